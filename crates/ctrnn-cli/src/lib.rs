@@ -1,0 +1,1 @@
+//! The train-ctrnn command line, as a library.

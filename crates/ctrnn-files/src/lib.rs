@@ -1,0 +1,1 @@
+//! What ctrnn writes and reads: npz, safetensors, atomic files, run folders.

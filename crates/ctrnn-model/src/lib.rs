@@ -1,0 +1,1 @@
+//! The leaky recurrent network as a burn module.

@@ -1,0 +1,1 @@
+//! Counter-based random numbers for ctrnn: Philox, streams, distributions.

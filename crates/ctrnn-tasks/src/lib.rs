@@ -1,0 +1,1 @@
+//! Cognitive tasks: trials as host arrays.

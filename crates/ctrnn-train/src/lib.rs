@@ -1,0 +1,1 @@
+//! Configuration, training loop, losses, optimizers, checkpoints.

@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    ctrnn_cli::run(ctrnn::tasks::Registry::built_in())
+}
