@@ -1,7 +1,8 @@
 //! The activations: firing rate as a function of potential, and its derivative.
 
 /// How a potential becomes a firing rate, `r = f(v)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// `max(v, 0)`
     Relu,

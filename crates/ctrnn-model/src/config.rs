@@ -1,0 +1,230 @@
+//! What a network is: sizes, time constants, dynamics, noise, how its weights begin.
+
+use ctrnn_kernels::{Activation, Form};
+use serde::{Deserialize, Serialize};
+
+use crate::ModelError;
+
+/// A network as meant: every value decided.
+///
+/// ```
+/// use ctrnn_model::{Activation, CtrnnConfig};
+/// let config = CtrnnConfig { activation: Activation::Tanh, ..CtrnnConfig::new(3, 64, 2) };
+/// assert_eq!(config.alpha(), 0.2); // dt 20 ms, tau 100 ms
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CtrnnConfig {
+    /// Number of inputs, I; 0 is legal.
+    pub n_inputs: usize,
+    /// Number of recurrent units, N.
+    pub n_units: usize,
+    /// Number of outputs, O.
+    pub n_outputs: usize,
+    /// Time step.
+    pub dt_ms: f64,
+    /// Time constant of every unit; at least `dt_ms`.
+    pub tau_ms: f64,
+    /// Which variable the leak acts on.
+    pub form: Form,
+    /// Firing rate as a function of potential.
+    pub activation: Activation,
+    /// Which biases are trained; an absent bias is zero.
+    pub bias: Biases,
+    /// The state at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
+    pub initial_state: InitialState,
+    /// Noise of the dynamics and of the readout.
+    pub noise: NoiseLevels,
+    /// How the weights begin.
+    pub init: WeightInits,
+}
+
+/// Which biases are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Biases {
+    /// `b` of the recurrence.
+    pub recurrent: bool,
+    /// `b_out` of the readout.
+    pub readout: bool,
+}
+
+impl Default for Biases {
+    fn default() -> Self {
+        Self {
+            recurrent: true,
+            readout: true,
+        }
+    }
+}
+
+/// The state at the start of a trial.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InitialState {
+    /// Zero for every unit.
+    Zero,
+    /// A trained vector `[N]` that starts at zero.
+    #[default]
+    Learned,
+    /// A fixed vector `[N]`.
+    Given(Vec<f64>),
+}
+
+/// Noise of the dynamics and of the readout; `n` is standard normal per trial, unit and time step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoiseLevels {
+    /// `sigma` of the pre-activation noise `eps`, which the dynamics carry on.
+    pub preactivation: f64,
+    /// `sigma_post` of the post-activation noise `xi = sigma_post n`, which the readout alone sees.
+    pub postactivation: f64,
+    /// How `sigma` becomes noise of a time step.
+    pub convention: NoiseConvention,
+}
+
+/// How `sigma` of the pre-activation noise becomes noise of a time step.
+///
+/// # References
+/// Song, Yang and Wang (2016), equation 3, for `song`; Valente et al. (2022) for `raw`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoiseConvention {
+    /// `eps = sigma n`: the potential receives `alpha sigma n`.
+    #[default]
+    Spec,
+    /// `eps = sqrt(2 / alpha) sigma n`: the potential receives `sqrt(2 alpha) sigma n`, nearly independent of `dt`.
+    Song,
+    /// `sigma n` is added to the new state itself.
+    Raw,
+}
+
+impl NoiseConvention {
+    /// Every convention.
+    pub const ALL: [Self; 3] = [Self::Spec, Self::Song, Self::Raw];
+
+    /// The name used in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spec => "spec",
+            Self::Song => "song",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// How each weight matrix begins, and the spectral radius of the effective recurrent matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WeightInits {
+    /// `W_in`, fan-in I.
+    pub input: WeightInit,
+    /// `W_rc`, fan-in N.
+    pub recurrent: WeightInit,
+    /// `W_out`, fan-in N.
+    pub output: WeightInit,
+    /// Scales `W_rc` to this largest modulus of an eigenvalue; absent: the natural scale of `recurrent`.
+    pub spectral_radius: Option<f64>,
+}
+
+/// A distribution of initial weights; F is the number of presynaptic units (fan-in).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightInit {
+    /// Normal with standard deviation `1 / sqrt(F)`.
+    #[default]
+    Gaussian,
+    /// Uniform in `[-1/sqrt(F), 1/sqrt(F))`.
+    Uniform,
+    /// Orthonormal rows or columns, whichever are fewer; uniform over such matrices.
+    Orthogonal,
+    /// All zero.
+    Zero,
+}
+
+impl WeightInit {
+    /// Every distribution.
+    pub const ALL: [Self; 4] = [Self::Gaussian, Self::Uniform, Self::Orthogonal, Self::Zero];
+
+    /// The name used in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gaussian => "gaussian",
+            Self::Uniform => "uniform",
+            Self::Orthogonal => "orthogonal",
+            Self::Zero => "zero",
+        }
+    }
+}
+
+impl CtrnnConfig {
+    /// A network of the default kind: relu, voltage form, dt 20 ms, tau 100 ms, both biases,
+    /// learned initial state, no noise, gaussian weights of their natural scale.
+    pub fn new(n_inputs: usize, n_units: usize, n_outputs: usize) -> Self {
+        Self {
+            n_inputs,
+            n_units,
+            n_outputs,
+            dt_ms: 20.0,
+            tau_ms: 100.0,
+            form: Form::default(),
+            activation: Activation::Relu,
+            bias: Biases::default(),
+            initial_state: InitialState::default(),
+            noise: NoiseLevels::default(),
+            init: WeightInits::default(),
+        }
+    }
+
+    /// `alpha = dt / tau`, in (0, 1].
+    pub fn alpha(&self) -> f64 {
+        self.dt_ms / self.tau_ms
+    }
+
+    /// Checks the rules that no type can hold.
+    ///
+    /// # Errors
+    /// Names the field, its value and the rule that it breaks.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let rule = |holds: bool, field: &'static str, value: String, rule: &'static str| {
+            holds.then_some(()).ok_or(ModelError::Config { field, value, rule })
+        };
+        let size = |n: usize, field| rule(n > 0, field, n.to_string(), "must be at least 1");
+        let above_zero = |x: f64, field| {
+            rule(x.is_finite() && x > 0.0, field, x.to_string(), "must be a finite number above 0")
+        };
+        let level = |x: f64, field| {
+            rule(x.is_finite() && x >= 0.0, field, x.to_string(), "must be a finite number, at least 0")
+        };
+        size(self.n_units, "n_units")?;
+        size(self.n_outputs, "n_outputs")?;
+        above_zero(self.dt_ms, "dt_ms")?;
+        above_zero(self.tau_ms, "tau_ms")?;
+        rule(
+            self.dt_ms <= self.tau_ms,
+            "dt_ms",
+            self.dt_ms.to_string(),
+            "must not exceed tau_ms: alpha = dt / tau lies in (0, 1]",
+        )?;
+        level(self.noise.preactivation, "noise.preactivation")?;
+        level(self.noise.postactivation, "noise.postactivation")?;
+        if let Some(radius) = self.init.spectral_radius {
+            above_zero(radius, "init.spectral_radius")?;
+            rule(
+                self.init.recurrent != WeightInit::Zero,
+                "init.spectral_radius",
+                radius.to_string(),
+                "cannot be asked of a zero matrix",
+            )?;
+        }
+        if let InitialState::Given(state) = &self.initial_state {
+            rule(
+                state.len() == self.n_units && state.iter().all(|x| x.is_finite()),
+                "initial_state",
+                format!("{} numbers", state.len()),
+                "must be n_units finite numbers",
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! What can be wrong with a network.
+
+use thiserror::Error;
+
+/// A broken rule of a network: its configuration, its weights, its inputs.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A value of the configuration breaks a rule.
+    #[error("{field} = {value} {rule}")]
+    Config {
+        /// The field, by its path.
+        field: &'static str,
+        /// The offending value.
+        value: String,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A weight matrix whose spectral radius is zero cannot be scaled to another one.
+    #[error("the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}; remove spectral_radius")]
+    ZeroSpectralRadius {
+        /// The spectral radius asked for.
+        asked: f64,
+    },
+    /// A tensor given by name has another shape than the network's.
+    #[error("{name} has shape {found:?}, but this network needs {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// The shape that the network has.
+        expected: Vec<usize>,
+        /// The shape that was given.
+        found: Vec<usize>,
+    },
+    /// A tensor given by name is not part of the network.
+    #[error("{name} is not a tensor of this network; it has {known}")]
+    UnknownTensor {
+        /// The tensor.
+        name: String,
+        /// The names that the network knows.
+        known: String,
+    },
+    /// A tensor that the network needs is absent.
+    #[error("{name} is missing")]
+    MissingTensor {
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor holds NaN or an infinity.
+    #[error("{name} is not finite at index {index}")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// Flat index of the first such element.
+        index: usize,
+    },
+    /// The linear algebra behind an initialisation did not converge.
+    #[error("the eigenvalues of the recurrent matrix could not be found: {0}")]
+    Eigenvalues(String),
+}
