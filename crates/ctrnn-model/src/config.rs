@@ -187,14 +187,26 @@ impl CtrnnConfig {
     /// Names the field, its value and the rule that it breaks.
     pub fn check(&self) -> Result<(), ModelError> {
         let rule = |holds: bool, field: &'static str, value: String, rule: &'static str| {
-            holds.then_some(()).ok_or(ModelError::Config { field, value, rule })
+            holds
+                .then_some(())
+                .ok_or(ModelError::Config { field, value, rule })
         };
         let size = |n: usize, field| rule(n > 0, field, n.to_string(), "must be at least 1");
         let above_zero = |x: f64, field| {
-            rule(x.is_finite() && x > 0.0, field, x.to_string(), "must be a finite number above 0")
+            rule(
+                x.is_finite() && x > 0.0,
+                field,
+                x.to_string(),
+                "must be a finite number above 0",
+            )
         };
         let level = |x: f64, field| {
-            rule(x.is_finite() && x >= 0.0, field, x.to_string(), "must be a finite number, at least 0")
+            rule(
+                x.is_finite() && x >= 0.0,
+                field,
+                x.to_string(),
+                "must be a finite number, at least 0",
+            )
         };
         size(self.n_units, "n_units")?;
         size(self.n_outputs, "n_outputs")?;

@@ -17,7 +17,9 @@ pub enum ModelError {
         rule: &'static str,
     },
     /// A weight matrix whose spectral radius is zero cannot be scaled to another one.
-    #[error("the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}; remove spectral_radius")]
+    #[error(
+        "the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}; remove spectral_radius"
+    )]
     ZeroSpectralRadius {
         /// The spectral radius asked for.
         asked: f64,
@@ -53,6 +55,14 @@ pub enum ModelError {
         name: String,
         /// Flat index of the first such element.
         index: usize,
+    },
+    /// A tensor of a weight file contradicts the configuration.
+    #[error("{name} of the weights contradicts the configuration: {reason}")]
+    Contradiction {
+        /// The tensor.
+        name: String,
+        /// How.
+        reason: String,
     },
     /// The linear algebra behind an initialisation did not converge.
     #[error("the eigenvalues of the recurrent matrix could not be found: {0}")]

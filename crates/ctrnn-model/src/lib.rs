@@ -1,10 +1,56 @@
 //! The leaky recurrent network as a burn module.
+//!
+//! # The equation
+//!
+//! ```text
+//! v(t+1) = (1 - alpha) v(t) + alpha [ W_rc r(t) + W_in u(t) + b + eps(t) ]     r(t) = f(v(t))     alpha = dt / tau
+//! y(t)   = W_out [ r(t) + xi(t) ] + b_out
+//! ```
+//!
+//! `v` is the membrane potential, `r` the firing rate, `u` the input, `y` the readout. `eps` is carried on by the
+//! dynamics, `xi` is seen by the readout alone. In the rate form the leak acts on `r`:
+//! `r(t+1) = (1 - alpha) r(t) + alpha f(z(t))` with `z = W_rc r + W_in u + b + eps`.
+//!
+//! # Conventions
+//!
+//! * Weights are `[post, pre]`: `W_in [N,I]`, `W_rc [N,N]`, `W_out [O,N]`, so `y = W r`.
+//! * Tensors are `[trial, time, unit]`.
+//! * Input `u[k]` drives the step from state k to state k+1; what is returned at index k is the state after that step,
+//!   at `t_ms[k] = (k+1) dt_ms`.
+//!
+//! # One complete use
+//!
+//! ```
+//! use burn::backend::NdArray;
+//! use burn::tensor::Tensor;
+//! use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Record};
+//!
+//! let device = Default::default();
+//! let network = CtrnnModule::<NdArray>::init(&CtrnnConfig::new(3, 64, 2), 42, &device)?;
+//! let inputs = Tensor::ones([16, 50, 3], &device); // 16 trials of 50 time steps
+//! let trajectory = network.forward(inputs, &Forward { record: Record::RATES, ..Forward::default() });
+//! assert_eq!(trajectory.outputs.dims(), [16, 50, 2]);
+//! assert_eq!(trajectory.rates.unwrap().dims(), [16, 50, 64]);
+//! # Ok::<(), ctrnn_model::ModelError>(())
+//! ```
+//!
+//! The same module trains under `Autodiff<NdArray>`; the `ctrnn-train` crate wraps it with a loss and an optimizer.
 
 mod config;
 mod error;
+mod init;
+mod module;
+mod parameters;
+mod recurrence;
+mod trajectory;
 
 pub use config::{
     Biases, CtrnnConfig, InitialState, NoiseConvention, NoiseLevels, WeightInit, WeightInits,
 };
 pub use ctrnn_kernels::{Activation, Form};
 pub use error::ModelError;
+pub use init::spectral_radius;
+pub use module::CtrnnModule;
+pub use parameters::{Parameter, Weights};
+pub use recurrence::{Draws, NoiseSource, RecurrenceBackend, State, Sweep, Swept};
+pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};

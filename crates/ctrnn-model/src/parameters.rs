@@ -1,0 +1,192 @@
+//! The trained tensors of a network by name, and their way to and from host arrays.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Param, ParamId};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{CtrnnConfig, InitialState, ModelError};
+
+/// Host arrays by name, as weight files hold them; rows are postsynaptic.
+pub type Weights = BTreeMap<String, TensorData>;
+
+/// A trained tensor of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Parameter {
+    /// `W_in [N,I]`
+    InputWeight,
+    /// `W_rc [N,N]`
+    RecurrentWeight,
+    /// `b [N]`
+    RecurrentBias,
+    /// `W_out [O,N]`
+    OutputWeight,
+    /// `b_out [O]`
+    OutputBias,
+    /// `v(0)` or `r(0)`, `[N]`
+    InitialState,
+}
+
+/// Name of the time constants in weight files: not trained, always written.
+pub(crate) const TAU_MS: &str = "tau_ms";
+
+impl Parameter {
+    /// Every parameter that a network can have.
+    pub const ALL: [Self; 6] = [
+        Self::InputWeight,
+        Self::RecurrentWeight,
+        Self::RecurrentBias,
+        Self::OutputWeight,
+        Self::OutputBias,
+        Self::InitialState,
+    ];
+
+    /// Its name in weight files, optimizer state and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InputWeight => "input.weight",
+            Self::RecurrentWeight => "recurrent.weight",
+            Self::RecurrentBias => "recurrent.bias",
+            Self::OutputWeight => "output.weight",
+            Self::OutputBias => "output.bias",
+            Self::InitialState => "initial_state",
+        }
+    }
+
+    /// Its burn id: a function of the name (64-bit FNV-1a), where burn's own ids are random per process.
+    pub fn id(self) -> ParamId {
+        let hash = self
+            .name()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        ParamId::from(hash)
+    }
+
+    /// The parameter with a burn id.
+    pub fn from_id(id: ParamId) -> Option<Self> {
+        Self::ALL.into_iter().find(|parameter| parameter.id() == id)
+    }
+
+    /// Its shape in a network.
+    pub fn shape(self, config: &CtrnnConfig) -> Vec<usize> {
+        let (i, n, o) = (config.n_inputs, config.n_units, config.n_outputs);
+        match self {
+            Self::InputWeight => vec![n, i],
+            Self::RecurrentWeight => vec![n, n],
+            Self::RecurrentBias | Self::InitialState => vec![n],
+            Self::OutputWeight => vec![o, n],
+            Self::OutputBias => vec![o],
+        }
+    }
+
+    /// Whether a network trains it.
+    pub fn is_trained(self, config: &CtrnnConfig) -> bool {
+        match self {
+            Self::InputWeight | Self::RecurrentWeight | Self::OutputWeight => true,
+            Self::RecurrentBias => config.bias.recurrent,
+            Self::OutputBias => config.bias.readout,
+            Self::InitialState => config.initial_state == InitialState::Learned,
+        }
+    }
+
+    /// A trained burn parameter with this one's id.
+    pub(crate) fn param<B: Backend, const D: usize>(
+        self,
+        value: Tensor<B, D>,
+    ) -> Param<Tensor<B, D>> {
+        Param::initialized(self.id(), value.require_grad())
+    }
+}
+
+/// A tensor of the backend's own float type from host values.
+pub(crate) fn tensor<B: Backend, const D: usize>(
+    data: TensorData,
+    device: &B::Device,
+) -> Tensor<B, D> {
+    Tensor::from_data(data.convert::<B::FloatElem>(), device)
+}
+
+/// Checks that `weights` fits a network: known names, right shapes, finite values, nothing that contradicts the
+/// configuration. Names may be absent.
+pub(crate) fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
+    for (name, data) in weights {
+        check_finite(name, data)?;
+        match Parameter::ALL.into_iter().find(|p| p.name() == name) {
+            Some(parameter) => {
+                check_shape(name, data, &parameter.shape(config))?;
+                check_untrained(parameter, data, config)?;
+            }
+            None if name == TAU_MS => check_tau(data, config)?,
+            None => return Err(unknown(name)),
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> ModelError {
+    let known = Parameter::ALL.map(Parameter::name).join(", ");
+    ModelError::UnknownTensor {
+        name: name.to_owned(),
+        known: format!("{known}, {TAU_MS}"),
+    }
+}
+
+fn check_finite(name: &str, data: &TensorData) -> Result<(), ModelError> {
+    match data.iter::<f64>().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(ModelError::NotFinite {
+            name: name.to_owned(),
+            index,
+        }),
+    }
+}
+
+fn check_shape(name: &str, data: &TensorData, expected: &[usize]) -> Result<(), ModelError> {
+    if data.shape[..] == *expected {
+        return Ok(());
+    }
+    Err(ModelError::Shape {
+        name: name.to_owned(),
+        expected: expected.to_vec(),
+        found: data.shape.to_vec(),
+    })
+}
+
+/// A tensor that the network holds fixed must have the value that the configuration gives it.
+fn check_untrained(
+    parameter: Parameter,
+    data: &TensorData,
+    config: &CtrnnConfig,
+) -> Result<(), ModelError> {
+    if parameter.is_trained(config) {
+        return Ok(());
+    }
+    let fixed = |index: usize| match (&config.initial_state, parameter) {
+        (InitialState::Given(state), Parameter::InitialState) => state[index],
+        _ => 0.0,
+    };
+    let agrees =
+        |(index, x): (usize, f64)| x == fixed(index) || x == f64::from(fixed(index) as f32);
+    if data.iter::<f64>().enumerate().all(agrees) {
+        return Ok(());
+    }
+    Err(ModelError::Contradiction {
+        name: parameter.name().to_owned(),
+        reason: "the configuration holds it fixed at another value".to_owned(),
+    })
+}
+
+/// Time constants come from the configuration; a file must agree to single precision.
+fn check_tau(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
+    let agrees = |tau: f64| (tau - config.tau_ms).abs() <= 1e-6 * config.tau_ms;
+    if data.iter::<f64>().all(agrees) {
+        return Ok(());
+    }
+    Err(ModelError::Contradiction {
+        name: TAU_MS.to_owned(),
+        reason: format!("the configuration says {} ms", config.tau_ms),
+    })
+}

@@ -1,0 +1,177 @@
+//! The recurrence by tensor operations: the reference on every backend.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use burn::tensor::backend::Backend;
+use ctrnn_kernels::{Activation, Form};
+
+use super::{Sweep, Swept};
+
+/// The state of a batch of trials between two time steps, all `[B,N]`.
+#[derive(Clone, Debug)]
+pub struct State<B: Backend> {
+    /// What the leak acts on: `v` (voltage form) or `r` (rate form).
+    pub state: Tensor<B, 2>,
+    /// Firing rates.
+    pub rates: Tensor<B, 2>,
+    /// Potentials: `v`, or `z` of the last step in the rate form.
+    pub potentials: Tensor<B, 2>,
+}
+
+/// `f(v)` of any tensor.
+fn rates_of<B: Backend>(activation: Activation, v: Tensor<B, 2>) -> Tensor<B, 2> {
+    match activation {
+        Activation::Relu => relu(v),
+        Activation::Tanh => v.tanh(),
+        // burn's own sigmoid computes in f32 whatever the backend.
+        Activation::Sigmoid => ((v * 0.5).tanh() + 1.0) * 0.5,
+        Activation::Retanh => relu(v.tanh()),
+        // max(v, 0) + ln(1 + exp(-|v|)) never overflows.
+        Activation::Softplus => relu(v.clone()) + v.abs().neg().exp().log1p(),
+        Activation::Power => relu(v).square(),
+        Activation::Linear => v,
+    }
+}
+
+/// The part of a sweep that one time step needs, with the weights transposed once.
+struct Step<B: Backend> {
+    w_in: Option<Tensor<B, 2>>, // [I,N]; absent without inputs
+    w_rc: Tensor<B, 2>,         // [N,N] as [pre, post]
+    bias: Tensor<B, 2>,         // [1,N], as the next three
+    decay: Tensor<B, 2>,
+    gain: Tensor<B, 2>,
+    noise_scale: Tensor<B, 2>,
+    form: Form,
+    activation: Activation,
+    noise_on_state: bool,
+}
+
+impl<B: Backend> Step<B> {
+    fn of(sweep: &Sweep<B>) -> Self {
+        let has_inputs = sweep.w_in.dims()[1] > 0;
+        Self {
+            w_in: has_inputs.then(|| sweep.w_in.clone().transpose()),
+            w_rc: sweep.w_rc.clone().transpose(),
+            bias: sweep.bias.clone().unsqueeze(),
+            decay: sweep.decay.clone().unsqueeze(),
+            gain: sweep.gain.clone().unsqueeze(),
+            noise_scale: sweep.noise_scale.clone().unsqueeze(),
+            form: sweep.form,
+            activation: sweep.activation,
+            noise_on_state: sweep.noise_on_state,
+        }
+    }
+
+    /// One time step: `inputs [B,I]` where the network has inputs, `noise [B,N]` standard normal.
+    fn advance(
+        &self,
+        before: State<B>,
+        inputs: Option<Tensor<B, 2>>,
+        noise: Option<Tensor<B, 2>>,
+    ) -> State<B> {
+        let mut drive = before.rates.matmul(self.w_rc.clone()) + self.bias.clone();
+        if let Some((w_in, inputs)) = self.w_in.as_ref().zip(inputs) {
+            drive = drive + inputs.matmul(w_in.clone());
+        }
+        let noise = noise.map(|n| n * self.noise_scale.clone());
+        let kept = before.state * self.decay.clone();
+        match self.form {
+            Form::Voltage => {
+                let v = add(kept + drive * self.gain.clone(), noise);
+                State {
+                    rates: rates_of(self.activation, v.clone()),
+                    state: v.clone(),
+                    potentials: v,
+                }
+            }
+            Form::Rate => {
+                let (on_drive, on_state) = if self.noise_on_state {
+                    (None, noise)
+                } else {
+                    (noise, None)
+                };
+                let z = add(drive, on_drive);
+                let r = kept + rates_of(self.activation, z.clone()) * self.gain.clone();
+                let r = add(r, on_state);
+                State {
+                    state: r.clone(),
+                    rates: r,
+                    potentials: z,
+                }
+            }
+        }
+    }
+}
+
+fn add<B: Backend>(x: Tensor<B, 2>, noise: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
+    match noise {
+        Some(noise) => x + noise,
+        None => x,
+    }
+}
+
+/// The state before the first step.
+fn start<B: Backend>(sweep: &Sweep<B>) -> State<B> {
+    let state = sweep.initial_state.clone();
+    State {
+        rates: match sweep.form {
+            Form::Voltage => rates_of(sweep.activation, state.clone()),
+            Form::Rate => state.clone(),
+        },
+        potentials: state.clone(),
+        state,
+    }
+}
+
+/// One time step of `sweep` from `state`, a fresh batch of states `[B,N]`, under `inputs [B,I]`, without noise.
+pub(crate) fn single_step<B: Backend>(sweep: &Sweep<B>, inputs: Tensor<B, 2>) -> State<B> {
+    Step::of(sweep).advance(start(sweep), Some(inputs), None)
+}
+
+/// Runs the recurrence step by step and stacks what is wanted.
+///
+/// Each step projects its own input: slicing one big projection would make the backward pass quadratic in T.
+pub(crate) fn sweep<B: Backend>(sweep: Sweep<B>) -> Swept<B> {
+    let [steps, trials, n_inputs] = sweep.inputs.dims();
+    let units = sweep.w_rc.dims()[0];
+    let device = sweep.inputs.device();
+    let shape = [steps, trials, units];
+    let preactivation = sweep.preactivation.normals(shape, &device);
+    let postactivation = sweep.postactivation.normals(shape, &device);
+    let at = |x: &Tensor<B, 3>, t: usize, width: usize| {
+        x.clone()
+            .slice([t..t + 1, 0..trials, 0..width])
+            .reshape([trials, width])
+    };
+
+    let step = Step::of(&sweep);
+    let w_out = sweep.w_out.clone().transpose();
+    let bias_out = sweep.bias_out.clone().unsqueeze::<2>();
+    let mut state = start(&sweep);
+    let (mut outputs, mut rates, mut potentials) = (Vec::new(), Vec::new(), Vec::new());
+    for t in 0..steps {
+        let inputs = (n_inputs > 0).then(|| at(&sweep.inputs, t, n_inputs)); // burn reads a 0 in `reshape` as "keep"
+        let noise = preactivation.as_ref().map(|n| at(n, t, units));
+        state = step.advance(state, inputs, noise);
+        let seen = match &postactivation {
+            Some(xi) => state.rates.clone() + at(xi, t, units) * sweep.readout_noise,
+            None => state.rates.clone(),
+        };
+        outputs.push(seen.matmul(w_out.clone()) + bias_out.clone());
+        if sweep.record.rates {
+            rates.push(state.rates.clone());
+        }
+        if sweep.record.potentials {
+            potentials.push(state.potentials.clone());
+        }
+    }
+    Swept {
+        outputs: Tensor::stack(outputs, 0),
+        rates: sweep.record.rates.then(|| Tensor::stack(rates, 0)),
+        potentials: sweep
+            .record
+            .potentials
+            .then(|| Tensor::stack(potentials, 0)),
+        final_state: state.state,
+    }
+}

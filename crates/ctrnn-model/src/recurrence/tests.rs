@@ -1,0 +1,410 @@
+//! The dynamics against numbers worked out independently, and the gradients against finite differences.
+
+use burn::tensor::{Tensor, TensorData};
+use burn_autodiff::Autodiff;
+use burn_ndarray::NdArray;
+
+use crate::{
+    Activation, CtrnnConfig, CtrnnModule, Form, Forward, InitialState, Noise, NoiseAddress,
+    NoiseConvention, NoiseLevels, Parameter, Record, Weights,
+};
+
+type F64 = NdArray<f64>;
+type Grad = Autodiff<F64>;
+
+/// Values by formula, so that no two weights agree and none is special.
+fn formula(size: usize, scale: f64, phase: f64) -> Vec<f64> {
+    (0..size)
+        .map(|k| scale * (1.7 * k as f64 + phase).sin())
+        .collect()
+}
+
+fn weights_by_formula(config: &CtrnnConfig, scale: f64) -> Weights {
+    Parameter::ALL
+        .into_iter()
+        .filter(|p| p.is_trained(config))
+        .enumerate()
+        .map(|(k, p)| {
+            let shape = p.shape(config);
+            let values = formula(shape.iter().product(), scale, k as f64);
+            (p.name().to_owned(), TensorData::new(values, shape))
+        })
+        .collect()
+}
+
+fn small(form: Form, activation: Activation) -> CtrnnConfig {
+    CtrnnConfig {
+        form,
+        activation,
+        ..CtrnnConfig::new(2, 3, 2)
+    }
+}
+
+fn inputs<B: burn::tensor::backend::Backend>([b, t, i]: [usize; 3]) -> Tensor<B, 3> {
+    let data = TensorData::new(formula(b * t * i, 1.0, 0.5), [b, t, i]);
+    Tensor::from_data(data.convert::<B::FloatElem>(), &Default::default())
+}
+
+fn all() -> Forward<F64> {
+    Forward {
+        record: Record::ALL,
+        ..Forward::default()
+    }
+}
+
+fn values<const D: usize>(x: &Tensor<F64, D>) -> Vec<f64> {
+    x.to_data().to_vec().unwrap()
+}
+
+fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (k, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * (1.0 + b.abs()),
+            "index {k}: {a} is not {b}"
+        );
+    }
+}
+
+/// One unit by hand: alpha 0.2, w_rc 0.5, w_in 2, b 0.1, w_out 3, b_out -1, u = 1, v(0) = 1, relu.
+/// v(1) = 0.8 + 0.2 (0.5 + 2 + 0.1) = 1.32, y = 2.96; v(2) = 1.056 + 0.2 (0.66 + 2.1) = 1.608, y = 3.824.
+#[test]
+fn one_unit_by_hand() {
+    let config = CtrnnConfig {
+        initial_state: InitialState::Given(vec![1.0]),
+        ..CtrnnConfig::new(1, 1, 1)
+    };
+    let scalars = [
+        (Parameter::RecurrentWeight, 0.5),
+        (Parameter::InputWeight, 2.0),
+        (Parameter::RecurrentBias, 0.1),
+        (Parameter::OutputWeight, 3.0),
+        (Parameter::OutputBias, -1.0),
+    ];
+    let weights = scalars
+        .map(|(p, w)| {
+            (
+                p.name().to_owned(),
+                TensorData::new(vec![w], p.shape(&config)),
+            )
+        })
+        .into();
+    let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+    let network = network.with_weights(&weights).unwrap();
+    let u = Tensor::ones([1, 2, 1], &Default::default());
+    let trajectory = network.forward(u.clone(), &all());
+    assert_close(
+        &values(&trajectory.potentials.unwrap()),
+        &[1.32, 1.608],
+        1e-12,
+    );
+    assert_close(&values(&trajectory.outputs), &[2.96, 3.824], 1e-12);
+    assert_close(&values(&trajectory.final_state), &[1.608], 1e-12);
+    let next = network.step(
+        Tensor::ones([1, 1], &Default::default()),
+        u.slice([0..1, 0..1, 0..1]).reshape([1, 1]),
+    );
+    assert_close(&values(&next), &[1.32], 1e-12);
+}
+
+/// Without recurrence a unit under constant input relaxes as v(t) = u (1 - exp(-t / tau)); Euler's error is of first
+/// order, so halving dt halves it.
+#[test]
+fn halving_dt_halves_the_error_of_a_leaky_unit() {
+    let error_at_tau = |dt_ms: f64| {
+        let mut config = CtrnnConfig {
+            dt_ms,
+            activation: Activation::Linear,
+            ..CtrnnConfig::new(1, 1, 1)
+        };
+        config.init.recurrent = crate::WeightInit::Zero;
+        let one = TensorData::new(vec![1.0], [1, 1]);
+        let weights = [("input.weight".to_owned(), one)].into();
+        let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+        let network = network.with_weights(&weights).unwrap();
+        let steps = (config.tau_ms / dt_ms) as usize;
+        let u = Tensor::ones([1, steps, 1], &Default::default());
+        let v = values(&network.forward(u, &Forward::default()).final_state)[0];
+        (v - (1.0 - (-1.0f64).exp())).abs()
+    };
+    let order = (error_at_tau(5.0) / error_at_tau(2.5)).log2();
+    assert!((order - 1.0).abs() < 0.05, "order {order}");
+}
+
+/// Every form, activation and noise convention against a float64 loop in numpy (`tests/golden/make_ctrnn.py`).
+#[test]
+fn golden_trajectories() {
+    let text = include_str!("../../../../tests/golden/ctrnn.json");
+    let golden: serde_json::Value = serde_json::from_str(text).unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    assert!(cases.len() >= 2 * Activation::ALL.len());
+    for case in cases {
+        golden_case(&golden, case);
+    }
+}
+
+fn floats(value: &serde_json::Value) -> Vec<f64> {
+    match value {
+        serde_json::Value::Array(items) => items.iter().flat_map(floats).collect(),
+        number => vec![number.as_f64().unwrap()],
+    }
+}
+
+fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
+    let number = |key: &str| golden[key].as_f64().unwrap();
+    let convention = case["convention"].as_str();
+    let noise = NoiseLevels {
+        preactivation: number("sigma"),
+        postactivation: number("sigma_post"),
+        convention: NoiseConvention::ALL
+            .into_iter()
+            .find(|c| Some(c.name()) == convention)
+            .unwrap_or_default(),
+    };
+    let form = if case["form"] == "rate" {
+        Form::Rate
+    } else {
+        Form::Voltage
+    };
+    let config = CtrnnConfig {
+        initial_state: InitialState::Zero,
+        dt_ms: number("dt_ms"),
+        tau_ms: number("tau_ms"),
+        noise,
+        ..small(
+            form,
+            Activation::from_name(case["activation"].as_str().unwrap()).unwrap(),
+        )
+    };
+    let weights = Parameter::ALL
+        .into_iter()
+        .zip(["w_in", "w_rc", "bias", "w_out", "bias_out"])
+        .map(|(p, key)| {
+            (
+                p.name().to_owned(),
+                TensorData::new(floats(&golden[key]), p.shape(&config)),
+            )
+        })
+        .collect();
+    let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+    let network = network.with_weights(&weights).unwrap();
+    let device = Default::default();
+    let array = |key: &str, width: usize| {
+        Tensor::<F64, 3>::from_data(
+            TensorData::new(floats(&golden[key]), [2, 5, width]),
+            &device,
+        )
+    };
+    let given = Noise::Given {
+        preactivation: Some(array("preactivation_noise", 3)),
+        postactivation: Some(array("postactivation_noise", 3)),
+    };
+    let forward = Forward {
+        noise: if convention.is_some() {
+            given
+        } else {
+            Noise::Off
+        },
+        initial_state: Some(Tensor::from_data(
+            TensorData::new(floats(&golden["initial_state"]), [2, 3]),
+            &device,
+        )),
+        record: Record::ALL,
+    };
+    for found in [
+        network.forward(array("inputs", 2), &forward),
+        network.forward_reference(array("inputs", 2), &forward),
+    ] {
+        assert_close(
+            &values(&found.potentials.unwrap()),
+            &floats(&case["potentials"]),
+            1e-10,
+        );
+        assert_close(
+            &values(&found.rates.unwrap()),
+            &floats(&case["rates"]),
+            1e-10,
+        );
+        assert_close(&values(&found.outputs), &floats(&case["outputs"]), 1e-10);
+    }
+}
+
+/// A loss that uses outputs, rates, potentials and final state, each with its own sign pattern.
+fn loss(network: &CtrnnModule<Grad>, b: usize, t: usize) -> Tensor<Grad, 1> {
+    let i = network.config().n_inputs;
+    let forward = Forward {
+        record: Record::ALL,
+        noise: Noise::Drawn(NoiseAddress::default()),
+        ..Forward::default()
+    };
+    let trajectory = network.forward(inputs([b, t, i]), &forward);
+    let wave = |x: Tensor<Grad, 3>| (x.clone().square() * 0.3 + x).mean();
+    wave(trajectory.outputs) + wave(trajectory.rates.unwrap()) * 0.7
+        - wave(trajectory.potentials.unwrap()) * 0.4
+        + trajectory.final_state.square().mean()
+}
+
+fn loss_value(network: &CtrnnModule<Grad>, b: usize, t: usize) -> f64 {
+    loss(network, b, t).into_scalar()
+}
+
+/// Every gradient against central differences in f64, 1e-6 relative to the largest of its tensor.
+fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
+    let device = Default::default();
+    let base = weights_by_formula(config, 0.7);
+    let build = |weights: &Weights| {
+        let network = CtrnnModule::<Grad>::init(config, 0, &device).unwrap();
+        network.with_weights(weights).unwrap()
+    };
+    let network = build(&base);
+    assert_away_from_kinks(&network, b, t);
+    let grads = loss(&network, b, t).backward();
+    let flat = |g: Tensor<F64, 2>| g.to_data().to_vec::<f64>().unwrap();
+    let vector = |p: &Option<burn::module::Param<Tensor<Grad, 1>>>| {
+        p.as_ref()
+            .map(|p| p.grad(&grads).unwrap().to_data().to_vec::<f64>().unwrap())
+    };
+    for parameter in Parameter::ALL.into_iter().filter(|p| p.is_trained(config)) {
+        if config.n_inputs == 0 && parameter == Parameter::InputWeight {
+            continue;
+        }
+        let found = match parameter {
+            Parameter::InputWeight => flat(network.w_in.grad(&grads).unwrap()),
+            Parameter::RecurrentWeight => flat(network.w_rc.grad(&grads).unwrap()),
+            Parameter::OutputWeight => flat(network.w_out.grad(&grads).unwrap()),
+            Parameter::RecurrentBias => vector(&network.bias).unwrap(),
+            Parameter::OutputBias => vector(&network.bias_out).unwrap(),
+            Parameter::InitialState => vector(&network.initial_state).unwrap(),
+        };
+        let expected: Vec<f64> = (0..found.len())
+            .map(|k| {
+                let moved = |by: f64| {
+                    let mut weights = base.clone();
+                    let data = weights.get_mut(parameter.name()).unwrap();
+                    data.as_mut_slice::<f64>().unwrap()[k] += by;
+                    loss_value(&build(&weights), b, t)
+                };
+                let h = 1e-5;
+                (moved(h) - moved(-h)) / (2.0 * h)
+            })
+            .collect();
+        let largest = expected.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
+        for (k, (a, e)) in found.iter().zip(&expected).enumerate() {
+            let (form, activation, name) = (config.form, config.activation, parameter.name());
+            assert!(
+                (a - e).abs() < 1e-6 * largest,
+                "{form:?} {activation:?} {name}[{k}]: {a} is not {e}"
+            );
+        }
+    }
+}
+
+/// Finite differences mean nothing across a kink: every potential is at least 1e-3 from zero.
+fn assert_away_from_kinks(network: &CtrnnModule<Grad>, b: usize, t: usize) {
+    let forward = Forward {
+        record: Record::ALL,
+        noise: Noise::Drawn(NoiseAddress::default()),
+        ..Forward::default()
+    };
+    let v = network
+        .forward(inputs([b, t, network.config().n_inputs]), &forward)
+        .potentials;
+    let nearest = v.unwrap().abs().min().into_scalar();
+    assert!(nearest > 1e-3, "a potential is {nearest} from the kink");
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    for form in [Form::Voltage, Form::Rate] {
+        for activation in Activation::ALL {
+            check_gradients(&small(form, activation), 2, 4);
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_under_noise_of_every_convention() {
+    for form in [Form::Voltage, Form::Rate] {
+        for convention in NoiseConvention::ALL {
+            let noise = NoiseLevels {
+                preactivation: 0.1,
+                postactivation: 0.2,
+                convention,
+            };
+            let config = CtrnnConfig {
+                noise,
+                ..small(form, Activation::Tanh)
+            };
+            check_gradients(&config, 2, 4);
+        }
+    }
+}
+
+#[test]
+fn the_smallest_networks_have_gradients_too() {
+    check_gradients(&CtrnnConfig::new(0, 3, 1), 2, 3);
+    check_gradients(&CtrnnConfig::new(0, 1, 1), 1, 1);
+    check_gradients(&CtrnnConfig::new(1, 1, 1), 1, 1);
+}
+
+#[test]
+fn readout_noise_never_enters_the_dynamics() {
+    let quiet = CtrnnConfig::new(2, 8, 2);
+    let noisy = CtrnnConfig {
+        noise: NoiseLevels {
+            postactivation: 0.5,
+            ..NoiseLevels::default()
+        },
+        ..quiet.clone()
+    };
+    let run = |config: &CtrnnConfig| {
+        let network = CtrnnModule::<F64>::init(config, 3, &Default::default()).unwrap();
+        let forward = Forward {
+            noise: Noise::Drawn(NoiseAddress::default()),
+            ..all()
+        };
+        network.forward(inputs([3, 6, 2]), &forward)
+    };
+    let (a, b) = (run(&quiet), run(&noisy));
+    assert_eq!(
+        values(&a.potentials.unwrap()),
+        values(&b.potentials.unwrap())
+    );
+    assert_ne!(values(&a.outputs), values(&b.outputs));
+}
+
+#[test]
+fn drawn_noise_is_addressed_by_trial_not_by_batch() {
+    let config = CtrnnConfig {
+        noise: NoiseLevels {
+            preactivation: 0.3,
+            ..NoiseLevels::default()
+        },
+        ..CtrnnConfig::new(0, 4, 1)
+    };
+    let network = CtrnnModule::<F64>::init(&config, 3, &Default::default()).unwrap();
+    let run = |trials: usize, first_trial: u32| {
+        let address = NoiseAddress {
+            seed: 5,
+            step: 9,
+            first_trial,
+        };
+        let forward = Forward {
+            noise: Noise::Drawn(address),
+            ..Forward::default()
+        };
+        network.forward(Tensor::zeros([trials, 7, 0], &Default::default()), &forward)
+    };
+    let (whole, second) = (run(2, 0).outputs, run(1, 1).outputs);
+    assert_eq!(values(&whole.slice([1..2, 0..7, 0..1])), values(&second));
+}
+
+#[test]
+fn weights_survive_the_way_out_and_in() {
+    let config = CtrnnConfig::new(2, 5, 3);
+    let device = Default::default();
+    let a = CtrnnModule::<NdArray<f32>>::init(&config, 1, &device).unwrap();
+    let b = CtrnnModule::<NdArray<f32>>::init(&config, 2, &device).unwrap();
+    assert_ne!(a.weights(), b.weights());
+    assert_eq!(b.with_weights(&a.weights()).unwrap().weights(), a.weights());
+}
