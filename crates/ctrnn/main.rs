@@ -1,3 +1,5 @@
+//! The program `train-ctrnn`.
+
 fn main() -> std::process::ExitCode {
-    ctrnn_cli::run(ctrnn::tasks::Registry::built_in())
+    ctrnn::cli::run(ctrnn::train::registry())
 }

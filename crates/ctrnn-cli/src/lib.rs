@@ -1,1 +1,75 @@
-//! The train-ctrnn command line, as a library.
+//! The `train-ctrnn` command line, as a library, so that a program with tasks of its own gets all of it.
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     let registry = ctrnn_train::registry(); // .add::<MyTask>("my_task") for a task of your own
+//!     ctrnn_cli::run(registry)
+//! }
+//! ```
+//!
+//! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: what` with `help:`
+//! on the exact thing to type; [`exit codes`](failure) tell a script what happened.
+
+mod args;
+mod backend;
+mod check;
+mod config;
+mod eval;
+pub mod failure;
+mod info;
+mod init;
+mod progress;
+mod run_path;
+mod simulate;
+mod stop;
+mod tasks;
+mod terminal;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use ctrnn_tasks::Registry;
+
+use args::{Args, Command};
+use failure::Failure;
+use terminal::Terminal;
+
+/// Runs the command line of this process with these tasks.
+pub fn run(registry: Registry) -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let terminal = Terminal::new(&args.output);
+    match dispatch(args.command, &registry, &terminal) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            terminal.error(&failure);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+/// What clap has to say: help and version on stdout, a wrong command line on stderr with code 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to tell the user if the terminal is gone.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 })
+}
+
+fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    match command {
+        Command::Init(args) => init::run(&args, terminal),
+        Command::Tasks(args) => tasks::run(&args, registry, terminal),
+        Command::Check(args) => check::run(&args, registry, terminal),
+        Command::Train(args) => train::train(&args, registry, terminal),
+        Command::Resume(args) => train::resume(&args, registry, terminal),
+        Command::Eval(args) => eval::run(&args, registry, terminal),
+        Command::Simulate(args) => simulate::run(&args, registry, terminal),
+        Command::Config(args) => config::run(&args, registry, terminal),
+        Command::Info => info::run(terminal),
+        Command::Completions { shell } => Ok(args::print_completions(shell)),
+        Command::Man => args::print_man(),
+    }
+}

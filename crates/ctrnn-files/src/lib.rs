@@ -1,1 +1,57 @@
 //! What ctrnn writes and reads: npz, safetensors, atomic files, run folders.
+//!
+//! This crate knows bytes on disk and only that. Three rules hold throughout:
+//!
+//! * What is written appears whole or not at all ([`atomic`]), and the same content gives the same bytes.
+//! * What is read may come from anybody: sizes, names, types and checksums are checked before memory is taken, and
+//!   no file makes the program panic ([`limits`]).
+//! * Every error names the path, the value, the rule and what to do ([`FileError`]), and says whether machine or
+//!   data is at fault ([`FileError::kind`]).
+//!
+//! A run is a folder whose layout [`RunFolder`] knows. Its checkpoints are refused as soon as one bit differs:
+//!
+//! ```
+//! use ctrnn_files::{Array, CheckpointFiles, RunFolder, TensorFile, read_checkpoint};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let run = RunFolder::at(folder.path().join("runs/toy"));
+//! let mut weights = TensorFile::default();
+//! weights.tensors.insert("output.bias".into(), Array::f32(&[2], vec![0.1, -0.1]));
+//!
+//! let files = CheckpointFiles::from([("weights.safetensors".into(), weights.to_bytes())]);
+//! run.write_checkpoint(2000, &files)?;
+//!
+//! let newest = run.newest_whole_checkpoint()?;
+//! assert_eq!(newest.step, Some(2000));
+//! let path = run.checkpoint(2000);
+//! let bytes = &read_checkpoint(&path)?["weights.safetensors"];
+//! assert_eq!(TensorFile::from_bytes(bytes, &path)?, weights);
+//! # Ok(())
+//! # }
+//! ```
+
+mod array;
+pub mod atomic;
+mod checkpoint_folder;
+pub mod digest;
+mod error;
+pub mod json;
+pub mod limits;
+mod lock;
+mod npy;
+pub mod npz;
+mod regular_file;
+mod run_folder;
+mod safetensors;
+mod zip;
+
+pub use array::{Array, ArrayData, Dtype, ValueError};
+pub use checkpoint_folder::{
+    CheckpointFiles, CheckpointManifest, FilePromise, NewestCheckpoint, read_checkpoint,
+    read_pointer, verify_checkpoint, write_pointer,
+};
+pub use error::{ErrorKind, FileError, FormatError};
+pub use lock::{Holder, RunLock, host_name};
+pub use regular_file::read as read_at_most;
+pub use run_folder::{RunFolder, RunJson, RunState};
+pub use safetensors::TensorFile;

@@ -1,1 +1,94 @@
 //! Cognitive tasks: trials as host arrays.
+//!
+//! A [`Task`] makes a [`Trial`]: inputs `[time, input]`, targets, a mask that says what counts, and
+//! the correct choice. Trials of a batch are padded to one length ([`TrialBatch`]). Milliseconds
+//! become time steps here ([`Clock`], [`Duration`], [`Timeline`]); nothing is rounded silently. A
+//! batch is a function of (seed, stream, step): see [`Task::sample_batch`].
+//!
+//! This crate knows neither networks nor files.
+//!
+//! # How to add a task
+//!
+//! The struct is the task's table in a configuration: its fields are the keys, their documentation
+//! is what `tasks describe` prints, and its `Default` is complete. Copy `src/go_nogo.rs`, or start
+//! from this task, which asks whether two pulses came close together:
+//!
+//! ```
+//! use ctrnn_random::Rng;
+//! use ctrnn_tasks::{Clock, Condition, Duration, Epoch, Layout, Registry, Task, Trial};
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//!
+//! /// Tell a long interval between two pulses from a short one.
+//! #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+//! #[serde(default, deny_unknown_fields)]
+//! struct Interval {
+//!     /// Between the pulses: short or long.
+//!     delay_ms: Duration,
+//!     /// The choice.
+//!     response_ms: Duration,
+//! }
+//!
+//! impl Default for Interval {
+//!     fn default() -> Self {
+//!         Self { delay_ms: Duration::Choice(vec![200.0, 600.0]), response_ms: 200.0.into() }
+//!     }
+//! }
+//!
+//! impl Task for Interval {
+//!     fn layout(&self) -> Layout {
+//!         Layout::new(["pulse"], ["short", "long"])
+//!     }
+//!     fn epochs(&self) -> Vec<Epoch> {
+//!         let (delay, response) = (&self.delay_ms, &self.response_ms);
+//!         vec![Epoch::new("delay", delay), Epoch::new("response", response)]
+//!     }
+//!     fn conditions(&self) -> Vec<Condition> {
+//!         vec![Condition::new([])]
+//!     }
+//!     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
+//!         let mut trial = Trial::blank(self, condition, clock, rng);
+//!         let response = trial.timeline.steps("response");
+//!         let long = usize::from(response.start as f64 * clock.dt_ms() > 400.0);
+//!         trial.set_input(0..1, 0, 1.0);
+//!         trial.set_input(response.start..response.start + 1, 0, 1.0);
+//!         trial.set_target(response, long, 1.0);
+//!         trial.correct = Some(long);
+//!         trial
+//!     }
+//! }
+//!
+//! let mut registry = Registry::built_in();
+//! registry.add::<Interval>("interval"); // [task.interval] in a configuration
+//! assert!(registry.get("interval").unwrap().description.contains("Tell a long interval"));
+//! ```
+//!
+//! A task of this crate has a file of its own and a line in [`Registry::built_in`]; `tests/tasks.rs`
+//! then tests it with all others.
+
+mod batch;
+mod check;
+mod clock;
+mod condition;
+mod description;
+mod duration;
+mod epoch;
+mod error;
+mod go_nogo;
+mod perceptual_decision;
+mod registry;
+mod task;
+mod trial;
+
+pub use batch::TrialBatch;
+pub use check::Check;
+pub use clock::{Clock, ClockError, MAX_STEPS};
+pub use condition::Condition;
+pub use duration::{Duration, TruncatedExponential};
+pub use epoch::{Epoch, Timeline};
+pub use error::{TaskError, TaskErrorKind};
+pub use go_nogo::GoNogo;
+pub use perceptual_decision::PerceptualDecision;
+pub use registry::{BuildContext, Registry, TaskEntry};
+pub use task::{BatchRequest, ConditionOrder, Layout, TargetKind, Task};
+pub use trial::{Mask, Target, Trial};

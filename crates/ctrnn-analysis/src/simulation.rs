@@ -1,0 +1,191 @@
+//! Running a network on given inputs, with every state recorded.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData};
+use ctrnn_files::{Array, FileError, npz};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Noise, Record, RecurrenceBackend};
+use thiserror::Error;
+
+/// Every state of a simulation, `[trial, time, ...]`; index k is the state after input k, at `t_ms[k] = (k+1) dt_ms`.
+#[derive(Clone, Debug)]
+pub struct States {
+    /// `v`, or `z` of that step in the rate form, `[B,T,N]`.
+    pub potentials: Array,
+    /// Firing rates `[B,T,N]`.
+    pub rates: Array,
+    /// The inputs `[B,T,I]`.
+    pub inputs: Array,
+    /// The readout `[B,T,O]`.
+    pub outputs: Array,
+    /// Time of each state.
+    pub t_ms: Vec<f32>,
+}
+
+/// Runs `network` on `inputs [B,T,I]`, from its own initial state or from the given one.
+///
+/// # Panics
+/// If a shape is not the network's; [`Injected::read`] checks what comes from a file.
+pub fn simulate<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    inputs: &Array,
+    initial_state: Option<Tensor<B, 2>>,
+    noise: Noise<B>,
+) -> States {
+    let device = network.device();
+    let forward = Forward {
+        noise,
+        initial_state,
+        record: Record::ALL,
+    };
+    let trajectory = network.forward(tensor(inputs, &device), &forward);
+    let host = |recorded: Option<Tensor<B, 3>>| array(recorded.expect("Record::ALL keeps it"));
+    let n_steps = inputs.shape()[1];
+    let dt_ms = network.config().dt_ms;
+    States {
+        potentials: host(trajectory.potentials),
+        rates: host(trajectory.rates),
+        inputs: inputs.clone(),
+        outputs: array(trajectory.outputs),
+        t_ms: (1..=n_steps).map(|k| (k as f64 * dt_ms) as f32).collect(),
+    }
+}
+
+impl States {
+    /// The arrays by the names that `states.npz` gives them.
+    pub fn into_arrays(self) -> BTreeMap<String, Array> {
+        let t_ms = Array::f32(&[self.t_ms.len()], self.t_ms);
+        [
+            ("potentials", self.potentials),
+            ("rates", self.rates),
+            ("inputs", self.inputs),
+            ("outputs", self.outputs),
+            ("t_ms", t_ms),
+        ]
+        .map(|(name, array)| (name.to_owned(), array))
+        .into()
+    }
+}
+
+/// Inputs, and optionally initial state and noise, that a user gives to a simulation.
+#[derive(Clone, Debug)]
+pub struct Injected {
+    /// `inputs [B,T,I]`
+    pub inputs: Array,
+    /// `initial_state [B,N]`
+    pub initial_state: Option<Array>,
+    /// Standard normals behind the pre-activation noise, `[B,T,N]`.
+    pub preactivation_noise: Option<Array>,
+    /// Standard normals behind the post-activation noise, `[B,T,N]`.
+    pub postactivation_noise: Option<Array>,
+}
+
+/// What can be wrong with a file of inputs.
+#[derive(Debug, Error)]
+pub enum InjectedError {
+    /// The file cannot be read as arrays.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An array is missing, unknown, or has another shape than the network asks for.
+    #[error("{0}")]
+    Array(String),
+}
+
+impl Injected {
+    /// Reads a file of inputs for a network.
+    ///
+    /// # Errors
+    /// Names the array and what is wrong with it.
+    pub fn read(path: &Path, config: &CtrnnConfig) -> Result<Self, InjectedError> {
+        let mut arrays = npz::read(path)?;
+        let error = |message: String| InjectedError::Array(format!("{}: {message}", path.display()));
+        let n = config.n_units;
+        let inputs = arrays.remove("inputs");
+        let inputs = inputs.ok_or_else(|| error("has no array inputs [trial, time, input]".to_owned()))?;
+        let [b, t, width] = inputs.shape()[..] else {
+            return Err(error(format!("inputs has shape {:?}, but must be [trial, time, input]", inputs.shape())));
+        };
+        if width != config.n_inputs || b == 0 || t == 0 {
+            let expected = config.n_inputs;
+            return Err(error(format!("inputs has shape [{b}, {t}, {width}], but the network takes [.., .., {expected}]")));
+        }
+        let mut optional = |name: &str, shapes: &[&[usize]]| match arrays.remove(name) {
+            Some(array) if !shapes.contains(&array.shape()) => {
+                Err(error(format!("{name} has shape {:?}, but must be {:?}", array.shape(), shapes[0])))
+            }
+            Some(array) => Ok(Some(array)),
+            None => Ok(None),
+        };
+        let state = optional("initial_state", &[&[b, n], &[n]])?;
+        let injected = Self {
+            initial_state: state.map(|state| for_each_trial(state, b)),
+            preactivation_noise: optional("preactivation_noise", &[&[b, t, n]])?,
+            postactivation_noise: optional("postactivation_noise", &[&[b, t, n]])?,
+            inputs,
+        };
+        if let Some(name) = arrays.keys().next() {
+            let known = "inputs, initial_state, preactivation_noise and postactivation_noise";
+            return Err(error(format!("array {name:?} is unknown; a file of inputs may hold {known}")));
+        }
+        injected.check_finite().map_err(error)?;
+        Ok(injected)
+    }
+
+    fn check_finite(&self) -> Result<(), String> {
+        let named = [
+            ("inputs", Some(&self.inputs)),
+            ("initial_state", self.initial_state.as_ref()),
+            ("preactivation_noise", self.preactivation_noise.as_ref()),
+            ("postactivation_noise", self.postactivation_noise.as_ref()),
+        ];
+        for (name, array) in named {
+            if let Some(index) = array.and_then(Array::first_nonfinite) {
+                return Err(format!("{name} holds NaN or an infinity at flat index {index}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The given noise; none where no array is.
+    pub fn noise<B: Backend>(&self, device: &B::Device) -> Noise<B> {
+        let given = |array: &Option<Array>| array.as_ref().map(|array| tensor(array, device));
+        match (&self.preactivation_noise, &self.postactivation_noise) {
+            (None, None) => Noise::Off,
+            (preactivation, postactivation) => Noise::Given {
+                preactivation: given(preactivation),
+                postactivation: given(postactivation),
+            },
+        }
+    }
+
+    /// The given initial state, if there is one.
+    pub fn state<B: Backend>(&self, device: &B::Device) -> Option<Tensor<B, 2>> {
+        self.initial_state.as_ref().map(|array| tensor(array, device))
+    }
+}
+
+/// An initial state `[N]` or `[B,N]` as `[B,N]`.
+fn for_each_trial(state: Array, n_trials: usize) -> Array {
+    if state.shape().len() == 2 {
+        return state;
+    }
+    let values = state.to_f64().expect("numbers of any type are f64");
+    Array::f64(&[n_trials, values.len()], values.repeat(n_trials))
+}
+
+fn tensor<B: Backend, const D: usize>(array: &Array, device: &B::Device) -> Tensor<B, D> {
+    let values = array.to_f64().expect("numbers of any type are f64");
+    let data = TensorData::new(values, array.shape().to_vec());
+    Tensor::from_data(data.convert::<B::FloatElem>(), device)
+}
+
+fn array<B: Backend>(tensor: Tensor<B, 3>) -> Array {
+    let shape = tensor.dims();
+    let data = tensor.into_data();
+    match data.dtype {
+        DType::F64 => Array::f64(&shape, data.to_vec().expect("f64 data")),
+        _ => Array::f32(&shape, data.iter::<f32>().collect()),
+    }
+}

@@ -1,0 +1,291 @@
+//! The command line: what may be typed.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::failure::Failure;
+
+/// Train continuous-time recurrent neural networks on cognitive tasks.
+#[derive(Debug, Parser)]
+#[command(name = "train-ctrnn", version, max_term_width = 100)]
+#[command(after_help = "Examples:
+  train-ctrnn init my_project
+  train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
+  train-ctrnn eval runs/smoke-s7 --json
+
+Exit codes: 0 done, 2 wrong command line or configuration, 3 training failed, 4 data or checkpoint,
+5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.")]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How to talk to the user.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Output {
+    /// Say nothing but errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Print results as JSON on stdout, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub color: When,
+    /// How to show progress; auto is a bar on a terminal and plain lines elsewhere.
+    #[arg(long, global = true, value_enum, default_value_t = ProgressStyle::Auto, value_name = "STYLE")]
+    pub progress: ProgressStyle,
+}
+
+/// When to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressStyle {
+    Auto,
+    Bar,
+    Plain,
+    None,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a project that runs at once.
+    Init(InitArgs),
+    /// List the tasks, describe one, or write trials of one to a file.
+    Tasks(TasksArgs),
+    /// Find everything that is wrong with a configuration; then show what it would train.
+    Check(CheckArgs),
+    /// Train a network.
+    Train(TrainArgs),
+    /// Continue a run from its newest whole checkpoint.
+    Resume(ResumeArgs),
+    /// Measure how a trained network does.
+    Eval(EvalArgs),
+    /// Run a trained network and write every state to an npz file.
+    Simulate(SimulateArgs),
+    /// Look at configurations: schema, every value, one key.
+    Config(ConfigArgs),
+    /// Show version, machine, kernels and devices.
+    Info,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; KEY=none or '~KEY' removes";
+
+#[derive(Debug, ClapArgs)]
+pub struct InitArgs {
+    /// Folder of the project.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TasksArgs {
+    #[command(subcommand)]
+    pub command: TasksCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TasksCommand {
+    /// List all tasks.
+    List,
+    /// Describe a task: epochs, inputs, outputs, conditions, keys, what counts as correct.
+    Describe {
+        /// Name of the task.
+        name: String,
+    },
+    /// Write trials of a task, with complete defaults, to an npz file that the npz task reads.
+    Export {
+        /// Name of the task.
+        name: String,
+        /// Number of trials; the conditions take turns.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        trials: u32,
+        /// Seed of the trials.
+        #[arg(long, default_value_t = 0, value_name = "S")]
+        seed: u64,
+        /// Length of a time step in ms.
+        #[arg(long, default_value_t = 20.0, value_name = "MS")]
+        dt_ms: f64,
+        /// File to write.
+        #[arg(short, long, value_name = "FILE.npz")]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    /// The configuration, a TOML file.
+    pub config: PathBuf,
+    #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// What to do about a run folder that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resume {
+    /// Continue where there is a run, start anew where there is none.
+    Auto,
+    /// Start anew; a run that is there is an error.
+    Never,
+    /// Continue; no run is an error.
+    Must,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TrainArgs {
+    /// The configuration, a TOML file.
+    pub config: PathBuf,
+    #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Folder of the run [default: runs/<config>-s<seed>].
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// The seed, as seed=N.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// What computes, as device.backend: cpu, wgpu or wgpu:INDEX.
+    #[arg(long, value_name = "BACKEND")]
+    pub device: Option<String>,
+    /// Number of CPU threads, as device.threads; 0: all.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// What to do if the run folder is there already [default: auto under Slurm, else never].
+    #[arg(long, value_enum)]
+    pub resume: Option<Resume>,
+    /// Replace a run that is there.
+    #[arg(long, conflicts_with = "resume")]
+    pub force: bool,
+    /// Stop and save after this time, such as 3h50m; `resume` continues.
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub max_time: Option<Duration>,
+    /// Begin with the weights of another run.
+    #[arg(long, value_name = "RUN")]
+    pub init_from: Option<PathBuf>,
+    /// Check everything and say what would be done, but write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ResumeArgs {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Overrides of train.steps, train.stop, checkpoint.*, validate.* and device.*; other keys are fixed in a run.
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Stop and save after this time, such as 3h50m.
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub max_time: Option<Duration>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalArgs {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Overrides under task, validate and time, such as 'task.perceptual_decision.coherences=[0.1]'.
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    #[arg(long, value_name = "WHICH")]
+    pub checkpoint: Option<String>,
+    /// Number of trials [default: validate.trials].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// With the network's own noise.
+    #[arg(long)]
+    pub noise: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SimulateArgs {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Overrides under task, validate and time.
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    #[arg(long, value_name = "WHICH")]
+    pub checkpoint: Option<String>,
+    /// Number of trials of the task; the conditions take turns [default: one of each condition].
+    #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// Inputs instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise, postactivation_noise.
+    #[arg(long, value_name = "FILE.npz")]
+    pub inputs: Option<PathBuf>,
+    /// With the network's own noise.
+    #[arg(long)]
+    pub noise: bool,
+    /// Compute in double precision.
+    #[arg(long)]
+    pub f64: bool,
+    /// File to write.
+    #[arg(short, long, value_name = "STATES.npz")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the JSON schema of configurations, for editors.
+    Schema,
+    /// Print every value of a run or of a configuration.
+    Show {
+        /// A run folder or a TOML file.
+        run: PathBuf,
+        #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+    },
+    /// Explain a key: what it is, its unit, its default, the words it takes.
+    Explain {
+        /// The key, such as model.tau_ms or tau_ms.
+        key: String,
+    },
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time; write for instance 3h50m, 90s or 45m");
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(duration).map_err(|_| wrong())
+}
+
+/// Prints the completion script of a shell on stdout.
+pub fn print_completions(shell: Shell) -> u8 {
+    clap_complete::generate(shell, &mut Args::command(), "train-ctrnn", &mut io::stdout());
+    0
+}
+
+/// Prints the manual page on stdout.
+pub fn print_man() -> Result<u8, Failure> {
+    let page = clap_mangen::Man::new(Args::command());
+    page.render(&mut io::stdout()).map_err(|error| Failure::stdout(&error))?;
+    Ok(0)
+}

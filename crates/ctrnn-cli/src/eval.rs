@@ -1,0 +1,92 @@
+//! `eval`: how a trained network does.
+
+use std::fmt::Write as _;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::RunFolder;
+use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::Registry;
+use ctrnn_train::{EvalReport, Run, evaluate, evaluation_trials, trained_network};
+
+use crate::args::EvalArgs;
+use crate::backend::{CheckEvery, Job, with_backend};
+use crate::failure::Failure;
+use crate::run_path::{existing, only_under};
+use crate::terminal::Terminal;
+
+/// Evaluates a run.
+pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    only_under(&["task", "validate", "time"], &args.overrides)?;
+    let (folder, run) = existing(&args.run, &args.overrides, registry)?;
+    let job = EvalJob {
+        args,
+        run: &run,
+        folder: &folder,
+    };
+    let report = with_backend(&run.device, job)?;
+    let json = || serde_json::to_value(&report).expect("a report is plain numbers");
+    terminal.print(|| table(&report), json)?;
+    Ok(0)
+}
+
+struct EvalJob<'a> {
+    args: &'a EvalArgs,
+    run: &'a Run,
+    folder: &'a RunFolder,
+}
+
+impl Job for EvalJob<'_> {
+    type Output = EvalReport;
+
+    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<EvalReport, Failure>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let Self { args, run, folder } = self;
+        let network = trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
+        let key = Key::new(run.seed, Stream::Eval, 0);
+        let n = args.trials.map_or(run.validate.trials, |n| n as usize);
+        let trials = evaluation_trials(run.task.as_ref(), run.clock, key, n)?;
+        let noise = match args.noise {
+            true => Noise::Drawn(evaluation_noise(run)),
+            false => Noise::Off,
+        };
+        Ok(evaluate(&network, run.task.as_ref(), &trials, run.train.loss, &noise)?)
+    }
+}
+
+/// The address of noise outside of training: a step that no training reaches.
+pub fn evaluation_noise(run: &Run) -> NoiseAddress {
+    NoiseAddress {
+        seed: run.seed,
+        step: u32::MAX,
+        first_trial: 0,
+    }
+}
+
+fn percent(accuracy: Option<f64>) -> String {
+    accuracy.map_or("no answer".to_owned(), |a| format!("{:.1} %", 100.0 * a))
+}
+
+fn table(report: &EvalReport) -> String {
+    let mut text = format!(
+        "accuracy {}   loss {:.5}   {} trials\n",
+        percent(report.accuracy),
+        report.loss,
+        report.trials
+    );
+    for (name, values) in &report.by {
+        let mut rows: Vec<_> = values.iter().collect();
+        rows.sort_by(|(a, _), (b, _)| number(a).total_cmp(&number(b)));
+        for (value, score) in rows {
+            let _ = writeln!(text, "  {name} = {value:<8} {:>9}   {} trials", percent(score.accuracy), score.trials);
+        }
+    }
+    text
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,158 @@
+//! Errors on their way to the user: code, message, remedy, exit code.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | a bug |
+//! | 2 | wrong command line or configuration; nothing was written |
+//! | 3 | training failed: not finite, or a required target not met |
+//! | 4 | a checkpoint or data missing, corrupt or of another model |
+//! | 5 | input/output: disk full, permission, lock, existing run folder |
+//! | 6 | device: no adapter, out of memory, or a binary without that backend |
+//! | 75 | stopped by a signal or `--max-time`, and saved |
+//! | 130, 143 | stopped at once |
+
+use ctrnn_analysis::InjectedError;
+use ctrnn_files::{ErrorKind, FileError};
+use ctrnn_model::ModelError;
+use ctrnn_tasks::TaskError;
+use ctrnn_train::{ConfigErrors, Diagnostic, TrainError};
+
+/// Exit code of a wrong command line or configuration.
+pub const USAGE: u8 = 2;
+/// Exit code of data that is missing, corrupt or of another model.
+pub const DATA: u8 = 4;
+/// Exit code of input/output.
+pub const IO: u8 = 5;
+/// Exit code of a device that cannot be used.
+pub const DEVICE: u8 = 6;
+
+/// An error, ready to be printed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the process exits with.
+    pub exit_code: u8,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Config(ConfigErrors),
+    Plain {
+        code: &'static str,
+        message: String,
+        help: String,
+    },
+}
+
+impl Failure {
+    /// An error with a remedy.
+    pub fn new(exit_code: u8, code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            exit_code,
+            kind: Kind::Plain {
+                code,
+                message: message.into(),
+                help: help.into(),
+            },
+        }
+    }
+
+    /// stdout cannot be written to.
+    pub fn stdout(error: &std::io::Error) -> Self {
+        Self::new(IO, "F001", format!("cannot write to stdout: {error}"), "check where the output goes")
+    }
+
+    /// The text for the terminal.
+    pub fn render(&self, color: bool) -> String {
+        match &self.kind {
+            Kind::Config(errors) => errors.render(color),
+            Kind::Plain { code, message, help } => {
+                let (red, bold, end) = if color { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+                format!("{red}error[{code}]{end}{bold}: {message}{end}\n  help: {help}\n")
+            }
+        }
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self {
+            exit_code: errors.exit_code(),
+            kind: Kind::Config(errors),
+        }
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Self {
+        ConfigErrors::from(diagnostic).into()
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        let help = match &error {
+            TrainError::File(error) => return file_failure(error),
+            TrainError::NotFinite { .. } => {
+                "a smaller learning rate (train.optimizer.lr) or train.clip_grad_norm=1.0 usually helps"
+            }
+            TrainError::TargetNotMet { .. } => {
+                "train longer (`resume RUN train.steps=...`), ask for less, or remove train.stop.required"
+            }
+            TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
+            TrainError::OptimizerState(_) => "resume with the optimizer that the run was trained with",
+            TrainError::Data { .. } | TrainError::Model(_) => "check that the file belongs to this network",
+            _ => "check the task's table: `train-ctrnn tasks describe NAME` shows its keys",
+        };
+        let exit_code = error.exit_code();
+        let code = if exit_code == 3 { "T001" } else { "D003" };
+        Self::new(exit_code, code, error.to_string(), help)
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        file_failure(&error)
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        TrainError::from(error).into()
+    }
+}
+
+impl From<TaskError> for Failure {
+    fn from(error: TaskError) -> Self {
+        TrainError::from(error).into()
+    }
+}
+
+impl From<InjectedError> for Failure {
+    fn from(error: InjectedError) -> Self {
+        match error {
+            InjectedError::File(error) => file_failure(&error),
+            error @ InjectedError::Array(_) => {
+                let help = "numpy.savez(FILE, inputs=array of shape [trial, time, input]) writes such a file";
+                Self::new(DATA, "D004", error.to_string(), help)
+            }
+        }
+    }
+}
+
+fn file_failure(error: &FileError) -> Failure {
+    let (exit_code, code) = match error.kind() {
+        ErrorKind::Io => (IO, "F002"),
+        ErrorKind::Data => (DATA, "D005"),
+    };
+    let help = match error {
+        FileError::Locked { .. } => "wait until it has ended, or stop that process",
+        FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
+        FileError::Missing { .. } => "check the path; `train-ctrnn train CONFIG` makes a run",
+        FileError::NotAFile { .. } => "give the path of a file",
+        FileError::Format { .. } => "write the file anew, or take an older checkpoint (`--checkpoint STEP`)",
+        _ => "check the free space and the permissions of that place",
+    };
+    Failure::new(exit_code, code, error.to_string(), help)
+}

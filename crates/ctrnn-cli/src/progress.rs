@@ -1,0 +1,94 @@
+//! Observer that shows how training goes: a bar on a terminal, plain lines elsewhere.
+
+use std::time::{Duration, Instant};
+
+use ctrnn_train::{Observer, StepReport, TrainError, Validation};
+use indicatif::{ProgressBar, ProgressStyle as BarStyle};
+
+use crate::args::ProgressStyle;
+use crate::terminal::Terminal;
+
+/// Time between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows loss, accuracy, steps per second and the time that is left.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    plain: bool,
+    began: Instant,
+    first_step: u64,
+    last_line: Instant,
+    last_validation: String,
+}
+
+impl Progress {
+    /// A display for a run that starts at `first_step` of `steps`.
+    pub fn new(terminal: &Terminal, first_step: u64, steps: u64) -> Self {
+        let bar = (terminal.progress() == ProgressStyle::Bar).then(|| {
+            let style = BarStyle::with_template("{bar:28} {pos}/{len}  {msg}  {eta} left");
+            let bar = ProgressBar::new(steps).with_style(style.expect("a valid template"));
+            bar.set_position(first_step);
+            bar.reset_eta();
+            bar
+        });
+        Self {
+            bar,
+            plain: terminal.progress() == ProgressStyle::Plain,
+            began: Instant::now(),
+            first_step,
+            last_line: Instant::now(),
+            last_validation: String::new(),
+        }
+    }
+
+    /// Steps per second of this process.
+    fn speed(&self, step: u64) -> f64 {
+        (step - self.first_step) as f64 / self.began.elapsed().as_secs_f64().max(1e-9)
+    }
+}
+
+impl Observer for Progress {
+    fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        let speed = self.speed(report.step);
+        let message = format!("loss {:.4}{}  {speed:.0} steps/s", report.loss, self.last_validation);
+        if let Some(bar) = &self.bar {
+            bar.set_position(report.step);
+            bar.set_message(message);
+        } else if self.plain && self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            let left = (report.of_steps - report.step) as f64 / speed;
+            eprintln!("step {}/{}  {message}  {} left", report.step, report.of_steps, clock(left));
+        }
+        Ok(())
+    }
+
+    fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
+        let report = &validation.report;
+        let accuracy = report.accuracy.map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a));
+        self.last_validation = format!("  val loss {:.4}{accuracy}", report.loss);
+        if let Some(bar) = &self.bar {
+            bar.println(format!("step {}{}", validation.step, self.last_validation));
+        } else if self.plain {
+            eprintln!("step {}{}", validation.step, self.last_validation);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Seconds as a person says them.
+pub fn clock(seconds: f64) -> String {
+    match seconds {
+        s if !s.is_finite() => "?".to_owned(),
+        s if s < 60.0 => format!("{s:.0} s"),
+        s if s < 3600.0 => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
+        s => format!("{:.0} h {:.0} min", (s / 3600.0).floor(), (s % 3600.0) / 60.0),
+    }
+}

@@ -1,0 +1,126 @@
+//! `simulate`: every state of a trained network, as npz.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_analysis::{Injected, simulate};
+use ctrnn_files::{Array, RunFolder, npz};
+use ctrnn_model::{CtrnnModule, Noise, RecurrenceBackend};
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{Mask, Registry, Target, Trial, TrialBatch};
+use ctrnn_train::{Run, evaluation_trials, trained_network};
+
+use crate::args::SimulateArgs;
+use crate::backend::{CheckEvery, Job, with_backend, with_f64};
+use crate::eval::evaluation_noise;
+use crate::failure::Failure;
+use crate::run_path::{existing, only_under};
+use crate::terminal::Terminal;
+
+/// Simulates a run.
+pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    only_under(&["task", "validate", "time"], &args.overrides)?;
+    let (folder, run) = existing(&args.run, &args.overrides, registry)?;
+    let job = SimulateJob {
+        args,
+        run: &run,
+        folder: &folder,
+    };
+    let arrays = match args.f64 {
+        true => with_f64(job)?,
+        false => with_backend(&run.device, job)?,
+    };
+    npz::write(&args.output, &arrays)?;
+    let shape = arrays["potentials"].shape();
+    terminal.say(format!("wrote {}: {} trials, {} time steps, {} units", args.output.display(), shape[0], shape[1], shape[2]));
+    Ok(0)
+}
+
+struct SimulateJob<'a> {
+    args: &'a SimulateArgs,
+    run: &'a Run,
+    folder: &'a RunFolder,
+}
+
+impl Job for SimulateJob<'_> {
+    type Output = BTreeMap<String, Array>;
+
+    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Self::Output, Failure>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let Self { args, run, folder } = self;
+        let network = trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
+        match &args.inputs {
+            Some(path) => {
+                let injected = Injected::read(path, network.config())?;
+                Ok(simulate_injected(&network, &injected, self.args.noise, run, device))
+            }
+            None => simulate_trials(&network, args, run),
+        }
+    }
+}
+
+/// Given noise is used whether or not noise is asked for; it is drawn only where none is given.
+fn simulate_injected<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    injected: &Injected,
+    with_noise: bool,
+    run: &Run,
+    device: &B::Device,
+) -> BTreeMap<String, Array> {
+    let noise = match injected.noise(device) {
+        Noise::Off if with_noise => Noise::Drawn(evaluation_noise(run)),
+        given => given,
+    };
+    simulate(network, &injected.inputs, injected.state(device), noise).into_arrays()
+}
+
+fn simulate_trials<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    args: &SimulateArgs,
+    run: &Run,
+) -> Result<BTreeMap<String, Array>, Failure> {
+    let n = args.trials.map_or_else(|| run.task.conditions().len(), |n| n as usize);
+    let key = Key::new(run.seed, Stream::Eval, 0);
+    let trials = evaluation_trials(run.task.as_ref(), run.clock, key, n)?;
+    let noise = match args.noise {
+        true => Noise::Drawn(evaluation_noise(run)),
+        false => Noise::Off,
+    };
+    let mut arrays = trial_arrays(&trials);
+    let inputs = arrays["inputs"].clone();
+    arrays.extend(simulate(network, &inputs, None, noise).into_arrays());
+    Ok(arrays)
+}
+
+/// Trials as arrays for Python, padded: inputs, targets (class labels as one-hot rows), mask, and a column for each
+/// condition.
+fn trial_arrays(trials: &[Trial]) -> BTreeMap<String, Array> {
+    let batch = TrialBatch::new(trials);
+    let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
+    let targets = match batch.target {
+        Target::Values(values) => values,
+        Target::Classes(labels) => {
+            let one_hot = |label: u32| (0..o).map(move |k| f32::from(u8::from(k == label as usize)));
+            labels.into_iter().flat_map(one_hot).collect()
+        }
+    };
+    let mask = match batch.mask {
+        Mask::Steps(mask) => Array::f32(&[b, t], mask),
+        Mask::Outputs(mask) => Array::f32(&[b, t, o], mask),
+    };
+    let mut arrays: BTreeMap<String, Array> = [
+        ("inputs", Array::f32(&[b, t, batch.n_inputs], batch.inputs)),
+        ("targets", Array::f32(&[b, t, o], targets)),
+        ("mask", mask),
+    ]
+    .map(|(name, array)| (name.to_owned(), array))
+    .into();
+    for (name, values) in batch.conditions {
+        let column = values.into_iter().map(|x| x as f32).collect();
+        arrays.insert(format!("cond_{name}"), Array::f32(&[b], column));
+    }
+    arrays
+}

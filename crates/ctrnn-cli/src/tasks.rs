@@ -1,0 +1,95 @@
+//! `tasks`: list, describe, export.
+
+use std::path::Path;
+
+use ctrnn_files::{Array, npz};
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{BatchRequest, BuildContext, Clock, ConditionOrder, Mask, Registry, Target, TaskEntry, TrialBatch};
+
+use crate::args::{TasksArgs, TasksCommand};
+use crate::failure::{Failure, USAGE};
+use crate::terminal::Terminal;
+
+/// Answers a question about tasks.
+pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    match &args.command {
+        TasksCommand::List => list(registry, terminal)?,
+        TasksCommand::Describe { name } => {
+            let entry = entry(name, registry)?;
+            let json = || serde_json::json!({ "name": entry.name, "description": entry.description, "schema": entry.schema() });
+            terminal.print(|| format!("# {}\n\n{}", entry.name, entry.description), json)?;
+        }
+        TasksCommand::Export { name, trials, seed, dt_ms, output } => {
+            let batch = trials_of(entry(name, registry)?, *trials, *seed, *dt_ms)?;
+            write(output, batch, *dt_ms)?;
+            terminal.say(format!("wrote {trials} trials of {name} to {}", output.display()));
+        }
+    }
+    Ok(0)
+}
+
+fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
+    let width = registry.names().map(str::len).max().unwrap_or(0);
+    let line = |entry: &TaskEntry| format!("{:width$}  {}\n", entry.name, entry.summary);
+    let json = |entry: &TaskEntry| serde_json::json!({ "name": entry.name, "summary": entry.summary });
+    terminal.print(
+        || registry.entries().map(line).collect(),
+        || serde_json::json!({ "tasks": registry.entries().map(json).collect::<Vec<_>>() }),
+    )
+}
+
+fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failure> {
+    registry.get(name).ok_or_else(|| {
+        let names: Vec<&str> = registry.names().collect();
+        Failure::new(USAGE, "C011", format!("{name:?} is not a task"), format!("tasks: {}", names.join(", ")))
+    })
+}
+
+fn trials_of(entry: &TaskEntry, trials: u32, seed: u64, dt_ms: f64) -> Result<TrialBatch, Failure> {
+    let wrong_dt = |error| Failure::new(USAGE, "C004", format!("{error}"), "give for instance --dt-ms 20");
+    let clock = Clock::new(dt_ms).map_err(wrong_dt)?;
+    let context = BuildContext {
+        clock,
+        seed,
+        base_dir: Path::new("."),
+    };
+    let task = entry.build(toml::Table::new(), &context).map_err(|errors| {
+        let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let help = "choose another --dt-ms; a task that needs options cannot be exported";
+        Failure::new(USAGE, "C014", format!("{}: {}", entry.name, messages.join("; ")), help)
+    })?;
+    let request = BatchRequest {
+        clock,
+        n_trials: trials as usize,
+        key: Key::new(seed, Stream::Trials, 0),
+        step: 0,
+        conditions: ConditionOrder::Balanced,
+    };
+    Ok(task.sample_batch(&request)?)
+}
+
+/// A file of trials, as the npz task reads it.
+fn write(path: &Path, batch: TrialBatch, dt_ms: f64) -> Result<(), Failure> {
+    let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
+    let target = match batch.target {
+        Target::Values(values) => ("targets", Array::f32(&[b, t, o], values)),
+        Target::Classes(labels) => ("labels", Array::i64(&[b, t], labels.into_iter().map(i64::from).collect())),
+    };
+    let mask = match batch.mask {
+        Mask::Steps(mask) => Array::f32(&[b, t], mask),
+        Mask::Outputs(mask) => Array::f32(&[b, t, o], mask),
+    };
+    let mut arrays: std::collections::BTreeMap<String, Array> = [
+        ("inputs", Array::f32(&[b, t, batch.n_inputs], batch.inputs)),
+        target,
+        ("mask", mask),
+        ("n_steps", Array::i64(&[b], batch.n_steps.into_iter().map(|n| n as i64).collect())),
+        ("dt_ms", Array::f64(&[], vec![dt_ms])),
+    ]
+    .map(|(name, array)| (name.to_owned(), array))
+    .into();
+    for (name, values) in batch.conditions {
+        arrays.insert(format!("cond_{name}"), Array::f64(&[b], values));
+    }
+    Ok(npz::write(path, &arrays)?)
+}

@@ -1,0 +1,71 @@
+//! The two streams: data on stdout, everything else on stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::args::{Output, ProgressStyle, When};
+use crate::failure::Failure;
+
+/// How to talk to the user.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    /// Results are JSON.
+    pub json: bool,
+    /// Say more.
+    pub verbose: bool,
+    quiet: bool,
+    color: bool,
+    progress: ProgressStyle,
+}
+
+impl Terminal {
+    /// What the command line asks for, on the streams that there are.
+    pub fn new(output: &Output) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let has_colors = is_terminal && std::env::var_os("NO_COLOR").is_none();
+        let progress = match output.progress {
+            _ if output.quiet => ProgressStyle::None,
+            ProgressStyle::Auto if is_terminal => ProgressStyle::Bar,
+            ProgressStyle::Auto => ProgressStyle::Plain,
+            style => style,
+        };
+        Self {
+            json: output.json,
+            verbose: output.verbose,
+            quiet: output.quiet,
+            color: match output.color {
+                When::Auto => has_colors,
+                When::Always => true,
+                When::Never => false,
+            },
+            progress,
+        }
+    }
+
+    /// How to show progress: anything but auto.
+    pub fn progress(&self) -> ProgressStyle {
+        self.progress
+    }
+
+    /// Tells the user something, on stderr.
+    pub fn say(&self, message: impl AsRef<str>) {
+        if !self.quiet {
+            eprintln!("{}", message.as_ref());
+        }
+    }
+
+    /// Tells the user what a result does not show, on stderr.
+    pub fn note(&self, message: impl AsRef<str>) {
+        self.say(format!("note: {}", message.as_ref()));
+    }
+
+    /// Prints a result on stdout: the JSON value if JSON is asked for, else the text.
+    pub fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) -> Result<(), Failure> {
+        let line = if self.json { json().to_string() } else { text() };
+        writeln!(io::stdout(), "{}", line.trim_end()).map_err(|error| Failure::stdout(&error))
+    }
+
+    /// Prints an error on stderr.
+    pub fn error(&self, failure: &Failure) {
+        eprint!("{}", failure.render(self.color));
+    }
+}

@@ -1,0 +1,265 @@
+//! `train` and `resume`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::{RunFolder, RunJson, RunState};
+use ctrnn_model::RecurrenceBackend;
+use ctrnn_tasks::Registry;
+use ctrnn_train::{
+    Checkpoint, Ending, Given, Observer, Run, RunConfig, RunRecord, check_resume, trainer_at,
+};
+
+use crate::args::{Resume, ResumeArgs, TrainArgs};
+use crate::backend::{CheckEvery, Job, device_name, with_backend};
+use crate::failure::{DATA, Failure, IO};
+use crate::progress::{Progress, clock};
+use crate::run_path::{default_path, existing};
+use crate::stop::StopRequests;
+use crate::terminal::Terminal;
+
+/// Trains a network.
+pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    let overrides = overrides(args)?;
+    let run = RunConfig::load(&args.config, &overrides, registry)?;
+    run.notes.iter().for_each(|note| terminal.note(note));
+    let path = args.run_dir.clone().unwrap_or_else(|| default_path(&args.config, run.seed));
+    let exists = path.symlink_metadata().is_ok();
+    match (args.resume.unwrap_or_else(resume_by_default), exists) {
+        (Resume::Auto | Resume::Must, true) => return resume_run(&path, run, args.max_time, args.dry_run, terminal),
+        (Resume::Must, false) => return Err(no_run(&path)),
+        (Resume::Never, true) if !args.force => return Err(run_exists(&path, args)),
+        _ => {}
+    }
+    if args.dry_run {
+        terminal.say(format!("{} is right; it would train into {}", args.config.display(), path.display()));
+        return Ok(0);
+    }
+    let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
+    let given = Given {
+        config,
+        overrides,
+    };
+    let stop = StopRequests::listen(args.max_time)?;
+    let start = Start::New {
+        path: &path,
+        given,
+        replace: args.force,
+    };
+    train_and_report(&run, start, &stop, terminal)
+}
+
+/// Continues a run.
+pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    let (_, run) = existing(&args.run, &args.overrides, registry)?;
+    resume_run(&args.run, run, args.max_time, false, terminal)
+}
+
+/// `--seed`, `--device`, `--threads` and `--init-from` are overrides with names of their own.
+fn overrides(args: &TrainArgs) -> Result<Vec<String>, Failure> {
+    let mut overrides = args.overrides.clone();
+    overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
+    overrides.extend(args.device.as_ref().map(|device| format!("device.backend={device}")));
+    overrides.extend(args.threads.map(|threads| format!("device.threads={threads}")));
+    if let Some(run) = &args.init_from {
+        let weights = RunFolder::at(run).model_weights();
+        if !weights.is_file() {
+            let what = format!("{} has no weights to begin with", run.display());
+            return Err(Failure::new(DATA, "D001", what, "give the folder of a run that has ended"));
+        }
+        overrides.push(format!("model.init.file={}", toml::Value::String(weights.display().to_string())));
+    }
+    Ok(overrides)
+}
+
+/// A job that Slurm requeues is started by the same command again, and should go on.
+fn resume_by_default() -> Resume {
+    match std::env::var_os("SLURM_JOB_ID") {
+        Some(_) => Resume::Auto,
+        None => Resume::Never,
+    }
+}
+
+fn no_run(path: &Path) -> Failure {
+    let what = format!("there is no run at {}", path.display());
+    Failure::new(DATA, "D001", what, "start it: the same command with --resume auto")
+}
+
+fn run_exists(path: &Path, args: &TrainArgs) -> Failure {
+    let what = format!("the run folder {} exists already", path.display());
+    let command: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
+    let help = format!(
+        "continue it:  train-ctrnn resume {}\n        replace it:   train-ctrnn {} --force",
+        quoted(&path.display().to_string()),
+        command.join(" ")
+    );
+    debug_assert!(!args.force);
+    Failure::new(IO, "F004", what, help)
+}
+
+/// A word as a shell needs it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(IO, "F002", format!("cannot read {}: {error}", path.display()), "check its permissions")
+}
+
+/// Continues the run at `path` as `run` configures it now.
+fn resume_run(
+    path: &Path,
+    run: Run,
+    max_time: Option<std::time::Duration>,
+    dry_run: bool,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
+    let folder = RunFolder::at(path);
+    if !folder.run_json().is_file() {
+        return Err(Failure::new(
+            IO,
+            "F004",
+            format!("{} exists but is not a run", path.display()),
+            "choose another folder with --run-dir",
+        ));
+    }
+    let before = std::fs::read_to_string(folder.resolved()).map_err(|error| unreadable(&folder.resolved(), &error))?;
+    let before: toml::Table = before.parse().map_err(|error: toml::de::Error| {
+        let what = format!("{}: {}", folder.resolved().display(), error.message());
+        Failure::new(DATA, "D001", what, "the file was changed by hand; restore it from config.toml")
+    })?;
+    check_resume(&before, &run.resolved_table())?;
+    let json = RunJson::load(&folder.run_json())?;
+    let asks_for_more = before.get("train") != run.resolved_table().get("train");
+    if json.state == RunState::Done && !asks_for_more {
+        terminal.say(format!("{} is finished; train longer with `train-ctrnn resume {} train.steps=N`", path.display(), path.display()));
+        return Ok(0);
+    }
+    if dry_run {
+        terminal.say(format!("{} would be resumed", path.display()));
+        return Ok(0);
+    }
+    let stop = StopRequests::listen(max_time)?;
+    train_and_report(&run, Start::Again(path), &stop, terminal)
+}
+
+/// How a run starts.
+enum Start<'a> {
+    New {
+        path: &'a Path,
+        given: Given,
+        replace: bool,
+    },
+    Again(&'a Path),
+}
+
+struct TrainJob<'a> {
+    run: &'a Run,
+    start: Start<'a>,
+    stop: &'a StopRequests,
+    terminal: &'a Terminal,
+}
+
+/// How training ended.
+struct Trained {
+    ending: Ending,
+    folder: PathBuf,
+    step: u64,
+    seconds: f64,
+    best: Option<(u64, f64)>,
+}
+
+impl Job for TrainJob<'_> {
+    type Output = Trained;
+
+    fn run<B>(self, device: &B::Device, check_every: CheckEvery) -> Result<Trained, Failure>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let Self { run, start, stop, terminal } = self;
+        let check_every = match check_every {
+            CheckEvery::Step => 1,
+            CheckEvery::Log => run.train.log_every,
+        };
+        let device_name = device_name::<B>(device);
+        // Everything that can be wrong with the network is found before a folder is made.
+        let (mut record, checkpoint) = match start {
+            Start::New { path, given, replace } => {
+                trainer_at::<B>(run, None, check_every, device)?;
+                (RunRecord::create(path, run, &given, &device_name, replace)?, None)
+            }
+            Start::Again(path) => reopen(path, run, terminal)?,
+        };
+        let mut trainer = trainer_at::<B>(run, checkpoint, check_every, device)?;
+        let first = trainer.counters().step;
+        let folder = record.folder().root().to_owned();
+        terminal.say(format!(
+            "training {} units on {} into {}{}",
+            run.model.n_units,
+            run.task_name,
+            folder.display(),
+            if first > 0 { format!(", from step {first}") } else { String::new() }
+        ));
+        let began = Instant::now();
+        let mut progress = Progress::new(terminal, first, run.train.steps);
+        let ending = record.train(run, &mut trainer, &mut [&mut progress as &mut dyn Observer], &|| stop.reason())?;
+        drop(progress);
+        let counters = trainer.counters();
+        Ok(Trained {
+            ending,
+            folder,
+            step: counters.step,
+            seconds: began.elapsed().as_secs_f64(),
+            best: counters.best.map(|best| (best.step, best.value)),
+        })
+    }
+}
+
+fn reopen(path: &Path, run: &Run, terminal: &Terminal) -> Result<(RunRecord, Option<Checkpoint>), Failure> {
+    let reopened = RunRecord::reopen(path, run)?;
+    reopened.notes.iter().for_each(|note| terminal.note(note));
+    Ok((reopened.record, reopened.checkpoint))
+}
+
+fn train_and_report(run: &Run, start: Start, stop: &StopRequests, terminal: &Terminal) -> Result<u8, Failure> {
+    let job = TrainJob {
+        run,
+        start,
+        stop,
+        terminal,
+    };
+    let trained = with_backend(&run.device, job)?;
+    let (word, code) = match &trained.ending {
+        Ending::AllSteps => ("done".to_owned(), 0),
+        Ending::TargetMet { value } => (format!("done, target met ({value:.4})"), 0),
+        Ending::Asked(reason) => (format!("stopped by {reason} and saved"), Ending::STOPPED_EXIT_CODE),
+    };
+    terminal.say(format!("{word}: {} steps in {}", trained.step, clock(trained.seconds)));
+    let folder = quoted(&trained.folder.display().to_string());
+    let next = match code {
+        0 => format!("train-ctrnn eval {folder}"),
+        _ => format!("train-ctrnn resume {folder}"),
+    };
+    terminal.say(format!("next: {next}"));
+    if terminal.json {
+        let json = || {
+            serde_json::json!({
+                "run": trained.folder,
+                "step": trained.step,
+                "exit_code": code,
+                "seconds": trained.seconds,
+                "best": trained.best.map(|(step, value)| serde_json::json!({
+                    "metric": run.checkpoint.best.name(), "step": step, "value": value,
+                })),
+            })
+        };
+        terminal.print(String::new, json)?;
+    }
+    Ok(code)
+}

@@ -1,0 +1,387 @@
+//! Files and folders that appear whole or not at all.
+//!
+//! Content is written aside, under a hidden name in the same folder (`.name.tmp-XXXXXX`), brought to the disk,
+//! and only then renamed into place; last, the folder itself is brought to the disk. A process that is killed
+//! leaves the old content and perhaps a leftover, which [`clean_leftovers`] recognises and removes.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+use crate::error::FileError;
+use crate::lock;
+
+const MARK: &str = ".tmp-";
+const RANDOM_CHARACTERS: usize = 6;
+
+/// Replaces or creates a file with this content.
+///
+/// # Errors
+/// If the folder does not exist or cannot be written, or the disk is full; the old content is then still there.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(content)
+        .map_err(FileError::io("write", path))?;
+    file.commit()
+}
+
+/// A file that replaces `path` when it is committed; dropped before that, it leaves no trace.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl AtomicFile {
+    /// Begins to write beside `path`.
+    ///
+    /// # Errors
+    /// If the folder does not exist or cannot be written.
+    pub fn create(path: &Path) -> Result<Self, FileError> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(staged_file(path)?),
+        })
+    }
+
+    /// Brings the content to the disk and renames it into place.
+    ///
+    /// # Errors
+    /// If the disk is full or the file cannot be replaced.
+    pub fn commit(self) -> Result<(), FileError> {
+        let path = self.path.as_path();
+        let file = self
+            .file
+            .into_inner()
+            .map_err(|e| FileError::io("write", path)(e.into_error()))?;
+        file.as_file()
+            .sync_all()
+            .map_err(FileError::io("write", path))?;
+        file.persist(path)
+            .map_err(|e| FileError::io("rename", path)(e.error))?;
+        sync_folder(parent(path))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Creates a folder with what `fill` writes into it; parents are created where they are missing.
+///
+/// `fill` is given the folder under its hidden name. A [`RunLock`](crate::RunLock) taken there stays valid.
+///
+/// # Errors
+/// [`FileError::AlreadyExists`] if there is anything at `path`; otherwise what `fill` returns, or an error while
+/// writing. In each case nothing is left behind.
+pub fn create_folder<E: From<FileError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    if path.symlink_metadata().is_ok() {
+        return Err(FileError::AlreadyExists {
+            path: path.to_owned(),
+        }
+        .into());
+    }
+    let staged = stage_folder(path, fill)?;
+    Ok(move_into_place(staged, path)?)
+}
+
+/// Like [`create_folder`], but a folder at `path` is replaced. The old one is moved aside just before the new one
+/// takes its place: a process killed between the two renames leaves neither at `path`.
+///
+/// # Errors
+/// What `fill` returns, or an error while writing; the old folder is then still there.
+pub fn replace_folder<E: From<FileError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let staged = stage_folder(path, fill)?;
+    remove_folder(path)?;
+    Ok(move_into_place(staged, path)?)
+}
+
+/// Removes a folder, if it is there: first it gets a hidden name, so that nobody meets half of it.
+///
+/// # Errors
+/// If it cannot be renamed or removed.
+pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let aside = staged_folder(path)?;
+    fs::rename(path, aside.path().join("old")).map_err(FileError::io("remove", path))?;
+    sync_folder(parent(path))?;
+    aside.close().map_err(FileError::io("remove", path))
+}
+
+/// Removes what killed writers left in `folder` (not below it), and returns what was removed.
+///
+/// A staged run whose lock is held by a living process stays. Other writers cannot be told from dead ones: call
+/// this only for a folder that nobody else writes to, such as a run whose lock you hold.
+///
+/// # Errors
+/// If the folder cannot be read or a leftover not removed.
+pub fn clean_leftovers(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(folder).map_err(FileError::io("read", folder))? {
+        let entry = entry.map_err(FileError::io("read", folder))?;
+        let path = entry.path();
+        if !is_leftover(&entry.file_name()) || lock::is_held(&path) {
+            continue;
+        }
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let gone = if is_folder {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        gone.map_err(FileError::io("remove", &path))?;
+        removed.push(path);
+    }
+    Ok(removed)
+}
+
+/// `.name.tmp-` and six letters or digits.
+fn is_leftover(name: &OsStr) -> bool {
+    name.to_str()
+        .and_then(|name| name.strip_prefix('.'))
+        .and_then(|name| name.rsplit_once(MARK))
+        .is_some_and(|(_, random)| {
+            random.len() == RANDOM_CHARACTERS && random.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+}
+
+fn stage_folder<E: From<FileError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<TempDir, E> {
+    let parent = parent(path);
+    fs::create_dir_all(parent).map_err(FileError::io("create", parent))?;
+    let staged = staged_folder(path)?;
+    fill(staged.path())?;
+    sync_tree(staged.path())?;
+    Ok(staged)
+}
+
+/// Renaming onto a folder that is not empty fails in the kernel, so two processes cannot both succeed.
+fn move_into_place(staged: TempDir, path: &Path) -> Result<(), FileError> {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    fs::rename(staged.path(), path).map_err(|error| match error.kind() {
+        AlreadyExists | DirectoryNotEmpty | NotADirectory => FileError::AlreadyExists {
+            path: path.to_owned(),
+        },
+        _ => FileError::io("rename", path)(error),
+    })?;
+    let _moved_away = staged.keep();
+    sync_folder(parent(path))
+}
+
+fn sync_tree(folder: &Path) -> Result<(), FileError> {
+    for entry in fs::read_dir(folder).map_err(FileError::io("read", folder))? {
+        let entry = entry.map_err(FileError::io("read", folder))?;
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            sync_tree(&path)?;
+        } else {
+            let file = OpenOptions::new().write(true).open(&path);
+            file.and_then(|file| file.sync_all())
+                .map_err(FileError::io("write", &path))?;
+        }
+    }
+    sync_folder(folder)
+}
+
+/// Without this a renamed file may be gone after a power failure. Only Unix can open a folder.
+fn sync_folder(folder: &Path) -> Result<(), FileError> {
+    if cfg!(unix) {
+        let opened = File::open(folder);
+        opened
+            .and_then(|folder| folder.sync_all())
+            .map_err(FileError::io("write", folder))?;
+    }
+    Ok(())
+}
+
+fn staged_file(path: &Path) -> Result<NamedTempFile, FileError> {
+    let prefix = hidden_prefix(path);
+    let mut builder = Builder::new();
+    builder.prefix(&prefix).rand_bytes(RANDOM_CHARACTERS);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+    builder
+        .tempfile_in(parent(path))
+        .map_err(FileError::io("create", path))
+}
+
+fn staged_folder(path: &Path) -> Result<TempDir, FileError> {
+    let prefix = hidden_prefix(path);
+    let mut builder = Builder::new();
+    builder.prefix(&prefix).rand_bytes(RANDOM_CHARACTERS);
+    builder
+        .tempdir_in(parent(path))
+        .map_err(FileError::io("create", path))
+}
+
+fn hidden_prefix(path: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(MARK);
+    prefix
+}
+
+/// The folder that holds `path`; a bare name lies in the current folder.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::{Holder, RunLock};
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn failure() -> FileError {
+        FileError::Missing {
+            path: PathBuf::from("something"),
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_only_when_it_is_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("best");
+        write(&path, b"old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        drop(file);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["best"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_a_fault_of_the_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(&folder.path().join("none/best"), b"").unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Io);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_has_the_permissions_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
+        write(&ours, b"").unwrap();
+        fs::write(&plain, b"").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(ours), mode(plain));
+    }
+
+    #[test]
+    fn a_folder_appears_with_its_content_or_not_at_all() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("runs/toy");
+        let failed = create_folder(&path, |folder| {
+            fs::write(folder.join("a"), b"1").unwrap();
+            Err(failure())
+        });
+        assert!(failed.is_err());
+        assert_eq!(names(&parent.path().join("runs")), [""; 0]);
+
+        create_folder(&path, |folder| {
+            assert!(!path.exists());
+            fs::create_dir(folder.join("below")).unwrap();
+            fs::write(folder.join("below/a"), b"1").unwrap();
+            Ok::<_, FileError>(())
+        })
+        .unwrap();
+        assert_eq!(fs::read(path.join("below/a")).unwrap(), b"1");
+        assert_eq!(names(&parent.path().join("runs")), ["toy"]);
+    }
+
+    #[test]
+    fn what_exists_is_not_overwritten() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("toy");
+        fs::write(&path, b"a file").unwrap();
+        let error = create_folder(&path, |_| Ok::<_, FileError>(())).unwrap_err();
+        assert!(matches!(error, FileError::AlreadyExists { .. }));
+        assert_eq!(error.kind(), crate::ErrorKind::Io);
+
+        fs::remove_file(&path).unwrap();
+        let late = create_folder(&path, |_| {
+            fs::create_dir(&path).unwrap(); // somebody else was quicker
+            fs::write(path.join("theirs"), b"").unwrap();
+            Ok::<_, FileError>(())
+        });
+        assert!(matches!(late, Err(FileError::AlreadyExists { .. })));
+        assert_eq!(names(parent.path()), ["toy"]);
+    }
+
+    #[test]
+    fn a_replaced_folder_keeps_nothing_of_the_old_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("model");
+        for name in ["old", "new"] {
+            replace_folder(&path, |folder| {
+                fs::write(folder.join(name), b"").unwrap();
+                Ok::<_, FileError>(())
+            })
+            .unwrap();
+        }
+        assert_eq!(names(&path), ["new"]);
+        assert!(replace_folder(&path, |_| Err(failure())).is_err());
+        assert_eq!(names(&path), ["new"]);
+        assert_eq!(names(parent.path()), ["model"]);
+    }
+
+    #[test]
+    fn leftovers_go_and_everything_else_stays() {
+        let parent = tempfile::tempdir().unwrap();
+        let leftover = AtomicFile::create(&parent.path().join("best")).unwrap();
+        let (_, leftover) = leftover.file.into_parts().0.keep().unwrap();
+        let dead = parent.path().join(".toy.tmp-abc123");
+        let living = parent.path().join(".toy.tmp-xyz789");
+        for folder in [&dead, &living] {
+            fs::create_dir(folder).unwrap();
+        }
+        let _lock = RunLock::acquire(&living, &Holder::this_process("now")).unwrap();
+        for name in [
+            "toy",
+            ".hidden",
+            "a.tmp-abc123",
+            ".a.tmp-abc1234",
+            ".a.tmp-abc-12",
+        ] {
+            fs::write(parent.path().join(name), b"").unwrap();
+        }
+        let mut removed = clean_leftovers(parent.path()).unwrap();
+        removed.sort();
+        assert_eq!(removed, [leftover, dead]);
+        assert_eq!(names(parent.path()).len(), 6);
+    }
+}

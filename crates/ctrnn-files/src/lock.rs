@@ -1,0 +1,199 @@
+//! One writer per run.
+
+use std::env;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::FileError;
+use crate::regular_file;
+
+const NAME: &str = ".lock";
+const MAX_BYTES: u64 = 4096;
+
+/// Who holds a lock, as written into it for those who are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Name of the machine.
+    pub host: String,
+    /// Process on that machine.
+    pub pid: u32,
+    /// When it took the lock (RFC 3339).
+    pub started: String,
+}
+
+impl Holder {
+    /// This process; `started` is the time now (RFC 3339).
+    pub fn this_process(started: &str) -> Self {
+        Self {
+            host: host_name(),
+            pid: process::id(),
+            started: started.to_owned(),
+        }
+    }
+
+    fn unknown() -> Self {
+        Self {
+            host: "an unknown host".into(),
+            pid: 0,
+            started: "an unknown time".into(),
+        }
+    }
+}
+
+/// The right to write to a run, held until it is dropped or the process dies.
+///
+/// The lock is the operating system's, on the file `.lock` of the run folder, so it cannot outlive its holder:
+/// a `.lock` file that is left over is taken over by whoever comes next. The file itself is never removed.
+#[derive(Debug)]
+pub struct RunLock {
+    file: File,
+}
+
+impl RunLock {
+    /// Takes the lock of a run folder without waiting, and writes `holder` into it.
+    ///
+    /// # Errors
+    /// [`FileError::Locked`] if somebody holds it; [`FileError::Io`] if the folder cannot be written or its file
+    /// system knows no locks.
+    pub fn acquire(run: &Path, holder: &Holder) -> Result<Self, FileError> {
+        let path = run.join(NAME);
+        let mut options = OpenOptions::new();
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let file = file.map_err(FileError::io("lock", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(locked(run)),
+            Err(TryLockError::Error(error)) => return Err(FileError::io("lock", &path)(error)),
+        }
+        let mut lock = Self { file };
+        lock.write(holder).map_err(FileError::io("lock", &path))?;
+        Ok(lock)
+    }
+
+    fn write(&mut self, holder: &Holder) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(&serde_json::to_vec(holder)?)
+    }
+}
+
+/// Empties the file, so that it names nobody; the operating system lets go of the lock when the file closes.
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        let _names_the_holder_until_the_next_one = self.file.set_len(0);
+    }
+}
+
+/// The name of this machine, as far as it can be told.
+pub fn host_name() -> String {
+    let from_kernel = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    from_kernel
+        .or_else(|| env::var("HOSTNAME").ok())
+        .or_else(|| env::var("COMPUTERNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Whether a living process holds the lock of this folder.
+pub(crate) fn is_held(run: &Path) -> bool {
+    File::open(run.join(NAME))
+        .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+fn locked(run: &Path) -> FileError {
+    // The holder writes its name just after it took the lock: give it that moment.
+    thread::sleep(Duration::from_millis(50));
+    let holder = regular_file::read(&run.join(NAME), MAX_BYTES)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_else(Holder::unknown);
+    let Holder { host, pid, started } = holder;
+    FileError::Locked {
+        path: run.to_owned(),
+        host,
+        pid,
+        started,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_writer_is_refused_and_told_who_is_first() {
+        let run = tempfile::tempdir().unwrap();
+        let first = RunLock::acquire(run.path(), &Holder::this_process("2026-01-01T00:00:00Z"));
+        let first = first.unwrap();
+        let refused = RunLock::acquire(run.path(), &Holder::this_process("later")).unwrap_err();
+        let FileError::Locked {
+            path,
+            host,
+            pid,
+            started,
+        } = &refused
+        else {
+            panic!("{refused}")
+        };
+        assert_eq!(
+            (path.as_path(), host, *pid),
+            (run.path(), &host_name(), process::id())
+        );
+        assert_eq!(started, "2026-01-01T00:00:00Z");
+        assert_eq!(refused.kind(), crate::ErrorKind::Io);
+
+        drop(first);
+        assert!(!is_held(run.path()));
+        RunLock::acquire(run.path(), &Holder::this_process("later")).unwrap();
+    }
+
+    #[test]
+    fn the_file_of_a_dead_process_is_taken_over() {
+        let run = tempfile::tempdir().unwrap();
+        fs::write(
+            run.path().join(NAME),
+            r#"{"host":"gone","pid":1,"started":"long ago"}"#,
+        )
+        .unwrap();
+        let _ours = RunLock::acquire(run.path(), &Holder::this_process("now")).unwrap();
+        let told = locked(run.path()).to_string();
+        assert!(
+            told.contains(&format!("process {} on", process::id())),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_lock_is_held_through_a_rename_of_its_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let run = parent.path().join("run");
+        let mut lock = None;
+        crate::atomic::create_folder(&run, |folder| {
+            lock = Some(RunLock::acquire(folder, &Holder::this_process("now"))?);
+            Ok::<_, FileError>(())
+        })
+        .unwrap();
+        assert!(is_held(&run));
+        drop(lock);
+        assert!(!is_held(&run));
+    }
+
+    #[test]
+    fn a_damaged_lock_file_names_nobody() {
+        let run = tempfile::tempdir().unwrap();
+        fs::write(run.path().join(NAME), b"\xff{").unwrap();
+        assert!(locked(run.path()).to_string().contains("an unknown host"));
+    }
+}

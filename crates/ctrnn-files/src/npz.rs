@@ -1,0 +1,690 @@
+//! The npz format of numpy: a zip archive with one `.npy` file per array.
+//!
+//! Reads what `np.savez` and `np.savez_compressed` write, in either byte order and memory layout, and never anything
+//! that numpy would need `allow_pickle` for. Writes what `np.load` reads: stored entries, row-major, little-endian.
+//!
+//! ```
+//! use ctrnn_files::{Array, npz};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("states.npz");
+//!
+//! let mut writer = npz::NpzWriter::create(&path)?;
+//! writer.append("rates", &Array::f32(&[1, 2], vec![0.5, 1.0]))?; // first trial
+//! writer.append("rates", &Array::f32(&[1, 2], vec![0.0, 0.25]))?; // second trial
+//! writer.add("t_ms", &Array::f64(&[2], vec![20.0, 40.0]))?;
+//! writer.finish()?;
+//!
+//! let rates = npz::NpzReader::open(&path)?.read("rates")?;
+//! assert_eq!(rates, Array::f32(&[2, 2], vec![0.5, 1.0, 0.0, 0.25]));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crc32fast::Hasher;
+
+use crate::array::{Array, ArrayData, Dtype};
+use crate::atomic::{self, AtomicFile};
+use crate::error::{FileError, FormatError, ReadError};
+use crate::limits::{check_count, check_name};
+use crate::npy::{self, NpyHeader};
+use crate::regular_file;
+use crate::zip::{self, Content, Directory, Entry};
+
+const EXTENSION: &str = ".npy";
+
+/// Reads all arrays of a file.
+///
+/// # Errors
+/// If the file is missing or unreadable, or any of its arrays breaks a rule of the format or a limit of
+/// [`limits`](crate::limits).
+pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
+    let mut reader = NpzReader::open(path)?;
+    let names: Vec<String> = reader.names().map(str::to_owned).collect();
+    names
+        .into_iter()
+        .map(|name| reader.read(&name).map(|array| (name, array)))
+        .collect()
+}
+
+/// Writes arrays atomically; the same arrays give the same bytes.
+///
+/// # Errors
+/// If a name is odd or the file cannot be written.
+pub fn write(path: &Path, arrays: &BTreeMap<String, Array>) -> Result<(), FileError> {
+    let mut writer = NpzWriter::create(path)?;
+    for (name, array) in arrays {
+        writer.add(name, array)?;
+    }
+    writer.finish()
+}
+
+/// Shape and type of an array in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrayHeader {
+    /// Sizes, the slowest index first.
+    pub shape: Vec<usize>,
+    /// Type in the file, before it is widened.
+    pub dtype: Dtype,
+}
+
+/// An npz file whose arrays are read one by one.
+#[derive(Debug)]
+pub struct NpzReader<R = BufReader<File>> {
+    path: PathBuf,
+    source: R,
+    directory: Directory,
+}
+
+impl NpzReader {
+    /// Opens a file and reads the names of its arrays.
+    ///
+    /// # Errors
+    /// If the file is missing or unreadable, is no zip archive, or promises more than the limits allow.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let (file, bytes) = regular_file::open(path)?;
+        Self::from_source(BufReader::new(file), bytes, path)
+    }
+}
+
+impl<'a> NpzReader<Cursor<&'a [u8]>> {
+    /// Reads from memory; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// As [`NpzReader::open`].
+    pub fn from_bytes(bytes: &'a [u8], path: &Path) -> Result<Self, FileError> {
+        Self::from_source(Cursor::new(bytes), bytes.len() as u64, path)
+    }
+}
+
+impl<R: BufRead + Seek> NpzReader<R> {
+    fn from_source(mut source: R, bytes: u64, path: &Path) -> Result<Self, FileError> {
+        let entries = zip::read_directory(&mut source, bytes).map_err(ReadError::at(path))?;
+        let directory = entries
+            .into_iter()
+            .map(|(name, entry)| Ok((array_name(&name)?, entry)));
+        let directory = directory
+            .collect::<Result<_, _>>()
+            .map_err(FileError::format(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            source,
+            directory,
+        })
+    }
+
+    /// Names of the arrays, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.directory.keys().map(String::as_str)
+    }
+
+    /// Whether there is an array of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.directory.contains_key(name)
+    }
+
+    /// Shape and type of an array, without its elements.
+    ///
+    /// # Errors
+    /// If there is no such array, or its type, shape or size breaks a rule.
+    pub fn header(&mut self, name: &str) -> Result<ArrayHeader, FileError> {
+        let (header, _) = self.open_array(name)?;
+        Ok(ArrayHeader {
+            shape: header.shape,
+            dtype: header.dtype,
+        })
+    }
+
+    /// Reads an array.
+    ///
+    /// # Errors
+    /// If there is no such array, its type, shape or size breaks a rule, or its bytes are damaged.
+    pub fn read(&mut self, name: &str) -> Result<Array, FileError> {
+        let path = self.path.clone();
+        let (header, content) = self.open_array(name)?;
+        let elements = read_elements(name, &header, content);
+        elements.map_err(|error| ReadError::at(&path)(damaged(name, error)))
+    }
+
+    fn open_array(&mut self, name: &str) -> Result<(NpyHeader, Content<'_, R>), FileError> {
+        let Some(entry) = self.directory.get(name) else {
+            let present = self.names().map(str::to_owned).collect();
+            let rule = FormatError::NoSuchArray {
+                name: name.to_owned(),
+                present,
+            };
+            return Err(FileError::format(&self.path)(rule));
+        };
+        open_entry(name, entry, &mut self.source)
+            .map_err(|error| ReadError::at(&self.path)(damaged(name, error)))
+    }
+}
+
+fn array_name(entry: &str) -> Result<String, FormatError> {
+    let why = || format!("entry {entry:?} is no {EXTENSION} file");
+    let name = entry
+        .strip_suffix(EXTENSION)
+        .ok_or_else(|| FormatError::Archive { why: why() })?;
+    check_name(name)?;
+    Ok(name.to_owned())
+}
+
+/// Reads the header of an array and holds its promise against the size of the entry.
+fn open_entry<'a, R: BufRead + Seek>(
+    name: &str,
+    entry: &'a Entry,
+    source: &'a mut R,
+) -> Result<(NpyHeader, Content<'a, R>), ReadError> {
+    let mut content = Content::open(source, entry)?;
+    let header = npy::read_header(name, &mut content)?;
+    let needed = header.data_bytes();
+    let found = entry.bytes.saturating_sub(header.header_bytes);
+    if needed != found {
+        return Err(FormatError::Size {
+            name: name.to_owned(),
+            needed,
+            found,
+        }
+        .into());
+    }
+    Ok((header, content))
+}
+
+fn read_elements<R: BufRead + Seek>(
+    name: &str,
+    header: &NpyHeader,
+    mut content: Content<'_, R>,
+) -> Result<Array, ReadError> {
+    let mut bytes = vec![0; header.data_bytes() as usize];
+    content.read_exact(&mut bytes)?;
+    content.finish()?;
+    if header.big_endian {
+        bytes
+            .chunks_exact_mut(header.dtype.bytes())
+            .for_each(<[u8]>::reverse);
+    }
+    if header.fortran_order {
+        bytes = to_row_major(&bytes, &header.shape, header.dtype.bytes());
+    }
+    Ok(Array::new(
+        &header.shape,
+        ArrayData::from_bytes(name, header.dtype, bytes)?,
+    ))
+}
+
+/// Elements of `width` bytes, whose first index runs fastest, in the order in which the last one does.
+fn to_row_major(bytes: &[u8], shape: &[usize], width: usize) -> Vec<u8> {
+    let mut strides = vec![width; shape.len()];
+    for k in 1..shape.len() {
+        strides[k] = strides[k - 1] * shape[k - 1];
+    }
+    let mut index = vec![0; shape.len()];
+    let mut out = Vec::with_capacity(bytes.len());
+    while out.len() < bytes.len() {
+        let at: usize = index
+            .iter()
+            .zip(&strides)
+            .map(|(i, stride)| i * stride)
+            .sum();
+        out.extend_from_slice(&bytes[at..at + width]);
+        for k in (0..shape.len()).rev() {
+            index[k] += 1;
+            if index[k] < shape[k] {
+                break;
+            }
+            index[k] = 0;
+        }
+    }
+    out
+}
+
+/// What the decompressor and the end of an entry say as errors of input and output is damage to the array.
+fn damaged(name: &str, error: ReadError) -> ReadError {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    match error {
+        ReadError::Io(error)
+            if matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) =>
+        {
+            let why = error.to_string();
+            ReadError::Format(FormatError::Damaged {
+                name: name.to_owned(),
+                why,
+            })
+        }
+        other => other,
+    }
+}
+
+/// Writes an npz file, which appears when [`NpzWriter::finish`] succeeds; dropped before that, it leaves no trace.
+///
+/// Arrays come whole ([`NpzWriter::add`]) or grow along their first dimension ([`NpzWriter::append`]), several at a
+/// time. Those that grow are held in unnamed files beside the target, not in memory.
+#[derive(Debug)]
+pub struct NpzWriter {
+    path: PathBuf,
+    file: AtomicFile,
+    offset: u64,
+    entries: Vec<Entry>,
+    growing: Vec<GrowingArray>,
+}
+
+/// An array of which more may come.
+#[derive(Debug)]
+struct GrowingArray {
+    name: String,
+    dtype: Dtype,
+    /// The first size is what has come so far.
+    shape: Vec<usize>,
+    bytes: u64,
+    crc: Hasher,
+    spool: BufWriter<File>,
+}
+
+impl NpzWriter {
+    /// Begins a file at `path`.
+    ///
+    /// # Errors
+    /// If the folder is missing or cannot be written.
+    pub fn create(path: &Path) -> Result<Self, FileError> {
+        let file = AtomicFile::create(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            offset: 0,
+            entries: vec![],
+            growing: vec![],
+        })
+    }
+
+    /// Writes a whole array.
+    ///
+    /// # Errors
+    /// If the name is odd or taken, or the disk is full.
+    pub fn add(&mut self, name: &str, array: &Array) -> Result<(), FileError> {
+        self.check_new(name)?;
+        let header = npy::header(array.data().dtype(), array.shape());
+        let content = array.data().to_bytes();
+        let mut crc = Hasher::new();
+        crc.update(&header);
+        crc.update(&content);
+        let bytes = (header.len() + content.len()) as u64;
+        self.write_entry(name, crc, bytes, header.chain(content.as_slice()))
+    }
+
+    /// Appends to an array along its first dimension; the first piece begins it.
+    ///
+    /// # Errors
+    /// If the name is odd or taken, or the disk is full.
+    ///
+    /// # Panics
+    /// If the piece is a scalar, or differs from the first in type or in a size other than the first.
+    pub fn append(&mut self, name: &str, piece: &Array) -> Result<(), FileError> {
+        let known = self.growing.iter().position(|array| array.name == name);
+        let at = match known {
+            Some(at) => at,
+            None => self.begin(name, piece)?,
+        };
+        self.growing[at]
+            .append(piece)
+            .map_err(FileError::io("write", &self.path))
+    }
+
+    /// Completes the file and renames it into place.
+    ///
+    /// # Errors
+    /// If the disk is full or the file cannot be replaced.
+    pub fn finish(mut self) -> Result<(), FileError> {
+        for array in std::mem::take(&mut self.growing) {
+            self.write_growing(array)?;
+        }
+        let directory = zip::directory(&self.entries, self.offset);
+        self.file
+            .write_all(&directory)
+            .map_err(FileError::io("write", &self.path))?;
+        self.file.commit()
+    }
+
+    fn check_new(&self, name: &str) -> Result<(), FileError> {
+        self.check_name_and_count(name)
+            .map_err(FileError::format(&self.path))
+    }
+
+    fn check_name_and_count(&self, name: &str) -> Result<(), FormatError> {
+        check_name(name)?;
+        check_count((self.entries.len() + self.growing.len() + 1) as u64)?;
+        let written = self
+            .entries
+            .iter()
+            .any(|entry| entry.name == entry_name(name));
+        if written || self.growing.iter().any(|array| array.name == name) {
+            return Err(FormatError::Duplicate {
+                name: name.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, name: &str, piece: &Array) -> Result<usize, FileError> {
+        self.check_new(name)?;
+        let spool = tempfile::tempfile_in(atomic::parent(&self.path));
+        let spool = BufWriter::new(spool.map_err(FileError::io("create", &self.path))?);
+        let mut shape = piece.shape().to_vec();
+        *shape
+            .first_mut()
+            .expect("a scalar should not be appended to") = 0;
+        let (dtype, crc) = (piece.data().dtype(), Hasher::new());
+        self.growing.push(GrowingArray {
+            name: name.to_owned(),
+            dtype,
+            shape,
+            bytes: 0,
+            crc,
+            spool,
+        });
+        Ok(self.growing.len() - 1)
+    }
+
+    fn write_growing(&mut self, array: GrowingArray) -> Result<(), FileError> {
+        let header = npy::header(array.dtype, &array.shape);
+        let mut crc = Hasher::new();
+        crc.update(&header);
+        crc.combine(&array.crc);
+        let bytes = header.len() as u64 + array.bytes;
+        let mut spool = array
+            .spool
+            .into_inner()
+            .map_err(|e| self.failed(e.into_error()))?;
+        spool.rewind().map_err(|e| self.failed(e))?;
+        self.write_entry(&array.name, crc, bytes, header.chain(spool))
+    }
+
+    fn write_entry(
+        &mut self,
+        name: &str,
+        crc: Hasher,
+        bytes: u64,
+        mut content: impl Read,
+    ) -> Result<(), FileError> {
+        let (name, crc) = (entry_name(name), crc.finalize());
+        let entry = Entry {
+            name,
+            deflated: false,
+            crc,
+            packed: bytes,
+            bytes,
+            offset: self.offset,
+        };
+        let header = zip::local_header(&entry);
+        self.file.write_all(&header).map_err(|e| self.failed(e))?;
+        let copied = io::copy(&mut content, &mut self.file).map_err(|e| self.failed(e))?;
+        assert_eq!(
+            copied, bytes,
+            "the content should be as long as its header says"
+        );
+        self.offset += header.len() as u64 + bytes;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> FileError {
+        FileError::io("write", &self.path)(error)
+    }
+}
+
+impl GrowingArray {
+    fn append(&mut self, piece: &Array) -> io::Result<()> {
+        assert_eq!(
+            piece.data().dtype(),
+            self.dtype,
+            "piece of `{}` of another type",
+            self.name
+        );
+        assert_eq!(
+            piece.shape()[1..],
+            self.shape[1..],
+            "piece of `{}` of another shape",
+            self.name
+        );
+        let bytes = piece.data().to_bytes();
+        self.spool.write_all(&bytes)?;
+        self.crc.update(&bytes);
+        self.bytes += bytes.len() as u64;
+        self.shape[0] += piece.shape()[0];
+        Ok(())
+    }
+}
+
+fn entry_name(name: &str) -> String {
+    format!("{name}{EXTENSION}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::zip::write::SimpleFileOptions;
+    use ::zip::{CompressionMethod, ZipWriter};
+
+    /// An archive of raw entries, as another writer makes it.
+    fn theirs(entries: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in entries {
+            let options = SimpleFileOptions::default().compression_method(method);
+            writer.start_file(*name, options).unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let text =
+            format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
+        let length = (text.len() as u16).to_le_bytes();
+        [
+            b"\x93NUMPY\x01\x00",
+            length.as_slice(),
+            text.as_bytes(),
+            data,
+        ]
+        .concat()
+    }
+
+    fn read_x(content: &[u8]) -> Result<Array, FileError> {
+        let bytes = theirs(&[("x.npy", content)], CompressionMethod::Stored);
+        NpzReader::from_bytes(&bytes, Path::new("trials.npz"))?.read("x")
+    }
+
+    fn refused(content: &[u8]) -> String {
+        read_x(content).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn arrays_come_back_and_give_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one.npz"), folder.path().join("two.npz"));
+        let arrays = BTreeMap::from([
+            ("empty".to_owned(), Array::f32(&[4, 3, 0], vec![])),
+            (
+                "mask".to_owned(),
+                Array::new(&[2], ArrayData::Bool(vec![true, false])),
+            ),
+            ("dt_ms".to_owned(), Array::f64(&[], vec![20.0])),
+            ("labels".to_owned(), Array::i64(&[1, 2], vec![-1, i64::MAX])),
+            (
+                "bytes".to_owned(),
+                Array::new(&[1], ArrayData::U8(vec![255])),
+            ),
+            (
+                "steps".to_owned(),
+                Array::new(&[1], ArrayData::I32(vec![i32::MIN])),
+            ),
+        ]);
+        write(&one, &arrays).unwrap();
+        write(&two, &arrays).unwrap();
+        assert_eq!(read(&one).unwrap(), arrays);
+        assert_eq!(std::fs::read(one).unwrap(), std::fs::read(two).unwrap());
+    }
+
+    #[test]
+    fn growing_arrays_equal_whole_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("states.npz");
+        let mut writer = NpzWriter::create(&path).unwrap();
+        for trial in 0..3_u8 {
+            let rates = Array::f32(&[1, 2], vec![f32::from(trial), 0.5]);
+            writer.append("rates", &rates).unwrap();
+            writer
+                .append("n_steps", &Array::i64(&[1], vec![i64::from(trial)]))
+                .unwrap();
+        }
+        writer
+            .add("t_ms", &Array::f32(&[2], vec![20.0, 40.0]))
+            .unwrap();
+        writer.finish().unwrap();
+        let arrays = read(&path).unwrap();
+        assert_eq!(
+            arrays["rates"],
+            Array::f32(&[3, 2], vec![0.0, 0.5, 1.0, 0.5, 2.0, 0.5])
+        );
+        assert_eq!(arrays["n_steps"], Array::i64(&[3], vec![0, 1, 2]));
+        assert_eq!(arrays.len(), 3);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_unfinished_file_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = NpzWriter::create(&folder.path().join("states.npz")).unwrap();
+        writer
+            .append("rates", &Array::f32(&[1], vec![0.0]))
+            .unwrap();
+        drop(writer);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn names_are_checked_when_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = NpzWriter::create(&folder.path().join("states.npz")).unwrap();
+        let array = Array::f32(&[1], vec![0.0]);
+        writer.append("rates", &array).unwrap();
+        writer.add("t_ms", &array).unwrap();
+        for name in ["rates", "t_ms", "../t_ms"] {
+            assert!(writer.add(name, &array).is_err(), "{name}");
+        }
+        assert!(writer.append("t_ms", &array).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "piece of `rates` of another shape")]
+    fn pieces_of_other_shapes_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = NpzWriter::create(&folder.path().join("states.npz")).unwrap();
+        writer
+            .append("rates", &Array::f32(&[1, 2], vec![0.0; 2]))
+            .unwrap();
+        let _panics = writer.append("rates", &Array::f32(&[2, 1], vec![0.0; 2]));
+    }
+
+    #[test]
+    fn compressed_files_are_read() {
+        let content = npy("<i4", "False", "(1000,)", &[1, 0, 0, 0].repeat(1000));
+        let bytes = theirs(&[("x.npy", &content)], CompressionMethod::Deflated);
+        assert!(bytes.len() < 1000);
+        let mut reader = NpzReader::from_bytes(&bytes, Path::new("x.npz")).unwrap();
+        let header = ArrayHeader {
+            shape: vec![1000],
+            dtype: Dtype::I32,
+        };
+        assert_eq!(reader.header("x").unwrap(), header);
+        let ones = Array::new(&[1000], ArrayData::I32(vec![1; 1000]));
+        assert_eq!(reader.read("x").unwrap(), ones);
+    }
+
+    #[test]
+    fn other_orders_are_turned_round() {
+        // [[1, 2, 3], [4, 5, 6]]: in Fortran order 1 4 2 5 3 6.
+        let big_endian = npy(
+            ">i2",
+            "True",
+            "(2, 3)",
+            &[0, 1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6],
+        );
+        let expected = Array::new(&[2, 3], ArrayData::I32(vec![1, 2, 3, 4, 5, 6]));
+        assert_eq!(read_x(&big_endian).unwrap(), expected);
+        let scalar = npy("|u1", "True", "()", &[7]);
+        assert_eq!(
+            read_x(&scalar).unwrap(),
+            Array::new(&[], ArrayData::U8(vec![7]))
+        );
+        let empty = npy("|u1", "True", "(3, 0)", &[]);
+        assert_eq!(
+            read_x(&empty).unwrap(),
+            Array::new(&[3, 0], ArrayData::U8(vec![]))
+        );
+    }
+
+    #[test]
+    fn shapes_that_lie_are_refused_before_memory_is_taken() {
+        let long = refused(&npy("<f8", "False", "(536870912,)", &[0; 8])); // 4 GiB
+        let promise =
+            "trials.npz: array `x` needs 4294967296 bytes by its shape and dtype, but 8 are there";
+        assert_eq!(long, promise);
+        assert!(refused(&npy("<f8", "False", "(1,)", &[0; 9])).contains("needs 8 bytes"));
+    }
+
+    #[test]
+    fn pickles_are_refused_only_when_they_are_read() {
+        let objects = npy("|O", "False", "(1,)", b"\x80\x04N.");
+        let number = npy("|u1", "False", "()", &[7]);
+        let entries: [(&str, &[u8]); 2] = [("info.npy", &objects), ("x.npy", &number)];
+        let bytes = theirs(&entries, CompressionMethod::Stored);
+        let mut reader = NpzReader::from_bytes(&bytes, Path::new("x.npz")).unwrap();
+        assert!(reader.read("x").is_ok());
+        let error = reader.read("info").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("array `info` holds Python objects"),
+            "{error}"
+        );
+        assert_eq!(error.kind(), crate::ErrorKind::Data);
+    }
+
+    #[test]
+    fn a_missing_array_is_told_with_those_that_are_there() {
+        let bytes = theirs(&[("a.npy", b""), ("b.npy", b"")], CompressionMethod::Stored);
+        let mut reader = NpzReader::from_bytes(&bytes, Path::new("x.npz")).unwrap();
+        let error = reader.read("inputs").unwrap_err().to_string();
+        assert_eq!(error, "x.npz: has no array `inputs`; it has: a, b");
+        assert!(
+            reader
+                .read("a")
+                .unwrap_err()
+                .to_string()
+                .contains("array `a` is damaged")
+        );
+    }
+
+    #[test]
+    fn foreign_archives_are_refused() {
+        for name in ["archive/data.pkl", "x.txt", "../x.npy", ".npy", "a/x.npy"] {
+            let bytes = theirs(&[(name, b"")], CompressionMethod::Stored);
+            assert!(
+                NpzReader::from_bytes(&bytes, Path::new("x.npz")).is_err(),
+                "{name}"
+            );
+        }
+        let error = NpzReader::from_bytes(b"not a zip archive at all", Path::new("x.npz"));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("x.npz: is not a whole npz (zip) archive")
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Whatever the bytes of a file are, reading it ends in its content or in an error, never in a panic.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use ctrnn_files::npz::{self, NpzReader};
+use ctrnn_files::{Array, ArrayData, FileError, TensorFile};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+type Arrays = BTreeMap<String, Array>;
+
+fn config(cases: u32) -> ProptestConfig {
+    let rng_seed = RngSeed::Fixed(1);
+    ProptestConfig {
+        cases,
+        rng_seed,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+fn data(elements: usize) -> BoxedStrategy<ArrayData> {
+    prop_oneof![
+        vec(-1e6_f32..1e6, elements).prop_map(ArrayData::F32),
+        vec(-1e6_f64..1e6, elements).prop_map(ArrayData::F64),
+        vec(any::<i32>(), elements).prop_map(ArrayData::I32),
+        vec(any::<i64>(), elements).prop_map(ArrayData::I64),
+        vec(any::<u8>(), elements).prop_map(ArrayData::U8),
+        vec(any::<bool>(), elements).prop_map(ArrayData::Bool),
+    ]
+    .boxed()
+}
+
+fn array() -> impl Strategy<Value = Array> {
+    vec(0_usize..5, 0..4).prop_flat_map(|shape| {
+        let elements = shape.iter().product();
+        data(elements).prop_map(move |data| Array::new(&shape, data))
+    })
+}
+
+fn arrays() -> impl Strategy<Value = Arrays> {
+    btree_map("[a-z][a-z_.]{0,12}", array(), 1..4)
+}
+
+fn npz_bytes(arrays: &Arrays) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("arrays.npz");
+    npz::write(&path, arrays).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+/// The same arrays as `np.savez_compressed` would pack them.
+fn deflated(npz: &[u8]) -> Vec<u8> {
+    use zip::write::SimpleFileOptions;
+    let mut stored = zip::ZipArchive::new(Cursor::new(npz)).unwrap();
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for k in 0..stored.len() {
+        let mut entry = stored.by_index(k).unwrap();
+        writer
+            .start_file(entry.name().to_owned(), SimpleFileOptions::default())
+            .unwrap();
+        std::io::copy(&mut entry, &mut writer).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn read_npz(bytes: &[u8]) -> Result<Arrays, FileError> {
+    let mut reader = NpzReader::from_bytes(bytes, Path::new("x.npz"))?;
+    let names: Vec<String> = reader.names().map(str::to_owned).collect();
+    names
+        .into_iter()
+        .map(|name| reader.read(&name).map(|array| (name, array)))
+        .collect()
+}
+
+fn read_safetensors(bytes: &[u8]) -> Result<TensorFile, FileError> {
+    TensorFile::from_bytes(bytes, Path::new("x.safetensors"))
+}
+
+fn tensor_file() -> impl Strategy<Value = TensorFile> {
+    let metadata = btree_map("[a-z.]{1,8}", any::<String>(), 0..3);
+    (metadata, arrays()).prop_map(|(metadata, tensors)| TensorFile { metadata, tensors })
+}
+
+proptest! {
+    #![proptest_config(config(50))]
+
+    #[test]
+    fn npz_comes_back(arrays in arrays()) {
+        let stored = npz_bytes(&arrays);
+        prop_assert_eq!(&read_npz(&deflated(&stored)).unwrap(), &arrays);
+        prop_assert_eq!(read_npz(&stored).unwrap(), arrays);
+    }
+
+    #[test]
+    fn safetensors_come_back(content in tensor_file()) {
+        prop_assert_eq!(read_safetensors(&content.to_bytes()).unwrap(), content);
+    }
+}
+
+/// An npz file to be altered, as it was and as bytes, stored and deflated.
+fn npz_example() -> &'static (Arrays, [Vec<u8>; 2]) {
+    static EXAMPLE: OnceLock<(Arrays, [Vec<u8>; 2])> = OnceLock::new();
+    EXAMPLE.get_or_init(|| {
+        let arrays = Arrays::from([
+            (
+                "inputs".into(),
+                Array::f32(&[2, 3, 1], vec![0.5, 1.0, -1.0, 0.0, 2.0, 1.0]),
+            ),
+            ("labels".into(), Array::i64(&[2, 3], vec![0, 0, 1, 0, 0, 2])),
+            ("dt_ms".into(), Array::f64(&[], vec![20.0])),
+        ]);
+        let stored = npz_bytes(&arrays);
+        let deflated = deflated(&stored);
+        (arrays, [stored, deflated])
+    })
+}
+
+proptest! {
+    #![proptest_config(config(3000))]
+
+    /// Checksums find every flip that matters; dates, versions and the like may flip unseen.
+    #[test]
+    fn no_flipped_bit_changes_what_an_npz_says(
+        packing in 0..2_usize, place: prop::sample::Index, bit in 0..8_u8,
+    ) {
+        let (arrays, packed) = npz_example();
+        let mut bytes = packed[packing].clone();
+        let at = place.index(bytes.len());
+        bytes[at] ^= 1_u8 << bit;
+        if let Ok(read) = read_npz(&bytes) {
+            prop_assert_eq!(&read, arrays);
+        }
+    }
+
+    #[test]
+    fn an_altered_npz_does_not_panic(
+        packing in 0..2_usize, changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = npz_example().1[packing].clone();
+        for (place, byte) in changes {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _any_result = read_npz(&bytes);
+    }
+
+    /// The format has no checksum, so only the absence of panics can be asked for.
+    #[test]
+    fn altered_safetensors_do_not_panic(
+        content in tensor_file(), changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = content.to_bytes();
+        for (place, byte) in changes {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _any_result = read_safetensors(&bytes);
+    }
+
+    #[test]
+    fn truncated_safetensors_are_refused(content in tensor_file(), place: prop::sample::Index) {
+        let bytes = content.to_bytes();
+        prop_assert!(read_safetensors(&bytes[..place.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn random_bytes_are_no_file(bytes in vec(any::<u8>(), 0..300)) {
+        prop_assert!(read_npz(&bytes).is_err());
+        prop_assert!(read_safetensors(&bytes).is_err());
+    }
+}
+
+#[test]
+fn truncated_npz_are_refused() {
+    for packed in &npz_example().1 {
+        for length in 0..packed.len() {
+            assert!(
+                read_npz(&packed[..length]).is_err(),
+                "{length} of {}",
+                packed.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Times the sweeps alone: one forward and one backward sweep with the gradients of every weight.
+//!
+//! ```text
+//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma] [f64] [shape...]
+//! ```
+//!
+//! A shape is a letter of the table or `B,T,N,I,O`. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. Printed are
+//! the fastest and the median of the repetitions in ms, forward and backward apart, and the GFLOP/s of the fastest.
+
+use std::time::{Duration, Instant};
+
+use ctrnn_kernels::{
+    Activation, Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseSource, NoiseTarget, Record, Saved, Shape,
+    Sweep, Upstream, Weights, Workspace, backward, forward,
+};
+use ctrnn_random::{Key, Rng, Stream};
+
+const SHAPES: [(&str, [usize; 5]); 7] = [
+    ("S", [32, 100, 64, 3, 2]),
+    ("M", [64, 200, 128, 6, 3]),
+    ("L", [128, 200, 256, 6, 3]),
+    ("XL", [256, 300, 512, 85, 33]),
+    ("LONG", [16, 1000, 100, 3, 2]),
+    ("W512", [64, 100, 512, 6, 3]),
+    ("W1024", [64, 50, 1024, 6, 3]),
+];
+
+fn main() {
+    let mut limit = Duration::from_secs(1);
+    let (mut activation, mut sigma, mut double) = (Activation::Relu, 0.0, false);
+    let mut shapes = Vec::new();
+    for argument in std::env::args().skip(1) {
+        if let Some(a) = Activation::from_name(&argument) {
+            activation = a;
+        } else if argument == "f64" {
+            double = true;
+        } else if let Some(sizes) = sizes(&argument) {
+            shapes.push((argument, sizes));
+        } else if let Some(s) = argument.strip_prefix("sigma=") {
+            sigma = s.parse().expect("sigma is a number");
+        } else {
+            limit = Duration::from_secs_f64(argument.parse().expect("a shape, an activation or seconds"));
+        }
+    }
+    if shapes.is_empty() {
+        shapes = SHAPES.map(|(name, sizes)| (name.to_owned(), sizes)).to_vec();
+    }
+    let path = KernelPath::selected().unwrap_or_else(|error| panic!("{error}"));
+    let threads = rayon::current_num_threads();
+    println!("{path}, {threads} threads, {}, sigma {sigma}", activation.name());
+    println!("shape          min     fwd     bwd  median   GFLOP/s");
+    for (name, sizes) in shapes {
+        if double {
+            bench::<f64>(&name, sizes, activation, sigma, limit, path);
+        } else {
+            bench::<f32>(&name, sizes, activation, sigma, limit, path);
+        }
+    }
+}
+
+fn sizes(argument: &str) -> Option<[usize; 5]> {
+    if let Some((_, sizes)) = SHAPES.iter().find(|(name, _)| *name == argument) {
+        return Some(*sizes);
+    }
+    let sizes: Vec<usize> = argument.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
+    sizes.try_into().ok()
+}
+
+fn bench<E: Element>(
+    name: &str,
+    [trials, steps, units, inputs, outputs]: [usize; 5],
+    activation: Activation,
+    sigma: f64,
+    limit: Duration,
+    path: KernelPath,
+) {
+    let shape = Shape {
+        trials,
+        steps,
+        inputs,
+        units,
+        outputs,
+    };
+    let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), 0, 0);
+    let mut random = |n: usize, scale: f64| -> Vec<E> {
+        (0..n).map(|_| E::from_f64(scale * f64::from(rng.normal()))).collect()
+    };
+    let (w_in, w_rc, w_out) = (
+        random(units * inputs, 0.3),
+        random(units * units, 0.8 / (units as f64).sqrt()),
+        random(outputs * units, 0.1),
+    );
+    let (bias, bias_out) = (random(units, 0.1), random(outputs, 0.1));
+    let (u, dy) = (random(steps * trials * inputs, 1.0), random(steps * trials * outputs, 1e-3));
+    let initial = vec![E::default(); units];
+    let (decay, gain) = (vec![E::from_f64(0.8); units], vec![E::from_f64(0.2); units]);
+    let noise_scale = vec![E::from_f64(0.2 * sigma); units];
+    let sweep = Sweep {
+        shape,
+        weights: Weights {
+            w_in: &w_in,
+            w_rc: &w_rc,
+            bias: &bias,
+            w_out: &w_out,
+            bias_out: &bias_out,
+        },
+        dynamics: Dynamics {
+            form: Form::Voltage,
+            activation,
+            decay: &decay,
+            gain: &gain,
+            noise_scale: &noise_scale,
+            noise_target: NoiseTarget::State,
+        },
+        inputs: &u,
+        initial_state: InitialState::Shared(&initial),
+        eps: NoiseSource::Drawn {
+            key: Key::new(1, Stream::Eps, 0),
+            step: 0,
+            first_trial: 0,
+        },
+        xi: NoiseSource::None,
+        sigma_post: E::default(),
+    };
+    let zeros = |n: usize| vec![E::default(); n];
+    let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));
+    let (mut d_in, mut d_rc, mut d_out) = (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
+    let (mut d_bias, mut d_bias_out, mut d_initial) = (zeros(units), zeros(outputs), zeros(units));
+    let workspace = Workspace::new(path);
+    let (mut best, mut totals) = ([f64::INFINITY; 2], Vec::new());
+    let start = Instant::now();
+    while start.elapsed() < limit || totals.len() < 3 {
+        let begin = Instant::now();
+        let record = Record {
+            rates: Some(&mut rates),
+            outputs: Some(&mut y),
+            ..Record::default()
+        };
+        forward(&sweep, record, &workspace);
+        let middle = Instant::now();
+        let saved = Saved {
+            rates: &rates,
+            responses: None,
+            potentials: None,
+        };
+        let upstream = Upstream {
+            outputs: Some(&dy),
+            ..Upstream::default()
+        };
+        let gradients = Gradients {
+            w_in: Some(&mut d_in),
+            w_rc: Some(&mut d_rc),
+            bias: Some(&mut d_bias),
+            w_out: Some(&mut d_out),
+            bias_out: Some(&mut d_bias_out),
+            initial_state: Some(&mut d_initial),
+            ..Gradients::default()
+        };
+        backward(&sweep, &saved, &upstream, gradients, &workspace);
+        let times = [middle - begin, middle.elapsed()].map(|time| time.as_secs_f64() * 1e3);
+        best = [best[0].min(times[0]), best[1].min(times[1])];
+        totals.push(times[0] + times[1]);
+    }
+    totals.sort_by(f64::total_cmp);
+    let min = totals[0];
+    let flops = trials * steps * units * (6 * units + 4 * inputs + 6 * outputs);
+    println!(
+        "{name:<9} {min:8.3} {:7.3} {:7.3} {:7.3} {:9.1}",
+        best[0],
+        best[1],
+        totals[totals.len() / 2],
+        flops as f64 / min / 1e6
+    );
+}

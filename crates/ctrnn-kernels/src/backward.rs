@@ -1,0 +1,826 @@
+//! The sweep backward in time (BPTT).
+
+use std::ops::Range;
+
+use crate::activation::for_activation;
+use crate::forward::{add_noise, padded_rows, row_at};
+use crate::noise::{Noise, NoiseSource};
+use crate::shape::{InitialState, NoiseTarget, Shape, Sweep, assert_length};
+use crate::simd::{Block, Element, Job, Packed, Simd, Term, accumulate, dots, padded, product};
+use crate::tile::{Tile, for_each, split, tiles};
+use crate::workspace::{Scratch, Workspace};
+use crate::{Activation, Form};
+
+/// Rows (time steps times trials) that a weight gradient is summed over at once: deep enough to keep the registers busy, few
+/// enough to stay in the cache.
+const BLOCK_ROWS: usize = 256;
+
+/// What the forward sweep of the same [`Sweep`] recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a, E> {
+    /// Rates `[T + 1, B, N]`.
+    pub rates: &'a [E],
+    /// `f(z)` `[T, B, N]`; needed in the rate form.
+    pub responses: Option<&'a [E]>,
+    /// `v` `[T, B, N]`; needed in the voltage form for the gradient of decay.
+    pub potentials: Option<&'a [E]>,
+}
+
+/// Gradients of a loss with respect to the results of the forward sweep; `None` where the loss does not use a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Upstream<'a, E> {
+    /// With respect to the readout, `[T, B, O]`.
+    pub outputs: Option<&'a [E]>,
+    /// With respect to the rates after each input, `[T, B, N]`.
+    pub rates: Option<&'a [E]>,
+    /// With respect to the potentials, `[T, B, N]`.
+    pub potentials: Option<&'a [E]>,
+    /// With respect to the final state, `[B, N]`.
+    pub final_state: Option<&'a [E]>,
+}
+
+impl<E> Default for Upstream<'_, E> {
+    fn default() -> Self {
+        Self {
+            outputs: None,
+            rates: None,
+            potentials: None,
+            final_state: None,
+        }
+    }
+}
+
+/// Where the gradients of the loss go; each is overwritten, and what is `None` is not computed.
+#[derive(Debug)]
+pub struct Gradients<'a, E> {
+    /// With respect to the inputs, `[T, B, I]`.
+    pub inputs: Option<&'a mut [E]>,
+    /// With respect to the input weights, `[N, I]`.
+    pub w_in: Option<&'a mut [E]>,
+    /// With respect to the recurrent weights, `[N, N]`.
+    pub w_rc: Option<&'a mut [E]>,
+    /// With respect to the recurrent bias, `[N]`.
+    pub bias: Option<&'a mut [E]>,
+    /// With respect to the readout weights, `[O, N]`.
+    pub w_out: Option<&'a mut [E]>,
+    /// With respect to the readout bias, `[O]`.
+    pub bias_out: Option<&'a mut [E]>,
+    /// With respect to the initial state, `[N]` where it is shared, else `[B, N]`.
+    pub initial_state: Option<&'a mut [E]>,
+    /// With respect to decay, `[N]`.
+    pub decay: Option<&'a mut [E]>,
+    /// With respect to gain, `[N]`.
+    pub gain: Option<&'a mut [E]>,
+    /// With respect to the noise scale, `[N]`.
+    pub noise_scale: Option<&'a mut [E]>,
+}
+
+impl<E> Default for Gradients<'_, E> {
+    fn default() -> Self {
+        Self {
+            inputs: None,
+            w_in: None,
+            w_rc: None,
+            bias: None,
+            w_out: None,
+            bias_out: None,
+            initial_state: None,
+            decay: None,
+            gain: None,
+            noise_scale: None,
+        }
+    }
+}
+
+/// Takes the gradients of a loss back through all time steps.
+///
+/// # Panics
+/// When a slice has not the length that the shape says, or the record of the forward sweep lacks what is needed.
+pub fn backward<E: Element>(
+    sweep: &Sweep<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &Upstream<'_, E>,
+    mut gradients: Gradients<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    sweep.assert_lengths();
+    saved.assert_lengths(sweep, gradients.decay.is_some());
+    upstream.assert_lengths(&sweep.shape);
+    gradients.assert_lengths(sweep);
+    let shape = &sweep.shape;
+    let wanted = Wanted::by(&gradients, sweep, upstream);
+    let make = MakePlan {
+        sweep,
+        saved,
+        upstream,
+        wanted,
+        workspace,
+    };
+    let plan = E::dispatch(workspace.path(), make);
+    let tiles = tiles(shape);
+    let mut inputs = split(gradients.inputs.take(), &tiles, shape, shape.inputs).into_iter();
+    let per_trial = matches!(sweep.initial_state, InitialState::PerTrial(_));
+    let initial_states = if per_trial { gradients.initial_state.take() } else { None };
+    let mut initial_states = split(initial_states, &tiles, shape, shape.units).into_iter();
+    let jobs = tiles
+        .iter()
+        .map(|&tile| TileJob {
+            plan: &plan,
+            tile,
+            inputs: inputs.next().flatten(),
+            initial_states: initial_states.next().flatten(),
+        })
+        .collect();
+    let sums = for_each(jobs, |job: TileJob<'_, E>| E::dispatch(workspace.path(), job));
+    let total = sums.into_iter().reduce(Sums::plus).expect("a batch has at least one tile");
+    total.write(sweep, gradients);
+}
+
+impl<E: Element> Saved<'_, E> {
+    fn assert_lengths(&self, sweep: &Sweep<'_, E>, decay: bool) {
+        let states = sweep.shape.states();
+        assert_length("saved rates", self.rates, sweep.shape.history());
+        match sweep.dynamics.form {
+            Form::Rate => {
+                let responses = self.responses.expect("the rate form needs saved responses");
+                assert_length("saved responses", responses, states);
+            }
+            Form::Voltage if decay => {
+                let potentials = self.potentials.expect("the gradient of decay needs saved potentials");
+                assert_length("saved potentials", potentials, states);
+            }
+            Form::Voltage => {}
+        }
+    }
+}
+
+impl<E> Upstream<'_, E> {
+    fn assert_lengths(&self, shape: &Shape) {
+        let states = shape.states();
+        let lengths = [
+            ("gradient of outputs", self.outputs, shape.steps * shape.trials * shape.outputs),
+            ("gradient of rates", self.rates, states),
+            ("gradient of potentials", self.potentials, states),
+            ("gradient of the final state", self.final_state, shape.trials * shape.units),
+        ];
+        for (name, slice, expected) in lengths {
+            if let Some(slice) = slice {
+                assert_length(name, slice, expected);
+            }
+        }
+    }
+}
+
+impl<E> Gradients<'_, E> {
+    fn assert_lengths(&self, sweep: &Sweep<'_, E>) {
+        let Shape {
+            trials,
+            steps,
+            inputs,
+            units,
+            outputs,
+        } = sweep.shape;
+        let initial = match sweep.initial_state {
+            InitialState::Shared(_) => units,
+            InitialState::PerTrial(_) => trials * units,
+        };
+        let lengths = [
+            ("gradient of inputs", &self.inputs, steps * trials * inputs),
+            ("gradient of w_in", &self.w_in, units * inputs),
+            ("gradient of w_rc", &self.w_rc, units * units),
+            ("gradient of bias", &self.bias, units),
+            ("gradient of w_out", &self.w_out, outputs * units),
+            ("gradient of bias_out", &self.bias_out, outputs),
+            ("gradient of the initial state", &self.initial_state, initial),
+            ("gradient of decay", &self.decay, units),
+            ("gradient of gain", &self.gain, units),
+            ("gradient of noise_scale", &self.noise_scale, units),
+        ];
+        for (name, slice, expected) in lengths {
+            if let Some(slice) = slice {
+                assert_length(name, slice, expected);
+            }
+        }
+    }
+}
+
+/// Which groups of gradients are computed.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Input and recurrent weights, bias; in the voltage form also gain, which follows from them.
+    recurrence: bool,
+    readout: bool,
+    decay: bool,
+    /// Gain in the rate form.
+    gain: bool,
+    noise_scale: bool,
+}
+
+impl Wanted {
+    fn by<E: Element>(gradients: &Gradients<'_, E>, sweep: &Sweep<'_, E>, upstream: &Upstream<'_, E>) -> Self {
+        let gain = gradients.gain.is_some();
+        let rate_form = sweep.dynamics.form == Form::Rate;
+        let weights = gradients.w_in.is_some() || gradients.w_rc.is_some() || gradients.bias.is_some();
+        Self {
+            recurrence: weights || (gain && !rate_form),
+            readout: upstream.outputs.is_some() && (gradients.w_out.is_some() || gradients.bias_out.is_some()),
+            decay: gradients.decay.is_some(),
+            gain: gain && rate_form,
+            noise_scale: gradients.noise_scale.is_some(),
+        }
+    }
+}
+
+/// What all tiles share.
+struct Plan<'a, E: Element> {
+    sweep: &'a Sweep<'a, E>,
+    saved: &'a Saved<'a, E>,
+    upstream: &'a Upstream<'a, E>,
+    wanted: Wanted,
+    workspace: &'a Workspace<E>,
+    /// `W_rc` with the scale of the drive, above `W_out`.
+    weights: Packed<'a, E>,
+    /// `W_in` with the scale of the drive, transposed: a row for each input.
+    w_in: Scratch<'a, E>,
+    decay: Scratch<'a, E>,
+    gain: Scratch<'a, E>,
+    zeros: Scratch<'a, E>,
+}
+
+struct MakePlan<'a, E: Element> {
+    sweep: &'a Sweep<'a, E>,
+    saved: &'a Saved<'a, E>,
+    upstream: &'a Upstream<'a, E>,
+    wanted: Wanted,
+    workspace: &'a Workspace<E>,
+}
+
+impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
+    type Output = Plan<'a, E>;
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) -> Plan<'a, E> {
+        let (sweep, workspace) = (self.sweep, self.workspace);
+        let Shape {
+            units,
+            inputs,
+            outputs,
+            ..
+        } = sweep.shape;
+        let w = &sweep.weights;
+        let weights = Packed::new::<S>(workspace, [units, outputs], units, |part, post, pre| match part {
+            0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
+            _ => w.w_out[post * units + pre],
+        });
+        let stride = padded(units);
+        let mut w_in = workspace.zeros(inputs * stride);
+        for (input, row) in w_in.chunks_exact_mut(stride).enumerate() {
+            for (post, weight) in row[..units].iter_mut().enumerate() {
+                *weight = sweep.drive_scale(post) * w.w_in[post * inputs + input];
+            }
+        }
+        Plan {
+            sweep,
+            saved: self.saved,
+            upstream: self.upstream,
+            wanted: self.wanted,
+            workspace,
+            weights,
+            w_in,
+            decay: padded_rows(workspace, sweep.dynamics.decay, units),
+            gain: padded_rows(workspace, sweep.dynamics.gain, units),
+            zeros: workspace.zeros(stride.max(inputs)),
+        }
+    }
+}
+
+impl<'a, E: Element> Plan<'a, E> {
+    /// The row of a trial in a buffer `[time, trial, unit]`.
+    #[inline(always)]
+    fn row(&self, buffer: &'a [E], t: usize, trial: usize) -> &'a [E] {
+        let Shape { trials, units, .. } = self.sweep.shape;
+        &buffer[(t * trials + trial) * units..][..units]
+    }
+
+    /// The state of a trial before time step `t`: `v` in the voltage form, `r` in the rate form.
+    #[inline(always)]
+    fn state_before(&self, t: usize, trial: usize) -> &'a [E] {
+        match (self.sweep.dynamics.form, self.saved.potentials) {
+            (Form::Rate, _) => self.row(self.saved.rates, t, trial),
+            (Form::Voltage, Some(potentials)) if t > 0 => self.row(potentials, t - 1, trial),
+            (Form::Voltage, _) => self.sweep.initial_state.of_trial(trial, self.sweep.shape.units),
+        }
+    }
+}
+
+/// The sums over the trials and times of a tile. Gradients of weights are with respect to the scaled ones, in rows of [`padded`]
+/// units.
+struct Sums<'a, E: Element> {
+    /// `[N, N]`
+    w_rc: Scratch<'a, E>,
+    /// `[I + 1, N]`, transposed; the last row is the bias.
+    w_in: Scratch<'a, E>,
+    /// `[O, N]`
+    w_out: Scratch<'a, E>,
+    bias_out: Vec<E>,
+    initial_state: Scratch<'a, E>,
+    decay: Scratch<'a, E>,
+    gain: Scratch<'a, E>,
+    noise_scale: Scratch<'a, E>,
+}
+
+impl<'a, E: Element> Sums<'a, E> {
+    fn zeros(workspace: &'a Workspace<E>, shape: &Shape) -> Self {
+        let stride = padded(shape.units);
+        let rows = |n: usize| workspace.zeros(n.next_multiple_of(8) * stride);
+        Self {
+            w_rc: rows(shape.units),
+            w_in: rows(shape.inputs + 1),
+            w_out: rows(shape.outputs),
+            bias_out: vec![E::default(); shape.outputs],
+            initial_state: workspace.zeros(stride),
+            decay: workspace.zeros(stride),
+            gain: workspace.zeros(stride),
+            noise_scale: workspace.zeros(stride),
+        }
+    }
+
+    fn plus(mut self, other: Self) -> Self {
+        let pairs = [
+            (&mut *self.w_rc, &*other.w_rc),
+            (&mut *self.w_in, &*other.w_in),
+            (&mut *self.w_out, &*other.w_out),
+            (&mut *self.bias_out, &*other.bias_out),
+            (&mut *self.initial_state, &*other.initial_state),
+            (&mut *self.decay, &*other.decay),
+            (&mut *self.gain, &*other.gain),
+            (&mut *self.noise_scale, &*other.noise_scale),
+        ];
+        for (sums, others) in pairs {
+            add(sums, others);
+        }
+        self
+    }
+
+    fn write(&self, sweep: &Sweep<'_, E>, gradients: Gradients<'_, E>) {
+        let Shape { units, inputs, .. } = sweep.shape;
+        let stride = padded(units);
+        let bias = &self.w_in[inputs * stride..][..units];
+        if let Some(gain) = gradients.gain {
+            self.write_gain(sweep, gain);
+        }
+        if let Some(w_rc) = gradients.w_rc {
+            for (post, row) in w_rc.chunks_exact_mut(units).enumerate() {
+                for (to, &sum) in row.iter_mut().zip(&self.w_rc[post * stride..]) {
+                    *to = sweep.drive_scale(post) * sum;
+                }
+            }
+        }
+        if let Some(w_in) = gradients.w_in.filter(|_| inputs > 0) {
+            for (post, row) in w_in.chunks_exact_mut(inputs).enumerate() {
+                for (input, to) in row.iter_mut().enumerate() {
+                    *to = sweep.drive_scale(post) * self.w_in[input * stride + post];
+                }
+            }
+        }
+        if let Some(to) = gradients.bias {
+            for (post, to) in to.iter_mut().enumerate() {
+                *to = sweep.drive_scale(post) * bias[post];
+            }
+        }
+        if let Some(w_out) = gradients.w_out {
+            for (to, sums) in w_out.chunks_exact_mut(units).zip(self.w_out.chunks_exact(stride)) {
+                to.copy_from_slice(&sums[..units]);
+            }
+        }
+        if let Some(bias_out) = gradients.bias_out {
+            bias_out.copy_from_slice(&self.bias_out);
+        }
+        let vectors = [
+            (gradients.initial_state, &self.initial_state),
+            (gradients.decay, &self.decay),
+            (gradients.noise_scale, &self.noise_scale),
+        ];
+        for (to, sums) in vectors {
+            if let Some(to) = to {
+                to.copy_from_slice(&sums[..units]);
+            }
+        }
+    }
+
+    /// In the voltage form the gradient of a gain is the sum of (gradient of v) * (drive), and the drive is linear in the
+    /// weights: it follows from the gradients of the weights, without the drive itself.
+    fn write_gain(&self, sweep: &Sweep<'_, E>, gain: &mut [E]) {
+        let Shape { units, inputs, .. } = sweep.shape;
+        let stride = padded(units);
+        if sweep.dynamics.form == Form::Rate {
+            gain.copy_from_slice(&self.gain[..units]);
+            return;
+        }
+        let w = &sweep.weights;
+        for (post, gain) in gain.iter_mut().enumerate() {
+            let mut sum = w.bias[post] * self.w_in[inputs * stride + post];
+            for input in 0..inputs {
+                sum += w.w_in[post * inputs + input] * self.w_in[input * stride + post];
+            }
+            for (&weight, &gradient) in w.w_rc[post * units..][..units].iter().zip(&self.w_rc[post * stride..]) {
+                sum += weight * gradient;
+            }
+            *gain = sum;
+        }
+    }
+}
+
+fn add<E: Element>(sums: &mut [E], others: &[E]) {
+    for (sum, &other) in sums.iter_mut().zip(others) {
+        *sum += other;
+    }
+}
+
+/// The sweep of one tile.
+struct TileJob<'a, E: Element> {
+    plan: &'a Plan<'a, E>,
+    tile: Tile,
+    inputs: Option<Vec<&'a mut [E]>>,
+    initial_states: Option<Vec<&'a mut [E]>>,
+}
+
+/// What goes back from one time step to the one before, a row of [`padded`] units for each trial.
+struct Adjoint<'a, E: Element> {
+    /// With respect to the (scaled) drive of the step after.
+    drive: Scratch<'a, E>,
+    /// With respect to the state, along the leak.
+    carry: Scratch<'a, E>,
+    /// With respect to the rates, along the weights and the readout.
+    rates: Scratch<'a, E>,
+}
+
+/// What the weight gradients of some time steps are computed from. Row `s * trials + m` is trial `m` in the `s`-th step.
+struct History<'a, E: Element> {
+    /// Gradients with respect to the drive.
+    drives: Block<'a, E>,
+    /// Rates before each step, and after the last.
+    rates: Block<'a, E>,
+    /// What the readout sees after each step, where it differs from the rates.
+    heard: Option<Block<'a, E>>,
+    /// Inputs and a one, whose weight is the bias.
+    inputs: Block<'a, E>,
+    /// Gradients with respect to the readout.
+    outputs: Block<'a, E>,
+}
+
+impl<'a, E: Element> Job<E> for TileJob<'a, E> {
+    type Output = Sums<'a, E>;
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(mut self) -> Sums<'a, E> {
+        let plan = self.plan;
+        let shape = &plan.sweep.shape;
+        let block_steps = (BLOCK_ROWS / self.tile.trials).clamp(1, shape.steps);
+        let sizes = [shape.steps, shape.trials, shape.units];
+        let noise = |source| Noise::new(plan.workspace, source, self.tile, sizes);
+        let mut eps = noise(if plan.wanted.noise_scale { plan.sweep.eps } else { NoiseSource::None });
+        let mut xi = noise(if plan.wanted.readout { plan.sweep.audible_xi() } else { NoiseSource::None });
+        let mut sums = Sums::zeros(plan.workspace, shape);
+        let mut adjoint = self.adjoint();
+        let mut history = self.history::<S>(block_steps, xi.is_some());
+        let mut end = shape.steps;
+        while end > 0 {
+            let start = end.saturating_sub(block_steps);
+            self.load::<S>(&mut history, start..end);
+            if let Some(xi) = &mut xi {
+                self.load_heard::<S>(&mut history, start..end, xi);
+            }
+            for t in (start..end).rev() {
+                self.back_to_rates::<S>(&mut adjoint, t);
+                let noise = eps.as_mut().map(|eps| eps.at::<S>(t));
+                for_activation!(plan.sweep.dynamics.activation, f => match plan.sweep.dynamics.form {
+                    Form::Voltage => self.update_potentials::<S>(f, &mut adjoint, &mut sums, noise, t),
+                    Form::Rate => self.update_rates::<S>(f, &mut adjoint, &mut sums, noise, t),
+                });
+                for m in 0..self.tile.trials {
+                    let drive = &adjoint.drive[m * padded(shape.units)..][..shape.units];
+                    history.drives.set_row::<S>((t - start) * self.tile.trials + m, drive);
+                }
+                self.write_inputs::<S>(&adjoint, t);
+            }
+            self.add_weights::<S>(&mut sums, &history, end - start);
+            end = start;
+        }
+        if plan.wanted.readout {
+            self.add_output_bias(&mut sums.bias_out);
+        }
+        self.write_initial_state::<S>(&mut adjoint, &mut sums.initial_state);
+        sums
+    }
+}
+
+impl<'a, E: Element> TileJob<'a, E> {
+    fn adjoint(&self) -> Adjoint<'a, E> {
+        let units = self.plan.sweep.shape.units;
+        let zeros = || self.plan.workspace.zeros(self.tile.trials * padded(units));
+        let mut adjoint = Adjoint {
+            drive: zeros(),
+            carry: zeros(),
+            rates: zeros(),
+        };
+        if let Some(last) = self.plan.upstream.final_state {
+            for (m, row) in adjoint.carry.chunks_exact_mut(padded(units)).enumerate() {
+                row[..units].copy_from_slice(self.plan.row(last, 0, self.tile.first + m));
+            }
+        }
+        adjoint
+    }
+
+    #[inline(always)]
+    fn history<S: Simd<Elem = E>>(&self, block_steps: usize, post_noise: bool) -> History<'a, E> {
+        let shape = &self.plan.sweep.shape;
+        let workspace = self.plan.workspace;
+        let rows = block_steps * self.tile.trials;
+        let mut inputs = Block::matrix::<S>(workspace, rows, shape.inputs + 1);
+        for row in 0..rows {
+            inputs.row_mut(0, row)[shape.inputs] = E::from(1.0);
+        }
+        History {
+            drives: Block::strips::<S>(workspace, rows, shape.units),
+            rates: Block::strips::<S>(workspace, rows + self.tile.trials, shape.units),
+            heard: post_noise.then(|| Block::strips::<S>(workspace, rows, shape.units)),
+            inputs,
+            outputs: Block::matrix::<S>(workspace, rows, shape.outputs),
+        }
+    }
+
+    /// Fetches the rates, inputs and output gradients of some time steps.
+    #[inline(always)]
+    fn load<S: Simd<Elem = E>>(&self, history: &mut History<'_, E>, times: Range<usize>) {
+        if !self.plan.wanted.recurrence && !self.plan.wanted.readout {
+            return;
+        }
+        let Shape {
+            trials,
+            inputs,
+            outputs,
+            ..
+        } = self.plan.sweep.shape;
+        let of_tile = |slice: &'a [E], t: usize, width: usize| {
+            &slice[(t * trials + self.tile.first) * width..][..self.tile.trials * width]
+        };
+        for t in times.start..=times.end {
+            let first = (t - times.start) * self.tile.trials;
+            for m in 0..self.tile.trials {
+                let rates = self.plan.row(self.plan.saved.rates, t, self.tile.first + m);
+                history.rates.set_row::<S>(first + m, rates);
+            }
+            if t < times.end {
+                let now = of_tile(self.plan.sweep.inputs, t, inputs);
+                history.inputs.set_rows(first, now, inputs);
+                if let Some(gradient) = self.plan.upstream.outputs {
+                    history.outputs.set_rows(first, of_tile(gradient, t, outputs), outputs);
+                }
+            }
+        }
+    }
+
+    /// What the readout saw: rates and its noise.
+    #[inline(always)]
+    fn load_heard<S: Simd<Elem = E>>(
+        &self,
+        history: &mut History<'_, E>,
+        times: Range<usize>,
+        xi: &mut Noise<'_, E>,
+    ) {
+        let units = self.plan.sweep.shape.units;
+        let mut heard = self.plan.workspace.zeros(units);
+        for t in times.clone() {
+            let noise = xi.at::<S>(t);
+            for m in 0..self.tile.trials {
+                let rates = self.plan.row(self.plan.saved.rates, t + 1, self.tile.first + m);
+                add_noise::<S>(
+                    &mut heard,
+                    rates,
+                    self.plan.sweep.sigma_post,
+                    &noise[m * padded(units)..][..units],
+                );
+                if let Some(block) = &mut history.heard {
+                    block.set_row::<S>((t - times.start) * self.tile.trials + m, &heard);
+                }
+            }
+        }
+    }
+
+    /// The gradients of the rates after step `t`: from the drives of the next step and from the readout.
+    #[inline(always)]
+    fn back_to_rates<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
+        let Shape {
+            trials,
+            units,
+            outputs,
+            ..
+        } = self.plan.sweep.shape;
+        let drives = Term {
+            rows: &adjoint.drive,
+            stride: padded(units),
+            depth: units,
+        };
+        let no_outputs = Term {
+            rows: &[],
+            stride: 0,
+            depth: 0,
+        };
+        let outputs = self.plan.upstream.outputs.map_or(no_outputs, |gradient| Term {
+            rows: &gradient[(t * trials + self.tile.first) * outputs..],
+            stride: outputs,
+            depth: outputs,
+        });
+        self.product::<S>(&[drives, outputs], &mut adjoint.rates);
+    }
+
+    #[inline(always)]
+    fn product<S: Simd<Elem = E>>(&self, terms: &[Term<'_, E>], out: &mut [E]) {
+        let stride = padded(self.plan.sweep.shape.units);
+        product::<S>(&self.plan.weights, &self.plan.zeros, terms, out, stride, self.tile.trials);
+    }
+
+    /// The voltage form, from the gradients of the rates after a step to those of its (scaled) drive, which are those of the
+    /// potentials, and of the potentials before it along the leak.
+    #[inline(always)]
+    fn update_potentials<S: Simd<Elem = E>>(
+        &self,
+        f: Activation,
+        adjoint: &mut Adjoint<'_, E>,
+        sums: &mut Sums<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let plan = self.plan;
+        let units = plan.sweep.shape.units;
+        let decay = &*plan.decay;
+        let (drive, carry, rates) = (&mut *adjoint.drive, &mut *adjoint.carry, &*adjoint.rates);
+        for m in 0..self.tile.trials {
+            let trial = self.tile.first + m;
+            let after = plan.row(plan.saved.rates, t + 1, trial);
+            let from_rates = plan.upstream.rates.map(|gradient| plan.row(gradient, t, trial));
+            let from_potentials = plan.upstream.potentials.map(|gradient| plan.row(gradient, t, trial));
+            let before = plan.wanted.decay.then(|| plan.state_before(t, trial));
+            for at in (0..units).step_by(S::LANES) {
+                let here = m * padded(units) + at;
+                let mut r = S::load(rates, here);
+                if let Some(gradient) = from_rates {
+                    r = r + S::load(gradient, at);
+                }
+                let mut v = f.slope(S::load(after, at)).mul_add(r, S::load(carry, here));
+                if let Some(gradient) = from_potentials {
+                    v = v + S::load(gradient, at);
+                }
+                v.store(drive, here);
+                (S::load(decay, at) * v).store(carry, here);
+                if let Some(before) = before {
+                    add_product(&mut sums.decay, at, v, S::load(before, at));
+                }
+                if let Some(noise) = noise {
+                    add_product(&mut sums.noise_scale, at, v, S::load(noise, here));
+                }
+            }
+        }
+    }
+
+    /// The rate form, from the gradients of the rates after a step to those of its drive, and of the rates before it along the
+    /// leak.
+    #[inline(always)]
+    fn update_rates<S: Simd<Elem = E>>(
+        &self,
+        f: Activation,
+        adjoint: &mut Adjoint<'_, E>,
+        sums: &mut Sums<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let plan = self.plan;
+        let units = plan.sweep.shape.units;
+        let (decay, gain) = (&*plan.decay, &*plan.gain);
+        let responses = plan.saved.responses.unwrap_or_default();
+        let (drive, carry, rates) = (&mut *adjoint.drive, &mut *adjoint.carry, &*adjoint.rates);
+        for m in 0..self.tile.trials {
+            let trial = self.tile.first + m;
+            let responses = plan.row(responses, t, trial);
+            let from_rates = plan.upstream.rates.map(|gradient| plan.row(gradient, t, trial));
+            let from_potentials = plan.upstream.potentials.map(|gradient| plan.row(gradient, t, trial));
+            let before = plan.wanted.decay.then(|| plan.state_before(t, trial));
+            for at in (0..units).step_by(S::LANES) {
+                let here = m * padded(units) + at;
+                let mut r = S::load(rates, here) + S::load(carry, here);
+                if let Some(gradient) = from_rates {
+                    r = r + S::load(gradient, at);
+                }
+                let response = S::load(responses, at);
+                let mut z = f.slope(response) * (S::load(gain, at) * r);
+                if let Some(gradient) = from_potentials {
+                    z = z + S::load(gradient, at);
+                }
+                z.store(drive, here);
+                (S::load(decay, at) * r).store(carry, here);
+                if let Some(before) = before {
+                    add_product(&mut sums.decay, at, r, S::load(before, at));
+                }
+                if plan.wanted.gain {
+                    add_product(&mut sums.gain, at, r, response);
+                }
+                if let Some(noise) = noise {
+                    let noisy = match plan.sweep.dynamics.noise_target {
+                        NoiseTarget::State => r,
+                        NoiseTarget::Drive => z,
+                    };
+                    add_product(&mut sums.noise_scale, at, noisy, S::load(noise, here));
+                }
+            }
+        }
+    }
+
+    /// Gradients of the inputs of step `t`, if wanted.
+    #[inline(always)]
+    fn write_inputs<S: Simd<Elem = E>>(&mut self, adjoint: &Adjoint<'_, E>, t: usize) {
+        let Shape { units, inputs, .. } = self.plan.sweep.shape;
+        if let Some(rows) = &mut self.inputs {
+            dots::<S>(
+                &self.plan.w_in,
+                &self.plan.zeros[..inputs],
+                &adjoint.drive,
+                [units.next_multiple_of(S::LANES), padded(units)],
+                rows[t],
+                self.tile.trials,
+            );
+        }
+    }
+
+    /// Adds what `steps` time steps of history give to the gradients of weights.
+    #[inline(always)]
+    fn add_weights<S: Simd<Elem = E>>(&self, sums: &mut Sums<'_, E>, history: &History<'_, E>, steps: usize) {
+        let Shape {
+            units,
+            inputs,
+            outputs,
+            ..
+        } = self.plan.sweep.shape;
+        let (stride, rows) = (padded(units), steps * self.tile.trials);
+        if self.plan.wanted.recurrence {
+            let drives = &history.drives;
+            accumulate::<S>(&mut sums.w_rc, stride, (drives, units), (&history.rates, 0), rows);
+            accumulate::<S>(&mut sums.w_in, stride, (&history.inputs, inputs + 1), (drives, 0), rows);
+        }
+        if self.plan.wanted.readout {
+            let heard = match &history.heard {
+                Some(heard) => (heard, 0),
+                None => (&history.rates, self.tile.trials),
+            };
+            accumulate::<S>(&mut sums.w_out, stride, (&history.outputs, outputs), heard, rows);
+        }
+    }
+
+    fn add_output_bias(&self, sums: &mut [E]) {
+        let Shape { trials, outputs, .. } = self.plan.sweep.shape;
+        let Some(gradient) = self.plan.upstream.outputs.filter(|_| outputs > 0) else {
+            return;
+        };
+        for at_time in gradient.chunks_exact(trials * outputs) {
+            let rows = &at_time[self.tile.first * outputs..][..self.tile.trials * outputs];
+            for row in rows.chunks_exact(outputs) {
+                add(sums, row);
+            }
+        }
+    }
+
+    /// The gradient of the initial state: through the first drive and along the leak.
+    #[inline(always)]
+    fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>, sums: &mut [E]) {
+        let (plan, units) = (self.plan, self.plan.sweep.shape.units);
+        let drives = Term {
+            rows: &adjoint.drive,
+            stride: padded(units),
+            depth: units,
+        };
+        self.product::<S>(&[drives], &mut adjoint.rates);
+        for m in 0..self.tile.trials {
+            let row = m * padded(units)..(m + 1) * padded(units);
+            let (rates, carry) = (&adjoint.rates[row.clone()], &mut adjoint.carry[row]);
+            let values = plan.row(plan.saved.rates, 0, self.tile.first + m);
+            for at in (0..units).step_by(S::LANES) {
+                let slope = match plan.sweep.dynamics.form {
+                    Form::Voltage => plan.sweep.dynamics.activation.slope(S::load(values, at)),
+                    Form::Rate => S::splat(E::from(1.0)),
+                };
+                let state = slope.mul_add(S::load(rates, at), S::load(carry, at));
+                state.store(carry, at);
+            }
+            add(sums, carry);
+            if let Some(out) = row_at(&mut self.initial_states, 0, m, units) {
+                out.copy_from_slice(&carry[..units]);
+            }
+        }
+    }
+}
+
+/// `sums[at..] += a * b`
+#[inline(always)]
+fn add_product<S: Simd>(sums: &mut [S::Elem], at: usize, a: S, b: S) {
+    a.mul_add(b, S::load(sums, at)).store(sums, at);
+}

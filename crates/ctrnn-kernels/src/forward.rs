@@ -1,0 +1,407 @@
+//! The sweep forward in time.
+
+use crate::activation::for_activation;
+use crate::noise::Noise;
+use crate::shape::{NoiseTarget, Shape, Sweep, assert_length};
+use crate::simd::{Element, Job, Packed, Simd, Term, dots, padded, product};
+use crate::tile::{Tile, for_each, split, tiles};
+use crate::workspace::{Scratch, Workspace};
+use crate::{Activation, Form};
+
+/// Where the results of a forward sweep go; what is `None` is not computed. Index k of a trial is the state after input k.
+///
+/// The backward sweep needs `rates`, in the rate form also `responses`, and in the voltage form `potentials` if the gradient of
+/// decay is wanted. In `f32` these are 4 bytes each per trial, unit and time step.
+#[derive(Debug)]
+pub struct Record<'a, E> {
+    /// Rates `[T + 1, B, N]`; the first are those of the initial state.
+    pub rates: Option<&'a mut [E]>,
+    /// `f(z)` `[T, B, N]`; rate form only.
+    pub responses: Option<&'a mut [E]>,
+    /// Potentials `[T, B, N]`: `v` in the voltage form, `z` in the rate form.
+    pub potentials: Option<&'a mut [E]>,
+    /// Readout `[T, B, O]`.
+    pub outputs: Option<&'a mut [E]>,
+    /// The last state `[B, N]`: `v` in the voltage form, `r` in the rate form.
+    pub final_state: Option<&'a mut [E]>,
+}
+
+impl<E> Default for Record<'_, E> {
+    fn default() -> Self {
+        Self {
+            rates: None,
+            responses: None,
+            potentials: None,
+            outputs: None,
+            final_state: None,
+        }
+    }
+}
+
+impl<E> Record<'_, E> {
+    fn assert_lengths(&self, shape: &Shape, form: Form) {
+        let states = shape.states();
+        let lengths = [
+            ("rates", &self.rates, shape.history()),
+            ("responses", &self.responses, states),
+            ("potentials", &self.potentials, states),
+            ("outputs", &self.outputs, shape.steps * shape.trials * shape.outputs),
+            ("final state", &self.final_state, shape.trials * shape.units),
+        ];
+        for (name, buffer, expected) in lengths {
+            if let Some(buffer) = buffer {
+                assert_length(name, buffer, expected);
+            }
+        }
+        assert!(
+            self.responses.is_none() || form == Form::Rate,
+            "responses exist in the rate form only"
+        );
+    }
+}
+
+/// Takes every trial through all time steps and records what is asked for.
+///
+/// # Panics
+/// When a slice has not the length that the shape says.
+pub fn forward<E: Element>(sweep: &Sweep<'_, E>, record: Record<'_, E>, workspace: &Workspace<E>) {
+    sweep.assert_lengths();
+    let shape = &sweep.shape;
+    record.assert_lengths(shape, sweep.dynamics.form);
+    let plan = E::dispatch(workspace.path(), MakePlan { sweep, workspace });
+    let tiles = tiles(shape);
+    let mut rates = split(record.rates, &tiles, shape, shape.units).into_iter();
+    let mut responses = split(record.responses, &tiles, shape, shape.units).into_iter();
+    let mut potentials = split(record.potentials, &tiles, shape, shape.units).into_iter();
+    let mut outputs = split(record.outputs, &tiles, shape, shape.outputs).into_iter();
+    let mut final_states = split(record.final_state, &tiles, shape, shape.units).into_iter();
+    let jobs = tiles
+        .iter()
+        .map(|&tile| TileJob {
+            plan: &plan,
+            tile,
+            rates: rates.next().flatten(),
+            responses: responses.next().flatten(),
+            potentials: potentials.next().flatten(),
+            outputs: outputs.next().flatten(),
+            final_state: final_states.next().flatten(),
+        })
+        .collect();
+    for_each(jobs, |job: TileJob<'_, E>| E::dispatch(workspace.path(), job));
+}
+
+/// What all tiles share: weights and vectors in the layout of the path, filled up with zeros.
+struct Plan<'a, E: Element> {
+    sweep: &'a Sweep<'a, E>,
+    workspace: &'a Workspace<E>,
+    /// `W_rc` above `W_in`, transposed, with the scale of the drive.
+    weights: Packed<'a, E>,
+    bias: Scratch<'a, E>,
+    decay: Scratch<'a, E>,
+    gain: Scratch<'a, E>,
+    noise_scale: Scratch<'a, E>,
+    w_out: Scratch<'a, E>,
+}
+
+struct MakePlan<'a, E: Element> {
+    sweep: &'a Sweep<'a, E>,
+    workspace: &'a Workspace<E>,
+}
+
+impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
+    type Output = Plan<'a, E>;
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) -> Plan<'a, E> {
+        let (sweep, workspace) = (self.sweep, self.workspace);
+        let Shape { units, inputs, .. } = sweep.shape;
+        let (w, dynamics) = (&sweep.weights, &sweep.dynamics);
+        let weights = Packed::new::<S>(workspace, [units, inputs], units, |part, pre, post| {
+            let weight = match part {
+                0 => w.w_rc[post * units + pre],
+                _ => w.w_in[post * inputs + pre],
+            };
+            sweep.drive_scale(post) * weight
+        });
+        let mut bias = padded_rows(workspace, w.bias, units);
+        for (post, bias) in bias[..units].iter_mut().enumerate() {
+            *bias = sweep.drive_scale(post) * *bias;
+        }
+        Plan {
+            sweep,
+            workspace,
+            weights,
+            bias,
+            decay: padded_rows(workspace, dynamics.decay, units),
+            gain: padded_rows(workspace, dynamics.gain, units),
+            noise_scale: padded_rows(workspace, dynamics.noise_scale, units),
+            w_out: padded_rows(workspace, w.w_out, units),
+        }
+    }
+}
+
+/// Copies rows of `units` numbers into rows of [`padded`] numbers.
+pub(crate) fn padded_rows<'a, E: Element>(
+    workspace: &'a Workspace<E>,
+    rows: &[E],
+    units: usize,
+) -> Scratch<'a, E> {
+    let stride = padded(units);
+    let mut copy = workspace.zeros(rows.len() / units * stride);
+    for (to, from) in copy.chunks_exact_mut(stride).zip(rows.chunks_exact(units)) {
+        to[..units].copy_from_slice(from);
+    }
+    copy
+}
+
+/// A tile's part of a record, by time.
+type Rows<'a, E> = Option<Vec<&'a mut [E]>>;
+
+/// The row of trial `m` at time `t`, if it is recorded.
+#[inline(always)]
+pub(crate) fn row_at<'b, E>(rows: &'b mut Rows<'_, E>, t: usize, m: usize, units: usize) -> Option<&'b mut [E]> {
+    rows.as_mut().map(|rows| &mut rows[t][m * units..][..units])
+}
+
+/// The sweep of one tile.
+struct TileJob<'a, E: Element> {
+    plan: &'a Plan<'a, E>,
+    tile: Tile,
+    rates: Rows<'a, E>,
+    responses: Rows<'a, E>,
+    potentials: Rows<'a, E>,
+    outputs: Rows<'a, E>,
+    final_state: Rows<'a, E>,
+}
+
+/// The state of a tile, a row of [`padded`] units for each trial.
+struct State<'a, E: Element> {
+    /// `v`; unused in the rate form.
+    potentials: Scratch<'a, E>,
+    rates: Scratch<'a, E>,
+    /// What the products give: the drive of the next state.
+    drive: Scratch<'a, E>,
+}
+
+impl<E: Element> Job<E> for TileJob<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(mut self) {
+        let sweep = self.plan.sweep;
+        let Shape {
+            trials, steps, units, ..
+        } = sweep.shape;
+        let sizes = [steps, trials, units];
+        let mut eps = Noise::new(self.plan.workspace, sweep.audible_eps(), self.tile, sizes);
+        let xi = sweep.audible_xi();
+        let mut readout = Readout {
+            noise: Noise::new(self.plan.workspace, xi, self.tile, sizes),
+            heard: self.plan.workspace.zeros(self.tile.trials * padded(units)),
+        };
+        let mut state = self.initial_state::<S>();
+        for t in 0..steps {
+            self.drive::<S>(&mut state, t);
+            let noise = eps.as_mut().map(|eps| eps.at::<S>(t));
+            for_activation!(sweep.dynamics.activation, f => match sweep.dynamics.form {
+                Form::Voltage => self.update_potentials::<S>(f, &mut state, noise, t),
+                Form::Rate => self.update_rates::<S>(f, &mut state, noise, t),
+            });
+            if let Some(outputs) = self.outputs.as_mut() {
+                readout.write::<S>(self.plan, &state.rates, t, outputs[t]);
+            }
+        }
+        self.write_final_state(&state);
+    }
+}
+
+impl<'a, E: Element> TileJob<'a, E> {
+    #[inline(always)]
+    fn initial_state<S: Simd<Elem = E>>(&mut self) -> State<'a, E> {
+        let sweep = self.plan.sweep;
+        let (units, stride) = (sweep.shape.units, padded(sweep.shape.units));
+        let zeros = || self.plan.workspace.zeros(self.tile.trials * stride);
+        let mut state = State {
+            potentials: zeros(),
+            rates: zeros(),
+            drive: zeros(),
+        };
+        for m in 0..self.tile.trials {
+            let initial = sweep.initial_state.of_trial(self.tile.first + m, units);
+            let rates = &mut state.rates[m * stride..][..units];
+            match sweep.dynamics.form {
+                Form::Rate => rates.copy_from_slice(initial),
+                Form::Voltage => {
+                    state.potentials[m * stride..][..units].copy_from_slice(initial);
+                    for at in (0..units).step_by(S::LANES) {
+                        let r = sweep.dynamics.activation.value(S::load(initial, at));
+                        r.store(rates, at);
+                    }
+                }
+            }
+            if let Some(row) = row_at(&mut self.rates, 0, m, units) {
+                row.copy_from_slice(rates);
+            }
+        }
+        state
+    }
+
+    /// `drive = scale (W_rc r + W_in u + b)`
+    #[inline(always)]
+    fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize) {
+        let sweep = self.plan.sweep;
+        let Shape {
+            trials,
+            inputs,
+            units,
+            ..
+        } = sweep.shape;
+        let stride = padded(units);
+        let rates = Term {
+            rows: &state.rates,
+            stride,
+            depth: units,
+        };
+        let inputs = Term {
+            rows: &sweep.inputs[(t * trials + self.tile.first) * inputs..],
+            stride: inputs,
+            depth: inputs,
+        };
+        product::<S>(
+            &self.plan.weights,
+            &self.plan.bias,
+            &[rates, inputs],
+            &mut state.drive,
+            stride,
+            self.tile.trials,
+        );
+    }
+
+    /// The voltage form, from drives to the next state: `v = decay v + drive + noise_scale n`, `r = f(v)`.
+    #[inline(always)]
+    fn update_potentials<S: Simd<Elem = E>>(
+        &mut self,
+        f: Activation,
+        state: &mut State<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let units = self.plan.sweep.shape.units;
+        let (decay, noise_scale) = (&*self.plan.decay, &*self.plan.noise_scale);
+        let (potentials, rates, drive) = (&mut *state.potentials, &mut *state.rates, &*state.drive);
+        for m in 0..self.tile.trials {
+            let mut rates_out = row_at(&mut self.rates, t + 1, m, units);
+            let mut potentials_out = row_at(&mut self.potentials, t, m, units);
+            for at in (0..units).step_by(S::LANES) {
+                let here = m * padded(units) + at;
+                let mut v = S::load(decay, at).mul_add(S::load(potentials, here), S::load(drive, here));
+                if let Some(noise) = noise {
+                    v = S::load(noise_scale, at).mul_add(S::load(noise, here), v);
+                }
+                v.store(potentials, here);
+                let r = f.value(v);
+                r.store(rates, here);
+                if let Some(out) = &mut rates_out {
+                    r.store(out, at);
+                }
+                if let Some(out) = &mut potentials_out {
+                    v.store(out, at);
+                }
+            }
+        }
+    }
+
+    /// The rate form, from drives to the next state: `r = decay r + gain f(z)`, with `noise_scale n` in `z` or beside it.
+    #[inline(always)]
+    fn update_rates<S: Simd<Elem = E>>(
+        &mut self,
+        f: Activation,
+        state: &mut State<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let units = self.plan.sweep.shape.units;
+        let (decay, gain, noise_scale) = (&*self.plan.decay, &*self.plan.gain, &*self.plan.noise_scale);
+        let (rates, drive) = (&mut *state.rates, &*state.drive);
+        for m in 0..self.tile.trials {
+            let mut rates_out = row_at(&mut self.rates, t + 1, m, units);
+            let mut responses_out = row_at(&mut self.responses, t, m, units);
+            let mut potentials_out = row_at(&mut self.potentials, t, m, units);
+            for at in (0..units).step_by(S::LANES) {
+                let here = m * padded(units) + at;
+                let mut z = S::load(drive, here);
+                let mut kept = S::load(decay, at) * S::load(rates, here);
+                if let Some(noise) = noise {
+                    let (scale, normal) = (S::load(noise_scale, at), S::load(noise, here));
+                    match self.plan.sweep.dynamics.noise_target {
+                        NoiseTarget::Drive => z = scale.mul_add(normal, z),
+                        NoiseTarget::State => kept = scale.mul_add(normal, kept),
+                    }
+                }
+                let response = f.value(z);
+                let r = S::load(gain, at).mul_add(response, kept);
+                r.store(rates, here);
+                if let Some(out) = &mut rates_out {
+                    r.store(out, at);
+                }
+                if let Some(out) = &mut responses_out {
+                    response.store(out, at);
+                }
+                if let Some(out) = &mut potentials_out {
+                    z.store(out, at);
+                }
+            }
+        }
+    }
+
+    fn write_final_state(&mut self, state: &State<'_, E>) {
+        let units = self.plan.sweep.shape.units;
+        let rows = match self.plan.sweep.dynamics.form {
+            Form::Voltage => &state.potentials,
+            Form::Rate => &state.rates,
+        };
+        for (m, row) in rows.chunks_exact(padded(units)).enumerate() {
+            if let Some(out) = row_at(&mut self.final_state, 0, m, units) {
+                out.copy_from_slice(&row[..units]);
+            }
+        }
+    }
+}
+
+/// `y = W_out (r + sigma_post xi) + b_out`
+struct Readout<'a, E: Element> {
+    noise: Option<Noise<'a, E>>,
+    /// `r + sigma_post xi`, where there is noise.
+    heard: Scratch<'a, E>,
+}
+
+impl<E: Element> Readout<'_, E> {
+    #[inline(always)]
+    fn write<S: Simd<Elem = E>>(&mut self, plan: &Plan<'_, E>, rates: &[E], t: usize, outputs: &mut [E]) {
+        let shape = &plan.sweep.shape;
+        let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
+        let mut rows = rates;
+        if let Some(noise) = &mut self.noise {
+            add_noise::<S>(&mut self.heard, rates, plan.sweep.sigma_post, noise.at::<S>(t));
+            rows = &self.heard;
+        }
+        let n_rows = rates.len() / stride;
+        dots::<S>(
+            &plan.w_out,
+            plan.sweep.weights.bias_out,
+            rows,
+            [width, stride],
+            outputs,
+            n_rows,
+        );
+    }
+}
+
+/// `heard = rates + sigma noise`
+#[inline(always)]
+pub(crate) fn add_noise<S: Simd>(heard: &mut [S::Elem], rates: &[S::Elem], sigma: S::Elem, noise: &[S::Elem]) {
+    for at in (0..rates.len()).step_by(S::LANES) {
+        let sum = S::splat(sigma).mul_add(S::load(noise, at), S::load(rates, at));
+        sum.store(heard, at);
+    }
+}

@@ -1,0 +1,225 @@
+//! Vectors of numbers, one file per instruction set, and the choice among them at run time.
+//!
+//! This folder holds the crate's only `unsafe` code. Two rules keep it sound:
+//!
+//! * values of a vector type are made only below [`Vectors::dispatch`], which runs a [`Job`] inside a function compiled
+//!   for an instruction set after the CPU was seen to have it ([`KernelPath::is_available`]);
+//! * raw pointers appear only in the inner loops of `product.rs`, whose callers compare every extent with the length of
+//!   its slice first.
+#![allow(
+    unsafe_code,
+    reason = "vector instructions and the unchecked inner loops of the products"
+)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod path;
+mod portable;
+mod product;
+
+pub use path::{KernelPath, KernelPathError};
+pub(crate) use product::{Block, Packed, Term, accumulate, dots, padded, product};
+
+use std::fmt::{Debug, Display};
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+use ctrnn_random::{Key, unit_normals_lanes};
+
+use crate::activation::Coefficients;
+
+/// Units whose normals are drawn at once, on every path.
+pub(crate) const NORMALS: usize = 16;
+
+/// The numbers that a sweep computes with: `f32` (tuned) or `f64` (for reference and analysis).
+pub trait Element:
+    Vectors
+    + Coefficients
+    + Copy
+    + Default
+    + Debug
+    + Display
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + AddAssign
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + From<f32>
+    + Into<f64>
+    + 'static
+{
+    /// The nearest number to `x`.
+    fn from_f64(x: f64) -> Self;
+}
+
+impl Element for f32 {
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+}
+
+impl Element for f64 {
+    fn from_f64(x: f64) -> Self {
+        x
+    }
+}
+
+/// Work written once for every vector type.
+pub trait Job<E> {
+    /// What the work returns.
+    type Output;
+
+    /// Does the work with vectors `S`. Implementations are `#[inline(always)]`, so that the instruction set of the
+    /// function around them reaches every operation.
+    fn run<S: Simd<Elem = E>>(self) -> Self::Output;
+}
+
+/// The vector types of an element, and the way into the functions compiled for them.
+pub trait Vectors: Sized {
+    /// Runs `job` with the vectors of `path`.
+    ///
+    /// # Panics
+    /// When the CPU lacks the instructions of `path`.
+    fn dispatch<J: Job<Self>>(path: KernelPath, job: J) -> J::Output;
+}
+
+macro_rules! dispatch {
+    ($elem:ty, $avx512:ident, $avx2:ident, $neon:ident) => {
+        impl Vectors for $elem {
+            #[inline]
+            fn dispatch<J: Job<Self>>(path: KernelPath, job: J) -> J::Output {
+                assert!(path.is_available(), "this CPU has no {path} instructions");
+                match path {
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: the assertion above checked the CPU's features.
+                    KernelPath::Avx512 => unsafe { avx512::$avx512(job) },
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: as above.
+                    KernelPath::Avx2 => unsafe { avx2::$avx2(job) },
+                    #[cfg(target_arch = "aarch64")]
+                    // SAFETY: as above.
+                    KernelPath::Neon => unsafe { neon::$neon(job) },
+                    _ => job.run::<portable::Array<Self>>(),
+                }
+            }
+        }
+    };
+}
+dispatch!(f32, run_f32, run_f32, run_f32);
+dispatch!(f64, run_f64, run_f64, run_f64);
+
+/// A vector of [`Simd::LANES`] numbers.
+pub trait Simd:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The number in a lane.
+    type Elem: Element;
+
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Rows that the inner loops of the products work on at once, by the number of registers: 8, 4 or 2, and no more than
+    /// lanes.
+    const ROWS: usize;
+    /// Vectors side by side that these loops work on at once, at most: 3 or 2.
+    const VECTORS: usize;
+
+    /// `x` in every lane.
+    fn splat(x: Self::Elem) -> Self;
+
+    /// Reads a vector.
+    ///
+    /// # Safety
+    /// `LANES` numbers must be readable from `from` on.
+    unsafe fn load_from(from: *const Self::Elem) -> Self;
+
+    /// Writes the vector.
+    ///
+    /// # Safety
+    /// `LANES` numbers must be writable from `to` on.
+    unsafe fn store_to(self, to: *mut Self::Elem);
+
+    /// Reads `n <= LANES` numbers; the other lanes are zero.
+    ///
+    /// # Safety
+    /// `n` numbers must be readable from `from` on.
+    unsafe fn load_first(from: *const Self::Elem, n: usize) -> Self;
+
+    /// Writes the first `n <= LANES` lanes.
+    ///
+    /// # Safety
+    /// `n` numbers must be writable from `to` on.
+    unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
+
+    /// `self * b + c`, rounded once where the CPU can.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+
+    /// The larger of the lane and `low`; not-a-number stays what it is.
+    fn at_least(self, low: Self) -> Self;
+
+    /// The square root.
+    fn sqrt(self) -> Self;
+
+    /// The nearest integer, ties to even.
+    fn round(self) -> Self;
+
+    /// `2^n` for an integer `n` in the exponent range of normal numbers.
+    fn exp2(self) -> Self;
+
+    /// `a` in the lanes where `self > 0`, else `b`.
+    fn positive_or(self, a: Self, b: Self) -> Self;
+
+    /// The sum of the lanes, in an order fixed by the path.
+    fn sum(self) -> Self::Elem;
+
+    /// The normals of [`NORMALS`] neighbouring units for four time steps, the same bits on every path:
+    /// `ctrnn_random::unit_normals_lanes`.
+    #[inline(always)]
+    fn unit_normals(key: Key, first_unit: u32, [trial, time_block, step]: [u32; 3]) -> [[f32; NORMALS]; 4] {
+        unit_normals_lanes(key, first_unit, trial, time_block, step)
+    }
+
+    /// Reads the vector that starts at `from[at]`; lanes beyond the end of `from` are zero.
+    #[inline(always)]
+    fn load(from: &[Self::Elem], at: usize) -> Self {
+        if from.len() >= at + Self::LANES {
+            // SAFETY: just compared.
+            unsafe { Self::load_from(from.as_ptr().add(at)) }
+        } else {
+            let rest = &from[at..];
+            // SAFETY: as many numbers as the slice has, fewer than `LANES`.
+            unsafe { Self::load_first(rest.as_ptr(), rest.len()) }
+        }
+    }
+
+    /// Writes the vector from `to[at]` on; lanes beyond the end of `to` are dropped.
+    #[inline(always)]
+    fn store(self, to: &mut [Self::Elem], at: usize) {
+        if to.len() >= at + Self::LANES {
+            // SAFETY: just compared.
+            unsafe { self.store_to(to.as_mut_ptr().add(at)) }
+        } else {
+            let rest = &mut to[at..];
+            // SAFETY: as many numbers as the slice has, fewer than `LANES`.
+            unsafe { self.store_first(rest.as_mut_ptr(), rest.len()) }
+        }
+    }
+
+    /// `|self|`
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.positive_or(self, -self)
+    }
+}

@@ -1,0 +1,455 @@
+//! The three products of the sweeps. Each keeps a small block of sums in registers while it runs along the inner dimension.
+//!
+//! * [`product`]: rows times packed weights, for the recurrence in both directions;
+//! * [`accumulate`]: transposed block times block, for weight gradients;
+//! * [`dots`]: rows times the rows of a matrix with few rows, for the readout and the gradient of inputs.
+
+use super::{Element, Simd};
+use crate::workspace::{Scratch, Workspace};
+
+/// `columns` rounded up to whole vectors of every path, and then a cache line more, so that neighbouring rows do not compete
+/// for the same cache sets.
+pub(crate) const fn padded(columns: usize) -> usize {
+    columns.next_multiple_of(16) + 16
+}
+
+/// Splits `vectors` into groups of at most [`Simd::VECTORS`], as even as possible: `(first, count)` of each.
+fn groups<S: Simd>(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
+    let n = vectors.div_ceil(S::VECTORS);
+    (0..n).map(move |g| {
+        let first = g * vectors / n;
+        (first, (g + 1) * vectors / n - first)
+    })
+}
+
+/// A matrix `[depth, columns]` in the order in which [`product`] reads it: group by group of columns, each group row by row,
+/// the last vector filled with zeros.
+pub(crate) struct Packed<'a, E: Element> {
+    data: Scratch<'a, E>,
+    depth: usize,
+    vectors: usize,
+}
+
+impl<'a, E: Element> Packed<'a, E> {
+    /// Packs the rows of several matrices, one below the other; `element(part, row, column)` is an entry of part `part`, which
+    /// has `depths[part]` rows.
+    #[inline(always)]
+    pub(crate) fn new<S: Simd<Elem = E>>(
+        workspace: &'a Workspace<E>,
+        depths: [usize; 2],
+        columns: usize,
+        element: impl Fn(usize, usize, usize) -> E,
+    ) -> Self {
+        let (depth, vectors) = (depths[0] + depths[1], columns.div_ceil(S::LANES));
+        let mut data = workspace.scratch(depth * vectors * S::LANES);
+        for (first, count) in groups::<S>(vectors) {
+            let width = count * S::LANES;
+            let group = &mut data[first * S::LANES * depth..][..depth * width];
+            let (top, bottom) = group.split_at_mut(depths[0] * width);
+            for (part, rows) in [top, bottom].into_iter().enumerate() {
+                for lane in 0..width {
+                    let column = first * S::LANES + lane;
+                    for (row, values) in rows.chunks_exact_mut(width).enumerate() {
+                        values[lane] = if column < columns {
+                            element(part, row, column)
+                        } else {
+                            E::default()
+                        };
+                    }
+                }
+            }
+        }
+        Self {
+            data,
+            depth,
+            vectors,
+        }
+    }
+}
+
+/// One factor of a [`product`]: row `m` is `rows[m * stride..][..depth]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Term<'a, E> {
+    pub(crate) rows: &'a [E],
+    pub(crate) stride: usize,
+    pub(crate) depth: usize,
+}
+
+/// `out[m] = start + sum over the terms of (row m of the term) * (its part of the weights)` for `n_rows` rows.
+///
+/// The terms lie one below the other in `weights`, from the top; a last term may be left out. `start` and the rows of `out`
+/// hold whole vectors.
+#[inline(always)]
+pub(crate) fn product<S: Simd>(
+    weights: &Packed<'_, S::Elem>,
+    start: &[S::Elem],
+    terms: &[Term<'_, S::Elem>],
+    out: &mut [S::Elem],
+    out_stride: usize,
+    n_rows: usize,
+) {
+    let width = weights.vectors * S::LANES;
+    let depth: usize = terms.iter().map(|term| term.depth).sum();
+    assert!(n_rows > 0 && start.len() >= width && depth <= weights.depth);
+    assert!(out_stride >= width && out.len() >= (n_rows - 1) * out_stride + width);
+    for term in terms {
+        assert!(term.depth == 0 || term.rows.len() >= (n_rows - 1) * term.stride + term.depth);
+    }
+    for (first, count) in groups::<S>(weights.vectors) {
+        let column = first * S::LANES;
+        let panel = &weights.data[column * weights.depth..][..count * S::LANES * weights.depth];
+        let mut row = 0;
+        while row < n_rows {
+            let tile = ProductTile {
+                panel: panel.as_ptr(),
+                start: start[column..].as_ptr(),
+                terms,
+                first_row: row,
+                out: out[row * out_stride + column..].as_mut_ptr(),
+                out_stride,
+                rows: S::ROWS.min(n_rows - row),
+            };
+            // SAFETY: the assertions above cover every row of the terms, of `start` and of `out` that the tile reaches, and
+            // the panel holds `count` vectors for each step of the depth.
+            unsafe { tile.run::<S>(count) }
+            row += S::ROWS;
+        }
+    }
+}
+
+/// The part of a [`product`] that is summed in registers.
+struct ProductTile<'a, E> {
+    panel: *const E,
+    start: *const E,
+    terms: &'a [Term<'a, E>],
+    first_row: usize,
+    out: *mut E,
+    out_stride: usize,
+    rows: usize,
+}
+
+impl<E: Element> ProductTile<'_, E> {
+    /// # Safety
+    /// As [`ProductTile::sum`], with `V = vectors`.
+    #[inline(always)]
+    unsafe fn run<S: Simd<Elem = E>>(&self, vectors: usize) {
+        // SAFETY: handed on to the caller.
+        unsafe {
+            match (S::ROWS, vectors) {
+                (8, 3) => self.sum::<S, 8, 3>(),
+                (8, 2) => self.sum::<S, 8, 2>(),
+                (8, _) => self.sum::<S, 8, 1>(),
+                (4, 3) => self.sum::<S, 4, 3>(),
+                (4, 2) => self.sum::<S, 4, 2>(),
+                (4, _) => self.sum::<S, 4, 1>(),
+                (_, 3) => self.sum::<S, 2, 3>(),
+                (_, 2) => self.sum::<S, 2, 2>(),
+                (_, _) => self.sum::<S, 2, 1>(),
+            }
+        }
+    }
+
+    /// Sums `R` rows by `V` vectors. Rows beyond `self.rows` repeat the last one and are not written.
+    ///
+    /// # Safety
+    /// Readable: `V` vectors at `start`, `V` vectors for each step of the terms' depths at `panel`, and in the terms the rows
+    /// `first_row..first_row + rows`. Writable: `V` vectors in each of `rows` rows at `out`. `1 <= rows <= R`.
+    #[inline(always)]
+    unsafe fn sum<S: Simd<Elem = E>, const R: usize, const V: usize>(&self) {
+        // SAFETY: every access below is within the bounds that the caller vouches for.
+        unsafe {
+            let mut start = [S::splat(E::default()); V];
+            for (v, start) in start.iter_mut().enumerate() {
+                *start = S::load_from(self.start.add(v * S::LANES));
+            }
+            let mut sums = [start; R];
+            let mut panel = self.panel;
+            for term in self.terms {
+                let mut rows = [term.rows.as_ptr(); R];
+                for (m, row) in rows.iter_mut().enumerate() {
+                    *row = row.add((self.first_row + m.min(self.rows - 1)) * term.stride);
+                }
+                sums = Self::along::<S, R, V>(sums, rows, term.depth, panel);
+                panel = panel.add(term.depth * V * S::LANES);
+            }
+            for (m, row) in sums.iter().enumerate().take(self.rows) {
+                for (v, sum) in row.iter().enumerate() {
+                    sum.store_to(self.out.add(m * self.out_stride + v * S::LANES));
+                }
+            }
+        }
+    }
+
+    /// The inner loop. The sums come and go by value: behind a reference they would be stored at every step.
+    ///
+    /// # Safety
+    /// Readable: `depth` numbers at each of `rows`, `depth * V` vectors at `panel`.
+    #[inline(always)]
+    unsafe fn along<S: Simd<Elem = E>, const R: usize, const V: usize>(
+        mut sums: [[S; V]; R],
+        rows: [*const E; R],
+        depth: usize,
+        mut panel: *const E,
+    ) -> [[S; V]; R] {
+        for k in 0..depth {
+            // SAFETY: `k < depth`.
+            unsafe {
+                let mut w = [S::splat(E::default()); V];
+                for v in 0..V {
+                    w[v] = S::load_from(panel.add(v * S::LANES));
+                }
+                for m in 0..R {
+                    let x = S::splat(*rows[m].add(k));
+                    for v in 0..V {
+                        sums[m][v] = x.mul_add(w[v], sums[m][v]);
+                    }
+                }
+                panel = panel.add(V * S::LANES);
+            }
+        }
+        sums
+    }
+}
+
+/// Rows in strips of `width` columns: all rows of the first strip, then all rows of the next.
+///
+/// With a vector as width, a column of vectors is contiguous, which suits both sides of [`accumulate`]; with one strip, it is a
+/// plain matrix.
+pub(crate) struct Block<'a, E: Element> {
+    data: Scratch<'a, E>,
+    width: usize,
+    rows: usize,
+}
+
+impl<'a, E: Element> Block<'a, E> {
+    /// A block of zeros in strips of one vector.
+    pub(crate) fn strips<S: Simd<Elem = E>>(workspace: &'a Workspace<E>, rows: usize, columns: usize) -> Self {
+        Self {
+            data: workspace.zeros(rows * columns.next_multiple_of(S::LANES)),
+            width: S::LANES,
+            rows,
+        }
+    }
+
+    /// A block of zeros in one strip.
+    pub(crate) fn matrix<S: Simd<Elem = E>>(workspace: &'a Workspace<E>, rows: usize, columns: usize) -> Self {
+        let width = columns.next_multiple_of(S::ROWS);
+        Self {
+            data: workspace.zeros(rows * width),
+            width,
+            rows,
+        }
+    }
+
+    /// One row of a strip.
+    #[inline(always)]
+    pub(crate) fn row_mut(&mut self, strip: usize, row: usize) -> &mut [E] {
+        &mut self.data[(strip * self.rows + row) * self.width..][..self.width]
+    }
+
+    /// Copies the vectors of a row into its strips.
+    #[inline(always)]
+    pub(crate) fn set_row<S: Simd<Elem = E>>(&mut self, row: usize, values: &[E]) {
+        let strip = self.rows * self.width;
+        let data = &mut *self.data;
+        let mut place = row * self.width;
+        for at in (0..values.len()).step_by(S::LANES) {
+            S::load(values, at).store(data, place);
+            place += strip;
+        }
+    }
+
+    /// Copies rows of `columns` numbers to the front of the rows from `first` on.
+    #[inline(always)]
+    pub(crate) fn set_rows(&mut self, first: usize, values: &[E], columns: usize) {
+        let places = self.data[first * self.width..].chunks_exact_mut(self.width);
+        for (place, values) in places.zip(values.chunks_exact(columns.max(1))) {
+            for (place, value) in place.iter_mut().zip(values) {
+                *place = *value;
+            }
+        }
+    }
+
+    /// Where the first row of a column is.
+    const fn offset(&self, column: usize) -> usize {
+        column / self.width * self.rows * self.width + column % self.width
+    }
+}
+
+/// `sums[m, :] += sum over k of a[k, m] * b[first + k, :]` for `m < columns` and `k < rows`.
+///
+/// `b` has strips of one vector; `sums` has rows of `stride` numbers, `columns` of them rounded up to a multiple of
+/// [`Simd::ROWS`].
+#[inline(always)]
+pub(crate) fn accumulate<S: Simd>(
+    sums: &mut [S::Elem],
+    stride: usize,
+    (a, columns): (&Block<'_, S::Elem>, usize),
+    (b, first): (&Block<'_, S::Elem>, usize),
+    rows: usize,
+) {
+    if columns == 0 {
+        return;
+    }
+    let vectors = b.data.len() / (b.rows * S::LANES);
+    assert!(b.width == S::LANES && rows <= a.rows && first + rows <= b.rows);
+    assert!(a.width.is_multiple_of(S::ROWS) && a.data.len() >= columns.next_multiple_of(a.width) * a.rows);
+    assert!(sums.len() >= columns.next_multiple_of(S::ROWS) * stride && stride >= vectors * S::LANES);
+    for (strip, count) in groups::<S>(vectors) {
+        let mut m = 0;
+        while m < columns {
+            let tile = AccumulateTile {
+                a: a.data[a.offset(m)..].as_ptr(),
+                a_stride: a.width,
+                b: b.data[(strip * b.rows + first) * S::LANES..].as_ptr(),
+                b_strip: b.rows * S::LANES,
+                rows,
+                sums: sums[m * stride + strip * S::LANES..].as_mut_ptr(),
+                stride,
+            };
+            // SAFETY: `rows` rows of `a` and `b` exist from the given ones on; `m` and the strips of `a` are multiples of the
+            // columns taken at once, so these lie in one strip; and `sums` has a row for each of them.
+            m += unsafe { tile.run::<S>(columns - m > S::ROWS / 2, count) };
+        }
+    }
+}
+
+/// The part of an [`accumulate`] that is summed in registers.
+struct AccumulateTile<E> {
+    a: *const E,
+    a_stride: usize,
+    b: *const E,
+    b_strip: usize,
+    rows: usize,
+    sums: *mut E,
+    stride: usize,
+}
+
+impl<E: Element> AccumulateTile<E> {
+    /// Sums `S::ROWS` columns of `a` (`full`) or half as many, and returns how many.
+    ///
+    /// # Safety
+    /// As [`AccumulateTile::sum`], with `V = vectors`.
+    #[inline(always)]
+    unsafe fn run<S: Simd<Elem = E>>(&self, full: bool, vectors: usize) -> usize {
+        // SAFETY: handed on to the caller.
+        unsafe {
+            match (S::ROWS, full) {
+                (8, true) => self.vectors::<S, 8>(vectors),
+                (8, false) | (4, true) => self.vectors::<S, 4>(vectors),
+                (4, false) | (2, true) => self.vectors::<S, 2>(vectors),
+                _ => self.vectors::<S, 1>(vectors),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`AccumulateTile::sum`], with `V = vectors`.
+    #[inline(always)]
+    unsafe fn vectors<S: Simd<Elem = E>, const R: usize>(&self, vectors: usize) -> usize {
+        // SAFETY: handed on to the caller.
+        unsafe {
+            match vectors {
+                3 => self.sum::<S, R, 3>(),
+                2 => self.sum::<S, R, 2>(),
+                _ => self.sum::<S, R, 1>(),
+            }
+        }
+        R
+    }
+
+    /// # Safety
+    /// Readable: `R` numbers in each of `rows` rows at `a`, a vector in each of `rows` rows of `V` strips at `b`. Writable: `V`
+    /// vectors in each of `R` rows at `sums`.
+    #[inline(always)]
+    unsafe fn sum<S: Simd<Elem = E>, const R: usize, const V: usize>(&self) {
+        // SAFETY: every access below is within the bounds that the caller vouches for.
+        unsafe {
+            let mut sums = [[S::splat(E::default()); V]; R];
+            let (mut a, mut b) = (self.a, self.b);
+            for _ in 0..self.rows {
+                let mut y = [S::splat(E::default()); V];
+                for v in 0..V {
+                    y[v] = S::load_from(b.add(v * self.b_strip));
+                }
+                for m in 0..R {
+                    let x = S::splat(*a.add(m));
+                    for v in 0..V {
+                        sums[m][v] = x.mul_add(y[v], sums[m][v]);
+                    }
+                }
+                a = a.add(self.a_stride);
+                b = b.add(S::LANES);
+            }
+            for (m, row) in sums.iter().enumerate() {
+                for (v, sum) in row.iter().enumerate() {
+                    let to = self.sums.add(m * self.stride + v * S::LANES);
+                    (S::load_from(to) + *sum).store_to(to);
+                }
+            }
+        }
+    }
+}
+
+/// `out[m * n + o] = start[o] + (row m of rows) . (row o of matrix)` for `n_rows` rows, where `n = start.len()`.
+///
+/// Both have rows `stride` apart, of `width` numbers each, a whole number of vectors.
+#[inline(always)]
+pub(crate) fn dots<S: Simd>(
+    matrix: &[S::Elem],
+    start: &[S::Elem],
+    rows: &[S::Elem],
+    [width, stride]: [usize; 2],
+    out: &mut [S::Elem],
+    n_rows: usize,
+) {
+    let n = start.len();
+    assert!(width % S::LANES == 0 && width <= stride);
+    assert!(rows.len() >= n_rows * stride && matrix.len() >= n * stride);
+    assert!(out.len() >= n_rows * n);
+    for m in (0..n_rows).step_by(4) {
+        for o in (0..n).step_by(2) {
+            let (r, q) = ((n_rows - m).min(4), (n - o).min(2));
+            // SAFETY: rows `m..m + r` of `rows` and `o..o + q` of `matrix` exist, each of `width` numbers.
+            let sums = unsafe {
+                dot_tile::<S>(
+                    rows[m * stride..].as_ptr(),
+                    matrix[o * stride..].as_ptr(),
+                    [width, stride],
+                    [r, q],
+                )
+            };
+            for i in 0..r {
+                for j in 0..q {
+                    out[(m + i) * n + o + j] = start[o + j] + sums[i][j].sum();
+                }
+            }
+        }
+    }
+}
+
+/// The dot products of `r <= 4` rows with `q <= 2` rows, before the lanes are summed; further rows repeat the last.
+///
+/// # Safety
+/// `r` rows at `rows` and `q` rows at `matrix` are readable, each of `width` numbers, `stride` apart.
+#[inline(always)]
+unsafe fn dot_tile<S: Simd>(
+    rows: *const S::Elem,
+    matrix: *const S::Elem,
+    [width, stride]: [usize; 2],
+    [r, q]: [usize; 2],
+) -> [[S; 2]; 4] {
+    let mut sums = [[S::splat(S::Elem::default()); 2]; 4];
+    for at in (0..width).step_by(S::LANES) {
+        // SAFETY: `at` and the vector after it lie within a row.
+        unsafe {
+            let w = [0, 1].map(|j: usize| S::load_from(matrix.add(j.min(q - 1) * stride + at)));
+            for i in 0..4 {
+                let x = S::load_from(rows.add(i.min(r - 1) * stride + at));
+                sums[i][0] = x.mul_add(w[0], sums[i][0]);
+                sums[i][1] = x.mul_add(w[1], sums[i][1]);
+            }
+        }
+    }
+    sums
+}

@@ -1,0 +1,343 @@
+//! A random network and its trials, for tests: owned arrays in f64, from which a [`Sweep`] of either element type is made, and
+//! the equations as a plain loop.
+
+use ctrnn_kernels::{
+    Activation, Dynamics, Element, Form, Gradients, InitialState, NoiseSource, NoiseTarget, Record, Saved, Shape, Sweep,
+    Upstream, Weights, Workspace, backward, forward,
+};
+use ctrnn_random::{Key, Rng, Stream, unit_normals};
+
+/// Where the noise of a test comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Normals {
+    None,
+    Drawn,
+    Given,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub shape: Shape,
+    pub form: Form,
+    pub activation: Activation,
+    pub noise_target: NoiseTarget,
+    pub normals: Normals,
+    pub per_trial: bool,
+}
+
+pub const EPS: Key = Key([3, 4]);
+pub const XI: Key = Key([5, 6]);
+pub const STEP: u32 = 11;
+pub const FIRST_TRIAL: u32 = 7;
+pub const SIGMA_POST: f64 = 0.3;
+
+/// The arrays that a loss can be differentiated by, in this order.
+pub const PARAMETERS: [&str; 10] = [
+    "inputs",
+    "w_in",
+    "w_rc",
+    "bias",
+    "w_out",
+    "bias_out",
+    "initial_state",
+    "decay",
+    "gain",
+    "noise_scale",
+];
+
+/// What a sweep gives, in the order of the loss's coefficients.
+pub struct Results<E> {
+    pub rates: Vec<E>,
+    pub responses: Vec<E>,
+    pub potentials: Vec<E>,
+    pub outputs: Vec<E>,
+    pub final_state: Vec<E>,
+}
+
+/// A network, its trials, and the coefficients of a loss that is linear in everything a sweep gives.
+#[derive(Clone)]
+pub struct Network<E> {
+    pub kind: Kind,
+    pub parameters: [Vec<E>; 10],
+    pub eps: Vec<E>,
+    pub xi: Vec<E>,
+    pub upstream: [Vec<E>; 4], // outputs, rates, potentials, final state
+}
+
+impl Network<f64> {
+    pub fn random(kind: Kind) -> Self {
+        let Shape {
+            trials: b,
+            steps: t,
+            inputs: i,
+            units: n,
+            outputs: o,
+        } = kind.shape;
+        let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), n as u64, t as u64);
+        let mut normals = |count: usize, scale: f64| -> Vec<f64> {
+            (0..count).map(|_| scale * f64::from(rng.normal())).collect()
+        };
+        let initial = if kind.per_trial { b * n } else { n };
+        let mut positive = |low: f64| -> Vec<f64> { normals(n, 0.1).iter().map(|x| low + x.abs()).collect() };
+        let (decay, gain) = (positive(0.6), positive(0.3));
+        Self {
+            kind,
+            parameters: [
+                normals(t * b * i, 1.0),
+                normals(n * i, 0.5),
+                normals(n * n, 0.8 / (n as f64).sqrt()),
+                normals(n, 0.2),
+                normals(o * n, 1.0 / (n as f64).sqrt()),
+                normals(o, 0.2),
+                normals(initial, 0.5),
+                decay,
+                gain,
+                normals(n, 0.2),
+            ],
+            eps: normals(t * b * n, 1.0),
+            xi: normals(t * b * n, 1.0),
+            upstream: [
+                normals(t * b * o, 1.0),
+                normals(t * b * n, 0.3),
+                normals(t * b * n, 0.3),
+                normals(b * n, 1.0),
+            ],
+        }
+    }
+
+    pub fn to<E: Element>(&self) -> Network<E> {
+        let to = |x: &Vec<f64>| x.iter().map(|&x| E::from_f64(x)).collect::<Vec<E>>();
+        Network {
+            kind: self.kind,
+            parameters: std::array::from_fn(|p| to(&self.parameters[p])),
+            eps: to(&self.eps),
+            xi: to(&self.xi),
+            upstream: std::array::from_fn(|p| to(&self.upstream[p])),
+        }
+    }
+
+    /// A standard normal of `eps` or `xi`.
+    fn normal(&self, given: &[f64], key: Key, t: usize, trial: usize, unit: usize) -> f64 {
+        let Shape { trials, units, .. } = self.kind.shape;
+        match self.kind.normals {
+            Normals::None => 0.0,
+            Normals::Given => given[(t * trials + trial) * units + unit],
+            Normals::Drawn => {
+                let trial = FIRST_TRIAL + trial as u32;
+                f64::from(unit_normals(key, unit as u32, trial, t as u32 / 4, STEP)[t % 4])
+            }
+        }
+    }
+
+    /// The equations of the crate's documentation, one number at a time.
+    pub fn reference(&self) -> Results<f64> {
+        let Shape {
+            trials,
+            steps,
+            inputs,
+            units,
+            outputs,
+        } = self.kind.shape;
+        let [u, w_in, w_rc, bias, w_out, bias_out, initial, decay, gain, noise_scale] = &self.parameters;
+        let f = |v| value(self.kind.activation, v);
+        let mut results = Results {
+            rates: vec![0.0; (steps + 1) * trials * units],
+            responses: vec![0.0; steps * trials * units],
+            potentials: vec![0.0; steps * trials * units],
+            outputs: vec![0.0; steps * trials * outputs],
+            final_state: vec![0.0; trials * units],
+        };
+        for trial in 0..trials {
+            let start = if self.kind.per_trial { trial * units } else { 0 };
+            let mut state = initial[start..start + units].to_vec();
+            for j in 0..units {
+                results.rates[trial * units + j] = match self.kind.form {
+                    Form::Voltage => f(state[j]),
+                    Form::Rate => state[j],
+                };
+            }
+            for t in 0..steps {
+                let before = results.rates[(t * trials + trial) * units..][..units].to_vec();
+                for j in 0..units {
+                    let mut z = bias[j];
+                    for k in 0..units {
+                        z += w_rc[j * units + k] * before[k];
+                    }
+                    for k in 0..inputs {
+                        z += w_in[j * inputs + k] * u[(t * trials + trial) * inputs + k];
+                    }
+                    let noise = noise_scale[j] * self.normal(&self.eps, EPS, t, trial, j);
+                    let at = (t * trials + trial) * units + j;
+                    let rate = match (self.kind.form, self.kind.noise_target) {
+                        (Form::Voltage, _) => {
+                            state[j] = decay[j] * state[j] + gain[j] * z + noise;
+                            results.potentials[at] = state[j];
+                            f(state[j])
+                        }
+                        (Form::Rate, NoiseTarget::Drive) => {
+                            results.potentials[at] = z + noise;
+                            state[j] = decay[j] * state[j] + gain[j] * f(z + noise);
+                            state[j]
+                        }
+                        (Form::Rate, NoiseTarget::State) => {
+                            results.potentials[at] = z;
+                            state[j] = decay[j] * state[j] + gain[j] * f(z) + noise;
+                            state[j]
+                        }
+                    };
+                    results.responses[at] = f(results.potentials[at]);
+                    results.rates[at + trials * units] = rate;
+                }
+                for o in 0..outputs {
+                    let mut y = bias_out[o];
+                    for j in 0..units {
+                        let xi = self.normal(&self.xi, XI, t, trial, j);
+                        let rate = results.rates[((t + 1) * trials + trial) * units + j];
+                        y += w_out[o * units + j] * (rate + SIGMA_POST * xi);
+                    }
+                    results.outputs[(t * trials + trial) * outputs + o] = y;
+                }
+            }
+            results.final_state[trial * units..][..units].copy_from_slice(&state);
+        }
+        results
+    }
+
+    /// The loss of the reference.
+    pub fn loss(&self) -> f64 {
+        let results = self.reference();
+        let after_start = self.kind.shape.trials * self.kind.shape.units;
+        let parts = [
+            (&results.outputs[..], &self.upstream[0]),
+            (&results.rates[after_start..], &self.upstream[1]),
+            (&results.potentials[..], &self.upstream[2]),
+            (&results.final_state[..], &self.upstream[3]),
+        ];
+        parts
+            .iter()
+            .flat_map(|(values, coefficients)| values.iter().zip(*coefficients))
+            .map(|(value, coefficient)| value * coefficient)
+            .sum()
+    }
+}
+
+impl<E: Element> Network<E> {
+    pub fn sweep(&self) -> Sweep<'_, E> {
+        let [inputs, w_in, w_rc, bias, w_out, bias_out, initial, decay, gain, noise_scale] = &self.parameters;
+        let source = |given, key| match self.kind.normals {
+            Normals::None => NoiseSource::None,
+            Normals::Given => NoiseSource::Given(given),
+            Normals::Drawn => NoiseSource::Drawn {
+                key,
+                step: STEP,
+                first_trial: FIRST_TRIAL,
+            },
+        };
+        Sweep {
+            shape: self.kind.shape,
+            weights: Weights {
+                w_in,
+                w_rc,
+                bias,
+                w_out,
+                bias_out,
+            },
+            dynamics: Dynamics {
+                form: self.kind.form,
+                activation: self.kind.activation,
+                decay,
+                gain,
+                noise_scale,
+                noise_target: self.kind.noise_target,
+            },
+            inputs,
+            initial_state: if self.kind.per_trial {
+                InitialState::PerTrial(initial)
+            } else {
+                InitialState::Shared(initial)
+            },
+            eps: source(&self.eps, EPS),
+            xi: source(&self.xi, XI),
+            sigma_post: E::from_f64(SIGMA_POST),
+        }
+    }
+
+    /// Everything that the forward sweep can record.
+    pub fn forward(&self, workspace: &Workspace<E>) -> Results<E> {
+        let shape = &self.kind.shape;
+        let zeros = |n| vec![E::default(); n];
+        let mut results = Results {
+            rates: zeros(shape.history()),
+            responses: zeros(shape.states()),
+            potentials: zeros(shape.states()),
+            outputs: zeros(shape.steps * shape.trials * shape.outputs),
+            final_state: zeros(shape.trials * shape.units),
+        };
+        let record = Record {
+            rates: Some(&mut results.rates),
+            responses: (self.kind.form == Form::Rate).then_some(&mut results.responses),
+            potentials: Some(&mut results.potentials),
+            outputs: Some(&mut results.outputs),
+            final_state: Some(&mut results.final_state),
+        };
+        forward(&self.sweep(), record, workspace);
+        results
+    }
+
+    /// Every gradient, in the order of [`PARAMETERS`].
+    pub fn gradients(&self, results: &Results<E>, workspace: &Workspace<E>) -> [Vec<E>; 10] {
+        let mut arrays: [Vec<E>; 10] = std::array::from_fn(|p| vec![E::default(); self.parameters[p].len()]);
+        let [inputs, w_in, w_rc, bias, w_out, bias_out, initial_state, decay, gain, noise_scale] = &mut arrays;
+        let gradients = Gradients {
+            inputs: Some(inputs),
+            w_in: Some(w_in),
+            w_rc: Some(w_rc),
+            bias: Some(bias),
+            w_out: Some(w_out),
+            bias_out: Some(bias_out),
+            initial_state: Some(initial_state),
+            decay: Some(decay),
+            gain: Some(gain),
+            noise_scale: Some(noise_scale),
+        };
+        let saved = Saved {
+            rates: &results.rates,
+            responses: Some(&results.responses[..]).filter(|_| self.kind.form == Form::Rate),
+            potentials: Some(&results.potentials),
+        };
+        let [outputs, rates, potentials, final_state] = &self.upstream;
+        let upstream = Upstream {
+            outputs: Some(outputs),
+            rates: Some(rates),
+            potentials: Some(potentials),
+            final_state: Some(final_state),
+        };
+        backward(&self.sweep(), &saved, &upstream, gradients, workspace);
+        arrays
+    }
+}
+
+/// The activations by the standard library.
+pub fn value(activation: Activation, v: f64) -> f64 {
+    match activation {
+        Activation::Relu => v.max(0.0),
+        Activation::Tanh => v.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-v).exp()),
+        Activation::Retanh => v.tanh().max(0.0),
+        Activation::Softplus => v.max(0.0) + (-v.abs()).exp().ln_1p(),
+        Activation::Power => v.max(0.0).powi(2),
+        Activation::Linear => v,
+    }
+}
+
+/// The distance of two arrays relative to the length of the second; absolute where that is below one.
+pub fn distance<A: Element, B: Element>(a: &[A], b: &[B]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let (mut difference, mut length) = (0.0_f64, 0.0_f64);
+    for (&a, &b) in a.iter().zip(b) {
+        let (a, b): (f64, f64) = (a.into(), b.into());
+        difference += (a - b) * (a - b);
+        length += b * b;
+    }
+    difference.sqrt() / length.sqrt().max(1e-3)
+}

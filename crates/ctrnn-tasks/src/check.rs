@@ -1,0 +1,152 @@
+//! Collects everything that is wrong with a task's configuration.
+
+use std::ops::RangeInclusive;
+
+use crate::{Clock, Condition, Duration, Epoch, TaskError};
+
+/// Checks of a task, one after another; all errors are kept.
+///
+/// ```
+/// use ctrnn_tasks::{Check, Clock};
+///
+/// let errors = Check::new(Clock::new(20.0)?)
+///     .duration("stimulus_ms", &110.0.into())
+///     .number("go_fraction", 2.0, 0.0..=1.0)
+///     .finish()
+///     .unwrap_err();
+/// assert_eq!(errors.len(), 2);
+/// assert_eq!(errors[1].to_string(), "go_fraction: 2 must be from 0 to 1");
+/// # Ok::<(), ctrnn_tasks::ClockError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "the errors are in `finish()`"]
+pub struct Check {
+    clock: Clock,
+    errors: Vec<TaskError>,
+}
+
+impl Check {
+    /// Nothing found yet.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            errors: Vec::new(),
+        }
+    }
+
+    /// Requires a duration to be on the grid.
+    pub fn duration(mut self, key: &str, duration: &Duration) -> Self {
+        self.errors.extend(duration.check(key, self.clock));
+        self
+    }
+
+    /// Requires the durations of all epochs to be on the grid.
+    pub fn epochs(self, epochs: &[Epoch]) -> Self {
+        epochs.iter().fold(self, |check, epoch| {
+            check.duration(&epoch.key, &epoch.duration)
+        })
+    }
+
+    /// Requires a duration to be longer than 0 in every trial; `why` says what it is needed for.
+    pub fn not_zero(self, key: &str, duration: &Duration, why: &str) -> Self {
+        let rule = || TaskError::config(key, format!("0 ms is too short; {why}"));
+        self.require(duration.bounds_ms()[0] != 0.0, rule)
+    }
+
+    /// Requires a number to be in a range.
+    pub fn number(self, key: &str, value: f64, range: RangeInclusive<f64>) -> Self {
+        let (low, high) = (range.start(), range.end());
+        let rule = || TaskError::config(key, format!("{value} must be from {low} to {high}"));
+        self.require(range.contains(&value), rule)
+    }
+
+    /// Requires a list to have entries, all of them in a range.
+    pub fn numbers(self, key: &str, values: &[f64], range: RangeInclusive<f64>) -> Self {
+        let empty = || TaskError::config(key, "the list is empty; give at least one number");
+        let check = self.require(!values.is_empty(), empty);
+        values.iter().fold(check, |check, &value| {
+            check.number(key, value, range.clone())
+        })
+    }
+
+    /// Requires a number to be 0 or more, and finite.
+    pub fn not_negative(self, key: &str, value: f64) -> Self {
+        let rule = || TaskError::config(key, format!("{value} must be a number that is 0 or more"));
+        self.require(value >= 0.0 && value.is_finite(), rule)
+    }
+
+    /// Requires a condition of positive weight, and no weight that is negative or not finite.
+    pub fn conditions(self, conditions: &[Condition]) -> Self {
+        let rule =
+            "the probabilities of the conditions must be 0 or more, and one of them positive";
+        let valid = |c: &Condition| c.weight >= 0.0 && c.weight.is_finite();
+        self.require(
+            conditions.iter().all(valid) && conditions.iter().any(|c| c.weight > 0.0),
+            || TaskError::config("", rule),
+        )
+    }
+
+    /// Requires anything else.
+    pub fn require(mut self, met: bool, error: impl FnOnce() -> TaskError) -> Self {
+        if !met {
+            self.errors.push(error());
+        }
+        self
+    }
+
+    /// All errors, if there are any.
+    ///
+    /// # Errors
+    /// What the checks found, in their order.
+    pub fn finish(self) -> Result<(), Vec<TaskError>> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(self.errors)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(check: Check) -> Vec<String> {
+        let errors = check.finish().err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    fn check() -> Check {
+        Check::new(Clock::new(20.0).unwrap())
+    }
+
+    #[test]
+    fn conditions_have_probabilities() {
+        let with = |weight: f64| Condition::new([]).with_weight(weight);
+        assert!(check().conditions(&[with(1.0), with(0.0)]).finish().is_ok());
+        for weights in [&[][..], &[0.0], &[1.0, -1.0], &[1.0, f64::NAN]] {
+            let conditions: Vec<Condition> = weights.iter().copied().map(with).collect();
+            let expected =
+                "the probabilities of the conditions must be 0 or more, and one of them positive";
+            assert_eq!(
+                messages(check().conditions(&conditions)),
+                [expected],
+                "{weights:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nan_is_in_no_range() {
+        let found = check()
+            .number("p", f64::NAN, 0.0..=1.0)
+            .not_negative("std", f64::NAN);
+        assert_eq!(
+            messages(found),
+            [
+                "p: NaN must be from 0 to 1",
+                "std: NaN must be a number that is 0 or more"
+            ]
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! What `tasks describe` says besides the documentation of a task's struct.
+
+use serde_json::Value;
+
+use crate::{Condition, Layout, TargetKind, Task};
+
+/// Epochs, inputs, outputs, conditions and what counts as correct, in Markdown.
+pub(crate) fn describe(task: &dyn Task) -> String {
+    let Layout {
+        inputs,
+        outputs,
+        target,
+        ..
+    } = task.layout();
+    let target = match target {
+        TargetKind::Values => "compared with values",
+        TargetKind::Classes => "compared with classes",
+    };
+    let mut text = section(
+        "Epochs",
+        task.epochs()
+            .iter()
+            .map(|e| format!("{}: {}", e.name, e.duration)),
+    );
+    text += &section("Inputs", inputs);
+    text += &section(&format!("Outputs, {target}"), outputs);
+    text += &section("Conditions", describe_conditions(&task.conditions()));
+    text + "## Correct\n\n" + &task.correct_rule() + "\n"
+}
+
+/// The keys of a table with their defaults, in Markdown.
+pub(crate) fn describe_options(schema: &Value) -> String {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    section(
+        "Options",
+        properties.map(|(key, property)| {
+            let text = property["description"]
+                .as_str()
+                .unwrap_or_default()
+                .replace('\n', " ");
+            match property
+                .get("default")
+                .and_then(|value| toml::Value::try_from(value).ok())
+            {
+                Some(default) => format!("`{key} = {default}`: {text}"),
+                None => format!("`{key}` (required): {text}"),
+            }
+        }),
+    )
+}
+
+/// A heading and a list; nothing if the list is empty.
+fn section(heading: &str, items: impl IntoIterator<Item = String>) -> String {
+    let list: String = items
+        .into_iter()
+        .map(|item| format!("* {item}\n"))
+        .collect();
+    if list.is_empty() {
+        list
+    } else {
+        format!("## {heading}\n\n{list}\n")
+    }
+}
+
+/// Each name with its values in order of appearance.
+fn describe_conditions(conditions: &[Condition]) -> Vec<String> {
+    let names = conditions
+        .first()
+        .into_iter()
+        .flat_map(|condition| &condition.values);
+    names
+        .map(|(name, _)| {
+            let mut values: Vec<String> = Vec::new();
+            for condition in conditions {
+                let value = condition.value(name).to_string();
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            format!("{name}: {}", values.join(", "))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Registry;
+
+    #[test]
+    fn describes_a_task_from_its_defaults() {
+        let registry = Registry::built_in();
+        let entry = registry.get("go_nogo").unwrap();
+        assert_eq!(
+            entry.summary,
+            "Respond after one cue, withhold the response after the other"
+        );
+        for expected in [
+            "The fixation input is 1 until the response epoch",
+            "* `delay_ms = { uniform = [100.0, 400.0] }`: Between the cue and the response.\n",
+            "* `go_fraction = 0.5`: Fraction of go trials in training.\n",
+            "## Epochs\n\n* fixation: 100 ms\n* stimulus: 200 ms\n* delay: 100 to 400 ms, uniform\n",
+            "## Inputs\n\n* fixation\n* go_cue\n* nogo_cue\n",
+            "## Outputs, compared with values\n\n* fixation\n* go\n",
+            "## Conditions\n\n* go: 0, 1\n",
+            "## Correct\n\nThe choice is the largest of the outputs fixation, go at the last time",
+        ] {
+            assert!(
+                entry.description.contains(expected),
+                "{expected}\n--\n{}",
+                entry.description
+            );
+        }
+    }
+}

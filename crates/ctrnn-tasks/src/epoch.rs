@@ -1,0 +1,102 @@
+//! The phases of a trial: as planned by a task, and as drawn for one trial.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use ctrnn_random::Rng;
+
+use crate::{Clock, Duration};
+
+/// A phase of every trial of a task: what it is called and how long it lasts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epoch {
+    /// Such as `fixation`, `stimulus`, `delay`, `response`.
+    pub name: &'static str,
+    /// The key of the duration in the task's table: by custom the name followed by `_ms`.
+    pub key: Cow<'static, str>,
+    /// How long it lasts.
+    pub duration: Duration,
+}
+
+impl Epoch {
+    /// The epoch `name`, configured by the key `<name>_ms`.
+    #[must_use]
+    pub fn new(name: &'static str, duration: &Duration) -> Self {
+        Self {
+            name,
+            key: format!("{name}_ms").into(),
+            duration: duration.clone(),
+        }
+    }
+}
+
+/// The epochs of one trial: each begins where the one before it ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// Names and time steps, in order.
+    pub epochs: Vec<(&'static str, Range<usize>)>,
+}
+
+impl Timeline {
+    /// Draws the durations of a trial, in order.
+    #[must_use]
+    pub fn draw(epochs: &[Epoch], clock: Clock, rng: &mut Rng) -> Self {
+        let mut timeline = Self::default();
+        for epoch in epochs {
+            timeline.push(epoch.name, epoch.duration.draw(clock, rng));
+        }
+        timeline
+    }
+
+    /// Appends an epoch.
+    pub fn push(&mut self, name: &'static str, n_steps: usize) {
+        let start = self.n_steps();
+        self.epochs.push((name, start..start + n_steps));
+    }
+
+    /// The length of the trial.
+    #[must_use]
+    pub fn n_steps(&self) -> usize {
+        self.epochs.last().map_or(0, |(_, steps)| steps.end)
+    }
+
+    /// The time steps of the (first) epoch of this name.
+    ///
+    /// # Panics
+    /// If the trial has no such epoch.
+    #[must_use]
+    pub fn steps(&self, name: &str) -> Range<usize> {
+        match self.epochs.iter().find(|(epoch, _)| *epoch == name) {
+            Some((_, steps)) => steps.clone(),
+            None => panic!("no epoch {name:?} among {:?}", self.epochs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctrnn_random::{Key, Stream};
+
+    #[test]
+    fn epochs_follow_each_other() {
+        let plan = [
+            Epoch::new("fixation", &100.0.into()),
+            Epoch::new("delay", &0.0.into()),
+            Epoch::new("stimulus", &Duration::Choice(vec![40.0])),
+        ];
+        let mut rng = Rng::new(Key::new(1, Stream::Trials, 0), 0, 0);
+        let timeline = Timeline::draw(&plan, Clock::new(20.0).unwrap(), &mut rng);
+        assert_eq!(timeline.steps("fixation"), 0..5);
+        assert_eq!(timeline.steps("delay"), 5..5);
+        assert_eq!(timeline.steps("stimulus"), 5..7);
+        assert_eq!(timeline.n_steps(), 7);
+        assert_eq!(plan[2].key, "stimulus_ms");
+    }
+
+    #[test]
+    #[should_panic(expected = "no epoch \"go\" among")]
+    fn an_unknown_epoch_panics() {
+        let _ = Timeline::default().steps("go");
+    }
+}

@@ -1,0 +1,352 @@
+//! Tasks by name: how a table of a configuration becomes a [`Task`].
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::description::{describe, describe_options};
+use crate::{Clock, GoNogo, PerceptualDecision, Task, TaskError};
+
+/// What building a task may depend on, besides its table.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildContext<'a> {
+    /// The time grid.
+    pub clock: Clock,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The folder that relative paths start from.
+    pub base_dir: &'a Path,
+}
+
+type Resolve = dyn Fn(toml::Table) -> Result<toml::Table, TaskError> + Send + Sync;
+type Build =
+    dyn Fn(toml::Table, &BuildContext) -> Result<Box<dyn Task>, Vec<TaskError>> + Send + Sync;
+
+/// A task by name.
+pub struct TaskEntry {
+    /// The name of its table in a configuration.
+    pub name: String,
+    /// The first sentence of the description.
+    pub summary: String,
+    /// What it is, in Markdown: the documentation of its struct, then what follows from its
+    /// defaults.
+    pub description: String,
+    schema: serde_json::Value,
+    resolve: Box<Resolve>,
+    build: Box<Build>,
+}
+
+impl TaskEntry {
+    /// A task whose configuration is the task itself.
+    #[must_use]
+    pub fn of_task<T>(name: &str) -> Self
+    where
+        T: Task + Default + Serialize + DeserializeOwned + JsonSchema + 'static,
+    {
+        let entry = Self::of_config::<T>(name, |task, _| Ok(Box::new(task)));
+        let description = entry.description + &describe(&T::default());
+        Self {
+            description,
+            ..entry
+        }
+    }
+
+    /// A task that `make` builds from its configuration, for instance by reading files. The task is
+    /// checked afterwards.
+    #[must_use]
+    pub fn of_config<C>(
+        name: &str,
+        make: impl Fn(C, &BuildContext) -> Result<Box<dyn Task>, Vec<TaskError>> + Send + Sync + 'static,
+    ) -> Self
+    where
+        C: Serialize + DeserializeOwned + JsonSchema + 'static,
+    {
+        let schema = schema_of::<C>();
+        let text = schema["description"].as_str().unwrap_or_default();
+        Self {
+            name: name.to_owned(),
+            summary: first_sentence(text),
+            description: format!("{text}\n\n{}", describe_options(&schema)),
+            schema,
+            resolve: Box::new(|table| write(&read::<C>(table)?)),
+            build: Box::new(move |table, context| {
+                let config = read::<C>(table).map_err(|error| vec![error])?;
+                let task = make(config, context)?;
+                task.check(context.clock)?;
+                Ok(task)
+            }),
+        }
+    }
+
+    /// The JSON schema of its table, without references.
+    #[must_use]
+    pub fn schema(&self) -> &serde_json::Value {
+        &self.schema
+    }
+
+    /// Its table with all defaults filled in.
+    ///
+    /// # Errors
+    /// If the table does not fit the schema.
+    pub fn resolve(&self, table: toml::Table) -> Result<toml::Table, TaskError> {
+        (self.resolve)(table)
+    }
+
+    /// The task, checked.
+    ///
+    /// # Errors
+    /// If the table does not fit the schema; or everything that the task finds wrong.
+    pub fn build(
+        &self,
+        table: toml::Table,
+        context: &BuildContext,
+    ) -> Result<Box<dyn Task>, Vec<TaskError>> {
+        (self.build)(table, context)
+    }
+}
+
+impl std::fmt::Debug for TaskEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("TaskEntry")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All tasks that a configuration may name, in alphabetical order.
+#[derive(Debug, Default)]
+pub struct Registry {
+    entries: Vec<TaskEntry>,
+}
+
+impl Registry {
+    /// No tasks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The tasks of this crate.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let mut registry = Self::new();
+        registry.add::<GoNogo>("go_nogo");
+        registry.add::<PerceptualDecision>("perceptual_decision");
+        registry
+    }
+
+    /// Adds a task whose configuration is the task itself.
+    ///
+    /// # Panics
+    /// As [`add_entry`](Self::add_entry).
+    pub fn add<T>(&mut self, name: &str) -> &mut Self
+    where
+        T: Task + Default + Serialize + DeserializeOwned + JsonSchema + 'static,
+    {
+        self.add_entry(TaskEntry::of_task::<T>(name))
+    }
+
+    /// Adds a task.
+    ///
+    /// # Panics
+    /// If the name is taken, or is not of the form `lower_case`.
+    pub fn add_entry(&mut self, entry: TaskEntry) -> &mut Self {
+        let name = &entry.name;
+        let lower_case = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(
+            !name.is_empty() && name.chars().all(lower_case),
+            "a task's name has lower-case letters, digits and _ only, unlike {name:?}"
+        );
+        match self.entries.binary_search_by(|other| other.name.cmp(name)) {
+            Ok(_) => panic!("there is already a task {name:?}; give the new one another name"),
+            Err(place) => self.entries.insert(place, entry),
+        }
+        self
+    }
+
+    /// The task of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&TaskEntry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// All tasks.
+    pub fn entries(&self) -> impl Iterator<Item = &TaskEntry> {
+        self.entries.iter()
+    }
+}
+
+fn schema_of<C: JsonSchema>() -> serde_json::Value {
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<C>().into()
+}
+
+fn read<C: DeserializeOwned>(table: toml::Table) -> Result<C, TaskError> {
+    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let path = error.path().to_string();
+        let key = if path == "." { String::new() } else { path };
+        TaskError::config(key, error.inner().message())
+    })
+}
+
+fn write<C: Serialize>(config: &C) -> Result<toml::Table, TaskError> {
+    toml::Table::try_from(config).map_err(|error| TaskError::config("", error.to_string()))
+}
+
+fn first_sentence(text: &str) -> String {
+    let paragraph = text
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .replace('\n', " ");
+    paragraph.trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> BuildContext<'static> {
+        BuildContext {
+            clock: Clock::new(20.0).unwrap(),
+            seed: 1,
+            base_dir: Path::new("."),
+        }
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        let registry = Registry::built_in();
+        let entry = registry.get("perceptual_decision").unwrap();
+        let built = entry.build(toml::from_str(text).unwrap(), &context());
+        built
+            .err()
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn names_the_key_of_an_error() {
+        let table = [
+            ("fixaton_ms = 100", "unknown field `fixaton_ms`"),
+            (
+                "fixation_ms = true",
+                "fixation_ms: invalid type: boolean `true`, expected a duration",
+            ),
+            (
+                "stimulus_ms = { uniform = [1, \"a\"] }",
+                "stimulus_ms.uniform[1]: invalid type: string",
+            ),
+            (
+                "coherences = [0.1, false]",
+                "coherences[1]: invalid type: boolean",
+            ),
+            (
+                "fixation_ms = 110",
+                "fixation_ms: 110 ms is not a multiple of dt_ms = 20",
+            ),
+        ];
+        for (text, expected) in table {
+            let found = errors(text);
+            assert!(
+                found.len() == 1 && found[0].contains(expected),
+                "{text}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn reports_all_errors_of_meaning() {
+        assert_eq!(errors("fixation_ms = 110\ninput_noise = -1").len(), 2);
+    }
+
+    /// A task made from a configuration that is not the task itself and has a required key.
+    #[derive(Serialize, serde::Deserialize, JsonSchema)]
+    struct Recorded {
+        file: String,
+    }
+
+    fn recorded() -> TaskEntry {
+        TaskEntry::of_config("recorded", |config: Recorded, context| {
+            if context
+                .base_dir
+                .join(&config.file)
+                .ends_with("trials/off_grid")
+            {
+                return Ok(Box::new(GoNogo {
+                    delay_ms: 30.0.into(),
+                    ..GoNogo::default()
+                }));
+            }
+            Err(vec![TaskError::io(
+                "file",
+                format!("there is no {}", config.file),
+            )])
+        })
+    }
+
+    #[test]
+    fn a_task_made_from_a_configuration_is_checked() {
+        let context = BuildContext {
+            base_dir: Path::new("trials"),
+            ..context()
+        };
+        let table = [
+            ("", "missing field `file`"),
+            ("file = \"gone\"", "file: there is no gone"),
+            (
+                "file = \"off_grid\"",
+                "delay_ms: 30 ms is not a multiple of dt_ms = 20",
+            ),
+        ];
+        for (text, expected) in table {
+            let errors = recorded()
+                .build(toml::from_str(text).unwrap(), &context)
+                .err()
+                .unwrap();
+            assert!(
+                errors[0].to_string().contains(expected),
+                "{text}: {errors:?}"
+            );
+        }
+        assert!(recorded().description.contains("* `file` (required)"));
+    }
+
+    #[test]
+    fn resolve_fills_in_the_defaults() {
+        let registry = Registry::built_in();
+        let entry = registry.get("perceptual_decision").unwrap();
+        let given = toml::from_str("fixation_ms = 200").unwrap();
+        let resolved = entry.resolve(given).unwrap();
+        let expected: toml::Table = toml::from_str(
+            "coherences = [0.0, 0.064, 0.128, 0.256, 0.512]\nfixation_ms = 200.0\n\
+             stimulus_ms = { uniform = [200.0, 1000.0] }\ndelay_ms = 0.0\nresponse_ms = 100.0\n\
+             input_noise = 0.1",
+        )
+        .unwrap();
+        assert_eq!(resolved, expected);
+        assert_eq!(entry.resolve(resolved.clone()).unwrap(), resolved);
+    }
+
+    #[test]
+    #[should_panic(expected = "there is already a task \"go_nogo\"")]
+    fn a_name_is_given_once() {
+        Registry::built_in().add::<GoNogo>("go_nogo");
+    }
+
+    #[test]
+    #[should_panic(expected = "lower-case letters, digits and _ only, unlike \"Go\"")]
+    fn a_name_is_a_bare_key() {
+        Registry::new().add::<GoNogo>("Go");
+    }
+}

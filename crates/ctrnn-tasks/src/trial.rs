@@ -1,0 +1,249 @@
+//! One trial as host arrays.
+
+use std::ops::Range;
+
+use ctrnn_random::Rng;
+
+use crate::{Clock, Condition, Layout, TargetKind, Task, Timeline};
+
+/// What the outputs should be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// A value for each output, `[time, output]`.
+    Values(Vec<f32>),
+    /// The output that should be largest, `[time]`.
+    Classes(Vec<u32>),
+}
+
+/// How much each time step, or each output in it, counts in the loss; 0 = not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mask {
+    /// `[time]`.
+    Steps(Vec<f32>),
+    /// `[time, output]`.
+    Outputs(Vec<f32>),
+}
+
+/// One trial: what the network is shown and what it should answer. Arrays are row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Number of time steps T.
+    pub n_steps: usize,
+    /// Number of inputs I.
+    pub n_inputs: usize,
+    /// Number of outputs O.
+    pub n_outputs: usize,
+    /// Inputs, `[T, I]`.
+    pub inputs: Vec<f32>,
+    /// Targets, `[T, O]` or `[T]`.
+    pub target: Target,
+    /// Mask, `[T]` or `[T, O]`.
+    pub mask: Mask,
+    /// Names and values of the trial's condition.
+    pub condition: Vec<(String, f64)>,
+    /// The output that is the correct choice; `None` if no choice is.
+    pub correct: Option<usize>,
+    /// When the epochs were; empty where that is not known.
+    pub timeline: Timeline,
+}
+
+impl Trial {
+    /// A trial in which nothing happens: inputs and targets 0, every time step counts 1, no choice
+    /// is correct.
+    #[must_use]
+    pub fn new(layout: &Layout, condition: &Condition, timeline: Timeline) -> Self {
+        let (n_steps, n_outputs) = (timeline.n_steps(), layout.outputs.len());
+        Self {
+            n_steps,
+            n_inputs: layout.inputs.len(),
+            n_outputs,
+            inputs: vec![0.0; n_steps * layout.inputs.len()],
+            target: match layout.target {
+                TargetKind::Values => Target::Values(vec![0.0; n_steps * n_outputs]),
+                TargetKind::Classes => Target::Classes(vec![0; n_steps]),
+            },
+            mask: Mask::Steps(vec![1.0; n_steps]),
+            condition: condition.values.clone(),
+            correct: None,
+            timeline,
+        }
+    }
+
+    /// [`new`](Self::new) with the epochs of `task`, their durations drawn.
+    #[must_use]
+    pub fn blank<T: Task>(task: &T, condition: &Condition, clock: Clock, rng: &mut Rng) -> Self {
+        let timeline = Timeline::draw(&task.epochs(), clock, rng);
+        Self::new(&task.layout(), condition, timeline)
+    }
+
+    /// Sets an input over some time steps.
+    pub fn set_input(&mut self, steps: Range<usize>, input: usize, value: f64) {
+        set_column(&mut self.inputs, self.n_inputs, steps, input, value);
+    }
+
+    /// Adds independent normal noise to every input at every time step.
+    pub fn add_input_noise(&mut self, std: f64, rng: &mut Rng) {
+        if std == 0.0 {
+            return;
+        }
+        let mut noise = vec![0.0; self.inputs.len()];
+        rng.fill_normal(&mut noise);
+        for (input, noise) in self.inputs.iter_mut().zip(noise) {
+            *input += std as f32 * noise;
+        }
+    }
+
+    /// Sets the target of an output over some time steps.
+    ///
+    /// # Panics
+    /// If targets are classes.
+    pub fn set_target(&mut self, steps: Range<usize>, output: usize, value: f64) {
+        let Target::Values(values) = &mut self.target else {
+            panic!("set_target: the targets of this task are classes; use set_class");
+        };
+        set_column(values, self.n_outputs, steps, output, value);
+    }
+
+    /// Sets the class over some time steps.
+    ///
+    /// # Panics
+    /// If targets are values, or if there is no such output.
+    pub fn set_class(&mut self, steps: Range<usize>, output: usize) {
+        let Target::Classes(classes) = &mut self.target else {
+            panic!("set_class: the targets of this task are values; use set_target");
+        };
+        assert!(
+            output < self.n_outputs,
+            "class {output} of {} outputs",
+            self.n_outputs
+        );
+        classes[steps].fill(output as u32);
+    }
+
+    /// Sets how much some time steps count in the loss.
+    pub fn set_mask(&mut self, steps: Range<usize>, weight: f64) {
+        match &mut self.mask {
+            Mask::Steps(mask) => mask[steps].fill(weight as f32),
+            Mask::Outputs(mask) => {
+                mask[steps.start * self.n_outputs..steps.end * self.n_outputs].fill(weight as f32);
+            }
+        }
+    }
+
+    /// The last time step that counts: where the choice is read.
+    #[must_use]
+    pub fn last_counted_step(&self) -> Option<usize> {
+        let counts = |weights: &[f32]| weights.iter().any(|&weight| weight > 0.0);
+        match &self.mask {
+            Mask::Steps(mask) => mask.iter().rposition(|&weight| weight > 0.0),
+            Mask::Outputs(mask) => mask.chunks_exact(self.n_outputs).rposition(counts),
+        }
+    }
+
+    /// The choice that a readout `[T, O]` makes: the output among `choices` that is largest at the
+    /// last time step that counts. Of equal ones the first; none where the readout is NaN.
+    #[must_use]
+    pub fn choice(&self, readout: &[f32], choices: &[usize]) -> Option<usize> {
+        let t = self.last_counted_step()?;
+        largest(
+            &readout[t * self.n_outputs..(t + 1) * self.n_outputs],
+            choices,
+        )
+    }
+
+    /// The choice that the target makes, read as [`choice`](Self::choice) reads the readout.
+    #[must_use]
+    pub fn target_choice(&self, choices: &[usize]) -> Option<usize> {
+        match &self.target {
+            Target::Values(values) => self.choice(values, choices),
+            Target::Classes(classes) => {
+                let class = classes[self.last_counted_step()?] as usize;
+                choices.contains(&class).then_some(class)
+            }
+        }
+    }
+}
+
+fn set_column(rows: &mut [f32], width: usize, steps: Range<usize>, column: usize, value: f64) {
+    assert!(column < width, "column {column} of {width}");
+    for row in rows[steps.start * width..steps.end * width].chunks_exact_mut(width) {
+        row[column] = value as f32;
+    }
+}
+
+fn largest(values: &[f32], choices: &[usize]) -> Option<usize> {
+    let numbers = choices
+        .iter()
+        .copied()
+        .filter(|&choice| !values[choice].is_nan());
+    numbers.reduce(|best, choice| {
+        if values[choice] > values[best] {
+            choice
+        } else {
+            best
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(target: TargetKind) -> Trial {
+        let layout = Layout {
+            target,
+            ..Layout::new(["a", "b"], ["fixation", "left", "right"])
+        };
+        let mut timeline = Timeline::default();
+        timeline.push("stimulus", 2);
+        timeline.push("response", 2);
+        Trial::new(&layout, &Condition::new([]), timeline)
+    }
+
+    #[test]
+    fn inputs_and_targets_are_row_major() {
+        let mut trial = trial(TargetKind::Values);
+        trial.set_input(1..3, 1, 0.5);
+        assert_eq!(trial.inputs, [0.0, 0.0, 0.0, 0.5, 0.0, 0.5, 0.0, 0.0]);
+        trial.set_target(3..4, 2, 1.0);
+        let mut expected = [0.0; 12];
+        expected[11] = 1.0;
+        assert_eq!(trial.target, Target::Values(expected.to_vec()));
+    }
+
+    #[test]
+    fn the_choice_is_read_at_the_last_step_that_counts() {
+        let mut trial = trial(TargetKind::Values);
+        let readout = [
+            0.0,
+            3.0,
+            0.0,
+            9.0,
+            1.0,
+            2.0,
+            9.0,
+            4.0,
+            2.0,
+            9.0,
+            5.0,
+            f32::NAN,
+        ];
+        assert_eq!(trial.choice(&readout, &[1, 2]), Some(1)); // t = 3; NaN is no choice
+        trial.set_mask(2..4, 0.0);
+        assert_eq!(trial.choice(&readout, &[1, 2]), Some(2)); // t = 1, the fixation output left out
+        trial.mask = Mask::Outputs(vec![
+            1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        ]);
+        assert_eq!(trial.choice(&readout, &[1, 2]), Some(1)); // t = 0
+        trial.set_mask(0..4, 0.0);
+        assert_eq!(trial.choice(&readout, &[1, 2]), None);
+    }
+
+    #[test]
+    fn a_class_is_a_choice_only_if_it_is_listed() {
+        let mut trial = trial(TargetKind::Classes);
+        assert_eq!(trial.target_choice(&[1, 2]), None);
+        trial.set_class(2..4, 2);
+        assert_eq!(trial.target_choice(&[1, 2]), Some(2));
+    }
+}

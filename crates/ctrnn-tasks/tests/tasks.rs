@@ -1,0 +1,270 @@
+//! What holds for every task of the registry.
+
+use std::path::Path;
+
+use ctrnn_random::{Key, Rng, Stream};
+use ctrnn_tasks::{
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Mask, Registry, Target, Task,
+    Trial, TrialBatch,
+};
+
+const TRIALS: usize = 400;
+
+fn clock() -> Clock {
+    Clock::new(20.0).unwrap()
+}
+
+/// Every task with its defaults, by name.
+fn tasks() -> Vec<(String, Box<dyn Task>)> {
+    let context = BuildContext {
+        clock: clock(),
+        seed: 1,
+        base_dir: Path::new("."),
+    };
+    let registry = Registry::built_in();
+    let build = |name: &str| {
+        let entry = registry.get(name).unwrap();
+        (
+            name.to_owned(),
+            entry.build(toml::Table::new(), &context).unwrap(),
+        )
+    };
+    registry.names().map(build).collect()
+}
+
+fn request(seed: u64, step: u64, n_trials: usize) -> BatchRequest {
+    let key = Key::new(seed, Stream::Trials, 0);
+    BatchRequest {
+        clock: clock(),
+        n_trials,
+        key,
+        step,
+        conditions: ConditionOrder::Weighted,
+    }
+}
+
+fn batch(task: &dyn Task, n_trials: usize) -> TrialBatch {
+    task.sample_batch(&request(1, 0, n_trials)).unwrap()
+}
+
+fn trials(task: &dyn Task) -> Vec<Trial> {
+    let batch = batch(task, TRIALS);
+    (0..TRIALS).map(|b| batch.trial(b)).collect()
+}
+
+#[test]
+fn arrays_have_the_shapes_of_the_layout() {
+    for (name, task) in tasks() {
+        let layout = task.layout();
+        for trial in trials(&*task) {
+            let steps = trial.n_steps;
+            assert!(steps > 0, "{name}");
+            assert_eq!(trial.inputs.len(), steps * layout.inputs.len(), "{name}");
+            assert!(trial.inputs.iter().all(|input| input.is_finite()), "{name}");
+            match &trial.target {
+                Target::Values(values) => assert_eq!(values.len(), steps * layout.outputs.len()),
+                Target::Classes(classes) => assert_eq!(classes.len(), steps, "{name}"),
+            }
+            match &trial.mask {
+                Mask::Steps(mask) => assert_eq!(mask.len(), steps, "{name}"),
+                Mask::Outputs(mask) => assert_eq!(mask.len(), steps * layout.outputs.len()),
+            }
+            assert!(
+                trial.last_counted_step().is_some(),
+                "{name}: a trial counts somewhere"
+            );
+        }
+        assert!(
+            layout
+                .choices
+                .iter()
+                .all(|&choice| choice < layout.outputs.len()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn epochs_tile_the_trial_and_keep_their_durations() {
+    for (name, task) in tasks() {
+        for trial in trials(&*task) {
+            let mut end = 0;
+            for (epoch, steps) in &trial.timeline.epochs {
+                assert_eq!(
+                    steps.start, end,
+                    "{name}: {epoch} starts where the last one ends"
+                );
+                end = steps.end;
+            }
+            assert_eq!(end, trial.n_steps, "{name}");
+            for epoch in task.epochs() {
+                let ms = trial.timeline.steps(epoch.name).len() as f64 * clock().dt_ms();
+                let [low, high] = epoch.duration.bounds_ms();
+                assert!(
+                    (low..=high).contains(&ms),
+                    "{name}: {} of {ms} ms",
+                    epoch.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn padding_is_zero_and_does_not_count() {
+    for (name, task) in tasks() {
+        let batch = batch(&*task, 16);
+        let zeros = |array: &[f32], width: usize| {
+            array
+                .chunks_exact(batch.max_steps * width)
+                .zip(&batch.n_steps)
+                .all(|(rows, n_steps)| rows[n_steps * width..].iter().all(|&x| x == 0.0))
+        };
+        assert!(zeros(&batch.inputs, batch.n_inputs), "{name}");
+        assert!(match &batch.mask {
+            Mask::Steps(mask) => zeros(mask, 1),
+            Mask::Outputs(mask) => zeros(mask, batch.n_outputs),
+        });
+        if let Target::Values(values) = &batch.target {
+            assert!(zeros(values, batch.n_outputs), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_depends_on_seed_and_step_alone() {
+    for (name, task) in tasks() {
+        let first = batch(&*task, 8);
+        assert_eq!(first, batch(&*task, 8), "{name}");
+        let larger = batch(&*task, 20);
+        assert!((0..8).all(|b| larger.trial(b) == first.trial(b)), "{name}");
+        for other in [request(2, 0, 8), request(1, 1, 8)] {
+            assert_ne!(first, task.sample_batch(&other).unwrap(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_target_makes_the_correct_choice() {
+    for (name, task) in tasks() {
+        let choices = task.layout().choices;
+        for trial in trials(&*task) {
+            let correct = trial.correct;
+            assert!(
+                correct.is_none() || trial.target_choice(&choices) == correct,
+                "{name}"
+            );
+            if let Target::Values(values) = &trial.target {
+                assert_eq!(
+                    task.is_correct(&trial, values),
+                    correct.map(|_| true),
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+/// A readout that knows nothing is right in one of n choices: of m answered trials m/n, with the
+/// standard deviation sqrt(m/n (1 - 1/n)), of which five are allowed.
+#[test]
+fn a_blind_readout_scores_at_chance() {
+    for (name, task) in tasks() {
+        let chance = 1.0 / task.layout().choices.len() as f64;
+        let mut rng = Rng::new(Key::new(9, Stream::Eval, 0), 0, 0);
+        let answers = trials(&*task).into_iter().filter_map(|trial| {
+            let mut readout = vec![0.0; trial.n_steps * trial.n_outputs];
+            rng.fill_normal(&mut readout);
+            task.is_correct(&trial, &readout)
+        });
+        let answers: Vec<bool> = answers.collect();
+        let expected = answers.len() as f64 * chance;
+        let right = answers.iter().filter(|&&right| right).count() as f64;
+        let allowed = 5.0 * (expected * (1.0 - chance)).sqrt();
+        assert!(
+            (right - expected).abs() < allowed,
+            "{name}: {right} of {}",
+            answers.len()
+        );
+    }
+}
+
+/// The value that chi-square exceeds with a probability of 1e-6 (a normal of 4.753), by the
+/// approximation of Wilson & Hilferty (1931).
+fn chi_square_limit(freedom: f64) -> f64 {
+    let spread = 2.0 / (9.0 * freedom);
+    freedom * (1.0 - spread + 4.753 * spread.sqrt()).powi(3)
+}
+
+#[test]
+fn every_condition_occurs_with_its_probability() {
+    for (name, task) in tasks() {
+        let conditions = task.conditions();
+        let total: f64 = conditions.iter().map(|condition| condition.weight).sum();
+        let mut rng = Rng::new(Key::new(3, Stream::Trials, 0), 0, 0);
+        let mut counts = vec![0.0; conditions.len()];
+        for _ in 0..100_000 {
+            let drawn = Condition::draw(&conditions, &mut rng);
+            counts[conditions
+                .iter()
+                .position(|c| std::ptr::eq(c, drawn))
+                .unwrap()] += 1.0;
+        }
+        let possible = conditions
+            .iter()
+            .zip(&counts)
+            .filter(|(c, _)| c.weight > 0.0);
+        let freedom = possible.clone().count() as f64 - 1.0;
+        let chi_square: f64 = possible
+            .map(|(condition, count)| {
+                let expected = 1e5 * condition.weight / total;
+                (count - expected).powi(2) / expected
+            })
+            .sum();
+        assert!(
+            freedom == 0.0 || chi_square < chi_square_limit(freedom),
+            "{name}: {chi_square}"
+        );
+    }
+}
+
+#[test]
+fn balanced_batches_take_every_condition_in_turn() {
+    for (name, task) in tasks() {
+        let conditions = task.conditions();
+        let n_trials = 2 * conditions.len();
+        let balanced = BatchRequest {
+            conditions: ConditionOrder::Balanced,
+            ..request(1, 0, n_trials)
+        };
+        let batch = task.sample_batch(&balanced).unwrap();
+        for b in 0..n_trials {
+            assert_eq!(
+                batch.trial(b).condition,
+                conditions[b % conditions.len()].values,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_task_says_what_it_is() {
+    for entry in Registry::built_in().entries() {
+        assert!(entry.summary.len() > 20, "{}", entry.name);
+        assert!(entry.description.contains("\nSource: "), "{}", entry.name);
+        let properties = entry.schema()["properties"].as_object().unwrap();
+        for (key, property) in properties {
+            assert!(
+                property["description"].is_string(),
+                "{}.{key} has no documentation",
+                entry.name
+            );
+            assert!(
+                !property["default"].is_null(),
+                "{}.{key} has no default",
+                entry.name
+            );
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Tells the manifest of a run what built this program.
+
+use std::process::Command;
+
+fn output(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=../../.git/HEAD");
+    println!("cargo:rerun-if-changed=../../.git/logs/HEAD");
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let version = output(&rustc, &["--version"]).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo:rustc-env=CTRNN_RUSTC_VERSION={version}");
+    let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    println!("cargo:rustc-env=CTRNN_TARGET_FEATURES={features}");
+    if let Some(commit) = output("git", &["rev-parse", "HEAD"]) {
+        println!("cargo:rustc-env=CTRNN_GIT_COMMIT={commit}");
+        let changed = output("git", &["status", "--porcelain", "--untracked-files=no"]);
+        println!("cargo:rustc-env=CTRNN_GIT_DIRTY={}", changed.is_some_and(|lines| !lines.is_empty()));
+    }
+}

@@ -1,0 +1,131 @@
+//! Which keys differ between two resolved configurations, and which of them a resumed run may change.
+
+use toml::{Table, Value};
+
+use crate::diagnostic::{Code, ConfigErrors, Diagnostic};
+
+/// A key whose value differs; a side without the key is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The full path of the key.
+    pub key: String,
+    /// Its value on the left, or in the run that is resumed.
+    pub left: Option<Value>,
+    /// Its value on the right, or as asked for now.
+    pub right: Option<Value>,
+}
+
+/// The keys that differ between two resolved configurations, sorted; lists are compared as a whole.
+pub fn differences(left: &Table, right: &Table) -> Vec<Difference> {
+    let mut found = Vec::new();
+    collect("", left, right, &mut found);
+    found
+}
+
+fn collect(table: &str, left: &Table, right: &Table, found: &mut Vec<Difference>) {
+    let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let path = crate::schema::join(table, key);
+        match (left.get(key), right.get(key)) {
+            (Some(Value::Table(left)), Some(Value::Table(right))) => {
+                collect(&path, left, right, found)
+            }
+            (left, right) if left == right => {}
+            (left, right) => found.push(Difference {
+                key: path,
+                left: left.cloned(),
+                right: right.cloned(),
+            }),
+        }
+    }
+}
+
+/// The keys that a resumed run may change: a table stands for all its keys.
+pub const CHANGEABLE_ON_RESUME: [&str; 5] = [
+    "train.steps",
+    "train.stop",
+    "checkpoint",
+    "validate",
+    "device",
+];
+
+/// Checks that a resumed run changes only what it may.
+///
+/// # Errors
+/// One problem for each other key that differs.
+pub fn check_resume(before: &Table, now: &Table) -> Result<(), ConfigErrors> {
+    let allowed = |key: &str| {
+        CHANGEABLE_ON_RESUME.iter().any(|may| {
+            key.strip_prefix(may)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    let fixed: Vec<_> = differences(before, now)
+        .into_iter()
+        .filter(|d| !allowed(&d.key))
+        .map(|d| fixed_key(&d))
+        .collect();
+    if fixed.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors(fixed))
+    }
+}
+
+fn fixed_key(Difference { key, left, right }: &Difference) -> Diagnostic {
+    let word = |value: &Option<Value>| value.as_ref().map_or("absent".to_owned(), Value::to_string);
+    let message = format!(
+        "{key} was {} when this run began and cannot become {}",
+        word(left),
+        word(right)
+    );
+    let keys = CHANGEABLE_ON_RESUME.join(", ");
+    Diagnostic::new(Code::FixedKey, message).help(format!(
+        "a resumed run may change {keys}; for anything else begin a new run"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn differences_are_found_on_both_sides_and_at_any_depth() {
+        let left = table("seed = 1\n[model]\nn_units = 32\nbetas = [1, 2]");
+        let right = table("seed = 1\n[model]\nbetas = [1, 3]\n[train]\nsteps = 5");
+        let found = differences(&left, &right);
+        let keys: Vec<&str> = found.iter().map(|d| d.key.as_str()).collect();
+        assert_eq!(keys, ["model.betas", "model.n_units", "train"]);
+        assert_eq!(
+            (&found[1].left, &found[1].right),
+            (&Some(Value::Integer(32)), &None)
+        );
+    }
+
+    #[test]
+    fn a_resumed_run_may_train_longer_but_not_be_another_one() {
+        let before = table(
+            "[train]\nsteps = 5\nbatch_size = 8\n[validate]\ntrials = 9\n[device]\nthreads = 0",
+        );
+        let longer = table(
+            "[train]\nsteps = 50\nbatch_size = 8\nstop = { metric = 'val.loss' }\n[validate]\ntrials = 8\n[device]\nthreads = 2",
+        );
+        assert_eq!(check_resume(&before, &longer), Ok(()));
+        let other = table(
+            "[train]\nsteps = 50\nsteps_more = 1\nbatch_size = 16\n[validate]\ntrials = 9\n[device]\nthreads = 0",
+        );
+        insta::assert_snapshot!(check_resume(&before, &other).unwrap_err(), @"
+        error[C018]: train.batch_size was 8 when this run began and cannot become 16
+        help: a resumed run may change train.steps, train.stop, checkpoint, validate, device; for anything else begin a new run
+
+        error[C018]: train.steps_more was absent when this run began and cannot become 1
+        help: a resumed run may change train.steps, train.stop, checkpoint, validate, device; for anything else begin a new run
+        ");
+    }
+}

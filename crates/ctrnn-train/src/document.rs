@@ -1,0 +1,290 @@
+//! A configuration as a tree in which every key and value knows where it was written.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use crate::diagnostic::{Code, Diagnostic, Place, Source};
+
+/// A value, where it stands, and where its key stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) place: Place,
+    /// The key; for an item of a list and for the whole document, the value itself.
+    pub(crate) key: Place,
+}
+
+/// A TOML value whose parts know where they were written.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    String(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Datetime(toml::value::Datetime),
+    Array(Vec<Node>),
+    Table(BTreeMap<String, Node>),
+}
+
+/// More errors of syntax than this are not shown: the file is something else.
+const MAX_SYNTAX_ERRORS: usize = 10;
+
+impl Node {
+    /// Parses a whole document; what could be read comes back together with the errors.
+    pub(crate) fn parse(source: &Arc<Source>) -> (Self, Vec<Diagnostic>) {
+        let (table, errors) = DeTable::parse_recoverable(&source.text);
+        let mut problems: Vec<_> = errors
+            .iter()
+            .map(|error| syntax_error(error, source, 0))
+            .collect();
+        let span = 0..source.text.len();
+        problems.truncate(MAX_SYNTAX_ERRORS);
+        let place = Place {
+            source: source.clone(),
+            span,
+        };
+        let value = Value::from_table(
+            table.into_inner(),
+            &Reader { source, offset: 0 },
+            &mut problems,
+        );
+        let mut document = Self {
+            value,
+            key: place.clone(),
+            place,
+        };
+        let lines: Vec<usize> = problems.iter().filter_map(first_line).collect();
+        document.forget_lines(&lines);
+        (document, problems)
+    }
+
+    /// Parses one value, the part of `source` that starts at byte `offset`.
+    pub(crate) fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Self, Diagnostic> {
+        let value = DeValue::parse(&source.text[offset..]);
+        let value = value.map_err(|error| syntax_error(&error, source, offset))?;
+        let mut problems = Vec::new();
+        let node = Self::from_spanned(value, None, &Reader { source, offset }, &mut problems);
+        problems.pop().map_or(Ok(node), Err)
+    }
+
+    fn from_spanned(
+        value: Spanned<DeValue<'_>>,
+        key: Option<Place>,
+        reader: &Reader<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let place = reader.place(value.span());
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::String(text.into_owned()),
+            DeValue::Integer(number) => integer(&number).map_or_else(
+                || {
+                    problems.push(too_large(number.as_str(), &place));
+                    Value::Integer(0)
+                },
+                Value::Integer,
+            ),
+            DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Boolean(truth) => Value::Boolean(truth),
+            DeValue::Datetime(time) => Value::Datetime(time),
+            DeValue::Array(items) => {
+                let read = |item| Self::from_spanned(item, None, reader, problems);
+                Value::Array(items.into_iter().map(read).collect())
+            }
+            DeValue::Table(table) => Value::from_table(table, reader, problems),
+        };
+        Self {
+            value,
+            key: key.unwrap_or_else(|| place.clone()),
+            place,
+        }
+    }
+
+    /// Removes every value of one line that a syntax error was found in: what recovery made of it means nothing.
+    fn forget_lines(&mut self, lines: &[usize]) {
+        if let Value::Table(table) = &mut self.value {
+            table.retain(|_, child| {
+                matches!(child.value, Value::Table(_))
+                    || !lines.contains(&child.key.line_column().0)
+            });
+            table
+                .values_mut()
+                .for_each(|child| child.forget_lines(lines));
+        }
+    }
+
+    /// The value at a dotted path.
+    pub(crate) fn get(&self, path: &str) -> Option<&Self> {
+        path.split('.')
+            .try_fold(self, |node, key| match &node.value {
+                Value::Table(table) => table.get(key),
+                Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+                _ => None,
+            })
+    }
+
+    /// The entries of a table; none for any other value.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&String, &Self)> {
+        let table = if let Value::Table(table) = &self.value {
+            Some(table)
+        } else {
+            None
+        };
+        table.into_iter().flatten()
+    }
+
+    /// The entries of a table; makes it one if it is not.
+    pub(crate) fn table_mut(&mut self) -> &mut BTreeMap<String, Self> {
+        if !matches!(self.value, Value::Table(_)) {
+            self.value = Value::Table(BTreeMap::new());
+        }
+        let Value::Table(table) = &mut self.value else {
+            unreachable!("just made a table")
+        };
+        table
+    }
+
+    /// An empty table.
+    pub(crate) fn empty_table(key: &Place) -> Self {
+        Self {
+            value: Value::Table(BTreeMap::new()),
+            place: key.clone(),
+            key: key.clone(),
+        }
+    }
+
+    /// The value without its places.
+    pub(crate) fn to_toml(&self) -> toml::Value {
+        match &self.value {
+            Value::String(text) => toml::Value::String(text.clone()),
+            Value::Integer(number) => toml::Value::Integer(*number),
+            Value::Float(number) => toml::Value::Float(*number),
+            Value::Boolean(truth) => toml::Value::Boolean(*truth),
+            Value::Datetime(time) => toml::Value::Datetime(*time),
+            Value::Array(items) => items.iter().map(Self::to_toml).collect::<Vec<_>>().into(),
+            Value::Table(table) => toml::Value::Table(
+                table
+                    .iter()
+                    .map(|(key, node)| (key.clone(), node.to_toml()))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl Value {
+    fn from_table(table: DeTable<'_>, reader: &Reader<'_>, problems: &mut Vec<Diagnostic>) -> Self {
+        let read = |(key, value): (Spanned<_>, _)| {
+            let place = reader.place(key.span());
+            let name: std::borrow::Cow<'_, str> = key.into_inner();
+            (
+                name.into_owned(),
+                Node::from_spanned(value, Some(place), reader, problems),
+            )
+        };
+        Self::Table(table.into_iter().map(read).collect())
+    }
+
+    /// The value in words: `the string "many"`, `the integer 3`, `a table`.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::String(_) => format!("the string {self}"),
+            Self::Integer(_) => format!("the integer {self}"),
+            Self::Float(_) => format!("the number {self}"),
+            Self::Boolean(_) => self.to_string(),
+            Self::Datetime(_) => format!("the date {self}"),
+            Self::Array(_) | Self::Table(_) => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::String(text) => write!(f, "{text:?}"),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Float(number) => write!(f, "{}", toml::Value::Float(*number)),
+            Self::Boolean(truth) => write!(f, "{truth}"),
+            Self::Datetime(time) => write!(f, "{time}"),
+            Self::Array(_) => f.write_str("a list"),
+            Self::Table(_) => f.write_str("a table"),
+        }
+    }
+}
+
+/// Reads the configuration file.
+pub(crate) fn read(path: &Path) -> Result<Source, Diagnostic> {
+    let name = path.display().to_string();
+    let unreadable =
+        |why: String| Diagnostic::new(Code::Unreadable, format!("cannot read {name}: {why}"));
+    if path.is_dir() {
+        let help = format!(
+            "name a file in it, for instance {}",
+            path.join("run.toml").display()
+        );
+        return Err(unreadable("it is a folder".into()).help(help));
+    }
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => unreadable("there is no such file".into())
+            .help("check the path; `train-ctrnn init` makes a configuration to start from"),
+        _ => unreadable(error.to_string()),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        unreadable(format!("it is not UTF-8 text (byte {at})"))
+            .help("a configuration is a TOML text; weights and trials are named inside it")
+    })?;
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    Ok(Source {
+        order: 0,
+        name,
+        text,
+        folder,
+    })
+}
+
+/// Turns ranges of what the parser saw into places of the source.
+struct Reader<'a> {
+    source: &'a Arc<Source>,
+    offset: usize,
+}
+
+impl Reader<'_> {
+    fn place(&self, span: std::ops::Range<usize>) -> Place {
+        Place {
+            source: self.source.clone(),
+            span: span.start + self.offset..span.end + self.offset,
+        }
+    }
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn too_large(number: &str, place: &Place) -> Diagnostic {
+    Diagnostic::new(
+        Code::OutOfRange,
+        format!("{number} does not fit in 64 bits"),
+    )
+    .at(place, "")
+}
+
+fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, offset: usize) -> Diagnostic {
+    let end = source.text.len() - offset;
+    let place = Reader { source, offset }.place(error.span().unwrap_or(end..end));
+    Diagnostic::new(Code::Syntax, format!("not TOML: {}", error.message()))
+        .at(&place, "")
+        .help("write `key = value` under a [table]; a string stands in double quotes")
+}
+
+fn first_line(problem: &Diagnostic) -> Option<usize> {
+    problem
+        .labels
+        .first()
+        .map(|label| label.place.line_column().0)
+}

@@ -1,0 +1,89 @@
+//! What can go wrong while a network trains.
+
+use std::path::PathBuf;
+
+use ctrnn_files::{ErrorKind, FileError};
+use ctrnn_model::ModelError;
+use ctrnn_tasks::{TaskError, TaskErrorKind};
+use thiserror::Error;
+
+use crate::run::Bound;
+
+/// Training, evaluation or loading a run failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The loss or the gradient stopped being a finite number.
+    #[error("{what} is not finite at step {step}{}", said_before(.norm_before))]
+    NotFinite {
+        /// The step that found it.
+        step: u64,
+        /// The loss, or the parameter whose gradient it is.
+        what: String,
+        /// Global gradient norm of the step before, if there was one.
+        norm_before: Option<f64>,
+    },
+    /// All steps are done and the required bound of `train.stop` is not met.
+    #[error("{metric} is {found} after {step} steps, but train.stop requires {bound}")]
+    TargetNotMet {
+        /// The metric.
+        metric: &'static str,
+        /// Its last value.
+        found: String,
+        /// The bound.
+        bound: Bound,
+        /// Steps done.
+        step: u64,
+    },
+    /// The mask of a whole batch, or of the validation trials, is zero: nothing counts.
+    #[error("the mask of {0} sums to 0, so that no output counts in the loss")]
+    EmptyMask(String),
+    /// A state of an optimizer does not fit the network or the optimizer.
+    #[error("the optimizer's state does not fit: {0}")]
+    OptimizerState(String),
+    /// A file holds something else than it should.
+    #[error("{}: {reason}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A network could not be built or given its weights.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A task could not make its trials.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+}
+
+impl TrainError {
+    /// The exit code of a command that ends with this error: 2 configuration, 3 training failed, 4 data, 5 input/output.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotFinite { .. } | Self::TargetNotMet { .. } => 3,
+            Self::EmptyMask(_) | Self::OptimizerState(_) | Self::Data { .. } => 4,
+            Self::Model(ModelError::Config { .. } | ModelError::ZeroSpectralRadius { .. }) => 2,
+            Self::Model(_) => 4,
+            Self::File(error) => match error.kind() {
+                ErrorKind::Io => 5,
+                ErrorKind::Data => 4,
+            },
+            Self::Task(error) => match error.kind {
+                TaskErrorKind::Config => 2,
+                TaskErrorKind::Data => 4,
+                TaskErrorKind::Io => 5,
+            },
+        }
+    }
+}
+
+fn said_before(norm: &Option<f64>) -> String {
+    match norm {
+        Some(norm) => format!("; the gradient norm of the step before was {norm:.3e}"),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,42 @@
+//! manifest.json: what made a run, beside its configuration.
+
+use ctrnn_files::digest;
+use serde_json::json;
+
+use crate::TrainError;
+use crate::run::Run;
+
+/// The manifest of a run that computes on `device`, as JSON text.
+///
+/// # Errors
+/// If an input file cannot be read.
+pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
+    let mut inputs = Vec::new();
+    for path in &run.input_files {
+        inputs.push(json!({ "path": path, "blake3": digest::blake3_file(path)? }));
+    }
+    let manifest = json!({
+        "schema": 1,
+        "versions": {
+            "ctrnn": env!("CARGO_PKG_VERSION"),
+            "burn": "0.21.0",
+            "rustc": env!("CTRNN_RUSTC_VERSION"),
+        },
+        "git": { "commit": option_env!("CTRNN_GIT_COMMIT"), "dirty": option_env!("CTRNN_GIT_DIRTY").map(|d| d == "true") },
+        "target": { "arch": std::env::consts::ARCH, "os": std::env::consts::OS, "features": env!("CTRNN_TARGET_FEATURES") },
+        "kernel_path": ctrnn_kernels::KernelPath::detected().name(),
+        "device": device,
+        "threads": rayon_threads(run),
+        "seed": run.seed,
+        "inputs": inputs,
+    });
+    Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
+}
+
+/// The number of threads asked for, or all there are.
+fn rayon_threads(run: &Run) -> usize {
+    match run.device.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    }
+}

@@ -1,0 +1,354 @@
+//! The record of a run: its folder, from the first byte to the last.
+
+use std::path::Path;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::{FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz};
+use ctrnn_model::{CtrnnModule, RecurrenceBackend};
+use serde_json::json;
+
+use crate::TrainError;
+use crate::checkpoint::{Checkpoint, CheckpointWriter, weight_metadata};
+use crate::manifest::manifest;
+use crate::observer::Observer;
+use crate::optimizer::OptimizerState;
+use crate::run::Run;
+use crate::run_log::{METRICS_HEADER, RunLog, cut_metrics, now};
+use crate::trainer::{Ending, StopRequest, TrainSettings, Trainer};
+use crate::weight_file::{arrays_of, read_weights, safetensors_bytes};
+
+/// What the user gave, kept byte for byte.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The configuration file.
+    pub config: Vec<u8>,
+    /// The overrides of the command line.
+    pub overrides: Vec<String>,
+}
+
+/// The right to write to a run folder, and where its run stands.
+pub struct RunRecord {
+    folder: RunFolder,
+    json: RunJson,
+    _lock: RunLock,
+}
+
+/// A run taken up again: its record, and the checkpoint to go on from, if it has a whole one.
+pub struct Reopened {
+    /// The record.
+    pub record: RunRecord,
+    /// The newest whole checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// What the user should know, such as damaged checkpoints that were passed over.
+    pub notes: Vec<String>,
+}
+
+impl RunRecord {
+    /// Creates the folder of a new run; it appears complete. With `replace` a run that is there makes room.
+    ///
+    /// # Errors
+    /// If something is there and `replace` is not set, or the folder cannot be written.
+    pub fn create(path: &Path, run: &Run, given: &Given, device: &str, replace: bool) -> Result<Self, TrainError> {
+        let started = now();
+        let json = RunJson {
+            schema: RunJson::SCHEMA,
+            id: run_id(&given.config, &started),
+            state: RunState::Created,
+            exit_code: None,
+            reason: None,
+            created: started.clone(),
+            started: None,
+            ended: None,
+            host: host_name(),
+            pid: std::process::id(),
+            restarts: 0,
+        };
+        let manifest = manifest(run, device)?;
+        let mut lock = None;
+        let fill = |staged: &Path| -> Result<(), TrainError> {
+            lock = Some(RunLock::acquire(staged, &Holder::this_process(&started))?);
+            let folder = RunFolder::at(staged);
+            let overrides: String = given.overrides.iter().map(|o| format!("{o}\n")).collect();
+            atomic::write(&folder.config(), &given.config)?;
+            atomic::write(&folder.overrides(), overrides.as_bytes())?;
+            atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
+            atomic::write(&folder.manifest(), manifest.as_bytes())?;
+            atomic::write(&folder.metrics(), METRICS_HEADER.as_bytes())?;
+            atomic::write(&folder.events(), b"")?;
+            json.store(&folder.run_json())?;
+            Ok(())
+        };
+        match replace {
+            true => {
+                let _of_the_old_run = lock_existing(path)?;
+                atomic::replace_folder(path, fill)?;
+            }
+            false => atomic::create_folder(path, fill)?,
+        }
+        Ok(Self {
+            folder: RunFolder::at(path),
+            json,
+            _lock: lock.expect("a folder was filled, and its lock taken"),
+        })
+    }
+
+    /// Takes up an existing run, for which `run` is the configuration now.
+    ///
+    /// Whatever a killed process left half done is put right: metrics.csv is cut back to the checkpoint, a run without
+    /// a whole checkpoint starts at step 0.
+    ///
+    /// # Errors
+    /// If another process holds the run, or a file is missing, damaged or cannot be written.
+    pub fn reopen(path: &Path, run: &Run) -> Result<Reopened, TrainError> {
+        let folder = RunFolder::at(path);
+        let mut json = RunJson::load(&folder.run_json())?;
+        let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
+        atomic::clean_leftovers(path)?;
+        let newest = folder.newest_whole_checkpoint()?;
+        let notes = newest
+            .passed_over
+            .iter()
+            .map(|(step, error)| format!("passed over the damaged checkpoint of step {step}: {error}"))
+            .collect();
+        let checkpoint = match newest.step {
+            Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
+            None => None,
+        };
+        let step = newest.step.unwrap_or(0);
+        cut_metrics(&folder.metrics(), newest.step)?;
+        atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
+        json.restarts += 1;
+        json.pid = std::process::id();
+        json.host = host_name();
+        RunLog::open(&folder)?.event("resumed", json!({ "from_step": step, "notes": notes }))?;
+        let record = Self {
+            folder,
+            json,
+            _lock: lock,
+        };
+        Ok(Reopened {
+            record,
+            checkpoint,
+            notes,
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Trains, with log and checkpoints in the folder, and writes how it ended.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`]; the folder then says so too.
+    pub fn train<B>(
+        &mut self,
+        run: &Run,
+        trainer: &mut Trainer<B>,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Ending, TrainError>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        self.json.state = RunState::Running;
+        self.json.started = Some(now());
+        (self.json.ended, self.json.exit_code, self.json.reason) = (None, None, None);
+        self.json.store(&self.folder.run_json())?;
+        let ended = self.train_and_write_model(run, trainer, observers, stop);
+        self.write_ending(&ended)?;
+        ended
+    }
+
+    fn train_and_write_model<B>(
+        &self,
+        run: &Run,
+        trainer: &mut Trainer<B>,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Ending, TrainError>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let resolved_json = run.portable_json();
+        let mut log = RunLog::open(&self.folder)?;
+        log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
+        let mut checkpoints = CheckpointWriter::new(&self.folder, &resolved_json, run.checkpoint.keep_last);
+        let mut all: Vec<&mut dyn Observer> = vec![&mut log, &mut checkpoints];
+        for observer in observers {
+            all.push(&mut **observer);
+        }
+        let ended = trainer.run(&mut all, stop);
+        let (name, detail) = match &ended {
+            Ok(Ending::AllSteps) => ("done", json!({ "reason": "all steps" })),
+            Ok(Ending::TargetMet { value }) => ("done", json!({ "reason": "target met", "value": value })),
+            Ok(Ending::Asked(reason)) => ("stopped", json!({ "reason": reason })),
+            Err(error) => ("failed", json!({ "reason": error.to_string() })),
+        };
+        log.event(name, detail)?;
+        if !matches!(ended, Err(TrainError::NotFinite { .. })) {
+            write_model(&self.folder, run, trainer.network(), trainer.counters().step)?;
+        }
+        ended
+    }
+
+    fn write_ending(&mut self, ended: &Result<Ending, TrainError>) -> Result<(), TrainError> {
+        let (state, code, reason) = match ended {
+            Ok(Ending::AllSteps) => (RunState::Done, 0, None),
+            Ok(Ending::TargetMet { value }) => (RunState::Done, 0, Some(format!("target met: {value}"))),
+            Ok(Ending::Asked(reason)) => (RunState::Stopped, Ending::STOPPED_EXIT_CODE, Some(reason.clone())),
+            Err(error) => (RunState::Failed, error.exit_code(), Some(error.to_string())),
+        };
+        self.json.state = state;
+        self.json.exit_code = Some(code);
+        self.json.reason = reason;
+        self.json.ended = Some(now());
+        Ok(self.json.store(&self.folder.run_json())?)
+    }
+}
+
+/// The lock of a run that is about to be replaced, so that nobody trains in it.
+fn lock_existing(path: &Path) -> Result<Option<RunLock>, FileError> {
+    match path.is_dir() {
+        true => RunLock::acquire(path, &Holder::this_process(&now())).map(Some),
+        false => Ok(None),
+    }
+}
+
+impl Run {
+    /// The resolved configuration as JSON, without what does not belong to the network: the device, and the folders of
+    /// input files. Weight files carry it, and they are the same whatever the machine.
+    pub(crate) fn portable_json(&self) -> String {
+        let mut table = self.resolved_table();
+        table.remove("device");
+        let mut value = serde_json::to_value(table).expect("TOML fits JSON");
+        for path in &self.input_files {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            replace_string(&mut value, &path.to_string_lossy(), &name);
+        }
+        value.to_string()
+    }
+}
+
+/// Replaces a string wherever it stands in a JSON value.
+fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
+    match value {
+        serde_json::Value::String(text) if text == from => *text = to.to_owned(),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| replace_string(item, from, to)),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| replace_string(field, from, to)),
+        _ => {}
+    }
+}
+
+/// Identifies a run wherever its folder is moved.
+fn run_id(config: &[u8], created: &str) -> String {
+    let seed = format!("{created} {} {}", host_name(), std::process::id());
+    let digest = ctrnn_files::digest::blake3(&[config, seed.as_bytes()].concat());
+    digest[..16].to_owned()
+}
+
+/// Writes `model/`: the weights of the last step, and what a reader needs beside them.
+fn write_model<B: AutodiffBackend>(
+    folder: &RunFolder,
+    run: &Run,
+    network: &CtrnnModule<B>,
+    step: u64,
+) -> Result<(), TrainError> {
+    let weights = network.weights();
+    let resolved = run.portable_json();
+    let description = json!({
+        "schema": 1,
+        "step": step,
+        "task": run.task_name,
+        "model": network.config(),
+        "config": serde_json::from_str::<serde_json::Value>(&resolved).expect("written a line above"),
+    });
+    let description = serde_json::to_string_pretty(&description).expect("a JSON value");
+    atomic::replace_folder(&folder.model(), |staged| -> Result<(), TrainError> {
+        let safetensors = safetensors_bytes(&weights, weight_metadata(&resolved));
+        atomic::write(&staged.join("weights.safetensors"), &safetensors)?;
+        npz::write(&staged.join("weights.npz"), &arrays_of(&weights))?;
+        atomic::write(&staged.join("model.json"), description.as_bytes())?;
+        Ok(())
+    })
+}
+
+/// The network with which a run begins: drawn from its seed, or given by a file that may leave parts to be drawn.
+///
+/// # Errors
+/// If it cannot be drawn, or the file does not fit it.
+pub fn initial_network<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<CtrnnModule<B>, TrainError> {
+    let network = CtrnnModule::init(&run.model, run.seed, device)?;
+    match &run.init_file {
+        None => Ok(network),
+        Some(path) => network.with_weights(&given_weights(path)?).map_err(|error| TrainError::Data {
+            path: path.clone(),
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// The weights of a file; where it holds a raw matrix beside the effective one, the raw one counts.
+fn given_weights(path: &Path) -> Result<ctrnn_model::Weights, TrainError> {
+    let mut weights = read_weights(path)?;
+    let raw: Vec<String> = weights.keys().filter(|name| name.ends_with(".weight_raw")).cloned().collect();
+    for name in raw {
+        let data = weights.remove(&name).expect("a key of this map");
+        weights.insert(name.trim_end_matches("_raw").to_owned(), data);
+    }
+    Ok(weights)
+}
+
+/// A trainer at a checkpoint of a run, or at the beginning where there is none.
+///
+/// # Errors
+/// If the checkpoint is of another network or optimizer.
+pub fn trainer_at<'a, B>(
+    run: &'a Run,
+    checkpoint: Option<Checkpoint>,
+    check_every: u64,
+    device: &B::Device,
+) -> Result<Trainer<'a, B>, TrainError>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
+    let network = initial_network::<B>(run, device)?;
+    let settings = TrainSettings {
+        check_every,
+        ..run.settings()
+    };
+    let Some(checkpoint) = checkpoint else {
+        return Trainer::new(network, run.task.as_ref(), settings);
+    };
+    let network = network.with_weights(&checkpoint.weights)?;
+    let length = |p: ctrnn_model::Parameter| p.shape(&run.model).iter().product();
+    let inner = &device.clone();
+    let optimizer = OptimizerState::restore(run.train.optimizer.clone(), &checkpoint.optimizer, length, inner)?;
+    Trainer::resume(network, optimizer, checkpoint.counters, run.task.as_ref(), settings)
+}
+
+/// The network of a run as `model/` or a checkpoint holds it.
+///
+/// # Errors
+/// If the weights are missing, damaged, or of another network.
+pub fn trained_network<B: burn::tensor::backend::Backend>(
+    run: &Run,
+    folder: &RunFolder,
+    checkpoint: Option<&str>,
+    device: &B::Device,
+) -> Result<CtrnnModule<B>, TrainError> {
+    let path = match checkpoint {
+        None => folder.model_weights(),
+        Some(word) => crate::checkpoint::find_checkpoint(folder, word)?.join("weights.safetensors"),
+    };
+    let weights = read_weights(&path)?;
+    let network = CtrnnModule::init(&run.model, run.seed, device)?;
+    network.with_weights(&weights).map_err(|error| TrainError::Data {
+        path,
+        reason: error.to_string(),
+    })
+}

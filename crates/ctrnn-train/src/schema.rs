@@ -1,0 +1,466 @@
+//! The JSON schema of a configuration: generated from the types, walked to check a file, asked for explanations.
+//!
+//! The schema is draft 7 with every type written out in its place. A table with a `name` is a `oneOf` of tables whose
+//! `name` is a `const`; a value of several shapes is an `anyOf`; a string with `"format": "path"` is a file that is read.
+
+use ctrnn_tasks::Registry;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value as Json, json};
+
+use crate::config::RunConfig;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::suggestion::{self, split};
+
+/// The schema of a configuration with the tasks of `registry`.
+pub fn schema(registry: &Registry) -> Json {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let mut schema = Json::from(
+        settings
+            .into_generator()
+            .into_root_schema_for::<RunConfig>(),
+    );
+    let tasks: Map<String, Json> = registry
+        .entries()
+        .map(|task| (task.name.clone(), task.schema().clone()))
+        .collect();
+    schema["properties"]["version"]["const"] = json!(crate::config::VERSION);
+    let task = &mut schema["properties"]["task"];
+    task["properties"] = Json::Object(tasks);
+    task["additionalProperties"] = json!(false);
+    task["maxProperties"] = json!(1);
+    tidy(&mut schema);
+    schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    schema
+}
+
+/// Removes what says nothing: null, which TOML does not have, defaults of whole tables, formats of numbers.
+fn tidy(schema: &mut Json) {
+    if let Json::Array(shapes) = schema {
+        shapes.iter_mut().for_each(tidy);
+    }
+    let Json::Object(map) = schema else { return };
+    forget_null(map);
+    map.retain(|key, value| match key.as_str() {
+        "default" => !value.is_null() && !value.is_object(),
+        "format" => value == "path",
+        "$schema" => false,
+        _ => true,
+    });
+    for (key, value) in map.iter_mut().filter(|(key, _)| *key != "default") {
+        match value {
+            Json::Object(properties) if key == "properties" => {
+                properties.values_mut().for_each(tidy)
+            }
+            _ => tidy(value),
+        }
+    }
+}
+
+/// Turns "this or null" into this.
+fn forget_null(map: &mut Map<String, Json>) {
+    if let Some(Json::Array(types)) = map.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            map["type"] = only.clone();
+        }
+    }
+    let Some(Json::Array(shapes)) = map.get_mut("anyOf") else {
+        return;
+    };
+    shapes.retain(|shape| shape["type"] != "null");
+    if let [Json::Object(only)] = shapes.as_slice() {
+        let only = only.clone();
+        map.remove("anyOf");
+        only.into_iter().for_each(|(key, value)| {
+            map.entry(key).or_insert(value);
+        });
+    }
+}
+
+/// What a key means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The full path of the key.
+    pub key: String,
+    /// The `name` of the table that has the key, where it depends on one.
+    pub of: Option<String>,
+    /// The type in words.
+    pub kind: String,
+    /// The default as written in TOML; absent where there is none.
+    pub default: Option<String>,
+    /// The words allowed; empty where there is no such list.
+    pub words: Vec<String>,
+    /// Formula, units, source.
+    pub text: String,
+    /// For a table, its keys.
+    pub keys: Vec<String>,
+}
+
+/// Explains a key of `schema` by its full path; more than one answer where a `name` decides.
+///
+/// # Errors
+/// An unknown key, with the keys that may have been meant.
+pub fn explain(schema: &Json, key: &str) -> Result<Vec<Explanation>, Diagnostic> {
+    let found = find(schema, key);
+    if found.is_empty() {
+        return Err(unknown_path(schema, key));
+    }
+    Ok(found
+        .into_iter()
+        .map(|(of, schema)| explanation(key, of, schema))
+        .collect())
+}
+
+fn explanation(key: &str, of: Option<&str>, schema: &Json) -> Explanation {
+    Explanation {
+        key: key.to_owned(),
+        of: of.map(str::to_owned),
+        kind: describe(schema),
+        default: schema.get("default").map(|value| value.to_string()),
+        words: words(schema).into_iter().map(str::to_owned).collect(),
+        text: text(schema),
+        keys: keys_of(schema).into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// The description of a schema, followed by those of its words.
+fn text(schema: &Json) -> String {
+    let mut lines: Vec<String> = schema["description"]
+        .as_str()
+        .map(join_lines)
+        .into_iter()
+        .collect();
+    for shape in shapes(schema)
+        .into_iter()
+        .filter(|shape| !std::ptr::eq(*shape, schema))
+    {
+        if let (Some(word), Some(says)) = (shape["const"].as_str(), shape["description"].as_str()) {
+            lines.push(format!("{word}: {}", join_lines(says)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Joins the lines of a paragraph.
+fn join_lines(text: &str) -> String {
+    let paragraphs: Vec<String> = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "))
+        .collect();
+    paragraphs.join("\n\n")
+}
+
+/// The schemas of a full path, each with the `name` that its table must have.
+pub(crate) fn find<'a>(schema: &'a Json, path: &str) -> Vec<(Option<&'a str>, &'a Json)> {
+    path.split('.').fold(vec![(None, schema)], |found, key| {
+        found
+            .into_iter()
+            .flat_map(|(of, schema)| child(of, schema, key))
+            .collect()
+    })
+}
+
+/// The schemas of `key` in all shapes of a table; the same one twice counts once.
+fn child<'a>(of: Option<&'a str>, schema: &'a Json, key: &str) -> Vec<(Option<&'a str>, &'a Json)> {
+    if is_named(schema) && key == "name" {
+        return vec![(of, schema)];
+    }
+    let mut found: Vec<(Option<&str>, &Json)> = Vec::new();
+    for shape in shapes(schema) {
+        if let Some(child) = shape["properties"].get(key) {
+            found.push((name_of(shape).or(of), child));
+        }
+    }
+    found
+}
+
+/// Every key of a schema by its full path, tables included.
+pub(crate) fn keys(schema: &Json) -> Vec<String> {
+    let mut keys = Vec::new();
+    collect_keys(schema, "", &mut keys);
+    keys
+}
+
+fn collect_keys(schema: &Json, table: &str, keys: &mut Vec<String>) {
+    for shape in shapes(schema) {
+        for (key, child) in shape["properties"].as_object().into_iter().flatten() {
+            let path = join(table, key);
+            if !keys.contains(&path) {
+                keys.push(path.clone());
+            }
+            collect_keys(child, &path, keys);
+        }
+    }
+}
+
+/// A key that is not in the schema, with what it may have been meant to be.
+///
+/// `table` holds the shapes of its table, `given_tasks` the tasks of the configuration: keys of others are not suggested.
+pub(crate) fn unknown_key(
+    schema: &Json,
+    path: &str,
+    table: &[&Json],
+    given_tasks: &[&str],
+) -> Diagnostic {
+    let (parent, _) = split(path);
+    let keys = keys(schema);
+    let suits = |key: &&str| match key.strip_prefix("task.") {
+        _ if *key == path => false,
+        Some(rest) => given_tasks.contains(&rest.split('.').next().unwrap_or(rest)),
+        None => true,
+    };
+    let known: Vec<&str> = keys.iter().map(String::as_str).filter(suits).collect();
+    let near = suggestion::keys_like(path, &known)
+        .into_iter()
+        .map(|meant| match split(meant) {
+            (table, last) if table == parent => last,
+            _ => meant,
+        });
+    let meant = suggestion::quoted(near).replace(", ", " or ");
+    let meant = if meant.is_empty() {
+        meant
+    } else {
+        format!("did you mean {meant}? ")
+    };
+    Diagnostic::new(Code::UnknownKey, format!("unknown key {path}"))
+        .help(format!("{meant}{}", list_keys(parent, table)))
+}
+
+/// "Keys of [model]: ..."
+fn list_keys(path: &str, table: &[&Json]) -> String {
+    let name = match table {
+        [only] => name_of(only)
+            .map(|name| format!(" with name = {name:?}"))
+            .unwrap_or_default(),
+        _ => String::new(),
+    };
+    let mut keys: Vec<&str> = table.iter().flat_map(|shape| keys_of(shape)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let keys = keys.join(", ");
+    if path.is_empty() {
+        format!("Tables and keys: {keys}")
+    } else {
+        format!("Keys of [{path}]{name}: {keys}")
+    }
+}
+
+/// The schemas of the table that `path` is in.
+fn table_of<'a>(schema: &'a Json, path: &str) -> Vec<&'a Json> {
+    match split(path) {
+        ("", _) => vec![schema],
+        (table, _) => find(schema, table)
+            .into_iter()
+            .map(|(_, table)| table)
+            .collect(),
+    }
+}
+
+/// An unknown key that no configuration holds: one that is asked about, or removed.
+pub(crate) fn unknown_path(schema: &Json, path: &str) -> Diagnostic {
+    let known = |path: &&str| !table_of(schema, path).is_empty();
+    let parts = path
+        .match_indices('.')
+        .map(|(end, _)| &path[..end])
+        .chain([path]);
+    let unknown = parts
+        .filter(known)
+        .find(|part| find(schema, part).is_empty())
+        .unwrap_or(path);
+    let tasks = keys_of(&schema["properties"]["task"]);
+    unknown_key(schema, unknown, &table_of(schema, unknown), &tasks)
+}
+
+/// The shapes that a value may have: the alternatives of `anyOf` and `oneOf`, without null, or the schema itself.
+pub(crate) fn shapes(schema: &Json) -> Vec<&Json> {
+    let alternatives = schema
+        .get("anyOf")
+        .or_else(|| schema.get("oneOf"))
+        .and_then(Json::as_array);
+    match alternatives {
+        None => vec![schema],
+        Some(all) => all
+            .iter()
+            .filter(|shape| shape["type"] != "null")
+            .flat_map(shapes)
+            .collect(),
+    }
+}
+
+/// Whether a schema is that of a table whose `name` says which keys it has.
+pub(crate) fn is_named(schema: &Json) -> bool {
+    schema.get("oneOf").is_some() && shapes(schema).iter().all(|shape| name_of(shape).is_some())
+}
+
+/// The `name` that a table must have.
+pub(crate) fn name_of(schema: &Json) -> Option<&str> {
+    schema["properties"]["name"]["const"].as_str()
+}
+
+/// The keys of a table, of all its shapes, sorted.
+pub(crate) fn keys_of(schema: &Json) -> Vec<&str> {
+    let mut keys = Vec::new();
+    for key in shapes(schema)
+        .iter()
+        .flat_map(|shape| shape["properties"].as_object())
+        .flat_map(Map::keys)
+    {
+        if !keys.contains(&key.as_str()) {
+            keys.push(key.as_str());
+        }
+    }
+    keys.sort_unstable();
+    keys
+}
+
+/// The words that a string may be; for a table with a `name`, its names; empty where anything goes.
+pub(crate) fn words(schema: &Json) -> Vec<&str> {
+    let listed = |shape| -> Vec<&str> {
+        let shape: &Json = shape;
+        match &shape["enum"] {
+            Json::Array(words) => words.iter().filter_map(Json::as_str).collect(),
+            _ => shape["const"]
+                .as_str()
+                .or_else(|| name_of(shape))
+                .into_iter()
+                .collect(),
+        }
+    };
+    shapes(schema).into_iter().flat_map(listed).collect()
+}
+
+/// The types of JSON that a shape allows.
+pub(crate) fn types(shape: &Json) -> Vec<&str> {
+    match &shape["type"] {
+        Json::String(one) => vec![one],
+        Json::Array(several) => several.iter().filter_map(Json::as_str).collect(),
+        _ if shape.get("const").is_some_and(Json::is_string) => vec!["string"],
+        _ => Vec::new(),
+    }
+}
+
+/// The type of a schema in words: `an integer`, `a number or a table`, `"mse" or "cross_entropy"`.
+pub(crate) fn describe(schema: &Json) -> String {
+    let mut kinds: Vec<String> = Vec::new();
+    for shape in shapes(schema) {
+        let words = words(shape);
+        if !words.is_empty() && name_of(shape).is_none() {
+            kinds.extend(words.iter().map(|word| format!("{word:?}")));
+            continue;
+        }
+        for kind in types(shape).into_iter().filter_map(kind_in_words) {
+            if !kinds.iter().any(|known| known == kind) {
+                kinds.push(kind.to_owned());
+            }
+        }
+    }
+    kinds.join(" or ")
+}
+
+fn kind_in_words(kind: &str) -> Option<&'static str> {
+    match kind {
+        "integer" => Some("an integer"),
+        "number" => Some("a number"),
+        "string" => Some("a string"),
+        "boolean" => Some("true or false"),
+        "array" => Some("a list"),
+        "object" => Some("a table"),
+        _ => None,
+    }
+}
+
+/// A key of a table by its full path.
+pub(crate) fn join(table: &str, key: &str) -> String {
+    if table.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{table}.{key}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(key: &str) -> Vec<Explanation> {
+        explain(&schema(&Registry::built_in()), key).unwrap()
+    }
+
+    /// `UPDATE_SCHEMA=1 cargo test -p ctrnn-train schema` writes the file anew.
+    #[test]
+    fn the_committed_schema_is_that_of_the_types() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../configs/ctrnn.schema.json"
+        );
+        let new = schema(&Registry::built_in());
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, format!("{new:#}\n")).unwrap();
+        }
+        let committed: Json = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert!(
+            committed == new,
+            "run UPDATE_SCHEMA=1 cargo test -p ctrnn-train schema"
+        );
+    }
+
+    #[test]
+    fn every_key_is_explained() {
+        let schema = schema(&Registry::built_in());
+        for key in keys(&schema).iter().filter(|key| !key.starts_with("task.")) {
+            for explanation in explain(&schema, key).unwrap() {
+                let is_name = key.ends_with(".name");
+                assert!(
+                    is_name || !explanation.text.is_empty(),
+                    "{key} has no explanation"
+                );
+                assert!(!explanation.kind.is_empty(), "{key} has no type");
+            }
+        }
+    }
+
+    #[test]
+    fn an_explanation_says_type_default_and_words() {
+        let [tau] = explained("model.tau_ms").try_into().unwrap();
+        assert_eq!(
+            (tau.kind.as_str(), tau.default.as_deref()),
+            ("a number", Some("100.0"))
+        );
+        let [best] = explained("checkpoint.best").try_into().unwrap();
+        assert_eq!(best.words, ["val.loss", "val.accuracy"]);
+        assert!(
+            best.text.contains("val.accuracy: Fraction of"),
+            "{}",
+            best.text
+        );
+        let [stimulus] = explained("task.go_nogo.stimulus_ms").try_into().unwrap();
+        assert_eq!(
+            (stimulus.kind.as_str(), stimulus.default.as_deref()),
+            ("a number or a table", Some("200.0"))
+        );
+        let [model] = explained("model").try_into().unwrap();
+        assert!(model.keys.contains(&"n_units".to_owned()));
+    }
+
+    #[test]
+    fn a_key_that_depends_on_a_name_is_explained_for_each() {
+        let [adam, sgd] = explained("train.optimizer.lr").try_into().unwrap();
+        assert_eq!(
+            (adam.of.as_deref(), adam.default.as_deref()),
+            (Some("adam"), Some("0.001"))
+        );
+        assert_eq!(
+            (sgd.of.as_deref(), sgd.default.as_deref()),
+            (Some("sgd"), Some("0.01"))
+        );
+        let [name] = explained("train.optimizer.name").try_into().unwrap();
+        assert_eq!(name.words, ["adam", "sgd"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_not_explained() {
+        let schema = schema(&Registry::built_in());
+        let problem = explain(&schema, "train.learning_rate").unwrap_err();
+        insta::assert_snapshot!(problem.render(false), @"SNAP");
+    }
+}

@@ -1,0 +1,198 @@
+//! What a misspelt key or word was probably meant to be.
+
+/// Names that other tools and habits give to our keys.
+const ALIASES: [(&str, &str); 71] = [
+    ("random_seed", "seed"),
+    ("rng_seed", "seed"),
+    ("dt", "time.dt_ms"),
+    ("delta_t", "time.dt_ms"),
+    ("step_size", "time.dt_ms"),
+    ("hidden", "model.n_units"),
+    ("hidden_dim", "model.n_units"),
+    ("hidden_size", "model.n_units"),
+    ("n_cells", "model.n_units"),
+    ("n_hid", "model.n_units"),
+    ("n_hidden", "model.n_units"),
+    ("n_neurons", "model.n_units"),
+    ("n_rec", "model.n_units"),
+    ("n_rnn", "model.n_units"),
+    ("neurons", "model.n_units"),
+    ("num_units", "model.n_units"),
+    ("size", "model.n_units"),
+    ("units", "model.n_units"),
+    ("tau", "model.tau_ms"),
+    ("time_constant", "model.tau_ms"),
+    ("act", "model.activation"),
+    ("activation_function", "model.activation"),
+    ("nonlinearity", "model.activation"),
+    ("transfer_function", "model.activation"),
+    ("h0", "model.initial_state"),
+    ("hidden_init", "model.initial_state"),
+    ("init_state", "model.initial_state"),
+    ("x0", "model.initial_state"),
+    ("b_rec", "model.bias.recurrent"),
+    ("b_out", "model.bias.readout"),
+    ("preact_noise", "model.noise.preactivation"),
+    ("rec_noise", "model.noise.preactivation"),
+    ("recurrent_noise", "model.noise.preactivation"),
+    ("sigma", "model.noise.preactivation"),
+    ("sigma_rec", "model.noise.preactivation"),
+    ("postact_noise", "model.noise.postactivation"),
+    ("sigma_out", "model.noise.postactivation"),
+    ("g", "model.init.spectral_radius"),
+    ("rho", "model.init.spectral_radius"),
+    ("rho0", "model.init.spectral_radius"),
+    ("weights", "model.init.file"),
+    ("load_weights", "model.init.file"),
+    ("epochs", "train.steps"),
+    ("iterations", "train.steps"),
+    ("max_steps", "train.steps"),
+    ("n_steps", "train.steps"),
+    ("training_iters", "train.steps"),
+    ("batch", "train.batch_size"),
+    ("minibatch", "train.batch_size"),
+    ("n_batch", "train.batch_size"),
+    ("n_trials", "train.batch_size"),
+    ("optim", "train.optimizer"),
+    ("eta", "train.optimizer.lr"),
+    ("learning_rate", "train.optimizer.lr"),
+    ("lr", "train.optimizer.lr"),
+    ("scheduler", "train.schedule"),
+    ("clip", "train.clip_grad_norm"),
+    ("clip_norm", "train.clip_grad_norm"),
+    ("grad_clip", "train.clip_grad_norm"),
+    ("gradient_clip", "train.clip_grad_norm"),
+    ("max_grad_norm", "train.clip_grad_norm"),
+    ("criterion", "train.loss"),
+    ("loss_function", "train.loss"),
+    ("early_stopping", "train.stop"),
+    ("target_accuracy", "train.stop"),
+    ("n_validation", "validate.trials"),
+    ("validation_trials", "validate.trials"),
+    ("eval_every", "validate.every_steps"),
+    ("save_every", "checkpoint.every_steps"),
+    ("device", "device.backend"),
+    ("num_threads", "device.threads"),
+];
+
+/// The keys that `unknown`, a full path, may have been meant to be, best first, at most three.
+///
+/// `keys` are the full paths of the schema. Every key is compared by its last part and by its aliases;
+/// at equal distance a key of the same table wins.
+pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
+    let (table, word) = split(unknown);
+    let word = word.to_lowercase().replace('-', "_");
+    let rank = |key: &&'a str| {
+        let names = ALIASES
+            .iter()
+            .filter(|(_, target)| target == key)
+            .map(|(alias, _)| *alias);
+        let distance = names
+            .chain([split(key).1])
+            .filter_map(|name| distance(&word, name))
+            .min()?;
+        Some((distance, split(key).0 != table))
+    };
+    let ranked: Vec<_> = keys
+        .iter()
+        .filter_map(|key| Some((rank(key)?, *key)))
+        .collect();
+    let best = ranked.iter().map(|(rank, _)| *rank).min();
+    ranked
+        .into_iter()
+        .filter(|(rank, _)| Some(*rank) == best)
+        .map(|(_, key)| key)
+        .take(3)
+        .collect()
+}
+
+/// The word nearest to `unknown`, if one is near.
+pub(crate) fn word_like<'a>(
+    unknown: &str,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    let near = words
+        .into_iter()
+        .filter_map(|word| Some((distance(&unknown, word)?, word)));
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// The words in quotes, with commas between.
+pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("{word:?}")).collect();
+    words.join(", ")
+}
+
+/// Edit distance with swapped neighbours counted once; nothing where more than a third of the letters differ.
+fn distance(a: &str, b: &str) -> Option<usize> {
+    let distance = strsim::osa_distance(a, b);
+    (distance <= a.len().max(b.len()) / 3).then_some(distance)
+}
+
+/// The table of a path and its last part.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [&str; 9] = [
+        "model.n_units",
+        "model.tau_ms",
+        "model.noise.preactivation",
+        "time.dt_ms",
+        "train.batch_size",
+        "train.optimizer.lr",
+        "train.steps",
+        "validate.every_steps",
+        "checkpoint.every_steps",
+    ];
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_key() {
+        assert_eq!(keys_like("train.bacth_size", &KEYS), ["train.batch_size"]);
+        assert_eq!(
+            keys_like("validate.every_step", &KEYS),
+            ["validate.every_steps"]
+        );
+    }
+
+    #[test]
+    fn an_alias_finds_its_key_in_any_table_even_misspelt() {
+        assert_eq!(keys_like("model.hiden", &KEYS), ["model.n_units"]);
+        assert_eq!(
+            keys_like("train.learning-rate", &KEYS),
+            ["train.optimizer.lr"]
+        );
+        assert_eq!(keys_like("sigma_rec", &KEYS), ["model.noise.preactivation"]);
+        assert_eq!(keys_like("model.dt", &KEYS), ["time.dt_ms"]);
+    }
+
+    #[test]
+    fn a_key_without_its_table_is_found_in_all_of_them() {
+        assert_eq!(
+            keys_like("every_steps", &KEYS),
+            ["validate.every_steps", "checkpoint.every_steps"]
+        );
+    }
+
+    #[test]
+    fn nothing_is_suggested_for_nonsense() {
+        assert!(keys_like("model.xyzzy", &KEYS).is_empty());
+        assert_eq!(word_like("elephant", ["tanh", "relu"]), None);
+        assert_eq!(word_like("Tahn", ["relu", "tanh"]), Some("tanh"));
+    }
+
+    #[test]
+    fn every_alias_leads_to_a_key_of_the_schema() {
+        let schema = crate::schema::schema(&ctrnn_tasks::Registry::built_in());
+        let keys = crate::schema::keys(&schema);
+        for (alias, target) in ALIASES {
+            assert!(keys.iter().any(|key| key == target), "{alias} -> {target}");
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The training loop, in full view.
+
+use std::time::Instant;
+
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Tensor};
+use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
+
+use crate::TrainError;
+use crate::accuracy::batch_accuracy;
+use crate::batch::Batch;
+use crate::config::{CheckpointConfig, Loss, Metric, RunConfig, TrainConfig, ValidateConfig};
+use crate::evaluation::{evaluate, evaluation_trials};
+use crate::gradients::Gradients;
+use crate::observer::{Best, Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
+use crate::optimizer::OptimizerState;
+use crate::run::{Bound, Run, Stop, Training};
+
+/// What a training run needs to know beside its network and its task.
+#[derive(Clone, Debug)]
+pub struct TrainSettings {
+    /// The one seed: trials, noise and validation trials follow from it.
+    pub seed: u64,
+    /// The time grid.
+    pub clock: Clock,
+    /// `[train]`
+    pub train: Training,
+    /// `[validate]`
+    pub validate: ValidateConfig,
+    /// `[checkpoint]`
+    pub checkpoint: CheckpointConfig,
+    /// Every how many steps loss and gradient norm are read from the device and checked. Reading makes the host wait,
+    /// so 1 costs nothing on a CPU and much on a GPU.
+    pub check_every: u64,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        let config = RunConfig::default();
+        Self {
+            seed: config.seed,
+            clock: Clock::new(config.time.dt_ms).expect("the default time step is positive"),
+            train: Training::default(),
+            validate: config.validate,
+            checkpoint: config.checkpoint,
+            check_every: 1,
+        }
+    }
+}
+
+/// How gradients are found. Rules without a backward pass take their place here and in one match of the loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LearningRule {
+    /// Backpropagation through time.
+    #[default]
+    Bptt,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// All steps are done.
+    AllSteps,
+    /// The bound of `train.stop` is met.
+    TargetMet {
+        /// The metric's value.
+        value: f64,
+    },
+    /// It was asked to stop, for this reason; it can be resumed.
+    Asked(String),
+}
+
+impl Ending {
+    /// The exit code of a command that was asked to stop and saved.
+    pub const STOPPED_EXIT_CODE: u8 = 75;
+}
+
+/// Asked between steps: a reason to stop now, if there is one.
+pub type StopRequest<'a> = &'a dyn Fn() -> Option<String>;
+
+/// What is left of a training step for those who report it.
+struct Done<B: AutodiffBackend> {
+    trials: TrialBatch,
+    outputs: Tensor<B::InnerBackend, 3>,
+    numbers: Option<Numbers>,
+    lr: f64,
+}
+
+/// What was read from the device.
+struct Numbers {
+    loss: f64,
+    grad_norm: f64,
+}
+
+/// A network in training.
+pub struct Trainer<'a, B: AutodiffBackend> {
+    network: CtrnnModule<B>,
+    optimizer: OptimizerState<B::InnerBackend>,
+    task: &'a dyn Task,
+    settings: TrainSettings,
+    rule: LearningRule,
+    counters: Counters,
+    validation: Vec<Trial>,
+}
+
+impl<'a, B> Trainer<'a, B>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
+    /// A run at its beginning.
+    ///
+    /// # Errors
+    /// If the task cannot give its validation trials, or none of them counts in the loss.
+    pub fn new(network: CtrnnModule<B>, task: &'a dyn Task, settings: TrainSettings) -> Result<Self, TrainError> {
+        let optimizer = OptimizerState::new(settings.train.optimizer.clone());
+        Self::resume(network, optimizer, Counters::default(), task, settings)
+    }
+
+    /// A run that goes on from where a checkpoint left it.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn resume(
+        network: CtrnnModule<B>,
+        optimizer: OptimizerState<B::InnerBackend>,
+        counters: Counters,
+        task: &'a dyn Task,
+        settings: TrainSettings,
+    ) -> Result<Self, TrainError> {
+        let key = Key::new(settings.seed, Stream::Validation, 0);
+        let validation = evaluation_trials(task, settings.clock, key, settings.validate.trials)?;
+        Ok(Self {
+            network,
+            optimizer,
+            task,
+            settings,
+            rule: LearningRule::default(),
+            counters,
+            validation,
+        })
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &CtrnnModule<B> {
+        &self.network
+    }
+
+    /// Where the run stands.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Trains until all steps are done, the bound of `train.stop` is met, or `stop` gives a reason.
+    ///
+    /// A step whose loss or gradient is not finite changes nothing: the trainer holds the last good network.
+    ///
+    /// # Errors
+    /// Loss or gradient not finite, a required bound not met, a task or an observer that fails.
+    pub fn run(&mut self, observers: &mut [&mut dyn Observer], stop: StopRequest) -> Result<Ending, TrainError> {
+        let begun = Instant::now();
+        let wall_before = self.counters.wall_s;
+        if self.settings.train.steps == 0 {
+            self.validate_and_save(observers)?;
+        }
+        while self.counters.step < self.settings.train.steps {
+            let done = self.train_step()?;
+            self.counters.wall_s = wall_before + begun.elapsed().as_secs_f64();
+            if self.is_due(self.settings.train.log_every) {
+                self.report(done, observers)?;
+            }
+            if let Some(ending) = self.after_step(observers, stop)? {
+                return Ok(ending);
+            }
+        }
+        self.check_required_target()
+    }
+
+    /// One training step: the loop body, in the order of the picture.
+    fn train_step(&mut self) -> Result<Done<B>, TrainError> {
+        let step = self.counters.step;
+        let train = self.settings.train.clone();
+        let trials = self.trials(step)?;
+        let batch = Batch::<B>::new(&trials, &self.network.device());
+        let trajectory = self.network.forward(batch.inputs.clone(), &self.pass(step));
+        let loss = train.loss.value(trajectory.outputs.clone(), &batch);
+        let gradients = match self.rule {
+            LearningRule::Bptt => Gradients::of(&self.network, loss.backward()),
+        };
+        let norm = gradients.global_norm();
+        let numbers = self.read(&batch, &loss, &norm, &gradients)?;
+        let gradients = match train.clip_grad_norm {
+            Some(max) => gradients.clipped(&norm, max),
+            None => gradients,
+        };
+        let lr = train.schedule.rate(train.optimizer.lr(), step);
+        self.network = self.optimizer.step(lr, self.network.clone(), gradients);
+        self.counters.step += 1;
+        self.counters.trials += trials.n_trials as u64;
+        Ok(Done {
+            trials,
+            outputs: trajectory.outputs.inner(),
+            numbers,
+            lr,
+        })
+    }
+
+    /// Trains `n` steps without validation, reports or checkpoints, to see how long they take.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    pub fn steps_only(&mut self, n: u64) -> Result<(), TrainError> {
+        (0..n).try_for_each(|_| self.train_step().map(drop))
+    }
+
+    /// The batch of a step: a function of the seed and the step alone.
+    fn trials(&self, step: u64) -> Result<TrialBatch, TrainError> {
+        let request = BatchRequest {
+            clock: self.settings.clock,
+            n_trials: self.settings.train.batch_size,
+            key: Key::new(self.settings.seed, Stream::Trials, 0),
+            step,
+            conditions: ConditionOrder::Weighted,
+        };
+        Ok(self.task.sample_batch(&request)?)
+    }
+
+    /// What the forward pass of a training step adds to the inputs: its noise.
+    fn pass(&self, step: u64) -> Forward<B> {
+        let address = NoiseAddress {
+            seed: self.settings.seed,
+            step: step as u32,
+            first_trial: 0,
+        };
+        Forward {
+            noise: Noise::Drawn(address),
+            ..Forward::default()
+        }
+    }
+
+    /// Loss and gradient norm on the host, when they are due; an error if one is not finite.
+    fn read(
+        &mut self,
+        batch: &Batch<B>,
+        loss: &Tensor<B, 1>,
+        norm: &Tensor<B::InnerBackend, 1>,
+        gradients: &Gradients<B::InnerBackend>,
+    ) -> Result<Option<Numbers>, TrainError> {
+        let settings = &self.settings;
+        let step = self.counters.step + 1;
+        let is_due = |every: u64| step.is_multiple_of(every) || step == settings.train.steps;
+        if !is_due(settings.check_every) && !is_due(settings.train.log_every) {
+            return Ok(None);
+        }
+        if batch.mask_sum == 0.0 {
+            return Err(TrainError::EmptyMask(format!("the batch of step {step}")));
+        }
+        let not_finite = |what: String| TrainError::NotFinite {
+            step,
+            what,
+            norm_before: self.counters.grad_norm,
+        };
+        let loss: f64 = loss.clone().into_scalar().elem();
+        if !loss.is_finite() {
+            return Err(not_finite("the loss".to_owned()));
+        }
+        let grad_norm: f64 = norm.clone().into_scalar().elem();
+        if !grad_norm.is_finite() {
+            return Err(not_finite(gradients.first_not_finite()));
+        }
+        self.counters.grad_norm = Some(grad_norm);
+        Ok(Some(Numbers { loss, grad_norm }))
+    }
+
+    fn is_due(&self, every: u64) -> bool {
+        let step = self.counters.step;
+        step == self.settings.train.steps || (every > 0 && step.is_multiple_of(every))
+    }
+
+    fn report(&self, done: Done<B>, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+        let Some(Numbers { loss, grad_norm }) = done.numbers else {
+            return Ok(());
+        };
+        let report = StepReport {
+            step: self.counters.step,
+            of_steps: self.settings.train.steps,
+            trials: self.counters.trials,
+            wall_s: self.counters.wall_s,
+            loss,
+            accuracy: batch_accuracy(self.task, &done.trials, done.outputs),
+            grad_norm,
+            lr: done.lr,
+        };
+        observers.iter_mut().try_for_each(|observer| observer.stepped(&report))
+    }
+
+    /// Validation, the stop criterion and checkpoints, each when due.
+    fn after_step(
+        &mut self,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Option<Ending>, TrainError> {
+        let mut is_best = false;
+        let mut ending = None;
+        if self.is_due(self.settings.validate.every_steps) {
+            let report = self.validate(observers)?;
+            is_best = self.note_best(&report);
+            ending = self.target_met(&report);
+        }
+        if ending.is_none() && self.counters.step < self.settings.train.steps {
+            ending = stop().map(Ending::Asked);
+        }
+        if is_best || ending.is_some() || self.is_due(self.settings.checkpoint.every_steps) {
+            self.save(is_best, observers)?;
+        }
+        Ok(ending)
+    }
+
+    fn validate_and_save(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+        let report = self.validate(observers)?;
+        let is_best = self.note_best(&report);
+        self.target_met(&report);
+        self.save(is_best, observers)
+    }
+
+    /// The end of a run whose steps are all done.
+    fn check_required_target(&self) -> Result<Ending, TrainError> {
+        let is_met = |stop: &Stop| self.counters.last_metric.is_some_and(|value| stop.bound.is_met(value));
+        match &self.settings.train.stop {
+            Some(stop) if stop.required && !is_met(stop) => Err(self.target_missed(stop)),
+            _ => Ok(Ending::AllSteps),
+        }
+    }
+
+    fn target_missed(&self, stop: &Stop) -> TrainError {
+        let found = self.counters.last_metric;
+        TrainError::TargetNotMet {
+            metric: stop.metric.name(),
+            found: found.map_or("not measured".to_owned(), |x| format!("{x:.4}")),
+            bound: stop.bound,
+            step: self.counters.step,
+        }
+    }
+
+    fn validate(&mut self, observers: &mut [&mut dyn Observer]) -> Result<EvalReport, TrainError> {
+        let network = burn::module::AutodiffModule::valid(&self.network);
+        let report = evaluate(&network, self.task, &self.validation, self.settings.train.loss, &Noise::Off)?;
+        let validation = Validation {
+            step: self.counters.step,
+            trials: self.counters.trials,
+            wall_s: self.counters.wall_s,
+            report,
+        };
+        for observer in observers.iter_mut() {
+            observer.evaluated(&validation)?;
+        }
+        Ok(validation.report)
+    }
+
+    /// Remembers a validation that is better than all before; a tie goes to the earlier step.
+    fn note_best(&mut self, report: &EvalReport) -> bool {
+        let metric = self.settings.checkpoint.best;
+        let Some(value) = metric.of(report) else {
+            return false;
+        };
+        let is_best = self.counters.best.is_none_or(|best| metric.is_better(value, best.value));
+        if is_best {
+            self.counters.best = Some(Best {
+                step: self.counters.step,
+                value,
+            });
+        }
+        is_best
+    }
+
+    fn target_met(&mut self, report: &EvalReport) -> Option<Ending> {
+        let stop = self.settings.train.stop.as_ref()?;
+        let value = stop.metric.of(report)?;
+        self.counters.last_metric = Some(value);
+        stop.bound.is_met(value).then_some(Ending::TargetMet { value })
+    }
+
+    fn save(&self, is_best: bool, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+        let snapshot = self.snapshot(is_best);
+        observers.iter_mut().try_for_each(|observer| observer.saved(&snapshot))
+    }
+
+    /// Everything that the run is now.
+    pub fn snapshot(&self, is_best: bool) -> Snapshot {
+        Snapshot {
+            counters: self.counters.clone(),
+            weights: self.network.weights(),
+            optimizer: self.optimizer.state(),
+            is_best,
+        }
+    }
+}
+
+impl Default for Training {
+    /// `[train]` where nothing is written, with the mean squared error.
+    fn default() -> Self {
+        let config = TrainConfig::default();
+        Self {
+            steps: config.steps,
+            batch_size: config.batch_size,
+            optimizer: config.optimizer,
+            schedule: config.schedule,
+            clip_grad_norm: config.clip_grad_norm,
+            loss: Loss::Mse,
+            stop: None,
+            log_every: config.log_every,
+        }
+    }
+}
+
+impl Run {
+    /// What a trainer needs to know of the run.
+    pub fn settings(&self) -> TrainSettings {
+        TrainSettings {
+            seed: self.seed,
+            clock: self.clock,
+            train: self.train.clone(),
+            validate: self.validate.clone(),
+            checkpoint: self.checkpoint.clone(),
+            check_every: 1,
+        }
+    }
+}
+
+impl Metric {
+    /// The name used in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "val.loss",
+            Self::Accuracy => "val.accuracy",
+        }
+    }
+
+    /// Its value in a report; accuracy is absent where no trial has a right choice.
+    pub fn of(self, report: &EvalReport) -> Option<f64> {
+        match self {
+            Self::Loss => Some(report.loss),
+            Self::Accuracy => report.accuracy,
+        }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtLeast(bound) => write!(f, "at least {bound}"),
+            Self::AtMost(bound) => write!(f, "at most {bound}"),
+        }
+    }
+}
