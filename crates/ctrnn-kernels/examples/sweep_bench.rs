@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
-    Activation, Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseSource, NoiseTarget, Record, Saved, Shape,
-    Sweep, Upstream, Weights, Workspace, backward, forward,
+    Activation, Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseSource,
+    NoiseTarget, Record, Saved, Shape, Sweep, Upstream, Weights, Workspace, backward, forward,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -39,15 +39,22 @@ fn main() {
         } else if let Some(s) = argument.strip_prefix("sigma=") {
             sigma = s.parse().expect("sigma is a number");
         } else {
-            limit = Duration::from_secs_f64(argument.parse().expect("a shape, an activation or seconds"));
+            limit = Duration::from_secs_f64(
+                argument.parse().expect("a shape, an activation or seconds"),
+            );
         }
     }
     if shapes.is_empty() {
-        shapes = SHAPES.map(|(name, sizes)| (name.to_owned(), sizes)).to_vec();
+        shapes = SHAPES
+            .map(|(name, sizes)| (name.to_owned(), sizes))
+            .to_vec();
     }
     let path = KernelPath::selected().unwrap_or_else(|error| panic!("{error}"));
     let threads = rayon::current_num_threads();
-    println!("{path}, {threads} threads, {}, sigma {sigma}", activation.name());
+    println!(
+        "{path}, {threads} threads, {}, sigma {sigma}",
+        activation.name()
+    );
     println!("shape          min     fwd     bwd  median   GFLOP/s");
     for (name, sizes) in shapes {
         if double {
@@ -62,7 +69,11 @@ fn sizes(argument: &str) -> Option<[usize; 5]> {
     if let Some((_, sizes)) = SHAPES.iter().find(|(name, _)| *name == argument) {
         return Some(*sizes);
     }
-    let sizes: Vec<usize> = argument.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let sizes: Vec<usize> = argument
+        .split(',')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
     sizes.try_into().ok()
 }
 
@@ -83,7 +94,9 @@ fn bench<E: Element>(
     };
     let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), 0, 0);
     let mut random = |n: usize, scale: f64| -> Vec<E> {
-        (0..n).map(|_| E::from_f64(scale * f64::from(rng.normal()))).collect()
+        (0..n)
+            .map(|_| E::from_f64(scale * f64::from(rng.normal())))
+            .collect()
     };
     let (w_in, w_rc, w_out) = (
         random(units * inputs, 0.3),
@@ -91,7 +104,10 @@ fn bench<E: Element>(
         random(outputs * units, 0.1),
     );
     let (bias, bias_out) = (random(units, 0.1), random(outputs, 0.1));
-    let (u, dy) = (random(steps * trials * inputs, 1.0), random(steps * trials * outputs, 1e-3));
+    let (u, dy) = (
+        random(steps * trials * inputs, 1.0),
+        random(steps * trials * outputs, 1e-3),
+    );
     let initial = vec![E::default(); units];
     let (decay, gain) = (vec![E::from_f64(0.8); units], vec![E::from_f64(0.2); units]);
     let noise_scale = vec![E::from_f64(0.2 * sigma); units];
@@ -124,7 +140,8 @@ fn bench<E: Element>(
     };
     let zeros = |n: usize| vec![E::default(); n];
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));
-    let (mut d_in, mut d_rc, mut d_out) = (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
+    let (mut d_in, mut d_rc, mut d_out) =
+        (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
     let (mut d_bias, mut d_bias_out, mut d_initial) = (zeros(units), zeros(outputs), zeros(units));
     let workspace = Workspace::new(path);
     let (mut best, mut totals) = ([f64::INFINITY; 2], Vec::new());

@@ -120,7 +120,11 @@ pub fn backward<E: Element>(
     let tiles = tiles(shape);
     let mut inputs = split(gradients.inputs.take(), &tiles, shape, shape.inputs).into_iter();
     let per_trial = matches!(sweep.initial_state, InitialState::PerTrial(_));
-    let initial_states = if per_trial { gradients.initial_state.take() } else { None };
+    let initial_states = if per_trial {
+        gradients.initial_state.take()
+    } else {
+        None
+    };
     let mut initial_states = split(initial_states, &tiles, shape, shape.units).into_iter();
     let jobs = tiles
         .iter()
@@ -131,8 +135,13 @@ pub fn backward<E: Element>(
             initial_states: initial_states.next().flatten(),
         })
         .collect();
-    let sums = for_each(jobs, |job: TileJob<'_, E>| E::dispatch(workspace.path(), job));
-    let total = sums.into_iter().reduce(Sums::plus).expect("a batch has at least one tile");
+    let sums = for_each(jobs, |job: TileJob<'_, E>| {
+        E::dispatch(workspace.path(), job)
+    });
+    let total = sums
+        .into_iter()
+        .reduce(Sums::plus)
+        .expect("a batch has at least one tile");
     total.write(sweep, gradients);
 }
 
@@ -146,7 +155,9 @@ impl<E: Element> Saved<'_, E> {
                 assert_length("saved responses", responses, states);
             }
             Form::Voltage if decay => {
-                let potentials = self.potentials.expect("the gradient of decay needs saved potentials");
+                let potentials = self
+                    .potentials
+                    .expect("the gradient of decay needs saved potentials");
                 assert_length("saved potentials", potentials, states);
             }
             Form::Voltage => {}
@@ -158,10 +169,18 @@ impl<E> Upstream<'_, E> {
     fn assert_lengths(&self, shape: &Shape) {
         let states = shape.states();
         let lengths = [
-            ("gradient of outputs", self.outputs, shape.steps * shape.trials * shape.outputs),
+            (
+                "gradient of outputs",
+                self.outputs,
+                shape.steps * shape.trials * shape.outputs,
+            ),
             ("gradient of rates", self.rates, states),
             ("gradient of potentials", self.potentials, states),
-            ("gradient of the final state", self.final_state, shape.trials * shape.units),
+            (
+                "gradient of the final state",
+                self.final_state,
+                shape.trials * shape.units,
+            ),
         ];
         for (name, slice, expected) in lengths {
             if let Some(slice) = slice {
@@ -191,7 +210,11 @@ impl<E> Gradients<'_, E> {
             ("gradient of bias", &self.bias, units),
             ("gradient of w_out", &self.w_out, outputs * units),
             ("gradient of bias_out", &self.bias_out, outputs),
-            ("gradient of the initial state", &self.initial_state, initial),
+            (
+                "gradient of the initial state",
+                &self.initial_state,
+                initial,
+            ),
             ("gradient of decay", &self.decay, units),
             ("gradient of gain", &self.gain, units),
             ("gradient of noise_scale", &self.noise_scale, units),
@@ -217,13 +240,19 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn by<E: Element>(gradients: &Gradients<'_, E>, sweep: &Sweep<'_, E>, upstream: &Upstream<'_, E>) -> Self {
+    fn by<E: Element>(
+        gradients: &Gradients<'_, E>,
+        sweep: &Sweep<'_, E>,
+        upstream: &Upstream<'_, E>,
+    ) -> Self {
         let gain = gradients.gain.is_some();
         let rate_form = sweep.dynamics.form == Form::Rate;
-        let weights = gradients.w_in.is_some() || gradients.w_rc.is_some() || gradients.bias.is_some();
+        let weights =
+            gradients.w_in.is_some() || gradients.w_rc.is_some() || gradients.bias.is_some();
         Self {
             recurrence: weights || (gain && !rate_form),
-            readout: upstream.outputs.is_some() && (gradients.w_out.is_some() || gradients.bias_out.is_some()),
+            readout: upstream.outputs.is_some()
+                && (gradients.w_out.is_some() || gradients.bias_out.is_some()),
             decay: gradients.decay.is_some(),
             gain: gain && rate_form,
             noise_scale: gradients.noise_scale.is_some(),
@@ -268,10 +297,16 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             ..
         } = sweep.shape;
         let w = &sweep.weights;
-        let weights = Packed::new::<S>(workspace, [units, outputs], units, |part, post, pre| match part {
-            0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
-            _ => w.w_out[post * units + pre],
-        });
+        let weights =
+            Packed::new::<S>(
+                workspace,
+                [units, outputs],
+                units,
+                |part, post, pre| match part {
+                    0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
+                    _ => w.w_out[post * units + pre],
+                },
+            );
         let stride = padded(units);
         let mut w_in = workspace.zeros(inputs * stride);
         for (input, row) in w_in.chunks_exact_mut(stride).enumerate() {
@@ -308,7 +343,10 @@ impl<'a, E: Element> Plan<'a, E> {
         match (self.sweep.dynamics.form, self.saved.potentials) {
             (Form::Rate, _) => self.row(self.saved.rates, t, trial),
             (Form::Voltage, Some(potentials)) if t > 0 => self.row(potentials, t - 1, trial),
-            (Form::Voltage, _) => self.sweep.initial_state.of_trial(trial, self.sweep.shape.units),
+            (Form::Voltage, _) => self
+                .sweep
+                .initial_state
+                .of_trial(trial, self.sweep.shape.units),
         }
     }
 }
@@ -389,7 +427,10 @@ impl<'a, E: Element> Sums<'a, E> {
             }
         }
         if let Some(w_out) = gradients.w_out {
-            for (to, sums) in w_out.chunks_exact_mut(units).zip(self.w_out.chunks_exact(stride)) {
+            for (to, sums) in w_out
+                .chunks_exact_mut(units)
+                .zip(self.w_out.chunks_exact(stride))
+            {
                 to.copy_from_slice(&sums[..units]);
             }
         }
@@ -423,7 +464,10 @@ impl<'a, E: Element> Sums<'a, E> {
             for input in 0..inputs {
                 sum += w.w_in[post * inputs + input] * self.w_in[input * stride + post];
             }
-            for (&weight, &gradient) in w.w_rc[post * units..][..units].iter().zip(&self.w_rc[post * stride..]) {
+            for (&weight, &gradient) in w.w_rc[post * units..][..units]
+                .iter()
+                .zip(&self.w_rc[post * stride..])
+            {
                 sum += weight * gradient;
             }
             *gain = sum;
@@ -479,8 +523,16 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         let block_steps = (BLOCK_ROWS / self.tile.trials).clamp(1, shape.steps);
         let sizes = [shape.steps, shape.trials, shape.units];
         let noise = |source| Noise::new(plan.workspace, source, self.tile, sizes);
-        let mut eps = noise(if plan.wanted.noise_scale { plan.sweep.eps } else { NoiseSource::None });
-        let mut xi = noise(if plan.wanted.readout { plan.sweep.audible_xi() } else { NoiseSource::None });
+        let mut eps = noise(if plan.wanted.noise_scale {
+            plan.sweep.eps
+        } else {
+            NoiseSource::None
+        });
+        let mut xi = noise(if plan.wanted.readout {
+            plan.sweep.audible_xi()
+        } else {
+            NoiseSource::None
+        });
         let mut sums = Sums::zeros(plan.workspace, shape);
         let mut adjoint = self.adjoint();
         let mut history = self.history::<S>(block_steps, xi.is_some());
@@ -500,7 +552,9 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
                 });
                 for m in 0..self.tile.trials {
                     let drive = &adjoint.drive[m * padded(shape.units)..][..shape.units];
-                    history.drives.set_row::<S>((t - start) * self.tile.trials + m, drive);
+                    history
+                        .drives
+                        .set_row::<S>((t - start) * self.tile.trials + m, drive);
                 }
                 self.write_inputs::<S>(&adjoint, t);
             }
@@ -575,7 +629,9 @@ impl<'a, E: Element> TileJob<'a, E> {
                 let now = of_tile(self.plan.sweep.inputs, t, inputs);
                 history.inputs.set_rows(first, now, inputs);
                 if let Some(gradient) = self.plan.upstream.outputs {
-                    history.outputs.set_rows(first, of_tile(gradient, t, outputs), outputs);
+                    history
+                        .outputs
+                        .set_rows(first, of_tile(gradient, t, outputs), outputs);
                 }
             }
         }
@@ -594,7 +650,9 @@ impl<'a, E: Element> TileJob<'a, E> {
         for t in times.clone() {
             let noise = xi.at::<S>(t);
             for m in 0..self.tile.trials {
-                let rates = self.plan.row(self.plan.saved.rates, t + 1, self.tile.first + m);
+                let rates = self
+                    .plan
+                    .row(self.plan.saved.rates, t + 1, self.tile.first + m);
                 add_noise::<S>(
                     &mut heard,
                     rates,
@@ -627,18 +685,29 @@ impl<'a, E: Element> TileJob<'a, E> {
             stride: 0,
             depth: 0,
         };
-        let outputs = self.plan.upstream.outputs.map_or(no_outputs, |gradient| Term {
-            rows: &gradient[(t * trials + self.tile.first) * outputs..],
-            stride: outputs,
-            depth: outputs,
-        });
+        let outputs = self
+            .plan
+            .upstream
+            .outputs
+            .map_or(no_outputs, |gradient| Term {
+                rows: &gradient[(t * trials + self.tile.first) * outputs..],
+                stride: outputs,
+                depth: outputs,
+            });
         self.product::<S>(&[drives, outputs], &mut adjoint.rates);
     }
 
     #[inline(always)]
     fn product<S: Simd<Elem = E>>(&self, terms: &[Term<'_, E>], out: &mut [E]) {
         let stride = padded(self.plan.sweep.shape.units);
-        product::<S>(&self.plan.weights, &self.plan.zeros, terms, out, stride, self.tile.trials);
+        product::<S>(
+            &self.plan.weights,
+            &self.plan.zeros,
+            terms,
+            out,
+            stride,
+            self.tile.trials,
+        );
     }
 
     /// The voltage form, from the gradients of the rates after a step to those of its (scaled) drive, which are those of the
@@ -659,8 +728,14 @@ impl<'a, E: Element> TileJob<'a, E> {
         for m in 0..self.tile.trials {
             let trial = self.tile.first + m;
             let after = plan.row(plan.saved.rates, t + 1, trial);
-            let from_rates = plan.upstream.rates.map(|gradient| plan.row(gradient, t, trial));
-            let from_potentials = plan.upstream.potentials.map(|gradient| plan.row(gradient, t, trial));
+            let from_rates = plan
+                .upstream
+                .rates
+                .map(|gradient| plan.row(gradient, t, trial));
+            let from_potentials = plan
+                .upstream
+                .potentials
+                .map(|gradient| plan.row(gradient, t, trial));
             let before = plan.wanted.decay.then(|| plan.state_before(t, trial));
             for at in (0..units).step_by(S::LANES) {
                 let here = m * padded(units) + at;
@@ -703,8 +778,14 @@ impl<'a, E: Element> TileJob<'a, E> {
         for m in 0..self.tile.trials {
             let trial = self.tile.first + m;
             let responses = plan.row(responses, t, trial);
-            let from_rates = plan.upstream.rates.map(|gradient| plan.row(gradient, t, trial));
-            let from_potentials = plan.upstream.potentials.map(|gradient| plan.row(gradient, t, trial));
+            let from_rates = plan
+                .upstream
+                .rates
+                .map(|gradient| plan.row(gradient, t, trial));
+            let from_potentials = plan
+                .upstream
+                .potentials
+                .map(|gradient| plan.row(gradient, t, trial));
             let before = plan.wanted.decay.then(|| plan.state_before(t, trial));
             for at in (0..units).step_by(S::LANES) {
                 let here = m * padded(units) + at;
@@ -754,7 +835,12 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Adds what `steps` time steps of history give to the gradients of weights.
     #[inline(always)]
-    fn add_weights<S: Simd<Elem = E>>(&self, sums: &mut Sums<'_, E>, history: &History<'_, E>, steps: usize) {
+    fn add_weights<S: Simd<Elem = E>>(
+        &self,
+        sums: &mut Sums<'_, E>,
+        history: &History<'_, E>,
+        steps: usize,
+    ) {
         let Shape {
             units,
             inputs,
@@ -764,20 +850,40 @@ impl<'a, E: Element> TileJob<'a, E> {
         let (stride, rows) = (padded(units), steps * self.tile.trials);
         if self.plan.wanted.recurrence {
             let drives = &history.drives;
-            accumulate::<S>(&mut sums.w_rc, stride, (drives, units), (&history.rates, 0), rows);
-            accumulate::<S>(&mut sums.w_in, stride, (&history.inputs, inputs + 1), (drives, 0), rows);
+            accumulate::<S>(
+                &mut sums.w_rc,
+                stride,
+                (drives, units),
+                (&history.rates, 0),
+                rows,
+            );
+            accumulate::<S>(
+                &mut sums.w_in,
+                stride,
+                (&history.inputs, inputs + 1),
+                (drives, 0),
+                rows,
+            );
         }
         if self.plan.wanted.readout {
             let heard = match &history.heard {
                 Some(heard) => (heard, 0),
                 None => (&history.rates, self.tile.trials),
             };
-            accumulate::<S>(&mut sums.w_out, stride, (&history.outputs, outputs), heard, rows);
+            accumulate::<S>(
+                &mut sums.w_out,
+                stride,
+                (&history.outputs, outputs),
+                heard,
+                rows,
+            );
         }
     }
 
     fn add_output_bias(&self, sums: &mut [E]) {
-        let Shape { trials, outputs, .. } = self.plan.sweep.shape;
+        let Shape {
+            trials, outputs, ..
+        } = self.plan.sweep.shape;
         let Some(gradient) = self.plan.upstream.outputs.filter(|_| outputs > 0) else {
             return;
         };
@@ -791,7 +897,11 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// The gradient of the initial state: through the first drive and along the leak.
     #[inline(always)]
-    fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>, sums: &mut [E]) {
+    fn write_initial_state<S: Simd<Elem = E>>(
+        &mut self,
+        adjoint: &mut Adjoint<'_, E>,
+        sums: &mut [E],
+    ) {
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);
         let drives = Term {
             rows: &adjoint.drive,

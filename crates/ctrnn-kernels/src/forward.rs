@@ -45,7 +45,11 @@ impl<E> Record<'_, E> {
             ("rates", &self.rates, shape.history()),
             ("responses", &self.responses, states),
             ("potentials", &self.potentials, states),
-            ("outputs", &self.outputs, shape.steps * shape.trials * shape.outputs),
+            (
+                "outputs",
+                &self.outputs,
+                shape.steps * shape.trials * shape.outputs,
+            ),
             ("final state", &self.final_state, shape.trials * shape.units),
         ];
         for (name, buffer, expected) in lengths {
@@ -87,7 +91,9 @@ pub fn forward<E: Element>(sweep: &Sweep<'_, E>, record: Record<'_, E>, workspac
             final_state: final_states.next().flatten(),
         })
         .collect();
-    for_each(jobs, |job: TileJob<'_, E>| E::dispatch(workspace.path(), job));
+    for_each(jobs, |job: TileJob<'_, E>| {
+        E::dispatch(workspace.path(), job);
+    });
 }
 
 /// What all tiles share: weights and vectors in the layout of the path, filled up with zeros.
@@ -159,7 +165,12 @@ type Rows<'a, E> = Option<Vec<&'a mut [E]>>;
 
 /// The row of trial `m` at time `t`, if it is recorded.
 #[inline(always)]
-pub(crate) fn row_at<'b, E>(rows: &'b mut Rows<'_, E>, t: usize, m: usize, units: usize) -> Option<&'b mut [E]> {
+pub(crate) fn row_at<'b, E>(
+    rows: &'b mut Rows<'_, E>,
+    t: usize,
+    m: usize,
+    units: usize,
+) -> Option<&'b mut [E]> {
     rows.as_mut().map(|rows| &mut rows[t][m * units..][..units])
 }
 
@@ -190,7 +201,10 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
     fn run<S: Simd<Elem = E>>(mut self) {
         let sweep = self.plan.sweep;
         let Shape {
-            trials, steps, units, ..
+            trials,
+            steps,
+            units,
+            ..
         } = sweep.shape;
         let sizes = [steps, trials, units];
         let mut eps = Noise::new(self.plan.workspace, sweep.audible_eps(), self.tile, sizes);
@@ -294,7 +308,8 @@ impl<'a, E: Element> TileJob<'a, E> {
             let mut potentials_out = row_at(&mut self.potentials, t, m, units);
             for at in (0..units).step_by(S::LANES) {
                 let here = m * padded(units) + at;
-                let mut v = S::load(decay, at).mul_add(S::load(potentials, here), S::load(drive, here));
+                let mut v =
+                    S::load(decay, at).mul_add(S::load(potentials, here), S::load(drive, here));
                 if let Some(noise) = noise {
                     v = S::load(noise_scale, at).mul_add(S::load(noise, here), v);
                 }
@@ -321,7 +336,8 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
     ) {
         let units = self.plan.sweep.shape.units;
-        let (decay, gain, noise_scale) = (&*self.plan.decay, &*self.plan.gain, &*self.plan.noise_scale);
+        let (decay, gain, noise_scale) =
+            (&*self.plan.decay, &*self.plan.gain, &*self.plan.noise_scale);
         let (rates, drive) = (&mut *state.rates, &*state.drive);
         for m in 0..self.tile.trials {
             let mut rates_out = row_at(&mut self.rates, t + 1, m, units);
@@ -377,12 +393,23 @@ struct Readout<'a, E: Element> {
 
 impl<E: Element> Readout<'_, E> {
     #[inline(always)]
-    fn write<S: Simd<Elem = E>>(&mut self, plan: &Plan<'_, E>, rates: &[E], t: usize, outputs: &mut [E]) {
+    fn write<S: Simd<Elem = E>>(
+        &mut self,
+        plan: &Plan<'_, E>,
+        rates: &[E],
+        t: usize,
+        outputs: &mut [E],
+    ) {
         let shape = &plan.sweep.shape;
         let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
         let mut rows = rates;
         if let Some(noise) = &mut self.noise {
-            add_noise::<S>(&mut self.heard, rates, plan.sweep.sigma_post, noise.at::<S>(t));
+            add_noise::<S>(
+                &mut self.heard,
+                rates,
+                plan.sweep.sigma_post,
+                noise.at::<S>(t),
+            );
             rows = &self.heard;
         }
         let n_rows = rates.len() / stride;
@@ -399,7 +426,12 @@ impl<E: Element> Readout<'_, E> {
 
 /// `heard = rates + sigma noise`
 #[inline(always)]
-pub(crate) fn add_noise<S: Simd>(heard: &mut [S::Elem], rates: &[S::Elem], sigma: S::Elem, noise: &[S::Elem]) {
+pub(crate) fn add_noise<S: Simd>(
+    heard: &mut [S::Elem],
+    rates: &[S::Elem],
+    sigma: S::Elem,
+    noise: &[S::Elem],
+) {
     for at in (0..rates.len()).step_by(S::LANES) {
         let sum = S::splat(sigma).mul_add(S::load(noise, at), S::load(rates, at));
         sum.store(heard, at);

@@ -110,7 +110,8 @@ impl<'a, E: Element> Noise<'a, E> {
         let stride = padded(self.units);
         for time in 0..TIMES.min(self.steps - block * TIMES) {
             for trial in 0..self.tile.trials {
-                let from = ((block * TIMES + time) * self.trials + self.tile.first + trial) * self.units;
+                let from =
+                    ((block * TIMES + time) * self.trials + self.tile.first + trial) * self.units;
                 let to = (time * self.tile.trials + trial) * stride;
                 self.rows[to..to + self.units].copy_from_slice(&normals[from..from + self.units]);
             }

@@ -180,5 +180,9 @@ impl<E: Element> Sweep<'_, E> {
 /// # Panics
 /// When `slice` has another length.
 pub(crate) fn assert_length<E>(name: &str, slice: &[E], expected: usize) {
-    assert_eq!(slice.len(), expected, "length of {name} (left) and what the shape says (right)");
+    assert_eq!(
+        slice.len(),
+        expected,
+        "length of {name} (left) and what the shape says (right)"
+    );
 }

@@ -65,7 +65,10 @@ pub(crate) fn split<'a, E>(
 }
 
 /// Runs `work` on every item, on as many threads as the current pool has; results come in the order of the items.
-pub(crate) fn for_each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+pub(crate) fn for_each<T: Send, R: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Send + Sync,
+) -> Vec<R> {
     if items.len() == 1 || rayon::current_num_threads() == 1 {
         items.into_iter().map(work).collect()
     } else {

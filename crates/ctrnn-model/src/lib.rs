@@ -52,5 +52,7 @@ pub use error::ModelError;
 pub use init::spectral_radius;
 pub use module::CtrnnModule;
 pub use parameters::{Parameter, Weights};
-pub use recurrence::{Draws, NoiseSource, RecurrenceBackend, State, Sweep, Swept};
+pub use recurrence::{
+    Draws, NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
+};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};

@@ -185,16 +185,40 @@ macro_rules! vector {
 }
 
 vector!(
-    F32x8, f32, 8, exp2_f32,
-    _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps,
-    _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_max_ps,
-    _mm256_sqrt_ps, _mm256_round_ps,
-    _mm256_cmp_ps, _mm256_blendv_ps
+    F32x8,
+    f32,
+    8,
+    exp2_f32,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_mul_ps,
+    _mm256_div_ps,
+    _mm256_fmadd_ps,
+    _mm256_max_ps,
+    _mm256_sqrt_ps,
+    _mm256_round_ps,
+    _mm256_cmp_ps,
+    _mm256_blendv_ps
 );
 vector!(
-    F64x4, f64, 4, exp2_f64,
-    _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd,
-    _mm256_add_pd, _mm256_sub_pd, _mm256_mul_pd, _mm256_div_pd, _mm256_fmadd_pd, _mm256_max_pd,
-    _mm256_sqrt_pd, _mm256_round_pd,
-    _mm256_cmp_pd, _mm256_blendv_pd
+    F64x4,
+    f64,
+    4,
+    exp2_f64,
+    _mm256_set1_pd,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_add_pd,
+    _mm256_sub_pd,
+    _mm256_mul_pd,
+    _mm256_div_pd,
+    _mm256_fmadd_pd,
+    _mm256_max_pd,
+    _mm256_sqrt_pd,
+    _mm256_round_pd,
+    _mm256_cmp_pd,
+    _mm256_blendv_pd
 );

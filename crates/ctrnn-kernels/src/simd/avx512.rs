@@ -155,18 +155,50 @@ macro_rules! vector {
 }
 
 vector!(
-    F32x16, f32, 16, __mmask16,
-    _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mask_storeu_ps,
-    _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_max_ps,
-    _mm512_sqrt_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
-    _mm512_cmp_ps_mask, _mm512_mask_blend_ps, _mm512_reduce_add_ps
+    F32x16,
+    f32,
+    16,
+    __mmask16,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_maskz_loadu_ps,
+    _mm512_mask_storeu_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_mul_ps,
+    _mm512_div_ps,
+    _mm512_fmadd_ps,
+    _mm512_max_ps,
+    _mm512_sqrt_ps,
+    _mm512_roundscale_ps,
+    _mm512_scalef_ps,
+    _mm512_cmp_ps_mask,
+    _mm512_mask_blend_ps,
+    _mm512_reduce_add_ps
 );
 vector!(
-    F64x8, f64, 8, __mmask8,
-    _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_maskz_loadu_pd, _mm512_mask_storeu_pd,
-    _mm512_add_pd, _mm512_sub_pd, _mm512_mul_pd, _mm512_div_pd, _mm512_fmadd_pd, _mm512_max_pd,
-    _mm512_sqrt_pd, _mm512_roundscale_pd, _mm512_scalef_pd,
-    _mm512_cmp_pd_mask, _mm512_mask_blend_pd, _mm512_reduce_add_pd
+    F64x8,
+    f64,
+    8,
+    __mmask8,
+    _mm512_set1_pd,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_maskz_loadu_pd,
+    _mm512_mask_storeu_pd,
+    _mm512_add_pd,
+    _mm512_sub_pd,
+    _mm512_mul_pd,
+    _mm512_div_pd,
+    _mm512_fmadd_pd,
+    _mm512_max_pd,
+    _mm512_sqrt_pd,
+    _mm512_roundscale_pd,
+    _mm512_scalef_pd,
+    _mm512_cmp_pd_mask,
+    _mm512_mask_blend_pd,
+    _mm512_reduce_add_pd
 );
 
 /// `ctrnn_random::unit_normals_lanes`, operation by operation; a test compares the bits.
@@ -178,19 +210,38 @@ unsafe fn unit_normals(key: Key, first_unit: u32, address: [u32; 3]) -> [[f32; N
     // SAFETY: handed on to the caller.
     unsafe {
         let units = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-        let low = philox(key, _mm512_add_epi64(units, _mm512_set1_epi64(i64::from(first_unit))), address);
-        let high = philox(key, _mm512_add_epi64(units, _mm512_set1_epi64(i64::from(first_unit) + 8)), address);
-        let words: [__m512i; 4] = [0, 1, 2, 3].map(|w| {
-            let low = _mm512_castsi256_si512(_mm512_cvtepi64_epi32(low[w]));
-            _mm512_inserti64x4::<1>(low, _mm512_cvtepi64_epi32(high[w]))
-        });
-        let [a, b] = box_muller(words[0], words[1]);
-        let [c, d] = box_muller(words[2], words[3]);
+        let low = philox(
+            key,
+            _mm512_add_epi64(units, _mm512_set1_epi64(i64::from(first_unit))),
+            address,
+        );
+        let high = philox(
+            key,
+            _mm512_add_epi64(units, _mm512_set1_epi64(i64::from(first_unit) + 8)),
+            address,
+        );
+        let (a, b) = box_muller(low_words(low[0], high[0]), low_words(low[1], high[1]));
+        let (c, d) = box_muller(low_words(low[2], high[2]), low_words(low[3], high[3]));
         let mut normals = [[0.0; NORMALS]; 4];
-        for (to, normal) in normals.iter_mut().zip([a, b, c, d]) {
-            _mm512_storeu_ps(to.as_mut_ptr(), normal);
-        }
+        _mm512_storeu_ps(normals[0].as_mut_ptr(), a);
+        _mm512_storeu_ps(normals[1].as_mut_ptr(), b);
+        _mm512_storeu_ps(normals[2].as_mut_ptr(), c);
+        _mm512_storeu_ps(normals[3].as_mut_ptr(), d);
         normals
+    }
+}
+
+/// The low halves of 64-bit lanes, those of `first` before those of `second`. (A function, as a closure would not be compiled
+/// for the instruction set.)
+///
+/// # Safety
+/// The CPU must have the features of `run_f32`.
+#[inline(always)]
+unsafe fn low_words(first: __m512i, second: __m512i) -> __m512i {
+    // SAFETY: handed on to the caller.
+    unsafe {
+        let first = _mm512_castsi256_si512(_mm512_cvtepi64_epi32(first));
+        _mm512_inserti64x4::<1>(first, _mm512_cvtepi64_epi32(second))
     }
 }
 
@@ -206,7 +257,8 @@ unsafe fn philox(key: Key, units: __m512i, address: [u32; 3]) -> [__m512i; 4] {
         let word = |x: u32| _mm512_set1_epi64(i64::from(x));
         let (m0, m1) = (word(0xD251_1F53), word(0xCD9E_8D57));
         let [mut k0, mut k1] = key.0;
-        let [mut c0, mut c1, mut c2, mut c3] = [units, word(address[0]), word(address[1]), word(address[2])];
+        let [mut c0, mut c1, mut c2, mut c3] =
+            [units, word(address[0]), word(address[1]), word(address[2])];
         for _ in 0..10 {
             let (a, b) = (_mm512_mul_epu32(c0, m0), _mm512_mul_epu32(c2, m1));
             c0 = _mm512_ternarylogic_epi64::<XOR3>(_mm512_srli_epi64::<32>(b), c1, word(k0));
@@ -227,12 +279,12 @@ const XOR3: i32 = 0x96;
 /// # Safety
 /// The CPU must have the features of `run_f32`.
 #[inline(always)]
-unsafe fn box_muller(radius: __m512i, angle: __m512i) -> [__m512; 2] {
+unsafe fn box_muller(radius: __m512i, angle: __m512i) -> (__m512, __m512) {
     // SAFETY: handed on to the caller.
     unsafe {
         let r = _mm512_sqrt_ps(_mm512_mul_ps(_mm512_set1_ps(-2.0), ln(radius)));
         let (sin, cos) = sin_cos_2pi(angle);
-        [_mm512_mul_ps(r, cos), _mm512_mul_ps(r, sin)]
+        (_mm512_mul_ps(r, cos), _mm512_mul_ps(r, sin))
     }
 }
 
@@ -248,7 +300,8 @@ unsafe fn ln(word: __m512i) -> __m512 {
         let bits = _mm512_castps_si512(signed);
         let exponent = _mm512_sub_epi32(_mm512_srli_epi32::<23>(bits), _mm512_set1_epi32(126 + 32));
         let mantissa = _mm512_and_si512(bits, _mm512_set1_epi32(0x007F_FFFF));
-        let mantissa = _mm512_castsi512_ps(_mm512_or_si512(mantissa, _mm512_set1_epi32(0x3F00_0000)));
+        let mantissa =
+            _mm512_castsi512_ps(_mm512_or_si512(mantissa, _mm512_set1_epi32(0x3F00_0000)));
         let lower = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(signed, _mm512_setzero_ps());
         let upper = _mm512_mul_ps(signed, _mm512_set1_ps(normal::WORD));
         let f = _mm512_mask_sub_ps(upper, lower, mantissa, _mm512_set1_ps(1.0));
@@ -273,14 +326,24 @@ unsafe fn sin_cos_2pi(word: __m512i) -> (__m512, __m512) {
         let sin = _mm512_mul_ps(t, polynomial(&normal::SIN, z));
         let cos = polynomial(&normal::COS, z);
         let swap = _mm512_test_epi32_mask(quadrant, _mm512_set1_epi32(1));
-        let two = _mm512_set1_epi32(2);
-        let sign = |quadrant| _mm512_slli_epi32::<30>(_mm512_and_si512(quadrant, two));
-        let signed = |x, sign| _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(x), sign));
         let next = _mm512_add_epi32(quadrant, _mm512_set1_epi32(1));
         (
-            signed(_mm512_mask_blend_ps(swap, sin, cos), sign(quadrant)),
-            signed(_mm512_mask_blend_ps(swap, cos, sin), sign(next)),
+            negated_if_bit_1(_mm512_mask_blend_ps(swap, sin, cos), quadrant),
+            negated_if_bit_1(_mm512_mask_blend_ps(swap, cos, sin), next),
         )
+    }
+}
+
+/// `-x` in the lanes where bit 1 of `quadrant` is set.
+///
+/// # Safety
+/// The CPU must have the features of `run_f32`.
+#[inline(always)]
+unsafe fn negated_if_bit_1(x: __m512, quadrant: __m512i) -> __m512 {
+    // SAFETY: handed on to the caller.
+    unsafe {
+        let sign = _mm512_slli_epi32::<30>(_mm512_and_si512(quadrant, _mm512_set1_epi32(2)));
+        _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(x), sign))
     }
 }
 
@@ -293,8 +356,8 @@ unsafe fn polynomial<const N: usize>(coefficients: &[f32; N], x: __m512) -> __m5
     // SAFETY: handed on to the caller.
     unsafe {
         let mut sum = _mm512_set1_ps(coefficients[N - 1]);
-        for &c in coefficients[..N - 1].iter().rev() {
-            sum = _mm512_add_ps(_mm512_mul_ps(sum, x), _mm512_set1_ps(c));
+        for i in (0..N - 1).rev() {
+            sum = _mm512_add_ps(_mm512_mul_ps(sum, x), _mm512_set1_ps(coefficients[i]));
         }
         sum
     }

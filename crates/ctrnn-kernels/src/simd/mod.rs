@@ -187,7 +187,11 @@ pub trait Simd:
     /// The normals of [`NORMALS`] neighbouring units for four time steps, the same bits on every path:
     /// `ctrnn_random::unit_normals_lanes`.
     #[inline(always)]
-    fn unit_normals(key: Key, first_unit: u32, [trial, time_block, step]: [u32; 3]) -> [[f32; NORMALS]; 4] {
+    fn unit_normals(
+        key: Key,
+        first_unit: u32,
+        [trial, time_block, step]: [u32; 3],
+    ) -> [[f32; NORMALS]; 4] {
         unit_normals_lanes(key, first_unit, trial, time_block, step)
     }
 

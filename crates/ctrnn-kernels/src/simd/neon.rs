@@ -175,14 +175,42 @@ macro_rules! vector {
 }
 
 vector!(
-    F32x4, f32, 4, exp2_f32,
-    vdupq_n_f32, vld1q_f32, vst1q_f32,
-    vaddq_f32, vsubq_f32, vmulq_f32, vdivq_f32, vfmaq_f32, vmaxq_f32, vsqrtq_f32, vrndnq_f32,
-    vcgtq_f32, vbslq_f32, vaddvq_f32
+    F32x4,
+    f32,
+    4,
+    exp2_f32,
+    vdupq_n_f32,
+    vld1q_f32,
+    vst1q_f32,
+    vaddq_f32,
+    vsubq_f32,
+    vmulq_f32,
+    vdivq_f32,
+    vfmaq_f32,
+    vmaxq_f32,
+    vsqrtq_f32,
+    vrndnq_f32,
+    vcgtq_f32,
+    vbslq_f32,
+    vaddvq_f32
 );
 vector!(
-    F64x2, f64, 2, exp2_f64,
-    vdupq_n_f64, vld1q_f64, vst1q_f64,
-    vaddq_f64, vsubq_f64, vmulq_f64, vdivq_f64, vfmaq_f64, vmaxq_f64, vsqrtq_f64, vrndnq_f64,
-    vcgtq_f64, vbslq_f64, vaddvq_f64
+    F64x2,
+    f64,
+    2,
+    exp2_f64,
+    vdupq_n_f64,
+    vld1q_f64,
+    vst1q_f64,
+    vaddq_f64,
+    vsubq_f64,
+    vmulq_f64,
+    vdivq_f64,
+    vfmaq_f64,
+    vmaxq_f64,
+    vsqrtq_f64,
+    vrndnq_f64,
+    vcgtq_f64,
+    vbslq_f64,
+    vaddvq_f64
 );

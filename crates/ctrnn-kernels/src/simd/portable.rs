@@ -159,7 +159,9 @@ impl<E: Scalar> Simd for Array<E> {
     #[inline(always)]
     fn positive_or(self, a: Self, b: Self) -> Self {
         let zero = E::default();
-        Self(std::array::from_fn(|i| if self.0[i] > zero { a.0[i] } else { b.0[i] }))
+        Self(std::array::from_fn(|i| {
+            if self.0[i] > zero { a.0[i] } else { b.0[i] }
+        }))
     }
     #[inline(always)]
     fn sum(self) -> E {

@@ -195,13 +195,13 @@ impl<E: Element> ProductTile<'_, E> {
             // SAFETY: `k < depth`.
             unsafe {
                 let mut w = [S::splat(E::default()); V];
-                for v in 0..V {
-                    w[v] = S::load_from(panel.add(v * S::LANES));
+                for (v, w) in w.iter_mut().enumerate() {
+                    *w = S::load_from(panel.add(v * S::LANES));
                 }
-                for m in 0..R {
-                    let x = S::splat(*rows[m].add(k));
-                    for v in 0..V {
-                        sums[m][v] = x.mul_add(w[v], sums[m][v]);
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    let x = S::splat(*row.add(k));
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = x.mul_add(w, *sum);
                     }
                 }
                 panel = panel.add(V * S::LANES);
@@ -223,7 +223,11 @@ pub(crate) struct Block<'a, E: Element> {
 
 impl<'a, E: Element> Block<'a, E> {
     /// A block of zeros in strips of one vector.
-    pub(crate) fn strips<S: Simd<Elem = E>>(workspace: &'a Workspace<E>, rows: usize, columns: usize) -> Self {
+    pub(crate) fn strips<S: Simd<Elem = E>>(
+        workspace: &'a Workspace<E>,
+        rows: usize,
+        columns: usize,
+    ) -> Self {
         Self {
             data: workspace.zeros(rows * columns.next_multiple_of(S::LANES)),
             width: S::LANES,
@@ -232,7 +236,11 @@ impl<'a, E: Element> Block<'a, E> {
     }
 
     /// A block of zeros in one strip.
-    pub(crate) fn matrix<S: Simd<Elem = E>>(workspace: &'a Workspace<E>, rows: usize, columns: usize) -> Self {
+    pub(crate) fn matrix<S: Simd<Elem = E>>(
+        workspace: &'a Workspace<E>,
+        rows: usize,
+        columns: usize,
+    ) -> Self {
         let width = columns.next_multiple_of(S::ROWS);
         Self {
             data: workspace.zeros(rows * width),
@@ -262,8 +270,11 @@ impl<'a, E: Element> Block<'a, E> {
     /// Copies rows of `columns` numbers to the front of the rows from `first` on.
     #[inline(always)]
     pub(crate) fn set_rows(&mut self, first: usize, values: &[E], columns: usize) {
+        if columns == 0 {
+            return;
+        }
         let places = self.data[first * self.width..].chunks_exact_mut(self.width);
-        for (place, values) in places.zip(values.chunks_exact(columns.max(1))) {
+        for (place, values) in places.zip(values.chunks_exact(columns)) {
             for (place, value) in place.iter_mut().zip(values) {
                 *place = *value;
             }
@@ -293,8 +304,13 @@ pub(crate) fn accumulate<S: Simd>(
     }
     let vectors = b.data.len() / (b.rows * S::LANES);
     assert!(b.width == S::LANES && rows <= a.rows && first + rows <= b.rows);
-    assert!(a.width.is_multiple_of(S::ROWS) && a.data.len() >= columns.next_multiple_of(a.width) * a.rows);
-    assert!(sums.len() >= columns.next_multiple_of(S::ROWS) * stride && stride >= vectors * S::LANES);
+    assert!(
+        a.width.is_multiple_of(S::ROWS)
+            && a.data.len() >= columns.next_multiple_of(a.width) * a.rows
+    );
+    assert!(
+        sums.len() >= columns.next_multiple_of(S::ROWS) * stride && stride >= vectors * S::LANES
+    );
     for (strip, count) in groups::<S>(vectors) {
         let mut m = 0;
         while m < columns {
@@ -369,13 +385,13 @@ impl<E: Element> AccumulateTile<E> {
             let (mut a, mut b) = (self.a, self.b);
             for _ in 0..self.rows {
                 let mut y = [S::splat(E::default()); V];
-                for v in 0..V {
-                    y[v] = S::load_from(b.add(v * self.b_strip));
+                for (v, y) in y.iter_mut().enumerate() {
+                    *y = S::load_from(b.add(v * self.b_strip));
                 }
-                for m in 0..R {
+                for (m, sums) in sums.iter_mut().enumerate() {
                     let x = S::splat(*a.add(m));
-                    for v in 0..V {
-                        sums[m][v] = x.mul_add(y[v], sums[m][v]);
+                    for (sum, y) in sums.iter_mut().zip(y) {
+                        *sum = x.mul_add(y, *sum);
                     }
                 }
                 a = a.add(self.a_stride);
@@ -444,10 +460,9 @@ unsafe fn dot_tile<S: Simd>(
         // SAFETY: `at` and the vector after it lie within a row.
         unsafe {
             let w = [0, 1].map(|j: usize| S::load_from(matrix.add(j.min(q - 1) * stride + at)));
-            for i in 0..4 {
+            for (i, sums) in sums.iter_mut().enumerate() {
                 let x = S::load_from(rows.add(i.min(r - 1) * stride + at));
-                sums[i][0] = x.mul_add(w[0], sums[i][0]);
-                sums[i][1] = x.mul_add(w[1], sums[i][1]);
+                *sums = [x.mul_add(w[0], sums[0]), x.mul_add(w[1], sums[1])];
             }
         }
     }

@@ -73,9 +73,19 @@ fn on_each_path(check: impl Fn(KernelPath)) {
     }
 }
 
-fn assert_close<A: Element, B: Element>(what: &str, a: &[A], b: &[B], limit: f64, kind: &Kind, path: KernelPath) {
+fn assert_close<A: Element, B: Element>(
+    what: &str,
+    a: &[A],
+    b: &[B],
+    limit: f64,
+    kind: &Kind,
+    path: KernelPath,
+) {
     let distance = distance(a, b);
-    assert!(distance < limit, "{what} differ by {distance:.1e} on {path} for {kind:?}");
+    assert!(
+        distance < limit,
+        "{what} differ by {distance:.1e} on {path} for {kind:?}"
+    );
 }
 
 fn forward_is_the_reference<E: Element>(kind: Kind, path: KernelPath, limit: f64) {
@@ -100,14 +110,25 @@ fn gradients_are_portable<E: Element>(kind: Kind, path: KernelPath, limit: f64) 
     let (network, workspace) = (network.to::<E>(), Workspace::new(path));
     let gradients = network.gradients(&network.forward(&workspace), &workspace);
     for p in 0..PARAMETERS.len() {
-        assert_close(PARAMETERS[p], &gradients[p], &expected[p], limit, &kind, path);
+        assert_close(
+            PARAMETERS[p],
+            &gradients[p],
+            &expected[p],
+            limit,
+            &kind,
+            path,
+        );
     }
 }
 
 #[test]
 fn forward_follows_the_equations() {
     on_each_path(|path| {
-        for kind in SHAPES.map(plain).into_iter().chain(kinds(shape(5, 6, 2, 17, 2))) {
+        for kind in SHAPES
+            .map(plain)
+            .into_iter()
+            .chain(kinds(shape(5, 6, 2, 17, 2)))
+        {
             forward_is_the_reference::<f64>(kind, path, 1e-13);
             forward_is_the_reference::<f32>(kind, path, 3e-6);
         }
@@ -117,7 +138,11 @@ fn forward_follows_the_equations() {
 #[test]
 fn gradients_agree_between_paths() {
     on_each_path(|path| {
-        for kind in SHAPES.map(plain).into_iter().chain(kinds(shape(5, 6, 2, 17, 2))) {
+        for kind in SHAPES
+            .map(plain)
+            .into_iter()
+            .chain(kinds(shape(5, 6, 2, 17, 2)))
+        {
             gradients_are_portable::<f64>(kind, path, 1e-12);
             gradients_are_portable::<f32>(kind, path, 1e-5);
         }
@@ -143,7 +168,228 @@ fn gradients_are_central_differences() {
                 };
                 differences.push((loss_at(H) - loss_at(-H)) / (2.0 * H));
             }
-            assert_close(PARAMETERS[p], &gradients[p], &differences, 1e-7, &kind, KernelPath::Portable);
+            assert_close(
+                PARAMETERS[p],
+                &gradients[p],
+                &differences,
+                1e-7,
+                &kind,
+                KernelPath::Portable,
+            );
         }
     }
+}
+
+/// With no weights and no leak, and a noise scale of one, the linear potentials are the normals themselves.
+fn normals_are_the_generators<E: Element>(path: KernelPath) {
+    let kind = Kind {
+        activation: Activation::Linear,
+        normals: Normals::Drawn,
+        ..plain(shape(9, 6, 0, 37, 0))
+    };
+    let mut network = Network::random(kind);
+    for (p, value) in [(2, 0.0), (3, 0.0), (7, 0.0), (8, 0.0), (9, 1.0)] {
+        network.parameters[p].fill(value);
+    }
+    let results = network.to::<E>().forward(&Workspace::new(path));
+    let mut drawn = results.potentials.iter();
+    for t in 0..6 {
+        for trial in 0..9 {
+            for unit in 0..37 {
+                let address = network::FIRST_TRIAL + trial;
+                let normals =
+                    ctrnn_random::unit_normals(network::EPS, unit, address, t / 4, network::STEP);
+                assert_eq!(
+                    drawn.next(),
+                    Some(&E::from(normals[t as usize % 4])),
+                    "{path}, unit {unit}, t {t}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn noise_is_that_of_the_generator_to_the_bit() {
+    on_each_path(|path| {
+        normals_are_the_generators::<f32>(path);
+        normals_are_the_generators::<f64>(path);
+    });
+}
+
+/// Several tiles, post-activation noise and every gradient; the weights' gradients are sums over tiles.
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let kind = Kind {
+        normals: Normals::Drawn,
+        ..plain(shape(37, 12, 3, 20, 2))
+    };
+    let network = Network::random(kind).to::<f32>();
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let workspace = Workspace::new(KernelPath::detected());
+            let results = network.forward(&workspace);
+            let gradients = network.gradients(&results, &workspace);
+            (results.outputs, gradients)
+        })
+    };
+    let one = run(1);
+    for threads in [2, 8] {
+        assert!(run(threads) == one, "{threads} threads");
+    }
+}
+
+/// A trial's trajectory does not depend on the batch it is in: trial 20 of 21 is in another tile, at another place in it, than
+/// the only trial of a batch of one.
+#[test]
+fn a_trial_alone_has_the_same_trajectory() {
+    let kind = plain(shape(21, 5, 2, 17, 1));
+    let network = Network::random(kind).to::<f32>();
+    let mut alone = network.clone();
+    alone.kind.shape.trials = 1;
+    alone.parameters[0] = network.parameters[0]
+        .chunks(21 * 2)
+        .flat_map(|now| now[20 * 2..].to_vec())
+        .collect();
+    let workspace = Workspace::new(KernelPath::detected());
+    let (all, alone) = (network.forward(&workspace), alone.forward(&workspace));
+    let last: Vec<f32> = all
+        .rates
+        .chunks(21 * 17)
+        .flat_map(|now| now[20 * 17..].to_vec())
+        .collect();
+    assert_eq!(alone.rates, last);
+}
+
+/// The first entries of the rate history are `f` of the initial state: a table of 16 000 values per activation.
+///
+/// The limits are what the crate's documentation states: a few units in the last place, relative, wherever the result is a
+/// normal number.
+fn activations_are_accurate<E: Element>(path: KernelPath, lowest: f64, limit: f64) {
+    for activation in Activation::ALL {
+        let kind = Kind {
+            activation,
+            per_trial: true,
+            ..plain(shape(1000, 1, 0, 16, 0))
+        };
+        let mut network = Network::random(kind);
+        for (i, v) in network.parameters[6].iter_mut().enumerate() {
+            let fine = (i / 4 + 1) as f64;
+            *v = [
+                lowest * fine / 4000.0,
+                20.0 * fine / 4000.0,
+                1e-3 * fine,
+                -1e-6 * fine,
+            ][i % 4];
+        }
+        let network = network.to::<E>();
+        let rates = network.forward(&Workspace::new(path)).rates;
+        let mut worst = (0.0, 0.0);
+        for (&v, &rate) in network.parameters[6].iter().zip(&rates) {
+            let (v, rate): (f64, f64) = (v.into(), rate.into());
+            let exact = network::value(activation, v);
+            let error = (rate - exact).abs() / exact.abs().max(f64::MIN_POSITIVE);
+            worst = if error > worst.0 { (error, v) } else { worst };
+        }
+        println!(
+            "{path} {} relative error {:.1e} at {:.3}",
+            activation.name(),
+            worst.0,
+            worst.1
+        );
+        assert!(
+            worst.0 < limit,
+            "{activation:?} on {path}: {:e} at {}",
+            worst.0,
+            worst.1
+        );
+    }
+}
+
+#[test]
+fn activations_keep_their_relative_accuracy() {
+    on_each_path(|path| {
+        activations_are_accurate::<f32>(path, -86.0, 4e-7);
+        activations_are_accurate::<f64>(path, -700.0, 1e-15);
+    });
+}
+
+#[test]
+fn what_is_not_a_number_stays_so() {
+    on_each_path(|path| {
+        for activation in Activation::ALL {
+            let kind = Kind {
+                activation,
+                ..plain(shape(1, 1, 0, 3, 0))
+            };
+            let mut network = Network::random(kind).to::<f32>();
+            network.parameters[6][1] = f32::NAN;
+            let results = network.forward(&Workspace::new(path));
+            assert!(
+                results.rates[1].is_nan() && results.final_state[1].is_nan(),
+                "{activation:?} on {path}"
+            );
+        }
+    });
+}
+
+/// What is computed for one gradient does not depend on which others are wanted.
+#[test]
+fn a_gradient_wanted_alone_is_the_same() {
+    use ctrnn_kernels::{Gradients, Saved, Upstream, backward};
+
+    let kind = Kind {
+        normals: Normals::Given,
+        ..plain(shape(5, 6, 2, 17, 2))
+    };
+    let network = Network::random(kind);
+    let workspace = Workspace::new(KernelPath::detected());
+    let results = network.forward(&workspace);
+    let together = network.gradients(&results, &workspace);
+    let alone = |p: usize| {
+        let mut array = vec![0.0; network.parameters[p].len()];
+        let mut wanted = Gradients::default();
+        let places = [
+            &mut wanted.inputs,
+            &mut wanted.w_in,
+            &mut wanted.w_rc,
+            &mut wanted.bias,
+            &mut wanted.w_out,
+            &mut wanted.bias_out,
+            &mut wanted.initial_state,
+            &mut wanted.decay,
+            &mut wanted.gain,
+            &mut wanted.noise_scale,
+        ];
+        *places.into_iter().nth(p).unwrap() = Some(&mut array);
+        let saved = Saved {
+            rates: &results.rates,
+            responses: None,
+            potentials: Some(&results.potentials),
+        };
+        let [outputs, rates, potentials, final_state] = &network.upstream;
+        let upstream = Upstream {
+            outputs: Some(outputs),
+            rates: Some(rates),
+            potentials: Some(potentials),
+            final_state: Some(final_state),
+        };
+        backward(&network.sweep(), &saved, &upstream, wanted, &workspace);
+        array
+    };
+    for p in 0..PARAMETERS.len() {
+        assert_eq!(alone(p), together[p], "{}", PARAMETERS[p]);
+    }
+}
+
+#[test]
+#[should_panic(expected = "length of bias")]
+fn a_slice_of_another_length_is_refused() {
+    let mut network = Network::random(plain(shape(1, 1, 1, 3, 1)));
+    network.parameters[3].pop();
+    network.forward(&Workspace::new(KernelPath::Portable));
 }

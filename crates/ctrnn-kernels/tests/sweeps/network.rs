@@ -2,8 +2,8 @@
 //! the equations as a plain loop.
 
 use ctrnn_kernels::{
-    Activation, Dynamics, Element, Form, Gradients, InitialState, NoiseSource, NoiseTarget, Record, Saved, Shape, Sweep,
-    Upstream, Weights, Workspace, backward, forward,
+    Activation, Dynamics, Element, Form, Gradients, InitialState, NoiseSource, NoiseTarget, Record,
+    Saved, Shape, Sweep, Upstream, Weights, Workspace, backward, forward,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -75,10 +75,13 @@ impl Network<f64> {
         } = kind.shape;
         let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), n as u64, t as u64);
         let mut normals = |count: usize, scale: f64| -> Vec<f64> {
-            (0..count).map(|_| scale * f64::from(rng.normal())).collect()
+            (0..count)
+                .map(|_| scale * f64::from(rng.normal()))
+                .collect()
         };
         let initial = if kind.per_trial { b * n } else { n };
-        let mut positive = |low: f64| -> Vec<f64> { normals(n, 0.1).iter().map(|x| low + x.abs()).collect() };
+        let mut positive =
+            |low: f64| -> Vec<f64> { normals(n, 0.1).iter().map(|x| low + x.abs()).collect() };
         let (decay, gain) = (positive(0.6), positive(0.3));
         Self {
             kind,
@@ -138,7 +141,18 @@ impl Network<f64> {
             units,
             outputs,
         } = self.kind.shape;
-        let [u, w_in, w_rc, bias, w_out, bias_out, initial, decay, gain, noise_scale] = &self.parameters;
+        let [
+            u,
+            w_in,
+            w_rc,
+            bias,
+            w_out,
+            bias_out,
+            initial,
+            decay,
+            gain,
+            noise_scale,
+        ] = &self.parameters;
         let f = |v| value(self.kind.activation, v);
         let mut results = Results {
             rates: vec![0.0; (steps + 1) * trials * units],
@@ -148,12 +162,16 @@ impl Network<f64> {
             final_state: vec![0.0; trials * units],
         };
         for trial in 0..trials {
-            let start = if self.kind.per_trial { trial * units } else { 0 };
+            let start = if self.kind.per_trial {
+                trial * units
+            } else {
+                0
+            };
             let mut state = initial[start..start + units].to_vec();
-            for j in 0..units {
+            for (j, &state) in state.iter().enumerate() {
                 results.rates[trial * units + j] = match self.kind.form {
-                    Form::Voltage => f(state[j]),
-                    Form::Rate => state[j],
+                    Form::Voltage => f(state),
+                    Form::Rate => state,
                 };
             }
             for t in 0..steps {
@@ -223,7 +241,18 @@ impl Network<f64> {
 
 impl<E: Element> Network<E> {
     pub fn sweep(&self) -> Sweep<'_, E> {
-        let [inputs, w_in, w_rc, bias, w_out, bias_out, initial, decay, gain, noise_scale] = &self.parameters;
+        let [
+            inputs,
+            w_in,
+            w_rc,
+            bias,
+            w_out,
+            bias_out,
+            initial,
+            decay,
+            gain,
+            noise_scale,
+        ] = &self.parameters;
         let source = |given, key| match self.kind.normals {
             Normals::None => NoiseSource::None,
             Normals::Given => NoiseSource::Given(given),
@@ -286,8 +315,20 @@ impl<E: Element> Network<E> {
 
     /// Every gradient, in the order of [`PARAMETERS`].
     pub fn gradients(&self, results: &Results<E>, workspace: &Workspace<E>) -> [Vec<E>; 10] {
-        let mut arrays: [Vec<E>; 10] = std::array::from_fn(|p| vec![E::default(); self.parameters[p].len()]);
-        let [inputs, w_in, w_rc, bias, w_out, bias_out, initial_state, decay, gain, noise_scale] = &mut arrays;
+        let mut arrays: [Vec<E>; 10] =
+            std::array::from_fn(|p| vec![E::default(); self.parameters[p].len()]);
+        let [
+            inputs,
+            w_in,
+            w_rc,
+            bias,
+            w_out,
+            bias_out,
+            initial_state,
+            decay,
+            gain,
+            noise_scale,
+        ] = &mut arrays;
         let gradients = Gradients {
             inputs: Some(inputs),
             w_in: Some(w_in),

@@ -1,8 +1,372 @@
-//! The recurrence on CPU backends.
+//! The fused sweep on CPU backends: tensors as slices, and back, without a copy of the trajectory.
 
-use burn_ndarray::NdArray;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
-use super::RecurrenceBackend;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorPrimitive};
+use burn_ndarray::{FloatNdArrayElement, NdArray, NdArrayTensor, SharedArray};
+use ctrnn_kernels::{
+    Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseTarget, Record, Saved, Shape,
+    Weights, Workspace, backward, forward,
+};
+use ndarray::{ArrayD, ArrayView, IxDyn};
 
-impl RecurrenceBackend for NdArray<f32> {}
-impl RecurrenceBackend for NdArray<f64> {}
+use super::{NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted};
+
+/// A backend whose tensors are arrays in host memory.
+trait CpuBackend: Backend<FloatTensorPrimitive = NdArrayTensor> {
+    /// Its numbers.
+    type Number: CpuElement;
+}
+
+/// A number on which the fused sweep runs.
+trait CpuElement: Element + FloatNdArrayElement {
+    /// The memory that sweeps of this process reuse.
+    fn workspace() -> &'static Workspace<Self>;
+    /// The storage of a tensor of such numbers.
+    fn storage(tensor: &NdArrayTensor) -> ArrayView<'_, Self, IxDyn>;
+    /// A tensor of an array.
+    fn tensor(array: SharedArray<Self>) -> NdArrayTensor;
+}
+
+macro_rules! cpu_backend {
+    ($element:ty, $variant:ident) => {
+        impl CpuElement for $element {
+            fn workspace() -> &'static Workspace<Self> {
+                static WORKSPACE: LazyLock<Workspace<$element>> =
+                    LazyLock::new(|| Workspace::new(KernelPath::detected()));
+                &WORKSPACE
+            }
+
+            fn storage(tensor: &NdArrayTensor) -> ArrayView<'_, Self, IxDyn> {
+                let NdArrayTensor::$variant(storage) = tensor else {
+                    panic!("a float tensor of this backend holds {}", stringify!($element));
+                };
+                storage.view()
+            }
+
+            fn tensor(array: SharedArray<Self>) -> NdArrayTensor {
+                array.into()
+            }
+        }
+
+        impl CpuBackend for NdArray<$element> {
+            type Number = $element;
+        }
+
+        impl RecurrenceBackend for NdArray<$element> {
+            fn sweep(sweep: Sweep<Self>) -> Swept<Self> {
+                run(&sweep, None).0
+            }
+
+            fn sweep_with_pullback(sweep: &Sweep<Self>, wanted: Wanted) -> Option<(Swept<Self>, Pullback<Self>)> {
+                let (swept, history) = run(sweep, Some(wanted));
+                let sweep = sweep.clone();
+                let pullback = Pullback::new(move |upstream| run_back(&sweep, &history, wanted, &upstream));
+                Some((swept, pullback))
+            }
+        }
+    };
+}
+
+cpu_backend!(f32, F32);
+cpu_backend!(f64, F64);
+
+/// The numbers of a tensor in the order of its shape; a copy only where memory has another order.
+fn numbers<E: CpuElement>(tensor: &NdArrayTensor) -> Cow<'_, [E]> {
+    let view = E::storage(tensor);
+    match view.to_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(view.iter().copied().collect()),
+    }
+}
+
+/// What a forward sweep kept for the way back, in bytes per trial, unit and step: 4 (f32) for the rates, as much again
+/// for the responses of the rate form, and for the potentials where the gradient of decay is wanted.
+#[derive(Debug)]
+struct History<E: CpuElement> {
+    rates: Buffer<E>,
+    responses: Option<Buffer<E>>,
+    potentials: Option<Buffer<E>>,
+}
+
+/// Numbers that go back to the workspace when nobody needs them, unless a tensor has taken them over.
+#[derive(Debug)]
+enum Buffer<E: CpuElement> {
+    Pooled(Vec<E>),
+    Shared(SharedArray<E>),
+}
+
+impl<E: CpuElement> Buffer<E> {
+    fn take(len: usize) -> Self {
+        Self::Pooled(E::workspace().take(len))
+    }
+
+    fn slice(&self) -> &[E] {
+        match self {
+            Self::Pooled(numbers) => numbers,
+            Self::Shared(array) => array.as_slice().expect("made in standard order"),
+        }
+    }
+
+    fn slice_mut(&mut self) -> &mut [E] {
+        match self {
+            Self::Pooled(numbers) => numbers,
+            Self::Shared(_) => unreachable!("a buffer is written before it is shared"),
+        }
+    }
+
+    /// A tensor of these numbers, which both then share.
+    fn share<const D: usize>(&mut self, shape: [usize; D]) -> SharedArray<E> {
+        if let Self::Pooled(numbers) = self {
+            *self = Self::Shared(array(std::mem::take(numbers), shape));
+        }
+        match self {
+            Self::Shared(array) => array.clone(),
+            Self::Pooled(_) => unreachable!("shared a line above"),
+        }
+    }
+}
+
+impl<E: CpuElement> Drop for Buffer<E> {
+    fn drop(&mut self) {
+        if let Self::Pooled(numbers) = self {
+            E::workspace().give(std::mem::take(numbers));
+        }
+    }
+}
+
+fn array<E: CpuElement, const D: usize>(numbers: Vec<E>, shape: [usize; D]) -> SharedArray<E> {
+    ArrayD::from_shape_vec(IxDyn(&shape), numbers).expect("as many numbers as the shape says").into_shared()
+}
+
+fn tensor<B: CpuBackend, const D: usize>(array: SharedArray<B::Number>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(B::Number::tensor(array)))
+}
+
+/// The tensors of a sweep, held while their numbers are borrowed.
+struct Held {
+    inputs: NdArrayTensor,
+    w_in: NdArrayTensor,
+    w_rc: NdArrayTensor,
+    bias: NdArrayTensor,
+    w_out: NdArrayTensor,
+    bias_out: NdArrayTensor,
+    decay: NdArrayTensor,
+    gain: NdArrayTensor,
+    noise_scale: NdArrayTensor,
+    initial_state: NdArrayTensor,
+    eps: Option<NdArrayTensor>,
+    xi: Option<NdArrayTensor>,
+}
+
+impl Held {
+    fn of<B: CpuBackend>(sweep: &Sweep<B>) -> Self {
+        let given = |source: &NoiseSource<B>| match source {
+            NoiseSource::Given(normals) => Some(primitive(normals)),
+            _ => None,
+        };
+        Self {
+            inputs: primitive(&sweep.inputs),
+            w_in: primitive(&sweep.w_in),
+            w_rc: primitive(&sweep.w_rc),
+            bias: primitive(&sweep.bias),
+            w_out: primitive(&sweep.w_out),
+            bias_out: primitive(&sweep.bias_out),
+            decay: primitive(&sweep.decay),
+            gain: primitive(&sweep.gain),
+            noise_scale: primitive(&sweep.noise_scale),
+            initial_state: primitive(&sweep.initial_state),
+            eps: given(&sweep.preactivation),
+            xi: given(&sweep.postactivation),
+        }
+    }
+}
+
+fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> B::FloatTensorPrimitive {
+    tensor.clone().into_primitive().tensor()
+}
+
+fn shape<B: Backend>(sweep: &Sweep<B>) -> Shape {
+    let [steps, trials, inputs] = sweep.inputs.dims();
+    let [outputs, units] = sweep.w_out.dims();
+    Shape {
+        trials,
+        steps,
+        inputs,
+        units,
+        outputs,
+    }
+}
+
+/// Calls `work` with the sweep as slices.
+fn with_slices<B: CpuBackend, R>(sweep: &Sweep<B>, work: impl FnOnce(&ctrnn_kernels::Sweep<B::Number>) -> R) -> R {
+    let held = Held::of(sweep);
+    let [inputs, w_in, w_rc, bias, w_out, bias_out, decay, gain, noise_scale, initial_state] = [
+        &held.inputs,
+        &held.w_in,
+        &held.w_rc,
+        &held.bias,
+        &held.w_out,
+        &held.bias_out,
+        &held.decay,
+        &held.gain,
+        &held.noise_scale,
+        &held.initial_state,
+    ]
+    .map(numbers::<B::Number>);
+    let (eps, xi) = (held.eps.as_ref().map(numbers::<B::Number>), held.xi.as_ref().map(numbers::<B::Number>));
+    let noise_target = match sweep.form {
+        Form::Rate if !sweep.noise_on_state => NoiseTarget::Drive,
+        _ => NoiseTarget::State,
+    };
+    work(&ctrnn_kernels::Sweep {
+        shape: shape(sweep),
+        weights: Weights {
+            w_in: &w_in,
+            w_rc: &w_rc,
+            bias: &bias,
+            w_out: &w_out,
+            bias_out: &bias_out,
+        },
+        dynamics: Dynamics {
+            form: sweep.form,
+            activation: sweep.activation,
+            decay: &decay,
+            gain: &gain,
+            noise_scale: &noise_scale,
+            noise_target,
+        },
+        inputs: &inputs,
+        initial_state: InitialState::PerTrial(&initial_state),
+        eps: source(&sweep.preactivation, eps.as_deref()),
+        xi: source(&sweep.postactivation, xi.as_deref()),
+        sigma_post: B::Number::from_f64(sweep.readout_noise),
+    })
+}
+
+fn source<'a, B: Backend, E>(source: &NoiseSource<B>, given: Option<&'a [E]>) -> ctrnn_kernels::NoiseSource<'a, E> {
+    match (source, given) {
+        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn {
+            key: draws.key,
+            step: draws.step,
+            first_trial: draws.first_trial,
+        },
+        (NoiseSource::Given(_), Some(normals)) => ctrnn_kernels::NoiseSource::Given(normals),
+        _ => ctrnn_kernels::NoiseSource::None,
+    }
+}
+
+/// The forward sweep, and what it kept.
+fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, Arc<History<B::Number>>) {
+    let size = shape(sweep);
+    let (t, b, n) = (size.steps, size.trials, size.units);
+    let keeps_rates = wanted.is_some() || sweep.record.rates;
+    let keeps_responses = wanted.is_some() && sweep.form == Form::Rate;
+    let keeps_potentials = sweep.record.potentials || (wanted.is_some_and(|w| w.decay) && sweep.form == Form::Voltage);
+    let buffer = |is_kept: bool, len: usize| is_kept.then(|| Buffer::<B::Number>::take(len));
+    let mut rates = buffer(keeps_rates, size.history());
+    let mut responses = buffer(keeps_responses, size.states());
+    let mut potentials = buffer(keeps_potentials, size.states());
+    let mut outputs = vec![B::Number::default(); t * b * size.outputs];
+    let mut final_state = vec![B::Number::default(); b * n];
+    with_slices(sweep, |slices| {
+        let record = Record {
+            rates: rates.as_mut().map(Buffer::slice_mut),
+            responses: responses.as_mut().map(Buffer::slice_mut),
+            potentials: potentials.as_mut().map(Buffer::slice_mut),
+            outputs: Some(&mut outputs),
+            final_state: Some(&mut final_state),
+        };
+        forward(slices, record, B::Number::workspace());
+    });
+    let shared = |buffer: &mut Option<Buffer<B::Number>>, steps: usize, is_recorded: bool| {
+        let array = buffer.as_mut().filter(|_| is_recorded)?.share([steps, b, n]);
+        Some(tensor::<B, 3>(array))
+    };
+    let swept = Swept {
+        outputs: tensor(array(outputs, [t, b, size.outputs])),
+        rates: shared(&mut rates, t + 1, sweep.record.rates).map(|all| all.slice([1..t + 1, 0..b, 0..n])),
+        potentials: shared(&mut potentials, t, sweep.record.potentials),
+        final_state: tensor(array(final_state, [b, n])),
+    };
+    let history = History {
+        rates: rates.unwrap_or(Buffer::Pooled(Vec::new())),
+        responses,
+        potentials,
+    };
+    (swept, Arc::new(history))
+}
+
+/// The backward sweep.
+fn run_back<B: CpuBackend>(
+    sweep: &Sweep<B>,
+    history: &History<B::Number>,
+    wanted: Wanted,
+    upstream: &Upstream<B>,
+) -> SweepGradients<B> {
+    let size = shape(sweep);
+    let (t, b, n, i, o) = (size.steps, size.trials, size.units, size.inputs, size.outputs);
+    let some = |is_wanted: bool, len: usize| is_wanted.then(|| vec![B::Number::default(); len]);
+    let mut inputs = some(wanted.inputs, t * b * i);
+    let mut w_in = some(wanted.w_in, n * i);
+    let mut w_rc = some(wanted.w_rc, n * n);
+    let mut bias = vec![B::Number::default(); n];
+    let mut w_out = some(wanted.w_out, o * n);
+    let mut bias_out = vec![B::Number::default(); o];
+    let mut decay = some(wanted.decay, n);
+    let mut gain = some(wanted.gain, n);
+    let mut noise_scale = some(wanted.noise_scale, n);
+    let mut initial_state = some(wanted.initial_state, b * n);
+    let held = [
+        upstream.outputs.as_ref().map(primitive),
+        upstream.rates.as_ref().map(primitive),
+        upstream.potentials.as_ref().map(primitive),
+        upstream.final_state.as_ref().map(primitive),
+    ];
+    let [d_outputs, d_rates, d_potentials, d_final] = held.each_ref().map(|held| held.as_ref().map(numbers::<B::Number>));
+    with_slices(sweep, |slices| {
+        let saved = Saved {
+            rates: history.rates.slice(),
+            responses: history.responses.as_ref().map(Buffer::slice),
+            potentials: history.potentials.as_ref().map(Buffer::slice),
+        };
+        let upstream = ctrnn_kernels::Upstream {
+            outputs: d_outputs.as_deref(),
+            rates: d_rates.as_deref(),
+            potentials: d_potentials.as_deref(),
+            final_state: d_final.as_deref(),
+        };
+        let gradients = Gradients {
+            inputs: inputs.as_deref_mut(),
+            w_in: w_in.as_deref_mut(),
+            w_rc: w_rc.as_deref_mut(),
+            bias: Some(&mut bias),
+            w_out: w_out.as_deref_mut(),
+            bias_out: Some(&mut bias_out),
+            initial_state: initial_state.as_deref_mut(),
+            decay: decay.as_deref_mut(),
+            gain: gain.as_deref_mut(),
+            noise_scale: noise_scale.as_deref_mut(),
+        };
+        backward(slices, &saved, &upstream, gradients, B::Number::workspace());
+    });
+    let matrix = |numbers: Option<Vec<B::Number>>, shape: [usize; 2]| numbers.map(|numbers| tensor(array(numbers, shape)));
+    let vector = |numbers: Vec<B::Number>| {
+        let len = numbers.len();
+        tensor(array(numbers, [len]))
+    };
+    SweepGradients {
+        inputs: inputs.map(|numbers| tensor(array(numbers, [t, b, i]))),
+        w_in: matrix(w_in, [n, i]),
+        w_rc: matrix(w_rc, [n, n]),
+        bias: vector(bias),
+        w_out: matrix(w_out, [o, n]),
+        bias_out: vector(bias_out),
+        decay: decay.map(vector),
+        gain: gain.map(vector),
+        noise_scale: noise_scale.map(vector),
+        initial_state: matrix(initial_state, [b, n]),
+    }
+}

@@ -7,6 +7,8 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use ctrnn_kernels::{Activation, Form};
@@ -14,17 +16,103 @@ use ctrnn_random::Key;
 
 use crate::trajectory::Record;
 
-pub use plain::State;
+
 pub(crate) use plain::{single_step, sweep as plain_sweep};
 
 /// A backend on which the recurrence runs.
 ///
-/// The provided method is the plain path: one small tensor operation after another. It works on every backend and is
-/// the reference; a backend with a fused sweep overrides it and must agree with it to rounding.
+/// The provided methods are the plain path: one small tensor operation after another, on any backend; an empty `impl`
+/// is enough. A backend with a fused sweep overrides both and must agree with the plain path to rounding.
 pub trait RecurrenceBackend: Backend {
     /// Runs the recurrence over all time steps of a batch of trials.
     fn sweep(sweep: Sweep<Self>) -> Swept<Self> {
         plain_sweep(sweep)
+    }
+
+    /// The same by one fused operation that can be taken back; nothing if this backend has none. `wanted` says which
+    /// gradients the way back will be asked for.
+    fn sweep_with_pullback(_sweep: &Sweep<Self>, _wanted: Wanted) -> Option<(Swept<Self>, Pullback<Self>)> {
+        None
+    }
+}
+
+/// Which gradients a backward sweep is asked for, besides those of bias and readout bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of the inputs; networks that feed one another need it.
+    pub inputs: bool,
+    /// Of `W_in`.
+    pub w_in: bool,
+    /// Of `W_rc`.
+    pub w_rc: bool,
+    /// Of `W_out`.
+    pub w_out: bool,
+    /// Of the initial state.
+    pub initial_state: bool,
+    /// Of decay, for which the potentials of every step are kept.
+    pub decay: bool,
+    /// Of gain.
+    pub gain: bool,
+    /// Of the noise scale.
+    pub noise_scale: bool,
+}
+
+/// Gradients of a loss with respect to what a sweep gave, time-major as there; absent where the loss does not use it.
+#[derive(Clone, Debug)]
+pub struct Upstream<B: Backend> {
+    /// With respect to the outputs `[T,B,O]`.
+    pub outputs: Option<Tensor<B, 3>>,
+    /// With respect to the rates `[T,B,N]`.
+    pub rates: Option<Tensor<B, 3>>,
+    /// With respect to the potentials `[T,B,N]`.
+    pub potentials: Option<Tensor<B, 3>>,
+    /// With respect to the final state `[B,N]`.
+    pub final_state: Option<Tensor<B, 2>>,
+}
+
+/// Gradients of a loss with respect to what a sweep took; absent where it was not wanted.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names and shapes are those of `Sweep`")]
+pub struct SweepGradients<B: Backend> {
+    pub inputs: Option<Tensor<B, 3>>,
+    pub w_in: Option<Tensor<B, 2>>,
+    pub w_rc: Option<Tensor<B, 2>>,
+    pub bias: Tensor<B, 1>,
+    pub w_out: Option<Tensor<B, 2>>,
+    pub bias_out: Tensor<B, 1>,
+    pub decay: Option<Tensor<B, 1>>,
+    pub gain: Option<Tensor<B, 1>>,
+    pub noise_scale: Option<Tensor<B, 1>>,
+    pub initial_state: Option<Tensor<B, 2>>,
+}
+
+/// The way back through one sweep: from the gradients of what it gave to those of what it took. It holds what the
+/// forward sweep kept.
+pub struct Pullback<B: Backend>(Arc<PullbackFn<B>>);
+
+type PullbackFn<B> = dyn Fn(Upstream<B>) -> SweepGradients<B> + Send + Sync;
+
+impl<B: Backend> Pullback<B> {
+    /// A way back by a function.
+    pub fn new(function: impl Fn(Upstream<B>) -> SweepGradients<B> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(function))
+    }
+
+    /// Takes gradients back.
+    pub fn take_back(&self, upstream: Upstream<B>) -> SweepGradients<B> {
+        (self.0)(upstream)
+    }
+}
+
+impl<B: Backend> Clone for Pullback<B> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<B: Backend> std::fmt::Debug for Pullback<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("Pullback")
     }
 }
 

@@ -1,0 +1,1 @@
+//! What the whole program does, as its users see it.
