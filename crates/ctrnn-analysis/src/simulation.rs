@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, FileError, npz};
-use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Noise, Record, RecurrenceBackend};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Noise, Record, RecurrenceBackend, host_tensor};
 use thiserror::Error;
 
 /// Every state of a simulation, `[trial, time, ...]`; index k is the state after input k, at `t_ms[k] = (k+1) dt_ms`.
@@ -177,8 +177,7 @@ fn for_each_trial(state: Array, n_trials: usize) -> Array {
 
 fn tensor<B: Backend, const D: usize>(array: &Array, device: &B::Device) -> Tensor<B, D> {
     let values = array.to_f64().expect("numbers of any type are f64");
-    let data = TensorData::new(values, array.shape().to_vec());
-    Tensor::from_data(data.convert::<B::FloatElem>(), device)
+    host_tensor(TensorData::new(values, array.shape().to_vec()), device)
 }
 
 fn array<B: Backend>(tensor: Tensor<B, 3>) -> Array {

@@ -10,9 +10,8 @@ use crate::failure::Failure;
 pub struct Terminal {
     /// Results are JSON.
     pub json: bool,
-    /// Say more.
-    pub verbose: bool,
     quiet: bool,
+    verbose: bool,
     color: bool,
     progress: ProgressStyle,
 }
@@ -30,8 +29,8 @@ impl Terminal {
         };
         Self {
             json: output.json,
-            verbose: output.verbose,
             quiet: output.quiet,
+            verbose: output.verbose,
             color: match output.color {
                 When::Auto => has_colors,
                 When::Always => true,
@@ -49,6 +48,13 @@ impl Terminal {
     /// Tells the user something, on stderr.
     pub fn say(&self, message: impl AsRef<str>) {
         if !self.quiet {
+            eprintln!("{}", message.as_ref());
+        }
+    }
+
+    /// Tells the user something only if they want to know more.
+    pub fn detail(&self, message: impl AsRef<str>) {
+        if self.verbose {
             eprintln!("{}", message.as_ref());
         }
     }

@@ -206,6 +206,7 @@ impl Job for TrainJob<'_> {
             folder.display(),
             if first > 0 { format!(", from step {first}") } else { String::new() }
         ));
+        terminal.detail(format!("device {device_name}, seed {}, {} trials a step", run.seed, run.train.batch_size));
         let began = Instant::now();
         let mut progress = Progress::new(terminal, first, run.train.steps);
         let ending = record.train(run, &mut trainer, &mut [&mut progress as &mut dyn Observer], &|| stop.reason())?;

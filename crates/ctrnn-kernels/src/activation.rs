@@ -5,6 +5,24 @@
 
 use crate::simd::Simd;
 
+/// Evaluates `$body` with `$a` bound to the activation as a constant, so that the compiler makes a loop for each.
+macro_rules! for_activation {
+    ($activation:expr, $a:ident => $body:expr) => {
+        match $activation {
+            Activation::Relu => for_activation!(@ $a, Relu, $body),
+            Activation::Tanh => for_activation!(@ $a, Tanh, $body),
+            Activation::Sigmoid => for_activation!(@ $a, Sigmoid, $body),
+            Activation::Retanh => for_activation!(@ $a, Retanh, $body),
+            Activation::Softplus => for_activation!(@ $a, Softplus, $body),
+            Activation::Power => for_activation!(@ $a, Power, $body),
+            Activation::Linear => for_activation!(@ $a, Linear, $body),
+        }
+    };
+    (@ $a:ident, $variant:ident, $body:expr) => {{
+        let $a = Activation::$variant;
+        $body
+    }};
+}
 /// How a potential becomes a firing rate, `r = f(v)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,9 +78,49 @@ impl Activation {
         !matches!(self, Self::Tanh | Self::Linear)
     }
 
+    /// `r = f(v)` for some rows of `units` numbers, `stride` apart in both; `copy` gets the rates as well, without gaps.
+    #[inline(always)]
+    pub(crate) fn rates<S: Simd>(
+        self,
+        v: &[S::Elem],
+        r: &mut [S::Elem],
+        mut copy: Option<&mut [S::Elem]>,
+        [stride, units]: [usize; 2],
+    ) {
+        let n_rows = r.len() / stride;
+        for_activation!(self, f => for m in 0..n_rows {
+            let mut copy = copy.as_mut().map(|copy| &mut copy[m * units..][..units]);
+            for at in (0..units).step_by(S::LANES) {
+                let rate = f.value(S::load(v, m * stride + at));
+                rate.store(r, m * stride + at);
+                if let Some(copy) = &mut copy {
+                    rate.store(copy, at);
+                }
+            }
+        });
+    }
+
+    /// `f'(v)` for rows of `units` rates without gaps; the slopes are `stride` apart.
+    #[inline(always)]
+    pub(crate) fn slopes<S: Simd>(
+        self,
+        rates: &[S::Elem],
+        slopes: &mut [S::Elem],
+        [stride, units]: [usize; 2],
+    ) {
+        let rows = slopes
+            .chunks_exact_mut(stride)
+            .zip(rates.chunks_exact(units));
+        for_activation!(self, f => for (slopes, rates) in rows {
+            for at in (0..units).step_by(S::LANES) {
+                f.slope(S::load(rates, at)).store(slopes, at);
+            }
+        });
+    }
+
     /// `f(v)`.
     #[inline(always)]
-    pub(crate) fn value<S: Simd>(self, v: S) -> S {
+    fn value<S: Simd>(self, v: S) -> S {
         let zero = S::splat(S::Elem::default());
         match self {
             Self::Relu => v.at_least(zero),
@@ -80,7 +138,7 @@ impl Activation {
 
     /// `f'(v)` as a function of `r = f(v)`.
     #[inline(always)]
-    pub(crate) fn slope<S: Simd>(self, r: S) -> S {
+    fn slope<S: Simd>(self, r: S) -> S {
         let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
         match self {
             Self::Relu => r.positive_or(one, zero),
@@ -93,26 +151,6 @@ impl Activation {
         }
     }
 }
-
-/// Evaluates `$body` with `$a` bound to the activation as a constant, so that the compiler makes a loop for each.
-macro_rules! for_activation {
-    ($activation:expr, $a:ident => $body:expr) => {
-        match $activation {
-            crate::Activation::Relu => for_activation!(@ $a, Relu, $body),
-            crate::Activation::Tanh => for_activation!(@ $a, Tanh, $body),
-            crate::Activation::Sigmoid => for_activation!(@ $a, Sigmoid, $body),
-            crate::Activation::Retanh => for_activation!(@ $a, Retanh, $body),
-            crate::Activation::Softplus => for_activation!(@ $a, Softplus, $body),
-            crate::Activation::Power => for_activation!(@ $a, Power, $body),
-            crate::Activation::Linear => for_activation!(@ $a, Linear, $body),
-        }
-    };
-    (@ $a:ident, $variant:ident, $body:expr) => {{
-        let $a = crate::Activation::$variant;
-        $body
-    }};
-}
-pub(crate) use for_activation;
 
 /// The numbers in the polynomials of an element type, from `scripts/minimax.py`; lowest power first.
 pub trait Coefficients: Sized + 'static {

@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use crate::activation::for_activation;
+use crate::Form;
 use crate::forward::{add_noise, padded_rows, row_at};
 use crate::noise::{Noise, NoiseSource};
 use crate::shape::{InitialState, NoiseTarget, Shape, Sweep, assert_length};
-use crate::simd::{Block, Element, Job, Packed, Simd, Term, accumulate, dots, padded, product};
+use crate::simd::{Accumulate, Block, Element, Job, Packed, Product, Simd, Term, dots, padded};
 use crate::tile::{Tile, for_each, split, tiles};
 use crate::workspace::{Scratch, Workspace};
-use crate::{Activation, Form};
 
 /// Rows (time steps times trials) that a weight gradient is summed over at once: deep enough to keep the registers busy, few
 /// enough to stay in the cache.
@@ -97,6 +96,17 @@ impl<E> Default for Gradients<'_, E> {
 /// # Panics
 /// When a slice has not the length that the shape says, or the record of the forward sweep lacks what is needed.
 pub fn backward<E: Element>(
+    sweep: &Sweep<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &Upstream<'_, E>,
+    gradients: Gradients<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    E::backward(sweep, saved, upstream, gradients, workspace);
+}
+
+/// [`backward`], to be compiled for each element type.
+pub(crate) fn sweep<E: Element>(
     sweep: &Sweep<'_, E>,
     saved: &Saved<'_, E>,
     upstream: &Upstream<'_, E>,
@@ -497,6 +507,8 @@ struct Adjoint<'a, E: Element> {
     carry: Scratch<'a, E>,
     /// With respect to the rates, along the weights and the readout.
     rates: Scratch<'a, E>,
+    /// `f'` at the potentials of the step.
+    slopes: Scratch<'a, E>,
 }
 
 /// What the weight gradients of some time steps are computed from. Row `s * trials + m` is trial `m` in the `s`-th step.
@@ -545,11 +557,11 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
             }
             for t in (start..end).rev() {
                 self.back_to_rates::<S>(&mut adjoint, t);
-                let noise = eps.as_mut().map(|eps| eps.at::<S>(t));
-                for_activation!(plan.sweep.dynamics.activation, f => match plan.sweep.dynamics.form {
-                    Form::Voltage => self.update_potentials::<S>(f, &mut adjoint, &mut sums, noise, t),
-                    Form::Rate => self.update_rates::<S>(f, &mut adjoint, &mut sums, noise, t),
-                });
+                let noise = eps.as_mut().map(|eps| eps.at(t));
+                match plan.sweep.dynamics.form {
+                    Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
+                    Form::Rate => self.update_rates::<S>(&mut adjoint, &mut sums, noise, t),
+                }
                 for m in 0..self.tile.trials {
                     let drive = &adjoint.drive[m * padded(shape.units)..][..shape.units];
                     history
@@ -577,6 +589,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             drive: zeros(),
             carry: zeros(),
             rates: zeros(),
+            slopes: zeros(),
         };
         if let Some(last) = self.plan.upstream.final_state {
             for (m, row) in adjoint.carry.chunks_exact_mut(padded(units)).enumerate() {
@@ -648,7 +661,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         let units = self.plan.sweep.shape.units;
         let mut heard = self.plan.workspace.zeros(units);
         for t in times.clone() {
-            let noise = xi.at::<S>(t);
+            let noise = xi.at(t);
             for m in 0..self.tile.trials {
                 let rates = self
                     .plan
@@ -700,14 +713,23 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn product<S: Simd<Elem = E>>(&self, terms: &[Term<'_, E>], out: &mut [E]) {
         let stride = padded(self.plan.sweep.shape.units);
-        product::<S>(
-            &self.plan.weights,
-            &self.plan.zeros,
+        S::outlined(Product {
+            weights: &self.plan.weights,
+            start: &self.plan.zeros,
             terms,
             out,
-            stride,
-            self.tile.trials,
-        );
+            out_stride: stride,
+            n_rows: self.tile.trials,
+        });
+    }
+
+    /// `f'` at some potentials, from what `f` gave: `values` `[time, trial, unit]` at time `t`.
+    #[inline(always)]
+    fn load_slopes<S: Simd<Elem = E>>(&self, slopes: &mut [E], values: &[E], t: usize) {
+        let Shape { trials, units, .. } = self.plan.sweep.shape;
+        let now = &values[(t * trials + self.tile.first) * units..];
+        let f = self.plan.sweep.dynamics.activation;
+        f.slopes::<S>(now, slopes, [padded(units), units]);
     }
 
     /// The voltage form, from the gradients of the rates after a step to those of its (scaled) drive, which are those of the
@@ -715,7 +737,6 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn update_potentials<S: Simd<Elem = E>>(
         &self,
-        f: Activation,
         adjoint: &mut Adjoint<'_, E>,
         sums: &mut Sums<'_, E>,
         noise: Option<&[E]>,
@@ -724,10 +745,11 @@ impl<'a, E: Element> TileJob<'a, E> {
         let plan = self.plan;
         let units = plan.sweep.shape.units;
         let decay = &*plan.decay;
-        let (drive, carry, rates) = (&mut *adjoint.drive, &mut *adjoint.carry, &*adjoint.rates);
+        self.load_slopes::<S>(&mut adjoint.slopes, plan.saved.rates, t + 1);
+        let (drive, carry) = (&mut *adjoint.drive, &mut *adjoint.carry);
+        let (rates, slopes) = (&*adjoint.rates, &*adjoint.slopes);
         for m in 0..self.tile.trials {
             let trial = self.tile.first + m;
-            let after = plan.row(plan.saved.rates, t + 1, trial);
             let from_rates = plan
                 .upstream
                 .rates
@@ -743,7 +765,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 if let Some(gradient) = from_rates {
                     r = r + S::load(gradient, at);
                 }
-                let mut v = f.slope(S::load(after, at)).mul_add(r, S::load(carry, here));
+                let mut v = S::load(slopes, here).mul_add(r, S::load(carry, here));
                 if let Some(gradient) = from_potentials {
                     v = v + S::load(gradient, at);
                 }
@@ -764,7 +786,6 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn update_rates<S: Simd<Elem = E>>(
         &self,
-        f: Activation,
         adjoint: &mut Adjoint<'_, E>,
         sums: &mut Sums<'_, E>,
         noise: Option<&[E]>,
@@ -774,7 +795,9 @@ impl<'a, E: Element> TileJob<'a, E> {
         let units = plan.sweep.shape.units;
         let (decay, gain) = (&*plan.decay, &*plan.gain);
         let responses = plan.saved.responses.unwrap_or_default();
-        let (drive, carry, rates) = (&mut *adjoint.drive, &mut *adjoint.carry, &*adjoint.rates);
+        self.load_slopes::<S>(&mut adjoint.slopes, responses, t);
+        let (drive, carry) = (&mut *adjoint.drive, &mut *adjoint.carry);
+        let (rates, slopes) = (&*adjoint.rates, &*adjoint.slopes);
         for m in 0..self.tile.trials {
             let trial = self.tile.first + m;
             let responses = plan.row(responses, t, trial);
@@ -793,8 +816,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 if let Some(gradient) = from_rates {
                     r = r + S::load(gradient, at);
                 }
-                let response = S::load(responses, at);
-                let mut z = f.slope(response) * (S::load(gain, at) * r);
+                let mut z = S::load(slopes, here) * (S::load(gain, at) * r);
                 if let Some(gradient) = from_potentials {
                     z = z + S::load(gradient, at);
                 }
@@ -804,7 +826,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                     add_product(&mut sums.decay, at, r, S::load(before, at));
                 }
                 if plan.wanted.gain {
-                    add_product(&mut sums.gain, at, r, response);
+                    add_product(&mut sums.gain, at, r, S::load(responses, at));
                 }
                 if let Some(noise) = noise {
                     let noisy = match plan.sweep.dynamics.noise_target {
@@ -849,34 +871,39 @@ impl<'a, E: Element> TileJob<'a, E> {
         } = self.plan.sweep.shape;
         let (stride, rows) = (padded(units), steps * self.tile.trials);
         if self.plan.wanted.recurrence {
-            let drives = &history.drives;
-            accumulate::<S>(
-                &mut sums.w_rc,
+            S::outlined(Accumulate {
+                sums: &mut sums.w_rc,
                 stride,
-                (drives, units),
-                (&history.rates, 0),
+                a: &history.drives,
+                columns: units,
+                b: &history.rates,
+                first: 0,
                 rows,
-            );
-            accumulate::<S>(
-                &mut sums.w_in,
+            });
+            S::outlined(Accumulate {
+                sums: &mut sums.w_in,
                 stride,
-                (&history.inputs, inputs + 1),
-                (drives, 0),
+                a: &history.inputs,
+                columns: inputs + 1,
+                b: &history.drives,
+                first: 0,
                 rows,
-            );
+            });
         }
         if self.plan.wanted.readout {
-            let heard = match &history.heard {
+            let (heard, first) = match &history.heard {
                 Some(heard) => (heard, 0),
                 None => (&history.rates, self.tile.trials),
             };
-            accumulate::<S>(
-                &mut sums.w_out,
+            S::outlined(Accumulate {
+                sums: &mut sums.w_out,
                 stride,
-                (&history.outputs, outputs),
-                heard,
+                a: &history.outputs,
+                columns: outputs,
+                b: heard,
+                first,
                 rows,
-            );
+            });
         }
     }
 
@@ -909,16 +936,17 @@ impl<'a, E: Element> TileJob<'a, E> {
             depth: units,
         };
         self.product::<S>(&[drives], &mut adjoint.rates);
+        match plan.sweep.dynamics.form {
+            Form::Voltage => self.load_slopes::<S>(&mut adjoint.slopes, plan.saved.rates, 0),
+            Form::Rate => adjoint.slopes.fill(E::from(1.0)),
+        }
         for m in 0..self.tile.trials {
             let row = m * padded(units)..(m + 1) * padded(units);
-            let (rates, carry) = (&adjoint.rates[row.clone()], &mut adjoint.carry[row]);
-            let values = plan.row(plan.saved.rates, 0, self.tile.first + m);
+            let (rates, slopes) = (&adjoint.rates[row.clone()], &adjoint.slopes[row.clone()]);
+            let carry = &mut adjoint.carry[row];
             for at in (0..units).step_by(S::LANES) {
-                let slope = match plan.sweep.dynamics.form {
-                    Form::Voltage => plan.sweep.dynamics.activation.slope(S::load(values, at)),
-                    Form::Rate => S::splat(E::from(1.0)),
-                };
-                let state = slope.mul_add(S::load(rates, at), S::load(carry, at));
+                let rate = S::load(rates, at);
+                let state = S::load(slopes, at).mul_add(rate, S::load(carry, at));
                 state.store(carry, at);
             }
             add(sums, carry);

@@ -1,12 +1,11 @@
 //! The sweep forward in time.
 
-use crate::activation::for_activation;
+use crate::Form;
 use crate::noise::Noise;
 use crate::shape::{NoiseTarget, Shape, Sweep, assert_length};
-use crate::simd::{Element, Job, Packed, Simd, Term, dots, padded, product};
+use crate::simd::{Element, Job, Packed, Product, Simd, Term, dots, padded};
 use crate::tile::{Tile, for_each, split, tiles};
 use crate::workspace::{Scratch, Workspace};
-use crate::{Activation, Form};
 
 /// Where the results of a forward sweep go; what is `None` is not computed. Index k of a trial is the state after input k.
 ///
@@ -69,6 +68,15 @@ impl<E> Record<'_, E> {
 /// # Panics
 /// When a slice has not the length that the shape says.
 pub fn forward<E: Element>(sweep: &Sweep<'_, E>, record: Record<'_, E>, workspace: &Workspace<E>) {
+    E::forward(sweep, record, workspace);
+}
+
+/// [`forward`], to be compiled for each element type.
+pub(crate) fn sweep<E: Element>(
+    sweep: &Sweep<'_, E>,
+    record: Record<'_, E>,
+    workspace: &Workspace<E>,
+) {
     sweep.assert_lengths();
     let shape = &sweep.shape;
     record.assert_lengths(shape, sweep.dynamics.form);
@@ -187,8 +195,10 @@ struct TileJob<'a, E: Element> {
 
 /// The state of a tile, a row of [`padded`] units for each trial.
 struct State<'a, E: Element> {
-    /// `v`; unused in the rate form.
+    /// `v`; voltage form only.
     potentials: Scratch<'a, E>,
+    /// `f(z)`; rate form only.
+    responses: Scratch<'a, E>,
     rates: Scratch<'a, E>,
     /// What the products give: the drive of the next state.
     drive: Scratch<'a, E>,
@@ -216,11 +226,11 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
         let mut state = self.initial_state::<S>();
         for t in 0..steps {
             self.drive::<S>(&mut state, t);
-            let noise = eps.as_mut().map(|eps| eps.at::<S>(t));
-            for_activation!(sweep.dynamics.activation, f => match sweep.dynamics.form {
-                Form::Voltage => self.update_potentials::<S>(f, &mut state, noise, t),
-                Form::Rate => self.update_rates::<S>(f, &mut state, noise, t),
-            });
+            let noise = eps.as_mut().map(|eps| eps.at(t));
+            match sweep.dynamics.form {
+                Form::Voltage => self.update_potentials::<S>(&mut state, noise, t),
+                Form::Rate => self.update_rates::<S>(&mut state, noise, t),
+            }
             if let Some(outputs) = self.outputs.as_mut() {
                 readout.write::<S>(self.plan, &state.rates, t, outputs[t]);
             }
@@ -237,24 +247,25 @@ impl<'a, E: Element> TileJob<'a, E> {
         let zeros = || self.plan.workspace.zeros(self.tile.trials * stride);
         let mut state = State {
             potentials: zeros(),
+            responses: zeros(),
             rates: zeros(),
             drive: zeros(),
         };
-        for m in 0..self.tile.trials {
+        let start = match sweep.dynamics.form {
+            Form::Voltage => &mut state.potentials,
+            Form::Rate => &mut state.rates,
+        };
+        for (m, row) in start.chunks_exact_mut(stride).enumerate() {
             let initial = sweep.initial_state.of_trial(self.tile.first + m, units);
-            let rates = &mut state.rates[m * stride..][..units];
-            match sweep.dynamics.form {
-                Form::Rate => rates.copy_from_slice(initial),
-                Form::Voltage => {
-                    state.potentials[m * stride..][..units].copy_from_slice(initial);
-                    for at in (0..units).step_by(S::LANES) {
-                        let r = sweep.dynamics.activation.value(S::load(initial, at));
-                        r.store(rates, at);
-                    }
-                }
-            }
-            if let Some(row) = row_at(&mut self.rates, 0, m, units) {
-                row.copy_from_slice(rates);
+            row[..units].copy_from_slice(initial);
+        }
+        if sweep.dynamics.form == Form::Voltage {
+            let f = sweep.dynamics.activation;
+            f.rates::<S>(&state.potentials, &mut state.rates, None, [stride, units]);
+        }
+        for (m, row) in state.rates.chunks_exact(stride).enumerate() {
+            if let Some(out) = row_at(&mut self.rates, 0, m, units) {
+                out.copy_from_slice(&row[..units]);
             }
         }
         state
@@ -281,91 +292,108 @@ impl<'a, E: Element> TileJob<'a, E> {
             stride: inputs,
             depth: inputs,
         };
-        product::<S>(
-            &self.plan.weights,
-            &self.plan.bias,
-            &[rates, inputs],
-            &mut state.drive,
-            stride,
-            self.tile.trials,
-        );
+        S::outlined(Product {
+            weights: &self.plan.weights,
+            start: &self.plan.bias,
+            terms: &[rates, inputs],
+            out: &mut state.drive,
+            out_stride: stride,
+            n_rows: self.tile.trials,
+        });
     }
 
     /// The voltage form, from drives to the next state: `v = decay v + drive + noise_scale n`, `r = f(v)`.
     #[inline(always)]
     fn update_potentials<S: Simd<Elem = E>>(
         &mut self,
-        f: Activation,
         state: &mut State<'_, E>,
         noise: Option<&[E]>,
         t: usize,
     ) {
         let units = self.plan.sweep.shape.units;
         let (decay, noise_scale) = (&*self.plan.decay, &*self.plan.noise_scale);
-        let (potentials, rates, drive) = (&mut *state.potentials, &mut *state.rates, &*state.drive);
+        let (potentials, drive) = (&mut *state.potentials, &*state.drive);
         for m in 0..self.tile.trials {
-            let mut rates_out = row_at(&mut self.rates, t + 1, m, units);
             let mut potentials_out = row_at(&mut self.potentials, t, m, units);
             for at in (0..units).step_by(S::LANES) {
                 let here = m * padded(units) + at;
-                let mut v =
-                    S::load(decay, at).mul_add(S::load(potentials, here), S::load(drive, here));
+                let decay = S::load(decay, at);
+                let mut v = decay.mul_add(S::load(potentials, here), S::load(drive, here));
                 if let Some(noise) = noise {
                     v = S::load(noise_scale, at).mul_add(S::load(noise, here), v);
                 }
                 v.store(potentials, here);
-                let r = f.value(v);
-                r.store(rates, here);
-                if let Some(out) = &mut rates_out {
-                    r.store(out, at);
-                }
                 if let Some(out) = &mut potentials_out {
                     v.store(out, at);
                 }
             }
         }
+        let rates_out = self.rates.as_mut().map(|rates| &mut *rates[t + 1]);
+        let f = self.plan.sweep.dynamics.activation;
+        f.rates::<S>(
+            potentials,
+            &mut state.rates,
+            rates_out,
+            [padded(units), units],
+        );
     }
 
     /// The rate form, from drives to the next state: `r = decay r + gain f(z)`, with `noise_scale n` in `z` or beside it.
     #[inline(always)]
     fn update_rates<S: Simd<Elem = E>>(
         &mut self,
-        f: Activation,
         state: &mut State<'_, E>,
         noise: Option<&[E]>,
         t: usize,
     ) {
+        let dynamics = &self.plan.sweep.dynamics;
         let units = self.plan.sweep.shape.units;
-        let (decay, gain, noise_scale) =
-            (&*self.plan.decay, &*self.plan.gain, &*self.plan.noise_scale);
-        let (rates, drive) = (&mut *state.rates, &*state.drive);
+        let stride = padded(units);
+        let (in_drive, in_state) = match dynamics.noise_target {
+            NoiseTarget::Drive => (noise, None),
+            NoiseTarget::State => (None, noise),
+        };
+        if let Some(noise) = in_drive {
+            self.add_scaled::<S>(&mut state.drive, noise);
+        }
+        for (m, z) in state.drive.chunks_exact(stride).enumerate() {
+            if let Some(out) = row_at(&mut self.potentials, t, m, units) {
+                out.copy_from_slice(&z[..units]);
+            }
+        }
+        let responses = &mut *state.responses;
+        let responses_out = self.responses.as_mut().map(|responses| &mut *responses[t]);
+        let f = dynamics.activation;
+        f.rates::<S>(&state.drive, responses, responses_out, [stride, units]);
+        let (decay, gain) = (&*self.plan.decay, &*self.plan.gain);
+        let rates = &mut *state.rates;
         for m in 0..self.tile.trials {
-            let mut rates_out = row_at(&mut self.rates, t + 1, m, units);
-            let mut responses_out = row_at(&mut self.responses, t, m, units);
-            let mut potentials_out = row_at(&mut self.potentials, t, m, units);
             for at in (0..units).step_by(S::LANES) {
-                let here = m * padded(units) + at;
-                let mut z = S::load(drive, here);
-                let mut kept = S::load(decay, at) * S::load(rates, here);
-                if let Some(noise) = noise {
-                    let (scale, normal) = (S::load(noise_scale, at), S::load(noise, here));
-                    match self.plan.sweep.dynamics.noise_target {
-                        NoiseTarget::Drive => z = scale.mul_add(normal, z),
-                        NoiseTarget::State => kept = scale.mul_add(normal, kept),
-                    }
-                }
-                let response = f.value(z);
-                let r = S::load(gain, at).mul_add(response, kept);
+                let here = m * stride + at;
+                let kept = S::load(decay, at) * S::load(rates, here);
+                let r = S::load(gain, at).mul_add(S::load(responses, here), kept);
                 r.store(rates, here);
-                if let Some(out) = &mut rates_out {
-                    r.store(out, at);
-                }
-                if let Some(out) = &mut responses_out {
-                    response.store(out, at);
-                }
-                if let Some(out) = &mut potentials_out {
-                    z.store(out, at);
-                }
+            }
+        }
+        if let Some(noise) = in_state {
+            self.add_scaled::<S>(&mut state.rates, noise);
+        }
+        for (m, r) in state.rates.chunks_exact(stride).enumerate() {
+            if let Some(out) = row_at(&mut self.rates, t + 1, m, units) {
+                out.copy_from_slice(&r[..units]);
+            }
+        }
+    }
+
+    /// Adds `noise_scale n`.
+    #[inline(always)]
+    fn add_scaled<S: Simd<Elem = E>>(&self, to: &mut [E], noise: &[E]) {
+        let stride = padded(self.plan.sweep.shape.units);
+        let noise_scale = &*self.plan.noise_scale;
+        for (to, noise) in to.chunks_exact_mut(stride).zip(noise.chunks_exact(stride)) {
+            for at in (0..stride).step_by(S::LANES) {
+                let sum = S::load(noise_scale, at).mul_add(S::load(noise, at), S::load(to, at));
+                sum.store(to, at);
             }
         }
     }
@@ -404,12 +432,7 @@ impl<E: Element> Readout<'_, E> {
         let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
         let mut rows = rates;
         if let Some(noise) = &mut self.noise {
-            add_noise::<S>(
-                &mut self.heard,
-                rates,
-                plan.sweep.sigma_post,
-                noise.at::<S>(t),
-            );
+            add_noise::<S>(&mut self.heard, rates, plan.sweep.sigma_post, noise.at(t));
             rows = &self.heard;
         }
         let n_rows = rates.len() / stride;

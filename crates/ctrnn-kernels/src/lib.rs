@@ -95,6 +95,7 @@
 
 mod activation;
 mod backward;
+mod compiled;
 mod forward;
 mod noise;
 mod shape;

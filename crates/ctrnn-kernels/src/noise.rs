@@ -2,7 +2,7 @@
 
 use ctrnn_random::Key;
 
-use crate::simd::{Element, NORMALS, Simd, padded};
+use crate::simd::{Element, Job, KernelPath, NORMALS, Simd, padded};
 use crate::tile::Tile;
 use crate::workspace::{Scratch, Workspace};
 
@@ -30,6 +30,7 @@ pub enum NoiseSource<'a, E> {
 
 /// The normals of a tile for four time steps, drawn or copied when a time step is first asked for.
 pub(crate) struct Noise<'a, E: Element> {
+    path: KernelPath,
     source: NoiseSource<'a, E>,
     tile: Tile,
     units: usize,
@@ -51,6 +52,7 @@ impl<'a, E: Element> Noise<'a, E> {
             return None;
         }
         Some(Self {
+            path: workspace.path(),
             source,
             tile,
             units,
@@ -62,46 +64,34 @@ impl<'a, E: Element> Noise<'a, E> {
     }
 
     /// The normals of time step `t`, a row of [`padded`] units for each trial of the tile.
-    #[inline(always)]
-    pub(crate) fn at<S: Simd<Elem = E>>(&mut self, t: usize) -> &[E] {
+    pub(crate) fn at(&mut self, t: usize) -> &[E] {
         let block = t / TIMES;
         if self.block != Some(block) {
-            self.fill::<S>(block);
+            self.fill(block);
             self.block = Some(block);
         }
         let length = self.tile.trials * padded(self.units);
         &self.rows[t % TIMES * length..][..length]
     }
 
-    #[inline(always)]
-    fn fill<S: Simd<Elem = E>>(&mut self, block: usize) {
+    fn fill(&mut self, block: usize) {
         match self.source {
             NoiseSource::None => {}
+            NoiseSource::Given(normals) => self.copy(block, normals),
             NoiseSource::Drawn {
                 key,
                 step,
                 first_trial,
             } => {
-                for trial in 0..self.tile.trials {
-                    let address = first_trial.wrapping_add((self.tile.first + trial) as u32);
-                    self.draw::<S>(key, trial, [address, block as u32, step]);
-                }
-            }
-            NoiseSource::Given(normals) => self.copy(block, normals),
-        }
-    }
-
-    #[inline(always)]
-    fn draw<S: Simd<Elem = E>>(&mut self, key: Key, trial: usize, address: [u32; 3]) {
-        let stride = padded(self.units);
-        let time = self.tile.trials * stride;
-        for unit in (0..self.units).step_by(NORMALS) {
-            let normals = S::unit_normals(key, unit as u32, address);
-            let places = self.rows[trial * stride + unit..].chunks_mut(time);
-            for (places, normals) in places.zip(&normals) {
-                for (place, &normal) in places.iter_mut().zip(normals) {
-                    *place = E::from(normal);
-                }
+                let draw = Draw {
+                    key,
+                    trial: first_trial.wrapping_add(self.tile.first as u32),
+                    time_block: block as u32,
+                    step,
+                    units: self.units,
+                    rows: &mut self.rows,
+                };
+                E::dispatch(self.path, draw);
             }
         }
     }
@@ -114,6 +104,46 @@ impl<'a, E: Element> Noise<'a, E> {
                     ((block * TIMES + time) * self.trials + self.tile.first + trial) * self.units;
                 let to = (time * self.tile.trials + trial) * stride;
                 self.rows[to..to + self.units].copy_from_slice(&normals[from..from + self.units]);
+            }
+        }
+    }
+}
+
+/// Draws the normals of neighbouring trials for four time steps. A function of its own on every path: inside the sweeps it would
+/// cost them registers.
+struct Draw<'a, E> {
+    key: Key,
+    /// The first trial.
+    trial: u32,
+    time_block: u32,
+    step: u32,
+    units: usize,
+    rows: &'a mut [E],
+}
+
+impl<E: Element> Job<E> for Draw<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) {
+        let stride = padded(self.units);
+        let time = self.rows.len() / TIMES;
+        for m in 0..time / stride {
+            let address = [
+                self.trial.wrapping_add(m as u32),
+                self.time_block,
+                self.step,
+            ];
+            for unit in (0..self.units).step_by(NORMALS) {
+                let normals = S::unit_normals(self.key, unit as u32, address);
+                for (t, normals) in normals.iter().enumerate() {
+                    let start = t * time + m * stride + unit;
+                    for (place, &normal) in
+                        self.rows[start..start + NORMALS].iter_mut().zip(normals)
+                    {
+                        *place = E::from(normal);
+                    }
+                }
             }
         }
     }

@@ -51,7 +51,7 @@ pub use ctrnn_kernels::{Activation, Form};
 pub use error::ModelError;
 pub use init::spectral_radius;
 pub use module::CtrnnModule;
-pub use parameters::{Parameter, Weights};
+pub use parameters::{Parameter, Weights, host_tensor};
 pub use recurrence::{
     Draws, NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
 };

@@ -7,7 +7,7 @@ use ctrnn_kernels::Form;
 use ctrnn_random::{Key, Stream};
 
 use crate::init::InitialWeights;
-use crate::parameters::{self, TAU_MS, tensor};
+use crate::parameters::{self, TAU_MS, constant, host_tensor};
 use crate::recurrence::{self, Draws, NoiseSource};
 use crate::{
     CtrnnConfig, Forward, InitialState, ModelError, Noise, NoiseConvention, Parameter,
@@ -45,11 +45,14 @@ impl<B: Backend> CtrnnModule<B> {
         config.check()?;
         let drawn = InitialWeights::draw(config, seed)?;
         let weight = |p: Parameter, values| {
-            p.param(tensor(TensorData::new(values, p.shape(config)), device))
+            p.param(host_tensor(
+                TensorData::new(values, p.shape(config)),
+                device,
+            ))
         };
         let zeros = |p: Parameter| {
             p.is_trained(config)
-                .then(|| p.param(Tensor::zeros([p.shape(config)[0]], device)))
+                .then(|| p.param(constant(0.0, p.shape(config)[0], device)))
         };
         Ok(Self {
             w_in: weight(Parameter::InputWeight, drawn.input),
@@ -115,11 +118,11 @@ impl<B: Backend> CtrnnModule<B> {
                 .cloned()
         };
         let matrix = |p: Parameter, old: Param<Tensor<B, 2>>| match given(p) {
-            Some(data) => p.param(tensor(data, &device)),
+            Some(data) => p.param(host_tensor(data, &device)),
             None => old,
         };
         let vector = |p: Parameter, old: Option<Param<Tensor<B, 1>>>| match given(p) {
-            Some(data) => Some(p.param(tensor(data, &device))),
+            Some(data) => Some(p.param(host_tensor(data, &device))),
             None => old,
         };
         self.w_in = matrix(Parameter::InputWeight, self.w_in);
@@ -153,25 +156,25 @@ impl<B: Backend> CtrnnModule<B> {
     fn bias_value(&self) -> Tensor<B, 1> {
         match &self.bias {
             Some(bias) => bias.val(),
-            None => Tensor::zeros([self.config.n_units], &self.device()),
+            None => constant(0.0, self.config.n_units, &self.device()),
         }
     }
 
     fn bias_out_value(&self) -> Tensor<B, 1> {
         match &self.bias_out {
             Some(bias) => bias.val(),
-            None => Tensor::zeros([self.config.n_outputs], &self.device()),
+            None => constant(0.0, self.config.n_outputs, &self.device()),
         }
     }
 
     fn initial_state_value(&self) -> Tensor<B, 1> {
         match (&self.initial_state, &self.config.initial_state) {
             (Some(state), _) => state.val(),
-            (None, InitialState::Given(state)) => tensor(
+            (None, InitialState::Given(state)) => host_tensor(
                 TensorData::new(state.clone(), [state.len()]),
                 &self.device(),
             ),
-            (None, _) => Tensor::zeros([self.config.n_units], &self.device()),
+            (None, _) => constant(0.0, self.config.n_units, &self.device()),
         }
     }
 
@@ -201,7 +204,7 @@ impl<B: Backend> CtrnnModule<B> {
                 .expand([trials, n]),
         };
         let alpha = config.alpha();
-        let per_unit = |x: f64| Tensor::full([n], x, &device);
+        let per_unit = |x: f64| constant(x, n, &device);
         let (preactivation, postactivation) = self.noise(&forward.noise);
         Sweep {
             inputs,

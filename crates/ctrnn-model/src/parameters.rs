@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Element, Tensor, TensorData};
 
 use crate::{CtrnnConfig, InitialState, ModelError};
 
@@ -101,12 +101,23 @@ impl Parameter {
     }
 }
 
-/// A tensor of the backend's own float type from host values.
-pub(crate) fn tensor<B: Backend, const D: usize>(
+/// A tensor of the backend's own float type from host values of any type.
+///
+/// burn's `Tensor::from_data`, `zeros` and the like take the float type that the device was first used with in this
+/// process, which is another one where f32 and f64 are used side by side.
+pub fn host_tensor<B: Backend, const D: usize>(
     data: TensorData,
     device: &B::Device,
 ) -> Tensor<B, D> {
-    Tensor::from_data(data.convert::<B::FloatElem>(), device)
+    Tensor::from_data(
+        data.convert::<B::FloatElem>(),
+        (device, B::FloatElem::dtype()),
+    )
+}
+
+/// A vector of one value.
+pub(crate) fn constant<B: Backend>(value: f64, len: usize, device: &B::Device) -> Tensor<B, 1> {
+    host_tensor(TensorData::new(vec![value; len], [len]), device)
 }
 
 /// Checks that `weights` fits a network: known names, right shapes, finite values, nothing that contradicts the

@@ -2,6 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use ctrnn_model::host_tensor;
 use ctrnn_tasks::{Mask, Target, TrialBatch};
 
 /// A batch of trials on a device.
@@ -24,7 +25,7 @@ impl<B: Backend> Batch<B> {
         let time_major = |values: &[f32], width: usize| -> Tensor<B, 3> {
             let values = transposed(values, n_trials, n_steps, width);
             let data = TensorData::new(values, [n_steps, n_trials, width]);
-            Tensor::from_data(data.convert::<B::FloatElem>(), device)
+            host_tensor(data, device)
         };
         let targets = match &trials.target {
             Target::Values(values) => time_major(values, trials.n_outputs),

@@ -189,10 +189,15 @@ impl Walk<'_> {
     }
 
     fn wrong_type(&self, node: &Node, schema: &Json, path: &str) -> Diagnostic {
-        let problem = self.wrong_type_of(node, &describe(schema), path);
+        let expected = describe(schema);
+        let problem = self.wrong_type_of(node, &expected, path);
         match keys_of(schema) {
-            keys if keys.is_empty() => problem,
-            keys => problem.help(format!("Keys of [{path}]: {}", keys.join(", "))),
+            keys if !keys.is_empty() => problem.help(format!("Keys of [{path}]: {}", keys.join(", "))),
+            _ if expected == "a list" => problem.help(format!(
+                "a list stands in brackets: [{}]; on the command line, put the override between single quotes",
+                node.value
+            )),
+            _ => problem,
         }
     }
 
@@ -213,12 +218,15 @@ impl Walk<'_> {
             .help(self.remedy(path))
     }
 
-    /// What to write at a key, by its default, its words, or its explanation.
+    /// What to write at a key, by its default, its words, or its explanation; for a key that is free, those of its table.
     fn remedy(&self, path: &str) -> String {
         let path = path.split('[').next().unwrap_or(path);
         let found = schema::find(self.root, path);
         let Some((_, schema)) = found.first() else {
-            return String::new();
+            return path
+                .rsplit_once('.')
+                .map(|(table, _)| self.remedy(table))
+                .unwrap_or_default();
         };
         match (schema.get("default"), words(schema).as_slice()) {
             (Some(default), _) => format!("the default is {path} = {default}"),

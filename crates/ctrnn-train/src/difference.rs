@@ -30,7 +30,7 @@ fn collect(table: &str, left: &Table, right: &Table, found: &mut Vec<Difference>
         let path = crate::schema::join(table, key);
         match (left.get(key), right.get(key)) {
             (Some(Value::Table(left)), Some(Value::Table(right))) => {
-                collect(&path, left, right, found)
+                collect(&path, left, right, found);
             }
             (left, right) if left == right => {}
             (left, right) => found.push(Difference {

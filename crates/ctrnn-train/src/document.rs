@@ -117,14 +117,14 @@ impl Node {
         }
     }
 
-    /// The value at a dotted path.
+    /// The value at a path such as `task.npz.files[0]`.
     pub(crate) fn get(&self, path: &str) -> Option<&Self> {
-        path.split('.')
-            .try_fold(self, |node, key| match &node.value {
-                Value::Table(table) => table.get(key),
-                Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-                _ => None,
-            })
+        let mut keys = path.split(['.', '[']).map(|key| key.trim_end_matches(']'));
+        keys.try_fold(self, |node, key| match &node.value {
+            Value::Table(table) => table.get(key),
+            Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+            _ => None,
+        })
     }
 
     /// The entries of a table; none for any other value.
@@ -272,6 +272,7 @@ fn too_large(number: &str, place: &Place) -> Diagnostic {
         format!("{number} does not fit in 64 bits"),
     )
     .at(place, "")
+    .help("integers lie between -2^63 and 2^63 - 1")
 }
 
 fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, offset: usize) -> Diagnostic {

@@ -7,7 +7,7 @@ use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
 use burn::optim::{Adam, AdamState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Parameter};
+use ctrnn_model::{CtrnnModule, Parameter, host_tensor};
 use crate::TrainError;
 use crate::config::{Adam as AdamConfig, Optimizer, Sgd};
 use crate::gradients::Gradients;
@@ -102,7 +102,7 @@ impl<B: Backend> OptimizerState<B> {
                 if data.iter::<f64>().any(|x| !x.is_finite()) {
                     return Err(refuse(&name, "is not finite"));
                 }
-                moments.push(Tensor::from_data(data.clone().convert::<B::FloatElem>(), device));
+                moments.push(host_tensor(data.clone(), device));
             }
             let updates = updates.iter::<i64>().next().and_then(|n| usize::try_from(n).ok());
             let updates = updates.ok_or_else(|| refuse(parameter.name(), "has no count of updates"))?;

@@ -105,13 +105,15 @@ impl Override {
                 .entry(part.clone())
                 .or_insert_with(|| Node::empty_table(place));
             if !matches!(node.value, Value::Table(_)) {
+                let given = node.place.clone();
                 let message = format!(
-                    "{part} is {}, so it has no key of its own to override",
+                    "{part} is {} and has no keys to override",
                     node.value.describe()
                 );
-                return Err(Diagnostic::new(Code::BadOverride, message)
+                let problem = Diagnostic::new(Code::BadOverride, message)
                     .at(place, "")
-                    .at(&node.place.clone(), "given here"));
+                    .at(&given, "given here");
+                return Err(problem.help(format!("override {part} itself")));
             }
         }
         let table = node.table_mut();

@@ -14,7 +14,7 @@ use crate::config::{
     StopConfig, VERSION, ValidateConfig,
 };
 use crate::conformance;
-use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Source};
+use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{self, Node, Value};
 use crate::overrides::{self, Override};
 use crate::schema::{self, schema};
@@ -203,11 +203,7 @@ fn resolve(source: Source, overrides: &[String], registry: &Registry) -> Result<
         removed: &found.removed,
         problems,
     };
-    let decided = if is_toml {
-        check.decide(registry)
-    } else {
-        None
-    };
+    let decided = is_toml.then(|| check.decide(registry)).flatten();
     let mut problems = check.problems;
     match decided {
         Some(run) if problems.is_empty() => Ok(Run {
@@ -508,7 +504,7 @@ impl Check<'_> {
         if self.document.get(&key).is_some() {
             self.report(problem, &[(&key, "")]);
         } else {
-            let default = format!("{} is not given: its default counts", error.key);
+            let default = format!("{} has its default", error.key);
             self.report(
                 problem,
                 &[(&table, if error.key.is_empty() { "" } else { &default })],
@@ -539,7 +535,12 @@ fn not_one_task(document: &Node) -> Diagnostic {
         .map(|(_, node)| node)
         .collect();
     if tasks.is_empty() {
+        let start = Place {
+            span: 0..0,
+            ..document.place.clone()
+        };
         return Diagnostic::new(Code::NoTask, "the configuration names no task")
+            .at(&start, "")
             .help("add a table of its name, for instance [task.go_nogo]; `train-ctrnn tasks list` shows all tasks");
     }
     let problem = Diagnostic::new(Code::SeveralTasks, "a run has one task, not several");

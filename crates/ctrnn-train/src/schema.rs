@@ -49,7 +49,7 @@ fn tidy(schema: &mut Json) {
     for (key, value) in map.iter_mut().filter(|(key, _)| *key != "default") {
         match value {
             Json::Object(properties) if key == "properties" => {
-                properties.values_mut().for_each(tidy)
+                properties.values_mut().for_each(tidy);
             }
             _ => tidy(value),
         }
@@ -116,7 +116,7 @@ fn explanation(key: &str, of: Option<&str>, schema: &Json) -> Explanation {
         key: key.to_owned(),
         of: of.map(str::to_owned),
         kind: describe(schema),
-        default: schema.get("default").map(|value| value.to_string()),
+        default: schema.get("default").map(Json::to_string),
         words: words(schema).into_iter().map(str::to_owned).collect(),
         text: text(schema),
         keys: keys_of(schema).into_iter().map(str::to_owned).collect(),
@@ -383,7 +383,7 @@ mod tests {
     use super::*;
 
     fn explained(key: &str) -> Vec<Explanation> {
-        explain(&schema(&Registry::built_in()), key).unwrap()
+        explain(&schema(&crate::registry()), key).unwrap()
     }
 
     /// `UPDATE_SCHEMA=1 cargo test -p ctrnn-train schema` writes the file anew.
@@ -393,7 +393,7 @@ mod tests {
             env!("CARGO_MANIFEST_DIR"),
             "/../../configs/ctrnn.schema.json"
         );
-        let new = schema(&Registry::built_in());
+        let new = schema(&crate::registry());
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
             std::fs::write(path, format!("{new:#}\n")).unwrap();
         }
@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn every_key_is_explained() {
-        let schema = schema(&Registry::built_in());
+        let schema = schema(&crate::registry());
         for key in keys(&schema).iter().filter(|key| !key.starts_with("task.")) {
             for explanation in explain(&schema, key).unwrap() {
                 let is_name = key.ends_with(".name");
@@ -459,8 +459,11 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_not_explained() {
-        let schema = schema(&Registry::built_in());
+        let schema = schema(&crate::registry());
         let problem = explain(&schema, "train.learning_rate").unwrap_err();
-        insta::assert_snapshot!(problem.render(false), @"SNAP");
+        insta::assert_snapshot!(problem.render(false), @r#"
+        error[C001]: unknown key train.learning_rate
+        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        "#);
     }
 }

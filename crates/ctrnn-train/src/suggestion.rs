@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn every_alias_leads_to_a_key_of_the_schema() {
-        let schema = crate::schema::schema(&ctrnn_tasks::Registry::built_in());
+        let schema = crate::schema::schema(&crate::registry());
         let keys = crate::schema::keys(&schema);
         for (alias, target) in ALIASES {
             assert!(keys.iter().any(|key| key == target), "{alias} -> {target}");

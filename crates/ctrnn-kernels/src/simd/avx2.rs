@@ -9,6 +9,7 @@ use super::{Job, Simd};
 ///
 /// # Safety
 /// The CPU must have the features.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run_f32<J: Job<f32>>(job: J) -> J::Output {
     job.run::<F32x8>()
@@ -18,6 +19,7 @@ pub(super) unsafe fn run_f32<J: Job<f32>>(job: J) -> J::Output {
 ///
 /// # Safety
 /// The CPU must have the features.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run_f64<J: Job<f64>>(job: J) -> J::Output {
     job.run::<F64x4>()
@@ -54,7 +56,7 @@ fn exp2_f64(n: __m256d) -> __m256d {
 
 // Every block below calls instructions of the features that `run_f32` and `run_f64` enable, the only ways to these types.
 macro_rules! vector {
-    ($name:ident, $elem:ty, $lanes:literal, $exp2:ident,
+    ($name:ident, $elem:ty, $lanes:literal, $run:ident, $exp2:ident,
      $splat:ident, $load:ident, $store:ident,
      $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $max:ident, $sqrt:ident, $round:ident,
      $compare:ident, $blend:ident) => {
@@ -103,6 +105,11 @@ macro_rules! vector {
             const ROWS: usize = 4;
             const VECTORS: usize = 2;
 
+            #[inline(always)]
+            fn outlined<J: Job<$elem>>(job: J) -> J::Output {
+                // SAFETY: see above.
+                unsafe { $run(job) }
+            }
             #[inline(always)]
             fn splat(x: $elem) -> Self {
                 // SAFETY: see above.
@@ -188,6 +195,7 @@ vector!(
     F32x8,
     f32,
     8,
+    run_f32,
     exp2_f32,
     _mm256_set1_ps,
     _mm256_loadu_ps,
@@ -207,6 +215,7 @@ vector!(
     F64x4,
     f64,
     4,
+    run_f64,
     exp2_f64,
     _mm256_set1_pd,
     _mm256_loadu_pd,

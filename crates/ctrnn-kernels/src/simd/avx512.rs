@@ -11,6 +11,7 @@ use super::{Job, NORMALS, Simd};
 ///
 /// # Safety
 /// The CPU must have the features.
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn run_f32<J: Job<f32>>(job: J) -> J::Output {
     job.run::<F32x16>()
@@ -20,6 +21,7 @@ pub(super) unsafe fn run_f32<J: Job<f32>>(job: J) -> J::Output {
 ///
 /// # Safety
 /// The CPU must have the features.
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn run_f64<J: Job<f64>>(job: J) -> J::Output {
     job.run::<F64x8>()
@@ -35,7 +37,7 @@ pub(crate) struct F64x8(__m512d);
 
 // Every block below calls instructions of the features that `run_f32` and `run_f64` enable, the only ways to these types.
 macro_rules! vector {
-    ($name:ident, $elem:ty, $lanes:literal, $mask:ty,
+    ($name:ident, $elem:ty, $lanes:literal, $run:ident, $mask:ty,
      $splat:ident, $load:ident, $store:ident, $load_masked:ident, $store_masked:ident,
      $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $max:ident, $sqrt:ident, $round:ident, $scale:ident,
      $compare:ident, $blend:ident, $sum:ident) => {
@@ -84,6 +86,11 @@ macro_rules! vector {
             const ROWS: usize = 8;
             const VECTORS: usize = 3;
 
+            #[inline(always)]
+            fn outlined<J: Job<$elem>>(job: J) -> J::Output {
+                // SAFETY: see above.
+                unsafe { $run(job) }
+            }
             #[inline(always)]
             fn splat(x: $elem) -> Self {
                 // SAFETY: see above.
@@ -158,6 +165,7 @@ vector!(
     F32x16,
     f32,
     16,
+    run_f32,
     __mmask16,
     _mm512_set1_ps,
     _mm512_loadu_ps,
@@ -181,6 +189,7 @@ vector!(
     F64x8,
     f64,
     8,
+    run_f64,
     __mmask8,
     _mm512_set1_pd,
     _mm512_loadu_pd,

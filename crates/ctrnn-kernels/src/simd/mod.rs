@@ -22,7 +22,7 @@ mod portable;
 mod product;
 
 pub use path::{KernelPath, KernelPathError};
-pub(crate) use product::{Block, Packed, Term, accumulate, dots, padded, product};
+pub(crate) use product::{Accumulate, Block, Packed, Product, Term, dots, padded};
 
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
@@ -30,6 +30,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use ctrnn_random::{Key, unit_normals_lanes};
 
 use crate::activation::Coefficients;
+use crate::compiled::Compiled;
 
 /// Units whose normals are drawn at once, on every path.
 pub(crate) const NORMALS: usize = 16;
@@ -38,6 +39,7 @@ pub(crate) const NORMALS: usize = 16;
 pub trait Element:
     Vectors
     + Coefficients
+    + Compiled
     + Copy
     + Default
     + Debug
@@ -183,6 +185,9 @@ pub trait Simd:
 
     /// The sum of the lanes, in an order fixed by the path.
     fn sum(self) -> Self::Elem;
+
+    /// Runs `job` in a function of its own for this instruction set, so that it is compiled once and has all registers.
+    fn outlined<J: Job<Self::Elem>>(job: J) -> J::Output;
 
     /// The normals of [`NORMALS`] neighbouring units for four time steps, the same bits on every path:
     /// `ctrnn_random::unit_normals_lanes`.

@@ -9,6 +9,7 @@ use super::{Job, Simd};
 ///
 /// # Safety
 /// The CPU must have the feature.
+#[inline(never)]
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn run_f32<J: Job<f32>>(job: J) -> J::Output {
     job.run::<F32x4>()
@@ -18,6 +19,7 @@ pub(super) unsafe fn run_f32<J: Job<f32>>(job: J) -> J::Output {
 ///
 /// # Safety
 /// The CPU must have the feature.
+#[inline(never)]
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn run_f64<J: Job<f64>>(job: J) -> J::Output {
     job.run::<F64x2>()
@@ -53,7 +55,7 @@ fn exp2_f64(n: float64x2_t) -> float64x2_t {
 
 // Every block below calls instructions of the feature that `run_f32` and `run_f64` enable, the only ways to these types.
 macro_rules! vector {
-    ($name:ident, $elem:ty, $lanes:literal, $exp2:ident,
+    ($name:ident, $elem:ty, $lanes:literal, $run:ident, $exp2:ident,
      $splat:ident, $load:ident, $store:ident,
      $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $max:ident, $sqrt:ident, $round:ident,
      $greater:ident, $select:ident, $sum:ident) => {
@@ -102,6 +104,11 @@ macro_rules! vector {
             const ROWS: usize = $lanes;
             const VECTORS: usize = 3;
 
+            #[inline(always)]
+            fn outlined<J: Job<$elem>>(job: J) -> J::Output {
+                // SAFETY: see above.
+                unsafe { $run(job) }
+            }
             #[inline(always)]
             fn splat(x: $elem) -> Self {
                 // SAFETY: see above.
@@ -178,6 +185,7 @@ vector!(
     F32x4,
     f32,
     4,
+    run_f32,
     exp2_f32,
     vdupq_n_f32,
     vld1q_f32,
@@ -198,6 +206,7 @@ vector!(
     F64x2,
     f64,
     2,
+    run_f64,
     exp2_f64,
     vdupq_n_f64,
     vld1q_f64,

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Element, Simd};
+use super::{Element, Job, Simd};
 
 const LANES: usize = 4;
 
@@ -110,6 +110,10 @@ impl<E: Scalar> Simd for Array<E> {
     const ROWS: usize = 4;
     const VECTORS: usize = 2;
 
+    #[inline(never)]
+    fn outlined<J: Job<E>>(job: J) -> J::Output {
+        job.run::<Self>()
+    }
     #[inline(always)]
     fn splat(x: E) -> Self {
         Self([x; LANES])

@@ -1,10 +1,10 @@
 //! The three products of the sweeps. Each keeps a small block of sums in registers while it runs along the inner dimension.
 //!
-//! * [`product`]: rows times packed weights, for the recurrence in both directions;
-//! * [`accumulate`]: transposed block times block, for weight gradients;
+//! * [`Product`]: rows times packed weights, for the recurrence in both directions;
+//! * [`Accumulate`]: transposed block times block, for weight gradients;
 //! * [`dots`]: rows times the rows of a matrix with few rows, for the readout and the gradient of inputs.
 
-use super::{Element, Simd};
+use super::{Element, Job, Simd};
 use crate::workspace::{Scratch, Workspace};
 
 /// `columns` rounded up to whole vectors of every path, and then a cache line more, so that neighbouring rows do not compete
@@ -22,7 +22,7 @@ fn groups<S: Simd>(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// A matrix `[depth, columns]` in the order in which [`product`] reads it: group by group of columns, each group row by row,
+/// A matrix `[depth, columns]` in the order in which [`Product`] reads it: group by group of columns, each group row by row,
 /// the last vector filled with zeros.
 pub(crate) struct Packed<'a, E: Element> {
     data: Scratch<'a, E>,
@@ -67,7 +67,7 @@ impl<'a, E: Element> Packed<'a, E> {
     }
 }
 
-/// One factor of a [`product`]: row `m` is `rows[m * stride..][..depth]`.
+/// One factor of a [`Product`]: row `m` is `rows[m * stride..][..depth]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Term<'a, E> {
     pub(crate) rows: &'a [E],
@@ -79,45 +79,58 @@ pub(crate) struct Term<'a, E> {
 ///
 /// The terms lie one below the other in `weights`, from the top; a last term may be left out. `start` and the rows of `out`
 /// hold whole vectors.
-#[inline(always)]
-pub(crate) fn product<S: Simd>(
-    weights: &Packed<'_, S::Elem>,
-    start: &[S::Elem],
-    terms: &[Term<'_, S::Elem>],
-    out: &mut [S::Elem],
-    out_stride: usize,
-    n_rows: usize,
-) {
-    let width = weights.vectors * S::LANES;
-    let depth: usize = terms.iter().map(|term| term.depth).sum();
-    assert!(n_rows > 0 && start.len() >= width && depth <= weights.depth);
-    assert!(out_stride >= width && out.len() >= (n_rows - 1) * out_stride + width);
-    for term in terms {
-        assert!(term.depth == 0 || term.rows.len() >= (n_rows - 1) * term.stride + term.depth);
-    }
-    for (first, count) in groups::<S>(weights.vectors) {
-        let column = first * S::LANES;
-        let panel = &weights.data[column * weights.depth..][..count * S::LANES * weights.depth];
-        let mut row = 0;
-        while row < n_rows {
-            let tile = ProductTile {
-                panel: panel.as_ptr(),
-                start: start[column..].as_ptr(),
-                terms,
-                first_row: row,
-                out: out[row * out_stride + column..].as_mut_ptr(),
-                out_stride,
-                rows: S::ROWS.min(n_rows - row),
-            };
-            // SAFETY: the assertions above cover every row of the terms, of `start` and of `out` that the tile reaches, and
-            // the panel holds `count` vectors for each step of the depth.
-            unsafe { tile.run::<S>(count) }
-            row += S::ROWS;
+pub(crate) struct Product<'a, E: Element> {
+    pub(crate) weights: &'a Packed<'a, E>,
+    pub(crate) start: &'a [E],
+    pub(crate) terms: &'a [Term<'a, E>],
+    pub(crate) out: &'a mut [E],
+    pub(crate) out_stride: usize,
+    pub(crate) n_rows: usize,
+}
+
+impl<E: Element> Job<E> for Product<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) {
+        let Self {
+            weights,
+            start,
+            terms,
+            out,
+            out_stride,
+            n_rows,
+        } = self;
+        let width = weights.vectors * S::LANES;
+        let depth: usize = terms.iter().map(|term| term.depth).sum();
+        assert!(n_rows > 0 && start.len() >= width && depth <= weights.depth);
+        assert!(out_stride >= width && out.len() >= (n_rows - 1) * out_stride + width);
+        for term in terms {
+            assert!(term.depth == 0 || term.rows.len() >= (n_rows - 1) * term.stride + term.depth);
+        }
+        for (first, count) in groups::<S>(weights.vectors) {
+            let column = first * S::LANES;
+            let panel = &weights.data[column * weights.depth..];
+            let panel = &panel[..count * S::LANES * weights.depth];
+            for row in (0..n_rows).step_by(S::ROWS) {
+                let tile = ProductTile {
+                    panel: panel.as_ptr(),
+                    start: start[column..].as_ptr(),
+                    terms,
+                    first_row: row,
+                    out: out[row * out_stride + column..].as_mut_ptr(),
+                    out_stride,
+                    rows: S::ROWS.min(n_rows - row),
+                };
+                // SAFETY: the assertions above cover every row of the terms, of `start` and of `out` that the tile reaches, and
+                // the panel holds `count` vectors for each step of the depth.
+                unsafe { tile.run::<S>(count) }
+            }
         }
     }
 }
 
-/// The part of a [`product`] that is summed in registers.
+/// The part of a [`Product`] that is summed in registers.
 struct ProductTile<'a, E> {
     panel: *const E,
     start: *const E,
@@ -213,7 +226,7 @@ impl<E: Element> ProductTile<'_, E> {
 
 /// Rows in strips of `width` columns: all rows of the first strip, then all rows of the next.
 ///
-/// With a vector as width, a column of vectors is contiguous, which suits both sides of [`accumulate`]; with one strip, it is a
+/// With a vector as width, a column of vectors is contiguous, which suits both sides of [`Accumulate`]; with one strip, it is a
 /// plain matrix.
 pub(crate) struct Block<'a, E: Element> {
     data: Scratch<'a, E>,
@@ -291,46 +304,64 @@ impl<'a, E: Element> Block<'a, E> {
 ///
 /// `b` has strips of one vector; `sums` has rows of `stride` numbers, `columns` of them rounded up to a multiple of
 /// [`Simd::ROWS`].
-#[inline(always)]
-pub(crate) fn accumulate<S: Simd>(
-    sums: &mut [S::Elem],
-    stride: usize,
-    (a, columns): (&Block<'_, S::Elem>, usize),
-    (b, first): (&Block<'_, S::Elem>, usize),
-    rows: usize,
-) {
-    if columns == 0 {
-        return;
-    }
-    let vectors = b.data.len() / (b.rows * S::LANES);
-    assert!(b.width == S::LANES && rows <= a.rows && first + rows <= b.rows);
-    assert!(
-        a.width.is_multiple_of(S::ROWS)
-            && a.data.len() >= columns.next_multiple_of(a.width) * a.rows
-    );
-    assert!(
-        sums.len() >= columns.next_multiple_of(S::ROWS) * stride && stride >= vectors * S::LANES
-    );
-    for (strip, count) in groups::<S>(vectors) {
-        let mut m = 0;
-        while m < columns {
-            let tile = AccumulateTile {
-                a: a.data[a.offset(m)..].as_ptr(),
-                a_stride: a.width,
-                b: b.data[(strip * b.rows + first) * S::LANES..].as_ptr(),
-                b_strip: b.rows * S::LANES,
-                rows,
-                sums: sums[m * stride + strip * S::LANES..].as_mut_ptr(),
-                stride,
-            };
-            // SAFETY: `rows` rows of `a` and `b` exist from the given ones on; `m` and the strips of `a` are multiples of the
-            // columns taken at once, so these lie in one strip; and `sums` has a row for each of them.
-            m += unsafe { tile.run::<S>(columns - m > S::ROWS / 2, count) };
+pub(crate) struct Accumulate<'a, E: Element> {
+    pub(crate) sums: &'a mut [E],
+    pub(crate) stride: usize,
+    pub(crate) a: &'a Block<'a, E>,
+    pub(crate) columns: usize,
+    pub(crate) b: &'a Block<'a, E>,
+    pub(crate) first: usize,
+    pub(crate) rows: usize,
+}
+
+impl<E: Element> Job<E> for Accumulate<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) {
+        let Self {
+            sums,
+            stride,
+            a,
+            columns,
+            b,
+            first,
+            rows,
+        } = self;
+        if columns == 0 {
+            return;
+        }
+        let vectors = b.data.len() / (b.rows * S::LANES);
+        assert!(b.width == S::LANES && rows <= a.rows && first + rows <= b.rows);
+        assert!(
+            a.width.is_multiple_of(S::ROWS)
+                && a.data.len() >= columns.next_multiple_of(a.width) * a.rows
+        );
+        assert!(
+            sums.len() >= columns.next_multiple_of(S::ROWS) * stride
+                && stride >= vectors * S::LANES
+        );
+        for (strip, count) in groups::<S>(vectors) {
+            let mut m = 0;
+            while m < columns {
+                let tile = AccumulateTile {
+                    a: a.data[a.offset(m)..].as_ptr(),
+                    a_stride: a.width,
+                    b: b.data[(strip * b.rows + first) * S::LANES..].as_ptr(),
+                    b_strip: b.rows * S::LANES,
+                    rows,
+                    sums: sums[m * stride + strip * S::LANES..].as_mut_ptr(),
+                    stride,
+                };
+                // SAFETY: `rows` rows of `a` and `b` exist from the given ones on; `m` and the strips of `a` are multiples of
+                // the columns taken at once, so these lie in one strip; and `sums` has a row for each of them.
+                m += unsafe { tile.run::<S>(columns - m > S::ROWS / 2, count) };
+            }
         }
     }
 }
 
-/// The part of an [`accumulate`] that is summed in registers.
+/// The part of an [`Accumulate`] that is summed in registers.
 struct AccumulateTile<E> {
     a: *const E,
     a_stride: usize,

@@ -16,7 +16,8 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
 use super::{
-    NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted, plain_sweep,
+    NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
+    plain_sweep,
 };
 
 impl<B: RecurrenceBackend, C: CheckpointStrategy> RecurrenceBackend for Autodiff<B, C> {
@@ -83,32 +84,51 @@ impl<B: RecurrenceBackend, C: CheckpointStrategy> Parents<B, C> {
     fn track(self, swept: Swept<B>, pullback: Pullback<B>) -> Swept<Autodiff<B, C>> {
         let slots = Slots::default();
         let outputs = primitive(swept.outputs);
-        let zero = B::float_zeros(Shape::new([1]), &B::float_device(&outputs), outputs.dtype().into());
+        let zero = B::float_zeros(
+            Shape::new([1]),
+            &B::float_device(&outputs),
+            outputs.dtype().into(),
+        );
         let nodes = self.0.map(|parent| parent.node);
-        let token: FloatTensor<Autodiff<B, C>> = match Core.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((pullback, slots.clone()), zero.clone()),
-            OpsKind::UnTracked(prepared) => prepared.finish(zero.clone()),
-        };
+        let token: FloatTensor<Autodiff<B, C>> =
+            match Core.prepare::<C>(nodes).compute_bound().stateful() {
+                OpsKind::Tracked(prepared) => {
+                    prepared.finish((pullback, slots.clone()), zero.clone())
+                }
+                OpsKind::UnTracked(prepared) => prepared.finish(zero.clone()),
+            };
         let port = |slot: Slot, value: FloatTensor<B>| -> FloatTensor<Autodiff<B, C>> {
-            match Port(slot).prepare::<C>([token.node.clone()]).compute_bound().stateful() {
+            match Port(slot)
+                .prepare::<C>([token.node.clone()])
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(prepared) => prepared.finish((slots.clone(), zero.clone()), value),
                 OpsKind::UnTracked(prepared) => prepared.finish(value),
             }
         };
         Swept {
             outputs: tensor(port(Slot::Outputs, outputs)),
-            rates: swept.rates.map(|rates| tensor(port(Slot::Rates, primitive(rates)))),
-            potentials: swept.potentials.map(|v| tensor(port(Slot::Potentials, primitive(v)))),
+            rates: swept
+                .rates
+                .map(|rates| tensor(port(Slot::Rates, primitive(rates)))),
+            potentials: swept
+                .potentials
+                .map(|v| tensor(port(Slot::Potentials, primitive(v)))),
             final_state: tensor(port(Slot::FinalState, primitive(swept.final_state))),
         }
     }
 }
 
-fn primitive<B: burn::tensor::backend::Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+fn primitive<B: burn::tensor::backend::Backend, const D: usize>(
+    tensor: Tensor<B, D>,
+) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
-fn tensor<B: burn::tensor::backend::Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+fn tensor<B: burn::tensor::backend::Backend, const D: usize>(
+    primitive: FloatTensor<B>,
+) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 

@@ -7,12 +7,14 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorPrimitive};
 use burn_ndarray::{FloatNdArrayElement, NdArray, NdArrayTensor, SharedArray};
 use ctrnn_kernels::{
-    Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseTarget, Record, Saved, Shape,
-    Weights, Workspace, backward, forward,
+    Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseTarget, Record, Saved,
+    Shape, Weights, Workspace, backward, forward,
 };
 use ndarray::{ArrayD, ArrayView, IxDyn};
 
-use super::{NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted};
+use super::{
+    NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
+};
 
 /// A backend whose tensors are arrays in host memory.
 trait CpuBackend: Backend<FloatTensorPrimitive = NdArrayTensor> {
@@ -41,7 +43,10 @@ macro_rules! cpu_backend {
 
             fn storage(tensor: &NdArrayTensor) -> ArrayView<'_, Self, IxDyn> {
                 let NdArrayTensor::$variant(storage) = tensor else {
-                    panic!("a float tensor of this backend holds {}", stringify!($element));
+                    panic!(
+                        "a float tensor of this backend holds {}",
+                        stringify!($element)
+                    );
                 };
                 storage.view()
             }
@@ -60,10 +65,14 @@ macro_rules! cpu_backend {
                 run(&sweep, None).0
             }
 
-            fn sweep_with_pullback(sweep: &Sweep<Self>, wanted: Wanted) -> Option<(Swept<Self>, Pullback<Self>)> {
+            fn sweep_with_pullback(
+                sweep: &Sweep<Self>,
+                wanted: Wanted,
+            ) -> Option<(Swept<Self>, Pullback<Self>)> {
                 let (swept, history) = run(sweep, Some(wanted));
                 let sweep = sweep.clone();
-                let pullback = Pullback::new(move |upstream| run_back(&sweep, &history, wanted, &upstream));
+                let pullback =
+                    Pullback::new(move |upstream| run_back(&sweep, &history, wanted, &upstream));
                 Some((swept, pullback))
             }
         }
@@ -138,7 +147,9 @@ impl<E: CpuElement> Drop for Buffer<E> {
 }
 
 fn array<E: CpuElement, const D: usize>(numbers: Vec<E>, shape: [usize; D]) -> SharedArray<E> {
-    ArrayD::from_shape_vec(IxDyn(&shape), numbers).expect("as many numbers as the shape says").into_shared()
+    ArrayD::from_shape_vec(IxDyn(&shape), numbers)
+        .expect("as many numbers as the shape says")
+        .into_shared()
 }
 
 fn tensor<B: CpuBackend, const D: usize>(array: SharedArray<B::Number>) -> Tensor<B, D> {
@@ -201,9 +212,23 @@ fn shape<B: Backend>(sweep: &Sweep<B>) -> Shape {
 }
 
 /// Calls `work` with the sweep as slices.
-fn with_slices<B: CpuBackend, R>(sweep: &Sweep<B>, work: impl FnOnce(&ctrnn_kernels::Sweep<B::Number>) -> R) -> R {
+fn with_slices<B: CpuBackend, R>(
+    sweep: &Sweep<B>,
+    work: impl FnOnce(&ctrnn_kernels::Sweep<B::Number>) -> R,
+) -> R {
     let held = Held::of(sweep);
-    let [inputs, w_in, w_rc, bias, w_out, bias_out, decay, gain, noise_scale, initial_state] = [
+    let [
+        inputs,
+        w_in,
+        w_rc,
+        bias,
+        w_out,
+        bias_out,
+        decay,
+        gain,
+        noise_scale,
+        initial_state,
+    ] = [
         &held.inputs,
         &held.w_in,
         &held.w_rc,
@@ -216,7 +241,10 @@ fn with_slices<B: CpuBackend, R>(sweep: &Sweep<B>, work: impl FnOnce(&ctrnn_kern
         &held.initial_state,
     ]
     .map(numbers::<B::Number>);
-    let (eps, xi) = (held.eps.as_ref().map(numbers::<B::Number>), held.xi.as_ref().map(numbers::<B::Number>));
+    let (eps, xi) = (
+        held.eps.as_ref().map(numbers::<B::Number>),
+        held.xi.as_ref().map(numbers::<B::Number>),
+    );
     let noise_target = match sweep.form {
         Form::Rate if !sweep.noise_on_state => NoiseTarget::Drive,
         _ => NoiseTarget::State,
@@ -246,7 +274,10 @@ fn with_slices<B: CpuBackend, R>(sweep: &Sweep<B>, work: impl FnOnce(&ctrnn_kern
     })
 }
 
-fn source<'a, B: Backend, E>(source: &NoiseSource<B>, given: Option<&'a [E]>) -> ctrnn_kernels::NoiseSource<'a, E> {
+fn source<'a, B: Backend, E>(
+    source: &NoiseSource<B>,
+    given: Option<&'a [E]>,
+) -> ctrnn_kernels::NoiseSource<'a, E> {
     match (source, given) {
         (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn {
             key: draws.key,
@@ -259,12 +290,16 @@ fn source<'a, B: Backend, E>(source: &NoiseSource<B>, given: Option<&'a [E]>) ->
 }
 
 /// The forward sweep, and what it kept.
-fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, Arc<History<B::Number>>) {
+fn run<B: CpuBackend>(
+    sweep: &Sweep<B>,
+    wanted: Option<Wanted>,
+) -> (Swept<B>, Arc<History<B::Number>>) {
     let size = shape(sweep);
     let (t, b, n) = (size.steps, size.trials, size.units);
     let keeps_rates = wanted.is_some() || sweep.record.rates;
     let keeps_responses = wanted.is_some() && sweep.form == Form::Rate;
-    let keeps_potentials = sweep.record.potentials || (wanted.is_some_and(|w| w.decay) && sweep.form == Form::Voltage);
+    let keeps_potentials =
+        sweep.record.potentials || (wanted.is_some_and(|w| w.decay) && sweep.form == Form::Voltage);
     let buffer = |is_kept: bool, len: usize| is_kept.then(|| Buffer::<B::Number>::take(len));
     let mut rates = buffer(keeps_rates, size.history());
     let mut responses = buffer(keeps_responses, size.states());
@@ -282,12 +317,16 @@ fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, Ar
         forward(slices, record, B::Number::workspace());
     });
     let shared = |buffer: &mut Option<Buffer<B::Number>>, steps: usize, is_recorded: bool| {
-        let array = buffer.as_mut().filter(|_| is_recorded)?.share([steps, b, n]);
+        let array = buffer
+            .as_mut()
+            .filter(|_| is_recorded)?
+            .share([steps, b, n]);
         Some(tensor::<B, 3>(array))
     };
     let swept = Swept {
         outputs: tensor(array(outputs, [t, b, size.outputs])),
-        rates: shared(&mut rates, t + 1, sweep.record.rates).map(|all| all.slice([1..t + 1, 0..b, 0..n])),
+        rates: shared(&mut rates, t + 1, sweep.record.rates)
+            .map(|all| all.slice([1..t + 1, 0..b, 0..n])),
         potentials: shared(&mut potentials, t, sweep.record.potentials),
         final_state: tensor(array(final_state, [b, n])),
     };
@@ -307,7 +346,13 @@ fn run_back<B: CpuBackend>(
     upstream: &Upstream<B>,
 ) -> SweepGradients<B> {
     let size = shape(sweep);
-    let (t, b, n, i, o) = (size.steps, size.trials, size.units, size.inputs, size.outputs);
+    let (t, b, n, i, o) = (
+        size.steps,
+        size.trials,
+        size.units,
+        size.inputs,
+        size.outputs,
+    );
     let some = |is_wanted: bool, len: usize| is_wanted.then(|| vec![B::Number::default(); len]);
     let mut inputs = some(wanted.inputs, t * b * i);
     let mut w_in = some(wanted.w_in, n * i);
@@ -325,7 +370,9 @@ fn run_back<B: CpuBackend>(
         upstream.potentials.as_ref().map(primitive),
         upstream.final_state.as_ref().map(primitive),
     ];
-    let [d_outputs, d_rates, d_potentials, d_final] = held.each_ref().map(|held| held.as_ref().map(numbers::<B::Number>));
+    let [d_outputs, d_rates, d_potentials, d_final] = held
+        .each_ref()
+        .map(|held| held.as_ref().map(numbers::<B::Number>));
     with_slices(sweep, |slices| {
         let saved = Saved {
             rates: history.rates.slice(),
@@ -352,7 +399,9 @@ fn run_back<B: CpuBackend>(
         };
         backward(slices, &saved, &upstream, gradients, B::Number::workspace());
     });
-    let matrix = |numbers: Option<Vec<B::Number>>, shape: [usize; 2]| numbers.map(|numbers| tensor(array(numbers, shape)));
+    let matrix = |numbers: Option<Vec<B::Number>>, shape: [usize; 2]| {
+        numbers.map(|numbers| tensor(array(numbers, shape)))
+    };
     let vector = |numbers: Vec<B::Number>| {
         let len = numbers.len();
         tensor(array(numbers, [len]))

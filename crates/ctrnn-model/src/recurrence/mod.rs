@@ -16,7 +16,6 @@ use ctrnn_random::Key;
 
 use crate::trajectory::Record;
 
-
 pub(crate) use plain::{single_step, sweep as plain_sweep};
 
 /// A backend on which the recurrence runs.
@@ -31,7 +30,10 @@ pub trait RecurrenceBackend: Backend {
 
     /// The same by one fused operation that can be taken back; nothing if this backend has none. `wanted` says which
     /// gradients the way back will be asked for.
-    fn sweep_with_pullback(_sweep: &Sweep<Self>, _wanted: Wanted) -> Option<(Swept<Self>, Pullback<Self>)> {
+    fn sweep_with_pullback(
+        _sweep: &Sweep<Self>,
+        _wanted: Wanted,
+    ) -> Option<(Swept<Self>, Pullback<Self>)> {
         None
     }
 }
@@ -94,7 +96,9 @@ type PullbackFn<B> = dyn Fn(Upstream<B>) -> SweepGradients<B> + Send + Sync;
 
 impl<B: Backend> Pullback<B> {
     /// A way back by a function.
-    pub fn new(function: impl Fn(Upstream<B>) -> SweepGradients<B> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        function: impl Fn(Upstream<B>) -> SweepGradients<B> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(function))
     }
 

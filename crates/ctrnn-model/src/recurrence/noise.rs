@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use ctrnn_random::unit_normals;
 
 use super::{Draws, NoiseSource};
+use crate::parameters::host_tensor;
 
 impl<B: Backend> NoiseSource<B> {
     /// The draws `[T,B,N]`, time-major, or nothing where there is no noise.
@@ -18,7 +19,7 @@ impl<B: Backend> NoiseSource<B> {
             Self::Given(normals) => Some(normals.clone()),
             Self::Drawn(draws) => {
                 let values = draws.normals([steps, trials, units]);
-                Some(Tensor::from_data(
+                Some(host_tensor(
                     TensorData::new(values, [steps, trials, units]),
                     device,
                 ))

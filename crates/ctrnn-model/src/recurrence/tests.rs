@@ -3,10 +3,12 @@
 use burn::tensor::{Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::{
     Activation, CtrnnConfig, CtrnnModule, Form, Forward, InitialState, Noise, NoiseAddress,
-    NoiseConvention, NoiseLevels, Parameter, Record, Weights,
+    NoiseConvention, NoiseLevels, Parameter, Record, RecurrenceBackend, Weights,
 };
 
 type F64 = NdArray<f64>;
@@ -42,7 +44,7 @@ fn small(form: Form, activation: Activation) -> CtrnnConfig {
 
 fn inputs<B: burn::tensor::backend::Backend>([b, t, i]: [usize; 3]) -> Tensor<B, 3> {
     let data = TensorData::new(formula(b * t * i, 1.0, 0.5), [b, t, i]);
-    Tensor::from_data(data.convert::<B::FloatElem>(), &Default::default())
+    crate::host_tensor(data, &Default::default())
 }
 
 fn all() -> Forward<F64> {
@@ -407,4 +409,106 @@ fn weights_survive_the_way_out_and_in() {
     let b = CtrnnModule::<NdArray<f32>>::init(&config, 2, &device).unwrap();
     assert_ne!(a.weights(), b.weights());
     assert_eq!(b.with_weights(&a.weights()).unwrap().weights(), a.weights());
+}
+
+/// Loss and all gradients, by the fused or by the plain path.
+fn loss_and_gradients<B>(config: &CtrnnConfig, b: usize, t: usize, fused: bool) -> Vec<Vec<f64>>
+where
+    B: RecurrenceBackend,
+    Autodiff<B>: RecurrenceBackend,
+{
+    let device = Default::default();
+    let network = CtrnnModule::<Autodiff<B>>::init(config, 11, &device).unwrap();
+    let mut vectors = weights_by_formula(config, 0.5);
+    vectors.retain(|_, data| data.shape.len() == 1); // matrices stay at their natural scale
+    let network = network.with_weights(&vectors).unwrap();
+    let forward = Forward {
+        record: Record::ALL,
+        noise: Noise::Drawn(NoiseAddress::default()),
+        ..Forward::default()
+    };
+    let u = inputs([b, t, config.n_inputs]);
+    let trajectory = match fused {
+        true => network.forward(u, &forward),
+        false => network.forward_reference(u, &forward),
+    };
+    let wave = |x: Tensor<Autodiff<B>, 3>| (x.clone().square() * 0.3 + x).mean();
+    let loss = wave(trajectory.outputs) + wave(trajectory.rates.unwrap()) * 0.7
+        - wave(trajectory.potentials.unwrap()) * 0.4
+        + trajectory.final_state.square().mean();
+    let grads = loss.backward();
+    let list = |data: TensorData| data.iter::<f64>().collect::<Vec<f64>>();
+    let mut found = vec![list(loss.to_data())];
+    if config.n_inputs > 0 {
+        found.push(list(network.w_in.grad(&grads).unwrap().to_data()));
+    }
+    found.push(list(network.w_rc.grad(&grads).unwrap().to_data()));
+    found.push(list(network.w_out.grad(&grads).unwrap().to_data()));
+    for vector in [&network.bias, &network.bias_out, &network.initial_state] {
+        found.push(list(
+            vector.as_ref().unwrap().grad(&grads).unwrap().to_data(),
+        ));
+    }
+    found
+}
+
+/// The worst difference of two sets of results.
+fn worst(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| relative_difference(a, b))
+        .fold(0.0, f64::max)
+}
+
+/// Relative to the largest entry, or to 0.01 where all are smaller: terms of the loss, which is near 1, cancel there.
+fn relative_difference(a: &[f64], b: &[f64]) -> f64 {
+    let largest = b.iter().fold(1e-2, |m: f64, x| m.max(x.abs()));
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs() / largest)
+        .fold(0.0, f64::max)
+}
+
+fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
+    let sizes = (0usize..4, 1usize..40, 1usize..4, 1usize..12, 1usize..14);
+    let kinds = (
+        0usize..2,
+        0usize..7,
+        0usize..3,
+        prop::bool::ANY,
+        0.02f64..1.0,
+    );
+    (sizes, kinds).prop_map(
+        |((i, n, o, b, t), (form, activation, convention, noisy, alpha))| {
+            let sigma = if noisy { 0.1 } else { 0.0 };
+            let mut config = CtrnnConfig {
+                form: [Form::Voltage, Form::Rate][form],
+                activation: Activation::ALL[activation],
+                noise: NoiseLevels {
+                    preactivation: sigma,
+                    postactivation: sigma,
+                    convention: NoiseConvention::ALL[convention],
+                },
+                ..CtrnnConfig::new(i, n, o)
+            };
+            config.dt_ms = alpha * config.tau_ms;
+            (config, b, t)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fused_and_plain_path_agree((config, b, t) in any_network()) {
+        let plain = loss_and_gradients::<NdArray<f64>>(&config, b, t, false);
+        let double = worst(&loss_and_gradients::<NdArray<f64>>(&config, b, t, true), &plain);
+        prop_assert!(double < 1e-12, "f64: {double} for {config:?}, {b} trials, {t} steps");
+        // At a kink rounding alone decides the slope, so f32 is compared where f is smooth.
+        if !matches!(config.activation, Activation::Relu | Activation::Retanh) {
+            let single = worst(&loss_and_gradients::<NdArray<f32>>(&config, b, t, true), &plain);
+            prop_assert!(single < 1e-5, "f32: {single} for {config:?}, {b} trials, {t} steps");
+        }
+    }
 }

@@ -1,17 +1,12 @@
 //! What the reading of a configuration accepts, and the exact text of every kind of error.
 
 use super::*;
+use crate::registry;
 
 /// A run from a text in the folder `/lab`, which does not exist.
 fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
-    RunConfig::from_text(
-        text,
-        "run.toml",
-        Path::new("/lab"),
-        &overrides,
-        &Registry::built_in(),
-    )
+    RunConfig::from_text(text, "run.toml", Path::new("/lab"), &overrides, &registry())
 }
 
 fn run(text: &str, overrides: &[&str]) -> Run {
@@ -135,14 +130,14 @@ bias = { recurrent = 1 }
           |
         2 | train = 5
           |         ^ expected a table
-        help: keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        help: Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
 
         error[C002]: task.go_nogo.fixation_ms must be a number or a table, but is the string "long"
          --> run.toml:4:15
           |
         4 | fixation_ms = "long"
           |               ^^^^^^ expected a number or a table
-        help: keys of [task.go_nogo.fixation_ms]: choice, truncated_exponential, uniform
+        help: Keys of [task.go_nogo.fixation_ms]: choice, truncated_exponential, uniform
 
         error[C002]: model.n_units must be an integer, but is the number 64.5
          --> run.toml:6:11
@@ -175,7 +170,7 @@ response_ms = { truncated_exponential = { mean = 100, min = 20 } }
           |                 ^^^^^^^
         help: did you mean "uniform"? Keys of [task.go_nogo.stimulus_ms]: choice, truncated_exponential, uniform
 
-        error[C004]: task.go_nogo.delay_ms.uniform = its length  must have 2 items, not 1
+        error[C004]: task.go_nogo.delay_ms.uniform must have 2 items, not 1
          --> run.toml:3:24
           |
         3 | delay_ms = { uniform = [100] }
@@ -270,7 +265,7 @@ optimizer = { name = "sgd", betas = [0.9, 0.99] }
           |
         3 | optimizer = { name = "sgd", betas = [0.9, 0.99] }
           |                             ^^^^^
-        help: did you mean "betas"? Keys of [train.optimizer]: betas, eps, lr, momentum, name
+        help: Keys of [train.optimizer] with name = "sgd": lr, momentum, name
         "#);
 }
 
@@ -342,7 +337,7 @@ tau_ms = 0
 fn a_list_of_the_wrong_length() {
     let text = "[task.go_nogo]\n[train]\noptimizer = { betas = [0.9] }";
     insta::assert_snapshot!(errors(text, &[]), @"
-        error[C004]: train.optimizer.betas = its length  must have 2 items, not 1
+        error[C004]: train.optimizer.betas must have 2 items, not 1
          --> run.toml:3:23
           |
         3 | optimizer = { betas = [0.9] }
@@ -354,7 +349,14 @@ fn a_list_of_the_wrong_length() {
 #[test]
 fn an_integer_beyond_64_bits() {
     let text = "seed = 9223372036854775808\n[task.go_nogo]";
-    insta::assert_snapshot!(errors(text, &[]), @"SNAP");
+    insta::assert_snapshot!(errors(text, &[]), @"
+        error[C004]: 9223372036854775808 does not fit in 64 bits
+         --> run.toml:1:8
+          |
+        1 | seed = 9223372036854775808
+          |        ^^^^^^^^^^^^^^^^^^^
+        help: integers lie between -2^63 and 2^63 - 1
+        ");
 }
 
 #[test]
@@ -430,7 +432,7 @@ fn an_unknown_task() {
           |
         1 | [task.perceptual_decison]
           |       ^^^^^^^^^^^^^^^^^^
-        help: did you mean "perceptual_decision"? Tasks: go_nogo, perceptual_decision
+        help: did you mean "perceptual_decision"? Tasks: go_nogo, npz, perceptual_decision
         "#);
 }
 
@@ -445,7 +447,7 @@ name = "go_nogo"
           |
         2 | name = "go_nogo"
           | ^^^^
-        help: a task is a table of its name: [task.go_nogo]. Tasks: go_nogo, perceptual_decision
+        help: a task is a table of its name: [task.go_nogo]. Tasks: go_nogo, npz, perceptual_decision
         "#);
 }
 
@@ -454,6 +456,10 @@ fn no_task() {
     let text = "seed = 1";
     insta::assert_snapshot!(errors(text, &[]), @"
         error[C012]: the configuration names no task
+         --> run.toml:1:1
+          |
+        1 | seed = 1
+          | ^
         help: add a table of its name, for instance [task.go_nogo]; `train-ctrnn tasks list` shows all tasks
         ");
 }
@@ -489,7 +495,7 @@ go_fraction = 2
          --> run.toml:3:1
           |
         3 | [task.go_nogo]
-          | ^^^^^^^^^^^^^^
+          | ^^^^^^^^^^^^^^ delay_ms.uniform has its default
         help: `train-ctrnn tasks describe go_nogo` explains its keys
 
         error[C014]: task.go_nogo.fixation_ms: 100 ms is not a multiple of dt_ms = 40; the nearest are 80 and 120
@@ -610,7 +616,7 @@ batch_size = 0
          --> run.toml:4:1
           |
         4 | [task.go_nogo]
-          | ^^^^^^^^^^^^^^
+          | ^^^^^^^^^^^^^^ delay_ms.uniform has its default
         help: `train-ctrnn tasks describe go_nogo` explains its keys
 
         error[C014]: task.go_nogo.fixation_ms: 110 ms is not a multiple of dt_ms = 200; the nearest are 0 and 200
@@ -718,7 +724,46 @@ fn a_key_twice() {
 #[test]
 fn bad_overrides() {
     let text = "[task.go_nogo]\n[train]\nsteps = 5";
-    insta::assert_snapshot!(errors(text, &["train.steps", "a..b=1", "seed=", "task.go_nogo.delay_ms=[x]", "train.steps.x=1"]), @"SNAP");
+    insta::assert_snapshot!(errors(text, &["train.steps", "a..b=1", "seed=", "task.go_nogo.delay_ms=[x]", "train.steps.x=1"]), @r#"
+        error[C009]: the override "train.steps" is not KEY=VALUE
+         --> command line:1:1
+          |
+        1 | train.steps
+          | ^^^^^^^^^^^
+        help: for instance model.n_units=64, or ~train.stop to remove a key
+
+        error[C009]: "" in "a..b=1" is not a key
+         --> command line:1:3
+          |
+        1 | a..b=1
+          |   ^
+        help: a key is made of names with dots between, for instance train.optimizer.lr
+
+        error[C009]: "seed=" has no value
+         --> command line:1:6
+          |
+        1 | seed=
+          |      ^
+        help: seed=none removes the key
+
+        error[C009]: not TOML: string values must be quoted, expected literal string
+         --> command line:1:24
+          |
+        1 | task.go_nogo.delay_ms=[x]
+          |                        ^
+        help: put the whole override between single quotes, so that the shell leaves its quotes alone: 'a.b=["x"]'
+
+        error[C009]: steps is the integer 5 and has no keys to override
+         --> command line:1:7
+          |
+        1 | train.steps.x=1
+          |       ^^^^^
+         --> run.toml:3:9
+          |
+        3 | steps = 5
+          |         ^ given here
+        help: override steps itself
+        "#);
 }
 
 #[test]
@@ -753,12 +798,12 @@ fn repeated_overrides() {
 fn unknown_keys_in_overrides() {
     let text = "[task.go_nogo]";
     insta::assert_snapshot!(errors(text, &["n_units=4", "every_steps=9", "train.batchsize=3", "~train.stpo", "task.go_nogo.coherences=[1]"]), @r#"
-        error[C001]: unknown key train.stpo
-         --> command line:1:2
+        error[C001]: unknown key n_units
+         --> command line:1:1
           |
-        1 | ~train.stpo
-          |  ^^^^^^^^^^
-        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        1 | n_units=4
+          | ^^^^^^^
+        help: did you mean "model.n_units"? Tables and keys: checkpoint, device, model, seed, task, time, train, validate, version
 
         error[C001]: unknown key every_steps
          --> command line:1:1
@@ -767,12 +812,19 @@ fn unknown_keys_in_overrides() {
           | ^^^^^^^^^^^
         help: did you mean "checkpoint.every_steps" or "validate.every_steps"? Tables and keys: checkpoint, device, model, seed, task, time, train, validate, version
 
-        error[C001]: unknown key n_units
-         --> command line:1:1
+        error[C001]: unknown key train.batchsize
+         --> command line:1:7
           |
-        1 | n_units=4
-          | ^^^^^^^
-        help: did you mean "model.n_units"? Tables and keys: checkpoint, device, model, seed, task, time, train, validate, version
+        1 | train.batchsize=3
+          |       ^^^^^^^^^
+        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+
+        error[C001]: unknown key train.stpo
+         --> command line:1:2
+          |
+        1 | ~train.stpo
+          |  ^^^^^^^^^^
+        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
 
         error[C001]: unknown key task.go_nogo.coherences
          --> command line:1:14
@@ -780,13 +832,6 @@ fn unknown_keys_in_overrides() {
         1 | task.go_nogo.coherences=[1]
           |              ^^^^^^^^^^
         help: Keys of [task.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
-
-        error[C001]: unknown key train.batchsize
-         --> command line:1:7
-          |
-        1 | train.batchsize=3
-          |       ^^^^^^^^^
-        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
         "#);
 }
 
@@ -805,19 +850,19 @@ fn wrong_values_in_overrides() {
           |              ^^ the time constant
         help: alpha = dt / tau must lie in (0, 1]: time.dt_ms = 10 or less, or a longer model.tau_ms
 
-        error[C003]: "tahn" is not an activation
-         --> command line:1:18
-          |
-        1 | model.activation=tahn
-          |                  ^^^^
-        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
-
         error[C002]: model.n_units must be an integer, but is the string "64x"
          --> command line:1:15
           |
         1 | model.n_units=64x
           |               ^^^ expected an integer
         help: the default is model.n_units = 128
+
+        error[C003]: "tahn" is not an activation
+         --> command line:1:18
+          |
+        1 | model.activation=tahn
+          |                  ^^^^
+        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
 
         error[C004]: train.optimizer.lr = nan must be a finite number
          --> command line:1:20
@@ -861,14 +906,82 @@ fn an_unknown_task_in_an_override() {
           |
         1 | task.go_nog.delay_ms=0
           |      ^^^^^^
-        help: did you mean "go_nogo"? Tasks: go_nogo, perceptual_decision
+        help: did you mean "go_nogo"? Tasks: go_nogo, npz, perceptual_decision
         "#);
 }
 
 #[test]
 fn the_shortest_configuration_is_resolved_to_every_value() {
     let run = run("[task.go_nogo]\n[train]\nclip_grad_norm = 1", &[]);
-    insta::assert_snapshot!(run.resolved_toml(), @"SNAP");
+    insta::assert_snapshot!(run.resolved_toml(), @r#"
+        version = 1
+        seed = 0
+
+        [time]
+        dt_ms = 20.0
+
+        [task.go_nogo]
+        fixation_ms = 100.0
+        go_fraction = 0.5
+        input_noise = 0.1
+        response_ms = 200.0
+        stimulus_ms = 200.0
+
+        [task.go_nogo.delay_ms]
+        uniform = [100.0, 400.0]
+
+        [model]
+        n_units = 128
+        form = "voltage"
+        activation = "relu"
+        tau_ms = 100.0
+        initial_state = "learned"
+
+        [model.bias]
+        recurrent = true
+        readout = true
+
+        [model.noise]
+        preactivation = 0.0
+        postactivation = 0.0
+        convention = "spec"
+
+        [model.init]
+        input = "gaussian"
+        recurrent = "gaussian"
+        output = "gaussian"
+
+        [train]
+        steps = 5000
+        batch_size = 64
+        clip_grad_norm = 1.0
+        log_every = 10
+
+        [train.optimizer]
+        name = "adam"
+        lr = 0.001
+        betas = [0.9, 0.999]
+        eps = 0.00000001
+
+        [train.schedule]
+        name = "constant"
+
+        [train.loss]
+        name = "mse"
+
+        [validate]
+        every_steps = 100
+        trials = 512
+
+        [checkpoint]
+        every_steps = 500
+        keep_last = 3
+        best = "val.loss"
+
+        [device]
+        backend = "cpu"
+        threads = 0
+        "#);
 }
 
 #[test]
@@ -994,16 +1107,24 @@ fn a_file_that_cannot_be_read_is_a_problem_of_the_configuration() {
     let binary = folder.path().join("weights.npz");
     std::fs::write(&binary, b"PK\x03\x04\xff\xfe").unwrap();
     let message = |path: &Path| {
-        let errors =
-            RunConfig::load(path, &[], &Registry::built_in()).expect_err("no configuration");
+        let errors = RunConfig::load(path, &[], &registry()).expect_err("no configuration");
         assert_eq!(errors.exit_code(), 2);
         errors
             .to_string()
             .replace(folder.path().to_str().unwrap(), "/lab")
     };
-    insta::assert_snapshot!(message(&folder.path().join("missing.toml")), @"SNAP");
-    insta::assert_snapshot!(message(folder.path()), @"SNAP");
-    insta::assert_snapshot!(message(&binary), @"SNAP");
+    insta::assert_snapshot!(message(&folder.path().join("missing.toml")), @"
+        error[C007]: cannot read /lab/missing.toml: there is no such file
+        help: check the path; `train-ctrnn init` makes a configuration to start from
+        ");
+    insta::assert_snapshot!(message(folder.path()), @"
+        error[C007]: cannot read /lab: it is a folder
+        help: name a file in it, for instance /lab/run.toml
+        ");
+    insta::assert_snapshot!(message(&binary), @"
+        error[C007]: cannot read /lab/weights.npz: it is not UTF-8 text (byte 4)
+        help: a configuration is a TOML text; weights and trials are named inside it
+        ");
 }
 
 #[test]
@@ -1013,7 +1134,7 @@ fn a_text_that_is_no_configuration_does_not_flood_the_screen() {
 }
 
 /// A task that cannot be built, in the way that its key says.
-#[derive(serde::Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 struct Broken {
     kind: String,
@@ -1028,7 +1149,7 @@ impl Default for Broken {
 }
 
 fn with_broken_task() -> Registry {
-    let mut registry = Registry::built_in();
+    let mut registry = registry();
     registry.add_entry(TaskEntry::of_config::<Broken>("broken", |config, _| {
         Err(vec![match config.kind.as_str() {
             "io" => TaskError::io("kind", "permission denied"),
@@ -1052,4 +1173,93 @@ fn trials_that_cannot_be_had_have_their_own_exit_codes() {
         exit_code("[task.broken]\nkind = 'io'\n[model]\nn_units = 0"),
         2
     );
+}
+
+fn config(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../configs")
+        .join(name)
+}
+
+#[test]
+fn the_smoke_configuration_is_what_scripts_vary() {
+    let load = |overrides: &[String]| {
+        RunConfig::load(&config("smoke.toml"), overrides, &registry())
+            .unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    let run = load(&[]);
+    let layout = run.task.layout();
+    let expected = CtrnnConfig::new(layout.inputs.len(), 32, layout.outputs.len());
+    assert_eq!(run.model, expected); // dt 20, tau 100, relu, no noise, no constraints
+    assert_eq!(
+        (run.train.stop, run.train.clip_grad_norm),
+        (None, Some(1.0))
+    );
+    assert_eq!(run.checkpoint.every_steps, 50);
+    for dt in ["5", "10", "25", "50", "100"] {
+        load(&[format!("time.dt_ms={dt}"), "train.steps=0".into()]);
+    }
+}
+
+#[test]
+fn every_configuration_of_the_repository_is_read() {
+    let mut n_read = 0;
+    for entry in std::fs::read_dir(config("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            let read = RunConfig::load(&path, &[], &registry());
+            assert!(read.is_ok(), "{}", read.unwrap_err());
+            n_read += 1;
+        }
+    }
+    assert!(n_read >= 3, "{n_read}");
+}
+
+#[test]
+fn trials_of_a_file_are_named_by_absolute_paths_and_imply_cross_entropy() {
+    let run = RunConfig::load(&config("neurogym_npz.toml"), &[], &registry()).unwrap();
+    let file = config("data/trials.npz").canonicalize().unwrap();
+    assert_eq!(run.input_files, run.task.input_files());
+    assert_eq!(run.input_files, [file]);
+    assert_eq!(run.train.loss, Loss::CrossEntropy);
+    let mse = RunConfig::load(
+        &config("neurogym_npz.toml"),
+        &["train.loss.name=mse".into()],
+        &registry(),
+    );
+    assert_eq!(mse.unwrap().train.loss, Loss::Mse);
+}
+
+#[test]
+fn errors_in_the_table_of_a_trial_file() {
+    let overrides = [
+        "task.npz.files=x.npz",
+        "task.npz.no_answer={coh=0}",
+        "task.npz.validation_fraction=2",
+    ];
+    insta::assert_snapshot!(errors("[task.npz]", &overrides), @r#"
+        error[C002]: task.npz.files must be a list, but is the string "x.npz"
+         --> command line:1:16
+          |
+        1 | task.npz.files=x.npz
+          |                ^^^^^ expected a list
+        help: a list stands in brackets: ["x.npz"]; on the command line, put the override between single quotes
+
+        error[C002]: task.npz.no_answer.coh must be a list, but is the integer 0
+         --> command line:1:25
+          |
+        1 | task.npz.no_answer={coh=0}
+          |                         ^ expected a list
+        help: a list stands in brackets: [0]; on the command line, put the override between single quotes
+
+        error[C004]: task.npz.validation_fraction = 2 must be at most 1
+         --> command line:1:30
+          |
+        1 | task.npz.validation_fraction=2
+          |                              ^
+        help: the default is task.npz.validation_fraction = 0.2
+        "#);
 }

@@ -1,0 +1,433 @@
+//! Help, results on stdout, `--json`, and the commands beside training.
+
+use ctrnn_files::Array;
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::project::Project;
+
+fn shape<'a>(arrays: &'a std::collections::BTreeMap<String, Array>, name: &str) -> &'a [usize] {
+    arrays[name].shape()
+}
+
+#[test]
+fn help() {
+    let answer = Project::new().run(&["--help"]).exits(0);
+    assert_snapshot!(answer.stdout, @r#"
+    Train continuous-time recurrent neural networks on cognitive tasks
+
+    Usage: train-ctrnn [OPTIONS] <COMMAND>
+
+    Commands:
+      init         Make a project that runs at once
+      tasks        List the tasks, describe one, or write trials of one to a file
+      check        Find everything that is wrong with a configuration; then show what it would train
+      train        Train a network
+      resume       Continue a run from its newest whole checkpoint
+      eval         Measure how a trained network does
+      simulate     Run a trained network and write every state to an npz file
+      config       Look at configurations: schema, every value, one key
+      info         Show version, machine, kernels and devices
+      completions  Print a completion script for a shell
+      man          Print the manual page
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -q, --quiet             Say nothing but errors
+      -v, --verbose           Say more
+          --json              Print results as JSON on stdout, and nothing else there
+          --color <WHEN>      When to use colours [default: auto] [possible values: auto, always, never]
+          --progress <STYLE>  How to show progress; auto is a bar on a terminal and plain lines
+                              elsewhere [default: auto] [possible values: auto, bar, plain, none]
+      -h, --help              Print help
+      -V, --version           Print version
+
+    Examples:
+      train-ctrnn init my_project
+      train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
+      train-ctrnn eval runs/smoke-s7 --json
+
+    Exit codes: 0 done, 2 wrong command line or configuration, 3 training failed, 4 data or checkpoint,
+    5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.
+    "#);
+}
+
+#[test]
+fn help_of_train() {
+    let answer = Project::new().run(&["train", "-h"]).exits(0);
+    assert_snapshot!(answer.stdout, @r#"
+    Train a network
+
+    Usage: train-ctrnn train [OPTIONS] <CONFIG> [KEY=VALUE]...
+
+    Arguments:
+      <CONFIG>        The configuration, a TOML file
+      [KEY=VALUE]...  Overrides: KEY=VALUE as in the file, such as model.n_units=64; KEY=none or '~KEY'
+                      removes
+
+    Options:
+          --run-dir <DIR>     Folder of the run [default: runs/<config>-s<seed>]
+          --seed <N>          The seed, as seed=N
+          --device <BACKEND>  What computes, as device.backend: cpu, wgpu or wgpu:INDEX
+          --threads <N>       Number of CPU threads, as device.threads; 0: all
+          --resume <RESUME>   What to do if the run folder is there already [default: auto under Slurm,
+                              else never] [possible values: auto, never, must]
+          --force             Replace a run that is there
+          --max-time <TIME>   Stop and save after this time, such as 3h50m; `resume` continues
+          --init-from <RUN>   Begin with the weights of another run
+          --dry-run           Check everything and say what would be done, but write nothing
+      -q, --quiet             Say nothing but errors
+      -v, --verbose           Say more
+          --json              Print results as JSON on stdout, and nothing else there
+          --color <WHEN>      When to use colours [default: auto] [possible values: auto, always, never]
+          --progress <STYLE>  How to show progress; auto is a bar on a terminal and plain lines
+                              elsewhere [default: auto] [possible values: auto, bar, plain, none]
+      -h, --help              Print help (see more with '--help')
+    "#);
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    let project = Project::new();
+    for arguments in [
+        &[][..],
+        &["trian", "smoke.toml"],
+        &["train"],
+        &["train", "smoke.toml", "--frobnicate"],
+        &["train", "smoke.toml", "--max-time", "soon"],
+        &["train", "smoke.toml", "--force", "--resume", "must"],
+        &["simulate", "run"],
+    ] {
+        let answer = project.run(arguments).exits(2);
+        assert!(answer.stdout.is_empty(), "{answer:#?}");
+        assert!(
+            answer.stderr.contains("Usage") || answer.stderr.contains("--help"),
+            "{answer:#?}"
+        );
+    }
+    assert_eq!(
+        project.tree("").into_keys().collect::<Vec<_>>(),
+        ["smoke.toml"]
+    );
+}
+
+#[test]
+fn tasks_are_listed() {
+    let answer = Project::new().run(&["tasks", "list", "--json"]).exits(0);
+    let names: Vec<_> = answer.json()["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["name"].clone())
+        .collect();
+    assert_eq!(names, ["go_nogo", "npz", "perceptual_decision"]);
+    assert_eq!(answer.stderr, "");
+    assert!(answer.json()["tasks"][0]["summary"].is_string());
+}
+
+#[test]
+fn every_task_is_described() {
+    let project = Project::new();
+    for task in ["go_nogo", "npz", "perceptual_decision"] {
+        let answer = project.run(&["tasks", "describe", task]).exits(0);
+        assert!(
+            answer.stdout.starts_with(&format!("# {task}\n")),
+            "{answer:#?}"
+        );
+        assert!(answer.stdout.contains("## Options"), "{answer:#?}");
+    }
+    let unknown = project.run(&["tasks", "describe", "go_nog"]).exits(2);
+    unknown.says(&["error[C011]", "help: ", "go_nogo"]);
+}
+
+/// Exported trials are trials that can be trained on.
+#[test]
+fn exported_trials_are_trained_on() {
+    let project = Project::new();
+    let export = [
+        "tasks",
+        "export",
+        "go_nogo",
+        "--trials",
+        "6",
+        "--seed",
+        "3",
+        "-o",
+        "trials.npz",
+    ];
+    project.run(&export).exits(0);
+
+    let trials = project.arrays("trials.npz");
+    let [n_trials, n_steps, n_inputs] = shape(&trials, "inputs").try_into().unwrap();
+    assert_eq!((n_trials, n_inputs), (6, 3));
+    assert_eq!(shape(&trials, "targets"), [6, n_steps, 2]);
+    assert_eq!(shape(&trials, "mask"), [6, n_steps]);
+    assert_eq!(shape(&trials, "n_steps"), [6]);
+    assert_eq!(shape(&trials, "cond_go"), [6]);
+    assert_eq!(trials["dt_ms"].to_f64(), Ok(vec![20.0]));
+
+    let files = "task.npz.files=[\"trials.npz\"]";
+    project.train("run", &[files, "train.steps=2"]).exits(0);
+    let evaluated = project.run(&["eval", "run", "--json"]).exits(0).json();
+    assert_eq!(
+        evaluated["trials"], 1,
+        "a fifth of six, rounded to at least one"
+    );
+}
+
+#[test]
+fn check_finds_the_sizes_and_writes_nothing() {
+    let project = Project::new();
+    let before = project.tree("");
+    let answer = project
+        .run(&["check", "smoke.toml", "model.n_units=10", "--json"])
+        .exits(0);
+    let found = answer.json();
+    assert_eq!(
+        (&found["n_inputs"], &found["n_outputs"]),
+        (&json!(3), &json!(2))
+    );
+    // w_in 10*3, w_rc 10*10, b 10, w_out 2*10, b_out 2, initial state 10
+    assert_eq!(found["parameters"], 172);
+    assert_eq!(found["max_steps_in_a_trial"], 30, "600 ms of 20 ms");
+    assert!(project.tree("") == before);
+}
+
+#[test]
+fn training_reports_one_json_object_on_stdout() {
+    let project = Project::new();
+    let answer = project.train("run", &["train.steps=10", "--json"]).exits(0);
+    let found = answer.json();
+    assert_eq!(
+        (&found["run"], &found["step"], &found["exit_code"]),
+        (&json!("run"), &json!(10), &json!(0))
+    );
+}
+
+#[test]
+fn progress_without_a_terminal_is_plain_lines() {
+    let project = Project::new();
+    let answer = project.train("run", &["train.steps=10"]).exits(0);
+    assert_eq!(answer.stdout, "");
+    assert!(
+        answer.stderr.contains("step 10  val loss 0."),
+        "{answer:#?}"
+    );
+    assert!(!answer.stderr.contains(['\r', '\x1b']), "{answer:#?}");
+
+    let quiet = project
+        .train("quiet", &["train.steps=10", "--quiet"])
+        .exits(0);
+    assert_eq!((quiet.stdout, quiet.stderr), (String::new(), String::new()));
+}
+
+#[test]
+fn evaluation_tells_accuracy_by_condition() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    let answer = project
+        .run(&["eval", "run", "--trials", "10", "--json"])
+        .exits(0);
+    let found = answer.json();
+    assert_eq!(found["trials"], 10);
+    let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["accuracy", "by", "loss", "trials"]);
+    let by = &found["by"]["go"];
+    assert_eq!(
+        (&by["0"]["trials"], &by["1"]["trials"]),
+        (&json!(5), &json!(5))
+    );
+    let mean =
+        (by["0"]["accuracy"].as_f64().unwrap() + by["1"]["accuracy"].as_f64().unwrap()) / 2.0;
+    assert_eq!(
+        found["accuracy"].as_f64(),
+        Some(mean),
+        "both conditions have five trials"
+    );
+}
+
+/// Trials without a right answer are counted, but not in the accuracy; conditions are named as they were written.
+#[test]
+fn evaluation_leaves_out_trials_without_an_answer() {
+    let project = Project::new();
+    let coherence = [0.0, 6.4, 12.8, 0.0, 6.4, 12.8, 0.0, 6.4, 12.8, 0.0];
+    let inputs = Array::f32(&[10, 2, 1], vec![1.0; 20]);
+    let labels = Array::i64(&[10, 2], vec![1; 20]);
+    let coherence = Array::f32(&[10], coherence.to_vec());
+    project.write_arrays(
+        "trials.npz",
+        [
+            ("inputs", inputs),
+            ("labels", labels),
+            ("cond_coh", coherence),
+        ],
+    );
+    let task = "task.npz={files=[\"trials.npz\"],no_answer={coh=[0]},validation_fraction=0.9}";
+    project.train("run", &[task, "train.steps=1"]).exits(0);
+
+    let found = project.run(&["eval", "run", "--json"]).exits(0).json();
+    let by = found["by"]["coh"].as_object().unwrap();
+    assert_eq!(by.keys().collect::<Vec<_>>(), ["0", "12.8", "6.4"]);
+    assert_eq!(by["0"]["accuracy"], json!(null));
+    assert!(by["6.4"]["accuracy"].is_number());
+}
+
+#[test]
+fn evaluation_takes_a_checkpoint() {
+    let project = Project::new();
+    project.train("run", &["train.steps=10"]).exits(0);
+    let eval =
+        |checkpoint: &[&str]| project.run(&[&["eval", "run", "--json"], checkpoint].concat());
+    let now = eval(&[]).exits(0).stdout;
+    assert_eq!(eval(&["--checkpoint", "last"]).exits(0).stdout, now);
+    assert_eq!(eval(&["--checkpoint", "10"]).exits(0).stdout, now);
+    assert_ne!(eval(&["--checkpoint", "5"]).exits(0).stdout, now);
+    eval(&["--checkpoint", "7"])
+        .exits(4)
+        .says(&["error[D", "steps 5, 10"]);
+    let other = ["eval", "run", "model.n_units=9"];
+    project
+        .run(&other)
+        .exits(2)
+        .says(&["error[C019]: model.n_units", "help: "]);
+}
+
+#[test]
+fn simulated_trials_hold_every_array() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    let simulate = ["simulate", "run", "--trials", "4", "-o", "states.npz"];
+    project.run(&simulate).exits(0);
+
+    let states = project.arrays("states.npz");
+    let names: Vec<&String> = states.keys().collect();
+    assert_eq!(
+        names,
+        [
+            "cond_go",
+            "inputs",
+            "mask",
+            "outputs",
+            "potentials",
+            "rates",
+            "t_ms",
+            "targets"
+        ]
+    );
+    assert_eq!(shape(&states, "potentials"), [4, 30, 8]);
+    assert_eq!(shape(&states, "rates"), [4, 30, 8]);
+    assert_eq!(shape(&states, "inputs"), [4, 30, 3]);
+    assert_eq!(shape(&states, "outputs"), [4, 30, 2]);
+    assert_eq!(shape(&states, "targets"), [4, 30, 2]);
+    assert_eq!(shape(&states, "mask")[..2], [4, 30]);
+    assert_eq!(shape(&states, "cond_go"), [4]);
+    let t_ms = states["t_ms"].to_f64().unwrap();
+    assert_eq!(
+        (t_ms[0], t_ms[29]),
+        (20.0, 600.0),
+        "states are those after the input"
+    );
+    let rates = states["rates"].to_f64().unwrap();
+    assert!(rates.iter().all(|&rate| rate >= 0.0), "relu");
+}
+
+/// Half the time step, twice the states.
+#[test]
+fn a_network_is_simulated_at_another_time_step() {
+    let project = Project::new();
+    project.train("run", &["train.steps=0"]).exits(0);
+    let simulate = ["simulate", "run", "time.dt_ms=10", "-o", "states.npz"];
+    project.run(&simulate).exits(0);
+    assert_eq!(shape(&project.arrays("states.npz"), "rates"), [2, 60, 8]);
+}
+
+#[test]
+fn init_makes_a_project_that_trains() {
+    let project = Project::new();
+    project
+        .run(&["init", "mine"])
+        .exits(0)
+        .says(&["cd mine && train-ctrnn train "]);
+    let config = project
+        .tree("mine")
+        .into_keys()
+        .find(|name| name.ends_with(".toml"))
+        .expect("a configuration");
+    let train = [
+        "train",
+        &format!("mine/{config}"),
+        "--run-dir",
+        "run",
+        "train.steps=1",
+        "validate.trials=2",
+    ];
+    project.run(&train).exits(0);
+
+    let before = project.tree("mine");
+    project
+        .run(&["init", "mine"])
+        .exits(5)
+        .says(&["exists already", "help: "]);
+    assert!(project.tree("mine") == before, "nothing is overwritten");
+}
+
+#[test]
+fn configurations_are_shown_and_explained() {
+    let project = Project::new();
+    let shown = project
+        .run(&["config", "show", "smoke.toml", "model.n_units=9"])
+        .exits(0);
+    for line in ["n_units = 9\n", "tau_ms = 100.0\n"] {
+        assert!(shown.stdout.contains(line), "{shown:#?}");
+    }
+
+    let schema = project.run(&["config", "schema"]).exits(0).json();
+    assert!(schema["properties"]["model"].is_object());
+
+    let explained = project.run(&["config", "explain", "model.tau_ms"]).exits(0);
+    assert!(explained.stdout.contains("Time constant"), "{explained:#?}");
+    let unknown = project.run(&["config", "explain", "sigma_rec"]).exits(2);
+    unknown.says(&[
+        "error[C001]",
+        r#"did you mean "model.noise.preactivation"?"#,
+    ]);
+}
+
+#[test]
+fn the_program_documents_itself() {
+    let project = Project::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let answer = project.run(&["completions", shell]).exits(0);
+        assert!(answer.stdout.contains("simulate"), "{shell}");
+    }
+    let manual = project.run(&["man"]).exits(0).stdout;
+    assert!(manual.contains(".TH train-ctrnn 1"), "{manual}");
+    let info = project.run(&["info", "--json"]).exits(0).json();
+    assert!(info["backends"].as_array().unwrap().contains(&json!("cpu")));
+}
+
+/// Results of every command that has some are one JSON value, and nothing else is on stdout.
+#[test]
+fn json_is_all_there_is_on_stdout() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    for arguments in [
+        &["simulate", "run", "-o", "states.npz"][..],
+        &[
+            "tasks",
+            "export",
+            "go_nogo",
+            "--trials",
+            "2",
+            "-o",
+            "trials.npz",
+        ],
+        &["tasks", "describe", "go_nogo"],
+        &["init", "mine"],
+        &["config", "show", "run"],
+        &["config", "explain", "model.tau_ms"],
+    ] {
+        let answer = project.run(&[arguments, &["--json"]].concat()).exits(0);
+        assert!(answer.json().is_object(), "{arguments:?}: {answer:#?}");
+    }
+}

@@ -1,0 +1,105 @@
+//! The same seed gives the same run to the bit: twice in a row, and with any number of threads.
+
+use ctrnn_files::Array;
+
+use crate::project::{NOISE, Project};
+
+const STEPS: &str = "train.steps=20";
+
+/// Trains the same thing three times, twice with one thread and once with two, and compares.
+fn assert_repeats(project: &Project, arguments: &[&str]) {
+    for (run, threads) in [("once", "1"), ("twice", "1"), ("threads", "2")] {
+        let arguments = [arguments, &[STEPS, "--threads", threads]].concat();
+        project.train(run, &arguments).exits(0);
+    }
+    project.assert_same_run("once", "twice");
+    project.assert_same_run("once", "threads");
+}
+
+#[test]
+fn mean_squared_error_repeats() {
+    assert_repeats(&Project::new(), &[NOISE, "task.go_nogo.input_noise=0.1"]);
+}
+
+#[test]
+fn cross_entropy_repeats() {
+    assert_repeats(&Project::new(), &[NOISE, "train.loss.name=cross_entropy"]);
+}
+
+/// More than one block of units and of trials, so that a second thread has work.
+#[test]
+fn a_larger_network_repeats() {
+    let project = Project::new();
+    let sizes = ["model.n_units=100", "train.batch_size=33", NOISE];
+    for (run, threads) in [("one", "1"), ("two", "2")] {
+        let run = [
+            "train",
+            "smoke.toml",
+            "--run-dir",
+            run,
+            "--threads",
+            threads,
+        ];
+        project
+            .run(&[&run[..], &sizes, &["train.steps=5"]].concat())
+            .exits(0);
+    }
+    project.assert_same_run("one", "two");
+}
+
+#[test]
+fn trials_from_a_file_repeat() {
+    let project = Project::new();
+    let (n_trials, n_steps) = (20, 6);
+    let input = |i: usize| (i * 37 % 19) as f32 / 19.0 - 0.5; // any numbers do
+    project.write_arrays(
+        "trials.npz",
+        [
+            (
+                "inputs",
+                Array::f32(
+                    &[n_trials, n_steps, 1],
+                    (0..n_trials * n_steps).map(input).collect(),
+                ),
+            ),
+            (
+                "labels",
+                Array::i64(
+                    &[n_trials, n_steps],
+                    (0..n_trials * n_steps).map(|i| (i % 2) as i64).collect(),
+                ),
+            ),
+        ],
+    );
+    assert_repeats(&project, &["task.npz.files=[\"trials.npz\"]"]);
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let project = Project::new();
+    project.train("one", &["--seed", "1", STEPS]).exits(0);
+    project.train("two", &["--seed", "2", STEPS]).exits(0);
+
+    let weights = |run| project.bytes(format!("{run}/model/weights.npz"));
+    assert_ne!(weights("one"), weights("two"));
+}
+
+/// Evaluation draws its trials and its noise from streams of their own, anew at every call.
+#[test]
+fn evaluation_and_simulation_repeat() {
+    let project = Project::new();
+    project.train("run", &[NOISE, "train.steps=5"]).exits(0);
+    let eval = || {
+        project
+            .run(&["eval", "run", "--noise", "--json"])
+            .exits(0)
+            .stdout
+    };
+    let states = |file| {
+        let simulate = ["simulate", "run", "--trials", "3", "--noise", "-o", file];
+        project.run(&simulate).exits(0);
+        project.bytes(file)
+    };
+    assert_eq!(eval(), eval());
+    assert_eq!(states("one.npz"), states("two.npz"));
+}

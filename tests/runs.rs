@@ -1,0 +1,591 @@
+//! The run folder, stopping and resuming, and the exit codes of training.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ctrnn_files::Array;
+use serde_json::json;
+
+use crate::project::{NOISE, Project, SMOKE};
+
+fn names(project: &Project, folder: &str) -> Vec<String> {
+    project.tree(folder).into_keys().collect()
+}
+
+/// `["5 train", "5 val", ...]`: what each row of `metrics.csv` is about.
+fn rows(project: &Project, run: &str) -> Vec<String> {
+    let rows = project.metrics(run).into_iter();
+    rows.map(|row| format!("{} {}", row["step"], row["split"]))
+        .collect()
+}
+
+fn events(project: &Project, run: &str) -> Vec<serde_json::Value> {
+    let text = project.text(format!("{run}/events.jsonl"));
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON line"))
+        .collect()
+}
+
+/// Starts a training that would go on for hours and waits until it has saved step 5.
+fn start_endless(project: &Project, run: &str) -> Child {
+    let arguments = Project::training(run, &[NOISE, "train.steps=1000000"]);
+    let mut command = project.command(&arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().expect("the program starts");
+    let (started, saved) = (Instant::now(), format!("{run}/checkpoints/last"));
+    while !project.path(&saved).exists() {
+        assert!(started.elapsed() < Duration::from_secs(60), "no checkpoint");
+        sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// The step that the pointer `last` names.
+fn last_step(project: &Project, run: &str) -> u64 {
+    let last = project.text(format!("{run}/checkpoints/last"));
+    let digits = last.trim().strip_prefix("step-").expect("step-<digits>");
+    digits.parse().expect("step-<digits>")
+}
+
+#[test]
+fn a_run_folder_holds_what_the_readme_says() {
+    let project = Project::new();
+    project
+        .train("run", &["train.steps=20", "--seed", "7"])
+        .exits(0);
+
+    let files: Vec<String> = names(&project, "run")
+        .into_iter()
+        .filter(|name| !name.contains("checkpoints/"))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            ".lock",
+            "RUN.json",
+            "checkpoints",
+            "config.resolved.toml",
+            "config.toml",
+            "events.jsonl",
+            "manifest.json",
+            "metrics.csv",
+            "model",
+            "model/model.json",
+            "model/weights.npz",
+            "model/weights.safetensors",
+            "overrides.txt",
+        ]
+    );
+    let checkpoint = [
+        "MANIFEST.json",
+        "optimizer.safetensors",
+        "state.json",
+        "weights.safetensors",
+    ];
+    assert_eq!(names(&project, "run/checkpoints/step-00000020"), checkpoint);
+    assert_eq!(project.text("run/config.toml"), SMOKE);
+    assert!(
+        project
+            .text("run/overrides.txt")
+            .contains("model.n_units=8\n")
+    );
+
+    let run = project.json("run/RUN.json");
+    assert_eq!(run["state"], "done");
+    assert_eq!(run["exit_code"], 0);
+    assert_eq!(run["restarts"], 0);
+    assert_eq!(project.json("run/manifest.json")["seed"], 7);
+    assert_eq!(project.json("run/model/model.json")["step"], 20);
+}
+
+#[test]
+fn metrics_have_one_header_and_the_promised_rows() {
+    let project = Project::new();
+    project.train("run", &["train.steps=7"]).exits(0);
+
+    let text = project.text("run/metrics.csv");
+    assert!(
+        text.starts_with("step,wall_s,trials,split,loss,accuracy,grad_norm,lr\n"),
+        "{text}"
+    );
+    let expected = [
+        "1 train", "2 train", "3 train", "4 train", "5 train", "5 val", "6 train", "7 train",
+        "7 val",
+    ];
+    assert_eq!(rows(&project, "run"), expected);
+    for row in project.metrics("run") {
+        let step: u64 = row["step"].parse().unwrap();
+        assert_eq!(
+            row["trials"],
+            (4 * step).to_string(),
+            "a batch has four trials"
+        );
+        assert_eq!(
+            row["lr"].is_empty(),
+            row["split"] == "val",
+            "empty = not measured"
+        );
+        assert!(row["loss"].parse::<f64>().unwrap().is_finite());
+    }
+}
+
+/// Checkpoints at 5, 10, 15 and 20, of which the last two are kept, and the best.
+#[test]
+fn old_checkpoints_are_removed_except_the_best() {
+    let project = Project::new();
+    project
+        .train("run", &["train.steps=20", "checkpoint.keep_last=2"])
+        .exits(0);
+
+    let pointer = |name| {
+        project
+            .text(format!("run/checkpoints/{name}"))
+            .trim()
+            .to_owned()
+    };
+    let (best, last) = (pointer("best"), pointer("last"));
+    let mut expected = vec!["step-00000015".to_owned(), last.clone(), best];
+    expected.sort();
+    expected.dedup();
+    let mut found = names(&project, "run/checkpoints");
+    found.retain(|name| name.starts_with("step-") && !name.contains('/'));
+    assert_eq!(found, expected);
+    assert_eq!(last, "step-00000020");
+}
+
+#[test]
+fn weights_are_the_same_in_both_files_and_in_the_last_checkpoint() {
+    let project = Project::new();
+    project.train("run", &["train.steps=5"]).exits(0);
+
+    let safetensors =
+        |name: &str| ctrnn_files::TensorFile::read(&project.path(name)).expect("a weight file");
+    let model = safetensors("run/model/weights.safetensors");
+    assert_eq!(model.tensors, project.arrays("run/model/weights.npz"));
+    assert_eq!(
+        model,
+        safetensors("run/checkpoints/step-00000005/weights.safetensors")
+    );
+    assert_eq!(model.metadata["format"], "pt");
+    let shapes: Vec<(&str, &[usize])> = model
+        .tensors
+        .iter()
+        .map(|(name, array)| (name.as_str(), array.shape()))
+        .collect();
+    assert_eq!(
+        shapes,
+        [
+            ("initial_state", &[8][..]),
+            ("input.weight", &[8, 3]),
+            ("output.bias", &[2]),
+            ("output.weight", &[2, 8]),
+            ("recurrent.bias", &[8]),
+            ("recurrent.weight", &[8, 8]),
+            ("tau_ms", &[1]),
+        ]
+    );
+}
+
+#[test]
+fn no_steps_write_the_initial_network_as_a_finished_run() {
+    let project = Project::new();
+    project.train("run", &["train.steps=0"]).exits(0);
+
+    assert_eq!(project.json("run/RUN.json")["state"], "done");
+    assert_eq!(rows(&project, "run"), ["0 val"]);
+    assert_eq!(last_step(&project, "run"), 0);
+    project.run(&["eval", "run"]).exits(0);
+}
+
+#[test]
+fn the_resolved_configuration_reproduces_the_run() {
+    let project = Project::new();
+    project.train("run", &[NOISE, "train.steps=10"]).exits(0);
+    let again = ["train", "run/config.resolved.toml", "--run-dir", "again"];
+    project.run(&again).exits(0);
+    project.assert_same_run("run", "again");
+}
+
+/// `--max-time 0s` stops after the step in progress: here after steps 1, 2 and 3.
+#[test]
+fn a_stopped_and_resumed_run_equals_an_uninterrupted_one() {
+    let project = Project::new();
+    project.train("whole", &[NOISE, "train.steps=20"]).exits(0);
+    let arguments = [NOISE, "train.steps=20"];
+    let stop = [&arguments[..], &["--max-time", "0s"]].concat();
+    project
+        .train("parts", &stop)
+        .exits(75)
+        .says(&["train-ctrnn resume parts"]);
+    let run = project.json("parts/RUN.json");
+    assert_eq!(
+        (&run["state"], &run["exit_code"]),
+        (&json!("stopped"), &json!(75))
+    );
+    assert_eq!(project.json("parts/model/model.json")["step"], 1);
+
+    project
+        .run(&["resume", "parts", "--max-time", "0s"])
+        .exits(75);
+    project
+        .train("parts", &[&stop[..], &["--resume", "auto"]].concat())
+        .exits(75);
+    project
+        .train("parts", &[&arguments[..], &["--resume", "must"]].concat())
+        .exits(0);
+
+    project.assert_same_run("whole", "parts");
+    let run = project.json("parts/RUN.json");
+    assert_eq!(
+        (&run["state"], &run["restarts"]),
+        (&json!("done"), &json!(3))
+    );
+    let resumed: Vec<u64> = events(&project, "parts")
+        .iter()
+        .filter(|event| event["event"] == "resumed")
+        .map(|event| event["from_step"].as_u64().expect("a step"))
+        .collect();
+    assert_eq!(resumed, [1, 2, 3]);
+}
+
+#[test]
+fn a_finished_run_can_be_trained_longer() {
+    let project = Project::new();
+    project.train("whole", &[NOISE, "train.steps=20"]).exits(0);
+    project.train("longer", &[NOISE, "train.steps=10"]).exits(0);
+    project
+        .run(&["resume", "longer", "train.steps=20"])
+        .exits(0);
+    project.assert_same_run("whole", "longer");
+}
+
+/// Everything after the newest whole checkpoint is done again.
+#[test]
+fn a_killed_run_is_resumed_from_its_newest_checkpoint() {
+    let project = Project::new();
+    let mut child = start_endless(&project, "killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        project.json("killed/RUN.json")["state"],
+        "running",
+        "nobody could say otherwise"
+    );
+
+    let steps = format!("train.steps={}", last_step(&project, "killed") + 5);
+    project.run(&["resume", "killed", &steps]).exits(0);
+    project.train("whole", &[NOISE, &steps]).exits(0);
+    project.assert_same_run("whole", "killed");
+}
+
+/// The older whole checkpoint is used, and the damaged one is named.
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let project = Project::new();
+    project.train("whole", &[NOISE, "train.steps=15"]).exits(0);
+    project
+        .train("damaged", &[NOISE, "train.steps=10"])
+        .exits(0);
+    let weights = "damaged/checkpoints/step-00000010/weights.safetensors";
+    project.write(weights, &project.bytes(weights)[..100]);
+
+    let answer = project
+        .run(&["resume", "damaged", "train.steps=15"])
+        .exits(0);
+    answer.says(&[weights, "is 100 bytes long", "from step 5\n"]);
+    project.assert_same_run("whole", "damaged");
+}
+
+/// A run that died before its first checkpoint starts again at step 0.
+#[test]
+fn a_run_without_a_checkpoint_is_resumed_from_the_start() {
+    let project = Project::new();
+    project.train("whole", &["train.steps=10"]).exits(0);
+    project.train("young", &["train.steps=10"]).exits(0);
+    for folder in ["young/checkpoints", "young/model"] {
+        std::fs::remove_dir_all(project.path(folder)).unwrap();
+    }
+    let run = project
+        .text("young/RUN.json")
+        .replace("\"done\"", "\"running\"");
+    project.write("young/RUN.json", run);
+
+    project.run(&["resume", "young"]).exits(0);
+    project.assert_same_run("whole", "young");
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(status.expect("kill starts").success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_saves_and_exits_with_75() {
+    let project = Project::new();
+    let mut child = start_endless(&project, "run");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+
+    let run = project.json("run/RUN.json");
+    assert_eq!(
+        (&run["state"], &run["exit_code"]),
+        (&json!("stopped"), &json!(75))
+    );
+    let step = last_step(&project, "run");
+    assert_eq!(project.json("run/model/model.json")["step"], step);
+    let last = rows(&project, "run").pop();
+    assert_eq!(last, Some(format!("{step} train")), "nothing is lost");
+}
+
+#[test]
+fn a_run_in_progress_is_locked() {
+    let project = Project::new();
+    let mut child = start_endless(&project, "run");
+    for arguments in [
+        &["resume", "run"][..],
+        &["train", "smoke.toml", "--run-dir", "run", "--force"],
+    ] {
+        let answer = project.run(arguments).exits(5);
+        answer.says(&["error[F", "is in use by process", &child.id().to_string()]);
+    }
+    assert_eq!(child.try_wait().unwrap(), None, "the run goes on");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn an_existing_run_is_left_alone_unless_forced() {
+    let project = Project::new();
+    project.train("run", &["train.steps=2"]).exits(0);
+    let before = project.tree("run");
+
+    let again = ["train", "smoke.toml", "--run-dir", "run", "seed=3"];
+    project.run(&again).exits(5).says(&[
+        "error[F004]: the run folder run exists already",
+        "train-ctrnn resume run\n",
+        "train-ctrnn train smoke.toml --run-dir run seed=3 --force\n",
+    ]);
+    let stop = "train.stop={metric=\"val.loss\",at_most=1}"; // quoted where it is printed: shells would eat it
+    let again = ["train", "smoke.toml", "--run-dir", "run", stop];
+    let quoted = format!("train smoke.toml --run-dir run '{stop}' --force\n");
+    project.run(&again).exits(5).says(&[&quoted]);
+    assert!(project.tree("run") == before, "the run was touched");
+
+    project.train("run", &["train.steps=1", "--force"]).exits(0);
+    assert_eq!(project.json("run/model/model.json")["step"], 1);
+    assert_eq!(rows(&project, "run"), ["1 train", "1 val"]);
+}
+
+/// `--force` replaces runs, not whatever a slip of the finger names.
+#[test]
+fn force_does_not_remove_what_is_no_run() {
+    let project = Project::new();
+    std::fs::create_dir(project.path("thesis")).unwrap();
+    project.write("thesis/chapter.txt", "years of work");
+    project
+        .train("thesis", &["train.steps=1", "--force"])
+        .exits(5);
+    assert_eq!(project.text("thesis/chapter.txt"), "years of work");
+}
+
+#[test]
+fn resuming_a_finished_run_says_so() {
+    let project = Project::new();
+    project.train("run", &["train.steps=2"]).exits(0);
+    let before = project.tree("run");
+    let answer = project.run(&["resume", "run"]).exits(0);
+    answer.says(&["run is finished", "train-ctrnn resume run train.steps="]);
+    assert!(project.tree("run") == before, "the run was touched");
+}
+
+#[test]
+fn resume_auto_starts_where_there_is_no_run() {
+    let project = Project::new();
+    project
+        .train("run", &["train.steps=1", "--resume", "auto"])
+        .exits(0);
+    assert_eq!(project.json("run/RUN.json")["restarts"], 0);
+}
+
+#[test]
+fn a_resumed_run_keeps_what_it_is() {
+    let project = Project::new();
+    project.train("run", &["train.steps=2"]).exits(0);
+    let before = project.tree("run");
+    for change in [
+        "model.n_units=9",
+        "train.optimizer.lr=1",
+        "seed=2",
+        "task.go_nogo.delay_ms=200",
+    ] {
+        let key = change.split('=').next().unwrap();
+        let answer = project
+            .run(&["resume", "run", "train.steps=4", change])
+            .exits(2);
+        answer.says(&["error[C018]", key, "help: "]);
+    }
+    assert!(project.tree("run") == before, "the run was touched");
+}
+
+/// Steps that were done cannot be taken back: the run stays what it is.
+#[test]
+fn a_run_cannot_be_resumed_to_fewer_steps() {
+    let project = Project::new();
+    project.train("run", &["train.steps=10"]).exits(0);
+    let before = project.text("run/config.resolved.toml");
+    project.run(&["resume", "run", "train.steps=5"]);
+    assert_eq!(project.text("run/config.resolved.toml"), before);
+}
+
+/// Trials of a file that changed after the run began are other trials.
+#[test]
+fn changed_data_are_not_resumed_on() {
+    let project = Project::new();
+    let write = |value| {
+        let inputs = Array::f32(&[4, 3, 1], vec![value; 12]);
+        let targets = Array::f32(&[4, 3, 1], vec![0.5; 12]);
+        project.write_arrays("trials.npz", [("inputs", inputs), ("targets", targets)]);
+    };
+    write(1.0);
+    project
+        .train("run", &["task.npz.files=[\"trials.npz\"]", "train.steps=2"])
+        .exits(0);
+    write(2.0);
+    let answer = project.run(&["resume", "run", "train.steps=4"]).exits(4);
+    answer.says(&["error[D", "trials.npz", "help: "]);
+}
+
+#[test]
+fn weights_of_another_run_begin_a_new_one() {
+    let project = Project::new();
+    project.train("first", &["train.steps=5"]).exits(0);
+    project
+        .train("second", &["train.steps=0", "--init-from", "first"])
+        .exits(0);
+    assert_eq!(
+        project.arrays("first/model/weights.npz"),
+        project.arrays("second/model/weights.npz")
+    );
+
+    let larger = [
+        "train",
+        "smoke.toml",
+        "--run-dir",
+        "third",
+        "--init-from",
+        "first",
+    ];
+    project
+        .run(&larger)
+        .exits(4)
+        .says(&["error[D003]", "has shape [8]", "needs [32]"]);
+    assert!(!project.path("third").exists());
+}
+
+/// The target is met at the first validation.
+#[test]
+fn a_met_target_ends_the_training() {
+    let project = Project::new();
+    let stop = "train.stop={metric=\"val.loss\",at_most=1000}";
+    project
+        .train("run", &["train.steps=20", stop])
+        .exits(0)
+        .says(&["target met"]);
+    assert_eq!(project.json("run/model/model.json")["step"], 5);
+    assert_eq!(last_step(&project, "run"), 5);
+}
+
+#[test]
+fn a_required_target_that_is_not_met_is_a_failure() {
+    let project = Project::new();
+    let stop = "train.stop={metric=\"val.loss\",at_most=1e-30,required=true}";
+    project
+        .train("run", &["train.steps=5", stop])
+        .exits(3)
+        .says(&["error[T", "help: "]);
+    let run = project.json("run/RUN.json");
+    assert_eq!(
+        (&run["state"], &run["exit_code"]),
+        (&json!("failed"), &json!(3))
+    );
+}
+
+#[test]
+fn a_diverging_training_fails() {
+    let project = Project::new();
+    let diverge = [
+        "train.optimizer={name=\"sgd\",lr=1e30}",
+        "train.clip_grad_norm=none",
+        "train.steps=20",
+    ];
+    project
+        .train("run", &diverge)
+        .exits(3)
+        .says(&["error[T001]: the loss is not finite at step", "help: "]);
+    assert_eq!(project.json("run/RUN.json")["state"], "failed");
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let project = Project::new();
+    let before = project.tree("");
+    project
+        .train("run", &["--dry-run", "train.steps=1"])
+        .exits(0);
+    assert!(project.tree("") == before);
+}
+
+#[test]
+fn the_run_folder_is_named_after_configuration_and_seed() {
+    let project = Project::new();
+    project
+        .run(&["train", "smoke.toml", "train.steps=0", "--seed", "12"])
+        .exits(0);
+    assert!(project.path(Path::new("runs").join("smoke-s12")).is_dir());
+}
+
+/// One unit, one trial, one time step, no input: every size that may be smallest, in both forms.
+#[test]
+fn the_smallest_networks_train() {
+    let project = Project::new();
+    for n_inputs in [0, 1] {
+        let inputs = Array::f32(&[2, 1, n_inputs], vec![1.0; 2 * n_inputs]);
+        let labels = Array::i64(&[2, 1], vec![0, 1]);
+        project.write_arrays("trials.npz", [("inputs", inputs), ("labels", labels)]);
+        for form in ["voltage", "rate"] {
+            let run = format!("{form}-{n_inputs}");
+            let small = [
+                "train",
+                "smoke.toml",
+                "--run-dir",
+                &run,
+                "task.npz.files=[\"trials.npz\"]",
+                "model.n_units=1",
+                "train.batch_size=1",
+                "train.steps=2",
+                NOISE,
+                &format!("model.form={form}"),
+            ];
+            project.run(&small).exits(0);
+            assert_eq!(
+                project.arrays(&format!("{run}/model/weights.npz"))["input.weight"].shape(),
+                [1, n_inputs]
+            );
+            project.run(&["eval", &run]).exits(0);
+            project
+                .run(&["simulate", &run, "--noise", "-o", "states.npz"])
+                .exits(0);
+            assert_eq!(
+                project.arrays("states.npz")["inputs"].shape()[1..],
+                [1, n_inputs]
+            );
+        }
+    }
+}
