@@ -24,7 +24,10 @@ fn main() -> Result<(), ModelError> {
         let w_in = network.w_in.val().into_scalar();
         let steps = (config.tau_ms / dt_ms) as usize;
         let inputs = Tensor::ones([1, steps, 1], &Default::default()) / w_in; // so that W_in u = 1
-        let v = network.forward(inputs, &Forward::default()).final_state.into_scalar();
+        let v = network
+            .forward(inputs, &Forward::default())
+            .final_state
+            .into_scalar();
         let exact = 1.0 - (-1.0f32).exp();
         println!("{dt_ms:7}  {v:.5}  {exact:.5}  {:.5}", (v - exact).abs());
     }

@@ -15,7 +15,10 @@ struct Print;
 impl Observer for Print {
     fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
         let accuracy = 100.0 * v.report.accuracy.unwrap_or(f64::NAN);
-        println!("step {:4}  loss {:.4}  accuracy {accuracy:.1} %", v.step, v.report.loss);
+        println!(
+            "step {:4}  loss {:.4}  accuracy {accuracy:.1} %",
+            v.step, v.report.loss
+        );
         Ok(())
     }
 }
@@ -30,6 +33,9 @@ fn main() -> Result<(), TrainError> {
     let mut trainer = Trainer::new(network, &task, settings)?;
     trainer.run(&mut [&mut Print], &|| None)?;
     let weights = trainer.network().weights(); // host arrays by name
-    println!("trained: {}", weights.keys().cloned().collect::<Vec<_>>().join(", "));
+    println!(
+        "trained: {}",
+        weights.keys().cloned().collect::<Vec<_>>().join(", ")
+    );
     Ok(())
 }

@@ -60,7 +60,8 @@ impl Task for FirstFlash {
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let mut trial = Trial::blank(self, condition, clock, rng);
-        let [first, second, response] = ["first", "second", "response"].map(|name| trial.timeline.steps(name));
+        let [first, second, response] =
+            ["first", "second", "response"].map(|name| trial.timeline.steps(name));
         let answer = condition.value("first") as usize;
         trial.set_input(first, answer, 1.0);
         trial.set_input(second, 1 - answer, 1.0);

@@ -18,7 +18,9 @@ use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use cpu_time::ProcessTime;
 use ctrnn::files::{Array, npz};
-use ctrnn::model::{Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter};
+use ctrnn::model::{
+    Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter,
+};
 use ctrnn::train::{Adam, Batch, Gradients, Loss, Optimizer, OptimizerState};
 use serde::Deserialize;
 use serde_json::json;
@@ -65,14 +67,24 @@ impl Bench {
         let device = Default::default();
         let tensor = |name: &str| -> Result<Tensor<Backend, 3>, Box<dyn Error>> {
             let array = &arrays[name];
-            Ok(Tensor::from_data(TensorData::new(array.to_f32()?, array.shape().to_vec()), &device))
+            Ok(Tensor::from_data(
+                TensorData::new(array.to_f32()?, array.shape().to_vec()),
+                &device,
+            ))
         };
         let scalar = |name: &str| -> Result<f64, Box<dyn Error>> { Ok(arrays[name].to_f64()?[0]) };
         let (inputs, targets, mask) = (tensor("u")?, tensor("target")?, tensor("mask")?);
         let mut config = CtrnnConfig {
             initial_state: InitialState::Zero,
-            bias: Biases { recurrent: true, readout: false },
-            ..CtrnnConfig::new(inputs.dims()[2], arrays["w_rc"].shape()[0], targets.dims()[2])
+            bias: Biases {
+                recurrent: true,
+                readout: false,
+            },
+            ..CtrnnConfig::new(
+                inputs.dims()[2],
+                arrays["w_rc"].shape()[0],
+                targets.dims()[2],
+            )
         };
         config.dt_ms = scalar("alpha")? * config.tau_ms;
         config.noise.preactivation = noise;
@@ -85,7 +97,10 @@ impl Bench {
         let mut weights = BTreeMap::new();
         for (parameter, name) in named {
             let array = &arrays[name];
-            weights.insert(parameter.name().to_owned(), TensorData::new(array.to_f32()?, array.shape().to_vec()));
+            weights.insert(
+                parameter.name().to_owned(),
+                TensorData::new(array.to_f32()?, array.shape().to_vec()),
+            );
         }
         let network = CtrnnModule::init(&config, 0, &device)?.with_weights(&weights)?;
         let batch = Batch {
@@ -106,10 +121,16 @@ impl Bench {
     /// The peers' loss, `mean(mask (y - target)^2)` over all entries, from ours, which divides by the mask.
     fn loss(&self) -> Tensor<Backend, 1> {
         let forward = Forward {
-            noise: Noise::Drawn(NoiseAddress { step: self.step, ..NoiseAddress::default() }),
+            noise: Noise::Drawn(NoiseAddress {
+                step: self.step,
+                ..NoiseAddress::default()
+            }),
             ..Forward::default()
         };
-        let outputs = self.network.forward(self.batch.inputs.clone(), &forward).outputs;
+        let outputs = self
+            .network
+            .forward(self.batch.inputs.clone(), &forward)
+            .outputs;
         let entries = self.batch.targets.shape().num_elements() as f64;
         Loss::Mse.value(outputs, &self.batch) * (Loss::Mse.weight(&self.batch) / entries)
     }
@@ -119,7 +140,9 @@ impl Bench {
     }
 
     fn update(&mut self, gradients: Gradients<Inner>) {
-        self.network = self.optimizer.step(self.lr, self.network.clone(), gradients);
+        self.network = self
+            .optimizer
+            .step(self.lr, self.network.clone(), gradients);
         self.step += 1;
     }
 
@@ -135,7 +158,8 @@ impl Bench {
     fn check(&self) -> Result<BTreeMap<String, Array>, Box<dyn Error>> {
         let loss = self.loss();
         let gradients = self.gradients(&loss);
-        let mut arrays: BTreeMap<String, Array> = [("loss".to_owned(), Array::f32(&[], vec![loss.into_scalar()]))].into();
+        let mut arrays: BTreeMap<String, Array> =
+            [("loss".to_owned(), Array::f32(&[], vec![loss.into_scalar()]))].into();
         let named = [
             (Parameter::InputWeight, "w_in"),
             (Parameter::RecurrentWeight, "w_rc"),
@@ -144,7 +168,10 @@ impl Bench {
         ];
         for (parameter, name) in named {
             let shape = parameter.shape(self.network.config());
-            let values = gradients.0[&parameter].to_data().to_vec::<f32>().map_err(|e| format!("{e:?}"))?;
+            let values = gradients.0[&parameter]
+                .to_data()
+                .to_vec::<f32>()
+                .map_err(|e| format!("{e:?}"))?;
             arrays.insert(name.to_owned(), Array::f32(&shape, values));
         }
         Ok(arrays)
@@ -153,7 +180,9 @@ impl Bench {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(args.threads)
+        .build_global()?;
     let rss_import = memory_mib("VmRSS");
     let began = Instant::now();
     let mut bench = Bench::new(&npz::read(&args.data)?, args.noise)?;
@@ -165,7 +194,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     bench.step();
     let step = began.elapsed().as_secs_f64();
-    say(&json!({ "ok": true, "setup_s": setup, "step_s": step, "check": args.check_file, "rss_import": rss_import }))?;
+    say(
+        &json!({ "ok": true, "setup_s": setup, "step_s": step, "check": args.check_file, "rss_import": rss_import }),
+    )?;
     for line in stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
             Command::Run { n } => say(&run(&mut bench, n))?,
@@ -204,7 +235,9 @@ fn parts(bench: &mut Bench) -> serde_json::Value {
         let backward = Instant::now();
         bench.update(gradients);
         let ends = [forward - start, backward - forward, backward.elapsed()];
-        laps.iter_mut().zip(ends).for_each(|(laps, lap)| laps.push(lap.as_secs_f64()));
+        laps.iter_mut()
+            .zip(ends)
+            .for_each(|(laps, lap)| laps.push(lap.as_secs_f64()));
     }
     let [forward, backward, optimizer] = laps.map(|mut laps| {
         laps.sort_by(f64::total_cmp);
@@ -222,8 +255,14 @@ fn say(value: &serde_json::Value) -> std::io::Result<()> {
 /// A size of this process; 0 where the system does not tell.
 fn memory_mib(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_default();
-    let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok());
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .unwrap_or_default();
+    let kib = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1024.0
 }
 
@@ -231,5 +270,9 @@ fn memory_mib(field: &str) -> f64 {
 fn page_faults() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();
-    fields.split_whitespace().nth(7).and_then(|faults| faults.parse().ok()).unwrap_or(0.0)
+    fields
+        .split_whitespace()
+        .nth(7)
+        .and_then(|faults| faults.parse().ok())
+        .unwrap_or(0.0)
 }

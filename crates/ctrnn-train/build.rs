@@ -20,6 +20,9 @@ fn main() {
     if let Some(commit) = output("git", &["rev-parse", "HEAD"]) {
         println!("cargo:rustc-env=CTRNN_GIT_COMMIT={commit}");
         let changed = output("git", &["status", "--porcelain", "--untracked-files=no"]);
-        println!("cargo:rustc-env=CTRNN_GIT_DIRTY={}", changed.is_some_and(|lines| !lines.is_empty()));
+        println!(
+            "cargo:rustc-env=CTRNN_GIT_DIRTY={}",
+            changed.is_some_and(|lines| !lines.is_empty())
+        );
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, FileError, npz};
-use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Noise, Record, RecurrenceBackend, host_tensor};
+use ctrnn_model::{
+    CtrnnConfig, CtrnnModule, Forward, Noise, Record, RecurrenceBackend, host_tensor,
+};
 use thiserror::Error;
 
 /// Every state of a simulation, `[trial, time, ...]`; index k is the state after input k, at `t_ms[k] = (k+1) dt_ms`.
@@ -100,21 +102,30 @@ impl Injected {
     /// Names the array and what is wrong with it.
     pub fn read(path: &Path, config: &CtrnnConfig) -> Result<Self, InjectedError> {
         let mut arrays = npz::read(path)?;
-        let error = |message: String| InjectedError::Array(format!("{}: {message}", path.display()));
+        let error =
+            |message: String| InjectedError::Array(format!("{}: {message}", path.display()));
         let n = config.n_units;
         let inputs = arrays.remove("inputs");
-        let inputs = inputs.ok_or_else(|| error("has no array inputs [trial, time, input]".to_owned()))?;
+        let inputs =
+            inputs.ok_or_else(|| error("has no array inputs [trial, time, input]".to_owned()))?;
         let [b, t, width] = inputs.shape()[..] else {
-            return Err(error(format!("inputs has shape {:?}, but must be [trial, time, input]", inputs.shape())));
+            return Err(error(format!(
+                "inputs has shape {:?}, but must be [trial, time, input]",
+                inputs.shape()
+            )));
         };
         if width != config.n_inputs || b == 0 || t == 0 {
             let expected = config.n_inputs;
-            return Err(error(format!("inputs has shape [{b}, {t}, {width}], but the network takes [.., .., {expected}]")));
+            return Err(error(format!(
+                "inputs has shape [{b}, {t}, {width}], but the network takes [.., .., {expected}]"
+            )));
         }
         let mut optional = |name: &str, shapes: &[&[usize]]| match arrays.remove(name) {
-            Some(array) if !shapes.contains(&array.shape()) => {
-                Err(error(format!("{name} has shape {:?}, but must be {:?}", array.shape(), shapes[0])))
-            }
+            Some(array) if !shapes.contains(&array.shape()) => Err(error(format!(
+                "{name} has shape {:?}, but must be {:?}",
+                array.shape(),
+                shapes[0]
+            ))),
             Some(array) => Ok(Some(array)),
             None => Ok(None),
         };
@@ -127,7 +138,9 @@ impl Injected {
         };
         if let Some(name) = arrays.keys().next() {
             let known = "inputs, initial_state, preactivation_noise and postactivation_noise";
-            return Err(error(format!("array {name:?} is unknown; a file of inputs may hold {known}")));
+            return Err(error(format!(
+                "array {name:?} is unknown; a file of inputs may hold {known}"
+            )));
         }
         injected.check_finite().map_err(error)?;
         Ok(injected)
@@ -142,7 +155,9 @@ impl Injected {
         ];
         for (name, array) in named {
             if let Some(index) = array.and_then(Array::first_nonfinite) {
-                return Err(format!("{name} holds NaN or an infinity at flat index {index}"));
+                return Err(format!(
+                    "{name} holds NaN or an infinity at flat index {index}"
+                ));
             }
         }
         Ok(())
@@ -162,7 +177,9 @@ impl Injected {
 
     /// The given initial state, if there is one.
     pub fn state<B: Backend>(&self, device: &B::Device) -> Option<Tensor<B, 2>> {
-        self.initial_state.as_ref().map(|array| tensor(array, device))
+        self.initial_state
+            .as_ref()
+            .map(|array| tensor(array, device))
     }
 }
 

@@ -93,7 +93,8 @@ pub enum Command {
     Man,
 }
 
-const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; KEY=none or '~KEY' removes";
+const OVERRIDES: &str =
+    "Overrides: KEY=VALUE as in the file, such as model.n_units=64; KEY=none or '~KEY' removes";
 
 #[derive(Debug, ClapArgs)]
 pub struct InitArgs {
@@ -279,13 +280,19 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// Prints the completion script of a shell on stdout.
 pub fn print_completions(shell: Shell) -> u8 {
-    clap_complete::generate(shell, &mut Args::command(), "train-ctrnn", &mut io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut Args::command(),
+        "train-ctrnn",
+        &mut io::stdout(),
+    );
     0
 }
 
 /// Prints the manual page on stdout.
 pub fn print_man() -> Result<u8, Failure> {
     let page = clap_mangen::Man::new(Args::command());
-    page.render(&mut io::stdout()).map_err(|error| Failure::stdout(&error))?;
+    page.render(&mut io::stdout())
+        .map_err(|error| Failure::stdout(&error))?;
     Ok(0)
 }

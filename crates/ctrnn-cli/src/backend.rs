@@ -22,7 +22,10 @@ pub trait Job {
 
 /// How often numbers are read from the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "wgpu"), expect(dead_code, reason = "reading is free on every other backend"))]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    expect(dead_code, reason = "reading is free on every other backend")
+)]
 pub enum CheckEvery {
     /// Reading is free.
     Step,

@@ -37,7 +37,9 @@ struct Size {
 
 impl Size {
     fn of(run: &Run) -> Result<Self, Failure> {
-        let trained = Parameter::ALL.into_iter().filter(|p| p.is_trained(&run.model));
+        let trained = Parameter::ALL
+            .into_iter()
+            .filter(|p| p.is_trained(&run.model));
         let request = BatchRequest {
             clock: run.clock,
             n_trials: run.train.batch_size,
@@ -49,7 +51,9 @@ impl Size {
         // The sweep keeps the rates of every step for the way back.
         let kept = run.train.batch_size * (max_steps + 1) * run.model.n_units * size_of::<f32>();
         Ok(Self {
-            parameters: trained.map(|p| p.shape(&run.model).iter().product::<usize>()).sum(),
+            parameters: trained
+                .map(|p| p.shape(&run.model).iter().product::<usize>())
+                .sum(),
             max_steps,
             batch_mib: kept as f64 / f64::from(1 << 20),
         })
@@ -90,21 +94,76 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<12} {value}");
     };
-    line("task", format!("{}: {} conditions", run.task_name, run.task.conditions().len()));
-    line("inputs", format!("{}: {}", m.n_inputs, layout.inputs.join(", ")));
-    line("outputs", format!("{}: {}", m.n_outputs, layout.outputs.join(", ")));
-    line("network", format!("{} units, {}, {:?} form, {} parameters", m.n_units, m.activation.name(), m.form, size.parameters).to_lowercase());
-    line("time", format!("dt {} ms, tau {} ms, alpha {:.3}; up to {} steps in a trial", m.dt_ms, m.tau_ms, m.alpha(), size.max_steps));
-    line("training", format!("{} steps of {} trials, {}, loss {}", run.train.steps, run.train.batch_size, optimizer(run), run.train.loss.name()));
-    line("memory", format!("{:.1} MiB of states for a batch", size.batch_mib));
+    line(
+        "task",
+        format!(
+            "{}: {} conditions",
+            run.task_name,
+            run.task.conditions().len()
+        ),
+    );
+    line(
+        "inputs",
+        format!("{}: {}", m.n_inputs, layout.inputs.join(", ")),
+    );
+    line(
+        "outputs",
+        format!("{}: {}", m.n_outputs, layout.outputs.join(", ")),
+    );
+    line(
+        "network",
+        format!(
+            "{} units, {}, {:?} form, {} parameters",
+            m.n_units,
+            m.activation.name(),
+            m.form,
+            size.parameters
+        )
+        .to_lowercase(),
+    );
+    line(
+        "time",
+        format!(
+            "dt {} ms, tau {} ms, alpha {:.3}; up to {} steps in a trial",
+            m.dt_ms,
+            m.tau_ms,
+            m.alpha(),
+            size.max_steps
+        ),
+    );
+    line(
+        "training",
+        format!(
+            "{} steps of {} trials, {}, loss {}",
+            run.train.steps,
+            run.train.batch_size,
+            optimizer(run),
+            run.train.loss.name()
+        ),
+    );
+    line(
+        "memory",
+        format!("{:.1} MiB of states for a batch", size.batch_mib),
+    );
     line("device", timed.device.clone());
     let seconds = run.train.steps as f64 / timed.steps_per_s;
-    line("speed", format!("about {:.0} steps/s: {} for all steps", timed.steps_per_s, clock(seconds)));
+    line(
+        "speed",
+        format!(
+            "about {:.0} steps/s: {} for all steps",
+            timed.steps_per_s,
+            clock(seconds)
+        ),
+    );
     text
 }
 
 fn optimizer(run: &Run) -> String {
-    format!("{} lr {}", run.train.optimizer.name(), run.train.optimizer.lr())
+    format!(
+        "{} lr {}",
+        run.train.optimizer.name(),
+        run.train.optimizer.lr()
+    )
 }
 
 fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {

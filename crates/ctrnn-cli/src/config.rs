@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ctrnn_files::RunFolder;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Explanation, RunConfig, explain, schema};
+use ctrnn_train::{Explanation, RunConfig, explain, keys, schema};
 
 use crate::args::{ConfigArgs, ConfigCommand};
 use crate::failure::Failure;
@@ -21,16 +21,39 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
         }
         ConfigCommand::Show { run, overrides } => show(run, overrides, registry, terminal)?,
         ConfigCommand::Explain { key } => {
-            let found = explain(&schema(registry), key)?;
+            let schema = schema(registry);
+            let full = full_key(&schema, key);
+            let found = explain(&schema, full.as_deref().unwrap_or(key))?;
             let json = || serde_json::Value::Array(found.iter().map(explanation_json).collect());
-            let text = || found.iter().map(explanation_text).collect::<Vec<_>>().join("\n");
+            let text = || {
+                found
+                    .iter()
+                    .map(explanation_text)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            };
             terminal.print(text, json)?;
         }
     }
     Ok(0)
 }
 
-fn show(path: &Path, overrides: &[String], registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
+/// The full path of a key given by its last part, where only one key ends so.
+fn full_key(schema: &serde_json::Value, key: &str) -> Option<String> {
+    let end = format!(".{key}");
+    let mut matching = keys(schema)
+        .into_iter()
+        .filter(|full| full == key || full.ends_with(&end));
+    let only = matching.next()?;
+    matching.next().is_none().then_some(only)
+}
+
+fn show(
+    path: &Path,
+    overrides: &[String],
+    registry: &Registry,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
     let file = match path.is_dir() {
         true => RunFolder::at(path).resolved(),
         false => path.to_owned(),

@@ -45,7 +45,8 @@ impl Job for EvalJob<'_> {
         B::InnerBackend: RecurrenceBackend,
     {
         let Self { args, run, folder } = self;
-        let network = trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
+        let network =
+            trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
         let key = Key::new(run.seed, Stream::Eval, 0);
         let n = args.trials.map_or(run.validate.trials, |n| n as usize);
         let trials = evaluation_trials(run.task.as_ref(), run.clock, key, n)?;
@@ -53,7 +54,13 @@ impl Job for EvalJob<'_> {
             true => Noise::Drawn(evaluation_noise(run)),
             false => Noise::Off,
         };
-        Ok(evaluate(&network, run.task.as_ref(), &trials, run.train.loss, &noise)?)
+        Ok(evaluate(
+            &network,
+            run.task.as_ref(),
+            &trials,
+            run.train.loss,
+            &noise,
+        )?)
     }
 }
 
@@ -81,7 +88,12 @@ fn table(report: &EvalReport) -> String {
         let mut rows: Vec<_> = values.iter().collect();
         rows.sort_by(|(a, _), (b, _)| number(a).total_cmp(&number(b)));
         for (value, score) in rows {
-            let _ = writeln!(text, "  {name} = {value:<8} {:>9}   {} trials", percent(score.accuracy), score.trials);
+            let _ = writeln!(
+                text,
+                "  {name} = {value:<8} {:>9}   {} trials",
+                percent(score.accuracy),
+                score.trials
+            );
         }
     }
     text

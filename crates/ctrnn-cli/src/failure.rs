@@ -14,6 +14,7 @@
 
 use ctrnn_analysis::InjectedError;
 use ctrnn_files::{ErrorKind, FileError};
+use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
 use ctrnn_tasks::TaskError;
 use ctrnn_train::{ConfigErrors, Diagnostic, TrainError};
@@ -47,7 +48,12 @@ enum Kind {
 
 impl Failure {
     /// An error with a remedy.
-    pub fn new(exit_code: u8, code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn new(
+        exit_code: u8,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self {
             exit_code,
             kind: Kind::Plain {
@@ -58,18 +64,47 @@ impl Failure {
         }
     }
 
+    /// A panic, which is our fault; what it says stands above.
+    pub fn bug() -> Self {
+        let help = "please report it with the lines above, the command and the configuration; `train-ctrnn info` says the version";
+        Self::new(1, "B001", "this is a bug in train-ctrnn", help)
+    }
+
+    /// An instruction set that cannot be had.
+    pub fn kernel(error: &KernelPathError) -> Self {
+        Self::new(
+            USAGE,
+            "C020",
+            error.to_string(),
+            "unset CTRNN_KERNEL to take the fastest",
+        )
+    }
+
     /// stdout cannot be written to.
     pub fn stdout(error: &std::io::Error) -> Self {
-        Self::new(IO, "F001", format!("cannot write to stdout: {error}"), "check where the output goes")
+        Self::new(
+            IO,
+            "F001",
+            format!("cannot write to stdout: {error}"),
+            "check where the output goes",
+        )
     }
 
     /// The text for the terminal.
     pub fn render(&self, color: bool) -> String {
         match &self.kind {
             Kind::Config(errors) => errors.render(color),
-            Kind::Plain { code, message, help } => {
-                let (red, bold, end) = if color { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-                format!("{red}error[{code}]{end}{bold}: {message}{end}\n  help: {help}\n")
+            Kind::Plain {
+                code,
+                message,
+                help,
+            } => {
+                let (red, bold, end) = if color {
+                    ("\x1b[1;31m", "\x1b[1m", "\x1b[0m")
+                } else {
+                    ("", "", "")
+                };
+                format!("{red}error[{code}]{end}{bold}: {message}{end}\nhelp: {help}\n")
             }
         }
     }
@@ -101,8 +136,12 @@ impl From<TrainError> for Failure {
                 "train longer (`resume RUN train.steps=...`), ask for less, or remove train.stop.required"
             }
             TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
-            TrainError::OptimizerState(_) => "resume with the optimizer that the run was trained with",
-            TrainError::Data { .. } | TrainError::Model(_) => "check that the file belongs to this network",
+            TrainError::OptimizerState(_) => {
+                "resume with the optimizer that the run was trained with"
+            }
+            TrainError::Data { .. } | TrainError::Model(_) => {
+                "check that the file belongs to this network"
+            }
             _ => "check the task's table: `train-ctrnn tasks describe NAME` shows its keys",
         };
         let exit_code = error.exit_code();
@@ -149,10 +188,19 @@ fn file_failure(error: &FileError) -> Failure {
     let help = match error {
         FileError::Locked { .. } => "wait until it has ended, or stop that process",
         FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
-        FileError::Missing { .. } => "check the path; `train-ctrnn train CONFIG` makes a run",
+        FileError::Missing { path }
+            if path
+                .parent()
+                .is_some_and(|parent| parent.ends_with("model")) =>
+        {
+            "the run has not ended: continue it with `train-ctrnn resume RUN`, or add --checkpoint last"
+        }
+        FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",
-        FileError::Format { .. } => "write the file anew, or take an older checkpoint (`--checkpoint STEP`)",
-        _ => "check the free space and the permissions of that place",
+        FileError::Format { .. } => {
+            "write the file anew, or take an older checkpoint (`--checkpoint STEP`)"
+        }
+        _ => "check that the folder is there, its free space and its permissions",
     };
     Failure::new(exit_code, code, error.to_string(), help)
 }

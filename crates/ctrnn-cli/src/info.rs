@@ -10,9 +10,16 @@ use crate::terminal::Terminal;
 pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = KernelPath::detected().name();
-    let kernels: Vec<&str> = KernelPath::available().into_iter().map(KernelPath::name).collect();
-    let backends: &[&str] = if cfg!(feature = "wgpu") { &["cpu", "wgpu"] } else { &["cpu"] };
+    let kernel = KernelPath::selected().map_or("none", KernelPath::name);
+    let kernels: Vec<&str> = KernelPath::available()
+        .into_iter()
+        .map(KernelPath::name)
+        .collect();
+    let backends: &[&str] = if cfg!(feature = "wgpu") {
+        &["cpu", "wgpu"]
+    } else {
+        &["cpu"]
+    };
     let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
     let text = || {
         format!(

@@ -26,9 +26,11 @@ mod tasks;
 mod terminal;
 mod train;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser;
+use ctrnn_kernels::KernelPath;
 use ctrnn_tasks::Registry;
 
 use args::{Args, Command};
@@ -42,7 +44,10 @@ pub fn run(registry: Registry) -> ExitCode {
         Err(error) => return usage(&error),
     };
     let terminal = Terminal::new(&args.output);
-    match dispatch(args.command, &registry, &terminal) {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+        dispatch(args.command, &registry, &terminal)
+    }));
+    match outcome.unwrap_or_else(|_| Err(Failure::bug())) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             terminal.error(&failure);
@@ -55,12 +60,17 @@ pub fn run(registry: Registry) -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     // Nothing is left to tell the user if the terminal is gone.
     let _ = error.print();
-    ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 })
+    ExitCode::from(if error.use_stderr() {
+        failure::USAGE
+    } else {
+        0
+    })
 }
 
 fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    KernelPath::selected().map_err(|error| Failure::kernel(&error))?;
     match command {
-        Command::Init(args) => init::run(&args, terminal),
+        Command::Init(args) => init::run(&args, registry, terminal),
         Command::Tasks(args) => tasks::run(&args, registry, terminal),
         Command::Check(args) => check::run(&args, registry, terminal),
         Command::Train(args) => train::train(&args, registry, terminal),

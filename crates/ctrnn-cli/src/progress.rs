@@ -50,21 +50,31 @@ impl Progress {
 impl Observer for Progress {
     fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
         let speed = self.speed(report.step);
-        let message = format!("loss {:.4}{}  {speed:.0} steps/s", report.loss, self.last_validation);
+        let message = format!(
+            "loss {:.4}{}  {speed:.0} steps/s",
+            report.loss, self.last_validation
+        );
         if let Some(bar) = &self.bar {
             bar.set_position(report.step);
             bar.set_message(message);
         } else if self.plain && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let left = (report.of_steps - report.step) as f64 / speed;
-            eprintln!("step {}/{}  {message}  {} left", report.step, report.of_steps, clock(left));
+            eprintln!(
+                "step {}/{}  {message}  {} left",
+                report.step,
+                report.of_steps,
+                clock(left)
+            );
         }
         Ok(())
     }
 
     fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
         let report = &validation.report;
-        let accuracy = report.accuracy.map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a));
+        let accuracy = report
+            .accuracy
+            .map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a));
         self.last_validation = format!("  val loss {:.4}{accuracy}", report.loss);
         if let Some(bar) = &self.bar {
             bar.println(format!("step {}{}", validation.step, self.last_validation));
@@ -89,6 +99,10 @@ pub fn clock(seconds: f64) -> String {
         s if !s.is_finite() => "?".to_owned(),
         s if s < 60.0 => format!("{s:.0} s"),
         s if s < 3600.0 => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
-        s => format!("{:.0} h {:.0} min", (s / 3600.0).floor(), (s % 3600.0) / 60.0),
+        s => format!(
+            "{:.0} h {:.0} min",
+            (s / 3600.0).floor(),
+            (s % 3600.0) / 60.0
+        ),
     }
 }

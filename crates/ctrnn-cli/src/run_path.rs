@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ctrnn_files::RunFolder;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Run, RunConfig};
+use ctrnn_train::{Run, RunConfig, check_inputs};
 
 use crate::failure::{DATA, Failure};
 
@@ -18,7 +18,11 @@ pub fn default_path(config: &Path, seed: u64) -> PathBuf {
 ///
 /// # Errors
 /// If there is no run, or its configuration cannot be read.
-pub fn existing(path: &Path, overrides: &[String], registry: &Registry) -> Result<(RunFolder, Run), Failure> {
+pub fn existing(
+    path: &Path,
+    overrides: &[String],
+    registry: &Registry,
+) -> Result<(RunFolder, Run), Failure> {
     let folder = RunFolder::at(path);
     if !folder.run_json().is_file() {
         return Err(Failure::new(
@@ -28,6 +32,7 @@ pub fn existing(path: &Path, overrides: &[String], registry: &Registry) -> Resul
             "give the folder of a run, such as runs/smoke-s0; `train-ctrnn train CONFIG` makes one",
         ));
     }
+    check_inputs(&folder)?;
     let run = RunConfig::load(&folder.resolved(), overrides, registry)?;
     Ok((folder, run))
 }
@@ -37,9 +42,17 @@ pub fn existing(path: &Path, overrides: &[String], registry: &Registry) -> Resul
 /// # Errors
 /// If an override's key is not under one of `tables`.
 pub fn only_under(tables: &[&str], overrides: &[String]) -> Result<(), Failure> {
-    let is_under = |key: &str| tables.iter().any(|table| key == *table || key.starts_with(&format!("{table}.")));
+    let is_under = |key: &str| {
+        tables
+            .iter()
+            .any(|table| key == *table || key.starts_with(&format!("{table}.")))
+    };
     for text in overrides {
-        let key = text.split('=').next().unwrap_or(text).trim_start_matches('~');
+        let key = text
+            .split('=')
+            .next()
+            .unwrap_or(text)
+            .trim_start_matches('~');
         if !is_under(key) {
             return Err(Failure::new(
                 crate::failure::USAGE,

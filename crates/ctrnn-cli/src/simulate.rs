@@ -32,7 +32,14 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     npz::write(&args.output, &arrays)?;
     let shape = arrays["potentials"].shape();
-    terminal.say(format!("wrote {}: {} trials, {} time steps, {} units", args.output.display(), shape[0], shape[1], shape[2]));
+    terminal.wrote(&args.output)?;
+    terminal.say(format!(
+        "wrote {}: {} trials, {} time steps, {} units",
+        args.output.display(),
+        shape[0],
+        shape[1],
+        shape[2]
+    ));
     Ok(0)
 }
 
@@ -51,11 +58,18 @@ impl Job for SimulateJob<'_> {
         B::InnerBackend: RecurrenceBackend,
     {
         let Self { args, run, folder } = self;
-        let network = trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
+        let network =
+            trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
         match &args.inputs {
             Some(path) => {
                 let injected = Injected::read(path, network.config())?;
-                Ok(simulate_injected(&network, &injected, self.args.noise, run, device))
+                Ok(simulate_injected(
+                    &network,
+                    &injected,
+                    self.args.noise,
+                    run,
+                    device,
+                ))
             }
             None => simulate_trials(&network, args, run),
         }
@@ -82,7 +96,9 @@ fn simulate_trials<B: RecurrenceBackend>(
     args: &SimulateArgs,
     run: &Run,
 ) -> Result<BTreeMap<String, Array>, Failure> {
-    let n = args.trials.map_or_else(|| run.task.conditions().len(), |n| n as usize);
+    let n = args
+        .trials
+        .map_or_else(|| run.task.conditions().len(), |n| n as usize);
     let key = Key::new(run.seed, Stream::Eval, 0);
     let trials = evaluation_trials(run.task.as_ref(), run.clock, key, n)?;
     let noise = match args.noise {
@@ -103,7 +119,8 @@ fn trial_arrays(trials: &[Trial]) -> BTreeMap<String, Array> {
     let targets = match batch.target {
         Target::Values(values) => values,
         Target::Classes(labels) => {
-            let one_hot = |label: u32| (0..o).map(move |k| f32::from(u8::from(k == label as usize)));
+            let one_hot =
+                |label: u32| (0..o).map(move |k| f32::from(u8::from(k == label as usize)));
             labels.into_iter().flat_map(one_hot).collect()
         }
     };

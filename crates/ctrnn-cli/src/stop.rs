@@ -13,14 +13,19 @@ pub struct StopRequests {
 }
 
 impl StopRequests {
-    /// Listens from now on. The first Ctrl-C asks to stop, the second one stops at once with code 130.
+    /// Listens from now on. The first Ctrl-C or TERM asks to stop, the second one stops at once with code 130 or 143.
     ///
     /// # Errors
     /// If the operating system refuses.
     pub fn listen(max_time: Option<Duration>) -> Result<Self, Failure> {
         let signal = Arc::new(AtomicUsize::new(0));
         register(&signal).map_err(|error| {
-            Failure::new(IO, "F003", format!("cannot listen for signals: {error}"), "this is worth a report")
+            Failure::new(
+                IO,
+                "F003",
+                format!("cannot listen for signals: {error}"),
+                "this is worth a report",
+            )
         })?;
         Ok(Self {
             signal,
@@ -34,7 +39,9 @@ impl StopRequests {
             0 => {}
             signal => return Some(format!("signal {}", name(signal as i32))),
         }
-        let is_over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let is_over = self
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline);
         is_over.then(|| "the time limit".to_owned())
     }
 }
@@ -42,14 +49,19 @@ impl StopRequests {
 fn register(signal: &Arc<AtomicUsize>) -> std::io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use std::sync::atomic::AtomicBool;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    // In this order, the second interrupt finds the flag set by the first.
-    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&interrupted))?;
-    signal_hook::flag::register(SIGINT, interrupted)?;
-    signal_hook::flag::register_usize(SIGINT, Arc::clone(signal), SIGINT as usize)?;
-    signal_hook::flag::register_usize(SIGTERM, Arc::clone(signal), SIGTERM as usize)?;
+    for (once, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
+        let seen = Arc::new(AtomicBool::new(false));
+        // In this order, the second signal finds the flag set by the first.
+        signal_hook::flag::register_conditional_shutdown(once, exit_code, Arc::clone(&seen))?;
+        signal_hook::flag::register(once, seen)?;
+        signal_hook::flag::register_usize(once, Arc::clone(signal), once as usize)?;
+    }
     #[cfg(unix)]
-    for other in [signal_hook::consts::SIGUSR1, signal_hook::consts::SIGUSR2, signal_hook::consts::SIGHUP] {
+    for other in [
+        signal_hook::consts::SIGUSR1,
+        signal_hook::consts::SIGUSR2,
+        signal_hook::consts::SIGHUP,
+    ] {
         signal_hook::flag::register_usize(other, Arc::clone(signal), other as usize)?;
     }
     Ok(())

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, BuildContext, Clock, ConditionOrder, Mask, Registry, Target, TaskEntry, TrialBatch};
+use ctrnn_tasks::{
+    BatchRequest, BuildContext, Clock, ConditionOrder, Mask, Registry, Target, TaskEntry,
+    TrialBatch,
+};
 
 use crate::args::{TasksArgs, TasksCommand};
 use crate::failure::{Failure, USAGE};
@@ -17,12 +20,25 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
         TasksCommand::Describe { name } => {
             let entry = entry(name, registry)?;
             let json = || serde_json::json!({ "name": entry.name, "description": entry.description, "schema": entry.schema() });
-            terminal.print(|| format!("# {}\n\n{}", entry.name, entry.description), json)?;
+            terminal.print(
+                || format!("# {}\n\n{}", entry.name, entry.description),
+                json,
+            )?;
         }
-        TasksCommand::Export { name, trials, seed, dt_ms, output } => {
+        TasksCommand::Export {
+            name,
+            trials,
+            seed,
+            dt_ms,
+            output,
+        } => {
             let batch = trials_of(entry(name, registry)?, *trials, *seed, *dt_ms)?;
             write(output, batch, *dt_ms)?;
-            terminal.say(format!("wrote {trials} trials of {name} to {}", output.display()));
+            terminal.wrote(output)?;
+            terminal.say(format!(
+                "wrote {trials} trials of {name} to {}",
+                output.display()
+            ));
         }
     }
     Ok(0)
@@ -31,7 +47,8 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
 fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let width = registry.names().map(str::len).max().unwrap_or(0);
     let line = |entry: &TaskEntry| format!("{:width$}  {}\n", entry.name, entry.summary);
-    let json = |entry: &TaskEntry| serde_json::json!({ "name": entry.name, "summary": entry.summary });
+    let json =
+        |entry: &TaskEntry| serde_json::json!({ "name": entry.name, "summary": entry.summary });
     terminal.print(
         || registry.entries().map(line).collect(),
         || serde_json::json!({ "tasks": registry.entries().map(json).collect::<Vec<_>>() }),
@@ -41,23 +58,42 @@ fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
 fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failure> {
     registry.get(name).ok_or_else(|| {
         let names: Vec<&str> = registry.names().collect();
-        Failure::new(USAGE, "C011", format!("{name:?} is not a task"), format!("tasks: {}", names.join(", ")))
+        Failure::new(
+            USAGE,
+            "C011",
+            format!("{name:?} is not a task"),
+            format!("tasks: {}", names.join(", ")),
+        )
     })
 }
 
 fn trials_of(entry: &TaskEntry, trials: u32, seed: u64, dt_ms: f64) -> Result<TrialBatch, Failure> {
-    let wrong_dt = |error| Failure::new(USAGE, "C004", format!("{error}"), "give for instance --dt-ms 20");
+    let wrong_dt = |error| {
+        Failure::new(
+            USAGE,
+            "C004",
+            format!("{error}"),
+            "give for instance --dt-ms 20",
+        )
+    };
     let clock = Clock::new(dt_ms).map_err(wrong_dt)?;
     let context = BuildContext {
         clock,
         seed,
         base_dir: Path::new("."),
     };
-    let task = entry.build(toml::Table::new(), &context).map_err(|errors| {
-        let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        let help = "choose another --dt-ms; a task that needs options cannot be exported";
-        Failure::new(USAGE, "C014", format!("{}: {}", entry.name, messages.join("; ")), help)
-    })?;
+    let task = entry
+        .build(toml::Table::new(), &context)
+        .map_err(|errors| {
+            let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            let help = "choose another --dt-ms; a task that needs options cannot be exported";
+            Failure::new(
+                USAGE,
+                "C014",
+                format!("{}: {}", entry.name, messages.join("; ")),
+                help,
+            )
+        })?;
     let request = BatchRequest {
         clock,
         n_trials: trials as usize,
@@ -73,7 +109,10 @@ fn write(path: &Path, batch: TrialBatch, dt_ms: f64) -> Result<(), Failure> {
     let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
     let target = match batch.target {
         Target::Values(values) => ("targets", Array::f32(&[b, t, o], values)),
-        Target::Classes(labels) => ("labels", Array::i64(&[b, t], labels.into_iter().map(i64::from).collect())),
+        Target::Classes(labels) => (
+            "labels",
+            Array::i64(&[b, t], labels.into_iter().map(i64::from).collect()),
+        ),
     };
     let mask = match batch.mask {
         Mask::Steps(mask) => Array::f32(&[b, t], mask),
@@ -83,7 +122,10 @@ fn write(path: &Path, batch: TrialBatch, dt_ms: f64) -> Result<(), Failure> {
         ("inputs", Array::f32(&[b, t, batch.n_inputs], batch.inputs)),
         target,
         ("mask", mask),
-        ("n_steps", Array::i64(&[b], batch.n_steps.into_iter().map(|n| n as i64).collect())),
+        (
+            "n_steps",
+            Array::i64(&[b], batch.n_steps.into_iter().map(|n| n as i64).collect()),
+        ),
         ("dt_ms", Array::f64(&[], vec![dt_ms])),
     ]
     .map(|(name, array)| (name.to_owned(), array))

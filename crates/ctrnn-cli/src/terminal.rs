@@ -1,6 +1,7 @@
 //! The two streams: data on stdout, everything else on stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use crate::args::{Output, ProgressStyle, When};
 use crate::failure::Failure;
@@ -65,9 +66,29 @@ impl Terminal {
     }
 
     /// Prints a result on stdout: the JSON value if JSON is asked for, else the text.
-    pub fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) -> Result<(), Failure> {
-        let line = if self.json { json().to_string() } else { text() };
-        writeln!(io::stdout(), "{}", line.trim_end()).map_err(|error| Failure::stdout(&error))
+    pub fn print(
+        &self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> serde_json::Value,
+    ) -> Result<(), Failure> {
+        let line = if self.json {
+            json().to_string()
+        } else {
+            text()
+        };
+        match writeln!(io::stdout(), "{}", line.trim_end()) {
+            // Whoever reads has seen enough: `train-ctrnn tasks list | head -1`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|error| Failure::stdout(&error)),
+        }
+    }
+
+    /// Where JSON is asked for, prints which file was written.
+    pub fn wrote(&self, path: &Path) -> Result<(), Failure> {
+        match self.json {
+            true => self.print(String::new, || serde_json::json!({ "wrote": path })),
+            false => Ok(()),
+        }
     }
 
     /// Prints an error on stderr.

@@ -13,7 +13,7 @@ use ctrnn_train::{
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
-use crate::failure::{DATA, Failure, IO};
+use crate::failure::{DATA, Failure, IO, USAGE};
 use crate::progress::{Progress, clock};
 use crate::run_path::{default_path, existing};
 use crate::stop::StopRequests;
@@ -24,23 +24,32 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let overrides = overrides(args)?;
     let run = RunConfig::load(&args.config, &overrides, registry)?;
     run.notes.iter().for_each(|note| terminal.note(note));
-    let path = args.run_dir.clone().unwrap_or_else(|| default_path(&args.config, run.seed));
+    let path = args
+        .run_dir
+        .clone()
+        .unwrap_or_else(|| default_path(&args.config, run.seed));
     let exists = path.symlink_metadata().is_ok();
     match (args.resume.unwrap_or_else(resume_by_default), exists) {
-        (Resume::Auto | Resume::Must, true) => return resume_run(&path, run, args.max_time, args.dry_run, terminal),
-        (Resume::Must, false) => return Err(no_run(&path)),
+        (Resume::Auto | Resume::Must, true) => {
+            return resume_run(&path, run, args.max_time, args.dry_run, terminal);
+        }
+        (Resume::Must, false) => return Err(no_run(&path, &args.config)),
         (Resume::Never, true) if !args.force => return Err(run_exists(&path, args)),
+        (Resume::Never, true) if !RunFolder::at(&path).run_json().is_file() => {
+            return Err(no_run_folder(&path));
+        }
         _ => {}
     }
     if args.dry_run {
-        terminal.say(format!("{} is right; it would train into {}", args.config.display(), path.display()));
+        terminal.say(format!(
+            "{} is right; it would train into {}",
+            args.config.display(),
+            path.display()
+        ));
         return Ok(0);
     }
     let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
-    let given = Given {
-        config,
-        overrides,
-    };
+    let given = Given { config, overrides };
     let stop = StopRequests::listen(args.max_time)?;
     let start = Start::New {
         path: &path,
@@ -60,15 +69,30 @@ pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Re
 fn overrides(args: &TrainArgs) -> Result<Vec<String>, Failure> {
     let mut overrides = args.overrides.clone();
     overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
-    overrides.extend(args.device.as_ref().map(|device| format!("device.backend={device}")));
-    overrides.extend(args.threads.map(|threads| format!("device.threads={threads}")));
+    overrides.extend(
+        args.device
+            .as_ref()
+            .map(|device| format!("device.backend={device}")),
+    );
+    overrides.extend(
+        args.threads
+            .map(|threads| format!("device.threads={threads}")),
+    );
     if let Some(run) = &args.init_from {
         let weights = RunFolder::at(run).model_weights();
         if !weights.is_file() {
             let what = format!("{} has no weights to begin with", run.display());
-            return Err(Failure::new(DATA, "D001", what, "give the folder of a run that has ended"));
+            return Err(Failure::new(
+                DATA,
+                "D001",
+                what,
+                "give the folder of a run that has ended",
+            ));
         }
-        overrides.push(format!("model.init.file={}", toml::Value::String(weights.display().to_string())));
+        overrides.push(format!(
+            "model.init.file={}",
+            toml::Value::String(weights.display().to_string())
+        ));
     }
     Ok(overrides)
 }
@@ -81,12 +105,21 @@ fn resume_by_default() -> Resume {
     }
 }
 
-fn no_run(path: &Path) -> Failure {
+fn no_run(path: &Path, config: &Path) -> Failure {
     let what = format!("there is no run at {}", path.display());
-    Failure::new(DATA, "D001", what, "start it: the same command with --resume auto")
+    let config = quoted(&config.display().to_string());
+    let help = format!(
+        "start it:  train-ctrnn train {config} --run-dir {}",
+        quoted(&path.display().to_string())
+    );
+    Failure::new(DATA, "D001", what, help)
 }
 
 fn run_exists(path: &Path, args: &TrainArgs) -> Failure {
+    debug_assert!(!args.force);
+    if !RunFolder::at(path).run_json().is_file() {
+        return no_run_folder(path);
+    }
     let what = format!("the run folder {} exists already", path.display());
     let command: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
     let help = format!(
@@ -94,8 +127,21 @@ fn run_exists(path: &Path, args: &TrainArgs) -> Failure {
         quoted(&path.display().to_string()),
         command.join(" ")
     );
-    debug_assert!(!args.force);
     Failure::new(IO, "F004", what, help)
+}
+
+/// Something is at `path` that no run may take the place of.
+fn no_run_folder(path: &Path) -> Failure {
+    let what = format!(
+        "{} exists already and is not a run; it stays as it is",
+        path.display()
+    );
+    Failure::new(
+        IO,
+        "F004",
+        what,
+        "choose another folder: --run-dir runs/NAME",
+    )
 }
 
 /// A word as a shell needs it.
@@ -108,7 +154,12 @@ fn quoted(word: &str) -> String {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(IO, "F002", format!("cannot read {}: {error}", path.display()), "check its permissions")
+    Failure::new(
+        IO,
+        "F002",
+        format!("cannot read {}: {error}", path.display()),
+        "check its permissions",
+    )
 }
 
 /// Continues the run at `path` as `run` configures it now.
@@ -121,24 +172,43 @@ fn resume_run(
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
     if !folder.run_json().is_file() {
-        return Err(Failure::new(
-            IO,
-            "F004",
-            format!("{} exists but is not a run", path.display()),
-            "choose another folder with --run-dir",
-        ));
+        return Err(no_run_folder(path));
     }
-    let before = std::fs::read_to_string(folder.resolved()).map_err(|error| unreadable(&folder.resolved(), &error))?;
+    let before = std::fs::read_to_string(folder.resolved())
+        .map_err(|error| unreadable(&folder.resolved(), &error))?;
     let before: toml::Table = before.parse().map_err(|error: toml::de::Error| {
         let what = format!("{}: {}", folder.resolved().display(), error.message());
-        Failure::new(DATA, "D001", what, "the file was changed by hand; restore it from config.toml")
+        Failure::new(
+            DATA,
+            "D001",
+            what,
+            "the file was changed by hand; restore it from config.toml",
+        )
     })?;
     check_resume(&before, &run.resolved_table())?;
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != run.resolved_table().get("train");
     if json.state == RunState::Done && !asks_for_more {
-        terminal.say(format!("{} is finished; train longer with `train-ctrnn resume {} train.steps=N`", path.display(), path.display()));
+        terminal.say(format!(
+            "{} is finished; train longer with `train-ctrnn resume {} train.steps=N`",
+            path.display(),
+            path.display()
+        ));
         return Ok(0);
+    }
+    let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
+    if run.train.steps < reached {
+        let what = format!(
+            "{} has done {reached} steps already, more than train.steps = {}",
+            path.display(),
+            run.train.steps
+        );
+        return Err(Failure::new(
+            USAGE,
+            "C019",
+            what,
+            format!("ask for more: train.steps={}", 2 * reached),
+        ));
     }
     if dry_run {
         terminal.say(format!("{} would be resumed", path.display()));
@@ -182,7 +252,12 @@ impl Job for TrainJob<'_> {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let Self { run, start, stop, terminal } = self;
+        let Self {
+            run,
+            start,
+            stop,
+            terminal,
+        } = self;
         let check_every = match check_every {
             CheckEvery::Step => 1,
             CheckEvery::Log => run.train.log_every,
@@ -190,9 +265,16 @@ impl Job for TrainJob<'_> {
         let device_name = device_name::<B>(device);
         // Everything that can be wrong with the network is found before a folder is made.
         let (mut record, checkpoint) = match start {
-            Start::New { path, given, replace } => {
+            Start::New {
+                path,
+                given,
+                replace,
+            } => {
                 trainer_at::<B>(run, None, check_every, device)?;
-                (RunRecord::create(path, run, &given, &device_name, replace)?, None)
+                (
+                    RunRecord::create(path, run, &given, &device_name, replace)?,
+                    None,
+                )
             }
             Start::Again(path) => reopen(path, run, terminal)?,
         };
@@ -204,12 +286,24 @@ impl Job for TrainJob<'_> {
             run.model.n_units,
             run.task_name,
             folder.display(),
-            if first > 0 { format!(", from step {first}") } else { String::new() }
+            if first > 0 {
+                format!(", from step {first}")
+            } else {
+                String::new()
+            }
         ));
-        terminal.detail(format!("device {device_name}, seed {}, {} trials a step", run.seed, run.train.batch_size));
+        terminal.detail(format!(
+            "device {device_name}, seed {}, {} trials a step",
+            run.seed, run.train.batch_size
+        ));
         let began = Instant::now();
         let mut progress = Progress::new(terminal, first, run.train.steps);
-        let ending = record.train(run, &mut trainer, &mut [&mut progress as &mut dyn Observer], &|| stop.reason())?;
+        let ending = record.train(
+            run,
+            &mut trainer,
+            &mut [&mut progress as &mut dyn Observer],
+            &|| stop.reason(),
+        )?;
         drop(progress);
         let counters = trainer.counters();
         Ok(Trained {
@@ -222,13 +316,22 @@ impl Job for TrainJob<'_> {
     }
 }
 
-fn reopen(path: &Path, run: &Run, terminal: &Terminal) -> Result<(RunRecord, Option<Checkpoint>), Failure> {
+fn reopen(
+    path: &Path,
+    run: &Run,
+    terminal: &Terminal,
+) -> Result<(RunRecord, Option<Checkpoint>), Failure> {
     let reopened = RunRecord::reopen(path, run)?;
     reopened.notes.iter().for_each(|note| terminal.note(note));
     Ok((reopened.record, reopened.checkpoint))
 }
 
-fn train_and_report(run: &Run, start: Start, stop: &StopRequests, terminal: &Terminal) -> Result<u8, Failure> {
+fn train_and_report(
+    run: &Run,
+    start: Start,
+    stop: &StopRequests,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
     let job = TrainJob {
         run,
         start,
@@ -239,9 +342,16 @@ fn train_and_report(run: &Run, start: Start, stop: &StopRequests, terminal: &Ter
     let (word, code) = match &trained.ending {
         Ending::AllSteps => ("done".to_owned(), 0),
         Ending::TargetMet { value } => (format!("done, target met ({value:.4})"), 0),
-        Ending::Asked(reason) => (format!("stopped by {reason} and saved"), Ending::STOPPED_EXIT_CODE),
+        Ending::Asked(reason) => (
+            format!("stopped by {reason} and saved"),
+            Ending::STOPPED_EXIT_CODE,
+        ),
     };
-    terminal.say(format!("{word}: {} steps in {}", trained.step, clock(trained.seconds)));
+    terminal.say(format!(
+        "{word}: {} steps in {}",
+        trained.step,
+        clock(trained.seconds)
+    ));
     let folder = quoted(&trained.folder.display().to_string());
     let next = match code {
         0 => format!("train-ctrnn eval {folder}"),

@@ -320,10 +320,7 @@ impl FileError {
     }
 
     /// For `map_err`: an operating system's error while doing `action` to `path`.
-    pub fn io<'a>(
-        action: &'static str,
-        path: &'a Path,
-    ) -> impl FnOnce(io::Error) -> Self + 'a {
+    pub fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |error| Self::Io {
             action,
             path: path.to_owned(),

@@ -25,14 +25,24 @@ impl Tally {
 }
 
 /// Accuracy of a batch with `outputs [trial, time, output]`.
-pub(crate) fn batch_accuracy<B: Backend>(task: &dyn Task, batch: &TrialBatch, outputs: Tensor<B, 3>) -> Option<f64> {
+pub(crate) fn batch_accuracy<B: Backend>(
+    task: &dyn Task,
+    batch: &TrialBatch,
+    outputs: Tensor<B, 3>,
+) -> Option<f64> {
     let mut tally = Tally::default();
-    corrects(task, batch, outputs).into_iter().for_each(|choice| tally.count(choice));
+    corrects(task, batch, outputs)
+        .into_iter()
+        .for_each(|choice| tally.count(choice));
     tally.accuracy()
 }
 
 /// For each trial, whether the readout `[trial, time, output]` chose right; `None` where no choice is.
-pub(crate) fn corrects<B: Backend>(task: &dyn Task, batch: &TrialBatch, outputs: Tensor<B, 3>) -> Vec<Option<bool>> {
+pub(crate) fn corrects<B: Backend>(
+    task: &dyn Task,
+    batch: &TrialBatch,
+    outputs: Tensor<B, 3>,
+) -> Vec<Option<bool>> {
     let values = outputs.into_data().convert::<f32>();
     let values = values.as_slice::<f32>().expect("converted to f32");
     (0..batch.n_trials)

@@ -29,7 +29,9 @@ impl<B: Backend> Batch<B> {
         };
         let targets = match &trials.target {
             Target::Values(values) => time_major(values, trials.n_outputs),
-            Target::Classes(labels) => time_major(&one_hot_rows(labels, trials.n_outputs), trials.n_outputs),
+            Target::Classes(labels) => {
+                time_major(&one_hot_rows(labels, trials.n_outputs), trials.n_outputs)
+            }
         };
         let (mask, mask_width) = match &trials.mask {
             Mask::Steps(mask) => (mask, 1),

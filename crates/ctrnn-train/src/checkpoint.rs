@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use ctrnn_files::{CheckpointFiles, RunFolder, TensorFile, read_checkpoint, read_pointer, write_pointer};
+use ctrnn_files::{
+    CheckpointFiles, RunFolder, TensorFile, read_checkpoint, read_pointer, write_pointer,
+};
 use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
 
@@ -44,23 +46,30 @@ impl Checkpoint {
     pub fn read(folder: &Path) -> Result<Self, TrainError> {
         let files = read_checkpoint(folder)?;
         let file = |name: &str| {
-            files.get(name).map(Vec::as_slice).ok_or_else(|| TrainError::Data {
-                path: folder.join(name),
-                reason: "is missing from the checkpoint".to_owned(),
-            })
+            files
+                .get(name)
+                .map(Vec::as_slice)
+                .ok_or_else(|| TrainError::Data {
+                    path: folder.join(name),
+                    reason: "is missing from the checkpoint".to_owned(),
+                })
         };
         let tensors = |name: &str| {
             let parsed = TensorFile::from_bytes(file(name)?, &folder.join(name))?;
             Ok::<_, TrainError>(tensors_of(parsed.tensors))
         };
-        let state: State = serde_json::from_slice(file(STATE)?).map_err(|error| TrainError::Data {
-            path: folder.join(STATE),
-            reason: format!("is no state of a run: {error}"),
-        })?;
+        let state: State =
+            serde_json::from_slice(file(STATE)?).map_err(|error| TrainError::Data {
+                path: folder.join(STATE),
+                reason: format!("is no state of a run: {error}"),
+            })?;
         if state.schema != SCHEMA {
             return Err(TrainError::Data {
                 path: folder.join(STATE),
-                reason: format!("has schema {}, but this build reads schema {SCHEMA}", state.schema),
+                reason: format!(
+                    "has schema {}, but this build reads schema {SCHEMA}",
+                    state.schema
+                ),
             });
         }
         Ok(Self {
@@ -122,7 +131,8 @@ impl Observer for CheckpointWriter<'_> {
             write_pointer(&self.folder.best(), step)?;
         }
         let best = snapshot.counters.best.map(|best| best.step);
-        self.folder.prune_checkpoints(self.keep_last, best.as_slice())?;
+        self.folder
+            .prune_checkpoints(self.keep_last, best.as_slice())?;
         Ok(())
     }
 }
@@ -147,6 +157,9 @@ pub fn find_checkpoint(run: &RunFolder, word: &str) -> Result<std::path::PathBuf
     let steps: Vec<String> = run.list_checkpoints()?.iter().map(u64::to_string).collect();
     Err(TrainError::Data {
         path: folder,
-        reason: format!("is not there; this run has checkpoints at steps {}", steps.join(", ")),
+        reason: format!(
+            "is not there; this run has checkpoints at steps {}",
+            steps.join(", ")
+        ),
     })
 }

@@ -81,7 +81,7 @@ impl Default for TimeConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// Number of recurrent units, N. The numbers of inputs and outputs are the task's.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 16384))]
     pub n_units: usize,
     /// Which variable the leak acts on. `voltage`: `v' = (1 - alpha) v + alpha [W_rc r + W_in u + b + eps]`, `r = f(v)`.
     /// `rate` (Yang et al. 2019): `r' = (1 - alpha) r + alpha f(W_rc r + W_in u + b + eps)`.
@@ -190,7 +190,7 @@ pub struct TrainConfig {
     /// Number of gradient updates; 0 writes the initial network as a finished run.
     pub steps: u64,
     /// Trials per step.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 65536))]
     pub batch_size: usize,
     /// Norm that the gradient over all parameters together is scaled down to where it is larger. Absent: no clipping.
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -400,7 +400,7 @@ pub struct ValidateConfig {
     /// Every how many steps the network is validated; it always is at the last one. 0: only there.
     pub every_steps: u64,
     /// Number of validation trials; the same ones every time.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub trials: usize,
 }
 
@@ -444,6 +444,7 @@ pub struct DeviceConfig {
     /// `cpu`; `wgpu`, the best graphics adapter; or `wgpu:0`, `wgpu:1`, ..., one of them.
     pub backend: Backend,
     /// Number of CPU threads; 0: all cores. The results do not depend on it.
+    #[schemars(range(max = 1024))]
     pub threads: usize,
 }
 

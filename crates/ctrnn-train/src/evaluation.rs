@@ -21,7 +21,12 @@ const TOGETHER: usize = 256;
 ///
 /// # Errors
 /// If the task cannot make them.
-pub fn evaluation_trials(task: &dyn Task, clock: Clock, key: Key, n: usize) -> Result<Vec<Trial>, TrainError> {
+pub fn evaluation_trials(
+    task: &dyn Task,
+    clock: Clock,
+    key: Key,
+    n: usize,
+) -> Result<Vec<Trial>, TrainError> {
     if let Some(held_out) = task.held_out() {
         return Ok(held_out.iter().take(n).cloned().collect());
     }
@@ -64,7 +69,9 @@ pub fn evaluate<B: RecurrenceBackend>(
         choices.extend(corrects(task, &padded, outputs));
     }
     if weight_sum == 0.0 {
-        return Err(TrainError::EmptyMask("the trials of the evaluation".to_owned()));
+        return Err(TrainError::EmptyMask(
+            "the trials of the evaluation".to_owned(),
+        ));
     }
     let mut all = Tally::default();
     choices.iter().for_each(|&choice| all.count(choice));
@@ -103,6 +110,11 @@ fn scores(trials: &[Trial], choices: &[Option<bool>]) -> BTreeMap<String, BTreeM
     };
     tallies
         .into_iter()
-        .map(|(name, values)| (name, values.into_iter().map(|(v, t)| (v, score(t))).collect()))
+        .map(|(name, values)| {
+            (
+                name,
+                values.into_iter().map(|(v, t)| (v, score(t))).collect(),
+            )
+        })
         .collect()
 }

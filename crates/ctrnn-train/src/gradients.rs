@@ -33,7 +33,9 @@ impl<B: Backend> Gradients<B> {
     /// If there is no gradient at all.
     pub fn global_norm(&self) -> Tensor<B, 1> {
         let sums = self.0.values().map(|g| g.clone().square().sum());
-        sums.reduce(|a, b| a + b).expect("a network has trained parameters").sqrt()
+        sums.reduce(|a, b| a + b)
+            .expect("a network has trained parameters")
+            .sqrt()
     }
 
     /// Scales all gradients by `max_norm / max(norm, max_norm)`, without reading `norm` to the host: a norm within the
@@ -41,12 +43,18 @@ impl<B: Backend> Gradients<B> {
     #[must_use]
     pub fn clipped(self, norm: &Tensor<B, 1>, max_norm: f64) -> Self {
         let factor = norm.clone().clamp_min(max_norm).recip() * max_norm;
-        Self(self.0.into_iter().map(|(p, g)| (p, g * factor.clone())).collect())
+        Self(
+            self.0
+                .into_iter()
+                .map(|(p, g)| (p, g * factor.clone()))
+                .collect(),
+        )
     }
 
     /// The first parameter whose gradient is not finite, in words.
     pub(crate) fn first_not_finite(&self) -> String {
-        let is_finite = |gradient: &Tensor<B, 1>| gradient.to_data().iter::<f64>().all(f64::is_finite);
+        let is_finite =
+            |gradient: &Tensor<B, 1>| gradient.to_data().iter::<f64>().all(f64::is_finite);
         match self.0.iter().find(|(_, gradient)| !is_finite(gradient)) {
             Some((parameter, _)) => format!("the gradient of {}", parameter.name()),
             None => "the global gradient norm".to_owned(), // every entry is finite, their squares overflow
@@ -64,7 +72,9 @@ impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
         let gradient = param.val().grad_remove(self.grads);
         if let (Some(parameter), Some(gradient)) = (Parameter::from_id(param.id), gradient) {
             let length = gradient.shape().num_elements();
-            self.found.insert(parameter, gradient.reshape([length]));
+            if length > 0 {
+                self.found.insert(parameter, gradient.reshape([length])); // burn reads a 0 here as "keep"
+            }
         }
     }
 }

@@ -73,14 +73,14 @@ pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences
 pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
 pub use gradients::Gradients;
-pub use observer::{
-    Best, Counters, EvalReport, Observer, Score, Snapshot, StepReport, Validation,
-};
+pub use observer::{Best, Counters, EvalReport, Observer, Score, Snapshot, StepReport, Validation};
 pub use optimizer::OptimizerState;
-pub use record::{Given, Reopened, RunRecord, initial_network, trained_network, trainer_at};
+pub use record::{
+    Given, Reopened, RunRecord, check_inputs, initial_network, trained_network, trainer_at,
+};
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{METRICS_HEADER, RunLog};
-pub use schema::{Explanation, explain, schema};
+pub use schema::{Explanation, explain, keys, schema};
 pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
 pub use trials_from_file::{NpzConfig, TrialsFromFile, registry};
 pub use weight_file::read_weights;

@@ -24,7 +24,7 @@ pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
         },
         "git": { "commit": option_env!("CTRNN_GIT_COMMIT"), "dirty": option_env!("CTRNN_GIT_DIRTY").map(|d| d == "true") },
         "target": { "arch": std::env::consts::ARCH, "os": std::env::consts::OS, "features": env!("CTRNN_TARGET_FEATURES") },
-        "kernel_path": ctrnn_kernels::KernelPath::detected().name(),
+        "kernel_path": ctrnn_kernels::KernelPath::selected().map_or("none", ctrnn_kernels::KernelPath::name),
         "device": device,
         "threads": rayon_threads(run),
         "seed": run.seed,

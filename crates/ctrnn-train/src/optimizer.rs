@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::TrainError;
+use crate::config::{Adam as AdamConfig, Optimizer, Sgd};
+use crate::gradients::Gradients;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
 use burn::optim::{Adam, AdamState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{CtrnnModule, Parameter, host_tensor};
-use crate::TrainError;
-use crate::config::{Adam as AdamConfig, Optimizer, Sgd};
-use crate::gradients::Gradients;
 
 /// What an update rule remembers of one parameter, flat.
 #[derive(Clone, Debug)]
@@ -38,7 +38,12 @@ impl<B: Backend> OptimizerState<B> {
     }
 
     /// The network after one update along `gradients`. A parameter without a gradient stays as it is.
-    pub fn step<A>(&mut self, lr: f64, network: CtrnnModule<A>, gradients: Gradients<B>) -> CtrnnModule<A>
+    pub fn step<A>(
+        &mut self,
+        lr: f64,
+        network: CtrnnModule<A>,
+        gradients: Gradients<B>,
+    ) -> CtrnnModule<A>
     where
         A: AutodiffBackend<InnerBackend = B>,
     {
@@ -50,7 +55,13 @@ impl<B: Backend> OptimizerState<B> {
     }
 
     /// One parameter's next value.
-    fn update(&mut self, parameter: Parameter, lr: f64, value: Tensor<B, 1>, gradient: Tensor<B, 1>) -> Tensor<B, 1> {
+    fn update(
+        &mut self,
+        parameter: Parameter,
+        lr: f64,
+        value: Tensor<B, 1>,
+        gradient: Tensor<B, 1>,
+    ) -> Tensor<B, 1> {
         let memory = self.memory.remove(&parameter);
         let (value, memory) = match &self.rule {
             Optimizer::Adam(config) => adam_step(config, lr, value, gradient, memory),
@@ -65,7 +76,10 @@ impl<B: Backend> OptimizerState<B> {
         let mut state = BTreeMap::new();
         for (parameter, memory) in &self.memory {
             let name = |what: &str| format!("{}.{what}", parameter.name());
-            state.insert(name("updates"), TensorData::new(vec![memory.updates as i64], [1]));
+            state.insert(
+                name("updates"),
+                TensorData::new(vec![memory.updates as i64], [1]),
+            );
             for (moment, tensor) in self.rule.moment_names().iter().zip(&memory.moments) {
                 state.insert(name(moment), tensor.to_data());
             }
@@ -94,7 +108,9 @@ impl<B: Backend> OptimizerState<B> {
             let mut moments = Vec::new();
             for moment in rule.moment_names() {
                 let name = format!("{}.{moment}", parameter.name());
-                let data = state.get(&name).ok_or_else(|| refuse(&name, "is missing"))?;
+                let data = state
+                    .get(&name)
+                    .ok_or_else(|| refuse(&name, "is missing"))?;
                 known += 1;
                 if data.num_elements() != length(parameter) {
                     return Err(refuse(&name, "has another length than its parameter"));
@@ -104,13 +120,22 @@ impl<B: Backend> OptimizerState<B> {
                 }
                 moments.push(host_tensor(data.clone(), device));
             }
-            let updates = updates.iter::<i64>().next().and_then(|n| usize::try_from(n).ok());
-            let updates = updates.ok_or_else(|| refuse(parameter.name(), "has no count of updates"))?;
-            optimizer.memory.insert(parameter, Memory { updates, moments });
+            let updates = updates
+                .iter::<i64>()
+                .next()
+                .and_then(|n| usize::try_from(n).ok());
+            let updates =
+                updates.ok_or_else(|| refuse(parameter.name(), "has no count of updates"))?;
+            optimizer
+                .memory
+                .insert(parameter, Memory { updates, moments });
         }
         match state.len() == known {
             true => Ok(optimizer),
-            false => Err(refuse("the file", "holds arrays that this optimizer does not know")),
+            false => Err(refuse(
+                "the file",
+                "holds arrays that this optimizer does not know",
+            )),
         }
     }
 }
@@ -149,11 +174,16 @@ fn adam_step<B: Backend>(
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,
 ) -> (Tensor<B, 1>, Memory<B>) {
-    let state = memory.map(|Memory { updates, mut moments }| {
-        let (second, first) = (moments.pop(), moments.pop());
-        let both = first.zip(second).expect("Adam remembers two moments");
-        AdamState::new(AdaptiveMomentumState::new(updates, both.0, both.1))
-    });
+    let state = memory.map(
+        |Memory {
+             updates,
+             mut moments,
+         }| {
+            let (second, first) = (moments.pop(), moments.pop());
+            let both = first.zip(second).expect("Adam remembers two moments");
+            AdamState::new(AdaptiveMomentumState::new(updates, both.0, both.1))
+        },
+    );
     let (value, state) = adam(config).step(lr, value, gradient, state);
     let momentum = state.expect("Adam has a state after a step").momentum;
     let memory = Memory {
@@ -170,9 +200,13 @@ fn sgd_step<B: Backend>(
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,
 ) -> (Tensor<B, 1>, Memory<B>) {
-    let momentum = MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0);
+    let momentum = MomentumConfig::new()
+        .with_momentum(config.momentum)
+        .with_dampening(0.0);
     let updates = memory.as_ref().map_or(0, |m| m.updates) + 1;
-    let state = memory.and_then(|mut m| m.moments.pop()).map(MomentumState::new);
+    let state = memory
+        .and_then(|mut m| m.moments.pop())
+        .map(MomentumState::new);
     // Without Nesterov's correction the transformed gradient is the new velocity.
     let (velocity, _) = Momentum::new(&momentum).transform(gradient, state);
     let value = value - velocity.clone() * lr;
@@ -191,7 +225,8 @@ struct Update<'a, B: Backend> {
 
 impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A::InnerBackend> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
-        let found = Parameter::from_id(param.id).and_then(|p| Some((p, self.gradients.0.remove(&p)?)));
+        let found =
+            Parameter::from_id(param.id).and_then(|p| Some((p, self.gradients.0.remove(&p)?)));
         let Some((parameter, gradient)) = found else {
             return param;
         };

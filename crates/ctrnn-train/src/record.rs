@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz};
+use ctrnn_files::{
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz,
+};
 use ctrnn_model::{CtrnnModule, RecurrenceBackend};
 use serde_json::json;
 
@@ -48,7 +50,13 @@ impl RunRecord {
     ///
     /// # Errors
     /// If something is there and `replace` is not set, or the folder cannot be written.
-    pub fn create(path: &Path, run: &Run, given: &Given, device: &str, replace: bool) -> Result<Self, TrainError> {
+    pub fn create(
+        path: &Path,
+        run: &Run,
+        given: &Given,
+        device: &str,
+        replace: bool,
+    ) -> Result<Self, TrainError> {
         let started = now();
         let json = RunJson {
             schema: RunJson::SCHEMA,
@@ -80,6 +88,12 @@ impl RunRecord {
         };
         match replace {
             true => {
+                if path.exists() && !RunFolder::at(path).run_json().is_file() {
+                    return Err(FileError::AlreadyExists {
+                        path: path.to_owned(),
+                    }
+                    .into());
+                }
                 let _of_the_old_run = lock_existing(path)?;
                 atomic::replace_folder(path, fill)?;
             }
@@ -105,10 +119,19 @@ impl RunRecord {
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
         atomic::clean_leftovers(path)?;
         let newest = folder.newest_whole_checkpoint()?;
+        if let (None, Some((_, error))) = (newest.step, newest.passed_over.first()) {
+            return Err(TrainError::Data {
+                path: folder.checkpoints(),
+                reason: format!("holds no whole checkpoint; the newest: {error}"),
+            });
+        }
+        check_inputs(&folder)?;
         let notes = newest
             .passed_over
             .iter()
-            .map(|(step, error)| format!("passed over the damaged checkpoint of step {step}: {error}"))
+            .map(|(step, error)| {
+                format!("passed over the damaged checkpoint of step {step}: {error}")
+            })
             .collect();
         let checkpoint = match newest.step {
             Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
@@ -176,7 +199,8 @@ impl RunRecord {
         let resolved_json = run.portable_json();
         let mut log = RunLog::open(&self.folder)?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
-        let mut checkpoints = CheckpointWriter::new(&self.folder, &resolved_json, run.checkpoint.keep_last);
+        let mut checkpoints =
+            CheckpointWriter::new(&self.folder, &resolved_json, run.checkpoint.keep_last);
         let mut all: Vec<&mut dyn Observer> = vec![&mut log, &mut checkpoints];
         for observer in observers {
             all.push(&mut **observer);
@@ -184,13 +208,20 @@ impl RunRecord {
         let ended = trainer.run(&mut all, stop);
         let (name, detail) = match &ended {
             Ok(Ending::AllSteps) => ("done", json!({ "reason": "all steps" })),
-            Ok(Ending::TargetMet { value }) => ("done", json!({ "reason": "target met", "value": value })),
+            Ok(Ending::TargetMet { value }) => {
+                ("done", json!({ "reason": "target met", "value": value }))
+            }
             Ok(Ending::Asked(reason)) => ("stopped", json!({ "reason": reason })),
             Err(error) => ("failed", json!({ "reason": error.to_string() })),
         };
         log.event(name, detail)?;
         if !matches!(ended, Err(TrainError::NotFinite { .. })) {
-            write_model(&self.folder, run, trainer.network(), trainer.counters().step)?;
+            write_model(
+                &self.folder,
+                run,
+                trainer.network(),
+                trainer.counters().step,
+            )?;
         }
         ended
     }
@@ -198,8 +229,14 @@ impl RunRecord {
     fn write_ending(&mut self, ended: &Result<Ending, TrainError>) -> Result<(), TrainError> {
         let (state, code, reason) = match ended {
             Ok(Ending::AllSteps) => (RunState::Done, 0, None),
-            Ok(Ending::TargetMet { value }) => (RunState::Done, 0, Some(format!("target met: {value}"))),
-            Ok(Ending::Asked(reason)) => (RunState::Stopped, Ending::STOPPED_EXIT_CODE, Some(reason.clone())),
+            Ok(Ending::TargetMet { value }) => {
+                (RunState::Done, 0, Some(format!("target met: {value}")))
+            }
+            Ok(Ending::Asked(reason)) => (
+                RunState::Stopped,
+                Ending::STOPPED_EXIT_CODE,
+                Some(reason.clone()),
+            ),
             Err(error) => (RunState::Failed, error.exit_code(), Some(error.to_string())),
         };
         self.json.state = state;
@@ -208,6 +245,32 @@ impl RunRecord {
         self.json.ended = Some(now());
         Ok(self.json.store(&self.folder.run_json())?)
     }
+}
+
+/// Checks that the input files of a run are those that it was begun with.
+///
+/// # Errors
+/// Names a file that is missing or has another digest.
+pub fn check_inputs(folder: &RunFolder) -> Result<(), TrainError> {
+    let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
+    let inputs = manifest["inputs"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    for input in inputs {
+        let (Some(path), Some(promised)) = (input["path"].as_str(), input["blake3"].as_str())
+        else {
+            continue;
+        };
+        if ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
+            return Err(TrainError::Data {
+                path: path.into(),
+                reason: "is not the file that this run was trained on: its digest differs"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The lock of a run that is about to be replaced, so that nobody trains in it.
@@ -237,8 +300,12 @@ impl Run {
 fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
     match value {
         serde_json::Value::String(text) if text == from => *text = to.to_owned(),
-        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| replace_string(item, from, to)),
-        serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| replace_string(field, from, to)),
+        serde_json::Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| replace_string(item, from, to)),
+        serde_json::Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| replace_string(field, from, to)),
         _ => {}
     }
 }
@@ -280,21 +347,30 @@ fn write_model<B: AutodiffBackend>(
 ///
 /// # Errors
 /// If it cannot be drawn, or the file does not fit it.
-pub fn initial_network<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<CtrnnModule<B>, TrainError> {
+pub fn initial_network<B: AutodiffBackend>(
+    run: &Run,
+    device: &B::Device,
+) -> Result<CtrnnModule<B>, TrainError> {
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
     match &run.init_file {
         None => Ok(network),
-        Some(path) => network.with_weights(&given_weights(path)?).map_err(|error| TrainError::Data {
-            path: path.clone(),
-            reason: error.to_string(),
-        }),
+        Some(path) => network
+            .with_weights(&given_weights(path)?)
+            .map_err(|error| TrainError::Data {
+                path: path.clone(),
+                reason: error.to_string(),
+            }),
     }
 }
 
 /// The weights of a file; where it holds a raw matrix beside the effective one, the raw one counts.
 fn given_weights(path: &Path) -> Result<ctrnn_model::Weights, TrainError> {
     let mut weights = read_weights(path)?;
-    let raw: Vec<String> = weights.keys().filter(|name| name.ends_with(".weight_raw")).cloned().collect();
+    let raw: Vec<String> = weights
+        .keys()
+        .filter(|name| name.ends_with(".weight_raw"))
+        .cloned()
+        .collect();
     for name in raw {
         let data = weights.remove(&name).expect("a key of this map");
         weights.insert(name.trim_end_matches("_raw").to_owned(), data);
@@ -327,8 +403,19 @@ where
     let network = network.with_weights(&checkpoint.weights)?;
     let length = |p: ctrnn_model::Parameter| p.shape(&run.model).iter().product();
     let inner = &device.clone();
-    let optimizer = OptimizerState::restore(run.train.optimizer.clone(), &checkpoint.optimizer, length, inner)?;
-    Trainer::resume(network, optimizer, checkpoint.counters, run.task.as_ref(), settings)
+    let optimizer = OptimizerState::restore(
+        run.train.optimizer.clone(),
+        &checkpoint.optimizer,
+        length,
+        inner,
+    )?;
+    Trainer::resume(
+        network,
+        optimizer,
+        checkpoint.counters,
+        run.task.as_ref(),
+        settings,
+    )
 }
 
 /// The network of a run as `model/` or a checkpoint holds it.
@@ -347,8 +434,10 @@ pub fn trained_network<B: burn::tensor::backend::Backend>(
     };
     let weights = read_weights(&path)?;
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
-    network.with_weights(&weights).map_err(|error| TrainError::Data {
-        path,
-        reason: error.to_string(),
-    })
+    network
+        .with_weights(&weights)
+        .map_err(|error| TrainError::Data {
+            path,
+            reason: error.to_string(),
+        })
 }

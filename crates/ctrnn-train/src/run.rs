@@ -497,9 +497,13 @@ impl Check<'_> {
             TaskErrorKind::Data => Code::Data,
             TaskErrorKind::Io => Code::Io,
         };
-        let help = error
-            .help
-            .unwrap_or_else(|| format!("`train-ctrnn tasks describe {task}` explains its keys"));
+        let help = error.help.unwrap_or_else(|| match error.kind {
+            TaskErrorKind::Config => format!("`train-ctrnn tasks describe {task}` explains its keys"),
+            TaskErrorKind::Data => {
+                format!("write the file anew; `train-ctrnn tasks describe {task}` says what it must hold")
+            }
+            TaskErrorKind::Io => "check the path and its permissions".to_owned(),
+        });
         let problem = Diagnostic::new(code, format!("{key}: {}", error.message)).help(help);
         if self.document.get(&key).is_some() {
             self.report(problem, &[(&key, "")]);

@@ -65,7 +65,9 @@ impl RunLog {
 
 /// The time now, in RFC 3339.
 pub(crate) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 fn field(value: Option<f64>) -> String {
@@ -84,7 +86,10 @@ impl Observer for RunLog {
 
     fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
         let accuracy = field(v.report.accuracy);
-        let row = format!("{},{:.3},{},val,{},{accuracy},,\n", v.step, v.wall_s, v.trials, v.report.loss);
+        let row = format!(
+            "{},{:.3},{},val,{},{accuracy},,\n",
+            v.step, v.wall_s, v.trials, v.report.loss
+        );
         self.metrics.append(&row)
     }
 
@@ -101,10 +106,16 @@ impl Observer for RunLog {
 pub(crate) fn cut_metrics(path: &Path, step: Option<u64>) -> Result<(), TrainError> {
     let text = std::fs::read_to_string(path).map_err(FileError::io("read", path))?;
     let is_kept = |line: &str| {
-        let of = line.split(',').next().and_then(|field| field.parse::<u64>().ok());
+        let of = line
+            .split(',')
+            .next()
+            .and_then(|field| field.parse::<u64>().ok());
         line.ends_with('\n') && of.zip(step).is_some_and(|(of, step)| of <= step)
     };
-    let rows = text.split_inclusive('\n').skip(1).filter(|line| is_kept(line));
+    let rows = text
+        .split_inclusive('\n')
+        .skip(1)
+        .filter(|line| is_kept(line));
     let kept: String = std::iter::once(METRICS_HEADER).chain(rows).collect();
     atomic::write(path, kept.as_bytes())?;
     Ok(())

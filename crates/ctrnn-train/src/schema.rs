@@ -175,7 +175,7 @@ fn child<'a>(of: Option<&'a str>, schema: &'a Json, key: &str) -> Vec<(Option<&'
 }
 
 /// Every key of a schema by its full path, tables included.
-pub(crate) fn keys(schema: &Json) -> Vec<String> {
+pub fn keys(schema: &Json) -> Vec<String> {
     let mut keys = Vec::new();
     collect_keys(schema, "", &mut keys);
     keys

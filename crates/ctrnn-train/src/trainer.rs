@@ -114,7 +114,11 @@ where
     ///
     /// # Errors
     /// If the task cannot give its validation trials, or none of them counts in the loss.
-    pub fn new(network: CtrnnModule<B>, task: &'a dyn Task, settings: TrainSettings) -> Result<Self, TrainError> {
+    pub fn new(
+        network: CtrnnModule<B>,
+        task: &'a dyn Task,
+        settings: TrainSettings,
+    ) -> Result<Self, TrainError> {
         let optimizer = OptimizerState::new(settings.train.optimizer.clone());
         Self::resume(network, optimizer, Counters::default(), task, settings)
     }
@@ -159,7 +163,11 @@ where
     ///
     /// # Errors
     /// Loss or gradient not finite, a required bound not met, a task or an observer that fails.
-    pub fn run(&mut self, observers: &mut [&mut dyn Observer], stop: StopRequest) -> Result<Ending, TrainError> {
+    pub fn run(
+        &mut self,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Ending, TrainError> {
         let begun = Instant::now();
         let wall_before = self.counters.wall_s;
         if self.settings.train.steps == 0 {
@@ -293,7 +301,9 @@ where
             grad_norm,
             lr: done.lr,
         };
-        observers.iter_mut().try_for_each(|observer| observer.stepped(&report))
+        observers
+            .iter_mut()
+            .try_for_each(|observer| observer.stepped(&report))
     }
 
     /// Validation, the stop criterion and checkpoints, each when due.
@@ -327,7 +337,11 @@ where
 
     /// The end of a run whose steps are all done.
     fn check_required_target(&self) -> Result<Ending, TrainError> {
-        let is_met = |stop: &Stop| self.counters.last_metric.is_some_and(|value| stop.bound.is_met(value));
+        let is_met = |stop: &Stop| {
+            self.counters
+                .last_metric
+                .is_some_and(|value| stop.bound.is_met(value))
+        };
         match &self.settings.train.stop {
             Some(stop) if stop.required && !is_met(stop) => Err(self.target_missed(stop)),
             _ => Ok(Ending::AllSteps),
@@ -346,7 +360,13 @@ where
 
     fn validate(&mut self, observers: &mut [&mut dyn Observer]) -> Result<EvalReport, TrainError> {
         let network = burn::module::AutodiffModule::valid(&self.network);
-        let report = evaluate(&network, self.task, &self.validation, self.settings.train.loss, &Noise::Off)?;
+        let report = evaluate(
+            &network,
+            self.task,
+            &self.validation,
+            self.settings.train.loss,
+            &Noise::Off,
+        )?;
         let validation = Validation {
             step: self.counters.step,
             trials: self.counters.trials,
@@ -365,7 +385,10 @@ where
         let Some(value) = metric.of(report) else {
             return false;
         };
-        let is_best = self.counters.best.is_none_or(|best| metric.is_better(value, best.value));
+        let is_best = self
+            .counters
+            .best
+            .is_none_or(|best| metric.is_better(value, best.value));
         if is_best {
             self.counters.best = Some(Best {
                 step: self.counters.step,
@@ -379,12 +402,16 @@ where
         let stop = self.settings.train.stop.as_ref()?;
         let value = stop.metric.of(report)?;
         self.counters.last_metric = Some(value);
-        stop.bound.is_met(value).then_some(Ending::TargetMet { value })
+        stop.bound
+            .is_met(value)
+            .then_some(Ending::TargetMet { value })
     }
 
     fn save(&self, is_best: bool, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
         let snapshot = self.snapshot(is_best);
-        observers.iter_mut().try_for_each(|observer| observer.saved(&snapshot))
+        observers
+            .iter_mut()
+            .try_for_each(|observer| observer.saved(&snapshot))
     }
 
     /// Everything that the run is now.

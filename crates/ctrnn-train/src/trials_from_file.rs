@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ctrnn_files::{Array, ErrorKind, npz};
+use ctrnn_files::{Array, ArrayData, ErrorKind, npz};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
-    BuildContext, Clock, Condition, Layout, Mask, Registry, Target, TargetKind, Task, TaskEntry, TaskError, Timeline, Trial,
+    BuildContext, Clock, Condition, Layout, Mask, Registry, Target, TargetKind, Task, TaskEntry,
+    TaskError, Timeline, Trial,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,10 @@ impl Task for TrialsFromFile {
     }
 
     fn sample_trial(&self, condition: &Condition, _: Clock, rng: &mut Rng) -> Trial {
-        let k = self.conditions.iter().position(|c| c.values == condition.values);
+        let k = self
+            .conditions
+            .iter()
+            .position(|c| c.values == condition.values);
         let trials = &self.training[k.expect("a condition of this task")];
         rng.choose(trials).clone()
     }
@@ -101,7 +105,9 @@ impl TrialsFromFile {
         let fail = |error: TaskError| vec![error];
         if config.files.is_empty() {
             let help = "give at least one: task.npz.files = [\"trials.npz\"]";
-            return Err(fail(TaskError::config("files", "no file of trials is named").with_help(help)));
+            return Err(fail(
+                TaskError::config("files", "no file of trials is named").with_help(help),
+            ));
         }
         let mut files = Vec::new();
         for InputPath(path) in &config.files {
@@ -116,7 +122,10 @@ impl TrialsFromFile {
         check_no_answer(&config.no_answer, &trials).map_err(fail)?;
         for trial in &mut trials {
             let has_none = |(name, value): &(String, f64)| {
-                config.no_answer.get(name).is_some_and(|values| values.contains(value))
+                config
+                    .no_answer
+                    .get(name)
+                    .is_some_and(|values| values.contains(value))
             };
             if trial.condition.iter().any(has_none) {
                 trial.correct = None;
@@ -124,7 +133,14 @@ impl TrialsFromFile {
         }
         let layout = files[0].layout(n_outputs);
         let paths = files.into_iter().map(|file| file.path).collect();
-        Self::split(layout, paths, trials, config.validation_fraction, context.seed).map_err(fail)
+        Self::split(
+            layout,
+            paths,
+            trials,
+            config.validation_fraction,
+            context.seed,
+        )
+        .map_err(fail)
     }
 
     fn split(
@@ -136,7 +152,9 @@ impl TrialsFromFile {
     ) -> Result<Self, TaskError> {
         let n = trials.len();
         if n < 2 {
-            let message = format!("{n} trial is too few: one is set aside for validation and one is trained on");
+            let message = format!(
+                "{n} trial is too few: one is set aside for validation and one is trained on"
+            );
             return Err(TaskError::data("files", message));
         }
         let n_held_out = ((n as f64 * fraction).round() as usize).clamp(1, n - 1);
@@ -144,7 +162,10 @@ impl TrialsFromFile {
         let training = trials.split_off(n_held_out);
         let mut by_condition: Vec<(Condition, Vec<Trial>)> = Vec::new();
         for trial in training {
-            match by_condition.iter_mut().find(|(c, _)| c.values == trial.condition) {
+            match by_condition
+                .iter_mut()
+                .find(|(c, _)| c.values == trial.condition)
+            {
                 Some((condition, trials)) => {
                     condition.weight += 1.0;
                     trials.push(trial);
@@ -169,13 +190,26 @@ impl TrialsFromFile {
     }
 }
 
-fn check_no_answer(no_answer: &BTreeMap<String, Vec<f64>>, trials: &[Trial]) -> Result<(), TaskError> {
-    let known: Vec<&str> = trials[0].condition.iter().map(|(name, _)| name.as_str()).collect();
-    match no_answer.keys().find(|name| !known.contains(&name.as_str())) {
+fn check_no_answer(
+    no_answer: &BTreeMap<String, Vec<f64>>,
+    trials: &[Trial],
+) -> Result<(), TaskError> {
+    let known: Vec<&str> = trials[0]
+        .condition
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    match no_answer
+        .keys()
+        .find(|name| !known.contains(&name.as_str()))
+    {
         None => Ok(()),
         Some(name) => {
             let message = format!("the trials have no condition {name:?}");
-            let help = format!("a condition comes from an array cond_<name>; there are: {}", known.join(", "));
+            let help = format!(
+                "a condition comes from an array cond_<name>; there are: {}",
+                known.join(", ")
+            );
             Err(TaskError::data(format!("no_answer.{name}"), message).with_help(help))
         }
     }
@@ -212,9 +246,13 @@ impl Reader<'_> {
             return Ok(None);
         };
         if let Some(index) = array.first_nonfinite() {
-            return Err(self.error(format!("{name} holds NaN or an infinity at flat index {index}")));
+            return Err(self.error(format!(
+                "{name} holds NaN or an infinity at flat index {index}"
+            )));
         }
-        let values = array.to_f32().map_err(|error| self.error(format!("{name}: {error}")))?;
+        let values = array
+            .to_f32()
+            .map_err(|error| self.error(format!("{name}: {error}")))?;
         Ok(Some((array.shape().to_vec(), values)))
     }
 
@@ -222,15 +260,24 @@ impl Reader<'_> {
         let Some(array) = self.arrays.get(name) else {
             return Ok(None);
         };
-        let values = array.to_i64().map_err(|error| self.error(format!("{name}: {error}")))?;
+        let values = array
+            .to_i64()
+            .map_err(|error| self.error(format!("{name}: {error}")))?;
         Ok(Some((array.shape().to_vec(), values)))
     }
 
-    fn expect_shape(&self, name: &str, found: &[usize], expected: &[usize]) -> Result<(), TaskError> {
+    fn expect_shape(
+        &self,
+        name: &str,
+        found: &[usize],
+        expected: &[usize],
+    ) -> Result<(), TaskError> {
         if found == expected {
             return Ok(());
         }
-        Err(self.error(format!("{name} has shape {found:?}, but inputs ask for {expected:?}")))
+        Err(self.error(format!(
+            "{name} has shape {found:?}, but inputs ask for {expected:?}"
+        )))
     }
 }
 
@@ -248,10 +295,14 @@ impl TrialFile {
             return Err(reader.error("has no array inputs [trial, time, input]"));
         };
         let [n_trials, max_steps, n_inputs] = shape[..] else {
-            return Err(reader.error(format!("inputs has shape {shape:?}, but must be [trial, time, input]")));
+            return Err(reader.error(format!(
+                "inputs has shape {shape:?}, but must be [trial, time, input]"
+            )));
         };
         if n_trials == 0 || max_steps == 0 {
-            return Err(reader.error(format!("inputs has shape {shape:?}: no trial or no time step")));
+            return Err(reader.error(format!(
+                "inputs has shape {shape:?}: no trial or no time step"
+            )));
         }
         let (target, n_outputs) = read_target(&reader, n_trials, max_steps)?;
         let n_steps = read_n_steps(&reader, n_trials, max_steps)?;
@@ -270,7 +321,8 @@ impl TrialFile {
     }
 
     fn layout(&self, n_outputs: usize) -> Layout {
-        let names = |what: &str, n: usize| (0..n).map(|k| format!("{what} {k}")).collect::<Vec<_>>();
+        let names =
+            |what: &str, n: usize| (0..n).map(|k| format!("{what} {k}")).collect::<Vec<_>>();
         Layout {
             inputs: names("input", self.n_inputs),
             outputs: names("output", n_outputs),
@@ -284,7 +336,12 @@ impl TrialFile {
 
     /// Whether two files can be one set of trials.
     fn agrees_with(&self, first: &Self) -> Result<(), TaskError> {
-        let names = |file: &Self| file.conditions.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let names = |file: &Self| {
+            file.conditions
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>()
+        };
         let is_classes = |file: &Self| matches!(file.target, Target::Classes(_));
         let by_output = |file: &Self| matches!(file.mask, Mask::Outputs(_));
         let difference = if self.n_inputs != first.n_inputs {
@@ -301,14 +358,21 @@ impl TrialFile {
             return Ok(());
         };
         let (a, b) = (self.path.display(), first.path.display());
-        Err(TaskError::data("files", format!("{a} and {b} disagree: {difference}")))
+        Err(TaskError::data(
+            "files",
+            format!("{a} and {b} disagree: {difference}"),
+        ))
     }
 
     /// Trial `b`, cut to its length.
     fn trial(&self, b: usize, n_outputs: usize) -> Trial {
         let n_steps = self.n_steps[b];
         let condition = Condition {
-            values: self.conditions.iter().map(|(name, column)| (name.clone(), column[b])).collect(),
+            values: self
+                .conditions
+                .iter()
+                .map(|(name, column)| (name.clone(), column[b]))
+                .collect(),
             weight: 1.0,
         };
         let mut timeline = Timeline::default();
@@ -340,8 +404,13 @@ fn check_names(reader: &Reader) -> Result<(), TaskError> {
     match reader.arrays.keys().find(is_unknown) {
         None => Ok(()),
         Some(name) => {
-            let help = format!("a file of trials may hold {} and cond_<name>", known.join(", "));
-            Err(reader.error(format!("array {name:?} is not part of a file of trials")).with_help(help))
+            let help = format!(
+                "a file of trials may hold {} and cond_<name>",
+                known.join(", ")
+            );
+            Err(reader
+                .error(format!("array {name:?} is not part of a file of trials"))
+                .with_help(help))
         }
     }
 }
@@ -356,21 +425,37 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
     if (f64::from(dt_ms) - clock.dt_ms()).abs() <= 1e-6 * clock.dt_ms() {
         return Ok(());
     }
-    let message = format!("has time steps of {dt_ms} ms, but time.dt_ms = {}", clock.dt_ms());
-    Err(reader.error(message).with_help(format!("set time.dt_ms={dt_ms}")))
+    let message = format!(
+        "has time steps of {dt_ms} ms, but time.dt_ms = {}",
+        clock.dt_ms()
+    );
+    Err(reader
+        .error(message)
+        .with_help(format!("set time.dt_ms={dt_ms}")))
 }
 
 /// Labels or targets, and the number of outputs.
-fn read_target(reader: &Reader, n_trials: usize, max_steps: usize) -> Result<(Target, usize), TaskError> {
+fn read_target(
+    reader: &Reader,
+    n_trials: usize,
+    max_steps: usize,
+) -> Result<(Target, usize), TaskError> {
     match (reader.integers("labels")?, reader.floats("targets")?) {
         (Some((shape, labels)), None) => {
             reader.expect_shape("labels", &shape, &[n_trials, max_steps])?;
-            let classes = labels.iter().map(|&label| u32::try_from(label).ok().filter(|&l| l < MAX_CLASSES));
+            let classes = labels
+                .iter()
+                .map(|&label| u32::try_from(label).ok().filter(|&l| l < MAX_CLASSES));
             let classes: Option<Vec<u32>> = classes.collect();
             let Some(classes) = classes else {
-                let wrong = labels.iter().find(|&&l| !(0..i64::from(MAX_CLASSES)).contains(&l));
+                let wrong = labels
+                    .iter()
+                    .find(|&&l| !(0..i64::from(MAX_CLASSES)).contains(&l));
                 let wrong = wrong.copied().unwrap_or_default();
-                return Err(reader.error(format!("label {wrong} is no class: classes are 0, 1, ... up to {}", MAX_CLASSES - 1)));
+                return Err(reader.error(format!(
+                    "label {wrong} is no class: classes are 0, 1, ... up to {}",
+                    MAX_CLASSES - 1
+                )));
             };
             let n_outputs = 1 + classes.iter().copied().max().unwrap_or(0) as usize;
             Ok((Target::Classes(classes), n_outputs))
@@ -383,20 +468,31 @@ fn read_target(reader: &Reader, n_trials: usize, max_steps: usize) -> Result<(Ta
                 _ => Ok((Target::Values(targets), n_outputs)),
             }
         }
-        (None, None) => Err(reader.error("has neither labels [trial, time] nor targets [trial, time, output]")),
-        (Some(_), Some(_)) => Err(reader.error("has both labels and targets; keep the one that is to be learned")),
+        (None, None) => {
+            Err(reader.error("has neither labels [trial, time] nor targets [trial, time, output]"))
+        }
+        (Some(_), Some(_)) => {
+            Err(reader.error("has both labels and targets; keep the one that is to be learned"))
+        }
     }
 }
 
 /// A class is an output, so a larger label is taken for a slip.
 const MAX_CLASSES: u32 = 4096;
 
-fn read_mask(reader: &Reader, n_trials: usize, max_steps: usize, n_outputs: usize) -> Result<Mask, TaskError> {
+fn read_mask(
+    reader: &Reader,
+    n_trials: usize,
+    max_steps: usize,
+    n_outputs: usize,
+) -> Result<Mask, TaskError> {
     let Some((shape, mask)) = reader.floats("mask")? else {
         return Ok(Mask::Steps(vec![1.0; n_trials * max_steps]));
     };
     if let Some(weight) = mask.iter().find(|&&weight| weight < 0.0) {
-        return Err(reader.error(format!("mask holds {weight}; it must be 0 (does not count) or more")));
+        return Err(reader.error(format!(
+            "mask holds {weight}; it must be 0 (does not count) or more"
+        )));
     }
     if mask.iter().all(|&weight| weight == 0.0) {
         return Err(reader.error("mask is 0 everywhere, so that no output counts in the loss"));
@@ -409,15 +505,27 @@ fn read_mask(reader: &Reader, n_trials: usize, max_steps: usize, n_outputs: usiz
     Ok(Mask::Steps(mask))
 }
 
-fn read_n_steps(reader: &Reader, n_trials: usize, max_steps: usize) -> Result<Vec<usize>, TaskError> {
+fn read_n_steps(
+    reader: &Reader,
+    n_trials: usize,
+    max_steps: usize,
+) -> Result<Vec<usize>, TaskError> {
     let Some((shape, values)) = reader.integers("n_steps")? else {
         return Ok(vec![max_steps; n_trials]);
     };
     reader.expect_shape("n_steps", &shape, &[n_trials])?;
-    let in_range = |&n: &i64| usize::try_from(n).ok().filter(|n| (1..=max_steps).contains(n));
+    let in_range = |&n: &i64| {
+        usize::try_from(n)
+            .ok()
+            .filter(|n| (1..=max_steps).contains(n))
+    };
     values
         .iter()
-        .map(|n| in_range(n).ok_or_else(|| reader.error(format!("n_steps holds {n}; it must be 1 to {max_steps}"))))
+        .map(|n| {
+            in_range(n).ok_or_else(|| {
+                reader.error(format!("n_steps holds {n}; it must be 1 to {max_steps}"))
+            })
+        })
         .collect()
 }
 
@@ -431,8 +539,19 @@ fn read_conditions(reader: &Reader, n_trials: usize) -> Result<Vec<(String, Vec<
         if array.first_nonfinite().is_some() {
             return Err(reader.error(format!("{name} holds NaN or an infinity")));
         }
-        let values = array.to_f64().map_err(|error| reader.error(format!("{name}: {error}")))?;
+        let values = decimal(array).map_err(|error| reader.error(format!("{name}: {error}")))?;
         conditions.push((condition.to_owned(), values));
     }
     Ok(conditions)
+}
+
+/// Values as a person wrote them: 6.4 that was saved in single precision is 6.4, not 6.400000095367432.
+fn decimal(array: &Array) -> Result<Vec<f64>, ctrnn_files::ValueError> {
+    match array.data() {
+        ArrayData::F32(values) => {
+            let shortest = |x: &f32| x.to_string().parse().unwrap_or(f64::from(*x));
+            Ok(values.iter().map(shortest).collect())
+        }
+        _ => array.to_f64(),
+    }
 }

@@ -34,12 +34,18 @@ fn array_of(data: &TensorData) -> Array {
 
 /// Arrays of a file by name.
 pub(crate) fn arrays_of(tensors: &BTreeMap<String, TensorData>) -> BTreeMap<String, Array> {
-    tensors.iter().map(|(name, data)| (name.clone(), array_of(data))).collect()
+    tensors
+        .iter()
+        .map(|(name, data)| (name.clone(), array_of(data)))
+        .collect()
 }
 
 /// Tensors by name from the arrays of a file.
 pub(crate) fn tensors_of(arrays: BTreeMap<String, Array>) -> BTreeMap<String, TensorData> {
-    arrays.into_iter().map(|(name, array)| (name, data_of(array))).collect()
+    arrays
+        .into_iter()
+        .map(|(name, array)| (name, data_of(array)))
+        .collect()
 }
 
 /// A safetensors file of tensors. The same tensors and metadata give the same bytes.

@@ -37,7 +37,7 @@ macro_rules! cpu_backend {
         impl CpuElement for $element {
             fn workspace() -> &'static Workspace<Self> {
                 static WORKSPACE: LazyLock<Workspace<$element>> =
-                    LazyLock::new(|| Workspace::new(KernelPath::detected()));
+                    LazyLock::new(|| Workspace::new(kernel_path()));
                 &WORKSPACE
             }
 
@@ -81,6 +81,14 @@ macro_rules! cpu_backend {
 
 cpu_backend!(f32, F32);
 cpu_backend!(f64, F64);
+
+/// The instruction set that this process uses.
+///
+/// # Panics
+/// If the environment asks for one that this CPU lacks; a program asks [`KernelPath::selected`] first.
+fn kernel_path() -> KernelPath {
+    KernelPath::selected().unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// The numbers of a tensor in the order of its shape; a copy only where memory has another order.
 fn numbers<E: CpuElement>(tensor: &NdArrayTensor) -> Cow<'_, [E]> {
