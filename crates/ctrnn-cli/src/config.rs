@@ -24,7 +24,7 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
             let schema = schema(registry);
             let full = full_key(&schema, key);
             let found = explain(&schema, full.as_deref().unwrap_or(key))?;
-            let json = || serde_json::Value::Array(found.iter().map(explanation_json).collect());
+            let json = || serde_json::json!({ "explanations": found.iter().map(explanation_json).collect::<Vec<_>>() });
             let text = || {
                 found
                     .iter()

@@ -29,11 +29,10 @@ impl Loss {
     /// `outputs [trial, time, output]`, a view of time-major memory.
     pub(crate) fn sum<B: Backend>(self, outputs: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
         let outputs = outputs.swap_dims(0, 1); // [T,B,O], as targets and mask
-        let terms = match self {
-            Self::Mse => (outputs - batch.targets.clone()).square(),
-            Self::CrossEntropy => surprise(outputs) * batch.targets.clone(),
-        };
-        (terms * batch.mask.clone()).sum()
+        match self {
+            Self::Mse => ((outputs - batch.targets.clone()).square() * batch.mask.clone()).sum(),
+            Self::CrossEntropy => cross_entropy_sum(outputs, batch),
+        }
     }
 
     /// The sum of the mask over everything that the loss sums: the loss's denominator.
@@ -52,12 +51,18 @@ impl Loss {
     }
 }
 
-/// `- log softmax(y)` over the outputs, for any finite readout.
+/// `sum m sum_k target_k (- log softmax(y)_k)`, `[1]`, for any finite readout.
 ///
-/// The readout is used twice: burn adds gradients in an order of its own, which matters only from three uses on.
-/// (burn's `log_softmax` has more, and its gradients differ from run to run in the last bits.)
-fn surprise<B: Backend>(outputs: Tensor<B, 3>) -> Tensor<B, 3> {
-    let largest = outputs.clone().detach().max_dim(2);
-    let below = outputs - largest;
-    below.clone().exp().sum_dim(2).log() - below
+/// Its gradient is `m (softmax(y) sum_k target_k - target)`; it is computed beside the value and enters the graph as a
+/// constant factor of the readout. So the readout is used once: where a tensor is used several times, burn adds the
+/// gradients in an order that differs from run to run, and with it the last bits.
+fn cross_entropy_sum<B: Backend>(outputs: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
+    let (y, target) = (outputs.clone().detach(), batch.targets.clone());
+    let below = y.clone() - y.clone().max_dim(2);
+    let exp = below.clone().exp();
+    let sum = exp.clone().sum_dim(2);
+    let gradient = (exp / sum.clone() * target.clone().sum_dim(2) - target.clone()) * batch.mask.clone();
+    let value = ((sum.log() - below) * target * batch.mask.clone()).sum();
+    let rest = value - (y * gradient.clone()).sum();
+    (outputs * gradient).sum() + rest
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{
-    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz,
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz, write_pointer,
 };
 use ctrnn_model::{CtrnnModule, RecurrenceBackend};
 use serde_json::json;
@@ -137,6 +137,13 @@ impl RunRecord {
             Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
             None => None,
         };
+        if let Some(checkpoint) = &checkpoint {
+            // A process may have been killed between a checkpoint and its pointer.
+            write_pointer(&folder.last(), checkpoint.counters.step)?;
+            if let Some(best) = checkpoint.counters.best {
+                write_pointer(&folder.best(), best.step)?;
+            }
+        }
         let step = newest.step.unwrap_or(0);
         cut_metrics(&folder.metrics(), newest.step)?;
         atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
