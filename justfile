@@ -34,12 +34,25 @@ advisories:
 
 # Write the committed schema of the configuration anew
 schema:
-    cargo run --locked -- config schema > configs/ctrnn.schema.json
+    UPDATE_SCHEMA=1 cargo test -p ctrnn-train --locked schema
 
 # Make the committed golden numbers and example trials anew (needs numpy)
 data:
     python3 tests/golden/make_ctrnn.py
     python3 configs/data/make_trials.py
+
+# Python reads what a run writes (needs Python with numpy, pandas and safetensors: PYTHON=.venv/bin/python just python)
+python:
+    cargo test --locked --test main -- --ignored python
+
+# Time the parts of a training step
+bench:
+    cargo bench --locked --bench training_step
+
+# Side by side with PyTorch, JAX and nn4n (see benches/peers/README.md): just peers --shape M --threads 1
+peers *ARGS:
+    cargo build --release --locked --example step_bench
+    python3 benches/peers/bench_peers.py --keep-heap --exec "ours=target/release/examples/step_bench" {{ ARGS }}
 
 # A binary that can also train on a GPU
 build-gpu:

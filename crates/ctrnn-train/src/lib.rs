@@ -37,6 +37,8 @@
 
 mod accuracy;
 mod batch;
+#[cfg(test)]
+mod burn_test;
 mod checkpoint;
 mod config;
 mod conformance;

@@ -61,8 +61,90 @@ fn cross_entropy_sum<B: Backend>(outputs: Tensor<B, 3>, batch: &Batch<B>) -> Ten
     let below = y.clone() - y.clone().max_dim(2);
     let exp = below.clone().exp();
     let sum = exp.clone().sum_dim(2);
-    let gradient = (exp / sum.clone() * target.clone().sum_dim(2) - target.clone()) * batch.mask.clone();
+    let gradient =
+        (exp / sum.clone() * target.clone().sum_dim(2) - target.clone()) * batch.mask.clone();
     let value = ((sum.log() - below) * target * batch.mask.clone()).sum();
     let rest = value - (y * gradient.clone()).sum();
     (outputs * gradient).sum() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_test::{Grad, batch, values};
+    use ctrnn_tasks::{Mask, Target};
+
+    use super::*;
+    use crate::burn_test;
+
+    /// One trial of two steps and two outputs. Errors (1, 2), (3, 4); mask 1, 0.5:
+    /// (1 + 4 + 0.5 (9 + 16)) / (2 (1 + 0.5)) = 17.5 / 3.
+    #[test]
+    fn mean_squared_error_by_hand() {
+        let batch = batch(
+            &[(Target::Values(vec![0.0; 4]), Mask::Steps(vec![1.0, 0.5]))],
+            2,
+        );
+        let loss = Loss::Mse.value(burn_test::outputs([1, 2, 2], &[1.0, 2.0, 3.0, 4.0]), &batch);
+        assert!((values(&loss)[0] - 17.5 / 3.0).abs() < 1e-12);
+    }
+
+    /// A mask per output counts outputs one by one: (1 * 1 + 2 * 16) / 3 = 11.
+    #[test]
+    fn a_mask_per_output_by_hand() {
+        let mask = Mask::Outputs(vec![1.0, 0.0, 0.0, 2.0]);
+        let batch = batch(&[(Target::Values(vec![0.0; 4]), mask)], 2);
+        let loss = Loss::Mse.value(burn_test::outputs([1, 2, 2], &[1.0, 2.0, 3.0, 4.0]), &batch);
+        assert!((values(&loss)[0] - 11.0).abs() < 1e-12);
+    }
+
+    /// Readout (0, ln 3): softmax (1/4, 3/4). Class 1 costs -ln(3/4), class 0 costs -ln(1/4); weights 1 and 3:
+    /// (ln(4/3) + 3 ln 4) / 4.
+    #[test]
+    fn cross_entropy_by_hand() {
+        let batch = batch(
+            &[(Target::Classes(vec![1, 0]), Mask::Steps(vec![1.0, 3.0]))],
+            2,
+        );
+        let y = [0.0, 3.0f64.ln(), 0.0, 3.0f64.ln()];
+        let loss = Loss::CrossEntropy.value(burn_test::outputs([1, 2, 2], &y), &batch);
+        let expected = ((4.0f64 / 3.0).ln() + 3.0 * 4.0f64.ln()) / 4.0;
+        assert!((values(&loss)[0] - expected).abs() < 1e-12);
+    }
+
+    /// d/dy_k = m (softmax_k - 1 if k is the class) / sum m, at the readout above: (1/4, -1/4) / 4 and 3 (-3/4, 3/4) / 4.
+    #[test]
+    fn the_gradient_of_cross_entropy_by_hand() {
+        let batch = batch(
+            &[(Target::Classes(vec![1, 0]), Mask::Steps(vec![1.0, 3.0]))],
+            2,
+        );
+        let y = burn_test::outputs([1, 2, 2], &[0.0, 3.0f64.ln(), 0.0, 3.0f64.ln()]).require_grad();
+        let grads = Loss::CrossEntropy.value(y.clone(), &batch).backward();
+        let found: Vec<f64> = y.grad(&grads).unwrap().into_data().iter().collect();
+        for (a, b) in found.iter().zip([0.0625, -0.0625, -0.5625, 0.5625]) {
+            assert!((a - b).abs() < 1e-12, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_readout_does_not_overflow() {
+        let batch = batch(&[(Target::Classes(vec![0]), Mask::Steps(vec![1.0]))], 2);
+        let loss = Loss::CrossEntropy.value(burn_test::outputs([1, 1, 2], &[0.0, 1e4]), &batch);
+        assert!((values(&loss)[0] - 1e4).abs() < 1e-9);
+    }
+
+    /// A short trial beside a long one costs what it costs alone: padding is masked, and the mask normalises.
+    #[test]
+    fn padding_changes_no_loss() {
+        let short = (Target::Values(vec![0.0; 2]), Mask::Steps(vec![1.0]));
+        let long = (Target::Values(vec![0.0; 4]), Mask::Steps(vec![0.0, 0.0]));
+        let alone = Loss::Mse.value(
+            burn_test::outputs([1, 1, 2], &[1.0, 2.0]),
+            &batch(&[short.clone()], 2),
+        );
+        let both: Tensor<Grad, 3> =
+            burn_test::outputs([2, 2, 2], &[1.0, 2.0, 7.0, 7.0, 8.0, 8.0, 9.0, 9.0]);
+        let padded = Loss::Mse.value(both, &batch(&[short, long], 2));
+        assert_eq!(values(&alone), values(&padded));
+    }
 }

@@ -239,3 +239,126 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A::InnerBackend> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::{Autodiff, NdArray};
+    use ctrnn_model::CtrnnConfig;
+
+    use super::*;
+
+    type Inner = NdArray<f64>;
+    type Grad = Autodiff<Inner>;
+
+    fn network() -> CtrnnModule<Grad> {
+        CtrnnModule::init(&CtrnnConfig::new(1, 2, 1), 3, &Default::default()).unwrap()
+    }
+
+    fn gradients(network: &CtrnnModule<Grad>, value: f64) -> Gradients<Inner> {
+        let one = |p: Parameter| {
+            let len = p.shape(network.config()).iter().product();
+            (
+                p,
+                host_tensor(
+                    TensorData::new(vec![value; len], [len]),
+                    &Default::default(),
+                ),
+            )
+        };
+        Gradients(Parameter::ALL.map(one).into())
+    }
+
+    fn bias(network: &CtrnnModule<Grad>) -> f64 {
+        network.weights()["recurrent.bias"]
+            .iter::<f64>()
+            .next()
+            .unwrap()
+    }
+
+    /// The first step of Adam is -lr g / (|g| + eps), whatever the size of g.
+    #[test]
+    fn adam_first_step_by_hand() {
+        let rule = Optimizer::Adam(AdamConfig::default());
+        let mut optimizer = OptimizerState::new(rule);
+        let after = optimizer.step(0.1, network(), gradients(&network(), 4.0));
+        assert!(
+            (bias(&after) + 0.1 * 4.0 / (4.0 + 1e-8)).abs() < 1e-7,
+            "{}",
+            bias(&after)
+        );
+    }
+
+    /// Velocity g, then 0.5 g + g: the bias goes from 0 to -lr g to -lr g - 1.5 lr g = -0.5 for lr 0.1, g 2.
+    #[test]
+    fn momentum_by_hand() {
+        let rule = Optimizer::Sgd(Sgd {
+            momentum: 0.5,
+            ..Sgd::default()
+        });
+        let mut optimizer = OptimizerState::new(rule);
+        let once = optimizer.step(0.1, network(), gradients(&network(), 2.0));
+        let twice = optimizer.step(0.1, once, gradients(&network(), 2.0));
+        assert!((bias(&twice) + 0.5).abs() < 1e-12, "{}", bias(&twice));
+    }
+
+    #[test]
+    fn a_restored_optimizer_goes_on_as_if_nothing_had_happened() {
+        for rule in [
+            Optimizer::default(),
+            Optimizer::Sgd(Sgd {
+                momentum: 0.9,
+                ..Sgd::default()
+            }),
+        ] {
+            let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
+            let once = optimizer.step(0.1, network(), gradients(&network(), 2.0));
+            let config = once.config().clone();
+            let length = |p: Parameter| p.shape(&config).iter().product();
+            let restored =
+                OptimizerState::restore(rule, &optimizer.state(), length, &Default::default());
+            let (a, b) = (
+                optimizer.step(0.1, once.clone(), gradients(&network(), 1.0)),
+                restored
+                    .unwrap()
+                    .step(0.1, once, gradients(&network(), 1.0)),
+            );
+            assert_eq!(a.weights(), b.weights());
+        }
+    }
+
+    #[test]
+    fn a_foreign_state_is_refused() {
+        let rule = Optimizer::default();
+        let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
+        optimizer.step(0.1, network(), gradients(&network(), 2.0));
+        let restore = |state: &BTreeMap<String, TensorData>, rule: Optimizer, length: usize| {
+            OptimizerState::<Inner>::restore(rule, state, |_| length, &Default::default())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(restore(&optimizer.state(), rule.clone(), 99).contains("another length"));
+        let sgd = Optimizer::Sgd(Sgd::default());
+        assert!(restore(&optimizer.state(), sgd, 2).contains("velocity is missing"));
+        let mut extra = BTreeMap::new();
+        extra.insert("other.moment_1".to_owned(), TensorData::new(vec![0.0], [1]));
+        assert!(restore(&extra, rule, 2).contains("does not know"));
+    }
+
+    #[test]
+    fn the_global_norm_is_over_all_parameters_and_clipping_scales_to_it() {
+        // 2 inputs weights, 4 recurrent, 2 biases, 2 output weights, 1 output bias, 2 of the initial state: 13 entries of 2.
+        let gradients = gradients(&network(), 2.0);
+        let norm = gradients.global_norm();
+        let expected = (13.0f64 * 4.0).sqrt();
+        assert!((norm.clone().into_scalar() - expected).abs() < 1e-12);
+        let clipped = gradients
+            .clone()
+            .clipped(&norm, 1.0)
+            .global_norm()
+            .into_scalar();
+        assert!((clipped - 1.0).abs() < 1e-12, "{clipped}");
+        let untouched = gradients.clone().clipped(&norm, 10.0);
+        let first = |g: &Gradients<Inner>| g.0[&Parameter::RecurrentWeight].to_data();
+        assert_eq!(first(&untouched), first(&gradients));
+    }
+}

@@ -1,0 +1,66 @@
+//! The parts of a training step at 128 units, 64 trials of the decision task: `cargo bench`.
+//!
+//! What is outside of forward and backward should stay below 15 % of the whole.
+
+use burn::backend::{Autodiff, NdArray};
+use criterion::{Criterion, criterion_group, criterion_main};
+use ctrnn::model::{CtrnnConfig, CtrnnModule, Forward};
+use ctrnn::random::{Key, Stream};
+use ctrnn::tasks::{BatchRequest, Clock, ConditionOrder, PerceptualDecision, Task, TrialBatch};
+use ctrnn::train::{Batch, Gradients, Loss, Optimizer, OptimizerState, TrainSettings, Trainer};
+
+type Backend = Autodiff<NdArray>;
+
+fn trials(task: &PerceptualDecision) -> TrialBatch {
+    let request = BatchRequest {
+        clock: Clock::new(20.0).expect("a positive time step"),
+        n_trials: 64,
+        key: Key::new(1, Stream::Trials, 0),
+        step: 0,
+        conditions: ConditionOrder::Weighted,
+    };
+    task.sample_batch(&request)
+        .expect("a task that draws its trials")
+}
+
+fn parts(c: &mut Criterion) {
+    let device = Default::default();
+    let task = PerceptualDecision::default();
+    let network = CtrnnModule::<Backend>::init(&CtrnnConfig::new(3, 128, 3), 1, &device)
+        .expect("a valid network");
+    let host = trials(&task);
+    let batch = Batch::<Backend>::new(&host, &device);
+    let loss = |network: &CtrnnModule<Backend>| {
+        let outputs = network
+            .forward(batch.inputs.clone(), &Forward::default())
+            .outputs;
+        Loss::Mse.value(outputs, &batch)
+    };
+    let gradients = Gradients::of(&network, loss(&network).backward());
+
+    let mut group = c.benchmark_group("n128_t60_b64");
+    group.bench_function("trials", |b| b.iter(|| trials(&task)));
+    group.bench_function("to_tensors", |b| {
+        b.iter(|| Batch::<Backend>::new(&host, &device))
+    });
+    group.bench_function("forward_and_loss", |b| b.iter(|| loss(&network)));
+    group.bench_function("forward_loss_backward", |b| {
+        b.iter(|| loss(&network).backward())
+    });
+    group.bench_function("norm_and_clip", |b| {
+        b.iter(|| gradients.clone().clipped(&gradients.global_norm(), 1.0));
+    });
+    group.bench_function("optimizer", |b| {
+        let mut optimizer = OptimizerState::new(Optimizer::default());
+        b.iter(|| optimizer.step(1e-3, network.clone(), gradients.clone()));
+    });
+    group.bench_function("whole_step", |b| {
+        let mut trainer = Trainer::new(network.clone(), &task, TrainSettings::default())
+            .expect("trials that count");
+        b.iter(|| trainer.steps_only(1).expect("a finite step"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, parts);
+criterion_main!(benches);
