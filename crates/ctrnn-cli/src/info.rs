@@ -11,10 +11,7 @@ pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = KernelPath::selected().map_or("none", KernelPath::name);
-    let kernels: Vec<&str> = KernelPath::available()
-        .into_iter()
-        .map(KernelPath::name)
-        .collect();
+    let kernels: Vec<&str> = KernelPath::available().map(KernelPath::name).collect();
     let backends: &[&str] = if cfg!(feature = "wgpu") {
         &["cpu", "wgpu"]
     } else {

@@ -229,6 +229,9 @@ struct TrialFile {
     conditions: Vec<(String, Vec<f64>)>,
 }
 
+/// A shape and the numbers in it.
+type Shaped<T> = (Vec<usize>, Vec<T>);
+
 /// Reads arrays of one file by name and says what is wrong with them.
 struct Reader<'a> {
     path: &'a Path,
@@ -241,7 +244,7 @@ impl Reader<'_> {
     }
 
     /// An array of finite numbers with its shape, if it is there.
-    fn floats(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>, TaskError> {
+    fn floats(&self, name: &str) -> Result<Option<Shaped<f32>>, TaskError> {
         let Some(array) = self.arrays.get(name) else {
             return Ok(None);
         };
@@ -256,7 +259,7 @@ impl Reader<'_> {
         Ok(Some((array.shape().to_vec(), values)))
     }
 
-    fn integers(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<i64>)>, TaskError> {
+    fn integers(&self, name: &str) -> Result<Option<Shaped<i64>>, TaskError> {
         let Some(array) = self.arrays.get(name) else {
             return Ok(None);
         };
