@@ -41,11 +41,11 @@ fn parts(c: &mut Criterion) {
     let mut group = c.benchmark_group("n128_t60_b64");
     group.bench_function("trials", |b| b.iter(|| trials(&task)));
     group.bench_function("to_tensors", |b| {
-        b.iter(|| Batch::<Backend>::new(&host, &device))
+        b.iter(|| Batch::<Backend>::new(&host, &device));
     });
     group.bench_function("forward_and_loss", |b| b.iter(|| loss(&network)));
     group.bench_function("forward_loss_backward", |b| {
-        b.iter(|| loss(&network).backward())
+        b.iter(|| loss(&network).backward());
     });
     group.bench_function("norm_and_clip", |b| {
         b.iter(|| gradients.clone().clipped(&gradients.global_norm(), 1.0));
