@@ -140,7 +140,7 @@ mod tests {
         let long = (Target::Values(vec![0.0; 4]), Mask::Steps(vec![0.0, 0.0]));
         let alone = Loss::Mse.value(
             burn_test::outputs([1, 1, 2], &[1.0, 2.0]),
-            &batch(&[short.clone()], 2),
+            &batch(std::slice::from_ref(&short), 2),
         );
         let both: Tensor<Grad, 3> =
             burn_test::outputs([2, 2, 2], &[1.0, 2.0, 7.0, 7.0, 8.0, 8.0, 9.0, 9.0]);
