@@ -49,7 +49,8 @@ pub fn with_backend<J: Job>(device: &DeviceConfig, job: J) -> Result<J::Output, 
 ///
 /// # Errors
 /// What the job fails with.
-pub fn with_f64<J: Job>(job: J) -> Result<J::Output, Failure> {
+pub fn with_f64<J: Job>(device: &DeviceConfig, job: J) -> Result<J::Output, Failure> {
+    use_threads(device.threads);
     job.run::<Autodiff<NdArray<f64>>>(&Default::default(), CheckEvery::Step)
 }
 
@@ -63,8 +64,8 @@ fn use_threads(threads: usize) {
 
 #[cfg(feature = "wgpu")]
 fn with_wgpu<J: Job>(index: Option<usize>, job: J) -> Result<J::Output, Failure> {
-    use burn_wgpu::{CubeBackend, WgpuDevice, WgpuRuntime};
-    type Gpu = CubeBackend<WgpuRuntime, f32, i32, u32>;
+    use burn_wgpu::WgpuDevice;
+    use ctrnn_model::Gpu;
     let device = match index {
         Some(index) => WgpuDevice::DiscreteGpu(index),
         None => WgpuDevice::DefaultDevice,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_model::{Parameter, RecurrenceBackend};
+use ctrnn_model::{Form, Parameter, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
 use ctrnn_train::{Run, RunConfig, trainer_at};
@@ -48,8 +48,10 @@ impl Size {
             conditions: ConditionOrder::Weighted,
         };
         let max_steps = run.task.sample_batch(&request)?.max_steps;
-        // The sweep keeps the rates of every step for the way back.
-        let kept = run.train.batch_size * (max_steps + 1) * run.model.n_units * size_of::<f32>();
+        // The sweep keeps the rates of every step for the way back; the rate form keeps its responses besides.
+        let arrays = if run.model.form == Form::Rate { 2 } else { 1 };
+        let kept =
+            arrays * run.train.batch_size * (max_steps + 1) * run.model.n_units * size_of::<f32>();
         Ok(Self {
             parameters: trained
                 .map(|p| p.shape(&run.model).iter().product::<usize>())

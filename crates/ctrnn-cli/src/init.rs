@@ -10,6 +10,9 @@ use crate::args::InitArgs;
 use crate::failure::{Failure, IO};
 use crate::terminal::Terminal;
 
+/// Kept as it is where there is one.
+const GITIGNORE: &str = ".gitignore";
+
 /// The files of a new project.
 fn files(registry: &Registry) -> [(&'static str, String); 3] {
     let config = include_str!("../../../configs/perceptual_decision.toml").replace("configs/", "");
@@ -17,22 +20,29 @@ fn files(registry: &Registry) -> [(&'static str, String); 3] {
     [
         ("perceptual_decision.toml", config),
         ("ctrnn.schema.json", schema),
-        (".gitignore", "/runs\n".to_owned()),
+        (GITIGNORE, "/runs\n".to_owned()),
     ]
 }
 
-/// Makes a project in a folder; files that are there stay as they are.
+/// Makes a project in a folder; nothing that is there is overwritten.
 pub fn run(args: &InitArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     std::fs::create_dir_all(&args.dir).map_err(|error| {
         let what = format!("cannot make {}: {error}", args.dir.display());
         Failure::new(IO, "F002", what, "choose another folder")
     })?;
-    for (name, text) in files(registry) {
-        let path = args.dir.join(name);
-        if path.exists() {
-            return Err(FileError::AlreadyExists { path }.into());
+    let files = files(registry);
+    let is_there = |name: &str| args.dir.join(name).exists();
+    if let Some((name, _)) = files
+        .iter()
+        .find(|(name, _)| *name != GITIGNORE && is_there(name))
+    {
+        return Err(FileError::AlreadyExists {
+            path: args.dir.join(name),
         }
-        atomic::write(&path, text.as_bytes())?;
+        .into());
+    }
+    for (name, text) in files.iter().filter(|(name, _)| !is_there(name)) {
+        atomic::write(&args.dir.join(name), text.as_bytes())?;
     }
     terminal.wrote(&args.dir)?;
     let enter = match args.dir.as_path() {

@@ -6,7 +6,7 @@ use ctrnn_train::{Observer, StepReport, TrainError, Validation};
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 
 use crate::args::ProgressStyle;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, to_stderr};
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -60,12 +60,12 @@ impl Observer for Progress {
         } else if self.plain && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let left = (report.of_steps - report.step) as f64 / speed;
-            eprintln!(
+            to_stderr(&format!(
                 "step {}/{}  {message}  {} left",
                 report.step,
                 report.of_steps,
                 clock(left)
-            );
+            ));
         }
         Ok(())
     }
@@ -79,7 +79,7 @@ impl Observer for Progress {
         if let Some(bar) = &self.bar {
             bar.println(format!("step {}{}", validation.step, self.last_validation));
         } else if self.plain {
-            eprintln!("step {}{}", validation.step, self.last_validation);
+            to_stderr(&format!("step {}{}", validation.step, self.last_validation));
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Drop for Progress {
 
 /// Seconds as a person says them.
 pub fn clock(seconds: f64) -> String {
-    match seconds {
+    match seconds.round() {
         s if !s.is_finite() => "?".to_owned(),
         s if s < 60.0 => format!("{s:.0} s"),
         s if s < 3600.0 => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),

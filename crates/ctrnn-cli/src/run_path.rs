@@ -29,11 +29,11 @@ pub fn existing(
             DATA,
             "D001",
             format!("{} is not a run: it has no RUN.json", path.display()),
-            "give the folder of a run, such as runs/smoke-s0; `train-ctrnn train CONFIG` makes one",
+            "give the folder of a run, such as runs/smoke-s1; `train-ctrnn train CONFIG` makes one",
         ));
     }
-    check_inputs(&folder)?;
     let run = RunConfig::load(&folder.resolved(), overrides, registry)?;
+    check_inputs(&folder, &run)?;
     Ok((folder, run))
 }
 

@@ -27,7 +27,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
         folder: &folder,
     };
     let arrays = match args.f64 {
-        true => with_f64(job)?,
+        true => with_f64(&run.device, job)?,
         false => with_backend(&run.device, job)?,
     };
     npz::write(&args.output, &arrays)?;

@@ -29,7 +29,7 @@ impl StopRequests {
         })?;
         Ok(Self {
             signal,
-            deadline: max_time.map(|time| Instant::now() + time),
+            deadline: max_time.and_then(|time| Instant::now().checked_add(time)),
         })
     }
 

@@ -49,14 +49,14 @@ impl Terminal {
     /// Tells the user something, on stderr.
     pub fn say(&self, message: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", message.as_ref());
+            to_stderr(message.as_ref());
         }
     }
 
     /// Tells the user something only if they want to know more.
     pub fn detail(&self, message: impl AsRef<str>) {
         if self.verbose {
-            eprintln!("{}", message.as_ref());
+            to_stderr(message.as_ref());
         }
     }
 
@@ -93,6 +93,11 @@ impl Terminal {
 
     /// Prints an error on stderr.
     pub fn error(&self, failure: &Failure) {
-        eprint!("{}", failure.render(self.color));
+        to_stderr(failure.render(self.color).trim_end());
     }
+}
+
+/// Writes a line to stderr. If nobody listens any more, as after a hang-up, training still goes on.
+pub fn to_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

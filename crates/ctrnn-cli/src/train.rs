@@ -29,7 +29,11 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .clone()
         .unwrap_or_else(|| default_path(&args.config, run.seed));
     let exists = path.symlink_metadata().is_ok();
-    match (args.resume.unwrap_or_else(resume_by_default), exists) {
+    let resume = match args.force {
+        true => Resume::Never,
+        false => args.resume.unwrap_or_else(resume_by_default),
+    };
+    match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
             return resume_run(&path, run, args.max_time, args.dry_run, terminal);
         }
@@ -205,7 +209,7 @@ fn resume_run(
         );
         return Err(Failure::new(
             USAGE,
-            "C019",
+            "C021",
             what,
             format!("ask for more: train.steps={}", 2 * reached),
         ));

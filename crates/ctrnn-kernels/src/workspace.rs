@@ -51,6 +51,9 @@ impl<E: Element> Workspace<E> {
 
     /// Puts a buffer back for later use.
     pub fn give(&self, buffer: Vec<E>) {
+        if buffer.capacity() == 0 {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() == MAX_IDLE {
             idle.remove(0);

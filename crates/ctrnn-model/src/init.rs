@@ -39,6 +39,9 @@ impl WeightInit {
     /// A matrix `[post, pre]`, row-major.
     fn draw(self, post: usize, pre: usize, rng: &mut Rng) -> Vec<f64> {
         let size = post * pre;
+        if size == 0 {
+            return Vec::new();
+        }
         let bound = 1.0 / (pre.max(1) as f64).sqrt();
         let mut normals = || {
             (0..size)

@@ -52,6 +52,8 @@ pub use error::ModelError;
 pub use init::spectral_radius;
 pub use module::CtrnnModule;
 pub use parameters::{Parameter, Weights, host_tensor};
+#[cfg(feature = "wgpu")]
+pub use recurrence::Gpu;
 pub use recurrence::{
     Draws, NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
 };

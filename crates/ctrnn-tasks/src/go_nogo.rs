@@ -20,7 +20,7 @@ const GO: usize = 1;
 /// of a go trial the output `go` should be 1 and `fixation` 0; in that of a no-go trial, and in all
 /// other epochs, it is the other way round.
 ///
-/// Source: the go/no-go task of neurogym (`GoNogo-v0`), with shorter epochs.
+/// Source: the task GoNogo of neurogym; the epochs are our own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GoNogo {

@@ -18,8 +18,7 @@ const RIGHT: usize = 2;
 /// `fixation` should be 1 until the response epoch, and in it the output of the stronger side; all
 /// else 0. At coherence 0 a side is rewarded by chance and no choice is correct.
 ///
-/// Source: Song, Yang & Wang (2016), PLoS Computational Biology 12:e1004792 (stimulus); Yang et al.
-/// (2019), Nature Neuroscience 22:297 (fixation input and output).
+/// Source: Song, Yang & Wang (2016) for the stimulus, Yang et al. (2019) for fixation input and output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PerceptualDecision {

@@ -42,7 +42,8 @@ impl<B: Backend> Gradients<B> {
     /// bound leaves every bit as it is.
     #[must_use]
     pub fn clipped(self, norm: &Tensor<B, 1>, max_norm: f64) -> Self {
-        let factor = norm.clone().clamp_min(max_norm).recip() * max_norm;
+        let larger = norm.clone().clamp_min(max_norm);
+        let factor = larger.clone().clamp_max(max_norm) / larger; // exactly 1 within the bound
         Self(
             self.0
                 .into_iter()

@@ -51,9 +51,9 @@ impl Loss {
     }
 }
 
-/// `sum m sum_k target_k (- log softmax(y)_k)`, `[1]`, for any finite readout.
+/// `sum_k m_k target_k (- log softmax(y)_k)` over all trials and times, `[1]`, for any finite readout.
 ///
-/// Its gradient is `m (softmax(y) sum_k target_k - target)`; it is computed beside the value and enters the graph as a
+/// Its gradient is `softmax(y) sum_k m_k target_k - m target`; it is computed beside the value and enters the graph as a
 /// constant factor of the readout. So the readout is used once: where a tensor is used several times, burn adds the
 /// gradients in an order that differs from run to run, and with it the last bits.
 fn cross_entropy_sum<B: Backend>(outputs: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
@@ -61,9 +61,9 @@ fn cross_entropy_sum<B: Backend>(outputs: Tensor<B, 3>, batch: &Batch<B>) -> Ten
     let below = y.clone() - y.clone().max_dim(2);
     let exp = below.clone().exp();
     let sum = exp.clone().sum_dim(2);
-    let gradient =
-        (exp / sum.clone() * target.clone().sum_dim(2) - target.clone()) * batch.mask.clone();
-    let value = ((sum.log() - below) * target * batch.mask.clone()).sum();
+    let wanted = target * batch.mask.clone();
+    let gradient = exp / sum.clone() * wanted.clone().sum_dim(2) - wanted.clone();
+    let value = ((sum.log() - below) * wanted).sum();
     let rest = value - (y * gradient.clone()).sum();
     (outputs * gradient).sum() + rest
 }
@@ -122,6 +122,21 @@ mod tests {
         let grads = Loss::CrossEntropy.value(y.clone(), &batch).backward();
         let found: Vec<f64> = y.grad(&grads).unwrap().into_data().iter().collect();
         for (a, b) in found.iter().zip([0.0625, -0.0625, -0.5625, 0.5625]) {
+            assert!((a - b).abs() < 1e-12, "{found:?}");
+        }
+    }
+
+    /// Only class 1 counts in the mask, with weight 2: softmax (1/4, 3/4), gradient 2 (1/4, 3/4 - 1) / 2.
+    #[test]
+    fn the_gradient_under_a_mask_per_output_by_hand() {
+        let batch = batch(
+            &[(Target::Classes(vec![1]), Mask::Outputs(vec![0.0, 2.0]))],
+            2,
+        );
+        let y = burn_test::outputs([1, 1, 2], &[0.0, 3.0f64.ln()]).require_grad();
+        let grads = Loss::CrossEntropy.value(y.clone(), &batch).backward();
+        let found: Vec<f64> = y.grad(&grads).unwrap().into_data().iter().collect();
+        for (a, b) in found.iter().zip([0.25, -0.25]) {
             assert!((a - b).abs() < 1e-12, "{found:?}");
         }
     }

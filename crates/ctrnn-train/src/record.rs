@@ -6,11 +6,11 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz, write_pointer,
 };
-use ctrnn_model::{CtrnnModule, RecurrenceBackend};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, ModelError, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
-use crate::checkpoint::{Checkpoint, CheckpointWriter, weight_metadata};
+use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
 use crate::manifest::manifest;
 use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
@@ -125,14 +125,16 @@ impl RunRecord {
                 reason: format!("holds no whole checkpoint; the newest: {error}"),
             });
         }
-        check_inputs(&folder)?;
         let notes = newest
             .passed_over
             .iter()
             .map(|(step, error)| {
-                format!("passed over the damaged checkpoint of step {step}: {error}")
+                format!("passed over and removed the damaged checkpoint of step {step}: {error}")
             })
             .collect();
+        for (step, _) in &newest.passed_over {
+            atomic::remove_folder(&folder.checkpoint(*step))?; // else pruning would count it among the newest
+        }
         let checkpoint = match newest.step {
             Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
             None => None,
@@ -208,7 +210,8 @@ impl RunRecord {
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
         let mut checkpoints =
             CheckpointWriter::new(&self.folder, &resolved_json, run.checkpoint.keep_last);
-        let mut all: Vec<&mut dyn Observer> = vec![&mut log, &mut checkpoints];
+        // The log says "checkpoint" once there is one.
+        let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log];
         for observer in observers {
             all.push(&mut **observer);
         }
@@ -254,11 +257,12 @@ impl RunRecord {
     }
 }
 
-/// Checks that the input files of a run are those that it was begun with.
+/// Checks that the files of trials that a run reads are those that it was begun with.
 ///
 /// # Errors
 /// Names a file that is missing or has another digest.
-pub fn check_inputs(folder: &RunFolder) -> Result<(), TrainError> {
+pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
+    let trials = run.task.input_files();
     let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
     let inputs = manifest["inputs"]
         .as_array()
@@ -269,7 +273,8 @@ pub fn check_inputs(folder: &RunFolder) -> Result<(), TrainError> {
         else {
             continue;
         };
-        if ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
+        let is_read = trials.iter().any(|trials| trials == Path::new(path));
+        if is_read && ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
             return Err(TrainError::Data {
                 path: path.into(),
                 reason: "is not the file that this run was trained on: its digest differs"
@@ -371,7 +376,7 @@ pub fn initial_network<B: AutodiffBackend>(
 }
 
 /// The weights of a file; where it holds a raw matrix beside the effective one, the raw one counts.
-fn given_weights(path: &Path) -> Result<ctrnn_model::Weights, TrainError> {
+fn given_weights(path: &Path) -> Result<Weights, TrainError> {
     let mut weights = read_weights(path)?;
     let raw: Vec<String> = weights
         .keys()
@@ -399,16 +404,18 @@ where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
-    let network = initial_network::<B>(run, device)?;
     let settings = TrainSettings {
         check_every,
         ..run.settings()
     };
     let Some(checkpoint) = checkpoint else {
+        let network = initial_network::<B>(run, device)?;
         return Trainer::new(network, run.task.as_ref(), settings);
     };
-    let network = network.with_weights(&checkpoint.weights)?;
-    let length = |p: ctrnn_model::Parameter| p.shape(&run.model).iter().product();
+    check_complete(&run.model, &checkpoint.weights)?;
+    let network =
+        CtrnnModule::init(&run.model, run.seed, device)?.with_weights(&checkpoint.weights)?;
+    let length = |p: Parameter| p.shape(&run.model).iter().product();
     let inner = &device.clone();
     let optimizer = OptimizerState::restore(
         run.train.optimizer.clone(),
@@ -435,16 +442,33 @@ pub fn trained_network<B: burn::tensor::backend::Backend>(
     checkpoint: Option<&str>,
     device: &B::Device,
 ) -> Result<CtrnnModule<B>, TrainError> {
-    let path = match checkpoint {
-        None => folder.model_weights(),
-        Some(word) => crate::checkpoint::find_checkpoint(folder, word)?.join("weights.safetensors"),
+    let (path, weights) = match checkpoint {
+        None => (
+            folder.model_weights(),
+            read_weights(&folder.model_weights())?,
+        ),
+        Some(word) => {
+            let path = find_checkpoint(folder, word)?;
+            let weights = Checkpoint::read(&path)?.weights;
+            (path, weights)
+        }
     };
-    let weights = read_weights(&path)?;
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
-    network
-        .with_weights(&weights)
+    check_complete(&run.model, &weights)
+        .and_then(|()| network.with_weights(&weights))
         .map_err(|error| TrainError::Data {
             path,
             reason: error.to_string(),
         })
+}
+
+/// Whether weights name every trained tensor of a network.
+fn check_complete(config: &CtrnnConfig, weights: &Weights) -> Result<(), ModelError> {
+    let is_missing = |p: &Parameter| p.is_trained(config) && !weights.contains_key(p.name());
+    match Parameter::ALL.into_iter().find(is_missing) {
+        None => Ok(()),
+        Some(parameter) => Err(ModelError::MissingTensor {
+            name: parameter.name().to_owned(),
+        }),
+    }
 }

@@ -159,7 +159,7 @@ where
 
     /// Trains until all steps are done, the bound of `train.stop` is met, or `stop` gives a reason.
     ///
-    /// A step whose loss or gradient is not finite changes nothing: the trainer holds the last good network.
+    /// A step whose loss or gradient is found not to be finite changes nothing: the trainer holds the network before it.
     ///
     /// # Errors
     /// Loss or gradient not finite, a required bound not met, a task or an observer that fails.
@@ -170,7 +170,7 @@ where
     ) -> Result<Ending, TrainError> {
         let begun = Instant::now();
         let wall_before = self.counters.wall_s;
-        if self.settings.train.steps == 0 {
+        if self.settings.train.steps == 0 && self.counters.best.is_none() {
             self.validate_and_save(observers)?;
         }
         while self.counters.step < self.settings.train.steps {
@@ -259,7 +259,16 @@ where
         let settings = &self.settings;
         let step = self.counters.step + 1;
         let is_due = |every: u64| step.is_multiple_of(every) || step == settings.train.steps;
-        if !is_due(settings.check_every) && !is_due(settings.train.log_every) {
+        let every = [settings.check_every, settings.train.log_every];
+        let kept = [
+            settings.validate.every_steps,
+            settings.checkpoint.every_steps,
+        ]; // 0: only at the end
+        if !every
+            .into_iter()
+            .chain(kept.into_iter().filter(|&every| every > 0))
+            .any(is_due)
+        {
             return Ok(None);
         }
         if batch.mask_sum == 0.0 {
@@ -382,7 +391,7 @@ where
     /// Remembers a validation that is better than all before; a tie goes to the earlier step.
     fn note_best(&mut self, report: &EvalReport) -> bool {
         let metric = self.settings.checkpoint.best;
-        let Some(value) = metric.of(report) else {
+        let Some(value) = metric.of(report).filter(|value| value.is_finite()) else {
             return false;
         };
         let is_best = self

@@ -333,7 +333,7 @@ impl TrialFile {
                 Target::Values(_) => TargetKind::Values,
                 Target::Classes(_) => TargetKind::Classes,
             },
-            choices: (0..n_outputs).collect(),
+            choices: choices(n_outputs),
         }
     }
 
@@ -390,14 +390,21 @@ impl TrialFile {
             Mask::Steps(mask) => Mask::Steps(self.rows(mask, b, 1)),
             Mask::Outputs(mask) => Mask::Outputs(self.rows(mask, b, self.n_outputs)),
         };
-        let choices: Vec<usize> = (0..n_outputs).collect();
-        trial.correct = trial.target_choice(&choices);
+        trial.correct = trial.target_choice(&choices(n_outputs));
         trial
     }
 
     fn rows<T: Copy>(&self, values: &[T], b: usize, width: usize) -> Vec<T> {
         let start = b * self.max_steps * width;
         values[start..start + self.n_steps[b] * width].to_vec()
+    }
+}
+
+/// Every output is a choice, unless there is only one.
+fn choices(n_outputs: usize) -> Vec<usize> {
+    match n_outputs {
+        1 => Vec::new(),
+        n => (0..n).collect(),
     }
 }
 
@@ -499,6 +506,9 @@ fn read_mask(
     }
     if mask.iter().all(|&weight| weight == 0.0) {
         return Err(reader.error("mask is 0 everywhere, so that no output counts in the loss"));
+    }
+    if shape.len() == 3 && reader.arrays.contains_key("labels") {
+        return Err(reader.error("labels take a mask [trial, time], not one per output"));
     }
     if shape.len() == 3 {
         reader.expect_shape("mask", &shape, &[n_trials, max_steps, n_outputs])?;

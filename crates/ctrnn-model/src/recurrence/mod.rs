@@ -2,6 +2,8 @@
 
 mod autodiff;
 mod cpu;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod noise;
 mod plain;
 #[cfg(test)]
@@ -16,6 +18,8 @@ use ctrnn_random::Key;
 
 use crate::trajectory::Record;
 
+#[cfg(feature = "wgpu")]
+pub use gpu::Gpu;
 pub(crate) use plain::{single_step, sweep as plain_sweep};
 
 /// A backend on which the recurrence runs.
