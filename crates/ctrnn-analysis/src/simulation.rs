@@ -42,14 +42,15 @@ pub fn simulate<B: RecurrenceBackend>(
         initial_state,
         record: Record::ALL,
     };
-    let trajectory = network.forward(tensor(inputs, &device), &forward);
+    let inputs: Tensor<B, 3> = tensor(inputs, &device);
+    let trajectory = network.forward(inputs.clone(), &forward);
     let host = |recorded: Option<Tensor<B, 3>>| array(recorded.expect("Record::ALL keeps it"));
-    let n_steps = inputs.shape()[1];
+    let n_steps = inputs.dims()[1];
     let dt_ms = network.config().dt_ms;
     States {
         potentials: host(trajectory.potentials),
         rates: host(trajectory.rates),
-        inputs: inputs.clone(),
+        inputs: array(inputs),
         outputs: array(trajectory.outputs),
         t_ms: (1..=n_steps).map(|k| (k as f64 * dt_ms) as f32).collect(),
     }
@@ -142,11 +143,11 @@ impl Injected {
                 "array {name:?} is unknown; a file of inputs may hold {known}"
             )));
         }
-        injected.check_finite().map_err(error)?;
+        injected.check_values().map_err(error)?;
         Ok(injected)
     }
 
-    fn check_finite(&self) -> Result<(), String> {
+    fn check_values(&self) -> Result<(), String> {
         let named = [
             ("inputs", Some(&self.inputs)),
             ("initial_state", self.initial_state.as_ref()),
@@ -158,6 +159,9 @@ impl Injected {
                 return Err(format!(
                     "{name} holds NaN or an infinity at flat index {index}"
                 ));
+            }
+            if let Some(Err(problem)) = array.map(Array::to_f32) {
+                return Err(format!("{name}: {problem}"));
             }
         }
         Ok(())
@@ -188,12 +192,12 @@ fn for_each_trial(state: Array, n_trials: usize) -> Array {
     if state.shape().len() == 2 {
         return state;
     }
-    let values = state.to_f64().expect("numbers of any type are f64");
+    let values = state.to_f64().expect("numbers that f32 holds are f64 too");
     Array::f64(&[n_trials, values.len()], values.repeat(n_trials))
 }
 
 fn tensor<B: Backend, const D: usize>(array: &Array, device: &B::Device) -> Tensor<B, D> {
-    let values = array.to_f64().expect("numbers of any type are f64");
+    let values = array.to_f64().expect("numbers that f32 holds are f64 too");
     host_tensor(TensorData::new(values, array.shape().to_vec()), device)
 }
 

@@ -25,6 +25,7 @@ mod stop;
 mod tasks;
 mod terminal;
 mod train;
+mod trial_arrays;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;

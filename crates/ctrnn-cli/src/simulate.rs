@@ -7,7 +7,7 @@ use ctrnn_analysis::{Injected, simulate};
 use ctrnn_files::{Array, RunFolder, npz};
 use ctrnn_model::{CtrnnModule, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{Mask, Registry, Target, Trial, TrialBatch};
+use ctrnn_tasks::{Registry, TrialBatch};
 use ctrnn_train::{Run, evaluation_trials, trained_network};
 
 use crate::args::SimulateArgs;
@@ -16,6 +16,7 @@ use crate::eval::evaluation_noise;
 use crate::failure::Failure;
 use crate::run_path::{existing, only_under};
 use crate::terminal::Terminal;
+use crate::trial_arrays::trial_arrays;
 
 /// Simulates a run.
 pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
@@ -105,39 +106,14 @@ fn simulate_trials<B: RecurrenceBackend>(
         true => Noise::Drawn(evaluation_noise(run)),
         false => Noise::Off,
     };
-    let mut arrays = trial_arrays(&trials);
+    let batch = TrialBatch::new(&trials);
+    let mut arrays = trial_arrays(&batch);
+    let shape = [batch.n_trials, batch.max_steps, batch.n_outputs];
+    arrays.insert(
+        "targets".to_owned(),
+        Array::f32(&shape, batch.target_rows().into_owned()),
+    );
     let inputs = arrays["inputs"].clone();
     arrays.extend(simulate(network, &inputs, None, noise).into_arrays());
     Ok(arrays)
-}
-
-/// Trials as arrays for Python, padded: inputs, targets (class labels as one-hot rows), mask, and a column for each
-/// condition.
-fn trial_arrays(trials: &[Trial]) -> BTreeMap<String, Array> {
-    let batch = TrialBatch::new(trials);
-    let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
-    let targets = match batch.target {
-        Target::Values(values) => values,
-        Target::Classes(labels) => {
-            let one_hot =
-                |label: u32| (0..o).map(move |k| f32::from(u8::from(k == label as usize)));
-            labels.into_iter().flat_map(one_hot).collect()
-        }
-    };
-    let mask = match batch.mask {
-        Mask::Steps(mask) => Array::f32(&[b, t], mask),
-        Mask::Outputs(mask) => Array::f32(&[b, t, o], mask),
-    };
-    let mut arrays: BTreeMap<String, Array> = [
-        ("inputs", Array::f32(&[b, t, batch.n_inputs], batch.inputs)),
-        ("targets", Array::f32(&[b, t, o], targets)),
-        ("mask", mask),
-    ]
-    .map(|(name, array)| (name.to_owned(), array))
-    .into();
-    for (name, values) in batch.conditions {
-        let column = values.into_iter().map(|x| x as f32).collect();
-        arrays.insert(format!("cond_{name}"), Array::f32(&[b], column));
-    }
-    arrays
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
-    BatchRequest, BuildContext, Clock, ConditionOrder, Mask, Registry, Target, TaskEntry,
-    TrialBatch,
+    BatchRequest, BuildContext, Clock, ConditionOrder, Registry, Target, TaskEntry, TrialBatch,
 };
 
 use crate::args::{TasksArgs, TasksCommand};
 use crate::failure::{Failure, USAGE};
 use crate::terminal::Terminal;
+use crate::trial_arrays::trial_arrays;
 
 /// Answers a question about tasks.
 pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
@@ -33,7 +33,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             output,
         } => {
             let batch = trials_of(entry(name, registry)?, *trials, *seed, *dt_ms)?;
-            write(output, batch, *dt_ms)?;
+            write(output, &batch, *dt_ms)?;
             terminal.wrote(output)?;
             terminal.say(format!(
                 "wrote {trials} trials of {name} to {}",
@@ -105,33 +105,19 @@ fn trials_of(entry: &TaskEntry, trials: u32, seed: u64, dt_ms: f64) -> Result<Tr
 }
 
 /// A file of trials, as the npz task reads it.
-fn write(path: &Path, batch: TrialBatch, dt_ms: f64) -> Result<(), Failure> {
+fn write(path: &Path, batch: &TrialBatch, dt_ms: f64) -> Result<(), Failure> {
     let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
-    let target = match batch.target {
-        Target::Values(values) => ("targets", Array::f32(&[b, t, o], values)),
-        Target::Classes(labels) => (
-            "labels",
-            Array::i64(&[b, t], labels.into_iter().map(i64::from).collect()),
-        ),
+    let mut arrays = trial_arrays(batch);
+    let (name, target) = match &batch.target {
+        Target::Values(values) => ("targets", Array::f32(&[b, t, o], values.clone())),
+        Target::Classes(labels) => {
+            let labels = labels.iter().map(|&label| i64::from(label)).collect();
+            ("labels", Array::i64(&[b, t], labels))
+        }
     };
-    let mask = match batch.mask {
-        Mask::Steps(mask) => Array::f32(&[b, t], mask),
-        Mask::Outputs(mask) => Array::f32(&[b, t, o], mask),
-    };
-    let mut arrays: std::collections::BTreeMap<String, Array> = [
-        ("inputs", Array::f32(&[b, t, batch.n_inputs], batch.inputs)),
-        target,
-        ("mask", mask),
-        (
-            "n_steps",
-            Array::i64(&[b], batch.n_steps.into_iter().map(|n| n as i64).collect()),
-        ),
-        ("dt_ms", Array::f64(&[], vec![dt_ms])),
-    ]
-    .map(|(name, array)| (name.to_owned(), array))
-    .into();
-    for (name, values) in batch.conditions {
-        arrays.insert(format!("cond_{name}"), Array::f64(&[b], values));
-    }
+    let n_steps = batch.n_steps.iter().map(|&n| n as i64).collect();
+    arrays.insert(name.to_owned(), target);
+    arrays.insert("n_steps".to_owned(), Array::i64(&[b], n_steps));
+    arrays.insert("dt_ms".to_owned(), Array::f64(&[], vec![dt_ms]));
     Ok(npz::write(path, &arrays)?)
 }

@@ -50,6 +50,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
             args.config.display(),
             path.display()
         ));
+        say_json(terminal, &path, "would be trained")?;
         return Ok(0);
     }
     let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
@@ -198,6 +199,7 @@ fn resume_run(
             path.display(),
             path.display()
         ));
+        say_json(terminal, path, "done")?;
         return Ok(0);
     }
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
@@ -216,6 +218,7 @@ fn resume_run(
     }
     if dry_run {
         terminal.say(format!("{} would be resumed", path.display()));
+        say_json(terminal, path, "would be resumed")?;
         return Ok(0);
     }
     let stop = StopRequests::listen(max_time)?;
@@ -377,4 +380,15 @@ fn train_and_report(
         terminal.print(String::new, json)?;
     }
     Ok(code)
+}
+
+/// What there was to say, where JSON is asked for.
+fn say_json(terminal: &Terminal, run: &Path, state: &str) -> Result<(), Failure> {
+    match terminal.json {
+        true => terminal.print(
+            String::new,
+            || serde_json::json!({ "run": run, "state": state }),
+        ),
+        false => Ok(()),
+    }
 }

@@ -1,5 +1,7 @@
 //! Trials of one batch, padded to one length.
 
+use std::borrow::Cow;
+
 use crate::{Mask, Target, Timeline, Trial};
 
 /// Trials in rows of one length: `B` trials, `T` time steps of the longest, padded with 0 in
@@ -59,6 +61,20 @@ impl TrialBatch {
             correct: trials.iter().map(|trial| trial.correct).collect(),
             timelines: trials.iter().map(|trial| trial.timeline.clone()).collect(),
         }
+    }
+
+    /// What each output should be, `[B, T, O]`: the target values, or a one-hot row for each class label.
+    #[must_use]
+    pub fn target_rows(&self) -> Cow<'_, [f32]> {
+        let classes = match &self.target {
+            Target::Values(values) => return Cow::Borrowed(values),
+            Target::Classes(classes) => classes,
+        };
+        let mut rows = vec![0.0; classes.len() * self.n_outputs];
+        for (row, &class) in rows.chunks_exact_mut(self.n_outputs).zip(classes) {
+            row[class as usize] = 1.0;
+        }
+        Cow::Owned(rows)
     }
 
     /// The trial `b` alone, without padding.
@@ -182,6 +198,22 @@ mod tests {
         trial.set_input(0..n_steps, 0, 1.0);
         trial.correct = Some(n_steps % 2);
         trial
+    }
+
+    #[test]
+    fn classes_become_one_hot_rows() {
+        let layout = Layout {
+            target: TargetKind::Classes,
+            ..Layout::new([], ["a", "b", "c"])
+        };
+        let mut timeline = Timeline::default();
+        timeline.push("trial", 2);
+        let mut trial = Trial::new(&layout, &Condition::new([]), timeline);
+        trial.set_class(1..2, 2);
+        assert_eq!(
+            TrialBatch::new(&[trial]).target_rows()[..],
+            [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+        );
     }
 
     #[test]

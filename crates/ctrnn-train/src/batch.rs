@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::host_tensor;
-use ctrnn_tasks::{Mask, Target, TrialBatch};
+use ctrnn_tasks::{Mask, TrialBatch};
 
 /// A batch of trials on a device.
 #[derive(Clone, Debug)]
@@ -27,12 +27,7 @@ impl<B: Backend> Batch<B> {
             let data = TensorData::new(values, [n_steps, n_trials, width]);
             host_tensor(data, device)
         };
-        let targets = match &trials.target {
-            Target::Values(values) => time_major(values, trials.n_outputs),
-            Target::Classes(labels) => {
-                time_major(&one_hot_rows(labels, trials.n_outputs), trials.n_outputs)
-            }
-        };
+        let targets = time_major(&trials.target_rows(), trials.n_outputs);
         let (mask, mask_width) = match &trials.mask {
             Mask::Steps(mask) => (mask, 1),
             Mask::Outputs(mask) => (mask, trials.n_outputs),
@@ -56,12 +51,4 @@ fn transposed(values: &[f32], n_trials: usize, n_steps: usize, width: usize) -> 
         }
     }
     out
-}
-
-fn one_hot_rows(labels: &[u32], n_outputs: usize) -> Vec<f32> {
-    let mut rows = vec![0.0; labels.len() * n_outputs];
-    for (row, &label) in labels.iter().enumerate() {
-        rows[row * n_outputs + label as usize] = 1.0;
-    }
-    rows
 }

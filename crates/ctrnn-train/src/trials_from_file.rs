@@ -31,7 +31,7 @@ pub struct NpzConfig {
     #[schemars(range(min = 0, max = 1))]
     pub validation_fraction: f64,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
-    /// out of accuracy.
+    /// out of accuracy. A condition that the trials do not have is passed over.
     pub no_answer: BTreeMap<String, Vec<f64>>,
 }
 
@@ -119,7 +119,6 @@ impl TrialsFromFile {
             file.agrees_with(&files[0]).map_err(fail)?;
             trials.extend((0..file.n_trials).map(|b| file.trial(b, n_outputs)));
         }
-        check_no_answer(&config.no_answer, &trials).map_err(fail)?;
         for trial in &mut trials {
             let has_none = |(name, value): &(String, f64)| {
                 config
@@ -187,31 +186,6 @@ impl TrialsFromFile {
             training,
             held_out: trials,
         })
-    }
-}
-
-fn check_no_answer(
-    no_answer: &BTreeMap<String, Vec<f64>>,
-    trials: &[Trial],
-) -> Result<(), TaskError> {
-    let known: Vec<&str> = trials[0]
-        .condition
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    match no_answer
-        .keys()
-        .find(|name| !known.contains(&name.as_str()))
-    {
-        None => Ok(()),
-        Some(name) => {
-            let message = format!("the trials have no condition {name:?}");
-            let help = format!(
-                "a condition comes from an array cond_<name>; there are: {}",
-                known.join(", ")
-            );
-            Err(TaskError::data(format!("no_answer.{name}"), message).with_help(help))
-        }
     }
 }
 
