@@ -70,11 +70,14 @@ fn with_wgpu<J: Job>(index: Option<usize>, job: J) -> Result<J::Output, Failure>
         Some(index) => WgpuDevice::DiscreteGpu(index),
         None => WgpuDevice::DefaultDevice,
     };
-    // The adapter is looked for at the first use, which panics where there is none.
+    // The adapter is looked for at the first use, which panics where there is none; that panic is not worth showing.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
     let found = std::panic::catch_unwind(|| {
         let one = burn::tensor::Tensor::<Gpu, 1>::ones([1], &device);
         one.into_scalar()
     });
+    std::panic::set_hook(hook);
     match found {
         Ok(_) => job.run::<Autodiff<Gpu>>(&device, CheckEvery::Log),
         Err(_) => Err(Failure::new(
