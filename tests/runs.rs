@@ -460,6 +460,13 @@ fn changed_data_are_not_resumed_on() {
     write(2.0);
     let answer = project.run(&["resume", "run", "train.steps=4"]).exits(4);
     answer.says(&["error[D", "trials.npz", "help: "]);
+    let again = [
+        "task.npz.files=[\"trials.npz\"]",
+        "train.steps=4",
+        "--resume=auto",
+    ];
+    project.train("run", &again).exits(4);
+    project.run(&["eval", "run"]).exits(4);
 }
 
 #[test]

@@ -12,13 +12,13 @@ use ctrnn_train::{EvalReport, Run, evaluate, evaluation_trials, trained_network}
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
-use crate::run_path::{existing, only_under};
+use crate::run_path::{existing_with_data, only_under};
 use crate::terminal::Terminal;
 
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing(&args.run, &args.overrides, registry)?;
+    let (folder, run) = existing_with_data(&args.run, &args.overrides, registry)?;
     let job = EvalJob {
         args,
         run: &run,

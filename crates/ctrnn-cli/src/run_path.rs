@@ -14,6 +14,20 @@ pub fn default_path(config: &Path, seed: u64) -> PathBuf {
     Path::new("runs").join(format!("{stem}-s{seed}"))
 }
 
+/// The run in a folder, from its resolved configuration and some overrides, whose data are as they were.
+///
+/// # Errors
+/// As [`existing`], and if a file of trials has changed.
+pub fn existing_with_data(
+    path: &Path,
+    overrides: &[String],
+    registry: &Registry,
+) -> Result<(RunFolder, Run), Failure> {
+    let (folder, run) = existing(path, overrides, registry)?;
+    check_inputs(&folder, &run)?;
+    Ok((folder, run))
+}
+
 /// The run in a folder, from its resolved configuration and some overrides.
 ///
 /// # Errors
@@ -33,7 +47,6 @@ pub fn existing(
         ));
     }
     let run = RunConfig::load(&folder.resolved(), overrides, registry)?;
-    check_inputs(&folder, &run)?;
     Ok((folder, run))
 }
 

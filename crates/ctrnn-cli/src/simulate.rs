@@ -14,14 +14,14 @@ use crate::args::SimulateArgs;
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::evaluation_noise;
 use crate::failure::Failure;
-use crate::run_path::{existing, only_under};
+use crate::run_path::{existing_with_data, only_under};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
 /// Simulates a run.
 pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing(&args.run, &args.overrides, registry)?;
+    let (folder, run) = existing_with_data(&args.run, &args.overrides, registry)?;
     let job = SimulateJob {
         args,
         run: &run,

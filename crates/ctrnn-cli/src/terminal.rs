@@ -9,8 +9,7 @@ use crate::failure::Failure;
 /// How to talk to the user.
 #[derive(Clone, Debug)]
 pub struct Terminal {
-    /// Results are JSON.
-    pub json: bool,
+    json: bool,
     quiet: bool,
     verbose: bool,
     color: bool,
@@ -85,8 +84,13 @@ impl Terminal {
 
     /// Where JSON is asked for, prints which file was written.
     pub fn wrote(&self, path: &Path) -> Result<(), Failure> {
+        self.print_json(|| serde_json::json!({ "wrote": path }))
+    }
+
+    /// Prints a JSON value on stdout, where JSON is asked for.
+    pub fn print_json(&self, json: impl FnOnce() -> serde_json::Value) -> Result<(), Failure> {
         match self.json {
-            true => self.print(String::new, || serde_json::json!({ "wrote": path })),
+            true => self.print(String::new, json),
             false => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use ctrnn_files::{RunFolder, RunJson, RunState};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Checkpoint, Ending, Given, Observer, Run, RunConfig, RunRecord, check_resume, trainer_at,
+    Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_resume, trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
@@ -33,15 +33,15 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         true => Resume::Never,
         false => args.resume.unwrap_or_else(resume_by_default),
     };
+    if exists && !RunFolder::at(&path).run_json().is_file() {
+        return Err(no_run_folder(&path));
+    }
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
             return resume_run(&path, run, args.max_time, args.dry_run, terminal);
         }
         (Resume::Must, false) => return Err(no_run(&path, &args.config)),
-        (Resume::Never, true) if !args.force => return Err(run_exists(&path, args)),
-        (Resume::Never, true) if !RunFolder::at(&path).run_json().is_file() => {
-            return Err(no_run_folder(&path));
-        }
+        (Resume::Never, true) if !args.force => return Err(run_exists(&path)),
         _ => {}
     }
     if args.dry_run {
@@ -120,11 +120,7 @@ fn no_run(path: &Path, config: &Path) -> Failure {
     Failure::new(DATA, "D001", what, help)
 }
 
-fn run_exists(path: &Path, args: &TrainArgs) -> Failure {
-    debug_assert!(!args.force);
-    if !RunFolder::at(path).run_json().is_file() {
-        return no_run_folder(path);
-    }
+fn run_exists(path: &Path) -> Failure {
     let what = format!("the run folder {} exists already", path.display());
     let command: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
     let help = format!(
@@ -176,9 +172,6 @@ fn resume_run(
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
-    if !folder.run_json().is_file() {
-        return Err(no_run_folder(path));
-    }
     let before = std::fs::read_to_string(folder.resolved())
         .map_err(|error| unreadable(&folder.resolved(), &error))?;
     let before: toml::Table = before.parse().map_err(|error: toml::de::Error| {
@@ -271,21 +264,27 @@ impl Job for TrainJob<'_> {
         };
         let device_name = device_name::<B>(device);
         // Everything that can be wrong with the network is found before a folder is made.
-        let (mut record, checkpoint) = match start {
+        let (mut record, mut trainer) = match start {
             Start::New {
                 path,
                 given,
                 replace,
             } => {
-                trainer_at::<B>(run, None, check_every, device)?;
-                (
-                    RunRecord::create(path, run, &given, &device_name, replace)?,
-                    None,
-                )
+                let trainer = trainer_at::<B>(run, None, check_every, device)?;
+                let record = RunRecord::create(path, run, &given, &device_name, replace)?;
+                (record, trainer)
             }
-            Start::Again(path) => reopen(path, run, terminal)?,
+            Start::Again(path) => {
+                let Reopened {
+                    record,
+                    checkpoint,
+                    notes,
+                } = RunRecord::reopen(path, run)?;
+                notes.iter().for_each(|note| terminal.note(note));
+                let trainer = trainer_at::<B>(run, checkpoint, check_every, device)?;
+                (record, trainer)
+            }
         };
-        let mut trainer = trainer_at::<B>(run, checkpoint, check_every, device)?;
         let first = trainer.counters().step;
         let folder = record.folder().root().to_owned();
         terminal.say(format!(
@@ -323,16 +322,6 @@ impl Job for TrainJob<'_> {
     }
 }
 
-fn reopen(
-    path: &Path,
-    run: &Run,
-    terminal: &Terminal,
-) -> Result<(RunRecord, Option<Checkpoint>), Failure> {
-    let reopened = RunRecord::reopen(path, run)?;
-    reopened.notes.iter().for_each(|note| terminal.note(note));
-    Ok((reopened.record, reopened.checkpoint))
-}
-
 fn train_and_report(
     run: &Run,
     start: Start,
@@ -365,30 +354,21 @@ fn train_and_report(
         _ => format!("train-ctrnn resume {folder}"),
     };
     terminal.say(format!("next: {next}"));
-    if terminal.json {
-        let json = || {
-            serde_json::json!({
-                "run": trained.folder,
-                "step": trained.step,
-                "exit_code": code,
-                "seconds": trained.seconds,
-                "best": trained.best.map(|(step, value)| serde_json::json!({
-                    "metric": run.checkpoint.best.name(), "step": step, "value": value,
-                })),
-            })
-        };
-        terminal.print(String::new, json)?;
-    }
+    terminal.print_json(|| {
+        serde_json::json!({
+            "run": trained.folder,
+            "step": trained.step,
+            "exit_code": code,
+            "seconds": trained.seconds,
+            "best": trained.best.map(|(step, value)| serde_json::json!({
+                "metric": run.checkpoint.best.name(), "step": step, "value": value,
+            })),
+        })
+    })?;
     Ok(code)
 }
 
 /// What there was to say, where JSON is asked for.
 fn say_json(terminal: &Terminal, run: &Path, state: &str) -> Result<(), Failure> {
-    match terminal.json {
-        true => terminal.print(
-            String::new,
-            || serde_json::json!({ "run": run, "state": state }),
-        ),
-        false => Ok(()),
-    }
+    terminal.print_json(|| serde_json::json!({ "run": run, "state": state }))
 }

@@ -112,10 +112,11 @@ impl RunRecord {
     /// a whole checkpoint starts at step 0.
     ///
     /// # Errors
-    /// If another process holds the run, or a file is missing, damaged or cannot be written.
+    /// If another process holds the run, its data have changed, or a file is missing, damaged or cannot be written.
     pub fn reopen(path: &Path, run: &Run) -> Result<Reopened, TrainError> {
         let folder = RunFolder::at(path);
         let mut json = RunJson::load(&folder.run_json())?;
+        check_inputs(&folder, run)?;
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
         atomic::clean_leftovers(path)?;
         let newest = folder.newest_whole_checkpoint()?;
@@ -416,12 +417,11 @@ where
     let network =
         CtrnnModule::init(&run.model, run.seed, device)?.with_weights(&checkpoint.weights)?;
     let length = |p: Parameter| p.shape(&run.model).iter().product();
-    let inner = &device.clone();
     let optimizer = OptimizerState::restore(
         run.train.optimizer.clone(),
         &checkpoint.optimizer,
         length,
-        inner,
+        device,
     )?;
     Trainer::resume(
         network,

@@ -258,17 +258,13 @@ where
     ) -> Result<Option<Numbers>, TrainError> {
         let settings = &self.settings;
         let step = self.counters.step + 1;
-        let is_due = |every: u64| step.is_multiple_of(every) || step == settings.train.steps;
-        let every = [settings.check_every, settings.train.log_every];
-        let kept = [
+        let every = [
+            settings.check_every,
+            settings.train.log_every,
             settings.validate.every_steps,
             settings.checkpoint.every_steps,
-        ]; // 0: only at the end
-        if !every
-            .into_iter()
-            .chain(kept.into_iter().filter(|&every| every > 0))
-            .any(is_due)
-        {
+        ];
+        if !every.into_iter().any(|every| self.is_due_at(step, every)) {
             return Ok(None);
         }
         if batch.mask_sum == 0.0 {
@@ -292,7 +288,11 @@ where
     }
 
     fn is_due(&self, every: u64) -> bool {
-        let step = self.counters.step;
+        self.is_due_at(self.counters.step, every)
+    }
+
+    /// Every `every` steps and at the last one; 0: only there.
+    fn is_due_at(&self, step: u64, every: u64) -> bool {
         step == self.settings.train.steps || (every > 0 && step.is_multiple_of(every))
     }
 
