@@ -44,23 +44,52 @@ impl<B: Backend> CtrnnModule<B> {
     pub fn init(config: &CtrnnConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
         config.check()?;
         let drawn = InitialWeights::draw(config, seed)?;
-        let weight = |p: Parameter, values| {
-            p.param(host_tensor(
+        let mut weights = Weights::new();
+        let mut put = |p: Parameter, values: Vec<f64>| {
+            weights.insert(
+                p.name().to_owned(),
                 TensorData::new(values, p.shape(config)),
-                device,
-            ))
+            );
         };
-        let zeros = |p: Parameter| {
-            p.is_trained(config)
-                .then(|| p.param(constant(0.0, p.shape(config)[0], device)))
+        put(Parameter::InputWeight, drawn.input);
+        put(Parameter::RecurrentWeight, drawn.recurrent);
+        put(Parameter::OutputWeight, drawn.output);
+        for p in Parameter::ALL.into_iter().filter(|p| p.is_trained(config)) {
+            if let [len] = p.shape(config)[..] {
+                put(p, vec![0.0; len]);
+            }
+        }
+        Self::from_weights(config, &weights, device)
+    }
+
+    /// The network with these weights, as [`CtrnnModule::weights`] gives them; nothing is drawn.
+    ///
+    /// # Errors
+    /// What [`CtrnnConfig::check`] refuses; or names the tensor that is missing, unknown, has another shape, is not finite,
+    /// or contradicts the configuration.
+    pub fn from_weights(
+        config: &CtrnnConfig,
+        weights: &Weights,
+        device: &B::Device,
+    ) -> Result<Self, ModelError> {
+        config.check()?;
+        parameters::check(weights, config)?;
+        let vector = |p: Parameter| -> Result<_, ModelError> {
+            Ok(match p.is_trained(config) {
+                true => Some(p.param(host_tensor(find(weights, p)?, device))),
+                false => None,
+            })
+        };
+        let matrix = |p: Parameter| -> Result<_, ModelError> {
+            Ok(p.param(host_tensor(find(weights, p)?, device)))
         };
         Ok(Self {
-            w_in: weight(Parameter::InputWeight, drawn.input),
-            w_rc: weight(Parameter::RecurrentWeight, drawn.recurrent),
-            bias: zeros(Parameter::RecurrentBias),
-            w_out: weight(Parameter::OutputWeight, drawn.output),
-            bias_out: zeros(Parameter::OutputBias),
-            initial_state: zeros(Parameter::InitialState),
+            w_in: matrix(Parameter::InputWeight)?,
+            w_rc: matrix(Parameter::RecurrentWeight)?,
+            bias: vector(Parameter::RecurrentBias)?,
+            w_out: matrix(Parameter::OutputWeight)?,
+            bias_out: vector(Parameter::OutputBias)?,
+            initial_state: vector(Parameter::InitialState)?,
             config: config.clone(),
         })
     }
@@ -108,30 +137,10 @@ impl<B: Backend> CtrnnModule<B> {
     ///
     /// # Errors
     /// Names the tensor that is unknown, has another shape, is not finite, or contradicts the configuration.
-    pub fn with_weights(mut self, weights: &Weights) -> Result<Self, ModelError> {
-        parameters::check(weights, &self.config)?;
-        let device = self.device();
-        let given = |p: Parameter| {
-            weights
-                .get(p.name())
-                .filter(|_| p.is_trained(&self.config))
-                .cloned()
-        };
-        let matrix = |p: Parameter, old: Param<Tensor<B, 2>>| match given(p) {
-            Some(data) => p.param(host_tensor(data, &device)),
-            None => old,
-        };
-        let vector = |p: Parameter, old: Option<Param<Tensor<B, 1>>>| match given(p) {
-            Some(data) => Some(p.param(host_tensor(data, &device))),
-            None => old,
-        };
-        self.w_in = matrix(Parameter::InputWeight, self.w_in);
-        self.w_rc = matrix(Parameter::RecurrentWeight, self.w_rc);
-        self.w_out = matrix(Parameter::OutputWeight, self.w_out);
-        self.bias = vector(Parameter::RecurrentBias, self.bias);
-        self.bias_out = vector(Parameter::OutputBias, self.bias_out);
-        self.initial_state = vector(Parameter::InitialState, self.initial_state);
-        Ok(self)
+    pub fn with_weights(self, weights: &Weights) -> Result<Self, ModelError> {
+        let mut all = self.weights();
+        all.extend(weights.clone());
+        Self::from_weights(&self.config, &all, &self.device())
     }
 
     /// One noise-free time step: the state after `inputs [trial, input]` act on `state [trial, unit]`.
@@ -274,6 +283,14 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
     pub fn forward(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Trajectory<B> {
         trajectory(B::sweep(self.sweep(inputs.swap_dims(0, 1), forward)))
     }
+}
+
+/// The weights of a parameter.
+fn find(weights: &Weights, parameter: Parameter) -> Result<TensorData, ModelError> {
+    let found = weights.get(parameter.name()).cloned();
+    found.ok_or_else(|| ModelError::MissingTensor {
+        name: parameter.name().to_owned(),
+    })
 }
 
 /// `noise_scale` of a sweep: what multiplies a standard normal.

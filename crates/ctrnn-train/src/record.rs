@@ -6,7 +6,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz, write_pointer,
 };
-use ctrnn_model::{CtrnnConfig, CtrnnModule, ModelError, Parameter, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
@@ -413,9 +413,7 @@ where
         let network = initial_network::<B>(run, device)?;
         return Trainer::new(network, run.task.as_ref(), settings);
     };
-    check_complete(&run.model, &checkpoint.weights)?;
-    let network =
-        CtrnnModule::init(&run.model, run.seed, device)?.with_weights(&checkpoint.weights)?;
+    let network = CtrnnModule::from_weights(&run.model, &checkpoint.weights, device)?;
     let length = |p: Parameter| p.shape(&run.model).iter().product();
     let optimizer = OptimizerState::restore(
         run.train.optimizer.clone(),
@@ -453,22 +451,8 @@ pub fn trained_network<B: burn::tensor::backend::Backend>(
             (path, weights)
         }
     };
-    let network = CtrnnModule::init(&run.model, run.seed, device)?;
-    check_complete(&run.model, &weights)
-        .and_then(|()| network.with_weights(&weights))
-        .map_err(|error| TrainError::Data {
-            path,
-            reason: error.to_string(),
-        })
-}
-
-/// Whether weights name every trained tensor of a network.
-fn check_complete(config: &CtrnnConfig, weights: &Weights) -> Result<(), ModelError> {
-    let is_missing = |p: &Parameter| p.is_trained(config) && !weights.contains_key(p.name());
-    match Parameter::ALL.into_iter().find(is_missing) {
-        None => Ok(()),
-        Some(parameter) => Err(ModelError::MissingTensor {
-            name: parameter.name().to_owned(),
-        }),
-    }
+    CtrnnModule::from_weights(&run.model, &weights, device).map_err(|error| TrainError::Data {
+        path,
+        reason: error.to_string(),
+    })
 }

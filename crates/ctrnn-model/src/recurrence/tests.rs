@@ -516,3 +516,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_network_is_not_built_from_half_of_its_weights() {
+    let config = CtrnnConfig::new(2, 5, 3);
+    let network = CtrnnModule::<F64>::init(&config, 1, &Default::default()).unwrap();
+    let mut weights = network.weights();
+    weights.remove("recurrent.bias");
+    let built = CtrnnModule::<F64>::from_weights(&config, &weights, &Default::default());
+    let expected = crate::ModelError::MissingTensor {
+        name: "recurrent.bias".to_owned(),
+    };
+    assert_eq!(built.err(), Some(expected));
+}
