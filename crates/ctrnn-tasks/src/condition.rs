@@ -46,6 +46,34 @@ impl Condition {
         grid
     }
 
+    /// Adds a catch trial, in which nothing is shown: a condition whose values are all 0 but `catch`,
+    /// which is 1 in it and 0 in the others. `fraction` of the trials are catch trials; at 0 the
+    /// conditions stay as they are.
+    #[must_use]
+    pub fn with_catch(mut conditions: Vec<Self>, fraction: f64) -> Vec<Self> {
+        let Some(mut catch) = conditions.first().cloned().filter(|_| fraction > 0.0) else {
+            return conditions;
+        };
+        let others: f64 = conditions.iter().map(|condition| condition.weight).sum();
+        catch.weight = others * fraction / (1.0 - fraction);
+        catch.values.iter_mut().for_each(|(_, value)| *value = 0.0);
+        conditions.push(catch);
+        let last = conditions.len() - 1;
+        for (k, condition) in conditions.iter_mut().enumerate() {
+            let value = f64::from(u8::from(k == last));
+            condition.values.push(("catch".to_owned(), value));
+        }
+        conditions
+    }
+
+    /// Whether this is the condition that [`with_catch`](Self::with_catch) added.
+    #[must_use]
+    pub fn is_catch(&self) -> bool {
+        self.values
+            .iter()
+            .any(|(name, value)| name == "catch" && *value == 1.0)
+    }
+
     /// The value of this name.
     ///
     /// # Panics
@@ -106,6 +134,25 @@ mod tests {
         }
         assert_eq!(counts[0], 0);
         assert!((counts[1] - 1000).abs() < 137, "{counts:?}");
+    }
+
+    /// Of weights 1, 3 and a fifth of catch trials: 4 x 0.2 / 0.8 = 1.
+    #[test]
+    fn a_fraction_of_trials_are_catch_trials() {
+        let conditions = || [1.0, 3.0].map(|w| Condition::new([("w", w)]).with_weight(w));
+        let with_catch = Condition::with_catch(conditions().to_vec(), 0.2);
+        let weights = with_catch.iter().map(|c| c.weight).collect::<Vec<_>>();
+        assert_eq!(weights, [1.0, 3.0, 1.0]);
+        let [first, _, catch] = &with_catch[..] else {
+            panic!("three conditions");
+        };
+        assert_eq!((first.value("w"), first.value("catch")), (1.0, 0.0));
+        assert_eq!((catch.value("w"), catch.value("catch")), (0.0, 1.0));
+        assert!(catch.is_catch() && !first.is_catch());
+        assert_eq!(
+            Condition::with_catch(conditions().to_vec(), 0.0),
+            conditions()
+        );
     }
 
     #[test]

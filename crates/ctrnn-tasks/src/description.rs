@@ -25,7 +25,11 @@ pub(crate) fn describe(task: &dyn Task) -> String {
     text += &section("Inputs", inputs);
     text += &section(&format!("Outputs, {target}"), outputs);
     text += &section("Conditions", describe_conditions(&task.conditions()));
-    text + "## Correct\n\n" + &task.correct_rule() + "\n"
+    text += &format!("## Correct\n\n{}\n", task.correct_rule());
+    if let Some(chance) = task.chance() {
+        text += &format!("Chance: {:.1} %.\n", 100.0 * chance);
+    }
+    text
 }
 
 /// The keys of a table with their defaults, in Markdown.

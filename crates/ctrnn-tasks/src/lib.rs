@@ -77,6 +77,7 @@ mod error;
 mod go_nogo;
 mod perceptual_decision;
 mod registry;
+mod ring;
 mod task;
 mod trial;
 
@@ -90,5 +91,6 @@ pub use error::{TaskError, TaskErrorKind};
 pub use go_nogo::GoNogo;
 pub use perceptual_decision::PerceptualDecision;
 pub use registry::{BuildContext, Registry, TaskEntry};
+pub use ring::{Ring, Tuning, angular_distance};
 pub use task::{BatchRequest, ConditionOrder, Layout, TargetKind, Task};
 pub use trial::{Mask, Target, Trial};

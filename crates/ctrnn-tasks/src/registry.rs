@@ -54,6 +54,47 @@ impl TaskEntry {
         }
     }
 
+    /// A task under a further name, with defaults and documentation of its own: one struct can be a
+    /// family of tasks. `doc` stands in front of the documentation of the struct; its first sentence
+    /// is the summary.
+    ///
+    /// # Panics
+    /// If the defaults cannot be written as TOML.
+    #[must_use]
+    pub fn of_variant<T>(name: &str, doc: &str, defaults: T) -> Self
+    where
+        T: Task + Serialize + DeserializeOwned + JsonSchema + 'static,
+    {
+        let mut schema = schema_of::<T>();
+        let family = schema["description"].as_str().unwrap_or_default();
+        let text = format!("{doc}\n\n{family}");
+        let table = write(&defaults).expect("the defaults of a task are TOML");
+        for (key, value) in &table {
+            schema["properties"][key]["default"] =
+                serde_json::to_value(value).expect("TOML without dates is JSON");
+        }
+        schema["description"] = text.as_str().into();
+        let filled = move |given: toml::Table| {
+            let mut all = table.clone();
+            all.extend(given);
+            read::<T>(all)
+        };
+        let resolve = filled.clone();
+        let options = describe_options(&schema);
+        Self {
+            name: name.to_owned(),
+            summary: first_sentence(doc),
+            description: format!("{text}\n\n{options}{}", describe(&defaults)),
+            schema,
+            resolve: Box::new(move |given| write(&resolve(given)?)),
+            build: Box::new(move |given, context| {
+                let task = filled(given).map_err(|error| vec![error])?;
+                task.check(context.clock)?;
+                Ok(Box::new(task))
+            }),
+        }
+    }
+
     /// A task that `make` builds from its configuration, for instance by reading files. The task is
     /// checked afterwards.
     #[must_use]
@@ -268,6 +309,35 @@ mod tests {
     #[test]
     fn reports_all_errors_of_meaning() {
         assert_eq!(errors("fixation_ms = 110\ninput_noise = -1").len(), 2);
+    }
+
+    #[test]
+    fn a_variant_has_its_own_name_defaults_and_documentation() {
+        let defaults = GoNogo {
+            delay_ms: 0.0.into(),
+            ..GoNogo::default()
+        };
+        let doc = "Respond at once.\n\nThere is no delay.";
+        let entry = TaskEntry::of_variant("react", doc, defaults.clone());
+        assert_eq!(entry.summary, "Respond at once");
+        assert!(
+            entry
+                .description
+                .starts_with("Respond at once.\n\nThere is no delay.\n\nRespond after one cue")
+        );
+        assert!(entry.description.contains("* `delay_ms = 0.0`: "));
+        assert!(entry.description.contains("* delay: 0 ms\n"));
+        let given: toml::Table = toml::from_str("go_fraction = 0.25").unwrap();
+        let expected = GoNogo {
+            go_fraction: 0.25,
+            ..defaults
+        };
+        assert_eq!(entry.resolve(given).unwrap(), write(&expected).unwrap());
+        let wrong = toml::from_str("stimulus_ms = 30\ndelay_ms = 30").unwrap();
+        assert_eq!(entry.build(wrong, &context()).err().unwrap().len(), 2);
+        let wrong = toml::from_str("delay = 30").unwrap();
+        let error = entry.build(wrong, &context()).err().unwrap().remove(0);
+        assert!(error.message.contains("unknown field `delay`"), "{error}");
     }
 
     /// A task made from a configuration that is not the task itself and has a required key.

@@ -40,6 +40,20 @@ impl Layout {
         }
     }
 
+    /// The same with further inputs, such as those of a [`Ring`](crate::Ring).
+    #[must_use]
+    pub fn with_inputs(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.inputs.extend(names);
+        self
+    }
+
+    /// The same with further outputs, which are no choices.
+    #[must_use]
+    pub fn with_outputs(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.outputs.extend(names);
+        self
+    }
+
     /// The same with these outputs as the choices.
     #[must_use]
     pub fn with_choices(self, choices: &[usize]) -> Self {
@@ -164,5 +178,13 @@ pub trait Task: Send + Sync {
             "The choice is the largest of the outputs {} at the last time step that counts.",
             names.join(", ")
         )
+    }
+
+    /// The accuracy of a readout that knows nothing: of independent standard normal numbers at every
+    /// output and time step. `None` if the task has no accuracy. As provided, one in the number of
+    /// choices; goes with [`is_correct`](Self::is_correct).
+    fn chance(&self) -> Option<f64> {
+        let n_choices = self.layout().choices.len();
+        (n_choices > 0).then(|| 1.0 / n_choices as f64)
     }
 }

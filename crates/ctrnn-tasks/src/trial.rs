@@ -81,6 +81,23 @@ impl Trial {
         set_column(&mut self.inputs, self.n_inputs, steps, input, value);
     }
 
+    /// Adds a pattern to the inputs from `first` on, at each of some time steps: a bump on a ring, say.
+    pub fn add_inputs(&mut self, steps: Range<usize>, first: usize, pattern: &[f64]) {
+        add_block(&mut self.inputs, self.n_inputs, steps, first, pattern);
+    }
+
+    /// Fixation: input 0 and the target of output 0 are 1 over some time steps.
+    pub fn fixate(&mut self, steps: Range<usize>) {
+        self.set_input(steps.clone(), 0, 1.0);
+        self.set_target(steps, 0, 1.0);
+    }
+
+    /// The answer: the target of `choice` is 1 over some time steps, and this choice is correct.
+    pub fn answer(&mut self, steps: Range<usize>, choice: usize) {
+        self.set_target(steps, choice, 1.0);
+        self.correct = Some(choice);
+    }
+
     /// Adds independent normal noise to every input at every time step.
     pub fn add_input_noise(&mut self, std: f64, rng: &mut Rng) {
         if std == 0.0 {
@@ -102,6 +119,17 @@ impl Trial {
             panic!("set_target: the targets of this task are classes; use set_class");
         };
         set_column(values, self.n_outputs, steps, output, value);
+    }
+
+    /// Adds a pattern to the targets from output `first` on, at each of some time steps.
+    ///
+    /// # Panics
+    /// If targets are classes.
+    pub fn add_targets(&mut self, steps: Range<usize>, first: usize, pattern: &[f64]) {
+        let Target::Values(values) = &mut self.target else {
+            panic!("add_targets: the targets of this task are classes; use set_class");
+        };
+        add_block(values, self.n_outputs, steps, first, pattern);
     }
 
     /// Sets the class over some time steps.
@@ -130,6 +158,19 @@ impl Trial {
         }
     }
 
+    /// Sets how much one output counts in the loss over some time steps; from now on the mask is one
+    /// of outputs.
+    pub fn set_output_mask(&mut self, steps: Range<usize>, output: usize, weight: f64) {
+        let width = self.n_outputs;
+        if let Mask::Steps(mask) = &self.mask {
+            let by_output = mask.iter().flat_map(|&m| std::iter::repeat_n(m, width));
+            self.mask = Mask::Outputs(by_output.collect());
+        }
+        if let Mask::Outputs(mask) = &mut self.mask {
+            set_column(mask, width, steps, output, weight);
+        }
+    }
+
     /// The last time step that counts: where the choice is read.
     #[must_use]
     pub fn last_counted_step(&self) -> Option<usize> {
@@ -151,6 +192,23 @@ impl Trial {
         )
     }
 
+    /// The first of some time steps at which an output among `choices` of a readout `[T, O]` exceeds
+    /// the threshold, and that output (the largest, if several do): the decision and its time.
+    #[must_use]
+    pub fn first_crossing(
+        &self,
+        readout: &[f32],
+        steps: Range<usize>,
+        choices: &[usize],
+        threshold: f64,
+    ) -> Option<(usize, usize)> {
+        steps.into_iter().find_map(|t| {
+            let outputs = &readout[t * self.n_outputs..(t + 1) * self.n_outputs];
+            let choice = largest(outputs, choices)?;
+            (f64::from(outputs[choice]) > threshold).then_some((t, choice))
+        })
+    }
+
     /// The choice that the target makes, read as [`choice`](Self::choice) reads the readout.
     #[must_use]
     pub fn target_choice(&self, choices: &[usize]) -> Option<usize> {
@@ -168,6 +226,16 @@ fn set_column(rows: &mut [f32], width: usize, steps: Range<usize>, column: usize
     assert!(column < width, "column {column} of {width}");
     for row in rows[steps.start * width..steps.end * width].chunks_exact_mut(width) {
         row[column] = value as f32;
+    }
+}
+
+fn add_block(rows: &mut [f32], width: usize, steps: Range<usize>, first: usize, pattern: &[f64]) {
+    let columns = first..first + pattern.len();
+    assert!(columns.end <= width, "columns {columns:?} of {width}");
+    for row in rows[steps.start * width..steps.end * width].chunks_exact_mut(width) {
+        for (value, &add) in row[columns.clone()].iter_mut().zip(pattern) {
+            *value += add as f32;
+        }
     }
 }
 
@@ -237,6 +305,40 @@ mod tests {
         assert_eq!(trial.choice(&readout, &[1, 2]), Some(1)); // t = 0
         trial.set_mask(0..4, 0.0);
         assert_eq!(trial.choice(&readout, &[1, 2]), None);
+    }
+
+    #[test]
+    fn patterns_are_added_to_a_block() {
+        let mut trial = trial(TargetKind::Values);
+        trial.add_inputs(1..2, 0, &[1.0, 2.0]);
+        trial.add_inputs(1..2, 1, &[0.5]);
+        assert_eq!(trial.inputs[..6], [0.0, 0.0, 1.0, 2.5, 0.0, 0.0]);
+        trial.add_targets(0..1, 1, &[3.0, 4.0]);
+        trial.fixate(0..1);
+        trial.answer(1..2, 2);
+        let mut expected = [0.0; 12];
+        expected[..6].copy_from_slice(&[1.0, 3.0, 4.0, 0.0, 0.0, 1.0]);
+        assert_eq!(trial.target, Target::Values(expected.to_vec()));
+        assert_eq!((trial.inputs[0], trial.correct), (1.0, Some(2)));
+    }
+
+    #[test]
+    fn one_output_can_count_more() {
+        let mut trial = trial(TargetKind::Values);
+        trial.set_mask(2..4, 0.0);
+        trial.set_output_mask(0..1, 1, 2.0);
+        let expected = [1., 2., 1., 1., 1., 1., 0., 0., 0., 0., 0., 0.];
+        assert_eq!(trial.mask, Mask::Outputs(expected.to_vec()));
+    }
+
+    #[test]
+    fn the_first_crossing_decides() {
+        let trial = trial(TargetKind::Values);
+        let readout = [9., 0., 0., 9., 0.5, 0., 0., 0.6, 0.7, 0., 9., 0.];
+        let crossing = |steps, threshold| trial.first_crossing(&readout, steps, &[1, 2], threshold);
+        assert_eq!(crossing(0..4, 0.5), Some((2, 2))); // at 0.5 it is not exceeded
+        assert_eq!(crossing(0..4, 0.8), Some((3, 1)));
+        assert_eq!(crossing(0..3, 0.8), None);
     }
 
     #[test]

@@ -165,12 +165,23 @@ fn the_target_makes_the_correct_choice() {
     }
 }
 
-/// A readout that knows nothing is right in one of n choices: of m answered trials m/n, with the
-/// standard deviation sqrt(m/n (1 - 1/n)), of which five are allowed.
+/// A readout that knows nothing is right with the probability p = `chance()`: in m answered trials m p
+/// times, with the standard deviation sqrt(m p (1 - p)), of which five are allowed.
 #[test]
 fn a_blind_readout_scores_at_chance() {
     for (name, task) in tasks() {
-        let chance = 1.0 / task.layout().choices.len() as f64;
+        let Some(chance) = task.chance() else {
+            let accuracy = trials(&*task)
+                .iter()
+                .map(|t| task.is_correct(t, &vec![0.0; t.n_steps * t.n_outputs]))
+                .next();
+            assert_eq!(
+                accuracy,
+                Some(None),
+                "{name}: no chance level, so no accuracy"
+            );
+            continue;
+        };
         let mut rng = Rng::new(Key::new(9, Stream::Eval, 0), 0, 0);
         let answers = trials(&*task).into_iter().filter_map(|trial| {
             let mut readout = vec![0.0; trial.n_steps * trial.n_outputs];
