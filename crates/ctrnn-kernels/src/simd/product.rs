@@ -4,13 +4,13 @@
 //! * [`Accumulate`]: transposed block times block, for weight gradients;
 //! * [`dots`]: rows times the rows of a matrix with few rows, for the readout and the gradient of inputs.
 
-use super::{Element, Job, Simd};
+use super::{Element, GROUP, Job, Simd};
 use crate::workspace::{Scratch, Workspace};
 
 /// `columns` rounded up to whole vectors of every path, and then a cache line more, so that neighbouring rows do not compete
 /// for the same cache sets.
 pub(crate) const fn padded(columns: usize) -> usize {
-    columns.next_multiple_of(16) + 16
+    columns.next_multiple_of(GROUP) + GROUP
 }
 
 /// Splits `vectors` into groups of at most [`Simd::VECTORS`], as even as possible: `(first, count)` of each.
@@ -271,11 +271,11 @@ impl<'a, E: Element> Block<'a, E> {
     /// Copies the vectors of a row into its strips.
     #[inline(always)]
     pub(crate) fn set_row<S: Simd<Elem = E>>(&mut self, row: usize, values: &[E]) {
-        let strip = self.rows * self.width;
-        let data = &mut *self.data;
-        let mut place = row * self.width;
-        for at in (0..values.len()).step_by(S::LANES) {
+        let (strip, data) = (self.rows * self.width, &mut *self.data);
+        let (mut at, mut place) = (0, row * self.width);
+        while at < values.len() {
             S::load(values, at).store(data, place);
+            at += S::LANES;
             place += strip;
         }
     }
@@ -487,7 +487,8 @@ unsafe fn dot_tile<S: Simd>(
     [r, q]: [usize; 2],
 ) -> [[S; 2]; 4] {
     let mut sums = [[S::splat(S::Elem::default()); 2]; 4];
-    for at in (0..width).step_by(S::LANES) {
+    let mut at = 0;
+    while at < width {
         // SAFETY: `at` and the vector after it lie within a row.
         unsafe {
             let w = [0, 1].map(|j: usize| S::load_from(matrix.add(j.min(q - 1) * stride + at)));
@@ -496,6 +497,7 @@ unsafe fn dot_tile<S: Simd>(
                 *sums = [x.mul_add(w[0], sums[0]), x.mul_add(w[1], sums[1])];
             }
         }
+        at += S::LANES;
     }
     sums
 }

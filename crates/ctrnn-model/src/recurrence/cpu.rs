@@ -287,11 +287,10 @@ fn source<'a, B: Backend, E>(
     given: Option<&'a [E]>,
 ) -> ctrnn_kernels::NoiseSource<'a, E> {
     match (source, given) {
-        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn {
+        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn(Draws {
             key: draws.key,
             step: draws.step,
-            first_trial: draws.first_trial,
-        },
+            first_trial: draws.first_trial,first_time_block: 0,}),
         (NoiseSource::Given(_), Some(normals)) => ctrnn_kernels::NoiseSource::Given(normals),
         _ => ctrnn_kernels::NoiseSource::None,
     }
