@@ -661,7 +661,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         xi: &mut Noise<'_, E>,
     ) {
         let units = self.plan.sweep.shape.units;
-        let mut heard = self.plan.workspace.zeros(units);
+        let mut heard = self.plan.workspace.zeros(padded(units));
         for t in times.clone() {
             let noise = xi.at(t);
             for m in 0..self.tile.trials {
@@ -672,10 +672,11 @@ impl<'a, E: Element> TileJob<'a, E> {
                     &mut heard,
                     rates,
                     self.plan.sweep.sigma_post,
-                    &noise[m * padded(units)..][..units],
+                    &noise[m * padded(units)..][..padded(units)],
                 );
                 if let Some(block) = &mut history.heard {
-                    block.set_row::<S>((t - times.start) * self.tile.trials + m, &heard);
+                    let row = (t - times.start) * self.tile.trials + m;
+                    block.set_row::<S>(row, &heard[..units]);
                 }
             }
         }

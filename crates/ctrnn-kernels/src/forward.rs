@@ -433,7 +433,7 @@ impl<E: Element> Readout<'_, E> {
     }
 }
 
-/// `heard = rates + sigma noise`
+/// `heard = rates + sigma noise` for padded rows; the padding of the rates may be missing.
 #[inline(always)]
 pub(crate) fn add_noise<S: Simd>(
     heard: &mut [S::Elem],

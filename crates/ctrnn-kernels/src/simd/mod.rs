@@ -220,6 +220,24 @@ pub trait Simd:
     /// Runs `job` in a function of its own for this instruction set, so that it is compiled once and has all registers.
     fn outlined<J: Job<Self::Elem>>(job: J) -> J::Output;
 
+    /// Whether [`Simd::four_by_three`] is there, for paths whose registers it fills so exactly that the compiler fails to
+    /// keep the sums in them.
+    const FOUR_BY_THREE: bool = false;
+
+    /// The inner loop of the products for four rows by three vectors: `sums[m][v] += x[m] w[v]`, `n` times, with `x` and `w`
+    /// moving on by a number of bytes after each.
+    ///
+    /// # Safety
+    /// `n` numbers at each of `x` and `n` vectors at each of `w` are readable, their steps apart.
+    unsafe fn four_by_three(
+        _sums: [[Self; 3]; 4],
+        _x: ([*const Self::Elem; 4], usize),
+        _w: ([*const Self::Elem; 3], usize),
+        _n: usize,
+    ) -> [[Self; 3]; 4] {
+        unreachable!("asked for on a path that has none")
+    }
+
     /// The normals of [`NORMALS`] neighbouring units for four time steps, the same bits on every path:
     /// `ctrnn_random::unit_normals_lanes`.
     #[inline(always)]

@@ -204,6 +204,19 @@ impl<E: Element> ProductTile<'_, E> {
         depth: usize,
         mut panel: *const E,
     ) -> [[S; V]; R] {
+        if S::FOUR_BY_THREE && R == 4 && V == 3 {
+            // SAFETY: the sizes are the same; the rows and the panel are as long as the caller vouches for.
+            return unsafe {
+                let w = [0, 1, 2].map(|v| panel.add(v * S::LANES));
+                let sums = S::four_by_three(
+                    same(sums),
+                    (same(rows), size_of::<E>()),
+                    (w, V * S::LANES * size_of::<E>()),
+                    depth,
+                );
+                same(sums)
+            };
+        }
         for k in 0..depth {
             // SAFETY: `k < depth`.
             unsafe {
@@ -222,6 +235,17 @@ impl<E: Element> ProductTile<'_, E> {
         }
         sums
     }
+}
+
+/// The same value as another type that is the same one once its sizes are known.
+///
+/// # Safety
+/// `A` and `B` must be the same type.
+#[inline(always)]
+unsafe fn same<A: Copy, B: Copy>(value: A) -> B {
+    debug_assert_eq!(size_of::<A>(), size_of::<B>());
+    // SAFETY: the caller vouches for it.
+    unsafe { std::mem::transmute_copy(&value) }
 }
 
 /// Rows in strips of `width` columns: all rows of the first strip, then all rows of the next.
@@ -414,7 +438,15 @@ impl<E: Element> AccumulateTile<E> {
         unsafe {
             let mut sums = [[S::splat(E::default()); V]; R];
             let (mut a, mut b) = (self.a, self.b);
-            for _ in 0..self.rows {
+            let mut rows = self.rows;
+            if S::FOUR_BY_THREE && R == 4 && V == 3 {
+                let x = [0, 1, 2, 3].map(|m| a.add(m));
+                let w = [0, 1, 2].map(|v| b.add(v * self.b_strip));
+                let (x_step, w_step) = (self.a_stride * size_of::<E>(), S::LANES * size_of::<E>());
+                sums = same(S::four_by_three(same(sums), (x, x_step), (w, w_step), rows));
+                rows = 0;
+            }
+            for _ in 0..rows {
                 let mut y = [S::splat(E::default()); V];
                 for (v, y) in y.iter_mut().enumerate() {
                     *y = S::load_from(b.add(v * self.b_strip));
