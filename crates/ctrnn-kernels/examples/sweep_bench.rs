@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
-    Activation, Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseSource,
+    Activation, Draws, Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseSource,
     NoiseTarget, Record, Saved, Shape, Sweep, Upstream, Weights, Workspace, backward, forward,
 };
 use ctrnn_random::{Key, Rng, Stream};
@@ -130,11 +130,12 @@ fn bench<E: Element>(
         },
         inputs: &u,
         initial_state: InitialState::Shared(&initial),
-        eps: NoiseSource::Drawn {
+        eps: NoiseSource::Drawn(Draws {
             key: Key::new(1, Stream::Eps, 0),
             step: 0,
             first_trial: 0,
-        },
+            first_time_block: 0,
+        }),
         xi: NoiseSource::None,
         sigma_post: E::default(),
     };

@@ -3,26 +3,28 @@
 //! Exponentials and logarithms are polynomials (`scripts/minimax.py`), so that every path computes a whole vector at once. The
 //! derivative is taken from the rate itself, so that potentials need not be kept.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, each_vector, groups, groups_mut};
 
 /// Evaluates `$body` with `$a` bound to the activation as a constant, so that the compiler makes a loop for each.
 macro_rules! for_activation {
     ($activation:expr, $a:ident => $body:expr) => {
         match $activation {
-            Activation::Relu => for_activation!(@ $a, Relu, $body),
-            Activation::Tanh => for_activation!(@ $a, Tanh, $body),
-            Activation::Sigmoid => for_activation!(@ $a, Sigmoid, $body),
-            Activation::Retanh => for_activation!(@ $a, Retanh, $body),
-            Activation::Softplus => for_activation!(@ $a, Softplus, $body),
-            Activation::Power => for_activation!(@ $a, Power, $body),
-            Activation::Linear => for_activation!(@ $a, Linear, $body),
+            $crate::Activation::Relu => $crate::activation::for_activation!(@ $a, Relu, $body),
+            $crate::Activation::Tanh => $crate::activation::for_activation!(@ $a, Tanh, $body),
+            $crate::Activation::Sigmoid => $crate::activation::for_activation!(@ $a, Sigmoid, $body),
+            $crate::Activation::Retanh => $crate::activation::for_activation!(@ $a, Retanh, $body),
+            $crate::Activation::Softplus => $crate::activation::for_activation!(@ $a, Softplus, $body),
+            $crate::Activation::Power => $crate::activation::for_activation!(@ $a, Power, $body),
+            $crate::Activation::Linear => $crate::activation::for_activation!(@ $a, Linear, $body),
         }
     };
     (@ $a:ident, $variant:ident, $body:expr) => {{
-        let $a = Activation::$variant;
+        let $a = $crate::Activation::$variant;
         $body
     }};
 }
+pub(crate) use for_activation;
+
 /// How a potential becomes a firing rate, `r = f(v)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,49 +80,18 @@ impl Activation {
         !matches!(self, Self::Tanh | Self::Linear)
     }
 
-    /// `r = f(v)` for some rows of `units` numbers, `stride` apart in both; `copy` gets the rates as well, without gaps.
+    /// `r = f(v)` for a padded row.
     #[inline(always)]
-    pub(crate) fn rates<S: Simd>(
-        self,
-        v: &[S::Elem],
-        r: &mut [S::Elem],
-        mut copy: Option<&mut [S::Elem]>,
-        [stride, units]: [usize; 2],
-    ) {
-        let n_rows = r.len() / stride;
-        for_activation!(self, f => for m in 0..n_rows {
-            let mut copy = copy.as_mut().map(|copy| &mut copy[m * units..][..units]);
-            for at in (0..units).step_by(S::LANES) {
-                let rate = f.value(S::load(v, m * stride + at));
-                rate.store(r, m * stride + at);
-                if let Some(copy) = &mut copy {
-                    rate.store(copy, at);
-                }
-            }
-        });
-    }
-
-    /// `f'(v)` for rows of `units` rates without gaps; the slopes are `stride` apart.
-    #[inline(always)]
-    pub(crate) fn slopes<S: Simd>(
-        self,
-        rates: &[S::Elem],
-        slopes: &mut [S::Elem],
-        [stride, units]: [usize; 2],
-    ) {
-        let rows = slopes
-            .chunks_exact_mut(stride)
-            .zip(rates.chunks_exact(units));
-        for_activation!(self, f => for (slopes, rates) in rows {
-            for at in (0..units).step_by(S::LANES) {
-                f.slope(S::load(rates, at)).store(slopes, at);
-            }
-        });
+    pub(crate) fn rates<S: Simd>(self, v: &[S::Elem], r: &mut [S::Elem]) {
+        let (v, r) = (groups(v), groups_mut(r));
+        for_activation!(self, f => each_vector!(S, r.len(), |g, lane| {
+            f.value(S::load(&v[g], lane)).store(&mut r[g], lane);
+        }));
     }
 
     /// `f(v)`.
     #[inline(always)]
-    fn value<S: Simd>(self, v: S) -> S {
+    pub(crate) fn value<S: Simd>(self, v: S) -> S {
         let zero = S::splat(S::Elem::default());
         match self {
             Self::Relu => v.at_least(zero),
@@ -138,7 +109,7 @@ impl Activation {
 
     /// `f'(v)` as a function of `r = f(v)`.
     #[inline(always)]
-    fn slope<S: Simd>(self, r: S) -> S {
+    pub(crate) fn slope<S: Simd>(self, r: S) -> S {
         let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
         match self {
             Self::Relu => r.positive_or(one, zero),

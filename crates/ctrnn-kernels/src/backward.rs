@@ -2,13 +2,17 @@
 
 use std::ops::Range;
 
-use crate::Form;
-use crate::forward::{add_noise, padded_rows, row_at};
+use crate::activation::for_activation;
+use crate::forward::{Rows, add_noise, add_products, padded_rows, write_rows};
 use crate::noise::{Noise, NoiseSource};
 use crate::shape::{InitialState, NoiseTarget, Shape, Sweep, assert_length};
-use crate::simd::{Accumulate, Block, Element, Job, Packed, Product, Simd, Term, dots, padded};
+use crate::simd::{
+    Accumulate, Block, Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups,
+    groups_mut, padded,
+};
 use crate::tile::{Tile, for_each, split, tiles};
 use crate::workspace::{Scratch, Workspace};
+use crate::{Activation, Form};
 
 /// Rows (time steps times trials) that a weight gradient is summed over at once: deep enough to keep the registers busy, few
 /// enough to stay in the cache.
@@ -485,7 +489,8 @@ impl<'a, E: Element> Sums<'a, E> {
     }
 }
 
-fn add<E: Element>(sums: &mut [E], others: &[E]) {
+#[inline(always)]
+pub(crate) fn add<E: Element>(sums: &mut [E], others: &[E]) {
     for (sum, &other) in sums.iter_mut().zip(others) {
         *sum += other;
     }
@@ -495,8 +500,8 @@ fn add<E: Element>(sums: &mut [E], others: &[E]) {
 struct TileJob<'a, E: Element> {
     plan: &'a Plan<'a, E>,
     tile: Tile,
-    inputs: Option<Vec<&'a mut [E]>>,
-    initial_states: Option<Vec<&'a mut [E]>>,
+    inputs: Rows<'a, E>,
+    initial_states: Rows<'a, E>,
 }
 
 /// What goes back from one time step to the one before, a row of [`padded`] units for each trial.
@@ -507,8 +512,6 @@ struct Adjoint<'a, E: Element> {
     carry: Scratch<'a, E>,
     /// With respect to the rates, along the weights and the readout.
     rates: Scratch<'a, E>,
-    /// `f'` at the potentials of the step.
-    slopes: Scratch<'a, E>,
 }
 
 /// What the weight gradients of some time steps are computed from. Row `s * trials + m` is trial `m` in the `s`-th step.
@@ -589,7 +592,6 @@ impl<'a, E: Element> TileJob<'a, E> {
             drive: zeros(),
             carry: zeros(),
             rates: zeros(),
-            slopes: zeros(),
         };
         if let Some(last) = self.plan.upstream.final_state {
             for (m, row) in adjoint.carry.chunks_exact_mut(padded(units)).enumerate() {
@@ -659,7 +661,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         xi: &mut Noise<'_, E>,
     ) {
         let units = self.plan.sweep.shape.units;
-        let mut heard = self.plan.workspace.zeros(units);
+        let mut heard = self.plan.workspace.zeros(padded(units));
         for t in times.clone() {
             let noise = xi.at(t);
             for m in 0..self.tile.trials {
@@ -670,10 +672,11 @@ impl<'a, E: Element> TileJob<'a, E> {
                     &mut heard,
                     rates,
                     self.plan.sweep.sigma_post,
-                    &noise[m * padded(units)..][..units],
+                    &noise[m * padded(units)..][..padded(units)],
                 );
                 if let Some(block) = &mut history.heard {
-                    block.set_row::<S>((t - times.start) * self.tile.trials + m, &heard);
+                    let row = (t - times.start) * self.tile.trials + m;
+                    block.set_row::<S>(row, &heard[..units]);
                 }
             }
         }
@@ -723,15 +726,6 @@ impl<'a, E: Element> TileJob<'a, E> {
         });
     }
 
-    /// `f'` at some potentials, from what `f` gave: `values` `[time, trial, unit]` at time `t`.
-    #[inline(always)]
-    fn load_slopes<S: Simd<Elem = E>>(&self, slopes: &mut [E], values: &[E], t: usize) {
-        let Shape { trials, units, .. } = self.plan.sweep.shape;
-        let now = &values[(t * trials + self.tile.first) * units..];
-        let f = self.plan.sweep.dynamics.activation;
-        f.slopes::<S>(now, slopes, [padded(units), units]);
-    }
-
     /// The voltage form, from the gradients of the rates after a step to those of its (scaled) drive, which are those of the
     /// potentials, and of the potentials before it along the leak.
     #[inline(always)]
@@ -743,42 +737,38 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
     ) {
         let plan = self.plan;
-        let units = plan.sweep.shape.units;
-        let decay = &*plan.decay;
-        self.load_slopes::<S>(&mut adjoint.slopes, plan.saved.rates, t + 1);
-        let (drive, carry) = (&mut *adjoint.drive, &mut *adjoint.carry);
-        let (rates, slopes) = (&*adjoint.rates, &*adjoint.slopes);
-        for m in 0..self.tile.trials {
-            let trial = self.tile.first + m;
-            let from_rates = plan
-                .upstream
-                .rates
-                .map(|gradient| plan.row(gradient, t, trial));
-            let from_potentials = plan
-                .upstream
-                .potentials
-                .map(|gradient| plan.row(gradient, t, trial));
-            let before = plan.wanted.decay.then(|| plan.state_before(t, trial));
-            for at in (0..units).step_by(S::LANES) {
-                let here = m * padded(units) + at;
-                let mut r = S::load(rates, here);
-                if let Some(gradient) = from_rates {
-                    r = r + S::load(gradient, at);
-                }
-                let mut v = S::load(slopes, here).mul_add(r, S::load(carry, here));
-                if let Some(gradient) = from_potentials {
-                    v = v + S::load(gradient, at);
-                }
-                v.store(drive, here);
-                (S::load(decay, at) * v).store(carry, here);
-                if let Some(before) = before {
-                    add_product(&mut sums.decay, at, v, S::load(before, at));
-                }
-                if let Some(noise) = noise {
-                    add_product(&mut sums.noise_scale, at, v, S::load(noise, here));
-                }
+        let (units, f) = (plan.sweep.shape.units, plan.sweep.dynamics.activation);
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let decay = groups(&plan.decay[..width]);
+        for_activation!(f, f => for m in 0..self.tile.trials {
+            let (trial, row) = (self.tile.first + m, m * stride..m * stride + width);
+            let rates = &mut adjoint.rates[row.clone()];
+            let carry = &mut adjoint.carry[row.clone()];
+            let drive = &mut adjoint.drive[row.clone()];
+            if let Some(gradient) = plan.upstream.rates {
+                add(rates, plan.row(gradient, t, trial));
             }
-        }
+            if let Some(gradient) = plan.upstream.potentials {
+                add(carry, plan.row(gradient, t, trial));
+            }
+            let after = plan.row(plan.saved.rates, t + 1, trial);
+            let (rates, carry) = (groups(rates), groups_mut(carry));
+            let to = groups_mut(drive);
+            each_vector!(S, decay.len(), |g, lane| {
+                if g * GROUP + lane < units {
+                    let slope = f.slope(S::load(after, g * GROUP + lane));
+                    let v = slope.mul_add(S::load(&rates[g], lane), S::load(&carry[g], lane));
+                    v.store(&mut to[g], lane);
+                    (S::load(&decay[g], lane) * v).store(&mut carry[g], lane);
+                }
+            });
+            if plan.wanted.decay {
+                add_products::<S>(&mut sums.decay[..width], drive, plan.state_before(t, trial));
+            }
+            if let Some(noise) = noise {
+                add_products::<S>(&mut sums.noise_scale[..width], drive, &noise[row]);
+            }
+        });
     }
 
     /// The rate form, from the gradients of the rates after a step to those of its drive, and of the rates before it along the
@@ -792,51 +782,47 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
     ) {
         let plan = self.plan;
-        let units = plan.sweep.shape.units;
-        let (decay, gain) = (&*plan.decay, &*plan.gain);
-        let responses = plan.saved.responses.unwrap_or_default();
-        self.load_slopes::<S>(&mut adjoint.slopes, responses, t);
-        let (drive, carry) = (&mut *adjoint.drive, &mut *adjoint.carry);
-        let (rates, slopes) = (&*adjoint.rates, &*adjoint.slopes);
-        for m in 0..self.tile.trials {
-            let trial = self.tile.first + m;
-            let responses = plan.row(responses, t, trial);
-            let from_rates = plan
-                .upstream
-                .rates
-                .map(|gradient| plan.row(gradient, t, trial));
-            let from_potentials = plan
-                .upstream
-                .potentials
-                .map(|gradient| plan.row(gradient, t, trial));
-            let before = plan.wanted.decay.then(|| plan.state_before(t, trial));
-            for at in (0..units).step_by(S::LANES) {
-                let here = m * padded(units) + at;
-                let mut r = S::load(rates, here) + S::load(carry, here);
-                if let Some(gradient) = from_rates {
-                    r = r + S::load(gradient, at);
-                }
-                let mut z = S::load(slopes, here) * (S::load(gain, at) * r);
-                if let Some(gradient) = from_potentials {
-                    z = z + S::load(gradient, at);
-                }
-                z.store(drive, here);
-                (S::load(decay, at) * r).store(carry, here);
-                if let Some(before) = before {
-                    add_product(&mut sums.decay, at, r, S::load(before, at));
-                }
-                if plan.wanted.gain {
-                    add_product(&mut sums.gain, at, r, S::load(responses, at));
-                }
-                if let Some(noise) = noise {
-                    let noisy = match plan.sweep.dynamics.noise_target {
-                        NoiseTarget::State => r,
-                        NoiseTarget::Drive => z,
-                    };
-                    add_product(&mut sums.noise_scale, at, noisy, S::load(noise, here));
-                }
+        let (units, f) = (plan.sweep.shape.units, plan.sweep.dynamics.activation);
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let (decay, gain) = (groups(&plan.decay[..width]), groups(&plan.gain[..width]));
+        let all_responses = plan.saved.responses.unwrap_or_default();
+        for_activation!(f, f => for m in 0..self.tile.trials {
+            let (trial, row) = (self.tile.first + m, m * stride..m * stride + width);
+            let rates = &mut adjoint.rates[row.clone()];
+            let carry = &mut adjoint.carry[row.clone()];
+            let drive = &mut adjoint.drive[row.clone()];
+            let responses = plan.row(all_responses, t, trial);
+            add(rates, carry);
+            if let Some(gradient) = plan.upstream.rates {
+                add(rates, plan.row(gradient, t, trial));
             }
-        }
+            let (from, to) = (groups(rates), groups_mut(drive));
+            let carry = groups_mut(carry);
+            each_vector!(S, decay.len(), |g, lane| {
+                if g * GROUP + lane < units {
+                    let slope = f.slope(S::load(responses, g * GROUP + lane));
+                    let r = S::load(&from[g], lane);
+                    (slope * (S::load(&gain[g], lane) * r)).store(&mut to[g], lane);
+                    (S::load(&decay[g], lane) * r).store(&mut carry[g], lane);
+                }
+            });
+            if let Some(gradient) = plan.upstream.potentials {
+                add(drive, plan.row(gradient, t, trial));
+            }
+            if plan.wanted.decay {
+                add_products::<S>(&mut sums.decay[..width], rates, plan.state_before(t, trial));
+            }
+            if plan.wanted.gain {
+                add_products::<S>(&mut sums.gain[..width], rates, responses);
+            }
+            if let Some(noise) = noise {
+                let noisy = match plan.sweep.dynamics.noise_target {
+                    NoiseTarget::State => &*rates,
+                    NoiseTarget::Drive => &*drive,
+                };
+                add_products::<S>(&mut sums.noise_scale[..width], noisy, &noise[row]);
+            }
+        });
     }
 
     /// Gradients of the inputs of step `t`, if wanted.
@@ -936,29 +922,25 @@ impl<'a, E: Element> TileJob<'a, E> {
             depth: units,
         };
         self.product::<S>(&[drives], &mut adjoint.rates);
-        match plan.sweep.dynamics.form {
-            Form::Voltage => self.load_slopes::<S>(&mut adjoint.slopes, plan.saved.rates, 0),
-            Form::Rate => adjoint.slopes.fill(E::from(1.0)),
-        }
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let f = match plan.sweep.dynamics.form {
+            Form::Voltage => plan.sweep.dynamics.activation,
+            Form::Rate => Activation::Linear,
+        };
         for m in 0..self.tile.trials {
-            let row = m * padded(units)..(m + 1) * padded(units);
-            let (rates, slopes) = (&adjoint.rates[row.clone()], &adjoint.slopes[row.clone()]);
-            let carry = &mut adjoint.carry[row];
-            for at in (0..units).step_by(S::LANES) {
-                let rate = S::load(rates, at);
-                let state = S::load(slopes, at).mul_add(rate, S::load(carry, at));
-                state.store(carry, at);
-            }
+            let row = m * stride..m * stride + width;
+            let carry = &mut adjoint.carry[row.clone()];
+            let before = plan.row(plan.saved.rates, 0, self.tile.first + m);
+            let (rates, state) = (groups(&adjoint.rates[row]), groups_mut(carry));
+            each_vector!(S, rates.len(), |g, lane| {
+                if g * GROUP + lane < units {
+                    let slope = f.slope(S::load(before, g * GROUP + lane));
+                    let v = slope.mul_add(S::load(&rates[g], lane), S::load(&state[g], lane));
+                    v.store(&mut state[g], lane);
+                }
+            });
             add(sums, carry);
-            if let Some(out) = row_at(&mut self.initial_states, 0, m, units) {
-                out.copy_from_slice(&carry[..units]);
-            }
         }
+        write_rows(&mut self.initial_states, 0, &adjoint.carry, units);
     }
-}
-
-/// `sums[at..] += a * b`
-#[inline(always)]
-fn add_product<S: Simd>(sums: &mut [S::Elem], at: usize, a: S, b: S) {
-    a.mul_add(b, S::load(sums, at)).store(sums, at);
 }

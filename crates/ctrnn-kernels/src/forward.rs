@@ -1,9 +1,12 @@
 //! The sweep forward in time.
 
 use crate::Form;
+use crate::activation::for_activation;
 use crate::noise::Noise;
 use crate::shape::{NoiseTarget, Shape, Sweep, assert_length};
-use crate::simd::{Element, Job, Packed, Product, Simd, Term, dots, padded};
+use crate::simd::{
+    Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
+};
 use crate::tile::{Tile, for_each, split, tiles};
 use crate::workspace::{Scratch, Workspace};
 
@@ -169,18 +172,7 @@ pub(crate) fn padded_rows<'a, E: Element>(
 }
 
 /// A tile's part of a record, by time.
-type Rows<'a, E> = Option<Vec<&'a mut [E]>>;
-
-/// The row of trial `m` at time `t`, if it is recorded.
-#[inline(always)]
-pub(crate) fn row_at<'b, E>(
-    rows: &'b mut Rows<'_, E>,
-    t: usize,
-    m: usize,
-    units: usize,
-) -> Option<&'b mut [E]> {
-    rows.as_mut().map(|rows| &mut rows[t][m * units..][..units])
-}
+pub(crate) type Rows<'a, E> = Option<Vec<&'a mut [E]>>;
 
 /// The sweep of one tile.
 struct TileJob<'a, E: Element> {
@@ -261,13 +253,9 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
         if sweep.dynamics.form == Form::Voltage {
             let f = sweep.dynamics.activation;
-            f.rates::<S>(&state.potentials, &mut state.rates, None, [stride, units]);
+            f.rates::<S>(&state.potentials, &mut state.rates);
         }
-        for (m, row) in state.rates.chunks_exact(stride).enumerate() {
-            if let Some(out) = row_at(&mut self.rates, 0, m, units) {
-                out.copy_from_slice(&row[..units]);
-            }
-        }
+        write_rows(&mut self.rates, 0, &state.rates, units);
         state
     }
 
@@ -311,31 +299,26 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
     ) {
         let units = self.plan.sweep.shape.units;
-        let (decay, noise_scale) = (&*self.plan.decay, &*self.plan.noise_scale);
-        let (potentials, drive) = (&mut *state.potentials, &*state.drive);
-        for m in 0..self.tile.trials {
-            let mut potentials_out = row_at(&mut self.potentials, t, m, units);
-            for at in (0..units).step_by(S::LANES) {
-                let here = m * padded(units) + at;
-                let decay = S::load(decay, at);
-                let mut v = decay.mul_add(S::load(potentials, here), S::load(drive, here));
-                if let Some(noise) = noise {
-                    v = S::load(noise_scale, at).mul_add(S::load(noise, here), v);
-                }
-                v.store(potentials, here);
-                if let Some(out) = &mut potentials_out {
-                    v.store(out, at);
-                }
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let decay = groups(&self.plan.decay[..width]);
+        for_activation!(self.plan.sweep.dynamics.activation, f => for m in 0..self.tile.trials {
+            let row = m * stride..m * stride + width;
+            if let Some(noise) = noise {
+                let drive = &mut state.drive[row.clone()];
+                add_products::<S>(drive, &self.plan.noise_scale, &noise[row.clone()]);
             }
-        }
-        let rates_out = self.rates.as_mut().map(|rates| &mut *rates[t + 1]);
-        let f = self.plan.sweep.dynamics.activation;
-        f.rates::<S>(
-            potentials,
-            &mut state.rates,
-            rates_out,
-            [padded(units), units],
-        );
+            let drive = groups(&state.drive[row.clone()]);
+            let potentials = groups_mut(&mut state.potentials[row.clone()]);
+            let rates = groups_mut(&mut state.rates[row]);
+            each_vector!(S, decay.len(), |g, lane| {
+                let kept = S::load(&potentials[g], lane);
+                let v = S::load(&decay[g], lane).mul_add(kept, S::load(&drive[g], lane));
+                v.store(&mut potentials[g], lane);
+                f.value(v).store(&mut rates[g], lane);
+            });
+        });
+        write_rows(&mut self.potentials, t, &state.potentials, units);
+        write_rows(&mut self.rates, t + 1, &state.rates, units);
     }
 
     /// The rate form, from drives to the next state: `r = decay r + gain f(z)`, with `noise_scale n` in `z` or beside it.
@@ -348,54 +331,37 @@ impl<'a, E: Element> TileJob<'a, E> {
     ) {
         let dynamics = &self.plan.sweep.dynamics;
         let units = self.plan.sweep.shape.units;
-        let stride = padded(units);
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let (in_drive, in_state) = match dynamics.noise_target {
             NoiseTarget::Drive => (noise, None),
             NoiseTarget::State => (None, noise),
         };
-        if let Some(noise) = in_drive {
-            self.add_scaled::<S>(&mut state.drive, noise);
-        }
-        for (m, z) in state.drive.chunks_exact(stride).enumerate() {
-            if let Some(out) = row_at(&mut self.potentials, t, m, units) {
-                out.copy_from_slice(&z[..units]);
+        let decay = groups(&self.plan.decay[..width]);
+        let gain = groups(&self.plan.gain[..width]);
+        for_activation!(dynamics.activation, f => for m in 0..self.tile.trials {
+            let row = m * stride..m * stride + width;
+            if let Some(noise) = in_drive {
+                let z = &mut state.drive[row.clone()];
+                add_products::<S>(z, &self.plan.noise_scale, &noise[row.clone()]);
             }
-        }
-        let responses = &mut *state.responses;
-        let responses_out = self.responses.as_mut().map(|responses| &mut *responses[t]);
-        let f = dynamics.activation;
-        f.rates::<S>(&state.drive, responses, responses_out, [stride, units]);
-        let (decay, gain) = (&*self.plan.decay, &*self.plan.gain);
-        let rates = &mut *state.rates;
-        for m in 0..self.tile.trials {
-            for at in (0..units).step_by(S::LANES) {
-                let here = m * stride + at;
-                let kept = S::load(decay, at) * S::load(rates, here);
-                let r = S::load(gain, at).mul_add(S::load(responses, here), kept);
-                r.store(rates, here);
+            let z = groups(&state.drive[row.clone()]);
+            let responses = groups_mut(&mut state.responses[row.clone()]);
+            let rates = groups_mut(&mut state.rates[row.clone()]);
+            each_vector!(S, decay.len(), |g, lane| {
+                let response = f.value(S::load(&z[g], lane));
+                let kept = S::load(&decay[g], lane) * S::load(&rates[g], lane);
+                response.store(&mut responses[g], lane);
+                let r = S::load(&gain[g], lane).mul_add(response, kept);
+                r.store(&mut rates[g], lane);
+            });
+            if let Some(noise) = in_state {
+                let r = &mut state.rates[row.clone()];
+                add_products::<S>(r, &self.plan.noise_scale, &noise[row]);
             }
-        }
-        if let Some(noise) = in_state {
-            self.add_scaled::<S>(&mut state.rates, noise);
-        }
-        for (m, r) in state.rates.chunks_exact(stride).enumerate() {
-            if let Some(out) = row_at(&mut self.rates, t + 1, m, units) {
-                out.copy_from_slice(&r[..units]);
-            }
-        }
-    }
-
-    /// Adds `noise_scale n`.
-    #[inline(always)]
-    fn add_scaled<S: Simd<Elem = E>>(&self, to: &mut [E], noise: &[E]) {
-        let stride = padded(self.plan.sweep.shape.units);
-        let noise_scale = &*self.plan.noise_scale;
-        for (to, noise) in to.chunks_exact_mut(stride).zip(noise.chunks_exact(stride)) {
-            for at in (0..stride).step_by(S::LANES) {
-                let sum = S::load(noise_scale, at).mul_add(S::load(noise, at), S::load(to, at));
-                sum.store(to, at);
-            }
-        }
+        });
+        write_rows(&mut self.potentials, t, &state.drive, units);
+        write_rows(&mut self.responses, t, &state.responses, units);
+        write_rows(&mut self.rates, t + 1, &state.rates, units);
     }
 
     fn write_final_state(&mut self, state: &State<'_, E>) {
@@ -404,12 +370,32 @@ impl<'a, E: Element> TileJob<'a, E> {
             Form::Voltage => &state.potentials,
             Form::Rate => &state.rates,
         };
-        for (m, row) in rows.chunks_exact(padded(units)).enumerate() {
-            if let Some(out) = row_at(&mut self.final_state, 0, m, units) {
-                out.copy_from_slice(&row[..units]);
-            }
+        write_rows(&mut self.final_state, 0, rows, units);
+    }
+}
+
+/// Copies the rows of a tile to their place at time `t`, if they are recorded.
+#[inline(always)]
+pub(crate) fn write_rows<E: Element>(to: &mut Rows<'_, E>, t: usize, rows: &[E], units: usize) {
+    if let Some(to) = to {
+        let places = to[t].chunks_exact_mut(units);
+        for (place, row) in places.zip(rows.chunks_exact(padded(units))) {
+            place.copy_from_slice(&row[..units]);
         }
     }
+}
+
+/// `sums += a b` for a padded row `sums`; `b` may end before its padding.
+#[inline(always)]
+pub(crate) fn add_products<S: Simd>(sums: &mut [S::Elem], a: &[S::Elem], b: &[S::Elem]) {
+    let (sums, a) = (groups_mut(sums), groups(a));
+    each_vector!(S, b.len().div_ceil(GROUP), |g, lane| {
+        if g * GROUP + lane < b.len() {
+            let factor = S::load(b, g * GROUP + lane);
+            let sum = S::load(&a[g], lane).mul_add(factor, S::load(&sums[g], lane));
+            sum.store(&mut sums[g], lane);
+        }
+    });
 }
 
 /// `y = W_out (r + sigma_post xi) + b_out`
@@ -447,7 +433,7 @@ impl<E: Element> Readout<'_, E> {
     }
 }
 
-/// `heard = rates + sigma noise`
+/// `heard = rates + sigma noise` for padded rows; the padding of the rates may be missing.
 #[inline(always)]
 pub(crate) fn add_noise<S: Simd>(
     heard: &mut [S::Elem],
@@ -455,8 +441,12 @@ pub(crate) fn add_noise<S: Simd>(
     sigma: S::Elem,
     noise: &[S::Elem],
 ) {
-    for at in (0..rates.len()).step_by(S::LANES) {
-        let sum = S::splat(sigma).mul_add(S::load(noise, at), S::load(rates, at));
-        sum.store(heard, at);
-    }
+    let (heard, noise) = (groups_mut(heard), groups(noise));
+    each_vector!(S, heard.len(), |g, lane| {
+        if g * GROUP + lane < rates.len() {
+            let rates = S::load(rates, g * GROUP + lane);
+            let sum = S::splat(sigma).mul_add(S::load(&noise[g], lane), rates);
+            sum.store(&mut heard[g], lane);
+        }
+    });
 }

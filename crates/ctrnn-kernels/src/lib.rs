@@ -98,6 +98,7 @@ mod backward;
 mod compiled;
 mod forward;
 mod noise;
+mod recompute;
 mod shape;
 mod simd;
 mod tile;
@@ -106,7 +107,10 @@ mod workspace;
 pub use activation::Activation;
 pub use backward::{Gradients, Saved, Upstream, backward};
 pub use forward::{Record, forward};
-pub use noise::NoiseSource;
+pub use noise::{Draws, NoiseSource};
+pub use recompute::{
+    KeptRecord, backward_recomputing, forward_keeping_states, kept_states, segment_steps,
+};
 pub use shape::{Dynamics, InitialState, NoiseTarget, Shape, Sweep, Weights};
 pub use simd::{Element, KernelPath, KernelPathError};
 pub use workspace::Workspace;

@@ -16,16 +16,36 @@ pub enum NoiseSource<'a, E> {
     None,
     /// Drawn while the sweep runs, from `ctrnn_random::unit_normals`: the same bits on every path, for any number of threads
     /// and for any batch that a trial is part of.
-    Drawn {
-        /// Seed, stream and layer.
-        key: Key,
-        /// The training step.
-        step: u32,
-        /// The number of the batch's first trial.
-        first_trial: u32,
-    },
+    Drawn(Draws),
     /// Given as `[T, B, N]`.
     Given(&'a [E]),
+}
+
+/// The address of a sweep's draws.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws {
+    /// Seed, stream and layer.
+    pub key: Key,
+    /// The training step.
+    pub step: u32,
+    /// The number of the batch's first trial.
+    pub first_trial: u32,
+    /// The number of the sweep's first time step over four; 0 unless the sweep is a part of a longer one.
+    pub first_time_block: u32,
+}
+
+impl Draws {
+    /// The draws from time step `t` on, a multiple of four.
+    pub(crate) fn from_time(self, t: usize) -> Self {
+        assert!(
+            t.is_multiple_of(TIMES),
+            "draws are made for four time steps at once"
+        );
+        Self {
+            first_time_block: self.first_time_block + (t / TIMES) as u32,
+            ..self
+        }
+    }
 }
 
 /// The normals of a tile for four time steps, drawn or copied when a time step is first asked for.
@@ -78,16 +98,12 @@ impl<'a, E: Element> Noise<'a, E> {
         match self.source {
             NoiseSource::None => {}
             NoiseSource::Given(normals) => self.copy(block, normals),
-            NoiseSource::Drawn {
-                key,
-                step,
-                first_trial,
-            } => {
+            NoiseSource::Drawn(draws) => {
                 let draw = Draw {
-                    key,
-                    trial: first_trial.wrapping_add(self.tile.first as u32),
-                    time_block: block as u32,
-                    step,
+                    key: draws.key,
+                    trial: draws.first_trial.wrapping_add(self.tile.first as u32),
+                    time_block: draws.first_time_block + block as u32,
+                    step: draws.step,
                     units: self.units,
                     rows: &mut self.rows,
                 };

@@ -233,6 +233,7 @@ impl<B: Backend> CtrnnModule<B> {
             postactivation,
             readout_noise: config.noise.postactivation,
             record: forward.record,
+            recompute: forward.recompute,
         }
     }
 

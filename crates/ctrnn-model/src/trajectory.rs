@@ -14,6 +14,10 @@ pub struct Forward<B: Backend> {
     pub initial_state: Option<Tensor<B, 2>>,
     /// What to keep beside outputs and final state.
     pub record: Record,
+    /// Keep a few states for the way back instead of the whole trajectory, and compute it again there: about a third more
+    /// time, and memory that grows with the root of T. Gradients are the same to rounding. It does nothing where rates or
+    /// potentials are recorded, and on backends without a fused sweep.
+    pub recompute: bool,
 }
 
 impl<B: Backend> Default for Forward<B> {
@@ -22,6 +26,7 @@ impl<B: Backend> Default for Forward<B> {
             noise: Noise::Off,
             initial_state: None,
             record: Record::default(),
+            recompute: false,
         }
     }
 }

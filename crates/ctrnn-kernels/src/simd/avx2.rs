@@ -1,5 +1,6 @@
 //! AVX2 with FMA: 8 numbers of 32 bits or 4 of 64, 16 registers.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -59,7 +60,8 @@ macro_rules! vector {
     ($name:ident, $elem:ty, $lanes:literal, $run:ident, $exp2:ident,
      $splat:ident, $load:ident, $store:ident,
      $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $max:ident, $sqrt:ident, $round:ident,
-     $compare:ident, $blend:ident) => {
+     $compare:ident, $blend:ident,
+     $four_by_three:ident, $move:literal, $broadcast:literal, $multiply_add:literal) => {
         impl Add for $name {
             type Output = Self;
             #[inline(always)]
@@ -99,11 +101,77 @@ macro_rules! vector {
                 Self::splat(-0.0) - self
             }
         }
+        /// The loop of [`Simd::four_by_three`]: twelve sums, three vectors of `w` and one of `x` are all the registers.
+            ///
+            /// # Safety
+            /// As there; and the CPU must have the features.
+            #[inline]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn $four_by_three(
+                mut sums: [[$name; 3]; 4],
+                (x, x_step): ([*const $elem; 4], usize),
+                (w, w_step): ([*const $elem; 3], usize),
+                n: usize,
+            ) -> [[$name; 3]; 4] {
+                if n == 0 {
+                    return sums;
+                }
+                // SAFETY: it reads what the caller vouches for and writes registers alone.
+                unsafe {
+                    asm!(
+                        "2:",
+                        concat!($move, " {v0}, [{w0} + {j}]"),
+                        concat!($move, " {v1}, [{w1} + {j}]"),
+                        concat!($move, " {v2}, [{w2} + {j}]"),
+                        concat!($broadcast, " {y}, [{x0} + {i}]"),
+                        concat!($multiply_add, " {s00}, {y}, {v0}"),
+                        concat!($multiply_add, " {s01}, {y}, {v1}"),
+                        concat!($multiply_add, " {s02}, {y}, {v2}"),
+                        concat!($broadcast, " {y}, [{x1} + {i}]"),
+                        concat!($multiply_add, " {s10}, {y}, {v0}"),
+                        concat!($multiply_add, " {s11}, {y}, {v1}"),
+                        concat!($multiply_add, " {s12}, {y}, {v2}"),
+                        concat!($broadcast, " {y}, [{x2} + {i}]"),
+                        concat!($multiply_add, " {s20}, {y}, {v0}"),
+                        concat!($multiply_add, " {s21}, {y}, {v1}"),
+                        concat!($multiply_add, " {s22}, {y}, {v2}"),
+                        concat!($broadcast, " {y}, [{x3} + {i}]"),
+                        concat!($multiply_add, " {s30}, {y}, {v0}"),
+                        concat!($multiply_add, " {s31}, {y}, {v1}"),
+                        concat!($multiply_add, " {s32}, {y}, {v2}"),
+                        "add {i}, {x_step}",
+                        "add {j}, {w_step}",
+                        "dec {n}",
+                        "jnz 2b",
+                        x0 = in(reg) x[0], x1 = in(reg) x[1], x2 = in(reg) x[2], x3 = in(reg) x[3],
+                        w0 = in(reg) w[0], w1 = in(reg) w[1], w2 = in(reg) w[2],
+                        x_step = in(reg) x_step, w_step = in(reg) w_step,
+                        i = inout(reg) 0_usize => _, j = inout(reg) 0_usize => _, n = inout(reg) n => _,
+                        v0 = out(ymm_reg) _, v1 = out(ymm_reg) _, v2 = out(ymm_reg) _, y = out(ymm_reg) _,
+                        s00 = inout(ymm_reg) sums[0][0].0,
+                        s01 = inout(ymm_reg) sums[0][1].0,
+                        s02 = inout(ymm_reg) sums[0][2].0,
+                        s10 = inout(ymm_reg) sums[1][0].0,
+                        s11 = inout(ymm_reg) sums[1][1].0,
+                        s12 = inout(ymm_reg) sums[1][2].0,
+                        s20 = inout(ymm_reg) sums[2][0].0,
+                        s21 = inout(ymm_reg) sums[2][1].0,
+                        s22 = inout(ymm_reg) sums[2][2].0,
+                        s30 = inout(ymm_reg) sums[3][0].0,
+                        s31 = inout(ymm_reg) sums[3][1].0,
+                        s32 = inout(ymm_reg) sums[3][2].0,
+                        options(nostack, readonly),
+                    );
+                }
+                sums
+            }
+
         impl Simd for $name {
             type Elem = $elem;
             const LANES: usize = $lanes;
             const ROWS: usize = 4;
-            const VECTORS: usize = 2;
+            const VECTORS: usize = 3;
+            const FOUR_BY_THREE: bool = true;
 
             #[inline(always)]
             fn outlined<J: Job<$elem>>(job: J) -> J::Output {
@@ -142,6 +210,16 @@ macro_rules! vector {
                     self.store_to(lanes.as_mut_ptr());
                     std::slice::from_raw_parts_mut(to, n).copy_from_slice(&lanes[..n]);
                 }
+            }
+            #[inline(always)]
+            unsafe fn four_by_three(
+                sums: [[Self; 3]; 4],
+                x: ([*const $elem; 4], usize),
+                w: ([*const $elem; 3], usize),
+                n: usize,
+            ) -> [[Self; 3]; 4] {
+                // SAFETY: see above; the caller vouches for the pointers.
+                unsafe { $four_by_three(sums, x, w, n) }
             }
             #[inline(always)]
             fn mul_add(self, b: Self, c: Self) -> Self {
@@ -209,7 +287,11 @@ vector!(
     _mm256_sqrt_ps,
     _mm256_round_ps,
     _mm256_cmp_ps,
-    _mm256_blendv_ps
+    _mm256_blendv_ps,
+    four_by_three_f32,
+    "vmovups",
+    "vbroadcastss",
+    "vfmadd231ps"
 );
 vector!(
     F64x4,
@@ -229,5 +311,9 @@ vector!(
     _mm256_sqrt_pd,
     _mm256_round_pd,
     _mm256_cmp_pd,
-    _mm256_blendv_pd
+    _mm256_blendv_pd,
+    four_by_three_f64,
+    "vmovupd",
+    "vbroadcastsd",
+    "vfmadd231pd"
 );

@@ -118,6 +118,37 @@ macro_rules! dispatch {
 dispatch!(f32, run_f32, run_f32, run_f32);
 dispatch!(f64, run_f64, run_f64, run_f64);
 
+/// Numbers that padded rows consist of: whole vectors of every path.
+pub(crate) const GROUP: usize = 16;
+
+/// A padded row by groups. What is done with each vector of some rows is then done without a look at their lengths:
+/// see [`each_vector`].
+#[inline(always)]
+pub(crate) fn groups<E>(row: &[E]) -> &[[E; GROUP]] {
+    row.as_chunks().0
+}
+
+/// [`groups`] that can be written.
+#[inline(always)]
+pub(crate) fn groups_mut<E>(row: &mut [E]) -> &mut [[E; GROUP]] {
+    row.as_chunks_mut().0
+}
+
+/// Runs a block for each vector of `$n` groups, with the group's number and the vector's first lane in it. A macro, since
+/// iterators and closures would not be compiled for the instruction set.
+macro_rules! each_vector {
+    ($simd:ty, $n:expr, |$group:ident, $lane:ident| $body:block) => {
+        for $group in 0..$n {
+            let mut $lane = 0;
+            while $lane < $crate::simd::GROUP {
+                $body
+                $lane += <$simd>::LANES;
+            }
+        }
+    };
+}
+pub(crate) use each_vector;
+
 /// A vector of [`Simd::LANES`] numbers.
 pub trait Simd:
     Copy
@@ -188,6 +219,24 @@ pub trait Simd:
 
     /// Runs `job` in a function of its own for this instruction set, so that it is compiled once and has all registers.
     fn outlined<J: Job<Self::Elem>>(job: J) -> J::Output;
+
+    /// Whether [`Simd::four_by_three`] is there, for paths whose registers it fills so exactly that the compiler fails to
+    /// keep the sums in them.
+    const FOUR_BY_THREE: bool = false;
+
+    /// The inner loop of the products for four rows by three vectors: `sums[m][v] += x[m] w[v]`, `n` times, with `x` and `w`
+    /// moving on by a number of bytes after each.
+    ///
+    /// # Safety
+    /// `n` numbers at each of `x` and `n` vectors at each of `w` are readable, their steps apart.
+    unsafe fn four_by_three(
+        _sums: [[Self; 3]; 4],
+        _x: ([*const Self::Elem; 4], usize),
+        _w: ([*const Self::Elem; 3], usize),
+        _n: usize,
+    ) -> [[Self; 3]; 4] {
+        unreachable!("asked for on a path that has none")
+    }
 
     /// The normals of [`NORMALS`] neighbouring units for four time steps, the same bits on every path:
     /// `ctrnn_random::unit_normals_lanes`.

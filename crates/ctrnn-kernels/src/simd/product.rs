@@ -4,13 +4,13 @@
 //! * [`Accumulate`]: transposed block times block, for weight gradients;
 //! * [`dots`]: rows times the rows of a matrix with few rows, for the readout and the gradient of inputs.
 
-use super::{Element, Job, Simd};
+use super::{Element, GROUP, Job, Simd};
 use crate::workspace::{Scratch, Workspace};
 
 /// `columns` rounded up to whole vectors of every path, and then a cache line more, so that neighbouring rows do not compete
 /// for the same cache sets.
 pub(crate) const fn padded(columns: usize) -> usize {
-    columns.next_multiple_of(16) + 16
+    columns.next_multiple_of(GROUP) + GROUP
 }
 
 /// Splits `vectors` into groups of at most [`Simd::VECTORS`], as even as possible: `(first, count)` of each.
@@ -204,6 +204,19 @@ impl<E: Element> ProductTile<'_, E> {
         depth: usize,
         mut panel: *const E,
     ) -> [[S; V]; R] {
+        if S::FOUR_BY_THREE && R == 4 && V == 3 {
+            // SAFETY: the sizes are the same; the rows and the panel are as long as the caller vouches for.
+            return unsafe {
+                let w = [0, 1, 2].map(|v| panel.add(v * S::LANES));
+                let sums = S::four_by_three(
+                    same(sums),
+                    (same(rows), size_of::<E>()),
+                    (w, V * S::LANES * size_of::<E>()),
+                    depth,
+                );
+                same(sums)
+            };
+        }
         for k in 0..depth {
             // SAFETY: `k < depth`.
             unsafe {
@@ -222,6 +235,17 @@ impl<E: Element> ProductTile<'_, E> {
         }
         sums
     }
+}
+
+/// The same value as another type that is the same one once its sizes are known.
+///
+/// # Safety
+/// `A` and `B` must be the same type.
+#[inline(always)]
+unsafe fn same<A: Copy, B: Copy>(value: A) -> B {
+    debug_assert_eq!(size_of::<A>(), size_of::<B>());
+    // SAFETY: the caller vouches for it.
+    unsafe { std::mem::transmute_copy(&value) }
 }
 
 /// Rows in strips of `width` columns: all rows of the first strip, then all rows of the next.
@@ -271,11 +295,11 @@ impl<'a, E: Element> Block<'a, E> {
     /// Copies the vectors of a row into its strips.
     #[inline(always)]
     pub(crate) fn set_row<S: Simd<Elem = E>>(&mut self, row: usize, values: &[E]) {
-        let strip = self.rows * self.width;
-        let data = &mut *self.data;
-        let mut place = row * self.width;
-        for at in (0..values.len()).step_by(S::LANES) {
+        let (strip, data) = (self.rows * self.width, &mut *self.data);
+        let (mut at, mut place) = (0, row * self.width);
+        while at < values.len() {
             S::load(values, at).store(data, place);
+            at += S::LANES;
             place += strip;
         }
     }
@@ -414,7 +438,15 @@ impl<E: Element> AccumulateTile<E> {
         unsafe {
             let mut sums = [[S::splat(E::default()); V]; R];
             let (mut a, mut b) = (self.a, self.b);
-            for _ in 0..self.rows {
+            let mut rows = self.rows;
+            if S::FOUR_BY_THREE && R == 4 && V == 3 {
+                let x = [0, 1, 2, 3].map(|m| a.add(m));
+                let w = [0, 1, 2].map(|v| b.add(v * self.b_strip));
+                let (x_step, w_step) = (self.a_stride * size_of::<E>(), S::LANES * size_of::<E>());
+                sums = same(S::four_by_three(same(sums), (x, x_step), (w, w_step), rows));
+                rows = 0;
+            }
+            for _ in 0..rows {
                 let mut y = [S::splat(E::default()); V];
                 for (v, y) in y.iter_mut().enumerate() {
                     *y = S::load_from(b.add(v * self.b_strip));
@@ -487,7 +519,8 @@ unsafe fn dot_tile<S: Simd>(
     [r, q]: [usize; 2],
 ) -> [[S; 2]; 4] {
     let mut sums = [[S::splat(S::Elem::default()); 2]; 4];
-    for at in (0..width).step_by(S::LANES) {
+    let mut at = 0;
+    while at < width {
         // SAFETY: `at` and the vector after it lie within a row.
         unsafe {
             let w = [0, 1].map(|j: usize| S::load_from(matrix.add(j.min(q - 1) * stride + at)));
@@ -496,6 +529,7 @@ unsafe fn dot_tile<S: Simd>(
                 *sums = [x.mul_add(w[0], sums[0]), x.mul_add(w[1], sums[1])];
             }
         }
+        at += S::LANES;
     }
     sums
 }

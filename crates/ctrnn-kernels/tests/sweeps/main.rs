@@ -121,6 +121,28 @@ fn gradients_are_portable<E: Element>(kind: Kind, path: KernelPath, limit: f64) 
     }
 }
 
+/// A trajectory that is recomputed segment by segment gives what one that was kept gives: the same bits forward, the same
+/// gradients to rounding.
+#[test]
+fn recomputing_changes_nothing() {
+    on_each_path(|path| {
+        let workspace = Workspace::<f64>::new(path);
+        for (steps, segment) in [(10, 4), (8, 4), (3, 8), (21, 12)] {
+            for kind in kinds(shape(5, steps, 2, 17, 2)) {
+                let network = Network::random(kind);
+                let kept = network.forward(&workspace);
+                let expected = network.gradients(&kept, &workspace);
+                let (outputs, final_state, gradients) = network.recomputed(segment, &workspace);
+                assert_eq!(outputs, kept.outputs);
+                assert_eq!(final_state, kept.final_state);
+                for ((name, found), expected) in PARAMETERS.iter().zip(&gradients).zip(&expected) {
+                    assert_close(name, found, expected, 1e-13, &kind, path);
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn forward_follows_the_equations() {
     on_each_path(|path| {

@@ -2,8 +2,9 @@
 //! the equations as a plain loop.
 
 use ctrnn_kernels::{
-    Activation, Dynamics, Element, Form, Gradients, InitialState, NoiseSource, NoiseTarget, Record,
-    Saved, Shape, Sweep, Upstream, Weights, Workspace, backward, forward,
+    Activation, Draws, Dynamics, Element, Form, Gradients, InitialState, KeptRecord, NoiseSource,
+    NoiseTarget, Record, Saved, Shape, Sweep, Upstream, Weights, Workspace, backward,
+    backward_recomputing, forward, forward_keeping_states, kept_states,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -256,11 +257,12 @@ impl<E: Element> Network<E> {
         let source = |given, key| match self.kind.normals {
             Normals::None => NoiseSource::None,
             Normals::Given => NoiseSource::Given(given),
-            Normals::Drawn => NoiseSource::Drawn {
+            Normals::Drawn => NoiseSource::Drawn(Draws {
                 key,
                 step: STEP,
                 first_trial: FIRST_TRIAL,
-            },
+                first_time_block: 0,
+            }),
         };
         Sweep {
             shape: self.kind.shape,
@@ -315,6 +317,43 @@ impl<E: Element> Network<E> {
 
     /// Every gradient, in the order of [`PARAMETERS`].
     pub fn gradients(&self, results: &Results<E>, workspace: &Workspace<E>) -> [Vec<E>; 10] {
+        let saved = Saved {
+            rates: &results.rates,
+            responses: Some(&results.responses[..]).filter(|_| self.kind.form == Form::Rate),
+            potentials: Some(&results.potentials),
+        };
+        self.gradients_by(|sweep, upstream, gradients| {
+            backward(sweep, &saved, upstream, gradients, workspace);
+        })
+    }
+
+    /// Outputs, final state and every gradient by way of recomputation.
+    pub fn recomputed(
+        &self,
+        segment: usize,
+        workspace: &Workspace<E>,
+    ) -> (Vec<E>, Vec<E>, [Vec<E>; 10]) {
+        let shape = &self.kind.shape;
+        let zeros = |n| vec![E::default(); n];
+        let mut states = zeros(kept_states(shape, segment));
+        let mut outputs = zeros(shape.steps * shape.trials * shape.outputs);
+        let mut final_state = zeros(shape.trials * shape.units);
+        let record = KeptRecord {
+            states: &mut states,
+            outputs: &mut outputs,
+            final_state: &mut final_state,
+        };
+        forward_keeping_states(&self.sweep(), segment, record, workspace);
+        let gradients = self.gradients_by(|sweep, upstream, gradients| {
+            backward_recomputing(sweep, segment, &states, upstream, gradients, workspace);
+        });
+        (outputs, final_state, gradients)
+    }
+
+    fn gradients_by(
+        &self,
+        take_back: impl FnOnce(&Sweep<'_, E>, &Upstream<'_, E>, Gradients<'_, E>),
+    ) -> [Vec<E>; 10] {
         let mut arrays: [Vec<E>; 10] =
             std::array::from_fn(|p| vec![E::default(); self.parameters[p].len()]);
         let [
@@ -341,11 +380,6 @@ impl<E: Element> Network<E> {
             gain: Some(gain),
             noise_scale: Some(noise_scale),
         };
-        let saved = Saved {
-            rates: &results.rates,
-            responses: Some(&results.responses[..]).filter(|_| self.kind.form == Form::Rate),
-            potentials: Some(&results.potentials),
-        };
         let [outputs, rates, potentials, final_state] = &self.upstream;
         let upstream = Upstream {
             outputs: Some(outputs),
@@ -353,7 +387,7 @@ impl<E: Element> Network<E> {
             potentials: Some(potentials),
             final_state: Some(final_state),
         };
-        backward(&self.sweep(), &saved, &upstream, gradients, workspace);
+        take_back(&self.sweep(), &upstream, gradients);
         arrays
     }
 }

@@ -157,6 +157,7 @@ fn inner<A: AutodiffBackend>(sweep: &Sweep<A>) -> Sweep<A::InnerBackend> {
         postactivation: noise(&sweep.postactivation),
         readout_noise: sweep.readout_noise,
         record: sweep.record,
+        recompute: sweep.recompute,
     }
 }
 

@@ -7,8 +7,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorPrimitive};
 use burn_ndarray::{FloatNdArrayElement, NdArray, NdArrayTensor, SharedArray};
 use ctrnn_kernels::{
-    Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseTarget, Record, Saved,
-    Shape, Weights, Workspace, backward, forward,
+    Dynamics, Element, Form, Gradients, InitialState, KeptRecord, KernelPath, NoiseTarget, Record,
+    Saved, Shape, Weights, Workspace, backward, backward_recomputing, forward,
+    forward_keeping_states, kept_states, segment_steps,
 };
 use ndarray::{ArrayD, ArrayView, IxDyn};
 
@@ -69,10 +70,10 @@ macro_rules! cpu_backend {
                 sweep: &Sweep<Self>,
                 wanted: Wanted,
             ) -> Option<(Swept<Self>, Pullback<Self>)> {
-                let (swept, history) = run(sweep, Some(wanted));
+                let (swept, kept) = run_keeping(sweep, wanted);
                 let sweep = sweep.clone();
                 let pullback =
-                    Pullback::new(move |upstream| run_back(&sweep, &history, wanted, &upstream));
+                    Pullback::new(move |upstream| run_back(&sweep, &kept, wanted, &upstream));
                 Some((swept, pullback))
             }
         }
@@ -99,13 +100,32 @@ fn numbers<E: CpuElement>(tensor: &NdArrayTensor) -> Cow<'_, [E]> {
     }
 }
 
-/// What a forward sweep kept for the way back, in bytes per trial, unit and step: 4 (f32) for the rates, as much again
-/// for the responses of the rate form, and for the potentials where the gradient of decay is wanted.
+/// What a forward sweep kept for the way back.
+#[derive(Debug)]
+enum Kept<E: CpuElement> {
+    /// All of it.
+    Trajectory(History<E>),
+    /// The state before every `segment`-th step, from which the way back computes the rest again.
+    States { states: Buffer<E>, segment: usize },
+}
+
+/// A trajectory, in bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
+/// form, and for the potentials where the gradient of decay is wanted.
 #[derive(Debug)]
 struct History<E: CpuElement> {
     rates: Buffer<E>,
     responses: Option<Buffer<E>>,
     potentials: Option<Buffer<E>>,
+}
+
+impl<E: CpuElement> History<E> {
+    fn saved(&self) -> Saved<'_, E> {
+        Saved {
+            rates: self.rates.slice(),
+            responses: self.responses.as_ref().map(Buffer::slice),
+            potentials: self.potentials.as_ref().map(Buffer::slice),
+        }
+    }
 }
 
 /// Numbers that go back to the workspace when nobody needs them, unless a tensor has taken them over.
@@ -287,21 +307,56 @@ fn source<'a, B: Backend, E>(
     given: Option<&'a [E]>,
 ) -> ctrnn_kernels::NoiseSource<'a, E> {
     match (source, given) {
-        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn {
+        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn(Draws {
             key: draws.key,
             step: draws.step,
             first_trial: draws.first_trial,
-        },
+            first_time_block: 0,
+        }),
         (NoiseSource::Given(_), Some(normals)) => ctrnn_kernels::NoiseSource::Given(normals),
         _ => ctrnn_kernels::NoiseSource::None,
     }
 }
 
-/// The forward sweep, and what it kept.
-fn run<B: CpuBackend>(
+/// The forward sweep, and what the way back needs of it.
+fn run_keeping<B: CpuBackend>(
     sweep: &Sweep<B>,
-    wanted: Option<Wanted>,
-) -> (Swept<B>, Arc<History<B::Number>>) {
+    wanted: Wanted,
+) -> (Swept<B>, Arc<Kept<B::Number>>) {
+    let is_recorded = sweep.record.rates || sweep.record.potentials;
+    if sweep.recompute && !is_recorded {
+        return run_keeping_states(sweep);
+    }
+    let (swept, history) = run(sweep, Some(wanted));
+    (swept, Arc::new(Kept::Trajectory(history)))
+}
+
+/// The forward sweep, of which a few states are kept.
+fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (Swept<B>, Arc<Kept<B::Number>>) {
+    let size = shape(sweep);
+    let segment = segment_steps(&size);
+    let mut states = Buffer::take(kept_states(&size, segment));
+    let mut outputs = vec![B::Number::default(); size.steps * size.trials * size.outputs];
+    let mut final_state = vec![B::Number::default(); size.trials * size.units];
+    with_slices(sweep, |slices| {
+        let record = KeptRecord {
+            states: states.slice_mut(),
+            outputs: &mut outputs,
+            final_state: &mut final_state,
+        };
+        forward_keeping_states(slices, segment, record, B::Number::workspace());
+    });
+    let swept = Swept {
+        outputs: tensor(array(outputs, [size.steps, size.trials, size.outputs])),
+        rates: None,
+        potentials: None,
+        final_state: tensor(array(final_state, [size.trials, size.units])),
+    };
+    (swept, Arc::new(Kept::States { states, segment }))
+}
+
+/// The forward sweep, and what it kept.
+fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, History<B::Number>) {
     let size = shape(sweep);
     let (t, b, n) = (size.steps, size.trials, size.units);
     let keeps_rates = wanted.is_some() || sweep.record.rates;
@@ -343,13 +398,13 @@ fn run<B: CpuBackend>(
         responses,
         potentials,
     };
-    (swept, Arc::new(history))
+    (swept, history)
 }
 
 /// The backward sweep.
 fn run_back<B: CpuBackend>(
     sweep: &Sweep<B>,
-    history: &History<B::Number>,
+    kept: &Kept<B::Number>,
     wanted: Wanted,
     upstream: &Upstream<B>,
 ) -> SweepGradients<B> {
@@ -382,11 +437,6 @@ fn run_back<B: CpuBackend>(
         .each_ref()
         .map(|held| held.as_ref().map(numbers::<B::Number>));
     with_slices(sweep, |slices| {
-        let saved = Saved {
-            rates: history.rates.slice(),
-            responses: history.responses.as_ref().map(Buffer::slice),
-            potentials: history.potentials.as_ref().map(Buffer::slice),
-        };
         let upstream = ctrnn_kernels::Upstream {
             outputs: d_outputs.as_deref(),
             rates: d_rates.as_deref(),
@@ -405,7 +455,16 @@ fn run_back<B: CpuBackend>(
             gain: gain.as_deref_mut(),
             noise_scale: noise_scale.as_deref_mut(),
         };
-        backward(slices, &saved, &upstream, gradients, B::Number::workspace());
+        let workspace = B::Number::workspace();
+        match kept {
+            Kept::Trajectory(history) => {
+                backward(slices, &history.saved(), &upstream, gradients, workspace);
+            }
+            Kept::States { states, segment } => {
+                let states = states.slice();
+                backward_recomputing(slices, *segment, states, &upstream, gradients, workspace);
+            }
+        }
     });
     let matrix = |numbers: Option<Vec<B::Number>>, shape: [usize; 2]| {
         numbers.map(|numbers| tensor(array(numbers, shape)))

@@ -169,6 +169,8 @@ pub struct Sweep<B: Backend> {
     pub readout_noise: f64,
     /// What to keep.
     pub record: Record,
+    /// Whether the way back may compute the trajectory again instead of having it kept ([`crate::Forward::recompute`]).
+    pub recompute: bool,
 }
 
 /// Standard normals of a sweep.

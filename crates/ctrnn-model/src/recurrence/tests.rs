@@ -529,3 +529,42 @@ fn a_network_is_not_built_from_half_of_its_weights() {
     };
     assert_eq!(built.err(), Some(expected));
 }
+
+/// 40 trials of 120 steps are three segments.
+#[test]
+fn recomputing_the_trajectory_changes_no_gradient() {
+    for form in [Form::Voltage, Form::Rate] {
+        let config = CtrnnConfig {
+            form,
+            activation: Activation::Tanh,
+            noise: NoiseLevels {
+                preactivation: 0.1,
+                postactivation: 0.1,
+                convention: NoiseConvention::Song,
+            },
+            ..CtrnnConfig::new(2, 3, 2)
+        };
+        let network = CtrnnModule::<Autodiff<F64>>::init(&config, 1, &Default::default()).unwrap();
+        let gradients = |recompute: bool| {
+            let forward = Forward {
+                noise: Noise::Drawn(NoiseAddress::default()),
+                recompute,
+                ..Forward::default()
+            };
+            let trajectory = network.forward(inputs([40, 120, 2]), &forward);
+            let loss = trajectory.outputs.square().mean() + trajectory.final_state.sum();
+            let grads = loss.backward();
+            let list = |data: TensorData| data.iter::<f64>().collect::<Vec<f64>>();
+            let initial_state = network.initial_state.as_ref().unwrap();
+            [
+                list(loss.to_data()),
+                list(network.w_in.grad(&grads).unwrap().to_data()),
+                list(network.w_rc.grad(&grads).unwrap().to_data()),
+                list(network.w_out.grad(&grads).unwrap().to_data()),
+                list(initial_state.grad(&grads).unwrap().to_data()),
+            ]
+        };
+        let difference = worst(&gradients(true), &gradients(false));
+        assert!(difference < 1e-12, "{form:?}: {difference}");
+    }
+}
