@@ -99,7 +99,7 @@ impl Code {
             Self::Initial => "C016",
             Self::StopRule => "C017",
             Self::FixedKey => "C018",
-            Self::Training => "C019",
+            Self::Training => "C025",
             Self::Data => "D001",
             Self::Io => "D002",
         }

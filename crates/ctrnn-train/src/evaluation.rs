@@ -56,10 +56,9 @@ pub fn evaluate<B: RecurrenceBackend>(
     objective: &Objective,
     noise: &Noise<B>,
 ) -> Result<EvalReport, TrainError> {
-    let names = objective.term_names().into_iter().map(str::to_owned);
     let scored = Scored {
         objective,
-        names: names.collect(),
+        names: objective.measured_names(),
         record: objective.record(),
         further: &|_, _| Vec::new(),
     };
@@ -88,6 +87,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         loss,
         normalisation,
         penalties,
+        ..
     } = scored.objective;
     let (mut loss_sum, mut weight_sum) = (0.0, 0.0);
     let mut further_sums = vec![0.0; scored.names.len().saturating_sub(1)];

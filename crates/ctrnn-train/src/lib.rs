@@ -66,6 +66,7 @@ mod suggestion;
 mod trainer;
 mod trials_from_file;
 mod update_rule;
+mod vanishing_gradient;
 mod weight_file;
 
 pub use batch::Batch;
@@ -81,8 +82,8 @@ pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
 pub use gradients::{Clip, Gradients};
 pub use loss_config::{
-    Loss, LossConfig, Normalisation, PerMatrix, PopulationKl, RateSpread, RateTarget, Spread,
-    StatePrediction,
+    Loss, LossConfig, Normalisation, Omega, Pairing, PerMatrix, PopulationKl, RateSpread,
+    RateTarget, Spread, StatePrediction,
 };
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{

@@ -56,6 +56,10 @@ pub struct LossConfig {
     /// How far rates are from those some time later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_prediction: Option<StatePrediction>,
+    /// Keeps gradients from vanishing or exploding on their way back in time; voltage form only, and not measured outside
+    /// of training. Takes a second pass over each batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omega: Option<Omega>,
 }
 
 /// The loss of one output (or of all outputs together) at one time.
@@ -161,6 +165,40 @@ pub struct StatePrediction {
     /// The lag in ms, a multiple of `time.dt_ms`.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lag_ms: f64,
+}
+
+/// `c mean ( |d(t+1) dx(t+1)/dx(t)|^2 / |d(t+1)|^2 - 1 )^2` over trials and steps, with `d = dE/dx`, of which only the
+/// immediate gradient reaches `W_rc` (Pascanu et al. 2013; Song et al. 2016 use c = 2).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Omega {
+    /// The coefficient `c`.
+    #[schemars(range(min = 0))]
+    pub weight: f64,
+    /// Where the slope in `dx(t+1)/dx(t)` is taken.
+    #[serde(default)]
+    pub pairing: Pairing,
+    /// Steps with `|d(t+1)|^2` of at most this do not count.
+    #[serde(default = "smallest_gradient")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub bound: f64,
+}
+
+/// The bound of Song et al. (2016).
+const fn smallest_gradient() -> f64 {
+    1e-20
+}
+
+/// Where the slope of the activation is taken in the vanishing-gradient penalty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "pairing")]
+pub enum Pairing {
+    /// At `x(t)`, as the derivative says.
+    #[default]
+    Paper,
+    /// At `x(t+1)`, as the code published with Song et al. (2016) has it.
+    Code,
 }
 
 impl<'de> Deserialize<'de> for PerMatrix {

@@ -10,14 +10,17 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{CtrnnModule, Parameter, Record, Trajectory, Weights, host_tensor};
+use ctrnn_model::{
+    CtrnnModule, Forward, Parameter, Record, RecurrenceBackend, Trajectory, Weights, host_tensor,
+};
 
 use crate::batch::Batch;
 use crate::gradients::Gradients;
 use crate::loss_config::{
-    Loss, LossConfig, Normalisation, PerMatrix, PopulationKl, RateSpread, RateTarget,
+    Loss, LossConfig, Normalisation, Omega, PerMatrix, PopulationKl, RateSpread, RateTarget,
 };
 use crate::penalty;
+use crate::vanishing_gradient::{self, Sensitivity};
 
 /// A loss and its penalties, as meant.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,8 @@ pub struct Objective {
     pub normalisation: Normalisation,
     /// What is added to it.
     pub penalties: Vec<Penalty>,
+    /// The vanishing-gradient penalty, which there is in training only.
+    pub omega: Option<Omega>,
 }
 
 impl From<Loss> for Objective {
@@ -37,6 +42,7 @@ impl From<Loss> for Objective {
             loss,
             normalisation: Normalisation::default(),
             penalties: Vec::new(),
+            omega: None,
         }
     }
 }
@@ -59,6 +65,9 @@ pub enum Penalty {
     /// The coefficient, and the lag in time steps.
     StatePrediction(f64, usize),
 }
+
+/// The name of the vanishing-gradient penalty.
+const OMEGA: &str = "omega";
 
 /// What a term of the objective may depend on.
 #[derive(Debug)]
@@ -201,14 +210,20 @@ fn deviation<B: Backend>(
 }
 
 impl Objective {
-    /// The names of the terms, in order; none where there is nothing but the loss.
+    /// The names of the terms in training, in order; none where there is nothing but the loss.
     pub fn term_names(&self) -> Vec<&'static str> {
-        match self.penalties.as_slice() {
-            [] => Vec::new(),
-            penalties => std::iter::once(self.loss.name())
-                .chain(penalties.iter().map(Penalty::name))
-                .collect(),
+        let penalties = self.penalties.iter().map(Penalty::name);
+        let further: Vec<_> = penalties.chain(self.omega.map(|_| OMEGA)).collect();
+        match further.is_empty() {
+            true => Vec::new(),
+            false => std::iter::once(self.loss.name()).chain(further).collect(),
         }
+    }
+
+    /// The names of the terms that an evaluation measures.
+    pub(crate) fn measured_names(&self) -> Vec<String> {
+        let names = self.term_names().into_iter().filter(|&name| name != OMEGA);
+        names.map(str::to_owned).collect()
     }
 
     /// What a forward pass must record for the penalties.
@@ -260,12 +275,16 @@ pub(crate) struct Evaluated<B: AutodiffBackend> {
 impl<B: AutodiffBackend> Minimised<'_, B> {
     /// The names of the terms, in order; none where there is nothing but the loss.
     pub fn term_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .objective
-            .term_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let names = self.objective.term_names().into_iter().map(str::to_owned);
+        self.with_custom(names.collect())
+    }
+
+    /// The names of the terms that a validation measures.
+    pub fn measured_names(&self) -> Vec<String> {
+        self.with_custom(self.objective.measured_names())
+    }
+
+    fn with_custom(&self, mut names: Vec<String>) -> Vec<String> {
         if names.is_empty() && !self.custom.is_empty() {
             names.push(self.objective.loss.name().to_owned());
         }
@@ -279,29 +298,6 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
             [] => self.objective.record(),
             _ => Record::RATES,
         }
-    }
-
-    /// The objective of a batch.
-    pub fn of(
-        &self,
-        network: &CtrnnModule<B>,
-        trajectory: &Trajectory<B>,
-        batch: &Batch<B>,
-    ) -> Evaluated<B> {
-        let Objective {
-            loss,
-            normalisation,
-            penalties,
-        } = &self.objective;
-        let root = loss.averaged(*normalisation, trajectory.outputs.clone(), batch);
-        let mut sum = Sum::new(network, trajectory, batch);
-        for penalty in penalties {
-            sum.add(|inputs| penalty.value(inputs));
-        }
-        for (_, term) in &self.custom {
-            sum.add(term);
-        }
-        sum.beside(root)
     }
 
     /// The terms that a program brought, for a batch that nothing is learned from.
@@ -324,6 +320,37 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
         let inputs = LossInputs::new(network, trajectory, &batch);
         let value = |(_, term): &(String, CustomTerm<B>)| term(&inputs).into_scalar().elem();
         self.custom.iter().map(value).collect()
+    }
+}
+
+impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
+    /// The objective of a batch: `trajectory` is what the pass `forward` gave.
+    pub fn of(
+        &self,
+        network: &CtrnnModule<B>,
+        forward: &Forward<B>,
+        trajectory: &Trajectory<B>,
+        batch: &Batch<B>,
+    ) -> Evaluated<B> {
+        let Objective {
+            loss,
+            normalisation,
+            penalties,
+            omega,
+        } = &self.objective;
+        let loss = |outputs| loss.averaged(*normalisation, outputs, batch);
+        let mut sum = Sum::new(network, trajectory, batch);
+        for penalty in penalties {
+            sum.add(|inputs| penalty.value(inputs));
+        }
+        if let Some(omega) = omega {
+            let at = Sensitivity::of(&copy(network), forward, batch, loss);
+            sum.add(|inputs| vanishing_gradient::omega(omega, inputs, &at));
+        }
+        for (_, term) in &self.custom {
+            sum.add(term);
+        }
+        sum.beside(loss(trajectory.outputs.clone()))
     }
 }
 
@@ -366,7 +393,7 @@ impl<'a, B: AutodiffBackend> Sum<'a, B> {
 
     /// Adds a term, differentiated alone on copies that are leaves of a graph of its own.
     fn add(&mut self, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1>) {
-        let network = self.network.clone().map(&mut Leaves);
+        let network = copy(self.network);
         let inputs = LossInputs {
             network: &network,
             outputs: leaf(self.trajectory.outputs.clone()),
@@ -431,7 +458,11 @@ fn leaf<B: AutodiffBackend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D
     Tensor::from_inner(tensor.inner()).require_grad()
 }
 
-/// Makes the parameters of a network leaves of their own.
+/// A network of the same weights, as leaves that nothing else depends on.
+fn copy<B: AutodiffBackend>(network: &CtrnnModule<B>) -> CtrnnModule<B> {
+    network.clone().map(&mut Leaves)
+}
+
 struct Leaves;
 
 impl<B: AutodiffBackend> ModuleMapper<B> for Leaves {

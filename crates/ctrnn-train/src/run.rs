@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ctrnn_model::{
-    Biases, CtrnnConfig, InitialState, NoiseLevels, Parameter, WeightInit, WeightInits,
+    Biases, CtrnnConfig, Form, InitialState, NoiseLevels, Parameter, WeightInit, WeightInits,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Registry, TargetKind, Task, TaskEntry, TaskError, TaskErrorKind,
@@ -561,10 +561,18 @@ impl Check<'_> {
         if let Some(groups) = &config.population_kl {
             self.check_groups(groups, model.n_units);
         }
+        if config.omega.is_some() && model.form == Form::Rate {
+            let message = "train.loss.omega is defined for model.form = \"voltage\"";
+            let problem = Diagnostic::new(Code::Training, message)
+                .help("remove train.loss.omega, or model.form = \"voltage\"");
+            let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
+            self.report(problem, &labels);
+        }
         Objective {
             loss,
             normalisation: config.normalisation,
             penalties: config.penalties(lag.unwrap_or(1)),
+            omega: config.omega,
         }
     }
 

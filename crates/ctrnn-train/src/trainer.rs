@@ -249,8 +249,9 @@ where
         let train = self.settings.train.clone();
         let trials = self.trials(step)?;
         let batch = Batch::<B>::new(&trials, &self.network.device());
-        let trajectory = self.network.forward(batch.inputs.clone(), &self.pass(step));
-        let loss = self.minimised.of(&self.network, &trajectory, &batch);
+        let pass = self.pass(step);
+        let trajectory = self.network.forward(batch.inputs.clone(), &pass);
+        let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
         let gradients = match self.rule {
             LearningRule::Bptt => loss.gradients(&self.network),
         };
@@ -452,7 +453,7 @@ where
         };
         let scored = Scored {
             objective: &self.minimised.objective,
-            names: self.minimised.term_names(),
+            names: self.minimised.measured_names(),
             record: self.minimised.record(),
             further: &custom,
         };

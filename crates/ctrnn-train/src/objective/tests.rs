@@ -211,6 +211,7 @@ fn every_penalty() -> Vec<Penalty> {
         loss: Loss::Mse,
         normalisation: Normalisation::Mask,
         penalties: config.penalties(2).into_iter().chain(spreads).collect(),
+        omega: None,
     };
     objective.measured_from(&from).penalties
 }
@@ -236,12 +237,15 @@ impl Case {
         }
     }
 
-    fn trajectory(&self, network: &CtrnnModule<Grad>) -> Trajectory<Grad> {
-        let forward = Forward {
+    fn forward() -> Forward<Grad> {
+        Forward {
             record: Record::RATES,
             ..Forward::default()
-        };
-        network.forward(self.batch.inputs.clone(), &forward)
+        }
+    }
+
+    fn trajectory(&self, network: &CtrnnModule<Grad>) -> Trajectory<Grad> {
+        network.forward(self.batch.inputs.clone(), &Self::forward())
     }
 
     fn minimised(penalties: Vec<Penalty>) -> Minimised<'static, Grad> {
@@ -250,6 +254,7 @@ impl Case {
                 loss: Loss::Mse,
                 normalisation: Normalisation::Trials,
                 penalties,
+                omega: None,
             },
             custom: Vec::new(),
         }
@@ -260,7 +265,8 @@ impl Case {
         minimised: &Minimised<Grad>,
         network: &CtrnnModule<Grad>,
     ) -> Evaluated<Grad> {
-        minimised.of(network, &self.trajectory(network), &self.batch)
+        let trajectory = self.trajectory(network);
+        minimised.of(network, &Self::forward(), &trajectory, &self.batch)
     }
 
     /// The slope of what is minimised in one entry of a parameter, by central differences.

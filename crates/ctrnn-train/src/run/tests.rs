@@ -126,7 +126,9 @@ fn penalties_that_do_not_fit_the_network_or_the_time_grid() {
     let text = r#"[task.go_nogo]
 [model]
 n_units = 10
+form = "rate"
 [train.loss]
+omega = { weight = 2 }
 population_kl = { weight = 1, first = [0, 5], second = [5, 11] }
 state_prediction = { weight = 1, lag_ms = 30 }
 "#;
