@@ -7,7 +7,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ctrnn::model::{CtrnnConfig, CtrnnModule, Forward};
 use ctrnn::random::{Key, Stream};
 use ctrnn::tasks::{BatchRequest, Clock, ConditionOrder, PerceptualDecision, Task, TrialBatch};
-use ctrnn::train::{Batch, Gradients, Loss, Optimizer, OptimizerState, TrainSettings, Trainer};
+use ctrnn::train::{
+    Batch, Clip, Gradients, Loss, Optimizer, OptimizerState, TrainSettings, Trainer,
+};
 
 type Backend = Autodiff<NdArray>;
 
@@ -48,7 +50,11 @@ fn parts(c: &mut Criterion) {
         b.iter(|| loss(&network).backward());
     });
     group.bench_function("norm_and_clip", |b| {
-        b.iter(|| gradients.clone().clipped(&gradients.global_norm(), 1.0));
+        b.iter(|| {
+            gradients
+                .clone()
+                .clipped(&gradients.global_norm(), Clip::GlobalNorm(1.0))
+        });
     });
     group.bench_function("optimizer", |b| {
         let mut optimizer = OptimizerState::new(Optimizer::default());

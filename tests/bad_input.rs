@@ -150,6 +150,51 @@ const MISTAKES: &[Mistake] = &[
         &["checkpoint.best=«val.acc»"],
         &["error[C003]", r#""val.loss", "val.accuracy""#],
     ),
+    // Losses and training
+    overrides(
+        "unknown loss",
+        &["train.loss.name=«\"mae\"»"],
+        &["error[C003]: \"mae\" is not a loss", "\"bce\""],
+    ),
+    overrides(
+        "unknown penalty",
+        &["train.loss.«rate_l»=1"],
+        &["error[C001]: unknown key train.loss.rate_l", "rate_l1"],
+    ),
+    overrides(
+        "unknown normalisation",
+        &["train.loss.normalisation=«\"trial\"»"],
+        &["error[C003]", "did you mean \"trials\"?"],
+    ),
+    overrides(
+        "warm-up longer than the run",
+        &["train.schedule.warmup_steps=«9999»"],
+        &[
+            "error[C025]: a warm-up of 9999 steps is longer than the run",
+            "help: ",
+        ],
+    ),
+    overrides(
+        "unknown schedule",
+        &["train.schedule.name=«\"linear\"»"],
+        &["error[C003]: \"linear\" is not a schedule", "\"cosine\""],
+    ),
+    overrides(
+        "learning rate of what is not trained",
+        &[
+            "model.initial_state=\"zero\"",
+            "train.groups.initial_state=«{lr=1e-4}»",
+        ],
+        &[
+            "error[C025]: train.groups.initial_state has a learning rate",
+            "help: ",
+        ],
+    ),
+    overrides(
+        "two ways of clipping",
+        &["train.clip_grad_norm=«1.0»", "train.clip_grad_value=«0.1»"],
+        &["error[C025]: the gradient is clipped in one way", "help: "],
+    ),
     // Tasks
     file(
         "two tasks",

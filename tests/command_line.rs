@@ -231,7 +231,19 @@ fn evaluation_tells_accuracy_by_condition() {
     let found = answer.json();
     assert_eq!(found["trials"], 10);
     let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["accuracy", "by", "loss", "trials"]);
+    assert_eq!(keys, ["accuracy", "by", "confusion", "loss", "trials"]);
+    let confusion = &found["confusion"];
+    assert_eq!(confusion["choices"], json!(["fixation", "go"]));
+    let rows = confusion["counts"].as_array().unwrap().iter();
+    let sum = |row: &serde_json::Value| {
+        row.as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|n| n.as_u64())
+            .sum()
+    };
+    let of_rows: Vec<u64> = rows.map(sum).collect();
+    assert_eq!(of_rows, [5, 5], "five trials for each right choice");
     let by = &found["by"]["go"];
     assert_eq!(
         (&by["0"]["trials"], &by["1"]["trials"]),
@@ -244,6 +256,44 @@ fn evaluation_tells_accuracy_by_condition() {
         Some(mean),
         "both conditions have five trials"
     );
+}
+
+/// The conditions of a test are its own: forced by overrides, and the right answers follow.
+#[test]
+fn evaluation_takes_any_grid_of_conditions() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    let eval = [
+        "eval",
+        "run",
+        "--trials",
+        "6",
+        "--json",
+        "task.go_nogo.go_fraction=1",
+    ];
+    let by = project.run(&eval).exits(0).json()["by"]["go"].clone();
+    assert_eq!(by["1"]["trials"], 6, "{by}");
+
+    let decision =
+        "[task.perceptual_decision]\nfixation_ms = 100\nstimulus_ms = 200\nresponse_ms = 100\n";
+    let decision = format!(
+        "{decision}[model]\nn_units = 8\n[train]\nsteps = 1\nbatch_size = 4\n[validate]\ntrials = 4\n"
+    );
+    project.write("decision.toml", &decision);
+    let train = ["train", "decision.toml", "--run-dir", "decision"];
+    project.run(&train).exits(0);
+    let grid = "task.perceptual_decision.coherences=[0.1, 0.3]";
+    let eval = ["eval", "decision", "--trials", "8", "--json", grid];
+    let by = project.run(&eval).exits(0).json()["by"]["coh"].clone();
+    let values: Vec<&String> = by.as_object().unwrap().keys().collect();
+    assert!(
+        values
+            .iter()
+            .all(|v| v.contains("0.1") || v.contains("0.3")),
+        "{by}"
+    );
+    let table = project.run(&["eval", "decision", "--trials", "8"]).exits(0);
+    assert!(table.stdout.contains("chosen"), "{table:?}");
 }
 
 /// Trials without a right answer are counted, but not in the accuracy; conditions are named as they were written.

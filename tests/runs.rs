@@ -133,6 +133,31 @@ fn metrics_have_one_header_and_the_promised_rows() {
 
 /// Checkpoints at 5, 10, 15 and 20, of which the last two are kept, and the best.
 #[test]
+fn metrics_have_a_column_for_each_term_of_the_loss() {
+    let project = Project::new();
+    let penalties = [
+        "train.loss.rate_l2=0.01",
+        "train.loss.weight_l1.recurrent=0.02",
+    ];
+    project
+        .train("run", &[&penalties[..], &["train.steps=5"]].concat())
+        .exits(0);
+    let header = "step,wall_s,trials,split,loss,loss_mse,loss_weight_l1,loss_rate_l2,accuracy,grad_norm,lr\n";
+    assert!(project.text("run/metrics.csv").starts_with(header));
+    for row in project.metrics("run") {
+        let number = |column: &str| row[column].parse::<f64>().unwrap();
+        let sum = number("loss_mse") + number("loss_weight_l1") + number("loss_rate_l2");
+        assert!((number("loss") - sum).abs() < 1e-6, "{row:?}");
+    }
+    let found = project
+        .run(&["eval", "run", "--trials", "4", "--json"])
+        .exits(0)
+        .json();
+    let terms: Vec<&String> = found["terms"].as_object().unwrap().keys().collect();
+    assert_eq!(terms, ["mse", "rate_l2", "weight_l1"]);
+}
+
+#[test]
 fn old_checkpoints_are_removed_except_the_best() {
     let project = Project::new();
     project
@@ -248,6 +273,42 @@ fn a_stopped_and_resumed_run_equals_an_uninterrupted_one() {
         .map(|event| event["from_step"].as_u64().expect("a step"))
         .collect();
     assert_eq!(resumed, [1, 2, 3]);
+}
+
+/// Every optimizer, schedule and penalty that remembers something, stopped after one step and resumed.
+#[test]
+fn what_is_remembered_survives_a_stop() {
+    let project = Project::new();
+    let each = [
+        "train.optimizer={name=\"adam\",amsgrad=true}",
+        "train.optimizer={name=\"adamw\"}",
+        "train.optimizer={name=\"sgd\",momentum=0.9,nesterov=true}",
+        "train.optimizer={name=\"rmsprop\",momentum=0.9,centered=true}",
+        "train.optimizer={name=\"adagrad\"}",
+        "train.schedule={name=\"cosine\",warmup_steps=2}",
+        "train.schedule={name=\"exponential\",factor=0.9}",
+        "train.schedule={name=\"step\",every_steps=2}",
+        "train.schedule={name=\"plateau\",metric=\"val.accuracy\",patience=1}",
+        "train.stop={metric=\"val.accuracy\",patience=3}",
+        "train.loss.weight_deviation=0.1",
+        "train.groups={recurrent={weight={lr=1e-4}},initial_state={lr=0}}",
+    ];
+    for (k, one) in each.into_iter().enumerate() {
+        let (whole, parts) = (format!("whole{k}"), format!("parts{k}"));
+        let train = |run, further: &[&str]| {
+            let sizes = ["model.n_units=8", "train.batch_size=4", "validate.trials=4"];
+            let steps = ["train.steps=7", "validate.every_steps=1", one];
+            let begin = ["train", "smoke.toml", "--run-dir", run];
+            project.run(&[&begin[..], &sizes, &steps, further].concat())
+        };
+        train(&whole, &[]).exits(0);
+        train(&parts, &["--max-time", "0s"]).exits(75);
+        project
+            .run(&["resume", &parts, "--max-time", "0s"])
+            .exits(75);
+        project.run(&["resume", &parts]).exits(0);
+        project.assert_same_run(&whole, &parts);
+    }
 }
 
 #[test]
@@ -508,6 +569,50 @@ fn a_met_target_ends_the_training() {
         .says(&["target met"]);
     assert_eq!(project.json("run/model/model.json")["step"], 5);
     assert_eq!(last_step(&project, "run"), 5);
+}
+
+/// Nothing is learned at a rate of 1e-30, so that the first validation stays the best one.
+#[test]
+fn a_run_without_progress_ends() {
+    let project = Project::new();
+    let arguments = [
+        "train.steps=50",
+        "train.optimizer.lr=1e-30",
+        "train.stop={metric=\"val.loss\",patience=2}",
+    ];
+    project
+        .train("run", &arguments)
+        .exits(0)
+        .says(&["done, no progress for 2 validations"]);
+    assert_eq!(
+        last_step(&project, "run"),
+        15,
+        "validations at 5, 10 and 15"
+    );
+    assert_eq!(project.json("run/RUN.json")["state"], "done");
+    let required = "train.stop={metric=\"val.loss\",patience=2,at_most=1e-30,required=true}";
+    let arguments = [arguments[0], arguments[1], required];
+    project
+        .train("failed", &arguments)
+        .exits(3)
+        .says(&["error[T"]);
+}
+
+/// The rate halves after each validation that is no better than the first.
+#[test]
+fn a_plateau_lowers_the_learning_rate() {
+    let project = Project::new();
+    let arguments = [
+        "train.steps=20",
+        "train.optimizer.lr=1e-30",
+        "train.schedule={name=\"plateau\",patience=1}",
+    ];
+    project.train("run", &arguments).exits(0);
+    let rows = project.metrics("run");
+    let rates = rows.iter().filter(|row| row["split"] == "train");
+    let rates: Vec<f64> = rates.map(|row| row["lr"].parse().unwrap()).collect();
+    assert_eq!([rates[0], rates[9]], [1e-30; 2]);
+    assert_eq!([rates[10], rates[15]], [5e-31, 2.5e-31]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_model::{Form, Parameter, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
-use ctrnn_train::{Run, RunConfig, trainer_at};
+use ctrnn_train::{Objective, Run, RunConfig, trainer_at};
 
 use crate::args::CheckArgs;
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -140,7 +140,7 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
             run.train.steps,
             run.train.batch_size,
             optimizer(run),
-            run.train.loss.name()
+            loss(&run.train.objective)
         ),
     );
     line(
@@ -158,6 +158,15 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
         ),
     );
     text
+}
+
+/// The loss and what is added to it.
+fn loss(objective: &Objective) -> String {
+    let names = objective.term_names();
+    match names.is_empty() {
+        true => objective.loss.name().to_owned(),
+        false => names.join(" + "),
+    }
 }
 
 fn optimizer(run: &Run) -> String {

@@ -7,7 +7,9 @@ use ctrnn_files::RunFolder;
 use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{EvalReport, Run, evaluate, evaluation_trials, trained_network};
+use ctrnn_train::{
+    Confusion, EvalReport, Run, evaluate, evaluation_trials, objective, trained_network,
+};
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
@@ -54,13 +56,9 @@ impl Job for EvalJob<'_> {
             true => Noise::Drawn(evaluation_noise(run)),
             false => Noise::Off,
         };
-        Ok(evaluate(
-            &network,
-            run.task.as_ref(),
-            &trials,
-            run.train.loss,
-            &noise,
-        )?)
+        let objective = objective::<B>(run, device)?;
+        let task = run.task.as_ref();
+        Ok(evaluate(&network, task, &trials, &objective, &noise)?)
     }
 }
 
@@ -96,6 +94,33 @@ fn table(report: &EvalReport) -> String {
             );
         }
     }
+    for (term, value) in &report.terms {
+        let _ = writeln!(text, "  loss {term} {value:.5}");
+    }
+    if let Some(confusion) = &report.confusion {
+        text.push_str(&confusion_table(confusion));
+    }
+    text
+}
+
+/// A row for each right choice, a column for each choice made.
+fn confusion_table(confusion: &Confusion) -> String {
+    let width = confusion
+        .choices
+        .iter()
+        .map(String::len)
+        .fold(6, usize::max);
+    let mut text = format!("  {:>width$}", "chosen");
+    for choice in &confusion.choices {
+        let _ = write!(text, "  {choice:>width$}");
+    }
+    for (choice, counts) in confusion.choices.iter().zip(&confusion.counts) {
+        let _ = write!(text, "\n  {choice:>width$}");
+        for count in counts {
+            let _ = write!(text, "  {count:>width$}");
+        }
+    }
+    text.push('\n');
     text
 }
 

@@ -338,6 +338,10 @@ fn train_and_report(
     let (word, code) = match &trained.ending {
         Ending::AllSteps => ("done".to_owned(), 0),
         Ending::TargetMet { value } => (format!("done, target met ({value:.4})"), 0),
+        Ending::NoProgress { validations } => (
+            format!("done, no progress for {validations} validations"),
+            0,
+        ),
         Ending::Asked(reason) => (
             format!("stopped by {reason} and saved"),
             Ending::STOPPED_EXIT_CODE,

@@ -275,6 +275,32 @@ impl<B: Backend> CtrnnModule<B> {
 }
 
 impl<B: RecurrenceBackend> CtrnnModule<B> {
+    /// [`CtrnnModule::forward`] with a drive `[trial, time, unit]` beside the inputs, as if each unit had an input of weight 1
+    /// to itself: `W_in u + drive`.
+    ///
+    /// # Panics
+    /// If a shape disagrees with the network's.
+    pub fn forward_driven(
+        &self,
+        inputs: Tensor<B, 3>,
+        drive: Tensor<B, 3>,
+        forward: &Forward<B>,
+    ) -> Trajectory<B> {
+        let mut sweep = self.sweep(inputs.swap_dims(0, 1), forward);
+        let n = self.config.n_units;
+        let diagonal = (0..n * n).map(|k| f32::from(u8::from(k % (n + 1) == 0)));
+        let ones = TensorData::new(diagonal.collect::<Vec<f32>>(), [n, n]);
+        let (drive, ones) = (drive.swap_dims(0, 1), host_tensor(ones, &self.device()));
+        (sweep.inputs, sweep.w_in) = match self.config.n_inputs {
+            0 => (drive, ones),
+            _ => (
+                Tensor::cat(vec![sweep.inputs, drive], 2),
+                Tensor::cat(vec![sweep.w_in, ones], 1),
+            ),
+        };
+        trajectory(B::sweep(sweep))
+    }
+
     /// Runs a batch of trials: `inputs [trial, time, input]`.
     ///
     /// The backend's own sweep does the work; [`CtrnnModule::forward_reference`] is what it is tested against.

@@ -2,7 +2,9 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_tasks::{Task, TrialBatch};
+use ctrnn_tasks::{Task, Trial, TrialBatch};
+
+use crate::observer::Confusion;
 
 /// Rights and wrongs counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,15 @@ impl Tally {
     }
 }
 
+/// What a network did in one trial.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    /// Whether it was right; `None` where nothing is.
+    pub is_correct: Option<bool>,
+    /// The choice that was made.
+    pub chosen: Option<usize>,
+}
+
 /// Accuracy of a batch with `outputs [trial, time, output]`.
 pub(crate) fn batch_accuracy<B: Backend>(
     task: &dyn Task,
@@ -31,21 +42,50 @@ pub(crate) fn batch_accuracy<B: Backend>(
     outputs: Tensor<B, 3>,
 ) -> Option<f64> {
     let mut tally = Tally::default();
-    corrects(task, batch, outputs)
+    answers(task, batch, outputs)
         .into_iter()
-        .for_each(|choice| tally.count(choice));
+        .for_each(|answer| tally.count(answer.is_correct));
     tally.accuracy()
 }
 
-/// For each trial, whether the readout `[trial, time, output]` chose right; `None` where no choice is.
-pub(crate) fn corrects<B: Backend>(
+/// What the readout `[trial, time, output]` answers in each trial.
+pub(crate) fn answers<B: Backend>(
     task: &dyn Task,
     batch: &TrialBatch,
     outputs: Tensor<B, 3>,
-) -> Vec<Option<bool>> {
+) -> Vec<Answer> {
     let values = outputs.into_data().convert::<f32>();
     let values = values.as_slice::<f32>().expect("converted to f32");
-    (0..batch.n_trials)
-        .map(|b| task.is_correct(&batch.trial(b), batch.rows(values, b, batch.n_outputs)))
-        .collect()
+    let choices = task.layout().choices;
+    let answer = |b: usize| {
+        let (trial, readout) = (batch.trial(b), batch.rows(values, b, batch.n_outputs));
+        Answer {
+            is_correct: task.is_correct(&trial, readout),
+            chosen: trial.choice(readout, &choices),
+        }
+    };
+    (0..batch.n_trials).map(answer).collect()
+}
+
+/// Counts choices made against choices that were right; absent if no trial has a right choice among those of the task.
+pub(crate) fn confusion(
+    task: &dyn Task,
+    trials: &[Trial],
+    answers: &[Answer],
+) -> Option<Confusion> {
+    let layout = task.layout();
+    let place = |choice: usize| layout.choices.iter().position(|&c| c == choice);
+    let mut counts = vec![vec![0; layout.choices.len()]; layout.choices.len()];
+    for (trial, answer) in trials.iter().zip(answers) {
+        let right = trial.correct.and_then(place);
+        if let Some((row, column)) = right.zip(answer.chosen.and_then(place)) {
+            counts[row][column] += 1;
+        }
+    }
+    let is_empty = counts.iter().flatten().all(|&n| n == 0);
+    let names = layout.choices.iter().map(|&c| layout.outputs[c].clone());
+    (!is_empty).then(|| Confusion {
+        choices: names.collect(),
+        counts,
+    })
 }

@@ -1,6 +1,6 @@
 //! A batch of trials as tensors: time-major in memory, as the sweep wants them.
 
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::host_tensor;
 use ctrnn_tasks::{Mask, TrialBatch};
@@ -16,6 +16,12 @@ pub struct Batch<B: Backend> {
     pub mask: Tensor<B, 3>,
     /// Sum of `mask`.
     pub mask_sum: f64,
+    /// 1 within the trials and 0 in their padding, time-major `[T,B,1]`.
+    pub within: Tensor<B, 3>,
+    /// Sum of `within`: the number of time steps of all trials together.
+    pub within_sum: f64,
+    /// Number of trials in which something counts.
+    pub counted_trials: usize,
 }
 
 impl<B: Backend> Batch<B> {
@@ -37,8 +43,45 @@ impl<B: Backend> Batch<B> {
             targets,
             mask: time_major(mask, mask_width),
             mask_sum: mask.iter().map(|&m| f64::from(m)).sum(),
+            within: host_tensor(
+                TensorData::new(within(trials), [n_steps, n_trials, 1]),
+                device,
+            ),
+            within_sum: trials.n_steps.iter().sum::<usize>() as f64,
+            counted_trials: mask
+                .chunks_exact((n_steps * mask_width).max(1))
+                .filter(|mask| mask.iter().any(|&m| m != 0.0))
+                .count(),
         }
     }
+
+    /// The same under automatic differentiation.
+    pub fn from_inner(batch: &Batch<B::InnerBackend>) -> Self
+    where
+        B: AutodiffBackend,
+    {
+        let tensor = |inner: &Tensor<B::InnerBackend, 3>| Tensor::from_inner(inner.clone());
+        Self {
+            inputs: tensor(&batch.inputs),
+            targets: tensor(&batch.targets),
+            mask: tensor(&batch.mask),
+            mask_sum: batch.mask_sum,
+            within: tensor(&batch.within),
+            within_sum: batch.within_sum,
+            counted_trials: batch.counted_trials,
+        }
+    }
+}
+
+/// 1 within the trials and 0 in their padding, `[time, trial]`.
+fn within(trials: &TrialBatch) -> Vec<f32> {
+    let is_within = |t: usize| {
+        trials
+            .n_steps
+            .iter()
+            .map(move |&n_steps| f32::from(u8::from(t < n_steps)))
+    };
+    (0..trials.max_steps).flat_map(is_within).collect()
 }
 
 /// `[trial, time, width]` rows in the order `[time, trial, width]`.

@@ -12,6 +12,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::loss_config::LossConfig;
+use crate::optimizer_config::{Groups, Optimizer, Schedule};
+
 /// The configuration of a run: one file, from which a run is reproduced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -196,6 +199,14 @@ pub struct TrainConfig {
     #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_norm: Option<f64>,
+    /// Norm that the gradient of each parameter alone is scaled down to where it is larger. In place of `clip_grad_norm`.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_grad_norm_per_tensor: Option<f64>,
+    /// Modulus that each entry of the gradient is cut to where it is larger. In place of `clip_grad_norm`.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_grad_value: Option<f64>,
     /// Every how many steps the loss is read from the device and reported.
     #[schemars(range(min = 1))]
     pub log_every: u64,
@@ -203,7 +214,11 @@ pub struct TrainConfig {
     pub optimizer: Optimizer,
     /// How the learning rate changes over the run, by `name`.
     pub schedule: Schedule,
-    /// What is minimised.
+    /// Parameters with a learning rate of their own, by their names in weight files:
+    /// `groups = { recurrent.weight = { lr = 1e-4 }, initial_state = { lr = 0 } }`.
+    #[serde(skip_serializing_if = "Groups::is_empty")]
+    pub groups: Groups,
+    /// What is minimised: a loss by `name`, and penalties.
     pub loss: LossConfig,
     /// Stops the training early, once a validation metric has reached its bound. Absent: all steps are done.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,157 +231,35 @@ impl Default for TrainConfig {
             steps: 5000,
             batch_size: 64,
             clip_grad_norm: None,
+            clip_grad_norm_per_tensor: None,
+            clip_grad_value: None,
             log_every: 10,
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
+            groups: Groups::default(),
             loss: LossConfig::default(),
             stop: None,
         }
     }
 }
 
-/// The update rule; `name` says which, `adam` where it is absent.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "lowercase")]
-#[schemars(title = "optimizer", transform = first_name_is_default)]
-pub enum Optimizer {
-    /// Adam (Kingma and Ba 2015).
-    Adam(Adam),
-    /// Stochastic gradient descent, with or without momentum.
-    Sgd(Sgd),
-}
-
-impl Default for Optimizer {
-    fn default() -> Self {
-        Self::Adam(Adam::default())
-    }
-}
-
-impl Optimizer {
-    /// The learning rate.
-    pub fn lr(&self) -> f64 {
-        match self {
-            Self::Adam(adam) => adam.lr,
-            Self::Sgd(sgd) => sgd.lr,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Optimizer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match named("adam", deserializer)? {
-            (name, rest) if name == "adam" => read(rest).map(Self::Adam),
-            (name, rest) if name == "sgd" => read(rest).map(Self::Sgd),
-            (name, _) => Err(D::Error::custom(format!("{name:?} is not an optimizer"))),
-        }
-    }
-}
-
-/// Adam: `m = beta_1 m + (1 - beta_1) g`, `s = beta_2 s + (1 - beta_2) g^2`, `w -= lr m^ / (sqrt(s^) + eps)`,
-/// with `m^` and `s^` corrected for their start at zero.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Adam {
-    /// Learning rate.
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub lr: f64,
-    /// `[beta_1, beta_2]`: decay per step of the two moments of the gradient, in [0, 1).
-    #[schemars(schema_with = "betas")]
-    pub betas: [f64; 2],
-    /// Added to the root of the second moment.
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub eps: f64,
-}
-
-impl Default for Adam {
-    fn default() -> Self {
-        Self {
-            lr: 1e-3,
-            betas: [0.9, 0.999],
-            eps: 1e-8,
-        }
-    }
-}
-
-/// Gradient descent: `u = momentum u + g`, `w -= lr u`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sgd {
-    /// Learning rate.
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub lr: f64,
-    /// What is left of the last update after a step, in [0, 1); 0: plain gradient descent.
-    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
-    pub momentum: f64,
-}
-
-impl Default for Sgd {
-    fn default() -> Self {
-        Self {
-            lr: 1e-2,
-            momentum: 0.0,
-        }
-    }
-}
-
-/// How the learning rate changes over the run; `name` says how, `constant` where it is absent.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
-#[schemars(title = "schedule", transform = first_name_is_default)]
-pub enum Schedule {
-    /// `lr` at every step.
-    Constant {},
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self::Constant {}
-    }
-}
-
-impl<'de> Deserialize<'de> for Schedule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match named("constant", deserializer)? {
-            (name, rest) if name == "constant" => read(rest).map(|Empty {}| Self::Constant {}),
-            (name, _) => Err(D::Error::custom(format!("{name:?} is not a schedule"))),
-        }
-    }
-}
-
-/// What is minimised.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct LossConfig {
-    /// The loss; both are averaged over the outputs and times that the mask counts. Absent: `cross_entropy` where the
-    /// trials have class labels and no target values, `mse` otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<Loss>,
-}
-
-/// The loss of one output at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(title = "loss")]
-pub enum Loss {
-    /// Mean squared error, `(y - target)^2`.
-    Mse,
-    /// Cross-entropy of the label under `softmax(y)`, `-log softmax(y)[label]`.
-    CrossEntropy,
-}
-
-/// Stops the training once `metric` is at least or at most a bound.
+/// Stops the training once `metric` is at least or at most a bound, or has stopped improving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopConfig {
     /// The validation metric that is looked at, every `validate.every_steps`.
     pub metric: Metric,
-    /// Stop when the metric is this or more. Give this or `at_most`.
+    /// Stop when the metric is this or more. Give this, `at_most`, or `patience` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<f64>,
-    /// Stop when the metric is this or less. Give this or `at_least`.
+    /// Stop when the metric is this or less. Give this, `at_least`, or `patience` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<f64>,
-    /// Whether a run that has not met its bound after all steps has failed (exit code 3).
+    /// Stop after this many validations in a row without a better value of the metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub patience: Option<u64>,
+    /// Whether a run that ends without having met its bound has failed (exit code 3).
     #[serde(default)]
     pub required: bool,
 }
@@ -375,20 +268,33 @@ pub struct StopConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "metric")]
 pub enum Metric {
-    /// Loss on the validation trials; lower is better.
+    /// Loss on the validation trials, penalties included; lower is better.
     #[serde(rename = "val.loss")]
     Loss,
     /// Fraction of validation trials with the right choice, over those that have one; higher is better.
     #[serde(rename = "val.accuracy")]
     Accuracy,
+    /// The least accuracy over the values of all conditions, each over its trials that have a right choice; higher is
+    /// better.
+    #[serde(rename = "val.min_accuracy")]
+    MinAccuracy,
 }
 
 impl Metric {
+    /// The name used in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "val.loss",
+            Self::Accuracy => "val.accuracy",
+            Self::MinAccuracy => "val.min_accuracy",
+        }
+    }
+
     /// Whether `new` is better than `old`: a lower loss, a higher accuracy. A tie is not.
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
             Self::Loss => new < old,
-            Self::Accuracy => new > old,
+            Self::Accuracy | Self::MinAccuracy => new > old,
         }
     }
 }
@@ -422,8 +328,8 @@ pub struct CheckpointConfig {
     /// How many of the newest checkpoints are kept; the best one is kept besides.
     #[schemars(range(min = 1))]
     pub keep_last: usize,
-    /// The metric whose best checkpoint is kept: the lowest `val.loss` or the highest `val.accuracy`. Ties go to the
-    /// earlier step.
+    /// The metric whose best checkpoint is kept: the lowest `val.loss`, or the highest `val.accuracy` or
+    /// `val.min_accuracy`. Ties go to the earlier step.
     pub best: Metric,
 }
 
@@ -517,13 +423,8 @@ impl JsonSchema for InputPath {
     }
 }
 
-/// A table without keys.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
 /// Reads a table whose `name` says which keys the rest of it has: the name, or `default`, and the rest.
-fn named<'de, D: Deserializer<'de>>(
+pub(crate) fn named<'de, D: Deserializer<'de>>(
     default: &str,
     deserializer: D,
 ) -> Result<(String, toml::Table), D::Error> {
@@ -535,12 +436,12 @@ fn named<'de, D: Deserializer<'de>>(
     }
 }
 
-fn read<T: DeserializeOwned, E: serde::de::Error>(table: toml::Table) -> Result<T, E> {
+pub(crate) fn read<T: DeserializeOwned, E: serde::de::Error>(table: toml::Table) -> Result<T, E> {
     table.try_into().map_err(E::custom)
 }
 
 /// Lets the first kind of a table with a `name` do without it.
-fn first_name_is_default(schema: &mut Schema) {
+pub(crate) fn first_name_is_default(schema: &mut Schema) {
     let first = schema.get_mut("oneOf").and_then(|kinds| kinds.get_mut(0));
     if let Some(required) = first
         .and_then(|kind| kind.get_mut("required"))
@@ -554,11 +455,6 @@ fn first_name_is_default(schema: &mut Schema) {
 fn words(title: &str, words: impl IntoIterator<Item = &'static str>) -> Schema {
     let words: Vec<&str> = words.into_iter().collect();
     json_schema!({ "type": "string", "title": title, "enum": words })
-}
-
-fn betas(_: &mut SchemaGenerator) -> Schema {
-    let beta = json_schema!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 });
-    json_schema!({ "type": "array", "items": beta, "minItems": 2, "maxItems": 2 })
 }
 
 fn form(_: &mut SchemaGenerator) -> Schema {

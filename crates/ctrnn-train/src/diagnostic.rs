@@ -42,6 +42,8 @@ pub enum Code {
     Initial,
     /// A stopping rule without a bound, with two, or with one that cannot be met.
     StopRule,
+    /// Settings of the training that contradict one another.
+    Training,
     /// A key that a resumed run must keep.
     FixedKey,
     /// Trials in files that are missing, corrupt, or of another kind than the configuration says.
@@ -52,7 +54,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::UnknownWord,
@@ -71,6 +73,7 @@ impl Code {
         Self::Initial,
         Self::StopRule,
         Self::FixedKey,
+        Self::Training,
         Self::Data,
         Self::Io,
     ];
@@ -96,6 +99,7 @@ impl Code {
             Self::Initial => "C016",
             Self::StopRule => "C017",
             Self::FixedKey => "C018",
+            Self::Training => "C025",
             Self::Data => "D001",
             Self::Io => "D002",
         }

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::ElementConversion;
-use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
+use burn::tensor::backend::Backend;
+use ctrnn_model::{
+    CtrnnModule, Forward, Noise, NoiseAddress, Record, RecurrenceBackend, Trajectory,
+};
 use ctrnn_random::Key;
 use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
 
 use crate::TrainError;
-use crate::accuracy::{Tally, corrects};
+use crate::accuracy::{Answer, Tally, answers, confusion};
 use crate::batch::Batch;
-use crate::config::Loss;
+use crate::objective::{LossInputs, Objective, Penalty};
 use crate::observer::{EvalReport, Score};
 
 /// Trials that run together: enough to be quick, few enough for memory.
@@ -41,7 +44,8 @@ pub fn evaluation_trials(
     Ok((0..n).map(|b| batch.trial(b)).collect())
 }
 
-/// Runs `network` on `trials` and scores it.
+/// Runs `network` on `trials` and scores it. Penalties that are no sums over trials are those of at most 256 trials at a
+/// time, averaged.
 ///
 /// # Errors
 /// [`TrainError::EmptyMask`] if nothing counts in the loss.
@@ -49,37 +53,90 @@ pub fn evaluate<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     task: &dyn Task,
     trials: &[Trial],
-    loss: Loss,
+    objective: &Objective,
+    noise: &Noise<B>,
+) -> Result<EvalReport, TrainError> {
+    let scored = Scored {
+        objective,
+        names: objective.measured_names(),
+        record: objective.record(),
+        further: &|_, _| Vec::new(),
+    };
+    evaluate_terms(network, task, trials, &scored, noise)
+}
+
+/// What an evaluation measures beside accuracy.
+pub(crate) struct Scored<'a, B: Backend> {
+    pub objective: &'a Objective,
+    /// The names of all terms: the loss, the penalties, then those of `further`; none where there is only the loss.
+    pub names: Vec<String>,
+    pub record: Record,
+    /// Values of terms that the objective does not hold.
+    pub further: &'a dyn Fn(&Trajectory<B>, &Batch<B>) -> Vec<f64>,
+}
+
+pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    task: &dyn Task,
+    trials: &[Trial],
+    scored: &Scored<B>,
     noise: &Noise<B>,
 ) -> Result<EvalReport, TrainError> {
     let device = network.device();
+    let Objective {
+        loss,
+        normalisation,
+        penalties,
+        ..
+    } = scored.objective;
     let (mut loss_sum, mut weight_sum) = (0.0, 0.0);
-    let mut choices = Vec::with_capacity(trials.len());
+    let mut further_sums = vec![0.0; scored.names.len().saturating_sub(1)];
+    let mut answered = Vec::with_capacity(trials.len());
     for (k, some) in trials.chunks(TOGETHER).enumerate() {
         let padded = TrialBatch::new(some);
         let batch = Batch::new(&padded, &device);
         let forward = Forward {
             noise: shifted(noise, k * TOGETHER),
+            record: scored.record,
             ..Forward::default()
         };
-        let outputs = network.forward(batch.inputs.clone(), &forward).outputs;
-        let sum: f64 = loss.sum(outputs.clone(), &batch).into_scalar().elem();
+        let trajectory = network.forward(batch.inputs.clone(), &forward);
+        let outputs = trajectory.outputs.clone();
+        let sum: f64 = loss
+            .sum(*normalisation, outputs.clone(), &batch)
+            .into_scalar()
+            .elem();
         loss_sum += sum;
-        weight_sum += loss.weight(&batch);
-        choices.extend(corrects(task, &padded, outputs));
+        weight_sum += loss.weight(*normalisation, &batch);
+        answered.extend(answers(task, &padded, outputs));
+        let custom = (scored.further)(&trajectory, &batch);
+        let inputs = LossInputs::new(network, trajectory, &batch);
+        let value = |penalty: &Penalty| penalty.value(&inputs).into_scalar().elem::<f64>();
+        let values = penalties.iter().map(value).chain(custom);
+        for (sum, value) in further_sums.iter_mut().zip(values) {
+            *sum += value * some.len() as f64;
+        }
     }
     if weight_sum == 0.0 {
         return Err(TrainError::EmptyMask(
             "the trials of the evaluation".to_owned(),
         ));
     }
+    let further = further_sums.iter().map(|sum| sum / trials.len() as f64);
+    let terms: Vec<f64> = std::iter::once(loss_sum / weight_sum)
+        .chain(further)
+        .collect();
     let mut all = Tally::default();
-    choices.iter().for_each(|&choice| all.count(choice));
+    answered
+        .iter()
+        .for_each(|answer| all.count(answer.is_correct));
     Ok(EvalReport {
         accuracy: all.accuracy(),
-        loss: loss_sum / weight_sum,
+        loss: terms.iter().sum(),
+        terms: scored.names.iter().cloned().zip(terms).collect(),
         trials: trials.len(),
-        by: scores(trials, &choices),
+        confusion: confusion(task, trials, &answered),
+        by: scores(trials, &answered),
     })
 }
 
@@ -94,13 +151,13 @@ fn shifted<B: RecurrenceBackend>(noise: &Noise<B>, first: usize) -> Noise<B> {
     }
 }
 
-fn scores(trials: &[Trial], choices: &[Option<bool>]) -> BTreeMap<String, BTreeMap<String, Score>> {
+fn scores(trials: &[Trial], answers: &[Answer]) -> BTreeMap<String, BTreeMap<String, Score>> {
     let mut tallies: BTreeMap<String, BTreeMap<String, (Tally, usize)>> = BTreeMap::new();
-    for (trial, &choice) in trials.iter().zip(choices) {
+    for (trial, answer) in trials.iter().zip(answers) {
         for (name, value) in &trial.condition {
             let by_value = tallies.entry(name.clone()).or_default();
             let (tally, n) = by_value.entry(value.to_string()).or_default();
-            tally.count(choice);
+            tally.count(answer.is_correct);
             *n += 1;
         }
     }

@@ -1,4 +1,4 @@
-//! Gradients by parameter, and their global norm.
+//! Gradients by parameter, their global norm, and how they are limited.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,19 @@ impl<B: Backend> Gradients<B> {
         Self(collect.found)
     }
 
+    /// The sum of two.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        for (parameter, gradient) in other.0 {
+            let sum = match self.0.remove(&parameter) {
+                Some(own) => own + gradient,
+                None => gradient,
+            };
+            self.0.insert(parameter, sum);
+        }
+        self
+    }
+
     /// The norm over all parameters together, `[1]`, still on the device.
     ///
     /// # Panics
@@ -38,18 +51,18 @@ impl<B: Backend> Gradients<B> {
             .sqrt()
     }
 
-    /// Scales all gradients by `max_norm / max(norm, max_norm)`, without reading `norm` to the host: a norm within the
-    /// bound leaves every bit as it is.
+    /// The gradients, limited; `norm` is [`Gradients::global_norm`]. Nothing is read to the host.
     #[must_use]
-    pub fn clipped(self, norm: &Tensor<B, 1>, max_norm: f64) -> Self {
-        let larger = norm.clone().clamp_min(max_norm);
-        let factor = larger.clone().clamp_max(max_norm) / larger; // exactly 1 within the bound
-        Self(
-            self.0
-                .into_iter()
-                .map(|(p, g)| (p, g * factor.clone()))
-                .collect(),
-        )
+    pub fn clipped(self, norm: &Tensor<B, 1>, clip: Clip) -> Self {
+        let limited = |gradient: Tensor<B, 1>| match clip {
+            Clip::GlobalNorm(max) => scaled_down(gradient, norm.clone(), max),
+            Clip::TensorNorm(max) => {
+                let norm = gradient.clone().square().sum().sqrt();
+                scaled_down(gradient, norm, max)
+            }
+            Clip::Value(max) => gradient.clamp(-max, max),
+        };
+        Self(self.0.into_iter().map(|(p, g)| (p, limited(g))).collect())
     }
 
     /// The first parameter whose gradient is not finite, in words.
@@ -60,6 +73,31 @@ impl<B: Backend> Gradients<B> {
             Some((parameter, _)) => format!("the gradient of {}", parameter.name()),
             None => "the global gradient norm".to_owned(), // every entry is finite, their squares overflow
         }
+    }
+}
+
+/// How gradients are limited.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// The norm over all parameters together is scaled down to this where it is larger.
+    GlobalNorm(f64),
+    /// The norm of each parameter's gradient alone is.
+    TensorNorm(f64),
+    /// Each entry is cut to this modulus.
+    Value(f64),
+}
+
+/// `gradient max / max(norm, max)`: a norm within the bound leaves every bit as it is.
+fn scaled_down<B: Backend>(gradient: Tensor<B, 1>, norm: Tensor<B, 1>, max: f64) -> Tensor<B, 1> {
+    let larger = norm.clamp_min(max);
+    let factor = larger.clone().clamp_max(max) / larger; // exactly 1 within the bound
+    gradient * factor
+}
+
+impl<B: Backend> Default for Gradients<B> {
+    /// No gradient at all.
+    fn default() -> Self {
+        Self(BTreeMap::new())
     }
 }
 

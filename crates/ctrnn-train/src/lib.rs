@@ -6,9 +6,9 @@
 //! while step < steps {
 //!     trials    = task.sample_batch(step)                     host arrays, addressed by seed and step
 //!     forward   = network.forward(inputs, noise of this step)
-//!     loss      = loss(outputs, targets, mask)
+//!     loss      = loss(outputs, targets, mask) + penalties
 //!     gradients = loss.backward()                             by parameter name
-//!     gradients = clip(gradients, global norm)
+//!     gradients = clip(gradients)
 //!     network   = optimizer.step(lr, network, gradients)      the next network, a value
 //!     observers <- report; validation, checkpoint when due
 //! }
@@ -49,10 +49,14 @@ mod error;
 mod evaluation;
 mod gradients;
 mod loss;
+mod loss_config;
 mod manifest;
+mod objective;
 mod observer;
 mod optimizer;
+mod optimizer_config;
 mod overrides;
+mod penalty;
 mod record;
 mod run;
 mod run_log;
@@ -61,27 +65,41 @@ mod schema;
 mod suggestion;
 mod trainer;
 mod trials_from_file;
+mod update_rule;
+mod vanishing_gradient;
 mod weight_file;
 
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
 pub use config::{
-    Adam, Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InputPath, Loss,
-    LossConfig, Metric, ModelConfig, NoiseConfig, Optimizer, RunConfig, Schedule, Sgd, StopConfig,
-    TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InputPath, Metric,
+    ModelConfig, NoiseConfig, RunConfig, StopConfig, TimeConfig, TrainConfig, VERSION,
+    ValidateConfig,
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
-pub use gradients::Gradients;
-pub use observer::{Best, Counters, EvalReport, Observer, Score, Snapshot, StepReport, Validation};
+pub use gradients::{Clip, Gradients};
+pub use loss_config::{
+    Loss, LossConfig, Normalisation, Omega, Pairing, PerMatrix, PopulationKl, RateSpread,
+    RateTarget, Spread, StatePrediction,
+};
+pub use objective::{LossInputs, Objective, Penalty};
+pub use observer::{
+    Best, Confusion, Counters, EvalReport, Observer, Score, Snapshot, StepReport, Validation, Wait,
+};
 pub use optimizer::OptimizerState;
+pub use optimizer_config::{
+    AdaGrad, Adam, AdamW, Constant, Cosine, Exponential, Group, Groups, Optimizer, Plateau,
+    RmsProp, Schedule, Sgd, StepSchedule, WeightAndBiasGroups, WeightGroups,
+};
 pub use record::{
-    Given, Reopened, RunRecord, check_inputs, initial_network, trained_network, trainer_at,
+    Given, Reopened, RunRecord, check_inputs, initial_network, objective, trained_network,
+    trainer_at,
 };
 pub use run::{Bound, Origin, Run, Stop, Training};
-pub use run_log::{METRICS_HEADER, RunLog};
+pub use run_log::{RunLog, metrics_header};
 pub use schema::{Explanation, explain, keys, schema};
 pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
 pub use trials_from_file::{NpzConfig, TrialsFromFile, registry};

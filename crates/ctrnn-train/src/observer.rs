@@ -7,6 +7,7 @@ use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::config::Metric;
 
 /// Watches a training run. Everything is optional; an error ends the run.
 #[expect(unused_variables, reason = "provided methods do nothing")]
@@ -38,8 +39,11 @@ pub struct StepReport {
     pub trials: u64,
     /// Seconds of training since the run began, over all its processes.
     pub wall_s: f64,
-    /// The loss, before this step's update.
+    /// The loss, before this step's update; penalties included.
     pub loss: f64,
+    /// What it is the sum of, by name; empty where there is nothing but the loss itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<String, f64>,
     /// Fraction of the batch's trials with the right choice; none has a right choice: absent.
     pub accuracy: Option<f64>,
     /// Global norm of the gradient, before clipping.
@@ -66,12 +70,36 @@ pub struct Validation {
 pub struct EvalReport {
     /// Fraction of trials with the right choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
-    /// The loss.
+    /// The loss, penalties included.
     pub loss: f64,
+    /// What it is the sum of, by name; empty where there is nothing but the loss itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<String, f64>,
     /// Number of trials.
     pub trials: usize,
+    /// Which choices were made where another was right; absent if no trial has a right choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
     /// For each condition and each of its values, the score on those trials.
     pub by: BTreeMap<String, BTreeMap<String, Score>>,
+}
+
+/// How often each choice was made where each was right. The choice is the largest output at the last time step that
+/// counts, also for tasks with a rule of their own for what is right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// The names of the choices.
+    pub choices: Vec<String>,
+    /// Numbers of trials: a row for each right choice, a column for each choice made.
+    pub counts: Vec<Vec<usize>>,
+}
+
+impl EvalReport {
+    /// The least accuracy over the values of all conditions; absent if no trial has a right choice.
+    pub fn min_accuracy(&self) -> Option<f64> {
+        let scores = self.by.values().flat_map(BTreeMap::values);
+        scores.filter_map(|score| score.accuracy).reduce(f64::min)
+    }
 }
 
 /// How a network does on the trials of one condition.
@@ -110,8 +138,47 @@ pub struct Counters {
     pub best: Option<Best>,
     /// The metric of `train.stop` at the last validation.
     pub last_metric: Option<f64>,
+    /// How long `train.stop` has waited for a better value.
+    #[serde(default)]
+    pub stop_wait: Wait,
+    /// How long the plateau schedule has.
+    #[serde(default)]
+    pub plateau_wait: Wait,
+    /// How often the plateau schedule has lowered the learning rate.
+    #[serde(default)]
+    pub plateaus: u32,
     /// Global gradient norm of the last step.
     pub grad_norm: Option<f64>,
+}
+
+/// Validations in a row without a better value of a metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// The metric.
+    pub metric: Option<Metric>,
+    /// The best value so far.
+    pub best: Option<f64>,
+    /// Validations since.
+    pub validations: u64,
+}
+
+impl Wait {
+    /// Takes note of a validation; a value that is not finite is never better. Another metric begins anew.
+    pub fn note(&mut self, metric: Metric, value: f64) {
+        if self.metric != Some(metric) {
+            *self = Self {
+                metric: Some(metric),
+                ..Self::default()
+            };
+        }
+        let is_better = self.best.is_none_or(|best| metric.is_better(value, best));
+        if value.is_finite() && is_better {
+            (self.best, self.validations) = (Some(value), 0);
+        } else {
+            self.validations += 1;
+        }
+    }
 }
 
 /// The best validation of a run.
@@ -122,4 +189,26 @@ pub struct Best {
     pub step: u64,
     /// The value of `checkpoint.best`.
     pub value: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_ends_with_a_better_value_only() {
+        let mut wait = Wait::default();
+        let mut note = |value| {
+            wait.note(Metric::Loss, value);
+            (wait.best, wait.validations)
+        };
+        assert_eq!(note(f64::NAN), (None, 1));
+        assert_eq!(note(2.0), (Some(2.0), 0));
+        assert_eq!(note(2.0), (Some(2.0), 1)); // a tie is no better
+        assert_eq!(note(3.0), (Some(2.0), 2));
+        assert_eq!(note(f64::NAN), (Some(2.0), 3));
+        assert_eq!(note(1.0), (Some(1.0), 0));
+        wait.note(Metric::Accuracy, 0.5);
+        assert_eq!((wait.best, wait.validations), (Some(0.5), 0));
+    }
 }

@@ -3,28 +3,19 @@
 use std::collections::BTreeMap;
 
 use crate::TrainError;
-use crate::config::{Adam as AdamConfig, Optimizer, Sgd};
 use crate::gradients::Gradients;
+use crate::optimizer_config::Optimizer;
+use crate::update_rule::Memory;
 use burn::module::{Module, ModuleMapper, Param};
-use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
-use burn::optim::{Adam, AdamState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{CtrnnModule, Parameter, host_tensor};
-
-/// What an update rule remembers of one parameter, flat.
-#[derive(Clone, Debug)]
-struct Memory<B: Backend> {
-    /// Updates so far.
-    updates: usize,
-    /// Adam: `moment_1`, `moment_2`; SGD: `velocity`.
-    moments: Vec<Tensor<B, 1>>,
-}
 
 /// An optimizer: its rule, and what the rule remembers of each parameter.
 #[derive(Clone, Debug)]
 pub struct OptimizerState<B: Backend> {
     rule: Optimizer,
+    rates: BTreeMap<Parameter, f64>,
     memory: BTreeMap<Parameter, Memory<B>>,
 }
 
@@ -33,11 +24,20 @@ impl<B: Backend> OptimizerState<B> {
     pub fn new(rule: Optimizer) -> Self {
         Self {
             rule,
+            rates: BTreeMap::new(),
             memory: BTreeMap::new(),
         }
     }
 
-    /// The network after one update along `gradients`. A parameter without a gradient stays as it is.
+    /// The same optimizer with these learning rates in place of the rule's own; 0 holds a parameter fixed.
+    #[must_use]
+    pub fn with_rates(mut self, rates: &BTreeMap<Parameter, f64>) -> Self {
+        self.rates = rates.clone();
+        self
+    }
+
+    /// The network after one update along `gradients`. A parameter without a gradient stays as it is; one with a rate of
+    /// its own is updated at `lr` times the ratio of that rate to the rule's.
     pub fn step<A>(
         &mut self,
         lr: f64,
@@ -62,11 +62,13 @@ impl<B: Backend> OptimizerState<B> {
         value: Tensor<B, 1>,
         gradient: Tensor<B, 1>,
     ) -> Tensor<B, 1> {
-        let memory = self.memory.remove(&parameter);
-        let (value, memory) = match &self.rule {
-            Optimizer::Adam(config) => adam_step(config, lr, value, gradient, memory),
-            Optimizer::Sgd(config) => sgd_step(config, lr, value, gradient, memory),
+        let lr = match self.rates.get(&parameter) {
+            Some(0.0) => return value,
+            Some(rate) => lr * (rate / self.rule.lr()),
+            None => lr,
         };
+        let memory = self.memory.remove(&parameter);
+        let (value, memory) = self.rule.step(lr, value, gradient, memory);
         self.memory.insert(parameter, memory);
         value
     }
@@ -140,83 +142,6 @@ impl<B: Backend> OptimizerState<B> {
     }
 }
 
-impl Optimizer {
-    /// The name used in configurations.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Adam(_) => "adam",
-            Self::Sgd(_) => "sgd",
-        }
-    }
-
-    const fn moment_names(&self) -> &'static [&'static str] {
-        match self {
-            Self::Adam(_) => &["moment_1", "moment_2"],
-            Self::Sgd(_) => &["velocity"],
-        }
-    }
-}
-
-/// burn's Adam with our constants (burn's own `eps` is 1e-5).
-fn adam(config: &AdamConfig) -> Adam {
-    let [beta_1, beta_2] = config.betas;
-    burn::optim::AdamConfig::new()
-        .with_beta_1(beta_1 as f32)
-        .with_beta_2(beta_2 as f32)
-        .with_epsilon(config.eps as f32)
-        .build()
-}
-
-fn adam_step<B: Backend>(
-    config: &AdamConfig,
-    lr: f64,
-    value: Tensor<B, 1>,
-    gradient: Tensor<B, 1>,
-    memory: Option<Memory<B>>,
-) -> (Tensor<B, 1>, Memory<B>) {
-    let state = memory.map(
-        |Memory {
-             updates,
-             mut moments,
-         }| {
-            let (second, first) = (moments.pop(), moments.pop());
-            let both = first.zip(second).expect("Adam remembers two moments");
-            AdamState::new(AdaptiveMomentumState::new(updates, both.0, both.1))
-        },
-    );
-    let (value, state) = adam(config).step(lr, value, gradient, state);
-    let momentum = state.expect("Adam has a state after a step").momentum;
-    let memory = Memory {
-        updates: momentum.time,
-        moments: vec![momentum.moment_1, momentum.moment_2],
-    };
-    (value, memory)
-}
-
-fn sgd_step<B: Backend>(
-    config: &Sgd,
-    lr: f64,
-    value: Tensor<B, 1>,
-    gradient: Tensor<B, 1>,
-    memory: Option<Memory<B>>,
-) -> (Tensor<B, 1>, Memory<B>) {
-    let momentum = MomentumConfig::new()
-        .with_momentum(config.momentum)
-        .with_dampening(0.0);
-    let updates = memory.as_ref().map_or(0, |m| m.updates) + 1;
-    let state = memory
-        .and_then(|mut m| m.moments.pop())
-        .map(MomentumState::new);
-    // Without Nesterov's correction the transformed gradient is the new velocity.
-    let (velocity, _) = Momentum::new(&momentum).transform(gradient, state);
-    let value = value - velocity.clone() * lr;
-    let memory = Memory {
-        updates,
-        moments: vec![velocity],
-    };
-    (value, memory)
-}
-
 struct Update<'a, B: Backend> {
     optimizer: &'a mut OptimizerState<B>,
     lr: f64,
@@ -246,6 +171,8 @@ mod tests {
     use ctrnn_model::CtrnnConfig;
 
     use super::*;
+    use crate::gradients::Clip;
+    use crate::optimizer_config::{AdaGrad, Adam, AdamW, RmsProp, Sgd};
 
     type Inner = NdArray<f64>;
     type Grad = Autodiff<Inner>;
@@ -275,41 +202,164 @@ mod tests {
             .unwrap()
     }
 
-    /// The first step of Adam is -lr g / (|g| + eps), whatever the size of g.
-    #[test]
-    fn adam_first_step_by_hand() {
-        let rule = Optimizer::Adam(AdamConfig::default());
+    /// Where the bias, at first 1, is after updates at rate 0.1 along these gradients.
+    fn bias_after(rule: Optimizer, along: &[f64]) -> f64 {
         let mut optimizer = OptimizerState::new(rule);
-        let after = optimizer.step(0.1, network(), gradients(&network(), 4.0));
-        assert!(
-            (bias(&after) + 0.1 * 4.0 / (4.0 + 1e-8)).abs() < 1e-7,
-            "{}",
-            bias(&after)
-        );
+        let one = TensorData::new(vec![1.0; 2], [2]);
+        let name = Parameter::RecurrentBias.name().to_owned();
+        let start = network().with_weights(&[(name, one)].into()).unwrap();
+        let end = along.iter().fold(start, |network, &gradient| {
+            let gradients = gradients(&network, gradient);
+            optimizer.step(0.1, network, gradients)
+        });
+        bias(&end)
     }
 
-    /// Velocity g, then 0.5 g + g: the bias goes from 0 to -lr g to -lr g - 1.5 lr g = -0.5 for lr 0.1, g 2.
+    fn assert_near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 2e-7, "{found} {expected}");
+    }
+
+    /// The first step of Adam is -lr g / (|g| + eps), whatever the size of g. Weight decay 0.5 of the bias 1 only adds to g.
     #[test]
-    fn momentum_by_hand() {
-        let rule = Optimizer::Sgd(Sgd {
-            momentum: 0.5,
-            ..Sgd::default()
+    fn adam_by_hand() {
+        let rule = |weight_decay| {
+            Optimizer::Adam(Adam {
+                weight_decay,
+                ..Adam::default()
+            })
+        };
+        assert_near(
+            bias_after(rule(0.0), &[4.0]),
+            1.0 - 0.1 * 4.0 / (4.0 + 1e-8),
+        );
+        assert_near(bias_after(rule(0.5), &[4.0]), 0.9);
+        assert_near(bias_after(rule(0.5), &[-0.25]), 0.9); // the sum is 0.25
+    }
+
+    /// betas (0, 0.5): moments g and (s + g^2) / 2, corrected by 1 - 0.5^t. g = 2, then 1: s = 2, then 1.5; corrected 4,
+    /// then 2: steps 2 / 2 and 1 / sqrt(2). AMSGrad takes the larger s, 2 of 0.75: 1 / sqrt(2 / 0.75).
+    #[test]
+    fn adam_and_amsgrad_by_hand() {
+        let rule = |amsgrad| {
+            Optimizer::Adam(Adam {
+                betas: [0.0, 0.5],
+                amsgrad,
+                ..Adam::default()
+            })
+        };
+        let expected = 1.0 - 0.1 - 0.1 / 2.0f64.sqrt();
+        assert_near(bias_after(rule(false), &[2.0, 1.0]), expected);
+        let expected = 1.0 - 0.1 - 0.1 * (0.75f64 / 2.0).sqrt();
+        assert_near(bias_after(rule(true), &[2.0, 1.0]), expected);
+    }
+
+    /// Adam's step -0.1 on what decay leaves of the bias: 1 - 0.1 * 0.5.
+    #[test]
+    fn adamw_by_hand() {
+        let rule = Optimizer::AdamW(AdamW {
+            weight_decay: 0.5,
+            ..AdamW::default()
         });
-        let mut optimizer = OptimizerState::new(rule);
-        let once = optimizer.step(0.1, network(), gradients(&network(), 2.0));
-        let twice = optimizer.step(0.1, once, gradients(&network(), 2.0));
-        assert!((bias(&twice) + 0.5).abs() < 1e-12, "{}", bias(&twice));
+        assert_near(bias_after(rule, &[4.0]), 0.95 - 0.1);
+    }
+
+    /// Velocity g, then 0.5 g + g: with g = 2 the steps are lr 2 and lr 3. Nesterov: g + 0.5 u = 3, then 2 + 1.5 = 3.5.
+    /// Weight decay 0.5 of the bias 1 makes the first gradient 2.5.
+    #[test]
+    fn gradient_descent_by_hand() {
+        let rule = |momentum, nesterov, weight_decay| {
+            Optimizer::Sgd(Sgd {
+                momentum,
+                nesterov,
+                weight_decay,
+                ..Sgd::default()
+            })
+        };
+        assert_near(bias_after(rule(0.0, false, 0.0), &[2.0, 2.0]), 0.6);
+        assert_near(bias_after(rule(0.5, false, 0.0), &[2.0, 2.0]), 0.5);
+        assert_near(bias_after(rule(0.5, true, 0.0), &[2.0, 2.0]), 0.35);
+        assert_near(bias_after(rule(0.0, false, 0.5), &[2.0]), 0.75);
+    }
+
+    /// decay 0.75: s = 0.25 g^2, so the first step is g / (0.5 g) = 2, and with s = 0.75 * 1 + 0.25 * 4 = 1.75 the second
+    /// 2 / sqrt(1.75); momentum 0.5 adds half of the first. Centred: m = 0.5, s - m^2 = 1 - 0.25.
+    #[test]
+    fn rmsprop_by_hand() {
+        let rule = |momentum, centered| {
+            Optimizer::RmsProp(RmsProp {
+                decay: 0.75,
+                momentum,
+                centered,
+                ..RmsProp::default()
+            })
+        };
+        let second = 2.0 / 1.75f64.sqrt();
+        let expected = 1.0 - 0.1 * (2.0 + second);
+        assert_near(bias_after(rule(0.0, false), &[2.0, 2.0]), expected);
+        let expected = 1.0 - 0.1 * (2.0 + second + 1.0);
+        assert_near(bias_after(rule(0.5, false), &[2.0, 2.0]), expected);
+        let expected = 1.0 - 0.1 * 2.0 / 0.75f64.sqrt();
+        assert_near(bias_after(rule(0.0, true), &[2.0]), expected);
+    }
+
+    /// Sums 4, then 4 + 9: steps 2 / 2 and 3 / sqrt(13).
+    #[test]
+    fn adagrad_by_hand() {
+        let rule = Optimizer::AdaGrad(AdaGrad::default());
+        let expected = 1.0 - 0.1 - 0.3 / 13.0f64.sqrt();
+        assert_near(bias_after(rule, &[2.0, 3.0]), expected);
+    }
+
+    /// Plain descent along 1 at rate 0.1; the group's rate is a tenth of the rule's 0.01, and 0 holds fixed.
+    #[test]
+    fn groups_have_their_own_rates() {
+        let mut optimizer = OptimizerState::new(Optimizer::Sgd(Sgd::default())).with_rates(
+            &[
+                (Parameter::RecurrentBias, 0.001),
+                (Parameter::InitialState, 0.0),
+            ]
+            .into(),
+        );
+        let after = optimizer.step(0.1, network(), gradients(&network(), 1.0));
+        let first = |name: &str| after.weights()[name].iter::<f64>().next().unwrap();
+        assert_near(first("recurrent.bias"), -0.01);
+        assert_near(first("output.bias"), -0.1);
+        assert_eq!(first("initial_state"), 0.0);
+    }
+
+    /// Every rule, with everything that it can remember.
+    fn rules() -> Vec<Optimizer> {
+        vec![
+            Optimizer::default(),
+            Optimizer::Adam(Adam {
+                amsgrad: true,
+                weight_decay: 0.1,
+                ..Adam::default()
+            }),
+            Optimizer::AdamW(AdamW::default()),
+            Optimizer::AdamW(AdamW {
+                amsgrad: true,
+                ..AdamW::default()
+            }),
+            Optimizer::Sgd(Sgd::default()),
+            Optimizer::Sgd(Sgd {
+                momentum: 0.9,
+                nesterov: true,
+                ..Sgd::default()
+            }),
+            Optimizer::RmsProp(RmsProp::default()),
+            Optimizer::RmsProp(RmsProp {
+                momentum: 0.9,
+                centered: true,
+                ..RmsProp::default()
+            }),
+            Optimizer::AdaGrad(AdaGrad::default()),
+        ]
     }
 
     #[test]
     fn a_restored_optimizer_goes_on_as_if_nothing_had_happened() {
-        for rule in [
-            Optimizer::default(),
-            Optimizer::Sgd(Sgd {
-                momentum: 0.9,
-                ..Sgd::default()
-            }),
-        ] {
+        for rule in rules() {
             let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
             let once = optimizer.step(0.1, network(), gradients(&network(), 2.0));
             let config = once.config().clone();
@@ -346,19 +396,35 @@ mod tests {
 
     #[test]
     fn the_global_norm_is_over_all_parameters_and_clipping_scales_to_it() {
-        // 2 inputs weights, 4 recurrent, 2 biases, 2 output weights, 1 output bias, 2 of the initial state: 13 entries of 2.
+        // 2 input weights, 4 recurrent, 2 biases, 2 output weights, 1 output bias, 2 of the initial state: 13 entries of 2.
         let gradients = gradients(&network(), 2.0);
         let norm = gradients.global_norm();
         let expected = (13.0f64 * 4.0).sqrt();
         assert!((norm.clone().into_scalar() - expected).abs() < 1e-12);
-        let clipped = gradients
-            .clone()
-            .clipped(&norm, 1.0)
-            .global_norm()
-            .into_scalar();
+        let clip = |to: Clip| gradients.clone().clipped(&norm, to);
+        let clipped = clip(Clip::GlobalNorm(1.0)).global_norm().into_scalar();
         assert!((clipped - 1.0).abs() < 1e-12, "{clipped}");
-        let untouched = gradients.clone().clipped(&norm, 49.0);
         let first = |g: &Gradients<Inner>| g.0[&Parameter::RecurrentWeight].to_data();
-        assert_eq!(first(&untouched), first(&gradients));
+        for within in [
+            Clip::GlobalNorm(49.0),
+            Clip::TensorNorm(4.0),
+            Clip::Value(2.0),
+        ] {
+            assert_eq!(first(&clip(within)), first(&gradients));
+        }
+    }
+
+    /// Entries of 2: the 4 recurrent weights have norm 4 and go to 1.5 each at norm 3; the output bias has norm 2 and stays.
+    /// By value, all entries go to 0.5 with their sign.
+    #[test]
+    fn clipping_by_tensor_and_by_value_by_hand() {
+        let gradients = gradients(&network(), -2.0);
+        let norm = gradients.global_norm();
+        let first = |g: &Gradients<Inner>, p: Parameter| g.0[&p].to_data().iter::<f64>().next();
+        let by_tensor = gradients.clone().clipped(&norm, Clip::TensorNorm(3.0));
+        assert_eq!(first(&by_tensor, Parameter::RecurrentWeight), Some(-1.5));
+        assert_eq!(first(&by_tensor, Parameter::OutputBias), Some(-2.0));
+        let by_value = gradients.clipped(&norm, Clip::Value(0.5));
+        assert_eq!(first(&by_value, Parameter::OutputBias), Some(-0.5));
     }
 }

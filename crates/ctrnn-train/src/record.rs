@@ -12,10 +12,11 @@ use serde_json::json;
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
 use crate::manifest::manifest;
+use crate::objective::Objective;
 use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
 use crate::run::Run;
-use crate::run_log::{METRICS_HEADER, RunLog, cut_metrics, now};
+use crate::run_log::{RunLog, cut_metrics, metrics_header, now};
 use crate::trainer::{Ending, StopRequest, TrainSettings, Trainer};
 use crate::weight_file::{arrays_of, read_weights, safetensors_bytes};
 
@@ -72,6 +73,7 @@ impl RunRecord {
             restarts: 0,
         };
         let manifest = manifest(run, device)?;
+        let terms = term_names(run);
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), TrainError> {
             lock = Some(RunLock::acquire(staged, &Holder::this_process(&started))?);
@@ -81,7 +83,7 @@ impl RunRecord {
             atomic::write(&folder.overrides(), overrides.as_bytes())?;
             atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
             atomic::write(&folder.manifest(), manifest.as_bytes())?;
-            atomic::write(&folder.metrics(), METRICS_HEADER.as_bytes())?;
+            atomic::write(&folder.metrics(), metrics_header(&terms).as_bytes())?;
             atomic::write(&folder.events(), b"")?;
             json.store(&folder.run_json())?;
             Ok(())
@@ -153,7 +155,8 @@ impl RunRecord {
         json.restarts += 1;
         json.pid = std::process::id();
         json.host = host_name();
-        RunLog::open(&folder)?.event("resumed", json!({ "from_step": step, "notes": notes }))?;
+        RunLog::open(&folder, term_names(run))?
+            .event("resumed", json!({ "from_step": step, "notes": notes }))?;
         let record = Self {
             folder,
             json,
@@ -207,7 +210,7 @@ impl RunRecord {
         B::InnerBackend: RecurrenceBackend,
     {
         let resolved_json = run.portable_json();
-        let mut log = RunLog::open(&self.folder)?;
+        let mut log = RunLog::open(&self.folder, trainer.term_names())?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
         let mut checkpoints =
             CheckpointWriter::new(&self.folder, &resolved_json, run.checkpoint.keep_last);
@@ -222,6 +225,10 @@ impl RunRecord {
             Ok(Ending::TargetMet { value }) => {
                 ("done", json!({ "reason": "target met", "value": value }))
             }
+            Ok(Ending::NoProgress { validations }) => (
+                "done",
+                json!({ "reason": "no progress", "validations": validations }),
+            ),
             Ok(Ending::Asked(reason)) => ("stopped", json!({ "reason": reason })),
             Err(error) => ("failed", json!({ "reason": error.to_string() })),
         };
@@ -243,6 +250,10 @@ impl RunRecord {
             Ok(Ending::TargetMet { value }) => {
                 (RunState::Done, 0, Some(format!("target met: {value}")))
             }
+            Ok(Ending::NoProgress { validations }) => {
+                let reason = format!("no progress for {validations} validations");
+                (RunState::Done, 0, Some(reason))
+            }
             Ok(Ending::Asked(reason)) => (
                 RunState::Stopped,
                 Ending::STOPPED_EXIT_CODE,
@@ -256,6 +267,12 @@ impl RunRecord {
         self.json.ended = Some(now());
         Ok(self.json.store(&self.folder.run_json())?)
     }
+}
+
+/// The names of the terms of the loss of a run.
+fn term_names(run: &Run) -> Vec<String> {
+    let names = run.train.objective.term_names();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Checks that the files of trials that a run reads are those that it was begun with.
@@ -391,6 +408,21 @@ fn given_weights(path: &Path) -> Result<Weights, TrainError> {
     Ok(weights)
 }
 
+/// What a run minimises, with deviations measured from the weights with which it began.
+///
+/// # Errors
+/// As [`initial_network`].
+pub fn objective<B: AutodiffBackend>(
+    run: &Run,
+    device: &B::Device,
+) -> Result<Objective, TrainError> {
+    let objective = run.train.objective.clone();
+    match objective.needs_initial_weights() {
+        true => Ok(objective.measured_from(&initial_network::<B>(run, device)?.weights())),
+        false => Ok(objective),
+    }
+}
+
 /// A trainer at a checkpoint of a run, or at the beginning where there is none.
 ///
 /// # Errors
@@ -405,10 +437,11 @@ where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
-    let settings = TrainSettings {
+    let mut settings = TrainSettings {
         check_every,
         ..run.settings()
     };
+    settings.train.objective = objective::<B>(run, device)?;
     let Some(checkpoint) = checkpoint else {
         let network = initial_network::<B>(run, device)?;
         return Trainer::new(network, run.task.as_ref(), settings);

@@ -1,21 +1,28 @@
 //! The configuration as meant: every value decided, every question answered, or all the errors.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ctrnn_model::{Biases, CtrnnConfig, InitialState, NoiseLevels, WeightInit, WeightInits};
+use ctrnn_model::{
+    Biases, CtrnnConfig, Form, InitialState, NoiseLevels, Parameter, WeightInit, WeightInits,
+};
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Registry, TargetKind, Task, TaskEntry, TaskError, TaskErrorKind,
 };
 
 use crate::config::{
-    CheckpointConfig, DeviceConfig, Loss, Metric, ModelConfig, Optimizer, RunConfig, Schedule,
-    StopConfig, VERSION, ValidateConfig,
+    CheckpointConfig, DeviceConfig, Metric, ModelConfig, RunConfig, StopConfig, TrainConfig,
+    VERSION, ValidateConfig,
 };
 use crate::conformance;
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{self, Node, Value};
+use crate::gradients::Clip;
+use crate::loss_config::{Loss, LossConfig, PopulationKl};
+use crate::objective::Objective;
+use crate::optimizer_config::{Optimizer, Schedule};
 use crate::overrides::{self, Override};
 use crate::schema::{self, schema};
 
@@ -61,25 +68,38 @@ pub struct Training {
     pub optimizer: Optimizer,
     /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Largest norm of the gradient over all parameters together.
-    pub clip_grad_norm: Option<f64>,
+    /// The learning rates of parameters that have one of their own.
+    pub groups: BTreeMap<Parameter, f64>,
+    /// How the gradient is limited.
+    pub clip: Option<Clip>,
     /// What is minimised.
-    pub loss: Loss,
+    pub objective: Objective,
     /// When training ends early.
     pub stop: Option<Stop>,
     /// Every how many steps the loss is reported.
     pub log_every: u64,
 }
 
-/// Ends the training once a validation metric has reached a bound.
+/// Ends the training once a validation metric has reached a bound, or has stopped improving.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stop {
     /// The metric.
     pub metric: Metric,
-    /// The bound.
-    pub bound: Bound,
-    /// Whether a run that never reaches it has failed.
+    /// The bound, if there is one.
+    pub bound: Option<Bound>,
+    /// Validations without a better value after which the run ends.
+    pub patience: Option<u64>,
+    /// Whether a run that never reaches its bound has failed.
     pub required: bool,
+}
+
+impl Stop {
+    /// Whether the metric has reached the bound.
+    pub fn is_met(self, metric: Option<f64>) -> bool {
+        self.bound
+            .zip(metric)
+            .is_some_and(|(bound, value)| bound.is_met(value))
+    }
 }
 
 /// A bound of a metric.
@@ -268,6 +288,7 @@ impl Check<'_> {
         self.check_time_step(&config);
         self.check_initial_state(&config.model);
         self.check_spectral_radius(&config.model);
+        self.check_training(&config.train);
         let stop = config.train.stop.as_ref().and_then(|stop| self.stop(stop));
         let clock = self
             .is_sound(&["time.dt_ms"])
@@ -280,7 +301,9 @@ impl Check<'_> {
             .unwrap_or_else(|| default_loss(&task.layout()));
         let model = network(&config, clock, task.as_ref());
         self.check_network(&model);
-        let train = training(&config, loss, stop);
+        let groups = self.groups(&config.train, &model);
+        let objective = self.objective(&config.train.loss, loss, &model, clock);
+        let train = training(&config, objective, stop, groups);
         let mut resolved = config;
         resolved.task = [(entry.name.clone(), table)].into();
         resolved.train.loss.name = Some(loss);
@@ -403,28 +426,47 @@ impl Check<'_> {
 
     fn stop(&mut self, stop: &StopConfig) -> Option<Stop> {
         let bound = match (stop.at_least, stop.at_most) {
-            (Some(bound), None) => Bound::AtLeast(bound),
-            (None, Some(bound)) => Bound::AtMost(bound),
-            (given, _) => {
-                if self.is_sound(&["train.stop"]) {
-                    let message = if given.is_some() {
-                        "train.stop has two bounds"
-                    } else {
-                        "train.stop has no bound"
-                    };
-                    let problem = Diagnostic::new(Code::StopRule, message)
-                        .help("give one of the two, for instance at_least = 0.9");
-                    self.report(problem, &[("train.stop", "")]);
-                }
+            (Some(_), Some(_)) => {
+                self.report_stop(
+                    "two bounds",
+                    "give one of the two, for instance at_least = 0.9",
+                );
                 return None;
             }
+            (None, None) if stop.patience.is_none() => {
+                self.report_stop(
+                    "no bound",
+                    "give one of the two, for instance at_least = 0.9",
+                );
+                return None;
+            }
+            (None, None) if stop.required => {
+                self.report_stop(
+                    "no bound that could be required",
+                    "add one, for instance at_least = 0.9, or remove required",
+                );
+                return None;
+            }
+            (Some(bound), None) => Some(Bound::AtLeast(bound)),
+            (None, Some(bound)) => Some(Bound::AtMost(bound)),
+            (None, None) => None,
         };
-        self.check_accuracy_bound(stop.metric, bound);
+        if let Some(bound) = bound {
+            self.check_accuracy_bound(stop.metric, bound);
+        }
         Some(Stop {
             metric: stop.metric,
             bound,
+            patience: stop.patience,
             required: stop.required,
         })
+    }
+
+    fn report_stop(&mut self, has: &str, help: &str) {
+        if self.is_sound(&["train.stop"]) {
+            let problem = Diagnostic::new(Code::StopRule, format!("train.stop has {has}"));
+            self.report(problem.help(help), &[("train.stop", "")]);
+        }
     }
 
     /// An accuracy is a fraction.
@@ -433,12 +475,166 @@ impl Check<'_> {
             Bound::AtLeast(value) => ("train.stop.at_least", value),
             Bound::AtMost(value) => ("train.stop.at_most", value),
         };
-        if metric == Metric::Accuracy && !(0.0..=1.0).contains(&value) {
+        if metric != Metric::Loss && !(0.0..=1.0).contains(&value) {
             let message =
                 format!("{key} = {value} is no accuracy, which is a fraction from 0 to 1");
             let problem = Diagnostic::new(Code::OutOfRange, message).help("90 % is written 0.9");
             self.report(problem, &[(key, "")]);
         }
+    }
+
+    /// A warm-up within the run, momentum for Nesterov's correction, one way of clipping.
+    fn check_training(&mut self, train: &TrainConfig) {
+        let warmup = train.schedule.warmup_steps();
+        let keys = ["train.steps", "train.schedule"];
+        if warmup > train.steps && train.steps > 0 && self.is_sound(&keys) {
+            let message = format!(
+                "a warm-up of {warmup} steps is longer than the run of {} steps",
+                train.steps
+            );
+            let problem = Diagnostic::new(Code::Training, message).help(format!(
+                "the rate would never reach train.optimizer.lr: train.schedule.warmup_steps = {} or less, or a longer run",
+                train.steps
+            ));
+            let labels = [
+                ("train.schedule.warmup_steps", "the warm-up"),
+                ("train.steps", "the run"),
+            ];
+            self.report(problem, &labels);
+        }
+        if let Optimizer::Sgd(sgd) = &train.optimizer
+            && sgd.nesterov
+            && sgd.momentum == 0.0
+            && self.is_sound(&["train.optimizer"])
+        {
+            let problem = Diagnostic::new(
+                Code::Training,
+                "Nesterov's correction without momentum does nothing",
+            )
+            .help("add momentum = 0.9, or remove nesterov");
+            self.report(problem, &[("train.optimizer.nesterov", "")]);
+        }
+        let ways = [
+            ("train.clip_grad_norm", train.clip_grad_norm),
+            (
+                "train.clip_grad_norm_per_tensor",
+                train.clip_grad_norm_per_tensor,
+            ),
+            ("train.clip_grad_value", train.clip_grad_value),
+        ];
+        let given: Vec<_> = ways
+            .iter()
+            .filter(|(_, bound)| bound.is_some())
+            .map(|(key, _)| (*key, ""))
+            .collect();
+        if given.len() > 1 {
+            let problem = Diagnostic::new(
+                Code::Training,
+                "the gradient is clipped in one way, not several",
+            )
+            .help("keep one of them; train.clip_grad_norm is the usual one");
+            self.report(problem, &given);
+        }
+    }
+
+    /// What is minimised: the lag of state prediction on the time grid, groups of units that are there.
+    fn objective(
+        &mut self,
+        config: &LossConfig,
+        loss: Loss,
+        model: &CtrnnConfig,
+        clock: Clock,
+    ) -> Objective {
+        let lag = config.state_prediction.and_then(|p| {
+            let steps = clock.steps(p.lag_ms);
+            if let Err(error) = &steps {
+                let key = "train.loss.state_prediction.lag_ms";
+                let problem =
+                    Diagnostic::new(Code::Training, format!("{key}: {error}")).help(format!(
+                        "a multiple of time.dt_ms, for instance {key} = {}",
+                        clock.dt_ms()
+                    ));
+                self.report(problem, &[(key, "")]);
+            }
+            steps.ok()
+        });
+        if let Some(groups) = &config.population_kl {
+            self.check_groups(groups, model.n_units);
+        }
+        if config.omega.is_some() && model.form == Form::Rate {
+            let message = "train.loss.omega is defined for model.form = \"voltage\"";
+            let problem = Diagnostic::new(Code::Training, message)
+                .help("remove train.loss.omega, or model.form = \"voltage\"");
+            let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
+            self.report(problem, &labels);
+        }
+        Objective {
+            loss,
+            normalisation: config.normalisation,
+            penalties: config.penalties(lag.unwrap_or(1)),
+            omega: config.omega,
+        }
+    }
+
+    /// Two groups of units of one size, both in the network.
+    fn check_groups(&mut self, groups: &PopulationKl, n_units: usize) {
+        let key = "train.loss.population_kl";
+        if !self.is_sound(&[key, "model.n_units"]) {
+            return;
+        }
+        let size = |[from, to]: [usize; 2]| to.saturating_sub(from);
+        let is_inside = |group: [usize; 2]| size(group) > 0 && group[1] <= n_units;
+        let half = n_units / 2;
+        let help = format!(
+            "for instance the halves of the network: first = [0, {half}], second = [{half}, {}]",
+            2 * half
+        );
+        let outside = [("first", groups.first), ("second", groups.second)]
+            .into_iter()
+            .find(|(_, group)| !is_inside(*group));
+        let (message, key) = match outside {
+            Some((name, [from, to])) => (
+                format!(
+                    "{key}.{name} = [{from}, {to}] is no group of the {n_units} units, which are counted from 0"
+                ),
+                format!("{key}.{name}"),
+            ),
+            None if size(groups.first) != size(groups.second) => (
+                format!(
+                    "{key} compares {} units with {}, one with one",
+                    size(groups.first),
+                    size(groups.second)
+                ),
+                key.to_owned(),
+            ),
+            None => return,
+        };
+        self.report(
+            Diagnostic::new(Code::Training, message).help(help),
+            &[(&key, "")],
+        );
+    }
+
+    /// The learning rates of single parameters, all of which must be trained.
+    fn groups(&mut self, train: &TrainConfig, model: &CtrnnConfig) -> BTreeMap<Parameter, f64> {
+        let rate = |p: Parameter| Some((p, train.groups.lr(p)?));
+        let groups: BTreeMap<_, _> = Parameter::ALL.into_iter().filter_map(rate).collect();
+        for parameter in groups.keys().filter(|p| !p.is_trained(model)) {
+            let name = parameter.name();
+            let message =
+                format!("train.groups.{name} has a learning rate, but {name} is not trained");
+            let help = match parameter {
+                Parameter::InitialState => {
+                    "model.initial_state = \"learned\" trains it; else remove the group"
+                }
+                _ => {
+                    "`train-ctrnn config explain model.bias` says how to train it; else remove the group"
+                }
+            };
+            let problem = Diagnostic::new(Code::Training, message).help(help);
+            self.report(problem, &[(&format!("train.groups.{name}"), "")]);
+        }
+        groups
     }
 
     /// The one task: its entry, its table with every value written out, and the task itself.
@@ -590,18 +786,32 @@ fn network(config: &RunConfig, clock: Clock, task: &dyn Task) -> CtrnnConfig {
     }
 }
 
-fn training(config: &RunConfig, loss: Loss, stop: Option<Stop>) -> Training {
+fn training(
+    config: &RunConfig,
+    objective: Objective,
+    stop: Option<Stop>,
+    groups: BTreeMap<Parameter, f64>,
+) -> Training {
     let train = &config.train;
     Training {
         steps: train.steps,
         batch_size: train.batch_size,
         optimizer: train.optimizer.clone(),
         schedule: train.schedule.clone(),
-        clip_grad_norm: train.clip_grad_norm,
-        loss,
+        groups,
+        clip: clip(train),
+        objective,
         stop,
         log_every: train.log_every,
     }
+}
+
+fn clip(train: &TrainConfig) -> Option<Clip> {
+    let global = train.clip_grad_norm.map(Clip::GlobalNorm);
+    let by_tensor = train.clip_grad_norm_per_tensor.map(Clip::TensorNorm);
+    global
+        .or(by_tensor)
+        .or(train.clip_grad_value.map(Clip::Value))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Observer that appends metrics.csv and events.jsonl as a run goes on.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,17 @@ use serde_json::json;
 use crate::TrainError;
 use crate::observer::{Observer, Snapshot, StepReport, Validation};
 
-/// The columns of metrics.csv; an empty field was not measured.
-pub const METRICS_HEADER: &str = "step,wall_s,trials,split,loss,accuracy,grad_norm,lr\n";
+/// The columns of metrics.csv, with one for each term of the loss; an empty field was not measured.
+pub fn metrics_header(terms: &[String]) -> String {
+    let terms: String = terms.iter().map(|term| format!("loss_{term},")).collect();
+    format!("step,wall_s,trials,split,loss,{terms}accuracy,grad_norm,lr\n")
+}
 
 /// Writes the log of a run: whole lines only.
 pub struct RunLog {
     metrics: Appended,
     events: Appended,
+    terms: Vec<String>,
 }
 
 /// A file that grows by whole lines.
@@ -39,15 +44,28 @@ impl Appended {
 }
 
 impl RunLog {
-    /// Opens the log of a run folder for appending.
+    /// Opens the log of a run folder for appending; `terms` are the names of the terms of the loss. Where there are no rows
+    /// yet, the header follows them.
     ///
     /// # Errors
     /// If a file cannot be opened.
-    pub fn open(folder: &RunFolder) -> Result<Self, TrainError> {
+    pub fn open(folder: &RunFolder, terms: Vec<String>) -> Result<Self, TrainError> {
+        let path = folder.metrics();
+        let text = std::fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
+        if text.lines().count() <= 1 {
+            atomic::write(&path, metrics_header(&terms).as_bytes())?;
+        }
         Ok(Self {
-            metrics: Appended::open(folder.metrics())?,
+            metrics: Appended::open(path)?,
             events: Appended::open(folder.events())?,
+            terms,
         })
+    }
+
+    /// The fields of the terms, a comma after each.
+    fn fields(&self, values: &BTreeMap<String, f64>) -> String {
+        let one = |term: &String| format!("{},", field(values.get(term).copied()));
+        self.terms.iter().map(one).collect()
     }
 
     /// Appends an event: an object with `event`, its name, and whatever belongs to it.
@@ -77,8 +95,9 @@ fn field(value: Option<f64>) -> String {
 impl Observer for RunLog {
     fn stepped(&mut self, r: &StepReport) -> Result<(), TrainError> {
         let accuracy = field(r.accuracy);
+        let terms = self.fields(&r.terms);
         let row = format!(
-            "{},{:.3},{},train,{},{accuracy},{},{}\n",
+            "{},{:.3},{},train,{},{terms}{accuracy},{},{}\n",
             r.step, r.wall_s, r.trials, r.loss, r.grad_norm, r.lr
         );
         self.metrics.append(&row)
@@ -86,8 +105,9 @@ impl Observer for RunLog {
 
     fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
         let accuracy = field(v.report.accuracy);
+        let terms = self.fields(&v.report.terms);
         let row = format!(
-            "{},{:.3},{},val,{},{accuracy},,\n",
+            "{},{:.3},{},val,{},{terms}{accuracy},,\n",
             v.step, v.wall_s, v.trials, v.report.loss
         );
         self.metrics.append(&row)
@@ -112,11 +132,10 @@ pub(crate) fn cut_metrics(path: &Path, step: Option<u64>) -> Result<(), TrainErr
             .and_then(|field| field.parse::<u64>().ok());
         line.ends_with('\n') && of.zip(step).is_some_and(|(of, step)| of <= step)
     };
-    let rows = text
-        .split_inclusive('\n')
-        .skip(1)
-        .filter(|line| is_kept(line));
-    let kept: String = std::iter::once(METRICS_HEADER).chain(rows).collect();
+    let mut lines = text.split_inclusive('\n');
+    let header = lines.next().unwrap_or_default();
+    let rows = lines.filter(|line| is_kept(line));
+    let kept: String = std::iter::once(header).chain(rows).collect();
     atomic::write(path, kept.as_bytes())?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The training loop, in full view.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
@@ -11,11 +12,14 @@ use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
 use crate::batch::Batch;
-use crate::config::{CheckpointConfig, Loss, Metric, RunConfig, TrainConfig, ValidateConfig};
-use crate::evaluation::{evaluate, evaluation_trials};
+use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
+use crate::evaluation::{Scored, evaluate_terms, evaluation_trials};
 use crate::gradients::Gradients;
+use crate::loss_config::Loss;
+use crate::objective::{Evaluated, LossInputs, Minimised};
 use crate::observer::{Best, Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
+use crate::optimizer_config::Schedule;
 use crate::run::{Bound, Run, Stop, Training};
 
 /// What a training run needs to know beside its network and its task.
@@ -68,6 +72,11 @@ pub enum Ending {
         /// The metric's value.
         value: f64,
     },
+    /// The metric of `train.stop` has not improved for its `patience`.
+    NoProgress {
+        /// Validations since the best one.
+        validations: u64,
+    },
     /// It was asked to stop, for this reason; it can be resumed.
     Asked(String),
 }
@@ -91,6 +100,7 @@ struct Done<B: AutodiffBackend> {
 /// What was read from the device.
 struct Numbers {
     loss: f64,
+    terms: Vec<f64>,
     grad_norm: f64,
 }
 
@@ -101,6 +111,7 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     task: &'a dyn Task,
     settings: TrainSettings,
     rule: LearningRule,
+    minimised: Minimised<'a, B>,
     counters: Counters,
     validation: Vec<Trial>,
 }
@@ -134,6 +145,15 @@ where
         task: &'a dyn Task,
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
+        let optimizer = optimizer.with_rates(&settings.train.groups);
+        let objective = settings.train.objective.clone();
+        let minimised = Minimised {
+            objective: match objective.needs_initial_weights() {
+                true => objective.measured_from(&network.weights()),
+                false => objective,
+            },
+            custom: Vec::new(),
+        };
         let key = Key::new(settings.seed, Stream::Validation, 0);
         let validation = evaluation_trials(task, settings.clock, key, settings.validate.trials)?;
         Ok(Self {
@@ -142,9 +162,46 @@ where
             task,
             settings,
             rule: LearningRule::default(),
+            minimised,
             counters,
             validation,
         })
+    }
+
+    /// Adds a function of outputs, rates and weights to what is minimised, for instance
+    ///
+    /// ```
+    /// # use burn::backend::{Autodiff, NdArray};
+    /// # use ctrnn_model::{CtrnnConfig, CtrnnModule};
+    /// # use ctrnn_tasks::GoNogo;
+    /// # use ctrnn_train::{TrainSettings, Trainer};
+    /// # let network = CtrnnModule::<Autodiff<NdArray>>::init(&CtrnnConfig::new(3, 32, 2), 1, &Default::default())?;
+    /// # let mut settings = TrainSettings::default();
+    /// # settings.train.steps = 5;
+    /// # settings.validate.trials = 8;
+    /// # let task = GoNogo::default();
+    /// let mut trainer = Trainer::new(network, &task, settings)?;
+    /// trainer.add_loss("fast_change", |inputs| {
+    ///     let [_, steps, _] = inputs.outputs.dims(); // [trial, time, output]
+    ///     let later = inputs.outputs.clone().narrow(1, 1, steps - 1);
+    ///     let change = later - inputs.outputs.clone().narrow(1, 0, steps - 1);
+    ///     change.square().mean() * 0.1
+    /// });
+    /// trainer.run(&mut [], &|| None)?;
+    /// # Ok::<(), ctrnn_train::TrainError>(())
+    /// ```
+    ///
+    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element. A function
+    /// that uses one of them three times or more trains as well as any other, but not to the same bit in every process.
+    pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
+        self.minimised
+            .custom
+            .push((name.to_owned(), Box::new(term)));
+    }
+
+    /// The names of the terms of the loss, as reports have them; none where there is nothing but the loss.
+    pub fn term_names(&self) -> Vec<String> {
+        self.minimised.term_names()
     }
 
     /// The network as it is now.
@@ -157,7 +214,7 @@ where
         &self.counters
     }
 
-    /// Trains until all steps are done, the bound of `train.stop` is met, or `stop` gives a reason.
+    /// Trains until all steps are done, `train.stop` ends the run, or `stop` gives a reason.
     ///
     /// A step whose loss or gradient is found not to be finite changes nothing: the trainer holds the network before it.
     ///
@@ -180,10 +237,10 @@ where
                 self.report(done, observers)?;
             }
             if let Some(ending) = self.after_step(observers, stop)? {
-                return Ok(ending);
+                return self.ended(ending);
             }
         }
-        self.check_required_target()
+        self.ended(Ending::AllSteps)
     }
 
     /// One training step: the loop body, in the order of the picture.
@@ -192,18 +249,19 @@ where
         let train = self.settings.train.clone();
         let trials = self.trials(step)?;
         let batch = Batch::<B>::new(&trials, &self.network.device());
-        let trajectory = self.network.forward(batch.inputs.clone(), &self.pass(step));
-        let loss = train.loss.value(trajectory.outputs.clone(), &batch);
+        let pass = self.pass(step);
+        let trajectory = self.network.forward(batch.inputs.clone(), &pass);
+        let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
         let gradients = match self.rule {
-            LearningRule::Bptt => Gradients::of(&self.network, loss.backward()),
+            LearningRule::Bptt => loss.gradients(&self.network),
         };
         let norm = gradients.global_norm();
         let numbers = self.read(&batch, &loss, &norm, &gradients)?;
-        let gradients = match train.clip_grad_norm {
-            Some(max) => gradients.clipped(&norm, max),
+        let gradients = match train.clip {
+            Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
         };
-        let lr = train.schedule.rate(train.optimizer.lr(), step);
+        let lr = self.lr(step);
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
         self.counters.step += 1;
         self.counters.trials += trials.n_trials as u64;
@@ -213,6 +271,14 @@ where
             numbers,
             lr,
         })
+    }
+
+    /// The learning rate of the update that follows `step` updates.
+    fn lr(&self, step: u64) -> f64 {
+        let train = &self.settings.train;
+        let factor = train.schedule.factor(step, train.steps);
+        let plateaus = train.schedule.plateau_factor(self.counters.plateaus);
+        train.optimizer.lr() * factor * plateaus
     }
 
     /// Trains `n` steps without validation, reports or checkpoints, to see how long they take.
@@ -244,6 +310,7 @@ where
         };
         Forward {
             noise: Noise::Drawn(address),
+            record: self.minimised.record(),
             ..Forward::default()
         }
     }
@@ -252,7 +319,7 @@ where
     fn read(
         &mut self,
         batch: &Batch<B>,
-        loss: &Tensor<B, 1>,
+        loss: &Evaluated<B>,
         norm: &Tensor<B::InnerBackend, 1>,
         gradients: &Gradients<B::InnerBackend>,
     ) -> Result<Option<Numbers>, TrainError> {
@@ -275,16 +342,22 @@ where
             what,
             norm_before: self.counters.grad_norm,
         };
-        let loss: f64 = loss.clone().into_scalar().elem();
+        let number = |tensor: &Tensor<B::InnerBackend, 1>| tensor.clone().into_scalar().elem();
+        let terms: Vec<f64> = loss.terms.iter().map(number).collect();
+        let loss = number(&loss.value);
         if !loss.is_finite() {
             return Err(not_finite("the loss".to_owned()));
         }
-        let grad_norm: f64 = norm.clone().into_scalar().elem();
+        let grad_norm = number(norm);
         if !grad_norm.is_finite() {
             return Err(not_finite(gradients.first_not_finite()));
         }
         self.counters.grad_norm = Some(grad_norm);
-        Ok(Some(Numbers { loss, grad_norm }))
+        Ok(Some(Numbers {
+            loss,
+            terms,
+            grad_norm,
+        }))
     }
 
     fn is_due(&self, every: u64) -> bool {
@@ -297,7 +370,12 @@ where
     }
 
     fn report(&self, done: Done<B>, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
-        let Some(Numbers { loss, grad_norm }) = done.numbers else {
+        let Some(Numbers {
+            loss,
+            terms,
+            grad_norm,
+        }) = done.numbers
+        else {
             return Ok(());
         };
         let report = StepReport {
@@ -306,6 +384,7 @@ where
             trials: self.counters.trials,
             wall_s: self.counters.wall_s,
             loss,
+            terms: self.term_names().into_iter().zip(terms).collect(),
             accuracy: batch_accuracy(self.task, &done.trials, done.outputs),
             grad_norm,
             lr: done.lr,
@@ -326,7 +405,8 @@ where
         if self.is_due(self.settings.validate.every_steps) {
             let report = self.validate(observers)?;
             is_best = self.note_best(&report);
-            ending = self.target_met(&report);
+            self.note_plateau(&report);
+            ending = self.stop_rule(&report);
         }
         if ending.is_none() && self.counters.step < self.settings.train.steps {
             ending = stop().map(Ending::Asked);
@@ -340,42 +420,44 @@ where
     fn validate_and_save(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
         let report = self.validate(observers)?;
         let is_best = self.note_best(&report);
-        self.target_met(&report);
+        self.stop_rule(&report);
         self.save(is_best, observers)
     }
 
-    /// The end of a run whose steps are all done.
-    fn check_required_target(&self) -> Result<Ending, TrainError> {
-        let is_met = |stop: &Stop| {
-            self.counters
-                .last_metric
-                .is_some_and(|value| stop.bound.is_met(value))
-        };
-        match &self.settings.train.stop {
-            Some(stop) if stop.required && !is_met(stop) => Err(self.target_missed(stop)),
-            _ => Ok(Ending::AllSteps),
-        }
+    /// How a run has ended: an error if it is over, but its required bound is not met.
+    fn ended(&self, ending: Ending) -> Result<Ending, TrainError> {
+        let is_over = matches!(ending, Ending::AllSteps | Ending::NoProgress { .. });
+        let missed = self
+            .settings
+            .train
+            .stop
+            .filter(|stop| is_over && stop.required && !stop.is_met(self.counters.last_metric));
+        missed.map_or(Ok(ending), |stop| Err(self.target_missed(stop)))
     }
 
-    fn target_missed(&self, stop: &Stop) -> TrainError {
+    fn target_missed(&self, stop: Stop) -> TrainError {
         let found = self.counters.last_metric;
         TrainError::TargetNotMet {
             metric: stop.metric.name(),
             found: found.map_or("not measured".to_owned(), |x| format!("{x:.4}")),
-            bound: stop.bound,
+            bound: stop.bound.expect("a required target has a bound"),
             step: self.counters.step,
         }
     }
 
     fn validate(&mut self, observers: &mut [&mut dyn Observer]) -> Result<EvalReport, TrainError> {
         let network = burn::module::AutodiffModule::valid(&self.network);
-        let report = evaluate(
-            &network,
-            self.task,
-            &self.validation,
-            self.settings.train.loss,
-            &Noise::Off,
-        )?;
+        let custom = |trajectory: &_, batch: &_| {
+            self.minimised
+                .custom_values(&self.network, trajectory, batch)
+        };
+        let scored = Scored {
+            objective: &self.minimised.objective,
+            names: self.minimised.measured_names(),
+            record: self.minimised.record(),
+            further: &custom,
+        };
+        let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
         let validation = Validation {
             step: self.counters.step,
             trials: self.counters.trials,
@@ -407,13 +489,33 @@ where
         is_best
     }
 
-    fn target_met(&mut self, report: &EvalReport) -> Option<Ending> {
-        let stop = self.settings.train.stop.as_ref()?;
+    /// Lets the plateau schedule see a validation.
+    fn note_plateau(&mut self, report: &EvalReport) {
+        let Schedule::Plateau(plateau) = &self.settings.train.schedule else {
+            return;
+        };
+        let counters = &mut self.counters;
+        if let Some(value) = plateau.metric.of(report) {
+            counters.plateau_wait.note(plateau.metric, value);
+        }
+        if counters.plateau_wait.validations >= plateau.patience {
+            counters.plateau_wait.validations = 0;
+            counters.plateaus += 1;
+        }
+    }
+
+    /// Whether `train.stop` ends the run after this validation.
+    fn stop_rule(&mut self, report: &EvalReport) -> Option<Ending> {
+        let stop = self.settings.train.stop?;
         let value = stop.metric.of(report)?;
         self.counters.last_metric = Some(value);
-        stop.bound
-            .is_met(value)
-            .then_some(Ending::TargetMet { value })
+        self.counters.stop_wait.note(stop.metric, value);
+        if stop.is_met(Some(value)) {
+            return Some(Ending::TargetMet { value });
+        }
+        let validations = self.counters.stop_wait.validations;
+        let is_over = stop.patience.is_some_and(|most| validations >= most);
+        is_over.then_some(Ending::NoProgress { validations })
     }
 
     fn save(&self, is_best: bool, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
@@ -443,8 +545,9 @@ impl Default for Training {
             batch_size: config.batch_size,
             optimizer: config.optimizer,
             schedule: config.schedule,
-            clip_grad_norm: config.clip_grad_norm,
-            loss: Loss::Mse,
+            groups: BTreeMap::new(),
+            clip: None,
+            objective: Loss::Mse.into(),
             stop: None,
             log_every: config.log_every,
         }
@@ -466,19 +569,12 @@ impl Run {
 }
 
 impl Metric {
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Loss => "val.loss",
-            Self::Accuracy => "val.accuracy",
-        }
-    }
-
-    /// Its value in a report; accuracy is absent where no trial has a right choice.
+    /// Its value in a report; an accuracy is absent where no trial has a right choice.
     pub fn of(self, report: &EvalReport) -> Option<f64> {
         match self {
             Self::Loss => Some(report.loss),
             Self::Accuracy => report.accuracy,
+            Self::MinAccuracy => report.min_accuracy(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the reading of a configuration accepts, and the exact text of every kind of error.
 
 use super::*;
+use crate::loss_config::PerMatrix;
+use crate::objective::Penalty;
 use crate::registry;
 
 /// A run from a text in the folder `/lab`, which does not exist.
@@ -87,8 +89,6 @@ fn keys_that_do_not_work_yet() {
     let text = "[task.go_nogo]
 [model]
 dale = { excitatory_fraction = 0.8 }
-[train]
-loss = { rate_l2 = 1e-3 }
 ";
     insta::assert_snapshot!(errors(text, &[]), @"
         error[C001]: unknown key model.dale
@@ -105,6 +105,57 @@ loss = { rate_l2 = 1e-3 }
           |          ^^^^^^^
         help: Keys of [train.loss]: name
         ");
+}
+
+#[test]
+fn penalties_that_are_mistyped() {
+    let text = r#"[task.go_nogo]
+[train.loss]
+normalisation = "masked"
+rate_l3 = 1e-3
+rate_l2 = -1
+weight_l2 = { recurent = 1e-3 }
+rate_spread = { weight = 1, measure = "std" }
+rate_target = { rate = 0.1 }
+"#;
+    insta::assert_snapshot!(errors(text, &[]), @"");
+}
+
+#[test]
+fn penalties_that_do_not_fit_the_network_or_the_time_grid() {
+    let text = r#"[task.go_nogo]
+[model]
+n_units = 10
+form = "rate"
+[train.loss]
+omega = { weight = 2 }
+population_kl = { weight = 1, first = [0, 5], second = [5, 11] }
+state_prediction = { weight = 1, lag_ms = 30 }
+"#;
+    insta::assert_snapshot!(errors(text, &[]), @"");
+}
+
+#[test]
+fn penalties_are_read() {
+    let text = "[task.go_nogo]\n[train.loss]\nrate_l2 = 1e-3\nweight_l2 = 1e-4\nweight_l1.recurrent = 1e-5";
+    let overrides = ["train.loss.state_prediction={weight=2,lag_ms=60}"];
+    let objective = run(text, &overrides).train.objective;
+    let l1 = PerMatrix {
+        recurrent: 1e-5,
+        ..PerMatrix::default()
+    };
+    let l2 = PerMatrix {
+        input: 1e-4,
+        recurrent: 1e-4,
+        output: 1e-4,
+    };
+    let expected = [
+        Penalty::WeightL1(l1),
+        Penalty::WeightL2(l2),
+        Penalty::RateL2(1e-3),
+        Penalty::StatePrediction(2.0, 3),
+    ];
+    assert_eq!(objective.penalties, expected);
 }
 
 #[test]
@@ -195,7 +246,7 @@ initial_state = "zeros"
 [train]
 optimizer = { name = "adma" }
 loss.name = "rmse"
-schedule.name = "cosine"
+schedule.name = "cosin"
 [checkpoint]
 best = "val_accuracy"
 [device]
@@ -233,7 +284,7 @@ backend = "cuda"
         error[C003]: "cosine" is not a schedule
          --> run.toml:8:17
           |
-        8 | schedule.name = "cosine"
+        8 | schedule.name = "cosin"
           |                 ^^^^^^^^
         help: train.schedule is one of "constant"
 
@@ -421,6 +472,60 @@ stop = { metric = "val.loss" }
           |        ^^^^^^^^^^^^^^^^^^^^^^^
         help: give one of the two, for instance at_least = 0.9
         "#);
+}
+
+#[test]
+fn a_patience_that_is_to_meet_a_bound() {
+    let text = r#"[task.go_nogo]
+[train]
+stop = { metric = "val.loss", patience = 5, required = true }
+"#;
+    insta::assert_snapshot!(errors(text, &[]), @"");
+}
+
+#[test]
+fn settings_of_the_training_that_contradict_one_another() {
+    let text = r#"[task.go_nogo]
+[model]
+initial_state = "zero"
+bias = { readout = false }
+[train]
+steps = 100
+schedule = { name = "cosine", warmup_steps = 200 }
+optimizer = { name = "sgd", nesterov = true }
+clip_grad_norm = 1.0
+clip_grad_value = 1.0
+groups = { initial_state = { lr = 1e-4 }, output.bias = { lr = 0 } }
+"#;
+    insta::assert_snapshot!(errors(text, &[]), @"");
+}
+
+#[test]
+fn a_group_of_what_is_no_parameter() {
+    let text = "[task.go_nogo]\n[train.groups]\nrecurent.weight = { lr = 1e-4 }\nrecurrent.wight.lr = 1e-4";
+    insta::assert_snapshot!(errors(text, &[]), @"");
+}
+
+#[test]
+fn optimizers_schedules_and_groups_are_read() {
+    let text = "[task.go_nogo]\n[train]\ngroups.recurrent.weight.lr = 1e-4";
+    let overrides = [
+        "train.optimizer={name=\"rmsprop\",momentum=0.9}",
+        "train.schedule={name=\"plateau\",metric=\"val.accuracy\"}",
+        "train.groups.initial_state.lr=0",
+        "train.clip_grad_value=0.1",
+    ];
+    let train = run(text, &overrides).train;
+    let groups = [
+        (Parameter::RecurrentWeight, 1e-4),
+        (Parameter::InitialState, 0.0),
+    ];
+    assert_eq!(train.groups, groups.into());
+    assert_eq!(train.clip, Some(Clip::Value(0.1)));
+    assert_eq!(train.optimizer.name(), "rmsprop");
+    assert!(
+        matches!(train.schedule, Schedule::Plateau(plateau) if plateau.metric == Metric::Accuracy)
+    );
 }
 
 #[test]
@@ -1037,10 +1142,11 @@ fn a_run_holds_what_the_file_says() {
         ..CtrnnConfig::new(3, 128, 2) // fixation and two cues in, fixation and go out
     };
     assert_eq!(run.model, expected);
-    assert_eq!(run.train.loss, Loss::Mse);
+    assert_eq!(run.train.objective, Loss::Mse.into());
     let stop = Stop {
         metric: Metric::Accuracy,
-        bound: Bound::AtLeast(0.9),
+        bound: Some(Bound::AtLeast(0.9)),
+        patience: None,
         required: true,
     };
     assert_eq!(run.train.stop, Some(stop));
@@ -1192,8 +1298,8 @@ fn the_smoke_configuration_is_what_scripts_vary() {
     let expected = CtrnnConfig::new(layout.inputs.len(), 32, layout.outputs.len());
     assert_eq!(run.model, expected); // dt 20, tau 100, relu, no noise, no constraints
     assert_eq!(
-        (run.train.stop, run.train.clip_grad_norm),
-        (None, Some(1.0))
+        (run.train.stop, run.train.clip),
+        (None, Some(Clip::GlobalNorm(1.0)))
     );
     assert_eq!(run.checkpoint.every_steps, 50);
     for dt in ["5", "10", "25", "50", "100"] {
@@ -1224,13 +1330,13 @@ fn trials_of_a_file_are_named_by_absolute_paths_and_imply_cross_entropy() {
     let file = config("data/trials.npz").canonicalize().unwrap();
     assert_eq!(run.input_files, run.task.input_files());
     assert_eq!(run.input_files, [file]);
-    assert_eq!(run.train.loss, Loss::CrossEntropy);
+    assert_eq!(run.train.objective.loss, Loss::CrossEntropy);
     let mse = RunConfig::load(
         &config("neurogym_npz.toml"),
         &["train.loss.name=mse".into()],
         &registry(),
     );
-    assert_eq!(mse.unwrap().train.loss, Loss::Mse);
+    assert_eq!(mse.unwrap().train.objective.loss, Loss::Mse);
 }
 
 #[test]

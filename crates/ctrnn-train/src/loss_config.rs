@@ -1,0 +1,260 @@
+//! `[train] loss` as written: the loss and the penalties that are added to it.
+//!
+//! A penalty is a key with its coefficient `c`; one that is absent is not computed. Where a penalty has more to say, its key is a
+//! table with the coefficient as `weight`. `r` are firing rates; means over trials and times leave padding out.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What is minimised: a loss, and penalties with their coefficients.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// The loss of an output, or of all outputs together, at one time. Absent: `cross_entropy` where the trials have
+    /// class labels and no target values, `mse` otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Loss>,
+    /// How the loss is averaged over trials, times and outputs, with their mask `m`.
+    pub normalisation: Normalisation,
+    /// `c mean |W|` of each matrix: one number for all, or `{ input, recurrent, output }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_l1: Option<PerMatrix>,
+    /// `c mean W^2` of each matrix: one number for all, or `{ input, recurrent, output }`. Not halved, not a norm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_l2: Option<PerMatrix>,
+    /// `c mean (W - W_0)^2` of each matrix, with `W_0` the weights at step 0: one number for all, or
+    /// `{ input, recurrent, output }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_deviation: Option<PerMatrix>,
+    /// `c mean |r|` over trials, times and units.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_l1: Option<f64>,
+    /// `c mean r^2` over trials, times and units.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_l2: Option<f64>,
+    /// Pulls the mean rate of each unit to a target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_target: Option<RateTarget>,
+    /// How unequal the mean rates of the units are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_spread: Option<RateSpread>,
+    /// `c` times the entropy of the population, `- sum_i p_i log p_i` with `p_i = |r_i| / sum_j |r_j|`, averaged over
+    /// trials and times. Positive: few units share the activity; negative: many do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_entropy: Option<f64>,
+    /// How unlike two groups of units are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub population_kl: Option<PopulationKl>,
+    /// `c mean_b | mean_t r^T W_rc r |` over trials b and times t: synaptic weights times the correlations of the units that
+    /// they join, summed over pairs before the modulus.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hebbian: Option<f64>,
+    /// How far rates are from those some time later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_prediction: Option<StatePrediction>,
+    /// Keeps gradients from vanishing or exploding on their way back in time; voltage form only, and not measured outside
+    /// of training. Takes a second pass over each batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omega: Option<Omega>,
+}
+
+/// The loss of one output (or of all outputs together) at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "loss")]
+pub enum Loss {
+    /// Mean squared error, `(y - target)^2`.
+    Mse,
+    /// Binary cross-entropy of each output, `- target log p - (1 - target) log (1 - p)` with `p = 1 / (1 + exp(-y))`.
+    Bce,
+    /// Cross-entropy of the label under `softmax(y)`, `-log softmax(y)[label]`.
+    CrossEntropy,
+    /// Cross-entropy of target values that are probabilities of the outputs, `- sum_k target_k log softmax(y)_k`.
+    SoftCrossEntropy,
+}
+
+/// What a loss is divided by, so that padding, unscored time and the number of trials change nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "normalisation")]
+pub enum Normalisation {
+    /// `sum m l / sum m` (Song et al. 2016).
+    #[default]
+    Mask,
+    /// The mean of `m l` over all entries within the trials; `m^2 l` for `mse`, where the mask multiplies the error (PsychRNN,
+    /// Yang et al. 2019).
+    Entries,
+    /// The mean over trials of `sum m l / sum m` within the trial; `m^2 l` for `mse` (Dubreuil et al. 2022).
+    Trials,
+}
+
+/// A coefficient for each weight matrix; 0 leaves one out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PerMatrix {
+    /// Of `W_in`.
+    pub input: f64,
+    /// Of `W_rc`.
+    pub recurrent: f64,
+    /// Of `W_out`.
+    pub output: f64,
+}
+
+/// `c mean_i (mu_i - rate)^2`, with `mu_i` the mean of `r_i` over trials and times.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateTarget {
+    /// The coefficient `c`.
+    #[schemars(range(min = 0))]
+    pub weight: f64,
+    /// The mean rate that is wanted.
+    pub rate: f64,
+}
+
+/// `c` times a measure of the spread of `mu_i`, the mean of `r_i` over trials and times, over units.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateSpread {
+    /// The coefficient `c`; negative: more spread.
+    pub weight: f64,
+    /// The measure.
+    pub measure: Spread,
+}
+
+/// A measure of spread over units; `mean` is over units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "measure of spread")]
+pub enum Spread {
+    /// Standard deviation, `sqrt(mean (mu - mean mu)^2)`: divided by N, not by N - 1.
+    Sd,
+    /// Coefficient of variation, `sd / |mean mu|`.
+    Cv,
+    /// Mean absolute deviation, `mean |mu - mean mu|`.
+    MeanAd,
+    /// Largest absolute deviation, `max |mu - mean mu|`.
+    MaxAd,
+}
+
+/// `c mean_k KL_k`: unit k of one group against unit k of the other, each as a normal distribution over trials and times,
+/// the mean of both directions: `KL = ((v + d^2) / w + (w + d^2) / v - 2) / 4`, with variances `v` and `w` (divided by the
+/// number of samples) and `d` the difference of the means.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PopulationKl {
+    /// The coefficient `c`; negative drives the groups apart.
+    pub weight: f64,
+    /// The first group: units from the first index up to, but without, the second.
+    #[schemars(schema_with = "range")]
+    pub first: [usize; 2],
+    /// The second group, as long as the first.
+    #[schemars(schema_with = "range")]
+    pub second: [usize; 2],
+}
+
+/// `c mean (r(t + lag) - r(t))^2` over trials, units, and times t of which `t + lag` is still in the trial.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatePrediction {
+    /// The coefficient `c`.
+    #[schemars(range(min = 0))]
+    pub weight: f64,
+    /// The lag in ms, a multiple of `time.dt_ms`.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lag_ms: f64,
+}
+
+/// `c mean ( |d(t+1) dx(t+1)/dx(t)|^2 / |d(t+1)|^2 - 1 )^2` over trials and steps, with `d = dE/dx`, of which only the
+/// immediate gradient reaches `W_rc` (Pascanu et al. 2013; Song et al. 2016 use c = 2).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Omega {
+    /// The coefficient `c`.
+    #[schemars(range(min = 0))]
+    pub weight: f64,
+    /// Where the slope in `dx(t+1)/dx(t)` is taken.
+    #[serde(default)]
+    pub pairing: Pairing,
+    /// Steps with `|d(t+1)|^2` of at most this do not count.
+    #[serde(default = "smallest_gradient")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub bound: f64,
+}
+
+/// The bound of Song et al. (2016).
+const fn smallest_gradient() -> f64 {
+    1e-20
+}
+
+/// Where the slope of the activation is taken in the vanishing-gradient penalty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "pairing")]
+pub enum Pairing {
+    /// At `x(t)`, as the derivative says.
+    #[default]
+    Paper,
+    /// At `x(t+1)`, as the code published with Song et al. (2016) has it.
+    Code,
+}
+
+impl<'de> Deserialize<'de> for PerMatrix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Table {
+            input: f64,
+            recurrent: f64,
+            output: f64,
+        }
+        let all = |c: f64| Self {
+            input: c,
+            recurrent: c,
+            output: c,
+        };
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::Float(c) => Ok(all(c)),
+            toml::Value::Integer(c) => Ok(all(c as f64)),
+            table => {
+                let Table {
+                    input,
+                    recurrent,
+                    output,
+                } = table.try_into().map_err(D::Error::custom)?;
+                Ok(Self {
+                    input,
+                    recurrent,
+                    output,
+                })
+            }
+        }
+    }
+}
+
+impl JsonSchema for PerMatrix {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PerMatrix".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let of = |matrix: &str| {
+            json_schema!({
+                "type": "number", "minimum": 0, "default": 0.0, "description": format!("Coefficient of {matrix}."),
+            })
+        };
+        json_schema!({ "anyOf": [
+            { "type": "number", "minimum": 0 },
+            {
+                "type": "object", "additionalProperties": false,
+                "properties": { "input": of("W_in"), "recurrent": of("W_rc"), "output": of("W_out") },
+            },
+        ] })
+    }
+}
+
+fn range(_: &mut SchemaGenerator) -> Schema {
+    let index = json_schema!({ "type": "integer", "minimum": 0 });
+    json_schema!({ "type": "array", "items": index, "minItems": 2, "maxItems": 2 })
+}

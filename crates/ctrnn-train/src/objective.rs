@@ -1,0 +1,475 @@
+//! What is minimised: a loss of the readout, penalties, and functions that a program brings; and how their gradients meet.
+//!
+//! burn adds the contributions to a tensor's gradient in an order that differs between processes, which two contributions
+//! survive to the bit and three do not (ADR 6). So every term beside the loss is differentiated alone, on copies of what it
+//! uses that nothing else does; the gradients are added here in the order of the terms, and those of outputs and rates
+//! enter the way back through the sweep as one constant factor each.
+
+use std::sync::Arc;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{ElementConversion, Tensor};
+use ctrnn_model::{
+    CtrnnModule, Forward, Parameter, Record, RecurrenceBackend, Trajectory, Weights, host_tensor,
+};
+
+use crate::batch::Batch;
+use crate::gradients::Gradients;
+use crate::loss_config::{
+    Loss, LossConfig, Normalisation, Omega, PerMatrix, PopulationKl, RateSpread, RateTarget,
+};
+use crate::penalty;
+use crate::vanishing_gradient::{self, Sensitivity};
+
+/// A loss and its penalties, as meant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    /// The loss of the readout.
+    pub loss: Loss,
+    /// How it is averaged.
+    pub normalisation: Normalisation,
+    /// What is added to it.
+    pub penalties: Vec<Penalty>,
+    /// The vanishing-gradient penalty, which there is in training only.
+    pub omega: Option<Omega>,
+}
+
+impl From<Loss> for Objective {
+    /// The loss alone.
+    fn from(loss: Loss) -> Self {
+        Self {
+            loss,
+            normalisation: Normalisation::default(),
+            penalties: Vec::new(),
+            omega: None,
+        }
+    }
+}
+
+/// A penalty with its coefficient; formulas at the keys of [`LossConfig`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of the keys")]
+pub enum Penalty {
+    WeightL1(PerMatrix),
+    WeightL2(PerMatrix),
+    /// Absent weights are those at step 0, which [`Objective::measured_from`] supplies.
+    WeightDeviation(PerMatrix, Option<Arc<Weights>>),
+    RateL1(f64),
+    RateL2(f64),
+    RateTarget(RateTarget),
+    RateSpread(RateSpread),
+    RateEntropy(f64),
+    PopulationKl(PopulationKl),
+    Hebbian(f64),
+    /// The coefficient, and the lag in time steps.
+    StatePrediction(f64, usize),
+}
+
+/// The name of the vanishing-gradient penalty.
+const OMEGA: &str = "omega";
+
+/// What a term of the objective may depend on.
+#[derive(Debug)]
+pub struct LossInputs<'a, B: Backend> {
+    /// The network.
+    pub network: &'a CtrnnModule<B>,
+    /// The readout, `[trial, time, output]`.
+    pub outputs: Tensor<B, 3>,
+    /// Targets, mask, and what is within the trials; time-major.
+    pub batch: &'a Batch<B>,
+    rates: Option<Tensor<B, 3>>,
+}
+
+impl<'a, B: Backend> LossInputs<'a, B> {
+    /// What a forward pass gave.
+    pub(crate) fn new(
+        network: &'a CtrnnModule<B>,
+        trajectory: Trajectory<B>,
+        batch: &'a Batch<B>,
+    ) -> Self {
+        Self {
+            network,
+            outputs: trajectory.outputs,
+            batch,
+            rates: trajectory.rates,
+        }
+    }
+
+    /// Firing rates, `[trial, time, unit]`.
+    ///
+    /// # Panics
+    /// If the pass did not record them; a trainer's passes do where a term beside the loss may ask.
+    pub fn rates(&self) -> Tensor<B, 3> {
+        self.rates.clone().expect("rates are recorded")
+    }
+}
+
+impl LossConfig {
+    /// The penalties that are asked for, in the order of the keys; `lag` is that of `state_prediction` in time steps.
+    pub(crate) fn penalties(&self, lag: usize) -> Vec<Penalty> {
+        [
+            self.weight_l1.map(Penalty::WeightL1),
+            self.weight_l2.map(Penalty::WeightL2),
+            self.weight_deviation
+                .map(|c| Penalty::WeightDeviation(c, None)),
+            self.rate_l1.map(Penalty::RateL1),
+            self.rate_l2.map(Penalty::RateL2),
+            self.rate_target.map(Penalty::RateTarget),
+            self.rate_spread.map(Penalty::RateSpread),
+            self.rate_entropy.map(Penalty::RateEntropy),
+            self.population_kl.map(Penalty::PopulationKl),
+            self.hebbian.map(Penalty::Hebbian),
+            self.state_prediction
+                .map(|p| Penalty::StatePrediction(p.weight, lag)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl Penalty {
+    /// The key in configurations.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::WeightL1(_) => "weight_l1",
+            Self::WeightL2(_) => "weight_l2",
+            Self::WeightDeviation(..) => "weight_deviation",
+            Self::RateL1(_) => "rate_l1",
+            Self::RateL2(_) => "rate_l2",
+            Self::RateTarget(_) => "rate_target",
+            Self::RateSpread(_) => "rate_spread",
+            Self::RateEntropy(_) => "rate_entropy",
+            Self::PopulationKl(_) => "population_kl",
+            Self::Hebbian(_) => "hebbian",
+            Self::StatePrediction(..) => "state_prediction",
+        }
+    }
+
+    const fn needs_rates(&self) -> bool {
+        !matches!(
+            self,
+            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..)
+        )
+    }
+
+    /// The penalty times its coefficient, `[1]`.
+    pub fn value<B: Backend>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
+        let batch = inputs.batch;
+        let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
+        match self {
+            Self::WeightL1(c) => by_matrix(c, inputs.network, |_, w| penalty::weight_l1(w)),
+            Self::WeightL2(c) => by_matrix(c, inputs.network, |_, w| penalty::weight_l2(w)),
+            Self::WeightDeviation(c, from) => by_matrix(c, inputs.network, |p, w| {
+                penalty::weight_l2(deviation(w, p, from.as_deref()))
+            }),
+            Self::RateL1(c) => penalty::rate_l1(rates(), batch) * *c,
+            Self::RateL2(c) => penalty::rate_l2(rates(), batch) * *c,
+            Self::RateTarget(target) => {
+                penalty::rate_target(rates(), batch, target.rate) * target.weight
+            }
+            Self::RateSpread(spread) => {
+                penalty::rate_spread(rates(), batch, spread.measure) * spread.weight
+            }
+            Self::RateEntropy(c) => penalty::rate_entropy(rates(), batch) * *c,
+            Self::PopulationKl(groups) => {
+                penalty::population_kl(rates(), batch, groups) * groups.weight
+            }
+            Self::Hebbian(c) => penalty::hebbian(rates(), inputs.network.w_rc.val(), batch) * *c,
+            Self::StatePrediction(c, lag) => penalty::state_prediction(rates(), batch, *lag) * *c,
+        }
+    }
+}
+
+/// The sum over the matrices of a network, each with its coefficient.
+fn by_matrix<B: Backend>(
+    coefficients: &PerMatrix,
+    network: &CtrnnModule<B>,
+    of_one: impl Fn(Parameter, Tensor<B, 2>) -> Tensor<B, 1>,
+) -> Tensor<B, 1> {
+    let input = of_one(Parameter::InputWeight, network.w_in.val()) * coefficients.input;
+    let recurrent = of_one(Parameter::RecurrentWeight, network.w_rc.val()) * coefficients.recurrent;
+    let output = of_one(Parameter::OutputWeight, network.w_out.val()) * coefficients.output;
+    input + recurrent + output
+}
+
+/// What `weights` are beside those they are measured from.
+fn deviation<B: Backend>(
+    weights: Tensor<B, 2>,
+    parameter: Parameter,
+    from: Option<&Weights>,
+) -> Tensor<B, 2> {
+    match from.and_then(|from| from.get(parameter.name())) {
+        Some(initial) => {
+            let initial = host_tensor(initial.clone(), &weights.device());
+            weights - initial
+        }
+        None => weights.clone() - weights.detach(),
+    }
+}
+
+impl Objective {
+    /// The names of the terms in training, in order; none where there is nothing but the loss.
+    pub fn term_names(&self) -> Vec<&'static str> {
+        let penalties = self.penalties.iter().map(Penalty::name);
+        let further: Vec<_> = penalties.chain(self.omega.map(|_| OMEGA)).collect();
+        match further.is_empty() {
+            true => Vec::new(),
+            false => std::iter::once(self.loss.name()).chain(further).collect(),
+        }
+    }
+
+    /// The names of the terms that an evaluation measures.
+    pub(crate) fn measured_names(&self) -> Vec<String> {
+        let names = self.term_names().into_iter().filter(|&name| name != OMEGA);
+        names.map(str::to_owned).collect()
+    }
+
+    /// What a forward pass must record for the penalties.
+    pub fn record(&self) -> Record {
+        match self.penalties.iter().any(Penalty::needs_rates) {
+            true => Record::RATES,
+            false => Record::OUTPUTS,
+        }
+    }
+
+    /// Whether a term depends on the weights at step 0.
+    pub fn needs_initial_weights(&self) -> bool {
+        let needs = |penalty: &Penalty| matches!(penalty, Penalty::WeightDeviation(_, None));
+        self.penalties.iter().any(needs)
+    }
+
+    /// The same with deviations measured from these weights, where they are not yet measured from others.
+    #[must_use]
+    pub fn measured_from(mut self, weights: &Weights) -> Self {
+        let weights = Arc::new(weights.clone());
+        for penalty in &mut self.penalties {
+            if let Penalty::WeightDeviation(_, from) = penalty {
+                from.get_or_insert_with(|| Arc::clone(&weights));
+            }
+        }
+        self
+    }
+}
+
+/// A term that a program brings: from what it may depend on to a tensor `[1]`.
+pub(crate) type CustomTerm<'a, B> = Box<dyn Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a>;
+
+/// Everything that a trainer minimises.
+pub(crate) struct Minimised<'a, B: AutodiffBackend> {
+    pub objective: Objective,
+    pub custom: Vec<(String, CustomTerm<'a, B>)>,
+}
+
+/// The value of an objective, and what its gradients are found from.
+pub(crate) struct Evaluated<B: AutodiffBackend> {
+    /// The sum of all terms, `[1]`.
+    pub value: Tensor<B::InnerBackend, 1>,
+    /// The terms in the order of their names; none where there is nothing but the loss.
+    pub terms: Vec<Tensor<B::InnerBackend, 1>>,
+    root: Tensor<B, 1>,
+    direct: Gradients<B::InnerBackend>,
+}
+
+impl<B: AutodiffBackend> Minimised<'_, B> {
+    /// The names of the terms, in order; none where there is nothing but the loss.
+    pub fn term_names(&self) -> Vec<String> {
+        let names = self.objective.term_names().into_iter().map(str::to_owned);
+        self.with_custom(names.collect())
+    }
+
+    /// The names of the terms that a validation measures.
+    pub fn measured_names(&self) -> Vec<String> {
+        self.with_custom(self.objective.measured_names())
+    }
+
+    fn with_custom(&self, mut names: Vec<String>) -> Vec<String> {
+        if names.is_empty() && !self.custom.is_empty() {
+            names.push(self.objective.loss.name().to_owned());
+        }
+        names.extend(self.custom.iter().map(|(name, _)| name.clone()));
+        names
+    }
+
+    /// What a forward pass must record for the terms.
+    pub fn record(&self) -> Record {
+        match self.custom.as_slice() {
+            [] => self.objective.record(),
+            _ => Record::RATES,
+        }
+    }
+
+    /// The terms that a program brought, for a batch that nothing is learned from.
+    pub fn custom_values(
+        &self,
+        network: &CtrnnModule<B>,
+        trajectory: &Trajectory<B::InnerBackend>,
+        batch: &Batch<B::InnerBackend>,
+    ) -> Vec<f64> {
+        if self.custom.is_empty() {
+            return Vec::new();
+        }
+        let trajectory = Trajectory {
+            outputs: Tensor::from_inner(trajectory.outputs.clone()),
+            rates: trajectory.rates.clone().map(Tensor::from_inner),
+            potentials: None,
+            final_state: Tensor::from_inner(trajectory.final_state.clone()),
+        };
+        let batch = Batch::from_inner(batch);
+        let inputs = LossInputs::new(network, trajectory, &batch);
+        let value = |(_, term): &(String, CustomTerm<B>)| term(&inputs).into_scalar().elem();
+        self.custom.iter().map(value).collect()
+    }
+}
+
+impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
+    /// The objective of a batch: `trajectory` is what the pass `forward` gave.
+    pub fn of(
+        &self,
+        network: &CtrnnModule<B>,
+        forward: &Forward<B>,
+        trajectory: &Trajectory<B>,
+        batch: &Batch<B>,
+    ) -> Evaluated<B> {
+        let Objective {
+            loss,
+            normalisation,
+            penalties,
+            omega,
+        } = &self.objective;
+        let loss = |outputs| loss.averaged(*normalisation, outputs, batch);
+        let mut sum = Sum::new(network, trajectory, batch);
+        for penalty in penalties {
+            sum.add(|inputs| penalty.value(inputs));
+        }
+        if let Some(omega) = omega {
+            let at = Sensitivity::of(&copy(network), forward, batch, loss);
+            sum.add(|inputs| vanishing_gradient::omega(omega, inputs, &at));
+        }
+        for (_, term) in &self.custom {
+            sum.add(term);
+        }
+        sum.beside(loss(trajectory.outputs.clone()))
+    }
+}
+
+impl<B: AutodiffBackend> Evaluated<B> {
+    /// The gradient of everything that is minimised.
+    pub fn gradients(&self, network: &CtrnnModule<B>) -> Gradients<B::InnerBackend> {
+        let through_the_sweep = Gradients::of(network, self.root.backward());
+        through_the_sweep.plus(self.direct.clone())
+    }
+}
+
+/// The terms beside the loss, added up in their order.
+struct Sum<'a, B: AutodiffBackend> {
+    network: &'a CtrnnModule<B>,
+    trajectory: &'a Trajectory<B>,
+    batch: &'a Batch<B>,
+    terms: Vec<Tensor<B::InnerBackend, 1>>,
+    /// Gradients with respect to outputs, rates, and parameters that a term used itself.
+    outputs: Option<Tensor<B::InnerBackend, 3>>,
+    rates: Option<Tensor<B::InnerBackend, 3>>,
+    direct: Gradients<B::InnerBackend>,
+}
+
+impl<'a, B: AutodiffBackend> Sum<'a, B> {
+    fn new(
+        network: &'a CtrnnModule<B>,
+        trajectory: &'a Trajectory<B>,
+        batch: &'a Batch<B>,
+    ) -> Self {
+        Self {
+            network,
+            trajectory,
+            batch,
+            terms: Vec::new(),
+            outputs: None,
+            rates: None,
+            direct: Gradients::default(),
+        }
+    }
+
+    /// Adds a term, differentiated alone on copies that are leaves of a graph of its own.
+    fn add(&mut self, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1>) {
+        let network = copy(self.network);
+        let inputs = LossInputs {
+            network: &network,
+            outputs: leaf(self.trajectory.outputs.clone()),
+            batch: self.batch,
+            rates: self.trajectory.rates.clone().map(leaf),
+        };
+        let value = term(&inputs);
+        let mut grads = value.backward();
+        self.terms.push(value.inner());
+        let of_outputs = inputs.outputs.grad_remove(&mut grads);
+        let of_rates = inputs.rates.and_then(|rates| rates.grad_remove(&mut grads));
+        self.outputs = plus(self.outputs.take(), of_outputs);
+        self.rates = plus(self.rates.take(), of_rates);
+        self.direct = std::mem::take(&mut self.direct).plus(Gradients::of(&network, grads));
+    }
+
+    /// The objective: `loss`, which is part of the graph of the sweep, and the terms beside it.
+    fn beside(self, loss: Tensor<B, 1>) -> Evaluated<B> {
+        let on_its_own = loss.clone().inner();
+        let value = self
+            .terms
+            .iter()
+            .fold(on_its_own.clone(), |sum, term| sum + term.clone());
+        let terms = match self.terms.is_empty() {
+            true => Vec::new(),
+            false => std::iter::once(on_its_own).chain(self.terms).collect(),
+        };
+        let with_outputs = match self.outputs {
+            Some(gradient) => loss + along(self.trajectory.outputs.clone(), gradient),
+            None => loss,
+        };
+        let root = match (self.rates, self.trajectory.rates.clone()) {
+            (Some(gradient), Some(rates)) => with_outputs + along(rates, gradient),
+            _ => with_outputs,
+        };
+        Evaluated {
+            value,
+            terms,
+            root,
+            direct: self.direct,
+        }
+    }
+}
+
+/// A function of `tensor` with this gradient, `[1]`; its value means nothing.
+fn along<B: AutodiffBackend>(
+    tensor: Tensor<B, 3>,
+    gradient: Tensor<B::InnerBackend, 3>,
+) -> Tensor<B, 1> {
+    (tensor * Tensor::from_inner(gradient)).sum()
+}
+
+fn plus<B: Backend>(a: Option<Tensor<B, 3>>, b: Option<Tensor<B, 3>>) -> Option<Tensor<B, 3>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The same values as a tracked tensor that nothing else depends on.
+fn leaf<B: AutodiffBackend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    Tensor::from_inner(tensor.inner()).require_grad()
+}
+
+/// A network of the same weights, as leaves that nothing else depends on.
+fn copy<B: AutodiffBackend>(network: &CtrnnModule<B>) -> CtrnnModule<B> {
+    network.clone().map(&mut Leaves)
+}
+
+struct Leaves;
+
+impl<B: AutodiffBackend> ModuleMapper<B> for Leaves {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(leaf)
+    }
+}
+
+#[cfg(test)]
+mod tests;

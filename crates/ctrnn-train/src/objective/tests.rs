@@ -1,0 +1,433 @@
+//! Each penalty by hand, against finite differences, and under padding; and how the terms meet.
+
+use burn::backend::{Autodiff, NdArray};
+use burn::module::AutodiffModule;
+use burn::tensor::TensorData;
+use ctrnn_model::{Activation, CtrnnConfig, Forward};
+use ctrnn_tasks::{Mask, Target};
+
+use super::*;
+use crate::burn_test::{batch, outputs, values};
+use crate::loss_config::{Spread, StatePrediction};
+
+type Inner = NdArray<f64>;
+type Grad = Autodiff<Inner>;
+
+/// A network of `n` units with 1 input and 1 output; weights by name.
+fn network(n: usize, weights: &[(&str, Vec<f64>)]) -> CtrnnModule<Grad> {
+    let mut config = CtrnnConfig::new(1, n, 1);
+    config.activation = Activation::Softplus;
+    let network = CtrnnModule::init(&config, 3, &Default::default()).unwrap();
+    let shapes = [
+        ("input.weight", [n, 1]),
+        ("recurrent.weight", [n, n]),
+        ("output.weight", [1, n]),
+    ];
+    let given = weights.iter().map(|(name, values)| {
+        let shape = shapes.iter().find(|(of, _)| of == name).unwrap().1;
+        ((*name).to_owned(), TensorData::new(values.clone(), shape))
+    });
+    network.with_weights(&given.collect()).unwrap()
+}
+
+/// Trials of these lengths, of which everything counts.
+fn trials(lengths: &[usize]) -> Batch<Grad> {
+    let trial = |&n: &usize| (Target::Values(vec![0.0; n]), Mask::Steps(vec![1.0; n]));
+    batch(&lengths.iter().map(trial).collect::<Vec<_>>(), 1)
+}
+
+/// Rates `[trial, time, unit]` as a trajectory.
+fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
+    let [trials, steps, units] = rates.dims();
+    Trajectory {
+        outputs: outputs([trials, steps, 1], &vec![0.0; trials * steps]),
+        final_state: rates
+            .clone()
+            .narrow(1, steps - 1, 1)
+            .reshape([trials, units]),
+        rates: Some(rates),
+        potentials: None,
+    }
+}
+
+/// The value of a penalty at these rates in trials of these lengths; what follows a trial in its row is padding.
+fn value(
+    penalty: &Penalty,
+    network: &CtrnnModule<Grad>,
+    shape: [usize; 3],
+    rates: &[f64],
+    lengths: &[usize],
+) -> f64 {
+    let batch = trials(lengths);
+    let inputs = LossInputs::new(network, trajectory(outputs(shape, rates)), &batch);
+    values(&penalty.value(&inputs))[0]
+}
+
+fn assert_near(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+}
+
+/// W_in (1, -2), W_rc (1, -1; 2, 0), W_out (3, 0): means of moduli 1.5, 1, 1.5 and of squares 2.5, 1.5, 4.5.
+#[test]
+fn penalties_on_weights_by_hand() {
+    let network = network(
+        2,
+        &[
+            ("input.weight", vec![1.0, -2.0]),
+            ("recurrent.weight", vec![1.0, -1.0, 2.0, 0.0]),
+            ("output.weight", vec![3.0, 0.0]),
+        ],
+    );
+    let c = PerMatrix {
+        input: 1.0,
+        recurrent: 10.0,
+        output: 100.0,
+    };
+    let of = |penalty: &Penalty| value(penalty, &network, [1, 1, 2], &[0.0; 2], &[1]);
+    assert_near(of(&Penalty::WeightL1(c)), 1.5 + 10.0 + 150.0);
+    assert_near(of(&Penalty::WeightL2(c)), 2.5 + 15.0 + 450.0);
+    assert_near(of(&Penalty::WeightDeviation(c, None)), 0.0);
+    // Every weight of W_rc is 1 away from where it was.
+    let mut from = network.weights();
+    let shifted = TensorData::new(vec![0.0, 0.0, 1.0, -1.0], [2, 2]);
+    from.insert("recurrent.weight".to_owned(), shifted);
+    let deviation = Penalty::WeightDeviation(c, Some(Arc::new(from)));
+    assert_near(of(&deviation), 10.0);
+}
+
+/// Two trials of 2 and 1 time steps, two units: rates (1, -1), (3, 0); (2, 4), then padding of 9. Three samples of two units.
+/// |r|: 2 + 3 + 6 = 11, / 6. r^2: 2 + 9 + 20 = 31, / 6. Means of the units: (1 + 3 + 2) / 3 = 2 and (-1 + 0 + 4) / 3 = 1.
+const RATES: [f64; 8] = [1.0, -1.0, 3.0, 0.0, 2.0, 4.0, 9.0, 9.0];
+
+fn of_rates(penalty: &Penalty) -> f64 {
+    let weights = ("recurrent.weight", vec![0.0, 1.0, 2.0, 0.0]);
+    value(penalty, &network(2, &[weights]), [2, 2, 2], &RATES, &[2, 1])
+}
+
+#[test]
+fn penalties_on_the_size_of_rates_by_hand() {
+    assert_near(of_rates(&Penalty::RateL1(6.0)), 11.0);
+    assert_near(of_rates(&Penalty::RateL2(6.0)), 31.0);
+}
+
+/// Means 2 and 1 against 0.5: (2.25 + 0.25) / 2.
+#[test]
+fn the_distance_from_a_target_rate_by_hand() {
+    let target = RateTarget {
+        weight: 2.0,
+        rate: 0.5,
+    };
+    assert_near(of_rates(&Penalty::RateTarget(target)), 2.5);
+}
+
+/// Means 2 and 1 lie 0.5 from their mean 1.5: sd 0.5 (divided by N), cv 1/3, both absolute deviations 0.5.
+#[test]
+fn the_spread_of_rates_by_hand() {
+    for (measure, expected) in [
+        (Spread::Sd, 0.5),
+        (Spread::Cv, 1.0 / 3.0),
+        (Spread::MeanAd, 0.5),
+        (Spread::MaxAd, 0.5),
+    ] {
+        let weight = 1.0;
+        assert_near(
+            of_rates(&Penalty::RateSpread(RateSpread { weight, measure })),
+            expected,
+        );
+    }
+}
+
+/// p is (1/2, 1/2), (1, 0), (1/3, 2/3): entropies ln 2, 0, and ln 3 - 2/3 ln 2; their mean.
+#[test]
+fn the_entropy_of_rates_by_hand() {
+    let expected = (2.0f64.ln() + 3.0f64.ln() - 2.0 / 3.0 * 2.0f64.ln()) / 3.0;
+    assert_near(of_rates(&Penalty::RateEntropy(1.0)), expected);
+}
+
+/// Unit 0 has mean 2 and variance (1 + 1 + 0) / 3 = 2/3, unit 1 mean 1 and variance (4 + 1 + 9) / 3 = 14/3; d^2 = 1:
+/// ((2/3 + 1) / (14/3) + (14/3 + 1) / (2/3) - 2) / 4 = (5/14 + 17/2 - 2) / 4.
+#[test]
+fn the_divergence_of_populations_by_hand() {
+    let groups = PopulationKl {
+        weight: 4.0,
+        first: [0, 1],
+        second: [1, 2],
+    };
+    assert_near(of_rates(&Penalty::PopulationKl(groups)), 5.0 / 14.0 + 6.5);
+}
+
+/// W = (0, 1; 2, 0): r^T W r = 3 r_0 r_1, that is -3 and 0 in the first trial, whose mean is -1.5, and 24 in the second:
+/// (1.5 + 24) / 2. The modulus is taken after the mean over time.
+#[test]
+fn the_hebbian_penalty_by_hand() {
+    assert_near(of_rates(&Penalty::Hebbian(1.0)), 12.75);
+}
+
+/// A lag of 1 fits into the first trial alone, from (1, -1) to (3, 0): (4 + 1) / 2. A lag of 2 fits nowhere.
+#[test]
+fn state_prediction_by_hand() {
+    assert_near(of_rates(&Penalty::StatePrediction(1.0, 1)), 2.5);
+    assert_near(of_rates(&Penalty::StatePrediction(1.0, 2)), 0.0);
+}
+
+/// Every penalty, with its coefficient.
+fn every_penalty() -> Vec<Penalty> {
+    let c = PerMatrix {
+        input: 0.3,
+        recurrent: 0.5,
+        output: 0.7,
+    };
+    let from = network(4, &[]).weights();
+    let config = LossConfig {
+        weight_l1: Some(c),
+        weight_l2: Some(c),
+        weight_deviation: Some(c),
+        rate_l1: Some(0.9),
+        rate_l2: Some(1.1),
+        rate_target: Some(RateTarget {
+            weight: 1.3,
+            rate: 0.2,
+        }),
+        rate_entropy: Some(-0.6),
+        population_kl: Some(PopulationKl {
+            weight: 0.05,
+            first: [0, 2],
+            second: [2, 4],
+        }),
+        hebbian: Some(0.4),
+        state_prediction: Some(StatePrediction {
+            weight: 0.8,
+            lag_ms: 40.0,
+        }),
+        ..LossConfig::default()
+    };
+    let spreads = [Spread::Sd, Spread::Cv, Spread::MeanAd, Spread::MaxAd].map(|measure| {
+        Penalty::RateSpread(RateSpread {
+            weight: 1.7,
+            measure,
+        })
+    });
+    let objective = Objective {
+        loss: Loss::Mse,
+        normalisation: Normalisation::Mask,
+        penalties: config.penalties(2).into_iter().chain(spreads).collect(),
+        omega: None,
+    };
+    objective.measured_from(&from).penalties
+}
+
+/// Four units, trials of 5 and 3 time steps, input 1.
+struct Case {
+    network: CtrnnModule<Grad>,
+    batch: Batch<Grad>,
+}
+
+impl Case {
+    fn new() -> Self {
+        let batch = trials(&[5, 3]);
+        Self {
+            network: network(4, &[("input.weight", vec![0.7, -0.4, 0.2, 1.1])]),
+            batch: Batch {
+                inputs: outputs(
+                    [2, 5, 1],
+                    &[1.0, 0.5, -1.0, 2.0, 0.3, 0.1, 1.5, -0.7, 4.0, 4.0],
+                ),
+                ..batch
+            },
+        }
+    }
+
+    fn forward() -> Forward<Grad> {
+        Forward {
+            record: Record::RATES,
+            ..Forward::default()
+        }
+    }
+
+    fn trajectory(&self, network: &CtrnnModule<Grad>) -> Trajectory<Grad> {
+        network.forward(self.batch.inputs.clone(), &Self::forward())
+    }
+
+    fn minimised(penalties: Vec<Penalty>) -> Minimised<'static, Grad> {
+        Minimised {
+            objective: Objective {
+                loss: Loss::Mse,
+                normalisation: Normalisation::Trials,
+                penalties,
+                omega: None,
+            },
+            custom: Vec::new(),
+        }
+    }
+
+    fn evaluated(
+        &self,
+        minimised: &Minimised<Grad>,
+        network: &CtrnnModule<Grad>,
+    ) -> Evaluated<Grad> {
+        let trajectory = self.trajectory(network);
+        minimised.of(network, &Self::forward(), &trajectory, &self.batch)
+    }
+
+    /// The slope of what is minimised in one entry of a parameter, by central differences.
+    fn slope(&self, minimised: &Minimised<Grad>, parameter: Parameter, at: usize) -> f64 {
+        let value = |h: f64| {
+            let mut weights = self.network.weights();
+            let data = weights.get_mut(parameter.name()).unwrap();
+            let mut values: Vec<f64> = data.iter().collect();
+            values[at] += h;
+            *data = TensorData::new(values, data.shape.clone());
+            let network = self.network.clone().with_weights(&weights).unwrap();
+            let value = self.evaluated(minimised, &network).value;
+            value.into_scalar()
+        };
+        (value(1e-5) - value(-1e-5)) / 2e-5
+    }
+
+    fn assert_gradient_is_the_slope(&self, minimised: &Minimised<Grad>) {
+        let found = self
+            .evaluated(minimised, &self.network)
+            .gradients(&self.network);
+        for (parameter, gradient) in &found.0 {
+            for (at, found) in gradient.to_data().iter::<f64>().enumerate() {
+                let slope = self.slope(minimised, *parameter, at);
+                assert!(
+                    (found - slope).abs() < 1e-6 * (1.0 + slope.abs()),
+                    "{:?}: {}[{at}] {found} is not {slope}",
+                    minimised.term_names(),
+                    parameter.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_every_penalty_is_the_slope() {
+    for penalty in every_penalty() {
+        Case::new().assert_gradient_is_the_slope(&Case::minimised(vec![penalty]));
+    }
+}
+
+#[test]
+fn the_gradient_of_every_loss_is_the_slope() {
+    for loss in [
+        Loss::Mse,
+        Loss::Bce,
+        Loss::CrossEntropy,
+        Loss::SoftCrossEntropy,
+    ] {
+        for normalisation in [
+            Normalisation::Mask,
+            Normalisation::Entries,
+            Normalisation::Trials,
+        ] {
+            let mut minimised = Case::minimised(Vec::new());
+            minimised.objective.loss = loss;
+            minimised.objective.normalisation = normalisation;
+            Case::new().assert_gradient_is_the_slope(&minimised);
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_all_terms_together_is_the_slope_and_repeats() {
+    let case = Case::new();
+    let mut minimised = Case::minimised(every_penalty());
+    let custom = |inputs: &LossInputs<Grad>| {
+        let weights = inputs.network.w_out.val().square().sum();
+        (inputs.outputs.clone().square().mean() + inputs.rates().mean()) * weights
+    };
+    minimised.custom.push(("mine".to_owned(), Box::new(custom)));
+    case.assert_gradient_is_the_slope(&minimised);
+    let gradients = || {
+        let found = case
+            .evaluated(&minimised, &case.network)
+            .gradients(&case.network);
+        let data = found.0.into_iter().map(|(p, g)| (p, g.into_data()));
+        data.collect::<Vec<_>>()
+    };
+    assert_eq!(gradients(), gradients());
+}
+
+#[test]
+fn the_terms_add_up_to_the_value() {
+    let case = Case::new();
+    let minimised = Case::minimised(every_penalty());
+    let evaluated = case.evaluated(&minimised, &case.network);
+    let sum: f64 = evaluated
+        .terms
+        .iter()
+        .map(|term| term.clone().into_scalar())
+        .sum();
+    assert_near(evaluated.value.into_scalar(), sum);
+    assert_eq!(evaluated.terms.len(), minimised.term_names().len());
+    assert!(
+        case.evaluated(&Case::minimised(Vec::new()), &case.network)
+            .terms
+            .is_empty()
+    );
+}
+
+/// Without penalties nothing is recorded, named, or done beside the loss.
+#[test]
+fn a_loss_alone_is_only_that() {
+    let minimised = Case::minimised(Vec::new());
+    assert_eq!(minimised.record(), Record::OUTPUTS);
+    assert!(minimised.term_names().is_empty());
+    let on_weights = Case::minimised(vec![Penalty::WeightL2(PerMatrix::default())]);
+    assert_eq!(on_weights.record(), Record::OUTPUTS);
+    assert_eq!(on_weights.term_names(), ["mse", "weight_l2"]);
+}
+
+/// A short trial costs the same alone as beside a longer one whose rates are all zero, but for the means.
+#[test]
+fn no_penalty_sees_padding() {
+    let network = network(4, &[]);
+    let rates: Vec<f64> = (0..12).map(|k| f64::from(k % 5) - 1.3).collect();
+    let padded: Vec<f64> = rates.iter().copied().chain([7.0; 8]).collect();
+    for penalty in every_penalty() {
+        let alone = value(&penalty, &network, [1, 3, 4], &rates, &[3]);
+        let batch = trials(&[3]);
+        let with_padding = Batch {
+            within: outputs([5, 1, 1], &[1.0, 1.0, 1.0, 0.0, 0.0]),
+            ..batch
+        };
+        let inputs = LossInputs::new(
+            &network,
+            trajectory(outputs([1, 5, 4], &padded)),
+            &with_padding,
+        );
+        assert_near(values(&penalty.value(&inputs))[0], alone);
+    }
+}
+
+#[test]
+fn the_inner_backend_gives_the_same_values() {
+    let case = Case::new();
+    let network = case.network.valid();
+    let trajectory = case.trajectory(&case.network);
+    let inner_batch = Batch::<Inner> {
+        inputs: case.batch.inputs.clone().inner(),
+        targets: case.batch.targets.clone().inner(),
+        mask: case.batch.mask.clone().inner(),
+        mask_sum: case.batch.mask_sum,
+        within: case.batch.within.clone().inner(),
+        within_sum: case.batch.within_sum,
+        counted_trials: case.batch.counted_trials,
+    };
+    let inner = Trajectory {
+        outputs: trajectory.outputs.clone().inner(),
+        rates: trajectory.rates.clone().map(Tensor::inner),
+        potentials: None,
+        final_state: trajectory.final_state.clone().inner(),
+    };
+    let inputs = LossInputs::new(&network, inner, &inner_batch);
+    let tracked = LossInputs::new(&case.network, trajectory, &case.batch);
+    for penalty in every_penalty() {
+        assert_eq!(
+            penalty.value(&inputs).into_scalar(),
+            penalty.value(&tracked).into_scalar()
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! The vanishing-gradient penalty Omega: keeps the norm of the gradient as it travels back in time.
+//!
+//! With `x` the potentials, `E` the loss and `d(t) = dE/dx(t)`, for every trial and every step from t to t+1
+//!
+//! ```text
+//! q     = d(t+1) dx(t+1)/dx(t) = (1 - alpha) d(t+1) + alpha f'(x(t)) * (d(t+1) W_rc)
+//! Omega = mean ( |q|^2 / |d(t+1)|^2 - 1 )^2
+//! ```
+//!
+//! over all pairs within the trials in which `|d(t+1)|^2` is above a bound. Its gradient is the immediate one: `d` and `x` are
+//! held constant, so that it reaches `W_rc` alone. `d` comes from one more pass over the batch, with a zero drive to every
+//! unit whose gradient is alpha d.
+//!
+//! # References
+//! Pascanu, Mikolov and Bengio (2013), equations 9 and 10; Song, Yang and Wang (2016), equation 17, whose published code pairs
+//! `d(t+1)` with `f'(x(t+1))` ([`Pairing::Code`]).
+
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_model::{Activation, CtrnnModule, Forward, Record, RecurrenceBackend, host_tensor};
+
+use crate::batch::Batch;
+use crate::loss_config::{Omega, Pairing};
+use crate::objective::LossInputs;
+
+/// The gradient of the loss with respect to the potentials after each step, and the slopes `f'` there, time-major `[T,B,N]`.
+pub(crate) struct Sensitivity<B: AutodiffBackend> {
+    pub d: Tensor<B, 3>,
+    pub slopes: Tensor<B, 3>,
+}
+
+impl<B: AutodiffBackend + RecurrenceBackend> Sensitivity<B> {
+    /// Runs the batch once more; `loss` is that of the readout `[trial, time, output]`.
+    pub fn of(
+        network: &CtrnnModule<B>,
+        forward: &Forward<B>,
+        batch: &Batch<B>,
+        loss: impl Fn(Tensor<B, 3>) -> Tensor<B, 1>,
+    ) -> Self {
+        let [trials, steps, _] = batch.inputs.dims();
+        let n = network.config().n_units;
+        let zeros = TensorData::new(vec![0.0f32; trials * steps * n], [trials, steps, n]);
+        let drive = host_tensor::<B, 3>(zeros, &network.device()).require_grad();
+        let forward = Forward {
+            record: Record::RATES,
+            ..forward.clone()
+        };
+        let trajectory = network.forward_driven(batch.inputs.clone(), drive.clone(), &forward);
+        let grads = loss(trajectory.outputs).backward();
+        let d = drive.grad(&grads).expect("the loss depends on the drive");
+        let rates = trajectory.rates.expect("recorded").inner();
+        let config = network.config();
+        Self {
+            d: Tensor::from_inner(d.swap_dims(0, 1) / config.alpha()),
+            slopes: Tensor::from_inner(slopes(config.activation, rates.swap_dims(0, 1))),
+        }
+    }
+}
+
+/// `f'(x)` from the rate `r = f(x)`.
+fn slopes<B: Backend>(activation: Activation, rates: Tensor<B, 3>) -> Tensor<B, 3> {
+    let is_active = |rates: &Tensor<B, 3>| one_where(rates.clone(), 0.0);
+    match activation {
+        Activation::Relu => is_active(&rates),
+        Activation::Tanh => -rates.square() + 1.0,
+        Activation::Sigmoid => rates.clone() * (-rates + 1.0),
+        Activation::Retanh => is_active(&rates) * (-rates.square() + 1.0),
+        Activation::Softplus => -(-rates).exp() + 1.0,
+        Activation::Power => rates.sqrt() * 2.0,
+        Activation::Linear => rates.ones_like(),
+    }
+}
+
+/// 1 where a value is above a bound, else 0.
+fn one_where<B: Backend>(values: Tensor<B, 3>, above: f64) -> Tensor<B, 3> {
+    let others = values.clone().lower_equal_elem(above);
+    values.ones_like().mask_fill(others, 0.0)
+}
+
+/// Omega times its weight, `[1]`, as a function of the network's `W_rc`; 0 where there is no pair of steps.
+pub(crate) fn omega<B: AutodiffBackend>(
+    omega: &Omega,
+    inputs: &LossInputs<B>,
+    at: &Sensitivity<B>,
+) -> Tensor<B, 1> {
+    let (w_rc, alpha) = (inputs.network.w_rc.val(), inputs.network.config().alpha());
+    let [steps, trials, n] = at.d.dims();
+    if steps < 2 {
+        return w_rc.sum() * 0.0;
+    }
+    let (pairs, later) = (steps - 1, 1);
+    let from = match omega.pairing {
+        Pairing::Paper => 0,
+        Pairing::Code => later,
+    };
+    let d = at.d.clone().narrow(0, later, pairs);
+    let slopes = at.slopes.clone().narrow(0, from, pairs);
+    let back = d.clone().reshape([pairs * trials, n]).matmul(w_rc);
+    let back = back.reshape([pairs, trials, n]);
+    let q = d.clone() * (1.0 - alpha) + slopes * back * alpha;
+    let size = d.square().sum_dim(2); // [T-1,B,1]
+    let within = inputs.batch.within.clone().narrow(0, later, pairs);
+    let counts = one_where(size.clone(), omega.bound) * within;
+    let ratio = q.square().sum_dim(2) / size.clamp_min(omega.bound);
+    let number = counts.clone().sum().clamp_min(1.0);
+    ((ratio - 1.0).square() * counts).sum() / number * omega.weight
+}
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_model::{CtrnnConfig, Parameter};
+    use ctrnn_tasks::{Mask, Target};
+
+    use super::*;
+    use crate::burn_test::{Grad, batch, outputs, values};
+    use crate::gradients::Gradients;
+
+    const OMEGA: Omega = Omega {
+        weight: 1.0,
+        pairing: Pairing::Paper,
+        bound: 1e-20,
+    };
+
+    /// alpha is 0.2; weights by name.
+    fn network(
+        n: usize,
+        activation: Activation,
+        weights: &[(&str, TensorData)],
+    ) -> CtrnnModule<Grad> {
+        let config = CtrnnConfig {
+            activation,
+            ..CtrnnConfig::new(1, n, 1)
+        };
+        let network = CtrnnModule::init(&config, 5, &Default::default()).unwrap();
+        let weights = weights
+            .iter()
+            .map(|(name, data)| ((*name).to_owned(), data.clone()));
+        network.with_weights(&weights.collect()).unwrap()
+    }
+
+    fn one_unit() -> CtrnnModule<Grad> {
+        let weight = TensorData::new(vec![0.5], [1, 1]);
+        network(1, Activation::Linear, &[("recurrent.weight", weight)])
+    }
+
+    /// A trial of `steps` inputs, of which the outputs of all count.
+    fn trial(steps: usize) -> Batch<Grad> {
+        let ones = (
+            Target::Values(vec![1.0; steps]),
+            Mask::Steps(vec![1.0; steps]),
+        );
+        Batch {
+            inputs: outputs(
+                [1, steps, 1],
+                &(0..steps).map(|k| 0.3 + k as f64).collect::<Vec<_>>(),
+            ),
+            ..batch(&[ones], 1)
+        }
+    }
+
+    fn squares(outputs: Tensor<Grad, 3>) -> Tensor<Grad, 1> {
+        outputs.square().sum()
+    }
+
+    fn value(
+        omega: &Omega,
+        network: &CtrnnModule<Grad>,
+        at: &Sensitivity<Grad>,
+        batch: &Batch<Grad>,
+    ) -> Tensor<Grad, 1> {
+        let trajectory = network.forward(batch.inputs.clone(), &Forward::default());
+        super::omega(omega, &LossInputs::new(network, trajectory, batch), at)
+    }
+
+    /// One linear unit with w = 0.5: q / d = 0.8 + 0.2 * 0.5 = 0.9 at every step, whatever d.
+    /// Omega = (0.81 - 1)^2 = 0.0361, and its slope in w is 2 (0.81 - 1) 2 * 0.9 * 0.2 = -0.1368.
+    #[test]
+    fn one_linear_unit_by_hand() {
+        let (network, batch) = (one_unit(), trial(4));
+        let at = Sensitivity::of(&network, &Forward::default(), &batch, squares);
+        let omega = value(&OMEGA, &network, &at, &batch);
+        assert!((values(&omega)[0] - 0.0361).abs() < 1e-12);
+        let found = Gradients::of(&network, omega.backward()).0;
+        assert_eq!(found.len(), 1, "the immediate gradient reaches W_rc alone");
+        let slope: f64 = found[&Parameter::RecurrentWeight].clone().into_scalar();
+        assert!((slope + 0.1368).abs() < 1e-12, "{slope}");
+    }
+
+    /// Slope 0 at x(t) and 1 at x(t+1): q / d is 0.8 or, in the pairing of the code, 0.9. A second trial's d of 0 does not count.
+    #[test]
+    fn pairings_and_bound_by_hand() {
+        let network = one_unit();
+        let ones = (Target::Values(vec![1.0; 2]), Mask::Steps(vec![1.0; 2]));
+        let batch = Batch {
+            inputs: outputs([2, 2, 1], &[1.0; 4]),
+            ..batch(&[ones.clone(), ones], 1)
+        };
+        let at = Sensitivity {
+            d: outputs([2, 2, 1], &[9.0, 9.0, 3.0, 0.0]),
+            slopes: outputs([2, 2, 1], &[0.0, 1.0, 1.0, 1.0]),
+        };
+        let code = Omega {
+            pairing: Pairing::Code,
+            ..OMEGA
+        };
+        for (omega, expected) in [(OMEGA, 0.1296), (code, 0.0361)] {
+            let found = values(&value(&omega, &network, &at, &batch))[0];
+            assert!((found - expected).abs() < 1e-12, "{found}");
+        }
+    }
+
+    /// A time step that is padding does not count: the pair from step 1 to step 2 is left.
+    #[test]
+    fn padding_does_not_count() {
+        let (network, batch) = (one_unit(), trial(3));
+        let padded = Batch {
+            within: outputs([3, 1, 1], &[1.0, 1.0, 0.0]),
+            ..batch
+        };
+        let at = Sensitivity {
+            d: outputs([3, 1, 1], &[1.0, 1.0, 1.0]),
+            slopes: outputs([3, 1, 1], &[1.0, 0.0, 0.0]),
+        };
+        let found = values(&value(&OMEGA, &network, &at, &padded))[0];
+        assert!((found - 0.0361).abs() < 1e-12, "{found}");
+        let single = trial(1);
+        let at = Sensitivity::of(&network, &Forward::default(), &single, squares);
+        assert_eq!(values(&value(&OMEGA, &network, &at, &single)), [0.0]);
+    }
+
+    /// `alpha d(t)` is the slope of the loss in a drive at step t; at the last step d is `2 y w_out f'`.
+    #[test]
+    fn sensitivities_are_the_slopes_of_the_loss() {
+        for activation in Activation::ALL {
+            let (network, batch) = (network(3, activation, &[]), trial(4));
+            let at = Sensitivity::of(&network, &Forward::default(), &batch, squares);
+            let d: Vec<f64> = values(&at.d);
+            let pass = network.forward(batch.inputs.clone(), &Forward::default());
+            let readout: Vec<f64> = values(&pass.outputs);
+            let w_out: Vec<f64> = network.weights()["output.weight"].iter().collect();
+            let slopes = values(&at.slopes);
+            for unit in 0..3 {
+                let expected = 2.0 * readout[3] * w_out[unit] * slopes[9 + unit];
+                assert!(
+                    (d[9 + unit] - expected).abs() < 1e-9,
+                    "{activation:?} {unit}"
+                );
+            }
+            for index in 0..12 {
+                let value = |h: f64| {
+                    let mut drive = vec![0.0; 12];
+                    drive[index] = h;
+                    let drive = outputs([1, 4, 3], &drive);
+                    let pass =
+                        network.forward_driven(batch.inputs.clone(), drive, &Forward::default());
+                    values(&squares(pass.outputs))[0]
+                };
+                let slope = (value(1e-6) - value(-1e-6)) / 2e-6;
+                let found = 0.2 * d[index];
+                assert!(
+                    (found - slope).abs() < 1e-7,
+                    "{activation:?} {index}: {found} {slope}"
+                );
+            }
+        }
+    }
+
+    /// With two pairs of steps and three units, the gradient is the slope in each weight, d and slopes held.
+    #[test]
+    fn the_immediate_gradient_is_the_slope() {
+        let (network, batch) = (network(3, Activation::Tanh, &[]), trial(4));
+        let at = Sensitivity::of(&network, &Forward::default(), &batch, squares);
+        let omega = value(&OMEGA, &network, &at, &batch);
+        let found = Gradients::of(&network, omega.backward()).0;
+        let found: Vec<f64> = found[&Parameter::RecurrentWeight]
+            .to_data()
+            .iter()
+            .collect();
+        let before: Vec<f64> = network.weights()["recurrent.weight"].iter().collect();
+        for (k, found) in found.into_iter().enumerate() {
+            let shifted = |h: f64| {
+                let mut weights = before.clone();
+                weights[k] += h;
+                let weights = TensorData::new(weights, [3, 3]);
+                let moved = network
+                    .clone()
+                    .with_weights(&[("recurrent.weight".to_owned(), weights)].into());
+                values(&value(&OMEGA, &moved.unwrap(), &at, &batch))[0]
+            };
+            let slope = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
+            assert!(
+                (found - slope).abs() < 1e-6 * (1.0 + slope.abs()),
+                "{k}: {found} {slope}"
+            );
+        }
+    }
+}
