@@ -58,6 +58,10 @@ fn twenty_runs_of_one_seed_are_one() {
         .map(|(i, threads)| {
             let run = i.to_string();
             let arguments = [
+                "train",
+                "smoke.toml",
+                "--run-dir",
+                &run,
                 "model.n_units=64",
                 "train.batch_size=33",
                 "train.steps=10",
@@ -65,7 +69,7 @@ fn twenty_runs_of_one_seed_are_one() {
                 threads,
                 NOISE,
             ];
-            project.train(&run, &arguments).exits(0);
+            project.run(&arguments).exits(0);
             let files = [
                 "model/weights.safetensors",
                 "checkpoints/step-00000010/optimizer.safetensors",

@@ -183,7 +183,7 @@ fn diverged(found: &NotFinite, message: String) -> Failure {
     let help = if found.what.is_data() {
         "the task gives numbers that are not finite, whatever the learning rate: check its table and its files".to_owned()
     } else {
-        let rate = format!("{:e}", found.lr / 10.0);
+        let rate = format!("{:.0e}", found.lr / 10.0);
         let tries = 2 * found.rollbacks.max(2);
         format!(
             "a smaller learning rate or a bound on the gradient usually helps: train anew with\n        \

@@ -1,7 +1,7 @@
 //! How observers are told, and what happens when one of them cannot write.
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::ErrorKind;
+use ctrnn_files::{ErrorKind, FileError};
 
 use super::Trainer;
 use crate::TrainError;
@@ -24,7 +24,7 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
         let retries = self.settings.checkpoint.on_error == OnError::Retry && !is_last;
         match told {
             Err(TrainError::File(error)) if retries && error.kind() == ErrorKind::Io => {
-                let trouble = Some(error.to_string());
+                let trouble = Some(cause(&error));
                 if self.trouble != trouble {
                     self.trouble = trouble;
                     for observer in observers {
@@ -35,5 +35,13 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
             }
             told => told,
         }
+    }
+}
+
+/// What the operating system says, without the path: it is the same trouble for every file.
+fn cause(error: &FileError) -> String {
+    match error {
+        FileError::Io { error, .. } => error.to_string(),
+        other => other.to_string(),
     }
 }
