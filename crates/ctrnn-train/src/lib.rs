@@ -44,12 +44,14 @@ mod config;
 mod conformance;
 mod diagnostic;
 mod difference;
+mod divergence;
 mod document;
 mod error;
 mod evaluation;
 mod gradients;
 mod loss;
 mod loss_config;
+mod machine_history;
 mod manifest;
 mod objective;
 mod observer;
@@ -57,6 +59,7 @@ mod optimizer;
 mod optimizer_config;
 mod overrides;
 mod penalty;
+mod ranking;
 mod record;
 mod run;
 mod run_log;
@@ -72,12 +75,13 @@ mod weight_file;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
 pub use config::{
-    Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InputPath, Metric,
-    ModelConfig, NoiseConfig, RunConfig, StopConfig, TimeConfig, TrainConfig, VERSION,
-    ValidateConfig,
+    Backend, BiasConfig, CheckpointConfig, DeviceConfig, DivergenceConfig, InitConfig, InputPath,
+    Metric, ModelConfig, NoiseConfig, OnError, RunConfig, StopConfig, TimeConfig, TrainConfig,
+    VERSION, ValidateConfig,
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
+pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
 pub use gradients::{Clip, Gradients};
@@ -87,7 +91,8 @@ pub use loss_config::{
 };
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{
-    Best, Confusion, Counters, EvalReport, Observer, Score, Snapshot, StepReport, Validation, Wait,
+    Best, Confusion, Counters, EvalReport, Observer, SavedState, Score, Snapshot, StepReport,
+    Validation, Wait,
 };
 pub use optimizer::OptimizerState;
 pub use optimizer_config::{

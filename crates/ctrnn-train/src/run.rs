@@ -13,8 +13,8 @@ use ctrnn_tasks::{
 };
 
 use crate::config::{
-    CheckpointConfig, DeviceConfig, Metric, ModelConfig, RunConfig, StopConfig, TrainConfig,
-    VERSION, ValidateConfig,
+    CheckpointConfig, DeviceConfig, DivergenceConfig, Metric, ModelConfig, RunConfig, StopConfig,
+    TrainConfig, VERSION, ValidateConfig,
 };
 use crate::conformance;
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
@@ -76,6 +76,8 @@ pub struct Training {
     pub objective: Objective,
     /// When training ends early.
     pub stop: Option<Stop>,
+    /// What is done about numbers that are not finite.
+    pub divergence: DivergenceConfig,
     /// Every how many steps the loss is reported.
     pub log_every: u64,
 }
@@ -802,6 +804,7 @@ fn training(
         clip: clip(train),
         objective,
         stop,
+        divergence: train.divergence.clone(),
         log_every: train.log_every,
     }
 }

@@ -1,5 +1,10 @@
 //! The training loop, in full view.
 
+mod rollback;
+mod telling;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -17,10 +22,12 @@ use crate::evaluation::{Scored, evaluate_terms, evaluation_trials};
 use crate::gradients::Gradients;
 use crate::loss_config::Loss;
 use crate::objective::{Evaluated, LossInputs, Minimised};
-use crate::observer::{Best, Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
+use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
 use crate::optimizer_config::Schedule;
 use crate::run::{Bound, Run, Stop, Training};
+
+pub(crate) use rollback::Good;
 
 /// What a training run needs to know beside its network and its task.
 #[derive(Clone, Debug)]
@@ -60,6 +67,9 @@ pub enum LearningRule {
     /// Backpropagation through time.
     #[default]
     Bptt,
+    /// The same, with a gradient that is not finite where a test wants one.
+    #[cfg(test)]
+    Spoiled(tests::Spoiled),
 }
 
 /// Why a run ended.
@@ -114,6 +124,9 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     minimised: Minimised<'a, B>,
     counters: Counters,
     validation: Vec<Trial>,
+    good: Option<Good<B>>,
+    /// What kept an observer from writing, as last told.
+    trouble: Option<String>,
 }
 
 impl<'a, B> Trainer<'a, B>
@@ -156,7 +169,7 @@ where
         };
         let key = Key::new(settings.seed, Stream::Validation, 0);
         let validation = evaluation_trials(task, settings.clock, key, settings.validate.trials)?;
-        Ok(Self {
+        let begun = Self {
             network,
             optimizer,
             task,
@@ -165,7 +178,11 @@ where
             minimised,
             counters,
             validation,
-        })
+            good: None,
+            trouble: None,
+        };
+        let first = begun.now();
+        Ok(begun.with_good(first))
     }
 
     /// Adds a function of outputs, rates and weights to what is minimised, for instance
@@ -216,10 +233,11 @@ where
 
     /// Trains until all steps are done, `train.stop` ends the run, or `stop` gives a reason.
     ///
-    /// A step whose loss or gradient is found not to be finite changes nothing: the trainer holds the network before it.
+    /// A number that is not finite takes it back to the last good state, with a smaller learning rate
+    /// ([`DivergenceConfig`](crate::DivergenceConfig)).
     ///
     /// # Errors
-    /// Loss or gradient not finite, a required bound not met, a task or an observer that fails.
+    /// A number not finite after all rollbacks, a required bound not met, a task or an observer that fails.
     pub fn run(
         &mut self,
         observers: &mut [&mut dyn Observer],
@@ -231,16 +249,30 @@ where
             self.validate_and_save(observers)?;
         }
         while self.counters.step < self.settings.train.steps {
-            let done = self.train_step()?;
-            self.counters.wall_s = wall_before + begun.elapsed().as_secs_f64();
-            if self.is_due(self.settings.train.log_every) {
-                self.report(done, observers)?;
-            }
-            if let Some(ending) = self.after_step(observers, stop)? {
-                return self.ended(ending);
+            let wall_s = || wall_before + begun.elapsed().as_secs_f64();
+            match self.step(wall_s, observers, stop) {
+                Ok(None) => {}
+                Ok(Some(ending)) => return self.ended(ending),
+                Err(TrainError::NotFinite(found)) => self.roll_back(*found, observers)?,
+                Err(error) => return Err(error),
             }
         }
         self.ended(Ending::AllSteps)
+    }
+
+    /// A training step and all that follows from it.
+    fn step(
+        &mut self,
+        wall_s: impl Fn() -> f64,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Option<Ending>, TrainError> {
+        let done = self.train_step()?;
+        self.counters.wall_s = wall_s();
+        if self.is_due(self.settings.train.log_every) {
+            self.report(done, observers)?;
+        }
+        self.after_step(observers, stop)
     }
 
     /// One training step: the loop body, in the order of the picture.
@@ -254,14 +286,18 @@ where
         let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
         let gradients = match self.rule {
             LearningRule::Bptt => loss.gradients(&self.network),
+            #[cfg(test)]
+            LearningRule::Spoiled(spoiled) => {
+                spoiled.gradients(loss.gradients(&self.network), &self.counters)
+            }
         };
         let norm = gradients.global_norm();
-        let numbers = self.read(&batch, &loss, &norm, &gradients)?;
+        let numbers = self.read(&batch, &trajectory.outputs, &loss, &norm, &gradients)?;
         let gradients = match train.clip {
             Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
         };
-        let lr = self.lr(step);
+        let lr = self.rate();
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
         self.counters.step += 1;
         self.counters.trials += trials.n_trials as u64;
@@ -271,14 +307,6 @@ where
             numbers,
             lr,
         })
-    }
-
-    /// The learning rate of the update that follows `step` updates.
-    fn lr(&self, step: u64) -> f64 {
-        let train = &self.settings.train;
-        let factor = train.schedule.factor(step, train.steps);
-        let plateaus = train.schedule.plateau_factor(self.counters.plateaus);
-        train.optimizer.lr() * factor * plateaus
     }
 
     /// Trains `n` steps without validation, reports or checkpoints, to see how long they take.
@@ -319,6 +347,7 @@ where
     fn read(
         &mut self,
         batch: &Batch<B>,
+        outputs: &Tensor<B, 3>,
         loss: &Evaluated<B>,
         norm: &Tensor<B::InnerBackend, 1>,
         gradients: &Gradients<B::InnerBackend>,
@@ -337,20 +366,16 @@ where
         if batch.mask_sum == 0.0 {
             return Err(TrainError::EmptyMask(format!("the batch of step {step}")));
         }
-        let not_finite = |what: String| TrainError::NotFinite {
-            step,
-            what,
-            norm_before: self.counters.grad_norm,
-        };
         let number = |tensor: &Tensor<B::InnerBackend, 1>| tensor.clone().into_scalar().elem();
         let terms: Vec<f64> = loss.terms.iter().map(number).collect();
         let loss = number(&loss.value);
         if !loss.is_finite() {
-            return Err(not_finite("the loss".to_owned()));
+            let culprit = self.culprit_of_loss(batch, outputs);
+            return Err(self.not_finite(step, culprit).into());
         }
         let grad_norm = number(norm);
         if !grad_norm.is_finite() {
-            return Err(not_finite(gradients.first_not_finite()));
+            return Err(self.not_finite(step, gradients.first_not_finite()).into());
         }
         self.counters.grad_norm = Some(grad_norm);
         Ok(Some(Numbers {
@@ -369,7 +394,11 @@ where
         step == self.settings.train.steps || (every > 0 && step.is_multiple_of(every))
     }
 
-    fn report(&self, done: Done<B>, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+    fn report(
+        &mut self,
+        done: Done<B>,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), TrainError> {
         let Some(Numbers {
             loss,
             terms,
@@ -389,39 +418,46 @@ where
             grad_norm,
             lr: done.lr,
         };
-        observers
-            .iter_mut()
-            .try_for_each(|observer| observer.stepped(&report))
+        self.tell(observers, false, |observer| observer.stepped(&report))
     }
 
-    /// Validation, the stop criterion and checkpoints, each when due.
+    /// Validation, the stop criterion and checkpoints, each when due; none of them sees weights that are not finite.
     fn after_step(
         &mut self,
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
     ) -> Result<Option<Ending>, TrainError> {
-        let mut is_best = false;
-        let mut ending = None;
-        if self.is_due(self.settings.validate.every_steps) {
+        let validates = self.is_due(self.settings.validate.every_steps);
+        let saves = self.is_due(self.settings.checkpoint.every_steps);
+        let asked = match self.counters.step < self.settings.train.steps {
+            true => stop().map(Ending::Asked),
+            false => None,
+        };
+        if validates || saves || asked.is_some() {
+            self.check_weights()?;
+        }
+        let mut place = None;
+        let mut ending = asked;
+        if validates {
             let report = self.validate(observers)?;
-            is_best = self.note_best(&report);
+            place = self.rank(&report);
             self.note_plateau(&report);
-            ending = self.stop_rule(&report);
+            ending = self.stop_rule(&report).or(ending);
         }
-        if ending.is_none() && self.counters.step < self.settings.train.steps {
-            ending = stop().map(Ending::Asked);
-        }
-        if is_best || ending.is_some() || self.is_due(self.settings.checkpoint.every_steps) {
-            self.save(is_best, observers)?;
+        self.keep_good();
+        if place.is_some() || saves || ending.is_some() {
+            let is_last = ending.is_some() || self.counters.step == self.settings.train.steps;
+            self.save(place == Some(0), is_last, observers)?;
         }
         Ok(ending)
     }
 
     fn validate_and_save(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+        self.check_weights()?;
         let report = self.validate(observers)?;
-        let is_best = self.note_best(&report);
+        let place = self.rank(&report);
         self.stop_rule(&report);
-        self.save(is_best, observers)
+        self.save(place == Some(0), true, observers)
     }
 
     /// How a run has ended: an error if it is over, but its required bound is not met.
@@ -464,29 +500,19 @@ where
             wall_s: self.counters.wall_s,
             report,
         };
-        for observer in observers.iter_mut() {
-            observer.evaluated(&validation)?;
-        }
+        self.tell(observers, false, |observer| observer.evaluated(&validation))?;
         Ok(validation.report)
     }
 
-    /// Remembers a validation that is better than all before; a tie goes to the earlier step.
-    fn note_best(&mut self, report: &EvalReport) -> bool {
-        let metric = self.settings.checkpoint.best;
-        let Some(value) = metric.of(report).filter(|value| value.is_finite()) else {
-            return false;
-        };
-        let is_best = self
-            .counters
-            .best
-            .is_none_or(|best| metric.is_better(value, best.value));
-        if is_best {
-            self.counters.best = Some(Best {
-                step: self.counters.step,
-                value,
-            });
-        }
-        is_best
+    /// The place of a validation among the best ones, if it is one of them.
+    fn rank(&mut self, report: &EvalReport) -> Option<usize> {
+        let CheckpointConfig {
+            best: metric,
+            keep_best,
+            ..
+        } = self.settings.checkpoint;
+        let value = metric.of(report).filter(|value| value.is_finite())?;
+        self.counters.rank(metric, value, keep_best)
     }
 
     /// Lets the plateau schedule see a validation.
@@ -518,11 +544,15 @@ where
         is_over.then_some(Ending::NoProgress { validations })
     }
 
-    fn save(&self, is_best: bool, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+    /// Lets the observers save everything; what they cannot write when the run ends is an error in any case.
+    fn save(
+        &mut self,
+        is_best: bool,
+        is_last: bool,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), TrainError> {
         let snapshot = self.snapshot(is_best);
-        observers
-            .iter_mut()
-            .try_for_each(|observer| observer.saved(&snapshot))
+        self.tell(observers, is_last, |observer| observer.saved(&snapshot))
     }
 
     /// Everything that the run is now.
@@ -532,6 +562,7 @@ where
             weights: self.network.weights(),
             optimizer: self.optimizer.state(),
             is_best,
+            good: self.good_elsewhere(),
         }
     }
 }
@@ -549,6 +580,7 @@ impl Default for Training {
             clip: None,
             objective: Loss::Mse.into(),
             stop: None,
+            divergence: config.divergence,
             log_every: config.log_every,
         }
     }
