@@ -3,6 +3,7 @@
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
+//! * `configs`: every published configuration trains; constraints as every command sees them
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
@@ -10,6 +11,7 @@
 
 mod bad_input;
 mod command_line;
+mod configs;
 mod determinism;
 mod project;
 mod python_files;

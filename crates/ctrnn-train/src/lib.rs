@@ -42,6 +42,8 @@ mod burn_test;
 mod checkpoint;
 mod config;
 mod conformance;
+#[cfg(test)]
+mod constraints_test;
 mod diagnostic;
 mod difference;
 mod document;
@@ -66,9 +68,10 @@ mod weight_file;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
 pub use config::{
-    Adam, Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InputPath, Loss,
-    LossConfig, Metric, ModelConfig, NoiseConfig, Optimizer, RunConfig, Schedule, Sgd, StopConfig,
-    TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    Adam, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig, DensityConfig,
+    DeviceConfig, InitConfig, InputPath, Loss, LossConfig, Metric, ModelConfig, NoiseConfig,
+    Optimizer, RunConfig, Schedule, Sgd, StopConfig, TimeConfig, TrainConfig, VERSION,
+    ValidateConfig,
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
