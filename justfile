@@ -40,6 +40,15 @@ schema:
 data:
     python3 tests/golden/make_ctrnn.py
     python3 configs/data/make_trials.py
+    python3 configs/data/make_connectivity.py
+
+# Make the comparison with nn4n anew (needs torch, numpy and nn4n 1.2.0; see the script)
+data-nn4n:
+    python3 tests/golden/make_nn4n.py
+
+# Spectral radius asked for and found: 200 units, 100 seeds, every parametrization (a minute)
+radius:
+    cargo test -p ctrnn-model --locked the_radius_of_200_units -- --ignored --nocapture
 
 # Python reads what a run writes (needs Python with numpy, pandas and safetensors: PYTHON=.venv/bin/python just python)
 python:

@@ -4,6 +4,7 @@
 //! * `command_line`: help, results on stdout, `--json`
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
 //! * `survival`: kills, signals, full disks, twenty processes at once
+//! * `configs`: every published configuration trains; constraints as every command sees them
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
@@ -11,6 +12,7 @@
 
 mod bad_input;
 mod command_line;
+mod configs;
 mod determinism;
 mod project;
 mod python_files;

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_model::{Form, Parameter, RecurrenceBackend};
+use ctrnn_kernels::KernelPath;
+use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
-use ctrnn_train::{Objective, Run, RunConfig, trainer_at};
+use ctrnn_train::{Backend, Objective, Run, RunConfig, TrainError, trainer_at};
 
 use crate::args::CheckArgs;
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -30,16 +31,12 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
 
 /// How large a run is.
 struct Size {
-    parameters: usize,
     max_steps: usize,
     batch_mib: f64,
 }
 
 impl Size {
     fn of(run: &Run) -> Result<Self, Failure> {
-        let trained = Parameter::ALL
-            .into_iter()
-            .filter(|p| p.is_trained(&run.model));
         let request = BatchRequest {
             clock: run.clock,
             n_trials: run.train.batch_size,
@@ -53,12 +50,15 @@ impl Size {
         let kept =
             arrays * run.train.batch_size * (max_steps + 1) * run.model.n_units * size_of::<f32>();
         Ok(Self {
-            parameters: trained
-                .map(|p| p.shape(&run.model).iter().product::<usize>())
-                .sum(),
             max_steps,
             batch_mib: kept as f64 / f64::from(1 << 20),
         })
+    }
+}
+
+impl Size {
+    fn trial_kib(&self, run: &Run) -> f64 {
+        1024.0 * self.batch_mib / run.train.batch_size as f64
     }
 }
 
@@ -68,6 +68,8 @@ struct Timing<'a>(&'a Run);
 struct Timed {
     device: String,
     steps_per_s: f64,
+    /// Of the network before its first step.
+    network: Summary,
 }
 
 impl Job for Timing<'_> {
@@ -79,12 +81,14 @@ impl Job for Timing<'_> {
         B::InnerBackend: RecurrenceBackend,
     {
         let mut trainer = trainer_at::<B>(self.0, None, 1, device)?;
+        let network = trainer.network().summary().map_err(TrainError::from)?;
         trainer.steps_only(1)?; // memory, threads, caches
         let began = Instant::now();
         trainer.steps_only(TIMED_STEPS)?;
         Ok(Timed {
             device: device_name::<B>(device),
             steps_per_s: TIMED_STEPS as f64 / began.elapsed().as_secs_f64(),
+            network,
         })
     }
 }
@@ -115,21 +119,25 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     line(
         "network",
         format!(
-            "{} units, {}, {:?} form, {} parameters",
+            "{} units, {}, {:?} form, {}",
             m.n_units,
             m.activation.name(),
             m.form,
-            size.parameters
+            parameters(timed.network.count(), timed.network.free()),
         )
         .to_lowercase(),
     );
+    for parameter in &timed.network.parameters {
+        line("", described(parameter));
+    }
+    line("recurrence", recurrence(&timed.network));
     line(
         "time",
         format!(
-            "dt {} ms, tau {} ms, alpha {:.3}; up to {} steps in a trial",
+            "dt {} ms, tau {} ms, alpha {}; up to {} steps in a trial",
             m.dt_ms,
-            m.tau_ms,
-            m.alpha(),
+            range(timed.network.tau_ms, |tau| tau.to_string()),
+            range(timed.network.tau_ms, |tau| format!("{:.3}", m.dt_ms / tau)),
             size.max_steps
         ),
     );
@@ -145,9 +153,16 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     );
     line(
         "memory",
-        format!("{:.1} MiB of states for a batch", size.batch_mib),
+        format!(
+            "{:.1} MiB of states for a batch, {:.1} KiB for a trial",
+            size.batch_mib,
+            size.trial_kib(run)
+        ),
     );
-    line("device", timed.device.clone());
+    line(
+        "device",
+        format!("{}, kernels {}", timed.device, kernels(run)),
+    );
     let seconds = run.train.steps as f64 / timed.steps_per_s;
     line(
         "speed",
@@ -169,6 +184,52 @@ fn loss(objective: &Objective) -> String {
     }
 }
 
+/// "172 parameters, 82 of them free"
+fn parameters(count: usize, free: usize) -> String {
+    match free == count {
+        true => format!("{count} parameters"),
+        false => format!("{count} parameters, {free} of them free"),
+    }
+}
+
+/// "recurrent.weight [10,10], 100 parameters, 44 of them free: abs, 45 of 100 connections"
+fn described(parameter: &ParameterSummary) -> String {
+    let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
+    let counts = parameters(parameter.count, parameter.free);
+    let text = format!("{} [{}], {counts}", parameter.name, shape.join(","));
+    match parameter.constraint.as_str() {
+        "" => text,
+        constraint => format!("{text}: {constraint}"),
+    }
+}
+
+fn recurrence(network: &Summary) -> String {
+    let radius = match network.spectral_radius {
+        Some(radius) => format!("spectral radius {radius:.4}"),
+        None => "spectral radius not computed above 1024 units".to_owned(),
+    };
+    format!(
+        "{radius}; weights above zero sum to {:.3}, below to -{:.3}; largest imbalance of a unit {:.3}",
+        network.excitation, network.inhibition, network.largest_imbalance
+    )
+}
+
+/// One number, or two.
+fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
+    match low == high {
+        true => text(low),
+        false => format!("{} to {}", text(low), text(high)),
+    }
+}
+
+/// The kernel path that computes the recurrence: the fused CPU kernels, or one tensor operation after another.
+fn kernels(run: &Run) -> &'static str {
+    match run.device.backend {
+        Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
+        Backend::Wgpu(_) => "none (tensor operations)",
+    }
+}
+
 fn optimizer(run: &Run) -> String {
     format!(
         "{} lr {}",
@@ -183,10 +244,30 @@ fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
         "n_inputs": run.model.n_inputs,
         "n_units": run.model.n_units,
         "n_outputs": run.model.n_outputs,
-        "parameters": size.parameters,
+        "parameters": timed.network.count(),
+        "free_parameters": timed.network.free(),
+        "network": network_json(&timed.network),
         "max_steps_in_a_trial": size.max_steps,
         "state_mib": size.batch_mib,
+        "state_kib_of_a_trial": size.trial_kib(run),
         "device": timed.device,
+        "kernel_path": kernels(run),
         "steps_per_s": timed.steps_per_s,
+    })
+}
+
+fn network_json(network: &Summary) -> serde_json::Value {
+    let parameter = |p: &ParameterSummary| {
+        serde_json::json!({
+            "name": p.name, "shape": p.shape, "count": p.count, "free": p.free, "constraint": p.constraint,
+        })
+    };
+    serde_json::json!({
+        "parameters": network.parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "tau_ms": network.tau_ms,
+        "spectral_radius": network.spectral_radius,
+        "excitation": network.excitation,
+        "inhibition": network.inhibition,
+        "largest_imbalance": network.largest_imbalance,
     })
 }

@@ -3,7 +3,7 @@
 use ctrnn_kernels::{Activation, Form};
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::{Connectivity, Matrix, ModelError, Parameter};
 
 /// A network as meant: every value decided.
 ///
@@ -37,6 +37,13 @@ pub struct CtrnnConfig {
     pub noise: NoiseLevels,
     /// How the weights begin.
     pub init: WeightInits,
+    /// Which connections there are, and what constrains their weights.
+    #[serde(default)]
+    pub connectivity: Connectivity,
+    /// Parameters that training leaves as they are: the name of one (`recurrent.bias`), or what stands before the dot
+    /// (`input`, `recurrent`, `output`) for all of a group.
+    #[serde(default)]
+    pub frozen: Vec<String>,
 }
 
 /// Which biases are trained.
@@ -123,11 +130,53 @@ pub struct WeightInits {
     pub recurrent: WeightInit,
     /// `W_out`, fan-in N.
     pub output: WeightInit,
-    /// Scales `W_rc` to this largest modulus of an eigenvalue; absent: the natural scale of `recurrent`.
+    /// Cancels excitation by inhibition in `W_rc`, before `spectral_radius`.
+    pub balance: Balance,
+    /// Scales the effective `W_rc` to this largest modulus of an eigenvalue; absent: the natural scale of `recurrent`.
     pub spectral_radius: Option<f64>,
 }
 
-/// A distribution of initial weights; F is the number of presynaptic units (fan-in).
+impl WeightInits {
+    /// The distribution of a matrix.
+    pub const fn of(&self, matrix: Matrix) -> WeightInit {
+        match matrix {
+            Matrix::Input => self.input,
+            Matrix::Recurrent => self.recurrent,
+            Matrix::Output => self.output,
+        }
+    }
+}
+
+/// Where the inhibitory weights of `W_rc` are scaled so that they cancel the excitatory ones. Fixed weights count and stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// Nowhere.
+    #[default]
+    None,
+    /// In each row: the weights onto every unit sum to zero (Song et al. 2016). A row without inhibition or without
+    /// excitation stays as drawn.
+    Row,
+    /// In the whole matrix: all weights together sum to zero (nn4n).
+    Total,
+}
+
+impl Balance {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::None, Self::Row, Self::Total];
+
+    /// The name used in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Row => "row",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// A distribution of initial weights. F is the fan-in: the number of presynaptic units, or of connections per
+/// postsynaptic unit where a mask leaves fewer. Under Dale's law the magnitude is what is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightInit {
@@ -136,22 +185,40 @@ pub enum WeightInit {
     Gaussian,
     /// Uniform in `[-1/sqrt(F), 1/sqrt(F))`.
     Uniform,
-    /// Orthonormal rows or columns, whichever are fewer; uniform over such matrices.
+    /// Magnitude from the gamma distribution of shape 2 with mean square `1 / F` (Song et al. 2016); without Dale's law
+    /// either sign is equally likely.
+    Gamma,
+    /// Magnitude `exp(n - 1) / sqrt(F)` with n standard normal, mean square `1 / F`; signs as for `gamma`.
+    Lognormal,
+    /// Orthonormal rows or columns, whichever are fewer; uniform over such matrices. Mask and signs act afterwards.
     Orthogonal,
+    /// 1 on the diagonal, else zero (Yang et al. 2019, with spectral radius 0.5).
+    Diagonal,
     /// All zero.
     Zero,
 }
 
 impl WeightInit {
     /// Every distribution.
-    pub const ALL: [Self; 4] = [Self::Gaussian, Self::Uniform, Self::Orthogonal, Self::Zero];
+    pub const ALL: [Self; 7] = [
+        Self::Gaussian,
+        Self::Uniform,
+        Self::Gamma,
+        Self::Lognormal,
+        Self::Orthogonal,
+        Self::Diagonal,
+        Self::Zero,
+    ];
 
     /// The name used in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gaussian => "gaussian",
             Self::Uniform => "uniform",
+            Self::Gamma => "gamma",
+            Self::Lognormal => "lognormal",
             Self::Orthogonal => "orthogonal",
+            Self::Diagonal => "diagonal",
             Self::Zero => "zero",
         }
     }
@@ -173,7 +240,14 @@ impl CtrnnConfig {
             initial_state: InitialState::default(),
             noise: NoiseLevels::default(),
             init: WeightInits::default(),
+            connectivity: Connectivity::default(),
+            frozen: Vec::new(),
         }
+    }
+
+    /// Whether training leaves a parameter as it is.
+    pub fn is_frozen(&self, parameter: Parameter) -> bool {
+        self.frozen.iter().any(|word| parameter.is_called(word))
     }
 
     /// `alpha = dt / tau`, in (0, 1].
@@ -229,6 +303,12 @@ impl CtrnnConfig {
                 "cannot be asked of a zero matrix",
             )?;
         }
+        rule(
+            self.init.balance == Balance::None || self.connectivity.dale.is_some(),
+            "init.balance",
+            self.init.balance.name().to_owned(),
+            "needs Dale's law, which says what is excitation and what inhibition",
+        )?;
         if let InitialState::Given(state) = &self.initial_state {
             rule(
                 state.len() == self.n_units && state.iter().all(|x| x.is_finite()),
@@ -237,6 +317,15 @@ impl CtrnnConfig {
                 "must be n_units finite numbers",
             )?;
         }
-        Ok(())
+        for word in &self.frozen {
+            let is_known = Parameter::ALL.into_iter().any(|p| p.is_called(word));
+            rule(
+                is_known,
+                "frozen",
+                format!("{word:?}"),
+                "is neither a parameter nor a group of them",
+            )?;
+        }
+        self.connectivity.check(self)
     }
 }

@@ -18,11 +18,34 @@ pub enum ModelError {
     },
     /// A weight matrix whose spectral radius is zero cannot be scaled to another one.
     #[error(
-        "the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}; remove spectral_radius"
+        "the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}: its weights are zero or its connections form no loop; remove spectral_radius, or allow more connections"
     )]
     ZeroSpectralRadius {
         /// The spectral radius asked for.
         asked: f64,
+    },
+    /// The fixed weights alone have a larger spectral radius than the one asked for.
+    #[error(
+        "the fixed recurrent weights alone leave no scale of the others with spectral radius {asked}; ask for a larger one"
+    )]
+    FixedSpectralRadius {
+        /// The spectral radius asked for.
+        asked: f64,
+    },
+    /// No row has both excitation and inhibition to balance.
+    #[error(
+        "the recurrent weights cannot be balanced: no unit receives both excitation and inhibition that is trained; remove init.balance"
+    )]
+    Unbalanced,
+    /// A rule of the connections is broken.
+    #[error("{field} = {value} {rule}")]
+    Connectivity {
+        /// The field, by its path.
+        field: String,
+        /// The offending value.
+        value: String,
+        /// The rule.
+        rule: String,
     },
     /// A tensor given by name has another shape than the network's.
     #[error("{name} has shape {found:?}, but this network needs {expected:?}")]

@@ -1,59 +1,117 @@
 //! How weights begin: drawn on the host, from the seed alone, the same on every device.
+//!
+//! Everything is done to the weights that act on the network: the drawn numbers get mask and signs, then the balance, then
+//! the spectral radius. What is trained for them follows from the parametrization.
 
+use burn::tensor::TensorData;
 use ctrnn_random::{Key, Rng, Stream};
 use faer::Mat;
 
-use crate::{CtrnnConfig, ModelError, WeightInit};
+use crate::connectivity::Matrix;
+use crate::spectrum::{positive_radius, spectral_radius};
+use crate::synapses::{Constraints, n_connections};
+use crate::{Balance, CtrnnConfig, ModelError, WeightInit, Weights};
 
-/// The weight matrices before the first training step, row-major `[post, pre]`.
-pub(crate) struct InitialWeights {
-    pub input: Vec<f64>,
-    pub recurrent: Vec<f64>,
-    pub output: Vec<f64>,
+/// The weight matrices and masks before the first training step, by the names of weight files.
+///
+/// # Errors
+/// If a spectral radius or a balance is asked of a matrix that cannot have it.
+pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelError> {
+    let key = Key::new(seed, Stream::Weights, 0);
+    let mut weights = Weights::new();
+    for (index, matrix) in (0..).zip(Matrix::ALL) {
+        let mask = draw_mask(config, matrix, &mut Rng::new(key, 3 + index, 0));
+        let constraints = Constraints::new(config, matrix, mask);
+        let mut effective = draw_effective(config, &constraints, &mut Rng::new(key, index, 0));
+        if matrix == Matrix::Recurrent {
+            balance(config.init.balance, &constraints, &mut effective)?;
+            if let Some(asked) = config.init.spectral_radius {
+                scale_to(&mut effective, &constraints, asked)?;
+            }
+        }
+        weights.extend(constraints.arrays());
+        let data = TensorData::new(effective, constraints.shape);
+        weights.insert(matrix.array("weight"), data);
+    }
+    Ok(weights)
 }
 
-impl InitialWeights {
-    /// Draws the weights of `config` from `seed`.
-    ///
-    /// # Errors
-    /// [`ModelError::ZeroSpectralRadius`] if a matrix whose spectral radius is zero is to be scaled to another one.
-    pub fn draw(config: &CtrnnConfig, seed: u64) -> Result<Self, ModelError> {
-        let (i, n, o) = (config.n_inputs, config.n_units, config.n_outputs);
-        let key = Key::new(seed, Stream::Weights, 0);
-        let draw = |matrix: u64, init: WeightInit, post: usize, pre: usize| {
-            init.draw(post, pre, &mut Rng::new(key, matrix, 0))
-        };
-        let mut recurrent = draw(1, config.init.recurrent, n, n);
-        if let Some(asked) = config.init.spectral_radius {
-            scale_to(&mut recurrent, n, asked)?;
-        }
-        Ok(Self {
-            input: draw(0, config.init.input, n, i),
-            recurrent,
-            output: draw(2, config.init.output, o, n),
-        })
+/// The connections of a matrix: the possible ones, or as many of them as the density asks for, all such choices equally
+/// likely; fixed ones are always among them.
+fn draw_mask(config: &CtrnnConfig, matrix: Matrix, rng: &mut Rng) -> Option<Vec<f64>> {
+    let connectivity = &config.connectivity;
+    let possible = connectivity.possible(matrix, config);
+    let connections = connectivity.of(matrix);
+    if connections.density == 1.0 {
+        return possible;
     }
+    let size: usize = matrix.shape(config).iter().product();
+    let fixed = connections.fixed.as_ref();
+    let is_fixed = |k: usize| fixed.is_some_and(|fixed| fixed[k] != 0.0);
+    let is_possible = |k: &usize| possible.as_ref().is_none_or(|p| p[*k] == 1.0);
+    let (mut chosen, mut others): (Vec<usize>, Vec<usize>) =
+        (0..size).filter(is_possible).partition(|&k| is_fixed(k));
+    rng.shuffle(&mut others);
+    others.truncate(n_connections(config, matrix) - chosen.len());
+    chosen.append(&mut others);
+    let mut mask = vec![0.0; size];
+    chosen.into_iter().for_each(|k| mask[k] = 1.0);
+    Some(mask)
+}
+
+/// Drawn weights under mask, signs and fixed weights.
+fn draw_effective(config: &CtrnnConfig, constraints: &Constraints, rng: &mut Rng) -> Vec<f64> {
+    let [post, pre] = constraints.shape;
+    let fan_in = match &constraints.mask {
+        None => pre as f64,
+        Some(mask) => mask.iter().sum::<f64>() / post as f64,
+    };
+    let bound = 1.0 / fan_in.max(1.0).sqrt();
+    let init = config.init.of(constraints.matrix);
+    let drawn = init.draw(post, pre, bound, rng);
+    let constrained = |(k, weight): (usize, f64)| match constraints.sign(k) {
+        _ if !constraints.is_plastic(k) => constraints.fixed_weight(k),
+        Some(sign) => sign * weight.abs(),
+        None => weight,
+    };
+    drawn.into_iter().enumerate().map(constrained).collect()
 }
 
 impl WeightInit {
-    /// A matrix `[post, pre]`, row-major.
-    fn draw(self, post: usize, pre: usize, rng: &mut Rng) -> Vec<f64> {
+    /// A matrix `[post, pre]`, row-major, whose entries have the root mean square `bound` (`uniform`: which lie within it).
+    fn draw(self, post: usize, pre: usize, bound: f64, rng: &mut Rng) -> Vec<f64> {
         let size = post * pre;
         if size == 0 {
             return Vec::new();
         }
-        let bound = 1.0 / (pre.max(1) as f64).sqrt();
-        let mut normals = || {
-            (0..size)
-                .map(|_| f64::from(rng.normal()))
-                .collect::<Vec<_>>()
-        };
+        let fill = |draw: &mut dyn FnMut() -> f64| (0..size).map(|_| draw()).collect::<Vec<_>>();
         match self {
-            Self::Gaussian => normals().into_iter().map(|x| bound * x).collect(),
-            Self::Uniform => (0..size).map(|_| rng.uniform_in(-bound, bound)).collect(),
-            Self::Orthogonal => orthonormal(&normals(), post, pre),
+            Self::Gaussian => fill(&mut || bound * f64::from(rng.normal())),
+            Self::Uniform => fill(&mut || rng.uniform_in(-bound, bound)),
+            Self::Gamma => fill(&mut || {
+                // The sum of two exponentials of mean m has the mean square 6 m^2.
+                let mut exponential = || rng.truncated_exponential(1.0, 0.0, f64::INFINITY);
+                let magnitude = bound * (exponential() + exponential()) / 6.0_f64.sqrt();
+                random_sign(rng) * magnitude
+            }),
+            Self::Lognormal => fill(&mut || {
+                // The mean square of exp(n) is e^2.
+                let magnitude = bound * (f64::from(rng.normal()) - 1.0).exp();
+                random_sign(rng) * magnitude
+            }),
+            Self::Orthogonal => orthonormal(&fill(&mut || f64::from(rng.normal())), post, pre),
+            Self::Diagonal => (0..size)
+                .map(|k| if k / pre == k % pre { 1.0 } else { 0.0 })
+                .collect(),
             Self::Zero => vec![0.0; size],
         }
+    }
+}
+
+fn random_sign(rng: &mut Rng) -> f64 {
+    match rng.below(2) {
+        0 => 1.0,
+        _ => -1.0,
     }
 }
 
@@ -78,39 +136,102 @@ fn orthonormal(normals: &[f64], post: usize, pre: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The largest modulus of an eigenvalue of a row-major `[n, n]` matrix.
+/// Scales the inhibitory weights so that they cancel the excitatory ones, over each row or over the whole matrix.
 ///
-/// # Errors
-/// [`ModelError::Eigenvalues`] if the iteration does not converge, as with entries that are not finite.
-pub fn spectral_radius(matrix: &[f64], n: usize) -> Result<f64, ModelError> {
-    assert_eq!(
-        matrix.len(),
-        n * n,
-        "a matrix of {} entries is not [{n}, {n}]",
-        matrix.len()
-    );
-    let eigenvalues = Mat::from_fn(n, n, |row, col| matrix[row * n + col])
-        .eigenvalues()
-        .map_err(|error| ModelError::Eigenvalues(format!("{error:?}")))?;
-    Ok(eigenvalues
-        .iter()
-        .map(|z| z.re.hypot(z.im))
-        .fold(0.0, f64::max))
+/// A row without plastic inhibition or without excitation stays as it is.
+fn balance(
+    balance: Balance,
+    constraints: &Constraints,
+    effective: &mut [f64],
+) -> Result<(), ModelError> {
+    let [post, pre] = constraints.shape;
+    let width = match balance {
+        Balance::None => return Ok(()),
+        Balance::Row => pre,
+        Balance::Total => post * pre,
+    };
+    let mut n_balanced = 0;
+    for first in (0..post * pre).step_by(width) {
+        let entries = first..first + width;
+        let is_plastic_inhibition =
+            |k: usize| constraints.is_plastic(k) && constraints.sign(k) == Some(-1.0);
+        let total: f64 = entries.clone().map(|k| effective[k]).sum();
+        let inhibition: f64 = entries
+            .clone()
+            .filter(|&k| is_plastic_inhibition(k))
+            .map(|k| -effective[k])
+            .sum();
+        let target = total + inhibition; // what is not plastic inhibition, summed
+        if inhibition > 0.0 && target > 0.0 {
+            n_balanced += 1;
+            entries
+                .filter(|&k| is_plastic_inhibition(k))
+                .for_each(|k| effective[k] *= target / inhibition);
+        }
+    }
+    if n_balanced > 0 {
+        return Ok(());
+    }
+    Err(ModelError::Unbalanced)
 }
 
-fn scale_to(matrix: &mut [f64], n: usize, asked: f64) -> Result<(), ModelError> {
-    let found = spectral_radius(matrix, n)?;
-    if found == 0.0 {
-        return Err(ModelError::ZeroSpectralRadius { asked });
-    }
-    matrix.iter_mut().for_each(|w| *w *= asked / found);
+/// Scales the plastic weights so that the whole matrix has the spectral radius `asked`.
+fn scale_to(
+    effective: &mut [f64],
+    constraints: &Constraints,
+    asked: f64,
+) -> Result<(), ModelError> {
+    let n = constraints.shape[0];
+    let scaled = |factor: f64| -> Vec<f64> {
+        let scale = |(k, &w): (usize, &f64)| {
+            if constraints.is_plastic(k) {
+                factor * w
+            } else {
+                w
+            }
+        };
+        effective.iter().enumerate().map(scale).collect()
+    };
+    let found = positive_radius(effective, n)?.ok_or(ModelError::ZeroSpectralRadius { asked })?;
+    let factor = match &constraints.fixed {
+        None => asked / found,
+        Some(_) => {
+            let excess =
+                |factor: f64| spectral_radius(&scaled(factor), n).map(|found| found - asked);
+            root_above_zero(excess)?.ok_or(ModelError::FixedSpectralRadius { asked })?
+        }
+    };
+    let scaled = scaled(factor);
+    effective.copy_from_slice(&scaled);
     Ok(())
+}
+
+/// A zero of a continuous function that is negative at zero, by doubling and halving.
+fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<f64>, ModelError> {
+    if f(0.0)? >= 0.0 {
+        return Ok(None);
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    while f(high)? < 0.0 {
+        (low, high) = (high, 2.0 * high);
+        if high > 1e6 {
+            return Ok(None);
+        }
+    }
+    while high - low > 1e-9 * high {
+        let middle = 0.5 * (low + high);
+        match f(middle)? < 0.0 {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    Ok(Some(high))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::WeightInits;
+    use crate::{Connectivity, Dale, UnitSigns, WeightInits};
 
     fn network(recurrent: WeightInit, spectral_radius: Option<f64>) -> CtrnnConfig {
         let init = WeightInits {
@@ -124,33 +245,43 @@ mod tests {
         }
     }
 
+    fn dale(excitatory_fraction: f64) -> Connectivity {
+        Connectivity {
+            dale: Some(Dale {
+                units: UnitSigns::ExcitatoryFraction(excitatory_fraction),
+                ..Dale::default()
+            }),
+            ..Connectivity::default()
+        }
+    }
+
+    fn values(weights: &Weights, name: &str) -> Vec<f64> {
+        weights[name].iter::<f64>().collect()
+    }
+
+    fn recurrent(config: &CtrnnConfig, seed: u64) -> Vec<f64> {
+        values(&draw(config, seed).unwrap(), "recurrent.weight")
+    }
+
     #[test]
     fn spectral_radius_is_the_one_asked_for() {
-        for init in [
-            WeightInit::Gaussian,
-            WeightInit::Uniform,
-            WeightInit::Orthogonal,
-        ] {
-            for seed in 0..5 {
-                let weights = InitialWeights::draw(&network(init, Some(1.3)), seed).unwrap();
-                let found = spectral_radius(&weights.recurrent, 50).unwrap();
+        for init in WeightInit::ALL
+            .into_iter()
+            .filter(|&i| i != WeightInit::Zero)
+        {
+            for seed in 0..3 {
+                let weights = recurrent(&network(init, Some(1.3)), seed);
+                let found = spectral_radius(&weights, 50).unwrap();
                 assert!((found - 1.3).abs() < 1e-9, "{init:?}: {found}");
             }
         }
     }
 
     #[test]
-    fn spectral_radius_of_a_rotation_is_its_scale() {
-        // [[0, -2], [2, 0]] has the eigenvalues +-2i.
-        let radius = spectral_radius(&[0.0, -2.0, 2.0, 0.0], 2).unwrap();
-        assert!((radius - 2.0).abs() < 1e-12);
-    }
-
-    #[test]
     fn orthogonal_weights_have_orthonormal_rows_or_columns() {
         let mut rng = Rng::new(Key::new(7, Stream::Weights, 0), 0, 0);
         for (post, pre) in [(4, 4), (3, 5), (5, 3), (1, 4)] {
-            let w = WeightInit::Orthogonal.draw(post, pre, &mut rng);
+            let w = WeightInit::Orthogonal.draw(post, pre, 1.0, &mut rng);
             let short = post.min(pre);
             for a in 0..short {
                 for b in 0..short {
@@ -167,32 +298,119 @@ mod tests {
         }
     }
 
+    /// 1/50 for 50 connections onto each unit, 1/25 for 25. The standard error of a mean of 2500 squares is 2.8 % for
+    /// gaussian, 3.1 % for gamma (fourth moment 120/36 of the squared second) and 15 % for lognormal (e^4).
     #[test]
-    fn gaussian_weights_have_the_standard_deviation_of_their_fan_in() {
-        let weights = InitialWeights::draw(&network(WeightInit::Gaussian, None), 1).unwrap();
-        let variance = weights.recurrent.iter().map(|w| w * w).sum::<f64>() / 2500.0;
-        // 1/50, and the standard error of a variance of 2500 draws is 2.8 %.
-        assert!((variance * 50.0 - 1.0).abs() < 0.1, "{variance}");
+    fn the_mean_square_of_a_weight_is_one_over_its_fan_in() {
+        let bounds = [
+            (WeightInit::Gaussian, 0.1),
+            (WeightInit::Gamma, 0.2),
+            (WeightInit::Lognormal, 0.6),
+        ];
+        for ((init, bound), density) in bounds.into_iter().flat_map(|b| [(b, 1.0), (b, 0.5)]) {
+            let mut config = network(init, None);
+            config.connectivity.recurrent.density = density;
+            let weights = recurrent(&config, 1);
+            let n_connections = 2500.0 * density;
+            let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / n_connections;
+            let expected = 1.0 / (50.0 * density);
+            assert!(
+                (mean_square / expected - 1.0).abs() < bound,
+                "{init:?}: {mean_square}"
+            );
+        }
     }
 
     #[test]
-    fn a_zero_matrix_has_no_radius_to_scale() {
-        let mut zero = vec![0.0; 4];
-        assert_eq!(
-            scale_to(&mut zero, 2, 1.0),
-            Err(ModelError::ZeroSpectralRadius { asked: 1.0 })
+    fn balanced_rows_and_matrices_sum_to_zero() {
+        for (kind, density) in [
+            (Balance::Row, 1.0),
+            (Balance::Row, 0.5),
+            (Balance::Total, 0.3),
+        ] {
+            let mut config = network(WeightInit::Gamma, Some(1.5));
+            config.connectivity = dale(0.8);
+            config.connectivity.recurrent.density = density;
+            config.init.balance = kind;
+            let weights = recurrent(&config, 4);
+            let width = if kind == Balance::Row { 50 } else { 2500 };
+            for group in weights.chunks(width) {
+                let sum: f64 = group.iter().sum();
+                let has_both = group.iter().any(|&w| w > 0.0) && group.iter().any(|&w| w < 0.0);
+                assert!(!has_both || sum.abs() < 1e-12, "{kind:?}: {sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_balanced_without_inhibition() {
+        let mut config = network(WeightInit::Gamma, None);
+        config.connectivity = dale(1.0);
+        config.init.balance = Balance::Row;
+        assert_eq!(draw(&config, 1), Err(ModelError::Unbalanced));
+    }
+
+    #[test]
+    fn a_matrix_without_loops_has_no_radius_to_scale() {
+        let mut chain = network(WeightInit::Gaussian, Some(1.0));
+        let below = |k: usize| f64::from(u8::from(k / 50 > k % 50));
+        chain.connectivity.recurrent.mask = Some((0..2500).map(below).collect());
+        let mut zero = network(WeightInit::Gaussian, Some(1.0));
+        zero.connectivity.recurrent.density = 0.0;
+        for config in [chain, zero] {
+            let refused = draw(&config, 1).unwrap_err();
+            assert_eq!(refused, ModelError::ZeroSpectralRadius { asked: 1.0 });
+        }
+    }
+
+    /// Fixed weights stay; the others are scaled until the whole has the radius asked for.
+    #[test]
+    fn fixed_weights_count_in_the_spectral_radius_and_stay() {
+        let mut config = network(WeightInit::Gaussian, Some(1.5));
+        let mut fixed = vec![0.0; 2500];
+        (0..25).for_each(|unit| fixed[51 * unit] = 0.9);
+        config.connectivity.recurrent.fixed = Some(fixed);
+        let weights = recurrent(&config, 2);
+        assert!((0..25).all(|unit| weights[51 * unit] == 0.9));
+        let found = spectral_radius(&weights, 50).unwrap();
+        assert!((found - 1.5).abs() < 1e-6, "{found}");
+        config.init.spectral_radius = Some(0.8);
+        let refused = draw(&config, 2).unwrap_err();
+        assert_eq!(refused, ModelError::FixedSpectralRadius { asked: 0.8 });
+    }
+
+    #[test]
+    fn a_mask_has_exactly_its_number_of_connections_and_draws_of_its_own() {
+        let mut config = network(WeightInit::Gaussian, None);
+        config.connectivity.self_connections = false;
+        config.connectivity.recurrent.density = 0.3;
+        config.connectivity.input.density = 0.5;
+        let weights = draw(&config, 3).unwrap();
+        let count = |name| values(&weights, name).iter().sum::<f64>();
+        assert_eq!(count("recurrent.mask"), 735.0); // 0.3 * 50 * 49
+        assert_eq!(count("input.mask"), 75.0);
+        config.init.recurrent = WeightInit::Uniform;
+        let other = draw(&config, 3).unwrap();
+        assert_eq!(other["recurrent.mask"], weights["recurrent.mask"]);
+        assert_ne!(
+            draw(&config, 4).unwrap()["recurrent.mask"],
+            weights["recurrent.mask"]
         );
     }
 
     #[test]
     fn each_matrix_has_its_own_draws_and_each_seed_its_own_network() {
         let config = network(WeightInit::Gaussian, None);
-        let (a, b) = (
-            InitialWeights::draw(&config, 1).unwrap(),
-            InitialWeights::draw(&config, 2).unwrap(),
+        let (a, b) = (draw(&config, 1).unwrap(), draw(&config, 2).unwrap());
+        assert_ne!(a["recurrent.weight"], b["recurrent.weight"]);
+        let first = |name| values(&a, name)[0];
+        assert_ne!(
+            first("input.weight") / first("recurrent.weight"),
+            (50.0f64 / 3.0).sqrt()
         );
-        assert_ne!(a.recurrent, b.recurrent);
-        assert_ne!(a.input[0] / a.recurrent[0], (50.0f64 / 3.0).sqrt());
-        assert_eq!(a.output, InitialWeights::draw(&config, 1).unwrap().output);
+        assert_eq!(
+            a["output.weight"],
+            draw(&config, 1).unwrap()["output.weight"]
+        );
     }
 }

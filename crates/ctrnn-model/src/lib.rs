@@ -37,19 +37,26 @@
 //! The same module trains under `Autodiff<NdArray>`; the `ctrnn-train` crate wraps it with a loss and an optimizer.
 
 mod config;
+mod connectivity;
 mod error;
 mod init;
 mod module;
 mod parameters;
 mod recurrence;
+mod spectrum;
+mod summary;
+mod synapses;
 mod trajectory;
 
 pub use config::{
-    Biases, CtrnnConfig, InitialState, NoiseConvention, NoiseLevels, WeightInit, WeightInits,
+    Balance, Biases, CtrnnConfig, InitialState, NoiseConvention, NoiseLevels, WeightInit,
+    WeightInits,
+};
+pub use connectivity::{
+    Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns, UnitSigns,
 };
 pub use ctrnn_kernels::{Activation, Form};
 pub use error::ModelError;
-pub use init::spectral_radius;
 pub use module::CtrnnModule;
 pub use parameters::{Parameter, Weights, host_tensor};
 #[cfg(feature = "wgpu")]
@@ -57,4 +64,7 @@ pub use recurrence::Gpu;
 pub use recurrence::{
     Draws, NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
 };
+pub use spectrum::spectral_radius;
+pub use summary::{ParameterSummary, Summary};
+pub use synapses::Synapses;
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};

@@ -6,9 +6,11 @@ use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::Form;
 use ctrnn_random::{Key, Stream};
 
-use crate::init::InitialWeights;
+use crate::connectivity::Matrix;
+use crate::init;
 use crate::parameters::{self, TAU_MS, constant, host_tensor};
 use crate::recurrence::{self, Draws, NoiseSource};
+use crate::synapses::{Constraints, Synapses};
 use crate::{
     CtrnnConfig, Forward, InitialState, ModelError, Noise, NoiseConvention, Parameter,
     RecurrenceBackend, Sweep, Swept, Trajectory, Weights,
@@ -20,18 +22,21 @@ use crate::{
 /// a function of its name ([`Parameter::id`]), so optimizer state can be kept by name.
 #[derive(Module, Debug)]
 pub struct CtrnnModule<B: Backend> {
-    /// `W_in [N,I]`
+    /// What is trained for `W_in [N,I]`; [`CtrnnModule::effective`] is what acts.
     pub w_in: Param<Tensor<B, 2>>,
-    /// `W_rc [N,N]`
+    /// What is trained for `W_rc [N,N]`.
     pub w_rc: Param<Tensor<B, 2>>,
     /// `b [N]`, if trained; else zero.
     pub bias: Option<Param<Tensor<B, 1>>>,
-    /// `W_out [O,N]`
+    /// What is trained for `W_out [O,N]`.
     pub w_out: Param<Tensor<B, 2>>,
     /// `b_out [O]`, if trained; else zero.
     pub bias_out: Option<Param<Tensor<B, 1>>>,
     /// `v(0)` or `r(0)`, `[N]`, if trained; else given by the configuration.
     pub initial_state: Option<Param<Tensor<B, 1>>>,
+    input: Synapses<B>,
+    recurrent: Synapses<B>,
+    output: Synapses<B>,
     #[module(skip)]
     config: CtrnnConfig,
 }
@@ -43,17 +48,13 @@ impl<B: Backend> CtrnnModule<B> {
     /// What [`CtrnnConfig::check`] refuses, and a spectral radius asked of a matrix that has none.
     pub fn init(config: &CtrnnConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
         config.check()?;
-        let drawn = InitialWeights::draw(config, seed)?;
-        let mut weights = Weights::new();
+        let mut weights = init::draw(config, seed)?;
         let mut put = |p: Parameter, values: Vec<f64>| {
             weights.insert(
                 p.name().to_owned(),
                 TensorData::new(values, p.shape(config)),
             );
         };
-        put(Parameter::InputWeight, drawn.input);
-        put(Parameter::RecurrentWeight, drawn.recurrent);
-        put(Parameter::OutputWeight, drawn.output);
         for p in Parameter::ALL.into_iter().filter(|p| p.is_trained(config)) {
             if let [len] = p.shape(config)[..] {
                 put(p, vec![0.0; len]);
@@ -80,16 +81,25 @@ impl<B: Backend> CtrnnModule<B> {
                 false => None,
             })
         };
-        let matrix = |p: Parameter| -> Result<_, ModelError> {
-            Ok(p.param(host_tensor(find(weights, p)?, device)))
+        let matrix = |matrix: Matrix| -> Result<_, ModelError> {
+            let constraints = Constraints::of(config, matrix, weights)?;
+            let raw = TensorData::new(constraints.raw_of(weights)?, constraints.shape);
+            let raw = matrix.parameter().param(host_tensor(raw, device));
+            Ok((raw, Synapses::new(constraints, device)))
         };
+        let (w_in, input) = matrix(Matrix::Input)?;
+        let (w_rc, recurrent) = matrix(Matrix::Recurrent)?;
+        let (w_out, output) = matrix(Matrix::Output)?;
         Ok(Self {
-            w_in: matrix(Parameter::InputWeight)?,
-            w_rc: matrix(Parameter::RecurrentWeight)?,
+            w_in,
+            w_rc,
             bias: vector(Parameter::RecurrentBias)?,
-            w_out: matrix(Parameter::OutputWeight)?,
+            w_out,
             bias_out: vector(Parameter::OutputBias)?,
             initial_state: vector(Parameter::InitialState)?,
+            input,
+            recurrent,
+            output,
             config: config.clone(),
         })
     }
@@ -114,14 +124,37 @@ impl<B: Backend> CtrnnModule<B> {
         Ok(self)
     }
 
+    /// The constraints of a weight matrix.
+    pub fn synapses(&self, matrix: Matrix) -> &Synapses<B> {
+        match matrix {
+            Matrix::Input => &self.input,
+            Matrix::Recurrent => &self.recurrent,
+            Matrix::Output => &self.output,
+        }
+    }
+
+    /// The weights that act on the network `[post, pre]`, computed from what is trained.
+    pub fn effective(&self, matrix: Matrix) -> Tensor<B, 2> {
+        self.synapses(matrix).effective(self.raw(matrix))
+    }
+
+    fn raw(&self, matrix: Matrix) -> Tensor<B, 2> {
+        match matrix {
+            Matrix::Input => self.w_in.val(),
+            Matrix::Recurrent => self.w_rc.val(),
+            Matrix::Output => self.w_out.val(),
+        }
+    }
+
     /// Every tensor of the network by name, as weight files hold them: the parameters, zeros or the given values where
-    /// a parameter is not trained, and `tau_ms [1]`.
+    /// a parameter is not trained, and `tau_ms [1]`. Of a constrained matrix the weight is the effective one, and
+    /// `weight_raw`, `mask`, `sign` and `fixed` stand beside it.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name().to_owned(), data);
-        put(Parameter::InputWeight, self.w_in.to_data());
-        put(Parameter::RecurrentWeight, self.w_rc.to_data());
-        put(Parameter::OutputWeight, self.w_out.to_data());
+        for matrix in Matrix::ALL {
+            put(matrix.parameter(), self.effective(matrix).to_data());
+        }
         put(Parameter::RecurrentBias, self.bias_value().to_data());
         put(Parameter::OutputBias, self.bias_out_value().to_data());
         put(
@@ -130,15 +163,37 @@ impl<B: Backend> CtrnnModule<B> {
         );
         let tau = TensorData::new(vec![self.config.tau_ms], [1]).convert::<B::FloatElem>();
         weights.insert(TAU_MS.to_owned(), tau);
+        for matrix in Matrix::ALL {
+            weights.extend(self.constraint_arrays(matrix));
+        }
         weights
     }
 
-    /// The network with those of its parameters replaced that `weights` names.
+    fn constraint_arrays(&self, matrix: Matrix) -> Weights {
+        let constraints = self.synapses(matrix).constraints();
+        if constraints.is_none() {
+            return Weights::new();
+        }
+        let mut arrays = constraints.arrays();
+        let raw = self.raw(matrix).to_data();
+        arrays.insert(matrix.array("weight_raw"), raw);
+        let own_type = |(name, data): (String, TensorData)| (name, data.convert::<B::FloatElem>());
+        arrays.into_iter().map(own_type).collect()
+    }
+
+    /// The network with those of its parameters replaced that `weights` names. A matrix may be given by its effective
+    /// weights, by its raw ones, or by both.
     ///
     /// # Errors
     /// Names the tensor that is unknown, has another shape, is not finite, or contradicts the configuration.
     pub fn with_weights(self, weights: &Weights) -> Result<Self, ModelError> {
         let mut all = self.weights();
+        for matrix in Matrix::ALL {
+            let names = ["weight", "weight_raw"].map(|what| matrix.array(what));
+            if names.iter().any(|name| weights.contains_key(name)) {
+                all.retain(|name, _| !names.contains(name));
+            }
+        }
         all.extend(weights.clone());
         Self::from_weights(&self.config, &all, &self.device())
     }
@@ -217,10 +272,10 @@ impl<B: Backend> CtrnnModule<B> {
         let (preactivation, postactivation) = self.noise(&forward.noise);
         Sweep {
             inputs,
-            w_in: self.w_in.val(),
-            w_rc: self.w_rc.val(),
+            w_in: self.effective(Matrix::Input),
+            w_rc: self.effective(Matrix::Recurrent),
             bias: self.bias_value(),
-            w_out: self.w_out.val(),
+            w_out: self.effective(Matrix::Output),
             bias_out: self.bias_out_value(),
             decay: per_unit(1.0 - alpha),
             gain: per_unit(alpha),

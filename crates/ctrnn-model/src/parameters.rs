@@ -6,6 +6,7 @@ use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Element, Tensor, TensorData};
 
+use crate::connectivity::Matrix;
 use crate::{CtrnnConfig, InitialState, ModelError};
 
 /// Host arrays by name, as weight files hold them; rows are postsynaptic.
@@ -52,6 +53,12 @@ impl Parameter {
             Self::OutputBias => "output.bias",
             Self::InitialState => "initial_state",
         }
+    }
+
+    /// Whether a word is its name or that of its group, what stands before the dot.
+    pub fn is_called(self, word: &str) -> bool {
+        let name = self.name();
+        name == word || name.split('.').next() == Some(word)
     }
 
     /// Its burn id: a function of the name (64-bit FNV-1a), where burn's own ids are random per process.
@@ -131,17 +138,34 @@ pub(crate) fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), Model
                 check_untrained(parameter, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
-            None => return Err(unknown(name)),
+            None => match constraint_shape(name, config) {
+                Some(shape) => check_shape(name, data, &shape)?,
+                None => return Err(unknown(name)),
+            },
         }
     }
     Ok(())
+}
+
+/// The shape of an array that stands beside a constrained weight matrix; its values are checked with the constraints.
+fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
+    let (matrix, what) = name.split_once('.')?;
+    let matrix = Matrix::ALL.into_iter().find(|m| m.name() == matrix)?;
+    let [post, pre] = matrix.shape(config);
+    match what {
+        "weight_raw" | "mask" | "fixed" => Some(vec![post, pre]),
+        "sign" => Some(vec![pre]),
+        _ => None,
+    }
 }
 
 fn unknown(name: &str) -> ModelError {
     let known = Parameter::ALL.map(Parameter::name).join(", ");
     ModelError::UnknownTensor {
         name: name.to_owned(),
-        known: format!("{known}, {TAU_MS}"),
+        known: format!(
+            "{known}, {TAU_MS}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+        ),
     }
 }
 

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use ctrnn_model::{Activation, Form, InitialState, NoiseConvention, WeightInit};
+use ctrnn_model::{
+    Activation, Balance, Form, InitialState, NoiseConvention, Parametrization, ReadoutSigns,
+    WeightInit,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -109,6 +112,19 @@ pub struct ModelConfig {
     pub noise: NoiseConfig,
     /// How the weights begin.
     pub init: InitConfig,
+    /// Dale's law: all outgoing weights of a unit have one sign, so that `W_rc[i,j] = s_j g(w[i,j])` with w trained.
+    /// Needs an activation that is never negative. Absent: weights may have any sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dale: Option<DaleConfig>,
+    /// Whether no weight of `W_in` is below zero, as in PsychRNN and in Song et al. (2016); by the parametrization of
+    /// `model.dale`, or `abs` where there is none.
+    pub positive_input: bool,
+    /// Fraction of the possible connections that exist. The others are zero for ever.
+    pub density: DensityConfig,
+    /// Whether a unit may drive itself; if not, the diagonal of `W_rc` is zero.
+    pub self_connections: bool,
+    /// Connections given by a file.
+    pub connectivity: ConnectivityConfig,
 }
 
 impl Default for ModelConfig {
@@ -122,8 +138,82 @@ impl Default for ModelConfig {
             bias: BiasConfig::default(),
             noise: NoiseConfig::default(),
             init: InitConfig::default(),
+            dale: None,
+            positive_input: false,
+            density: DensityConfig::default(),
+            self_connections: true,
+            connectivity: ConnectivityConfig::default(),
         }
     }
+}
+
+/// Dale's law.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DaleConfig {
+    /// The first `round(excitatory_fraction * n_units)` units are excitatory, the others inhibitory. 0.8 is the ratio of
+    /// cortex that Song et al. (2016) use. The array `recurrent.sign` of `model.connectivity.file` wins over it.
+    #[schemars(range(min = 0, max = 1))]
+    pub excitatory_fraction: f64,
+    /// How a weight W of sign s is kept from the trained w. `abs`: `W = s |w|` (PsychRNN), with slope s at zero.
+    /// `rectify`: `W = s max(w, 0)` (pycog); w below zero gets no gradient, so that a weight that falls silent stays
+    /// silent. `square`: `W = s w^2`; must not begin at zero. `clamp`: `W = w`, and after every step a weight of the
+    /// wrong sign is set to zero, from where it can come back.
+    #[schemars(schema_with = "parametrization")]
+    pub parametrization: Parametrization,
+    /// Signs of `W_out`. `signed`: each column has the sign of its unit (Song et al. 2016). `excitatory`: besides,
+    /// inhibitory units do not reach the readout (PsychRNN). `free`: any sign.
+    #[schemars(schema_with = "readout_signs")]
+    pub readout: ReadoutSigns,
+}
+
+impl Default for DaleConfig {
+    fn default() -> Self {
+        Self {
+            excitatory_fraction: 0.8,
+            parametrization: Parametrization::Abs,
+            readout: ReadoutSigns::Signed,
+        }
+    }
+}
+
+/// Fractions of the possible connections that exist: the nearest whole number of them, drawn from the seed, all choices
+/// equally likely. Possible are those that `self_connections`, `dale.readout` and the mask of a file allow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DensityConfig {
+    /// Of `W_in`.
+    #[schemars(range(min = 0, max = 1))]
+    pub input: f64,
+    /// Of `W_rc`.
+    #[schemars(range(min = 0, max = 1))]
+    pub recurrent: f64,
+    /// Of `W_out`.
+    #[schemars(range(min = 0, max = 1))]
+    pub output: f64,
+}
+
+impl Default for DensityConfig {
+    fn default() -> Self {
+        Self {
+            input: 1.0,
+            recurrent: 1.0,
+            output: 1.0,
+        }
+    }
+}
+
+/// Connections given by a file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectivityConfig {
+    /// A file (npz or safetensors), relative to this file, with any of these arrays `[post, pre]`, for X = `input`,
+    /// `recurrent` or `output`. `X.mask`: 1 where a connection exists, else 0. `X.fixed`: weights that are not trained;
+    /// where this is not zero it is the weight, `W = C_plastic g(w) + C_fixed` (Song et al. 2016). `X.plasticity`: factor of
+    /// every update, at least 0; 0 leaves a weight as it is, whatever the optimizer. Besides `recurrent.sign [N]`: +1 or -1
+    /// for each unit, where there is `model.dale`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<InputPath>,
 }
 
 /// Which biases are trained.
@@ -167,7 +257,10 @@ pub struct NoiseConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct InitConfig {
     /// Distribution of `W_in` (fan-in F = number of inputs). `gaussian`: standard deviation 1 / sqrt(F);
-    /// `uniform`: within 1 / sqrt(F) of zero; `orthogonal`: orthonormal rows or columns, whichever are fewer; `zero`.
+    /// `uniform`: within 1 / sqrt(F) of zero; `gamma` (shape 2, Song et al. 2016) and `lognormal` (sigma 1): magnitudes with mean
+    /// square 1 / F, of either sign where no rule gives one; `orthogonal`: orthonormal rows or columns, whichever are
+    /// fewer; `diagonal`: 1 on the diagonal; `zero`. Masks and signs act on what is drawn; F is then the mean number of
+    /// connections onto a unit.
     #[schemars(schema_with = "weight_init")]
     pub input: WeightInit,
     /// Distribution of `W_rc` (fan-in F = N); the words are those of `input`.
@@ -176,7 +269,13 @@ pub struct InitConfig {
     /// Distribution of `W_out` (fan-in F = N); the words are those of `input`.
     #[schemars(schema_with = "weight_init")]
     pub output: WeightInit,
-    /// Scales the drawn `W_rc` to this largest modulus of an eigenvalue. Absent: the natural scale of `recurrent`,
+    /// Scales the inhibitory weights of `W_rc` so that they cancel the excitatory ones, before `spectral_radius`; needs
+    /// `model.dale`. `row`: onto each unit (Song et al. 2016); a unit that receives only one kind stays as drawn. `total`: over the
+    /// whole matrix (nn4n). `none`: nowhere.
+    #[schemars(schema_with = "balance")]
+    pub balance: Balance,
+    /// Scales `W_rc`, as it acts under masks and signs, to this largest modulus of an eigenvalue. Fixed weights are not
+    /// scaled: the others are, until the whole fits. Absent: the natural scale of `recurrent`, without constraints
     /// about 1 for `gaussian` and `orthogonal`, about 0.58 for `uniform`.
     #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,6 +309,9 @@ pub struct TrainConfig {
     /// Every how many steps the loss is read from the device and reported.
     #[schemars(range(min = 1))]
     pub log_every: u64,
+    /// What is not trained: names of parameters as in weight files (`recurrent.bias`, `initial_state`), or the word before
+    /// the dot for a whole group (`input`, `recurrent`, `output`). It keeps its first value to the bit.
+    pub freeze: Vec<String>,
     /// The update rule, by `name`, with its learning rate `lr`.
     pub optimizer: Optimizer,
     /// How the learning rate changes over the run, by `name`.
@@ -236,6 +338,7 @@ impl Default for TrainConfig {
             clip_grad_norm_per_tensor: None,
             clip_grad_value: None,
             log_every: 10,
+            freeze: Vec::new(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             groups: Groups::default(),
@@ -515,6 +618,24 @@ fn noise_convention(_: &mut SchemaGenerator) -> Schema {
     words(
         "noise convention",
         NoiseConvention::ALL.map(NoiseConvention::name),
+    )
+}
+
+fn balance(_: &mut SchemaGenerator) -> Schema {
+    words("balance", Balance::ALL.map(Balance::name))
+}
+
+fn parametrization(_: &mut SchemaGenerator) -> Schema {
+    words(
+        "parametrization",
+        Parametrization::ALL.map(Parametrization::name),
+    )
+}
+
+fn readout_signs(_: &mut SchemaGenerator) -> Schema {
+    words(
+        "rule for the readout",
+        ReadoutSigns::ALL.map(ReadoutSigns::name),
     )
 }
 

@@ -46,6 +46,8 @@ pub enum Code {
     Training,
     /// A key that a resumed run must keep.
     FixedKey,
+    /// Connections or signs that contradict each other or the activation.
+    Connections,
     /// Trials in files that are missing, corrupt, or of another kind than the configuration says.
     Data,
     /// A file that the operating system did not let us read.
@@ -73,6 +75,7 @@ impl Code {
         Self::Initial,
         Self::StopRule,
         Self::FixedKey,
+        Self::Connections,
         Self::Training,
         Self::Data,
         Self::Io,
@@ -99,6 +102,7 @@ impl Code {
             Self::Initial => "C016",
             Self::StopRule => "C017",
             Self::FixedKey => "C018",
+            Self::Connections => "C023",
             Self::Training => "C025",
             Self::Data => "D001",
             Self::Io => "D002",

@@ -60,7 +60,13 @@ impl TrainError {
         match self {
             Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,
             Self::EmptyMask(_) | Self::OptimizerState(_) | Self::Data { .. } => 4,
-            Self::Model(ModelError::Config { .. } | ModelError::ZeroSpectralRadius { .. }) => 2,
+            Self::Model(
+                ModelError::Config { .. }
+                | ModelError::Connectivity { .. }
+                | ModelError::ZeroSpectralRadius { .. }
+                | ModelError::FixedSpectralRadius { .. }
+                | ModelError::Unbalanced,
+            ) => 2,
             Self::Model(_) => 4,
             Self::File(error) => match error.kind() {
                 ErrorKind::Io => 5,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use ctrnn_model::{CtrnnModule, Parameter};
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_model::{CtrnnModule, Matrix, Parameter, host_tensor};
 
 use crate::divergence::Culprit;
 
@@ -16,7 +16,8 @@ use crate::divergence::Culprit;
 pub struct Gradients<B: Backend>(pub BTreeMap<Parameter, Tensor<B, 1>>);
 
 impl<B: Backend> Gradients<B> {
-    /// What backpropagation left for the parameters of `network`.
+    /// What backpropagation left for the parameters of `network`, without those that are frozen; zero where the
+    /// plasticity of a synapse is.
     pub fn of<A>(network: &CtrnnModule<A>, mut grads: A::Gradients) -> Self
     where
         A: AutodiffBackend<InnerBackend = B>,
@@ -26,7 +27,17 @@ impl<B: Backend> Gradients<B> {
             found: BTreeMap::new(),
         };
         burn::module::Module::visit(network, &mut collect);
-        Self(collect.found)
+        let mut found = collect.found;
+        found.retain(|&parameter, _| !network.config().is_frozen(parameter));
+        for matrix in Matrix::ALL {
+            if let Some(gradient) = found.remove(&matrix.parameter()) {
+                let synapses = network.synapses(matrix).valid();
+                let by_synapse = gradient.reshape(matrix.shape(network.config()));
+                let plastic = synapses.plastic_gradient(by_synapse).flatten(0, 1);
+                found.insert(matrix.parameter(), plastic);
+            }
+        }
+        Self(found)
     }
 
     /// The sum of two.
@@ -42,15 +53,11 @@ impl<B: Backend> Gradients<B> {
         self
     }
 
-    /// The norm over all parameters together, `[1]`, still on the device.
-    ///
-    /// # Panics
-    /// If there is no gradient at all.
+    /// The norm over all parameters together, `[1]`, still on the device; 0 where everything is frozen.
     pub fn global_norm(&self) -> Tensor<B, 1> {
         let sums = self.0.values().map(|g| g.clone().square().sum());
-        sums.reduce(|a, b| a + b)
-            .expect("a network has trained parameters")
-            .sqrt()
+        let zero = || host_tensor(TensorData::new(vec![0.0], [1]), &B::Device::default());
+        sums.reduce(|a, b| a + b).unwrap_or_else(zero).sqrt()
     }
 
     /// The gradients, limited; `norm` is [`Gradients::global_norm`]. Nothing is read to the host.

@@ -42,6 +42,8 @@ mod burn_test;
 mod checkpoint;
 mod config;
 mod conformance;
+#[cfg(test)]
+mod constraints_test;
 mod diagnostic;
 mod difference;
 mod divergence;
@@ -75,9 +77,9 @@ mod weight_file;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
 pub use config::{
-    Backend, BiasConfig, CheckpointConfig, DeviceConfig, DivergenceConfig, InitConfig, InputPath,
-    Metric, ModelConfig, NoiseConfig, OnError, RunConfig, StopConfig, TimeConfig, TrainConfig,
-    VERSION, ValidateConfig,
+    Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig, DensityConfig,
+    DeviceConfig, DivergenceConfig, InitConfig, InputPath, Metric, ModelConfig, NoiseConfig,
+    OnError, RunConfig, StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};

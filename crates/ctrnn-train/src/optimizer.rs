@@ -6,10 +6,10 @@ use crate::TrainError;
 use crate::gradients::Gradients;
 use crate::optimizer_config::Optimizer;
 use crate::update_rule::Memory;
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Parameter, host_tensor};
+use ctrnn_model::{CtrnnModule, Matrix, Parameter, Synapses, host_tensor};
 
 /// An optimizer: its rule, and what the rule remembers of each parameter.
 #[derive(Clone, Debug)]
@@ -47,10 +47,16 @@ impl<B: Backend> OptimizerState<B> {
     where
         A: AutodiffBackend<InnerBackend = B>,
     {
+        let of_parameter = |m: Matrix| (m.parameter(), network.synapses(m).valid());
+        let constrained = Matrix::ALL.into_iter().map(of_parameter);
+        let synapses = constrained
+            .filter(|(_, s)| !s.accepts_any_update())
+            .collect();
         network.map(&mut Update {
             optimizer: self,
             lr,
             gradients,
+            synapses,
         })
     }
 
@@ -146,6 +152,30 @@ struct Update<'a, B: Backend> {
     optimizer: &'a mut OptimizerState<B>,
     lr: f64,
     gradients: Gradients<B>,
+    /// The weight matrices whose updates are scaled or projected.
+    synapses: BTreeMap<Parameter, Synapses<B>>,
+}
+
+impl<B: Backend> Update<'_, B> {
+    /// One parameter's next value: the optimizer proposes, plasticity and projection settle.
+    fn next<const D: usize>(
+        &mut self,
+        parameter: Parameter,
+        value: Tensor<B, D>,
+        gradient: Tensor<B, 1>,
+    ) -> Tensor<B, D> {
+        let shape: [usize; D] = value.dims();
+        let flat = value.clone().reshape([shape.iter().product::<usize>()]);
+        let proposed = self.optimizer.update(parameter, self.lr, flat, gradient);
+        match self.synapses.get(&parameter) {
+            None => proposed.reshape(shape),
+            Some(synapses) => {
+                let matrix = [shape[0], shape[1]];
+                let settled = synapses.settle(value.reshape(matrix), proposed.reshape(matrix));
+                settled.reshape(shape)
+            }
+        }
+    }
 }
 
 impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A::InnerBackend> {
@@ -156,11 +186,8 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A::InnerBackend> {
             return param;
         };
         param.map(|tensor| {
-            let value = tensor.inner();
-            let shape = value.shape();
-            let flat = value.reshape([shape.num_elements()]);
-            let next = self.optimizer.update(parameter, self.lr, flat, gradient);
-            Tensor::from_inner(next.reshape(shape)).require_grad()
+            let next = self.next(parameter, tensor.inner(), gradient);
+            Tensor::from_inner(next).require_grad()
         })
     }
 }

@@ -9,7 +9,7 @@ use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz,
     refuse_if_held, write_pointer,
 };
-use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend};
 use serde_json::json;
 
 use crate::TrainError;
@@ -301,7 +301,7 @@ impl Drop for RunRecord {
     }
 }
 
-/// Checks that the files of trials that a run reads are those that it was begun with.
+/// Checks that the files of trials and connections that a run reads are those that it was begun with.
 ///
 /// # Errors
 /// Names a file that is missing or has another digest.
@@ -317,7 +317,9 @@ pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
         else {
             continue;
         };
-        let is_read = trials.iter().any(|trials| trials == Path::new(path));
+        let connectivity = run.resolved.model.connectivity.file.as_ref();
+        let is_read = trials.iter().any(|trials| trials == Path::new(path))
+            || connectivity.is_some_and(|file| file.0 == Path::new(path));
         if is_read && ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
             return Err(TrainError::Data {
                 path: path.into(),
@@ -410,28 +412,15 @@ pub fn initial_network<B: AutodiffBackend>(
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
     match &run.init_file {
         None => Ok(network),
-        Some(path) => network
-            .with_weights(&given_weights(path)?)
-            .map_err(|error| TrainError::Data {
-                path: path.clone(),
-                reason: error.to_string(),
-            }),
+        Some(path) => {
+            network
+                .with_weights(&read_weights(path)?)
+                .map_err(|error| TrainError::Data {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                })
+        }
     }
-}
-
-/// The weights of a file; where it holds a raw matrix beside the effective one, the raw one counts.
-fn given_weights(path: &Path) -> Result<Weights, TrainError> {
-    let mut weights = read_weights(path)?;
-    let raw: Vec<String> = weights
-        .keys()
-        .filter(|name| name.ends_with(".weight_raw"))
-        .cloned()
-        .collect();
-    for name in raw {
-        let data = weights.remove(&name).expect("a key of this map");
-        weights.insert(name.trim_end_matches("_raw").to_owned(), data);
-    }
-    Ok(weights)
 }
 
 /// What a run minimises, with deviations measured from the weights with which it began.

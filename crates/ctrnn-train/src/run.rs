@@ -1,12 +1,15 @@
 //! The configuration as meant: every value decided, every question answered, or all the errors.
 
+mod connectivity;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ctrnn_model::{
-    Biases, CtrnnConfig, Form, InitialState, NoiseLevels, Parameter, WeightInit, WeightInits,
+    Biases, Connectivity, CtrnnConfig, Form, InitialState, ModelError, NoiseLevels, Parameter,
+    WeightInit, WeightInits,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Registry, TargetKind, Task, TaskEntry, TaskError, TaskErrorKind,
@@ -291,6 +294,8 @@ impl Check<'_> {
         self.check_initial_state(&config.model);
         self.check_spectral_radius(&config.model);
         self.check_training(&config.train);
+        self.check_connectivity(&config.model);
+        self.check_freeze(&config.train.freeze);
         let stop = config.train.stop.as_ref().and_then(|stop| self.stop(stop));
         let clock = self
             .is_sound(&["time.dt_ms"])
@@ -301,7 +306,8 @@ impl Check<'_> {
             .loss
             .name
             .unwrap_or_else(|| default_loss(&task.layout()));
-        let model = network(&config, clock, task.as_ref());
+        let connectivity = self.connectivity(&config.model, task.layout())?;
+        let model = network(&config, clock, task.as_ref(), connectivity);
         self.check_network(&model);
         let groups = self.groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
@@ -719,12 +725,18 @@ impl Check<'_> {
         if !self.problems.is_empty() {
             return;
         }
-        if let Err(error) = model.check() {
-            self.problems.push(
-                Diagnostic::new(Code::OutOfRange, format!("model: {error}"))
-                    .help("`train-ctrnn config explain model` lists its keys"),
-            );
-        }
+        let Err(error) = model.check() else { return };
+        let file = "model.connectivity.file";
+        let problem = match &error {
+            ModelError::Connectivity { field, .. } if connectivity::is_array(field) => {
+                Diagnostic::new(Code::Data, format!("{file}: {error}")).help(format!(
+                    "`train-ctrnn config explain {file}` says what it may hold"
+                ))
+            }
+            _ => Diagnostic::new(Code::OutOfRange, format!("model: {error}"))
+                .help("`train-ctrnn config explain model` lists its keys"),
+        };
+        self.report(problem, &[(file, "")]);
     }
 }
 
@@ -759,7 +771,12 @@ fn default_loss(layout: &Layout) -> Loss {
     }
 }
 
-fn network(config: &RunConfig, clock: Clock, task: &dyn Task) -> CtrnnConfig {
+fn network(
+    config: &RunConfig,
+    clock: Clock,
+    task: &dyn Task,
+    connectivity: Connectivity,
+) -> CtrnnConfig {
     let model = &config.model;
     CtrnnConfig {
         n_inputs: task.layout().inputs.len(),
@@ -783,8 +800,11 @@ fn network(config: &RunConfig, clock: Clock, task: &dyn Task) -> CtrnnConfig {
             input: model.init.input,
             recurrent: model.init.recurrent,
             output: model.init.output,
+            balance: model.init.balance,
             spectral_radius: model.init.spectral_radius,
         },
+        connectivity,
+        frozen: config.train.freeze.clone(),
     }
 }
 

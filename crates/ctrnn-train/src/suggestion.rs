@@ -1,7 +1,7 @@
 //! What a misspelt key or word was probably meant to be.
 
 /// Names that other tools and habits give to our keys.
-const ALIASES: [(&str, &str); 71] = [
+const ALIASES: [(&str, &str); 81] = [
     ("random_seed", "seed"),
     ("rng_seed", "seed"),
     ("dt", "time.dt_ms"),
@@ -44,6 +44,16 @@ const ALIASES: [(&str, &str); 71] = [
     ("rho0", "model.init.spectral_radius"),
     ("weights", "model.init.file"),
     ("load_weights", "model.init.file"),
+    ("autapses", "model.self_connections"),
+    ("allow_self", "model.self_connections"),
+    ("dale_ratio", "model.dale.excitatory_fraction"),
+    ("ei_ratio", "model.dale.excitatory_fraction"),
+    ("exc_pct", "model.dale.excitatory_fraction"),
+    ("sparsity", "model.density.recurrent"),
+    ("p_rec", "model.density.recurrent"),
+    ("mask", "model.connectivity.file"),
+    ("fixed_weights", "model.connectivity.file"),
+    ("frozen", "train.freeze"),
     ("epochs", "train.steps"),
     ("iterations", "train.steps"),
     ("max_steps", "train.steps"),

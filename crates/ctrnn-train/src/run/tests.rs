@@ -35,7 +35,7 @@ fn one_unknown_key() {
           |
         3 | hiden = 64
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, bias, form, init, initial_state, n_units, noise, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
         "#);
 }
 
@@ -60,7 +60,7 @@ sigma_rec = 0.1
           |
         5 | sigma_rec = 0.1
           | ^^^^^^^^^
-        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, bias, form, init, initial_state, n_units, noise, tau_ms
+        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
         "#);
 }
 
@@ -96,7 +96,7 @@ dale = { excitatory_fraction = 0.8 }
           |
         3 | dale = { excitatory_fraction = 0.8 }
           | ^^^^
-        help: Keys of [model]: activation, bias, form, init, initial_state, n_units, noise, tau_ms
+        help: Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
 
         error[C001]: unknown key train.loss.rate_l2
          --> run.toml:5:10
@@ -755,6 +755,125 @@ batch_size = 0
 }
 
 #[test]
+fn connections_that_contradict_each_other() {
+    let text = r#"
+[task.go_nogo]
+[model]
+activation = "tanh"
+dale = { parametrization = "square" }
+self_connections = false
+init = { recurrent = "diagonal" }
+[train]
+freeze = ["input", "readout.bias"]
+"#;
+    insta::assert_snapshot!(errors(text, &[]), @"");
+}
+
+#[test]
+fn balance_without_dale_and_densities_that_are_no_fractions() {
+    let text = "[task.go_nogo]
+[model]
+density = { recurrent = 1.5 }
+init = { balance = 'row' }
+dale = 'abs'
+";
+    insta::assert_snapshot!(errors(text, &[]), @"");
+    let text = "[task.go_nogo]
+[model.init]
+balance = 'row'
+";
+    insta::assert_snapshot!(errors(text, &[]), @"");
+}
+
+/// A file of connections, and the error that it gives.
+fn refused_connections(arrays: &[(&str, ctrnn_files::Array)], text: &str) -> (u8, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let arrays = arrays
+        .iter()
+        .map(|(name, array)| ((*name).to_owned(), array.clone()));
+    ctrnn_files::npz::write(&folder.path().join("c.npz"), &arrays.collect()).unwrap();
+    let text = format!(
+        "[task.go_nogo]\n[model]\nn_units = 2\nconnectivity = {{ file = \"c.npz\" }}\n{text}"
+    );
+    let errors =
+        RunConfig::from_text(&text, "run.toml", folder.path(), &[], &registry()).unwrap_err();
+    let message = errors.0[0].message.clone();
+    (errors.exit_code(), message)
+}
+
+#[test]
+fn files_of_connections_that_do_not_fit() {
+    let array = |shape: &[usize], values: &[f64]| ctrnn_files::Array::f64(shape, values.to_vec());
+    let table = [
+        (
+            "recurrent.mask",
+            array(&[2, 2], &[1.0, 0.5, 0.0, 1.0]),
+            "",
+            "recurrent.mask = 0.5 at index 1 must be 0 or 1 everywhere",
+        ),
+        (
+            "recurrent.mask",
+            array(&[1, 2], &[1.0, 0.0]),
+            "",
+            "recurrent.mask has shape [1, 2], but must have [2, 2]",
+        ),
+        (
+            "recurrent.weight",
+            array(&[2, 2], &[1.0; 4]),
+            "",
+            "recurrent.weight is not an array of connections",
+        ),
+        (
+            "readout.mask",
+            array(&[2, 2], &[1.0; 4]),
+            "",
+            "readout.mask is not an array of connections",
+        ),
+        (
+            "recurrent.sign",
+            array(&[2], &[1.0, -1.0]),
+            "",
+            "recurrent.sign gives signs, but there is no model.dale",
+        ),
+        (
+            "recurrent.sign",
+            array(&[2], &[1.0, 0.0]),
+            "dale = {}",
+            "dale.signs = 0 at unit 1 must be +1 or -1",
+        ),
+        (
+            "recurrent.fixed",
+            array(&[2, 2], &[0.5, 0.0, 0.0, 0.0]),
+            "self_connections = false",
+            "recurrent.fixed = 0.5 from unit 0 to unit 0 stands where",
+        ),
+        (
+            "recurrent.plasticity",
+            array(&[2, 2], &[1.0, -1.0, 1.0, 1.0]),
+            "",
+            "recurrent.plasticity = -1 at index 1 must be finite and at least 0",
+        ),
+    ];
+    for (name, values, text, expected) in table {
+        let (code, message) = refused_connections(&[(name, values)], text);
+        let message = message
+            .strip_prefix("model.connectivity.file: ")
+            .unwrap_or(&message);
+        assert!(
+            message.starts_with(expected),
+            "{message}\nis not\n{expected}"
+        );
+        assert_eq!(code, 4, "{message}");
+    }
+    let missing = read(
+        "[task.go_nogo]\n[model]\nconnectivity = { file = 'none.npz' }",
+        &[],
+    )
+    .unwrap_err();
+    assert_eq!(missing.exit_code(), 5);
+}
+
+#[test]
 fn another_version() {
     let text = "version = 2\n[model]\nlayers = 3";
     insta::assert_snapshot!(errors(text, &[]), @"
@@ -802,7 +921,7 @@ activation = relu
           |
         4 | hiden = 5
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, bias, form, init, initial_state, n_units, noise, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
 
         error[C006]: not TOML: string values must be quoted, expected literal string
          --> run.toml:5:14
@@ -1041,6 +1160,8 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         activation = "relu"
         tau_ms = 100.0
         initial_state = "learned"
+        positive_input = false
+        self_connections = true
 
         [model.bias]
         recurrent = true
@@ -1055,12 +1176,21 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         input = "gaussian"
         recurrent = "gaussian"
         output = "gaussian"
+        balance = "none"
+
+        [model.density]
+        input = 1.0
+        recurrent = 1.0
+        output = 1.0
+
+        [model.connectivity]
 
         [train]
         steps = 5000
         batch_size = 64
         clip_grad_norm = 1.0
         log_every = 10
+        freeze = []
 
         [train.optimizer]
         name = "adam"

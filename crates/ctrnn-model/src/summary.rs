@@ -1,0 +1,162 @@
+//! What a network consists of, in numbers.
+
+use burn::tensor::backend::Backend;
+
+use crate::parameters::TAU_MS;
+use crate::{CtrnnModule, Matrix, ModelError, Parameter, spectral_radius};
+
+/// Above this number of units the spectral radius of a summary is left out: finding it takes long.
+const MOST_UNITS_FOR_RADIUS: usize = 1024;
+
+/// What a network consists of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// The trained parameters.
+    pub parameters: Vec<ParameterSummary>,
+    /// The shortest and the longest time constant.
+    pub tau_ms: [f64; 2],
+    /// Of the effective recurrent matrix; absent for networks of more than 1024 units.
+    pub spectral_radius: Option<f64>,
+    /// Sum of the recurrent weights above zero.
+    pub excitation: f64,
+    /// Sum of the recurrent weights below zero, without its sign.
+    pub inhibition: f64,
+    /// Largest of `|E - I| / (E + I)` over the units, with E and I the sums of the recurrent weights onto one.
+    pub largest_imbalance: f64,
+}
+
+/// One trained parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSummary {
+    /// Its name.
+    pub name: &'static str,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Number of its entries.
+    pub count: usize,
+    /// How many of them training can change.
+    pub free: usize,
+    /// What constrains it, in words; empty if nothing does.
+    pub constraint: String,
+}
+
+impl Summary {
+    /// Number of trained entries of all parameters.
+    pub fn count(&self) -> usize {
+        self.parameters.iter().map(|p| p.count).sum()
+    }
+
+    /// Number of entries that training can change.
+    pub fn free(&self) -> usize {
+        self.parameters.iter().map(|p| p.free).sum()
+    }
+}
+
+impl<B: Backend> CtrnnModule<B> {
+    /// What the network consists of.
+    ///
+    /// # Errors
+    /// [`ModelError::Eigenvalues`] if the recurrent weights are not finite.
+    pub fn summary(&self) -> Result<Summary, ModelError> {
+        let weights = self.weights();
+        let n = self.config().n_units;
+        let recurrent: Vec<f64> = weights[Parameter::RecurrentWeight.name()].iter().collect();
+        let taus = || weights[TAU_MS].iter::<f64>();
+        let sum_of = |sign: f64, w: &[f64]| w.iter().map(|w| (sign * w).max(0.0)).sum::<f64>();
+        let imbalance = |row: &[f64]| {
+            let (e, i) = (sum_of(1.0, row), sum_of(-1.0, row));
+            (e - i).abs() / (e + i).max(f64::MIN_POSITIVE)
+        };
+        let trained = Parameter::ALL
+            .into_iter()
+            .filter(|p| p.is_trained(self.config()));
+        Ok(Summary {
+            parameters: trained.map(|p| self.parameter_summary(p)).collect(),
+            tau_ms: [
+                taus().fold(f64::INFINITY, f64::min),
+                taus().fold(0.0, f64::max),
+            ],
+            spectral_radius: match n <= MOST_UNITS_FOR_RADIUS {
+                true => Some(spectral_radius(&recurrent, n)?),
+                false => None,
+            },
+            excitation: sum_of(1.0, &recurrent),
+            inhibition: sum_of(-1.0, &recurrent),
+            largest_imbalance: recurrent.chunks(n).map(imbalance).fold(0.0, f64::max),
+        })
+    }
+
+    fn parameter_summary(&self, parameter: Parameter) -> ParameterSummary {
+        let shape = parameter.shape(self.config());
+        let count = shape.iter().product();
+        let is_frozen = self.config().is_frozen(parameter);
+        let constraints = Matrix::of(parameter).map(|m| self.synapses(m).constraints());
+        let free = match constraints {
+            _ if is_frozen => 0,
+            Some(constraints) => constraints.n_free(),
+            None => count,
+        };
+        let mut words = constraints.map_or(Vec::new(), |c| c.words());
+        if is_frozen {
+            words.push("frozen".to_owned());
+        }
+        ParameterSummary {
+            name: parameter.name(),
+            shape,
+            count,
+            free,
+            constraint: words.join(", "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_ndarray::NdArray;
+
+    use crate::{Activation, CtrnnConfig, CtrnnModule, Dale, ReadoutSigns};
+
+    /// 3 inputs, 10 units of which 8 are excitatory, 2 outputs.
+    #[test]
+    fn a_summary_counts_what_is_left_free() {
+        let mut config = CtrnnConfig::new(3, 10, 2);
+        config.activation = Activation::Relu;
+        config.connectivity.dale = Some(Dale {
+            readout: ReadoutSigns::Excitatory,
+            ..Dale::default()
+        });
+        config.connectivity.self_connections = false;
+        config.connectivity.recurrent.density = 0.5;
+        let mut fixed = vec![0.0; 100];
+        fixed[1] = 0.5;
+        config.connectivity.recurrent.fixed = Some(fixed);
+        config.frozen = vec!["input".to_owned()];
+        config.init.spectral_radius = Some(1.2);
+        let network = CtrnnModule::<NdArray>::init(&config, 1, &Default::default()).unwrap();
+        let summary = network.summary().unwrap();
+        let found: Vec<_> = summary
+            .parameters
+            .iter()
+            .map(|p| (p.name, p.count, p.free, p.constraint.as_str()))
+            .collect();
+        let expected = [
+            ("input.weight", 30, 0, "frozen"),
+            (
+                "recurrent.weight",
+                100,
+                44,
+                "abs, 45 of 100 connections, 1 fixed",
+            ),
+            ("recurrent.bias", 10, 10, ""),
+            ("output.weight", 20, 16, "abs, 16 of 20 connections"),
+            ("output.bias", 2, 2, ""),
+            ("initial_state", 10, 10, ""),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!((summary.count(), summary.free()), (172, 82));
+        assert_eq!(summary.tau_ms, [100.0, 100.0]);
+        assert!((summary.spectral_radius.unwrap() - 1.2).abs() < 1e-5);
+        assert!(summary.excitation > 0.0 && summary.inhibition > 0.0);
+        assert!(summary.largest_imbalance > 0.0);
+    }
+}

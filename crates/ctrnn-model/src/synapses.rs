@@ -1,0 +1,462 @@
+//! The constraints of one weight matrix, decided: on the host, where weights are drawn and checked, and as tensors,
+//! where they are trained.
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::activation::relu;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::connectivity::Matrix;
+use crate::{CtrnnConfig, ModelError, Parametrization, Weights, host_tensor};
+
+/// How far an effective weight of a file may be from what its raw weight gives, relative: rounding of single precision.
+const AGREEMENT: f64 = 1e-6;
+
+/// What constrains the weights of one matrix `[post, pre]`; matrices are row-major, absent is unconstrained.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Constraints {
+    pub matrix: Matrix,
+    pub shape: [usize; 2],
+    /// 1 where a connection exists, fixed or plastic; else 0.
+    pub mask: Option<Vec<f64>>,
+    /// +1 or -1 for each presynaptic unit, and how it is kept.
+    pub signs: Option<(Vec<f64>, Parametrization)>,
+    /// The weight, where it is fixed at another value than zero.
+    pub fixed: Option<Vec<f64>>,
+    /// Factor of every update.
+    pub plasticity: Option<Vec<f64>>,
+}
+
+impl Constraints {
+    /// The constraints of a matrix with this mask.
+    pub fn new(config: &CtrnnConfig, matrix: Matrix, mask: Option<Vec<f64>>) -> Self {
+        let connectivity = &config.connectivity;
+        let connections = connectivity.of(matrix);
+        Self {
+            matrix,
+            shape: matrix.shape(config),
+            mask,
+            signs: connectivity
+                .signs(matrix, config)
+                .zip(connectivity.parametrization(matrix)),
+            fixed: connections.fixed.clone(),
+            plasticity: connections.plasticity.clone(),
+        }
+    }
+
+    /// The constraints of a matrix whose weights are given: a random mask is the one beside them.
+    ///
+    /// # Errors
+    /// Names the array that is missing or contradicts the configuration.
+    pub fn of(config: &CtrnnConfig, matrix: Matrix, weights: &Weights) -> Result<Self, ModelError> {
+        let possible = config.connectivity.possible(matrix, config);
+        let given = weights.get(&matrix.array("mask")).map(host_values);
+        let mask = match (given, config.connectivity.of(matrix).density < 1.0) {
+            (None, true) => return Err(missing(matrix.array("mask"))),
+            (None, false) => possible,
+            (Some(mask), true) => {
+                check_drawn_mask(&mask, config, matrix)?;
+                Some(mask)
+            }
+            (Some(mask), false) => {
+                let differs = |k: usize| mask[k] != possible.as_ref().map_or(1.0, |p| p[k]);
+                match (0..mask.len()).find(|&k| differs(k)) {
+                    Some(k) => return Err(contradiction(matrix.array("mask"), k, mask[k])),
+                    None => possible,
+                }
+            }
+        };
+        let constraints = Self::new(config, matrix, mask);
+        constraints.check_given(weights)?;
+        Ok(constraints)
+    }
+
+    /// Signs and fixed weights come from the configuration; a file must agree.
+    fn check_given(&self, weights: &Weights) -> Result<(), ModelError> {
+        let signs = self.signs.as_ref().map(|(signs, _)| signs);
+        for (what, own) in [("sign", signs), ("fixed", self.fixed.as_ref())] {
+            let name = self.matrix.array(what);
+            let Some(given) = weights.get(&name).map(host_values) else {
+                continue;
+            };
+            let own = |k: usize| own.map_or(0.0, |own| own[k]);
+            let agrees = |k: usize, x: f64| x == own(k) || x == f64::from(own(k) as f32);
+            if let Some(k) = (0..given.len()).find(|&k| !agrees(k, given[k])) {
+                return Err(contradiction(name, k, given[k]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is constrained.
+    pub fn is_none(&self) -> bool {
+        self.mask.is_none()
+            && self.signs.is_none()
+            && self.fixed.is_none()
+            && self.plasticity.is_none()
+    }
+
+    /// Whether entry k is a connection that is trained.
+    pub fn is_plastic(&self, k: usize) -> bool {
+        let exists = self.mask.as_ref().is_none_or(|mask| mask[k] == 1.0);
+        exists && self.fixed_weight(k) == 0.0
+    }
+
+    /// Number of weights that training can change.
+    pub fn n_free(&self) -> usize {
+        let moves = |k: usize| self.plasticity.as_ref().is_none_or(|rate| rate[k] > 0.0);
+        (0..self.shape[0] * self.shape[1])
+            .filter(|&k| self.is_plastic(k) && moves(k))
+            .count()
+    }
+
+    /// The constraints in words.
+    pub fn words(&self) -> Vec<String> {
+        let size: usize = self.shape.iter().product();
+        let mut words = Vec::new();
+        if let Some(parametrization) = self.parametrization() {
+            words.push(parametrization.name().to_owned());
+        }
+        if let Some(mask) = &self.mask {
+            let n = mask.iter().filter(|&&x| x == 1.0).count();
+            words.push(format!("{n} of {size} connections"));
+        }
+        if let Some(fixed) = &self.fixed {
+            let n = fixed.iter().filter(|&&w| w != 0.0).count();
+            words.push(format!("{n} fixed"));
+        }
+        if let Some(plasticity) = &self.plasticity {
+            let most = plasticity.iter().copied().fold(0.0, f64::max);
+            let least = plasticity.iter().copied().fold(most, f64::min);
+            words.push(format!("plasticity {least} to {most}"));
+        }
+        words
+    }
+
+    /// The fixed weight of entry k; 0 where there is none.
+    pub fn fixed_weight(&self, k: usize) -> f64 {
+        self.fixed.as_ref().map_or(0.0, |fixed| fixed[k])
+    }
+
+    /// The sign of entry k, where it has one.
+    pub fn sign(&self, k: usize) -> Option<f64> {
+        self.signs
+            .as_ref()
+            .map(|(signs, _)| signs[k % self.shape[1]])
+    }
+
+    fn parametrization(&self) -> Option<Parametrization> {
+        self.signs
+            .as_ref()
+            .map(|(_, parametrization)| *parametrization)
+    }
+
+    /// The effective weight of entry k.
+    pub fn effective(&self, k: usize, raw: f64) -> f64 {
+        if !self.is_plastic(k) {
+            return self.fixed_weight(k);
+        }
+        let sign = self.sign(k).unwrap_or(1.0);
+        match self.parametrization() {
+            None | Some(Parametrization::Clamp) => raw,
+            Some(Parametrization::Abs) => sign * raw.abs(),
+            Some(Parametrization::Rectify) => sign * raw.max(0.0),
+            Some(Parametrization::Square) => sign * raw * raw,
+        }
+    }
+
+    /// The raw weights behind effective ones that obey the constraints; 0 where nothing is trained.
+    pub fn raw(&self, effective: &[f64]) -> Vec<f64> {
+        let raw = |(k, &weight): (usize, &f64)| match self.parametrization() {
+            _ if !self.is_plastic(k) => 0.0,
+            None | Some(Parametrization::Clamp) => weight,
+            Some(Parametrization::Abs | Parametrization::Rectify) => weight.abs(),
+            Some(Parametrization::Square) => weight.abs().sqrt(),
+        };
+        effective.iter().enumerate().map(raw).collect()
+    }
+
+    /// Checks that effective weights obey.
+    ///
+    /// # Errors
+    /// Names the first weight that does not.
+    pub fn check_effective(&self, name: &str, effective: &[f64]) -> Result<(), ModelError> {
+        for (k, &weight) in effective.iter().enumerate() {
+            let fixed = self.fixed_weight(k);
+            let reason = if self.is_plastic(k) {
+                match self.sign(k) {
+                    Some(sign) if sign * weight < 0.0 => {
+                        "has another sign than its presynaptic unit"
+                    }
+                    _ => continue,
+                }
+            } else if weight == fixed || weight == f64::from(fixed as f32) {
+                continue;
+            } else if fixed == 0.0 {
+                "stands where there is no connection"
+            } else {
+                "is fixed at another value"
+            };
+            return Err(self.broken(name, k, weight, reason));
+        }
+        Ok(())
+    }
+
+    /// The raw weights of a file that holds raw weights, effective ones, or both.
+    ///
+    /// # Errors
+    /// If neither is there, or a weight breaks a rule, or the two do not belong together.
+    pub fn raw_of(&self, weights: &Weights) -> Result<Vec<f64>, ModelError> {
+        let (name, raw_name) = (self.matrix.array("weight"), self.matrix.array("weight_raw"));
+        let effective = weights.get(&name).map(host_values);
+        if let Some(effective) = &effective {
+            self.check_effective(&name, effective)?;
+        }
+        match (weights.get(&raw_name).map(host_values), effective) {
+            (None, None) => Err(missing(name)),
+            (None, Some(effective)) => Ok(self.raw(&effective)),
+            (Some(raw), effective) => {
+                if self.parametrization() == Some(Parametrization::Clamp) {
+                    let plastic = |(k, &w): (usize, &f64)| self.effective(k, w);
+                    let acting: Vec<f64> = raw.iter().enumerate().map(plastic).collect();
+                    self.check_effective(&raw_name, &acting)?;
+                }
+                if let Some(effective) = effective {
+                    self.check_agreement(&name, &raw, &effective)?;
+                }
+                Ok(raw)
+            }
+        }
+    }
+
+    fn check_agreement(
+        &self,
+        name: &str,
+        raw: &[f64],
+        effective: &[f64],
+    ) -> Result<(), ModelError> {
+        for (k, (&raw, &found)) in raw.iter().zip(effective).enumerate() {
+            let expected = self.effective(k, raw);
+            let bound = AGREEMENT * expected.abs().max(found.abs()) + f64::from(f32::MIN_POSITIVE);
+            if (found - expected).abs() > bound {
+                return Err(self.broken(name, k, found, "is not what weight_raw gives"));
+            }
+        }
+        Ok(())
+    }
+
+    fn broken(&self, name: &str, k: usize, weight: f64, reason: &str) -> ModelError {
+        let [_, pre] = self.shape;
+        ModelError::Contradiction {
+            name: name.to_owned(),
+            reason: format!("{} at [{}, {}] {reason}", weight as f32, k / pre, k % pre),
+        }
+    }
+
+    /// Mask, signs and fixed weights as weight files hold them.
+    pub fn arrays(&self) -> Weights {
+        let [post, pre] = self.shape;
+        let mut arrays = Weights::new();
+        let mut put = |what: &str, values: Option<&Vec<f64>>, shape: Vec<usize>| {
+            if let Some(values) = values {
+                arrays.insert(
+                    self.matrix.array(what),
+                    TensorData::new(values.clone(), shape),
+                );
+            }
+        };
+        put("mask", self.mask.as_ref(), vec![post, pre]);
+        put(
+            "sign",
+            self.signs.as_ref().map(|(signs, _)| signs),
+            vec![pre],
+        );
+        put("fixed", self.fixed.as_ref(), vec![post, pre]);
+        arrays
+    }
+}
+
+/// A drawn mask has the number of connections that its density asks for, all of them possible ones.
+fn check_drawn_mask(mask: &[f64], config: &CtrnnConfig, matrix: Matrix) -> Result<(), ModelError> {
+    let connectivity = &config.connectivity;
+    let possible = connectivity.possible(matrix, config);
+    let fixed = connectivity.of(matrix).fixed.as_ref();
+    let is_wrong = |k: usize| {
+        let x = mask[k];
+        let is_possible = possible.as_ref().is_none_or(|p| p[k] == 1.0);
+        let is_fixed = fixed.is_some_and(|fixed| fixed[k] != 0.0);
+        !(x == 1.0 && is_possible || x == 0.0 && !is_fixed)
+    };
+    if let Some(k) = (0..mask.len()).find(|&k| is_wrong(k)) {
+        return Err(contradiction(matrix.array("mask"), k, mask[k]));
+    }
+    let (found, asked) = (
+        mask.iter().filter(|&&x| x == 1.0).count(),
+        n_connections(config, matrix),
+    );
+    if found == asked {
+        return Ok(());
+    }
+    Err(ModelError::Contradiction {
+        name: matrix.array("mask"),
+        reason: format!("it has {found} connections, the configured density asks for {asked}"),
+    })
+}
+
+/// Number of connections that the density of a matrix asks for: of the possible ones, and no fewer than are fixed.
+pub(crate) fn n_connections(config: &CtrnnConfig, matrix: Matrix) -> usize {
+    let connectivity = &config.connectivity;
+    let possible = connectivity.possible(matrix, config);
+    let n_possible = match possible {
+        Some(possible) => possible.iter().filter(|&&p| p == 1.0).count(),
+        None => matrix.shape(config).iter().product(),
+    };
+    let connections = connectivity.of(matrix);
+    let is_fixed = |fixed: &Vec<f64>| fixed.iter().filter(|&&w| w != 0.0).count();
+    let n_fixed = connections.fixed.as_ref().map_or(0, is_fixed);
+    ((connections.density * n_possible as f64).round() as usize).max(n_fixed)
+}
+
+fn host_values(data: &TensorData) -> Vec<f64> {
+    data.iter::<f64>().collect()
+}
+
+fn missing(name: String) -> ModelError {
+    ModelError::MissingTensor { name }
+}
+
+fn contradiction(name: String, index: usize, found: f64) -> ModelError {
+    ModelError::Contradiction {
+        name,
+        reason: format!(
+            "{} at index {index} is not what the configuration says",
+            found as f32
+        ),
+    }
+}
+
+/// The constraints of one weight matrix where it is trained.
+#[derive(Module, Debug)]
+pub struct Synapses<B: Backend> {
+    /// 0 where nothing is trained; else 1, or the sign of the column where the parametrization needs it; `[post, pre]`.
+    factor: Option<Tensor<B, 2>>,
+    /// The fixed weights `[post, pre]`.
+    fixed: Option<Tensor<B, 2>>,
+    /// Factor of every update `[post, pre]`.
+    plasticity: Option<Tensor<B, 2>>,
+    /// The sign of every column `[1, pre]`, where updates are projected.
+    projected: Option<Tensor<B, 2>>,
+    #[module(skip)]
+    parametrization: Option<Parametrization>,
+    #[module(skip)]
+    constraints: Arc<Constraints>,
+}
+
+impl<B: Backend> Synapses<B> {
+    pub(crate) fn new(constraints: Constraints, device: &B::Device) -> Self {
+        let [post, pre] = constraints.shape;
+        let tensor = |values: Vec<f64>, shape: [usize; 2]| {
+            host_tensor::<B, 2>(TensorData::new(values, shape), device)
+        };
+        let parametrization = constraints.parametrization();
+        let is_clamped = parametrization == Some(Parametrization::Clamp);
+        let is_signed = parametrization.is_some() && !is_clamped;
+        let factor = |k: usize| match constraints.is_plastic(k) {
+            true if is_signed => constraints.sign(k).unwrap_or(1.0),
+            true => 1.0,
+            false => 0.0,
+        };
+        let has_factor = is_signed || constraints.mask.is_some() || constraints.fixed.is_some();
+        let clamped = constraints.signs.clone().filter(|_| is_clamped);
+        Self {
+            factor: has_factor.then(|| tensor((0..post * pre).map(factor).collect(), [post, pre])),
+            fixed: constraints.fixed.clone().map(|f| tensor(f, [post, pre])),
+            plasticity: constraints
+                .plasticity
+                .clone()
+                .map(|p| tensor(p, [post, pre])),
+            projected: clamped.map(|(signs, _)| tensor(signs, [1, pre])),
+            parametrization,
+            constraints: Arc::new(constraints),
+        }
+    }
+
+    pub(crate) fn constraints(&self) -> &Constraints {
+        &self.constraints
+    }
+
+    /// The effective weights of the raw ones.
+    ///
+    /// ```text
+    /// W = w slope + offset        slope = dW/dw at w, offset = W - w slope, both held constant
+    /// ```
+    /// so that the gradient takes one road back to the tracked `w`. `abs` and `rectify` have the slope s at zero.
+    pub fn effective(&self, raw: Tensor<B, 2>) -> Tensor<B, 2> {
+        let plastic = match &self.factor {
+            None => raw,
+            Some(factor) => {
+                let (slope, offset) = self.tangent(raw.clone().detach(), factor.clone());
+                add(raw * slope, offset)
+            }
+        };
+        add(plastic, self.fixed.clone())
+    }
+
+    /// Slope and offset of the effective weights at `raw`.
+    fn tangent(
+        &self,
+        raw: Tensor<B, 2>,
+        factor: Tensor<B, 2>,
+    ) -> (Tensor<B, 2>, Option<Tensor<B, 2>>) {
+        // 1 from zero on, -1 below.
+        let direction = |raw: Tensor<B, 2>| (raw.sign() * 2.0 + 1.0).sign();
+        match self.parametrization {
+            None | Some(Parametrization::Clamp) => (factor, None),
+            Some(Parametrization::Abs) => (direction(raw) * factor, None),
+            Some(Parametrization::Rectify) => ((direction(raw) + 1.0) * 0.5 * factor, None),
+            // 2 s w w - s w w: the difference of a number and its half is exact.
+            Some(Parametrization::Square) => {
+                let slope = raw.clone() * factor;
+                (slope.clone() * 2.0, Some((raw * slope).neg()))
+            }
+        }
+    }
+
+    /// Gradients of the raw weights, zero where the plasticity is.
+    pub fn plastic_gradient(&self, gradient: Tensor<B, 2>) -> Tensor<B, 2> {
+        match &self.plasticity {
+            Some(rate) => gradient.mask_fill(rate.clone().equal_elem(0.0), 0.0),
+            None => gradient,
+        }
+    }
+
+    /// The raw weights after an update that an optimizer proposes: `w + rate (proposed - w)`, then the projection.
+    pub fn settle(&self, before: Tensor<B, 2>, proposed: Tensor<B, 2>) -> Tensor<B, 2> {
+        let project = |w: Tensor<B, 2>| match &self.projected {
+            Some(signs) => relu(w * signs.clone()) * signs.clone(),
+            None => w,
+        };
+        match &self.plasticity {
+            None => project(proposed),
+            Some(rate) => {
+                let kept = before.clone() * (rate.clone().neg() + 1.0);
+                let next = project(kept + proposed * rate.clone());
+                next.mask_where(rate.clone().equal_elem(0.0), before)
+            }
+        }
+    }
+
+    /// Whether an optimizer's proposals pass unchanged.
+    pub fn accepts_any_update(&self) -> bool {
+        self.plasticity.is_none() && self.projected.is_none()
+    }
+}
+
+fn add<B: Backend>(x: Tensor<B, 2>, y: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
+    match y {
+        Some(y) => x + y,
+        None => x,
+    }
+}

@@ -1,0 +1,299 @@
+//! What training must never break: signs, masks, fixed and frozen weights, whatever the optimizer and the gradient.
+
+use std::path::Path;
+
+use burn::backend::{Autodiff, NdArray};
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_files::TensorFile;
+use ctrnn_model::{
+    Connectivity, CtrnnConfig, CtrnnModule, Dale, Forward, InitialState, Matrix, Parameter,
+    Parametrization, ReadoutSigns, UnitSigns, Weights, host_tensor,
+};
+use ctrnn_random::{Key, Rng, Stream};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+use crate::config::{Adam, Optimizer, Sgd};
+use crate::gradients::Gradients;
+use crate::optimizer::OptimizerState;
+use crate::weight_file::{safetensors_bytes, tensors_of};
+
+type Inner = NdArray<f32>;
+type Grad = Autodiff<Inner>;
+
+const N: usize = 6;
+
+/// Every optimizer with everything on that moves a weight besides its gradient.
+fn optimizers(lr: f64) -> Vec<Optimizer> {
+    let sgd = Sgd { lr, momentum: 0.9 };
+    vec![
+        Optimizer::Adam(Adam {
+            lr,
+            ..Adam::default()
+        }),
+        Optimizer::Sgd(sgd),
+    ]
+}
+
+fn matrix(values: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+    (0..N * N).map(|k| values(k / N, k % N)).collect()
+}
+
+prop_compose! {
+    fn connectivity()(
+        parametrization in proptest::option::of(proptest::sample::select(Parametrization::ALL.to_vec())),
+        fraction in 0.0..1.0,
+        readout in proptest::sample::select(ReadoutSigns::ALL.to_vec()),
+        (positive_input, self_connections, has_fixed, has_plasticity) in any::<(bool, bool, bool, bool)>(),
+        densities in proptest::array::uniform3(0.0..1.0),
+    ) -> Connectivity {
+        let units = UnitSigns::ExcitatoryFraction(fraction);
+        let signs = units.values(N);
+        let mut connectivity = Connectivity {
+            dale: parametrization.map(|parametrization| Dale { units, parametrization, readout }),
+            positive_input,
+            self_connections,
+            ..Connectivity::default()
+        };
+        connectivity.input.density = densities[0];
+        connectivity.recurrent.density = densities[1];
+        connectivity.output.density = densities[2];
+        if has_fixed {
+            let fixed = |row: usize, col: usize| if row + 1 == col { 0.3 * signs[col] } else { 0.0 };
+            connectivity.recurrent.fixed = Some(matrix(fixed));
+        }
+        if has_plasticity {
+            connectivity.recurrent.plasticity = Some(matrix(|row, col| 0.5 * ((row + col) % 4) as f64));
+        }
+        connectivity
+    }
+}
+
+fn network(connectivity: Connectivity, seed: u64) -> CtrnnModule<Grad> {
+    let config = CtrnnConfig {
+        connectivity,
+        ..CtrnnConfig::new(3, N, 2)
+    };
+    CtrnnModule::init(&config, seed, &Default::default()).unwrap()
+}
+
+/// Normal draws for every parameter, frozen and masked ones too: harsher than any loss.
+fn any_gradients(network: &CtrnnModule<Grad>, seed: u64, step: u64) -> Gradients<Inner> {
+    let mut rng = Rng::new(Key::new(seed, Stream::Trials, 0), 0, step);
+    let mut draw = |p: Parameter| {
+        let len = p.shape(network.config()).iter().product();
+        let values: Vec<f32> = (0..len).map(|_| rng.normal()).collect();
+        (
+            p,
+            host_tensor(TensorData::new(values, [len]), &Default::default()),
+        )
+    };
+    Gradients(
+        Parameter::ALL
+            .into_iter()
+            .filter(|p| p.is_trained(network.config()))
+            .map(&mut draw)
+            .collect(),
+    )
+}
+
+/// Checks effective weights against the rules as a user states them.
+fn assert_obeys(weights: &Weights, initial: &Weights, connectivity: &Connectivity) {
+    let values = |weights: &Weights, name: &str| -> Option<Vec<f64>> {
+        weights.get(name).map(|data| data.iter().collect())
+    };
+    for matrix in Matrix::ALL {
+        let name = matrix.array("weight");
+        let effective = values(weights, &name).unwrap();
+        let [_, pre] = weights[&name].shape[..] else {
+            panic!("a matrix")
+        };
+        let mask = values(initial, &matrix.array("mask"));
+        assert_eq!(values(weights, &matrix.array("mask")), mask);
+        let fixed = connectivity.of(matrix).fixed.as_ref();
+        let signs = match (matrix, &connectivity.dale) {
+            (Matrix::Input, _) => connectivity.positive_input.then(|| vec![1.0; pre]),
+            (Matrix::Output, Some(dale)) if dale.readout == ReadoutSigns::Free => None,
+            (_, dale) => dale.as_ref().map(|dale| dale.units.values(N)),
+        };
+        for (k, &w) in effective.iter().enumerate() {
+            let (row, col) = (k / pre, k % pre);
+            let at = format!("{name}[{row}, {col}] = {w}");
+            assert!(w.is_finite(), "{at}");
+            assert!(
+                signs.as_ref().is_none_or(|s| s[col] * w >= 0.0),
+                "{at}: sign"
+            );
+            assert!(
+                mask.as_ref().is_none_or(|m| m[k] == 1.0 || w == 0.0),
+                "{at}: mask"
+            );
+            let fixed = fixed.map_or(0.0, |f| f[k]);
+            assert!(fixed == 0.0 || w == f64::from(fixed as f32), "{at}: fixed");
+            let is_loop = matrix == Matrix::Recurrent && row == col;
+            assert!(
+                connectivity.self_connections || !is_loop || w == 0.0,
+                "{at}: self-connection"
+            );
+        }
+        let plasticity = connectivity.of(matrix).plasticity.as_ref();
+        let before = values(initial, &name).unwrap();
+        let stays = |k: usize| plasticity.is_none_or(|p| p[k] > 0.0) || effective[k] == before[k];
+        assert!(
+            (0..effective.len()).all(stays),
+            "{name}: a synapse without plasticity moved"
+        );
+    }
+    if let (Some(dale), Some(w)) = (&connectivity.dale, values(weights, "output.weight")) {
+        let signs = dale.units.values(N);
+        let reaches = |k: usize| signs[k % N] > 0.0 || w[k] == 0.0;
+        assert!(dale.readout != ReadoutSigns::Excitatory || (0..w.len()).all(reaches));
+    }
+}
+
+/// What a weight file holds after it was written and read.
+fn through_a_file(weights: &Weights) -> Weights {
+    let bytes = safetensors_bytes(weights, Default::default());
+    tensors_of(
+        TensorFile::from_bytes(&bytes, Path::new("weights"))
+            .unwrap()
+            .tensors,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, rng_seed: RngSeed::Fixed(5), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_step_of_any_optimizer_breaks_a_constraint(
+        connectivity in connectivity(),
+        lr in 1e-4..0.1,
+        rule in 0..2_usize,
+        seed in 0..1000_u64,
+    ) {
+        let mut network = network(connectivity.clone(), seed);
+        let initial = network.weights();
+        assert_obeys(&initial, &initial, &connectivity);
+        let rule = optimizers(lr).swap_remove(rule);
+        let mut optimizer = OptimizerState::<Inner>::new(rule);
+        for step in 0..50 {
+            let gradients = any_gradients(&network, seed, step);
+            network = optimizer.step(lr, network, gradients);
+            assert_obeys(&network.weights(), &initial, &connectivity);
+        }
+        let written = network.weights();
+        let read = through_a_file(&written);
+        assert_obeys(&read, &initial, &connectivity);
+        let loaded = CtrnnModule::<Grad>::from_weights(network.config(), &read, &Default::default()).unwrap();
+        prop_assert_eq!(loaded.weights(), written);
+    }
+}
+
+/// Trains ten steps along true gradients.
+fn trained(mut network: CtrnnModule<Grad>, rule: Optimizer) -> CtrnnModule<Grad> {
+    let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
+    for _ in 0..10 {
+        let inputs: Tensor<Grad, 3> = host_tensor(
+            TensorData::new(vec![1.0; 24], [2, 4, 3]),
+            &Default::default(),
+        );
+        let outputs = network.forward(inputs, &Forward::default()).outputs;
+        let loss = (outputs - 1.0).square().sum();
+        let gradients = Gradients::of(&network, loss.backward());
+        let norm = gradients.global_norm();
+        network = optimizer.step(rule.lr(), network, gradients.clipped(&norm, 1.0));
+    }
+    network
+}
+
+fn bits(weights: &Weights) -> Vec<(String, Vec<u32>)> {
+    let bits = |data: &TensorData| data.iter::<f32>().map(f32::to_bits).collect();
+    weights
+        .iter()
+        .map(|(name, data)| (name.clone(), bits(data)))
+        .collect()
+}
+
+#[test]
+fn what_is_frozen_keeps_every_bit() {
+    for rule in optimizers(0.1) {
+        let mut config = network(Connectivity::default(), 1).config().clone();
+        let free = ["input.weight", "initial_state"];
+        config.frozen = vec![
+            "recurrent".into(),
+            "output.weight".into(),
+            "output.bias".into(),
+        ];
+        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        let end = trained(start.clone(), rule.clone());
+        for (before, after) in bits(&start.weights()).iter().zip(bits(&end.weights())) {
+            let is_free = free.contains(&before.0.as_str());
+            assert_eq!(*before != after, is_free, "{}: {rule:?}", before.0);
+        }
+        config.frozen = vec![
+            "input".into(),
+            "recurrent".into(),
+            "output".into(),
+            "initial_state".into(),
+        ];
+        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        assert_eq!(
+            bits(&trained(start.clone(), rule).weights()),
+            bits(&start.weights())
+        );
+    }
+}
+
+#[test]
+fn a_synapse_without_plasticity_keeps_every_bit_and_another_learns_at_its_rate() {
+    for (rule, parametrization) in optimizers(0.01)
+        .into_iter()
+        .zip([Parametrization::Abs, Parametrization::Clamp])
+    {
+        let mut connectivity = Connectivity {
+            dale: Some(Dale {
+                parametrization,
+                ..Dale::default()
+            }),
+            ..Connectivity::default()
+        };
+        for matrix in Matrix::ALL {
+            let [post, pre] = matrix.shape(&CtrnnConfig::new(3, N, 2));
+            connectivity.of_mut(matrix).plasticity = Some(vec![0.0; post * pre]);
+        }
+        let mut config = CtrnnConfig {
+            connectivity,
+            ..CtrnnConfig::new(3, N, 2)
+        };
+        config.initial_state = InitialState::Zero;
+        config.frozen = vec!["recurrent.bias".into(), "output.bias".into()];
+        let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+        let end = trained(start.clone(), rule.clone());
+        assert_eq!(bits(&end.weights()), bits(&start.weights()));
+
+        // One step: half the plasticity, half the update.
+        let moved = |rate: f64| {
+            let mut config = config.clone();
+            config.connectivity.recurrent.plasticity = Some(vec![rate; N * N]);
+            let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+            let gradients = any_gradients(&start, 3, 0);
+            let end =
+                OptimizerState::<Inner>::new(rule.clone()).step(1e-4, start.clone(), gradients);
+            let raw = |network: &CtrnnModule<Grad>| {
+                network.weights()["recurrent.weight_raw"]
+                    .iter::<f64>()
+                    .collect::<Vec<_>>()
+            };
+            raw(&end)
+                .iter()
+                .zip(raw(&start))
+                .map(|(a, b)| (a - b).abs())
+                .sum::<f64>()
+        };
+        let (half, whole) = (moved(0.5), moved(1.0));
+        assert!(
+            half > 0.0 && (whole / half - 2.0).abs() < 0.05,
+            "{half} {whole}"
+        );
+    }
+}
