@@ -4,7 +4,7 @@
 
 use burn::backend::{Autodiff, NdArray};
 use criterion::{Criterion, criterion_group, criterion_main};
-use ctrnn::model::{CtrnnConfig, CtrnnModule, Forward};
+use ctrnn::model::{CtrnnConfig, CtrnnModule, Forward, OutputNonlinearity};
 use ctrnn::random::{Key, Stream};
 use ctrnn::tasks::{BatchRequest, Clock, ConditionOrder, PerceptualDecision, Task, TrialBatch};
 use ctrnn::train::{Batch, Gradients, Loss, Optimizer, OptimizerState, TrainSettings, Trainer};
@@ -34,7 +34,7 @@ fn parts(c: &mut Criterion) {
         let outputs = network
             .forward(batch.inputs.clone(), &Forward::default())
             .outputs;
-        Loss::Mse.value(outputs, &batch)
+        Loss::Mse.value(outputs, OutputNonlinearity::Identity, &batch)
     };
     let gradients = Gradients::of(&network, loss(&network).backward());
 

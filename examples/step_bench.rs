@@ -19,7 +19,8 @@ use clap::Parser;
 use cpu_time::ProcessTime;
 use ctrnn::files::{Array, npz};
 use ctrnn::model::{
-    Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter,
+    Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress,
+    OutputNonlinearity, Parameter,
 };
 use ctrnn::train::{Adam, Batch, Gradients, Loss, Optimizer, OptimizerState};
 use serde::Deserialize;
@@ -86,8 +87,8 @@ impl Bench {
                 targets.dims()[2],
             )
         };
-        config.dt_ms = scalar("alpha")? * config.tau_ms;
-        config.noise.preactivation = noise;
+        config.dt_ms = scalar("alpha")? * 100.0; // tau 100 ms
+        config.noise.preactivation = noise.into();
         let named = [
             (Parameter::InputWeight, "w_in"),
             (Parameter::RecurrentWeight, "w_rc"),
@@ -132,7 +133,8 @@ impl Bench {
             .forward(self.batch.inputs.clone(), &forward)
             .outputs;
         let entries = self.batch.targets.shape().num_elements() as f64;
-        Loss::Mse.value(outputs, &self.batch) * (Loss::Mse.weight(&self.batch) / entries)
+        Loss::Mse.value(outputs, OutputNonlinearity::Identity, &self.batch)
+            * (Loss::Mse.weight(&self.batch) / entries)
     }
 
     fn gradients(&self, loss: &Tensor<Backend, 1>) -> Gradients<Inner> {

@@ -5,6 +5,7 @@
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
+//! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `project`: the folder that each test works in
 
@@ -15,3 +16,4 @@ mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod variants;

@@ -126,10 +126,11 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     line(
         "time",
         format!(
-            "dt {} ms, tau {} ms, alpha {:.3}; up to {} steps in a trial",
+            "dt {} ms, {}, tau {}, alpha {}; up to {} steps in a trial",
             m.dt_ms,
+            m.integrator.name(),
             m.tau_ms,
-            m.alpha(),
+            range(m.alpha_range()),
             size.max_steps
         ),
     );
@@ -160,6 +161,14 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     text
 }
 
+/// Two numbers, or one if they are the same.
+fn range([low, high]: [f64; 2]) -> String {
+    match low == high {
+        true => format!("{low:.3}"),
+        false => format!("{low:.3} to {high:.3}"),
+    }
+}
+
 fn optimizer(run: &Run) -> String {
     format!(
         "{} lr {}",
@@ -174,6 +183,8 @@ fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
         "n_inputs": run.model.n_inputs,
         "n_units": run.model.n_units,
         "n_outputs": run.model.n_outputs,
+        "tau_ms": run.model.tau_ms.range_ms(),
+        "alpha": run.model.alpha_range(),
         "parameters": size.parameters,
         "max_steps_in_a_trial": size.max_steps,
         "state_mib": size.batch_mib,

@@ -39,22 +39,28 @@
 mod config;
 mod error;
 mod init;
+mod initial_state;
 mod module;
+mod noise;
 mod parameters;
+mod readout;
 mod recurrence;
+mod time_constants;
 mod trajectory;
 
-pub use config::{
-    Biases, CtrnnConfig, InitialState, NoiseConvention, NoiseLevels, WeightInit, WeightInits,
-};
+pub use config::{Biases, CtrnnConfig, InputStage, WeightInit, WeightInits};
 pub use ctrnn_kernels::{Activation, Form};
 pub use error::ModelError;
 pub use init::spectral_radius;
+pub use initial_state::InitialState;
 pub use module::CtrnnModule;
+pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{Parameter, Weights, host_tensor};
+pub use readout::OutputNonlinearity;
 #[cfg(feature = "wgpu")]
 pub use recurrence::Gpu;
 pub use recurrence::{
     Draws, NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
 };
+pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};

@@ -44,6 +44,8 @@ pub enum Code {
     StopRule,
     /// A key that a resumed run must keep.
     FixedKey,
+    /// An output nonlinearity that does not fit the loss or the number of outputs.
+    Readout,
     /// Trials in files that are missing, corrupt, or of another kind than the configuration says.
     Data,
     /// A file that the operating system did not let us read.
@@ -52,7 +54,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::UnknownWord,
@@ -71,6 +73,7 @@ impl Code {
         Self::Initial,
         Self::StopRule,
         Self::FixedKey,
+        Self::Readout,
         Self::Data,
         Self::Io,
     ];
@@ -96,6 +99,7 @@ impl Code {
             Self::Initial => "C016",
             Self::StopRule => "C017",
             Self::FixedKey => "C018",
+            Self::Readout => "C019",
             Self::Data => "D001",
             Self::Io => "D002",
         }

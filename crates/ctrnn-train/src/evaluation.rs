@@ -9,7 +9,7 @@ use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::{Tally, corrects};
-use crate::batch::Batch;
+use crate::batch::{Batch, condition_numbers};
 use crate::config::Loss;
 use crate::observer::{EvalReport, Score};
 
@@ -60,13 +60,16 @@ pub fn evaluate<B: RecurrenceBackend>(
         let batch = Batch::new(&padded, &device);
         let forward = Forward {
             noise: shifted(noise, k * TOGETHER),
+            conditions: condition_numbers(network, task, &padded)?,
             ..Forward::default()
         };
         let outputs = network.forward(batch.inputs.clone(), &forward).outputs;
-        let sum: f64 = loss.sum(outputs.clone(), &batch).into_scalar().elem();
+        let nonlinearity = network.config().output_nonlinearity;
+        let sum = loss.sum(outputs.clone(), nonlinearity, &batch);
+        let sum: f64 = sum.into_scalar().elem();
         loss_sum += sum;
         weight_sum += loss.weight(&batch);
-        choices.extend(corrects(task, &padded, outputs));
+        choices.extend(corrects(task, &padded, network.activate(outputs)));
     }
     if weight_sum == 0.0 {
         return Err(TrainError::EmptyMask(

@@ -42,6 +42,7 @@ mod burn_test;
 mod checkpoint;
 mod config;
 mod conformance;
+mod covariance;
 mod diagnostic;
 mod difference;
 mod document;
@@ -63,12 +64,13 @@ mod trainer;
 mod trials_from_file;
 mod weight_file;
 
-pub use batch::Batch;
+pub use batch::{Batch, condition_numbers};
 pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
 pub use config::{
-    Adam, Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InputPath, Loss,
-    LossConfig, Metric, ModelConfig, NoiseConfig, Optimizer, RunConfig, Schedule, Sgd, StopConfig,
-    TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    Adam, Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InitialStateConfig,
+    InputConfig, InputPath, Loss, LossConfig, Metric, ModelConfig, NoiseConfig, Optimizer,
+    PreactivationConfig, RunConfig, Schedule, Sgd, StopConfig, TimeConfig, TrainConfig, VERSION,
+    ValidateConfig,
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};

@@ -7,9 +7,12 @@
 //! mse            sum m (y - target)^2 / sum m                (class labels become one-hot targets)
 //! cross_entropy  - sum m log softmax(y)[class] / sum m       (m over trial and time)
 //! ```
+//!
+//! `cross_entropy` takes the readout itself, the logits; `mse` takes the network's answer `f_out(y)` in its place.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use ctrnn_model::OutputNonlinearity;
 
 use crate::batch::Batch;
 use crate::config::Loss;
@@ -23,14 +26,27 @@ impl Loss {
         }
     }
 
+    /// Whether a network with this output nonlinearity answers what the loss makes it learn.
+    pub(crate) fn suits(self, nonlinearity: OutputNonlinearity) -> bool {
+        self != Self::CrossEntropy || nonlinearity != OutputNonlinearity::Sigmoid
+    }
+
     /// The sum of the masked terms of a batch, `[1]`; divided by [`Loss::weight`] it is the loss.
     ///
     /// # Shapes
-    /// `outputs [trial, time, output]`, a view of time-major memory.
-    pub(crate) fn sum<B: Backend>(self, outputs: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
+    /// The readout `outputs [trial, time, output]`, a view of time-major memory.
+    pub(crate) fn sum<B: Backend>(
+        self,
+        outputs: Tensor<B, 3>,
+        nonlinearity: OutputNonlinearity,
+        batch: &Batch<B>,
+    ) -> Tensor<B, 1> {
         let outputs = outputs.swap_dims(0, 1); // [T,B,O], as targets and mask
         match self {
-            Self::Mse => ((outputs - batch.targets.clone()).square() * batch.mask.clone()).sum(),
+            Self::Mse => {
+                let error = nonlinearity.apply(outputs) - batch.targets.clone();
+                (error.square() * batch.mask.clone()).sum()
+            }
             Self::CrossEntropy => cross_entropy_sum(outputs, batch),
         }
     }
@@ -45,9 +61,14 @@ impl Loss {
         }
     }
 
-    /// The loss of a batch, `[1]`.
-    pub fn value<B: Backend>(self, outputs: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
-        self.sum(outputs, batch) / self.weight(batch)
+    /// The loss of a batch, `[1]`, of the readout of a network with this output nonlinearity.
+    pub fn value<B: Backend>(
+        self,
+        outputs: Tensor<B, 3>,
+        nonlinearity: OutputNonlinearity,
+        batch: &Batch<B>,
+    ) -> Tensor<B, 1> {
+        self.sum(outputs, nonlinearity, batch) / self.weight(batch)
     }
 }
 
@@ -76,6 +97,8 @@ mod tests {
     use super::*;
     use crate::burn_test;
 
+    const IDENTITY: OutputNonlinearity = OutputNonlinearity::Identity;
+
     /// One trial of two steps and two outputs. Errors (1, 2), (3, 4); mask 1, 0.5:
     /// (1 + 4 + 0.5 (9 + 16)) / (2 (1 + 0.5)) = 17.5 / 3.
     #[test]
@@ -84,7 +107,11 @@ mod tests {
             &[(Target::Values(vec![0.0; 4]), Mask::Steps(vec![1.0, 0.5]))],
             2,
         );
-        let loss = Loss::Mse.value(burn_test::outputs([1, 2, 2], &[1.0, 2.0, 3.0, 4.0]), &batch);
+        let loss = Loss::Mse.value(
+            burn_test::outputs([1, 2, 2], &[1.0, 2.0, 3.0, 4.0]),
+            IDENTITY,
+            &batch,
+        );
         assert!((values(&loss)[0] - 17.5 / 3.0).abs() < 1e-12);
     }
 
@@ -93,8 +120,27 @@ mod tests {
     fn a_mask_per_output_by_hand() {
         let mask = Mask::Outputs(vec![1.0, 0.0, 0.0, 2.0]);
         let batch = batch(&[(Target::Values(vec![0.0; 4]), mask)], 2);
-        let loss = Loss::Mse.value(burn_test::outputs([1, 2, 2], &[1.0, 2.0, 3.0, 4.0]), &batch);
+        let loss = Loss::Mse.value(
+            burn_test::outputs([1, 2, 2], &[1.0, 2.0, 3.0, 4.0]),
+            IDENTITY,
+            &batch,
+        );
         assert!((values(&loss)[0] - 11.0).abs() < 1e-12);
+    }
+
+    /// Readout (0, ln 3), targets 0: sigmoid (1/2, 3/4) costs (1/4 + 9/16) / 2, softmax (1/4, 3/4) (1/16 + 9/16) / 2.
+    #[test]
+    fn mean_squared_error_is_that_of_the_answer() {
+        let trial = (Target::Values(vec![0.0; 2]), Mask::Steps(vec![1.0]));
+        let batch = batch(&[trial], 2);
+        for (nonlinearity, expected) in [
+            (OutputNonlinearity::Sigmoid, 13.0 / 32.0),
+            (OutputNonlinearity::Softmax, 5.0 / 16.0),
+        ] {
+            let y = burn_test::outputs([1, 1, 2], &[0.0, 3.0f64.ln()]);
+            let loss = Loss::Mse.value(y, nonlinearity, &batch);
+            assert!((values(&loss)[0] - expected).abs() < 1e-12);
+        }
     }
 
     /// Readout (0, ln 3): softmax (1/4, 3/4). Class 1 costs -ln(3/4), class 0 costs -ln(1/4); weights 1 and 3:
@@ -106,7 +152,7 @@ mod tests {
             2,
         );
         let y = [0.0, 3.0f64.ln(), 0.0, 3.0f64.ln()];
-        let loss = Loss::CrossEntropy.value(burn_test::outputs([1, 2, 2], &y), &batch);
+        let loss = Loss::CrossEntropy.value(burn_test::outputs([1, 2, 2], &y), IDENTITY, &batch);
         let expected = ((4.0f64 / 3.0).ln() + 3.0 * 4.0f64.ln()) / 4.0;
         assert!((values(&loss)[0] - expected).abs() < 1e-12);
     }
@@ -119,7 +165,9 @@ mod tests {
             2,
         );
         let y = burn_test::outputs([1, 2, 2], &[0.0, 3.0f64.ln(), 0.0, 3.0f64.ln()]).require_grad();
-        let grads = Loss::CrossEntropy.value(y.clone(), &batch).backward();
+        let grads = Loss::CrossEntropy
+            .value(y.clone(), IDENTITY, &batch)
+            .backward();
         let found: Vec<f64> = y.grad(&grads).unwrap().into_data().iter().collect();
         for (a, b) in found.iter().zip([0.0625, -0.0625, -0.5625, 0.5625]) {
             assert!((a - b).abs() < 1e-12, "{found:?}");
@@ -134,7 +182,9 @@ mod tests {
             2,
         );
         let y = burn_test::outputs([1, 1, 2], &[0.0, 3.0f64.ln()]).require_grad();
-        let grads = Loss::CrossEntropy.value(y.clone(), &batch).backward();
+        let grads = Loss::CrossEntropy
+            .value(y.clone(), IDENTITY, &batch)
+            .backward();
         let found: Vec<f64> = y.grad(&grads).unwrap().into_data().iter().collect();
         for (a, b) in found.iter().zip([0.25, -0.25]) {
             assert!((a - b).abs() < 1e-12, "{found:?}");
@@ -144,7 +194,8 @@ mod tests {
     #[test]
     fn a_large_readout_does_not_overflow() {
         let batch = batch(&[(Target::Classes(vec![0]), Mask::Steps(vec![1.0]))], 2);
-        let loss = Loss::CrossEntropy.value(burn_test::outputs([1, 1, 2], &[0.0, 1e4]), &batch);
+        let loss =
+            Loss::CrossEntropy.value(burn_test::outputs([1, 1, 2], &[0.0, 1e4]), IDENTITY, &batch);
         assert!((values(&loss)[0] - 1e4).abs() < 1e-9);
     }
 
@@ -155,11 +206,12 @@ mod tests {
         let long = (Target::Values(vec![0.0; 4]), Mask::Steps(vec![0.0, 0.0]));
         let alone = Loss::Mse.value(
             burn_test::outputs([1, 1, 2], &[1.0, 2.0]),
+            IDENTITY,
             &batch(std::slice::from_ref(&short), 2),
         );
         let both: Tensor<Grad, 3> =
             burn_test::outputs([2, 2, 2], &[1.0, 2.0, 7.0, 7.0, 8.0, 8.0, 9.0, 9.0]);
-        let padded = Loss::Mse.value(both, &batch(&[short, long], 2));
+        let padded = Loss::Mse.value(both, IDENTITY, &batch(&[short, long], 2));
         assert_eq!(values(&alone), values(&padded));
     }
 }

@@ -258,12 +258,12 @@ impl RunRecord {
     }
 }
 
-/// Checks that the files of trials that a run reads are those that it was begun with.
+/// Checks that the files of trials and of noise that a run reads are those that it was begun with.
 ///
 /// # Errors
 /// Names a file that is missing or has another digest.
 pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
-    let trials = run.task.input_files();
+    let data = run.data_files();
     let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
     let inputs = manifest["inputs"]
         .as_array()
@@ -274,7 +274,7 @@ pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
         else {
             continue;
         };
-        let is_read = trials.iter().any(|trials| trials == Path::new(path));
+        let is_read = data.iter().any(|file| file == Path::new(path));
         if is_read && ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
             return Err(TrainError::Data {
                 path: path.into(),
@@ -379,6 +379,7 @@ pub fn initial_network<B: AutodiffBackend>(
 /// The weights of a file; where it holds a raw matrix beside the effective one, the raw one counts.
 fn given_weights(path: &Path) -> Result<Weights, TrainError> {
     let mut weights = read_weights(path)?;
+    weights.remove("carried_state"); // where another training stood is no beginning
     let raw: Vec<String> = weights
         .keys()
         .filter(|name| name.ends_with(".weight_raw"))

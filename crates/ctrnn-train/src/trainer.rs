@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
-use crate::batch::Batch;
+use crate::batch::{Batch, condition_numbers};
 use crate::config::{CheckpointConfig, Loss, Metric, RunConfig, TrainConfig, ValidateConfig};
 use crate::evaluation::{evaluate, evaluation_trials};
 use crate::gradients::Gradients;
@@ -192,8 +192,12 @@ where
         let train = self.settings.train.clone();
         let trials = self.trials(step)?;
         let batch = Batch::<B>::new(&trials, &self.network.device());
-        let trajectory = self.network.forward(batch.inputs.clone(), &self.pass(step));
-        let loss = train.loss.value(trajectory.outputs.clone(), &batch);
+        let pass = self.pass(step, &trials)?;
+        let trajectory = self.network.forward(batch.inputs.clone(), &pass);
+        let nonlinearity = self.network.config().output_nonlinearity;
+        let loss = train
+            .loss
+            .value(trajectory.outputs.clone(), nonlinearity, &batch);
         let gradients = match self.rule {
             LearningRule::Bptt => Gradients::of(&self.network, loss.backward()),
         };
@@ -205,11 +209,14 @@ where
         };
         let lr = train.schedule.rate(train.optimizer.lr(), step);
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
+        if self.network.config().initial_state == InitialState::Carry {
+            self.network.carry(trajectory.final_state);
+        }
         self.counters.step += 1;
         self.counters.trials += trials.n_trials as u64;
         Ok(Done {
             trials,
-            outputs: trajectory.outputs.inner(),
+            outputs: nonlinearity.apply(trajectory.outputs.inner()),
             numbers,
             lr,
         })
@@ -235,17 +242,19 @@ where
         Ok(self.task.sample_batch(&request)?)
     }
 
-    /// What the forward pass of a training step adds to the inputs: its noise.
-    fn pass(&self, step: u64) -> Forward<B> {
+    /// What the forward pass of a training step adds to the inputs: its noise, and where its trials start.
+    fn pass(&self, step: u64, trials: &TrialBatch) -> Result<Forward<B>, TrainError> {
         let address = NoiseAddress {
             seed: self.settings.seed,
             step: step as u32,
             first_trial: 0,
         };
-        Forward {
+        Ok(Forward {
             noise: Noise::Drawn(address),
+            initial_state: self.network.carried_state(trials.n_trials),
+            conditions: condition_numbers(&self.network, self.task, trials)?,
             ..Forward::default()
-        }
+        })
     }
 
     /// Loss and gradient norm on the host, when they are due; an error if one is not finite.
