@@ -63,6 +63,12 @@ fn learned_time_constants_move_within_their_bounds() {
         tau_ms.iter().all(|tau| (20.0..=500.0).contains(tau)),
         "{tau_ms:?}"
     );
+    let events = project.text("run/events.jsonl");
+    let last = events.lines().rfind(|line| line.contains("\"checkpoint\""));
+    let last: serde_json::Value =
+        serde_json::from_str(last.expect("a checkpoint")).expect("a JSON object");
+    let largest = tau_ms.iter().copied().fold(0.0, f64::max);
+    assert_eq!(last["tau_ms"]["max"].as_f64(), Some(largest));
     assert!(
         tau_ms.iter().any(|tau| (tau - 100.0).abs() > 10.0),
         "{tau_ms:?}"
