@@ -22,7 +22,7 @@ fn main() -> Result<(), ModelError> {
         config.init.recurrent = WeightInit::Zero;
         let network = CtrnnModule::<NdArray>::init(&config, 0, &Default::default())?;
         let w_in = network.w_in.val().into_scalar();
-        let steps = (config.tau_ms / dt_ms) as usize;
+        let steps = (100.0 / dt_ms) as usize;
         let inputs = Tensor::ones([1, steps, 1], &Default::default()) / w_in; // so that W_in u = 1
         let v = network
             .forward(inputs, &Forward::default())

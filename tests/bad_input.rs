@@ -345,6 +345,42 @@ const MISTAKES: &[Mistake] = &[
         &["error[C016]: model.initial_state has 2 numbers for 32 units"],
     ),
     overrides(
+        "time constants of another size",
+        &["model.tau_ms=«[100,50]»"],
+        &["error[C004]: model.tau_ms = a list of 2 must have a number for each unit"],
+    ),
+    overrides(
+        "learned time constants without bounds",
+        &["model.tau_ms={«learned»={initial=100}}"],
+        &["error[C005]: model.tau_ms.learned.bounds is missing"],
+    ),
+    overrides(
+        "learned time constants that begin at a bound",
+        &["model.tau_ms=«{learned={initial=20,bounds=[20,500]}}»"],
+        &["error[C004]: model.tau_ms.learned.initial = 20 ms must lie strictly within the bounds"],
+    ),
+    overrides(
+        "covariance of another size",
+        &["model.noise.preactivation=«{covariance=[[1]]}»"],
+        &["error[C004]", "must have a row and a column for each unit"],
+    ),
+    overrides(
+        "noise of a carried state",
+        &[
+            "model.initial_state=«carry»",
+            "model.noise.initial_state=«0.1»",
+        ],
+        &["error[C016]: a carried initial state takes no noise"],
+    ),
+    overrides(
+        "answer that does not fit the loss",
+        &[
+            "model.output_nonlinearity=«sigmoid»",
+            "train.loss.name=«cross_entropy»",
+        ],
+        &["error[C019]: the loss cross_entropy does not fit"],
+    ),
+    overrides(
         "stop without a bound",
         &["train.«stop».metric=val.accuracy"],
         &["error[C017]", "at_least = 0.9"],

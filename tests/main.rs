@@ -7,6 +7,7 @@
 //! * `configs`: every published configuration trains; constraints as every command sees them
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
+//! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `project`: the folder that each test works in
 
@@ -19,3 +20,4 @@ mod python_files;
 mod runs;
 mod simulation;
 mod survival;
+mod variants;

@@ -13,7 +13,76 @@ const N_UNITS: usize = 8;
 const N_INPUTS: usize = 3;
 const SIGMA: f64 = 0.2;
 const SIGMA_POST: f64 = 0.3;
-const ALPHA: f64 = 20.0 / 100.0; // dt 20 ms, tau 100 ms
+const DT_MS: f64 = 20.0;
+const SIGMA_IN: f64 = 0.1;
+const BASELINE: f64 = 0.2;
+
+/// What the formulas depend on.
+#[derive(Clone, Copy)]
+struct Dynamics {
+    form: &'static str,
+    convention: &'static str,
+    activation: (&'static str, fn(f64) -> f64),
+    integrator: &'static str,
+    /// `model.tau_ms`
+    tau_ms: &'static str,
+    output: &'static str,
+    /// Whether inputs have a baseline and noise, and are rectified.
+    inputs_are_rates: bool,
+}
+
+const PLAIN: Dynamics = Dynamics {
+    form: "voltage",
+    convention: "spec",
+    activation: ("relu", relu),
+    integrator: "euler",
+    tau_ms: "100.0",
+    output: "identity",
+    inputs_are_rates: false,
+};
+
+fn relu(v: f64) -> f64 {
+    v.max(0.0)
+}
+
+impl Dynamics {
+    /// What a step adds of the drive.
+    fn gain(self, tau_ms: f64) -> f64 {
+        match self.integrator {
+            "euler" => DT_MS / tau_ms,
+            _ => 1.0 - (-DT_MS / tau_ms).exp(),
+        }
+    }
+
+    /// What the convention multiplies a normal with: in the bracket as eps, or in the new state as a jump.
+    fn noise(self, gain: f64) -> (f64, f64) {
+        match (self.convention, self.integrator) {
+            ("spec", _) => (1.0, 0.0),
+            ("song", "euler") => ((2.0 / gain).sqrt(), 0.0),
+            ("song", _) => (((2.0 - gain) / gain).sqrt(), 0.0),
+            _ => (0.0, 1.0),
+        }
+    }
+
+    /// The input that the network sees.
+    fn seen(self, u: f64, n: f64) -> f64 {
+        let (eps, jump) = self.noise(self.gain(100.0));
+        match self.inputs_are_rates {
+            true => (u + BASELINE + SIGMA_IN * (eps + jump) * n).max(0.0),
+            false => u,
+        }
+    }
+
+    /// What the network answers.
+    fn answer(self, y: Vec<f64>) -> Vec<f64> {
+        let exp: Vec<f64> = y.iter().map(|y| y.exp()).collect();
+        match self.output {
+            "identity" => y,
+            "sigmoid" => exp.iter().map(|e| e / (1.0 + e)).collect(),
+            _ => exp.iter().map(|e| e / exp.iter().sum::<f64>()).collect(),
+        }
+    }
+}
 
 /// Numbers between -1 and 1 that follow no pattern of trials, time steps or units.
 fn numbers(shape: &[usize], seed: usize) -> Array {
@@ -35,10 +104,9 @@ fn product(w: &[f64], x: &[f64]) -> Vec<f64> {
 fn recompute(
     weights: &BTreeMap<String, Array>,
     given: &BTreeMap<String, Array>,
-    form: &str,
-    convention: &str,
-    activation: fn(f64) -> f64,
+    dynamics: Dynamics,
 ) -> [Vec<f64>; 3] {
+    let activation = dynamics.activation.1;
     let [w_in, w_rc, w_out] =
         ["input", "recurrent", "output"].map(|w| values(weights, &format!("{w}.weight")));
     let [b, b_out] = ["recurrent", "output"].map(|b| values(weights, &format!("{b}.bias")));
@@ -48,15 +116,14 @@ fn recompute(
             .map(|noise| noise.to_f64().expect("real numbers"))
     };
     let (n, xi) = (noise("preactivation_noise"), noise("postactivation_noise"));
-    let inputs = values(given, "inputs");
-    // A standard normal number enters the bracket as eps, or the new state as a jump.
-    let (eps, jump) = match convention {
-        "spec" => (SIGMA, 0.0),
-        "song" => ((2.0 / ALPHA).sqrt() * SIGMA, 0.0),
-        "raw" => (0.0, SIGMA),
-        _ => unreachable!("{convention}"),
-    };
-    let voltage = form == "voltage";
+    let input_noise = noise("input_noise");
+    let inputs: Vec<f64> = values(given, "inputs")
+        .iter()
+        .enumerate()
+        .map(|(k, &u)| dynamics.seen(u, input_noise.as_ref().map_or(0.0, |n| n[k])))
+        .collect();
+    let tau_ms = values(weights, "tau_ms");
+    let voltage = dynamics.form == "voltage";
 
     let [mut potentials, mut rates, mut outputs] = [vec![], vec![], vec![]];
     for trial in 0..N_TRIALS {
@@ -71,9 +138,11 @@ fn recompute(
             let input = product(&w_in, &inputs[at * N_INPUTS..][..N_INPUTS]);
             for i in 0..N_UNITS {
                 let n = n.as_ref().map_or(0.0, |n| n[at * N_UNITS + i]);
-                let z = recurrent[i] + input[i] + b[i] + eps * n;
+                let gain = dynamics.gain(tau_ms[i % tau_ms.len()]);
+                let (eps, jump) = dynamics.noise(gain);
+                let z = recurrent[i] + input[i] + b[i] + eps * SIGMA * n;
                 let target = if voltage { z } else { activation(z) };
-                state[i] = (1.0 - ALPHA) * state[i] + ALPHA * target + jump * n;
+                state[i] = (1.0 - gain) * state[i] + gain * target + jump * SIGMA * n;
                 potentials.push(if voltage { state[i] } else { z });
                 rates.push(if voltage {
                     activation(state[i])
@@ -88,91 +157,101 @@ fn recompute(
             let seen: Vec<f64> = (0..N_UNITS)
                 .map(|i| rates[at * N_UNITS + i] + xi(i))
                 .collect();
-            outputs.extend(
-                product(&w_out, &seen)
-                    .iter()
-                    .zip(&b_out)
-                    .map(|(y, b)| y + b),
-            );
+            let y = product(&w_out, &seen);
+            let y = y.iter().zip(&b_out).map(|(y, b)| y + b).collect();
+            outputs.extend(dynamics.answer(y));
         }
     }
     [potentials, rates, outputs]
 }
 
 /// Simulates injected noise of each kind and compares; returns the potentials and outputs of each file of inputs.
-fn check(
-    form: &str,
-    convention: &str,
-    name: &str,
-    activation: fn(f64) -> f64,
-) -> Vec<[Vec<f64>; 2]> {
+fn check(dynamics: Dynamics) -> Vec<[Vec<f64>; 2]> {
     let project = Project::new();
-    let noise = format!(
-        "model.noise={{preactivation={SIGMA},postactivation={SIGMA_POST},convention=\"{convention}\"}}"
-    );
-    let [form_key, activation_key] = [
+    let Dynamics {
+        form,
+        convention,
+        activation: (name, _),
+        integrator,
+        tau_ms,
+        output,
+        inputs_are_rates,
+    } = dynamics;
+    let [sigma_in, baseline] = match inputs_are_rates {
+        true => [SIGMA_IN, BASELINE],
+        false => [0.0, 0.0],
+    };
+    let settings = [
+        "train.steps=5".to_owned(),
+        format!(
+            "model.noise={{preactivation={SIGMA},postactivation={SIGMA_POST},input={sigma_in:?},convention=\"{convention}\"}}"
+        ),
+        format!("model.input={{baseline={baseline:?},rectify={inputs_are_rates}}}"),
         format!("model.form={form}"),
         format!("model.activation={name}"),
+        format!("time.integrator={integrator}"),
+        format!("model.tau_ms={tau_ms}"),
+        format!("model.output_nonlinearity={output}"),
     ];
-    project
-        .train(
-            "run",
-            &["train.steps=5", &noise, &form_key, &activation_key],
-        )
-        .exits(0);
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    project.train("run", &settings).exits(0);
     let weights = project.arrays("run/model/weights.npz");
 
     let shape = [N_TRIALS, N_STEPS, N_UNITS];
     let inputs = || ("inputs", numbers(&[N_TRIALS, N_STEPS, N_INPUTS], 0));
     let pre = || ("preactivation_noise", numbers(&shape, 1));
     let post = || ("postactivation_noise", numbers(&shape, 2));
+    let input = || ("input_noise", numbers(&[N_TRIALS, N_STEPS, N_INPUTS], 3));
     project.write_arrays("none.npz", [inputs()]);
     project.write_arrays("pre.npz", [inputs(), pre()]);
     project.write_arrays("post.npz", [inputs(), post()]);
     project.write_arrays("both.npz", [inputs(), pre(), post()]);
+    project.write_arrays("all.npz", [inputs(), pre(), post(), input()]);
 
     let simulated = |file: &str| {
         let simulate = ["simulate", "run", "--inputs", file, "-o", "states.npz"];
         project.run(&simulate).exits(0);
         let states = project.arrays("states.npz");
-        let expected = recompute(
-            &weights,
-            &project.arrays(file),
-            form,
-            convention,
-            activation,
-        );
+        let expected = recompute(&weights, &project.arrays(file), dynamics);
         for (name, expected) in ["potentials", "rates", "outputs"].iter().zip(expected) {
             for (found, expected) in values(&states, name).iter().zip(&expected) {
                 let scale = expected.abs().max(1.0);
                 assert!(
                     (found - expected).abs() <= 1e-5 * scale,
-                    "{form} {convention} {file}: {name} {found}, expected {expected}"
+                    "{form} {convention} {integrator} {file}: {name} {found}, expected {expected}"
                 );
             }
             assert_eq!(states[*name].data().len(), expected.len(), "{name}");
         }
         [values(&states, "potentials"), values(&states, "outputs")]
     };
-    ["none.npz", "pre.npz", "post.npz", "both.npz"]
+    ["none.npz", "pre.npz", "post.npz", "both.npz", "all.npz"]
         .map(simulated)
         .into()
 }
 
 #[test]
 fn states_follow_the_formulas() {
-    let relu = |v: f64| v.max(0.0);
-    for (form, convention, name, activation) in [
-        ("voltage", "spec", "relu", relu as fn(f64) -> f64),
-        ("voltage", "song", "tanh", f64::tanh),
-        ("voltage", "raw", "sigmoid", |v| 1.0 / (1.0 + (-v).exp())),
-        ("rate", "spec", "softplus", |v| v.exp().ln_1p()),
-        ("rate", "song", "retanh", |v| v.tanh().max(0.0)),
-        ("rate", "raw", "power", |v| v.max(0.0).powi(2)),
-    ] {
-        let [none, pre, post, both] = check(form, convention, name, activation)
-            .try_into()
-            .expect("four files");
+    let activations: [(&str, fn(f64) -> f64); 6] = [
+        ("relu", relu),
+        ("tanh", f64::tanh),
+        ("sigmoid", |v| 1.0 / (1.0 + (-v).exp())),
+        ("softplus", |v| v.exp().ln_1p()),
+        ("retanh", |v| v.tanh().max(0.0)),
+        ("power", |v| v.max(0.0).powi(2)),
+    ];
+    let kinds = [("voltage", "spec"), ("voltage", "song"), ("voltage", "raw")]
+        .into_iter()
+        .chain([("rate", "spec"), ("rate", "song"), ("rate", "raw")]);
+    for ((form, convention), activation) in kinds.zip(activations) {
+        let [none, pre, post, both, _] = check(Dynamics {
+            form,
+            convention,
+            activation,
+            ..PLAIN
+        })
+        .try_into()
+        .expect("five files");
         let ([none, none_outputs], [post, post_outputs]) = (none, post);
         assert_eq!(none, post, "the readout's noise entered the recurrence");
         assert_ne!(
@@ -184,5 +263,39 @@ fn states_follow_the_formulas() {
             "the readout's noise entered the recurrence"
         );
         assert_ne!(none, pre[0], "the dynamics' noise was not seen");
+    }
+}
+
+#[test]
+fn states_follow_the_formulas_of_every_variant() {
+    const LEARNED: &str = "{learned={initial=60,bounds=[20,200]}}";
+    for (form, convention, integrator, tau_ms, output) in [
+        ("voltage", "song", "euler", LEARNED, "sigmoid"),
+        (
+            "rate",
+            "song",
+            "exponential",
+            "{uniform=[20,200]}",
+            "softmax",
+        ),
+        ("voltage", "raw", "exponential", LEARNED, "softmax"),
+        (
+            "voltage",
+            "spec",
+            "exponential",
+            "[20,30,40,50,60,70,80,90]",
+            "sigmoid",
+        ),
+    ] {
+        let found = check(Dynamics {
+            form,
+            convention,
+            integrator,
+            tau_ms,
+            output,
+            activation: ("tanh", f64::tanh),
+            inputs_are_rates: true,
+        });
+        assert_ne!(found[3], found[4], "the noise of the inputs was not seen");
     }
 }

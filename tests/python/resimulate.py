@@ -19,6 +19,11 @@ ACTIVATIONS = {
     "power": lambda v: np.maximum(v, 0) ** 2,
     "linear": lambda v: v,
 }
+OUTPUTS = {
+    "identity": lambda y: y,
+    "sigmoid": lambda y: 1 / (1 + np.exp(-y)),
+    "softmax": lambda y: (e := np.exp(y - y.max(-1, keepdims=True))) / e.sum(-1, keepdims=True),
+}
 
 
 def load(path):
@@ -26,26 +31,58 @@ def load(path):
         return {name: arrays[name].astype(np.float64) for name in arrays.files}
 
 
+def gain_of(model, tau_ms):
+    """What a step of dt adds of the drive: alpha = dt / tau under Euler's integrator."""
+    ratio = model["dt_ms"] / tau_ms
+    return ratio if model["integrator"] == "euler" else -np.expm1(-ratio)
+
+
+def eps_scale(model, gain):
+    """What the noise convention multiplies sigma n with, within the bracket of the equation."""
+    if model["noise"]["convention"] != "song":
+        return np.ones_like(gain)
+    return np.sqrt(2 / gain if model["integrator"] == "euler" else 2 / gain - 1)
+
+
+def seen_inputs(model, given):
+    """u + baseline + noise, rectified if the model asks for it."""
+    u, noise = given["inputs"], model["noise"]
+    std = noise["input"] * eps_scale(model, gain_of(model, noise["input_tau_ms"]))
+    u = u + model["input"]["baseline"] + std * given.get("input_noise", np.zeros_like(u))
+    return np.maximum(u, 0) if model["input"]["rectify"] else u
+
+
+def scaled(sigma, normals):
+    """sigma n: one sigma, one for each unit, or a (positive definite) covariance."""
+    if isinstance(sigma, dict):
+        return normals @ np.linalg.cholesky(sigma["covariance"]).T
+    return np.asarray(sigma) * normals
+
+
 def simulate(model, weights, given):
     f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
-    noise, alpha = model["noise"], model["dt_ms"] / model["tau_ms"]
-    u, w_rc, w_out = given["inputs"], weights["recurrent.weight"], weights["output.weight"]
+    f_out = OUTPUTS[model["output_nonlinearity"]]
+    noise, gain = model["noise"], gain_of(model, weights["tau_ms"])  # [1 or unit]
+    u, w_rc, w_out = seen_inputs(model, given), weights["recurrent.weight"], weights["output.weight"]
     bias, bias_out = weights.get("recurrent.bias", 0.0), weights.get("output.bias", 0.0)
 
     silence = np.zeros((*u.shape[:2], len(w_rc)))  # [trial, time, unit]
-    n = noise["preactivation"] * given.get("preactivation_noise", silence)
+    n = scaled(noise["preactivation"], given.get("preactivation_noise", silence))
     xi = noise["postactivation"] * given.get("postactivation_noise", silence)
-    eps = n * {"spec": 1.0, "song": np.sqrt(2 / alpha), "raw": 0.0}[noise["convention"]]
-    jump = n if noise["convention"] == "raw" else silence
+    raw = noise["convention"] == "raw"
+    eps, jump = (silence, n) if raw else (eps_scale(model, gain) * n, silence)
 
-    state = given.get("initial_state", weights["initial_state"]) + silence[:, 0]
+    start = weights["initial_state"]
+    if start.ndim == 2 and "initial_state" not in given:  # one for each condition
+        start = start[given["conditions"].astype(int)]
+    state = given.get("initial_state", start) + silence[:, 0]
     potentials, rates, outputs = [], [], []
     for t in range(u.shape[1]):
         drive = (f(state) if voltage else state) @ w_rc.T + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
-        state = (1 - alpha) * state + alpha * (drive if voltage else f(drive)) + jump[:, t]
+        state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials.append(state if voltage else drive)
         rates.append(f(state) if voltage else state)
-        outputs.append((rates[-1] + xi[:, t]) @ w_out.T + bias_out)
+        outputs.append(f_out((rates[-1] + xi[:, t]) @ w_out.T + bias_out))
     return {k: np.stack(x, 1) for k, x in dict(potentials=potentials, rates=rates, outputs=outputs).items()}
 
 

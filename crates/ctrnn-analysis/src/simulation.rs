@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, FileError, npz};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Forward, Noise, Record, RecurrenceBackend, host_tensor,
+    CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, Record, RecurrenceBackend, host_tensor,
 };
 use thiserror::Error;
 
@@ -18,29 +18,27 @@ pub struct States {
     pub potentials: Array,
     /// Firing rates `[B,T,N]`.
     pub rates: Array,
-    /// The inputs `[B,T,I]`.
+    /// The inputs `[B,T,I]` as given: before baseline, input noise and rectification.
     pub inputs: Array,
-    /// The readout `[B,T,O]`.
+    /// What the network answers, `f_out(y)`, `[B,T,O]`.
     pub outputs: Array,
     /// Time of each state.
     pub t_ms: Vec<f32>,
 }
 
-/// Runs `network` on `inputs [B,T,I]`, from its own initial state or from the given one.
+/// Runs `network` on `inputs [B,T,I]`; `pass` says with which noise and from which state.
 ///
 /// # Panics
 /// If a shape is not the network's; [`Injected::read`] checks what comes from a file.
 pub fn simulate<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     inputs: &Array,
-    initial_state: Option<Tensor<B, 2>>,
-    noise: Noise<B>,
+    pass: Forward<B>,
 ) -> States {
     let device = network.device();
     let forward = Forward {
-        noise,
-        initial_state,
         record: Record::ALL,
+        ..pass
     };
     let inputs: Tensor<B, 3> = tensor(inputs, &device);
     let trajectory = network.forward(inputs.clone(), &forward);
@@ -51,7 +49,7 @@ pub fn simulate<B: RecurrenceBackend>(
         potentials: host(trajectory.potentials),
         rates: host(trajectory.rates),
         inputs: array(inputs),
-        outputs: array(trajectory.outputs),
+        outputs: array(network.activate(trajectory.outputs)),
         t_ms: (1..=n_steps).map(|k| (k as f64 * dt_ms) as f32).collect(),
     }
 }
@@ -83,6 +81,10 @@ pub struct Injected {
     pub preactivation_noise: Option<Array>,
     /// Standard normals behind the post-activation noise, `[B,T,N]`.
     pub postactivation_noise: Option<Array>,
+    /// Standard normals behind the noise of the inputs, `[B,T,I]`.
+    pub input_noise: Option<Array>,
+    /// The number of each trial's condition, for an initial state per condition.
+    pub conditions: Vec<usize>,
 }
 
 /// What can be wrong with a file of inputs.
@@ -131,19 +133,23 @@ impl Injected {
             None => Ok(None),
         };
         let state = optional("initial_state", &[&[b, n], &[n]])?;
+        let conditions = optional("conditions", &[&[b]])?;
         let injected = Self {
             initial_state: state.map(|state| for_each_trial(state, b)),
             preactivation_noise: optional("preactivation_noise", &[&[b, t, n]])?,
             postactivation_noise: optional("postactivation_noise", &[&[b, t, n]])?,
+            input_noise: optional("input_noise", &[&[b, t, width]])?,
+            conditions: numbers(conditions, config).map_err(error)?,
             inputs,
         };
         if let Some(name) = arrays.keys().next() {
-            let known = "inputs, initial_state, preactivation_noise and postactivation_noise";
+            let known = "inputs, initial_state, conditions, preactivation_noise, postactivation_noise and input_noise";
             return Err(error(format!(
                 "array {name:?} is unknown; a file of inputs may hold {known}"
             )));
         }
         injected.check_values().map_err(error)?;
+        injected.check_start(config).map_err(error)?;
         Ok(injected)
     }
 
@@ -153,6 +159,7 @@ impl Injected {
             ("initial_state", self.initial_state.as_ref()),
             ("preactivation_noise", self.preactivation_noise.as_ref()),
             ("postactivation_noise", self.postactivation_noise.as_ref()),
+            ("input_noise", self.input_noise.as_ref()),
         ];
         for (name, array) in named {
             if let Some(index) = array.and_then(Array::first_nonfinite) {
@@ -167,15 +174,31 @@ impl Injected {
         Ok(())
     }
 
+    /// A network with an initial state per condition must be told states or conditions.
+    fn check_start(&self, config: &CtrnnConfig) -> Result<(), String> {
+        let is_per_condition = matches!(config.initial_state, InitialState::LearnedPerCondition(_));
+        if is_per_condition && self.initial_state.is_none() && self.conditions.is_empty() {
+            return Err("has neither initial_state [trial, unit] nor conditions [trial], but the network has an initial state for each condition".to_owned());
+        }
+        Ok(())
+    }
+
     /// The given noise; none where no array is.
     pub fn noise<B: Backend>(&self, device: &B::Device) -> Noise<B> {
         let given = |array: &Option<Array>| array.as_ref().map(|array| tensor(array, device));
-        match (&self.preactivation_noise, &self.postactivation_noise) {
-            (None, None) => Noise::Off,
-            (preactivation, postactivation) => Noise::Given {
-                preactivation: given(preactivation),
-                postactivation: given(postactivation),
-            },
+        let all = [
+            &self.preactivation_noise,
+            &self.postactivation_noise,
+            &self.input_noise,
+        ];
+        if all.iter().all(|array| array.is_none()) {
+            return Noise::Off;
+        }
+        let [preactivation, postactivation, input] = all.map(given);
+        Noise::Given {
+            preactivation,
+            postactivation,
+            input,
         }
     }
 
@@ -185,6 +208,26 @@ impl Injected {
             .as_ref()
             .map(|array| tensor(array, device))
     }
+}
+
+/// The conditions of an array of numbers from 0.
+fn numbers(array: Option<Array>, config: &CtrnnConfig) -> Result<Vec<usize>, String> {
+    let (Some(array), InitialState::LearnedPerCondition(n_conditions)) =
+        (array, &config.initial_state)
+    else {
+        return Ok(Vec::new());
+    };
+    let numbers = array
+        .to_i64()
+        .map_err(|error| format!("conditions: {error}"))?;
+    let number = |&n: &i64| {
+        let number = usize::try_from(n).ok().filter(|n| n < n_conditions);
+        number.ok_or_else(|| {
+            let last = n_conditions - 1;
+            format!("conditions holds {n}, but they are numbered 0 to {last}")
+        })
+    };
+    numbers.iter().map(number).collect()
 }
 
 /// An initial state `[N]` or `[B,N]` as `[B,N]`.

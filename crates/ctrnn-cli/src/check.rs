@@ -134,10 +134,11 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     line(
         "time",
         format!(
-            "dt {} ms, tau {} ms, alpha {}; up to {} steps in a trial",
+            "dt {} ms, {}, tau {}, alpha {}; up to {} steps in a trial",
             m.dt_ms,
+            m.integrator.name(),
             range(timed.network.tau_ms, |tau| tau.to_string()),
-            range(timed.network.tau_ms, |tau| format!("{:.3}", m.dt_ms / tau)),
+            range(m.alpha_range(), |alpha| format!("{alpha:.3}")),
             size.max_steps
         ),
     );
@@ -244,6 +245,7 @@ fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
         "n_inputs": run.model.n_inputs,
         "n_units": run.model.n_units,
         "n_outputs": run.model.n_outputs,
+        "alpha": run.model.alpha_range(),
         "parameters": timed.network.count(),
         "free_parameters": timed.network.free(),
         "network": network_json(&timed.network),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Injected, simulate};
 use ctrnn_files::{Array, RunFolder, npz};
-use ctrnn_model::{CtrnnModule, Noise, RecurrenceBackend};
+use ctrnn_model::{CtrnnModule, Forward, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Registry, TrialBatch};
-use ctrnn_train::{Run, evaluation_trials, trained_network};
+use ctrnn_train::{Run, condition_numbers, evaluation_trials, trained_network};
 
 use crate::args::SimulateArgs;
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
@@ -89,7 +89,13 @@ fn simulate_injected<B: RecurrenceBackend>(
         Noise::Off if with_noise => Noise::Drawn(evaluation_noise(run)),
         given => given,
     };
-    simulate(network, &injected.inputs, injected.state(device), noise).into_arrays()
+    let pass = Forward {
+        noise,
+        initial_state: injected.state(device),
+        conditions: injected.conditions.clone(),
+        ..Forward::default()
+    };
+    simulate(network, &injected.inputs, pass).into_arrays()
 }
 
 fn simulate_trials<B: RecurrenceBackend>(
@@ -114,6 +120,11 @@ fn simulate_trials<B: RecurrenceBackend>(
         Array::f32(&shape, batch.target_rows().into_owned()),
     );
     let inputs = arrays["inputs"].clone();
-    arrays.extend(simulate(network, &inputs, None, noise).into_arrays());
+    let pass = Forward {
+        noise,
+        conditions: condition_numbers(network, run.task.as_ref(), &batch)?,
+        ..Forward::default()
+    };
+    arrays.extend(simulate(network, &inputs, pass).into_arrays());
     Ok(arrays)
 }

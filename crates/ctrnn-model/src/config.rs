@@ -3,14 +3,17 @@
 use ctrnn_kernels::{Activation, Form};
 use serde::{Deserialize, Serialize};
 
-use crate::{Connectivity, Matrix, ModelError, Parameter};
+use crate::{
+    Connectivity, InitialState, Integrator, Matrix, ModelError, NoiseLevels, OutputNonlinearity,
+    Parameter, TimeConstants,
+};
 
 /// A network as meant: every value decided.
 ///
 /// ```
 /// use ctrnn_model::{Activation, CtrnnConfig};
 /// let config = CtrnnConfig { activation: Activation::Tanh, ..CtrnnConfig::new(3, 64, 2) };
-/// assert_eq!(config.alpha(), 0.2); // dt 20 ms, tau 100 ms
+/// assert_eq!(config.alpha_range(), [0.2, 0.2]); // dt 20 ms, tau 100 ms
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,18 +26,24 @@ pub struct CtrnnConfig {
     pub n_outputs: usize,
     /// Time step.
     pub dt_ms: f64,
-    /// Time constant of every unit; at least `dt_ms`.
-    pub tau_ms: f64,
+    /// Time constants of the units; at least `dt_ms` under Euler's integrator.
+    pub tau_ms: TimeConstants,
+    /// How the state follows its drive over a step.
+    pub integrator: Integrator,
     /// Which variable the leak acts on.
     pub form: Form,
     /// Firing rate as a function of potential.
     pub activation: Activation,
+    /// What the network answers as a function of the readout.
+    pub output_nonlinearity: OutputNonlinearity,
     /// Which biases are trained; an absent bias is zero.
     pub bias: Biases,
     /// The state at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
     pub initial_state: InitialState,
-    /// Noise of the dynamics and of the readout.
+    /// Noise of the inputs, the initial state, the dynamics and the readout.
     pub noise: NoiseLevels,
+    /// What happens to the inputs before the network sees them.
+    pub input: InputStage,
     /// How the weights begin.
     pub init: WeightInits,
     /// Which connections there are, and what constrains their weights.
@@ -65,59 +74,17 @@ impl Default for Biases {
     }
 }
 
-/// The state at the start of a trial.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InitialState {
-    /// Zero for every unit.
-    Zero,
-    /// A trained vector `[N]` that starts at zero.
-    #[default]
-    Learned,
-    /// A fixed vector `[N]`.
-    Given(Vec<f64>),
-}
-
-/// Noise of the dynamics and of the readout; `n` is standard normal per trial, unit and time step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NoiseLevels {
-    /// `sigma` of the pre-activation noise `eps`, which the dynamics carry on.
-    pub preactivation: f64,
-    /// `sigma_post` of the post-activation noise `xi = sigma_post n`, which the readout alone sees.
-    pub postactivation: f64,
-    /// How `sigma` becomes noise of a time step.
-    pub convention: NoiseConvention,
-}
-
-/// How `sigma` of the pre-activation noise becomes noise of a time step.
+/// What happens to the inputs before the network sees them: `u <- u + baseline + noise`, then `max(u, 0)` if `rectify`.
 ///
 /// # References
-/// Song, Yang and Wang (2016), equation 3, for `song`; Valente et al. (2022) for `raw`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NoiseConvention {
-    /// `eps = sigma n`: the potential receives `alpha sigma n`.
-    #[default]
-    Spec,
-    /// `eps = sqrt(2 / alpha) sigma n`: the potential receives `sqrt(2 alpha) sigma n`, nearly independent of `dt`.
-    Song,
-    /// `sigma n` is added to the new state itself.
-    Raw,
-}
-
-impl NoiseConvention {
-    /// Every convention.
-    pub const ALL: [Self; 3] = [Self::Spec, Self::Song, Self::Raw];
-
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Spec => "spec",
-            Self::Song => "song",
-            Self::Raw => "raw",
-        }
-    }
+/// Song, Yang and Wang (2016), equation 4: inputs are firing rates of upstream units, baseline 0.2, rectified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InputStage {
+    /// Added to every input at every time step.
+    pub baseline: f64,
+    /// Whether what is negative becomes zero.
+    pub rectify: bool,
 }
 
 /// How each weight matrix begins, and the spectral radius of the effective recurrent matrix.
@@ -233,12 +200,15 @@ impl CtrnnConfig {
             n_units,
             n_outputs,
             dt_ms: 20.0,
-            tau_ms: 100.0,
+            tau_ms: TimeConstants::Shared(100.0),
+            integrator: Integrator::default(),
             form: Form::default(),
             activation: Activation::Relu,
+            output_nonlinearity: OutputNonlinearity::default(),
             bias: Biases::default(),
             initial_state: InitialState::default(),
             noise: NoiseLevels::default(),
+            input: InputStage::default(),
             init: WeightInits::default(),
             connectivity: Connectivity::default(),
             frozen: Vec::new(),
@@ -250,9 +220,10 @@ impl CtrnnConfig {
         self.frozen.iter().any(|word| parameter.is_called(word))
     }
 
-    /// `alpha = dt / tau`, in (0, 1].
-    pub fn alpha(&self) -> f64 {
-        self.dt_ms / self.tau_ms
+    /// The smallest and the largest gain that a unit can have: `alpha = dt / tau` under Euler's integrator. Within (0, 1].
+    pub fn alpha_range(&self) -> [f64; 2] {
+        let [shortest, longest] = self.tau_ms.range_ms();
+        [longest, shortest].map(|tau| self.integrator.gain_of(self.dt_ms, tau))
     }
 
     /// Checks the rules that no type can hold.
@@ -274,26 +245,30 @@ impl CtrnnConfig {
                 "must be a finite number above 0",
             )
         };
-        let level = |x: f64, field| {
-            rule(
-                x.is_finite() && x >= 0.0,
-                field,
-                x.to_string(),
-                "must be a finite number, at least 0",
-            )
-        };
         size(self.n_units, "n_units")?;
         size(self.n_outputs, "n_outputs")?;
-        above_zero(self.dt_ms, "dt_ms")?;
-        above_zero(self.tau_ms, "tau_ms")?;
         rule(
-            self.dt_ms <= self.tau_ms,
-            "dt_ms",
-            self.dt_ms.to_string(),
-            "must not exceed tau_ms: alpha = dt / tau lies in (0, 1]",
+            self.output_nonlinearity != OutputNonlinearity::Softmax || self.n_outputs > 1,
+            "output_nonlinearity",
+            self.output_nonlinearity.name().to_owned(),
+            "of a single output is 1 whatever the network does",
         )?;
-        level(self.noise.preactivation, "noise.preactivation")?;
-        level(self.noise.postactivation, "noise.postactivation")?;
+        above_zero(self.dt_ms, "dt_ms")?;
+        let longest_dt_ms = match self.integrator {
+            Integrator::Euler => self.dt_ms,
+            Integrator::Exponential => 0.0,
+        };
+        self.tau_ms.check(self.n_units, longest_dt_ms)?;
+        self.noise.check(self.n_units)?;
+        rule(
+            self.input.baseline.is_finite(),
+            "input.baseline",
+            self.input.baseline.to_string(),
+            "must be a finite number",
+        )?;
+        if let InitialState::LearnedPerCondition(n_conditions) = self.initial_state {
+            size(n_conditions, "initial_state.learned_per_condition")?;
+        }
         if let Some(radius) = self.init.spectral_radius {
             above_zero(radius, "init.spectral_radius")?;
             rule(

@@ -40,25 +40,29 @@ mod config;
 mod connectivity;
 mod error;
 mod init;
+mod initial_state;
 mod module;
+mod noise;
 mod parameters;
+mod readout;
 mod recurrence;
 mod spectrum;
 mod summary;
 mod synapses;
+mod time_constants;
 mod trajectory;
 
-pub use config::{
-    Balance, Biases, CtrnnConfig, InitialState, NoiseConvention, NoiseLevels, WeightInit,
-    WeightInits,
-};
+pub use config::{Balance, Biases, CtrnnConfig, InputStage, WeightInit, WeightInits};
 pub use connectivity::{
     Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns, UnitSigns,
 };
 pub use ctrnn_kernels::{Activation, Form};
 pub use error::ModelError;
+pub use initial_state::InitialState;
 pub use module::CtrnnModule;
+pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{Parameter, Weights, host_tensor};
+pub use readout::OutputNonlinearity;
 #[cfg(feature = "wgpu")]
 pub use recurrence::Gpu;
 pub use recurrence::{
@@ -67,4 +71,5 @@ pub use recurrence::{
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;
+pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};

@@ -3,17 +3,16 @@
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::Form;
-use ctrnn_random::{Key, Stream};
 
 use crate::connectivity::Matrix;
 use crate::init;
+use crate::initial_state::CARRIED_STATE;
 use crate::parameters::{self, TAU_MS, constant, host_tensor};
-use crate::recurrence::{self, Draws, NoiseSource};
 use crate::synapses::{Constraints, Synapses};
+use crate::time_constants::StepFactors;
 use crate::{
-    CtrnnConfig, Forward, InitialState, ModelError, Noise, NoiseConvention, Parameter,
-    RecurrenceBackend, Sweep, Swept, Trajectory, Weights,
+    CtrnnConfig, Forward, ModelError, NoiseConvention, Parameter, RecurrenceBackend, Sweep, Swept,
+    Trajectory, Weights, noise, recurrence,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)).
@@ -32,8 +31,21 @@ pub struct CtrnnModule<B: Backend> {
     pub w_out: Param<Tensor<B, 2>>,
     /// `b_out [O]`, if trained; else zero.
     pub bias_out: Option<Param<Tensor<B, 1>>>,
-    /// `v(0)` or `r(0)`, `[N]`, if trained; else given by the configuration.
+    /// `v(0)` or `r(0)`, `[N]`, if one is trained for all trials; else given by the configuration.
     pub initial_state: Option<Param<Tensor<B, 1>>>,
+    /// `v(0)` or `r(0)` of each condition, `[C,N]`, if trained.
+    pub initial_states: Option<Param<Tensor<B, 2>>>,
+    /// What the time constants are computed from, `[1]` or `[N]`, if they are trained.
+    pub tau_raw: Option<Param<Tensor<B, 1>>>,
+    /// Time constants in ms, one or N, where they are not trained.
+    #[module(skip)]
+    fixed_tau_ms: Vec<f64>,
+    /// The state that the last batch of a training was left in, `[B,N]`, where the next one starts from it.
+    #[module(skip)]
+    pub(crate) carried_state: Option<TensorData>,
+    /// `L [N,N]` of correlated pre-activation noise, row by row.
+    #[module(skip)]
+    noise_factor: Option<Vec<f64>>,
     input: Synapses<B>,
     recurrent: Synapses<B>,
     output: Synapses<B>,
@@ -55,11 +67,18 @@ impl<B: Backend> CtrnnModule<B> {
                 TensorData::new(values, p.shape(config)),
             );
         };
-        for p in Parameter::ALL.into_iter().filter(|p| p.is_trained(config)) {
-            if let [len] = p.shape(config)[..] {
-                put(p, vec![0.0; len]);
+        for p in [
+            Parameter::RecurrentBias,
+            Parameter::OutputBias,
+            Parameter::InitialState,
+        ] {
+            if p.is_trained(config) {
+                put(p, vec![0.0; p.shape(config).iter().product()]);
             }
         }
+        let tau_ms = config.tau_ms.draw(config.n_units, seed);
+        let tau_ms = TensorData::new(tau_ms.clone(), [tau_ms.len()]);
+        weights.insert(TAU_MS.to_owned(), tau_ms);
         Self::from_weights(config, &weights, device)
     }
 
@@ -90,13 +109,35 @@ impl<B: Backend> CtrnnModule<B> {
         let (w_in, input) = matrix(Matrix::Input)?;
         let (w_rc, recurrent) = matrix(Matrix::Recurrent)?;
         let (w_out, output) = matrix(Matrix::Output)?;
+        let is_shared = Parameter::InitialState.shape(config).len() == 1;
+        let tau_raw = match config.tau_ms.learned() {
+            Some(learned) => {
+                let raw = learned.raw_of(weights, config.n_units)?;
+                Some(Parameter::TimeConstants.param(host_tensor(raw, device)))
+            }
+            None => None,
+        };
         Ok(Self {
             w_in,
             w_rc,
             bias: vector(Parameter::RecurrentBias)?,
             w_out,
             bias_out: vector(Parameter::OutputBias)?,
-            initial_state: vector(Parameter::InitialState)?,
+            initial_state: match is_shared {
+                true => vector(Parameter::InitialState)?,
+                false => None,
+            },
+            initial_states: match is_shared {
+                true => None,
+                false => {
+                    let states = find(weights, Parameter::InitialState)?;
+                    Some(Parameter::InitialState.param(host_tensor(states, device)))
+                }
+            },
+            tau_raw,
+            fixed_tau_ms: config.tau_ms.of(weights, config.n_units)?,
+            carried_state: weights.get(CARRIED_STATE).cloned(),
+            noise_factor: config.noise.preactivation.factor()?,
             input,
             recurrent,
             output,
@@ -117,7 +158,7 @@ impl<B: Backend> CtrnnModule<B> {
     /// The same weights under another time step (same time constants), for running a trained network at another dt.
     ///
     /// # Errors
-    /// What [`CtrnnConfig::check`] refuses: `dt_ms` above `tau_ms`, for instance.
+    /// What [`CtrnnConfig::check`] refuses: `dt_ms` above `tau_ms` under Euler's integrator, for instance.
     pub fn with_dt_ms(mut self, dt_ms: f64) -> Result<Self, ModelError> {
         self.config.dt_ms = dt_ms;
         self.config.check()?;
@@ -147,8 +188,9 @@ impl<B: Backend> CtrnnModule<B> {
     }
 
     /// Every tensor of the network by name, as weight files hold them: the parameters, zeros or the given values where
-    /// a parameter is not trained, and `tau_ms [1]`. Of a constrained matrix the weight is the effective one, and
-    /// `weight_raw`, `mask`, `sign` and `fixed` stand beside it.
+    /// a parameter is not trained, `tau_ms [1 or N]`, and where there are such things `tau_raw` and
+    /// `carried_state [B,N]`. Of a constrained matrix the weight is the effective one, and `weight_raw`, `mask`, `sign` and
+    /// `fixed` stand beside it.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name().to_owned(), data);
@@ -157,16 +199,49 @@ impl<B: Backend> CtrnnModule<B> {
         }
         put(Parameter::RecurrentBias, self.bias_value().to_data());
         put(Parameter::OutputBias, self.bias_out_value().to_data());
-        put(
-            Parameter::InitialState,
-            self.initial_state_value().to_data(),
-        );
-        let tau = TensorData::new(vec![self.config.tau_ms], [1]).convert::<B::FloatElem>();
-        weights.insert(TAU_MS.to_owned(), tau);
+        let initial_state = match &self.initial_states {
+            Some(states) => states.to_data(),
+            None => self.shared_initial_state().to_data(),
+        };
+        put(Parameter::InitialState, initial_state);
+        if let Some(raw) = &self.tau_raw {
+            put(Parameter::TimeConstants, raw.to_data());
+        }
+        if let Some(state) = &self.carried_state {
+            weights.insert(CARRIED_STATE.to_owned(), state.clone());
+        }
+        weights.insert(TAU_MS.to_owned(), self.tau_ms().to_data());
         for matrix in Matrix::ALL {
             weights.extend(self.constraint_arrays(matrix));
         }
         weights
+    }
+
+    /// The time constants in ms as they are now: one for all units, or one for each.
+    pub fn tau_ms(&self) -> Tensor<B, 1> {
+        match (&self.tau_raw, self.config.tau_ms.learned()) {
+            (Some(raw), Some(learned)) => learned.tau_ms(raw.val()),
+            _ => {
+                let tau_ms = self.fixed_tau_ms.clone();
+                host_tensor(
+                    TensorData::new(tau_ms.clone(), [tau_ms.len()]),
+                    &self.device(),
+                )
+            }
+        }
+    }
+
+    /// What a step adds of the drive, `[N]`: `alpha = dt / tau` of each unit under Euler's integrator.
+    pub fn gain(&self) -> Tensor<B, 1> {
+        self.step_factors().gain
+    }
+
+    /// Decay, gain and noise scale of a step. Fixed time constants are worked on in double precision.
+    fn step_factors(&self) -> StepFactors<B> {
+        match &self.tau_raw {
+            Some(_) => StepFactors::new(&self.config, self.tau_ms()),
+            None => StepFactors::fixed(&self.config, &self.fixed_tau_ms, &self.device()),
+        }
     }
 
     fn constraint_arrays(&self, matrix: Matrix) -> Weights {
@@ -194,6 +269,9 @@ impl<B: Backend> CtrnnModule<B> {
                 all.retain(|name, _| !names.contains(name));
             }
         }
+        if weights.contains_key(TAU_MS) {
+            all.remove(Parameter::TimeConstants.name()); // it follows from the time constants that are given
+        }
         all.extend(weights.clone());
         Self::from_weights(&self.config, &all, &self.device())
     }
@@ -206,8 +284,13 @@ impl<B: Backend> CtrnnModule<B> {
             initial_state: Some(state),
             ..Forward::default()
         };
+        let [trials, width] = inputs.dims();
         let sweep = self.sweep(inputs.clone().unsqueeze_dim(0), &forward);
-        recurrence::single_step(&sweep, inputs).state
+        let seen = match width {
+            0 => inputs, // burn reads a 0 in `reshape` as "keep"
+            _ => sweep.inputs.clone().reshape([trials, width]),
+        };
+        recurrence::single_step(&sweep, seen).state
     }
 
     /// [`CtrnnModule::forward`] by the plain path of tensor operations, on any backend: the reference.
@@ -231,101 +314,46 @@ impl<B: Backend> CtrnnModule<B> {
         }
     }
 
-    fn initial_state_value(&self) -> Tensor<B, 1> {
-        match (&self.initial_state, &self.config.initial_state) {
-            (Some(state), _) => state.val(),
-            (None, InitialState::Given(state)) => host_tensor(
-                TensorData::new(state.clone(), [state.len()]),
-                &self.device(),
-            ),
-            (None, _) => constant(0.0, self.config.n_units, &self.device()),
-        }
-    }
-
     /// The sweep of this network over time-major `inputs [T,B,I]`.
     fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Sweep<B> {
         let config = &self.config;
-        let device = self.device();
-        let [_, trials, width] = inputs.dims();
-        let n = config.n_units;
+        let [steps, trials, width] = inputs.dims();
         assert_eq!(
             width, config.n_inputs,
             "inputs are [.., .., {width}], the network takes {}",
             config.n_inputs
         );
-        let initial_state = match &forward.initial_state {
-            Some(state) => {
-                assert_eq!(
-                    state.dims(),
-                    [trials, n],
-                    "initial_state must be [trial, unit]"
-                );
-                state.clone()
-            }
-            None => self
-                .initial_state_value()
-                .unsqueeze::<2>()
-                .expand([trials, n]),
-        };
-        let alpha = config.alpha();
-        let per_unit = |x: f64| constant(x, n, &device);
-        let (preactivation, postactivation) = self.noise(&forward.noise);
+        let StepFactors {
+            decay,
+            gain,
+            noise_scale,
+        } = self.step_factors();
         Sweep {
-            inputs,
+            inputs: noise::seen_inputs(config, &forward.noise, inputs),
             w_in: self.effective(Matrix::Input),
             w_rc: self.effective(Matrix::Recurrent),
             bias: self.bias_value(),
             w_out: self.effective(Matrix::Output),
             bias_out: self.bias_out_value(),
-            decay: per_unit(1.0 - alpha),
-            gain: per_unit(alpha),
-            noise_scale: per_unit(noise_scale(config)),
-            initial_state,
+            decay,
+            gain,
+            noise_scale,
+            initial_state: self.initial_states(forward, trials),
             form: config.form,
             activation: config.activation,
             noise_on_state: config.noise.convention == NoiseConvention::Raw,
-            preactivation,
-            postactivation,
+            preactivation: noise::preactivation(
+                &config.noise,
+                &forward.noise,
+                self.noise_factor.as_deref(),
+                [steps, trials, config.n_units],
+                &self.device(),
+            ),
+            postactivation: noise::postactivation(&config.noise, &forward.noise),
             readout_noise: config.noise.postactivation,
             record: forward.record,
             recompute: forward.recompute,
         }
-    }
-
-    /// Sources of `eps` and `xi`; none where sigma is zero.
-    fn noise(&self, noise: &Noise<B>) -> (NoiseSource<B>, NoiseSource<B>) {
-        let levels = &self.config.noise;
-        let source = |stream: Stream, given: fn(&Noise<B>) -> Option<Tensor<B, 3>>| match noise {
-            Noise::Off => NoiseSource::None,
-            Noise::Drawn(address) => NoiseSource::Drawn(Draws {
-                key: Key::new(address.seed, stream, 0),
-                step: address.step,
-                first_trial: address.first_trial,
-            }),
-            Noise::Given { .. } => match given(noise) {
-                Some(normals) => NoiseSource::Given(normals.swap_dims(0, 1)),
-                None => NoiseSource::None,
-            },
-        };
-        let silent_at_zero = |sigma: f64, source| {
-            if sigma == 0.0 {
-                NoiseSource::None
-            } else {
-                source
-            }
-        };
-        let eps = source(Stream::Eps, |noise| match noise {
-            Noise::Given { preactivation, .. } => preactivation.clone(),
-            _ => None,
-        });
-        let xi = source(Stream::Xi, |noise| match noise {
-            Noise::Given { postactivation, .. } => postactivation.clone(),
-            _ => None,
-        });
-        (
-            silent_at_zero(levels.preactivation, eps),
-            silent_at_zero(levels.postactivation, xi),
-        )
     }
 }
 
@@ -373,23 +401,6 @@ fn find(weights: &Weights, parameter: Parameter) -> Result<TensorData, ModelErro
     found.ok_or_else(|| ModelError::MissingTensor {
         name: parameter.name().to_owned(),
     })
-}
-
-/// `noise_scale` of a sweep: what multiplies a standard normal.
-///
-/// Voltage form: the potential receives `alpha eps` (`spec`: alpha sigma; `song`: sqrt(2 alpha) sigma) or sigma (`raw`).
-/// Rate form: `eps` stands inside `f` (`spec`: sigma; `song`: sqrt(2/alpha) sigma), or sigma is added to `r` (`raw`).
-fn noise_scale(config: &CtrnnConfig) -> f64 {
-    let (alpha, sigma) = (config.alpha(), config.noise.preactivation);
-    let eps = match config.noise.convention {
-        NoiseConvention::Spec => sigma,
-        NoiseConvention::Song => (2.0 / alpha).sqrt() * sigma,
-        NoiseConvention::Raw => return sigma,
-    };
-    match config.form {
-        Form::Voltage => alpha * eps,
-        Form::Rate => eps,
-    }
 }
 
 /// `[trial, time, unit]` views of what a sweep wrote time-major.

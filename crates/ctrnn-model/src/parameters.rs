@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Element, Tensor, TensorData};
 
 use crate::connectivity::Matrix;
+use crate::initial_state::CARRIED_STATE;
 use crate::{CtrnnConfig, InitialState, ModelError};
 
 /// Host arrays by name, as weight files hold them; rows are postsynaptic.
@@ -25,22 +26,25 @@ pub enum Parameter {
     OutputWeight,
     /// `b_out [O]`
     OutputBias,
-    /// `v(0)` or `r(0)`, `[N]`
+    /// `v(0)` or `r(0)`, `[N]`, or `[C,N]` for C conditions
     InitialState,
+    /// What the learned time constants are computed from, `[1]` or `[N]`
+    TimeConstants,
 }
 
-/// Name of the time constants in weight files: not trained, always written.
+/// Name of the time constants in weight files: always written.
 pub(crate) const TAU_MS: &str = "tau_ms";
 
 impl Parameter {
     /// Every parameter that a network can have.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::InputWeight,
         Self::RecurrentWeight,
         Self::RecurrentBias,
         Self::OutputWeight,
         Self::OutputBias,
         Self::InitialState,
+        Self::TimeConstants,
     ];
 
     /// Its name in weight files, optimizer state and messages.
@@ -52,6 +56,7 @@ impl Parameter {
             Self::OutputWeight => "output.weight",
             Self::OutputBias => "output.bias",
             Self::InitialState => "initial_state",
+            Self::TimeConstants => "tau_raw",
         }
     }
 
@@ -83,9 +88,14 @@ impl Parameter {
         match self {
             Self::InputWeight => vec![n, i],
             Self::RecurrentWeight => vec![n, n],
-            Self::RecurrentBias | Self::InitialState => vec![n],
+            Self::RecurrentBias => vec![n],
             Self::OutputWeight => vec![o, n],
             Self::OutputBias => vec![o],
+            Self::InitialState => match config.initial_state {
+                InitialState::LearnedPerCondition(conditions) => vec![conditions, n],
+                _ => vec![n],
+            },
+            Self::TimeConstants => vec![config.tau_ms.count(n)],
         }
     }
 
@@ -95,7 +105,8 @@ impl Parameter {
             Self::InputWeight | Self::RecurrentWeight | Self::OutputWeight => true,
             Self::RecurrentBias => config.bias.recurrent,
             Self::OutputBias => config.bias.readout,
-            Self::InitialState => config.initial_state == InitialState::Learned,
+            Self::InitialState => config.initial_state.is_learned(),
+            Self::TimeConstants => config.tau_ms.learned().is_some(),
         }
     }
 
@@ -138,6 +149,7 @@ pub(crate) fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), Model
                 check_untrained(parameter, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
+            None if name == CARRIED_STATE => check_carried(data, config)?,
             None => match constraint_shape(name, config) {
                 Some(shape) => check_shape(name, data, &shape)?,
                 None => return Err(unknown(name)),
@@ -164,7 +176,7 @@ fn unknown(name: &str) -> ModelError {
     ModelError::UnknownTensor {
         name: name.to_owned(),
         known: format!(
-            "{known}, {TAU_MS}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+            "{known}, {TAU_MS}, {CARRIED_STATE}, and weight_raw, mask, sign and fixed of input, recurrent and output"
         ),
     }
 }
@@ -199,8 +211,14 @@ fn check_untrained(
     if parameter.is_trained(config) {
         return Ok(());
     }
-    let fixed = |index: usize| match (&config.initial_state, parameter) {
-        (InitialState::Given(state), Parameter::InitialState) => state[index],
+    if parameter == Parameter::TimeConstants {
+        return Err(ModelError::Contradiction {
+            name: parameter.name().to_owned(),
+            reason: "the configuration does not learn the time constants".to_owned(),
+        });
+    }
+    let fixed = |index: usize| match parameter {
+        Parameter::InitialState => config.initial_state.fixed(index),
         _ => 0.0,
     };
     let agrees =
@@ -214,14 +232,30 @@ fn check_untrained(
     })
 }
 
+/// A carried state is that of a configuration that carries it, with a row for each trial.
+fn check_carried(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
+    if config.initial_state != InitialState::Carry {
+        return Err(ModelError::Contradiction {
+            name: CARRIED_STATE.to_owned(),
+            reason: "the configuration carries no state".to_owned(),
+        });
+    }
+    let trials = data.shape.first().copied().unwrap_or_default();
+    check_shape(CARRIED_STATE, data, &[trials, config.n_units])
+}
+
 /// Time constants come from the configuration; a file must agree to single precision.
 fn check_tau(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
-    let agrees = |tau: f64| (tau - config.tau_ms).abs() <= 1e-6 * config.tau_ms;
-    if data.iter::<f64>().all(agrees) {
+    let len = config.tau_ms.count(config.n_units);
+    if data.shape[..] != [1] {
+        check_shape(TAU_MS, data, &[len])?;
+    }
+    let tau_ms: Vec<f64> = data.iter().collect();
+    if config.tau_ms.allow(&tau_ms) {
         return Ok(());
     }
     Err(ModelError::Contradiction {
         name: TAU_MS.to_owned(),
-        reason: format!("the configuration says {} ms", config.tau_ms),
+        reason: format!("the configuration says {}", config.tau_ms),
     })
 }

@@ -7,11 +7,13 @@ use burn::tensor::backend::Backend;
 /// that records the outputs alone.
 #[derive(Clone, Debug)]
 pub struct Forward<B: Backend> {
-    /// Noise of the dynamics and of the readout.
+    /// Noise of the inputs, the initial state, the dynamics and the readout.
     pub noise: Noise<B>,
     /// State to start from, `[trial, unit]`: `v(0)` in the voltage form, `r(0)` in the rate form.
-    /// Absent: the network's own.
+    /// Absent: the network's own, with its noise.
     pub initial_state: Option<Tensor<B, 2>>,
+    /// Number of the condition of each trial, `[trial]`, for a network with an initial state per condition.
+    pub conditions: Vec<usize>,
     /// What to keep beside outputs and final state.
     pub record: Record,
     /// Keep a few states for the way back instead of the whole trajectory, and compute it again there: about a third more
@@ -25,6 +27,7 @@ impl<B: Backend> Default for Forward<B> {
         Self {
             noise: Noise::Off,
             initial_state: None,
+            conditions: Vec::new(),
             record: Record::default(),
             recompute: false,
         }
@@ -45,6 +48,8 @@ pub enum Noise<B: Backend> {
         preactivation: Option<Tensor<B, 3>>,
         /// Draws behind `xi`.
         postactivation: Option<Tensor<B, 3>>,
+        /// Draws behind the noise of the inputs, `[trial, time, input]`.
+        input: Option<Tensor<B, 3>>,
     },
 }
 
@@ -89,7 +94,7 @@ impl Record {
 /// What a forward pass gives: `[trial, time, unit]` views of time-major memory. Index k is the state after input k.
 #[derive(Clone, Debug)]
 pub struct Trajectory<B: Backend> {
-    /// The readout `y`, `[trial, time, output]`.
+    /// The readout `y`, `[trial, time, output]`, before the output nonlinearity ([`CtrnnModule::activate`](crate::CtrnnModule::activate)).
     pub outputs: Tensor<B, 3>,
     /// Firing rates `[trial, time, unit]`, if recorded.
     pub rates: Option<Tensor<B, 3>>,

@@ -23,6 +23,12 @@ pub enum Stream {
     Eval = 6,
     /// Choices of a curriculum.
     Curriculum = 7,
+    /// Time constants.
+    TimeConstants = 8,
+    /// Noise of the inputs.
+    InputNoise = 9,
+    /// Noise of the initial state.
+    InitialState = 10,
 }
 
 /// The key of one stream of one seed and layer.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Mask, Target, Timeline, Trial};
+use crate::{Condition, Mask, Target, Timeline, Trial};
 
 /// Trials in rows of one length: `B` trials, `T` time steps of the longest, padded with 0 in
 /// inputs, targets and mask. Arrays are row-major.
@@ -75,6 +75,18 @@ impl TrialBatch {
             row[class as usize] = 1.0;
         }
         Cow::Owned(rows)
+    }
+
+    /// The number of each trial's condition among `conditions`; nothing if one has a condition that is not among them.
+    #[must_use]
+    pub fn condition_numbers(&self, conditions: &[Condition]) -> Option<Vec<usize>> {
+        let is_of = |b: usize, condition: &Condition| {
+            let mut values = condition.values.iter().zip(&self.conditions);
+            condition.values.len() == self.conditions.len()
+                && values.all(|((name, value), (column, all))| name == column && *value == all[b])
+        };
+        let number = |b| conditions.iter().position(|condition| is_of(b, condition));
+        (0..self.n_trials).map(number).collect()
     }
 
     /// The trial `b` alone, without padding.
@@ -185,7 +197,7 @@ fn columns(trials: &[Trial]) -> Vec<(String, Vec<f64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Condition, Layout, TargetKind};
+    use crate::{Layout, TargetKind};
 
     fn trial(n_steps: usize, target: TargetKind) -> Trial {
         let layout = Layout {
@@ -256,5 +268,16 @@ mod tests {
     #[should_panic(expected = "trials of a batch agree")]
     fn trials_of_different_kinds_make_no_batch() {
         let _ = TrialBatch::new(&[trial(2, TargetKind::Values), trial(2, TargetKind::Classes)]);
+    }
+
+    #[test]
+    fn conditions_are_numbered_by_their_values() {
+        let trials = [2, 3, 2].map(|n| trial(n, TargetKind::Values));
+        let batch = TrialBatch::new(&trials);
+        let conditions = [3.0, 2.0].map(|n| Condition::new([("n", n)]));
+        assert_eq!(batch.condition_numbers(&conditions), Some(vec![1, 0, 1]));
+        assert_eq!(batch.condition_numbers(&conditions[..1]), None);
+        let other = [Condition::new([("m", 2.0)]), Condition::new([("m", 3.0)])];
+        assert_eq!(batch.condition_numbers(&other), None);
     }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ctrnn_model::{
-    Activation, Balance, Form, InitialState, NoiseConvention, Parametrization, ReadoutSigns,
-    WeightInit,
+    Activation, Balance, Form, Integrator, NoiseConvention, OutputNonlinearity, Parametrization,
+    ReadoutSigns, TimeConstants, WeightInit,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
@@ -70,15 +70,23 @@ impl Default for RunConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeConfig {
-    /// Length of a time step in ms, at most `model.tau_ms`. Durations of the task are multiples of it.
-    /// 20 ms with tau 100 ms is the choice of Song et al. (2016) and Yang et al. (2019).
+    /// Length of a time step in ms, at most `model.tau_ms` under `integrator = "euler"`. Durations of the task are multiples
+    /// of it. 20 ms with tau 100 ms is the choice of Song et al. (2016) and Yang et al. (2019).
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub dt_ms: f64,
+    /// How the state follows its drive over a step. `euler`: alpha = dt / tau, an error of first order in dt. `exponential`:
+    /// 1 - exp(-dt / tau) stands for alpha, which is exact where the drive does not change within a step. A trained network
+    /// runs with either: `eval RUN time.integrator=exponential time.dt_ms=5`.
+    #[schemars(schema_with = "integrator")]
+    pub integrator: Integrator,
 }
 
 impl Default for TimeConfig {
     fn default() -> Self {
-        Self { dt_ms: 20.0 }
+        Self {
+            dt_ms: 20.0,
+            integrator: Integrator::Euler,
+        }
     }
 }
 
@@ -97,18 +105,32 @@ pub struct ModelConfig {
     /// `retanh`: max(tanh(v), 0); `softplus`: ln(1 + exp(v)); `power`: max(v, 0)^2; `linear`: v.
     #[schemars(schema_with = "activation")]
     pub activation: Activation,
-    /// Time constant of every unit in ms, at least `time.dt_ms`.
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub tau_ms: f64,
+    /// What the network answers as a function of the readout y. `identity`: y; `sigmoid`: 1 / (1 + exp(-y)) (Yang et al.
+    /// 2019); `softmax`: exp(y_i) / sum_j exp(y_j). Results and files hold the answer; the loss `mse` compares it with the
+    /// targets, while `cross_entropy` takes y itself, which is what softmax is applied to.
+    #[schemars(schema_with = "output_nonlinearity")]
+    pub output_nonlinearity: OutputNonlinearity,
+    /// Time constants of the units in ms, at least `time.dt_ms` under Euler's integrator. A number is that of all units, a
+    /// list has one for each. `{ uniform = [50, 200] }` and `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`
+    /// draw one for each unit (sigma is the standard deviation of ln tau; the law is cut off at min and max).
+    /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi],
+    /// tau = lo + (hi - lo) / (1 + exp(-raw)), and raw is the parameter, so that tau stays within the bounds and alpha within
+    /// (0, 1] at every step of any optimizer; `initial` is any of the other kinds, `per_unit = false` trains one for all.
+    #[schemars(schema_with = "time_constants")]
+    pub tau_ms: TimeConstants,
     /// The state at the start of a trial, `v(0)` (voltage form) or `r(0)` (rate form): `"zero"`; `"learned"`, a trained
-    /// vector that starts at zero; or a list of N fixed numbers.
+    /// vector that starts at zero; `"learned_per_condition"`, one for each condition of the task; `"carry"`, in training the
+    /// last state of the same row of the batch before (padding included, no gradient goes through it; the first batch,
+    /// validation, `eval` and `simulate` start from zero); or a list of N fixed numbers. `noise.initial_state` adds noise.
     #[serde(with = "initial_state")]
     #[schemars(schema_with = "initial_state::schema")]
-    pub initial_state: InitialState,
+    pub initial_state: InitialStateConfig,
+    /// What happens to the inputs before the network sees them.
+    pub input: InputConfig,
     /// Which biases are trained; one that is not is zero.
     pub bias: BiasConfig,
-    /// Noise of the dynamics and of the readout; n is standard normal per trial, unit and time step. There is none
-    /// outside training unless asked for.
+    /// Noise of inputs, initial state, dynamics and readout; n is standard normal per trial, unit and time step. There is
+    /// none outside training unless asked for.
     pub noise: NoiseConfig,
     /// How the weights begin.
     pub init: InitConfig,
@@ -133,8 +155,10 @@ impl Default for ModelConfig {
             n_units: 128,
             form: Form::Voltage,
             activation: Activation::Relu,
-            tau_ms: 100.0,
-            initial_state: InitialState::Learned,
+            output_nonlinearity: OutputNonlinearity::Identity,
+            tau_ms: TimeConstants::Shared(100.0),
+            initial_state: InitialStateConfig::Learned,
+            input: InputConfig::default(),
             bias: BiasConfig::default(),
             noise: NoiseConfig::default(),
             init: InitConfig::default(),
@@ -235,21 +259,95 @@ impl Default for BiasConfig {
     }
 }
 
-/// Noise of the dynamics and of the readout.
+/// The state at the start of a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InitialStateConfig {
+    /// Zero.
+    Zero,
+    /// A trained vector.
+    Learned,
+    /// A trained vector for each condition.
+    LearnedPerCondition,
+    /// The last state of the batch before.
+    Carry,
+    /// A fixed vector.
+    Given(Vec<f64>),
+}
+
+/// What happens to the inputs before the network sees them: `u <- u + baseline + noise`, then `max(u, 0)` if `rectify`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+pub struct InputConfig {
+    /// Added to every input at every time step, in training and outside. 0.2 in Song et al. (2016).
+    pub baseline: f64,
+    /// Whether inputs below zero become zero, after baseline and noise: rates of upstream units (Song et al. 2016).
+    pub rectify: bool,
+}
+
+/// The pre-activation noise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PreactivationConfig {
+    /// One sigma for all units.
+    Shared(f64),
+    /// One for each unit.
+    PerUnit(Vec<f64>),
+    /// A covariance, row by row.
+    Covariance(Vec<Vec<f64>>),
+    /// A file with the array `covariance`.
+    CovarianceFile(InputPath),
+}
+
+impl Default for PreactivationConfig {
+    fn default() -> Self {
+        Self::Shared(0.0)
+    }
+}
+
+/// Noise of inputs, initial state, dynamics and readout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct NoiseConfig {
-    /// `sigma` of the pre-activation noise `eps`, which the dynamics carry on; `convention` says how.
-    #[schemars(range(min = 0))]
-    pub preactivation: f64,
+    /// `sigma` of the pre-activation noise `eps`, which the dynamics carry on; `convention` says how. A number is that of all
+    /// units, a list has one for each. `{ covariance = [[..], ..] }` or `{ covariance = "FILE.npz" }` (the array `covariance
+    /// [N,N]`) correlates the units: `L n` stands for `sigma n`, with `C = L L'`; its draws are made before the pass, in
+    /// memory for one number per trial, time step and unit.
+    #[serde(with = "preactivation")]
+    #[schemars(schema_with = "preactivation::schema")]
+    pub preactivation: PreactivationConfig,
     /// `sigma_post` of the post-activation noise `xi = sigma_post n`, which the readout alone sees.
     #[schemars(range(min = 0))]
     pub postactivation: f64,
+    /// `sigma_in` of the noise of each input at each time step: a standard deviation of `sigma_in` for `spec` and `raw`, of
+    /// `sqrt(2 / alpha) sigma_in` for `song`, with `alpha = dt_ms / input_tau_ms`. 0.01 with `song` in Song et al. (2016). Tasks
+    /// have input noise of their own, which validation and files see too; this one is off outside training.
+    #[schemars(range(min = 0))]
+    pub input: f64,
+    /// The time constant in ms that `convention = "song"` has for the input noise; 100 in Song et al. (2016).
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub input_tau_ms: f64,
+    /// Standard deviation of what is added to each unit's initial state (zero, given or learned), once per trial.
+    #[schemars(range(min = 0))]
+    pub initial_state: f64,
     /// How sigma becomes noise of a time step. `spec`: `eps = sigma n`, the potential receives `alpha sigma n`.
     /// `song` (Song et al. 2016, equation 3): `eps = sqrt(2 / alpha) sigma n`, the potential receives
     /// `sqrt(2 alpha) sigma n`, nearly independent of dt. `raw` (Valente et al. 2022): `sigma n` is added to the new state itself.
+    /// Under the exponential integrator, with d = exp(-dt / tau), `song` gives the potential `sqrt(1 - d^2) sigma n`: without
+    /// weights its standard deviation is sigma at every dt.
     #[schemars(schema_with = "noise_convention")]
     pub convention: NoiseConvention,
+}
+
+impl Default for NoiseConfig {
+    fn default() -> Self {
+        Self {
+            preactivation: PreactivationConfig::default(),
+            postactivation: 0.0,
+            input: 0.0,
+            input_tau_ms: 100.0,
+            initial_state: 0.0,
+            convention: NoiseConvention::default(),
+        }
+    }
 }
 
 /// How the weights begin.
@@ -614,6 +712,82 @@ fn activation(_: &mut SchemaGenerator) -> Schema {
     words("activation", Activation::ALL.map(Activation::name))
 }
 
+fn integrator(_: &mut SchemaGenerator) -> Schema {
+    words("integrator", Integrator::ALL.map(Integrator::name))
+}
+
+/// The schema of a table with the one key `kind`.
+fn one_of(kind: &str, value: &Schema) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": { (kind): value },
+        "required": [kind],
+        "additionalProperties": false,
+    })
+}
+
+/// A number, a list, or a table that says how they are drawn or learned; keys as in [`TimeConstants::KINDS`].
+fn time_constants(_: &mut SchemaGenerator) -> Schema {
+    let number = json_schema!({ "type": "number", "exclusiveMinimum": 0 });
+    let list = json_schema!({ "type": "array", "items": number, "minItems": 1 });
+    let bounds = json_schema!({ "type": "array", "items": number, "minItems": 2, "maxItems": 2 });
+    let law = json_schema!({
+        "type": "object",
+        "properties": {
+            "median": with_text(&number, "Median in ms, before the cut."),
+            "sigma": with_text(&number, "Standard deviation of ln tau."),
+            "min": with_text(&number, "Smallest value in ms."),
+            "max": with_text(&number, "Largest value in ms."),
+        },
+        "required": ["median", "sigma", "min", "max"],
+        "additionalProperties": false,
+    });
+    let [uniform, lognormal, learned] = TimeConstants::KINDS;
+    let uniform = one_of(
+        uniform,
+        &with_text(&bounds, "Smallest and largest value in ms."),
+    );
+    let lognormal = one_of(
+        lognormal,
+        &with_text(&law, "A normal ln tau, cut off at both ends."),
+    );
+    let initial = json_schema!({
+        "description": "Where they begin, strictly within the bounds: a number, a list, uniform or lognormal.",
+        "anyOf": [number, list, uniform, lognormal],
+    });
+    let per_unit = json_schema!({
+        "type": "boolean",
+        "default": true,
+        "description": "Whether each unit has its own; else one is trained for all.",
+    });
+    let training = json_schema!({
+        "type": "object",
+        "description": "Time constants that are trained within bounds.",
+        "properties": {
+            "initial": initial,
+            "bounds": with_text(&bounds, "Smallest and largest value in ms."),
+            "per_unit": per_unit,
+        },
+        "required": ["initial", "bounds"],
+        "additionalProperties": false,
+    });
+    json_schema!({ "anyOf": [number, list, uniform, lognormal, one_of(learned, &training)] })
+}
+
+/// A schema with a description.
+fn with_text(schema: &Schema, text: &str) -> Schema {
+    let mut schema = schema.clone();
+    schema.insert("description".to_owned(), text.into());
+    schema
+}
+
+fn output_nonlinearity(_: &mut SchemaGenerator) -> Schema {
+    words(
+        "output nonlinearity",
+        OutputNonlinearity::ALL.map(OutputNonlinearity::name),
+    )
+}
+
 fn noise_convention(_: &mut SchemaGenerator) -> Schema {
     words(
         "noise convention",
@@ -649,39 +823,114 @@ fn weight_init(_: &mut SchemaGenerator) -> Schema {
 /// `initial_state`: a word or a list.
 mod initial_state {
     use super::{
-        Deserialize, Deserializer, InitialState, Schema, SchemaGenerator, Serialize, Serializer,
-        json_schema,
+        Deserialize, Deserializer, InitialStateConfig, Schema, SchemaGenerator, Serialize,
+        Serializer, json_schema,
     };
     use serde::de::Error as _;
 
+    /// The words, each with its meaning.
+    const WORDS: [(&str, InitialStateConfig); 4] = [
+        ("zero", InitialStateConfig::Zero),
+        ("learned", InitialStateConfig::Learned),
+        (
+            "learned_per_condition",
+            InitialStateConfig::LearnedPerCondition,
+        ),
+        ("carry", InitialStateConfig::Carry),
+    ];
+
     pub(super) fn serialize<S: Serializer>(
-        state: &InitialState,
+        state: &InitialStateConfig,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        match state {
-            InitialState::Zero => serializer.serialize_str("zero"),
-            InitialState::Learned => serializer.serialize_str("learned"),
-            InitialState::Given(values) => values.serialize(serializer),
+        match (state, WORDS.iter().find(|(_, meaning)| meaning == state)) {
+            (InitialStateConfig::Given(values), _) => values.serialize(serializer),
+            (_, Some((word, _))) => serializer.serialize_str(word),
+            (_, None) => unreachable!("every other state has its word"),
         }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<InitialState, D::Error> {
-        match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(word) if word == "zero" => Ok(InitialState::Zero),
-            toml::Value::String(word) if word == "learned" => Ok(InitialState::Learned),
-            value => value
+    ) -> Result<InitialStateConfig, D::Error> {
+        let value = toml::Value::deserialize(deserializer)?;
+        let word = value.as_str();
+        match WORDS.iter().find(|(known, _)| Some(*known) == word) {
+            Some((_, meaning)) => Ok(meaning.clone()),
+            None => value
                 .try_into()
-                .map(InitialState::Given)
+                .map(InitialStateConfig::Given)
                 .map_err(D::Error::custom),
         }
     }
 
     pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
         json_schema!({ "anyOf": [
-            { "type": "string", "title": "initial state", "enum": ["zero", "learned"] },
+            { "type": "string", "title": "initial state", "enum": words },
             { "type": "array", "items": { "type": "number" } },
+        ] })
+    }
+}
+
+/// `preactivation`: a number, a list, or a table with a covariance.
+mod preactivation {
+    use super::{
+        Deserialize, Deserializer, InputPath, PreactivationConfig, Schema, SchemaGenerator,
+        Serialize, Serializer, json_schema, one_of,
+    };
+    use serde::de::Error as _;
+    use serde::ser::SerializeMap as _;
+
+    const COVARIANCE: &str = "covariance";
+
+    pub(super) fn serialize<S: Serializer>(
+        noise: &PreactivationConfig,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        fn table<S: Serializer>(serializer: S, value: &impl Serialize) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry(COVARIANCE, value)?;
+            map.end()
+        }
+        match noise {
+            PreactivationConfig::Shared(sigma) => serializer.serialize_f64(*sigma),
+            PreactivationConfig::PerUnit(list) => list.serialize(serializer),
+            PreactivationConfig::Covariance(rows) => table(serializer, rows),
+            PreactivationConfig::CovarianceFile(path) => table(serializer, path),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PreactivationConfig, D::Error> {
+        use toml::Value;
+        let read = |value: Value| match value {
+            Value::Table(mut table) => match table.remove(COVARIANCE) {
+                Some(Value::String(path)) => {
+                    Ok(PreactivationConfig::CovarianceFile(InputPath(path.into())))
+                }
+                Some(rows) => rows.try_into().map(PreactivationConfig::Covariance),
+                None => Err(toml::de::Error::custom("the table has no covariance")),
+            },
+            list @ Value::Array(_) => list.try_into().map(PreactivationConfig::PerUnit),
+            number => number.try_into().map(PreactivationConfig::Shared),
+        };
+        read(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
+        let number = json_schema!({ "type": "number" });
+        let level = json_schema!({ "type": "number", "minimum": 0 });
+        let row = json_schema!({ "type": "array", "items": number });
+        let covariance = json_schema!({
+            "description": "The covariance between units, row by row, or an npz file with the array covariance [N,N].",
+            "anyOf": [{ "type": "array", "items": row }, { "type": "string", "format": "path" }],
+        });
+        json_schema!({ "default": 0.0, "anyOf": [
+            level,
+            { "type": "array", "items": level },
+            one_of(COVARIANCE, &covariance),
         ] })
     }
 }

@@ -46,6 +46,8 @@ pub enum Code {
     Training,
     /// A key that a resumed run must keep.
     FixedKey,
+    /// An output nonlinearity that does not fit the loss or the number of outputs.
+    Readout,
     /// Connections or signs that contradict each other or the activation.
     Connections,
     /// Trials in files that are missing, corrupt, or of another kind than the configuration says.
@@ -75,6 +77,7 @@ impl Code {
         Self::Initial,
         Self::StopRule,
         Self::FixedKey,
+        Self::Readout,
         Self::Connections,
         Self::Training,
         Self::Data,
@@ -102,6 +105,7 @@ impl Code {
             Self::Initial => "C016",
             Self::StopRule => "C017",
             Self::FixedKey => "C018",
+            Self::Readout => "C019",
             Self::Connections => "C023",
             Self::Training => "C025",
             Self::Data => "D001",

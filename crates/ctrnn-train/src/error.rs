@@ -32,6 +32,11 @@ pub enum TrainError {
     /// The mask of a whole batch, or of the validation trials, is zero: nothing counts.
     #[error("the mask of {0} sums to 0, so that no output counts in the loss")]
     EmptyMask(String),
+    /// An initial state per condition is asked for a trial of no condition of the task.
+    #[error(
+        "a trial has a condition that is none of the task's, so that it has no initial state; take another model.initial_state than \"learned_per_condition\""
+    )]
+    UnknownCondition,
     /// A state of an optimizer does not fit the network or the optimizer.
     #[error("the optimizer's state does not fit: {0}")]
     OptimizerState(String),
@@ -59,7 +64,10 @@ impl TrainError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,
-            Self::EmptyMask(_) | Self::OptimizerState(_) | Self::Data { .. } => 4,
+            Self::EmptyMask(_)
+            | Self::OptimizerState(_)
+            | Self::UnknownCondition
+            | Self::Data { .. } => 4,
             Self::Model(
                 ModelError::Config { .. }
                 | ModelError::Connectivity { .. }

@@ -12,7 +12,7 @@ use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::{Answer, Tally, answers, confusion};
-use crate::batch::Batch;
+use crate::batch::{Batch, condition_numbers};
 use crate::objective::{LossInputs, Objective, Penalty};
 use crate::observer::{EvalReport, Score};
 
@@ -98,17 +98,23 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         let forward = Forward {
             noise: shifted(noise, k * TOGETHER),
             record: scored.record,
+            conditions: condition_numbers(network, task, &padded)?,
             ..Forward::default()
         };
         let trajectory = network.forward(batch.inputs.clone(), &forward);
         let outputs = trajectory.outputs.clone();
+        let nonlinearity = network.config().output_nonlinearity;
         let sum: f64 = loss
-            .sum(*normalisation, outputs.clone(), &batch)
+            .sum(
+                *normalisation,
+                loss.seen(nonlinearity, outputs.clone()),
+                &batch,
+            )
             .into_scalar()
             .elem();
         loss_sum += sum;
         weight_sum += loss.weight(*normalisation, &batch);
-        answered.extend(answers(task, &padded, outputs));
+        answered.extend(answers(task, &padded, network.activate(outputs)));
         let custom = (scored.further)(&trajectory, &batch);
         let inputs = LossInputs::new(network, trajectory, &batch);
         let value = |penalty: &Penalty| penalty.value(&inputs).into_scalar().elem::<f64>();

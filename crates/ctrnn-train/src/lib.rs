@@ -44,6 +44,7 @@ mod config;
 mod conformance;
 #[cfg(test)]
 mod constraints_test;
+mod covariance;
 mod diagnostic;
 mod difference;
 mod divergence;
@@ -74,12 +75,13 @@ mod update_rule;
 mod vanishing_gradient;
 mod weight_file;
 
-pub use batch::Batch;
+pub use batch::{Batch, condition_numbers};
 pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
 pub use config::{
     Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig, DensityConfig,
-    DeviceConfig, DivergenceConfig, InitConfig, InputPath, Metric, ModelConfig, NoiseConfig,
-    OnError, RunConfig, StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig, InputPath, Metric,
+    ModelConfig, NoiseConfig, OnError, PreactivationConfig, RunConfig, StopConfig, TimeConfig,
+    TrainConfig, VERSION, ValidateConfig,
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};

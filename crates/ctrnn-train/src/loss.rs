@@ -19,6 +19,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use ctrnn_model::OutputNonlinearity;
 
 use crate::batch::Batch;
 use crate::loss_config::{Loss, Normalisation};
@@ -31,6 +32,29 @@ impl Loss {
             Self::Bce => "bce",
             Self::CrossEntropy => "cross_entropy",
             Self::SoftCrossEntropy => "soft_cross_entropy",
+        }
+    }
+
+    /// Whether a network with this output nonlinearity answers what the loss makes it learn.
+    pub(crate) fn suits(self, nonlinearity: OutputNonlinearity) -> bool {
+        match self {
+            Self::Mse => true,
+            Self::Bce => nonlinearity != OutputNonlinearity::Softmax,
+            Self::CrossEntropy | Self::SoftCrossEntropy => {
+                nonlinearity != OutputNonlinearity::Sigmoid
+            }
+        }
+    }
+
+    /// What the loss takes of the readout of a network: `mse` compares answers, the others take the readout itself.
+    pub(crate) fn seen<B: Backend>(
+        self,
+        nonlinearity: OutputNonlinearity,
+        outputs: Tensor<B, 3>,
+    ) -> Tensor<B, 3> {
+        match self {
+            Self::Mse => nonlinearity.apply(outputs),
+            _ => outputs,
         }
     }
 

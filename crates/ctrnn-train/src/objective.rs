@@ -338,7 +338,8 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
             penalties,
             omega,
         } = &self.objective;
-        let loss = |outputs| loss.averaged(*normalisation, outputs, batch);
+        let nonlinearity = network.config().output_nonlinearity;
+        let loss = |outputs| loss.averaged(*normalisation, loss.seen(nonlinearity, outputs), batch);
         let mut sum = Sum::new(network, trajectory, batch);
         for penalty in penalties {
             sum.add(|inputs| penalty.value(inputs));

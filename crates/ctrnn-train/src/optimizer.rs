@@ -219,7 +219,14 @@ mod tests {
                 ),
             )
         };
-        Gradients(Parameter::ALL.map(one).into())
+        let trained = |p: &Parameter| p.is_trained(network.config());
+        Gradients(
+            Parameter::ALL
+                .into_iter()
+                .filter(trained)
+                .map(one)
+                .collect(),
+        )
     }
 
     fn bias(network: &CtrnnModule<Grad>) -> f64 {

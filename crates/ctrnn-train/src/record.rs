@@ -301,12 +301,12 @@ impl Drop for RunRecord {
     }
 }
 
-/// Checks that the files of trials and connections that a run reads are those that it was begun with.
+/// Checks that the files of trials, noise and connections that a run reads are those that it was begun with.
 ///
 /// # Errors
 /// Names a file that is missing or has another digest.
 pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
-    let trials = run.task.input_files();
+    let data = run.data_files();
     let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
     let inputs = manifest["inputs"]
         .as_array()
@@ -318,7 +318,7 @@ pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
             continue;
         };
         let connectivity = run.resolved.model.connectivity.file.as_ref();
-        let is_read = trials.iter().any(|trials| trials == Path::new(path))
+        let is_read = data.iter().any(|file| file == Path::new(path))
             || connectivity.is_some_and(|file| file.0 == Path::new(path));
         if is_read && ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
             return Err(TrainError::Data {

@@ -8,18 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ctrnn_model::{
-    Biases, Connectivity, CtrnnConfig, Form, InitialState, ModelError, NoiseLevels, Parameter,
-    WeightInit, WeightInits,
+    Biases, Connectivity, CtrnnConfig, Form, InitialState, InputStage, Integrator, ModelError,
+    NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, TimeConstants, WeightInit,
+    WeightInits,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Registry, TargetKind, Task, TaskEntry, TaskError, TaskErrorKind,
 };
 
 use crate::config::{
-    CheckpointConfig, DeviceConfig, DivergenceConfig, Metric, ModelConfig, RunConfig, StopConfig,
-    TrainConfig, VERSION, ValidateConfig,
+    CheckpointConfig, DeviceConfig, DivergenceConfig, InitialStateConfig, Metric, ModelConfig,
+    PreactivationConfig, RunConfig, StopConfig, TrainConfig, VERSION, ValidateConfig,
 };
 use crate::conformance;
+use crate::covariance;
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{self, Node, Value};
 use crate::gradients::Clip;
@@ -183,6 +185,16 @@ impl Run {
         toml::to_string(&self.resolved).expect("a configuration is made of TOML types")
     }
 
+    /// The files that the numbers of a run depend on besides its configuration: trials, and a covariance of the noise.
+    pub fn data_files(&self) -> Vec<PathBuf> {
+        let mut files = self.task.input_files();
+        if let PreactivationConfig::CovarianceFile(path) = &self.resolved.model.noise.preactivation
+        {
+            files.push(path.0.clone());
+        }
+        files
+    }
+
     /// The resolved configuration as a table, as [`differences`](crate::differences) takes it.
     pub fn resolved_table(&self) -> toml::Table {
         toml::Table::try_from(&self.resolved).expect("a configuration is made of TOML types")
@@ -291,6 +303,9 @@ impl Check<'_> {
     fn decide(&mut self, registry: &Registry) -> Option<Run> {
         let config = self.deserialize()?;
         self.check_time_step(&config);
+        let tau_ms = config.model.tau_ms.check(config.model.n_units, 0.0);
+        self.check_part(&["model.tau_ms", "model.n_units"], tau_ms);
+        let noise = self.noise(&config.model);
         self.check_initial_state(&config.model);
         self.check_spectral_radius(&config.model);
         self.check_training(&config.train);
@@ -306,8 +321,9 @@ impl Check<'_> {
             .loss
             .name
             .unwrap_or_else(|| default_loss(&task.layout()));
+        self.check_readout(&config.model, loss, &task.layout());
         let connectivity = self.connectivity(&config.model, task.layout())?;
-        let model = network(&config, clock, task.as_ref(), connectivity);
+        let model = network(&config, clock, task.as_ref(), connectivity, noise?);
         self.check_network(&model);
         let groups = self.groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
@@ -373,11 +389,18 @@ impl Check<'_> {
     }
 
     fn check_time_step(&mut self, config: &RunConfig) {
-        let (dt, tau) = (config.time.dt_ms, config.model.tau_ms);
-        if dt <= tau || !self.is_sound(&["time.dt_ms", "model.tau_ms"]) {
+        let (dt, [tau, _]) = (config.time.dt_ms, config.model.tau_ms.range_ms());
+        if dt <= tau
+            || config.time.integrator != Integrator::Euler
+            || !self.is_sound(&["time", "model.tau_ms"])
+        {
             return;
         }
-        let message = format!("time.dt_ms = {dt} is longer than model.tau_ms = {tau}");
+        let whose = match config.model.tau_ms {
+            TimeConstants::Shared(_) => format!("model.tau_ms = {tau}"),
+            _ => format!("the shortest of model.tau_ms, {tau}"),
+        };
+        let message = format!("time.dt_ms = {dt} is longer than {whose}");
         let help = format!(
             "alpha = dt / tau must lie in (0, 1]: time.dt_ms = {tau} or less, or a longer model.tau_ms"
         );
@@ -391,8 +414,56 @@ impl Check<'_> {
         );
     }
 
+    /// Reports a broken rule of a part of the network, with a label at the first of the keys that it depends on.
+    fn check_part(&mut self, keys: &[&str], found: Result<(), ModelError>) {
+        let Err(error) = found else { return };
+        if self.is_sound(keys) {
+            let key = keys[0];
+            let problem = Diagnostic::new(Code::OutOfRange, format!("model.{error}")).help(
+                format!("`train-ctrnn config explain {key}` says what it may be"),
+            );
+            self.report(problem, &[(key, "")]);
+        }
+    }
+
+    /// The noises, with the covariance of a file read.
+    fn noise(&mut self, model: &ModelConfig) -> Option<NoiseLevels> {
+        let noise = &model.noise;
+        let key = "model.noise.preactivation";
+        let preactivation = match &noise.preactivation {
+            PreactivationConfig::Shared(sigma) => PreactivationNoise::Shared(*sigma),
+            PreactivationConfig::PerUnit(list) => PreactivationNoise::PerUnit(list.clone()),
+            PreactivationConfig::Covariance(rows) => PreactivationNoise::Covariance {
+                covariance: rows.clone(),
+            },
+            PreactivationConfig::CovarianceFile(path) => match covariance::read(&path.0) {
+                Ok(covariance) => PreactivationNoise::Covariance { covariance },
+                Err(message) => {
+                    let problem = Diagnostic::new(Code::Data, message)
+                        .help("write the file anew: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
+                    self.report(problem, &[(key, "")]);
+                    return None;
+                }
+            },
+        };
+        let levels = NoiseLevels {
+            preactivation,
+            postactivation: noise.postactivation,
+            input: noise.input,
+            input_tau_ms: noise.input_tau_ms,
+            initial_state: noise.initial_state,
+            convention: noise.convention,
+        };
+        self.check_part(
+            &[key, "model.noise", "model.n_units"],
+            levels.check(model.n_units),
+        );
+        Some(levels)
+    }
+
     fn check_initial_state(&mut self, model: &ModelConfig) {
-        let InitialState::Given(state) = &model.initial_state else {
+        self.check_carried_noise(model);
+        let InitialStateConfig::Given(state) = &model.initial_state else {
             return;
         };
         if state.len() == model.n_units || !self.is_sound(&["model.n_units"]) {
@@ -404,7 +475,7 @@ impl Check<'_> {
             model.n_units
         );
         let problem = Diagnostic::new(Code::Initial, message)
-            .help("give one number for each unit, or \"zero\" or \"learned\"");
+            .help("give one number for each unit, or one of the words \"zero\", \"learned\", \"learned_per_condition\", \"carry\"");
         self.report(
             problem,
             &[
@@ -412,6 +483,19 @@ impl Check<'_> {
                 ("model.n_units", "the number of units"),
             ],
         );
+    }
+
+    /// A carried state has noise of its own.
+    fn check_carried_noise(&mut self, model: &ModelConfig) {
+        let keys = ["model.noise.initial_state", "model.initial_state"];
+        let is_carried = model.initial_state == InitialStateConfig::Carry;
+        if !is_carried || model.noise.initial_state == 0.0 || !self.is_sound(&keys) {
+            return;
+        }
+        let message = "a carried initial state takes no noise besides that of the dynamics";
+        let problem = Diagnostic::new(Code::Initial, message)
+            .help("remove model.noise.initial_state, or take another model.initial_state");
+        self.report(problem, &[(keys[0], "the noise"), (keys[1], "the state")]);
     }
 
     fn check_spectral_radius(&mut self, model: &ModelConfig) {
@@ -430,6 +514,32 @@ impl Check<'_> {
                 ("model.init.recurrent", "all weights are zero"),
             ],
         );
+    }
+
+    /// What the network answers must be what the loss makes it learn.
+    fn check_readout(&mut self, model: &ModelConfig, loss: Loss, layout: &Layout) {
+        let nonlinearity = model.output_nonlinearity;
+        let key = "model.output_nonlinearity";
+        if !self.is_sound(&[key, "train.loss"]) {
+            return;
+        }
+        if nonlinearity == OutputNonlinearity::Softmax && layout.outputs.len() == 1 {
+            let message = "the softmax of a single output is 1 whatever the network does";
+            let problem = Diagnostic::new(Code::Readout, message)
+                .help("write model.output_nonlinearity = \"sigmoid\"");
+            self.report(problem, &[(key, "")]);
+        }
+        if !loss.suits(nonlinearity) {
+            let (loss, nonlinearity) = (loss.name(), nonlinearity.name());
+            let message = format!("the loss {loss} does not fit {key} = {nonlinearity:?}");
+            let problem = Diagnostic::new(Code::Readout, message).help(
+                "cross_entropy makes softmax(y) the answer: model.output_nonlinearity = \"softmax\", or train.loss.name = \"mse\"",
+            );
+            self.report(
+                problem,
+                &[(key, "the answer"), ("train.loss.name", "the loss")],
+            );
+        }
     }
 
     fn stop(&mut self, stop: &StopConfig) -> Option<Stop> {
@@ -776,6 +886,7 @@ fn network(
     clock: Clock,
     task: &dyn Task,
     connectivity: Connectivity,
+    noise: NoiseLevels,
 ) -> CtrnnConfig {
     let model = &config.model;
     CtrnnConfig {
@@ -783,18 +894,28 @@ fn network(
         n_units: model.n_units,
         n_outputs: task.layout().outputs.len(),
         dt_ms: clock.dt_ms(),
-        tau_ms: model.tau_ms,
+        tau_ms: model.tau_ms.clone(),
+        integrator: config.time.integrator,
         form: model.form,
         activation: model.activation,
+        output_nonlinearity: model.output_nonlinearity,
         bias: Biases {
             recurrent: model.bias.recurrent,
             readout: model.bias.readout,
         },
-        initial_state: model.initial_state.clone(),
-        noise: NoiseLevels {
-            preactivation: model.noise.preactivation,
-            postactivation: model.noise.postactivation,
-            convention: model.noise.convention,
+        initial_state: match &model.initial_state {
+            InitialStateConfig::Zero => InitialState::Zero,
+            InitialStateConfig::Learned => InitialState::Learned,
+            InitialStateConfig::LearnedPerCondition => {
+                InitialState::LearnedPerCondition(task.conditions().len())
+            }
+            InitialStateConfig::Carry => InitialState::Carry,
+            InitialStateConfig::Given(state) => InitialState::Given(state.clone()),
+        },
+        noise,
+        input: InputStage {
+            baseline: model.input.baseline,
+            rectify: model.input.rectify,
         },
         init: WeightInits {
             input: model.init.input,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ctrnn_files::{FileError, LineFile, RunFolder, atomic};
+use ctrnn_model::{Parameter, Weights};
 use serde_json::json;
 
 use crate::TrainError;
@@ -96,7 +97,10 @@ impl Observer for RunLog {
     }
 
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        let detail = json!({ "step": snapshot.counters.step, "best": snapshot.is_best });
+        let mut detail = json!({ "step": snapshot.counters.step, "best": snapshot.is_best });
+        if let Some(tau_ms) = learned_tau_ms(&snapshot.weights) {
+            detail["tau_ms"] = tau_ms;
+        }
         self.event("checkpoint", detail)
     }
 
@@ -127,6 +131,17 @@ impl Observer for RunLog {
     fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
         self.event("trouble", json!({ "reason": error.to_string() }))
     }
+}
+
+/// The spread of learned time constants, if there are any.
+fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
+    weights.get(Parameter::TimeConstants.name())?;
+    let tau_ms: Vec<f64> = weights.get("tau_ms")?.iter().collect();
+    Some(json!({
+        "min": tau_ms.iter().copied().fold(f64::INFINITY, f64::min),
+        "mean": tau_ms.iter().sum::<f64>() / tau_ms.len() as f64,
+        "max": tau_ms.iter().copied().fold(0.0, f64::max),
+    }))
 }
 
 /// Cuts metrics.csv back to the rows of at most `step` steps, from which a resume goes on; to none without a checkpoint.

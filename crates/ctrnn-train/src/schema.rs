@@ -424,7 +424,7 @@ mod tests {
         let [tau] = explained("model.tau_ms").try_into().unwrap();
         assert_eq!(
             (tau.kind.as_str(), tau.default.as_deref()),
-            ("a number", Some("100.0"))
+            ("a number or a list or a table", Some("100.0"))
         );
         let [best] = explained("checkpoint.best").try_into().unwrap();
         assert_eq!(best.words, ["val.loss", "val.accuracy"]);

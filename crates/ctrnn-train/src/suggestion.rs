@@ -1,7 +1,7 @@
 //! What a misspelt key or word was probably meant to be.
 
 /// Names that other tools and habits give to our keys.
-const ALIASES: [(&str, &str); 81] = [
+const ALIASES: [(&str, &str); 88] = [
     ("random_seed", "seed"),
     ("rng_seed", "seed"),
     ("dt", "time.dt_ms"),
@@ -37,6 +37,13 @@ const ALIASES: [(&str, &str); 81] = [
     ("recurrent_noise", "model.noise.preactivation"),
     ("sigma", "model.noise.preactivation"),
     ("sigma_rec", "model.noise.preactivation"),
+    ("sigma_x", "model.noise.input"),
+    ("sigma_in", "model.noise.input"),
+    ("var_in", "model.noise.input"),
+    ("sigma0", "model.noise.initial_state"),
+    ("baseline_in", "model.input.baseline"),
+    ("output_activation", "model.output_nonlinearity"),
+    ("f_out", "model.output_nonlinearity"),
     ("postact_noise", "model.noise.postactivation"),
     ("sigma_out", "model.noise.postactivation"),
     ("g", "model.init.spectral_radius"),

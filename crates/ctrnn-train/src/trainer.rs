@@ -10,13 +10,13 @@ use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
-use crate::batch::Batch;
+use crate::batch::{Batch, condition_numbers};
 use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
 use crate::evaluation::{Scored, evaluate_terms, evaluation_trials};
 use crate::gradients::Gradients;
@@ -281,7 +281,7 @@ where
         let train = self.settings.train.clone();
         let trials = self.trials(step)?;
         let batch = Batch::<B>::new(&trials, &self.network.device());
-        let pass = self.pass(step);
+        let pass = self.pass(step, &trials)?;
         let trajectory = self.network.forward(batch.inputs.clone(), &pass);
         let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
         let gradients = match self.rule {
@@ -299,11 +299,14 @@ where
         };
         let lr = self.rate();
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
+        if self.network.config().initial_state == InitialState::Carry {
+            self.network.carry(trajectory.final_state);
+        }
         self.counters.step += 1;
         self.counters.trials += trials.n_trials as u64;
         Ok(Done {
             trials,
-            outputs: trajectory.outputs.inner(),
+            outputs: nonlinearity.apply(trajectory.outputs.inner()),
             numbers,
             lr,
         })
@@ -329,18 +332,20 @@ where
         Ok(self.task.sample_batch(&request)?)
     }
 
-    /// What the forward pass of a training step adds to the inputs: its noise.
-    fn pass(&self, step: u64) -> Forward<B> {
+    /// What the forward pass of a training step adds to the inputs: its noise, and where its trials start.
+    fn pass(&self, step: u64, trials: &TrialBatch) -> Result<Forward<B>, TrainError> {
         let address = NoiseAddress {
             seed: self.settings.seed,
             step: step as u32,
             first_trial: 0,
         };
-        Forward {
+        Ok(Forward {
             noise: Noise::Drawn(address),
             record: self.minimised.record(),
+            initial_state: self.network.carried_state(trials.n_trials),
+            conditions: condition_numbers(&self.network, self.task, trials)?,
             ..Forward::default()
-        }
+        })
     }
 
     /// Loss and gradient norm on the host, when they are due; an error if one is not finite.

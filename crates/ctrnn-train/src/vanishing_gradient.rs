@@ -3,7 +3,7 @@
 //! With `x` the potentials, `E` the loss and `d(t) = dE/dx(t)`, for every trial and every step from t to t+1
 //!
 //! ```text
-//! q     = d(t+1) dx(t+1)/dx(t) = (1 - alpha) d(t+1) + alpha f'(x(t)) * (d(t+1) W_rc)
+//! q     = d(t+1) dx(t+1)/dx(t) = (1 - alpha) d(t+1) + f'(x(t)) * ((alpha d(t+1)) W_rc)
 //! Omega = mean ( |q|^2 / |d(t+1)|^2 - 1 )^2
 //! ```
 //!
@@ -17,7 +17,9 @@
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{Activation, CtrnnModule, Forward, Record, RecurrenceBackend, host_tensor};
+use ctrnn_model::{
+    Activation, CtrnnModule, Forward, Matrix, Record, RecurrenceBackend, host_tensor,
+};
 
 use crate::batch::Batch;
 use crate::loss_config::{Omega, Pairing};
@@ -49,10 +51,11 @@ impl<B: AutodiffBackend + RecurrenceBackend> Sensitivity<B> {
         let grads = loss(trajectory.outputs).backward();
         let d = drive.grad(&grads).expect("the loss depends on the drive");
         let rates = trajectory.rates.expect("recorded").inner();
-        let config = network.config();
+        let alpha = network.gain().inner().unsqueeze::<3>(); // [1,1,N]
+        let slopes = slopes(network.config().activation, rates.swap_dims(0, 1));
         Self {
-            d: Tensor::from_inner(d.swap_dims(0, 1) / config.alpha()),
-            slopes: Tensor::from_inner(slopes(config.activation, rates.swap_dims(0, 1))),
+            d: Tensor::from_inner(d.swap_dims(0, 1) / alpha),
+            slopes: Tensor::from_inner(slopes),
         }
     }
 }
@@ -83,7 +86,8 @@ pub(crate) fn omega<B: AutodiffBackend>(
     inputs: &LossInputs<B>,
     at: &Sensitivity<B>,
 ) -> Tensor<B, 1> {
-    let (w_rc, alpha) = (inputs.network.w_rc.val(), inputs.network.config().alpha());
+    let w_rc = inputs.network.effective(Matrix::Recurrent);
+    let alpha = inputs.network.gain().detach().unsqueeze::<3>(); // [1,1,N]
     let [steps, trials, n] = at.d.dims();
     if steps < 2 {
         return w_rc.sum() * 0.0;
@@ -95,9 +99,10 @@ pub(crate) fn omega<B: AutodiffBackend>(
     };
     let d = at.d.clone().narrow(0, later, pairs);
     let slopes = at.slopes.clone().narrow(0, from, pairs);
-    let back = d.clone().reshape([pairs * trials, n]).matmul(w_rc);
+    let driven = d.clone() * alpha.clone();
+    let back = driven.reshape([pairs * trials, n]).matmul(w_rc);
     let back = back.reshape([pairs, trials, n]);
-    let q = d.clone() * (1.0 - alpha) + slopes * back * alpha;
+    let q = d.clone() * (-alpha + 1.0) + slopes * back;
     let size = d.square().sum_dim(2); // [T-1,B,1]
     let within = inputs.batch.within.clone().narrow(0, later, pairs);
     let counts = one_where(size.clone(), omega.bound) * within;

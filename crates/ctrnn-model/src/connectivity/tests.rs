@@ -545,7 +545,7 @@ fn nn4n_case(golden: &serde_json::Value, case: &serde_json::Value) {
     }
     let config = CtrnnConfig {
         dt_ms: golden["dt_ms"].as_f64().unwrap(),
-        tau_ms: golden["tau_ms"].as_f64().unwrap(),
+        tau_ms: golden["tau_ms"].as_f64().unwrap().into(),
         activation: Activation::from_name(case["activation"].as_str().unwrap()).unwrap(),
         connectivity,
         ..CtrnnConfig::new(3, 6, 2)

@@ -307,7 +307,7 @@ fn source<'a, B: Backend, E>(
     given: Option<&'a [E]>,
 ) -> ctrnn_kernels::NoiseSource<'a, E> {
     match (source, given) {
-        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn(Draws {
+        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn(ctrnn_kernels::Draws {
             key: draws.key,
             step: draws.step,
             first_trial: draws.first_trial,

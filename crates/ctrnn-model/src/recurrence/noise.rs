@@ -9,7 +9,7 @@ use crate::parameters::host_tensor;
 
 impl<B: Backend> NoiseSource<B> {
     /// The draws `[T,B,N]`, time-major, or nothing where there is no noise.
-    pub(super) fn normals(
+    pub(crate) fn normals(
         &self,
         [steps, trials, units]: [usize; 3],
         device: &B::Device,

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::{
-    Activation, CtrnnConfig, CtrnnModule, Form, Forward, InitialState, Noise, NoiseAddress,
-    NoiseConvention, NoiseLevels, Parameter, Record, RecurrenceBackend, Weights,
+    Activation, CtrnnConfig, CtrnnModule, Form, Forward, InitialState, InputStage, Integrator,
+    LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention, NoiseLevels, OutputNonlinearity,
+    Parameter, PreactivationNoise, Record, RecurrenceBackend, TimeConstants, Trajectory, Weights,
 };
 
 type F64 = NdArray<f64>;
@@ -124,7 +125,7 @@ fn halving_dt_halves_the_error_of_a_leaky_unit() {
         let weights = [("input.weight".to_owned(), one)].into();
         let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
         let network = network.with_weights(&weights).unwrap();
-        let steps = (config.tau_ms / dt_ms) as usize;
+        let steps = (100.0 / dt_ms) as usize; // one tau
         let u = Tensor::ones([1, steps, 1], &Default::default());
         let v = values(&network.forward(u, &Forward::default()).final_state)[0];
         (v - (1.0 - (-1.0f64).exp())).abs()
@@ -156,12 +157,13 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
     let number = |key: &str| golden[key].as_f64().unwrap();
     let convention = case["convention"].as_str();
     let noise = NoiseLevels {
-        preactivation: number("sigma"),
+        preactivation: number("sigma").into(),
         postactivation: number("sigma_post"),
         convention: NoiseConvention::ALL
             .into_iter()
             .find(|c| Some(c.name()) == convention)
             .unwrap_or_default(),
+        ..NoiseLevels::default()
     };
     let form = if case["form"] == "rate" {
         Form::Rate
@@ -171,7 +173,7 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
     let config = CtrnnConfig {
         initial_state: InitialState::Zero,
         dt_ms: number("dt_ms"),
-        tau_ms: number("tau_ms"),
+        tau_ms: number("tau_ms").into(),
         noise,
         ..small(
             form,
@@ -200,6 +202,7 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
     let given = Noise::Given {
         preactivation: Some(array("preactivation_noise", 3)),
         postactivation: Some(array("postactivation_noise", 3)),
+        input: None,
     };
     let forward = Forward {
         noise: if convention.is_some() {
@@ -212,6 +215,7 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
             &device,
         )),
         record: Record::ALL,
+        ..Forward::default()
     };
     for found in [
         network.forward(array("inputs", 2), &forward),
@@ -231,19 +235,35 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
     }
 }
 
-/// A loss that uses outputs, rates, potentials and final state, each with its own sign pattern.
-fn loss(network: &CtrnnModule<Grad>, b: usize, t: usize) -> Tensor<Grad, 1> {
-    let i = network.config().n_inputs;
-    let forward = Forward {
+/// A noisy pass that records everything, with conditions in turn for networks that ask for them.
+fn noisy_pass<B: RecurrenceBackend>(config: &CtrnnConfig, b: usize) -> Forward<B> {
+    let conditions = match config.initial_state {
+        InitialState::LearnedPerCondition(n) => (0..b).map(|trial| trial % n).collect(),
+        _ => Vec::new(),
+    };
+    Forward {
         record: Record::ALL,
         noise: Noise::Drawn(NoiseAddress::default()),
+        conditions,
         ..Forward::default()
-    };
-    let trajectory = network.forward(inputs([b, t, i]), &forward);
-    let wave = |x: Tensor<Grad, 3>| (x.clone().square() * 0.3 + x).mean();
-    wave(trajectory.outputs) + wave(trajectory.rates.unwrap()) * 0.7
+    }
+}
+
+/// A loss that uses outputs, rates, potentials and final state, each with its own sign pattern.
+fn loss_of<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    trajectory: Trajectory<B>,
+) -> Tensor<B, 1> {
+    let wave = |x: Tensor<B, 3>| (x.clone().square() * 0.3 + x).mean();
+    wave(network.activate(trajectory.outputs)) + wave(trajectory.rates.unwrap()) * 0.7
         - wave(trajectory.potentials.unwrap()) * 0.4
         + trajectory.final_state.square().mean()
+}
+
+fn loss(network: &CtrnnModule<Grad>, b: usize, t: usize) -> Tensor<Grad, 1> {
+    let i = network.config().n_inputs;
+    let forward = noisy_pass(network.config(), b);
+    loss_of(network, network.forward(inputs([b, t, i]), &forward))
 }
 
 fn loss_value(network: &CtrnnModule<Grad>, b: usize, t: usize) -> f64 {
@@ -276,7 +296,11 @@ fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
             Parameter::OutputWeight => flat(network.w_out.grad(&grads).unwrap()),
             Parameter::RecurrentBias => vector(&network.bias).unwrap(),
             Parameter::OutputBias => vector(&network.bias_out).unwrap(),
-            Parameter::InitialState => vector(&network.initial_state).unwrap(),
+            Parameter::InitialState => match &network.initial_states {
+                Some(states) => flat(states.grad(&grads).unwrap()),
+                None => vector(&network.initial_state).unwrap(),
+            },
+            Parameter::TimeConstants => vector(&network.tau_raw).unwrap(),
         };
         let expected: Vec<f64> = (0..found.len())
             .map(|k| {
@@ -301,13 +325,16 @@ fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
     }
 }
 
+fn has_kink(activation: Activation) -> bool {
+    matches!(activation, Activation::Relu | Activation::Retanh)
+}
+
 /// Finite differences mean nothing across a kink: every potential is at least 1e-3 from zero.
 fn assert_away_from_kinks(network: &CtrnnModule<Grad>, b: usize, t: usize) {
-    let forward = Forward {
-        record: Record::ALL,
-        noise: Noise::Drawn(NoiseAddress::default()),
-        ..Forward::default()
-    };
+    if !has_kink(network.config().activation) {
+        return;
+    }
+    let forward = noisy_pass(network.config(), b);
     let v = network
         .forward(inputs([b, t, network.config().n_inputs]), &forward)
         .potentials;
@@ -329,15 +356,89 @@ fn gradients_agree_under_noise_of_every_convention() {
     for form in [Form::Voltage, Form::Rate] {
         for convention in NoiseConvention::ALL {
             let noise = NoiseLevels {
-                preactivation: 0.1,
+                preactivation: 0.1.into(),
                 postactivation: 0.2,
                 convention,
+                ..NoiseLevels::default()
             };
             let config = CtrnnConfig {
                 noise,
                 ..small(form, Activation::Tanh)
             };
             check_gradients(&config, 2, 4);
+        }
+    }
+}
+
+fn learned_tau(per_unit: bool) -> TimeConstants {
+    TimeConstants::Learned(LearnedTimeConstants {
+        initial: Box::new(60.0.into()),
+        bounds: [20.0, 150.0],
+        per_unit,
+    })
+}
+
+/// Noise of every kind and inputs with a baseline.
+fn noisy(config: CtrnnConfig, preactivation: PreactivationNoise) -> CtrnnConfig {
+    CtrnnConfig {
+        noise: NoiseLevels {
+            preactivation,
+            postactivation: 0.2,
+            input: 0.1,
+            initial_state: 0.1,
+            ..config.noise
+        },
+        input: InputStage {
+            baseline: 0.3,
+            rectify: true,
+        },
+        ..config
+    }
+}
+
+#[test]
+fn gradients_agree_through_time_constants_integrators_and_noise() {
+    let per_unit = PreactivationNoise::PerUnit(vec![0.1, 0.0, 0.3]);
+    let covariance = vec![
+        vec![0.02, 0.01, 0.0],
+        vec![0.01, 0.03, 0.0],
+        vec![0.0, 0.0, 0.0],
+    ];
+    for form in [Form::Voltage, Form::Rate] {
+        for integrator in Integrator::ALL {
+            for convention in NoiseConvention::ALL {
+                for tau_ms in [
+                    learned_tau(false),
+                    learned_tau(true),
+                    TimeConstants::PerUnit(vec![20.0, 50.0, 100.0]),
+                ] {
+                    let mut config = CtrnnConfig {
+                        integrator,
+                        tau_ms,
+                        ..small(form, Activation::Tanh)
+                    };
+                    config.noise.convention = convention;
+                    check_gradients(&config, 2, 3);
+                    check_gradients(&noisy(config.clone(), per_unit.clone()), 2, 3);
+                    let covariance = covariance.clone();
+                    let covariance = PreactivationNoise::Covariance { covariance };
+                    check_gradients(&noisy(config, covariance), 2, 3);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_through_initial_states_and_output_nonlinearities() {
+    for form in [Form::Voltage, Form::Rate] {
+        for output_nonlinearity in OutputNonlinearity::ALL {
+            let config = CtrnnConfig {
+                output_nonlinearity,
+                initial_state: InitialState::LearnedPerCondition(2),
+                ..small(form, Activation::Softplus)
+            };
+            check_gradients(&config, 3, 3);
         }
     }
 }
@@ -379,7 +480,7 @@ fn readout_noise_never_enters_the_dynamics() {
 fn drawn_noise_is_addressed_by_trial_not_by_batch() {
     let config = CtrnnConfig {
         noise: NoiseLevels {
-            preactivation: 0.3,
+            preactivation: 0.3.into(),
             ..NoiseLevels::default()
         },
         ..CtrnnConfig::new(0, 4, 1)
@@ -420,22 +521,15 @@ where
     let device = Default::default();
     let network = CtrnnModule::<Autodiff<B>>::init(config, 11, &device).unwrap();
     let mut vectors = weights_by_formula(config, 0.5);
-    vectors.retain(|_, data| data.shape.len() == 1); // matrices stay at their natural scale
+    vectors.retain(|name, _| !name.ends_with(".weight")); // matrices stay at their natural scale
     let network = network.with_weights(&vectors).unwrap();
-    let forward = Forward {
-        record: Record::ALL,
-        noise: Noise::Drawn(NoiseAddress::default()),
-        ..Forward::default()
-    };
+    let forward = noisy_pass(config, b);
     let u = inputs([b, t, config.n_inputs]);
     let trajectory = match fused {
         true => network.forward(u, &forward),
         false => network.forward_reference(u, &forward),
     };
-    let wave = |x: Tensor<Autodiff<B>, 3>| (x.clone().square() * 0.3 + x).mean();
-    let loss = wave(trajectory.outputs) + wave(trajectory.rates.unwrap()) * 0.7
-        - wave(trajectory.potentials.unwrap()) * 0.4
-        + trajectory.final_state.square().mean();
+    let loss = loss_of(&network, trajectory);
     let grads = loss.backward();
     let list = |data: TensorData| data.iter::<f64>().collect::<Vec<f64>>();
     let mut found = vec![list(loss.to_data())];
@@ -444,10 +538,19 @@ where
     }
     found.push(list(network.w_rc.grad(&grads).unwrap().to_data()));
     found.push(list(network.w_out.grad(&grads).unwrap().to_data()));
-    for vector in [&network.bias, &network.bias_out, &network.initial_state] {
-        found.push(list(
-            vector.as_ref().unwrap().grad(&grads).unwrap().to_data(),
-        ));
+    for vector in [
+        &network.bias,
+        &network.bias_out,
+        &network.initial_state,
+        &network.tau_raw,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        found.push(list(vector.grad(&grads).unwrap().to_data()));
+    }
+    if let Some(states) = &network.initial_states {
+        found.push(list(states.grad(&grads).unwrap().to_data()));
     }
     found
 }
@@ -471,27 +574,37 @@ fn relative_difference(a: &[f64], b: &[f64]) -> f64 {
 
 fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
     let sizes = (0usize..4, 1usize..40, 1usize..4, 1usize..12, 1usize..14);
-    let kinds = (
-        0usize..2,
-        0usize..7,
-        0usize..3,
-        prop::bool::ANY,
-        0.02f64..1.0,
-    );
-    (sizes, kinds).prop_map(
-        |((i, n, o, b, t), (form, activation, convention, noisy, alpha))| {
-            let sigma = if noisy { 0.1 } else { 0.0 };
+    let kinds = (0usize..2, 0usize..7, 0usize..3, 0usize..4, 0.02f64..1.0);
+    let variants = (0usize..4, 0usize..2, 0usize..2, 0usize..3, prop::bool::ANY);
+    (sizes, kinds, variants).prop_map(
+        |((i, n, o, b, t), (form, activation, convention, noise, alpha), variants)| {
+            let (tau, integrator, state, output, cooked) = variants;
             let mut config = CtrnnConfig {
                 form: [Form::Voltage, Form::Rate][form],
                 activation: Activation::ALL[activation],
-                noise: NoiseLevels {
-                    preactivation: sigma,
-                    postactivation: sigma,
-                    convention: NoiseConvention::ALL[convention],
+                integrator: Integrator::ALL[integrator],
+                tau_ms: any_tau(tau, n),
+                initial_state: [InitialState::Learned, InitialState::LearnedPerCondition(3)][state]
+                    .clone(),
+                output_nonlinearity: match OutputNonlinearity::ALL[output] {
+                    OutputNonlinearity::Softmax if o == 1 => OutputNonlinearity::Sigmoid,
+                    other => other,
                 },
                 ..CtrnnConfig::new(i, n, o)
             };
-            config.dt_ms = alpha * config.tau_ms;
+            config.noise.convention = NoiseConvention::ALL[convention];
+            config.noise.preactivation = any_noise(noise, n);
+            config.noise.postactivation = if noise > 0 { 0.1 } else { 0.0 };
+            if cooked {
+                config.noise.input = 0.1;
+                config.noise.initial_state = 0.1;
+                config.input = InputStage {
+                    baseline: 0.2,
+                    rectify: true,
+                };
+            }
+            let [shortest, _] = config.tau_ms.range_ms();
+            config.dt_ms = alpha * shortest;
             if config.activation == Activation::Power {
                 // Squares feed on themselves: larger weights explode.
                 config.init.spectral_radius = Some(0.1);
@@ -499,6 +612,29 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
             (config, b, t)
         },
     )
+}
+
+fn any_tau(kind: usize, n: usize) -> TimeConstants {
+    match kind {
+        0 => TimeConstants::Shared(100.0),
+        1 => TimeConstants::PerUnit((0..n).map(|unit| 100.0 + unit as f64).collect()),
+        _ => learned_tau(kind == 2),
+    }
+}
+
+fn any_noise(kind: usize, n: usize) -> PreactivationNoise {
+    match kind {
+        0 => PreactivationNoise::default(),
+        1 => 0.1.into(),
+        2 => PreactivationNoise::PerUnit((0..n).map(|unit| 0.01 * unit as f64).collect()),
+        _ => {
+            let entry = |i: usize, j: usize| if i == j { 0.01 } else { 0.002 };
+            let row = |i: usize| (0..n).map(|j| entry(i, j)).collect();
+            PreactivationNoise::Covariance {
+                covariance: (0..n).map(row).collect(),
+            }
+        }
+    }
 }
 
 proptest! {
@@ -510,7 +646,7 @@ proptest! {
         let double = worst(&loss_and_gradients::<NdArray<f64>>(&config, b, t, true), &plain);
         prop_assert!(double < 1e-12, "f64: {double} for {config:?}, {b} trials, {t} steps");
         // At a kink rounding alone decides the slope, so f32 is compared where f is smooth.
-        if !matches!(config.activation, Activation::Relu | Activation::Retanh) {
+        if !has_kink(config.activation) {
             let single = worst(&loss_and_gradients::<NdArray<f32>>(&config, b, t, true), &plain);
             prop_assert!(single < 1e-5, "f32: {single} for {config:?}, {b} trials, {t} steps");
         }
@@ -538,9 +674,10 @@ fn recomputing_the_trajectory_changes_no_gradient() {
             form,
             activation: Activation::Tanh,
             noise: NoiseLevels {
-                preactivation: 0.1,
+                preactivation: 0.1.into(),
                 postactivation: 0.1,
                 convention: NoiseConvention::Song,
+                ..NoiseLevels::default()
             },
             ..CtrnnConfig::new(2, 3, 2)
         };

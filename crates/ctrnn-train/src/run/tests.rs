@@ -265,7 +265,7 @@ backend = "cuda"
           |
         4 | initial_state = "zeros"
           |                 ^^^^^^^
-        help: did you mean "zero"? model.initial_state is one of "zero", "learned"
+        help: did you mean "zero"? model.initial_state is one of "zero", "learned", "learned_per_condition", "carry"
 
         error[C003]: "adma" is not an optimizer
          --> run.toml:6:22
@@ -674,7 +674,7 @@ init = { recurrent = "zero", spectral_radius = 1.1 }
           |
         3 | n_units = 3
           |           ^ the number of units
-        help: give one number for each unit, or "zero" or "learned"
+        help: give one number for each unit, or one of the words "zero", "learned", "learned_per_condition", "carry"
 
         error[C016]: a zero matrix cannot be scaled to spectral radius 1.1
          --> run.toml:5:48
@@ -687,6 +687,161 @@ init = { recurrent = "zero", spectral_radius = 1.1 }
           |                      ^^^^^^ all weights are zero
         help: remove model.init.spectral_radius, or draw the weights: model.init.recurrent = "gaussian"
         "#);
+}
+
+#[test]
+fn time_constants_that_cannot_be() {
+    let text = "[task.go_nogo]\n[model]\nn_units = 3\ntau_ms = [100, 50]";
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C004]: model.tau_ms = a list of 2 must have a number for each unit
+         --> run.toml:4:10
+          |
+        4 | tau_ms = [100, 50]
+          |          ^^^^^^^^^
+        help: `train-ctrnn config explain model.tau_ms` says what it may be
+        "#);
+    let within = |tau: &str| errors("[task.go_nogo]", &[&format!("model.tau_ms={tau}")]);
+    for (tau, rule) in [
+        (
+            "{uniform=[10,50]}",
+            "error[C015]: time.dt_ms = 20 is longer than the shortest of model.tau_ms, 10",
+        ),
+        ("{uniform=[100,50]}", "needs the smaller bound first"),
+        ("{uniform=[100]}", "error[C004]"),
+        (
+            "{unifrom=[50,100]}",
+            "error[C001]: unknown key model.tau_ms.unifrom",
+        ),
+        (
+            "{learned={initial=100,bounds=[20,100]}}",
+            "must lie strictly within the bounds",
+        ),
+        ("{learned={initial=100,bounds=[5,500]}}", "error[C015]"),
+        (
+            "{learned={initial=100}}",
+            "error[C005]: model.tau_ms.learned.bounds is missing",
+        ),
+        (
+            "{lognormal={median=10,sigma=0.5,min=40,max=400}}",
+            "must have its median within min and max",
+        ),
+        (
+            "fast",
+            "error[C002]: model.tau_ms must be a number or a list or a table",
+        ),
+    ] {
+        let found = within(tau);
+        assert!(found.contains(rule), "{tau}: {found}");
+    }
+    // The exponential integrator takes any time step.
+    run(
+        "[task.go_nogo]",
+        &["model.tau_ms=10", "time.integrator=exponential"],
+    );
+}
+
+#[test]
+fn noise_that_cannot_be() {
+    let text = "[task.go_nogo]\n[model]\nn_units = 2\n[model.noise]";
+    for (noise, rule) in [
+        (
+            "preactivation=[0.1]",
+            "error[C004]: model.noise.preactivation = a list of 1 must have a finite number",
+        ),
+        (
+            "preactivation=[0.1,-0.1]",
+            "error[C004]: model.noise.preactivation[1] = -0.1 must be at least 0",
+        ),
+        (
+            "preactivation={covariance=[[1,2],[2,1]]}",
+            "must be positive semidefinite",
+        ),
+        (
+            "preactivation={covariance=[[1,0],[0.5,1]]}",
+            "must be symmetric",
+        ),
+        (
+            "preactivation={covariance=[[1]]}",
+            "must have a row and a column for each unit",
+        ),
+        (
+            "preactivation={cov=[[1]]}",
+            "error[C001]: unknown key model.noise.preactivation.cov",
+        ),
+        (
+            "input=-1",
+            "error[C004]: model.noise.input = -1 must be at least 0",
+        ),
+        (
+            "input_tau_ms=0",
+            "error[C004]: model.noise.input_tau_ms = 0 must be above 0",
+        ),
+    ] {
+        let found = errors(text, &[&format!("model.noise.{noise}")]);
+        assert!(found.contains(rule), "{noise}: {found}");
+    }
+    let carried = ["model.initial_state=carry", "model.noise.initial_state=0.1"];
+    let found = errors(text, &carried);
+    assert!(
+        found.contains("error[C016]: a carried initial state takes no noise"),
+        "{found}"
+    );
+    run(
+        text,
+        &["model.noise.preactivation={covariance=[[1,0.5],[0.5,1]]}"],
+    );
+}
+
+#[test]
+fn variants_are_resolved_and_read_again() {
+    for overrides in [
+        &["model.tau_ms={learned={initial=100,bounds=[20,500]}}"][..],
+        &["model.tau_ms={learned={initial={uniform=[50,100]},bounds=[20,500]}}"],
+        &["model.tau_ms={lognormal={median=100,sigma=0.5,min=40,max=400}}"],
+        &[
+            "model.n_units=2",
+            "model.tau_ms=[50,100]",
+            "time.integrator=exponential",
+        ],
+        &["model.n_units=2", "model.noise.preactivation=[0,0.1]"],
+        &[
+            "model.n_units=2",
+            "model.noise.preactivation={covariance=[[1,0.5],[0.5,1]]}",
+        ],
+        &[
+            "model.initial_state=learned_per_condition",
+            "model.noise.initial_state=0.1",
+        ],
+        &[
+            "model.initial_state=carry",
+            "model.input={baseline=0.2,rectify=true}",
+        ],
+        &["model.output_nonlinearity=sigmoid"],
+    ] {
+        let first = run("[task.go_nogo]", overrides);
+        let second = run(&first.resolved_toml(), &[]);
+        assert_eq!(first.resolved, second.resolved);
+        assert_eq!(first.model, second.model);
+    }
+}
+
+#[test]
+fn answers_that_do_not_fit_the_loss() {
+    let text = "[task.perceptual_decision]\n[model]\noutput_nonlinearity = 'sigmoid'\n[train.loss]\nname = 'cross_entropy'";
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C019]: the loss cross_entropy does not fit model.output_nonlinearity = "sigmoid"
+         --> run.toml:3:23
+          |
+        3 | output_nonlinearity = 'sigmoid'
+          |                       ^^^^^^^^^ the answer
+         ::: run.toml:5:8
+          |
+        5 | name = 'cross_entropy'
+          |        ^^^^^^^^^^^^^^^ the loss
+        help: cross_entropy makes softmax(y) the answer: model.output_nonlinearity = "softmax", or train.loss.name = "mse"
+        "#);
+    run(text, &["model.output_nonlinearity=softmax"]);
+    run(text, &["train.loss.name=mse"]);
 }
 
 #[test]
@@ -1143,6 +1298,7 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
 
         [time]
         dt_ms = 20.0
+        integrator = "euler"
 
         [task.go_nogo]
         fixation_ms = 100.0
@@ -1158,10 +1314,15 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         n_units = 128
         form = "voltage"
         activation = "relu"
+        output_nonlinearity = "identity"
         tau_ms = 100.0
         initial_state = "learned"
         positive_input = false
         self_connections = true
+
+        [model.input]
+        baseline = 0.0
+        rectify = false
 
         [model.bias]
         recurrent = true
@@ -1170,6 +1331,9 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         [model.noise]
         preactivation = 0.0
         postactivation = 0.0
+        input = 0.0
+        input_tau_ms = 100.0
+        initial_state = 0.0
         convention = "spec"
 
         [model.init]
@@ -1307,7 +1471,11 @@ fn overrides_win_over_the_file_and_the_file_over_the_defaults() {
     ];
     let run = run(text, &overrides);
     assert_eq!(
-        (run.model.n_units, run.model.tau_ms, run.model.dt_ms),
+        (
+            run.model.n_units,
+            run.model.tau_ms.range_ms()[0],
+            run.model.dt_ms
+        ),
         (4, 50.0, 20.0)
     );
     assert_eq!(run.model.activation, ctrnn_model::Activation::Tanh);
