@@ -166,7 +166,10 @@ pub fn clean_staged_runs(path: &Path) -> Result<(), FileError> {
     for leftover in leftovers(parent(path))? {
         let name = leftover.file_name().unwrap_or_default().as_encoded_bytes();
         if name.starts_with(prefix.as_encoded_bytes()) && lock::is_abandoned(&leftover) {
-            fs::remove_dir_all(&leftover).map_err(FileError::io("remove", &leftover))?;
+            match fs::remove_dir_all(&leftover) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // another process was quicker
+                removed => removed.map_err(FileError::io("remove", &leftover))?,
+            }
         }
     }
     Ok(())

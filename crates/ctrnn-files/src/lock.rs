@@ -125,7 +125,10 @@ pub(crate) fn is_abandoned(run: &Path) -> bool {
     named_holder(run).is_some() && !is_held(run)
 }
 
-/// [`FileError::Locked`] if a living process holds the lock of this run folder.
+/// Refuses a run folder whose lock a living process holds.
+///
+/// # Errors
+/// [`FileError::Locked`], which names that process.
 pub fn refuse_if_held(run: &Path) -> Result<(), FileError> {
     match is_held(run) {
         true => Err(locked(run)),
