@@ -1133,7 +1133,7 @@ fn a_run_holds_what_the_file_says() {
     );
     let expected = CtrnnConfig {
         dt_ms: 10.0,
-        form: ctrnn_model::Form::Rate,
+        form: Form::Rate,
         activation: ctrnn_model::Activation::Softplus,
         bias: Biases {
             recurrent: true,
