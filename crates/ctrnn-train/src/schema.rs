@@ -427,7 +427,7 @@ mod tests {
             ("a number", Some("100.0"))
         );
         let [best] = explained("checkpoint.best").try_into().unwrap();
-        assert_eq!(best.words, ["val.loss", "val.accuracy"]);
+        assert_eq!(best.words, ["val.loss", "val.accuracy", "val.min_accuracy"]);
         assert!(
             best.text.contains("val.accuracy: Fraction of"),
             "{}",
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_key_that_depends_on_a_name_is_explained_for_each() {
-        let [adam, sgd] = explained("train.optimizer.lr").try_into().unwrap();
+        let [adam, _, sgd, _, _] = explained("train.optimizer.lr").try_into().unwrap();
         assert_eq!(
             (adam.of.as_deref(), adam.default.as_deref()),
             (Some("adam"), Some("0.001"))
@@ -454,7 +454,7 @@ mod tests {
             (Some("sgd"), Some("0.01"))
         );
         let [name] = explained("train.optimizer.name").try_into().unwrap();
-        assert_eq!(name.words, ["adam", "sgd"]);
+        assert_eq!(name.words, ["adam", "adamw", "sgd", "rmsprop", "adagrad"]);
     }
 
     #[test]
@@ -463,7 +463,7 @@ mod tests {
         let problem = explain(&schema, "train.learning_rate").unwrap_err();
         insta::assert_snapshot!(problem.render(false), @r#"
         error[C001]: unknown key train.learning_rate
-        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, groups, log_every, loss, optimizer, schedule, steps, stop
         "#);
     }
 }
