@@ -21,7 +21,7 @@ use ctrnn::files::{Array, npz};
 use ctrnn::model::{
     Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter,
 };
-use ctrnn::train::{Adam, Batch, Gradients, Loss, Optimizer, OptimizerState};
+use ctrnn::train::{Adam, Batch, Gradients, Loss, Normalisation, Optimizer, OptimizerState};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -103,11 +103,16 @@ impl Bench {
             );
         }
         let network = CtrnnModule::init(&config, 0, &device)?.with_weights(&weights)?;
+        let [n_steps, n_trials, _] = inputs.dims();
+        let within = TensorData::new(vec![1.0f32; n_steps * n_trials], [n_steps, n_trials, 1]);
         let batch = Batch {
             inputs: inputs.swap_dims(0, 1),
             mask_sum: mask.clone().sum().into_scalar().into(),
             targets,
             mask,
+            within: Tensor::from_data(within, &device),
+            within_sum: (n_steps * n_trials) as f64,
+            counted_trials: n_trials,
         };
         Ok(Self {
             network,
@@ -132,7 +137,8 @@ impl Bench {
             .forward(self.batch.inputs.clone(), &forward)
             .outputs;
         let entries = self.batch.targets.shape().num_elements() as f64;
-        Loss::Mse.value(outputs, &self.batch) * (Loss::Mse.weight(&self.batch) / entries)
+        let counted = Loss::Mse.weight(Normalisation::Mask, &self.batch);
+        Loss::Mse.value(outputs, &self.batch) * (counted / entries)
     }
 
     fn gradients(&self, loss: &Tensor<Backend, 1>) -> Gradients<Inner> {

@@ -427,7 +427,7 @@ mod tests {
             ("a number or a list or a table", Some("100.0"))
         );
         let [best] = explained("checkpoint.best").try_into().unwrap();
-        assert_eq!(best.words, ["val.loss", "val.accuracy"]);
+        assert_eq!(best.words, ["val.loss", "val.accuracy", "val.min_accuracy"]);
         assert!(
             best.text.contains("val.accuracy: Fraction of"),
             "{}",
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_key_that_depends_on_a_name_is_explained_for_each() {
-        let [adam, sgd] = explained("train.optimizer.lr").try_into().unwrap();
+        let [adam, _, sgd, _, _] = explained("train.optimizer.lr").try_into().unwrap();
         assert_eq!(
             (adam.of.as_deref(), adam.default.as_deref()),
             (Some("adam"), Some("0.001"))
@@ -454,7 +454,7 @@ mod tests {
             (Some("sgd"), Some("0.01"))
         );
         let [name] = explained("train.optimizer.name").try_into().unwrap();
-        assert_eq!(name.words, ["adam", "sgd"]);
+        assert_eq!(name.words, ["adam", "adamw", "sgd", "rmsprop", "adagrad"]);
     }
 
     #[test]

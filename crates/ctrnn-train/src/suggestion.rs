@@ -108,7 +108,8 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
             .chain([split(key).1])
             .filter_map(|name| distance(&word, name))
             .min()?;
-        Some((distance, split(key).0 != table))
+        let is_alias = ALIASES.contains(&(word.as_str(), *key));
+        Some((distance, split(key).0 != table, !is_alias))
     };
     let ranked: Vec<_> = keys
         .iter()

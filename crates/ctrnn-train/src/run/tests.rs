@@ -118,7 +118,49 @@ weight_l2 = { recurent = 1e-3 }
 rate_spread = { weight = 1, measure = "std" }
 rate_target = { rate = 0.1 }
 "#;
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C003]: "masked" is not a normalisation
+         --> run.toml:3:17
+          |
+        3 | normalisation = "masked"
+          |                 ^^^^^^^^
+        help: did you mean "mask"? train.loss.normalisation is one of "mask", "entries", "trials"
+
+        error[C001]: unknown key train.loss.rate_l3
+         --> run.toml:4:1
+          |
+        4 | rate_l3 = 1e-3
+          | ^^^^^^^
+        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: hebbian, name, normalisation, omega, population_kl, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, weight_deviation, weight_l1, weight_l2
+
+        error[C004]: train.loss.rate_l2 = -1 must be at least 0
+         --> run.toml:5:11
+          |
+        5 | rate_l2 = -1
+          |           ^^
+        help: `train-ctrnn config explain train.loss.rate_l2` says what it means
+
+        error[C001]: unknown key train.loss.weight_l2.recurent
+         --> run.toml:6:15
+          |
+        6 | weight_l2 = { recurent = 1e-3 }
+          |               ^^^^^^^^
+        help: did you mean "recurrent"? Keys of [train.loss.weight_l2]: input, output, recurrent
+
+        error[C003]: "std" is not a measure of spread
+         --> run.toml:7:40
+          |
+        7 | rate_spread = { weight = 1, measure = "std" }
+          |                                       ^^^^^
+        help: did you mean "sd"? train.loss.rate_spread.measure is one of "sd", "cv", "mean_ad", "max_ad"
+
+        error[C005]: train.loss.rate_target.weight is missing
+         --> run.toml:8:15
+          |
+        8 | rate_target = { rate = 0.1 }
+          |               ^^^^^^^^^^^^^^ has no weight
+        help: `train-ctrnn config explain train.loss.rate_target.weight` says what it means
+        "#);
 }
 
 #[test]
@@ -132,7 +174,32 @@ omega = { weight = 2 }
 population_kl = { weight = 1, first = [0, 5], second = [5, 11] }
 state_prediction = { weight = 1, lag_ms = 30 }
 "#;
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C025]: train.loss.omega is defined for model.form = "voltage"
+         --> run.toml:6:9
+          |
+        6 | omega = { weight = 2 }
+          |         ^^^^^^^^^^^^^^
+         ::: run.toml:4:8
+          |
+        4 | form = "rate"
+          |        ^^^^^^ the rate form
+        help: remove train.loss.omega, or model.form = "voltage"
+
+        error[C025]: train.loss.population_kl.second = [5, 11] is no group of the 10 units, which are counted from 0
+         --> run.toml:7:56
+          |
+        7 | population_kl = { weight = 1, first = [0, 5], second = [5, 11] }
+          |                                                        ^^^^^^^
+        help: for instance the halves of the network: first = [0, 5], second = [5, 10]
+
+        error[C025]: train.loss.state_prediction.lag_ms: 30 ms is not a multiple of dt_ms = 20; the nearest are 20 and 40
+         --> run.toml:8:43
+          |
+        8 | state_prediction = { weight = 1, lag_ms = 30 }
+          |                                           ^^
+        help: a multiple of time.dt_ms, for instance train.loss.state_prediction.lag_ms = 20
+        "#);
 }
 
 #[test]
@@ -272,28 +339,28 @@ backend = "cuda"
           |
         6 | optimizer = { name = "adma" }
           |                      ^^^^^^
-        help: did you mean "adam"? train.optimizer is one of "adam", "sgd"
+        help: did you mean "adam"? train.optimizer is one of "adam", "adamw", "sgd", "rmsprop", "adagrad"
 
         error[C003]: "rmse" is not a loss
          --> run.toml:7:13
           |
         7 | loss.name = "rmse"
           |             ^^^^^^
-        help: did you mean "mse"? train.loss.name is one of "mse", "cross_entropy"
+        help: did you mean "mse"? train.loss.name is one of "mse", "bce", "cross_entropy", "soft_cross_entropy"
 
-        error[C003]: "cosine" is not a schedule
+        error[C003]: "cosin" is not a schedule
          --> run.toml:8:17
           |
         8 | schedule.name = "cosin"
-          |                 ^^^^^^^^
-        help: train.schedule is one of "constant"
+          |                 ^^^^^^^
+        help: did you mean "cosine"? train.schedule is one of "constant", "cosine", "exponential", "step", "plateau"
 
         error[C003]: "val_accuracy" is not a metric
           --> run.toml:10:8
            |
         10 | best = "val_accuracy"
            |        ^^^^^^^^^^^^^^
-        help: did you mean "val.accuracy"? checkpoint.best is one of "val.loss", "val.accuracy"
+        help: did you mean "val.accuracy"? checkpoint.best is one of "val.loss", "val.accuracy", "val.min_accuracy"
 
         error[C003]: "cuda" is not a backend
           --> run.toml:12:11
@@ -316,7 +383,7 @@ optimizer = { name = "sgd", betas = [0.9, 0.99] }
           |
         3 | optimizer = { name = "sgd", betas = [0.9, 0.99] }
           |                             ^^^^^
-        help: Keys of [train.optimizer] with name = "sgd": lr, momentum, name
+        help: Keys of [train.optimizer] with name = "sgd": lr, momentum, name, nesterov, weight_decay
         "#);
 }
 
@@ -419,7 +486,7 @@ fn a_missing_key() {
           |
         3 | stop = { at_least = 0.9 }
           | ^^^^ has no metric
-        help: train.stop.metric is one of "val.loss", "val.accuracy"
+        help: train.stop.metric is one of "val.loss", "val.accuracy", "val.min_accuracy"
         "#);
 }
 
@@ -480,7 +547,14 @@ fn a_patience_that_is_to_meet_a_bound() {
 [train]
 stop = { metric = "val.loss", patience = 5, required = true }
 "#;
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C017]: train.stop has no bound that could be required
+         --> run.toml:3:8
+          |
+        3 | stop = { metric = "val.loss", patience = 5, required = true }
+          |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        help: add one, for instance at_least = 0.9, or remove required
+        "#);
 }
 
 #[test]
@@ -497,13 +571,70 @@ clip_grad_norm = 1.0
 clip_grad_value = 1.0
 groups = { initial_state = { lr = 1e-4 }, output.bias = { lr = 0 } }
 "#;
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C025]: a warm-up of 200 steps is longer than the run of 100 steps
+         --> run.toml:7:46
+          |
+        7 | schedule = { name = "cosine", warmup_steps = 200 }
+          |                                              ^^^ the warm-up
+         ::: run.toml:6:9
+          |
+        6 | steps = 100
+          |         ^^^ the run
+        help: the rate would never reach train.optimizer.lr: train.schedule.warmup_steps = 100 or less, or a longer run
+
+        error[C025]: Nesterov's correction without momentum does nothing
+         --> run.toml:8:40
+          |
+        8 | optimizer = { name = "sgd", nesterov = true }
+          |                                        ^^^^
+        help: add momentum = 0.9, or remove nesterov
+
+        error[C025]: the gradient is clipped in one way, not several
+          --> run.toml:9:18
+           |
+         9 | clip_grad_norm = 1.0
+           |                  ^^^
+          ::: run.toml:10:19
+           |
+        10 | clip_grad_value = 1.0
+           |                   ^^^
+        help: keep one of them; train.clip_grad_norm is the usual one
+
+        error[C025]: train.groups.initial_state has a learning rate, but initial_state is not trained
+          --> run.toml:11:28
+           |
+        11 | groups = { initial_state = { lr = 1e-4 }, output.bias = { lr = 0 } }
+           |                            ^^^^^^^^^^^^^
+        help: model.initial_state = "learned" trains it; else remove the group
+
+        error[C025]: train.groups.output.bias has a learning rate, but output.bias is not trained
+          --> run.toml:11:57
+           |
+        11 | groups = { initial_state = { lr = 1e-4 }, output.bias = { lr = 0 } }
+           |                                                         ^^^^^^^^^^
+        help: `train-ctrnn config explain model.bias` says how to train it; else remove the group
+        "#);
 }
 
 #[test]
 fn a_group_of_what_is_no_parameter() {
     let text = "[task.go_nogo]\n[train.groups]\nrecurent.weight = { lr = 1e-4 }\nrecurrent.wight.lr = 1e-4";
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C001]: unknown key train.groups.recurent
+         --> run.toml:3:1
+          |
+        3 | recurent.weight = { lr = 1e-4 }
+          | ^^^^^^^^
+        help: did you mean "recurrent"? Keys of [train.groups]: initial_state, input, output, recurrent
+
+        error[C001]: unknown key train.groups.recurrent.wight
+         --> run.toml:4:11
+          |
+        4 | recurrent.wight.lr = 1e-4
+          |           ^^^^^
+        help: did you mean "weight"? Keys of [train.groups.recurrent]: bias, weight
+        "#);
 }
 
 #[test]
@@ -1361,12 +1492,16 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         lr = 0.001
         betas = [0.9, 0.999]
         eps = 0.00000001
+        weight_decay = 0.0
+        amsgrad = false
 
         [train.schedule]
         name = "constant"
+        warmup_steps = 0
 
         [train.loss]
         name = "mse"
+        normalisation = "mask"
 
         [train.divergence]
         max_rollbacks = 3
@@ -1433,7 +1568,7 @@ fn a_run_holds_what_the_file_says() {
     );
     let expected = CtrnnConfig {
         dt_ms: 10.0,
-        form: ctrnn_model::Form::Rate,
+        form: Form::Rate,
         activation: ctrnn_model::Activation::Softplus,
         bias: Biases {
             recurrent: true,
