@@ -36,6 +36,10 @@ advisories:
 schema:
     UPDATE_SCHEMA=1 cargo test -p ctrnn-train --locked schema
 
+# Write docs/tasks.md and the pictures of all tasks anew
+task-pages:
+    UPDATE_DOCS=1 cargo test --test main --locked task_pages
+
 # Make the committed golden numbers and example trials anew (needs numpy)
 data:
     python3 tests/golden/make_ctrnn.py

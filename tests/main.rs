@@ -9,6 +9,7 @@
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
+//! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
 //! * `project`: the folder that each test works in
 
 mod bad_input;
@@ -21,3 +22,4 @@ mod runs;
 mod simulation;
 mod survival;
 mod variants;
+mod task_pages;

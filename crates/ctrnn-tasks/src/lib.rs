@@ -66,30 +66,55 @@
 //! A task of this crate has a file of its own and a line in [`Registry::built_in`]; `tests/tasks.rs`
 //! then tests it with all others.
 
+mod abba;
 mod batch;
 mod check;
 mod clock;
 mod condition;
+mod context_decision;
+mod delay_go;
+mod delayed_discrimination;
+mod delayed_match_to_sample;
 mod description;
+mod dual_delayed_match_to_sample;
 mod duration;
+mod economic_decision;
 mod epoch;
 mod error;
+mod evidence;
 mod go_nogo;
+mod interval_discrimination;
+mod match_to_category;
+mod multisensory;
 mod perceptual_decision;
+mod pulse_accumulation;
+mod reaction_time;
 mod registry;
 mod ring;
 mod task;
 mod trial;
 
+pub use abba::Abba;
 pub use batch::TrialBatch;
 pub use check::Check;
 pub use clock::{Clock, ClockError, MAX_STEPS};
 pub use condition::Condition;
+pub use context_decision::ContextDecision;
+pub use delay_go::DelayGo;
+pub use delayed_discrimination::DelayedDiscrimination;
+pub use delayed_match_to_sample::DelayedMatchToSample;
+pub use dual_delayed_match_to_sample::DualDelayedMatchToSample;
 pub use duration::{Duration, TruncatedExponential};
+pub use economic_decision::EconomicDecision;
 pub use epoch::{Epoch, Timeline};
 pub use error::{TaskError, TaskErrorKind};
 pub use go_nogo::GoNogo;
+pub use interval_discrimination::IntervalDiscrimination;
+pub use match_to_category::MatchToCategory;
+pub use multisensory::Multisensory;
 pub use perceptual_decision::PerceptualDecision;
+pub use pulse_accumulation::PulseAccumulation;
+pub use reaction_time::ReactionTime;
 pub use registry::{BuildContext, Registry, TaskEntry};
 pub use ring::{Ring, Tuning, angular_distance};
 pub use task::{BatchRequest, ConditionOrder, Layout, TargetKind, Task};

@@ -155,11 +155,9 @@ fn the_target_makes_the_correct_choice() {
                 "{name}"
             );
             if let Target::Values(values) = &trial.target {
-                assert_eq!(
-                    task.is_correct(&trial, values),
-                    correct.map(|_| true),
-                    "{name}"
-                );
+                let judged = task.is_correct(&trial, values);
+                assert_ne!(judged, Some(false), "{name}: {:?}", trial.condition);
+                assert!(correct.is_none() || judged == Some(true), "{name}");
             }
         }
     }
