@@ -118,9 +118,12 @@ fn tasks_are_listed() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|task| task["name"].clone())
+        .map(|task| task["name"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(names, ["go_nogo", "npz", "perceptual_decision"]);
+    assert!(names.is_sorted() && names.len() >= 35, "{names:?}");
+    for name in ["go_nogo", "npz", "perceptual_decision", "yang_dmcnogo"] {
+        assert!(names.iter().any(|listed| listed == name), "{names:?}");
+    }
     assert_eq!(answer.stderr, "");
     assert!(answer.json()["tasks"][0]["summary"].is_string());
 }
@@ -128,7 +131,13 @@ fn tasks_are_listed() {
 #[test]
 fn every_task_is_described() {
     let project = Project::new();
-    for task in ["go_nogo", "npz", "perceptual_decision"] {
+    for task in [
+        "go_nogo",
+        "npz",
+        "perceptual_decision",
+        "yang_fdgo",
+        "multitask",
+    ] {
         let answer = project.run(&["tasks", "describe", task]).exits(0);
         assert!(
             answer.stdout.starts_with(&format!("# {task}\n")),

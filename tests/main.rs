@@ -6,6 +6,7 @@
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
+//! * `task_configs`: the configurations of tasks train
 //! * `project`: the folder that each test works in
 
 mod bad_input;
@@ -15,3 +16,4 @@ mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod task_configs;

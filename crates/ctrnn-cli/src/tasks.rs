@@ -32,7 +32,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             dt_ms,
             output,
         } => {
-            let batch = trials_of(entry(name, registry)?, *trials, *seed, *dt_ms)?;
+            let batch = trials_of(entry(name, registry)?, registry, *trials, *seed, *dt_ms)?;
             write(output, &batch, *dt_ms)?;
             terminal.wrote(output)?;
             terminal.say(format!(
@@ -67,7 +67,13 @@ fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failur
     })
 }
 
-fn trials_of(entry: &TaskEntry, trials: u32, seed: u64, dt_ms: f64) -> Result<TrialBatch, Failure> {
+fn trials_of(
+    entry: &TaskEntry,
+    registry: &Registry,
+    trials: u32,
+    seed: u64,
+    dt_ms: f64,
+) -> Result<TrialBatch, Failure> {
     let wrong_dt = |error| {
         Failure::new(
             USAGE,
@@ -81,6 +87,7 @@ fn trials_of(entry: &TaskEntry, trials: u32, seed: u64, dt_ms: f64) -> Result<Tr
         clock,
         seed,
         base_dir: Path::new("."),
+        registry,
     };
     let task = entry
         .build(toml::Table::new(), &context)
