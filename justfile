@@ -29,9 +29,9 @@ train-tasks *NAMES:
     cargo build --release --locked
     python3 configs/tasks/train_all.py {{ NAMES }}
 
-# Time how long every task takes to make a batch
+# Time how long every task takes to make a batch, beside a training step on it
 task-times:
-    cargo run --release --locked -p ctrnn-tasks --example generation_time
+    cargo run --release --locked --example trial_bench
 
 # The documentation of all crates, in the browser
 doc:
@@ -44,6 +44,10 @@ advisories:
 # Write the committed schema of the configuration anew
 schema:
     UPDATE_SCHEMA=1 cargo test -p ctrnn-train --locked schema
+
+# Write docs/tasks.md and the pictures of all tasks anew
+task-pages:
+    UPDATE_DOCS=1 cargo test --test main --locked task_pages
 
 # Make the committed golden numbers and example trials anew (needs numpy)
 data:

@@ -6,7 +6,8 @@
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
-//! * `task_configs`: the configurations of tasks train
+//! * `task_configs`: every task has a configuration, and it trains
+//! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
 //! * `project`: the folder that each test works in
 
 mod bad_input;
@@ -17,3 +18,4 @@ mod python_files;
 mod runs;
 mod simulation;
 mod task_configs;
+mod task_pages;

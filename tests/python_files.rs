@@ -42,3 +42,28 @@ fn python_reads_what_a_run_writes() {
         .status();
     assert!(status.expect("Python starts").success());
 }
+
+/// The example of the task `command`: a Python program makes the trials, and the same seed gives the same run.
+#[test]
+#[ignore = "needs Python with numpy"]
+fn python_makes_the_trials() {
+    let project = Project::new();
+    let example = |name: &str| format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
+    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let command = format!("task.command.command=[\"{python}\"]");
+    for run in ["a", "b"] {
+        let config = example("trials_from_python.toml");
+        let train = [
+            "train",
+            &config,
+            "--run-dir",
+            run,
+            &command,
+            "train.steps=20",
+        ];
+        project.run(&train).exits(0);
+    }
+    project.assert_same_run("a", "b");
+    let evaluated = project.run(&["eval", "a", "--json"]).exits(0).json();
+    assert!(evaluated["by"]["coh"].is_object(), "{evaluated}");
+}

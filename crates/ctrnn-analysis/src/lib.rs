@@ -1,6 +1,6 @@
 //! What a trained network does.
 //!
-//! [`simulate`] runs a network on given inputs and returns every state as a host array; [`States`] knows how such
+//! [`trial_figure`] draws trials of a task; [`plot`] draws figures. [`simulate`] runs a network on given inputs and returns every state as a host array; [`States`] knows how such
 //! arrays are written for Python.
 //!
 //! ```
@@ -17,6 +17,9 @@
 //! # Ok::<(), ctrnn_model::ModelError>(())
 //! ```
 
+pub mod plot;
 mod simulation;
+mod trial_figure;
 
 pub use simulation::{Injected, InjectedError, States, simulate};
+pub use trial_figure::trial_figure;

@@ -68,7 +68,7 @@ pub enum ProgressStyle {
 pub enum Command {
     /// Make a project that runs at once.
     Init(InitArgs),
-    /// List the tasks, describe one, or write trials of one to a file.
+    /// List the tasks; describe or draw one, or write trials of one to a file.
     Tasks(TasksArgs),
     /// Find everything that is wrong with a configuration; then show what it would train.
     Check(CheckArgs),
@@ -117,6 +117,23 @@ pub enum TasksCommand {
     Describe {
         /// Name of the task.
         name: String,
+    },
+    /// Draw trials of a task, with complete defaults: inputs, targets, mask, epochs.
+    Preview {
+        /// Name of the task.
+        name: String,
+        /// Number of trials, each in a column.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=12))]
+        trials: u32,
+        /// Seed of the trials.
+        #[arg(long, default_value_t = 0, value_name = "S")]
+        seed: u64,
+        /// Length of a time step in ms.
+        #[arg(long, default_value_t = 20.0, value_name = "MS")]
+        dt_ms: f64,
+        /// File to write, .svg or .png [default: the name of the task and .svg].
+        #[arg(short, long, value_name = "FIG")]
+        output: Option<PathBuf>,
     },
     /// Write trials of a task, with complete defaults, to an npz file that the npz task reads.
     Export {

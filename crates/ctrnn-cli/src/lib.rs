@@ -16,6 +16,7 @@ mod check;
 mod config;
 mod eval;
 pub mod failure;
+mod figure;
 mod info;
 mod init;
 mod progress;

@@ -1,15 +1,18 @@
-//! `tasks`: list, describe, export.
+//! `tasks`: list, describe, preview, export.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ctrnn_files::{Array, npz};
+use ctrnn_analysis::trial_figure;
+use ctrnn_files::{Array, atomic, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
-    BatchRequest, BuildContext, Clock, ConditionOrder, Registry, Target, TaskEntry, TrialBatch,
+    BatchRequest, BuildContext, Clock, ConditionOrder, Registry, Target, Task, TaskEntry,
+    TrialBatch,
 };
 
 use crate::args::{TasksArgs, TasksCommand};
 use crate::failure::{Failure, USAGE};
+use crate::figure::FigureFormat;
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
@@ -25,6 +28,27 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
                 json,
             )?;
         }
+        TasksCommand::Preview {
+            name,
+            trials,
+            seed,
+            dt_ms,
+            output,
+        } => {
+            let default = PathBuf::from(format!("{name}.svg"));
+            let path = output.as_ref().unwrap_or(&default);
+            let format = FigureFormat::of(path)?;
+            let (clock, task) = built(entry(name, registry)?, registry, *seed, *dt_ms)?;
+            let order = ConditionOrder::Weighted;
+            let batch = task.sample_batch(&request(clock, *trials, *seed, order))?;
+            let figure = trial_figure(name, &task.layout(), &batch, clock);
+            atomic::write(path, &format.draw(&figure)?)?;
+            terminal.wrote(path)?;
+            terminal.say(format!(
+                "drew {trials} trials of {name} in {}",
+                path.display()
+            ));
+        }
         TasksCommand::Export {
             name,
             trials,
@@ -32,7 +56,9 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             dt_ms,
             output,
         } => {
-            let batch = trials_of(entry(name, registry)?, registry, *trials, *seed, *dt_ms)?;
+            let (clock, task) = built(entry(name, registry)?, registry, *seed, *dt_ms)?;
+            let order = ConditionOrder::Balanced;
+            let batch = task.sample_batch(&request(clock, *trials, *seed, order))?;
             write(output, &batch, *dt_ms)?;
             terminal.wrote(output)?;
             terminal.say(format!(
@@ -67,13 +93,13 @@ fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failur
     })
 }
 
-fn trials_of(
+/// The task with its defaults, on a grid of `dt_ms`.
+fn built(
     entry: &TaskEntry,
     registry: &Registry,
-    trials: u32,
     seed: u64,
     dt_ms: f64,
-) -> Result<TrialBatch, Failure> {
+) -> Result<(Clock, Box<dyn Task>), Failure> {
     let wrong_dt = |error| {
         Failure::new(
             USAGE,
@@ -93,7 +119,7 @@ fn trials_of(
         .build(toml::Table::new(), &context)
         .map_err(|errors| {
             let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            let help = "choose another --dt-ms; a task that needs options cannot be exported";
+            let help = "choose another --dt-ms; a task that needs options has no trials of its own";
             Failure::new(
                 USAGE,
                 "C014",
@@ -101,14 +127,17 @@ fn trials_of(
                 help,
             )
         })?;
-    let request = BatchRequest {
+    Ok((clock, task))
+}
+
+fn request(clock: Clock, trials: u32, seed: u64, conditions: ConditionOrder) -> BatchRequest {
+    BatchRequest {
         clock,
         n_trials: trials as usize,
         key: Key::new(seed, Stream::Trials, 0),
         step: 0,
-        conditions: ConditionOrder::Balanced,
-    };
-    Ok(task.sample_batch(&request)?)
+        conditions,
+    }
 }
 
 /// A file of trials, as the npz task reads it.

@@ -4,7 +4,9 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial, TruncatedExponential,
+};
 
 /// Channels, in and out.
 const FIXATION: usize = 0;
@@ -16,7 +18,8 @@ const RIGHT: usize = 2;
 /// The fixation input is 1 until the response epoch; its end is the go cue. During the stimulus the
 /// input on the side of the evidence is (1 + coh)/2 and the other (1 - coh)/2. The output
 /// `fixation` should be 1 until the response epoch, and in it the output of the stronger side; all
-/// else 0. At coherence 0 a side is rewarded by chance and no choice is correct.
+/// else 0. At coherence 0 a side is rewarded by chance and no choice is correct. In a catch trial the
+/// fixation input alone is 1 to the end, and so should be the output `fixation`.
 ///
 /// Source: Song, Yang & Wang (2016) for the stimulus, Yang et al. (2019) for fixation input and output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,8 +35,45 @@ pub struct PerceptualDecision {
     pub delay_ms: Duration,
     /// The choice.
     pub response_ms: Duration,
+    /// Fraction of catch trials in training.
+    pub catch_fraction: f64,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
+}
+
+impl PerceptualDecision {
+    /// One length for all trials: Song, Yang & Wang (2016).
+    pub(crate) fn fixed() -> Self {
+        Self {
+            coherences: vec![0.032, 0.064, 0.128, 0.256, 0.512],
+            stimulus_ms: 800.0.into(),
+            response_ms: 300.0.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A stimulus whose end cannot be foreseen: Song, Yang & Wang (2016).
+    pub(crate) fn variable() -> Self {
+        let law = TruncatedExponential {
+            mean: 330.0,
+            min: 80.0,
+            max: 1500.0,
+        };
+        Self {
+            stimulus_ms: Duration::TruncatedExponential(law),
+            catch_fraction: 1.0 / 11.0,
+            ..Self::fixed()
+        }
+    }
+
+    /// The choice is kept in memory.
+    pub(crate) fn delayed() -> Self {
+        Self {
+            stimulus_ms: 400.0.into(),
+            delay_ms: Duration::Choice(vec![200.0, 400.0, 800.0]),
+            ..Self::fixed()
+        }
+    }
 }
 
 impl Default for PerceptualDecision {
@@ -44,6 +84,7 @@ impl Default for PerceptualDecision {
             stimulus_ms: Duration::Uniform([200.0, 1000.0]),
             delay_ms: 0.0.into(),
             response_ms: 100.0.into(),
+            catch_fraction: 0.0,
             input_noise: 0.1,
         }
     }
@@ -74,18 +115,25 @@ impl Task for PerceptualDecision {
                 "the choice is read at its end",
             )
             .numbers("coherences", &self.coherences, 0.0..=1.0)
+            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
 
     /// `coh` and `side`: -1 is left, 1 is right.
     fn conditions(&self) -> Vec<Condition> {
-        Condition::grid(&[("coh", &self.coherences), ("side", &[-1.0, 1.0])])
+        let grid = Condition::grid(&[("coh", &self.coherences), ("side", &[-1.0, 1.0])]);
+        Condition::with_catch(grid, self.catch_fraction)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let mut trial = Trial::blank(self, condition, clock, rng);
         let [stimulus, response] = ["stimulus", "response"].map(|name| trial.timeline.steps(name));
+        if condition.is_catch() {
+            trial.fixate(0..trial.n_steps);
+            trial.add_input_noise(self.input_noise, rng);
+            return trial;
+        }
         let coherence = condition.value("coh");
         let (strong, weak) = if condition.value("side") < 0.0 {
             (LEFT, RIGHT)
@@ -143,6 +191,22 @@ mod tests {
             PerceptualDecision::default().is_correct(&trial, &[0.0; 9]),
             None
         );
+    }
+
+    #[test]
+    fn nothing_is_shown_in_a_catch_trial() {
+        let task = PerceptualDecision {
+            input_noise: 0.0,
+            ..PerceptualDecision::variable()
+        };
+        let catch = task.conditions().pop().unwrap();
+        assert!(catch.is_catch());
+        let mut rng = Rng::new(Key::new(1, Stream::Trials, 0), 0, 0);
+        let trial = task.sample_trial(&catch, Clock::new(20.0).unwrap(), &mut rng);
+        let fixation = [1.0, 0.0, 0.0].repeat(trial.n_steps);
+        assert_eq!(trial.inputs, fixation);
+        assert_eq!(trial.target, Target::Values(fixation));
+        assert_eq!(trial.correct, None);
     }
 
     #[test]

@@ -9,9 +9,11 @@ use serde::de::DeserializeOwned;
 
 use crate::description::{describe, describe_options};
 use crate::{
-    Anti, Clock, FlipFlop, GoNogo, HeadDirection, Integrator, Lorenz, MotorTiming, OneTwoThreeGo,
-    Oscillation, PathIntegration, PerceptualDecision, PlaceFields, ReadySetGo,
-    SequenceReproduction, Sine, Task, TaskError, multitask, yang,
+    Abba, Anti, Clock, ContextDecision, DelayGo, DelayedDiscrimination, DelayedMatchToSample,
+    DualDelayedMatchToSample, EconomicDecision, FlipFlop, GoNogo, HeadDirection, Integrator,
+    IntervalDiscrimination, Lorenz, MatchToCategory, MotorTiming, Multisensory, OneTwoThreeGo,
+    Oscillation, PathIntegration, PerceptualDecision, PlaceFields, PulseAccumulation, ReactionTime,
+    ReadySetGo, SequenceReproduction, Sine, Task, TaskError, multitask, yang,
 };
 
 /// What building a task may depend on, besides its table.
@@ -219,13 +221,14 @@ impl Registry {
         registry.add::<OneTwoThreeGo>("one_two_three_go");
         registry.add::<Oscillation>("oscillation");
         registry.add::<PathIntegration>("path_integration");
-        registry.add::<PerceptualDecision>("perceptual_decision");
         registry.add::<PlaceFields>("place_fields");
         registry.add::<ReadySetGo>("ready_set_go");
         registry.add::<SequenceReproduction>("sequence_reproduction");
         registry.add::<Sine>("sine");
         registry.add_entry(multitask::entry());
         yang::add_to(&mut registry);
+        add_decisions(&mut registry);
+        add_working_memory(&mut registry);
         registry
     }
 
@@ -273,6 +276,69 @@ impl Registry {
     pub fn entries(&self) -> impl Iterator<Item = &TaskEntry> {
         self.entries.iter()
     }
+}
+
+fn add_decisions(registry: &mut Registry) {
+    registry.add::<PerceptualDecision>("perceptual_decision");
+    let versions = [
+        (
+            "perceptual_decision_fixed",
+            "Perceptual decision with a stimulus of fixed length.",
+            PerceptualDecision::fixed(),
+        ),
+        (
+            "perceptual_decision_variable",
+            "Perceptual decision whose stimulus may end at any time, with catch trials.",
+            PerceptualDecision::variable(),
+        ),
+        (
+            "perceptual_decision_delayed",
+            "Perceptual decision with a delay between stimulus and response.",
+            PerceptualDecision::delayed(),
+        ),
+    ];
+    for (name, doc, task) in versions {
+        registry.add_entry(TaskEntry::of_variant(name, doc, task));
+    }
+    registry.add::<ReactionTime>("perceptual_decision_reaction_time");
+    registry.add::<ContextDecision>("context_decision");
+    registry.add::<Multisensory>("multisensory");
+    registry.add::<PulseAccumulation>("pulse_accumulation");
+    registry.add::<IntervalDiscrimination>("interval_discrimination");
+    registry.add::<EconomicDecision>("economic_decision");
+}
+
+fn add_working_memory(registry: &mut Registry) {
+    registry.add::<DelayedDiscrimination>("delayed_discrimination");
+    registry.add::<DelayedMatchToSample>("delayed_match_to_sample");
+    for degrees in [45, 90, 180] {
+        let doc = format!("Delayed match to a sample that is rotated by {degrees} degrees.");
+        let task = DelayedMatchToSample::rotated(f64::from(degrees));
+        registry.add_entry(TaskEntry::of_variant(
+            &format!("dmrs_{degrees}"),
+            &doc,
+            task,
+        ));
+    }
+    registry.add_entry(TaskEntry::of_variant(
+        "delayed_match_to_category",
+        "Delayed match to the category of a sample.",
+        DelayedMatchToSample::category(),
+    ));
+    registry.add::<Abba>("abba");
+    registry.add_entry(TaskEntry::of_variant(
+        "abca",
+        "Find the sample again in a sequence of tests without repetitions.",
+        Abba::abca(),
+    ));
+    registry.add::<DualDelayedMatchToSample>("dual_delayed_match_to_sample");
+    registry.add_entry(TaskEntry::of_variant(
+        "dual_delayed_match_to_sample_sequential",
+        "Keep two samples in mind that came one after the other, and compare the cued one with each test.",
+        DualDelayedMatchToSample::sequential(),
+    ));
+    registry.add::<DelayGo>("delay_go");
+    registry.add::<MatchToCategory>("match_to_category");
 }
 
 fn schema_of<C: JsonSchema>() -> serde_json::Value {
@@ -464,7 +530,7 @@ mod tests {
         let expected: toml::Table = toml::from_str(
             "coherences = [0.0, 0.064, 0.128, 0.256, 0.512]\nfixation_ms = 200.0\n\
              stimulus_ms = { uniform = [200.0, 1000.0] }\ndelay_ms = 0.0\nresponse_ms = 100.0\n\
-             input_noise = 0.1",
+             catch_fraction = 0.0\ninput_noise = 0.1",
         )
         .unwrap();
         assert_eq!(resolved, expected);

@@ -163,12 +163,9 @@ fn the_target_makes_the_correct_choice() {
                 "{name}"
             );
             if let Target::Values(values) = &trial.target {
-                let has_answer = correct.is_some() || choices.is_empty();
-                assert_eq!(
-                    task.is_correct(&trial, values),
-                    has_answer.then_some(true),
-                    "{name}"
-                );
+                let judged = task.is_correct(&trial, values);
+                assert_ne!(judged, Some(false), "{name}: {:?}", trial.condition);
+                assert!(correct.is_none() || judged == Some(true), "{name}");
             }
         }
     }

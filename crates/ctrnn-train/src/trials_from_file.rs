@@ -45,10 +45,11 @@ impl Default for NpzConfig {
     }
 }
 
-/// All built-in tasks, with those that read files.
+/// All built-in tasks, with those that read files or run a program.
 pub fn registry() -> Registry {
     let mut registry = Registry::built_in();
     registry.add_entry(npz_entry());
+    registry.add_entry(crate::trials_from_command::command_entry());
     registry
 }
 
@@ -119,17 +120,7 @@ impl TrialsFromFile {
             file.agrees_with(&files[0]).map_err(fail)?;
             trials.extend((0..file.n_trials).map(|b| file.trial(b, n_outputs)));
         }
-        for trial in &mut trials {
-            let has_none = |(name, value): &(String, f64)| {
-                config
-                    .no_answer
-                    .get(name)
-                    .is_some_and(|values| values.contains(value))
-            };
-            if trial.condition.iter().any(has_none) {
-                trial.correct = None;
-            }
-        }
+        forget_answers(&mut trials, &config.no_answer);
         let layout = files[0].layout(n_outputs);
         let paths = files.into_iter().map(|file| file.path).collect();
         Self::split(
@@ -189,13 +180,27 @@ impl TrialsFromFile {
     }
 }
 
+/// Leaves the trials of these conditions without a correct answer.
+pub(crate) fn forget_answers(trials: &mut [Trial], no_answer: &BTreeMap<String, Vec<f64>>) {
+    for trial in trials {
+        let has_none = |(name, value): &(String, f64)| {
+            no_answer
+                .get(name)
+                .is_some_and(|values| values.contains(value))
+        };
+        if trial.condition.iter().any(has_none) {
+            trial.correct = None;
+        }
+    }
+}
+
 /// The arrays of one file, checked.
-struct TrialFile {
+pub(crate) struct TrialFile {
     path: PathBuf,
-    n_trials: usize,
+    pub(crate) n_trials: usize,
     max_steps: usize,
-    n_inputs: usize,
-    n_outputs: usize,
+    pub(crate) n_inputs: usize,
+    pub(crate) n_outputs: usize,
     inputs: Vec<f32>,
     target: Target,
     mask: Mask,
@@ -207,14 +212,16 @@ struct TrialFile {
 type Shaped<T> = (Vec<usize>, Vec<T>);
 
 /// Reads arrays of one file by name and says what is wrong with them.
-struct Reader<'a> {
-    path: &'a Path,
-    arrays: BTreeMap<String, Array>,
+pub(crate) struct Reader<'a> {
+    /// The key of the task's table that is to blame.
+    pub(crate) key: &'static str,
+    pub(crate) path: &'a Path,
+    pub(crate) arrays: BTreeMap<String, Array>,
 }
 
 impl Reader<'_> {
     fn error(&self, message: impl std::fmt::Display) -> TaskError {
-        TaskError::data("files", format!("{}: {message}", self.path.display()))
+        TaskError::data(self.key, format!("{}: {message}", self.path.display()))
     }
 
     /// An array of finite numbers with its shape, if it is there.
@@ -264,9 +271,14 @@ impl TrialFile {
             ErrorKind::Io => TaskError::io("files", error.to_string()),
             ErrorKind::Data => TaskError::data("files", error.to_string()),
         })?;
-        let reader = Reader { path, arrays };
-        check_names(&reader)?;
-        check_dt(&reader, clock)?;
+        let key = "files";
+        Self::from_arrays(&Reader { key, path, arrays }, clock)
+    }
+
+    /// Checks the arrays and takes them over.
+    pub(crate) fn from_arrays(reader: &Reader, clock: Clock) -> Result<Self, TaskError> {
+        check_names(reader)?;
+        check_dt(reader, clock)?;
         let inputs = reader.floats("inputs")?;
         let Some((shape, inputs)) = inputs else {
             return Err(reader.error("has no array inputs [trial, time, input]"));
@@ -281,12 +293,12 @@ impl TrialFile {
                 "inputs has shape {shape:?}: no trial or no time step"
             )));
         }
-        let (target, n_outputs) = read_target(&reader, n_trials, max_steps)?;
-        let n_steps = read_n_steps(&reader, n_trials, max_steps)?;
+        let (target, n_outputs) = read_target(reader, n_trials, max_steps)?;
+        let n_steps = read_n_steps(reader, n_trials, max_steps)?;
         Ok(Self {
-            path: path.to_owned(),
-            mask: read_mask(&reader, n_trials, max_steps, n_outputs)?,
-            conditions: read_conditions(&reader, n_trials)?,
+            path: reader.path.to_owned(),
+            mask: read_mask(reader, n_trials, max_steps, n_outputs)?,
+            conditions: read_conditions(reader, n_trials)?,
             n_trials,
             max_steps,
             n_inputs,
@@ -303,10 +315,7 @@ impl TrialFile {
         Layout {
             inputs: names("input", self.n_inputs),
             outputs: names("output", n_outputs),
-            target: match &self.target {
-                Target::Values(_) => TargetKind::Values,
-                Target::Classes(_) => TargetKind::Classes,
-            },
+            target: self.target_kind(),
             choices: choices(n_outputs),
         }
     }
@@ -341,8 +350,16 @@ impl TrialFile {
         ))
     }
 
+    /// What the outputs are compared with.
+    pub(crate) fn target_kind(&self) -> TargetKind {
+        match &self.target {
+            Target::Values(_) => TargetKind::Values,
+            Target::Classes(_) => TargetKind::Classes,
+        }
+    }
+
     /// Trial `b`, cut to its length.
-    fn trial(&self, b: usize, n_outputs: usize) -> Trial {
+    pub(crate) fn trial(&self, b: usize, n_outputs: usize) -> Trial {
         let n_steps = self.n_steps[b];
         let condition = Condition {
             values: self
@@ -375,7 +392,7 @@ impl TrialFile {
 }
 
 /// Every output is a choice, unless there is only one.
-fn choices(n_outputs: usize) -> Vec<usize> {
+pub(crate) fn choices(n_outputs: usize) -> Vec<usize> {
     match n_outputs {
         1 => Vec::new(),
         n => (0..n).collect(),

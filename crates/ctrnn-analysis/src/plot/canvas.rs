@@ -1,0 +1,93 @@
+//! What a figure is made of once it is laid out: shapes on a sheet, in millimetres from its upper left corner.
+
+use super::Rgb;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    Polyline {
+        points: Vec<[f64; 2]>,
+        colour: Rgb,
+        width_mm: f64,
+        dashed: bool,
+    },
+    Rectangle {
+        corner: [f64; 2],
+        size: [f64; 2],
+        fill: Rgb,
+    },
+    Disc {
+        centre: [f64; 2],
+        radius_mm: f64,
+        fill: Rgb,
+    },
+    Text {
+        at: [f64; 2],
+        text: String,
+        size_mm: f64,
+        anchor: Anchor,
+        /// Anticlockwise.
+        degrees: f64,
+        colour: Rgb,
+    },
+    /// Pixels in rows from the top.
+    Image {
+        corner: [f64; 2],
+        size: [f64; 2],
+        columns: usize,
+        pixels: Vec<Rgb>,
+    },
+}
+
+/// The point of a line of text that is placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// A sheet with shapes, painted in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Canvas {
+    pub size_mm: [f64; 2],
+    pub shapes: Vec<Shape>,
+}
+
+impl Canvas {
+    pub fn text(&mut self, at: [f64; 2], text: &str, size_mm: f64, anchor: Anchor, colour: Rgb) {
+        self.turned_text(at, text, size_mm, anchor, 0.0, colour);
+    }
+
+    pub fn turned_text(
+        &mut self,
+        at: [f64; 2],
+        text: &str,
+        size_mm: f64,
+        anchor: Anchor,
+        degrees: f64,
+        colour: Rgb,
+    ) {
+        let text = text.to_owned();
+        self.shapes.push(Shape::Text {
+            at,
+            text,
+            size_mm,
+            anchor,
+            degrees,
+            colour,
+        });
+    }
+
+    pub fn line(&mut self, points: &[[f64; 2]], colour: Rgb, width_mm: f64) {
+        self.shapes.push(Shape::Polyline {
+            points: points.to_vec(),
+            colour,
+            width_mm,
+            dashed: false,
+        });
+    }
+
+    pub fn rectangle(&mut self, corner: [f64; 2], size: [f64; 2], fill: Rgb) {
+        self.shapes.push(Shape::Rectangle { corner, size, fill });
+    }
+}

@@ -1,0 +1,85 @@
+//! Colours that everybody can tell apart.
+
+/// Red, green and blue, from 0 to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rgb(pub [u8; 3]);
+
+impl Rgb {
+    /// Black.
+    pub const BLACK: Self = Self([0, 0, 0]);
+    /// The grey of axes and remarks.
+    pub const GREY: Self = Self([110, 110, 110]);
+    /// The grey of bands behind data.
+    pub const PALE: Self = Self([238, 238, 238]);
+    /// White.
+    pub const WHITE: Self = Self([255, 255, 255]);
+
+    /// The colour at the fraction `t` of the way to `other`.
+    #[must_use]
+    pub fn towards(self, other: Self, t: f64) -> Self {
+        let part = |k: usize| {
+            let (a, b) = (f64::from(self.0[k]), f64::from(other.0[k]));
+            (a + t.clamp(0.0, 1.0) * (b - a)).round() as u8
+        };
+        Self([part(0), part(1), part(2)])
+    }
+}
+
+/// The palette, without yellow, which is too pale for lines: blue, vermillion, green, purple, orange, sky blue, black;
+/// then again from the start.
+///
+/// # References
+/// Okabe & Ito (2008), Color universal design.
+#[must_use]
+pub fn colour(k: usize) -> Rgb {
+    const PALETTE: [[u8; 3]; 7] = [
+        [0, 114, 178],
+        [213, 94, 0],
+        [0, 158, 115],
+        [204, 121, 167],
+        [230, 159, 0],
+        [86, 180, 233],
+        [0, 0, 0],
+    ];
+    Rgb(PALETTE[k % PALETTE.len()])
+}
+
+/// How numbers become colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColourMap {
+    /// White at the lower end, dark blue at the upper one.
+    Blues,
+    /// Blue below the middle of the scale, white there, vermillion above.
+    BlueWhiteRed,
+}
+
+impl ColourMap {
+    /// The colour of a value on the scale; values beyond it have the colours of its ends, NaN is grey.
+    #[must_use]
+    pub fn colour(self, value: f64, [low, high]: [f64; 2]) -> Rgb {
+        let position = (value - low) / (high - low);
+        if position.is_nan() {
+            return Rgb::GREY;
+        }
+        match self {
+            Self::Blues if position < 0.5 => Rgb::WHITE.towards(colour(5), 2.0 * position),
+            Self::Blues => colour(5).towards(Rgb([8, 40, 92]), 2.0 * position - 1.0),
+            Self::BlueWhiteRed if position < 0.5 => colour(0).towards(Rgb::WHITE, 2.0 * position),
+            Self::BlueWhiteRed => Rgb::WHITE.towards(colour(1), 2.0 * position - 1.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_have_their_ends_and_middle() {
+        let scale = [-1.0, 1.0];
+        assert_eq!(ColourMap::BlueWhiteRed.colour(0.0, scale), Rgb::WHITE);
+        assert_eq!(ColourMap::BlueWhiteRed.colour(9.0, scale), colour(1));
+        assert_eq!(ColourMap::Blues.colour(-1.0, scale), Rgb::WHITE);
+        assert_eq!(ColourMap::Blues.colour(f64::NAN, scale), Rgb::GREY);
+    }
+}

@@ -1,0 +1,551 @@
+//! Panels on a sheet: how large everything is and where it goes.
+
+use super::canvas::{Anchor, Canvas, Shape};
+use super::{Axis, HeatMap, Layer, Rgb, Ticks, font, png, svg};
+
+/// Sizes on paper, in millimetres. Text is 7 points, as journals ask for; a point is 0.353 mm.
+const TEXT_MM: f64 = 2.47;
+const TITLE_MM: f64 = 2.65;
+const SMALL_MM: f64 = 2.12;
+const LINE_HEIGHT: f64 = 1.25;
+const TICK_MM: f64 = 0.9;
+const AXIS_MM: f64 = 0.18;
+const SPACE_MM: f64 = 1.0;
+const EDGE_MM: f64 = 2.0;
+
+/// Why a figure cannot be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FigureError {
+    /// It has no pixels, or too many.
+    #[error("a picture of {width} x {height} pixels cannot be drawn; choose another resolution")]
+    Pixels {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+}
+
+/// A table of panels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// Above all panels; empty for none.
+    pub title: String,
+    columns_mm: Vec<f64>,
+    rows_mm: Vec<f64>,
+    panels: Vec<([usize; 2], Panel)>,
+}
+
+/// One pair of axes and what is drawn in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Panel {
+    /// Above the panel, broken into lines; empty for none.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// What is drawn, from back to front.
+    pub layers: Vec<Layer>,
+}
+
+impl Figure {
+    /// No panels yet, in columns and rows whose data areas have these sizes in millimetres; room for labels is added.
+    #[must_use]
+    pub fn new(columns_mm: &[f64], rows_mm: &[f64]) -> Self {
+        Self {
+            title: String::new(),
+            columns_mm: columns_mm.to_vec(),
+            rows_mm: rows_mm.to_vec(),
+            panels: Vec::new(),
+        }
+    }
+
+    /// Puts a panel into a row and column.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn place(&mut self, row: usize, column: usize, panel: Panel) {
+        assert!(
+            row < self.rows_mm.len() && column < self.columns_mm.len(),
+            "no place {row}, {column} in a figure of {} x {}",
+            self.rows_mm.len(),
+            self.columns_mm.len()
+        );
+        self.panels.push(([row, column], panel));
+    }
+
+    /// The figure as an SVG file.
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        svg::write(&self.draw())
+    }
+
+    /// The figure as a PNG file of so many dots per inch.
+    ///
+    /// # Errors
+    /// [`FigureError::Pixels`] if that is no picture.
+    pub fn to_png(&self, dpi: f64) -> Result<Vec<u8>, FigureError> {
+        png::write(&self.draw(), dpi)
+    }
+
+    fn draw(&self) -> Canvas {
+        let mut canvas = Canvas::default();
+        let title_mm = match self.title.as_str() {
+            "" => 0.0,
+            title => {
+                let at = [EDGE_MM, EDGE_MM + TITLE_MM];
+                canvas.text(at, title, TITLE_MM, Anchor::Start, Rgb::BLACK);
+                TITLE_MM * LINE_HEIGHT
+            }
+        };
+        let lefts = self.starts(1, EDGE_MM);
+        let tops = self.starts(0, EDGE_MM + title_mm);
+        for ([row, column], panel) in &self.panels {
+            let frame = Frame {
+                corner: [lefts[*column], tops[*row]],
+                size: [self.columns_mm[*column], self.rows_mm[*row]],
+                ranges: panel.ranges(),
+            };
+            panel.draw(&frame, &mut canvas);
+        }
+        let below = self.margins(0, self.rows_mm.len() - 1)[1];
+        let right = self.margins(1, self.columns_mm.len() - 1)[1];
+        canvas.size_mm = [
+            lefts.last().unwrap_or(&0.0) + self.columns_mm.last().unwrap_or(&0.0) + right + EDGE_MM,
+            tops.last().unwrap_or(&0.0) + self.rows_mm.last().unwrap_or(&0.0) + below + EDGE_MM,
+        ];
+        canvas
+    }
+
+    /// Where the data areas of the rows (`side` 0) or columns (1) begin.
+    fn starts(&self, side: usize, mut at: f64) -> Vec<f64> {
+        let sizes = [&self.rows_mm, &self.columns_mm][side];
+        let start = |(k, size): (usize, &f64)| {
+            let [before, after] = self.margins(side, k);
+            let start = at + before;
+            at = start + size + after + SPACE_MM;
+            start
+        };
+        sizes.iter().enumerate().map(start).collect()
+    }
+
+    /// The room that row or column `k` needs before and after its data area.
+    fn margins(&self, side: usize, k: usize) -> [f64; 2] {
+        let here = self.panels.iter().filter(|(place, _)| place[side] == k);
+        here.fold([0.0, 0.0], |[before, after], ([row, column], panel)| {
+            let size = [self.columns_mm[*column], self.rows_mm[*row]];
+            let [first, second] = match side {
+                0 => [panel.above(size[0]), panel.below()],
+                _ => [panel.left(), panel.right(size[0])],
+            };
+            [f64::max(before, first), f64::max(after, second)]
+        })
+    }
+}
+
+/// The data area of a panel on the sheet.
+struct Frame {
+    corner: [f64; 2],
+    size: [f64; 2],
+    ranges: [[f64; 2]; 2],
+}
+
+impl Frame {
+    fn x(&self, value: f64) -> f64 {
+        let [low, high] = self.ranges[0];
+        self.corner[0] + self.size[0] * (value - low) / (high - low)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        let [low, high] = self.ranges[1];
+        self.corner[1] + self.size[1] * (1.0 - (value - low) / (high - low))
+    }
+
+    fn right(&self) -> f64 {
+        self.corner[0] + self.size[0]
+    }
+
+    fn bottom(&self) -> f64 {
+        self.corner[1] + self.size[1]
+    }
+
+    /// The upper left corner and the size of a rectangle of the data, cut to the frame.
+    fn rectangle(&self, x: [f64; 2], y: [f64; 2]) -> ([f64; 2], [f64; 2]) {
+        let xs = x.map(|value| self.x(value).clamp(self.corner[0], self.right()));
+        let ys = y.map(|value| self.y(value).clamp(self.corner[1], self.bottom()));
+        let corner = [xs[0].min(xs[1]), ys[0].min(ys[1])];
+        (corner, [(xs[1] - xs[0]).abs(), (ys[1] - ys[0]).abs()])
+    }
+
+    fn contains(&self, [x, y]: [f64; 2]) -> bool {
+        let within = |value: f64, low: f64, high: f64| (low - 1e-6..=high + 1e-6).contains(&value);
+        within(x, self.corner[0], self.right()) && within(y, self.corner[1], self.bottom())
+    }
+}
+
+impl Panel {
+    /// The ranges of both axes: as given, or as far as the data go, in y with a little room.
+    fn ranges(&self) -> [[f64; 2]; 2] {
+        let of_data = |side: usize, room: f64| {
+            let values = self
+                .layers
+                .iter()
+                .flat_map(|layer| layer.extent()[side].clone());
+            let finite = values.filter(|value| value.is_finite());
+            let [low, high] = finite
+                .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| {
+                    [low.min(value), high.max(value)]
+                });
+            match high - low {
+                size if size > 0.0 => [low - room * size, high + room * size],
+                0.0 => [low - 0.5, high + 0.5],
+                _ => [0.0, 1.0],
+            }
+        };
+        [
+            self.x.range.unwrap_or_else(|| of_data(0, 0.0)),
+            self.y.range.unwrap_or_else(|| of_data(1, 0.05)),
+        ]
+    }
+
+    /// The room above, for title and names of bands.
+    fn above(&self, width_mm: f64) -> f64 {
+        let n_lines = font::wrap(&self.title, TEXT_MM, width_mm).len() as f64;
+        let title = n_lines * TEXT_MM * LINE_HEIGHT;
+        let tilted = self
+            .band_labels()
+            .map(|label| self.label_height(label, width_mm));
+        let bands = tilted.fold(0.0, f64::max);
+        let space = if title + bands > 0.0 { SPACE_MM } else { 0.0 };
+        title + bands + space
+    }
+
+    fn below(&self) -> f64 {
+        let ticks = match self.x.ticks {
+            Ticks::None => 0.0,
+            _ => TICK_MM + SPACE_MM / 2.0 + TEXT_MM,
+        };
+        let label = match self.x.label.as_str() {
+            "" => 0.0,
+            _ => TEXT_MM * LINE_HEIGHT + SPACE_MM / 2.0,
+        };
+        ticks + label
+    }
+
+    fn left(&self) -> f64 {
+        let ticks = self.y.ticks_on(self.ranges()[1]);
+        let widths = ticks.iter().map(|(_, label)| font::width(label) * TEXT_MM);
+        let ticks_mm = match self.y.ticks {
+            Ticks::None => 0.0,
+            _ => widths.fold(0.0, f64::max) + TICK_MM + SPACE_MM,
+        };
+        let label_mm = match self.y.label.as_str() {
+            "" => 0.0,
+            _ => TEXT_MM * LINE_HEIGHT + SPACE_MM / 2.0,
+        };
+        ticks_mm + label_mm
+    }
+
+    /// The room on the right, for the legend and for what a tilted name needs.
+    fn right(&self, width_mm: f64) -> f64 {
+        let names = self.layers.iter().filter_map(Layer::legend);
+        let widest = names
+            .map(|(_, name)| font::width(name) * TEXT_MM)
+            .fold(0.0, f64::max);
+        let legend = if widest > 0.0 {
+            widest + 6.0 * SPACE_MM
+        } else {
+            0.0
+        };
+        let tilted = match self.tilted(width_mm) {
+            true => self
+                .band_labels()
+                .map(|label| font::width(label) * SMALL_MM * 0.5),
+            false => return legend,
+        };
+        legend.max(tilted.fold(0.0, f64::max) - width_mm / 8.0)
+    }
+
+    fn bands(&self) -> impl Iterator<Item = ([f64; 2], &str)> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Band { x, label, .. } if !label.is_empty() => Some((*x, label.as_str())),
+            _ => None,
+        })
+    }
+
+    fn band_labels(&self) -> impl Iterator<Item = &str> {
+        self.bands().map(|(_, label)| label)
+    }
+
+    /// Whether the names of bands are tilted, because one of them is wider than its band.
+    fn tilted(&self, width_mm: f64) -> bool {
+        let [low, high] = self.ranges()[0];
+        self.bands().any(|([from, to], label)| {
+            font::width(label) * SMALL_MM > (to - from) / (high - low) * width_mm
+        })
+    }
+
+    fn label_height(&self, label: &str, width_mm: f64) -> f64 {
+        match self.tilted(width_mm) {
+            true => font::width(label) * SMALL_MM * 0.71 + SMALL_MM * 0.7,
+            false => SMALL_MM,
+        }
+    }
+
+    fn draw(&self, frame: &Frame, canvas: &mut Canvas) {
+        for layer in &self.layers {
+            draw_layer(layer, frame, canvas);
+        }
+        self.draw_band_labels(frame, canvas);
+        self.draw_title(frame, canvas);
+        self.draw_x_axis(frame, canvas);
+        self.draw_y_axis(frame, canvas);
+        self.draw_legend(frame, canvas);
+    }
+
+    fn draw_title(&self, frame: &Frame, canvas: &mut Canvas) {
+        let lines = font::wrap(&self.title, TEXT_MM, frame.size[0]);
+        let top = frame.corner[1] - self.above(frame.size[0]);
+        for (k, line) in lines.iter().enumerate() {
+            let y = top + TEXT_MM * (1.0 + k as f64 * LINE_HEIGHT);
+            canvas.text(
+                [frame.corner[0], y],
+                line,
+                TEXT_MM,
+                Anchor::Start,
+                Rgb::BLACK,
+            );
+        }
+    }
+
+    fn draw_band_labels(&self, frame: &Frame, canvas: &mut Canvas) {
+        let y = frame.corner[1] - SPACE_MM * 0.7;
+        let tilted = self.tilted(frame.size[0]);
+        for ([from, to], label) in self.bands() {
+            let x = frame.x((from + to) / 2.0);
+            let (anchor, degrees) = match tilted {
+                true => (Anchor::Start, 45.0),
+                false => (Anchor::Middle, 0.0),
+            };
+            canvas.turned_text([x, y], label, SMALL_MM, anchor, degrees, Rgb::GREY);
+        }
+    }
+
+    fn draw_x_axis(&self, frame: &Frame, canvas: &mut Canvas) {
+        let bottom = frame.bottom();
+        let mut below = bottom;
+        if self.x.ticks != Ticks::None {
+            let ends = [[frame.corner[0], bottom], [frame.right(), bottom]];
+            canvas.line(&ends, Rgb::BLACK, AXIS_MM);
+            below += TICK_MM + SPACE_MM / 2.0 + TEXT_MM;
+            for (value, label) in self.x.ticks_on(frame.ranges[0]) {
+                let x = frame.x(value);
+                canvas.line(&[[x, bottom], [x, bottom + TICK_MM]], Rgb::BLACK, AXIS_MM);
+                let at = [x, below - 0.2 * TEXT_MM];
+                canvas.text(at, &label, TEXT_MM, Anchor::Middle, Rgb::BLACK);
+            }
+        }
+        let at = [
+            frame.corner[0] + frame.size[0] / 2.0,
+            below + TEXT_MM * 1.05,
+        ];
+        if !self.x.label.is_empty() {
+            canvas.text(at, &self.x.label, TEXT_MM, Anchor::Middle, Rgb::BLACK);
+        }
+    }
+
+    fn draw_y_axis(&self, frame: &Frame, canvas: &mut Canvas) {
+        let left = frame.corner[0];
+        if self.y.ticks != Ticks::None {
+            let ends = [[left, frame.corner[1]], [left, frame.bottom()]];
+            canvas.line(&ends, Rgb::BLACK, AXIS_MM);
+            for (value, label) in self.y.ticks_on(frame.ranges[1]) {
+                let y = frame.y(value);
+                canvas.line(&[[left, y], [left - TICK_MM, y]], Rgb::BLACK, AXIS_MM);
+                let at = [left - TICK_MM - SPACE_MM / 2.0, y + 0.35 * TEXT_MM];
+                canvas.text(at, &label, TEXT_MM, Anchor::End, Rgb::BLACK);
+            }
+        }
+        if !self.y.label.is_empty() {
+            let x = left - self.left() + TEXT_MM;
+            let at = [x, frame.corner[1] + frame.size[1] / 2.0];
+            canvas.turned_text(at, &self.y.label, TEXT_MM, Anchor::Middle, 90.0, Rgb::BLACK);
+        }
+    }
+
+    fn draw_legend(&self, frame: &Frame, canvas: &mut Canvas) {
+        let x = frame.right() + SPACE_MM;
+        for (k, (colour, name)) in self.layers.iter().filter_map(Layer::legend).enumerate() {
+            let y = frame.corner[1] + TEXT_MM * (0.7 + k as f64 * LINE_HEIGHT);
+            canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4);
+            let at = [x + 4.0, y + 0.35 * TEXT_MM];
+            canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);
+        }
+    }
+}
+
+fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
+    match layer {
+        Layer::Line {
+            x,
+            y,
+            colour,
+            width_mm,
+            dashed,
+            ..
+        } => {
+            let points: Vec<[f64; 2]> = x
+                .iter()
+                .zip(y)
+                .map(|(x, y)| [frame.x(*x), frame.y(*y)])
+                .collect();
+            for points in points.split(|point| !frame.contains(*point)) {
+                if points.len() > 1 {
+                    canvas.shapes.push(Shape::Polyline {
+                        points: points.to_vec(),
+                        colour: *colour,
+                        width_mm: *width_mm,
+                        dashed: *dashed,
+                    });
+                }
+            }
+        }
+        Layer::Points {
+            x,
+            y,
+            colour,
+            radius_mm,
+            ..
+        } => {
+            let places = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
+            for centre in places.filter(|&place| frame.contains(place)) {
+                canvas.shapes.push(Shape::Disc {
+                    centre,
+                    radius_mm: *radius_mm,
+                    fill: *colour,
+                });
+            }
+        }
+        Layer::Box { x, y, colour } => {
+            let (corner, size) = frame.rectangle(*x, *y);
+            canvas.rectangle(corner, size, *colour);
+        }
+        Layer::Band { x, colour, .. } => {
+            let (corner, size) = frame.rectangle(*x, frame.ranges[1]);
+            canvas.rectangle(corner, size, *colour);
+        }
+        Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
+    }
+}
+
+fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
+    let (corner, size) = frame.rectangle(map.x, map.y);
+    let rows = map.values.chunks_exact(map.columns.max(1));
+    let first_is_top = frame.y(map.y[0]) < frame.y(map.y[1]);
+    let rows: Vec<&[f64]> = match first_is_top {
+        true => rows.collect(),
+        false => rows.rev().collect(),
+    };
+    let pixels = rows
+        .concat()
+        .into_iter()
+        .map(|value| map.map.colour(value, map.scale));
+    canvas.shapes.push(Shape::Image {
+        corner,
+        size,
+        columns: map.columns,
+        pixels: pixels.collect(),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{ColourMap, colour};
+
+    fn figure() -> Figure {
+        let line = Layer::line(vec![0.0, 1.0, 2.0], vec![0.0, f64::NAN, 4.0], colour(0));
+        let band = Layer::Band {
+            x: [0.0, 1.0],
+            colour: Rgb::PALE,
+            label: "delay".to_owned(),
+        };
+        let map = Layer::HeatMap(HeatMap {
+            x: [0.0, 2.0],
+            y: [0.0, 1.0],
+            columns: 2,
+            values: vec![0.0, 1.0, 1.0, 0.0],
+            scale: [0.0, 1.0],
+            map: ColourMap::Blues,
+        });
+        let panel = Panel {
+            title: "a < b".to_owned(),
+            x: Axis::new("time"),
+            y: Axis::new("rate"),
+            layers: vec![
+                band,
+                map,
+                line,
+                Layer::points(vec![1.0], vec![2.0], colour(1)).named("mean"),
+            ],
+        };
+        let mut figure = Figure::new(&[40.0], &[30.0]);
+        figure.place(0, 0, panel);
+        figure
+    }
+
+    #[test]
+    fn an_svg_holds_text_as_text_and_sizes_in_millimetres() {
+        let svg = figure().to_svg();
+        for expected in [
+            ">a &lt; b</text>",
+            ">time</text>",
+            ">delay</text>",
+            ">mean</text>",
+            "mm\" height=\"",
+            "data:image/png;base64,",
+            "<circle ",
+        ] {
+            assert!(svg.contains(expected), "{expected}\n{svg}");
+        }
+    }
+
+    /// At 254 dots per inch there are ten to the millimetre.
+    #[test]
+    fn a_png_has_the_size_of_the_sheet() {
+        let figure = figure();
+        let png = figure.to_png(254.0).unwrap();
+        assert_eq!(&png[..4], b"\x89PNG");
+        let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
+        assert_eq!(width, (figure.draw().size_mm[0] * 10.0).ceil() as u32);
+        assert!(figure.to_png(0.0).is_err());
+    }
+
+    /// The y axis goes up: the middle of 0 to 10 lies in the middle, the upper end at the top.
+    #[test]
+    fn the_data_fill_the_frame() {
+        let frame = Frame {
+            corner: [5.0, 7.0],
+            size: [20.0, 10.0],
+            ranges: [[0.0, 2.0], [0.0, 10.0]],
+        };
+        assert_eq!(
+            (frame.x(1.0), frame.y(5.0), frame.y(10.0)),
+            (15.0, 12.0, 7.0)
+        );
+        assert_eq!(
+            frame.rectangle([1.0, 9.0], [0.0, 5.0]),
+            ([15.0, 12.0], [10.0, 5.0])
+        );
+    }
+
+    /// A line breaks where it has no number, so that what is left here are two points without a line.
+    #[test]
+    fn no_line_is_drawn_through_nan() {
+        let canvas = figure().draw();
+        let blue =
+            |shape: &&Shape| matches!(shape, Shape::Polyline { colour: c, .. } if *c == colour(0));
+        assert_eq!(canvas.shapes.iter().filter(blue).count(), 0);
+    }
+}

@@ -1,0 +1,162 @@
+//! Shapes as pixels.
+
+use tiny_skia::{
+    Color, FillRule, FilterQuality, LineJoin, Paint, Path, PathBuilder, Pixmap, PixmapPaint,
+    PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
+};
+
+use super::canvas::{Anchor, Canvas, Shape};
+use super::font::{self, Stroke as Outline};
+use super::{FigureError, Rgb};
+
+/// The sheet as a PNG file of so many dots per inch.
+pub fn write(canvas: &Canvas, dpi: f64) -> Result<Vec<u8>, FigureError> {
+    let scale = dpi / 25.4;
+    let [width, height] = canvas.size_mm.map(|mm| (mm * scale).ceil() as u32);
+    let too_large = || FigureError::Pixels { width, height };
+    let mut pixmap = Pixmap::new(width, height).ok_or_else(too_large)?;
+    pixmap.fill(Color::WHITE);
+    for shape in &canvas.shapes {
+        draw(
+            shape,
+            &mut pixmap,
+            Transform::from_scale(scale as f32, scale as f32),
+        );
+    }
+    pixmap.encode_png().map_err(|_| too_large())
+}
+
+/// A PNG file of these pixels, in rows from the top.
+pub fn encode_pixels(columns: usize, pixels: &[Rgb]) -> Vec<u8> {
+    let pixmap = pixmap(columns, pixels);
+    let encoded = pixmap.map(|pixmap| {
+        pixmap
+            .encode_png()
+            .expect("pixels in memory can be encoded")
+    });
+    encoded.unwrap_or_default()
+}
+
+/// None if there are no pixels.
+fn pixmap(columns: usize, pixels: &[Rgb]) -> Option<Pixmap> {
+    let rows = pixels.len().checked_div(columns)?;
+    let mut pixmap = Pixmap::new(columns as u32, rows as u32)?;
+    for (to, Rgb([r, g, b])) in pixmap.pixels_mut().iter_mut().zip(pixels) {
+        *to = PremultipliedColorU8::from_rgba(*r, *g, *b, 255).expect("opaque");
+    }
+    Some(pixmap)
+}
+
+fn paint(Rgb([r, g, b]): Rgb) -> Paint<'static> {
+    let mut paint = Paint::default();
+    paint.set_color_rgba8(r, g, b, 255);
+    paint
+}
+
+fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
+    match shape {
+        Shape::Polyline {
+            points,
+            colour,
+            width_mm,
+            dashed,
+        } => {
+            let dash = dashed
+                .then(|| StrokeDash::new(vec![1.0, 0.7], 0.0))
+                .flatten();
+            let stroke = Stroke {
+                width: *width_mm as f32,
+                line_join: LineJoin::Round,
+                dash,
+                ..Stroke::default()
+            };
+            if let Some(path) = polyline(points) {
+                pixmap.stroke_path(&path, &paint(*colour), &stroke, to_pixels, None);
+            }
+        }
+        Shape::Rectangle { corner, size, fill } => {
+            let ([x, y], [w, h]) = (corner.map(|v| v as f32), size.map(|v| v as f32));
+            if let Some(rectangle) = Rect::from_xywh(x, y, w, h) {
+                pixmap.fill_rect(rectangle, &paint(*fill), to_pixels, None);
+            }
+        }
+        Shape::Disc {
+            centre: [x, y],
+            radius_mm,
+            fill,
+        } => {
+            let circle = PathBuilder::from_circle(*x as f32, *y as f32, *radius_mm as f32);
+            if let Some(path) = circle {
+                pixmap.fill_path(&path, &paint(*fill), FillRule::Winding, to_pixels, None);
+            }
+        }
+        Shape::Text {
+            at,
+            text,
+            size_mm,
+            anchor,
+            degrees,
+            colour,
+        } => {
+            let shift = match anchor {
+                Anchor::Start => 0.0,
+                Anchor::Middle => -0.5,
+                Anchor::End => -1.0,
+            };
+            let size = *size_mm as f32;
+            let place = to_pixels
+                .pre_translate(at[0] as f32, at[1] as f32)
+                .pre_concat(Transform::from_rotate(-*degrees as f32))
+                .pre_scale(size, size)
+                .pre_translate((shift * font::width(text)) as f32, 0.0);
+            if let Some(path) = letters(text) {
+                pixmap.fill_path(&path, &paint(*colour), FillRule::Winding, place, None);
+            }
+        }
+        Shape::Image {
+            corner,
+            size,
+            columns,
+            pixels,
+        } => {
+            let Some(image) = self::pixmap(*columns, pixels) else {
+                return;
+            };
+            let scale = [
+                size[0] / f64::from(image.width()),
+                size[1] / f64::from(image.height()),
+            ];
+            let place = to_pixels
+                .pre_translate(corner[0] as f32, corner[1] as f32)
+                .pre_scale(scale[0] as f32, scale[1] as f32);
+            let nearest = PixmapPaint {
+                quality: FilterQuality::Nearest,
+                ..PixmapPaint::default()
+            };
+            pixmap.draw_pixmap(0, 0, image.as_ref(), &nearest, place, None);
+        }
+    }
+}
+
+fn polyline(points: &[[f64; 2]]) -> Option<Path> {
+    let mut builder = PathBuilder::new();
+    for (k, &[x, y]) in points.iter().enumerate() {
+        match k {
+            0 => builder.move_to(x as f32, y as f32),
+            _ => builder.line_to(x as f32, y as f32),
+        }
+    }
+    builder.finish()
+}
+
+fn letters(text: &str) -> Option<Path> {
+    let mut builder = PathBuilder::new();
+    font::outline(text, &mut |stroke| match stroke {
+        Outline::Move([x, y]) => builder.move_to(x, -y),
+        Outline::Line([x, y]) => builder.line_to(x, -y),
+        Outline::Quadratic([x1, y1], [x, y]) => builder.quad_to(x1, -y1, x, -y),
+        Outline::Cubic([x1, y1], [x2, y2], [x, y]) => builder.cubic_to(x1, -y1, x2, -y2, x, -y),
+        Outline::Close => builder.close(),
+    });
+    builder.finish()
+}

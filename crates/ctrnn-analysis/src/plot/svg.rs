@@ -1,0 +1,196 @@
+//! Shapes as SVG.
+
+use std::fmt::Write;
+
+use super::canvas::{Anchor, Canvas, Shape};
+use super::{Rgb, png};
+
+/// The whole sheet; sizes on paper are kept.
+pub fn write(canvas: &Canvas) -> String {
+    let [width, height] = canvas.size_mm.map(number);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}mm\" height=\"{height}mm\" \
+         viewBox=\"0 0 {width} {height}\" font-family=\"Arimo, Arial, Helvetica, sans-serif\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+    );
+    for shape in &canvas.shapes {
+        svg.push_str(&element(shape));
+        svg.push('\n');
+    }
+    svg + "</svg>\n"
+}
+
+fn element(shape: &Shape) -> String {
+    match shape {
+        Shape::Polyline {
+            points,
+            colour,
+            width_mm,
+            dashed,
+        } => {
+            let dash = if *dashed {
+                " stroke-dasharray=\"1 .7\""
+            } else {
+                ""
+            };
+            format!(
+                "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"{dash}/>",
+                path(points),
+                hex(*colour),
+                number(*width_mm)
+            )
+        }
+        Shape::Rectangle { corner, size, fill } => {
+            let ([x, y], [w, h]) = (corner.map(number), size.map(number));
+            let fill = hex(*fill);
+            format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"{fill}\"/>")
+        }
+        Shape::Disc {
+            centre,
+            radius_mm,
+            fill,
+        } => {
+            let ([x, y], r) = (centre.map(number), number(*radius_mm));
+            format!(
+                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{}\"/>",
+                hex(*fill)
+            )
+        }
+        Shape::Text {
+            at,
+            text,
+            size_mm,
+            anchor,
+            degrees,
+            colour,
+        } => {
+            let ([x, y], size) = (at.map(number), number(*size_mm));
+            let anchor = match anchor {
+                Anchor::Start => "",
+                Anchor::Middle => " text-anchor=\"middle\"",
+                Anchor::End => " text-anchor=\"end\"",
+            };
+            let turn = match degrees {
+                0.0 => String::new(),
+                _ => format!(" transform=\"rotate({} {x} {y})\"", number(-degrees)),
+            };
+            format!(
+                "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor}{turn} fill=\"{}\">{}</text>",
+                hex(*colour),
+                escaped(text)
+            )
+        }
+        Shape::Image {
+            corner,
+            size,
+            columns,
+            pixels,
+        } => {
+            let ([x, y], [w, h]) = (corner.map(number), size.map(number));
+            let data = base64(&png::encode_pixels(*columns, pixels));
+            format!(
+                "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" \
+                 style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{data}\"/>"
+            )
+        }
+    }
+}
+
+/// Moves relative to the last point, which are short to write; rounding does not add up.
+fn path(points: &[[f64; 2]]) -> String {
+    let mut path = String::new();
+    let mut last = [0i64; 2]; // in hundredths of a millimetre
+    for (k, point) in points.iter().enumerate() {
+        let here = point.map(|x| (x * 100.0).round() as i64);
+        let [dx, dy] = [here[0] - last[0], here[1] - last[1]].map(|d| number(d as f64 / 100.0));
+        let written = match (k, dx.as_str(), dy.as_str()) {
+            (0, ..) => write!(path, "M{dx} {dy}"),
+            (_, "0", "0") => Ok(()),
+            (_, _, "0") => write!(path, "h{dx}"),
+            (_, "0", _) => write!(path, "v{dy}"),
+            _ if dy.starts_with('-') => write!(path, "l{dx}{dy}"),
+            _ => write!(path, "l{dx} {dy}"),
+        };
+        written.expect("a string can be written to");
+        last = here;
+    }
+    path
+}
+
+/// With at most two decimals, and no zero that can be left out.
+fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    match text {
+        "-0" | "" => "0".to_owned(),
+        _ => match text.strip_prefix("0.") {
+            Some(fraction) => format!(".{fraction}"),
+            None => text.replacen("-0.", "-.", 1),
+        },
+    }
+}
+
+fn hex(Rgb([r, g, b]): Rgb) -> String {
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters = |chunk: &[u8]| -> String {
+        let three: [u32; 3] =
+            std::array::from_fn(|k| u32::from(chunk.get(k).copied().unwrap_or(0)));
+        let bits = three[0] << 16 | three[1] << 8 | three[2];
+        let letter = |k: usize| match k <= chunk.len() {
+            true => char::from(ALPHABET[(bits >> (18 - 6 * k) & 63) as usize]),
+            false => '=',
+        };
+        (0..4).map(letter).collect()
+    };
+    bytes.chunks(3).map(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.001, "0"),
+            (0.5, ".5"),
+            (-0.25, "-.25"),
+            (10.0, "10"),
+            (1.234, "1.23"),
+            (100.0, "100"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_path_goes_from_point_to_point() {
+        let points = [[1.0, 2.0], [1.5, 2.0], [1.5, 1.0], [1.5, 1.0], [2.0, 0.75]];
+        assert_eq!(path(&points), "M1 2h.5v-1l.5-.25");
+    }
+
+    /// RFC 4648, section 10.
+    #[test]
+    fn base64_by_the_book() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+}

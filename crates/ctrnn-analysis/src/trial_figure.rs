@@ -1,0 +1,358 @@
+//! A picture of a few trials of a task: inputs, targets, mask and epochs.
+
+use ctrnn_tasks::{Clock, Layout, Mask, TrialBatch};
+
+use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
+
+/// Heights of a channel with a line and of a channel of a group, in millimetres.
+const LANE_MM: f64 = 5.0;
+const GROUP_MM: f64 = 0.6;
+const SMALLEST_GROUP_MM: f64 = 9.0;
+const MASK_MM: f64 = 3.0;
+/// Widths of all data areas together, in millimetres: with labels, two columns of a journal.
+const WIDTH_MM: f64 = 150.0;
+/// Neighbouring channels of one name are drawn as a heat map from so many on.
+const SMALLEST_GROUP: usize = 6;
+
+/// Draws every trial of a batch in a column of its own: inputs, targets, and how much each time step counts. Shaded bands are
+/// epochs. Channels that differ in their number only, such as `ring 0`, `ring 1`, ..., are a heat map.
+#[must_use]
+pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clock) -> Figure {
+    let inputs = lanes(&layout.inputs);
+    let outputs = lanes(&layout.outputs);
+    let targets = batch.target_rows();
+    let heights: Vec<f64> = [height(&inputs), height(&outputs), MASK_MM]
+        .into_iter()
+        .filter(|&height| height > 0.0)
+        .collect();
+    let columns = vec![WIDTH_MM / batch.n_trials as f64 - 3.0; batch.n_trials];
+    let mut figure = Figure::new(&columns, &heights);
+    figure.title = title.to_owned();
+    let input_scale = scale(&batch.inputs);
+    let target_scale = scale(&targets);
+    for b in 0..batch.n_trials {
+        let trial = Column {
+            b,
+            batch,
+            layout,
+            dt_ms: clock.dt_ms(),
+        };
+        let mut panels = Vec::new();
+        if !inputs.is_empty() {
+            let rows = batch.rows(&batch.inputs, b, batch.n_inputs);
+            panels.push(trial.channels("inputs", &inputs, rows, input_scale));
+        }
+        let rows = batch.rows(&targets, b, batch.n_outputs);
+        panels.push(trial.channels("targets", &outputs, rows, target_scale));
+        panels.push(trial.mask());
+        panels[0].title = trial.title();
+        label_bands(&mut panels[0], batch, b);
+        for (row, panel) in panels.into_iter().enumerate() {
+            figure.place(row, b, panel);
+        }
+    }
+    figure
+}
+
+/// A channel, or a group of channels that are drawn as one heat map.
+#[derive(Clone, Debug, PartialEq)]
+struct Lane {
+    name: String,
+    first: usize,
+    n: usize,
+    height_mm: f64,
+}
+
+/// Channels in order; groups of neighbours whose names differ in a number only.
+fn lanes(names: &[String]) -> Vec<Lane> {
+    let mut lanes: Vec<Lane> = Vec::new();
+    for (k, name) in names.iter().enumerate() {
+        let stem = match name.rsplit_once(' ') {
+            Some((stem, number)) if number.parse::<usize>().is_ok() => stem,
+            _ => name,
+        };
+        match lanes.last_mut() {
+            Some(lane) if lane.name == stem && stem != name => lane.n += 1,
+            _ => lanes.push(Lane {
+                name: stem.to_owned(),
+                first: k,
+                n: 1,
+                height_mm: LANE_MM,
+            }),
+        }
+    }
+    lanes
+        .into_iter()
+        .flat_map(|lane| drawn(lane, names))
+        .collect()
+}
+
+/// A large group as one lane, a small one channel by channel.
+fn drawn(lane: Lane, names: &[String]) -> Vec<Lane> {
+    if lane.n >= SMALLEST_GROUP {
+        let height_mm = (GROUP_MM * lane.n as f64).clamp(SMALLEST_GROUP_MM, 25.0);
+        return vec![Lane { height_mm, ..lane }];
+    }
+    let single = |k: usize| Lane {
+        name: names[k].clone(),
+        first: k,
+        n: 1,
+        height_mm: LANE_MM,
+    };
+    (lane.first..lane.first + lane.n).map(single).collect()
+}
+
+fn height(lanes: &[Lane]) -> f64 {
+    lanes.iter().map(|lane| lane.height_mm).sum()
+}
+
+/// From the smallest to the largest value, 0 and 1 among them unless values are larger by far or small.
+fn scale(values: &[f32]) -> [f64; 2] {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    let [low, high] = finite.fold([0.0f32, 0.0], |[low, high], value| {
+        [low.min(value), high.max(value)]
+    });
+    let [low, high] = [f64::from(low), f64::from(high)];
+    if high > low { [low, high] } else { [0.0, 1.0] }
+}
+
+/// One trial of the batch.
+struct Column<'a> {
+    b: usize,
+    batch: &'a TrialBatch,
+    layout: &'a Layout,
+    dt_ms: f64,
+}
+
+impl Column<'_> {
+    fn title(&self) -> String {
+        let conditions = &self.batch.conditions;
+        let values = conditions
+            .iter()
+            .map(|(name, column)| format!("{name} {}", decimal(column[self.b])));
+        let correct = self.batch.correct[self.b]
+            .map(|choice| format!("correct: {}", self.layout.outputs[choice]));
+        let parts: Vec<String> = values.chain(correct).collect();
+        match parts.join(", ") {
+            title if title.is_empty() => format!("trial {}", self.b + 1),
+            title => title,
+        }
+    }
+
+    fn x(&self) -> Axis {
+        let end = self.batch.max_steps as f64 * self.dt_ms;
+        Axis::hidden().with_range(0.0, end)
+    }
+
+    fn bands(&self) -> Vec<Layer> {
+        let epochs = &self.batch.timelines[self.b].epochs;
+        let shown = epochs.iter().filter(|(_, steps)| !steps.is_empty());
+        let band = |(k, (_, steps)): (usize, &(&str, std::ops::Range<usize>))| Layer::Band {
+            x: [steps.start, steps.end].map(|t| t as f64 * self.dt_ms),
+            colour: if k % 2 == 0 {
+                Rgb::PALE
+            } else {
+                Rgb([250, 250, 250])
+            },
+            label: String::new(),
+        };
+        shown.enumerate().map(band).collect()
+    }
+
+    /// One lane above the other, the first on top.
+    fn channels(&self, label: &str, lanes: &[Lane], rows: &[f32], scale: [f64; 2]) -> Panel {
+        let total = height(lanes);
+        let mut layers = self.bands();
+        let mut ticks = Vec::new();
+        let mut top = total;
+        let width = rows.len() / self.batch.n_steps[self.b].max(1);
+        for (k, lane) in lanes.iter().enumerate() {
+            let bottom = top - lane.height_mm;
+            ticks.push(((top + bottom) / 2.0, lane.name.replace('_', " ")));
+            layers.extend(self.lane(lane, [bottom, top], rows, width, scale, colour(k)));
+            top = bottom;
+        }
+        let y = match self.b {
+            0 => Axis::new(label).with_ticks(Ticks::At(ticks)),
+            _ => Axis::hidden(),
+        };
+        Panel {
+            x: self.x(),
+            y: y.with_range(0.0, total),
+            layers,
+            ..Panel::default()
+        }
+    }
+
+    fn lane(
+        &self,
+        lane: &Lane,
+        [bottom, top]: [f64; 2],
+        rows: &[f32],
+        width: usize,
+        scale: [f64; 2],
+        colour: Rgb,
+    ) -> Vec<Layer> {
+        let n_steps = self.batch.n_steps[self.b];
+        let edges: Vec<f64> = (0..=n_steps).map(|t| t as f64 * self.dt_ms).collect();
+        let value = |t: usize, channel: usize| f64::from(rows[t * width + channel]);
+        if lane.n == 1 {
+            let room = 0.08 * lane.height_mm;
+            let [low, high] = [bottom + room, top - room];
+            let place = |v: f64| low + (high - low) * (v - scale[0]) / (scale[1] - scale[0]);
+            let line: Vec<f64> = (0..n_steps).map(|t| place(value(t, lane.first))).collect();
+            let zero = vec![place(0.0); 2];
+            let baseline = Layer::Line {
+                x: vec![0.0, edges[n_steps]],
+                y: zero,
+                colour: Rgb([200, 200, 200]),
+                width_mm: 0.12,
+                dashed: false,
+                name: None,
+            };
+            return vec![baseline, Layer::stairs(&edges, &line, colour)];
+        }
+        let channels = lane.first..lane.first + lane.n;
+        let values = channels.flat_map(|channel| (0..n_steps).map(move |t| (t, channel)));
+        let symmetric = scale[0].abs().max(scale[1]);
+        let (scale, map) = match scale[0] < -0.5 * scale[1] {
+            true => ([-symmetric, symmetric], ColourMap::BlueWhiteRed),
+            false => ([0.0, scale[1]], ColourMap::Blues),
+        };
+        vec![Layer::HeatMap(HeatMap {
+            x: [0.0, edges[n_steps]],
+            y: [top - 0.4, bottom + 0.4],
+            columns: n_steps,
+            values: values.map(|(t, channel)| value(t, channel)).collect(),
+            scale,
+            map,
+        })]
+    }
+
+    /// How much each time step counts: a bar as dark as its weight; one row for each output, if they differ.
+    fn mask(&self) -> Panel {
+        let n_steps = self.batch.n_steps[self.b];
+        let (rows, n) = match &self.batch.mask {
+            Mask::Steps(mask) => (self.batch.rows(mask, self.b, 1), 1),
+            Mask::Outputs(mask) => (
+                self.batch.rows(mask, self.b, self.batch.n_outputs),
+                self.batch.n_outputs,
+            ),
+        };
+        let heaviest = match &self.batch.mask {
+            Mask::Steps(mask) | Mask::Outputs(mask) => mask.iter().copied().fold(0.0, f32::max),
+        };
+        let values =
+            (0..n).flat_map(|output| (0..n_steps).map(move |t| f64::from(rows[t * n + output])));
+        let end = n_steps as f64 * self.dt_ms;
+        let bar = Layer::HeatMap(HeatMap {
+            x: [0.0, end],
+            y: [1.0, 0.0],
+            columns: n_steps,
+            values: values.collect(),
+            scale: [0.0, 1.25 * f64::from(heaviest).max(1e-9)],
+            map: ColourMap::Blues,
+        });
+        let y = match self.b {
+            0 => Axis::default().with_ticks(Ticks::At(vec![(0.5, "mask".to_owned())])),
+            _ => Axis::hidden(),
+        };
+        let time = Axis::new("time (ms)");
+        Panel {
+            x: Axis {
+                range: self.x().range,
+                ..time
+            },
+            y: y.with_range(0.0, 1.0),
+            layers: vec![bar],
+            ..Panel::default()
+        }
+    }
+}
+
+/// Names the bands of a panel after the epochs of trial `b`.
+fn label_bands(panel: &mut Panel, batch: &TrialBatch, b: usize) {
+    let epochs = &batch.timelines[b].epochs;
+    let mut names = epochs.iter().filter(|(_, steps)| !steps.is_empty());
+    for layer in &mut panel.layers {
+        if let Layer::Band { label, .. } = layer {
+            *label = names
+                .next()
+                .map_or(String::new(), |(name, _)| name.replace('_', " "));
+        }
+    }
+}
+
+/// With at most three decimals.
+fn decimal(value: f64) -> String {
+    let rounded = (value * 1000.0).round() / 1000.0;
+    (rounded + 0.0).to_string().replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctrnn_random::{Key, Stream};
+    use ctrnn_tasks::{BatchRequest, BuildContext, ConditionOrder, Registry, Target};
+
+    #[test]
+    fn neighbours_of_one_name_are_a_group() {
+        let names = |n: usize| (0..n).map(|k| format!("ring {k}"));
+        let many: Vec<String> = ["fixation".to_owned()]
+            .into_iter()
+            .chain(names(8))
+            .collect();
+        let found = lanes(&many);
+        assert_eq!(found.len(), 2);
+        assert_eq!(
+            (found[1].name.as_str(), found[1].first, found[1].n),
+            ("ring", 1, 8)
+        );
+        let few: Vec<String> = names(3).collect();
+        assert_eq!(
+            lanes(&few)
+                .iter()
+                .map(|lane| lane.name.as_str())
+                .collect::<Vec<_>>(),
+            few
+        );
+    }
+
+    #[test]
+    fn a_picture_names_channels_epochs_and_conditions() {
+        let clock = Clock::new(20.0).unwrap();
+        let registry = Registry::built_in();
+        let context = BuildContext {
+            clock,
+            seed: 1,
+            base_dir: std::path::Path::new("."),
+            registry: &registry,
+        };
+        let task = registry
+            .get("perceptual_decision")
+            .unwrap()
+            .build(Default::default(), &context)
+            .unwrap();
+        let request = BatchRequest {
+            clock,
+            n_trials: 2,
+            key: Key::new(1, Stream::Trials, 0),
+            step: 0,
+            conditions: ConditionOrder::Balanced,
+        };
+        let batch = task.sample_batch(&request).unwrap();
+        let svg = trial_figure("perceptual_decision", &task.layout(), &batch, clock).to_svg();
+        for text in [
+            "left",
+            "stimulus",
+            "coh 0, side −1",
+            "mask",
+            "time (ms)",
+            "inputs",
+            "targets",
+        ] {
+            assert!(svg.contains(&format!(">{text}</text>")), "{text}");
+        }
+        assert!(matches!(batch.target, Target::Values(_)));
+    }
+}

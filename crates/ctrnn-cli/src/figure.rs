@@ -1,0 +1,69 @@
+//! Figures as files: the ending of the name says the format.
+
+use std::path::Path;
+
+use ctrnn_analysis::plot::Figure;
+
+use crate::failure::{Failure, USAGE};
+
+/// Dots per inch of a PNG: enough for print.
+const DPI: f64 = 300.0;
+
+/// What a figure is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FigureFormat {
+    /// Vectors.
+    Svg,
+    /// Pixels.
+    Png,
+}
+
+impl FigureFormat {
+    /// The format that the ending of a file's name says.
+    pub fn of(path: &Path) -> Result<Self, Failure> {
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        match ending.to_str() {
+            Some("svg") => Ok(Self::Svg),
+            Some("png") => Ok(Self::Png),
+            _ => Err(Failure::new(
+                USAGE,
+                "C031",
+                format!("{} is neither .svg nor .png", path.display()),
+                format!("write to {}", path.with_extension("svg").display()),
+            )),
+        }
+    }
+
+    /// The figure as the content of a file.
+    pub fn draw(self, figure: &Figure) -> Result<Vec<u8>, Failure> {
+        match self {
+            Self::Svg => Ok(figure.to_svg().into_bytes()),
+            Self::Png => figure.to_png(DPI).map_err(|error| {
+                let help = "draw fewer trials, or write .svg";
+                Failure::new(USAGE, "C032", error.to_string(), help)
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_says_the_format() {
+        assert_eq!(
+            FigureFormat::of(Path::new("a.svg")).unwrap(),
+            FigureFormat::Svg
+        );
+        assert_eq!(
+            FigureFormat::of(Path::new("a.b.PNG")).unwrap(),
+            FigureFormat::Png
+        );
+        let error = FigureFormat::of(Path::new("out/fig.pdf")).unwrap_err();
+        assert_eq!(
+            error.render(false),
+            "error[C031]: out/fig.pdf is neither .svg nor .png\nhelp: write to out/fig.svg\n"
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! `docs/tasks.md` shows every task, every task can be trained on, and a task of one's own takes 40 lines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::backend::{Autodiff, NdArray};
+use ctrnn::analysis::trial_figure;
+use ctrnn::model::{CtrnnConfig, CtrnnModule};
+use ctrnn::random::{Key, Stream};
+use ctrnn::tasks::{BatchRequest, BuildContext, Clock, ConditionOrder, Task, TaskEntry};
+use ctrnn::train::{TrainSettings, Trainer};
+
+/// A larger picture has no place in the repository.
+const MAX_BYTES: u64 = 60_000;
+
+const INTRODUCTION: &str = "# Tasks
+
+Every task with three of its trials: inputs, targets, and the mask, dark where a time step counts in the loss. Shaded bands are
+epochs. `train-ctrnn tasks describe NAME` prints all keys with their defaults, and `train-ctrnn tasks preview NAME -o fig.svg` draws
+such a picture. A task of your own gets all of it, too: see [the example](../examples/03_your_own_task.rs).
+
+This page and its pictures are made by `just task-pages`.
+
+";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+fn clock() -> Clock {
+    Clock::new(20.0).expect("20 ms is a time step")
+}
+
+/// A task with its defaults; none if it needs options.
+fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
+    let registry = ctrnn::train::registry();
+    let context = BuildContext {
+        clock: clock(),
+        seed: 0,
+        base_dir: Path::new("."),
+        registry: &registry,
+    };
+    entry.build(Default::default(), &context).ok()
+}
+
+/// A picture with the defaults of a task; none if it has no trials without options.
+fn picture(entry: &TaskEntry) -> Option<String> {
+    let task = built(entry)?;
+    let request = BatchRequest {
+        clock: clock(),
+        n_trials: 3,
+        key: Key::new(0, Stream::Trials, 0),
+        step: 0,
+        conditions: ConditionOrder::Weighted,
+    };
+    let batch = task.sample_batch(&request).ok()?;
+    Some(trial_figure("", &task.layout(), &batch, clock()).to_svg())
+}
+
+fn picture_path(name: &str) -> String {
+    format!("docs/tasks/{name}.svg")
+}
+
+/// The text of a task up to its options, which `tasks describe` has.
+fn section(entry: &TaskEntry) -> String {
+    let text = entry
+        .description
+        .split("\n\n## ")
+        .next()
+        .unwrap_or_default();
+    let name = &entry.name;
+    let picture = match picture(entry) {
+        Some(_) => format!("![Three trials of {name}](tasks/{name}.svg)\n\n"),
+        None => String::new(),
+    };
+    format!("## {name}\n\n{picture}{text}\n\n")
+}
+
+fn page() -> String {
+    let registry = ctrnn::train::registry();
+    let line = |entry: &TaskEntry| format!("* [{0}](#{0}): {1}\n", entry.name, entry.summary);
+    let contents: String = registry.entries().map(line).collect();
+    let sections: String = registry.entries().map(section).collect();
+    format!("{INTRODUCTION}{contents}\n{}\n", sections.trim_end())
+}
+
+#[test]
+fn the_page_of_tasks_is_up_to_date() {
+    let path = root().join("docs/tasks.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::create_dir_all(root().join("docs/tasks")).unwrap();
+        for entry in ctrnn::train::registry().entries() {
+            if let Some(svg) = picture(entry) {
+                fs::write(root().join(picture_path(&entry.name)), svg).unwrap();
+            }
+        }
+        fs::write(&path, page()).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == page(),
+        "docs/tasks.md is not what the tasks say: run `just task-pages`"
+    );
+}
+
+#[test]
+fn every_task_has_a_small_picture() {
+    for entry in ctrnn::train::registry().entries() {
+        if picture(entry).is_some() {
+            let path = root().join(picture_path(&entry.name));
+            let size = fs::metadata(&path).map(|file| file.len());
+            let size = size
+                .unwrap_or_else(|_| panic!("{} is missing: run `just task-pages`", path.display()));
+            assert!(size < MAX_BYTES, "{} has {size} bytes", path.display());
+        }
+    }
+}
+
+/// Two steps of a tiny network on every task: what a task makes can be trained on.
+#[test]
+fn every_task_can_be_trained_on() {
+    for entry in ctrnn::train::registry().entries() {
+        let Some(task) = built(entry) else {
+            continue; // it needs options
+        };
+        let layout = task.layout();
+        let config = CtrnnConfig::new(layout.inputs.len(), 8, layout.outputs.len());
+        let network = CtrnnModule::init(&config, 1, &Default::default()).unwrap();
+        let mut settings = TrainSettings::default();
+        settings.train.steps = 2;
+        settings.train.batch_size = 4;
+        settings.validate.trials = 4;
+        let mut trainer = Trainer::<Autodiff<NdArray>>::new(network, &*task, settings).unwrap();
+        let ending = trainer.run(&mut [], &|| None);
+        assert!(ending.is_ok(), "{}: {ending:?}", entry.name);
+    }
+}
+
+/// Lines of the task in the example, without comments and blank ones.
+#[test]
+fn a_task_of_ones_own_takes_40_lines() {
+    let example = fs::read_to_string(root().join("examples/03_your_own_task.rs")).unwrap();
+    let start = example.find("#[derive").expect("the task begins");
+    let end = example.find("fn main()").expect("the task ends");
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
+    let lines = example[start..end].lines().filter(is_code).count();
+    assert!(lines <= 40, "{lines} lines");
+}
