@@ -24,6 +24,15 @@ smoke *ARGS:
 train *ARGS:
     cargo run --release --locked -- train configs/perceptual_decision.toml {{ ARGS }}
 
+# Train the tasks of docs/task_trainings.md and write that table anew (half an hour; needs Python); or only those named
+train-tasks *NAMES:
+    cargo build --release --locked
+    python3 configs/tasks/train_all.py {{ NAMES }}
+
+# Time how long every task takes to make a batch, beside a training step on it
+task-times:
+    cargo run --release --locked --example trial_bench
+
 # The documentation of all crates, in the browser
 doc:
     cargo doc --workspace --no-deps --locked --open

@@ -17,16 +17,18 @@ const BATCHES: u64 = 20;
 const STEPS: u64 = 10;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let registry = Registry::built_in();
     let context = BuildContext {
         clock: Clock::new(20.0)?,
         seed: 1,
         base_dir: Path::new("."),
+        registry: &registry,
     };
     println!(
         "{:45} {:>9} {:>9} {:>9}",
         "task", "batch ms", "step ms", "fraction"
     );
-    for entry in Registry::built_in().entries() {
+    for entry in registry.entries() {
         let Ok(task) = entry.build(Default::default(), &context) else {
             continue;
         };

@@ -9,6 +9,7 @@
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
+//! * `task_configs`: every task has a configuration, and it trains
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
 //! * `project`: the folder that each test works in
 
@@ -22,4 +23,5 @@ mod runs;
 mod simulation;
 mod survival;
 mod variants;
+mod task_configs;
 mod task_pages;

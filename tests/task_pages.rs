@@ -33,10 +33,12 @@ fn clock() -> Clock {
 
 /// A task with its defaults; none if it needs options.
 fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
+    let registry = ctrnn::train::registry();
     let context = BuildContext {
         clock: clock(),
         seed: 0,
         base_dir: Path::new("."),
+        registry: &registry,
     };
     entry.build(Default::default(), &context).ok()
 }

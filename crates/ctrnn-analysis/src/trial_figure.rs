@@ -321,12 +321,13 @@ mod tests {
     #[test]
     fn a_picture_names_channels_epochs_and_conditions() {
         let clock = Clock::new(20.0).unwrap();
+        let registry = Registry::built_in();
         let context = BuildContext {
             clock,
             seed: 1,
             base_dir: std::path::Path::new("."),
+            registry: &registry,
         };
-        let registry = Registry::built_in();
         let task = registry
             .get("perceptual_decision")
             .unwrap()

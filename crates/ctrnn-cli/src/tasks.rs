@@ -38,7 +38,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             let default = PathBuf::from(format!("{name}.svg"));
             let path = output.as_ref().unwrap_or(&default);
             let format = FigureFormat::of(path)?;
-            let (clock, task) = built(entry(name, registry)?, *seed, *dt_ms)?;
+            let (clock, task) = built(entry(name, registry)?, registry, *seed, *dt_ms)?;
             let order = ConditionOrder::Weighted;
             let batch = task.sample_batch(&request(clock, *trials, *seed, order))?;
             let figure = trial_figure(name, &task.layout(), &batch, clock);
@@ -56,7 +56,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             dt_ms,
             output,
         } => {
-            let (clock, task) = built(entry(name, registry)?, *seed, *dt_ms)?;
+            let (clock, task) = built(entry(name, registry)?, registry, *seed, *dt_ms)?;
             let order = ConditionOrder::Balanced;
             let batch = task.sample_batch(&request(clock, *trials, *seed, order))?;
             write(output, &batch, *dt_ms)?;
@@ -94,7 +94,12 @@ fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failur
 }
 
 /// The task with its defaults, on a grid of `dt_ms`.
-fn built(entry: &TaskEntry, seed: u64, dt_ms: f64) -> Result<(Clock, Box<dyn Task>), Failure> {
+fn built(
+    entry: &TaskEntry,
+    registry: &Registry,
+    seed: u64,
+    dt_ms: f64,
+) -> Result<(Clock, Box<dyn Task>), Failure> {
     let wrong_dt = |error| {
         Failure::new(
             USAGE,
@@ -108,6 +113,7 @@ fn built(entry: &TaskEntry, seed: u64, dt_ms: f64) -> Result<(Clock, Box<dyn Tas
         clock,
         seed,
         base_dir: Path::new("."),
+        registry,
     };
     let task = entry
         .build(toml::Table::new(), &context)

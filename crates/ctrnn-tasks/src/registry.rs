@@ -9,9 +9,11 @@ use serde::de::DeserializeOwned;
 
 use crate::description::{describe, describe_options};
 use crate::{
-    Abba, Clock, ContextDecision, DelayGo, DelayedDiscrimination, DelayedMatchToSample,
-    DualDelayedMatchToSample, EconomicDecision, GoNogo, IntervalDiscrimination, MatchToCategory,
-    Multisensory, PerceptualDecision, PulseAccumulation, ReactionTime, Task, TaskError,
+    Abba, Anti, Clock, ContextDecision, DelayGo, DelayedDiscrimination, DelayedMatchToSample,
+    DualDelayedMatchToSample, EconomicDecision, FlipFlop, GoNogo, HeadDirection, Integrator,
+    IntervalDiscrimination, Lorenz, MatchToCategory, MotorTiming, Multisensory, OneTwoThreeGo,
+    Oscillation, PathIntegration, PerceptualDecision, PlaceFields, PulseAccumulation, ReactionTime,
+    ReadySetGo, SequenceReproduction, Sine, Task, TaskError, multitask, yang,
 };
 
 /// What building a task may depend on, besides its table.
@@ -23,9 +25,11 @@ pub struct BuildContext<'a> {
     pub seed: u64,
     /// The folder that relative paths start from.
     pub base_dir: &'a Path,
+    /// All tasks, for those that are made of others.
+    pub registry: &'a Registry,
 }
 
-type Resolve = dyn Fn(toml::Table) -> Result<toml::Table, TaskError> + Send + Sync;
+type Resolve = dyn Fn(toml::Table, &Registry) -> Result<toml::Table, TaskError> + Send + Sync;
 type Build =
     dyn Fn(toml::Table, &BuildContext) -> Result<Box<dyn Task>, Vec<TaskError>> + Send + Sync;
 
@@ -39,6 +43,7 @@ pub struct TaskEntry {
     /// defaults.
     pub description: String,
     schema: serde_json::Value,
+    can_be_mixed: bool,
     resolve: Box<Resolve>,
     build: Box<Build>,
 }
@@ -54,6 +59,7 @@ impl TaskEntry {
         let description = entry.description + &describe(&T::default());
         Self {
             description,
+            can_be_mixed: true,
             ..entry
         }
     }
@@ -90,7 +96,8 @@ impl TaskEntry {
             summary: first_sentence(doc),
             description: format!("{text}\n\n{options}{}", describe(&defaults)),
             schema,
-            resolve: Box::new(move |given| write(&resolve(given)?)),
+            can_be_mixed: true,
+            resolve: Box::new(move |given, _| write(&resolve(given)?)),
             build: Box::new(move |given, context| {
                 let task = filled(given).map_err(|error| vec![error])?;
                 task.check(context.clock)?;
@@ -116,7 +123,8 @@ impl TaskEntry {
             summary: first_sentence(text),
             description: format!("{text}\n\n{}", describe_options(&schema)),
             schema,
-            resolve: Box::new(|table| write(&read::<C>(table)?)),
+            can_be_mixed: false,
+            resolve: Box::new(|table, _| write(&read::<C>(table)?)),
             build: Box::new(move |table, context| {
                 let config = read::<C>(table).map_err(|error| vec![error])?;
                 let task = make(config, context)?;
@@ -126,18 +134,43 @@ impl TaskEntry {
         }
     }
 
-    /// The JSON schema of its table, without references.
+    /// A task made of others: `fill_in` writes out their defaults.
+    pub(crate) fn of_mixture<C>(
+        name: &str,
+        fill_in: impl Fn(C, &Registry) -> Result<C, TaskError> + Send + Sync + 'static,
+        make: impl Fn(C, &BuildContext) -> Result<Box<dyn Task>, Vec<TaskError>> + Send + Sync + 'static,
+    ) -> Self
+    where
+        C: Serialize + DeserializeOwned + JsonSchema + 'static,
+    {
+        Self {
+            resolve: Box::new(move |table, registry| write(&fill_in(read::<C>(table)?, registry)?)),
+            ..Self::of_config(name, make)
+        }
+    }
+
+    /// Whether it can be mixed with other tasks: whether it makes its trials itself, one by one.
+    #[must_use]
+    pub fn can_be_mixed(&self) -> bool {
+        self.can_be_mixed
+    }
+
+    /// The JSON schema of its table, without references. A table of tables of other tasks has the format `tasks`.
     #[must_use]
     pub fn schema(&self) -> &serde_json::Value {
         &self.schema
     }
 
-    /// Its table with all defaults filled in.
+    /// Its table with all defaults filled in, and those of the tasks of `registry` that it is made of.
     ///
     /// # Errors
     /// If the table does not fit the schema.
-    pub fn resolve(&self, table: toml::Table) -> Result<toml::Table, TaskError> {
-        (self.resolve)(table)
+    pub fn resolve(
+        &self,
+        table: toml::Table,
+        registry: &Registry,
+    ) -> Result<toml::Table, TaskError> {
+        (self.resolve)(table, registry)
     }
 
     /// The task, checked.
@@ -178,7 +211,22 @@ impl Registry {
     #[must_use]
     pub fn built_in() -> Self {
         let mut registry = Self::new();
+        registry.add::<Anti>("anti");
+        registry.add::<FlipFlop>("flip_flop");
         registry.add::<GoNogo>("go_nogo");
+        registry.add::<HeadDirection>("head_direction");
+        registry.add::<Integrator>("integrator");
+        registry.add::<Lorenz>("lorenz");
+        registry.add::<MotorTiming>("motor_timing");
+        registry.add::<OneTwoThreeGo>("one_two_three_go");
+        registry.add::<Oscillation>("oscillation");
+        registry.add::<PathIntegration>("path_integration");
+        registry.add::<PlaceFields>("place_fields");
+        registry.add::<ReadySetGo>("ready_set_go");
+        registry.add::<SequenceReproduction>("sequence_reproduction");
+        registry.add::<Sine>("sine");
+        registry.add_entry(multitask::entry());
+        yang::add_to(&mut registry);
         add_decisions(&mut registry);
         add_working_memory(&mut registry);
         registry
@@ -324,18 +372,19 @@ fn first_sentence(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn context() -> BuildContext<'static> {
+    fn context(registry: &Registry) -> BuildContext<'_> {
         BuildContext {
             clock: Clock::new(20.0).unwrap(),
             seed: 1,
             base_dir: Path::new("."),
+            registry,
         }
     }
 
     fn errors(text: &str) -> Vec<String> {
         let registry = Registry::built_in();
         let entry = registry.get("perceptual_decision").unwrap();
-        let built = entry.build(toml::from_str(text).unwrap(), &context());
+        let built = entry.build(toml::from_str(text).unwrap(), &context(&registry));
         built
             .err()
             .unwrap()
@@ -400,11 +449,22 @@ mod tests {
             go_fraction: 0.25,
             ..defaults
         };
-        assert_eq!(entry.resolve(given).unwrap(), write(&expected).unwrap());
+        let registry = Registry::new();
+        assert_eq!(
+            entry.resolve(given, &registry).unwrap(),
+            write(&expected).unwrap()
+        );
         let wrong = toml::from_str("stimulus_ms = 30\ndelay_ms = 30").unwrap();
-        assert_eq!(entry.build(wrong, &context()).err().unwrap().len(), 2);
+        assert_eq!(
+            entry.build(wrong, &context(&registry)).err().unwrap().len(),
+            2
+        );
         let wrong = toml::from_str("delay = 30").unwrap();
-        let error = entry.build(wrong, &context()).err().unwrap().remove(0);
+        let error = entry
+            .build(wrong, &context(&registry))
+            .err()
+            .unwrap()
+            .remove(0);
         assert!(error.message.contains("unknown field `delay`"), "{error}");
     }
 
@@ -435,9 +495,10 @@ mod tests {
 
     #[test]
     fn a_task_made_from_a_configuration_is_checked() {
+        let registry = Registry::new();
         let context = BuildContext {
             base_dir: Path::new("trials"),
-            ..context()
+            ..context(&registry)
         };
         let table = [
             ("", "missing field `file`"),
@@ -465,7 +526,7 @@ mod tests {
         let registry = Registry::built_in();
         let entry = registry.get("perceptual_decision").unwrap();
         let given = toml::from_str("fixation_ms = 200").unwrap();
-        let resolved = entry.resolve(given).unwrap();
+        let resolved = entry.resolve(given, &registry).unwrap();
         let expected: toml::Table = toml::from_str(
             "coherences = [0.0, 0.064, 0.128, 0.256, 0.512]\nfixation_ms = 200.0\n\
              stimulus_ms = { uniform = [200.0, 1000.0] }\ndelay_ms = 0.0\nresponse_ms = 100.0\n\
@@ -473,7 +534,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(resolved, expected);
-        assert_eq!(entry.resolve(resolved.clone()).unwrap(), resolved);
+        assert_eq!(
+            entry.resolve(resolved.clone(), &registry).unwrap(),
+            resolved
+        );
     }
 
     #[test]

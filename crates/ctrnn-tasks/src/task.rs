@@ -142,16 +142,7 @@ pub trait Task: Send + Sync {
         if conditions.is_empty() {
             return Err(TaskError::config("", "the task has no conditions"));
         }
-        let trial = |b: usize| {
-            let mut rng = Rng::new(request.key, b as u64, request.step);
-            let condition = match request.conditions {
-                ConditionOrder::Weighted => Condition::draw(&conditions, &mut rng),
-                ConditionOrder::Balanced => &conditions[b % conditions.len()],
-            };
-            self.sample_trial(condition, request.clock, &mut rng)
-        };
-        let trials: Vec<Trial> = (0..request.n_trials).map(trial).collect();
-        Ok(TrialBatch::new(&trials))
+        Ok(batch_of(self, &conditions, request))
     }
 
     /// Whether a readout `[T, O]` of this trial (without padding) is right; `None` if the trial has
@@ -187,4 +178,22 @@ pub trait Task: Send + Sync {
         let n_choices = self.layout().choices.len();
         (n_choices > 0).then(|| 1.0 / n_choices as f64)
     }
+}
+
+/// A batch of trials of some conditions of a task, as [`Task::sample_batch`] makes it of all.
+pub(crate) fn batch_of<T: Task + ?Sized>(
+    task: &T,
+    conditions: &[Condition],
+    request: &BatchRequest,
+) -> TrialBatch {
+    let trial = |b: usize| {
+        let mut rng = Rng::new(request.key, b as u64, request.step);
+        let condition = match request.conditions {
+            ConditionOrder::Weighted => Condition::draw(conditions, &mut rng),
+            ConditionOrder::Balanced => &conditions[b % conditions.len()],
+        };
+        task.sample_trial(condition, request.clock, &mut rng)
+    };
+    let trials: Vec<Trial> = (0..request.n_trials).map(trial).collect();
+    TrialBatch::new(&trials)
 }

@@ -239,7 +239,8 @@ fn add_block(rows: &mut [f32], width: usize, steps: Range<usize>, first: usize, 
     }
 }
 
-fn largest(values: &[f32], choices: &[usize]) -> Option<usize> {
+/// The output among `choices` that is largest: of equal ones the first; none where they are NaN.
+pub(crate) fn largest(values: &[f32], choices: &[usize]) -> Option<usize> {
     let numbers = choices
         .iter()
         .copied()

@@ -153,7 +153,9 @@ impl Walk<'_> {
             let stays = match schema {
                 Some(schema) => self.conforms(child, schema, &child_path),
                 None if *others != Json::Bool(false) => true,
-                None if path == "task" => self.reject(unknown_task(key, child, shape)),
+                None if path == "task" || shape["format"] == "tasks" => {
+                    self.reject(unknown_task(key, child, shape))
+                }
                 None => self.reject(self.unknown_key(&child_path, child, &[shape])),
             };
             if !stays {
@@ -372,5 +374,5 @@ fn unknown_task(name: &str, node: &Node, tasks: &Json) -> Diagnostic {
     };
     Diagnostic::new(Code::UnknownTask, format!("unknown task {name}"))
         .at(&node.key, "")
-        .help(format!("{help}Tasks: {}", names.join(", ")))
+        .help(format!("{help}`train-ctrnn tasks list` shows all tasks"))
 }

@@ -775,9 +775,10 @@ impl Check<'_> {
             clock,
             seed: config.seed,
             base_dir,
+            registry,
         };
         let built = entry
-            .resolve(table.clone())
+            .resolve(table.clone(), registry)
             .map_err(|error| vec![error])
             .and_then(|resolved| {
                 let task = entry.build(resolved.clone(), &context)?;

@@ -1,9 +1,10 @@
 //! The JSON schema of a configuration: generated from the types, walked to check a file, asked for explanations.
 //!
 //! The schema is draft 7 with every type written out in its place. A table with a `name` is a `oneOf` of tables whose
-//! `name` is a `const`; a value of several shapes is an `anyOf`; a string with `"format": "path"` is a file that is read.
+//! `name` is a `const`; a value of several shapes is an `anyOf`; a string with `"format": "path"` is a file that is read, a
+//! table with `"format": "tasks"` holds tables of tasks.
 
-use ctrnn_tasks::Registry;
+use ctrnn_tasks::{Registry, TaskEntry};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
@@ -21,7 +22,7 @@ pub fn schema(registry: &Registry) -> Json {
     );
     let tasks: Map<String, Json> = registry
         .entries()
-        .map(|task| (task.name.clone(), task.schema().clone()))
+        .map(|task| (task.name.clone(), task_schema(task, registry)))
         .collect();
     schema["properties"]["version"]["const"] = json!(crate::config::VERSION);
     let task = &mut schema["properties"]["task"];
@@ -30,6 +31,23 @@ pub fn schema(registry: &Registry) -> Json {
     task["maxProperties"] = json!(1);
     tidy(&mut schema);
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    schema
+}
+
+/// The schema of a task's table, with those of the tasks that may stand in it.
+fn task_schema(task: &TaskEntry, registry: &Registry) -> Json {
+    let mut schema = task.schema().clone();
+    let keys = schema["properties"].as_object_mut();
+    for tables in keys.into_iter().flat_map(Map::values_mut) {
+        if tables["format"] == "tasks" {
+            let others = registry.entries().filter(|other| other.name != task.name);
+            let tasks: Map<String, Json> = others
+                .map(|other| (other.name.clone(), other.schema().clone()))
+                .collect();
+            tables["properties"] = Json::Object(tasks);
+            tables["additionalProperties"] = json!(false);
+        }
+    }
     schema
 }
 
@@ -42,7 +60,7 @@ fn tidy(schema: &mut Json) {
     forget_null(map);
     map.retain(|key, value| match key.as_str() {
         "default" => !value.is_null() && !value.is_object(),
-        "format" => value == "path",
+        "format" => value == "path" || value == "tasks",
         "$schema" => false,
         _ => true,
     });

@@ -310,7 +310,7 @@ mod tests {
     use super::*;
     use ctrnn_files::{Array, npz};
     use ctrnn_random::Stream;
-    use ctrnn_tasks::Target;
+    use ctrnn_tasks::{Registry, Target};
 
     /// A folder with two trials of one input, two outputs and three time steps, and a shell script that is the program.
     fn start(
@@ -347,6 +347,7 @@ mod tests {
             clock: Clock::new(20.0).unwrap(),
             seed: 1,
             base_dir: folder.path(),
+            registry: &Registry::new(),
         };
         let task = TrialsFromCommand::start(config, &context);
         (folder, task)
@@ -460,7 +461,7 @@ mod tests {
         let table = [
             (
                 "read q; echo '{\"bytes\": 4}'; echo abc",
-                "is not a zip archive",
+                "is not a whole npz (zip) archive",
             ),
             (
                 "read q; echo '{\"bytes\": 400}'; echo abc",
@@ -484,10 +485,12 @@ mod tests {
 
     #[test]
     fn a_program_must_be_named_and_there() {
+        let registry = Registry::new();
         let context = BuildContext {
             clock: Clock::new(20.0).unwrap(),
             seed: 1,
             base_dir: Path::new("."),
+            registry: &registry,
         };
         let start = |command: &[&str], timeout_ms: f64| {
             let config = CommandConfig {

@@ -668,8 +668,57 @@ fn an_unknown_task() {
           |
         1 | [task.perceptual_decison]
           |       ^^^^^^^^^^^^^^^^^^
-        help: did you mean "perceptual_decision"? Tasks: go_nogo, npz, perceptual_decision
+        help: did you mean "perceptual_decision"? `train-ctrnn tasks list` shows all tasks
         "#);
+}
+
+#[test]
+fn a_mistake_in_a_task_of_a_mixture() {
+    let text = "[task.multitask]
+weights = {}
+tasks.go_nogo = { delay = 100 }
+tasks.perceptual_decison = {}
+tasks.npz = {}";
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C001]: unknown key task.multitask.tasks.go_nogo.delay
+         --> run.toml:3:19
+          |
+        3 | tasks.go_nogo = { delay = 100 }
+          |                   ^^^^^
+        help: Keys of [task.multitask.tasks.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
+
+        error[C011]: unknown task perceptual_decison
+         --> run.toml:4:7
+          |
+        4 | tasks.perceptual_decison = {}
+          |       ^^^^^^^^^^^^^^^^^^
+        help: did you mean "perceptual_decision"? `train-ctrnn tasks list` shows all tasks
+
+        error[C014]: task.multitask.tasks.npz: only tasks that make their trials themselves can be mixed
+         --> run.toml:5:13
+          |
+        5 | tasks.npz = {}
+          |             ^^
+        help: `train-ctrnn tasks describe multitask` explains its keys
+        "#);
+    let text = "[task.multitask]
+weights = { go_nogo = -1 }
+tasks.go_nogo = { delay_ms = 30 }";
+    insta::assert_snapshot!(errors(text, &[]), @"
+        error[C014]: task.multitask.weights.go_nogo: -1 must be a positive number; leave out the task instead
+         --> run.toml:2:23
+          |
+        2 | weights = { go_nogo = -1 }
+          |                       ^^
+        help: `train-ctrnn tasks describe multitask` explains its keys
+
+        error[C014]: task.multitask.tasks.go_nogo.delay_ms: 30 ms is not a multiple of dt_ms = 20; the nearest are 20 and 40
+         --> run.toml:3:30
+          |
+        3 | tasks.go_nogo = { delay_ms = 30 }
+          |                              ^^
+        help: `train-ctrnn tasks describe multitask` explains its keys
+        ");
 }
 
 #[test]
@@ -683,7 +732,7 @@ name = "go_nogo"
           |
         2 | name = "go_nogo"
           | ^^^^
-        help: a task is a table of its name: [task.go_nogo]. Tasks: go_nogo, npz, perceptual_decision
+        help: a task is a table of its name: [task.go_nogo]. `train-ctrnn tasks list` shows all tasks
         "#);
 }
 
@@ -1416,7 +1465,7 @@ fn an_unknown_task_in_an_override() {
           |
         1 | task.go_nog.delay_ms=0
           |      ^^^^^^
-        help: did you mean "go_nogo"? Tasks: go_nogo, npz, perceptual_decision
+        help: did you mean "go_nogo"? `train-ctrnn tasks list` shows all tasks
         "#);
 }
 

@@ -1,0 +1,549 @@
+//! Multitask: one network, many tasks.
+
+use std::collections::BTreeMap;
+
+use ctrnn_random::Rng;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::channels::{Channels, Columns, Plan};
+use crate::task::batch_of;
+use crate::{
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Registry, Task,
+    TaskEntry, TaskError, Trial, TrialBatch,
+};
+
+/// The address of the draw that decides the task of a batch: no trial has it.
+const TASK_OF_BATCH: u64 = (1 << 48) - 1;
+
+/// Train one network on many tasks, mixed by weight, in turns or one after another.
+///
+/// `tasks` holds a table for each task, with the options of that task. Inputs of the same name are one input
+/// (`shared`), or each task has its own (`separate`); likewise outputs. Only the outputs of the trial's own task count
+/// in the loss. With `rule_inputs` each task has an input more, which is rule_strength throughout its trials. Tasks
+/// whose targets are classes are mixed with others as one-hot values. Conditions: the task, by its place in
+/// the alphabet from 0, and the condition of that task, by its place among them. A trial is right if its task says so.
+///
+/// By default these are the 20 tasks of Yang et al. (2019) with 85 inputs and 33 outputs, one task per batch, the
+/// two context-dependent decisions five times as often as any other.
+///
+/// Source: Yang et al. (2019) for rule inputs and sampling by weight; turns as in their sequential training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MultitaskConfig {
+    /// The tasks: a table for each, empty for its defaults, as in `[task.multitask.tasks.go_nogo]`.
+    #[schemars(schema_with = "tables_of_tasks")]
+    pub tasks: BTreeMap<String, toml::Table>,
+    /// How often a task comes, relative to the others; 1 for those that are not listed.
+    pub weights: BTreeMap<String, f64>,
+    /// How tasks follow each other in training. Validation takes all of them in turn.
+    pub mixing: Mixing,
+    /// The order of the turns, by name; empty: alphabetical.
+    pub turns: Vec<String>,
+    /// The length of a turn in training steps, for a task of weight 1.
+    #[schemars(range(min = 1))]
+    pub turn_steps: u32,
+    /// Whether tasks share the inputs of the same name.
+    pub inputs: Channels,
+    /// Whether tasks share the outputs of the same name.
+    pub outputs: Channels,
+    /// Whether each task has an input that tells it from the others.
+    pub rule_inputs: bool,
+    /// The value of that input.
+    pub rule_strength: f64,
+    /// Standard deviation of the noise on all of these inputs, per time step.
+    pub rule_noise: f64,
+}
+
+/// How the tasks of a mixture follow each other in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mixing {
+    /// Each trial draws its task by weight.
+    Trials,
+    /// Each batch draws its task by weight.
+    Batches,
+    /// Tasks take turns, again and again; a turn lasts turn_steps times the weight.
+    Blocks,
+    /// Tasks take one turn each; the last one goes on to the end.
+    Sequence,
+}
+
+impl Default for MultitaskConfig {
+    fn default() -> Self {
+        let names = crate::yang::NAMES;
+        let often = ["yang_contextdm1", "yang_contextdm2"];
+        Self {
+            tasks: names
+                .map(|name| (name.to_owned(), toml::Table::new()))
+                .into(),
+            weights: often.map(|name| (name.to_owned(), 5.0)).into(),
+            mixing: Mixing::Batches,
+            turns: Vec::new(),
+            turn_steps: 500,
+            inputs: Channels::Shared,
+            outputs: Channels::Shared,
+            rule_inputs: true,
+            rule_strength: 1.0,
+            rule_noise: 0.0316,
+        }
+    }
+}
+
+/// A table of tables of tasks; whoever has a registry fills in their schemas.
+fn tables_of_tasks(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "format": "tasks",
+        "additionalProperties": { "type": "object" }
+    })
+}
+
+pub(crate) fn entry() -> TaskEntry {
+    TaskEntry::of_mixture("multitask", resolve, |config, context| {
+        Ok(Box::new(Multitask::new(&config, context)?))
+    })
+}
+
+/// The configuration with the defaults of every task filled in.
+fn resolve(mut config: MultitaskConfig, registry: &Registry) -> Result<MultitaskConfig, TaskError> {
+    for (name, table) in &mut config.tasks {
+        if let Some(entry) = registry.get(name) {
+            *table = entry
+                .resolve(std::mem::take(table), registry)
+                .map_err(|error| within(name, error))?;
+        }
+    }
+    Ok(config)
+}
+
+/// An error of a task of the mixture.
+fn within(name: &str, error: TaskError) -> TaskError {
+    let place = if error.key.is_empty() {
+        format!("tasks.{name}")
+    } else {
+        format!("tasks.{name}.{}", error.key)
+    };
+    TaskError {
+        key: place,
+        ..error
+    }
+}
+
+/// A task of the mixture.
+struct Part {
+    name: String,
+    weight: f64,
+    task: Box<dyn Task>,
+    conditions: Vec<Condition>,
+    columns: Columns,
+}
+
+/// Many tasks as one.
+pub struct Multitask {
+    layout: Layout,
+    parts: Vec<Part>,
+    conditions: Vec<Condition>,
+    mixing: Mixing,
+    /// The places of the tasks in the order of their turns, each with the length of its turn in training steps.
+    turns: Vec<(usize, u64)>,
+    /// The first rule input, their value and their noise.
+    rules: Option<(usize, f64, f64)>,
+}
+
+impl Task for Multitask {
+    fn layout(&self) -> Layout {
+        self.layout.clone()
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        self.conditions.clone()
+    }
+
+    fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
+        let [k, c] = ["task", "condition"].map(|name| condition.value(name) as usize);
+        let part = &self.parts[k];
+        let own = part.task.sample_trial(&part.conditions[c], clock, rng);
+        let mut trial = part.columns.embed(&own, &self.layout, condition);
+        if let Some((first, strength, noise)) = self.rules {
+            trial.set_input(0..trial.n_steps, first + k, strength);
+            for t in 0..trial.n_steps {
+                let row = &mut trial.inputs[t * trial.n_inputs + first..][..self.parts.len()];
+                row.iter_mut()
+                    .for_each(|u| *u += noise as f32 * rng.normal());
+            }
+        }
+        trial
+    }
+
+    fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
+        let conditions = match self.task_at(request) {
+            None => self.conditions.clone(),
+            Some(k) => {
+                let is_of_task = |c: &&Condition| c.value("task") == k as f64;
+                self.conditions.iter().filter(is_of_task).cloned().collect()
+            }
+        };
+        Ok(batch_of(self, &conditions, request))
+    }
+
+    fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
+        let value = |name: &str| trial.condition.iter().find(|(key, _)| key == name);
+        let part = &self.parts[value("task")?.1 as usize];
+        let condition = &part.conditions[value("condition")?.1 as usize];
+        let own = part.columns.extract(trial, condition);
+        part.task
+            .is_correct(&own, &part.columns.readout(outputs, trial.n_outputs))
+    }
+
+    fn correct_rule(&self) -> String {
+        let rules = self.parts.iter().map(|part| {
+            let rule = part.task.correct_rule();
+            format!("{}: {rule}", part.name)
+        });
+        rules.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The mean over the tasks that have an accuracy, by weight.
+    fn chance(&self) -> Option<f64> {
+        let known = self.parts.iter().filter_map(|part| {
+            let chance = part.task.chance()?;
+            Some([part.weight * chance, part.weight])
+        });
+        let [sum, weight] = known.fold([0.0; 2], |[s, w], [a, b]| [s + a, w + b]);
+        (weight > 0.0).then(|| sum / weight)
+    }
+}
+
+impl Multitask {
+    /// Builds every task and plans inputs and outputs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the mixture and with each of its tasks.
+    pub fn new(config: &MultitaskConfig, context: &BuildContext) -> Result<Self, Vec<TaskError>> {
+        let mut errors = check(config);
+        let mut built = Vec::new();
+        for (name, table) in &config.tasks {
+            match build(name, table, context) {
+                Ok(task) => built.push((name.clone(), task)),
+                Err(wrong) => errors.extend(wrong),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self::of(built, config))
+    }
+
+    fn of(built: Vec<(String, Box<dyn Task>)>, config: &MultitaskConfig) -> Self {
+        let layouts: Vec<(&str, Layout)> = built
+            .iter()
+            .map(|(name, task)| (name.as_str(), task.layout()))
+            .collect();
+        let Plan {
+            mut layout,
+            columns,
+        } = Plan::new(&layouts, config.inputs, config.outputs);
+        let first_rule = layout.inputs.len();
+        if config.rule_inputs {
+            let rules = built.iter().map(|(name, _)| format!("rule {name}"));
+            layout.inputs.extend(rules);
+        }
+        let weight = |name: &str| config.weights.get(name).copied().unwrap_or(1.0);
+        let parts: Vec<Part> = built
+            .into_iter()
+            .zip(columns)
+            .map(|((name, task), columns)| Part {
+                weight: weight(&name),
+                conditions: task.conditions(),
+                name,
+                task,
+                columns,
+            })
+            .collect();
+        Self {
+            conditions: conditions(&parts),
+            mixing: config.mixing,
+            turns: turns(&parts, config),
+            rules: config.rule_inputs.then_some((
+                first_rule,
+                config.rule_strength,
+                config.rule_noise,
+            )),
+            layout,
+            parts,
+        }
+    }
+
+    /// The only task of a batch; `None` if there are all of them in it.
+    fn task_at(&self, request: &BatchRequest) -> Option<usize> {
+        if request.conditions == ConditionOrder::Balanced {
+            return None;
+        }
+        match self.mixing {
+            Mixing::Trials => None,
+            Mixing::Batches => {
+                let mut rng = Rng::new(request.key, TASK_OF_BATCH, request.step);
+                Some(Condition::draw(&self.conditions, &mut rng).value("task") as usize)
+            }
+            Mixing::Blocks => {
+                let round: u64 = self.turns.iter().map(|(_, steps)| steps).sum();
+                Some(self.turn_at(request.step % round))
+            }
+            Mixing::Sequence => Some(self.turn_at(request.step)),
+        }
+    }
+
+    /// Whose turn it is after some steps of the first round; after that, the last one's.
+    fn turn_at(&self, step: u64) -> usize {
+        let mut end = 0;
+        let current = self.turns.iter().find(|(_, steps)| {
+            end += steps;
+            step < end
+        });
+        current.or(self.turns.last()).map_or(0, |(task, _)| *task)
+    }
+}
+
+/// What is wrong with the mixture itself.
+fn check(config: &MultitaskConfig) -> Vec<TaskError> {
+    let mut errors = Vec::new();
+    if config.tasks.is_empty() {
+        let help = "add a table for each task, for instance [task.multitask.tasks.go_nogo]";
+        errors.push(TaskError::config("tasks", "there is no task to train on").with_help(help));
+    }
+    let unknown = |key: String, name: &str| {
+        let known: Vec<&str> = config.tasks.keys().map(String::as_str).collect();
+        let message = format!("{name:?} is not among the tasks {}", known.join(", "));
+        TaskError::config(key, message)
+    };
+    for (name, &weight) in &config.weights {
+        let key = format!("weights.{name}");
+        if !config.tasks.contains_key(name) {
+            errors.push(unknown(key, name));
+        } else if !(weight > 0.0 && weight.is_finite()) {
+            let message = format!("{weight} must be a positive number; leave out the task instead");
+            errors.push(TaskError::config(key, message));
+        }
+    }
+    for (k, name) in config.turns.iter().enumerate() {
+        if !config.tasks.contains_key(name) {
+            errors.push(unknown(format!("turns[{k}]"), name));
+        }
+    }
+    if config.turn_steps == 0 {
+        errors.push(TaskError::config(
+            "turn_steps",
+            "a turn has at least one step",
+        ));
+    }
+    if !config.rule_strength.is_finite() {
+        let message = format!("{} must be a number", config.rule_strength);
+        errors.push(TaskError::config("rule_strength", message));
+    }
+    if !(config.rule_noise >= 0.0 && config.rule_noise.is_finite()) {
+        let message = format!("{} must be a number that is 0 or more", config.rule_noise);
+        errors.push(TaskError::config("rule_noise", message));
+    }
+    errors
+}
+
+/// One task of the mixture.
+fn build(
+    name: &str,
+    table: &toml::Table,
+    context: &BuildContext,
+) -> Result<Box<dyn Task>, Vec<TaskError>> {
+    let refuse = |message: &str| Err(vec![within(name, TaskError::config("", message))]);
+    let Some(entry) = context.registry.get(name) else {
+        return refuse("there is no such task");
+    };
+    if !entry.can_be_mixed() {
+        return refuse("only tasks that make their trials themselves can be mixed");
+    }
+    let all_within = |errors: Vec<TaskError>| errors.into_iter().map(|e| within(name, e)).collect();
+    entry.build(table.clone(), context).map_err(all_within)
+}
+
+/// The first condition of every task, then the second, ...: few trials of validation have all tasks.
+fn conditions(parts: &[Part]) -> Vec<Condition> {
+    let most = parts.iter().map(|part| part.conditions.len()).max();
+    let mut all = Vec::new();
+    for c in 0..most.unwrap_or(0) {
+        for (k, part) in parts.iter().enumerate() {
+            if let Some(condition) = part.conditions.get(c) {
+                let total: f64 = part.conditions.iter().map(|c| c.weight).sum();
+                let both = Condition::new([("task", k as f64), ("condition", c as f64)]);
+                all.push(both.with_weight(part.weight * condition.weight / total));
+            }
+        }
+    }
+    all
+}
+
+fn turns(parts: &[Part], config: &MultitaskConfig) -> Vec<(usize, u64)> {
+    let place = |name: &String| parts.iter().position(|part| part.name == *name);
+    let order: Vec<usize> = if config.turns.is_empty() {
+        (0..parts.len()).collect()
+    } else {
+        config.turns.iter().filter_map(place).collect()
+    };
+    let steps = |k: usize| {
+        (f64::from(config.turn_steps) * parts[k].weight)
+            .round()
+            .max(1.0) as u64
+    };
+    order.into_iter().map(|k| (k, steps(k))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Target;
+    use ctrnn_random::{Key, Stream};
+
+    fn build(text: &str) -> Result<Multitask, Vec<String>> {
+        let registry = Registry::built_in();
+        let context = BuildContext {
+            clock: Clock::new(20.0).unwrap(),
+            seed: 1,
+            base_dir: Path::new("."),
+            registry: &registry,
+        };
+        let config: MultitaskConfig = toml::from_str(text).unwrap();
+        Multitask::new(&config, &context)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    fn batch(task: &Multitask, step: u64, n_trials: usize) -> TrialBatch {
+        let request = BatchRequest {
+            clock: Clock::new(20.0).unwrap(),
+            n_trials,
+            key: Key::new(1, Stream::Trials, 0),
+            step,
+            conditions: ConditionOrder::Weighted,
+        };
+        task.sample_batch(&request).unwrap()
+    }
+
+    /// The tasks of a batch, by their places.
+    fn tasks_of(batch: &TrialBatch) -> Vec<f64> {
+        let (name, column) = &batch.conditions[0];
+        assert_eq!(name, "task");
+        column.clone()
+    }
+
+    #[test]
+    fn the_default_is_the_network_of_yang() {
+        let task = build("").unwrap();
+        let layout = task.layout();
+        assert_eq!((layout.inputs.len(), layout.outputs.len()), (85, 33));
+        assert_eq!(layout.inputs[65], "rule yang_contextdelaydm1");
+        let total: f64 = task.conditions().iter().map(|c| c.weight).sum();
+        assert!((total - 28.0).abs() < 1e-9); // 18 tasks once, two five times
+    }
+
+    const TWO: &str = "weights = {}\nturn_steps = 2\nrule_noise = 0\n\
+        tasks.go_nogo = { input_noise = 0 }\ntasks.perceptual_decision = { input_noise = 0 }\n";
+
+    #[test]
+    fn a_trial_is_that_of_its_task_with_a_rule_input() {
+        let task = build(TWO).unwrap();
+        let names = [
+            "fixation",
+            "go_cue",
+            "nogo_cue",
+            "left",
+            "right",
+            "rule go_nogo",
+            "rule perceptual_decision",
+        ];
+        assert_eq!(task.layout().inputs, names);
+        assert_eq!(task.layout().outputs, ["fixation", "go", "left", "right"]);
+        let condition = Condition::new([("task", 1.0), ("condition", 9.0)]);
+        let mut rng = Rng::new(Key::new(1, Stream::Trials, 0), 0, 0);
+        let trial = task.sample_trial(&condition, Clock::new(20.0).unwrap(), &mut rng);
+        assert_eq!(trial.inputs[..7], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(trial.correct, Some(3)); // coherence 0.512, right
+        let Target::Values(values) = &trial.target else {
+            panic!("values");
+        };
+        assert_eq!(task.is_correct(&trial, values), Some(true));
+        let mut wrong = values.clone();
+        let last = wrong.len() - 4;
+        wrong[last..].copy_from_slice(&[9.0, 9.0, 1.0, 0.5]); // of left and right the former
+        assert_eq!(task.is_correct(&trial, &wrong), Some(false));
+    }
+
+    #[test]
+    fn tasks_mix_by_trial_and_by_batch() {
+        let by_trial = build(&format!("{TWO}mixing = \"trials\"")).unwrap();
+        let tasks = tasks_of(&batch(&by_trial, 0, 32));
+        assert!(tasks.contains(&0.0) && tasks.contains(&1.0));
+        let by_batch = build(&format!("{TWO}mixing = \"batches\"")).unwrap();
+        let drawn: Vec<f64> = (0..32)
+            .map(|step| {
+                let tasks = tasks_of(&batch(&by_batch, step, 4));
+                assert!(tasks.iter().all(|&task| task == tasks[0]));
+                tasks[0]
+            })
+            .collect();
+        assert!(drawn.contains(&0.0) && drawn.contains(&1.0));
+    }
+
+    /// Turns of two steps, of go_nogo (task 0) of four.
+    #[test]
+    fn tasks_take_turns() {
+        let turns = "turns = [\"perceptual_decision\", \"go_nogo\"]\nweights = { go_nogo = 2 }\n\
+            tasks.go_nogo = {}\ntasks.perceptual_decision = {}\nturn_steps = 2\n";
+        let at = |mixing: &str| -> Vec<f64> {
+            let task = build(&format!("{turns}mixing = \"{mixing}\"")).unwrap();
+            (0..9)
+                .map(|step| tasks_of(&batch(&task, step, 1))[0])
+                .collect()
+        };
+        assert_eq!(at("blocks"), [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(
+            at("sequence"),
+            [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        );
+    }
+
+    #[test]
+    fn defaults_of_every_task_are_written_out() {
+        let registry = Registry::built_in();
+        let given = toml::from_str("tasks.go_nogo = { delay_ms = 200 }").unwrap();
+        let resolved = registry
+            .get("multitask")
+            .unwrap()
+            .resolve(given, &registry)
+            .unwrap();
+        let go_nogo = resolved["tasks"]["go_nogo"].as_table().unwrap();
+        assert_eq!(go_nogo["delay_ms"].as_float(), Some(200.0));
+        assert_eq!(go_nogo["go_fraction"].as_float(), Some(0.5));
+    }
+
+    #[test]
+    fn finds_all_errors_at_once() {
+        let text = "turns = [\"sine\"]\nweights = { lorenz = 1, go_nogo = 0 }\nturn_steps = 0\n\
+            rule_noise = -1\ntasks.go_nogo = { delay_ms = 30 }\ntasks.multitask = {}\ntasks.nothing = {}\n";
+        let expected = [
+            "weights.go_nogo: 0 must be a positive number; leave out the task instead",
+            "weights.lorenz: \"lorenz\" is not among the tasks go_nogo, multitask, nothing",
+            "turns[0]: \"sine\" is not among the tasks go_nogo, multitask, nothing",
+            "turn_steps: a turn has at least one step",
+            "rule_noise: -1 must be a number that is 0 or more",
+            "tasks.go_nogo.delay_ms: 30 ms is not a multiple of dt_ms = 20; the nearest are 20 and 40",
+            "tasks.multitask: only tasks that make their trials themselves can be mixed",
+            "tasks.nothing: there is no such task",
+        ];
+        assert_eq!(build(text).err().unwrap(), expected);
+        let none = build("tasks = {}\nweights = {}").err().unwrap();
+        assert!(
+            none[0].starts_with("tasks: there is no task to train on"),
+            "{none:?}"
+        );
+    }
+}

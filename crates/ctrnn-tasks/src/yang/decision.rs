@@ -1,0 +1,227 @@
+//! Decisions: which of two stimuli is stronger?
+
+use std::f64::consts::{PI, TAU};
+
+use ctrnn_random::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Evidence, Member, Scene};
+use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+
+/// Two stimuli are shown at once; the response is towards the stronger one.
+///
+/// Inputs, outputs, mask and noise are those of the task `yang_fdgo`. Epochs: `fixation`, `stimulus`,
+/// `response`; the fixation input goes off at the response. The directions of the stimuli lie a quarter to
+/// three quarters of a circle apart. Their strengths are m + coh and m - coh times the bump, with a mean m from U(0.8,
+/// 1.2), independent on rings that are independent. Where the sum of both rings decides, each stimulus has
+/// the strength s on average over the rings, and s d more on one ring than on the other, with d from U(0.2, 0.8) and
+/// either sign. Conditions: the coherence, positive if the first stimulus is stronger; one for each ring that has its
+/// own.
+///
+/// Source: Yang et al. (2019), with the numbers of the authors' code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct YangDecision {
+    /// Before the stimuli.
+    pub fixation_ms: Duration,
+    /// Both stimuli.
+    pub stimulus_ms: Duration,
+    /// From the go on.
+    pub response_ms: Duration,
+    /// Where the evidence is shown, and which of it decides.
+    pub evidence: Evidence,
+    /// Half the differences in strength; each comes in favour of either stimulus.
+    pub coherences: Vec<f64>,
+    /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
+    pub sigma_x: f64,
+}
+
+impl Default for YangDecision {
+    fn default() -> Self {
+        Self {
+            fixation_ms: Duration::Uniform([100.0, 400.0]),
+            stimulus_ms: Duration::Choice(vec![400.0, 800.0, 1600.0]),
+            response_ms: 500.0.into(),
+            evidence: Evidence::Ring1,
+            coherences: vec![0.01, 0.02, 0.04, 0.08],
+            sigma_x: 0.01,
+        }
+    }
+}
+
+pub(super) fn family() -> Vec<Member<YangDecision>> {
+    let member = |name, what: &str, evidence| {
+        let defaults = YangDecision {
+            evidence,
+            ..YangDecision::default()
+        };
+        (name, super::about(what), defaults)
+    };
+    vec![
+        member(
+            "yang_dm1",
+            "Respond towards the stronger of two stimuli on ring 1 (DM 1).",
+            Evidence::Ring1,
+        ),
+        member(
+            "yang_dm2",
+            "Respond towards the stronger of two stimuli on ring 2 (DM 2).",
+            Evidence::Ring2,
+        ),
+        member(
+            "yang_contextdm1",
+            "Respond towards the stronger of two stimuli on ring 1, whatever ring 2 shows (Ctx DM 1).",
+            Evidence::Ring1OfBoth,
+        ),
+        member(
+            "yang_contextdm2",
+            "Respond towards the stronger of two stimuli on ring 2, whatever ring 1 shows (Ctx DM 2).",
+            Evidence::Ring2OfBoth,
+        ),
+        member(
+            "yang_multidm",
+            "Respond towards the stronger of two stimuli, both rings together (MultSen DM).",
+            Evidence::Sum,
+        ),
+    ]
+}
+
+impl Task for YangDecision {
+    fn layout(&self) -> Layout {
+        super::layout().clone()
+    }
+
+    fn epochs(&self) -> Vec<Epoch> {
+        vec![
+            Epoch::new("fixation", &self.fixation_ms),
+            Epoch::new("stimulus", &self.stimulus_ms),
+            Epoch::new("response", &self.response_ms),
+        ]
+    }
+
+    fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
+        Check::new(clock)
+            .epochs(&self.epochs())
+            .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the evidence")
+            .require(
+                self.response_ms.bounds_ms()[0] > super::UNCHECKED_MS,
+                || {
+                    TaskError::config(
+                        "response_ms",
+                        "its first 100 ms do not count; make it longer",
+                    )
+                },
+            )
+            .numbers("coherences", &self.coherences, 1e-6..=1.0)
+            .not_negative("sigma_x", self.sigma_x)
+            .finish()
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        self.evidence.conditions(&self.coherences)
+    }
+
+    fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
+        let timeline = Timeline::draw(&self.epochs(), clock, rng);
+        let mut scene = Scene::new(condition, timeline, clock);
+        let [stimulus, response] = ["stimulus", "response"].map(|name| scene.steps(name));
+        let directions = two_directions(rng);
+        let strengths = self.evidence.draw(condition, rng);
+        scene.fixation_point(0..response.start);
+        for (ring, strengths) in strengths.by_ring.iter().enumerate() {
+            for (&direction, &strength) in directions.iter().zip(strengths) {
+                scene.show(stimulus.clone(), ring, direction, strength);
+            }
+        }
+        let direction = directions[strengths.stronger];
+        scene.respond(response.start, Some(direction), self.sigma_x, rng)
+    }
+
+    fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
+        super::is_correct(trial, outputs)
+    }
+
+    fn correct_rule(&self) -> String {
+        super::correct_rule()
+    }
+
+    fn chance(&self) -> Option<f64> {
+        Some(super::chance(1.0))
+    }
+}
+
+/// Anywhere on the circle, and a quarter to three quarters of it further on.
+pub(super) fn two_directions(rng: &mut Rng) -> [f64; 2] {
+    let first = rng.uniform_in(0.0, TAU);
+    [first, first + rng.uniform_in(0.5 * PI, 1.5 * PI)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ring, angular_distance};
+    use ctrnn_random::{Key, Stream};
+
+    fn trial(evidence: Evidence, condition: &Condition) -> Trial {
+        let task = YangDecision {
+            evidence,
+            sigma_x: 0.0,
+            ..YangDecision::default()
+        };
+        let mut rng = Rng::new(Key::new(1, Stream::Trials, 0), 0, 0);
+        task.sample_trial(condition, Clock::new(20.0).unwrap(), &mut rng)
+    }
+
+    /// The largest rate of a ring during the stimulus is that of the stronger stimulus, to within a unit.
+    #[test]
+    fn the_response_is_towards_the_stronger_stimulus() {
+        for (evidence, first_input) in [(Evidence::Ring1, 1), (Evidence::Ring2, 33)] {
+            for coherence in [-0.3, 0.3] {
+                let trial = trial(evidence, &Condition::new([("coh", coherence)]));
+                let t = trial.timeline.steps("stimulus").start;
+                let shown = &trial.inputs[65 * t..65 * (t + 1)][first_input..first_input + 32];
+                let strongest = (0..32)
+                    .max_by(|&a, &b| shown[a].total_cmp(&shown[b]))
+                    .unwrap();
+                let chosen = trial.correct.unwrap() - 1;
+                let ring = Ring::gaussian(32);
+                let off = angular_distance(ring.preferred(strongest), ring.preferred(chosen));
+                assert!(off < 0.2, "{evidence:?} {coherence}");
+            }
+        }
+    }
+
+    #[test]
+    fn stimuli_lie_apart() {
+        let mut rng = Rng::new(Key::new(1, Stream::Trials, 0), 0, 0);
+        for _ in 0..100 {
+            let [a, b] = two_directions(&mut rng);
+            assert!(angular_distance(a, b) >= 0.5 * PI - 1e-9);
+        }
+    }
+
+    #[test]
+    fn finds_all_errors_at_once() {
+        let task = YangDecision {
+            fixation_ms: 30.0.into(),
+            stimulus_ms: 0.0.into(),
+            response_ms: 100.0.into(),
+            coherences: vec![],
+            sigma_x: -1.0,
+            ..YangDecision::default()
+        };
+        let errors = task.check(Clock::new(20.0).unwrap()).unwrap_err();
+        let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            [
+                "fixation_ms",
+                "stimulus_ms",
+                "response_ms",
+                "coherences",
+                "sigma_x"
+            ]
+        );
+    }
+}

@@ -1,0 +1,302 @@
+//! Go and anti: look where a stimulus is, or opposite to it.
+
+use std::f64::consts::{PI, TAU};
+
+use ctrnn_random::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Member, Scene, about};
+use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+
+/// A stimulus is shown on one of two rings; the response is towards it or, in anti tasks, opposite to it.
+///
+/// Inputs: `fixation`, and two rings of 32 units with preferred directions evenly on the circle. A stimulus
+/// adds 0.8 exp(-(d / (pi/8))^2 / 2) to the units of its ring, d being the distance of their directions. Outputs:
+/// `fixation`, which should be 0.8 up to the go, and a ring of 32 units, `response`, that should show
+/// the same bump in the direction of the response from the go on; 0.05 is added to the bump and is what all
+/// outputs should be otherwise. Epochs: `fixation`, `stimulus`, `delay`, `response`; the go is the start of the
+/// response. The fixation input is 1 up to the go, or always.
+///
+/// The mask is 0 in the first 100 ms, 1 up to the go, 0 for 100 ms and 5 from then on, and twice that for the
+/// fixation output. The authors multiply the error by it before squaring. Every input has noise with the standard
+/// deviation sigma_x sqrt(2 tau / dt), tau = 100 ms. Conditions: the ring, and the direction if there are
+/// `directions`. Durations are drawn anew for each trial (the authors: for each batch).
+///
+/// Source: Yang et al. (2019), with the numbers of the authors' code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct YangGo {
+    /// Before the stimulus.
+    pub fixation_ms: Duration,
+    /// From the onset of the stimulus; with 0, and `stimulus_stays`, the stimulus is the go.
+    pub stimulus_ms: Duration,
+    /// Between the stimulus and the go.
+    pub delay_ms: Duration,
+    /// From the go on.
+    pub response_ms: Duration,
+    /// Whether the response is opposite to the stimulus.
+    pub anti: bool,
+    /// Whether the stimulus stays to the end of the trial.
+    pub stimulus_stays: bool,
+    /// Whether the fixation input stays to the end of the trial.
+    pub fixation_stays: bool,
+    /// Number of directions, evenly spaced, each a condition; 0: any direction, drawn for each trial.
+    #[schemars(range(min = 0, max = 360))]
+    pub directions: usize,
+    /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
+    pub sigma_x: f64,
+}
+
+impl Default for YangGo {
+    fn default() -> Self {
+        delay()
+    }
+}
+
+/// Go and anti after a delay.
+fn delay() -> YangGo {
+    YangGo {
+        fixation_ms: Duration::Choice(vec![300.0, 500.0, 700.0]),
+        stimulus_ms: Duration::Choice(vec![200.0, 400.0, 600.0]),
+        delay_ms: Duration::Choice(vec![200.0, 400.0, 800.0, 1600.0]),
+        response_ms: 500.0.into(),
+        anti: false,
+        stimulus_stays: false,
+        fixation_stays: false,
+        directions: 0,
+        sigma_x: 0.01,
+    }
+}
+
+/// Go and anti while the stimulus stays.
+fn fixed_duration() -> YangGo {
+    YangGo {
+        fixation_ms: Duration::Uniform([300.0, 700.0]),
+        stimulus_ms: Duration::Uniform([500.0, 1500.0]),
+        delay_ms: 0.0.into(),
+        stimulus_stays: true,
+        ..delay()
+    }
+}
+
+/// Go and anti at once.
+fn react() -> YangGo {
+    YangGo {
+        fixation_ms: Duration::Uniform([500.0, 2500.0]),
+        stimulus_ms: 0.0.into(),
+        delay_ms: 0.0.into(),
+        stimulus_stays: true,
+        fixation_stays: true,
+        ..delay()
+    }
+}
+
+pub(super) fn family() -> Vec<Member<YangGo>> {
+    let anti = |task: YangGo| YangGo { anti: true, ..task };
+    vec![
+        (
+            "yang_fdgo",
+            about("Respond towards a stimulus that stays, when the fixation point goes off (Go)."),
+            fixed_duration(),
+        ),
+        (
+            "yang_fdanti",
+            about(
+                "Respond opposite to a stimulus that stays, when the fixation point goes off (Anti).",
+            ),
+            anti(fixed_duration()),
+        ),
+        (
+            "yang_reactgo",
+            about("Respond towards a stimulus as soon as it appears (RT Go)."),
+            react(),
+        ),
+        (
+            "yang_reactanti",
+            about("Respond opposite to a stimulus as soon as it appears (RT Anti)."),
+            anti(react()),
+        ),
+        (
+            "yang_delaygo",
+            about(
+                "Respond towards a remembered stimulus, when the fixation point goes off (Dly Go).",
+            ),
+            delay(),
+        ),
+        (
+            "yang_delayanti",
+            about(
+                "Respond opposite to a remembered stimulus, when the fixation point goes off (Dly Anti).",
+            ),
+            anti(delay()),
+        ),
+    ]
+}
+
+impl Task for YangGo {
+    fn layout(&self) -> Layout {
+        super::layout().clone()
+    }
+
+    fn epochs(&self) -> Vec<Epoch> {
+        vec![
+            Epoch::new("fixation", &self.fixation_ms),
+            Epoch::new("stimulus", &self.stimulus_ms),
+            Epoch::new("delay", &self.delay_ms),
+            Epoch::new("response", &self.response_ms),
+        ]
+    }
+
+    fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
+        let shown = self.stimulus_stays || self.stimulus_ms.bounds_ms()[0] > 0.0;
+        Check::new(clock)
+            .epochs(&self.epochs())
+            .require(shown, || {
+                let message = "0 ms is too short for a stimulus that does not stay";
+                TaskError::config("stimulus_ms", message)
+            })
+            .require(
+                self.response_ms.bounds_ms()[0] > super::UNCHECKED_MS,
+                || {
+                    TaskError::config(
+                        "response_ms",
+                        "its first 100 ms do not count; make it longer",
+                    )
+                },
+            )
+            .number("directions", self.directions as f64, 0.0..=360.0)
+            .not_negative("sigma_x", self.sigma_x)
+            .finish()
+    }
+
+    /// `ring`: 1 or 2, and `direction` in degrees.
+    fn conditions(&self) -> Vec<Condition> {
+        let degrees = |k: usize| 360.0 * k as f64 / self.directions as f64;
+        let all: Vec<f64> = (0..self.directions).map(degrees).collect();
+        let rings: (&str, &[f64]) = ("ring", &[1.0, 2.0]);
+        if all.is_empty() {
+            Condition::grid(&[rings])
+        } else {
+            Condition::grid(&[rings, ("direction", &all)])
+        }
+    }
+
+    fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
+        let timeline = Timeline::draw(&self.epochs(), clock, rng);
+        let mut scene = Scene::new(condition, timeline, clock);
+        let [stimulus, response] = ["stimulus", "response"].map(|name| scene.steps(name));
+        let direction = if self.directions == 0 {
+            rng.uniform_in(0.0, TAU)
+        } else {
+            condition.value("direction").to_radians()
+        };
+        let until = |stays: bool, end: usize| if stays { response.end } else { end };
+        let shown = stimulus.start..until(self.stimulus_stays, stimulus.end);
+        scene.fixation_point(0..until(self.fixation_stays, response.start));
+        scene.show(shown, condition.value("ring") as usize - 1, direction, 1.0);
+        let opposite = if self.anti { PI } else { 0.0 };
+        scene.respond(
+            response.start,
+            Some(direction + opposite),
+            self.sigma_x,
+            rng,
+        )
+    }
+
+    fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
+        super::is_correct(trial, outputs)
+    }
+
+    fn correct_rule(&self) -> String {
+        super::correct_rule()
+    }
+
+    fn chance(&self) -> Option<f64> {
+        Some(super::chance(1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+    use ctrnn_random::{Key, Stream};
+
+    /// Time steps of 100 ms, one or two per epoch; the stimulus at 0 degrees on ring 2.
+    fn trial(task: YangGo) -> Trial {
+        let task = YangGo {
+            fixation_ms: 100.0.into(),
+            stimulus_ms: 100.0.into(),
+            delay_ms: 100.0.into(),
+            response_ms: 200.0.into(),
+            directions: 8,
+            sigma_x: 0.0,
+            ..task
+        };
+        let condition = Condition::new([("ring", 2.0), ("direction", 0.0)]);
+        let mut rng = Rng::new(Key::new(1, Stream::Trials, 0), 0, 0);
+        task.sample_trial(&condition, Clock::new(100.0).unwrap(), &mut rng)
+    }
+
+    fn column(values: &[f32], width: usize, k: usize) -> Vec<f32> {
+        values.iter().skip(k).step_by(width).copied().collect()
+    }
+
+    #[test]
+    fn a_delayed_trial_by_hand() {
+        let trial = trial(delay());
+        assert_eq!(column(&trial.inputs, 65, 0), [1.0, 1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(column(&trial.inputs, 65, 1), [0.0; 5]);
+        assert_eq!(column(&trial.inputs, 65, 33), [0.0, 0.8, 0.0, 0.0, 0.0]);
+        assert_eq!(trial.correct, Some(1));
+        let Target::Values(target) = &trial.target else {
+            panic!("values");
+        };
+        assert_eq!(column(target, 33, 0), [0.8, 0.8, 0.8, 0.05, 0.05]);
+        assert_eq!(super::super::is_correct(&trial, target), Some(true));
+    }
+
+    #[test]
+    fn a_stimulus_that_stays() {
+        let stays = trial(fixed_duration());
+        assert_eq!(column(&stays.inputs, 65, 33), [0.0, 0.8, 0.8, 0.8, 0.8]);
+        assert_eq!(column(&stays.inputs, 65, 0), [1.0, 1.0, 1.0, 0.0, 0.0]);
+        let react = trial(react());
+        assert_eq!(column(&react.inputs, 65, 0), [1.0; 5]);
+    }
+
+    /// Opposite to unit 0 of 32 is unit 16: output 17 after fixation.
+    #[test]
+    fn anti_is_opposite() {
+        let anti = trial(YangGo {
+            anti: true,
+            ..delay()
+        });
+        assert_eq!(anti.correct, Some(17));
+    }
+
+    #[test]
+    fn finds_all_errors_at_once() {
+        let task = YangGo {
+            fixation_ms: 30.0.into(),
+            stimulus_ms: 0.0.into(),
+            response_ms: 100.0.into(),
+            directions: 400,
+            sigma_x: -1.0,
+            ..delay()
+        };
+        let errors = task.check(Clock::new(20.0).unwrap()).unwrap_err();
+        let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            [
+                "fixation_ms",
+                "stimulus_ms",
+                "response_ms",
+                "directions",
+                "sigma_x"
+            ]
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! The 20 tasks of Yang et al. (2019): four structs, and the language that they share.
+//!
+//! Every task has the same inputs and outputs: a fixation input, two rings of stimuli (modalities), a
+//! fixation output and a ring of responses. A trial is made of a few phrases: a stimulus on a ring
+//! ([`Scene::show`]), a response ([`Scene::respond`]) or none.
+//!
+//! Numbers are those of the authors' code. Their durations are drawn once for a batch, so that a batch has
+//! one length; ours are drawn for each trial, and short trials are padded. Their durations that are drawn
+//! from an interval are rounded down to the time grid; ours are on it.
+
+mod decision;
+mod delayed_decision;
+mod evidence;
+mod go;
+mod matching;
+
+use std::f64::consts::{PI, TAU};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use ctrnn_random::Rng;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use decision::YangDecision;
+pub use delayed_decision::YangDelayedDecision;
+pub use evidence::Evidence;
+pub use go::YangGo;
+pub use matching::YangMatch;
+
+use crate::{
+    Clock, Condition, Layout, Mask, Registry, Ring, Target, Task, TaskEntry, Timeline, Trial,
+    angular_distance,
+};
+
+/// Units of each ring.
+const RING: usize = 32;
+/// The fixation input and output; rings follow.
+const FIXATION: usize = 0;
+/// Targets: at rest, added by the peak of a bump, and of the fixation output.
+const REST: f64 = 0.05;
+const FIXATE: f64 = 0.8;
+/// The time constant by which the input noise is scaled.
+const TAU_MS: f64 = 100.0;
+/// How long at the start of a trial, and after the go, nothing counts.
+const UNCHECKED_MS: f64 = 100.0;
+/// How far a response may be off.
+const TOLERANCE: f64 = 0.2 * PI;
+/// The probability that a standard normal is below 0.5.
+const BELOW_HALF: f64 = 0.691_462;
+
+/// The names of the 20 tasks.
+pub(crate) const NAMES: [&str; 20] = [
+    "yang_fdgo",
+    "yang_reactgo",
+    "yang_delaygo",
+    "yang_fdanti",
+    "yang_reactanti",
+    "yang_delayanti",
+    "yang_dm1",
+    "yang_dm2",
+    "yang_contextdm1",
+    "yang_contextdm2",
+    "yang_multidm",
+    "yang_delaydm1",
+    "yang_delaydm2",
+    "yang_contextdelaydm1",
+    "yang_contextdelaydm2",
+    "yang_multidelaydm",
+    "yang_dmsgo",
+    "yang_dmsnogo",
+    "yang_dmcgo",
+    "yang_dmcnogo",
+];
+
+/// Adds the 20 tasks.
+pub(crate) fn add_to(registry: &mut Registry) {
+    add_family(registry, go::family());
+    add_family(registry, decision::family());
+    add_family(registry, delayed_decision::family());
+    add_family(registry, matching::family());
+}
+
+fn add_family<T>(registry: &mut Registry, members: Vec<Member<T>>)
+where
+    T: Task + Serialize + DeserializeOwned + JsonSchema + 'static,
+{
+    for (name, doc, defaults) in members {
+        registry.add_entry(TaskEntry::of_variant(name, &doc, defaults));
+    }
+}
+
+/// A member of a family: its name, its documentation and its defaults.
+type Member<T> = (&'static str, String, T);
+
+fn ring() -> Ring {
+    Ring::gaussian(RING)
+}
+
+/// That of all 20 tasks, made once: every trial asks for it.
+fn layout() -> &'static Layout {
+    static LAYOUT: LazyLock<Layout> = LazyLock::new(|| {
+        let inputs = ring().names("ring1").chain(ring().names("ring2"));
+        let all: Vec<usize> = (0..=RING).collect();
+        Layout::new(["fixation"], ["fixation"])
+            .with_inputs(inputs)
+            .with_outputs(ring().names("response"))
+            .with_choices(&all)
+    });
+    &LAYOUT
+}
+
+/// A trial in the making.
+struct Scene {
+    trial: Trial,
+    clock: Clock,
+}
+
+impl Scene {
+    /// Nothing is shown, the outputs are at rest.
+    fn new(condition: &Condition, timeline: Timeline, clock: Clock) -> Self {
+        let mut trial = Trial::new(layout(), condition, timeline);
+        trial.target = Target::Values(vec![REST as f32; trial.n_steps * trial.n_outputs]);
+        Self { trial, clock }
+    }
+
+    fn steps(&self, epoch: &str) -> Range<usize> {
+        self.trial.timeline.steps(epoch)
+    }
+
+    /// The fixation input is on.
+    fn fixation_point(&mut self, steps: Range<usize>) {
+        self.trial.set_input(steps, FIXATION, 1.0);
+    }
+
+    /// A bump on ring 1 or 2 (as the index 0 or 1) at an angle.
+    fn show(&mut self, steps: Range<usize>, ring_index: usize, angle: f64, strength: f64) {
+        let mut bump = ring().encode(angle);
+        bump.iter_mut().for_each(|rate| *rate *= strength);
+        self.trial.add_inputs(steps, 1 + ring_index * RING, &bump);
+    }
+
+    /// Fixation up to `go`, then a response in a direction, or fixation to the end if there is none; the mask,
+    /// the correct choice, and the noise.
+    fn respond(mut self, go: usize, direction: Option<f64>, sigma_x: f64, rng: &mut Rng) -> Trial {
+        let end = self.trial.n_steps;
+        let fixation_end = if direction.is_some() { go } else { end };
+        self.trial.set_target(0..fixation_end, FIXATION, FIXATE);
+        if let Some(angle) = direction {
+            self.trial
+                .add_targets(go..end, 1, &ring().encode(angle.rem_euclid(TAU)));
+        }
+        self.trial.mask = mask(end, go, self.clock.nearest(UNCHECKED_MS));
+        self.trial.correct = self.trial.target_choice(&layout().choices);
+        let per_step = sigma_x * (2.0 * TAU_MS / self.clock.dt_ms()).sqrt();
+        self.trial.add_input_noise(per_step, rng);
+        self.trial
+    }
+}
+
+/// 0 in the first 100 ms, 1 up to the go, 0 for 100 ms, then 5; twice that for the fixation output.
+fn mask(n_steps: usize, go: usize, unchecked: usize) -> Mask {
+    let mut mask = vec![0.0; n_steps * (RING + 1)];
+    for (t, row) in mask.chunks_exact_mut(RING + 1).enumerate() {
+        let weight = if t >= go + unchecked {
+            5.0
+        } else if t >= unchecked && t < go {
+            1.0
+        } else {
+            0.0
+        };
+        row.fill(weight);
+        row[FIXATION] = 2.0 * weight;
+    }
+    Mask::Outputs(mask)
+}
+
+/// At the last time step: fixation kept, or given up for the right direction.
+fn is_correct(trial: &Trial, outputs: &[f32]) -> Option<bool> {
+    let Target::Values(target) = &trial.target else {
+        return None;
+    };
+    let last = |values: &[f32]| values[values.len() - trial.n_outputs..].to_vec();
+    let (readout, target) = (last(outputs), last(target));
+    let fixates = readout[FIXATION] > 0.5;
+    if target[FIXATION] > 0.5 {
+        return Some(fixates);
+    }
+    let off = angular_distance(ring().decode(&readout[1..]), ring().decode(&target[1..]));
+    Some(!fixates && off < TOLERANCE)
+}
+
+fn correct_rule() -> String {
+    "Read at the last time step. Where fixation is to be kept, a trial is right if the fixation output is more than \
+     0.5; else if it is not, and the population vector of the response ring is less than 0.2 pi off."
+        .to_owned()
+}
+
+/// The accuracy of a blind readout if a fraction of the trials asks for a response: one in five directions will do.
+fn chance(responses: f64) -> f64 {
+    responses * BELOW_HALF * 0.2 + (1.0 - responses) * (1.0 - BELOW_HALF)
+}
+
+/// What the documentation of every member says about its family.
+fn about(what: &str) -> String {
+    format!("{what}\n\nOne of the 20 tasks of Yang et al. (2019).")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctrnn_random::{Key, Stream};
+
+    fn rng() -> Rng {
+        Rng::new(Key::new(1, Stream::Trials, 0), 0, 0)
+    }
+
+    fn scene(n_steps: usize) -> Scene {
+        let mut timeline = Timeline::default();
+        timeline.push("trial", n_steps);
+        Scene::new(&Condition::new([]), timeline, Clock::new(20.0).unwrap())
+    }
+
+    /// 20 ms per time step: the first 5 do not count, nor the 5 after the go at 10.
+    #[test]
+    fn the_mask_is_the_published_one() {
+        let trial = scene(20).respond(10, Some(0.0), 0.0, &mut rng());
+        let Mask::Outputs(mask) = &trial.mask else {
+            panic!("by output");
+        };
+        for (t, row) in mask.chunks(33).enumerate() {
+            let expected = [0.0, 1.0, 0.0, 5.0][t / 5];
+            assert_eq!(row[0], 2.0 * expected, "{t}");
+            assert!(row[1..].iter().all(|&m| m == expected), "{t}");
+        }
+    }
+
+    /// The channel one width off the angle answers 0.8 exp(-1/2); the targets have 0.05 more.
+    #[test]
+    fn targets_are_a_bump_above_rest() {
+        let trial = scene(20).respond(10, Some(0.0), 0.0, &mut rng());
+        let Target::Values(target) = &trial.target else {
+            panic!("values");
+        };
+        let [before, after] = [5, 15].map(|t| &target[33 * t..33 * (t + 1)]);
+        assert_eq!((before[0], before[1]), (0.8, 0.05));
+        assert_eq!(after[0], 0.05);
+        assert!((after[1] - 0.85).abs() < 1e-6);
+        assert!((after[3] - (0.05 + 0.8 * (-0.5f32).exp())).abs() < 1e-6);
+        assert_eq!(trial.correct, Some(1));
+        let kept = scene(20).respond(10, None, 0.0, &mut rng());
+        assert_eq!(kept.correct, Some(FIXATION));
+    }
+
+    /// Fixation 0.5 is given up; 35 degrees off is right and 37 are not.
+    #[test]
+    fn the_last_time_step_decides() {
+        let trial = scene(20).respond(10, Some(1.0), 0.0, &mut rng());
+        let readout = |fixation: f32, degrees: f64| {
+            let mut outputs = vec![0.0; 19 * 33];
+            outputs.push(fixation);
+            let bump = ring().encode(1.0 + degrees.to_radians());
+            outputs.extend(bump.iter().map(|&rate| rate as f32));
+            outputs
+        };
+        let right = |fixation, degrees| is_correct(&trial, &readout(fixation, degrees));
+        assert_eq!(right(0.5, 35.0), Some(true));
+        assert_eq!(right(0.5, 37.0), Some(false));
+        assert_eq!(right(0.51, 0.0), Some(false));
+        let kept = scene(20).respond(10, None, 0.0, &mut rng());
+        assert_eq!(is_correct(&kept, &readout(0.51, 0.0)), Some(true));
+        assert_eq!(is_correct(&kept, &readout(0.5, 0.0)), Some(false));
+    }
+
+    /// sigma_x sqrt(2 tau / dt) = 0.01 sqrt(10) = 0.0316; of 65 x 400 draws to within 5 standard errors.
+    #[test]
+    fn the_input_noise_is_scaled_by_the_time_step() {
+        let trial = scene(400).respond(10, None, 0.01, &mut rng());
+        let squares: f64 = trial.inputs.iter().map(|&u| f64::from(u).powi(2)).sum();
+        let std = (squares / trial.inputs.len() as f64).sqrt();
+        assert!((std / 0.001f64.sqrt() - 1.0).abs() < 0.022, "{std}");
+    }
+
+    #[test]
+    fn there_are_twenty_tasks() {
+        let registry = Registry::built_in();
+        let ours = registry.names().filter(|name| name.starts_with("yang_"));
+        assert_eq!(ours.count(), 20);
+        assert!(NAMES.iter().all(|name| registry.get(name).is_some()));
+        let layout = layout();
+        assert_eq!((layout.inputs.len(), layout.outputs.len()), (65, 33));
+    }
+}
