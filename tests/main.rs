@@ -2,16 +2,20 @@
 //!
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
+//! * `checkpoints`: the checkpoints of a run are listed, checked, shown and removed
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
+//! * `untrusted_files`: a corpus of malicious files, each refused with little memory and time
 //! * `project`: the folder that each test works in
 
 mod bad_input;
+mod checkpoints;
 mod command_line;
 mod determinism;
 mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod untrusted_files;

@@ -441,7 +441,14 @@ fn a_run_cannot_be_resumed_to_fewer_steps() {
     let project = Project::new();
     project.train("run", &["train.steps=10"]).exits(0);
     let before = project.text("run/config.resolved.toml");
-    project.run(&["resume", "run", "train.steps=5"]);
+    project
+        .run(&["resume", "run", "train.steps=5"])
+        .exits(2)
+        .says(&[
+            "error[C021]: run has done 10 steps already",
+            "command line:1:13",
+            "help: ",
+        ]);
     assert_eq!(project.text("run/config.resolved.toml"), before);
 }
 
@@ -490,10 +497,12 @@ fn weights_of_another_run_begin_a_new_one() {
         "--init-from",
         "first",
     ];
-    project
-        .run(&larger)
-        .exits(4)
-        .says(&["error[D003]", "has shape [8]", "needs [32]"]);
+    project.run(&larger).exits(4).says(&[
+        "error[D001]: model.init.file: ",
+        "has shape [8]",
+        "needs [32]",
+        "command line:1:17",
+    ]);
     assert!(!project.path("third").exists());
 }
 

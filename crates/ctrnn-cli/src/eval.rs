@@ -7,12 +7,12 @@ use ctrnn_files::RunFolder;
 use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{EvalReport, Run, evaluate, evaluation_trials, trained_network};
+use ctrnn_train::{EvalReport, Run, evaluate, evaluation_trials, only_under, trained_network};
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
-use crate::run_path::{existing_with_data, only_under};
+use crate::run_path::existing_with_data;
 use crate::terminal::Terminal;
 
 /// Evaluates a run.

@@ -8,14 +8,14 @@ use ctrnn_files::{RunFolder, RunJson, RunState};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_resume, trainer_at,
+    Code, Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_resume, trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
-use crate::failure::{DATA, Failure, IO, USAGE};
+use crate::failure::{DATA, Failure, IO};
 use crate::progress::{Progress, clock};
-use crate::run_path::{default_path, existing};
+use crate::run_path::{default_path, existing, recorded};
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
 
@@ -172,17 +172,7 @@ fn resume_run(
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
-    let before = std::fs::read_to_string(folder.resolved())
-        .map_err(|error| unreadable(&folder.resolved(), &error))?;
-    let before: toml::Table = before.parse().map_err(|error: toml::de::Error| {
-        let what = format!("{}: {}", folder.resolved().display(), error.message());
-        Failure::new(
-            DATA,
-            "D001",
-            what,
-            "the file was changed by hand; restore it from config.toml",
-        )
-    })?;
+    let before = recorded(&folder)?;
     check_resume(&before, &run.resolved_table())?;
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != run.resolved_table().get("train");
@@ -197,17 +187,14 @@ fn resume_run(
     }
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
     if run.train.steps < reached {
-        let what = format!(
+        let message = format!(
             "{} has done {reached} steps already, more than train.steps = {}",
             path.display(),
             run.train.steps
         );
-        return Err(Failure::new(
-            USAGE,
-            "C021",
-            what,
-            format!("ask for more: train.steps={}", 2 * reached),
-        ));
+        let problem = run.problem("train.steps", Code::StepsDone, message);
+        let help = format!("ask for more: train.steps={}", 2 * reached);
+        return Err(problem.help(help).into());
     }
     if dry_run {
         terminal.say(format!("{} would be resumed", path.display()));

@@ -52,6 +52,6 @@ pub use checkpoint_folder::{
 };
 pub use error::{ErrorKind, FileError, FormatError};
 pub use lock::{Holder, RunLock, host_name};
-pub use regular_file::read as read_at_most;
+pub use regular_file::{open_to_append, read as read_at_most};
 pub use run_folder::{RunFolder, RunJson, RunState};
 pub use safetensors::TensorFile;

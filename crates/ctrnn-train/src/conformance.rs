@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, Place};
-use crate::document::{Node, Value};
+use crate::document::{Node, Value, shortened};
 use crate::schema::{self, describe, is_named, join, keys_of, name_of, shapes, types, words};
 use crate::suggestion::{quoted, word_like};
 
@@ -40,6 +40,12 @@ pub(crate) fn check(document: &mut Node, schema: &Json) -> Findings {
     walk.found
 }
 
+/// After this many problems the rest of the file is not looked at: it is something else.
+const MAX_PROBLEMS: usize = 100;
+
+/// Longest path to a file.
+const MAX_PATH_BYTES: usize = 4096;
+
 struct Walk<'a> {
     root: &'a Json,
     /// The tasks that the document names.
@@ -50,6 +56,9 @@ struct Walk<'a> {
 /// The methods that answer whether a value at `path` may stay; they note the problem if it may not.
 impl Walk<'_> {
     fn conforms(&mut self, node: &mut Node, schema: &Json, path: &str) -> bool {
+        if self.found.problems.len() >= MAX_PROBLEMS {
+            return false;
+        }
         if is_named(schema) && matches!(node.value, Value::Table(_)) {
             return self.named_table_conforms(node, schema, path);
         }
@@ -72,7 +81,7 @@ impl Walk<'_> {
     /// of them breaks them all.
     fn best_shape_conforms(&mut self, node: &mut Node, shapes: &[&Json], path: &str) -> bool {
         if is_foreign(node, shapes) {
-            for (key, child) in node.entries() {
+            for (key, child) in node.entries().take(MAX_PROBLEMS) {
                 self.reject(self.unknown_key(&join(path, key), child, shapes));
             }
             return false;
@@ -126,6 +135,15 @@ impl Walk<'_> {
                     && self.obeys(length_rule(length, shape), path, path, &node.place)
             }
             Value::String(file) if shape["format"] == "path" => {
+                let broken = (file.len() > MAX_PATH_BYTES).then(|| {
+                    format!(
+                        "has {} bytes, at most {MAX_PATH_BYTES} are read",
+                        file.len()
+                    )
+                });
+                if !self.obeys(broken, path, path, &node.place) {
+                    return false;
+                }
                 *file = absolute(&node.place, file);
                 self.found.files.push(PathBuf::from(&*file));
                 true
@@ -146,6 +164,9 @@ impl Walk<'_> {
     fn table_conforms(&mut self, node: &mut Node, shape: &Json, path: &str) -> bool {
         let others = &shape["additionalProperties"];
         node.table_mut().retain(|key, child| {
+            if self.found.problems.len() >= MAX_PROBLEMS {
+                return false;
+            }
             let child_path = join(path, key);
             let schema = shape["properties"]
                 .get(key)
@@ -336,9 +357,10 @@ fn absolute(place: &Place, path: &str) -> String {
 fn unknown_word(word: &str, schema: &Json, path: &str, place: &Place) -> Diagnostic {
     let words = words(schema);
     let titles = shapes(schema).into_iter().chain([schema]);
+    let shown = shortened(word);
     let message = match titles.filter_map(|shape| shape["title"].as_str()).next() {
-        Some(title) => format!("{word:?} is not {} {title}", article(title)),
-        None => format!("{word:?} is not a value of {path}"),
+        Some(title) => format!("{shown:?} is not {} {title}", article(title)),
+        None => format!("{shown:?} is not a value of {path}"),
     };
     let meant = word_like(word, words.iter().copied());
     let meant = meant
@@ -370,7 +392,10 @@ fn unknown_task(name: &str, node: &Node, tasks: &Json) -> Diagnostic {
         Some(meant) => format!("a task is a table of its name: [task.{meant}]. "),
         None => String::new(),
     };
-    Diagnostic::new(Code::UnknownTask, format!("unknown task {name}"))
-        .at(&node.key, "")
-        .help(format!("{help}Tasks: {}", names.join(", ")))
+    Diagnostic::new(
+        Code::UnknownTask,
+        format!("unknown task {}", shortened(name)),
+    )
+    .at(&node.key, "")
+    .help(format!("{help}Tasks: {}", names.join(", ")))
 }

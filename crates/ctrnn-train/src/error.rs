@@ -7,6 +7,7 @@ use ctrnn_model::ModelError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use thiserror::Error;
 
+use crate::diagnostic::ConfigErrors;
 use crate::run::Bound;
 
 /// Training, evaluation or loading a run failed.
@@ -49,6 +50,9 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something that the configuration names cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
     /// A network could not be built or given its weights.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -66,6 +70,7 @@ impl TrainError {
         match self {
             Self::NotFinite { .. } | Self::TargetNotMet { .. } => 3,
             Self::EmptyMask(_) | Self::OptimizerState(_) | Self::Data { .. } => 4,
+            Self::Config(errors) => errors.exit_code(),
             Self::Model(ModelError::Config { .. } | ModelError::ZeroSpectralRadius { .. }) => 2,
             Self::Model(_) => 4,
             Self::File(error) => match error.kind() {

@@ -64,7 +64,9 @@ mod trials_from_file;
 mod weight_file;
 
 pub use batch::Batch;
-pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
+pub use checkpoint::{
+    Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step, find_checkpoint,
+};
 pub use config::{
     Adam, Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InputPath, Loss,
     LossConfig, Metric, ModelConfig, NoiseConfig, Optimizer, RunConfig, Schedule, Sgd, StopConfig,
@@ -72,11 +74,13 @@ pub use config::{
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
+pub use document::MAX_CONFIG_BYTES;
 pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
 pub use gradients::Gradients;
 pub use observer::{Best, Counters, EvalReport, Observer, Score, Snapshot, StepReport, Validation};
 pub use optimizer::OptimizerState;
+pub use overrides::only_under;
 pub use record::{
     Given, Reopened, RunRecord, check_inputs, initial_network, trained_network, trainer_at,
 };

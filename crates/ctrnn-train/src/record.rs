@@ -6,11 +6,12 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz, write_pointer,
 };
-use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
+use crate::diagnostic::Code;
 use crate::manifest::manifest;
 use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
@@ -148,6 +149,9 @@ impl RunRecord {
             }
         }
         let step = newest.step.unwrap_or(0);
+        // From here on the run is not what its last process left, whether or not this one comes to train.
+        json.state = RunState::Stopped;
+        json.store(&folder.run_json())?;
         cut_metrics(&folder.metrics(), newest.step)?;
         atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
         json.restarts += 1;
@@ -367,18 +371,34 @@ pub fn initial_network<B: AutodiffBackend>(
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
     match &run.init_file {
         None => Ok(network),
-        Some(path) => network
-            .with_weights(&given_weights(path)?)
-            .map_err(|error| TrainError::Data {
-                path: path.clone(),
-                reason: error.to_string(),
-            }),
+        Some(path) => given_weights(path, &run.model)
+            .and_then(|weights| Ok(network.with_weights(&weights)?))
+            .map_err(|error| unusable_init_file(run, path, &error)),
     }
 }
 
+/// The error of a weight file to begin with, at the key that names it.
+fn unusable_init_file(run: &Run, path: &Path, error: &TrainError) -> TrainError {
+    let (code, help) = match error.exit_code() {
+        5 => (Code::Io, "check the path and its permissions"),
+        _ => (
+            Code::Data,
+            "name a weight file of such a network, or remove the key: ~model.init.file",
+        ),
+    };
+    let path = path.display().to_string();
+    let message = match error.to_string() {
+        message if message.contains(&path) => message,
+        message => format!("{path}: {message}"),
+    };
+    let message = format!("model.init.file: {message}");
+    let problem = run.problem("model.init.file", code, message).help(help);
+    TrainError::Config(problem.into())
+}
+
 /// The weights of a file; where it holds a raw matrix beside the effective one, the raw one counts.
-fn given_weights(path: &Path) -> Result<Weights, TrainError> {
-    let mut weights = read_weights(path)?;
+fn given_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, TrainError> {
+    let mut weights = read_weights(path, network)?;
     let raw: Vec<String> = weights
         .keys()
         .filter(|name| name.ends_with(".weight_raw"))
@@ -443,7 +463,7 @@ pub fn trained_network<B: burn::tensor::backend::Backend>(
     let (path, weights) = match checkpoint {
         None => (
             folder.model_weights(),
-            read_weights(&folder.model_weights())?,
+            read_weights(&folder.model_weights(), &run.model)?,
         ),
         Some(word) => {
             let path = find_checkpoint(folder, word)?;

@@ -112,6 +112,16 @@ pub enum Origin {
     CommandLine,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::CommandLine => "command line",
+        })
+    }
+}
+
 impl RunConfig {
     /// Reads a configuration file, lays the overrides over it, and decides everything.
     ///
@@ -163,6 +173,15 @@ impl Run {
         toml::Table::try_from(&self.resolved).expect("a configuration is made of TOML types")
     }
 
+    /// A problem with the value of a key, shown where somebody wrote it.
+    pub fn problem(&self, key: &str, code: Code, message: impl Into<String>) -> Diagnostic {
+        let problem = Diagnostic::new(code, message);
+        match self.document.get(key) {
+            Some(node) => problem.at(&node.place, ""),
+            None => problem,
+        }
+    }
+
     /// Where the value of a key, given by its full path, comes from.
     pub fn origin(&self, key: &str) -> Origin {
         match self.document.get(key) {
@@ -177,15 +196,24 @@ impl Run {
 
 /// The three passes: syntax, schema, meaning.
 fn resolve(source: Source, overrides: &[String], registry: &Registry) -> Result<Run, ConfigErrors> {
+    resolve_by(&schema(registry), source, overrides, registry)
+}
+
+/// The same by a schema that is at hand.
+fn resolve_by(
+    schema: &serde_json::Value,
+    source: Source,
+    overrides: &[String],
+    registry: &Registry,
+) -> Result<Run, ConfigErrors> {
     let source = Arc::new(source);
-    let schema = schema(registry);
     let (mut document, mut problems) = Node::parse(&source);
     let is_toml = problems.is_empty();
     let overrides = overrides::parse(overrides, &mut problems);
     problems.extend(
         overrides
             .iter()
-            .filter_map(|o| unknown_removal(o, &document, &schema)),
+            .filter_map(|o| unknown_removal(o, &document, schema)),
     );
     let notes = overrides::apply(
         overrides,
@@ -196,7 +224,7 @@ fn resolve(source: Source, overrides: &[String], registry: &Registry) -> Result<
     if let Some(problem) = other_version(&document) {
         return Err(problem.into());
     }
-    let found = conformance::check(&mut document, &schema);
+    let found = conformance::check(&mut document, schema);
     problems.extend(found.problems);
     let mut check = Check {
         document: &document,
@@ -604,5 +632,9 @@ fn training(config: &RunConfig, loss: Loss, stop: Option<Stop>) -> Training {
     }
 }
 
+#[cfg(test)]
+mod any_text;
+#[cfg(test)]
+mod broken_keys;
 #[cfg(test)]
 mod tests;

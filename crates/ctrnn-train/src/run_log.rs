@@ -1,10 +1,10 @@
 //! Observer that appends metrics.csv and events.jsonl as a run goes on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ctrnn_files::{FileError, RunFolder, atomic};
+use ctrnn_files::{FileError, RunFolder, atomic, open_to_append, read_at_most};
 use serde_json::json;
 
 use crate::TrainError;
@@ -27,8 +27,7 @@ struct Appended {
 
 impl Appended {
     fn open(path: PathBuf) -> Result<Self, TrainError> {
-        let opened = OpenOptions::new().append(true).create(true).open(&path);
-        let file = opened.map_err(FileError::io("open", &path))?;
+        let file = open_to_append(&path)?;
         Ok(Self { path, file })
     }
 
@@ -99,12 +98,16 @@ impl Observer for RunLog {
     }
 }
 
+/// Longest metrics.csv that is read: 1 GiB, ten million rows.
+const MAX_METRICS_BYTES: u64 = 1 << 30;
+
 /// Cuts metrics.csv back to the rows of at most `step` steps, from which a resume goes on; to none without a checkpoint.
 ///
 /// # Errors
 /// If the file cannot be read or replaced.
 pub(crate) fn cut_metrics(path: &Path, step: Option<u64>) -> Result<(), TrainError> {
-    let text = std::fs::read_to_string(path).map_err(FileError::io("read", path))?;
+    let text = read_at_most(path, MAX_METRICS_BYTES)?;
+    let text = String::from_utf8_lossy(&text); // a damaged row is not kept
     let is_kept = |line: &str| {
         let of = line
             .split(',')
