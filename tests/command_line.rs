@@ -76,6 +76,8 @@ fn help_of_train() {
           --force             Replace a run that is there
           --max-time <TIME>   Stop and save after this time, such as 3h50m; `resume` continues
           --init-from <RUN>   Begin with the weights of another run
+          --data-root <DIR>   Folder in which the input files are looked for instead of where they were;
+                              others than they were are refused [env: CTRNN_DATA_ROOT]
           --dry-run           Check everything and say what would be done, but write nothing
       -q, --quiet             Say nothing but errors
       -v, --verbose           Say more

@@ -97,6 +97,19 @@ pub enum Command {
     Man,
 }
 
+/// Where the files of a configuration or run are now.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Data {
+    /// Folder in which the input files are looked for instead of where they were; others than they were are refused.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CTRNN_DATA_ROOT",
+        hide_env_values = true
+    )]
+    pub data_root: Option<PathBuf>,
+}
+
 const OVERRIDES: &str =
     "Overrides: KEY=VALUE as in the file, such as model.n_units=64; KEY=none or '~KEY' removes";
 
@@ -147,6 +160,8 @@ pub struct CheckArgs {
     pub config: PathBuf,
     #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 /// What to do about a run folder that is there already.
@@ -190,6 +205,8 @@ pub struct TrainArgs {
     /// Begin with the weights of another run.
     #[arg(long, value_name = "RUN")]
     pub init_from: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: Data,
     /// Check everything and say what would be done, but write nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -205,6 +222,8 @@ pub struct ResumeArgs {
     /// Stop and save after this time, such as 3h50m.
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub max_time: Option<Duration>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -223,6 +242,8 @@ pub struct EvalArgs {
     /// With the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -244,6 +265,8 @@ pub struct SimulateArgs {
     /// With the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    #[command(flatten)]
+    pub data: Data,
     /// Compute in double precision.
     #[arg(long)]
     pub f64: bool,

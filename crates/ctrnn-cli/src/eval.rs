@@ -18,7 +18,7 @@ use crate::terminal::Terminal;
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing_with_data(&args.run, &args.overrides, registry)?;
+    let (folder, run) = existing_with_data(&args.run, &args.data, &args.overrides, registry)?;
     let job = EvalJob {
         args,
         run: &run,

@@ -6,6 +6,7 @@ use ctrnn_files::{RunFolder, read_at_most};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{MAX_CONFIG_BYTES, Run, RunConfig, check_inputs};
 
+use crate::args::Data;
 use crate::failure::{DATA, Failure};
 
 /// `runs/<config stem>-s<seed>`
@@ -20,10 +21,11 @@ pub fn default_path(config: &Path, seed: u64) -> PathBuf {
 /// As [`existing`], and if a file of trials has changed.
 pub fn existing_with_data(
     path: &Path,
+    data: &Data,
     overrides: &[String],
     registry: &Registry,
 ) -> Result<(RunFolder, Run), Failure> {
-    let (folder, run) = existing(path, overrides, registry)?;
+    let (folder, run) = existing(path, data, overrides, registry)?;
     check_inputs(&folder, &run)?;
     Ok((folder, run))
 }
@@ -34,12 +36,14 @@ pub fn existing_with_data(
 /// If there is no run, or its configuration cannot be read.
 pub fn existing(
     path: &Path,
+    data: &Data,
     overrides: &[String],
     registry: &Registry,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
-    let run = RunConfig::load(&folder.resolved(), overrides, registry)?;
-    Ok((folder, run))
+    let root = data.data_root.as_deref();
+    let run = RunConfig::load_with_data(&folder.resolved(), root, overrides, registry)?;
+    Ok((folder, run.with_named_paths()))
 }
 
 /// The folder of a run that is there.

@@ -21,7 +21,7 @@ use crate::trial_arrays::trial_arrays;
 /// Simulates a run.
 pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing_with_data(&args.run, &args.overrides, registry)?;
+    let (folder, run) = existing_with_data(&args.run, &args.data, &args.overrides, registry)?;
     let job = SimulateJob {
         args,
         run: &run,

@@ -8,7 +8,8 @@ use ctrnn_files::{RunFolder, RunJson, RunState};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Code, Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_resume, trainer_at,
+    Code, Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_files, check_resume,
+    trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
@@ -22,7 +23,9 @@ use crate::terminal::Terminal;
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let overrides = overrides(args)?;
-    let run = RunConfig::load(&args.config, &overrides, registry)?;
+    let root = args.data.data_root.as_deref();
+    let run = RunConfig::load_with_data(&args.config, root, &overrides, registry)?;
+    check_reproduced(&args.config, &run)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let path = args
         .run_dir
@@ -66,8 +69,22 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
 
 /// Continues a run.
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let (_, run) = existing(&args.run, &args.overrides, registry)?;
+    let (_, run) = existing(&args.run, &args.data, &args.overrides, registry)?;
     resume_run(&args.run, run, args.max_time, false, terminal)
+}
+
+/// The resolved configuration of a run reproduces it, so its files must be those of the run.
+fn check_reproduced(config: &Path, run: &Run) -> Result<(), Failure> {
+    let folder = RunFolder::at(config.parent().unwrap_or(Path::new("")));
+    if config == folder.resolved() && folder.run_json().is_file() {
+        let files: Vec<PathBuf> = run
+            .input_files
+            .iter()
+            .map(|file| file.path.clone())
+            .collect();
+        check_files(&folder, run, &files)?;
+    }
+    Ok(())
 }
 
 /// `--seed`, `--device`, `--threads` and `--init-from` are overrides with names of their own.

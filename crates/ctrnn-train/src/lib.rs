@@ -72,6 +72,7 @@ pub use config::{
     LossConfig, Metric, ModelConfig, NoiseConfig, Optimizer, RunConfig, Schedule, Sgd, StopConfig,
     TimeConfig, TrainConfig, VERSION, ValidateConfig,
 };
+pub use conformance::InputFile;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::MAX_CONFIG_BYTES;
@@ -82,7 +83,8 @@ pub use observer::{Best, Counters, EvalReport, Observer, Score, Snapshot, StepRe
 pub use optimizer::OptimizerState;
 pub use overrides::only_under;
 pub use record::{
-    Given, Reopened, RunRecord, check_inputs, initial_network, trained_network, trainer_at,
+    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, trained_network,
+    trainer_at,
 };
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{METRICS_HEADER, RunLog};

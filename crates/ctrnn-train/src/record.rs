@@ -1,6 +1,6 @@
 //! The record of a run: its folder, from the first byte to the last.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
+use crate::conformance::InputFile;
 use crate::diagnostic::Code;
 use crate::manifest::manifest;
 use crate::observer::Observer;
@@ -267,21 +268,33 @@ impl RunRecord {
 /// # Errors
 /// Names a file that is missing or has another digest.
 pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
-    let trials = run.task.input_files();
+    check_files(folder, run, &run.task.input_files())
+}
+
+/// Checks that these files are those that a run was begun with, wherever they are now.
+///
+/// # Errors
+/// Names a file that is missing or has another digest.
+pub fn check_files(folder: &RunFolder, run: &Run, files: &[PathBuf]) -> Result<(), TrainError> {
     let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
     let inputs = manifest["inputs"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
     for input in inputs {
-        let (Some(path), Some(promised)) = (input["path"].as_str(), input["blake3"].as_str())
+        let (Some(named), Some(promised)) = (input["path"].as_str(), input["blake3"].as_str())
         else {
             continue;
         };
-        let is_read = trials.iter().any(|trials| trials == Path::new(path));
-        if is_read && ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
+        let moved = run
+            .input_files
+            .iter()
+            .find(|file| file.named == Path::new(named));
+        let path = moved.map_or(Path::new(named), |file| &file.path);
+        let is_read = files.iter().any(|file| file == path);
+        if is_read && ctrnn_files::digest::blake3_file(path)? != promised {
             return Err(TrainError::Data {
-                path: path.into(),
+                path: path.to_owned(),
                 reason: "is not the file that this run was trained on: its digest differs"
                     .to_owned(),
             });
@@ -305,7 +318,8 @@ impl Run {
         let mut table = self.resolved_table();
         table.remove("device");
         let mut value = serde_json::to_value(table).expect("TOML fits JSON");
-        for path in &self.input_files {
+        let paths = |file: &InputFile| [file.named.clone(), file.path.clone()];
+        for path in self.input_files.iter().flat_map(paths) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             replace_string(&mut value, &path.to_string_lossy(), &name);
         }

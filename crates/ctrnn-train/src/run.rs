@@ -13,7 +13,7 @@ use crate::config::{
     CheckpointConfig, DeviceConfig, Loss, Metric, ModelConfig, Optimizer, RunConfig, Schedule,
     StopConfig, VERSION, ValidateConfig,
 };
-use crate::conformance;
+use crate::conformance::{self, InputFile};
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{self, Node, Value};
 use crate::overrides::{self, Override};
@@ -45,8 +45,8 @@ pub struct Run {
     pub resolved: RunConfig,
     /// What the user should know although nothing is wrong.
     pub notes: Vec<String>,
-    /// Every file that the configuration names, absolute.
-    pub input_files: Vec<PathBuf>,
+    /// Every file that the configuration names.
+    pub input_files: Vec<InputFile>,
     document: Node,
 }
 
@@ -132,7 +132,30 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        resolve(document::read(path)?, overrides, registry)
+        Self::load_with_data(path, None, overrides, registry)
+    }
+
+    /// [`RunConfig::load`], with the files that the configuration file names looked for below `data_root`.
+    ///
+    /// Of the ends of a file's path the longest that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
+    /// `data/a.npz` or `a.npz` below the root.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load_with_data(
+        path: &Path,
+        data_root: Option<&Path>,
+        overrides: &[String],
+        registry: &Registry,
+    ) -> Result<Run, ConfigErrors> {
+        let schema = schema(registry);
+        resolve_by(
+            &schema,
+            document::read(path)?,
+            data_root,
+            overrides,
+            registry,
+        )
     }
 
     /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
@@ -173,6 +196,30 @@ impl Run {
         toml::Table::try_from(&self.resolved).expect("a configuration is made of TOML types")
     }
 
+    /// The same run, whose resolved configuration names its files where they were, not where they are now.
+    #[must_use]
+    pub fn with_named_paths(mut self) -> Self {
+        for InputFile { named, path } in &self.input_files {
+            let (from, to) = (path.to_string_lossy(), named.to_string_lossy());
+            for table in self.resolved.task.values_mut() {
+                table
+                    .iter_mut()
+                    .for_each(|(_, value)| replace_string(value, &from, &to));
+            }
+            if let Some(file) = self
+                .resolved
+                .model
+                .init
+                .file
+                .as_mut()
+                .filter(|file| file.0 == *path)
+            {
+                file.0.clone_from(named);
+            }
+        }
+        self
+    }
+
     /// A problem with the value of a key, shown where somebody wrote it.
     pub fn problem(&self, key: &str, code: Code, message: impl Into<String>) -> Diagnostic {
         let problem = Diagnostic::new(code, message);
@@ -194,15 +241,30 @@ impl Run {
     }
 }
 
+/// Replaces a string wherever it stands in a value.
+fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
+    match value {
+        toml::Value::String(text) if text == from => *text = to.to_owned(),
+        toml::Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| replace_string(item, from, to)),
+        toml::Value::Table(table) => table
+            .iter_mut()
+            .for_each(|(_, value)| replace_string(value, from, to)),
+        _ => {}
+    }
+}
+
 /// The three passes: syntax, schema, meaning.
 fn resolve(source: Source, overrides: &[String], registry: &Registry) -> Result<Run, ConfigErrors> {
-    resolve_by(&schema(registry), source, overrides, registry)
+    resolve_by(&schema(registry), source, None, overrides, registry)
 }
 
 /// The same by a schema that is at hand.
 fn resolve_by(
     schema: &serde_json::Value,
     source: Source,
+    data_root: Option<&Path>,
     overrides: &[String],
     registry: &Registry,
 ) -> Result<Run, ConfigErrors> {
@@ -224,7 +286,7 @@ fn resolve_by(
     if let Some(problem) = other_version(&document) {
         return Err(problem.into());
     }
-    let found = conformance::check(&mut document, schema);
+    let found = conformance::check(&mut document, schema, data_root);
     problems.extend(found.problems);
     let mut check = Check {
         document: &document,

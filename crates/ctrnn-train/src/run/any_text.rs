@@ -3,8 +3,8 @@
 //! `CTRNN_CASES=100000 cargo test -p ctrnn-train any_text` (`just any-bytes`) tries more.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
+use ctrnn_tasks::Registry;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -97,9 +97,12 @@ fn pieces() -> impl Strategy<Value = String> {
     vec(select(&PIECES[..]), 0..30).prop_map(|pieces| pieces.concat())
 }
 
-fn schema() -> &'static Json {
-    static SCHEMA: OnceLock<Json> = OnceLock::new();
-    SCHEMA.get_or_init(|| crate::schema(&crate::registry()))
+thread_local! {
+    static TASKS: (Registry, Json) = {
+        let registry = crate::registry();
+        let schema = crate::schema(&registry);
+        (registry, schema)
+    };
 }
 
 /// Reads it; what is wrong must have a place or a remedy, and can be shown.
@@ -110,7 +113,7 @@ fn read(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
         text: text.into(),
         folder: Path::new("/lab").into(),
     };
-    match resolve_by(schema(), source, overrides, &crate::registry()) {
+    match TASKS.with(|(registry, schema)| resolve_by(schema, source, None, overrides, registry)) {
         Ok(run) => prop_assert!(!run.resolved_toml().is_empty()),
         Err(errors) => {
             let ConfigErrors(problems) = &errors;

@@ -106,6 +106,9 @@ fn mistakes(root: &Json, path: &str, of: Option<&str>, schema: &Json) -> [Mistak
         "true"
     };
     let (beyond, codes) = match beyond(schema) {
+        _ if is_name && is_named(schema) => {
+            (r#""no_such_word""#.to_owned(), &[Code::UnknownWord][..])
+        }
         Some(found) => found,
         // Neither a range nor words: another type again.
         None => ("1979-05-27".to_owned(), &[Code::WrongType][..]),
