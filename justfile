@@ -41,6 +41,15 @@ doc:
 advisories:
     cargo deny --locked check advisories
 
+# Every reader of files from anybody, with 100000 cases of each property (a few minutes)
+any-bytes:
+    CTRNN_CASES=100000 cargo test -p ctrnn-files --locked --test untrusted_files
+    CTRNN_CASES=100000 cargo test -p ctrnn-train --locked any_text
+
+# Fuzz one reader: npz, safetensors, checkpoint_manifest, config_text, overrides (needs cargo-fuzz)
+fuzz TARGET SECONDS="1200":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=512
+
 # Write the committed schema of the configuration anew
 schema:
     UPDATE_SCHEMA=1 cargo test -p ctrnn-train --locked schema

@@ -26,7 +26,8 @@ fn help() {
       resume       Continue a run from its newest whole checkpoint
       eval         Measure how a trained network does
       simulate     Run a trained network and write every state to an npz file
-      config       Look at configurations: schema, every value, one key
+      ckpt         List, check, show or remove the checkpoints of a run
+      config       Look at configurations: schema, every value, differences, one key
       info         Show version, machine, kernels and devices
       completions  Print a completion script for a shell
       man          Print the manual page
@@ -75,6 +76,8 @@ fn help_of_train() {
           --force             Replace a run that is there
           --max-time <TIME>   Stop and save after this time, such as 3h50m; `resume` continues
           --init-from <RUN>   Begin with the weights of another run
+          --data-root <DIR>   Folder in which the input files are looked for instead of where they were;
+                              others than they were are refused [env: CTRNN_DATA_ROOT]
           --dry-run           Check everything and say what would be done, but write nothing
       -q, --quiet             Say nothing but errors
       -v, --verbose           Say more
@@ -87,24 +90,60 @@ fn help_of_train() {
 }
 
 #[test]
-fn a_wrong_command_line_exits_with_2() {
+fn a_wrong_command_line_is_an_error_like_any_other() {
     let project = Project::new();
-    for arguments in [
-        &[][..],
-        &["trian", "smoke.toml"],
-        &["train"],
-        &["train", "smoke.toml", "--frobnicate"],
-        &["train", "smoke.toml", "--max-time", "soon"],
-        &["train", "smoke.toml", "--force", "--resume", "must"],
-        &["simulate", "run"],
+    for (arguments, says) in [
+        (
+            &["trian", "smoke.toml"][..],
+            ["error[U001]: unrecognized subcommand 'trian'", "'train'"],
+        ),
+        (
+            &["train", "smoke.toml", "--frobnicate"],
+            [
+                "error[U002]: unexpected argument '--frobnicate' found",
+                "Usage: train-ctrnn train",
+            ],
+        ),
+        (
+            &["train", "smoke.toml", "--max-time", "soon"],
+            [
+                "error[U003]: invalid value 'soon' for '--max-time <TIME>'",
+                "3h50m",
+            ],
+        ),
+        (
+            &["train", "smoke.toml", "--resume", "maybe"],
+            ["error[U003]", "[possible values: auto, never, must]"],
+        ),
+        (
+            &["train"],
+            [
+                "error[U004]: the following required arguments were not provided: <CONFIG>",
+                "Usage: ",
+            ],
+        ),
+        (
+            &["simulate", "run"],
+            ["error[U004]", "--output <STATES.npz>"],
+        ),
+        (
+            &["train", "smoke.toml", "--force", "--resume", "must"],
+            ["error[U005]", "cannot be used with"],
+        ),
     ] {
-        let answer = project.run(arguments).exits(2);
+        let answer = project
+            .run(arguments)
+            .exits(2)
+            .says(&says)
+            .says(&["help: "]);
         assert!(answer.stdout.is_empty(), "{answer:#?}");
-        assert!(
-            answer.stderr.contains("Usage") || answer.stderr.contains("--help"),
-            "{answer:#?}"
-        );
+        assert!(answer.stderr.starts_with("error["), "{answer:#?}");
     }
+    let nothing = project.run(&[]).exits(2);
+    assert!(
+        nothing.stderr.contains("Usage: train-ctrnn"),
+        "{nothing:#?}"
+    );
     assert_eq!(
         project.tree("").into_keys().collect::<Vec<_>>(),
         ["smoke.toml"]
@@ -361,10 +400,11 @@ fn evaluation_takes_a_checkpoint() {
         .exits(4)
         .says(&["error[D", "steps 5, 10"]);
     let other = ["eval", "run", "model.n_units=9"];
-    project
-        .run(&other)
-        .exits(2)
-        .says(&["error[C019]: model.n_units", "help: "]);
+    project.run(&other).exits(2).says(&[
+        "error[C019]: model.n_units",
+        "command line:1:1",
+        "help: ",
+    ]);
 }
 
 #[test]
@@ -459,13 +499,77 @@ fn configurations_are_shown_and_explained() {
     let schema = project.run(&["config", "schema"]).exits(0).json();
     assert!(schema["properties"]["model"].is_object());
 
-    let explained = project.run(&["config", "explain", "model.tau_ms"]).exits(0);
-    assert!(explained.stdout.contains("Time constant"), "{explained:#?}");
+    let explained = project.run(&["config", "explain", "tau_ms"]).exits(0);
+    assert_snapshot!(explained.stdout, @"
+    model.tau_ms: a number
+      Time constant of every unit in ms, at least `time.dt_ms`.
+      default: 100.0
+      unit:    ms
+      range:   above 0
+    ");
+    let of_a_task = ["config", "explain", "task.go_nogo.delay_ms"];
+    let explained = project.run(&of_a_task).exits(0);
+    assert!(explained.stdout.contains("unit:    ms"), "{explained:#?}");
     let unknown = project.run(&["config", "explain", "sigma_rec"]).exits(2);
     unknown.says(&[
         "error[C001]",
         r#"did you mean "model.noise.preactivation"?"#,
     ]);
+}
+
+#[test]
+fn configurations_are_compared_by_their_values() {
+    let project = Project::new();
+    project
+        .train(
+            "run",
+            &[
+                "train.steps=1",
+                "train.stop={metric=\"val.loss\",at_most=0}",
+            ],
+        )
+        .exits(0);
+    project.write(
+        "same.toml",
+        format!("# a comment\n{}", crate::project::SMOKE),
+    );
+
+    let diff = |a, b| project.run(&["config", "diff", a, b]).exits(0).stdout;
+    assert_eq!(diff("smoke.toml", "same.toml"), "no difference\n");
+    let found = diff("run", "smoke.toml");
+    assert!(
+        found.contains("model.n_units: 8 (command line) | 32 (file)\n"),
+        "{found}"
+    );
+    assert!(
+        found.contains("checkpoint.every_steps: 5 (command line) | "),
+        "{found}"
+    );
+    assert!(found.contains("train.stop: "), "{found}");
+    assert!(found.contains(" | absent\n"), "{found}");
+    assert!(!found.contains("model.tau_ms"), "{found}");
+
+    let json = project
+        .run(&["config", "diff", "run", "smoke.toml", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(json["same"], false);
+    let keys = json["differences"].as_array().unwrap();
+    let units = keys.iter().find(|d| d["key"] == "model.n_units").unwrap();
+    assert_eq!(
+        units["left"],
+        json!({ "value": 8, "origin": "command line" })
+    );
+
+    project
+        .run(&["config", "diff", "run", "nothing.toml"])
+        .exits(2)
+        .says(&["error[C007]"]);
+    std::fs::create_dir(project.path("empty")).unwrap();
+    project
+        .run(&["config", "diff", "run", "empty"])
+        .exits(4)
+        .says(&["error[D001]", "is not a run"]);
 }
 
 #[test]
@@ -501,6 +605,11 @@ fn json_is_all_there_is_on_stdout() {
         &["tasks", "preview", "go_nogo", "-o", "fig.svg"],
         &["init", "mine"],
         &["config", "show", "run"],
+        &["config", "diff", "run", "smoke.toml"],
+        &["ckpt", "list", "run"],
+        &["ckpt", "verify", "run"],
+        &["ckpt", "show", "run"],
+        &["ckpt", "prune", "run"],
         &["config", "explain", "model.tau_ms"],
     ] {
         let answer = project.run(&[arguments, &["--json"]].concat()).exits(0);

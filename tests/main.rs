@@ -2,6 +2,7 @@
 //!
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
+//! * `checkpoints`: the checkpoints of a run are listed, checked, shown and removed
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
 //! * `survival`: kills, signals, full disks, twenty processes at once
 //! * `configs`: every published configuration trains; constraints as every command sees them
@@ -11,9 +12,11 @@
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `task_configs`: every task has a configuration, and it trains
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
+//! * `untrusted_files`: a corpus of malicious files, each refused with little memory and time
 //! * `project`: the folder that each test works in
 
 mod bad_input;
+mod checkpoints;
 mod command_line;
 mod configs;
 mod determinism;
@@ -22,6 +25,7 @@ mod python_files;
 mod runs;
 mod simulation;
 mod survival;
-mod variants;
 mod task_configs;
 mod task_pages;
+mod untrusted_files;
+mod variants;

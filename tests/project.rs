@@ -152,7 +152,13 @@ impl Project {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_train-ctrnn"));
         command.current_dir(self.folder.path()).args(arguments);
-        for variable in ["COLUMNS", "NO_COLOR", "CLICOLOR_FORCE", "SLURM_JOB_ID"] {
+        for variable in [
+            "COLUMNS",
+            "NO_COLOR",
+            "CLICOLOR_FORCE",
+            "SLURM_JOB_ID",
+            "CTRNN_DATA_ROOT",
+        ] {
             command.env_remove(variable);
         }
         command

@@ -539,7 +539,14 @@ fn a_run_cannot_be_resumed_to_fewer_steps() {
     let project = Project::new();
     project.train("run", &["train.steps=10"]).exits(0);
     let before = project.text("run/config.resolved.toml");
-    project.run(&["resume", "run", "train.steps=5"]);
+    project
+        .run(&["resume", "run", "train.steps=5"])
+        .exits(2)
+        .says(&[
+            "error[C021]: run has done 10 steps already",
+            "command line:1:13",
+            "help: ",
+        ]);
     assert_eq!(project.text("run/config.resolved.toml"), before);
 }
 
@@ -568,6 +575,121 @@ fn changed_data_are_not_resumed_on() {
     project.run(&["eval", "run"]).exits(4);
 }
 
+/// Four trials of three time steps.
+fn write_trials(project: &Project, name: &str, value: f32) {
+    let inputs = Array::f32(&[4, 3, 1], vec![value; 12]);
+    let targets = Array::f32(&[4, 3, 1], vec![0.5; 12]);
+    project.write_arrays(name, [("inputs", inputs), ("targets", targets)]);
+}
+
+/// The data of a run have moved: it goes on from where they are, and is the same run to the bit.
+#[test]
+fn a_data_root_says_where_the_files_are_now() {
+    let project = Project::new();
+    for folder in ["data", "moved", "moved/data", "wrong"] {
+        std::fs::create_dir(project.path(folder)).unwrap();
+    }
+    write_trials(&project, "data/trials.npz", 1.0);
+    write_trials(&project, "wrong/trials.npz", 2.0);
+    let files = "task.npz.files=[\"data/trials.npz\"]";
+    project.train("whole", &[files, "train.steps=10"]).exits(0);
+    project
+        .train("moved-run", &[files, "train.steps=5"])
+        .exits(0);
+    std::fs::rename(
+        project.path("data/trials.npz"),
+        project.path("moved/data/trials.npz"),
+    )
+    .unwrap();
+
+    let resume = ["resume", "moved-run", "train.steps=10"];
+    project
+        .run(&resume)
+        .exits(4)
+        .says(&["error[D001]", "does not exist"]);
+    let wrong = project.run(&[&resume[..], &["--data-root", "wrong"]].concat());
+    wrong
+        .exits(4)
+        .says(&["error[D003]", "wrong/trials.npz", "its digest differs"]);
+    project
+        .run(&[&resume[..], &["--data-root", "moved"]].concat())
+        .exits(0);
+    project.assert_same_run("whole", "moved-run");
+    project
+        .run(&["eval", "moved-run", "--data-root", "moved"])
+        .exits(0);
+
+    let mut again = project.command(&["train", "whole/config.resolved.toml", "--run-dir", "again"]);
+    let again = again.env("CTRNN_DATA_ROOT", "moved").output().unwrap();
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    project.assert_same_run("whole", "again");
+    let other = [
+        "train",
+        "whole/config.resolved.toml",
+        "--run-dir",
+        "other",
+        "--data-root",
+        "wrong",
+    ];
+    project.run(&other).exits(4).says(&["its digest differs"]);
+    assert!(!project.path("other").exists());
+}
+
+/// What made a run is on record: without one of these it cannot be had again.
+#[test]
+fn the_manifest_says_what_made_the_run() {
+    let project = Project::new();
+    write_trials(&project, "trials.npz", 1.0);
+    project
+        .train(
+            "run",
+            &[
+                "task.npz.files=[\"trials.npz\"]",
+                "train.steps=0",
+                "--threads",
+                "2",
+            ],
+        )
+        .exits(0);
+    let manifest = project.json("run/manifest.json");
+    let keys: Vec<&String> = manifest.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "backend",
+            "device",
+            "git",
+            "inputs",
+            "kernel_path",
+            "profile",
+            "schema",
+            "seed",
+            "target",
+            "threads",
+            "versions"
+        ]
+    );
+    for (table, keys) in [
+        ("versions", &["ctrnn", "burn", "rustc"][..]),
+        ("target", &["arch", "os", "features"]),
+    ] {
+        for key in keys {
+            let value = manifest[table][key].as_str().expect("a text");
+            assert!(!value.is_empty(), "{table}.{key}");
+        }
+    }
+    assert_eq!(
+        (&manifest["seed"], &manifest["threads"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(manifest["backend"], "cpu");
+    assert!(!manifest["kernel_path"].as_str().unwrap().is_empty());
+    let digest = ctrnn_files::digest::blake3(&project.bytes("trials.npz"));
+    assert_eq!(manifest["inputs"][0]["blake3"], digest);
+    assert!(Path::new(manifest["inputs"][0]["path"].as_str().unwrap()).is_absolute());
+    assert!(manifest["git"].get("commit").is_some() && manifest["git"].get("dirty").is_some());
+}
+
 #[test]
 fn weights_of_another_run_begin_a_new_one() {
     let project = Project::new();
@@ -588,10 +710,12 @@ fn weights_of_another_run_begin_a_new_one() {
         "--init-from",
         "first",
     ];
-    project
-        .run(&larger)
-        .exits(4)
-        .says(&["error[D003]", "has shape [8]", "needs [32]"]);
+    project.run(&larger).exits(4).says(&[
+        "error[D001]: model.init.file: ",
+        "has shape [8]",
+        "needs [32]",
+        "command line:1:17",
+    ]);
     assert!(!project.path("third").exists());
 }
 

@@ -1,6 +1,19 @@
 //! Tells the manifest of a run what built this program.
 
+use std::path::Path;
 use std::process::Command;
+
+/// What results depend on: this crate and those that it uses.
+const SOURCES: [&str; 8] = [
+    "src",
+    "../ctrnn-files/src",
+    "../ctrnn-kernels/src",
+    "../ctrnn-model/src",
+    "../ctrnn-random/src",
+    "../ctrnn-tasks/src",
+    "../../Cargo.lock",
+    "../../Cargo.toml",
+];
 
 fn output(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
@@ -8,10 +21,21 @@ fn output(program: &str, args: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
+/// Runs this again if the file or folder changes; one that is not there would make it run every time.
+fn watch(path: &str) {
+    if Path::new(path).exists() {
+        println!("cargo:rerun-if-changed={path}");
+    }
+}
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=../../.git/HEAD");
-    println!("cargo:rerun-if-changed=../../.git/logs/HEAD");
+    SOURCES.into_iter().for_each(watch);
+    for name in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = output("git", &["rev-parse", "--git-path", name]) {
+            watch(&path);
+        }
+    }
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let version = output(&rustc, &["--version"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo:rustc-env=CTRNN_RUSTC_VERSION={version}");

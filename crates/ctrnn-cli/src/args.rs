@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 /// How to talk to the user.
-#[derive(Clone, Debug, ClapArgs)]
+#[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Output {
     /// Say nothing but errors.
     #[arg(short, long, global = true)]
@@ -47,16 +47,18 @@ pub struct Output {
 }
 
 /// When to do something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum When {
+    #[default]
     Auto,
     Always,
     Never,
 }
 
 /// How to show progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
+    #[default]
     Auto,
     Bar,
     Plain,
@@ -80,7 +82,9 @@ pub enum Command {
     Eval(EvalArgs),
     /// Run a trained network and write every state to an npz file.
     Simulate(SimulateArgs),
-    /// Look at configurations: schema, every value, one key.
+    /// List, check, show or remove the checkpoints of a run.
+    Ckpt(CkptArgs),
+    /// Look at configurations: schema, every value, differences, one key.
     Config(ConfigArgs),
     /// Show version, machine, kernels and devices.
     Info,
@@ -91,6 +95,19 @@ pub enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+/// Where the files of a configuration or run are now.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Data {
+    /// Folder in which the input files are looked for instead of where they were; others than they were are refused.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CTRNN_DATA_ROOT",
+        hide_env_values = true
+    )]
+    pub data_root: Option<PathBuf>,
 }
 
 const OVERRIDES: &str =
@@ -160,6 +177,8 @@ pub struct CheckArgs {
     pub config: PathBuf,
     #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 /// What to do about a run folder that is there already.
@@ -203,6 +222,8 @@ pub struct TrainArgs {
     /// Begin with the weights of another run.
     #[arg(long, value_name = "RUN")]
     pub init_from: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: Data,
     /// Check everything and say what would be done, but write nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -218,6 +239,8 @@ pub struct ResumeArgs {
     /// Stop and save after this time, such as 3h50m.
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub max_time: Option<Duration>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -236,6 +259,8 @@ pub struct EvalArgs {
     /// With the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -257,6 +282,8 @@ pub struct SimulateArgs {
     /// With the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    #[command(flatten)]
+    pub data: Data,
     /// Compute in double precision.
     #[arg(long)]
     pub f64: bool,
@@ -266,6 +293,57 @@ pub struct SimulateArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  train-ctrnn ckpt list runs/smoke-s7
+  train-ctrnn ckpt verify runs/smoke-s7 --json
+  train-ctrnn ckpt show runs/smoke-s7 best
+  train-ctrnn ckpt prune runs/smoke-s7 --keep 1 --dry-run")]
+pub struct CkptArgs {
+    #[command(subcommand)]
+    pub command: CkptCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CkptCommand {
+    /// List the checkpoints with their sizes, by their manifests alone.
+    List {
+        /// The run folder.
+        run: PathBuf,
+    },
+    /// Read every byte of the checkpoints and check it; a damaged one is exit code 4.
+    Verify {
+        /// The run folder.
+        run: PathBuf,
+        /// The checkpoints: last, best or numbers of steps [default: all].
+        #[arg(value_name = "WHICH")]
+        which: Vec<String>,
+    },
+    /// Show what a checkpoint holds: counters, and every array with its shape and range.
+    Show {
+        /// The run folder.
+        run: PathBuf,
+        /// The checkpoint: last, best or a number of steps.
+        #[arg(value_name = "WHICH", default_value = "last")]
+        which: String,
+    },
+    /// Remove older checkpoints; those that `last` and `best` name and the newest whole one stay.
+    Prune {
+        /// The run folder.
+        run: PathBuf,
+        /// How many of the newest stay [default: the run's checkpoint.keep_last].
+        #[arg(long, value_name = "N")]
+        keep: Option<usize>,
+        /// Say what would be removed, but remove nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  train-ctrnn config show runs/smoke-s7
+  train-ctrnn config diff runs/smoke-s7 configs/smoke.toml
+  train-ctrnn config explain tau_ms")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     pub command: ConfigCommand,
@@ -282,7 +360,14 @@ pub enum ConfigCommand {
         #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
-    /// Explain a key: what it is, its unit, its default, the words it takes.
+    /// Compare two configurations by their values; the exit code is 0 whether or not they differ.
+    Diff {
+        /// A run folder or a TOML file.
+        a: PathBuf,
+        /// Another one.
+        b: PathBuf,
+    },
+    /// Explain a key: what it is, its unit, its default, the values it takes.
     Explain {
         /// The key, such as model.tau_ms or tau_ms.
         key: String,

@@ -21,7 +21,8 @@ const TIMED_STEPS: u64 = 3;
 
 /// Checks a configuration.
 pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let run = RunConfig::load(&args.config, &args.overrides, registry)?;
+    let root = args.data.data_root.as_deref();
+    let run = RunConfig::load_with_data(&args.config, root, &args.overrides, registry)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let timing = with_backend(&run.device, Timing(&run))?;
     let size = Size::of(&run)?;

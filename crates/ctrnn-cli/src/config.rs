@@ -1,14 +1,18 @@
-//! `config`: the schema, every value of a run, one key.
+//! `config`: the schema, every value of a run, two configurations compared, one key.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ctrnn_files::RunFolder;
+use ctrnn_files::{RunFolder, read_at_most};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Explanation, RunConfig, explain, keys, schema};
+use ctrnn_train::{
+    Difference, Explanation, MAX_CONFIG_BYTES, Origin, RunConfig, differences, explain, keys,
+    schema,
+};
 
 use crate::args::{ConfigArgs, ConfigCommand};
 use crate::failure::Failure;
+use crate::run_path::{existing_folder, recorded};
 use crate::terminal::Terminal;
 
 /// Answers a question about configurations.
@@ -20,6 +24,7 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
             terminal.print(pretty, || schema.clone())?;
         }
         ConfigCommand::Show { run, overrides } => show(run, overrides, registry, terminal)?,
+        ConfigCommand::Diff { a, b } => diff(a, b, registry, terminal)?,
         ConfigCommand::Explain { key } => {
             let schema = schema(registry);
             let full = full_key(&schema, key);
@@ -63,6 +68,115 @@ fn show(
     terminal.print(|| run.resolved_toml(), json)
 }
 
+/// What is compared: the values of a configuration and where they come from.
+struct Side {
+    values: toml::Table,
+    origin: Box<dyn Fn(&str) -> Origin>,
+}
+
+impl Side {
+    /// A run as it was recorded, whether or not its data are here; or a configuration file.
+    fn read(path: &Path, registry: &Registry) -> Result<Self, Failure> {
+        if path.is_dir() {
+            let folder = existing_folder(path)?;
+            let given = Given::read(&folder)?;
+            return Ok(Self {
+                values: recorded(&folder)?,
+                origin: Box::new(move |key| given.origin(key)),
+            });
+        }
+        let run = RunConfig::load(path, &[], registry)?;
+        Ok(Self {
+            values: run.resolved_table(),
+            origin: Box::new(move |key| run.origin(key)),
+        })
+    }
+
+    /// A value and its origin, or that there is none.
+    fn word(&self, key: &str, value: Option<&toml::Value>) -> String {
+        value.map_or("absent".to_owned(), |value| {
+            format!("{value} ({})", (self.origin)(key))
+        })
+    }
+
+    fn json(&self, key: &str, value: Option<&toml::Value>) -> serde_json::Value {
+        let origin = value.map(|_| (self.origin)(key).to_string());
+        serde_json::json!({ "value": value, "origin": origin })
+    }
+}
+
+fn diff(a: &Path, b: &Path, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
+    let (left, right) = (Side::read(a, registry)?, Side::read(b, registry)?);
+    let found = differences(&left.values, &right.values);
+    let text = || match found.is_empty() {
+        true => "no difference".to_owned(),
+        false => found.iter().map(|d| line(d, &left, &right)).collect(),
+    };
+    let json = || {
+        let rows = found.iter().map(|d| {
+            serde_json::json!({
+                "key": d.key,
+                "left": left.json(&d.key, d.left.as_ref()),
+                "right": right.json(&d.key, d.right.as_ref()),
+            })
+        });
+        serde_json::json!({ "same": found.is_empty(), "differences": rows.collect::<Vec<_>>() })
+    };
+    terminal.print(text, json)
+}
+
+/// `model.n_units: 32 (file) | 64 (command line)`
+fn line(d: &Difference, left: &Side, right: &Side) -> String {
+    let (left, right) = (
+        left.word(&d.key, d.left.as_ref()),
+        right.word(&d.key, d.right.as_ref()),
+    );
+    format!("{}: {left} | {right}\n", d.key)
+}
+
+/// What the user gave a run: for each value that it resolved, where it came from.
+struct Given {
+    file: toml::Table,
+    /// The keys of the command line.
+    overrides: Vec<String>,
+}
+
+impl Given {
+    fn read(folder: &RunFolder) -> Result<Self, Failure> {
+        let text = |path: &Path| -> Result<String, Failure> {
+            let bytes = read_at_most(path, MAX_CONFIG_BYTES)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let key = |line: &str| {
+            let key = line.split('=').next().unwrap_or(line);
+            key.trim_start_matches('~').to_owned()
+        };
+        Ok(Self {
+            file: text(&folder.config())?.parse().unwrap_or_default(),
+            overrides: text(&folder.overrides())?.lines().map(key).collect(),
+        })
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        let is_around = |outer: &str, inner: &str| {
+            inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let is_overridden = |given: &String| is_around(given, key) || is_around(key, given);
+        if self.overrides.iter().any(is_overridden) {
+            return Origin::CommandLine;
+        }
+        let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+        let mut parts = rest.split('.').filter(|part| !part.is_empty());
+        let first = self.file.get(first);
+        match first.and_then(|first| parts.try_fold(first, |value, part| value.get(part))) {
+            Some(_) => Origin::File,
+            None => Origin::Default,
+        }
+    }
+}
+
 fn explanation_text(e: &Explanation) -> String {
     let mut text = e.key.clone();
     if let Some(of) = &e.of {
@@ -72,6 +186,12 @@ fn explanation_text(e: &Explanation) -> String {
     let _ = writeln!(text, "  {}", e.text.replace('\n', "\n  "));
     if let Some(default) = &e.default {
         let _ = writeln!(text, "  default: {default}");
+    }
+    if let Some(unit) = e.unit {
+        let _ = writeln!(text, "  unit:    {unit}");
+    }
+    if let Some(range) = &e.range {
+        let _ = writeln!(text, "  range:   {range}");
     }
     if !e.words.is_empty() {
         let _ = writeln!(text, "  one of:  {}", e.words.join(", "));
@@ -84,6 +204,6 @@ fn explanation_text(e: &Explanation) -> String {
 
 fn explanation_json(e: &Explanation) -> serde_json::Value {
     serde_json::json!({
-        "key": e.key, "of": e.of, "type": e.kind, "default": e.default, "words": e.words, "keys": e.keys, "text": e.text,
+        "key": e.key, "of": e.of, "type": e.kind, "default": e.default, "unit": e.unit, "range": e.range, "words": e.words, "keys": e.keys, "text": e.text,
     })
 }

@@ -8,19 +8,19 @@ use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Confusion, EvalReport, Run, evaluate, evaluation_trials, objective, trained_network,
+    Confusion, EvalReport, Run, evaluate, evaluation_trials, objective, only_under, trained_network,
 };
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
-use crate::run_path::{existing_with_data, only_under};
+use crate::run_path::existing_with_data;
 use crate::terminal::Terminal;
 
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing_with_data(&args.run, &args.overrides, registry)?;
+    let (folder, run) = existing_with_data(&args.run, &args.data, &args.overrides, registry)?;
     let job = EvalJob {
         args,
         run: &run,

@@ -64,6 +64,32 @@ impl Failure {
         }
     }
 
+    /// A command line that cannot be understood, with clap's advice and the usage.
+    pub fn command_line(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut paragraphs = text.split("\n\n").map(in_one_line);
+        let message = paragraphs.next().unwrap_or_default();
+        let (mut tips, mut usage) = (Vec::new(), String::new());
+        for paragraph in paragraphs {
+            if let Some(tip) = paragraph.strip_prefix("tip: ") {
+                tips.push(tip.to_owned());
+            } else if paragraph.starts_with("Usage: ") {
+                usage = paragraph;
+            }
+        }
+        tips.push(usage);
+        tips.push("`--help` says more".to_owned());
+        tips.retain(|tip| !tip.is_empty());
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        Self::new(
+            USAGE,
+            command_line_code(error.kind()),
+            message,
+            tips.join("\n      "),
+        )
+    }
+
     /// A panic, which is our fault; what it says stands above.
     pub fn bug() -> Self {
         let help = "please report it with the lines above, the command and the configuration; `train-ctrnn info` says the version";
@@ -110,6 +136,19 @@ impl Failure {
     }
 }
 
+/// The code of a wrong command line.
+fn command_line_code(kind: clap::error::ErrorKind) -> &'static str {
+    use clap::error::ErrorKind;
+    match kind {
+        ErrorKind::InvalidSubcommand => "U001",
+        ErrorKind::UnknownArgument => "U002",
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => "U003",
+        ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand => "U004",
+        ErrorKind::ArgumentConflict => "U005",
+        _ => "U006",
+    }
+}
+
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self {
@@ -129,6 +168,7 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let help = match &error {
             TrainError::File(error) => return file_failure(error),
+            TrainError::Config(errors) => return errors.clone().into(),
             TrainError::NotFinite(found) => return diverged(found, error.to_string()),
             TrainError::TargetNotMet { .. } => {
                 "train longer (`resume RUN train.steps=...`), ask for less, or remove train.stop.required"
@@ -211,6 +251,7 @@ fn file_failure(error: &FileError) -> Failure {
         }
         FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",
+        FileError::Linked { .. } => "copy the run with its content, for instance `cp -rL RUN COPY`",
         FileError::Format { .. } => {
             "write the file anew, or take an older checkpoint (`--checkpoint STEP`)"
         }

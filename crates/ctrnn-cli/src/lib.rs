@@ -13,6 +13,7 @@
 mod args;
 mod backend;
 mod check;
+mod ckpt;
 mod config;
 mod eval;
 pub mod failure;
@@ -32,10 +33,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use ctrnn_kernels::KernelPath;
 use ctrnn_tasks::Registry;
 
-use args::{Args, Command};
+use args::{Args, Command, Output};
 use failure::Failure;
 use terminal::Terminal;
 
@@ -60,8 +62,18 @@ pub fn run(registry: Registry) -> ExitCode {
 
 /// What clap has to say: help and version on stdout, a wrong command line on stderr with code 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing is left to tell the user if the terminal is gone.
-    let _ = error.print();
+    let is_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if is_help {
+        // Nothing is left to tell the user if the terminal is gone.
+        let _ = error.print();
+    } else {
+        Terminal::new(&Output::default()).error(&Failure::command_line(error));
+    }
     ExitCode::from(if error.use_stderr() {
         failure::USAGE
     } else {
@@ -79,6 +91,7 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         Command::Resume(args) => train::resume(&args, registry, terminal),
         Command::Eval(args) => eval::run(&args, registry, terminal),
         Command::Simulate(args) => simulate::run(&args, registry, terminal),
+        Command::Ckpt(args) => ckpt::run(&args, terminal),
         Command::Config(args) => config::run(&args, registry, terminal),
         Command::Info => info::run(terminal),
         Command::Completions { shell } => Ok(args::print_completions(shell)),

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_files::RunFolder;
+use ctrnn_files::{RunFolder, read_at_most};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Run, RunConfig, check_inputs};
+use ctrnn_train::{MAX_CONFIG_BYTES, Run, RunConfig, check_inputs};
 
+use crate::args::Data;
 use crate::failure::{DATA, Failure};
 
 /// `runs/<config stem>-s<seed>`
@@ -20,10 +21,11 @@ pub fn default_path(config: &Path, seed: u64) -> PathBuf {
 /// As [`existing`], and if a file of trials has changed.
 pub fn existing_with_data(
     path: &Path,
+    data: &Data,
     overrides: &[String],
     registry: &Registry,
 ) -> Result<(RunFolder, Run), Failure> {
-    let (folder, run) = existing(path, overrides, registry)?;
+    let (folder, run) = existing(path, data, overrides, registry)?;
     check_inputs(&folder, &run)?;
     Ok((folder, run))
 }
@@ -34,46 +36,46 @@ pub fn existing_with_data(
 /// If there is no run, or its configuration cannot be read.
 pub fn existing(
     path: &Path,
+    data: &Data,
     overrides: &[String],
     registry: &Registry,
 ) -> Result<(RunFolder, Run), Failure> {
-    let folder = RunFolder::at(path);
-    if !folder.run_json().is_file() {
-        return Err(Failure::new(
-            DATA,
-            "D001",
-            format!("{} is not a run: it has no RUN.json", path.display()),
-            "give the folder of a run, such as runs/smoke-s1; `train-ctrnn train CONFIG` makes one",
-        ));
-    }
-    let run = RunConfig::load(&folder.resolved(), overrides, registry)?;
-    Ok((folder, run))
+    let folder = existing_folder(path)?;
+    let root = data.data_root.as_deref();
+    let run = RunConfig::load_with_data(&folder.resolved(), root, overrides, registry)?;
+    Ok((folder, run.with_named_paths()))
 }
 
-/// Refuses overrides outside of some tables.
+/// The folder of a run that is there.
 ///
 /// # Errors
-/// If an override's key is not under one of `tables`.
-pub fn only_under(tables: &[&str], overrides: &[String]) -> Result<(), Failure> {
-    let is_under = |key: &str| {
-        tables
-            .iter()
-            .any(|table| key == *table || key.starts_with(&format!("{table}.")))
-    };
-    for text in overrides {
-        let key = text
-            .split('=')
-            .next()
-            .unwrap_or(text)
-            .trim_start_matches('~');
-        if !is_under(key) {
-            return Err(Failure::new(
-                crate::failure::USAGE,
-                "C019",
-                format!("{key} is fixed in a run and cannot be overridden here"),
-                format!("override keys under {}", tables.join(", ")),
-            ));
-        }
+/// If there is no run.
+pub fn existing_folder(path: &Path) -> Result<RunFolder, Failure> {
+    let folder = RunFolder::at(path);
+    if folder.run_json().is_file() {
+        return Ok(folder);
     }
-    Ok(())
+    Err(Failure::new(
+        DATA,
+        "D001",
+        format!("{} is not a run: it has no RUN.json", path.display()),
+        "give the folder of a run, such as runs/smoke-s1; `train-ctrnn train CONFIG` makes one",
+    ))
+}
+
+/// The resolved configuration that a run folder holds, as it was recorded: nothing that it names need be there.
+///
+/// # Errors
+/// If it is missing or no TOML.
+pub fn recorded(folder: &RunFolder) -> Result<toml::Table, Failure> {
+    let path = folder.resolved();
+    let bytes = read_at_most(&path, MAX_CONFIG_BYTES)?;
+    let damaged = |why: String| {
+        let what = format!("{}: {why}", path.display());
+        let help = "the file was changed by hand; restore it from config.toml";
+        Failure::new(DATA, "D001", what, help)
+    };
+    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    text.parse()
+        .map_err(|error: toml::de::Error| damaged(error.message().to_owned()))
 }

@@ -8,20 +8,20 @@ use ctrnn_files::{Array, RunFolder, npz};
 use ctrnn_model::{CtrnnModule, Forward, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Registry, TrialBatch};
-use ctrnn_train::{Run, condition_numbers, evaluation_trials, trained_network};
+use ctrnn_train::{Run, condition_numbers, evaluation_trials, only_under, trained_network};
 
 use crate::args::SimulateArgs;
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::evaluation_noise;
 use crate::failure::Failure;
-use crate::run_path::{existing_with_data, only_under};
+use crate::run_path::existing_with_data;
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
 /// Simulates a run.
 pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing_with_data(&args.run, &args.overrides, registry)?;
+    let (folder, run) = existing_with_data(&args.run, &args.data, &args.overrides, registry)?;
     let job = SimulateJob {
         args,
         run: &run,

@@ -8,21 +8,24 @@ use ctrnn_files::{RunFolder, RunJson, RunState, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_resume, trainer_at,
+    Code, Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_files, check_resume,
+    trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
-use crate::failure::{DATA, Failure, IO, USAGE};
+use crate::failure::{DATA, Failure, IO};
 use crate::progress::{Progress, clock};
-use crate::run_path::{default_path, existing};
+use crate::run_path::{default_path, existing, recorded};
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
 
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let overrides = overrides(args)?;
-    let run = RunConfig::load(&args.config, &overrides, registry)?;
+    let root = args.data.data_root.as_deref();
+    let run = RunConfig::load_with_data(&args.config, root, &overrides, registry)?;
+    check_reproduced(&args.config, &run)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let path = args
         .run_dir
@@ -69,8 +72,22 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
 
 /// Continues a run.
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let (_, run) = existing(&args.run, &args.overrides, registry)?;
+    let (_, run) = existing(&args.run, &args.data, &args.overrides, registry)?;
     resume_run(&args.run, run, args.max_time, false, terminal)
+}
+
+/// The resolved configuration of a run reproduces it, so its files must be those of the run.
+fn check_reproduced(config: &Path, run: &Run) -> Result<(), Failure> {
+    let folder = RunFolder::at(config.parent().unwrap_or(Path::new("")));
+    if config == folder.resolved() && folder.run_json().is_file() {
+        let files: Vec<PathBuf> = run
+            .input_files
+            .iter()
+            .map(|file| file.path.clone())
+            .collect();
+        check_files(&folder, run, &files)?;
+    }
+    Ok(())
 }
 
 /// `--seed`, `--device`, `--threads` and `--init-from` are overrides with names of their own.
@@ -175,17 +192,7 @@ fn resume_run(
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
-    let before = std::fs::read_to_string(folder.resolved())
-        .map_err(|error| unreadable(&folder.resolved(), &error))?;
-    let before: toml::Table = before.parse().map_err(|error: toml::de::Error| {
-        let what = format!("{}: {}", folder.resolved().display(), error.message());
-        Failure::new(
-            DATA,
-            "D001",
-            what,
-            "the file was changed by hand; restore it from config.toml",
-        )
-    })?;
+    let before = recorded(&folder)?;
     check_resume(&before, &run.resolved_table())?;
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != run.resolved_table().get("train");
@@ -200,17 +207,14 @@ fn resume_run(
     }
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
     if run.train.steps < reached {
-        let what = format!(
+        let message = format!(
             "{} has done {reached} steps already, more than train.steps = {}",
             path.display(),
             run.train.steps
         );
-        return Err(Failure::new(
-            USAGE,
-            "C021",
-            what,
-            format!("ask for more: train.steps={}", 2 * reached),
-        ));
+        let problem = run.problem("train.steps", Code::StepsDone, message);
+        let help = format!("ask for more: train.steps={}", 2 * reached);
+        return Err(problem.help(help).into());
     }
     if dry_run {
         terminal.say(format!("{} would be resumed", path.display()));

@@ -107,7 +107,9 @@ impl CheckpointManifest {
 pub fn verify_checkpoint(folder: &Path) -> Result<CheckpointManifest, FileError> {
     let manifest = CheckpointManifest::load(folder)?;
     for (name, promise) in &manifest.files {
-        read_promised(&folder.join(name), promise)?;
+        let path = folder.join(name);
+        check_length(&path, promise)?;
+        check_digest(&path, promise, digest::xxh3_file(&path)?)?;
     }
     Ok(manifest)
 }
@@ -229,18 +231,26 @@ impl RunFolder {
     /// # Errors
     /// If a checkpoint cannot be removed.
     pub fn prune_checkpoints(&self, keep_last: usize, keep: &[u64]) -> Result<Vec<u64>, FileError> {
-        let steps = self.list_checkpoints()?;
-        let older = &steps[..steps.len().saturating_sub(keep_last)];
-        let keep: BTreeSet<_> = keep.iter().collect();
-        let removed: Vec<u64> = older
-            .iter()
-            .filter(|step| !keep.contains(step))
-            .copied()
-            .collect();
+        let removed = self.checkpoints_to_prune(keep_last, keep)?;
         for &step in &removed {
             atomic::remove_folder(&self.checkpoint(step))?;
         }
         Ok(removed)
+    }
+
+    /// What [`RunFolder::prune_checkpoints`] would remove.
+    ///
+    /// # Errors
+    /// If the folder of checkpoints cannot be read.
+    pub fn checkpoints_to_prune(
+        &self,
+        keep_last: usize,
+        keep: &[u64],
+    ) -> Result<Vec<u64>, FileError> {
+        let mut steps = self.list_checkpoints()?;
+        steps.truncate(steps.len().saturating_sub(keep_last));
+        steps.retain(|step| !keep.contains(step));
+        Ok(steps)
     }
 }
 
@@ -301,29 +311,39 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn read_promised(path: &Path, promise: &FilePromise) -> Result<Vec<u8>, FileError> {
+    check_length(path, promise)?;
+    let content = regular_file::read(path, promise.bytes)?;
+    check_digest(path, promise, digest::xxh3(&content))?;
+    Ok(content)
+}
+
+/// Refuses links and other lengths, before anything is read.
+fn check_length(path: &Path, promise: &FilePromise) -> Result<(), FileError> {
     if path.is_symlink() {
         return Err(FileError::NotAFile {
             path: path.to_owned(),
         });
     }
     let (_, found) = regular_file::open(path)?;
-    if found != promise.bytes {
-        let rule = FormatError::Length {
-            promised: promise.bytes,
-            found,
-        };
-        return Err(FileError::format(path)(rule));
+    if found == promise.bytes {
+        return Ok(());
     }
-    let content = regular_file::read(path, promise.bytes)?;
-    let found = digest::xxh3(&content);
-    if found != promise.xxh3 {
-        let promised = promise.xxh3.clone();
-        return Err(FileError::format(path)(FormatError::Digest {
-            promised,
-            found,
-        }));
+    let promised = promise.bytes;
+    Err(FileError::format(path)(FormatError::Length {
+        promised,
+        found,
+    }))
+}
+
+fn check_digest(path: &Path, promise: &FilePromise, found: String) -> Result<(), FileError> {
+    if found == promise.xxh3 {
+        return Ok(());
     }
-    Ok(content)
+    let promised = promise.xxh3.clone();
+    Err(FileError::format(path)(FormatError::Digest {
+        promised,
+        found,
+    }))
 }
 
 /// Writes a file in two halves, between which a test can end the process.

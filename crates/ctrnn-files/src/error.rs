@@ -61,6 +61,16 @@ pub enum FileError {
         /// What was given.
         path: PathBuf,
     },
+    /// A file to be written into is a link or has a second name.
+    #[error(
+        "{} is a link or has other names (hard links), so that writing to it would change another file; \
+         copy the folder with its content",
+        .path.display()
+    )]
+    Linked {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file's content breaks a rule.
     #[error("{}: {rule}", .path.display())]
     Format {
@@ -303,7 +313,10 @@ impl FileError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { .. } | Self::AlreadyExists { .. } | Self::Locked { .. } => ErrorKind::Io,
-            Self::Missing { .. } | Self::NotAFile { .. } | Self::Format { .. } => ErrorKind::Data,
+            Self::Missing { .. }
+            | Self::NotAFile { .. }
+            | Self::Linked { .. }
+            | Self::Format { .. } => ErrorKind::Data,
         }
     }
 
@@ -315,6 +328,7 @@ impl FileError {
             | Self::Locked { path, .. }
             | Self::Missing { path }
             | Self::NotAFile { path }
+            | Self::Linked { path }
             | Self::Format { path, .. } => path,
         }
     }

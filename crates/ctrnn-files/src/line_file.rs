@@ -1,10 +1,11 @@
 //! Text files that grow by whole lines.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::FileError;
+use crate::regular_file::open_to_append;
 
 /// A file to which whole lines are appended: one that does not fit, as on a full disk, leaves no part of itself. It
 /// waits in memory, and goes before the next one.
@@ -21,9 +22,7 @@ impl LineFile {
     /// # Errors
     /// If the file cannot be opened, read or cut.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).append(true).create(true).open(path);
-        let mut file = opened.map_err(FileError::io("open", path))?;
+        let mut file = open_to_append(path)?;
         cut_half_line(&mut file).map_err(FileError::io("read", path))?;
         Ok(Self {
             path: path.to_owned(),

@@ -64,6 +64,7 @@ impl RunLock {
     /// system knows no locks.
     pub fn acquire(run: &Path, holder: &Holder) -> Result<Self, FileError> {
         let path = run.join(NAME);
+        regular_file::check_own(&path)?;
         let mut options = OpenOptions::new();
         let file = options
             .read(true)
@@ -116,8 +117,8 @@ pub fn host_name() -> String {
 
 /// Whether a living process holds the lock of this folder.
 pub(crate) fn is_held(run: &Path) -> bool {
-    File::open(run.join(NAME))
-        .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    regular_file::open(&run.join(NAME))
+        .is_ok_and(|(file, _)| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Whether the process that took the lock of this folder is gone without letting go of it.

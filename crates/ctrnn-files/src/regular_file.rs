@@ -1,6 +1,6 @@
 //! Opening files that others may have written.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -39,6 +39,48 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     Ok(content)
 }
 
+/// Opens a file to append to, and to read what it holds; it is made if it is not there.
+///
+/// # Errors
+/// As [`check_own`], or if it cannot be opened.
+pub(crate) fn open_to_append(path: &Path) -> Result<File, FileError> {
+    check_own(path)?;
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).append(true).create(true).open(path);
+    opened.map_err(FileError::io("open", path))
+}
+
+/// Checks that writing into the file at `path` changes no other file: a run folder may come from anybody.
+///
+/// # Errors
+/// [`FileError::Linked`] if it is a link or has a second name, [`FileError::NotAFile`] if it is a folder, pipe or device.
+pub(crate) fn check_own(path: &Path) -> Result<(), FileError> {
+    let Ok(metadata) = path.symlink_metadata() else {
+        return Ok(()); // not there, or to be found out when it is opened
+    };
+    let path = path.to_owned();
+    if metadata.is_symlink() || names(&metadata) > 1 {
+        Err(FileError::Linked { path })
+    } else if !metadata.is_file() {
+        Err(FileError::NotAFile { path })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn names(metadata: &fs::Metadata) -> u64 {
+    match metadata.is_file() {
+        true => std::os::unix::fs::MetadataExt::nlink(metadata),
+        false => 1,
+    }
+}
+
+#[cfg(not(unix))]
+fn names(_: &fs::Metadata) -> u64 {
+    1
+}
+
 fn unreadable(path: &Path, error: io::Error) -> FileError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing {
@@ -73,6 +115,25 @@ mod tests {
             read(&path.join("below-a-file"), 4),
             Err(FileError::Missing { .. })
         ));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_appended_to_what_has_another_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("thesis"), b"years of work").unwrap();
+        std::os::unix::fs::symlink(path("thesis"), path("soft")).unwrap();
+        fs::hard_link(path("thesis"), path("hard")).unwrap();
+        for name in ["soft", "hard"] {
+            let refused = open_to_append(&path(name)).unwrap_err();
+            assert!(matches!(refused, FileError::Linked { .. }), "{refused}");
+        }
+        assert!(matches!(
+            open_to_append(folder.path()),
+            Err(FileError::NotAFile { .. })
+        ));
+        assert!(open_to_append(&path("new")).is_ok());
     }
 
     #[cfg(unix)]

@@ -1,11 +1,12 @@
 //! Checkpoints: everything that a run is at one step, as files.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use ctrnn_files::{
-    CheckpointFiles, RunFolder, TensorFile, read_checkpoint, read_pointer, write_pointer,
+    CheckpointFiles, CheckpointManifest, RunFolder, TensorFile, read_checkpoint, read_pointer,
+    write_pointer,
 };
 use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,16 @@ impl Checkpoint {
                 ),
             });
         }
+        let promised = CheckpointManifest::load(folder)?.step;
+        if state.counters.step != promised {
+            let found = state.counters.step;
+            return Err(TrainError::Data {
+                path: folder.join(STATE),
+                reason: format!(
+                    "is that of step {found}, but the manifest promises step {promised}"
+                ),
+            });
+        }
         let good = match state.good {
             None => None,
             Some(counters) => Some(SavedState {
@@ -88,13 +99,65 @@ impl Checkpoint {
                 optimizer: tensors(GOOD_OPTIMIZER)?,
             }),
         };
-        Ok(Self {
+        let checkpoint = Self {
             counters: state.counters,
             weights: tensors(WEIGHTS)?,
             optimizer: tensors(OPTIMIZER)?,
             good,
-        })
+        };
+        for (file, tensors) in [
+            (WEIGHTS, &checkpoint.weights),
+            (OPTIMIZER, &checkpoint.optimizer),
+        ] {
+            if let Some(name) = first_nonfinite(tensors) {
+                return Err(TrainError::Data {
+                    path: folder.join(file),
+                    reason: format!("holds NaN or an infinity in {name}"),
+                });
+            }
+        }
+        Ok(checkpoint)
     }
+
+    /// What the weights and the optimizer's state hold, sorted by name.
+    pub fn summary(&self) -> (Vec<TensorSummary>, Vec<TensorSummary>) {
+        let of = |tensors: &BTreeMap<String, TensorData>| {
+            tensors.iter().map(TensorSummary::of).collect()
+        };
+        (of(&self.weights), of(&self.optimizer))
+    }
+}
+
+/// Shape and range of an array of a checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorSummary {
+    /// Its name.
+    pub name: String,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// Smallest and largest element; absent where there is none.
+    pub range: Option<(f64, f64)>,
+}
+
+impl TensorSummary {
+    fn of((name, data): (&String, &TensorData)) -> Self {
+        let wider = |(low, high): (f64, f64), x: f64| (low.min(x), high.max(x));
+        Self {
+            name: name.clone(),
+            shape: data.shape.to_vec(),
+            range: data
+                .iter::<f64>()
+                .map(|x| (x, x))
+                .reduce(|range, (x, _)| wider(range, x)),
+        }
+    }
+}
+
+/// The name of the first tensor with a number that is not finite.
+fn first_nonfinite(tensors: &BTreeMap<String, TensorData>) -> Option<&str> {
+    let is_broken = |data: &TensorData| data.iter::<f64>().any(|x| !x.is_finite());
+    let broken = tensors.iter().find(|(_, data)| is_broken(data));
+    broken.map(|(name, _)| name.as_str())
 }
 
 /// Metadata of a weight file: one file is the model.
@@ -192,7 +255,15 @@ impl Observer for CheckpointWriter<'_> {
 ///
 /// # Errors
 /// If there is no such checkpoint.
-pub fn find_checkpoint(run: &RunFolder, word: &str) -> Result<std::path::PathBuf, TrainError> {
+pub fn find_checkpoint(run: &RunFolder, word: &str) -> Result<PathBuf, TrainError> {
+    Ok(run.checkpoint(checkpoint_step(run, word)?))
+}
+
+/// The step of a checkpoint by the word for it: `last`, `best`, or a number of steps.
+///
+/// # Errors
+/// If there is no such checkpoint.
+pub fn checkpoint_step(run: &RunFolder, word: &str) -> Result<u64, TrainError> {
     let step = match word {
         "last" => read_pointer(&run.last())?,
         "best" => read_pointer(&run.best())?,
@@ -203,7 +274,7 @@ pub fn find_checkpoint(run: &RunFolder, word: &str) -> Result<std::path::PathBuf
     };
     let folder = run.checkpoint(step);
     if folder.is_dir() {
-        return Ok(folder);
+        return Ok(step);
     }
     let steps: Vec<String> = run.list_checkpoints()?.iter().map(u64::to_string).collect();
     Err(TrainError::Data {
@@ -213,4 +284,115 @@ pub fn find_checkpoint(run: &RunFolder, word: &str) -> Result<std::path::PathBuf
             steps.join(", ")
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use ctrnn_model::{CtrnnConfig, CtrnnModule};
+    use ctrnn_random::{Key, Rng, Stream};
+    use ctrnn_tasks::GoNogo;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::burn_test::Grad;
+    use crate::trainer::{TrainSettings, Trainer};
+
+    /// A run with whole checkpoints after steps 1 and 2.
+    fn run() -> (TempDir, RunFolder) {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::at(folder.path());
+        let network =
+            CtrnnModule::<Grad>::init(&CtrnnConfig::new(3, 4, 2), 1, &Default::default()).unwrap();
+        let mut settings = TrainSettings::default();
+        (settings.train.steps, settings.train.batch_size) = (2, 2);
+        (settings.checkpoint.every_steps, settings.validate.trials) = (1, 2);
+        let task = GoNogo::default();
+        let mut trainer = Trainer::new(network, &task, settings).unwrap();
+        let mut writer = CheckpointWriter::new(&run, "{}", 2);
+        trainer.run(&mut [&mut writer], &|| None).unwrap();
+        (folder, run)
+    }
+
+    /// The files of the newest checkpoint.
+    fn files(run: &RunFolder) -> Vec<PathBuf> {
+        let entries = fs::read_dir(run.checkpoint(2)).unwrap();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert_eq!(files.len(), 4);
+        files
+    }
+
+    /// A damaged newest checkpoint is refused by name and the older one taken; then it is mended.
+    #[track_caller]
+    fn assert_refused(run: &RunFolder, path: &Path, whole: &[u8], damaged: &[u8]) {
+        fs::write(path, damaged).unwrap();
+        let error = Checkpoint::read(&run.checkpoint(2)).expect_err("a damaged file is refused");
+        let name = path.file_name().unwrap().to_string_lossy();
+        let message = error.to_string();
+        // A damaged manifest may accuse the file of which it promises something else.
+        let names_it = message.contains(&*name) || name == "MANIFEST.json";
+        assert!(names_it && message.contains("step-00000002"), "{message}");
+        assert_eq!(error.exit_code(), 4);
+        let newest = run.newest_whole_checkpoint().unwrap();
+        assert_eq!(newest.step, Some(1), "{message}");
+        assert_eq!(newest.passed_over.len(), 1);
+        fs::write(path, whole).unwrap();
+    }
+
+    #[test]
+    fn a_checkpoint_cut_short_anywhere_is_refused() {
+        let (_folder, run) = run();
+        for path in files(&run) {
+            let whole = fs::read(&path).unwrap();
+            // The last byte of the manifest is the end of its last line, which says nothing.
+            let longest = whole.len() - 1 - usize::from(path.ends_with("MANIFEST.json"));
+            for k in 0..100 {
+                assert_refused(&run, &path, &whole, &whole[..longest * k / 99]);
+            }
+        }
+        assert!(Checkpoint::read(&run.checkpoint(2)).is_ok());
+    }
+
+    #[test]
+    fn no_bit_of_a_checkpoint_flips_unseen() {
+        let (_folder, run) = run();
+        let files = files(&run);
+        let mut rng = Rng::new(Key::new(4, Stream::Trials, 0), 0, 0);
+        for flip in 0..1000 {
+            let path = &files[flip % files.len()];
+            let whole = fs::read(path).unwrap();
+            let bit = rng.below(8 * whole.len() as u32) as usize;
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_refused(&run, path, &whole, &damaged);
+        }
+        assert!(Checkpoint::read(&run.checkpoint(2)).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_not_read() {
+        let (_folder, run) = run();
+        let mut files = read_checkpoint(&run.checkpoint(2)).unwrap();
+        let weights = files.get_mut(WEIGHTS).unwrap();
+        let end = weights.len();
+        weights[end - 8..].copy_from_slice(&f64::NAN.to_le_bytes());
+        run.write_checkpoint(2, &files).unwrap();
+        let error = Checkpoint::read(&run.checkpoint(2))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("weights.safetensors: holds NaN"), "{error}");
+    }
+
+    #[test]
+    fn the_state_of_another_step_is_refused() {
+        let (_folder, run) = run();
+        let files = read_checkpoint(&run.checkpoint(1)).unwrap();
+        run.write_checkpoint(2, &files).unwrap();
+        let error = Checkpoint::read(&run.checkpoint(2))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("is that of step 1"), "{error}");
+    }
 }

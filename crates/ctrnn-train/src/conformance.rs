@@ -3,14 +3,23 @@
 //! What does not conform is taken out of the tree, so that the checks of meaning that follow see a
 //! tree that can be read; they skip what depends on a key that was taken out.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, Place};
-use crate::document::{Node, Value};
+use crate::document::{Node, Value, shortened};
 use crate::schema::{self, describe, is_named, join, keys_of, name_of, shapes, types, words};
 use crate::suggestion::{quoted, word_like};
+
+/// A file that a configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// The path that it names, absolute.
+    pub named: PathBuf,
+    /// Where the file is: the same, or below the data root.
+    pub path: PathBuf,
+}
 
 /// What a walk found.
 #[derive(Clone, Debug, Default)]
@@ -19,13 +28,15 @@ pub(crate) struct Findings {
     pub(crate) problems: Vec<Diagnostic>,
     /// The full paths of the keys that were taken out.
     pub(crate) removed: Vec<String>,
-    /// The files that the configuration names, absolute.
-    pub(crate) files: Vec<PathBuf>,
+    /// The files that the configuration names.
+    pub(crate) files: Vec<InputFile>,
 }
 
 /// Checks a document; afterwards it holds only what conforms to the schema, with every path to a
 /// file absolute.
-pub(crate) fn check(document: &mut Node, schema: &Json) -> Findings {
+///
+/// With a data root, the files that the configuration file names are looked for there.
+pub(crate) fn check(document: &mut Node, schema: &Json, data_root: Option<&Path>) -> Findings {
     let tasks: Vec<String> = match document.get("task") {
         Some(tasks) => tasks.entries().map(|(name, _)| name.clone()).collect(),
         None => Vec::new(),
@@ -34,22 +45,33 @@ pub(crate) fn check(document: &mut Node, schema: &Json) -> Findings {
     let mut walk = Walk {
         root: schema,
         tasks: &tasks,
+        data_root,
         found: Findings::default(),
     };
     walk.conforms(document, schema, "");
     walk.found
 }
 
+/// After this many problems the rest of the file is not looked at: it is something else.
+const MAX_PROBLEMS: usize = 100;
+
+/// Longest path to a file.
+const MAX_PATH_BYTES: usize = 4096;
+
 struct Walk<'a> {
     root: &'a Json,
     /// The tasks that the document names.
     tasks: &'a [&'a str],
+    data_root: Option<&'a Path>,
     found: Findings,
 }
 
 /// The methods that answer whether a value at `path` may stay; they note the problem if it may not.
 impl Walk<'_> {
     fn conforms(&mut self, node: &mut Node, schema: &Json, path: &str) -> bool {
+        if self.found.problems.len() >= MAX_PROBLEMS {
+            return false;
+        }
         if is_named(schema) && matches!(node.value, Value::Table(_)) {
             return self.named_table_conforms(node, schema, path);
         }
@@ -68,15 +90,24 @@ impl Walk<'_> {
         }
     }
 
-    /// Of several shapes, takes the one that the value breaks least. A table without a key of any
-    /// of them breaks them all.
+    /// Of several shapes, takes the one that the value breaks least, and those that have all of its keys before the
+    /// others. A table without a key of any of them breaks them all.
     fn best_shape_conforms(&mut self, node: &mut Node, shapes: &[&Json], path: &str) -> bool {
         if is_foreign(node, shapes) {
-            for (key, child) in node.entries() {
+            for (key, child) in node.entries().take(MAX_PROBLEMS) {
                 self.reject(self.unknown_key(&join(path, key), child, shapes));
             }
             return false;
         }
+        let knows_all = |shape: &&&Json| {
+            let keys = &shape["properties"];
+            node.entries().all(|(key, _)| keys.get(key).is_some())
+        };
+        let knowing: Vec<&Json> = shapes.iter().filter(knows_all).copied().collect();
+        let shapes = match knowing.as_slice() {
+            [] => shapes,
+            knowing => knowing,
+        };
         let tries = shapes.iter().map(|shape| {
             let mut node = node.clone();
             let mut walk = Walk {
@@ -126,8 +157,21 @@ impl Walk<'_> {
                     && self.obeys(length_rule(length, shape), path, path, &node.place)
             }
             Value::String(file) if shape["format"] == "path" => {
-                *file = absolute(&node.place, file);
-                self.found.files.push(PathBuf::from(&*file));
+                let broken = (file.len() > MAX_PATH_BYTES).then(|| {
+                    format!(
+                        "has {} bytes, at most {MAX_PATH_BYTES} are read",
+                        file.len()
+                    )
+                });
+                if !self.obeys(broken, path, path, &node.place) {
+                    return false;
+                }
+                let named = absolute(&node.place, file);
+                let is_in_file = node.place.source.order == 0;
+                let root = self.data_root.filter(|_| is_in_file);
+                let path = root.map_or_else(|| named.clone(), |root| re_pointed(&named, root));
+                *file = path.to_string_lossy().into_owned();
+                self.found.files.push(InputFile { named, path });
                 true
             }
             Value::Integer(number) => self.obeys(
@@ -146,6 +190,9 @@ impl Walk<'_> {
     fn table_conforms(&mut self, node: &mut Node, shape: &Json, path: &str) -> bool {
         let others = &shape["additionalProperties"];
         node.table_mut().retain(|key, child| {
+            if self.found.problems.len() >= MAX_PROBLEMS {
+                return false;
+            }
             let child_path = join(path, key);
             let schema = shape["properties"]
                 .get(key)
@@ -329,18 +376,33 @@ fn length_rule(length: f64, shape: &Json) -> Option<String> {
 }
 
 /// A path as meant: absolute, starting from the folder of the text that holds it.
-fn absolute(place: &Place, path: &str) -> String {
-    let path = place.source.folder.join(path);
+fn absolute(place: &Place, path: &str) -> PathBuf {
+    canonical(place.source.folder.join(path))
+}
+
+fn canonical(path: PathBuf) -> PathBuf {
     let absolute = path.canonicalize().or_else(|_| std::path::absolute(&path));
-    absolute.unwrap_or(path).to_string_lossy().into_owned()
+    absolute.unwrap_or(path)
+}
+
+/// A file below the data root: of the ends of its path, the longest that is there; else its name.
+fn re_pointed(named: &Path, root: &Path) -> PathBuf {
+    let parts: Vec<_> = named
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect();
+    let ends = (0..parts.len()).map(|from| root.join(parts[from..].iter().collect::<PathBuf>()));
+    let name = root.join(named.file_name().unwrap_or_default());
+    canonical(ends.into_iter().find(|path| path.is_file()).unwrap_or(name))
 }
 
 fn unknown_word(word: &str, schema: &Json, path: &str, place: &Place) -> Diagnostic {
     let words = words(schema);
     let titles = shapes(schema).into_iter().chain([schema]);
+    let shown = shortened(word);
     let message = match titles.filter_map(|shape| shape["title"].as_str()).next() {
-        Some(title) => format!("{word:?} is not {} {title}", article(title)),
-        None => format!("{word:?} is not a value of {path}"),
+        Some(title) => format!("{shown:?} is not {} {title}", article(title)),
+        None => format!("{shown:?} is not a value of {path}"),
     };
     let meant = word_like(word, words.iter().copied());
     let meant = meant
@@ -372,7 +434,10 @@ fn unknown_task(name: &str, node: &Node, tasks: &Json) -> Diagnostic {
         Some(meant) => format!("a task is a table of its name: [task.{meant}]. "),
         None => String::new(),
     };
-    Diagnostic::new(Code::UnknownTask, format!("unknown task {name}"))
-        .at(&node.key, "")
-        .help(format!("{help}`train-ctrnn tasks list` shows all tasks"))
+    Diagnostic::new(
+        Code::UnknownTask,
+        format!("unknown task {}", shortened(name)),
+    )
+    .at(&node.key, "")
+    .help(format!("{help}`train-ctrnn tasks list` shows all tasks"))
 }

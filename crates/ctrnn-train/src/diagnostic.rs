@@ -50,7 +50,11 @@ pub enum Code {
     Readout,
     /// Connections or signs that contradict each other or the activation.
     Connections,
-    /// Trials in files that are missing, corrupt, or of another kind than the configuration says.
+    /// An override of a key that the command does not let be overridden.
+    NotHere,
+    /// Fewer steps than a resumed run has done already.
+    StepsDone,
+    /// Files that the configuration names and that are missing, corrupt, or of another kind than it says.
     Data,
     /// A file that the operating system did not let us read.
     Io,
@@ -58,7 +62,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::UnknownWord,
@@ -80,6 +84,8 @@ impl Code {
         Self::Readout,
         Self::Connections,
         Self::Training,
+        Self::NotHere,
+        Self::StepsDone,
         Self::Data,
         Self::Io,
     ];
@@ -105,7 +111,9 @@ impl Code {
             Self::Initial => "C016",
             Self::StopRule => "C017",
             Self::FixedKey => "C018",
-            Self::Readout => "C019",
+            Self::NotHere => "C019",
+            Self::StepsDone => "C021",
+            Self::Readout => "C026",
             Self::Connections => "C023",
             Self::Training => "C025",
             Self::Data => "D001",
@@ -153,12 +161,43 @@ impl Place {
         (before.matches('\n').count() + 1, column.chars().count() + 1)
     }
 
+    /// The bytes of the line of the first byte, without its end.
+    pub(crate) fn line_span(&self) -> Range<usize> {
+        let text = &self.source.text;
+        let start = text[..self.start()].rfind('\n').map_or(0, |n| n + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
+        start..start + line.len()
+    }
+
     /// The line of the first byte, without its end.
     fn line(&self) -> &str {
-        let start = self.source.text[..self.start()]
-            .rfind('\n')
-            .map_or(0, |n| n + 1);
-        self.source.text[start..].lines().next().unwrap_or_default()
+        &self.source.text[self.line_span()]
+    }
+
+    /// The line as shown; of a long one, what stands around the place.
+    fn excerpt(&self) -> Excerpt {
+        const LONGEST: usize = 160;
+        const BEFORE: usize = 60;
+        let line = printable(&self.line().replace('\t', " "));
+        let (indent, width) = (self.line_column().1 - 1, self.width());
+        if line.chars().nth(LONGEST).is_none() {
+            return Excerpt {
+                text: line,
+                indent,
+                width,
+            };
+        }
+        let skipped = indent.saturating_sub(BEFORE);
+        let mut text: String = line.chars().skip(skipped).take(LONGEST).collect();
+        let indent = indent - skipped;
+        let width = width.min(LONGEST.saturating_sub(indent)).max(1);
+        let shown_before = if skipped > 0 { "..." } else { "" };
+        text = format!("{shown_before}{text}...");
+        Excerpt {
+            text,
+            indent: indent + shown_before.len(),
+            width,
+        }
     }
 
     /// The first byte, moved back to the start of a character inside the text.
@@ -182,6 +221,13 @@ impl Place {
             .count()
             .max(1)
     }
+}
+
+/// A line as shown, and where the carets stand under it.
+struct Excerpt {
+    text: String,
+    indent: usize,
+    width: usize,
 }
 
 /// A place and what to say about it; the text may be empty.
@@ -240,7 +286,7 @@ impl Diagnostic {
         let mut text = format!(
             "{}{}\n",
             paint.red(&format!("error[{}]", self.code.id())),
-            paint.bold(&format!(": {}", self.message)),
+            paint.bold(&format!(": {}", printable(&self.message))),
         );
         let lines = self.labels.iter().map(|label| label.place.line_column().0);
         let gutter = lines.max().map_or(0, |line| line.to_string().len());
@@ -253,8 +299,12 @@ impl Diagnostic {
                 "-->"
             };
             let number = paint.blue(&format!("{line:>gutter$}"));
-            let source_line = place.line().replace('\t', " ");
-            let carets = paint.red(&"^".repeat(place.width()));
+            let Excerpt {
+                text: source_line,
+                indent,
+                width,
+            } = place.excerpt();
+            let carets = paint.red(&"^".repeat(width));
             let note = if note.is_empty() {
                 String::new()
             } else {
@@ -265,18 +315,22 @@ impl Diagnostic {
                 "{:gutter$}{} {}:{line}:{column}\n{:gutter$} {bar}\n{number} {bar} {source_line}\n{:gutter$} {bar} {:indent$}{carets}{note}",
                 "",
                 paint.blue(arrow),
-                place.source.name,
+                printable(&place.source.name),
                 "",
                 "",
                 "",
-                indent = column - 1,
             );
         }
         if !self.help.is_empty() {
-            let _ = writeln!(text, "{}: {}", paint.cyan("help"), self.help);
+            let _ = writeln!(text, "{}: {}", paint.cyan("help"), printable(&self.help));
         }
         text
     }
+}
+
+/// A text from a file as a terminal may show it: escape sequences in it would be obeyed.
+fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 /// Terminal colours, or none.
@@ -372,6 +426,27 @@ mod tests {
             place("a = 1\nname = \"größe\" # x", "# x").line_column(),
             (2, 16)
         );
+    }
+
+    #[test]
+    fn of_a_long_line_the_place_is_shown() {
+        let text = format!("a = \"{}\", b = 1 # {}", "x".repeat(500), "y".repeat(500));
+        let shown = Diagnostic::new(Code::UnknownKey, "unknown key b")
+            .at(&place(&text, "b = 1"), "")
+            .render(false);
+        let lines: Vec<&str> = shown.lines().collect();
+        let caret = lines[4].find('^').unwrap();
+        assert_eq!(lines[3][caret..].get(..5), Some("b = 1"), "{shown}");
+        assert!(lines.iter().all(|line| line.len() < 200), "{shown}");
+        assert!(lines[1].ends_with(":1:509"), "{shown}");
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing_by_a_file() {
+        let shown = Diagnostic::new(Code::UnknownKey, "unknown key \x1b[2J")
+            .at(&place("\x1b[2J = 1", "\x1b"), "")
+            .render(false);
+        assert!(!shown.contains('\x1b'), "{shown}");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! A configuration as a tree in which every key and value knows where it was written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use ctrnn_files::{FileError, read_at_most};
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
@@ -31,8 +34,14 @@ pub(crate) enum Value {
     Table(BTreeMap<String, Node>),
 }
 
+/// Longest configuration that is read: 1 MiB. The longest list, an initial state of 16384 units, takes a third of it.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
 /// More errors of syntax than this are not shown: the file is something else.
 const MAX_SYNTAX_ERRORS: usize = 10;
+
+/// Tables and lists in each other are read this deep; no configuration of ours has more than ten levels.
+pub(crate) const MAX_DEPTH: usize = 64;
 
 impl Node {
     /// Parses a whole document; what could be read comes back together with the errors.
@@ -50,7 +59,11 @@ impl Node {
         };
         let value = Value::from_table(
             table.into_inner(),
-            &Reader { source, offset: 0 },
+            &Reader {
+                source,
+                offset: 0,
+                depth: 0,
+            },
             &mut problems,
         );
         let mut document = Self {
@@ -58,7 +71,7 @@ impl Node {
             key: place.clone(),
             place,
         };
-        let lines: Vec<usize> = problems.iter().filter_map(first_line).collect();
+        let lines: Vec<Range<usize>> = problems.iter().filter_map(first_line).collect();
         document.forget_lines(&lines);
         (document, problems)
     }
@@ -68,7 +81,12 @@ impl Node {
         let value = DeValue::parse(&source.text[offset..]);
         let value = value.map_err(|error| syntax_error(&error, source, offset))?;
         let mut problems = Vec::new();
-        let node = Self::from_spanned(value, None, &Reader { source, offset }, &mut problems);
+        let reader = Reader {
+            source,
+            offset,
+            depth: 0,
+        };
+        let node = Self::from_spanned(value, None, &reader, &mut problems);
         problems.pop().map_or(Ok(node), Err)
     }
 
@@ -79,6 +97,11 @@ impl Node {
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
         let place = reader.place(value.span());
+        if reader.depth > MAX_DEPTH {
+            problems.push(too_deep(&place));
+            return Self::empty_table(&key.unwrap_or(place));
+        }
+        let reader = &reader.deeper();
         let value = match value.into_inner() {
             DeValue::String(text) => Value::String(text.into_owned()),
             DeValue::Integer(number) => integer(&number).map_or_else(
@@ -105,11 +128,11 @@ impl Node {
     }
 
     /// Removes every value of one line that a syntax error was found in: what recovery made of it means nothing.
-    fn forget_lines(&mut self, lines: &[usize]) {
+    fn forget_lines(&mut self, lines: &[Range<usize>]) {
         if let Value::Table(table) = &mut self.value {
+            let is_in_one = |start| lines.iter().any(|line| line.contains(&start));
             table.retain(|_, child| {
-                matches!(child.value, Value::Table(_))
-                    || !lines.contains(&child.key.line_column().0)
+                matches!(child.value, Value::Table(_)) || !is_in_one(child.key.span.start)
             });
             table
                 .values_mut()
@@ -180,7 +203,7 @@ impl Value {
     fn from_table(table: DeTable<'_>, reader: &Reader<'_>, problems: &mut Vec<Diagnostic>) -> Self {
         let read = |(key, value): (Spanned<_>, _)| {
             let place = reader.place(key.span());
-            let name: std::borrow::Cow<'_, str> = key.into_inner();
+            let name: Cow<'_, str> = key.into_inner();
             (
                 name.into_owned(),
                 Node::from_spanned(value, Some(place), reader, problems),
@@ -205,7 +228,7 @@ impl Value {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::String(text) => write!(f, "{text:?}"),
+            Self::String(text) => write!(f, "{:?}", shortened(text)),
             Self::Integer(number) => write!(f, "{number}"),
             Self::Float(number) => write!(f, "{}", toml::Value::Float(*number)),
             Self::Boolean(truth) => write!(f, "{truth}"),
@@ -213,6 +236,15 @@ impl fmt::Display for Value {
             Self::Array(_) => f.write_str("a list"),
             Self::Table(_) => f.write_str("a table"),
         }
+    }
+}
+
+/// A text for a message: as it is, or where it is long, its beginning.
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        None => text.into(),
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
     }
 }
 
@@ -228,10 +260,15 @@ pub(crate) fn read(path: &Path) -> Result<Source, Diagnostic> {
         );
         return Err(unreadable("it is a folder".into()).help(help));
     }
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => unreadable("there is no such file".into())
+    let bytes = read_at_most(path, MAX_CONFIG_BYTES).map_err(|error| match error {
+        FileError::Missing { .. } => unreadable("there is no such file".into())
             .help("check the path; `train-ctrnn init` makes a configuration to start from"),
-        _ => unreadable(error.to_string()),
+        FileError::NotAFile { .. } => unreadable("it is not a regular file".into())
+            .help("write the configuration to a file and name that"),
+        FileError::Format { rule, .. } => unreadable(format!("it {rule}"))
+            .help("a configuration is a TOML text; weights and trials are named inside it"),
+        FileError::Io { error, .. } => unreadable(error.to_string()).help("check its permissions"),
+        other => unreadable(other.to_string()),
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -251,10 +288,20 @@ pub(crate) fn read(path: &Path) -> Result<Source, Diagnostic> {
 struct Reader<'a> {
     source: &'a Arc<Source>,
     offset: usize,
+    /// Tables and lists around the value.
+    depth: usize,
 }
 
 impl Reader<'_> {
-    fn place(&self, span: std::ops::Range<usize>) -> Place {
+    fn deeper(&self) -> Self {
+        Self {
+            source: self.source,
+            offset: self.offset,
+            depth: self.depth + 1,
+        }
+    }
+
+    fn place(&self, span: Range<usize>) -> Place {
         Place {
             source: self.source.clone(),
             span: span.start + self.offset..span.end + self.offset,
@@ -269,23 +316,32 @@ fn integer(number: &DeInteger<'_>) -> Option<i64> {
 fn too_large(number: &str, place: &Place) -> Diagnostic {
     Diagnostic::new(
         Code::OutOfRange,
-        format!("{number} does not fit in 64 bits"),
+        format!("{} does not fit in 64 bits", shortened(number)),
     )
     .at(place, "")
     .help("integers lie between -2^63 and 2^63 - 1")
 }
 
+fn too_deep(place: &Place) -> Diagnostic {
+    let message = format!("more than {MAX_DEPTH} tables and lists in each other");
+    Diagnostic::new(Code::Syntax, message)
+        .at(place, "")
+        .help("no key needs so many; `train-ctrnn config schema` shows them all")
+}
+
 fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, offset: usize) -> Diagnostic {
     let end = source.text.len() - offset;
-    let place = Reader { source, offset }.place(error.span().unwrap_or(end..end));
+    let span = error.span().unwrap_or(end..end);
+    let place = Place {
+        source: source.clone(),
+        span: span.start + offset..span.end + offset,
+    };
     Diagnostic::new(Code::Syntax, format!("not TOML: {}", error.message()))
         .at(&place, "")
         .help("write `key = value` under a [table]; a string stands in double quotes")
 }
 
-fn first_line(problem: &Diagnostic) -> Option<usize> {
-    problem
-        .labels
-        .first()
-        .map(|label| label.place.line_column().0)
+/// The bytes of the line that a problem begins in.
+fn first_line(problem: &Diagnostic) -> Option<Range<usize>> {
+    problem.labels.first().map(|label| label.place.line_span())
 }

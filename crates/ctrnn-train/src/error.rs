@@ -7,6 +7,7 @@ use ctrnn_model::ModelError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use thiserror::Error;
 
+use crate::diagnostic::ConfigErrors;
 use crate::divergence::NotFinite;
 use crate::run::Bound;
 
@@ -48,6 +49,9 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something that the configuration names cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
     /// A network could not be built or given its weights.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -68,6 +72,7 @@ impl TrainError {
             | Self::OptimizerState(_)
             | Self::UnknownCondition
             | Self::Data { .. } => 4,
+            Self::Config(errors) => errors.exit_code(),
             Self::Model(
                 ModelError::Config { .. }
                 | ModelError::Connectivity { .. }

@@ -78,16 +78,20 @@ mod vanishing_gradient;
 mod weight_file;
 
 pub use batch::{Batch, condition_numbers};
-pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
+pub use checkpoint::{
+    Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step, find_checkpoint,
+};
 pub use config::{
     Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig, DensityConfig,
     DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig, InputPath, Metric,
     ModelConfig, NoiseConfig, OnError, PreactivationConfig, RunConfig, StopConfig, TimeConfig,
     TrainConfig, VERSION, ValidateConfig,
 };
+pub use conformance::InputFile;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
+pub use document::MAX_CONFIG_BYTES;
 pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
 pub use gradients::{Clip, Gradients};
@@ -105,8 +109,9 @@ pub use optimizer_config::{
     AdaGrad, Adam, AdamW, Constant, Cosine, Exponential, Group, Groups, Optimizer, Plateau,
     RmsProp, Schedule, Sgd, StepSchedule, WeightAndBiasGroups, WeightGroups,
 };
+pub use overrides::only_under;
 pub use record::{
-    Given, Reopened, RunRecord, check_inputs, initial_network, objective, trained_network,
+    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, objective, trained_network,
     trainer_at,
 };
 pub use run::{Bound, Origin, Run, Stop, Training};

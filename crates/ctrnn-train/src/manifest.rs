@@ -4,6 +4,7 @@ use ctrnn_files::digest;
 use serde_json::{Map, Value, json};
 
 use crate::TrainError;
+use crate::conformance::InputFile;
 use crate::run::Run;
 
 /// The manifest of a run that computes on `device`, as JSON text.
@@ -12,7 +13,7 @@ use crate::run::Run;
 /// If an input file cannot be read.
 pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
     let mut inputs = Vec::new();
-    for path in &run.input_files {
+    for InputFile { path, .. } in &run.input_files {
         inputs.push(json!({ "path": path, "blake3": digest::blake3_file(path)? }));
     }
     let mut manifest = Map::new();
@@ -34,7 +35,9 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
         "git": { "commit": option_env!("CTRNN_GIT_COMMIT"), "dirty": option_env!("CTRNN_GIT_DIRTY").map(|d| d == "true") },
         "target": { "arch": std::env::consts::ARCH, "os": std::env::consts::OS, "features": env!("CTRNN_TARGET_FEATURES") },
         "kernel_path": ctrnn_kernels::KernelPath::selected().map_or("none", ctrnn_kernels::KernelPath::name),
+        "backend": run.device.backend.to_string(),
         "device": device,
+        "profile": if cfg!(debug_assertions) { "dev" } else { "release" },
         "threads": rayon_threads(run),
     });
     match machine {

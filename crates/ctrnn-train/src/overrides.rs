@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::diagnostic::{Code, Diagnostic, Place, Source};
-use crate::document::{Node, Value};
+use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
+use crate::document::{MAX_DEPTH, Node, Value, shortened};
 
 /// One override: a key, and its value or nothing to remove it.
 pub(crate) struct Override {
@@ -35,7 +35,7 @@ impl Override {
             });
         }
         let Some((key, value)) = text.split_once('=') else {
-            let message = format!("the override {text:?} is not KEY=VALUE");
+            let message = format!("the override {:?} is not KEY=VALUE", shortened(text));
             return Err(bad(message, &source, 0..text.len())
                 .help("for instance model.n_units=64, or ~train.stop to remove a key"));
         };
@@ -195,6 +195,32 @@ pub(crate) fn apply(
     notes
 }
 
+/// Checks that every override is of a key under one of `tables`, where the others are fixed.
+///
+/// # Errors
+/// One problem for each override that is not, or that cannot be read.
+pub fn only_under(tables: &[&str], texts: &[String]) -> Result<(), ConfigErrors> {
+    let is_under = |key: &str| {
+        tables.iter().any(|table| {
+            key.strip_prefix(table)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    let mut problems = Vec::new();
+    for given in parse(texts, &mut problems) {
+        let key = given.path();
+        if !is_under(&key) {
+            let message = format!("{key} is fixed in a run and cannot be overridden here");
+            let problem = Diagnostic::new(Code::NotHere, message).at(&given.key_place(), "");
+            problems.push(problem.help(format!("override keys under {}", tables.join(", "))));
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(ConfigErrors(problems)),
+    }
+}
+
 fn bad(message: String, source: &Arc<Source>, span: Range<usize>) -> Diagnostic {
     Diagnostic::new(Code::BadOverride, message).at(
         &Place {
@@ -218,12 +244,21 @@ fn parse_key(
         start = span.end + 1;
         let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if part.is_empty() || !part.chars().all(is_key) {
-            let message = format!("{part:?} in {:?} is not a key", source.text);
+            let message = format!(
+                "{:?} in {:?} is not a key",
+                shortened(part),
+                shortened(&source.text)
+            );
             return Err(bad(message, source, span).help(
                 "a key is made of names with dots between, for instance train.optimizer.lr",
             ));
         }
         parts.push((part.to_owned(), span));
+    }
+    if parts.len() > MAX_DEPTH {
+        let message = format!("a key of {} parts", parts.len());
+        return Err(bad(message, source, offset..offset + text.len())
+            .help("no key has so many; `train-ctrnn config schema` shows them all"));
     }
     Ok(parts)
 }
@@ -234,7 +269,7 @@ fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> 
     if text.trim().is_empty() {
         let help = format!("{}none removes the key", &source.text[..offset]);
         return Err(bad(
-            format!("{:?} has no value", source.text),
+            format!("{:?} has no value", shortened(&source.text)),
             source,
             offset..offset,
         )

@@ -1,7 +1,7 @@
 //! The record of a run: its folder, from the first byte to the last.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::AutodiffBackend;
@@ -9,11 +9,13 @@ use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz,
     refuse_if_held, write_pointer,
 };
-use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
+use crate::conformance::InputFile;
+use crate::diagnostic::Code;
 use crate::machine_history::note_machine;
 use crate::manifest::manifest;
 use crate::objective::Objective;
@@ -160,6 +162,9 @@ impl RunRecord {
             }
         }
         let step = newest.step.unwrap_or(0);
+        // From here on the run is not what its last process left, whether or not this one comes to train.
+        json.state = RunState::Stopped;
+        json.store(&folder.run_json())?;
         cut_metrics(&folder.metrics(), newest.step)?;
         atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
         notes.extend(note_machine(&folder, run, device, step)?);
@@ -306,23 +311,33 @@ impl Drop for RunRecord {
 /// # Errors
 /// Names a file that is missing or has another digest.
 pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
-    let data = run.data_files();
+    check_files(folder, run, &run.data_files())
+}
+
+/// Checks that these files are those that a run was begun with, wherever they are now.
+///
+/// # Errors
+/// Names a file that is missing or has another digest.
+pub fn check_files(folder: &RunFolder, run: &Run, files: &[PathBuf]) -> Result<(), TrainError> {
     let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
     let inputs = manifest["inputs"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
     for input in inputs {
-        let (Some(path), Some(promised)) = (input["path"].as_str(), input["blake3"].as_str())
+        let (Some(named), Some(promised)) = (input["path"].as_str(), input["blake3"].as_str())
         else {
             continue;
         };
-        let connectivity = run.resolved.model.connectivity.file.as_ref();
-        let is_read = data.iter().any(|file| file == Path::new(path))
-            || connectivity.is_some_and(|file| file.0 == Path::new(path));
-        if is_read && ctrnn_files::digest::blake3_file(Path::new(path))? != promised {
+        let moved = run
+            .input_files
+            .iter()
+            .find(|file| file.named == Path::new(named));
+        let path = moved.map_or(Path::new(named), |file| &file.path);
+        let is_read = files.iter().any(|file| file == path);
+        if is_read && ctrnn_files::digest::blake3_file(path)? != promised {
             return Err(TrainError::Data {
-                path: path.into(),
+                path: path.to_owned(),
                 reason: "is not the file that this run was trained on: its digest differs"
                     .to_owned(),
             });
@@ -346,7 +361,8 @@ impl Run {
         let mut table = self.resolved_table();
         table.remove("device");
         let mut value = serde_json::to_value(table).expect("TOML fits JSON");
-        for path in &self.input_files {
+        let paths = |file: &InputFile| [file.named.clone(), file.path.clone()];
+        for path in self.input_files.iter().flat_map(paths) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             replace_string(&mut value, &path.to_string_lossy(), &name);
         }
@@ -412,15 +428,36 @@ pub fn initial_network<B: AutodiffBackend>(
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
     match &run.init_file {
         None => Ok(network),
-        Some(path) => {
-            network
-                .with_weights(&read_weights(path)?)
-                .map_err(|error| TrainError::Data {
-                    path: path.clone(),
-                    reason: error.to_string(),
-                })
-        }
+        Some(path) => given_weights(path, &run.model)
+            .and_then(|weights| Ok(network.with_weights(&weights)?))
+            .map_err(|error| unusable_init_file(run, path, &error)),
     }
+}
+
+/// The error of a weight file to begin with, at the key that names it.
+fn unusable_init_file(run: &Run, path: &Path, error: &TrainError) -> TrainError {
+    let (code, help) = match error.exit_code() {
+        5 => (Code::Io, "check the path and its permissions"),
+        _ => (
+            Code::Data,
+            "name a weight file of such a network, or remove the key: ~model.init.file",
+        ),
+    };
+    let path = path.display().to_string();
+    let message = match error.to_string() {
+        message if message.contains(&path) => message,
+        message => format!("{path}: {message}"),
+    };
+    let message = format!("model.init.file: {message}");
+    let problem = run.problem("model.init.file", code, message).help(help);
+    TrainError::Config(problem.into())
+}
+
+/// The weights of a file to begin with.
+fn given_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, TrainError> {
+    let mut weights = read_weights(path, network)?;
+    weights.remove("carried_state"); // where another training stood is no beginning
+    Ok(weights)
 }
 
 /// What a run minimises, with deviations measured from the weights with which it began.
@@ -498,7 +535,7 @@ pub fn trained_network<B: burn::tensor::backend::Backend>(
     let (path, weights) = match checkpoint {
         None => (
             folder.model_weights(),
-            read_weights(&folder.model_weights())?,
+            read_weights(&folder.model_weights(), &run.model)?,
         ),
         Some(word) => {
             let path = find_checkpoint(folder, word)?;

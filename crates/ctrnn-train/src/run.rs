@@ -20,7 +20,7 @@ use crate::config::{
     CheckpointConfig, DeviceConfig, DivergenceConfig, InitialStateConfig, Metric, ModelConfig,
     PreactivationConfig, RunConfig, StopConfig, TrainConfig, VERSION, ValidateConfig,
 };
-use crate::conformance;
+use crate::conformance::{self, InputFile};
 use crate::covariance;
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{self, Node, Value};
@@ -57,8 +57,8 @@ pub struct Run {
     pub resolved: RunConfig,
     /// What the user should know although nothing is wrong.
     pub notes: Vec<String>,
-    /// Every file that the configuration names, absolute.
-    pub input_files: Vec<PathBuf>,
+    /// Every file that the configuration names.
+    pub input_files: Vec<InputFile>,
     document: Node,
 }
 
@@ -139,6 +139,16 @@ pub enum Origin {
     CommandLine,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::CommandLine => "command line",
+        })
+    }
+}
+
 impl RunConfig {
     /// Reads a configuration file, lays the overrides over it, and decides everything.
     ///
@@ -149,7 +159,30 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        resolve(document::read(path)?, overrides, registry)
+        Self::load_with_data(path, None, overrides, registry)
+    }
+
+    /// [`RunConfig::load`], with the files that the configuration file names looked for below `data_root`.
+    ///
+    /// Of the ends of a file's path the longest that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
+    /// `data/a.npz` or `a.npz` below the root.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load_with_data(
+        path: &Path,
+        data_root: Option<&Path>,
+        overrides: &[String],
+        registry: &Registry,
+    ) -> Result<Run, ConfigErrors> {
+        let schema = schema(registry);
+        resolve_by(
+            &schema,
+            document::read(path)?,
+            data_root,
+            overrides,
+            registry,
+        )
     }
 
     /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
@@ -185,19 +218,58 @@ impl Run {
         toml::to_string(&self.resolved).expect("a configuration is made of TOML types")
     }
 
-    /// The files that the numbers of a run depend on besides its configuration: trials, and a covariance of the noise.
+    /// The files that the numbers of a run depend on besides its configuration: trials, connections, and a covariance of the
+    /// noise.
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
         if let PreactivationConfig::CovarianceFile(path) = &self.resolved.model.noise.preactivation
         {
             files.push(path.0.clone());
         }
+        let connectivity = self.resolved.model.connectivity.file.as_ref();
+        files.extend(connectivity.map(|file| file.0.clone()));
         files
     }
 
     /// The resolved configuration as a table, as [`differences`](crate::differences) takes it.
     pub fn resolved_table(&self) -> toml::Table {
         toml::Table::try_from(&self.resolved).expect("a configuration is made of TOML types")
+    }
+
+    /// The same run, whose resolved configuration names its files where they were, not where they are now.
+    #[must_use]
+    pub fn with_named_paths(mut self) -> Self {
+        for InputFile { named, path } in &self.input_files {
+            let (from, to) = (path.to_string_lossy(), named.to_string_lossy());
+            for table in self.resolved.task.values_mut() {
+                table
+                    .iter_mut()
+                    .for_each(|(_, value)| replace_string(value, &from, &to));
+            }
+            let model = &mut self.resolved.model;
+            let covariance = match &mut model.noise.preactivation {
+                PreactivationConfig::CovarianceFile(file) => Some(file),
+                _ => None,
+            };
+            let files = [
+                model.init.file.as_mut(),
+                model.connectivity.file.as_mut(),
+                covariance,
+            ];
+            for file in files.into_iter().flatten().filter(|file| file.0 == *path) {
+                file.0.clone_from(named);
+            }
+        }
+        self
+    }
+
+    /// A problem with the value of a key, shown where somebody wrote it.
+    pub fn problem(&self, key: &str, code: Code, message: impl Into<String>) -> Diagnostic {
+        let problem = Diagnostic::new(code, message);
+        match self.document.get(key) {
+            Some(node) => problem.at(&node.place, ""),
+            None => problem,
+        }
     }
 
     /// Where the value of a key, given by its full path, comes from.
@@ -212,17 +284,41 @@ impl Run {
     }
 }
 
+/// Replaces a string wherever it stands in a value.
+fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
+    match value {
+        toml::Value::String(text) if text == from => *text = to.to_owned(),
+        toml::Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| replace_string(item, from, to)),
+        toml::Value::Table(table) => table
+            .iter_mut()
+            .for_each(|(_, value)| replace_string(value, from, to)),
+        _ => {}
+    }
+}
+
 /// The three passes: syntax, schema, meaning.
 fn resolve(source: Source, overrides: &[String], registry: &Registry) -> Result<Run, ConfigErrors> {
+    resolve_by(&schema(registry), source, None, overrides, registry)
+}
+
+/// The same by a schema that is at hand.
+fn resolve_by(
+    schema: &serde_json::Value,
+    source: Source,
+    data_root: Option<&Path>,
+    overrides: &[String],
+    registry: &Registry,
+) -> Result<Run, ConfigErrors> {
     let source = Arc::new(source);
-    let schema = schema(registry);
     let (mut document, mut problems) = Node::parse(&source);
     let is_toml = problems.is_empty();
     let overrides = overrides::parse(overrides, &mut problems);
     problems.extend(
         overrides
             .iter()
-            .filter_map(|o| unknown_removal(o, &document, &schema)),
+            .filter_map(|o| unknown_removal(o, &document, schema)),
     );
     let notes = overrides::apply(
         overrides,
@@ -233,7 +329,7 @@ fn resolve(source: Source, overrides: &[String], registry: &Registry) -> Result<
     if let Some(problem) = other_version(&document) {
         return Err(problem.into());
     }
-    let found = conformance::check(&mut document, &schema);
+    let found = conformance::check(&mut document, schema, data_root);
     problems.extend(found.problems);
     let mut check = Check {
         document: &document,
@@ -959,5 +1055,9 @@ fn clip(train: &TrainConfig) -> Option<Clip> {
         .or(train.clip_grad_value.map(Clip::Value))
 }
 
+#[cfg(test)]
+mod any_text;
+#[cfg(test)]
+mod broken_keys;
 #[cfg(test)]
 mod tests;

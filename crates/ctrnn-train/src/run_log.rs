@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ctrnn_files::{FileError, LineFile, RunFolder, atomic};
+use ctrnn_files::{FileError, LineFile, RunFolder, atomic, read_at_most};
 use ctrnn_model::{Parameter, Weights};
 use serde_json::json;
 
@@ -144,12 +144,16 @@ fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
     }))
 }
 
+/// Longest metrics.csv that is read: 1 GiB, ten million rows.
+const MAX_METRICS_BYTES: u64 = 1 << 30;
+
 /// Cuts metrics.csv back to the rows of at most `step` steps, from which a resume goes on; to none without a checkpoint.
 ///
 /// # Errors
 /// If the file cannot be read or replaced.
 pub(crate) fn cut_metrics(path: &Path, step: Option<u64>) -> Result<(), TrainError> {
-    let text = std::fs::read_to_string(path).map_err(FileError::io("read", path))?;
+    let text = read_at_most(path, MAX_METRICS_BYTES)?;
+    let text = String::from_utf8_lossy(&text); // a damaged row is not kept
     let is_kept = |line: &str| {
         let of = line
             .split(',')

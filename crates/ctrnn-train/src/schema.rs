@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::config::RunConfig;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::document::shortened;
 use crate::suggestion::{self, split};
 
 /// The schema of a configuration with the tasks of `registry`.
@@ -106,6 +107,10 @@ pub struct Explanation {
     pub kind: String,
     /// The default as written in TOML; absent where there is none.
     pub default: Option<String>,
+    /// The unit, where the value has one.
+    pub unit: Option<&'static str>,
+    /// The range of a number in words; absent where any finite one will do.
+    pub range: Option<String>,
     /// The words allowed; empty where there is no such list.
     pub words: Vec<String>,
     /// Formula, units, source.
@@ -135,10 +140,37 @@ fn explanation(key: &str, of: Option<&str>, schema: &Json) -> Explanation {
         of: of.map(str::to_owned),
         kind: describe(schema),
         default: schema.get("default").map(Json::to_string),
+        unit: key.ends_with("_ms").then_some("ms"),
+        range: range(schema),
         words: words(schema).into_iter().map(str::to_owned).collect(),
         text: text(schema),
         keys: keys_of(schema).into_iter().map(str::to_owned).collect(),
     }
+}
+
+/// The bounds of a number, or of the items of a list, in words.
+fn range(schema: &Json) -> Option<String> {
+    let of_shape = |shape: &Json| {
+        let numbers = match shape.get("items") {
+            Some(items) => items,
+            None => shape,
+        };
+        let bound = |key: &str, word: &str| {
+            let bound = numbers.get(key).filter(|bound| bound.is_number())?;
+            Some(format!("{word} {bound}"))
+        };
+        let bounds: Vec<String> = [
+            bound("minimum", "at least"),
+            bound("exclusiveMinimum", "above"),
+            bound("maximum", "at most"),
+            bound("exclusiveMaximum", "below"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!bounds.is_empty()).then(|| bounds.join(", "))
+    };
+    shapes(schema).into_iter().find_map(of_shape)
 }
 
 /// The description of a schema, followed by those of its words.
@@ -240,7 +272,7 @@ pub(crate) fn unknown_key(
     } else {
         format!("did you mean {meant}? ")
     };
-    Diagnostic::new(Code::UnknownKey, format!("unknown key {path}"))
+    Diagnostic::new(Code::UnknownKey, format!("unknown key {}", shortened(path)))
         .help(format!("{meant}{}", list_keys(parent, table)))
 }
 
@@ -443,6 +475,15 @@ mod tests {
         assert_eq!(
             (tau.kind.as_str(), tau.default.as_deref()),
             ("a number or a list or a table", Some("100.0"))
+        );
+        assert_eq!(
+            (tau.unit, tau.range.as_deref()),
+            (Some("ms"), Some("above 0"))
+        );
+        let [units] = explained("model.n_units").try_into().unwrap();
+        assert_eq!(
+            (units.unit, units.range.as_deref()),
+            (None, Some("at least 1, at most 16384"))
         );
         let [best] = explained("checkpoint.best").try_into().unwrap();
         assert_eq!(best.words, ["val.loss", "val.accuracy", "val.min_accuracy"]);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use ctrnn_files::{Array, ArrayData, TensorFile, npz};
-use ctrnn_model::Weights;
+use ctrnn_model::{CtrnnConfig, Parameter, Weights};
 
 use crate::TrainError;
 
@@ -60,11 +60,29 @@ pub(crate) fn safetensors_bytes(
     file.to_bytes()
 }
 
-/// Reads the weights of a safetensors or npz file, whichever its name ends with.
+/// Longest weight file of a network: every parameter in double precision six times over (raw weights, masks, signs and
+/// fixed weights stand beside the effective ones), and 16 MiB of header.
+fn longest_file(network: &CtrnnConfig) -> u64 {
+    let elements = |p: Parameter| p.shape(network).iter().product::<usize>() as u64;
+    let all: u64 = Parameter::ALL.into_iter().map(elements).sum();
+    (16 << 20) + 6 * 8 * all
+}
+
+/// Reads the weights of a network from a safetensors or npz file, whichever its name ends with.
 ///
 /// # Errors
-/// If the file is missing, damaged, or neither of the two.
-pub fn read_weights(path: &Path) -> Result<Weights, TrainError> {
+/// If the file is missing, damaged, neither of the two, or longer than any of such a network.
+pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, TrainError> {
+    let limit = longest_file(network);
+    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    if bytes > limit {
+        let reason =
+            format!("is {bytes} bytes long; a weight file of this network has at most {limit}");
+        return Err(TrainError::Data {
+            path: path.to_owned(),
+            reason,
+        });
+    }
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") => Ok(tensors_of(TensorFile::read(path)?.tensors)),
         Some("npz") => Ok(tensors_of(npz::read(path)?)),

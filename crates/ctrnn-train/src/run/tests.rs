@@ -1688,7 +1688,10 @@ fn another_task_replaces_the_one_of_the_file() {
 fn a_relative_path_starts_at_the_file_or_for_an_override_at_the_current_folder() {
     let text = "[task.go_nogo]\n[model]\ninit = { file = 'w.npz' }";
     assert_eq!(run(text, &[]).init_file, Some(PathBuf::from("/lab/w.npz")));
-    assert_eq!(run(text, &[]).input_files, [PathBuf::from("/lab/w.npz")]);
+    assert_eq!(
+        run(text, &[]).input_files[0].path,
+        PathBuf::from("/lab/w.npz")
+    );
     let overridden = run(text, &["model.init.file=no/such/v.npz"]);
     let here = std::env::current_dir().unwrap();
     assert_eq!(overridden.init_file, Some(here.join("no/such/v.npz")));
@@ -1816,8 +1819,8 @@ fn every_configuration_of_the_repository_is_read() {
 fn trials_of_a_file_are_named_by_absolute_paths_and_imply_cross_entropy() {
     let run = RunConfig::load(&config("neurogym_npz.toml"), &[], &registry()).unwrap();
     let file = config("data/trials.npz").canonicalize().unwrap();
-    assert_eq!(run.input_files, run.task.input_files());
-    assert_eq!(run.input_files, [file]);
+    assert_eq!(run.task.input_files(), [file.clone()]);
+    assert_eq!(run.input_files[0].path, file);
     assert_eq!(run.train.objective.loss, Loss::CrossEntropy);
     let mse = RunConfig::load(
         &config("neurogym_npz.toml"),

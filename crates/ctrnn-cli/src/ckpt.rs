@@ -1,0 +1,260 @@
+//! `ckpt`: the checkpoints of a run.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ctrnn_files::{CheckpointManifest, FileError, Holder, RunFolder, RunLock, read_pointer};
+use ctrnn_train::{Checkpoint, TensorSummary, checkpoint_step};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use crate::args::{CkptArgs, CkptCommand};
+use crate::failure::{DATA, Failure};
+use crate::run_path::{existing_folder, recorded};
+use crate::terminal::Terminal;
+
+/// Lists, checks, shows or removes checkpoints.
+pub fn run(args: &CkptArgs, terminal: &Terminal) -> Result<u8, Failure> {
+    match &args.command {
+        CkptCommand::List { run } => list(run, terminal),
+        CkptCommand::Verify { run, which } => verify(run, which, terminal),
+        CkptCommand::Show { run, which } => show(run, which, terminal),
+        CkptCommand::Prune { run, keep, dry_run } => prune(run, *keep, *dry_run, terminal),
+    }
+}
+
+/// The checkpoints that the small files `last` and `best` name.
+struct Pointers {
+    last: Option<u64>,
+    best: Option<u64>,
+}
+
+impl Pointers {
+    fn read(folder: &RunFolder) -> Result<Self, FileError> {
+        let step = |pointer: &Path| match read_pointer(pointer) {
+            Err(FileError::Missing { .. }) => Ok(None),
+            step => step.map(Some),
+        };
+        Ok(Self {
+            last: step(&folder.last())?,
+            best: step(&folder.best())?,
+        })
+    }
+
+    /// `last`, `best`, both or neither.
+    fn names(&self, step: u64) -> Vec<&'static str> {
+        [("last", self.last), ("best", self.best)]
+            .into_iter()
+            .filter(|(_, named)| *named == Some(step))
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
+fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
+    let folder = existing_folder(run)?;
+    let pointers = Pointers::read(&folder)?;
+    let rows: Vec<_> = folder
+        .list_checkpoints()?
+        .into_iter()
+        .map(|step| (step, CheckpointManifest::load(&folder.checkpoint(step))))
+        .collect();
+    let bytes = |manifest: &CheckpointManifest| -> u64 {
+        let sizes = manifest.files.values().map(|file| file.bytes);
+        sizes.fold(0, u64::saturating_add)
+    };
+    let text = || {
+        let mut text = format!("{:>10}  {:>12}\n", "step", "bytes");
+        for (step, manifest) in &rows {
+            let names = pointers.names(*step).join(", ");
+            let _ = match manifest {
+                Ok(manifest) => writeln!(text, "{step:>10}  {:>12}  {names}", bytes(manifest)),
+                Err(error) => writeln!(text, "{step:>10}  {:>12}  {names} damaged: {error}", "?"),
+            };
+        }
+        text
+    };
+    let json = || {
+        let rows = rows.iter().map(|(step, manifest)| {
+            json!({
+                "step": step,
+                "bytes": manifest.as_ref().ok().map(bytes),
+                "last": pointers.last == Some(*step),
+                "best": pointers.best == Some(*step),
+                "problem": manifest.as_ref().err().map(ToString::to_string),
+            })
+        });
+        json!({ "run": run, "checkpoints": rows.collect::<Vec<_>>() })
+    };
+    terminal.print(text, json)?;
+    Ok(0)
+}
+
+fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failure> {
+    let folder = existing_folder(run)?;
+    let steps = match which {
+        [] => folder.list_checkpoints()?,
+        which => {
+            let found = which.iter().map(|word| checkpoint_step(&folder, word));
+            found.collect::<Result<_, _>>()?
+        }
+    };
+    let (mut whole, mut damaged) = (Vec::new(), BTreeMap::new());
+    for step in steps {
+        match Checkpoint::read(&folder.checkpoint(step)) {
+            Ok(_) => whole.push(step),
+            Err(error) => drop(damaged.insert(step, error.to_string())),
+        }
+    }
+    let text = || {
+        let whole = whole.iter().map(|step| format!("{step:>10}  whole\n"));
+        let damaged = damaged
+            .iter()
+            .map(|(step, problem)| format!("{step:>10}  damaged: {problem}\n"));
+        whole.chain(damaged).collect()
+    };
+    let json = || {
+        let damaged = damaged
+            .iter()
+            .map(|(step, problem)| json!({ "step": step, "problem": problem }));
+        json!({ "run": run, "whole": whole, "damaged": damaged.collect::<Vec<_>>() })
+    };
+    terminal.print(text, json)?;
+    match damaged.last_key_value() {
+        None => Ok(0),
+        Some((_, problem)) => {
+            let what = format!(
+                "{} of {} checkpoints damaged; the newest: {problem}",
+                damaged.len(),
+                damaged.len() + whole.len()
+            );
+            let help = match whole.last() {
+                Some(step) => format!(
+                    "`resume` goes on from the newest whole one; --checkpoint {step} takes the one of step {step}"
+                ),
+                None => "no checkpoint is whole: restore the folder from a copy, or train anew"
+                    .to_owned(),
+            };
+            Err(Failure::new(DATA, "D005", what, help))
+        }
+    }
+}
+
+fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<u8, Failure> {
+    let folder = existing_folder(run)?;
+    let step = checkpoint_step(&folder, which)?;
+    let checkpoint = Checkpoint::read(&folder.checkpoint(step))?;
+    let names = Pointers::read(&folder)?.names(step);
+    let counters = serde_json::to_value(&checkpoint.counters).expect("counters are plain numbers");
+    let (weights, optimizer) = checkpoint.summary();
+    let text = || {
+        let mut text = format!("step {step}  {}\n", names.join(", "));
+        for (name, value) in counters.as_object().into_iter().flatten() {
+            let _ = writeln!(text, "{name:<14} {value}");
+        }
+        for (title, arrays) in [("weights", &weights), ("optimizer", &optimizer)] {
+            let _ = writeln!(text, "{title}");
+            arrays
+                .iter()
+                .for_each(|array| text.push_str(&array_text(array)));
+        }
+        text
+    };
+    let json = || {
+        json!({
+            "run": run,
+            "step": step,
+            "names": names,
+            "counters": counters,
+            "weights": weights.iter().map(array_json).collect::<Vec<_>>(),
+            "optimizer": optimizer.iter().map(array_json).collect::<Vec<_>>(),
+        })
+    };
+    terminal.print(text, json)?;
+    Ok(0)
+}
+
+fn array_text(array: &TensorSummary) -> String {
+    let shape = format!("{:?}", array.shape);
+    let range = match array.range {
+        Some((low, high)) => format!("{low:>12.4e} to {high:.4e}"),
+        None => "empty".to_owned(),
+    };
+    format!("  {:<28} {shape:<14} {range}\n", array.name)
+}
+
+fn array_json(array: &TensorSummary) -> Json {
+    json!({
+        "name": array.name,
+        "shape": array.shape,
+        "min": array.range.map(|(low, _)| low),
+        "max": array.range.map(|(_, high)| high),
+    })
+}
+
+fn prune(
+    run: &Path,
+    keep: Option<usize>,
+    dry_run: bool,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
+    let folder = existing_folder(run)?;
+    let _nobody_trains = match dry_run {
+        true => None,
+        false => {
+            let holder = Holder::this_process(&Timestamp::now().to_string());
+            Some(RunLock::acquire(run, &holder)?)
+        }
+    };
+    let keep_last = match keep {
+        Some(keep) => keep,
+        None => keep_last(&folder)?,
+    };
+    let pointers = Pointers::read(&folder)?;
+    let newest_whole = folder.newest_whole_checkpoint()?.step;
+    let stay: Vec<u64> = [pointers.last, pointers.best, newest_whole]
+        .into_iter()
+        .flatten()
+        .collect();
+    let removed = match dry_run {
+        true => folder.checkpoints_to_prune(keep_last, &stay)?,
+        false => folder.prune_checkpoints(keep_last, &stay)?,
+    };
+    let left: Vec<u64> = folder
+        .list_checkpoints()?
+        .into_iter()
+        .filter(|step| !removed.contains(step))
+        .collect();
+    let word = if dry_run { "would remove" } else { "removed" };
+    let steps = |steps: &[u64]| match steps {
+        [] => "none".to_owned(),
+        steps => steps
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    terminal.print(
+        || format!("{word}: {}\nkept: {}\n", steps(&removed), steps(&left)),
+        || json!({ "run": run, "removed": removed, "kept": left, "dry_run": dry_run }),
+    )?;
+    Ok(0)
+}
+
+/// `checkpoint.keep_last` as the run was recorded.
+fn keep_last(folder: &RunFolder) -> Result<usize, Failure> {
+    let config = recorded(folder)?;
+    let keep = config
+        .get("checkpoint")
+        .and_then(|table| table.get("keep_last"))
+        .and_then(toml::Value::as_integer)
+        .and_then(|keep| usize::try_from(keep).ok());
+    keep.ok_or_else(|| {
+        let what = format!(
+            "{} has no checkpoint.keep_last",
+            folder.resolved().display()
+        );
+        Failure::new(DATA, "D001", what, "say how many stay: --keep 3")
+    })
+}
