@@ -103,18 +103,18 @@ impl Loss {
     /// What each term is multiplied by, `[T,B,1]` or `[T,B,O]`.
     fn weights<B: Backend>(self, normalisation: Normalisation, batch: &Batch<B>) -> Tensor<B, 3> {
         let mask = batch.mask.clone();
-        let masked = match self {
-            Self::Mse => mask.clone().square(),
-            _ => mask.clone(),
+        let masked = |mask: Tensor<B, 3>| match self {
+            Self::Mse => mask.square(),
+            _ => mask,
         };
         match normalisation {
             Normalisation::Mask => mask,
-            Normalisation::Entries => masked,
+            Normalisation::Entries => masked(mask),
             Normalisation::Trials => {
                 let [_, _, width] = mask.dims();
                 let outputs_of_a_row = if self.is_by_output() { width } else { 1 };
-                let of_trials = mask.sum_dim(0).sum_dim(2) / outputs_of_a_row as f64; // [1,B,1]
-                masked / of_trials.clamp_min(f64::from(f32::MIN_POSITIVE)) // 0 / 0 is 0: nothing counts
+                let of_trials = mask.clone().sum_dim(0).sum_dim(2) / outputs_of_a_row as f64; // [1,B,1]
+                masked(mask) / of_trials.clamp_min(f64::from(f32::MIN_POSITIVE)) // 0 / 0 is 0: nothing counts
             }
         }
     }
