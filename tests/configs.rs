@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ctrnn_files::Array;
+use serde_json::json;
 
 use crate::project::Project;
 
@@ -59,12 +60,12 @@ fn check_sums_up_a_constrained_network() {
         network["largest_imbalance"].as_f64().unwrap() < 1e-5,
         "{network}"
     );
-    assert_eq!(network["tau_ms"], serde_json::json!([100.0, 100.0]));
+    assert_eq!(network["tau_ms"], json!([100.0, 100.0]));
     let recurrent = &network["parameters"][1];
     assert_eq!(recurrent["name"], "recurrent.weight");
     assert_eq!(
         (&recurrent["count"], &recurrent["free"]),
-        (&10000.into(), &9900.into())
+        (&json!(10000), &json!(9900))
     );
     assert_eq!(recurrent["constraint"], "abs, 9900 of 10000 connections");
     assert!(found["kernel_path"].is_string() && found["state_kib_of_a_trial"].is_number());
@@ -103,21 +104,18 @@ fn a_constrained_run_stopped_and_resumed_equals_an_uninterrupted_one() {
 #[test]
 fn a_weight_file_that_breaks_a_constraint_is_exit_4() {
     let project = Project::new();
-    let weights = vec![0.5; 1024]; // units 26 to 31 are inhibitory
+    let weights = vec![0.5; 64]; // units 6 and 7 are inhibitory
     project.write_arrays(
         "w.npz",
-        [("recurrent.weight", Array::f32(&[32, 32], weights))],
+        [("recurrent.weight", Array::f32(&[8, 8], weights))],
     );
     project
-        .train(
-            "run",
-            &["model.n_units=32", "model.dale={}", "model.init.file=w.npz"],
-        )
+        .train("run", &["model.dale={}", "model.init.file=w.npz"])
         .exits(4)
         .says(&[
             "w.npz",
             "recurrent.weight",
-            "0.5 at [0, 26] has another sign than its presynaptic unit",
+            "0.5 at [0, 6] has another sign than its presynaptic unit",
         ]);
     assert!(!project.path("run").exists());
 }

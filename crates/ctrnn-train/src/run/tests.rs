@@ -91,13 +91,6 @@ fn keys_that_do_not_work_yet() {
 dale = { excitatory_fraction = 0.8 }
 ";
     insta::assert_snapshot!(errors(text, &[]), @"
-        error[C001]: unknown key model.dale
-         --> run.toml:3:1
-          |
-        3 | dale = { excitatory_fraction = 0.8 }
-          | ^^^^
-        help: Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
-
         error[C001]: unknown key train.loss.rate_l2
          --> run.toml:5:10
           |
@@ -1101,7 +1094,47 @@ init = { recurrent = "diagonal" }
 [train]
 freeze = ["input", "readout.bias"]
 "#;
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C023]: Dale's law needs rates that are never negative, but the activation is tanh: a negative rate turns an excitatory unit into an inhibitory one
+         --> run.toml:4:14
+          |
+        4 | activation = "tanh"
+          |              ^^^^^^ can be negative
+         ::: run.toml:5:8
+          |
+        5 | dale = { parametrization = "square" }
+          |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ Dale's law
+        help: model.activation may be relu, sigmoid, retanh, softplus, power; or remove model.dale
+
+        error[C023]: model.init.recurrent = "diagonal" has weights at zero, which the parametrization square can never leave: the slope of w^2 is zero there
+         --> run.toml:7:22
+          |
+        7 | init = { recurrent = "diagonal" }
+          |                      ^^^^^^^^^^
+         ::: run.toml:5:8
+          |
+        5 | dale = { parametrization = "square" }
+          |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ W = s w^2
+        help: model.dale.parametrization = "abs", or another distribution
+
+        error[C023]: a diagonal W_rc consists of self-connections, which are not allowed
+         --> run.toml:7:22
+          |
+        7 | init = { recurrent = "diagonal" }
+          |                      ^^^^^^^^^^
+         ::: run.toml:6:20
+          |
+        6 | self_connections = false
+          |                    ^^^^^
+        help: model.self_connections = true, or model.init.recurrent = "gaussian"
+
+        error[C003]: "readout.bias" in train.freeze is no parameter and no group of them
+         --> run.toml:9:20
+          |
+        9 | freeze = ["input", "readout.bias"]
+          |                    ^^^^^^^^^^^^^^
+        help: parameters: input.weight, recurrent.weight, recurrent.bias, output.weight, output.bias, initial_state; groups: input, recurrent, output
+        "#);
 }
 
 #[test]
@@ -1112,12 +1145,33 @@ density = { recurrent = 1.5 }
 init = { balance = 'row' }
 dale = 'abs'
 ";
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C004]: model.density.recurrent = 1.5 must be at most 1
+         --> run.toml:3:25
+          |
+        3 | density = { recurrent = 1.5 }
+          |                         ^^^
+        help: the default is model.density.recurrent = 1.0
+
+        error[C002]: model.dale must be a table, but is the string "abs"
+         --> run.toml:5:8
+          |
+        5 | dale = 'abs'
+          |        ^^^^^ expected a table
+        help: Keys of [model.dale]: excitatory_fraction, parametrization, readout
+        "#);
     let text = "[task.go_nogo]
 [model.init]
 balance = 'row'
 ";
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+        error[C023]: model.init.balance needs Dale's law, which says which units are inhibitory
+         --> run.toml:3:11
+          |
+        3 | balance = 'row'
+          |           ^^^^^ asked for here
+        help: add model.dale = { excitatory_fraction = 0.8 }, or remove model.init.balance
+        "#);
 }
 
 /// A file of connections, and the error that it gives.
@@ -1205,7 +1259,7 @@ fn files_of_connections_that_do_not_fit() {
         &[],
     )
     .unwrap_err();
-    assert_eq!(missing.exit_code(), 5);
+    assert_eq!(missing.exit_code(), 4);
 }
 
 #[test]
