@@ -460,7 +460,7 @@ mod tests {
         let table = [
             (
                 "read q; echo '{\"bytes\": 4}'; echo abc",
-                "is not a zip archive",
+                "is not a whole npz (zip) archive",
             ),
             (
                 "read q; echo '{\"bytes\": 400}'; echo abc",
