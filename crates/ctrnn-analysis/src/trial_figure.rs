@@ -54,6 +54,33 @@ pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clo
     figure
 }
 
+/// Trials that differ: of those of a batch in order, `n` with other conditions and, as long as there are such, other correct choices
+/// than those before.
+#[must_use]
+pub fn varied_trials(batch: &TrialBatch, n: usize) -> TrialBatch {
+    let condition = |b: usize| -> Vec<f64> {
+        let columns = batch.conditions.iter();
+        columns.map(|(_, column)| column[b]).collect()
+    };
+    let mut chosen: Vec<usize> = Vec::new();
+    let is_new_choice =
+        |chosen: &[usize], b: usize| chosen.iter().all(|&c| batch.correct[c] != batch.correct[b]);
+    let is_new = |chosen: &[usize], b: usize| {
+        !chosen.contains(&b) && chosen.iter().all(|&c| condition(c) != condition(b))
+    };
+    while chosen.len() < n.min(batch.n_trials) {
+        let mut all = 0..batch.n_trials;
+        let next = all
+            .clone()
+            .find(|&b| is_new(&chosen, b) && is_new_choice(&chosen, b))
+            .or_else(|| all.clone().find(|&b| is_new(&chosen, b)))
+            .or_else(|| all.find(|b| !chosen.contains(b)));
+        chosen.extend(next);
+    }
+    let trials: Vec<_> = chosen.into_iter().map(|b| batch.trial(b)).collect();
+    TrialBatch::new(&trials)
+}
+
 /// A channel, or a group of channels that are drawn as one heat map.
 #[derive(Clone, Debug, PartialEq)]
 struct Lane {
@@ -293,7 +320,9 @@ fn decimal(value: f64) -> String {
 mod tests {
     use super::*;
     use ctrnn_random::{Key, Stream};
-    use ctrnn_tasks::{BatchRequest, BuildContext, ConditionOrder, Registry, Target};
+    use ctrnn_tasks::{
+        BatchRequest, BuildContext, Condition, ConditionOrder, Registry, Target, Timeline, Trial,
+    };
 
     #[test]
     fn neighbours_of_one_name_are_a_group() {
@@ -316,6 +345,26 @@ mod tests {
                 .collect::<Vec<_>>(),
             few
         );
+    }
+
+    #[test]
+    fn trials_with_other_answers_come_first() {
+        let trial = |coh: f64, correct: usize| {
+            let layout = Layout::new([], ["a", "b"]);
+            let mut timeline = Timeline::default();
+            timeline.push("trial", 1);
+            let mut trial = Trial::new(&layout, &Condition::new([("coh", coh)]), timeline);
+            trial.correct = Some(correct);
+            trial
+        };
+        let trials = [trial(1.0, 0), trial(1.0, 0), trial(2.0, 0), trial(3.0, 1)];
+        let varied = |n| {
+            varied_trials(&TrialBatch::new(&trials), n).conditions[0]
+                .1
+                .clone()
+        };
+        assert_eq!(varied(3), [1.0, 3.0, 2.0]);
+        assert_eq!(varied(9), [1.0, 3.0, 2.0, 1.0]);
     }
 
     #[test]

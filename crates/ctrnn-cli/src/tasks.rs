@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_analysis::trial_figure;
+use ctrnn_analysis::{trial_figure, varied_trials};
 use ctrnn_files::{Array, atomic, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
@@ -40,7 +40,8 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             let format = FigureFormat::of(path)?;
             let (clock, task) = built(entry(name, registry)?, registry, *seed, *dt_ms)?;
             let order = ConditionOrder::Weighted;
-            let batch = task.sample_batch(&request(clock, *trials, *seed, order))?;
+            let batch = task.sample_batch(&request(clock, 8 * trials, *seed, order))?;
+            let batch = varied_trials(&batch, *trials as usize);
             let figure = trial_figure(name, &task.layout(), &batch, clock);
             atomic::write(path, &format.draw(&figure)?)?;
             terminal.wrote(path)?;

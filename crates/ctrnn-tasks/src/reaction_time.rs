@@ -23,7 +23,7 @@ const CHOICES: [usize; 2] = [0, 1];
 /// time is the reaction time, shorter where the evidence is stronger. In a catch trial there is nothing but noise,
 /// and both outputs should stay `low`. At coherence 0 no choice is correct.
 ///
-/// Source: Song, Yang & Wang (2016), figure 3; there 5 of 11 trials more were catch trials.
+/// Source: Song, Yang & Wang (2016); there 5 of 11 trials are catch trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReactionTime {

@@ -54,10 +54,11 @@ pub enum ColourMap {
 }
 
 impl ColourMap {
-    /// The colour of a value on the scale; values beyond it have the colours of its ends, NaN is grey.
+    /// The colour of a value on the scale, one of 17 in even steps, which keeps pictures small; values beyond it have the
+    /// colours of its ends, NaN is grey.
     #[must_use]
     pub fn colour(self, value: f64, [low, high]: [f64; 2]) -> Rgb {
-        let position = (value - low) / (high - low);
+        let position = ((value - low) / (high - low) * 16.0).round() / 16.0;
         if position.is_nan() {
             return Rgb::GREY;
         }

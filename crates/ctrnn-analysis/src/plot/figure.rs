@@ -11,6 +11,7 @@ const LINE_HEIGHT: f64 = 1.25;
 const TICK_MM: f64 = 0.9;
 const AXIS_MM: f64 = 0.18;
 const SPACE_MM: f64 = 1.0;
+const COLUMN_GAP_MM: f64 = 3.0;
 const EDGE_MM: f64 = 2.0;
 
 /// Why a figure cannot be drawn.
@@ -96,7 +97,7 @@ impl Figure {
             title => {
                 let at = [EDGE_MM, EDGE_MM + TITLE_MM];
                 canvas.text(at, title, TITLE_MM, Anchor::Start, Rgb::BLACK);
-                TITLE_MM * LINE_HEIGHT
+                TITLE_MM * LINE_HEIGHT + SPACE_MM
             }
         };
         let lefts = self.starts(1, EDGE_MM);
@@ -124,7 +125,7 @@ impl Figure {
         let start = |(k, size): (usize, &f64)| {
             let [before, after] = self.margins(side, k);
             let start = at + before;
-            at = start + size + after + SPACE_MM;
+            at = start + size + after + [SPACE_MM, COLUMN_GAP_MM][side];
             start
         };
         sizes.iter().enumerate().map(start).collect()
@@ -247,24 +248,25 @@ impl Panel {
         ticks_mm + label_mm
     }
 
-    /// The room on the right, for the legend and for what a tilted name needs.
+    /// The room on the right, for the legend and for what reaches beyond the frame: a tilted name, half a tick label.
     fn right(&self, width_mm: f64) -> f64 {
         let names = self.layers.iter().filter_map(Layer::legend);
         let widest = names
             .map(|(_, name)| font::width(name) * TEXT_MM)
             .fold(0.0, f64::max);
-        let legend = if widest > 0.0 {
-            widest + 6.0 * SPACE_MM
-        } else {
-            0.0
+        let legend = match widest {
+            0.0 => 0.0,
+            _ => widest + 6.0 * SPACE_MM,
         };
-        let tilted = match self.tilted(width_mm) {
-            true => self
-                .band_labels()
-                .map(|label| font::width(label) * SMALL_MM * 0.5),
-            false => return legend,
-        };
-        legend.max(tilted.fold(0.0, f64::max) - width_mm / 8.0)
+        let range = self.ranges()[0];
+        let from_right = |x: f64| width_mm * (range[1] - x) / (range[1] - range[0]);
+        let ticks = self.x.ticks_on(range).into_iter();
+        let tick = ticks.map(|(x, label)| font::width(&label) * TEXT_MM / 2.0 - from_right(x));
+        let tilted = self.bands().filter(|_| self.tilted(width_mm));
+        let name = tilted.map(|([from, to], label)| {
+            font::width(label) * SMALL_MM * 0.75 - from_right((from + to) / 2.0)
+        });
+        name.chain(tick).fold(legend, f64::max)
     }
 
     fn bands(&self) -> impl Iterator<Item = ([f64; 2], &str)> {
