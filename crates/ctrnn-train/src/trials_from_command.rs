@@ -408,9 +408,8 @@ mod tests {
             .id()
             .to_string();
         let is_alive = || {
-            let probe = std::process::Command::new("kill")
-                .args(["-0", &id])
-                .stderr(std::process::Stdio::null());
+            let mut probe = std::process::Command::new("kill");
+            probe.args(["-0", &id]).stderr(std::process::Stdio::null());
             probe.status().unwrap().success()
         };
         assert!(is_alive());
