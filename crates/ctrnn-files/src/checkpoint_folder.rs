@@ -1,6 +1,6 @@
 //! Checkpoints: folders that are whole or refused, and the pointers `best` and `last`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};

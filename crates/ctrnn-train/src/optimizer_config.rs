@@ -379,6 +379,9 @@ pub struct Groups {
     /// `initial_state`, where it is learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_state: Option<Group>,
+    /// `tau_raw`, where time constants are learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tau_raw: Option<Group>,
 }
 
 /// Learning rates of weights without a bias.
@@ -426,6 +429,7 @@ impl Groups {
             Parameter::OutputWeight => self.output.as_ref()?.weight.as_ref(),
             Parameter::OutputBias => self.output.as_ref()?.bias.as_ref(),
             Parameter::InitialState => self.initial_state.as_ref(),
+            Parameter::TimeConstants => self.tau_raw.as_ref(),
         };
         group.map(|group| group.lr)
     }

@@ -306,7 +306,11 @@ where
         self.counters.trials += trials.n_trials as u64;
         Ok(Done {
             trials,
-            outputs: nonlinearity.apply(trajectory.outputs.inner()),
+            outputs: self
+                .network
+                .config()
+                .output_nonlinearity
+                .apply(trajectory.outputs.inner()),
             numbers,
             lr,
         })

@@ -83,6 +83,14 @@ pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, Train
             reason,
         });
     }
+    read_arrays(path)
+}
+
+/// Reads the arrays of a safetensors or npz file, whichever its name ends with.
+///
+/// # Errors
+/// If the file is missing, damaged, or neither of the two.
+pub(crate) fn read_arrays(path: &Path) -> Result<Weights, TrainError> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") => Ok(tensors_of(TensorFile::read(path)?.tensors)),
         Some("npz") => Ok(tensors_of(npz::read(path)?)),

@@ -13,7 +13,7 @@ use super::Check;
 use crate::TrainError;
 use crate::config::{DensityConfig, ModelConfig};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::weight_file::read_weights;
+use crate::weight_file::read_arrays;
 
 const FILE: &str = "model.connectivity.file";
 
@@ -180,7 +180,7 @@ pub(super) fn is_array(field: &str) -> bool {
 type Refusal = (Code, String);
 
 fn given(path: &Path) -> Result<Weights, Refusal> {
-    read_weights(path).map_err(|error| match &error {
+    read_arrays(path).map_err(|error| match &error {
         TrainError::File(file) if file.kind() == ErrorKind::Io => (Code::Io, error.to_string()),
         _ => (Code::Data, error.to_string()),
     })
