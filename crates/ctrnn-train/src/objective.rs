@@ -11,7 +11,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{
-    CtrnnModule, Forward, Parameter, Record, RecurrenceBackend, Trajectory, Weights, host_tensor,
+    CtrnnModule, Forward, Matrix, Parameter, Record, RecurrenceBackend, Trajectory, Weights,
+    host_tensor,
 };
 
 use crate::batch::Batch;
@@ -176,7 +177,9 @@ impl Penalty {
             Self::PopulationKl(groups) => {
                 penalty::population_kl(rates(), batch, groups) * groups.weight
             }
-            Self::Hebbian(c) => penalty::hebbian(rates(), inputs.network.w_rc.val(), batch) * *c,
+            Self::Hebbian(c) => {
+                penalty::hebbian(rates(), inputs.network.effective(Matrix::Recurrent), batch) * *c
+            }
             Self::StatePrediction(c, lag) => penalty::state_prediction(rates(), batch, *lag) * *c,
         }
     }
@@ -188,9 +191,14 @@ fn by_matrix<B: Backend>(
     network: &CtrnnModule<B>,
     of_one: impl Fn(Parameter, Tensor<B, 2>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
-    let input = of_one(Parameter::InputWeight, network.w_in.val()) * coefficients.input;
-    let recurrent = of_one(Parameter::RecurrentWeight, network.w_rc.val()) * coefficients.recurrent;
-    let output = of_one(Parameter::OutputWeight, network.w_out.val()) * coefficients.output;
+    let input =
+        of_one(Parameter::InputWeight, network.effective(Matrix::Input)) * coefficients.input;
+    let recurrent = of_one(
+        Parameter::RecurrentWeight,
+        network.effective(Matrix::Recurrent),
+    ) * coefficients.recurrent;
+    let output =
+        of_one(Parameter::OutputWeight, network.effective(Matrix::Output)) * coefficients.output;
     input + recurrent + output
 }
 
