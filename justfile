@@ -45,6 +45,14 @@ data:
 python:
     cargo test --locked --test main -- --ignored python
 
+# 500 kills and 250 signals at random moments, each resumed and compared (minutes)
+survival:
+    cargo test --locked --test main -- --ignored survival_of --nocapture
+
+# A million toy steps: memory and open files must not grow (a quarter of an hour); SOAK_STEPS=N for fewer
+soak:
+    cargo test --locked --test main -- --ignored soak --nocapture
+
 # Time the parts of a training step
 bench:
     cargo bench --locked --bench training_step

@@ -150,6 +150,24 @@ const MISTAKES: &[Mistake] = &[
         &["checkpoint.best=«val.acc»"],
         &["error[C003]", r#""val.loss", "val.accuracy""#],
     ),
+    overrides(
+        "unknown way to handle errors",
+        &["checkpoint.on_error=«ignore»"],
+        &[
+            r#"error[C003]: "ignore" is not a way to handle errors"#,
+            r#""stop", "retry""#,
+        ],
+    ),
+    overrides(
+        "no best checkpoint",
+        &["checkpoint.keep_best=«0»"],
+        &["error[C004]: checkpoint.keep_best = 0 must be"],
+    ),
+    overrides(
+        "a rate that does not shrink",
+        &["train.divergence.lr_factor=«1»"],
+        &["error[C004]: train.divergence.lr_factor = 1 must be"],
+    ),
     // Tasks
     file(
         "two tasks",

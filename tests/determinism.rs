@@ -47,6 +47,39 @@ fn a_larger_network_repeats() {
     project.assert_same_run("one", "two");
 }
 
+/// Every number of threads five times, one digest.
+#[test]
+fn twenty_runs_of_one_seed_are_one() {
+    let project = Project::in_memory();
+    let digests = ["1", "2", "4", "8"]
+        .repeat(5)
+        .into_iter()
+        .enumerate()
+        .map(|(i, threads)| {
+            let run = i.to_string();
+            let arguments = [
+                "train",
+                "smoke.toml",
+                "--run-dir",
+                &run,
+                "model.n_units=64",
+                "train.batch_size=33",
+                "train.steps=10",
+                "--threads",
+                threads,
+                NOISE,
+            ];
+            project.run(&arguments).exits(0);
+            let files = [
+                "model/weights.safetensors",
+                "checkpoints/step-00000010/optimizer.safetensors",
+            ];
+            files.map(|file| ctrnn_files::digest::blake3(&project.bytes(format!("{run}/{file}"))))
+        });
+    let digests: std::collections::BTreeSet<_> = digests.collect();
+    assert_eq!(digests.len(), 1, "{digests:?}");
+}
+
 #[test]
 fn trials_from_a_file_repeat() {
     let project = Project::new();

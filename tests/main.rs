@@ -3,6 +3,7 @@
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
+//! * `survival`: kills, signals, full disks, twenty processes at once
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
@@ -15,3 +16,4 @@ mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod survival;

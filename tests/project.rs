@@ -82,6 +82,19 @@ impl Project {
         project
     }
 
+    /// The same in memory, where there is such a file system: for tests that write hundreds of checkpoints.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            return Self::new();
+        }
+        let project = Self {
+            folder: tempfile::tempdir_in(memory).expect("a temporary folder"),
+        };
+        project.write("smoke.toml", SMOKE);
+        project
+    }
+
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }

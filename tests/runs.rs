@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ctrnn_files::Array;
 use serde_json::json;
 
-use crate::project::{NOISE, Project, SMOKE};
+use crate::project::{Answer, NOISE, Project, SMOKE};
 
 fn names(project: &Project, folder: &str) -> Vec<String> {
     project.tree(folder).into_keys().collect()
@@ -259,6 +259,43 @@ fn a_finished_run_can_be_trained_longer() {
         .run(&["resume", "longer", "train.steps=20"])
         .exits(0);
     project.assert_same_run("whole", "longer");
+}
+
+/// More threads change no result; another instruction set rounds differently, and the manifest says from where on.
+#[test]
+fn the_manifest_says_where_a_run_went_to_another_machine() {
+    let project = Project::new();
+    let stop = ["train.steps=9", "--threads=1", "--max-time=0s"];
+    project.train("run", &stop).exits(75);
+    let first = project.json("run/manifest.json");
+    let resume = ["resume", "run", "device.threads=2", "--max-time=0s"];
+    project.run(&resume).exits(75);
+    let resumed = &project.json("run/manifest.json")["resumed"];
+    assert_eq!(resumed[0]["now"], json!({ "threads": 2 }));
+    assert_eq!(
+        (&resumed[0]["bit_exact"], &resumed[0]["from_step"]),
+        (&json!(true), &json!(1))
+    );
+    project.run(&resume).exits(75);
+    let resumed = &project.json("run/manifest.json")["resumed"];
+    assert_eq!(resumed.as_array().map(Vec::len), Some(1), "nothing new");
+
+    if first["kernel_path"] == "portable" {
+        return; // this CPU has no other
+    }
+    let mut command = project.command(&resume);
+    let output = command
+        .env("CTRNN_KERNEL", "portable")
+        .output()
+        .expect("it starts");
+    let answer = Answer::from(output).exits(75);
+    answer.says(&["note: resumed with another kernel_path: from step 3 on"]);
+    let resumed = &project.json("run/manifest.json")["resumed"];
+    assert_eq!(resumed[1]["now"], json!({ "kernel_path": "portable" }));
+    assert_eq!(
+        (&resumed[1]["bit_exact"], &resumed[1]["from_step"]),
+        (&json!(false), &json!(3))
+    );
 }
 
 /// Everything after the newest whole checkpoint is done again.
@@ -536,7 +573,12 @@ fn a_diverging_training_fails() {
     project
         .train("run", &diverge)
         .exits(3)
-        .says(&["error[T001]: the loss is not finite at step", "help: "]);
+        .says(&[
+            "error[T001]: the readout is not finite at step 2, with a learning rate of 1.25e29; the gradient norm before",
+            "tried: going back 3 times, the last time to step 0\n",
+            "train.optimizer.lr=1e28 or train.clip_grad_norm=1.0",
+            "train-ctrnn resume RUN train.divergence.max_rollbacks=6\n",
+        ]);
     assert_eq!(project.json("run/RUN.json")["state"], "failed");
 }
 

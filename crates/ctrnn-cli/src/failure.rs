@@ -17,7 +17,7 @@ use ctrnn_files::{ErrorKind, FileError};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
 use ctrnn_tasks::TaskError;
-use ctrnn_train::{ConfigErrors, Diagnostic, TrainError};
+use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, TrainError};
 
 /// Exit code of a wrong command line or configuration.
 pub const USAGE: u8 = 2;
@@ -129,9 +129,7 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let help = match &error {
             TrainError::File(error) => return file_failure(error),
-            TrainError::NotFinite { .. } => {
-                "a smaller learning rate (train.optimizer.lr) or train.clip_grad_norm=1.0 usually helps"
-            }
+            TrainError::NotFinite(found) => return diverged(found, error.to_string()),
             TrainError::TargetNotMet { .. } => {
                 "train longer (`resume RUN train.steps=...`), ask for less, or remove train.stop.required"
             }
@@ -178,6 +176,22 @@ impl From<InjectedError> for Failure {
             }
         }
     }
+}
+
+/// Numbers that are not finite: what helps depends on where they come from.
+fn diverged(found: &NotFinite, message: String) -> Failure {
+    let help = if found.what.is_data() {
+        "the task gives numbers that are not finite, whatever the learning rate: check its table and its files".to_owned()
+    } else {
+        let rate = format!("{:.0e}", found.lr / 10.0);
+        let tries = 2 * found.rollbacks.max(2);
+        format!(
+            "a smaller learning rate or a bound on the gradient usually helps: train anew with\n        \
+             train.optimizer.lr={rate} or train.clip_grad_norm=1.0; or go on from the last checkpoint and try more often:\n        \
+             train-ctrnn resume RUN train.divergence.max_rollbacks={tries}"
+        )
+    };
+    Failure::new(3, "T001", message, help)
 }
 
 fn file_failure(error: &FileError) -> Failure {

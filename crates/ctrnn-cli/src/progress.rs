@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ctrnn_train::{Observer, StepReport, TrainError, Validation};
+use ctrnn_files::FileError;
+use ctrnn_train::{Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 
 use crate::args::ProgressStyle;
@@ -41,9 +42,18 @@ impl Progress {
         }
     }
 
+    /// Says what the user should know, above the bar if there is one.
+    fn note(&self, message: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(format!("note: {message}")),
+            None if self.plain => to_stderr(&format!("note: {message}")),
+            None => {}
+        }
+    }
+
     /// Steps per second of this process.
     fn speed(&self, step: u64) -> f64 {
-        (step - self.first_step) as f64 / self.began.elapsed().as_secs_f64().max(1e-9)
+        step.saturating_sub(self.first_step) as f64 / self.began.elapsed().as_secs_f64().max(1e-9)
     }
 }
 
@@ -81,6 +91,19 @@ impl Observer for Progress {
         } else if self.plain {
             to_stderr(&format!("step {}{}", validation.step, self.last_validation));
         }
+        Ok(())
+    }
+
+    fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {
+        if let Some(bar) = &self.bar {
+            bar.set_position(rollback.to_step);
+        }
+        self.note(&rollback.to_string());
+        Ok(())
+    }
+
+    fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
+        self.note(&format!("{error}; training goes on and tries again"));
         Ok(())
     }
 }

@@ -64,6 +64,9 @@ fn register(signal: &Arc<AtomicUsize>) -> std::io::Result<()> {
     ] {
         signal_hook::flag::register_usize(other, Arc::clone(signal), other as usize)?;
     }
+    // A file that grows over the limit of `ulimit -f` is then an error as on a full disk, not the end of the process.
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{RunFolder, RunJson, RunState};
+use ctrnn_files::{RunFolder, RunJson, RunState, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
@@ -41,7 +41,10 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
             return resume_run(&path, run, args.max_time, args.dry_run, terminal);
         }
         (Resume::Must, false) => return Err(no_run(&path, &args.config)),
-        (Resume::Never, true) if !args.force => return Err(run_exists(&path)),
+        (Resume::Never, true) if !args.force => {
+            refuse_if_held(&path)?;
+            return Err(run_exists(&path));
+        }
         _ => {}
     }
     if args.dry_run {
@@ -279,7 +282,7 @@ impl Job for TrainJob<'_> {
                     record,
                     checkpoint,
                     notes,
-                } = RunRecord::reopen(path, run)?;
+                } = RunRecord::reopen(path, run, &device_name)?;
                 notes.iter().for_each(|note| terminal.note(note));
                 let trainer = trainer_at::<B>(run, checkpoint, check_every, device)?;
                 (record, trainer)

@@ -12,10 +12,13 @@ use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::error::FileError;
+use crate::fail_point::fail_point;
 use crate::lock;
 
 const MARK: &str = ".tmp-";
 const RANDOM_CHARACTERS: usize = 6;
+/// Name of a folder that makes room, in the hidden folder that it is moved to.
+pub(crate) const OLD: &str = "old";
 
 /// Replaces or creates a file with this content.
 ///
@@ -57,11 +60,14 @@ impl AtomicFile {
             .file
             .into_inner()
             .map_err(|e| FileError::io("write", path)(e.into_error()))?;
+        fail_point("written", path);
         file.as_file()
             .sync_all()
             .map_err(FileError::io("write", path))?;
+        fail_point("synced", path);
         file.persist(path)
             .map_err(|e| FileError::io("rename", path)(e.error))?;
+        fail_point("renamed", path);
         sync_folder(parent(path))
     }
 }
@@ -108,6 +114,7 @@ pub fn replace_folder<E: From<FileError>>(
 ) -> Result<(), E> {
     let staged = stage_folder(path, fill)?;
     remove_folder(path)?;
+    fail_point("made_room", path);
     Ok(move_into_place(staged, path)?)
 }
 
@@ -120,8 +127,9 @@ pub fn remove_folder(path: &Path) -> Result<(), FileError> {
         return Ok(());
     }
     let aside = staged_folder(path)?;
-    fs::rename(path, aside.path().join("old")).map_err(FileError::io("remove", path))?;
+    fs::rename(path, aside.path().join(OLD)).map_err(FileError::io("remove", path))?;
     sync_folder(parent(path))?;
+    fail_point("set_aside", path);
     aside.close().map_err(FileError::io("remove", path))
 }
 
@@ -133,23 +141,48 @@ pub fn remove_folder(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// If the folder cannot be read or a leftover not removed.
 pub fn clean_leftovers(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
-    let mut removed = Vec::new();
-    for entry in fs::read_dir(folder).map_err(FileError::io("read", folder))? {
-        let entry = entry.map_err(FileError::io("read", folder))?;
-        let path = entry.path();
-        if !is_leftover(&entry.file_name()) || lock::is_held(&path) {
-            continue;
-        }
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let gone = if is_folder {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
+    let mut removed = leftovers(folder)?;
+    removed.retain(|path| !lock::is_held(path));
+    for path in &removed {
+        let gone = match path.is_dir() && !path.is_symlink() {
+            true => fs::remove_dir_all(path),
+            false => fs::remove_file(path),
         };
-        gone.map_err(FileError::io("remove", &path))?;
-        removed.push(path);
+        gone.map_err(FileError::io("remove", path))?;
     }
     Ok(removed)
+}
+
+/// Removes what is left of writers that were killed before their run appeared at `path`: staged folders whose lock was
+/// taken by a process that is gone. One whose lock nobody has taken yet may be that of a living process, and stays.
+///
+/// # Errors
+/// If the folder of runs cannot be read or a leftover not removed.
+pub fn clean_staged_runs(path: &Path) -> Result<(), FileError> {
+    if !parent(path).is_dir() {
+        return Ok(());
+    }
+    let prefix = hidden_prefix(path);
+    for leftover in leftovers(parent(path))? {
+        let name = leftover.file_name().unwrap_or_default().as_encoded_bytes();
+        if name.starts_with(prefix.as_encoded_bytes()) && lock::is_abandoned(&leftover) {
+            match fs::remove_dir_all(&leftover) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // another process was quicker
+                removed => removed.map_err(FileError::io("remove", &leftover))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Everything in `folder` under a name that only we give.
+pub(crate) fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(FileError::io("read", folder))? {
+        let entry = entry.map_err(FileError::io("read", folder))?;
+        found.extend(is_leftover(&entry.file_name()).then(|| entry.path()));
+    }
+    Ok(found)
 }
 
 /// `.name.tmp-` and six letters or digits.
@@ -169,8 +202,11 @@ fn stage_folder<E: From<FileError>>(
     let parent = parent(path);
     fs::create_dir_all(parent).map_err(FileError::io("create", parent))?;
     let staged = staged_folder(path)?;
+    fail_point("staged", path);
     fill(staged.path())?;
+    fail_point("filled", path);
     sync_tree(staged.path())?;
+    fail_point("synced", path);
     Ok(staged)
 }
 
@@ -184,6 +220,7 @@ fn move_into_place(staged: TempDir, path: &Path) -> Result<(), FileError> {
         _ => FileError::io("rename", path)(error),
     })?;
     let _moved_away = staged.keep();
+    fail_point("renamed", path);
     sync_folder(parent(path))
 }
 
@@ -194,12 +231,17 @@ fn sync_tree(folder: &Path) -> Result<(), FileError> {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             sync_tree(&path)?;
         } else {
-            let file = OpenOptions::new().write(true).open(&path);
-            file.and_then(|file| file.sync_all())
-                .map_err(FileError::io("write", &path))?;
+            sync_file(&path)?;
         }
     }
     sync_folder(folder)
+}
+
+/// Brings a file to the disk.
+pub(crate) fn sync_file(path: &Path) -> Result<(), FileError> {
+    let file = OpenOptions::new().write(true).open(path);
+    file.and_then(|file| file.sync_all())
+        .map_err(FileError::io("write", path))
 }
 
 /// Without this a renamed file may be gone after a power failure. Only Unix can open a folder.
@@ -357,6 +399,31 @@ mod tests {
         assert!(replace_folder(&path, |_| Err(failure())).is_err());
         assert_eq!(names(&path), ["new"]);
         assert_eq!(names(parent.path()), ["model"]);
+    }
+
+    #[test]
+    fn a_staged_run_goes_once_its_process_is_gone() {
+        let parent = tempfile::tempdir().unwrap();
+        let [dead, living, young, other] = [
+            ".toy.tmp-aaaaaa",
+            ".toy.tmp-bbbbbb",
+            ".toy.tmp-cccccc",
+            ".boy.tmp-dddddd",
+        ]
+        .map(|name| parent.path().join(name));
+        for folder in [&dead, &living, &young, &other] {
+            fs::create_dir(folder).unwrap();
+        }
+        let holder = serde_json::to_vec(&Holder::this_process("then")).unwrap();
+        fs::write(dead.join(".lock"), &holder).unwrap();
+        fs::write(other.join(".lock"), &holder).unwrap();
+        fs::write(young.join(".lock"), b"").unwrap();
+        let _lock = RunLock::acquire(&living, &Holder::this_process("now")).unwrap();
+        clean_staged_runs(&parent.path().join("toy")).unwrap();
+        assert_eq!(
+            names(parent.path()),
+            [".boy.tmp-dddddd", ".toy.tmp-bbbbbb", ".toy.tmp-cccccc"]
+        );
     }
 
     #[test]

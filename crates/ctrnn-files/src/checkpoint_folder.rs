@@ -1,12 +1,14 @@
 //! Checkpoints: folders that are whole or refused, and the pointers `best` and `last`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Component, Path};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FileError, FormatError};
+use crate::fail_point::fail_point;
 use crate::run_folder::RunFolder;
 use crate::{atomic, digest, json, regular_file};
 
@@ -148,6 +150,39 @@ impl RunFolder {
         })
     }
 
+    /// Puts right what a killed writer left in the run folder and among its checkpoints, and returns what was removed.
+    /// A whole checkpoint that was moved aside for a new one of the same step, which did not come, is put back.
+    ///
+    /// Call this only with the lock of the run in hand.
+    ///
+    /// # Errors
+    /// If a folder cannot be read or a leftover not removed.
+    pub fn clean_leftovers(&self) -> Result<Vec<PathBuf>, FileError> {
+        let mut removed = atomic::clean_leftovers(self.root())?;
+        let checkpoints = self.checkpoints();
+        if checkpoints.is_dir() {
+            for leftover in atomic::leftovers(&checkpoints)? {
+                self.put_back(&leftover)?;
+            }
+            removed.extend(atomic::clean_leftovers(&checkpoints)?);
+        }
+        Ok(removed)
+    }
+
+    /// Puts a whole checkpoint among leftovers back to where none of its step is.
+    fn put_back(&self, leftover: &Path) -> Result<(), FileError> {
+        for folder in [leftover.to_owned(), leftover.join(atomic::OLD)] {
+            let Ok(manifest) = verify_checkpoint(&folder) else {
+                continue;
+            };
+            let place = self.checkpoint(manifest.step);
+            if place.symlink_metadata().is_err() {
+                fs::rename(&folder, &place).map_err(FileError::io("rename", &folder))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The steps of all checkpoints, whole or not, ascending. Anything else in the folder is passed over.
     ///
     /// # Errors
@@ -206,6 +241,22 @@ impl RunFolder {
             atomic::remove_folder(&self.checkpoint(step))?;
         }
         Ok(removed)
+    }
+}
+
+impl RunFolder {
+    /// Removes all checkpoints of more than `step` steps, the newest first, and returns them.
+    ///
+    /// # Errors
+    /// If a checkpoint cannot be removed.
+    pub fn remove_checkpoints_after(&self, step: u64) -> Result<Vec<u64>, FileError> {
+        let mut later = self.list_checkpoints()?;
+        later.retain(|&other| other > step);
+        later.reverse();
+        for &other in &later {
+            atomic::remove_folder(&self.checkpoint(other))?;
+        }
+        Ok(later)
     }
 }
 
@@ -275,8 +326,16 @@ fn read_promised(path: &Path, promise: &FilePromise) -> Result<Vec<u8>, FileErro
     Ok(content)
 }
 
+/// Writes a file in two halves, between which a test can end the process.
 fn write_new(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    fs::write(path, content).map_err(FileError::io("write", path))
+    let (first, second) = content.split_at(content.len() / 2);
+    let write = || {
+        let mut file = File::create_new(path)?;
+        file.write_all(first)?;
+        fail_point("torn", path);
+        file.write_all(second)
+    };
+    write().map_err(FileError::io("write", path))
 }
 
 #[cfg(test)]

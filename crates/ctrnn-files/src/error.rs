@@ -369,6 +369,7 @@ impl From<FormatError> for ReadError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
+        io::ErrorKind::FileTooLarge => "; raise the limit on the size of files (ulimit -f)",
         io::ErrorKind::PermissionDenied => "; check the permissions",
         io::ErrorKind::ReadOnlyFilesystem => "; choose a folder that can be written",
         io::ErrorKind::NotFound => "; check the path",

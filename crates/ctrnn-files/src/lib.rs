@@ -35,8 +35,10 @@ pub mod atomic;
 mod checkpoint_folder;
 pub mod digest;
 mod error;
+mod fail_point;
 pub mod json;
 pub mod limits;
+mod line_file;
 mod lock;
 mod npy;
 pub mod npz;
@@ -51,7 +53,8 @@ pub use checkpoint_folder::{
     read_pointer, verify_checkpoint, write_pointer,
 };
 pub use error::{ErrorKind, FileError, FormatError};
-pub use lock::{Holder, RunLock, host_name};
+pub use line_file::LineFile;
+pub use lock::{Holder, RunLock, host_name, refuse_if_held};
 pub use regular_file::read as read_at_most;
 pub use run_folder::{RunFolder, RunJson, RunState};
 pub use safetensors::TensorFile;

@@ -15,6 +15,7 @@ use crate::regular_file;
 
 const NAME: &str = ".lock";
 const MAX_BYTES: u64 = 4096;
+const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// Who holds a lock, as written into it for those who are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,10 +72,17 @@ impl RunLock {
             .truncate(false)
             .open(&path);
         let file = file.map_err(FileError::io("lock", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(run)),
-            Err(TryLockError::Error(error)) => return Err(FileError::io("lock", &path)(error)),
+        let is_taken = |file: &File| match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(FileError::io("lock", &path)(error)),
+        };
+        if is_taken(&file)? {
+            // The holder writes its name just after it took the lock; whoever only looked is gone by then.
+            thread::sleep(A_MOMENT);
+            if is_taken(&file)? {
+                return Err(locked(run));
+            }
         }
         let mut lock = Self { file };
         lock.write(holder).map_err(FileError::io("lock", &path))?;
@@ -112,14 +120,29 @@ pub(crate) fn is_held(run: &Path) -> bool {
         .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
+/// Whether the process that took the lock of this folder is gone without letting go of it.
+pub(crate) fn is_abandoned(run: &Path) -> bool {
+    named_holder(run).is_some() && !is_held(run)
+}
+
+/// Refuses a run folder whose lock a living process holds.
+///
+/// # Errors
+/// [`FileError::Locked`], which names that process.
+pub fn refuse_if_held(run: &Path) -> Result<(), FileError> {
+    match is_held(run) {
+        true => Err(locked(run)),
+        false => Ok(()),
+    }
+}
+
+fn named_holder(run: &Path) -> Option<Holder> {
+    let text = regular_file::read(&run.join(NAME), MAX_BYTES).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
 fn locked(run: &Path) -> FileError {
-    // The holder writes its name just after it took the lock: give it that moment.
-    thread::sleep(Duration::from_millis(50));
-    let holder = regular_file::read(&run.join(NAME), MAX_BYTES)
-        .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok())
-        .unwrap_or_else(Holder::unknown);
-    let Holder { host, pid, started } = holder;
+    let Holder { host, pid, started } = named_holder(run).unwrap_or_else(Holder::unknown);
     FileError::Locked {
         path: run.to_owned(),
         host,

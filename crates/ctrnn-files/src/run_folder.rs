@@ -1,12 +1,14 @@
 //! The layout of a run folder.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint_folder::checkpoint_name;
 use crate::error::FileError;
-use crate::json;
+use crate::{atomic, json};
 
 /// A run: one training from one configuration, which is a folder. This value only knows its paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,15 @@ impl RunFolder {
     /// Everything that happened, one JSON object per line.
     pub fn events(&self) -> PathBuf {
         self.root.join("events.jsonl")
+    }
+
+    /// Brings metrics.csv and events.jsonl to the disk, so that a checkpoint never outlives the rows before it.
+    ///
+    /// # Errors
+    /// If one is missing, as when the folder was removed, or cannot be written.
+    pub fn sync_logs(&self) -> Result<(), FileError> {
+        atomic::sync_file(&self.metrics())?;
+        atomic::sync_file(&self.events())
     }
 
     /// Folder of the TensorBoard event file.
@@ -182,13 +193,32 @@ impl RunJson {
         json::read_schema(path, Self::SCHEMA)
     }
 
-    /// Replaces `RUN.json` atomically.
+    /// Replaces `RUN.json` atomically. On a full disk, where there is no room for a second file, it is written over.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn store(&self, path: &Path) -> Result<(), FileError> {
-        json::write(path, self)
+        match json::write(path, self) {
+            Err(FileError::Io { error, .. }) if is_full(&error) => {
+                let content = json::to_bytes(self);
+                write_over(path, content).map_err(FileError::io("write", path))
+            }
+            written => written,
+        }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// Writes over a small file, in the room that it has: spaces make up for a shorter content.
+fn write_over(path: &Path, mut content: Vec<u8>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let length = file.metadata()?.len() as usize;
+    content.resize(content.len().max(length), b' ');
+    file.write_all(&content)
 }
 
 #[cfg(test)]
@@ -234,6 +264,21 @@ mod tests {
         assert_eq!(RunJson::load(&run.run_json()).unwrap(), run_json());
         let text = std::fs::read_to_string(run.run_json()).unwrap();
         assert!(text.contains(r#""state": "running""#), "{text}");
+    }
+
+    #[test]
+    fn run_json_is_written_over_in_the_room_that_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("RUN.json");
+        run_json().store(&path).unwrap();
+        let long = std::fs::metadata(&path).unwrap().len();
+        let shorter = RunJson {
+            started: None,
+            ..run_json()
+        };
+        write_over(&path, json::to_bytes(&shorter)).unwrap();
+        assert_eq!(RunJson::load(&path).unwrap(), shorter);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), long);
     }
 
     #[test]

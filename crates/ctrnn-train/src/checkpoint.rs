@@ -11,12 +11,15 @@ use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::observer::{Counters, Observer, Snapshot};
+use crate::divergence::Rollback;
+use crate::observer::{Counters, Observer, SavedState, Snapshot};
 use crate::weight_file::{safetensors_bytes, tensors_of};
 
 const WEIGHTS: &str = "weights.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
+const GOOD_WEIGHTS: &str = "good_weights.safetensors";
+const GOOD_OPTIMIZER: &str = "good_optimizer.safetensors";
 const SCHEMA: u32 = 1;
 
 /// `state.json`
@@ -25,6 +28,9 @@ const SCHEMA: u32 = 1;
 struct State {
     schema: u32,
     counters: Counters,
+    /// Of the last good state, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    good: Option<Counters>,
 }
 
 /// What a checkpoint held.
@@ -36,6 +42,8 @@ pub struct Checkpoint {
     pub weights: Weights,
     /// The optimizer's state by name.
     pub optimizer: BTreeMap<String, TensorData>,
+    /// The last good state, to which the run would go back, where it is another one.
+    pub good: Option<SavedState>,
 }
 
 impl Checkpoint {
@@ -72,10 +80,19 @@ impl Checkpoint {
                 ),
             });
         }
+        let good = match state.good {
+            None => None,
+            Some(counters) => Some(SavedState {
+                counters,
+                weights: tensors(GOOD_WEIGHTS)?,
+                optimizer: tensors(GOOD_OPTIMIZER)?,
+            }),
+        };
         Ok(Self {
             counters: state.counters,
             weights: tensors(WEIGHTS)?,
             optimizer: tensors(OPTIMIZER)?,
+            good,
         })
     }
 }
@@ -99,7 +116,7 @@ pub struct CheckpointWriter<'a> {
 }
 
 impl<'a> CheckpointWriter<'a> {
-    /// A writer that keeps the `keep_last` newest checkpoints and the best; `resolved_json` goes into the weight files.
+    /// A writer that keeps the `keep_last` newest checkpoints and the best ones; `resolved_json` goes into the weight files.
     pub fn new(folder: &'a RunFolder, resolved_json: &'a str, keep_last: usize) -> Self {
         Self {
             folder,
@@ -109,31 +126,65 @@ impl<'a> CheckpointWriter<'a> {
     }
 
     fn files(&self, snapshot: &Snapshot) -> CheckpointFiles {
+        let good = snapshot.good.as_ref();
         let state = State {
             schema: SCHEMA,
             counters: snapshot.counters.clone(),
+            good: good.map(|good| good.counters.clone()),
         };
         let state = serde_json::to_vec_pretty(&state).expect("counters are plain numbers");
-        let weights = safetensors_bytes(&snapshot.weights, weight_metadata(self.resolved_json));
-        let optimizer = safetensors_bytes(&snapshot.optimizer, BTreeMap::new());
-        [(WEIGHTS, weights), (OPTIMIZER, optimizer), (STATE, state)]
+        let weights = |weights| safetensors_bytes(weights, weight_metadata(self.resolved_json));
+        let optimizer = |optimizer| safetensors_bytes(optimizer, BTreeMap::new());
+        let mut files = vec![
+            (WEIGHTS, weights(&snapshot.weights)),
+            (OPTIMIZER, optimizer(&snapshot.optimizer)),
+            (STATE, state),
+        ];
+        if let Some(good) = good {
+            files.push((GOOD_WEIGHTS, weights(&good.weights)));
+            files.push((GOOD_OPTIMIZER, optimizer(&good.optimizer)));
+        }
+        let named = files.into_iter();
+        named
             .map(|(name, bytes)| (name.to_owned(), bytes))
-            .into()
+            .collect()
+    }
+
+    /// Writes a checkpoint and makes `last` name it.
+    fn write(&self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        let step = snapshot.counters.step;
+        self.folder.sync_logs()?;
+        self.folder.write_checkpoint(step, &self.files(snapshot))?;
+        Ok(write_pointer(&self.folder.last(), step)?)
+    }
+
+    /// Removes what is neither among the newest nor among the best, nor the one that was just written.
+    fn prune(&self, counters: &Counters) -> Result<(), TrainError> {
+        let mut keep = counters.best_steps();
+        keep.push(counters.step);
+        self.folder.prune_checkpoints(self.keep_last, &keep)?;
+        Ok(())
     }
 }
 
 impl Observer for CheckpointWriter<'_> {
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
-        let step = snapshot.counters.step;
-        self.folder.write_checkpoint(step, &self.files(snapshot))?;
-        write_pointer(&self.folder.last(), step)?;
+        self.write(snapshot)?;
         if snapshot.is_best {
-            write_pointer(&self.folder.best(), step)?;
+            write_pointer(&self.folder.best(), snapshot.counters.step)?;
         }
-        let best = snapshot.counters.best.map(|best| best.step);
-        self.folder
-            .prune_checkpoints(self.keep_last, best.as_slice())?;
-        Ok(())
+        self.prune(&snapshot.counters)
+    }
+
+    /// The checkpoint of the good state is written anew, since it counts the rollback, and later ones are removed.
+    fn rolled_back(&mut self, _: &Rollback, snapshot: &Snapshot) -> Result<(), TrainError> {
+        self.write(snapshot)?;
+        if let Some(best) = snapshot.counters.best {
+            write_pointer(&self.folder.best(), best.step)?;
+        }
+        let step = snapshot.counters.step;
+        self.folder.remove_checkpoints_after(step)?;
+        self.prune(&snapshot.counters)
     }
 }
 

@@ -208,6 +208,8 @@ pub struct TrainConfig {
     /// Stops the training early, once a validation metric has reached its bound. Absent: all steps are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopConfig>,
+    /// What is done when the loss, a gradient or a weight is no longer a finite number.
+    pub divergence: DivergenceConfig,
 }
 
 impl Default for TrainConfig {
@@ -221,6 +223,7 @@ impl Default for TrainConfig {
             schedule: Schedule::default(),
             loss: LossConfig::default(),
             stop: None,
+            divergence: DivergenceConfig::default(),
         }
     }
 }
@@ -371,6 +374,28 @@ pub struct StopConfig {
     pub required: bool,
 }
 
+/// What is done when the loss, a gradient or a weight is no longer a finite number: the run goes back to its last good
+/// state, the one after the last multiple of `checkpoint.every_steps`, and trains on from there with a smaller learning
+/// rate. The trials are the same ones again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DivergenceConfig {
+    /// How often a run goes back before it has failed (exit code 3). 0: never; no good state is kept.
+    pub max_rollbacks: u64,
+    /// What the learning rate is multiplied with each time, for the rest of the run.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
+    pub lr_factor: f64,
+}
+
+impl Default for DivergenceConfig {
+    fn default() -> Self {
+        Self {
+            max_rollbacks: 3,
+            lr_factor: 0.5,
+        }
+    }
+}
+
 /// A number that validation measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "metric")]
@@ -419,12 +444,31 @@ impl Default for ValidateConfig {
 pub struct CheckpointConfig {
     /// Every how many steps everything is saved; it always is at the last one. 0: only there.
     pub every_steps: u64,
-    /// How many of the newest checkpoints are kept; the best one is kept besides.
+    /// How many of the newest checkpoints are kept; the best ones are kept besides.
     #[schemars(range(min = 1))]
     pub keep_last: usize,
-    /// The metric whose best checkpoint is kept: the lowest `val.loss` or the highest `val.accuracy`. Ties go to the
+    /// How many of the best checkpoints are kept. One is saved at each validation that is among the best so far.
+    #[schemars(range(min = 1))]
+    pub keep_best: usize,
+    /// The metric whose best checkpoints are kept: the lowest `val.loss` or the highest `val.accuracy`. Ties go to the
     /// earlier step.
     pub best: Metric,
+    /// What happens when a checkpoint or a line of the log cannot be written, as on a full disk. `stop`: the run ends
+    /// (exit code 5). `retry`: it trains on; the next checkpoint tries again, lines wait in memory, and only what
+    /// cannot be written at the end is an error.
+    pub on_error: OnError,
+}
+
+/// What happens when something cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(title = "way to handle errors")]
+pub enum OnError {
+    /// The run ends.
+    #[default]
+    Stop,
+    /// It trains on and tries again.
+    Retry,
 }
 
 impl Default for CheckpointConfig {
@@ -432,7 +476,9 @@ impl Default for CheckpointConfig {
         Self {
             every_steps: 500,
             keep_last: 3,
+            keep_best: 1,
             best: Metric::Loss,
+            on_error: OnError::Stop,
         }
     }
 }

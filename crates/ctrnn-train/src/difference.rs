@@ -43,9 +43,10 @@ fn collect(table: &str, left: &Table, right: &Table, found: &mut Vec<Difference>
 }
 
 /// The keys that a resumed run may change: a table stands for all its keys.
-pub const CHANGEABLE_ON_RESUME: [&str; 5] = [
+pub const CHANGEABLE_ON_RESUME: [&str; 6] = [
     "train.steps",
     "train.stop",
+    "train.divergence",
     "checkpoint",
     "validate",
     "device",
@@ -122,10 +123,10 @@ mod tests {
         );
         insta::assert_snapshot!(check_resume(&before, &other).unwrap_err(), @"
         error[C018]: train.batch_size was 8 when this run began and cannot become 16
-        help: a resumed run may change train.steps, train.stop, checkpoint, validate, device; for anything else begin a new run
+        help: a resumed run may change train.steps, train.stop, train.divergence, checkpoint, validate, device; for anything else begin a new run
 
         error[C018]: train.steps_more was absent when this run began and cannot become 1
-        help: a resumed run may change train.steps, train.stop, checkpoint, validate, device; for anything else begin a new run
+        help: a resumed run may change train.steps, train.stop, train.divergence, checkpoint, validate, device; for anything else begin a new run
         ");
     }
 }

@@ -7,22 +7,16 @@ use ctrnn_model::ModelError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use thiserror::Error;
 
+use crate::divergence::NotFinite;
 use crate::run::Bound;
 
 /// Training, evaluation or loading a run failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The loss or the gradient stopped being a finite number.
-    #[error("{what} is not finite at step {step}{}", said_before(.norm_before))]
-    NotFinite {
-        /// The step that found it.
-        step: u64,
-        /// The loss, or the parameter whose gradient it is.
-        what: String,
-        /// Global gradient norm of the step before, if there was one.
-        norm_before: Option<f64>,
-    },
+    /// The loss, a gradient or a weight stopped being a finite number, and going back was of no use.
+    #[error(transparent)]
+    NotFinite(Box<NotFinite>),
     /// All steps are done and the required bound of `train.stop` is not met.
     #[error("{metric} is {found} after {step} steps, but train.stop requires {bound}")]
     TargetNotMet {
@@ -64,7 +58,7 @@ impl TrainError {
     /// The exit code of a command that ends with this error: 2 configuration, 3 training failed, 4 data, 5 input/output.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NotFinite { .. } | Self::TargetNotMet { .. } => 3,
+            Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,
             Self::EmptyMask(_) | Self::OptimizerState(_) | Self::Data { .. } => 4,
             Self::Model(ModelError::Config { .. } | ModelError::ZeroSpectralRadius { .. }) => 2,
             Self::Model(_) => 4,
@@ -81,9 +75,8 @@ impl TrainError {
     }
 }
 
-fn said_before(norm: &Option<f64>) -> String {
-    match norm {
-        Some(norm) => format!("; the gradient norm of the step before was {norm:.3e}"),
-        None => String::new(),
+impl From<NotFinite> for TrainError {
+    fn from(found: NotFinite) -> Self {
+        Self::NotFinite(Box::new(found))
     }
 }

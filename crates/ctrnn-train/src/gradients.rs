@@ -7,6 +7,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ctrnn_model::{CtrnnModule, Parameter};
 
+use crate::divergence::Culprit;
+
 /// The gradient of each trained parameter, flat, in the order of [`Parameter`].
 ///
 /// Any learning rule ends here; the optimizer does not ask how they were found.
@@ -52,13 +54,13 @@ impl<B: Backend> Gradients<B> {
         )
     }
 
-    /// The first parameter whose gradient is not finite, in words.
-    pub(crate) fn first_not_finite(&self) -> String {
+    /// What is behind a global norm that is not finite.
+    pub(crate) fn first_not_finite(&self) -> Culprit {
         let is_finite =
             |gradient: &Tensor<B, 1>| gradient.to_data().iter::<f64>().all(f64::is_finite);
         match self.0.iter().find(|(_, gradient)| !is_finite(gradient)) {
-            Some((parameter, _)) => format!("the gradient of {}", parameter.name()),
-            None => "the global gradient norm".to_owned(), // every entry is finite, their squares overflow
+            Some((parameter, _)) => Culprit::Gradient(parameter.name().to_owned()),
+            None => Culprit::GradientNorm,
         }
     }
 }

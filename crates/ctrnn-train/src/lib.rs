@@ -44,15 +44,18 @@ mod config;
 mod conformance;
 mod diagnostic;
 mod difference;
+mod divergence;
 mod document;
 mod error;
 mod evaluation;
 mod gradients;
 mod loss;
+mod machine_history;
 mod manifest;
 mod observer;
 mod optimizer;
 mod overrides;
+mod ranking;
 mod record;
 mod run;
 mod run_log;
@@ -66,16 +69,19 @@ mod weight_file;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint};
 pub use config::{
-    Adam, Backend, BiasConfig, CheckpointConfig, DeviceConfig, InitConfig, InputPath, Loss,
-    LossConfig, Metric, ModelConfig, NoiseConfig, Optimizer, RunConfig, Schedule, Sgd, StopConfig,
-    TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    Adam, Backend, BiasConfig, CheckpointConfig, DeviceConfig, DivergenceConfig, InitConfig,
+    InputPath, Loss, LossConfig, Metric, ModelConfig, NoiseConfig, OnError, Optimizer, RunConfig,
+    Schedule, Sgd, StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
 };
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
+pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
 pub use gradients::Gradients;
-pub use observer::{Best, Counters, EvalReport, Observer, Score, Snapshot, StepReport, Validation};
+pub use observer::{
+    Best, Counters, EvalReport, Observer, SavedState, Score, Snapshot, StepReport, Validation,
+};
 pub use optimizer::OptimizerState;
 pub use record::{
     Given, Reopened, RunRecord, check_inputs, initial_network, trained_network, trainer_at,

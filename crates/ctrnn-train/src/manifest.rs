@@ -1,7 +1,7 @@
 //! manifest.json: what made a run, beside its configuration.
 
 use ctrnn_files::digest;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::TrainError;
 use crate::run::Run;
@@ -15,8 +15,17 @@ pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
     for path in &run.input_files {
         inputs.push(json!({ "path": path, "blake3": digest::blake3_file(path)? }));
     }
-    let manifest = json!({
-        "schema": 1,
+    let mut manifest = Map::new();
+    manifest.insert("schema".to_owned(), 1.into());
+    manifest.extend(machine(run, device));
+    manifest.insert("seed".to_owned(), run.seed.into());
+    manifest.insert("inputs".to_owned(), inputs.into());
+    Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
+}
+
+/// What computes: everything of the manifest that can change while a run is stopped.
+pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
+    let machine = json!({
         "versions": {
             "ctrnn": env!("CARGO_PKG_VERSION"),
             "burn": "0.21.0",
@@ -27,10 +36,11 @@ pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
         "kernel_path": ctrnn_kernels::KernelPath::selected().map_or("none", ctrnn_kernels::KernelPath::name),
         "device": device,
         "threads": rayon_threads(run),
-        "seed": run.seed,
-        "inputs": inputs,
     });
-    Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
+    match machine {
+        Value::Object(fields) => fields,
+        _ => unreachable!("written as an object above"),
+    }
 }
 
 /// The number of threads asked for, or all there are.

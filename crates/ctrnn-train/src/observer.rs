@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
+use ctrnn_files::FileError;
 use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::divergence::{Rollback, Rollbacks};
 
 /// Watches a training run. Everything is optional; an error ends the run.
 #[expect(unused_variables, reason = "provided methods do nothing")]
@@ -23,6 +25,16 @@ pub trait Observer {
 
     /// Every `checkpoint.every_steps` steps, and at the end: everything that a run is.
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// The run went back to an earlier state, which `snapshot` holds: what was told of later steps no longer counts.
+    fn rolled_back(&mut self, rollback: &Rollback, snapshot: &Snapshot) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// An observer could not write, and training goes on all the same (`checkpoint.on_error = "retry"`).
+    fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
         Ok(())
     }
 }
@@ -94,6 +106,19 @@ pub struct Snapshot {
     pub optimizer: BTreeMap<String, TensorData>,
     /// Whether this is the best validated step so far.
     pub is_best: bool,
+    /// The last good state, to which the run would go back, where it is another one.
+    pub good: Option<SavedState>,
+}
+
+/// A state of a run on the host.
+#[derive(Clone, Debug)]
+pub struct SavedState {
+    /// Where the run stood.
+    pub counters: Counters,
+    /// The network.
+    pub weights: Weights,
+    /// The optimizer's state by name.
+    pub optimizer: BTreeMap<String, TensorData>,
 }
 
 /// Where a run stands. Random numbers have no state: the step is their address.
@@ -108,10 +133,16 @@ pub struct Counters {
     pub wall_s: f64,
     /// The best validation so far.
     pub best: Option<Best>,
+    /// The next best ones, as many as `checkpoint.keep_best` asks for; the better one first.
+    #[serde(default)]
+    pub runners_up: Vec<Best>,
     /// The metric of `train.stop` at the last validation.
     pub last_metric: Option<f64>,
     /// Global gradient norm of the last step.
     pub grad_norm: Option<f64>,
+    /// How often the run went back to an earlier state.
+    #[serde(default)]
+    pub rollbacks: Rollbacks,
 }
 
 /// The best validation of a run.

@@ -1,22 +1,26 @@
 //! The record of a run: its folder, from the first byte to the last.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use burn::tensor::TensorData;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{
-    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz, write_pointer,
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz,
+    refuse_if_held, write_pointer,
 };
 use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
+use crate::machine_history::note_machine;
 use crate::manifest::manifest;
 use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
 use crate::run::Run;
 use crate::run_log::{METRICS_HEADER, RunLog, cut_metrics, now};
-use crate::trainer::{Ending, StopRequest, TrainSettings, Trainer};
+use crate::trainer::{Ending, Good, StopRequest, TrainSettings, Trainer};
 use crate::weight_file::{arrays_of, read_weights, safetensors_bytes};
 
 /// What the user gave, kept byte for byte.
@@ -97,7 +101,13 @@ impl RunRecord {
                 let _of_the_old_run = lock_existing(path)?;
                 atomic::replace_folder(path, fill)?;
             }
-            false => atomic::create_folder(path, fill)?,
+            false => {
+                atomic::clean_staged_runs(path)?;
+                if let Err(error) = atomic::create_folder(path, fill) {
+                    refuse_if_held(path)?; // somebody else was quicker, and trains
+                    return Err(error);
+                }
+            }
         }
         Ok(Self {
             folder: RunFolder::at(path),
@@ -113,12 +123,12 @@ impl RunRecord {
     ///
     /// # Errors
     /// If another process holds the run, its data have changed, or a file is missing, damaged or cannot be written.
-    pub fn reopen(path: &Path, run: &Run) -> Result<Reopened, TrainError> {
+    pub fn reopen(path: &Path, run: &Run, device: &str) -> Result<Reopened, TrainError> {
         let folder = RunFolder::at(path);
-        let mut json = RunJson::load(&folder.run_json())?;
         check_inputs(&folder, run)?;
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
-        atomic::clean_leftovers(path)?;
+        let mut json = RunJson::load(&folder.run_json())?;
+        folder.clean_leftovers()?;
         let newest = folder.newest_whole_checkpoint()?;
         if let (None, Some((_, error))) = (newest.step, newest.passed_over.first()) {
             return Err(TrainError::Data {
@@ -126,7 +136,7 @@ impl RunRecord {
                 reason: format!("holds no whole checkpoint; the newest: {error}"),
             });
         }
-        let notes = newest
+        let mut notes: Vec<String> = newest
             .passed_over
             .iter()
             .map(|(step, error)| {
@@ -150,10 +160,15 @@ impl RunRecord {
         let step = newest.step.unwrap_or(0);
         cut_metrics(&folder.metrics(), newest.step)?;
         atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
+        notes.extend(note_machine(&folder, run, device, step)?);
+        let mut log = RunLog::open(&folder)?;
+        if json.state == RunState::Running {
+            log.event("killed", json!({ "pid": json.pid, "host": json.host }))?; // it could not say so itself
+        }
+        log.event("resumed", json!({ "from_step": step, "notes": notes }))?;
         json.restarts += 1;
         json.pid = std::process::id();
         json.host = host_name();
-        RunLog::open(&folder)?.event("resumed", json!({ "from_step": step, "notes": notes }))?;
         let record = Self {
             folder,
             json,
@@ -191,8 +206,8 @@ impl RunRecord {
         (self.json.ended, self.json.exit_code, self.json.reason) = (None, None, None);
         self.json.store(&self.folder.run_json())?;
         let ended = self.train_and_write_model(run, trainer, observers, stop);
-        self.write_ending(&ended)?;
-        ended
+        let written = self.write_ending(&ended);
+        ended.and_then(|ending| written.map(|()| ending))
     }
 
     fn train_and_write_model<B>(
@@ -225,18 +240,17 @@ impl RunRecord {
             Ok(Ending::Asked(reason)) => ("stopped", json!({ "reason": reason })),
             Err(error) => ("failed", json!({ "reason": error.to_string() })),
         };
-        log.event(name, detail)?;
-        if !matches!(ended, Err(TrainError::NotFinite { .. })) {
-            write_model(
-                &self.folder,
-                run,
-                trainer.network(),
-                trainer.counters().step,
-            )?;
+        let logged = log.event(name, detail);
+        if !matches!(ended, Ok(_) | Err(TrainError::TargetNotMet { .. })) {
+            return ended; // what went wrong first is what the user should hear of
         }
+        logged?;
+        let step = trainer.counters().step;
+        write_model(&self.folder, run, trainer.network(), step)?;
         ended
     }
 
+    /// What became of the run, in `RUN.json`.
     fn write_ending(&mut self, ended: &Result<Ending, TrainError>) -> Result<(), TrainError> {
         let (state, code, reason) = match ended {
             Ok(Ending::AllSteps) => (RunState::Done, 0, None),
@@ -255,6 +269,19 @@ impl RunRecord {
         self.json.reason = reason;
         self.json.ended = Some(now());
         Ok(self.json.store(&self.folder.run_json())?)
+    }
+}
+
+/// A run whose training panicked says so.
+impl Drop for RunRecord {
+    fn drop(&mut self) {
+        if self.json.state == RunState::Running {
+            self.json.state = RunState::Failed;
+            self.json.exit_code = Some(1);
+            self.json.reason = Some("a bug in the program".to_owned());
+            self.json.ended = Some(now());
+            let _nobody_is_left_to_tell = self.json.store(&self.folder.run_json());
+        }
     }
 }
 
@@ -414,20 +441,27 @@ where
         return Trainer::new(network, run.task.as_ref(), settings);
     };
     let network = CtrnnModule::from_weights(&run.model, &checkpoint.weights, device)?;
+    let optimizer = optimizer_of(run, &checkpoint.optimizer, device)?;
+    let task = run.task.as_ref();
+    let trainer = Trainer::resume(network, optimizer, checkpoint.counters, task, settings)?;
+    let Some(good) = checkpoint.good else {
+        return Ok(trainer);
+    };
+    Ok(trainer.with_good(Good {
+        network: CtrnnModule::from_weights(&run.model, &good.weights, device)?,
+        optimizer: optimizer_of(run, &good.optimizer, device)?,
+        counters: good.counters,
+    }))
+}
+
+/// The optimizer of a run with the state that a checkpoint holds.
+fn optimizer_of<B: burn::tensor::backend::Backend>(
+    run: &Run,
+    state: &BTreeMap<String, TensorData>,
+    device: &B::Device,
+) -> Result<OptimizerState<B>, TrainError> {
     let length = |p: Parameter| p.shape(&run.model).iter().product();
-    let optimizer = OptimizerState::restore(
-        run.train.optimizer.clone(),
-        &checkpoint.optimizer,
-        length,
-        device,
-    )?;
-    Trainer::resume(
-        network,
-        optimizer,
-        checkpoint.counters,
-        run.task.as_ref(),
-        settings,
-    )
+    OptimizerState::restore(run.train.optimizer.clone(), state, length, device)
 }
 
 /// The network of a run as `model/` or a checkpoint holds it.

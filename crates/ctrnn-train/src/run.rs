@@ -10,8 +10,8 @@ use ctrnn_tasks::{
 };
 
 use crate::config::{
-    CheckpointConfig, DeviceConfig, Loss, Metric, ModelConfig, Optimizer, RunConfig, Schedule,
-    StopConfig, VERSION, ValidateConfig,
+    CheckpointConfig, DeviceConfig, DivergenceConfig, Loss, Metric, ModelConfig, Optimizer,
+    RunConfig, Schedule, StopConfig, VERSION, ValidateConfig,
 };
 use crate::conformance;
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
@@ -67,6 +67,8 @@ pub struct Training {
     pub loss: Loss,
     /// When training ends early.
     pub stop: Option<Stop>,
+    /// What is done about numbers that are not finite.
+    pub divergence: DivergenceConfig,
     /// Every how many steps the loss is reported.
     pub log_every: u64,
 }
@@ -600,6 +602,7 @@ fn training(config: &RunConfig, loss: Loss, stop: Option<Stop>) -> Training {
         clip_grad_norm: train.clip_grad_norm,
         loss,
         stop,
+        divergence: train.divergence.clone(),
         log_every: train.log_every,
     }
 }

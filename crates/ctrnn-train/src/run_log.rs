@@ -1,13 +1,12 @@
 //! Observer that appends metrics.csv and events.jsonl as a run goes on.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ctrnn_files::{FileError, RunFolder, atomic};
+use ctrnn_files::{FileError, LineFile, RunFolder, atomic};
 use serde_json::json;
 
 use crate::TrainError;
+use crate::divergence::{NotFinite, Rollback};
 use crate::observer::{Observer, Snapshot, StepReport, Validation};
 
 /// The columns of metrics.csv; an empty field was not measured.
@@ -15,27 +14,9 @@ pub const METRICS_HEADER: &str = "step,wall_s,trials,split,loss,accuracy,grad_no
 
 /// Writes the log of a run: whole lines only.
 pub struct RunLog {
-    metrics: Appended,
-    events: Appended,
-}
-
-/// A file that grows by whole lines.
-struct Appended {
-    path: PathBuf,
-    file: File,
-}
-
-impl Appended {
-    fn open(path: PathBuf) -> Result<Self, TrainError> {
-        let opened = OpenOptions::new().append(true).create(true).open(&path);
-        let file = opened.map_err(FileError::io("open", &path))?;
-        Ok(Self { path, file })
-    }
-
-    fn append(&mut self, line: &str) -> Result<(), TrainError> {
-        let written = self.file.write_all(line.as_bytes());
-        Ok(written.map_err(FileError::io("append to", &self.path))?)
-    }
+    folder: RunFolder,
+    metrics: LineFile,
+    events: LineFile,
 }
 
 impl RunLog {
@@ -45,8 +26,9 @@ impl RunLog {
     /// If a file cannot be opened.
     pub fn open(folder: &RunFolder) -> Result<Self, TrainError> {
         Ok(Self {
-            metrics: Appended::open(folder.metrics())?,
-            events: Appended::open(folder.events())?,
+            folder: folder.clone(),
+            metrics: LineFile::open(&folder.metrics())?,
+            events: LineFile::open(&folder.events())?,
         })
     }
 
@@ -59,7 +41,7 @@ impl RunLog {
             fields.insert("event".to_owned(), name.into());
             fields.insert("time".to_owned(), now().into());
         }
-        self.events.append(&format!("{detail}\n"))
+        Ok(self.events.append(&detail.to_string())?)
     }
 }
 
@@ -78,24 +60,52 @@ impl Observer for RunLog {
     fn stepped(&mut self, r: &StepReport) -> Result<(), TrainError> {
         let accuracy = field(r.accuracy);
         let row = format!(
-            "{},{:.3},{},train,{},{accuracy},{},{}\n",
+            "{},{:.3},{},train,{},{accuracy},{},{}",
             r.step, r.wall_s, r.trials, r.loss, r.grad_norm, r.lr
         );
-        self.metrics.append(&row)
+        Ok(self.metrics.append(&row)?)
     }
 
     fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
         let accuracy = field(v.report.accuracy);
         let row = format!(
-            "{},{:.3},{},val,{},{accuracy},,\n",
+            "{},{:.3},{},val,{},{accuracy},,",
             v.step, v.wall_s, v.trials, v.report.loss
         );
-        self.metrics.append(&row)
+        Ok(self.metrics.append(&row)?)
     }
 
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         let detail = json!({ "step": snapshot.counters.step, "best": snapshot.is_best });
         self.event("checkpoint", detail)
+    }
+
+    /// The rows of steps that will be done again go; the event says that they were there.
+    fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {
+        let NotFinite {
+            step,
+            what,
+            norm_before,
+            ..
+        } = &rollback.found;
+        let detail = json!({
+            "step": step,
+            "not_finite": what.to_string(),
+            "grad_norm_before": norm_before,
+            "to_step": rollback.to_step,
+            "rollbacks": rollback.count,
+            "lr": rollback.lr,
+        });
+        self.event("rolled_back", detail)?;
+        let path = self.folder.metrics();
+        self.metrics.flush()?;
+        cut_metrics(&path, Some(rollback.to_step))?;
+        self.metrics = LineFile::open(&path)?;
+        Ok(())
+    }
+
+    fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
+        self.event("trouble", json!({ "reason": error.to_string() }))
     }
 }
 

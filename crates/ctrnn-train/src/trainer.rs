@@ -1,5 +1,10 @@
 //! The training loop, in full view.
 
+mod rollback;
+mod telling;
+#[cfg(test)]
+mod tests;
+
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
@@ -14,9 +19,11 @@ use crate::batch::Batch;
 use crate::config::{CheckpointConfig, Loss, Metric, RunConfig, TrainConfig, ValidateConfig};
 use crate::evaluation::{evaluate, evaluation_trials};
 use crate::gradients::Gradients;
-use crate::observer::{Best, Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
+use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
 use crate::run::{Bound, Run, Stop, Training};
+
+pub(crate) use rollback::Good;
 
 /// What a training run needs to know beside its network and its task.
 #[derive(Clone, Debug)]
@@ -56,6 +63,9 @@ pub enum LearningRule {
     /// Backpropagation through time.
     #[default]
     Bptt,
+    /// The same, with a gradient that is not finite where a test wants one.
+    #[cfg(test)]
+    Spoiled(tests::Spoiled),
 }
 
 /// Why a run ended.
@@ -103,6 +113,9 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     rule: LearningRule,
     counters: Counters,
     validation: Vec<Trial>,
+    good: Option<Good<B>>,
+    /// What kept an observer from writing, as last told.
+    trouble: Option<String>,
 }
 
 impl<'a, B> Trainer<'a, B>
@@ -136,7 +149,7 @@ where
     ) -> Result<Self, TrainError> {
         let key = Key::new(settings.seed, Stream::Validation, 0);
         let validation = evaluation_trials(task, settings.clock, key, settings.validate.trials)?;
-        Ok(Self {
+        let begun = Self {
             network,
             optimizer,
             task,
@@ -144,7 +157,11 @@ where
             rule: LearningRule::default(),
             counters,
             validation,
-        })
+            good: None,
+            trouble: None,
+        };
+        let first = begun.now();
+        Ok(begun.with_good(first))
     }
 
     /// The network as it is now.
@@ -159,10 +176,11 @@ where
 
     /// Trains until all steps are done, the bound of `train.stop` is met, or `stop` gives a reason.
     ///
-    /// A step whose loss or gradient is found not to be finite changes nothing: the trainer holds the network before it.
+    /// A number that is not finite takes it back to the last good state, with a smaller learning rate
+    /// ([`DivergenceConfig`](crate::DivergenceConfig)).
     ///
     /// # Errors
-    /// Loss or gradient not finite, a required bound not met, a task or an observer that fails.
+    /// A number not finite after all rollbacks, a required bound not met, a task or an observer that fails.
     pub fn run(
         &mut self,
         observers: &mut [&mut dyn Observer],
@@ -174,16 +192,30 @@ where
             self.validate_and_save(observers)?;
         }
         while self.counters.step < self.settings.train.steps {
-            let done = self.train_step()?;
-            self.counters.wall_s = wall_before + begun.elapsed().as_secs_f64();
-            if self.is_due(self.settings.train.log_every) {
-                self.report(done, observers)?;
-            }
-            if let Some(ending) = self.after_step(observers, stop)? {
-                return Ok(ending);
+            let wall_s = || wall_before + begun.elapsed().as_secs_f64();
+            match self.step(wall_s, observers, stop) {
+                Ok(None) => {}
+                Ok(Some(ending)) => return Ok(ending),
+                Err(TrainError::NotFinite(found)) => self.roll_back(*found, observers)?,
+                Err(error) => return Err(error),
             }
         }
         self.check_required_target()
+    }
+
+    /// A training step and all that follows from it.
+    fn step(
+        &mut self,
+        wall_s: impl Fn() -> f64,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Option<Ending>, TrainError> {
+        let done = self.train_step()?;
+        self.counters.wall_s = wall_s();
+        if self.is_due(self.settings.train.log_every) {
+            self.report(done, observers)?;
+        }
+        self.after_step(observers, stop)
     }
 
     /// One training step: the loop body, in the order of the picture.
@@ -196,14 +228,19 @@ where
         let loss = train.loss.value(trajectory.outputs.clone(), &batch);
         let gradients = match self.rule {
             LearningRule::Bptt => Gradients::of(&self.network, loss.backward()),
+            #[cfg(test)]
+            LearningRule::Spoiled(spoiled) => spoiled.gradients(
+                Gradients::of(&self.network, loss.backward()),
+                &self.counters,
+            ),
         };
         let norm = gradients.global_norm();
-        let numbers = self.read(&batch, &loss, &norm, &gradients)?;
+        let numbers = self.read(&batch, &trajectory.outputs, &loss, &norm, &gradients)?;
         let gradients = match train.clip_grad_norm {
             Some(max) => gradients.clipped(&norm, max),
             None => gradients,
         };
-        let lr = train.schedule.rate(train.optimizer.lr(), step);
+        let lr = self.rate();
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
         self.counters.step += 1;
         self.counters.trials += trials.n_trials as u64;
@@ -252,6 +289,7 @@ where
     fn read(
         &mut self,
         batch: &Batch<B>,
+        outputs: &Tensor<B, 3>,
         loss: &Tensor<B, 1>,
         norm: &Tensor<B::InnerBackend, 1>,
         gradients: &Gradients<B::InnerBackend>,
@@ -270,18 +308,14 @@ where
         if batch.mask_sum == 0.0 {
             return Err(TrainError::EmptyMask(format!("the batch of step {step}")));
         }
-        let not_finite = |what: String| TrainError::NotFinite {
-            step,
-            what,
-            norm_before: self.counters.grad_norm,
-        };
         let loss: f64 = loss.clone().into_scalar().elem();
         if !loss.is_finite() {
-            return Err(not_finite("the loss".to_owned()));
+            let culprit = self.culprit_of_loss(batch, outputs);
+            return Err(self.not_finite(step, culprit).into());
         }
         let grad_norm: f64 = norm.clone().into_scalar().elem();
         if !grad_norm.is_finite() {
-            return Err(not_finite(gradients.first_not_finite()));
+            return Err(self.not_finite(step, gradients.first_not_finite()).into());
         }
         self.counters.grad_norm = Some(grad_norm);
         Ok(Some(Numbers { loss, grad_norm }))
@@ -296,7 +330,11 @@ where
         step == self.settings.train.steps || (every > 0 && step.is_multiple_of(every))
     }
 
-    fn report(&self, done: Done<B>, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+    fn report(
+        &mut self,
+        done: Done<B>,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), TrainError> {
         let Some(Numbers { loss, grad_norm }) = done.numbers else {
             return Ok(());
         };
@@ -310,38 +348,45 @@ where
             grad_norm,
             lr: done.lr,
         };
-        observers
-            .iter_mut()
-            .try_for_each(|observer| observer.stepped(&report))
+        self.tell(observers, false, |observer| observer.stepped(&report))
     }
 
-    /// Validation, the stop criterion and checkpoints, each when due.
+    /// Validation, the stop criterion and checkpoints, each when due; none of them sees weights that are not finite.
     fn after_step(
         &mut self,
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
     ) -> Result<Option<Ending>, TrainError> {
-        let mut is_best = false;
-        let mut ending = None;
-        if self.is_due(self.settings.validate.every_steps) {
+        let validates = self.is_due(self.settings.validate.every_steps);
+        let saves = self.is_due(self.settings.checkpoint.every_steps);
+        let asked = match self.counters.step < self.settings.train.steps {
+            true => stop().map(Ending::Asked),
+            false => None,
+        };
+        if validates || saves || asked.is_some() {
+            self.check_weights()?;
+        }
+        let mut place = None;
+        let mut ending = asked;
+        if validates {
             let report = self.validate(observers)?;
-            is_best = self.note_best(&report);
-            ending = self.target_met(&report);
+            place = self.rank(&report);
+            ending = self.target_met(&report).or(ending);
         }
-        if ending.is_none() && self.counters.step < self.settings.train.steps {
-            ending = stop().map(Ending::Asked);
-        }
-        if is_best || ending.is_some() || self.is_due(self.settings.checkpoint.every_steps) {
-            self.save(is_best, observers)?;
+        self.keep_good();
+        if place.is_some() || saves || ending.is_some() {
+            let is_last = ending.is_some() || self.counters.step == self.settings.train.steps;
+            self.save(place == Some(0), is_last, observers)?;
         }
         Ok(ending)
     }
 
     fn validate_and_save(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+        self.check_weights()?;
         let report = self.validate(observers)?;
-        let is_best = self.note_best(&report);
+        let place = self.rank(&report);
         self.target_met(&report);
-        self.save(is_best, observers)
+        self.save(place == Some(0), true, observers)
     }
 
     /// The end of a run whose steps are all done.
@@ -382,29 +427,19 @@ where
             wall_s: self.counters.wall_s,
             report,
         };
-        for observer in observers.iter_mut() {
-            observer.evaluated(&validation)?;
-        }
+        self.tell(observers, false, |observer| observer.evaluated(&validation))?;
         Ok(validation.report)
     }
 
-    /// Remembers a validation that is better than all before; a tie goes to the earlier step.
-    fn note_best(&mut self, report: &EvalReport) -> bool {
-        let metric = self.settings.checkpoint.best;
-        let Some(value) = metric.of(report).filter(|value| value.is_finite()) else {
-            return false;
-        };
-        let is_best = self
-            .counters
-            .best
-            .is_none_or(|best| metric.is_better(value, best.value));
-        if is_best {
-            self.counters.best = Some(Best {
-                step: self.counters.step,
-                value,
-            });
-        }
-        is_best
+    /// The place of a validation among the best ones, if it is one of them.
+    fn rank(&mut self, report: &EvalReport) -> Option<usize> {
+        let CheckpointConfig {
+            best: metric,
+            keep_best,
+            ..
+        } = self.settings.checkpoint;
+        let value = metric.of(report).filter(|value| value.is_finite())?;
+        self.counters.rank(metric, value, keep_best)
     }
 
     fn target_met(&mut self, report: &EvalReport) -> Option<Ending> {
@@ -416,11 +451,15 @@ where
             .then_some(Ending::TargetMet { value })
     }
 
-    fn save(&self, is_best: bool, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+    /// Lets the observers save everything; what they cannot write when the run ends is an error in any case.
+    fn save(
+        &mut self,
+        is_best: bool,
+        is_last: bool,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), TrainError> {
         let snapshot = self.snapshot(is_best);
-        observers
-            .iter_mut()
-            .try_for_each(|observer| observer.saved(&snapshot))
+        self.tell(observers, is_last, |observer| observer.saved(&snapshot))
     }
 
     /// Everything that the run is now.
@@ -430,6 +469,7 @@ where
             weights: self.network.weights(),
             optimizer: self.optimizer.state(),
             is_best,
+            good: self.good_elsewhere(),
         }
     }
 }
@@ -446,6 +486,7 @@ impl Default for Training {
             clip_grad_norm: config.clip_grad_norm,
             loss: Loss::Mse,
             stop: None,
+            divergence: config.divergence,
             log_every: config.log_every,
         }
     }

@@ -51,7 +51,7 @@ sigma_rec = 0.1
           |
         3 | learning_rate = 1e-3
           | ^^^^^^^^^^^^^
-        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
 
         error[C001]: unknown key model.sigma_rec
          --> run.toml:5:1
@@ -130,7 +130,7 @@ bias = { recurrent = 1 }
           |
         2 | train = 5
           |         ^ expected a table
-        help: Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        help: Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
 
         error[C002]: task.go_nogo.fixation_ms must be a number or a table, but is the string "long"
          --> run.toml:4:15
@@ -817,14 +817,14 @@ fn unknown_keys_in_overrides() {
           |
         1 | train.batchsize=3
           |       ^^^^^^^^^
-        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
 
         error[C001]: unknown key train.stpo
          --> command line:1:2
           |
         1 | ~train.stpo
           |  ^^^^^^^^^^
-        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
 
         error[C001]: unknown key task.go_nogo.coherences
          --> command line:1:14
@@ -969,6 +969,10 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         [train.loss]
         name = "mse"
 
+        [train.divergence]
+        max_rollbacks = 3
+        lr_factor = 0.5
+
         [validate]
         every_steps = 100
         trials = 512
@@ -976,7 +980,9 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         [checkpoint]
         every_steps = 500
         keep_last = 3
+        keep_best = 1
         best = "val.loss"
+        on_error = "stop"
 
         [device]
         backend = "cpu"

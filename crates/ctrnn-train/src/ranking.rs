@@ -1,0 +1,52 @@
+//! Which validations were the best ones.
+
+use crate::config::Metric;
+use crate::observer::{Best, Counters};
+
+impl Counters {
+    /// Ranks the validation after the present step among the `keep` best ones: its place, 0 for the best of all, or
+    /// none if it is not among them. A tie goes to the earlier step.
+    pub(crate) fn rank(&mut self, metric: Metric, value: f64, keep: usize) -> Option<usize> {
+        let step = self.step;
+        let mut ranking: Vec<Best> = self
+            .best
+            .into_iter()
+            .chain(self.runners_up.drain(..))
+            .collect();
+        let is_worse = |other: &Best| metric.is_better(value, other.value);
+        let place = ranking.iter().position(is_worse).unwrap_or(ranking.len());
+        ranking.insert(place, Best { step, value });
+        ranking.truncate(keep);
+        let mut ranking = ranking.into_iter();
+        self.best = ranking.next();
+        self.runners_up = ranking.collect();
+        (place < keep).then_some(place)
+    }
+
+    /// The steps of the best validations, the best one first.
+    pub fn best_steps(&self) -> Vec<u64> {
+        let ranking = self.best.iter().chain(&self.runners_up);
+        ranking.map(|best| best.step).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_are_kept_and_a_tie_goes_to_the_earlier_step() {
+        let mut counters = Counters::default();
+        let mut rank = |step, value| {
+            counters.step = step;
+            counters.rank(Metric::Loss, value, 2)
+        };
+        assert_eq!(rank(10, 3.0), Some(0));
+        assert_eq!(rank(20, 1.0), Some(0));
+        assert_eq!(rank(30, 1.0), Some(1));
+        assert_eq!(rank(40, 2.0), None);
+        assert_eq!(rank(50, 0.5), Some(0));
+        assert_eq!(counters.best_steps(), [50, 20]);
+        assert_eq!(counters.best.map(|best| best.value), Some(0.5));
+    }
+}

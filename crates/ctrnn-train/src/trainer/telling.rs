@@ -1,0 +1,47 @@
+//! How observers are told, and what happens when one of them cannot write.
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::{ErrorKind, FileError};
+
+use super::Trainer;
+use crate::TrainError;
+use crate::config::OnError;
+use crate::observer::Observer;
+
+impl<B: AutodiffBackend> Trainer<'_, B> {
+    /// Tells the observers in their order. With `checkpoint.on_error = "retry"` one that cannot write keeps those after
+    /// it from being told, but not the run from going on: all of them are told of the trouble, once.
+    ///
+    /// # Errors
+    /// Of the first observer that fails; where nothing comes after this (`is_last`), whatever the configuration says.
+    pub(super) fn tell(
+        &mut self,
+        observers: &mut [&mut dyn Observer],
+        is_last: bool,
+        what: impl Fn(&mut dyn Observer) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let told = observers.iter_mut().try_for_each(|o| what(&mut **o));
+        let retries = self.settings.checkpoint.on_error == OnError::Retry && !is_last;
+        match told {
+            Err(TrainError::File(error)) if retries && error.kind() == ErrorKind::Io => {
+                let trouble = Some(cause(&error));
+                if self.trouble != trouble {
+                    self.trouble = trouble;
+                    for observer in observers {
+                        let _waits_as_well = observer.troubled(&error);
+                    }
+                }
+                Ok(())
+            }
+            told => told,
+        }
+    }
+}
+
+/// What the operating system says, without the path: it is the same trouble for every file.
+fn cause(error: &FileError) -> String {
+    match error {
+        FileError::Io { error, .. } => error.to_string(),
+        other => other.to_string(),
+    }
+}
