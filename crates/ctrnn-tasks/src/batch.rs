@@ -177,8 +177,9 @@ fn pad_masks(trials: &[Trial], max_steps: usize) -> Mask {
 
 /// Rows one after another, each filled up with zeros to `width`.
 fn pad<'a, T: Copy + Default + 'a>(rows: impl Iterator<Item = &'a [T]>, width: usize) -> Vec<T> {
-    let mut padded = Vec::new();
-    for (b, row) in rows.enumerate() {
+    let rows: Vec<&[T]> = rows.collect();
+    let mut padded = Vec::with_capacity(rows.len() * width);
+    for (b, row) in rows.into_iter().enumerate() {
         padded.extend_from_slice(row);
         padded.resize((b + 1) * width, T::default());
     }

@@ -226,9 +226,9 @@ mod tests {
                 &b"Loading model...\n"[..],
                 "wrote \"Loading model...\" to its standard output",
             ),
-            (b"3\n", "wrote \"3\" to its"),
-            (b"{\"bytes\": -1}\n", "announces bytes = -1"),
-            (b"{\"bytes\": 9}\nabc", "ended after 3 of 9 bytes"),
+            (&b"3\n"[..], "wrote \"3\" to its"),
+            (&b"{\"bytes\": -1}\n"[..], "announces bytes = -1"),
+            (&b"{\"bytes\": 9}\nabc"[..], "ended after 3 of 9 bytes"),
         ];
         for (text, expected) in table {
             let error = read(text).unwrap_err();

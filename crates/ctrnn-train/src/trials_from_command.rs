@@ -409,7 +409,7 @@ mod tests {
             .to_string();
         let is_alive = || {
             let mut probe = std::process::Command::new("kill");
-            probe.args(["-0", &id]).stderr(std::process::Stdio::null());
+            let probe = probe.args(["-0", &id]).stderr(std::process::Stdio::null());
             probe.status().unwrap().success()
         };
         assert!(is_alive());
@@ -469,15 +469,18 @@ mod tests {
             ("read q; exit 1", "ended without an answer (exit status: 1)"),
         ];
         for (script, expected) in table {
-            let task = start(&format!("{HELLO}{script}"), 60_000.0).1.unwrap();
+            let (_folder, task) = start(&format!("{HELLO}{script}"), 60_000.0);
+            let task = task.unwrap();
             let error = task.sample_batch(&request(2)).unwrap_err();
             assert!(error.to_string().contains(expected), "{script}: {error}");
         }
-        let task = start(&format!("{HELLO}{ANSWERS}"), 60_000.0).1.unwrap();
+        let (_folder, task) = start(&format!("{HELLO}{ANSWERS}"), 60_000.0);
+        let task = task.unwrap();
         let error = task.sample_batch(&request(3)).unwrap_err().to_string();
         assert!(error.ends_with("made 2 trials instead of 3"), "{error}");
         let hello = HELLO.replace("[\"u\"]", "[\"u\", \"v\"]");
-        let task = start(&format!("{hello}{ANSWERS}"), 60_000.0).1.unwrap();
+        let (_folder, task) = start(&format!("{hello}{ANSWERS}"), 60_000.0);
+        let task = task.unwrap();
         let error = task.sample_batch(&request(2)).unwrap_err().to_string();
         assert!(error.ends_with("gave 1 inputs, but named 2"), "{error}");
     }
