@@ -13,9 +13,9 @@ use ctrnn_random::{Key, Rng, Stream};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::config::{Adam, Optimizer, Sgd};
-use crate::gradients::Gradients;
+use crate::gradients::{Clip, Gradients};
 use crate::optimizer::OptimizerState;
+use crate::optimizer_config::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 use crate::weight_file::{safetensors_bytes, tensors_of};
 
 type Inner = NdArray<f32>;
@@ -25,13 +25,31 @@ const N: usize = 6;
 
 /// Every optimizer with everything on that moves a weight besides its gradient.
 fn optimizers(lr: f64) -> Vec<Optimizer> {
-    let sgd = Sgd { lr, momentum: 0.9 };
     vec![
         Optimizer::Adam(Adam {
             lr,
+            weight_decay: 0.1,
             ..Adam::default()
         }),
-        Optimizer::Sgd(sgd),
+        Optimizer::AdamW(AdamW {
+            lr,
+            weight_decay: 0.1,
+            ..AdamW::default()
+        }),
+        Optimizer::Sgd(Sgd {
+            lr,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.1,
+        }),
+        Optimizer::RmsProp(RmsProp {
+            lr,
+            ..RmsProp::default()
+        }),
+        Optimizer::AdaGrad(AdaGrad {
+            lr,
+            ..AdaGrad::default()
+        }),
     ]
 }
 
@@ -201,7 +219,11 @@ fn trained(mut network: CtrnnModule<Grad>, rule: Optimizer) -> CtrnnModule<Grad>
         let loss = (outputs - 1.0).square().sum();
         let gradients = Gradients::of(&network, loss.backward());
         let norm = gradients.global_norm();
-        network = optimizer.step(rule.lr(), network, gradients.clipped(&norm, 1.0));
+        network = optimizer.step(
+            rule.lr(),
+            network,
+            gradients.clipped(&norm, Clip::GlobalNorm(1.0)),
+        );
     }
     network
 }
