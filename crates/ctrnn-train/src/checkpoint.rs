@@ -303,6 +303,8 @@ mod tests {
     fn run() -> (TempDir, RunFolder) {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::at(folder.path());
+        fs::write(run.metrics(), "").unwrap();
+        fs::write(run.events(), "").unwrap();
         let network =
             CtrnnModule::<Grad>::init(&CtrnnConfig::new(3, 4, 2), 1, &Default::default()).unwrap();
         let mut settings = TrainSettings::default();

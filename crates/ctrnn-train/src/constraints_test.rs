@@ -186,7 +186,7 @@ proptest! {
     fn no_step_of_any_optimizer_breaks_a_constraint(
         connectivity in connectivity(),
         lr in 1e-4..0.1,
-        rule in 0..2_usize,
+        rule in 0..5_usize,
         seed in 0..1000_u64,
     ) {
         let mut network = network(connectivity.clone(), seed);

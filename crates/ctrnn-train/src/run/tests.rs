@@ -35,7 +35,7 @@ fn one_unknown_key() {
           |
         3 | hiden = 64
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
         "#);
 }
 
@@ -53,14 +53,14 @@ sigma_rec = 0.1
           |
         3 | learning_rate = 1e-3
           | ^^^^^^^^^^^^^
-        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
 
         error[C001]: unknown key model.sigma_rec
          --> run.toml:5:1
           |
         5 | sigma_rec = 0.1
           | ^^^^^^^^^
-        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
+        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
         "#);
 }
 
@@ -82,22 +82,6 @@ fn an_unknown_key_of_a_task() {
           | ^^^
         help: did you mean "model.tau_ms"? Keys of [task.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
         "#);
-}
-
-#[test]
-fn keys_that_do_not_work_yet() {
-    let text = "[task.go_nogo]
-[model]
-dale = { excitatory_fraction = 0.8 }
-";
-    insta::assert_snapshot!(errors(text, &[]), @"
-        error[C001]: unknown key train.loss.rate_l2
-         --> run.toml:5:10
-          |
-        5 | loss = { rate_l2 = 1e-3 }
-          |          ^^^^^^^
-        help: Keys of [train.loss]: name
-        ");
 }
 
 #[test]
@@ -141,17 +125,17 @@ rate_target = { rate = 0.1 }
         help: did you mean "recurrent"? Keys of [train.loss.weight_l2]: input, output, recurrent
 
         error[C003]: "std" is not a measure of spread
-         --> run.toml:7:40
+         --> run.toml:7:39
           |
         7 | rate_spread = { weight = 1, measure = "std" }
           |                                       ^^^^^
         help: did you mean "sd"? train.loss.rate_spread.measure is one of "sd", "cv", "mean_ad", "max_ad"
 
         error[C005]: train.loss.rate_target.weight is missing
-         --> run.toml:8:15
+         --> run.toml:8:1
           |
         8 | rate_target = { rate = 0.1 }
-          |               ^^^^^^^^^^^^^^ has no weight
+          | ^^^^^^^^^^^ has no weight
         help: `train-ctrnn config explain train.loss.rate_target.weight` says what it means
         "#);
 }
@@ -241,7 +225,7 @@ bias = { recurrent = 1 }
           |
         2 | train = 5
           |         ^ expected a table
-        help: Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
+        help: Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
 
         error[C002]: task.go_nogo.fixation_ms must be a number or a table, but is the string "long"
          --> run.toml:4:15
@@ -619,7 +603,7 @@ fn a_group_of_what_is_no_parameter() {
           |
         3 | recurent.weight = { lr = 1e-4 }
           | ^^^^^^^^
-        help: did you mean "recurrent"? Keys of [train.groups]: initial_state, input, output, recurrent
+        help: did you mean "recurrent"? Keys of [train.groups]: initial_state, input, output, recurrent, tau_raw
 
         error[C001]: unknown key train.groups.recurrent.wight
          --> run.toml:4:11
@@ -678,7 +662,7 @@ tasks.npz = {}";
           |
         3 | tasks.go_nogo = { delay = 100 }
           |                   ^^^^^
-        help: Keys of [task.multitask.tasks.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
+        help: did you mean "train.optimizer.decay"? Keys of [task.multitask.tasks.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
 
         error[C011]: unknown task perceptual_decison
          --> run.toml:4:7
@@ -1002,7 +986,7 @@ fn variants_are_resolved_and_read_again() {
 fn answers_that_do_not_fit_the_loss() {
     let text = "[task.perceptual_decision]\n[model]\noutput_nonlinearity = 'sigmoid'\n[train.loss]\nname = 'cross_entropy'";
     insta::assert_snapshot!(errors(text, &[]), @r#"
-        error[C019]: the loss cross_entropy does not fit model.output_nonlinearity = "sigmoid"
+        error[C026]: the loss cross_entropy does not fit model.output_nonlinearity = "sigmoid"
          --> run.toml:3:23
           |
         3 | output_nonlinearity = 'sigmoid'
@@ -1133,7 +1117,7 @@ freeze = ["input", "readout.bias"]
           |
         9 | freeze = ["input", "readout.bias"]
           |                    ^^^^^^^^^^^^^^
-        help: parameters: input.weight, recurrent.weight, recurrent.bias, output.weight, output.bias, initial_state; groups: input, recurrent, output
+        help: parameters: input.weight, recurrent.weight, recurrent.bias, output.weight, output.bias, initial_state, tau_raw; groups: input, recurrent, output
         "#);
 }
 
@@ -1310,7 +1294,7 @@ activation = relu
           |
         4 | hiden = 5
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, n_units, noise, positive_input, self_connections, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
 
         error[C006]: not TOML: string values must be quoted, expected literal string
          --> run.toml:5:14
@@ -1423,21 +1407,21 @@ fn unknown_keys_in_overrides() {
           |
         1 | every_steps=9
           | ^^^^^^^^^^^
-        help: did you mean "checkpoint.every_steps" or "validate.every_steps"? Tables and keys: checkpoint, device, model, seed, task, time, train, validate, version
+        help: did you mean "checkpoint.every_steps" or "train.schedule.every_steps" or "validate.every_steps"? Tables and keys: checkpoint, device, model, seed, task, time, train, validate, version
 
         error[C001]: unknown key train.batchsize
          --> command line:1:7
           |
         1 | train.batchsize=3
           |       ^^^^^^^^^
-        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
 
         error[C001]: unknown key train.stpo
          --> command line:1:2
           |
         1 | ~train.stpo
           |  ^^^^^^^^^^
-        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, divergence, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
 
         error[C001]: unknown key task.go_nogo.coherences
          --> command line:1:14
