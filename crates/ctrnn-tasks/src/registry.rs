@@ -272,6 +272,13 @@ impl Registry {
         self.entries.iter().map(|entry| entry.name.as_str())
     }
 
+    /// A registry for each task, which knows no other.
+    pub fn one_by_one(self) -> impl Iterator<Item = Self> {
+        self.entries.into_iter().map(|entry| Self {
+            entries: vec![entry],
+        })
+    }
+
     /// All tasks.
     pub fn entries(&self) -> impl Iterator<Item = &TaskEntry> {
         self.entries.iter()
