@@ -378,7 +378,7 @@ const MISTAKES: &[Mistake] = &[
             "model.output_nonlinearity=«sigmoid»",
             "train.loss.name=«cross_entropy»",
         ],
-        &["error[C019]: the loss cross_entropy does not fit"],
+        &["error[C026]: the loss cross_entropy does not fit"],
     ),
     overrides(
         "stop without a bound",

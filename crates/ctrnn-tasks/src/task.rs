@@ -84,7 +84,7 @@ pub struct BatchRequest {
 pub enum ConditionOrder {
     /// Each trial draws its condition by weight: training.
     Weighted,
-    /// One after another, again and again, whatever their weights: validation.
+    /// One after another, again and again, whatever their weights above zero: validation.
     Balanced,
 }
 
@@ -186,11 +186,12 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
     conditions: &[Condition],
     request: &BatchRequest,
 ) -> TrialBatch {
+    let possible: Vec<&Condition> = conditions.iter().filter(|c| c.weight > 0.0).collect();
     let trial = |b: usize| {
         let mut rng = Rng::new(request.key, b as u64, request.step);
         let condition = match request.conditions {
             ConditionOrder::Weighted => Condition::draw(conditions, &mut rng),
-            ConditionOrder::Balanced => &conditions[b % conditions.len()],
+            ConditionOrder::Balanced => possible[b % possible.len()],
         };
         task.sample_trial(condition, request.clock, &mut rng)
     };

@@ -163,14 +163,15 @@ impl RunRecord {
         }
         let step = newest.step.unwrap_or(0);
         // From here on the run is not what its last process left, whether or not this one comes to train.
+        let was_killed = json.state == RunState::Running; // it could not say so itself
         json.state = RunState::Stopped;
         json.store(&folder.run_json())?;
         cut_metrics(&folder.metrics(), newest.step)?;
         atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
         notes.extend(note_machine(&folder, run, device, step)?);
         let mut log = RunLog::open(&folder, term_names(run))?;
-        if json.state == RunState::Running {
-            log.event("killed", json!({ "pid": json.pid, "host": json.host }))?; // it could not say so itself
+        if was_killed {
+            log.event("killed", json!({ "pid": json.pid, "host": json.host }))?;
         }
         log.event("resumed", json!({ "from_step": step, "notes": notes }))?;
         json.restarts += 1;
