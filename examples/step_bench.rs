@@ -25,6 +25,9 @@ use ctrnn::train::{Adam, Batch, Gradients, Loss, Normalisation, Optimizer, Optim
 use serde::Deserialize;
 use serde_json::json;
 
+/// Only its ratio to dt, alpha, is in the data.
+const TAU_MS: f64 = 100.0;
+
 type Inner = NdArray<f32>;
 type Backend = Autodiff<Inner>;
 
@@ -86,8 +89,9 @@ impl Bench {
                 targets.dims()[2],
             )
         };
-        config.dt_ms = scalar("alpha")? * config.tau_ms;
-        config.noise.preactivation = noise;
+        config.tau_ms = TAU_MS.into();
+        config.dt_ms = scalar("alpha")? * TAU_MS;
+        config.noise.preactivation = noise.into();
         let named = [
             (Parameter::InputWeight, "w_in"),
             (Parameter::RecurrentWeight, "w_rc"),

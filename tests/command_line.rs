@@ -303,7 +303,7 @@ fn evaluation_tells_accuracy_by_condition() {
         row.as_array()
             .unwrap()
             .iter()
-            .filter_map(|n| n.as_u64())
+            .filter_map(serde_json::Value::as_u64)
             .sum()
     };
     let of_rows: Vec<u64> = rows.map(sum).collect();

@@ -232,7 +232,8 @@ fn check(dynamics: Dynamics) -> Vec<[Vec<f64>; 2]> {
 
 #[test]
 fn states_follow_the_formulas() {
-    let activations: [(&str, fn(f64) -> f64); 6] = [
+    type Rate = fn(f64) -> f64;
+    let activations: [(&str, Rate); 6] = [
         ("relu", relu),
         ("tanh", f64::tanh),
         ("sigmoid", |v| 1.0 / (1.0 + (-v).exp())),

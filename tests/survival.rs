@@ -72,8 +72,8 @@ fn events(project: &Project, run: &str) -> Vec<Value> {
 /// The step of the last whole row of `metrics.csv`.
 fn last_row(project: &Project, run: &str) -> u64 {
     let text = project.text(format!("{run}/metrics.csv"));
-    let rows = text.split_inclusive('\n').filter(|row| row.ends_with('\n'));
-    let step = rows.last().and_then(|row| row.split(',').next());
+    let mut rows = text.split_inclusive('\n').filter(|row| row.ends_with('\n'));
+    let step = rows.next_back().and_then(|row| row.split(',').next());
     step.and_then(|step| step.parse().ok()).unwrap_or(0)
 }
 

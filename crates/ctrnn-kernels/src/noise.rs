@@ -36,7 +36,7 @@ pub struct Draws {
 
 impl Draws {
     /// The draws from time step `t` on, a multiple of four.
-    pub(crate) fn from_time(self, t: usize) -> Self {
+    pub(crate) fn starting_at(self, t: usize) -> Self {
         assert!(
             t.is_multiple_of(TIMES),
             "draws are made for four time steps at once"

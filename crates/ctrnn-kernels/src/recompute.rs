@@ -180,7 +180,7 @@ impl<'a, E> NoiseSource<'a, E> {
         match self {
             Self::None => Self::None,
             Self::Given(normals) => Self::Given(rows(normals, shape.trials * shape.units, times)),
-            Self::Drawn(draws) => Self::Drawn(draws.from_time(times.start)),
+            Self::Drawn(draws) => Self::Drawn(draws.starting_at(times.start)),
         }
     }
 }

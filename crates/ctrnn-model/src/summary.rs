@@ -96,7 +96,7 @@ impl<B: Backend> CtrnnModule<B> {
             Some(constraints) => constraints.n_free(),
             None => count,
         };
-        let mut words = constraints.map_or(Vec::new(), |c| c.words());
+        let mut words = constraints.map_or(Vec::new(), super::synapses::Constraints::words);
         if is_frozen {
             words.push("frozen".to_owned());
         }

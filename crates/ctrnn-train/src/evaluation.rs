@@ -65,6 +65,9 @@ pub fn evaluate<B: RecurrenceBackend>(
     evaluate_terms(network, task, trials, &scored, noise)
 }
 
+/// Terms beside those of the objective, each with its value for a batch.
+pub(crate) type Further<'a, B> = dyn Fn(&Trajectory<B>, &Batch<B>) -> Vec<f64> + 'a;
+
 /// What an evaluation measures beside accuracy.
 pub(crate) struct Scored<'a, B: Backend> {
     pub objective: &'a Objective,
@@ -72,7 +75,7 @@ pub(crate) struct Scored<'a, B: Backend> {
     pub names: Vec<String>,
     pub record: Record,
     /// Values of terms that the objective does not hold.
-    pub further: &'a dyn Fn(&Trajectory<B>, &Batch<B>) -> Vec<f64>,
+    pub further: &'a Further<'a, B>,
 }
 
 pub(crate) fn evaluate_terms<B: RecurrenceBackend>(

@@ -56,7 +56,7 @@ impl Optimizer {
 /// burn's Adam with our constants (burn's own `eps` is 1e-5).
 fn adam(rule: &Adam) -> BurnAdam {
     let [beta_1, beta_2] = rule.betas;
-    let decay = (rule.weight_decay > 0.0).then(|| WeightDecayConfig {
+    let decay = (rule.weight_decay > 0.0).then_some(WeightDecayConfig {
         penalty: rule.weight_decay as f32,
     });
     burn::optim::AdamConfig::new()

@@ -1857,7 +1857,7 @@ fn every_configuration_of_the_repository_is_read() {
 fn trials_of_a_file_are_named_by_absolute_paths_and_imply_cross_entropy() {
     let run = RunConfig::load(&config("neurogym_npz.toml"), &[], &registry()).unwrap();
     let file = config("data/trials.npz").canonicalize().unwrap();
-    assert_eq!(run.task.input_files(), [file.clone()]);
+    assert_eq!(run.task.input_files(), std::slice::from_ref(&file));
     assert_eq!(run.input_files[0].path, file);
     assert_eq!(run.train.objective.loss, Loss::CrossEntropy);
     let mse = RunConfig::load(
