@@ -119,7 +119,7 @@ impl Loss {
         }
     }
 
-    /// What [`Loss::sum`] is divided by; over several batches both add up.
+    /// What the sum of the weighted terms is divided by; over several batches both add up.
     pub fn weight<B: Backend>(self, normalisation: Normalisation, batch: &Batch<B>) -> f64 {
         let [_, _, mask_width] = batch.mask.dims();
         let [_, _, n_outputs] = batch.targets.dims();
