@@ -25,7 +25,7 @@ impl Rgb {
     }
 }
 
-/// The palette, without yellow, which is too pale for lines: blue, vermillion, green, purple, orange, sky blue, black;
+/// The palette, without yellow, which is too pale for lines: blue, vermilion, green, purple, orange, sky blue, black;
 /// then again from the start.
 ///
 /// # References
@@ -49,7 +49,7 @@ pub fn colour(k: usize) -> Rgb {
 pub enum ColourMap {
     /// White at the lower end, dark blue at the upper one.
     Blues,
-    /// Blue below the middle of the scale, white there, vermillion above.
+    /// Blue below the middle of the scale, white there, vermilion above.
     BlueWhiteRed,
 }
 
