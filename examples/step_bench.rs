@@ -13,7 +13,7 @@ use std::io::{BufRead, Write, stdin, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::backend::{Autodiff, NdArray};
+use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use cpu_time::ProcessTime;
@@ -28,7 +28,11 @@ use serde_json::json;
 /// Only its ratio to dt, alpha, is in the data.
 const TAU_MS: f64 = 100.0;
 
-type Inner = NdArray<f32>;
+#[cfg(not(feature = "flex"))]
+type Inner = burn::backend::NdArray<f32>;
+/// `cargo build --release --example step_bench --features flex`
+#[cfg(feature = "flex")]
+type Inner = burn::backend::Flex;
 type Backend = Autodiff<Inner>;
 
 /// One training step of a leaky recurrent network, timed.

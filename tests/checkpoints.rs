@@ -149,6 +149,21 @@ fn old_checkpoints_are_pruned_but_never_the_last_and_the_best() {
     project.run(&["resume", "run", "train.steps=25"]).exits(0);
 }
 
+/// The steps among the best that the newest checkpoint knows stay, as they do in training.
+#[test]
+fn pruning_keeps_as_many_of_the_best_as_training_does() {
+    let project = Project::new();
+    let keep = ["checkpoint.keep_best=3", "checkpoint.keep_last=1"];
+    let arguments = [&keep[..], &["train.steps=30"]].concat();
+    project.train("run", &arguments).exits(0);
+    let kept = steps(&project);
+    assert!(kept.len() >= 3, "{kept:?}");
+    project
+        .run(&["ckpt", "prune", "run", "--keep", "0"])
+        .exits(0);
+    assert_eq!(steps(&project), kept);
+}
+
 /// The newest whole checkpoint is what a resume goes on from.
 #[test]
 fn pruning_keeps_the_newest_whole_checkpoint() {

@@ -296,7 +296,8 @@ fn a_full_disk_stops_a_run_which_goes_on_once_there_is_room() {
     whole_run(&project, &short);
     project.write("disk/ballast", vec![0; BALLAST]);
     let answer = project.run(&toy("disk/run", &short)).exits(5);
-    answer.says(&["error[F002]", "disk/run", "free some space", "help: "]);
+    let answer = answer.says(&["error[F002]", "disk/run", "free some space", "help: "]);
+    assert!(!answer.stderr.contains(".tmp-"), "{}", answer.stderr);
     assert_nothing_is_torn(&project, "disk/run");
     let run = project.json("disk/run/RUN.json");
     assert_eq!(

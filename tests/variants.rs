@@ -9,14 +9,19 @@ const SHARED_TAU: &str = "model.tau_ms={learned={initial=100,bounds=[20,500],per
 const ALL_NOISE: &str = "model.noise={preactivation=[0,0.1,0.2,0.3,0.4,0.5,0.6,0.7],postactivation=0.1,input=0.1,initial_state=0.1,convention=\"song\"}";
 
 /// Every variant that a run must take up again where it stood.
-const VARIANTS: [&[&str]; 6] = [
+const VARIANTS: [&[&str]; 8] = [
     &[LEARNED_TAU, ALL_NOISE, "time.integrator=exponential"],
     &[SHARED_TAU, ALL_NOISE],
     &[
         "model.tau_ms={uniform=[20,200]}",
         "model.initial_state=carry",
     ],
+    &[
+        "model.tau_ms={e={uniform=[50,200]},i=20}",
+        "model.dale.excitatory_fraction=0.75",
+    ],
     &["model.initial_state=learned_per_condition", ALL_NOISE],
+    &["train.recompute=true", ALL_NOISE],
     &[
         "model.output_nonlinearity=sigmoid",
         "model.input={baseline=0.2,rectify=true}",
@@ -155,6 +160,7 @@ fn the_configurations_of_variants_train() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     for name in [
         "time_constants",
+        "cell_types",
         "output_nonlinearity",
         "noise",
         "initial_state",

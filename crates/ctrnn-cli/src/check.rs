@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_kernels::KernelPath;
+use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
@@ -46,14 +46,34 @@ impl Size {
             conditions: ConditionOrder::Weighted,
         };
         let max_steps = run.task.sample_batch(&request)?.max_steps;
-        // The sweep keeps the rates of every step for the way back; the rate form keeps its responses besides.
-        let arrays = if run.model.form == Form::Rate { 2 } else { 1 };
-        let kept =
-            arrays * run.train.batch_size * (max_steps + 1) * run.model.n_units * size_of::<f32>();
+        let kept = kept_numbers(run, max_steps) * size_of::<f32>();
         Ok(Self {
             max_steps,
             batch_mib: kept as f64 / f64::from(1 << 20),
         })
+    }
+}
+
+/// Numbers that a sweep over a batch keeps for the way back: the rates of every time step; the responses of the rate form, or
+/// the potentials where time constants are learned; few of them where the states are recomputed.
+fn kept_numbers(run: &Run, max_steps: usize) -> usize {
+    let model = &run.model;
+    let shape = Shape {
+        trials: run.train.batch_size,
+        steps: max_steps,
+        inputs: model.n_inputs,
+        units: model.n_units,
+        outputs: model.n_outputs,
+    };
+    let besides = model.form == Form::Rate || model.tau_ms.learned().is_some();
+    let arrays = if besides { 2 } else { 1 };
+    let of_steps = |steps: usize| arrays * shape.trials * (steps + 1) * shape.units;
+    match run.train.recompute {
+        false => of_steps(max_steps),
+        true => {
+            let segment = segment_steps(&shape);
+            kept_states(&shape, segment) + of_steps(segment.min(max_steps))
+        }
     }
 }
 

@@ -213,10 +213,14 @@ fn prune(
     };
     let pointers = Pointers::read(&folder)?;
     let newest_whole = folder.newest_whole_checkpoint()?.step;
-    let stay: Vec<u64> = [pointers.last, pointers.best, newest_whole]
+    let mut stay: Vec<u64> = [pointers.last, pointers.best, newest_whole]
         .into_iter()
         .flatten()
         .collect();
+    if let Some(step) = newest_whole {
+        let newest = Checkpoint::read(&folder.checkpoint(step))?;
+        stay.extend(newest.counters.best_steps());
+    }
     let removed = match dry_run {
         true => folder.checkpoints_to_prune(keep_last, &stay)?,
         false => folder.prune_checkpoints(keep_last, &stay)?,

@@ -137,18 +137,17 @@ impl RunFolder {
     /// # Panics
     /// If a name is not that of a file in the folder, or is `MANIFEST.json`.
     pub fn write_checkpoint(&self, step: u64, files: &CheckpointFiles) -> Result<(), FileError> {
-        atomic::replace_folder(&self.checkpoint(step), |folder| {
+        let place = self.checkpoint(step);
+        atomic::replace_folder(&place, |folder| {
             for (name, content) in files {
                 assert!(
                     is_plain_name(name),
                     "{name:?} should name a file of the checkpoint"
                 );
-                write_new(&folder.join(name), content)?;
+                write_new(folder, name, content, &place)?;
             }
-            write_new(
-                &folder.join(MANIFEST),
-                &json::to_bytes(&CheckpointManifest::of(step, files)),
-            )
+            let manifest = json::to_bytes(&CheckpointManifest::of(step, files));
+            write_new(folder, MANIFEST, &manifest, &place)
         })
     }
 
@@ -346,16 +345,18 @@ fn check_digest(path: &Path, promise: &FilePromise, found: String) -> Result<(),
     }))
 }
 
-/// Writes a file in two halves, between which a test can end the process.
-fn write_new(path: &Path, content: &[u8]) -> Result<(), FileError> {
+/// Writes a file into `folder`, which becomes `place`, in two halves, between which a test can end the process. An error names
+/// it where it would have been.
+fn write_new(folder: &Path, name: &str, content: &[u8], place: &Path) -> Result<(), FileError> {
+    let path = folder.join(name);
     let (first, second) = content.split_at(content.len() / 2);
     let write = || {
-        let mut file = File::create_new(path)?;
+        let mut file = File::create_new(&path)?;
         file.write_all(first)?;
-        fail_point("torn", path);
+        fail_point("torn", &path);
         file.write_all(second)
     };
-    write().map_err(FileError::io("write", path))
+    write().map_err(FileError::io("write", &place.join(name)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! Whatever the bytes of a file are, reading it ends in its content or in an error, never in a panic.
+//!
+//! `CTRNN_CASES=N` tries N cases of each property in place of those that are asked for here (`just any-bytes`).
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -6,7 +8,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ctrnn_files::npz::{self, NpzReader};
-use ctrnn_files::{Array, ArrayData, FileError, TensorFile};
+use ctrnn_files::{
+    Array, ArrayData, CheckpointFiles, FileError, RunFolder, TensorFile, read_checkpoint,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -15,8 +19,9 @@ type Arrays = BTreeMap<String, Array>;
 
 fn config(cases: u32) -> ProptestConfig {
     let rng_seed = RngSeed::Fixed(1);
+    let asked = std::env::var("CTRNN_CASES").ok();
     ProptestConfig {
-        cases,
+        cases: asked.and_then(|n| n.parse().ok()).unwrap_or(cases),
         rng_seed,
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -172,6 +177,54 @@ proptest! {
     fn random_bytes_are_no_file(bytes in vec(any::<u8>(), 0..300)) {
         prop_assert!(read_npz(&bytes).is_err());
         prop_assert!(read_safetensors(&bytes).is_err());
+    }
+}
+
+/// A checkpoint at step 1 with two files, and its manifest.
+fn checkpoint_example() -> (tempfile::TempDir, CheckpointFiles, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let files = CheckpointFiles::from([("a".into(), b"1".to_vec()), ("b".into(), b"{}".to_vec())]);
+    let run = RunFolder::at(folder.path());
+    run.write_checkpoint(1, &files).unwrap();
+    let manifest = std::fs::read(run.checkpoint(1).join("MANIFEST.json")).unwrap();
+    (folder, files, manifest)
+}
+
+thread_local! {
+    static CHECKPOINT: (tempfile::TempDir, CheckpointFiles, Vec<u8>) = checkpoint_example();
+}
+
+/// Reads the checkpoint under another manifest: what is read must be what was written.
+fn read_under(manifest: &[u8]) -> Result<(), TestCaseError> {
+    CHECKPOINT.with(|(folder, files, _)| {
+        let checkpoint = RunFolder::at(folder.path()).checkpoint(1);
+        std::fs::write(checkpoint.join("MANIFEST.json"), manifest).unwrap();
+        for (name, content) in read_checkpoint(&checkpoint).unwrap_or_default() {
+            prop_assert_eq!(files.get(&name), Some(&content));
+        }
+        Ok(())
+    })
+}
+
+proptest! {
+    #![proptest_config(config(3000))]
+
+    #[test]
+    fn an_altered_manifest_gives_no_other_content(
+        changes in vec((any::<prop::sample::Index>(), 0..4_usize, ".{0,3}"), 1..5),
+    ) {
+        let mut manifest = CHECKPOINT.with(|(_, _, manifest)| manifest.clone());
+        for (place, cut, text) in changes {
+            let start = place.index(manifest.len() + 1);
+            let end = (start + cut).min(manifest.len());
+            manifest.splice(start..end, text.bytes());
+        }
+        read_under(&manifest)?;
+    }
+
+    #[test]
+    fn no_bytes_as_a_manifest_panic(bytes in vec(any::<u8>(), 0..200)) {
+        read_under(&bytes)?;
     }
 }
 

@@ -220,6 +220,12 @@ impl CtrnnConfig {
         self.frozen.iter().any(|word| parameter.is_called(word))
     }
 
+    /// The sign of each unit under Dale's law, +1 excitatory and -1 inhibitory; empty without it.
+    pub(crate) fn unit_signs(&self) -> Vec<f64> {
+        let signs = self.connectivity.signs(Matrix::Recurrent, self);
+        signs.unwrap_or_default()
+    }
+
     /// The smallest and the largest gain that a unit can have: `alpha = dt / tau` under Euler's integrator. Within (0, 1].
     pub fn alpha_range(&self) -> [f64; 2] {
         let [shortest, longest] = self.tau_ms.range_ms();
@@ -259,6 +265,12 @@ impl CtrnnConfig {
             Integrator::Exponential => 0.0,
         };
         self.tau_ms.check(self.n_units, longest_dt_ms)?;
+        rule(
+            self.connectivity.dale.is_some() || !self.tau_ms.need_cell_types(),
+            "tau_ms",
+            self.tau_ms.to_string(),
+            "needs Dale's law, which says which units are excitatory and which inhibitory",
+        )?;
         self.noise.check(self.n_units)?;
         rule(
             self.input.baseline.is_finite(),

@@ -71,5 +71,5 @@ pub use recurrence::{
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;
-pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, TimeConstants};
+pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};

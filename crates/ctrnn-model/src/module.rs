@@ -76,7 +76,9 @@ impl<B: Backend> CtrnnModule<B> {
                 put(p, vec![0.0; p.shape(config).iter().product()]);
             }
         }
-        let tau_ms = config.tau_ms.draw(config.n_units, seed);
+        let tau_ms = config
+            .tau_ms
+            .draw(config.n_units, &config.unit_signs(), seed);
         let tau_ms = TensorData::new(tau_ms.clone(), [tau_ms.len()]);
         weights.insert(TAU_MS.to_owned(), tau_ms);
         Self::from_weights(config, &weights, device)
@@ -135,7 +137,9 @@ impl<B: Backend> CtrnnModule<B> {
                 }
             },
             tau_raw,
-            fixed_tau_ms: config.tau_ms.of(weights, config.n_units)?,
+            fixed_tau_ms: config
+                .tau_ms
+                .of(weights, config.n_units, &config.unit_signs())?,
             carried_state: weights.get(CARRIED_STATE).cloned(),
             noise_factor: config.noise.preactivation.factor()?,
             input,

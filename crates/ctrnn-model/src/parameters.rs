@@ -251,7 +251,7 @@ fn check_tau(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> 
         check_shape(TAU_MS, data, &[len])?;
     }
     let tau_ms: Vec<f64> = data.iter().collect();
-    if config.tau_ms.allow(&tau_ms) {
+    if config.tau_ms.allow(&tau_ms, &config.unit_signs()) {
         return Ok(());
     }
     Err(ModelError::Contradiction {

@@ -61,7 +61,7 @@ impl Integrator {
 /// `1 - exp(-x)`, to full relative precision where x is small: `2 t / (1 + t)` with `t = tanh(x / 2)`.
 ///
 /// The value stands beside the graph, which only holds the derivative `exp(-x)`: the way back of burn's division takes a
-/// reciprocal that is good to 12 bits on some CPUs.
+/// reciprocal, which a build with burn's feature `simd` has to 12 bits only.
 fn exponential_gain<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1> {
     let at = x.clone().detach();
     let t = (at.clone() * 0.5).tanh();
@@ -84,12 +84,13 @@ impl<B: Backend> StepFactors<B> {
     /// The factors for time constants `tau`, one or N, through which gradients flow.
     pub fn new(config: &CtrnnConfig, tau: Tensor<B, 1>) -> Self {
         let tau = tau.expand([config.n_units]);
-        let (gain, rest) = fork(config.integrator.gain(config.dt_ms, tau));
-        let (rest, of_noise) = fork(rest);
+        let gain = config.integrator.gain(config.dt_ms, tau);
         Self {
-            decay: rest.neg() + 1.0,
+            decay: gain.clone().neg() + 1.0,
+            noise_scale: config
+                .noise
+                .scale(config.form, config.integrator, gain.clone()),
             gain,
-            noise_scale: config.noise.scale(config.form, config.integrator, of_noise),
         }
     }
 
@@ -107,16 +108,9 @@ impl<B: Backend> StepFactors<B> {
     }
 }
 
-/// A tensor twice, as two nodes of the graph: where no node has more than two uses, two gradients meet, and their sum is the
-/// same in either order.
-fn fork<B: Backend>(x: Tensor<B, 1>) -> (Tensor<B, 1>, Tensor<B, 1>) {
-    let copy = x.clone() * 1.0;
-    (x, copy)
-}
-
 /// The time constants of the units, in ms.
 ///
-/// In files: `100.0`; `[100.0, 50.0]`, one for each unit; `{ uniform = [50, 200] }`;
+/// In files: `100.0`; `[100.0, 50.0]`, one for each unit; `{ e = 100.0, i = 50.0 }`; `{ uniform = [50, 200] }`;
 /// `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`; or
 /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,12 +119,23 @@ pub enum TimeConstants {
     Shared(f64),
     /// One for each unit.
     PerUnit(Vec<f64>),
+    /// Those of the excitatory and of the inhibitory units.
+    PerType(Box<PerType>),
     /// Drawn for each unit, uniform between two bounds.
     Uniform([f64; 2]),
     /// Drawn for each unit: the logarithm is normal.
     LogNormal(LogNormal),
     /// Trained.
     Learned(LearnedTimeConstants),
+}
+
+/// One kind of time constants for each cell type of Dale's law: a number, or a distribution that each unit draws from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerType {
+    /// Those of the excitatory units.
+    pub e: TimeConstants,
+    /// Those of the inhibitory units.
+    pub i: TimeConstants,
 }
 
 /// `ln tau` is normal with mean `ln median` and standard deviation `sigma`, cut off at `min` and `max`.
@@ -204,19 +209,49 @@ impl TimeConstants {
                 list.iter().copied().fold(f64::INFINITY, f64::min),
                 list.iter().copied().fold(0.0, f64::max),
             ],
+            Self::PerType(types) => {
+                let ([e_lo, e_hi], [i_lo, i_hi]) = (types.e.range_ms(), types.i.range_ms());
+                [e_lo.min(i_lo), e_hi.max(i_hi)]
+            }
             Self::Uniform(bounds) => *bounds,
             Self::LogNormal(law) => [law.min, law.max],
             Self::Learned(learned) => learned.bounds,
         }
     }
 
-    /// Whether values of tau may be those of these time constants; a file holds them in single precision.
-    pub(crate) fn allow(&self, tau_ms: &[f64]) -> bool {
+    /// Whether each unit draws its own, so that the configuration alone does not tell them.
+    fn are_drawn(&self) -> bool {
+        match self {
+            Self::Uniform(_) | Self::LogNormal(_) => true,
+            Self::PerType(types) => types.e.are_drawn() || types.i.are_drawn(),
+            Self::Shared(_) | Self::PerUnit(_) | Self::Learned(_) => false,
+        }
+    }
+
+    /// Whether they differ between excitatory and inhibitory units.
+    pub fn need_cell_types(&self) -> bool {
+        match self {
+            Self::PerType(_) => true,
+            Self::Learned(learned) => learned.initial.need_cell_types(),
+            _ => false,
+        }
+    }
+
+    /// Whether values of tau may be those of these time constants, for units of these `signs` (+1 excitatory, -1 inhibitory,
+    /// empty without Dale's law); a file holds them in single precision.
+    pub(crate) fn allow(&self, tau_ms: &[f64], signs: &[f64]) -> bool {
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b;
         let [lo, hi] = self.range_ms();
         match self {
             Self::PerUnit(list) => {
                 list.len() == tau_ms.len() && tau_ms.iter().zip(list).all(|(a, b)| close(*a, *b))
+            }
+            Self::PerType(types) => {
+                tau_ms.len() == signs.len()
+                    && tau_ms
+                        .iter()
+                        .zip(signs)
+                        .all(|(&tau, &sign)| types.of(sign).allow(&[tau], &[]))
             }
             _ => tau_ms
                 .iter()
@@ -224,9 +259,9 @@ impl TimeConstants {
         }
     }
 
-    /// The values at the beginning, [`TimeConstants::count`] of them. What is drawn comes from `seed` and is rounded to
-    /// single precision, as files hold it.
-    pub(crate) fn draw(&self, n_units: usize, seed: u64) -> Vec<f64> {
+    /// The values at the beginning, [`TimeConstants::count`] of them, for units of these `signs` (as in
+    /// [`TimeConstants::allow`]). What is drawn comes from `seed` and is rounded to single precision, as files hold it.
+    pub(crate) fn draw(&self, n_units: usize, signs: &[f64], seed: u64) -> Vec<f64> {
         let key = Key::new(seed, Stream::TimeConstants, 0);
         let draw = |one: &dyn Fn(&mut Rng) -> f64| -> Vec<f64> {
             (0..n_units)
@@ -237,10 +272,19 @@ impl TimeConstants {
         match self {
             Self::Shared(tau) => vec![*tau],
             Self::PerUnit(list) => list.clone(),
+            Self::PerType(types) => {
+                let of_type = |tau: &TimeConstants| match tau.draw(n_units, &[], seed).as_slice() {
+                    [shared] => vec![*shared; n_units],
+                    each => each.to_vec(),
+                };
+                let (e, i) = (of_type(&types.e), of_type(&types.i));
+                let own = |unit: usize| if signs[unit] > 0.0 { e[unit] } else { i[unit] };
+                (0..n_units).map(own).collect()
+            }
             Self::Uniform([lo, hi]) => draw(&|rng| rng.uniform_in(*lo, *hi)),
             Self::LogNormal(law) => draw(&|rng| law.draw(rng)),
             Self::Learned(learned) => {
-                let values = learned.initial.draw(n_units, seed);
+                let values = learned.initial.draw(n_units, signs, seed);
                 match values.as_slice() {
                     [shared] => vec![*shared; self.count(n_units)],
                     _ => values,
@@ -254,11 +298,16 @@ impl TimeConstants {
     ///
     /// # Errors
     /// If they were drawn and the weights lack them.
-    pub(crate) fn of(&self, weights: &Weights, n_units: usize) -> Result<Vec<f64>, ModelError> {
+    pub(crate) fn of(
+        &self,
+        weights: &Weights,
+        n_units: usize,
+        signs: &[f64],
+    ) -> Result<Vec<f64>, ModelError> {
         match self {
-            Self::Uniform(_) | Self::LogNormal(_) => tau_of(weights, n_units),
-            Self::Shared(_) | Self::PerUnit(_) => Ok(self.draw(n_units, 0)),
             Self::Learned(_) => Ok(Vec::new()),
+            drawn if drawn.are_drawn() => tau_of(weights, n_units),
+            given => Ok(given.draw(n_units, signs, 0)),
         }
     }
 
@@ -274,6 +323,9 @@ impl TimeConstants {
                 rule,
             })
         };
+        if let Self::PerType(types) = self {
+            types.check()?;
+        }
         let [lo, hi] = self.range_ms();
         match self {
             Self::PerUnit(list) if list.len() != n_units => {
@@ -316,6 +368,28 @@ fn tau_of(weights: &Weights, len: usize) -> Result<Vec<f64>, ModelError> {
     match tau_ms.as_slice() {
         [shared] => Ok(vec![*shared; len]),
         _ => Ok(tau_ms),
+    }
+}
+
+impl PerType {
+    /// Those of a unit of this sign.
+    fn of(&self, sign: f64) -> &TimeConstants {
+        if sign > 0.0 { &self.e } else { &self.i }
+    }
+
+    /// Each cell type has a number or a distribution of its own, and keeps its rules.
+    fn check(&self) -> Result<(), ModelError> {
+        for (field, tau) in [("tau_ms.e", &self.e), ("tau_ms.i", &self.i)] {
+            if !matches!(tau, TimeConstants::Shared(_)) && !tau.are_drawn() {
+                return Err(ModelError::Config {
+                    field,
+                    value: tau.to_string(),
+                    rule: "must be a number, uniform or lognormal",
+                });
+            }
+            tau.check(1, 0.0)?;
+        }
+        Ok(())
     }
 }
 
@@ -403,6 +477,9 @@ impl fmt::Display for TimeConstants {
         match self {
             Self::Shared(tau) => write!(f, "{tau} ms"),
             Self::PerUnit(_) => write!(f, "{lo} to {hi} ms, given for each unit"),
+            Self::PerType(types) => {
+                write!(f, "excitatory {}; inhibitory {}", types.e, types.i)
+            }
             Self::Uniform(_) => write!(f, "{lo} to {hi} ms, uniform"),
             Self::LogNormal(law) => write!(
                 f,
@@ -435,6 +512,12 @@ impl Serialize for TimeConstants {
         match self {
             Self::Shared(tau) => serializer.serialize_f64(*tau),
             Self::PerUnit(list) => list.serialize(serializer),
+            Self::PerType(types) => {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry("e", &types.e)?;
+                map.serialize_entry("i", &types.i)?;
+                map.end()
+            }
             Self::Uniform(bounds) => table(serializer, 0, bounds),
             Self::LogNormal(law) => table(serializer, 1, law),
             Self::Learned(learned) => table(serializer, 2, learned),
@@ -457,7 +540,7 @@ impl<'de> Visitor<'de> for TimeConstantsVisitor {
         let kinds = TimeConstants::KINDS.join(", ");
         write!(
             f,
-            "a number of milliseconds, a list of them, or a table with one of {kinds}"
+            "a number of milliseconds, a list of them, or a table with e and i or one of {kinds}"
         )
     }
 
@@ -482,6 +565,21 @@ impl<'de> Visitor<'de> for TimeConstantsVisitor {
             return Err(A::Error::invalid_length(0, &self));
         };
         let found = match kind.as_str() {
+            "e" | "i" => {
+                let first = map.next_value()?;
+                let other = if kind == "e" { "i" } else { "e" };
+                if map.next_key::<String>()?.as_deref() != Some(other) {
+                    return Err(A::Error::custom(format!(
+                        "time constants of cell types are those of e and i, but {other} is missing"
+                    )));
+                }
+                let second = map.next_value()?;
+                let [e, i] = match other {
+                    "i" => [first, second],
+                    _ => [second, first],
+                };
+                TimeConstants::PerType(Box::new(PerType { e, i }))
+            }
             "uniform" => TimeConstants::Uniform(map.next_value()?),
             "lognormal" => TimeConstants::LogNormal(map.next_value()?),
             "learned" => TimeConstants::Learned(map.next_value()?),
@@ -518,6 +616,10 @@ mod tests {
             bounds: [20.0, 500.0],
             per_unit,
         })
+    }
+
+    fn per_type(e: TimeConstants, i: TimeConstants) -> TimeConstants {
+        TimeConstants::PerType(Box::new(PerType { e, i }))
     }
 
     /// Units under the constant input 1, without recurrence, from zero.
@@ -611,11 +713,11 @@ mod tests {
 
     #[test]
     fn drawn_time_constants_follow_their_law() {
-        let uniform = TimeConstants::Uniform([50.0, 200.0]).draw(4000, 1);
+        let uniform = TimeConstants::Uniform([50.0, 200.0]).draw(4000, &[], 1);
         let mean = uniform.iter().sum::<f64>() / 4000.0;
         assert!(uniform.iter().all(|tau| (50.0..=200.0).contains(tau)));
         assert!((mean - 125.0).abs() < 3.0, "{mean}"); // standard error 150 / sqrt(12 * 4000) = 0.7
-        let lognormal = TimeConstants::LogNormal(law()).draw(4000, 1);
+        let lognormal = TimeConstants::LogNormal(law()).draw(4000, &[], 1);
         assert!(lognormal.iter().all(|tau| (40.0..=400.0).contains(tau)));
         // The cut takes 3.3 % below and 0.3 % above: P(tau < 100) = (0.5 - 0.0334) / 0.9638 = 0.484.
         let below = lognormal.iter().filter(|&&tau| tau < 100.0).count() as f64 / 4000.0;
@@ -625,11 +727,11 @@ mod tests {
             max: 110.0,
             ..law()
         };
-        let narrow = TimeConstants::LogNormal(narrow).draw(4000, 1);
+        let narrow = TimeConstants::LogNormal(narrow).draw(4000, &[], 1);
         assert!(narrow.iter().all(|tau| (90.0..=110.0).contains(tau)));
         assert_ne!(
-            TimeConstants::LogNormal(law()).draw(5, 1),
-            TimeConstants::LogNormal(law()).draw(5, 2)
+            TimeConstants::LogNormal(law()).draw(5, &[], 1),
+            TimeConstants::LogNormal(law()).draw(5, &[], 2)
         );
     }
 
@@ -709,6 +811,59 @@ mod tests {
         }
     }
 
+    /// Unit 1 of three is inhibitory; drawn and learned time constants follow the cell types too.
+    #[test]
+    fn each_cell_type_has_its_own() {
+        let network = |tau_ms| {
+            let mut config = CtrnnConfig {
+                tau_ms,
+                ..CtrnnConfig::new(1, 3, 1)
+            };
+            config.connectivity.dale = Some(crate::Dale {
+                units: crate::UnitSigns::Given(vec![1.0, -1.0, 1.0]),
+                ..Default::default()
+            });
+            CtrnnModule::<F64>::init(&config, 0, &Default::default())
+        };
+        let tau_of = |tau_ms| -> Vec<f64> {
+            let network = network(tau_ms).unwrap();
+            let again = CtrnnModule::<F64>::from_weights(
+                network.config(),
+                &network.weights(),
+                &Default::default(),
+            );
+            let tau = again.unwrap().tau_ms().into_data();
+            assert_eq!(tau, network.tau_ms().into_data());
+            tau.iter().collect()
+        };
+        let given = per_type(100.0.into(), 50.0.into());
+        assert_eq!(tau_of(given.clone()), [100.0, 50.0, 100.0]);
+        let drawn = tau_of(per_type(TimeConstants::Uniform([90.0, 110.0]), 50.0.into()));
+        assert!((90.0..110.0).contains(&drawn[0]) && drawn[0] != drawn[2]);
+        assert_eq!(drawn[1], 50.0);
+        let learned = tau_of(TimeConstants::Learned(LearnedTimeConstants {
+            initial: Box::new(given.clone()),
+            bounds: [20.0, 500.0],
+            per_unit: true,
+        }));
+        for (found, expected) in learned.iter().zip([100.0, 50.0, 100.0]) {
+            assert!((found - expected).abs() < 1e-9, "{learned:?}");
+        }
+
+        let mut weights = network(given.clone()).unwrap().weights();
+        let swapped = TensorData::new(vec![50.0, 100.0, 100.0], [3]);
+        weights.insert(TAU_MS.to_owned(), swapped);
+        let config = network(given.clone()).unwrap().config().clone();
+        assert!(CtrnnModule::<F64>::from_weights(&config, &weights, &Default::default()).is_err());
+
+        let without_types = CtrnnConfig {
+            tau_ms: given,
+            ..CtrnnConfig::new(1, 3, 1)
+        };
+        let error = without_types.check().unwrap_err().to_string();
+        assert!(error.contains("Dale's law"), "{error}");
+    }
+
     #[test]
     fn a_trained_network_runs_at_another_dt() {
         let config = CtrnnConfig {
@@ -727,6 +882,10 @@ mod tests {
         for (text, expected) in [
             ("100.0", TimeConstants::Shared(100.0)),
             ("[50.0,100.0]", TimeConstants::PerUnit(vec![50.0, 100.0])),
+            (
+                r#"{"e":100.0,"i":50.0}"#,
+                per_type(100.0.into(), 50.0.into()),
+            ),
             (
                 r#"{"uniform":[50.0,200.0]}"#,
                 TimeConstants::Uniform([50.0, 200.0]),
@@ -754,6 +913,8 @@ mod tests {
             "{}",
             r#"{"unifrom":[1,2]}"#,
             r#"{"uniform":[1,2],"x":1}"#,
+            r#"{"e":1}"#,
+            r#"{"e":1,"i":2,"x":3}"#,
         ] {
             assert!(
                 serde_json::from_str::<TimeConstants>(wrong).is_err(),
@@ -776,6 +937,11 @@ mod tests {
             (TimeConstants::Shared(f64::NAN), "above 0"),
             (TimeConstants::PerUnit(vec![100.0]), "for each unit"),
             (TimeConstants::Uniform([200.0, 50.0]), "smaller bound first"),
+            (per_type(10.0.into(), 50.0.into()), "shorter than dt_ms"),
+            (
+                per_type(100.0.into(), TimeConstants::PerUnit(vec![50.0; 3])),
+                "a number, uniform or lognormal",
+            ),
             (
                 TimeConstants::Shared(10.0),
                 "must not be shorter than dt_ms",

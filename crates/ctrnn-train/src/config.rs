@@ -111,7 +111,8 @@ pub struct ModelConfig {
     #[schemars(schema_with = "output_nonlinearity")]
     pub output_nonlinearity: OutputNonlinearity,
     /// Time constants of the units in ms, at least `time.dt_ms` under Euler's integrator. A number is that of all units, a
-    /// list has one for each. `{ uniform = [50, 200] }` and `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`
+    /// list has one for each, `{ e = 100, i = 50 }` one for each cell type of `model.dale` (e and i may also be distributions).
+    /// `{ uniform = [50, 200] }` and `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`
     /// draw one for each unit (sigma is the standard deviation of ln tau; the law is cut off at min and max).
     /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi],
     /// tau = lo + (hi - lo) / (1 + exp(-raw)), and raw is the parameter, so that tau stays within the bounds and alpha within
@@ -404,6 +405,10 @@ pub struct TrainConfig {
     #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_value: Option<f64>,
+    /// Whether the way back computes the states of a trial again instead of keeping them: for T time steps it keeps those of
+    /// about 2 sqrt(T), for one more forward sweep of time. For trials so long that their states do not fit into memory; not
+    /// with penalties on rates, which need all of them. The result is the same to rounding.
+    pub recompute: bool,
     /// Every how many steps the loss is read from the device and reported.
     #[schemars(range(min = 1))]
     pub log_every: u64,
@@ -435,6 +440,7 @@ impl Default for TrainConfig {
             clip_grad_norm: None,
             clip_grad_norm_per_tensor: None,
             clip_grad_value: None,
+            recompute: false,
             log_every: 10,
             freeze: Vec::new(),
             optimizer: Optimizer::default(),
@@ -726,7 +732,8 @@ fn one_of(kind: &str, value: &Schema) -> Schema {
     })
 }
 
-/// A number, a list, or a table that says how they are drawn or learned; keys as in [`TimeConstants::KINDS`].
+/// A number, a list, or a table that says how they are drawn or learned, or those of each cell type; keys as in
+/// [`TimeConstants::KINDS`].
 fn time_constants(_: &mut SchemaGenerator) -> Schema {
     let number = json_schema!({ "type": "number", "exclusiveMinimum": 0 });
     let list = json_schema!({ "type": "array", "items": number, "minItems": 1 });
@@ -751,9 +758,19 @@ fn time_constants(_: &mut SchemaGenerator) -> Schema {
         lognormal,
         &with_text(&law, "A normal ln tau, cut off at both ends."),
     );
+    let of_type = json_schema!({ "anyOf": [number, uniform, lognormal] });
+    let types = json_schema!({
+        "type": "object",
+        "properties": {
+            "e": with_text(&of_type, "Those of excitatory units in ms: a number, uniform or lognormal."),
+            "i": with_text(&of_type, "Those of inhibitory units in ms."),
+        },
+        "required": ["e", "i"],
+        "additionalProperties": false,
+    });
     let initial = json_schema!({
-        "description": "Where they begin, strictly within the bounds: a number, a list, uniform or lognormal.",
-        "anyOf": [number, list, uniform, lognormal],
+        "description": "Where they begin, strictly within the bounds: anything but learned.",
+        "anyOf": [number, list, types, uniform, lognormal],
     });
     let per_unit = json_schema!({
         "type": "boolean",
@@ -771,7 +788,7 @@ fn time_constants(_: &mut SchemaGenerator) -> Schema {
         "required": ["initial", "bounds"],
         "additionalProperties": false,
     });
-    json_schema!({ "anyOf": [number, list, uniform, lognormal, one_of(learned, &training)] })
+    json_schema!({ "anyOf": [number, list, types, uniform, lognormal, one_of(learned, &training)] })
 }
 
 /// A schema with a description.

@@ -156,8 +156,7 @@ fn binary_cross_entropy_sum<B: Backend>(
 /// `sum_k w_k target_k (- log softmax(y)_k)` over all trials and times, `[1]`, for any finite readout.
 ///
 /// Its gradient is `softmax(y) sum_k w_k target_k - w target`; it is computed beside the value and enters the graph as a
-/// constant factor of the readout. So the readout is used once: where a tensor is used several times, burn adds the
-/// gradients in an order that differs from run to run, and with it the last bits.
+/// constant factor of the readout: one pass, and no overflow of `exp` on the way back.
 fn cross_entropy_sum<B: Backend>(
     outputs: Tensor<B, 3>,
     target: Tensor<B, 3>,

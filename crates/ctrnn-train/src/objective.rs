@@ -1,9 +1,8 @@
 //! What is minimised: a loss of the readout, penalties, and functions that a program brings; and how their gradients meet.
 //!
-//! burn adds the contributions to a tensor's gradient in an order that differs between processes, which two contributions
-//! survive to the bit and three do not (ADR 6). So every term beside the loss is differentiated alone, on copies of what it
-//! uses that nothing else does; the gradients are added here in the order of the terms, and those of outputs and rates
-//! enter the way back through the sweep as one constant factor each.
+//! Every term beside the loss is differentiated alone, on copies of what it uses that nothing else does; the gradients are added
+//! here in the order of the terms, and those of outputs and rates enter the way back through the sweep as one constant factor
+//! each.
 
 use std::sync::Arc;
 

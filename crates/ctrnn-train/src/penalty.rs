@@ -1,7 +1,6 @@
 //! Penalties on firing rates and weights, each a function of tensors that may or may not be tracked.
 //!
-//! Rates are time-major `[T,B,N]`; padding never counts. Every function uses a tracked tensor at most twice, so that its
-//! gradient has one value to the bit whatever the order in which burn adds contributions.
+//! Rates are time-major `[T,B,N]`; padding never counts.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;

@@ -83,6 +83,8 @@ pub struct Training {
     pub stop: Option<Stop>,
     /// What is done about numbers that are not finite.
     pub divergence: DivergenceConfig,
+    /// Whether states are computed again on the way back instead of kept ([`ctrnn_model::Forward::recompute`]).
+    pub recompute: bool,
     /// Every how many steps the loss is reported.
     pub log_every: u64,
 }
@@ -423,6 +425,7 @@ impl Check<'_> {
         self.check_network(&model);
         let groups = self.groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
+        self.check_recompute(&config.train, &objective);
         let train = training(&config, objective, stop, groups);
         let mut resolved = config;
         resolved.task = [(entry.name.clone(), table)].into();
@@ -698,6 +701,18 @@ impl Check<'_> {
     }
 
     /// A warm-up within the run, momentum for Nesterov's correction, one way of clipping.
+    /// A penalty on rates needs what recomputation does not keep.
+    fn check_recompute(&mut self, train: &TrainConfig, objective: &Objective) {
+        if !train.recompute || !objective.record().rates {
+            return;
+        }
+        let message = "train.recompute does not keep the rates that a penalty of train.loss needs";
+        let problem = Diagnostic::new(Code::Training, message)
+            .help("remove train.recompute, or the penalties on rates");
+        let labels = [("train.recompute", ""), ("train.loss", "")];
+        self.report(problem, &labels);
+    }
+
     fn check_training(&mut self, train: &TrainConfig) {
         let warmup = train.schedule.warmup_steps();
         let keys = ["train.steps", "train.schedule"];
@@ -1043,6 +1058,7 @@ fn training(
         objective,
         stop,
         divergence: train.divergence.clone(),
+        recompute: train.recompute,
         log_every: train.log_every,
     }
 }

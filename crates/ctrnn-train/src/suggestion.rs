@@ -145,8 +145,13 @@ pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Edit distance with swapped neighbours counted once; nothing where more than a third of the letters differ.
 fn distance(a: &str, b: &str) -> Option<usize> {
+    let most = a.len().max(b.len()) / 3;
+    let lengths = a.chars().count().abs_diff(b.chars().count());
+    if lengths > most {
+        return None; // the distance is at least this: a key of a million letters takes no time
+    }
     let distance = strsim::osa_distance(a, b);
-    (distance <= a.len().max(b.len()) / 3).then_some(distance)
+    (distance <= most).then_some(distance)
 }
 
 /// The table of a path and its last part.

@@ -208,8 +208,7 @@ where
     /// # Ok::<(), ctrnn_train::TrainError>(())
     /// ```
     ///
-    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element. A function
-    /// that uses one of them three times or more trains as well as any other, but not to the same bit in every process.
+    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element.
     pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
         self.minimised
             .custom
@@ -346,6 +345,7 @@ where
         Ok(Forward {
             noise: Noise::Drawn(address),
             record: self.minimised.record(),
+            recompute: self.settings.train.recompute,
             initial_state: self.network.carried_state(trials.n_trials),
             conditions: condition_numbers(&self.network, self.task, trials)?,
             ..Forward::default()
@@ -590,6 +590,7 @@ impl Default for Training {
             objective: Loss::Mse.into(),
             stop: None,
             divergence: config.divergence,
+            recompute: config.recompute,
             log_every: config.log_every,
         }
     }

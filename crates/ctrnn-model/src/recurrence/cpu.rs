@@ -1,125 +1,122 @@
 //! The fused sweep on CPU backends: tensors as slices, and back, without a copy of the trajectory.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorPrimitive};
-use burn_ndarray::{FloatNdArrayElement, NdArray, NdArrayTensor, SharedArray};
+use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
     Dynamics, Element, Form, Gradients, InitialState, KeptRecord, KernelPath, NoiseTarget, Record,
     Saved, Shape, Weights, Workspace, backward, backward_recomputing, forward,
     forward_keeping_states, kept_states, segment_steps,
 };
-use ndarray::{ArrayD, ArrayView, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 
-use super::{
-    NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
-};
+use super::{NoiseSource, Pullback, Sweep, SweepGradients, Swept, Upstream, Wanted};
 
 /// A backend whose tensors are arrays in host memory.
-trait CpuBackend: Backend<FloatTensorPrimitive = NdArrayTensor> {
+pub(super) trait CpuBackend: Backend {
     /// Its numbers.
-    type Number: CpuElement;
-}
-
-/// A number on which the fused sweep runs.
-trait CpuElement: Element + FloatNdArrayElement {
+    type Number: Element;
     /// The memory that sweeps of this process reuse.
-    fn workspace() -> &'static Workspace<Self>;
-    /// The storage of a tensor of such numbers.
-    fn storage(tensor: &NdArrayTensor) -> ArrayView<'_, Self, IxDyn>;
-    /// A tensor of an array.
-    fn tensor(array: SharedArray<Self>) -> NdArrayTensor;
+    fn workspace() -> &'static Workspace<Self::Number>;
+    /// The numbers of a tensor in the order of its shape; a copy only where memory has another order.
+    fn numbers(tensor: &Self::FloatTensorPrimitive) -> Cow<'_, [Self::Number]>;
+    /// A tensor that takes over numbers in the order of its shape.
+    fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
 }
 
-macro_rules! cpu_backend {
+/// The fused sweep for a backend that is a [`CpuBackend`].
+macro_rules! fused_sweep {
+    ($backend:ty) => {
+        impl $crate::recurrence::RecurrenceBackend for $backend {
+            fn sweep(sweep: $crate::recurrence::Sweep<Self>) -> $crate::recurrence::Swept<Self> {
+                $crate::recurrence::cpu::swept(&sweep)
+            }
+
+            fn sweep_with_pullback(
+                sweep: &$crate::recurrence::Sweep<Self>,
+                wanted: $crate::recurrence::Wanted,
+            ) -> Option<(
+                $crate::recurrence::Swept<Self>,
+                $crate::recurrence::Pullback<Self>,
+            )> {
+                Some($crate::recurrence::cpu::run_with_pullback(sweep, wanted))
+            }
+        }
+    };
+}
+
+macro_rules! ndarray_backend {
     ($element:ty, $variant:ident) => {
-        impl CpuElement for $element {
-            fn workspace() -> &'static Workspace<Self> {
+        impl CpuBackend for NdArray<$element> {
+            type Number = $element;
+
+            fn workspace() -> &'static Workspace<$element> {
                 static WORKSPACE: LazyLock<Workspace<$element>> =
                     LazyLock::new(|| Workspace::new(kernel_path()));
                 &WORKSPACE
             }
 
-            fn storage(tensor: &NdArrayTensor) -> ArrayView<'_, Self, IxDyn> {
+            fn numbers(tensor: &NdArrayTensor) -> Cow<'_, [$element]> {
                 let NdArrayTensor::$variant(storage) = tensor else {
                     panic!(
                         "a float tensor of this backend holds {}",
                         stringify!($element)
                     );
                 };
-                storage.view()
+                let view = storage.view();
+                match view.to_slice() {
+                    Some(slice) => Cow::Borrowed(slice),
+                    None => Cow::Owned(view.iter().copied().collect()),
+                }
             }
 
-            fn tensor(array: SharedArray<Self>) -> NdArrayTensor {
-                array.into()
-            }
-        }
-
-        impl CpuBackend for NdArray<$element> {
-            type Number = $element;
-        }
-
-        impl RecurrenceBackend for NdArray<$element> {
-            fn sweep(sweep: Sweep<Self>) -> Swept<Self> {
-                run(&sweep, None).0
-            }
-
-            fn sweep_with_pullback(
-                sweep: &Sweep<Self>,
-                wanted: Wanted,
-            ) -> Option<(Swept<Self>, Pullback<Self>)> {
-                let (swept, kept) = run_keeping(sweep, wanted);
-                let sweep = sweep.clone();
-                let pullback =
-                    Pullback::new(move |upstream| run_back(&sweep, &kept, wanted, &upstream));
-                Some((swept, pullback))
+            fn tensor(numbers: Vec<$element>, shape: &[usize]) -> NdArrayTensor {
+                ArrayD::from_shape_vec(IxDyn(shape), numbers)
+                    .expect("as many numbers as the shape says")
+                    .into_shared()
+                    .into()
             }
         }
+
+        fused_sweep!(NdArray<$element>);
     };
 }
 
-cpu_backend!(f32, F32);
-cpu_backend!(f64, F64);
+#[cfg(feature = "flex")]
+pub(super) use fused_sweep;
+
+ndarray_backend!(f32, F32);
+ndarray_backend!(f64, F64);
 
 /// The instruction set that this process uses.
 ///
 /// # Panics
 /// If the environment asks for one that this CPU lacks; a program asks [`KernelPath::selected`] first.
-fn kernel_path() -> KernelPath {
+pub(super) fn kernel_path() -> KernelPath {
     KernelPath::selected().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The numbers of a tensor in the order of its shape; a copy only where memory has another order.
-fn numbers<E: CpuElement>(tensor: &NdArrayTensor) -> Cow<'_, [E]> {
-    let view = E::storage(tensor);
-    match view.to_slice() {
-        Some(slice) => Cow::Borrowed(slice),
-        None => Cow::Owned(view.iter().copied().collect()),
-    }
-}
-
 /// What a forward sweep kept for the way back.
-#[derive(Debug)]
-enum Kept<E: CpuElement> {
+enum Kept<B: CpuBackend> {
     /// All of it.
-    Trajectory(History<E>),
+    Trajectory(History<B>),
     /// The state before every `segment`-th step, from which the way back computes the rest again.
-    States { states: Buffer<E>, segment: usize },
+    States { states: Buffer<B>, segment: usize },
 }
 
 /// A trajectory, in bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
 /// form, and for the potentials where the gradient of decay is wanted.
-#[derive(Debug)]
-struct History<E: CpuElement> {
-    rates: Buffer<E>,
-    responses: Option<Buffer<E>>,
-    potentials: Option<Buffer<E>>,
+struct History<B: CpuBackend> {
+    rates: Buffer<B>,
+    responses: Option<Buffer<B>>,
+    potentials: Option<Buffer<B>>,
 }
 
-impl<E: CpuElement> History<E> {
-    fn saved(&self) -> Saved<'_, E> {
+impl<B: CpuBackend> History<B> {
+    fn saved(&self) -> Saved<'_, B::Number> {
         Saved {
             rates: self.rates.slice(),
             responses: self.responses.as_ref().map(Buffer::slice),
@@ -129,25 +126,27 @@ impl<E: CpuElement> History<E> {
 }
 
 /// Numbers that go back to the workspace when nobody needs them, unless a tensor has taken them over.
-#[derive(Debug)]
-enum Buffer<E: CpuElement> {
-    Pooled(Vec<E>),
-    Shared(SharedArray<E>),
+enum Buffer<B: CpuBackend> {
+    Pooled(Vec<B::Number>),
+    Shared(B::FloatTensorPrimitive),
 }
 
-impl<E: CpuElement> Buffer<E> {
+impl<B: CpuBackend> Buffer<B> {
     fn take(len: usize) -> Self {
-        Self::Pooled(E::workspace().take(len))
+        Self::Pooled(B::workspace().take(len))
     }
 
-    fn slice(&self) -> &[E] {
+    fn slice(&self) -> &[B::Number] {
         match self {
             Self::Pooled(numbers) => numbers,
-            Self::Shared(array) => array.as_slice().expect("made in standard order"),
+            Self::Shared(tensor) => match B::numbers(tensor) {
+                Cow::Borrowed(numbers) => numbers,
+                Cow::Owned(_) => unreachable!("made in standard order"),
+            },
         }
     }
 
-    fn slice_mut(&mut self) -> &mut [E] {
+    fn slice_mut(&mut self) -> &mut [B::Number] {
         match self {
             Self::Pooled(numbers) => numbers,
             Self::Shared(_) => unreachable!("a buffer is written before it is shared"),
@@ -155,53 +154,54 @@ impl<E: CpuElement> Buffer<E> {
     }
 
     /// A tensor of these numbers, which both then share.
-    fn share<const D: usize>(&mut self, shape: [usize; D]) -> SharedArray<E> {
+    fn share<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<B, D> {
         if let Self::Pooled(numbers) = self {
-            *self = Self::Shared(array(std::mem::take(numbers), shape));
+            *self = Self::Shared(B::tensor(std::mem::take(numbers), &shape));
         }
         match self {
-            Self::Shared(array) => array.clone(),
+            Self::Shared(tensor) => of_primitive(tensor.clone()),
             Self::Pooled(_) => unreachable!("shared a line above"),
         }
     }
 }
 
-impl<E: CpuElement> Drop for Buffer<E> {
+impl<B: CpuBackend> Drop for Buffer<B> {
     fn drop(&mut self) {
         if let Self::Pooled(numbers) = self {
-            E::workspace().give(std::mem::take(numbers));
+            B::workspace().give(std::mem::take(numbers));
         }
     }
 }
 
-fn array<E: CpuElement, const D: usize>(numbers: Vec<E>, shape: [usize; D]) -> SharedArray<E> {
-    ArrayD::from_shape_vec(IxDyn(&shape), numbers)
-        .expect("as many numbers as the shape says")
-        .into_shared()
+fn of_primitive<B: Backend, const D: usize>(primitive: B::FloatTensorPrimitive) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
-fn tensor<B: CpuBackend, const D: usize>(array: SharedArray<B::Number>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(B::Number::tensor(array)))
+fn tensor<B: CpuBackend, const D: usize>(
+    numbers: Vec<B::Number>,
+    shape: [usize; D],
+) -> Tensor<B, D> {
+    of_primitive(B::tensor(numbers, &shape))
 }
 
 /// The tensors of a sweep, held while their numbers are borrowed.
-struct Held {
-    inputs: NdArrayTensor,
-    w_in: NdArrayTensor,
-    w_rc: NdArrayTensor,
-    bias: NdArrayTensor,
-    w_out: NdArrayTensor,
-    bias_out: NdArrayTensor,
-    decay: NdArrayTensor,
-    gain: NdArrayTensor,
-    noise_scale: NdArrayTensor,
-    initial_state: NdArrayTensor,
-    eps: Option<NdArrayTensor>,
-    xi: Option<NdArrayTensor>,
+struct Held<P> {
+    inputs: P,
+    w_in: P,
+    w_rc: P,
+    bias: P,
+    w_out: P,
+    bias_out: P,
+    decay: P,
+    gain: P,
+    noise_scale: P,
+    initial_state: P,
+    eps: Option<P>,
+    xi: Option<P>,
 }
 
-impl Held {
-    fn of<B: CpuBackend>(sweep: &Sweep<B>) -> Self {
+impl<P> Held<P> {
+    fn of<B: Backend<FloatTensorPrimitive = P>>(sweep: &Sweep<B>) -> Self {
         let given = |source: &NoiseSource<B>| match source {
             NoiseSource::Given(normals) => Some(primitive(normals)),
             _ => None,
@@ -268,10 +268,10 @@ fn with_slices<B: CpuBackend, R>(
         &held.noise_scale,
         &held.initial_state,
     ]
-    .map(numbers::<B::Number>);
+    .map(B::numbers);
     let (eps, xi) = (
-        held.eps.as_ref().map(numbers::<B::Number>),
-        held.xi.as_ref().map(numbers::<B::Number>),
+        held.eps.as_ref().map(B::numbers),
+        held.xi.as_ref().map(B::numbers),
     );
     let noise_target = match sweep.form {
         Form::Rate if !sweep.noise_on_state => NoiseTarget::Drive,
@@ -318,24 +318,37 @@ fn source<'a, B: Backend, E>(
     }
 }
 
-/// The forward sweep, and what the way back needs of it.
-fn run_keeping<B: CpuBackend>(
+/// The forward sweep.
+pub(super) fn swept<B: CpuBackend>(sweep: &Sweep<B>) -> Swept<B> {
+    run(sweep, None).0
+}
+
+/// The forward sweep, and the way back through it.
+pub(super) fn run_with_pullback<B: CpuBackend>(
     sweep: &Sweep<B>,
     wanted: Wanted,
-) -> (Swept<B>, Arc<Kept<B::Number>>) {
+) -> (Swept<B>, Pullback<B>) {
+    let (swept, kept) = run_keeping(sweep, wanted);
+    let sweep = sweep.clone();
+    let pullback = Pullback::new(move |upstream| run_back(&sweep, &kept, wanted, &upstream));
+    (swept, pullback)
+}
+
+/// The forward sweep, and what the way back needs of it.
+fn run_keeping<B: CpuBackend>(sweep: &Sweep<B>, wanted: Wanted) -> (Swept<B>, Kept<B>) {
     let is_recorded = sweep.record.rates || sweep.record.potentials;
     if sweep.recompute && !is_recorded {
         return run_keeping_states(sweep);
     }
     let (swept, history) = run(sweep, Some(wanted));
-    (swept, Arc::new(Kept::Trajectory(history)))
+    (swept, Kept::Trajectory(history))
 }
 
 /// The forward sweep, of which a few states are kept.
-fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (Swept<B>, Arc<Kept<B::Number>>) {
+fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (Swept<B>, Kept<B>) {
     let size = shape(sweep);
     let segment = segment_steps(&size);
-    let mut states = Buffer::take(kept_states(&size, segment));
+    let mut states = Buffer::<B>::take(kept_states(&size, segment));
     let mut outputs = vec![B::Number::default(); size.steps * size.trials * size.outputs];
     let mut final_state = vec![B::Number::default(); size.trials * size.units];
     with_slices(sweep, |slices| {
@@ -344,26 +357,26 @@ fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (Swept<B>, Arc<Kept<B:
             outputs: &mut outputs,
             final_state: &mut final_state,
         };
-        forward_keeping_states(slices, segment, record, B::Number::workspace());
+        forward_keeping_states(slices, segment, record, B::workspace());
     });
     let swept = Swept {
-        outputs: tensor(array(outputs, [size.steps, size.trials, size.outputs])),
+        outputs: tensor(outputs, [size.steps, size.trials, size.outputs]),
         rates: None,
         potentials: None,
-        final_state: tensor(array(final_state, [size.trials, size.units])),
+        final_state: tensor(final_state, [size.trials, size.units]),
     };
-    (swept, Arc::new(Kept::States { states, segment }))
+    (swept, Kept::States { states, segment })
 }
 
 /// The forward sweep, and what it kept.
-fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, History<B::Number>) {
+fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, History<B>) {
     let size = shape(sweep);
     let (t, b, n) = (size.steps, size.trials, size.units);
     let keeps_rates = wanted.is_some() || sweep.record.rates;
     let keeps_responses = wanted.is_some() && sweep.form == Form::Rate;
     let keeps_potentials =
         sweep.record.potentials || (wanted.is_some_and(|w| w.decay) && sweep.form == Form::Voltage);
-    let buffer = |is_kept: bool, len: usize| is_kept.then(|| Buffer::<B::Number>::take(len));
+    let buffer = |is_kept: bool, len: usize| is_kept.then(|| Buffer::<B>::take(len));
     let mut rates = buffer(keeps_rates, size.history());
     let mut responses = buffer(keeps_responses, size.states());
     let mut potentials = buffer(keeps_potentials, size.states());
@@ -377,21 +390,18 @@ fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, Hi
             outputs: Some(&mut outputs),
             final_state: Some(&mut final_state),
         };
-        forward(slices, record, B::Number::workspace());
+        forward(slices, record, B::workspace());
     });
-    let shared = |buffer: &mut Option<Buffer<B::Number>>, steps: usize, is_recorded: bool| {
-        let array = buffer
-            .as_mut()
-            .filter(|_| is_recorded)?
-            .share([steps, b, n]);
-        Some(tensor::<B, 3>(array))
+    let shared = |buffer: &mut Option<Buffer<B>>, steps: usize, is_recorded: bool| {
+        let buffer = buffer.as_mut().filter(|_| is_recorded)?;
+        Some(buffer.share([steps, b, n]))
     };
     let swept = Swept {
-        outputs: tensor(array(outputs, [t, b, size.outputs])),
+        outputs: tensor(outputs, [t, b, size.outputs]),
         rates: shared(&mut rates, t + 1, sweep.record.rates)
             .map(|all| all.slice([1..t + 1, 0..b, 0..n])),
         potentials: shared(&mut potentials, t, sweep.record.potentials),
-        final_state: tensor(array(final_state, [b, n])),
+        final_state: tensor(final_state, [b, n]),
     };
     let history = History {
         rates: rates.unwrap_or(Buffer::Pooled(Vec::new())),
@@ -404,7 +414,7 @@ fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, Hi
 /// The backward sweep.
 fn run_back<B: CpuBackend>(
     sweep: &Sweep<B>,
-    kept: &Kept<B::Number>,
+    kept: &Kept<B>,
     wanted: Wanted,
     upstream: &Upstream<B>,
 ) -> SweepGradients<B> {
@@ -433,9 +443,8 @@ fn run_back<B: CpuBackend>(
         upstream.potentials.as_ref().map(primitive),
         upstream.final_state.as_ref().map(primitive),
     ];
-    let [d_outputs, d_rates, d_potentials, d_final] = held
-        .each_ref()
-        .map(|held| held.as_ref().map(numbers::<B::Number>));
+    let [d_outputs, d_rates, d_potentials, d_final] =
+        held.each_ref().map(|held| held.as_ref().map(B::numbers));
     with_slices(sweep, |slices| {
         let upstream = ctrnn_kernels::Upstream {
             outputs: d_outputs.as_deref(),
@@ -455,7 +464,7 @@ fn run_back<B: CpuBackend>(
             gain: gain.as_deref_mut(),
             noise_scale: noise_scale.as_deref_mut(),
         };
-        let workspace = B::Number::workspace();
+        let workspace = B::workspace();
         match kept {
             Kept::Trajectory(history) => {
                 backward(slices, &history.saved(), &upstream, gradients, workspace);
@@ -467,14 +476,14 @@ fn run_back<B: CpuBackend>(
         }
     });
     let matrix = |numbers: Option<Vec<B::Number>>, shape: [usize; 2]| {
-        numbers.map(|numbers| tensor(array(numbers, shape)))
+        numbers.map(|numbers| tensor(numbers, shape))
     };
     let vector = |numbers: Vec<B::Number>| {
         let len = numbers.len();
-        tensor(array(numbers, [len]))
+        tensor(numbers, [len])
     };
     SweepGradients {
-        inputs: inputs.map(|numbers| tensor(array(numbers, [t, b, i]))),
+        inputs: inputs.map(|numbers| tensor(numbers, [t, b, i])),
         w_in: matrix(w_in, [n, i]),
         w_rc: matrix(w_rc, [n, n]),
         bias: vector(bias),

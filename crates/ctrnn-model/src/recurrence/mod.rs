@@ -2,6 +2,8 @@
 
 mod autodiff;
 mod cpu;
+#[cfg(feature = "flex")]
+mod flex;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod noise;

@@ -649,6 +649,11 @@ proptest! {
         if !has_kink(config.activation) {
             let single = worst(&loss_and_gradients::<NdArray<f32>>(&config, b, t, true), &plain);
             prop_assert!(single < 1e-5, "f32: {single} for {config:?}, {b} trials, {t} steps");
+            #[cfg(feature = "flex")]
+            {
+                let flex = worst(&loss_and_gradients::<burn_flex::Flex>(&config, b, t, true), &plain);
+                prop_assert!(flex < 1e-5, "burn-flex: {flex} for {config:?}, {b} trials, {t} steps");
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ impl Check<'_> {
     pub(super) fn check_connectivity(&mut self, model: &ModelConfig) {
         self.check_dale_activation(model);
         self.check_balance(model);
+        self.check_cell_types(model);
         self.check_square(model);
         self.check_diagonal(model);
     }
@@ -59,6 +60,20 @@ impl Check<'_> {
         let problem = Diagnostic::new(Code::Connections, message)
             .help("add model.dale = { excitatory_fraction = 0.8 }, or remove model.init.balance");
         self.report(problem, &[("model.init.balance", "asked for here")]);
+    }
+
+    fn check_cell_types(&mut self, model: &ModelConfig) {
+        if !model.tau_ms.need_cell_types()
+            || model.dale.is_some()
+            || !self.is_sound(&["model.dale"])
+        {
+            return;
+        }
+        let message =
+            "time constants of cell types need Dale's law, which says which units are excitatory";
+        let problem = Diagnostic::new(Code::Connections, message)
+            .help("add model.dale = { excitatory_fraction = 0.8 }, or one number for model.tau_ms");
+        self.report(problem, &[("model.tau_ms", "e and i")]);
     }
 
     /// A weight that is trained as `W = s w^2` can never leave zero.

@@ -53,7 +53,7 @@ sigma_rec = 0.1
           |
         3 | learning_rate = 1e-3
           | ^^^^^^^^^^^^^
-        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, recompute, schedule, steps, stop
 
         error[C001]: unknown key model.sigma_rec
          --> run.toml:5:1
@@ -225,7 +225,7 @@ bias = { recurrent = 1 }
           |
         2 | train = 5
           |         ^ expected a table
-        help: Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
+        help: Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, recompute, schedule, steps, stop
 
         error[C002]: task.go_nogo.fixation_ms must be a number or a table, but is the string "long"
          --> run.toml:4:15
@@ -1122,6 +1122,38 @@ freeze = ["input", "readout.bias"]
 }
 
 #[test]
+fn recomputation_with_a_penalty_on_rates() {
+    insta::assert_snapshot!(
+        errors("[task.go_nogo]\n[train]\nrecompute = true\nloss = { rate_l2 = 1e-3 }", &[]), @r#"
+        error[C025]: train.recompute does not keep the rates that a penalty of train.loss needs
+         --> run.toml:3:13
+          |
+        3 | recompute = true
+          |             ^^^^
+         ::: run.toml:4:8
+          |
+        4 | loss = { rate_l2 = 1e-3 }
+          |        ^^^^^^^^^^^^^^^^^^
+        help: remove train.recompute, or the penalties on rates
+        "#
+    );
+}
+
+#[test]
+fn time_constants_of_cell_types_without_dale() {
+    insta::assert_snapshot!(
+        errors("[task.go_nogo]\n[model]\ntau_ms = { e = 100, i = 50 }", &[]), @r#"
+        error[C023]: time constants of cell types need Dale's law, which says which units are excitatory
+         --> run.toml:3:10
+          |
+        3 | tau_ms = { e = 100, i = 50 }
+          |          ^^^^^^^^^^^^^^^^^^^ e and i
+        help: add model.dale = { excitatory_fraction = 0.8 }, or one number for model.tau_ms
+        "#
+    );
+}
+
+#[test]
 fn balance_without_dale_and_densities_that_are_no_fractions() {
     let text = "[task.go_nogo]
 [model]
@@ -1414,14 +1446,14 @@ fn unknown_keys_in_overrides() {
           |
         1 | train.batchsize=3
           |       ^^^^^^^^^
-        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "batch_size"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, recompute, schedule, steps, stop
 
         error[C001]: unknown key train.stpo
          --> command line:1:2
           |
         1 | ~train.stpo
           |  ^^^^^^^^^^
-        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, schedule, steps, stop
+        help: did you mean "stop"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, recompute, schedule, steps, stop
 
         error[C001]: unknown key task.go_nogo.coherences
          --> command line:1:14
@@ -1571,6 +1603,7 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         steps = 5000
         batch_size = 64
         clip_grad_norm = 1.0
+        recompute = false
         log_every = 10
         freeze = []
 

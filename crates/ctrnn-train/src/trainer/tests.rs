@@ -203,6 +203,25 @@ fn a_run_stopped_once_equals_one_that_was_not() {
 }
 
 /// Step 47 is not finite at first: back to step 40, half the rate, and on. The same if it is stopped at every step.
+/// A term that divides, and uses the readout six times. burn walks the graph by node numbers, which differ each time.
+#[test]
+fn a_term_of_ones_own_repeats_to_the_bit() {
+    let run = toy(10, "");
+    let weights = || {
+        let network = CtrnnModule::<Cpu>::init(&run.model, 1, &Default::default()).unwrap();
+        let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings()).unwrap();
+        trainer.add_loss("uses", |inputs| {
+            let y = inputs.outputs.clone();
+            let ratio = y.clone() / (y.clone().square() + y.clone().exp() + 1.0);
+            (ratio * y.clone().tanh() + (y.square() + 0.1).log() * 0.3).mean()
+        });
+        trainer.run(&mut [], &|| None).unwrap();
+        trainer.network().weights()
+    };
+    let first = weights();
+    assert!((0..5).all(|_| weights() == first));
+}
+
 #[test]
 fn a_rollback_is_part_of_the_run() {
     let (folder, run) = (folder(), toy(60, ""));
