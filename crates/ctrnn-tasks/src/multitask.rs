@@ -188,9 +188,8 @@ impl Task for Multitask {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        let value = |name: &str| trial.condition.iter().find(|(key, _)| key == name);
-        let part = &self.parts[value("task")?.1 as usize];
-        let condition = &part.conditions[value("condition")?.1 as usize];
+        let part = &self.parts[trial.value("task")? as usize];
+        let condition = &part.conditions[trial.value("condition")? as usize];
         let own = part.columns.extract(trial, condition);
         part.task
             .is_correct(&own, &part.columns.readout(outputs, trial.n_outputs))

@@ -99,7 +99,7 @@ impl Task for ReactionTime {
                 let rule = format!("{threshold} must lie between low = {low} and high = {high}");
                 TaskError::config("threshold", rule)
             })
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
