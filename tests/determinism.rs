@@ -26,7 +26,6 @@ fn cross_entropy_repeats() {
     assert_repeats(&Project::new(), &[NOISE, "train.loss.name=cross_entropy"]);
 }
 
-/// `hebbian` and `omega` are left out: their gradients repeat to rounding only (`docs/adr/0006`).
 #[test]
 fn penalties_repeat() {
     let penalties = [
@@ -37,6 +36,8 @@ fn penalties_repeat() {
         "train.loss.state_prediction={weight=0.1,lag_ms=40}",
         "train.loss.population_kl={weight=0.01,first=[0,4],second=[4,8]}",
         "train.loss.weight_l2=0.01",
+        "train.loss.hebbian=0.01",
+        "train.loss.omega={weight=0.1}",
     ];
     assert_repeats(&Project::new(), &penalties);
 }

@@ -1,7 +1,8 @@
 //! Penalties on firing rates and weights, each a function of tensors that may or may not be tracked.
 //!
 //! Rates are time-major `[T,B,N]`; padding never counts. Every function uses a tracked tensor at most twice, so that its
-//! gradient has one value to the bit whatever the order in which burn adds contributions.
+//! gradient has one value to the bit whatever the order in which burn adds contributions; and none divides by a tensor but
+//! [`inverse`].
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -43,7 +44,7 @@ pub(crate) fn rate_spread<B: Backend>(
     let sd = |deviation: Tensor<B, 3>| (deviation.square().mean() + TINY).sqrt();
     match measure {
         Spread::Sd => sd(deviation),
-        Spread::Cv => sd(deviation) / (mean.reshape([1]).abs() + TINY),
+        Spread::Cv => sd(deviation) * inverse(mean.reshape([1]).abs() + TINY),
         Spread::MeanAd => deviation.abs().mean(),
         Spread::MaxAd => deviation.abs().max(),
     }
@@ -52,7 +53,7 @@ pub(crate) fn rate_spread<B: Backend>(
 /// `- sum_i p_i log p_i` with `p_i = |r_i| / sum_j |r_j|`, averaged over trials and times, `[1]`; 0 where all are silent.
 pub(crate) fn rate_entropy<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
     let size = rates.abs();
-    let p = size.clone() / (size.sum_dim(2) + TINY);
+    let p = size.clone() * inverse(size.sum_dim(2) + TINY);
     let entropy = -(p.clone() * (p + TINY).log()).sum_dim(2); // [T,B,1]
     (entropy * batch.within.clone()).sum() / batch.within_sum
 }
@@ -71,7 +72,7 @@ pub(crate) fn population_kl<B: Backend>(
     };
     let ((mean_a, v), (mean_b, w)) = (moments(groups.first), moments(groups.second));
     let d = (mean_a - mean_b).square();
-    let both = (v.clone() + d.clone()) / w.clone() + (w + d) / v - 2.0;
+    let both = (v.clone() + d.clone()) * inverse(w.clone()) + (w + d) * inverse(v) - 2.0;
     both.mean() / 4.0
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn hebbian<B: Backend>(
     let drive = rows.clone().matmul(weights.transpose());
     let products = (rows * drive).sum_dim(1).reshape([steps, trials, 1]);
     let lengths = batch.within.clone().sum_dim(0); // [1,B,1]
-    let by_trial = (products * batch.within.clone()).sum_dim(0) / lengths;
+    let by_trial = (products * batch.within.clone()).sum_dim(0) * inverse(lengths);
     by_trial.abs().mean()
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn state_prediction<B: Backend>(
     let change = (later - rates.narrow(0, 0, pairs)).square();
     let within = batch.within.clone().narrow(0, lag, pairs);
     let samples = within.clone().sum().clamp_min(1.0) * units as f64;
-    (change * within).sum() / samples
+    (change * within).sum() * inverse(samples)
 }
 
 /// `mean |W|`, `[1]`; 0 of a matrix without entries.
@@ -118,6 +119,12 @@ pub(crate) fn weight_l1<B: Backend>(weights: Tensor<B, 2>) -> Tensor<B, 1> {
 pub(crate) fn weight_l2<B: Backend>(weights: Tensor<B, 2>) -> Tensor<B, 1> {
     let n = weights.shape().num_elements().max(1);
     weights.square().sum() / n as f64
+}
+
+/// `1 / x`. Dividing a tracked tensor by a tensor would do, but not to the bit: on the way back burn multiplies by an
+/// approximate reciprocal of some entries and an exact one of others, as the alignment of the memory has it.
+pub(crate) fn inverse<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    x.ones_like() / x
 }
 
 /// The mean over everything within the trials, `[1]`.

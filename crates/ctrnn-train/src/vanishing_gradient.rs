@@ -24,6 +24,7 @@ use ctrnn_model::{
 use crate::batch::Batch;
 use crate::loss_config::{Omega, Pairing};
 use crate::objective::LossInputs;
+use crate::penalty::inverse;
 
 /// The gradient of the loss with respect to the potentials after each step, and the slopes `f'` there, time-major `[T,B,N]`.
 pub(crate) struct Sensitivity<B: AutodiffBackend> {
@@ -106,9 +107,9 @@ pub(crate) fn omega<B: AutodiffBackend>(
     let size = d.square().sum_dim(2); // [T-1,B,1]
     let within = inputs.batch.within.clone().narrow(0, later, pairs);
     let counts = one_where(size.clone(), omega.bound) * within;
-    let ratio = q.square().sum_dim(2) / size.clamp_min(omega.bound);
+    let ratio = q.square().sum_dim(2) * inverse(size.clamp_min(omega.bound));
     let number = counts.clone().sum().clamp_min(1.0);
-    ((ratio - 1.0).square() * counts).sum() / number * omega.weight
+    ((ratio - 1.0).square() * counts).sum() * inverse(number) * omega.weight
 }
 
 #[cfg(test)]
