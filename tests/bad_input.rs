@@ -390,7 +390,7 @@ const MISTAKES: &[Mistake] = &[
     ),
     overrides(
         "penalty on other weights than there are",
-        &["train.loss.weight_l2={recurrent=1,on=«effectiv»}"],
+        &["train.loss.weight_l2={recurrent=1,on=«\"effectiv\"»}"],
         &["error[C003]", "did you mean \"effective\"?"],
     ),
     overrides(

@@ -233,8 +233,11 @@ fn evaluation_tells_reaction_times() {
     );
     let train = ["train", "rt.toml", "--run-dir", "rt"];
     project.run(&train).exits(0);
-    let found = project.run(&["eval", "rt", "--json"]).exits(0).json();
-    assert!(found.get("reaction_ms").is_none(), "no output exceeds 1");
+    let high = "task.perceptual_decision_reaction_time.high=99";
+    let threshold = "task.perceptual_decision_reaction_time.threshold=98";
+    let eval = ["eval", "rt", high, threshold, "--json"];
+    let found = project.run(&eval).exits(0).json();
+    assert!(found.get("reaction_ms").is_none(), "no output exceeds 98");
 
     let low = "task.perceptual_decision_reaction_time.low=-9";
     let threshold = "task.perceptual_decision_reaction_time.threshold=-8";
