@@ -381,6 +381,19 @@ const MISTAKES: &[Mistake] = &[
         &["error[C026]: the loss cross_entropy does not fit"],
     ),
     overrides(
+        "softmax of one output",
+        &["task.sine={}", "model.output_nonlinearity=«softmax»"],
+        &[
+            "error[C026]: the softmax of a single output is 1 whatever the network does",
+            "help: write model.output_nonlinearity = \"sigmoid\"",
+        ],
+    ),
+    overrides(
+        "penalty on other weights than there are",
+        &["train.loss.weight_l2={recurrent=1,on=«\"effectiv\"»}"],
+        &["error[C003]", "did you mean \"effective\"?"],
+    ),
+    overrides(
         "stop without a bound",
         &["train.«stop».metric=val.accuracy"],
         &["error[C017]", "at_least = 0.9"],

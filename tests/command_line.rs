@@ -201,7 +201,57 @@ fn a_task_is_drawn() {
     preview(&["go_nogo", "-o", "fig.pdf"])
         .exits(2)
         .says(&["error[C031]", "help: write to fig.svg"]);
-    preview(&["npz"]).exits(2).says(&["error[C014]"]);
+    preview(&["npz"]).exits(2).says(&["task.npz.files"]);
+    let delay = "task.go_nogo.delay_ms=110";
+    preview(&["go_nogo", delay])
+        .exits(2)
+        .says(&["error[C014]", "the nearest are 100 and 120"]);
+    preview(&["go_nogo", "task.sine={}"])
+        .exits(2)
+        .says(&["error[C019]", "override keys under task.go_nogo"]);
+}
+
+/// 100 + 200 + 400 + 200 ms are 45 time steps.
+#[test]
+fn exported_trials_are_those_of_the_options() {
+    let project = Project::new();
+    let export = ["tasks", "export", "go_nogo", "--trials", "2", "-o", "t.npz"];
+    let delay = ["task.go_nogo.delay_ms=400"];
+    project.run(&[&export[..], &delay].concat()).exits(0);
+    let trials = project.arrays("t.npz");
+    assert_eq!(trials["n_steps"].to_f64(), Ok(vec![45.0, 45.0]));
+}
+
+/// With a threshold that every output exceeds, the decision comes in the first time step of the evidence.
+#[test]
+fn evaluation_tells_reaction_times() {
+    let project = Project::new();
+    project.write(
+        "rt.toml",
+        "[task.perceptual_decision_reaction_time]\n[model]\nn_units = 4\n\
+         [train]\nsteps = 0\n[validate]\ntrials = 4\n",
+    );
+    let train = ["train", "rt.toml", "--run-dir", "rt"];
+    project.run(&train).exits(0);
+    let high = "task.perceptual_decision_reaction_time.high=99";
+    let threshold = "task.perceptual_decision_reaction_time.threshold=98";
+    let eval = ["eval", "rt", high, threshold, "--json"];
+    let found = project.run(&eval).exits(0).json();
+    assert!(found.get("reaction_ms").is_none(), "no output exceeds 98");
+
+    let low = "task.perceptual_decision_reaction_time.low=-9";
+    let threshold = "task.perceptual_decision_reaction_time.threshold=-8";
+    let eval = ["eval", "rt", low, threshold];
+    let found = project
+        .run(&[&eval[..], &["--json"]].concat())
+        .exits(0)
+        .json();
+    assert_eq!(found["reaction_ms"], 20.0);
+    let by = &found["by"];
+    assert_eq!(by["coh"]["0.512"]["reaction_ms"], 20.0);
+    assert!(by["catch"]["1"].get("reaction_ms").is_none());
+    let table = project.run(&eval).exits(0).stdout;
+    assert!(table.contains("reaction time 20 ms"), "{table}");
 }
 
 /// Exported trials are trials that can be trained on.

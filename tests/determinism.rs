@@ -37,7 +37,7 @@ fn penalties_repeat() {
         "train.loss.population_kl={weight=0.01,first=[0,4],second=[4,8]}",
         "train.loss.weight_l2=0.01",
         "train.loss.hebbian=0.01",
-        "train.loss.omega={weight=0.01}",
+        "train.loss.omega={weight=0.1}",
     ];
     assert_repeats(&Project::new(), &penalties);
 }

@@ -4,10 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::backend::{Autodiff, NdArray};
-use ctrnn::analysis::{trial_figure, varied_trials};
+use ctrnn::analysis::{example_trials, trial_figure};
 use ctrnn::model::{CtrnnConfig, CtrnnModule};
-use ctrnn::random::{Key, Stream};
-use ctrnn::tasks::{BatchRequest, BuildContext, Clock, ConditionOrder, Task, TaskEntry};
+use ctrnn::tasks::{BuildContext, Clock, Task, TaskEntry};
 use ctrnn::train::{TrainSettings, Trainer};
 
 /// A larger picture has no place in the repository.
@@ -46,14 +45,7 @@ fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
 /// A picture with the defaults of a task; none if it has no trials without options.
 fn picture(entry: &TaskEntry) -> Option<String> {
     let task = built(entry)?;
-    let request = BatchRequest {
-        clock: clock(),
-        n_trials: 24,
-        key: Key::new(0, Stream::Trials, 0),
-        step: 0,
-        conditions: ConditionOrder::Weighted,
-    };
-    let batch = varied_trials(&task.sample_batch(&request).ok()?, 3);
+    let batch = example_trials(&*task, clock(), 0, 3).ok()?;
     Some(trial_figure("", &task.layout(), &batch, clock()).to_svg())
 }
 
@@ -64,7 +56,7 @@ fn picture_path(name: &str) -> String {
 /// The text of a task up to its options, which `tasks describe` has.
 fn section(entry: &TaskEntry) -> String {
     let text = entry
-        .description
+        .description()
         .split("\n\n## ")
         .next()
         .unwrap_or_default();
@@ -78,7 +70,7 @@ fn section(entry: &TaskEntry) -> String {
 
 fn page() -> String {
     let registry = ctrnn::train::registry();
-    let line = |entry: &TaskEntry| format!("* [{0}](#{0}): {1}\n", entry.name, entry.summary);
+    let line = |entry: &TaskEntry| format!("* [{0}](#{0}): {1}\n", entry.name, entry.summary());
     let contents: String = registry.entries().map(line).collect();
     let sections: String = registry.entries().map(section).collect();
     format!("{INTRODUCTION}{contents}\n{}\n", sections.trim_end())

@@ -22,4 +22,4 @@ mod simulation;
 mod trial_figure;
 
 pub use simulation::{Injected, InjectedError, States, simulate};
-pub use trial_figure::{trial_figure, varied_trials};
+pub use trial_figure::{example_trials, trial_figure};

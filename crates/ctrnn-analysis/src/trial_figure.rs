@@ -1,6 +1,9 @@
 //! A picture of a few trials of a task: inputs, targets, mask and epochs.
 
-use ctrnn_tasks::{Clock, Layout, Mask, TrialBatch};
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{
+    BatchRequest, Clock, ConditionOrder, Layout, Mask, Task, TaskError, Trial, TrialBatch,
+};
 
 use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
 
@@ -9,6 +12,8 @@ const LANE_MM: f64 = 5.0;
 const GROUP_MM: f64 = 0.6;
 const SMALLEST_GROUP_MM: f64 = 9.0;
 const MASK_MM: f64 = 3.0;
+/// Of all inputs, or all targets: as high as that word is long, which stands beside them.
+const SMALLEST_PANEL_MM: f64 = 9.5;
 /// Widths of all data areas together, in millimetres: with labels, two columns of a journal.
 const WIDTH_MM: f64 = 150.0;
 /// Neighbouring channels of one name are drawn as a heat map from so many on.
@@ -54,31 +59,56 @@ pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clo
     figure
 }
 
-/// Trials that differ: of those of a batch in order, `n` with other conditions and, as long as there are such, other correct choices
-/// than those before.
-#[must_use]
-pub fn varied_trials(batch: &TrialBatch, n: usize) -> TrialBatch {
-    let condition = |b: usize| -> Vec<f64> {
-        let columns = batch.conditions.iter();
-        columns.map(|(_, column)| column[b]).collect()
+/// `n` trials of a task that show what there is: of the first trials of a few training steps, those that differ most.
+///
+/// # Errors
+/// Whatever keeps the task from making trials.
+pub fn example_trials(
+    task: &dyn Task,
+    clock: Clock,
+    seed: u64,
+    n: usize,
+) -> Result<TrialBatch, TaskError> {
+    let first_of = |step: usize| -> Result<Trial, TaskError> {
+        let batch = task.sample_batch(&BatchRequest {
+            clock,
+            n_trials: 1,
+            key: Key::new(seed, Stream::Trials, 0),
+            step: step as u64,
+            conditions: ConditionOrder::Weighted,
+        })?;
+        Ok(batch.trial(0))
     };
-    let mut chosen: Vec<usize> = Vec::new();
-    let is_new_choice =
-        |chosen: &[usize], b: usize| chosen.iter().all(|&c| batch.correct[c] != batch.correct[b]);
-    let is_new = |chosen: &[usize], b: usize| {
-        !chosen.contains(&b) && chosen.iter().all(|&c| condition(c) != condition(b))
-    };
-    while chosen.len() < n.min(batch.n_trials) {
-        let mut all = 0..batch.n_trials;
-        let next = all
-            .clone()
-            .find(|&b| is_new(&chosen, b) && is_new_choice(&chosen, b))
-            .or_else(|| all.clone().find(|&b| is_new(&chosen, b)))
-            .or_else(|| all.find(|b| !chosen.contains(b)));
-        chosen.extend(next);
+    let trials: Result<Vec<Trial>, TaskError> = (0..8 * n).map(first_of).collect();
+    Ok(TrialBatch::new(&varied(trials?, n)))
+}
+
+/// `n` of these trials: the first, then again and again the one in which most is new, of its condition and its correct choice.
+fn varied(mut trials: Vec<Trial>, n: usize) -> Vec<Trial> {
+    let mut chosen: Vec<Trial> = Vec::new();
+    while chosen.len() < n && !trials.is_empty() {
+        let news = trials.iter().map(|trial| novelty(trial, &chosen));
+        let (most, _) = news
+            .enumerate()
+            .rev()
+            .max_by_key(|&(_, news)| news)
+            .expect("there are trials left");
+        chosen.push(trials.remove(most));
     }
-    let trials: Vec<_> = chosen.into_iter().map(|b| batch.trial(b)).collect();
-    TrialBatch::new(&trials)
+    chosen
+}
+
+/// How much of a trial, values of its condition and correct choice, is in none of the others.
+fn novelty(trial: &Trial, others: &[Trial]) -> usize {
+    let is_new =
+        |(k, value): (usize, &(String, f64))| others.iter().all(|o| o.condition[k] != *value);
+    let values = trial
+        .condition
+        .iter()
+        .enumerate()
+        .filter(|v| is_new(*v))
+        .count();
+    values + usize::from(others.iter().all(|other| other.correct != trial.correct))
 }
 
 /// A channel, or a group of channels that are drawn as one heat map.
@@ -90,13 +120,13 @@ struct Lane {
     height_mm: f64,
 }
 
-/// Channels in order; groups of neighbours whose names differ in a number only.
+/// Channels in order; groups of neighbours whose names differ in a number, or after their first word, only.
 fn lanes(names: &[String]) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
     for (k, name) in names.iter().enumerate() {
         let stem = match name.rsplit_once(' ') {
             Some((stem, number)) if number.parse::<usize>().is_ok() => stem,
-            _ => name,
+            _ => name.split(' ').next().unwrap_or(name),
         };
         match lanes.last_mut() {
             Some(lane) if lane.name == stem && stem != name => lane.n += 1,
@@ -108,10 +138,15 @@ fn lanes(names: &[String]) -> Vec<Lane> {
             }),
         }
     }
-    lanes
+    let mut lanes: Vec<Lane> = lanes
         .into_iter()
         .flat_map(|lane| drawn(lane, names))
-        .collect()
+        .collect();
+    let stretch = SMALLEST_PANEL_MM / height(&lanes).min(SMALLEST_PANEL_MM);
+    for lane in &mut lanes {
+        lane.height_mm *= stretch;
+    }
+    lanes
 }
 
 /// A large group as one lane, a small one channel by channel.
@@ -319,10 +354,7 @@ fn decimal(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ctrnn_random::{Key, Stream};
-    use ctrnn_tasks::{
-        BatchRequest, BuildContext, Condition, ConditionOrder, Registry, Target, Timeline, Trial,
-    };
+    use ctrnn_tasks::{BuildContext, Condition, Registry, Target, Timeline};
 
     #[test]
     fn neighbours_of_one_name_are_a_group() {
@@ -347,8 +379,16 @@ mod tests {
         );
     }
 
+    /// A word beside a panel does not reach into the next panel.
     #[test]
-    fn trials_with_other_answers_come_first() {
+    fn a_single_channel_is_as_high_as_the_word_beside_it() {
+        assert_eq!(height(&lanes(&["u".to_owned()])), SMALLEST_PANEL_MM);
+        let three: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+        assert_eq!(height(&lanes(&three)), 3.0 * LANE_MM);
+    }
+
+    #[test]
+    fn trials_in_which_more_is_new_come_first() {
         let trial = |coh: f64, correct: usize| {
             let layout = Layout::new([], ["a", "b"]);
             let mut timeline = Timeline::default();
@@ -357,14 +397,13 @@ mod tests {
             trial.correct = Some(correct);
             trial
         };
-        let trials = [trial(1.0, 0), trial(1.0, 0), trial(2.0, 0), trial(3.0, 1)];
-        let varied = |n| {
-            varied_trials(&TrialBatch::new(&trials), n).conditions[0]
-                .1
-                .clone()
+        let trials = || vec![trial(1.0, 0), trial(1.0, 0), trial(2.0, 0), trial(3.0, 1)];
+        let cohs = |n| -> Vec<f64> {
+            let chosen = varied(trials(), n);
+            chosen.iter().map(|trial| trial.condition[0].1).collect()
         };
-        assert_eq!(varied(3), [1.0, 3.0, 2.0]);
-        assert_eq!(varied(9), [1.0, 3.0, 2.0, 1.0]);
+        assert_eq!(cohs(3), [1.0, 3.0, 2.0]);
+        assert_eq!(cohs(9), [1.0, 3.0, 2.0, 1.0]);
     }
 
     #[test]

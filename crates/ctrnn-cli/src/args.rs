@@ -139,15 +139,11 @@ pub enum TasksCommand {
     Preview {
         /// Name of the task.
         name: String,
+        #[command(flatten)]
+        source: TrialSource,
         /// Number of trials, each in a column.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=12))]
         trials: u32,
-        /// Seed of the trials.
-        #[arg(long, default_value_t = 0, value_name = "S")]
-        seed: u64,
-        /// Length of a time step in ms.
-        #[arg(long, default_value_t = 20.0, value_name = "MS")]
-        dt_ms: f64,
         /// File to write, .svg or .png [default: the name of the task and .svg].
         #[arg(short, long, value_name = "FIG")]
         output: Option<PathBuf>,
@@ -156,19 +152,29 @@ pub enum TasksCommand {
     Export {
         /// Name of the task.
         name: String,
+        #[command(flatten)]
+        source: TrialSource,
         /// Number of trials; the conditions take turns.
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         trials: u32,
-        /// Seed of the trials.
-        #[arg(long, default_value_t = 0, value_name = "S")]
-        seed: u64,
-        /// Length of a time step in ms.
-        #[arg(long, default_value_t = 20.0, value_name = "MS")]
-        dt_ms: f64,
         /// File to write.
         #[arg(short, long, value_name = "FILE.npz")]
         output: PathBuf,
     },
+}
+
+/// Where trials come from that no run needs.
+#[derive(Debug, ClapArgs)]
+pub struct TrialSource {
+    /// Options of the task, as in `task.go_nogo.delay_ms=400`.
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seed of the trials.
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Length of a time step in ms.
+    #[arg(long, default_value_t = 20.0, value_name = "MS")]
+    pub dt_ms: f64,
 }
 
 #[derive(Debug, ClapArgs)]

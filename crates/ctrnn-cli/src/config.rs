@@ -20,15 +20,15 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
     match &args.command {
         ConfigCommand::Schema => {
             let schema = schema(registry);
-            let pretty = || serde_json::to_string_pretty(&schema).expect("a JSON value");
+            let pretty = || serde_json::to_string_pretty(schema).expect("a JSON value");
             terminal.print(pretty, || schema.clone())?;
         }
         ConfigCommand::Show { run, overrides } => show(run, overrides, registry, terminal)?,
         ConfigCommand::Diff { a, b } => diff(a, b, registry, terminal)?,
         ConfigCommand::Explain { key } => {
             let schema = schema(registry);
-            let full = full_key(&schema, key);
-            let found = explain(&schema, full.as_deref().unwrap_or(key))?;
+            let full = full_key(schema, key);
+            let found = explain(schema, full.as_deref().unwrap_or(key))?;
             let json = || serde_json::json!({ "explanations": found.iter().map(explanation_json).collect::<Vec<_>>() });
             let text = || {
                 found

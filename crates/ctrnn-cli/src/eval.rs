@@ -75,12 +75,18 @@ fn percent(accuracy: Option<f64>) -> String {
     accuracy.map_or("no answer".to_owned(), |a| format!("{:.1} %", 100.0 * a))
 }
 
+/// The end of a line; nothing where there are no reaction times.
+fn reaction(reaction_ms: Option<f64>) -> String {
+    reaction_ms.map_or(String::new(), |ms| format!("   reaction time {ms:.0} ms"))
+}
+
 fn table(report: &EvalReport) -> String {
     let mut text = format!(
-        "accuracy {}   loss {:.5}   {} trials\n",
+        "accuracy {}   loss {:.5}   {} trials{}\n",
         percent(report.accuracy),
         report.loss,
-        report.trials
+        report.trials,
+        reaction(report.reaction_ms)
     );
     for (name, values) in &report.by {
         let mut rows: Vec<_> = values.iter().collect();
@@ -88,9 +94,10 @@ fn table(report: &EvalReport) -> String {
         for (value, score) in rows {
             let _ = writeln!(
                 text,
-                "  {name} = {value:<8} {:>9}   {} trials",
+                "  {name} = {value:<8} {:>9}   {} trials{}",
                 percent(score.accuracy),
-                score.trials
+                score.trials,
+                reaction(score.reaction_ms)
             );
         }
     }

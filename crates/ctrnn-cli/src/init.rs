@@ -16,7 +16,7 @@ const GITIGNORE: &str = ".gitignore";
 /// The files of a new project.
 fn files(registry: &Registry) -> [(&'static str, String); 3] {
     let config = include_str!("../../../configs/perceptual_decision.toml").replace("configs/", "");
-    let schema = serde_json::to_string_pretty(&schema(registry)).expect("a JSON value");
+    let schema = serde_json::to_string_pretty(schema(registry)).expect("a JSON value");
     [
         ("perceptual_decision.toml", config),
         ("ctrnn.schema.json", schema),

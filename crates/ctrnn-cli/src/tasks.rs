@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_analysis::{trial_figure, varied_trials};
+use ctrnn_analysis::{example_trials, trial_figure};
 use ctrnn_files::{Array, atomic, npz};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{
-    BatchRequest, BuildContext, Clock, ConditionOrder, Registry, Target, Task, TaskEntry,
-    TrialBatch,
-};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry, Target, TaskEntry, TrialBatch};
+use ctrnn_train::{Run, RunConfig, only_under};
 
-use crate::args::{TasksArgs, TasksCommand};
+use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
 use crate::figure::FigureFormat;
 use crate::terminal::Terminal;
@@ -22,27 +20,25 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
         TasksCommand::List => list(registry, terminal)?,
         TasksCommand::Describe { name } => {
             let entry = entry(name, registry)?;
-            let json = || serde_json::json!({ "name": entry.name, "description": entry.description, "schema": entry.schema() });
+            let json = || serde_json::json!({ "name": entry.name, "description": entry.description(), "schema": entry.schema() });
             terminal.print(
-                || format!("# {}\n\n{}", entry.name, entry.description),
+                || format!("# {}\n\n{}", entry.name, entry.description()),
                 json,
             )?;
         }
         TasksCommand::Preview {
             name,
+            source,
             trials,
-            seed,
-            dt_ms,
             output,
         } => {
             let default = PathBuf::from(format!("{name}.svg"));
             let path = output.as_ref().unwrap_or(&default);
             let format = FigureFormat::of(path)?;
-            let (clock, task) = built(entry(name, registry)?, registry, *seed, *dt_ms)?;
-            let order = ConditionOrder::Weighted;
-            let batch = task.sample_batch(&request(clock, 8 * trials, *seed, order))?;
-            let batch = varied_trials(&batch, *trials as usize);
-            let figure = trial_figure(name, &task.layout(), &batch, clock);
+            let run = run_of(name, source, registry)?;
+            let task = run.task.as_ref();
+            let batch = example_trials(task, run.clock, source.seed, *trials as usize)?;
+            let figure = trial_figure(name, &task.layout(), &batch, run.clock);
             atomic::write(path, &format.draw(&figure)?)?;
             terminal.wrote(path)?;
             terminal.say(format!(
@@ -52,15 +48,20 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
         }
         TasksCommand::Export {
             name,
+            source,
             trials,
-            seed,
-            dt_ms,
             output,
         } => {
-            let (clock, task) = built(entry(name, registry)?, registry, *seed, *dt_ms)?;
-            let order = ConditionOrder::Balanced;
-            let batch = task.sample_batch(&request(clock, *trials, *seed, order))?;
-            write(output, &batch, *dt_ms)?;
+            let run = run_of(name, source, registry)?;
+            let request = BatchRequest {
+                clock: run.clock,
+                n_trials: *trials as usize,
+                key: Key::new(source.seed, Stream::Trials, 0),
+                step: 0,
+                conditions: ConditionOrder::Balanced,
+            };
+            let batch = run.task.sample_batch(&request)?;
+            write(output, &batch, source.dt_ms)?;
             terminal.wrote(output)?;
             terminal.say(format!(
                 "wrote {trials} trials of {name} to {}",
@@ -73,9 +74,9 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
 
 fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let width = registry.names().map(str::len).max().unwrap_or(0);
-    let line = |entry: &TaskEntry| format!("{:width$}  {}\n", entry.name, entry.summary);
+    let line = |entry: &TaskEntry| format!("{:width$}  {}\n", entry.name, entry.summary());
     let json =
-        |entry: &TaskEntry| serde_json::json!({ "name": entry.name, "summary": entry.summary });
+        |entry: &TaskEntry| serde_json::json!({ "name": entry.name, "summary": entry.summary() });
     terminal.print(
         || registry.entries().map(line).collect(),
         || serde_json::json!({ "tasks": registry.entries().map(json).collect::<Vec<_>>() }),
@@ -94,51 +95,27 @@ fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failur
     })
 }
 
-/// The task with its defaults, on a grid of `dt_ms`.
-fn built(
-    entry: &TaskEntry,
-    registry: &Registry,
-    seed: u64,
-    dt_ms: f64,
-) -> Result<(Clock, Box<dyn Task>), Failure> {
-    let wrong_dt = |error| {
-        Failure::new(
-            USAGE,
-            "C004",
-            format!("{error}"),
-            "give for instance --dt-ms 20",
-        )
-    };
-    let clock = Clock::new(dt_ms).map_err(wrong_dt)?;
-    let context = BuildContext {
-        clock,
+/// The task as a run would have it, with its defaults but for the overrides.
+fn run_of(name: &str, source: &TrialSource, registry: &Registry) -> Result<Run, Failure> {
+    let TrialSource {
         seed,
-        base_dir: Path::new("."),
+        dt_ms,
+        overrides,
+    } = source;
+    entry(name, registry)?;
+    only_under(&[&format!("task.{name}")], overrides)?;
+    let dt_ms = toml::Value::Float(*dt_ms);
+    // Any time step will do: there is no network.
+    let text = format!(
+        "version = 1\nseed = {seed}\n[time]\ndt_ms = {dt_ms}\n[model]\ntau_ms = {dt_ms}\n[task.{name}]\n"
+    );
+    Ok(RunConfig::from_text(
+        &text,
+        "defaults",
+        Path::new("."),
+        overrides,
         registry,
-    };
-    let task = entry
-        .build(toml::Table::new(), &context)
-        .map_err(|errors| {
-            let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            let help = "choose another --dt-ms; a task that needs options has no trials of its own";
-            Failure::new(
-                USAGE,
-                "C014",
-                format!("{}: {}", entry.name, messages.join("; ")),
-                help,
-            )
-        })?;
-    Ok((clock, task))
-}
-
-fn request(clock: Clock, trials: u32, seed: u64, conditions: ConditionOrder) -> BatchRequest {
-    BatchRequest {
-        clock,
-        n_trials: trials as usize,
-        key: Key::new(seed, Stream::Trials, 0),
-        step: 0,
-        conditions,
-    }
+    )?)
 }
 
 /// A file of trials, as the npz task reads it.

@@ -183,7 +183,8 @@ impl<B: Backend> CtrnnModule<B> {
         self.synapses(matrix).effective(self.raw(matrix))
     }
 
-    fn raw(&self, matrix: Matrix) -> Tensor<B, 2> {
+    /// The weights that are trained, `[post, pre]`: before sign and mask.
+    pub fn raw(&self, matrix: Matrix) -> Tensor<B, 2> {
         match matrix {
             Matrix::Input => self.w_in.val(),
             Matrix::Recurrent => self.w_rc.val(),

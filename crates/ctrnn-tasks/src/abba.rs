@@ -4,6 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ring::directions_deg;
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Timeline, Trial,
 };
@@ -148,7 +149,7 @@ impl Task for Abba {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("sample_ms", &self.sample_ms, "it shows the sample")
-            .not_zero("test_ms", &self.test_ms, "the choice is read at its end")
+            .read_at_end("test_ms", &self.test_ms)
             .number("n_tests", self.n_tests as f64, 1.0..=TESTS.len() as f64)
             .number("repeat_fraction", self.repeat_fraction, 0.0..=1.0)
             .number("n_directions", self.n_directions as f64, 5.0..=360.0)
@@ -159,7 +160,7 @@ impl Task for Abba {
 
     /// `sample_deg`, and `match_at`: which test is the sample; 0 is none.
     fn conditions(&self) -> Vec<Condition> {
-        let samples: Vec<f64> = (0..self.n_directions).map(|k| self.degrees(k)).collect();
+        let samples = directions_deg(self.n_directions);
         let places: Vec<f64> = (0..=self.n_tests).map(|k| k as f64).collect();
         Condition::grid(&[("sample_deg", &samples), ("match_at", &places)])
     }
@@ -198,11 +199,7 @@ impl Task for Abba {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        let (_, match_at) = trial
-            .condition
-            .iter()
-            .find(|(name, _)| name == "match_at")?;
-        let match_at = *match_at as usize;
+        let match_at = trial.value("match_at")? as usize;
         let right = |k: usize| {
             let [_, test] = TESTS[k];
             let row = (trial.timeline.steps(test).end - 1) * trial.n_outputs;

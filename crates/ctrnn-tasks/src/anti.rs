@@ -4,6 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ring::directions_deg;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
 
 /// Inputs, besides the ring.
@@ -93,23 +94,18 @@ impl Task for Anti {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the direction")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .number("directions", self.directions as f64, 2.0..=360.0)
             .require(self.directions.is_multiple_of(2), even)
             .number("anti_fraction", self.anti_fraction, 0.0..=1.0)
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        let degrees = |k: usize| 360.0 * k as f64 / self.directions as f64;
-        let all: Vec<f64> = (0..self.directions).map(degrees).collect();
-        let grid = Condition::grid(&[("anti", &[0.0, 1.0]), ("direction", &all)]);
+        let directions = directions_deg(self.directions);
+        let grid = Condition::grid(&[("anti", &[0.0, 1.0]), ("direction", &directions)]);
         let weigh = |condition: Condition| {
             let anti = condition.value("anti") == 1.0;
             let weight = if anti {

@@ -53,6 +53,16 @@ impl Check {
         self.require(duration.bounds_ms()[0] != 0.0, rule)
     }
 
+    /// Requires an epoch to be longer than 0 at whose end the choice is read.
+    pub fn read_at_end(self, key: &str, duration: &Duration) -> Self {
+        self.not_zero(key, duration, "the choice is read at its end")
+    }
+
+    /// Requires `catch_fraction`, the fraction of catch trials, to be from 0 to 0.9.
+    pub fn catch_fraction(self, fraction: f64) -> Self {
+        self.number("catch_fraction", fraction, 0.0..=0.9)
+    }
+
     /// Requires a number to be in a range.
     pub fn number(self, key: &str, value: f64, range: RangeInclusive<f64>) -> Self {
         let (low, high) = (range.start(), range.end());
@@ -84,6 +94,12 @@ impl Check {
             conditions.iter().all(valid) && conditions.iter().any(|c| c.weight > 0.0),
             || TaskError::config("", rule),
         )
+    }
+
+    /// Adds what was found elsewhere.
+    pub fn with(mut self, errors: impl IntoIterator<Item = TaskError>) -> Self {
+        self.errors.extend(errors);
+        self
     }
 
     /// Requires anything else.

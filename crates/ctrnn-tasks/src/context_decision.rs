@@ -85,13 +85,9 @@ impl Task for ContextDecision {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the evidence")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .numbers("coherences", &self.coherences, 0.0..=1.0)
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }

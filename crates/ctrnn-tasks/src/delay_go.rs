@@ -6,6 +6,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ring::directions_deg;
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial, angular_distance,
 };
@@ -83,16 +84,14 @@ impl Task for DelayGo {
                 "the answer is read at its end",
             )
             .number("n_directions", self.n_directions as f64, 1.0..=360.0)
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
 
     /// `direction_deg`.
     fn conditions(&self) -> Vec<Condition> {
-        let degrees = |k: usize| k as f64 * 360.0 / self.n_directions as f64;
-        let directions: Vec<f64> = (0..self.n_directions).map(degrees).collect();
-        let grid = Condition::grid(&[("direction_deg", &directions)]);
+        let grid = Condition::grid(&[("direction_deg", &directions_deg(self.n_directions))]);
         Condition::with_catch(grid, self.catch_fraction)
     }
 
@@ -112,11 +111,10 @@ impl Task for DelayGo {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        let value = |name| trial.condition.iter().find(|(key, _)| key == name);
-        if value("catch").is_some_and(|(_, catch)| *catch == 1.0) {
+        if trial.value("catch") == Some(1.0) {
             return None;
         }
-        let (_, direction_deg) = value("direction_deg")?;
+        let direction_deg = trial.value("direction_deg")?;
         let row = &outputs[(trial.n_steps - 1) * trial.n_outputs..];
         let [cos, sin] = [row[COSINE], row[COSINE + 1]].map(f64::from);
         let angle = sin.atan2(cos).rem_euclid(TAU);

@@ -87,11 +87,7 @@ impl Task for DelayedDiscrimination {
             .epochs(&self.epochs())
             .not_zero("first_ms", &self.first_ms, "it presents a frequency")
             .not_zero("second_ms", &self.second_ms, "it presents a frequency")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .numbers(
                 "pairs_hz",
                 self.pairs_hz.as_flattened(),
@@ -100,7 +96,7 @@ impl Task for DelayedDiscrimination {
             .require(self.pairs_hz.iter().all(|[a, b]| a != b), || {
                 TaskError::config("pairs_hz", "the frequencies of a pair must differ")
             })
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }

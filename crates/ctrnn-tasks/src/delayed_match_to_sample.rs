@@ -4,6 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ring::directions_deg;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
 
 /// The inputs of the ring follow fixation.
@@ -140,15 +141,14 @@ impl Task for DelayedMatchToSample {
             .number("n_directions", self.n_directions as f64, 2.0..=360.0)
             .number("n_tuned", self.n_tuned as f64, 2.0..=1000.0)
             .number("rotation_deg", self.rotation_deg, -360.0..=360.0)
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
 
     /// `sample_deg`, and `match`: whether the test matches.
     fn conditions(&self) -> Vec<Condition> {
-        let degrees = |k: usize| k as f64 * 360.0 / self.n_directions as f64;
-        let samples: Vec<f64> = (0..self.n_directions).map(degrees).collect();
+        let samples = directions_deg(self.n_directions);
         let grid = Condition::grid(&[("sample_deg", &samples), ("match", &[0.0, 1.0])]);
         Condition::with_catch(grid, self.catch_fraction)
     }

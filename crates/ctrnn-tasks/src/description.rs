@@ -95,7 +95,7 @@ mod tests {
         let registry = Registry::built_in();
         let entry = registry.get("go_nogo").unwrap();
         assert_eq!(
-            entry.summary,
+            entry.summary(),
             "Respond after one cue, withhold the response after the other"
         );
         for expected in [
@@ -109,9 +109,9 @@ mod tests {
             "## Correct\n\nThe choice is the largest of the outputs fixation, go at the last time",
         ] {
             assert!(
-                entry.description.contains(expected),
+                entry.description().contains(expected),
                 "{expected}\n--\n{}",
-                entry.description
+                entry.description()
             );
         }
     }

@@ -139,12 +139,11 @@ impl Task for DualDelayedMatchToSample {
     }
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
-        let answer = "the choice is read at its end";
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("sample_ms", &self.sample_ms, "it shows a sample")
-            .not_zero("first_test_ms", &self.first_test_ms, answer)
-            .not_zero("second_test_ms", &self.second_test_ms, answer)
+            .read_at_end("first_test_ms", &self.first_test_ms)
+            .read_at_end("second_test_ms", &self.second_test_ms)
             .number("n_directions", self.n_directions as f64, 2.0..=360.0)
             .number("n_tuned", self.n_tuned as f64, 2.0..=1000.0)
             .not_negative("input_noise", self.input_noise)
@@ -194,16 +193,15 @@ impl Task for DualDelayedMatchToSample {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        let value = |name| trial.condition.iter().find(|(key, _)| key == name);
         let mut all = true;
         for [test, is_match] in [
             ["first_test", "first_match"],
             ["second_test", "second_match"],
         ] {
-            let (_, is_match) = value(is_match)?;
+            let is_match = trial.value(is_match)? == 1.0;
             let row = (trial.timeline.steps(test).end - 1) * trial.n_outputs;
             let [matches, differs] = [MATCH, NON_MATCH].map(|output| outputs[row + output]);
-            all &= if *is_match == 1.0 {
+            all &= if is_match {
                 matches > differs
             } else {
                 differs > matches

@@ -69,11 +69,7 @@ impl Task for GoNogo {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the cue")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .number("go_fraction", self.go_fraction, 0.0..=1.0)
             .not_negative("input_noise", self.input_noise)
             .finish()

@@ -6,6 +6,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ring::directions_deg;
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Target, Task, TaskError, Trial,
     angular_distance,
@@ -90,9 +91,7 @@ impl Task for HeadDirection {
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        let degrees = |k: usize| 360.0 * k as f64 / self.directions as f64;
-        let all: Vec<f64> = (0..self.directions).map(degrees).collect();
-        Condition::grid(&[("direction", &all)])
+        Condition::grid(&[("direction", &directions_deg(self.directions))])
     }
 
     /// The velocity, in units of its standard deviation, is w' = c w + sqrt(1 - c^2) n with c = exp(-dt /

@@ -6,6 +6,10 @@ use crate::{Clock, Target, TaskError, Trial};
 /// that is late can be seen to be.
 pub(crate) const OVERSHOOT: f64 = 0.25;
 
+/// The accuracy of a blind readout: noise of size 1 reaches 1 within a few time steps, in less than 1 % of the
+/// trials as late as it should.
+pub(crate) const CHANCE: f64 = 0.0;
+
 /// The time steps from the start of the ramp to the end of the trial, for an interval.
 pub(crate) fn ramp_steps(interval_ms: f64, clock: Clock) -> usize {
     clock.nearest((1.0 + OVERSHOOT) * interval_ms)

@@ -88,16 +88,12 @@ impl Task for IntervalDiscrimination {
         epochs.retain(|epoch| epoch.name != "second"); // the same durations as the first
         Check::new(clock)
             .epochs(&epochs)
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .require(
                 self.durations_ms.is_empty() || !self.conditions().is_empty(),
                 || TaskError::config("durations_ms", "give at least two durations that differ"),
             )
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }

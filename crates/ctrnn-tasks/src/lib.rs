@@ -60,7 +60,7 @@
 //!
 //! let mut registry = Registry::built_in();
 //! registry.add::<Interval>("interval"); // [task.interval] in a configuration
-//! assert!(registry.get("interval").unwrap().description.contains("Tell a long interval"));
+//! assert!(registry.get("interval").unwrap().description().contains("Tell a long interval"));
 //! ```
 //!
 //! A task of this crate has a file of its own and a line in [`Registry::built_in`]; `tests/tasks.rs`

@@ -84,11 +84,7 @@ impl Task for MatchToCategory {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the direction")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .number("n_categories", categories as f64, 2.0..=180.0)
             .number("n_directions", directions as f64, 2.0..=360.0)
             .require(
@@ -100,7 +96,7 @@ impl Task for MatchToCategory {
                 },
             )
             .number("n_tuned", self.n_tuned as f64, 2.0..=1000.0)
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }

@@ -4,7 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::interval::{check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
+use crate::interval::{CHANCE, check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
 /// Inputs.
@@ -13,8 +13,8 @@ const SET: usize = 1;
 
 /// Produce a long or a short interval, as a cue says, after a pulse (cue, set, go).
 ///
-/// Epochs: `cue`; `set`, a pulse; `produce`, up to 1.25 interval after the onset of set. The input `cue` is
-/// interval / (the longest interval) throughout. The output `ramp` should be 0 until set and then the time
+/// Epochs: `cue`; `set`, a pulse; `produce`, up to 1.25 interval after the onset of set. The input `cue` is the
+/// interval in seconds throughout. The output `ramp` should be 0 until set and then the time
 /// since its onset as a fraction of the interval: go is when it reaches 1. Conditions: the intervals.
 ///
 /// Source: Wang et al. (2018), whose ramp is curved, and the task MotorTiming of neurogym, with intervals of 800
@@ -53,16 +53,14 @@ impl Task for MotorTiming {
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
         let pulse: Duration = self.pulse_ms.into();
-        let check = Check::new(clock)
+        let intervals = check_intervals("intervals_ms", &self.intervals_ms, self.pulse_ms, clock);
+        Check::new(clock)
             .duration("cue_ms", &self.cue_ms)
             .duration("pulse_ms", &pulse)
             .not_zero("pulse_ms", &pulse, "it starts the interval")
             .not_negative("input_noise", self.input_noise)
-            .number("tolerance", self.tolerance, 0.0..=1.0);
-        let errors = check_intervals("intervals_ms", &self.intervals_ms, self.pulse_ms, clock);
-        errors
-            .into_iter()
-            .fold(check, |check, error| check.require(false, || error))
+            .number("tolerance", self.tolerance, 0.0..=1.0)
+            .with(intervals)
             .finish()
     }
 
@@ -72,18 +70,13 @@ impl Task for MotorTiming {
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let interval_ms = condition.value("interval");
-        let longest_ms = self
-            .intervals_ms
-            .iter()
-            .copied()
-            .fold(interval_ms, f64::max);
         let mut timeline = Timeline::draw(&[Epoch::new("cue", &self.cue_ms)], clock, rng);
         let pulse = clock.nearest(self.pulse_ms);
         timeline.push("set", pulse);
         timeline.push("produce", ramp_steps(interval_ms, clock) - pulse);
         let mut trial = Trial::new(&self.layout(), condition, timeline);
         let set = trial.timeline.steps("set");
-        trial.set_input(0..trial.n_steps, CUE, interval_ms / longest_ms);
+        trial.set_input(0..trial.n_steps, CUE, interval_ms / 1000.0);
         trial.set_input(set.clone(), SET, 1.0);
         trial.add_input_noise(self.input_noise, rng);
         set_ramp(&mut trial, set.start, interval_ms, clock);
@@ -99,9 +92,8 @@ impl Task for MotorTiming {
         in_time_rule("set", self.tolerance)
     }
 
-    /// Noise of size 1 reaches 1 within a few time steps: in less than 1 % of the trials as late as it should.
     fn chance(&self) -> Option<f64> {
-        Some(0.0)
+        Some(CHANCE)
     }
 }
 
@@ -111,7 +103,7 @@ mod tests {
     use crate::Target;
     use ctrnn_random::{Key, Stream};
 
-    /// Time steps of 100 ms, an interval of 400 of at most 800 ms: the cue is 1/2.
+    /// Time steps of 100 ms, an interval of 400 ms: the cue is 0.4.
     #[test]
     fn a_trial_by_hand() {
         let task = MotorTiming {
@@ -124,7 +116,7 @@ mod tests {
         let mut rng = Rng::new(Key::new(1, Stream::Trials, 0), 0, 0);
         let trial = task.sample_trial(&condition, Clock::new(100.0).unwrap(), &mut rng);
         let set = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
-        let inputs: Vec<f32> = set.iter().flat_map(|&set| [0.5, set]).collect();
+        let inputs: Vec<f32> = set.iter().flat_map(|&set| [0.4, set]).collect();
         assert_eq!(trial.inputs, inputs);
         let ramp = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25];
         assert_eq!(trial.target, Target::Values(ramp.to_vec()));

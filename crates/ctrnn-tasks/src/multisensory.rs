@@ -82,14 +82,10 @@ impl Task for Multisensory {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the rate")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .numbers("rates_hz", &self.rates_hz, range.clone())
             .number("boundary_hz", self.boundary_hz, range)
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }

@@ -188,12 +188,15 @@ impl Task for Multitask {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        let value = |name: &str| trial.condition.iter().find(|(key, _)| key == name);
-        let part = &self.parts[value("task")?.1 as usize];
-        let condition = &part.conditions[value("condition")?.1 as usize];
-        let own = part.columns.extract(trial, condition);
-        part.task
-            .is_correct(&own, &part.columns.readout(outputs, trial.n_outputs))
+        let (part, own) = self.own_trial(trial)?;
+        let readout = part.columns.readout(outputs, trial.n_outputs);
+        part.task.is_correct(&own, &readout)
+    }
+
+    fn reaction_steps(&self, trial: &Trial, outputs: &[f32]) -> Option<usize> {
+        let (part, own) = self.own_trial(trial)?;
+        let readout = part.columns.readout(outputs, trial.n_outputs);
+        part.task.reaction_steps(&own, &readout)
     }
 
     fn correct_rule(&self) -> String {
@@ -273,6 +276,13 @@ impl Multitask {
             layout,
             parts,
         }
+    }
+
+    /// The task of a trial, and the trial as its own.
+    fn own_trial(&self, trial: &Trial) -> Option<(&Part, Trial)> {
+        let part = &self.parts[trial.value("task")? as usize];
+        let condition = &part.conditions[trial.value("condition")? as usize];
+        Some((part, part.columns.extract(trial, condition)))
     }
 
     /// The only task of a batch; `None` if there are all of them in it.

@@ -4,7 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::interval::{check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
+use crate::interval::{CHANCE, check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
 /// Epochs, by beat.
@@ -57,17 +57,15 @@ impl Task for OneTwoThreeGo {
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
         let pulse: Duration = self.pulse_ms.into();
-        let check = Check::new(clock)
+        let intervals = check_intervals("intervals_ms", &self.intervals_ms, self.pulse_ms, clock);
+        Check::new(clock)
             .duration("fixation_ms", &self.fixation_ms)
             .duration("pulse_ms", &pulse)
             .not_zero("pulse_ms", &pulse, "it marks a beat")
             .number("flashes", self.flashes as f64, 2.0..=4.0)
             .not_negative("input_noise", self.input_noise)
-            .number("tolerance", self.tolerance, 0.0..=1.0);
-        let errors = check_intervals("intervals_ms", &self.intervals_ms, self.pulse_ms, clock);
-        errors
-            .into_iter()
-            .fold(check, |check, error| check.require(false, || error))
+            .number("tolerance", self.tolerance, 0.0..=1.0)
+            .with(intervals)
             .finish()
     }
 
@@ -104,9 +102,8 @@ impl Task for OneTwoThreeGo {
         in_time_rule("the last flash", self.tolerance)
     }
 
-    /// Noise of size 1 reaches 1 within a few time steps: in less than 1 % of the trials as late as it should.
     fn chance(&self) -> Option<f64> {
-        Some(0.0)
+        Some(CHANCE)
     }
 }
 

@@ -4,12 +4,12 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::shares;
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial, TruncatedExponential,
 };
 
-/// Channels, in and out.
-const FIXATION: usize = 0;
+/// Channels, in and out, besides fixation.
 const LEFT: usize = 1;
 const RIGHT: usize = 2;
 
@@ -109,13 +109,9 @@ impl Task for PerceptualDecision {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the evidence")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .numbers("coherences", &self.coherences, 0.0..=1.0)
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
@@ -131,22 +127,14 @@ impl Task for PerceptualDecision {
         let [stimulus, response] = ["stimulus", "response"].map(|name| trial.timeline.steps(name));
         if condition.is_catch() {
             trial.fixate(0..trial.n_steps);
-            trial.add_input_noise(self.input_noise, rng);
-            return trial;
-        }
-        let coherence = condition.value("coh");
-        let (strong, weak) = if condition.value("side") < 0.0 {
-            (LEFT, RIGHT)
         } else {
-            (RIGHT, LEFT)
-        };
-        trial.set_input(0..response.start, FIXATION, 1.0);
-        trial.set_input(stimulus.clone(), strong, (1.0 + coherence) / 2.0);
-        trial.set_input(stimulus, weak, (1.0 - coherence) / 2.0);
+            let [coherence, side] = ["coh", "side"].map(|name| condition.value(name));
+            trial.fixate(0..response.start);
+            trial.add_inputs(stimulus, LEFT, &shares(side * coherence));
+            trial.answer(response, if side < 0.0 { LEFT } else { RIGHT });
+            trial.correct = trial.correct.filter(|_| coherence > 0.0);
+        }
         trial.add_input_noise(self.input_noise, rng);
-        trial.set_target(0..response.start, FIXATION, 1.0);
-        trial.set_target(response, strong, 1.0);
-        trial.correct = (coherence > 0.0).then_some(strong);
         trial
     }
 }

@@ -85,11 +85,7 @@ impl Task for PulseAccumulation {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the pulses")
-            .not_zero(
-                "response_ms",
-                &self.response_ms,
-                "the choice is read at its end",
-            )
+            .read_at_end("response_ms", &self.response_ms)
             .numbers("gammas", &self.gammas, -20.0..=20.0)
             .require((0.0..=fastest_hz).contains(&self.total_rate_hz), || {
                 let rate = self.total_rate_hz;
@@ -97,7 +93,7 @@ impl Task for PulseAccumulation {
                     format!("{rate} must be from 0 to {fastest_hz}, one pulse per time step");
                 TaskError::config("total_rate_hz", rule)
             })
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }

@@ -99,7 +99,7 @@ impl Task for ReactionTime {
                 let rule = format!("{threshold} must lie between low = {low} and high = {high}");
                 TaskError::config("threshold", rule)
             })
-            .number("catch_fraction", self.catch_fraction, 0.0..=0.9)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
@@ -134,6 +134,12 @@ impl Task for ReactionTime {
         let correct = trial.correct?;
         let decision = self.decision(trial, outputs);
         Some(decision.is_some_and(|(_, choice)| choice == correct))
+    }
+
+    fn reaction_steps(&self, trial: &Trial, outputs: &[f32]) -> Option<usize> {
+        let has_evidence = trial.value("catch") != Some(1.0);
+        let (steps, _) = self.decision(trial, outputs).filter(|_| has_evidence)?;
+        Some(steps + 1)
     }
 
     fn correct_rule(&self) -> String {
@@ -188,6 +194,8 @@ mod tests {
         let early = [2.0, 0.0, 0.0, 1.1, 2.0, 0.0]; // the fixation epoch is no decision
         assert_eq!(task.decision(&trial, &early), Some((0, 1)));
         assert_eq!(task.is_correct(&trial, &early), Some(true));
+        assert_eq!(task.reaction_steps(&trial, &early), Some(1));
+        assert_eq!(task.reaction_steps(&trial, &[0.5; 6]), None);
         assert_eq!(
             task.is_correct(&trial, &[0.0, 0.0, 1.1, 0.0, 0.0, 2.0]),
             Some(false)

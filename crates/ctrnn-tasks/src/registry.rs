@@ -1,6 +1,7 @@
 //! Tasks by name: how a table of a configuration becomes a [`Task`].
 
 use std::path::Path;
+use std::sync::{LazyLock, OnceLock};
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -29,6 +30,8 @@ pub struct BuildContext<'a> {
     pub registry: &'a Registry,
 }
 
+/// Made when it is first asked for.
+type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 type Resolve = dyn Fn(toml::Table, &Registry) -> Result<toml::Table, TaskError> + Send + Sync;
 type Build =
     dyn Fn(toml::Table, &BuildContext) -> Result<Box<dyn Task>, Vec<TaskError>> + Send + Sync;
@@ -37,15 +40,27 @@ type Build =
 pub struct TaskEntry {
     /// The name of its table in a configuration.
     pub name: String,
-    /// The first sentence of the description.
-    pub summary: String,
-    /// What it is, in Markdown: the documentation of its struct, then what follows from its
-    /// defaults.
-    pub description: String,
-    schema: serde_json::Value,
+    about: Lazy<About>,
     can_be_mixed: bool,
     resolve: Box<Resolve>,
     build: Box<Build>,
+}
+
+/// What there is to say about a task.
+struct About {
+    description: String,
+    schema: serde_json::Value,
+}
+
+impl About {
+    /// By the schema of its table, followed by what its trials say.
+    fn of(schema: serde_json::Value, trials: &str) -> Self {
+        let text = schema["description"].as_str().unwrap_or_default();
+        Self {
+            description: format!("{text}\n\n{}{trials}", describe_options(&schema)),
+            schema,
+        }
+    }
 }
 
 impl TaskEntry {
@@ -55,12 +70,11 @@ impl TaskEntry {
     where
         T: Task + Default + Serialize + DeserializeOwned + JsonSchema + 'static,
     {
-        let entry = Self::of_config::<T>(name, |task, _| Ok(Box::new(task)));
-        let description = entry.description + &describe(&T::default());
+        let about = || About::of(schema_of::<T>(), &describe(&T::default()));
         Self {
-            description,
+            about: LazyLock::new(Box::new(about)),
             can_be_mixed: true,
-            ..entry
+            ..Self::of_config::<T>(name, |task, _| Ok(Box::new(task)))
         }
     }
 
@@ -75,27 +89,27 @@ impl TaskEntry {
     where
         T: Task + Serialize + DeserializeOwned + JsonSchema + 'static,
     {
-        let mut schema = schema_of::<T>();
-        let family = schema["description"].as_str().unwrap_or_default();
-        let text = format!("{doc}\n\n{family}");
         let table = write(&defaults).expect("the defaults of a task are TOML");
-        for (key, value) in &table {
-            schema["properties"][key]["default"] =
-                serde_json::to_value(value).expect("TOML without dates is JSON");
-        }
-        schema["description"] = text.as_str().into();
+        let (doc, own) = (doc.to_owned(), table.clone());
+        let about = move || {
+            let mut schema = schema_of::<T>();
+            let family = schema["description"].as_str().unwrap_or_default();
+            schema["description"] = format!("{doc}\n\n{family}").into();
+            for (key, value) in &own {
+                schema["properties"][key]["default"] =
+                    serde_json::to_value(value).expect("TOML without dates is JSON");
+            }
+            About::of(schema, &describe(&defaults))
+        };
         let filled = move |given: toml::Table| {
             let mut all = table.clone();
             all.extend(given);
             read::<T>(all)
         };
         let resolve = filled.clone();
-        let options = describe_options(&schema);
         Self {
             name: name.to_owned(),
-            summary: first_sentence(doc),
-            description: format!("{text}\n\n{options}{}", describe(&defaults)),
-            schema,
+            about: LazyLock::new(Box::new(about)),
             can_be_mixed: true,
             resolve: Box::new(move |given, _| write(&resolve(given)?)),
             build: Box::new(move |given, context| {
@@ -116,13 +130,9 @@ impl TaskEntry {
     where
         C: Serialize + DeserializeOwned + JsonSchema + 'static,
     {
-        let schema = schema_of::<C>();
-        let text = schema["description"].as_str().unwrap_or_default();
         Self {
             name: name.to_owned(),
-            summary: first_sentence(text),
-            description: format!("{text}\n\n{}", describe_options(&schema)),
-            schema,
+            about: LazyLock::new(Box::new(|| About::of(schema_of::<C>(), ""))),
             can_be_mixed: false,
             resolve: Box::new(|table, _| write(&read::<C>(table)?)),
             build: Box::new(move |table, context| {
@@ -149,6 +159,19 @@ impl TaskEntry {
         }
     }
 
+    /// The first sentence of the description.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        first_sentence(self.description())
+    }
+
+    /// What it is, in Markdown: the documentation of its struct, then what follows from its
+    /// defaults.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.about.description
+    }
+
     /// Whether it can be mixed with other tasks: whether it makes its trials itself, one by one.
     #[must_use]
     pub fn can_be_mixed(&self) -> bool {
@@ -158,7 +181,7 @@ impl TaskEntry {
     /// The JSON schema of its table, without references. A table of tables of other tasks has the format `tasks`.
     #[must_use]
     pub fn schema(&self) -> &serde_json::Value {
-        &self.schema
+        &self.about.schema
     }
 
     /// Its table with all defaults filled in, and those of the tasks of `registry` that it is made of.
@@ -198,6 +221,7 @@ impl std::fmt::Debug for TaskEntry {
 #[derive(Debug, Default)]
 pub struct Registry {
     entries: Vec<TaskEntry>,
+    schema: OnceLock<serde_json::Value>,
 }
 
 impl Registry {
@@ -258,6 +282,7 @@ impl Registry {
             Ok(_) => panic!("there is already a task {name:?}; give the new one another name"),
             Err(place) => self.entries.insert(place, entry),
         }
+        self.schema.take();
         self
     }
 
@@ -272,10 +297,16 @@ impl Registry {
         self.entries.iter().map(|entry| entry.name.as_str())
     }
 
+    /// A schema of configurations with these tasks: what `make` makes of them when it is first asked for.
+    pub fn schema(&self, make: impl FnOnce(&Self) -> serde_json::Value) -> &serde_json::Value {
+        self.schema.get_or_init(|| make(self))
+    }
+
     /// A registry for each task, which knows no other.
     pub fn one_by_one(self) -> impl Iterator<Item = Self> {
         self.entries.into_iter().map(|entry| Self {
             entries: vec![entry],
+            schema: OnceLock::new(),
         })
     }
 
@@ -443,14 +474,14 @@ mod tests {
         };
         let doc = "Respond at once.\n\nThere is no delay.";
         let entry = TaskEntry::of_variant("react", doc, defaults.clone());
-        assert_eq!(entry.summary, "Respond at once");
+        assert_eq!(entry.summary(), "Respond at once");
         assert!(
             entry
-                .description
+                .description()
                 .starts_with("Respond at once.\n\nThere is no delay.\n\nRespond after one cue")
         );
-        assert!(entry.description.contains("* `delay_ms = 0.0`: "));
-        assert!(entry.description.contains("* delay: 0 ms\n"));
+        assert!(entry.description().contains("* `delay_ms = 0.0`: "));
+        assert!(entry.description().contains("* delay: 0 ms\n"));
         let given: toml::Table = toml::from_str("go_fraction = 0.25").unwrap();
         let expected = GoNogo {
             go_fraction: 0.25,
@@ -525,7 +556,7 @@ mod tests {
                 "{text}: {errors:?}"
             );
         }
-        assert!(recorded().description.contains("* `file` (required)"));
+        assert!(recorded().description().contains("* `file` (required)"));
     }
 
     #[test]

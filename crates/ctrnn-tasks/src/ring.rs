@@ -90,6 +90,11 @@ impl Ring {
     }
 }
 
+/// `n` directions evenly on the circle, in degrees: 0, 360 / n, ...
+pub(crate) fn directions_deg(n: usize) -> Vec<f64> {
+    (0..n).map(|k| k as f64 * 360.0 / n as f64).collect()
+}
+
 /// The shorter way round between two angles, from 0 to pi.
 #[must_use]
 pub fn angular_distance(a: f64, b: f64) -> f64 {

@@ -116,7 +116,7 @@ impl Task for SequenceReproduction {
         let Target::Values(target) = &trial.target else {
             return None;
         };
-        let length = trial.condition.iter().find(|(name, _)| name == "length")?.1 as usize;
+        let length = trial.value("length")? as usize;
         let response = trial.timeline.steps("response");
         let item = response.len() / length;
         let items: Vec<usize> = (0..self.items).collect();

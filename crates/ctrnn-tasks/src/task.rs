@@ -153,6 +153,12 @@ pub trait Task: Send + Sync {
         Some(trial.choice(outputs, &self.layout().choices) == Some(correct))
     }
 
+    /// In a reaction-time version, when a readout `[T, O]` of this trial decides: the number of time steps from the onset of
+    /// the evidence, that of the decision included. `None` without a decision, and in all other tasks.
+    fn reaction_steps(&self, _trial: &Trial, _outputs: &[f32]) -> Option<usize> {
+        None
+    }
+
     /// What [`is_correct`](Self::is_correct) decides, in a sentence; goes with it.
     fn correct_rule(&self) -> String {
         let Layout {

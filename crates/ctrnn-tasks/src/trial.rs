@@ -171,6 +171,13 @@ impl Trial {
         }
     }
 
+    /// The value of this name of the trial's condition.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<f64> {
+        let mut values = self.condition.iter();
+        values.find(|(key, _)| key == name).map(|&(_, value)| value)
+    }
+
     /// The last time step that counts: where the choice is read.
     #[must_use]
     pub fn last_counted_step(&self) -> Option<usize> {

@@ -266,11 +266,43 @@ fn balanced_batches_take_every_condition_in_turn() {
     }
 }
 
+/// A list of conditions may be another one at test: inputs and outputs stay, and so do the trials of a condition.
+#[test]
+fn conditions_can_be_forced() {
+    let registry = Registry::built_in();
+    let context = BuildContext {
+        clock: clock(),
+        seed: 1,
+        base_dir: Path::new("."),
+        registry: &registry,
+    };
+    let mut forced = Vec::new();
+    for (name, usual) in tasks() {
+        let entry = registry.get(&name).unwrap();
+        let table = entry.resolve(toml::Table::new(), &registry).unwrap();
+        let is_list = |value: &toml::Value| value.as_array().is_some_and(|list| list.len() > 1);
+        for (key, value) in table.into_iter().filter(|(_, value)| is_list(value)) {
+            let list = value.as_array().unwrap();
+            let fewer = toml::Value::from(list[..list.len() - 1].to_vec());
+            let table = toml::Table::from_iter([(key.clone(), fewer)]);
+            let task = entry.build(table, &context).unwrap();
+            let conditions = task.conditions();
+            assert_eq!(task.layout(), usual.layout(), "{name}.{key}");
+            assert!(conditions.len() < usual.conditions().len(), "{name}.{key}");
+            let rng = || Rng::new(Key::new(4, Stream::Eval, 0), 0, 0);
+            let trial = |task: &dyn Task| task.sample_trial(&conditions[0], clock(), &mut rng());
+            assert_eq!(trial(&*task), trial(&*usual), "{name}.{key}");
+            forced.push(format!("{name}.{key}"));
+        }
+    }
+    assert!(forced.len() > 20, "{forced:?}");
+}
+
 #[test]
 fn every_task_says_what_it_is() {
     for entry in Registry::built_in().entries() {
-        assert!(entry.summary.len() > 20, "{}", entry.name);
-        assert!(entry.description.contains("\nSource: "), "{}", entry.name);
+        assert!(entry.summary().len() > 20, "{}", entry.name);
+        assert!(entry.description().contains("\nSource: "), "{}", entry.name);
         let properties = entry.schema()["properties"].as_object().unwrap();
         for (key, property) in properties {
             assert!(

@@ -4,25 +4,49 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use ctrnn_tasks::{Task, Trial, TrialBatch};
 
-use crate::observer::Confusion;
+use crate::observer::{Confusion, Score};
 
-/// Rights and wrongs counted.
+/// Answers counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
+    trials: usize,
     right: usize,
     answered: usize,
+    decided: usize,
+    reaction_steps: usize,
 }
 
 impl Tally {
-    /// Counts one trial; `None` has no right choice.
-    pub fn count(&mut self, is_correct: Option<bool>) {
-        self.answered += usize::from(is_correct.is_some());
-        self.right += usize::from(is_correct == Some(true));
+    /// Counts one trial.
+    pub fn count(&mut self, answer: &Answer) {
+        self.trials += 1;
+        self.answered += usize::from(answer.is_correct.is_some());
+        self.right += usize::from(answer.is_correct == Some(true));
+        self.decided += usize::from(answer.reaction_steps.is_some());
+        self.reaction_steps += answer.reaction_steps.unwrap_or(0);
     }
 
-    /// The fraction, absent if no trial has a right choice.
+    /// The fraction that is right, absent if no trial has a right choice.
     pub fn accuracy(self) -> Option<f64> {
         (self.answered > 0).then(|| self.right as f64 / self.answered as f64)
+    }
+
+    /// All of it, with time steps of `dt_ms`.
+    pub fn score(self, dt_ms: f64) -> Score {
+        let mean_ms = || self.reaction_steps as f64 * dt_ms / self.decided as f64;
+        Score {
+            accuracy: self.accuracy(),
+            trials: self.trials,
+            reaction_ms: (self.decided > 0).then(mean_ms),
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a Answer> for Tally {
+    fn from_iter<I: IntoIterator<Item = &'a Answer>>(answers: I) -> Self {
+        let mut tally = Self::default();
+        answers.into_iter().for_each(|answer| tally.count(answer));
+        tally
     }
 }
 
@@ -33,6 +57,8 @@ pub(crate) struct Answer {
     pub is_correct: Option<bool>,
     /// The choice that was made.
     pub chosen: Option<usize>,
+    /// When, in a reaction-time version: [`Task::reaction_steps`].
+    pub reaction_steps: Option<usize>,
 }
 
 /// Accuracy of a batch with `outputs [trial, time, output]`.
@@ -41,11 +67,8 @@ pub(crate) fn batch_accuracy<B: Backend>(
     batch: &TrialBatch,
     outputs: Tensor<B, 3>,
 ) -> Option<f64> {
-    let mut tally = Tally::default();
-    answers(task, batch, outputs)
-        .into_iter()
-        .for_each(|answer| tally.count(answer.is_correct));
-    tally.accuracy()
+    let answers = answers(task, batch, outputs);
+    answers.iter().collect::<Tally>().accuracy()
 }
 
 /// What the readout `[trial, time, output]` answers in each trial.
@@ -62,6 +85,7 @@ pub(crate) fn answers<B: Backend>(
         Answer {
             is_correct: task.is_correct(&trial, readout),
             chosen: trial.choice(readout, &choices),
+            reaction_steps: task.reaction_steps(&trial, readout),
         }
     };
     (0..batch.n_trials).map(answer).collect()

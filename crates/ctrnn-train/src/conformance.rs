@@ -72,18 +72,18 @@ impl Walk<'_> {
         if self.found.problems.len() >= MAX_PROBLEMS {
             return false;
         }
-        if is_named(schema) && matches!(node.value, Value::Table(_)) {
+        if is_named(self.root, schema) && matches!(node.value, Value::Table(_)) {
             return self.named_table_conforms(node, schema, path);
         }
-        let all = shapes(schema);
+        let all = shapes(self.root, schema);
         let fitting: Vec<&Json> = all
             .into_iter()
             .filter(|shape| fits(&node.value, shape))
             .collect();
         match (fitting.as_slice(), &node.value) {
             ([], _) => self.reject(self.wrong_type(node, schema, path)),
-            (_, Value::String(word)) if !is_word(word, &fitting) => {
-                self.reject(unknown_word(word, schema, path, &node.place))
+            (_, Value::String(word)) if !is_word(self.root, word, &fitting) => {
+                self.reject(unknown_word(self.root, word, schema, path, &node.place))
             }
             ([shape], _) => self.shape_conforms(node, shape, path),
             (several, _) => self.best_shape_conforms(node, several, path),
@@ -127,7 +127,7 @@ impl Walk<'_> {
     }
 
     fn named_table_conforms(&mut self, node: &mut Node, schema: &Json, path: &str) -> bool {
-        let kinds = shapes(schema);
+        let kinds = shapes(self.root, schema);
         let Some(name) = node.get("name") else {
             return match kinds.into_iter().find(|shape| !is_required(shape, "name")) {
                 Some(default) => self.shape_conforms(node, default, path),
@@ -139,7 +139,7 @@ impl Walk<'_> {
         };
         match kinds.into_iter().find(|shape| name_of(shape) == Some(word)) {
             Some(kind) => self.shape_conforms(node, kind, path),
-            None => self.reject(unknown_word(word, schema, path, &name.place)),
+            None => self.reject(unknown_word(self.root, word, schema, path, &name.place)),
         }
     }
 
@@ -201,7 +201,7 @@ impl Walk<'_> {
                 Some(schema) => self.conforms(child, schema, &child_path),
                 None if *others != Json::Bool(false) => true,
                 None if path == "task" || shape["format"] == "tasks" => {
-                    self.reject(unknown_task(key, child, shape))
+                    self.reject(unknown_task(self.root, key, child, shape))
                 }
                 None => self.reject(self.unknown_key(&child_path, child, &[shape])),
             };
@@ -238,9 +238,9 @@ impl Walk<'_> {
     }
 
     fn wrong_type(&self, node: &Node, schema: &Json, path: &str) -> Diagnostic {
-        let expected = describe(schema);
+        let expected = describe(self.root, schema);
         let problem = self.wrong_type_of(node, &expected, path);
-        match keys_of(schema) {
+        match keys_of(self.root, schema) {
             keys if !keys.is_empty() => problem.help(format!("Keys of [{path}]: {}", keys.join(", "))),
             _ if expected == "a list" => problem.help(format!(
                 "a list stands in brackets: [{}]; on the command line, put the override between single quotes",
@@ -277,7 +277,7 @@ impl Walk<'_> {
                 .map(|(table, _)| self.remedy(table))
                 .unwrap_or_default();
         };
-        match (schema.get("default"), words(schema).as_slice()) {
+        match (schema.get("default"), words(self.root, schema).as_slice()) {
             (Some(default), _) => format!("the default is {path} = {default}"),
             (None, []) => format!("`train-ctrnn config explain {path}` says what it means"),
             (None, words) => format!("{path} is one of {}", quoted(words.iter().copied())),
@@ -302,8 +302,8 @@ fn fits(value: &Value, shape: &Json) -> bool {
 }
 
 /// Whether a string is one of the words of the shapes, or they list none.
-fn is_word(word: &str, shapes: &[&Json]) -> bool {
-    shapes.iter().any(|shape| match words(shape) {
+fn is_word(root: &Json, word: &str, shapes: &[&Json]) -> bool {
+    shapes.iter().any(|shape| match words(root, shape) {
         words if words.is_empty() => {
             shape.get("pattern").is_none() || has_numbered_form(word, shape)
         }
@@ -396,9 +396,9 @@ fn re_pointed(named: &Path, root: &Path) -> PathBuf {
     canonical(ends.into_iter().find(|path| path.is_file()).unwrap_or(name))
 }
 
-fn unknown_word(word: &str, schema: &Json, path: &str, place: &Place) -> Diagnostic {
-    let words = words(schema);
-    let titles = shapes(schema).into_iter().chain([schema]);
+fn unknown_word(root: &Json, word: &str, schema: &Json, path: &str, place: &Place) -> Diagnostic {
+    let words = words(root, schema);
+    let titles = shapes(root, schema).into_iter().chain([schema]);
     let shown = shortened(word);
     let message = match titles.filter_map(|shape| shape["title"].as_str()).next() {
         Some(title) => format!("{shown:?} is not {} {title}", article(title)),
@@ -422,8 +422,8 @@ fn article(noun: &str) -> &'static str {
     }
 }
 
-fn unknown_task(name: &str, node: &Node, tasks: &Json) -> Diagnostic {
-    let names = keys_of(tasks);
+fn unknown_task(root: &Json, name: &str, node: &Node, tasks: &Json) -> Diagnostic {
+    let names = keys_of(root, tasks);
     let word = if let Value::String(word) = &node.value {
         word
     } else {

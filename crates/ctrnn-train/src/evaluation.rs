@@ -135,17 +135,16 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     let terms: Vec<f64> = std::iter::once(loss_sum / weight_sum)
         .chain(further)
         .collect();
-    let mut all = Tally::default();
-    answered
-        .iter()
-        .for_each(|answer| all.count(answer.is_correct));
+    let dt_ms = network.config().dt_ms;
+    let all = answered.iter().collect::<Tally>().score(dt_ms);
     Ok(EvalReport {
-        accuracy: all.accuracy(),
+        accuracy: all.accuracy,
+        reaction_ms: all.reaction_ms,
         loss: terms.iter().sum(),
         terms: scored.names.iter().cloned().zip(terms).collect(),
         trials: trials.len(),
         confusion: confusion(task, trials, &answered),
-        by: scores(trials, &answered),
+        by: scores(trials, &answered, dt_ms),
     })
 }
 
@@ -160,27 +159,20 @@ fn shifted<B: RecurrenceBackend>(noise: &Noise<B>, first: usize) -> Noise<B> {
     }
 }
 
-fn scores(trials: &[Trial], answers: &[Answer]) -> BTreeMap<String, BTreeMap<String, Score>> {
-    let mut tallies: BTreeMap<String, BTreeMap<String, (Tally, usize)>> = BTreeMap::new();
+fn scores(
+    trials: &[Trial],
+    answers: &[Answer],
+    dt_ms: f64,
+) -> BTreeMap<String, BTreeMap<String, Score>> {
+    let mut tallies: BTreeMap<String, BTreeMap<String, Tally>> = BTreeMap::new();
     for (trial, answer) in trials.iter().zip(answers) {
         for (name, value) in &trial.condition {
             let by_value = tallies.entry(name.clone()).or_default();
-            let (tally, n) = by_value.entry(value.to_string()).or_default();
-            tally.count(answer.is_correct);
-            *n += 1;
+            by_value.entry(value.to_string()).or_default().count(answer);
         }
     }
-    let score = |(tally, trials): (Tally, usize)| Score {
-        accuracy: tally.accuracy(),
-        trials,
-    };
-    tallies
-        .into_iter()
-        .map(|(name, values)| {
-            (
-                name,
-                values.into_iter().map(|(v, t)| (v, score(t))).collect(),
-            )
-        })
-        .collect()
+    let score = |(value, tally): (String, Tally)| (value, tally.score(dt_ms));
+    let scores = |values: BTreeMap<String, Tally>| values.into_iter().map(score).collect();
+    let all = tallies.into_iter();
+    all.map(|(name, values)| (name, scores(values))).collect()
 }

@@ -96,7 +96,7 @@ pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
 pub use gradients::{Clip, Gradients};
 pub use loss_config::{
-    Loss, LossConfig, Normalisation, Omega, Pairing, PerMatrix, PopulationKl, RateSpread,
+    Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
     RateTarget, Spread, StatePrediction,
 };
 pub use objective::{LossInputs, Objective, Penalty};

@@ -17,14 +17,16 @@ pub struct LossConfig {
     pub name: Option<Loss>,
     /// How the loss is averaged over trials, times and outputs, with their mask `m`.
     pub normalisation: Normalisation,
-    /// `c mean |W|` of each matrix: one number for all, or `{ input, recurrent, output }`.
+    /// `c mean |W|` of each matrix: one number for all, or `{ input, recurrent, output, on }`; `on = "raw"` takes the weights
+    /// before sign and mask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_l1: Option<PerMatrix>,
-    /// `c mean W^2` of each matrix: one number for all, or `{ input, recurrent, output }`. Not halved, not a norm.
+    /// `c mean W^2` of each matrix: one number for all, or `{ input, recurrent, output, on }`; `on = "raw"` takes the weights
+    /// before sign and mask. Not halved, not a norm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_l2: Option<PerMatrix>,
     /// `c mean (W - W_0)^2` of each matrix, with `W_0` the weights at step 0: one number for all, or
-    /// `{ input, recurrent, output }`.
+    /// `{ input, recurrent, output, on }`; `on = "raw"` takes the weights before sign and mask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_deviation: Option<PerMatrix>,
     /// `c mean |r|` over trials, times and units.
@@ -101,6 +103,19 @@ pub struct PerMatrix {
     pub recurrent: f64,
     /// Of `W_out`.
     pub output: f64,
+    /// The weights that are meant.
+    pub on: On,
+}
+
+/// The weights that a penalty is on. They are the same where nothing constrains a matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum On {
+    /// Those that act: after sign and mask.
+    #[default]
+    Effective,
+    /// Those that are trained.
+    Raw,
 }
 
 /// `c mean_i (mu_i - rate)^2`, with `mu_i` the mean of `r_i` over trials and times.
@@ -209,28 +224,30 @@ impl<'de> Deserialize<'de> for PerMatrix {
             input: f64,
             recurrent: f64,
             output: f64,
+            on: On,
         }
-        let all = |c: f64| Self {
+        let all = |c: f64| Table {
             input: c,
             recurrent: c,
             output: c,
+            on: On::default(),
         };
-        match toml::Value::deserialize(deserializer)? {
-            toml::Value::Float(c) => Ok(all(c)),
-            toml::Value::Integer(c) => Ok(all(c as f64)),
-            table => {
-                let Table {
-                    input,
-                    recurrent,
-                    output,
-                } = table.try_into().map_err(D::Error::custom)?;
-                Ok(Self {
-                    input,
-                    recurrent,
-                    output,
-                })
-            }
-        }
+        let Table {
+            input,
+            recurrent,
+            output,
+            on,
+        } = match toml::Value::deserialize(deserializer)? {
+            toml::Value::Float(c) => all(c),
+            toml::Value::Integer(c) => all(c as f64),
+            table => table.try_into().map_err(D::Error::custom)?,
+        };
+        Ok(Self {
+            input,
+            recurrent,
+            output,
+            on,
+        })
     }
 }
 
@@ -238,17 +255,19 @@ impl JsonSchema for PerMatrix {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "PerMatrix".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let of = |matrix: &str| {
             json_schema!({
                 "type": "number", "minimum": 0, "default": 0.0, "description": format!("Coefficient of {matrix}."),
             })
         };
+        let mut on = On::json_schema(generator);
+        on.insert("default".to_owned(), "effective".into());
         json_schema!({ "anyOf": [
             { "type": "number", "minimum": 0 },
             {
                 "type": "object", "additionalProperties": false,
-                "properties": { "input": of("W_in"), "recurrent": of("W_rc"), "output": of("W_out") },
+                "properties": { "input": of("W_in"), "recurrent": of("W_rc"), "output": of("W_out"), "on": on },
             },
         ] })
     }

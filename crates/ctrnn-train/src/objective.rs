@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{ElementConversion, Tensor};
+use burn::tensor::{ElementConversion, Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnModule, Forward, Matrix, Parameter, Record, RecurrenceBackend, Trajectory, Weights,
-    host_tensor,
+    CtrnnModule, Forward, Matrix, Record, RecurrenceBackend, Trajectory, Weights, host_tensor,
 };
 
 use crate::batch::Batch;
 use crate::gradients::Gradients;
 use crate::loss_config::{
-    Loss, LossConfig, Normalisation, Omega, PerMatrix, PopulationKl, RateSpread, RateTarget,
+    Loss, LossConfig, Normalisation, Omega, On, PerMatrix, PopulationKl, RateSpread, RateTarget,
 };
 use crate::penalty;
 use crate::vanishing_gradient::{self, Sensitivity};
@@ -161,8 +160,14 @@ impl Penalty {
         match self {
             Self::WeightL1(c) => by_matrix(c, inputs.network, |_, w| penalty::weight_l1(w)),
             Self::WeightL2(c) => by_matrix(c, inputs.network, |_, w| penalty::weight_l2(w)),
-            Self::WeightDeviation(c, from) => by_matrix(c, inputs.network, |p, w| {
-                penalty::weight_l2(deviation(w, p, from.as_deref()))
+            Self::WeightDeviation(c, from) => by_matrix(c, inputs.network, |matrix, w| {
+                let names = match c.on {
+                    On::Effective => &["weight"][..],
+                    On::Raw => &["weight_raw", "weight"],
+                };
+                let arrays = names.iter().map(|name| matrix.array(name));
+                let initial = |from: &Weights| arrays.clone().find_map(|a| from.get(&a).cloned());
+                penalty::weight_l2(deviation(w, from.as_deref().and_then(initial)))
             }),
             Self::RateL1(c) => penalty::rate_l1(rates(), batch) * *c,
             Self::RateL2(c) => penalty::rate_l2(rates(), batch) * *c,
@@ -188,28 +193,23 @@ impl Penalty {
 fn by_matrix<B: Backend>(
     coefficients: &PerMatrix,
     network: &CtrnnModule<B>,
-    of_one: impl Fn(Parameter, Tensor<B, 2>) -> Tensor<B, 1>,
+    of_one: impl Fn(Matrix, Tensor<B, 2>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
-    let input =
-        of_one(Parameter::InputWeight, network.effective(Matrix::Input)) * coefficients.input;
-    let recurrent = of_one(
-        Parameter::RecurrentWeight,
-        network.effective(Matrix::Recurrent),
-    ) * coefficients.recurrent;
-    let output =
-        of_one(Parameter::OutputWeight, network.effective(Matrix::Output)) * coefficients.output;
+    let weights = |matrix| match coefficients.on {
+        On::Effective => network.effective(matrix),
+        On::Raw => network.raw(matrix),
+    };
+    let input = of_one(Matrix::Input, weights(Matrix::Input)) * coefficients.input;
+    let recurrent = of_one(Matrix::Recurrent, weights(Matrix::Recurrent)) * coefficients.recurrent;
+    let output = of_one(Matrix::Output, weights(Matrix::Output)) * coefficients.output;
     input + recurrent + output
 }
 
 /// What `weights` are beside those they are measured from.
-fn deviation<B: Backend>(
-    weights: Tensor<B, 2>,
-    parameter: Parameter,
-    from: Option<&Weights>,
-) -> Tensor<B, 2> {
-    match from.and_then(|from| from.get(parameter.name())) {
+fn deviation<B: Backend>(weights: Tensor<B, 2>, initial: Option<TensorData>) -> Tensor<B, 2> {
+    match initial {
         Some(initial) => {
-            let initial = host_tensor(initial.clone(), &weights.device());
+            let initial = host_tensor(initial, &weights.device());
             weights - initial
         }
         None => weights.clone() - weights.detach(),

@@ -82,6 +82,10 @@ pub struct Validation {
 pub struct EvalReport {
     /// Fraction of trials with the right choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
+    /// Mean time from the onset of the evidence to the decision, over the trials with a decision; absent but in the
+    /// reaction-time version of a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction_ms: Option<f64>,
     /// The loss, penalties included.
     pub loss: f64,
     /// What it is the sum of, by name; empty where there is nothing but the loss itself.
@@ -121,6 +125,9 @@ pub struct Score {
     pub accuracy: Option<f64>,
     /// Number of trials.
     pub trials: usize,
+    /// Mean reaction time, as in [`EvalReport`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction_ms: Option<f64>,
 }
 
 /// Everything that a run is at one step: what a checkpoint holds.

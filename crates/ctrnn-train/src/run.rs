@@ -177,14 +177,7 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        let schema = schema(registry);
-        resolve_by(
-            &schema,
-            document::read(path)?,
-            data_root,
-            overrides,
-            registry,
-        )
+        resolve(document::read(path)?, data_root, overrides, registry)
     }
 
     /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
@@ -204,7 +197,7 @@ impl RunConfig {
             text: text.into(),
             folder: folder.into(),
         };
-        resolve(source, overrides, registry)
+        resolve(source, None, overrides, registry)
     }
 }
 
@@ -301,18 +294,13 @@ fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
 }
 
 /// The three passes: syntax, schema, meaning.
-fn resolve(source: Source, overrides: &[String], registry: &Registry) -> Result<Run, ConfigErrors> {
-    resolve_by(&schema(registry), source, None, overrides, registry)
-}
-
-/// The same by a schema that is at hand.
-fn resolve_by(
-    schema: &serde_json::Value,
+fn resolve(
     source: Source,
     data_root: Option<&Path>,
     overrides: &[String],
     registry: &Registry,
 ) -> Result<Run, ConfigErrors> {
+    let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
     let is_toml = problems.is_empty();

@@ -1,10 +1,11 @@
 //! The JSON schema of a configuration: generated from the types, walked to check a file, asked for explanations.
 //!
-//! The schema is draft 7 with every type written out in its place. A table with a `name` is a `oneOf` of tables whose
-//! `name` is a `const`; a value of several shapes is an `anyOf`; a string with `"format": "path"` is a file that is read, a
-//! table with `"format": "tasks"` holds tables of tasks.
+//! The schema is draft 7. What stands in many places, a duration and the tables of tasks, stands there once, and the places hold
+//! a `$ref` to it. A table with a `name` is a `oneOf` of tables whose `name` is a `const`; a value of several shapes is an `anyOf`;
+//! a string with `"format": "path"` is a file that is read, a table with `"format": "tasks"` holds tables of tasks.
 
-use ctrnn_tasks::{Registry, TaskEntry};
+use ctrnn_tasks::{Duration, Registry, TaskEntry};
+use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
@@ -13,8 +14,12 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::document::shortened;
 use crate::suggestion::{self, split};
 
-/// The schema of a configuration with the tasks of `registry`.
-pub fn schema(registry: &Registry) -> Json {
+/// The schema of a configuration with the tasks of `registry`, made when it is first asked for.
+pub fn schema(registry: &Registry) -> &Json {
+    registry.schema(make)
+}
+
+fn make(registry: &Registry) -> Json {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let mut schema = Json::from(
         settings
@@ -31,25 +36,58 @@ pub fn schema(registry: &Registry) -> Json {
     task["additionalProperties"] = json!(false);
     task["maxProperties"] = json!(1);
     tidy(&mut schema);
+    refer_to_durations(&mut schema);
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     schema
 }
 
-/// The schema of a task's table, with those of the tasks that may stand in it.
+/// The schema of a task's table, with references to those of the tasks that may stand in it.
 fn task_schema(task: &TaskEntry, registry: &Registry) -> Json {
     let mut schema = task.schema().clone();
     let keys = schema["properties"].as_object_mut();
     for tables in keys.into_iter().flat_map(Map::values_mut) {
         if tables["format"] == "tasks" {
-            let others = registry.entries().filter(|other| other.name != task.name);
+            let others = registry.names().filter(|other| *other != task.name);
+            let table = |name| json!({ "$ref": format!("#/properties/task/properties/{name}") });
             let tasks: Map<String, Json> = others
-                .map(|other| (other.name.clone(), other.schema().clone()))
+                .map(|other| (other.to_owned(), table(other)))
                 .collect();
             tables["properties"] = Json::Object(tasks);
             tables["additionalProperties"] = json!(false);
         }
     }
     schema
+}
+
+/// Replaces the shapes of a duration, wherever there is one, by a reference to the one place that they keep.
+fn refer_to_durations(schema: &mut Json) {
+    let mut duration = Json::from(SchemaGenerator::default().root_schema_for::<Duration>());
+    tidy(&mut duration);
+    let shapes = duration["anyOf"].take();
+    refer(
+        schema,
+        &shapes,
+        &json!([{ "$ref": "#/definitions/duration" }]),
+    );
+    schema["definitions"] = json!({ "duration": { "anyOf": shapes } });
+}
+
+/// Replaces every `anyOf` of these shapes.
+fn refer(schema: &mut Json, shapes: &Json, reference: &Json) {
+    match schema {
+        Json::Array(items) => items
+            .iter_mut()
+            .for_each(|item| refer(item, shapes, reference)),
+        Json::Object(map) => {
+            for (key, value) in map {
+                match key == "anyOf" && value == shapes {
+                    true => *value = reference.clone(),
+                    false => refer(value, shapes, reference),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Removes what says nothing: null, which TOML does not have, defaults of whole tables, formats of numbers.
@@ -130,26 +168,29 @@ pub fn explain(schema: &Json, key: &str) -> Result<Vec<Explanation>, Diagnostic>
     }
     Ok(found
         .into_iter()
-        .map(|(of, schema)| explanation(key, of, schema))
+        .map(|(of, found)| explanation(schema, key, of, found))
         .collect())
 }
 
-fn explanation(key: &str, of: Option<&str>, schema: &Json) -> Explanation {
+fn explanation(root: &Json, key: &str, of: Option<&str>, schema: &Json) -> Explanation {
     Explanation {
         key: key.to_owned(),
         of: of.map(str::to_owned),
-        kind: describe(schema),
+        kind: describe(root, schema),
         default: schema.get("default").map(Json::to_string),
         unit: key.ends_with("_ms").then_some("ms"),
-        range: range(schema),
-        words: words(schema).into_iter().map(str::to_owned).collect(),
-        text: text(schema),
-        keys: keys_of(schema).into_iter().map(str::to_owned).collect(),
+        range: range(root, schema),
+        words: words(root, schema).into_iter().map(str::to_owned).collect(),
+        text: text(root, schema),
+        keys: keys_of(root, schema)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
 /// The bounds of a number, or of the items of a list, in words.
-fn range(schema: &Json) -> Option<String> {
+fn range(root: &Json, schema: &Json) -> Option<String> {
     let of_shape = |shape: &Json| {
         let numbers = match shape.get("items") {
             Some(items) => items,
@@ -170,17 +211,17 @@ fn range(schema: &Json) -> Option<String> {
         .collect();
         (!bounds.is_empty()).then(|| bounds.join(", "))
     };
-    shapes(schema).into_iter().find_map(of_shape)
+    shapes(root, schema).into_iter().find_map(of_shape)
 }
 
 /// The description of a schema, followed by those of its words.
-fn text(schema: &Json) -> String {
+fn text(root: &Json, schema: &Json) -> String {
     let mut lines: Vec<String> = schema["description"]
         .as_str()
         .map(join_lines)
         .into_iter()
         .collect();
-    for shape in shapes(schema)
+    for shape in shapes(root, schema)
         .into_iter()
         .filter(|shape| !std::ptr::eq(*shape, schema))
     {
@@ -205,20 +246,25 @@ pub(crate) fn find<'a>(schema: &'a Json, path: &str) -> Vec<(Option<&'a str>, &'
     path.split('.').fold(vec![(None, schema)], |found, key| {
         found
             .into_iter()
-            .flat_map(|(of, schema)| child(of, schema, key))
+            .flat_map(|(of, found)| child(schema, of, found, key))
             .collect()
     })
 }
 
 /// The schemas of `key` in all shapes of a table; the same one twice counts once.
-fn child<'a>(of: Option<&'a str>, schema: &'a Json, key: &str) -> Vec<(Option<&'a str>, &'a Json)> {
-    if is_named(schema) && key == "name" {
+fn child<'a>(
+    root: &'a Json,
+    of: Option<&'a str>,
+    schema: &'a Json,
+    key: &str,
+) -> Vec<(Option<&'a str>, &'a Json)> {
+    if is_named(root, schema) && key == "name" {
         return vec![(of, schema)];
     }
     let mut found: Vec<(Option<&str>, &Json)> = Vec::new();
-    for shape in shapes(schema) {
+    for shape in shapes(root, schema) {
         if let Some(child) = shape["properties"].get(key) {
-            found.push((name_of(shape).or(of), child));
+            found.push((name_of(shape).or(of), resolved(root, child)));
         }
     }
     found
@@ -227,18 +273,18 @@ fn child<'a>(of: Option<&'a str>, schema: &'a Json, key: &str) -> Vec<(Option<&'
 /// Every key of a schema by its full path, tables included.
 pub fn keys(schema: &Json) -> Vec<String> {
     let mut keys = Vec::new();
-    collect_keys(schema, "", &mut keys);
+    collect_keys(schema, schema, "", &mut keys);
     keys
 }
 
-fn collect_keys(schema: &Json, table: &str, keys: &mut Vec<String>) {
-    for shape in shapes(schema) {
+fn collect_keys(root: &Json, schema: &Json, table: &str, keys: &mut Vec<String>) {
+    for shape in shapes(root, schema) {
         for (key, child) in shape["properties"].as_object().into_iter().flatten() {
             let path = join(table, key);
             if !keys.contains(&path) {
                 keys.push(path.clone());
             }
-            collect_keys(child, &path, keys);
+            collect_keys(root, child, &path, keys);
         }
     }
 }
@@ -273,18 +319,21 @@ pub(crate) fn unknown_key(
         format!("did you mean {meant}? ")
     };
     Diagnostic::new(Code::UnknownKey, format!("unknown key {}", shortened(path)))
-        .help(format!("{meant}{}", list_keys(parent, table)))
+        .help(format!("{meant}{}", list_keys(schema, parent, table)))
 }
 
 /// "Keys of [model]: ..."
-fn list_keys(path: &str, table: &[&Json]) -> String {
+fn list_keys(root: &Json, path: &str, table: &[&Json]) -> String {
     let name = match table {
         [only] => name_of(only)
             .map(|name| format!(" with name = {name:?}"))
             .unwrap_or_default(),
         _ => String::new(),
     };
-    let mut keys: Vec<&str> = table.iter().flat_map(|shape| keys_of(shape)).collect();
+    let mut keys: Vec<&str> = table
+        .iter()
+        .flat_map(|shape| keys_of(root, shape))
+        .collect();
     keys.sort_unstable();
     keys.dedup();
     let keys = keys.join(", ");
@@ -317,12 +366,14 @@ pub(crate) fn unknown_path(schema: &Json, path: &str) -> Diagnostic {
         .filter(known)
         .find(|part| find(schema, part).is_empty())
         .unwrap_or(path);
-    let tasks = keys_of(&schema["properties"]["task"]);
+    let tasks = keys_of(schema, &schema["properties"]["task"]);
     unknown_key(schema, unknown, &table_of(schema, unknown), &tasks)
 }
 
-/// The shapes that a value may have: the alternatives of `anyOf` and `oneOf`, without null, or the schema itself.
-pub(crate) fn shapes(schema: &Json) -> Vec<&Json> {
+/// The shapes that a value may have, references followed: the alternatives of `anyOf` and `oneOf`, without null, or the
+/// schema itself. `root` is the schema of the whole configuration, here and below.
+pub(crate) fn shapes<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a Json> {
+    let schema = resolved(root, schema);
     let alternatives = schema
         .get("anyOf")
         .or_else(|| schema.get("oneOf"))
@@ -332,14 +383,25 @@ pub(crate) fn shapes(schema: &Json) -> Vec<&Json> {
         Some(all) => all
             .iter()
             .filter(|shape| shape["type"] != "null")
-            .flat_map(shapes)
+            .flat_map(|shape| shapes(root, shape))
             .collect(),
     }
 }
 
+/// What a reference points to; any other schema is itself.
+fn resolved<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
+    let path = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.strip_prefix('#'));
+    path.and_then(|path| root.pointer(path)).unwrap_or(schema)
+}
+
 /// Whether a schema is that of a table whose `name` says which keys it has.
-pub(crate) fn is_named(schema: &Json) -> bool {
-    schema.get("oneOf").is_some() && shapes(schema).iter().all(|shape| name_of(shape).is_some())
+pub(crate) fn is_named(root: &Json, schema: &Json) -> bool {
+    schema.get("oneOf").is_some()
+        && shapes(root, schema)
+            .iter()
+            .all(|shape| name_of(shape).is_some())
 }
 
 /// The `name` that a table must have.
@@ -348,9 +410,9 @@ pub(crate) fn name_of(schema: &Json) -> Option<&str> {
 }
 
 /// The keys of a table, of all its shapes, sorted.
-pub(crate) fn keys_of(schema: &Json) -> Vec<&str> {
+pub(crate) fn keys_of<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
     let mut keys = Vec::new();
-    for key in shapes(schema)
+    for key in shapes(root, schema)
         .iter()
         .flat_map(|shape| shape["properties"].as_object())
         .flat_map(Map::keys)
@@ -364,7 +426,7 @@ pub(crate) fn keys_of(schema: &Json) -> Vec<&str> {
 }
 
 /// The words that a string may be; for a table with a `name`, its names; empty where anything goes.
-pub(crate) fn words(schema: &Json) -> Vec<&str> {
+pub(crate) fn words<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
     let listed = |shape| -> Vec<&str> {
         let shape: &Json = shape;
         match &shape["enum"] {
@@ -376,7 +438,7 @@ pub(crate) fn words(schema: &Json) -> Vec<&str> {
                 .collect(),
         }
     };
-    shapes(schema).into_iter().flat_map(listed).collect()
+    shapes(root, schema).into_iter().flat_map(listed).collect()
 }
 
 /// The types of JSON that a shape allows.
@@ -390,10 +452,10 @@ pub(crate) fn types(shape: &Json) -> Vec<&str> {
 }
 
 /// The type of a schema in words: `an integer`, `a number or a table`, `"mse" or "cross_entropy"`.
-pub(crate) fn describe(schema: &Json) -> String {
+pub(crate) fn describe(root: &Json, schema: &Json) -> String {
     let mut kinds: Vec<String> = Vec::new();
-    for shape in shapes(schema) {
-        let words = words(shape);
+    for shape in shapes(root, schema) {
+        let words = words(root, shape);
         if !words.is_empty() && name_of(shape).is_none() {
             kinds.extend(words.iter().map(|word| format!("{word:?}")));
             continue;
@@ -433,7 +495,7 @@ mod tests {
     use super::*;
 
     fn explained(key: &str) -> Vec<Explanation> {
-        explain(&schema(&crate::registry()), key).unwrap()
+        explain(schema(&crate::registry()), key).unwrap()
     }
 
     /// `UPDATE_SCHEMA=1 cargo test -p ctrnn-train schema` writes the file anew.
@@ -456,9 +518,10 @@ mod tests {
 
     #[test]
     fn every_key_is_explained() {
-        let schema = schema(&crate::registry());
-        for key in keys(&schema).iter().filter(|key| !key.starts_with("task.")) {
-            for explanation in explain(&schema, key).unwrap() {
+        let registry = crate::registry();
+        let schema = schema(&registry);
+        for key in keys(schema).iter().filter(|key| !key.starts_with("task.")) {
+            for explanation in explain(schema, key).unwrap() {
                 let is_name = key.ends_with(".name");
                 assert!(
                     is_name || !explanation.text.is_empty(),
@@ -497,6 +560,12 @@ mod tests {
             (stimulus.kind.as_str(), stimulus.default.as_deref()),
             ("a number or a table", Some("200.0"))
         );
+        let mixed = "task.multitask.tasks.go_nogo.stimulus_ms";
+        let [in_a_mixture] = explained(mixed).try_into().unwrap();
+        assert_eq!(
+            (in_a_mixture.kind, in_a_mixture.default),
+            (stimulus.kind, stimulus.default)
+        );
         let [model] = explained("model").try_into().unwrap();
         assert!(model.keys.contains(&"n_units".to_owned()));
     }
@@ -518,8 +587,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_not_explained() {
-        let schema = schema(&crate::registry());
-        let problem = explain(&schema, "train.learning_rate").unwrap_err();
+        let registry = crate::registry();
+        let problem = explain(schema(&registry), "train.learning_rate").unwrap_err();
         insta::assert_snapshot!(problem.render(false), @r#"
         error[C001]: unknown key train.learning_rate
         help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, recompute, schedule, steps, stop

@@ -3,10 +3,8 @@
 //! Adam and AdamW are burn's; their moments are public. The others have private moments in burn, which no checkpoint could
 //! hold, and are a few lines each.
 
-use burn::optim::{
-    Adam as BurnAdam, AdamState, AdamW as BurnAdamW, AdamWState, AdaptiveMomentumState,
-    SimpleOptimizer, decay::WeightDecayConfig,
-};
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{AdamState, AdamWState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -54,20 +52,6 @@ impl Optimizer {
 }
 
 /// burn's Adam with our constants (burn's own `eps` is 1e-5).
-fn adam(rule: &Adam) -> BurnAdam {
-    let [beta_1, beta_2] = rule.betas;
-    let decay = (rule.weight_decay > 0.0).then_some(WeightDecayConfig {
-        penalty: rule.weight_decay as f32,
-    });
-    burn::optim::AdamConfig::new()
-        .with_beta_1(beta_1 as f32)
-        .with_beta_2(beta_2 as f32)
-        .with_epsilon(rule.eps as f32)
-        .with_amsgrad(rule.amsgrad)
-        .with_weight_decay(decay)
-        .build()
-}
-
 fn adam_step<B: Backend>(
     rule: &Adam,
     lr: f64,
@@ -75,23 +59,23 @@ fn adam_step<B: Backend>(
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,
 ) -> (Tensor<B, 1>, Memory<B>) {
-    let state = memory.map(|memory| AdamState::new(moments_of(memory)));
-    let (value, state) = adam(rule).step(lr, value, gradient, state);
-    let moments = state.expect("Adam has a state after a step").momentum;
-    (value, memory_of(moments))
-}
-
-fn adamw(rule: &AdamW) -> BurnAdamW {
-    let [beta_1, beta_2] = rule.betas;
-    burn::optim::AdamWConfig::new()
-        .with_beta_1(beta_1 as f32)
-        .with_beta_2(beta_2 as f32)
+    let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
+    let decay = (rule.weight_decay > 0.0).then_some(WeightDecayConfig {
+        penalty: rule.weight_decay as f32,
+    });
+    let adam = burn::optim::AdamConfig::new()
+        .with_beta_1(beta_1)
+        .with_beta_2(beta_2)
         .with_epsilon(rule.eps as f32)
-        .with_weight_decay(rule.weight_decay as f32)
         .with_amsgrad(rule.amsgrad)
-        .build()
+        .with_weight_decay(decay)
+        .build();
+    let state = memory.map(|memory| AdamState::new(moments_of(memory)));
+    let (value, state) = adam.step(lr, value, gradient, state);
+    (value, memory_of(state.map(|state| state.momentum)))
 }
 
+/// burn's AdamW with our constants.
 fn adamw_step<B: Backend>(
     rule: &AdamW,
     lr: f64,
@@ -99,10 +83,17 @@ fn adamw_step<B: Backend>(
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,
 ) -> (Tensor<B, 1>, Memory<B>) {
+    let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
+    let adamw = burn::optim::AdamWConfig::new()
+        .with_beta_1(beta_1)
+        .with_beta_2(beta_2)
+        .with_epsilon(rule.eps as f32)
+        .with_weight_decay(rule.weight_decay as f32)
+        .with_amsgrad(rule.amsgrad)
+        .build();
     let state = memory.map(|memory| AdamWState::new(moments_of(memory)));
-    let (value, state) = adamw(rule).step(lr, value, gradient, state);
-    let moments = state.expect("AdamW has a state after a step").momentum;
-    (value, memory_of(moments))
+    let (value, state) = adamw.step(lr, value, gradient, state);
+    (value, memory_of(state.map(|state| state.momentum)))
 }
 
 /// The state of burn's Adam and AdamW.
@@ -115,7 +106,8 @@ fn moments_of<B: Backend>(memory: Memory<B>) -> AdaptiveMomentumState<B, 1> {
     state
 }
 
-fn memory_of<B: Backend>(state: AdaptiveMomentumState<B, 1>) -> Memory<B> {
+fn memory_of<B: Backend>(state: Option<AdaptiveMomentumState<B, 1>>) -> Memory<B> {
+    let state = state.expect("Adam has a state after a step");
     let moments = [
         Some(state.moment_1),
         Some(state.moment_2),

@@ -13,6 +13,8 @@ const AXIS_MM: f64 = 0.18;
 const SPACE_MM: f64 = 1.0;
 const COLUMN_GAP_MM: f64 = 3.0;
 const EDGE_MM: f64 = 2.0;
+/// Between the beginnings of neighbouring names that are tilted.
+const TILTED_GAP_MM: f64 = 1.5 * SMALL_MM;
 
 /// Why a figure cannot be drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +94,7 @@ impl Figure {
 
     fn draw(&self) -> Canvas {
         let mut canvas = Canvas::default();
+        let tilted = self.tilted();
         let title_mm = match self.title.as_str() {
             "" => 0.0,
             title => {
@@ -108,7 +111,7 @@ impl Figure {
                 size: [self.columns_mm[*column], self.rows_mm[*row]],
                 ranges: panel.ranges(),
             };
-            panel.draw(&frame, &mut canvas);
+            panel.draw(&frame, tilted, &mut canvas);
         }
         let below = self.margins(0, self.rows_mm.len() - 1)[1];
         let right = self.margins(1, self.columns_mm.len() - 1)[1];
@@ -117,6 +120,12 @@ impl Figure {
             tops.last().unwrap_or(&0.0) + self.rows_mm.last().unwrap_or(&0.0) + below + EDGE_MM,
         ];
         canvas
+    }
+
+    /// Whether the names of bands are tilted, because one of them is wider than its band.
+    fn tilted(&self) -> bool {
+        let mut panels = self.panels.iter();
+        panels.any(|([_, column], panel)| panel.has_narrow_bands(self.columns_mm[*column]))
     }
 
     /// Where the data areas of the rows (`side` 0) or columns (1) begin.
@@ -133,12 +142,13 @@ impl Figure {
 
     /// The room that row or column `k` needs before and after its data area.
     fn margins(&self, side: usize, k: usize) -> [f64; 2] {
+        let tilted = self.tilted();
         let here = self.panels.iter().filter(|(place, _)| place[side] == k);
         here.fold([0.0, 0.0], |[before, after], ([row, column], panel)| {
             let size = [self.columns_mm[*column], self.rows_mm[*row]];
             let [first, second] = match side {
-                0 => [panel.above(size[0]), panel.below()],
-                _ => [panel.left(), panel.right(size[0])],
+                0 => [panel.above(size[0], tilted), panel.below()],
+                _ => [panel.left(), panel.right(size[0], tilted)],
             };
             [f64::max(before, first), f64::max(after, second)]
         })
@@ -211,13 +221,11 @@ impl Panel {
     }
 
     /// The room above, for title and names of bands.
-    fn above(&self, width_mm: f64) -> f64 {
+    fn above(&self, width_mm: f64, tilted: bool) -> f64 {
         let n_lines = font::wrap(&self.title, TEXT_MM, width_mm).len() as f64;
         let title = n_lines * TEXT_MM * LINE_HEIGHT;
-        let tilted = self
-            .band_labels()
-            .map(|label| self.label_height(label, width_mm));
-        let bands = tilted.fold(0.0, f64::max);
+        let heights = self.bands().map(|(_, label)| label_height(label, tilted));
+        let bands = heights.fold(0.0, f64::max);
         let space = if title + bands > 0.0 { SPACE_MM } else { 0.0 };
         title + bands + space
     }
@@ -249,7 +257,7 @@ impl Panel {
     }
 
     /// The room on the right, for the legend and for what reaches beyond the frame: a tilted name, half a tick label.
-    fn right(&self, width_mm: f64) -> f64 {
+    fn right(&self, width_mm: f64, tilted: bool) -> f64 {
         let names = self.layers.iter().filter_map(Layer::legend);
         let widest = names
             .map(|(_, name)| font::width(name) * TEXT_MM)
@@ -262,10 +270,10 @@ impl Panel {
         let from_right = |x: f64| width_mm * (range[1] - x) / (range[1] - range[0]);
         let ticks = self.x.ticks_on(range).into_iter();
         let tick = ticks.map(|(x, label)| font::width(&label) * TEXT_MM / 2.0 - from_right(x));
-        let tilted = self.bands().filter(|_| self.tilted(width_mm));
-        let name = tilted.map(|([from, to], label)| {
-            font::width(label) * SMALL_MM * 0.75 - from_right((from + to) / 2.0)
-        });
+        let places = self.label_places(width_mm, tilted).into_iter();
+        let name = places
+            .filter(|_| tilted)
+            .map(|(x, label)| font::width(label) * SMALL_MM * 0.75 - (width_mm - x));
         name.chain(tick).fold(legend, f64::max)
     }
 
@@ -276,39 +284,42 @@ impl Panel {
         })
     }
 
-    fn band_labels(&self) -> impl Iterator<Item = &str> {
-        self.bands().map(|(_, label)| label)
-    }
-
-    /// Whether the names of bands are tilted, because one of them is wider than its band.
-    fn tilted(&self, width_mm: f64) -> bool {
+    /// Whether a name is wider than its band.
+    fn has_narrow_bands(&self, width_mm: f64) -> bool {
         let [low, high] = self.ranges()[0];
         self.bands().any(|([from, to], label)| {
             font::width(label) * SMALL_MM > (to - from) / (high - low) * width_mm
         })
     }
 
-    fn label_height(&self, label: &str, width_mm: f64) -> f64 {
-        match self.tilted(width_mm) {
-            true => font::width(label) * SMALL_MM * 0.71 + SMALL_MM * 0.7,
-            false => SMALL_MM,
-        }
+    /// The names of bands, each at the middle of its band, in millimetres from the left; tilted ones that would touch are
+    /// moved apart.
+    fn label_places(&self, width_mm: f64, tilted: bool) -> Vec<(f64, &str)> {
+        let [low, high] = self.ranges()[0];
+        let apart = if tilted { TILTED_GAP_MM } else { 0.0 };
+        let mut last = f64::NEG_INFINITY;
+        let place = |([from, to], label): ([f64; 2], _)| {
+            let middle = ((from + to) / 2.0 - low) / (high - low) * width_mm;
+            last = f64::max(middle, last + apart);
+            (last, label)
+        };
+        self.bands().map(place).collect()
     }
 
-    fn draw(&self, frame: &Frame, canvas: &mut Canvas) {
+    fn draw(&self, frame: &Frame, tilted: bool, canvas: &mut Canvas) {
         for layer in &self.layers {
             draw_layer(layer, frame, canvas);
         }
-        self.draw_band_labels(frame, canvas);
-        self.draw_title(frame, canvas);
+        self.draw_band_labels(frame, tilted, canvas);
+        self.draw_title(frame, tilted, canvas);
         self.draw_x_axis(frame, canvas);
         self.draw_y_axis(frame, canvas);
         self.draw_legend(frame, canvas);
     }
 
-    fn draw_title(&self, frame: &Frame, canvas: &mut Canvas) {
+    fn draw_title(&self, frame: &Frame, tilted: bool, canvas: &mut Canvas) {
         let lines = font::wrap(&self.title, TEXT_MM, frame.size[0]);
-        let top = frame.corner[1] - self.above(frame.size[0]);
+        let top = frame.corner[1] - self.above(frame.size[0], tilted);
         for (k, line) in lines.iter().enumerate() {
             let y = top + TEXT_MM * (1.0 + k as f64 * LINE_HEIGHT);
             canvas.text(
@@ -321,16 +332,15 @@ impl Panel {
         }
     }
 
-    fn draw_band_labels(&self, frame: &Frame, canvas: &mut Canvas) {
+    fn draw_band_labels(&self, frame: &Frame, tilted: bool, canvas: &mut Canvas) {
         let y = frame.corner[1] - SPACE_MM * 0.7;
-        let tilted = self.tilted(frame.size[0]);
-        for ([from, to], label) in self.bands() {
-            let x = frame.x((from + to) / 2.0);
-            let (anchor, degrees) = match tilted {
-                true => (Anchor::Start, 45.0),
-                false => (Anchor::Middle, 0.0),
-            };
-            canvas.turned_text([x, y], label, SMALL_MM, anchor, degrees, Rgb::GREY);
+        let (anchor, degrees) = match tilted {
+            true => (Anchor::Start, 45.0),
+            false => (Anchor::Middle, 0.0),
+        };
+        for (x, label) in self.label_places(frame.size[0], tilted) {
+            let at = [frame.corner[0] + x, y];
+            canvas.turned_text(at, label, SMALL_MM, anchor, degrees, Rgb::GREY);
         }
     }
 
@@ -384,6 +394,14 @@ impl Panel {
             let at = [x + 4.0, y + 0.35 * TEXT_MM];
             canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);
         }
+    }
+}
+
+/// The height of the name of a band.
+fn label_height(label: &str, tilted: bool) -> f64 {
+    match tilted {
+        true => font::width(label) * SMALL_MM * 0.71 + SMALL_MM * 0.7,
+        false => SMALL_MM,
     }
 }
 

@@ -6,7 +6,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Member, Scene};
+use super::{Evidence, Member, Scene, evidence};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
 /// Two stimuli are shown at once; the response is towards the stronger one.
@@ -51,40 +51,17 @@ impl Default for YangDecision {
 }
 
 pub(super) fn family() -> Vec<Member<YangDecision>> {
-    let member = |name, what: &str, evidence| {
-        let defaults = YangDecision {
-            evidence,
-            ..YangDecision::default()
-        };
-        (name, super::about(what), defaults)
-    };
-    vec![
-        member(
-            "yang_dm1",
-            "Respond towards the stronger of two stimuli on ring 1 (DM 1).",
-            Evidence::Ring1,
-        ),
-        member(
-            "yang_dm2",
-            "Respond towards the stronger of two stimuli on ring 2 (DM 2).",
-            Evidence::Ring2,
-        ),
-        member(
-            "yang_contextdm1",
-            "Respond towards the stronger of two stimuli on ring 1, whatever ring 2 shows (Ctx DM 1).",
-            Evidence::Ring1OfBoth,
-        ),
-        member(
-            "yang_contextdm2",
-            "Respond towards the stronger of two stimuli on ring 2, whatever ring 1 shows (Ctx DM 2).",
-            Evidence::Ring2OfBoth,
-        ),
-        member(
-            "yang_multidm",
-            "Respond towards the stronger of two stimuli, both rings together (MultSen DM).",
-            Evidence::Sum,
-        ),
-    ]
+    let names = [
+        ("yang_dm1", "DM 1"),
+        ("yang_dm2", "DM 2"),
+        ("yang_contextdm1", "Ctx DM 1"),
+        ("yang_contextdm2", "Ctx DM 2"),
+        ("yang_multidm", "MultSen DM"),
+    ];
+    evidence::family(names, "two stimuli", |evidence| YangDecision {
+        evidence,
+        ..YangDecision::default()
+    })
 }
 
 impl Task for YangDecision {
@@ -104,15 +81,7 @@ impl Task for YangDecision {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the evidence")
-            .require(
-                self.response_ms.bounds_ms()[0] > super::UNCHECKED_MS,
-                || {
-                    TaskError::config(
-                        "response_ms",
-                        "its first 100 ms do not count; make it longer",
-                    )
-                },
-            )
+            .with(super::too_short("response_ms", &self.response_ms))
             .numbers("coherences", &self.coherences, 1e-6..=1.0)
             .not_negative("sigma_x", self.sigma_x)
             .finish()

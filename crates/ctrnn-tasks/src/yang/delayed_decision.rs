@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decision::two_directions;
-use super::{Evidence, Member, Scene};
+use super::{Evidence, Member, Scene, evidence};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
 /// Two stimuli are shown one after the other; the response is towards the stronger one.
@@ -57,40 +57,19 @@ impl Default for YangDelayedDecision {
 }
 
 pub(super) fn family() -> Vec<Member<YangDelayedDecision>> {
-    let member = |name, what: &str, evidence| {
-        let defaults = YangDelayedDecision {
+    let names = [
+        ("yang_delaydm1", "Dly DM 1"),
+        ("yang_delaydm2", "Dly DM 2"),
+        ("yang_contextdelaydm1", "Ctx Dly DM 1"),
+        ("yang_contextdelaydm2", "Ctx Dly DM 2"),
+        ("yang_multidelaydm", "MultSen Dly DM"),
+    ];
+    evidence::family(names, "two successive stimuli", |evidence| {
+        YangDelayedDecision {
             evidence,
             ..YangDelayedDecision::default()
-        };
-        (name, super::about(what), defaults)
-    };
-    vec![
-        member(
-            "yang_delaydm1",
-            "Respond towards the stronger of two successive stimuli on ring 1 (Dly DM 1).",
-            Evidence::Ring1,
-        ),
-        member(
-            "yang_delaydm2",
-            "Respond towards the stronger of two successive stimuli on ring 2 (Dly DM 2).",
-            Evidence::Ring2,
-        ),
-        member(
-            "yang_contextdelaydm1",
-            "Respond towards the stronger of two successive stimuli on ring 1, whatever ring 2 shows (Ctx Dly DM 1).",
-            Evidence::Ring1OfBoth,
-        ),
-        member(
-            "yang_contextdelaydm2",
-            "Respond towards the stronger of two successive stimuli on ring 2, whatever ring 1 shows (Ctx Dly DM 2).",
-            Evidence::Ring2OfBoth,
-        ),
-        member(
-            "yang_multidelaydm",
-            "Respond towards the stronger of two successive stimuli, both rings together (MultSen Dly DM).",
-            Evidence::Sum,
-        ),
-    ]
+        }
+    })
 }
 
 impl Task for YangDelayedDecision {
@@ -114,15 +93,7 @@ impl Task for YangDelayedDecision {
             .epochs(&self.epochs())
             .not_zero("first_ms", &self.first_ms, "it shows a stimulus")
             .not_zero("second_ms", &self.second_ms, "it shows a stimulus")
-            .require(
-                self.response_ms.bounds_ms()[0] > super::UNCHECKED_MS,
-                || {
-                    TaskError::config(
-                        "response_ms",
-                        "its first 100 ms do not count; make it longer",
-                    )
-                },
-            )
+            .with(super::too_short("response_ms", &self.response_ms))
             .numbers("coherences", &self.coherences, 1e-6..=1.0)
             .not_negative("sigma_x", self.sigma_x)
             .finish()

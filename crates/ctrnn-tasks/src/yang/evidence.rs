@@ -4,6 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Member, about};
 use crate::Condition;
 
 /// Where the evidence is shown, and which of it decides.
@@ -20,6 +21,26 @@ pub enum Evidence {
     Ring2OfBoth,
     /// Shown on both rings; the sum decides.
     Sum,
+}
+
+/// A family of decisions between `stimuli`: a member for each kind of evidence, with its name and its title.
+pub(super) fn family<T>(
+    names: [(&'static str, &str); 5],
+    stimuli: &str,
+    with: impl Fn(Evidence) -> T,
+) -> Vec<Member<T>> {
+    let kinds = [
+        (Evidence::Ring1, " on ring 1"),
+        (Evidence::Ring2, " on ring 2"),
+        (Evidence::Ring1OfBoth, " on ring 1, whatever ring 2 shows"),
+        (Evidence::Ring2OfBoth, " on ring 2, whatever ring 1 shows"),
+        (Evidence::Sum, ", both rings together"),
+    ];
+    let member = |((name, title), (evidence, place)): ((&'static str, &str), (Evidence, &str))| {
+        let what = format!("Respond towards the stronger of {stimuli}{place} ({title}).");
+        (name, about(&what), with(evidence))
+    };
+    names.into_iter().zip(kinds).map(member).collect()
 }
 
 /// The strengths of the stimuli: `strengths[ring][stimulus]`, and the stimulus that is stronger where it counts.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Member, Scene, about};
+use crate::ring::directions_deg;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
 /// A stimulus is shown on one of two rings; the response is towards it or, in anti tasks, opposite to it.
@@ -156,15 +157,7 @@ impl Task for YangGo {
                 let message = "0 ms is too short for a stimulus that does not stay";
                 TaskError::config("stimulus_ms", message)
             })
-            .require(
-                self.response_ms.bounds_ms()[0] > super::UNCHECKED_MS,
-                || {
-                    TaskError::config(
-                        "response_ms",
-                        "its first 100 ms do not count; make it longer",
-                    )
-                },
-            )
+            .with(super::too_short("response_ms", &self.response_ms))
             .number("directions", self.directions as f64, 0.0..=360.0)
             .not_negative("sigma_x", self.sigma_x)
             .finish()
@@ -172,13 +165,10 @@ impl Task for YangGo {
 
     /// `ring`: 1 or 2, and `direction` in degrees.
     fn conditions(&self) -> Vec<Condition> {
-        let degrees = |k: usize| 360.0 * k as f64 / self.directions as f64;
-        let all: Vec<f64> = (0..self.directions).map(degrees).collect();
         let rings: (&str, &[f64]) = ("ring", &[1.0, 2.0]);
-        if all.is_empty() {
-            Condition::grid(&[rings])
-        } else {
-            Condition::grid(&[rings, ("direction", &all)])
+        match self.directions {
+            0 => Condition::grid(&[rings]),
+            n => Condition::grid(&[rings, ("direction", &directions_deg(n))]),
         }
     }
 

@@ -105,9 +105,7 @@ impl Task for YangMatch {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("sample_ms", &self.sample_ms, "it shows the sample")
-            .require(self.test_ms.bounds_ms()[0] > super::UNCHECKED_MS, || {
-                TaskError::config("test_ms", "its first 100 ms do not count; make it longer")
-            })
+            .with(super::too_short("test_ms", &self.test_ms))
             .not_negative("sigma_x", self.sigma_x)
             .finish()
     }

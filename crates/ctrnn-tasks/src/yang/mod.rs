@@ -30,8 +30,8 @@ pub use go::YangGo;
 pub use matching::YangMatch;
 
 use crate::{
-    Clock, Condition, Layout, Mask, Registry, Ring, Target, Task, TaskEntry, Timeline, Trial,
-    angular_distance,
+    Clock, Condition, Duration, Layout, Mask, Registry, Ring, Target, Task, TaskEntry, TaskError,
+    Timeline, Trial, angular_distance,
 };
 
 /// Units of each ring.
@@ -174,6 +174,12 @@ fn mask(n_steps: usize, go: usize, unchecked: usize) -> Mask {
         row[FIXATION] = 2.0 * weight;
     }
     Mask::Outputs(mask)
+}
+
+/// What is wrong with an epoch of the response in which nothing would count.
+fn too_short(key: &str, duration: &Duration) -> Option<TaskError> {
+    let message = "its first 100 ms do not count; make it longer";
+    (duration.bounds_ms()[0] <= UNCHECKED_MS).then(|| TaskError::config(key, message))
 }
 
 /// At the last time step: fixation kept, or given up for the right direction.

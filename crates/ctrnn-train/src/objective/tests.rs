@@ -2,8 +2,7 @@
 
 use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
-use burn::tensor::TensorData;
-use ctrnn_model::{Activation, CtrnnConfig, Forward};
+use ctrnn_model::{Activation, CtrnnConfig, Dale, Forward, Parameter, Parametrization};
 use ctrnn_tasks::{Mask, Target};
 
 use super::*;
@@ -82,6 +81,7 @@ fn penalties_on_weights_by_hand() {
         input: 1.0,
         recurrent: 10.0,
         output: 100.0,
+        on: On::Effective,
     };
     let of = |penalty: &Penalty| value(penalty, &network, [1, 1, 2], &[0.0; 2], &[1]);
     assert_near(of(&Penalty::WeightL1(c)), 1.5 + 10.0 + 150.0);
@@ -93,6 +93,38 @@ fn penalties_on_weights_by_hand() {
     from.insert("recurrent.weight".to_owned(), shifted);
     let deviation = Penalty::WeightDeviation(c, Some(Arc::new(from)));
     assert_near(of(&deviation), 10.0);
+}
+
+/// Under Dale's law a raw weight acts by its modulus: with the other sign it acts the same, but is 2 |w| away.
+#[test]
+fn penalties_on_raw_weights_see_no_sign() {
+    let mut config = CtrnnConfig::new(1, 2, 1);
+    config.connectivity.dale = Some(Dale {
+        parametrization: Parametrization::Abs,
+        ..Dale::default()
+    });
+    let network = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+    let turned = network.weights();
+    let raw = turned["recurrent.weight_raw"].to_vec::<f64>().unwrap();
+    let of = |on: On, from: &Weights| {
+        let c = PerMatrix {
+            recurrent: 1.0,
+            on,
+            ..PerMatrix::default()
+        };
+        let penalty = Penalty::WeightDeviation(c, Some(Arc::new(from.clone())));
+        value(&penalty, &network, [1, 1, 2], &[0.0; 2], &[1])
+    };
+    // Every raw weight with the other sign, which acts as before.
+    let mut from = turned.clone();
+    let opposite: Vec<f64> = raw.iter().map(|w| -w).collect();
+    from.insert(
+        "recurrent.weight_raw".to_owned(),
+        TensorData::new(opposite, [2, 2]),
+    );
+    assert_near(of(On::Effective, &from), 0.0);
+    let mean_square = raw.iter().map(|w| w * w).sum::<f64>() / 4.0;
+    assert_near(of(On::Raw, &from), 4.0 * mean_square);
 }
 
 /// Two trials of 2 and 1 time steps, two units: rates (1, -1), (3, 0); (2, 4), then padding of 9. Three samples of two units.
@@ -176,6 +208,7 @@ fn every_penalty() -> Vec<Penalty> {
         input: 0.3,
         recurrent: 0.5,
         output: 0.7,
+        on: On::Effective,
     };
     let from = network(4, &[]).weights();
     let config = LossConfig {

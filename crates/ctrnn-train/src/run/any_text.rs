@@ -9,9 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
-use serde_json::Value as Json;
 
-use super::{Source, resolve_by};
+use super::{Source, resolve};
 use crate::diagnostic::ConfigErrors;
 
 fn config() -> ProptestConfig {
@@ -98,11 +97,7 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 thread_local! {
-    static TASKS: (Registry, Json) = {
-        let registry = crate::registry();
-        let schema = crate::schema(&registry);
-        (registry, schema)
-    };
+    static TASKS: Registry = crate::registry();
 }
 
 /// Reads it; what is wrong must have a place or a remedy, and can be shown.
@@ -113,7 +108,7 @@ fn read(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
         text: text.into(),
         folder: Path::new("/lab").into(),
     };
-    match TASKS.with(|(registry, schema)| resolve_by(schema, source, None, overrides, registry)) {
+    match TASKS.with(|registry| resolve(source, None, overrides, registry)) {
         Ok(run) => prop_assert!(!run.resolved_toml().is_empty()),
         Err(errors) => {
             let ConfigErrors(problems) = &errors;

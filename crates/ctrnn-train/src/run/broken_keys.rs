@@ -49,18 +49,19 @@ fn named_table<'a>(schema: &Json, path: &'a str) -> Option<&'a str> {
     let is_named = |table: &&&str| {
         schema::find(schema, table)
             .iter()
-            .any(|(_, found)| is_named(found))
+            .any(|(_, found)| is_named(schema, found))
     };
     tables.iter().rev().find(is_named).copied()
 }
 
 /// A value that breaks the rule of a key, beyond its type, and how that is called.
-fn beyond(schema: &Json) -> Option<(String, &'static [Code])> {
+fn beyond(root: &Json, schema: &Json) -> Option<(String, &'static [Code])> {
     if let Some(version) = schema.get("const").and_then(Json::as_i64) {
         return Some((format!("{}", version + 1), &[Code::Version]));
     }
-    let all = shapes(schema);
-    let is_word = |shape: &&&Json| types(shape).contains(&"string") && !words(shape).is_empty();
+    let all = shapes(root, schema);
+    let is_word =
+        |shape: &&&Json| types(shape).contains(&"string") && !words(root, shape).is_empty();
     if all.iter().any(|shape| is_word(&shape)) {
         return Some((r#""no_such_word""#.to_owned(), &[Code::UnknownWord]));
     }
@@ -87,7 +88,7 @@ fn mistakes(root: &Json, path: &str, of: Option<&str>, schema: &Json) -> [Mistak
     let is_name = split(path).1 == "name";
     let of = of.filter(|_| !is_name);
     let allows = |kind| {
-        shapes(schema)
+        shapes(root, schema)
             .iter()
             .any(|shape| types(shape).contains(&kind))
     };
@@ -106,8 +107,8 @@ fn mistakes(root: &Json, path: &str, of: Option<&str>, schema: &Json) -> [Mistak
     } else {
         "true"
     };
-    let (beyond, codes) = match beyond(schema) {
-        _ if is_name && is_named(schema) => {
+    let (beyond, codes) = match beyond(root, schema) {
+        _ if is_name && is_named(root, schema) => {
             (r#""no_such_word""#.to_owned(), &[Code::UnknownWord][..])
         }
         Some(found) => found,
@@ -155,9 +156,9 @@ fn complaint(mistake: &Mistake, registry: &Registry) -> Option<String> {
 fn complaints(registry: &Registry, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let root = schema::schema(registry);
     let mut complaints = Vec::new();
-    for path in keys(&root).into_iter().filter(|path| is_wanted(path)) {
-        for (of, found) in schema::find(&root, &path) {
-            let mistakes = mistakes(&root, &path, of, found);
+    for path in keys(root).into_iter().filter(|path| is_wanted(path)) {
+        for (of, found) in schema::find(root, &path) {
+            let mistakes = mistakes(root, &path, of, found);
             let found = mistakes.iter().filter_map(|m| complaint(m, registry));
             complaints.extend(found);
         }
@@ -184,8 +185,8 @@ fn a_sample_of_what_is_said() {
     let registry = crate::registry();
     let root = schema::schema(&registry);
     let shown = |path: &str| {
-        let (of, found) = schema::find(&root, path)[0];
-        mistakes(&root, path, of, found)
+        let (of, found) = schema::find(root, path)[0];
+        mistakes(root, path, of, found)
             .map(|mistake| errors(&mistake.text, &registry).to_string())
             .join("\n")
     };

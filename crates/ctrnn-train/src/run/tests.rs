@@ -1,7 +1,7 @@
 //! What the reading of a configuration accepts, and the exact text of every kind of error.
 
 use super::*;
-use crate::loss_config::PerMatrix;
+use crate::loss_config::{On, PerMatrix};
 use crate::objective::Penalty;
 use crate::registry;
 
@@ -122,7 +122,7 @@ rate_target = { rate = 0.1 }
           |
         6 | weight_l2 = { recurent = 1e-3 }
           |               ^^^^^^^^
-        help: did you mean "recurrent"? Keys of [train.loss.weight_l2]: input, output, recurrent
+        help: did you mean "recurrent"? Keys of [train.loss.weight_l2]: input, on, output, recurrent
 
         error[C003]: "std" is not a measure of spread
          --> run.toml:7:39
@@ -181,17 +181,19 @@ state_prediction = { weight = 1, lag_ms = 30 }
 
 #[test]
 fn penalties_are_read() {
-    let text = "[task.go_nogo]\n[train.loss]\nrate_l2 = 1e-3\nweight_l2 = 1e-4\nweight_l1.recurrent = 1e-5";
+    let text = "[task.go_nogo]\n[train.loss]\nrate_l2 = 1e-3\nweight_l2 = 1e-4\nweight_l1 = { recurrent = 1e-5, on = \"raw\" }";
     let overrides = ["train.loss.state_prediction={weight=2,lag_ms=60}"];
     let objective = run(text, &overrides).train.objective;
     let l1 = PerMatrix {
         recurrent: 1e-5,
+        on: On::Raw,
         ..PerMatrix::default()
     };
     let l2 = PerMatrix {
         input: 1e-4,
         recurrent: 1e-4,
         output: 1e-4,
+        on: On::Effective,
     };
     let expected = [
         Penalty::WeightL1(l1),

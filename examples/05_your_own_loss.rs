@@ -1,0 +1,50 @@
+//! Adds a term of one's own to the loss: outputs that do not wiggle.
+//!
+//! ```text
+//! cargo run --release --example 05_your_own_loss
+//! ```
+
+use burn::backend::{Autodiff, NdArray};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use ctrnn::model::{CtrnnConfig, CtrnnModule};
+use ctrnn::tasks::GoNogo;
+use ctrnn::train::{Clip, LossInputs, Observer, StepReport, TrainError, TrainSettings, Trainer};
+
+/// `0.1 mean (y(t+1) - y(t))^2` over trials, times and outputs.
+fn wiggle<B: Backend>(inputs: &LossInputs<B>) -> Tensor<B, 1> {
+    let y = &inputs.outputs; // [trial, time, output]
+    let pairs = y.dims()[1] - 1;
+    let change = y.clone().narrow(1, 1, pairs) - y.clone().narrow(1, 0, pairs);
+    change.square().mean() * 0.1
+}
+
+/// Prints the terms of the loss now and then.
+struct Print;
+
+impl Observer for Print {
+    fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        if report.step % 50 == 0 {
+            let terms = report.terms.iter();
+            let words: Vec<String> = terms.map(|(name, x)| format!("{name} {x:.5}")).collect();
+            println!("step {:3}  {}", report.step, words.join("  "));
+        }
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), TrainError> {
+    let task = GoNogo::default(); // 3 inputs, 2 outputs
+    let network = CtrnnModule::<Autodiff<NdArray>>::init(
+        &CtrnnConfig::new(3, 32, 2),
+        1,
+        &Default::default(),
+    )?;
+    let mut settings = TrainSettings::default();
+    settings.train.steps = 200;
+    settings.train.clip = Some(Clip::GlobalNorm(1.0));
+    let mut trainer = Trainer::new(network, &task, settings)?;
+    trainer.add_loss("wiggle", wiggle); // a column of its own in every report
+    trainer.run(&mut [&mut Print], &|| None)?;
+    Ok(())
+}
