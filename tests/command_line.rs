@@ -229,7 +229,7 @@ fn evaluation_tells_reaction_times() {
     project.write(
         "rt.toml",
         "[task.perceptual_decision_reaction_time]\n[model]\nn_units = 4\n\
-         [train]\nsteps = 0\n[validate]\ntrials = 4\n",
+         [train]\nsteps = 0\n[validate]\ntrials = 11\n", // all conditions
     );
     let train = ["train", "rt.toml", "--run-dir", "rt"];
     project.run(&train).exits(0);
