@@ -165,9 +165,9 @@ fn check_view(name: &str, view: &TensorView, elements: u64) -> Result<(), Format
     if elements == 0 {
         return Ok(());
     }
-    let steps = view.shape.iter().zip(&view.strides);
-    let last = steps.fold(Some(view.offset), |at, (size, stride)| {
-        at?.checked_add((size - 1).checked_mul(*stride)?)
+    let mut steps = view.shape.iter().zip(&view.strides);
+    let last = steps.try_fold(view.offset, |at, (size, stride)| {
+        at.checked_add((size - 1).checked_mul(*stride)?)
     });
     match last {
         Some(last) if last < view.storage_len => Ok(()),
