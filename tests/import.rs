@@ -16,7 +16,11 @@ fn fixture(name: &str) -> String {
 fn agrees(name: &str, ending: &str, from: &str, overrides: &[&str]) -> Project {
     let project = Project::new();
     let file = fixture(&format!("{name}.{ending}"));
-    let import = [&["import", &file, "--from", from, "-o", "run"], overrides].concat();
+    let import = [
+        &["import", &file, "--from", from, "-o", "run"][..],
+        overrides,
+    ]
+    .concat();
     project.run(&import).exits(0).says(&["imported 6 units"]);
 
     let expected = ctrnn_files::npz::read(fixture(&format!("{name}.expected.npz")).as_ref());
@@ -154,7 +158,7 @@ fn arrays_by_our_names_come_in() {
         ),
         ("output.weight", Array::f32(&[1, 2], vec![1.0, -1.0])),
     ];
-    project.write_arrays("net.npz", network.clone());
+    project.write_arrays("net.npz", network);
     let import = ["import", "net.npz", "--from", "npz", "-o"];
     project
         .run(&[&import[..], &["run"]].concat())
@@ -206,7 +210,7 @@ fn foreign_and_corrupt_files_are_refused() {
         ("pickle.pt", "torch", "is no file of torch.save"),
         ("empty.pt", "nn4n", "is no file of torch.save"),
         (
-            &torch,
+            torch.as_str(),
             "nn4n",
             "has no array recurrent_layer.hidden_layer.weight",
         ),

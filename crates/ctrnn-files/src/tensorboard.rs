@@ -34,8 +34,12 @@ impl EventFile {
     /// `first_step` on no longer counts: a run that is resumed does them again.
     ///
     /// # Errors
-    /// If folder or file cannot be written.
+    /// If folder or file cannot be written, or the folder is a link, which might lead anywhere.
     pub fn create(folder: &Path, first_step: u64) -> Result<Self, FileError> {
+        if folder.is_symlink() {
+            let path = folder.to_owned();
+            return Err(FileError::Linked { path });
+        }
         std::fs::create_dir_all(folder).map_err(FileError::io("make", folder))?;
         let path = folder.join(next_name(folder)?);
         let file = OpenOptions::new().append(true).create_new(true).open(&path);

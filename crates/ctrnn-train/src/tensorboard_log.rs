@@ -30,7 +30,7 @@ impl TensorBoardLog {
         }
     }
 
-    fn append(&mut self, split: &str, step: u64, scalars: &Scalars) -> Result<(), TrainError> {
+    fn append(&mut self, split: &str, step: u64, scalars: &[Scalar]) -> Result<(), TrainError> {
         let file = match self.file.take() {
             Some(file) => file,
             // A validation of the network at the start is of step 0.
@@ -44,9 +44,10 @@ impl TensorBoardLog {
     }
 }
 
-type Scalars = Vec<(String, Option<f64>)>;
+/// A name and a value, where one was measured.
+type Scalar = (String, Option<f64>);
 
-fn losses(loss: f64, terms: &BTreeMap<String, f64>, accuracy: Option<f64>) -> Scalars {
+fn losses(loss: f64, terms: &BTreeMap<String, f64>, accuracy: Option<f64>) -> Vec<Scalar> {
     let mut scalars = vec![("loss".to_owned(), Some(loss))];
     scalars.extend(
         terms

@@ -89,7 +89,10 @@ mod tests {
         assert_eq!(trial.inputs.len(), 2000);
         let variance = trial.inputs.iter().map(|u| u * u).sum::<f32>() / 2000.0;
         assert!((variance - 0.25).abs() < 0.05, "{variance}"); // standard error 0.008
-        assert_eq!(trial.target, ctrnn_tasks::Target::Values(vec![0.0; 3000]));
+        let ctrnn_tasks::Target::Values(target) = &trial.target else {
+            panic!("values");
+        };
+        assert_eq!(target, &vec![0.0; 3000]);
         assert_eq!(task.layout().inputs, ["input_1", "input_2"]);
     }
 }

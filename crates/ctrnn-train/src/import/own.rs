@@ -26,8 +26,14 @@ fn with_config(mut arrays: Arrays, config: &Array) -> Result<Imported, String> {
     };
     let mut config: toml::Table =
         serde_json::from_slice(bytes).map_err(|error| format!("{CONFIG}: {error}"))?;
-    let steps = table([("steps", 0.into())]);
-    config.insert("train".to_owned(), steps.into());
+    // What was minimised says what `eval` measures; how long training went on does not belong to the new run.
+    let mut train = table([("steps", 0.into())]);
+    let loss = config
+        .get("train")
+        .and_then(|train| train.get("loss"))
+        .cloned();
+    train.extend(loss.map(|loss| ("loss".to_owned(), loss)));
+    config.insert("train".to_owned(), train.into());
     if let Some(model) = config.get_mut("model").and_then(toml::Value::as_table_mut)
         && let Some(init) = model.get_mut("init").and_then(toml::Value::as_table_mut)
     {
