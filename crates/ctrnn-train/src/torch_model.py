@@ -59,7 +59,9 @@ class CTRNN(torch.nn.Module):
         self.model = model
         for name, of_file in NAMES.items():
             setattr(self, name, torch.nn.Parameter(weights[of_file].clone()))
-        self.register_buffer("tau_ms", weights["tau_ms"].clone())
+        self.register_buffer("fixed_tau_ms", weights["tau_ms"].clone())
+        if "tau_raw" in weights:
+            self.tau_raw = torch.nn.Parameter(weights["tau_raw"].clone())
 
     def forward(
         self,
@@ -81,7 +83,7 @@ class CTRNN(torch.nn.Module):
         inputs = inputs.to(self.w_rc.dtype)
         silence = inputs.new_zeros(*inputs.shape[:2], len(self.w_rc))
         draws = lambda given, like: given if given is not None else torch.randn_like(like) if noise else torch.zeros_like(like)
-        gain = self.gain(self.tau_ms)
+        gain = self.gain(self.tau_ms())
         eps, jump = self.noise(gain, draws(preactivation_noise, silence).to(silence))
         xi = levels["postactivation"] * draws(postactivation_noise, silence).to(silence)
         u = self.seen(inputs, draws(input_noise, inputs).to(inputs))
@@ -100,6 +102,13 @@ class CTRNN(torch.nn.Module):
         rates = torch.stack(rates, 1)
         outputs = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
         return {"potentials": torch.stack(potentials, 1), "rates": rates, "outputs": outputs}
+
+    def tau_ms(self):
+        """The time constants; learned ones are kept within their bounds by the parameter that is trained."""
+        if not hasattr(self, "tau_raw"):
+            return self.fixed_tau_ms
+        low, high = self.model["tau_ms"]["learned"]["bounds"]
+        return low + (high - low) * torch.sigmoid(self.tau_raw)
 
     def gain(self, tau_ms):
         """What a step of dt adds of the drive."""

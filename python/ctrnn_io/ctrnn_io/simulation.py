@@ -58,7 +58,7 @@ def simulate(
         raise ValueError(f"inputs has shape {inputs.shape}, but must be [trial, time, {n_inputs}]")
 
     shape = (*inputs.shape[:2], n_units)
-    gain = gain_of(model, weights["tau_ms"])
+    gain = gain_of(model, tau_of(model, weights))
     u = seen_inputs(model, inputs, normals("input_noise", input_noise, inputs.shape))
     eps, jump = noise_of(model, gain, normals("preactivation_noise", preactivation_noise, shape))
     xi = model["noise"]["postactivation"] * normals("postactivation_noise", postactivation_noise, shape)
@@ -79,6 +79,14 @@ def simulate(
         "outputs": OUTPUTS[model["output_nonlinearity"]](readout),
         "t_ms": model["dt_ms"] * np.arange(1, shape[1] + 1),
     }
+
+
+def tau_of(model, weights):
+    """The time constants; learned ones from what is trained, since `tau_ms` of the file is rounded to single precision."""
+    if "tau_raw" not in weights:
+        return weights["tau_ms"]
+    low, high = model["tau_ms"]["learned"]["bounds"]
+    return low + (high - low) / (1 + np.exp(-weights["tau_raw"]))
 
 
 def gain_of(model, tau_ms):

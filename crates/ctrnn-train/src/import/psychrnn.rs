@@ -5,7 +5,8 @@
 //! ```
 //! is our voltage form with the noise convention `song`, and v(0) is `init_state`. `W_rec`, `W_in` and `W_out` of the file are the weights that act:
 //! after mask and Dale's law. With `dale_ratio`, the first `int(dale_ratio N)` units are excitatory, weights are kept at their
-//! signs by `abs`, inputs are positive, and inhibitory units do not reach the readout. Masks are those of the file; drawn masks of ours stand in weight files
+//! signs by `abs`, inputs are positive, and `Dale_out` says whether inhibitory units reach the readout: in files of the released package
+//! they do, with their sign; its documentation says they do not. Masks are those of the file; drawn masks of ours stand in weight files
 //! likewise, and the configuration has their density.
 //!
 //! Where there is no Dale's law, `dale_ratio` is a Python object, which is passed over unread, like what the optimizer left there.
@@ -14,6 +15,7 @@ use std::path::Path;
 
 use ctrnn_files::npz::NpzReader;
 use ctrnn_files::{Array, FileError, FormatError};
+use ctrnn_model::ReadoutSigns;
 
 use super::arrays::{Arrays, MatrixOf, vector_array};
 use super::{Found, Imported, table};
@@ -63,16 +65,21 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
         ("noise", table([("convention", "song".into())]).into()),
     ]);
     let n_excitatory = excitatory(&mut arrays, n)?;
+    let mut readout = ReadoutSigns::Free;
     if let Some(excitatory) = n_excitatory {
+        readout = readout_signs(&mut arrays, excitatory, n)?;
         let dale = table([
             ("excitatory_fraction", (excitatory as f64 / n as f64).into()),
             ("parametrization", "abs".into()),
-            ("readout", "excitatory".into()),
+            ("readout", readout.name().into()),
         ]);
         model.insert("dale".to_owned(), dale.into());
         model.insert("positive_input".to_owned(), true.into());
     }
-    let reaches = |col: usize| n_excitatory.is_none_or(|excitatory| col < excitatory);
+    let reaches = |col: usize| {
+        readout != ReadoutSigns::Excitatory
+            || n_excitatory.is_none_or(|excitatory| col < excitatory)
+    };
     let mut weights = std::collections::BTreeMap::from([
         ("input.weight".to_owned(), w_in.into_array()),
         ("recurrent.weight".to_owned(), w_rc.into_array()),
@@ -142,6 +149,22 @@ fn excitatory(arrays: &mut Arrays, n: usize) -> Result<Option<usize>, String> {
             "Dale_rec mixes excitatory and inhibitory units; the excitatory ones must come first"
                 .to_owned(),
         ),
+    }
+}
+
+/// What the readout sees of inhibitory units: their sign, or (as the documentation has it) nothing.
+fn readout_signs(arrays: &mut Arrays, excitatory: usize, n: usize) -> Result<ReadoutSigns, String> {
+    let signs = arrays.matrix("Dale_out")?;
+    signs.expect("Dale_out", n, n)?;
+    let inhibitory: Vec<f64> = (excitatory..n)
+        .map(|unit| signs.values[unit * n + unit])
+        .collect();
+    if inhibitory.iter().all(|&sign| sign == 0.0) {
+        Ok(ReadoutSigns::Excitatory)
+    } else if inhibitory.iter().all(|&sign| sign == -1.0) {
+        Ok(ReadoutSigns::Signed)
+    } else {
+        Err("Dale_out must be 0 for all inhibitory units, or -1".to_owned())
     }
 }
 
