@@ -72,9 +72,16 @@ data-nn4n:
 radius:
     cargo test -p ctrnn-model --locked the_radius_of_200_units -- --ignored --nocapture
 
-# Python reads what a run writes (needs Python with numpy, pandas and safetensors: PYTHON=.venv/bin/python just python)
+# Python reads what a run writes and computes what it does (needs numpy, pandas, safetensors, tensorboard; torch if it is there):
+# PYTHON=.venv/bin/python just python
 python:
-    cargo test --locked --test main -- --ignored python
+    cargo test --locked --test main -- --ignored python --nocapture
+    cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
+
+# The same where there is numpy alone
+python-numpy:
+    cargo test --locked --test main -- --ignored python_computes --nocapture
+    cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
 
 # 500 kills and 250 signals at random moments, each resumed and compared (minutes)
 survival:

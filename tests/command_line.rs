@@ -26,6 +26,8 @@ fn help() {
       resume       Continue a run from its newest whole checkpoint
       eval         Measure how a trained network does
       simulate     Run a trained network and write every state to an npz file
+      export       Write the weights of a run for other programs
+      import       Make a finished run of a network that another program trained
       ckpt         List, check, show or remove the checkpoints of a run
       config       Look at configurations: schema, every value, differences, one key
       info         Show version, machine, kernels and devices

@@ -9,6 +9,7 @@
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
+//! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `task_configs`: every task has a configuration, and it trains
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
@@ -20,6 +21,7 @@ mod checkpoints;
 mod command_line;
 mod configs;
 mod determinism;
+mod import;
 mod project;
 mod python_files;
 mod runs;

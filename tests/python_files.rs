@@ -35,9 +35,64 @@ fn python_reads_what_a_run_writes() {
         .run(&["simulate", "run", "--trials", "4", "-o", "states.npz"])
         .exits(0);
 
-    let python = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
-    let status = Command::new(python)
+    let status = python()
         .args(["-c", READ_ALL])
+        .current_dir(project.path("."))
+        .status();
+    assert!(status.expect("Python starts").success());
+}
+
+fn python() -> Command {
+    Command::new(env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
+}
+
+/// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: 18 networks of 1000 time steps.
+#[test]
+#[ignore = "needs Python with numpy"]
+fn python_computes_what_simulate_does() {
+    let project = Project::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/agreement.py");
+    let mut command = python();
+    command.args([script, env!("CARGO_BIN_EXE_train-ctrnn")]);
+    let status = command.current_dir(project.path(".")).status();
+    assert!(status.expect("Python starts").success());
+}
+
+/// What TensorBoard shows is what metrics.csv holds, also of a run that was resumed.
+const READ_EVENTS: &str = r#"
+import csv, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+events = EventAccumulator("run/tb", size_guidance={"scalars": 0}).Reload()
+found = {(tag, event.step): event.value for tag in events.Tags()["scalars"] for event in events.Scalars(tag)}
+expected = {}
+with open("run/metrics.csv", newline="") as file:
+    for row in csv.DictReader(file):
+        step, split = int(row.pop("step")), row.pop("split")
+        for name in set(row) - {"wall_s", "trials"}:
+            if row[name]:
+                expected[f"{split}/{name}", step] = float(row[name])
+assert sorted(found) == sorted(expected), set(found) ^ set(expected)
+assert all(abs(found[key] - x) <= 1e-6 * max(1, abs(x)) for key, x in expected.items())
+print(len(found), "scalars of", len({tag for tag, _ in found}), "tags")
+"#;
+
+#[test]
+#[ignore = "needs Python with tensorboard"]
+fn python_reads_the_events_of_tensorboard() {
+    let project = Project::new();
+    project
+        .train("run", &["train.steps=10", "train.loss.rate_l2=0.01"])
+        .exits(0);
+    // As after a kill between two checkpoints: steps 6 to 10 are done again.
+    std::fs::remove_dir_all(project.path("run/checkpoints/step-00000010")).expect("a checkpoint");
+    project.run(&["resume", "run", "train.steps=12"]).exits(0);
+    let files = std::fs::read_dir(project.path("run/tb"))
+        .expect("a folder")
+        .count();
+    assert_eq!(files, 2, "one for each process");
+    let status = python()
+        .args(["-c", READ_EVENTS])
         .current_dir(project.path("."))
         .status();
     assert!(status.expect("Python starts").success());

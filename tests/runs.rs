@@ -58,7 +58,7 @@ fn a_run_folder_holds_what_the_readme_says() {
 
     let files: Vec<String> = names(&project, "run")
         .into_iter()
-        .filter(|name| !name.contains("checkpoints/"))
+        .filter(|name| !name.contains("checkpoints/") && !name.starts_with("tb/"))
         .collect();
     assert_eq!(
         files,
@@ -76,6 +76,7 @@ fn a_run_folder_holds_what_the_readme_says() {
             "model/weights.npz",
             "model/weights.safetensors",
             "overrides.txt",
+            "tb",
         ]
     );
     let checkpoint = [

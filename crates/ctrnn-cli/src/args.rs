@@ -82,6 +82,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Run a trained network and write every state to an npz file.
     Simulate(SimulateArgs),
+    /// Write the weights of a run for other programs.
+    Export(ExportArgs),
+    /// Make a finished run of a network that another program trained.
+    Import(ImportArgs),
     /// List, check, show or remove the checkpoints of a run.
     Ckpt(CkptArgs),
     /// Look at configurations: schema, every value, differences, one key.
@@ -295,6 +299,70 @@ pub struct SimulateArgs {
     pub f64: bool,
     /// File to write.
     #[arg(short, long, value_name = "STATES.npz")]
+    pub output: PathBuf,
+}
+
+/// What weights are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A file for numpy, with the configuration as bytes of JSON.
+    Npz,
+    /// A file with the configuration in its metadata.
+    Safetensors,
+    /// A folder: weights.safetensors, and torch_model.py, which runs the network with torch alone.
+    Torch,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  train-ctrnn export runs/smoke-s1 --to npz -o smoke.npz
+  train-ctrnn export runs/smoke-s1 --to torch -o smoke_torch")]
+pub struct ExportArgs {
+    /// The run folder.
+    pub run: PathBuf,
+    /// What to write.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub to: ExportFormat,
+    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    #[arg(long, value_name = "WHICH")]
+    pub checkpoint: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
+    /// File to write, or folder with `--to torch`; nothing may be there.
+    #[arg(short, long, value_name = "PATH")]
+    pub output: PathBuf,
+}
+
+/// What wrote the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// torch.save of the state_dict of a torch.nn.RNN, with or without a linear readout.
+    Torch,
+    /// torch.save of the state_dict of nn4n's CTRNN, version 1.1.1 or 1.2.0.
+    Nn4n,
+    /// PsychRNN's Basic.save.
+    Psychrnn,
+    /// np.savez of arrays by our names, or `export --to npz`.
+    Npz,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  train-ctrnn import model.pt --from nn4n -o runs/nn4n model.activation=tanh time.dt_ms=10
+  train-ctrnn import weights.npz --from psychrnn -o runs/psychrnn model.tau_ms=50 'task.perceptual_decision={}'
+
+What a file does not say is assumed, told as a note, and changed by overrides; docs/python.md says how each program's
+conventions become ours.")]
+pub struct ImportArgs {
+    /// The file of weights. Nothing in it is executed.
+    pub file: PathBuf,
+    #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// What wrote it.
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub from: ImportFormat,
+    /// Folder of the run; nothing may be there.
+    #[arg(short, long, value_name = "RUN")]
     pub output: PathBuf,
 }
 

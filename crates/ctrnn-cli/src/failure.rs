@@ -13,7 +13,7 @@
 //! | 130, 143 | stopped at once |
 
 use ctrnn_analysis::InjectedError;
-use ctrnn_files::{ErrorKind, FileError};
+use ctrnn_files::{ErrorKind, FileError, FormatError};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
 use ctrnn_tasks::TaskError;
@@ -252,6 +252,13 @@ fn file_failure(error: &FileError) -> Failure {
         FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",
         FileError::Linked { .. } => "copy the run with its content, for instance `cp -rL RUN COPY`",
+        FileError::Format {
+            rule:
+                FormatError::NoStateDict { .. }
+                | FormatError::StateDict { .. }
+                | FormatError::ForeignCode { .. },
+            ..
+        } => "in Python: torch.save(model.state_dict(), \"model.pt\")",
         FileError::Format { .. } => {
             "write the file anew, or take an older checkpoint (`--checkpoint STEP`)"
         }

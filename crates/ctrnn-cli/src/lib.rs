@@ -16,8 +16,10 @@ mod check;
 mod ckpt;
 mod config;
 mod eval;
+mod export;
 pub mod failure;
 mod figure;
+mod import;
 mod info;
 mod init;
 mod progress;
@@ -91,6 +93,8 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         Command::Resume(args) => train::resume(&args, registry, terminal),
         Command::Eval(args) => eval::run(&args, registry, terminal),
         Command::Simulate(args) => simulate::run(&args, registry, terminal),
+        Command::Export(args) => export::run(&args, registry, terminal),
+        Command::Import(args) => import::run(&args, registry, terminal),
         Command::Ckpt(args) => ckpt::run(&args, terminal),
         Command::Config(args) => config::run(&args, registry, terminal),
         Command::Info => info::run(terminal),

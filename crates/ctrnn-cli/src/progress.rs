@@ -61,8 +61,10 @@ impl Observer for Progress {
     fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
         let speed = self.speed(report.step);
         let message = format!(
-            "loss {:.4}{}  {speed:.0} steps/s",
-            report.loss, self.last_validation
+            "loss {:.4}{}{}  {speed:.0} steps/s",
+            report.loss,
+            percent(report.accuracy),
+            self.last_validation
         );
         if let Some(bar) = &self.bar {
             bar.set_position(report.step);
@@ -82,9 +84,7 @@ impl Observer for Progress {
 
     fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
         let report = &validation.report;
-        let accuracy = report
-            .accuracy
-            .map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a));
+        let accuracy = percent(report.accuracy);
         self.last_validation = format!("  val loss {:.4}{accuracy}", report.loss);
         if let Some(bar) = &self.bar {
             bar.println(format!("step {}{}", validation.step, self.last_validation));
@@ -114,6 +114,11 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// An accuracy, where there is one.
+fn percent(accuracy: Option<f64>) -> String {
+    accuracy.map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a))
 }
 
 /// Seconds as a person says them.

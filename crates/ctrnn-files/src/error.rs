@@ -198,6 +198,30 @@ pub enum FormatError {
         /// The array.
         name: String,
     },
+    /// No file of `torch.save(model.state_dict(), PATH)`.
+    #[error("is no file of torch.save: {why}; write it with torch.save(model.state_dict(), PATH)")]
+    NoStateDict {
+        /// What is wrong.
+        why: String,
+    },
+    /// A pickle that is damaged, or that holds more than a dictionary of tensors.
+    #[error(
+        "is no state_dict: {why}, at byte {at} of its pickle; write it with torch.save(model.state_dict(), PATH)"
+    )]
+    StateDict {
+        /// Where reading stopped.
+        at: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// A pickle that would call a function other than those that a state_dict needs.
+    #[error(
+        "asks for {name}, which was not run: only tensors are read; write it with torch.save(model.state_dict(), PATH)"
+    )]
+    ForeignCode {
+        /// Module and name of the function.
+        name: String,
+    },
     /// An array of numbers of a sort that is not read, or of no numbers at all.
     #[error(
         "array `{name}` has dtype {dtype}; only bool, integers and real floating point numbers up to 64 bits are read"

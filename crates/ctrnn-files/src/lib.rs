@@ -1,4 +1,4 @@
-//! What ctrnn writes and reads: npz, safetensors, atomic files, run folders.
+//! What ctrnn writes and reads: npz, safetensors, PyTorch's state_dicts, TensorBoard's events, atomic files, run folders.
 //!
 //! This crate knows bytes on disk and only that. Three rules hold throughout:
 //!
@@ -42,9 +42,12 @@ mod line_file;
 mod lock;
 mod npy;
 pub mod npz;
+mod pickle;
 mod regular_file;
 mod run_folder;
 mod safetensors;
+mod tensorboard;
+mod torch_file;
 mod zip;
 
 pub use array::{Array, ArrayData, Dtype, ValueError};
@@ -58,3 +61,5 @@ pub use lock::{Holder, RunLock, host_name, refuse_if_held};
 pub use regular_file::read as read_at_most;
 pub use run_folder::{RunFolder, RunJson, RunState};
 pub use safetensors::TensorFile;
+pub use tensorboard::EventFile;
+pub use torch_file::{read_state_dict, state_dict_from_bytes};

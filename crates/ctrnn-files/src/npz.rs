@@ -90,6 +90,23 @@ impl NpzReader {
         let (file, bytes) = regular_file::open(path)?;
         Self::from_source(BufReader::new(file), bytes, path)
     }
+
+    /// Opens a file of another program, and passes over what no array of ours is called, such as the optimizer's
+    /// `W_rec/Adam` in files of PsychRNN.
+    ///
+    /// # Errors
+    /// As [`NpzReader::open`].
+    pub fn open_foreign(path: &Path) -> Result<Self, FileError> {
+        let (file, bytes) = regular_file::open(path)?;
+        let mut source = BufReader::new(file);
+        let entries = zip::read_directory(&mut source, bytes).map_err(ReadError::at(path))?;
+        let named = |(name, entry): (String, Entry)| Some((array_name(&name).ok()?, entry));
+        Ok(Self {
+            path: path.to_owned(),
+            source,
+            directory: entries.into_iter().filter_map(named).collect(),
+        })
+    }
 }
 
 impl<'a> NpzReader<Cursor<&'a [u8]>> {

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use ctrnn_files::npz::{self, NpzReader};
 use ctrnn_files::{
     Array, ArrayData, CheckpointFiles, FileError, RunFolder, TensorFile, read_checkpoint,
+    state_dict_from_bytes,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -84,6 +85,13 @@ fn read_npz(bytes: &[u8]) -> Result<Arrays, FileError> {
 
 fn read_safetensors(bytes: &[u8]) -> Result<TensorFile, FileError> {
     TensorFile::from_bytes(bytes, Path::new("x.safetensors"))
+}
+
+/// What torch.save wrote: see `tests/fixtures/import/make_fixtures.py`.
+const STATE_DICT: &[u8] = include_bytes!("../../../tests/fixtures/import/torch_rnn.pt");
+
+fn read_state_dict(bytes: &[u8]) -> Result<Arrays, FileError> {
+    state_dict_from_bytes(bytes, Path::new("x.pt"))
 }
 
 fn tensor_file() -> impl Strategy<Value = TensorFile> {
@@ -174,7 +182,18 @@ proptest! {
     }
 
     #[test]
+    fn no_flipped_bit_changes_what_a_state_dict_says(place: prop::sample::Index, bit in 0..8_u8) {
+        let mut bytes = STATE_DICT.to_vec();
+        let at = place.index(bytes.len());
+        bytes[at] ^= 1_u8 << bit;
+        if let Ok(read) = read_state_dict(&bytes) {
+            prop_assert_eq!(read, read_state_dict(STATE_DICT).unwrap());
+        }
+    }
+
+    #[test]
     fn random_bytes_are_no_file(bytes in vec(any::<u8>(), 0..300)) {
+        prop_assert!(read_state_dict(&bytes).is_err());
         prop_assert!(read_npz(&bytes).is_err());
         prop_assert!(read_safetensors(&bytes).is_err());
     }
@@ -238,5 +257,18 @@ fn truncated_npz_are_refused() {
                 packed.len()
             );
         }
+    }
+}
+
+#[test]
+fn truncated_state_dicts_are_refused() {
+    let names: Vec<String> = read_state_dict(STATE_DICT).unwrap().into_keys().collect();
+    let (ih, hh) = ("rnn.weight_ih_l0", "rnn.weight_hh_l0");
+    assert!(
+        names.iter().any(|name| name == ih) && names.iter().any(|name| name == hh),
+        "{names:?}"
+    );
+    for length in 0..STATE_DICT.len() {
+        assert!(read_state_dict(&STATE_DICT[..length]).is_err(), "{length}");
     }
 }

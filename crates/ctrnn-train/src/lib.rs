@@ -51,8 +51,10 @@ mod divergence;
 mod document;
 mod error;
 mod evaluation;
+mod export;
 mod generator;
 mod gradients;
+mod import;
 mod loss;
 mod loss_config;
 mod machine_history;
@@ -70,12 +72,14 @@ mod run_log;
 mod schedule;
 mod schema;
 mod suggestion;
+mod tensorboard_log;
 mod trainer;
 mod trials_from_command;
 mod trials_from_file;
 mod update_rule;
 mod vanishing_gradient;
 mod weight_file;
+mod white_noise;
 
 pub use batch::{Batch, condition_numbers};
 pub use checkpoint::{
@@ -94,7 +98,9 @@ pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use document::MAX_CONFIG_BYTES;
 pub use error::TrainError;
 pub use evaluation::{evaluate, evaluation_trials};
+pub use export::Export;
 pub use gradients::{Clip, Gradients};
+pub use import::{Imported, Origin as ImportOrigin, record_import};
 pub use loss_config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
     RateTarget, Spread, StatePrediction,
@@ -117,7 +123,9 @@ pub use record::{
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header};
 pub use schema::{Explanation, explain, keys, schema};
+pub use tensorboard_log::TensorBoardLog;
 pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
 pub use trials_from_command::{CommandConfig, TrialsFromCommand};
 pub use trials_from_file::{NpzConfig, TrialsFromFile, registry};
 pub use weight_file::read_weights;
+pub use white_noise::WhiteNoise;

@@ -23,6 +23,7 @@ use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
 use crate::run::Run;
 use crate::run_log::{RunLog, cut_metrics, metrics_header, now};
+use crate::tensorboard_log::TensorBoardLog;
 use crate::trainer::{Ending, Good, StopRequest, TrainSettings, Trainer};
 use crate::weight_file::{arrays_of, read_weights, safetensors_bytes};
 
@@ -234,8 +235,9 @@ impl RunRecord {
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
         let mut checkpoints =
             CheckpointWriter::new(&self.folder, &resolved_json, run.checkpoint.keep_last);
+        let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
         // The log says "checkpoint" once there is one.
-        let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log];
+        let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log, &mut tensorboard];
         for observer in observers {
             all.push(&mut **observer);
         }

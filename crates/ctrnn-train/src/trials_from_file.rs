@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::InputPath;
+use crate::white_noise::WhiteNoise;
 
 /// Trials that another tool wrote, read from npz files.
 ///
@@ -45,11 +46,12 @@ impl Default for NpzConfig {
     }
 }
 
-/// All built-in tasks, with those that read files or run a program.
+/// All built-in tasks, with those that read files or run a program, and the one of networks without a task.
 pub fn registry() -> Registry {
     let mut registry = Registry::built_in();
     registry.add_entry(npz_entry());
     registry.add_entry(crate::trials_from_command::command_entry());
+    registry.add::<WhiteNoise>("white_noise");
     registry
 }
 

@@ -1,0 +1,96 @@
+//! `import`: a network that another program trained, as a finished run.
+
+use std::path::Path;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::{FileError, digest};
+use ctrnn_model::RecurrenceBackend;
+use ctrnn_tasks::Registry;
+use ctrnn_train::{Given, ImportOrigin, Imported, Run, RunConfig, record_import};
+
+use crate::args::{ImportArgs, ImportFormat};
+use crate::backend::{CheckEvery, Job, device_name, with_backend};
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// Imports a file of weights.
+pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    if args.output.symlink_metadata().is_ok() {
+        return Err(FileError::AlreadyExists {
+            path: args.output.clone(),
+        }
+        .into());
+    }
+    let origin = match args.from {
+        ImportFormat::Torch => ImportOrigin::Torch,
+        ImportFormat::Nn4n => ImportOrigin::Nn4n,
+        ImportFormat::Psychrnn => ImportOrigin::PsychRnn,
+        ImportFormat::Npz => ImportOrigin::Npz,
+    };
+    let imported = origin.read(&args.file)?;
+    let source = serde_json::json!({
+        "from": origin.name(),
+        "file": args.file,
+        "blake3": digest::blake3_file(&args.file)?,
+    });
+    let config = imported.config.to_string();
+    let name = format!("what {} says", args.file.display());
+    let run = RunConfig::from_text(&config, &name, Path::new("."), &args.overrides, registry)?;
+    for note in imported.notes.iter().chain(&run.notes) {
+        terminal.note(note);
+    }
+    let given = Given {
+        config: config.into_bytes(),
+        overrides: args.overrides.clone(),
+    };
+    let job = ImportJob {
+        args,
+        run: &run,
+        given,
+        imported: &imported,
+        source,
+    };
+    with_backend(&run.device, job)?;
+    terminal.wrote(&args.output)?;
+    terminal.say(format!(
+        "imported {} units, {} inputs and {} outputs into {}",
+        run.model.n_units,
+        run.model.n_inputs,
+        run.model.n_outputs,
+        args.output.display()
+    ));
+    terminal.say(format!(
+        "next: train-ctrnn simulate {} -o states.npz",
+        args.output.display()
+    ));
+    Ok(0)
+}
+
+struct ImportJob<'a> {
+    args: &'a ImportArgs,
+    run: &'a Run,
+    given: Given,
+    imported: &'a Imported,
+    source: serde_json::Value,
+}
+
+impl Job for ImportJob<'_> {
+    type Output = ();
+
+    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let name = device_name::<B>(device);
+        record_import::<B>(
+            &self.args.output,
+            self.run,
+            &self.given,
+            self.imported,
+            &self.source,
+            (&name, device),
+        )?;
+        Ok(())
+    }
+}

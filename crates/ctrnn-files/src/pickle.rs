@@ -1,0 +1,571 @@
+//! The part of Python's pickle format of which a PyTorch state_dict is made, read without executing anything.
+//!
+//! A pickle is a program for a small stack machine, and may call any function of any Python module. This machine knows
+//! the opcodes that `torch.save(model.state_dict(), PATH)` writes (protocol 2), and four "functions" that it does not call
+//! but understands: an ordered dictionary, a tensor, a parameter, and the type of a storage. Everything else is refused by
+//! name.
+//!
+//! What is made along the way lies in three lists, and values refer to them by index: nothing is nested in memory, so that
+//! no file can exhaust the stack or share its way to exponential size.
+//!
+//! # References
+//! Python's `pickletools` documents the opcodes; `torch/serialization.py` and `torch/_utils.py` what PyTorch does with them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::array::Dtype;
+use crate::error::FormatError;
+use crate::limits::{MAX_ARRAYS, MAX_DIMENSIONS, MAX_NAME_BYTES};
+
+/// A tensor as the pickle describes it: a view into a storage, in elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TensorView {
+    /// Name of the storage within the archive.
+    pub storage: String,
+    /// Type of its elements.
+    pub dtype: Dtype,
+    /// Number of elements that the storage holds.
+    pub storage_len: u64,
+    /// Where the tensor begins.
+    pub offset: u64,
+    /// Sizes, the slowest index first.
+    pub shape: Vec<u64>,
+    /// How far apart neighbours along each index are.
+    pub strides: Vec<u64>,
+}
+
+/// The tensors of a pickled state_dict by name, in the order of the file.
+pub(crate) fn state_dict(bytes: &[u8]) -> Result<Vec<(String, TensorView)>, FormatError> {
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: BTreeMap::new(),
+        tuples: Vec::new(),
+        dicts: Vec::new(),
+        tensors: Vec::new(),
+    };
+    machine.run()
+}
+
+/// What may lie on the stack. Indices point into the lists of the [`Machine`].
+#[derive(Debug, Clone)]
+enum Value {
+    None,
+    Bool,
+    Int(i64),
+    Text(Rc<str>),
+    Tuple(usize),
+    Dict(usize),
+    Known(Known),
+    Storage(Rc<Storage>),
+    Tensor(usize),
+}
+
+/// The functions and types that are understood.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    OrderedDict,
+    RebuildTensor,
+    RebuildParameter,
+    StorageType(Dtype),
+}
+
+#[derive(Debug)]
+struct Storage {
+    key: Rc<str>,
+    dtype: Dtype,
+    len: u64,
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value>,
+    marks: Vec<usize>,
+    memo: BTreeMap<u32, Value>,
+    tuples: Vec<Vec<Value>>,
+    dicts: Vec<Vec<(Rc<str>, Value)>>,
+    tensors: Vec<TensorView>,
+}
+
+/// More than any of the known functions takes.
+const MOST_ARGUMENTS: usize = 8;
+
+type Done<T = ()> = Result<T, FormatError>;
+
+impl<'a> Machine<'a> {
+    fn run(&mut self) -> Done<Vec<(String, TensorView)>> {
+        loop {
+            let opcode = self.byte()?;
+            if opcode == b'.' {
+                return self.result();
+            }
+            self.step(opcode)?;
+        }
+    }
+
+    fn step(&mut self, opcode: u8) -> Done {
+        match opcode {
+            0x80 => return self.protocol(),
+            b'(' => self.marks.push(self.stack.len()),
+            b'N' => self.push(Value::None),
+            0x88 | 0x89 => self.push(Value::Bool),
+            b'K' => {
+                let x = self.byte()?;
+                self.push(Value::Int(x.into()));
+            }
+            b'M' => {
+                let x = u16::from_le_bytes(self.array()?);
+                self.push(Value::Int(x.into()));
+            }
+            b'J' => {
+                let x = i32::from_le_bytes(self.array()?);
+                self.push(Value::Int(x.into()));
+            }
+            0x8a => return self.long(),
+            b'X' => return self.text(),
+            b'c' => return self.global(),
+            b')' => self.tuple_of(Vec::new()),
+            0x85..=0x87 => {
+                let items = self.pop_many(usize::from(opcode - 0x84))?;
+                self.tuple_of(items);
+            }
+            b't' => {
+                let items = self.pop_to_mark()?;
+                self.tuple_of(items);
+            }
+            b'}' => self.dict_of_nothing(),
+            b's' => {
+                let items = self.pop_many(2)?;
+                return self.set_items(items);
+            }
+            b'u' => {
+                let items = self.pop_to_mark()?;
+                return self.set_items(items);
+            }
+            b'q' => {
+                let key = self.byte()?;
+                return self.remember(key.into());
+            }
+            b'r' => {
+                let key = u32::from_le_bytes(self.array()?);
+                return self.remember(key);
+            }
+            b'h' => {
+                let key = self.byte()?;
+                return self.recall(key.into());
+            }
+            b'j' => {
+                let key = u32::from_le_bytes(self.array()?);
+                return self.recall(key);
+            }
+            b'Q' => return self.storage(),
+            b'R' => return self.rebuild(),
+            b'b' => return self.attributes(),
+            other => {
+                return Err(self.broken(format!("opcode 0x{other:02x} is none of a state_dict")));
+            }
+        }
+        Ok(())
+    }
+
+    fn protocol(&mut self) -> Done {
+        match self.byte()? {
+            2 => Ok(()),
+            other => Err(self.broken(format!("protocol {other}, where torch.save writes 2"))),
+        }
+    }
+
+    /// An integer of any length, of which 64 bits are read.
+    fn long(&mut self) -> Done {
+        let len = usize::from(self.byte()?);
+        if len > 8 {
+            return Err(self.broken("an integer of more than 64 bits".to_owned()));
+        }
+        let digits = self.take(len)?;
+        let sign = match digits.last() {
+            Some(&last) if last >= 0x80 => 0xff,
+            _ => 0,
+        };
+        let mut wide = [sign; 8];
+        wide[..len].copy_from_slice(digits);
+        self.push(Value::Int(i64::from_le_bytes(wide)));
+        Ok(())
+    }
+
+    fn text(&mut self) -> Done {
+        let len = u32::from_le_bytes(self.array()?) as usize;
+        if len > MAX_NAME_BYTES {
+            return Err(self.broken(format!("a text of {len} bytes")));
+        }
+        let text = self.take(len)?;
+        let text =
+            str::from_utf8(text).map_err(|_| self.broken("a text that is not UTF-8".to_owned()))?;
+        self.push(Value::Text(text.into()));
+        Ok(())
+    }
+
+    /// The name of something in a Python module: two lines.
+    fn global(&mut self) -> Done {
+        let (module, name) = (self.line()?, self.line()?);
+        let known = match (&module[..], &name[..]) {
+            ("collections", "OrderedDict") => Known::OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2") => Known::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter") => Known::RebuildParameter,
+            ("torch", storage) => match storage_type(storage) {
+                Some(dtype) => Known::StorageType(dtype),
+                None => return Err(foreign(&module, &name)),
+            },
+            _ => return Err(foreign(&module, &name)),
+        };
+        self.push(Value::Known(known));
+        Ok(())
+    }
+
+    fn remember(&mut self, key: u32) -> Done {
+        let last = self.stack.last().cloned();
+        let last = last.ok_or_else(|| self.broken("an empty stack".to_owned()))?;
+        self.memo.insert(key, last);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: u32) -> Done {
+        let value = self.memo.get(&key).cloned();
+        let value = value.ok_or_else(|| self.broken(format!("nothing was remembered as {key}")))?;
+        self.push(value);
+        Ok(())
+    }
+
+    /// `('storage', type, key, location, number of elements)`
+    fn storage(&mut self) -> Done {
+        let id = self.pop_tuple()?;
+        let [
+            Value::Text(word),
+            Value::Known(Known::StorageType(dtype)),
+            Value::Text(key),
+            Value::Text(_),
+            Value::Int(len),
+        ] = &id[..]
+        else {
+            return Err(self.broken("a storage that is described in another way".to_owned()));
+        };
+        let len = u64::try_from(*len).map_err(|_| self.broken("a negative length".to_owned()))?;
+        if &**word != "storage" {
+            return Err(self.broken(format!("a persistent {word:?}")));
+        }
+        let (key, dtype) = (key.clone(), *dtype);
+        self.push(Value::Storage(Rc::new(Storage { key, dtype, len })));
+        Ok(())
+    }
+
+    /// What a function would make of its arguments.
+    fn rebuild(&mut self) -> Done {
+        let arguments = self.pop_tuple()?;
+        let Value::Known(function) = self.pop()? else {
+            return Err(self.broken("a call of what is no function".to_owned()));
+        };
+        match (function, &arguments[..]) {
+            (Known::OrderedDict, []) => self.dict_of_nothing(),
+            (Known::RebuildParameter, [Value::Tensor(index), Value::Bool, _]) => {
+                self.push(Value::Tensor(*index));
+            }
+            (
+                Known::RebuildTensor,
+                [
+                    Value::Storage(storage),
+                    Value::Int(offset),
+                    Value::Tuple(shape),
+                    Value::Tuple(strides),
+                    Value::Bool,
+                    ..,
+                ],
+            ) => {
+                let view = TensorView {
+                    storage: storage.key.to_string(),
+                    dtype: storage.dtype,
+                    storage_len: storage.len,
+                    offset: self.size(*offset)?,
+                    shape: self.sizes(*shape)?,
+                    strides: self.sizes(*strides)?,
+                };
+                if self.tensors.len() >= MAX_ARRAYS {
+                    return Err(self.broken(format!("more than {MAX_ARRAYS} tensors")));
+                }
+                self.tensors.push(view);
+                self.push(Value::Tensor(self.tensors.len() - 1));
+            }
+            _ => return Err(self.broken("a call with arguments of another kind".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// The attributes of a state_dict are versions of its modules, which say nothing of the tensors.
+    fn attributes(&mut self) -> Done {
+        match (self.pop()?, self.stack.last()) {
+            (Value::Dict(_), Some(Value::Dict(_))) => Ok(()),
+            _ => Err(self.broken("attributes of what is no dictionary".to_owned())),
+        }
+    }
+
+    fn set_items(&mut self, items: Vec<Value>) -> Done {
+        let Some(&Value::Dict(index)) = self.stack.last() else {
+            return Err(self.broken("an item of what is no dictionary".to_owned()));
+        };
+        let (pairs, rest) = items.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(self.broken("a key without a value".to_owned()));
+        }
+        for [key, value] in pairs {
+            let Value::Text(key) = key else {
+                return Err(self.broken("a key that is no text".to_owned()));
+            };
+            self.dicts[index].push((key.clone(), value.clone()));
+        }
+        Ok(())
+    }
+
+    /// The tensors of the dictionary that is left.
+    fn result(&mut self) -> Done<Vec<(String, TensorView)>> {
+        let Value::Dict(index) = self.pop()? else {
+            return Err(self.broken("the outermost object is no dictionary".to_owned()));
+        };
+        let entries = std::mem::take(&mut self.dicts[index]);
+        let one = |(name, value): (Rc<str>, Value)| match value {
+            Value::Tensor(index) => Ok((name.to_string(), self.tensors[index].clone())),
+            _ => Err(self.broken(format!("its entry {name:?} is no tensor"))),
+        };
+        entries.into_iter().map(one).collect()
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    fn tuple_of(&mut self, items: Vec<Value>) {
+        self.tuples.push(items);
+        self.push(Value::Tuple(self.tuples.len() - 1));
+    }
+
+    fn dict_of_nothing(&mut self) {
+        self.dicts.push(Vec::new());
+        self.push(Value::Dict(self.dicts.len() - 1));
+    }
+
+    fn pop(&mut self) -> Done<Value> {
+        let above_mark = self
+            .marks
+            .last()
+            .is_none_or(|&mark| self.stack.len() > mark);
+        let popped = if above_mark { self.stack.pop() } else { None };
+        popped.ok_or_else(|| self.broken("an empty stack".to_owned()))
+    }
+
+    fn pop_many(&mut self, n: usize) -> Done<Vec<Value>> {
+        let mut items = (0..n).map(|_| self.pop()).collect::<Done<Vec<_>>>()?;
+        items.reverse();
+        Ok(items)
+    }
+
+    fn pop_to_mark(&mut self) -> Done<Vec<Value>> {
+        let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len());
+        let mark = mark.ok_or_else(|| self.broken("no mark".to_owned()))?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn pop_tuple(&mut self) -> Done<Vec<Value>> {
+        match self.pop()? {
+            Value::Tuple(index) if self.tuples[index].len() <= MOST_ARGUMENTS => {
+                Ok(self.tuples[index].clone())
+            }
+            _ => Err(self.broken("something else than a short tuple".to_owned())),
+        }
+    }
+
+    fn size(&self, x: i64) -> Done<u64> {
+        u64::try_from(x).map_err(|_| self.broken(format!("a size of {x}")))
+    }
+
+    fn sizes(&self, tuple: usize) -> Done<Vec<u64>> {
+        let items = &self.tuples[tuple];
+        if items.len() > MAX_DIMENSIONS {
+            return Err(self.broken(format!("{} dimensions", items.len())));
+        }
+        let size = |item: &Value| match item {
+            Value::Int(x) => self.size(*x),
+            _ => Err(self.broken("a size that is no number".to_owned())),
+        };
+        items.iter().map(size).collect()
+    }
+
+    fn byte(&mut self) -> Done<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn array<const N: usize>(&mut self) -> Done<[u8; N]> {
+        let bytes = self.take(N)?;
+        Ok(bytes.try_into().expect("as many as asked for"))
+    }
+
+    fn take(&mut self, n: usize) -> Done<&'a [u8]> {
+        let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..n));
+        let Some(bytes) = bytes else {
+            return Err(self.broken("the end of the file".to_owned()));
+        };
+        self.at += n;
+        Ok(bytes)
+    }
+
+    fn line(&mut self) -> Done<String> {
+        let rest = &self.bytes[self.at..];
+        let end = rest
+            .iter()
+            .take(MAX_NAME_BYTES)
+            .position(|&byte| byte == b'\n');
+        let end = end.ok_or_else(|| self.broken("a name without an end".to_owned()))?;
+        let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+        self.at += end + 1;
+        Ok(line)
+    }
+
+    fn broken(&self, why: String) -> FormatError {
+        FormatError::StateDict {
+            at: self.at as u64,
+            why,
+        }
+    }
+}
+
+fn foreign(module: &str, name: &str) -> FormatError {
+    let printable = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+    FormatError::ForeignCode {
+        name: format!("{}.{}", printable(module), printable(name)),
+    }
+}
+
+/// The elements of `torch.FloatStorage` and its like.
+fn storage_type(name: &str) -> Option<Dtype> {
+    Some(match name.strip_suffix("Storage")? {
+        "Float" => Dtype::F32,
+        "Double" => Dtype::F64,
+        "Half" => Dtype::F16,
+        "BFloat16" => Dtype::BF16,
+        "Char" => Dtype::I8,
+        "Short" => Dtype::I16,
+        "Int" => Dtype::I32,
+        "Long" => Dtype::I64,
+        "Byte" => Dtype::U8,
+        "Bool" => Dtype::Bool,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(pickle: &[u8]) -> String {
+        state_dict(pickle).unwrap_err().to_string()
+    }
+
+    /// `OrderedDict([("w", tensor of shape (2,) in storage 0)])`
+    fn one_tensor() -> Vec<u8> {
+        let mut pickle = b"\x80\x02ccollections\nOrderedDict\nq\0)Rq\x01X\x01\0\0\0wq\x02".to_vec();
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\nq\x03((X\x07\0\0\0storageq\x04");
+        pickle.extend(
+            b"ctorch\nFloatStorage\nq\x05X\x01\0\0\x000q\x06X\x03\0\0\0cpuq\x07K\x02tq\x08Q",
+        );
+        pickle.extend(b"K\0K\x02\x85q\x09K\x01\x85q\x0a\x89h\0)Rq\x0btq\x0cRq\x0ds.");
+        pickle
+    }
+
+    #[test]
+    fn a_state_dict_is_understood() {
+        let view = TensorView {
+            storage: "0".to_owned(),
+            dtype: Dtype::F32,
+            storage_len: 2,
+            offset: 0,
+            shape: vec![2],
+            strides: vec![1],
+        };
+        assert_eq!(state_dict(&one_tensor()), Ok(vec![("w".to_owned(), view)]));
+    }
+
+    #[test]
+    fn every_function_but_the_known_ones_is_refused_by_name() {
+        // what `os.system("touch /tmp/pwned")` looks like in protocol 2
+        let evil = b"\x80\x02cposix\nsystem\nq\0X\x10\0\0\0touch /tmp/pwned\x85Rq\x01.";
+        let message = refused(evil);
+        assert!(message.contains("posix.system"), "{message}");
+        assert!(message.contains("was not run"), "{message}");
+        for other in [
+            "cbuiltins\neval\n",
+            "ctorch\nload\n",
+            "ctorch._utils\n_rebuild_xla_tensor\n",
+        ] {
+            let message = refused(&[b"\x80\x02", other.as_bytes()].concat());
+            assert!(message.contains("was not run"), "{message}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let table: [(&[u8], &str); 12] = [
+            (b"", "the end of the file"),
+            (b"\x80\x04", "protocol 4"),
+            (b"\x80\x02}", "the end of the file"),
+            (b"\x80\x02K\x01.", "no dictionary"),
+            (b"\x80\x02.", "an empty stack"),
+            (b"\x80\x02t.", "no mark"),
+            (
+                b"\x80\x02}X\x05\0\0\0epochK\x03s.",
+                "\"epoch\" is no tensor",
+            ),
+            (b"\x80\x02}K\x01K\x02s.", "a key that is no text"),
+            (b"\x80\x02i", "opcode 0x69"),
+            (b"\x80\x02G\0\0\0\0\0\0\0\0.", "opcode 0x47"),
+            (b"\x80\x02X\xff\xff\xff\xff", "a text of 4294967295 bytes"),
+            (b"\x80\x02h\x07", "nothing was remembered as 7"),
+        ];
+        for (pickle, expected) in table {
+            let message = refused(pickle);
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    /// Tuples of twins: 2^60 leaves if they were copied.
+    #[test]
+    fn sharing_costs_nothing() {
+        let mut pickle = b"\x80\x02)q\0".to_vec();
+        for _ in 0..60 {
+            pickle.extend(b"h\0\x86q\0"); // (last, last)
+        }
+        pickle.push(b'.');
+        assert!(refused(&pickle).contains("no dictionary"));
+        let deep = [&b"\x80\x02)"[..], &[0x85; 1_000_000], b"."].concat();
+        assert!(refused(&deep).contains("no dictionary"));
+    }
+
+    #[test]
+    fn no_changed_byte_makes_it_panic() {
+        let whole = one_tensor();
+        for at in 0..whole.len() {
+            for byte in 0..=255 {
+                let mut changed = whole.clone();
+                changed[at] = byte;
+                let _any_result = state_dict(&changed);
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_state_dict_is_refused() {
+        let whole = one_tensor();
+        for len in 0..whole.len() {
+            assert!(state_dict(&whole[..len]).is_err(), "{len}");
+        }
+    }
+}

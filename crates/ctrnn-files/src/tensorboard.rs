@@ -1,0 +1,279 @@
+//! Event files of TensorBoard: a sequence of records, each an `Event` in the wire format of protocol buffers.
+//!
+//! ```text
+//! record   length u64 | masked crc of the length u32 | data | masked crc of the data u32        little-endian
+//! Event    1: wall_time double   2: step int64   3: file_version string   5: Summary   7: SessionLog
+//! Summary  1: Value { 1: tag string   2: simple_value float }
+//! ```
+//!
+//! The checksum is CRC-32C, `masked = rotate_right(crc, 15) + 0xa282ead8`, so that the checksum of data that hold checksums is a good one
+//! too.
+//!
+//! # References
+//! TensorFlow's `core/lib/io/record_writer.cc`, `core/lib/hash/crc32c.h`, `core/util/event.proto`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::FileError;
+use crate::lock::host_name;
+
+/// An event file that grows by whole records. Every process of a run writes one of its own, which TensorBoard reads after
+/// those before it.
+#[derive(Debug)]
+pub struct EventFile {
+    path: PathBuf,
+    file: File,
+    waiting: Vec<u8>,
+}
+
+impl EventFile {
+    /// Makes a new event file in a folder, which is made if it is missing. What the files there say of steps from
+    /// `first_step` on no longer counts: a run that is resumed does them again.
+    ///
+    /// # Errors
+    /// If folder or file cannot be written, or the folder is a link, which might lead anywhere.
+    pub fn create(folder: &Path, first_step: u64) -> Result<Self, FileError> {
+        if folder.is_symlink() {
+            let path = folder.to_owned();
+            return Err(FileError::Linked { path });
+        }
+        std::fs::create_dir_all(folder).map_err(FileError::io("make", folder))?;
+        let path = folder.join(next_name(folder)?);
+        let file = OpenOptions::new().append(true).create_new(true).open(&path);
+        let file = file.map_err(FileError::io("make", &path))?;
+        let mut events = Self {
+            path,
+            file,
+            waiting: Vec::new(),
+        };
+        events.put(0, &field(3, b"brain.Event:2"));
+        events.forget_from(first_step)?;
+        Ok(events)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends what was measured at a step, a value for each tag.
+    ///
+    /// # Errors
+    /// If it cannot be written; the file then ends where it did, and the values wait for the next call.
+    pub fn append(&mut self, step: u64, scalars: &[(String, f64)]) -> Result<(), FileError> {
+        let value = |(tag, x): &(String, f64)| {
+            let mut value = field(1, tag.as_bytes());
+            value.push(2 << 3 | FIXED_32);
+            value.extend((*x as f32).to_le_bytes());
+            field(1, &value)
+        };
+        let summary: Vec<u8> = scalars.iter().flat_map(value).collect();
+        self.put(step, &field(5, &summary));
+        self.flush()
+    }
+
+    /// What was said of steps from `first_step` on no longer counts.
+    ///
+    /// # Errors
+    /// As [`EventFile::append`].
+    pub fn forget_from(&mut self, first_step: u64) -> Result<(), FileError> {
+        const START: u8 = 1;
+        self.put(first_step, &field(7, &[1 << 3 | VARINT, START]));
+        self.flush()
+    }
+
+    fn put(&mut self, step: u64, content: &[u8]) {
+        let event = event(now_s(), step, content);
+        self.waiting.extend(record(&event));
+    }
+
+    fn flush(&mut self) -> Result<(), FileError> {
+        self.write_waiting()
+            .map_err(FileError::io("append to", &self.path))
+    }
+
+    fn write_waiting(&mut self) -> io::Result<()> {
+        let before = self.file.metadata()?.len();
+        if let Err(error) = self.file.write_all(&self.waiting) {
+            let _as_far_as_can_be = self.file.set_len(before);
+            return Err(error);
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+const PREFIX: &str = "events.out.tfevents.";
+
+/// `events.out.tfevents.SECONDS.HOST.PID`. Readers take files by their names, so the seconds are more than those of any file
+/// that is there.
+fn next_name(folder: &Path) -> Result<String, FileError> {
+    let entries = std::fs::read_dir(folder).map_err(FileError::io("read", folder))?;
+    let seconds = |name: std::ffi::OsString| -> Option<u64> {
+        let digits = name.to_str()?.strip_prefix(PREFIX)?.split('.').next()?;
+        digits.parse().ok()
+    };
+    let last = entries
+        .filter_map(|entry| seconds(entry.ok()?.file_name()))
+        .max();
+    let after = last.map_or(0, |last| last.saturating_add(1));
+    let seconds = (now_s() as u64).max(after);
+    Ok(format!(
+        "{PREFIX}{seconds:010}.{}.{}",
+        plain(&host_name()),
+        std::process::id()
+    ))
+}
+
+/// A host's name as part of a file's.
+fn plain(name: &str) -> String {
+    let keep = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().take(64).map(keep).collect()
+}
+
+fn now_s() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |time| time.as_secs_f64())
+}
+
+const VARINT: u8 = 0;
+const FIXED_64: u8 = 1;
+const BYTES: u8 = 2;
+const FIXED_32: u8 = 5;
+
+/// An `Event` with one further field.
+fn event(wall_time: f64, step: u64, content: &[u8]) -> Vec<u8> {
+    let mut event = vec![1 << 3 | FIXED_64];
+    event.extend(wall_time.to_le_bytes());
+    event.push(2 << 3 | VARINT);
+    event.extend(varint(step));
+    event.extend(content);
+    event
+}
+
+/// A field of bytes, a text or a message within a message.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | BYTES];
+    field.extend(varint(content.len() as u64));
+    field.extend(content);
+    field
+}
+
+/// Seven bits a byte, the lowest first; the top bit says that more follow.
+fn varint(mut x: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while x >= 0x80 {
+        bytes.push(x as u8 | 0x80);
+        x >>= 7;
+    }
+    bytes.push(x as u8);
+    bytes
+}
+
+fn record(data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u64).to_le_bytes();
+    let mut record = length.to_vec();
+    record.extend(masked_crc(&length).to_le_bytes());
+    record.extend(data);
+    record.extend(masked_crc(data).to_le_bytes());
+    record
+}
+
+fn masked_crc(bytes: &[u8]) -> u32 {
+    crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+/// CRC-32 with Castagnoli's polynomial 0x1edc6f41, bits reflected.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, &byte: &u8| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)];
+    !bytes.iter().fold(!0, step)
+}
+
+const TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ (0x82f6_3b78 * (crc & 1));
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3720, appendix B.4.
+    #[test]
+    fn checksums_are_those_of_the_standard() {
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+        let ascending: Vec<u8> = (0..32).collect();
+        assert_eq!(crc32c(&ascending), 0x46dd_794e);
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn integers_take_seven_bits_a_byte() {
+        assert_eq!(varint(0), [0]);
+        assert_eq!(varint(127), [127]);
+        assert_eq!(varint(300), [0xac, 0x02]);
+        assert_eq!(varint(u64::MAX).len(), 10);
+    }
+
+    /// The data of each record, after a check of every checksum.
+    fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        while let Some((length, rest)) = bytes.split_first_chunk::<8>() {
+            let (crc, rest) = rest.split_first_chunk().unwrap();
+            assert_eq!(u32::from_le_bytes(*crc), masked_crc(length));
+            let (data, rest) = rest.split_at(u64::from_le_bytes(*length) as usize);
+            let (crc, rest) = rest.split_first_chunk().unwrap();
+            assert_eq!(u32::from_le_bytes(*crc), masked_crc(data));
+            found.push(data.to_vec());
+            bytes = rest;
+        }
+        found
+    }
+
+    #[test]
+    fn a_file_is_version_start_and_scalars() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = EventFile::create(&folder.path().join("tb"), 7).unwrap();
+        events.append(7, &[("train/loss".to_owned(), 0.5)]).unwrap();
+        let found = records(&std::fs::read(events.path()).unwrap());
+        // After nine bytes of wall time: step 0 and the version; step 7 and a session that starts; step 7 and a value.
+        assert_eq!(found[0][9..], *b"\x10\x00\x1a\x0dbrain.Event:2");
+        assert_eq!(found[1][9..], *b"\x10\x07\x3a\x02\x08\x01");
+        assert_eq!(
+            found[2][9..],
+            *b"\x10\x07\x2a\x13\x0a\x11\x0a\x0atrain/loss\x15\0\0\0\x3f"
+        );
+        assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn a_later_file_has_a_later_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let ahead = format!("{PREFIX}9999999990.elsewhere.1"); // a clock that was wrong
+        std::fs::write(folder.path().join(&ahead), b"").unwrap();
+        let first = EventFile::create(folder.path(), 0).unwrap();
+        let second = EventFile::create(folder.path(), 0).unwrap();
+        assert!(*folder.path().join(ahead) < *first.path() && first.path() < second.path());
+    }
+}

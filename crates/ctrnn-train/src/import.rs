@@ -1,0 +1,153 @@
+//! Networks that another program trained: their weights become a finished run of 0 steps.
+//!
+//! Each format has a file of its own, which turns the conventions of that program into ours: weights `[post, pre]`, one
+//! bias of the recurrence, a configuration that says form, activation and time constants. What a file does not say is assumed and told in
+//! [`Imported::notes`]; what our networks cannot be is refused.
+
+mod arrays;
+mod nn4n;
+mod own;
+mod psychrnn;
+mod torch_rnn;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::{Array, npz, read_state_dict};
+use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
+use serde_json::json;
+
+use crate::TrainError;
+use crate::record::{Given, RunRecord};
+use crate::run::Run;
+use crate::run_log::RunLog;
+use crate::trainer::Trainer;
+use crate::weight_file::tensors_of;
+
+pub(crate) use own::CONFIG;
+
+/// What wrote a file of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `torch.save` of the state_dict of a `torch.nn.RNN`, alone or with a linear readout.
+    Torch,
+    /// `torch.save` of the state_dict of nn4n's `CTRNN`, version 1.1.1 or 1.2.0.
+    Nn4n,
+    /// PsychRNN's `Basic.save`.
+    PsychRnn,
+    /// `np.savez` of arrays by our names, or `train-ctrnn export --to npz`.
+    Npz,
+}
+
+/// A network as read from a file.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The configuration of a run with this network: TOML.
+    pub config: toml::Table,
+    /// Weights by our names, rows postsynaptic.
+    pub weights: BTreeMap<String, Array>,
+    /// What was assumed, as the file does not say it.
+    pub notes: Vec<String>,
+}
+
+impl Origin {
+    /// The name used on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Torch => "torch",
+            Self::Nn4n => "nn4n",
+            Self::PsychRnn => "psychrnn",
+            Self::Npz => "npz",
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, of another program, or of a network that cannot be one of ours.
+    pub fn read(self, path: &Path) -> Result<Imported, TrainError> {
+        let network = match self {
+            Self::Torch => torch_rnn::convert(arrays::Arrays::new(read_state_dict(path)?)),
+            Self::Nn4n => nn4n::convert(arrays::Arrays::new(read_state_dict(path)?)),
+            Self::PsychRnn => psychrnn::convert(psychrnn::read(path)?),
+            Self::Npz => own::convert(arrays::Arrays::new(npz::read(path)?)),
+        };
+        network.map_err(|reason| TrainError::Data {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+}
+
+/// Writes an imported network as a run that has done the steps that its configuration asks for: none.
+///
+/// # Errors
+/// If the weights do not fit the configuration, or the folder exists or cannot be written.
+pub fn record_import<B>(
+    path: &Path,
+    run: &Run,
+    given: &Given,
+    imported: &Imported,
+    source: &serde_json::Value,
+    device: (&str, &B::Device),
+) -> Result<(), TrainError>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
+    let (device_name, device) = device;
+    let weights: Weights = tensors_of(imported.weights.clone());
+    let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
+    let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings())?;
+    let mut record = RunRecord::create(path, run, given, device_name, false)?;
+    let detail = json!({ "source": source, "assumed": imported.notes });
+    RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
+    record.train(run, &mut trainer, &mut [], &|| None)?;
+    Ok(())
+}
+
+/// What a file says of a network of which nothing else is known.
+struct Found {
+    dt_ms: f64,
+    n_inputs: usize,
+    n_outputs: usize,
+    model: toml::Table,
+}
+
+impl Found {
+    /// The configuration of a finished run of 0 steps, on noise.
+    fn config(self) -> toml::Table {
+        let size = |n: usize| toml::Value::Integer(n as i64);
+        let task = toml::Table::from_iter([
+            ("inputs".to_owned(), size(self.n_inputs)),
+            ("outputs".to_owned(), size(self.n_outputs)),
+        ]);
+        let tables = [
+            (
+                "time",
+                toml::Table::from_iter([("dt_ms".to_owned(), self.dt_ms.into())]),
+            ),
+            (
+                "task",
+                toml::Table::from_iter([("white_noise".to_owned(), task.into())]),
+            ),
+            ("model", self.model),
+            (
+                "train",
+                toml::Table::from_iter([("steps".to_owned(), 0.into())]),
+            ),
+        ];
+        let mut config = toml::Table::from_iter([("version".to_owned(), 1.into())]);
+        config.extend(tables.map(|(name, table)| (name.to_owned(), table.into())));
+        config
+    }
+}
+
+/// A TOML table of some values.
+fn table<const N: usize>(entries: [(&str, toml::Value); N]) -> toml::Table {
+    entries
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
+}

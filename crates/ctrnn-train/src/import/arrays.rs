@@ -1,0 +1,138 @@
+//! The arrays of a file, taken out one by one, so that what is left over is noticed.
+
+use std::collections::BTreeMap;
+
+use ctrnn_files::{Array, ArrayData};
+
+/// Arrays by name. Errors are sentences; the caller adds the path.
+pub struct Arrays(BTreeMap<String, Array>);
+
+/// A matrix `[rows, columns]`, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatrixOf {
+    pub rows: usize,
+    pub columns: usize,
+    pub values: Vec<f64>,
+}
+
+impl Arrays {
+    pub fn new(arrays: BTreeMap<String, Array>) -> Self {
+        Self(arrays)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// An array that may be absent.
+    pub fn take(&mut self, name: &str) -> Option<Array> {
+        self.0.remove(name)
+    }
+
+    /// An array that must be there.
+    pub fn need(&mut self, name: &str) -> Result<Array, String> {
+        let present: Vec<&str> = self.names().take(20).collect();
+        let message = format!("has no array {name}; it has: {}", present.join(", "));
+        self.take(name).ok_or(message)
+    }
+
+    pub fn matrix(&mut self, name: &str) -> Result<MatrixOf, String> {
+        let array = self.need(name)?;
+        let [rows, columns] = array.shape()[..] else {
+            return Err(format!(
+                "{name} has shape {:?}, but must be a matrix",
+                array.shape()
+            ));
+        };
+        let values = values(name, &array)?;
+        Ok(MatrixOf {
+            rows,
+            columns,
+            values,
+        })
+    }
+
+    /// A vector of so many numbers; zeros where it is absent.
+    pub fn vector_or_zero(&mut self, name: &str, len: usize) -> Result<Vec<f64>, String> {
+        match self.contains(name) {
+            true => self.vector(name, len),
+            false => Ok(vec![0.0; len]),
+        }
+    }
+
+    pub fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f64>, String> {
+        let array = self.need(name)?;
+        if array.shape() != [len] {
+            return Err(format!(
+                "{name} has shape {:?}, but must have [{len}]",
+                array.shape()
+            ));
+        }
+        values(name, &array)
+    }
+
+    /// Refuses what no one took: it would be left out of the network.
+    pub fn nothing_left(&self, of: &str) -> Result<(), String> {
+        let left: Vec<&str> = self.names().take(20).collect();
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(format!("holds what no {of} has: {}", left.join(", "))),
+        }
+    }
+}
+
+impl MatrixOf {
+    /// Checks the shape that the other arrays ask for.
+    pub fn expect(&self, name: &str, rows: usize, columns: usize) -> Result<(), String> {
+        match (self.rows, self.columns) == (rows, columns) {
+            true => Ok(()),
+            false => Err(format!(
+                "{name} has shape [{}, {}], but must have [{rows}, {columns}]",
+                self.rows, self.columns
+            )),
+        }
+    }
+
+    pub fn identity(n: usize) -> Self {
+        let values = (0..n * n).map(|k| f64::from(k / n == k % n)).collect();
+        Self {
+            rows: n,
+            columns: n,
+            values,
+        }
+    }
+
+    pub fn into_array(self) -> Array {
+        Array::f64(&[self.rows, self.columns], self.values)
+    }
+}
+
+/// A vector as an array.
+pub fn vector_array(values: Vec<f64>) -> Array {
+    Array::f64(&[values.len()], values)
+}
+
+/// Finite numbers.
+fn values(name: &str, array: &Array) -> Result<Vec<f64>, String> {
+    if !matches!(array.data(), ArrayData::F32(_) | ArrayData::F64(_)) {
+        return Err(format!(
+            "{name} holds {:?}, but weights are floating point numbers",
+            array.data().dtype()
+        ));
+    }
+    if let Some(index) = array.first_nonfinite() {
+        return Err(format!(
+            "{name} holds NaN or an infinity at flat index {index}"
+        ));
+    }
+    array.to_f64().map_err(|error| format!("{name}: {error}"))
+}
+
+/// Sums two vectors of one length.
+pub fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}

@@ -1,0 +1,92 @@
+//! nn4n's `CTRNN`, version 1.1.1 or 1.2.0.
+//!
+//! ```text
+//! v' = (1 - alpha) v + alpha [W_hid f(v) + b_hid + W_in u + b_in]        y = W_out f(v) + b_out
+//! ```
+//! is our voltage form with `b = b_in + b_hid`, and weights are `[post, pre]` there too. Version 1.1.1 has v(0) as `hidden_state`; 1.2.0
+//! has none and starts at zero, and holds alpha where it was learned, of which `tau = dt / alpha` for each unit.
+//!
+//! A state_dict holds neither activation, dt and tau nor masks and noise. nn4n projects weights onto their signs and masks before each pass in
+//! training, so that what an optimizer left last may break them; weights are taken as they are.
+//! Its post-activation noise enters the recurrence, which ours never does; there is none outside training, here or there.
+
+use super::arrays::{Arrays, sum, vector_array};
+use super::{Found, Imported, table};
+
+/// nn4n's defaults.
+const DT_MS: f64 = 10.0;
+const TAU_MS: f64 = 100.0;
+
+pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
+    let layer = |name: &str, what: &str| format!("recurrent_layer.{name}_layer.{what}");
+    let w_rc = arrays.matrix(&layer("hidden", "weight"))?;
+    let n = w_rc.rows;
+    w_rc.expect(&layer("hidden", "weight"), n, n)?;
+    let w_in = arrays.matrix(&layer("input", "weight"))?;
+    w_in.expect(&layer("input", "weight"), n, w_in.columns)?;
+    let w_out = arrays.matrix("readout_layer.weight")?;
+    w_out.expect("readout_layer.weight", w_out.rows, n)?;
+    let b_in = arrays.vector_or_zero(&layer("input", "bias"), n)?;
+    let b_hidden = arrays.vector_or_zero(&layer("hidden", "bias"), n)?;
+    let b_out = arrays.vector_or_zero("readout_layer.bias", w_out.rows)?;
+    let initial_state = arrays.vector_or_zero("recurrent_layer.hidden_state", n)?;
+    let mut notes = vec![
+        "the file does not say the activation: relu is assumed (else model.activation=NAME)".to_owned(),
+        "masks and signs are not in the file: weights may have any sign if the network is trained on".to_owned(),
+    ];
+    let tau_ms = match arrays.contains("recurrent_layer.alpha") {
+        true => {
+            notes.push(format!(
+                "it has alpha but no dt: dt {DT_MS} ms is assumed, and tau = dt / alpha"
+            ));
+            tau_of(&arrays.vector("recurrent_layer.alpha", n)?)?
+        }
+        false => {
+            notes.push(format!(
+                "it does not say dt and tau: {DT_MS} and {TAU_MS} ms are assumed (else time.dt_ms=DT model.tau_ms=TAU)"
+            ));
+            TAU_MS.into()
+        }
+    };
+    arrays.nothing_left("CTRNN of nn4n 1.1.1 or 1.2.0")?;
+    let found = Found {
+        dt_ms: DT_MS,
+        n_inputs: w_in.columns,
+        n_outputs: w_out.rows,
+        model: table([
+            ("n_units", (n as i64).into()),
+            ("form", "voltage".into()),
+            ("activation", "relu".into()),
+            ("tau_ms", tau_ms),
+        ]),
+    };
+    let weights = [
+        ("input.weight", w_in.into_array()),
+        ("recurrent.weight", w_rc.into_array()),
+        ("recurrent.bias", vector_array(sum(&b_in, &b_hidden))),
+        ("output.weight", w_out.into_array()),
+        ("output.bias", vector_array(b_out)),
+        ("initial_state", vector_array(initial_state)),
+    ];
+    Ok(Imported {
+        config: found.config(),
+        weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
+        notes,
+    })
+}
+
+/// A time constant for each unit; nn4n lets alpha leave (0, 1], where a unit has none.
+fn tau_of(alpha: &[f64]) -> Result<toml::Value, String> {
+    let tau = |(unit, &alpha): (usize, &f64)| match alpha > 0.0 && alpha <= 1.0 {
+        true => Ok((DT_MS / alpha).into()),
+        false => Err(format!(
+            "alpha of unit {unit} is {alpha}, outside (0, 1]: no time constant gives it"
+        )),
+    };
+    alpha
+        .iter()
+        .enumerate()
+        .map(tau)
+        .collect::<Result<Vec<_>, _>>()
+        .map(toml::Value::Array)
+}

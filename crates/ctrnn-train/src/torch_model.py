@@ -1,0 +1,182 @@
+"""The network of a run of train-ctrnn, for PyTorch. This file needs torch and `weights.safetensors` beside it, nothing else.
+
+    from torch_model import load
+
+    network = load()                                  # load(dtype=torch.float64) computes in double precision
+    answer = network(inputs)                          # inputs [trial, time, input]
+    answer["outputs"], answer["rates"], answer["potentials"]
+
+It computes what `train-ctrnn simulate` does:
+
+    voltage form   v' = (1 - gain) v + gain [W_rc f(v) + W_in u + b + eps]                 r = f(v)
+    rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
+    readout        y = f_out(W_out [r + xi] + b_out)
+
+gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
+input k. Weights are [post, pre] and parameters, so that the network can be trained on; what constrained them before (Dale's
+law, masks) does not here.
+"""
+
+import json
+import struct
+from pathlib import Path
+
+import torch
+
+MODEL = json.loads(r"""
+{}
+""")
+
+ACTIVATIONS = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "retanh": lambda v: torch.relu(torch.tanh(v)),
+    "softplus": lambda v: torch.logaddexp(v, torch.zeros_like(v)),
+    "power": lambda v: torch.relu(v) ** 2,
+    "linear": lambda v: v,
+}
+OUTPUTS = {
+    "identity": lambda y: y,
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda y: torch.softmax(y, -1),
+}
+NAMES = {
+    "w_in": "input.weight",
+    "w_rc": "recurrent.weight",
+    "bias": "recurrent.bias",
+    "w_out": "output.weight",
+    "bias_out": "output.bias",
+    "initial_state": "initial_state",
+}
+
+
+class CTRNN(torch.nn.Module):
+    """A leaky recurrent network; `weights` holds tensors by their names in weights.safetensors."""
+
+    def __init__(self, weights, model=MODEL):
+        super().__init__()
+        self.model = model
+        for name, of_file in NAMES.items():
+            setattr(self, name, torch.nn.Parameter(weights[of_file].clone()))
+        self.register_buffer("fixed_tau_ms", weights["tau_ms"].clone())
+        if "tau_raw" in weights:
+            self.tau_raw = torch.nn.Parameter(weights["tau_raw"].clone())
+
+    def forward(
+        self,
+        inputs,
+        initial_state=None,
+        conditions=None,
+        preactivation_noise=None,
+        postactivation_noise=None,
+        input_noise=None,
+        noise=False,
+    ):
+        """Runs the network on `inputs` [trial, time, input].
+
+        `initial_state` [unit] or [trial, unit] stands instead of the network's own; where that is one for each condition, give it or
+        `conditions` [trial]. The noises [trial, time, unit or input] are standard normal, scaled by the model's sigma and
+        convention; with `noise` those that are not given are drawn, else they are zero.
+        """
+        model, levels = self.model, self.model["noise"]
+        inputs = inputs.to(self.w_rc.dtype)
+        silence = inputs.new_zeros(*inputs.shape[:2], len(self.w_rc))
+        draws = lambda given, like: given if given is not None else torch.randn_like(like) if noise else torch.zeros_like(like)
+        gain = self.gain(self.tau_ms())
+        eps, jump = self.noise(gain, draws(preactivation_noise, silence).to(silence))
+        xi = levels["postactivation"] * draws(postactivation_noise, silence).to(silence)
+        u = self.seen(inputs, draws(input_noise, inputs).to(inputs))
+        state = self.start(initial_state, conditions, silence[:, 0])
+        if noise and initial_state is None and levels["initial_state"]:
+            state = state + levels["initial_state"] * torch.randn_like(state)
+
+        f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
+        driven = u @ self.w_in.T + self.bias + eps
+        potentials, rates = [], []
+        for t in range(inputs.shape[1]):
+            drive = (f(state) if voltage else state) @ self.w_rc.T + driven[:, t]
+            state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
+            potentials.append(state if voltage else drive)
+            rates.append(f(state) if voltage else state)
+        rates = torch.stack(rates, 1)
+        outputs = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
+        return {"potentials": torch.stack(potentials, 1), "rates": rates, "outputs": outputs}
+
+    def tau_ms(self):
+        """The time constants; learned ones are kept within their bounds by the parameter that is trained."""
+        if not hasattr(self, "tau_raw"):
+            return self.fixed_tau_ms
+        low, high = self.model["tau_ms"]["learned"]["bounds"]
+        return low + (high - low) * torch.sigmoid(self.tau_raw)
+
+    def gain(self, tau_ms):
+        """What a step of dt adds of the drive."""
+        ratio = self.model["dt_ms"] / tau_ms
+        return ratio if self.model["integrator"] == "euler" else -torch.expm1(-ratio)
+
+    def convention(self, gain):
+        """What the noise convention multiplies sigma n with, inside the bracket of the equation."""
+        if self.model["noise"]["convention"] != "song":
+            return torch.ones_like(gain)
+        return torch.sqrt(2 / gain if self.model["integrator"] == "euler" else 2 / gain - 1)
+
+    def noise(self, gain, normals):
+        """The pre-activation noise: eps inside the bracket, and what is added to the new state itself (convention raw)."""
+        sigma = self.model["noise"]["preactivation"]
+        if isinstance(sigma, dict):
+            n = normals @ factor(torch.tensor(sigma["covariance"], dtype=torch.float64)).to(normals).T
+        else:
+            n = torch.tensor(sigma, dtype=torch.float64).to(normals) * normals
+        if self.model["noise"]["convention"] == "raw":
+            return torch.zeros_like(n), n
+        return self.convention(gain) * n, torch.zeros_like(n)
+
+    def seen(self, inputs, normals):
+        """u + baseline + noise, without what is negative if the model says so."""
+        levels, stage = self.model["noise"], self.model["input"]
+        scale = self.convention(self.gain(torch.tensor(levels["input_tau_ms"], dtype=torch.float64)))
+        seen = inputs + stage["baseline"] + levels["input"] * scale.to(inputs) * normals
+        return torch.relu(seen) if stage["rectify"] else seen
+
+    def start(self, given, conditions, like):
+        """The state [trial, unit] before the first input."""
+        own = self.initial_state
+        if given is None and own.ndim == 2:
+            if conditions is None:
+                raise ValueError("the network has an initial state for each condition: give `conditions` or `initial_state`")
+            own = own[torch.as_tensor(conditions)]
+        state = own if given is None else given.to(like)
+        return state.expand_as(like)
+
+
+def factor(covariance):
+    """The lower triangular L with C = L L'; directions without variance are allowed."""
+    lower = torch.zeros_like(covariance)
+    tolerance = 1e-9 * covariance.abs().max()
+    for j in range(len(covariance)):
+        rest = covariance[j:, j] - lower[j:, :j] @ lower[j, :j]
+        if rest[0] > tolerance:
+            lower[j:, j] = rest / rest[0].sqrt()
+    return lower
+
+
+def read_safetensors(path):
+    """The tensors of a safetensors file by name: a JSON header of names, types, shapes and places, then the numbers."""
+    content = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    types = {"F32": torch.float32, "F64": torch.float64}
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        flat = torch.frombuffer(bytearray(content[begin:end]), dtype=types[entry["dtype"]]) if end > begin else torch.empty(0)
+        tensors[name] = flat.reshape(entry["shape"])
+    return tensors
+
+
+def load(path=None, dtype=torch.float32):
+    """The network with the weights of `path`, as a rule the weights.safetensors beside this file."""
+    path = path or Path(__file__).with_name("weights.safetensors")
+    return CTRNN({name: tensor.to(dtype) for name, tensor in read_safetensors(path).items()})

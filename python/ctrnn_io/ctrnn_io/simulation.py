@@ -1,0 +1,151 @@
+"""The dynamics of a network, in numpy and double precision.
+
+    voltage form   v' = (1 - gain) v + gain [W_rc f(v) + W_in u + b + eps]                 r = f(v)
+    rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
+    readout        y = f_out(W_out [r + xi] + b_out)
+
+gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one.
+"""
+
+import numpy as np
+
+from .run import Run, load_run
+from .weights import weights as weights_of
+
+ACTIVATIONS = {
+    "relu": lambda v: np.maximum(v, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda v: 0.5 * (1 + np.tanh(0.5 * v)),
+    "retanh": lambda v: np.maximum(np.tanh(v), 0),
+    "softplus": lambda v: np.logaddexp(0, v),
+    "power": lambda v: np.maximum(v, 0) ** 2,
+    "linear": lambda v: v,
+}
+OUTPUTS = {
+    "identity": lambda y: y,
+    "sigmoid": lambda y: 0.5 * (1 + np.tanh(0.5 * y)),
+    "softmax": lambda y: (e := np.exp(y - y.max(-1, keepdims=True))) / e.sum(-1, keepdims=True),
+}
+
+
+def simulate(
+    run,
+    inputs,
+    *,
+    weights=None,
+    initial_state=None,
+    conditions=None,
+    preactivation_noise=None,
+    postactivation_noise=None,
+    input_noise=None,
+    dt_ms=None,
+):
+    """Runs the network of a run on `inputs` [trial, time, input], as `train-ctrnn simulate RUN --inputs FILE.npz` does.
+
+    `run` is a Run or a folder; `weights` are others than its own, by the same names. `initial_state` [unit] or [trial, unit] stands
+    instead of the run's own; a run with one for each condition needs that or `conditions` [trial], numbered from 0. The noises are
+    standard normal draws, scaled by the model's sigma and convention, and zero where they are absent: `preactivation_noise` and
+    `postactivation_noise` [trial, time, unit], `input_noise` [trial, time, input]. `dt_ms` is another time step than the run's.
+
+    Returns `potentials`, `rates` [trial, time, unit], `outputs` [trial, time, output] and `t_ms` [time].
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    weights = {name: np.asarray(w, float) for name, w in (weights or weights_of(run)).items()}
+    model = run.model if dt_ms is None else run.model | {"dt_ms": dt_ms}
+    inputs = np.asarray(inputs, float)
+    n_units, n_inputs = weights["input.weight"].shape
+    if inputs.ndim != 3 or inputs.shape[2] != n_inputs:
+        raise ValueError(f"inputs has shape {inputs.shape}, but must be [trial, time, {n_inputs}]")
+
+    shape = (*inputs.shape[:2], n_units)
+    gain = gain_of(model, tau_of(model, weights))
+    u = seen_inputs(model, inputs, normals("input_noise", input_noise, inputs.shape))
+    eps, jump = noise_of(model, gain, normals("preactivation_noise", preactivation_noise, shape))
+    xi = model["noise"]["postactivation"] * normals("postactivation_noise", postactivation_noise, shape)
+    state = start(weights["initial_state"], initial_state, conditions, (len(inputs), n_units))
+
+    f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
+    w_rc, driven = weights["recurrent.weight"], u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
+    potentials, rates = np.empty(shape), np.empty(shape)
+    for t in range(shape[1]):
+        drive = (f(state) if voltage else state) @ w_rc.T + driven[:, t]
+        state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
+        potentials[:, t] = state if voltage else drive
+        rates[:, t] = f(state) if voltage else state
+    readout = (rates + xi) @ weights["output.weight"].T + weights["output.bias"]
+    return {
+        "potentials": potentials,
+        "rates": rates,
+        "outputs": OUTPUTS[model["output_nonlinearity"]](readout),
+        "t_ms": model["dt_ms"] * np.arange(1, shape[1] + 1),
+    }
+
+
+def tau_of(model, weights):
+    """The time constants; learned ones from what is trained, since `tau_ms` of the file is rounded to single precision."""
+    if "tau_raw" not in weights:
+        return weights["tau_ms"]
+    low, high = model["tau_ms"]["learned"]["bounds"]
+    return low + (high - low) / (1 + np.exp(-weights["tau_raw"]))
+
+
+def gain_of(model, tau_ms):
+    """What a step of dt adds of the drive."""
+    ratio = model["dt_ms"] / tau_ms
+    return ratio if model["integrator"] == "euler" else -np.expm1(-ratio)
+
+
+def convention_scale(model, gain):
+    """What the noise convention multiplies sigma n with, inside the bracket of the equation."""
+    if model["noise"]["convention"] != "song":
+        return np.ones_like(gain)
+    return np.sqrt(2 / gain if model["integrator"] == "euler" else 2 / gain - 1)
+
+
+def seen_inputs(model, inputs, draws):
+    """What the network sees: u + baseline + noise, without what is negative if the model says so."""
+    noise = model["noise"]
+    std = noise["input"] * convention_scale(model, gain_of(model, noise["input_tau_ms"]))
+    seen = inputs + model["input"]["baseline"] + std * draws
+    return np.maximum(seen, 0) if model["input"]["rectify"] else seen
+
+
+def noise_of(model, gain, draws):
+    """The pre-activation noise: eps inside the bracket, and what is added to the new state itself (convention raw)."""
+    sigma = model["noise"]["preactivation"]
+    if isinstance(sigma, dict):
+        n = draws @ factor(np.array(sigma["covariance"])).T
+    else:
+        n = np.asarray(sigma) * draws
+    if model["noise"]["convention"] == "raw":
+        return np.zeros_like(n), n
+    return convention_scale(model, gain) * n, np.zeros_like(n)
+
+
+def factor(covariance):
+    """The lower triangular L with C = L L'; directions without variance are allowed."""
+    lower = np.zeros_like(covariance)
+    tolerance = 1e-9 * np.abs(covariance).max()
+    for j in range(len(covariance)):
+        rest = covariance[j:, j] - lower[j:, :j] @ lower[j, :j]
+        if rest[0] > tolerance:
+            lower[j:, j] = rest / np.sqrt(rest[0])
+    return lower
+
+
+def normals(name, draws, shape):
+    if draws is None:
+        return np.zeros(shape)
+    if np.shape(draws) != shape:
+        raise ValueError(f"{name} has shape {np.shape(draws)}, but must be {shape}")
+    return np.asarray(draws, float)
+
+
+def start(own, given, conditions, shape):
+    """The state [trial, unit] before the first input."""
+    if given is None and own.ndim == 2:
+        if conditions is None:
+            raise ValueError("the run has an initial state for each condition: give `conditions` or `initial_state`")
+        own = own[np.asarray(conditions, int)]
+    state = own if given is None else np.asarray(given, float)
+    return np.broadcast_to(state, shape).copy()

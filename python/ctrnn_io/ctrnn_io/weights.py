@@ -1,0 +1,44 @@
+"""Weight files: npz, and safetensors without a package for it."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from .run import Run, load_run
+from .states import load_states
+
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
+
+
+def weights(run, checkpoint=None):
+    """The weights of a run by name: `input.weight` [N, I], `recurrent.weight` [N, N] (what acts: after sign and mask),
+    `recurrent.bias` [N], `output.weight` [O, N], `output.bias` [O], `initial_state` [N] or [condition, N], `tau_ms` [1 or N], and
+    where a matrix is constrained its `weight_raw`, `mask`, `sign` and `fixed`.
+
+    `run` is a Run or a folder. `checkpoint` is "last", "best" or a number of steps, instead of the end of the training.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    if checkpoint is None:
+        return load_states(run.path / "model" / "weights.npz")
+    folder = run.path / "checkpoints"
+    pointed = isinstance(checkpoint, str)
+    name = (folder / checkpoint).read_text(encoding="utf-8").strip() if pointed else f"step-{checkpoint:08}"
+    tensors, _ = read_safetensors(folder / name / "weights.safetensors")
+    return tensors
+
+
+def read_safetensors(path):
+    """The tensors of a safetensors file by name, and its metadata. The header is JSON: names, types, shapes, places."""
+    content = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    metadata = header.pop("__metadata__", {})
+    data = content[8 + length :]
+    return {name: tensor(data, **entry) for name, entry in header.items()}, metadata
+
+
+def tensor(data, dtype, shape, data_offsets):
+    begin, end = data_offsets
+    return np.frombuffer(data[begin:end], DTYPES[dtype]).reshape(shape).copy()

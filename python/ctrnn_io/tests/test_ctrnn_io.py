@@ -1,0 +1,120 @@
+"""`python3 -m unittest` from the folder of the package; numpy is all it needs."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+import ctrnn_io
+from tests import toy_run
+
+
+class ToyRun(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def run_of(self, name="run", **differs):
+        return ctrnn_io.load_run(toy_run.write(Path(self.folder.name) / name, **differs))
+
+
+class Files(ToyRun):
+    def test_a_run_says_what_it_is(self):
+        run = self.run_of()
+        self.assertEqual((run.task, run.step, run.state), ("toy", 1, "done"))
+        self.assertEqual([event["event"] for event in run.events()], ["started", "done"])
+        self.assertEqual(run.checkpoints(), [1])
+
+    def test_metrics_are_columns(self):
+        run = self.run_of()
+        np.testing.assert_equal(run.metrics()["accuracy"], [np.nan, 0.75])
+        self.assertEqual(list(run.metrics("val")["loss"]), [0.4])
+        self.assertEqual(list(run.metrics()["split"]), ["train", "val"])
+
+    def test_both_weight_files_hold_the_same(self):
+        run = self.run_of()
+        npz = ctrnn_io.weights(run)
+        for checkpoint in ("last", 1):
+            safetensors = ctrnn_io.weights(run.path, checkpoint)
+            self.assertEqual(sorted(npz), sorted(safetensors))
+            for name, array in npz.items():
+                np.testing.assert_array_equal(array, safetensors[name])
+
+    def test_what_is_no_run_is_refused(self):
+        with self.assertRaisesRegex(FileNotFoundError, "is not a run"):
+            ctrnn_io.load_run(self.folder.name)
+
+    def test_pickles_are_refused(self):
+        path = Path(self.folder.name) / "states.npz"
+        np.savez(path, rates=np.array([None]))
+        with self.assertRaisesRegex(ValueError, "allow_pickle"):
+            ctrnn_io.load_states(path)
+
+
+class Dynamics(ToyRun):
+    """One time step by hand; alpha = 20 / 100."""
+
+    def one_step(self, u=2.0, n=None, **differs):
+        noise = {} if n is None else {"preactivation_noise": np.full((1, 1, 2), n)}
+        states = ctrnn_io.simulate(self.run_of(**differs), [[[u]]], **noise)
+        return [states[name][0, 0] for name in ("potentials", "rates", "outputs")]
+
+    def test_voltage_form(self):
+        # v = 0.8 [1, -1] + 0.2 [2, 2 relu(1) + 0.5]; y = r0 - r1 + 0.25
+        v, r, y = self.one_step()
+        np.testing.assert_allclose(v, [1.2, -0.3], rtol=1e-6)
+        np.testing.assert_allclose(r, [1.2, 0.0], rtol=1e-6)
+        np.testing.assert_allclose(y, [1.45], rtol=1e-6)
+
+    def test_rate_form(self):
+        # z = [2, 2 * 1 + 0.5]; r = 0.8 [1, -1] + 0.2 tanh(z)
+        z, r, _ = self.one_step(model={"form": "rate", "activation": "tanh"})
+        np.testing.assert_allclose(z, [2.0, 2.5], rtol=1e-6)
+        np.testing.assert_allclose(r, [0.8 + 0.2 * np.tanh(2), -0.8 + 0.2 * np.tanh(2.5)], rtol=1e-6)
+
+    def test_exponential_integrator_and_a_tau_for_each_unit(self):
+        v, _, _ = self.one_step(model={"integrator": "exponential"}, weights={"tau_ms": [20.0, 40.0]})
+        d = np.exp([-1.0, -0.5])
+        np.testing.assert_allclose(v, d * [1, -1] + (1 - d) * [2, 2.5], rtol=1e-6)
+
+    def test_noise_conventions(self):
+        silent, _, _ = self.one_step()
+        # v receives: alpha sigma n; sqrt(2 alpha) sigma n; sigma n
+        for convention, added in [("spec", 0.2 * 0.3), ("song", np.sqrt(0.4) * 0.3), ("raw", 0.3)]:
+            noise = toy_run.MODEL["noise"] | {"preactivation": 0.3, "convention": convention}
+            v, _, _ = self.one_step(n=1.0, name=convention, model={"noise": noise})
+            np.testing.assert_allclose(v - silent, added, rtol=1e-5)
+
+    def test_covariance(self):
+        covariance = np.array([[4.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 9.0]])  # of rank 2
+        lower = ctrnn_io.simulation.factor(covariance)
+        np.testing.assert_allclose(lower @ lower.T, covariance, atol=1e-12)
+
+    def test_readout_nonlinearities(self):
+        two = {"output.weight": [[1.0, 0.0], [0.0, 1.0]], "output.bias": [0.0, 0.0]}
+        for name, expected in [("sigmoid", 1 / (1 + np.exp([-1.2, 0]))), ("softmax", np.exp([1.2, 0]) / (1 + np.exp(1.2)))]:
+            _, _, y = self.one_step(name=name, model={"output_nonlinearity": name}, weights=two)
+            np.testing.assert_allclose(y, expected, rtol=1e-6)
+
+    def test_baseline_and_rectification(self):
+        v, _, _ = self.one_step(u=-0.5, model={"input": {"baseline": 0.2, "rectify": True}})
+        np.testing.assert_allclose(v[0], 0.8, rtol=1e-6)
+
+    def test_each_condition_has_its_initial_state(self):
+        run = self.run_of(weights={"initial_state": [[1.0, 0.0], [0.0, 1.0]], "input.weight": [[0.0], [0.0]]})
+        states = ctrnn_io.simulate(run, np.zeros((2, 1, 1)), conditions=[1, 0])
+        np.testing.assert_allclose(states["potentials"][:, 0, 0], [0.0, 0.8], rtol=1e-6)
+        with self.assertRaisesRegex(ValueError, "conditions"):
+            ctrnn_io.simulate(run, np.zeros((2, 1, 1)))
+
+    def test_wrong_shapes_are_refused(self):
+        run = self.run_of()
+        with self.assertRaisesRegex(ValueError, r"must be \[trial, time, 1\]"):
+            ctrnn_io.simulate(run, np.zeros((2, 3, 4)))
+        with self.assertRaisesRegex(ValueError, "preactivation_noise has shape"):
+            ctrnn_io.simulate(run, np.zeros((1, 3, 1)), preactivation_noise=np.zeros((1, 3, 1)))
+
+
+if __name__ == "__main__":
+    unittest.main()

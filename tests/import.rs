@@ -1,0 +1,227 @@
+//! Networks of other programs, which compute here what they computed there.
+//!
+//! `tests/fixtures/import/make_fixtures.py` made the files with the programs themselves.
+
+use std::path::PathBuf;
+
+use crate::project::Project;
+
+fn fixture(name: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import");
+    folder.join(name).display().to_string()
+}
+
+/// Imports a fixture, simulates its inputs, and compares rates and outputs with what its own program computed.
+#[track_caller]
+fn agrees(name: &str, ending: &str, from: &str, overrides: &[&str]) -> Project {
+    let project = Project::new();
+    let file = fixture(&format!("{name}.{ending}"));
+    let import = [
+        &["import", &file, "--from", from, "-o", "run"][..],
+        overrides,
+    ]
+    .concat();
+    project.run(&import).exits(0).says(&["imported 6 units"]);
+
+    let expected = ctrnn_files::npz::read(fixture(&format!("{name}.expected.npz")).as_ref());
+    let expected = expected.expect("a fixture");
+    project.write_arrays("in.npz", [("inputs", expected["inputs"].clone())]);
+    project
+        .run(&["simulate", "run", "--inputs", "in.npz", "-o", "out.npz"])
+        .exits(0);
+    let found = project.arrays("out.npz");
+    for array in ["rates", "outputs"] {
+        let values = |array: &ctrnn_files::Array| array.to_f64().expect("numbers");
+        let pairs = values(&found[array])
+            .into_iter()
+            .zip(values(&expected[array]));
+        assert_eq!(found[array].shape(), expected[array].shape(), "{array}");
+        for (found, expected) in pairs {
+            assert!(
+                (found - expected).abs() <= 1e-5,
+                "{name} {array}: {found}, expected {expected}"
+            );
+        }
+    }
+    project
+}
+
+#[test]
+fn torch_rnn() {
+    let project = agrees("torch_rnn", "pt", "torch", &[]);
+    assert_eq!(project.json("run/RUN.json")["state"], "done");
+    let events = project.text("run/events.jsonl");
+    assert!(
+        events.contains("\"from\":\"torch\"") && events.contains("tanh is assumed"),
+        "{events}"
+    );
+    project.run(&["eval", "run", "--json"]).exits(0);
+    // It goes on from the weights that were imported.
+    project.run(&["resume", "run", "train.steps=2"]).exits(0);
+}
+
+#[test]
+fn nn4n_1_1_1() {
+    agrees(
+        "nn4n_1_1_1",
+        "pt",
+        "nn4n",
+        &["model.activation=tanh", "model.tau_ms=50"],
+    );
+}
+
+#[test]
+fn nn4n_1_2_0_with_learned_alpha() {
+    let project = agrees("nn4n_1_2_0", "pt", "nn4n", &[]);
+    let tau_ms = project.json("run/model/model.json")["model"]["tau_ms"].clone();
+    assert_eq!(tau_ms.as_array().map(Vec::len), Some(6), "{tau_ms}");
+}
+
+#[test]
+fn psychrnn_with_dales_law_and_masks() {
+    let project = agrees("psychrnn_dale", "npz", "psychrnn", &[]);
+    let weights = project.arrays("run/model/weights.npz");
+    assert_eq!(
+        weights["recurrent.sign"].to_i64().unwrap(),
+        [1, 1, 1, 1, -1, -1]
+    );
+    let mask = weights["recurrent.mask"].to_i64().unwrap();
+    assert_eq!(
+        mask.iter().sum::<i64>(),
+        36 - 6 - 2,
+        "no autapses, and two more are missing"
+    );
+}
+
+#[test]
+fn psychrnn_without_constraints() {
+    agrees("psychrnn_free", "npz", "psychrnn", &[]);
+}
+
+#[test]
+fn an_export_comes_back() {
+    let project = Project::new();
+    let dale = "model.dale={excitatory_fraction=0.5}";
+    project
+        .train(
+            "run",
+            &["train.steps=3", dale, "model.density.recurrent=0.5"],
+        )
+        .exits(0);
+    for format in ["npz", "safetensors"] {
+        let output = format!("out.{format}");
+        project
+            .run(&["export", "run", "--to", format, "-o", &output])
+            .exits(0);
+        project
+            .run(&["export", "run", "--to", format, "-o", &output])
+            .exits(5)
+            .says(&["exists already"]);
+    }
+    assert_eq!(
+        project.bytes("out.safetensors"),
+        project.bytes("run/model/weights.safetensors")
+    );
+    project
+        .run(&["import", "out.npz", "--from", "npz", "-o", "again"])
+        .exits(0);
+    assert_eq!(
+        project.bytes("run/model/weights.npz"),
+        project.bytes("again/model/weights.npz")
+    );
+    let score = |run: &str| project.run(&["eval", run, "--json"]).exits(0).json();
+    assert_eq!(score("run"), score("again"));
+
+    project
+        .run(&["export", "run", "--to", "torch", "-o", "module"])
+        .exits(0);
+    let module = project.text("module/torch_model.py");
+    assert!(
+        module.contains("\"n_units\": 8") && !module.contains("\n{}\n"),
+        "{module}"
+    );
+    assert_eq!(
+        project.bytes("module/weights.safetensors"),
+        project.bytes("out.safetensors")
+    );
+}
+
+#[test]
+fn arrays_by_our_names_come_in() {
+    use ctrnn_files::Array;
+    let project = Project::new();
+    let network = [
+        ("input.weight", Array::f32(&[2, 1], vec![1.0, 0.0])),
+        (
+            "recurrent.weight",
+            Array::f32(&[2, 2], vec![0.0, 0.0, 2.0, 0.0]),
+        ),
+        ("output.weight", Array::f32(&[1, 2], vec![1.0, -1.0])),
+    ];
+    project.write_arrays("net.npz", network);
+    let import = ["import", "net.npz", "--from", "npz", "-o"];
+    project
+        .run(&[&import[..], &["run"]].concat())
+        .exits(0)
+        .says(&["are assumed"]);
+    // alpha is 0.2: v = [0.2 * 1, 0], then [0.8 * 0.2 + 0.2, 0.2 * 2 * 0.2]
+    project.write_arrays(
+        "in.npz",
+        [("inputs", Array::f32(&[1, 2, 1], vec![1.0, 1.0]))],
+    );
+    project
+        .run(&["simulate", "run", "--inputs", "in.npz", "-o", "out.npz"])
+        .exits(0);
+    let v = project.arrays("out.npz")["potentials"].to_f64().unwrap();
+    for (v, expected) in v.into_iter().zip([0.2, 0.0, 0.36, 0.08]) {
+        assert!((v - expected).abs() < 1e-6, "{v}, expected {expected}");
+    }
+    // Another task, whose channels are not those of the weights.
+    let other = [&import[..], &["other", "task.go_nogo={}"]].concat();
+    project
+        .run(&other)
+        .exits(4)
+        .says(&["input.weight", "error[D003]"]);
+    assert!(!project.path("other").exists(), "nothing is left behind");
+}
+
+/// Every refusal names the file, the rule and what to do, and leaves no run behind.
+#[test]
+fn foreign_and_corrupt_files_are_refused() {
+    use ctrnn_files::Array;
+    let project = Project::new();
+    let whole = std::fs::read(fixture("torch_rnn.pt")).expect("a fixture");
+    project.write("cut.pt", &whole[..whole.len() - 100]);
+    project.write(
+        "pickle.pt",
+        b"\x80\x02cposix\nsystem\nX\x05\0\0\0touch\x85R.",
+    );
+    project.write("empty.pt", b"");
+    let ones = |shape: &[usize]| Array::f32(shape, vec![1.0; shape.iter().product()]);
+    project.write_arrays("lstm.npz", [("W_f", ones(&[2, 2]))]);
+    project.write_arrays("short.npz", [("recurrent.weight", ones(&[2, 3]))]);
+    project.write_arrays(
+        "nan.npz",
+        [("recurrent.weight", Array::f32(&[1, 1], vec![f32::NAN]))],
+    );
+    let torch = fixture("torch_rnn.pt");
+    for (file, from, says) in [
+        ("cut.pt", "torch", "is no file of torch.save"),
+        ("pickle.pt", "torch", "is no file of torch.save"),
+        ("empty.pt", "nn4n", "is no file of torch.save"),
+        (
+            torch.as_str(),
+            "nn4n",
+            "has no array recurrent_layer.hidden_layer.weight",
+        ),
+        ("lstm.npz", "psychrnn", "has no array W_rec"),
+        ("lstm.npz", "torch", "is no file of torch.save"),
+        ("short.npz", "npz", "must have [2, 2]"),
+        ("nan.npz", "npz", "NaN or an infinity at flat index 0"),
+        ("nothing.npz", "npz", "does not exist"),
+    ] {
+        let answer = project.run(&["import", file, "--from", from, "-o", "run"]);
+        answer.exits(4).says(&["error[D", "help:", says]);
+        assert!(!project.path("run").exists(), "{file}");
+    }
+}

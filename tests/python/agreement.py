@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""agreement.py PROGRAM: numpy, and torch where it is installed, compute what `PROGRAM simulate` does, over 1000 time steps.
+
+Runs in the current folder, which holds smoke.toml. Needs numpy; looks for the package ctrnn_io in python/ctrnn_io. Exit status 1
+where something is off by more than 1e-5 in single and 1e-10 in double precision (relative above 1, absolute below).
+"""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "python" / "ctrnn_io"))
+import ctrnn_io
+
+TRIALS, STEPS = 2, 1000
+NOISE = "model.noise={preactivation=0.1,postactivation=0.1,input=0.1,convention=\"%s\"}"
+ACTIVATIONS = ["relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"]
+FORMS = ["voltage", "rate"]
+VARIANTS = [
+    [f"model.form={form}", f"model.activation={activation}", NOISE % convention]
+    for k, activation in enumerate(ACTIVATIONS)
+    for form, convention in zip(FORMS, (["spec", "song", "raw"] * 5)[k:])
+] + [
+    ["time.integrator=exponential", "model.tau_ms={uniform=[20,200]}", NOISE % "song", "model.output_nonlinearity=softmax"],
+    ["model.form=rate", "time.integrator=exponential", NOISE % "song", "model.output_nonlinearity=sigmoid"],
+    ["model.tau_ms={learned={initial=60,bounds=[20,200]}}", "model.input={baseline=0.2,rectify=true}", NOISE % "raw"],
+    ["model.dale={excitatory_fraction=0.75}", "model.density.recurrent=0.5", "model.initial_state=learned_per_condition"],
+]
+
+
+def given(run, rng):
+    """Inputs, conditions and every noise, as `simulate --inputs` takes them."""
+    n, i = run.model["n_units"], run.model["n_inputs"]
+    arrays = {
+        "inputs": 0.5 * rng.standard_normal((TRIALS, STEPS, i)),
+        "preactivation_noise": rng.standard_normal((TRIALS, STEPS, n)),
+        "postactivation_noise": rng.standard_normal((TRIALS, STEPS, n)),
+        "input_noise": rng.standard_normal((TRIALS, STEPS, i)),
+    }
+    if ctrnn_io.weights(run)["initial_state"].ndim == 2:
+        arrays["conditions"] = np.array([1, 0])
+    return arrays
+
+
+def compute_with_torch(folder, arrays, single):
+    import torch
+
+    spec = importlib.util.spec_from_file_location("torch_model", folder / "torch_model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network = module.load(dtype=torch.float32 if single else torch.float64)
+    with torch.no_grad():
+        answer = network(**{name: torch.tensor(array) for name, array in arrays.items()})
+    return {name: tensor.numpy() for name, tensor in answer.items()}
+
+
+def worst(found, expected):
+    names = ["potentials", "rates", "outputs"]
+    off = [np.abs(found[name] - expected[name]) / np.maximum(1, np.abs(expected[name])) for name in names]
+    return max(part.max() for part in off)
+
+
+def main(program):
+    has_torch = importlib.util.find_spec("torch") is not None
+    most, failed = {}, False
+    for k, overrides in enumerate(VARIANTS):
+        folder = Path(f"run{k}")
+        call = lambda *words: subprocess.run([program, "-q", *map(str, words)], check=True)
+        small = ["model.n_units=16", "model.init.spectral_radius=0.5", "train.steps=0"]
+        call("train", "smoke.toml", "--run-dir", folder, *small, *overrides)
+        run = ctrnn_io.load_run(folder)
+        arrays = given(run, np.random.default_rng(k))
+        np.savez(f"in{k}.npz", **arrays)
+        if has_torch:
+            call("export", folder, "--to", "torch", "-o", f"module{k}")
+        for single, tolerance in [(True, 1e-5), (False, 1e-10)]:
+            call("simulate", folder, "--inputs", f"in{k}.npz", "-o", "out.npz", *([] if single else ["--f64"]))
+            expected = ctrnn_io.load_states("out.npz")
+            found = {"numpy": worst(ctrnn_io.simulate(run, **arrays), expected)}
+            if has_torch:
+                found["torch"] = worst(compute_with_torch(Path(f"module{k}"), arrays, single), expected)
+            for what, off in found.items():
+                key = f"{what} {'f32' if single else 'f64'}"
+                most[key] = max(most.get(key, 0), off)
+                if not off <= tolerance:  # a NaN fails too
+                    failed = True
+                    print(f"{key}: {off:.1e} off for {' '.join(overrides)}")
+    for key, off in most.items():
+        print(f"{key}: worst difference {off:.1e} over {len(VARIANTS)} networks of {STEPS} steps")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
