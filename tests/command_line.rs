@@ -26,6 +26,9 @@ fn help() {
       resume       Continue a run from its newest whole checkpoint
       eval         Measure how a trained network does
       simulate     Run a trained network and write every state to an npz file
+      analyze      Analyse a trained network: behaviour, state space, fixed points, units, weights
+      plot         Draw one analysis of a trained network
+      report       Write a page about a run: configuration, curves, behaviour, state space, weights
       ckpt         List, check, show or remove the checkpoints of a run
       config       Look at configurations: schema, every value, differences, one key
       info         Show version, machine, kernels and devices

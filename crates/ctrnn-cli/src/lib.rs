@@ -10,6 +10,7 @@
 //! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: what` with `help:`
 //! on the exact thing to type; [`exit codes`](failure) tell a script what happened.
 
+mod analyze;
 mod args;
 mod backend;
 mod check;
@@ -20,10 +21,14 @@ pub mod failure;
 mod figure;
 mod info;
 mod init;
+mod perturbation;
+mod plot;
 mod progress;
+mod report;
 mod run_path;
 mod simulate;
 mod stop;
+mod study;
 mod tasks;
 mod terminal;
 mod train;
@@ -91,6 +96,9 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         Command::Resume(args) => train::resume(&args, registry, terminal),
         Command::Eval(args) => eval::run(&args, registry, terminal),
         Command::Simulate(args) => simulate::run(&args, registry, terminal),
+        Command::Analyze(args) => analyze::run(&args, registry, terminal),
+        Command::Plot(args) => plot::run(&args, registry, terminal),
+        Command::Report(args) => report::run(&args, registry, terminal),
         Command::Ckpt(args) => ckpt::run(&args, terminal),
         Command::Config(args) => config::run(&args, registry, terminal),
         Command::Info => info::run(terminal),
