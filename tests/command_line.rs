@@ -28,6 +28,9 @@ fn help() {
       simulate     Run a trained network and write every state to an npz file
       export       Write the weights of a run for other programs
       import       Make a finished run of a network that another program trained
+      analyze      Analyse a trained network: behaviour, state space, fixed points, units, weights
+      plot         Draw one analysis of a trained network
+      report       Write a page about a run: configuration, curves, behaviour, state space, weights
       ckpt         List, check, show or remove the checkpoints of a run
       config       Look at configurations: schema, every value, differences, one key
       info         Show version, machine, kernels and devices

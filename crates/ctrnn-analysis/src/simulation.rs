@@ -7,9 +7,13 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, FileError, npz};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, Record, RecurrenceBackend, host_tensor,
+    CtrnnConfig, CtrnnModule, Forward, InitialState, ModelError, Noise, Parameter, Record,
+    RecurrenceBackend, host_tensor,
 };
+use ndarray::{Array1, Array2};
 use thiserror::Error;
+
+use crate::{Dynamics, Perturbation};
 
 /// Every state of a simulation, `[trial, time, ...]`; index k is the state after input k, at `t_ms[k] = (k+1) dt_ms`.
 #[derive(Clone, Debug)]
@@ -35,13 +39,47 @@ pub fn simulate<B: RecurrenceBackend>(
     inputs: &Array,
     pass: Forward<B>,
 ) -> States {
+    run(network, inputs, pass, None)
+}
+
+/// [`simulate`], while something is done to the network.
+///
+/// # Errors
+/// If the perturbed network cannot be built.
+///
+/// # Panics
+/// If a shape is not the network's, or a unit does not exist ([`Perturbation::check`]).
+pub fn simulate_perturbed<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    inputs: &Array,
+    pass: Forward<B>,
+    perturbation: &Perturbation,
+) -> Result<States, ModelError> {
+    let [n_trials, n_steps] = [inputs.shape()[0], inputs.shape()[1]];
+    let drive = perturbation.drive(n_trials, n_steps, network.config().n_units);
+    let states = run(&perturbation.apply(network)?, inputs, pass, drive);
+    Ok(States {
+        rates: perturbation.clamp(states.rates),
+        ..states
+    })
+}
+
+fn run<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    inputs: &Array,
+    pass: Forward<B>,
+    drive: Option<Array>,
+) -> States {
     let device = network.device();
     let forward = Forward {
         record: Record::ALL,
         ..pass
     };
     let inputs: Tensor<B, 3> = tensor(inputs, &device);
-    let trajectory = network.forward(inputs.clone(), &forward);
+    let trajectory = match drive {
+        None => network.forward(inputs.clone(), &forward),
+        Some(drive) => network.forward_driven(inputs.clone(), tensor(&drive, &device), &forward),
+    };
     let host = |recorded: Option<Tensor<B, 3>>| array(recorded.expect("Record::ALL keeps it"));
     let n_steps = inputs.dims()[1];
     let dt_ms = network.config().dt_ms;
@@ -51,6 +89,39 @@ pub fn simulate<B: RecurrenceBackend>(
         inputs: array(inputs),
         outputs: array(network.activate(trajectory.outputs)),
         t_ms: (1..=n_steps).map(|k| (k as f64 * dt_ms) as f32).collect(),
+    }
+}
+
+impl Dynamics {
+    /// The dynamics of a network.
+    pub fn of<B: Backend>(network: &CtrnnModule<B>) -> Self {
+        let config = network.config();
+        let weights = network.weights();
+        let n = config.n_units;
+        let values = |name: &str| weights[name].iter::<f64>().collect::<Vec<_>>();
+        let matrix = |p: Parameter| {
+            let shape = p.shape(config);
+            Array2::from_shape_vec((shape[0], shape[1]), values(p.name()))
+                .expect("as many values as the shape says")
+        };
+        let tau_ms: Array1<f64> = match &values("tau_ms")[..] {
+            [shared] => Array1::from_elem(n, *shared),
+            each => each.to_vec().into(),
+        };
+        Self {
+            w_in: matrix(Parameter::InputWeight),
+            w_rc: matrix(Parameter::RecurrentWeight),
+            bias: values(Parameter::RecurrentBias.name()).into(),
+            w_out: matrix(Parameter::OutputWeight),
+            bias_out: values(Parameter::OutputBias.name()).into(),
+            gain: tau_ms.mapv(|tau| config.integrator.gain_of(config.dt_ms, tau)),
+            tau_ms,
+            dt_ms: config.dt_ms,
+            form: config.form,
+            activation: config.activation,
+            input_baseline: config.input.baseline,
+            rectifies_inputs: config.input.rectify,
+        }
     }
 }
 

@@ -86,6 +86,12 @@ pub enum Command {
     Export(ExportArgs),
     /// Make a finished run of a network that another program trained.
     Import(ImportArgs),
+    /// Analyse a trained network: behaviour, state space, fixed points, units, weights.
+    Analyze(AnalyzeArgs),
+    /// Draw one analysis of a trained network.
+    Plot(PlotArgs),
+    /// Write a page about a run: configuration, curves, behaviour, state space, weights.
+    Report(ReportArgs),
     /// List, check, show or remove the checkpoints of a run.
     Ckpt(CkptArgs),
     /// Look at configurations: schema, every value, differences, one key.
@@ -297,6 +303,11 @@ pub struct SimulateArgs {
     /// Compute in double precision.
     #[arg(long)]
     pub f64: bool,
+    /// The arrays to write: potentials, rates, inputs, outputs [default: all].
+    #[arg(long, value_name = "ARRAYS", value_delimiter = ',', value_enum)]
+    pub record: Vec<Recorded>,
+    #[command(flatten)]
+    pub perturb: PerturbArgs,
     /// File to write.
     #[arg(short, long, value_name = "STATES.npz")]
     pub output: PathBuf,
@@ -364,6 +375,103 @@ pub struct ImportArgs {
     /// Folder of the run; nothing may be there.
     #[arg(short, long, value_name = "RUN")]
     pub output: PathBuf,
+}
+
+/// An array of a simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Recorded {
+    Potentials,
+    Rates,
+    Inputs,
+    Outputs,
+}
+
+/// What is done to a network while it runs. Units are numbers from 0 and ranges, such as 3,8-11.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct PerturbArgs {
+    /// A current into units from one time to another, beside W_in u: 0-9@200..400=0.5.
+    #[arg(long, value_name = "UNITS@FROM..TO=VALUE")]
+    pub current: Vec<String>,
+    /// Units that nobody hears any more.
+    #[arg(long, value_name = "UNITS")]
+    pub lesion: Vec<String>,
+    /// Recurrent connections that are zero, from presynaptic to postsynaptic units: 0-9>20-29.
+    #[arg(long, value_name = "PRE>POST")]
+    pub cut: Vec<String>,
+    /// Units whose rate is held: 4=0.5.
+    #[arg(long, value_name = "UNITS=RATE")]
+    pub clamp: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = analyses_help())]
+pub struct AnalyzeArgs {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Names of analyses, or `all` of those that suit the task; KEY=VALUE overrides under task, validate and time.
+    #[arg(required = true, value_name = "WHAT")]
+    pub what: Vec<String>,
+    #[command(flatten)]
+    pub trials: AnalyzedTrials,
+    /// Folder to write to [default: RUN/analysis].
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Which network goes through which trials.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct AnalyzedTrials {
+    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    #[arg(long, value_name = "WHICH")]
+    pub checkpoint: Option<String>,
+    /// Number of trials; the conditions take turns [default: 50 of each condition, 200 to 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// With the network's own noise.
+    #[arg(long)]
+    pub noise: bool,
+    /// Another run of the task to compare with; may be given several times.
+    #[arg(long, value_name = "RUN")]
+    pub with: Vec<PathBuf>,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = analyses_help())]
+pub struct PlotArgs {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Name of an analysis, and KEY=VALUE overrides under task, validate and time.
+    #[arg(required = true, value_name = "WHAT")]
+    pub what: Vec<String>,
+    #[command(flatten)]
+    pub trials: AnalyzedTrials,
+    /// File to write, .svg or .png; further figures of the analysis get its name and a suffix.
+    #[arg(short, long, value_name = "FIG")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ReportArgs {
+    /// The run folder.
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub trials: AnalyzedTrials,
+    /// File to write [default: RUN/report.html].
+    #[arg(short, long, value_name = "FILE.html")]
+    pub output: Option<PathBuf>,
+}
+
+/// The analyses, a line for each.
+fn analyses_help() -> String {
+    let line = |analysis: &ctrnn_analysis::Analysis| {
+        format!("  {:14} {}\n", analysis.name, analysis.summary)
+    };
+    let lines: String = ctrnn_analysis::ANALYSES.iter().map(line).collect();
+    format!(
+        "Analyses:\n{lines}\nThe trials are those of `simulate`, without the network's noise unless --noise is given."
+    )
 }
 
 #[derive(Debug, ClapArgs)]

@@ -10,6 +10,7 @@
 //! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: what` with `help:`
 //! on the exact thing to type; [`exit codes`](failure) tell a script what happened.
 
+mod analyze;
 mod args;
 mod backend;
 mod check;
@@ -22,10 +23,14 @@ mod figure;
 mod import;
 mod info;
 mod init;
+mod perturbation;
+mod plot;
 mod progress;
+mod report;
 mod run_path;
 mod simulate;
 mod stop;
+mod study;
 mod tasks;
 mod terminal;
 mod train;
@@ -95,6 +100,9 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         Command::Simulate(args) => simulate::run(&args, registry, terminal),
         Command::Export(args) => export::run(&args, registry, terminal),
         Command::Import(args) => import::run(&args, registry, terminal),
+        Command::Analyze(args) => analyze::run(&args, registry, terminal),
+        Command::Plot(args) => plot::run(&args, registry, terminal),
+        Command::Report(args) => report::run(&args, registry, terminal),
         Command::Ckpt(args) => ckpt::run(&args, terminal),
         Command::Config(args) => config::run(&args, registry, terminal),
         Command::Info => info::run(terminal),

@@ -107,6 +107,17 @@ impl Task for PathIntegration {
         Some(off(0).hypot(off(1)) <= self.tolerance_cm)
     }
 
+    /// In units of half the side.
+    fn positions(&self, trial: &Trial) -> Option<Vec<[f64; 2]>> {
+        match &trial.target {
+            Target::Values(target) => {
+                let rows = target.chunks_exact(2);
+                Some(rows.map(|row| [row[0], row[1]].map(f64::from)).collect())
+            }
+            Target::Classes(_) => None,
+        }
+    }
+
     fn correct_rule(&self) -> String {
         format!(
             "A trial is right if the position at its last time step is off by at most {} cm.",

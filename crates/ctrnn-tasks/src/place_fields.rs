@@ -144,6 +144,19 @@ impl Task for PlaceFields {
         Some(maps.distance_cm(found, true_bin) <= self.tolerance_cm)
     }
 
+    /// In cm: the middle of the bin that the target was taken from.
+    fn positions(&self, trial: &Trial) -> Option<Vec<[f64; 2]>> {
+        let Target::Values(target) = &trial.target else {
+            return None;
+        };
+        let maps = self.maps();
+        let middle = |rates: &[f32]| {
+            let bin = maps.nearest_bin(rates);
+            [bin / maps.side, bin % maps.side].map(|k| (k as f64 + 0.5) * BIN_CM)
+        };
+        Some(target.chunks_exact(self.cells).map(middle).collect())
+    }
+
     fn correct_rule(&self) -> String {
         format!(
             "The position is decoded from the outputs at the last time step: the bin whose rates have the smallest \
@@ -349,6 +362,18 @@ mod tests {
         );
         let hidden = next.filter(|(input, _)| **input == 0.0).count() as f64 / 380.0;
         assert!((hidden - 0.5).abs() < 0.13, "{hidden}"); // five standard deviations, sqrt(1/4 / 380)
+    }
+
+    /// The animal goes 0.4 cm in a time step: from one place to the next it is in the same bin or one beside it.
+    #[test]
+    fn positions_follow_each_other() {
+        let task = small();
+        let places = task.positions(&trial(&task)).unwrap();
+        assert_eq!(places.len(), 20);
+        for pair in places.windows(2) {
+            let [dx, dy] = [0, 1].map(|k| (pair[1][k] - pair[0][k]).abs());
+            assert!(dx <= BIN_CM && dy <= BIN_CM, "{pair:?}");
+        }
     }
 
     #[test]

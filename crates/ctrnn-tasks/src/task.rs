@@ -159,6 +159,11 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// Where the animal of a spatial task is after each time step of a trial, x and y; `None` for other tasks.
+    fn positions(&self, _trial: &Trial) -> Option<Vec<[f64; 2]>> {
+        None
+    }
+
     /// What [`is_correct`](Self::is_correct) decides, in a sentence; goes with it.
     fn correct_rule(&self) -> String {
         let Layout {

@@ -456,6 +456,10 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             canvas.rectangle(corner, size, *colour);
         }
         Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
+        Layer::Text { at, text, colour } => {
+            let at = [frame.x(at[0]), frame.y(at[1]) + 0.35 * SMALL_MM];
+            canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
+        }
     }
 }
 

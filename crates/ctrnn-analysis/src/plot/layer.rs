@@ -53,6 +53,15 @@ pub enum Layer {
     },
     /// Numbers as colours.
     HeatMap(HeatMap),
+    /// A word, centred on a point of the panel.
+    Text {
+        /// Where.
+        at: [f64; 2],
+        /// The word.
+        text: String,
+        /// Its colour.
+        colour: Rgb,
+    },
 }
 
 /// Numbers as colours, in rows that fill a rectangle.
@@ -106,6 +115,16 @@ impl Layer {
         }
     }
 
+    /// A word, centred on a point.
+    #[must_use]
+    pub fn text(x: f64, y: f64, text: &str, colour: Rgb) -> Self {
+        Self::Text {
+            at: [x, y],
+            text: text.to_owned(),
+            colour,
+        }
+    }
+
     /// The same line or points with a name in the legend.
     #[must_use]
     pub fn named(mut self, text: &str) -> Self {
@@ -132,6 +151,7 @@ impl Layer {
             Self::Box { x, y, .. } => [x.to_vec(), y.to_vec()],
             Self::Band { x, .. } => [x.to_vec(), Vec::new()],
             Self::HeatMap(map) => [map.x.to_vec(), map.y.to_vec()],
+            Self::Text { at, .. } => at.map(|x| vec![x]),
         }
     }
 }

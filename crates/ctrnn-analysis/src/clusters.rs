@@ -1,0 +1,191 @@
+//! Task variance and clusters of units.
+
+use ctrnn_random::{Key, Rng, Stream};
+use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
+
+/// The task variance of every unit: the variance over trials (conditions) of its rate, averaged over time,
+/// `TV = < <r^2>_trial - <r>_trial^2 >_time`, from `rates [trial, time, unit]`; `counts [trial, time]` says which states exist.
+///
+/// # References
+/// Yang et al. (2019), Task representations in neural networks trained to perform many cognitive tasks.
+pub fn task_variance(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> Array1<f64> {
+    let (n_trials, n_steps, n_units) = rates.dim();
+    let mut sum = Array1::<f64>::zeros(n_units);
+    let mut n_counted = 0.0f64;
+    for t in 0..n_steps {
+        let trials: Vec<usize> = (0..n_trials).filter(|&b| counts[[b, t]]).collect();
+        if trials.len() > 1 {
+            let at = rates.index_axis(Axis(1), t);
+            sum += &at.select(Axis(0), &trials).var_axis(Axis(0), 0.0);
+            n_counted += 1.0;
+        }
+    }
+    sum / n_counted.max(1.0)
+}
+
+/// Rows in groups.
+#[derive(Clone, Debug)]
+pub struct Clusters {
+    /// The group of every row.
+    pub labels: Vec<usize>,
+    /// The mean silhouette, from -1 to 1: how much nearer rows lie to their own group than to the next one.
+    pub silhouette: f64,
+}
+
+/// Rows `[n, k]` in the number of groups, from 2 to `most`, that has the largest silhouette. Each number is tried from 20
+/// random beginnings of `seed`; labels are in the order of falling group size.
+///
+/// # References
+/// Lloyd (1982) and Arthur & Vassilvitskii (2007), k-means++; Rousseeuw (1987), silhouettes.
+pub fn clusters(rows: ArrayView2<f64>, most: usize, seed: u64) -> Clusters {
+    let tried = (2..=most.min(rows.nrows().saturating_sub(1))).map(|k| {
+        let labels = k_means(rows, k, seed);
+        Clusters {
+            silhouette: silhouette(rows, &labels),
+            labels,
+        }
+    });
+    let one = Clusters {
+        labels: vec![0; rows.nrows()],
+        silhouette: f64::NEG_INFINITY,
+    };
+    let best = tried.fold(one, |best, next| {
+        if next.silhouette > best.silhouette {
+            next
+        } else {
+            best
+        }
+    });
+    Clusters {
+        labels: by_size(&best.labels),
+        ..best
+    }
+}
+
+fn distance2(a: ndarray::ArrayView1<f64>, b: ndarray::ArrayView1<f64>) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
+}
+
+fn k_means(rows: ArrayView2<f64>, k: usize, seed: u64) -> Vec<usize> {
+    let key = Key::new(seed, Stream::Eval, 2);
+    let run = |beginning: u64| {
+        lloyd(
+            rows,
+            first_centres(rows, k, &mut Rng::new(key, beginning, k as u64)),
+        )
+    };
+    let best = (0..20).map(run).min_by(|a, b| a.1.total_cmp(&b.1));
+    best.map_or_else(Vec::new, |(labels, _)| labels)
+}
+
+/// k-means++: a row becomes a centre with a probability proportional to its squared distance to the nearest one so far.
+fn first_centres(rows: ArrayView2<f64>, k: usize, rng: &mut Rng) -> Array2<f64> {
+    let mut chosen = vec![rng.below(rows.nrows() as u32) as usize];
+    while chosen.len() < k {
+        let nearest = |row| {
+            chosen
+                .iter()
+                .map(|&c| distance2(row, rows.row(c)))
+                .fold(f64::INFINITY, f64::min)
+        };
+        let weights: Vec<f64> = rows.outer_iter().map(nearest).collect();
+        let mut left = rng.uniform() * weights.iter().sum::<f64>();
+        let next = weights.iter().position(|weight| {
+            left -= weight;
+            left < 0.0
+        });
+        chosen.push(next.unwrap_or(rows.nrows() - 1));
+    }
+    rows.select(Axis(0), &chosen)
+}
+
+/// Labels and the sum of squared distances to the centres.
+fn lloyd(rows: ArrayView2<f64>, mut centres: Array2<f64>) -> (Vec<usize>, f64) {
+    let mut labels: Vec<usize> = Vec::new();
+    for _ in 0..100 {
+        let nearest = |row: ndarray::ArrayView1<f64>| {
+            let distances = centres.outer_iter().map(|centre| distance2(row, centre));
+            distances
+                .enumerate()
+                .min_by(|a, b| a.1.total_cmp(&b.1))
+                .map_or(0, |(c, _)| c)
+        };
+        let next: Vec<usize> = rows.outer_iter().map(nearest).collect();
+        if next == labels {
+            break;
+        }
+        labels = next;
+        for (c, mut centre) in centres.outer_iter_mut().enumerate() {
+            let members: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == c).collect();
+            if let Some(mean) = rows.select(Axis(0), &members).mean_axis(Axis(0)) {
+                centre.assign(&mean);
+            }
+        }
+    }
+    let cost = labels
+        .iter()
+        .zip(rows.outer_iter())
+        .map(|(&c, row)| distance2(row, centres.row(c)));
+    let cost = cost.sum();
+    (labels, cost)
+}
+
+/// The mean of `(b - a) / max(a, b)`: a the mean distance to the own group, b that to the nearest other; 0 for a group of one.
+fn silhouette(rows: ArrayView2<f64>, labels: &[usize]) -> f64 {
+    let n = labels.len();
+    let k = labels.iter().max().map_or(0, |k| k + 1);
+    let of = |i: usize| {
+        let (mut sums, mut counts) = (vec![0.0; k], vec![0.0; k]);
+        for j in (0..n).filter(|&j| j != i) {
+            sums[labels[j]] += distance2(rows.row(i), rows.row(j)).sqrt();
+            counts[labels[j]] += 1.0;
+        }
+        let mean = |c: usize| sums[c] / counts[c];
+        if counts[labels[i]] == 0.0 {
+            return 0.0;
+        }
+        let own = mean(labels[i]);
+        let others = (0..k)
+            .filter(|&c| c != labels[i] && counts[c] > 0.0)
+            .map(mean);
+        let next = others.fold(f64::INFINITY, f64::min);
+        (next - own) / own.max(next).max(1e-300)
+    };
+    (0..n).map(of).sum::<f64>() / n as f64
+}
+
+/// The labels renamed, so that 0 is the largest group.
+fn by_size(labels: &[usize]) -> Vec<usize> {
+    let k = labels.iter().max().map_or(0, |k| k + 1);
+    let size = |c: usize| labels.iter().filter(|&&label| label == c).count();
+    let mut order: Vec<usize> = (0..k).collect();
+    order.sort_by_key(|&c| std::cmp::Reverse(size(c)));
+    let place = |label: usize| order.iter().position(|&c| c == label).unwrap_or(0);
+    labels.iter().map(|&label| place(label)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three heaps of 5, 4 and 3 rows, far apart.
+    #[test]
+    fn heaps_are_found() {
+        let centres = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]];
+        let heap = [0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2];
+        let rows = Array2::from_shape_fn((12, 2), |(i, k)| {
+            centres[heap[i]][k] + 0.1 * ((i * 2 + k) as f64).sin()
+        });
+        let found = clusters(rows.view(), 6, 1);
+        assert_eq!(found.labels, heap);
+        assert!(found.silhouette > 0.95);
+    }
+
+    /// Two trials, rates 0 and 2 at the first time, equal at the second; the third exists in one trial only: (1 + 0) / 2.
+    #[test]
+    fn task_variance_by_hand() {
+        let rates = ndarray::array![[[0.0], [5.0], [9.0]], [[2.0], [5.0], [0.0]]];
+        let counts = ndarray::array![[true, true, true], [true, true, false]];
+        assert_eq!(task_variance(rates.view(), counts.view())[0], 0.5);
+    }
+}

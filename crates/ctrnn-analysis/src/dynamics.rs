@@ -1,0 +1,199 @@
+//! The noise-free dynamics of a network in double precision on the host: step, Jacobian, readout.
+
+use ctrnn_model::{Activation, Form};
+use ndarray::{Array1, Array2};
+
+/// A network as a map from state to state. With `F(s, u)` the state towards which it moves,
+///
+/// ```text
+/// s' = s + gain (F(s, u) - s)       voltage form: F = W_rc f(v) + W_in u + b        s = v
+///                                   rate form:    F = f(W_rc r + W_in u + b)        s = r
+/// ```
+///
+/// Fixed points are the states with `F(s, u) = s`: they depend on neither dt nor tau.
+#[derive(Clone, Debug)]
+pub struct Dynamics {
+    /// `W_in [N,I]`
+    pub w_in: Array2<f64>,
+    /// `W_rc [N,N]`, effective.
+    pub w_rc: Array2<f64>,
+    /// `b [N]`
+    pub bias: Array1<f64>,
+    /// `W_out [O,N]`
+    pub w_out: Array2<f64>,
+    /// `b_out [O]`
+    pub bias_out: Array1<f64>,
+    /// What a step adds of the drive, `[N]`: `dt / tau` under Euler's integrator.
+    pub gain: Array1<f64>,
+    /// Time constants `[N]`.
+    pub tau_ms: Array1<f64>,
+    /// Time step.
+    pub dt_ms: f64,
+    /// What the state is: potentials or rates.
+    pub form: Form,
+    /// `f`
+    pub activation: Activation,
+    /// Added to every input.
+    pub input_baseline: f64,
+    /// Whether inputs below zero become zero.
+    pub rectifies_inputs: bool,
+}
+
+impl Dynamics {
+    /// Number of units N.
+    pub fn n_units(&self) -> usize {
+        self.w_rc.nrows()
+    }
+
+    /// `W_in u + b`, with baseline and rectification of the inputs.
+    pub fn input_drive(&self, input: &Array1<f64>) -> Array1<f64> {
+        let seen = input.mapv(|u| match u + self.input_baseline {
+            u if self.rectifies_inputs => u.max(0.0),
+            u => u,
+        });
+        self.w_in.dot(&seen) + &self.bias
+    }
+
+    /// `r`, the rates of a state.
+    pub fn rates(&self, state: &Array1<f64>) -> Array1<f64> {
+        match self.form {
+            Form::Voltage => state.mapv(|v| value(self.activation, v)),
+            Form::Rate => state.clone(),
+        }
+    }
+
+    /// `F(s, u)` for `input_drive = W_in u + b`.
+    pub fn target(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array1<f64> {
+        let drive = self.w_rc.dot(&self.rates(state)) + input_drive;
+        match self.form {
+            Form::Voltage => drive,
+            Form::Rate => drive.mapv(|z| value(self.activation, z)),
+        }
+    }
+
+    /// The state after one time step.
+    pub fn next(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array1<f64> {
+        let moved = &self.target(state, input_drive) - state;
+        state + &(&self.gain * &moved)
+    }
+
+    /// `dF/ds [N,N]`: `W_rc diag(f'(v))` in the voltage form, `diag(f'(z)) W_rc` in the rate form.
+    pub fn jacobian(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
+        match self.form {
+            Form::Voltage => &self.w_rc * &state.mapv(|v| slope(self.activation, v)),
+            Form::Rate => {
+                let z = self.w_rc.dot(state) + input_drive;
+                let slopes = z.mapv(|z| slope(self.activation, z));
+                &self.w_rc * &slopes.insert_axis(ndarray::Axis(1))
+            }
+        }
+    }
+
+    /// The Jacobian of one time step, `I + diag(gain) (dF/ds - I)`.
+    pub fn step_jacobian(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
+        let mut jacobian = self.jacobian(state, input_drive);
+        for (i, mut row) in jacobian.outer_iter_mut().enumerate() {
+            row[i] -= 1.0;
+            row *= self.gain[i];
+            row[i] += 1.0;
+        }
+        jacobian
+    }
+
+    /// `y = W_out r + b_out`, before the output nonlinearity.
+    pub fn readout(&self, state: &Array1<f64>) -> Array1<f64> {
+        self.w_out.dot(&self.rates(state)) + &self.bias_out
+    }
+
+    /// The time in which a mode of one time step with an eigenvalue of this modulus falls to 1/e (below 1) or grows by e.
+    pub fn timescale_ms(&self, modulus: f64) -> f64 {
+        self.dt_ms / modulus.ln().abs()
+    }
+}
+
+/// `f(v)`
+fn value(activation: Activation, v: f64) -> f64 {
+    match activation {
+        Activation::Relu => v.max(0.0),
+        Activation::Tanh => v.tanh(),
+        Activation::Sigmoid => 0.5 * (1.0 + (0.5 * v).tanh()),
+        Activation::Retanh => v.max(0.0).tanh(),
+        Activation::Softplus => v.max(0.0) + (-v.abs()).exp().ln_1p(),
+        Activation::Power => v.max(0.0).powi(2),
+        Activation::Linear => v,
+    }
+}
+
+/// `f'(v)`; 0 at a kink.
+fn slope(activation: Activation, v: f64) -> f64 {
+    let is_above = f64::from(u8::from(v > 0.0));
+    match activation {
+        Activation::Relu => is_above,
+        Activation::Tanh => 1.0 - v.tanh().powi(2),
+        Activation::Sigmoid => 0.25 * (1.0 - (0.5 * v).tanh().powi(2)),
+        Activation::Retanh => is_above * (1.0 - v.tanh().powi(2)),
+        Activation::Softplus => value(Activation::Sigmoid, v),
+        Activation::Power => 2.0 * v.max(0.0),
+        Activation::Linear => 1.0,
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A network of weights `w` and nothing else, whose steps reach their target: `s' = F(s)`.
+    pub fn map(w: Array2<f64>, activation: Activation, form: Form) -> Dynamics {
+        let n = w.nrows();
+        Dynamics {
+            w_in: Array2::zeros((n, 0)),
+            w_rc: w,
+            bias: Array1::zeros(n),
+            w_out: Array2::eye(n),
+            bias_out: Array1::zeros(n),
+            gain: Array1::ones(n),
+            tau_ms: Array1::from_elem(n, 20.0),
+            dt_ms: 20.0,
+            form,
+            activation,
+            input_baseline: 0.0,
+            rectifies_inputs: false,
+        }
+    }
+
+    #[test]
+    fn jacobians_agree_with_finite_differences() {
+        let w = Array2::from_shape_fn((3, 3), |(i, j)| ((3 * i + j) as f64 * 0.7).sin());
+        let state = ndarray::array![0.3, -0.4, 0.8];
+        for activation in Activation::ALL {
+            for form in [Form::Voltage, Form::Rate] {
+                let mut dynamics = map(w.clone(), activation, form);
+                dynamics.gain = ndarray::array![0.2, 0.5, 1.0];
+                let drive = ndarray::array![0.1, 0.2, -0.3];
+                let jacobian = dynamics.step_jacobian(&state, &drive);
+                for j in 0..3 {
+                    let moved = |by: f64| {
+                        let mut state = state.clone();
+                        state[j] += by;
+                        dynamics.next(&state, &drive)
+                    };
+                    let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                    for i in 0..3 {
+                        let error = (jacobian[[i, j]] - difference[i]).abs();
+                        assert!(error < 1e-8, "{activation:?} {form:?} {i} {j} {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Baseline 0.5 and rectification turn inputs (-1, 1) into (0, 1.5).
+    #[test]
+    fn inputs_are_seen_as_the_network_sees_them() {
+        let mut dynamics = map(Array2::zeros((1, 1)), Activation::Linear, Form::Voltage);
+        dynamics.w_in = ndarray::array![[1.0, 2.0]];
+        dynamics.input_baseline = 0.5;
+        dynamics.rectifies_inputs = true;
+        assert_eq!(dynamics.input_drive(&ndarray::array![-1.0, 1.0])[0], 3.0);
+    }
+}

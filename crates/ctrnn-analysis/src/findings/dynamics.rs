@@ -1,0 +1,557 @@
+//! Fixed points, flow, Lyapunov exponents, spectra.
+
+use ctrnn_random::{Key, Rng, Stream};
+use faer::c64;
+use ndarray::{Array1, Array2, Array3, Axis as Side};
+
+use super::layers::{BAR_MM, colour_bar, discs, guide, range_of, rings, short, thick};
+use super::{Findings, Unsuitable, lacks};
+use crate::fixed_points::{FixedPoint, Search, fixed_points as search_fixed_points};
+use crate::linear_algebra::eigenvalues;
+use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
+use crate::study::{TypicalInput, steps_of};
+use crate::{Pca, Study};
+
+/// Where a search begins: visited states, and the same with noise.
+const MOST_STARTS: usize = 200;
+/// Most panels in a row.
+const MOST_INPUTS: usize = 4;
+
+/// Visited states, half of them moved by normal numbers of half of the standard deviation of each unit.
+fn starts(study: &Study, states: &Array2<f64>) -> Array2<f64> {
+    let n = (MOST_STARTS * 64 / study.dynamics.n_units().max(64))
+        .max(64)
+        .min(states.nrows());
+    let std = states.std_axis(Side(0), 0.0);
+    let mut rng = Rng::new(Key::new(study.seed, Stream::Eval, 4), 0, 0);
+    let chosen: Vec<usize> = (0..n)
+        .map(|_| rng.below(states.nrows() as u32) as usize)
+        .collect();
+    let mut starts = states.select(Side(0), &chosen);
+    for (k, mut row) in starts.outer_iter_mut().enumerate() {
+        if k % 2 == 1 {
+            row.zip_mut_with(&std, |v, std| *v += 0.5 * std * f64::from(rng.normal()));
+        }
+    }
+    starts
+}
+
+/// The points under every typical input.
+fn all_points(study: &Study, inputs: &[TypicalInput]) -> Result<Vec<Vec<FixedPoint>>, Unsuitable> {
+    let states = study.all_states();
+    let starts = starts(study, &states);
+    let under = |typical: &TypicalInput| {
+        let drive = study.dynamics.input_drive(&typical.input);
+        Ok(search_fixed_points(
+            &study.dynamics,
+            &drive,
+            starts.view(),
+            &Search::default(),
+        )?)
+    };
+    inputs.iter().map(under).collect()
+}
+
+pub fn fixed_points(study: &Study) -> Result<Findings, Unsuitable> {
+    let inputs = study.typical_inputs();
+    let found = all_points(study, &inputs)?;
+    let mut findings = Findings::default();
+    for (typical, points) in inputs.iter().zip(&found) {
+        let count = |is: &dyn Fn(&&FixedPoint) -> bool| points.iter().filter(is).count();
+        findings.say(format!(
+            "{}: {} stable and {} unstable fixed points, {} slow points",
+            title(typical),
+            count(&|p| p.is_fixed && p.is_stable()),
+            count(&|p| p.is_fixed && !p.is_stable()),
+            count(&|p| !p.is_fixed),
+        ));
+    }
+    record(study, &mut findings, &inputs, &found);
+    let states = study.all_states();
+    let pca = Pca::of(states.view())?;
+    if pca.components.nrows() > 1 {
+        findings.draw("", map_of_points(study, &pca, &inputs, &found));
+    }
+    findings.draw("_eigenvalues", eigenvalue_figure(&inputs, &found));
+    Ok(findings)
+}
+
+fn title(typical: &TypicalInput) -> String {
+    typical
+        .epochs
+        .iter()
+        .map(|name| name.replace('_', " "))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn record(
+    study: &Study,
+    findings: &mut Findings,
+    inputs: &[TypicalInput],
+    found: &[Vec<FixedPoint>],
+) {
+    let n = study.dynamics.n_units();
+    let points: Vec<(usize, &FixedPoint)> = found
+        .iter()
+        .enumerate()
+        .flat_map(|(k, points)| points.iter().map(move |point| (k, point)))
+        .collect();
+    let flags = |of: fn(&FixedPoint) -> bool| {
+        points
+            .iter()
+            .map(|(_, p)| usize::from(of(p)))
+            .collect::<Vec<_>>()
+    };
+    findings.put(
+        "inputs",
+        &Array2::from_shape_fn((inputs.len(), study.batch.n_inputs), |(k, i)| {
+            inputs[k].input[i]
+        }),
+    );
+    findings.put_numbers("input_index", points.iter().map(|(k, _)| *k));
+    findings.put(
+        "states",
+        &Array2::from_shape_fn((points.len(), n), |(i, j)| points[i].1.state[j]),
+    );
+    let readouts: Vec<Array1<f64>> = points
+        .iter()
+        .map(|(_, p)| study.dynamics.readout(&p.state))
+        .collect();
+    findings.put(
+        "readouts",
+        &Array2::from_shape_fn((points.len(), study.batch.n_outputs), |(i, j)| {
+            readouts[i][j]
+        }),
+    );
+    findings.put_list("q", &points.iter().map(|(_, p)| p.q).collect::<Vec<_>>());
+    findings.put_numbers("is_fixed", flags(|p| p.is_fixed));
+    findings.put_numbers("is_stable", flags(FixedPoint::is_stable));
+    findings.put_numbers("n_unstable", points.iter().map(|(_, p)| p.n_unstable()));
+    let value = |part: fn(&c64) -> f64| {
+        Array2::from_shape_fn((points.len(), n), |(i, j)| {
+            part(&points[i].1.modes.values[j])
+        })
+    };
+    findings.put("eigenvalues_real", &value(|z| z.re));
+    findings.put("eigenvalues_imag", &value(|z| z.im));
+    let modulus = value(|z| z.re.hypot(z.im));
+    findings.put(
+        "timescales_ms",
+        &modulus.mapv(|m| study.dynamics.timescale_ms(m)),
+    );
+    let kept = n.min(3);
+    let mode = |part: fn(&c64) -> f64| {
+        Array3::from_shape_fn((points.len(), kept, n), |(i, k, j)| {
+            part(&points[i].1.modes.vectors[[j, k]])
+        })
+    };
+    findings.put("modes_real", &mode(|z| z.re));
+    findings.put("modes_imag", &mode(|z| z.im));
+}
+
+/// Points on the plane of the first two components, over the trajectories of some trials.
+fn map_of_points(
+    study: &Study,
+    pca: &Pca,
+    inputs: &[TypicalInput],
+    found: &[Vec<FixedPoint>],
+) -> Figure {
+    let shown = inputs.len().min(MOST_INPUTS);
+    let mut figure = Figure::new(&vec![42.0; shown], &[38.0]);
+    for k in 0..shown {
+        let mut layers = trajectories(study, pca, 24);
+        let of = |keep: fn(&FixedPoint) -> bool| {
+            let rows: Vec<_> = found[k]
+                .iter()
+                .filter(|p| keep(p))
+                .map(|p| p.state.view())
+                .collect();
+            match ndarray::stack(Side(0), &rows) {
+                Ok(states) => {
+                    let seen = pca.project(states.view(), 2);
+                    (seen.column(0).to_vec(), seen.column(1).to_vec())
+                }
+                Err(_) => (Vec::new(), Vec::new()),
+            }
+        };
+        let name = |layer: Layer, name: &str| {
+            if k + 1 == shown {
+                layer.named(name)
+            } else {
+                layer
+            }
+        };
+        let (x, y) = of(|p| !p.is_fixed);
+        layers.push(name(discs(x, y, colour(4), 0.5), "slow"));
+        let (x, y) = of(|p| p.is_fixed && !p.is_stable());
+        let [outer, inner] = rings(&x, &y, colour(1), 0.85);
+        layers.extend([name(outer, "unstable"), inner]);
+        let (x, y) = of(|p| p.is_fixed && p.is_stable());
+        layers.push(name(discs(x, y, Rgb::BLACK, 0.95), "stable"));
+        let range = |side: usize| {
+            range_of(
+                layers.iter().flat_map(|layer| match layer {
+                    Layer::Line { x, y, .. } | Layer::Points { x, y, .. } => {
+                        [x.clone(), y.clone()][side].clone()
+                    }
+                    _ => Vec::new(),
+                }),
+                0.08,
+            )
+        };
+        let ([xl, xh], [yl, yh]) = (range(0), range(1));
+        figure.place(
+            0,
+            k,
+            Panel {
+                title: title(&inputs[k]),
+                x: Axis::new("PC 1").with_range(xl, xh),
+                y: Axis::new(if k == 0 { "PC 2" } else { "" }).with_range(yl, yh),
+                layers,
+            },
+        );
+    }
+    figure
+}
+
+fn trajectories(study: &Study, pca: &Pca, most: usize) -> Vec<Layer> {
+    let line = |b: usize| {
+        let states = study
+            .states()
+            .slice(ndarray::s![b, ..study.batch.n_steps[b], ..])
+            .to_owned();
+        let seen = pca.project(states.view(), 2);
+        thick(
+            seen.column(0).to_vec(),
+            seen.column(1).to_vec(),
+            Rgb([205, 205, 205]),
+            0.15,
+        )
+    };
+    (0..study.batch.n_trials.min(most)).map(line).collect()
+}
+
+fn eigenvalue_figure(inputs: &[TypicalInput], found: &[Vec<FixedPoint>]) -> Figure {
+    let shown = inputs.len().min(MOST_INPUTS);
+    let mut figure = Figure::new(&vec![38.0; shown], &[38.0]);
+    for k in 0..shown {
+        let values = |stable: bool| -> (Vec<f64>, Vec<f64>) {
+            let points = found[k]
+                .iter()
+                .filter(|p| p.is_fixed && p.is_stable() == stable)
+                .take(16);
+            points
+                .flat_map(|p| p.modes.values.iter().map(|z| (z.re, z.im)))
+                .unzip()
+        };
+        let mut layers = circle();
+        for (stable, colour, name) in [(false, colour(1), "unstable"), (true, Rgb::BLACK, "stable")]
+        {
+            let (x, y) = values(stable);
+            let points = discs(x, y, colour, 0.45);
+            layers.push(if k + 1 == shown {
+                points.named(name)
+            } else {
+                points
+            });
+        }
+        figure.place(0, k, square_panel(&title(&inputs[k]), layers, k == 0));
+    }
+    figure
+}
+
+/// The unit circle and the axes.
+fn circle() -> Vec<Layer> {
+    let angle = |k: usize| k as f64 / 180.0 * std::f64::consts::PI;
+    let (x, y) = (0..=360).map(|k| (angle(k).cos(), angle(k).sin())).unzip();
+    vec![
+        guide([-9.0, 9.0], [0.0, 0.0]),
+        guide([0.0, 0.0], [-9.0, 9.0]),
+        thick(x, y, Rgb([170, 170, 170]), 0.2),
+    ]
+}
+
+/// Equal scales on both axes.
+fn square_panel(title: &str, mut layers: Vec<Layer>, is_first: bool) -> Panel {
+    let largest = layers.iter().flat_map(|layer| match layer {
+        Layer::Points { x, y, .. } => x.iter().chain(y).map(|v| v.abs()).collect::<Vec<_>>(),
+        _ => Vec::new(),
+    });
+    let reach = 1.08 * largest.fold(1.0, f64::max);
+    layers[0] = guide([-reach, reach], [0.0, 0.0]);
+    layers[1] = guide([0.0, 0.0], [-reach, reach]);
+    Panel {
+        title: title.to_owned(),
+        x: Axis::new("Re λ").with_range(-reach, reach),
+        y: Axis::new(if is_first { "Im λ" } else { "" }).with_range(-reach, reach),
+        layers,
+    }
+}
+
+pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
+    const GRID: usize = 15;
+    let states = study.all_states();
+    if states.ncols() < 2 {
+        return Err(lacks("a plane needs two units"));
+    }
+    let pca = Pca::of(states.view())?;
+    let axes = pca.components.slice(ndarray::s![..2, ..]);
+    let seen = pca.project(states.view(), 2);
+    let range = |k: usize| range_of(seen.column(k).to_vec(), 0.1);
+    let ranges = [range(0), range(1)];
+    let inputs = study.typical_inputs();
+    let shown = inputs.len().min(MOST_INPUTS);
+    let mut findings = Findings::default();
+    let mut flows = Vec::new();
+    for typical in &inputs[..shown] {
+        let drive = study.dynamics.input_drive(&typical.input);
+        let fine = crate::flow::flow(&study.dynamics, &drive, &pca.mean, axes, ranges, 41);
+        flows.push((
+            crate::flow::flow(&study.dynamics, &drive, &pca.mean, axes, ranges, GRID),
+            fine,
+        ));
+    }
+    let fastest = flows
+        .iter()
+        .flat_map(|(_, fine)| fine.speed.iter().copied())
+        .fold(0.0, f64::max)
+        * 1000.0;
+    let mut figure = Figure::new(&[vec![42.0; shown], vec![BAR_MM]].concat(), &[38.0]);
+    for (k, (coarse, fine)) in flows.iter().enumerate() {
+        findings.put(&format!("velocity_{k}"), &fine.velocity);
+        findings.put(&format!("speed_{k}"), &fine.speed);
+        let mut layers = vec![Layer::HeatMap(HeatMap {
+            x: ranges[0],
+            y: ranges[1],
+            columns: 41,
+            values: fine.speed.iter().map(|v| 1000.0 * v).collect(),
+            scale: [0.0, fastest],
+            map: ColourMap::Blues,
+        })];
+        layers.extend(arrows(coarse, ranges, GRID));
+        figure.place(
+            0,
+            k,
+            Panel {
+                title: title(&inputs[k]),
+                x: Axis::new("PC 1").with_range(ranges[0][0], ranges[0][1]),
+                y: Axis::new(if k == 0 { "PC 2" } else { "" })
+                    .with_range(ranges[1][0], ranges[1][1]),
+                layers,
+            },
+        );
+    }
+    figure.place(
+        0,
+        shown,
+        colour_bar([0.0, fastest], ColourMap::Blues, "speed (1/s)"),
+    );
+    findings.put("axes", &axes.to_owned());
+    findings.put("origin", &pca.mean);
+    findings.put(
+        "inputs",
+        &Array2::from_shape_fn((shown, study.batch.n_inputs), |(k, i)| inputs[k].input[i]),
+    );
+    for side in 0..2 {
+        findings.put(&format!("places_{side}"), &flows[0].1.places[side]);
+    }
+    findings.say(format!(
+        "the flow on the plane of the first two components reaches {} per second",
+        short(fastest)
+    ));
+    findings.draw("", figure);
+    Ok(findings)
+}
+
+/// An arrow at each place, as long as a cell where the flow is fastest, never shorter than a fifth of that.
+fn arrows(flow: &crate::flow::Flow, ranges: [[f64; 2]; 2], n: usize) -> Vec<Layer> {
+    let cell = ranges.map(|[low, high]| (high - low) / n as f64);
+    // In units of cells, so that an arrow has its direction on paper.
+    let in_cells = |i: usize, j: usize| [0, 1].map(|k| flow.velocity[[i, j, k]] / cell[k]);
+    let length = |[x, y]: [f64; 2]| x.hypot(y);
+    let all = || (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
+    let longest = all()
+        .map(|(i, j)| length(in_cells(i, j)))
+        .fold(1e-300, f64::max);
+    let mut layers = Vec::new();
+    for (i, j) in all() {
+        let [dx, dy] = in_cells(i, j);
+        let size = length([dx, dy]);
+        if size < 1e-9 * longest {
+            continue;
+        }
+        let reach = 0.85 * (size / longest).sqrt().max(0.25) / size;
+        let (dx, dy) = (dx * reach, dy * reach);
+        let at = |u: f64, v: f64| {
+            [
+                flow.places[0][j] + u * cell[0],
+                flow.places[1][i] + v * cell[1],
+            ]
+        };
+        let (tail, head) = (at(-dx / 2.0, -dy / 2.0), at(dx / 2.0, dy / 2.0));
+        let wing = |side: f64| at(0.1 * dx - side * 0.25 * dy, 0.1 * dy + side * 0.25 * dx);
+        let line = |points: &[[f64; 2]]| {
+            thick(
+                points.iter().map(|p| p[0]).collect(),
+                points.iter().map(|p| p[1]).collect(),
+                Rgb([40, 40, 40]),
+                0.15,
+            )
+        };
+        layers.push(line(&[tail, head]));
+        layers.push(line(&[wing(1.0), head, wing(-1.0)]));
+    }
+    layers
+}
+
+pub fn lyapunov(study: &Study) -> Result<Findings, Unsuitable> {
+    const MOST_STEPS: usize = 3000;
+    let n = study.dynamics.n_units().min(20);
+    let mut rows: Vec<Array1<f64>> = Vec::new();
+    for k in 0.. {
+        let inputs = study.inputs(k % study.batch.n_trials);
+        rows.extend(inputs.outer_iter().map(|row| row.to_owned()));
+        if rows.len() >= MOST_STEPS {
+            break;
+        }
+    }
+    rows.truncate(MOST_STEPS);
+    let inputs = Array2::from_shape_fn((rows.len(), study.batch.n_inputs), |(t, k)| rows[t][k]);
+    let start = study.states().slice(ndarray::s![0, 0, ..]).to_owned();
+    let found =
+        crate::lyapunov::lyapunov(&study.dynamics, &start, inputs.view(), n, MOST_STEPS / 6);
+    let largest = found.exponents_per_s[0];
+    let mut findings = Findings::default();
+    findings.put("exponents_per_s", &found.exponents_per_s);
+    findings.put("convergence", &found.convergence);
+    findings.put_list("dimension", &[found.dimension()]);
+    let word = if largest > 0.0 {
+        "neighbouring trajectories part"
+    } else {
+        "neighbouring trajectories meet"
+    };
+    findings.say(format!(
+        "largest Lyapunov exponent {} per second: {word}; Kaplan-Yorke dimension {}",
+        short(largest),
+        short(found.dimension())
+    ));
+    let mut figure = Figure::new(&[40.0, 40.0], &[34.0]);
+    let x: Vec<f64> = (1..=n).map(|k| k as f64).collect();
+    figure.place(
+        0,
+        0,
+        Panel {
+            x: Axis::new("exponent").with_range(0.4, n as f64 + 0.6),
+            y: Axis::new("Lyapunov exponent (1/s)"),
+            layers: vec![
+                guide([0.4, n as f64 + 0.6], [0.0, 0.0]),
+                discs(x, found.exponents_per_s.to_vec(), colour(0), 0.7),
+            ],
+            ..Panel::default()
+        },
+    );
+    let stretch = (MOST_STEPS - MOST_STEPS / 6) as f64 / found.convergence.nrows() as f64
+        * study.dynamics.dt_ms
+        / 1000.0;
+    let t: Vec<f64> = (1..=found.convergence.nrows())
+        .map(|k| k as f64 * stretch)
+        .collect();
+    let course = |k: usize| {
+        thick(
+            t.clone(),
+            found.convergence.column(k).to_vec(),
+            colour(k),
+            0.3,
+        )
+        .named(&(k + 1).to_string())
+    };
+    figure.place(
+        0,
+        1,
+        Panel {
+            x: Axis::new("simulated time (s)"),
+            y: Axis::new("estimate (1/s)"),
+            layers: (0..n.min(4)).map(course).collect(),
+            ..Panel::default()
+        },
+    );
+    findings.draw("", figure);
+    Ok(findings)
+}
+
+pub fn spectrum(study: &Study) -> Result<Findings, Unsuitable> {
+    let mut findings = Findings::default();
+    let mut figure = Figure::new(&[38.0, 50.0], &[38.0]);
+    let mut layers = circle();
+    let networks = [
+        ("before", study.before.as_ref(), Rgb([170, 170, 170])),
+        ("after", Some(&study.dynamics), colour(0)),
+    ];
+    for (name, network, ink) in networks {
+        let Some(network) = network else { continue };
+        let values = eigenvalues(network.w_rc.view())?;
+        let (re, im): (Vec<f64>, Vec<f64>) = values.iter().map(|z| (z.re, z.im)).unzip();
+        findings.put_list(&format!("{name}_real"), &re);
+        findings.put_list(&format!("{name}_imag"), &im);
+        findings.say(format!(
+            "spectral radius {} training: {}",
+            name,
+            short(values[0].re.hypot(values[0].im))
+        ));
+        layers.push(discs(re, im, ink, 0.55).named(name));
+    }
+    figure.place(0, 0, square_panel("recurrent weights", layers, true));
+    figure.place(0, 1, timescale_panel(study, &mut findings)?);
+    findings.draw("", figure);
+    Ok(findings)
+}
+
+/// The timescales of the ten slowest modes of the network, linearised at the mean state at the end of each epoch.
+fn timescale_panel(study: &Study, findings: &mut Findings) -> Result<Panel, Unsuitable> {
+    let (mut layers, mut lowest, mut highest) = (Vec::new(), f64::INFINITY, 0.0f64);
+    for (k, epoch) in study.epochs().into_iter().enumerate().take(7) {
+        let ends: Vec<Array1<f64>> = (0..study.batch.n_trials)
+            .filter_map(|b| {
+                steps_of(&study.batch, b, epoch)
+                    .last()
+                    .map(|t| study.states().slice(ndarray::s![b, t, ..]).to_owned())
+            })
+            .collect();
+        let mean = ends
+            .iter()
+            .fold(Array1::<f64>::zeros(study.dynamics.n_units()), |a, b| a + b)
+            / ends.len().max(1) as f64;
+        let typical = study
+            .typical_inputs()
+            .into_iter()
+            .find(|typical| typical.epochs.contains(&epoch));
+        let drive = study.dynamics.input_drive(
+            &typical
+                .map(|t| t.input)
+                .unwrap_or_else(|| Array1::<f64>::zeros(study.batch.n_inputs)),
+        );
+        let values = eigenvalues(study.dynamics.step_jacobian(&mean, &drive).view())?;
+        let times: Vec<f64> = values
+            .iter()
+            .map(|z| study.dynamics.timescale_ms(z.re.hypot(z.im)))
+            .collect();
+        findings.put_list(&format!("timescales_ms_{epoch}"), &times);
+        let shown = times.len().min(10);
+        let logs: Vec<f64> = times[..shown].iter().map(|t| t.log10()).collect();
+        lowest = logs.iter().copied().fold(lowest, f64::min);
+        highest = logs.iter().copied().fold(highest, f64::max);
+        let x = (1..=shown).map(|k| k as f64).collect();
+        layers.push(discs(x, logs, colour(k), 0.7).named(&epoch.replace('_', " ")));
+    }
+    let powers = (lowest.floor() as i32..=highest.ceil() as i32)
+        .map(|p| (f64::from(p), short(10f64.powi(p))));
+    Ok(Panel {
+        title: "linearised".to_owned(),
+        x: Axis::new("mode").with_range(0.4, 10.6),
+        y: Axis::new("timescale (ms)")
+            .with_range(lowest.floor(), highest.ceil())
+            .with_ticks(Ticks::At(powers.collect())),
+        layers,
+    })
+}

@@ -1,0 +1,214 @@
+//! Pieces that several figures are made of.
+
+use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
+
+/// Width of a colour bar in mm.
+pub const BAR_MM: f64 = 2.5;
+
+/// A line of another width.
+pub fn thick(x: Vec<f64>, y: Vec<f64>, colour: Rgb, width_mm: f64) -> Layer {
+    Layer::Line {
+        x,
+        y,
+        colour,
+        width_mm,
+        dashed: false,
+        name: None,
+    }
+}
+
+/// A thin grey dashed line for orientation.
+pub fn guide(x: [f64; 2], y: [f64; 2]) -> Layer {
+    Layer::Line {
+        x: x.to_vec(),
+        y: y.to_vec(),
+        colour: Rgb([170, 170, 170]),
+        width_mm: 0.15,
+        dashed: true,
+        name: None,
+    }
+}
+
+/// Discs of a radius in mm.
+pub fn discs(x: Vec<f64>, y: Vec<f64>, colour: Rgb, radius_mm: f64) -> Layer {
+    Layer::Points {
+        x,
+        y,
+        colour,
+        radius_mm,
+        name: None,
+    }
+}
+
+/// Rings: discs with white ones on them.
+pub fn rings(x: &[f64], y: &[f64], colour: Rgb, radius_mm: f64) -> [Layer; 2] {
+    [
+        discs(x.to_vec(), y.to_vec(), colour, radius_mm),
+        discs(x.to_vec(), y.to_vec(), Rgb::WHITE, radius_mm - 0.25),
+    ]
+}
+
+/// A short vertical line from low to high at every x.
+pub fn error_bars(x: &[f64], intervals: &[[f64; 2]], colour: Rgb) -> Vec<Layer> {
+    let bar =
+        |(x, interval): (&f64, &[f64; 2])| thick(vec![*x, *x], interval.to_vec(), colour, 0.2);
+    x.iter().zip(intervals).map(bar).collect()
+}
+
+/// A histogram of values in bins over a range, as filled boxes.
+pub fn histogram(values: &[f64], [low, high]: [f64; 2], n_bins: usize, colour: Rgb) -> Vec<Layer> {
+    let width = (high - low) / n_bins as f64;
+    let mut counts = vec![0usize; n_bins];
+    for value in values.iter().filter(|value| (low..=high).contains(*value)) {
+        counts[(((value - low) / width) as usize).min(n_bins - 1)] += 1;
+    }
+    let bar = |(k, n): (usize, usize)| Layer::Box {
+        x: [
+            low + (k as f64 + 0.06) * width,
+            low + (k as f64 + 0.94) * width,
+        ],
+        y: [0.0, n as f64],
+        colour,
+    };
+    counts
+        .into_iter()
+        .enumerate()
+        .filter(|(_, n)| *n > 0)
+        .map(bar)
+        .collect()
+}
+
+/// The range of finite values with some room; at least a small one.
+pub fn range_of(values: impl IntoIterator<Item = f64>, room: f64) -> [f64; 2] {
+    let [low, high] = values
+        .into_iter()
+        .filter(|x| x.is_finite())
+        .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| {
+            [low.min(x), high.max(x)]
+        });
+    match high - low {
+        size if size > 0.0 => [low - room * size, high + room * size],
+        0.0 => [low - 0.5, high + 0.5],
+        _ => [0.0, 1.0],
+    }
+}
+
+/// A matrix as colours, its first row on top.
+pub fn matrix(values: Vec<f64>, columns: usize, scale: [f64; 2], map: ColourMap) -> Layer {
+    let rows = values.len() / columns.max(1);
+    Layer::HeatMap(HeatMap {
+        x: [0.0, columns as f64],
+        y: [0.0, rows as f64],
+        columns,
+        values,
+        scale,
+        map,
+    })
+}
+
+/// The colours of a scale from low to high, with its numbers on the left.
+pub fn colour_bar(scale: [f64; 2], map: ColourMap, label: &str) -> Panel {
+    const STEPS: usize = 64;
+    let [low, high] = scale;
+    let value = |k: usize| low + (high - low) * (k as f64 + 0.5) / STEPS as f64;
+    Panel {
+        x: Axis::hidden().with_range(0.0, 1.0),
+        y: Axis::new(label).with_range(low, high),
+        layers: vec![Layer::HeatMap(HeatMap {
+            x: [0.0, 1.0],
+            y: [low, high],
+            columns: 1,
+            values: (0..STEPS).map(value).collect(),
+            scale,
+            map,
+        })],
+        ..Panel::default()
+    }
+}
+
+/// Ticks at the middle of rows or columns, with these labels.
+pub fn named_ticks(names: &[String]) -> Ticks {
+    Ticks::At(
+        names
+            .iter()
+            .enumerate()
+            .map(|(k, name)| (k as f64 + 0.5, name.clone()))
+            .collect(),
+    )
+}
+
+/// Names without underscores, for figures.
+pub fn spoken(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// A figure of one panel.
+pub fn single(width_mm: f64, height_mm: f64, panel: Panel) -> Figure {
+    let mut figure = Figure::new(&[width_mm], &[height_mm]);
+    figure.place(0, 0, panel);
+    figure
+}
+
+/// The colour of level k of n: from blue over grey to vermilion where the levels are ordered, else one of the palette.
+pub fn level_colour(k: usize, n: usize, is_ordered: bool) -> Rgb {
+    const MIDDLE: Rgb = Rgb([175, 175, 175]);
+    if !is_ordered || n < 3 {
+        return colour(k);
+    }
+    let place = 2.0 * k as f64 / (n - 1) as f64 - 1.0;
+    let strength = 0.3 + 0.7 * place.abs();
+    match place {
+        p if p < -1e-9 => MIDDLE.towards(colour(0), strength),
+        p if p > 1e-9 => MIDDLE.towards(colour(1), strength),
+        _ => MIDDLE,
+    }
+}
+
+/// A number with few digits and the minus sign of typography.
+pub fn short(x: f64) -> String {
+    let text = match x.abs() {
+        0.0 => "0".to_owned(),
+        a if !(1e-3..1e4).contains(&a) => format!("{x:.1e}"),
+        a => {
+            let decimals = (2 - a.log10().floor() as i32).max(0) as usize;
+            let text = format!("{x:.decimals$}");
+            match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                false => text,
+            }
+        }
+    };
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        for (x, text) in [
+            (0.0, "0"),
+            (0.12345, "0.123"),
+            (-2.5, "−2.5"),
+            (120.0, "120"),
+            (1e-5, "1.0e−5"),
+            (1234.5, "1234"),
+        ] {
+            assert_eq!(short(x), text);
+        }
+    }
+
+    #[test]
+    fn a_value_at_the_upper_end_is_counted() {
+        let boxes = histogram(&[0.0, 0.1, 1.0, 7.0], [0.0, 1.0], 2, Rgb::BLACK);
+        let heights: Vec<f64> = boxes
+            .iter()
+            .map(|layer| match layer {
+                Layer::Box { y, .. } => y[1],
+                _ => 0.0,
+            })
+            .collect();
+        assert_eq!(heights, [2.0, 1.0]);
+    }
+}

@@ -1,0 +1,113 @@
+//! Lyapunov exponents: how fast neighbouring trajectories part or meet.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use crate::Dynamics;
+use crate::linear_algebra::qr;
+
+/// The Lyapunov spectrum of a driven network.
+#[derive(Clone, Debug)]
+pub struct Lyapunov {
+    /// Exponents per second, the largest first, `[k]`; above 0 means chaos.
+    pub exponents_per_s: Array1<f64>,
+    /// Estimates of the exponents after each stretch of time, `[stretches, k]`: whether they have settled.
+    pub convergence: Array2<f64>,
+}
+
+impl Lyapunov {
+    /// The dimension of Kaplan and Yorke: `j + (l_1 + ... + l_j) / |l_(j+1)|`, j the largest number with a sum that is not
+    /// negative; the number of exponents if their sum is not negative.
+    pub fn dimension(&self) -> f64 {
+        let mut sum = 0.0;
+        for (j, exponent) in self.exponents_per_s.iter().enumerate() {
+            if sum + exponent < 0.0 {
+                return j as f64 + sum / exponent.abs();
+            }
+            sum += exponent;
+        }
+        self.exponents_per_s.len() as f64
+    }
+}
+
+/// The `n_exponents` largest exponents along the trajectory from `state` under `inputs [T,I]`, after `n_transient` time steps
+/// that do not count. An orthonormal frame is carried along by the Jacobian of every time step and made orthonormal again; the
+/// logarithms of the diagonal of R are averaged.
+///
+/// # References
+/// Benettin et al. (1980), Lyapunov characteristic exponents; Engelken, Wolf & Abbott (2023), Lyapunov spectra of chaotic
+/// recurrent neural networks.
+pub fn lyapunov(
+    dynamics: &Dynamics,
+    state: &Array1<f64>,
+    inputs: ArrayView2<f64>,
+    n_exponents: usize,
+    n_transient: usize,
+) -> Lyapunov {
+    const STRETCHES: usize = 50;
+    let n_steps = inputs.nrows().saturating_sub(n_transient);
+    let mut state = state.clone();
+    let mut frame = Array2::eye(dynamics.n_units());
+    frame = frame.slice(ndarray::s![.., ..n_exponents]).to_owned();
+    let mut sums = Array1::zeros(n_exponents);
+    let mut convergence = Vec::new();
+    for (t, input) in inputs.outer_iter().enumerate() {
+        let drive = dynamics.input_drive(&input.to_owned());
+        let (q, r) = qr(dynamics.step_jacobian(&state, &drive).dot(&frame).view());
+        frame = q;
+        state = dynamics.next(&state, &drive);
+        if t < n_transient {
+            continue;
+        }
+        sums += &r.diag().mapv(|x| x.max(f64::MIN_POSITIVE).ln());
+        let counted = t + 1 - n_transient;
+        if counted * STRETCHES / n_steps > (counted - 1) * STRETCHES / n_steps {
+            convergence.push(&sums * (1000.0 / dynamics.dt_ms / counted as f64));
+        }
+    }
+    let convergence =
+        Array2::from_shape_fn((convergence.len(), n_exponents), |(i, k)| convergence[i][k]);
+    let mut exponents = (&sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64)).to_vec();
+    exponents.sort_by(|a, b| b.total_cmp(a));
+    Lyapunov {
+        exponents_per_s: exponents.into(),
+        convergence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::tests::map;
+    use crate::linear_algebra::eigenvalues;
+    use ctrnn_model::{Activation, Form};
+
+    /// Those of a linear map are the logarithms of the moduli of its eigenvalues: a step takes 20 ms, 50 of them a second.
+    #[test]
+    fn exponents_of_a_linear_network_are_its_eigenvalues() {
+        let w = Array2::from_shape_fn((4, 4), |(i, j)| ((4 * i + j) as f64).powi(2).sin());
+        let moduli = eigenvalues(w.view()).unwrap();
+        let dynamics = map(w, Activation::Linear, Form::Voltage);
+        let start = Array1::zeros(4);
+        let found = lyapunov(&dynamics, &start, Array2::zeros((4000, 0)).view(), 4, 500);
+        for (exponent, z) in found.exponents_per_s.iter().zip(&moduli) {
+            let expected = 50.0 * z.re.hypot(z.im).ln();
+            assert!(
+                (exponent - expected).abs() < 0.02 * expected.abs().max(1.0),
+                "{exponent} {expected}"
+            );
+        }
+        assert_eq!(found.convergence.dim(), (50, 4));
+    }
+
+    /// (1, -2, -3): one whole dimension, and half of the second.
+    #[test]
+    fn kaplan_and_yorke_by_hand() {
+        let of = |exponents: &[f64]| Lyapunov {
+            exponents_per_s: exponents.to_vec().into(),
+            convergence: Array2::zeros((0, 0)),
+        };
+        assert_eq!(of(&[1.0, -2.0, -3.0]).dimension(), 1.5);
+        assert_eq!(of(&[-1.0]).dimension(), 0.0);
+        assert_eq!(of(&[1.0, 1.0]).dimension(), 2.0);
+    }
+}

@@ -1,0 +1,86 @@
+//! What was measured during training: `metrics.csv`.
+
+use std::path::Path;
+
+use ctrnn_files::FileError;
+
+/// Columns of `metrics.csv` by name; NaN where nothing was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    names: Vec<String>,
+    /// The split of each row, `train` or `val`.
+    splits: Vec<String>,
+    rows: Vec<Vec<f64>>,
+}
+
+impl Metrics {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it is missing or unreadable. A row that was cut off when a run was killed is left out.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        const MOST_BYTES: u64 = 1 << 30;
+        let bytes = ctrnn_files::read_at_most(path, MOST_BYTES)?;
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let names: Vec<String> = lines
+            .next()
+            .unwrap_or_default()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let split = names.iter().position(|name| name == "split");
+        let (mut splits, mut rows) = (Vec::new(), Vec::new());
+        for cells in lines.filter(|cells| cells.len() == names.len()) {
+            splits.push(split.map_or_else(String::new, |k| cells[k].to_owned()));
+            rows.push(
+                cells
+                    .iter()
+                    .map(|cell| cell.parse().unwrap_or(f64::NAN))
+                    .collect(),
+            );
+        }
+        Self {
+            names,
+            splits,
+            rows,
+        }
+    }
+
+    /// Step and value of the rows of a split in which a column was measured.
+    pub fn curve(&self, split: &str, name: &str) -> (Vec<f64>, Vec<f64>) {
+        let place = |name: &str| self.names.iter().position(|known| known == name);
+        let (Some(step), Some(column)) = (place("step"), place(name)) else {
+            return (Vec::new(), Vec::new());
+        };
+        let rows = self
+            .rows
+            .iter()
+            .zip(&self.splits)
+            .filter(|(_, found)| *found == split);
+        rows.map(|(row, _)| (row[step], row[column]))
+            .filter(|(_, value)| value.is_finite())
+            .unzip()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_by_split() {
+        let metrics = Metrics::parse(
+            "step,split,loss,accuracy\n1,train,0.5,\n1,val,0.6,0.7\n2,train,0.4,\n3,tra",
+        );
+        assert_eq!(
+            metrics.curve("train", "loss"),
+            (vec![1.0, 2.0], vec![0.5, 0.4])
+        );
+        assert_eq!(metrics.curve("val", "accuracy"), (vec![1.0], vec![0.7]));
+        assert_eq!(metrics.curve("val", "lr").0.len(), 0);
+    }
+}

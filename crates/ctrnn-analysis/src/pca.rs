@@ -1,0 +1,125 @@
+//! Principal components, and how many dimensions activity fills.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use crate::linear_algebra::{NotConverged, svd};
+
+/// The principal components of rows of observations.
+#[derive(Clone, Debug)]
+pub struct Pca {
+    /// The mean of the observations, `[N]`.
+    pub mean: Array1<f64>,
+    /// Orthonormal rows `[k, N]`, k = min(n, N), the largest variance first; the entry of largest magnitude in each is positive.
+    pub components: Array2<f64>,
+    /// Variance along each component, `[k]`, with n - 1 in the denominator.
+    pub variances: Array1<f64>,
+}
+
+impl Pca {
+    /// The components of `observations [n, N]`, n > 1.
+    ///
+    /// # Errors
+    /// [`NotConverged`]
+    pub fn of(observations: ArrayView2<f64>) -> Result<Self, NotConverged> {
+        let mean = observations.mean_axis(Axis(0)).unwrap_or_default();
+        let centred = &observations - &mean;
+        let found = svd(centred.view())?;
+        let mut components = found.v.t().to_owned();
+        for mut row in components.outer_iter_mut() {
+            let largest = row
+                .iter()
+                .copied()
+                .fold(0.0f64, |a, b| if b.abs() > a.abs() { b } else { a });
+            if largest < 0.0 {
+                row.mapv_inplace(|x| -x);
+            }
+        }
+        let freedom = observations.nrows().saturating_sub(1).max(1) as f64;
+        Ok(Self {
+            mean,
+            components,
+            variances: found.s.mapv(|s| s * s / freedom),
+        })
+    }
+
+    /// The coordinates of `observations [n, N]` on the first `k` components, `[n, k]`.
+    pub fn project(&self, observations: ArrayView2<f64>, k: usize) -> Array2<f64> {
+        let axes = self
+            .components
+            .slice(ndarray::s![..k.min(self.components.nrows()), ..]);
+        (&observations - &self.mean).dot(&axes.t())
+    }
+
+    /// The fraction of the variance along each component.
+    pub fn explained(&self) -> Array1<f64> {
+        &self.variances / self.variances.sum()
+    }
+
+    /// The participation ratio `(sum l)^2 / sum l^2` of the variances: N if they are equal, 1 if there is only one.
+    ///
+    /// # References
+    /// Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and measurement.
+    pub fn participation_ratio(&self) -> f64 {
+        self.variances.sum().powi(2) / self.variances.mapv(|l| l * l).sum()
+    }
+
+    /// The number of components that together explain at least this fraction of the variance.
+    pub fn n_explaining(&self, fraction: f64) -> usize {
+        let mut sum = 0.0;
+        let enough = |part: &f64| {
+            sum += part;
+            sum >= fraction - 1e-12
+        };
+        self.explained()
+            .iter()
+            .position(enough)
+            .map_or(0, |k| k + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// Four points at (+-2, +-1): variances 16/3 and 4/3 along the axes, participation ratio (20/3)^2 / (272/9) = 25/17.
+    #[test]
+    fn components_of_a_rectangle() {
+        let points = array![[2.0, 1.0], [2.0, -1.0], [-2.0, 1.0], [-2.0, -1.0]] + 5.0;
+        let pca = Pca::of(points.view()).unwrap();
+        assert!((&pca.mean - 5.0).iter().all(|x| x.abs() < 1e-12));
+        for (k, expected) in [16.0 / 3.0, 4.0 / 3.0].into_iter().enumerate() {
+            assert!((pca.variances[k] - expected).abs() < 1e-12);
+            assert!((pca.components[[k, k]] - 1.0).abs() < 1e-12);
+        }
+        assert!((pca.participation_ratio() - 25.0 / 17.0).abs() < 1e-12);
+        assert_eq!((pca.n_explaining(0.8), pca.n_explaining(0.9)), (1, 2));
+        assert!((pca.project(points.view(), 1)[[2, 0]] + 2.0).abs() < 1e-12);
+    }
+
+    /// ```python
+    /// import numpy as np
+    /// x = np.sin(np.arange(15.0).reshape(5, 3) ** 2)
+    /// u, s, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    /// print(s**2 / 4, vt)
+    /// ```
+    #[test]
+    fn components_are_those_of_numpy() {
+        let x = Array2::from_shape_fn((5, 3), |(i, j)| ((3 * i + j) as f64).powi(2).sin());
+        let pca = Pca::of(x.view()).unwrap();
+        for (found, expected) in pca.variances.iter().zip(NUMPY_VARIANCES) {
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        }
+        for (row, expected) in pca.components.outer_iter().zip(NUMPY_COMPONENTS) {
+            let cosine: f64 = row.iter().zip(expected).map(|(a, b)| a * b).sum();
+            assert!((cosine.abs() - 1.0).abs() < 1e-9);
+        }
+    }
+
+    const NUMPY_VARIANCES: [f64; 3] = [1.232083302323, 0.138609122874, 0.033985489109];
+    const NUMPY_COMPONENTS: [[f64; 3]; 3] = [
+        [-0.408478706706, -0.575492792411, 0.708486550367],
+        [0.814105514024, -0.580712305523, -0.002330289546],
+        [0.412767922934, 0.575830933605, 0.705720467112],
+    ];
+}

@@ -1,0 +1,258 @@
+//! Rate maps: firing rates over places in a box, and how spatial they are.
+
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+/// The mean rate of a unit in each bin of a square box.
+#[derive(Clone, Debug)]
+pub struct RateMap {
+    /// `[bin y, bin x]`, NaN where nobody has been.
+    pub rates: Array2<f64>,
+    /// Visits `[bin y, bin x]`.
+    pub visits: Array2<f64>,
+}
+
+impl RateMap {
+    /// Averages `rates [n]` at `positions [n, 2]` (x, y) in `n_bins` by `n_bins` bins over `[low, high]` along both sides. Each bin
+    /// takes in its neighbours with the weights of a Gaussian of `smoothing` bins.
+    pub fn of(
+        positions: ArrayView2<f64>,
+        rates: ArrayView1<f64>,
+        [low, high]: [f64; 2],
+        n_bins: usize,
+        smoothing: f64,
+    ) -> Self {
+        let bin = |x: f64| (((x - low) / (high - low) * n_bins as f64) as usize).min(n_bins - 1);
+        let (mut sums, mut visits) = (
+            Array2::zeros((n_bins, n_bins)),
+            Array2::zeros((n_bins, n_bins)),
+        );
+        for (place, rate) in positions.outer_iter().zip(rates) {
+            let at = [
+                bin(place[1].clamp(low, high)),
+                bin(place[0].clamp(low, high)),
+            ];
+            sums[at] += rate;
+            visits[at] += 1.0;
+        }
+        let (smooth_sums, smooth_visits) =
+            (smoothed(&sums, smoothing), smoothed(&visits, smoothing));
+        let mut rates = smooth_sums / &smooth_visits;
+        rates.zip_mut_with(&visits, |rate, &n| {
+            if n == 0.0 {
+                *rate = f64::NAN
+            }
+        });
+        Self { rates, visits }
+    }
+
+    /// Spatial information in bits per spike, `sum p_i (r_i / r) log2(r_i / r)`: 0 for a flat map.
+    ///
+    /// # References
+    /// Skaggs et al. (1993), An information-theoretic approach to deciphering the hippocampal code.
+    pub fn information(&self) -> f64 {
+        let total: f64 = self.visits.sum();
+        let visited = || {
+            self.rates
+                .iter()
+                .zip(&self.visits)
+                .filter(|(rate, _)| rate.is_finite())
+        };
+        let mean: f64 = visited().map(|(rate, n)| rate.max(0.0) * n / total).sum();
+        let bits = |(rate, n): (&f64, &f64)| match rate.max(0.0) / mean {
+            ratio if ratio > 0.0 => n / total * ratio * ratio.log2(),
+            _ => 0.0,
+        };
+        if mean > 0.0 {
+            visited().map(bits).sum()
+        } else {
+            0.0
+        }
+    }
+
+    /// The correlation of the map with itself, moved by every distance up to half of the box in steps of a bin, `[2 h + 1, 2 h + 1]`.
+    pub fn autocorrelation(&self) -> Array2<f64> {
+        let n = self.rates.nrows() as isize;
+        let half = n / 2;
+        let size = (2 * half + 1) as usize;
+        Array2::from_shape_fn((size, size), |(i, j)| {
+            let (dy, dx) = (i as isize - half, j as isize - half);
+            let mut pairs = Vec::new();
+            for y in 0.max(-dy)..n.min(n - dy) {
+                for x in 0.max(-dx)..n.min(n - dx) {
+                    let a = self.rates[[y as usize, x as usize]];
+                    let b = self.rates[[(y + dy) as usize, (x + dx) as usize]];
+                    if a.is_finite() && b.is_finite() {
+                        pairs.push((a, b));
+                    }
+                }
+            }
+            correlation(&pairs)
+        })
+    }
+
+    /// The grid score: the smaller correlation of the ring around the centre of the autocorrelation with itself turned by 60 and 120
+    /// degrees, less the largest one with itself turned by 30, 90 and 150; the best of all outer radii. Above about 0.3 a map is
+    /// called a grid.
+    ///
+    /// # References
+    /// Sargolini et al. (2006), Conjunctive representation of position, direction, and velocity.
+    pub fn grid_score(&self) -> f64 {
+        let auto = self.autocorrelation();
+        let half = (auto.nrows() / 2) as f64;
+        let radii = (4..=auto.nrows() / 2).map(|r| r as f64);
+        let inner = inner_radius(&auto);
+        let score = |outer: f64| {
+            let turned =
+                |degrees: f64| turned_correlation(&auto, degrees, [inner, outer.min(half)]);
+            let with = [60.0, 120.0].map(turned);
+            let against = [30.0, 90.0, 150.0].map(turned);
+            with[0].min(with[1]) - against.into_iter().fold(f64::NEG_INFINITY, f64::max)
+        };
+        radii
+            .filter(|outer| *outer > inner + 1.0)
+            .map(score)
+            .fold(f64::NEG_INFINITY, f64::max)
+            .max(-2.0)
+    }
+}
+
+/// Where the central peak of an autocorrelation ends: the first radius with a mean correlation below 0.
+fn inner_radius(auto: &Array2<f64>) -> f64 {
+    let half = auto.nrows() / 2;
+    let mean = |r: usize| {
+        let n = 8 * r.max(1);
+        let at = |k: usize| {
+            let angle = k as f64 / n as f64 * std::f64::consts::TAU;
+            value_at(auto, r as f64 * angle.cos(), r as f64 * angle.sin())
+        };
+        let values: Vec<f64> = (0..n).map(at).filter(|v| v.is_finite()).collect();
+        values.iter().sum::<f64>() / values.len() as f64
+    };
+    (1..half).find(|&r| mean(r) < 0.0).unwrap_or(half / 2) as f64
+}
+
+/// The correlation of a ring of an autocorrelation with itself turned about the centre.
+fn turned_correlation(auto: &Array2<f64>, degrees: f64, [inner, outer]: [f64; 2]) -> f64 {
+    let half = (auto.nrows() / 2) as isize;
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let mut pairs = Vec::new();
+    for y in -half..=half {
+        for x in -half..=half {
+            let (fx, fy) = (x as f64, y as f64);
+            if (inner..=outer).contains(&fx.hypot(fy)) {
+                let a = value_at(auto, fx, fy);
+                let b = value_at(auto, cos * fx - sin * fy, sin * fx + cos * fy);
+                if a.is_finite() && b.is_finite() {
+                    pairs.push((a, b));
+                }
+            }
+        }
+    }
+    correlation(&pairs)
+}
+
+/// Between the four nearest bins of an autocorrelation, x and y from its centre; NaN beyond it.
+fn value_at(auto: &Array2<f64>, x: f64, y: f64) -> f64 {
+    let half = (auto.nrows() / 2) as f64;
+    let (x, y) = (x + half, y + half);
+    let most = auto.nrows() as f64 - 1.0;
+    if !(0.0..=most).contains(&x) || !(0.0..=most).contains(&y) {
+        return f64::NAN;
+    }
+    let (j, i) = (x.floor().min(most - 1.0), y.floor().min(most - 1.0));
+    let (fx, fy) = (x - j, y - i);
+    let at = |di: usize, dj: usize| auto[[i as usize + di, j as usize + dj]];
+    (1.0 - fy) * ((1.0 - fx) * at(0, 0) + fx * at(0, 1))
+        + fy * ((1.0 - fx) * at(1, 0) + fx * at(1, 1))
+}
+
+/// Pearson's correlation; NaN of fewer than three pairs or of a constant.
+fn correlation(pairs: &[(f64, f64)]) -> f64 {
+    if pairs.len() < 3 {
+        return f64::NAN;
+    }
+    let n = pairs.len() as f64;
+    let (sa, sb) = pairs
+        .iter()
+        .fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+    let (ma, mb) = (sa / n, sb / n);
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (a, b) in pairs {
+        ab += (a - ma) * (b - mb);
+        aa += (a - ma).powi(2);
+        bb += (b - mb).powi(2);
+    }
+    ab / (aa * bb).sqrt()
+}
+
+fn smoothed(map: &Array2<f64>, width: f64) -> Array2<f64> {
+    if width <= 0.0 {
+        return map.clone();
+    }
+    let reach = (3.0 * width).ceil() as isize;
+    let weight = |d: isize| (-0.5 * (d as f64 / width).powi(2)).exp();
+    let n = map.nrows() as isize;
+    let along = |get: &dyn Fn(isize, isize) -> f64| {
+        Array2::from_shape_fn(map.dim(), |(i, j)| {
+            let (i, j) = (i as isize, j as isize);
+            (-reach..=reach)
+                .filter(|d| (0..n).contains(&(j + d)))
+                .map(|d| weight(d) * get(i, j + d))
+                .sum()
+        })
+    };
+    let rows = along(&|i, j| map[[i as usize, j as usize]]);
+    let columns = along(&|i, j| rows[[j as usize, i as usize]]);
+    columns.t().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(rate: impl Fn(f64, f64) -> f64) -> RateMap {
+        let n = 40;
+        let positions = Array2::from_shape_fn((n * n, 2), |(k, side)| {
+            let index = if side == 0 { k % n } else { k / n };
+            (index as f64 + 0.5) / n as f64
+        });
+        let rates: ndarray::Array1<f64> =
+            positions.outer_iter().map(|p| rate(p[0], p[1])).collect();
+        RateMap::of(positions.view(), rates.view(), [0.0, 1.0], n, 0.0)
+    }
+
+    /// Three waves at 60 degrees are a grid of triangles; two at 90 degrees one of squares, which is none of those.
+    #[test]
+    fn triangles_score_and_squares_do_not() {
+        let wave = |x: f64, y: f64, degrees: f64| {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            (std::f64::consts::TAU * 3.5 * (cos * x + sin * y)).cos()
+        };
+        let triangles = map(|x, y| 3.0 + wave(x, y, 10.0) + wave(x, y, 70.0) + wave(x, y, 130.0));
+        let squares = map(|x, y| 2.0 + wave(x, y, 10.0) + wave(x, y, 100.0));
+        assert!(triangles.grid_score() > 1.0, "{}", triangles.grid_score());
+        assert!(squares.grid_score() < 0.0, "{}", squares.grid_score());
+    }
+
+    /// Active in one quarter of the box only: log2 4 = 2 bits. Everywhere alike: none.
+    #[test]
+    fn information_by_hand() {
+        let quarter = map(|x, y| f64::from(u8::from(x < 0.5 && y < 0.5)));
+        assert!((quarter.information() - 2.0).abs() < 1e-9);
+        assert!(map(|_, _| 5.0).information().abs() < 1e-9);
+        assert_eq!(quarter.rates[[0, 39]], 0.0);
+    }
+
+    #[test]
+    fn smoothing_keeps_a_flat_map_and_unvisited_bins() {
+        let positions = ndarray::array![[0.1, 0.1], [0.9, 0.1]];
+        let found = RateMap::of(
+            positions.view(),
+            ndarray::array![2.0, 2.0].view(),
+            [0.0, 1.0],
+            2,
+            1.0,
+        );
+        assert!((found.rates[[0, 0]] - 2.0).abs() < 1e-12 && found.rates[[1, 1]].is_nan());
+    }
+}

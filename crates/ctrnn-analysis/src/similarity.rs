@@ -1,0 +1,66 @@
+//! How alike two sets of states are: Procrustes distance and centred kernel alignment.
+
+use ndarray::{Array2, ArrayView2, Axis};
+
+use crate::linear_algebra::{NotConverged, nuclear_norm};
+
+/// The angle of Procrustes, in [0, pi / 2]: `arccos |X'Y|_*` of states `[n, N]` and `[n, M]` of the same n observations, centred and
+/// scaled to norm 1. It does not change under rotation, reflection, translation and scaling of either, is 0 where these bring
+/// one onto the other, and obeys the triangle inequality.
+///
+/// # Errors
+/// [`NotConverged`]
+///
+/// # References
+/// Williams, Kunz, Kornblith & Linderman (2021), Generalized shape metrics on neural representations.
+pub fn procrustes_angle(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64, NotConverged> {
+    let product = scaled(x).t().dot(&scaled(y));
+    Ok(nuclear_norm(product.view())?.clamp(0.0, 1.0).acos())
+}
+
+/// Linear CKA, in [0, 1]: `|X'Y|^2 / (|X'X| |Y'Y|)` (Frobenius) of the centred states `[n, N]` and `[n, M]` of the same n observations.
+/// 1 for states that differ by a rotation and a scale.
+///
+/// # References
+/// Kornblith, Norouzi, Lee & Hinton (2019), Similarity of neural network representations revisited.
+pub fn cka(x: ArrayView2<f64>, y: ArrayView2<f64>) -> f64 {
+    let (x, y) = (scaled(x), scaled(y));
+    let norm = |a: Array2<f64>| a.mapv(|v| v * v).sum().sqrt();
+    norm(x.t().dot(&y)).powi(2) / (norm(x.t().dot(&x)) * norm(y.t().dot(&y)))
+}
+
+/// Centred columns, Frobenius norm 1.
+fn scaled(x: ArrayView2<f64>) -> Array2<f64> {
+    let centred = &x - &x.mean_axis(Axis(0)).unwrap_or_default();
+    let norm = centred.mapv(|v| v * v).sum().sqrt();
+    centred / norm.max(1e-300)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn rotated_states_are_alike() {
+        let x = Array2::from_shape_fn((10, 2), |(i, k)| ((3 * i + k) as f64).sin());
+        let turned = x.dot(&array![[0.6, 0.8], [-0.8, 0.6]]) * 3.0 + 1.0;
+        assert!(procrustes_angle(x.view(), turned.view()).unwrap() < 1e-6);
+        assert!((cka(x.view(), turned.view()) - 1.0).abs() < 1e-12);
+    }
+
+    /// Along orthogonal time courses nothing is shared; with one of two equal dimensions in common, the nuclear norm is 1 / sqrt 2 and
+    /// CKA is (1/2) / (1 x 1 / sqrt 2).
+    #[test]
+    fn values_by_hand() {
+        let (a, b) = ([1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0]);
+        let one = Array2::from_shape_fn((4, 1), |(i, _)| a[i]);
+        let other = Array2::from_shape_fn((4, 1), |(i, _)| b[i]);
+        let both = Array2::from_shape_fn((4, 2), |(i, k)| if k == 0 { a[i] } else { b[i] });
+        let quarter = std::f64::consts::FRAC_PI_2;
+        assert!((procrustes_angle(one.view(), other.view()).unwrap() - quarter).abs() < 1e-9);
+        assert!((procrustes_angle(one.view(), both.view()).unwrap() - quarter / 2.0).abs() < 1e-9);
+        assert!(cka(one.view(), other.view()) < 1e-12);
+        assert!((cka(one.view(), both.view()) - 0.5f64.sqrt()).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,214 @@
+//! What every analysis starts from: a network and the trials that it went through.
+
+use ctrnn_files::Array;
+use ctrnn_model::Form;
+use ctrnn_tasks::{Layout, Task, TrialBatch};
+use ndarray::{Array1, Array2, Array3, ArrayView1};
+
+use crate::Dynamics;
+use crate::metrics::Metrics;
+
+/// A network, the trials that it went through, and what it did in them.
+pub struct Study<'a> {
+    /// The task.
+    pub task: &'a dyn Task,
+    /// The trials.
+    pub batch: TrialBatch,
+    /// The network.
+    pub dynamics: Dynamics,
+    /// The network before training, where that is known.
+    pub before: Option<Dynamics>,
+    /// `v`, or `z` in the rate form, `[trial, time, unit]`.
+    pub potentials: Array3<f64>,
+    /// `r`, `[trial, time, unit]`.
+    pub rates: Array3<f64>,
+    /// What the network answers, `[trial, time, output]`.
+    pub outputs: Array3<f64>,
+    /// +1 or -1 for each unit, under Dale's law.
+    pub signs: Option<Vec<f64>>,
+    /// What was measured during training.
+    pub metrics: Option<Metrics>,
+    /// Other networks on the same trials.
+    pub peers: Vec<Peer>,
+    /// Decides everything random: bootstraps, beginnings of searches.
+    pub seed: u64,
+}
+
+/// Another network that went through the same trials.
+pub struct Peer {
+    /// What to call it.
+    pub name: String,
+    /// `r`, `[trial, time, unit]`.
+    pub rates: Array3<f64>,
+    /// What was measured during its training.
+    pub metrics: Option<Metrics>,
+}
+
+/// The inputs of an epoch, held constant: the median over its last time steps in all trials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TypicalInput {
+    /// The epochs that have it.
+    pub epochs: Vec<&'static str>,
+    /// `[I]`
+    pub input: Array1<f64>,
+}
+
+/// An array of a file as an array of three dimensions.
+///
+/// # Panics
+/// If it has another number of dimensions.
+pub fn three_dimensional(array: &Array) -> Array3<f64> {
+    let shape = array.shape();
+    assert_eq!(
+        shape.len(),
+        3,
+        "an array of shape {shape:?} is not three-dimensional"
+    );
+    let values = array.to_f64().expect("numbers that f32 holds are f64 too");
+    Array3::from_shape_vec((shape[0], shape[1], shape[2]), values)
+        .expect("as many values as the shape says")
+}
+
+impl Study<'_> {
+    /// The inputs and outputs of the task.
+    pub fn layout(&self) -> Layout {
+        self.task.layout()
+    }
+
+    /// The states of the dynamics `[trial, time, unit]`: potentials, or rates in the rate form.
+    pub fn states(&self) -> &Array3<f64> {
+        match self.dynamics.form {
+            Form::Voltage => &self.potentials,
+            Form::Rate => &self.rates,
+        }
+    }
+
+    /// Which states belong to a trial and not to its padding, `[trial, time]`.
+    pub fn counts(&self) -> Array2<bool> {
+        let shape = (self.batch.n_trials, self.batch.max_steps);
+        Array2::from_shape_fn(shape, |(b, t)| t < self.batch.n_steps[b])
+    }
+
+    /// Every state that belongs to a trial, one per row.
+    pub fn all_states(&self) -> Array2<f64> {
+        let states = self.states();
+        let rows: Vec<ArrayView1<f64>> = (0..self.batch.n_trials)
+            .flat_map(|b| (0..self.batch.n_steps[b]).map(move |t| (b, t)))
+            .map(|(b, t)| states.slice(ndarray::s![b, t, ..]))
+            .collect();
+        ndarray::stack(ndarray::Axis(0), &rows).expect("rows of one width")
+    }
+
+    /// The inputs `[time, input]` of a trial.
+    pub fn inputs(&self, b: usize) -> Array2<f64> {
+        let width = self.batch.n_inputs;
+        let rows = self.batch.rows(&self.batch.inputs, b, width);
+        Array2::from_shape_fn((self.batch.n_steps[b], width), |(t, k)| {
+            f64::from(rows[t * width + k])
+        })
+    }
+
+    /// The time step at which the choice of a trial is read: the last one that counts.
+    pub fn answer_step(&self, b: usize) -> usize {
+        self.batch
+            .trial(b)
+            .last_counted_step()
+            .unwrap_or(self.batch.n_steps[b] - 1)
+    }
+
+    /// The choices that the network made, `[trial]`.
+    pub fn choices(&self) -> Vec<Option<usize>> {
+        let choices = self.layout().choices;
+        let choice = |b: usize| self.batch.trial(b).choice(&self.readout(b), &choices);
+        (0..self.batch.n_trials).map(choice).collect()
+    }
+
+    /// Whether the network was right, `[trial]`.
+    pub fn is_correct(&self) -> Vec<Option<bool>> {
+        let is_correct = |b: usize| self.task.is_correct(&self.batch.trial(b), &self.readout(b));
+        (0..self.batch.n_trials).map(is_correct).collect()
+    }
+
+    /// `[time, output]` of a trial, row by row.
+    fn readout(&self, b: usize) -> Vec<f32> {
+        let rows = self
+            .outputs
+            .slice(ndarray::s![b, ..self.batch.n_steps[b], ..]);
+        rows.iter().map(|&y| y as f32).collect()
+    }
+
+    /// Names of the epochs, in the order of their appearance.
+    pub fn epochs(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for timeline in &self.batch.timelines {
+            for (name, steps) in &timeline.epochs {
+                if !steps.is_empty() && !names.contains(name) {
+                    names.push(*name);
+                }
+            }
+        }
+        names
+    }
+
+    /// Mean rates `[trial, unit]` within an epoch; NaN in a trial without it.
+    pub fn rates_in(&self, epoch: &str) -> Array2<f64> {
+        let mut means = Array2::from_elem((self.batch.n_trials, self.dynamics.n_units()), f64::NAN);
+        for (b, mut row) in means.outer_iter_mut().enumerate() {
+            let steps = steps_of(&self.batch, b, epoch);
+            if let Some(mean) = self
+                .rates
+                .slice(ndarray::s![b, steps, ..])
+                .mean_axis(ndarray::Axis(0))
+            {
+                row.assign(&mean);
+            }
+        }
+        means
+    }
+
+    /// The typical inputs of all epochs; epochs that share theirs are named together.
+    pub fn typical_inputs(&self) -> Vec<TypicalInput> {
+        let mut found: Vec<TypicalInput> = Vec::new();
+        for epoch in self.epochs() {
+            let input = self.typical_input(epoch);
+            match found
+                .iter_mut()
+                .find(|known| (&known.input - &input).iter().all(|d| d.abs() < 1e-2))
+            {
+                Some(known) => known.epochs.push(epoch),
+                None => found.push(TypicalInput {
+                    epochs: vec![epoch],
+                    input,
+                }),
+            }
+        }
+        found
+    }
+
+    /// The median over all trials and time steps of an epoch, to two decimals.
+    fn typical_input(&self, epoch: &str) -> Array1<f64> {
+        let width = self.batch.n_inputs;
+        let median = |k: usize| {
+            let trial = |b: usize| {
+                let rows = self.batch.rows(&self.batch.inputs, b, width);
+                steps_of(&self.batch, b, epoch).map(move |t| f64::from(rows[t * width + k]))
+            };
+            let mut values: Vec<f64> = (0..self.batch.n_trials).flat_map(trial).collect();
+            values.sort_by(f64::total_cmp);
+            let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
+            (middle * 100.0).round() / 100.0
+        };
+        (0..width).map(median).collect()
+    }
+}
+
+/// All time steps of a trial that belong to an epoch of this name.
+pub fn steps_of(batch: &TrialBatch, b: usize, epoch: &str) -> std::ops::Range<usize> {
+    let mut named = batch.timelines[b]
+        .epochs
+        .iter()
+        .filter(|(name, _)| *name == epoch);
+    let first = named.next().map_or(0..0, |(_, steps)| steps.clone());
+    let last = named.last().map_or(first.end, |(_, steps)| steps.end);
+    first.start..last.min(batch.n_steps[b])
+}
