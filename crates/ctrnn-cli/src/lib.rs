@@ -10,11 +10,16 @@
 //! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: what` with `help:`
 //! on the exact thing to type; [`exit codes`](failure) tell a script what happened.
 
+#[cfg(feature = "wgpu")]
+mod adapter;
+mod advice;
 mod args;
 mod backend;
 mod check;
 mod ckpt;
 mod config;
+#[cfg(feature = "wgpu")]
+mod device_memory;
 mod eval;
 pub mod failure;
 mod figure;

@@ -29,7 +29,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     let arrays = match args.f64 {
         true => with_f64(&run.device, job)?,
-        false => with_backend(&run.device, job)?,
+        false => with_backend(&run, job)?,
     };
     npz::write(&args.output, &arrays)?;
     let shape = arrays["potentials"].shape();
