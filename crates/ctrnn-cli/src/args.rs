@@ -220,7 +220,7 @@ pub struct TrainArgs {
     /// The seed, as seed=N.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// What computes, as device.backend: cpu, wgpu or wgpu:INDEX.
+    /// What computes, as device.backend: cpu, wgpu, wgpu:INDEX or wgpu:NAME.
     #[arg(long, value_name = "BACKEND")]
     pub device: Option<String>,
     /// Number of CPU threads, as device.threads; 0: all.

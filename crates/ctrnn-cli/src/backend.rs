@@ -1,12 +1,25 @@
 //! Choice of the backend: the only file here that names one.
 
+#[cfg(feature = "wgpu")]
+use std::any::Any;
+#[cfg(feature = "wgpu")]
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use burn::tensor::backend::{AutodiffBackend, Backend as BurnBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
+#[cfg(feature = "wgpu")]
+use ctrnn_model::Gpu;
 use ctrnn_model::RecurrenceBackend;
-use ctrnn_train::{Backend, DeviceConfig};
+use ctrnn_train::{AdapterChoice, Backend, DeviceConfig, Run};
 
-use crate::failure::{DEVICE, Failure};
+#[cfg(feature = "wgpu")]
+use crate::adapter::{Adapter, adapters, choose};
+#[cfg(feature = "wgpu")]
+use crate::device_memory::DeviceMemory;
+#[cfg(not(feature = "wgpu"))]
+use crate::failure::DEVICE;
+use crate::failure::Failure;
 
 /// Work for a backend that trains.
 pub trait Job {
@@ -37,11 +50,11 @@ pub enum CheckEvery {
 ///
 /// # Errors
 /// If this program lacks the backend or the machine lacks the device; what the job fails with.
-pub fn with_backend<J: Job>(device: &DeviceConfig, job: J) -> Result<J::Output, Failure> {
-    use_threads(device.threads);
-    match device.backend {
+pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
+    use_threads(run.device.threads);
+    match &run.device.backend {
         Backend::Cpu => job.run::<Autodiff<NdArray<f32>>>(&Default::default(), CheckEvery::Step),
-        Backend::Wgpu(index) => with_wgpu(index, job),
+        Backend::Wgpu(choice) => with_wgpu(run, choice, job),
     }
 }
 
@@ -62,35 +75,38 @@ fn use_threads(threads: usize) {
     }
 }
 
+/// A device that runs out of memory panics, in burn and below; that is no bug of ours.
 #[cfg(feature = "wgpu")]
-fn with_wgpu<J: Job>(index: Option<usize>, job: J) -> Result<J::Output, Failure> {
-    use burn_wgpu::WgpuDevice;
-    use ctrnn_model::Gpu;
-    let device = match index {
-        Some(index) => WgpuDevice::DiscreteGpu(index),
-        None => WgpuDevice::DefaultDevice,
-    };
-    // The adapter is looked for at the first use, which panics where there is none; that panic is not worth showing.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let found = std::panic::catch_unwind(|| {
-        let one = burn::tensor::Tensor::<Gpu, 1>::ones([1], &device);
-        one.into_scalar()
-    });
-    std::panic::set_hook(hook);
-    match found {
-        Ok(_) => job.run::<Autodiff<Gpu>>(&device, CheckEvery::Log),
-        Err(_) => Err(Failure::new(
-            DEVICE,
-            "G002",
-            "no graphics adapter was found",
-            "train on the CPU: --device cpu",
-        )),
-    }
+fn with_wgpu<J: Job>(run: &Run, choice: &AdapterChoice, job: J) -> Result<J::Output, Failure> {
+    let (adapter, device) = choose(choice)?;
+    let memory = DeviceMemory::of(run)?;
+    memory.check(&adapter)?;
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        job.run::<Autodiff<Gpu>>(&device, CheckEvery::Log)
+    }));
+    done.unwrap_or_else(|panic| match is_out_of_memory(&*panic) {
+        true => Err(memory.exhausted(&adapter)),
+        false => resume_unwind(panic),
+    })
+}
+
+#[cfg(feature = "wgpu")]
+fn is_out_of_memory(panic: &(dyn Any + Send)) -> bool {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or_default().to_lowercase();
+    [
+        "out of memory",
+        "outofmemory",
+        "out_of_memory",
+        "not enough memory",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn with_wgpu<J: Job>(_: Option<usize>, _: J) -> Result<J::Output, Failure> {
+fn with_wgpu<J: Job>(_: &Run, _: &AdapterChoice, _: J) -> Result<J::Output, Failure> {
     Err(Failure::new(
         DEVICE,
         "G001",
@@ -101,5 +117,20 @@ fn with_wgpu<J: Job>(_: Option<usize>, _: J) -> Result<J::Output, Failure> {
 
 /// A short name of a backend and its device for manifests and messages.
 pub fn device_name<B: BurnBackend>(device: &B::Device) -> String {
-    format!("{} {device:?}", B::name(device))
+    let name = format!("{} {device:?}", B::name(device));
+    #[cfg(feature = "wgpu")]
+    {
+        let is_it = |adapter: &Adapter| {
+            let known = adapter.device.as_ref();
+            known.is_some_and(|known| format!("{known:?}") == format!("{device:?}"))
+        };
+        let is_wgpu = name.contains("wgpu");
+        if let Some(adapter) = is_wgpu
+            .then(adapters)
+            .and_then(|all| all.into_iter().find(is_it))
+        {
+            return format!("{name}: {} ({})", adapter.name, adapter.driver);
+        }
+    }
+    name
 }

@@ -10,6 +10,7 @@ use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
 use ctrnn_train::{Backend, Objective, Run, RunConfig, TrainError, trainer_at};
 
+use crate::advice::advice;
 use crate::args::CheckArgs;
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
 use crate::failure::Failure;
@@ -24,7 +25,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     let root = args.data.data_root.as_deref();
     let run = RunConfig::load_with_data(&args.config, root, &args.overrides, registry)?;
     run.notes.iter().for_each(|note| terminal.note(note));
-    let timing = with_backend(&run.device, Timing(&run))?;
+    let timing = with_backend(&run, Timing(&run))?;
     let size = Size::of(&run)?;
     terminal.print(|| text(&run, &size, &timing), || json(&run, &size, &timing))?;
     Ok(0)
@@ -194,7 +195,12 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
             clock(seconds)
         ),
     );
+    line("advice", advised(run, size, timed));
     text
+}
+
+fn advised(run: &Run, size: &Size, timed: &Timed) -> String {
+    advice(run, size.max_steps, 1e3 / timed.steps_per_s)
 }
 
 /// The loss and what is added to it.
@@ -244,11 +250,11 @@ fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
     }
 }
 
-/// The kernel path that computes the recurrence: the fused CPU kernels, or one tensor operation after another.
+/// The kernels that compute the recurrence: those of the CPU by their instruction set, or those of a GPU.
 fn kernels(run: &Run) -> &'static str {
     match run.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
-        Backend::Wgpu(_) => "none (tensor operations)",
+        Backend::Wgpu(_) => "cubecl",
     }
 }
 
@@ -276,6 +282,7 @@ fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
         "device": timed.device,
         "kernel_path": kernels(run),
         "steps_per_s": timed.steps_per_s,
+        "advice": advised(run, size, timed),
     })
 }
 

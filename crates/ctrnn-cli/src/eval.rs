@@ -26,7 +26,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         run: &run,
         folder: &folder,
     };
-    let report = with_backend(&run.device, job)?;
+    let report = with_backend(&run, job)?;
     let json = || serde_json::to_value(&report).expect("a report is plain numbers");
     terminal.print(|| table(&report), json)?;
     Ok(0)

@@ -3,6 +3,8 @@
 use ctrnn_kernels::KernelPath;
 use serde_json::json;
 
+#[cfg(feature = "wgpu")]
+use crate::adapter::adapters;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
@@ -18,19 +20,46 @@ pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
         &["cpu"]
     };
     let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    let adapters = listed();
     let text = || {
-        format!(
+        let mut text = format!(
             "train-ctrnn {version} (burn 0.21.0, {target})\nthreads      {threads}\nkernels      {kernel} (available: {})\nbackends     {}",
             kernels.join(", "),
             backends.join(", ")
-        )
+        );
+        for adapter in &adapters {
+            let field = |name: &str| adapter[name].as_str().unwrap_or_default().to_owned();
+            let (name, kind, driver) = (field("name"), field("kind"), field("driver"));
+            let index = &adapter["index"];
+            text += &format!("\nwgpu:{index:<8}{name} ({kind}; {driver})");
+        }
+        text
     };
     let json = || {
         json!({
             "version": version, "burn": "0.21.0", "target": target, "threads": threads,
             "kernel": kernel, "kernels": kernels, "backends": backends,
+            "adapters": adapters,
         })
     };
     terminal.print(text, json)?;
     Ok(0)
+}
+
+/// The graphics adapters of this machine.
+#[cfg(feature = "wgpu")]
+fn listed() -> Vec<serde_json::Value> {
+    let describe = |adapter: crate::adapter::Adapter| {
+        json!({
+            "index": adapter.index, "name": adapter.name, "kind": adapter.kind, "driver": adapter.driver,
+            "largest_buffer": adapter.largest_buffer,
+        })
+    };
+    adapters().into_iter().map(describe).collect()
+}
+
+/// This program knows none.
+#[cfg(not(feature = "wgpu"))]
+fn listed() -> Vec<serde_json::Value> {
+    Vec::new()
 }

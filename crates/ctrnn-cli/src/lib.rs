@@ -10,12 +10,17 @@
 //! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: what` with `help:`
 //! on the exact thing to type; [`exit codes`](failure) tell a script what happened.
 
+#[cfg(feature = "wgpu")]
+mod adapter;
+mod advice;
 mod analyze;
 mod args;
 mod backend;
 mod check;
 mod ckpt;
 mod config;
+#[cfg(feature = "wgpu")]
+mod device_memory;
 mod eval;
 mod export;
 pub mod failure;

@@ -34,7 +34,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     let [trials, steps, units] = match args.f64 {
         true => with_f64(&run.device, job)?,
-        false => with_backend(&run.device, job)?,
+        false => with_backend(&run, job)?,
     };
     terminal.wrote(&args.output)?;
     terminal.say(format!(

@@ -341,7 +341,7 @@ fn train_and_report(
         stop,
         terminal,
     };
-    let trained = with_backend(&run.device, job)?;
+    let trained = with_backend(run, job)?;
     let (word, code) = match &trained.ending {
         Ending::AllSteps => ("done".to_owned(), 0),
         Ending::TargetMet { value } => (format!("done, target met ({value:.4})"), 0),

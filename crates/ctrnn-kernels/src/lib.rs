@@ -97,6 +97,8 @@ mod activation;
 mod backward;
 mod compiled;
 mod forward;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod noise;
 mod recompute;
 mod shape;

@@ -56,6 +56,8 @@ pub use config::{Balance, Biases, CtrnnConfig, InputStage, WeightInit, WeightIni
 pub use connectivity::{
     Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns, UnitSigns,
 };
+#[cfg(feature = "wgpu")]
+pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{Activation, Form};
 pub use error::ModelError;
 pub use initial_state::InitialState;

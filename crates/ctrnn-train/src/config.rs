@@ -600,7 +600,7 @@ impl Default for CheckpointConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceConfig {
-    /// `cpu`; `wgpu`, the best graphics adapter; or `wgpu:0`, `wgpu:1`, ..., one of them.
+    /// `cpu`; `wgpu`, the best graphics adapter; `wgpu:0`, `wgpu:1`, ..., one of them; or `wgpu:` and a part of its name.
     pub backend: Backend,
     /// Number of CPU threads; 0: all cores. The results do not depend on it.
     #[schemars(range(max = 1024))]
@@ -608,21 +608,52 @@ pub struct DeviceConfig {
 }
 
 /// What computes the tensors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
     /// The processor.
     #[default]
     Cpu,
-    /// A graphics adapter, by its index or the best one.
-    Wgpu(Option<usize>),
+    /// A graphics adapter.
+    Wgpu(AdapterChoice),
+}
+
+/// Which graphics adapter is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdapterChoice {
+    /// The best one.
+    Best,
+    /// One by its place in the list of `info`.
+    Index(usize),
+    /// The first whose name contains this.
+    Named(String),
+}
+
+impl AdapterChoice {
+    /// An index, or a part of a name.
+    pub fn of(word: &str) -> Self {
+        match word.parse() {
+            Ok(index) => Self::Index(index),
+            Err(_) => Self::Named(word.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for AdapterChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Best => Ok(()),
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("cpu"),
-            Self::Wgpu(None) => f.write_str("wgpu"),
-            Self::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
+            Self::Wgpu(AdapterChoice::Best) => f.write_str("wgpu"),
+            Self::Wgpu(choice) => write!(f, "wgpu:{choice}"),
         }
     }
 }
@@ -638,12 +669,12 @@ impl<'de> Deserialize<'de> for Backend {
         let word = String::deserialize(deserializer)?;
         match word.split_once(':') {
             None if word == "cpu" => Ok(Self::Cpu),
-            None if word == "wgpu" => Ok(Self::Wgpu(None)),
-            Some(("wgpu", index)) if index.parse::<usize>().is_ok() => {
-                Ok(Self::Wgpu(index.parse().ok()))
+            None if word == "wgpu" => Ok(Self::Wgpu(AdapterChoice::Best)),
+            Some(("wgpu", choice)) if !choice.is_empty() => {
+                Ok(Self::Wgpu(AdapterChoice::of(choice)))
             }
             _ => Err(D::Error::custom(format!(
-                "{word:?} is not a backend: cpu, wgpu or wgpu:INDEX"
+                "{word:?} is not a backend: cpu, wgpu, wgpu:INDEX or wgpu:NAME"
             ))),
         }
     }
@@ -656,7 +687,7 @@ impl JsonSchema for Backend {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "anyOf": [
             { "type": "string", "title": "backend", "enum": ["cpu", "wgpu"] },
-            { "type": "string", "pattern": "^wgpu:[0-9]+$" },
+            { "type": "string", "pattern": "^wgpu:.+$" },
         ] })
     }
 }

@@ -86,10 +86,10 @@ pub use checkpoint::{
     Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step, find_checkpoint,
 };
 pub use config::{
-    Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig, DensityConfig,
-    DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig, InputPath, Metric,
-    ModelConfig, NoiseConfig, OnError, PreactivationConfig, RunConfig, StopConfig, TimeConfig,
-    TrainConfig, VERSION, ValidateConfig,
+    AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
+    DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
+    InputPath, Metric, ModelConfig, NoiseConfig, OnError, PreactivationConfig, RunConfig,
+    StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
 };
 pub use conformance::InputFile;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};

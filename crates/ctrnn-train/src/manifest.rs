@@ -1,9 +1,11 @@
 //! manifest.json: what made a run, beside its configuration.
 
 use ctrnn_files::digest;
+use ctrnn_kernels::KernelPath;
 use serde_json::{Map, Value, json};
 
 use crate::TrainError;
+use crate::config::Backend;
 use crate::conformance::InputFile;
 use crate::run::Run;
 
@@ -34,7 +36,7 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
         },
         "git": { "commit": option_env!("CTRNN_GIT_COMMIT"), "dirty": option_env!("CTRNN_GIT_DIRTY").map(|d| d == "true") },
         "target": { "arch": std::env::consts::ARCH, "os": std::env::consts::OS, "features": env!("CTRNN_TARGET_FEATURES") },
-        "kernel_path": ctrnn_kernels::KernelPath::selected().map_or("none", ctrnn_kernels::KernelPath::name),
+        "kernel_path": kernel_path(run),
         "backend": run.device.backend.to_string(),
         "device": device,
         "profile": if cfg!(debug_assertions) { "dev" } else { "release" },
@@ -43,6 +45,14 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
     match machine {
         Value::Object(fields) => fields,
         _ => unreachable!("written as an object above"),
+    }
+}
+
+/// The kernels that compute the recurrence.
+fn kernel_path(run: &Run) -> &'static str {
+    match run.device.backend {
+        Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
+        Backend::Wgpu(_) => "cubecl",
     }
 }
 

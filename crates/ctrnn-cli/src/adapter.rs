@@ -1,0 +1,115 @@
+//! Graphics adapters: what there is, and which one a run means.
+
+use burn_wgpu::WgpuDevice;
+use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
+use ctrnn_train::AdapterChoice;
+use wgpu::{DeviceType, Instance, InstanceDescriptor};
+
+use crate::failure::{DEVICE, Failure};
+
+/// Chooses among adapters where a configuration says just `wgpu`: an index or a part of a name.
+pub const VARIABLE: &str = "CTRNN_ADAPTER";
+
+/// An adapter of this machine.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// Its place in the list of `info`.
+    pub index: usize,
+    /// Its name, as its driver gives it.
+    pub name: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` (a software driver) or `other`.
+    pub kind: &'static str,
+    /// Driver and its version.
+    pub driver: String,
+    /// The largest buffer, in bytes.
+    pub largest_buffer: u64,
+    /// How burn calls it; nothing for an adapter that burn cannot choose.
+    pub device: Option<WgpuDevice>,
+}
+
+/// The adapters of this machine, in the order of their drivers.
+pub fn adapters() -> Vec<Adapter> {
+    let backend = AutoGraphicsApi::backend();
+    let instance = Instance::new(InstanceDescriptor {
+        backends: backend.into(),
+        ..InstanceDescriptor::new_without_display_handle()
+    });
+    let found = cubecl::future::block_on(instance.enumerate_adapters(backend.into()));
+    let kinds: Vec<DeviceType> = found.iter().map(|a| a.get_info().device_type).collect();
+    let describe = |(index, adapter): (usize, wgpu::Adapter)| {
+        let info = adapter.get_info();
+        let limits = adapter.limits();
+        let before = &kinds[..index];
+        let of_kind = before.iter().filter(|k| **k == kinds[index]).count();
+        let (kind, device) = match info.device_type {
+            DeviceType::DiscreteGpu => ("discrete", Some(WgpuDevice::DiscreteGpu(of_kind))),
+            DeviceType::IntegratedGpu => ("integrated", Some(WgpuDevice::IntegratedGpu(of_kind))),
+            DeviceType::VirtualGpu => ("virtual", Some(WgpuDevice::VirtualGpu(of_kind))),
+            DeviceType::Cpu => ("cpu", (of_kind == 0).then_some(WgpuDevice::Cpu)),
+            DeviceType::Other => ("other", None),
+        };
+        Adapter {
+            index,
+            name: info.name,
+            kind,
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
+            largest_buffer: limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size),
+            device,
+        }
+    };
+    found.into_iter().enumerate().map(describe).collect()
+}
+
+/// The adapter and its device that a run means.
+///
+/// # Errors
+/// If there is none, or none of that index or name.
+pub fn choose(choice: &AdapterChoice) -> Result<(Adapter, WgpuDevice), Failure> {
+    let adapters = adapters();
+    if adapters.is_empty() {
+        return Err(Failure::new(
+            DEVICE,
+            "G002",
+            "no graphics adapter was found",
+            "install the Vulkan driver of the graphics card, or train on the CPU: --device cpu",
+        ));
+    }
+    let by_variable = std::env::var(VARIABLE).ok().filter(|word| !word.is_empty());
+    let choice = match (choice, by_variable) {
+        (AdapterChoice::Best, Some(word)) => AdapterChoice::of(&word),
+        (choice, _) => choice.clone(),
+    };
+    let rank = |adapter: &&Adapter| {
+        let order = ["discrete", "integrated", "virtual", "cpu"];
+        order
+            .iter()
+            .position(|kind| *kind == adapter.kind)
+            .unwrap_or(order.len())
+    };
+    let found = match &choice {
+        AdapterChoice::Best => adapters.iter().min_by_key(rank),
+        AdapterChoice::Index(index) => adapters.get(*index),
+        AdapterChoice::Named(part) => adapters.iter().find(|a| contains(&a.name, part)),
+    };
+    found
+        .and_then(|adapter| Some((adapter.clone(), adapter.device.clone()?)))
+        .ok_or_else(|| {
+            let names = adapters
+                .iter()
+                .map(|a| format!("wgpu:{} is {}", a.index, a.name));
+            Failure::new(
+                DEVICE,
+                "G003",
+                format!("there is no graphics adapter {choice} that can be used"),
+                format!("choose among {}", names.collect::<Vec<_>>().join(", ")),
+            )
+        })
+}
+
+fn contains(name: &str, part: &str) -> bool {
+    name.to_lowercase().contains(&part.to_lowercase())
+}

@@ -1,0 +1,84 @@
+//! How much memory of a device a training step needs, and errors where it has not as much.
+
+use ctrnn_model::Form;
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{BatchRequest, ConditionOrder};
+use ctrnn_train::Run;
+
+use crate::adapter::Adapter;
+use crate::failure::{DEVICE, Failure};
+
+/// Trials that are drawn to see how long trials are.
+const SEEN_TRIALS: usize = 64;
+
+/// Bytes of a training step.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceMemory {
+    /// Of its largest buffer, the rates of all trials and time steps.
+    largest: u64,
+    /// In all.
+    total: u64,
+}
+
+impl DeviceMemory {
+    /// What a training step of a run needs.
+    ///
+    /// # Errors
+    /// If the task cannot give trials.
+    pub fn of(run: &Run) -> Result<Self, Failure> {
+        let request = BatchRequest {
+            clock: run.clock,
+            n_trials: run.train.batch_size.min(SEEN_TRIALS),
+            key: Key::new(run.seed, Stream::Trials, 0),
+            step: 0,
+            conditions: ConditionOrder::Weighted,
+        };
+        let steps = run.task.sample_batch(&request)?.max_steps;
+        let rows = (steps + 1) * run.train.batch_size;
+        let (n, i, o) = (run.model.n_units, run.model.n_inputs, run.model.n_outputs);
+        // Rates, drive, normals, and the gradients of rates and drive; the rate form keeps its responses besides.
+        let states = if run.model.form == Form::Rate { 6 } else { 5 };
+        let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
+        Ok(Self {
+            largest: bytes(rows * n),
+            total: bytes(rows * (states * n + 2 * i + 3 * o) + 8 * n * (n + i + o)),
+        })
+    }
+
+    /// # Errors
+    /// If a buffer is larger than an adapter allows.
+    pub fn check(self, adapter: &Adapter) -> Result<(), Failure> {
+        if self.largest <= adapter.largest_buffer {
+            return Ok(());
+        }
+        Err(Failure::new(
+            DEVICE,
+            "G004",
+            format!(
+                "the rates of a batch need a buffer of {:.1} GiB, and {} allows {:.1} GiB",
+                gib(self.largest),
+                adapter.name,
+                gib(adapter.largest_buffer),
+            ),
+            "use a smaller train.batch_size, or train on the CPU: --device cpu",
+        ))
+    }
+
+    /// The error of a device that ran out of memory.
+    pub fn exhausted(self, adapter: &Adapter) -> Failure {
+        Failure::new(
+            DEVICE,
+            "G005",
+            format!(
+                "{} ran out of memory; a training step needs about {:.2} GiB of it",
+                adapter.name,
+                gib(self.total),
+            ),
+            "use a smaller train.batch_size, stop other programs that use the device, or train on the CPU: --device cpu",
+        )
+    }
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}

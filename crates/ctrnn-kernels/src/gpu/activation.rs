@@ -1,0 +1,141 @@
+//! Activations and their slopes, by the polynomials of the CPU kernels: no driver's `tanh` has a say in a result.
+
+use cubecl::prelude::*;
+
+use super::quad::Quad;
+use crate::Activation;
+use crate::activation::Coefficients;
+
+/// Coefficients, lowest power first.
+#[derive(Clone, Copy)]
+pub(super) struct Polynomial(pub(super) &'static [f32]);
+
+const EXPM1: Polynomial = Polynomial(<f32 as Coefficients>::EXPM1);
+const LOG1P: Polynomial = Polynomial(<f32 as Coefficients>::LOG1P);
+const LN_2_HIGH: f32 = <f32 as Coefficients>::LN_2[0];
+const LN_2_LOW: f32 = <f32 as Coefficients>::LN_2[1];
+const LOG2_E: f32 = <f32 as Coefficients>::LOG2_E;
+const LOWEST: f32 = <f32 as Coefficients>::LOWEST;
+
+/// `r = f(v)` of four trials.
+#[cube]
+pub(super) fn rates(v: Quad, #[comptime] f: Activation) -> Quad {
+    let mut r = Quad::new(0.0f32);
+    #[unroll]
+    for c in 0..4usize {
+        r[c] = value(v[c], f);
+    }
+    r
+}
+
+/// `f'(v)` of four trials from their `r = f(v)`.
+#[cube]
+pub(super) fn slopes(r: Quad, #[comptime] f: Activation) -> Quad {
+    let mut s = Quad::new(0.0f32);
+    #[unroll]
+    for c in 0..4usize {
+        s[c] = slope(r[c], f);
+    }
+    s
+}
+
+#[cube]
+fn value(v: f32, #[comptime] f: Activation) -> f32 {
+    match comptime!(f) {
+        Activation::Relu => max(v, 0.0f32),
+        Activation::Tanh => tanh(v),
+        Activation::Sigmoid => sigmoid(v),
+        Activation::Retanh => tanh(max(v, 0.0f32)),
+        Activation::Softplus => softplus(v),
+        Activation::Power => {
+            let p = max(v, 0.0f32);
+            p * p
+        }
+        Activation::Linear => v,
+    }
+}
+
+#[cube]
+fn slope(r: f32, #[comptime] f: Activation) -> f32 {
+    match comptime!(f) {
+        Activation::Relu => select(r > 0.0f32, 1.0f32, 0.0f32),
+        Activation::Tanh => 1.0f32 - r * r,
+        Activation::Sigmoid => r - r * r,
+        Activation::Retanh => select(r > 0.0f32, 1.0f32 - r * r, 0.0f32),
+        Activation::Softplus => -expm1_of_negative(-r),
+        Activation::Power => 2.0f32 * f32::sqrt(r),
+        Activation::Linear => 1.0f32.runtime(),
+    }
+}
+
+/// Horner's scheme.
+#[cube]
+pub(super) fn polynomial(x: f32, #[comptime] p: Polynomial) -> f32 {
+    let last = comptime![p.0.len() - 1];
+    let mut sum = f32::new(comptime![p.0[last]]);
+    #[unroll]
+    for i in 0..last {
+        sum = fma(sum, x, f32::new(comptime![p.0[last - 1 - i]]));
+    }
+    sum
+}
+
+/// `n` of `x = n ln 2 + rest`, for `x <= 0`.
+#[cube]
+fn exponent(x: f32) -> f32 {
+    f32::floor(fma(x, f32::new(LOG2_E), 0.5f32))
+}
+
+/// `expm1(x - n ln 2)`
+#[cube]
+fn fraction(x: f32, n: f32) -> f32 {
+    let rest = fma(n, f32::new(-LN_2_LOW), fma(n, f32::new(-LN_2_HIGH), x));
+    rest * polynomial(rest, EXPM1)
+}
+
+/// `2^n` for a whole number from -126 to 0.
+#[cube]
+fn exp2(n: f32) -> f32 {
+    let bits = i32::cast_from(n) + 127i32;
+    f32::reinterpret(u32::cast_from(bits) << 23u32)
+}
+
+/// `exp(x)` for `x <= 0`.
+#[cube]
+fn exp_of_negative(x: f32) -> f32 {
+    let x = max(x, f32::new(LOWEST));
+    let n = exponent(x);
+    let scale = exp2(n);
+    fma(scale, fraction(x, n), scale)
+}
+
+/// `exp(x) - 1` for `x <= 0`, with its full relative accuracy near 0.
+#[cube]
+fn expm1_of_negative(x: f32) -> f32 {
+    let x = max(x, f32::new(LOWEST));
+    let n = exponent(x);
+    let scale = exp2(n);
+    fma(scale, fraction(x, n), scale - 1.0f32)
+}
+
+/// `tanh |x| = -e / (2 + e)` with `e = expm1(-2 |x|)`.
+#[cube]
+fn tanh(x: f32) -> f32 {
+    let e = expm1_of_negative(-(2.0f32 * f32::abs(x)));
+    let t = e / (2.0f32 + e);
+    select(x > 0.0f32, -t, t)
+}
+
+/// `1 / (1 + z)` for positive `x` and `z / (1 + z)` for others, `z = exp(-|x|)`.
+#[cube]
+fn sigmoid(x: f32) -> f32 {
+    let z = exp_of_negative(-f32::abs(x));
+    select(x > 0.0f32, 1.0f32, z) / (1.0f32 + z)
+}
+
+/// `max(x, 0) + log1p(exp(-|x|))`
+#[cube]
+fn softplus(x: f32) -> f32 {
+    let z = exp_of_negative(-f32::abs(x));
+    fma(z, polynomial(z, LOG1P), max(x, 0.0f32))
+}

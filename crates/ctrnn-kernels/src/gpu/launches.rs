@@ -1,0 +1,31 @@
+//! How many kernels were launched: launches cost the host time, and a time loop in one launch is what this module is for.
+
+use std::cell::Cell;
+
+/// Launches of kernels of this crate, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Launches {
+    /// Of forward time loops: one per sweep, or one per time step where a network is too large for that.
+    pub forward: usize,
+    /// Of backward time loops.
+    pub backward: usize,
+    /// Of all other kernels.
+    pub other: usize,
+}
+
+thread_local! {
+    static LAUNCHES: Cell<Launches> = const { Cell::new(Launches { forward: 0, backward: 0, other: 0 }) };
+}
+
+/// The launches of this thread so far.
+#[must_use]
+pub fn launches() -> Launches {
+    LAUNCHES.get()
+}
+
+/// Counts a launch.
+pub(super) fn count(kind: impl FnOnce(&mut Launches) -> &mut usize) {
+    let mut launches = LAUNCHES.get();
+    *kind(&mut launches) += 1;
+    LAUNCHES.set(launches);
+}

@@ -1,0 +1,48 @@
+//! The sweeps as CubeCL kernels, for any CubeCL runtime.
+//!
+//! A sweep is a handful of launches, and for networks of up to [`RESIDENT_UNITS`] units the whole time loop is one of them:
+//!
+//! ```text
+//! normals    n(t), xi(t)                         Philox, the same integers as on the CPU
+//! drive      e(t) = scale (W_in u(t) + b) + noise
+//! forward    r(t+1) from W_rc r(t) + e(t)        one launch for all time steps, or one launch each
+//! readout    y = W_out r + b_out                 a product of matrices
+//!
+//! readout    G_r += W_out' G_y                   a product of matrices
+//! backward   g_z(t) from W_rc' g_z(t+1) + G_r    one launch for all time steps, or one launch each
+//! weights    g_W = g_z' r                        products over all trials and time steps, split and added in a fixed order
+//! ```
+//!
+//! In the time loop a cube of threads takes a few trials (4 or 8) of one network through all time steps: its rates lie in shared
+//! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit
+//! there: a launch per time step then divides units over cubes as well.
+//!
+//! Everything is `f32`. Sums have an order that shape alone decides: the same device gives the same bits on every run. Buffers
+//! are time-major as on the CPU, with an axis over networks in front, `[network, time, trial, unit]`: cubes of a launch take
+//! different networks along their y axis. Tiles are chosen from the shape and the limits of the device ([`Tile`]).
+
+#![expect(
+    unsafe_code,
+    reason = "kernels are launched without bounds checks; every index is within by construction"
+)]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "a kernel takes buffers one by one, and what it is made of takes places in them"
+)]
+
+mod activation;
+mod backward;
+mod drive;
+mod forward;
+mod launches;
+mod normals;
+mod problem;
+mod product;
+mod quad;
+mod sweep;
+mod tile;
+
+pub use launches::{Launches, launches};
+pub use problem::{Gradients, Kept, Normals, Problem, Size, Trajectory, Upstream, Wanted};
+pub use sweep::{backward, forward};
+pub use tile::{RESIDENT_UNITS, Tile};

@@ -1,0 +1,188 @@
+//! What a sweep on a device takes and gives: buffers of `f32` there, in the layout of the CPU kernels with an axis over networks
+//! in front.
+
+use cubecl::server::Handle;
+
+use crate::{Activation, Draws, Form, NoiseTarget, Shape};
+
+/// The sizes of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Networks K that run side by side, at least 1.
+    pub networks: usize,
+    /// Trials, time steps, inputs, units and outputs of each.
+    pub shape: Shape,
+}
+
+impl Size {
+    /// Numbers `[K, T, B, N]`.
+    pub(super) const fn states(&self) -> usize {
+        self.networks * self.shape.states()
+    }
+
+    /// Numbers `[K, T + 1, B, N]`.
+    pub(super) const fn history(&self) -> usize {
+        self.networks * self.shape.history()
+    }
+
+    /// Numbers `[K, B, N]`.
+    pub(super) const fn state(&self) -> usize {
+        self.networks * self.shape.trials * self.shape.units
+    }
+
+    /// Rows `T B` of a network.
+    pub(super) const fn rows(&self) -> usize {
+        self.shape.steps * self.shape.trials
+    }
+}
+
+/// Standard normals `[K, T, B, N]`.
+#[derive(Clone, Debug)]
+pub enum Normals {
+    /// No noise.
+    None,
+    /// Drawn by a kernel, for one network.
+    Drawn(Draws),
+    /// Given.
+    Given(Handle),
+}
+
+impl Normals {
+    pub(super) const fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
+/// Everything that determines a trajectory, on the device.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The sizes.
+    pub size: Size,
+    /// Which variable the leak acts on.
+    pub form: Form,
+    /// The rate as a function of potential.
+    pub activation: Activation,
+    /// Where `eps` enters; in the voltage form always at the state.
+    pub noise_target: NoiseTarget,
+    /// Inputs `[K, T, B, I]`.
+    pub inputs: Handle,
+    /// Input weights `[K, N, I]`.
+    pub w_in: Handle,
+    /// Recurrent weights `[K, N, N]`.
+    pub w_rc: Handle,
+    /// The same as `[K, pre, post]`.
+    pub w_rc_transposed: Handle,
+    /// Recurrent bias `[K, N]`.
+    pub bias: Handle,
+    /// Readout weights `[K, O, N]`.
+    pub w_out: Handle,
+    /// Readout bias `[K, O]`.
+    pub bias_out: Handle,
+    /// What remains of the state after a time step, `[K, N]`.
+    pub decay: Handle,
+    /// What the drive adds to the state, `[K, N]`.
+    pub gain: Handle,
+    /// What a standard normal of `eps` is multiplied with, `[K, N]`.
+    pub noise_scale: Handle,
+    /// The state before the first input, `[K, B, N]`.
+    pub initial_state: Handle,
+    /// The noise `eps` that the dynamics carry on.
+    pub eps: Normals,
+    /// The noise `xi` that the readout alone sees.
+    pub xi: Normals,
+    /// What a standard normal of `xi` is multiplied with.
+    pub sigma_post: f32,
+}
+
+impl Problem {
+    /// Whether noise is added to the new state of the rate form.
+    pub(super) fn is_kicked(&self) -> bool {
+        self.form == Form::Rate && self.noise_target == NoiseTarget::State && self.eps.is_some()
+    }
+
+    /// Whether noise is a part of the drive.
+    pub(super) fn has_noisy_drive(&self) -> bool {
+        self.eps.is_some() && !self.is_kicked()
+    }
+
+    /// Whether the readout hears noise.
+    pub(super) fn hears_noise(&self) -> bool {
+        self.xi.is_some() && self.sigma_post != 0.0 && self.size.shape.outputs > 0
+    }
+}
+
+/// What a forward sweep keeps beside rates, outputs and final state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// `f(z)`, which the way back of the rate form needs.
+    pub responses: bool,
+    /// Potentials, which the gradient of decay of the voltage form needs.
+    pub potentials: bool,
+}
+
+/// What a forward sweep gives.
+#[derive(Clone, Debug)]
+pub struct Trajectory {
+    /// Rates `[K, T + 1, B, N]`; the first are those of the initial state.
+    pub rates: Handle,
+    /// `f(z)` `[K, T, B, N]`, if kept; rate form only.
+    pub responses: Option<Handle>,
+    /// Potentials `[K, T, B, N]`, if kept.
+    pub potentials: Option<Handle>,
+    /// Rates with the noise of the readout `[K, T, B, N]`, where there is such noise.
+    pub heard: Option<Handle>,
+    /// Readout `[K, T, B, O]`.
+    pub outputs: Handle,
+    /// The last state `[K, B, N]`.
+    pub final_state: Handle,
+}
+
+/// Gradients of a loss with respect to a trajectory; `None` where the loss does not use it.
+#[derive(Clone, Debug, Default)]
+pub struct Upstream {
+    /// With respect to the readout, `[K, T, B, O]`.
+    pub outputs: Option<Handle>,
+    /// With respect to the rates after each input, `[K, T, B, N]`.
+    pub rates: Option<Handle>,
+    /// With respect to the potentials, `[K, T, B, N]`.
+    pub potentials: Option<Handle>,
+    /// With respect to the final state, `[K, B, N]`.
+    pub final_state: Option<Handle>,
+}
+
+/// Which gradients a backward sweep is asked for, beside those that cost next to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of the inputs.
+    pub inputs: bool,
+    /// Of the input weights.
+    pub w_in: bool,
+    /// Of the recurrent weights.
+    pub w_rc: bool,
+    /// Of the readout weights.
+    pub w_out: bool,
+    /// Of decay; in the voltage form the forward sweep must have kept potentials.
+    pub decay: bool,
+    /// Of the noise scale.
+    pub noise_scale: bool,
+}
+
+/// The gradients of a loss with respect to what a sweep took.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// With respect to the inputs, `[K, T, B, I]`, if wanted.
+    pub inputs: Option<Handle>,
+    /// With respect to the input weights, `[K, N, I]`, if wanted.
+    pub w_in: Option<Handle>,
+    /// With respect to the recurrent weights, `[K, N, N]`, if wanted.
+    pub w_rc: Option<Handle>,
+    /// With respect to the readout weights, `[K, O, N]`, if wanted and the loss uses the readout.
+    pub w_out: Option<Handle>,
+    /// With respect to the readout bias, `[K, O]`, if the loss uses the readout.
+    pub bias_out: Option<Handle>,
+    /// With respect to the initial state, `[K, B, N]`.
+    pub initial_state: Handle,
+    /// With respect to bias, decay, gain (rate form only) and noise scale, `[K, 4, N]`; zero where not wanted. In the voltage
+    /// form the gradient of gain follows from those of the weights: `gain g_gain = W_rc g_W_rc + W_in g_W_in + b g_b`.
+    pub units: Handle,
+}

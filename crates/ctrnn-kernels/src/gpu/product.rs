@@ -1,0 +1,279 @@
+//! Products of matrices anywhere in memory, in `f32` on every device, with sums of fixed order.
+//!
+//! Readouts, projections and weight gradients are all `C = A B`. A weight gradient has a small `C` and a sum over all trials and
+//! time steps: that sum is cut into chunks that are computed side by side and added in their order.
+
+use cubecl::prelude::*;
+use cubecl::server::Handle;
+
+use super::launches::count;
+use super::tile::elementwise;
+
+/// Rows and columns of `C` in a cube.
+const EDGE: usize = 64;
+/// Terms of the sum that are staged in shared memory at once.
+const DEPTH: usize = 16;
+/// Threads along each side of a cube; a thread computes 4 x 4 numbers.
+const SIDE: usize = 16;
+/// Rows of shared memory are one longer, so that threads of a group meet different banks.
+const STRIDE: usize = EDGE + 1;
+/// Cubes that keep a large device busy.
+const MANY_CUBES: usize = 264;
+/// A chunk shorter than this is not worth its sum.
+const LEAST_CHUNK: usize = 128;
+
+/// A matrix `[network, row, column]` in a buffer.
+#[derive(Clone, Debug)]
+pub(super) struct Operand<'a> {
+    handle: &'a Handle,
+    networks: usize,
+    /// Numbers of the buffer.
+    len: usize,
+    offset: usize,
+    by_network: usize,
+    by_row: usize,
+    by_column: usize,
+}
+
+impl<'a> Operand<'a> {
+    /// A matrix row by row.
+    pub(super) const fn new(
+        handle: &'a Handle,
+        networks: usize,
+        rows: usize,
+        columns: usize,
+    ) -> Self {
+        Self {
+            handle,
+            networks,
+            len: networks * rows * columns,
+            offset: 0,
+            by_network: rows * columns,
+            by_row: columns,
+            by_column: 1,
+        }
+    }
+
+    /// The rows of each network from `first` on.
+    pub(super) const fn from_row(mut self, first: usize) -> Self {
+        self.offset = first * self.by_row;
+        self
+    }
+
+    /// The transposed matrix.
+    pub(super) const fn transposed(mut self) -> Self {
+        (self.by_row, self.by_column) = (self.by_column, self.by_row);
+        self
+    }
+}
+
+/// A cube computes 64 x 64 numbers of `C`, for a chunk of the sum and a network.
+#[cube(launch_unchecked)]
+fn tile_product(
+    a: &Array<f32>,
+    b: &Array<f32>,
+    bias: &Array<f32>,
+    c: &mut Array<f32>,
+    rows: u32,
+    columns: u32,
+    depth: u32,
+    chunk: u32,
+    chunks: u32,
+    a_offset: u32,
+    a_network: u32,
+    a_row: u32,
+    a_column: u32,
+    b_offset: u32,
+    b_network: u32,
+    b_row: u32,
+    b_column: u32,
+    #[comptime] a_along_depth: bool,
+    #[comptime] b_along_depth: bool,
+    #[comptime] biased: bool,
+) {
+    let mut left = SharedMemory::<f32>::new(comptime![DEPTH * STRIDE]);
+    let mut right = SharedMemory::<f32>::new(comptime![DEPTH * STRIDE]);
+    let mut sums = Array::<f32>::new(16usize);
+    #[unroll]
+    for s in 0..16usize {
+        sums[s] = 0.0f32;
+    }
+    let m = rows as usize;
+    let p = columns as usize;
+    let thread = UNIT_POS as usize;
+    let x = thread % comptime![SIDE];
+    let y = thread / comptime![SIDE];
+    let row0 = CUBE_POS_X as usize * comptime![EDGE];
+    let column0 = CUBE_POS_Y as usize * comptime![EDGE];
+    let network = CUBE_POS_Z as usize / chunks as usize;
+    let part = CUBE_POS_Z as usize % chunks as usize;
+    let start = part * chunk as usize;
+    let end = min(start + chunk as usize, depth as usize);
+    let a0 = (a_offset + network as u32 * a_network) as usize;
+    let b0 = (b_offset + network as u32 * b_network) as usize;
+    let stages = (end - start + comptime![DEPTH - 1]) / comptime![DEPTH];
+    for stage in 0..stages {
+        let k0 = start + stage * comptime![DEPTH];
+        #[unroll]
+        for s in 0..4usize {
+            // Neighbouring threads read neighbouring numbers, along the sum or along the edge.
+            let (ka, i) = place(thread, s, a_along_depth);
+            let mut value = 0.0f32;
+            if k0 + ka < end && row0 + i < m {
+                value = a[a0 + (row0 + i) * a_row as usize + (k0 + ka) * a_column as usize];
+            }
+            left[ka * comptime![STRIDE] + i] = value;
+            let (kb, j) = place(thread, s, b_along_depth);
+            let mut other = 0.0f32;
+            if k0 + kb < end && column0 + j < p {
+                other = b[b0 + (k0 + kb) * b_row as usize + (column0 + j) * b_column as usize];
+            }
+            right[kb * comptime![STRIDE] + j] = other;
+        }
+        sync_cube();
+        for k in 0..comptime![DEPTH] {
+            #[unroll]
+            for r in 0..4usize {
+                let l = left[k * comptime![STRIDE] + y + r * comptime![SIDE]];
+                #[unroll]
+                for q in 0..4usize {
+                    let w = right[k * comptime![STRIDE] + x + q * comptime![SIDE]];
+                    sums[r * 4 + q] = fma(l, w, sums[r * 4 + q]);
+                }
+            }
+        }
+        sync_cube();
+    }
+    #[unroll]
+    for r in 0..4usize {
+        #[unroll]
+        for q in 0..4usize {
+            let i = row0 + y + r * comptime![SIDE];
+            let j = column0 + x + q * comptime![SIDE];
+            if i < m && j < p {
+                let mut sum = sums[r * 4 + q];
+                if comptime!(biased) {
+                    sum += bias[network * p + j];
+                }
+                c[(CUBE_POS_Z as usize * m + i) * p + j] = sum;
+            }
+        }
+    }
+}
+
+/// Which term of the sum and which place on the edge a thread stages in its turn `s`.
+#[cube]
+fn place(thread: usize, s: usize, #[comptime] along_depth: bool) -> (usize, usize) {
+    if comptime!(along_depth) {
+        (
+            thread % comptime![DEPTH],
+            thread / comptime![DEPTH] + s * comptime![SIDE * SIDE / DEPTH],
+        )
+    } else {
+        (
+            thread / comptime![EDGE] + s * comptime![SIDE * SIDE / EDGE],
+            thread % comptime![EDGE],
+        )
+    }
+}
+
+/// `C [network, row, column] = A B`, plus `bias [network, column]`; `depth` is the length of the sums.
+pub(super) fn product<R: Runtime>(
+    client: &ComputeClient<R>,
+    a: &Operand,
+    b: &Operand,
+    bias: Option<&Handle>,
+    [rows, columns, depth]: [usize; 3],
+) -> Handle {
+    let networks = a.networks;
+    let tiles = rows.div_ceil(EDGE) * columns.div_ceil(EDGE) * networks;
+    let chunks = match bias {
+        Some(_) => 1,
+        None => (MANY_CUBES / tiles).clamp(1, depth.div_ceil(LEAST_CHUNK).max(1)),
+    };
+    let chunk = depth.div_ceil(chunks).next_multiple_of(DEPTH);
+    let chunks = depth.div_ceil(chunk).max(1);
+    let length = rows * columns;
+    let parts = client.empty(networks * chunks * length * size_of::<f32>());
+    count(|launches| &mut launches.other);
+    // SAFETY: rows, columns and terms of the sum are within the operands.
+    unsafe {
+        tile_product::launch_unchecked::<R>(
+            client,
+            CubeCount::Static(
+                rows.div_ceil(EDGE) as u32,
+                columns.div_ceil(EDGE) as u32,
+                (networks * chunks) as u32,
+            ),
+            CubeDim::new_1d((SIDE * SIDE) as u32),
+            ArrayArg::from_raw_parts(a.handle.clone(), a.len),
+            ArrayArg::from_raw_parts(b.handle.clone(), b.len),
+            ArrayArg::from_raw_parts(
+                bias.unwrap_or(a.handle).clone(),
+                bias.map_or(a.len, |_| networks * columns),
+            ),
+            ArrayArg::from_raw_parts(parts.clone(), networks * chunks * length),
+            rows as u32,
+            columns as u32,
+            depth as u32,
+            chunk as u32,
+            chunks as u32,
+            a.offset as u32,
+            a.by_network as u32,
+            a.by_row as u32,
+            a.by_column as u32,
+            b.offset as u32,
+            b.by_network as u32,
+            b.by_row as u32,
+            b.by_column as u32,
+            a.by_column == 1,
+            b.by_row == 1,
+            bias.is_some(),
+        );
+    }
+    sum_of_parts(client, parts, [networks, chunks, length])
+}
+
+/// A thread adds the parts of one number, from the first to the last.
+#[cube(launch_unchecked)]
+fn add_parts(parts: &Array<f32>, sums: &mut Array<f32>, n_parts: u32, length: u32, total: u32) {
+    let at = ABSOLUTE_POS;
+    if at < total as usize {
+        let len = length as usize;
+        let first = at / len * n_parts as usize * len + at % len;
+        let mut sum = 0.0f32;
+        for part in 0..n_parts as usize {
+            sum += parts[first + part * len];
+        }
+        sums[at] = sum;
+    }
+}
+
+/// `[network, number]`, the sums over the parts of `[network, part, number]`.
+pub(super) fn sum_of_parts<R: Runtime>(
+    client: &ComputeClient<R>,
+    parts: Handle,
+    [networks, n_parts, length]: [usize; 3],
+) -> Handle {
+    if n_parts == 1 {
+        return parts;
+    }
+    let total = networks * length;
+    let sums = client.empty(total * size_of::<f32>());
+    let (cubes, dim) = elementwise(total);
+    count(|launches| &mut launches.other);
+    // SAFETY: a thread writes its own sum.
+    unsafe {
+        add_parts::launch_unchecked::<R>(
+            client,
+            cubes,
+            dim,
+            ArrayArg::from_raw_parts(parts, total * n_parts),
+            ArrayArg::from_raw_parts(sums.clone(), total),
+            n_parts as u32,
+            length as u32,
+            total as u32,
+        );
+    }
+    sums
+}

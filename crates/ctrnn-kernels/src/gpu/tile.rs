@@ -1,0 +1,178 @@
+//! How a sweep is divided over cubes and threads.
+
+use cubecl::prelude::*;
+
+use super::problem::Size;
+
+/// Networks of up to this many units run a whole sweep in one launch.
+pub const RESIDENT_UNITS: usize = 512;
+
+/// Trials of a quad.
+pub(super) const QUAD: usize = 4;
+
+/// Cubes that keep a large device busy.
+const MANY_CUBES: usize = 128;
+
+/// What a cube of the time loop takes.
+///
+/// Sums over presynaptic units run from the first to the last for every tile: it changes speed, not results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Threads of a cube.
+    pub threads: usize,
+    /// Units of a thread; they are `threads` apart.
+    pub per_thread: usize,
+    /// Groups of four trials.
+    pub quads: usize,
+    /// Whether all units are in one cube, so that it can go on to the next time step by itself.
+    pub resident: bool,
+}
+
+impl Tile {
+    /// The tile for a sweep on a device.
+    pub fn of<R: Runtime>(client: &ComputeClient<R>, size: &Size) -> Self {
+        let hardware = &client.properties().hardware;
+        Self::within(
+            size,
+            hardware.max_shared_memory_size,
+            hardware.max_units_per_cube as usize,
+        )
+    }
+
+    /// The tile for a sweep where a cube has this many bytes of shared memory and at most this many threads.
+    fn within(size: &Size, shared_bytes: usize, most_threads: usize) -> Self {
+        let (units, trials) = (size.shape.units, size.shape.trials);
+        let quads = if trials * size.networks > MANY_CUBES * QUAD {
+            2
+        } else {
+            1
+        };
+        let per_thread = match units {
+            0..=128 => 1,
+            129..=256 => 2,
+            _ => 4,
+        };
+        let resident = Self {
+            threads: units.div_ceil(per_thread).next_multiple_of(32),
+            per_thread,
+            quads,
+            resident: true,
+        };
+        let fits = |tile: &Self| {
+            tile.threads <= most_threads && tile.shared_numbers() * size_of::<f32>() <= shared_bytes
+        };
+        let narrow = Self {
+            quads: 1,
+            ..resident
+        };
+        if units <= RESIDENT_UNITS
+            && let Some(tile) = [resident, narrow].into_iter().find(fits)
+        {
+            return tile;
+        }
+        Self {
+            threads: 64.min(most_threads),
+            per_thread: 1,
+            quads: 2,
+            resident: false,
+        }
+    }
+
+    /// Units of a cube.
+    pub const fn units(&self) -> usize {
+        self.threads * self.per_thread
+    }
+
+    /// Trials of a cube.
+    pub const fn trials(&self) -> usize {
+        self.quads * QUAD
+    }
+
+    /// Numbers in shared memory: two buffers of rates, or a chunk of them.
+    const fn shared_numbers(&self) -> usize {
+        let units = if self.resident {
+            2 * self.units()
+        } else {
+            CHUNK
+        };
+        units * self.trials()
+    }
+
+    /// Cubes along the trials of a network.
+    pub(super) const fn trial_tiles(&self, size: &Size) -> usize {
+        size.shape.trials.div_ceil(self.trials())
+    }
+
+    /// The launch grid: tiles of trials, networks, tiles of units.
+    pub(super) fn cubes(&self, size: &Size) -> CubeCount {
+        CubeCount::Static(
+            self.trial_tiles(size) as u32,
+            size.networks as u32,
+            size.shape.units.div_ceil(self.units()) as u32,
+        )
+    }
+
+    /// The threads of a cube.
+    pub(super) fn dim(&self) -> CubeDim {
+        CubeDim::new_1d(self.threads as u32)
+    }
+}
+
+/// Presynaptic units that a cube which is not resident stages in shared memory at once.
+pub(super) const CHUNK: usize = 128;
+
+/// Cubes and threads for `n` independent numbers; `ABSOLUTE_POS` counts them. No axis is longer than every device allows.
+pub(super) fn elementwise(n: usize) -> (CubeCount, CubeDim) {
+    const THREADS: usize = 256;
+    const ROW: usize = 1 << 14;
+    let cubes = n.div_ceil(THREADS);
+    let count = match cubes {
+        0..=ROW => CubeCount::Static(cubes as u32, 1, 1),
+        _ => CubeCount::Static(ROW as u32, cubes.div_ceil(ROW) as u32, 1),
+    };
+    (count, CubeDim::new_1d(THREADS as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+
+    fn size(trials: usize, units: usize) -> Size {
+        Size {
+            networks: 1,
+            shape: Shape {
+                trials,
+                steps: 10,
+                inputs: 1,
+                units,
+                outputs: 1,
+            },
+        }
+    }
+
+    /// 16 KB and 256 threads are what every device has.
+    #[test]
+    fn networks_of_512_units_are_resident_everywhere() {
+        for trials in [1, 64, 4096] {
+            for units in [1, 31, 128, 129, 256, 300, 512] {
+                let tile = Tile::within(&size(trials, units), 16 << 10, 256);
+                assert!(tile.resident && tile.units() >= units, "{units}: {tile:?}");
+                assert!(tile.shared_numbers() * 4 <= 16 << 10, "{units}: {tile:?}");
+            }
+            let tile = Tile::within(&size(trials, 513), 48 << 10, 1024);
+            assert!(!tile.resident);
+        }
+    }
+
+    #[test]
+    fn every_number_has_a_thread() {
+        for n in [1, 256, 257, 1 << 22, (1 << 22) + 1, 100_000_000] {
+            let (CubeCount::Static(x, y, z), dim) = elementwise(n) else {
+                panic!("static")
+            };
+            assert!(x.max(y).max(z) <= 65535);
+            assert!((x * y * z) as usize * dim.x as usize >= n);
+        }
+    }
+}

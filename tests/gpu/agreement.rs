@@ -1,0 +1,317 @@
+//! The kernels against the fused sweep of the CPU in double precision.
+
+use burn::backend::NdArray;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_model::{
+    Activation, Draws, Form, Gpu, NoiseSource, Record, RecurrenceBackend, Sweep, Swept, Upstream,
+    Wanted, host_tensor, launches,
+};
+use ctrnn_random::{Key, Rng, Stream};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+type F64 = NdArray<f64>;
+
+/// The sizes of a sweep, and what it is of.
+#[derive(Clone, Debug)]
+struct Case {
+    trials: usize,
+    steps: usize,
+    inputs: usize,
+    units: usize,
+    outputs: usize,
+    form: Form,
+    activation: Activation,
+    noise: Noise,
+    noise_on_state: bool,
+    per_unit: bool,
+    /// Which results the loss uses: outputs, rates, potentials, final state.
+    used: [bool; 4],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Noise {
+    Off,
+    Drawn,
+    Given,
+}
+
+/// A host array `[.., ..]` of numbers that are the same in `f32` and `f64`.
+fn array<const D: usize>(rng: &mut Rng, shape: [usize; D], scale: f32) -> TensorData {
+    let numbers = (0..shape.iter().product::<usize>()).map(|_| scale * rng.normal());
+    TensorData::new(numbers.collect::<Vec<f32>>(), shape)
+}
+
+/// A vector of `n` numbers around `middle`, all the same unless `per_unit`.
+fn factors(rng: &mut Rng, n: usize, middle: f32, per_unit: bool) -> TensorData {
+    let spread = if per_unit { 0.1 * middle } else { 0.0 };
+    let numbers = (0..n).map(|_| middle + spread * rng.uniform_in(-1.0, 1.0) as f32);
+    TensorData::new(numbers.collect::<Vec<f32>>(), [n])
+}
+
+/// The sweep of a case on a backend; the same numbers on each.
+fn sweep<B: Backend>(case: &Case) -> Sweep<B> {
+    let Case {
+        trials: b,
+        steps: t,
+        inputs: i,
+        units: n,
+        outputs: o,
+        ..
+    } = *case;
+    let device = B::Device::default();
+    let rng = &mut Rng::new(Key::new(7, Stream::Weights, 0), 0, 0);
+    let scale = if case.activation == Activation::Power {
+        0.1
+    } else {
+        0.9
+    };
+    let noise = |rng: &mut Rng, stream| match case.noise {
+        Noise::Off => NoiseSource::None,
+        Noise::Drawn => NoiseSource::Drawn(Draws {
+            key: Key::new(5, stream, 0),
+            step: 3,
+            first_trial: 2,
+        }),
+        Noise::Given => NoiseSource::Given(host_tensor(array(rng, [t, b, n], 1.0), &device)),
+    };
+    Sweep {
+        inputs: host_tensor(array(rng, [t, b, i], 1.0), &device),
+        w_in: host_tensor(array(rng, [n, i], 0.7), &device),
+        w_rc: host_tensor(array(rng, [n, n], scale / (n as f32).sqrt()), &device),
+        bias: host_tensor(array(rng, [n], 0.3), &device),
+        w_out: host_tensor(array(rng, [o, n], 0.5), &device),
+        bias_out: host_tensor(array(rng, [o], 0.5), &device),
+        decay: host_tensor(factors(rng, n, 0.8, case.per_unit), &device),
+        gain: host_tensor(factors(rng, n, 0.2, case.per_unit), &device),
+        noise_scale: host_tensor(factors(rng, n, 0.1, case.per_unit), &device),
+        initial_state: host_tensor(array(rng, [b, n], 0.5), &device),
+        form: case.form,
+        activation: case.activation,
+        noise_on_state: case.noise_on_state,
+        preactivation: noise(rng, Stream::Eps),
+        postactivation: noise(rng, Stream::Xi),
+        readout_noise: 0.2,
+        record: Record::ALL,
+        recompute: false,
+    }
+}
+
+/// Gradients of a loss that weighs what it uses at random.
+fn upstream<B: Backend>(case: &Case) -> Upstream<B> {
+    let Case {
+        trials: b,
+        steps: t,
+        units: n,
+        outputs: o,
+        used: [outputs, rates, potentials, final_state],
+        ..
+    } = *case;
+    let device = B::Device::default();
+    let rng = &mut Rng::new(Key::new(8, Stream::Weights, 0), 0, 0);
+    Upstream {
+        outputs: outputs.then(|| host_tensor(array(rng, [t, b, o], 1.0), &device)),
+        rates: rates.then(|| host_tensor(array(rng, [t, b, n], 0.1), &device)),
+        potentials: potentials.then(|| host_tensor(array(rng, [t, b, n], 0.1), &device)),
+        final_state: final_state.then(|| host_tensor(array(rng, [b, n], 1.0), &device)),
+    }
+}
+
+fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+type Named = Vec<(&'static str, Vec<f64>)>;
+
+/// Every result of the sweep and every gradient, by name.
+fn results<B: RecurrenceBackend>(case: &Case) -> Named {
+    let wanted = Wanted {
+        inputs: true,
+        w_in: true,
+        w_rc: true,
+        w_out: true,
+        initial_state: true,
+        decay: true,
+        gain: true,
+        noise_scale: case.noise != Noise::Off,
+    };
+    let sweep = sweep::<B>(case);
+    let (swept, pullback) = B::sweep_with_pullback(&sweep, wanted).expect("a fused sweep");
+    let Swept {
+        outputs,
+        rates,
+        potentials,
+        final_state,
+    } = swept;
+    let found = pullback.take_back(upstream(case));
+    let mut named = vec![
+        ("outputs", numbers(outputs)),
+        ("rates", numbers(rates.unwrap())),
+        ("potentials", numbers(potentials.unwrap())),
+        ("final state", numbers(final_state)),
+        ("g w_rc", numbers(found.w_rc.unwrap())),
+        ("g bias", numbers(found.bias)),
+        ("g w_out", numbers(found.w_out.unwrap())),
+        ("g bias_out", numbers(found.bias_out)),
+        ("g decay", numbers(found.decay.unwrap())),
+        ("g gain", numbers(found.gain.unwrap())),
+        ("g initial state", numbers(found.initial_state.unwrap())),
+    ];
+    if case.inputs > 0 {
+        named.push(("g inputs", numbers(found.inputs.unwrap())));
+        named.push(("g w_in", numbers(found.w_in.unwrap())));
+    }
+    if let Some(noise_scale) = found.noise_scale {
+        named.push(("g noise_scale", numbers(noise_scale)));
+    }
+    named
+}
+
+/// `|a - b| / |b|`, or of a part of the numbers' scale where all of them nearly vanish.
+fn relative_error(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+    difference / norm(&mut b.iter().copied()).max(1e-3)
+}
+
+/// At a kink rounding alone decides the slope.
+fn is_near_a_kink(case: &Case, exact: &Named) -> bool {
+    let has_kink = matches!(case.activation, Activation::Relu | Activation::Retanh);
+    let potentials = exact
+        .iter()
+        .find(|(name, _)| *name == "potentials")
+        .unwrap();
+    has_kink && potentials.1.iter().any(|v| v.abs() < 3e-6)
+}
+
+/// The worst relative error over all results, and whose it is.
+fn worst(case: &Case) -> Option<(&'static str, f64)> {
+    let exact = results::<F64>(case);
+    if is_near_a_kink(case, &exact) {
+        return None;
+    }
+    let found = results::<Gpu>(case);
+    let errors = found.iter().zip(&exact);
+    errors
+        .map(|((name, a), (_, b))| (*name, relative_error(a, b)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let sizes = (
+        1usize..=20,
+        1usize..=40,
+        0usize..=10,
+        1usize..=70,
+        1usize..=4,
+    );
+    let kinds = (
+        0usize..2,
+        0usize..7,
+        0usize..3,
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let used = prop::array::uniform4(any::<bool>());
+    (sizes, kinds, used).prop_map(|(sizes, kinds, used)| {
+        let (trials, steps, inputs, units, outputs) = sizes;
+        let (form, activation, noise, noise_on_state, per_unit) = kinds;
+        let used = if used == [false; 4] { [true; 4] } else { used };
+        Case {
+            trials,
+            steps,
+            inputs,
+            units,
+            outputs,
+            form: [Form::Voltage, Form::Rate][form],
+            activation: Activation::ALL[activation],
+            noise: [Noise::Off, Noise::Drawn, Noise::Given][noise],
+            noise_on_state,
+            per_unit,
+            used,
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn forward_and_all_gradients_agree_with_double_precision(case in any_case()) {
+        if let Some((name, error)) = worst(&case) {
+            prop_assert!(error < 1e-5, "{name}: {error:e} for {case:?}");
+        }
+    }
+}
+
+fn case(units: usize, trials: usize, steps: usize) -> Case {
+    Case {
+        trials,
+        steps,
+        inputs: 9,
+        units,
+        outputs: 2,
+        form: Form::Voltage,
+        activation: Activation::Tanh,
+        noise: Noise::Drawn,
+        noise_on_state: false,
+        per_unit: true,
+        used: [true; 4],
+    }
+}
+
+/// The edges of tiles, of groups of threads and of what fits into one launch.
+#[test]
+fn every_class_of_sizes_agrees() {
+    for (units, trials) in [
+        (128, 3),
+        (129, 5),
+        (256, 1),
+        (257, 4),
+        (512, 2),
+        (513, 9),
+        (600, 1),
+    ] {
+        for form in [Form::Voltage, Form::Rate] {
+            let case = Case {
+                form,
+                ..case(units, trials, 3)
+            };
+            let (name, error) = worst(&case).expect("tanh has no kink");
+            assert!(
+                error < 1e-5,
+                "{units} units, {trials} trials, {form:?}: {name} {error:e}"
+            );
+        }
+    }
+}
+
+/// More than 512 trials take tiles of eight.
+#[test]
+fn many_trials_agree() {
+    let (name, error) = worst(&case(5, 530, 3)).expect("tanh has no kink");
+    assert!(error < 1e-5, "{name}: {error:e}");
+}
+
+#[test]
+fn a_time_loop_is_one_launch_up_to_512_units_and_one_per_time_step_beyond() {
+    for (units, expected) in [(1, [1, 1]), (70, [1, 1]), (512, [1, 1]), (513, [4, 5])] {
+        let before = launches();
+        drop(results::<Gpu>(&case(units, 2, 4)));
+        let after = launches();
+        let loops = [
+            after.forward - before.forward,
+            after.backward - before.backward,
+        ];
+        assert_eq!(loops, expected, "{units} units");
+        assert!(after.other - before.other < 24, "{:?}", after);
+    }
+}
+
+#[test]
+fn the_same_sweep_gives_the_same_bits() {
+    let case = case(33, 17, 20);
+    assert_eq!(results::<Gpu>(&case), results::<Gpu>(&case));
+}

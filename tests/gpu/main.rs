@@ -1,0 +1,13 @@
+//! The GPU path, on whatever Vulkan adapter there is; a software driver will do.
+//!
+//! * `agreement`: forward sweep and all gradients against the CPU in double precision
+//! * `training`: the program trains on the device as it does on the CPU, resumes across devices, and says what is wrong
+//! * `project`: the folder that each test works in
+//!
+//! Shapes are tiny: a software driver compiles and runs kernels on the CPU.
+
+mod agreement;
+#[expect(dead_code, reason = "shared with the other test binary")]
+#[path = "../project.rs"]
+mod project;
+mod training;
