@@ -20,7 +20,7 @@ pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         run: &run,
         folder: &folder,
     };
-    with_backend(&run.device, job)?;
+    with_backend(&run, job)?;
     terminal.wrote(&args.output)?;
     terminal.say(format!("wrote {}", args.output.display()));
     Ok(0)

@@ -50,7 +50,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         imported: &imported,
         source,
     };
-    with_backend(&run.device, job)?;
+    with_backend(&run, job)?;
     terminal.wrote(&args.output)?;
     terminal.say(format!(
         "imported {} units, {} inputs and {} outputs into {}",

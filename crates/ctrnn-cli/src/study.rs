@@ -92,7 +92,7 @@ pub fn with_study<T>(
         args,
         peers: &peers,
     };
-    let study = with_backend(&loaded.run.device, job)?;
+    let study = with_backend(&loaded.run, job)?;
     then(&study)
 }
 
