@@ -24,7 +24,7 @@ struct Print;
 
 impl Observer for Print {
     fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
-        if report.step % 50 == 0 {
+        if report.step.is_multiple_of(50) {
             let terms = report.terms.iter();
             let words: Vec<String> = terms.map(|(name, x)| format!("{name} {x:.5}")).collect();
             println!("step {:3}  {}", report.step, words.join("  "));

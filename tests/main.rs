@@ -1,5 +1,6 @@
 //! What the whole program does, as its users see it: the built `train-ctrnn` runs on real folders.
 //!
+//! * `analysis`: analyses, figures and reports of real runs; eight fixed points of a trained flip-flop
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
 //! * `checkpoints`: the checkpoints of a run are listed, checked, shown and removed
@@ -16,6 +17,7 @@
 //! * `untrusted_files`: a corpus of malicious files, each refused with little memory and time
 //! * `project`: the folder that each test works in
 
+mod analysis;
 mod bad_input;
 mod checkpoints;
 mod command_line;

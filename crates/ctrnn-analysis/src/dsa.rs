@@ -20,7 +20,7 @@ pub fn delay_dynamics(
     n_delays: usize,
     rank: usize,
 ) -> Result<Array2<f64>, NotConverged> {
-    let n_units = trials.first().map_or(0, |trial| trial.ncols());
+    let n_units = trials.first().map_or(0, ArrayView2::ncols);
     let mut rows: Vec<f64> = Vec::new();
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     let mut n_rows = 0;
@@ -39,8 +39,8 @@ pub fn delay_dynamics(
         Array2::from_shape_vec((n_rows, n_delays * n_units), rows).expect("rows of one width");
     let found = svd(embedded.view())?;
     let rank = rank.min(found.s.iter().filter(|s| **s > 1e-10 * found.s[0]).count());
-    let seen = found.u.slice(ndarray::s![.., ..rank]).to_owned();
-    let seen = seen * &found.s.slice(ndarray::s![..rank]);
+    let mut seen = found.u.slice(ndarray::s![.., ..rank]).to_owned();
+    seen *= &found.s.slice(ndarray::s![..rank]);
     let pick = |side: fn(&(usize, usize)) -> usize| {
         let rows: Vec<usize> = pairs.iter().map(side).collect();
         seen.select(ndarray::Axis(0), &rows)

@@ -116,9 +116,12 @@ mod tests {
     use super::*;
     use ctrnn_tasks::{Condition, Layout, Timeline, Trial};
 
-    fn batch(rows: &[([(&str, f64); 2], Option<usize>)]) -> TrialBatch {
+    /// Two conditions of a trial, and what is right in it.
+    type Row<'a> = ([(&'a str, f64); 2], Option<usize>);
+
+    fn batch(rows: &[Row]) -> TrialBatch {
         let layout = Layout::new([], ["a", "b"]);
-        let trial = |(values, correct): &([(&str, f64); 2], Option<usize>)| {
+        let trial = |(values, correct): &Row| {
             let mut timeline = Timeline::default();
             timeline.push("trial", 1);
             let mut trial = Trial::new(&layout, &Condition::new(*values), timeline);

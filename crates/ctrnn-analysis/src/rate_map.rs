@@ -39,7 +39,7 @@ impl RateMap {
         let mut rates = smooth_sums / &smooth_visits;
         rates.zip_mut_with(&visits, |rate, &n| {
             if n == 0.0 {
-                *rate = f64::NAN
+                *rate = f64::NAN;
             }
         });
         Self { rates, visits }
@@ -91,7 +91,7 @@ impl RateMap {
     }
 
     /// The grid score: the smaller correlation of the ring around the centre of the autocorrelation with itself turned by 60 and 120
-    /// degrees, less the largest one with itself turned by 30, 90 and 150; the best of all outer radii. Above about 0.3 a map is
+    /// degrees, less the largest one with itself turned by 30, 90 and 150; the best of all outer radii, NaN where no ring fits. Above about 0.3 a map is
     /// called a grid.
     ///
     /// # References
@@ -111,8 +111,7 @@ impl RateMap {
         radii
             .filter(|outer| *outer > inner + 1.0)
             .map(score)
-            .fold(f64::NEG_INFINITY, f64::max)
-            .max(-2.0)
+            .fold(f64::NAN, f64::max)
     }
 }
 

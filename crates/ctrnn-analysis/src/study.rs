@@ -209,6 +209,6 @@ pub fn steps_of(batch: &TrialBatch, b: usize, epoch: &str) -> std::ops::Range<us
         .iter()
         .filter(|(name, _)| *name == epoch);
     let first = named.next().map_or(0..0, |(_, steps)| steps.clone());
-    let last = named.last().map_or(first.end, |(_, steps)| steps.end);
+    let last = named.next_back().map_or(first.end, |(_, steps)| steps.end);
     first.start..last.min(batch.n_steps[b])
 }

@@ -18,12 +18,12 @@ pub fn autocorrelation(
             - &trial
                 .mean_axis(Axis(0))
                 .unwrap_or_else(|| Array1::<f64>::zeros(n_units));
-        for lag in 0..n_lags.min(n_steps) {
+        for (lag, n_pairs) in pairs.iter_mut().enumerate().take(n_steps) {
             let early = centred.slice(ndarray::s![..n_steps - lag, ..]);
             let late = centred.slice(ndarray::s![lag.., ..]);
             let mut row = sums.row_mut(lag);
             row += &(&early * &late).sum_axis(Axis(0));
-            pairs[lag] += (n_steps - lag) as f64;
+            *n_pairs += (n_steps - lag) as f64;
         }
     }
     for (lag, mut row) in sums.outer_iter_mut().enumerate() {

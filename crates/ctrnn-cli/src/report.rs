@@ -138,14 +138,13 @@ fn warnings(folder: &RunFolder, state: &RunJson, study: &Study) -> String {
     let correct: Vec<bool> = study.is_correct().into_iter().flatten().collect();
     let accuracy =
         correct.iter().filter(|right| **right).count() as f64 / correct.len().max(1) as f64;
-    if let (false, Some(chance)) = (correct.is_empty(), study.task.chance()) {
-        if accuracy < chance + 0.1 {
-            lines.push(format!(
-                "the network is right in {:.1} % of trials, chance is {:.1} %",
-                100.0 * accuracy,
-                100.0 * chance
-            ));
-        }
+    let chance = study.task.chance().filter(|_| !correct.is_empty());
+    if let Some(chance) = chance.filter(|chance| accuracy < chance + 0.1) {
+        lines.push(format!(
+            "the network is right in {:.1} % of trials, chance is {:.1} %",
+            100.0 * accuracy,
+            100.0 * chance
+        ));
     }
     if lines.is_empty() {
         return String::new();

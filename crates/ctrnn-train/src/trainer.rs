@@ -348,7 +348,6 @@ where
             recompute: self.settings.train.recompute,
             initial_state: self.network.carried_state(trials.n_trials),
             conditions: condition_numbers(&self.network, self.task, trials)?,
-            ..Forward::default()
         })
     }
 

@@ -166,7 +166,7 @@ pub fn confusion(study: &Study) -> Result<Findings, Unsuitable> {
         0,
         Panel {
             x: ticks(Axis::new("chosen")).with_range(0.0, n as f64),
-            y: ticks(Axis::new("right")).with_range(n as f64, 0.0),
+            y: ticks(Axis::new("correct")).with_range(n as f64, 0.0),
             layers,
             ..Panel::default()
         },

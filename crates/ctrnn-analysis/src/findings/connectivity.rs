@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::layers::{
-    BAR_MM, colour_bar, discs, guide, histogram, matrix, range_of, short, spoken, thick,
+    BAR_MM, colour_bar, discs, guide, histogram_panel, matrix, range_of, short, spoken, thick,
 };
 use super::units::choice_preference;
 use super::{Findings, Unsuitable, lacks};
@@ -238,17 +238,13 @@ pub fn weight_change(study: &Study) -> Result<Findings, Unsuitable> {
     figure.place(
         0,
         1,
-        Panel {
-            x: Axis::new("change").with_range(-reach, reach),
-            y: Axis::new("connections"),
-            layers: histogram(
-                &change.iter().copied().collect::<Vec<_>>(),
-                [-reach, reach],
-                30,
-                colour(0),
-            ),
-            ..Panel::default()
-        },
+        histogram_panel(
+            Axis::new("change"),
+            "connections",
+            &change.iter().copied().collect::<Vec<_>>(),
+            [-reach, reach],
+            30,
+        ),
     );
     let found = svd(change.view())?;
     findings.put("change_singular_values", &found.s);

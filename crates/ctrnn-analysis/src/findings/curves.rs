@@ -1,10 +1,10 @@
 //! Loss and accuracy during training.
 
-use super::layers::{level_colour, short, thick};
+use super::layers::{level_colour, log_ticks, short, thick};
 use super::{Findings, Unsuitable, lacks};
 use crate::Study;
 use crate::metrics::Metrics;
-use crate::plot::{Axis, Figure, Layer, Panel, Rgb, Ticks, colour};
+use crate::plot::{Axis, Figure, Layer, Panel, Rgb, colour};
 
 pub fn curves(study: &Study) -> Result<Findings, Unsuitable> {
     let own = study
@@ -107,23 +107,6 @@ fn spelled(split: &str) -> &'static str {
     }
 }
 
-/// Powers of ten; where there are fewer than two, also their doubles and fivefolds.
-fn log_ticks([low, high]: [f64; 2]) -> Ticks {
-    let places = |factors: &[f64]| -> Vec<(f64, String)> {
-        let powers = low.floor() as i32..=high.ceil() as i32;
-        let all = powers.flat_map(|p| factors.iter().map(move |f| f * 10f64.powi(p)));
-        all.map(|x| (x.log10(), short(x)))
-            .filter(|(x, _)| (low..=high).contains(x))
-            .collect()
-    };
-    let powers = places(&[1.0]);
-    Ticks::At(if powers.len() > 1 {
-        powers
-    } else {
-        places(&[1.0, 2.0, 5.0])
-    })
-}
-
 fn accuracy_panel(runs: &[(&str, &Metrics)]) -> Panel {
     let mut layers: Vec<Layer> = Vec::new();
     for (k, (name, metrics)) in runs.iter().enumerate() {
@@ -158,23 +141,5 @@ fn accuracy_panel(runs: &[(&str, &Metrics)]) -> Panel {
         y: Axis::new("accuracy (%)").with_range(0.0, 101.0),
         layers,
         ..Panel::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_of_a_logarithmic_axis() {
-        let labels = |range| match log_ticks(range) {
-            Ticks::At(ticks) => ticks
-                .into_iter()
-                .map(|(_, label)| label)
-                .collect::<Vec<_>>(),
-            _ => Vec::new(),
-        };
-        assert_eq!(labels([-2.1, 0.1]), ["0.01", "0.1", "1"]);
-        assert_eq!(labels([-1.1, -0.2]), ["0.1", "0.2", "0.5"]);
     }
 }

@@ -4,11 +4,11 @@ use ctrnn_random::{Key, Rng, Stream};
 use faer::c64;
 use ndarray::{Array1, Array2, Array3, Axis as Side};
 
-use super::layers::{BAR_MM, colour_bar, discs, guide, range_of, rings, short, thick};
+use super::layers::{BAR_MM, colour_bar, discs, guide, log_ticks, range_of, rings, short, thick};
 use super::{Findings, Unsuitable, lacks};
 use crate::fixed_points::{FixedPoint, Search, fixed_points as search_fixed_points};
 use crate::linear_algebra::eigenvalues;
-use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
+use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, colour};
 use crate::study::{TypicalInput, steps_of};
 use crate::{Pca, Study};
 
@@ -45,11 +45,25 @@ fn all_points(study: &Study, inputs: &[TypicalInput]) -> Result<Vec<Vec<FixedPoi
         Ok(search_fixed_points(
             &study.dynamics,
             &drive,
-            starts.view(),
+            relaxed(study, starts.clone(), &drive).view(),
             &Search::default(),
         )?)
     };
     inputs.iter().map(under).collect()
+}
+
+/// The starts, every fourth of them after ten seconds of the noise-free network: what attracts is found at once.
+fn relaxed(study: &Study, mut starts: Array2<f64>, drive: &Array1<f64>) -> Array2<f64> {
+    let n_steps = ((10_000.0 / study.dynamics.dt_ms) as usize).min(1000);
+    for mut row in starts.outer_iter_mut().step_by(4) {
+        let settled = (0..n_steps).fold(row.to_owned(), |state, _| {
+            study.dynamics.next(&state, drive)
+        });
+        if settled.iter().all(|x| x.is_finite()) {
+            row.assign(&settled);
+        }
+    }
+    starts
 }
 
 pub fn fixed_points(study: &Study) -> Result<Findings, Unsuitable> {
@@ -150,17 +164,20 @@ fn record(
     findings.put("modes_imag", &mode(|z| z.im));
 }
 
-/// Points on the plane of the first two components, over the trajectories of some trials.
+/// Points on the plane of the first two components, of a single input also on that of the first and the third, over the trajectories of some trials.
 fn map_of_points(
     study: &Study,
     pca: &Pca,
     inputs: &[TypicalInput],
     found: &[Vec<FixedPoint>],
 ) -> Figure {
-    let shown = inputs.len().min(MOST_INPUTS);
-    let mut figure = Figure::new(&vec![42.0; shown], &[38.0]);
-    for k in 0..shown {
-        let mut layers = trajectories(study, pca, 24);
+    let planes: Vec<(usize, usize)> = match inputs.len() {
+        1 if pca.components.nrows() > 2 => vec![(0, 1), (0, 2)],
+        n => (0..n.min(MOST_INPUTS)).map(|k| (k, 1)).collect(),
+    };
+    let mut figure = Figure::new(&vec![42.0; planes.len()], &[38.0]);
+    for (place, &(k, second)) in planes.iter().enumerate() {
+        let mut layers = trajectories(study, pca, second, 24);
         let of = |keep: fn(&FixedPoint) -> bool| {
             let rows: Vec<_> = found[k]
                 .iter()
@@ -169,14 +186,14 @@ fn map_of_points(
                 .collect();
             match ndarray::stack(Side(0), &rows) {
                 Ok(states) => {
-                    let seen = pca.project(states.view(), 2);
-                    (seen.column(0).to_vec(), seen.column(1).to_vec())
+                    let seen = pca.project(states.view(), 3);
+                    (seen.column(0).to_vec(), seen.column(second).to_vec())
                 }
                 Err(_) => (Vec::new(), Vec::new()),
             }
         };
         let name = |layer: Layer, name: &str| {
-            if k + 1 == shown {
+            if place + 1 == planes.len() {
                 layer.named(name)
             } else {
                 layer
@@ -203,11 +220,11 @@ fn map_of_points(
         let ([xl, xh], [yl, yh]) = (range(0), range(1));
         figure.place(
             0,
-            k,
+            place,
             Panel {
                 title: title(&inputs[k]),
                 x: Axis::new("PC 1").with_range(xl, xh),
-                y: Axis::new(if k == 0 { "PC 2" } else { "" }).with_range(yl, yh),
+                y: Axis::new(&format!("PC {}", second + 1)).with_range(yl, yh),
                 layers,
             },
         );
@@ -215,16 +232,16 @@ fn map_of_points(
     figure
 }
 
-fn trajectories(study: &Study, pca: &Pca, most: usize) -> Vec<Layer> {
+fn trajectories(study: &Study, pca: &Pca, second: usize, most: usize) -> Vec<Layer> {
     let line = |b: usize| {
         let states = study
             .states()
             .slice(ndarray::s![b, ..study.batch.n_steps[b], ..])
             .to_owned();
-        let seen = pca.project(states.view(), 2);
+        let seen = pca.project(states.view(), 3);
         thick(
             seen.column(0).to_vec(),
-            seen.column(1).to_vec(),
+            seen.column(second).to_vec(),
             Rgb([205, 205, 205]),
             0.15,
         )
@@ -544,14 +561,12 @@ fn timescale_panel(study: &Study, findings: &mut Findings) -> Result<Panel, Unsu
         let x = (1..=shown).map(|k| k as f64).collect();
         layers.push(discs(x, logs, colour(k), 0.7).named(&epoch.replace('_', " ")));
     }
-    let powers = (lowest.floor() as i32..=highest.ceil() as i32)
-        .map(|p| (f64::from(p), short(10f64.powi(p))));
     Ok(Panel {
         title: "linearised".to_owned(),
         x: Axis::new("mode").with_range(0.4, 10.6),
         y: Axis::new("timescale (ms)")
             .with_range(lowest.floor(), highest.ceil())
-            .with_ticks(Ticks::At(powers.collect())),
+            .with_ticks(log_ticks([lowest.floor(), highest.ceil()])),
         layers,
     })
 }

@@ -56,7 +56,7 @@ pub fn error_bars(x: &[f64], intervals: &[[f64; 2]], colour: Rgb) -> Vec<Layer> 
 }
 
 /// A histogram of values in bins over a range, as filled boxes.
-pub fn histogram(values: &[f64], [low, high]: [f64; 2], n_bins: usize, colour: Rgb) -> Vec<Layer> {
+fn histogram(values: &[f64], [low, high]: [f64; 2], n_bins: usize, colour: Rgb) -> Vec<Layer> {
     let width = (high - low) / n_bins as f64;
     let mut counts = vec![0usize; n_bins];
     for value in values.iter().filter(|value| (low..=high).contains(*value)) {
@@ -76,6 +76,46 @@ pub fn histogram(values: &[f64], [low, high]: [f64; 2], n_bins: usize, colour: R
         .filter(|(_, n)| *n > 0)
         .map(bar)
         .collect()
+}
+
+/// A panel with a histogram of values.
+pub fn histogram_panel(
+    x: Axis,
+    what: &str,
+    values: &[f64],
+    range: [f64; 2],
+    n_bins: usize,
+) -> Panel {
+    let layers = histogram(values, range, n_bins, colour(0));
+    let top = |layer: &Layer| match layer {
+        Layer::Box { y, .. } => y[1],
+        _ => 0.0,
+    };
+    let highest = layers.iter().map(top).fold(1.0, f64::max);
+    Panel {
+        x: x.with_range(range[0], range[1]),
+        y: Axis::new(what).with_range(0.0, 1.04 * highest),
+        layers,
+        ..Panel::default()
+    }
+}
+
+/// Ticks of a logarithmic axis, whose places are exponents: powers of ten; where there are fewer than three, also their doubles and
+/// fivefolds.
+pub fn log_ticks([low, high]: [f64; 2]) -> Ticks {
+    let places = |factors: &[f64]| -> Vec<(f64, String)> {
+        let powers = low.floor() as i32..=high.ceil() as i32;
+        let all = powers.flat_map(|p| factors.iter().map(move |f| f * 10f64.powi(p)));
+        let in_range = |(x, _): &(f64, String)| (low - 1e-9..=high + 1e-9).contains(x);
+        all.map(|x| (x.log10(), short(x)))
+            .filter(in_range)
+            .collect()
+    };
+    let powers = places(&[1.0]);
+    Ticks::At(match powers.len() {
+        0..3 => places(&[1.0, 2.0, 5.0]),
+        _ => powers,
+    })
 }
 
 /// The range of finite values with some room; at least a small one.
@@ -197,6 +237,19 @@ mod tests {
         ] {
             assert_eq!(short(x), text);
         }
+    }
+
+    #[test]
+    fn ticks_of_a_logarithmic_axis() {
+        let labels = |range| match log_ticks(range) {
+            Ticks::At(ticks) => ticks
+                .into_iter()
+                .map(|(_, label)| label)
+                .collect::<Vec<_>>(),
+            _ => Vec::new(),
+        };
+        assert_eq!(labels([-2.1, 0.1]), ["0.01", "0.1", "1"]);
+        assert_eq!(labels([-1.1, -0.2]), ["0.1", "0.2", "0.5"]);
     }
 
     #[test]

@@ -69,11 +69,7 @@ pub fn rate_maps(study: &Study) -> Result<Findings, Unsuitable> {
             k / COLUMNS,
             k % COLUMNS,
             Panel {
-                title: format!(
-                    "unit {unit}: {} bit, grid {}",
-                    short(information[unit]),
-                    short((grid[unit] * 100.0).round() / 100.0)
-                ),
+                title: map_title(unit, information[unit], grid[unit]),
                 x: Axis::hidden().with_range(0.0, 1.0),
                 y: Axis::hidden().with_range(0.0, 1.0),
                 layers: vec![Layer::HeatMap(HeatMap {
@@ -89,4 +85,13 @@ pub fn rate_maps(study: &Study) -> Result<Findings, Unsuitable> {
     }
     findings.draw("", figure);
     Ok(findings)
+}
+
+fn map_title(unit: usize, bits: f64, grid: f64) -> String {
+    let two_digits = |x: f64| short((x * 100.0).round() / 100.0);
+    let grid = match grid.is_finite() {
+        true => format!(", grid {}", two_digits(grid)),
+        false => String::new(),
+    };
+    format!("unit {unit}: {} bit{grid}", two_digits(bits))
 }

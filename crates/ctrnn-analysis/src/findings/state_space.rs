@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3};
 
 use super::groups::{Group, groups, mean_course};
-use super::layers::{discs, guide, range_of, short, single, thick};
+use super::layers::{discs, range_of, short, single, thick};
 use super::{Findings, Unsuitable, lacks};
 use crate::evidence::{column, distinct};
 use crate::plot::{Axis, Figure, Layer, Panel, Rgb, colour};
@@ -85,10 +85,7 @@ pub fn pca(study: &Study) -> Result<Findings, Unsuitable> {
     figure.place(
         0,
         0,
-        Panel {
-            title: String::new(),
-            ..plane(&courses, [0, 1], ["PC 1", "PC 2"], "")
-        },
+        plane(&courses, [0, 1], ["PC 1", "PC 2"], &format!("by {name}")),
     );
     let explained: Vec<f64> = pca
         .explained()
@@ -347,13 +344,6 @@ pub fn speed(study: &Study) -> Result<Findings, Unsuitable> {
         "the state moves at up to {} per second",
         short(highest)
     ));
-    layers.insert(
-        0,
-        guide(
-            [0.0, study.batch.max_steps as f64 * study.dynamics.dt_ms],
-            [0.0, 0.0],
-        ),
-    );
     findings.draw(
         "",
         single(

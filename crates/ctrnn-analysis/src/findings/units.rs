@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Axis as Side};
 
 use super::groups::{mean_course, of_all};
 use super::layers::{
-    BAR_MM, colour_bar, guide, histogram, matrix, named_ticks, range_of, short, spoken, thick,
+    BAR_MM, colour_bar, guide, histogram_panel, matrix, named_ticks, range_of, short, spoken, thick,
 };
 use super::{Findings, Unsuitable, lacks};
 use crate::clusters::{clusters, task_variance as variance_of};
@@ -93,13 +93,13 @@ pub fn tuning(study: &Study) -> Result<Findings, Unsuitable> {
         figure.place(
             0,
             1,
-            Panel {
-                x: Axis::new(&format!("d′ ({} against {})", sides[1], sides[0]))
-                    .with_range(-reach, reach),
-                y: Axis::new("units"),
-                layers: histogram(&preference.to_vec(), [-reach, reach], 20, colour(0)),
-                ..Panel::default()
-            },
+            histogram_panel(
+                Axis::new(&format!("d′ ({} against {})", sides[1], sides[0])),
+                "units",
+                &preference.to_vec(),
+                [-reach, reach],
+                20,
+            ),
         );
     }
     findings.draw("", figure);
@@ -110,7 +110,8 @@ pub fn tuning(study: &Study) -> Result<Findings, Unsuitable> {
 fn stacked(split: &crate::selectivity::VarianceSplit, names: &[String], epoch: &str) -> Panel {
     let n = split.residual.len();
     let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&a, &b| split.residual[a].total_cmp(&split.residual[b]));
+    let explained = |unit: usize| split.by_variable.column(unit).sum() + split.by_interaction[unit];
+    order.sort_by(|&a, &b| explained(b).total_cmp(&explained(a)));
     let mut layers = Vec::new();
     for (place, &unit) in order.iter().enumerate() {
         let mut bottom = 0.0;
@@ -278,12 +279,7 @@ pub fn rates(study: &Study) -> Result<Findings, Unsuitable> {
     figure.place(
         0,
         0,
-        Panel {
-            x: Axis::new("mean rate").with_range(range[0], range[1]),
-            y: Axis::new("units"),
-            layers: histogram(&means, range, 20, colour(0)),
-            ..Panel::default()
-        },
+        histogram_panel(Axis::new("mean rate"), "units", &means, range, 20),
     );
     let whole = of_all(study);
     let course = mean_course(study, &study.rates, &whole);
@@ -379,12 +375,13 @@ pub fn currents(study: &Study) -> Result<Findings, Unsuitable> {
     figure.place(
         0,
         1,
-        Panel {
-            x: Axis::new("imbalance").with_range(0.0, 1.0),
-            y: Axis::new("units"),
-            layers: histogram(&imbalance.to_vec(), [0.0, 1.0], 20, colour(0)),
-            ..Panel::default()
-        },
+        histogram_panel(
+            Axis::new("imbalance"),
+            "units",
+            &imbalance.to_vec(),
+            [0.0, 1.0],
+            20,
+        ),
     );
     findings.draw("", figure);
     Ok(findings)
@@ -445,12 +442,7 @@ pub fn timescales(study: &Study) -> Result<Findings, Unsuitable> {
     figure.place(
         0,
         1,
-        Panel {
-            x: Axis::new("decay time (ms)").with_range(range[0], range[1]),
-            y: Axis::new("units"),
-            layers: histogram(&sorted, range, 18, colour(0)),
-            ..Panel::default()
-        },
+        histogram_panel(Axis::new("decay time (ms)"), "units", &sorted, range, 18),
     );
     findings.draw("", figure);
     Ok(findings)

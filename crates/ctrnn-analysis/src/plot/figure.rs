@@ -388,9 +388,20 @@ impl Panel {
 
     fn draw_legend(&self, frame: &Frame, canvas: &mut Canvas) {
         let x = frame.right() + SPACE_MM;
-        for (k, (colour, name)) in self.layers.iter().filter_map(Layer::legend).enumerate() {
+        let entries = self.layers.iter().filter_map(|layer| {
+            let is_line = !matches!(layer, Layer::Points { .. });
+            layer.legend().map(|entry| (is_line, entry))
+        });
+        for (k, (is_line, (colour, name))) in entries.enumerate() {
             let y = frame.corner[1] + TEXT_MM * (0.7 + k as f64 * LINE_HEIGHT);
-            canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4);
+            match is_line {
+                true => canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4),
+                false => canvas.shapes.push(Shape::Disc {
+                    centre: [x + 2.3, y],
+                    radius_mm: 0.6,
+                    fill: colour,
+                }),
+            }
             let at = [x + 4.0, y + 0.35 * TEXT_MM];
             canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);
         }

@@ -1,0 +1,52 @@
+//! Trains a network to remember three bits and finds the states in which it does:
+//!
+//! ```text
+//! cargo run --release --example 04_fixed_points
+//! ```
+//!
+//! A memory of three bits is a cube of eight stable fixed points. Between them lie saddles, from which the network falls to one side or
+//! the other (Sussillo & Barak 2013).
+
+use burn::backend::{Autodiff, NdArray};
+use ctrnn::analysis::{Dynamics, Search, fixed_points};
+use ctrnn::model::{Activation, CtrnnConfig, CtrnnModule};
+use ctrnn::random::{Key, Rng, Stream};
+use ctrnn::tasks::FlipFlop;
+use ctrnn::train::{Adam, Clip, Optimizer, TrainSettings, Trainer};
+use ndarray::{Array1, Array2};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = CtrnnConfig {
+        activation: Activation::Tanh,
+        ..CtrnnConfig::new(3, 32, 3)
+    };
+    let network = CtrnnModule::<Autodiff<NdArray>>::init(&config, 1, &Default::default())?;
+    let mut settings = TrainSettings::default();
+    settings.train.steps = 3000;
+    settings.train.optimizer = Optimizer::Adam(Adam {
+        lr: 3e-3,
+        ..Adam::default()
+    });
+    settings.train.clip = Some(Clip::GlobalNorm(1.0));
+    let mut trainer = Trainer::new(network, &FlipFlop::default(), settings)?;
+    trainer.run(&mut [], &|| None)?;
+
+    let dynamics = Dynamics::of(trainer.network());
+    let silence = dynamics.input_drive(&Array1::zeros(3)); // between pulses the inputs are 0
+    let mut rng = Rng::new(Key::new(1, Stream::Eval, 0), 0, 0);
+    let starts = Array2::from_shape_simple_fn((300, 32), || 1.5 * f64::from(rng.normal()));
+    let found = fixed_points(&dynamics, &silence, starts.view(), &Search::default())?;
+    println!("unstable directions   slowest mode (ms)   readout");
+    for point in &found {
+        let slowest = point.modes.values[0];
+        let timescale_ms = dynamics.timescale_ms(slowest.re.hypot(slowest.im));
+        let readout = dynamics.readout(&point.state);
+        println!(
+            "{:19}   {timescale_ms:17.0}   {readout:5.2}",
+            point.n_unstable()
+        );
+    }
+    let stable = found.iter().filter(|point| point.is_stable()).count();
+    println!("{stable} stable points of {}", found.len());
+    Ok(())
+}
