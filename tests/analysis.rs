@@ -43,7 +43,7 @@ fn every_analysis_writes_arrays_and_figures() {
         );
     }
     for (name, analysis) in analyses {
-        let arrays = npz::read(&project.path(&format!("found/{name}.npz"))).unwrap();
+        let arrays = npz::read(&project.path(format!("found/{name}.npz"))).unwrap();
         assert!(!arrays.is_empty(), "{name}");
         let figures: Vec<&str> = analysis["files"]
             .as_array()
