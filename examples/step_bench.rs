@@ -5,7 +5,8 @@
 //! python benches/peers/bench_peers.py --shape M --threads 1 --keep-heap --exec "ours=target/release/examples/step_bench"
 //! ```
 //!
-//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step.
+//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step. Built with the feature
+//! `wgpu`, `--gpu` computes on the best adapter; steps are then timed together, with one wait at their end.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -14,12 +15,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::backend::Autodiff;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Tensor, TensorData};
 use clap::Parser;
 use cpu_time::ProcessTime;
 use ctrnn::files::{Array, npz};
 use ctrnn::model::{
     Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter,
+    RecurrenceBackend,
 };
 use ctrnn::train::{Adam, Batch, Gradients, Loss, Normalisation, Optimizer, OptimizerState};
 use serde::Deserialize;
@@ -29,11 +32,10 @@ use serde_json::json;
 const TAU_MS: f64 = 100.0;
 
 #[cfg(not(feature = "flex"))]
-type Inner = burn::backend::NdArray<f32>;
-/// `cargo build --release --example step_bench --features flex`
+type Cpu = burn::backend::NdArray<f32>;
+/// Built with `--features flex`.
 #[cfg(feature = "flex")]
-type Inner = burn::backend::Flex;
-type Backend = Autodiff<Inner>;
+type Cpu = burn::backend::Flex;
 
 /// One training step of a leaky recurrent network, timed.
 #[derive(Parser)]
@@ -50,6 +52,9 @@ struct Args {
     /// Sigma of the pre-activation noise, in the convention of the specification.
     #[arg(long, default_value_t = 0.0)]
     noise: f64,
+    /// Compute on a graphics adapter.
+    #[arg(long)]
+    gpu: bool,
 }
 
 #[derive(Deserialize)]
@@ -61,18 +66,22 @@ enum Command {
 }
 
 /// A network in training on one batch.
-struct Bench {
-    network: CtrnnModule<Backend>,
-    optimizer: OptimizerState<Inner>,
-    batch: Batch<Backend>,
+struct Bench<B: AutodiffBackend> {
+    network: CtrnnModule<B>,
+    optimizer: OptimizerState<B::InnerBackend>,
+    batch: Batch<B>,
     lr: f64,
     step: u32,
 }
 
-impl Bench {
+impl<B> Bench<B>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
     fn new(arrays: &BTreeMap<String, Array>, noise: f64) -> Result<Self, Box<dyn Error>> {
         let device = Default::default();
-        let tensor = |name: &str| -> Result<Tensor<Backend, 3>, Box<dyn Error>> {
+        let tensor = |name: &str| -> Result<Tensor<B, 3>, Box<dyn Error>> {
             let array = &arrays[name];
             Ok(Tensor::from_data(
                 TensorData::new(array.to_f32()?, array.shape().to_vec()),
@@ -115,7 +124,7 @@ impl Bench {
         let within = TensorData::new(vec![1.0f32; n_steps * n_trials], [n_steps, n_trials, 1]);
         let batch = Batch {
             inputs: inputs.swap_dims(0, 1),
-            mask_sum: mask.clone().sum().into_scalar().into(),
+            mask_sum: mask.clone().sum().into_scalar().elem(),
             targets,
             mask,
             within: Tensor::from_data(within, &device),
@@ -132,7 +141,7 @@ impl Bench {
     }
 
     /// The peers' loss, `mean(mask (y - target)^2)` over all entries, from ours, which divides by the mask.
-    fn loss(&self) -> Tensor<Backend, 1> {
+    fn loss(&self) -> Tensor<B, 1> {
         let forward = Forward {
             noise: Noise::Drawn(NoiseAddress {
                 step: self.step,
@@ -149,31 +158,34 @@ impl Bench {
         Loss::Mse.value(outputs, &self.batch) * (counted / entries)
     }
 
-    fn gradients(&self, loss: &Tensor<Backend, 1>) -> Gradients<Inner> {
+    fn gradients(&self, loss: &Tensor<B, 1>) -> Gradients<B::InnerBackend> {
         Gradients::of(&self.network, loss.backward())
     }
 
-    fn update(&mut self, gradients: Gradients<Inner>) {
+    fn update(&mut self, gradients: Gradients<B::InnerBackend>) {
         self.network = self
             .optimizer
             .step(self.lr, self.network.clone(), gradients);
         self.step += 1;
     }
 
-    /// One training step; returns the loss.
-    fn step(&mut self) -> f32 {
+    /// One training step; returns the loss, which is still on the device.
+    fn step(&mut self) -> Tensor<B, 1> {
         let loss = self.loss();
         let gradients = self.gradients(&loss);
         self.update(gradients);
-        loss.into_scalar()
+        loss
     }
 
     /// Loss and gradients at the weights as they are.
     fn check(&self) -> Result<BTreeMap<String, Array>, Box<dyn Error>> {
         let loss = self.loss();
         let gradients = self.gradients(&loss);
-        let mut arrays: BTreeMap<String, Array> =
-            [("loss".to_owned(), Array::f32(&[], vec![loss.into_scalar()]))].into();
+        let mut arrays: BTreeMap<String, Array> = [(
+            "loss".to_owned(),
+            Array::f32(&[], vec![loss.into_scalar().elem()]),
+        )]
+        .into();
         let named = [
             (Parameter::InputWeight, "w_in"),
             (Parameter::RecurrentWeight, "w_rc"),
@@ -197,23 +209,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads)
         .build_global()?;
+    match args.gpu {
+        false => serve::<Autodiff<Cpu>>(&args, 1),
+        #[cfg(feature = "wgpu")]
+        true => serve::<Autodiff<ctrnn::model::Gpu>>(&args, usize::MAX),
+        #[cfg(not(feature = "wgpu"))]
+        true => Err("build with `--features wgpu` for --gpu".into()),
+    }
+}
+
+/// Answers commands; up to `together` steps are timed as one.
+fn serve<B>(args: &Args, together: usize) -> Result<(), Box<dyn Error>>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
     let rss_import = memory_mib("VmRSS");
     let began = Instant::now();
-    let mut bench = Bench::new(&npz::read(&args.data)?, args.noise)?;
+    let mut bench = Bench::<B>::new(&npz::read(&args.data)?, args.noise)?;
     npz::write(&args.check_file, &bench.check()?)?;
     let setup = began.elapsed().as_secs_f64();
-    for _ in 0..2 {
-        bench.step();
+    for _ in 0..3 {
+        number(bench.step());
     }
     let began = Instant::now();
-    bench.step();
+    number(bench.step());
     let step = began.elapsed().as_secs_f64();
     say(
         &json!({ "ok": true, "setup_s": setup, "step_s": step, "check": args.check_file, "rss_import": rss_import }),
     )?;
     for line in stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
-            Command::Run { n } => say(&run(&mut bench, n))?,
+            Command::Run { n } => say(&run(&mut bench, n, together))?,
             Command::Parts => say(&parts(&mut bench))?,
             Command::End => {
                 say(&json!({ "rss_peak": memory_mib("VmHWM") }))?;
@@ -224,22 +251,40 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn run(bench: &mut Bench, n: usize) -> serde_json::Value {
+/// The loss on the host, when everything before it is done.
+fn number<B: AutodiffBackend>(loss: Tensor<B, 1>) -> f32 {
+    loss.into_scalar().elem()
+}
+
+fn run<B>(bench: &mut Bench<B>, n: usize, together: usize) -> serde_json::Value
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
     let (mut times, mut cpu) = (Vec::with_capacity(n), Vec::with_capacity(n));
-    let mut loss = bench.step();
+    let mut loss = number(bench.step());
     let faults = page_faults();
-    for _ in 0..n {
+    while times.len() < n {
+        let steps = together.min(n - times.len());
         let (wall, process) = (Instant::now(), ProcessTime::now());
-        loss = bench.step();
-        times.push(wall.elapsed().as_secs_f64());
-        cpu.push(process.elapsed().as_secs_f64());
+        for _ in 1..steps {
+            drop(bench.step());
+        }
+        loss = number(bench.step());
+        let mean = |seconds: f64| vec![seconds / steps as f64; steps];
+        times.extend(mean(wall.elapsed().as_secs_f64()));
+        cpu.extend(mean(process.elapsed().as_secs_f64()));
     }
     let faults = (page_faults() - faults) / n as f64;
     json!({ "times": times, "cpu": cpu, "loss": loss, "bad": !loss.is_finite(), "flt": faults })
 }
 
 /// Seconds of forward and loss, backward, and optimizer: the medians of eleven steps.
-fn parts(bench: &mut Bench) -> serde_json::Value {
+fn parts<B>(bench: &mut Bench<B>) -> serde_json::Value
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
     let mut laps: [Vec<f64>; 3] = Default::default();
     for _ in 0..11 {
         let start = Instant::now();

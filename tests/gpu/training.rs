@@ -122,8 +122,17 @@ fn without_an_adapter_the_program_says_so() {
 #[test]
 fn a_network_too_large_for_the_device_is_refused_with_the_bytes_it_needs() {
     let project = Project::in_memory();
-    let large = ["train.batch_size=200000", "model.n_units=4096"];
-    let answer = project.train("run", &[&large[..], &["--device", "wgpu"]].concat());
+    let arguments = [
+        "train",
+        "smoke.toml",
+        "--run-dir",
+        "run",
+        "--device",
+        "wgpu",
+        "train.batch_size=200000",
+        "model.n_units=4096",
+    ];
+    let answer = project.run(&arguments);
     drop(answer.exits(6).says(&["error[G004]", "GiB"]));
     assert!(!project.path("run").exists());
 }

@@ -305,20 +305,20 @@ fn fits(value: &Value, shape: &Json) -> bool {
 fn is_word(root: &Json, word: &str, shapes: &[&Json]) -> bool {
     shapes.iter().any(|shape| match words(root, shape) {
         words if words.is_empty() => {
-            shape.get("pattern").is_none() || has_numbered_form(word, shape)
+            shape.get("pattern").is_none() || has_prefixed_form(word, shape)
         }
         words => words.contains(&word),
     })
 }
 
-/// Whether a word is what the pattern `^PREFIX[0-9]+$` of a shape allows; no other patterns are in use.
-fn has_numbered_form(word: &str, shape: &Json) -> bool {
+/// Whether a word is what the pattern `^PREFIX.+$` of a shape allows; no other patterns are in use.
+fn has_prefixed_form(word: &str, shape: &Json) -> bool {
     let pattern = shape["pattern"].as_str().unwrap_or_default();
     let prefix = pattern
         .strip_prefix('^')
-        .and_then(|rest| rest.strip_suffix("[0-9]+$"));
-    let number = prefix.and_then(|prefix| word.strip_prefix(prefix));
-    number.is_some_and(|number| number.parse::<usize>().is_ok())
+        .and_then(|rest| rest.strip_suffix(".+$"));
+    let rest = prefix.and_then(|prefix| word.strip_prefix(prefix));
+    rest.is_some_and(|rest| !rest.is_empty())
 }
 
 /// Whether a table has keys, but none of any shape.

@@ -6,7 +6,7 @@ use cubecl::server::Handle;
 use super::activation::rates;
 use super::launches::count;
 use super::problem::{Kept, Problem};
-use super::quad::{Quad, load, store};
+use super::quad::{Quad, load, load_or_zero, store};
 use super::tile::{CHUNK, Tile, elementwise};
 use crate::{Activation, Form};
 
@@ -51,7 +51,8 @@ pub(super) fn accumulate(
     }
 }
 
-/// [`accumulate`] over all presynaptic units, staged in shared memory from the rows of `source` that start at `row`.
+/// [`accumulate`] over all presynaptic units, staged in shared memory from the rows of `source` that start at `row`; zeros for
+/// trials beyond the last, which have no part in sums over trials.
 #[cube]
 pub(super) fn accumulate_staged(
     sums: &mut Array<Quad>,
@@ -78,7 +79,8 @@ pub(super) fn accumulate_staged(
             if at < comptime![CHUNK * tile.quads] {
                 let k = at % comptime![CHUNK];
                 let m = at / comptime![CHUNK];
-                shared[k * quads + m] = load(source, row, first_trial + m * 4, trials, k0 + k, n);
+                shared[k * quads + m] =
+                    load_or_zero(source, row, first_trial + m * 4, trials, k0 + k, n);
             }
         }
         sync_cube();
