@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Adam::default()
     });
     settings.train.clip = Some(Clip::GlobalNorm(1.0));
-    let mut trainer = Trainer::new(network, &FlipFlop::default(), settings)?;
+    let task = FlipFlop::default(); // three bits
+    let mut trainer = Trainer::new(network, &task, settings)?;
     trainer.run(&mut [], &|| None)?;
 
     let dynamics = Dynamics::of(trainer.network());
