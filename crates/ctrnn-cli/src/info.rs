@@ -30,8 +30,8 @@ pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
         for adapter in &adapters {
             let field = |name: &str| adapter[name].as_str().unwrap_or_default().to_owned();
             let (name, kind, driver) = (field("name"), field("kind"), field("driver"));
-            let index = &adapter["index"];
-            text += &format!("\nwgpu:{index:<8}{name} ({kind}; {driver})");
+            let word = format!("wgpu:{}", adapter["index"]);
+            text += &format!("\n{word:<13}{name} ({kind}; {driver})");
         }
         text
     };
