@@ -100,6 +100,10 @@ peers *ARGS:
     cargo build --release --locked --example step_bench
     python3 benches/peers/bench_peers.py --keep-heap --exec "ours=target/release/examples/step_bench" {{ ARGS }}
 
+# The tests of the GPU path on a software Vulkan driver (builds wgpu: many minutes)
+gpu-tests:
+    .ci/gpu
+
 # A binary that can also train on a GPU
 build-gpu:
     cargo build --release --locked --features wgpu
