@@ -94,6 +94,7 @@
 //! ```
 
 mod activation;
+mod adam;
 mod backward;
 mod compiled;
 mod forward;
@@ -107,6 +108,7 @@ mod tile;
 mod workspace;
 
 pub use activation::Activation;
+pub use adam::AdamStep;
 pub use backward::{Gradients, Saved, Upstream, backward};
 pub use forward::{Record, forward};
 pub use noise::{Draws, NoiseSource};
