@@ -46,11 +46,10 @@ keep_last = 1
 ";
 
 /// The runs of a version, by the optimizer, whose states differ.
-const RUNS: [(&str, &str); 4] = [
+const RUNS: [(&str, &str); 3] = [
     ("adam", "name='adam'"),
     ("sgd", "name='sgd',momentum=0.9"),
     ("rmsprop", "name='rmsprop'"),
-    ("adagrad", "name='adagrad'"),
 ];
 
 /// How far numbers that are computed again may be from those of another machine.

@@ -170,7 +170,7 @@ pub fn assert_all_refused(
     }
     let (took, name) = slowest;
     println!(
-        "{count} times {file}: the slowest answer took {took:.0?} ({name}; should be under 1 s)"
+        "{count} times {file}: the slowest answer took {took:.2?} ({name}; should be under 1 s)"
     );
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
