@@ -117,8 +117,8 @@ pub use optimizer_config::{
 };
 pub use overrides::only_under;
 pub use record::{
-    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, objective,
-    trained_network, trainer_at,
+    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
+    objective, trained_network, trainer_at,
 };
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header};
