@@ -117,6 +117,8 @@ pub struct ModelConfig {
     /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi],
     /// tau = lo + (hi - lo) / (1 + exp(-raw)), and raw is the parameter, so that tau stays within the bounds and alpha within
     /// (0, 1] at every step of any optimizer; `initial` is any of the other kinds, `per_unit = false` trains one for all.
+    /// 100 ms is the choice of Song et al. (2016) and Yang et al. (2019); different and learned ones are those of Perez-Nieves et
+    /// al. (2021).
     #[schemars(schema_with = "time_constants")]
     pub tau_ms: TimeConstants,
     /// The state at the start of a trial, `v(0)` (voltage form) or `r(0)` (rate form): `"zero"`; `"learned"`, a trained
@@ -142,9 +144,10 @@ pub struct ModelConfig {
     /// Whether no weight of `W_in` is below zero, as in PsychRNN and in Song et al. (2016); by the parametrization of
     /// `model.dale`, or `abs` where there is none.
     pub positive_input: bool,
-    /// Fraction of the possible connections that exist. The others are zero for ever.
+    /// Fraction of the possible connections that exist. The others are zero for ever: `W = m g(w)` with m of 0 and 1 (Song
+    /// et al. 2016).
     pub density: DensityConfig,
-    /// Whether a unit may drive itself; if not, the diagonal of `W_rc` is zero.
+    /// Whether a unit may drive itself; if not, the diagonal of `W_rc` is zero, as in Song et al. (2016).
     pub self_connections: bool,
     /// Connections given by a file.
     pub connectivity: ConnectivityConfig,
