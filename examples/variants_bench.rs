@@ -61,14 +61,15 @@ const VARIANTS: [(&str, &[&str]); 30] = [
     (
         "all constraints",
         &[
-            "model.dale={parametrization=square,readout=excitatory}",
+            "model.dale.parametrization=square",
+            "model.dale.readout=excitatory",
             "model.positive_input=true",
             "model.self_connections=false",
             "model.density={input=0.5,output=0.5}",
             "model.connectivity.file=FILE/all.npz",
         ],
     ),
-    ("recurrent weights frozen", &["train.freeze=[recurrent.weight]"]),
+    ("recurrent weights frozen", &["train.freeze=[\"recurrent.weight\"]"]),
     ("tau of each unit", &["model.tau_ms={uniform=[50,200]}"]),
     (
         "tau of cell types",

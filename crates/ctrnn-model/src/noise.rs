@@ -54,8 +54,8 @@ pub enum PreactivationNoise {
     PerUnit(Vec<f64>),
     /// A covariance `C [N,N]` between units: `L n` stands for `sigma n`, with `C = L L'`.
     ///
-    /// The draws of a pass are made before it and multiplied by `L`, which takes memory for `T B N` numbers and
-    /// `T B N^2` multiplications.
+    /// The draws of a pass are made before it and multiplied by the triangular `L`, which takes memory for `T B N` numbers
+    /// and at most `T B N^2` multiplications.
     Covariance {
         /// `C`, row by row.
         covariance: Vec<Vec<f64>>,

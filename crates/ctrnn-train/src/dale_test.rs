@@ -23,6 +23,7 @@ const LONG: &str = "seed = 1
     batch_size = 16
     log_every = 1
     clip_grad_norm = 1
+    divergence = { max_rollbacks = 0 }
     steps = 3";
 
 fn run(overrides: &[&str]) -> Run {
