@@ -45,7 +45,10 @@ const VARIANTS: [(&str, &[&str]); 30] = [
     ("Dale rectify", &["model.dale.parametrization=rectify"]),
     ("Dale square", &["model.dale.parametrization=square"]),
     ("Dale clamp", &["model.dale.parametrization=clamp"]),
-    ("Dale, readout of E alone", &["model.dale.readout=excitatory"]),
+    (
+        "Dale, readout of E alone",
+        &["model.dale.readout=excitatory"],
+    ),
     ("positive input", &["model.positive_input=true"]),
     ("no self-connections", &["model.self_connections=false"]),
     (
@@ -69,7 +72,10 @@ const VARIANTS: [(&str, &[&str]); 30] = [
             "model.connectivity.file=FILE/all.npz",
         ],
     ),
-    ("recurrent weights frozen", &["train.freeze=[\"recurrent.weight\"]"]),
+    (
+        "recurrent weights frozen",
+        &["train.freeze=[\"recurrent.weight\"]"],
+    ),
     ("tau of each unit", &["model.tau_ms={uniform=[50,200]}"]),
     (
         "tau of cell types",
@@ -110,7 +116,10 @@ const VARIANTS: [(&str, &[&str]); 30] = [
         ],
     ),
     (SHARED, &["model.noise.preactivation=0.1"]),
-    ("noise, sigma of each unit", &["model.noise.preactivation=SIGMAS"]),
+    (
+        "noise, sigma of each unit",
+        &["model.noise.preactivation=SIGMAS"],
+    ),
     (
         "noise, covariance",
         &["model.noise.preactivation={covariance=\"FILE/covariance.npz\"}"],
@@ -166,21 +175,36 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn run(overrides: &[&str], folder: &Path) -> Result<Run, Box<dyn Error>> {
-    let sigmas: Vec<String> = (0..N).map(|unit| format!("{}", 0.001 * unit as f64)).collect();
+    let sigmas: Vec<String> = (0..N)
+        .map(|unit| format!("{}", 0.001 * unit as f64))
+        .collect();
     let filled = |text: &&str| {
         text.replace("FILE", &folder.display().to_string())
             .replace("SIGMAS", &format!("[{}]", sigmas.join(",")))
     };
     let overrides: Vec<String> = overrides.iter().map(filled).collect();
-    Ok(RunConfig::from_text(PLAIN, "plain", folder, &overrides, &registry())?)
+    Ok(RunConfig::from_text(
+        PLAIN,
+        "plain",
+        folder,
+        &overrides,
+        &registry(),
+    )?)
 }
 
 /// The files that variants name: connections for 3 inputs, 128 units and 3 outputs, and a covariance.
 fn write_files(folder: &Path) -> Result<(), Box<dyn Error>> {
-    let recurrent = |value: &dyn Fn(usize) -> f64| Array::f64(&[N, N], (0..N * N).map(value).collect());
+    let recurrent =
+        |value: &dyn Fn(usize) -> f64| Array::f64(&[N, N], (0..N * N).map(value).collect());
     let mask = recurrent(&|k| f64::from(u8::from(!k.is_multiple_of(3))));
     // Every seventh unit is the source of a fixed weight; all of them are excitatory.
-    let fixed = recurrent(&|k| if k % N < 100 && k % 21 == 1 { 0.01 } else { 0.0 });
+    let fixed = recurrent(&|k| {
+        if k % N < 100 && k % 21 == 1 {
+            0.01
+        } else {
+            0.0
+        }
+    });
     let plasticity = recurrent(&|k| 0.5 * (k % 3) as f64);
     let covariance = recurrent(&|k| if k / N == k % N { 0.01 } else { 0.001 });
     let write = |name: &str, arrays: &[(&str, &Array)]| {
@@ -222,7 +246,10 @@ fn print_table(times: &[(&str, f64)]) {
         found.map_or(f64::NAN, |(_, ms)| *ms)
     };
     let (plain, shared) = (of("plain"), of(SHARED));
-    println!("{:28} {:>8} {:>9} {:>9}", "variant", "ms", "/ plain", "/ noise");
+    println!(
+        "{:28} {:>8} {:>9} {:>9}",
+        "variant", "ms", "/ plain", "/ noise"
+    );
     for (name, ms) in times {
         print!("{name:28} {ms:8.3} {:9.3}", ms / plain);
         match name.starts_with("noise") {

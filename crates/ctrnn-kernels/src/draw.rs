@@ -43,7 +43,14 @@ pub(crate) fn normals<E: Element>(
         outputs: 0,
     };
     let mut numbers = vec![E::default(); steps * trials * units];
-    let blocks = E::dispatch(workspace.path(), MakeBlocks { factor, units, workspace });
+    let blocks = E::dispatch(
+        workspace.path(),
+        MakeBlocks {
+            factor,
+            units,
+            workspace,
+        },
+    );
     let tiles = tiles(&shape);
     let rows = split(Some(&mut numbers), &tiles, &shape, units);
     let jobs = tiles.iter().zip(rows).map(|(&tile, rows)| DrawTile {

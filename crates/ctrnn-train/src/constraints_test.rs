@@ -107,7 +107,11 @@ fn add_constraints(connectivity: &mut Connectivity, matrix: Matrix, rng: &mut Rn
                 && (matrix != Matrix::Recurrent || has_self_connections || row != col)
                 && !(is_for_excitation && signs.as_ref().is_some_and(|s| s[col] < 0.0));
             let sign = signs.as_ref().map_or(1.0, |signs| signs[col]);
-            if is_possible && k % 4 == 1 { 0.3 * sign } else { 0.0 }
+            if is_possible && k % 4 == 1 {
+                0.3 * sign
+            } else {
+                0.0
+            }
         };
         connections.fixed = Some((0..post * pre).map(fixed).collect());
     }
@@ -182,7 +186,10 @@ fn any_gradients(network: &CtrnnModule<Grad>, seed: u64, step: u64) -> Gradients
 fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
     let connectivity = &config.connectivity;
     let taus: Vec<f64> = weights["tau_ms"].iter().collect();
-    assert!(taus.iter().all(|tau| (20.0..=500.0).contains(tau)), "{taus:?}");
+    assert!(
+        taus.iter().all(|tau| (20.0..=500.0).contains(tau)),
+        "{taus:?}"
+    );
     for p in Parameter::ALL.into_iter().filter(|&p| config.is_frozen(p)) {
         assert_eq!(weights.get(p.name()), initial.get(p.name()), "{p:?}");
     }

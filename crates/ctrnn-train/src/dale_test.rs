@@ -72,7 +72,10 @@ fn other_networks_under_dales_law_stay_small_with_their_defaults() {
     let variants: [&[&str]; 15] = [
         &["model.density.recurrent=0.1"],
         &["model.density.recurrent=0.02"],
-        &["model.density={input=0.5,recurrent=0.3,output=0.5}", "model.self_connections=false"],
+        &[
+            "model.density={input=0.5,recurrent=0.3,output=0.5}",
+            "model.self_connections=false",
+        ],
         &["model.positive_input=true"],
         &["model.positive_input=true", "model.density.recurrent=0.1"],
         &["model.activation=softplus"],
@@ -113,19 +116,29 @@ fn the_defaults_of_dales_law_are_written_out_and_explicit_settings_win() {
         (&[dale, "model.activation=power"], ["\"row\"", "0.2"]),
         (&[dale, "model.init.balance=none"], ["\"none\"", "1.0"]),
         (&[dale, "model.init.balance=total"], ["\"total\"", "1.0"]),
-        (&[dale, "model.init.spectral_radius=1.5"], ["\"row\"", "1.5"]),
+        (
+            &[dale, "model.init.spectral_radius=1.5"],
+            ["\"row\"", "1.5"],
+        ),
         (
             &[dale, "model.init.spectral_radius=natural"],
             ["\"row\"", "\"natural\""],
         ),
-        (&[dale, "model.init.recurrent=zero"], ["\"none\"", "\"natural\""]),
-        (&[dale, "model.init.recurrent=diagonal"], ["\"none\"", "1.0"]),
         (
-            &["model.dale.excitatory_fraction=1.0"],
-            ["\"none\"", "1.0"],
+            &[dale, "model.init.recurrent=zero"],
+            ["\"none\"", "\"natural\""],
         ),
         (
-            &["model.dale.signs=[1,-1]", "model.n_units=2", "model.self_connections=false"],
+            &[dale, "model.init.recurrent=diagonal"],
+            ["\"none\"", "1.0"],
+        ),
+        (&["model.dale.excitatory_fraction=1.0"], ["\"none\"", "1.0"]),
+        (
+            &[
+                "model.dale.signs=[1,-1]",
+                "model.n_units=2",
+                "model.self_connections=false",
+            ],
             ["\"none\"", "1.0"],
         ),
     ];

@@ -266,12 +266,19 @@ fn normals_are_drawn_and_mixed<E: Element>(path: KernelPath, units: usize) {
                 t as u32 / 4,
                 3,
             );
-            assert_eq!(plain[unit], E::from(four[t % 4]), "{path}, t {t}, trial {trial}");
+            assert_eq!(
+                plain[unit],
+                E::from(four[t % 4]),
+                "{path}, t {t}, trial {trial}"
+            );
             let terms = (0..=unit).map(|j| factor[unit * units + j].into() * plain[j].into());
             let expected: f64 = terms.sum();
             let found: f64 = mixed[unit].into();
             let bound = 1e-5 * (units as f64).sqrt();
-            assert!((found - expected).abs() < bound, "{path}: {found} is not {expected}");
+            assert!(
+                (found - expected).abs() < bound,
+                "{path}: {found} is not {expected}"
+            );
         }
     }
 }

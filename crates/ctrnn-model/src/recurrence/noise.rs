@@ -46,11 +46,7 @@ impl Draws {
         host_tensor(data, device)
     }
 
-    fn by_kernel<C: CpuBackend>(
-        self,
-        shape: [usize; 3],
-        factor: Option<&[f64]>,
-    ) -> Vec<C::Number> {
+    fn by_kernel<C: CpuBackend>(self, shape: [usize; 3], factor: Option<&[f64]>) -> Vec<C::Number> {
         let draws = ctrnn_kernels::Draws {
             key: self.key,
             step: self.step,

@@ -257,7 +257,9 @@ fn fill(
                 return refuse("gives signs, but there is no model.dale".to_owned());
             };
             if matches!(dale.units, UnitSigns::Given(_)) {
-                return refuse(format!("gives signs, and so does {SIGNS}: keep one of the two"));
+                return refuse(format!(
+                    "gives signs, and so does {SIGNS}: keep one of the two"
+                ));
             }
             dale.units = UnitSigns::Given(values);
             continue;
