@@ -65,7 +65,10 @@ impl Check<'_> {
                 .help("keep one of the two: model.dale.signs says which units are excitatory");
             self.report(problem, &[(SIGNS, "one"), (FRACTION, "the other")]);
         }
-        if signs.len() != model.n_units && self.is_sound(&[SIGNS, "model.n_units"]) {
+        if !self.is_sound(&[SIGNS]) {
+            return;
+        }
+        if signs.len() != model.n_units && self.is_sound(&["model.n_units"]) {
             let message = format!(
                 "model.dale.signs has {} numbers for {} units",
                 signs.len(),
@@ -77,7 +80,7 @@ impl Check<'_> {
             let labels = [(SIGNS, ""), ("model.n_units", "the number of units")];
             self.report(problem, &labels);
         }
-        if let Some(unit) = signs.iter().position(|sign| sign.abs() != 1) {
+        if let Some(unit) = signs.iter().position(|sign| !matches!(sign, 1 | -1)) {
             let message = format!(
                 "model.dale.signs gives unit {unit} the sign {}, which is neither 1 nor -1",
                 signs[unit]

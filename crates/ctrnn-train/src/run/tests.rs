@@ -1176,7 +1176,7 @@ dale = 'abs'
           |
         5 | dale = 'abs'
           |        ^^^^^ expected a table
-        help: Keys of [model.dale]: excitatory_fraction, parametrization, readout
+        help: Keys of [model.dale]: excitatory_fraction, parametrization, readout, signs
         "#);
     let text = "[task.go_nogo]
 [model.init]
