@@ -106,6 +106,10 @@ soak:
 bench:
     cargo bench --locked --bench training_step
 
+# What each variant of a network costs: every constraint, time constant, noise and initial state beside the plain network (minutes)
+variants *ARGS:
+    cargo run --release --locked --example variants_bench -- {{ ARGS }}
+
 # Side by side with PyTorch, JAX and nn4n (see benches/peers/README.md): just peers --shape M --threads 1
 peers *ARGS:
     cargo build --release --locked --example step_bench

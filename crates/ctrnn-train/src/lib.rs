@@ -45,6 +45,8 @@ mod conformance;
 #[cfg(test)]
 mod constraints_test;
 mod covariance;
+#[cfg(test)]
+mod dale_test;
 mod diagnostic;
 mod difference;
 mod divergence;
@@ -89,7 +91,7 @@ pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
     DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
     InputPath, Metric, ModelConfig, NoiseConfig, OnError, PreactivationConfig, RunConfig,
-    StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    SpectralRadius, StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
 };
 pub use conformance::InputFile;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
