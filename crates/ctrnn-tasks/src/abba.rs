@@ -132,16 +132,11 @@ impl Task for Abba {
     /// Those of every trial; more delays and tests may follow.
     fn epochs(&self) -> Vec<Epoch> {
         let [delay, test] = TESTS[0];
-        let epoch = |name, key: &'static str, duration: &Duration| Epoch {
-            name,
-            key: key.into(),
-            duration: duration.clone(),
-        };
         vec![
             Epoch::new("fixation", &self.fixation_ms),
             Epoch::new("sample", &self.sample_ms),
-            epoch(delay, "delay_ms", &self.delay_ms),
-            epoch(test, "test_ms", &self.test_ms),
+            Epoch::new(delay, &self.delay_ms).with_key("delay_ms"),
+            Epoch::new(test, &self.test_ms).with_key("test_ms"),
         ]
     }
 

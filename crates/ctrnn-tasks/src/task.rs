@@ -206,6 +206,5 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
         };
         task.sample_trial(condition, request.clock, &mut rng)
     };
-    let trials: Vec<Trial> = (0..request.n_trials).map(trial).collect();
-    TrialBatch::new(&trials)
+    TrialBatch::new((0..request.n_trials).map(trial))
 }

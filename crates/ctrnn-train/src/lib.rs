@@ -108,7 +108,7 @@ pub use loss_config::{
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{
     Best, Confusion, Counters, EvalReport, Observer, SavedState, Score, Snapshot, StepReport,
-    Validation, Wait,
+    Validation, Wait, Worst,
 };
 pub use optimizer::OptimizerState;
 pub use optimizer_config::{

@@ -121,7 +121,9 @@ impl Scene {
     /// Nothing is shown, the outputs are at rest.
     fn new(condition: &Condition, timeline: Timeline, clock: Clock) -> Self {
         let mut trial = Trial::new(layout(), condition, timeline);
-        trial.target = Target::Values(vec![REST as f32; trial.n_steps * trial.n_outputs]);
+        if let Target::Values(values) = &mut trial.target {
+            values.fill(REST as f32);
+        }
         Self { trial, clock }
     }
 
