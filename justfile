@@ -29,9 +29,9 @@ train-tasks *NAMES:
     cargo build --release --locked
     python3 configs/tasks/train_all.py {{ NAMES }}
 
-# Time how long every task takes to make a batch, beside a training step on it
-task-times:
-    cargo run --release --locked --example trial_bench
+# Time how long every task, or those named, take to make a batch, beside a training step on it
+task-times *NAMES:
+    cargo run --release --locked --example trial_bench -- {{ NAMES }}
 
 # The documentation of all crates, in the browser
 doc:

@@ -143,6 +143,13 @@ impl Scene {
         self.trial.add_inputs(steps, 1 + ring_index * RING, &bump);
     }
 
+    /// Nothing is shown, and fixation kept to the end.
+    fn catch(mut self, sigma_x: f64, rng: &mut Rng) -> Trial {
+        let end = self.trial.n_steps;
+        self.fixation_point(0..end);
+        self.respond(end, None, sigma_x, rng)
+    }
+
     /// Fixation up to `go`, then a response in a direction, or fixation to the end if there is none; the mask,
     /// the correct choice, and the noise.
     fn respond(mut self, go: usize, direction: Option<f64>, sigma_x: f64, rng: &mut Rng) -> Trial {
