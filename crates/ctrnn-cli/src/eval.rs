@@ -17,6 +17,9 @@ use crate::failure::Failure;
 use crate::run_path::existing_with_data;
 use crate::terminal::Terminal;
 
+/// More choices than this have no place on a screen.
+const MOST_CHOICES: usize = 9;
+
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
@@ -129,8 +132,14 @@ fn table(report: &EvalReport) -> String {
     text
 }
 
-/// A row for each right choice, a column for each choice made.
+/// A row for each right choice, a column for each choice made; of a population of choices only where to find it.
 fn confusion_table(confusion: &Confusion) -> String {
+    let n = confusion.choices.len();
+    if n > MOST_CHOICES {
+        return format!(
+            "  confusion of {n} choices: see --json, or `train-ctrnn analyze RUN confusion`\n"
+        );
+    }
     let corner = "right \\ chosen";
     let lengths = confusion.choices.iter().map(String::len);
     let width = lengths.fold(6, usize::max);

@@ -40,9 +40,18 @@ impl TrialBatch {
     /// if there are none.
     #[must_use]
     pub fn new(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> Self {
+        Self::with_room(trials, 0)
+    }
+
+    /// [`new`](Self::new) with room for trials of this many time steps, so that nothing has to be moved while they come.
+    pub(crate) fn with_room(
+        trials: impl IntoIterator<Item = impl Borrow<Trial>>,
+        longest: usize,
+    ) -> Self {
         let mut trials = trials.into_iter();
         let first = trials.next().expect("a batch has at least one trial");
-        let mut batch = Self::like(first.borrow(), 1 + trials.size_hint().0);
+        let steps = longest.max(first.borrow().n_steps);
+        let mut batch = Self::like(first.borrow(), 1 + trials.size_hint().0, steps);
         batch.append(first.borrow());
         for trial in trials {
             batch.append(trial.borrow());
@@ -51,9 +60,9 @@ impl TrialBatch {
         batch
     }
 
-    /// Nothing yet, but room for `n_trials` trials like this one.
-    fn like(trial: &Trial, n_trials: usize) -> Self {
-        let room = n_trials * trial.n_steps;
+    /// Nothing yet, but room for `n_trials` trials like this one, of `n_steps` time steps.
+    fn like(trial: &Trial, n_trials: usize, n_steps: usize) -> Self {
+        let room = n_trials * n_steps;
         let names = trial.condition.iter().map(|(name, _)| name.clone());
         Self {
             n_trials: 0,

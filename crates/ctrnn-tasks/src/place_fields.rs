@@ -191,17 +191,24 @@ impl PlaceFields {
     }
 }
 
-/// Hides each rate with a probability, by 16 random bits each.
+/// Hides each rate with a probability, by 16 random bits each. Chance would mislead a branch: the bits of a rate are masked instead.
 fn hide(rates: &mut [f32], probability: f64, rng: &mut Rng) {
     let below = (probability * 65536.0).round() as u32;
+    let shown = |rate: f32, bits: u32| {
+        let mask = u32::from(bits >= below).wrapping_neg();
+        f32::from_bits(rate.to_bits() & mask)
+    };
     let mut words = [0; HIDDEN_AT_ONCE / 2];
     for rates in rates.chunks_mut(HIDDEN_AT_ONCE) {
         let words = &mut words[..rates.len().div_ceil(2)];
         rng.fill_u32(words);
-        for (pair, word) in rates.chunks_mut(2).zip(words) {
-            for (rate, bits) in pair.iter_mut().zip([*word & 0xFFFF, *word >> 16]) {
-                *rate = if bits < below { 0.0 } else { *rate };
-            }
+        let (pairs, odd) = rates.as_chunks_mut::<2>();
+        for ([first, second], word) in pairs.iter_mut().zip(&*words) {
+            *first = shown(*first, *word & 0xFFFF);
+            *second = shown(*second, *word >> 16);
+        }
+        for (rate, word) in odd.iter_mut().zip(words.last()) {
+            *rate = shown(*rate, *word & 0xFFFF);
         }
     }
 }
