@@ -52,7 +52,8 @@ def machine(threads, note):
         with open("/proc/cpuinfo") as info:
             models = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
         model = models[0] if models else model
-    parts = [str(datetime.date.today()), f"{threads} threads", model, note]
+    count = "1 thread" if threads == 1 else f"{threads} threads"
+    parts = [str(datetime.date.today()), count, model, note]
     return ", ".join(part for part in parts if part)
 
 
