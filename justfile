@@ -24,14 +24,14 @@ smoke *ARGS:
 train *ARGS:
     cargo run --release --locked -- train configs/perceptual_decision.toml {{ ARGS }}
 
-# Train the tasks of docs/task_trainings.md and write that table anew (half an hour; needs Python); or only those named
+# Train on every task and write docs/task_trainings.md anew (a quarter of an hour; needs Python); or only on those named
 train-tasks *NAMES:
     cargo build --release --locked
     python3 configs/tasks/train_all.py {{ NAMES }}
 
-# Time how long every task takes to make a batch, beside a training step on it
-task-times:
-    cargo run --release --locked --example trial_bench
+# Time how long every task, or those named, take to make a batch, beside a training step on it
+task-times *NAMES:
+    cargo run --release --locked --example trial_bench -- {{ NAMES }}
 
 # The documentation of all crates, in the browser
 doc:

@@ -194,7 +194,8 @@ impl Column<'_> {
             .map(|(name, column)| format!("{name} {}", decimal(column[self.b])));
         let correct = self.batch.correct[self.b]
             .map(|choice| format!("correct: {}", self.layout.outputs[choice]));
-        let parts: Vec<String> = values.chain(correct).collect();
+        let unbroken = |part: String| part.replace(' ', "\u{a0}");
+        let parts: Vec<String> = values.chain(correct).map(unbroken).collect();
         match parts.join(", ") {
             title if title.is_empty() => format!("trial {}", self.b + 1),
             title => title,

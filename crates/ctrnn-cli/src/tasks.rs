@@ -6,7 +6,7 @@ use ctrnn_analysis::{example_trials, trial_figure};
 use ctrnn_files::{Array, atomic, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry, Target, TaskEntry, TrialBatch};
-use ctrnn_train::{Run, RunConfig, only_under};
+use ctrnn_train::{Run, RunConfig, only_under, word_like};
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
@@ -85,13 +85,13 @@ fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
 
 fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failure> {
     registry.get(name).ok_or_else(|| {
-        let names: Vec<&str> = registry.names().collect();
-        Failure::new(
-            USAGE,
-            "C011",
-            format!("{name:?} is not a task"),
-            format!("tasks: {}", names.join(", ")),
-        )
+        let help = match word_like(name, registry.names()) {
+            Some(near) => {
+                format!("did you mean {near:?}? `train-ctrnn tasks list` names all tasks")
+            }
+            None => format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", ")),
+        };
+        Failure::new(USAGE, "C011", format!("{name:?} is not a task"), help)
     })
 }
 

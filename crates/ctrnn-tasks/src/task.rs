@@ -206,6 +206,10 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
         };
         task.sample_trial(condition, request.clock, &mut rng)
     };
-    let trials: Vec<Trial> = (0..request.n_trials).map(trial).collect();
-    TrialBatch::new(&trials)
+    let epochs = task.epochs();
+    let longest = epochs.iter().map(|epoch| {
+        let [_, longest_ms] = epoch.duration.bounds_ms();
+        request.clock.nearest(longest_ms)
+    });
+    TrialBatch::with_room((0..request.n_trials).map(trial), longest.sum())
 }

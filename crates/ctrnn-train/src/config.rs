@@ -566,8 +566,8 @@ pub enum Metric {
     /// Fraction of validation trials with the right choice, over those that have one; higher is better.
     #[serde(rename = "val.accuracy")]
     Accuracy,
-    /// The least accuracy over the values of all conditions, each over its trials that have a right choice; higher is
-    /// better.
+    /// The least accuracy over conditions, each over its trials that have a right choice; higher is better. It wants some trials
+    /// of each condition: see validate.trials.
     #[serde(rename = "val.min_accuracy")]
     MinAccuracy,
 }

@@ -110,7 +110,7 @@ pub use loss_config::{
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{
     Best, Confusion, Counters, EvalReport, Observer, SavedState, Score, Snapshot, StepReport,
-    Validation, Wait,
+    Validation, Wait, Worst,
 };
 pub use optimizer::OptimizerState;
 pub use optimizer_config::{
@@ -125,6 +125,7 @@ pub use record::{
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header};
 pub use schema::{Explanation, explain, keys, schema};
+pub use suggestion::word_like;
 pub use tensorboard_log::TensorBoardLog;
 pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
 pub use trials_from_command::{CommandConfig, TrialsFromCommand};
