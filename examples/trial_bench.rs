@@ -48,6 +48,7 @@ fn batch_ms(task: &dyn Task, clock: Clock) -> Result<f64, TrainError> {
     for step in 0..BATCHES {
         task.sample_batch(&BatchRequest {
             clock,
+            first_trial: 0,
             n_trials: 64,
             key: Key::new(1, Stream::Trials, 0),
             step,

@@ -40,11 +40,25 @@ impl TrialBatch {
     /// if there are none.
     #[must_use]
     pub fn new(trials: &[Trial]) -> Self {
+        let longest = trials.iter().map(|trial| trial.n_steps).fold(0, usize::max);
+        Self::padded(trials, longest)
+    }
+
+    /// Pads trials to a length.
+    ///
+    /// # Panics
+    /// As [`TrialBatch::new`], or if a trial is longer.
+    #[must_use]
+    pub fn padded(trials: &[Trial], max_steps: usize) -> Self {
         let first = trials.first().expect("a batch has at least one trial");
         for trial in trials {
             assert_same_layout(first, trial);
+            let n_steps = trial.n_steps;
+            assert!(
+                n_steps <= max_steps,
+                "a trial of {n_steps} time steps, padded to {max_steps}"
+            );
         }
-        let max_steps = trials.iter().map(|trial| trial.n_steps).fold(0, usize::max);
         Self {
             n_trials: trials.len(),
             max_steps,
