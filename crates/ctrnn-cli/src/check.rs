@@ -41,6 +41,7 @@ impl Size {
     fn of(run: &Run) -> Result<Self, Failure> {
         let request = BatchRequest {
             clock: run.clock,
+            first_trial: 0,
             n_trials: run.train.batch_size,
             key: Key::new(run.seed, Stream::Trials, 0),
             step: 0,

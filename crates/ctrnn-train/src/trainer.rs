@@ -170,7 +170,7 @@ where
             custom: Vec::new(),
         };
         let key = Key::new(settings.seed, Stream::Validation, 0);
-        let validation = evaluation_trials(task, settings.clock, key, settings.validate.trials)?;
+        let validation = evaluation_trials(task, settings.clock, key, 0..settings.validate.trials)?;
         let begun = Self {
             network,
             optimizer,
@@ -354,6 +354,7 @@ where
     fn request(&self, step: u64) -> BatchRequest {
         BatchRequest {
             clock: self.settings.clock,
+            first_trial: 0,
             n_trials: self.settings.train.batch_size,
             key: Key::new(self.settings.seed, Stream::Trials, 0),
             step,
