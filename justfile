@@ -115,9 +115,9 @@ peers *ARGS:
     cargo build --release --locked --example step_bench
     python3 benches/peers/bench_peers.py --keep-heap --exec "ours=target/release/examples/step_bench" {{ ARGS }}
 
-# The tests of the GPU path on a software Vulkan driver (builds wgpu: many minutes)
-gpu-tests:
-    .ci/gpu
+# The tests of the GPU path on a software Vulkan driver, which root gets installed
+gpu-tests *ARGS:
+    driver=$(.ci/vulkan) && VK_ICD_FILENAMES=$driver cargo test --workspace --features wgpu --locked --test gpu {{ ARGS }}
 
 # A binary that can also train on a GPU
 build-gpu:

@@ -5,53 +5,56 @@
 #   cargo test --release --features wgpu --test gpu --no-run        # prints the path of the test program
 #   benches/gpu.sh FOLDER_OF_PROGRAMS [OUTPUT_FOLDER]
 #
-# The first folder holds train-ctrnn, step_bench, the test program as `gpu`, and, where the machine has no Vulkan loader, libvulkan.so.1.
-# PYTHON names a Python with numpy, and with torch and jax for the peers. SHAPES="S M" and PEERS="" leave things out.
+# The first folder holds train-ctrnn, step_bench, and where they are wanted the test program as `gpu` (it needs no other file) and
+# libvulkan.so.1, for a machine without a Vulkan loader. PYTHON names a Python with numpy, and with torch and jax for the peers.
+# SHAPES="S M" and PEERS=none leave things out; SHAPE_SECONDS bounds each shape, so that a whole run takes ten minutes.
 set -uo pipefail
 programs=$(realpath "$1")
 out=${2:-gpu-results}
 here=$(dirname "$(realpath "$0")")
 python=${PYTHON:-python3}
-shapes=${SHAPES-S M L XL LONG B1 B2 N1k}
+shapes=${SHAPES-TINY S M L XL LONG B1 B2 N1k}
 peers=${PEERS-torch_eager,torch_eager_graph,torch_compile,torch_rnn,jax_scan,jax_manual}
 mkdir -p "$out"
 out=$(realpath "$out")
 export LD_LIBRARY_PATH="$programs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}"
 
 "$programs/train-ctrnn" info | tee "$out/info.txt" || exit 6
+grep -q '^wgpu:' "$out/info.txt" || { echo "no graphics adapter: see the README for what a driver needs"; exit 6; }
 command -v nvidia-smi >/dev/null && nvidia-smi >"$out/nvidia-smi.txt"
 
+# Kernels and optimizer against the CPU in double precision; and the launches of a training step.
 if [[ -x "$programs/gpu" ]]; then
-    "$programs/gpu" agreement 2>&1 | tee "$out/agreement.txt" | tail -n 12
+    (cd "$out" && "$programs/gpu" agreement optimizer step --nocapture) 2>&1 | tee "$out/correctness.txt" | tail -n 12
 fi
 
-sizes() { # of the shapes that the scripts have no name for
-    case $1 in
-        B1) echo --batch 1024 --time 200 --hidden 256 --inputs 6 --outputs 3 ;;
-        B2) echo --batch 4096 --time 200 --hidden 128 --inputs 6 --outputs 3 ;;
-        N1k) echo --batch 64 --time 200 --hidden 1024 --inputs 6 --outputs 3 ;;
-        *) echo --shape "$1" ;;
-    esac
-}
-
-# Loss and gradients of ours are checked against a float64 BPTT before anything is timed.
+# Loss and gradients of every program are checked against a float64 BPTT before anything is timed.
 for shape in $shapes; do
-    # shellcheck disable=SC2046
-    timeout "${OURS_SECONDS:-60}" "$python" "$here/peers/bench_peers.py" $(sizes "$shape") --peer none --reps 3 \
-        --exec "ours=$programs/step_bench --gpu" --json "$out/$shape-ours.json" 2>&1 | tee "$out/$shape-ours.txt"
-    if [[ -n $peers ]]; then
-        # shellcheck disable=SC2046
-        timeout "${PEER_SECONDS:-90}" "$python" "$here/peers/bench_peers_gpu.py" $(sizes "$shape") --peer "$peers" --reps 3 \
-            --json "$out/$shape-peers.json" 2>&1 | tee "$out/$shape-peers.txt"
-    fi
+    timeout "${SHAPE_SECONDS:-65}" "$python" "$here/peers/bench_peers_gpu.py" --shape "$shape" --peer "$peers" --reps 3 \
+        --exec "ours=$programs/step_bench --gpu" --json "$out/$shape.json" 2>&1 | tee "$out/$shape.txt"
 done
 
-# One table of everything, a line for each program and shape.
-{
-    echo "| shape | ms per training step |"
-    echo "|---|---|"
-    for shape in $shapes; do
-        echo "| $shape | $(cat "$out/$shape"-*.txt | grep -E '^(ours|torch|jax|nn4n|floor)' | tr -s ' ' | cut -c1-60 | paste -sd ';') |"
-    done
-} >"$out/table.md"
+# One table of everything. TINY is a step of next to no work: what its launches cost the host.
+"$python" - "$out" $shapes >"$out/table.md" <<'PYTHON'
+import json, os, sys
+
+folder, shapes = sys.argv[1], sys.argv[2:]
+results = {}
+for shape in shapes:
+    path = os.path.join(folder, shape + ".json")
+    if os.path.exists(path):
+        results[shape] = {r["peer"]: r for r in json.load(open(path))["results"]}
+peers = sorted({peer for row in results.values() for peer in row} - {"ours"})
+print("ms per training step, wall clock, medians; the ratio is to the fastest peer that trains the same network\n")
+print("| shape | ours | " + " | ".join(peers + ["fastest peer / ours", "worst error of ours"]) + " |")
+print("|---|" + "--:|" * (len(peers) + 3))
+for shape, row in results.items():
+    ms = {peer: r["wall_ms"] for peer, r in row.items()}
+    ours = row.get("ours")
+    same = [ms[p] for p in peers if p in ms and p != "torch_rnn" and not p.startswith("floor")]
+    cells = [f"{ms[p]:.3f}" if p in ms else "" for p in ["ours"] + peers]
+    cells.append(f"{min(same) / ms['ours']:.2f}" if ours and same else "")
+    cells.append(f"{max(ours['check'].values()):.1e}" if ours else "failed")
+    print(f"| {shape} | " + " | ".join(cells) + " |")
+PYTHON
 cat "$out/table.md"

@@ -824,14 +824,21 @@ fn what_is_not_a_run_is_refused() {
     }
 }
 
-#[cfg(not(feature = "wgpu"))]
 #[test]
 fn a_backend_that_was_not_built_is_refused() {
     let project = Project::new();
-    for device in [["--device", "wgpu"], ["--device", "wgpu:1"]] {
-        let arguments = [&["train", "smoke.toml"][..], &device].concat();
-        let says = ["error[G001]", "cargo build --release --features wgpu"];
-        assert_refused(&project, &arguments, 6, &says);
+    let (wgpu, cuda) = (cfg!(feature = "wgpu"), cfg!(feature = "cuda"));
+    for (device, feature, is_built) in [
+        ("wgpu", "wgpu", wgpu),
+        ("wgpu:1", "wgpu", wgpu),
+        ("cuda:1", "cuda", cuda),
+    ] {
+        if is_built {
+            continue;
+        }
+        let arguments = ["train", "smoke.toml", "--device", device];
+        let build = format!("cargo build --release --features {feature}");
+        assert_refused(&project, &arguments, 6, &["error[G001]", &build]);
     }
 }
 

@@ -74,7 +74,7 @@ fn help_of_train() {
     Options:
           --run-dir <DIR>     Folder of the run [default: runs/<config>-s<seed>]
           --seed <N>          The seed, as seed=N
-          --device <BACKEND>  What computes, as device.backend: cpu, wgpu, wgpu:INDEX or wgpu:NAME
+          --device <BACKEND>  What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX
           --threads <N>       Number of CPU threads, as device.threads; 0: all
           --resume <RESUME>   What to do if the run folder is there already [default: auto under Slurm,
                               else never] [possible values: auto, never, must]

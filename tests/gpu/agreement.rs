@@ -295,6 +295,13 @@ fn many_trials_agree() {
     assert!(error < 1e-5, "{name}: {error:e}");
 }
 
+/// More than 4 million numbers, which are more threads than a row of cubes has.
+#[test]
+fn large_trajectories_agree() {
+    let (name, error) = worst(&case(8, 530, 1000)).expect("tanh has no kink");
+    assert!(error < 1e-5, "{name}: {error:e}");
+}
+
 #[test]
 fn a_time_loop_is_one_launch_up_to_512_units_and_one_per_time_step_beyond() {
     for (units, expected) in [(1, [1, 1]), (70, [1, 1]), (512, [1, 1]), (513, [4, 5])] {

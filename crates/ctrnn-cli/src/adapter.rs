@@ -3,7 +3,7 @@
 use burn_wgpu::WgpuDevice;
 use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
 use ctrnn_train::AdapterChoice;
-use wgpu::{DeviceType, Instance, InstanceDescriptor};
+use wgpu::{DeviceType, Instance, InstanceDescriptor, Limits};
 
 use crate::failure::{DEVICE, Failure};
 
@@ -21,10 +21,52 @@ pub struct Adapter {
     pub kind: &'static str,
     /// Driver and its version.
     pub driver: String,
-    /// The largest buffer, in bytes.
-    pub largest_buffer: u64,
+    /// What its kernels and buffers can be.
+    pub limits: Limits,
     /// How burn calls it; nothing for an adapter that burn cannot choose.
     pub device: Option<WgpuDevice>,
+}
+
+impl Adapter {
+    /// The largest buffer, in bytes.
+    pub fn largest_buffer(&self) -> u64 {
+        let limits = &self.limits;
+        limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
+    }
+
+    /// # Errors
+    /// If the kernels need more than it has.
+    pub fn check(&self) -> Result<(), Failure> {
+        let limits = &self.limits;
+        let needs = [
+            (
+                "threads of a workgroup",
+                limits.max_compute_invocations_per_workgroup,
+                256,
+            ),
+            (
+                "bytes of workgroup memory",
+                limits.max_compute_workgroup_storage_size,
+                16 << 10,
+            ),
+            (
+                "storage buffers of a kernel",
+                limits.max_storage_buffers_per_shader_stage,
+                16,
+            ),
+        ];
+        match needs.into_iter().find(|(_, has, needed)| has < needed) {
+            None => Ok(()),
+            Some((what, has, needed)) => Err(Failure::new(
+                DEVICE,
+                "G004",
+                format!("{} allows {has} {what}, and {needed} are needed", self.name),
+                "choose another adapter (`train-ctrnn info` lists them), or train on the CPU: --device cpu",
+            )),
+        }
+    }
 }
 
 /// The adapters of this machine, in the order of their drivers.
@@ -38,7 +80,6 @@ pub fn adapters() -> Vec<Adapter> {
     let kinds: Vec<DeviceType> = found.iter().map(|a| a.get_info().device_type).collect();
     let describe = |(index, adapter): (usize, wgpu::Adapter)| {
         let info = adapter.get_info();
-        let limits = adapter.limits();
         let before = &kinds[..index];
         let of_kind = before.iter().filter(|k| **k == kinds[index]).count();
         let (kind, device) = match info.device_type {
@@ -55,9 +96,7 @@ pub fn adapters() -> Vec<Adapter> {
             driver: format!("{} {}", info.driver, info.driver_info)
                 .trim()
                 .to_owned(),
-            largest_buffer: limits
-                .max_storage_buffer_binding_size
-                .min(limits.max_buffer_size),
+            limits: adapter.limits(),
             device,
         }
     };
@@ -112,4 +151,51 @@ pub fn choose(choice: &AdapterChoice) -> Result<(Adapter, WgpuDevice), Failure> 
 
 fn contains(name: &str, part: &str) -> bool {
     name.to_lowercase().contains(&part.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(limits: Limits) -> Adapter {
+        Adapter {
+            index: 0,
+            name: "Small".to_owned(),
+            kind: "integrated",
+            driver: String::new(),
+            limits,
+            device: None,
+        }
+    }
+
+    #[test]
+    fn an_adapter_that_is_too_small_is_refused_with_the_limit() {
+        let enough = Limits {
+            max_storage_buffers_per_shader_stage: 16,
+            ..Limits::default()
+        };
+        assert!(adapter(enough.clone()).check().is_ok());
+        let buffers = Limits {
+            max_storage_buffers_per_shader_stage: 8,
+            ..enough.clone()
+        };
+        let threads = Limits {
+            max_compute_invocations_per_workgroup: 128,
+            ..enough.clone()
+        };
+        let memory = Limits {
+            max_compute_workgroup_storage_size: 8192,
+            ..enough
+        };
+        for (limits, words) in [
+            (buffers, "8 storage buffers of a kernel, and 16"),
+            (threads, "128 threads of a workgroup, and 256"),
+            (memory, "8192 bytes of workgroup memory, and 16384"),
+        ] {
+            let failure = adapter(limits).check().unwrap_err();
+            assert_eq!(failure.exit_code, DEVICE);
+            let text = failure.render(false);
+            assert!(text.contains("G004") && text.contains(words), "{text}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub fn advice(run: &Run, max_steps: usize, measured_ms: f64) -> String {
     let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;
     let (cpu, gpu, measured) = match run.device.backend {
         Backend::Cpu => (measured_ms, gpu, "CPU"),
-        Backend::Wgpu(_) => (cpu, measured_ms, "GPU"),
+        Backend::Wgpu(_) | Backend::Cuda(_) => (cpu, measured_ms, "GPU"),
     };
     let (faster, why) = match cpu <= gpu {
         true => (

@@ -220,7 +220,7 @@ pub struct TrainArgs {
     /// The seed, as seed=N.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// What computes, as device.backend: cpu, wgpu, wgpu:INDEX or wgpu:NAME.
+    /// What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX.
     #[arg(long, value_name = "BACKEND")]
     pub device: Option<String>,
     /// Number of CPU threads, as device.threads; 0: all.

@@ -1,13 +1,15 @@
 //! Choice of the backend: the only file here that names one.
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use std::panic::catch_unwind;
 #[cfg(feature = "wgpu")]
-use std::any::Any;
-#[cfg(feature = "wgpu")]
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use burn::tensor::backend::{AutodiffBackend, Backend as BurnBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
+#[cfg(feature = "cuda")]
+use ctrnn_model::Cuda;
 #[cfg(feature = "wgpu")]
 use ctrnn_model::Gpu;
 use ctrnn_model::RecurrenceBackend;
@@ -16,10 +18,8 @@ use ctrnn_train::{AdapterChoice, Backend, DeviceConfig, Run};
 #[cfg(feature = "wgpu")]
 use crate::adapter::{Adapter, adapters, choose};
 #[cfg(feature = "wgpu")]
-use crate::device_memory::DeviceMemory;
-#[cfg(not(feature = "wgpu"))]
-use crate::failure::DEVICE;
-use crate::failure::Failure;
+use crate::device_memory::{DeviceMemory, is_exhausted, watch};
+use crate::failure::{DEVICE, Failure};
 
 /// Work for a backend that trains.
 pub trait Job {
@@ -36,7 +36,7 @@ pub trait Job {
 /// How often numbers are read from the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(feature = "wgpu"),
+    not(any(feature = "wgpu", feature = "cuda")),
     expect(dead_code, reason = "reading is free on every other backend")
 )]
 pub enum CheckEvery {
@@ -55,6 +55,7 @@ pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
     match &run.device.backend {
         Backend::Cpu => job.run::<Autodiff<NdArray<f32>>>(&Default::default(), CheckEvery::Step),
         Backend::Wgpu(choice) => with_wgpu(run, choice, job),
+        Backend::Cuda(index) => with_cuda(*index, job),
     }
 }
 
@@ -75,34 +76,21 @@ fn use_threads(threads: usize) {
     }
 }
 
-/// A device that runs out of memory panics, in burn and below; that is no bug of ours.
 #[cfg(feature = "wgpu")]
 fn with_wgpu<J: Job>(run: &Run, choice: &AdapterChoice, job: J) -> Result<J::Output, Failure> {
     let (adapter, device) = choose(choice)?;
+    adapter.check()?;
     let memory = DeviceMemory::of(run)?;
     memory.check(&adapter)?;
+    watch(&device);
     let done = catch_unwind(AssertUnwindSafe(|| {
         job.run::<Autodiff<Gpu>>(&device, CheckEvery::Log)
     }));
-    done.unwrap_or_else(|panic| match is_out_of_memory(&*panic) {
-        true => Err(memory.exhausted(&adapter)),
-        false => resume_unwind(panic),
-    })
-}
-
-#[cfg(feature = "wgpu")]
-fn is_out_of_memory(panic: &(dyn Any + Send)) -> bool {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    let text = text.unwrap_or_default().to_lowercase();
-    [
-        "out of memory",
-        "outofmemory",
-        "out_of_memory",
-        "not enough memory",
-    ]
-    .iter()
-    .any(|words| text.contains(words))
+    match done {
+        _ if is_exhausted() => Err(memory.exhausted(&adapter)),
+        Ok(done) => done,
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 #[cfg(not(feature = "wgpu"))]
@@ -112,6 +100,38 @@ fn with_wgpu<J: Job>(_: &Run, _: &AdapterChoice, _: J) -> Result<J::Output, Fail
         "G001",
         "this program was built without the backend wgpu",
         "build it with `cargo build --release --features wgpu`, or train on the CPU: --device cpu",
+    ))
+}
+
+#[cfg(feature = "cuda")]
+fn with_cuda<J: Job>(index: usize, job: J) -> Result<J::Output, Failure> {
+    use cubecl::Runtime;
+    use cubecl::cuda::{CudaDevice, CudaRuntime};
+
+    let device = CudaDevice::new(index);
+    // Without a driver, or without that device, the runtime panics.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let client = catch_unwind(|| CudaRuntime::client(&device));
+    std::panic::set_hook(hook);
+    match client {
+        Ok(_) => job.run::<Autodiff<Cuda>>(&device, CheckEvery::Log),
+        Err(_) => Err(Failure::new(
+            DEVICE,
+            "G002",
+            format!("there is no CUDA device {index} that can be used"),
+            "install NVIDIA's driver and the CUDA toolkit (see `nvidia-smi`), or train on the CPU: --device cpu",
+        )),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn with_cuda<J: Job>(_: usize, _: J) -> Result<J::Output, Failure> {
+    Err(Failure::new(
+        DEVICE,
+        "G001",
+        "this program was built without the backend cuda",
+        "build it with `cargo build --release --features cuda`, or train on the CPU: --device cpu",
     ))
 }
 

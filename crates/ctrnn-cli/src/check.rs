@@ -274,7 +274,7 @@ fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
 fn kernels(run: &Run) -> &'static str {
     match run.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
-        Backend::Wgpu(_) => "cubecl",
+        Backend::Wgpu(_) | Backend::Cuda(_) => "cubecl",
     }
 }
 

@@ -1,5 +1,11 @@
 //! How much memory of a device a training step needs, and errors where it has not as much.
 
+use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use burn_wgpu::graphics::AutoGraphicsApi;
+use burn_wgpu::{RuntimeOptions, WgpuDevice, init_setup};
 use ctrnn_model::Form;
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder};
@@ -11,10 +17,36 @@ use crate::failure::{DEVICE, Failure};
 /// Trials that are drawn to see how long trials are.
 const SEEN_TRIALS: usize = 64;
 
+/// Whether the driver has said that there is no more memory.
+static EXHAUSTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the driver has said that there is no more memory on the device that is watched.
+pub fn is_exhausted() -> bool {
+    EXHAUSTED.load(Relaxed)
+}
+
+/// Sets a device up so that a lack of memory is noticed: the driver tells a thread of the runtime, which swallows what that does.
+/// Whoever waits for the device panics then; what there is to say is [`DeviceMemory::exhausted`].
+pub fn watch(device: &WgpuDevice) {
+    let setup = init_setup::<AutoGraphicsApi>(device, RuntimeOptions::default());
+    setup.device.on_uncaptured_error(Arc::new(|error| {
+        if matches!(error, wgpu::Error::OutOfMemory { .. }) {
+            EXHAUSTED.store(true, Relaxed);
+        }
+        panic!("{error}");
+    }));
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !is_exhausted() {
+            hook(info);
+        }
+    }));
+}
+
 /// Bytes of a training step.
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceMemory {
-    /// Of its largest buffer, the rates of all trials and time steps.
+    /// Of its largest buffer: the rates, inputs or outputs of all trials and time steps.
     largest: u64,
     /// In all.
     total: u64,
@@ -41,7 +73,7 @@ impl DeviceMemory {
         let states = if run.model.form == Form::Rate { 6 } else { 5 };
         let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
         Ok(Self {
-            largest: bytes(rows * n),
+            largest: bytes(rows * n.max(i).max(o)),
             total: bytes(rows * (states * n + 2 * i + 3 * o) + 8 * n * (n + i + o)),
         })
     }
@@ -49,17 +81,17 @@ impl DeviceMemory {
     /// # Errors
     /// If a buffer is larger than an adapter allows.
     pub fn check(self, adapter: &Adapter) -> Result<(), Failure> {
-        if self.largest <= adapter.largest_buffer {
+        if self.largest <= adapter.largest_buffer() {
             return Ok(());
         }
         Err(Failure::new(
             DEVICE,
             "G004",
             format!(
-                "the rates of a batch need a buffer of {:.1} GiB, and {} allows {:.1} GiB",
+                "a batch needs a buffer of {:.1} GiB, and {} allows {:.1} GiB",
                 gib(self.largest),
                 adapter.name,
-                gib(adapter.largest_buffer),
+                gib(adapter.largest_buffer()),
             ),
             "use a smaller train.batch_size, or train on the CPU: --device cpu",
         ))

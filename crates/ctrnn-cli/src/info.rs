@@ -14,11 +14,14 @@ pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = KernelPath::selected().map_or("none", KernelPath::name);
     let kernels: Vec<&str> = KernelPath::available().map(KernelPath::name).collect();
-    let backends: &[&str] = if cfg!(feature = "wgpu") {
-        &["cpu", "wgpu"]
-    } else {
-        &["cpu"]
-    };
+    let backends: Vec<&str> = [
+        ("cpu", true),
+        ("wgpu", cfg!(feature = "wgpu")),
+        ("cuda", cfg!(feature = "cuda")),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_built)| is_built.then_some(name))
+    .collect();
     let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
     let adapters = listed();
     let text = || {
@@ -52,7 +55,7 @@ fn listed() -> Vec<serde_json::Value> {
     let describe = |adapter: crate::adapter::Adapter| {
         json!({
             "index": adapter.index, "name": adapter.name, "kind": adapter.kind, "driver": adapter.driver,
-            "largest_buffer": adapter.largest_buffer,
+            "largest_buffer": adapter.largest_buffer(),
         })
     };
     adapters().into_iter().map(describe).collect()

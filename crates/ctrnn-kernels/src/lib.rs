@@ -94,6 +94,7 @@
 //! ```
 
 mod activation;
+mod adam;
 mod backward;
 mod compiled;
 mod draw;
@@ -108,6 +109,7 @@ mod tile;
 mod workspace;
 
 pub use activation::Activation;
+pub use adam::AdamStep;
 pub use backward::{Gradients, Saved, Upstream, backward};
 pub use draw::draw_normals;
 pub use forward::{Record, forward};

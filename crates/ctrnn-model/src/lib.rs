@@ -56,15 +56,17 @@ pub use config::{Balance, Biases, CtrnnConfig, InputStage, WeightInit, WeightIni
 pub use connectivity::{
     Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns, UnitSigns,
 };
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
-pub use ctrnn_kernels::{Activation, Form};
+pub use ctrnn_kernels::{Activation, AdamStep, Form};
 pub use error::ModelError;
 pub use initial_state::InitialState;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{Parameter, Weights, host_tensor};
 pub use readout::OutputNonlinearity;
+#[cfg(feature = "cuda")]
+pub use recurrence::Cuda;
 #[cfg(feature = "wgpu")]
 pub use recurrence::Gpu;
 pub use recurrence::{

@@ -660,7 +660,7 @@ impl Default for CheckpointConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceConfig {
-    /// `cpu`; `wgpu`, the best graphics adapter; `wgpu:0`, `wgpu:1`, ..., one of them; or `wgpu:` and a part of its name.
+    /// `cpu`; `wgpu`, the best graphics adapter; `wgpu:` and an index or a part of a name, another; `cuda` or `cuda:` and an index.
     pub backend: Backend,
     /// Number of CPU threads; 0: all cores. The results do not depend on it.
     #[schemars(range(max = 1024))]
@@ -675,6 +675,8 @@ pub enum Backend {
     Cpu,
     /// A graphics adapter.
     Wgpu(AdapterChoice),
+    /// A CUDA device by its number.
+    Cuda(usize),
 }
 
 /// Which graphics adapter is meant.
@@ -714,6 +716,8 @@ impl fmt::Display for Backend {
             Self::Cpu => f.write_str("cpu"),
             Self::Wgpu(AdapterChoice::Best) => f.write_str("wgpu"),
             Self::Wgpu(choice) => write!(f, "wgpu:{choice}"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
 }
@@ -727,15 +731,20 @@ impl Serialize for Backend {
 impl<'de> Deserialize<'de> for Backend {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
+        let unknown = || {
+            D::Error::custom(format!(
+                "{word:?} is not a backend: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX"
+            ))
+        };
         match word.split_once(':') {
             None if word == "cpu" => Ok(Self::Cpu),
             None if word == "wgpu" => Ok(Self::Wgpu(AdapterChoice::Best)),
             Some(("wgpu", choice)) if !choice.is_empty() => {
                 Ok(Self::Wgpu(AdapterChoice::of(choice)))
             }
-            _ => Err(D::Error::custom(format!(
-                "{word:?} is not a backend: cpu, wgpu, wgpu:INDEX or wgpu:NAME"
-            ))),
+            None if word == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|_| unknown()),
+            _ => Err(unknown()),
         }
     }
 }
@@ -746,8 +755,8 @@ impl JsonSchema for Backend {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "anyOf": [
-            { "type": "string", "title": "backend", "enum": ["cpu", "wgpu"] },
-            { "type": "string", "pattern": "^wgpu:.+$" },
+            { "type": "string", "title": "backend", "enum": ["cpu", "wgpu", "cuda"] },
+            { "type": "string", "pattern": "^(wgpu:.+|cuda:[0-9]+)$" },
         ] })
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
 fn kernel_path(run: &Run) -> &'static str {
     match run.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
-        Backend::Wgpu(_) => "cubecl",
+        Backend::Wgpu(_) | Backend::Cuda(_) => "cubecl",
     }
 }
 

@@ -9,7 +9,7 @@ use crate::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Matrix, Parameter, Synapses, host_tensor};
+use ctrnn_model::{CtrnnModule, Matrix, Parameter, RecurrenceBackend, Synapses, host_tensor};
 
 /// An optimizer: its rule, and what the rule remembers of each parameter.
 #[derive(Clone, Debug)]
@@ -46,6 +46,7 @@ impl<B: Backend> OptimizerState<B> {
     ) -> CtrnnModule<A>
     where
         A: AutodiffBackend<InnerBackend = B>,
+        B: RecurrenceBackend,
     {
         gradients
             .0
@@ -70,7 +71,10 @@ impl<B: Backend> OptimizerState<B> {
         lr: f64,
         value: Tensor<B, 1>,
         gradient: Tensor<B, 1>,
-    ) -> Tensor<B, 1> {
+    ) -> Tensor<B, 1>
+    where
+        B: RecurrenceBackend,
+    {
         let lr = match self.rates.get(&parameter) {
             Some(0.0) => return value,
             Some(rate) => lr * (rate / self.rule.lr()),
@@ -159,7 +163,7 @@ struct Update<'a, B: Backend> {
     synapses: BTreeMap<Parameter, Synapses<B>>,
 }
 
-impl<B: Backend> Update<'_, B> {
+impl<B: RecurrenceBackend> Update<'_, B> {
     /// One parameter's next value: the optimizer proposes, plasticity and projection settle.
     fn next<const D: usize>(
         &mut self,
@@ -181,7 +185,10 @@ impl<B: Backend> Update<'_, B> {
     }
 }
 
-impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A::InnerBackend> {
+impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A::InnerBackend>
+where
+    A::InnerBackend: RecurrenceBackend,
+{
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
         let found =
             Parameter::from_id(param.id).and_then(|p| Some((p, self.gradients.0.remove(&p)?)));

@@ -1,12 +1,13 @@
 //! The update of one parameter by each rule, with what the rule remembers as plain tensors.
 //!
-//! Adam and AdamW are burn's; their moments are public. The others have private moments in burn, which no checkpoint could
+//! Adam and AdamW are the backend's own if it has one, else burn's, whose moments are public. The others have private moments in burn, which no checkpoint could
 //! hold, and are a few lines each.
 
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamState, AdamWState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use ctrnn_model::{AdamStep, RecurrenceBackend};
 
 use crate::optimizer_config::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 
@@ -34,7 +35,7 @@ impl Optimizer {
     }
 
     /// A parameter's next value and what is remembered for the next update; no memory: this is the first.
-    pub(crate) fn step<B: Backend>(
+    pub(crate) fn step<B: RecurrenceBackend>(
         &self,
         lr: f64,
         value: Tensor<B, 1>,
@@ -52,7 +53,7 @@ impl Optimizer {
 }
 
 /// burn's Adam with our constants (burn's own `eps` is 1e-5).
-fn adam_step<B: Backend>(
+fn adam_step<B: RecurrenceBackend>(
     rule: &Adam,
     lr: f64,
     value: Tensor<B, 1>,
@@ -60,6 +61,17 @@ fn adam_step<B: Backend>(
     memory: Option<Memory<B>>,
 ) -> (Tensor<B, 1>, Memory<B>) {
     let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
+    let fused = Fused {
+        betas: rule.betas,
+        eps: rule.eps,
+        keep: 1.0,
+        penalty: rule.weight_decay,
+    };
+    if !rule.amsgrad
+        && let Some(done) = fused.step(lr, &value, &gradient, memory.as_ref())
+    {
+        return done;
+    }
     let decay = (rule.weight_decay > 0.0).then_some(WeightDecayConfig {
         penalty: rule.weight_decay as f32,
     });
@@ -76,7 +88,7 @@ fn adam_step<B: Backend>(
 }
 
 /// burn's AdamW with our constants.
-fn adamw_step<B: Backend>(
+fn adamw_step<B: RecurrenceBackend>(
     rule: &AdamW,
     lr: f64,
     value: Tensor<B, 1>,
@@ -84,6 +96,17 @@ fn adamw_step<B: Backend>(
     memory: Option<Memory<B>>,
 ) -> (Tensor<B, 1>, Memory<B>) {
     let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
+    let fused = Fused {
+        betas: rule.betas,
+        eps: rule.eps,
+        keep: 1.0 - lr * rule.weight_decay,
+        penalty: 0.0,
+    };
+    if !rule.amsgrad
+        && let Some(done) = fused.step(lr, &value, &gradient, memory.as_ref())
+    {
+        return done;
+    }
     let adamw = burn::optim::AdamWConfig::new()
         .with_beta_1(beta_1)
         .with_beta_2(beta_2)
@@ -94,6 +117,45 @@ fn adamw_step<B: Backend>(
     let state = memory.map(|memory| AdamWState::new(moments_of(memory)));
     let (value, state) = adamw.step(lr, value, gradient, state);
     (value, memory_of(state.map(|state| state.momentum)))
+}
+
+/// An update of Adam by one operation of the backend; the numbers are those of [`AdamStep`].
+struct Fused {
+    betas: [f64; 2],
+    eps: f64,
+    keep: f64,
+    penalty: f64,
+}
+
+impl Fused {
+    /// What the update gives, if the backend has one.
+    fn step<B: RecurrenceBackend>(
+        &self,
+        lr: f64,
+        value: &Tensor<B, 1>,
+        gradient: &Tensor<B, 1>,
+        memory: Option<&Memory<B>>,
+    ) -> Option<(Tensor<B, 1>, Memory<B>)> {
+        let updates = memory.map_or(0, |memory| memory.updates) + 1;
+        let young = self.betas.map(|beta| 1.0 - beta.powi(updates as i32));
+        let step = AdamStep {
+            keep: self.keep as f32,
+            penalty: self.penalty as f32,
+            betas: self.betas.map(|beta| beta as f32),
+            rate: (lr * young[1].sqrt() / young[0]) as f32,
+            eps: (self.eps * young[1].sqrt()) as f32,
+        };
+        let next = match memory.map(|memory| memory.moments.as_slice()) {
+            Some([first, second]) => B::adam(&step, value, gradient, [first, second]),
+            _ => {
+                let zero = value.zeros_like();
+                B::adam(&step, value, gradient, [&zero, &zero])
+            }
+        };
+        let [value, first, second] = next?;
+        let moments = vec![first, second];
+        Some((value, Memory { updates, moments }))
+    }
 }
 
 /// The state of burn's Adam and AdamW.

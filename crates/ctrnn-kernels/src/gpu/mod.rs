@@ -13,6 +13,8 @@
 //! weights    g_W = g_z' r                        products over all trials and time steps, split and added in a fixed order
 //! ```
 //!
+//! The optimizer's update of a parameter is a launch of its own ([`adam`]).
+//!
 //! In the time loop a cube of threads takes a few trials (4 or 8) of one network through all time steps: its rates lie in shared
 //! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit
 //! there: a launch per time step then divides units over cubes as well.
@@ -31,6 +33,7 @@
 )]
 
 mod activation;
+mod adam;
 mod backward;
 mod drive;
 mod forward;
@@ -42,6 +45,7 @@ mod quad;
 mod sweep;
 mod tile;
 
+pub use adam::adam;
 pub use launches::{Launches, launches};
 pub use problem::{Gradients, Kept, Normals, Problem, Size, Trajectory, Upstream, Wanted};
 pub use sweep::{backward, forward};

@@ -40,7 +40,7 @@ impl Tile {
     }
 
     /// The tile for a sweep where a cube has this many bytes of shared memory and at most this many threads.
-    fn within(size: &Size, shared_bytes: usize, most_threads: usize) -> Self {
+    pub fn within(size: &Size, shared_bytes: usize, most_threads: usize) -> Self {
         let (units, trials) = (size.shape.units, size.shape.trials);
         let quads = if trials * size.networks > MANY_CUBES * QUAD {
             2
@@ -58,9 +58,8 @@ impl Tile {
             quads,
             resident: true,
         };
-        let fits = |tile: &Self| {
-            tile.threads <= most_threads && tile.shared_numbers() * size_of::<f32>() <= shared_bytes
-        };
+        let fits =
+            |tile: &Self| tile.threads <= most_threads && tile.shared_bytes() <= shared_bytes;
         let narrow = Self {
             quads: 1,
             ..resident
@@ -88,14 +87,14 @@ impl Tile {
         self.quads * QUAD
     }
 
-    /// Numbers in shared memory: two buffers of rates, or a chunk of them.
-    const fn shared_numbers(&self) -> usize {
+    /// Bytes of shared memory: two buffers of rates, or a chunk of them.
+    pub const fn shared_bytes(&self) -> usize {
         let units = if self.resident {
             2 * self.units()
         } else {
             CHUNK
         };
-        units * self.trials()
+        units * self.trials() * size_of::<f32>()
     }
 
     /// Cubes along the trials of a network.
@@ -131,48 +130,4 @@ pub(super) fn elementwise(n: usize) -> (CubeCount, CubeDim) {
         _ => CubeCount::Static(ROW as u32, cubes.div_ceil(ROW) as u32, 1),
     };
     (count, CubeDim::new_1d(THREADS as u32))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Shape;
-
-    fn size(trials: usize, units: usize) -> Size {
-        Size {
-            networks: 1,
-            shape: Shape {
-                trials,
-                steps: 10,
-                inputs: 1,
-                units,
-                outputs: 1,
-            },
-        }
-    }
-
-    /// 16 KB and 256 threads are what every device has.
-    #[test]
-    fn networks_of_512_units_are_resident_everywhere() {
-        for trials in [1, 64, 4096] {
-            for units in [1, 31, 128, 129, 256, 300, 512] {
-                let tile = Tile::within(&size(trials, units), 16 << 10, 256);
-                assert!(tile.resident && tile.units() >= units, "{units}: {tile:?}");
-                assert!(tile.shared_numbers() * 4 <= 16 << 10, "{units}: {tile:?}");
-            }
-            let tile = Tile::within(&size(trials, 513), 48 << 10, 1024);
-            assert!(!tile.resident);
-        }
-    }
-
-    #[test]
-    fn every_number_has_a_thread() {
-        for n in [1, 256, 257, 1 << 22, (1 << 22) + 1, 100_000_000] {
-            let (CubeCount::Static(x, y, z), dim) = elementwise(n) else {
-                panic!("static")
-            };
-            assert!(x.max(y).max(z) <= 65535);
-            assert!((x * y * z) as usize * dim.x as usize >= n);
-        }
-    }
 }

@@ -6,12 +6,11 @@ use burn::tensor::{DType, Shape as TensorShape, Tensor, TensorPrimitive};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, IntElement};
-use burn_wgpu::WgpuRuntime;
 use ctrnn_kernels::gpu::{
     Kept, Normals, Problem, Size, Trajectory, Upstream as UpstreamBuffers, Wanted as WantedBuffers,
-    backward, forward,
+    adam, backward, forward,
 };
-use ctrnn_kernels::{Form, NoiseTarget, Shape};
+use ctrnn_kernels::{AdamStep, Form, NoiseTarget, Shape};
 use cubecl::prelude::ComputeClient;
 use cubecl::server::Handle;
 
@@ -20,7 +19,12 @@ use super::{
 };
 
 /// The GPU backend: burn's, without its fusion layer, whatever features other crates of a program turn on.
-pub type Gpu = CubeBackend<WgpuRuntime, f32, i32, u32>;
+#[cfg(feature = "wgpu")]
+pub type Gpu = CubeBackend<burn_wgpu::WgpuRuntime, f32, i32, u32>;
+
+/// The same through CUDA.
+#[cfg(feature = "cuda")]
+pub type Cuda = CubeBackend<cubecl::cuda::CudaRuntime, f32, i32, u8>;
 
 /// A backend of any CubeCL runtime.
 type Cube<R, I, BT> = CubeBackend<R, f32, I, BT>;
@@ -54,6 +58,26 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
             device.run_back(&problem, &trajectory, &weights, wanted, upstream)
         });
         Some((swept, pullback))
+    }
+
+    fn adam(
+        step: &AdamStep,
+        weights: &Tensor<Self, 1>,
+        gradient: &Tensor<Self, 1>,
+        moments: [&Tensor<Self, 1>; 2],
+    ) -> Option<[Tensor<Self, 1>; 3]> {
+        let device = Device::of(weights);
+        let [n] = weights.dims();
+        let [moment_1, moment_2] = moments.map(buffer);
+        let next = adam(
+            &device.client,
+            step,
+            &buffer(weights),
+            &buffer(gradient),
+            [&moment_1, &moment_2],
+            n,
+        );
+        Some(next.map(|handle| device.tensor(handle, [n])))
     }
 }
 

@@ -4,7 +4,7 @@ mod autodiff;
 mod cpu;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 mod gpu;
 mod noise;
 mod plain;
@@ -15,11 +15,13 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_kernels::{Activation, Form};
+use ctrnn_kernels::{Activation, AdamStep, Form};
 use ctrnn_random::Key;
 
 use crate::trajectory::Record;
 
+#[cfg(feature = "cuda")]
+pub use gpu::Cuda;
 #[cfg(feature = "wgpu")]
 pub use gpu::Gpu;
 pub(crate) use plain::{single_step, sweep as plain_sweep};
@@ -27,7 +29,8 @@ pub(crate) use plain::{single_step, sweep as plain_sweep};
 /// A backend on which the recurrence runs.
 ///
 /// The provided methods are the plain path: one small tensor operation after another, on any backend; an empty `impl`
-/// is enough. A backend with a fused sweep overrides both and must agree with the plain path to rounding.
+/// is enough. A backend with a fused sweep overrides both and must agree with the plain path to rounding. One on which every
+/// operation is a launch brings its own update of the optimizer, too.
 pub trait RecurrenceBackend: Backend {
     /// Runs the recurrence over all time steps of a batch of trials.
     fn sweep(sweep: Sweep<Self>) -> Swept<Self> {
@@ -40,6 +43,16 @@ pub trait RecurrenceBackend: Backend {
         _sweep: &Sweep<Self>,
         _wanted: Wanted,
     ) -> Option<(Swept<Self>, Pullback<Self>)> {
+        None
+    }
+
+    /// An update of Adam by one operation: the next weights and their next two moments; nothing if this backend has none.
+    fn adam(
+        _step: &AdamStep,
+        _weights: &Tensor<Self, 1>,
+        _gradient: &Tensor<Self, 1>,
+        _moments: [&Tensor<Self, 1>; 2],
+    ) -> Option<[Tensor<Self, 1>; 3]> {
         None
     }
 }

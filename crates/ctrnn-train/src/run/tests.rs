@@ -296,7 +296,7 @@ schedule.name = "cosin"
 [checkpoint]
 best = "val_accuracy"
 [device]
-backend = "cuda"
+backend = "cudda"
 "#;
     insta::assert_snapshot!(errors(text, &[]), @r#"
         error[C003]: "tahn" is not an activation
@@ -341,12 +341,12 @@ backend = "cuda"
            |        ^^^^^^^^^^^^^^
         help: did you mean "val.accuracy"? checkpoint.best is one of "val.loss", "val.accuracy", "val.min_accuracy"
 
-        error[C003]: "cuda" is not a backend
+        error[C003]: "cudda" is not a backend
           --> run.toml:12:11
            |
-        12 | backend = "cuda"
-           |           ^^^^^^
-        help: device.backend is one of "cpu", "wgpu"
+        12 | backend = "cudda"
+           |           ^^^^^^^
+        help: did you mean "cuda"? device.backend is one of "cpu", "wgpu", "cuda"
         "#);
 }
 
@@ -1689,12 +1689,15 @@ fn a_resolved_configuration_reproduces_the_run() {
         optimizer = { name = "sgd", momentum = 0.9 }
         stop = { metric = "val.loss", at_most = 0.01 }
     "#;
-    let first = run(text, &["device.backend=wgpu:1"]);
-    let second = run(&first.resolved_toml(), &[]);
-    assert_eq!(first.resolved, second.resolved);
-    assert_eq!(first.model, second.model);
-    assert_eq!(first.train, second.train);
-    assert_eq!(first.resolved_toml(), second.resolved_toml());
+    for backend in ["wgpu:1", "wgpu:nvidia", "cuda", "cuda:1"] {
+        let first = run(text, &[&format!("device.backend={backend}")]);
+        let second = run(&first.resolved_toml(), &[]);
+        assert_eq!(first.device, second.device);
+        assert_eq!(first.resolved, second.resolved);
+        assert_eq!(first.model, second.model);
+        assert_eq!(first.train, second.train);
+        assert_eq!(first.resolved_toml(), second.resolved_toml());
+    }
 }
 
 #[test]
