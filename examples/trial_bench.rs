@@ -60,6 +60,7 @@ fn batch_ms(task: &dyn Task, clock: Clock) -> Result<f64, TrainError> {
         for step in next..next + BATCHES {
             task.sample_batch(&BatchRequest {
                 clock,
+                first_trial: 0,
                 n_trials: 64,
                 key: Key::new(1, Stream::Trials, 0),
                 step,

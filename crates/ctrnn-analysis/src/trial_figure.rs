@@ -72,6 +72,7 @@ pub fn example_trials(
     let first_of = |step: usize| -> Result<Trial, TaskError> {
         let batch = task.sample_batch(&BatchRequest {
             clock,
+            first_trial: 0,
             n_trials: 1,
             key: Key::new(seed, Stream::Trials, 0),
             step: step as u64,
@@ -424,6 +425,7 @@ mod tests {
             .unwrap();
         let request = BatchRequest {
             clock,
+            first_trial: 0,
             n_trials: 2,
             key: Key::new(1, Stream::Trials, 0),
             step: 0,

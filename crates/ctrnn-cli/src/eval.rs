@@ -54,7 +54,7 @@ impl Job for EvalJob<'_> {
             trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
         let key = Key::new(run.seed, Stream::Eval, 0);
         let n = args.trials.map_or(run.validate.trials, |n| n as usize);
-        let trials = evaluation_trials(run.task.as_ref(), run.clock, key, n)?;
+        let trials = evaluation_trials(run.task.as_ref(), run.clock, key, 0..n)?;
         let noise = match args.noise {
             true => Noise::Drawn(evaluation_noise(run)),
             false => Noise::Off,

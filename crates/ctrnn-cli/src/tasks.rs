@@ -55,6 +55,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             let run = run_of(name, source, registry)?;
             let request = BatchRequest {
                 clock: run.clock,
+                first_trial: 0,
                 n_trials: *trials as usize,
                 key: Key::new(source.seed, Stream::Trials, 0),
                 step: 0,

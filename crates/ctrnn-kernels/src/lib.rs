@@ -96,6 +96,7 @@
 mod activation;
 mod backward;
 mod compiled;
+mod draw;
 mod forward;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -108,6 +109,7 @@ mod workspace;
 
 pub use activation::Activation;
 pub use backward::{Gradients, Saved, Upstream, backward};
+pub use draw::draw_normals;
 pub use forward::{Record, forward};
 pub use noise::{Draws, NoiseSource};
 pub use recompute::{

@@ -43,11 +43,35 @@ impl TrialBatch {
         Self::with_room(trials, 0)
     }
 
+    /// Pads trials to a length.
+    ///
+    /// # Panics
+    /// As [`TrialBatch::new`], or if a trial is longer.
+    #[must_use]
+    pub fn padded(trials: impl IntoIterator<Item = impl Borrow<Trial>>, max_steps: usize) -> Self {
+        let mut batch = Self::unpadded(trials, max_steps);
+        let longest = batch.max_steps;
+        assert!(
+            longest <= max_steps,
+            "a trial of {longest} time steps, padded to {max_steps}"
+        );
+        batch.max_steps = max_steps;
+        batch.pad();
+        batch
+    }
+
     /// [`new`](Self::new) with room for trials of this many time steps, so that nothing has to be moved while they come.
     pub(crate) fn with_room(
         trials: impl IntoIterator<Item = impl Borrow<Trial>>,
         longest: usize,
     ) -> Self {
+        let mut batch = Self::unpadded(trials, longest);
+        batch.pad();
+        batch
+    }
+
+    /// The trials one after another, with room for `longest` time steps each.
+    fn unpadded(trials: impl IntoIterator<Item = impl Borrow<Trial>>, longest: usize) -> Self {
         let mut trials = trials.into_iter();
         let first = trials.next().expect("a batch has at least one trial");
         let steps = longest.max(first.borrow().n_steps);
@@ -56,7 +80,6 @@ impl TrialBatch {
         for trial in trials {
             batch.append(trial.borrow());
         }
-        batch.pad();
         batch
     }
 

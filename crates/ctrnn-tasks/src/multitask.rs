@@ -202,6 +202,11 @@ impl Task for Multitask {
         part.task.reaction_steps(&own, &readout)
     }
 
+    fn value_name(&self, condition: &str, value: f64) -> Option<String> {
+        let part = self.parts.get(value as usize)?;
+        (condition == "task").then(|| part.name.clone())
+    }
+
     fn correct_rule(&self) -> String {
         let rules = self.parts.iter().map(|part| {
             let rule = part.task.correct_rule();
@@ -433,6 +438,7 @@ mod tests {
     fn batch(task: &Multitask, step: u64, n_trials: usize) -> TrialBatch {
         let request = BatchRequest {
             clock: Clock::new(20.0).unwrap(),
+            first_trial: 0,
             n_trials,
             key: Key::new(1, Stream::Trials, 0),
             step,

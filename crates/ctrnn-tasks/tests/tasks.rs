@@ -40,6 +40,7 @@ fn request(seed: u64, step: u64, n_trials: usize) -> BatchRequest {
     let key = Key::new(seed, Stream::Trials, 0);
     BatchRequest {
         clock: clock(),
+        first_trial: 0,
         n_trials,
         key,
         step,

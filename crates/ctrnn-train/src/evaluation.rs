@@ -1,6 +1,7 @@
 //! Evaluation: loss and accuracy on a fixed set of trials, overall and per condition.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use burn::tensor::ElementConversion;
 use burn::tensor::backend::Backend;
@@ -19,8 +20,8 @@ use crate::observer::{EvalReport, Score, Worst};
 /// Trials that run together: enough to be quick, few enough for memory.
 const TOGETHER: usize = 256;
 
-/// The trials that a network is evaluated on: those that the task set aside, at most `n`; else `n` trials that take
-/// the task's conditions in turn, each drawn at its own address of `key`, the same ones every time.
+/// The trials of these numbers that a network is evaluated on: those that the task set aside, as far as there are so many; else
+/// trials that take the task's conditions in turn, each drawn at its own address of `key`, the same ones every time.
 ///
 /// # Errors
 /// If the task cannot make them.
@@ -28,20 +29,22 @@ pub fn evaluation_trials(
     task: &dyn Task,
     clock: Clock,
     key: Key,
-    n: usize,
+    numbers: Range<usize>,
 ) -> Result<Vec<Trial>, TrainError> {
     if let Some(held_out) = task.held_out() {
-        return Ok(held_out.iter().take(n).cloned().collect());
+        let some = held_out.iter().take(numbers.end).skip(numbers.start);
+        return Ok(some.cloned().collect());
     }
     let request = BatchRequest {
         clock,
-        n_trials: n,
+        first_trial: numbers.start,
+        n_trials: numbers.len(),
         key,
         step: 0,
         conditions: ConditionOrder::Balanced,
     };
     let batch = task.sample_batch(&request)?;
-    Ok((0..n).map(|b| batch.trial(b)).collect())
+    Ok((0..numbers.len()).map(|b| batch.trial(b)).collect())
 }
 
 /// Runs `network` on `trials` and scores it. Penalties that are no sums over trials are those of at most 256 trials at a
