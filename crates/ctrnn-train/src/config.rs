@@ -382,12 +382,6 @@ impl SpectralRadius {
     }
 }
 
-impl From<Option<f64>> for SpectralRadius {
-    fn from(asked: Option<f64>) -> Self {
-        asked.map_or(Self::Natural, Self::Of)
-    }
-}
-
 impl Serialize for SpectralRadius {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -432,10 +426,10 @@ pub struct InitConfig {
     pub balance: Option<Balance>,
     /// Scales `W_rc`, as it acts under masks and signs, to this largest modulus of an eigenvalue. Fixed weights are not
     /// scaled: the others are, until the whole fits. `"natural"`: as drawn and balanced, without constraints about 1 for
-    /// `gaussian` and `orthogonal`, about 0.58 for `uniform`. Absent: under Dale's law 1, so that neither rates nor gradients
-    /// grow with the length of a trial (Song et al. 2016 take 1.5, PsychRNN 1.1), 0.2 for `activation = "power"`, whose slope
-    /// grows with the rate; `natural` without Dale's law, beside fixed weights, without a loop of connections, and above 1024
-    /// units, where finding it takes minutes.
+    /// `gaussian` and `orthogonal`, about 0.58 for `uniform`. Absent: `natural`; but under Dale's law, where `balance` is absent
+    /// too, 1, so that neither rates nor gradients grow with the length of a trial (Song et al. 2016 take 1.5, PsychRNN 1.1), and
+    /// 0.2 for `activation = "power"`, whose slope grows with the rate. Beside fixed weights, without a loop of connections, and
+    /// above 1024 units, where finding it takes minutes, it stays `natural`.
     #[schemars(schema_with = "spectral_radius")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spectral_radius: Option<SpectralRadius>,

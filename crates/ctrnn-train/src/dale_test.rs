@@ -114,8 +114,8 @@ fn the_defaults_of_dales_law_are_written_out_and_explicit_settings_win() {
         (&[], ["\"none\"", ""]),
         (&[dale], ["\"row\"", "1.0"]),
         (&[dale, "model.activation=power"], ["\"row\"", "0.2"]),
-        (&[dale, "model.init.balance=none"], ["\"none\"", "1.0"]),
-        (&[dale, "model.init.balance=total"], ["\"total\"", "1.0"]),
+        (&[dale, "model.init.balance=none"], ["\"none\"", ""]),
+        (&[dale, "model.init.balance=total"], ["\"total\"", ""]),
         (
             &[dale, "model.init.spectral_radius=1.5"],
             ["\"row\"", "1.5"],
@@ -124,10 +124,7 @@ fn the_defaults_of_dales_law_are_written_out_and_explicit_settings_win() {
             &[dale, "model.init.spectral_radius=natural"],
             ["\"row\"", "\"natural\""],
         ),
-        (
-            &[dale, "model.init.recurrent=zero"],
-            ["\"none\"", "\"natural\""],
-        ),
+        (&[dale, "model.init.recurrent=zero"], ["\"none\"", ""]),
         (
             &[dale, "model.init.recurrent=diagonal"],
             ["\"none\"", "1.0"],

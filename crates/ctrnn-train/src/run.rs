@@ -979,11 +979,13 @@ fn not_one_task(document: &Node) -> Diagnostic {
 /// The values that follow from others where nobody gave them.
 fn write_out(config: &mut ModelConfig, model: &CtrnnConfig) {
     config.init.balance = Some(model.init.balance);
-    if let Some(dale) = &mut config.dale {
-        config.init.spectral_radius = Some(model.init.spectral_radius.into());
-        if dale.signs.is_some() {
-            dale.excitatory_fraction = None;
-        }
+    if let Some(radius) = model.init.spectral_radius {
+        config.init.spectral_radius = Some(SpectralRadius::Of(radius));
+    }
+    if let Some(dale) = &mut config.dale
+        && dale.signs.is_some()
+    {
+        dale.excitatory_fraction = None;
     }
 }
 
@@ -1042,6 +1044,7 @@ fn network(
     let mut network = network.with_usual_init();
     if let Some(balance) = model.init.balance {
         network.init.balance = balance;
+        network.init.spectral_radius = None;
     }
     if let Some(radius) = model.init.spectral_radius {
         network.init.spectral_radius = radius.asked();
