@@ -24,14 +24,14 @@ smoke *ARGS:
 train *ARGS:
     cargo run --release --locked -- train configs/perceptual_decision.toml {{ ARGS }}
 
-# Train the tasks of docs/task_trainings.md and write that table anew (half an hour; needs Python); or only those named
+# Train on every task and write docs/task_trainings.md anew (a quarter of an hour; needs Python); or only on those named
 train-tasks *NAMES:
     cargo build --release --locked
     python3 configs/tasks/train_all.py {{ NAMES }}
 
-# Time how long every task takes to make a batch, beside a training step on it
-task-times:
-    cargo run --release --locked --example trial_bench
+# Time how long every task, or those named, take to make a batch, beside a training step on it
+task-times *NAMES:
+    cargo run --release --locked --example trial_bench -- {{ NAMES }}
 
 # The documentation of all crates, in the browser
 doc:
@@ -41,14 +41,15 @@ doc:
 advisories:
     cargo deny --locked check advisories
 
-# Every reader of files from anybody, with 100000 cases of each property (a few minutes)
-any-bytes:
-    CTRNN_CASES=100000 cargo test -p ctrnn-files --locked --test untrusted_files
-    CTRNN_CASES=100000 cargo test -p ctrnn-train --locked any_text
+# Every reader of files from anybody, with more than the 100000 cases of each property that a test run tries
+any-bytes CASES="1000000":
+    CTRNN_CASES={{ CASES }} cargo test -p ctrnn-files --locked --test untrusted_files
+    CTRNN_CASES={{ CASES }} cargo test -p ctrnn-train --locked any_text
 
 # Fuzz one reader: npz, safetensors, checkpoint_manifest, config_text, overrides (needs cargo-fuzz)
 fuzz TARGET SECONDS="1200":
-    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=512
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=512
 
 # Write the committed schema of the configuration anew
 schema:
@@ -63,6 +64,10 @@ data:
     python3 tests/golden/make_ctrnn.py
     python3 configs/data/make_trials.py
     python3 configs/data/make_connectivity.py
+
+# Keep runs of this version, which every later one must read (once per version)
+fixture:
+    cargo test --locked --test main -- --ignored write_the_fixture
 
 # Make the comparison with nn4n anew (needs torch, numpy and nn4n 1.2.0; see the script)
 data-nn4n:
@@ -87,13 +92,23 @@ python-numpy:
 survival:
     cargo test --locked --test main -- --ignored survival_of --nocapture
 
-# A million toy steps: memory and open files must not grow (a quarter of an hour); SOAK_STEPS=N for fewer
+# How long runs take to stop, and malicious files to be refused, by the release build
+stop-times:
+    cargo build --release --locked
+    CTRNN_PROGRAM="$PWD/target/release/train-ctrnn" cargo test --locked --test main -- --nocapture a_thousand_units_stop every_signal untrusted_files
+
+# A million toy steps of the release build: memory and open files must not grow (a quarter of an hour); SOAK_STEPS=N for fewer
 soak:
-    cargo test --locked --test main -- --ignored soak --nocapture
+    cargo build --release --locked
+    CTRNN_PROGRAM="$PWD/target/release/train-ctrnn" cargo test --locked --test main -- --ignored soak --nocapture
 
 # Time the parts of a training step
 bench:
     cargo bench --locked --bench training_step
+
+# What each variant of a network costs: every constraint, time constant, noise and initial state beside the plain network (minutes)
+variants *ARGS:
+    cargo run --release --locked --example variants_bench -- {{ ARGS }}
 
 # Side by side with PyTorch, JAX and nn4n (see benches/peers/README.md): just peers --shape M --threads 1
 peers *ARGS:

@@ -16,6 +16,7 @@ type Backend = Autodiff<NdArray>;
 fn trials(task: &PerceptualDecision) -> TrialBatch {
     let request = BatchRequest {
         clock: Clock::new(20.0).expect("a positive time step"),
+        first_trial: 0,
         n_trials: 64,
         key: Key::new(1, Stream::Trials, 0),
         step: 0,

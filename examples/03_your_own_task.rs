@@ -22,16 +22,12 @@ use serde::{Deserialize, Serialize};
 struct FirstFlash {
     /// Between the flashes.
     gap_ms: Duration,
-    /// The answer.
-    response_ms: Duration,
 }
 
 impl Default for FirstFlash {
     fn default() -> Self {
-        Self {
-            gap_ms: Duration::Uniform([100.0, 400.0]),
-            response_ms: 200.0.into(),
-        }
+        let gap_ms = Duration::Uniform([100.0, 400.0]);
+        Self { gap_ms }
     }
 }
 
@@ -41,10 +37,10 @@ impl Task for FirstFlash {
     }
 
     fn epochs(&self) -> Vec<Epoch> {
-        let flash = |name| Epoch::new(name, &100.0.into());
+        let fixed = |name, ms: f64| Epoch::new(name, &ms.into());
         let gap = Epoch::new("gap", &self.gap_ms);
-        let response = Epoch::new("response", &self.response_ms);
-        vec![flash("first"), gap, flash("second"), response]
+        let (first, second) = (fixed("first", 100.0), fixed("second", 100.0));
+        vec![first, gap, second, fixed("response", 200.0)]
     }
 
     fn conditions(&self) -> Vec<Condition> {

@@ -350,7 +350,8 @@ fn evaluation_tells_accuracy_by_condition() {
     let found = answer.json();
     assert_eq!(found["trials"], 10);
     let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["accuracy", "by", "confusion", "loss", "trials"]);
+    let expected = ["accuracy", "by", "confusion", "loss", "trials", "worst"];
+    assert_eq!(keys, expected);
     let confusion = &found["confusion"];
     assert_eq!(confusion["choices"], json!(["fixation", "go"]));
     let rows = confusion["counts"].as_array().unwrap().iter();
@@ -375,6 +376,13 @@ fn evaluation_tells_accuracy_by_condition() {
         Some(mean),
         "both conditions have five trials"
     );
+    let least = ["0", "1"].map(|go| by[go]["accuracy"].as_f64().unwrap());
+    let worst = &found["worst"];
+    assert_eq!(
+        worst["accuracy"].as_f64(),
+        least.into_iter().reduce(f64::min)
+    );
+    assert_eq!(worst["trials"], 5);
 }
 
 /// The conditions of a test are its own: forced by overrides, and the right answers follow.

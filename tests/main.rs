@@ -6,6 +6,7 @@
 //! * `checkpoints`: the checkpoints of a run are listed, checked, shown and removed
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
 //! * `survival`: kills, signals, full disks, twenty processes at once
+//! * `earlier_versions`: runs that earlier versions wrote are read, and go on
 //! * `configs`: every published configuration trains; constraints as every command sees them
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
@@ -23,6 +24,7 @@ mod checkpoints;
 mod command_line;
 mod configs;
 mod determinism;
+mod earlier_versions;
 mod import;
 mod project;
 mod python_files;

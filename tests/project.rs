@@ -148,9 +148,11 @@ impl Project {
         tree
     }
 
-    /// The program, in this folder.
+    /// The program, in this folder: that of the tests, or another build of it that the environment names.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_train-ctrnn"));
+        let program = std::env::var_os("CTRNN_PROGRAM");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_train-ctrnn").into());
+        let mut command = Command::new(program);
         command.current_dir(self.folder.path()).args(arguments);
         for variable in [
             "COLUMNS",

@@ -1,7 +1,5 @@
 //! Variants of a network that training itself must respect: time constants, noise, initial states, answers.
 
-use std::path::Path;
-
 use crate::project::Project;
 
 const LEARNED_TAU: &str = "model.tau_ms={learned={initial=100,bounds=[20,500]}}";
@@ -151,24 +149,5 @@ fn a_network_trained_at_20_ms_runs_at_5_ms() {
             found >= 0.95 * trained,
             "{overrides:?}: {found}, trained {trained}"
         );
-    }
-}
-
-#[test]
-fn the_configurations_of_variants_train() {
-    let project = Project::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
-    for name in [
-        "time_constants",
-        "cell_types",
-        "output_nonlinearity",
-        "noise",
-        "initial_state",
-        "carried_state",
-    ] {
-        let path = folder.join(format!("{name}.toml")).display().to_string();
-        let few = ["train.steps=3", "train.batch_size=4", "validate.trials=4"];
-        let train = ["train", &path, "--run-dir", name];
-        project.run(&[&train[..], &few].concat()).exits(0);
     }
 }

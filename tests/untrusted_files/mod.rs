@@ -2,7 +2,7 @@
 //! the exit code of the README, and nothing written.
 //!
 //! Every case runs in a process of its own that may take 256 MiB of memory (where the system can limit that) and has
-//! ten times the second that a refusal should take.
+//! ten times the second that a refusal should take; `just stop-times` prints how long the slowest one took.
 
 mod archive;
 mod configurations;
@@ -13,7 +13,7 @@ mod weights;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::project::{Answer, Project};
 
@@ -156,13 +156,21 @@ pub fn assert_all_refused(
     code: i32,
 ) {
     let mut failures = Vec::new();
+    let mut slowest = (Duration::ZERO, "");
+    let count = cases.len();
     for (name, evil, says) in cases {
         evil.place(&project.path(file));
+        let begun = Instant::now();
         let answer = run_limited(project, arguments);
+        slowest = slowest.max((begun.elapsed(), name));
         if let Some(complaint) = complaint(answer, code, says) {
             failures.push(format!("{file}: {name}: {complaint}"));
         }
         remove(&project.path(file));
     }
+    let (took, name) = slowest;
+    println!(
+        "{count} times {file}: the slowest answer took {took:.2?} ({name}; should be under 1 s)"
+    );
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

@@ -1,6 +1,7 @@
 //! Running a network on given inputs, with every state recorded.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
@@ -252,6 +253,21 @@ impl Injected {
             return Err("has neither initial_state [trial, unit] nor conditions [trial], but the network has an initial state for each condition".to_owned());
         }
         Ok(())
+    }
+
+    /// What is given for some of the trials.
+    #[must_use]
+    pub fn rows(&self, trials: Range<usize>) -> Self {
+        let some = |array: &Option<Array>| array.as_ref().map(|array| array.rows(trials.clone()));
+        let conditions = self.conditions.get(trials.clone());
+        Self {
+            inputs: self.inputs.rows(trials.clone()),
+            initial_state: some(&self.initial_state),
+            preactivation_noise: some(&self.preactivation_noise),
+            postactivation_noise: some(&self.postactivation_noise),
+            input_noise: some(&self.input_noise),
+            conditions: conditions.unwrap_or_default().to_vec(),
+        }
     }
 
     /// The given noise; none where no array is.

@@ -130,7 +130,7 @@ impl Study<'_> {
     }
 
     /// `[time, output]` of a trial, row by row.
-    fn readout(&self, b: usize) -> Vec<f32> {
+    pub fn readout(&self, b: usize) -> Vec<f32> {
         let rows = self
             .outputs
             .slice(ndarray::s![b, ..self.batch.n_steps[b], ..]);

@@ -72,6 +72,7 @@ pub fn example_trials(
     let first_of = |step: usize| -> Result<Trial, TaskError> {
         let batch = task.sample_batch(&BatchRequest {
             clock,
+            first_trial: 0,
             n_trials: 1,
             key: Key::new(seed, Stream::Trials, 0),
             step: step as u64,
@@ -194,7 +195,8 @@ impl Column<'_> {
             .map(|(name, column)| format!("{name} {}", decimal(column[self.b])));
         let correct = self.batch.correct[self.b]
             .map(|choice| format!("correct: {}", self.layout.outputs[choice]));
-        let parts: Vec<String> = values.chain(correct).collect();
+        let unbroken = |part: String| part.replace(' ', "\u{a0}");
+        let parts: Vec<String> = values.chain(correct).map(unbroken).collect();
         match parts.join(", ") {
             title if title.is_empty() => format!("trial {}", self.b + 1),
             title => title,
@@ -423,6 +425,7 @@ mod tests {
             .unwrap();
         let request = BatchRequest {
             clock,
+            first_trial: 0,
             n_trials: 2,
             key: Key::new(1, Stream::Trials, 0),
             step: 0,

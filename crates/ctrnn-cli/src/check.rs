@@ -41,6 +41,7 @@ impl Size {
     fn of(run: &Run) -> Result<Self, Failure> {
         let request = BatchRequest {
             clock: run.clock,
+            first_trial: 0,
             n_trials: run.train.batch_size,
             key: Key::new(run.seed, Stream::Trials, 0),
             step: 0,
@@ -153,6 +154,7 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
         line("", described(parameter));
     }
     line("recurrence", recurrence(&timed.network));
+    line("", beginning(run));
     line(
         "time",
         format!(
@@ -242,6 +244,24 @@ fn recurrence(network: &Summary) -> String {
     )
 }
 
+/// "drawn gaussian, balance row, spectral radius 1"
+fn beginning(run: &Run) -> String {
+    let init = &run.model.init;
+    let radius = match init.spectral_radius {
+        Some(radius) => format!("spectral radius {radius}"),
+        None => "its natural scale".to_owned(),
+    };
+    let file = match run.init_file {
+        Some(_) => ", where model.init.file has none",
+        None => "",
+    };
+    format!(
+        "drawn {}, balance {}, {radius}{file}",
+        init.recurrent.name(),
+        init.balance.name()
+    )
+}
+
 /// One number, or two.
 fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
     match low == high {
@@ -276,6 +296,7 @@ fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
         "parameters": timed.network.count(),
         "free_parameters": timed.network.free(),
         "network": network_json(&timed.network),
+        "init": run.model.init,
         "max_steps_in_a_trial": size.max_steps,
         "state_mib": size.batch_mib,
         "state_kib_of_a_trial": size.trial_kib(run),

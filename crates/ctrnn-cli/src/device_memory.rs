@@ -60,6 +60,7 @@ impl DeviceMemory {
     pub fn of(run: &Run) -> Result<Self, Failure> {
         let request = BatchRequest {
             clock: run.clock,
+            first_trial: 0,
             n_trials: run.train.batch_size.min(SEEN_TRIALS),
             key: Key::new(run.seed, Stream::Trials, 0),
             step: 0,

@@ -17,6 +17,9 @@ use crate::failure::Failure;
 use crate::run_path::existing_with_data;
 use crate::terminal::Terminal;
 
+/// More choices than this have no place on a screen.
+const MOST_CHOICES: usize = 9;
+
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
@@ -51,7 +54,7 @@ impl Job for EvalJob<'_> {
             trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
         let key = Key::new(run.seed, Stream::Eval, 0);
         let n = args.trials.map_or(run.validate.trials, |n| n as usize);
-        let trials = evaluation_trials(run.task.as_ref(), run.clock, key, n)?;
+        let trials = evaluation_trials(run.task.as_ref(), run.clock, key, 0..n)?;
         let noise = match args.noise {
             true => Noise::Drawn(evaluation_noise(run)),
             false => Noise::Off,
@@ -88,18 +91,37 @@ fn table(report: &EvalReport) -> String {
         report.trials,
         reaction(report.reaction_ms)
     );
+    let labels = report.by.iter().flat_map(|(name, values)| {
+        let label = move |value: &String| format!("{name} = {value}").chars().count();
+        values.keys().map(label)
+    });
+    let width = labels.max().unwrap_or(0);
     for (name, values) in &report.by {
         let mut rows: Vec<_> = values.iter().collect();
         rows.sort_by(|(a, _), (b, _)| number(a).total_cmp(&number(b)));
         for (value, score) in rows {
             let _ = writeln!(
                 text,
-                "  {name} = {value:<8} {:>9}   {} trials{}",
+                "  {:<width$} {:>9}   {} trials{}",
+                format!("{name} = {value}"),
                 percent(score.accuracy),
                 score.trials,
                 reaction(score.reaction_ms)
             );
         }
+    }
+    if let Some(worst) = &report.worst {
+        let values = worst.condition.iter();
+        let values: Vec<String> = values
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "  worst condition: {}: {}, {} trials",
+            values.join(", "),
+            percent(Some(worst.accuracy)),
+            worst.trials
+        );
     }
     for (term, value) in &report.terms {
         let _ = writeln!(text, "  loss {term} {value:.5}");
@@ -110,19 +132,24 @@ fn table(report: &EvalReport) -> String {
     text
 }
 
-/// A row for each right choice, a column for each choice made.
+/// A row for each right choice, a column for each choice made; of a population of choices only where to find it.
 fn confusion_table(confusion: &Confusion) -> String {
-    let width = confusion
-        .choices
-        .iter()
-        .map(String::len)
-        .fold(6, usize::max);
-    let mut text = format!("  {:>width$}", "chosen");
+    let n = confusion.choices.len();
+    if n > MOST_CHOICES {
+        return format!(
+            "  confusion of {n} choices: see --json, or `train-ctrnn analyze RUN confusion`\n"
+        );
+    }
+    let corner = "right \\ chosen";
+    let lengths = confusion.choices.iter().map(String::len);
+    let width = lengths.fold(6, usize::max);
+    let first = width.max(corner.len());
+    let mut text = format!("  {corner:>first$}");
     for choice in &confusion.choices {
         let _ = write!(text, "  {choice:>width$}");
     }
     for (choice, counts) in confusion.choices.iter().zip(&confusion.counts) {
-        let _ = write!(text, "\n  {choice:>width$}");
+        let _ = write!(text, "\n  {choice:>first$}");
         for count in counts {
             let _ = write!(text, "  {count:>width$}");
         }

@@ -28,6 +28,7 @@ mod figure;
 mod import;
 mod info;
 mod init;
+mod memory;
 mod perturbation;
 mod plot;
 mod progress;
@@ -55,6 +56,7 @@ use terminal::Terminal;
 
 /// Runs the command line of this process with these tasks.
 pub fn run(registry: Registry) -> ExitCode {
+    memory::keep_freed();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&error),

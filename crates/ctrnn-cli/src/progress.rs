@@ -61,10 +61,11 @@ impl Observer for Progress {
     fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
         let speed = self.speed(report.step);
         let message = format!(
-            "loss {:.4}{}{}  {speed:.0} steps/s",
+            "loss {:.4}{}{}  {} steps/s",
             report.loss,
             percent(report.accuracy),
-            self.last_validation
+            self.last_validation,
+            rate(speed)
         );
         if let Some(bar) = &self.bar {
             bar.set_position(report.step);
@@ -119,6 +120,12 @@ impl Drop for Progress {
 /// An accuracy, where there is one.
 fn percent(accuracy: Option<f64>) -> String {
     accuracy.map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a))
+}
+
+/// Steps per second, also where they are few.
+fn rate(speed: f64) -> String {
+    let decimals = if speed < 10.0 { 2 } else { 0 };
+    format!("{speed:.decimals$}")
 }
 
 /// Seconds as a person says them.

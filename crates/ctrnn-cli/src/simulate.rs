@@ -1,20 +1,20 @@
 //! `simulate`: every state of a trained network, as npz.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Injected, Perturbation, States, simulate_perturbed};
 use ctrnn_files::{Array, RunFolder, npz::NpzWriter};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{Registry, TrialBatch};
+use ctrnn_tasks::{Registry, Trial, TrialBatch};
 use ctrnn_train::{Run, condition_numbers, evaluation_trials, only_under, trained_network};
 
 use crate::args::{Recorded, SimulateArgs};
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::evaluation_noise;
-use crate::failure::Failure;
+use crate::failure::{DATA, Failure};
 use crate::perturbation::perturbation;
 use crate::run_path::existing_with_data;
 use crate::terminal::Terminal;
@@ -63,146 +63,184 @@ impl Job for SimulateJob<'_> {
         let network =
             trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
         let perturbation = perturbation(&args.perturb, run.model.n_units, run.clock)?;
-        let (injected, whole) = match &args.inputs {
-            Some(path) => (Injected::read(path, network.config())?, BTreeMap::new()),
-            None => trials(&network, args, run)?,
+        let shown = match &args.inputs {
+            Some(path) => Shown::File(Injected::read(path, network.config())?),
+            None => Shown::Trials(EvaluationTrials::of(run, args.trials)?),
         };
+        let [n_trials, n_steps] = shown.size();
         let simulation = Simulation {
             network: &network,
             perturbation: &perturbation,
-            injected: &injected,
             noise: args.noise.then(|| evaluation_noise(run)),
             device,
         };
         let mut writer = NpzWriter::create(&args.output)?;
-        whole
-            .iter()
-            .try_for_each(|(name, array)| writer.add(name, array))?;
-        simulation.write(&args.record, &mut writer)?;
+        for first in (0..n_trials).step_by(TOGETHER) {
+            let numbers = first..n_trials.min(first + TOGETHER);
+            let (injected, beside) = shown.some(&network, numbers)?;
+            beside
+                .iter()
+                .try_for_each(|(name, array)| writer.append(name, array))?;
+            simulation.write(first, &injected, &args.record, &mut writer)?;
+        }
         writer.finish()?;
-        let shape = injected.inputs.shape();
-        Ok([shape[0], shape[1], run.model.n_units])
+        Ok([n_trials, n_steps, run.model.n_units])
     }
 }
 
-/// A network, what is done to it, and what it is shown.
+/// A network, and what is done to it.
 struct Simulation<'a, B: RecurrenceBackend> {
     network: &'a CtrnnModule<B>,
     perturbation: &'a Perturbation,
-    injected: &'a Injected,
     /// Drawn only where no noise is given.
     noise: Option<NoiseAddress>,
     device: &'a B::Device,
 }
 
 impl<B: RecurrenceBackend> Simulation<'_, B> {
-    /// Runs some trials after others, so that no more than their states are in memory.
-    fn write(&self, record: &[Recorded], writer: &mut NpzWriter) -> Result<(), Failure> {
-        let n_trials = self.injected.inputs.shape()[0];
-        for first in (0..n_trials).step_by(TOGETHER) {
-            let states = self.states(first..n_trials.min(first + TOGETHER))?;
-            if first == 0 {
-                let t_ms = states.t_ms.clone();
-                writer.add("t_ms", &Array::f32(&[t_ms.len()], t_ms))?;
-            }
-            for (what, name, array) in [
-                (Recorded::Potentials, "potentials", &states.potentials),
-                (Recorded::Rates, "rates", &states.rates),
-                (Recorded::Inputs, "inputs", &states.inputs),
-                (Recorded::Outputs, "outputs", &states.outputs),
-            ] {
-                if record.is_empty() || record.contains(&what) {
-                    writer.append(name, array)?;
-                }
+    /// Runs trials, of which `first` is the number of the first, and writes their states.
+    fn write(
+        &self,
+        first: usize,
+        injected: &Injected,
+        record: &[Recorded],
+        writer: &mut NpzWriter,
+    ) -> Result<(), Failure> {
+        let states = self.states(first, injected)?;
+        if first == 0 {
+            let t_ms = states.t_ms.clone();
+            writer.add("t_ms", &Array::f32(&[t_ms.len()], t_ms))?;
+        }
+        for (what, name, array) in [
+            (Recorded::Potentials, "potentials", &states.potentials),
+            (Recorded::Rates, "rates", &states.rates),
+            (Recorded::Inputs, "inputs", &states.inputs),
+            (Recorded::Outputs, "outputs", &states.outputs),
+        ] {
+            if record.is_empty() || record.contains(&what) {
+                writer.append(name, array)?;
             }
         }
         Ok(())
     }
 
-    fn states(&self, trials: std::ops::Range<usize>) -> Result<States, Failure> {
-        let some = |rows: Tensor<B, 3>| {
-            let [_, steps, width] = rows.dims();
-            rows.slice([trials.clone(), 0..steps, 0..width])
-        };
-        let noise = match (self.injected.noise(self.device), self.noise) {
+    fn states(&self, first: usize, injected: &Injected) -> Result<States, Failure> {
+        let noise = match (injected.noise(self.device), self.noise) {
             (Noise::Off, Some(address)) => Noise::Drawn(NoiseAddress {
-                first_trial: address.first_trial + trials.start as u32,
+                first_trial: address.first_trial + first as u32,
                 ..address
             }),
-            (
-                Noise::Given {
-                    preactivation,
-                    postactivation,
-                    input,
-                },
-                _,
-            ) => Noise::Given {
-                preactivation: preactivation.map(some),
-                postactivation: postactivation.map(some),
-                input: input.map(some),
-            },
             (given, _) => given,
         };
-        let conditions = &self.injected.conditions;
         let pass = Forward {
             noise,
-            initial_state: self.injected.state(self.device).map(|state| {
-                let n = state.dims()[1];
-                state.slice([trials.clone(), 0..n])
-            }),
-            conditions: conditions
-                .get(trials.clone())
-                .map(<[usize]>::to_vec)
-                .unwrap_or_default(),
+            initial_state: injected.state(self.device),
+            conditions: injected.conditions.clone(),
             ..Forward::default()
         };
-        let inputs = rows(&self.injected.inputs, trials);
         Ok(simulate_perturbed(
             self.network,
-            &inputs,
+            &injected.inputs,
             pass,
             self.perturbation,
         )?)
     }
 }
 
-/// Some rows along the first dimension.
-fn rows(array: &Array, rows: std::ops::Range<usize>) -> Array {
-    let shape = array.shape();
-    let width: usize = shape[1..].iter().product();
-    let some = rows.start * width..rows.end * width;
-    let shape = [&[rows.len()], &shape[1..]].concat();
-    match array.data() {
-        ctrnn_files::ArrayData::F32(values) => Array::f32(&shape, values[some].to_vec()),
-        _ => {
-            let values = array.to_f64().expect("numbers that f32 holds are f64 too");
-            Array::f64(&shape, values[some].to_vec())
+/// What the network is shown.
+enum Shown<'a> {
+    /// Inputs, and perhaps more, of a file.
+    File(Injected),
+    /// Trials of the task.
+    Trials(EvaluationTrials<'a>),
+}
+
+impl Shown<'_> {
+    /// Trials and time steps.
+    fn size(&self) -> [usize; 2] {
+        match self {
+            Self::File(injected) => [0, 1].map(|side| injected.inputs.shape()[side]),
+            Self::Trials(trials) => [trials.n_trials, trials.max_steps],
+        }
+    }
+
+    /// Some trials, and what stands beside their states in the file.
+    fn some<B: RecurrenceBackend>(
+        &self,
+        network: &CtrnnModule<B>,
+        numbers: Range<usize>,
+    ) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
+        match self {
+            Self::File(injected) => Ok((injected.rows(numbers), BTreeMap::new())),
+            Self::Trials(trials) => trials.some(network, numbers),
         }
     }
 }
 
-/// The inputs of trials of the task, and what stands beside the states in the file.
-fn trials<B: RecurrenceBackend>(
-    network: &CtrnnModule<B>,
-    args: &SimulateArgs,
-    run: &Run,
-) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
-    let n = args
-        .trials
-        .map_or_else(|| run.task.conditions().len(), |n| n as usize);
-    let key = Key::new(run.seed, Stream::Eval, 0);
-    let batch = TrialBatch::new(&evaluation_trials(run.task.as_ref(), run.clock, key, n)?);
-    let mut arrays = trial_arrays(&batch);
-    let shape = [batch.n_trials, batch.max_steps, batch.n_outputs];
-    let targets = Array::f32(&shape, batch.target_rows().into_owned());
-    arrays.insert("targets".to_owned(), targets);
-    let injected = Injected {
-        inputs: arrays.remove("inputs").expect("trials have inputs"),
-        initial_state: None,
-        preactivation_noise: None,
-        postactivation_noise: None,
-        input_noise: None,
-        conditions: condition_numbers(network, run.task.as_ref(), &batch)?,
-    };
-    Ok((injected, arrays))
+/// The trials of an evaluation, made when they are needed.
+struct EvaluationTrials<'a> {
+    run: &'a Run,
+    n_trials: usize,
+    /// The length to which all are padded.
+    max_steps: usize,
+}
+
+impl<'a> EvaluationTrials<'a> {
+    /// Makes all trials once, to know the length of the longest.
+    fn of(run: &'a Run, n_trials: Option<u32>) -> Result<Self, Failure> {
+        let wanted = n_trials.map_or_else(|| run.task.conditions().len(), |n| n as usize);
+        let n_trials = run
+            .task
+            .held_out()
+            .map_or(wanted, |held_out| wanted.min(held_out.len()));
+        let mut trials = Self {
+            run,
+            n_trials,
+            max_steps: 0,
+        };
+        for first in (0..n_trials).step_by(TOGETHER) {
+            let made = trials.make(first..n_trials.min(first + TOGETHER))?;
+            let longest = made.iter().map(|trial| trial.n_steps).max();
+            trials.max_steps = trials.max_steps.max(longest.unwrap_or(0));
+        }
+        Ok(trials)
+    }
+
+    fn make(&self, numbers: Range<usize>) -> Result<Vec<Trial>, Failure> {
+        let key = Key::new(self.run.seed, Stream::Eval, 0);
+        let task = self.run.task.as_ref();
+        Ok(evaluation_trials(task, self.run.clock, key, numbers)?)
+    }
+
+    fn some<B: RecurrenceBackend>(
+        &self,
+        network: &CtrnnModule<B>,
+        numbers: Range<usize>,
+    ) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
+        let made = self.make(numbers)?;
+        if made.iter().any(|trial| trial.n_steps > self.max_steps) {
+            return Err(other_trials());
+        }
+        let batch = TrialBatch::padded(&made, self.max_steps);
+        let mut arrays = trial_arrays(&batch);
+        let shape = [batch.n_trials, batch.max_steps, batch.n_outputs];
+        let targets = Array::f32(&shape, batch.target_rows().into_owned());
+        arrays.insert("targets".to_owned(), targets);
+        let injected = Injected {
+            inputs: arrays.remove("inputs").expect("trials have inputs"),
+            initial_state: None,
+            preactivation_noise: None,
+            postactivation_noise: None,
+            input_noise: None,
+            conditions: condition_numbers(network, self.run.task.as_ref(), &batch)?,
+        };
+        Ok((injected, arrays))
+    }
+}
+
+/// The program of the task `command` may break its promise.
+fn other_trials() -> Failure {
+    let what = "the task made longer trials when it was asked for the same ones again";
+    let help = "the program that makes trials must make the same ones from the same seed and step";
+    Failure::new(DATA, "D003", what, help)
 }

@@ -1,8 +1,13 @@
 //! Requests to stop: signals and the time limit.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use ctrnn_files::RunFolder;
+#[cfg(unix)]
+use ctrnn_train::note_abrupt_end;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::failure::{Failure, IO};
 
@@ -10,6 +15,7 @@ use crate::failure::{Failure, IO};
 pub struct StopRequests {
     signal: Arc<AtomicUsize>,
     deadline: Option<Instant>,
+    run: Arc<OnceLock<RunFolder>>,
 }
 
 impl StopRequests {
@@ -18,8 +24,12 @@ impl StopRequests {
     /// # Errors
     /// If the operating system refuses.
     pub fn listen(max_time: Option<Duration>) -> Result<Self, Failure> {
-        let signal = Arc::new(AtomicUsize::new(0));
-        register(&signal).map_err(|error| {
+        let requests = Self {
+            signal: Arc::default(),
+            deadline: max_time.and_then(|time| Instant::now().checked_add(time)),
+            run: Arc::default(),
+        };
+        requests.register().map_err(|error| {
             Failure::new(
                 IO,
                 "F003",
@@ -27,10 +37,12 @@ impl StopRequests {
                 "this is worth a report",
             )
         })?;
-        Ok(Self {
-            signal,
-            deadline: max_time.and_then(|time| Instant::now().checked_add(time)),
-        })
+        Ok(requests)
+    }
+
+    /// Says which run trains, whose `RUN.json` will say so if it is stopped at once.
+    pub fn trains(&self, run: &RunFolder) {
+        let _one_process_trains_one_run = self.run.set(run.clone());
     }
 
     /// Why to stop now, if there is a reason.
@@ -44,30 +56,76 @@ impl StopRequests {
             .is_some_and(|deadline| Instant::now() >= deadline);
         is_over.then(|| "the time limit".to_owned())
     }
+
+    fn register(&self) -> std::io::Result<()> {
+        for (signal, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
+            self.note(signal)?;
+            stop_at_the_second(signal, exit_code, Arc::clone(&self.run))?;
+        }
+        #[cfg(unix)]
+        for signal in [
+            signal_hook::consts::SIGUSR1,
+            signal_hook::consts::SIGUSR2,
+            signal_hook::consts::SIGHUP,
+        ] {
+            self.note(signal)?;
+        }
+        // A file that grows over the limit of `ulimit -f` is then an error as on a full disk, not the end of the process.
+        #[cfg(unix)]
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
+        Ok(())
+    }
+
+    fn note(&self, signal: i32) -> std::io::Result<()> {
+        let told = Arc::clone(&self.signal);
+        signal_hook::flag::register_usize(signal, told, signal as usize).map(|_id| ())
+    }
 }
 
-fn register(signal: &Arc<AtomicUsize>) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+/// A thread waits for the second signal, writes `RUN.json` and ends the process; while it does, a third signal ends it.
+#[cfg(unix)]
+fn stop_at_the_second(
+    signal: i32,
+    exit_code: u8,
+    run: Arc<OnceLock<RunFolder>>,
+) -> std::io::Result<()> {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
     use std::sync::atomic::AtomicBool;
-    for (once, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
-        let seen = Arc::new(AtomicBool::new(false));
-        // In this order, the second signal finds the flag set by the first.
-        signal_hook::flag::register_conditional_shutdown(once, exit_code, Arc::clone(&seen))?;
-        signal_hook::flag::register(once, seen)?;
-        signal_hook::flag::register_usize(once, Arc::clone(signal), once as usize)?;
-    }
-    #[cfg(unix)]
-    for other in [
-        signal_hook::consts::SIGUSR1,
-        signal_hook::consts::SIGUSR2,
-        signal_hook::consts::SIGHUP,
-    ] {
-        signal_hook::flag::register_usize(other, Arc::clone(signal), other as usize)?;
-    }
-    // A file that grows over the limit of `ulimit -f` is then an error as on a full disk, not the end of the process.
-    #[cfg(unix)]
-    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
+    let is_ending = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register_conditional_shutdown(
+        signal,
+        exit_code.into(),
+        Arc::clone(&is_ending),
+    )?;
+    let (mut received, sent) = UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal, sent)?; // a byte for each signal
+    let wait = move || {
+        if received.read_exact(&mut [0; 2]).is_ok() {
+            is_ending.store(true, Ordering::Relaxed);
+            if let Some(run) = run.get() {
+                let reason = format!("stopped at once by a second {}", name(signal));
+                let _nobody_is_left_to_tell = note_abrupt_end(run, exit_code, &reason);
+            }
+            signal_hook::low_level::exit(exit_code.into());
+        }
+    };
+    std::thread::Builder::new().name(name(signal)).spawn(wait)?;
     Ok(())
+}
+
+/// Elsewhere the second signal ends the process from its handler.
+#[cfg(not(unix))]
+fn stop_at_the_second(
+    signal: i32,
+    exit_code: u8,
+    _: Arc<OnceLock<RunFolder>>,
+) -> std::io::Result<()> {
+    use std::sync::atomic::AtomicBool;
+    let seen = Arc::new(AtomicBool::new(false));
+    // In this order, the second signal finds the flag set by the first.
+    signal_hook::flag::register_conditional_shutdown(signal, exit_code.into(), Arc::clone(&seen))?;
+    signal_hook::flag::register(signal, seen).map(|_id| ())
 }
 
 fn name(signal: i32) -> String {

@@ -202,7 +202,7 @@ fn trials(run: &Run, args: &AnalyzedTrials) -> Result<TrialBatch, Failure> {
         run.task.as_ref(),
         run.clock,
         key,
-        wanted,
+        0..wanted,
     )?);
     let fitting = (MOST_STATES / (batch.max_steps * run.model.n_units).max(1)).max(8);
     if args.trials.is_some() || batch.n_trials <= fitting {

@@ -6,7 +6,7 @@ use ctrnn_analysis::{example_trials, trial_figure};
 use ctrnn_files::{Array, atomic, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry, Target, TaskEntry, TrialBatch};
-use ctrnn_train::{Run, RunConfig, only_under};
+use ctrnn_train::{Run, RunConfig, only_under, word_like};
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
@@ -55,6 +55,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             let run = run_of(name, source, registry)?;
             let request = BatchRequest {
                 clock: run.clock,
+                first_trial: 0,
                 n_trials: *trials as usize,
                 key: Key::new(source.seed, Stream::Trials, 0),
                 step: 0,
@@ -85,13 +86,13 @@ fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
 
 fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failure> {
     registry.get(name).ok_or_else(|| {
-        let names: Vec<&str> = registry.names().collect();
-        Failure::new(
-            USAGE,
-            "C011",
-            format!("{name:?} is not a task"),
-            format!("tasks: {}", names.join(", ")),
-        )
+        let help = match word_like(name, registry.names()) {
+            Some(near) => {
+                format!("did you mean {near:?}? `train-ctrnn tasks list` names all tasks")
+            }
+            None => format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", ")),
+        };
+        Failure::new(USAGE, "C011", format!("{name:?} is not a task"), help)
     })
 }
 

@@ -292,6 +292,7 @@ impl Job for TrainJob<'_> {
                 (record, trainer)
             }
         };
+        stop.trains(record.folder());
         let first = trainer.counters().step;
         let folder = record.folder().root().to_owned();
         terminal.say(format!(

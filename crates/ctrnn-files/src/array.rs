@@ -1,5 +1,7 @@
 //! Arrays of numbers in host memory, row-major, as files hold them.
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 use crate::error::FormatError;
@@ -120,6 +122,26 @@ impl Array {
     /// Shape and elements, without a copy.
     pub fn into_parts(self) -> (Vec<usize>, ArrayData) {
         (self.shape, self.data)
+    }
+
+    /// Some rows along the first dimension.
+    ///
+    /// # Panics
+    /// If the array is a scalar or does not have these rows.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let width: usize = self.shape[1..].iter().product();
+        let shape = [&[rows.len()], &self.shape[1..]].concat();
+        let some = rows.start * width..rows.end * width;
+        let data = match &self.data {
+            ArrayData::F32(data) => ArrayData::F32(data[some].to_vec()),
+            ArrayData::F64(data) => ArrayData::F64(data[some].to_vec()),
+            ArrayData::I32(data) => ArrayData::I32(data[some].to_vec()),
+            ArrayData::I64(data) => ArrayData::I64(data[some].to_vec()),
+            ArrayData::U8(data) => ArrayData::U8(data[some].to_vec()),
+            ArrayData::Bool(data) => ArrayData::Bool(data[some].to_vec()),
+        };
+        Self::new(&shape, data)
     }
 
     /// The elements as f32. f64 is rounded to the nearest; integers must be exact.

@@ -16,6 +16,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+/// Cases of what is damaged or random; a round trip writes files, and takes longer.
+const MANY: u32 = 100_000;
+
 type Arrays = BTreeMap<String, Array>;
 
 fn config(cases: u32) -> ProptestConfig {
@@ -134,7 +137,7 @@ fn npz_example() -> &'static (Arrays, [Vec<u8>; 2]) {
 }
 
 proptest! {
-    #![proptest_config(config(3000))]
+    #![proptest_config(config(MANY))]
 
     /// Checksums find every flip that matters; dates, versions and the like may flip unseen.
     #[test]
@@ -226,7 +229,7 @@ fn read_under(manifest: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(config(3000))]
+    #![proptest_config(config(MANY))]
 
     #[test]
     fn an_altered_manifest_gives_no_other_content(

@@ -4,7 +4,9 @@
 //! are compiled once, and with the optimisation level of this crate.
 
 use crate::backward::{self, Gradients, Saved, Upstream};
+use crate::draw;
 use crate::forward::{self, Record};
+use crate::noise::Draws;
 use crate::shape::Sweep;
 use crate::workspace::Workspace;
 
@@ -21,6 +23,14 @@ pub trait Compiled: Sized {
         gradients: Gradients<'_, Self>,
         workspace: &Workspace<Self>,
     );
+
+    /// [`crate::draw_normals()`]
+    fn draw_normals(
+        draws: Draws,
+        sizes: [usize; 3],
+        factor: Option<&[Self]>,
+        workspace: &Workspace<Self>,
+    ) -> Vec<Self>;
 }
 
 macro_rules! compiled {
@@ -42,6 +52,15 @@ macro_rules! compiled {
                 workspace: &Workspace<Self>,
             ) {
                 backward::sweep(sweep, saved, upstream, gradients, workspace);
+            }
+
+            fn draw_normals(
+                draws: Draws,
+                sizes: [usize; 3],
+                factor: Option<&[Self]>,
+                workspace: &Workspace<Self>,
+            ) -> Vec<Self> {
+                draw::normals(draws, sizes, factor, workspace)
             }
         }
     };

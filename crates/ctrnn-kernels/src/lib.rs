@@ -97,6 +97,7 @@ mod activation;
 mod adam;
 mod backward;
 mod compiled;
+mod draw;
 mod forward;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -110,6 +111,7 @@ mod workspace;
 pub use activation::Activation;
 pub use adam::AdamStep;
 pub use backward::{Gradients, Saved, Upstream, backward};
+pub use draw::draw_normals;
 pub use forward::{Record, forward};
 pub use noise::{Draws, NoiseSource};
 pub use recompute::{

@@ -8,6 +8,9 @@ use crate::{
     Parameter, TimeConstants,
 };
 
+/// Above this number of units nobody looks for a spectral radius unasked: finding it takes long.
+pub(crate) const MOST_UNITS_FOR_RADIUS: usize = 1024;
+
 /// A network as meant: every value decided.
 ///
 /// ```
@@ -230,6 +233,50 @@ impl CtrnnConfig {
     pub fn alpha_range(&self) -> [f64; 2] {
         let [shortest, longest] = self.tau_ms.range_ms();
         [longest, shortest].map(|tau| self.integrator.gain_of(self.dt_ms, tau))
+    }
+
+    /// The same network, whose recurrent weights begin with the balance and the spectral radius that are usual for its
+    /// connections: what a configuration file gets that says nothing of them.
+    ///
+    /// ```
+    /// use ctrnn_model::{Balance, CtrnnConfig, Dale};
+    /// let mut config = CtrnnConfig::new(3, 128, 2);
+    /// config.connectivity.dale = Some(Dale::default());
+    /// let config = config.with_usual_init();
+    /// assert_eq!((config.init.balance, config.init.spectral_radius), (Balance::Row, Some(1.0)));
+    /// ```
+    #[must_use]
+    pub fn with_usual_init(mut self) -> Self {
+        self.init.balance = self.usual_balance();
+        self.init.spectral_radius = self.usual_spectral_radius();
+        self
+    }
+
+    /// `row` under Dale's law (Song et al. 2016): without it the columns of four excitatory units to one inhibitory add up
+    /// to an eigenvalue of about `0.5 sqrt(N)`, and rates grow without bound. `none` where no unit can receive both kinds, or
+    /// the weights are not random.
+    pub fn usual_balance(&self) -> Balance {
+        let is_random = !matches!(self.init.recurrent, WeightInit::Zero | WeightInit::Diagonal);
+        match is_random && self.connectivity.can_balance(self) {
+            true => Balance::Row,
+            false => Balance::None,
+        }
+    }
+
+    /// 1 under Dale's law, as unconstrained gaussian weights have it: neither rates nor gradients grow with the length of a
+    /// trial. 0.2 for `power`, whose slope grows with the rate. Absent (the natural scale) without Dale's law, where no loop
+    /// of connections gives a radius, beside fixed weights, which are a scale of their own, and above 1024 units, where
+    /// finding it takes minutes.
+    pub fn usual_spectral_radius(&self) -> Option<f64> {
+        let is_asked = self.connectivity.dale.is_some()
+            && self.connectivity.recurrent.fixed.is_none()
+            && self.n_units <= MOST_UNITS_FOR_RADIUS
+            && self.init.recurrent != WeightInit::Zero;
+        let usual = match self.activation {
+            Activation::Power => 0.2,
+            _ => 1.0,
+        };
+        (is_asked && self.connectivity.has_loops(self)).then_some(usual)
     }
 
     /// Checks the rules that no type can hold.

@@ -15,6 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::spectrum::has_loop;
 use crate::{Activation, CtrnnConfig, ModelError, Parameter};
 
 /// Which connections a network has, and what constrains their weights; the default constrains nothing.
@@ -49,6 +50,8 @@ impl Default for Connectivity {
 }
 
 /// Dale's law: column j of `W_rc`, all outgoing weights of unit j, has one sign.
+///
+/// Drawn weights of one sign add up: [`CtrnnConfig::with_usual_init`] balances and scales them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dale {
@@ -299,6 +302,30 @@ impl Connectivity {
             forbid(&|_, col| signs[col] < 0.0);
         }
         possible
+    }
+
+    /// Whether some unit can receive excitation and inhibition that are trained, whatever the density.
+    pub(crate) fn can_balance(&self, config: &CtrnnConfig) -> bool {
+        let (Some(signs), n) = (self.signs(Matrix::Recurrent, config), config.n_units) else {
+            return false;
+        };
+        let possible = self.possible(Matrix::Recurrent, config);
+        let fixed = self.recurrent.fixed.as_ref();
+        let is_plastic = |k: usize| {
+            possible.as_ref().is_none_or(|p| p[k] == 1.0) && fixed.is_none_or(|f| f[k] == 0.0)
+        };
+        (0..n).any(|post| {
+            let receives =
+                |sign: f64| (0..n).any(|pre| signs[pre] == sign && is_plastic(post * n + pre));
+            receives(1.0) && receives(-1.0)
+        })
+    }
+
+    /// Whether the possible recurrent connections form a loop, whatever the density.
+    pub(crate) fn has_loops(&self, config: &CtrnnConfig) -> bool {
+        let possible = self.possible(Matrix::Recurrent, config);
+        let can_loop = possible.is_none_or(|possible| has_loop(&possible, config.n_units));
+        self.recurrent.density > 0.0 && can_loop
     }
 
     /// Checks the rules that no type can hold.

@@ -18,7 +18,7 @@ pub enum ModelError {
     },
     /// A weight matrix whose spectral radius is zero cannot be scaled to another one.
     #[error(
-        "the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}: its weights are zero or its connections form no loop; remove spectral_radius, or allow more connections"
+        "the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}: its weights are zero or its connections form no loop; allow more connections, or leave the weights their natural scale: init.spectral_radius = \"natural\" (None in Rust)"
     )]
     ZeroSpectralRadius {
         /// The spectral radius asked for.
@@ -34,7 +34,7 @@ pub enum ModelError {
     },
     /// No row has both excitation and inhibition to balance.
     #[error(
-        "the recurrent weights cannot be balanced: no unit receives both excitation and inhibition that is trained; remove init.balance"
+        "the recurrent weights cannot be balanced: no unit receives both excitation and inhibition that is trained; init.balance = \"none\" leaves them as drawn"
     )]
     Unbalanced,
     /// A rule of the connections is broken.

@@ -342,6 +342,48 @@ mod tests {
         }
     }
 
+    /// What is usual never asks for what the connections cannot have.
+    #[test]
+    fn what_is_usual_under_dales_law() {
+        let usual = |change: &dyn Fn(&mut CtrnnConfig)| {
+            let mut config = network(WeightInit::Gaussian, None);
+            config.connectivity = dale(0.8);
+            change(&mut config);
+            let config = config.with_usual_init();
+            draw(&config, 1).unwrap();
+            (config.init.balance, config.init.spectral_radius)
+        };
+        let below = |k: usize| f64::from(u8::from(k / 50 > k % 50));
+        let fixed = |k: usize| if k == 1 { 2.0 } else { 0.0 };
+        let (row, none) = (Balance::Row, Balance::None);
+        assert_eq!(usual(&|_| {}), (row, Some(1.0)));
+        assert_eq!(usual(&|c| c.connectivity.dale = None), (none, None));
+        assert_eq!(usual(&|c| c.connectivity = dale(1.0)), (none, Some(1.0)));
+        assert_eq!(usual(&|c| c.connectivity = dale(0.0)), (none, Some(1.0)));
+        let power = crate::Activation::Power;
+        assert_eq!(usual(&|c| c.activation = power), (row, Some(0.2)));
+        let init = |recurrent| move |c: &mut CtrnnConfig| c.init.recurrent = recurrent;
+        assert_eq!(usual(&init(WeightInit::Zero)), (none, None));
+        assert_eq!(usual(&init(WeightInit::Diagonal)), (none, Some(1.0)));
+        let mask = |values: Vec<f64>| {
+            move |c: &mut CtrnnConfig| c.connectivity.recurrent.mask = Some(values.clone())
+        };
+        let chain = mask((0..2500).map(below).collect());
+        assert_eq!(usual(&chain), (row, None)); // unit 49 has both kinds, no unit a loop
+        assert_eq!(usual(&mask(vec![0.0; 2500])), (none, None));
+        let fixed = |c: &mut CtrnnConfig| {
+            c.connectivity.recurrent.fixed = Some((0..2500).map(fixed).collect());
+        };
+        assert_eq!(usual(&fixed), (row, None));
+        let alone = |c: &mut CtrnnConfig| {
+            *c = CtrnnConfig {
+                connectivity: dale(0.8),
+                ..CtrnnConfig::new(1, 1, 1)
+            };
+        };
+        assert_eq!(usual(&alone), (none, Some(1.0)));
+    }
+
     #[test]
     fn nothing_can_be_balanced_without_inhibition() {
         let mut config = network(WeightInit::Gamma, None);

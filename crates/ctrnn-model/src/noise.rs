@@ -54,8 +54,8 @@ pub enum PreactivationNoise {
     PerUnit(Vec<f64>),
     /// A covariance `C [N,N]` between units: `L n` stands for `sigma n`, with `C = L L'`.
     ///
-    /// The draws of a pass are made before it and multiplied by `L`, which takes memory for `T B N` numbers and
-    /// `T B N^2` multiplications.
+    /// The draws of a pass are made before it and multiplied by the triangular `L`, which takes memory for `T B N` numbers
+    /// and at most `T B N^2` multiplications.
     Covariance {
         /// `C`, row by row.
         covariance: Vec<Vec<f64>>,
@@ -332,14 +332,18 @@ pub(crate) fn preactivation<B: Backend>(
         _ => None,
     };
     let source = source(noise, Stream::Eps, given);
-    let Some(factor) = factor else { return source };
-    let Some(normals) = source.normals(shape, device) else {
-        return NoiseSource::None;
-    };
-    let [t, b, n] = shape;
-    let factor: Tensor<B, 2> = host_tensor(TensorData::new(factor.to_vec(), [n, n]), device);
-    let correlated = normals.reshape([t * b, n]).matmul(factor.transpose());
-    NoiseSource::Given(correlated.reshape(shape))
+    match (source, factor) {
+        (source, None) => source,
+        (NoiseSource::None, _) => NoiseSource::None,
+        (NoiseSource::Drawn(draws), _) => NoiseSource::Given(draws.tensor(shape, factor, device)),
+        (NoiseSource::Given(normals), Some(factor)) => {
+            let [t, b, n] = shape;
+            let factor = TensorData::new(factor.to_vec(), [n, n]);
+            let factor: Tensor<B, 2> = host_tensor(factor, device);
+            let correlated = normals.reshape([t * b, n]).matmul(factor.transpose());
+            NoiseSource::Given(correlated.reshape(shape))
+        }
+    }
 }
 
 /// The source of the normals behind `xi`.
@@ -375,9 +379,14 @@ pub(crate) fn seen_inputs<B: Backend>(
         _ => None,
     };
     let std = config.noise.input_std(config.integrator, config.dt_ms);
-    let normals = match std > 0.0 {
-        true => source(noise, Stream::InputNoise, given).normals(shape, &device),
-        false => None,
+    let source = match std > 0.0 {
+        true => source(noise, Stream::InputNoise, given),
+        false => NoiseSource::None,
+    };
+    let normals = match source {
+        NoiseSource::None => None,
+        NoiseSource::Drawn(draws) => Some(draws.tensor(shape, None, &device)),
+        NoiseSource::Given(normals) => Some(normals),
     };
     let raised = match config.input.baseline == 0.0 {
         true => inputs,

@@ -45,6 +45,12 @@ pub(crate) fn positive_radius(matrix: &[f64], n: usize) -> Result<Option<f64>, M
     Ok((radius > NILPOTENT * norm).then_some(radius))
 }
 
+/// Whether the connections of a `[n, n]` matrix, all weights that are not zero, form a loop.
+pub(crate) fn has_loop(matrix: &[f64], n: usize) -> bool {
+    let is_loop = |part: &Vec<usize>| part.len() > 1 || matrix[part[0] * (n + 1)] != 0.0;
+    strongly_connected(matrix, n).iter().any(is_loop)
+}
+
 /// The units by strongly connected part, in ascending order within each: two units share a part where each reaches the
 /// other along weights that are not zero.
 ///

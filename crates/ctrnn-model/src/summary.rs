@@ -2,11 +2,9 @@
 
 use burn::tensor::backend::Backend;
 
+use crate::config::MOST_UNITS_FOR_RADIUS;
 use crate::parameters::TAU_MS;
 use crate::{CtrnnModule, Matrix, ModelError, Parameter, spectral_radius};
-
-/// Above this number of units the spectral radius of a summary is left out: finding it takes long.
-const MOST_UNITS_FOR_RADIUS: usize = 1024;
 
 /// What a network consists of.
 #[derive(Clone, Debug, PartialEq)]

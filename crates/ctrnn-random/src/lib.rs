@@ -30,6 +30,7 @@
 //! assert_eq!(noise[0], again.normal());
 //! ```
 
+mod lanes;
 pub mod normal;
 mod philox;
 mod rng;

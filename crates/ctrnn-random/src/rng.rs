@@ -1,11 +1,9 @@
 //! A sequence of draws that starts at an address.
 
+use crate::lanes::{self, LANES};
 use crate::normal;
-use crate::philox::{philox, philox_lanes};
+use crate::philox::philox;
 use crate::stream::Key;
-
-/// Blocks that [`Rng::fill_normal`] computes together.
-const LANES: usize = 16;
 
 /// A sequence of random draws that starts at the address (key, trial, step).
 ///
@@ -45,6 +43,10 @@ impl<T: Copy + Default> Buffer<T> {
         Some(item)
     }
 
+    fn n_left(&self) -> usize {
+        self.items.len() - self.next
+    }
+
     /// Takes over a block and hands out its first item.
     fn refill(&mut self, items: [T; 4]) -> T {
         *self = Self { items, next: 1 };
@@ -80,6 +82,19 @@ impl Rng {
                 self.words.refill(block)
             }
         }
+    }
+
+    /// Random words, the same as from one call of [`next_u32`](Self::next_u32) per element, and faster.
+    pub fn fill_u32(&mut self, out: &mut [u32]) {
+        let buffered = self.words.n_left().min(out.len());
+        let (start, rest) = out.split_at_mut(buffered);
+        start.fill_with(|| self.next_u32());
+        let (chunks, rest) = rest.as_chunks_mut();
+        for chunk in chunks {
+            lanes::words(self.counter, self.key, chunk);
+            self.counter[0] = self.counter[0].wrapping_add(LANES as u32);
+        }
+        rest.fill_with(|| self.next_u32());
     }
 
     /// Uniform in [0, 1), a multiple of 2^-53. Uses two words.
@@ -126,31 +141,15 @@ impl Rng {
     /// Standard normals, the same as from one call of [`normal`](Self::normal) per element, and
     /// faster.
     pub fn fill_normal(&mut self, out: &mut [f32]) {
-        let buffered = (self.normals.items.len() - self.normals.next).min(out.len());
+        let buffered = self.normals.n_left().min(out.len());
         let (start, rest) = out.split_at_mut(buffered);
         start.fill_with(|| self.normal());
-        let mut chunks = rest.chunks_exact_mut(4 * LANES);
-        for chunk in &mut chunks {
-            self.normal_blocks(chunk);
+        let (chunks, rest) = rest.as_chunks_mut();
+        for chunk in chunks {
+            lanes::normals(self.counter, self.key, chunk);
+            self.counter[0] = self.counter[0].wrapping_add(LANES as u32);
         }
-        chunks.into_remainder().fill_with(|| self.normal());
-    }
-
-    /// The normals of the next `LANES` blocks.
-    fn normal_blocks(&mut self, out: &mut [f32]) {
-        let [first, trial, high, step] = self.counter;
-        let blocks = std::array::from_fn(|lane| first.wrapping_add(lane as u32));
-        let words = philox_lanes::<LANES>(
-            [blocks, [trial; LANES], [high; LANES], [step; LANES]],
-            self.key.0,
-        );
-        let normals = normal::from_words_lanes(words);
-        for (lane, four) in out.chunks_exact_mut(4).enumerate() {
-            for (i, normal) in four.iter_mut().enumerate() {
-                *normal = normals[i][lane];
-            }
-        }
-        self.counter[0] = first.wrapping_add(LANES as u32);
+        rest.fill_with(|| self.normal());
     }
 
     /// Between `min` and `max` with a density that falls as `exp(-x / mean)`.
@@ -220,6 +219,18 @@ mod tests {
 
     fn rng(trial: u64, step: u64) -> Rng {
         Rng::new(Key::new(7, Stream::Trials, 0), trial, step)
+    }
+
+    #[test]
+    fn words_are_the_same_one_by_one_and_filled() {
+        let (mut single, mut filled) = (rng(3, 9), rng(3, 9));
+        for length in [1, 2, 200, 3, 64, 0, 129] {
+            let expected: Vec<u32> = (0..length).map(|_| single.next_u32()).collect();
+            let mut words = vec![0; length];
+            filled.fill_u32(&mut words);
+            assert_eq!(words, expected);
+            assert_eq!(filled.normal(), single.normal());
+        }
     }
 
     #[test]

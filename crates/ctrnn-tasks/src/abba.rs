@@ -29,7 +29,7 @@ const TESTS: [[&str; 2]; 4] = [
 /// distractor repeats the one before it with the probability `repeat_fraction`, so that a network that
 /// looks for any repetition fails. The fixation input is 1 to the end. The output `fixation` should be
 /// 1 but during the tests, `match` during a test that is the sample and `non_match` during a
-/// distractor; all else 0.
+/// distractor; all else 0. In a catch trial neither sample nor tests are shown, and no choice is correct.
 ///
 /// Source: Masse, Yang, Song, Wang & Freedman (2019), tasks ABBA and ABCA.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +54,8 @@ pub struct Abba {
     pub delay_ms: Duration,
     /// Each test.
     pub test_ms: Duration,
+    /// Fraction of catch trials in training.
+    pub catch_fraction: f64,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
 }
@@ -69,6 +71,7 @@ impl Default for Abba {
             sample_ms: 400.0.into(),
             delay_ms: 400.0.into(),
             test_ms: 400.0.into(),
+            catch_fraction: 0.0,
             input_noise: 0.1,
         }
     }
@@ -132,16 +135,11 @@ impl Task for Abba {
     /// Those of every trial; more delays and tests may follow.
     fn epochs(&self) -> Vec<Epoch> {
         let [delay, test] = TESTS[0];
-        let epoch = |name, key: &'static str, duration: &Duration| Epoch {
-            name,
-            key: key.into(),
-            duration: duration.clone(),
-        };
         vec![
             Epoch::new("fixation", &self.fixation_ms),
             Epoch::new("sample", &self.sample_ms),
-            epoch(delay, "delay_ms", &self.delay_ms),
-            epoch(test, "test_ms", &self.test_ms),
+            Epoch::new(delay, &self.delay_ms).with_key("delay_ms"),
+            Epoch::new(test, &self.test_ms).with_key("test_ms"),
         ]
     }
 
@@ -154,6 +152,7 @@ impl Task for Abba {
             .number("repeat_fraction", self.repeat_fraction, 0.0..=1.0)
             .number("n_directions", self.n_directions as f64, 5.0..=360.0)
             .number("n_tuned", self.n_tuned as f64, 2.0..=1000.0)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
@@ -162,7 +161,8 @@ impl Task for Abba {
     fn conditions(&self) -> Vec<Condition> {
         let samples = directions_deg(self.n_directions);
         let places: Vec<f64> = (0..=self.n_tests).map(|k| k as f64).collect();
-        Condition::grid(&[("sample_deg", &samples), ("match_at", &places)])
+        let grid = Condition::grid(&[("sample_deg", &samples), ("match_at", &places)]);
+        Condition::with_catch(grid, self.catch_fraction)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
@@ -170,6 +170,11 @@ impl Task for Abba {
         let n_tests = self.tests_shown(match_at);
         let timeline = self.draw_timeline(n_tests, clock, rng);
         let mut trial = Trial::new(&self.layout(), condition, timeline);
+        trial.fixate(0..trial.n_steps);
+        if condition.is_catch() {
+            trial.add_input_noise(self.input_noise, rng);
+            return trial;
+        }
         let sample_deg = condition.value("sample_deg");
         let sample = (sample_deg * self.n_directions as f64 / 360.0).round() as usize;
         let mut shown = self.draw_distractors(sample, n_tests, rng);
@@ -178,7 +183,6 @@ impl Task for Abba {
         }
         let ring = Ring::von_mises(self.n_tuned);
         let steps = trial.timeline.steps("sample");
-        trial.fixate(0..trial.n_steps);
         trial.add_inputs(steps, RING, &ring.encode(sample_deg.to_radians()));
         for (direction, [_, test]) in shown.into_iter().zip(TESTS) {
             let steps = trial.timeline.steps(test);
@@ -199,6 +203,7 @@ impl Task for Abba {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
+        trial.correct?; // none in a catch trial
         let match_at = trial.value("match_at")? as usize;
         let right = |k: usize| {
             let [_, test] = TESTS[k];

@@ -1,6 +1,6 @@
 //! Trials of one batch, padded to one length.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use crate::{Condition, Mask, Target, Timeline, Trial};
 
@@ -33,34 +33,149 @@ pub struct TrialBatch {
 }
 
 impl TrialBatch {
-    /// Pads trials to the length of the longest.
+    /// Pads trials to the length of the longest. Trials that are made one by one are copied as they come.
     ///
     /// # Panics
     /// If the trials differ in inputs, outputs, kind of target or mask, or names of conditions, or
     /// if there are none.
     #[must_use]
-    pub fn new(trials: &[Trial]) -> Self {
-        let first = trials.first().expect("a batch has at least one trial");
+    pub fn new(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> Self {
+        Self::with_room(trials, 0)
+    }
+
+    /// Pads trials to a length.
+    ///
+    /// # Panics
+    /// As [`TrialBatch::new`], or if a trial is longer.
+    #[must_use]
+    pub fn padded(trials: impl IntoIterator<Item = impl Borrow<Trial>>, max_steps: usize) -> Self {
+        let mut batch = Self::unpadded(trials, max_steps);
+        let longest = batch.max_steps;
+        assert!(
+            longest <= max_steps,
+            "a trial of {longest} time steps, padded to {max_steps}"
+        );
+        batch.max_steps = max_steps;
+        batch.pad();
+        batch
+    }
+
+    /// [`new`](Self::new) with room for trials of this many time steps, so that nothing has to be moved while they come.
+    pub(crate) fn with_room(
+        trials: impl IntoIterator<Item = impl Borrow<Trial>>,
+        longest: usize,
+    ) -> Self {
+        let mut batch = Self::unpadded(trials, longest);
+        batch.pad();
+        batch
+    }
+
+    /// The trials one after another, with room for `longest` time steps each.
+    fn unpadded(trials: impl IntoIterator<Item = impl Borrow<Trial>>, longest: usize) -> Self {
+        let mut trials = trials.into_iter();
+        let first = trials.next().expect("a batch has at least one trial");
+        let steps = longest.max(first.borrow().n_steps);
+        let mut batch = Self::like(first.borrow(), 1 + trials.size_hint().0, steps);
+        batch.append(first.borrow());
         for trial in trials {
-            assert_same_layout(first, trial);
+            batch.append(trial.borrow());
         }
-        let max_steps = trials.iter().map(|trial| trial.n_steps).fold(0, usize::max);
+        batch
+    }
+
+    /// Nothing yet, but room for `n_trials` trials like this one, of `n_steps` time steps.
+    fn like(trial: &Trial, n_trials: usize, n_steps: usize) -> Self {
+        let room = n_trials * n_steps;
+        let names = trial.condition.iter().map(|(name, _)| name.clone());
         Self {
-            n_trials: trials.len(),
-            max_steps,
-            n_inputs: first.n_inputs,
-            n_outputs: first.n_outputs,
-            inputs: pad(
-                trials.iter().map(|trial| &trial.inputs[..]),
-                max_steps * first.n_inputs,
-            ),
-            target: pad_targets(trials, max_steps),
-            mask: pad_masks(trials, max_steps),
-            n_steps: trials.iter().map(|trial| trial.n_steps).collect(),
-            conditions: columns(trials),
-            correct: trials.iter().map(|trial| trial.correct).collect(),
-            timelines: trials.iter().map(|trial| trial.timeline.clone()).collect(),
+            n_trials: 0,
+            max_steps: 0,
+            n_inputs: trial.n_inputs,
+            n_outputs: trial.n_outputs,
+            inputs: Vec::with_capacity(room * trial.n_inputs),
+            target: match trial.target {
+                Target::Values(_) => Target::Values(Vec::with_capacity(room * trial.n_outputs)),
+                Target::Classes(_) => Target::Classes(Vec::with_capacity(room)),
+            },
+            mask: match trial.mask {
+                Mask::Steps(_) => Mask::Steps(Vec::with_capacity(room)),
+                Mask::Outputs(_) => Mask::Outputs(Vec::with_capacity(room * trial.n_outputs)),
+            },
+            n_steps: Vec::with_capacity(n_trials),
+            conditions: names
+                .map(|name| (name, Vec::with_capacity(n_trials)))
+                .collect(),
+            correct: Vec::with_capacity(n_trials),
+            timelines: Vec::with_capacity(n_trials),
         }
+    }
+
+    /// Puts a trial after the others, without padding.
+    fn append(&mut self, trial: &Trial) {
+        self.assert_same_layout(trial);
+        self.inputs.extend_from_slice(&trial.inputs);
+        match (&mut self.target, &trial.target) {
+            (Target::Values(all), Target::Values(values)) => all.extend_from_slice(values),
+            (Target::Classes(all), Target::Classes(classes)) => all.extend_from_slice(classes),
+            _ => unreachable!("targets of one kind"),
+        }
+        match (&mut self.mask, &trial.mask) {
+            (Mask::Steps(all), Mask::Steps(mask)) | (Mask::Outputs(all), Mask::Outputs(mask)) => {
+                all.extend_from_slice(mask);
+            }
+            _ => unreachable!("masks of one kind"),
+        }
+        for ((_, column), (_, value)) in self.conditions.iter_mut().zip(&trial.condition) {
+            column.push(*value);
+        }
+        self.n_trials += 1;
+        self.max_steps = self.max_steps.max(trial.n_steps);
+        self.n_steps.push(trial.n_steps);
+        self.correct.push(trial.correct);
+        self.timelines.push(trial.timeline.clone());
+    }
+
+    /// Moves the trials apart, so that each has the length of the longest.
+    fn pad(&mut self) {
+        let (n_steps, max_steps) = (&self.n_steps, self.max_steps);
+        pad(&mut self.inputs, n_steps, max_steps, self.n_inputs);
+        match &mut self.target {
+            Target::Values(values) => pad(values, n_steps, max_steps, self.n_outputs),
+            Target::Classes(classes) => pad(classes, n_steps, max_steps, 1),
+        }
+        match &mut self.mask {
+            Mask::Steps(mask) => pad(mask, n_steps, max_steps, 1),
+            Mask::Outputs(mask) => pad(mask, n_steps, max_steps, self.n_outputs),
+        }
+    }
+
+    fn assert_same_layout(&self, trial: &Trial) {
+        let kind = |target: &Target, mask: &Mask| {
+            let classes = matches!(target, Target::Classes(_));
+            (classes, matches!(mask, Mask::Outputs(_)))
+        };
+        let names = self.conditions.iter().map(|(name, _)| name);
+        let own_names = trial.condition.iter().map(|(name, _)| name);
+        let same = (self.n_inputs, self.n_outputs) == (trial.n_inputs, trial.n_outputs)
+            && kind(&self.target, &self.mask) == kind(&trial.target, &trial.mask)
+            && names.clone().eq(own_names.clone());
+        assert!(
+            same,
+            "trials of a batch agree in inputs, outputs, whether targets are classes, whether the mask is by output, and \
+             names of conditions: {:?} and {:?}",
+            (
+                self.n_inputs,
+                self.n_outputs,
+                kind(&self.target, &self.mask),
+                names.collect::<Vec<_>>()
+            ),
+            (
+                trial.n_inputs,
+                trial.n_outputs,
+                kind(&trial.target, &trial.mask),
+                own_names.collect::<Vec<_>>()
+            ),
+        );
     }
 
     /// What each output should be, `[B, T, O]`: the target values, or a one-hot row for each class label.
@@ -126,73 +241,16 @@ impl TrialBatch {
     }
 }
 
-fn assert_same_layout(a: &Trial, b: &Trial) {
-    let kind = |trial: &Trial| {
-        let names: Vec<&str> = trial
-            .condition
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let classes = matches!(trial.target, Target::Classes(_));
-        let by_output = matches!(trial.mask, Mask::Outputs(_));
-        (
-            trial.n_inputs,
-            trial.n_outputs,
-            classes,
-            by_output,
-            names.join(" "),
-        )
-    };
-    assert_eq!(
-        kind(a),
-        kind(b),
-        "trials of a batch agree in (inputs, outputs, targets are classes, mask is by output, conditions)"
-    );
-}
-
-fn pad_targets(trials: &[Trial], max_steps: usize) -> Target {
-    let values = trials.iter().filter_map(|trial| match &trial.target {
-        Target::Values(values) => Some(&values[..]),
-        Target::Classes(_) => None,
-    });
-    let classes = trials.iter().filter_map(|trial| match &trial.target {
-        Target::Values(_) => None,
-        Target::Classes(classes) => Some(&classes[..]),
-    });
-    match trials[0].target {
-        Target::Values(_) => Target::Values(pad(values, max_steps * trials[0].n_outputs)),
-        Target::Classes(_) => Target::Classes(pad(classes, max_steps)),
+/// Moves rows that follow each other apart, from the last to the first: each trial is filled up with zeros to `max_steps` rows.
+fn pad<T: Copy + Default>(rows: &mut Vec<T>, n_steps: &[usize], max_steps: usize, width: usize) {
+    let mut end = rows.len();
+    rows.resize(n_steps.len() * max_steps * width, T::default());
+    for (b, n) in n_steps.iter().enumerate().rev() {
+        let (start, place) = (end - n * width, b * max_steps * width);
+        rows.copy_within(start..end, place);
+        rows[place + n * width..place + max_steps * width].fill(T::default());
+        end = start;
     }
-}
-
-fn pad_masks(trials: &[Trial], max_steps: usize) -> Mask {
-    let masks = trials.iter().map(|trial| match &trial.mask {
-        Mask::Steps(mask) | Mask::Outputs(mask) => &mask[..],
-    });
-    match trials[0].mask {
-        Mask::Steps(_) => Mask::Steps(pad(masks, max_steps)),
-        Mask::Outputs(_) => Mask::Outputs(pad(masks, max_steps * trials[0].n_outputs)),
-    }
-}
-
-/// Rows one after another, each filled up with zeros to `width`.
-fn pad<'a, T: Copy + Default + 'a>(rows: impl Iterator<Item = &'a [T]>, width: usize) -> Vec<T> {
-    let rows: Vec<&[T]> = rows.collect();
-    let mut padded = Vec::with_capacity(rows.len() * width);
-    for (b, row) in rows.into_iter().enumerate() {
-        padded.extend_from_slice(row);
-        padded.resize((b + 1) * width, T::default());
-    }
-    padded
-}
-
-fn columns(trials: &[Trial]) -> Vec<(String, Vec<f64>)> {
-    let column = |i: usize| trials.iter().map(|trial| trial.condition[i].1).collect();
-    let names = trials[0].condition.iter().map(|(name, _)| name.clone());
-    names
-        .enumerate()
-        .map(|(i, name)| (name, column(i)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! How several tasks share the inputs and outputs of one network.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -131,8 +134,8 @@ impl Columns {
     /// A mask of outputs in which the others do not count; for classes, one of time steps.
     fn embed_mask(&self, own: &Trial, layout: &Layout) -> Mask {
         let by_output = match &own.mask {
-            Mask::Steps(mask) => repeated(mask, own.n_outputs),
-            Mask::Outputs(mask) => mask.clone(),
+            Mask::Steps(mask) => Cow::Owned(repeated(mask, own.n_outputs)),
+            Mask::Outputs(mask) => Cow::Borrowed(&mask[..]),
         };
         if layout.target == TargetKind::Classes {
             let largest = |row: &[f32]| row.iter().copied().fold(0.0, f32::max);
@@ -194,14 +197,24 @@ fn scatter(from: &[f32], from_width: usize, columns: &[usize], to: &mut [f32], w
     if from_width == 0 {
         return;
     }
-    for (from, to) in from
-        .chunks_exact(from_width)
-        .zip(to.chunks_exact_mut(width))
-    {
-        for (&value, &column) in from.iter().zip(columns) {
-            to[column] = value;
+    let runs = runs(columns);
+    let rows = from.chunks_exact(from_width);
+    for (from, to) in rows.zip(to.chunks_exact_mut(width)) {
+        for (own, place) in &runs {
+            to[place.clone()].copy_from_slice(&from[own.clone()]);
         }
     }
+}
+
+/// Own columns that are neighbours among all columns too, and their places.
+fn runs(columns: &[usize]) -> Vec<(Range<usize>, Range<usize>)> {
+    let mut own = 0;
+    let neighbours = columns.chunk_by(|a, b| a + 1 == *b);
+    let run = |places: &[usize]| {
+        own += places.len();
+        (own - places.len()..own, places[0]..places[0] + places.len())
+    };
+    neighbours.map(run).collect()
 }
 
 /// The columns of rows of `width`.

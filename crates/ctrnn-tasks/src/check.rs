@@ -43,7 +43,7 @@ impl Check {
     /// Requires the durations of all epochs to be on the grid.
     pub fn epochs(self, epochs: &[Epoch]) -> Self {
         epochs.iter().fold(self, |check, epoch| {
-            check.duration(&epoch.key, &epoch.duration)
+            check.duration(&epoch.key(), &epoch.duration)
         })
     }
 

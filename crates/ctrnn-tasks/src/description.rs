@@ -22,8 +22,8 @@ pub(crate) fn describe(task: &dyn Task) -> String {
             .iter()
             .map(|e| format!("{}: {}", e.name, e.duration)),
     );
-    text += &section("Inputs", inputs);
-    text += &section(&format!("Outputs, {target}"), outputs);
+    text += &section("Inputs", populations(&inputs));
+    text += &section(&format!("Outputs, {target}"), populations(&outputs));
     text += &section("Conditions", describe_conditions(&task.conditions()));
     text += &format!("## Correct\n\n{}\n", task.correct_rule());
     if let Some(chance) = task.chance() {
@@ -66,6 +66,24 @@ fn section(heading: &str, items: impl IntoIterator<Item = String>) -> String {
     }
 }
 
+/// The names, but of a population (`cell 0`, `cell 1`, ...) only the first and the last.
+fn populations(names: &[String]) -> Vec<String> {
+    let member = |name: &str| -> Option<(String, usize)> {
+        let (population, number) = name.rsplit_once(' ')?;
+        Some((population.to_owned(), number.parse().ok()?))
+    };
+    let follows = |a: &String, b: &String| match (member(a), member(b)) {
+        (Some((a, i)), Some((b, j))) => a == b && i + 1 == j,
+        _ => false,
+    };
+    let list = names.chunk_by(follows).map(|chunk| match chunk {
+        [first, .., last] => format!("{first} to {last}"),
+        [name] => name.clone(),
+        [] => String::new(),
+    });
+    list.collect()
+}
+
 /// Each name with its values in order of appearance.
 fn describe_conditions(conditions: &[Condition]) -> Vec<String> {
     let names = conditions
@@ -88,7 +106,24 @@ fn describe_conditions(conditions: &[Condition]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::populations;
     use crate::Registry;
+
+    #[test]
+    fn a_population_is_one_item() {
+        let names = [
+            "fixation", "ring1 0", "ring1 1", "ring1 2", "ring2 0", "rule a", "rule b",
+        ];
+        let listed = populations(&names.map(str::to_owned));
+        let expected = [
+            "fixation",
+            "ring1 0 to ring1 2",
+            "ring2 0",
+            "rule a",
+            "rule b",
+        ];
+        assert_eq!(listed, expected);
+    }
 
     #[test]
     fn describes_a_task_from_its_defaults() {

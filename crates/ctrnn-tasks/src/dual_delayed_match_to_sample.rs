@@ -20,7 +20,7 @@ const NON_MATCH: usize = 2;
 /// there are two tests, each after a delay and a cue: the input `cue_a` or `cue_b` is 1 from the cue to
 /// the end of the test, and both locations show a direction, each of which matches its sample in half of
 /// the trials. The cued one counts. The fixation input is 1 to the end. The output `fixation` should be 1 but during
-/// the tests, in which `match` or `non_match` should; all else 0.
+/// the tests, in which `match` or `non_match` should; all else 0. In a catch trial nothing is shown, and no choice is correct.
 ///
 /// Source: Masse, Yang, Song, Wang & Freedman (2019), task dualDMS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,8 @@ pub struct DualDelayedMatchToSample {
     pub second_cue_ms: Duration,
     /// The second test.
     pub second_test_ms: Duration,
+    /// Fraction of catch trials in training.
+    pub catch_fraction: f64,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
 }
@@ -71,6 +73,7 @@ impl Default for DualDelayedMatchToSample {
             second_delay_ms: 0.0.into(),
             second_cue_ms: 500.0.into(),
             second_test_ms: 500.0.into(),
+            catch_fraction: 0.0,
             input_noise: 0.1,
         }
     }
@@ -146,6 +149,7 @@ impl Task for DualDelayedMatchToSample {
             .read_at_end("second_test_ms", &self.second_test_ms)
             .number("n_directions", self.n_directions as f64, 2.0..=360.0)
             .number("n_tuned", self.n_tuned as f64, 2.0..=1000.0)
+            .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
@@ -154,18 +158,23 @@ impl Task for DualDelayedMatchToSample {
     /// `first_match` and `second_match`.
     fn conditions(&self) -> Vec<Condition> {
         let names = ["first_cue", "first_match", "second_cue", "second_match"];
-        Condition::grid(&names.map(|name| (name, &[0.0, 1.0][..])))
+        let grid = Condition::grid(&names.map(|name| (name, &[0.0, 1.0][..])));
+        Condition::with_catch(grid, self.catch_fraction)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let mut trial = Trial::blank(self, condition, clock, rng);
+        trial.fixate(0..trial.n_steps);
+        if condition.is_catch() {
+            trial.add_input_noise(self.input_noise, rng);
+            return trial;
+        }
         let samples = [self.draw_direction(rng), self.draw_direction(rng)];
         let sample_b = if self.is_sequential() {
             "second_sample"
         } else {
             "sample"
         };
-        trial.fixate(0..trial.n_steps);
         self.show(&mut trial, "sample", 0, samples[0]);
         self.show(&mut trial, sample_b, 1, samples[1]);
         for [cue, test, is_match] in [
@@ -193,6 +202,7 @@ impl Task for DualDelayedMatchToSample {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
+        trial.correct?; // none in a catch trial
         let mut all = true;
         for [test, is_match] in [
             ["first_test", "first_match"],

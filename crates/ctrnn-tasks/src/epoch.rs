@@ -1,6 +1,5 @@
 //! The phases of a trial: as planned by a task, and as drawn for one trial.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use ctrnn_random::Rng;
@@ -12,8 +11,8 @@ use crate::{Clock, Duration};
 pub struct Epoch {
     /// Such as `fixation`, `stimulus`, `delay`, `response`.
     pub name: &'static str,
-    /// The key of the duration in the task's table: by custom the name followed by `_ms`.
-    pub key: Cow<'static, str>,
+    /// The key of the duration in the task's table, if it is not the name followed by `_ms`.
+    pub own_key: Option<&'static str>,
     /// How long it lasts.
     pub duration: Duration,
 }
@@ -24,9 +23,25 @@ impl Epoch {
     pub fn new(name: &'static str, duration: &Duration) -> Self {
         Self {
             name,
-            key: format!("{name}_ms").into(),
+            own_key: None,
             duration: duration.clone(),
         }
+    }
+
+    /// The same, configured by another key.
+    #[must_use]
+    pub fn with_key(self, key: &'static str) -> Self {
+        Self {
+            own_key: Some(key),
+            ..self
+        }
+    }
+
+    /// The key of the duration in the task's table.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.own_key
+            .map_or_else(|| format!("{}_ms", self.name), str::to_owned)
     }
 }
 
@@ -91,7 +106,8 @@ mod tests {
         assert_eq!(timeline.steps("delay"), 5..5);
         assert_eq!(timeline.steps("stimulus"), 5..7);
         assert_eq!(timeline.n_steps(), 7);
-        assert_eq!(plan[2].key, "stimulus_ms");
+        assert_eq!(plan[2].key(), "stimulus_ms");
+        assert_eq!(plan[2].clone().with_key("on_ms").key(), "on_ms");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Interval discrimination: which of two stimuli lasted longer?
 
-use std::borrow::Cow;
-
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,11 +54,7 @@ impl Default for IntervalDiscrimination {
 impl IntervalDiscrimination {
     /// The epochs, those of the stimuli with these durations.
     fn epochs_with(&self, [first, second]: [Duration; 2]) -> Vec<Epoch> {
-        let stimulus = |name, duration| Epoch {
-            name,
-            key: Cow::Borrowed("durations_ms"),
-            duration,
-        };
+        let stimulus = |name, duration| Epoch::new(name, &duration).with_key("durations_ms");
         vec![
             Epoch::new("fixation", &self.fixation_ms),
             stimulus("first", first),

@@ -167,10 +167,13 @@ impl Task for Multitask {
         let mut trial = part.columns.embed(&own, &self.layout, condition);
         if let Some((first, strength, noise)) = self.rules {
             trial.set_input(0..trial.n_steps, first + k, strength);
-            for t in 0..trial.n_steps {
-                let row = &mut trial.inputs[t * trial.n_inputs + first..][..self.parts.len()];
-                row.iter_mut()
-                    .for_each(|u| *u += noise as f32 * rng.normal());
+            let mut normals = vec![0.0; trial.n_steps * self.parts.len()];
+            rng.fill_normal(&mut normals);
+            let rows = trial.inputs.chunks_exact_mut(trial.n_inputs);
+            for (row, normals) in rows.zip(normals.chunks_exact(self.parts.len())) {
+                for (input, normal) in row[first..].iter_mut().zip(normals) {
+                    *input += noise as f32 * normal;
+                }
             }
         }
         trial
@@ -197,6 +200,11 @@ impl Task for Multitask {
         let (part, own) = self.own_trial(trial)?;
         let readout = part.columns.readout(outputs, trial.n_outputs);
         part.task.reaction_steps(&own, &readout)
+    }
+
+    fn value_name(&self, condition: &str, value: f64) -> Option<String> {
+        let part = self.parts.get(value as usize)?;
+        (condition == "task").then(|| part.name.clone())
     }
 
     fn correct_rule(&self) -> String {
@@ -430,6 +438,7 @@ mod tests {
     fn batch(task: &Multitask, step: u64, n_trials: usize) -> TrialBatch {
         let request = BatchRequest {
             clock: Clock::new(20.0).unwrap(),
+            first_trial: 0,
             n_trials,
             key: Key::new(1, Stream::Trials, 0),
             step,

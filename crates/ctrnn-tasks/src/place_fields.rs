@@ -15,6 +15,8 @@ use crate::{
 const BIN_CM: f64 = 2.0;
 /// The mean rate of a cell over the box.
 const MEAN_RATE: f64 = 4.0;
+/// How many rates are hidden or not together.
+const HIDDEN_AT_ONCE: usize = 512;
 /// How many widths of the Gaussian the filter reaches.
 const REACH: f64 = 3.0;
 
@@ -189,15 +191,24 @@ impl PlaceFields {
     }
 }
 
-/// Hides each rate with a probability, by 16 random bits each.
+/// Hides each rate with a probability, by 16 random bits each. Chance would mislead a branch: the bits of a rate are masked instead.
 fn hide(rates: &mut [f32], probability: f64, rng: &mut Rng) {
     let below = (probability * 65536.0).round() as u32;
-    for pair in rates.chunks_mut(2) {
-        let bits = rng.next_u32();
-        for (rate, bits) in pair.iter_mut().zip([bits & 0xFFFF, bits >> 16]) {
-            if bits < below {
-                *rate = 0.0;
-            }
+    let shown = |rate: f32, bits: u32| {
+        let mask = u32::from(bits >= below).wrapping_neg();
+        f32::from_bits(rate.to_bits() & mask)
+    };
+    let mut words = [0; HIDDEN_AT_ONCE / 2];
+    for rates in rates.chunks_mut(HIDDEN_AT_ONCE) {
+        let words = &mut words[..rates.len().div_ceil(2)];
+        rng.fill_u32(words);
+        let (pairs, odd) = rates.as_chunks_mut::<2>();
+        for ([first, second], word) in pairs.iter_mut().zip(&*words) {
+            *first = shown(*first, *word & 0xFFFF);
+            *second = shown(*second, *word >> 16);
+        }
+        for (rate, word) in odd.iter_mut().zip(words.last()) {
+            *rate = shown(*rate, *word & 0xFFFF);
         }
     }
 }

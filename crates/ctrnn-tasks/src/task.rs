@@ -69,6 +69,8 @@ impl Layout {
 pub struct BatchRequest {
     /// The time grid.
     pub clock: Clock,
+    /// The number of the first trial: 0, or more for a part of a larger batch.
+    pub first_trial: usize,
     /// How many trials, at least 1.
     pub n_trials: usize,
     /// Seed and stream.
@@ -131,9 +133,9 @@ pub trait Task: Send + Sync {
         Vec::new()
     }
 
-    /// Makes a batch. Trial `b` draws from `Rng::new(key, b, step)`, first its condition if
-    /// weighted, then itself: a batch depends on key and step alone, and its first trials are those
-    /// of a smaller batch.
+    /// Makes a batch. Trial `b`, counted from `first_trial`, draws from `Rng::new(key, b, step)`, first
+    /// its condition if weighted, then itself: trials depend on key, step and `b` alone, so that a large
+    /// batch can be made in parts.
     ///
     /// # Errors
     /// If the task has no conditions; overridden, whatever keeps trials from being had.
@@ -161,6 +163,11 @@ pub trait Task: Send + Sync {
 
     /// Where the animal of a spatial task is after each time step of a trial, x and y; `None` for other tasks.
     fn positions(&self, _trial: &Trial) -> Option<Vec<[f64; 2]>> {
+        None
+    }
+
+    /// What a value of a condition is called, where it is only a number for a name, as the `task` of a mixture is.
+    fn value_name(&self, _condition: &str, _value: f64) -> Option<String> {
         None
     }
 
@@ -198,7 +205,8 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
     request: &BatchRequest,
 ) -> TrialBatch {
     let possible: Vec<&Condition> = conditions.iter().filter(|c| c.weight > 0.0).collect();
-    let trial = |b: usize| {
+    let trial = |place: usize| {
+        let b = request.first_trial + place;
         let mut rng = Rng::new(request.key, b as u64, request.step);
         let condition = match request.conditions {
             ConditionOrder::Weighted => Condition::draw(conditions, &mut rng),
@@ -206,6 +214,10 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
         };
         task.sample_trial(condition, request.clock, &mut rng)
     };
-    let trials: Vec<Trial> = (0..request.n_trials).map(trial).collect();
-    TrialBatch::new(&trials)
+    let epochs = task.epochs();
+    let longest = epochs.iter().map(|epoch| {
+        let [_, longest_ms] = epoch.duration.bounds_ms();
+        request.clock.nearest(longest_ms)
+    });
+    TrialBatch::with_room((0..request.n_trials).map(trial), longest.sum())
 }

@@ -6,6 +6,9 @@ use ctrnn_random::Rng;
 
 use crate::{Clock, Condition, Layout, TargetKind, Task, Timeline};
 
+/// How many numbers of noise are drawn together.
+const NOISE_AT_ONCE: usize = 1024;
+
 /// What the outputs should be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
@@ -103,10 +106,13 @@ impl Trial {
         if std == 0.0 {
             return;
         }
-        let mut noise = vec![0.0; self.inputs.len()];
-        rng.fill_normal(&mut noise);
-        for (input, noise) in self.inputs.iter_mut().zip(noise) {
-            *input += std as f32 * noise;
+        let mut noise = [0.0; NOISE_AT_ONCE];
+        for inputs in self.inputs.chunks_mut(NOISE_AT_ONCE) {
+            let noise = &mut noise[..inputs.len()];
+            rng.fill_normal(noise);
+            for (input, noise) in inputs.iter_mut().zip(noise) {
+                *input += std as f32 * *noise;
+            }
         }
     }
 
@@ -237,11 +243,12 @@ fn set_column(rows: &mut [f32], width: usize, steps: Range<usize>, column: usize
 }
 
 fn add_block(rows: &mut [f32], width: usize, steps: Range<usize>, first: usize, pattern: &[f64]) {
+    let pattern: Vec<f32> = pattern.iter().map(|&value| value as f32).collect();
     let columns = first..first + pattern.len();
     assert!(columns.end <= width, "columns {columns:?} of {width}");
     for row in rows[steps.start * width..steps.end * width].chunks_exact_mut(width) {
-        for (value, &add) in row[columns.clone()].iter_mut().zip(pattern) {
-            *value += add as f32;
+        for (value, add) in row[columns.clone()].iter_mut().zip(&pattern) {
+            *value += add;
         }
     }
 }

@@ -40,6 +40,7 @@ fn request(seed: u64, step: u64, n_trials: usize) -> BatchRequest {
     let key = Key::new(seed, Stream::Trials, 0);
     BatchRequest {
         clock: clock(),
+        first_trial: 0,
         n_trials,
         key,
         step,
@@ -296,6 +297,64 @@ fn conditions_can_be_forced() {
         }
     }
     assert!(forced.len() > 20, "{forced:?}");
+}
+
+/// In a catch trial fixation and a cue are on at most, and what the outputs should be at its end is what they should be at its start.
+#[test]
+fn catch_trials_show_nothing() {
+    let registry = Registry::built_in();
+    let context = BuildContext {
+        clock: clock(),
+        seed: 1,
+        base_dir: Path::new("."),
+        registry: &registry,
+    };
+    let mut with_catch = 0;
+    for entry in registry.entries() {
+        let table = entry.resolve(toml::Table::new(), &registry).unwrap();
+        if !table.contains_key("catch_fraction") {
+            continue;
+        }
+        let keys = [
+            ("catch_fraction", 0.2),
+            ("input_noise", 0.0),
+            ("sigma_x", 0.0),
+        ];
+        let known = keys.into_iter().filter(|(key, _)| table.contains_key(*key));
+        let quiet = known.map(|(key, value)| (key.to_owned(), value.into()));
+        let task = entry.build(quiet.collect(), &context).unwrap();
+        let conditions = task.conditions();
+        let total: f64 = conditions.iter().map(|condition| condition.weight).sum();
+        let catch = conditions.iter().find(|c| c.is_catch()).unwrap();
+        assert!((catch.weight / total - 0.2).abs() < 1e-9, "{}", entry.name);
+        let mut rng = Rng::new(Key::new(4, Stream::Eval, 0), 0, 0);
+        let trial = task.sample_trial(catch, clock(), &mut rng);
+        let is_on = |input: &usize| {
+            let column = trial.inputs.iter().skip(*input).step_by(trial.n_inputs);
+            column.into_iter().any(|&value| value != 0.0)
+        };
+        assert!(
+            (0..trial.n_inputs).filter(is_on).count() <= 2,
+            "{}",
+            entry.name
+        );
+        let Target::Values(values) = &trial.target else {
+            panic!("{}: values", entry.name);
+        };
+        let (first, last) = (
+            &values[..trial.n_outputs],
+            &values[values.len() - trial.n_outputs..],
+        );
+        assert_eq!(first, last, "{}", entry.name);
+        assert_ne!(
+            task.is_correct(&trial, values),
+            Some(false),
+            "{}",
+            entry.name
+        );
+        with_catch += 1;
+    }
+    assert!(with_catch > 35, "{with_catch}");
 }
 
 #[test]

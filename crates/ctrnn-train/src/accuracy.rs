@@ -26,6 +26,11 @@ impl Tally {
         self.reaction_steps += answer.reaction_steps.unwrap_or(0);
     }
 
+    /// How many were counted.
+    pub fn trials(self) -> usize {
+        self.trials
+    }
+
     /// The fraction that is right, absent if no trial has a right choice.
     pub fn accuracy(self) -> Option<f64> {
         (self.answered > 0).then(|| self.right as f64 / self.answered as f64)

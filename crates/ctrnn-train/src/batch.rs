@@ -57,6 +57,12 @@ impl<B: Backend> Batch<B> {
         }
     }
 
+    /// Whether some trials are shorter than others.
+    pub fn is_padded(&self) -> bool {
+        let [n_steps, n_trials, _] = self.within.dims();
+        self.within_sum < (n_trials * n_steps) as f64
+    }
+
     /// The same under automatic differentiation.
     pub fn from_inner(batch: &Batch<B::InnerBackend>) -> Self
     where

@@ -117,6 +117,8 @@ pub struct ModelConfig {
     /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi],
     /// tau = lo + (hi - lo) / (1 + exp(-raw)), and raw is the parameter, so that tau stays within the bounds and alpha within
     /// (0, 1] at every step of any optimizer; `initial` is any of the other kinds, `per_unit = false` trains one for all.
+    /// 100 ms is the choice of Song et al. (2016) and Yang et al. (2019); different and learned ones are those of Perez-Nieves et
+    /// al. (2021).
     #[schemars(schema_with = "time_constants")]
     pub tau_ms: TimeConstants,
     /// The state at the start of a trial, `v(0)` (voltage form) or `r(0)` (rate form): `"zero"`; `"learned"`, a trained
@@ -142,9 +144,10 @@ pub struct ModelConfig {
     /// Whether no weight of `W_in` is below zero, as in PsychRNN and in Song et al. (2016); by the parametrization of
     /// `model.dale`, or `abs` where there is none.
     pub positive_input: bool,
-    /// Fraction of the possible connections that exist. The others are zero for ever.
+    /// Fraction of the possible connections that exist. The others are zero for ever: `W = m g(w)` with m of 0 and 1 (Song
+    /// et al. 2016).
     pub density: DensityConfig,
-    /// Whether a unit may drive itself; if not, the diagonal of `W_rc` is zero.
+    /// Whether a unit may drive itself; if not, the diagonal of `W_rc` is zero, as in Song et al. (2016).
     pub self_connections: bool,
     /// Connections given by a file.
     pub connectivity: ConnectivityConfig,
@@ -177,9 +180,14 @@ impl Default for ModelConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct DaleConfig {
     /// The first `round(excitatory_fraction * n_units)` units are excitatory, the others inhibitory. 0.8 is the ratio of
-    /// cortex that Song et al. (2016) use. The array `recurrent.sign` of `model.connectivity.file` wins over it.
+    /// cortex that Song et al. (2016) use. `signs`, in its place, says
+    /// it unit by unit; the array `recurrent.sign` of `model.connectivity.file` wins over it.
     #[schemars(range(min = 0, max = 1))]
-    pub excitatory_fraction: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excitatory_fraction: Option<f64>,
+    /// 1 (excitatory) or -1 (inhibitory) for each unit, in place of `excitatory_fraction`: `signs = [1, 1, -1, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signs: Option<Vec<i64>>,
     /// How a weight W of sign s is kept from the trained w. `abs`: `W = s |w|` (PsychRNN), with slope s at zero.
     /// `rectify`: `W = s max(w, 0)` (pycog); w below zero gets no gradient, so that a weight that falls silent stays
     /// silent. `square`: `W = s w^2`; must not begin at zero. `clamp`: `W = w`, and after every step a weight of the
@@ -195,7 +203,8 @@ pub struct DaleConfig {
 impl Default for DaleConfig {
     fn default() -> Self {
         Self {
-            excitatory_fraction: 0.8,
+            excitatory_fraction: Some(0.8),
+            signs: None,
             parametrization: Parametrization::Abs,
             readout: ReadoutSigns::Signed,
         }
@@ -351,6 +360,46 @@ impl Default for NoiseConfig {
     }
 }
 
+/// The scale of the recurrent weights at the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SpectralRadius {
+    /// That of the distribution they are drawn from.
+    Natural,
+    /// The largest modulus of an eigenvalue.
+    Of(f64),
+}
+
+/// The word for [`SpectralRadius::Natural`].
+const NATURAL: &str = "natural";
+
+impl SpectralRadius {
+    /// The radius that is asked for, if one is.
+    pub const fn asked(self) -> Option<f64> {
+        match self {
+            Self::Natural => None,
+            Self::Of(radius) => Some(radius),
+        }
+    }
+}
+
+impl Serialize for SpectralRadius {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Natural => serializer.serialize_str(NATURAL),
+            Self::Of(radius) => serializer.serialize_f64(*radius),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SpectralRadius {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(word) if word == NATURAL => Ok(Self::Natural),
+            number => number.try_into().map(Self::Of).map_err(D::Error::custom),
+        }
+    }
+}
+
 /// How the weights begin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -370,15 +419,20 @@ pub struct InitConfig {
     pub output: WeightInit,
     /// Scales the inhibitory weights of `W_rc` so that they cancel the excitatory ones, before `spectral_radius`; needs
     /// `model.dale`. `row`: onto each unit (Song et al. 2016); a unit that receives only one kind stays as drawn. `total`: over the
-    /// whole matrix (nn4n). `none`: nowhere.
+    /// whole matrix (nn4n). `none`: nowhere. Absent: `row` under Dale's law, where random weights onto some unit can have both
+    /// signs; else `none`.
     #[schemars(schema_with = "balance")]
-    pub balance: Balance,
-    /// Scales `W_rc`, as it acts under masks and signs, to this largest modulus of an eigenvalue. Fixed weights are not
-    /// scaled: the others are, until the whole fits. Absent: the natural scale of `recurrent`, without constraints
-    /// about 1 for `gaussian` and `orthogonal`, about 0.58 for `uniform`.
-    #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub spectral_radius: Option<f64>,
+    pub balance: Option<Balance>,
+    /// Scales `W_rc`, as it acts under masks and signs, to this largest modulus of an eigenvalue. Fixed weights are not
+    /// scaled: the others are, until the whole fits. `"natural"`: as drawn and balanced, without constraints about 1 for
+    /// `gaussian` and `orthogonal`, about 0.58 for `uniform`. Absent: `natural`; but under Dale's law, where `balance` is absent
+    /// too, 1, so that neither rates nor gradients grow with the length of a trial (Song et al. 2016 take 1.5, PsychRNN 1.1), and
+    /// 0.2 for `activation = "power"`, whose slope grows with the rate. Beside fixed weights, without a loop of connections, and
+    /// above 1024 units, where finding it takes minutes, it stays `natural`.
+    #[schemars(schema_with = "spectral_radius")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spectral_radius: Option<SpectralRadius>,
     /// A weight file (npz or safetensors) to begin with, relative to this file. What it lacks is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<InputPath>,
@@ -506,8 +560,8 @@ pub enum Metric {
     /// Fraction of validation trials with the right choice, over those that have one; higher is better.
     #[serde(rename = "val.accuracy")]
     Accuracy,
-    /// The least accuracy over the values of all conditions, each over its trials that have a right choice; higher is
-    /// better.
+    /// The least accuracy over conditions, each over its trials that have a right choice; higher is better. It wants some trials
+    /// of each condition: see validate.trials.
     #[serde(rename = "val.min_accuracy")]
     MinAccuracy,
 }
@@ -855,6 +909,13 @@ fn noise_convention(_: &mut SchemaGenerator) -> Schema {
 
 fn balance(_: &mut SchemaGenerator) -> Schema {
     words("balance", Balance::ALL.map(Balance::name))
+}
+
+fn spectral_radius(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [
+        { "type": "number", "exclusiveMinimum": 0 },
+        { "type": "string", "title": "spectral radius", "enum": [NATURAL] },
+    ] })
 }
 
 fn parametrization(_: &mut SchemaGenerator) -> Schema {

@@ -1,6 +1,7 @@
 //! Evaluation: loss and accuracy on a fixed set of trials, overall and per condition.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use burn::tensor::ElementConversion;
 use burn::tensor::backend::Backend;
@@ -14,13 +15,13 @@ use crate::TrainError;
 use crate::accuracy::{Answer, Tally, answers, confusion};
 use crate::batch::{Batch, condition_numbers};
 use crate::objective::{LossInputs, Objective, Penalty};
-use crate::observer::{EvalReport, Score};
+use crate::observer::{EvalReport, Score, Worst};
 
 /// Trials that run together: enough to be quick, few enough for memory.
 const TOGETHER: usize = 256;
 
-/// The trials that a network is evaluated on: those that the task set aside, at most `n`; else `n` trials that take
-/// the task's conditions in turn, each drawn at its own address of `key`, the same ones every time.
+/// The trials of these numbers that a network is evaluated on: those that the task set aside, as far as there are so many; else
+/// trials that take the task's conditions in turn, each drawn at its own address of `key`, the same ones every time.
 ///
 /// # Errors
 /// If the task cannot make them.
@@ -28,20 +29,22 @@ pub fn evaluation_trials(
     task: &dyn Task,
     clock: Clock,
     key: Key,
-    n: usize,
+    numbers: Range<usize>,
 ) -> Result<Vec<Trial>, TrainError> {
     if let Some(held_out) = task.held_out() {
-        return Ok(held_out.iter().take(n).cloned().collect());
+        let some = held_out.iter().take(numbers.end).skip(numbers.start);
+        return Ok(some.cloned().collect());
     }
     let request = BatchRequest {
         clock,
-        n_trials: n,
+        first_trial: numbers.start,
+        n_trials: numbers.len(),
         key,
         step: 0,
         conditions: ConditionOrder::Balanced,
     };
     let batch = task.sample_batch(&request)?;
-    Ok((0..n).map(|b| batch.trial(b)).collect())
+    Ok((0..numbers.len()).map(|b| batch.trial(b)).collect())
 }
 
 /// Runs `network` on `trials` and scores it. Penalties that are no sums over trials are those of at most 256 trials at a
@@ -145,6 +148,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         trials: trials.len(),
         confusion: confusion(task, trials, &answered),
         by: scores(trials, &answered, dt_ms),
+        worst: worst(trials, &answered),
     })
 }
 
@@ -157,6 +161,31 @@ fn shifted<B: RecurrenceBackend>(noise: &Noise<B>, first: usize) -> Noise<B> {
         }),
         other => other.clone(),
     }
+}
+
+/// The condition with the least accuracy, of equal ones the first to appear; none if there is but one.
+fn worst(trials: &[Trial], answers: &[Answer]) -> Option<Worst> {
+    let mut tallies: Vec<(&[(String, f64)], Tally)> = Vec::new();
+    for (trial, answer) in trials.iter().zip(answers) {
+        let place = tallies
+            .iter()
+            .position(|(values, _)| *values == trial.condition);
+        let place = place.unwrap_or_else(|| {
+            tallies.push((&trial.condition, Tally::default()));
+            tallies.len() - 1
+        });
+        tallies[place].1.count(answer);
+    }
+    let several = tallies.len() > 1;
+    let scored = tallies.into_iter().filter_map(|(values, tally)| {
+        Some(Worst {
+            condition: values.iter().cloned().collect(),
+            accuracy: tally.accuracy()?,
+            trials: tally.trials(),
+        })
+    });
+    let least = scored.min_by(|a, b| a.accuracy.total_cmp(&b.accuracy));
+    least.filter(|_| several)
 }
 
 fn scores(
@@ -175,4 +204,34 @@ fn scores(
     let scores = |values: BTreeMap<String, Tally>| values.into_iter().map(score).collect();
     let all = tallies.into_iter();
     all.map(|(name, values)| (name, scores(values))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctrnn_tasks::{Condition, Layout, Timeline};
+
+    /// Wrong where a = 1 and b = 2 together, which is half of the trials of either value; c = 0 has no right choice.
+    #[test]
+    fn the_worst_condition_is_one_of_all_values_together() {
+        let condition = |a, b| Condition::new([("a", a), ("b", b)]);
+        let conditions = [(0.0, 1.0), (1.0, 1.0), (0.0, 2.0), (1.0, 2.0), (5.0, 5.0)];
+        let layout = Layout::new([], ["left", "right"]);
+        let trial = |(a, b)| Trial::new(&layout, &condition(a, b), Timeline::default());
+        let trials: Vec<Trial> = conditions.into_iter().cycle().take(10).map(trial).collect();
+        let answer = |trial: &Trial| Answer {
+            is_correct: match (trial.value("a"), trial.value("b")) {
+                (Some(5.0), _) => None,
+                values => Some(values != (Some(1.0), Some(2.0))),
+            },
+            chosen: None,
+            reaction_steps: None,
+        };
+        let answers: Vec<Answer> = trials.iter().map(answer).collect();
+        let found = worst(&trials, &answers).expect("there are right choices");
+        let values = [("a".to_owned(), 1.0), ("b".to_owned(), 2.0)];
+        assert_eq!(found.condition, BTreeMap::from(values));
+        assert_eq!((found.accuracy, found.trials), (0.0, 2));
+        assert_eq!(worst(&trials[..1], &answers[..1]), None);
+    }
 }

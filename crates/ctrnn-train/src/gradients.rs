@@ -40,19 +40,6 @@ impl<B: Backend> Gradients<B> {
         Self(found)
     }
 
-    /// The sum of two.
-    #[must_use]
-    pub fn plus(mut self, other: Self) -> Self {
-        for (parameter, gradient) in other.0 {
-            let sum = match self.0.remove(&parameter) {
-                Some(own) => own + gradient,
-                None => gradient,
-            };
-            self.0.insert(parameter, sum);
-        }
-        self
-    }
-
     /// The norm over all parameters together, `[1]`, still on the device; 0 where everything is frozen.
     pub fn global_norm(&self) -> Tensor<B, 1> {
         let sums = self.0.values().map(|g| g.clone().square().sum());
@@ -101,13 +88,6 @@ fn scaled_down<B: Backend>(gradient: Tensor<B, 1>, norm: Tensor<B, 1>, max: f64)
     let larger = norm.clamp_min(max);
     let factor = larger.clone().clamp_max(max) / larger; // exactly 1 within the bound
     gradient * factor
-}
-
-impl<B: Backend> Default for Gradients<B> {
-    /// No gradient at all.
-    fn default() -> Self {
-        Self(BTreeMap::new())
-    }
 }
 
 struct Collect<'a, A: AutodiffBackend> {

@@ -45,6 +45,8 @@ mod conformance;
 #[cfg(test)]
 mod constraints_test;
 mod covariance;
+#[cfg(test)]
+mod dale_test;
 mod diagnostic;
 mod difference;
 mod divergence;
@@ -89,7 +91,7 @@ pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
     DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
     InputPath, Metric, ModelConfig, NoiseConfig, OnError, PreactivationConfig, RunConfig,
-    StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    SpectralRadius, StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
 };
 pub use conformance::InputFile;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
@@ -108,7 +110,7 @@ pub use loss_config::{
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{
     Best, Confusion, Counters, EvalReport, Observer, SavedState, Score, Snapshot, StepReport,
-    Validation, Wait,
+    Validation, Wait, Worst,
 };
 pub use optimizer::OptimizerState;
 pub use optimizer_config::{
@@ -117,12 +119,13 @@ pub use optimizer_config::{
 };
 pub use overrides::only_under;
 pub use record::{
-    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, objective,
-    trained_network, trainer_at,
+    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
+    objective, trained_network, trainer_at,
 };
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header};
 pub use schema::{Explanation, explain, keys, schema};
+pub use suggestion::word_like;
 pub use tensorboard_log::TensorBoardLog;
 pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
 pub use trials_from_command::{CommandConfig, TrialsFromCommand};

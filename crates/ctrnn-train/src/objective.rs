@@ -1,12 +1,7 @@
-//! What is minimised: a loss of the readout, penalties, and functions that a program brings; and how their gradients meet.
-//!
-//! Every term beside the loss is differentiated alone, on copies of what it uses that nothing else does; the gradients are added
-//! here in the order of the terms, and those of outputs and rates enter the way back through the sweep as one constant factor
-//! each.
+//! What is minimised: a loss of the readout, penalties, and functions that a program brings.
 
 use std::sync::Arc;
 
-use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Tensor, TensorData};
 use ctrnn_model::{
@@ -269,14 +264,12 @@ pub(crate) struct Minimised<'a, B: AutodiffBackend> {
     pub custom: Vec<(String, CustomTerm<'a, B>)>,
 }
 
-/// The value of an objective, and what its gradients are found from.
+/// The value of an objective.
 pub(crate) struct Evaluated<B: AutodiffBackend> {
     /// The sum of all terms, `[1]`.
-    pub value: Tensor<B::InnerBackend, 1>,
+    pub value: Tensor<B, 1>,
     /// The terms in the order of their names; none where there is nothing but the loss.
     pub terms: Vec<Tensor<B::InnerBackend, 1>>,
-    root: Tensor<B, 1>,
-    direct: Gradients<B::InnerBackend>,
 }
 
 impl<B: AutodiffBackend> Minimised<'_, B> {
@@ -347,135 +340,35 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         } = &self.objective;
         let nonlinearity = network.config().output_nonlinearity;
         let loss = |outputs| loss.averaged(*normalisation, loss.seen(nonlinearity, outputs), batch);
-        let mut sum = Sum::new(network, trajectory, batch);
-        for penalty in penalties {
-            sum.add(|inputs| penalty.value(inputs));
-        }
+        let inputs = LossInputs::new(network, trajectory.clone(), batch);
+        let mut terms = vec![loss(inputs.outputs.clone())];
+        terms.extend(penalties.iter().map(|penalty| penalty.value(&inputs)));
         if let Some(omega) = omega {
-            let at = Sensitivity::of(&copy(network), forward, batch, loss);
-            sum.add(|inputs| vanishing_gradient::omega(omega, inputs, &at));
+            let at = Sensitivity::of(network, forward, batch, loss);
+            terms.push(vanishing_gradient::omega(omega, &inputs, &at));
         }
-        for (_, term) in &self.custom {
-            sum.add(term);
-        }
-        sum.beside(loss(trajectory.outputs.clone()))
+        terms.extend(self.custom.iter().map(|(_, term)| term(&inputs)));
+        Evaluated::of(terms)
     }
 }
 
 impl<B: AutodiffBackend> Evaluated<B> {
+    /// The sum of terms, the first of which is the loss.
+    fn of(terms: Vec<Tensor<B, 1>>) -> Self {
+        let sum = terms.iter().cloned().reduce(|sum, term| sum + term);
+        let alone = terms.len() == 1;
+        Self {
+            value: sum.expect("there is a loss"),
+            terms: match alone {
+                true => Vec::new(),
+                false => terms.into_iter().map(Tensor::inner).collect(),
+            },
+        }
+    }
+
     /// The gradient of everything that is minimised.
     pub fn gradients(&self, network: &CtrnnModule<B>) -> Gradients<B::InnerBackend> {
-        let through_the_sweep = Gradients::of(network, self.root.backward());
-        through_the_sweep.plus(self.direct.clone())
-    }
-}
-
-/// The terms beside the loss, added up in their order.
-struct Sum<'a, B: AutodiffBackend> {
-    network: &'a CtrnnModule<B>,
-    trajectory: &'a Trajectory<B>,
-    batch: &'a Batch<B>,
-    terms: Vec<Tensor<B::InnerBackend, 1>>,
-    /// Gradients with respect to outputs, rates, and parameters that a term used itself.
-    outputs: Option<Tensor<B::InnerBackend, 3>>,
-    rates: Option<Tensor<B::InnerBackend, 3>>,
-    direct: Gradients<B::InnerBackend>,
-}
-
-impl<'a, B: AutodiffBackend> Sum<'a, B> {
-    fn new(
-        network: &'a CtrnnModule<B>,
-        trajectory: &'a Trajectory<B>,
-        batch: &'a Batch<B>,
-    ) -> Self {
-        Self {
-            network,
-            trajectory,
-            batch,
-            terms: Vec::new(),
-            outputs: None,
-            rates: None,
-            direct: Gradients::default(),
-        }
-    }
-
-    /// Adds a term, differentiated alone on copies that are leaves of a graph of its own.
-    fn add(&mut self, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1>) {
-        let network = copy(self.network);
-        let inputs = LossInputs {
-            network: &network,
-            outputs: leaf(self.trajectory.outputs.clone()),
-            batch: self.batch,
-            rates: self.trajectory.rates.clone().map(leaf),
-        };
-        let value = term(&inputs);
-        let mut grads = value.backward();
-        self.terms.push(value.inner());
-        let of_outputs = inputs.outputs.grad_remove(&mut grads);
-        let of_rates = inputs.rates.and_then(|rates| rates.grad_remove(&mut grads));
-        self.outputs = plus(self.outputs.take(), of_outputs);
-        self.rates = plus(self.rates.take(), of_rates);
-        self.direct = std::mem::take(&mut self.direct).plus(Gradients::of(&network, grads));
-    }
-
-    /// The objective: `loss`, which is part of the graph of the sweep, and the terms beside it.
-    fn beside(self, loss: Tensor<B, 1>) -> Evaluated<B> {
-        let on_its_own = loss.clone().inner();
-        let value = self
-            .terms
-            .iter()
-            .fold(on_its_own.clone(), |sum, term| sum + term.clone());
-        let terms = match self.terms.is_empty() {
-            true => Vec::new(),
-            false => std::iter::once(on_its_own).chain(self.terms).collect(),
-        };
-        let with_outputs = match self.outputs {
-            Some(gradient) => loss + along(self.trajectory.outputs.clone(), gradient),
-            None => loss,
-        };
-        let root = match (self.rates, self.trajectory.rates.clone()) {
-            (Some(gradient), Some(rates)) => with_outputs + along(rates, gradient),
-            _ => with_outputs,
-        };
-        Evaluated {
-            value,
-            terms,
-            root,
-            direct: self.direct,
-        }
-    }
-}
-
-/// A function of `tensor` with this gradient, `[1]`; its value means nothing.
-fn along<B: AutodiffBackend>(
-    tensor: Tensor<B, 3>,
-    gradient: Tensor<B::InnerBackend, 3>,
-) -> Tensor<B, 1> {
-    (tensor * Tensor::from_inner(gradient)).sum()
-}
-
-fn plus<B: Backend>(a: Option<Tensor<B, 3>>, b: Option<Tensor<B, 3>>) -> Option<Tensor<B, 3>> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a + b),
-        (a, b) => a.or(b),
-    }
-}
-
-/// The same values as a tracked tensor that nothing else depends on.
-fn leaf<B: AutodiffBackend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
-    Tensor::from_inner(tensor.inner()).require_grad()
-}
-
-/// A network of the same weights, as leaves that nothing else depends on.
-fn copy<B: AutodiffBackend>(network: &CtrnnModule<B>) -> CtrnnModule<B> {
-    network.clone().map(&mut Leaves)
-}
-
-struct Leaves;
-
-impl<B: AutodiffBackend> ModuleMapper<B> for Leaves {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        param.map(leaf)
+        Gradients::of(network, self.value.backward())
     }
 }
 

@@ -98,6 +98,21 @@ pub struct EvalReport {
     pub confusion: Option<Confusion>,
     /// For each condition and each of its values, the score on those trials.
     pub by: BTreeMap<String, BTreeMap<String, Score>>,
+    /// The condition, all of its values together, with the least accuracy; absent if no trial has a right choice or there is
+    /// but one condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<Worst>,
+}
+
+/// The condition that a network does worst in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Worst {
+    /// Its values by name.
+    pub condition: BTreeMap<String, f64>,
+    /// Fraction of its trials with the right choice, over those that have one.
+    pub accuracy: f64,
+    /// Number of its trials.
+    pub trials: usize,
 }
 
 /// How often each choice was made where each was right. The choice is the largest output at the last time step that
@@ -111,10 +126,10 @@ pub struct Confusion {
 }
 
 impl EvalReport {
-    /// The least accuracy over the values of all conditions; absent if no trial has a right choice.
+    /// The least accuracy over conditions; absent if no trial has a right choice.
     pub fn min_accuracy(&self) -> Option<f64> {
-        let scores = self.by.values().flat_map(BTreeMap::values);
-        scores.filter_map(|score| score.accuracy).reduce(f64::min)
+        let worst = self.worst.as_ref().map(|worst| worst.accuracy);
+        worst.or(self.accuracy)
     }
 }
 

@@ -36,18 +36,21 @@ impl<B: Backend> OptimizerState<B> {
         self
     }
 
-    /// The network after one update along `gradients`. A parameter without a gradient stays as it is; one with a rate of
-    /// its own is updated at `lr` times the ratio of that rate to the rule's.
+    /// The network after one update along `gradients`. A parameter that is frozen or has no gradient stays as it is; one
+    /// with a rate of its own is updated at `lr` times the ratio of that rate to the rule's.
     pub fn step<A>(
         &mut self,
         lr: f64,
         network: CtrnnModule<A>,
-        gradients: Gradients<B>,
+        mut gradients: Gradients<B>,
     ) -> CtrnnModule<A>
     where
         A: AutodiffBackend<InnerBackend = B>,
         B: RecurrenceBackend,
     {
+        gradients
+            .0
+            .retain(|&parameter, _| !network.config().is_frozen(parameter));
         let of_parameter = |m: Matrix| (m.parameter(), network.synapses(m).valid());
         let constrained = Matrix::ALL.into_iter().map(of_parameter);
         let synapses = constrained

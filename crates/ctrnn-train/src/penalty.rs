@@ -53,7 +53,7 @@ pub(crate) fn rate_entropy<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) ->
     let size = rates.abs();
     let p = size.clone() / (size.sum_dim(2) + TINY);
     let entropy = -(p.clone() * (p + TINY).log()).sum_dim(2); // [T,B,1]
-    (entropy * batch.within.clone()).sum() / batch.within_sum
+    within(entropy, batch).sum() / batch.within_sum
 }
 
 /// `mean_k KL_k` between two groups of units (formula at [`PopulationKl`]), `[1]`.
@@ -122,10 +122,19 @@ pub(crate) fn weight_l2<B: Backend>(weights: Tensor<B, 2>) -> Tensor<B, 1> {
 /// The mean over everything within the trials, `[1]`.
 fn mean<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
     let [_, _, units] = values.dims();
-    (values * batch.within.clone()).sum() / (batch.within_sum * units as f64)
+    within(values, batch).sum() / (batch.within_sum * units as f64)
 }
 
 /// The mean of each unit over trials and times, `[1,1,N]`.
 fn unit_means<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 3> {
-    (values * batch.within.clone()).sum_dim(0).sum_dim(1) / batch.within_sum
+    let sums = within(values, batch).sum_dim(0).sum_dim(1);
+    sums / batch.within_sum
+}
+
+/// The values with zeros in the padding.
+fn within<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 3> {
+    match batch.is_padded() {
+        true => values * batch.within.clone(),
+        false => values,
+    }
 }

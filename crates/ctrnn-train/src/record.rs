@@ -164,7 +164,8 @@ impl RunRecord {
         }
         let step = newest.step.unwrap_or(0);
         // From here on the run is not what its last process left, whether or not this one comes to train.
-        let was_killed = json.state == RunState::Running; // it could not say so itself
+        let was_killed = json.state == RunState::Running // it could not say so itself
+            || json.exit_code.is_some_and(|code| code > 128);
         json.state = RunState::Stopped;
         json.store(&folder.run_json())?;
         cut_metrics(&folder.metrics(), newest.step)?;
@@ -288,6 +289,22 @@ impl RunRecord {
         self.json.ended = Some(now());
         Ok(self.json.store(&self.folder.run_json())?)
     }
+}
+
+/// Says in `RUN.json` that this process, which trains the run, ends now, whatever it is in the middle of.
+///
+/// # Errors
+/// If `RUN.json` cannot be read or written.
+pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(), FileError> {
+    let mut json = RunJson::load(&run.run_json())?;
+    if json.state != RunState::Running {
+        return Ok(()); // no step was made, or it has ended
+    }
+    json.state = RunState::Stopped;
+    json.exit_code = Some(exit_code);
+    json.reason = Some(reason.to_owned());
+    json.ended = Some(now());
+    json.store(&run.run_json())
 }
 
 /// The names of the terms of the loss of a run.

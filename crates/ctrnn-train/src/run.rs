@@ -18,7 +18,8 @@ use ctrnn_tasks::{
 
 use crate::config::{
     CheckpointConfig, DeviceConfig, DivergenceConfig, InitialStateConfig, Metric, ModelConfig,
-    PreactivationConfig, RunConfig, StopConfig, TrainConfig, VERSION, ValidateConfig,
+    PreactivationConfig, RunConfig, SpectralRadius, StopConfig, TrainConfig, VERSION,
+    ValidateConfig,
 };
 use crate::conformance::{self, InputFile};
 use crate::covariance;
@@ -418,6 +419,7 @@ impl Check<'_> {
         let mut resolved = config;
         resolved.task = [(entry.name.clone(), table)].into();
         resolved.train.loss.name = Some(loss);
+        write_out(&mut resolved.model, &model);
         Some(Run {
             seed: resolved.seed,
             clock,
@@ -586,7 +588,7 @@ impl Check<'_> {
     }
 
     fn check_spectral_radius(&mut self, model: &ModelConfig) {
-        let Some(radius) = model.init.spectral_radius else {
+        let Some(radius) = model.init.spectral_radius.and_then(SpectralRadius::asked) else {
             return;
         };
         if model.init.recurrent != WeightInit::Zero {
@@ -974,6 +976,19 @@ fn not_one_task(document: &Node) -> Diagnostic {
     labelled.help("keep one of them")
 }
 
+/// The values that follow from others where nobody gave them.
+fn write_out(config: &mut ModelConfig, model: &CtrnnConfig) {
+    config.init.balance = Some(model.init.balance);
+    if let Some(radius) = model.init.spectral_radius {
+        config.init.spectral_radius = Some(SpectralRadius::Of(radius));
+    }
+    if let Some(dale) = &mut config.dale
+        && dale.signs.is_some()
+    {
+        dale.excitatory_fraction = None;
+    }
+}
+
 fn default_loss(layout: &Layout) -> Loss {
     match layout.target {
         TargetKind::Values => Loss::Mse,
@@ -989,7 +1004,7 @@ fn network(
     noise: NoiseLevels,
 ) -> CtrnnConfig {
     let model = &config.model;
-    CtrnnConfig {
+    let network = CtrnnConfig {
         n_inputs: task.layout().inputs.len(),
         n_units: model.n_units,
         n_outputs: task.layout().outputs.len(),
@@ -1021,12 +1036,20 @@ fn network(
             input: model.init.input,
             recurrent: model.init.recurrent,
             output: model.init.output,
-            balance: model.init.balance,
-            spectral_radius: model.init.spectral_radius,
+            ..WeightInits::default()
         },
         connectivity,
         frozen: config.train.freeze.clone(),
+    };
+    let mut network = network.with_usual_init();
+    if let Some(balance) = model.init.balance {
+        network.init.balance = balance;
+        network.init.spectral_radius = None;
     }
+    if let Some(radius) = model.init.spectral_radius {
+        network.init.spectral_radius = radius.asked();
+    }
+    network
 }
 
 fn training(

@@ -4,6 +4,8 @@
 //! a `$ref` to it. A table with a `name` is a `oneOf` of tables whose `name` is a `const`; a value of several shapes is an `anyOf`;
 //! a string with `"format": "path"` is a file that is read, a table with `"format": "tasks"` holds tables of tasks.
 
+use std::collections::BTreeSet;
+
 use ctrnn_tasks::{Duration, Registry, TaskEntry};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -272,19 +274,30 @@ fn child<'a>(
 
 /// Every key of a schema by its full path, tables included.
 pub fn keys(schema: &Json) -> Vec<String> {
-    let mut keys = Vec::new();
-    collect_keys(schema, schema, "", &mut keys);
+    keys_that(schema, &|_| true).into_iter().collect()
+}
+
+/// The keys that suit, of tables that do.
+fn keys_that(schema: &Json, suits: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    collect_keys(schema, schema, "", suits, &mut keys);
     keys
 }
 
-fn collect_keys(root: &Json, schema: &Json, table: &str, keys: &mut Vec<String>) {
+fn collect_keys(
+    root: &Json,
+    schema: &Json,
+    table: &str,
+    suits: &dyn Fn(&str) -> bool,
+    keys: &mut BTreeSet<String>,
+) {
     for shape in shapes(root, schema) {
         for (key, child) in shape["properties"].as_object().into_iter().flatten() {
             let path = join(table, key);
-            if !keys.contains(&path) {
-                keys.push(path.clone());
+            if suits(&path) {
+                collect_keys(root, child, &path, suits, keys);
+                keys.insert(path);
             }
-            collect_keys(root, child, &path, keys);
         }
     }
 }
@@ -299,13 +312,13 @@ pub(crate) fn unknown_key(
     given_tasks: &[&str],
 ) -> Diagnostic {
     let (parent, _) = split(path);
-    let keys = keys(schema);
-    let suits = |key: &&str| match key.strip_prefix("task.") {
-        _ if *key == path => false,
+    let suits = |key: &str| match key.strip_prefix("task.") {
+        _ if key == path => false,
         Some(rest) => given_tasks.contains(&rest.split('.').next().unwrap_or(rest)),
         None => true,
     };
-    let known: Vec<&str> = keys.iter().map(String::as_str).filter(suits).collect();
+    let keys = keys_that(schema, &suits);
+    let known: Vec<&str> = keys.iter().map(String::as_str).collect();
     let near = suggestion::keys_like(path, &known)
         .into_iter()
         .map(|meant| match split(meant) {

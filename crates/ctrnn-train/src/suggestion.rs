@@ -125,10 +125,7 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The word nearest to `unknown`, if one is near.
-pub(crate) fn word_like<'a>(
-    unknown: &str,
-    words: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn word_like<'a>(unknown: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let unknown = unknown.to_lowercase();
     let near = words
         .into_iter()

@@ -12,7 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
+use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, Trial, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
@@ -124,6 +124,8 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     minimised: Minimised<'a, B>,
     counters: Counters,
     validation: Vec<Trial>,
+    /// The batch of a later step, where one is there already.
+    made_ahead: Option<(u64, Result<TrialBatch, TaskError>)>,
     good: Option<Good<B>>,
     /// What kept an observer from writing, as last told.
     trouble: Option<String>,
@@ -168,7 +170,7 @@ where
             custom: Vec::new(),
         };
         let key = Key::new(settings.seed, Stream::Validation, 0);
-        let validation = evaluation_trials(task, settings.clock, key, settings.validate.trials)?;
+        let validation = evaluation_trials(task, settings.clock, key, 0..settings.validate.trials)?;
         let begun = Self {
             network,
             optimizer,
@@ -178,6 +180,7 @@ where
             minimised,
             counters,
             validation,
+            made_ahead: None,
             good: None,
             trouble: None,
         };
@@ -274,11 +277,26 @@ where
         self.after_step(observers, stop)
     }
 
-    /// One training step: the loop body, in the order of the picture.
+    /// One training step; where there is a second thread, it makes the next batch meanwhile.
     fn train_step(&mut self) -> Result<Done<B>, TrainError> {
+        let trials = self.trials()?;
+        let next = self.request(self.counters.step + 1);
+        let is_ahead = rayon::current_num_threads() > 1 && next.step < self.settings.train.steps;
+        let (task, mut made) = (self.task, None);
+        let done = rayon::in_place_scope(|scope| {
+            if is_ahead {
+                scope.spawn(|_| made = Some((next.step, task.sample_batch(&next))));
+            }
+            self.learn_from(trials)
+        });
+        self.made_ahead = made;
+        done
+    }
+
+    /// The loop body, in the order of the picture.
+    fn learn_from(&mut self, trials: TrialBatch) -> Result<Done<B>, TrainError> {
         let step = self.counters.step;
         let train = self.settings.train.clone();
-        let trials = self.trials(step)?;
         let batch = Batch::<B>::new(&trials, &self.network.device());
         let pass = self.pass(step, &trials)?;
         let trajectory = self.network.forward(batch.inputs.clone(), &pass);
@@ -323,16 +341,25 @@ where
         (0..n).try_for_each(|_| self.train_step().map(drop))
     }
 
-    /// The batch of a step: a function of the seed and the step alone.
-    fn trials(&self, step: u64) -> Result<TrialBatch, TrainError> {
-        let request = BatchRequest {
+    /// The batch of this step, which may have been made ahead.
+    fn trials(&mut self) -> Result<TrialBatch, TrainError> {
+        let request = self.request(self.counters.step);
+        Ok(match self.made_ahead.take() {
+            Some((step, trials)) if step == request.step => trials?,
+            _ => self.task.sample_batch(&request)?,
+        })
+    }
+
+    /// What asks for the batch of a step, a function of the seed and the step alone.
+    fn request(&self, step: u64) -> BatchRequest {
+        BatchRequest {
             clock: self.settings.clock,
+            first_trial: 0,
             n_trials: self.settings.train.batch_size,
             key: Key::new(self.settings.seed, Stream::Trials, 0),
             step,
             conditions: ConditionOrder::Weighted,
-        };
-        Ok(self.task.sample_batch(&request)?)
+        }
     }
 
     /// What the forward pass of a training step adds to the inputs: its noise, and where its trials start.
@@ -376,7 +403,7 @@ where
         }
         let number = |tensor: &Tensor<B::InnerBackend, 1>| tensor.clone().into_scalar().elem();
         let terms: Vec<f64> = loss.terms.iter().map(number).collect();
-        let loss = number(&loss.value);
+        let loss = number(&loss.value.clone().inner());
         if !loss.is_finite() {
             let culprit = self.culprit_of_loss(batch, outputs);
             return Err(self.not_finite(step, culprit).into());

@@ -111,6 +111,7 @@ impl Task for TrialsFromCommand {
     fn sample_trial(&self, _: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let request = BatchRequest {
             clock,
+            first_trial: 0,
             n_trials: 1,
             key: Key([rng.next_u32(), rng.next_u32()]),
             step: 0,
@@ -132,7 +133,8 @@ impl Task for TrialsFromCommand {
         let seed = (u64::from(high) << 32 | u64::from(low)) >> 11;
         let question = json!({
             "seed": seed,
-            "step": request.step,
+            // A program knows no first trial: a part of a batch is a batch of another step.
+            "step": request.step + request.first_trial as u64,
             "n_trials": request.n_trials,
             "dt_ms": request.clock.dt_ms(),
             "balanced": request.conditions == ConditionOrder::Balanced,
@@ -356,6 +358,7 @@ mod tests {
     fn request(n_trials: usize) -> BatchRequest {
         BatchRequest {
             clock: Clock::new(20.0).unwrap(),
+            first_trial: 0,
             n_trials,
             key: Key::new(1, Stream::Trials, 0),
             step: 7,

@@ -15,6 +15,7 @@
 //! Pascanu, Mikolov and Bengio (2013), equations 9 and 10; Song, Yang and Wang (2016), equation 17, whose published code pairs
 //! `d(t+1)` with `f'(x(t+1))` ([`Pairing::Code`]).
 
+use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
@@ -47,6 +48,7 @@ impl<B: AutodiffBackend + RecurrenceBackend> Sensitivity<B> {
             record: Record::RATES,
             ..forward.clone()
         };
+        let network = network.clone().no_grad();
         let trajectory = network.forward_driven(batch.inputs.clone(), drive.clone(), &forward);
         let grads = loss(trajectory.outputs).backward();
         let d = drive.grad(&grads).expect("the loss depends on the drive");

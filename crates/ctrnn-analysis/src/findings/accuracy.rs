@@ -2,7 +2,9 @@
 
 use ndarray::Array2;
 
-use super::layers::{BAR_MM, colour_bar, error_bars, guide, matrix, named_ticks, short, spoken};
+use super::layers::{
+    BAR_MM, colour_bar, error_bars, guide, matrix, named_ticks, panel_mm, short, spoken,
+};
 use super::{Findings, Unsuitable, lacks};
 use crate::Study;
 use crate::evidence::distinct;
@@ -33,7 +35,8 @@ pub fn accuracy(study: &Study) -> Result<Findings, Unsuitable> {
         .filter(|(_, values)| distinct(values.iter().copied()).len() > 1)
         .collect();
     let shown = columns.len().clamp(1, 4);
-    let mut figure = Figure::new(&vec![38.0; shown], &[32.0]);
+    let width_mm = panel_mm(shown, 38.0);
+    let mut figure = Figure::new(&vec![width_mm; shown], &[32.0]);
     for (place, (name, values)) in columns.iter().enumerate() {
         let levels: Vec<Level> = distinct(values.iter().copied())
             .into_iter()
@@ -56,12 +59,23 @@ pub fn accuracy(study: &Study) -> Result<Findings, Unsuitable> {
             1 => levels[i].chosen as f64 / levels[i].n as f64,
             _ => levels[i].n as f64,
         });
+        for row in table.outer_iter() {
+            if let Some(value) = study.task.value_name(name, row[0]) {
+                findings.say(format!(
+                    "{} {}, {}: {:.1} %",
+                    spoken(name),
+                    row[0],
+                    spoken(&value),
+                    100.0 * row[1]
+                ));
+            }
+        }
         findings.put(&format!("by_{name}"), &table);
         if place < shown {
             figure.place(
                 0,
                 place,
-                panel(name, &levels, study.task.chance(), place == 0),
+                panel(name, &levels, study.task.chance(), width_mm, place == 0),
             );
         }
     }
@@ -74,14 +88,20 @@ pub fn accuracy(study: &Study) -> Result<Findings, Unsuitable> {
         figure.place(
             0,
             0,
-            panel("all trials", &[whole], study.task.chance(), true),
+            panel("all trials", &[whole], study.task.chance(), width_mm, true),
         );
     }
     findings.draw("", figure);
     Ok(findings)
 }
 
-fn panel(name: &str, levels: &[Level], chance: Option<f64>, is_first: bool) -> Panel {
+fn panel(
+    name: &str,
+    levels: &[Level],
+    chance: Option<f64>,
+    width_mm: f64,
+    is_first: bool,
+) -> Panel {
     let x: Vec<f64> = (0..levels.len()).map(|k| k as f64 + 0.5).collect();
     let y: Vec<f64> = levels
         .iter()
@@ -94,7 +114,10 @@ fn panel(name: &str, levels: &[Level], chance: Option<f64>, is_first: bool) -> P
     )];
     layers.extend(error_bars(&x, &intervals, colour(0)));
     layers.push(Layer::points(x.clone(), y, colour(0)));
-    let every = levels.len().div_ceil(7);
+    // A digit is about 1.4 mm wide.
+    let label_mm = |level: &Level| 1.4 * short(level.x).chars().count() as f64 + 1.5;
+    let needed_mm = levels.iter().map(label_mm).sum::<f64>();
+    let every = ((needed_mm / width_mm).ceil() as usize).max(1);
     let ticks = x
         .iter()
         .zip(levels)

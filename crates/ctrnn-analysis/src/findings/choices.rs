@@ -101,8 +101,14 @@ pub fn psychometric(study: &Study) -> Result<Findings, Unsuitable> {
             };
             record(&mut findings, &label, &found, &fits);
             let matters = against.name == context.evidence.name;
-            if let (true, Some(fit)) = (matters, fits[0]) {
-                findings.say(sentence(&context.name, &against.name, &fit));
+            if matters {
+                findings.say(match &fits[0] {
+                    Some(fit) => sentence(&context.name, &against.name, fit),
+                    None => format!(
+                        "{}the same choice in all trials, no curve is fitted",
+                        place(&context.name)
+                    ),
+                });
             }
             let ylabel = if column == 0 {
                 format!("P({})", spoken(&outputs[pair[1]]))
@@ -131,14 +137,11 @@ fn sentence(context: &str, name: &str, found: &PsychometricFit) -> String {
         width,
         lapse,
     } = found;
+    let short = |x: f64| short((x * 1e4).round() / 1e4);
     let interval = |[low, high]: [f64; 2]| format!("[{}, {}]", short(low), short(high));
-    let place = if context.is_empty() {
-        String::new()
-    } else {
-        format!("{context}: ")
-    };
     format!(
-        "{place}logistic in {name}: bias {} {}, width {} {}, lapse {} {} (95 %)",
+        "{}logistic in {name}: bias {} {}, width {} {}, lapse {} {} (95 %)",
+        place(context),
         short(fit.bias),
         interval(*bias),
         short(fit.width),
@@ -146,6 +149,14 @@ fn sentence(context: &str, name: &str, found: &PsychometricFit) -> String {
         short(fit.lapse),
         interval(*lapse)
     )
+}
+
+/// The beginning of a sentence about a context.
+fn place(context: &str) -> String {
+    match context {
+        "" => String::new(),
+        context => format!("{context}: "),
+    }
 }
 
 fn record(
@@ -229,38 +240,14 @@ pub fn chronometric(study: &Study) -> Result<Findings, Unsuitable> {
     let contexts = contexts(study).ok_or_else(|| {
         lacks("no condition of the task says by its size which of two choices is right")
     })?;
-    let layout = study.layout();
-    let choices = study.choices();
-    let last: Vec<usize> = (0..study.batch.n_trials)
-        .map(|b| study.answer_step(b))
-        .collect();
-    let lead = |b: usize, choice: usize| {
-        let others = layout.choices.iter().filter(|&&other| other != choice);
-        others
-            .map(|&other| study.outputs[[b, last[b], choice]] - study.outputs[[b, last[b], other]])
-            .fold(f64::INFINITY, f64::min)
-    };
-    let mut leads: Vec<f64> = (0..study.batch.n_trials)
-        .filter_map(|b| Some(lead(b, choices[b]?)))
-        .collect();
-    leads.sort_by(f64::total_cmp);
-    let margin = 0.5 * leads.get(leads.len() / 2).copied().unwrap_or(0.0);
-    let onset = |b: usize| match steps_of(&study.batch, b, "stimulus") {
-        steps if steps.is_empty() => study.batch.timelines[b]
-            .epochs
-            .get(1)
-            .map_or(0, |(_, steps)| steps.start),
-        steps => steps.start,
-    };
+    let (times, margin) = decision_times(study);
+    if times.iter().all(Option::is_none) {
+        return Err(lacks("no trial is decided after the onset of the stimulus"));
+    }
     let mut findings = Findings::default();
     let mut layers = Vec::new();
     for (k, context) in contexts.iter().enumerate() {
-        let time = |&b: &usize| {
-            let readout = study.outputs.slice(ndarray::s![b, .., ..]);
-            let step = decision_step(readout, &layout.choices, choices[b]?, last[b], margin)?;
-            let ms = (step as f64 - onset(b) as f64 + 1.0) * study.dynamics.dt_ms;
-            Some((context.evidence.values[b].abs(), ms))
-        };
+        let time = |&b: &usize| Some((context.evidence.values[b].abs(), times[b]?));
         let trials: Vec<(f64, f64)> = context.evidence.trials.iter().filter_map(time).collect();
         let found = by_strength(&trials);
         let label = if contexts.len() == 1 {
@@ -279,8 +266,10 @@ pub fn chronometric(study: &Study) -> Result<Findings, Unsuitable> {
         findings.put(&format!("decision_times{label}"), &table);
         if let (Some(weakest), Some(strongest)) = (found.first(), found.last()) {
             findings.say(format!(
-                "decisions {} ms after stimulus onset at the weakest evidence, {} ms at the strongest",
-                short(weakest.mean_ms), short(strongest.mean_ms)
+                "{}decisions {} ms after stimulus onset at the weakest evidence, {} ms at the strongest",
+                place(&context.name),
+                short(weakest.mean_ms),
+                short(strongest.mean_ms)
             ));
         }
         let x: Vec<f64> = found.iter().map(|time| time.strength).collect();
@@ -298,7 +287,7 @@ pub fn chronometric(study: &Study) -> Result<Findings, Unsuitable> {
         });
         layers.push(Layer::points(x, y, colour(k)));
     }
-    findings.put_list("margin", &[margin]);
+    findings.put_list("margin", &Vec::from_iter(margin));
     let strengths = layers.iter().filter_map(|layer| match layer {
         Layer::Points { x, .. } => Some(x.clone()),
         _ => None,
@@ -310,16 +299,63 @@ pub fn chronometric(study: &Study) -> Result<Findings, Unsuitable> {
             40.0,
             34.0,
             Panel {
-                x: Axis::new(&format!(
-                    "strength of {}",
-                    spoken(&contexts[0].evidence.name)
-                ))
+                x: Axis::new(&match &contexts[..] {
+                    [only] => format!("strength of {}", spoken(&only.evidence.name)),
+                    _ => "strength of the evidence".to_owned(),
+                })
                 .with_range(low, high),
-                y: Axis::new("decision time (ms)"),
+                y: Axis::new(match margin {
+                    Some(_) => "decision time (ms)",
+                    None => "reaction time (ms)",
+                }),
                 layers,
                 ..Panel::default()
             },
         ),
     );
     Ok(findings)
+}
+
+/// When each trial was decided, after the onset of the stimulus; and the lead that makes a decision, where the task does not say
+/// itself when it was made: half of the median final lead.
+fn decision_times(study: &Study) -> (Vec<Option<f64>>, Option<f64>) {
+    let dt_ms = study.dynamics.dt_ms;
+    let n_trials = study.batch.n_trials;
+    let reaction = |b: usize| {
+        let steps = study
+            .task
+            .reaction_steps(&study.batch.trial(b), &study.readout(b))?;
+        Some(steps as f64 * dt_ms)
+    };
+    let reactions: Vec<Option<f64>> = (0..n_trials).map(reaction).collect();
+    if reactions.iter().any(Option::is_some) {
+        return (reactions, None);
+    }
+    let layout = study.layout();
+    let choices = study.choices();
+    let last: Vec<usize> = (0..n_trials).map(|b| study.answer_step(b)).collect();
+    let lead = |b: usize, choice: usize| {
+        let others = layout.choices.iter().filter(|&&other| other != choice);
+        others
+            .map(|&other| study.outputs[[b, last[b], choice]] - study.outputs[[b, last[b], other]])
+            .fold(f64::INFINITY, f64::min)
+    };
+    let leads = (0..n_trials).filter_map(|b| Some(lead(b, choices[b]?)));
+    let mut leads: Vec<f64> = leads.collect();
+    leads.sort_by(f64::total_cmp);
+    let margin = 0.5 * leads.get(leads.len() / 2).copied().unwrap_or(0.0);
+    let onset = |b: usize| match steps_of(&study.batch, b, "stimulus") {
+        steps if steps.is_empty() => study.batch.timelines[b]
+            .epochs
+            .get(1)
+            .map_or(0, |(_, steps)| steps.start),
+        steps => steps.start,
+    };
+    let time = |b: usize| {
+        let readout = study.outputs.slice(ndarray::s![b, .., ..]);
+        let step = decision_step(readout, &layout.choices, choices[b]?, last[b], margin)?;
+        // What was decided before the stimulus was not decided by it.
+        (step >= onset(b)).then(|| (step - onset(b) + 1) as f64 * dt_ms)
+    };
+    ((0..n_trials).map(time).collect(), Some(margin))
 }

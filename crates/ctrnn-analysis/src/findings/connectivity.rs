@@ -70,7 +70,7 @@ pub fn weights(study: &Study) -> Result<Findings, Unsuitable> {
             0,
             0,
             Panel {
-                title: "input".to_owned(),
+                title: format!("input (±{})", short(in_reach)),
                 x: named_if_few(&study.layout().inputs, i).with_range(0.0, i as f64),
                 y: Axis::new("postsynaptic unit")
                     .with_range(size, 0.0)
@@ -98,7 +98,7 @@ pub fn weights(study: &Study) -> Result<Findings, Unsuitable> {
             ),
             x: Axis::default()
                 .with_range(0.0, size)
-                .with_ticks(Ticks::At(Vec::new())),
+                .with_ticks(group_ticks(&names, &groups)),
             y: Axis::default()
                 .with_range(size, 0.0)
                 .with_ticks(Ticks::At(Vec::new())),
@@ -108,7 +108,7 @@ pub fn weights(study: &Study) -> Result<Findings, Unsuitable> {
     figure.place(
         0,
         2,
-        colour_bar([-reach, reach], ColourMap::BlueWhiteRed, "weight"),
+        colour_bar([-reach, reach], ColourMap::BlueWhiteRed, "recurrent weight"),
     );
     let o = network.w_out.nrows();
     let names_out: Vec<String> = study
@@ -122,7 +122,7 @@ pub fn weights(study: &Study) -> Result<Findings, Unsuitable> {
         1,
         1,
         Panel {
-            title: "output".to_owned(),
+            title: format!("output (±{})", short(out_reach)),
             x: Axis::new("presynaptic unit")
                 .with_range(0.0, size)
                 .with_ticks(ends),
@@ -165,6 +165,16 @@ fn unit_groups(study: &Study, preference: &[f64]) -> (Vec<String>, Vec<usize>) {
         }
         _ => (vec!["all units".to_owned()], vec![0; preference.len()]),
     }
+}
+
+/// The name of each group at the middle of its columns; none where there is one group.
+fn group_ticks(names: &[String], groups: &[usize]) -> Ticks {
+    let below = |group: usize| groups.iter().filter(|g| **g < group).count() as f64;
+    let tick = |(k, name): (usize, &String)| ((below(k) + below(k + 1)) / 2.0, name.clone());
+    Ticks::At(match names.len() {
+        0..2 => Vec::new(),
+        _ => names.iter().enumerate().map(tick).collect(),
+    })
 }
 
 fn named_if_few(names: &[String], n: usize) -> Axis {

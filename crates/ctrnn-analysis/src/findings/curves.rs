@@ -90,13 +90,20 @@ fn loss_panel(runs: &[(&str, &Metrics)], named: bool) -> Panel {
     }
     let [low, high] = super::layers::range_of(logs, 0.05);
     Panel {
-        x: Axis::new("step"),
+        x: step_axis(runs),
         y: Axis::new("loss")
             .with_range(low, high)
             .with_ticks(log_ticks([low, high])),
         layers,
         ..Panel::default()
     }
+}
+
+fn step_axis(runs: &[(&str, &Metrics)]) -> Axis {
+    let steps = runs.iter().flat_map(|(_, metrics)| {
+        ["train", "val"].map(|split| metrics.curve(split, "loss").0.last().copied())
+    });
+    Axis::new("step").with_range(0.0, steps.flatten().fold(1.0, f64::max))
 }
 
 fn spelled(split: &str) -> &'static str {
@@ -137,7 +144,7 @@ fn accuracy_panel(runs: &[(&str, &Metrics)]) -> Panel {
         }
     }
     Panel {
-        x: Axis::new("step"),
+        x: step_axis(runs),
         y: Axis::new("accuracy (%)").with_range(0.0, 101.0),
         layers,
         ..Panel::default()

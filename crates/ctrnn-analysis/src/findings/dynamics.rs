@@ -4,7 +4,9 @@ use ctrnn_random::{Key, Rng, Stream};
 use faer::c64;
 use ndarray::{Array1, Array2, Array3, Axis as Side};
 
-use super::layers::{BAR_MM, colour_bar, discs, guide, log_ticks, range_of, rings, short, thick};
+use super::layers::{
+    BAR_MM, colour_bar, discs, guide, log_ticks, panel_mm, range_of, rings, short, thick,
+};
 use super::{Findings, Unsuitable, lacks};
 use crate::fixed_points::{FixedPoint, Search, fixed_points as search_fixed_points};
 use crate::linear_algebra::eigenvalues;
@@ -175,7 +177,7 @@ fn map_of_points(
         1 if pca.components.nrows() > 2 => vec![(0, 1), (0, 2)],
         n => (0..n.min(MOST_INPUTS)).map(|k| (k, 1)).collect(),
     };
-    let mut figure = Figure::new(&vec![42.0; planes.len()], &[38.0]);
+    let mut figure = Figure::new(&vec![panel_mm(planes.len(), 42.0); planes.len()], &[38.0]);
     for (place, &(k, second)) in planes.iter().enumerate() {
         let mut layers = trajectories(study, pca, second, 24);
         let of = |keep: fn(&FixedPoint) -> bool| {
@@ -192,6 +194,9 @@ fn map_of_points(
                 Err(_) => (Vec::new(), Vec::new()),
             }
         };
+        if found[k].is_empty() {
+            layers.push(nothing_found(&layers));
+        }
         let name = |layer: Layer, name: &str| {
             if place + 1 == planes.len() {
                 layer.named(name)
@@ -232,6 +237,19 @@ fn map_of_points(
     figure
 }
 
+/// A remark in the middle of a panel.
+fn nothing_found(layers: &[Layer]) -> Layer {
+    let middle = |side: usize| {
+        let values = layers.iter().flat_map(|layer| match layer {
+            Layer::Line { x, y, .. } => [x.clone(), y.clone()][side].clone(),
+            _ => Vec::new(),
+        });
+        let [low, high] = range_of(values, 0.0);
+        (low + high) / 2.0
+    };
+    Layer::text(middle(0), middle(1), "none found", Rgb::GREY)
+}
+
 fn trajectories(study: &Study, pca: &Pca, second: usize, most: usize) -> Vec<Layer> {
     let line = |b: usize| {
         let states = study
@@ -251,7 +269,8 @@ fn trajectories(study: &Study, pca: &Pca, second: usize, most: usize) -> Vec<Lay
 
 fn eigenvalue_figure(inputs: &[TypicalInput], found: &[Vec<FixedPoint>]) -> Figure {
     let shown = inputs.len().min(MOST_INPUTS);
-    let mut figure = Figure::new(&vec![38.0; shown], &[38.0]);
+    let side = panel_mm(shown, 38.0);
+    let mut figure = Figure::new(&vec![side; shown], &[side]);
     for k in 0..shown {
         let values = |stable: bool| -> (Vec<f64>, Vec<f64>) {
             let points = found[k]
@@ -272,6 +291,9 @@ fn eigenvalue_figure(inputs: &[TypicalInput], found: &[Vec<FixedPoint>]) -> Figu
             } else {
                 points
             });
+        }
+        if !found[k].iter().any(|point| point.is_fixed) {
+            layers.push(Layer::text(0.0, 0.3, "no fixed point", Rgb::GREY));
         }
         figure.place(0, k, square_panel(&title(&inputs[k]), layers, k == 0));
     }
@@ -307,7 +329,9 @@ fn square_panel(title: &str, mut layers: Vec<Layer>, is_first: bool) -> Panel {
 }
 
 pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
+    /// Arrows, and places of which the speed is shown, along each axis.
     const GRID: usize = 15;
+    const FINE: usize = 81;
     let states = study.all_states();
     if states.ncols() < 2 {
         return Err(lacks("a plane needs two units"));
@@ -323,7 +347,7 @@ pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
     let mut flows = Vec::new();
     for typical in &inputs[..shown] {
         let drive = study.dynamics.input_drive(&typical.input);
-        let fine = crate::flow::flow(&study.dynamics, &drive, &pca.mean, axes, ranges, 41);
+        let fine = crate::flow::flow(&study.dynamics, &drive, &pca.mean, axes, ranges, FINE);
         flows.push((
             crate::flow::flow(&study.dynamics, &drive, &pca.mean, axes, ranges, GRID),
             fine,
@@ -334,14 +358,17 @@ pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
         .flat_map(|(_, fine)| fine.speed.iter().copied())
         .fold(0.0, f64::max)
         * 1000.0;
-    let mut figure = Figure::new(&[vec![42.0; shown], vec![BAR_MM]].concat(), &[38.0]);
+    let mut figure = Figure::new(
+        &[vec![panel_mm(shown, 42.0); shown], vec![BAR_MM]].concat(),
+        &[38.0],
+    );
     for (k, (coarse, fine)) in flows.iter().enumerate() {
         findings.put(&format!("velocity_{k}"), &fine.velocity);
         findings.put(&format!("speed_{k}"), &fine.speed);
         let mut layers = vec![Layer::HeatMap(HeatMap {
             x: ranges[0],
             y: ranges[1],
-            columns: 41,
+            columns: FINE,
             values: fine.speed.iter().map(|v| 1000.0 * v).collect(),
             scale: [0.0, fastest],
             map: ColourMap::Blues,

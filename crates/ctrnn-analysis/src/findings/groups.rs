@@ -16,8 +16,11 @@ pub struct Group {
     pub colour: Rgb,
 }
 
-/// Trials by evidence; without one by the column of the conditions that has the most levels, up to 12; else by what was right; else all
-/// of them. The name says what they are grouped by.
+/// Most groups that a figure can tell apart.
+const MOST_LEVELS: usize = 12;
+
+/// Trials by evidence; without one by the column of the conditions that has the most levels, up to 12; else by what was right, if there are
+/// no more choices than that; else all of them. The name says what they are grouped by.
 pub fn groups(study: &Study) -> (String, Vec<Group>) {
     let all: Vec<usize> = (0..study.batch.n_trials).collect();
     if let Some(found) = evidence(&study.batch, &all) {
@@ -33,14 +36,21 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
         .filter(|(name, _)| name != "catch");
     let level = |values: &[f64]| distinct(values.iter().copied()).len();
     let best = columns
-        .filter(|(_, values)| (2..=12).contains(&level(values)))
+        .filter(|(_, values)| (2..=MOST_LEVELS).contains(&level(values)))
         .max_by_key(|(_, values)| level(values));
     if let Some((name, values)) = best {
         let shown: Vec<usize> = match column(&study.batch, "catch") {
             Some(catch) => all.into_iter().filter(|&b| catch[b] != 1.0).collect(),
             None => all,
         };
-        return (spoken(name), by_level(values, &shown, level(values) > 4));
+        let mut groups = by_level(values, &shown, level(values) > 4);
+        let levels = distinct(shown.iter().map(|&b| values[b]));
+        for (group, level) in groups.iter_mut().zip(levels) {
+            if let Some(name) = study.task.value_name(name, level) {
+                group.name = spoken(&name);
+            }
+        }
+        return (spoken(name), groups);
     }
     let correct: Vec<f64> = study
         .batch
@@ -48,7 +58,7 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
         .iter()
         .map(|c| c.map_or(f64::NAN, |c| c as f64))
         .collect();
-    if level(&correct) > 1 {
+    if (2..=MOST_LEVELS).contains(&level(&correct)) {
         let outputs = study.layout().outputs;
         let mut groups = by_level(&correct, &all, false);
         for (group, value) in groups.iter_mut().zip(distinct(correct.iter().copied())) {

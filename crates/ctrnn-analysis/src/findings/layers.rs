@@ -5,6 +5,12 @@ use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, co
 /// Width of a colour bar in mm.
 pub const BAR_MM: f64 = 2.5;
 
+/// The width of each of some equal panels, of at most `most_mm`, that fit the two columns of a page together.
+pub fn panel_mm(n_panels: usize, most_mm: f64) -> f64 {
+    const PAGE_MM: f64 = 132.0;
+    most_mm.min(PAGE_MM / n_panels.max(1) as f64)
+}
+
 /// A line of another width.
 pub fn thick(x: Vec<f64>, y: Vec<f64>, colour: Rgb, width_mm: f64) -> Layer {
     Layer::Line {
@@ -100,8 +106,7 @@ pub fn histogram_panel(
     }
 }
 
-/// Ticks of a logarithmic axis, whose places are exponents: powers of ten; where there are fewer than three, also their doubles and
-/// fivefolds.
+/// Ticks of a logarithmic axis, whose places are exponents: powers of ten; where there are fewer than three, also multiples of them.
 pub fn log_ticks([low, high]: [f64; 2]) -> Ticks {
     let places = |factors: &[f64]| -> Vec<(f64, String)> {
         let powers = low.floor() as i32..=high.ceil() as i32;
@@ -111,11 +116,14 @@ pub fn log_ticks([low, high]: [f64; 2]) -> Ticks {
             .filter(in_range)
             .collect()
     };
-    let powers = places(&[1.0]);
-    Ticks::At(match powers.len() {
-        0..3 => places(&[1.0, 2.0, 5.0]),
-        _ => powers,
-    })
+    let sets: [&[f64]; 3] = [
+        &[1.0],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
+    ];
+    let tried = sets.map(places);
+    let enough = tried.iter().find(|ticks| ticks.len() >= 3);
+    Ticks::At(enough.unwrap_or(&tried[2]).clone())
 }
 
 /// The range of finite values with some room; at least a small one.
@@ -175,6 +183,15 @@ pub fn named_ticks(names: &[String]) -> Ticks {
             .map(|(k, name)| (k as f64 + 0.5, name.clone()))
             .collect(),
     )
+}
+
+/// Time from the beginning of a trial to the last of some lines.
+pub fn time_axis(lines: &[Layer]) -> Axis {
+    let ends = lines.iter().filter_map(|layer| match layer {
+        Layer::Line { x, .. } => x.last().copied(),
+        _ => None,
+    });
+    Axis::new("time (ms)").with_range(0.0, ends.fold(1e-9, f64::max))
 }
 
 /// Names without underscores, for figures.
@@ -250,6 +267,10 @@ mod tests {
         };
         assert_eq!(labels([-2.1, 0.1]), ["0.01", "0.1", "1"]);
         assert_eq!(labels([-1.1, -0.2]), ["0.1", "0.2", "0.5"]);
+        assert_eq!(
+            labels([-1.6, -0.9]),
+            ["0.03", "0.04", "0.06", "0.08", "0.1"]
+        );
     }
 
     #[test]

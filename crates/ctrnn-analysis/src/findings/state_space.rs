@@ -3,14 +3,14 @@
 use ndarray::{Array2, Array3};
 
 use super::groups::{Group, groups, mean_course};
-use super::layers::{discs, range_of, short, single, thick};
+use super::layers::{discs, range_of, short, single, thick, time_axis};
 use super::{Findings, Unsuitable, lacks};
 use crate::evidence::{column, distinct};
 use crate::plot::{Axis, Figure, Layer, Panel, Rgb, colour};
 use crate::{Pca, Study};
 
 /// At most so many single trials are drawn where there is one group.
-const MOST_TRIALS: usize = 8;
+const MOST_TRIALS: usize = 7;
 
 /// Projects `values [trial, time, N]` on axes given as rows, after `mean` is taken out.
 fn projected(values: &Array3<f64>, mean: &ndarray::Array1<f64>, axes: &Array2<f64>) -> Array3<f64> {
@@ -196,7 +196,7 @@ fn over_time(study: &Study, courses: &[(String, Rgb, Array2<f64>)], name: &str) 
                 } else {
                     String::new()
                 },
-                x: Axis::new("time (ms)"),
+                x: time_axis(&layers),
                 y: Axis::new(&format!("PC {}", k + 1)),
                 layers,
             },
@@ -210,7 +210,7 @@ pub fn tdr(study: &Study) -> Result<Findings, Unsuitable> {
     let catch = column(&study.batch, "catch").map(<[f64]>::to_vec);
     let mut names: Vec<String> = Vec::new();
     let mut columns: Vec<Vec<f64>> = Vec::new();
-    let (_, all) = ((), (0..study.batch.n_trials).collect::<Vec<_>>());
+    let all: Vec<usize> = (0..study.batch.n_trials).collect();
     if let Some(found) = crate::evidence::evidence(&study.batch, &all) {
         names.push(found.name);
         columns.push(found.values);
@@ -231,12 +231,10 @@ pub fn tdr(study: &Study) -> Result<Findings, Unsuitable> {
     }
     let (choices, outputs) = (study.choices(), &study.layout().choices);
     if outputs.len() == 2 && columns.len() < 4 {
-        let sign = |choice: &Option<usize>| {
-            if *choice == Some(outputs[0]) {
-                -1.0
-            } else {
-                1.0
-            }
+        let sign = |choice: &Option<usize>| match *choice {
+            Some(choice) if choice == outputs[0] => -1.0,
+            Some(choice) if choice == outputs[1] => 1.0,
+            _ => 0.0,
         };
         names.push("choice".to_owned());
         columns.push(choices.iter().map(sign).collect());
@@ -266,14 +264,17 @@ pub fn tdr(study: &Study) -> Result<Findings, Unsuitable> {
         .iter()
         .map(|name| format!("{} axis", super::layers::spoken(name)))
         .collect();
+    let is_shown = |known: &String| super::layers::spoken(known) == name;
+    let across = names.iter().position(is_shown).unwrap_or(0);
+    let across = across.min(names.len() - 2);
     let mut figure = Figure::new(&[48.0, 40.0], &[38.0]);
     figure.place(
         0,
         0,
         plane(
             &courses,
-            [0, names.len() - 1],
-            [&spoken[0], &spoken[names.len() - 1]],
+            [across, names.len() - 1],
+            [&spoken[across], &spoken[names.len() - 1]],
             &format!("by {name}"),
         ),
     );
@@ -293,13 +294,14 @@ pub fn tdr(study: &Study) -> Result<Findings, Unsuitable> {
         let y = (0..t.len()).map(|i| length(k, i)).collect();
         thick(t.clone(), y, colour(k), 0.3).named(&super::layers::spoken(&names[k]))
     });
+    let layers: Vec<Layer> = layers.collect();
     figure.place(
         0,
         1,
         Panel {
-            x: Axis::new("time (ms)"),
+            x: time_axis(&layers),
             y: Axis::new("regression weight (r.m.s.)"),
-            layers: layers.collect(),
+            layers,
             ..Panel::default()
         },
     );
@@ -351,7 +353,7 @@ pub fn speed(study: &Study) -> Result<Findings, Unsuitable> {
             34.0,
             Panel {
                 title: format!("by {name}"),
-                x: Axis::new("time (ms)"),
+                x: time_axis(&layers),
                 y: Axis::new("speed (1/s)").with_range(0.0, highest * 1.05 + 1e-9),
                 layers,
             },

@@ -153,6 +153,11 @@ fn stacked(split: &crate::selectivity::VarianceSplit, names: &[String], epoch: &
 
 pub fn task_variance(study: &Study) -> Result<Findings, Unsuitable> {
     let (names, rows) = variances(study);
+    if names.len() < 2 {
+        return Err(lacks(
+            "a single task of a single epoch makes no groups of units",
+        ));
+    }
     let n = study.dynamics.n_units();
     let table = Array2::from_shape_fn((names.len(), n), |(k, unit)| rows[k][unit]);
     let largest = table.fold_axis(Side(0), 0.0f64, |a, b| a.max(*b));
@@ -187,7 +192,7 @@ pub fn task_variance(study: &Study) -> Result<Findings, Unsuitable> {
         .flat_map(|k| order.iter().map(move |&i| (i, k)))
         .map(|(i, k)| normalised[[i, k]])
         .collect();
-    let height = (5.0 * names.len() as f64).clamp(12.0, 70.0);
+    let height = (5.0 * names.len() as f64).clamp(20.0, 70.0);
     let mut layers = vec![matrix(values, active.len(), [0.0, 1.0], ColourMap::Blues)];
     for place in 1..active.len() {
         if found.labels[order[place]] != found.labels[order[place - 1]] {
@@ -233,7 +238,8 @@ fn variances(study: &Study) -> (Vec<String>, Vec<Array1<f64>>) {
                 rates.select(Side(0), &trials).view(),
                 counts.select(Side(0), &trials).view(),
             );
-            (format!("task {level}"), row)
+            let name = study.task.value_name("task", *level);
+            (name.unwrap_or_else(|| format!("task {level}")), row)
         };
         return distinct(tasks.iter().copied()).iter().map(of).unzip();
     }

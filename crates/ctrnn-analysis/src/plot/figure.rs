@@ -78,6 +78,12 @@ impl Figure {
         self.panels.push(([row, column], panel));
     }
 
+    /// Width and height on paper.
+    #[must_use]
+    pub fn size_mm(&self) -> [f64; 2] {
+        self.draw().size_mm
+    }
+
     /// The figure as an SVG file.
     #[must_use]
     pub fn to_svg(&self) -> String {

@@ -19,16 +19,17 @@ pub fn width(text: &str) -> f64 {
     text.chars().map(advance).sum::<f64>() / f64::from(face.units_per_em())
 }
 
-/// Breaks text between words into lines of at most `width_mm`, where it can.
+/// Breaks text between words into lines of at most `width_mm`, where it can; not at a no-break space.
 pub fn wrap(text: &str, size_mm: f64, width_mm: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split_ascii_whitespace() {
+        let word = word.replace('\u{a0}', " ");
         match lines.last_mut() {
             Some(line) if width(&format!("{line} {word}")) * size_mm <= width_mm => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
@@ -104,6 +105,7 @@ mod tests {
     fn text_has_the_width_of_arial() {
         assert!((width("42") - 2.0 * 1139.0 / 2048.0).abs() < 1e-9);
         assert_eq!(wrap("coh 0.5, side 1", 1.0, 4.5), ["coh 0.5,", "side 1"]);
+        assert_eq!(wrap("a b\u{a0}c", 1.0, 1.8), ["a", "b c"]);
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Job, Simd};
+use ctrnn_random::Key;
+
+use super::normals_avx2::unit_normals;
+use super::{Job, NORMALS, Simd};
 
 /// Runs `job` with vectors of `f32`.
 ///
@@ -250,6 +253,11 @@ macro_rules! vector {
             fn positive_or(self, a: Self, b: Self) -> Self {
                 // SAFETY: see above.
                 Self(unsafe { $blend(b.0, a.0, $compare::<_CMP_GT_OQ>(self.0, $splat(0.0))) })
+            }
+            #[inline(always)]
+            fn unit_normals(key: Key, first_unit: u32, address: [u32; 3]) -> [[f32; NORMALS]; 4] {
+                // SAFETY: see above.
+                unsafe { unit_normals(key, first_unit, address) }
             }
             #[inline(always)]
             fn sum(self) -> $elem {

@@ -17,6 +17,10 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "x86_64")]
+mod normals_avx2;
+#[cfg(target_arch = "x86_64")]
+mod normals_avx512;
 mod path;
 mod portable;
 mod product;

@@ -2,7 +2,9 @@
 
 mod network;
 
-use ctrnn_kernels::{Activation, Element, Form, KernelPath, NoiseTarget, Shape, Workspace};
+use ctrnn_kernels::{
+    Activation, Draws, Element, Form, KernelPath, NoiseTarget, Shape, Workspace, draw_normals,
+};
 use network::{Kind, Network, Normals, PARAMETERS, distance};
 
 const fn shape(trials: usize, steps: usize, inputs: usize, units: usize, outputs: usize) -> Shape {
@@ -236,6 +238,58 @@ fn noise_is_that_of_the_generator_to_the_bit() {
     on_each_path(|path| {
         normals_are_the_generators::<f32>(path);
         normals_are_the_generators::<f64>(path);
+    });
+}
+
+/// Three tiles of up to three blocks of columns, with and without a factor whose upper half counts for nothing.
+fn normals_are_drawn_and_mixed<E: Element>(path: KernelPath, units: usize) {
+    let (steps, trials) = (6, 40);
+    let draws = Draws {
+        key: network::EPS,
+        step: 3,
+        first_trial: 7,
+        first_time_block: 0,
+    };
+    let workspace = Workspace::new(path);
+    let entry = |k: usize| (0.7 * k as f64).sin();
+    let factor: Vec<E> = (0..units * units).map(|k| E::from_f64(entry(k))).collect();
+    let sizes = [steps, trials, units];
+    let plain = draw_normals(draws, sizes, None, &workspace);
+    let mixed = draw_normals(draws, sizes, Some(&factor), &workspace);
+    for (row, (plain, mixed)) in plain.chunks(units).zip(mixed.chunks(units)).enumerate() {
+        let (t, trial) = (row / trials, row % trials);
+        for unit in 0..units {
+            let four = ctrnn_random::unit_normals(
+                network::EPS,
+                unit as u32,
+                7 + trial as u32,
+                t as u32 / 4,
+                3,
+            );
+            assert_eq!(
+                plain[unit],
+                E::from(four[t % 4]),
+                "{path}, t {t}, trial {trial}"
+            );
+            let terms = (0..=unit).map(|j| factor[unit * units + j].into() * plain[j].into());
+            let expected: f64 = terms.sum();
+            let found: f64 = mixed[unit].into();
+            let bound = 1e-5 * (units as f64).sqrt();
+            assert!(
+                (found - expected).abs() < bound,
+                "{path}: {found} is not {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn normals_before_a_sweep_are_those_of_the_generator_and_mixed_by_a_factor() {
+    on_each_path(|path| {
+        for units in [1, 5, 48, 100, 128] {
+            normals_are_drawn_and_mixed::<f32>(path, units);
+            normals_are_drawn_and_mixed::<f64>(path, units);
+        }
     });
 }
 

@@ -11,7 +11,7 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 
 /// Two stimuli are shown at once; the response is towards the stronger one.
 ///
-/// Inputs, outputs, mask and noise are those of the task `yang_fdgo`. Epochs: `fixation`, `stimulus`,
+/// Inputs, outputs, mask, noise and catch trials are those of the task `yang_fdgo`. Epochs: `fixation`, `stimulus`,
 /// `response`; the fixation input goes off at the response. The directions of the stimuli lie a quarter to
 /// three quarters of a circle apart. Their strengths are m + coh and m - coh times the bump, with a mean m from U(0.8,
 /// 1.2), independent on rings that are independent. Where the sum of both rings decides, each stimulus has
@@ -33,6 +33,8 @@ pub struct YangDecision {
     pub evidence: Evidence,
     /// Half the differences in strength; each comes in favour of either stimulus.
     pub coherences: Vec<f64>,
+    /// Fraction of catch trials in training.
+    pub catch_fraction: f64,
     /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
     pub sigma_x: f64,
 }
@@ -45,6 +47,7 @@ impl Default for YangDecision {
             response_ms: 500.0.into(),
             evidence: Evidence::Ring1,
             coherences: vec![0.01, 0.02, 0.04, 0.08],
+            catch_fraction: 0.0,
             sigma_x: 0.01,
         }
     }
@@ -83,17 +86,22 @@ impl Task for YangDecision {
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the evidence")
             .with(super::too_short("response_ms", &self.response_ms))
             .numbers("coherences", &self.coherences, 1e-6..=1.0)
+            .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
             .finish()
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        self.evidence.conditions(&self.coherences)
+        let conditions = self.evidence.conditions(&self.coherences);
+        Condition::with_catch(conditions, self.catch_fraction)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let timeline = Timeline::draw(&self.epochs(), clock, rng);
         let mut scene = Scene::new(condition, timeline, clock);
+        if condition.is_catch() {
+            return scene.catch(self.sigma_x, rng);
+        }
         let [stimulus, response] = ["stimulus", "response"].map(|name| scene.steps(name));
         let directions = two_directions(rng);
         let strengths = self.evidence.draw(condition, rng);

@@ -10,7 +10,7 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 
 /// Two stimuli are shown one after the other; the response is towards the stronger one.
 ///
-/// Inputs, outputs, mask and noise are those of the task `yang_fdgo`. Epochs: `fixation`, `first`, `gap`,
+/// Inputs, outputs, mask, noise and catch trials are those of the task `yang_fdgo`. Epochs: `fixation`, `first`, `gap`,
 /// `second`, `delay`, `response`; the fixation input goes off at the response. Directions and strengths are drawn
 /// as in the task `yang_dm1`. Conditions: the coherence, positive if the first stimulus is stronger; one for each ring
 /// that has its own.
@@ -35,6 +35,8 @@ pub struct YangDelayedDecision {
     pub evidence: Evidence,
     /// Half the differences in strength; each comes in favour of either stimulus.
     pub coherences: Vec<f64>,
+    /// Fraction of catch trials in training.
+    pub catch_fraction: f64,
     /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
     pub sigma_x: f64,
 }
@@ -51,6 +53,7 @@ impl Default for YangDelayedDecision {
             response_ms: 500.0.into(),
             evidence: Evidence::Ring1,
             coherences: vec![0.08, 0.16, 0.32],
+            catch_fraction: 0.0,
             sigma_x: 0.01,
         }
     }
@@ -95,17 +98,22 @@ impl Task for YangDelayedDecision {
             .not_zero("second_ms", &self.second_ms, "it shows a stimulus")
             .with(super::too_short("response_ms", &self.response_ms))
             .numbers("coherences", &self.coherences, 1e-6..=1.0)
+            .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
             .finish()
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        self.evidence.conditions(&self.coherences)
+        let conditions = self.evidence.conditions(&self.coherences);
+        Condition::with_catch(conditions, self.catch_fraction)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let timeline = Timeline::draw(&self.epochs(), clock, rng);
         let mut scene = Scene::new(condition, timeline, clock);
+        if condition.is_catch() {
+            return scene.catch(self.sigma_x, rng);
+        }
         let response = scene.steps("response");
         let directions = two_directions(rng);
         let strengths = self.evidence.draw(condition, rng);

@@ -22,7 +22,8 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 /// The mask is 0 in the first 100 ms, 1 up to the go, 0 for 100 ms and 5 from then on, and twice that for the
 /// fixation output. The authors multiply the error by it before squaring. Every input has noise with the standard
 /// deviation sigma_x sqrt(2 tau / dt), tau = 100 ms. Conditions: the ring, and the direction if there are
-/// `directions`. Durations are drawn anew for each trial (the authors: for each batch).
+/// `directions`. In a catch trial nothing is shown, and fixation kept to the end. Durations are drawn anew for each trial (the
+/// authors: for each batch); catch trials are our own.
 ///
 /// Source: Yang et al. (2019), with the numbers of the authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +46,8 @@ pub struct YangGo {
     /// Number of directions, evenly spaced, each a condition; 0: any direction, drawn for each trial.
     #[schemars(range(min = 0, max = 360))]
     pub directions: usize,
+    /// Fraction of catch trials in training.
+    pub catch_fraction: f64,
     /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
     pub sigma_x: f64,
 }
@@ -66,6 +69,7 @@ fn delay() -> YangGo {
         stimulus_stays: false,
         fixation_stays: false,
         directions: 0,
+        catch_fraction: 0.0,
         sigma_x: 0.01,
     }
 }
@@ -159,6 +163,7 @@ impl Task for YangGo {
             })
             .with(super::too_short("response_ms", &self.response_ms))
             .number("directions", self.directions as f64, 0.0..=360.0)
+            .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
             .finish()
     }
@@ -166,15 +171,19 @@ impl Task for YangGo {
     /// `ring`: 1 or 2, and `direction` in degrees.
     fn conditions(&self) -> Vec<Condition> {
         let rings: (&str, &[f64]) = ("ring", &[1.0, 2.0]);
-        match self.directions {
+        let grid = match self.directions {
             0 => Condition::grid(&[rings]),
             n => Condition::grid(&[rings, ("direction", &directions_deg(n))]),
-        }
+        };
+        Condition::with_catch(grid, self.catch_fraction)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let timeline = Timeline::draw(&self.epochs(), clock, rng);
         let mut scene = Scene::new(condition, timeline, clock);
+        if condition.is_catch() {
+            return scene.catch(self.sigma_x, rng);
+        }
         let [stimulus, response] = ["stimulus", "response"].map(|name| scene.steps(name));
         let direction = if self.directions == 0 {
             rng.uniform_in(0.0, TAU)

@@ -11,7 +11,7 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 
 /// A sample is shown and, after a delay, a test; the response is towards the test, or withheld.
 ///
-/// Inputs, outputs, mask and noise are those of the task `yang_fdgo`; sample and test are each on either ring.
+/// Inputs, outputs, mask, noise and catch trials are those of the task `yang_fdgo`; sample and test are each on either ring.
 /// Epochs: `fixation`, `sample`, `delay`, `test`; the go is the onset of the test, which stays to the end, as does
 /// the fixation input. By direction, a match has the direction of the sample, which may be any, and the test of a
 /// non-match lies 20 to 340 degrees further on. By category, directions are one of ten, 18, 54, ... 342 degrees, and
@@ -33,6 +33,8 @@ pub struct YangMatch {
     pub by_category: bool,
     /// Whether to respond to a match or to a non-match.
     pub respond_to_match: bool,
+    /// Fraction of catch trials in training.
+    pub catch_fraction: f64,
     /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
     pub sigma_x: f64,
 }
@@ -47,6 +49,7 @@ impl Default for YangMatch {
             test_ms: 500.0.into(),
             by_category: false,
             respond_to_match: true,
+            catch_fraction: 0.0,
             sigma_x: 0.01,
         }
     }
@@ -106,17 +109,22 @@ impl Task for YangMatch {
             .epochs(&self.epochs())
             .not_zero("sample_ms", &self.sample_ms, "it shows the sample")
             .with(super::too_short("test_ms", &self.test_ms))
+            .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
             .finish()
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        Condition::grid(&[("match", &[0.0, 1.0])])
+        let grid = Condition::grid(&[("match", &[0.0, 1.0])]);
+        Condition::with_catch(grid, self.catch_fraction)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let timeline = Timeline::draw(&self.epochs(), clock, rng);
         let mut scene = Scene::new(condition, timeline, clock);
+        if condition.is_catch() {
+            return scene.catch(self.sigma_x, rng);
+        }
         let is_match = condition.value("match") == 1.0;
         let [sample, test] = if self.by_category {
             by_category(is_match, rng)

@@ -121,7 +121,9 @@ impl Scene {
     /// Nothing is shown, the outputs are at rest.
     fn new(condition: &Condition, timeline: Timeline, clock: Clock) -> Self {
         let mut trial = Trial::new(layout(), condition, timeline);
-        trial.target = Target::Values(vec![REST as f32; trial.n_steps * trial.n_outputs]);
+        if let Target::Values(values) = &mut trial.target {
+            values.fill(REST as f32);
+        }
         Self { trial, clock }
     }
 
@@ -139,6 +141,13 @@ impl Scene {
         let mut bump = ring().encode(angle);
         bump.iter_mut().for_each(|rate| *rate *= strength);
         self.trial.add_inputs(steps, 1 + ring_index * RING, &bump);
+    }
+
+    /// Nothing is shown, and fixation kept to the end.
+    fn catch(mut self, sigma_x: f64, rng: &mut Rng) -> Trial {
+        let end = self.trial.n_steps;
+        self.fixation_point(0..end);
+        self.respond(end, None, sigma_x, rng)
     }
 
     /// Fixation up to `go`, then a response in a direction, or fixation to the end if there is none; the mask,

@@ -1,6 +1,6 @@
 //! Whatever the text of a configuration or an override is, reading it ends in a run or in errors, never in a panic.
 //!
-//! `CTRNN_CASES=100000 cargo test -p ctrnn-train any_text` (`just any-bytes`) tries more.
+//! `CTRNN_CASES=N cargo test -p ctrnn-train any_text` tries N cases of each property (`just any-bytes`).
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn config() -> ProptestConfig {
         .ok()
         .and_then(|n| n.parse().ok());
     ProptestConfig {
-        cases: cases.unwrap_or(2000),
+        cases: cases.unwrap_or(100_000),
         rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
         ..ProptestConfig::default()

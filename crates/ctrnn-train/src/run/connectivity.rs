@@ -16,11 +16,14 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::weight_file::read_arrays;
 
 const FILE: &str = "model.connectivity.file";
+const SIGNS: &str = "model.dale.signs";
+const FRACTION: &str = "model.dale.excitatory_fraction";
 
 impl Check<'_> {
     /// The rules that join several keys.
     pub(super) fn check_connectivity(&mut self, model: &ModelConfig) {
         self.check_dale_activation(model);
+        self.check_signs(model);
         self.check_balance(model);
         self.check_cell_types(model);
         self.check_square(model);
@@ -51,8 +54,46 @@ impl Check<'_> {
         self.report(problem, &labels);
     }
 
+    /// Signs in a list: in place of a fraction and of those of a file, one for each unit, none of them zero.
+    fn check_signs(&mut self, model: &ModelConfig) {
+        let Some(signs) = model.dale.as_ref().and_then(|dale| dale.signs.as_ref()) else {
+            return;
+        };
+        if self.document.get(FRACTION).is_some() {
+            let message = "model.dale has both a list of signs and a fraction";
+            let problem = Diagnostic::new(Code::Connections, message)
+                .help("keep one of the two: model.dale.signs says which units are excitatory");
+            self.report(problem, &[(SIGNS, "one"), (FRACTION, "the other")]);
+        }
+        if !self.is_sound(&[SIGNS]) {
+            return;
+        }
+        if signs.len() != model.n_units && self.is_sound(&["model.n_units"]) {
+            let message = format!(
+                "model.dale.signs has {} numbers for {} units",
+                signs.len(),
+                model.n_units
+            );
+            let problem = Diagnostic::new(Code::Connections, message).help(
+                "give 1 or -1 for each unit, or model.dale.excitatory_fraction in place of the list",
+            );
+            let labels = [(SIGNS, ""), ("model.n_units", "the number of units")];
+            self.report(problem, &labels);
+        }
+        if let Some(unit) = signs.iter().position(|sign| !matches!(sign, 1 | -1)) {
+            let message = format!(
+                "model.dale.signs gives unit {unit} the sign {}, which is neither 1 nor -1",
+                signs[unit]
+            );
+            let problem = Diagnostic::new(Code::Connections, message).help(
+                "1 makes a unit excitatory, -1 inhibitory; a unit without a sign does not obey Dale's law",
+            );
+            self.report(problem, &[(&format!("{SIGNS}[{unit}]"), "")]);
+        }
+    }
+
     fn check_balance(&mut self, model: &ModelConfig) {
-        let asked = model.init.balance != Balance::None;
+        let asked = model.init.balance.is_some_and(|b| b != Balance::None);
         if !asked || model.dale.is_some() || !self.is_sound(&["model.dale"]) {
             return;
         }
@@ -163,7 +204,11 @@ impl Check<'_> {
 fn without_file(model: &ModelConfig) -> Connectivity {
     let mut connectivity = Connectivity {
         dale: model.dale.as_ref().map(|dale| Dale {
-            units: UnitSigns::ExcitatoryFraction(dale.excitatory_fraction),
+            units: match (&dale.signs, dale.excitatory_fraction) {
+                (Some(signs), _) => UnitSigns::Given(signs.iter().map(|&s| s as f64).collect()),
+                (None, Some(fraction)) => UnitSigns::ExcitatoryFraction(fraction),
+                (None, None) => UnitSigns::default(),
+            },
             parametrization: dale.parametrization,
             readout: dale.readout,
         }),
@@ -214,6 +259,11 @@ fn fill(
             let Some(dale) = &mut connectivity.dale else {
                 return refuse("gives signs, but there is no model.dale".to_owned());
             };
+            if matches!(dale.units, UnitSigns::Given(_)) {
+                return refuse(format!(
+                    "gives signs, and so does {SIGNS}: keep one of the two"
+                ));
+            }
             dale.units = UnitSigns::Given(values);
             continue;
         }

@@ -1176,7 +1176,7 @@ dale = 'abs'
           |
         5 | dale = 'abs'
           |        ^^^^^ expected a table
-        help: Keys of [model.dale]: excitatory_fraction, parametrization, readout
+        help: Keys of [model.dale]: excitatory_fraction, parametrization, readout, signs
         "#);
     let text = "[task.go_nogo]
 [model.init]
@@ -1190,6 +1190,28 @@ balance = 'row'
           |           ^^^^^ asked for here
         help: add model.dale = { excitatory_fraction = 0.8 }, or remove model.init.balance
         "#);
+}
+
+#[test]
+fn lists_of_signs_that_do_not_fit() {
+    let text = "[task.go_nogo]
+[model]
+n_units = 3
+dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
+";
+    insta::assert_snapshot!(errors(text, &[]), @"");
+    insta::assert_snapshot!(errors("[task.go_nogo]", &["model.n_units=2", "model.dale.signs=[1,0.5]"]), @"");
+}
+
+#[test]
+fn a_list_of_signs_takes_the_place_of_the_fraction() {
+    let text = "[task.go_nogo]\n[model]\nn_units = 3\ndale = { signs = [1, -1, 1] }";
+    let run = run(text, &[]);
+    let units = &run.model.connectivity.dale.as_ref().unwrap().units;
+    assert_eq!(units, &ctrnn_model::UnitSigns::Given(vec![1.0, -1.0, 1.0]));
+    let dale = &run.resolved_table()["model"]["dale"];
+    assert_eq!(dale["signs"].to_string(), "[1, -1, 1]");
+    assert!(dale.get("excitatory_fraction").is_none());
 }
 
 /// A file of connections, and the error that it gives.
@@ -1247,6 +1269,12 @@ fn files_of_connections_that_do_not_fit() {
             array(&[2], &[1.0, 0.0]),
             "dale = {}",
             "dale.signs = 0 at unit 1 must be +1 or -1",
+        ),
+        (
+            "recurrent.sign",
+            array(&[2], &[1.0, -1.0]),
+            "dale = { signs = [1, -1] }",
+            "recurrent.sign gives signs, and so does model.dale.signs",
         ),
         (
             "recurrent.fixed",

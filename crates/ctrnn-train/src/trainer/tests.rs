@@ -202,7 +202,6 @@ fn a_run_stopped_once_equals_one_that_was_not() {
     }
 }
 
-/// Step 47 is not finite at first: back to step 40, half the rate, and on. The same if it is stopped at every step.
 /// A term that divides, and uses the readout six times. burn walks the graph by node numbers, which differ each time.
 #[test]
 fn a_term_of_ones_own_repeats_to_the_bit() {
@@ -222,6 +221,7 @@ fn a_term_of_ones_own_repeats_to_the_bit() {
     assert!((0..5).all(|_| weights() == first));
 }
 
+/// Step 47 is not finite at first: back to step 40, half the rate, and on. The same if it is stopped at every step.
 #[test]
 fn a_rollback_is_part_of_the_run() {
     let (folder, run) = (folder(), toy(60, ""));
