@@ -750,7 +750,8 @@ impl JsonSchema for Backend {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "anyOf": [
             { "type": "string", "title": "backend", "enum": ["cpu", "wgpu", "cuda"] },
-            { "type": "string", "pattern": "^(wgpu:.+|cuda:[0-9]+)$" },
+            { "type": "string", "pattern": "^wgpu:.+$" },
+            { "type": "string", "pattern": "^cuda:.+$" },
         ] })
     }
 }
