@@ -137,13 +137,15 @@ impl Fused {
         memory: Option<&Memory<B>>,
     ) -> Option<(Tensor<B, 1>, Memory<B>)> {
         let updates = memory.map_or(0, |memory| memory.updates) + 1;
-        let young = self.betas.map(|beta| 1.0 - beta.powi(updates as i32));
+        // In f32, as burn does: 1 - 0.999^t is known to a few parts in 10^5 while t is small.
+        let betas = self.betas.map(|beta| beta as f32);
+        let young = betas.map(|beta| 1.0 - beta.powi(updates as i32));
         let step = AdamStep {
             keep: self.keep as f32,
             penalty: self.penalty as f32,
-            betas: self.betas.map(|beta| beta as f32),
-            rate: (lr * young[1].sqrt() / young[0]) as f32,
-            eps: (self.eps * young[1].sqrt()) as f32,
+            betas,
+            rate: (lr * f64::from(young[1].sqrt() / young[0])) as f32,
+            eps: self.eps as f32 * young[1].sqrt(),
         };
         let next = match memory.map(|memory| memory.moments.as_slice()) {
             Some([first, second]) => B::adam(&step, value, gradient, [first, second]),
