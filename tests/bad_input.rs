@@ -475,9 +475,9 @@ const MISTAKES: &[Mistake] = &[
     ),
     overrides(
         "unknown device",
-        &["--device", "cuda"],
+        &["--device", "tpu"],
         &[
-            r#"error[C003]: "cuda" is not a backend"#,
+            r#"error[C003]: "tpu" is not a backend"#,
             r#""cpu", "wgpu""#,
         ],
     ),

@@ -81,7 +81,7 @@ pub fn example_trials(
         Ok(batch.trial(0))
     };
     let trials: Result<Vec<Trial>, TaskError> = (0..8 * n).map(first_of).collect();
-    Ok(TrialBatch::new(&varied(trials?, n)))
+    Ok(TrialBatch::new(varied(trials?, n)))
 }
 
 /// `n` of these trials: the first, then again and again the one in which most is new, of its condition and its correct choice.

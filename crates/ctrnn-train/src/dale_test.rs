@@ -114,7 +114,7 @@ fn the_defaults_of_dales_law_are_written_out_and_explicit_settings_win() {
         (&[], ["\"none\"", ""]),
         (&[dale], ["\"row\"", "1.0"]),
         (&[dale, "model.activation=power"], ["\"row\"", "0.2"]),
-        (&[dale, "model.init.balance=none"], ["\"none\"", ""]),
+        (&[dale, "model.init.balance=\"none\""], ["\"none\"", ""]),
         (&[dale, "model.init.balance=total"], ["\"total\"", ""]),
         (
             &[dale, "model.init.spectral_radius=1.5"],

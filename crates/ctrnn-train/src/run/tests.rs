@@ -1199,8 +1199,45 @@ fn lists_of_signs_that_do_not_fit() {
 n_units = 3
 dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
 ";
-    insta::assert_snapshot!(errors(text, &[]), @"");
-    insta::assert_snapshot!(errors("[task.go_nogo]", &["model.n_units=2", "model.dale.signs=[1,0.5]"]), @"");
+    insta::assert_snapshot!(errors(text, &[]), @r#"
+    error[C023]: model.dale has both a list of signs and a fraction
+     --> run.toml:4:18
+      |
+    4 | dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
+      |                  ^^^^^^^^^^^^^^ one
+     ::: run.toml:4:56
+      |
+    4 | dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
+      |                                                        ^^^ the other
+    help: keep one of the two: model.dale.signs says which units are excitatory
+
+    error[C023]: model.dale.signs has 4 numbers for 3 units
+     --> run.toml:4:18
+      |
+    4 | dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
+      |                  ^^^^^^^^^^^^^^
+     ::: run.toml:3:11
+      |
+    3 | n_units = 3
+      |           ^ the number of units
+    help: give 1 or -1 for each unit, or model.dale.excitatory_fraction in place of the list
+
+    error[C023]: model.dale.signs gives unit 1 the sign 0, which is neither 1 nor -1
+     --> run.toml:4:22
+      |
+    4 | dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
+      |                      ^
+    help: 1 makes a unit excitatory, -1 inhibitory; a unit without a sign does not obey Dale's law
+    "#);
+    let overrides = ["model.n_units=2", "model.dale.signs=[1,0.5]"];
+    insta::assert_snapshot!(errors("[task.go_nogo]", &overrides), @"
+    error[C002]: model.dale.signs[1] must be an integer, but is the number 0.5
+     --> command line:1:21
+      |
+    1 | model.dale.signs=[1,0.5]
+      |                     ^^^ expected an integer
+    help: `train-ctrnn config explain model.dale.signs` says what it means
+    ");
 }
 
 #[test]
