@@ -9,6 +9,9 @@
 //!
 //! Shapes are tiny: a software driver compiles and runs kernels on the CPU.
 
+// What the program has compiled for the device need not be compiled again.
+use ctrnn_cli as _;
+
 mod agreement;
 mod optimizer;
 #[expect(dead_code, reason = "shared with the other test binary")]

@@ -37,7 +37,7 @@ fn trained<B: RecurrenceBackend>(rule: &Optimizer) -> Trained {
 
 fn assert_near(name: &str, found: &TensorData, exact: &TensorData) {
     for (a, b) in found.iter::<f64>().zip(exact.iter::<f64>()) {
-        assert!((a - b).abs() < 1e-6 * b.abs().max(1e-2), "{name}: {a} {b}");
+        assert!((a - b).abs() < 1e-6 * b.abs().max(0.1), "{name}: {a} {b}");
     }
 }
 

@@ -136,3 +136,41 @@ fn a_network_too_large_for_the_device_is_refused_with_the_bytes_it_needs() {
     drop(answer.exits(6).says(&["error[G004]", "31.0 GiB"]));
     assert!(!project.path("run").exists());
 }
+
+/// A software driver takes the memory of the process. It also compiles kernels there, and aborts where it cannot: which of the two
+/// comes first depends on the machine.
+#[cfg(target_os = "linux")]
+#[ignore = "the software driver may abort before it reports a lack of memory"]
+#[test]
+fn a_device_that_runs_out_of_memory_is_an_error_with_what_was_needed() {
+    let project = Project::in_memory();
+    let answer = |kib: u32| {
+        let program = project.command(&[
+            "train",
+            "smoke.toml",
+            "--run-dir=run",
+            "--device=wgpu",
+            "--force",
+            "model.n_units=512",
+            "train.batch_size=2000",
+            "train.steps=2",
+            "validate.trials=4",
+        ]);
+        let script = format!("ulimit -v {kib}; exec timeout -s KILL 20 \"$0\" \"$@\"");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(project.path(""))
+            .output();
+        crate::project::Answer::from(output.unwrap())
+    };
+    let mut answers = (16..30).map(|tenth| answer(tenth * 50_000));
+    let refused = answers.find(|answer| answer.stderr.contains("ran out of memory"));
+    let refused = refused.expect("some limit is reached by a buffer");
+    drop(
+        refused
+            .exits(6)
+            .says(&["error[G005]", "needs about 0.60 GiB"]),
+    );
+}

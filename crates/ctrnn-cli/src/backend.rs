@@ -2,8 +2,6 @@
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use std::panic::catch_unwind;
-#[cfg(feature = "wgpu")]
-use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use burn::tensor::backend::{AutodiffBackend, Backend as BurnBackend};
 use burn_autodiff::Autodiff;
@@ -18,7 +16,7 @@ use ctrnn_train::{AdapterChoice, Backend, DeviceConfig, Run};
 #[cfg(feature = "wgpu")]
 use crate::adapter::{Adapter, adapters, choose};
 #[cfg(feature = "wgpu")]
-use crate::device_memory::{DeviceMemory, is_exhausted, watch};
+use crate::device_memory::DeviceMemory;
 use crate::failure::{DEVICE, Failure};
 
 /// Work for a backend that trains.
@@ -82,14 +80,9 @@ fn with_wgpu<J: Job>(run: &Run, choice: &AdapterChoice, job: J) -> Result<J::Out
     adapter.check()?;
     let memory = DeviceMemory::of(run)?;
     memory.check(&adapter)?;
-    watch(&device);
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        job.run::<Autodiff<Gpu>>(&device, CheckEvery::Log)
-    }));
-    match done {
-        _ if is_exhausted() => Err(memory.exhausted(&adapter)),
-        Ok(done) => done,
-        Err(panic) => resume_unwind(panic),
+    match catch_unwind(|| memory.watch(&adapter, &device)) {
+        Ok(()) => job.run::<Autodiff<Gpu>>(&device, CheckEvery::Log),
+        Err(_) => Err(memory.no_device(&adapter)), // the panic has said why
     }
 }
 

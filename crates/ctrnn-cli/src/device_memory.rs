@@ -1,8 +1,7 @@
 //! How much memory of a device a training step needs, and errors where it has not as much.
 
-use std::panic;
+use std::process::exit;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, init_setup};
@@ -12,36 +11,12 @@ use ctrnn_tasks::{BatchRequest, ConditionOrder};
 use ctrnn_train::Run;
 
 use crate::adapter::Adapter;
+use crate::args::Output;
 use crate::failure::{DEVICE, Failure};
+use crate::terminal::Terminal;
 
 /// Trials that are drawn to see how long trials are.
 const SEEN_TRIALS: usize = 64;
-
-/// Whether the driver has said that there is no more memory.
-static EXHAUSTED: AtomicBool = AtomicBool::new(false);
-
-/// Whether the driver has said that there is no more memory on the device that is watched.
-pub fn is_exhausted() -> bool {
-    EXHAUSTED.load(Relaxed)
-}
-
-/// Sets a device up so that a lack of memory is noticed: the driver tells a thread of the runtime, which swallows what that does.
-/// Whoever waits for the device panics then; what there is to say is [`DeviceMemory::exhausted`].
-pub fn watch(device: &WgpuDevice) {
-    let setup = init_setup::<AutoGraphicsApi>(device, RuntimeOptions::default());
-    setup.device.on_uncaptured_error(Arc::new(|error| {
-        if matches!(error, wgpu::Error::OutOfMemory { .. }) {
-            EXHAUSTED.store(true, Relaxed);
-        }
-        panic!("{error}");
-    }));
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        if !is_exhausted() {
-            hook(info);
-        }
-    }));
-}
 
 /// Bytes of a training step.
 #[derive(Clone, Copy, Debug)]
@@ -97,8 +72,36 @@ impl DeviceMemory {
         ))
     }
 
+    /// Sets a device up. A lack of memory then ends the process: the driver tells a thread of the runtime, and whoever waits for the
+    /// device would go on with wrong numbers, and save them.
+    pub fn watch(self, adapter: &Adapter, device: &WgpuDevice) {
+        let exhausted = self.exhausted(adapter);
+        let setup = init_setup::<AutoGraphicsApi>(device, RuntimeOptions::default());
+        setup.device.on_uncaptured_error(Arc::new(move |error| {
+            if matches!(error, wgpu::Error::OutOfMemory { .. }) {
+                Terminal::new(&Output::default()).error(&exhausted);
+                exit(DEVICE.into());
+            }
+            panic!("{error}");
+        }));
+    }
+
+    /// The error of a device that its driver does not open; most often something else has used up its memory.
+    pub fn no_device(self, adapter: &Adapter) -> Failure {
+        Failure::new(
+            DEVICE,
+            "G005",
+            format!(
+                "the driver does not open {}, for the reason above; a training step needs about {:.2} GiB of memory",
+                adapter.name,
+                gib(self.total),
+            ),
+            "stop other programs that use the device, or train on the CPU: --device cpu",
+        )
+    }
+
     /// The error of a device that ran out of memory.
-    pub fn exhausted(self, adapter: &Adapter) -> Failure {
+    fn exhausted(self, adapter: &Adapter) -> Failure {
         Failure::new(
             DEVICE,
             "G005",

@@ -28,6 +28,11 @@
     reason = "kernels are launched without bounds checks; every index is within by construction"
 )]
 #![allow(
+    clippy::collapsible_if,
+    clippy::manual_div_ceil,
+    reason = "kernels are written in the part of Rust that CubeCL translates"
+)]
+#![allow(
     clippy::too_many_arguments,
     reason = "a kernel takes buffers one by one, and what it is made of takes places in them"
 )]

@@ -55,7 +55,7 @@ impl<'a> Operand<'a> {
     }
 
     /// The rows of each network from `first` on.
-    pub(super) const fn from_row(mut self, first: usize) -> Self {
+    pub(super) const fn rows_from(mut self, first: usize) -> Self {
         self.offset = first * self.by_row;
         self
     }

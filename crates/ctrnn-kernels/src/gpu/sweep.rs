@@ -54,7 +54,7 @@ fn seen<'a>(problem: &Problem, rates: &'a Handle, heard: Option<&'a Handle>) -> 
         Some(heard) => Operand::new(heard, networks, rows, n),
         None => {
             let trials = size.shape.trials;
-            Operand::new(rates, networks, rows + trials, n).from_row(trials)
+            Operand::new(rates, networks, rows + trials, n).rows_from(trials)
         }
     }
 }
