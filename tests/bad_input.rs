@@ -476,10 +476,7 @@ const MISTAKES: &[Mistake] = &[
     overrides(
         "unknown device",
         &["--device", "tpu"],
-        &[
-            r#"error[C003]: "tpu" is not a backend"#,
-            r#""cpu", "wgpu""#,
-        ],
+        &[r#"error[C003]: "tpu" is not a backend"#, r#""cpu", "wgpu""#],
     ),
 ];
 

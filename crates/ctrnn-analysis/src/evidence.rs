@@ -128,7 +128,7 @@ mod tests {
             trial.correct = *correct;
             trial
         };
-        TrialBatch::new(&rows.iter().map(trial).collect::<Vec<_>>())
+        TrialBatch::new(rows.iter().map(trial))
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Job for SimulateJob<'_> {
             trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
         let perturbation = perturbation(&args.perturb, run.model.n_units, run.clock)?;
         let shown = match &args.inputs {
-            Some(path) => Shown::File(Injected::read(path, network.config())?),
+            Some(path) => Shown::File(Box::new(Injected::read(path, network.config())?)),
             None => Shown::Trials(EvaluationTrials::of(run, args.trials)?),
         };
         let [n_trials, n_steps] = shown.size();
@@ -150,7 +150,7 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
 /// What the network is shown.
 enum Shown<'a> {
     /// Inputs, and perhaps more, of a file.
-    File(Injected),
+    File(Box<Injected>),
     /// Trials of the task.
     Trials(EvaluationTrials<'a>),
 }
