@@ -2,6 +2,7 @@
 //!
 //! * `agreement`: forward sweep and all gradients against the CPU in double precision
 //! * `optimizer`: the update of the weights against that of the CPU
+//! * `sums`: squared errors and norms against the CPU in double precision
 //! * `step`: how much a training step launches, and that it waits for nothing
 //! * `tiles`: what a cube of threads takes
 //! * `training`: the program trains on the device as it does on the CPU, resumes across devices, and says what is wrong
@@ -18,5 +19,6 @@ mod optimizer;
 #[path = "../project.rs"]
 mod project;
 mod step;
+mod sums;
 mod tiles;
 mod training;

@@ -105,6 +105,7 @@ mod noise;
 mod recompute;
 mod shape;
 mod simd;
+mod sums;
 mod tile;
 mod workspace;
 
@@ -119,6 +120,7 @@ pub use recompute::{
 };
 pub use shape::{Dynamics, InitialState, NoiseTarget, Shape, Sweep, Weights};
 pub use simd::{Element, KernelPath, KernelPathError};
+pub use sums::{squared_error, sum_of_squares};
 pub use workspace::Workspace;
 
 /// Which variable the leak acts on.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Matrix, Parameter, host_tensor};
+use ctrnn_model::{CtrnnModule, Matrix, Parameter, RecurrenceBackend, host_tensor};
 
 use crate::divergence::Culprit;
 
@@ -41,22 +41,33 @@ impl<B: Backend> Gradients<B> {
     }
 
     /// The norm over all parameters together, `[1]`, still on the device; 0 where everything is frozen.
-    pub fn global_norm(&self) -> Tensor<B, 1> {
-        let sums = self.0.values().map(|g| g.clone().square().sum());
-        let zero = || host_tensor(TensorData::new(vec![0.0], [1]), &B::Device::default());
-        sums.reduce(|a, b| a + b).unwrap_or_else(zero).sqrt()
+    pub fn global_norm(&self) -> Tensor<B, 1>
+    where
+        B: RecurrenceBackend,
+    {
+        let all: Vec<_> = self.0.values().collect();
+        match all.as_slice() {
+            [] => host_tensor(TensorData::new(vec![0.0], [1]), &B::Device::default()),
+            all => B::sum_of_squares(all).sqrt(),
+        }
     }
 
     /// The gradients, limited; `norm` is [`Gradients::global_norm`]. Nothing is read to the host.
     #[must_use]
-    pub fn clipped(self, norm: &Tensor<B, 1>, clip: Clip) -> Self {
-        let limited = |gradient: Tensor<B, 1>| match clip {
-            Clip::GlobalNorm(max) => scaled_down(gradient, norm.clone(), max),
-            Clip::TensorNorm(max) => {
-                let norm = gradient.clone().square().sum().sqrt();
-                scaled_down(gradient, norm, max)
+    pub fn clipped(self, norm: &Tensor<B, 1>, clip: Clip) -> Self
+    where
+        B: RecurrenceBackend,
+    {
+        let limited: Box<dyn Fn(Tensor<B, 1>) -> Tensor<B, 1>> = match clip {
+            Clip::GlobalNorm(max) => {
+                let factor = scale(norm.clone(), max);
+                Box::new(move |gradient| gradient * factor.clone())
             }
-            Clip::Value(max) => gradient.clamp(-max, max),
+            Clip::TensorNorm(max) => Box::new(move |gradient| {
+                let norm = B::sum_of_squares(&[&gradient]).sqrt();
+                gradient * scale(norm, max)
+            }),
+            Clip::Value(max) => Box::new(move |gradient| gradient.clamp(-max, max)),
         };
         Self(self.0.into_iter().map(|(p, g)| (p, limited(g))).collect())
     }
@@ -83,11 +94,10 @@ pub enum Clip {
     Value(f64),
 }
 
-/// `gradient max / max(norm, max)`: a norm within the bound leaves every bit as it is.
-fn scaled_down<B: Backend>(gradient: Tensor<B, 1>, norm: Tensor<B, 1>, max: f64) -> Tensor<B, 1> {
+/// `max / max(norm, max)`: exactly 1 where the norm is within the bound, so that every bit of the gradient stays.
+fn scale<B: Backend>(norm: Tensor<B, 1>, max: f64) -> Tensor<B, 1> {
     let larger = norm.clamp_min(max);
-    let factor = larger.clone().clamp_max(max) / larger; // exactly 1 within the bound
-    gradient * factor
+    larger.clone().clamp_max(max) / larger
 }
 
 struct Collect<'a, A: AutodiffBackend> {

@@ -19,7 +19,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_model::OutputNonlinearity;
+use ctrnn_model::{OutputNonlinearity, RecurrenceBackend};
 
 use crate::batch::Batch;
 use crate::loss_config::{Loss, Normalisation};
@@ -64,7 +64,11 @@ impl Loss {
     }
 
     /// The loss of a batch, averaged by the mask, `[1]`.
-    pub fn value<B: Backend>(self, outputs: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 1> {
+    pub fn value<B: RecurrenceBackend>(
+        self,
+        outputs: Tensor<B, 3>,
+        batch: &Batch<B>,
+    ) -> Tensor<B, 1> {
         self.averaged(Normalisation::Mask, outputs, batch)
     }
 
@@ -72,7 +76,7 @@ impl Loss {
     ///
     /// # Shapes
     /// `outputs [trial, time, output]`, a view of time-major memory.
-    pub fn averaged<B: Backend>(
+    pub fn averaged<B: RecurrenceBackend>(
         self,
         normalisation: Normalisation,
         outputs: Tensor<B, 3>,
@@ -82,7 +86,7 @@ impl Loss {
     }
 
     /// The sum of the weighted terms of a batch, `[1]`; divided by [`Loss::weight`] it is the loss.
-    pub(crate) fn sum<B: Backend>(
+    pub(crate) fn sum<B: RecurrenceBackend>(
         self,
         normalisation: Normalisation,
         outputs: Tensor<B, 3>,
@@ -92,7 +96,7 @@ impl Loss {
         let weights = self.weights(normalisation, batch);
         let targets = batch.targets.clone();
         match self {
-            Self::Mse => ((outputs - targets).square() * weights).sum(),
+            Self::Mse => B::squared_error(outputs, targets, weights),
             Self::Bce => binary_cross_entropy_sum(outputs, targets, weights),
             Self::CrossEntropy | Self::SoftCrossEntropy => {
                 cross_entropy_sum(outputs, targets, weights)

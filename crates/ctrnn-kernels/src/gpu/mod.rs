@@ -13,7 +13,8 @@
 //! weights    g_W = g_z' r                        products over all trials and time steps, split and added in a fixed order
 //! ```
 //!
-//! The optimizer's update of a parameter is a launch of its own ([`adam`]).
+//! Around the sweep, the squared error of the readout and its gradient are two launches ([`squared_error`]), the norm of all gradients is
+//! one for each parameter and one more ([`sum_of_squares`]), and so is the optimizer's update of a parameter ([`adam`]).
 //!
 //! In the time loop a cube of threads takes a few trials (4 or 8) of one network through all time steps: its rates lie in shared
 //! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit
@@ -47,11 +48,13 @@ mod normals;
 mod problem;
 mod product;
 mod quad;
+mod sums;
 mod sweep;
 mod tile;
 
 pub use adam::adam;
 pub use launches::{Launches, launches};
 pub use problem::{Gradients, Kept, Normals, Problem, Size, Trajectory, Upstream, Wanted};
+pub use sums::{squared_error, sum_of_squares};
 pub use sweep::{backward, forward};
 pub use tile::{RESIDENT_UNITS, Tile};

@@ -32,6 +32,41 @@ impl<B: RecurrenceBackend, C: CheckpointStrategy> RecurrenceBackend for Autodiff
             None => plain_sweep(sweep),
         }
     }
+
+    fn squared_error(
+        y: Tensor<Self, 3>,
+        target: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> Tensor<Self, 1> {
+        let node = primitive(y.clone()).node;
+        let (y, target, weights) = (y.inner(), target.inner(), weights.inner());
+        if node.requirement.is_none() {
+            return Tensor::from_inner(B::squared_error(y, target, weights));
+        }
+        let (sum, gradient) = B::squared_error_with_gradient(y, target, weights);
+        let sum = primitive(sum);
+        let prepared = SquaredError.prepare::<C>([node]).compute_bound().stateful();
+        tensor(match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(primitive(gradient), sum),
+            OpsKind::UnTracked(prepared) => prepared.finish(sum),
+        })
+    }
+}
+
+/// A squared error; its state is its gradient.
+#[derive(Debug)]
+struct SquaredError;
+
+impl<B: RecurrenceBackend> Backward<B, 1> for SquaredError {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let upstream: Tensor<B, 1> = tensor(grads.consume::<B>(&ops.node));
+        if let [Some(y)] = ops.parents {
+            let gradient = tensor::<B, 3>(ops.state) * upstream.reshape([1, 1, 1]);
+            grads.register::<B>(y.id, primitive(gradient));
+        }
+    }
 }
 
 /// The number of tensors that a sweep takes.

@@ -27,7 +27,7 @@ pub(super) trait CpuBackend: Backend {
     fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
 }
 
-/// The fused sweep for a backend that is a [`CpuBackend`].
+/// The fused sweep, and what surrounds it, for a backend that is a [`CpuBackend`].
 macro_rules! fused_sweep {
     ($backend:ty) => {
         impl $crate::recurrence::RecurrenceBackend for $backend {
@@ -43,6 +43,28 @@ macro_rules! fused_sweep {
                 $crate::recurrence::Pullback<Self>,
             )> {
                 Some($crate::recurrence::cpu::run_with_pullback(sweep, wanted))
+            }
+
+            fn squared_error(
+                y: burn::tensor::Tensor<Self, 3>,
+                target: burn::tensor::Tensor<Self, 3>,
+                weights: burn::tensor::Tensor<Self, 3>,
+            ) -> burn::tensor::Tensor<Self, 1> {
+                $crate::recurrence::cpu::squared_error([y, target, weights], None)
+            }
+
+            fn squared_error_with_gradient(
+                y: burn::tensor::Tensor<Self, 3>,
+                target: burn::tensor::Tensor<Self, 3>,
+                weights: burn::tensor::Tensor<Self, 3>,
+            ) -> (burn::tensor::Tensor<Self, 1>, burn::tensor::Tensor<Self, 3>) {
+                $crate::recurrence::cpu::squared_error_with_gradient(y, target, weights)
+            }
+
+            fn sum_of_squares(
+                tensors: &[&burn::tensor::Tensor<Self, 1>],
+            ) -> burn::tensor::Tensor<Self, 1> {
+                $crate::recurrence::cpu::sum_of_squares(tensors)
             }
         }
     };
@@ -494,4 +516,38 @@ fn run_back<B: CpuBackend>(
         noise_scale: noise_scale.map(vector),
         initial_state: matrix(initial_state, [b, n]),
     }
+}
+
+/// [`super::RecurrenceBackend::squared_error`] of `[y, target, weights]`, in one pass.
+pub(super) fn squared_error<B: CpuBackend>(
+    tensors: [Tensor<B, 3>; 3],
+    gradient: Option<&mut [B::Number]>,
+) -> Tensor<B, 1> {
+    let held = tensors.map(|tensor| primitive(&tensor));
+    let [y, target, weights] = held.each_ref().map(B::numbers);
+    tensor(
+        vec![ctrnn_kernels::squared_error(
+            &y, &target, &weights, gradient,
+        )],
+        [1],
+    )
+}
+
+/// [`super::RecurrenceBackend::squared_error_with_gradient`].
+pub(super) fn squared_error_with_gradient<B: CpuBackend>(
+    y: Tensor<B, 3>,
+    target: Tensor<B, 3>,
+    weights: Tensor<B, 3>,
+) -> (Tensor<B, 1>, Tensor<B, 3>) {
+    let shape = y.dims();
+    let mut gradient = vec![B::Number::default(); shape.iter().product()];
+    let sum = squared_error([y, target, weights], Some(&mut gradient));
+    (sum, tensor(gradient, shape))
+}
+
+/// [`super::RecurrenceBackend::sum_of_squares`].
+pub(super) fn sum_of_squares<B: CpuBackend>(tensors: &[&Tensor<B, 1>]) -> Tensor<B, 1> {
+    let of_one = |x: &&Tensor<B, 1>| ctrnn_kernels::sum_of_squares(&B::numbers(&primitive(*x)));
+    let sum = tensors.iter().map(of_one).sum();
+    tensor(vec![B::Number::from_f64(sum)], [1])
 }

@@ -8,7 +8,7 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, IntElement};
 use ctrnn_kernels::gpu::{
     Kept, Normals, Problem, Size, Trajectory, Upstream as UpstreamBuffers, Wanted as WantedBuffers,
-    adam, backward, forward,
+    adam, backward, forward, squared_error, sum_of_squares,
 };
 use ctrnn_kernels::{AdamStep, Form, NoiseTarget, Shape};
 use cubecl::prelude::ComputeClient;
@@ -58,6 +58,29 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
             device.run_back(&problem, &trajectory, &weights, wanted, upstream)
         });
         Some((swept, pullback))
+    }
+
+    fn squared_error_with_gradient(
+        y: Tensor<Self, 3>,
+        target: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        let shape = y.dims();
+        let n = shape.iter().product();
+        if n == 0 {
+            return (Tensor::zeros([1], &y.device()), y);
+        }
+        let device = Device::of(&y);
+        let width = n / weights.shape().num_elements();
+        let buffers = [&y, &target, &weights].map(buffer);
+        let (sum, gradient) = squared_error(&device.client, buffers.each_ref(), n, width);
+        (device.tensor(sum, [1]), device.tensor(gradient, shape))
+    }
+
+    fn sum_of_squares(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
+        let device = Device::of(tensors[0]);
+        let buffers: Vec<_> = tensors.iter().map(|&x| (buffer(x), x.dims()[0])).collect();
+        device.tensor(sum_of_squares(&device.client, &buffers), [1])
     }
 
     fn adam(

@@ -29,8 +29,8 @@ pub(crate) use plain::{single_step, sweep as plain_sweep};
 /// A backend on which the recurrence runs.
 ///
 /// The provided methods are the plain path: one small tensor operation after another, on any backend; an empty `impl`
-/// is enough. A backend with a fused sweep overrides both and must agree with the plain path to rounding. One on which every
-/// operation is a launch brings its own update of the optimizer, too.
+/// is enough. A backend with a fused sweep overrides both and must agree with the plain path to rounding. What surrounds a sweep in
+/// every training step is here for backends that do it in fewer and more exact operations.
 pub trait RecurrenceBackend: Backend {
     /// Runs the recurrence over all time steps of a batch of trials.
     fn sweep(sweep: Sweep<Self>) -> Swept<Self> {
@@ -44,6 +44,33 @@ pub trait RecurrenceBackend: Backend {
         _wanted: Wanted,
     ) -> Option<(Swept<Self>, Pullback<Self>)> {
         None
+    }
+
+    /// `sum w (y - target)^2 [1]` over all entries; one weight each, or one for a row, whose last axis is then 1. Under automatic
+    /// differentiation it is one operation, and only `y` may be tracked.
+    fn squared_error(
+        y: Tensor<Self, 3>,
+        target: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> Tensor<Self, 1> {
+        Self::squared_error_with_gradient(y, target, weights).0
+    }
+
+    /// The same and its gradient with respect to `y`, `2 w (y - target)`.
+    fn squared_error_with_gradient(
+        y: Tensor<Self, 3>,
+        target: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        let error = y - target;
+        let weighted = error.clone() * weights;
+        ((error * weighted.clone()).sum(), weighted * 2.0)
+    }
+
+    /// The sum of the squares of all numbers of these tensors, of which there is one at least, `[1]`.
+    fn sum_of_squares(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
+        let sums = tensors.iter().map(|&x| x.clone().square().sum());
+        sums.reduce(|a, b| a + b).expect("there is a tensor")
     }
 
     /// An update of Adam by one operation: the next weights and their next two moments; nothing if this backend has none.
