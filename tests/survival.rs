@@ -668,15 +668,15 @@ fn of_twenty_processes_one_trains() {
     let mut owner = crowd(&project, &toy("run", &[long]));
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let mut heir = crowd(&project, &["resume", "run"]);
-    heir.kill().unwrap();
+    let mut heir = crowd(&project, &["resume", "run"]); // which clears away what the kill may have left
+    send("TERM", &heir);
     heir.wait().unwrap();
     let never = ["--resume=never", long];
     let mut other = crowd(
         &project,
         &[&["train", "smoke.toml", "--run-dir", "other"], &never[..]].concat(),
     );
-    other.kill().unwrap();
+    send("TERM", &other);
     other.wait().unwrap();
     assert_eq!(leftovers(&project, ""), [""; 0]);
 }
