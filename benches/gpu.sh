@@ -23,9 +23,9 @@ export LD_LIBRARY_PATH="$programs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" XDG_RUNT
 grep -q '^wgpu:' "$out/info.txt" || { echo "no graphics adapter: see the README for what a driver needs"; exit 6; }
 command -v nvidia-smi >/dev/null && nvidia-smi >"$out/nvidia-smi.txt"
 
-# Kernels and optimizer against the CPU in double precision; and the launches of a training step.
+# Kernels, loss, norm and optimizer against the CPU in double precision; and the launches of a training step.
 if [[ -x "$programs/gpu" ]]; then
-    (cd "$out" && "$programs/gpu" agreement optimizer step --nocapture) 2>&1 | tee "$out/correctness.txt" | tail -n 12
+    (cd "$out" && "$programs/gpu" agreement optimizer sums step --nocapture) 2>&1 | tee "$out/correctness.txt" | tail -n 12
 fi
 
 # Loss and gradients of every program are checked against a float64 BPTT before anything is timed.

@@ -661,6 +661,12 @@ fn crowd(project: &Project, arguments: &[&str]) -> Child {
     owner
 }
 
+/// Has a run save and end.
+fn stop(mut owner: Child) {
+    send("TERM", &owner);
+    assert_eq!(owner.wait().unwrap().code(), Some(75));
+}
+
 #[test]
 fn of_twenty_processes_one_trains() {
     let project = Project::in_memory();
@@ -668,16 +674,12 @@ fn of_twenty_processes_one_trains() {
     let mut owner = crowd(&project, &toy("run", &[long]));
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let mut heir = crowd(&project, &["resume", "run"]); // which clears away what the kill may have left
-    send("TERM", &heir);
-    heir.wait().unwrap();
+    stop(crowd(&project, &["resume", "run"])); // and clears away what the kill may have left
     let never = ["--resume=never", long];
-    let mut other = crowd(
+    stop(crowd(
         &project,
         &[&["train", "smoke.toml", "--run-dir", "other"], &never[..]].concat(),
-    );
-    send("TERM", &other);
-    other.wait().unwrap();
+    ));
     assert_eq!(leftovers(&project, ""), [""; 0]);
 }
 

@@ -1,4 +1,4 @@
-//! Sums over many numbers, added in double precision and in their order.
+//! Sums over many numbers, added in double precision, in an order that shape alone decides.
 
 use crate::simd::Element;
 
@@ -18,25 +18,35 @@ pub fn squared_error<E: Element>(
     if y.is_empty() {
         return E::default();
     }
+    assert!(!weights.is_empty(), "numbers have weights");
     let width = y.len() / weights.len();
     assert_eq!(width * weights.len(), y.len(), "rows are equally long");
-    let errors = y.iter().zip(target).map(|(&y, &target)| y - target);
-    let weights = weights.iter().flat_map(|&w| std::iter::repeat_n(w, width));
-    let weighted = errors.zip(weights).map(|(error, w)| (error, w * error));
-    let product = |(error, weighted): (E, E)| error.into() * weighted.into();
-    let sum: f64 = match gradient {
-        None => weighted.map(product).sum(),
+    let sum = match gradient {
+        None => by_row(y, target, weights, |_, _| {}),
         Some(gradient) => {
             assert_eq!(y.len(), gradient.len(), "a gradient for each number");
-            let places = gradient.iter_mut().zip(weighted);
-            let placed = places.map(|(place, (error, weighted))| {
-                *place = weighted + weighted;
-                (error, weighted)
-            });
-            placed.map(product).sum()
+            by_row(y, target, weights, |at, slope| gradient[at] = slope)
         }
     };
     E::from_f64(sum)
+}
+
+/// The sum of weighted squares; each slope goes to `put` with its place.
+#[inline(always)]
+fn by_row<E: Element>(y: &[E], target: &[E], weights: &[E], mut put: impl FnMut(usize, E)) -> f64 {
+    let width = y.len() / weights.len();
+    let rows = y.chunks_exact(width).zip(target.chunks_exact(width));
+    let mut sum = 0.0;
+    for (row, ((y, target), &w)) in rows.zip(weights).enumerate() {
+        let mut squares = 0.0;
+        for (k, (&y, &target)) in y.iter().zip(target).enumerate() {
+            let error = y - target;
+            put(row * width + k, (w + w) * error);
+            squares += error.into() * error.into();
+        }
+        sum += w.into() * squares;
+    }
+    sum
 }
 
 /// `sum x^2`

@@ -13,8 +13,8 @@
 //! weights    g_W = g_z' r                        products over all trials and time steps, split and added in a fixed order
 //! ```
 //!
-//! Around the sweep, the squared error of the readout and its gradient are two launches ([`squared_error`]), the norm of all gradients is
-//! one for each parameter and one more ([`sum_of_squares`]), and so is the optimizer's update of a parameter ([`adam`]).
+//! Around the sweep, the squared error of the readout and its gradient are at most two launches ([`squared_error`]), the squared norm of
+//! all gradients one for each parameter and one more ([`sum_of_squares`]), and the optimizer's update one for each parameter ([`adam`]).
 //!
 //! In the time loop a cube of threads takes a few trials (4 or 8) of one network through all time steps: its rates lie in shared
 //! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit

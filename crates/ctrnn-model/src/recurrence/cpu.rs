@@ -13,7 +13,9 @@ use ctrnn_kernels::{
 };
 use ndarray::{ArrayD, IxDyn};
 
-use super::{NoiseSource, Pullback, Sweep, SweepGradients, Swept, Upstream, Wanted};
+use super::{
+    NoiseSource, Pullback, Sweep, SweepGradients, Swept, Upstream, Wanted, assert_errors_fit,
+};
 
 /// A backend whose tensors are arrays in host memory.
 pub(super) trait CpuBackend: Backend {
@@ -523,6 +525,7 @@ pub(super) fn squared_error<B: CpuBackend>(
     tensors: [Tensor<B, 3>; 3],
     gradient: Option<&mut [B::Number]>,
 ) -> Tensor<B, 1> {
+    assert_errors_fit(tensors.each_ref());
     let held = tensors.map(|tensor| primitive(&tensor));
     let [y, target, weights] = held.each_ref().map(B::numbers);
     tensor(

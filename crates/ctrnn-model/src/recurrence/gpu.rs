@@ -16,6 +16,7 @@ use cubecl::server::Handle;
 
 use super::{
     NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
+    assert_errors_fit,
 };
 
 /// The GPU backend: burn's, without its fusion layer, whatever features other crates of a program turn on.
@@ -65,6 +66,7 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
         target: Tensor<Self, 3>,
         weights: Tensor<Self, 3>,
     ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        assert_errors_fit([&y, &target, &weights]);
         let shape = y.dims();
         let n = shape.iter().product();
         if n == 0 {

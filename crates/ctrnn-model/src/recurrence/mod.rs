@@ -29,8 +29,8 @@ pub(crate) use plain::{single_step, sweep as plain_sweep};
 /// A backend on which the recurrence runs.
 ///
 /// The provided methods are the plain path: one small tensor operation after another, on any backend; an empty `impl`
-/// is enough. A backend with a fused sweep overrides both and must agree with the plain path to rounding. What surrounds a sweep in
-/// every training step is here for backends that do it in fewer and more exact operations.
+/// is enough. A backend with a fused sweep overrides `sweep` and `sweep_with_pullback` and must agree with the plain path to rounding.
+/// The other methods are what surrounds a sweep in every training step, for backends that do it in fewer and more exact operations.
 pub trait RecurrenceBackend: Backend {
     /// Runs the recurrence over all time steps of a batch of trials.
     fn sweep(sweep: Sweep<Self>) -> Swept<Self> {
@@ -46,8 +46,11 @@ pub trait RecurrenceBackend: Backend {
         None
     }
 
-    /// `sum w (y - target)^2 [1]` over all entries; one weight each, or one for a row, whose last axis is then 1. Under automatic
-    /// differentiation it is one operation, and only `y` may be tracked.
+    /// `sum w (y - target)^2 [1]` over all entries of `y [T,B,O]`, with weights `[T,B,O]` or, one for each row, `[T,B,1]`. Under
+    /// automatic differentiation it is one operation, and only `y` may be tracked.
+    ///
+    /// # Panics
+    /// If the shapes are others.
     fn squared_error(
         y: Tensor<Self, 3>,
         target: Tensor<Self, 3>,
@@ -62,6 +65,7 @@ pub trait RecurrenceBackend: Backend {
         target: Tensor<Self, 3>,
         weights: Tensor<Self, 3>,
     ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        assert_errors_fit([&y, &target, &weights]);
         let error = y - target;
         let weighted = error.clone() * weights;
         ((error * weighted.clone()).sum(), weighted * 2.0)
@@ -82,6 +86,14 @@ pub trait RecurrenceBackend: Backend {
     ) -> Option<[Tensor<Self, 1>; 3]> {
         None
     }
+}
+
+/// What is said at [`RecurrenceBackend::squared_error`] of its shapes.
+fn assert_errors_fit<B: Backend>([y, target, weights]: [&Tensor<B, 3>; 3]) {
+    let [steps, trials, outputs] = y.dims();
+    assert_eq!(target.dims(), y.dims(), "targets are those of the outputs");
+    let fits = [[steps, trials, 1], [steps, trials, outputs]].contains(&weights.dims());
+    assert!(fits, "weights {:?} of {:?}", weights.dims(), y.dims());
 }
 
 /// Which gradients a backward sweep is asked for, besides those of bias and readout bias.

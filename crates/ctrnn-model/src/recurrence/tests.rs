@@ -710,3 +710,33 @@ fn recomputing_the_trajectory_changes_no_gradient() {
         assert!(difference < 1e-12, "{form:?}: {difference}");
     }
 }
+
+/// The squared error as one operation, and as tensor operations; times 3, so that what comes from above is not 1.
+#[test]
+fn a_squared_error_and_its_gradient_are_those_of_tensor_operations() {
+    for width in [1, 3] {
+        let [y, target] = [[4, 5, 3]; 2].map(inputs::<Grad>);
+        let weights = inputs::<Grad>([4, 5, width]).abs();
+        let (one, many) = (y.clone().require_grad(), y.require_grad());
+        let target = target.mul_scalar(0.3);
+        let fused = Grad::squared_error(one.clone(), target.clone(), weights.clone()) * 3.0;
+        let plain = ((many.clone() - target).square() * weights).sum() * 3.0;
+        let (a, b) = (
+            values(&fused.clone().inner()),
+            values(&plain.clone().inner()),
+        );
+        assert!((a[0] / b[0] - 1.0).abs() < 1e-14, "{a:?} {b:?}");
+        let fused = one.grad(&fused.backward()).expect("tracked");
+        let plain = many.grad(&plain.backward()).expect("tracked");
+        for (a, b) in values(&fused).into_iter().zip(values(&plain)) {
+            assert!((a - b).abs() < 1e-14, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "weights [4, 1, 1] of [4, 5, 3]")]
+fn weights_of_another_shape_are_refused() {
+    let [y, target] = [[4, 5, 3]; 2].map(inputs::<F64>);
+    F64::squared_error(y, target, inputs([4, 1, 1]));
+}
