@@ -391,7 +391,8 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
 
     /// Runs a batch of trials: `inputs [trial, time, input]`.
     ///
-    /// The backend's own sweep does the work; [`CtrnnModule::forward_reference`] is what it is tested against.
+    /// The backend's own sweep does the work; [`CtrnnModule::forward_reference`] is what it is tested against. On an autodiff
+    /// backend burn holds what the pass kept for the way back until the next `backward`: evaluate on `network.valid()`.
     ///
     /// # Panics
     /// If a shape disagrees with the network's.
