@@ -50,7 +50,7 @@ fn parts(c: &mut Criterion) {
         b.iter(|| Batch::<Backend>::new(&host, &device));
     });
     group.bench_function("forward_and_loss", |b| {
-        b.iter(|| loss(&untracked, &untracked_batch))
+        b.iter(|| loss(&untracked, &untracked_batch));
     });
     group.bench_function("forward_loss_backward", |b| {
         b.iter(|| loss(&network, &batch).backward());
