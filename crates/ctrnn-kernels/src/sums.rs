@@ -8,45 +8,27 @@ use crate::simd::Element;
 ///
 /// # Panics
 /// When the lengths do not fit each other.
-pub fn squared_error<E: Element>(
-    y: &[E],
-    target: &[E],
-    weights: &[E],
-    gradient: Option<&mut [E]>,
-) -> E {
+pub fn squared_error<E: Element>(y: &[E], target: &[E], weights: &[E], gradient: &mut [E]) -> E {
     assert_eq!(y.len(), target.len(), "a target for each number");
+    assert_eq!(y.len(), gradient.len(), "a gradient for each number");
     if y.is_empty() {
         return E::default();
     }
     assert!(!weights.is_empty(), "numbers have weights");
     let width = y.len() / weights.len();
     assert_eq!(width * weights.len(), y.len(), "rows are equally long");
-    let sum = match gradient {
-        None => by_row(y, target, weights, |_, _| {}),
-        Some(gradient) => {
-            assert_eq!(y.len(), gradient.len(), "a gradient for each number");
-            by_row(y, target, weights, |at, slope| gradient[at] = slope)
-        }
-    };
-    E::from_f64(sum)
-}
-
-/// The sum of weighted squares; each slope goes to `put` with its place.
-#[inline(always)]
-fn by_row<E: Element>(y: &[E], target: &[E], weights: &[E], mut put: impl FnMut(usize, E)) -> f64 {
-    let width = y.len() / weights.len();
     let rows = y.chunks_exact(width).zip(target.chunks_exact(width));
     let mut sum = 0.0;
-    for (row, ((y, target), &w)) in rows.zip(weights).enumerate() {
+    for ((row, slopes), &w) in rows.zip(gradient.chunks_exact_mut(width)).zip(weights) {
         let mut squares = 0.0;
-        for (k, (&y, &target)) in y.iter().zip(target).enumerate() {
+        for ((&y, &target), slope) in row.0.iter().zip(row.1).zip(slopes) {
             let error = y - target;
-            put(row * width + k, (w + w) * error);
+            *slope = (w + w) * error;
             squares += error.into() * error.into();
         }
         sum += w.into() * squares;
     }
-    sum
+    E::from_f64(sum)
 }
 
 /// `sum x^2`
@@ -73,11 +55,14 @@ mod tests {
     fn squared_errors_by_hand() {
         let (y, target) = ([2.0, 2.0, 2.0, 2.0], [1.0, 0.0, -1.0, -2.0]);
         let mut gradient = [0.0; 4];
-        let by_row = squared_error(&y, &target, &[1.0, 0.5], Some(&mut gradient));
+        let by_row = squared_error(&y, &target, &[1.0, 0.5], &mut gradient);
         assert_eq!((by_row, gradient), (17.5, [2.0, 4.0, 3.0, 4.0]));
         let by_number = [1.0, 1.0, 0.5, 0.5];
-        assert_eq!(squared_error(&y, &target, &by_number, None), by_row);
-        assert_eq!(squared_error::<f32>(&[], &[], &[], None), 0.0);
+        assert_eq!(
+            squared_error(&y, &target, &by_number, &mut gradient),
+            by_row
+        );
+        assert_eq!(squared_error::<f32>(&[], &[], &[], &mut []), 0.0);
     }
 
     /// In single precision four million times 0.01 is off by a few parts in a thousand.
@@ -87,7 +72,7 @@ mod tests {
         let (y, zero) = (vec![0.1_f32; n], vec![0.0; n]);
         let exact = n as f64 * f64::from(0.1_f32).powi(2);
         let near = |sum: f64| assert!((sum / exact - 1.0).abs() < 1e-7, "{sum} {exact}");
-        near(squared_error(&y, &zero, &[1.0], None).into());
+        near(squared_error(&y, &zero, &[1.0], &mut zero.clone()).into());
         near(sum_of_squares(&y));
     }
 

@@ -58,18 +58,21 @@ impl<B: Backend> Gradients<B> {
     where
         B: RecurrenceBackend,
     {
-        let limited: Box<dyn Fn(Tensor<B, 1>) -> Tensor<B, 1>> = match clip {
+        let all = self.0.into_iter();
+        Self(match clip {
             Clip::GlobalNorm(max) => {
                 let factor = scale(norm.clone(), max);
-                Box::new(move |gradient| gradient * factor.clone())
+                all.map(|(p, g)| (p, g * factor.clone())).collect()
             }
-            Clip::TensorNorm(max) => Box::new(move |gradient| {
-                let norm = B::sum_of_squares(&[&gradient]).sqrt();
-                gradient * scale(norm, max)
-            }),
-            Clip::Value(max) => Box::new(move |gradient| gradient.clamp(-max, max)),
-        };
-        Self(self.0.into_iter().map(|(p, g)| (p, limited(g))).collect())
+            Clip::TensorNorm(max) => {
+                let limited = |gradient: Tensor<B, 1>| {
+                    let norm = B::sum_of_squares(&[&gradient]).sqrt();
+                    gradient * scale(norm, max)
+                };
+                all.map(|(p, g)| (p, limited(g))).collect()
+            }
+            Clip::Value(max) => all.map(|(p, g)| (p, g.clamp(-max, max))).collect(),
+        })
     }
 
     /// What is behind a global norm that is not finite.

@@ -96,7 +96,10 @@ impl Loss {
         let weights = self.weights(normalisation, batch);
         let targets = batch.targets.clone();
         match self {
-            Self::Mse => B::squared_error(outputs, targets, weights),
+            Self::Mse => {
+                let (sum, gradient) = B::squared_error(outputs.clone(), targets, weights);
+                B::with_gradient(outputs, sum, gradient)
+            }
             Self::Bce => binary_cross_entropy_sum(outputs, targets, weights),
             Self::CrossEntropy | Self::SoftCrossEntropy => {
                 cross_entropy_sum(outputs, targets, weights)
@@ -140,8 +143,8 @@ impl Loss {
 /// `sum w (- target log p - (1 - target) log(1 - p))` with `p = 1 / (1 + exp(-y))`, `[1]`, for any finite readout: as
 /// `max(y, 0) - y target + log(1 + exp(-|y|))`.
 ///
-/// Its gradient is `w (p - target)`; it enters the graph as that of [`cross_entropy_sum`] does.
-fn binary_cross_entropy_sum<B: Backend>(
+/// Its gradient is `w (p - target)`, computed beside the value as that of [`cross_entropy_sum`].
+fn binary_cross_entropy_sum<B: RecurrenceBackend>(
     outputs: Tensor<B, 3>,
     target: Tensor<B, 3>,
     weights: Tensor<B, 3>,
@@ -154,14 +157,14 @@ fn binary_cross_entropy_sum<B: Backend>(
         / (exp.clone() + 1.0);
     let value = y.clone().clamp_min(0.0) - y.clone() * target.clone() + (exp + 1.0).log();
     let gradient = (p - target) * weights.clone();
-    with_gradient(outputs, (value * weights).sum(), gradient)
+    B::with_gradient(outputs, (value * weights).sum(), gradient)
 }
 
 /// `sum_k w_k target_k (- log softmax(y)_k)` over all trials and times, `[1]`, for any finite readout.
 ///
-/// Its gradient is `softmax(y) sum_k w_k target_k - w target`; it is computed beside the value and enters the graph as a
-/// constant factor of the readout: one pass, and no overflow of `exp` on the way back.
-fn cross_entropy_sum<B: Backend>(
+/// Its gradient is `softmax(y) sum_k w_k target_k - w target`; it is computed beside the value:
+/// one pass, and no overflow of `exp` on the way back.
+fn cross_entropy_sum<B: RecurrenceBackend>(
     outputs: Tensor<B, 3>,
     target: Tensor<B, 3>,
     weights: Tensor<B, 3>,
@@ -173,17 +176,7 @@ fn cross_entropy_sum<B: Backend>(
     let wanted = target * weights;
     let gradient = exp / sum.clone() * wanted.clone().sum_dim(2) - wanted.clone();
     let value = ((sum.log() - below) * wanted).sum();
-    with_gradient(outputs, value, gradient)
-}
-
-/// `value [1]`, with this gradient with respect to `outputs`.
-fn with_gradient<B: Backend>(
-    outputs: Tensor<B, 3>,
-    value: Tensor<B, 1>,
-    gradient: Tensor<B, 3>,
-) -> Tensor<B, 1> {
-    let rest = value - (outputs.clone().detach() * gradient.clone()).sum();
-    (outputs * gradient).sum() + rest
+    B::with_gradient(outputs, value, gradient)
 }
 
 #[cfg(test)]

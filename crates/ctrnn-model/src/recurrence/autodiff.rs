@@ -33,31 +33,37 @@ impl<B: RecurrenceBackend, C: CheckpointStrategy> RecurrenceBackend for Autodiff
         }
     }
 
+    fn with_gradient(
+        y: Tensor<Self, 3>,
+        value: Tensor<Self, 1>,
+        gradient: Tensor<Self, 3>,
+    ) -> Tensor<Self, 1> {
+        let (y, value) = (primitive(y), primitive(value.inner()));
+        let prepared = KnownGradient
+            .prepare::<C>([y.node])
+            .compute_bound()
+            .stateful();
+        tensor(match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(primitive(gradient.inner()), value),
+            OpsKind::UnTracked(prepared) => prepared.finish(value),
+        })
+    }
+
     fn squared_error(
         y: Tensor<Self, 3>,
         target: Tensor<Self, 3>,
         weights: Tensor<Self, 3>,
-    ) -> Tensor<Self, 1> {
-        let node = primitive(y.clone()).node;
-        let (y, target, weights) = (y.inner(), target.inner(), weights.inner());
-        if node.requirement.is_none() {
-            return Tensor::from_inner(B::squared_error(y, target, weights));
-        }
-        let (sum, gradient) = B::squared_error_with_gradient(y, target, weights);
-        let sum = primitive(sum);
-        let prepared = SquaredError.prepare::<C>([node]).compute_bound().stateful();
-        tensor(match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish(primitive(gradient), sum),
-            OpsKind::UnTracked(prepared) => prepared.finish(sum),
-        })
+    ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        let (sum, gradient) = B::squared_error(y.inner(), target.inner(), weights.inner());
+        (Tensor::from_inner(sum), Tensor::from_inner(gradient))
     }
 }
 
-/// A squared error; its state is its gradient.
+/// A function whose gradient is its state.
 #[derive(Debug)]
-struct SquaredError;
+struct KnownGradient;
 
-impl<B: RecurrenceBackend> Backward<B, 1> for SquaredError {
+impl<B: RecurrenceBackend> Backward<B, 1> for KnownGradient {
     type State = FloatTensor<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {

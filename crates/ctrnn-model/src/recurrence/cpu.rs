@@ -51,16 +51,8 @@ macro_rules! fused_sweep {
                 y: burn::tensor::Tensor<Self, 3>,
                 target: burn::tensor::Tensor<Self, 3>,
                 weights: burn::tensor::Tensor<Self, 3>,
-            ) -> burn::tensor::Tensor<Self, 1> {
-                $crate::recurrence::cpu::squared_error([y, target, weights], None)
-            }
-
-            fn squared_error_with_gradient(
-                y: burn::tensor::Tensor<Self, 3>,
-                target: burn::tensor::Tensor<Self, 3>,
-                weights: burn::tensor::Tensor<Self, 3>,
             ) -> (burn::tensor::Tensor<Self, 1>, burn::tensor::Tensor<Self, 3>) {
-                $crate::recurrence::cpu::squared_error_with_gradient(y, target, weights)
+                $crate::recurrence::cpu::squared_error([y, target, weights])
             }
 
             fn sum_of_squares(
@@ -523,29 +515,14 @@ fn run_back<B: CpuBackend>(
 /// [`super::RecurrenceBackend::squared_error`] of `[y, target, weights]`, in one pass.
 pub(super) fn squared_error<B: CpuBackend>(
     tensors: [Tensor<B, 3>; 3],
-    gradient: Option<&mut [B::Number]>,
-) -> Tensor<B, 1> {
+) -> (Tensor<B, 1>, Tensor<B, 3>) {
     assert_errors_fit(tensors.each_ref());
+    let shape = tensors[0].dims();
     let held = tensors.map(|tensor| primitive(&tensor));
     let [y, target, weights] = held.each_ref().map(B::numbers);
-    tensor(
-        vec![ctrnn_kernels::squared_error(
-            &y, &target, &weights, gradient,
-        )],
-        [1],
-    )
-}
-
-/// [`super::RecurrenceBackend::squared_error_with_gradient`].
-pub(super) fn squared_error_with_gradient<B: CpuBackend>(
-    y: Tensor<B, 3>,
-    target: Tensor<B, 3>,
-    weights: Tensor<B, 3>,
-) -> (Tensor<B, 1>, Tensor<B, 3>) {
-    let shape = y.dims();
-    let mut gradient = vec![B::Number::default(); shape.iter().product()];
-    let sum = squared_error([y, target, weights], Some(&mut gradient));
-    (sum, tensor(gradient, shape))
+    let mut gradient = vec![B::Number::default(); y.len()];
+    let sum = ctrnn_kernels::squared_error(&y, &target, &weights, &mut gradient);
+    (tensor(vec![sum], [1]), tensor(gradient, shape))
 }
 
 /// [`super::RecurrenceBackend::sum_of_squares`].

@@ -61,7 +61,7 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
         Some((swept, pullback))
     }
 
-    fn squared_error_with_gradient(
+    fn squared_error(
         y: Tensor<Self, 3>,
         target: Tensor<Self, 3>,
         weights: Tensor<Self, 3>,

@@ -46,21 +46,22 @@ pub trait RecurrenceBackend: Backend {
         None
     }
 
-    /// `sum w (y - target)^2 [1]` over all entries of `y [T,B,O]`, with weights `[T,B,O]` or, one for each row, `[T,B,1]`. Under
-    /// automatic differentiation it is one operation, and only `y` may be tracked.
+    /// `value [1]`, a function of `y` whose gradient is known: under automatic differentiation one operation. Of the three only `y` may
+    /// be tracked.
+    fn with_gradient(
+        _y: Tensor<Self, 3>,
+        value: Tensor<Self, 1>,
+        _gradient: Tensor<Self, 3>,
+    ) -> Tensor<Self, 1> {
+        value
+    }
+
+    /// `sum w (y - target)^2 [1]` over all entries of `y [T,B,O]`, with weights `[T,B,O]` or, one for each row, `[T,B,1]`; and its gradient
+    /// with respect to `y`, `2 w (y - target)`. Nothing is tracked: see [`RecurrenceBackend::with_gradient`].
     ///
     /// # Panics
     /// If the shapes are others.
     fn squared_error(
-        y: Tensor<Self, 3>,
-        target: Tensor<Self, 3>,
-        weights: Tensor<Self, 3>,
-    ) -> Tensor<Self, 1> {
-        Self::squared_error_with_gradient(y, target, weights).0
-    }
-
-    /// The same and its gradient with respect to `y`, `2 w (y - target)`.
-    fn squared_error_with_gradient(
         y: Tensor<Self, 3>,
         target: Tensor<Self, 3>,
         weights: Tensor<Self, 3>,

@@ -719,7 +719,8 @@ fn a_squared_error_and_its_gradient_are_those_of_tensor_operations() {
         let weights = inputs::<Grad>([4, 5, width]).abs();
         let (one, many) = (y.clone().require_grad(), y.require_grad());
         let target = target.mul_scalar(0.3);
-        let fused = Grad::squared_error(one.clone(), target.clone(), weights.clone()) * 3.0;
+        let (sum, gradient) = Grad::squared_error(one.clone(), target.clone(), weights.clone());
+        let fused = Grad::with_gradient(one.clone(), sum, gradient) * 3.0;
         let plain = ((many.clone() - target).square() * weights).sum() * 3.0;
         let (a, b) = (
             values(&fused.clone().inner()),
