@@ -14,7 +14,7 @@ use burn::backend::{Autodiff, NdArray};
 use cpu_time::ProcessTime;
 use ctrnn::model::{CtrnnConfig, CtrnnModule};
 use ctrnn::random::{Key, Stream};
-use ctrnn::tasks::{BatchRequest, BuildContext, Clock, ConditionOrder, Registry, Task};
+use ctrnn::tasks::{BatchRequest, BuildContext, Clock, ConditionOrder, Programs, Registry, Task};
 use ctrnn::train::{TrainError, TrainSettings, Trainer};
 
 const BATCHES: u64 = 20;
@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed: 1,
         base_dir: Path::new("."),
         registry: &registry,
+        programs: Programs::NEVER,
     };
     let mut rows = Vec::new();
     for entry in registry.entries() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::backend::{Autodiff, NdArray};
 use ctrnn::analysis::{example_trials, trial_figure};
 use ctrnn::model::{CtrnnConfig, CtrnnModule};
-use ctrnn::tasks::{BuildContext, Clock, Task, TaskEntry};
+use ctrnn::tasks::{BuildContext, Clock, Programs, Task, TaskEntry};
 use ctrnn::train::{TrainSettings, Trainer};
 
 /// A larger picture has no place in the repository.
@@ -38,6 +38,7 @@ fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
         seed: 0,
         base_dir: Path::new("."),
         registry: &registry,
+        programs: Programs::NEVER,
     };
     entry.build(Default::default(), &context).ok()
 }

@@ -57,6 +57,13 @@ pub struct Analysis {
     pub run: fn(&Study) -> Result<Findings, Unsuitable>,
 }
 
+impl Analysis {
+    /// Whether it looks at trials; the weights and the metrics are enough for the others.
+    pub fn needs_trials(&self) -> bool {
+        !["curves", "weights", "weight_change"].contains(&self.name)
+    }
+}
+
 macro_rules! analyses {
     ($($name:literal: $run:path, $summary:literal;)*) => {
         /// Every analysis.

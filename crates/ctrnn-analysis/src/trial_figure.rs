@@ -417,6 +417,7 @@ mod tests {
             seed: 1,
             base_dir: std::path::Path::new("."),
             registry: &registry,
+            programs: ctrnn_tasks::Programs::NEVER,
         };
         let task = registry
             .get("perceptual_decision")

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
+use crate::run_path::Needs;
 use crate::study::{analyse, load, named, names_and_overrides, refused, with_study};
 use crate::terminal::Terminal;
 
@@ -23,7 +24,8 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
             .map(|name| named(name))
             .collect::<Result<_, _>>()?,
     };
-    let loaded = load(&args.run, &args.trials, &overrides, registry)?;
+    let needs = Needs::Trials(args.trials.trust.consent(terminal));
+    let loaded = load(&args.run, &args.trials, &overrides, registry, needs)?;
     let folder = args
         .output
         .clone()

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
+use crate::trust::Trust;
 
 /// Train continuous-time recurrent neural networks on cognitive tasks.
 #[derive(Debug, Parser)]
@@ -185,6 +186,8 @@ pub struct TrialSource {
     /// Length of a time step in ms.
     #[arg(long, default_value_t = 20.0, value_name = "MS")]
     pub dt_ms: f64,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -195,6 +198,11 @@ pub struct CheckArgs {
     pub overrides: Vec<String>,
     #[command(flatten)]
     pub data: Data,
+    /// Make no trials: start no program, and leave out what they would tell.
+    #[arg(long)]
+    pub no_trials: bool,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 /// What to do about a run folder that is there already.
@@ -243,6 +251,8 @@ pub struct TrainArgs {
     /// Check everything and say what would be done, but write nothing.
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -257,6 +267,8 @@ pub struct ResumeArgs {
     pub max_time: Option<Duration>,
     #[command(flatten)]
     pub data: Data,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -277,6 +289,8 @@ pub struct EvalArgs {
     pub noise: bool,
     #[command(flatten)]
     pub data: Data,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -300,6 +314,8 @@ pub struct SimulateArgs {
     pub noise: bool,
     #[command(flatten)]
     pub data: Data,
+    #[command(flatten)]
+    pub trust: Trust,
     /// Compute in double precision.
     #[arg(long)]
     pub f64: bool,
@@ -435,6 +451,8 @@ pub struct AnalyzedTrials {
     pub with: Vec<PathBuf>,
     #[command(flatten)]
     pub data: Data,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 #[derive(Debug, ClapArgs)]

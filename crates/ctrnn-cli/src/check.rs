@@ -7,12 +7,13 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
-use ctrnn_train::{Backend, Objective, Run, RunConfig, TrainError, trainer_at};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Programs, Registry};
+use ctrnn_train::{Backend, Objective, Reading, Run, TrainError, trainer_at};
 
 use crate::advice::advice;
 use crate::args::CheckArgs;
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
+use crate::check_without_trials;
 use crate::failure::Failure;
 use crate::progress::clock;
 use crate::terminal::Terminal;
@@ -22,8 +23,17 @@ const TIMED_STEPS: u64 = 3;
 
 /// Checks a configuration.
 pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let root = args.data.data_root.as_deref();
-    let run = RunConfig::load_with_data(&args.config, root, &args.overrides, registry)?;
+    if args.no_trials {
+        return check_without_trials::run(args, registry, terminal);
+    }
+    let consent = args.trust.consent(terminal);
+    let reading = Reading {
+        registry,
+        overrides: &args.overrides,
+        data_root: args.data.data_root.as_deref(),
+        programs: Programs::Agreed(&|words| consent.agree(words)),
+    };
+    let run = reading.file(&args.config)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let timing = with_backend(&run, Timing(&run))?;
     let size = Size::of(&run)?;

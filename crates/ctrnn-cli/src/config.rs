@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ctrnn_files::{RunFolder, read_at_most};
-use ctrnn_tasks::Registry;
+use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
-    Difference, Explanation, MAX_CONFIG_BYTES, Origin, RunConfig, differences, explain, keys,
-    schema,
+    Difference, Explanation, MAX_CONFIG_BYTES, Origin, Reading, Values, differences, explain, keys,
+    recorded_layout, schema,
 };
 
 use crate::args::{ConfigArgs, ConfigCommand};
@@ -59,13 +59,22 @@ fn show(
     registry: &Registry,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    let file = match path.is_dir() {
-        true => RunFolder::at(path).resolved(),
-        false => path.to_owned(),
+    let folder = path.is_dir().then(|| RunFolder::at(path));
+    let layout = folder.as_ref().and_then(recorded_layout);
+    let reading = Reading {
+        overrides,
+        programs: Programs::Never {
+            layout: layout.as_ref(),
+        },
+        ..Reading::new(registry)
     };
-    let run = RunConfig::load(&file, overrides, registry)?;
-    let json = || serde_json::to_value(run.resolved_table()).expect("TOML fits JSON");
-    terminal.print(|| run.resolved_toml(), json)
+    let file = folder.map_or_else(|| path.to_owned(), |folder| folder.resolved());
+    let values = reading.values(&file)?;
+    if let Values::Undecided { .. } = &values {
+        values.notes().iter().for_each(|note| terminal.note(note));
+    }
+    let json = || serde_json::to_value(values.resolved().table()).expect("TOML fits JSON");
+    terminal.print(|| values.resolved().toml(), json)
 }
 
 /// What is compared: the values of a configuration and where they come from.
@@ -85,10 +94,10 @@ impl Side {
                 origin: Box::new(move |key| given.origin(key)),
             });
         }
-        let run = RunConfig::load(path, &[], registry)?;
+        let values = Reading::new(registry).values(path)?;
         Ok(Self {
-            values: run.resolved_table(),
-            origin: Box::new(move |key| run.origin(key)),
+            values: values.resolved().table(),
+            origin: Box::new(move |key| values.origin(key)),
         })
     }
 

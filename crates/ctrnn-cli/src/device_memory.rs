@@ -41,7 +41,10 @@ impl DeviceMemory {
             step: 0,
             conditions: ConditionOrder::Weighted,
         };
-        let steps = run.task.sample_batch(&request)?.max_steps;
+        let steps = match run.task.unstarted_program() {
+            Some(_) => 0, // no step is made either
+            None => run.task.sample_batch(&request)?.max_steps,
+        };
         let rows = (steps + 1) * run.train.batch_size;
         let (n, i, o) = (run.model.n_units, run.model.n_inputs, run.model.n_outputs);
         // Rates, drive, normals, and the gradients of rates and drive; the rate form keeps its responses besides.

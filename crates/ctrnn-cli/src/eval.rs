@@ -14,7 +14,7 @@ use ctrnn_train::{
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
-use crate::run_path::existing_with_data;
+use crate::run_path::{Needs, existing_with_data};
 use crate::terminal::Terminal;
 
 /// More choices than this have no place on a screen.
@@ -23,7 +23,13 @@ const MOST_CHOICES: usize = 9;
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing_with_data(&args.run, &args.data, &args.overrides, registry)?;
+    let (folder, run) = existing_with_data(
+        &args.run,
+        &args.data,
+        &args.overrides,
+        registry,
+        Needs::Trials(args.trust.consent(terminal)),
+    )?;
     let job = EvalJob {
         args,
         run: &run,

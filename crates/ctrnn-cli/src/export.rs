@@ -9,12 +9,12 @@ use ctrnn_train::{Export, Run, trained_network};
 use crate::args::{ExportArgs, ExportFormat};
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
-use crate::run_path::existing;
+use crate::run_path::{Needs, existing};
 use crate::terminal::Terminal;
 
 /// Exports a run.
 pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let (folder, run) = existing(&args.run, &args.data, &[], registry)?;
+    let (folder, run) = existing(&args.run, &args.data, &[], registry, Needs::Network)?;
     let job = ExportJob {
         args,
         run: &run,

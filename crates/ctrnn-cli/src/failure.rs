@@ -16,7 +16,7 @@ use ctrnn_analysis::InjectedError;
 use ctrnn_files::{ErrorKind, FileError, FormatError};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
-use ctrnn_tasks::TaskError;
+use ctrnn_tasks::{TaskError, TaskErrorKind};
 use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, TrainError};
 
 /// Exit code of a wrong command line or configuration.
@@ -180,7 +180,8 @@ impl From<TrainError> for Failure {
             TrainError::Data { .. } | TrainError::Model(_) => {
                 "check that the file belongs to this network"
             }
-            _ => "check the task's table: `train-ctrnn tasks describe NAME` shows its keys",
+            TrainError::Task(error) => return task_failure(error),
+            _ => "check the table of the task in the configuration",
         };
         let exit_code = error.exit_code();
         let code = if exit_code == 3 { "T001" } else { "D003" };
@@ -216,6 +217,23 @@ impl From<InjectedError> for Failure {
             }
         }
     }
+}
+
+/// A task that could not make its trials, with its own remedy.
+fn task_failure(error: &TaskError) -> Failure {
+    let message = TaskError {
+        help: None,
+        ..error.clone()
+    };
+    let help = error.help.as_deref();
+    let help = help.unwrap_or("check the table of the task in the configuration");
+    let code = if error.kind == TaskErrorKind::Program {
+        "D006"
+    } else {
+        "D003"
+    };
+    let exit_code = TrainError::Task(error.clone()).exit_code();
+    Failure::new(exit_code, code, message.to_string(), help)
 }
 
 /// Numbers that are not finite: what helps depends on where they come from.

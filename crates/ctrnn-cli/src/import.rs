@@ -5,8 +5,8 @@ use std::path::Path;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{FileError, digest};
 use ctrnn_model::RecurrenceBackend;
-use ctrnn_tasks::Registry;
-use ctrnn_train::{Given, ImportOrigin, Imported, Run, RunConfig, record_import};
+use ctrnn_tasks::{Programs, Registry};
+use ctrnn_train::{Given, ImportOrigin, Imported, Reading, Run, record_import};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -35,7 +35,15 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     });
     let config = imported.config.to_string();
     let name = format!("what {} says", args.file.display());
-    let run = RunConfig::from_text(&config, &name, Path::new("."), &args.overrides, registry)?;
+    let layout = imported.layout();
+    let reading = Reading {
+        overrides: &args.overrides,
+        programs: Programs::Never {
+            layout: layout.as_ref(),
+        },
+        ..Reading::new(registry)
+    };
+    let run = reading.text(&config, &name, Path::new("."))?;
     for note in imported.notes.iter().chain(&run.notes) {
         terminal.note(note);
     }

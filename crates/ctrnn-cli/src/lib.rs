@@ -17,6 +17,7 @@ mod analyze;
 mod args;
 mod backend;
 mod check;
+mod check_without_trials;
 mod ckpt;
 mod config;
 #[cfg(feature = "wgpu")]
@@ -41,6 +42,7 @@ mod tasks;
 mod terminal;
 mod train;
 mod trial_arrays;
+mod trust;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;

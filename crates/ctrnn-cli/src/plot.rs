@@ -8,6 +8,7 @@ use ctrnn_tasks::Registry;
 use crate::args::PlotArgs;
 use crate::failure::{Failure, USAGE};
 use crate::figure::FigureFormat;
+use crate::run_path::Needs;
 use crate::study::{load, named, names_and_overrides, refused, with_study};
 use crate::terminal::Terminal;
 
@@ -25,7 +26,8 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         return Err(Failure::new(USAGE, "C033", what, help));
     };
     let analysis = named(name)?;
-    let loaded = load(&args.run, &args.trials, &overrides, registry)?;
+    let needs = Needs::Trials(args.trials.trust.consent(terminal));
+    let loaded = load(&args.run, &args.trials, &overrides, registry, needs)?;
     let findings = with_study(&loaded, &args.trials, registry, |study| {
         (analysis.run)(study).map_err(|why| refused(name, &why))
     })?;

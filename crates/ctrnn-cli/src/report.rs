@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
+use crate::run_path::Needs;
 use crate::study::{analyse, load, with_study};
 use crate::terminal::Terminal;
 
@@ -93,7 +94,12 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
 
 /// Writes the report of a run.
 pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let loaded = load(&args.run, &args.trials, &[], registry)?;
+    // A report is made of what there is, so that it can be written of anybody's run.
+    let needs = match args.trials.trust.trust {
+        true => Needs::Trials(args.trials.trust.consent(terminal)),
+        false => Needs::Network,
+    };
+    let loaded = load(&args.run, &args.trials, &[], registry, needs)?;
     let path = args
         .output
         .clone()

@@ -3,11 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use ctrnn_files::{RunFolder, read_at_most};
-use ctrnn_tasks::Registry;
-use ctrnn_train::{MAX_CONFIG_BYTES, Run, RunConfig, check_inputs};
+use ctrnn_tasks::{Programs, Registry};
+use ctrnn_train::{MAX_CONFIG_BYTES, Reading, Run, check_inputs, recorded_layout};
 
 use crate::args::Data;
 use crate::failure::{DATA, Failure};
+use crate::trust::Consent;
+
+/// What a command needs of a run.
+#[derive(Clone, Copy)]
+pub enum Needs<'a> {
+    /// Its configuration and its network; no program is started.
+    Network,
+    /// Trials of its task too; a program that makes them is started with this consent.
+    Trials(Consent<'a>),
+}
 
 /// `runs/<config stem>-s<seed>`
 pub fn default_path(config: &Path, seed: u64) -> PathBuf {
@@ -24,8 +34,9 @@ pub fn existing_with_data(
     data: &Data,
     overrides: &[String],
     registry: &Registry,
+    needs: Needs,
 ) -> Result<(RunFolder, Run), Failure> {
-    let (folder, run) = existing(path, data, overrides, registry)?;
+    let (folder, run) = existing(path, data, overrides, registry, needs)?;
     check_inputs(&folder, &run)?;
     Ok((folder, run))
 }
@@ -39,10 +50,29 @@ pub fn existing(
     data: &Data,
     overrides: &[String],
     registry: &Registry,
+    needs: Needs,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
-    let root = data.data_root.as_deref();
-    let run = RunConfig::load_with_data(&folder.resolved(), root, overrides, registry)?;
+    let reading = Reading {
+        registry,
+        overrides,
+        data_root: data.data_root.as_deref(),
+        programs: Programs::NEVER,
+    };
+    let run = match needs {
+        Needs::Trials(consent) => Reading {
+            programs: Programs::Agreed(&|words| consent.agree(words)),
+            ..reading
+        }
+        .file(&folder.resolved())?,
+        Needs::Network => Reading {
+            programs: Programs::Never {
+                layout: recorded_layout(&folder).as_ref(),
+            },
+            ..reading
+        }
+        .file(&folder.resolved())?,
+    };
     Ok((folder, run.with_named_paths()))
 }
 

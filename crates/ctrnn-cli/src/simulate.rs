@@ -16,7 +16,7 @@ use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::evaluation_noise;
 use crate::failure::{DATA, Failure};
 use crate::perturbation::perturbation;
-use crate::run_path::existing_with_data;
+use crate::run_path::{Needs, existing_with_data};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
@@ -26,7 +26,12 @@ const TOGETHER: usize = 64;
 /// Simulates a run.
 pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
-    let (folder, run) = existing_with_data(&args.run, &args.data, &args.overrides, registry)?;
+    let needs = match args.inputs {
+        Some(_) => Needs::Network,
+        None => Needs::Trials(args.trust.consent(terminal)),
+    };
+    let (folder, run) =
+        existing_with_data(&args.run, &args.data, &args.overrides, registry, needs)?;
     let job = SimulateJob {
         args,
         run: &run,

@@ -10,7 +10,7 @@ use ctrnn_analysis::{
 use ctrnn_files::{Array, RunFolder};
 use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{Registry, TrialBatch};
+use ctrnn_tasks::{Mask, Registry, Target, TrialBatch};
 use ctrnn_train::{
     Run, condition_numbers, evaluation_trials, initial_network, only_under, trained_network,
 };
@@ -19,7 +19,7 @@ use crate::args::AnalyzedTrials;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::eval::evaluation_noise;
 use crate::failure::{DATA, Failure, USAGE};
-use crate::run_path::existing_with_data;
+use crate::run_path::{Needs, existing_with_data};
 
 /// Most numbers in the rates of all trials: 160 MB in double precision.
 const MOST_STATES: usize = 20_000_000;
@@ -69,9 +69,10 @@ pub fn load(
     args: &AnalyzedTrials,
     overrides: &[String],
     registry: &Registry,
+    needs: Needs,
 ) -> Result<Loaded, Failure> {
     only_under(&["task", "validate", "time"], overrides)?;
-    let (folder, run) = existing_with_data(path, &args.data, overrides, registry)?;
+    let (folder, run) = existing_with_data(path, &args.data, overrides, registry, needs)?;
     Ok(Loaded { folder, run })
 }
 
@@ -83,7 +84,7 @@ pub fn with_study<T>(
     then: impl FnOnce(&Study) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let peers = args.with.iter().map(|path| {
-        let (folder, run) = existing_with_data(path, &args.data, &[], registry)?;
+        let (folder, run) = existing_with_data(path, &args.data, &[], registry, Needs::Network)?;
         Ok((path.display().to_string(), Loaded { folder, run }))
     });
     let peers = peers.collect::<Result<Vec<_>, Failure>>()?;
@@ -101,9 +102,18 @@ pub fn analyse(
     study: &Study,
     wanted: &[&'static Analysis],
 ) -> Vec<(&'static Analysis, Result<Findings, Unsuitable>)> {
+    let without_trials = study.task.unstarted_program().map(|program| {
+        format!(
+            "needs trials, which a program makes that is not started here: {program}; if you trust it, add --trust"
+        )
+    });
+    let found = |analysis: &Analysis| match &without_trials {
+        Some(why) if analysis.needs_trials() => Err(Unsuitable::Lacks(why.clone())),
+        _ => (analysis.run)(study),
+    };
     wanted
         .iter()
-        .map(|analysis| (*analysis, (analysis.run)(study)))
+        .map(|analysis| (*analysis, found(analysis)))
         .collect()
 }
 
@@ -197,6 +207,9 @@ fn trials(run: &Run, args: &AnalyzedTrials) -> Result<TrialBatch, Failure> {
         Some(n) => n as usize,
         None => (50 * run.task.conditions().len()).clamp(200, 1000),
     };
+    if run.task.unstarted_program().is_some() {
+        return Ok(no_trials(run));
+    }
     let key = Key::new(run.seed, Stream::Eval, 0);
     let batch = TrialBatch::new(&evaluation_trials(
         run.task.as_ref(),
@@ -212,6 +225,36 @@ fn trials(run: &Run, args: &AnalyzedTrials) -> Result<TrialBatch, Failure> {
     Ok(TrialBatch::new(&kept))
 }
 
+/// A batch without trials, where the program that makes them is not started.
+fn no_trials(run: &Run) -> TrialBatch {
+    TrialBatch {
+        n_trials: 0,
+        max_steps: 0,
+        n_inputs: run.model.n_inputs,
+        n_outputs: run.model.n_outputs,
+        inputs: Vec::new(),
+        target: Target::Values(Vec::new()),
+        mask: Mask::Steps(Vec::new()),
+        n_steps: Vec::new(),
+        conditions: Vec::new(),
+        correct: Vec::new(),
+        timelines: Vec::new(),
+    }
+}
+
+/// The states of a network in no trial.
+fn no_states(run: &Run) -> ctrnn_analysis::States {
+    let none = |width: usize| Array::f32(&[0, 0, width], Vec::new());
+    let model = &run.model;
+    ctrnn_analysis::States {
+        potentials: none(model.n_units),
+        rates: none(model.n_units),
+        inputs: none(model.n_inputs),
+        outputs: none(model.n_outputs),
+        t_ms: Vec::new(),
+    }
+}
+
 /// A pass of a network over the trials of a batch.
 fn pass<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
@@ -219,6 +262,9 @@ fn pass<B: RecurrenceBackend>(
     batch: &TrialBatch,
     noise: Noise<B>,
 ) -> Result<ctrnn_analysis::States, Failure> {
+    if batch.n_trials == 0 {
+        return Ok(no_states(run));
+    }
     let shape = [batch.n_trials, batch.max_steps, batch.n_inputs];
     let inputs = Array::f32(&shape, batch.inputs.clone());
     let forward = Forward {

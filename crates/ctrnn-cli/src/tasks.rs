@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use ctrnn_analysis::{example_trials, trial_figure};
 use ctrnn_files::{Array, atomic, npz};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry, Target, TaskEntry, TrialBatch};
-use ctrnn_train::{Run, RunConfig, only_under, word_like};
+use ctrnn_tasks::{
+    BatchRequest, ConditionOrder, Programs, Registry, Target, TaskEntry, TrialBatch,
+};
+use ctrnn_train::{Reading, Run, only_under, word_like};
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
@@ -35,7 +37,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             let default = PathBuf::from(format!("{name}.svg"));
             let path = output.as_ref().unwrap_or(&default);
             let format = FigureFormat::of(path)?;
-            let run = run_of(name, source, registry)?;
+            let run = run_of(name, source, registry, terminal)?;
             let task = run.task.as_ref();
             let batch = example_trials(task, run.clock, source.seed, *trials as usize)?;
             let figure = trial_figure(name, &task.layout(), &batch, run.clock);
@@ -52,7 +54,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             trials,
             output,
         } => {
-            let run = run_of(name, source, registry)?;
+            let run = run_of(name, source, registry, terminal)?;
             let request = BatchRequest {
                 clock: run.clock,
                 first_trial: 0,
@@ -97,26 +99,32 @@ fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failur
 }
 
 /// The task as a run would have it, with its defaults but for the overrides.
-fn run_of(name: &str, source: &TrialSource, registry: &Registry) -> Result<Run, Failure> {
+fn run_of(
+    name: &str,
+    source: &TrialSource,
+    registry: &Registry,
+    terminal: &Terminal,
+) -> Result<Run, Failure> {
     let TrialSource {
         seed,
         dt_ms,
         overrides,
+        trust,
     } = source;
     entry(name, registry)?;
     only_under(&[&format!("task.{name}")], overrides)?;
+    let consent = trust.consent(terminal);
     let dt_ms = toml::Value::Float(*dt_ms);
     // Any time step will do: there is no network.
     let text = format!(
         "version = 1\nseed = {seed}\n[time]\ndt_ms = {dt_ms}\n[model]\ntau_ms = {dt_ms}\n[task.{name}]\n"
     );
-    Ok(RunConfig::from_text(
-        &text,
-        "defaults",
-        Path::new("."),
+    let reading = Reading {
         overrides,
-        registry,
-    )?)
+        programs: Programs::Agreed(&|words| consent.agree(words)),
+        ..Reading::new(registry)
+    };
+    Ok(reading.text(&text, "defaults", Path::new("."))?)
 }
 
 /// A file of trials, as the npz task reads it.

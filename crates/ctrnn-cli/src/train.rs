@@ -6,9 +6,9 @@ use std::time::Instant;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{RunFolder, RunJson, RunState, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
-use ctrnn_tasks::Registry;
+use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
-    Code, Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, check_files, check_resume,
+    Code, Ending, Given, Observer, Reading, Reopened, Run, RunRecord, check_files, check_resume,
     trainer_at,
 };
 
@@ -16,15 +16,27 @@ use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
 use crate::failure::{DATA, Failure, IO};
 use crate::progress::{Progress, clock};
-use crate::run_path::{default_path, existing, recorded};
+use crate::run_path::{Needs, default_path, existing, recorded};
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
+use crate::trust::Consent;
 
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let overrides = overrides(args)?;
     let root = args.data.data_root.as_deref();
-    let run = RunConfig::load_with_data(&args.config, root, &overrides, registry)?;
+    // Who trains with a configuration wants its program to run; who asks what would be done need not.
+    let consent = match args.dry_run {
+        true => args.trust.consent(terminal),
+        false => Consent::given(terminal),
+    };
+    let reading = Reading {
+        registry,
+        overrides: &overrides,
+        data_root: root,
+        programs: Programs::Agreed(&|words| consent.agree(words)),
+    };
+    let run = reading.file(&args.config)?;
     check_reproduced(&args.config, &run)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let path = args
@@ -72,7 +84,8 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
 
 /// Continues a run.
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let (_, run) = existing(&args.run, &args.data, &args.overrides, registry)?;
+    let needs = Needs::Trials(args.trust.consent(terminal));
+    let (_, run) = existing(&args.run, &args.data, &args.overrides, registry, needs)?;
     resume_run(&args.run, run, args.max_time, false, terminal)
 }
 

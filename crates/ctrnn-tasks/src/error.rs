@@ -25,6 +25,8 @@ pub enum TaskErrorKind {
     Data,
     /// Reading them failed.
     Io,
+    /// A program would have to be started, which the user has not agreed to or the command does not do.
+    Program,
 }
 
 impl TaskError {
@@ -41,6 +43,11 @@ impl TaskError {
     /// A failure to read what `key` names.
     pub fn io(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(TaskErrorKind::Io, key, message)
+    }
+
+    /// A program that `key` names and that is not started.
+    pub fn program(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(TaskErrorKind::Program, key, message)
     }
 
     /// The same error with a remedy.

@@ -13,8 +13,8 @@ use crate::{
     Abba, Anti, Clock, ContextDecision, DelayGo, DelayedDiscrimination, DelayedMatchToSample,
     DualDelayedMatchToSample, EconomicDecision, FlipFlop, GoNogo, HeadDirection, Integrator,
     IntervalDiscrimination, Lorenz, MatchToCategory, MotorTiming, Multisensory, OneTwoThreeGo,
-    Oscillation, PathIntegration, PerceptualDecision, PlaceFields, PulseAccumulation, ReactionTime,
-    ReadySetGo, SequenceReproduction, Sine, Task, TaskError, multitask, yang,
+    Oscillation, PathIntegration, PerceptualDecision, PlaceFields, Programs, PulseAccumulation,
+    ReactionTime, ReadySetGo, SequenceReproduction, Sine, Task, TaskError, multitask, yang,
 };
 
 /// What building a task may depend on, besides its table.
@@ -28,6 +28,8 @@ pub struct BuildContext<'a> {
     pub base_dir: &'a Path,
     /// All tasks, for those that are made of others.
     pub registry: &'a Registry,
+    /// Whether a program that the table names may be started.
+    pub programs: Programs<'a>,
 }
 
 /// Made when it is first asked for.
@@ -416,6 +418,7 @@ mod tests {
             seed: 1,
             base_dir: Path::new("."),
             registry,
+            programs: Programs::NEVER,
         }
     }
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use ctrnn_random::{Key, Rng};
+use serde::{Deserialize, Serialize};
 
 use crate::{Check, Clock, Condition, Epoch, TaskError, Trial, TrialBatch};
 
 /// The inputs and outputs of a task. Their order is that of the arrays.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// Names of the inputs; there may be none.
     pub inputs: Vec<String>,
@@ -20,7 +21,8 @@ pub struct Layout {
 }
 
 /// What outputs are compared with; decides the default loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// With a value for each output (mean squared error).
     Values,
@@ -52,6 +54,21 @@ impl Layout {
     pub fn with_outputs(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.outputs.extend(names);
         self
+    }
+
+    /// Channels of which only the numbers are known: `input 0`, `output 0`.
+    #[must_use]
+    pub fn numbered(n_inputs: usize, n_outputs: usize, target: TargetKind) -> Self {
+        let names = |what: &str, n: usize| (0..n).map(|k| format!("{what} {k}")).collect();
+        Self {
+            inputs: names("input", n_inputs),
+            outputs: names("output", n_outputs),
+            target,
+            choices: match n_outputs {
+                1 => Vec::new(),
+                n => (0..n).collect(),
+            },
+        }
     }
 
     /// The same with these outputs as the choices.
@@ -131,6 +148,12 @@ pub trait Task: Send + Sync {
     /// The files that trials come from.
     fn input_files(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// The program that makes the trials, where it is not started ([`Programs::Never`](crate::Programs)): there is a layout, but
+    /// no batch can be made.
+    fn unstarted_program(&self) -> Option<String> {
+        None
     }
 
     /// Makes a batch. Trial `b`, counted from `first_trial`, draws from `Rng::new(key, b, step)`, first

@@ -58,11 +58,13 @@ pub enum Code {
     Data,
     /// A file that the operating system did not let us read.
     Io,
+    /// A program that the configuration names and that is not started.
+    Program,
 }
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::UnknownWord,
@@ -88,6 +90,7 @@ impl Code {
         Self::Readout,
         Self::Data,
         Self::Io,
+        Self::Program,
     ];
 
     /// The code as printed; it keeps its meaning from release to release.
@@ -118,13 +121,14 @@ impl Code {
             Self::Readout => "C026",
             Self::Data => "D001",
             Self::Io => "D002",
+            Self::Program => "D006",
         }
     }
 
     /// The exit code of a command that this problem ends: 2 configuration, 4 data, 5 input/output.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Data => 4,
+            Self::Data | Self::Program => 4,
             Self::Io => 5,
             _ => 2,
         }
@@ -329,7 +333,7 @@ impl Diagnostic {
 }
 
 /// A text from a file as a terminal may show it: escape sequences in it would be obeyed.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 

@@ -87,7 +87,7 @@ impl TrainError {
             },
             Self::Task(error) => match error.kind {
                 TaskErrorKind::Config => 2,
-                TaskErrorKind::Data => 4,
+                TaskErrorKind::Data | TaskErrorKind::Program => 4,
                 TaskErrorKind::Io => 5,
             },
         }

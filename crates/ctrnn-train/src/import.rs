@@ -16,9 +16,11 @@ use std::path::Path;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{Array, npz, read_state_dict};
 use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
+use ctrnn_tasks::Layout;
 use serde_json::json;
 
 use crate::TrainError;
+use crate::manifest::unnamed_layout;
 use crate::record::{Given, RunRecord};
 use crate::run::Run;
 use crate::run_log::RunLog;
@@ -49,6 +51,23 @@ pub struct Imported {
     pub weights: BTreeMap<String, Array>,
     /// What was assumed, as the file does not say it.
     pub notes: Vec<String>,
+}
+
+impl Imported {
+    /// The inputs and outputs that the weights have, without names; none if there are no such weights.
+    pub fn layout(&self) -> Option<Layout> {
+        let size = |name: &str, side: usize| {
+            let shape = self.weights.get(name)?.shape();
+            shape.get(side).copied()
+        };
+        let loss = self.config.get("train").and_then(|train| train.get("loss"));
+        let loss = loss.and_then(|loss| loss.get("name"));
+        unnamed_layout(
+            size("input.weight", 1)?,
+            size("output.weight", 0)?,
+            loss.and_then(toml::Value::as_str),
+        )
+    }
 }
 
 impl Origin {
@@ -99,7 +118,11 @@ where
     let (device_name, device) = device;
     let weights: Weights = tensors_of(imported.weights.clone());
     let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
-    let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings())?;
+    let mut settings = run.settings();
+    if run.task.unstarted_program().is_some() {
+        settings.validate.trials = 0; // there are none to measure the network on
+    }
+    let mut trainer = Trainer::new(network, run.task.as_ref(), settings)?;
     let mut record = RunRecord::create(path, run, given, device_name, false)?;
     let detail = json!({ "source": source, "assumed": imported.notes });
     RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;

@@ -107,6 +107,7 @@ pub use loss_config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
     RateTarget, Spread, StatePrediction,
 };
+pub use manifest::recorded_layout;
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{
     Best, Confusion, Counters, EvalReport, Observer, SavedState, Score, Snapshot, StepReport,
@@ -122,13 +123,13 @@ pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
     objective, trained_network, trainer_at,
 };
-pub use run::{Bound, Origin, Run, Stop, Training};
+pub use run::{Bound, Document, Origin, Reading, Run, Stop, Training, Values};
 pub use run_log::{RunLog, metrics_header};
 pub use schema::{Explanation, explain, keys, schema};
 pub use suggestion::word_like;
 pub use tensorboard_log::TensorBoardLog;
 pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
-pub use trials_from_command::{CommandConfig, TrialsFromCommand};
+pub use trials_from_command::{CommandConfig, TrialsFromCommand, as_typed};
 pub use trials_from_file::{NpzConfig, TrialsFromFile, registry};
 pub use weight_file::read_weights;
 pub use white_noise::WhiteNoise;

@@ -1,13 +1,18 @@
 //! manifest.json: what made a run, beside its configuration.
 
-use ctrnn_files::digest;
+use ctrnn_files::{RunFolder, digest, json as json_file};
 use ctrnn_kernels::KernelPath;
+use ctrnn_tasks::{Layout, TargetKind};
 use serde_json::{Map, Value, json};
 
 use crate::TrainError;
 use crate::config::Backend;
 use crate::conformance::InputFile;
 use crate::run::Run;
+use crate::trials_from_command::check_layout;
+
+/// The key of the inputs and outputs of the task.
+const CHANNELS: &str = "channels";
 
 /// The manifest of a run that computes on `device`, as JSON text.
 ///
@@ -23,7 +28,56 @@ pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
     manifest.extend(machine(run, device));
     manifest.insert("seed".to_owned(), run.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
+    manifest.insert(CHANNELS.to_owned(), channels(run));
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
+}
+
+/// The inputs and outputs of the task, by name: all that must be known of it where no trials are made.
+fn channels(run: &Run) -> Value {
+    serde_json::to_value(run.task.layout()).expect("names and numbers have a JSON form")
+}
+
+/// Writes the inputs and outputs of the task into the manifest of a run that an earlier version began without them.
+///
+/// # Errors
+/// If the manifest is missing, damaged, or cannot be replaced.
+pub(crate) fn note_channels(folder: &RunFolder, run: &Run) -> Result<(), TrainError> {
+    let mut manifest: Map<String, Value> = json_file::read(&folder.manifest())?;
+    if !manifest.contains_key(CHANNELS) {
+        manifest.insert(CHANNELS.to_owned(), channels(run));
+        json_file::write(&folder.manifest(), &manifest)?;
+    }
+    Ok(())
+}
+
+/// The inputs and outputs of the task of a run, as its manifest says, else as many as its model has; none where neither says so.
+pub fn recorded_layout(folder: &RunFolder) -> Option<Layout> {
+    let manifest: Map<String, Value> = json_file::read(&folder.manifest()).ok()?;
+    let layout = match manifest.get(CHANNELS) {
+        Some(channels) => serde_json::from_value(channels.clone()).ok()?,
+        None => {
+            let model: Value = json_file::read(&folder.model_json()).ok()?;
+            let size = |key: &str| model["model"][key].as_u64()?.try_into().ok();
+            let loss = model["config"]["train"]["loss"]["name"].as_str();
+            unnamed_layout(size("n_inputs")?, size("n_outputs")?, loss)?
+        }
+    };
+    check_layout(&layout).ok().map(|()| layout)
+}
+
+/// Channels of which only the numbers and the loss are known; none where they are too many to be true.
+pub(crate) fn unnamed_layout(
+    n_inputs: usize,
+    n_outputs: usize,
+    loss: Option<&str>,
+) -> Option<Layout> {
+    const MOST: usize = 1 << 16;
+    let target = match loss {
+        Some("cross_entropy") => TargetKind::Classes,
+        _ => TargetKind::Values,
+    };
+    let is_possible = n_inputs <= MOST && (1..=MOST).contains(&n_outputs);
+    is_possible.then(|| Layout::numbered(n_inputs, n_outputs, target))
 }
 
 /// What computes: everything of the manifest that can change while a run is stopped.

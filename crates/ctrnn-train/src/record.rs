@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_me
 use crate::conformance::InputFile;
 use crate::diagnostic::Code;
 use crate::machine_history::note_machine;
-use crate::manifest::manifest;
+use crate::manifest::{manifest, note_channels};
 use crate::objective::Objective;
 use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
@@ -170,6 +170,7 @@ impl RunRecord {
         json.store(&folder.run_json())?;
         cut_metrics(&folder.metrics(), newest.step)?;
         atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
+        note_channels(&folder, run)?;
         notes.extend(note_machine(&folder, run, device, step)?);
         let mut log = RunLog::open(&folder, term_names(run))?;
         if was_killed {

@@ -13,7 +13,8 @@ use ctrnn_model::{
     WeightInits,
 };
 use ctrnn_tasks::{
-    BuildContext, Clock, Layout, Registry, TargetKind, Task, TaskEntry, TaskError, TaskErrorKind,
+    BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
+    TaskErrorKind,
 };
 
 use crate::config::{
@@ -152,8 +153,126 @@ impl fmt::Display for Origin {
     }
 }
 
-impl RunConfig {
+/// How a configuration is read: what its words mean, what is laid over it, and what it may reach.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The tasks that there are.
+    pub registry: &'a Registry,
+    /// Overrides of the command line.
+    pub overrides: &'a [String],
+    /// The folder in which the files that a configuration file names are looked for, instead of where they were.
+    ///
+    /// Of the ends of a file's path the longest that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
+    /// `data/a.npz` or `a.npz` below the root.
+    pub data_root: Option<&'a Path>,
+    /// Whether a program that the configuration names may be started.
+    pub programs: Programs<'a>,
+}
+
+impl<'a> Reading<'a> {
+    /// Just the words of the file; no program is started.
+    pub fn new(registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            overrides: &[],
+            data_root: None,
+            programs: Programs::NEVER,
+        }
+    }
+
     /// Reads a configuration file, lays the overrides over it, and decides everything.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn file(&self, path: &Path) -> Result<Run, ConfigErrors> {
+        resolve(document::read(path)?, self)?.whole()
+    }
+
+    /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn text(&self, text: &str, name: &str, folder: &Path) -> Result<Run, ConfigErrors> {
+        let source = Source {
+            order: 0,
+            name: name.into(),
+            text: text.into(),
+            folder: folder.into(),
+        };
+        resolve(source, self)?.whole()
+    }
+
+    /// Reads a configuration file as far as it can be without starting a program.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn values(&self, path: &Path) -> Result<Values, ConfigErrors> {
+        resolve(document::read(path)?, self)
+    }
+}
+
+/// The values of a configuration, and the run that they make, if that can be known.
+pub enum Values {
+    /// Everything is decided.
+    Run(Box<Run>),
+    /// The number of inputs and outputs, and what follows from it, is known to a program that is not started.
+    Undecided {
+        /// The configuration with every value written out that does not follow from the task's inputs and outputs.
+        resolved: Box<RunConfig>,
+        /// What the user should know although nothing is wrong.
+        notes: Vec<String>,
+        /// Why the rest is not known.
+        problem: Diagnostic,
+        /// The text, for the origin of each value.
+        document: Document,
+    },
+}
+
+/// The text of a configuration with everything that was laid over it.
+pub struct Document(Node);
+
+impl Values {
+    /// The run.
+    ///
+    /// # Errors
+    /// If a program alone knows what it is.
+    fn whole(self) -> Result<Run, ConfigErrors> {
+        match self {
+            Self::Run(run) => Ok(*run),
+            Self::Undecided { problem, .. } => Err(problem.into()),
+        }
+    }
+
+    /// The configuration with every value written out that is known.
+    pub fn resolved(&self) -> &RunConfig {
+        match self {
+            Self::Run(run) => &run.resolved,
+            Self::Undecided { resolved, .. } => resolved,
+        }
+    }
+
+    /// Where the value of a key, given by its full path, comes from.
+    pub fn origin(&self, key: &str) -> Origin {
+        match self {
+            Self::Run(run) => run.origin(key),
+            Self::Undecided { document, .. } => origin(&document.0, key),
+        }
+    }
+
+    /// What the user should know although nothing is wrong.
+    pub fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Run(run) => run.notes.clone(),
+            Self::Undecided { notes, .. } => {
+                let further = "what follows from the task's inputs and outputs is not shown: a program knows them, and it is not started here";
+                notes.iter().cloned().chain([further.to_owned()]).collect()
+            }
+        }
+    }
+}
+
+impl RunConfig {
+    /// Reads a configuration file with overrides. A program that it names is not started; [`Reading`] says more.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
@@ -162,23 +281,12 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        Self::load_with_data(path, None, overrides, registry)
-    }
-
-    /// [`RunConfig::load`], with the files that the configuration file names looked for below `data_root`.
-    ///
-    /// Of the ends of a file's path the longest that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
-    /// `data/a.npz` or `a.npz` below the root.
-    ///
-    /// # Errors
-    /// Everything that is wrong, at once.
-    pub fn load_with_data(
-        path: &Path,
-        data_root: Option<&Path>,
-        overrides: &[String],
-        registry: &Registry,
-    ) -> Result<Run, ConfigErrors> {
-        resolve(document::read(path)?, data_root, overrides, registry)
+        let reading = Reading::new(registry);
+        Reading {
+            overrides,
+            ..reading
+        }
+        .file(path)
     }
 
     /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
@@ -192,13 +300,22 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        let source = Source {
-            order: 0,
-            name: name.into(),
-            text: text.into(),
-            folder: folder.into(),
-        };
-        resolve(source, None, overrides, registry)
+        let reading = Reading::new(registry);
+        Reading {
+            overrides,
+            ..reading
+        }
+        .text(text, name, folder)
+    }
+
+    /// The configuration as a table, as [`differences`](crate::differences) takes it.
+    pub fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("a configuration is made of TOML types")
+    }
+
+    /// The configuration as a TOML file: version, seed, time, task, model, train, validate, checkpoint, device.
+    pub fn toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is made of TOML types")
     }
 }
 
@@ -211,7 +328,7 @@ impl fmt::Debug for Run {
 impl Run {
     /// The resolved configuration as a TOML file: version, seed, time, task, model, train, validate, checkpoint, device.
     pub fn resolved_toml(&self) -> String {
-        toml::to_string(&self.resolved).expect("a configuration is made of TOML types")
+        self.resolved.toml()
     }
 
     /// The files that the numbers of a run depend on besides its configuration: trials, connections, and a covariance of the
@@ -229,7 +346,7 @@ impl Run {
 
     /// The resolved configuration as a table, as [`differences`](crate::differences) takes it.
     pub fn resolved_table(&self) -> toml::Table {
-        toml::Table::try_from(&self.resolved).expect("a configuration is made of TOML types")
+        self.resolved.table()
     }
 
     /// The same run, whose resolved configuration names its files where they were, not where they are now.
@@ -270,13 +387,15 @@ impl Run {
 
     /// Where the value of a key, given by its full path, comes from.
     pub fn origin(&self, key: &str) -> Origin {
-        match self.document.get(key) {
-            None => Origin::Default,
-            Some(node) if Arc::ptr_eq(&node.place.source, &self.document.place.source) => {
-                Origin::File
-            }
-            Some(_) => Origin::CommandLine,
-        }
+        origin(&self.document, key)
+    }
+}
+
+fn origin(document: &Node, key: &str) -> Origin {
+    match document.get(key) {
+        None => Origin::Default,
+        Some(node) if Arc::ptr_eq(&node.place.source, &document.place.source) => Origin::File,
+        Some(_) => Origin::CommandLine,
     }
 }
 
@@ -295,12 +414,13 @@ fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
 }
 
 /// The three passes: syntax, schema, meaning.
-fn resolve(
-    source: Source,
-    data_root: Option<&Path>,
-    overrides: &[String],
-    registry: &Registry,
-) -> Result<Run, ConfigErrors> {
+fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
+    let Reading {
+        registry,
+        overrides,
+        data_root,
+        programs,
+    } = *reading;
     let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
@@ -327,15 +447,23 @@ fn resolve(
         removed: &found.removed,
         problems,
     };
-    let decided = is_toml.then(|| check.decide(registry)).flatten();
+    let decided = is_toml.then(|| check.decide(registry, programs)).flatten();
     let mut problems = check.problems;
     match decided {
-        Some(run) if problems.is_empty() => Ok(Run {
+        Some(Decided::Run(run)) if problems.is_empty() => Ok(Values::Run(Box::new(Run {
             notes,
             input_files: found.files,
             document,
-            ..run
-        }),
+            ..*run
+        }))),
+        Some(Decided::Undecided(resolved, problem)) if problems.is_empty() => {
+            Ok(Values::Undecided {
+                resolved,
+                notes,
+                problem,
+                document: Document(document),
+            })
+        }
         _ => {
             problems.sort_by_key(reading_order);
             Err(ConfigErrors(problems))
@@ -378,6 +506,12 @@ fn reading_order(problem: &Diagnostic) -> (usize, usize) {
     })
 }
 
+/// A run; or what is known of it, and the problem that a program is not started which knows the rest.
+enum Decided {
+    Run(Box<Run>),
+    Undecided(Box<RunConfig>, Diagnostic),
+}
+
 /// The checks of meaning, on a tree that conforms to the schema.
 struct Check<'a> {
     document: &'a Node,
@@ -387,7 +521,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn decide(&mut self, registry: &Registry) -> Option<Run> {
+    fn decide(&mut self, registry: &Registry, programs: Programs) -> Option<Decided> {
         let config = self.deserialize()?;
         self.check_time_step(&config);
         let tau_ms = config.model.tau_ms.check(config.model.n_units, 0.0);
@@ -402,7 +536,15 @@ impl Check<'_> {
         let clock = self
             .is_sound(&["time.dt_ms"])
             .then(|| Clock::new(config.time.dt_ms).ok())??;
-        let (entry, table, task) = self.task(&config, clock, registry)?;
+        let (entry, table, task) = self.task(&config, clock, registry, programs)?;
+        let task = match task {
+            Ok(task) => task,
+            Err(problem) => {
+                let task = [(entry.name.clone(), table)].into();
+                let resolved = Box::new(RunConfig { task, ..config });
+                return Some(Decided::Undecided(resolved, problem));
+            }
+        };
         let loss = config
             .train
             .loss
@@ -420,7 +562,7 @@ impl Check<'_> {
         resolved.task = [(entry.name.clone(), table)].into();
         resolved.train.loss.name = Some(loss);
         write_out(&mut resolved.model, &model);
-        Some(Run {
+        Some(Decided::Run(Box::new(Run {
             seed: resolved.seed,
             clock,
             task_name: entry.name.clone(),
@@ -435,7 +577,7 @@ impl Check<'_> {
             notes: Vec::new(),
             input_files: Vec::new(),
             document: self.document.clone(),
-        })
+        })))
     }
 
     fn deserialize(&mut self) -> Option<RunConfig> {
@@ -456,13 +598,18 @@ impl Check<'_> {
 
     /// Adds a problem, with labels at those keys that somebody wrote.
     fn report(&mut self, problem: Diagnostic, keys: &[(&str, &str)]) {
-        let labelled = keys.iter().fold(problem, |problem, (key, text)| {
+        let labelled = self.labelled(problem, keys);
+        self.problems.push(labelled);
+    }
+
+    /// A problem with labels at those keys that somebody wrote.
+    fn labelled(&self, problem: Diagnostic, keys: &[(&str, &str)]) -> Diagnostic {
+        keys.iter().fold(problem, |problem, (key, text)| {
             match self.document.get(key) {
                 Some(node) => problem.at(&node.place, *text),
                 None => problem,
             }
-        });
-        self.problems.push(labelled);
+        })
     }
 
     /// Whether none of the keys, nor anything in them or around them, was taken out.
@@ -856,13 +1003,19 @@ impl Check<'_> {
         groups
     }
 
-    /// The one task: its entry, its table with every value written out, and the task itself.
+    /// The one task: its entry, its table with every value written out, and the task itself, or the problem that its program is
+    /// not started.
     fn task<'r>(
         &mut self,
         config: &RunConfig,
         clock: Clock,
         registry: &'r Registry,
-    ) -> Option<(&'r TaskEntry, toml::Table, Box<dyn Task>)> {
+        programs: Programs,
+    ) -> Option<(
+        &'r TaskEntry,
+        toml::Table,
+        Result<Box<dyn Task>, Diagnostic>,
+    )> {
         let mut named = config.task.iter();
         let (Some((name, table)), None) = (named.next(), named.next()) else {
             if self.is_sound(&["task"]) {
@@ -877,28 +1030,40 @@ impl Check<'_> {
             seed: config.seed,
             base_dir,
             registry,
+            programs,
         };
-        let built = entry
-            .resolve(table.clone(), registry)
-            .map_err(|error| vec![error])
-            .and_then(|resolved| {
-                let task = entry.build(resolved.clone(), &context)?;
-                Ok((resolved, task))
-            });
-        match built {
-            Ok((resolved, task)) => Some((entry, resolved, task)),
+        let resolved = match entry.resolve(table.clone(), registry) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                self.report_task(name, error);
+                return None;
+            }
+        };
+        match entry.build(resolved.clone(), &context) {
+            Ok(task) => Some((entry, resolved, Ok(task))),
             Err(errors) => {
-                errors
+                let (unstarted, broken): (Vec<_>, Vec<_>) = errors
+                    .into_iter()
+                    .partition(|error| error.kind == TaskErrorKind::Program);
+                let is_whole = broken.is_empty();
+                broken
                     .into_iter()
                     .for_each(|error| self.report_task(name, error));
-                None
+                let unstarted = unstarted.into_iter().next().filter(|_| is_whole)?;
+                let problem = self.task_problem(name, unstarted)?;
+                Some((entry, resolved, Err(problem)))
             }
         }
     }
 
-    /// Reports a broken rule of the task. Where a key of the task was taken out, only rules broken by a key that
-    /// stands there are sure.
     fn report_task(&mut self, task: &str, error: TaskError) {
+        let problem = self.task_problem(task, error);
+        self.problems.extend(problem);
+    }
+
+    /// The problem of a broken rule of the task. Where a key of the task was taken out, only rules broken by a key that
+    /// stands there are sure.
+    fn task_problem(&self, task: &str, error: TaskError) -> Option<Diagnostic> {
         let table = format!("task.{task}");
         let key = if error.key.is_empty() {
             table.clone()
@@ -906,12 +1071,13 @@ impl Check<'_> {
             schema::join(&table, &error.key)
         };
         if self.document.get(&key).is_none() && !self.is_sound(&[&table]) {
-            return;
+            return None;
         }
         let code = match error.kind {
             TaskErrorKind::Config => Code::TaskRule,
             TaskErrorKind::Data => Code::Data,
             TaskErrorKind::Io => Code::Io,
+            TaskErrorKind::Program => Code::Program,
         };
         let help = error.help.unwrap_or_else(|| match error.kind {
             TaskErrorKind::Config => format!("`train-ctrnn tasks describe {task}` explains its keys"),
@@ -919,17 +1085,15 @@ impl Check<'_> {
                 format!("write the file anew; `train-ctrnn tasks describe {task}` says what it must hold")
             }
             TaskErrorKind::Io => "check the path and its permissions".to_owned(),
+            TaskErrorKind::Program => "a command that makes trials starts it with --trust".to_owned(),
         });
         let problem = Diagnostic::new(code, format!("{key}: {}", error.message)).help(help);
         if self.document.get(&key).is_some() {
-            self.report(problem, &[(&key, "")]);
-        } else {
-            let default = format!("{} has its default", error.key);
-            self.report(
-                problem,
-                &[(&table, if error.key.is_empty() { "" } else { &default })],
-            );
+            return Some(self.labelled(problem, &[(&key, "")]));
         }
+        let default = format!("{} has its default", error.key);
+        let text = if error.key.is_empty() { "" } else { &default };
+        Some(self.labelled(problem, &[(&table, text)]))
     }
 
     /// The rules that the network itself knows, where none of the above has been broken.

@@ -6,7 +6,7 @@ mod telling;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
@@ -170,7 +170,10 @@ where
             custom: Vec::new(),
         };
         let key = Key::new(settings.seed, Stream::Validation, 0);
-        let validation = evaluation_trials(task, settings.clock, key, 0..settings.validate.trials)?;
+        let validation = match settings.validate.trials {
+            0 => Vec::new(),
+            n => evaluation_trials(task, settings.clock, key, 0..n)?,
+        };
         let begun = Self {
             network,
             optimizer,
@@ -256,6 +259,14 @@ where
                 Ok(None) => {}
                 Ok(Some(ending)) => return self.ended(ending),
                 Err(TrainError::NotFinite(found)) => self.roll_back(*found, observers)?,
+                Err(error @ TrainError::Task(_)) => match soon(stop) {
+                    Some(reason) => {
+                        self.check_weights()?;
+                        self.save(false, true, observers)?;
+                        return self.ended(Ending::Asked(reason));
+                    }
+                    None => return Err(error),
+                },
                 Err(error) => return Err(error),
             }
         }
@@ -462,7 +473,8 @@ where
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
     ) -> Result<Option<Ending>, TrainError> {
-        let validates = self.is_due(self.settings.validate.every_steps);
+        let validates =
+            !self.validation.is_empty() && self.is_due(self.settings.validate.every_steps);
         let saves = self.is_due(self.settings.checkpoint.every_steps);
         let asked = match self.counters.step < self.settings.train.steps {
             true => stop().map(Ending::Asked),
@@ -489,6 +501,9 @@ where
 
     fn validate_and_save(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
         self.check_weights()?;
+        if self.validation.is_empty() {
+            return self.save(false, true, observers);
+        }
         let report = self.validate(observers)?;
         let place = self.rank(&report);
         self.stop_rule(&report);
@@ -599,6 +614,20 @@ where
             is_best,
             good: self.good_elsewhere(),
         }
+    }
+}
+
+/// The reason to stop that `stop` has now or in a moment: a signal to all processes of a job may reach the program that makes
+/// the trials first, and trials that are missing for that reason are no error.
+fn soon(stop: StopRequest) -> Option<String> {
+    const MOMENT: Duration = Duration::from_millis(500);
+    let begun = Instant::now();
+    loop {
+        let reason = stop();
+        if reason.is_some() || begun.elapsed() > MOMENT {
+            return reason;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

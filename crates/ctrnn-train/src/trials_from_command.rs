@@ -2,33 +2,40 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ctrnn_files::npz::NpzReader;
 use ctrnn_random::{Key, Rng};
 use ctrnn_tasks::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, TargetKind, Task,
-    TaskEntry, TaskError, Trial, TrialBatch,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Programs, TargetKind,
+    Task, TaskEntry, TaskError, Trial, TrialBatch,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::InputPath;
+use crate::diagnostic::printable;
 use crate::generator::{Answer, Generator};
 use crate::trials_from_file::{Reader, TrialFile, choices, forget_answers};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
 /// The program is started once, in the current folder, as `command`, then `script`, then `arguments`, and ended with us. It is asked by lines of
-/// JSON on its standard input and answers on its standard output, where nothing else may be written. The first line is
-/// `{"hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"inputs": ["fixation", "u"], "outputs": ["left",
+/// JSON on its standard input and answers on its standard output, where nothing else may be written. Each question has one
+/// answer, which repeats its `id`. The first line is
+/// `{"id": 1, "hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"id": 1, "inputs": ["fixation", "u"], "outputs": ["left",
 /// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` if not every output is
-/// one. Each further line asks for a batch: `{"seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
-/// answer is `{"bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
-/// give the same batch; `seed` differs between training and validation; `balanced` asks for every condition in turn.
-/// `{"error": "why"}` ends the run with that message. `examples/trials_from_python.py` is a generator to copy.
+/// one. Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
+/// answer is `{"id": 2, "bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
+/// give the same batch, so the first one is asked for twice and compared; `seed` differs between training and validation;
+/// `balanced` asks for every condition in turn. `{"error": "why"}` ends the run with that message.
+/// `examples/trials_from_python.py` is a generator to copy.
+///
+/// `train CONFIG` starts the program. Every other command that makes trials starts only a program that you have trained with
+/// before, or that `--trust` agrees to; `docs/trust.md` says more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandConfig {
@@ -42,6 +49,9 @@ pub struct CommandConfig {
     pub arguments: Vec<String>,
     /// How long an answer may take.
     pub timeout_ms: f64,
+    /// The most time steps that a trial may have; it bounds the memory that an answer may take.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_steps: u32,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
     /// out of accuracy.
     pub no_answer: BTreeMap<String, Vec<f64>>,
@@ -54,6 +64,7 @@ impl Default for CommandConfig {
             script: None,
             arguments: Vec::new(),
             timeout_ms: 60_000.0,
+            max_steps: 10_000,
             no_answer: BTreeMap::new(),
         }
     }
@@ -61,10 +72,13 @@ impl Default for CommandConfig {
 
 pub(crate) fn command_entry() -> TaskEntry {
     TaskEntry::of_config::<CommandConfig>("command", |config, context| {
-        let task = TrialsFromCommand::start(config, context).map_err(|error| vec![error])?;
+        let task = TrialsFromCommand::new(config, context).map_err(|error| vec![error])?;
         Ok(Box::new(task))
     })
 }
+
+/// The remedy of an answer that is wrong.
+const PROTOCOL: &str = "correct the program; `train-ctrnn tasks describe command` says what it is asked and how it answers";
 
 /// A program that makes trials.
 #[derive(Debug)]
@@ -73,6 +87,10 @@ pub struct TrialsFromCommand {
     script: Option<PathBuf>,
     clock: Clock,
     layout: Layout,
+    /// Whether the user has agreed to start the program.
+    is_agreed: bool,
+    /// Whether the program has given one batch twice.
+    is_repeated: AtomicBool,
     /// None after a failure, and until the next batch is asked for.
     generator: Mutex<Option<Generator>>,
 }
@@ -127,7 +145,24 @@ impl Task for TrialsFromCommand {
         self.script.iter().cloned().collect()
     }
 
+    fn unstarted_program(&self) -> Option<String> {
+        (!self.is_agreed).then(|| as_typed(&self.words()))
+    }
+
     fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
+        let batch = self.asked(request)?;
+        if !self.is_repeated.swap(true, Ordering::Relaxed) && self.asked(request)? != batch {
+            let help = "draw everything from the question's seed and step: rng = np.random.default_rng([question[\"seed\"], question[\"step\"]])";
+            let what = "made two different batches for the same seed and step, so that a run could be neither repeated nor resumed";
+            return Err(self.error(what).with_help(help));
+        }
+        Ok(batch)
+    }
+}
+
+impl TrialsFromCommand {
+    /// The batch that the program makes now.
+    fn asked(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
         let Key([low, high]) = request.key;
         // 53 bits are exact in every language's numbers.
         let seed = (u64::from(high) << 32 | u64::from(low)) >> 11;
@@ -139,17 +174,26 @@ impl Task for TrialsFromCommand {
             "dt_ms": request.clock.dt_ms(),
             "balanced": request.conditions == ConditionOrder::Balanced,
         });
-        let answer = self.ask(&question)?;
-        self.batch(&answer, request.n_trials)
+        let longest = self.longest_answer(request.n_trials);
+        let answer = self.ask(question, longest)?;
+        self.batch(&answer, request.n_trials, longest)
     }
-}
 
-impl TrialsFromCommand {
-    /// Starts the program and asks for its channels.
+    /// The most bytes that a batch can have, as double precision without compression.
+    fn longest_answer(&self, n_trials: usize) -> u64 {
+        /// Numbers for each trial, such as conditions, and bytes for names and headers.
+        const BESIDES: [u64; 2] = [1000, 1 << 20];
+        let (inputs, outputs) = (self.layout.inputs.len(), self.layout.outputs.len());
+        let channels = (inputs + 2 * outputs + 1) as u64; // targets or labels, and a mask for each output
+        let of_trial = channels * u64::from(self.config.max_steps) + BESIDES[0];
+        (n_trials as u64).saturating_mul(8 * of_trial) + BESIDES[1]
+    }
+
+    /// The task of a configuration: starts the program and asks for its channels, if that is allowed.
     ///
     /// # Errors
-    /// If the configuration names no program or none that can be started, or if its answer is no answer.
-    pub fn start(config: CommandConfig, context: &BuildContext) -> Result<Self, TaskError> {
+    /// If the configuration names no program or none that can be started, if nobody has agreed to it, or if its answer is no answer.
+    pub fn new(config: CommandConfig, context: &BuildContext) -> Result<Self, TaskError> {
         if config.command.is_empty() {
             let help = "give for instance task.command.command = [\"python3\"] and task.command.script = \"trials.py\"";
             return Err(TaskError::config("command", "no program is named").with_help(help));
@@ -170,16 +214,39 @@ impl TrialsFromCommand {
             script,
             clock: context.clock,
             layout: Layout::new([], []),
+            is_agreed: false,
+            is_repeated: AtomicBool::new(false),
             generator: Mutex::new(None),
         };
-        let (generator, layout) = task.greet()?;
-        task.layout = layout;
-        task.generator = Mutex::new(Some(generator));
+        match context.programs {
+            Programs::Never { layout: None } => return Err(task.unstarted("inputs and outputs")),
+            Programs::Never {
+                layout: Some(layout),
+            } => task.layout = layout.clone(),
+            Programs::Agreed(agree) => {
+                agree(&task.words())?;
+                let (generator, layout) = task.greet()?;
+                task.is_agreed = true;
+                task.layout = layout;
+                task.generator = Mutex::new(Some(generator));
+            }
+        }
         Ok(task)
     }
 
+    /// The error that the program is not started, and alone knows `what`.
+    fn unstarted(&self, what: &str) -> TaskError {
+        let words = as_typed(&self.words());
+        let message = format!(
+            "only this program knows the {what} of the task, and it is not started here:\n    {words}"
+        );
+        TaskError::program("command", message)
+            .with_help("a command that makes trials starts it, if you trust it: `train-ctrnn eval RUN --trust`")
+    }
+
     fn error(&self, message: impl std::fmt::Display) -> TaskError {
-        TaskError::data("command", format!("{} {message}", self.words().join(" ")))
+        let message = format!("{} {message}", as_typed(&self.words()));
+        TaskError::data("command", message).with_help(PROTOCOL)
     }
 
     /// The program and all its arguments.
@@ -206,17 +273,24 @@ impl TrialsFromCommand {
             .map_err(|message| TaskError::config("command", message).with_help(help))?;
         let hello = json!({ "hello": true, "dt_ms": self.clock.dt_ms() });
         let answer = generator
-            .ask(&hello, self.timeout())
+            .ask(hello, 0, self.timeout())
             .map_err(|message| self.error(message))?;
         let hello: Hello = serde_json::from_value(answer.header.clone()).map_err(|error| {
-            self.error(format!("answered hello with {}: {error}", answer.header))
+            let header = printable(&answer.header.to_string());
+            self.error(format!(
+                "answered hello with {header}: {}",
+                printable(&error.to_string())
+            ))
         })?;
         let layout = hello.layout().map_err(|message| self.error(message))?;
         Ok((generator, layout))
     }
 
-    /// Asks the program, which is started anew if it failed before.
-    fn ask(&self, question: &Value) -> Result<Answer, TaskError> {
+    /// Asks the program, which is started again if it failed before, for an answer of at most `longest` bytes.
+    fn ask(&self, question: Value, longest: u64) -> Result<Answer, TaskError> {
+        if !self.is_agreed {
+            return Err(self.unstarted("trials"));
+        }
         let mut running = self
             .generator
             .lock()
@@ -225,20 +299,27 @@ impl TrialsFromCommand {
             Some(generator) => generator,
             None => self.greet()?.0,
         };
-        let answer = generator.ask(question, self.timeout());
+        let answer = generator.ask(question, longest, self.timeout());
         let answer = answer.map_err(|message| self.error(message))?;
         *running = Some(generator);
         Ok(answer)
     }
 
-    fn batch(&self, answer: &Answer, n_trials: usize) -> Result<TrialBatch, TaskError> {
-        let path = PathBuf::from(self.words().join(" "));
+    fn batch(
+        &self,
+        answer: &Answer,
+        n_trials: usize,
+        longest: u64,
+    ) -> Result<TrialBatch, TaskError> {
+        let path = PathBuf::from(as_typed(&self.words()));
         let reader = Reader {
             key: "command",
-            arrays: arrays(&answer.bytes, &path)
-                .map_err(|error| TaskError::data("command", error))?,
+            arrays: arrays(&answer.bytes, &path, longest).map_err(|error| {
+                TaskError::data("command", printable(&error)).with_help(PROTOCOL)
+            })?,
             path: &path,
         };
+        self.check_length(&reader)?;
         let file = TrialFile::from_arrays(&reader, self.clock)?;
         self.check(&file, n_trials)?;
         let n_outputs = self.layout.outputs.len();
@@ -248,6 +329,21 @@ impl TrialsFromCommand {
         }
         forget_answers(&mut trials, &self.config.no_answer);
         Ok(TrialBatch::new(&trials))
+    }
+
+    /// Whether trials are as short as promised.
+    fn check_length(&self, reader: &Reader) -> Result<(), TaskError> {
+        let inputs = reader.arrays.get("inputs").map(ctrnn_files::Array::shape);
+        let max_steps = self.config.max_steps;
+        match inputs {
+            Some(&[_, steps, _]) if steps > max_steps as usize => {
+                let what =
+                    format!("made trials of {steps} time steps, but max_steps = {max_steps}");
+                let help = format!("allow them: task.command.max_steps = {steps}");
+                Err(self.error(what).with_help(help))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a batch is what was asked for.
@@ -282,10 +378,7 @@ impl Hello {
             Some(names) => names.iter().map(place).collect::<Result<_, _>>()?,
             None => choices(self.outputs.len()),
         };
-        if self.outputs.is_empty() {
-            return Err("names no output".to_owned());
-        }
-        Ok(Layout {
+        let layout = Layout {
             inputs: self.inputs,
             outputs: self.outputs,
             target: match self.target {
@@ -293,13 +386,65 @@ impl Hello {
                 HelloTarget::Classes => TargetKind::Classes,
             },
             choices,
-        })
+        };
+        check_layout(&layout).map(|()| layout)
     }
 }
 
-fn arrays(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, ctrnn_files::Array>, String> {
+/// Whether a layout that did not come from our own code can be one.
+pub(crate) fn check_layout(layout: &Layout) -> Result<(), String> {
+    let mut names = layout.inputs.iter().chain(&layout.outputs);
+    if layout.outputs.is_empty() {
+        return Err("names no output".to_owned());
+    }
+    if let Some(name) = names.find(|name| name.chars().any(char::is_control)) {
+        return Err(format!(
+            "names a channel {name:?}, with a control character"
+        ));
+    }
+    match layout.choices.iter().all(|&k| k < layout.outputs.len()) {
+        true => Ok(()),
+        false => Err("names a choice that is not an output".to_owned()),
+    }
+}
+
+/// The words of a command as a shell would take them, in one line and without characters that a terminal obeys.
+pub fn as_typed(words: &[String]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
+    // What `Debug` would escape is not printed, or changes the direction of what is.
+    let is_odd = |c: char| !"'\"\\".contains(c) && c.escape_debug().len() > 1;
+    let shown = |word: &String| {
+        if word.chars().any(is_odd) {
+            format!("{word:?}")
+        } else if !word.is_empty() && word.chars().all(is_plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    words.iter().map(shown).collect::<Vec<_>>().join(" ")
+}
+
+/// The arrays of an answer, which take at most `longest` bytes.
+fn arrays(
+    bytes: &[u8],
+    path: &Path,
+    longest: u64,
+) -> Result<BTreeMap<String, ctrnn_files::Array>, String> {
     let mut reader = NpzReader::from_bytes(bytes, path).map_err(|error| error.to_string())?;
     let names: Vec<String> = reader.names().map(str::to_owned).collect();
+    let mut total = 0u64;
+    for name in &names {
+        let header = reader.header(name).map_err(|error| error.to_string())?;
+        let elements: usize = header.shape.iter().product();
+        total = total.saturating_add((elements * header.dtype.bytes()) as u64);
+    }
+    if total > longest {
+        let path = path.display();
+        return Err(format!(
+            "{path}: an answer of {total} bytes when unpacked, but the batch has at most {longest}"
+        ));
+    }
     let read = |name: String| match reader.read(&name) {
         Ok(array) => Ok((name, array)),
         Err(error) => Err(error.to_string()),

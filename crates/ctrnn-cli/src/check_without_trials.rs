@@ -1,0 +1,102 @@
+//! `check --no-trials`: what a configuration says, without a trial made or a program started.
+
+use std::fmt::Write as _;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_model::{RecurrenceBackend, Summary};
+use ctrnn_tasks::Registry;
+use ctrnn_train::{Reading, Run, RunConfig, TrainError, Values, initial_network};
+use serde_json::json;
+
+use crate::args::CheckArgs;
+use crate::backend::{CheckEvery, Job, with_backend};
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// Checks a configuration as far as that needs no trials.
+pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    let reading = Reading {
+        overrides: &args.overrides,
+        data_root: args.data.data_root.as_deref(),
+        ..Reading::new(registry)
+    };
+    let values = reading.values(&args.config)?;
+    values.notes().iter().for_each(|note| terminal.note(note));
+    let network = match &values {
+        Values::Run(run) => Some((&**run, with_backend(run, Drawn(run))?)),
+        Values::Undecided { .. } => None,
+    };
+    let config = values.resolved();
+    let text = || text(config, network.as_ref());
+    let json = || {
+        let run = network.as_ref().map(|(run, _)| *run);
+        let summary = network.as_ref().map(|(_, summary)| summary);
+        json!({
+            "task": task(config),
+            "n_inputs": run.map(|run| run.model.n_inputs),
+            "n_units": config.model.n_units,
+            "n_outputs": run.map(|run| run.model.n_outputs),
+            "parameters": summary.map(Summary::count),
+            "free_parameters": summary.map(Summary::free),
+            "steps": config.train.steps,
+            "batch_size": config.train.batch_size,
+        })
+    };
+    terminal.print(text, json)?;
+    Ok(0)
+}
+
+/// Draws the network with which a run begins.
+struct Drawn<'a>(&'a Run);
+
+impl Job for Drawn<'_> {
+    type Output = Summary;
+
+    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Summary, Failure>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let network = initial_network::<B>(self.0, device)?;
+        Ok(network.summary().map_err(TrainError::from)?)
+    }
+}
+
+fn task(config: &RunConfig) -> &str {
+    config.task.keys().next().map_or("", String::as_str)
+}
+
+fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12} {value}");
+    };
+    let unknown = || "its program knows; it is not started here".to_owned();
+    let layout = network.map(|(run, _)| run.task.layout());
+    let channels = |names: Option<&Vec<String>>| {
+        names.map_or_else(unknown, |names| {
+            format!("{}: {}", names.len(), names.join(", "))
+        })
+    };
+    line("task", task(config).to_owned());
+    line("inputs", channels(layout.as_ref().map(|l| &l.inputs)));
+    line("outputs", channels(layout.as_ref().map(|l| &l.outputs)));
+    let parameters = network.map_or_else(String::new, |(_, summary)| {
+        format!(
+            ", {} parameters, {} of them free",
+            summary.count(),
+            summary.free()
+        )
+    });
+    let activation = config.model.activation.name();
+    line(
+        "network",
+        format!("{} units, {activation}{parameters}", config.model.n_units),
+    );
+    let train = &config.train;
+    line(
+        "training",
+        format!("{} steps of {} trials", train.steps, train.batch_size),
+    );
+    text
+}

@@ -1,0 +1,263 @@
+//! Which programs of configurations the user has agreed to start.
+//!
+//! A configuration may come from anybody, and it can name a program that makes its trials. Such a program is started only where
+//! trials must be made, and only if the user has agreed: by `train CONFIG`, or by `--trust`. Both are remembered, outside of any
+//! run folder, by a digest of what would be started ([ADR 10](../../../docs/adr/0010-programs-are-agreed-to.md)).
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use ctrnn_files::{atomic, digest};
+use ctrnn_tasks::TaskError;
+use ctrnn_train::as_typed;
+use serde_json::{Value as Json, json};
+
+use crate::terminal::Terminal;
+
+/// What the user says of programs on the command line.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub struct Trust {
+    /// Agree to start the program that makes the trials, now and whenever the same one is met (docs/trust.md).
+    #[arg(long)]
+    pub trust: bool,
+}
+
+impl Trust {
+    /// The consent that a command needs which makes trials.
+    pub fn consent(self, terminal: &Terminal) -> Consent<'_> {
+        Consent {
+            is_given: self.trust,
+            terminal,
+        }
+    }
+}
+
+/// Whether the user agrees to start a program.
+#[derive(Clone, Copy)]
+pub struct Consent<'a> {
+    is_given: bool,
+    terminal: &'a Terminal,
+}
+
+impl<'a> Consent<'a> {
+    /// The consent of a user who trains with the configuration that names the program.
+    pub fn given(terminal: &'a Terminal) -> Self {
+        Self {
+            is_given: true,
+            terminal,
+        }
+    }
+
+    /// Agrees to the program of these words and remembers it, or finds that it was agreed to before.
+    ///
+    /// # Errors
+    /// If nobody has agreed: shows the program, and how to agree.
+    pub fn agree(&self, words: &[String]) -> Result<(), TaskError> {
+        let program = Program::of(words)?;
+        let memory = Memory::of_user();
+        if !self.is_given {
+            return match memory.is_some_and(|memory| memory.knows(&program)) {
+                true => Ok(()),
+                false => Err(program.refused()),
+            };
+        }
+        let remembered = match memory {
+            Some(memory) => memory.remember(&program),
+            None => Err("there is no home folder".to_owned()),
+        };
+        if let Err(why) = remembered {
+            self.terminal.note(format!(
+                "other commands will ask for --trust, as it cannot be remembered that you agree to the program of the task: {why}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What would be started: everything that the consent covers.
+#[derive(Debug, PartialEq)]
+struct Program {
+    words: Vec<String>,
+    /// Where relative words start; absent where there are none.
+    folder: Option<PathBuf>,
+    /// The words that are files, with the digest of their content.
+    files: Vec<(String, String)>,
+}
+
+impl Program {
+    fn of(words: &[String]) -> Result<Self, TaskError> {
+        let is_absolute = |word: &String| Path::new(word).is_absolute();
+        // The first word is looked for along PATH, unless it has a slash.
+        let is_name = words.first().is_some_and(|word| !word.contains('/'));
+        let further = words.iter().skip(usize::from(is_name));
+        let unreadable = |what: &dyn std::fmt::Display| {
+            TaskError::io(
+                "command",
+                format!("{} cannot be read: {what}", as_typed(words)),
+            )
+        };
+        let folder = match further.clone().all(is_absolute) {
+            true => None,
+            false => Some(std::env::current_dir().map_err(|error| unreadable(&error))?),
+        };
+        let mut files = Vec::new();
+        for word in further.filter(|word| Path::new(word).is_file()) {
+            let digest =
+                digest::blake3_file(Path::new(word)).map_err(|error| unreadable(&error))?;
+            files.push((word.clone(), digest));
+        }
+        Ok(Self {
+            words: words.to_vec(),
+            folder,
+            files,
+        })
+    }
+
+    fn json(&self) -> Json {
+        json!({ "words": self.words, "folder": self.folder.as_ref().map(|f| f.to_string_lossy()), "files": self.files })
+    }
+
+    fn refused(&self) -> TaskError {
+        let folder = self.folder.as_ref().map_or_else(String::new, |folder| {
+            format!(
+                "\n    in {}",
+                as_typed(&[folder.to_string_lossy().into_owned()])
+            )
+        });
+        let message = format!(
+            "the configuration names a program that you have not agreed to start:\n    {}{folder}",
+            as_typed(&self.words)
+        );
+        TaskError::program("command", message).with_help(
+            "if you trust it, repeat the command with --trust: the program is started, and remembered until it changes",
+        )
+    }
+}
+
+/// The programs that a user has agreed to, a file for each.
+struct Memory {
+    folder: PathBuf,
+}
+
+impl Memory {
+    /// `train-ctrnn/trusted` in the state folder of the user. A relative folder does not count: what lies in the current one can be
+    /// anybody's.
+    fn of_user() -> Option<Self> {
+        let absolute = |name: &str| {
+            let path = PathBuf::from(std::env::var_os(name)?);
+            path.is_absolute().then_some(path)
+        };
+        let state = absolute("XDG_STATE_HOME")
+            .or_else(|| Some(absolute("HOME")?.join(".local/state")))
+            .or_else(|| absolute("LOCALAPPDATA"))?;
+        Some(Self {
+            folder: state.join("train-ctrnn/trusted"),
+        })
+    }
+
+    /// The file of a program, and what it holds.
+    fn entry(&self, program: &Program) -> (PathBuf, Vec<u8>) {
+        let json = program.json();
+        let digest = digest::blake3(json.to_string().as_bytes());
+        let text = serde_json::to_string_pretty(&json).expect("a JSON value") + "\n";
+        (
+            self.folder.join(format!("{digest}.json")),
+            text.into_bytes(),
+        )
+    }
+
+    fn knows(&self, program: &Program) -> bool {
+        let (path, content) = self.entry(program);
+        path.is_file() && std::fs::read(path).is_ok_and(|found| found == content)
+    }
+
+    fn remember(&self, program: &Program) -> Result<(), String> {
+        if self.knows(program) {
+            return Ok(());
+        }
+        let (path, content) = self.entry(program);
+        let why = |error: std::io::Error| format!("{}: {error}", self.folder.display());
+        private_folder(&self.folder).map_err(why)?;
+        atomic::write(&path, &content).map_err(|error| error.to_string())?;
+        keep_private(&path).map_err(why)
+    }
+}
+
+/// Makes a folder and those around it, which others can neither read nor write.
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(unix)]
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(words: &[&str]) -> Program {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        Program::of(&words).unwrap()
+    }
+
+    #[test]
+    fn a_program_is_its_words_its_files_and_the_folder_of_relative_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("trials.py");
+        std::fs::write(&script, "a").unwrap();
+        let words = ["python3", script.to_str().unwrap()];
+        let first = program(&words);
+        assert_eq!((first.folder.as_ref(), first.files.len()), (None, 1));
+        assert_eq!(first, program(&words));
+        std::fs::write(&script, "b").unwrap();
+        assert_ne!(first, program(&words));
+        let relative = program(&["python3", "-m", "trials"]);
+        assert_eq!(relative.folder, std::env::current_dir().ok());
+        assert_eq!(program(&["./generator"]).folder, relative.folder);
+        assert_ne!(program(&["a b"]).json(), program(&["a", "b"]).json());
+    }
+
+    #[test]
+    fn a_program_is_known_once_it_is_remembered_and_for_its_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory {
+            folder: folder.path().join("state/train-ctrnn/trusted"),
+        };
+        let (one, other) = (program(&["python3"]), program(&["python"]));
+        assert!(!memory.knows(&one));
+        memory.remember(&one).unwrap();
+        memory.remember(&one).unwrap();
+        assert!(memory.knows(&one) && !memory.knows(&other));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&memory.folder), 0o700);
+            assert_eq!(mode(&memory.entry(&one).0), 0o600);
+        }
+        std::fs::write(memory.entry(&other).0, "{}").unwrap();
+        assert!(!memory.knows(&other), "a file of that name says nothing");
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_says_why() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let memory = Memory {
+            folder: file.path().join("trusted"),
+        };
+        let why = memory.remember(&program(&["python3"])).unwrap_err();
+        assert!(why.contains("trusted"), "{why}");
+    }
+}
