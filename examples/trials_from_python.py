@@ -41,7 +41,8 @@ def make_batch(rng, n_trials, dt_ms, balanced):
     }
 
 
-def answer(header, content=b""):
+def answer(question, header, content=b""):
+    header = {"id": question["id"], **header}  # says which question this answers
     sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + content)
     sys.stdout.buffer.flush()
 
@@ -50,14 +51,14 @@ def main():
     for line in sys.stdin:
         question = json.loads(line)
         if "hello" in question:
-            answer(describe(question["dt_ms"]))
+            answer(question, describe(question["dt_ms"]))
             continue
         # The same seed and step give the same batch, whatever was asked before.
         rng = np.random.default_rng([question["seed"], question["step"]])
         batch = make_batch(rng, question["n_trials"], question["dt_ms"], question["balanced"])
         file = io.BytesIO()
         np.savez(file, **batch)
-        answer({"bytes": file.tell()}, file.getvalue())
+        answer(question, {"bytes": file.tell()}, file.getvalue())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 //! * `configs`: every published configuration trains; constraints as every command sees them
 //! * `determinism`: one seed, one result, to the bit
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
+//! * `programs`: a program that a file names is started for trials alone, with consent, and ends with us
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
@@ -26,6 +27,7 @@ mod configs;
 mod determinism;
 mod earlier_versions;
 mod import;
+mod programs;
 mod project;
 mod python_files;
 mod runs;

@@ -27,6 +27,8 @@ pub const NOISE: &str = "model.noise={preactivation=0.1,postactivation=0.1,conve
 /// A folder with `smoke.toml` in it, removed at the end of the test.
 pub struct Project {
     folder: TempDir,
+    /// The home of a user who has agreed to nothing.
+    home: TempDir,
 }
 
 /// What the program answered.
@@ -75,9 +77,7 @@ impl From<Output> for Answer {
 
 impl Project {
     pub fn new() -> Self {
-        let project = Self {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-        };
+        let project = Self::in_folder(tempfile::tempdir().expect("a temporary folder"));
         project.write("smoke.toml", SMOKE);
         project
     }
@@ -88,11 +88,19 @@ impl Project {
         if !memory.is_dir() {
             return Self::new();
         }
-        let project = Self {
-            folder: tempfile::tempdir_in(memory).expect("a temporary folder"),
-        };
+        let project = Self::in_folder(tempfile::tempdir_in(memory).expect("a temporary folder"));
         project.write("smoke.toml", SMOKE);
         project
+    }
+
+    fn in_folder(folder: TempDir) -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, home }
+    }
+
+    /// The home of the user who runs the program.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -154,12 +162,14 @@ impl Project {
         let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_train-ctrnn").into());
         let mut command = Command::new(program);
         command.current_dir(self.folder.path()).args(arguments);
+        command.env("HOME", self.home.path());
         for variable in [
             "COLUMNS",
             "NO_COLOR",
             "CLICOLOR_FORCE",
             "SLURM_JOB_ID",
             "CTRNN_DATA_ROOT",
+            "XDG_STATE_HOME",
         ] {
             command.env_remove(variable);
         }

@@ -106,6 +106,8 @@ fn run_limited(project: &Project, arguments: &[&str]) -> Option<Answer> {
         .env("MALLOC_ARENA_MAX", "1") // else each thread reserves 64 MiB of addresses
         .env("RAYON_NUM_THREADS", "1")
         .env_remove("SLURM_JOB_ID")
+        .env_remove("XDG_STATE_HOME")
+        .env("HOME", project.home())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

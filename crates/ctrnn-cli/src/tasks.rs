@@ -8,7 +8,7 @@ use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
     BatchRequest, ConditionOrder, Programs, Registry, Target, TaskEntry, TrialBatch,
 };
-use ctrnn_train::{Reading, Run, only_under, word_like};
+use ctrnn_train::{Reading, Run, only_options_of, word_like};
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
@@ -112,7 +112,7 @@ fn run_of(
         trust,
     } = source;
     entry(name, registry)?;
-    only_under(&[&format!("task.{name}")], overrides)?;
+    only_options_of(name, overrides)?;
     let consent = trust.consent(terminal);
     let dt_ms = toml::Value::Float(*dt_ms);
     // Any time step will do: there is no network.

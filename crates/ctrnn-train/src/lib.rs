@@ -118,7 +118,7 @@ pub use optimizer_config::{
     AdaGrad, Adam, AdamW, Constant, Cosine, Exponential, Group, Groups, Optimizer, Plateau,
     RmsProp, Schedule, Sgd, StepSchedule, WeightAndBiasGroups, WeightGroups,
 };
-pub use overrides::only_under;
+pub use overrides::{only_options_of, only_under};
 pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
     objective, trained_network, trainer_at,

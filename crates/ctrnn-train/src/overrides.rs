@@ -200,6 +200,34 @@ pub(crate) fn apply(
 /// # Errors
 /// One problem for each override that is not, or that cannot be read.
 pub fn only_under(tables: &[&str], texts: &[String]) -> Result<(), ConfigErrors> {
+    only(tables, texts, |key| {
+        let message = format!("{key} is fixed in a run and cannot be overridden here");
+        (message, format!("override keys under {}", tables.join(", ")))
+    })
+}
+
+/// Checks that all overrides are options of a task, by their full keys.
+///
+/// # Errors
+/// One problem for each override that is not, or that cannot be read.
+pub fn only_options_of(task: &str, texts: &[String]) -> Result<(), ConfigErrors> {
+    let table = format!("task.{task}");
+    only(&[&table], texts, |key| {
+        let message = format!("{key} is not an option of the task {task}");
+        let help = match key.contains('.') {
+            true => format!("its options begin with {table}., as in {table}.KEY=VALUE"),
+            false => format!("write the key in full: {table}.{key}=VALUE"),
+        };
+        (message, help)
+    })
+}
+
+/// Checks that all overrides are of keys under these tables; `say` gives the message and the remedy for another key.
+fn only(
+    tables: &[&str],
+    texts: &[String],
+    say: impl Fn(&str) -> (String, String),
+) -> Result<(), ConfigErrors> {
     let is_under = |key: &str| {
         tables.iter().any(|table| {
             key.strip_prefix(table)
@@ -210,9 +238,9 @@ pub fn only_under(tables: &[&str], texts: &[String]) -> Result<(), ConfigErrors>
     for given in parse(texts, &mut problems) {
         let key = given.path();
         if !is_under(&key) {
-            let message = format!("{key} is fixed in a run and cannot be overridden here");
+            let (message, help) = say(&key);
             let problem = Diagnostic::new(Code::NotHere, message).at(&given.key_place(), "");
-            problems.push(problem.help(format!("override keys under {}", tables.join(", "))));
+            problems.push(problem.help(help));
         }
     }
     match problems.is_empty() {

@@ -459,30 +459,34 @@ mod tests {
     use ctrnn_random::Stream;
     use ctrnn_tasks::{Registry, Target};
 
-    /// A folder with two trials of one input, two outputs and three time steps, and a shell script that is the program.
-    fn start(
-        script: &str,
-        timeout_ms: f64,
-    ) -> (tempfile::TempDir, Result<TrialsFromCommand, TaskError>) {
-        let folder = tempfile::tempdir().unwrap();
-        let batch = folder.path().join("batch.npz");
-        let arrays = BTreeMap::from([
+    /// Two trials of one input, two outputs and three time steps.
+    fn arrays_with(first_input: f32) -> BTreeMap<String, Array> {
+        BTreeMap::from([
             (
                 "inputs".to_owned(),
-                Array::f32(&[2, 3, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+                Array::f32(&[2, 3, 1], vec![first_input, 2.0, 3.0, 4.0, 5.0, 6.0]),
             ),
             (
                 "targets".to_owned(),
                 Array::f32(&[2, 3, 2], [[0.0, 1.0]; 6].as_flattened().to_vec()),
             ),
             ("cond_coh".to_owned(), Array::f64(&[2], vec![0.0, 0.5])),
-        ]);
-        npz::write(&batch, &arrays).unwrap();
-        std::fs::write(
-            folder.path().join("program.sh"),
-            script.replace("BATCH", &batch.to_string_lossy()),
-        )
-        .unwrap();
+        ])
+    }
+
+    /// A folder with two batches that differ, and a shell script that is the program.
+    fn start(
+        script: &str,
+        timeout_ms: f64,
+    ) -> (tempfile::TempDir, Result<TrialsFromCommand, TaskError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        npz::write(&path("batch.npz"), &arrays_with(1.0)).unwrap();
+        npz::write(&path("other.npz"), &arrays_with(9.0)).unwrap();
+        let script = script
+            .replace("BATCH", &path("batch.npz").to_string_lossy())
+            .replace("OTHER", &path("other.npz").to_string_lossy());
+        std::fs::write(path("program.sh"), script).unwrap();
         let config = CommandConfig {
             command: vec!["sh".to_owned()],
             script: Some(InputPath("program.sh".into())),
@@ -495,8 +499,9 @@ mod tests {
             seed: 1,
             base_dir: folder.path(),
             registry: &Registry::new(),
+            programs: Programs::Agreed(&|_| Ok(())),
         };
-        let task = TrialsFromCommand::start(config, &context);
+        let task = TrialsFromCommand::new(config, &context);
         (folder, task)
     }
 
@@ -511,10 +516,11 @@ mod tests {
         }
     }
 
-    const HELLO: &str =
-        "read question\necho '{\"inputs\": [\"u\"], \"outputs\": [\"a\", \"b\"]}'\n";
-    const ANSWERS: &str = "while read question; do\necho \"$question\" >> \"$0.log\"\n\
-         echo \"{\\\"bytes\\\": $(wc -c < BATCH)}\"\ncat BATCH\ndone\n";
+    const HELLO: &str = "read question\nid=1\n\
+         echo '{\"id\": 1, \"inputs\": [\"u\"], \"outputs\": [\"a\", \"b\"]}'\n\
+         answer() { echo \"{\\\"id\\\": $id, \\\"bytes\\\": $(wc -c < \"$1\")}\"; cat \"$1\"; }\n";
+    const ANSWERS: &str = "while read question; do\nid=$((id + 1))\n\
+         echo \"$question\" >> \"$0.log\"\nanswer BATCH\ndone\n";
 
     #[test]
     fn a_program_is_asked_for_every_batch() {
@@ -535,8 +541,10 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        assert_eq!(questions.len(), 2); // of one process
-        assert_eq!(questions[0], questions[1]);
+        assert_eq!(questions.len(), 3); // of one process: the first batch is asked for twice
+        let ids: Vec<_> = questions.iter().map(|q| q["id"].as_u64()).collect();
+        assert_eq!(ids, [Some(2), Some(3), Some(4)]);
+        assert_eq!(questions[0]["seed"], questions[2]["seed"]);
         assert_eq!(questions[0]["step"], 7);
         assert_eq!(questions[0]["balanced"], true);
         assert!(questions[0]["seed"].as_u64().unwrap() < 1 << 53);
@@ -565,6 +573,86 @@ mod tests {
         assert!(!is_alive());
     }
 
+    /// A program that has started others and does not wait for them, as a wrapper may.
+    #[test]
+    fn everything_that_the_program_started_ends_with_the_task() {
+        let script =
+            format!("mkfifo \"$0.pipe\"\n(exec 3> \"$0.pipe\"; sleep 600) &\n{HELLO}{ANSWERS}");
+        let (folder, task) = start(&script, 60_000.0);
+        let task = task.unwrap();
+        let pipe = folder.path().join("program.sh.pipe");
+        let mut pipe = std::fs::File::open(pipe).unwrap(); // once the other end is open, too
+        drop(task);
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || ended.send(std::io::Read::read(&mut pipe, &mut [0])));
+        let read = end.recv_timeout(Duration::from_secs(30));
+        assert_eq!(read.expect("nobody holds the pipe any more").unwrap(), 0);
+    }
+
+    #[test]
+    fn nothing_is_started_without_consent() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let layout = Layout::new(["u"], ["a", "b"]);
+        let registry = Registry::new();
+        let task = |programs: Programs| {
+            let config = CommandConfig {
+                command: vec!["touch".to_owned(), mark.to_string_lossy().into_owned()],
+                ..CommandConfig::default()
+            };
+            let context = BuildContext {
+                clock: Clock::new(20.0).unwrap(),
+                seed: 1,
+                base_dir: Path::new("."),
+                registry: &registry,
+                programs,
+            };
+            TrialsFromCommand::new(config, &context)
+        };
+        let known = task(Programs::Never {
+            layout: Some(&layout),
+        });
+        let known = known.unwrap();
+        assert_eq!(known.layout(), layout);
+        assert!(known.unstarted_program().unwrap().starts_with("touch "));
+        let refuse = |_: &[String]| Err(TaskError::program("command", "no"));
+        let errors = [
+            known.sample_batch(&request(2)).unwrap_err(),
+            task(Programs::NEVER).unwrap_err(),
+            task(Programs::Agreed(&refuse)).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind, ctrnn_tasks::TaskErrorKind::Program, "{error}");
+        }
+        assert!(!mark.exists());
+    }
+
+    #[test]
+    fn what_an_answer_unpacks_to_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("batch.npz");
+        npz::write(&path, &arrays_with(1.0)).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        // 2 x 3 inputs and 2 x 3 x 2 targets of 4 bytes, 2 conditions of 8.
+        assert!(arrays(&bytes, &path, 88).is_ok());
+        let error = arrays(&bytes, &path, 87).unwrap_err();
+        assert!(
+            error.ends_with("an answer of 88 bytes when unpacked, but the batch has at most 87"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn words_are_shown_as_a_shell_takes_them_and_no_terminal_obeys_them() {
+        let shown = |word: &str| as_typed(&[word.to_owned()]);
+        assert_eq!(shown("a-b/c.py"), "a-b/c.py");
+        assert_eq!(shown("id > x; rm \\ \""), "'id > x; rm \\ \"'");
+        assert_eq!(shown("it's"), r"'it'\''s'");
+        assert_eq!(shown("\u{1b}[2J\n"), r#""\u{1b}[2J\n""#);
+        assert_eq!(shown("\u{202e}gpj"), r#""\u{202e}gpj""#);
+        assert_eq!(as_typed(&["".to_owned(), "é".to_owned()]), "'' 'é'");
+    }
+
     #[test]
     fn says_how_a_program_failed_to_greet() {
         let table = [
@@ -582,16 +670,32 @@ mod tests {
                 "says: no such cortex",
             ),
             (
-                "read q; echo '{\"inputs\": [\"u\"]}'",
+                "read q; echo '{\"id\": 1, \"inputs\": [\"u\"]}'",
                 "missing field `outputs`",
             ),
             (
-                "read q; echo '{\"inputs\": [], \"outputs\": []}'",
+                "read q; echo '{\"id\": 1, \"inputs\": [], \"outputs\": []}'",
                 "names no output",
             ),
             (
-                "read q; echo '{\"inputs\": [], \"outputs\": [\"a\"], \"choices\": [\"b\"]}'",
+                "read q; echo '{\"id\": 1, \"inputs\": [], \"outputs\": [\"a\"], \"choices\": [\"b\"]}'",
                 "names \"b\" as a choice, which is no output",
+            ),
+            (
+                "read q; echo '{\"id\": 1, \"inputs\": [\"\\u001b[2J\"], \"outputs\": [\"a\"]}'",
+                "names a channel \"\\u{1b}[2J\", with a control character",
+            ),
+            (
+                "read q; echo '{\"inputs\": [], \"outputs\": [\"a\"]}'",
+                "answered without the id of the question; each answer repeats it: {\"id\": 1, ..}",
+            ),
+            (
+                "read q; printf '\\033]0;boom\\007' >&2; exit 3",
+                "its last words: \u{fffd}]0;boom\u{fffd}",
+            ),
+            (
+                "read q; echo '{\"error\": \"\\u001b[2Jboom\"}'",
+                "says: \u{fffd}[2Jboom",
             ),
         ];
         for (script, expected) in table {
@@ -607,7 +711,7 @@ mod tests {
     fn says_how_a_batch_is_wrong() {
         let table = [
             (
-                "read q; echo '{\"bytes\": 4}'; echo abc",
+                "read q; echo '{\"id\": 2, \"bytes\": 4}'; echo abc",
                 "is not a whole npz (zip) archive",
             ),
             (
@@ -615,6 +719,18 @@ mod tests {
                 "ended after 4 of 400 bytes",
             ),
             ("read q; exit 1", "ended without an answer (exit status: 1)"),
+            (
+                "read q; echo '{\"id\": 2, \"bytes\": 4294967296}'; yes",
+                "announces bytes = 4294967296; the answer to this question has from 0 to ",
+            ),
+            (
+                "read q; id=2; answer BATCH; answer BATCH; read q; id=3; answer BATCH",
+                "gave an answer with \"id\": 2 to the question with \"id\": 3",
+            ),
+            (
+                "read q; id=2; answer BATCH; read q; id=3; answer OTHER",
+                "made two different batches for the same seed and step",
+            ),
         ];
         for (script, expected) in table {
             let (_folder, task) = start(&format!("{HELLO}{script}"), 60_000.0);
@@ -623,13 +739,19 @@ mod tests {
             assert!(error.to_string().contains(expected), "{script}: {error}");
         }
         let (_folder, task) = start(&format!("{HELLO}{ANSWERS}"), 60_000.0);
-        let task = task.unwrap();
-        let error = task.sample_batch(&request(3)).unwrap_err().to_string();
+        let mut task = task.unwrap();
+        let error = task.sample_batch(&request(3)).unwrap_err().message;
         assert!(error.ends_with("made 2 trials instead of 3"), "{error}");
+        task.config.max_steps = 2;
+        let error = task.sample_batch(&request(2)).unwrap_err().message;
+        assert!(
+            error.ends_with("made trials of 3 time steps, but max_steps = 2"),
+            "{error}"
+        );
         let hello = HELLO.replace("[\"u\"]", "[\"u\", \"v\"]");
         let (_folder, task) = start(&format!("{hello}{ANSWERS}"), 60_000.0);
         let task = task.unwrap();
-        let error = task.sample_batch(&request(2)).unwrap_err().to_string();
+        let error = task.sample_batch(&request(2)).unwrap_err().message;
         assert!(error.ends_with("gave 1 inputs, but named 2"), "{error}");
     }
 
@@ -641,6 +763,7 @@ mod tests {
             seed: 1,
             base_dir: Path::new("."),
             registry: &registry,
+            programs: Programs::Agreed(&|_| Ok(())),
         };
         let start = |command: &[&str], timeout_ms: f64| {
             let config = CommandConfig {
@@ -648,7 +771,7 @@ mod tests {
                 timeout_ms,
                 ..CommandConfig::default()
             };
-            TrialsFromCommand::start(config, &context)
+            TrialsFromCommand::new(config, &context)
                 .unwrap_err()
                 .to_string()
         };
