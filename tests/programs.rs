@@ -50,6 +50,8 @@ fn project() -> Project {
             ],
         );
     }
+    let inputs = Array::f32(&[1, 20, 3], vec![0.5; 60]);
+    project.write_arrays("inputs.npz", [("inputs", inputs)]);
     project
 }
 
@@ -117,7 +119,7 @@ const WITHOUT_TRIALS: &[&[&str]] = &[
         "simulate",
         "run",
         "--inputs",
-        "batch-1.npz",
+        "inputs.npz",
         "-o",
         "given.npz",
     ],
@@ -202,6 +204,10 @@ fn a_program_is_started_for_trials_alone_and_with_consent() {
         project.assert_nothing_started(arguments);
         answer.exits(0);
     }
+    let noted = "this program makes: sh /";
+    project
+        .run(&["report", "run", "-o", "d.html"])
+        .says(&[noted]);
     let report = project.text("a.html");
     assert!(report.contains("Learning curves") && report.contains("Connectivity"));
     assert!(
@@ -240,6 +246,32 @@ fn a_program_is_started_for_trials_alone_and_with_consent() {
     fs::remove_file(project.path("mark")).expect("a mark of the program");
     project.run(&["report", "run", "-o", "c.html"]).exits(0);
     project.assert_nothing_started(&["report"]);
+}
+
+/// Somebody else's program is on somebody else's machine.
+#[test]
+fn what_needs_no_trials_needs_no_program() {
+    let project = strangers_work();
+    fs::remove_file(project.path("generator.sh")).unwrap();
+    for arguments in [
+        &["import", "evil.npz", "--from", "npz", "-o", "imported"][..],
+        &["config", "show", "run"],
+        &["config", "show", "command.toml"],
+        &["export", "run", "--to", "torch", "-o", "a_torch"],
+        &["report", "run"],
+        &["report", "imported"],
+        &["check", "command.toml", "--no-trials"],
+        &[
+            "simulate",
+            "run",
+            "--inputs",
+            "inputs.npz",
+            "-o",
+            "given.npz",
+        ],
+    ] {
+        project.run(arguments).exits(0);
+    }
 }
 
 /// A run of an earlier version does not say which inputs and outputs its task has; its network does.

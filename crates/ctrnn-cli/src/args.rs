@@ -199,7 +199,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub data: Data,
     /// Make no trials: start no program, and leave out what they would tell.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "trust")]
     pub no_trials: bool,
     #[command(flatten)]
     pub trust: Trust,

@@ -47,6 +47,11 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     for note in imported.notes.iter().chain(&run.notes) {
         terminal.note(note);
     }
+    if let Some(program) = run.task.unstarted_program() {
+        terminal.note(format!(
+            "the trials of the task are made by a program, which was not started: {program}"
+        ));
+    }
     let given = Given {
         config: config.into_bytes(),
         overrides: args.overrides.clone(),

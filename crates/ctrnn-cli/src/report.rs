@@ -117,6 +117,11 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     })?;
     atomic::write(&path, page.as_bytes())?;
     terminal.wrote(&path)?;
+    if let Some(program) = loaded.run.task.unstarted_program() {
+        terminal.note(format!(
+            "the report leaves out what needs trials, which this program makes: {program}; if you trust it, add --trust"
+        ));
+    }
     terminal.say(format!("wrote {}", path.display()));
     Ok(0)
 }

@@ -8,8 +8,8 @@ use ctrnn_files::{RunFolder, RunJson, RunState, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
-    Code, Ending, Given, Observer, Reading, Reopened, Run, RunRecord, check_files, check_resume,
-    trainer_at,
+    Code, Ending, Given, Observer, Reading, Reopened, Run, RunRecord, as_typed, check_files,
+    check_resume, trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
@@ -180,11 +180,7 @@ fn no_run_folder(path: &Path) -> Failure {
 
 /// A word as a shell needs it.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
+    as_typed(&[word.to_owned()])
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {

@@ -21,7 +21,10 @@ const CHANNELS: &str = "channels";
 pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
     let mut inputs = Vec::new();
     for InputFile { path, .. } in &run.input_files {
-        inputs.push(json!({ "path": path, "blake3": digest::blake3_file(path)? }));
+        // The script of a program that is not started is not read, so it need not be there.
+        let is_needed = run.task.unstarted_program().is_none() || path.is_file();
+        let digest = is_needed.then(|| digest::blake3_file(path)).transpose()?;
+        inputs.push(json!({ "path": path, "blake3": digest }));
     }
     let mut manifest = Map::new();
     manifest.insert("schema".to_owned(), 1.into());

@@ -142,7 +142,8 @@ impl Task for TrialsFromCommand {
     }
 
     fn input_files(&self) -> Vec<PathBuf> {
-        self.script.iter().cloned().collect()
+        let script = self.script.iter().filter(|_| self.is_agreed); // else it makes none
+        script.cloned().collect()
     }
 
     fn unstarted_program(&self) -> Option<String> {
@@ -320,7 +321,10 @@ impl TrialsFromCommand {
             path: &path,
         };
         self.check_length(&reader)?;
-        let file = TrialFile::from_arrays(&reader, self.clock)?;
+        let file = TrialFile::from_arrays(&reader, self.clock).map_err(|error| TaskError {
+            help: error.help.or_else(|| Some(PROTOCOL.to_owned())),
+            ..error
+        })?;
         self.check(&file, n_trials)?;
         let n_outputs = self.layout.outputs.len();
         let mut trials: Vec<Trial> = (0..n_trials).map(|b| file.trial(b, n_outputs)).collect();
