@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 
-use super::{Source, resolve};
+use super::{Reading, Source, resolve};
 use crate::diagnostic::ConfigErrors;
 
 fn config() -> ProptestConfig {
@@ -108,8 +108,12 @@ fn read(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
         text: text.into(),
         folder: Path::new("/lab").into(),
     };
-    match TASKS.with(|registry| resolve(source, None, overrides, registry)) {
-        Ok(run) => prop_assert!(!run.resolved_toml().is_empty()),
+    let reading = |registry| Reading {
+        overrides,
+        ..Reading::new(registry)
+    };
+    match TASKS.with(|registry| resolve(source, &reading(registry))) {
+        Ok(values) => prop_assert!(!values.resolved().toml().is_empty()),
         Err(errors) => {
             let ConfigErrors(problems) = &errors;
             prop_assert!(!problems.is_empty());
