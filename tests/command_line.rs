@@ -84,6 +84,8 @@ fn help_of_train() {
           --data-root <DIR>   Folder in which the input files are looked for instead of where they were;
                               others than they were are refused [env: CTRNN_DATA_ROOT]
           --dry-run           Check everything and say what would be done, but write nothing
+          --trust             Agree to start the program that makes the trials, now and whenever the
+                              same one is met (docs/trust.md)
       -q, --quiet             Say nothing but errors
       -v, --verbose           Say more
           --json              Print results as JSON on stdout, and nothing else there
@@ -213,7 +215,13 @@ fn a_task_is_drawn() {
         .says(&["error[C014]", "the nearest are 100 and 120"]);
     preview(&["go_nogo", "task.sine={}"])
         .exits(2)
-        .says(&["error[C019]", "override keys under task.go_nogo"]);
+        .says(&["error[C019]", "its options begin with task.go_nogo."]);
+    preview(&["command", "command=[\"python3\"]"])
+        .exits(2)
+        .says(&[
+            "error[C019]",
+            "write the key in full: task.command.command=VALUE",
+        ]);
 }
 
 /// 100 + 200 + 400 + 200 ms are 45 time steps.

@@ -658,6 +658,7 @@ fn the_manifest_says_what_made_the_run() {
         keys,
         [
             "backend",
+            "channels",
             "device",
             "git",
             "inputs",
