@@ -202,7 +202,10 @@ pub(crate) fn apply(
 pub fn only_under(tables: &[&str], texts: &[String]) -> Result<(), ConfigErrors> {
     only(tables, texts, |key| {
         let message = format!("{key} is fixed in a run and cannot be overridden here");
-        (message, format!("override keys under {}", tables.join(", ")))
+        (
+            message,
+            format!("override keys under {}", tables.join(", ")),
+        )
     })
 }
 
