@@ -108,11 +108,14 @@ fn read(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
         text: text.into(),
         folder: Path::new("/lab").into(),
     };
-    let reading = |registry| Reading {
-        overrides,
-        ..Reading::new(registry)
-    };
-    match TASKS.with(|registry| resolve(source, &reading(registry))) {
+    let resolved = TASKS.with(|registry| {
+        let reading = Reading {
+            overrides,
+            ..Reading::new(registry)
+        };
+        resolve(source, &reading)
+    });
+    match resolved {
         Ok(values) => prop_assert!(!values.resolved().toml().is_empty()),
         Err(errors) => {
             let ConfigErrors(problems) = &errors;
