@@ -23,12 +23,12 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
             .map(|name| named(name))
             .collect::<Result<_, _>>()?,
     };
-    let loaded = load(&args.run, &args.trials, &overrides, registry)?;
+    let loaded = load(&args.run, &args.trials, &overrides, registry, terminal)?;
     let folder = args
         .output
         .clone()
         .unwrap_or_else(|| loaded.folder.analysis());
-    let found = with_study(&loaded, &args.trials, registry, |study| {
+    let found = with_study(&loaded, &args.trials, registry, terminal, |study| {
         Ok(analyse(study, &wanted))
     })?;
     if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
@@ -60,7 +60,8 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .values()
         .map(|found| found["files"].as_array().map_or(0, Vec::len))
         .sum();
-    terminal.print_json(|| json!({ "wrote": folder, "analyses": all }))?;
+    terminal
+        .print_json(|| json!({ "wrote": folder, "step": loaded.weights.step, "analyses": all }))?;
     terminal.say(format!("wrote {n_files} files to {}", folder.display()));
     Ok(0)
 }

@@ -167,6 +167,12 @@ impl From<Diagnostic> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let help = match &error {
+            TrainError::NoCheckpoint { steps, .. } if steps.is_empty() => {
+                "leave --checkpoint out to read the newest weights, here those with which the run began; the first checkpoint comes after checkpoint.every_steps"
+            }
+            TrainError::NoCheckpoint { .. } => {
+                "`train-ctrnn ckpt list RUN` lists them; without --checkpoint the newest weights are read"
+            }
             TrainError::File(error) => return file_failure(error),
             TrainError::Config(errors) => return errors.clone().into(),
             TrainError::NotFinite(found) => return diverged(found, error.to_string()),
@@ -183,7 +189,11 @@ impl From<TrainError> for Failure {
             _ => "check the task's table: `train-ctrnn tasks describe NAME` shows its keys",
         };
         let exit_code = error.exit_code();
-        let code = if exit_code == 3 { "T001" } else { "D003" };
+        let code = match &error {
+            TrainError::NoCheckpoint { .. } => "D006",
+            _ if exit_code == 3 => "T001",
+            _ => "D003",
+        };
         Self::new(exit_code, code, error.to_string(), help)
     }
 }
@@ -240,15 +250,10 @@ fn file_failure(error: &FileError) -> Failure {
         ErrorKind::Data => (DATA, "D005"),
     };
     let help = match error {
-        FileError::Locked { .. } => "wait until it has ended, or stop that process",
-        FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
-        FileError::Missing { path }
-            if path
-                .parent()
-                .is_some_and(|parent| parent.ends_with("model")) =>
-        {
-            "the run has not ended: continue it with `train-ctrnn resume RUN`, or add --checkpoint last"
+        FileError::Locked { .. } => {
+            "wait until it has ended, or stop that process; a new run can begin with its newest weights:\n        train-ctrnn train CONFIG --run-dir NEW --init-from RUN"
         }
+        FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
         FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",
         FileError::Linked { .. } => "copy the run with its content, for instance `cp -rL RUN COPY`",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{FileError, digest};
+use ctrnn_files::{FileError, RunFolder, digest};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{Given, ImportOrigin, Imported, Run, RunConfig, record_import};
@@ -36,6 +36,9 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     let config = imported.config.to_string();
     let name = format!("what {} says", args.file.display());
     let run = RunConfig::from_text(&config, &name, Path::new("."), &args.overrides, registry)?;
+    // What it began with are the weights of the file, whatever is drawn from the seed.
+    let initial = RunFolder::at(&args.output).initial_weights();
+    let run = run.beginning_with(std::path::absolute(&initial).unwrap_or(initial));
     for note in imported.notes.iter().chain(&run.notes) {
         terminal.note(note);
     }

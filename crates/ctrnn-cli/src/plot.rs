@@ -25,8 +25,8 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         return Err(Failure::new(USAGE, "C033", what, help));
     };
     let analysis = named(name)?;
-    let loaded = load(&args.run, &args.trials, &overrides, registry)?;
-    let findings = with_study(&loaded, &args.trials, registry, |study| {
+    let loaded = load(&args.run, &args.trials, &overrides, registry, terminal)?;
+    let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
         (analysis.run)(study).map_err(|why| refused(name, &why))
     })?;
     let stem = args

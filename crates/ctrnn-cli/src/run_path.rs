@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ctrnn_files::{RunFolder, read_at_most};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{MAX_CONFIG_BYTES, Run, RunConfig, check_inputs};
+use ctrnn_train::{MAX_CONFIG_BYTES, Run, RunConfig, RunWeights, check_inputs};
 
 use crate::args::Data;
 use crate::failure::{DATA, Failure};
+use crate::terminal::Terminal;
 
 /// `runs/<config stem>-s<seed>`
 pub fn default_path(config: &Path, seed: u64) -> PathBuf {
@@ -43,7 +44,27 @@ pub fn existing(
     let folder = existing_folder(path)?;
     let root = data.data_root.as_deref();
     let run = RunConfig::load_with_data(&folder.resolved(), root, overrides, registry)?;
-    Ok((folder, run.with_named_paths()))
+    let run = run.with_named_paths().begun_in(&folder)?;
+    Ok((folder, run))
+}
+
+/// The weights of a run: its newest state, of which the user hears which it is, or the checkpoint that was asked for.
+///
+/// # Errors
+/// If there is no such checkpoint, or nothing whole.
+pub fn weights_of(
+    folder: &RunFolder,
+    run: &Run,
+    checkpoint: Option<&str>,
+    terminal: &Terminal,
+) -> Result<RunWeights, Failure> {
+    let found = RunWeights::read(folder, checkpoint, Some(&run.model))?;
+    let root = folder.root().display();
+    found
+        .notes
+        .iter()
+        .for_each(|note| terminal.note(format!("{root}: {note}")));
+    Ok(found)
 }
 
 /// The folder of a run that is there.

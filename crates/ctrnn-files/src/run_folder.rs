@@ -116,6 +116,44 @@ impl RunFolder {
         self.model().join("model.json")
     }
 
+    /// The step of the weights in `model/`.
+    ///
+    /// # Errors
+    /// If `model/model.json` is missing or damaged.
+    pub fn model_step(&self) -> Result<u64, FileError> {
+        #[derive(Deserialize)]
+        struct Described {
+            step: u64,
+        }
+        let described: Described = json::read(&self.model_json())?;
+        Ok(described.step)
+    }
+
+    /// Removes `model/` if its weights are of more than `step` steps; returns theirs.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_model_after(&self, step: u64) -> Result<Option<u64>, FileError> {
+        let later = self.model_step().ok().filter(|&model| model > step);
+        if later.is_some() {
+            atomic::remove_folder(&self.model())?;
+        }
+        Ok(later)
+    }
+
+    /// The weights with which the run began, by their place in its folder.
+    pub const INITIAL_WEIGHTS: &str = "initial/weights.safetensors";
+
+    /// The weights with which the run began.
+    pub fn initial_weights(&self) -> PathBuf {
+        self.root.join(Self::INITIAL_WEIGHTS)
+    }
+
+    /// The description of the network with which the run began.
+    pub fn initial_json(&self) -> PathBuf {
+        self.root.join("initial/model.json")
+    }
+
     /// Folder of evaluations.
     pub fn eval(&self) -> PathBuf {
         self.root.join("eval")

@@ -100,7 +100,7 @@ where
     let weights: Weights = tensors_of(imported.weights.clone());
     let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
     let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings())?;
-    let mut record = RunRecord::create(path, run, given, device_name, false)?;
+    let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), false)?;
     let detail = json!({ "source": source, "assumed": imported.notes });
     RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;

@@ -71,6 +71,7 @@ mod ranking;
 mod record;
 mod run;
 mod run_log;
+mod run_weights;
 mod schedule;
 mod schema;
 mod suggestion;
@@ -85,7 +86,7 @@ mod white_noise;
 
 pub use batch::{Batch, condition_numbers};
 pub use checkpoint::{
-    Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step, find_checkpoint,
+    Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step,
 };
 pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
@@ -120,10 +121,11 @@ pub use optimizer_config::{
 pub use overrides::only_under;
 pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
-    objective, trained_network, trainer_at,
+    objective, trainer_at,
 };
-pub use run::{Bound, Origin, Run, Stop, Training};
+pub use run::{Bound, InitialWeights, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header};
+pub use run_weights::RunWeights;
 pub use schema::{Explanation, explain, keys, schema};
 pub use suggestion::word_like;
 pub use tensorboard_log::TensorBoardLog;

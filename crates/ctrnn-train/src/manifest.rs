@@ -1,6 +1,6 @@
 //! manifest.json: what made a run, beside its configuration.
 
-use ctrnn_files::digest;
+use ctrnn_files::{RunFolder, digest};
 use ctrnn_kernels::KernelPath;
 use serde_json::{Map, Value, json};
 
@@ -9,11 +9,11 @@ use crate::config::Backend;
 use crate::conformance::InputFile;
 use crate::run::Run;
 
-/// The manifest of a run that computes on `device`, as JSON text.
+/// The manifest of a run that computes on `device` and begins with weights whose file has the digest `initial`, as JSON text.
 ///
 /// # Errors
 /// If an input file cannot be read.
-pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
+pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String, TrainError> {
     let mut inputs = Vec::new();
     for InputFile { path, .. } in &run.input_files {
         inputs.push(json!({ "path": path, "blake3": digest::blake3_file(path)? }));
@@ -23,6 +23,8 @@ pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
     manifest.extend(machine(run, device));
     manifest.insert("seed".to_owned(), run.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
+    let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
+    manifest.insert("initial".to_owned(), initial);
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
 }
 
