@@ -80,7 +80,9 @@ fn help_of_train() {
                               else never] [possible values: auto, never, must]
           --force             Replace a run that is there
           --max-time <TIME>   Stop and save after this time, such as 3h50m; `resume` continues
-          --init-from <RUN>   Begin with the weights of another run
+          --init-from <RUN>   Begin with the newest weights of another run; the optimizer and the step
+                              start at 0
+          --checkpoint <WHICH>  The checkpoint of that run to begin with: last, best or a number of steps
           --data-root <DIR>   Folder in which the input files are looked for instead of where they were;
                               others than they were are refused [env: CTRNN_DATA_ROOT]
           --dry-run           Check everything and say what would be done, but write nothing

@@ -13,11 +13,13 @@
 //! | 130, 143 | stopped at once |
 
 use ctrnn_analysis::InjectedError;
-use ctrnn_files::{ErrorKind, FileError, FormatError};
+use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
 use ctrnn_tasks::TaskError;
 use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, TrainError};
+
+use crate::train::branch;
 
 /// Exit code of a wrong command line or configuration.
 pub const USAGE: u8 = 2;
@@ -249,10 +251,11 @@ fn file_failure(error: &FileError) -> Failure {
         ErrorKind::Io => (IO, "F002"),
         ErrorKind::Data => (DATA, "D005"),
     };
-    let help = match error {
-        FileError::Locked { .. } => {
-            "wait until it has ended, or stop that process; a new run can begin with its newest weights:\n        train-ctrnn train CONFIG --run-dir NEW --init-from RUN"
-        }
+    let help: &str = match error {
+        FileError::Locked { path, .. } => &format!(
+            "wait until it has ended, or stop that process; a new run can begin with its newest weights:\n        {}",
+            branch(path, &RunFolder::at(path).resolved(), &[])
+        ),
         FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
         FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",

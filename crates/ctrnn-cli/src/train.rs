@@ -42,7 +42,9 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
             let run = with_own_beginning(run, &path, args)?;
-            let branch = branch(&path, &args.config, &args.overrides);
+            let is_own = |word: &&String| !word.starts_with("model.init.file=");
+            let own: Vec<String> = overrides.iter().filter(is_own).cloned().collect();
+            let branch = branch(&path, &args.config, &own);
             return resume_run(&path, run, args.max_time, args.dry_run, &branch, terminal);
         }
         (Resume::Must, false) => return Err(no_run(&path, &args.config)),
@@ -88,7 +90,7 @@ pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Re
 }
 
 /// The command that trains a new run which begins with the weights of the run at `path`.
-fn branch(path: &Path, config: &Path, overrides: &[String]) -> String {
+pub fn branch(path: &Path, config: &Path, overrides: &[String]) -> String {
     let run = path.display().to_string();
     let run = run.trim_end_matches('/');
     let words = ["train-ctrnn".to_owned(), "train".to_owned()]

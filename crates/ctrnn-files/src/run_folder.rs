@@ -96,17 +96,17 @@ impl RunFolder {
         self.checkpoints().join("last")
     }
 
-    /// Folder of the weights of the last step.
+    /// Folder of the network at which training ended or was last stopped; a run that goes on leaves it behind.
     pub fn model(&self) -> PathBuf {
         self.root.join("model")
     }
 
-    /// The weights of the last step as safetensors.
+    /// The weights in `model/` as safetensors.
     pub fn model_weights(&self) -> PathBuf {
         self.model().join("weights.safetensors")
     }
 
-    /// The weights of the last step as npz.
+    /// The weights in `model/` as npz.
     pub fn model_weights_npz(&self) -> PathBuf {
         self.model().join("weights.npz")
     }
@@ -335,5 +335,17 @@ mod tests {
                 supported: 1
             }
         );
+    }
+
+    #[test]
+    fn a_model_of_later_steps_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::at(folder.path());
+        assert_eq!(run.remove_model_after(0).unwrap(), None);
+        std::fs::create_dir(run.model()).unwrap();
+        std::fs::write(run.model_json(), r#"{"step": 7, "task": "toy"}"#).unwrap();
+        assert_eq!(run.remove_model_after(7).unwrap(), None);
+        assert_eq!(run.remove_model_after(6).unwrap(), Some(7));
+        assert!(!run.model().exists());
     }
 }

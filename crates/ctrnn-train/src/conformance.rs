@@ -382,7 +382,7 @@ fn absolute(place: &Place, path: &str) -> PathBuf {
     canonical(place.source.folder.join(path))
 }
 
-fn canonical(path: PathBuf) -> PathBuf {
+pub(crate) fn canonical(path: PathBuf) -> PathBuf {
     let absolute = path.canonicalize().or_else(|_| std::path::absolute(&path));
     absolute.unwrap_or(path)
 }
@@ -390,11 +390,7 @@ fn canonical(path: PathBuf) -> PathBuf {
 /// Whether a file is one that a run keeps in its own folder, where its configuration is.
 fn is_kept_by_run(folder: &Path, file: &Path) -> bool {
     let run = RunFolder::at(folder);
-    run.run_json().is_file()
-        && run
-            .initial_weights()
-            .canonicalize()
-            .is_ok_and(|own| own == file)
+    run.run_json().is_file() && canonical(run.initial_weights()) == file
 }
 
 /// A file below the data root: of the ends of its path, the longest that is there; else its name.

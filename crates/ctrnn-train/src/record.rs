@@ -406,9 +406,12 @@ impl Run {
     /// The run in this folder, which began with the weights that the folder keeps.
     ///
     /// # Errors
-    /// If its manifest is missing or damaged.
+    /// If its manifest is damaged.
     pub fn begun_in(mut self, folder: &RunFolder) -> Result<Self, TrainError> {
-        let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
+        let manifest: serde_json::Value = match ctrnn_files::json::read(&folder.manifest()) {
+            Err(FileError::Missing { .. }) => return Ok(self), // whoever needs it says so
+            manifest => manifest?,
+        };
         let promised = manifest["initial"]["blake3"].as_str();
         self.initial = promised.map(|blake3| InitialWeights {
             path: folder.initial_weights(),
@@ -529,6 +532,10 @@ fn kept_network<B: Backend>(
 fn unusable_init_file(run: &Run, path: &Path, error: &TrainError) -> TrainError {
     let (code, help) = match error.exit_code() {
         5 => (Code::Io, "check the path and its permissions"),
+        _ if path.ends_with(RunFolder::INITIAL_WEIGHTS) && !path.exists() => (
+            Code::Data,
+            "the configuration of a run names the weights that its folder keeps: train it from there, or say where they are with model.init.file=RUN/initial/weights.safetensors",
+        ),
         _ => (
             Code::Data,
             "name a weight file of such a network, or remove the key: ~model.init.file",

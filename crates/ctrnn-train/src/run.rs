@@ -292,9 +292,8 @@ impl Run {
     /// The resolved configuration of a run that is there already, with the run's own copy of the initial weights named as
     /// [`Run::kept`] does.
     pub(crate) fn kept_in(&self, folder: &RunFolder) -> RunConfig {
-        let own = folder.initial_weights().canonicalize().ok();
-        let named = self.resolved.model.init.file.as_ref();
-        if own.is_some() && named.map(|file| &file.0) == own.as_ref() {
+        let own = InputPath(conformance::canonical(folder.initial_weights()));
+        if self.resolved.model.init.file == Some(own) {
             self.kept()
         } else {
             self.resolved.clone()
