@@ -211,7 +211,7 @@ pub enum Resume {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
-  train-ctrnn train configs/smoke.toml train.optimizer.lr=1e-4 --run-dir runs/fine --init-from runs/smoke-s1 --checkpoint best")]
+  train-ctrnn train fine.toml train.optimizer.lr=1e-4 --init-from runs/smoke-s1 --checkpoint best")]
 pub struct TrainArgs {
     /// The configuration, a TOML file.
     pub config: PathBuf,
