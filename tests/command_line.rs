@@ -358,7 +358,15 @@ fn evaluation_tells_accuracy_by_condition() {
     let found = answer.json();
     assert_eq!(found["trials"], 10);
     let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
-    let expected = ["accuracy", "by", "confusion", "loss", "trials", "worst"];
+    let expected = [
+        "accuracy",
+        "by",
+        "confusion",
+        "loss",
+        "step",
+        "trials",
+        "worst",
+    ];
     assert_eq!(keys, expected);
     let confusion = &found["confusion"];
     assert_eq!(confusion["choices"], json!(["fixation", "go"]));

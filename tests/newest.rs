@@ -424,6 +424,18 @@ fn a_branch_keeps_what_it_began_with() {
         .train("parts", &other)
         .exits(2)
         .says(&["error[C018]: model.init.file"]);
+    let diff = project.run(&["config", "diff", "whole", "again"]).exits(0);
+    assert!(!diff.stdout.contains("model.init.file"), "{diff:?}");
+    project
+        .train(
+            "seconds",
+            &[&deviation[..], &["--init-from", "second"]].concat(),
+        )
+        .exits(0);
+    let diff = project
+        .run(&["config", "diff", "whole", "seconds"])
+        .exits(0);
+    assert!(diff.stdout.contains("model.init.file"), "{diff:?}");
 }
 
 /// A later version may draw other weights from a seed.

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{RunFolder, RunJson, RunState, refuse_if_held};
+use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Code, ConfigErrors, Ending, Given, Observer, Reopened, Run, RunConfig, RunRecord, RunWeights,
-    check_files, check_resume, trainer_at,
+    Code, ConfigErrors, Ending, Given, GivenWeights, Observer, Reopened, Run, RunConfig, RunRecord,
+    RunWeights, check_files, check_resume, trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
@@ -22,9 +22,15 @@ use crate::terminal::Terminal;
 
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let overrides = overrides(args, terminal)?;
+    let source = args.init_from.as_deref();
+    let (init_file, given) = source
+        .map(|source| weights_to_begin_with(source, args.checkpoint.as_deref(), terminal))
+        .transpose()?
+        .unzip();
+    let overrides = overrides(args, init_file.as_deref());
     let root = args.data.data_root.as_deref();
-    let run = RunConfig::load_with_data(&args.config, root, &overrides, registry)?;
+    let mut run = RunConfig::load_with_data(&args.config, root, &overrides, registry)?;
+    run.given = given;
     check_reproduced(&args.config, &run)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let path = args
@@ -147,7 +153,7 @@ fn check_reproduced(config: &Path, run: &Run) -> Result<(), Failure> {
 }
 
 /// `--seed`, `--device`, `--threads` and `--init-from` are overrides with names of their own.
-fn overrides(args: &TrainArgs, terminal: &Terminal) -> Result<Vec<String>, Failure> {
+fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Vec<String> {
     let mut overrides = args.overrides.clone();
     overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
     overrides.extend(
@@ -159,22 +165,19 @@ fn overrides(args: &TrainArgs, terminal: &Terminal) -> Result<Vec<String>, Failu
         args.threads
             .map(|threads| format!("device.threads={threads}")),
     );
-    if let Some(source) = &args.init_from {
-        let weights = weights_to_begin_with(source, args.checkpoint.as_deref(), terminal)?;
-        overrides.push(format!(
-            "model.init.file={}",
-            toml::Value::String(weights.display().to_string())
-        ));
-    }
-    Ok(overrides)
+    overrides.extend(init_file.map(|weights| {
+        let weights = toml::Value::String(weights.display().to_string());
+        format!("model.init.file={weights}")
+    }));
+    overrides
 }
 
-/// The file of the weights that `--init-from` means: a run, `RUN@WHICH`, or the folder of a checkpoint.
+/// The file of the weights that `--init-from` means, and what it holds: a run, `RUN@WHICH`, or the folder of a checkpoint.
 fn weights_to_begin_with(
     source: &Path,
     checkpoint: Option<&str>,
     terminal: &Terminal,
-) -> Result<PathBuf, Failure> {
+) -> Result<(PathBuf, GivenWeights), Failure> {
     let (run, named) = run_and_checkpoint(source);
     if let (Some(asked), Some(named)) = (checkpoint, &named) {
         let what = format!("two checkpoints are asked for: {named} and {asked}");
@@ -194,11 +197,25 @@ fn weights_to_begin_with(
         };
         return Err(Failure::new(DATA, "D001", what, help));
     }
-    let found = RunWeights::read(&folder, checkpoint.or(named.as_deref()), None)?;
+    let checkpoint = checkpoint.or(named.as_deref());
+    let mut found = RunWeights::read(&folder, checkpoint, None)?;
+    let mut digest = digest::blake3_file(&found.path);
+    for _ in 0..20 {
+        if !matches!(digest, Err(FileError::Missing { .. })) {
+            break;
+        }
+        // The run trains, and has removed this checkpoint for newer ones.
+        found = RunWeights::read(&folder, checkpoint, None)?;
+        digest = digest::blake3_file(&found.path);
+    }
     for note in &found.notes {
         terminal.note(format!("{}: {note}", run.display()));
     }
-    Ok(found.path)
+    let given = GivenWeights {
+        weights: found.weights,
+        blake3: digest?,
+    };
+    Ok((found.path, given))
 }
 
 /// The run and the word for a checkpoint in `RUN`, `RUN@WHICH` or `RUN/checkpoints/step-00000500`.

@@ -85,9 +85,7 @@ mod weight_file;
 mod white_noise;
 
 pub use batch::{Batch, condition_numbers};
-pub use checkpoint::{
-    Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step,
-};
+pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step};
 pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
     DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
@@ -123,7 +121,7 @@ pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
     objective, trainer_at,
 };
-pub use run::{Bound, InitialWeights, Origin, Run, Stop, Training};
+pub use run::{Bound, GivenWeights, InitialWeights, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header};
 pub use run_weights::RunWeights;
 pub use schema::{Explanation, explain, keys, schema};

@@ -16,7 +16,11 @@ use crate::run::Run;
 pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String, TrainError> {
     let mut inputs = Vec::new();
     for InputFile { path, .. } in &run.input_files {
-        inputs.push(json!({ "path": path, "blake3": digest::blake3_file(path)? }));
+        let digest = match &run.given {
+            Some(given) if run.init_file.as_ref() == Some(path) => given.blake3.clone(),
+            _ => digest::blake3_file(path)?,
+        };
+        inputs.push(json!({ "path": path, "blake3": digest }));
     }
     let mut manifest = Map::new();
     manifest.insert("schema".to_owned(), 1.into());

@@ -9,7 +9,7 @@ use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, digest, host_name, npz,
     refuse_if_held, write_pointer,
 };
-use ctrnn_model::{CtrnnConfig, CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
@@ -503,7 +503,7 @@ pub fn initial_network<B: AutodiffBackend>(
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
     match &run.init_file {
         None => Ok(network),
-        Some(path) => given_weights(path, &run.model)
+        Some(path) => given_weights(run, path)
             .and_then(|weights| Ok(network.with_weights(&weights)?))
             .map_err(|error| unusable_init_file(run, path, &error)),
     }
@@ -552,8 +552,11 @@ fn unusable_init_file(run: &Run, path: &Path, error: &TrainError) -> TrainError 
 }
 
 /// The weights of a file to begin with.
-fn given_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, TrainError> {
-    let mut weights = read_weights(path, network)?;
+fn given_weights(run: &Run, path: &Path) -> Result<Weights, TrainError> {
+    let mut weights = match &run.given {
+        Some(given) => given.weights.clone(),
+        None => read_weights(path, &run.model)?,
+    };
     weights.remove("carried_state"); // where another training stood is no beginning
     Ok(weights)
 }

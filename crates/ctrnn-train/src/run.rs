@@ -11,7 +11,7 @@ use ctrnn_files::RunFolder;
 use ctrnn_model::{
     Biases, Connectivity, CtrnnConfig, Form, InitialState, InputStage, Integrator, ModelError,
     NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, TimeConstants, WeightInit,
-    WeightInits,
+    WeightInits, Weights,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Registry, TargetKind, Task, TaskEntry, TaskError, TaskErrorKind,
@@ -47,6 +47,8 @@ pub struct Run {
     pub model: CtrnnConfig,
     /// The weight file that the network begins with, absolute.
     pub init_file: Option<PathBuf>,
+    /// What [`Run::init_file`] held when it was read, where that has been done: a run that trains removes its old checkpoints.
+    pub given: Option<GivenWeights>,
     /// The weights with which the run began, where its folder keeps them.
     pub initial: Option<InitialWeights>,
     /// How the network is trained.
@@ -64,6 +66,15 @@ pub struct Run {
     /// Every file that the configuration names.
     pub input_files: Vec<InputFile>,
     document: Node,
+}
+
+/// Weights to begin with, as they were read from a file.
+#[derive(Clone, Debug)]
+pub struct GivenWeights {
+    /// The weights.
+    pub weights: Weights,
+    /// The digest of the file.
+    pub blake3: String,
 }
 
 /// The weights with which a run began.
@@ -473,6 +484,7 @@ impl Check<'_> {
             task,
             model,
             init_file: resolved.model.init.file.clone().map(|file| file.0),
+            given: None,
             initial: None,
             train,
             validate: resolved.validate.clone(),
