@@ -73,9 +73,10 @@ impl Loaded {
     /// `resume` takes them back, too.
     fn metrics(&self) -> Option<Metrics> {
         let metrics = Metrics::read(&self.folder.metrics()).ok()?;
-        Some(match self.is_asked_for {
-            true => metrics,
-            false => metrics.until(self.weights.step),
+        Some(if self.is_asked_for {
+            metrics
+        } else {
+            metrics.until(self.weights.step)
         })
     }
 }

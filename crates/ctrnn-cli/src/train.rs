@@ -191,9 +191,10 @@ fn weights_to_begin_with(
             run.display()
         );
         let file = quoted(&source.display().to_string());
-        let help = match source.is_file() {
-            true => format!("begin with a weight file by its key: model.init.file={file}"),
-            false => "give the folder of a run, and a checkpoint of it if its newest weights are not meant: --init-from RUN --checkpoint last|best|STEP".to_owned(),
+        let help = if source.is_file() {
+            format!("begin with a weight file by its key: model.init.file={file}")
+        } else {
+            "give the folder of a run, and a checkpoint of it if its newest weights are not meant: --init-from RUN --checkpoint last|best|STEP".to_owned()
         };
         return Err(Failure::new(DATA, "D001", what, help));
     }
