@@ -72,27 +72,35 @@ fn help_of_train() {
                       removes
 
     Options:
-          --run-dir <DIR>     Folder of the run [default: runs/<config>-s<seed>]
-          --seed <N>          The seed, as seed=N
-          --device <BACKEND>  What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX
-          --threads <N>       Number of CPU threads, as device.threads; 0: all
-          --resume <RESUME>   What to do if the run folder is there already [default: auto under Slurm,
-                              else never] [possible values: auto, never, must]
-          --force             Replace a run that is there
-          --max-time <TIME>   Stop and save after this time, such as 3h50m; `resume` continues
-          --init-from <RUN>   Begin with the weights of another run
-          --data-root <DIR>   Folder in which the input files are looked for instead of where they were;
-                              others than they were are refused [env: CTRNN_DATA_ROOT]
-          --dry-run           Check everything and say what would be done, but write nothing
-          --trust             Agree to start the program that makes the trials, now and whenever the
-                              same one is met (docs/trust.md)
-      -q, --quiet             Say nothing but errors
-      -v, --verbose           Say more
-          --json              Print results as JSON on stdout, and nothing else there
-          --color <WHEN>      When to use colours [default: auto] [possible values: auto, always, never]
-          --progress <STYLE>  How to show progress; auto is a bar on a terminal and plain lines
-                              elsewhere [default: auto] [possible values: auto, bar, plain, none]
-      -h, --help              Print help (see more with '--help')
+          --run-dir <DIR>       Folder of the run [default: runs/<config>-s<seed>]
+          --seed <N>            The seed, as seed=N
+          --device <BACKEND>    What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX
+          --threads <N>         Number of CPU threads, as device.threads; 0: all
+          --resume <RESUME>     What to do if the run folder is there already [default: auto under
+                                Slurm, else never] [possible values: auto, never, must]
+          --force               Replace a run that is there
+          --max-time <TIME>     Stop and save after this time, such as 3h50m; `resume` continues
+          --init-from <RUN>     Begin with the newest weights of another run; the optimizer and the step
+                                start at 0
+          --checkpoint <WHICH>  The checkpoint of that run to begin with: last, best or a number of
+                                steps
+          --data-root <DIR>     Folder in which the input files are looked for instead of where they
+                                were; others than they were are refused [env: CTRNN_DATA_ROOT]
+          --dry-run             Check everything and say what would be done, but write nothing
+          --trust               Agree to start the program that makes the trials, now and whenever the
+                                same one is met (docs/trust.md)
+      -q, --quiet               Say nothing but errors
+      -v, --verbose             Say more
+          --json                Print results as JSON on stdout, and nothing else there
+          --color <WHEN>        When to use colours [default: auto] [possible values: auto, always,
+                                never]
+          --progress <STYLE>    How to show progress; auto is a bar on a terminal and plain lines
+                                elsewhere [default: auto] [possible values: auto, bar, plain, none]
+      -h, --help                Print help (see more with '--help')
+
+    Examples:
+      train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
+      train-ctrnn train fine.toml train.optimizer.lr=1e-4 --init-from runs/smoke-s1 --checkpoint best
     "#);
 }
 
@@ -358,7 +366,15 @@ fn evaluation_tells_accuracy_by_condition() {
     let found = answer.json();
     assert_eq!(found["trials"], 10);
     let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
-    let expected = ["accuracy", "by", "confusion", "loss", "trials", "worst"];
+    let expected = [
+        "accuracy",
+        "by",
+        "confusion",
+        "loss",
+        "step",
+        "trials",
+        "worst",
+    ];
     assert_eq!(keys, expected);
     let confusion = &found["confusion"];
     assert_eq!(confusion["choices"], json!(["fixation", "go"]));

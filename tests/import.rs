@@ -129,7 +129,11 @@ fn an_export_comes_back() {
         project.bytes("run/model/weights.npz"),
         project.bytes("again/model/weights.npz")
     );
-    let score = |run: &str| project.run(&["eval", run, "--json"]).exits(0).json();
+    let score = |run: &str| {
+        let mut score = project.run(&["eval", run, "--json"]).exits(0).json();
+        score["step"] = 0.into(); // an import has made none
+        score
+    };
     assert_eq!(score("run"), score("again"));
 
     project

@@ -5,6 +5,7 @@
 //! * `command_line`: help, results on stdout, `--json`
 //! * `checkpoints`: the checkpoints of a run are listed, checked, shown and removed
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
+//! * `newest`: which network a run is, what it began with, and runs that branch off
 //! * `survival`: kills, signals, full disks, twenty processes at once
 //! * `earlier_versions`: runs that earlier versions wrote are read, and go on
 //! * `configs`: every published configuration trains; constraints as every command sees them
@@ -27,6 +28,7 @@ mod configs;
 mod determinism;
 mod earlier_versions;
 mod import;
+mod newest;
 mod programs;
 mod project;
 mod python_files;

@@ -50,6 +50,24 @@ impl Metrics {
         }
     }
 
+    /// The rows of at most `step` steps.
+    #[must_use]
+    pub fn until(mut self, step: u64) -> Self {
+        let Some(column) = self.names.iter().position(|name| name == "step") else {
+            return self;
+        };
+        let (splits, rows) = std::mem::take(&mut self.splits)
+            .into_iter()
+            .zip(std::mem::take(&mut self.rows))
+            .filter(|(_, row)| row[column] <= step as f64)
+            .unzip();
+        Self {
+            splits,
+            rows,
+            ..self
+        }
+    }
+
     /// Step and value of the rows of a split in which a column was measured.
     pub fn curve(&self, split: &str, name: &str) -> (Vec<f64>, Vec<f64>) {
         let place = |name: &str| self.names.iter().position(|known| known == name);
@@ -82,5 +100,8 @@ mod tests {
         );
         assert_eq!(metrics.curve("val", "accuracy"), (vec![1.0], vec![0.7]));
         assert_eq!(metrics.curve("val", "lr").0.len(), 0);
+        let begun = metrics.until(1);
+        assert_eq!(begun.curve("train", "loss"), (vec![1.0], vec![0.5]));
+        assert_eq!(begun.curve("val", "loss"), (vec![1.0], vec![0.6]));
     }
 }

@@ -25,12 +25,19 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
             .collect::<Result<_, _>>()?,
     };
     let needs = Needs::Trials(args.trials.trust.consent(terminal));
-    let loaded = load(&args.run, &args.trials, &overrides, registry, needs)?;
+    let loaded = load(
+        &args.run,
+        &args.trials,
+        &overrides,
+        registry,
+        needs,
+        terminal,
+    )?;
     let folder = args
         .output
         .clone()
         .unwrap_or_else(|| loaded.folder.analysis());
-    let found = with_study(&loaded, &args.trials, registry, |study| {
+    let found = with_study(&loaded, &args.trials, registry, terminal, |study| {
         Ok(analyse(study, &wanted))
     })?;
     if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
@@ -62,7 +69,8 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .values()
         .map(|found| found["files"].as_array().map_or(0, Vec::len))
         .sum();
-    terminal.print_json(|| json!({ "wrote": folder, "analyses": all }))?;
+    terminal
+        .print_json(|| json!({ "wrote": folder, "step": loaded.weights.step, "analyses": all }))?;
     terminal.say(format!("wrote {n_files} files to {}", folder.display()));
     Ok(0)
 }

@@ -217,6 +217,9 @@ pub enum Resume {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
+  train-ctrnn train fine.toml train.optimizer.lr=1e-4 --init-from runs/smoke-s1 --checkpoint best")]
 pub struct TrainArgs {
     /// The configuration, a TOML file.
     pub config: PathBuf,
@@ -243,9 +246,12 @@ pub struct TrainArgs {
     /// Stop and save after this time, such as 3h50m; `resume` continues.
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub max_time: Option<Duration>,
-    /// Begin with the weights of another run.
+    /// Begin with the newest weights of another run; the optimizer and the step start at 0.
     #[arg(long, value_name = "RUN")]
     pub init_from: Option<PathBuf>,
+    /// The checkpoint of that run to begin with: last, best or a number of steps.
+    #[arg(long, value_name = "WHICH", requires = "init_from")]
+    pub checkpoint: Option<String>,
     #[command(flatten)]
     pub data: Data,
     /// Check everything and say what would be done, but write nothing.
@@ -269,6 +275,9 @@ pub struct ResumeArgs {
     pub data: Data,
     #[command(flatten)]
     pub trust: Trust,
+    /// Refused, with the way that works: a run goes on from its newest checkpoint.
+    #[arg(long, value_name = "WHICH", hide = true)]
+    pub checkpoint: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -278,7 +287,7 @@ pub struct EvalArgs {
     /// Overrides under task, validate and time, such as 'task.perceptual_decision.coherences=[0.1]'.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    /// A checkpoint instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
     /// Number of trials [default: validate.trials].
@@ -300,7 +309,7 @@ pub struct SimulateArgs {
     /// Overrides under task, validate and time.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    /// A checkpoint instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
     /// Number of trials of the task; the conditions take turns [default: one of each condition].
@@ -350,7 +359,7 @@ pub struct ExportArgs {
     /// What to write.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub to: ExportFormat,
-    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    /// A checkpoint instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
     #[command(flatten)]
@@ -437,7 +446,7 @@ pub struct AnalyzeArgs {
 /// Which network goes through which trials.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct AnalyzedTrials {
-    /// A checkpoint instead of the weights of the last step: last, best or a number of steps.
+    /// A checkpoint instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
     /// Number of trials; the conditions take turns [default: 50 of each condition, 200 to 1000].

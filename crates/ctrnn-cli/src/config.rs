@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ctrnn_files::{RunFolder, read_at_most};
+use ctrnn_files::{RunFolder, digest, read_at_most};
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
     Difference, Explanation, MAX_CONFIG_BYTES, Origin, Reading, Values, differences, explain, keys,
@@ -83,6 +83,20 @@ struct Side {
     origin: Box<dyn Fn(&str) -> Origin>,
 }
 
+/// The copies of initial weights have one name in all runs: their digest says whether they are the same.
+fn with_digest(mut values: toml::Table, folder: &RunFolder) -> toml::Table {
+    let init = values
+        .get_mut("model")
+        .and_then(|model| model.get_mut("init"));
+    if let Some(toml::Value::String(file)) = init.and_then(|init| init.get_mut("file"))
+        && file.as_str() == RunFolder::INITIAL_WEIGHTS
+        && let Ok(digest) = digest::blake3_file(&folder.initial_weights())
+    {
+        file.push_str(&format!(" ({})", &digest[..16]));
+    }
+    values
+}
+
 impl Side {
     /// A run as it was recorded, whether or not its data are here; or a configuration file.
     fn read(path: &Path, registry: &Registry) -> Result<Self, Failure> {
@@ -90,7 +104,7 @@ impl Side {
             let folder = existing_folder(path)?;
             let given = Given::read(&folder)?;
             return Ok(Self {
-                values: recorded(&folder)?,
+                values: with_digest(recorded(&folder)?, &folder),
                 origin: Box::new(move |key| given.origin(key)),
             });
         }

@@ -3,18 +3,17 @@
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::RunFolder;
 use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Confusion, EvalReport, Run, evaluate, evaluation_trials, objective, only_under, trained_network,
+    Confusion, EvalReport, Run, RunWeights, evaluate, evaluation_trials, objective, only_under,
 };
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
-use crate::run_path::{Needs, existing_with_data};
+use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 
 /// More choices than this have no place on a screen.
@@ -30,13 +29,18 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         registry,
         Needs::Trials(args.trust.consent(terminal)),
     )?;
+    let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
     let job = EvalJob {
         args,
         run: &run,
-        folder: &folder,
+        weights: &weights,
     };
     let report = with_backend(&run, job)?;
-    let json = || serde_json::to_value(&report).expect("a report is plain numbers");
+    let json = || {
+        let mut json = serde_json::to_value(&report).expect("a report is plain numbers");
+        json["step"] = weights.step.into();
+        json
+    };
     terminal.print(|| table(&report), json)?;
     Ok(0)
 }
@@ -44,7 +48,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
 struct EvalJob<'a> {
     args: &'a EvalArgs,
     run: &'a Run,
-    folder: &'a RunFolder,
+    weights: &'a RunWeights,
 }
 
 impl Job for EvalJob<'_> {
@@ -55,9 +59,8 @@ impl Job for EvalJob<'_> {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let Self { args, run, folder } = self;
-        let network =
-            trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
+        let Self { args, run, weights } = self;
+        let network = weights.network::<B::InnerBackend>(run, device)?;
         let key = Key::new(run.seed, Stream::Eval, 0);
         let n = args.trials.map_or(run.validate.trials, |n| n as usize);
         let trials = evaluation_trials(run.task.as_ref(), run.clock, key, 0..n)?;

@@ -1,24 +1,24 @@
 //! `export`: the weights of a run as files for other programs.
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::RunFolder;
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Export, Run, trained_network};
+use ctrnn_train::{Export, Run, RunWeights};
 
 use crate::args::{ExportArgs, ExportFormat};
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
-use crate::run_path::{Needs, existing};
+use crate::run_path::{Needs, existing, weights_of};
 use crate::terminal::Terminal;
 
 /// Exports a run.
 pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let (folder, run) = existing(&args.run, &args.data, &[], registry, Needs::Network)?;
+    let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
     let job = ExportJob {
         args,
         run: &run,
-        folder: &folder,
+        weights: &weights,
     };
     with_backend(&run, job)?;
     terminal.wrote(&args.output)?;
@@ -29,7 +29,7 @@ pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Resul
 struct ExportJob<'a> {
     args: &'a ExportArgs,
     run: &'a Run,
-    folder: &'a RunFolder,
+    weights: &'a RunWeights,
 }
 
 impl Job for ExportJob<'_> {
@@ -40,9 +40,8 @@ impl Job for ExportJob<'_> {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let Self { args, run, folder } = self;
-        let network =
-            trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
+        let Self { args, run, weights } = self;
+        let network = weights.network::<B::InnerBackend>(run, device)?;
         let export = match args.to {
             ExportFormat::Npz => Export::Npz,
             ExportFormat::Safetensors => Export::Safetensors,

@@ -13,11 +13,13 @@
 //! | 130, 143 | stopped at once |
 
 use ctrnn_analysis::InjectedError;
-use ctrnn_files::{ErrorKind, FileError, FormatError};
+use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, TrainError};
+
+use crate::train::branch;
 
 /// Exit code of a wrong command line or configuration.
 pub const USAGE: u8 = 2;
@@ -167,6 +169,12 @@ impl From<Diagnostic> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let help = match &error {
+            TrainError::NoCheckpoint { steps, .. } if steps.is_empty() => {
+                "leave --checkpoint out to read the newest weights, here those with which the run began; the first checkpoint comes after checkpoint.every_steps"
+            }
+            TrainError::NoCheckpoint { .. } => {
+                "`train-ctrnn ckpt list RUN` lists them; without --checkpoint the newest weights are read"
+            }
             TrainError::File(error) => return file_failure(error),
             TrainError::Config(errors) => return errors.clone().into(),
             TrainError::NotFinite(found) => return diverged(found, error.to_string()),
@@ -184,7 +192,11 @@ impl From<TrainError> for Failure {
             _ => "check the table of the task in the configuration",
         };
         let exit_code = error.exit_code();
-        let code = if exit_code == 3 { "T001" } else { "D003" };
+        let code = match &error {
+            TrainError::NoCheckpoint { .. } => "D006",
+            _ if exit_code == 3 => "T001",
+            _ => "D003",
+        };
         Self::new(exit_code, code, error.to_string(), help)
     }
 }
@@ -257,16 +269,12 @@ fn file_failure(error: &FileError) -> Failure {
         ErrorKind::Io => (IO, "F002"),
         ErrorKind::Data => (DATA, "D005"),
     };
-    let help = match error {
-        FileError::Locked { .. } => "wait until it has ended, or stop that process",
+    let help: &str = match error {
+        FileError::Locked { path, .. } => &format!(
+            "wait until it has ended, or stop that process; a new run can begin with its newest weights:\n        {}",
+            branch(path, &RunFolder::at(path).resolved(), &[])
+        ),
         FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
-        FileError::Missing { path }
-            if path
-                .parent()
-                .is_some_and(|parent| parent.ends_with("model")) =>
-        {
-            "the run has not ended: continue it with `train-ctrnn resume RUN`, or add --checkpoint last"
-        }
         FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",
         FileError::Linked { .. } => "copy the run with its content, for instance `cp -rL RUN COPY`",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{FileError, digest};
+use ctrnn_files::{FileError, RunFolder, digest};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{Given, ImportOrigin, Imported, Reading, Run, record_import};
@@ -44,6 +44,9 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ..Reading::new(registry)
     };
     let run = reading.text(&config, &name, Path::new("."))?;
+    // What it began with are the weights of the file, whatever is drawn from the seed.
+    let initial = RunFolder::at(&args.output).initial_weights();
+    let run = run.beginning_with(std::path::absolute(&initial).unwrap_or(initial));
     for note in imported.notes.iter().chain(&run.notes) {
         terminal.note(note);
     }

@@ -27,8 +27,15 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     };
     let analysis = named(name)?;
     let needs = Needs::Trials(args.trials.trust.consent(terminal));
-    let loaded = load(&args.run, &args.trials, &overrides, registry, needs)?;
-    let findings = with_study(&loaded, &args.trials, registry, |study| {
+    let loaded = load(
+        &args.run,
+        &args.trials,
+        &overrides,
+        registry,
+        needs,
+        terminal,
+    )?;
+    let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
         (analysis.run)(study).map_err(|why| refused(name, &why))
     })?;
     let stem = args

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::args::ReportArgs;
 use crate::failure::Failure;
 use crate::run_path::Needs;
-use crate::study::{analyse, load, with_study};
+use crate::study::{Loaded, analyse, load, with_study};
 use crate::terminal::Terminal;
 
 const STYLE: &str = "\
@@ -95,25 +95,20 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
 /// Writes the report of a run.
 pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     // A report is made of what there is, so that it can be written of anybody's run.
-    let needs = match args.trials.trust.trust {
-        true => Needs::Trials(args.trials.trust.consent(terminal)),
-        false => Needs::Network,
+    let needs = if args.trials.trust.trust {
+        Needs::Trials(args.trials.trust.consent(terminal))
+    } else {
+        Needs::Network
     };
-    let loaded = load(&args.run, &args.trials, &[], registry, needs)?;
+    let loaded = load(&args.run, &args.trials, &[], registry, needs, terminal)?;
     let path = args
         .output
         .clone()
         .unwrap_or_else(|| loaded.folder.report());
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();
-    let page = with_study(&loaded, &args.trials, registry, |study| {
+    let page = with_study(&loaded, &args.trials, registry, terminal, |study| {
         let found = analyse(study, &everything);
-        page(
-            &loaded.folder,
-            &loaded.run,
-            study,
-            args.trials.noise,
-            &found,
-        )
+        page(&loaded, study, args.trials.noise, &found)
     })?;
     atomic::write(&path, page.as_bytes())?;
     terminal.wrote(&path)?;
@@ -128,13 +123,8 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
 
 type Found = [(&'static Analysis, Result<Findings, Unsuitable>)];
 
-fn page(
-    folder: &RunFolder,
-    run: &Run,
-    study: &Study,
-    has_noise: bool,
-    found: &Found,
-) -> Result<String, Failure> {
+fn page(loaded: &Loaded, study: &Study, has_noise: bool, found: &Found) -> Result<String, Failure> {
+    let Loaded { folder, run, .. } = loaded;
     let name = folder
         .root()
         .file_name()
@@ -169,8 +159,8 @@ fn page(
          <link rel=\"icon\" href=\"data:,\">\n<title>{name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <header>\n<h1>{name}</h1>\n<p class=\"lead\">{}</p>\n{}{}<nav>\n{links}</nav>\n</header>\n<main>\n",
         escaped(&lead),
-        tiles(run, study),
-        warnings(folder, &state, study),
+        tiles(run, study, loaded.weights.step),
+        warnings(loaded, &state, study),
     );
     for (title, body) in &sections {
         let _ = writeln!(
@@ -193,13 +183,13 @@ fn anchor(title: &str) -> String {
 }
 
 /// The numbers that are looked for first.
-fn tiles(run: &Run, study: &Study) -> String {
+fn tiles(run: &Run, study: &Study, step: u64) -> String {
     let percent = |part: f64| format!("{:.1} %", 100.0 * part);
-    let last = |name: &str| {
-        let metrics = study.metrics.as_ref()?;
-        let (steps, values) = metrics.curve("val", name);
-        Some((*steps.last()?, *values.last()?))
-    };
+    let metrics = study
+        .metrics
+        .as_ref()
+        .map(|metrics| metrics.clone().until(step));
+    let last = |name: &str| metrics.as_ref()?.curve("val", name).1.last().copied();
     let right = accuracy(study).map(|accuracy| {
         let chance = study.task.chance();
         let chance = chance.map_or_else(String::new, |c| format!(" (chance {})", percent(c)));
@@ -207,11 +197,11 @@ fn tiles(run: &Run, study: &Study) -> String {
     });
     let found = [
         right,
-        last("loss").map(|(_, loss)| (format!("{loss:.4}"), "validation loss".to_owned())),
-        last("loss").map(|(step, _)| {
-            let trials = run.train.batch_size;
-            (format!("{step}"), format!("steps of {trials} trials"))
-        }),
+        last("loss").map(|loss| (format!("{loss:.4}"), "validation loss".to_owned())),
+        Some((
+            step.to_string(),
+            format!("steps of {} trials", run.train.batch_size),
+        )),
         Some((run.model.n_units.to_string(), "units".to_owned())),
         Some((
             study.batch.n_trials.to_string(),
@@ -249,8 +239,9 @@ fn state_words(state: &RunJson) -> String {
 }
 
 /// What a reader should know before believing a figure.
-fn warnings(folder: &RunFolder, state: &RunJson, study: &Study) -> String {
-    let mut lines = Vec::new();
+fn warnings(loaded: &Loaded, state: &RunJson, study: &Study) -> String {
+    let folder = &loaded.folder;
+    let mut lines = loaded.weights.notes.clone();
     if state.exit_code.is_some_and(|code| code != 0) {
         lines.push(format!(
             "the last process ended with exit code {}",

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ctrnn_files::{RunFolder, read_at_most};
 use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{MAX_CONFIG_BYTES, Reading, Run, check_inputs, recorded_layout};
+use ctrnn_train::{MAX_CONFIG_BYTES, Reading, Run, RunWeights, check_inputs, recorded_layout};
 
 use crate::args::Data;
 use crate::failure::{DATA, Failure};
+use crate::terminal::Terminal;
 use crate::trust::Consent;
 
 /// What a command needs of a run.
@@ -73,7 +74,27 @@ pub fn existing(
         }
         .file(&folder.resolved())?,
     };
-    Ok((folder, run.with_named_paths()))
+    let run = run.with_named_paths().begun_in(&folder)?;
+    Ok((folder, run))
+}
+
+/// The weights of a run: its newest state, of which the user hears which it is, or the checkpoint that was asked for.
+///
+/// # Errors
+/// If there is no such checkpoint, or nothing whole.
+pub fn weights_of(
+    folder: &RunFolder,
+    run: &Run,
+    checkpoint: Option<&str>,
+    terminal: &Terminal,
+) -> Result<RunWeights, Failure> {
+    let found = RunWeights::read(folder, checkpoint, Some(&run.model))?;
+    let root = folder.root().display();
+    found
+        .notes
+        .iter()
+        .for_each(|note| terminal.note(format!("{root}: {note}")));
+    Ok(found)
 }
 
 /// The folder of a run that is there.

@@ -5,18 +5,18 @@ use std::ops::Range;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Injected, Perturbation, States, simulate_perturbed};
-use ctrnn_files::{Array, RunFolder, npz::NpzWriter};
+use ctrnn_files::{Array, npz::NpzWriter};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Registry, Trial, TrialBatch};
-use ctrnn_train::{Run, condition_numbers, evaluation_trials, only_under, trained_network};
+use ctrnn_train::{Run, RunWeights, condition_numbers, evaluation_trials, only_under};
 
 use crate::args::{Recorded, SimulateArgs};
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::evaluation_noise;
 use crate::failure::{DATA, Failure};
 use crate::perturbation::perturbation;
-use crate::run_path::{Needs, existing_with_data};
+use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
@@ -32,10 +32,11 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     let (folder, run) =
         existing_with_data(&args.run, &args.data, &args.overrides, registry, needs)?;
+    let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
     let job = SimulateJob {
         args,
         run: &run,
-        folder: &folder,
+        weights: &weights,
     };
     let [trials, steps, units] = match args.f64 {
         true => with_f64(&run.device, job)?,
@@ -52,7 +53,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
 struct SimulateJob<'a> {
     args: &'a SimulateArgs,
     run: &'a Run,
-    folder: &'a RunFolder,
+    weights: &'a RunWeights,
 }
 
 impl Job for SimulateJob<'_> {
@@ -64,9 +65,8 @@ impl Job for SimulateJob<'_> {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let Self { args, run, folder } = self;
-        let network =
-            trained_network::<B::InnerBackend>(run, folder, args.checkpoint.as_deref(), device)?;
+        let Self { args, run, weights } = self;
+        let network = weights.network::<B::InnerBackend>(run, device)?;
         let perturbation = perturbation(&args.perturb, run.model.n_units, run.clock)?;
         let shown = match &args.inputs {
             Some(path) => Shown::File(Box::new(Injected::read(path, network.config())?)),

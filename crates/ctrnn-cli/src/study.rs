@@ -12,14 +12,15 @@ use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Mask, Registry, Target, TrialBatch};
 use ctrnn_train::{
-    Run, condition_numbers, evaluation_trials, initial_network, only_under, trained_network,
+    Run, RunWeights, condition_numbers, evaluation_trials, initial_network, only_under,
 };
 
 use crate::args::AnalyzedTrials;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::eval::evaluation_noise;
 use crate::failure::{DATA, Failure, USAGE};
-use crate::run_path::{Needs, existing_with_data};
+use crate::run_path::{Needs, existing_with_data, weights_of};
+use crate::terminal::Terminal;
 
 /// Most numbers in the rates of all trials: 160 MB in double precision.
 const MOST_STATES: usize = 20_000_000;
@@ -61,6 +62,23 @@ pub struct Loaded {
     pub folder: RunFolder,
     /// Its configuration.
     pub run: Run,
+    /// Its weights.
+    pub weights: RunWeights,
+    /// Whether they are those of a checkpoint that was asked for.
+    is_asked_for: bool,
+}
+
+impl Loaded {
+    /// What was measured during training. Rows that a killed or running run wrote after its newest state are left out:
+    /// `resume` takes them back, too.
+    fn metrics(&self) -> Option<Metrics> {
+        let metrics = Metrics::read(&self.folder.metrics()).ok()?;
+        Some(if self.is_asked_for {
+            metrics
+        } else {
+            metrics.until(self.weights.step)
+        })
+    }
 }
 
 /// Loads a run with overrides under task, validate and time.
@@ -70,10 +88,37 @@ pub fn load(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
+    terminal: &Terminal,
 ) -> Result<Loaded, Failure> {
     only_under(&["task", "validate", "time"], overrides)?;
+    load_at(
+        path,
+        args.checkpoint.as_deref(),
+        args,
+        overrides,
+        registry,
+        needs,
+        terminal,
+    )
+}
+
+fn load_at(
+    path: &Path,
+    checkpoint: Option<&str>,
+    args: &AnalyzedTrials,
+    overrides: &[String],
+    registry: &Registry,
+    needs: Needs,
+    terminal: &Terminal,
+) -> Result<Loaded, Failure> {
     let (folder, run) = existing_with_data(path, &args.data, overrides, registry, needs)?;
-    Ok(Loaded { folder, run })
+    let weights = weights_of(&folder, &run, checkpoint, terminal)?;
+    Ok(Loaded {
+        folder,
+        run,
+        weights,
+        is_asked_for: checkpoint.is_some(),
+    })
 }
 
 /// Lets a network, and those that it is compared with, go through trials; then does something with what they did.
@@ -81,17 +126,19 @@ pub fn with_study<T>(
     loaded: &Loaded,
     args: &AnalyzedTrials,
     registry: &Registry,
+    terminal: &Terminal,
     then: impl FnOnce(&Study) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let peers = args.with.iter().map(|path| {
-        let (folder, run) = existing_with_data(path, &args.data, &[], registry, Needs::Network)?;
-        Ok((path.display().to_string(), Loaded { folder, run }))
+        let peer = load_at(path, None, args, &[], registry, Needs::Network, terminal)?;
+        Ok((path.display().to_string(), peer))
     });
     let peers = peers.collect::<Result<Vec<_>, Failure>>()?;
     let job = StudyJob {
         loaded,
         args,
         peers: &peers,
+        terminal,
     };
     let study = with_backend(&loaded.run, job)?;
     then(&study)
@@ -121,6 +168,7 @@ struct StudyJob<'a> {
     loaded: &'a Loaded,
     args: &'a AnalyzedTrials,
     peers: &'a [(String, Loaded)],
+    terminal: &'a Terminal,
 }
 
 impl<'a> Job for StudyJob<'a> {
@@ -135,10 +183,10 @@ impl<'a> Job for StudyJob<'a> {
             loaded,
             args,
             peers,
+            terminal,
         } = self;
         let run = &loaded.run;
-        let checkpoint = args.checkpoint.as_deref();
-        let network = trained_network::<B::InnerBackend>(run, &loaded.folder, checkpoint, device)?;
+        let network = loaded.weights.network::<B::InnerBackend>(run, device)?;
         let batch = trials(run, args)?;
         let noise = || match args.noise {
             true => Noise::Drawn(evaluation_noise(run)),
@@ -150,27 +198,32 @@ impl<'a> Job for StudyJob<'a> {
             .connectivity
             .signs(Matrix::Recurrent, network.config());
         let others = peers.iter().map(|(name, peer)| {
-            let other = trained_network::<B::InnerBackend>(&peer.run, &peer.folder, None, device)?;
+            let other = peer.weights.network::<B::InnerBackend>(&peer.run, device)?;
             same_channels(name, network.config(), other.config())?;
             let states = pass(&other, &peer.run, &batch, noise())?;
             Ok(Peer {
                 name: name.clone(),
                 rates: three_dimensional(&states.rates),
-                metrics: Metrics::read(&peer.folder.metrics()).ok(),
+                metrics: peer.metrics(),
             })
         });
+        let before = match initial_network::<B>(run, device) {
+            Ok(before) => Some(Dynamics::of(&before)),
+            Err(error) => {
+                terminal.note(format!("the network before training is not known: {error}"));
+                None
+            }
+        };
         Ok(Study {
             peers: others.collect::<Result<_, Failure>>()?,
-            before: initial_network::<B>(run, device)
-                .ok()
-                .map(|before| Dynamics::of(&before)),
+            before,
             dynamics: Dynamics::of(&network),
             potentials: three_dimensional(&states.potentials),
             rates: three_dimensional(&states.rates),
             outputs: three_dimensional(&states.outputs),
             task: run.task.as_ref(),
             signs,
-            metrics: Metrics::read(&loaded.folder.metrics()).ok(),
+            metrics: loaded.metrics(),
             seed: run.seed,
             batch,
         })

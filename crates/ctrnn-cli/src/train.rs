@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{RunFolder, RunJson, RunState, refuse_if_held};
+use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
-    Code, Ending, Given, Observer, Reading, Reopened, Run, RunRecord, as_typed, check_files,
-    check_resume, trainer_at,
+    Code, ConfigErrors, Ending, Given, GivenWeights, Observer, Reading, Reopened, Run, RunRecord,
+    RunWeights, as_typed, check_files, check_resume, trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
-use crate::failure::{DATA, Failure, IO};
+use crate::failure::{DATA, Failure, IO, USAGE};
 use crate::progress::{Progress, clock};
 use crate::run_path::{Needs, default_path, existing, recorded};
 use crate::stop::StopRequests;
@@ -23,12 +23,18 @@ use crate::trust::Consent;
 
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let overrides = overrides(args)?;
+    let source = args.init_from.as_deref();
+    let (init_file, given) = source
+        .map(|source| weights_to_begin_with(source, args.checkpoint.as_deref(), terminal))
+        .transpose()?
+        .unzip();
+    let overrides = overrides(args, init_file.as_deref());
     let root = args.data.data_root.as_deref();
     // Who trains with a configuration wants its program to run; who asks what would be done need not.
-    let consent = match args.dry_run {
-        true => args.trust.consent(terminal),
-        false => Consent::given(terminal),
+    let consent = if args.dry_run {
+        args.trust.consent(terminal)
+    } else {
+        Consent::given(terminal)
     };
     let reading = Reading {
         registry,
@@ -36,7 +42,8 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         data_root: root,
         programs: Programs::Agreed(&|words| consent.agree(words)),
     };
-    let run = reading.file(&args.config)?;
+    let mut run = reading.file(&args.config)?;
+    run.given = given;
     check_reproduced(&args.config, &run)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let path = args
@@ -53,7 +60,11 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     }
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
-            return resume_run(&path, run, args.max_time, args.dry_run, terminal);
+            let run = with_own_beginning(run, &path, args)?;
+            let is_own = |word: &&String| !word.starts_with("model.init.file=");
+            let own: Vec<String> = overrides.iter().filter(is_own).cloned().collect();
+            let branch = branch(&path, &args.config, &own);
+            return resume_run(&path, run, args.max_time, args.dry_run, &branch, terminal);
         }
         (Resume::Must, false) => return Err(no_run(&path, &args.config)),
         (Resume::Never, true) if !args.force => {
@@ -85,8 +96,60 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
 /// Continues a run.
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let needs = Needs::Trials(args.trust.consent(terminal));
-    let (_, run) = existing(&args.run, &args.data, &args.overrides, registry, needs)?;
-    resume_run(&args.run, run, args.max_time, false, terminal)
+    let (folder, run) = existing(&args.run, &args.data, &args.overrides, registry, needs)?;
+    let branch = branch(&args.run, &folder.resolved(), &args.overrides);
+    if let Some(checkpoint) = &args.checkpoint {
+        let what = "a run goes on from its newest whole checkpoint, not from another one";
+        let help = format!(
+            "a new run begins with the weights of that one; its optimizer and step start at 0:\n        {branch} --checkpoint {}",
+            quoted(checkpoint)
+        );
+        return Err(Failure::new(USAGE, "U007", what, help));
+    }
+    resume_run(&args.run, run, args.max_time, false, &branch, terminal)
+}
+
+/// The command that trains a new run which begins with the weights of the run at `path`.
+pub fn branch(path: &Path, config: &Path, overrides: &[String]) -> String {
+    let run = path.display().to_string();
+    let run = run.trim_end_matches('/');
+    let words = ["train-ctrnn".to_owned(), "train".to_owned()]
+        .into_iter()
+        .chain([config.display().to_string()])
+        .chain(overrides.iter().cloned())
+        .chain(["--run-dir".to_owned(), format!("{run}-branch")])
+        .chain(["--init-from".to_owned(), run.to_owned()]);
+    words
+        .map(|word| quoted(&word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A run that is there goes on with what it began with, of which it keeps a copy: the weights that `--init-from` named then may
+/// have been trained further since.
+fn with_own_beginning(run: Run, path: &Path, args: &TrainArgs) -> Result<Run, Failure> {
+    let folder = RunFolder::at(path);
+    let run = run.begun_in(&folder)?;
+    let (Some(file), Some(initial)) = (&run.init_file, &run.initial) else {
+        return Ok(run);
+    };
+    let source = match (&args.init_from, &args.checkpoint) {
+        (Some(source), None) => source.canonicalize().ok(),
+        _ => None,
+    };
+    let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
+    let inputs = manifest["inputs"].as_array().into_iter().flatten();
+    let mut recorded = inputs.filter_map(|input| input["path"].as_str().map(Path::new));
+    let is_same = recorded.any(|path| {
+        path == file
+            || source
+                .as_ref()
+                .is_some_and(|source| path.starts_with(source))
+    });
+    match initial.path.canonicalize() {
+        Ok(own) if is_same => Ok(run.beginning_with(own)),
+        _ => Ok(run),
+    }
 }
 
 /// The resolved configuration of a run reproduces it, so its files must be those of the run.
@@ -104,7 +167,7 @@ fn check_reproduced(config: &Path, run: &Run) -> Result<(), Failure> {
 }
 
 /// `--seed`, `--device`, `--threads` and `--init-from` are overrides with names of their own.
-fn overrides(args: &TrainArgs) -> Result<Vec<String>, Failure> {
+fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Vec<String> {
     let mut overrides = args.overrides.clone();
     overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
     overrides.extend(
@@ -116,23 +179,77 @@ fn overrides(args: &TrainArgs) -> Result<Vec<String>, Failure> {
         args.threads
             .map(|threads| format!("device.threads={threads}")),
     );
-    if let Some(run) = &args.init_from {
-        let weights = RunFolder::at(run).model_weights();
-        if !weights.is_file() {
-            let what = format!("{} has no weights to begin with", run.display());
-            return Err(Failure::new(
-                DATA,
-                "D001",
-                what,
-                "give the folder of a run that has ended",
-            ));
-        }
-        overrides.push(format!(
-            "model.init.file={}",
-            toml::Value::String(weights.display().to_string())
-        ));
+    overrides.extend(init_file.map(|weights| {
+        let weights = toml::Value::String(weights.display().to_string());
+        format!("model.init.file={weights}")
+    }));
+    overrides
+}
+
+/// The file of the weights that `--init-from` means, and what it holds: a run, `RUN@WHICH`, or the folder of a checkpoint.
+fn weights_to_begin_with(
+    source: &Path,
+    checkpoint: Option<&str>,
+    terminal: &Terminal,
+) -> Result<(PathBuf, GivenWeights), Failure> {
+    let (run, named) = run_and_checkpoint(source);
+    if let (Some(asked), Some(named)) = (checkpoint, &named) {
+        let what = format!("two checkpoints are asked for: {named} and {asked}");
+        let help = "leave --checkpoint out, or give the folder of the run alone";
+        return Err(Failure::new(USAGE, "U005", what, help));
     }
-    Ok(overrides)
+    let folder = RunFolder::at(&run);
+    if !folder.run_json().is_file() {
+        let what = format!(
+            "{} is not a run to begin with: it has no RUN.json",
+            run.display()
+        );
+        let file = quoted(&source.display().to_string());
+        let help = if source.is_file() {
+            format!("begin with a weight file by its key: model.init.file={file}")
+        } else {
+            "give the folder of a run, and a checkpoint of it if its newest weights are not meant: --init-from RUN --checkpoint last|best|STEP".to_owned()
+        };
+        return Err(Failure::new(DATA, "D001", what, help));
+    }
+    let checkpoint = checkpoint.or(named.as_deref());
+    let mut found = RunWeights::read(&folder, checkpoint, None)?;
+    let mut digest = digest::blake3_file(&found.path);
+    for _ in 0..20 {
+        if !matches!(digest, Err(FileError::Missing { .. })) {
+            break;
+        }
+        // The run trains, and has removed this checkpoint for newer ones.
+        found = RunWeights::read(&folder, checkpoint, None)?;
+        digest = digest::blake3_file(&found.path);
+    }
+    for note in &found.notes {
+        terminal.note(format!("{}: {note}", run.display()));
+    }
+    let given = GivenWeights {
+        weights: found.weights,
+        blake3: digest?,
+    };
+    Ok((found.path, given))
+}
+
+/// The run and the word for a checkpoint in `RUN`, `RUN@WHICH` or `RUN/checkpoints/step-00000500`.
+fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
+    let name = source.file_name().and_then(|name| name.to_str());
+    let step = name
+        .and_then(|name| name.strip_prefix("step-")?.parse::<u64>().ok())
+        .filter(|_| {
+            source
+                .parent()
+                .is_some_and(|parent| parent.ends_with("checkpoints"))
+        });
+    if let (Some(step), Some(run)) = (step, source.ancestors().nth(2)) {
+        return (run.to_owned(), Some(step.to_string()));
+    }
+    match source.to_str().and_then(|text| text.rsplit_once('@')) {
+        Some((run, which)) if !source.exists() => (run.into(), Some(which.to_owned())),
+        _ => (source.to_owned(), None),
+    }
 }
 
 /// A job that Slurm requeues is started by the same command again, and should go on.
@@ -198,11 +315,12 @@ fn resume_run(
     run: Run,
     max_time: Option<std::time::Duration>,
     dry_run: bool,
+    branch: &str,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
     let before = recorded(&folder)?;
-    check_resume(&before, &run.resolved_table())?;
+    check_resume(&before, &run.table_in(&folder)).map_err(|errors| or_branch(errors, branch))?;
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != run.resolved_table().get("train");
     if json.state == RunState::Done && !asks_for_more {
@@ -232,6 +350,16 @@ fn resume_run(
     }
     let stop = StopRequests::listen(max_time)?;
     train_and_report(&run, Start::Again(path), &stop, terminal)
+}
+
+/// A change that a run refuses is made in a new one, which may begin with its weights.
+fn or_branch(mut errors: ConfigErrors, branch: &str) -> ConfigErrors {
+    if let Some(last) = errors.0.last_mut() {
+        last.help.push_str(&format!(
+            "\nto begin a new run with the weights of this one (its optimizer and step start at 0):\n  {branch}"
+        ));
+    }
+    errors
 }
 
 /// How a run starts.
@@ -287,7 +415,8 @@ impl Job for TrainJob<'_> {
                 replace,
             } => {
                 let trainer = trainer_at::<B>(run, None, check_every, device)?;
-                let record = RunRecord::create(path, run, &given, &device_name, replace)?;
+                let network = trainer.network();
+                let record = RunRecord::create(path, run, &given, &device_name, network, replace)?;
                 (record, trainer)
             }
             Start::Again(path) => {

@@ -96,17 +96,17 @@ impl RunFolder {
         self.checkpoints().join("last")
     }
 
-    /// Folder of the weights of the last step.
+    /// Folder of the network at which training ended or was last stopped; a run that goes on leaves it behind.
     pub fn model(&self) -> PathBuf {
         self.root.join("model")
     }
 
-    /// The weights of the last step as safetensors.
+    /// The weights in `model/` as safetensors.
     pub fn model_weights(&self) -> PathBuf {
         self.model().join("weights.safetensors")
     }
 
-    /// The weights of the last step as npz.
+    /// The weights in `model/` as npz.
     pub fn model_weights_npz(&self) -> PathBuf {
         self.model().join("weights.npz")
     }
@@ -114,6 +114,44 @@ impl RunFolder {
     /// The description of the model in `model/`.
     pub fn model_json(&self) -> PathBuf {
         self.model().join("model.json")
+    }
+
+    /// The step of the weights in `model/`.
+    ///
+    /// # Errors
+    /// If `model/model.json` is missing or damaged.
+    pub fn model_step(&self) -> Result<u64, FileError> {
+        #[derive(Deserialize)]
+        struct Described {
+            step: u64,
+        }
+        let described: Described = json::read(&self.model_json())?;
+        Ok(described.step)
+    }
+
+    /// Removes `model/` if its weights are of more than `step` steps; returns theirs.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_model_after(&self, step: u64) -> Result<Option<u64>, FileError> {
+        let later = self.model_step().ok().filter(|&model| model > step);
+        if later.is_some() {
+            atomic::remove_folder(&self.model())?;
+        }
+        Ok(later)
+    }
+
+    /// The weights with which the run began, by their place in its folder.
+    pub const INITIAL_WEIGHTS: &str = "initial/weights.safetensors";
+
+    /// The weights with which the run began.
+    pub fn initial_weights(&self) -> PathBuf {
+        self.root.join(Self::INITIAL_WEIGHTS)
+    }
+
+    /// The description of the network with which the run began.
+    pub fn initial_json(&self) -> PathBuf {
+        self.root.join("initial/model.json")
     }
 
     /// Folder of evaluations.
@@ -297,5 +335,17 @@ mod tests {
                 supported: 1
             }
         );
+    }
+
+    #[test]
+    fn a_model_of_later_steps_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::at(folder.path());
+        assert_eq!(run.remove_model_after(0).unwrap(), None);
+        std::fs::create_dir(run.model()).unwrap();
+        std::fs::write(run.model_json(), r#"{"step": 7, "task": "toy"}"#).unwrap();
+        assert_eq!(run.remove_model_after(7).unwrap(), None);
+        assert_eq!(run.remove_model_after(6).unwrap(), Some(7));
+        assert!(!run.model().exists());
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use ctrnn_files::{
-    CheckpointFiles, CheckpointManifest, RunFolder, TensorFile, read_checkpoint, read_pointer,
-    write_pointer,
+    CheckpointFiles, CheckpointManifest, FileError, RunFolder, TensorFile, read_checkpoint,
+    read_pointer, write_pointer,
 };
 use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
@@ -154,7 +154,7 @@ impl TensorSummary {
 }
 
 /// The name of the first tensor with a number that is not finite.
-fn first_nonfinite(tensors: &BTreeMap<String, TensorData>) -> Option<&str> {
+pub(crate) fn first_nonfinite(tensors: &BTreeMap<String, TensorData>) -> Option<&str> {
     let is_broken = |data: &TensorData| data.iter::<f64>().any(|x| !x.is_finite());
     let broken = tensors.iter().find(|(_, data)| is_broken(data));
     broken.map(|(name, _)| name.as_str())
@@ -247,16 +247,9 @@ impl Observer for CheckpointWriter<'_> {
         }
         let step = snapshot.counters.step;
         self.folder.remove_checkpoints_after(step)?;
+        self.folder.remove_model_after(step)?; // the run has left that state as well
         self.prune(&snapshot.counters)
     }
-}
-
-/// The folder of a checkpoint by the word for it: `last`, `best`, or a number of steps.
-///
-/// # Errors
-/// If there is no such checkpoint.
-pub fn find_checkpoint(run: &RunFolder, word: &str) -> Result<PathBuf, TrainError> {
-    Ok(run.checkpoint(checkpoint_step(run, word)?))
 }
 
 /// The step of a checkpoint by the word for it: `last`, `best`, or a number of steps.
@@ -264,26 +257,26 @@ pub fn find_checkpoint(run: &RunFolder, word: &str) -> Result<PathBuf, TrainErro
 /// # Errors
 /// If there is no such checkpoint.
 pub fn checkpoint_step(run: &RunFolder, word: &str) -> Result<u64, TrainError> {
+    let pointed = |pointer: PathBuf| match read_pointer(&pointer) {
+        Err(FileError::Missing { .. }) => Ok(None),
+        step => step.map(Some),
+    };
     let step = match word {
-        "last" => read_pointer(&run.last())?,
-        "best" => read_pointer(&run.best())?,
-        number => number.parse().map_err(|_| TrainError::Data {
+        "last" => pointed(run.last())?,
+        "best" => pointed(run.best())?,
+        number => Some(number.parse().map_err(|_| TrainError::Data {
             path: run.root().to_owned(),
             reason: format!("has no checkpoint {number:?}: say last, best, or a number of steps"),
-        })?,
+        })?),
     };
-    let folder = run.checkpoint(step);
-    if folder.is_dir() {
-        return Ok(step);
+    match step {
+        Some(step) if run.checkpoint(step).is_dir() => Ok(step),
+        step => Err(TrainError::NoCheckpoint {
+            run: run.root().to_owned(),
+            asked: step.map_or_else(|| format!("{word:?}"), |step| format!("of step {step}")),
+            steps: run.list_checkpoints()?,
+        }),
     }
-    let steps: Vec<String> = run.list_checkpoints()?.iter().map(u64::to_string).collect();
-    Err(TrainError::Data {
-        path: folder,
-        reason: format!(
-            "is not there; this run has checkpoints at steps {}",
-            steps.join(", ")
-        ),
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use ctrnn_files::RunFolder;
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -168,7 +169,8 @@ impl Walk<'_> {
                 }
                 let named = absolute(&node.place, file);
                 let is_in_file = node.place.source.order == 0;
-                let root = self.data_root.filter(|_| is_in_file);
+                let is_kept = is_kept_by_run(&node.place.source.folder, &named);
+                let root = self.data_root.filter(|_| is_in_file && !is_kept);
                 let path = root.map_or_else(|| named.clone(), |root| re_pointed(&named, root));
                 *file = path.to_string_lossy().into_owned();
                 self.found.files.push(InputFile { named, path });
@@ -380,9 +382,15 @@ fn absolute(place: &Place, path: &str) -> PathBuf {
     canonical(place.source.folder.join(path))
 }
 
-fn canonical(path: PathBuf) -> PathBuf {
+pub(crate) fn canonical(path: PathBuf) -> PathBuf {
     let absolute = path.canonicalize().or_else(|_| std::path::absolute(&path));
     absolute.unwrap_or(path)
+}
+
+/// Whether a file is one that a run keeps in its own folder, where its configuration is.
+fn is_kept_by_run(folder: &Path, file: &Path) -> bool {
+    let run = RunFolder::at(folder);
+    run.run_json().is_file() && canonical(run.initial_weights()) == file
 }
 
 /// A file below the data root: of the ends of its path, the longest that is there; else its name.

@@ -49,6 +49,16 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A checkpoint is asked for that a run does not have.
+    #[error("{} {}", run.display(), no_checkpoint(asked, steps))]
+    NoCheckpoint {
+        /// The run folder.
+        run: PathBuf,
+        /// The word for the checkpoint, or its step.
+        asked: String,
+        /// The steps of those that there are.
+        steps: Vec<u64>,
+    },
     /// Something that the configuration names cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
@@ -71,6 +81,7 @@ impl TrainError {
             Self::EmptyMask(_)
             | Self::OptimizerState(_)
             | Self::UnknownCondition
+            | Self::NoCheckpoint { .. }
             | Self::Data { .. } => 4,
             Self::Config(errors) => errors.exit_code(),
             Self::Model(
@@ -91,6 +102,18 @@ impl TrainError {
                 TaskErrorKind::Io => 5,
             },
         }
+    }
+}
+
+fn no_checkpoint(asked: &str, steps: &[u64]) -> String {
+    let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
+    match &steps[..] {
+        [] => "has no checkpoint yet".to_owned(),
+        [step] => format!("has no checkpoint {asked}; there is one of step {step}"),
+        steps => format!(
+            "has no checkpoint {asked}; there are those of steps {}",
+            steps.join(", ")
+        ),
     }
 }
 

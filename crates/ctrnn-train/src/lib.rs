@@ -71,6 +71,7 @@ mod ranking;
 mod record;
 mod run;
 mod run_log;
+mod run_weights;
 mod schedule;
 mod schema;
 mod suggestion;
@@ -84,9 +85,7 @@ mod weight_file;
 mod white_noise;
 
 pub use batch::{Batch, condition_numbers};
-pub use checkpoint::{
-    Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step, find_checkpoint,
-};
+pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step};
 pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
     DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
@@ -121,10 +120,13 @@ pub use optimizer_config::{
 pub use overrides::{only_options_of, only_under};
 pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
-    objective, trained_network, trainer_at,
+    objective, trainer_at,
 };
-pub use run::{Bound, Document, Origin, Reading, Run, Stop, Training, Values};
+pub use run::{
+    Bound, Document, GivenWeights, InitialWeights, Origin, Reading, Run, Stop, Training, Values,
+};
 pub use run_log::{RunLog, metrics_header};
+pub use run_weights::RunWeights;
 pub use schema::{Explanation, explain, keys, schema};
 pub use suggestion::word_like;
 pub use tensorboard_log::TensorBoardLog;

@@ -14,16 +14,19 @@ use crate::trials_from_command::check_layout;
 /// The key of the inputs and outputs of the task.
 const CHANNELS: &str = "channels";
 
-/// The manifest of a run that computes on `device`, as JSON text.
+/// The manifest of a run that computes on `device` and begins with weights whose file has the digest `initial`, as JSON text.
 ///
 /// # Errors
 /// If an input file cannot be read.
-pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
+pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String, TrainError> {
     let mut inputs = Vec::new();
     for InputFile { path, .. } in &run.input_files {
         // The script of a program that is not started is not read, so it need not be there.
         let is_needed = run.task.unstarted_program().is_none() || path.is_file();
-        let digest = is_needed.then(|| digest::blake3_file(path)).transpose()?;
+        let digest = match &run.given {
+            Some(given) if run.init_file.as_ref() == Some(path) => Some(given.blake3.clone()),
+            _ => is_needed.then(|| digest::blake3_file(path)).transpose()?,
+        };
         inputs.push(json!({ "path": path, "blake3": digest }));
     }
     let mut manifest = Map::new();
@@ -32,6 +35,8 @@ pub(crate) fn manifest(run: &Run, device: &str) -> Result<String, TrainError> {
     manifest.insert("seed".to_owned(), run.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
     manifest.insert(CHANNELS.to_owned(), channels(run));
+    let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
+    manifest.insert("initial".to_owned(), initial);
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
 }
 

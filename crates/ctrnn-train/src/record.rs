@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use ctrnn_files::{
-    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz,
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, digest, host_name, npz,
     refuse_if_held, write_pointer,
 };
-use ctrnn_model::{CtrnnConfig, CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
-use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
+use crate::checkpoint::{Checkpoint, CheckpointWriter, weight_metadata};
 use crate::conformance::InputFile;
 use crate::diagnostic::Code;
 use crate::machine_history::note_machine;
@@ -21,7 +21,7 @@ use crate::manifest::{manifest, note_channels};
 use crate::objective::Objective;
 use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
-use crate::run::Run;
+use crate::run::{InitialWeights, Run};
 use crate::run_log::{RunLog, cut_metrics, metrics_header, now};
 use crate::tensorboard_log::TensorBoardLog;
 use crate::trainer::{Ending, Good, StopRequest, TrainSettings, Trainer};
@@ -54,15 +54,17 @@ pub struct Reopened {
 }
 
 impl RunRecord {
-    /// Creates the folder of a new run; it appears complete. With `replace` a run that is there makes room.
+    /// Creates the folder of a new run that begins with `network`; it appears complete. With `replace` a run that is there makes
+    /// room.
     ///
     /// # Errors
     /// If something is there and `replace` is not set, or the folder cannot be written.
-    pub fn create(
+    pub fn create<B: Backend>(
         path: &Path,
         run: &Run,
         given: &Given,
         device: &str,
+        network: &CtrnnModule<B>,
         replace: bool,
     ) -> Result<Self, TrainError> {
         let started = now();
@@ -79,7 +81,9 @@ impl RunRecord {
             pid: std::process::id(),
             restarts: 0,
         };
-        let manifest = manifest(run, device)?;
+        let initial = ModelFiles::of(run, network, 0);
+        let manifest = manifest(run, device, &digest::blake3(&initial.safetensors))?;
+        let resolved = toml::to_string(&run.kept()).expect("a configuration is made of TOML types");
         let terms = term_names(run);
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), TrainError> {
@@ -88,8 +92,9 @@ impl RunRecord {
             let overrides: String = given.overrides.iter().map(|o| format!("{o}\n")).collect();
             atomic::write(&folder.config(), &given.config)?;
             atomic::write(&folder.overrides(), overrides.as_bytes())?;
-            atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
+            atomic::write(&folder.resolved(), resolved.as_bytes())?;
             atomic::write(&folder.manifest(), manifest.as_bytes())?;
+            atomic::create_folder(&staged.join("initial"), |staged| initial.write(staged))?;
             atomic::write(&folder.metrics(), metrics_header(&terms).as_bytes())?;
             atomic::write(&folder.events(), b"")?;
             json.store(&folder.run_json())?;
@@ -169,7 +174,15 @@ impl RunRecord {
         json.state = RunState::Stopped;
         json.store(&folder.run_json())?;
         cut_metrics(&folder.metrics(), newest.step)?;
-        atomic::write(&folder.resolved(), run.resolved_toml().as_bytes())?;
+        // What is later was not reached from here: figures would show another network than the curves.
+        if let Some(later) = folder.remove_model_after(step)? {
+            notes.push(format!(
+                "removed model/, the network of step {later}: the run goes on from step {step}"
+            ));
+        }
+        let resolved =
+            toml::to_string(&run.kept_in(&folder)).expect("a configuration is made of TOML types");
+        atomic::write(&folder.resolved(), resolved.as_bytes())?;
         note_channels(&folder, run)?;
         notes.extend(note_machine(&folder, run, device, step)?);
         let mut log = RunLog::open(&folder, term_names(run))?;
@@ -345,18 +358,18 @@ pub fn check_files(folder: &RunFolder, run: &Run, files: &[PathBuf]) -> Result<(
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    for input in inputs {
-        let (Some(named), Some(promised)) = (input["path"].as_str(), input["blake3"].as_str())
-        else {
+    let path_of = |input: &serde_json::Value| input["path"].as_str().map(PathBuf::from);
+    let own = folder.initial_weights().canonicalize().ok();
+    let named = inputs.iter().map(path_of).chain([own]);
+    let digests = inputs.iter().chain([&manifest["initial"]]);
+    for (named, promised) in named.zip(digests.map(|input| input["blake3"].as_str())) {
+        let (Some(named), Some(promised)) = (named, promised) else {
             continue;
         };
-        let moved = run
-            .input_files
-            .iter()
-            .find(|file| file.named == Path::new(named));
-        let path = moved.map_or(Path::new(named), |file| &file.path);
+        let moved = run.input_files.iter().find(|file| file.named == named);
+        let path = moved.map_or(named.as_path(), |file| &file.path);
         let is_read = files.iter().any(|file| file == path);
-        if is_read && ctrnn_files::digest::blake3_file(path)? != promised {
+        if is_read && digest::blake3_file(path)? != promised {
             return Err(TrainError::Data {
                 path: path.to_owned(),
                 reason: "is not the file that this run was trained on: its digest differs"
@@ -379,7 +392,8 @@ impl Run {
     /// The resolved configuration as JSON, without what does not belong to the network: the device, and the folders of
     /// input files. Weight files carry it, and they are the same whatever the machine.
     pub(crate) fn portable_json(&self) -> String {
-        let mut table = self.resolved_table();
+        let mut table =
+            toml::Table::try_from(self.kept()).expect("a configuration is made of TOML types");
         table.remove("device");
         let mut value = serde_json::to_value(table).expect("TOML fits JSON");
         let paths = |file: &InputFile| [file.named.clone(), file.path.clone()];
@@ -388,6 +402,23 @@ impl Run {
             replace_string(&mut value, &path.to_string_lossy(), &name);
         }
         value.to_string()
+    }
+
+    /// The run in this folder, which began with the weights that the folder keeps.
+    ///
+    /// # Errors
+    /// If its manifest is damaged.
+    pub fn begun_in(mut self, folder: &RunFolder) -> Result<Self, TrainError> {
+        let manifest: serde_json::Value = match ctrnn_files::json::read(&folder.manifest()) {
+            Err(FileError::Missing { .. }) => return Ok(self), // whoever needs it says so
+            manifest => manifest?,
+        };
+        let promised = manifest["initial"]["blake3"].as_str();
+        self.initial = promised.map(|blake3| InitialWeights {
+            path: folder.initial_weights(),
+            blake3: blake3.to_owned(),
+        });
+        Ok(self)
     }
 }
 
@@ -408,57 +439,104 @@ fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
 /// Identifies a run wherever its folder is moved.
 fn run_id(config: &[u8], created: &str) -> String {
     let seed = format!("{created} {} {}", host_name(), std::process::id());
-    let digest = ctrnn_files::digest::blake3(&[config, seed.as_bytes()].concat());
+    let digest = digest::blake3(&[config, seed.as_bytes()].concat());
     digest[..16].to_owned()
 }
 
-/// Writes `model/`: the weights of the last step, and what a reader needs beside them.
+/// The files of a network: its weights, and what a reader needs beside them.
+struct ModelFiles {
+    weights: Weights,
+    safetensors: Vec<u8>,
+    json: String,
+}
+
+impl ModelFiles {
+    fn of<B: Backend>(run: &Run, network: &CtrnnModule<B>, step: u64) -> Self {
+        let weights = network.weights();
+        let resolved = run.portable_json();
+        let description = json!({
+            "schema": 1,
+            "step": step,
+            "task": run.task_name,
+            "model": network.config(),
+            "config": serde_json::from_str::<serde_json::Value>(&resolved).expect("written a line above"),
+        });
+        Self {
+            safetensors: safetensors_bytes(&weights, weight_metadata(&resolved)),
+            json: serde_json::to_string_pretty(&description).expect("a JSON value"),
+            weights,
+        }
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), FileError> {
+        atomic::write(&folder.join("weights.safetensors"), &self.safetensors)?;
+        atomic::write(&folder.join("model.json"), self.json.as_bytes())
+    }
+}
+
+/// Writes `model/`: the network of the last step.
 fn write_model<B: AutodiffBackend>(
     folder: &RunFolder,
     run: &Run,
     network: &CtrnnModule<B>,
     step: u64,
 ) -> Result<(), TrainError> {
-    let weights = network.weights();
-    let resolved = run.portable_json();
-    let description = json!({
-        "schema": 1,
-        "step": step,
-        "task": run.task_name,
-        "model": network.config(),
-        "config": serde_json::from_str::<serde_json::Value>(&resolved).expect("written a line above"),
-    });
-    let description = serde_json::to_string_pretty(&description).expect("a JSON value");
+    let files = ModelFiles::of(run, network, step);
     atomic::replace_folder(&folder.model(), |staged| -> Result<(), TrainError> {
-        let safetensors = safetensors_bytes(&weights, weight_metadata(&resolved));
-        atomic::write(&staged.join("weights.safetensors"), &safetensors)?;
-        npz::write(&staged.join("weights.npz"), &arrays_of(&weights))?;
-        atomic::write(&staged.join("model.json"), description.as_bytes())?;
+        files.write(staged)?;
+        npz::write(&staged.join("weights.npz"), &arrays_of(&files.weights))?;
         Ok(())
     })
 }
 
-/// The network with which a run begins: drawn from its seed, or given by a file that may leave parts to be drawn.
+/// The network with which a run begins: the one that its folder keeps, if there is a folder; else drawn from its seed, or given by
+/// a file that may leave parts to be drawn.
 ///
 /// # Errors
-/// If it cannot be drawn, or the file does not fit it.
+/// If it cannot be drawn, the file does not fit it, or what the folder keeps is missing, damaged or of another network.
 pub fn initial_network<B: AutodiffBackend>(
     run: &Run,
     device: &B::Device,
 ) -> Result<CtrnnModule<B>, TrainError> {
+    if let Some(initial) = &run.initial {
+        return kept_network(run, initial, device);
+    }
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
     match &run.init_file {
         None => Ok(network),
-        Some(path) => given_weights(path, &run.model)
+        Some(path) => given_weights(run, path)
             .and_then(|weights| Ok(network.with_weights(&weights)?))
             .map_err(|error| unusable_init_file(run, path, &error)),
     }
+}
+
+/// The network with which a run began, as its folder keeps it.
+fn kept_network<B: Backend>(
+    run: &Run,
+    initial: &InitialWeights,
+    device: &B::Device,
+) -> Result<CtrnnModule<B>, TrainError> {
+    let unusable = |reason: String| TrainError::Data {
+        path: initial.path.clone(),
+        reason,
+    };
+    if digest::blake3_file(&initial.path)? != initial.blake3 {
+        let reason = "is not what this run began with: its digest differs";
+        return Err(unusable(reason.to_owned()));
+    }
+    let weights = read_weights(&initial.path, &run.model)?;
+    CtrnnModule::from_weights(&run.model, &weights, device)
+        .map_err(|error| unusable(error.to_string()))
 }
 
 /// The error of a weight file to begin with, at the key that names it.
 fn unusable_init_file(run: &Run, path: &Path, error: &TrainError) -> TrainError {
     let (code, help) = match error.exit_code() {
         5 => (Code::Io, "check the path and its permissions"),
+        _ if path.ends_with(RunFolder::INITIAL_WEIGHTS) && !path.exists() => (
+            Code::Data,
+            "the configuration of a run names the weights that its folder keeps: train it from there, or say where they are with model.init.file=RUN/initial/weights.safetensors",
+        ),
         _ => (
             Code::Data,
             "name a weight file of such a network, or remove the key: ~model.init.file",
@@ -475,8 +553,11 @@ fn unusable_init_file(run: &Run, path: &Path, error: &TrainError) -> TrainError 
 }
 
 /// The weights of a file to begin with.
-fn given_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, TrainError> {
-    let mut weights = read_weights(path, network)?;
+fn given_weights(run: &Run, path: &Path) -> Result<Weights, TrainError> {
+    let mut weights = match &run.given {
+        Some(given) => given.weights.clone(),
+        None => read_weights(path, &run.model)?,
+    };
     weights.remove("carried_state"); // where another training stood is no beginning
     Ok(weights)
 }
@@ -534,38 +615,11 @@ where
 }
 
 /// The optimizer of a run with the state that a checkpoint holds.
-fn optimizer_of<B: burn::tensor::backend::Backend>(
+fn optimizer_of<B: Backend>(
     run: &Run,
     state: &BTreeMap<String, TensorData>,
     device: &B::Device,
 ) -> Result<OptimizerState<B>, TrainError> {
     let length = |p: Parameter| p.shape(&run.model).iter().product();
     OptimizerState::restore(run.train.optimizer.clone(), state, length, device)
-}
-
-/// The network of a run as `model/` or a checkpoint holds it.
-///
-/// # Errors
-/// If the weights are missing, damaged, or of another network.
-pub fn trained_network<B: burn::tensor::backend::Backend>(
-    run: &Run,
-    folder: &RunFolder,
-    checkpoint: Option<&str>,
-    device: &B::Device,
-) -> Result<CtrnnModule<B>, TrainError> {
-    let (path, weights) = match checkpoint {
-        None => (
-            folder.model_weights(),
-            read_weights(&folder.model_weights(), &run.model)?,
-        ),
-        Some(word) => {
-            let path = find_checkpoint(folder, word)?;
-            let weights = Checkpoint::read(&path)?.weights;
-            (path, weights)
-        }
-    };
-    CtrnnModule::from_weights(&run.model, &weights, device).map_err(|error| TrainError::Data {
-        path,
-        reason: error.to_string(),
-    })
 }

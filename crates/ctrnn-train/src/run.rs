@@ -7,10 +7,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ctrnn_files::RunFolder;
 use ctrnn_model::{
     Biases, Connectivity, CtrnnConfig, Form, InitialState, InputStage, Integrator, ModelError,
     NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, TimeConstants, WeightInit,
-    WeightInits,
+    WeightInits, Weights,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
@@ -18,8 +19,8 @@ use ctrnn_tasks::{
 };
 
 use crate::config::{
-    CheckpointConfig, DeviceConfig, DivergenceConfig, InitialStateConfig, Metric, ModelConfig,
-    PreactivationConfig, RunConfig, SpectralRadius, StopConfig, TrainConfig, VERSION,
+    CheckpointConfig, DeviceConfig, DivergenceConfig, InitialStateConfig, InputPath, Metric,
+    ModelConfig, PreactivationConfig, RunConfig, SpectralRadius, StopConfig, TrainConfig, VERSION,
     ValidateConfig,
 };
 use crate::conformance::{self, InputFile};
@@ -47,6 +48,10 @@ pub struct Run {
     pub model: CtrnnConfig,
     /// The weight file that the network begins with, absolute.
     pub init_file: Option<PathBuf>,
+    /// What [`Run::init_file`] held when it was read, where that has been done: a run that trains removes its old checkpoints.
+    pub given: Option<GivenWeights>,
+    /// The weights with which the run began, where its folder keeps them.
+    pub initial: Option<InitialWeights>,
     /// How the network is trained.
     pub train: Training,
     /// How it is validated.
@@ -62,6 +67,24 @@ pub struct Run {
     /// Every file that the configuration names.
     pub input_files: Vec<InputFile>,
     document: Node,
+}
+
+/// Weights to begin with, as they were read from a file.
+#[derive(Clone, Debug)]
+pub struct GivenWeights {
+    /// The weights.
+    pub weights: Weights,
+    /// The digest of the file.
+    pub blake3: String,
+}
+
+/// The weights with which a run began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitialWeights {
+    /// The file in the run folder.
+    pub path: PathBuf,
+    /// Its digest, as `manifest.json` promises it.
+    pub blake3: String,
 }
 
 /// How the network is trained, as meant.
@@ -376,6 +399,40 @@ impl Run {
         self
     }
 
+    /// The same run, whose network begins with the weights in this file.
+    #[must_use]
+    pub fn beginning_with(mut self, file: PathBuf) -> Self {
+        self.resolved.model.init.file = Some(InputPath(file.clone()));
+        self.init_file = Some(file);
+        self
+    }
+
+    /// The resolved configuration as a run folder keeps it: a file of weights to begin with is the run's own copy, named by
+    /// its place in the folder, so that it is there wherever the folder is moved.
+    pub(crate) fn kept(&self) -> RunConfig {
+        let mut config = self.resolved.clone();
+        if let Some(file) = &mut config.model.init.file {
+            file.0 = PathBuf::from(RunFolder::INITIAL_WEIGHTS);
+        }
+        config
+    }
+
+    /// The resolved configuration of a run that is there already, with the run's own copy of the initial weights named as
+    /// [`Run::kept`] does.
+    pub(crate) fn kept_in(&self, folder: &RunFolder) -> RunConfig {
+        let own = InputPath(conformance::canonical(folder.initial_weights()));
+        if self.resolved.model.init.file == Some(own) {
+            self.kept()
+        } else {
+            self.resolved.clone()
+        }
+    }
+
+    /// The table of the configuration that [`RunFolder::resolved`] would hold.
+    pub fn table_in(&self, folder: &RunFolder) -> toml::Table {
+        toml::Table::try_from(self.kept_in(folder)).expect("a configuration is made of TOML types")
+    }
+
     /// A problem with the value of a key, shown where somebody wrote it.
     pub fn problem(&self, key: &str, code: Code, message: impl Into<String>) -> Diagnostic {
         let problem = Diagnostic::new(code, message);
@@ -569,6 +626,8 @@ impl Check<'_> {
             task,
             model,
             init_file: resolved.model.init.file.clone().map(|file| file.0),
+            given: None,
+            initial: None,
             train,
             validate: resolved.validate.clone(),
             checkpoint: resolved.checkpoint.clone(),

@@ -2,12 +2,17 @@
 
 import csv
 import json
+import struct
+import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 TEXT_COLUMNS = ("split",)
+MOST_LISTINGS = 20
+"""A run that trains removes old checkpoints while its folder is read; after this many listings something else is wrong."""
 
 
 @dataclass(frozen=True)
@@ -16,57 +21,121 @@ class Run:
 
     path: Path
     """The run folder."""
-    model: dict
-    """What the network is: sizes, dt_ms, tau_ms, form, activation, noise and the rest of `model` in model/model.json."""
-    config: dict
+    model: dict | None
+    """What the network is: sizes, dt_ms, tau_ms, form, activation, noise and the rest of `model` in model.json. None for a run of
+    an early version that has not ended."""
+    config: dict | None
     """The resolved configuration, without the device."""
-    task: str
+    task: str | None
     """Name of the task."""
-    step: int
-    """Updates behind the weights in model/."""
+    step: int | None
+    """Updates behind the newest weights: those in model/, or in a newer checkpoint of a run that goes on or was killed. None where
+    there are no weights yet."""
     state: str
     """created, running, stopped, done or failed."""
+    newest: Path | None
+    """The file of the newest weights."""
 
     def metrics(self, split=None):
         """Columns of metrics.csv by name, as arrays; NaN where nothing was measured. `split` is "train" or "val", or None for
-        all rows."""
+        all rows. A row that is only half written is left out."""
         with open(self.path / "metrics.csv", newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            names, rows = rows.fieldnames, [row for row in rows if split in (None, row["split"])]
+            lines = [line for line in file if line.endswith("\n")]
+        rows = csv.DictReader(lines)
+        names, rows = rows.fieldnames, [row for row in rows if split in (None, row["split"])]
         number = lambda text: float(text) if text else np.nan
         column = lambda name: [row[name] if name in TEXT_COLUMNS else number(row[name]) for row in rows]
         return {name: np.array(column(name)) for name in names}
 
     def events(self):
-        """What happened, in order: the objects of events.jsonl."""
+        """What happened, in order: the objects of events.jsonl. A line that is only half written is left out."""
         with open(self.path / "events.jsonl", encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+            return [json.loads(line) for line in file if line.endswith("\n")]
 
     def checkpoints(self):
         """The steps of which there is a checkpoint, in order."""
-        folders = (self.path / "checkpoints").glob("step-*")
-        return sorted(int(folder.name.removeprefix("step-")) for folder in folders)
+        return sorted(int(folder.name.removeprefix("step-")) for folder in checkpoint_folders(self.path))
 
 
 def load_run(path):
-    """The run in the folder `path`, which has ended or been stopped: its weights are in model/.
+    """The run in the folder `path`, which may have ended, have been stopped or killed, or still go on.
 
-    Raises FileNotFoundError where there is no such run.
+    Raises FileNotFoundError where there is no run. A damaged state is passed over with a warning.
     """
     path = Path(path)
     if not (path / "RUN.json").is_file():
         raise FileNotFoundError(f"{path} is not a run: it has no RUN.json")
-    if not (path / "model" / "model.json").is_file():
-        raise FileNotFoundError(f"{path} has no model/: continue it with `train-ctrnn resume {path}`")
-    described = read_json(path / "model" / "model.json")
+    step, newest = newest_weights(path)
+    described = description(path, newest)
     return Run(
         path=path,
-        model=described["model"],
-        config=described["config"],
-        task=described["task"],
-        step=described["step"],
+        model=described.get("model"),
+        config=described.get("config"),
+        task=described.get("task"),
+        step=step,
         state=read_json(path / "RUN.json")["state"],
+        newest=newest,
     )
+
+
+def newest_weights(path):
+    """Step and file of the newest whole state: model/, which stays as it was while a run goes on after a resume, or a newer
+    checkpoint; where there is neither, what the run began with; (None, None) where there is nothing."""
+    damaged = []
+    for _ in range(MOST_LISTINGS):
+        for step, _, file in sorted(states(path), reverse=True):
+            problem = damage(file)
+            if problem is None:
+                return step, file
+            if file.parent.exists():  # else the run removed it since it was listed
+                damaged.append(step)
+                warnings.warn(f"passed over the damaged state of step {step}: {problem}", stacklevel=3)
+        initial = path / "initial" / "weights.safetensors"
+        if damaged or not states(path):
+            return (0, initial) if initial.is_file() and not damaged else (None, None)
+    return None, None
+
+
+def states(path):
+    """Step, rank and file of model/ and of each checkpoint."""
+    found = [(int(folder.name.removeprefix("step-")), 0, folder / "weights.safetensors") for folder in checkpoint_folders(path)]
+    model = path / "model"
+    if (model / "model.json").is_file():
+        found.append((read_json(model / "model.json")["step"], 1, model / "weights.npz"))
+    return found
+
+
+def checkpoint_folders(path):
+    return (path / "checkpoints").glob("step-*")
+
+
+def damage(weights):
+    """What is wrong with the files of a state, as far as their lengths tell."""
+    try:
+        if weights.suffix == ".npz":
+            return None if zipfile.is_zipfile(weights) else f"{weights} is cut short"
+        for name, file in read_json(weights.parent / "MANIFEST.json")["files"].items():
+            found = (weights.parent / name).stat().st_size
+            if found != file["bytes"]:
+                return f"{weights.parent / name} is {found} bytes long, but {file['bytes']} were written"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return str(error)
+    return None
+
+
+def description(path, newest):
+    """What model.json says, of the end or the beginning; of an early version only what a checkpoint says."""
+    for folder in ("model", "initial"):
+        file = path / folder / "model.json"
+        if file.is_file():
+            return read_json(file)
+    if newest is None:
+        return {}
+    with open(newest, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    config = json.loads(header.get("__metadata__", {}).get("ctrnn.config", "{}"))
+    return {"config": config, "task": next(iter(config.get("task", {})), None)}
 
 
 def read_json(path):

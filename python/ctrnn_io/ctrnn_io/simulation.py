@@ -50,6 +50,8 @@ def simulate(
     Returns `potentials`, `rates` [trial, time, unit], `outputs` [trial, time, output] and `t_ms` [time].
     """
     run = run if isinstance(run, Run) else load_run(run)
+    if run.model is None:
+        raise ValueError(f"{run.path} has no model.json yet: an early version of train-ctrnn wrote it when training ended")
     weights = {name: np.asarray(w, float) for name, w in (weights or weights_of(run)).items()}
     model = run.model if dt_ms is None else run.model | {"dt_ms": dt_ms}
     inputs = np.asarray(inputs, float)

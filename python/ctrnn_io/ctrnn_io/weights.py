@@ -17,16 +17,29 @@ def weights(run, checkpoint=None):
     `recurrent.bias` [N], `output.weight` [O, N], `output.bias` [O], `initial_state` [N] or [condition, N], `tau_ms` [1 or N], and
     where a matrix is constrained its `weight_raw`, `mask`, `sign` and `fixed`.
 
-    `run` is a Run or a folder. `checkpoint` is "last", "best" or a number of steps, instead of the end of the training.
+    `run` is a Run or a folder. `checkpoint` is "last", "best" or a number of steps, instead of the newest weights, of which
+    `Run.step` is the step.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    if checkpoint is None:
-        return load_states(run.path / "model" / "weights.npz")
-    folder = run.path / "checkpoints"
-    pointed = isinstance(checkpoint, str)
-    name = (folder / checkpoint).read_text(encoding="utf-8").strip() if pointed else f"step-{checkpoint:08}"
-    tensors, _ = read_safetensors(folder / name / "weights.safetensors")
-    return tensors
+    path = run.newest if checkpoint is None else checkpoint_of(run, checkpoint)
+    if path is None:
+        raise FileNotFoundError(f"{run.path} has no weights yet")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there any more: the run went on; load it again with load_run")
+    return load_states(path) if path.suffix == ".npz" else read_safetensors(path)[0]
+
+
+def checkpoint_of(run, checkpoint):
+    """The weight file of a checkpoint by the word for it."""
+    folder, name = run.path / "checkpoints", checkpoint
+    if checkpoint in ("last", "best"):
+        pointer = folder / checkpoint
+        name = int(pointer.read_text(encoding="utf-8").strip().removeprefix("step-")) if pointer.is_file() else checkpoint
+    steps = run.checkpoints()
+    if name not in steps:
+        has = f"has no checkpoint {name}; there are those of steps {', '.join(map(str, steps))}" if steps else "has no checkpoint yet"
+        raise FileNotFoundError(f"{run.path} {has}")
+    return folder / f"step-{name:08}" / "weights.safetensors"
 
 
 def read_safetensors(path):

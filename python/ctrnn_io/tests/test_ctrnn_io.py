@@ -41,6 +41,47 @@ class Files(ToyRun):
             for name, array in npz.items():
                 np.testing.assert_array_equal(array, safetensors[name])
 
+    def test_the_newest_weights_are_those_of_a_checkpoint_after_model(self):
+        path = toy_run.write(Path(self.folder.name) / "run")  # model/ is of step 1
+        newer = toy_run.write_checkpoint(path, 7, {"tau_ms": [70.0]})
+        (path / "RUN.json").write_text('{"state": "running"}')
+        run = ctrnn_io.load_run(path)
+        self.assertEqual((run.step, run.state), (7, "running"))
+        self.assertEqual(ctrnn_io.weights(run)["tau_ms"], [70.0])
+        self.assertEqual(ctrnn_io.weights(run, 1)["tau_ms"], [100.0])
+        (newer / "weights.safetensors").write_bytes(b"cut")
+        with self.assertWarnsRegex(UserWarning, "step 7.* is 3 bytes long"):
+            self.assertEqual(ctrnn_io.load_run(path).step, 1)
+
+    def test_killed_and_running_runs_without_model(self):
+        path = toy_run.write_begun(Path(self.folder.name) / "run")
+        run = ctrnn_io.load_run(path)
+        self.assertEqual((run.task, run.step, run.state), ("toy", 0, "running"))
+        self.assertEqual(ctrnn_io.weights(run)["tau_ms"], [100.0])
+        self.assertEqual([event["event"] for event in run.events()], ["started"])
+        self.assertEqual(list(run.metrics("val")["loss"]), [0.4])
+        with self.assertRaisesRegex(FileNotFoundError, "has no checkpoint yet"):
+            ctrnn_io.weights(run, "last")
+        toy_run.write_checkpoint(path, 5, {"tau_ms": [50.0]})
+        run = ctrnn_io.load_run(path)
+        self.assertEqual(run.step, 5)
+        np.testing.assert_allclose(ctrnn_io.simulate(run, [[[1.0]]])["t_ms"], [20.0])
+
+    def test_a_running_run_of_an_early_version_has_metrics_and_checkpoints(self):
+        path = toy_run.write_begun(Path(self.folder.name) / "run")
+        for file in ("weights.safetensors", "model.json"):
+            (path / "initial" / file).unlink()
+        run = ctrnn_io.load_run(path)
+        self.assertEqual((run.step, run.model, len(run.metrics()["step"])), (None, None, 2))
+        with self.assertRaisesRegex(FileNotFoundError, "has no weights yet"):
+            ctrnn_io.weights(run)
+        toy_run.write_checkpoint(path, 5)
+        run = ctrnn_io.load_run(path)
+        self.assertEqual((run.step, run.task), (5, "toy"))
+        self.assertEqual(ctrnn_io.weights(run)["tau_ms"], [100.0])
+        with self.assertRaisesRegex(ValueError, "no model.json yet"):
+            ctrnn_io.simulate(run, [[[1.0]]])
+
     def test_what_is_no_run_is_refused(self):
         with self.assertRaisesRegex(FileNotFoundError, "is not a run"):
             ctrnn_io.load_run(self.folder.name)

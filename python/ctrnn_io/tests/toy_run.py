@@ -30,21 +30,50 @@ def write(folder, model=None, weights=None):
     """Writes the run into `folder` and gives its path."""
     folder = Path(folder)
     (folder / "model").mkdir(parents=True)
-    (folder / "checkpoints" / "step-00000001").mkdir(parents=True)
-    (folder / "checkpoints" / "last").write_text("step-00000001\n")
-    arrays = {name: np.float32(w) for name, w in (WEIGHTS | (weights or {})).items()}
-    np.savez(folder / "model" / "weights.npz", **arrays)
-    write_safetensors(folder / "checkpoints" / "step-00000001" / "weights.safetensors", arrays)
-    described = {"schema": 1, "step": 1, "task": "toy", "model": MODEL | (model or {}), "config": {"seed": 1}}
-    (folder / "model" / "model.json").write_text(json.dumps(described))
+    np.savez(folder / "model" / "weights.npz", **arrays_of(weights))
+    write_checkpoint(folder, 1, weights)
+    (folder / "model" / "model.json").write_text(described(1, model))
     (folder / "RUN.json").write_text('{"state": "done"}')
     (folder / "metrics.csv").write_text(METRICS)
     (folder / "events.jsonl").write_text('{"event": "started"}\n{"event": "done"}\n')
     return folder
 
 
+def write_begun(folder):
+    """Writes a run that was killed, or still trains, before its first checkpoint, and in the middle of a line."""
+    folder = Path(folder)
+    (folder / "initial").mkdir(parents=True)
+    write_safetensors(folder / "initial" / "weights.safetensors", arrays_of())
+    (folder / "initial" / "model.json").write_text(described(0))
+    (folder / "RUN.json").write_text('{"state": "running"}')
+    (folder / "metrics.csv").write_text(METRICS + "2,0.3,8,tra")
+    (folder / "events.jsonl").write_text('{"event": "started"}\n{"eve')
+    return folder
+
+
+def write_checkpoint(folder, step, weights=None):
+    """Writes the checkpoint of a step, which `last` then names, and gives its path."""
+    checkpoint = folder / "checkpoints" / f"step-{step:08}"
+    checkpoint.mkdir(parents=True)
+    file = checkpoint / "weights.safetensors"
+    write_safetensors(file, arrays_of(weights))
+    promised = {"schema": 1, "step": step, "files": {file.name: {"bytes": file.stat().st_size}}}
+    (checkpoint / "MANIFEST.json").write_text(json.dumps(promised))
+    (folder / "checkpoints" / "last").write_text(f"{checkpoint.name}\n")
+    return checkpoint
+
+
+def arrays_of(weights=None):
+    return {name: np.float32(w) for name, w in (WEIGHTS | (weights or {})).items()}
+
+
+def described(step, model=None):
+    return json.dumps({"schema": 1, "step": step, "task": "toy", "model": MODEL | (model or {}), "config": {"seed": 1}})
+
+
 def write_safetensors(path, arrays):
-    header, data = {"__metadata__": {"format": "pt"}}, b""
+    config = json.dumps({"seed": 1, "task": {"toy": {}}})
+    header, data = {"__metadata__": {"format": "pt", "ctrnn.config": config}}, b""
     for name, array in arrays.items():
         content = array.tobytes()
         place = [len(data), len(data) + len(content)]

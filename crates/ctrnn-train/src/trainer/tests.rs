@@ -83,17 +83,19 @@ fn train(
     stop: StopRequest,
 ) -> Result<Ending, TrainError> {
     let device = Default::default();
-    let (mut record, checkpoint) = match path.exists() {
+    let (mut record, mut trainer) = match path.exists() {
         true => {
             let reopened = RunRecord::reopen(path, run, "cpu")?;
-            (reopened.record, reopened.checkpoint)
+            let trainer = trainer_at::<Cpu>(run, reopened.checkpoint, 1, &device)?;
+            (reopened.record, trainer)
         }
-        false => (
-            RunRecord::create(path, run, &Given::default(), "cpu", false)?,
-            None,
-        ),
+        false => {
+            let trainer = trainer_at::<Cpu>(run, None, 1, &device)?;
+            let network = trainer.network();
+            let record = RunRecord::create(path, run, &Given::default(), "cpu", network, false)?;
+            (record, trainer)
+        }
     };
-    let mut trainer = trainer_at::<Cpu>(run, checkpoint, 1, &device)?;
     trainer.rule = rule;
     record.train(run, &mut trainer, &mut [], stop)
 }
