@@ -19,6 +19,9 @@ use ctrnn_model::ModelError;
 use ctrnn_tasks::TaskError;
 use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, TrainError};
 
+use crate::run_path::folder_beside;
+use crate::train::quoted;
+
 /// Exit code of a wrong command line or configuration.
 pub const USAGE: u8 = 2;
 /// Exit code of data that is missing, corrupt or of another model.
@@ -239,8 +242,25 @@ fn file_failure(error: &FileError) -> Failure {
         ErrorKind::Io => (IO, "F002"),
         ErrorKind::Data => (DATA, "D005"),
     };
+    let owned;
     let help = match error {
-        FileError::Locked { .. } => "wait until it has ended, or stop that process",
+        FileError::Locked { path, .. } => {
+            owned = format!(
+                "wait until it has ended, or stop that process; another run needs a folder of its own: train with --run-dir {}",
+                folder_beside(path, &[]).display()
+            );
+            &owned
+        }
+        FileError::Displaced { now: Some(now), .. } => {
+            owned = format!(
+                "go on where it is now: train-ctrnn resume {}; a run must keep its folder while it trains",
+                quoted(&now.display().to_string())
+            );
+            &owned
+        }
+        FileError::Displaced { now: None, .. } => {
+            "what it had saved went with the folder; a run must keep its folder while it trains: begin again with --run-dir and another one"
+        }
         FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
         FileError::Missing { path }
             if path

@@ -69,6 +69,7 @@ mod overrides;
 mod penalty;
 mod ranking;
 mod record;
+mod resumed;
 mod run;
 mod run_log;
 mod schedule;
@@ -122,8 +123,9 @@ pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
     objective, trained_network, trainer_at,
 };
+pub use resumed::{left_open, recorded};
 pub use run::{Bound, Origin, Run, Stop, Training};
-pub use run_log::{RunLog, metrics_header};
+pub use run_log::{RunLog, metrics_header, now};
 pub use schema::{Explanation, explain, keys, schema};
 pub use suggestion::word_like;
 pub use tensorboard_log::TensorBoardLog;

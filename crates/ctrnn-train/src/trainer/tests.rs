@@ -85,7 +85,7 @@ fn train(
     let device = Default::default();
     let (mut record, checkpoint) = match path.exists() {
         true => {
-            let reopened = RunRecord::reopen(path, run, "cpu")?;
+            let reopened = RunRecord::reopen(path, run, "cpu", &[])?;
             (reopened.record, reopened.checkpoint)
         }
         false => (
