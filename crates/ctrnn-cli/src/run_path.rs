@@ -84,7 +84,10 @@ pub fn existing(
     let folder = existing_folder(path)?;
     let root = data.data_root.as_deref();
     let mut overrides = overrides.to_vec();
-    if !overrides.iter().any(|given| given.starts_with("train.schedule")) {
+    if !overrides
+        .iter()
+        .any(|given| given.starts_with("train.schedule"))
+    {
         overrides.extend(left_open(&folder));
     }
     let run = RunConfig::load_with_data(&folder.resolved(), root, &overrides, registry)?;

@@ -9,7 +9,7 @@ use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
     Code, Difference, Ending, Given, MAX_CONFIG_BYTES, Observer, Reopened, Run, RunConfig,
-    RunRecord, TrainError, check_files, check_resume, differences, trainer_at,
+    RunRecord, TrainError, check_files, check_resume, differences, is_in_parts, trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
@@ -32,6 +32,12 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .clone()
         .unwrap_or_else(|| default_path(&args.config, run.seed));
     let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
+    if is_in_parts(&config) {
+        terminal.note(format!(
+            "{} is of a run that was made in parts, and a new run of it need not be the same: its first lines say how to repeat it",
+            args.config.display()
+        ));
+    }
     let given = Given { config, overrides };
     let exists = path.symlink_metadata().is_ok();
     let resume = match args.force {
@@ -97,23 +103,21 @@ fn resumed_by_itself(
 ) -> Result<Run, Failure> {
     let folder = RunFolder::at(path);
     let (before, now) = (recorded(&folder)?, run.resolved_table());
-    let changed = differences(&now, &before);
+    let differing = differences(&before, &now);
     if !began_with(&folder, given)? {
-        return Err(another_run(path, &differences(&before, &now)));
+        return Err(another_run(path, &differing));
     }
-    check_resume(&before, &now, &folder_beside(path, &changed))?;
-    if changed.is_empty() {
+    check_resume(&before, &now, &folder_beside(path, &differing))?;
+    if differing.is_empty() {
         return Ok(run);
     }
-    for Difference { key, left, right } in &changed {
-        let word = |value: &Option<toml::Value>| {
-            value.as_ref().map_or("none".to_owned(), ToString::to_string)
-        };
+    for d in &differing {
         terminal.note(format!(
-            "{} goes on with {key} = {}, as it was resumed with; the command says {}",
+            "{} goes on with {} = {}, as it was resumed with; the command says {}",
             path.display(),
-            word(right),
-            word(left)
+            d.key,
+            d.left_word(),
+            d.right_word()
         ));
     }
     Ok(existing(path, &args.data, &[], registry)?.1)
@@ -121,7 +125,8 @@ fn resumed_by_itself(
 
 /// Whether a run began with the same configuration file, but for comments and layout, and the same overrides.
 fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
-    let values = |bytes: &[u8]| -> Option<toml::Table> { std::str::from_utf8(bytes).ok()?.parse().ok() };
+    let values =
+        |bytes: &[u8]| -> Option<toml::Table> { std::str::from_utf8(bytes).ok()?.parse().ok() };
     let config = read_at_most(&folder.config(), MAX_CONFIG_BYTES)?;
     let is_same_file = match (values(&config), values(&given.config)) {
         (Some(before), Some(now)) => before == now,
@@ -134,11 +139,16 @@ fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
 /// The run at `path` is that of another command.
 fn another_run(path: &Path, differing: &[Difference]) -> Failure {
     let shown = differing.iter().take(3).map(|d| {
-        format!("{} is {} there and {} here", d.key, d.left_word(), d.right_word())
+        format!(
+            "{} is {} there and {} here",
+            d.key,
+            d.left_word(),
+            d.right_word()
+        )
     });
     let mut shown: Vec<String> = shown.collect();
     match differing.len() {
-        0 => shown.push("its configuration file or overrides are written otherwise".to_owned()),
+        0 => shown.push("its configuration file or overrides were written differently".to_owned()),
         1..=3 => {}
         n => shown.push(format!("{} more", n - 3)),
     }
@@ -278,7 +288,11 @@ fn resume_run(
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
     let (before, now) = (recorded(&folder)?, run.resolved_table());
-    check_resume(&before, &now, &folder_beside(path, &differences(&before, &now)))?;
+    check_resume(
+        &before,
+        &now,
+        &folder_beside(path, &differences(&before, &now)),
+    )?;
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != now.get("train");
     if json.state == RunState::Done && !asks_for_more {

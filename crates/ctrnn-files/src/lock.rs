@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::parent;
 use crate::error::FileError;
 use crate::regular_file;
 
@@ -126,16 +125,19 @@ impl RunLock {
         Ok(true)
     }
 
-    /// The folder of the lock under its present name, where the system tells it (Linux) and it is not removed.
+    /// The folder of the lock under its present name, where the system tells it and it is not removed.
+    #[cfg(target_os = "linux")]
     fn folder_now(&self) -> Option<PathBuf> {
-        #[cfg(target_os = "linux")]
-        {
-            use std::os::fd::AsRawFd;
-            let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-            let file = fs::read_link(open).ok()?;
-            file.ends_with(NAME).then(|| parent(&file).to_owned())
-        }
-        #[cfg(not(target_os = "linux"))]
+        use std::os::fd::AsRawFd;
+        let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let file = fs::read_link(open).ok()?;
+        file.ends_with(NAME)
+            .then(|| file.parent().map(Path::to_owned))?
+    }
+
+    /// Elsewhere it is not told.
+    #[cfg(not(target_os = "linux"))]
+    fn folder_now(&self) -> Option<PathBuf> {
         None
     }
 

@@ -123,7 +123,7 @@ pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
     objective, trained_network, trainer_at,
 };
-pub use resumed::{left_open, recorded};
+pub use resumed::{is_in_parts, left_open, recorded};
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header, now};
 pub use schema::{Explanation, explain, keys, schema};

@@ -91,7 +91,8 @@ pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<Strin
 /// A schedule keeps the length that it began with, so that more steps are made at its last rate.
 fn schedule_effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
     let train = &run.train;
-    let rate = |schedule: &Schedule, step| train.optimizer.lr() * schedule.factor(step, train.steps);
+    let rate =
+        |schedule: &Schedule, step| train.optimizer.lr() * schedule.factor(step, train.steps);
     let Schedule::Cosine(cosine) = &train.schedule else {
         return Vec::new();
     };
@@ -102,28 +103,48 @@ fn schedule_effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String>
         let mut earlier = cosine.clone();
         earlier.steps = Some(before);
         notes.push(format!(
-            "the learning rate goes on from step {step} at {:.3e}; with {SCHEDULE_STEPS} = {before} it would be {:.3e}",
-            rate(&train.schedule, step),
-            rate(&Schedule::Cosine(earlier), step)
+            "the learning rate goes on from step {step} at {}; with {SCHEDULE_STEPS} = {before} it would be {}",
+            short(rate(&train.schedule, step)),
+            short(rate(&Schedule::Cosine(earlier), step))
         ));
     }
-    let is_asked = is_changed("train.steps").or(is_changed(SCHEDULE_STEPS)).is_some();
-    if let Some(end) = train.schedule.end().filter(|end| is_asked && *end < train.steps) {
+    let is_asked = is_changed("train.steps")
+        .or(is_changed(SCHEDULE_STEPS))
+        .is_some();
+    if let Some(end) = train
+        .schedule
+        .end()
+        .filter(|end| is_asked && *end < train.steps)
+    {
         notes.push(format!(
-            "the cosine schedule ends at step {end} as it did before: from there to step {} the learning rate is {:.3e}; \
+            "the cosine schedule ends at step {end}: from there to step {} the learning rate is {}; \
              {SCHEDULE_STEPS}={} stretches it",
             train.steps,
-            rate(&train.schedule, end),
+            short(rate(&train.schedule, end)),
             train.steps - cosine.warmup_steps
         ));
     }
     notes
 }
 
+fn short(rate: f64) -> String {
+    match rate == 0.0 {
+        true => "0".to_owned(),
+        false => format!("{rate:.3e}"),
+    }
+}
+
 /// The changes of a resume as its event and the manifest have them.
 pub(crate) fn changes_json(changed: &[Difference]) -> Value {
     let one = |d: &Difference| json!({ "key": d.key, "before": d.left, "now": d.right });
     changed.iter().map(one).collect()
+}
+
+const PARTS: &str = "# This run was made in parts";
+
+/// Whether a configuration is the resolved one of a run in parts.
+pub fn is_in_parts(config: &[u8]) -> bool {
+    config.starts_with(PARTS.as_bytes())
 }
 
 /// What stands above the resolved configuration of a run in parts, which it does not reproduce alone; nothing otherwise.
@@ -135,15 +156,23 @@ pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
     });
     let parts: Vec<(&Value, &Vec<Value>)> = parts.collect();
     let makes_parts = |change: &Value| is_felt(change, run);
-    if !parts.iter().any(|(_, changes)| changes.iter().any(makes_parts)) {
+    if !parts
+        .iter()
+        .any(|(_, changes)| changes.iter().any(makes_parts))
+    {
         return String::new();
     }
-    let mut header = "# This run was made in parts: it was resumed with other values, so that a new run of this file need not be the same.\n\
-                      # It began with config.toml and overrides.txt. Then\n"
-        .to_owned();
+    let mut header = format!(
+        "{PARTS}: it was resumed with other values, so that a new run of this file need not be the same.\n\
+         # It began with config.toml and overrides.txt. Then\n"
+    );
     for (from_step, changes) in parts {
         let changes: Vec<String> = changes.iter().map(change_text).collect();
-        let _ = writeln!(header, "#   from step {from_step} on: {}", changes.join(", "));
+        let _ = writeln!(
+            header,
+            "#   from step {from_step} on: {}",
+            changes.join(", ")
+        );
     }
     header.push_str(
         "# To repeat it, train what it began with and resume that run at the same steps with the same values.\n\n",

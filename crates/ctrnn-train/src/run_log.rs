@@ -194,7 +194,11 @@ mod tests {
 
     #[test]
     fn every_clock_can_be_written() {
-        let after = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap();
+        let after = |seconds| {
+            UNIX_EPOCH
+                .checked_add(Duration::from_secs(seconds))
+                .unwrap()
+        };
         assert_eq!(rfc3339(after(951_782_400)), "2000-02-29T00:00:00Z");
         let year_10000 = after(253_402_300_800);
         let far = UNIX_EPOCH.checked_add(Duration::from_secs(i64::MAX as u64));

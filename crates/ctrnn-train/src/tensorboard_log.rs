@@ -34,10 +34,9 @@ impl TensorBoardLog {
         let file = match self.file.take() {
             Some(file) => file,
             // A validation of the network at the start is of step 0.
-            None => EventFile::create(
-                &self.folder.tensorboard(),
-                self.first_step.min(step.max(1)),
-            )?,
+            None => {
+                EventFile::create(&self.folder.tensorboard(), self.first_step.min(step.max(1)))?
+            }
         };
         let tagged: Vec<(String, f64)> = scalars
             .iter()
