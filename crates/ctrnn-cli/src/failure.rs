@@ -249,14 +249,14 @@ fn file_failure(error: &FileError) -> Failure {
                 "wait until it has ended, or stop that process; another run needs a folder of its own: train with --run-dir {}",
                 folder_beside(path, &[]).display()
             );
-            &owned
+            owned.as_str()
         }
         FileError::Displaced { now: Some(now), .. } => {
             owned = format!(
                 "go on where it is now: train-ctrnn resume {}; a run must keep its folder while it trains",
                 quoted(&now.display().to_string())
             );
-            &owned
+            owned.as_str()
         }
         FileError::Displaced { now: None, .. } => {
             "what it had saved went with the folder; a run must keep its folder while it trains: begin again with --run-dir and another one"
