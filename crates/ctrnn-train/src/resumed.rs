@@ -28,8 +28,11 @@ pub fn recorded(folder: &RunFolder) -> Result<Table, TrainError> {
     let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
     let table: Result<Table, toml::de::Error> = text.parse();
     let mut table = table.map_err(|error| damaged(error.message().to_owned()))?;
-    if let Some(steps) = open_length(&table) {
-        table["train"]["schedule"]["steps"] = steps;
+    let length = open_length(&table);
+    let train = table.get_mut("train");
+    let schedule = train.and_then(|train| train.get_mut("schedule")?.as_table_mut());
+    if let Some((steps, schedule)) = length.zip(schedule) {
+        schedule.insert("steps".to_owned(), steps);
     }
     Ok(table)
 }
