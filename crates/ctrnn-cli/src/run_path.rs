@@ -33,8 +33,13 @@ pub fn folder_beside(path: &Path, differing: &[Difference]) -> PathBuf {
 }
 
 fn with_values(path: &Path, differing: &[Difference]) -> OsString {
+    let is_telling = |d: &&Difference| d.right.is_some() && !d.key.starts_with("device.");
+    let mut telling: Vec<&Difference> = differing.iter().filter(is_telling).collect();
+    if telling.is_empty() {
+        telling = differing.iter().collect();
+    }
     let mut name = path.as_os_str().to_owned();
-    for difference in differing.iter().take(3) {
+    for difference in telling.into_iter().take(3) {
         name.push("-");
         name.push(name_part(difference));
     }
@@ -144,12 +149,15 @@ mod tests {
         assert_eq!(name(&[]), "runs/a");
         let word = |word: &str| Some(Value::String(word.to_owned()));
         let several = [
+            ("device.threads", Some(Value::Integer(1))),
             ("model.activation", word("tanh")),
             ("task.npz.path", word("/a path/to trials.npz")),
             ("train.stop", None),
-            ("seed", Some(Value::Integer(2))),
+            ("validate.trials", Some(Value::Integer(2))),
         ];
-        assert_eq!(name(&several), "runs/a-activation-tanh-path-no-stop");
+        assert_eq!(name(&several), "runs/a-activation-tanh-path-trials2");
+        assert_eq!(name(&several[..1]), "runs/a-threads1");
+        assert_eq!(name(&several[3..4]), "runs/a-no-stop");
         assert_eq!(folder_beside(Path::new("a"), &[]), Path::new("a-2"));
     }
 }
