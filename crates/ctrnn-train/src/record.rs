@@ -245,7 +245,10 @@ impl RunRecord {
         self.json.started = Some(now());
         (self.json.ended, self.json.exit_code, self.json.reason) = (None, None, None);
         self.json.store(&self.folder)?;
-        let ended = self.train_and_write_model(run, trainer, observers, stop);
+        let mut ended = self.train_and_write_model(run, trainer, observers, stop);
+        if let (Err(TrainError::File(_)), Err(cause)) = (&ended, self.folder.check_held()) {
+            ended = Err(cause.into()); // a file that is missing, for instance, went with the folder
+        }
         let written = self.write_ending(&ended);
         ended.and_then(|ending| written.map(|()| ending))
     }
