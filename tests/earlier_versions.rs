@@ -194,7 +194,7 @@ fn make_anonymous(run: &RunFolder) {
     let mut json = RunJson::load(&run.run_json()).unwrap();
     let (host, pid) = (std::mem::replace(&mut json.host, "lab".into()), json.pid);
     json.pid = 1;
-    json.store(&run.run_json()).unwrap();
+    json.store(run).unwrap();
     let events = fs::read_to_string(run.events()).unwrap();
     let events = events.replace(&format!("\"{host}\""), "\"lab\"");
     let events = events.replace(&format!("\"pid\":{pid}"), "\"pid\":1");

@@ -64,6 +64,23 @@ impl Answer {
     }
 }
 
+/// Whether these tests were started with a signal ignored, as in the background of a script: the program then ignores it
+/// too. Linux tells; elsewhere it is assumed that they were not.
+pub fn is_ignored(signal: &str) -> bool {
+    let number = match signal {
+        "HUP" => 1,
+        "INT" => 2,
+        "USR1" => 10,
+        "USR2" => 12,
+        "TERM" => 15,
+        other => panic!("{other} has no number here"),
+    };
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
+}
+
 impl From<Output> for Answer {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");

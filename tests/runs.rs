@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ctrnn_files::Array;
 use serde_json::json;
 
-use crate::project::{Answer, NOISE, Project, SMOKE};
+use crate::project::{Answer, NOISE, Project, SMOKE, TINY, is_ignored};
 
 fn names(project: &Project, folder: &str) -> Vec<String> {
     project.tree(folder).into_keys().collect()
@@ -431,6 +431,10 @@ fn interrupt(child: &Child) {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_saves_and_exits_with_75() {
+    if is_ignored("INT") {
+        eprintln!("SKIPPED: these tests were started to ignore INT");
+        return;
+    }
     let project = Project::new();
     let mut child = start_endless(&project, "run");
     interrupt(&child);
@@ -456,7 +460,12 @@ fn a_run_in_progress_is_locked() {
         &["train", "smoke.toml", "--run-dir", "run", "--force"],
     ] {
         let answer = project.run(arguments).exits(5);
-        answer.says(&["error[F", "is in use by process", &child.id().to_string()]);
+        answer.says(&[
+            "error[F",
+            "is in use by process",
+            &child.id().to_string(),
+            "train with --run-dir run-2",
+        ]);
     }
     assert_eq!(child.try_wait().unwrap(), None, "the run goes on");
     child.kill().unwrap();
@@ -474,6 +483,7 @@ fn an_existing_run_is_left_alone_unless_forced() {
         "error[F004]: the run folder run exists already",
         "train-ctrnn resume run\n",
         "train-ctrnn train smoke.toml --run-dir run seed=3 --force\n",
+        "--run-dir run-every_steps50-n_units32-seed3\n",
     ]);
     let stop = "train.stop={metric=\"val.loss\",at_most=1}"; // quoted where it is printed: shells would eat it
     let again = ["train", "smoke.toml", "--run-dir", "run", stop];
@@ -532,9 +542,282 @@ fn a_resumed_run_keeps_what_it_is() {
         let answer = project
             .run(&["resume", "run", "train.steps=4", change])
             .exits(2);
-        answer.says(&["error[C018]", key, "help: "]);
+        answer.says(&["error[C018]", key, "help: ", "--run-dir run-"]);
     }
     assert!(project.tree("run") == before, "the run was touched");
+}
+
+/// The arguments that train a tiny network into a folder of the default name or another one, and resume by themselves.
+fn by_itself<'a>(config: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    let first = ["train", config, "--resume=auto"];
+    [&first[..], &TINY, arguments].concat()
+}
+
+/// Any key may differ, also one that `resume` may change: two cells of a sweep are two runs.
+#[test]
+fn only_the_command_that_began_a_run_resumes_it_by_itself() {
+    let project = Project::new();
+    let stop = "train.stop={metric=\"val.loss\",at_most=0.001}";
+    let begun = ["train.steps=10", stop];
+    project.run(&by_itself("smoke.toml", &begun)).exits(0);
+    let before = project.tree("runs");
+
+    let other_stop = "train.stop={metric=\"val.loss\",at_most=0.01}";
+    let different: [(&[&str], &str); 7] = [
+        (&["train.steps=20", stop], "runs/smoke-s1-steps20"),
+        (&["train.steps=10", other_stop], "runs/smoke-s1-at_most0.01"),
+        (&["train.steps=10"], "runs/smoke-s1-no-stop"),
+        (
+            &["train.steps=10", stop, "checkpoint.keep_last=1"],
+            "runs/smoke-s1-keep_last1",
+        ),
+        (
+            &["train.steps=10", stop, "--threads=1"],
+            "runs/smoke-s1-threads1",
+        ),
+        (
+            &["train.steps=10", stop, "train.divergence.max_rollbacks=1"],
+            "runs/smoke-s1-max_rollbacks1",
+        ),
+        (
+            &["train.steps=10", stop, "train.optimizer.lr=3e-2"],
+            "runs/smoke-s1-lr0.03",
+        ),
+    ];
+    for (arguments, folder) in different {
+        let arguments = by_itself("smoke.toml", arguments);
+        let folder = format!("--run-dir {folder}\n");
+        let answer = project.run(&arguments).exits(5);
+        answer.says(&[
+            "error[F004]: the run in runs/smoke-s1 began with another command",
+            &folder,
+        ]);
+        let must: Vec<&str> = arguments
+            .iter()
+            .map(|word| {
+                if *word == "--resume=auto" {
+                    "--resume=must"
+                } else {
+                    word
+                }
+            })
+            .collect();
+        project.run(&must).exits(5).says(&["error[F004]", &folder]);
+    }
+    std::fs::create_dir(project.path("other")).unwrap();
+    project.write(
+        "other/smoke.toml",
+        SMOKE.replace("seed = 1", "seed = 1\n\n[device]\nthreads = 1"),
+    );
+    let other = by_itself("other/smoke.toml", &begun);
+    project
+        .run(&other)
+        .exits(5)
+        .says(&["error[F004]", "--run-dir runs/smoke-s1-"]);
+    assert!(project.tree("runs") == before, "the run was touched");
+
+    project.write("smoke.toml", format!("# a remark\n{SMOKE}"));
+    let mut same = project.command(&by_itself("smoke.toml", &begun));
+    let same = same.env("SLURM_JOB_ID", "17").output().unwrap();
+    Answer::from(same).exits(0).says(&["is finished"]);
+    assert!(project.tree("runs") == before, "the run was touched");
+}
+
+#[test]
+fn under_slurm_two_cells_of_a_sweep_do_not_share_a_folder() {
+    let project = Project::new();
+    let cell = |lr: &str| {
+        let mut arguments = vec!["train", "smoke.toml", lr, "train.steps=1"];
+        arguments.extend(TINY);
+        let mut command = project.command(&arguments);
+        Answer::from(command.env("SLURM_JOB_ID", "17").output().unwrap())
+    };
+    cell("train.optimizer.lr=1e-3").exits(0);
+    let answer = cell("train.optimizer.lr=3e-3").exits(5);
+    answer.says(&["train.optimizer.lr is", "--run-dir runs/smoke-s1-lr0.003\n"]);
+}
+
+/// A job is requeued after somebody gave its run more steps: these are made.
+#[test]
+fn what_a_run_was_resumed_with_holds_for_the_command_that_began_it() {
+    let project = Project::new();
+    let begun = ["train.steps=10", "--run-dir=run", NOISE];
+    project.run(&by_itself("smoke.toml", &begun)).exits(0);
+    let more = ["resume", "run", "train.steps=20", "--max-time=0s"];
+    project.run(&more).exits(75);
+    let answer = project.run(&by_itself("smoke.toml", &begun)).exits(0);
+    answer.says(&[
+        "note: run goes on with train.steps = 20",
+        "the command says 10",
+    ]);
+    assert_eq!(project.json("run/model/model.json")["step"], 20);
+    project.train("whole", &[NOISE, "train.steps=20"]).exits(0);
+    project.assert_same_run("whole", "run");
+}
+
+/// The learning rate of each training step.
+fn rates(project: &Project, run: &str) -> Vec<f64> {
+    let rows = project.metrics(run).into_iter();
+    let rows = rows.filter(|row| row["split"] == "train");
+    rows.map(|row| row["lr"].parse().unwrap()).collect()
+}
+
+const COSINE: &str = "train.schedule={name=\"cosine\",final_fraction=0.1}";
+
+/// It ends at a tenth of the rate after step 10, and stays there.
+#[test]
+fn a_resumed_run_stays_at_the_end_of_its_schedule() {
+    let project = Project::new();
+    let begun = [COSINE, NOISE, "train.steps=10", "train.optimizer.lr=1e-2"];
+    project.train("run", &begun).exits(0);
+    let first = rates(&project, "run");
+    let answer = project.run(&["resume", "run", "train.steps=20"]).exits(0);
+    answer.says(&[
+        "note: the cosine schedule ends at step 10: from there to step 20 the learning rate is 1.000e-3",
+        "train.schedule.steps=20 stretches it",
+    ]);
+    let both = rates(&project, "run");
+    assert_eq!(both[..10], first);
+    assert!(
+        both[10..].iter().all(|rate| (rate - 1e-3).abs() < 1e-12),
+        "{both:?}"
+    );
+    let resolved = project.text("run/config.resolved.toml");
+    assert!(!resolved.starts_with('#'), "{resolved}");
+    let again = ["train", "run/config.resolved.toml", "--run-dir", "again"];
+    project.run(&again).exits(0);
+    project.assert_same_run("run", "again");
+}
+
+/// Half of the cosine is made again; this is asked for, and cannot be had from the resolved configuration alone.
+#[test]
+fn a_schedule_is_stretched_where_that_is_said() {
+    let project = Project::new();
+    let begun = [COSINE, "train.steps=10", "train.optimizer.lr=1e-2"];
+    project.train("run", &begun).exits(0);
+    let longer = ["resume", "run", "train.steps=20", "train.schedule.steps=20"];
+    // At half of the way the factor is (1 + 0.1) / 2.
+    project.run(&longer).exits(0).says(&[
+        "note: the learning rate goes on from step 10 at 5.500e-3; with train.schedule.steps = 10 it would be 1.000e-3",
+    ]);
+    assert!((rates(&project, "run")[10] - 5.5e-3).abs() < 1e-12);
+    let resolved = project.text("run/config.resolved.toml");
+    let header = "# This run was made in parts: it was resumed with other values, so that a new run of this file need not be the same.
+# It began with config.toml and overrides.txt. Then
+#   from step 10 on: train.schedule.steps = 20 (before: 10), train.steps = 20 (before: 10)
+# To repeat it, train what it began with and resume that run at the same steps with the same values.
+
+";
+    assert!(resolved.starts_with(header), "{resolved}");
+    let again = ["train", "run/config.resolved.toml", "--run-dir", "again"];
+    project
+        .run(&again)
+        .exits(0)
+        .says(&["note: run/config.resolved.toml is of a run that was made in parts"]);
+}
+
+/// Validations come at other steps, and with them the plateaus.
+#[test]
+fn a_run_in_parts_says_so_and_how_to_repeat_it() {
+    let project = Project::new();
+    let begun = [
+        "train.steps=10",
+        "train.optimizer={name=\"sgd\",lr=2.0}",
+        "train.schedule={name=\"plateau\",patience=1}",
+    ];
+    let more = ["train.steps=20", "validate.every_steps=2"];
+    for run in ["run", "again"] {
+        project.train(run, &begun).exits(0);
+        let answer = project
+            .run(&[&["resume", run], &more[..]].concat())
+            .exits(0);
+        answer.says(&[
+            "note: validate.every_steps is 2 from step 10 on (before: 5), which also changes when train.schedule lowers the learning rate\n",
+        ]);
+    }
+    project.assert_same_run("run", "again");
+    let changed = json!([
+        { "key": "train.steps", "before": 10, "now": 20 },
+        { "key": "validate.every_steps", "before": 5, "now": 2 },
+    ]);
+    let resumed = events(&project, "run").into_iter();
+    let resumed: Vec<_> = resumed
+        .filter(|event| event["event"] == "resumed")
+        .collect();
+    assert_eq!(resumed[0]["overrides"], json!(more));
+    assert_eq!(resumed[0]["changed"], changed);
+    assert_eq!(
+        project.json("run/manifest.json")["resumed"][0]["changed"],
+        changed
+    );
+    let is_in_parts = || {
+        project
+            .text("run/config.resolved.toml")
+            .starts_with("# This run was made in parts")
+    };
+    assert!(is_in_parts());
+    project.run(&["resume", "run", "train.steps=22"]).exits(0);
+    assert!(is_in_parts());
+}
+
+/// Neither the machine nor how many checkpoints are kept makes another network.
+#[test]
+fn a_run_resumed_with_values_that_change_no_number_is_whole() {
+    let project = Project::new();
+    project.train("run", &["train.steps=10", NOISE]).exits(0);
+    let more = [
+        "resume",
+        "run",
+        "train.steps=20",
+        "checkpoint.keep_last=1",
+        "device.threads=1",
+    ];
+    project.run(&more).exits(0);
+    assert!(!project.text("run/config.resolved.toml").starts_with('#'));
+    project
+        .run(&["train", "run/config.resolved.toml", "--run-dir", "again"])
+        .exits(0);
+    project.assert_same_run("run", "again");
+}
+
+/// A run of no steps, such as an imported one, has made no step of its schedule, which gets its length with its steps.
+#[test]
+fn the_schedule_of_a_run_of_no_steps_begins_with_them() {
+    let project = Project::new();
+    let cosine = [COSINE, "train.optimizer.lr=1e-2"];
+    project
+        .train("run", &[&cosine[..], &["train.steps=0"]].concat())
+        .exits(0);
+    project.run(&["resume", "run", "train.steps=10"]).exits(0);
+    project
+        .train("whole", &[&cosine[..], &["train.steps=10"]].concat())
+        .exits(0);
+    assert_eq!(rates(&project, "run"), rates(&project, "whole"));
+}
+
+/// Earlier versions did not write down how long the cosine of a run is.
+#[test]
+fn the_schedule_of_an_earlier_version_keeps_the_length_of_its_run() {
+    let project = Project::new();
+    project
+        .train(
+            "run",
+            &[COSINE, "train.steps=10", "train.optimizer.lr=1e-2"],
+        )
+        .exits(0);
+    let resolved = project.text("run/config.resolved.toml");
+    let open: String = resolved.replace(
+        "[train.schedule]\nname = \"cosine\"\nwarmup_steps = 0\nsteps = 10\n",
+        "[train.schedule]\nname = \"cosine\"\nwarmup_steps = 0\n",
+    );
+    assert_ne!(open, resolved);
+    project.write("run/config.resolved.toml", open);
+    project
+        .run(&["resume", "run"])
+        .exits(0)
+        .says(&["is finished"]);
+    project.run(&["resume", "run", "train.steps=20"]).exits(0);
+    assert!((rates(&project, "run")[19] - 1e-3).abs() < 1e-12);
 }
 
 /// Steps that were done cannot be taken back: the run stays what it is.
@@ -572,10 +855,11 @@ fn changed_data_are_not_resumed_on() {
     answer.says(&["error[D", "trials.npz", "help: "]);
     let again = [
         "task.npz.files=[\"trials.npz\"]",
-        "train.steps=4",
+        "train.steps=2",
         "--resume=auto",
     ];
-    project.train("run", &again).exits(4);
+    project.train("run", &again).exits(0); // it is finished
+    project.run(&["resume", "run", "train.steps=4"]).exits(4);
     project.run(&["eval", "run"]).exits(4);
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use ctrnn_files::{RunFolder, RunJson, RunState};
 use serde_json::{Value, json};
 
-use crate::project::{NOISE, Project};
+use crate::project::{NOISE, Project, is_ignored};
 
 /// Steps between two checkpoints of a toy run.
 const INTERVAL: u64 = 20;
@@ -394,6 +394,87 @@ fn a_removed_folder_ends_the_run_and_is_not_made_again() {
     assert!(!project.path("run").exists());
 }
 
+/// Renames the folder `run` to `old` and puts something else in its place.
+fn put_in_its_place(project: &Project, what: &str) {
+    let run = project.path("run");
+    fs::rename(&run, project.path("old")).unwrap();
+    let link_to = |folder: &str| std::os::unix::fs::symlink(project.path(folder), &run).unwrap();
+    match what {
+        "nothing" => {}
+        "an empty folder" => fs::create_dir(&run).unwrap(),
+        "another run" => fs::rename(project.path("other"), &run).unwrap(),
+        "a link to another run" => link_to("other"),
+        "a link to a folder" => {
+            fs::create_dir(project.path("folder")).unwrap();
+            link_to("folder");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// The process is halted meanwhile, so that it finds the folder exchanged whatever it is in the middle of.
+#[test]
+fn a_run_whose_folder_is_exchanged_ends_and_writes_nothing_there() {
+    for what in [
+        "nothing",
+        "an empty folder",
+        "another run",
+        "a link to another run",
+        "a link to a folder",
+    ] {
+        for on_error in ["checkpoint.on_error=stop", "checkpoint.on_error=retry"] {
+            let project = Project::in_memory();
+            project.run(&toy("other", &["train.steps=20"])).exits(0);
+            let endless = toy("run", &["train.steps=1000000", on_error]);
+            let mut command = project.command(&endless);
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+            let child = command.spawn().unwrap();
+            wait_until("the first checkpoint", || {
+                project.path("run/checkpoints/last").exists()
+            });
+            send("STOP", &child);
+            put_in_its_place(&project, what);
+            let is_there = project.path("run").exists();
+            let before = is_there.then(|| project.tree("run"));
+            send("CONT", &child);
+
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(5), "{what}: {said}");
+            let place = fs::canonicalize(project.path("old")).unwrap();
+            let expected = match cfg!(target_os = "linux") {
+                true => format!("was renamed to {}", place.display()),
+                false => "was removed or replaced".to_owned(),
+            };
+            assert!(
+                said.contains("error[F002]: the folder of the run at run "),
+                "{said}"
+            );
+            assert!(said.contains(&expected), "{said}");
+            assert_eq!(project.path("run").exists(), is_there, "{what}");
+            let after = is_there.then(|| project.tree("run"));
+            assert!(before == after, "{what} was written to");
+
+            // What it had saved is where it is now, and goes on from there.
+            assert_nothing_is_torn(&project, "old");
+            project.run(&["resume", "old", "--max-time=0s"]).exits(75);
+        }
+    }
+}
+
+/// The lock is what tells folders apart; a run without it no longer knows that it is alone.
+#[test]
+fn a_run_whose_lock_is_removed_ends() {
+    let project = Project::in_memory();
+    let mut child = start(&project, &toy("run", &["train.steps=1000000"]));
+    wait_until("the first checkpoint", || {
+        project.path("run/checkpoints/last").exists()
+    });
+    fs::remove_file(project.path("run/.lock")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    project.run(&["resume", "run", "--max-time=0s"]).exits(75);
+}
+
 #[test]
 fn a_folder_that_may_not_be_written_ends_the_run() {
     use std::os::unix::fs::PermissionsExt;
@@ -508,6 +589,10 @@ fn signals(n: usize) {
     let took = whole_run(&project, &["train.steps=100"]);
     let times = StopTimes::default();
     for (seed, signal) in SIGNALS.into_iter().enumerate() {
+        if is_ignored(signal) {
+            eprintln!("SKIPPED: these tests were started to ignore {signal}");
+            continue;
+        }
         on_two_threads(n, seed as u64, |i, moment| {
             let run = format!("{signal}-{i}");
             signal_and_resume(&project, &run, signal, took.mul_f64(moment), &times);
@@ -543,6 +628,9 @@ fn a_thousand_units_stop_in_time() {
         "train.steps=1000000",
     ];
     for (signal, moment) in SIGNALS.into_iter().zip(Moments(6)) {
+        if is_ignored(signal) {
+            continue;
+        }
         let mut child = start(&project, &arguments);
         wait_until("training", || trains(&project, "run", &child));
         thread::sleep(Duration::from_secs(1).mul_f64(moment));
@@ -584,6 +672,10 @@ fn a_second_interrupt_stops_at_once() {
         .concat()
     };
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        if is_ignored(signal) {
+            eprintln!("SKIPPED: these tests were started to ignore {signal}");
+            return;
+        }
         let mut child = start(&project, &large(signal));
         wait_until("training", || trains(&project, signal, &child));
         send(signal, &child);
@@ -612,6 +704,56 @@ fn a_second_interrupt_stops_at_once() {
     let told = events(&project, "INT").into_iter();
     let told: Vec<Value> = told.map(|event| event["event"].clone()).take(3).collect();
     assert_eq!(told, ["started", "killed", "resumed"]);
+}
+
+/// Starts a toy run by way of another program, sends it a signal that this one told it to ignore, and sees it train on until
+/// another signal stops it.
+fn ignores(by_way_of: &[&str], signal: &str) {
+    let project = Project::in_memory();
+    let program = env!("CARGO_BIN_EXE_train-ctrnn");
+    let mut command = Command::new(by_way_of[0]);
+    command.current_dir(project.path("")).args(&by_way_of[1..]);
+    command
+        .arg(program)
+        .args(toy("run", &["train.steps=1000000"]));
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    let mut pid = 0;
+    wait_until("training", || {
+        let json = RunJson::load(&project.path("run/RUN.json"));
+        let trains = json.ok().filter(|json| json.state == RunState::Running);
+        pid = trains.map_or(0, |json| json.pid);
+        pid != 0
+    });
+    let send = |signal: &str| {
+        let mut kill = Command::new("kill");
+        let sent = kill.args([format!("-{signal}"), pid.to_string()]).status();
+        assert!(sent.expect("kill starts").success(), "{by_way_of:?}");
+    };
+    send(signal);
+    let row = last_row(&project, "run");
+    wait_until("twenty further steps", || {
+        let ended = child.try_wait().unwrap();
+        assert_eq!(ended, None, "{by_way_of:?}: SIG{signal} ended it");
+        last_row(&project, "run") > row + 20
+    });
+    let other = if signal == "TERM" { "USR1" } else { "TERM" };
+    send(other);
+    assert_eq!(child.wait().unwrap().code(), Some(75), "{by_way_of:?}");
+    let run = project.json("run/RUN.json");
+    assert_eq!(run["reason"], format!("signal SIG{other}"), "{by_way_of:?}");
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    ignores(&["nohup"], "HUP");
+    // What a script starts in the background ignores INT.
+    ignores(&["sh", "-c", "\"$@\" & wait $!", "sh"], "INT");
+    for signal in SIGNALS {
+        let trap = format!("trap '' {signal}; exec \"$@\"");
+        ignores(&["sh", "-c", &trap, "sh"], signal);
+    }
 }
 
 /// A job that Slurm requeues is started by the same command again.

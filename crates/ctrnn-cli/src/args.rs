@@ -208,11 +208,11 @@ pub struct CheckArgs {
 /// What to do about a run folder that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Resume {
-    /// Continue where there is a run, start anew where there is none.
+    /// Continue where there is a run of the same command, begin one where there is none; a run of another command is an error.
     Auto,
-    /// Start anew; a run that is there is an error.
+    /// Begin a run; one that is there is an error.
     Never,
-    /// Continue; no run is an error.
+    /// Continue a run of the same command; no run is an error.
     Must,
 }
 
@@ -265,7 +265,8 @@ pub struct TrainArgs {
 pub struct ResumeArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides of train.steps, train.stop, checkpoint.*, validate.* and device.*; other keys are fixed in a run.
+    /// Overrides of train.steps, train.schedule.steps, train.stop, train.divergence, checkpoint.*, validate.* and device.*; other keys
+    /// are fixed in a run. A cosine schedule keeps its length unless train.schedule.steps says otherwise.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Stop and save after this time, such as 3h50m.

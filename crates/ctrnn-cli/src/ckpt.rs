@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use ctrnn_files::{CheckpointManifest, FileError, Holder, RunFolder, RunLock, read_pointer};
-use ctrnn_train::{Checkpoint, TensorSummary, checkpoint_step};
-use jiff::Timestamp;
+use ctrnn_train::{Checkpoint, TensorSummary, checkpoint_step, now};
 use serde_json::{Value as Json, json};
 
 use crate::args::{CkptArgs, CkptCommand};
@@ -199,14 +199,17 @@ fn prune(
     dry_run: bool,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
-    let folder = existing_folder(run)?;
-    let _nobody_trains = match dry_run {
+    let mut folder = existing_folder(run)?;
+    let nobody_trains = match dry_run {
         true => None,
-        false => {
-            let holder = Holder::this_process(&Timestamp::now().to_string());
-            Some(RunLock::acquire(run, &holder)?)
-        }
+        false => Some(Arc::new(RunLock::acquire(
+            run,
+            &Holder::this_process(&now()),
+        )?)),
     };
+    if let Some(lock) = &nobody_trains {
+        folder = folder.held_by(lock);
+    }
     let keep_last = match keep {
         Some(keep) => keep,
         None => keep_last(&folder)?,

@@ -19,7 +19,8 @@ use ctrnn_model::ModelError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, TrainError};
 
-use crate::train::branch;
+use crate::run_path::folder_beside;
+use crate::train::{branch, quoted};
 
 /// Exit code of a wrong command line or configuration.
 pub const USAGE: u8 = 2;
@@ -269,11 +270,26 @@ fn file_failure(error: &FileError) -> Failure {
         ErrorKind::Io => (IO, "F002"),
         ErrorKind::Data => (DATA, "D005"),
     };
+    let owned;
     let help: &str = match error {
-        FileError::Locked { path, .. } => &format!(
-            "wait until it has ended, or stop that process; a new run can begin with its newest weights:\n        {}",
-            branch(path, &RunFolder::at(path).resolved(), &[])
-        ),
+        FileError::Locked { path, .. } => {
+            owned = format!(
+                "wait until it has ended, or stop that process; another run needs a folder of its own: train with --run-dir {}; one that begins with the newest weights of this run:\n        {}",
+                folder_beside(path, &[]).display(),
+                branch(path, &RunFolder::at(path).resolved(), &[])
+            );
+            &owned
+        }
+        FileError::Displaced { now: Some(now), .. } => {
+            owned = format!(
+                "go on where it is now: train-ctrnn resume {}; a run must keep its folder while it trains",
+                quoted(&now.display().to_string())
+            );
+            &owned
+        }
+        FileError::Displaced { now: None, .. } => {
+            "what it had saved went with the folder; a run must keep its folder while it trains: begin again with --run-dir and another one"
+        }
         FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
         FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",

@@ -6,7 +6,7 @@ use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{ANALYSES, Analysis, Findings, Study, Unsuitable};
 use ctrnn_files::{RunFolder, RunJson, atomic, read_at_most};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{MAX_CONFIG_BYTES, Run};
+use ctrnn_train::{MAX_CONFIG_BYTES, Run, is_in_parts};
 use serde_json::Value as Json;
 
 use crate::args::ReportArgs;
@@ -452,8 +452,14 @@ fn reproduction(folder: &RunFolder) -> Result<String, Failure> {
         )
     })
     .collect();
+    let about = match is_in_parts(config.as_bytes()) {
+        true => {
+            "This run was made in parts: the first lines of the configuration say how to repeat it. A new run of its last part:"
+        }
+        false => "Save the configuration as <code>config.toml</code>; then",
+    };
     Ok(format!(
-        "<div class=\"box\">\n<p class=\"about\">Save the configuration as <code>config.toml</code>; then</p>\n\
+        "<div class=\"box\">\n<p class=\"about\">{about}</p>\n\
          <pre>train-ctrnn train config.toml</pre>\n<table>\n{rows}</table>\n\
          <details>\n<summary>The configuration, every value</summary>\n<pre>{}</pre>\n</details>\n</div>\n",
         escaped(&config)

@@ -1,10 +1,14 @@
 //! Where a run's folder is, and what an existing run was configured with.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use ctrnn_files::{RunFolder, read_at_most};
+use ctrnn_files::RunFolder;
 use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{MAX_CONFIG_BYTES, Reading, Run, RunWeights, check_inputs, recorded_layout};
+use ctrnn_train::{
+    Difference, Reading, Run, RunWeights, TrainError, check_inputs, left_open, recorded_layout,
+};
+use toml::Value;
 
 use crate::args::Data;
 use crate::failure::{DATA, Failure};
@@ -24,6 +28,50 @@ pub enum Needs<'a> {
 pub fn default_path(config: &Path, seed: u64) -> PathBuf {
     let stem = config.file_stem().unwrap_or_default().to_string_lossy();
     Path::new("runs").join(format!("{stem}-s{seed}"))
+}
+
+/// A folder that is free for a run other than the one at `path`: the same name with the first values that differ, such as
+/// `runs/smoke-s1-lr0.003`, and a number if need be.
+pub fn folder_beside(path: &Path, differing: &[Difference]) -> PathBuf {
+    let name = with_values(path, differing);
+    let numbered = (2..).map(|number| {
+        let mut name = name.clone();
+        name.push(format!("-{number}"));
+        PathBuf::from(name)
+    });
+    let first = (!differing.is_empty()).then(|| PathBuf::from(&name));
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+    let mut names = first.into_iter().chain(numbered);
+    names.find(is_free).expect("there is no last number")
+}
+
+fn with_values(path: &Path, differing: &[Difference]) -> OsString {
+    let is_telling = |d: &&Difference| d.right.is_some() && !d.key.starts_with("device.");
+    let mut telling: Vec<&Difference> = differing.iter().filter(is_telling).collect();
+    if telling.is_empty() {
+        telling = differing.iter().collect();
+    }
+    let mut name = path.as_os_str().to_owned();
+    for difference in telling.into_iter().take(3) {
+        name.push("-");
+        name.push(name_part(difference));
+    }
+    name
+}
+
+/// `lr0.003`, `activation-tanh`, `no-stop`; of longer values the name only.
+fn name_part(Difference { key, right, .. }: &Difference) -> String {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match right {
+        None => format!("no-{name}"),
+        Some(value @ (Value::Integer(_) | Value::Float(_))) => format!("{name}{value}"),
+        Some(Value::Boolean(value)) => format!("{name}-{value}"),
+        Some(Value::String(word)) if word.len() <= 20 && word.chars().all(is_plain) => {
+            format!("{name}-{word}")
+        }
+        Some(_) => name.to_owned(),
+    }
 }
 
 /// The run in a folder, from its resolved configuration and some overrides, whose data are as they were.
@@ -54,9 +102,16 @@ pub fn existing(
     needs: Needs,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
+    let mut overrides = overrides.to_vec();
+    if !overrides
+        .iter()
+        .any(|given| given.starts_with("train.schedule"))
+    {
+        overrides.extend(left_open(&folder));
+    }
     let reading = Reading {
         registry,
-        overrides,
+        overrides: &overrides,
         data_root: data.data_root.as_deref(),
         programs: Programs::NEVER,
     };
@@ -78,7 +133,7 @@ pub fn existing(
     Ok((folder, run))
 }
 
-/// The weights of a run: its newest state, of which the user hears which it is, or the checkpoint that was asked for.
+/// Returns the weights of a run: its newest state, of which a note says which it is, or the checkpoint that was asked for.
 ///
 /// # Errors
 /// If there is no such checkpoint, or nothing whole.
@@ -117,16 +172,45 @@ pub fn existing_folder(path: &Path) -> Result<RunFolder, Failure> {
 /// The resolved configuration that a run folder holds, as it was recorded: nothing that it names need be there.
 ///
 /// # Errors
-/// If it is missing or no TOML.
+/// If it is missing or not TOML.
 pub fn recorded(folder: &RunFolder) -> Result<toml::Table, Failure> {
-    let path = folder.resolved();
-    let bytes = read_at_most(&path, MAX_CONFIG_BYTES)?;
-    let damaged = |why: String| {
-        let what = format!("{}: {why}", path.display());
-        let help = "the file was changed by hand; restore it from config.toml";
-        Failure::new(DATA, "D001", what, help)
-    };
-    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-    text.parse()
-        .map_err(|error: toml::de::Error| damaged(error.message().to_owned()))
+    ctrnn_train::recorded(folder).map_err(|error| match error {
+        TrainError::Data { .. } => {
+            let help = "the file was changed by hand; restore it from config.toml";
+            Failure::new(DATA, "D001", error.to_string(), help)
+        }
+        error => error.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_beside_another_is_named_after_what_differs() {
+        let name = |differing: &[(&str, Option<Value>)]| {
+            let differing = differing.iter().map(|(key, right)| Difference {
+                key: (*key).to_owned(),
+                left: None,
+                right: right.clone(),
+            });
+            with_values(Path::new("runs/a"), &differing.collect::<Vec<_>>())
+        };
+        let lr = ("train.optimizer.lr", Some(Value::Float(0.003)));
+        assert_eq!(name(&[lr]), "runs/a-lr0.003");
+        assert_eq!(name(&[]), "runs/a");
+        let word = |word: &str| Some(Value::String(word.to_owned()));
+        let several = [
+            ("device.threads", Some(Value::Integer(1))),
+            ("model.activation", word("tanh")),
+            ("task.npz.path", word("/a path/to trials.npz")),
+            ("train.stop", None),
+            ("validate.trials", Some(Value::Integer(2))),
+        ];
+        assert_eq!(name(&several), "runs/a-activation-tanh-path-trials2");
+        assert_eq!(name(&several[..1]), "runs/a-threads1");
+        assert_eq!(name(&several[3..4]), "runs/a-no-stop");
+        assert_eq!(folder_beside(Path::new("a"), &[]), Path::new("a-2"));
+    }
 }

@@ -19,7 +19,8 @@ pub struct StopRequests {
 }
 
 impl StopRequests {
-    /// Listens from now on. The first Ctrl-C or TERM asks to stop, the second one stops at once with code 130 or 143.
+    /// Listens from now on. The first Ctrl-C or TERM asks to stop, the second one stops at once with code 130 or 143. A signal
+    /// that this process was started to ignore stays ignored.
     ///
     /// # Errors
     /// If the operating system refuses.
@@ -59,6 +60,9 @@ impl StopRequests {
 
     fn register(&self) -> std::io::Result<()> {
         for (signal, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
+            if is_ignored(signal) {
+                continue;
+            }
             self.note(signal)?;
             stop_at_the_second(signal, exit_code, Arc::clone(&self.run))?;
         }
@@ -68,7 +72,9 @@ impl StopRequests {
             signal_hook::consts::SIGUSR2,
             signal_hook::consts::SIGHUP,
         ] {
-            self.note(signal)?;
+            if !is_ignored(signal) {
+                self.note(signal)?;
+            }
         }
         // A file that grows over the limit of `ulimit -f` is then an error as on a full disk, not the end of the process.
         #[cfg(unix)]
@@ -80,6 +86,24 @@ impl StopRequests {
         let told = Arc::clone(&self.signal);
         signal_hook::flag::register_usize(signal, told, signal as usize).map(|_id| ())
     }
+}
+
+/// Whether this process was started with a signal ignored: HUP by `nohup`, INT by a script that starts it in the background.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    #[expect(unsafe_code, reason = "no safe function asks what happens at a signal")]
+    // SAFETY: without a new action the call does nothing but write the present one, for which all bits zero are valid.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        let asked = libc::sigaction(signal, std::ptr::null(), &raw mut present);
+        asked == 0 && present.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Elsewhere signals are not inherited.
+#[cfg(not(unix))]
+fn is_ignored(_: i32) -> bool {
+    false
 }
 
 /// A thread waits for the second signal, writes `RUN.json` and ends the process; while it does, a third signal ends it.

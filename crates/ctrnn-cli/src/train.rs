@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, refuse_if_held};
+use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, read_at_most, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
-    Code, ConfigErrors, Ending, Given, GivenWeights, Observer, Reading, Reopened, Run, RunRecord,
-    RunWeights, as_typed, check_files, check_resume, trainer_at,
+    Code, ConfigErrors, Difference, Ending, Given, GivenWeights, MAX_CONFIG_BYTES, Observer,
+    Reading, Reopened, Run, RunRecord, RunWeights, TrainError, as_typed, check_files, check_resume,
+    differences, is_in_parts, trainer_at,
 };
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
 use crate::failure::{DATA, Failure, IO, USAGE};
 use crate::progress::{Progress, clock};
-use crate::run_path::{Needs, default_path, existing, recorded};
+use crate::run_path::{Needs, default_path, existing, folder_beside, recorded};
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
 use crate::trust::Consent;
@@ -50,6 +51,14 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .run_dir
         .clone()
         .unwrap_or_else(|| default_path(&args.config, run.seed));
+    let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
+    if is_in_parts(&config) {
+        terminal.note(format!(
+            "{} is of a run that was made in parts, and a new run of it need not be the same: its first lines say how to repeat it",
+            args.config.display()
+        ));
+    }
+    let given = Given { config, overrides };
     let exists = path.symlink_metadata().is_ok();
     let resume = match args.force {
         true => Resume::Never,
@@ -62,14 +71,16 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         (Resume::Auto | Resume::Must, true) => {
             let run = with_own_beginning(run, &path, args)?;
             let is_own = |word: &&String| !word.starts_with("model.init.file=");
-            let own: Vec<String> = overrides.iter().filter(is_own).cloned().collect();
+            let own: Vec<String> = given.overrides.iter().filter(is_own).cloned().collect();
             let branch = branch(&path, &args.config, &own);
-            return resume_run(&path, run, args.max_time, args.dry_run, &branch, terminal);
+            let run = resumed_by_itself(&path, run, &given, args, &branch, registry, terminal)?;
+            let (max_time, dry_run) = (args.max_time, args.dry_run);
+            return resume_run(&path, run, &[], max_time, dry_run, &branch, terminal);
         }
         (Resume::Must, false) => return Err(no_run(&path, &args.config)),
         (Resume::Never, true) if !args.force => {
             refuse_if_held(&path)?;
-            return Err(run_exists(&path));
+            return Err(run_exists(&path, &run));
         }
         _ => {}
     }
@@ -82,8 +93,6 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         say_json(terminal, &path, "would be trained")?;
         return Ok(0);
     }
-    let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
-    let given = Given { config, overrides };
     let stop = StopRequests::listen(args.max_time)?;
     let start = Start::New {
         path: &path,
@@ -106,7 +115,15 @@ pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Re
         );
         return Err(Failure::new(USAGE, "U007", what, help));
     }
-    resume_run(&args.run, run, args.max_time, false, &branch, terminal)
+    resume_run(
+        &args.run,
+        run,
+        &args.overrides,
+        args.max_time,
+        false,
+        &branch,
+        terminal,
+    )
 }
 
 /// The command that trains a new run which begins with the weights of the run at `path`.
@@ -150,6 +167,92 @@ fn with_own_beginning(run: Run, path: &Path, args: &TrainArgs) -> Result<Run, Fa
         Ok(own) if is_same => Ok(run.beginning_with(own)),
         _ => Ok(run),
     }
+}
+
+/// The run at `path` as `train` goes on with it, for which it must be the run of this very command: `run` and what was `given`.
+///
+/// Where `resume` has given it other values since, these hold, since steps may have been made with them.
+fn resumed_by_itself(
+    path: &Path,
+    run: Run,
+    given: &Given,
+    args: &TrainArgs,
+    branch: &str,
+    registry: &Registry,
+    terminal: &Terminal,
+) -> Result<Run, Failure> {
+    let folder = RunFolder::at(path);
+    let (before, now) = (recorded(&folder)?, run.table_in(&folder));
+    let differing = differences(&before, &now);
+    if !began_with(&folder, given)? {
+        return Err(another_run(path, &differing));
+    }
+    check_resume(&before, &now, &folder_beside(path, &differing))
+        .map_err(|errors| or_branch(errors, branch))?;
+    if differing.is_empty() {
+        return Ok(run);
+    }
+    for d in &differing {
+        terminal.note(format!(
+            "{} goes on with {} = {}, as it was resumed with; the command says {}",
+            path.display(),
+            d.key,
+            d.left_word(),
+            d.right_word()
+        ));
+    }
+    // The task is that of the command, so its program was agreed to with it.
+    let needs = Needs::Trials(Consent::given(terminal));
+    Ok(existing(path, &args.data, &[], registry, needs)?.1)
+}
+
+/// Whether a run began with the same configuration file, but for comments and layout, and the same overrides.
+fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
+    let values =
+        |bytes: &[u8]| -> Option<toml::Table> { std::str::from_utf8(bytes).ok()?.parse().ok() };
+    let config = read_at_most(&folder.config(), MAX_CONFIG_BYTES)?;
+    let is_same_file = match (values(&config), values(&given.config)) {
+        (Some(before), Some(now)) => before == now,
+        _ => config == given.config,
+    };
+    // The weights that `--init-from` finds may be newer now; a run goes on with those that it began with.
+    let own = |text: &str| -> Vec<String> {
+        let is_own = |word: &&str| !word.starts_with("model.init.file=");
+        text.lines().filter(is_own).map(str::to_owned).collect()
+    };
+    let overrides = read_at_most(&folder.overrides(), MAX_CONFIG_BYTES)?;
+    let overrides = String::from_utf8_lossy(&overrides);
+    Ok(is_same_file && own(&overrides) == own(&given.overrides_text()))
+}
+
+/// The run at `path` is that of another command.
+fn another_run(path: &Path, differing: &[Difference]) -> Failure {
+    let shown = differing.iter().take(3).map(|d| {
+        format!(
+            "{} is {} there and {} here",
+            d.key,
+            d.left_word(),
+            d.right_word()
+        )
+    });
+    let mut shown: Vec<String> = shown.collect();
+    match differing.len() {
+        0 => shown.push("its configuration file or overrides were written differently".to_owned()),
+        1..=3 => {}
+        n => shown.push(format!("{} more", n - 3)),
+    }
+    let what = format!(
+        "the run in {} began with another command: {}",
+        path.display(),
+        shown.join(", ")
+    );
+    let quoted = |path: &Path| quoted(&path.display().to_string());
+    let help = format!(
+        "give this one a folder of its own:  --run-dir {}\n      go on with the other one:  train-ctrnn resume {}",
+        quoted(&folder_beside(path, differing)),
+        quoted(path)
+    );
+    Failure::new(IO, "F004", what, help)
 }
 
 /// The resolved configuration of a run reproduces it, so its files must be those of the run.
@@ -270,13 +373,20 @@ fn no_run(path: &Path, config: &Path) -> Failure {
     Failure::new(DATA, "D001", what, help)
 }
 
-fn run_exists(path: &Path) -> Failure {
+fn run_exists(path: &Path, run: &Run) -> Failure {
+    let before = recorded(&RunFolder::at(path)).unwrap_or_default();
+    let differing = match before.is_empty() {
+        true => Vec::new(),
+        false => differences(&before, &run.resolved_table()),
+    };
     let what = format!("the run folder {} exists already", path.display());
     let command: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
+    let quoted = |path: &Path| quoted(&path.display().to_string());
     let help = format!(
-        "continue it:  train-ctrnn resume {}\n        replace it:   train-ctrnn {} --force",
-        quoted(&path.display().to_string()),
-        command.join(" ")
+        "continue it:  train-ctrnn resume {}\n        replace it:   train-ctrnn {} --force\n        keep both:    --run-dir {}",
+        quoted(path),
+        command.join(" "),
+        quoted(&folder_beside(path, &differing))
     );
     Failure::new(IO, "F004", what, help)
 }
@@ -287,16 +397,13 @@ fn no_run_folder(path: &Path) -> Failure {
         "{} exists already and is not a run; it stays as it is",
         path.display()
     );
-    Failure::new(
-        IO,
-        "F004",
-        what,
-        "choose another folder: --run-dir runs/NAME",
-    )
+    let free = folder_beside(path, &[]).display().to_string();
+    let help = format!("choose another folder: --run-dir {}", quoted(&free));
+    Failure::new(IO, "F004", what, help)
 }
 
 /// A word as a shell needs it.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     as_typed(&[word.to_owned()])
 }
 
@@ -313,16 +420,18 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 fn resume_run(
     path: &Path,
     run: Run,
+    overrides: &[String],
     max_time: Option<std::time::Duration>,
     dry_run: bool,
     branch: &str,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
-    let before = recorded(&folder)?;
-    check_resume(&before, &run.table_in(&folder)).map_err(|errors| or_branch(errors, branch))?;
+    let (before, now) = (recorded(&folder)?, run.table_in(&folder));
+    let beside = folder_beside(path, &differences(&before, &now));
+    check_resume(&before, &now, &beside).map_err(|errors| or_branch(errors, branch))?;
     let json = RunJson::load(&folder.run_json())?;
-    let asks_for_more = before.get("train") != run.resolved_table().get("train");
+    let asks_for_more = before.get("train") != now.get("train");
     if json.state == RunState::Done && !asks_for_more {
         terminal.say(format!(
             "{} is finished; train longer with `train-ctrnn resume {} train.steps=N`",
@@ -349,7 +458,7 @@ fn resume_run(
         return Ok(0);
     }
     let stop = StopRequests::listen(max_time)?;
-    train_and_report(&run, Start::Again(path), &stop, terminal)
+    train_and_report(&run, Start::Again { path, overrides }, &stop, terminal)
 }
 
 /// A change that a run refuses is made in a new one, which may begin with its weights.
@@ -369,7 +478,10 @@ enum Start<'a> {
         given: Given,
         replace: bool,
     },
-    Again(&'a Path),
+    Again {
+        path: &'a Path,
+        overrides: &'a [String],
+    },
 }
 
 struct TrainJob<'a> {
@@ -416,15 +528,21 @@ impl Job for TrainJob<'_> {
             } => {
                 let trainer = trainer_at::<B>(run, None, check_every, device)?;
                 let network = trainer.network();
-                let record = RunRecord::create(path, run, &given, &device_name, network, replace)?;
+                let created = RunRecord::create(path, run, &given, &device_name, network, replace);
+                let record = created.map_err(|error| match error {
+                    TrainError::File(FileError::AlreadyExists { .. }) if !replace => {
+                        run_exists(path, run) // somebody else was quicker
+                    }
+                    error => error.into(),
+                })?;
                 (record, trainer)
             }
-            Start::Again(path) => {
+            Start::Again { path, overrides } => {
                 let Reopened {
                     record,
                     checkpoint,
                     notes,
-                } = RunRecord::reopen(path, run, &device_name)?;
+                } = RunRecord::reopen(path, run, &device_name, overrides)?;
                 notes.iter().for_each(|note| terminal.note(note));
                 let trainer = trainer_at::<B>(run, checkpoint, check_every, device)?;
                 (record, trainer)

@@ -25,10 +25,19 @@ pub(crate) const OLD: &str = "old";
 /// # Errors
 /// If the folder does not exist or cannot be written, or the disk is full; the old content is then still there.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    write_if(path, content, || Ok(()))
+}
+
+/// [`write`], unless `check` fails once the content stands beside `path`.
+pub(crate) fn write_if(
+    path: &Path,
+    content: &[u8],
+    check: impl FnOnce() -> Result<(), FileError>,
+) -> Result<(), FileError> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(content)
         .map_err(FileError::io("write", path))?;
-    file.commit()
+    file.commit_if(check)
 }
 
 /// A file that replaces `path` when it is committed; dropped before that, it leaves no trace.
@@ -55,6 +64,10 @@ impl AtomicFile {
     /// # Errors
     /// If the disk is full or the file cannot be replaced.
     pub fn commit(self) -> Result<(), FileError> {
+        self.commit_if(|| Ok(()))
+    }
+
+    fn commit_if(self, check: impl FnOnce() -> Result<(), FileError>) -> Result<(), FileError> {
         let path = self.path.as_path();
         let file = self
             .file
@@ -65,6 +78,7 @@ impl AtomicFile {
             .sync_all()
             .map_err(FileError::io("write", path))?;
         fail_point("synced", path);
+        check()?;
         file.persist(path)
             .map_err(|e| FileError::io("rename", path)(e.error))?;
         fail_point("renamed", path);
@@ -104,16 +118,21 @@ pub fn create_folder<E: From<FileError>>(
 }
 
 /// Like [`create_folder`], but a folder at `path` is replaced. The old one is moved aside just before the new one
-/// takes its place: a process killed between the two renames leaves neither at `path`.
+/// takes its place: a process killed between the two renames leaves neither at `path`. `check` is called before the old
+/// one is touched, and says whether it is still what is to be replaced: filling the new one may take long.
 ///
 /// # Errors
-/// What `fill` returns, or an error while writing; the old folder is then still there.
+/// What `fill` or `check` return, or an error while writing; the old folder is then still there.
 pub fn replace_folder<E: From<FileError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
+    check: impl FnOnce() -> Result<(), FileError>,
 ) -> Result<(), E> {
     let staged = stage_folder(path, fill)?;
-    remove_folder(path)?;
+    match path.symlink_metadata() {
+        Ok(_) => remove_folder_if(path, check)?,
+        Err(_) => check()?,
+    }
     fail_point("made_room", path);
     Ok(move_into_place(staged, path)?)
 }
@@ -123,10 +142,22 @@ pub fn replace_folder<E: From<FileError>>(
 /// # Errors
 /// If it cannot be renamed or removed.
 pub fn remove_folder(path: &Path) -> Result<(), FileError> {
-    if path.symlink_metadata().is_err() {
-        return Ok(());
+    match path.symlink_metadata() {
+        Ok(_) => remove_folder_if(path, || Ok(())),
+        Err(_) => Ok(()),
     }
+}
+
+/// Removes a folder that is there, unless `check` fails.
+///
+/// The place that it is moved to is made before the check: if the folder around both is exchanged after it, there is no such
+/// place, and nothing is moved.
+pub(crate) fn remove_folder_if(
+    path: &Path,
+    check: impl FnOnce() -> Result<(), FileError>,
+) -> Result<(), FileError> {
     let aside = staged_folder(path)?;
+    check()?;
     fs::rename(path, aside.path().join(OLD)).map_err(FileError::io("remove", path))?;
     sync_folder(parent(path))?;
     fail_point("set_aside", path);
@@ -389,14 +420,16 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("model");
         for name in ["old", "new"] {
-            replace_folder(&path, |folder| {
+            let fill = |folder: &Path| {
                 fs::write(folder.join(name), b"").unwrap();
                 Ok::<_, FileError>(())
-            })
-            .unwrap();
+            };
+            replace_folder(&path, fill, || Ok(())).unwrap();
         }
         assert_eq!(names(&path), ["new"]);
-        assert!(replace_folder(&path, |_| Err(failure())).is_err());
+        assert!(replace_folder(&path, |_| Err(failure()), || Ok(())).is_err());
+        let fill = |_: &Path| Ok::<_, FileError>(());
+        assert!(replace_folder(&path, fill, || Err(failure())).is_err());
         assert_eq!(names(&path), ["new"]);
         assert_eq!(names(parent.path()), ["model"]);
     }

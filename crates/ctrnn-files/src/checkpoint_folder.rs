@@ -132,13 +132,13 @@ impl RunFolder {
     /// (left from before a resume) is replaced. The pointer `last` is not moved.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// As [`RunFolder::check_held`], or if it cannot be written.
     ///
     /// # Panics
     /// If a name is not that of a file in the folder, or is `MANIFEST.json`.
     pub fn write_checkpoint(&self, step: u64, files: &CheckpointFiles) -> Result<(), FileError> {
         let place = self.checkpoint(step);
-        atomic::replace_folder(&place, |folder| {
+        self.replace(&place, |folder| {
             for (name, content) in files {
                 assert!(
                     is_plain_name(name),
@@ -157,8 +157,9 @@ impl RunFolder {
     /// Call this only with the lock of the run in hand.
     ///
     /// # Errors
-    /// If a folder cannot be read or a leftover not removed.
+    /// As [`RunFolder::check_held`], or if a folder cannot be read or a leftover not removed.
     pub fn clean_leftovers(&self) -> Result<Vec<PathBuf>, FileError> {
+        self.check_held()?;
         let mut removed = atomic::clean_leftovers(self.root())?;
         let checkpoints = self.checkpoints();
         if checkpoints.is_dir() {
@@ -232,7 +233,7 @@ impl RunFolder {
     pub fn prune_checkpoints(&self, keep_last: usize, keep: &[u64]) -> Result<Vec<u64>, FileError> {
         let removed = self.checkpoints_to_prune(keep_last, keep)?;
         for &step in &removed {
-            atomic::remove_folder(&self.checkpoint(step))?;
+            self.remove(&self.checkpoint(step))?;
         }
         Ok(removed)
     }
@@ -254,6 +255,22 @@ impl RunFolder {
 }
 
 impl RunFolder {
+    /// Makes the pointer `last` name the checkpoint of `step`.
+    ///
+    /// # Errors
+    /// As [`RunFolder::check_held`], or if it cannot be written.
+    pub fn point_last(&self, step: u64) -> Result<(), FileError> {
+        self.write(&self.last(), pointer_to(step).as_bytes())
+    }
+
+    /// Makes the pointer `best` name the checkpoint of `step`.
+    ///
+    /// # Errors
+    /// As [`RunFolder::check_held`], or if it cannot be written.
+    pub fn point_best(&self, step: u64) -> Result<(), FileError> {
+        self.write(&self.best(), pointer_to(step).as_bytes())
+    }
+
     /// Removes all checkpoints of more than `step` steps, the newest first, and returns them.
     ///
     /// # Errors
@@ -263,18 +280,15 @@ impl RunFolder {
         later.retain(|&other| other > step);
         later.reverse();
         for &other in &later {
-            atomic::remove_folder(&self.checkpoint(other))?;
+            self.remove(&self.checkpoint(other))?;
         }
         Ok(later)
     }
 }
 
-/// Makes `pointer` ([`RunFolder::best`] or [`RunFolder::last`]) name the checkpoint of `step`.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn write_pointer(pointer: &Path, step: u64) -> Result<(), FileError> {
-    atomic::write(pointer, format!("{}\n", checkpoint_name(step)).as_bytes())
+/// The content of a pointer to the checkpoint of `step`.
+fn pointer_to(step: u64) -> String {
+    format!("{}\n", checkpoint_name(step))
 }
 
 /// The step of the checkpoint that `pointer` names. That checkpoint need not be there.
@@ -538,7 +552,7 @@ mod tests {
             read_pointer(&run.best()),
             Err(FileError::Missing { .. })
         ));
-        write_pointer(&run.best(), 10).unwrap();
+        run.point_best(10).unwrap();
         assert_eq!(fs::read(run.best()).unwrap(), b"step-00000010\n");
         assert_eq!(read_pointer(&run.best()).unwrap(), 10);
         for foreign in ["", "step-10", "../step-00000010", "step-00000010\n\n"] {

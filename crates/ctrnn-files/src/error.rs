@@ -49,6 +49,18 @@ pub enum FileError {
         /// When the holder took the lock (RFC 3339).
         started: String,
     },
+    /// The run folder is no longer the one whose lock this process holds.
+    #[error(
+        "the folder of the run at {} was {}; nothing more is written",
+        .path.display(),
+        fate(.now.as_deref())
+    )]
+    Displaced {
+        /// The path of the run folder.
+        path: PathBuf,
+        /// Where the folder is now, if it is known.
+        now: Option<PathBuf>,
+    },
     /// A file to be read is not there.
     #[error("{} does not exist; check the path", .path.display())]
     Missing {
@@ -336,7 +348,10 @@ impl FileError {
     /// Whether the machine or the data is at fault.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { .. } | Self::AlreadyExists { .. } | Self::Locked { .. } => ErrorKind::Io,
+            Self::Io { .. }
+            | Self::AlreadyExists { .. }
+            | Self::Locked { .. }
+            | Self::Displaced { .. } => ErrorKind::Io,
             Self::Missing { .. }
             | Self::NotAFile { .. }
             | Self::Linked { .. }
@@ -350,6 +365,7 @@ impl FileError {
             Self::Io { path, .. }
             | Self::AlreadyExists { path }
             | Self::Locked { path, .. }
+            | Self::Displaced { path, .. }
             | Self::Missing { path }
             | Self::NotAFile { path }
             | Self::Linked { path }
@@ -402,6 +418,12 @@ impl From<FormatError> for ReadError {
     fn from(rule: FormatError) -> Self {
         Self::Format(rule)
     }
+}
+
+fn fate(now: Option<&Path>) -> String {
+    now.map_or("removed or replaced".to_owned(), |now| {
+        format!("renamed to {}", now.display())
+    })
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -53,7 +53,7 @@ mod zip;
 pub use array::{Array, ArrayData, Dtype, ValueError};
 pub use checkpoint_folder::{
     CheckpointFiles, CheckpointManifest, FilePromise, NewestCheckpoint, read_checkpoint,
-    read_pointer, verify_checkpoint, write_pointer,
+    read_pointer, verify_checkpoint,
 };
 pub use error::{ErrorKind, FileError, FormatError};
 pub use line_file::LineFile;

@@ -2,8 +2,8 @@
 
 use std::env;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, Write};
-use std::path::Path;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::process;
 use std::thread;
 use std::time::Duration;
@@ -60,8 +60,8 @@ impl RunLock {
     /// Takes the lock of a run folder without waiting, and writes `holder` into it.
     ///
     /// # Errors
-    /// [`FileError::Locked`] if somebody holds it; [`FileError::Io`] if the folder cannot be written or its file
-    /// system knows no locks.
+    /// [`FileError::Locked`] if somebody holds it; [`FileError::Displaced`] if the folder was replaced at this moment;
+    /// [`FileError::Io`] if it cannot be written or its file system knows no locks.
     pub fn acquire(run: &Path, holder: &Holder) -> Result<Self, FileError> {
         let path = run.join(NAME);
         regular_file::check_own(&path)?;
@@ -86,11 +86,62 @@ impl RunLock {
             }
         }
         let mut lock = Self { file };
+        lock.check(run)?;
         lock.write(holder).map_err(FileError::io("lock", &path))?;
         Ok(lock)
     }
 
-    fn write(&mut self, holder: &Holder) -> std::io::Result<()> {
+    /// Checks that `run` is still the folder of this lock. The folder may have been renamed or removed meanwhile, and
+    /// another one, or a link to one, may have taken its place.
+    ///
+    /// # Errors
+    /// [`FileError::Displaced`] if it is not; [`FileError::Io`] if that cannot be told.
+    pub fn check(&self, run: &Path) -> Result<(), FileError> {
+        if self.is_in(run).map_err(FileError::io("read", run))? {
+            return Ok(());
+        }
+        Err(FileError::Displaced {
+            path: run.to_owned(),
+            now: self.folder_now(),
+        })
+    }
+
+    /// Whether the lock file of this folder is the one that is held.
+    #[cfg(unix)]
+    fn is_in(&self, run: &Path) -> io::Result<bool> {
+        use io::ErrorKind::{NotADirectory, NotFound};
+        use std::os::unix::fs::MetadataExt;
+        let held = self.file.metadata()?;
+        match fs::metadata(run.join(NAME)) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Elsewhere a folder in use cannot be renamed or removed.
+    #[cfg(not(unix))]
+    fn is_in(&self, _: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// The folder of the lock under its present name, where the system tells it and it is not removed.
+    #[cfg(target_os = "linux")]
+    fn folder_now(&self) -> Option<PathBuf> {
+        use std::os::fd::AsRawFd;
+        let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let file = fs::read_link(open).ok()?;
+        file.ends_with(NAME)
+            .then(|| file.parent().map(Path::to_owned))?
+    }
+
+    /// Elsewhere it is not told.
+    #[cfg(not(target_os = "linux"))]
+    fn folder_now(&self) -> Option<PathBuf> {
+        None
+    }
+
+    fn write(&mut self, holder: &Holder) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(&serde_json::to_vec(holder)?)
@@ -212,6 +263,46 @@ mod tests {
         assert!(is_held(&run));
         drop(lock);
         assert!(!is_held(&run));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_is_of_one_folder_whatever_stands_at_its_path() {
+        use std::os::unix::fs::symlink;
+        let parent = tempfile::tempdir().unwrap();
+        let [run, old, other] = ["run", "old", "other"].map(|name| parent.path().join(name));
+        for folder in [&run, &other] {
+            fs::create_dir(folder).unwrap();
+        }
+        let lock = RunLock::acquire(&run, &Holder::this_process("now")).unwrap();
+        let _theirs = RunLock::acquire(&other, &Holder::this_process("now")).unwrap();
+        lock.check(&run).unwrap();
+        let where_now = || match lock.check(&run) {
+            Err(error @ FileError::Displaced { .. }) => {
+                assert_eq!(error.kind(), crate::ErrorKind::Io);
+                let FileError::Displaced { now, .. } = error else {
+                    unreachable!()
+                };
+                now
+            }
+            other => panic!("{other:?}"),
+        };
+        let linux = |path: &PathBuf| cfg!(target_os = "linux").then(|| path.clone());
+
+        fs::rename(&run, &old).unwrap();
+        assert_eq!(where_now(), linux(&old));
+        fs::create_dir(&run).unwrap();
+        assert_eq!(where_now(), linux(&old));
+        fs::write(run.join(NAME), b"").unwrap();
+        assert_eq!(where_now(), linux(&old));
+        fs::remove_dir_all(&run).unwrap();
+        symlink(&other, &run).unwrap();
+        assert_eq!(where_now(), linux(&old));
+        fs::remove_file(&run).unwrap();
+        symlink(&old, &run).unwrap();
+        lock.check(&run).unwrap(); // a link to the folder itself
+        fs::remove_dir_all(&old).unwrap();
+        assert_eq!(where_now(), None);
     }
 
     #[test]

@@ -1,25 +1,92 @@
 //! The layout of a run folder.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint_folder::checkpoint_name;
 use crate::error::FileError;
+use crate::lock::RunLock;
 use crate::{atomic, json};
 
-/// A run: one training from one configuration, which is a folder. This value only knows its paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A run: one training from one configuration, which is a folder. This value knows its paths and, for the process that
+/// writes to it, the lock.
+#[derive(Debug, Clone)]
 pub struct RunFolder {
     root: PathBuf,
+    lock: Option<Weak<RunLock>>,
 }
 
 impl RunFolder {
     /// The run at this path, which need not exist.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            lock: None,
+        }
+    }
+
+    /// The same folder for the process that holds its lock. Every write through this value or a clone of it first checks
+    /// that the folder is still that of the lock, and is refused once the lock is dropped.
+    #[must_use]
+    pub fn held_by(self, lock: &Arc<RunLock>) -> Self {
+        Self {
+            lock: Some(Arc::downgrade(lock)),
+            ..self
+        }
+    }
+
+    /// Checks that this process may write to the folder: that nobody has renamed, removed or replaced it since the lock
+    /// was taken. A folder without a lock ([`RunFolder::at`]) is not checked.
+    ///
+    /// # Errors
+    /// [`FileError::Displaced`] if it is another folder now.
+    pub fn check_held(&self) -> Result<(), FileError> {
+        match self.lock.as_ref().map(Weak::upgrade) {
+            None => Ok(()),
+            Some(Some(lock)) => lock.check(&self.root),
+            Some(None) => Err(FileError::Displaced {
+                path: self.root.clone(),
+                now: None,
+            }),
+        }
+    }
+
+    /// Replaces or creates a file of the run ([`atomic::write`]).
+    ///
+    /// # Errors
+    /// As [`RunFolder::check_held`], or if it cannot be written.
+    pub fn write(&self, file: &Path, content: &[u8]) -> Result<(), FileError> {
+        self.check_held()?;
+        atomic::write_if(file, content, || self.check_held())
+    }
+
+    /// Replaces or creates a folder of the run ([`atomic::replace_folder`]).
+    ///
+    /// # Errors
+    /// As [`RunFolder::check_held`], what `fill` returns, or if it cannot be written.
+    pub fn replace<E: From<FileError>>(
+        &self,
+        folder: &Path,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.check_held()?;
+        atomic::replace_folder(folder, fill, || self.check_held())
+    }
+
+    /// Removes a folder of the run ([`atomic::remove_folder`]).
+    ///
+    /// # Errors
+    /// As [`RunFolder::check_held`], or if it cannot be removed.
+    pub fn remove(&self, folder: &Path) -> Result<(), FileError> {
+        self.check_held()?;
+        match folder.symlink_metadata() {
+            Ok(_) => atomic::remove_folder_if(folder, || self.check_held()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// The folder itself.
@@ -65,8 +132,9 @@ impl RunFolder {
     /// Brings metrics.csv and events.jsonl to the disk, so that a checkpoint never outlives the rows before it.
     ///
     /// # Errors
-    /// If one is missing, as when the folder was removed, or cannot be written.
+    /// As [`RunFolder::check_held`], or if one is missing or cannot be written.
     pub fn sync_logs(&self) -> Result<(), FileError> {
+        self.check_held()?;
         atomic::sync_file(&self.metrics())?;
         atomic::sync_file(&self.events())
     }
@@ -136,7 +204,7 @@ impl RunFolder {
     pub fn remove_model_after(&self, step: u64) -> Result<Option<u64>, FileError> {
         let later = self.model_step().ok().filter(|&model| model > step);
         if later.is_some() {
-            atomic::remove_folder(&self.model())?;
+            self.remove(&self.model())?;
         }
         Ok(later)
     }
@@ -234,12 +302,15 @@ impl RunJson {
     /// Replaces `RUN.json` atomically. On a full disk, where there is no room for a second file, it is written over.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn store(&self, path: &Path) -> Result<(), FileError> {
-        match json::write(path, self) {
+    /// As [`RunFolder::check_held`], or if it cannot be written.
+    pub fn store(&self, run: &RunFolder) -> Result<(), FileError> {
+        let (path, content) = (run.run_json(), json::to_bytes(self));
+        match run.write(&path, &content) {
             Err(FileError::Io { error, .. }) if is_full(&error) => {
-                let content = json::to_bytes(self);
-                write_over(path, content).map_err(FileError::io("write", path))
+                let opened = OpenOptions::new().write(true).open(&path);
+                let file = opened.map_err(FileError::io("write", &path))?;
+                run.check_held()?; // the file that is open is then that of the run
+                write_over(file, content).map_err(FileError::io("write", &path))
             }
             written => written,
         }
@@ -252,8 +323,7 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 /// Writes over a small file, in the room that it has: spaces make up for a shorter content.
-fn write_over(path: &Path, mut content: Vec<u8>) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
+fn write_over(mut file: File, mut content: Vec<u8>) -> io::Result<()> {
     let length = file.metadata()?.len() as usize;
     content.resize(content.len().max(length), b' ');
     file.write_all(&content)
@@ -298,7 +368,7 @@ mod tests {
     fn run_json_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::at(folder.path());
-        run_json().store(&run.run_json()).unwrap();
+        run_json().store(&run).unwrap();
         assert_eq!(RunJson::load(&run.run_json()).unwrap(), run_json());
         let text = std::fs::read_to_string(run.run_json()).unwrap();
         assert!(text.contains(r#""state": "running""#), "{text}");
@@ -307,16 +377,90 @@ mod tests {
     #[test]
     fn run_json_is_written_over_in_the_room_that_it_has() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("RUN.json");
-        run_json().store(&path).unwrap();
+        let run = RunFolder::at(folder.path());
+        let path = run.run_json();
+        run_json().store(&run).unwrap();
         let long = std::fs::metadata(&path).unwrap().len();
         let shorter = RunJson {
             started: None,
             ..run_json()
         };
-        write_over(&path, json::to_bytes(&shorter)).unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        write_over(file, json::to_bytes(&shorter)).unwrap();
         assert_eq!(RunJson::load(&path).unwrap(), shorter);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), long);
+    }
+
+    /// Everything that a run writes by a path is refused in another run's folder, which stays as it is.
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_to_a_folder_that_took_the_place_of_the_run() {
+        use crate::lock::Holder;
+        let parent = tempfile::tempdir().unwrap();
+        let [path, old] = ["run", "old"].map(|name| parent.path().join(name));
+        std::fs::create_dir(&path).unwrap();
+        let lock = Arc::new(RunLock::acquire(&path, &Holder::this_process("now")).unwrap());
+        let run = RunFolder::at(&path).held_by(&lock);
+        let files = [("weights".to_owned(), b"ours".to_vec())].into();
+        run.write_checkpoint(1, &files).unwrap();
+
+        std::fs::rename(&path, &old).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let theirs = RunFolder::at(&path);
+        let files_of_theirs = [("weights".to_owned(), b"theirs".to_vec())].into();
+        theirs.write_checkpoint(1, &files_of_theirs).unwrap();
+        theirs.point_last(1).unwrap();
+        let writes: [(&str, &dyn Fn() -> Result<(), FileError>); 8] = [
+            ("checkpoint", &|| run.write_checkpoint(1, &files)),
+            ("last", &|| run.point_last(2)),
+            ("best", &|| run.point_best(2)),
+            ("RUN.json", &|| run_json().store(&run)),
+            ("prune", &|| run.prune_checkpoints(0, &[]).map(drop)),
+            ("rollback", &|| run.remove_checkpoints_after(0).map(drop)),
+            ("leftovers", &|| run.clean_leftovers().map(drop)),
+            ("model", &|| run.replace(&run.model(), |_| Ok(()))),
+        ];
+        for (what, write) in writes {
+            let refused = write();
+            let is_displaced = matches!(refused, Err(FileError::Displaced { .. }));
+            assert!(is_displaced, "{what}: {refused:?}");
+        }
+        let weights = crate::read_checkpoint(&theirs.checkpoint(1)).unwrap();
+        assert_eq!(weights["weights"], b"theirs");
+        assert_eq!(crate::read_pointer(&theirs.last()).unwrap(), 1);
+        let names = std::fs::read_dir(&path).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["checkpoints"]);
+
+        std::fs::remove_dir_all(&path).unwrap();
+        std::fs::rename(&old, &path).unwrap();
+        run.point_last(1).unwrap(); // it is back
+        drop(lock);
+        assert!(run.point_last(1).is_err());
+    }
+
+    /// The folder is exchanged while a checkpoint is being filled, and while it is brought to the disk.
+    #[cfg(unix)]
+    #[test]
+    fn an_exchange_in_the_middle_of_a_write_is_noticed() {
+        use crate::lock::Holder;
+        let parent = tempfile::tempdir().unwrap();
+        let [path, old] = ["run", "old"].map(|name| parent.path().join(name));
+        std::fs::create_dir(&path).unwrap();
+        let lock = Arc::new(RunLock::acquire(&path, &Holder::this_process("now")).unwrap());
+        let run = RunFolder::at(&path).held_by(&lock);
+        let model = run.model();
+        run.replace(&model, |_| Ok::<_, FileError>(())).unwrap();
+        let refused = run.replace(&model, |_| {
+            std::fs::rename(&path, &old).unwrap();
+            std::fs::create_dir_all(&model).unwrap();
+            Ok::<_, FileError>(())
+        });
+        assert!(refused.is_err());
+        assert!(model.is_dir());
+        let names = std::fs::read_dir(&path).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["model"]);
     }
 
     #[test]

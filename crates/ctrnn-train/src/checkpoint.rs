@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::TensorData;
 use ctrnn_files::{
     CheckpointFiles, CheckpointManifest, FileError, RunFolder, TensorFile, read_checkpoint,
-    read_pointer, write_pointer,
+    read_pointer,
 };
 use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
@@ -218,7 +218,7 @@ impl<'a> CheckpointWriter<'a> {
         let step = snapshot.counters.step;
         self.folder.sync_logs()?;
         self.folder.write_checkpoint(step, &self.files(snapshot))?;
-        Ok(write_pointer(&self.folder.last(), step)?)
+        Ok(self.folder.point_last(step)?)
     }
 
     /// Removes what is neither among the newest nor among the best, nor the one that was just written.
@@ -234,7 +234,7 @@ impl Observer for CheckpointWriter<'_> {
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         self.write(snapshot)?;
         if snapshot.is_best {
-            write_pointer(&self.folder.best(), snapshot.counters.step)?;
+            self.folder.point_best(snapshot.counters.step)?;
         }
         self.prune(&snapshot.counters)
     }
@@ -243,7 +243,7 @@ impl Observer for CheckpointWriter<'_> {
     fn rolled_back(&mut self, _: &Rollback, snapshot: &Snapshot) -> Result<(), TrainError> {
         self.write(snapshot)?;
         if let Some(best) = snapshot.counters.best {
-            write_pointer(&self.folder.best(), best.step)?;
+            self.folder.point_best(best.step)?;
         }
         let step = snapshot.counters.step;
         self.folder.remove_checkpoints_after(step)?;

@@ -1,5 +1,7 @@
 //! Which keys differ between two resolved configurations, and which of them a resumed run may change.
 
+use std::path::Path;
+
 use toml::{Table, Value};
 
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic};
@@ -13,6 +15,22 @@ pub struct Difference {
     pub left: Option<Value>,
     /// Its value on the right, or as asked for now.
     pub right: Option<Value>,
+}
+
+impl Difference {
+    /// The value on the left, in words.
+    pub fn left_word(&self) -> String {
+        word(self.left.as_ref())
+    }
+
+    /// The value on the right, in words.
+    pub fn right_word(&self) -> String {
+        word(self.right.as_ref())
+    }
+}
+
+fn word(value: Option<&Value>) -> String {
+    value.map_or("absent".to_owned(), Value::to_string)
 }
 
 /// The keys that differ between two resolved configurations, sorted; lists are compared as a whole.
@@ -43,8 +61,9 @@ fn collect(table: &str, left: &Table, right: &Table, found: &mut Vec<Difference>
 }
 
 /// The keys that a resumed run may change: a table stands for all its keys.
-pub const CHANGEABLE_ON_RESUME: [&str; 6] = [
+pub const CHANGEABLE_ON_RESUME: [&str; 7] = [
     "train.steps",
+    "train.schedule.steps",
     "train.stop",
     "train.divergence",
     "checkpoint",
@@ -52,11 +71,11 @@ pub const CHANGEABLE_ON_RESUME: [&str; 6] = [
     "device",
 ];
 
-/// Checks that a resumed run changes only what it may.
+/// Checks that a resumed run changes only what it may; `other` is a folder that a run of the other values could have.
 ///
 /// # Errors
 /// One problem for each other key that differs.
-pub fn check_resume(before: &Table, now: &Table) -> Result<(), ConfigErrors> {
+pub fn check_resume(before: &Table, now: &Table, other: &Path) -> Result<(), ConfigErrors> {
     let allowed = |key: &str| {
         CHANGEABLE_ON_RESUME.iter().any(|may| {
             key.strip_prefix(may)
@@ -66,7 +85,7 @@ pub fn check_resume(before: &Table, now: &Table) -> Result<(), ConfigErrors> {
     let fixed: Vec<_> = differences(before, now)
         .into_iter()
         .filter(|d| !allowed(&d.key))
-        .map(|d| fixed_key(&d))
+        .map(|d| fixed_key(&d, other))
         .collect();
     if fixed.is_empty() {
         Ok(())
@@ -75,16 +94,17 @@ pub fn check_resume(before: &Table, now: &Table) -> Result<(), ConfigErrors> {
     }
 }
 
-fn fixed_key(Difference { key, left, right }: &Difference) -> Diagnostic {
-    let word = |value: &Option<Value>| value.as_ref().map_or("absent".to_owned(), Value::to_string);
+fn fixed_key(found: &Difference, other: &Path) -> Diagnostic {
     let message = format!(
-        "{key} was {} when this run began and cannot become {}",
-        word(left),
-        word(right)
+        "{} was {} when this run began and cannot become {}",
+        found.key,
+        found.left_word(),
+        found.right_word()
     );
     let keys = CHANGEABLE_ON_RESUME.join(", ");
     Diagnostic::new(Code::FixedKey, message).help(format!(
-        "a resumed run may change {keys}; for anything else begin a new run"
+        "a resumed run may change {keys}; for anything else begin a run in a folder of its own: train with --run-dir {}",
+        other.display()
     ))
 }
 
@@ -117,16 +137,17 @@ mod tests {
         let longer = table(
             "[train]\nsteps = 50\nbatch_size = 8\nstop = { metric = 'val.loss' }\n[validate]\ntrials = 8\n[device]\nthreads = 2",
         );
-        assert_eq!(check_resume(&before, &longer), Ok(()));
-        let other = table(
+        let other = Path::new("runs/smoke-s1-batch_size16");
+        assert_eq!(check_resume(&before, &longer, other), Ok(()));
+        let fixed = table(
             "[train]\nsteps = 50\nsteps_more = 1\nbatch_size = 16\n[validate]\ntrials = 9\n[device]\nthreads = 0",
         );
-        insta::assert_snapshot!(check_resume(&before, &other).unwrap_err(), @"
+        insta::assert_snapshot!(check_resume(&before, &fixed, other).unwrap_err(), @"
         error[C018]: train.batch_size was 8 when this run began and cannot become 16
-        help: a resumed run may change train.steps, train.stop, train.divergence, checkpoint, validate, device; for anything else begin a new run
+        help: a resumed run may change train.steps, train.schedule.steps, train.stop, train.divergence, checkpoint, validate, device; for anything else begin a run in a folder of its own: train with --run-dir runs/smoke-s1-batch_size16
 
         error[C018]: train.steps_more was absent when this run began and cannot become 1
-        help: a resumed run may change train.steps, train.stop, train.divergence, checkpoint, validate, device; for anything else begin a new run
+        help: a resumed run may change train.steps, train.schedule.steps, train.stop, train.divergence, checkpoint, validate, device; for anything else begin a run in a folder of its own: train with --run-dir runs/smoke-s1-batch_size16
         ");
     }
 }

@@ -69,6 +69,7 @@ mod overrides;
 mod penalty;
 mod ranking;
 mod record;
+mod resumed;
 mod run;
 mod run_log;
 mod run_weights;
@@ -122,10 +123,11 @@ pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
     objective, trainer_at,
 };
+pub use resumed::{is_in_parts, left_open, recorded};
 pub use run::{
     Bound, Document, GivenWeights, InitialWeights, Origin, Reading, Run, Stop, Training, Values,
 };
-pub use run_log::{RunLog, metrics_header};
+pub use run_log::{RunLog, metrics_header, now};
 pub use run_weights::RunWeights;
 pub use schema::{Explanation, explain, keys, schema};
 pub use suggestion::word_like;

@@ -1,10 +1,12 @@
-//! What changed about the machine while a run was stopped, as its manifest tells it.
+//! What changed while a run was stopped, about the machine and the configuration, as its manifest tells it.
 
 use ctrnn_files::{RunFolder, json};
 use serde_json::{Map, Value};
 
 use crate::TrainError;
+use crate::difference::Difference;
 use crate::manifest::machine;
+use crate::resumed::changes_json;
 use crate::run::Run;
 use crate::run_log::now;
 
@@ -12,21 +14,22 @@ use crate::run_log::now;
 const THREADS: &str = "threads";
 
 /// Appends to `resumed` in the manifest what has changed since the run was begun or last resumed: device, kernel path,
-/// threads, versions. Returns a note for the user if the numbers can therefore differ from those of a run that was
-/// never stopped.
+/// threads, versions, and the values of the configuration in `changed`. Returns the manifest, and a note for the user if
+/// the machine makes numbers differ from those of a run that was never stopped.
 ///
 /// # Errors
 /// If the manifest is missing, damaged, or cannot be replaced.
-pub(crate) fn note_machine(
+pub(crate) fn note_changes(
     folder: &RunFolder,
     run: &Run,
     device: &str,
     from_step: u64,
-) -> Result<Option<String>, TrainError> {
+    changed: &[Difference],
+) -> Result<(Map<String, Value>, Option<String>), TrainError> {
     let mut manifest: Map<String, Value> = json::read(&folder.manifest())?;
     let changes = changes(&manifest, machine(run, device));
-    if changes.is_empty() {
-        return Ok(None);
+    if changes.is_empty() && changed.is_empty() {
+        return Ok((manifest, None));
     }
     let ended: Vec<&str> = changes
         .keys()
@@ -37,18 +40,22 @@ pub(crate) fn note_machine(
         let fields = ended.join(", ");
         format!("resumed with another {fields}: from step {from_step} on, numbers can differ in the last bits from a run that was never stopped")
     });
-    let entry = serde_json::json!({
+    let mut entry = serde_json::json!({
         "from_step": from_step,
         "time": now(),
         "bit_exact": note.is_none(),
         "now": changes,
     });
+    if !changed.is_empty() {
+        entry["changed"] = changes_json(changed);
+    }
     match manifest.get_mut("resumed").and_then(Value::as_array_mut) {
         Some(entries) => entries.push(entry),
         None => drop(manifest.insert("resumed".to_owned(), Value::Array(vec![entry]))),
     }
-    json::write(&folder.manifest(), &manifest)?;
-    Ok(note)
+    let text = serde_json::to_vec_pretty(&manifest).expect("a JSON value");
+    folder.write(&folder.manifest(), &text)?;
+    Ok((manifest, note))
 }
 
 /// The fields of `machine` that are not what the manifest says last.

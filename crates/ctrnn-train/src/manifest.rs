@@ -53,7 +53,8 @@ pub(crate) fn note_channels(folder: &RunFolder, run: &Run) -> Result<(), TrainEr
     let mut manifest: Map<String, Value> = json_file::read(&folder.manifest())?;
     if !manifest.contains_key(CHANNELS) {
         manifest.insert(CHANNELS.to_owned(), channels(run));
-        json_file::write(&folder.manifest(), &manifest)?;
+        let text = serde_json::to_string_pretty(&manifest).expect("a JSON value");
+        folder.write(&folder.manifest(), text.as_bytes())?;
     }
     Ok(())
 }

@@ -183,6 +183,9 @@ pub struct Counters {
     pub wall_s: f64,
     /// The best validation so far.
     pub best: Option<Best>,
+    /// The metric that it is the best in; checkpoints of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_metric: Option<Metric>,
     /// The next best ones, as many as `checkpoint.keep_best` asks for; the better one first.
     #[serde(default)]
     pub runners_up: Vec<Best>,

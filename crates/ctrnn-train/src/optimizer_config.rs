@@ -279,7 +279,8 @@ pub struct Constant {
 pub struct Cosine {
     /// Updates over which the rate rises linearly to `lr`; 0: none.
     pub warmup_steps: u64,
-    /// Length S of the descent in updates. Absent: from the warm-up to `train.steps`.
+    /// Length S of the descent in updates. Absent: from the warm-up to `train.steps`; a run that is resumed with more steps keeps
+    /// the length that it began with, unless it is given another.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,

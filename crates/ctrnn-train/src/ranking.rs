@@ -5,9 +5,14 @@ use crate::observer::{Best, Counters};
 
 impl Counters {
     /// Ranks the validation after the present step among the `keep` best ones: its place, 0 for the best of all, or
-    /// none if it is not among them. A tie goes to the earlier step.
+    /// none if it is not among them. A tie goes to the earlier step. Another metric than before ranks from the beginning.
     pub(crate) fn rank(&mut self, metric: Metric, value: f64, keep: usize) -> Option<usize> {
         let step = self.step;
+        if self.best_metric.is_some_and(|before| before != metric) {
+            self.best = None;
+            self.runners_up.clear();
+        }
+        self.best_metric = Some(metric);
         let mut ranking: Vec<Best> = self
             .best
             .into_iter()
@@ -48,5 +53,18 @@ mod tests {
         assert_eq!(rank(50, 0.5), Some(0));
         assert_eq!(counters.best_steps(), [50, 20]);
         assert_eq!(counters.best.map(|best| best.value), Some(0.5));
+    }
+
+    /// An accuracy of 0.4 is no worse than a loss of 0.5: they are not compared.
+    #[test]
+    fn another_metric_ranks_from_the_beginning() {
+        let mut counters = Counters {
+            step: 10,
+            ..Counters::default()
+        };
+        assert_eq!(counters.rank(Metric::Loss, 0.5, 2), Some(0));
+        counters.step = 20;
+        assert_eq!(counters.rank(Metric::Accuracy, 0.4, 2), Some(0));
+        assert_eq!(counters.best_steps(), [20]);
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, digest, host_name, npz,
-    refuse_if_held, write_pointer,
+    refuse_if_held,
 };
 use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
@@ -16,11 +17,13 @@ use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, weight_metadata};
 use crate::conformance::InputFile;
 use crate::diagnostic::Code;
-use crate::machine_history::note_machine;
+use crate::difference::{check_resume, differences};
+use crate::machine_history::note_changes;
 use crate::manifest::{manifest, note_channels};
 use crate::objective::Objective;
 use crate::observer::Observer;
 use crate::optimizer::OptimizerState;
+use crate::resumed::{changes_json, effects, parts_header, recorded};
 use crate::run::{InitialWeights, Run};
 use crate::run_log::{RunLog, cut_metrics, metrics_header, now};
 use crate::tensorboard_log::TensorBoardLog;
@@ -36,11 +39,18 @@ pub struct Given {
     pub overrides: Vec<String>,
 }
 
+impl Given {
+    /// The content of overrides.txt: a line for each.
+    pub fn overrides_text(&self) -> String {
+        self.overrides.iter().map(|o| format!("{o}\n")).collect()
+    }
+}
+
 /// The right to write to a run folder, and where its run stands.
 pub struct RunRecord {
     folder: RunFolder,
     json: RunJson,
-    _lock: RunLock,
+    _lock: Arc<RunLock>,
 }
 
 /// A run taken up again: its record, and the checkpoint to go on from, if it has a whole one.
@@ -87,17 +97,17 @@ impl RunRecord {
         let terms = term_names(run);
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), TrainError> {
-            lock = Some(RunLock::acquire(staged, &Holder::this_process(&started))?);
+            let taken = RunLock::acquire(staged, &Holder::this_process(&started))?;
+            lock = Some(Arc::new(taken));
             let folder = RunFolder::at(staged);
-            let overrides: String = given.overrides.iter().map(|o| format!("{o}\n")).collect();
             atomic::write(&folder.config(), &given.config)?;
-            atomic::write(&folder.overrides(), overrides.as_bytes())?;
+            atomic::write(&folder.overrides(), given.overrides_text().as_bytes())?;
             atomic::write(&folder.resolved(), resolved.as_bytes())?;
             atomic::write(&folder.manifest(), manifest.as_bytes())?;
             atomic::create_folder(&staged.join("initial"), |staged| initial.write(staged))?;
             atomic::write(&folder.metrics(), metrics_header(&terms).as_bytes())?;
             atomic::write(&folder.events(), b"")?;
-            json.store(&folder.run_json())?;
+            json.store(&folder)?;
             Ok(())
         };
         match replace {
@@ -108,8 +118,9 @@ impl RunRecord {
                     }
                     .into());
                 }
-                let _of_the_old_run = lock_existing(path)?;
-                atomic::replace_folder(path, fill)?;
+                let old = lock_existing(path)?;
+                let is_that = || old.as_ref().map_or(Ok(()), |lock| lock.check(path));
+                atomic::replace_folder(path, fill, is_that)?;
             }
             false => {
                 atomic::clean_staged_runs(path)?;
@@ -119,24 +130,36 @@ impl RunRecord {
                 }
             }
         }
+        let lock = lock.expect("a folder was filled, and its lock taken");
         Ok(Self {
-            folder: RunFolder::at(path),
+            folder: RunFolder::at(path).held_by(&lock),
             json,
-            _lock: lock.expect("a folder was filled, and its lock taken"),
+            _lock: lock,
         })
     }
 
-    /// Takes up an existing run, for which `run` is the configuration now.
+    /// Takes up an existing run, for which `run` is the configuration now; `overrides` are those that made it so.
     ///
     /// Whatever a killed process left half done is put right: metrics.csv is cut back to the checkpoint, a run without
-    /// a whole checkpoint starts at step 0.
+    /// a whole checkpoint starts at step 0. What differs from the configuration before is kept in events.jsonl and
+    /// manifest.json.
     ///
     /// # Errors
     /// If another process holds the run, its data have changed, or a file is missing, damaged or cannot be written.
-    pub fn reopen(path: &Path, run: &Run, device: &str) -> Result<Reopened, TrainError> {
+    pub fn reopen(
+        path: &Path,
+        run: &Run,
+        device: &str,
+        overrides: &[String],
+    ) -> Result<Reopened, TrainError> {
         let folder = RunFolder::at(path);
         check_inputs(&folder, run)?;
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
+        let lock = Arc::new(lock);
+        let folder = folder.held_by(&lock);
+        let (before, asked) = (recorded(&folder)?, run.table_in(&folder));
+        check_resume(&before, &asked, path)?;
+        let changed = differences(&before, &asked);
         let mut json = RunJson::load(&folder.run_json())?;
         folder.clean_leftovers()?;
         let newest = folder.newest_whole_checkpoint()?;
@@ -154,7 +177,7 @@ impl RunRecord {
             })
             .collect();
         for (step, _) in &newest.passed_over {
-            atomic::remove_folder(&folder.checkpoint(*step))?; // else pruning would count it among the newest
+            folder.remove(&folder.checkpoint(*step))?; // else pruning would count it among the newest
         }
         let checkpoint = match newest.step {
             Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
@@ -162,9 +185,9 @@ impl RunRecord {
         };
         if let Some(checkpoint) = &checkpoint {
             // A process may have been killed between a checkpoint and its pointer.
-            write_pointer(&folder.last(), checkpoint.counters.step)?;
+            folder.point_last(checkpoint.counters.step)?;
             if let Some(best) = checkpoint.counters.best {
-                write_pointer(&folder.best(), best.step)?;
+                folder.point_best(best.step)?;
             }
         }
         let step = newest.step.unwrap_or(0);
@@ -172,24 +195,31 @@ impl RunRecord {
         let was_killed = json.state == RunState::Running // it could not say so itself
             || json.exit_code.is_some_and(|code| code > 128);
         json.state = RunState::Stopped;
-        json.store(&folder.run_json())?;
-        cut_metrics(&folder.metrics(), newest.step)?;
+        json.store(&folder)?;
+        cut_metrics(&folder, newest.step)?;
         // What is later was not reached from here: figures would show another network than the curves.
         if let Some(later) = folder.remove_model_after(step)? {
             notes.push(format!(
                 "removed model/, the network of step {later}: the run goes on from step {step}"
             ));
         }
-        let resolved =
-            toml::to_string(&run.kept_in(&folder)).expect("a configuration is made of TOML types");
-        atomic::write(&folder.resolved(), resolved.as_bytes())?;
         note_channels(&folder, run)?;
-        notes.extend(note_machine(&folder, run, device, step)?);
+        let (manifest, note) = note_changes(&folder, run, device, step, &changed)?;
+        let kept =
+            toml::to_string(&run.kept_in(&folder)).expect("a configuration is made of TOML types");
+        let resolved = parts_header(&manifest, run) + &kept;
+        folder.write(&folder.resolved(), resolved.as_bytes())?;
+        notes.extend(note);
+        notes.extend(effects(&changed, run, step));
         let mut log = RunLog::open(&folder, term_names(run))?;
         if was_killed {
             log.event("killed", json!({ "pid": json.pid, "host": json.host }))?;
         }
-        log.event("resumed", json!({ "from_step": step, "notes": notes }))?;
+        let changed = changes_json(&changed);
+        log.event(
+            "resumed",
+            json!({ "from_step": step, "notes": notes, "overrides": overrides, "changed": changed }),
+        )?;
         json.restarts += 1;
         json.pid = std::process::id();
         json.host = host_name();
@@ -228,8 +258,11 @@ impl RunRecord {
         self.json.state = RunState::Running;
         self.json.started = Some(now());
         (self.json.ended, self.json.exit_code, self.json.reason) = (None, None, None);
-        self.json.store(&self.folder.run_json())?;
-        let ended = self.train_and_write_model(run, trainer, observers, stop);
+        self.json.store(&self.folder)?;
+        let mut ended = self.train_and_write_model(run, trainer, observers, stop);
+        if let (Err(TrainError::File(_)), Err(cause)) = (&ended, self.folder.check_held()) {
+            ended = Err(cause.into()); // a file that is missing, for instance, went with the folder
+        }
         let written = self.write_ending(&ended);
         ended.and_then(|ending| written.map(|()| ending))
     }
@@ -301,15 +334,16 @@ impl RunRecord {
         self.json.exit_code = Some(code);
         self.json.reason = reason;
         self.json.ended = Some(now());
-        Ok(self.json.store(&self.folder.run_json())?)
+        Ok(self.json.store(&self.folder)?)
     }
 }
 
 /// Says in `RUN.json` that this process, which trains the run, ends now, whatever it is in the middle of.
 ///
 /// # Errors
-/// If `RUN.json` cannot be read or written.
+/// If `RUN.json` cannot be read or written, or the folder is no longer that of the run.
 pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(), FileError> {
+    run.check_held()?;
     let mut json = RunJson::load(&run.run_json())?;
     if json.state != RunState::Running {
         return Ok(()); // no step was made, or it has ended
@@ -318,7 +352,7 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
     json.exit_code = Some(exit_code);
     json.reason = Some(reason.to_owned());
     json.ended = Some(now());
-    json.store(&run.run_json())
+    json.store(run)
 }
 
 /// The names of the terms of the loss of a run.
@@ -335,7 +369,7 @@ impl Drop for RunRecord {
             self.json.exit_code = Some(1);
             self.json.reason = Some("a bug in the program".to_owned());
             self.json.ended = Some(now());
-            let _nobody_is_left_to_tell = self.json.store(&self.folder.run_json());
+            let _nobody_is_left_to_tell = self.json.store(&self.folder);
         }
     }
 }
@@ -482,7 +516,7 @@ fn write_model<B: AutodiffBackend>(
     step: u64,
 ) -> Result<(), TrainError> {
     let files = ModelFiles::of(run, network, step);
-    atomic::replace_folder(&folder.model(), |staged| -> Result<(), TrainError> {
+    folder.replace(&folder.model(), |staged| -> Result<(), TrainError> {
         files.write(staged)?;
         npz::write(&staged.join("weights.npz"), &arrays_of(&files.weights))?;
         Ok(())

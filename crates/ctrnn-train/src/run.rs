@@ -579,7 +579,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn decide(&mut self, registry: &Registry, programs: Programs) -> Option<Decided> {
-        let config = self.deserialize()?;
+        let mut config = self.deserialize()?;
         self.check_time_step(&config);
         let tau_ms = config.model.tau_ms.check(config.model.n_units, 0.0);
         self.check_part(&["model.tau_ms", "model.n_units"], tau_ms);
@@ -614,6 +614,8 @@ impl Check<'_> {
         let groups = self.groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);
+        let schedule = config.train.schedule;
+        config.train.schedule = schedule.of_fixed_length(config.train.steps);
         let train = training(&config, objective, stop, groups);
         let mut resolved = config;
         resolved.task = [(entry.name.clone(), table)].into();

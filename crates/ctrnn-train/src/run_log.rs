@@ -1,10 +1,11 @@
 //! Observer that appends metrics.csv and events.jsonl as a run goes on.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use ctrnn_files::{FileError, LineFile, RunFolder, atomic, read_at_most};
+use ctrnn_files::{FileError, LineFile, RunFolder, read_at_most};
 use ctrnn_model::{Parameter, Weights};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::TrainError;
@@ -30,19 +31,22 @@ impl RunLog {
     /// yet, the header follows them.
     ///
     /// # Errors
-    /// If a file cannot be opened.
+    /// If a file cannot be opened, or the folder is no longer that of the run ([`RunFolder::check_held`]).
     pub fn open(folder: &RunFolder, terms: Vec<String>) -> Result<Self, TrainError> {
+        folder.check_held()?;
         let path = folder.metrics();
         let text = std::fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
         if text.lines().count() <= 1 {
-            atomic::write(&path, metrics_header(&terms).as_bytes())?;
+            folder.write(&path, metrics_header(&terms).as_bytes())?;
         }
-        Ok(Self {
+        let log = Self {
             folder: folder.clone(),
             metrics: LineFile::open(&path)?,
             events: LineFile::open(&folder.events())?,
             terms,
-        })
+        };
+        folder.check_held()?; // the files that are open are then those of the run
+        Ok(log)
     }
 
     /// The fields of the terms, a comma after each.
@@ -54,21 +58,35 @@ impl RunLog {
     /// Appends an event: an object with `event`, its name, and whatever belongs to it.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written, or the folder is no longer that of the run.
     pub fn event(&mut self, name: &str, mut detail: serde_json::Value) -> Result<(), TrainError> {
         if let Some(fields) = detail.as_object_mut() {
             fields.insert("event".to_owned(), name.into());
             fields.insert("time".to_owned(), now().into());
         }
+        self.folder.check_held()?;
         Ok(self.events.append(&detail.to_string())?)
+    }
+
+    fn row(&mut self, row: &str) -> Result<(), TrainError> {
+        self.folder.check_held()?;
+        Ok(self.metrics.append(row)?)
     }
 }
 
 /// The time now, in RFC 3339.
-pub(crate) fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
+pub fn now() -> String {
+    rfc3339(SystemTime::now())
+}
+
+/// A clock beyond the year 9999 shows the last moment that can be written.
+fn rfc3339(time: SystemTime) -> String {
+    let limit = match time < UNIX_EPOCH {
+        true => Timestamp::MIN,
+        false => Timestamp::MAX,
+    };
+    let time = Timestamp::try_from(time).unwrap_or(limit);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn field(value: Option<f64>) -> String {
@@ -83,7 +101,7 @@ impl Observer for RunLog {
             "{},{:.3},{},train,{},{terms}{accuracy},{},{}",
             r.step, r.wall_s, r.trials, r.loss, r.grad_norm, r.lr
         );
-        Ok(self.metrics.append(&row)?)
+        self.row(&row)
     }
 
     fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
@@ -93,7 +111,7 @@ impl Observer for RunLog {
             "{},{:.3},{},val,{},{terms}{accuracy},,",
             v.step, v.wall_s, v.trials, v.report.loss
         );
-        Ok(self.metrics.append(&row)?)
+        self.row(&row)
     }
 
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
@@ -121,11 +139,10 @@ impl Observer for RunLog {
             "lr": rollback.lr,
         });
         self.event("rolled_back", detail)?;
-        let path = self.folder.metrics();
         self.metrics.flush()?;
-        cut_metrics(&path, Some(rollback.to_step))?;
-        self.metrics = LineFile::open(&path)?;
-        Ok(())
+        cut_metrics(&self.folder, Some(rollback.to_step))?;
+        self.metrics = LineFile::open(&self.folder.metrics())?;
+        Ok(self.folder.check_held()?)
     }
 
     fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
@@ -151,8 +168,9 @@ const MAX_METRICS_BYTES: u64 = 1 << 30;
 ///
 /// # Errors
 /// If the file cannot be read or replaced.
-pub(crate) fn cut_metrics(path: &Path, step: Option<u64>) -> Result<(), TrainError> {
-    let text = read_at_most(path, MAX_METRICS_BYTES)?;
+pub(crate) fn cut_metrics(folder: &RunFolder, step: Option<u64>) -> Result<(), TrainError> {
+    let path = folder.metrics();
+    let text = read_at_most(&path, MAX_METRICS_BYTES)?;
     let text = String::from_utf8_lossy(&text); // a damaged row is not kept
     let is_kept = |line: &str| {
         let of = line
@@ -165,6 +183,30 @@ pub(crate) fn cut_metrics(path: &Path, step: Option<u64>) -> Result<(), TrainErr
     let header = lines.next().unwrap_or_default();
     let rows = lines.filter(|line| is_kept(line));
     let kept: String = std::iter::once(header).chain(rows).collect();
-    atomic::write(path, kept.as_bytes())?;
-    Ok(())
+    Ok(folder.write(&path, kept.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_clock_can_be_written() {
+        let after = |seconds| {
+            UNIX_EPOCH
+                .checked_add(Duration::from_secs(seconds))
+                .unwrap()
+        };
+        assert_eq!(rfc3339(after(951_782_400)), "2000-02-29T00:00:00Z");
+        let year_10000 = after(253_402_300_800);
+        let far = UNIX_EPOCH.checked_add(Duration::from_secs(i64::MAX as u64));
+        for time in [Some(year_10000), far].into_iter().flatten() {
+            assert_eq!(rfc3339(time), rfc3339(Timestamp::MAX.into()));
+        }
+        assert!(rfc3339(Timestamp::MAX.into()).starts_with("9999-12-30T"));
+        let before = UNIX_EPOCH.checked_sub(Duration::from_secs(1 << 60));
+        assert!(before.is_none_or(|time| !rfc3339(time).is_empty()));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use crate::optimizer_config::Schedule;
+use crate::optimizer_config::{Cosine, Schedule};
 
 impl Schedule {
     /// What the learning rate of the update that follows `step` updates is multiplied by, in a run of `of_steps`.
@@ -24,6 +24,30 @@ impl Schedule {
             }
             Self::Exponential(exponential) => exponential.factor.powf(s as f64),
             Self::Step(step) => step.factor.powf((s / step.every_steps) as f64),
+        }
+    }
+
+    /// The same schedule with the length written down that it has in a run of `of_steps`: given more steps later, the run
+    /// then stays at the end of its schedule. In a run of no steps nothing is decided yet.
+    #[must_use]
+    pub fn of_fixed_length(self, of_steps: u64) -> Self {
+        match self {
+            Self::Cosine(cosine) if cosine.steps.is_none() && of_steps > 0 => {
+                let steps = of_steps.saturating_sub(cosine.warmup_steps).max(1);
+                Self::Cosine(Cosine {
+                    steps: Some(steps),
+                    ..cosine
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// The step from which on the rate stays what it is, of a schedule with a fixed length.
+    pub fn end(&self) -> Option<u64> {
+        match self {
+            Self::Cosine(cosine) => Some(cosine.warmup_steps + cosine.steps?),
+            _ => None,
         }
     }
 
@@ -53,7 +77,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimizer_config::{Constant, Cosine, Exponential, Plateau, StepSchedule};
+    use crate::optimizer_config::{Constant, Exponential, Plateau, StepSchedule};
 
     fn factors(schedule: &Schedule, steps: impl IntoIterator<Item = u64>) -> Vec<f64> {
         steps.into_iter().map(|k| schedule.factor(k, 10)).collect()
@@ -99,6 +123,28 @@ mod tests {
             ..Cosine::default()
         });
         assert_near(&factors(&pinned, [0, 2, 4]), &[1.0, 0.5, 0.0]);
+    }
+
+    /// 2 steps of warm-up in a run of 10 leave 8, of which a run of 20 makes no more.
+    #[test]
+    fn a_length_that_is_written_down_is_kept() {
+        let open = Schedule::Cosine(Cosine {
+            warmup_steps: 2,
+            ..Cosine::default()
+        });
+        let fixed = open.clone().of_fixed_length(10);
+        assert_eq!(fixed.end(), Some(10));
+        let rates = |schedule: &Schedule, of_steps| {
+            let rates = (0..20).map(|step| schedule.factor(step, of_steps));
+            rates.collect::<Vec<f64>>()
+        };
+        assert_eq!(rates(&fixed, 20), rates(&open, 10));
+        assert_eq!(fixed.clone().of_fixed_length(20), fixed);
+        assert_eq!(open.clone().of_fixed_length(0), open);
+        assert_eq!(open.of_fixed_length(2).end(), Some(3)); // a warm-up that takes the whole run
+        let constant = Schedule::default();
+        assert_eq!(constant.clone().of_fixed_length(10), constant);
+        assert_eq!(constant.end(), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Observer that writes TensorBoard's event files as a run goes on.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use ctrnn_files::{EventFile, RunFolder};
 
@@ -15,7 +14,7 @@ use crate::observer::{Observer, Snapshot, StepReport, Validation};
 /// Every process of a run writes a file of its own, made when there is something to write. It begins by saying from which step on
 /// the files before it no longer count, as what a resumed run does again.
 pub struct TensorBoardLog {
-    folder: PathBuf,
+    folder: RunFolder,
     first_step: u64,
     file: Option<EventFile>,
 }
@@ -24,17 +23,20 @@ impl TensorBoardLog {
     /// The log of a process that goes on after `step` steps.
     pub fn new(folder: &RunFolder, step: u64) -> Self {
         Self {
-            folder: folder.tensorboard(),
+            folder: folder.clone(),
             first_step: step + 1,
             file: None,
         }
     }
 
     fn append(&mut self, split: &str, step: u64, scalars: &[Scalar]) -> Result<(), TrainError> {
+        self.folder.check_held()?;
         let file = match self.file.take() {
             Some(file) => file,
             // A validation of the network at the start is of step 0.
-            None => EventFile::create(&self.folder, self.first_step.min(step.max(1)))?,
+            None => {
+                EventFile::create(&self.folder.tensorboard(), self.first_step.min(step.max(1)))?
+            }
         };
         let tagged: Vec<(String, f64)> = scalars
             .iter()
@@ -74,6 +76,7 @@ impl Observer for TensorBoardLog {
 
     fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {
         let next = rollback.to_step + 1;
+        self.folder.check_held()?;
         match &mut self.file {
             Some(file) => file.forget_from(next)?,
             None => self.first_step = self.first_step.min(next),

@@ -13,7 +13,8 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
     /// it from being told, but not the run from going on: all of them are told of the trouble, once.
     ///
     /// # Errors
-    /// Of the first observer that fails; where nothing comes after this (`is_last`), whatever the configuration says.
+    /// Of the first observer that fails; whatever the configuration says, where nothing comes after this (`is_last`) or
+    /// the folder of the run is another one now.
     pub(super) fn tell(
         &mut self,
         observers: &mut [&mut dyn Observer],
@@ -23,7 +24,7 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
         let told = observers.iter_mut().try_for_each(|o| what(&mut **o));
         let retries = self.settings.checkpoint.on_error == OnError::Retry && !is_last;
         match told {
-            Err(TrainError::File(error)) if retries && error.kind() == ErrorKind::Io => {
+            Err(TrainError::File(error)) if retries && may_pass(&error) => {
                 let trouble = Some(cause(&error));
                 if self.trouble != trouble {
                     self.trouble = trouble;
@@ -36,6 +37,11 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
             told => told,
         }
     }
+}
+
+/// Whether it may be over at a later try.
+fn may_pass(error: &FileError) -> bool {
+    error.kind() == ErrorKind::Io && !matches!(error, FileError::Displaced { .. })
 }
 
 /// What the operating system says, without the path: it is the same trouble for every file.

@@ -85,7 +85,7 @@ fn train(
     let device = Default::default();
     let (mut record, mut trainer) = match path.exists() {
         true => {
-            let reopened = RunRecord::reopen(path, run, "cpu")?;
+            let reopened = RunRecord::reopen(path, run, "cpu", &[])?;
             let trainer = trainer_at::<Cpu>(run, reopened.checkpoint, 1, &device)?;
             (reopened.record, trainer)
         }
