@@ -27,7 +27,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     let analysis = named(name)?;
     let loaded = load(&args.run, &args.trials, &overrides, registry)?;
     let findings = with_study(&loaded, &args.trials, registry, |study| {
-        (analysis.run)(study).map_err(|why| refused(name, &why))
+        analysis.run(study).map_err(|why| refused(name, &why))
     })?;
     let stem = args
         .output

@@ -103,7 +103,7 @@ pub fn analyse(
 ) -> Vec<(&'static Analysis, Result<Findings, Unsuitable>)> {
     wanted
         .iter()
-        .map(|analysis| (*analysis, (analysis.run)(study)))
+        .map(|analysis| (*analysis, analysis.run(study)))
         .collect()
 }
 
