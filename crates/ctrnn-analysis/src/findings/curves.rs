@@ -71,9 +71,10 @@ fn loss_panel(runs: &[(&str, &Metrics)], named: bool) -> Panel {
     for (k, (name, metrics)) in runs.iter().enumerate() {
         for (split, width) in [("train", 0.15), ("val", 0.4)] {
             let (x, y) = metrics.curve(split, "loss");
-            let y: Vec<f64> = match is_log {
-                true => y.iter().map(|loss| loss.log10()).collect(),
-                false => y,
+            let y: Vec<f64> = if is_log {
+                y.iter().map(|loss| loss.log10()).collect()
+            } else {
+                y
             };
             shown.extend(y.iter().copied());
             let dark = ink(k, runs.len());
@@ -102,9 +103,10 @@ fn loss_panel(runs: &[(&str, &Metrics)], named: bool) -> Panel {
         y: Axis {
             label: "loss".to_owned(),
             range: Some(range),
-            ticks: match is_log {
-                true => log_ticks(range),
-                false => Ticks::Round,
+            ticks: if is_log {
+                log_ticks(range)
+            } else {
+                Ticks::Round
             },
         },
         layers,

@@ -74,10 +74,10 @@ fn relaxed(study: &Study, mut starts: Array2<f64>, drive: &Array1<f64>) -> Array
 /// The typical inputs, of which there is one at least.
 fn typical_inputs(study: &Study) -> Result<Vec<TypicalInput>, Unsuitable> {
     let inputs = study.typical_inputs();
-    match inputs.is_empty() {
-        true => Err(lacks("the trials do not say when their epochs are")),
-        false => Ok(inputs),
+    if inputs.is_empty() {
+        return Err(lacks("the trials do not say when their epochs are"));
     }
+    Ok(inputs)
 }
 
 /// How many points there are of each kind.

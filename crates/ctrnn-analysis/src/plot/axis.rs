@@ -123,9 +123,12 @@ pub(crate) fn round_ticks(range: [f64; 2]) -> Vec<(f64, String)> {
     let last = (high / step + 1e-9).floor();
     let n = (last - first + 1.0).clamp(0.0, MOST) as usize;
     let is_short = step > 0.999e-5 && f64::max(-low, high) < 1e7;
-    let label = |value: f64| match is_short {
-        true => number(value, (-exponent(step)).max(0) as usize),
-        false => scientific(value, step),
+    let label = |value: f64| {
+        if is_short {
+            number(value, (-exponent(step)).max(0) as usize)
+        } else {
+            scientific(value, step)
+        }
     };
     (0..n)
         .map(|k| (first + k as f64) * step)
