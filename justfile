@@ -46,6 +46,10 @@ any-bytes CASES="1000000":
     CTRNN_CASES={{ CASES }} cargo test -p ctrnn-files --locked --test untrusted_files
     CTRNN_CASES={{ CASES }} cargo test -p ctrnn-train --locked any_text
 
+# Every analysis and every figure, on more random networks and numbers than a test run tries
+any-networks CASES="3000":
+    CTRNN_CASES={{ CASES }} cargo test -p ctrnn-analysis --locked any_
+
 # Fuzz one reader: npz, safetensors, checkpoint_manifest, config_text, overrides (needs cargo-fuzz)
 fuzz TARGET SECONDS="1200":
     mkdir -p fuzz/corpus/{{ TARGET }}

@@ -78,6 +78,178 @@ fn an_analysis_that_does_not_suit_says_why() {
     assert!(!project.path("found").exists());
 }
 
+/// Weights as a user imports them: what `W_rc` is, and what is said of the network and its trials.
+struct Imported {
+    name: &'static str,
+    recurrent: fn(usize, usize) -> f64,
+    n_units: usize,
+    bias: f64,
+    said: &'static [&'static str],
+    /// What the summary of an analysis, or the reason for leaving it out, says.
+    says: &'static [(&'static str, &'static str)],
+}
+
+const IMPORTED: [Imported; 7] = [
+    Imported {
+        name: "all eigenvalues 0",
+        recurrent: |_, _| 0.0,
+        n_units: 8,
+        bias: 0.0,
+        said: &["model.tau_ms=20"],
+        says: &[
+            ("spectrum", "8 modes vanish within one time step"),
+            ("currents", "no unit receives"),
+        ],
+    },
+    Imported {
+        name: "a continuum of fixed points",
+        recurrent: |i, j| f64::from(u8::from(i == j)),
+        n_units: 2,
+        bias: 0.0,
+        said: &[
+            "model.activation=linear",
+            "task.white_noise.input_noise=0.05",
+        ],
+        says: &[
+            (
+                "fixed_points",
+                "a continuum: at least 2 marginal directions",
+            ),
+            ("spectrum", "2 modes neither grow nor decay"),
+        ],
+    },
+    Imported {
+        name: "a Jordan block",
+        recurrent: |i, j| f64::from(u8::from(i == j || i + 1 == j)) * 0.9,
+        n_units: 5,
+        bias: 0.0,
+        said: &["model.activation=tanh", "model.tau_ms=20"],
+        says: &[],
+    },
+    Imported {
+        name: "huge",
+        recurrent: |i, j| if i == j { 1e30 } else { -1e30 },
+        n_units: 3,
+        bias: 0.0,
+        said: &["model.activation=relu"],
+        says: &[(
+            "pca",
+            "the network diverges: its states are not finite from time step",
+        )],
+    },
+    Imported {
+        name: "saturated",
+        recurrent: |_, _| 1.0,
+        n_units: 3,
+        bias: 1e30,
+        said: &[
+            "model.activation=sigmoid",
+            "model.form=rate",
+            "model.tau_ms=20",
+        ],
+        says: &[
+            ("pca", "all are the same"),
+            ("flow", "all states are the same"),
+        ],
+    },
+    Imported {
+        name: "one unit",
+        recurrent: |_, _| 0.5,
+        n_units: 1,
+        bias: 0.1,
+        said: &["model.activation=tanh"],
+        says: &[("pca", "two units"), ("flow", "two units")],
+    },
+    Imported {
+        name: "one time step",
+        recurrent: |i, j| (i as f64 - j as f64) * 0.3,
+        n_units: 4,
+        bias: 0.1,
+        said: &["model.activation=tanh", "task.white_noise.trial_ms=20"],
+        says: &[("speed", "one time step"), ("timescales", "long enough")],
+    },
+];
+
+/// Each within 4 GB of address space, as `ulimit -v` gives them, with files of ordinary size.
+#[test]
+#[cfg(target_os = "linux")]
+fn degenerate_networks_are_analysed_and_reported() {
+    let project = Project::new();
+    for (k, imported) in IMPORTED.iter().enumerate() {
+        let n = imported.n_units;
+        let array = |shape: &[usize], of: &dyn Fn(usize) -> f64| {
+            Array::f64(shape, (0..shape.iter().product()).map(of).collect())
+        };
+        let (weights, run) = (format!("w{k}.npz"), format!("run{k}"));
+        project.write_arrays(
+            &weights,
+            [
+                (
+                    "recurrent.weight",
+                    array(&[n, n], &|k| (imported.recurrent)(k / n, k % n)),
+                ),
+                ("input.weight", array(&[n, 1], &|k| (k as f64).cos())),
+                ("recurrent.bias", array(&[n], &|_| imported.bias)),
+                ("output.weight", array(&[1, n], &|_| 1.0)),
+            ],
+        );
+        let import = ["import", &weights, "--from", "npz", "-o", &run];
+        project.run(&[&import[..], imported.said].concat()).exits(0);
+        let answer = |words: &[&str]| limited(&project, words);
+        let found = answer(&["analyze", &run, "all", "--trials", "20", "--json"])
+            .exits(0)
+            .json();
+        for (analysis, part) in imported.says {
+            let said = format!(
+                "{}{}",
+                found["analyses"][analysis]["summary"], found["left_out"][analysis]
+            );
+            assert!(said.contains(part), "{}: {analysis}: {said}", imported.name);
+        }
+        answer(&["report", &run, "--trials", "20"]).exits(0);
+        let page = project.text(format!("{run}/report.html"));
+        assert!(page.contains("<h2>Left out</h2>"), "{}", imported.name);
+        for (file, content) in project.tree(&run) {
+            let content = content.unwrap_or_default();
+            assert!(
+                content.len() < 5_000_000,
+                "{}: {file} of {} bytes",
+                imported.name,
+                content.len()
+            );
+            if file.ends_with(".svg") || file.ends_with(".html") {
+                let text = String::from_utf8(content).unwrap();
+                for wrong in ["\"NaN", ">NaN", "\"inf", ">inf", "inf<"] {
+                    assert!(!text.contains(wrong), "{}: {file}: {wrong}", imported.name);
+                }
+            }
+        }
+    }
+}
+
+/// What the program answers with 4 GB of address space.
+#[cfg(target_os = "linux")]
+fn limited(project: &Project, words: &[&str]) -> crate::project::Answer {
+    let program = project.command(words);
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "ulimit -v 4000000 && exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(
+            program
+                .get_current_dir()
+                .expect("the folder of the project"),
+        );
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.output().expect("a shell").into()
+}
+
 #[test]
 fn a_figure_has_its_arrays_beside_it() {
     let project = run();

@@ -28,7 +28,7 @@ pub fn task_variance(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> Array1
 pub struct Clusters {
     /// The group of every row.
     pub labels: Vec<usize>,
-    /// The mean silhouette, from -1 to 1: how much nearer rows lie to their own group than to the next one.
+    /// The mean silhouette, from -1 to 1: how much nearer rows lie to their own group than to the next one; 0 for a single group.
     pub silhouette: f64,
 }
 
@@ -56,9 +56,10 @@ pub fn clusters(rows: ArrayView2<f64>, most: usize, seed: u64) -> Clusters {
             best
         }
     });
+    let is_single = best.silhouette.is_infinite();
     Clusters {
         labels: by_size(&best.labels),
-        ..best
+        silhouette: if is_single { 0.0 } else { best.silhouette },
     }
 }
 
@@ -130,7 +131,8 @@ fn lloyd(rows: ArrayView2<f64>, mut centres: Array2<f64>) -> (Vec<usize>, f64) {
     (labels, cost)
 }
 
-/// The mean of `(b - a) / max(a, b)`: a the mean distance to the own group, b that to the nearest other; 0 for a group of one.
+/// The mean of `(b - a) / max(a, b)`: a the mean distance to the own group, b that to the nearest other; 0 for a group of one and without
+/// another group.
 fn silhouette(rows: ArrayView2<f64>, labels: &[usize]) -> f64 {
     let n = labels.len();
     let k = labels.iter().max().map_or(0, |k| k + 1);
@@ -149,6 +151,9 @@ fn silhouette(rows: ArrayView2<f64>, labels: &[usize]) -> f64 {
             .filter(|&c| c != labels[i] && counts[c] > 0.0)
             .map(mean);
         let next = others.fold(f64::INFINITY, f64::min);
+        if next.is_infinite() {
+            return 0.0;
+        }
         (next - own) / own.max(next).max(1e-300)
     };
     (0..n).map(of).sum::<f64>() / n as f64
@@ -179,6 +184,15 @@ mod tests {
         let found = clusters(rows.view(), 6, 1);
         assert_eq!(found.labels, heap);
         assert!(found.silhouette > 0.95);
+    }
+
+    /// Of equal rows, or of too few for two groups, there is one group.
+    #[test]
+    fn equal_rows_are_one_group() {
+        for n in [0, 1, 2, 5] {
+            let found = clusters(Array2::from_elem((n, 3), 0.3).view(), 4, 1);
+            assert_eq!((found.labels, found.silhouette), (vec![0; n], 0.0));
+        }
     }
 
     /// Two trials, rates 0 and 2 at the first time, equal at the second; the third exists in one trial only: (1 + 0) / 2.

@@ -2,16 +2,17 @@
 
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
+use crate::Unsuitable;
 use crate::linear_algebra::{NotConverged, eigen, least_squares, svd};
 use faer::c64;
 
 /// The rank-reduced linear map of one time step among delay-embedded states.
 ///
 /// A vector of the `n_delays` last states of a trial, seen in the `rank` main directions of all of them, is mapped to the next one by the
-/// matrix of least squares: dynamic mode decomposition of a Hankel matrix.
+/// matrix of least squares: dynamic mode decomposition of a Hankel matrix. States that are 0 throughout have a map without dimensions.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// If no trial is longer than `n_delays`, or a decomposition does not converge.
 ///
 /// # References
 /// Brunton et al. (2017), Chaos as an intermittently forced linear system (HAVOK); Arbabi & Mezic (2017), Hankel DMD.
@@ -19,7 +20,7 @@ pub fn delay_dynamics(
     trials: &[ArrayView2<f64>],
     n_delays: usize,
     rank: usize,
-) -> Result<Array2<f64>, NotConverged> {
+) -> Result<Array2<f64>, Unsuitable> {
     let n_units = trials.first().map_or(0, ArrayView2::ncols);
     let mut rows: Vec<f64> = Vec::new();
     let mut pairs: Vec<(usize, usize)> = Vec::new();
@@ -35,10 +36,17 @@ pub fn delay_dynamics(
             n_rows += 1;
         }
     }
+    if pairs.is_empty() {
+        let least = n_delays + 1;
+        return Err(Unsuitable::Lacks(format!(
+            "dynamical similarity of {n_delays} delays needs trials of at least {least} time steps"
+        )));
+    }
     let embedded =
         Array2::from_shape_vec((n_rows, n_delays * n_units), rows).expect("rows of one width");
     let found = svd(embedded.view())?;
-    let rank = rank.min(found.s.iter().filter(|s| **s > 1e-10 * found.s[0]).count());
+    let largest = found.s.iter().copied().fold(0.0, f64::max);
+    let rank = rank.min(found.s.iter().filter(|s| **s > 1e-10 * largest).count());
     let mut seen = found.u.slice(ndarray::s![.., ..rank]).to_owned();
     seen *= &found.s.slice(ndarray::s![..rank]);
     let pick = |side: fn(&(usize, usize)) -> usize| {
@@ -46,7 +54,10 @@ pub fn delay_dynamics(
         seen.select(ndarray::Axis(0), &rows)
     };
     let (before, after) = (pick(|pair| pair.0), pick(|pair| pair.1));
-    Ok(least_squares(before.view(), after.view()).t().to_owned())
+    if rank == 0 {
+        return Ok(Array2::zeros((0, 0)));
+    }
+    Ok(least_squares(before.view(), after.view())?.t().to_owned())
 }
 
 /// The distance between two maps `[k, k]` up to an orthogonal change of coordinates C: the angle, in [0, pi],
@@ -56,7 +67,8 @@ pub fn delay_dynamics(
 /// ```
 ///
 /// found by gradient ascent on the orthogonal matrices from several beginnings: the eigenvectors of both symmetric parts, matched in
-/// order, under several choices of sign, rotations and reflections alike.
+/// order, under several choices of sign, rotations and reflections alike. Two maps that are 0 or have no dimensions are alike (0); they have
+/// nothing in common with any other (pi / 2).
 ///
 /// # Errors
 /// [`NotConverged`]
@@ -67,7 +79,12 @@ pub fn delay_dynamics(
 pub fn dynamical_distance(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<f64, NotConverged> {
     let k = a.nrows().max(b.nrows());
     let (a, b) = (padded(a, k), padded(b, k));
-    let scale = (norm(&a) * norm(&b)).max(1e-300);
+    match [norm(&a), norm(&b)].map(|norm| norm > 0.0) {
+        [true, true] => {}
+        [false, false] => return Ok(0.0),
+        _ => return Ok(std::f64::consts::FRAC_PI_2),
+    }
+    let scale = norm(&a) * norm(&b);
     let mut best = f64::NEG_INFINITY;
     for start in beginnings(&a, &b)? {
         best = best.max(ascend(&a, &b, start)? / scale);
@@ -164,19 +181,19 @@ fn ascend(a: &Array2<f64>, b: &Array2<f64>, mut c: Array2<f64>) -> Result<f64, N
 /// [`dynamical_distance`] of the [`delay_dynamics`] of two sets of trials `[trial, time, unit]`.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// If no trial is longer than `n_delays`, or a decomposition does not converge.
 pub fn dsa(
     x: ArrayView3<f64>,
     y: ArrayView3<f64>,
     n_delays: usize,
     rank: usize,
-) -> Result<f64, NotConverged> {
+) -> Result<f64, Unsuitable> {
     let of = |states: ArrayView3<f64>| {
         let trials: Vec<Array2<f64>> = states.outer_iter().map(|trial| trial.to_owned()).collect();
         let views: Vec<_> = trials.iter().map(|trial| trial.view()).collect();
         delay_dynamics(&views, n_delays, rank)
     };
-    dynamical_distance(of(x)?.view(), of(y)?.view())
+    Ok(dynamical_distance(of(x)?.view(), of(y)?.view())?)
 }
 
 #[cfg(test)]
@@ -236,6 +253,38 @@ mod tests {
         let flat = x.to_shape((120, 5)).unwrap().dot(&turn.t());
         let y = flat.into_shape_with_order((6, 20, 5)).unwrap();
         assert!(dsa(x.view(), y.view(), 3, 5).unwrap() < 1e-3);
+    }
+
+    /// Trials must be longer than the delays; one pair of states is enough.
+    #[test]
+    fn short_trials_and_silence() {
+        let w = array![[0.9, -0.3], [0.3, 0.9]];
+        let short = |n_steps: usize| trials(&w).slice(ndarray::s![.., ..n_steps, ..]).to_owned();
+        for n_steps in 0..=5 {
+            let why = dsa(short(n_steps).view(), short(n_steps).view(), 5, 10).unwrap_err();
+            assert!(why.to_string().contains("at least 6 time steps"), "{why}");
+        }
+        for n_steps in [6, 7, 8] {
+            let few = short(n_steps).slice(ndarray::s![..1, .., ..]).to_owned();
+            assert!(dsa(few.view(), few.view(), 5, 10).unwrap() < 1e-3);
+        }
+        let silent = Array3::zeros((6, 20, 2));
+        assert_eq!(dsa(silent.view(), silent.view(), 3, 5), Ok(0.0));
+        let quarter = std::f64::consts::FRAC_PI_2;
+        assert_eq!(dsa(silent.view(), trials(&w).view(), 3, 5), Ok(quarter));
+    }
+
+    /// A Jordan block has one eigenvector; it is like itself all the same.
+    #[test]
+    fn defective_maps_are_compared() {
+        let jordan = array![[0.5, 1.0, 0.0], [0.0, 0.5, 1.0], [0.0, 0.0, 0.5]];
+        assert!(dynamical_distance(jordan.view(), jordan.view()).unwrap() < 1e-6);
+        let nilpotent = array![[0.0, 1.0], [0.0, 0.0]];
+        let angle = dynamical_distance(nilpotent.view(), Array2::eye(2).view()).unwrap();
+        assert!(
+            (angle - std::f64::consts::FRAC_PI_2).abs() < 1e-9,
+            "{angle}"
+        );
     }
 
     /// Rotations by 90 degrees to the left and to the right are mirror images; one by 90 degrees and the identity have nothing in common.

@@ -105,7 +105,8 @@ impl Dynamics {
         self.w_out.dot(&self.rates(state)) + &self.bias_out
     }
 
-    /// The time in which a mode of one time step with an eigenvalue of this modulus falls to 1/e (below 1) or grows by e.
+    /// The time in which a mode of one time step with an eigenvalue of this modulus falls to 1/e (below 1) or grows by e: infinite for 1, 0 for
+    /// 0, which is gone within the step.
     pub fn timescale_ms(&self, modulus: f64) -> f64 {
         self.dt_ms / modulus.ln().abs()
     }

@@ -3,13 +3,15 @@
 //! [`ANALYSES`] lists them. An analysis that makes no sense for a task (a psychometric curve without evidence) says so.
 
 mod accuracy;
+#[cfg(test)]
+mod any_network;
 mod choices;
 mod comparison;
 mod connectivity;
 mod curves;
 mod dynamics;
 mod groups;
-mod layers;
+pub(crate) mod layers;
 mod space;
 mod state_space;
 mod units;
@@ -53,8 +55,33 @@ pub struct Analysis {
     pub name: &'static str,
     /// What it shows, in a line.
     pub summary: &'static str,
+    find: fn(&Study) -> Result<Findings, Unsuitable>,
+}
+
+/// Analyses of what a network is, not of the states that it was in: they do without finite ones.
+const WITHOUT_STATES: [&str; 4] = ["curves", "spectrum", "weights", "weight_change"];
+
+impl Analysis {
     /// Does it.
-    pub run: fn(&Study) -> Result<Findings, Unsuitable>,
+    ///
+    /// # Errors
+    /// Why it has no result for this network and these trials.
+    pub fn run(&self, study: &Study) -> Result<Findings, Unsuitable> {
+        if !WITHOUT_STATES.contains(&self.name)
+            && let Some(place) = study.first_nonfinite()
+        {
+            return Err(diverges("the network", place));
+        }
+        (self.find)(study)
+    }
+}
+
+fn diverges(who: &str, [trial, step]: [usize; 2]) -> Unsuitable {
+    Unsuitable::Lacks(format!(
+        "{who} diverges: its states are not finite from time step {} of trial {} on",
+        step + 1,
+        trial + 1
+    ))
 }
 
 impl Analysis {
@@ -65,9 +92,9 @@ impl Analysis {
 }
 
 macro_rules! analyses {
-    ($($name:literal: $run:path, $summary:literal;)*) => {
+    ($($name:literal: $find:path, $summary:literal;)*) => {
         /// Every analysis.
-        pub const ANALYSES: &[Analysis] = &[$(Analysis { name: $name, summary: $summary, run: $run }),*];
+        pub const ANALYSES: &[Analysis] = &[$(Analysis { name: $name, summary: $summary, find: $find }),*];
     };
 }
 

@@ -1,6 +1,5 @@
 //! Fixed and slow points: where the dynamics stand still, or nearly so.
 
-use faer::c64;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
@@ -50,16 +49,34 @@ pub struct FixedPoint {
     pub modes: Eigen,
 }
 
+/// A mode whose eigenvalue has a modulus nearer to 1 than this neither grows nor decays: where it lies exactly is beyond what weights in
+/// single precision and a trained network say.
+const MARGINAL: f64 = 1e-3;
+
 impl FixedPoint {
     /// Whether every mode decays: all eigenvalues of a time step lie within the unit circle.
     pub fn is_stable(&self) -> bool {
-        self.n_unstable() == 0
+        self.n_unstable() == 0 && self.n_marginal() == 0
+    }
+
+    /// Whether no mode grows, but some do not decay either, as along a line of fixed points.
+    pub fn is_marginal(&self) -> bool {
+        self.n_unstable() == 0 && self.n_marginal() > 0
     }
 
     /// The number of modes that grow: of dimensions in which it repels.
     pub fn n_unstable(&self) -> usize {
-        let grows = |z: &&c64| z.re.hypot(z.im) >= 1.0;
-        self.modes.values.iter().filter(grows).count()
+        self.count(|modulus| modulus > 1.0 + MARGINAL)
+    }
+
+    /// The number of modes that neither grow nor decay: the modulus of their eigenvalue is 1 to within 0.001.
+    pub fn n_marginal(&self) -> usize {
+        self.count(|modulus| (modulus - 1.0).abs() <= MARGINAL)
+    }
+
+    fn count(&self, is: impl Fn(f64) -> bool) -> usize {
+        let moduli = self.modes.values.iter().map(|z| z.re.hypot(z.im));
+        moduli.filter(|modulus| is(*modulus)).count()
     }
 }
 
@@ -280,6 +297,36 @@ mod tests {
         assert!(found[0].state.iter().all(|v| v.abs() < 1e-9));
         assert!(!found[0].is_stable(), "|0.5 + 0.9 i| = 1.03");
         assert!((found[0].modes.values[0].im.abs() - 0.9).abs() < 1e-9);
+    }
+
+    /// `h' = h` in two of three dimensions: every point of a plane is fixed, and neither attracts nor repels within it. A saddle with a
+    /// marginal direction is unstable.
+    #[test]
+    fn a_plane_of_fixed_points_is_marginal() {
+        let found = |third: f64| {
+            let w = Array2::from_diag(&ndarray::array![1.0, 1.0 + 1e-7, third]);
+            let dynamics = map(w, Activation::Linear, Form::Voltage);
+            let starts = starts(40, 3, 1.0);
+            fixed_points(
+                &dynamics,
+                &Array1::zeros(3),
+                starts.view(),
+                &Search::default(),
+            )
+            .unwrap()
+        };
+        let stable_beside = found(0.5);
+        assert!(stable_beside.len() > 30, "{}", stable_beside.len());
+        assert!(
+            stable_beside
+                .iter()
+                .all(|point| point.is_marginal() && !point.is_stable())
+        );
+        assert!(stable_beside.iter().all(|point| point.n_marginal() == 2));
+        for point in found(2.0) {
+            assert!(!point.is_stable() && !point.is_marginal());
+            assert_eq!((point.n_unstable(), point.n_marginal()), (1, 2));
+        }
     }
 
     /// `h' = h - eps`: nothing is fixed, everything is slow with q = eps^2 / 2.

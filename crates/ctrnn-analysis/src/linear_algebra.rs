@@ -1,8 +1,8 @@
 //! Decompositions of real matrices, in double precision.
 
-use faer::linalg::solvers::{Solve, SolveLstsq};
+use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef, c64};
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use thiserror::Error;
 
 /// A decomposition whose iteration did not converge, as with numbers that are not finite.
@@ -36,6 +36,17 @@ fn mat(a: ArrayView2<f64>) -> Mat<f64> {
 
 fn array(a: MatRef<f64>) -> Array2<f64> {
     Array2::from_shape_fn((a.nrows(), a.ncols()), |(i, j)| a[(i, j)])
+}
+
+/// The mean of every column, and what is left without it: exactly 0 in a column of equal numbers.
+pub fn centred(a: ArrayView2<f64>) -> (Array1<f64>, Array2<f64>) {
+    let Some(first) = a.outer_iter().next() else {
+        return (Array1::zeros(a.ncols()), a.to_owned());
+    };
+    let mut left = &a - &first;
+    let mean = left.mean_axis(Axis(0)).unwrap_or_default();
+    left -= &mean;
+    (mean + first, left)
 }
 
 /// Eigenvalues of a square matrix, in the order of falling modulus.
@@ -79,6 +90,13 @@ fn by_falling_modulus(a: &c64, b: &c64) -> std::cmp::Ordering {
 /// # Errors
 /// [`NotConverged`]
 pub fn svd(a: ArrayView2<f64>) -> Result<Svd, NotConverged> {
+    if a.is_empty() {
+        return Ok(Svd {
+            u: Array2::zeros((a.nrows(), 0)),
+            s: Array1::zeros(0),
+            v: Array2::zeros((a.ncols(), 0)),
+        });
+    }
     let found = mat(a).thin_svd();
     let found = found.map_err(|_| NotConverged("singular values"))?;
     let k = a.nrows().min(a.ncols());
@@ -120,9 +138,15 @@ pub fn solve(a: ArrayView2<f64>, b: &Array1<f64>) -> Array1<f64> {
     (0..b.len()).map(|i| x[(i, 0)]).collect()
 }
 
-/// The X `[k, m]` that minimises `|A X - B|` for `A [n, k]` of full column rank, n >= k, and `B [n, m]`.
-pub fn least_squares(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
-    array(mat(a).qr().solve_lstsq(&mat(b)).as_ref())
+/// The smallest X `[k, m]` that minimises `|A X - B|` for `A [n, k]` and `B [n, m]`; singular values of A below 1e-12 of the largest count as 0.
+///
+/// # Errors
+/// [`NotConverged`]
+pub fn least_squares(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<Array2<f64>, NotConverged> {
+    let Svd { u, s, v } = svd(a)?;
+    let least = 1e-12 * s.iter().copied().fold(0.0, f64::max);
+    let inverse = s.mapv(|s| if s > least { 1.0 / s } else { 0.0 });
+    Ok((v * inverse).dot(&u.t().dot(&b)))
 }
 
 #[cfg(test)]
@@ -150,8 +174,62 @@ mod tests {
     #[test]
     fn least_squares_finds_the_line() {
         let a = array![[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]];
-        let x = least_squares(a.view(), array![[1.0], [3.0], [5.0]].view());
+        let x = least_squares(a.view(), array![[1.0], [3.0], [5.0]].view()).unwrap();
         assert!((x[[0, 0]] - 1.0).abs() < 1e-12 && (x[[1, 0]] - 2.0).abs() < 1e-12);
+    }
+
+    /// `x + y = 2` has the smallest solution (1, 1); 0 x = 5 that of 0.
+    #[test]
+    fn where_much_would_do_least_squares_takes_the_smallest() {
+        let x = least_squares(array![[1.0, 1.0]].view(), array![[2.0]].view()).unwrap();
+        assert!(x.iter().all(|x| (x - 1.0).abs() < 1e-12));
+        let x = least_squares(array![[0.0]].view(), array![[5.0]].view()).unwrap();
+        assert_eq!(x, array![[0.0]]);
+    }
+
+    /// A column of tenths has a mean that rounding moves; what is left of it is nothing all the same.
+    #[test]
+    fn a_constant_column_is_centred_to_zero() {
+        let a = Array2::from_shape_fn((7, 2), |(i, k)| if k == 0 { 0.1 } else { i as f64 });
+        let (mean, left) = centred(a.view());
+        assert_eq!((mean[0], mean[1]), (0.1, 3.0));
+        assert!(left.column(0).iter().all(|x| *x == 0.0));
+        assert_eq!(
+            left.column(1).to_vec(),
+            [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
+        );
+        assert_eq!(centred(Array2::zeros((0, 3)).view()).0.len(), 3);
+    }
+
+    /// The frame of QR is orthonormal and finite whatever the rank, eigenvectors are finite without a full set of them.
+    #[test]
+    fn matrices_without_full_rank_are_decomposed() {
+        let jordan = array![[0.5, 1.0, 0.0], [0.0, 0.5, 1.0], [0.0, 0.0, 0.5]];
+        for a in [
+            Array2::zeros((3, 3)),
+            Array2::ones((3, 3)),
+            jordan,
+            Array2::from_elem((3, 3), 1e-40),
+        ] {
+            let (q, r) = qr(a.view());
+            let product = q.t().dot(&q) - Array2::<f64>::eye(3);
+            assert!(product.iter().all(|x| x.abs() < 1e-12), "{q}");
+            assert!((q.dot(&r) - &a).iter().all(|x| x.abs() < 1e-12));
+            let found = eigen(a.view()).unwrap();
+            assert!(
+                found
+                    .vectors
+                    .iter()
+                    .all(|z| z.re.is_finite() && z.im.is_finite()),
+                "{a}"
+            );
+            assert!(
+                found
+                    .values
+                    .iter()
+                    .all(|z| z.re.is_finite() && z.im.is_finite())
+            );
+        }
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use crate::Dynamics;
 use crate::linear_algebra::qr;
+use crate::{Dynamics, Unsuitable};
 
 /// The Lyapunov spectrum of a driven network.
 #[derive(Clone, Debug)]
 pub struct Lyapunov {
-    /// Exponents per second, the largest first, `[k]`; above 0 means chaos.
+    /// Exponents per second, the largest first, `[k]`; above 0 means chaos, -infinity that a direction is gone within a time step.
     pub exponents_per_s: Array1<f64>,
     /// Estimates of the exponents after each stretch of time, `[stretches, k]`: whether they have settled.
     pub convergence: Array2<f64>,
@@ -33,6 +33,9 @@ impl Lyapunov {
 /// that do not count. An orthonormal frame is carried along by the Jacobian of every time step and made orthonormal again; the
 /// logarithms of the diagonal of R are averaged.
 ///
+/// # Errors
+/// If the state does not stay finite.
+///
 /// # References
 /// Benettin et al. (1980), Lyapunov characteristic exponents; Engelken, Wolf & Abbott (2023), Lyapunov spectra of chaotic
 /// recurrent neural networks.
@@ -42,7 +45,7 @@ pub fn lyapunov(
     inputs: ArrayView2<f64>,
     n_exponents: usize,
     n_transient: usize,
-) -> Lyapunov {
+) -> Result<Lyapunov, Unsuitable> {
     const STRETCHES: usize = 50;
     let n_steps = inputs.nrows().saturating_sub(n_transient);
     let mut state = state.clone();
@@ -55,10 +58,16 @@ pub fn lyapunov(
         let (q, r) = qr(dynamics.step_jacobian(&state, &drive).dot(&frame).view());
         frame = q;
         state = dynamics.next(&state, &drive);
+        if !state.iter().all(|x| x.is_finite()) {
+            return Err(Unsuitable::Lacks(format!(
+                "the network diverges under the inputs of the task: its state is not finite after {} time steps",
+                t + 1
+            )));
+        }
         if t < n_transient {
             continue;
         }
-        sums += &r.diag().mapv(|x| x.max(f64::MIN_POSITIVE).ln());
+        sums += &r.diag().mapv(f64::ln);
         let counted = t + 1 - n_transient;
         if counted * STRETCHES / n_steps > (counted - 1) * STRETCHES / n_steps {
             convergence.push(&sums * (1000.0 / dynamics.dt_ms / counted as f64));
@@ -68,10 +77,10 @@ pub fn lyapunov(
         Array2::from_shape_fn((convergence.len(), n_exponents), |(i, k)| convergence[i][k]);
     let mut exponents = (&sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64)).to_vec();
     exponents.sort_by(|a, b| b.total_cmp(a));
-    Lyapunov {
+    Ok(Lyapunov {
         exponents_per_s: exponents.into(),
         convergence,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -88,7 +97,8 @@ mod tests {
         let moduli = eigenvalues(w.view()).unwrap();
         let dynamics = map(w, Activation::Linear, Form::Voltage);
         let start = Array1::zeros(4);
-        let found = lyapunov(&dynamics, &start, Array2::zeros((4000, 0)).view(), 4, 500);
+        let inputs = Array2::zeros((4000, 0));
+        let found = lyapunov(&dynamics, &start, inputs.view(), 4, 500).unwrap();
         for (exponent, z) in found.exponents_per_s.iter().zip(&moduli) {
             let expected = 50.0 * z.re.hypot(z.im).ln();
             assert!(
@@ -97,6 +107,34 @@ mod tests {
             );
         }
         assert_eq!(found.convergence.dim(), (50, 4));
+    }
+
+    /// What is multiplied by 0 is gone at once; what doubles at every step is beyond double precision after 1024 of them.
+    #[test]
+    fn directions_that_vanish_and_states_that_diverge() {
+        let inputs = Array2::zeros((2000, 0));
+        let of = |w: Array2<f64>, start: f64| {
+            let n = w.nrows();
+            let dynamics = map(w, Activation::Linear, Form::Voltage);
+            lyapunov(
+                &dynamics,
+                &Array1::from_elem(n, start),
+                inputs.view(),
+                n,
+                100,
+            )
+        };
+        let found = of(ndarray::array![[0.5, 0.0], [0.0, 0.0]], 0.0).unwrap();
+        assert!((found.exponents_per_s[0] - 50.0 * 0.5f64.ln()).abs() < 1e-9);
+        assert_eq!(found.exponents_per_s[1], f64::NEG_INFINITY);
+        assert_eq!(found.dimension(), 0.0);
+        let nothing = of(Array2::zeros((3, 3)), 1.0).unwrap();
+        assert_eq!(nothing.exponents_per_s.to_vec(), [f64::NEG_INFINITY; 3]);
+        let why = of(Array2::from_elem((1, 1), 2.0), 1.0).unwrap_err();
+        assert!(
+            why.to_string().contains("not finite after 1024 time steps"),
+            "{why}"
+        );
     }
 
     /// (1, -2, -3): one whole dimension, and half of the second.

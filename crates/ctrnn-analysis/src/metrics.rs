@@ -24,7 +24,7 @@ impl Metrics {
         Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
     }
 
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
         let names: Vec<String> = lines
             .next()

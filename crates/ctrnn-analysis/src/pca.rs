@@ -1,8 +1,8 @@
 //! Principal components, and how many dimensions activity fills.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2};
 
-use crate::linear_algebra::{NotConverged, svd};
+use crate::linear_algebra::{NotConverged, centred, svd};
 
 /// The principal components of rows of observations.
 #[derive(Clone, Debug)]
@@ -21,9 +21,8 @@ impl Pca {
     /// # Errors
     /// [`NotConverged`]
     pub fn of(observations: ArrayView2<f64>) -> Result<Self, NotConverged> {
-        let mean = observations.mean_axis(Axis(0)).unwrap_or_default();
-        let centred = &observations - &mean;
-        let found = svd(centred.view())?;
+        let (mean, left) = centred(observations);
+        let found = svd(left.view())?;
         let mut components = found.v.t().to_owned();
         for mut row in components.outer_iter_mut() {
             let largest = row
@@ -50,17 +49,29 @@ impl Pca {
         (&observations - &self.mean).dot(&axes.t())
     }
 
-    /// The fraction of the variance along each component.
-    pub fn explained(&self) -> Array1<f64> {
-        &self.variances / self.variances.sum()
+    /// The number of directions in which the observations vary by more than rounding: at least 1e-12 of the largest deviation.
+    pub fn rank(&self) -> usize {
+        let largest = self.variances.iter().copied().fold(0.0, f64::max);
+        let varies = |variance: &&f64| **variance > 1e-24 * largest;
+        self.variances.iter().filter(varies).count()
     }
 
-    /// The participation ratio `(sum l)^2 / sum l^2` of the variances: N if they are equal, 1 if there is only one.
+    /// The fraction of the variance along each component; 0 where nothing varies.
+    pub fn explained(&self) -> Array1<f64> {
+        let whole = self.variances.sum();
+        let part = |variance| if whole > 0.0 { variance / whole } else { 0.0 };
+        self.variances.mapv(part)
+    }
+
+    /// The participation ratio `(sum l)^2 / sum l^2` of the variances: N if they are equal, 1 if there is only one, 0 if there is none.
     ///
     /// # References
     /// Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and measurement.
     pub fn participation_ratio(&self) -> f64 {
-        self.variances.sum().powi(2) / self.variances.mapv(|l| l * l).sum()
+        match self.explained().mapv(|part| part * part).sum() {
+            0.0 => 0.0,
+            squares => 1.0 / squares,
+        }
     }
 
     /// The number of components that together explain at least this fraction of the variance.
@@ -95,6 +106,18 @@ mod tests {
         assert!((pca.participation_ratio() - 25.0 / 17.0).abs() < 1e-12);
         assert_eq!((pca.n_explaining(0.8), pca.n_explaining(0.9)), (1, 2));
         assert!((pca.project(points.view(), 1)[[2, 0]] + 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_constant_has_no_dimensions() {
+        let pca = Pca::of(Array2::from_elem((7, 2), 0.1).view()).unwrap();
+        assert_eq!((pca.rank(), pca.participation_ratio()), (0, 0.0));
+        assert_eq!(
+            (pca.explained().to_vec(), pca.n_explaining(0.9)),
+            (vec![0.0; 2], 0)
+        );
+        let line = Array2::from_shape_fn((7, 2), |(i, k)| (i * (k + 1)) as f64);
+        assert_eq!(Pca::of(line.view()).unwrap().rank(), 1);
     }
 
     /// ```python

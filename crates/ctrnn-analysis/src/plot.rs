@@ -20,6 +20,8 @@
 //! assert!(figure.to_svg().starts_with("<svg"));
 //! ```
 
+#[cfg(test)]
+mod any_numbers;
 mod axis;
 mod canvas;
 mod colours;
@@ -30,6 +32,19 @@ mod png;
 mod svg;
 
 pub use axis::{Axis, Ticks};
+pub(crate) use axis::{drawable, fraction, range_of, round_ticks};
 pub use colours::{ColourMap, Rgb, colour};
 pub use figure::{Figure, FigureError, Panel};
 pub use layer::{HeatMap, Layer};
+
+/// Whether all numbers of an SVG are finite: none is written as Rust writes NaN or an infinity.
+#[cfg(test)]
+pub(crate) fn is_clean(svg: &str) -> bool {
+    let without_images = svg.split("base64,").map(|part| match part.split_once('"') {
+        Some((_, after)) if !part.starts_with("<svg") => after,
+        _ => part,
+    });
+    let is_number = |word: &str| !["NaN", "inf"].contains(&word);
+    let words = without_images.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()));
+    words.into_iter().all(is_number)
+}

@@ -71,7 +71,7 @@ pub struct Psychometric {
 pub struct PsychometricFit {
     /// The fit of greatest likelihood.
     pub fit: Psychometric,
-    /// Interval of the bias.
+    /// Interval of the bias; NaN, as the others, where no sample could be fitted.
     pub bias: [f64; 2],
     /// Interval of the width.
     pub width: [f64; 2],
@@ -86,7 +86,8 @@ impl Psychometric {
     }
 
     /// The curve of greatest likelihood, with a lapse of at most 0.4 and a width of at least a hundredth of the largest distance of
-    /// neighbouring levels; none where there are fewer than two levels, or one choice in all trials.
+    /// neighbouring levels; none where there are fewer than two levels, one choice in all trials, or levels too far apart or too close for
+    /// double precision.
     pub fn fit(shape: Sigmoid, levels: &[Level]) -> Option<Self> {
         let bounds = Bounds::of(levels)?;
         let is_made = |level: &Level| level.chosen > 0;
@@ -111,6 +112,9 @@ impl Psychometric {
 
     fn likelihood(&self, levels: &[Level]) -> f64 {
         let of = |level: &Level| {
+            if !level.x.is_finite() {
+                return 0.0; // no place on the curve
+            }
             let p = self.at(level.x).clamp(1e-12, 1.0 - 1e-12);
             level.chosen as f64 * p.ln() + (level.n - level.chosen) as f64 * (1.0 - p).ln()
         };
@@ -176,7 +180,7 @@ impl Bounds {
     fn of(levels: &[Level]) -> Option<Self> {
         let mut xs: Vec<f64> = levels
             .iter()
-            .filter(|level| level.n > 0)
+            .filter(|level| level.n > 0 && level.x.is_finite())
             .map(|level| level.x)
             .collect();
         xs.sort_by(f64::total_cmp);
@@ -186,9 +190,10 @@ impl Bounds {
             .windows(2)
             .map(|pair| pair[1] - pair[0])
             .fold(0.0, f64::max);
-        (last > first).then_some(Self {
-            scale: (last - first) / 2.0,
-            centre: (first + last) / 2.0,
+        let scale = last / 2.0 - first / 2.0;
+        (1e-290..1e290).contains(&scale).then_some(Self {
+            scale,
+            centre: last / 2.0 + first / 2.0,
             least_width: widest / 100.0,
         })
     }

@@ -3,16 +3,20 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 /// The discriminability `d' = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2)` of two groups of trials by every unit, from `rates [trial, unit]`;
-/// `group` says which of the two a trial is in, or neither. 0 where both variances are 0 and the means equal.
+/// `group` says which of the two a trial is in, or neither; a rate that is not finite does not count. 0 where both variances are 0 and the
+/// means equal, or a group is empty.
 pub fn d_prime(rates: ArrayView2<f64>, group: &[Option<bool>]) -> Array1<f64> {
     let of = |unit: ArrayView1<f64>| {
         let [a, b] = [false, true].map(|side| {
-            let values = unit.iter().zip(group).filter(|(_, g)| **g == Some(side));
+            let values = unit
+                .iter()
+                .zip(group)
+                .filter(|(r, g)| **g == Some(side) && r.is_finite());
             mean_and_variance(&values.map(|(r, _)| *r).collect::<Vec<_>>())
         });
         let pooled = ((a.1 + b.1) / 2.0).sqrt();
         match b.0 - a.0 {
-            difference if difference.abs() < 1e-12 => 0.0,
+            difference if difference.abs() < 1e-12 || difference.is_nan() => 0.0,
             difference => difference / pooled.max(1e-12),
         }
     };
@@ -21,7 +25,7 @@ pub fn d_prime(rates: ArrayView2<f64>, group: &[Option<bool>]) -> Array1<f64> {
 
 fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
+    let mean = values.iter().sum::<f64>() / n; // NaN of an empty group
     let square: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
     (mean, square / (n - 1.0).max(1.0))
 }
@@ -137,6 +141,10 @@ mod tests {
         let found = d_prime(rates.view(), &group);
         assert!((found[0] - 4.0 / 2f64.sqrt()).abs() < 1e-12);
         assert_eq!(found[1], 0.0);
+        let with_nan = array![[1.0], [3.0], [5.0], [7.0], [f64::NAN]];
+        let group = [Some(false), Some(false), Some(true), Some(true), Some(true)];
+        assert_eq!(d_prime(with_nan.view(), &group)[0], found[0]);
+        assert_eq!(d_prime(with_nan.view(), &[None; 5])[0], 0.0);
     }
 
     /// Unit 0 follows the first variable, unit 1 the product, unit 2 noise that the conditions share.

@@ -1,12 +1,13 @@
 //! How alike two sets of states are: Procrustes distance and centred kernel alignment.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 
-use crate::linear_algebra::{NotConverged, nuclear_norm};
+use crate::linear_algebra::{NotConverged, centred, nuclear_norm};
 
 /// The angle of Procrustes, in [0, pi / 2]: `arccos |X'Y|_*` of states `[n, N]` and `[n, M]` of the same n observations, centred and
 /// scaled to norm 1. It does not change under rotation, reflection, translation and scaling of either, is 0 where these bring
-/// one onto the other, and obeys the triangle inequality.
+/// one onto the other, and obeys the triangle inequality. Two constants are alike (0); a constant has nothing in common with
+/// what changes (pi / 2).
 ///
 /// # Errors
 /// [`NotConverged`]
@@ -14,26 +15,37 @@ use crate::linear_algebra::{NotConverged, nuclear_norm};
 /// # References
 /// Williams, Kunz, Kornblith & Linderman (2021), Generalized shape metrics on neural representations.
 pub fn procrustes_angle(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64, NotConverged> {
-    let product = scaled(x).t().dot(&scaled(y));
-    Ok(nuclear_norm(product.view())?.clamp(0.0, 1.0).acos())
+    match (scaled(x), scaled(y)) {
+        (Some(x), Some(y)) => {
+            let product = x.t().dot(&y);
+            Ok(nuclear_norm(product.view())?.clamp(0.0, 1.0).acos())
+        }
+        (None, None) => Ok(0.0),
+        _ => Ok(std::f64::consts::FRAC_PI_2),
+    }
 }
 
 /// Linear CKA, in [0, 1]: `|X'Y|^2 / (|X'X| |Y'Y|)` (Frobenius) of the centred states `[n, N]` and `[n, M]` of the same n observations.
-/// 1 for states that differ by a rotation and a scale.
+/// 1 for states that differ by a rotation and a scale, and for two constants; 0 for a constant and what changes.
 ///
 /// # References
 /// Kornblith, Norouzi, Lee & Hinton (2019), Similarity of neural network representations revisited.
 pub fn cka(x: ArrayView2<f64>, y: ArrayView2<f64>) -> f64 {
-    let (x, y) = (scaled(x), scaled(y));
     let norm = |a: Array2<f64>| a.mapv(|v| v * v).sum().sqrt();
-    norm(x.t().dot(&y)).powi(2) / (norm(x.t().dot(&x)) * norm(y.t().dot(&y)))
+    match (scaled(x), scaled(y)) {
+        (Some(x), Some(y)) => {
+            norm(x.t().dot(&y)).powi(2) / (norm(x.t().dot(&x)) * norm(y.t().dot(&y)))
+        }
+        (None, None) => 1.0,
+        _ => 0.0,
+    }
 }
 
-/// Centred columns, Frobenius norm 1.
-fn scaled(x: ArrayView2<f64>) -> Array2<f64> {
-    let centred = &x - &x.mean_axis(Axis(0)).unwrap_or_default();
-    let norm = centred.mapv(|v| v * v).sum().sqrt();
-    centred / norm.max(1e-300)
+/// Centred columns, Frobenius norm 1; none of a constant.
+fn scaled(x: ArrayView2<f64>) -> Option<Array2<f64>> {
+    let (_, left) = centred(x);
+    let norm = left.mapv(|v| v * v).sum().sqrt();
+    (norm > 0.0).then(|| left / norm)
 }
 
 #[cfg(test)]
@@ -47,6 +59,18 @@ mod tests {
         let turned = x.dot(&array![[0.6, 0.8], [-0.8, 0.6]]) * 3.0 + 1.0;
         assert!(procrustes_angle(x.view(), turned.view()).unwrap() < 1e-6);
         assert!((cka(x.view(), turned.view()) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn constants_are_alike_and_nothing_else_is_like_them() {
+        let still = Array2::from_elem((10, 3), 0.1);
+        let silent = Array2::zeros((10, 2));
+        let moving = Array2::from_shape_fn((10, 2), |(i, k)| ((3 * i + k) as f64).sin());
+        assert_eq!(cka(still.view(), silent.view()), 1.0);
+        assert_eq!(procrustes_angle(still.view(), silent.view()), Ok(0.0));
+        assert_eq!(cka(still.view(), moving.view()), 0.0);
+        let quarter = std::f64::consts::FRAC_PI_2;
+        assert_eq!(procrustes_angle(moving.view(), still.view()), Ok(quarter));
     }
 
     /// Along orthogonal time courses nothing is shared; with one of two equal dimensions in common, the nuclear norm is 1 / sqrt 2 and

@@ -99,6 +99,14 @@ impl Study<'_> {
         ndarray::stack(ndarray::Axis(0), &rows).expect("rows of one width")
     }
 
+    /// Trial and time step of the first state, or answer, that is not finite.
+    pub fn first_nonfinite(&self) -> Option<[usize; 2]> {
+        [&self.potentials, &self.rates, &self.outputs]
+            .into_iter()
+            .filter_map(first_nonfinite)
+            .min()
+    }
+
     /// The inputs `[time, input]` of a trial.
     pub fn inputs(&self, b: usize) -> Array2<f64> {
         let width = self.batch.n_inputs;
@@ -200,6 +208,12 @@ impl Study<'_> {
         };
         (0..width).map(median).collect()
     }
+}
+
+/// Trial and time step of the first number of `[trial, time, unit]` that is not finite.
+pub fn first_nonfinite(values: &Array3<f64>) -> Option<[usize; 2]> {
+    let mut numbers = values.indexed_iter();
+    numbers.find_map(|((b, t, _), x)| (!x.is_finite()).then_some([b, t]))
 }
 
 /// All time steps of a trial that belong to an epoch of this name.

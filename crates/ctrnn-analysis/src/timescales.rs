@@ -1,6 +1,8 @@
 //! Timescales: of units, from the autocorrelation of their rates.
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
+
+use crate::linear_algebra::centred;
 
 /// The autocorrelation of every unit over lags `[lag, unit]`, averaged over trials, from `rates [trial, time, unit]`: of what is left after
 /// the mean over time of each trial is taken out; `counts [trial, time]` says which states exist. NaN for a silent unit.
@@ -13,14 +15,10 @@ pub fn autocorrelation(
     let (mut sums, mut pairs) = (Array2::<f64>::zeros((n_lags, n_units)), vec![0.0; n_lags]);
     for (trial, counts) in rates.outer_iter().zip(counts.outer_iter()) {
         let n_steps = counts.iter().filter(|c| **c).count();
-        let trial = trial.slice(ndarray::s![..n_steps, ..]);
-        let centred = &trial
-            - &trial
-                .mean_axis(Axis(0))
-                .unwrap_or_else(|| Array1::<f64>::zeros(n_units));
+        let (_, left) = centred(trial.slice(ndarray::s![..n_steps, ..]));
         for (lag, n_pairs) in pairs.iter_mut().enumerate().take(n_steps) {
-            let early = centred.slice(ndarray::s![..n_steps - lag, ..]);
-            let late = centred.slice(ndarray::s![lag.., ..]);
+            let early = left.slice(ndarray::s![..n_steps - lag, ..]);
+            let late = left.slice(ndarray::s![lag.., ..]);
             let mut row = sums.row_mut(lag);
             row += &(&early * &late).sum_axis(Axis(0));
             *n_pairs += (n_steps - lag) as f64;
@@ -29,8 +27,12 @@ pub fn autocorrelation(
     for (lag, mut row) in sums.outer_iter_mut().enumerate() {
         row /= f64::max(pairs[lag], 1.0);
     }
-    let variance = sums.row(0).mapv(|v| if v > 1e-18 { v } else { f64::NAN });
-    sums / &variance
+    let variance = |lags: ndarray::ArrayView1<f64>| match lags.first() {
+        Some(&variance) if variance > 1e-18 => variance,
+        _ => f64::NAN,
+    };
+    let variances: ndarray::Array1<f64> = sums.axis_iter(Axis(1)).map(variance).collect();
+    sums / &variances
 }
 
 /// The time in which the autocorrelation `[lag]` of a unit falls to 1/e, between lags by interpolation; NaN if it does not.

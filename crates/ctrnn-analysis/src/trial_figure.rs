@@ -5,6 +5,7 @@ use ctrnn_tasks::{
     BatchRequest, Clock, ConditionOrder, Layout, Mask, Task, TaskError, Trial, TrialBatch,
 };
 
+use crate::findings::layers::short;
 use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
 
 /// Heights of a channel with a line and of a channel of a group, in millimetres.
@@ -16,6 +17,8 @@ const MASK_MM: f64 = 3.0;
 const SMALLEST_PANEL_MM: f64 = 9.5;
 /// Widths of all data areas together, in millimetres: with labels, two columns of a journal.
 const WIDTH_MM: f64 = 150.0;
+/// Of many trials each has this width, and the page is as wide as it takes.
+const NARROWEST_MM: f64 = 5.0;
 /// Neighbouring channels of one name are drawn as a heat map from so many on.
 const SMALLEST_GROUP: usize = 6;
 
@@ -30,7 +33,8 @@ pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clo
         .into_iter()
         .filter(|&height| height > 0.0)
         .collect();
-    let columns = vec![WIDTH_MM / batch.n_trials as f64 - 3.0; batch.n_trials];
+    let width_mm = (WIDTH_MM / batch.n_trials as f64 - 3.0).max(NARROWEST_MM);
+    let columns = vec![width_mm; batch.n_trials];
     let mut figure = Figure::new(&columns, &heights);
     figure.title = title.to_owned();
     let input_scale = scale(&batch.inputs);
@@ -349,6 +353,9 @@ fn label_bands(panel: &mut Panel, batch: &TrialBatch, b: usize) {
 
 /// With at most three decimals.
 fn decimal(value: f64) -> String {
+    if value.is_nan() || value.abs() >= 1e12 {
+        return short(value);
+    }
     let rounded = (value * 1000.0).round() / 1000.0;
     (rounded + 0.0).to_string().replace('-', "−")
 }

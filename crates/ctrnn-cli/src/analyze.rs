@@ -47,7 +47,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         let what = format!("cannot make {}: {error}", folder.display());
         Failure::new(IO, "F002", what, "choose another folder: -o DIR")
     })?;
-    let mut all = serde_json::Map::new();
+    let (mut all, mut left_out) = (serde_json::Map::new(), serde_json::Map::new());
     for (analysis, found) in found {
         match found {
             Ok(findings) => {
@@ -62,15 +62,25 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
                     json!({ "summary": findings.summary, "files": files }),
                 );
             }
-            Err(why) => terminal.detail(format!("{}: left out: {why}", analysis.name)),
+            Err(why) => {
+                left_out.insert(analysis.name.to_owned(), why.to_string().into());
+            }
         }
     }
     let n_files: usize = all
         .values()
         .map(|found| found["files"].as_array().map_or(0, Vec::len))
         .sum();
-    terminal
-        .print_json(|| json!({ "wrote": folder, "step": loaded.weights.step, "analyses": all }))?;
+    if !left_out.is_empty() {
+        terminal.say("left out:");
+        for (name, why) in &left_out {
+            terminal.say(format!("  {name}: {}", why.as_str().unwrap_or_default()));
+        }
+    }
+    let step = loaded.weights.step;
+    terminal.print_json(
+        || json!({ "wrote": folder, "step": step, "analyses": all, "left_out": left_out }),
+    )?;
     terminal.say(format!("wrote {n_files} files to {}", folder.display()));
     Ok(0)
 }

@@ -36,7 +36,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         terminal,
     )?;
     let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
-        (analysis.run)(study).map_err(|why| refused(name, &why))
+        analysis.run(study).map_err(|why| refused(name, &why))
     })?;
     let stem = args
         .output

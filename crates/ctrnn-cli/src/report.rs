@@ -197,7 +197,7 @@ fn tiles(run: &Run, study: &Study, step: u64) -> String {
     });
     let found = [
         right,
-        last("loss").map(|loss| (format!("{loss:.4}"), "validation loss".to_owned())),
+        last("loss").map(|loss| (loss_words(loss), "validation loss".to_owned())),
         Some((
             step.to_string(),
             format!("steps of {} trials", run.train.batch_size),
@@ -217,6 +217,15 @@ fn tiles(run: &Run, study: &Study, step: u64) -> String {
     };
     let tiles: String = found.into_iter().flatten().map(tile).collect();
     format!("<div class=\"tiles\">\n{tiles}</div>\n")
+}
+
+/// A loss with four decimals, or as a power of ten where these say little.
+fn loss_words(loss: f64) -> String {
+    match loss.abs() {
+        0.0 => "0".to_owned(),
+        size if (1e-3..1e6).contains(&size) => format!("{loss:.4}"),
+        _ => format!("{loss:.2e}"),
+    }
 }
 
 /// The fraction of right trials, where trials have right answers.
@@ -486,6 +495,12 @@ mod tests {
                 .count();
             assert_eq!(n, 1, "{}", analysis.name);
         }
+    }
+
+    #[test]
+    fn a_loss_fits_its_tile() {
+        let words = [0.0, 0.02345, 1e-7, 3.25e38].map(loss_words);
+        assert_eq!(words, ["0", "0.0235", "1.00e-7", "3.25e38"]);
     }
 
     #[test]

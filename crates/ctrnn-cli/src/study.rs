@@ -156,7 +156,7 @@ pub fn analyse(
     });
     let found = |analysis: &Analysis| match &without_trials {
         Some(why) if analysis.needs_trials() => Err(Unsuitable::Lacks(why.clone())),
-        _ => (analysis.run)(study),
+        _ => analysis.run(study),
     };
     wanted
         .iter()

@@ -105,8 +105,9 @@ pub fn psychometric(study: &Study) -> Result<Findings, Unsuitable> {
                 findings.say(match &fits[0] {
                     Some(fit) => sentence(&context.name, &against.name, fit),
                     None => format!(
-                        "{}the same choice in all trials, no curve is fitted",
-                        place(&context.name)
+                        "{}no curve is fitted: {}",
+                        place(&context.name),
+                        why_not_fitted(&found)
                     ),
                 });
             }
@@ -128,6 +129,15 @@ pub fn psychometric(study: &Study) -> Result<Findings, Unsuitable> {
     }
     findings.draw("", figure);
     Ok(findings)
+}
+
+fn why_not_fitted(levels: &[Level]) -> &'static str {
+    let made = levels.iter().map(|level| level.chosen).sum::<usize>();
+    match levels.iter().map(|level| level.n).sum::<usize>() {
+        0 => "no trial ends in one of the two choices",
+        n if made == 0 || made == n => "the same choice in all trials",
+        _ => "the evidence in trials with a choice is of one level",
+    }
 }
 
 fn sentence(context: &str, name: &str, found: &PsychometricFit) -> String {
@@ -241,7 +251,7 @@ pub fn chronometric(study: &Study) -> Result<Findings, Unsuitable> {
         lacks("no condition of the task says by its size which of two choices is right")
     })?;
     let (times, margin) = decision_times(study);
-    if times.iter().all(Option::is_none) {
+    if study.layout().choices.len() < 2 || times.iter().all(Option::is_none) {
         return Err(lacks("no trial is decided after the onset of the stimulus"));
     }
     let mut findings = Findings::default();

@@ -3,10 +3,11 @@
 use ndarray::{Array2, Array3, ArrayView1};
 
 use super::layers::{BAR_MM, colour_bar, matrix, named_ticks, short};
-use super::{Findings, Unsuitable, lacks};
+use super::{Findings, Unsuitable, diverges, lacks};
 use crate::dsa::{delay_dynamics, dynamical_distance};
 use crate::plot::{Axis, ColourMap, Figure, Layer, Panel, Rgb};
 use crate::similarity::{cka, procrustes_angle};
+use crate::study::first_nonfinite;
 use crate::{Pca, Study};
 
 /// Delays and dimensions of the dynamical similarity.
@@ -19,44 +20,54 @@ pub fn comparison(study: &Study) -> Result<Findings, Unsuitable> {
             "there is nothing to compare with: name other runs of the task with --with RUN",
         ));
     }
+    for peer in &study.peers {
+        if let Some(place) = first_nonfinite(&peer.rates) {
+            return Err(diverges(&peer.name, place));
+        }
+    }
     let mut names = vec!["this run".to_owned()];
     names.extend(study.peers.iter().map(|peer| peer.name.clone()));
     let all: Vec<&Array3<f64>> = std::iter::once(&study.rates)
         .chain(study.peers.iter().map(|peer| &peer.rates))
         .collect();
     let rows: Vec<Array2<f64>> = all.iter().map(|rates| counted(study, rates)).collect();
-    let maps: Vec<Array2<f64>> = all
+    if rows[0].nrows() < 2 {
+        return Err(lacks(
+            "a single state is like any other: there is one trial of one time step",
+        ));
+    }
+    let n = names.len();
+    let table = |of: &dyn Fn(usize, usize) -> Result<f64, Unsuitable>, same: f64| {
+        let mut table = Array2::from_elem((n, n), same);
+        for (i, j) in (0..n).flat_map(|i| (0..i).map(move |j| (i, j))) {
+            let value = of(i, j)?;
+            table[[i, j]] = value;
+            table[[j, i]] = value;
+        }
+        Ok::<_, Unsuitable>(table)
+    };
+    let angle = |i: usize, j: usize| Ok(procrustes_angle(rows[i].view(), rows[j].view())?);
+    let alignment = |i: usize, j: usize| Ok(cka(rows[i].view(), rows[j].view()));
+    let mut tables = vec![
+        ("procrustes_angle", "Procrustes angle", table(&angle, 0.0)?),
+        ("cka", "CKA", table(&alignment, 1.0)?),
+    ];
+    let mut findings = Findings::default();
+    let maps: Result<Vec<Array2<f64>>, Unsuitable> = all
         .iter()
         .zip(&rows)
         .map(|(rates, rows)| dynamics_of(study, rates, rows))
-        .collect::<Result<_, _>>()?;
-    let n = names.len();
-    let mut tables = [
-        Array2::zeros((n, n)),
-        Array2::ones((n, n)),
-        Array2::zeros((n, n)),
-    ];
-    for i in 0..n {
-        for j in 0..i {
-            let found = [
-                procrustes_angle(rows[i].view(), rows[j].view())?,
-                cka(rows[i].view(), rows[j].view()),
-                dynamical_distance(maps[i].view(), maps[j].view())?,
-            ];
-            for (table, value) in tables.iter_mut().zip(found) {
-                table[[i, j]] = value;
-                table[[j, i]] = value;
-            }
+        .collect();
+    match maps {
+        Ok(maps) => {
+            let distance =
+                |i: usize, j: usize| Ok(dynamical_distance(maps[i].view(), maps[j].view())?);
+            tables.push(("dsa", "DSA angle", table(&distance, 0.0)?));
         }
+        Err(why) => findings.say(format!("DSA is left out: {why}")),
     }
-    let mut findings = Findings::default();
-    let mut figure = Figure::new(&[28.0, BAR_MM, 28.0, BAR_MM, 28.0, BAR_MM], &[28.0]);
-    let kinds = [
-        ("procrustes_angle", "Procrustes angle"),
-        ("cka", "CKA"),
-        ("dsa", "DSA angle"),
-    ];
-    for (k, ((name, title), table)) in kinds.into_iter().zip(&tables).enumerate() {
+    let mut figure = Figure::new(&[28.0, BAR_MM].repeat(tables.len()), &[28.0]);
+    for (k, (name, title, table)) in tables.iter().enumerate() {
         findings.put(name, table);
         for (j, peer) in names.iter().enumerate().skip(1) {
             findings.say(format!("{title} to {peer}: {}", short(table[[0, j]])));
@@ -138,7 +149,10 @@ fn dynamics_of(
 ) -> Result<Array2<f64>, Unsuitable> {
     let pca = Pca::of(rows.view())?;
     let k = pca.n_explaining(0.99).clamp(1, 20);
-    let scale = pca.variances[0].sqrt().max(1e-300);
+    let scale = match pca.rank() {
+        0 => 1.0, // constant: all scores are 0
+        _ => pca.variances[0].sqrt(),
+    };
     let trials: Vec<Array2<f64>> = (0..study.batch.n_trials.min(100))
         .map(|b| pca.project(rates.slice(ndarray::s![b, ..study.batch.n_steps[b], ..]), k) / scale)
         .collect();

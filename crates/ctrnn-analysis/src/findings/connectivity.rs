@@ -3,7 +3,8 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::layers::{
-    BAR_MM, colour_bar, discs, guide, histogram_panel, matrix, range_of, short, spoken, thick,
+    BAR_MM, colour_bar, discs, first_and_last, guide, histogram_panel, matrix, range_of, short,
+    spoken, thick, up_to,
 };
 use super::units::choice_preference;
 use super::{Findings, Unsuitable, lacks};
@@ -43,7 +44,7 @@ pub fn weights(study: &Study) -> Result<Findings, Unsuitable> {
             short(block.density)
         ));
     }
-    let scale_of = |w: ArrayView2<f64>| quantile(w.iter().map(|w| w.abs()), 0.98).max(1e-9);
+    let scale_of = |w: ArrayView2<f64>| reach_of(w.iter().copied(), 0.98);
     let reach = scale_of(sorted.view());
     let (in_reach, out_reach) = (scale_of(input.view()), scale_of(output.view()));
     let square = 48.0;
@@ -51,7 +52,7 @@ pub fn weights(study: &Study) -> Result<Findings, Unsuitable> {
     let out_mm = (2.5 * network.w_out.nrows() as f64).clamp(5.0, 26.0);
     let mut figure = Figure::new(&[in_mm, square, BAR_MM], &[square, out_mm]);
     let size = n as f64;
-    let ends = Ticks::At(vec![(0.5, "1".to_owned()), (size - 0.5, n.to_string())]);
+    let ends = first_and_last(n);
     let mut layers = vec![matrix(
         sorted.iter().copied().collect(),
         n,
@@ -145,11 +146,22 @@ pub fn weights(study: &Study) -> Result<Findings, Unsuitable> {
 /// Excitatory and inhibitory units under Dale's law, else units that prefer one choice or the other.
 fn unit_groups(study: &Study, preference: &[f64]) -> (Vec<String>, Vec<usize>) {
     if let Some(signs) = &study.signs {
-        let groups = signs.iter().map(|sign| usize::from(*sign < 0.0)).collect();
-        return (
-            vec!["excitatory".to_owned(), "inhibitory".to_owned()],
-            groups,
-        );
+        let is_inhibitory = |sign: &f64| *sign < 0.0;
+        let alone = match signs.iter().filter(|sign| is_inhibitory(sign)).count() {
+            0 => Some("excitatory"),
+            n if n == signs.len() => Some("inhibitory"),
+            _ => None,
+        };
+        return match alone {
+            Some(name) => (vec![name.to_owned()], vec![0; signs.len()]),
+            None => (
+                vec!["excitatory".to_owned(), "inhibitory".to_owned()],
+                signs
+                    .iter()
+                    .map(|sign| usize::from(is_inhibitory(sign)))
+                    .collect(),
+            ),
+        };
     }
     let layout = study.layout();
     match layout.choices[..] {
@@ -186,10 +198,16 @@ fn named_if_few(names: &[String], n: usize) -> Axis {
                 .map(|(k, name)| (k as f64 + 0.5, name.chars().take(1).collect()))
                 .collect(),
         )),
-        _ => Axis::default().with_ticks(Ticks::At(vec![
-            (0.5, "1".to_owned()),
-            (n as f64 - 0.5, n.to_string()),
-        ])),
+        _ => Axis::default().with_ticks(first_and_last(n)),
+    }
+}
+
+/// The magnitude that all but a few of some weights stay below; of weights that are nearly all 0 the largest, and 1 where all are.
+fn reach_of(weights: impl Iterator<Item = f64>, part: f64) -> f64 {
+    let magnitudes: Vec<f64> = weights.map(f64::abs).collect();
+    match quantile(magnitudes.iter().copied(), part) {
+        0.0 => up_to(magnitudes)[1],
+        most => most,
     }
 }
 
@@ -219,10 +237,14 @@ pub fn weight_change(study: &Study) -> Result<Findings, Unsuitable> {
         findings.put(&format!("{name}_before"), old);
         findings.put(&format!("{name}_after"), new);
         if !old.is_empty() {
-            findings.say(format!(
-                "{name} weights: changed by {} of their norm",
-                short(norm((new - old).view()) / norm(old.view()))
-            ));
+            let change = norm((new - old).view());
+            findings.say(match norm(old.view()) {
+                0.0 => format!("{name} weights: from 0 to a norm of {}", short(change)),
+                before => format!(
+                    "{name} weights: changed by {} of their norm",
+                    short(change / before)
+                ),
+            });
         }
     }
     let range = range_of(before.w_rc.iter().chain(after.w_rc.iter()).copied(), 0.05);
@@ -244,7 +266,7 @@ pub fn weight_change(study: &Study) -> Result<Findings, Unsuitable> {
             ],
         },
     );
-    let reach = quantile(change.iter().map(|w| w.abs()), 0.999).max(1e-9);
+    let reach = reach_of(change.iter().copied(), 0.999);
     figure.place(
         0,
         1,
@@ -269,16 +291,17 @@ pub fn weight_change(study: &Study) -> Result<Findings, Unsuitable> {
             more
         })
         .count();
-    findings.say(format!(
-        "{rank} singular values hold 90 % of the change of the recurrent weights"
-    ));
+    findings.say(match energy {
+        0.0 => "the recurrent weights did not change".to_owned(),
+        _ => format!("{rank} singular values hold 90 % of the change of the recurrent weights"),
+    });
     let shown = found.s.len().min(20);
     figure.place(
         0,
         2,
         Panel {
             x: Axis::new("singular value of the change").with_range(0.4, shown as f64 + 0.6),
-            y: Axis::new("size").with_range(0.0, found.s[0] * 1.05 + 1e-12),
+            y: Axis::new("size").with_range(0.0, 1.05 * up_to(found.s.to_vec())[1]),
             layers: vec![discs(
                 (1..=shown).map(|k| k as f64).collect(),
                 found.s.iter().take(shown).copied().collect(),

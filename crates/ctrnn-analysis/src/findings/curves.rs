@@ -1,10 +1,10 @@
 //! Loss and accuracy during training.
 
-use super::layers::{level_colour, log_ticks, short, thick};
+use super::layers::{level_colour, log_ticks, range_of, short, thick};
 use super::{Findings, Unsuitable, lacks};
 use crate::Study;
 use crate::metrics::Metrics;
-use crate::plot::{Axis, Figure, Layer, Panel, Rgb, colour};
+use crate::plot::{Axis, Figure, Layer, Panel, Rgb, Ticks, colour};
 
 pub fn curves(study: &Study) -> Result<Findings, Unsuitable> {
     let own = study
@@ -62,12 +62,21 @@ fn ink(k: usize, n: usize) -> Rgb {
 
 fn loss_panel(runs: &[(&str, &Metrics)], named: bool) -> Panel {
     let mut layers = Vec::new();
-    let mut logs = Vec::new();
+    let mut shown = Vec::new();
+    let losses = runs
+        .iter()
+        .flat_map(|(_, metrics)| ["train", "val"].map(|split| metrics.curve(split, "loss").1));
+    // A loss of 0, or with penalties below it, has no logarithm.
+    let is_log = losses.flatten().all(|loss| loss > 0.0);
     for (k, (name, metrics)) in runs.iter().enumerate() {
         for (split, width) in [("train", 0.15), ("val", 0.4)] {
             let (x, y) = metrics.curve(split, "loss");
-            let y: Vec<f64> = y.iter().map(|loss| loss.max(1e-300).log10()).collect();
-            logs.extend(y.iter().copied());
+            let y: Vec<f64> = if is_log {
+                y.iter().map(|loss| loss.log10()).collect()
+            } else {
+                y
+            };
+            shown.extend(y.iter().copied());
             let dark = ink(k, runs.len());
             let line = thick(
                 x,
@@ -88,12 +97,18 @@ fn loss_panel(runs: &[(&str, &Metrics)], named: bool) -> Panel {
             layers.push(if is_named { line.named(&label) } else { line });
         }
     }
-    let [low, high] = super::layers::range_of(logs, 0.05);
+    let range = range_of(shown, 0.05);
     Panel {
         x: step_axis(runs),
-        y: Axis::new("loss")
-            .with_range(low, high)
-            .with_ticks(log_ticks([low, high])),
+        y: Axis {
+            label: "loss".to_owned(),
+            range: Some(range),
+            ticks: if is_log {
+                log_ticks(range)
+            } else {
+                Ticks::Round
+            },
+        },
         layers,
         ..Panel::default()
     }

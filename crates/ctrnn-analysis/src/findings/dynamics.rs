@@ -5,12 +5,13 @@ use faer::c64;
 use ndarray::{Array1, Array2, Array3, Axis as Side};
 
 use super::layers::{
-    BAR_MM, colour_bar, discs, guide, log_ticks, panel_mm, range_of, rings, short, thick,
+    BAR_MM, colour_bar, discs, guide, log_ticks, panel_mm, range_of, rings, short, spoken, thick,
+    up_to,
 };
 use super::{Findings, Unsuitable, lacks};
 use crate::fixed_points::{FixedPoint, Search, fixed_points as search_fixed_points};
 use crate::linear_algebra::eigenvalues;
-use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, colour};
+use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, colour, drawable};
 use crate::study::{TypicalInput, steps_of};
 use crate::{Pca, Study};
 
@@ -18,6 +19,8 @@ use crate::{Pca, Study};
 const MOST_STARTS: usize = 200;
 /// Most panels in a row.
 const MOST_INPUTS: usize = 4;
+/// From so many marginal points on they are a continuum: isolated ones are rare, and each start finds another one on a line or a plane of them.
+const CONTINUUM: usize = 10;
 
 /// Visited states, half of them moved by normal numbers of half of the standard deviation of each unit.
 fn starts(study: &Study, states: &Array2<f64>) -> Array2<f64> {
@@ -68,19 +71,48 @@ fn relaxed(study: &Study, mut starts: Array2<f64>, drive: &Array1<f64>) -> Array
     starts
 }
 
-pub fn fixed_points(study: &Study) -> Result<Findings, Unsuitable> {
+/// The typical inputs, of which there is one at least.
+fn typical_inputs(study: &Study) -> Result<Vec<TypicalInput>, Unsuitable> {
     let inputs = study.typical_inputs();
+    if inputs.is_empty() {
+        return Err(lacks("the trials do not say when their epochs are"));
+    }
+    Ok(inputs)
+}
+
+/// How many points there are of each kind.
+fn census(points: &[FixedPoint]) -> String {
+    let count = |is: fn(&FixedPoint) -> bool| points.iter().filter(|p| p.is_fixed && is(p)).count();
+    let (stable, marginal) = (count(FixedPoint::is_stable), count(FixedPoint::is_marginal));
+    let unstable = count(|p| p.n_unstable() > 0);
+    let slow = points.iter().filter(|p| !p.is_fixed).count();
+    let directions = points
+        .iter()
+        .filter(|p| p.is_fixed && p.is_marginal())
+        .map(FixedPoint::n_marginal)
+        .min()
+        .unwrap_or(0);
+    match marginal {
+        0 => format!("{stable} stable and {unstable} unstable fixed points, {slow} slow points"),
+        n => format!(
+            "{stable} stable, {unstable} unstable and {n} marginal fixed points{}, {slow} slow points",
+            match n {
+                CONTINUUM.. => format!(
+                    " (a continuum: at least {directions} marginal direction{})",
+                    if directions == 1 { "" } else { "s" }
+                ),
+                _ => String::new(),
+            }
+        ),
+    }
+}
+
+pub fn fixed_points(study: &Study) -> Result<Findings, Unsuitable> {
+    let inputs = typical_inputs(study)?;
     let found = all_points(study, &inputs)?;
     let mut findings = Findings::default();
     for (typical, points) in inputs.iter().zip(&found) {
-        let count = |is: &dyn Fn(&&FixedPoint) -> bool| points.iter().filter(is).count();
-        findings.say(format!(
-            "{}: {} stable and {} unstable fixed points, {} slow points",
-            title(typical),
-            count(&|p| p.is_fixed && p.is_stable()),
-            count(&|p| p.is_fixed && !p.is_stable()),
-            count(&|p| !p.is_fixed),
-        ));
+        findings.say(format!("{}: {}", title(typical), census(points)));
     }
     record(study, &mut findings, &inputs, &found);
     let states = study.all_states();
@@ -143,7 +175,9 @@ fn record(
     findings.put_list("q", &points.iter().map(|(_, p)| p.q).collect::<Vec<_>>());
     findings.put_numbers("is_fixed", flags(|p| p.is_fixed));
     findings.put_numbers("is_stable", flags(FixedPoint::is_stable));
+    findings.put_numbers("is_marginal", flags(FixedPoint::is_marginal));
     findings.put_numbers("n_unstable", points.iter().map(|(_, p)| p.n_unstable()));
+    findings.put_numbers("n_marginal", points.iter().map(|(_, p)| p.n_marginal()));
     let value = |part: fn(&c64) -> f64| {
         Array2::from_shape_fn((points.len(), n), |(i, j)| {
             part(&points[i].1.modes.values[j])
@@ -206,9 +240,13 @@ fn map_of_points(
         };
         let (x, y) = of(|p| !p.is_fixed);
         layers.push(name(discs(x, y, colour(4), 0.5), "slow"));
-        let (x, y) = of(|p| p.is_fixed && !p.is_stable());
+        let (x, y) = of(|p| p.is_fixed && p.n_unstable() > 0);
         let [outer, inner] = rings(&x, &y, colour(1), 0.85);
         layers.extend([name(outer, "unstable"), inner]);
+        if has_marginal(found) {
+            let (x, y) = of(|p| p.is_fixed && p.is_marginal());
+            layers.push(name(discs(x, y, MARGINAL, 0.7), "marginal"));
+        }
         let (x, y) = of(|p| p.is_fixed && p.is_stable());
         layers.push(name(discs(x, y, Rgb::BLACK, 0.95), "stable"));
         let range = |side: usize| {
@@ -235,6 +273,16 @@ fn map_of_points(
         );
     }
     figure
+}
+
+/// The colour of marginal points, which a legend names only where there are some.
+const MARGINAL: Rgb = Rgb([0, 114, 178]);
+
+fn has_marginal(found: &[Vec<FixedPoint>]) -> bool {
+    found
+        .iter()
+        .flatten()
+        .any(|p| p.is_fixed && p.is_marginal())
 }
 
 /// A remark in the middle of a panel.
@@ -268,23 +316,30 @@ fn trajectories(study: &Study, pca: &Pca, second: usize, most: usize) -> Vec<Lay
 }
 
 fn eigenvalue_figure(inputs: &[TypicalInput], found: &[Vec<FixedPoint>]) -> Figure {
+    /// Eigenvalues of one kind of points in a panel.
+    const MOST: usize = 4000;
     let shown = inputs.len().min(MOST_INPUTS);
     let side = panel_mm(shown, 38.0);
     let mut figure = Figure::new(&vec![side; shown], &[side]);
+    let mut kinds: Vec<(Kind, Rgb, &str)> = vec![
+        (|p| p.n_unstable() > 0, colour(1), "unstable"),
+        (FixedPoint::is_stable, Rgb::BLACK, "stable"),
+    ];
+    if has_marginal(found) {
+        kinds.insert(1, (FixedPoint::is_marginal, MARGINAL, "marginal"));
+    }
     for k in 0..shown {
-        let values = |stable: bool| -> (Vec<f64>, Vec<f64>) {
-            let points = found[k]
-                .iter()
-                .filter(|p| p.is_fixed && p.is_stable() == stable)
-                .take(16);
+        let values = |is: Kind| -> (Vec<f64>, Vec<f64>) {
+            let points = found[k].iter().filter(|p| p.is_fixed && is(p));
+            let n_units = found[k].first().map_or(1, |p| p.state.len());
             points
+                .take((MOST / n_units).clamp(1, 16))
                 .flat_map(|p| p.modes.values.iter().map(|z| (z.re, z.im)))
                 .unzip()
         };
         let mut layers = circle();
-        for (stable, colour, name) in [(false, colour(1), "unstable"), (true, Rgb::BLACK, "stable")]
-        {
-            let (x, y) = values(stable);
+        for &(is, colour, name) in &kinds {
+            let (x, y) = values(is);
             let points = discs(x, y, colour, 0.45);
             layers.push(if k + 1 == shown {
                 points.named(name)
@@ -300,6 +355,9 @@ fn eigenvalue_figure(inputs: &[TypicalInput], found: &[Vec<FixedPoint>]) -> Figu
     figure
 }
 
+/// Whether a point is of a kind.
+type Kind = fn(&FixedPoint) -> bool;
+
 /// The unit circle and the axes.
 fn circle() -> Vec<Layer> {
     let angle = |k: usize| k as f64 / 180.0 * std::f64::consts::PI;
@@ -313,11 +371,11 @@ fn circle() -> Vec<Layer> {
 
 /// Equal scales on both axes.
 fn square_panel(title: &str, mut layers: Vec<Layer>, is_first: bool) -> Panel {
-    let largest = layers.iter().flat_map(|layer| match layer {
+    let seen = layers.iter().flat_map(|layer| match layer {
         Layer::Points { x, y, .. } => x.iter().chain(y).map(|v| v.abs()).collect::<Vec<_>>(),
         _ => Vec::new(),
     });
-    let reach = 1.08 * largest.fold(1.0, f64::max);
+    let reach = 1.08 * up_to(seen.chain([1.0]))[1];
     layers[0] = guide([-reach, reach], [0.0, 0.0]);
     layers[1] = guide([0.0, 0.0], [-reach, reach]);
     Panel {
@@ -333,15 +391,19 @@ pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
     const GRID: usize = 15;
     const FINE: usize = 81;
     let states = study.all_states();
-    if states.ncols() < 2 {
-        return Err(lacks("a plane needs two units"));
-    }
     let pca = Pca::of(states.view())?;
+    if pca.rank() < 2 {
+        return Err(lacks(match pca.rank() {
+            _ if states.ncols() < 2 => "a plane needs two units",
+            0 => "a plane needs two directions, but all states are the same",
+            _ => "a plane needs two directions, but all states lie on a line",
+        }));
+    }
     let axes = pca.components.slice(ndarray::s![..2, ..]);
     let seen = pca.project(states.view(), 2);
     let range = |k: usize| range_of(seen.column(k).to_vec(), 0.1);
     let ranges = [range(0), range(1)];
-    let inputs = study.typical_inputs();
+    let inputs = typical_inputs(study)?;
     let shown = inputs.len().min(MOST_INPUTS);
     let mut findings = Findings::default();
     let mut flows = Vec::new();
@@ -353,11 +415,9 @@ pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
             fine,
         ));
     }
-    let fastest = flows
-        .iter()
-        .flat_map(|(_, fine)| fine.speed.iter().copied())
-        .fold(0.0, f64::max)
-        * 1000.0;
+    let speeds = flows.iter().flat_map(|(_, fine)| fine.speed.iter());
+    let fastest = 1000.0 * speeds.copied().fold(0.0, f64::max);
+    let scale = up_to([fastest]);
     let mut figure = Figure::new(
         &[vec![panel_mm(shown, 42.0); shown], vec![BAR_MM]].concat(),
         &[38.0],
@@ -370,7 +430,7 @@ pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
             y: ranges[1],
             columns: FINE,
             values: fine.speed.iter().map(|v| 1000.0 * v).collect(),
-            scale: [0.0, fastest],
+            scale,
             map: ColourMap::Blues,
         })];
         layers.extend(arrows(coarse, ranges, GRID));
@@ -386,11 +446,7 @@ pub fn flow(study: &Study) -> Result<Findings, Unsuitable> {
             },
         );
     }
-    figure.place(
-        0,
-        shown,
-        colour_bar([0.0, fastest], ColourMap::Blues, "speed (1/s)"),
-    );
+    figure.place(0, shown, colour_bar(scale, ColourMap::Blues, "speed (1/s)"));
     findings.put("axes", &axes.to_owned());
     findings.put("origin", &pca.mean);
     findings.put(
@@ -464,7 +520,7 @@ pub fn lyapunov(study: &Study) -> Result<Findings, Unsuitable> {
     let inputs = Array2::from_shape_fn((rows.len(), study.batch.n_inputs), |(t, k)| rows[t][k]);
     let start = study.states().slice(ndarray::s![0, 0, ..]).to_owned();
     let found =
-        crate::lyapunov::lyapunov(&study.dynamics, &start, inputs.view(), n, MOST_STEPS / 6);
+        crate::lyapunov::lyapunov(&study.dynamics, &start, inputs.view(), n, MOST_STEPS / 6)?;
     let largest = found.exponents_per_s[0];
     let mut findings = Findings::default();
     findings.put("exponents_per_s", &found.exponents_per_s);
@@ -551,49 +607,113 @@ pub fn spectrum(study: &Study) -> Result<Findings, Unsuitable> {
     Ok(findings)
 }
 
-/// The timescales of the ten slowest modes of the network, linearised at the mean state at the end of each epoch.
+/// The timescales of the ten slowest modes of the network, linearised at the mean state at the end of each epoch. Those of modes that neither
+/// grow nor decay, or are gone at once, have no place on a logarithmic axis: they are counted.
 fn timescale_panel(study: &Study, findings: &mut Findings) -> Result<Panel, Unsuitable> {
-    let (mut layers, mut lowest, mut highest) = (Vec::new(), f64::INFINITY, 0.0f64);
+    const MOST_MODES: usize = 10;
+    let dynamics = &study.dynamics;
+    let inputs = study.typical_inputs();
+    let (mut layers, mut drawn) = (Vec::new(), Vec::new());
     for (k, epoch) in study.epochs().into_iter().enumerate().take(7) {
-        let ends: Vec<Array1<f64>> = (0..study.batch.n_trials)
-            .filter_map(|b| {
-                steps_of(&study.batch, b, epoch)
-                    .last()
-                    .map(|t| study.states().slice(ndarray::s![b, t, ..]).to_owned())
-            })
-            .collect();
-        let mean = ends
+        let mean = mean_end(study, epoch);
+        if !mean.iter().all(|x| x.is_finite()) {
+            findings.say(format!("{}: the states are not finite", spoken(epoch)));
+            continue;
+        }
+        let typical = inputs
             .iter()
-            .fold(Array1::<f64>::zeros(study.dynamics.n_units()), |a, b| a + b)
-            / ends.len().max(1) as f64;
-        let typical = study
-            .typical_inputs()
-            .into_iter()
             .find(|typical| typical.epochs.contains(&epoch));
-        let drive = study.dynamics.input_drive(
-            &typical
-                .map(|t| t.input)
-                .unwrap_or_else(|| Array1::<f64>::zeros(study.batch.n_inputs)),
-        );
-        let values = eigenvalues(study.dynamics.step_jacobian(&mean, &drive).view())?;
-        let times: Vec<f64> = values
+        let input =
+            typical.map_or_else(|| Array1::zeros(study.batch.n_inputs), |t| t.input.clone());
+        let jacobian = dynamics.step_jacobian(&mean, &dynamics.input_drive(&input));
+        let times: Vec<f64> = eigenvalues(jacobian.view())?
             .iter()
-            .map(|z| study.dynamics.timescale_ms(z.re.hypot(z.im)))
+            .map(|z| dynamics.timescale_ms(z.re.hypot(z.im)))
             .collect();
         findings.put_list(&format!("timescales_ms_{epoch}"), &times);
-        let shown = times.len().min(10);
-        let logs: Vec<f64> = times[..shown].iter().map(|t| t.log10()).collect();
-        lowest = logs.iter().copied().fold(lowest, f64::min);
-        highest = logs.iter().copied().fold(highest, f64::max);
-        let x = (1..=shown).map(|k| k as f64).collect();
-        layers.push(discs(x, logs, colour(k), 0.7).named(&epoch.replace('_', " ")));
+        let [lasting, gone] = [1e6 * dynamics.dt_ms, 1e-3 * dynamics.dt_ms];
+        if let Some(sentence) = beyond_axis(&times, [gone, lasting]) {
+            findings.say(format!("{}: {sentence}", spoken(epoch)));
+        }
+        let slowest = times.iter().zip(1..=MOST_MODES);
+        let (x, y): (Vec<f64>, Vec<f64>) = slowest
+            .filter(|(time, _)| (gone..=lasting).contains(*time))
+            .map(|(time, mode)| (mode as f64, time.log10()))
+            .unzip();
+        drawn.extend(y.iter().copied());
+        layers.push(discs(x, y, colour(k), 0.7).named(&spoken(epoch)));
+    }
+    let [low, high] = range_of(drawn.iter().copied(), 0.0);
+    let range = drawable([low.floor(), high.ceil()]);
+    if drawn.is_empty() {
+        let middle = (range[0] + range[1]) / 2.0;
+        layers.push(Layer::text(5.5, middle, "none on this axis", Rgb::GREY));
     }
     Ok(Panel {
         title: "linearised".to_owned(),
-        x: Axis::new("mode").with_range(0.4, 10.6),
+        x: Axis::new("mode").with_range(0.4, MOST_MODES as f64 + 0.6),
         y: Axis::new("timescale (ms)")
-            .with_range(lowest.floor(), highest.ceil())
-            .with_ticks(log_ticks([lowest.floor(), highest.ceil()])),
+            .with_range(range[0], range[1])
+            .with_ticks(log_ticks(range)),
         layers,
     })
+}
+
+/// The mean over trials of the state at the end of an epoch.
+fn mean_end(study: &Study, epoch: &str) -> Array1<f64> {
+    let end = |b: usize| {
+        let last = steps_of(&study.batch, b, epoch).last()?;
+        Some(study.states().slice(ndarray::s![b, last, ..]).to_owned())
+    };
+    let ends: Vec<Array1<f64>> = (0..study.batch.n_trials).filter_map(end).collect();
+    let none = Array1::<f64>::zeros(study.dynamics.n_units());
+    ends.iter().fold(none, |a, b| a + b) / ends.len().max(1) as f64
+}
+
+/// How many timescales lie below and above bounds, where any do.
+fn beyond_axis(times: &[f64], [gone, lasting]: [f64; 2]) -> Option<String> {
+    let modes = |n: usize, [one, several]: [&str; 2]| match n {
+        0 => None,
+        1 => Some(format!("1 mode {one}")),
+        n => Some(format!("{n} modes {several}")),
+    };
+    let count = |is: &dyn Fn(&f64) -> bool| times.iter().filter(|time| is(time)).count();
+    let parts = [
+        modes(
+            count(&|time| *time > lasting),
+            [
+                "neither grows nor decays within a million time steps",
+                "neither grow nor decay within a million time steps",
+            ],
+        ),
+        modes(
+            count(&|time| *time < gone),
+            [
+                "vanishes within one time step",
+                "vanish within one time step",
+            ],
+        ),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timescales_without_a_place_on_the_axis_are_counted() {
+        let bounds = [0.02, 2e7];
+        assert_eq!(beyond_axis(&[20.0, 100.0], bounds), None);
+        assert_eq!(
+            beyond_axis(&[f64::INFINITY, 1e9, 20.0, 0.0, 0.0], bounds).unwrap(),
+            "2 modes neither grow nor decay within a million time steps, 2 modes vanish within one time step"
+        );
+        let one = beyond_axis(&[f64::INFINITY], bounds).unwrap();
+        assert_eq!(
+            one,
+            "1 mode neither grows nor decays within a million time steps"
+        );
+    }
 }

@@ -19,8 +19,8 @@ pub struct Group {
 /// Most groups that a figure can tell apart.
 const MOST_LEVELS: usize = 12;
 
-/// Trials by evidence; without one by the column of the conditions that has the most levels, up to 12; else by what was right, if there are
-/// no more choices than that; else all of them. The name says what they are grouped by.
+/// Trials by evidence, of more than 12 levels in 12 groups of neighbours; without one by the column of the conditions that has the most levels, up
+/// to 12; else by what was right, if there are no more choices than that; else all of them. The name says what they are grouped by.
 pub fn groups(study: &Study) -> (String, Vec<Group>) {
     let all: Vec<usize> = (0..study.batch.n_trials).collect();
     if let Some(found) = evidence(&study.batch, &all) {
@@ -71,16 +71,24 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
 
 fn by_level(values: &[f64], trials: &[usize], is_ordered: bool) -> Vec<Group> {
     let levels = distinct(trials.iter().map(|&b| values[b]));
-    let group = |(k, level): (usize, &f64)| Group {
-        name: short(*level),
-        trials: trials
-            .iter()
-            .copied()
-            .filter(|&b| values[b] == *level)
-            .collect(),
-        colour: level_colour(k, levels.len(), is_ordered),
+    let n_groups = levels.len().min(MOST_LEVELS);
+    let group = |k: usize| {
+        let own = &levels[k * levels.len() / n_groups..(k + 1) * levels.len() / n_groups];
+        let [first, last] = [own[0], own[own.len() - 1]];
+        Group {
+            name: match own {
+                [level] => short(*level),
+                _ => format!("{} to {}", short(first), short(last)),
+            },
+            trials: trials
+                .iter()
+                .copied()
+                .filter(|&b| (first..=last).contains(&values[b]))
+                .collect(),
+            colour: level_colour(k, n_groups, is_ordered),
+        }
     };
-    levels.iter().enumerate().map(group).collect()
+    (0..n_groups).map(group).collect()
 }
 
 /// The mean over the trials of a group of `values [trial, time, k]` at each time at which at least half of them still run.

@@ -1,6 +1,10 @@
 //! Pieces that several figures are made of.
 
-use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
+pub(crate) use crate::plot::range_of;
+use crate::plot::{
+    Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour, drawable, fraction,
+    round_ticks,
+};
 
 /// Width of a colour bar in mm.
 pub const BAR_MM: f64 = 2.5;
@@ -61,18 +65,20 @@ pub fn error_bars(x: &[f64], intervals: &[[f64; 2]], colour: Rgb) -> Vec<Layer> 
     x.iter().zip(intervals).map(bar).collect()
 }
 
-/// A histogram of values in bins over a range, as filled boxes.
-fn histogram(values: &[f64], [low, high]: [f64; 2], n_bins: usize, colour: Rgb) -> Vec<Layer> {
-    let width = (high - low) / n_bins as f64;
+/// A histogram of values in bins over a range, as filled boxes. What is not in the range, NaN among it, is not counted.
+fn histogram(values: &[f64], range: [f64; 2], n_bins: usize, colour: Rgb) -> Vec<Layer> {
+    let [low, high] = drawable(range);
     let mut counts = vec![0usize; n_bins];
     for value in values.iter().filter(|value| (low..=high).contains(*value)) {
-        counts[(((value - low) / width) as usize).min(n_bins - 1)] += 1;
+        let bin = (fraction(*value, [low, high]) * n_bins as f64) as usize;
+        counts[bin.min(n_bins - 1)] += 1;
     }
+    let place = |bin: f64| {
+        let part = bin / n_bins as f64;
+        low * (1.0 - part) + high * part
+    };
     let bar = |(k, n): (usize, usize)| Layer::Box {
-        x: [
-            low + (k as f64 + 0.06) * width,
-            low + (k as f64 + 0.94) * width,
-        ],
+        x: [place(k as f64 + 0.06), place(k as f64 + 0.94)],
         y: [0.0, n as f64],
         colour,
     };
@@ -106,15 +112,20 @@ pub fn histogram_panel(
     }
 }
 
-/// Ticks of a logarithmic axis, whose places are exponents: powers of ten; where there are fewer than three, also multiples of them.
-pub fn log_ticks([low, high]: [f64; 2]) -> Ticks {
+/// Ticks of a logarithmic axis, whose places are exponents: powers of ten, at most nine; where there are fewer than three, also multiples of
+/// them, and where these are too far apart, round numbers.
+pub fn log_ticks(range: [f64; 2]) -> Ticks {
+    const MOST: i32 = 8;
+    // Beyond lies what double precision does not hold.
+    let range = drawable(range.map(|power| power.clamp(-300.0, 300.0)));
+    let (low, high) = (range[0].min(range[1]), range[0].max(range[1]));
+    let (first, last) = (low.floor() as i32, high.ceil() as i32);
+    let every = (last - first) / MOST + 1;
+    let is_seen = |(x, _): &(f64, String)| (low - 1e-9..=high + 1e-9).contains(x);
     let places = |factors: &[f64]| -> Vec<(f64, String)> {
-        let powers = low.floor() as i32..=high.ceil() as i32;
+        let powers = (first.div_euclid(every)..=last.div_euclid(every)).map(|k| k * every);
         let all = powers.flat_map(|p| factors.iter().map(move |f| f * 10f64.powi(p)));
-        let in_range = |(x, _): &(f64, String)| (low - 1e-9..=high + 1e-9).contains(x);
-        all.map(|x| (x.log10(), short(x)))
-            .filter(in_range)
-            .collect()
+        all.map(|x| (x.log10(), short(x))).filter(is_seen).collect()
     };
     let sets: [&[f64]; 3] = [
         &[1.0],
@@ -122,23 +133,26 @@ pub fn log_ticks([low, high]: [f64; 2]) -> Ticks {
         &[1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
     ];
     let tried = sets.map(places);
-    let enough = tried.iter().find(|ticks| ticks.len() >= 3);
-    Ticks::At(enough.unwrap_or(&tried[2]).clone())
+    if let Some(enough) = tried.iter().find(|ticks| ticks.len() >= 3) {
+        return Ticks::At(enough.clone());
+    }
+    let between = round_ticks(drawable([10f64.powf(low), 10f64.powf(high)]));
+    Ticks::At(
+        between
+            .into_iter()
+            .map(|(x, label)| (x.log10(), label))
+            .filter(is_seen)
+            .collect(),
+    )
 }
 
-/// The range of finite values with some room; at least a small one.
-pub fn range_of(values: impl IntoIterator<Item = f64>, room: f64) -> [f64; 2] {
-    let [low, high] = values
+/// From 0 to the largest of some magnitudes; to 1 where they are all 0.
+pub fn up_to(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
+    let largest = values
         .into_iter()
         .filter(|x| x.is_finite())
-        .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| {
-            [low.min(x), high.max(x)]
-        });
-    match high - low {
-        size if size > 0.0 => [low - room * size, high + room * size],
-        0.0 => [low - 0.5, high + 0.5],
-        _ => [0.0, 1.0],
-    }
+        .fold(0.0, f64::max);
+    [0.0, if largest > 0.0 { largest } else { 1.0 }]
 }
 
 /// A matrix as colours, its first row on top.
@@ -194,6 +208,15 @@ pub fn time_axis(lines: &[Layer]) -> Axis {
     Axis::new("time (ms)").with_range(0.0, ends.fold(1e-9, f64::max))
 }
 
+/// The numbers of the first and the last of `n` rows or columns, at their middles.
+pub fn first_and_last(n: usize) -> Ticks {
+    let tick = |k: usize| (k as f64 - 0.5, k.to_string());
+    Ticks::At(match n {
+        0 | 1 => vec![tick(1)],
+        _ => vec![tick(1), tick(n)],
+    })
+}
+
 /// Names without underscores, for figures.
 pub fn spoken(name: &str) -> String {
     name.replace('_', " ")
@@ -225,6 +248,9 @@ pub fn level_colour(k: usize, n: usize, is_ordered: bool) -> Rgb {
 pub fn short(x: f64) -> String {
     let text = match x.abs() {
         0.0 => "0".to_owned(),
+        a if a.is_nan() => "undefined".to_owned(),
+        f64::INFINITY if x > 0.0 => "∞".to_owned(),
+        f64::INFINITY => "−∞".to_owned(),
         a if !(1e-3..1e4).contains(&a) => format!("{x:.1e}"),
         a => {
             let decimals = (2 - a.log10().floor() as i32).max(0) as usize;
@@ -251,6 +277,8 @@ mod tests {
             (120.0, "120"),
             (1e-5, "1.0e−5"),
             (1234.5, "1234"),
+            (f64::NAN, "undefined"),
+            (f64::NEG_INFINITY, "−∞"),
         ] {
             assert_eq!(short(x), text);
         }
@@ -271,6 +299,20 @@ mod tests {
             labels([-1.6, -0.9]),
             ["0.03", "0.04", "0.06", "0.08", "0.1"]
         );
+        assert_eq!(
+            labels([2.0, 2.004]),
+            ["100.0", "100.2", "100.4", "100.6", "100.8"]
+        );
+        assert_eq!(labels([-9.0, 9.0])[..2], ["1.0e−9", "1.0e−6"]);
+        for range in [
+            [f64::NEG_INFINITY, 2.0],
+            [1.0, f64::INFINITY],
+            [f64::INFINITY, 0.0],
+            [f64::NAN, 2.0],
+            [f64::NAN, f64::NAN],
+        ] {
+            assert!((3..=9).contains(&labels(range).len()), "{range:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use ndarray::Array3;
 
-use super::layers::short;
+use super::layers::{short, up_to};
 use super::{Findings, Unsuitable, lacks};
 use crate::Study;
 use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel};
@@ -59,12 +59,6 @@ pub fn rate_maps(study: &Study) -> Result<Findings, Unsuitable> {
         &vec![16.0; shown.div_ceil(COLUMNS)],
     );
     for (k, &unit) in order.iter().take(shown).enumerate() {
-        let highest = maps[unit]
-            .rates
-            .iter()
-            .copied()
-            .filter(|r| r.is_finite())
-            .fold(0.0, f64::max);
         figure.place(
             k / COLUMNS,
             k % COLUMNS,
@@ -77,7 +71,7 @@ pub fn rate_maps(study: &Study) -> Result<Findings, Unsuitable> {
                     y: [0.0, 1.0],
                     columns: n_bins,
                     values: maps[unit].rates.iter().copied().collect(),
-                    scale: [0.0, highest.max(1e-9)],
+                    scale: up_to(maps[unit].rates.iter().copied()),
                     map: ColourMap::Blues,
                 })],
             },

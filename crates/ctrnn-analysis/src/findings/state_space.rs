@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3};
 
 use super::groups::{Group, groups, mean_course};
-use super::layers::{discs, range_of, short, single, thick, time_axis};
+use super::layers::{discs, range_of, short, single, thick, time_axis, up_to};
 use super::{Findings, Unsuitable, lacks};
 use crate::evidence::{column, distinct};
 use crate::plot::{Axis, Figure, Layer, Panel, Rgb, colour};
@@ -61,6 +61,11 @@ pub fn pca(study: &Study) -> Result<Findings, Unsuitable> {
         ));
     }
     let pca = Pca::of(states.view())?;
+    if pca.rank() == 0 {
+        return Err(lacks(
+            "principal components need states that differ, but all are the same",
+        ));
+    }
     let k = pca.components.nrows().min(10);
     let axes = pca.components.slice(ndarray::s![..k, ..]).to_owned();
     let scores = projected(study.states(), &pca.mean, &axes);
@@ -245,6 +250,7 @@ pub fn tdr(study: &Study) -> Result<Findings, Unsuitable> {
     let shown: Vec<usize> = all
         .into_iter()
         .filter(|&b| catch.as_ref().is_none_or(|catch| catch[b] != 1.0))
+        .filter(|&b| columns.iter().all(|column| column[b].is_finite()))
         .collect();
     let variables =
         Array2::from_shape_fn((shown.len(), columns.len()), |(i, k)| columns[k][shown[i]]);
@@ -354,7 +360,7 @@ pub fn speed(study: &Study) -> Result<Findings, Unsuitable> {
             Panel {
                 title: format!("by {name}"),
                 x: time_axis(&layers),
-                y: Axis::new("speed (1/s)").with_range(0.0, highest * 1.05 + 1e-9),
+                y: Axis::new("speed (1/s)").with_range(0.0, 1.05 * up_to([highest])[1]),
                 layers,
             },
         ),

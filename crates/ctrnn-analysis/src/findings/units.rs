@@ -4,7 +4,8 @@ use ndarray::{Array1, Array2, Axis as Side};
 
 use super::groups::{mean_course, of_all};
 use super::layers::{
-    BAR_MM, colour_bar, guide, histogram_panel, matrix, named_ticks, range_of, short, spoken, thick,
+    BAR_MM, colour_bar, first_and_last, guide, histogram_panel, matrix, named_ticks, range_of,
+    short, spoken, thick, up_to,
 };
 use super::{Findings, Unsuitable, lacks};
 use crate::clusters::{clusters, task_variance as variance_of};
@@ -298,10 +299,11 @@ pub fn rates(study: &Study) -> Result<Findings, Unsuitable> {
     };
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&unit| peak(unit));
-    let [low, high] = range_of(course.iter().copied(), 0.0);
+    let low = course.iter().copied().fold(0.0, f64::min);
+    let high = course.iter().copied().fold(0.0, f64::max);
     let (scale, map) = match low < -0.1 * high {
         true => ([-high.max(-low), high.max(-low)], ColourMap::BlueWhiteRed),
-        false => ([0.0, high.max(1e-9)], ColourMap::Blues),
+        false => (up_to([high]), ColourMap::Blues),
     };
     let values = order
         .iter()
@@ -316,10 +318,7 @@ pub fn rates(study: &Study) -> Result<Findings, Unsuitable> {
             x: Axis::new("time (ms)").with_range(0.0, end),
             y: Axis::new("unit (sorted by peak)")
                 .with_range(n as f64, 0.0)
-                .with_ticks(crate::plot::Ticks::At(vec![
-                    (0.5, "1".to_owned()),
-                    (n as f64 - 0.5, n.to_string()),
-                ])),
+                .with_ticks(first_and_last(n)),
             layers: vec![Layer::HeatMap(crate::plot::HeatMap {
                 x: [0.0, end],
                 y: [0.0, n as f64],
@@ -349,8 +348,15 @@ pub fn currents(study: &Study) -> Result<Findings, Unsuitable> {
     };
     let (e, i) = (population(&found.excitatory), population(&found.inhibitory));
     let net: Vec<f64> = e.iter().zip(&i).map(|(e, i)| e + i).collect();
-    let mean = imbalance.iter().filter(|x| x.is_finite()).sum::<f64>()
-        / imbalance.iter().filter(|x| x.is_finite()).count().max(1) as f64;
+    let driven: Vec<f64> = imbalance
+        .iter()
+        .copied()
+        .filter(|x| x.is_finite())
+        .collect();
+    if driven.is_empty() {
+        return Err(lacks("no unit receives a recurrent current"));
+    }
+    let mean = driven.iter().sum::<f64>() / driven.len() as f64;
     let mut findings = Findings::default();
     findings.put_list("excitatory", &e);
     findings.put_list("inhibitory", &i);

@@ -57,41 +57,103 @@ impl Axis {
         Self { ticks, ..self }
     }
 
-    /// Places and labels of the ticks on a range.
+    /// Places and labels of the ticks on a range that can be drawn; those beyond it are left out.
     pub(super) fn ticks_on(&self, range: [f64; 2]) -> Vec<(f64, String)> {
+        let is_on = |(at, _): &&(f64, String)| (-1e-9..=1.0 + 1e-9).contains(&fraction(*at, range));
         match &self.ticks {
             Ticks::Round => round_ticks(range),
-            Ticks::At(ticks) => ticks.clone(),
+            Ticks::At(ticks) => ticks.iter().filter(is_on).cloned().collect(),
             Ticks::None => Vec::new(),
         }
     }
 }
 
-/// About four ticks at multiples of 1, 2 or 5 times a power of ten.
-fn round_ticks([low, high]: [f64; 2]) -> Vec<(f64, String)> {
-    let rough = (high - low) / 4.0;
-    if !(rough > 0.0 && rough.is_finite()) {
-        return vec![(low, number(low, 0))];
+/// The range of finite values, with this part of it as room at both ends; [0, 1] without values.
+pub(crate) fn range_of(values: impl IntoIterator<Item = f64>, room: f64) -> [f64; 2] {
+    let finite = values.into_iter().filter(|x| x.is_finite());
+    let [low, high] = finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| {
+        [low.min(x), high.max(x)]
+    });
+    if !are_apart([low, high]) {
+        return drawable([low, high]);
     }
-    let power = rough.log10().floor();
-    let unit = 10f64.powf(power);
+    let more = 2.0 * (room * (high / 2.0 - low / 2.0));
+    [low - more, high + more].map(|end| end.clamp(f64::MIN, f64::MAX))
+}
+
+/// A range that values can be placed on: ends that are finite and apart by more than rounding. A single value lies in the middle of its
+/// range; without a finite end the range is [0, 1].
+pub(crate) fn drawable(range: [f64; 2]) -> [f64; 2] {
+    if are_apart(range) {
+        return range;
+    }
+    let middle = match range.map(f64::is_finite) {
+        [true, true] => range[0] / 2.0 + range[1] / 2.0,
+        [true, false] => range[0],
+        [false, true] => range[1],
+        [false, false] => return [0.0, 1.0],
+    };
+    let room = f64::max(0.5, 0.05 * middle.abs());
+    [middle - room, middle + room].map(|end| end.clamp(f64::MIN, f64::MAX))
+}
+
+fn are_apart([low, high]: [f64; 2]) -> bool {
+    let half = (high / 2.0 - low / 2.0).abs();
+    half.is_finite() && half > 1e-300 && half > 1e-12 * f64::max(low.abs(), high.abs())
+}
+
+/// Where a value lies on a range that can be drawn: 0 at its first end, 1 at its second. Halves do not overflow.
+pub(crate) fn fraction(value: f64, [low, high]: [f64; 2]) -> f64 {
+    (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
+}
+
+/// About four ticks at multiples of 1, 2 or 5 times a power of ten, at most ten of them, on a range that can be drawn.
+pub(crate) fn round_ticks(range: [f64; 2]) -> Vec<(f64, String)> {
+    const MOST: f64 = 10.0;
+    let (low, high) = (range[0].min(range[1]), range[0].max(range[1]));
+    let rough = high / 4.0 - low / 4.0;
+    let unit = 10f64.powf(rough.log10().floor());
     let step = match rough / unit {
         r if r < 1.5 => unit,
         r if r < 3.5 => 2.0 * unit,
         r if r < 7.5 => 5.0 * unit,
         _ => 10.0 * unit,
     };
-    let decimals = (-(step * 1.000_001).log10().floor()).max(0.0) as usize;
-    let first = (low / step - 1e-9).ceil() as i64;
-    let last = (high / step + 1e-9).floor() as i64;
-    (first..=last)
-        .map(|k| (k as f64 * step, number(k as f64 * step, decimals)))
+    let first = (low / step - 1e-9).ceil();
+    let last = (high / step + 1e-9).floor();
+    let n = (last - first + 1.0).clamp(0.0, MOST) as usize;
+    let is_short = step > 0.999e-5 && f64::max(-low, high) < 1e7;
+    let label = |value: f64| {
+        if is_short {
+            number(value, (-exponent(step)).max(0) as usize)
+        } else {
+            scientific(value, step)
+        }
+    };
+    (0..n)
+        .map(|k| (first + k as f64) * step)
+        .filter(|value| value.is_finite())
+        .map(|value| (value, label(value)))
         .collect()
+}
+
+/// The power of ten of a number; a step that rounding left a little below one has that one.
+fn exponent(value: f64) -> i32 {
+    (value.abs() * 1.000_001).log10().floor() as i32
 }
 
 /// With the minus sign of typography.
 fn number(value: f64, decimals: usize) -> String {
     format!("{value:.decimals$}").replace('-', "−")
+}
+
+/// As a power of ten, with digits down to those of a step.
+fn scientific(value: f64, step: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = (exponent(value) - exponent(step)).clamp(0, 15) as usize;
+    format!("{value:.digits$e}").replace('-', "−")
 }
 
 #[cfg(test)]
@@ -115,6 +177,30 @@ mod tests {
             ["0", "200", "400", "600", "800", "1000"]
         );
         assert_eq!(labels([-1.0, 1.0]), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
-        assert_eq!(labels([3.0, 3.0]), ["3"]);
+        assert_eq!(labels([1.0, 0.0]), labels([0.0, 1.0]), "upside down");
+        assert_eq!(
+            labels([0.0, 1e-9]),
+            ["0", "2e−10", "4e−10", "6e−10", "8e−10", "1.0e−9"]
+        );
+        assert_eq!(labels([1e9, 1e9 + 4.0])[1], "1.000000001e9");
+        assert_eq!(labels([-1e300, 1e300])[0], "−1.0e300");
+    }
+
+    /// A constant lies in the middle of its axis, however small or large; what is not finite has no place.
+    #[test]
+    fn every_range_can_be_drawn() {
+        assert_eq!(range_of([], 0.1), [0.0, 1.0]);
+        assert_eq!(range_of([f64::NAN, f64::INFINITY], 0.1), [0.0, 1.0]);
+        assert_eq!(range_of([3.0, 3.0], 0.1), [2.5, 3.5]);
+        assert_eq!(range_of([0.0, 10.0], 0.1), [-1.0, 11.0]);
+        assert_eq!(range_of([f64::MAX, f64::MIN], 0.1), [f64::MIN, f64::MAX]);
+        assert_eq!(drawable([5e-324, 0.0]), [-0.5, 0.5]);
+        assert_eq!(drawable([4.0, f64::INFINITY]), [3.5, 4.5]);
+        assert_eq!(drawable([8.0, 0.0]), [8.0, 0.0], "upside down");
+        assert_eq!(fraction(0.0, drawable([f64::MIN, f64::MAX])), 0.5);
+        for middle in [1.0, -7e4, 1e308] {
+            let [low, high] = drawable([middle, middle * (1.0 + 1e-15)]);
+            assert!(low < middle && middle < high && high.is_finite());
+        }
     }
 }

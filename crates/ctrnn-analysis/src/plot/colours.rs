@@ -1,5 +1,7 @@
 //! Colours that everybody can tell apart.
 
+use super::{drawable, fraction};
+
 /// Red, green and blue, from 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rgb(pub [u8; 3]);
@@ -57,8 +59,8 @@ impl ColourMap {
     /// The colour of a value on the scale, one of 17 in even steps, which keeps pictures small; values beyond it have the
     /// colours of its ends, NaN is grey.
     #[must_use]
-    pub fn colour(self, value: f64, [low, high]: [f64; 2]) -> Rgb {
-        let position = ((value - low) / (high - low) * 16.0).round() / 16.0;
+    pub fn colour(self, value: f64, scale: [f64; 2]) -> Rgb {
+        let position = (fraction(value, drawable(scale)) * 16.0).round() / 16.0;
         if position.is_nan() {
             return Rgb::GREY;
         }
@@ -82,5 +84,10 @@ mod tests {
         assert_eq!(ColourMap::BlueWhiteRed.colour(9.0, scale), colour(1));
         assert_eq!(ColourMap::Blues.colour(-1.0, scale), Rgb::WHITE);
         assert_eq!(ColourMap::Blues.colour(f64::NAN, scale), Rgb::GREY);
+        assert_eq!(
+            ColourMap::Blues.colour(f64::NEG_INFINITY, scale),
+            Rgb::WHITE
+        );
+        assert_eq!(ColourMap::BlueWhiteRed.colour(0.0, [0.0, 0.0]), Rgb::WHITE);
     }
 }

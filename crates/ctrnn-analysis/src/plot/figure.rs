@@ -1,7 +1,9 @@
 //! Panels on a sheet: how large everything is and where it goes.
 
+use std::collections::HashSet;
+
 use super::canvas::{Anchor, Canvas, Shape};
-use super::{Axis, HeatMap, Layer, Rgb, Ticks, font, png, svg};
+use super::{Axis, HeatMap, Layer, Rgb, Ticks, drawable, font, fraction, png, range_of, svg};
 
 /// Sizes on paper, in millimetres. Text is 7 points, as journals ask for; a point is 0.353 mm.
 const TEXT_MM: f64 = 2.47;
@@ -15,6 +17,11 @@ const COLUMN_GAP_MM: f64 = 3.0;
 const EDGE_MM: f64 = 2.0;
 /// Between the beginnings of neighbouring names that are tilted.
 const TILTED_GAP_MM: f64 = 1.5 * SMALL_MM;
+
+/// More than these are not told apart on paper: stretches of a line, discs of a layer, cells of a heat map along a side.
+const MOST_STRETCHES: usize = 400;
+const MOST_DISCS: usize = 20_000;
+const MOST_CELLS: usize = 1500;
 
 /// Why a figure cannot be drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,8 +126,8 @@ impl Figure {
             };
             panel.draw(&frame, tilted, &mut canvas);
         }
-        let below = self.margins(0, self.rows_mm.len() - 1)[1];
-        let right = self.margins(1, self.columns_mm.len() - 1)[1];
+        let below = self.margins(0, self.rows_mm.len().saturating_sub(1))[1];
+        let right = self.margins(1, self.columns_mm.len().saturating_sub(1))[1];
         canvas.size_mm = [
             lefts.last().unwrap_or(&0.0) + self.columns_mm.last().unwrap_or(&0.0) + right + EDGE_MM,
             tops.last().unwrap_or(&0.0) + self.rows_mm.last().unwrap_or(&0.0) + below + EDGE_MM,
@@ -170,13 +177,11 @@ struct Frame {
 
 impl Frame {
     fn x(&self, value: f64) -> f64 {
-        let [low, high] = self.ranges[0];
-        self.corner[0] + self.size[0] * (value - low) / (high - low)
+        self.corner[0] + self.size[0] * fraction(value, self.ranges[0])
     }
 
     fn y(&self, value: f64) -> f64 {
-        let [low, high] = self.ranges[1];
-        self.corner[1] + self.size[1] * (1.0 - (value - low) / (high - low))
+        self.corner[1] + self.size[1] * (1.0 - fraction(value, self.ranges[1]))
     }
 
     fn right(&self) -> f64 {
@@ -187,12 +192,15 @@ impl Frame {
         self.corner[1] + self.size[1]
     }
 
-    /// The upper left corner and the size of a rectangle of the data, cut to the frame.
-    fn rectangle(&self, x: [f64; 2], y: [f64; 2]) -> ([f64; 2], [f64; 2]) {
+    /// The upper left corner and the size of a rectangle of the data, cut to the frame; none where an edge is NaN.
+    fn rectangle(&self, x: [f64; 2], y: [f64; 2]) -> Option<([f64; 2], [f64; 2])> {
+        if x.iter().chain(&y).any(|edge| edge.is_nan()) {
+            return None;
+        }
         let xs = x.map(|value| self.x(value).clamp(self.corner[0], self.right()));
         let ys = y.map(|value| self.y(value).clamp(self.corner[1], self.bottom()));
         let corner = [xs[0].min(xs[1]), ys[0].min(ys[1])];
-        (corner, [(xs[1] - xs[0]).abs(), (ys[1] - ys[0]).abs()])
+        Some((corner, [(xs[1] - xs[0]).abs(), (ys[1] - ys[0]).abs()]))
     }
 
     fn contains(&self, [x, y]: [f64; 2]) -> bool {
@@ -205,24 +213,12 @@ impl Panel {
     /// The ranges of both axes: as given, or as far as the data go, in y with a little room.
     fn ranges(&self) -> [[f64; 2]; 2] {
         let of_data = |side: usize, room: f64| {
-            let values = self
-                .layers
-                .iter()
-                .flat_map(|layer| layer.extent()[side].clone());
-            let finite = values.filter(|value| value.is_finite());
-            let [low, high] = finite
-                .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| {
-                    [low.min(value), high.max(value)]
-                });
-            match high - low {
-                size if size > 0.0 => [low - room * size, high + room * size],
-                0.0 => [low - 0.5, high + 0.5],
-                _ => [0.0, 1.0],
-            }
+            let extents = self.layers.iter().map(|layer| layer.extent());
+            range_of(extents.flat_map(|extent| extent[side].clone()), room)
         };
         [
-            self.x.range.unwrap_or_else(|| of_data(0, 0.0)),
-            self.y.range.unwrap_or_else(|| of_data(1, 0.05)),
+            drawable(self.x.range.unwrap_or_else(|| of_data(0, 0.0))),
+            drawable(self.y.range.unwrap_or_else(|| of_data(1, 0.05))),
         ]
     }
 
@@ -273,7 +269,7 @@ impl Panel {
             _ => widest + 6.0 * SPACE_MM,
         };
         let range = self.ranges()[0];
-        let from_right = |x: f64| width_mm * (range[1] - x) / (range[1] - range[0]);
+        let from_right = |x: f64| width_mm * (1.0 - fraction(x, range));
         let ticks = self.x.ticks_on(range).into_iter();
         let tick = ticks.map(|(x, label)| font::width(&label) * TEXT_MM / 2.0 - from_right(x));
         let places = self.label_places(width_mm, tilted).into_iter();
@@ -285,27 +281,33 @@ impl Panel {
 
     fn bands(&self) -> impl Iterator<Item = ([f64; 2], &str)> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Band { x, label, .. } if !label.is_empty() => Some((*x, label.as_str())),
+            Layer::Band { x, label, .. } if !label.is_empty() => {
+                let is_somewhere = x.iter().all(|end| end.is_finite());
+                is_somewhere.then_some((*x, label.as_str()))
+            }
             _ => None,
         })
     }
 
     /// Whether a name is wider than its band.
     fn has_narrow_bands(&self, width_mm: f64) -> bool {
-        let [low, high] = self.ranges()[0];
-        self.bands().any(|([from, to], label)| {
-            font::width(label) * SMALL_MM > (to - from) / (high - low) * width_mm
+        let range = self.ranges()[0];
+        self.bands().any(|(ends, label)| {
+            let [from, to] = ends.map(|x| fraction(x, range));
+            font::width(label) * SMALL_MM > (to - from) * width_mm
         })
     }
 
     /// The names of bands, each at the middle of its band, in millimetres from the left; tilted ones that would touch are
     /// moved apart.
     fn label_places(&self, width_mm: f64, tilted: bool) -> Vec<(f64, &str)> {
-        let [low, high] = self.ranges()[0];
+        let range = self.ranges()[0];
         let apart = if tilted { TILTED_GAP_MM } else { 0.0 };
         let mut last = f64::NEG_INFINITY;
-        let place = |([from, to], label): ([f64; 2], _)| {
-            let middle = ((from + to) / 2.0 - low) / (high - low) * width_mm;
+        let place = |(ends, label): ([f64; 2], _)| {
+            // Of a band that leaves the panel, what is seen.
+            let [from, to] = ends.map(|x| fraction(x, range).clamp(0.0, 1.0));
+            let middle = (from + to) / 2.0 * width_mm;
             last = f64::max(middle, last + apart);
             (last, label)
         };
@@ -438,14 +440,20 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
                 .map(|(x, y)| [frame.x(*x), frame.y(*y)])
                 .collect();
             for points in points.split(|point| !frame.contains(*point)) {
-                if points.len() > 1 {
-                    canvas.shapes.push(Shape::Polyline {
-                        points: points.to_vec(),
+                canvas.shapes.extend(match points {
+                    [] => None,
+                    [alone] => Some(Shape::Disc {
+                        centre: *alone,
+                        radius_mm: *width_mm,
+                        fill: *colour,
+                    }),
+                    _ => Some(Shape::Polyline {
+                        points: thinned(points),
                         colour: *colour,
                         width_mm: *width_mm,
                         dashed: *dashed,
-                    });
-                }
+                    }),
+                });
             }
         }
         Layer::Points {
@@ -456,7 +464,8 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             ..
         } => {
             let places = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
-            for centre in places.filter(|&place| frame.contains(place)) {
+            let seen = places.filter(|&place| frame.contains(place)).collect();
+            for centre in spread(seen, frame) {
                 canvas.shapes.push(Shape::Disc {
                     centre,
                     radius_mm: *radius_mm,
@@ -465,39 +474,84 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             }
         }
         Layer::Box { x, y, colour } => {
-            let (corner, size) = frame.rectangle(*x, *y);
-            canvas.rectangle(corner, size, *colour);
+            if let Some((corner, size)) = frame.rectangle(*x, *y) {
+                canvas.rectangle(corner, size, *colour);
+            }
         }
         Layer::Band { x, colour, .. } => {
-            let (corner, size) = frame.rectangle(*x, frame.ranges[1]);
-            canvas.rectangle(corner, size, *colour);
+            if let Some((corner, size)) = frame.rectangle(*x, frame.ranges[1]) {
+                canvas.rectangle(corner, size, *colour);
+            }
         }
         Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
         Layer::Text { at, text, colour } => {
-            let at = [frame.x(at[0]), frame.y(at[1]) + 0.35 * SMALL_MM];
-            canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
+            let [x, y] = [frame.x(at[0]), frame.y(at[1])];
+            if frame.contains([x, y]) {
+                let at = [x, y + 0.35 * SMALL_MM];
+                canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
+            }
         }
     }
 }
 
-fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
-    let (corner, size) = frame.rectangle(map.x, map.y);
-    let rows = map.values.chunks_exact(map.columns.max(1));
-    let first_is_top = frame.y(map.y[0]) < frame.y(map.y[1]);
-    let rows: Vec<&[f64]> = match first_is_top {
-        true => rows.collect(),
-        false => rows.rev().collect(),
+/// The points of a line; of very many, those of each stretch that reach furthest to the four sides, and its ends.
+fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    if points.len() <= 6 * MOST_STRETCHES {
+        return points.to_vec();
+    }
+    let furthest = |stretch: &[[f64; 2]]| {
+        let largest = |side: usize, sign: f64| {
+            (0..stretch.len())
+                .max_by(|&a, &b| (sign * stretch[a][side]).total_cmp(&(sign * stretch[b][side])))
+        };
+        let sides =
+            [(0, -1.0), (0, 1.0), (1, -1.0), (1, 1.0)].map(|(side, sign)| largest(side, sign));
+        let ends = [Some(0), Some(stretch.len() - 1)];
+        let mut kept: Vec<usize> = sides.into_iter().chain(ends).flatten().collect();
+        kept.sort_unstable();
+        kept.dedup();
+        kept.into_iter().map(|k| stretch[k]).collect::<Vec<_>>()
     };
-    let pixels = rows
-        .concat()
-        .into_iter()
-        .map(|value| map.map.colour(value, map.scale));
+    let stretches = points.chunks(points.len().div_ceil(MOST_STRETCHES));
+    stretches.flat_map(furthest).collect()
+}
+
+/// Places of discs; of very many, the first in each cell of a grid over the frame.
+fn spread(mut places: Vec<[f64; 2]>, frame: &Frame) -> Vec<[f64; 2]> {
+    if places.len() > MOST_DISCS {
+        let side_mm = (frame.size[0] * frame.size[1] / MOST_DISCS as f64).sqrt();
+        let mut taken = HashSet::new();
+        places.retain(|place| taken.insert(place.map(|x| (x / side_mm).floor() as i64)));
+    }
+    places
+}
+
+fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
+    let columns = map.columns.max(1);
+    let n_rows = map.values.len() / columns;
+    let Some((corner, size)) = frame.rectangle(map.x, map.y).filter(|_| n_rows > 0) else {
+        return;
+    };
+    let first_is_top = frame.y(map.y[0]) < frame.y(map.y[1]);
+    let row = |k: usize| if first_is_top { k } else { n_rows - 1 - k };
+    let shown_columns: Vec<usize> = shown(columns).collect();
+    let pixels = shown(n_rows).flat_map(|k| {
+        let row = &map.values[row(k) * columns..];
+        shown_columns
+            .iter()
+            .map(|&column| map.map.colour(row[column], map.scale))
+    });
     canvas.shapes.push(Shape::Image {
         corner,
         size,
-        columns: map.columns,
         pixels: pixels.collect(),
+        columns: shown_columns.len(),
     });
+}
+
+/// Which of `n` rows or columns a heat map shows: every so-manyth where there are very many.
+fn shown(n: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(n.div_ceil(MOST_CELLS).max(1))
 }
 
 #[cfg(test)]
@@ -577,16 +631,88 @@ mod tests {
         );
         assert_eq!(
             frame.rectangle([1.0, 9.0], [0.0, 5.0]),
-            ([15.0, 12.0], [10.0, 5.0])
+            Some(([15.0, 12.0], [10.0, 5.0]))
         );
+        assert_eq!(frame.rectangle([f64::NAN, 9.0], [0.0, 5.0]), None);
     }
 
     /// A line breaks where it has no number, so that what is left here are two points without a line.
     #[test]
     fn no_line_is_drawn_through_nan() {
         let canvas = figure().draw();
-        let blue =
+        let line =
             |shape: &&Shape| matches!(shape, Shape::Polyline { colour: c, .. } if *c == colour(0));
-        assert_eq!(canvas.shapes.iter().filter(blue).count(), 0);
+        let point =
+            |shape: &&Shape| matches!(shape, Shape::Disc { fill, .. } if *fill == colour(0));
+        assert_eq!(canvas.shapes.iter().filter(line).count(), 0);
+        assert_eq!(canvas.shapes.iter().filter(point).count(), 2);
+    }
+
+    /// A spike within 100 000 points of a line is kept, and very many discs and cells make a file of ordinary size.
+    #[test]
+    fn what_paper_cannot_show_is_left_out() {
+        let n = 100_000;
+        let x: Vec<f64> = (0..n).map(f64::from).collect();
+        let y = (0..n).map(|k| {
+            if k == 54_321 {
+                9.0
+            } else {
+                (f64::from(k) * 1.7).sin()
+            }
+        });
+        let dots = |p: f64| {
+            (0..200_000)
+                .map(move |k| (f64::from(k) * p).fract())
+                .collect()
+        };
+        let cells = HeatMap {
+            x: [0.0, 1.0],
+            y: [0.0, 1.0],
+            columns: 3000,
+            values: (0..1_500_000).map(|k| (f64::from(k) * 0.7).sin()).collect(),
+            scale: [-1.0, 1.0],
+            map: ColourMap::BlueWhiteRed,
+        };
+        let layers = [
+            Layer::line(x, y.collect(), colour(0)),
+            Layer::points(dots(0.618_034), dots(0.414_214), colour(1)),
+            Layer::HeatMap(cells),
+        ];
+        let canvases = layers.map(|layer| {
+            let mut figure = Figure::new(&[40.0], &[30.0]);
+            let layers = vec![layer];
+            figure.place(
+                0,
+                0,
+                Panel {
+                    layers,
+                    ..Panel::default()
+                },
+            );
+            (figure.draw(), figure.to_svg().len())
+        });
+        assert!(
+            canvases.iter().all(|(_, size)| *size < 2_000_000),
+            "{:?}",
+            canvases.each_ref().map(|c| c.1)
+        );
+        let top = |shape: &Shape| match shape {
+            Shape::Polyline { points, .. } if points.len() > 2 => points
+                .iter()
+                .map(|point| point[1])
+                .fold(f64::INFINITY, f64::min),
+            _ => f64::INFINITY,
+        };
+        let highest = canvases[0]
+            .0
+            .shapes
+            .iter()
+            .map(top)
+            .fold(f64::INFINITY, f64::min);
+        let sine = canvases[0].0.size_mm[1] / 2.0;
+        assert!(
+            highest < sine / 2.0,
+            "the spike is {highest} mm from the top"
+        );
     }
 }

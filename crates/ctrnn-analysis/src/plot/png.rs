@@ -9,11 +9,17 @@ use super::canvas::{Anchor, Canvas, Shape};
 use super::font::{self, Stroke as Outline};
 use super::{FigureError, Rgb};
 
+/// Pixels that half a gigabyte of memory holds.
+const MOST_PIXELS: u64 = 1 << 27;
+
 /// The sheet as a PNG file of so many dots per inch.
 pub fn write(canvas: &Canvas, dpi: f64) -> Result<Vec<u8>, FigureError> {
     let scale = dpi / 25.4;
     let [width, height] = canvas.size_mm.map(|mm| (mm * scale).ceil() as u32);
     let too_large = || FigureError::Pixels { width, height };
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(too_large());
+    }
     let mut pixmap = Pixmap::new(width, height).ok_or_else(too_large)?;
     pixmap.fill(Color::WHITE);
     for shape in &canvas.shapes {
