@@ -23,7 +23,8 @@ const TIMED_STEPS: u64 = 3;
 /// Checks a configuration.
 pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let root = args.data.data_root.as_deref();
-    let run = RunConfig::load_with_data(&args.config, root, &args.overrides, registry)?;
+    let overrides = args.data.overrides(&args.overrides);
+    let run = RunConfig::load_with_data(&args.config, root, &overrides, registry)?;
     run.notes.iter().for_each(|note| terminal.note(note));
     let timing = with_backend(&run, Timing(&run))?;
     let size = Size::of(&run)?;
@@ -90,6 +91,8 @@ struct Timing<'a>(&'a Run);
 
 struct Timed {
     device: String,
+    /// Of the CPU.
+    threads: usize,
     steps_per_s: f64,
     /// Of the network before its first step.
     network: Summary,
@@ -97,6 +100,7 @@ struct Timed {
 
 impl Job for Timing<'_> {
     type Output = Timed;
+    const TRAINS: bool = true;
 
     fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Timed, Failure>
     where
@@ -110,6 +114,7 @@ impl Job for Timing<'_> {
         trainer.steps_only(TIMED_STEPS)?;
         Ok(Timed {
             device: device_name::<B>(device),
+            threads: rayon::current_num_threads(),
             steps_per_s: TIMED_STEPS as f64 / began.elapsed().as_secs_f64(),
             network,
         })
@@ -186,7 +191,12 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     );
     line(
         "device",
-        format!("{}, kernels {}", timed.device, kernels(run)),
+        format!(
+            "{}, threads {}, kernels {}",
+            timed.device,
+            timed.threads,
+            kernels(run)
+        ),
     );
     let seconds = run.train.steps as f64 / timed.steps_per_s;
     line(
@@ -202,7 +212,8 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
 }
 
 fn advised(run: &Run, size: &Size, timed: &Timed) -> String {
-    advice(run, size.max_steps, 1e3 / timed.steps_per_s)
+    let ms = 1e3 / timed.steps_per_s;
+    advice(run, size.max_steps, ms, timed.threads)
 }
 
 /// The loss and what is added to it.
@@ -301,6 +312,7 @@ fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
         "state_mib": size.batch_mib,
         "state_kib_of_a_trial": size.trial_kib(run),
         "device": timed.device,
+        "threads": timed.threads,
         "kernel_path": kernels(run),
         "steps_per_s": timed.steps_per_s,
         "advice": advised(run, size, timed),

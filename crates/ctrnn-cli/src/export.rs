@@ -1,7 +1,7 @@
 //! `export`: the weights of a run as files for other programs.
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::RunFolder;
+use ctrnn_files::{RunFolder, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{Export, Run, trained_network};
@@ -9,12 +9,17 @@ use ctrnn_train::{Export, Run, trained_network};
 use crate::args::{ExportArgs, ExportFormat};
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
+use crate::output;
 use crate::run_path::existing;
 use crate::terminal::Terminal;
 
 /// Exports a run.
 pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let (folder, run) = existing(&args.run, &args.data, &[], registry)?;
+    match args.to {
+        ExportFormat::Torch => check_folder(&args.output)?,
+        _ => output::check(&args.output, args.force, terminal)?,
+    }
     let job = ExportJob {
         args,
         run: &run,
@@ -48,6 +53,6 @@ impl Job for ExportJob<'_> {
             ExportFormat::Safetensors => Export::Safetensors,
             ExportFormat::Torch => Export::Torch,
         };
-        Ok(export.write(run, &network, &args.output)?)
+        Ok(export.write(run, &network, &args.output, args.force)?)
     }
 }

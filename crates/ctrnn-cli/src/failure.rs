@@ -241,7 +241,12 @@ fn file_failure(error: &FileError) -> Failure {
     };
     let help = match error {
         FileError::Locked { .. } => "wait until it has ended, or stop that process",
-        FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
+        FileError::AlreadyExists { .. } => "choose another name, or replace it: --force",
+        FileError::OfRun { .. } => {
+            "choose another name, outside of the run or beside its report.html"
+        }
+        FileError::NotWritable { .. } => "name a file, such as FOLDER/NAME",
+        FileError::Foreign { .. } => "move that to another folder, or choose another name",
         FileError::Missing { path }
             if path
                 .parent()

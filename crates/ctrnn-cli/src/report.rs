@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{ANALYSES, Analysis, Findings, Study, Unsuitable};
-use ctrnn_files::{RunFolder, RunJson, atomic, read_at_most};
+use ctrnn_files::{RunFolder, RunJson, read_at_most};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{MAX_CONFIG_BYTES, Run};
 use serde_json::Value as Json;
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
+use crate::output;
 use crate::study::{analyse, load, with_study};
 use crate::terminal::Terminal;
 
@@ -98,6 +99,8 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         .output
         .clone()
         .unwrap_or_else(|| loaded.folder.report());
+    let force = args.force || args.output.is_none();
+    output::check(&path, force, terminal)?;
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();
     let page = with_study(&loaded, &args.trials, registry, |study| {
         let found = analyse(study, &everything);
@@ -109,7 +112,7 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
             &found,
         )
     })?;
-    atomic::write(&path, page.as_bytes())?;
+    ctrnn_files::output::write(&path, force, page.as_bytes())?;
     terminal.wrote(&path)?;
     terminal.say(format!("wrote {}", path.display()));
     Ok(0)

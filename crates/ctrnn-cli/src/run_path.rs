@@ -42,7 +42,8 @@ pub fn existing(
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
     let root = data.data_root.as_deref();
-    let run = RunConfig::load_with_data(&folder.resolved(), root, overrides, registry)?;
+    let overrides = data.overrides(overrides);
+    let run = RunConfig::load_with_data(&folder.resolved(), root, &overrides, registry)?;
     Ok((folder, run.with_named_paths()))
 }
 

@@ -1,14 +1,15 @@
 //! The layout of a run folder.
 
-use std::fs::OpenOptions;
+use std::ffi::OsStr;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint_folder::checkpoint_name;
+use crate::checkpoint_folder::{checkpoint_name, checkpoint_step};
 use crate::error::FileError;
-use crate::{atomic, json};
+use crate::{atomic, json, lock, tensorboard};
 
 /// A run: one training from one configuration, which is a folder. This value only knows its paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,52 @@ impl RunFolder {
     /// The run at this path, which need not exist.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
+    }
+
+    /// Whether a run keeps its own files under this name in its folder.
+    pub(crate) fn owns(name: &OsStr) -> bool {
+        const OWN: [&str; 11] = [
+            "RUN.json",
+            "config.toml",
+            "overrides.txt",
+            "config.resolved.toml",
+            "manifest.json",
+            "metrics.csv",
+            "events.jsonl",
+            "tb",
+            "checkpoints",
+            "model",
+            lock::NAME,
+        ];
+        OWN.iter().any(|own| name == *own) || atomic::is_leftover(name)
+    }
+
+    /// Files and folders in the run folder that neither training nor `report` nor one of these analyses wrote, by
+    /// their path in it. Replacing the run would lose them.
+    ///
+    /// # Errors
+    /// If a folder cannot be read.
+    pub fn foreign(&self, analyses: &[&str]) -> Result<Vec<PathBuf>, FileError> {
+        let is_event = |name: &str| name.starts_with(tensorboard::PREFIX);
+        let is_checkpoint =
+            |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
+        let is_finding = |name: &str| {
+            let end = |analysis: &&str| name.strip_prefix(*analysis);
+            let is_one = |end: &str| end == ".npz" || end.ends_with(".svg");
+            analyses.iter().filter_map(end).any(is_one)
+        };
+        let is_own =
+            |name: &str| Self::owns(OsStr::new(name)) || matches!(name, "report.html" | "analysis");
+        let mut foreign = names_but(&self.root, &is_own)?;
+        for (folder, is_own) in [
+            ("tb", &is_event as &dyn Fn(&str) -> bool),
+            ("checkpoints", &is_checkpoint),
+            ("analysis", &is_finding),
+        ] {
+            let others = names_but(&self.root.join(folder), is_own)?;
+            foreign.extend(others.into_iter().map(|name| Path::new(folder).join(name)));
+        }
+        Ok(foreign)
     }
 
     /// The folder itself.
@@ -208,6 +255,26 @@ impl RunJson {
     }
 }
 
+/// The entries of a folder, sorted, without those whose names are taken out, leftovers of writers and empty folders; none
+/// where there is no folder.
+fn names_but(folder: &Path, is_out: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, FileError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(FileError::io("read", folder))? {
+        let entry = entry.map_err(FileError::io("read", folder))?;
+        let name = entry.file_name();
+        let is_empty = || fs::read_dir(entry.path()).is_ok_and(|mut all| all.next().is_none());
+        let is_ours = name.to_str().is_some_and(is_out) || atomic::is_leftover(&name);
+        if !is_ours && !is_empty() {
+            names.push(PathBuf::from(name));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
@@ -254,6 +321,52 @@ mod tests {
             run.model_weights(),
             Path::new("runs/toy/model/weights.safetensors")
         );
+    }
+
+    #[test]
+    fn what_is_not_the_runs_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = [
+            "RUN.json",
+            ".lock",
+            "report.html",
+            "model/weights.npz",
+            "model/more/x",
+            "tb/events.out.tfevents.0000000017.lab.ctrnn",
+            "checkpoints/best",
+            "checkpoints/step-00000010/state.json",
+            "analysis/pca.npz",
+            "analysis/pca_3d.svg",
+            ".RUN.json.tmp-abc123",
+        ];
+        let theirs = [
+            "figures/figure1.svg",
+            "nested/RUN.json",
+            "notes.md",
+            "tb/notes",
+            "checkpoints/why.txt",
+            "analysis/mine.svg",
+            "analysis/pca.txt",
+        ];
+        for name in own.iter().chain(&theirs) {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        fs::create_dir(folder.path().join("eval")).unwrap();
+        let foreign = RunFolder::at(folder.path())
+            .foreign(&["pca", "tdr"])
+            .unwrap();
+        let expected = [
+            "figures",
+            "nested",
+            "notes.md",
+            "tb/notes",
+            "checkpoints/why.txt",
+            "analysis/mine.svg",
+            "analysis/pca.txt",
+        ];
+        assert_eq!(foreign, expected.map(PathBuf::from));
     }
 
     #[test]

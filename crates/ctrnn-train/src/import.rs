@@ -91,6 +91,7 @@ pub fn record_import<B>(
     imported: &Imported,
     source: &serde_json::Value,
     device: (&str, &B::Device),
+    replace: bool,
 ) -> Result<(), TrainError>
 where
     B: AutodiffBackend + RecurrenceBackend,
@@ -100,7 +101,7 @@ where
     let weights: Weights = tensors_of(imported.weights.clone());
     let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
     let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings())?;
-    let mut record = RunRecord::create(path, run, given, device_name, false)?;
+    let mut record = RunRecord::create(path, run, given, device_name, replace)?;
     let detail = json!({ "source": source, "assumed": imported.notes });
     RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;

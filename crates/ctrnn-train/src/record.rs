@@ -79,6 +79,11 @@ impl RunRecord {
             pid: std::process::id(),
             restarts: 0,
         };
+        let target = match replace && path.is_symlink() {
+            true => path.canonicalize().map_err(FileError::io("read", path))?, // the link stays
+            false => path.to_owned(),
+        };
+        let path = target.as_path();
         let manifest = manifest(run, device)?;
         let terms = term_names(run);
         let mut lock = None;
