@@ -12,6 +12,9 @@
 //! * `simulation`: the exported weights, recomputed here, give the states of `simulate`
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
+//! * `output_files`: `-o` loses nothing: files, links, pipes, devices, the files of a run; `--force`
+//! * `streams`: every command on a closed pipe, on a full device, with paths that are not UTF-8, and failing under `--json`
+//! * `threads`: how many compute, and what is on record of it
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `task_configs`: every task has a configuration, and it trains
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
@@ -26,12 +29,15 @@ mod configs;
 mod determinism;
 mod earlier_versions;
 mod import;
+mod output_files;
 mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod streams;
 mod survival;
 mod task_configs;
 mod task_pages;
+mod threads;
 mod untrusted_files;
 mod variants;

@@ -159,6 +159,8 @@ impl Project {
             "NO_COLOR",
             "CLICOLOR_FORCE",
             "SLURM_JOB_ID",
+            "SLURM_CPUS_PER_TASK",
+            "RAYON_NUM_THREADS",
             "CTRNN_DATA_ROOT",
         ] {
             command.env_remove(variable);

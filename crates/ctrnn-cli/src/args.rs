@@ -104,7 +104,7 @@ pub enum Command {
     Man,
 }
 
-/// What differs from machine to machine.
+/// Options that differ from machine to machine.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Data {
     /// Folder in which the input files are looked for instead of where they were; others than they were are refused.

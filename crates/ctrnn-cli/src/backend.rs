@@ -52,9 +52,10 @@ pub enum CheckEvery {
 /// # Errors
 /// If this program lacks the backend or the machine lacks the device or the threads; what the job fails with.
 pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
-    let useful = match J::TRAINS {
-        true => threads::useful_in_training(run),
-        false => usize::MAX,
+    let useful = if J::TRAINS {
+        threads::useful_in_training(run)
+    } else {
+        usize::MAX
     };
     threads::start(run.device.threads, useful)?;
     match &run.device.backend {

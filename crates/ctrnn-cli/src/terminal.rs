@@ -102,7 +102,7 @@ impl Terminal {
     }
 }
 
-/// What became of something that was printed on stdout.
+/// Turns the outcome of printing on stdout into an error; a closed pipe is none.
 pub fn printed(written: io::Result<()>) -> Result<(), Failure> {
     match written.and_then(|()| io::stdout().flush()) {
         // Whoever reads has seen enough: `train-ctrnn tasks list | head -1`.

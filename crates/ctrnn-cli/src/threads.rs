@@ -8,12 +8,12 @@ use ctrnn_train::Run;
 use crate::failure::{DEVICE, Failure};
 use crate::terminal::Terminal;
 
-/// Threads never wait for anything but work, so more than there are cores are of no use; a few more may be asked for.
+/// Bound on the threads for each core: they never wait for anything but work, so more than one is of no use.
 const MOST_PER_CORE: usize = 4;
-/// So many may be asked for on any machine, to see that results do not depend on their number.
+/// Bound on a machine with few cores, where somebody may want to see that results do not depend on the number.
 const MOST_ANYWHERE: usize = 16;
 
-/// Multiplications of a time step, trials times units squared, below which one thread trains alone.
+/// Number of multiplications in a time step, trials times units squared, below which one thread trains alone.
 ///
 /// A core does some 5e10 a second, so below this a time step takes less than 2 us, and a sweep over 30 time steps, of which a
 /// training step has two, less than 60 us: as long as it takes to wake other threads and to wait for them. Two threads make a
@@ -93,9 +93,10 @@ pub fn useful_in_training(run: &Run) -> usize {
         .saturating_mul(run.train.batch_size);
     // While the trials of another program are waited for, a second thread trains.
     let waits = run.task_name == "command";
-    match multiplications < ONE_THREAD_BELOW && !waits {
-        true => 1,
-        false => usize::MAX,
+    if multiplications < ONE_THREAD_BELOW && !waits {
+        1
+    } else {
+        usize::MAX
     }
 }
 
