@@ -5,6 +5,8 @@
 
 use ctrnn_train::{Backend, Run};
 
+use crate::threads::in_training;
+
 /// Operations per second of one thread of the CPU kernels.
 const CPU_RATE: f64 = 1.2e11;
 /// Operations per second of a discrete GPU in these kernels.
@@ -14,10 +16,11 @@ const GPU_LAUNCHES_MS: f64 = 2.0;
 /// Milliseconds that it needs for a time step forward and backward, however few the units.
 const GPU_TIME_STEP_MS: f64 = 1.5e-3;
 
-/// A sentence for the user: the faster device and both times, with this many threads of the CPU.
-pub fn advice(run: &Run, max_steps: usize, measured_ms: f64, threads: usize) -> String {
+/// A sentence for the user: the faster device and both times.
+pub fn advice(run: &Run, max_steps: usize, measured_ms: f64) -> String {
     let n = run.model.n_units as f64;
     let work = 6.0 * run.train.batch_size as f64 * max_steps as f64 * n * n;
+    let threads = in_training(run);
     let cpu = 1e3 * work / (CPU_RATE * threads as f64);
     let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;
     let (cpu, gpu, measured) = match run.device.backend {
@@ -46,11 +49,11 @@ mod tests {
 
     fn advised(overrides: &str, ms: f64) -> String {
         let text = format!(
-            "[task.go_nogo]\n[model]\nn_units = 256\n[train]\nbatch_size = 128\n[device]\n{overrides}"
+            "[task.go_nogo]\n[model]\nn_units = 256\n[train]\nbatch_size = 128\n[device]\nthreads = 4\n{overrides}"
         );
         let registry = ctrnn_train::registry();
         let run = RunConfig::from_text(&text, "a.toml", std::path::Path::new("/"), &[], &registry);
-        advice(&run.unwrap(), 200, ms, 4)
+        advice(&run.unwrap(), 200, ms)
     }
 
     /// 6 * 128 * 200 * 256^2 = 1.0e10 operations: 21 ms on four threads, 2 + 0.3 + 1.0 = 3.3 ms on a GPU.

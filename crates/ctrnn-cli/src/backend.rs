@@ -52,12 +52,11 @@ pub enum CheckEvery {
 /// # Errors
 /// If this program lacks the backend or the machine lacks the device or the threads; what the job fails with.
 pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
-    let useful = if J::TRAINS {
-        threads::useful_in_training(run)
+    threads::start(if J::TRAINS {
+        threads::in_training(run)
     } else {
-        usize::MAX
-    };
-    threads::start(run.device.threads, useful)?;
+        threads::elsewhere(run.device.threads)
+    })?;
     match &run.device.backend {
         Backend::Cpu => job.run::<Autodiff<NdArray<f32>>>(&Default::default(), CheckEvery::Step),
         Backend::Wgpu(choice) => with_wgpu(run, choice, job),
@@ -70,7 +69,7 @@ pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
 /// # Errors
 /// If the machine lacks the threads; what the job fails with.
 pub fn with_f64<J: Job>(device: &DeviceConfig, job: J) -> Result<J::Output, Failure> {
-    threads::start(device.threads, usize::MAX)?;
+    threads::start(threads::elsewhere(device.threads))?;
     job.run::<Autodiff<NdArray<f64>>>(&Default::default(), CheckEvery::Step)
 }
 

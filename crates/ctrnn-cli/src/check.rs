@@ -212,8 +212,7 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
 }
 
 fn advised(run: &Run, size: &Size, timed: &Timed) -> String {
-    let ms = 1e3 / timed.steps_per_s;
-    advice(run, size.max_steps, ms, timed.threads)
+    advice(run, size.max_steps, 1e3 / timed.steps_per_s)
 }
 
 /// The loss and what is added to it.

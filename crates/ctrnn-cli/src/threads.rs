@@ -20,12 +20,11 @@ const MOST_ANYWHERE: usize = 16;
 /// step of 32 trials of 64 units (1.3e5) 1.5 times faster (docs/performance.md), one of 32 units (3.3e4) slower.
 const ONE_THREAD_BELOW: usize = 100_000;
 
-/// Starts the threads of this process: as many as are asked for, or else as are `useful`. Only the first call counts.
+/// Starts the threads of this process. Only the first call counts.
 ///
 /// # Errors
 /// If the system allows no more threads.
-pub fn start(asked: usize, useful: usize) -> Result<(), Failure> {
-    let n = decide(asked, variable, cores(), useful);
+pub fn start(n: usize) -> Result<(), Failure> {
     let mut pool = rayon::ThreadPoolBuilder::new().num_threads(n);
     if n == 1 {
         pool = pool.use_current_thread(); // then none is started
@@ -49,9 +48,19 @@ pub fn tell(run: &Run, terminal: &Terminal) {
     }
 }
 
-/// The number of threads that compute unless configuration, command line or the size of the network say otherwise.
-pub fn by_default() -> usize {
-    decide(0, variable, cores(), usize::MAX)
+/// The number of threads that train a run.
+pub fn in_training(run: &Run) -> usize {
+    decide(
+        run.device.threads,
+        variable,
+        cores(),
+        useful_in_training(run),
+    )
+}
+
+/// The number of threads that do anything else, where so many are asked for; 0: nobody asks.
+pub fn elsewhere(asked: usize) -> usize {
+    decide(asked, variable, cores(), usize::MAX)
 }
 
 /// The number of threads that compute.
@@ -86,7 +95,7 @@ fn cores() -> usize {
 }
 
 /// The number of threads that make the training of a network faster; not bounded where it is large enough.
-pub fn useful_in_training(run: &Run) -> usize {
+fn useful_in_training(run: &Run) -> usize {
     let units = run.model.n_units;
     let multiplications = units
         .saturating_mul(units)

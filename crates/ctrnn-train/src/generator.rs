@@ -56,14 +56,14 @@ impl Generator {
             unreachable!("three pipes were asked for");
         };
         let (send, answers) = channel();
-        thread::spawn(move || read_answers(BufReader::new(stdout), &send));
+        on_a_thread(move || read_answers(BufReader::new(stdout), &send))?;
         let errors = Arc::new(Mutex::new(Vec::new()));
         let (ended, errors_ended) = channel();
         let kept = Arc::clone(&errors);
-        thread::spawn(move || {
+        on_a_thread(move || {
             keep_last(stderr, &kept);
             let _ = ended.send(()); // nobody may be left to hear it
-        });
+        })?;
         Ok(Self {
             child,
             questions,
@@ -132,6 +132,14 @@ impl Drop for Generator {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
+}
+
+/// Does something on a thread of its own; the system may allow none.
+fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = thread::Builder::new().spawn(work);
+    started
+        .map(drop)
+        .map_err(|error| format!("needs a thread, which cannot be started: {error}"))
 }
 
 /// Sends every answer, then the end or what was wrong.
