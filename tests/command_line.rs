@@ -75,7 +75,6 @@ fn help_of_train() {
           --run-dir <DIR>     Folder of the run [default: runs/<config>-s<seed>]
           --seed <N>          The seed, as seed=N
           --device <BACKEND>  What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX
-          --threads <N>       Number of CPU threads, as device.threads; 0: all
           --resume <RESUME>   What to do if the run folder is there already [default: auto under Slurm,
                               else never] [possible values: auto, never, must]
           --force             Replace a run that is there
@@ -83,6 +82,8 @@ fn help_of_train() {
           --init-from <RUN>   Begin with the weights of another run
           --data-root <DIR>   Folder in which the input files are looked for instead of where they were;
                               others than they were are refused [env: CTRNN_DATA_ROOT]
+          --threads <N>       Number of CPU threads, as device.threads; 0: all cores, one for a small
+                              network
           --dry-run           Check everything and say what would be done, but write nothing
       -q, --quiet             Say nothing but errors
       -v, --verbose           Say more

@@ -115,7 +115,7 @@ pub struct Data {
         hide_env_values = true
     )]
     pub data_root: Option<PathBuf>,
-    /// Number of CPU threads, as device.threads; 0: as many as there are cores for, one for a small network.
+    /// Number of CPU threads, as device.threads; 0: all cores, one for a small network.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 }
