@@ -121,7 +121,7 @@ fn leaf(words: Vec<String>, help: String) -> Leaf {
         .lines()
         .find_map(|line| line.strip_prefix("Usage: train-ctrnn "));
     let usage = usage.expect("a usage");
-    let mut tokens = usage.split(' ').skip(words.len()).peekable();
+    let mut tokens = usage.split(' ').skip(words.len());
     let (mut options, mut positional) = (Vec::new(), Vec::new());
     while let Some(token) = tokens.next() {
         match token {
@@ -409,7 +409,7 @@ mod unix {
         }
         let full = || File::options().write(true).open("/dev/full").unwrap();
         for leaf in leaves(&project) {
-            let words = |more: &[&str]| {
+            let words = |more: &[&str]| -> Vec<String> {
                 let more = more.iter().map(|word| (*word).to_owned());
                 leaf.words.iter().cloned().chain(more).collect()
             };
