@@ -4,9 +4,15 @@ use serde_json::Value;
 
 use crate::project::{Answer, Project};
 
-/// Small for one thread, large for as many as there are.
+/// Trains the 32 units of `smoke.toml`, which are enough for one thread.
 const SMALL: &[&str] = &["train.steps=1"];
-const LARGE: &[&str] = &["train.steps=1", "model.n_units=64", "train.batch_size=32"];
+/// Trains a network that is large enough for more.
+const LARGE: &[&str] = &["train.steps=1", "model.n_units=64"];
+
+fn training<'a>(run: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    let training = ["train", "smoke.toml", "--run-dir", run, "validate.trials=4"];
+    [&training[..], arguments].concat()
+}
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -19,7 +25,7 @@ fn on_record(
     variables: &[(&str, &str)],
     arguments: &[&str],
 ) -> Value {
-    let mut command = project.command(&Project::training(run, arguments));
+    let mut command = project.command(&training(run, arguments));
     command.envs(variables.iter().copied());
     Answer::from(command.output().expect("the program starts")).exits(0);
     project.json(format!("{run}/manifest.json"))["threads"].clone()
@@ -53,7 +59,7 @@ fn no_more_threads_start_than_can_be_used() {
     let most = (4 * cores()).max(16);
     let many = [("RAYON_NUM_THREADS", "5000")];
     assert_eq!(on_record(&project, "run", &many, SMALL), most);
-    let answer = project.train("many", &["train.steps=1", "--threads=1000"]);
+    let answer = project.run(&training("many", &["train.steps=1", "--threads=1000"]));
     let expected = format!("note: 1000 threads are more than this machine can use; {most} compute");
     answer.exits(0).says(&[&expected]);
     assert_eq!(project.json("many/manifest.json")["threads"], most);
@@ -83,10 +89,7 @@ fn every_number_of_threads_is_the_one_that_runs() {
 #[test]
 fn one_thread_is_one_thread() {
     let project = Project::new();
-    let endless = Project::training(
-        "run",
-        &["train.steps=100000000", "validate.every_steps=1000000"],
-    );
+    let endless = training("run", &["train.steps=100000000", "train.log_every=1"]);
     let count = |threads: &str| {
         let arguments = [&endless[..], &["--force", threads]].concat();
         let mut child = project
@@ -94,15 +97,15 @@ fn one_thread_is_one_thread() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let metrics = project.path("run/metrics.csv");
+        let (pid, metrics) = (child.id(), project.path("run/metrics.csv"));
         let trains =
             || std::fs::read_to_string(&metrics).is_ok_and(|rows| rows.lines().count() > 2);
         let tasks = || {
-            std::fs::read_dir(format!("/proc/{}/task", child.id()))
-                .unwrap()
-                .count()
+            let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+            tasks.unwrap().count()
         };
         while !trains() {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let counted = tasks();
@@ -120,13 +123,13 @@ fn one_thread_is_one_thread() {
 #[test]
 fn every_command_that_computes_takes_a_number_of_threads() {
     let project = Project::new();
-    project.train("run", SMALL).exits(0);
+    project.run(&training("run", SMALL)).exits(0);
     let commands: [&[&str]; 7] = [
         &["eval", "run"],
         &["simulate", "run", "-o", "a.npz"],
         &["simulate", "run", "--f64", "-o", "b.npz"],
         &["analyze", "run", "fixed_points", "--trials=8"],
-        &["plot", "run", "weights", "--trials=8", "-o", "a.svg"],
+        &["plot", "run", "weights", "--trials=8", "-o", "c.svg"],
         &["report", "run", "--trials=8"],
         &["resume", "run", "train.steps=2"],
     ];
