@@ -77,7 +77,7 @@ fn works(placeholder: &str) -> Option<String> {
         "<SHELL>" => "bash",
         "<KEY>" => "tau_ms",
         "<WHAT>..." => "weights",
-        "<N>" => "2",
+        "<N>" | "<TRIALS>" => "2",
         "<FILE.npz>" | "<STATES.npz>" | "<PATH>" => "out.npz",
         "<FIG>" => "out.svg",
         "[DIR]" => return Some(format!("project{}", PROJECTS.fetch_add(1, Relaxed))),
