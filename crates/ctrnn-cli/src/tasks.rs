@@ -38,8 +38,8 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             let default = PathBuf::from(format!("{name}.svg"));
             let path = output.as_ref().unwrap_or(&default);
             let format = FigureFormat::of(path)?;
-            output::check(path, *force, terminal)?;
             let run = run_of(name, source, registry)?;
+            output::check(path, *force, terminal)?;
             let task = run.task.as_ref();
             let batch = example_trials(task, run.clock, source.seed, *trials as usize)?;
             let figure = trial_figure(name, &task.layout(), &batch, run.clock);
@@ -57,8 +57,8 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             output: path,
             force,
         } => {
-            output::check(path, *force, terminal)?;
             let run = run_of(name, source, registry)?;
+            output::check(path, *force, terminal)?;
             let request = BatchRequest {
                 clock: run.clock,
                 first_trial: 0,
