@@ -14,6 +14,9 @@
 //! * `programs`: a program that a file names is started for trials alone, with consent, and ends with us
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
+//! * `output_files`: `-o` loses nothing: files, links, pipes, devices, the files of a run; `--force`
+//! * `streams`: every command on a closed pipe, on a full device, with paths that are not UTF-8, and failing under `--json`
+//! * `threads`: how many compute, and what is on record of it
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `task_configs`: every task has a configuration, and it trains
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
@@ -29,13 +32,16 @@ mod determinism;
 mod earlier_versions;
 mod import;
 mod newest;
+mod output_files;
 mod programs;
 mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod streams;
 mod survival;
 mod task_configs;
 mod task_pages;
+mod threads;
 mod untrusted_files;
 mod variants;

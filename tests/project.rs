@@ -185,6 +185,8 @@ impl Project {
             "NO_COLOR",
             "CLICOLOR_FORCE",
             "SLURM_JOB_ID",
+            "SLURM_CPUS_PER_TASK",
+            "RAYON_NUM_THREADS",
             "CTRNN_DATA_ROOT",
             "XDG_STATE_HOME",
         ] {

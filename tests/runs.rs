@@ -1149,7 +1149,7 @@ fn the_smallest_networks_train() {
             );
             project.run(&["eval", &run]).exits(0);
             project
-                .run(&["simulate", &run, "--noise", "-o", "states.npz"])
+                .run(&["simulate", &run, "--noise", "-o", "states.npz", "--force"])
                 .exits(0);
             assert_eq!(
                 project.arrays("states.npz")["inputs"].shape()[1..],

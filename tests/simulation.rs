@@ -209,7 +209,15 @@ fn check(dynamics: Dynamics) -> Vec<[Vec<f64>; 2]> {
     project.write_arrays("all.npz", [inputs(), pre(), post(), input()]);
 
     let simulated = |file: &str| {
-        let simulate = ["simulate", "run", "--inputs", file, "-o", "states.npz"];
+        let simulate = [
+            "simulate",
+            "run",
+            "--inputs",
+            file,
+            "-o",
+            "states.npz",
+            "--force",
+        ];
         project.run(&simulate).exits(0);
         let states = project.arrays("states.npz");
         let expected = recompute(&weights, &project.arrays(file), dynamics);

@@ -77,7 +77,7 @@ def main(program):
         if has_torch:
             call("export", folder, "--to", "torch", "-o", f"module{k}")
         for single, tolerance in [(True, 1e-5), (False, 1e-10)]:
-            call("simulate", folder, "--inputs", f"in{k}.npz", "-o", "out.npz", *([] if single else ["--f64"]))
+            call("simulate", folder, "--inputs", f"in{k}.npz", "-o", "out.npz", "--force", *([] if single else ["--f64"]))
             expected = ctrnn_io.load_states("out.npz")
             found = {"numpy": worst(ctrnn_io.simulate(run, **arrays), expected)}
             if has_torch:

@@ -5,6 +5,8 @@
 
 use ctrnn_train::{Backend, Run};
 
+use crate::threads::in_training;
+
 /// Operations per second of one thread of the CPU kernels.
 const CPU_RATE: f64 = 1.2e11;
 /// Operations per second of a discrete GPU in these kernels.
@@ -18,10 +20,7 @@ const GPU_TIME_STEP_MS: f64 = 1.5e-3;
 pub fn advice(run: &Run, max_steps: usize, measured_ms: f64) -> String {
     let n = run.model.n_units as f64;
     let work = 6.0 * run.train.batch_size as f64 * max_steps as f64 * n * n;
-    let threads = match run.device.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
+    let threads = in_training(run);
     let cpu = 1e3 * work / (CPU_RATE * threads as f64);
     let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;
     let (cpu, gpu, measured) = match run.device.backend {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::{ANALYSES, Analysis, Findings};
-use ctrnn_files::{atomic, npz};
+use ctrnn_files::npz;
+use ctrnn_files::output::{self, OutputFile};
 use ctrnn_tasks::Registry;
 use serde_json::json;
 
@@ -11,7 +12,7 @@ use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
 use crate::run_path::Needs;
 use crate::study::{analyse, load, named, names_and_overrides, refused, with_study};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, path_text};
 
 /// Analyses a run.
 pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
@@ -43,6 +44,14 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
         return Err(refused(analysis.name, why));
     }
+    // RUN/analysis holds nothing but what analyses write.
+    let force = args.force || args.output.is_none();
+    let outputs = found
+        .iter()
+        .filter_map(|(analysis, found)| Some((analysis.name, found.as_ref().ok()?)));
+    for path in outputs.flat_map(|(name, findings)| paths(&folder, name, findings)) {
+        output::check(&path, force)?;
+    }
     std::fs::create_dir_all(&folder).map_err(|error| {
         let what = format!("cannot make {}: {error}", folder.display());
         Failure::new(IO, "F002", what, "choose another folder: -o DIR")
@@ -51,7 +60,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     for (analysis, found) in found {
         match found {
             Ok(findings) => {
-                let files = write(&folder, analysis.name, &findings)?;
+                let files = write(&folder, analysis.name, &findings, force)?;
                 terminal.say(format!("{}:", analysis.name));
                 findings
                     .summary
@@ -79,21 +88,34 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     }
     let step = loaded.weights.step;
     terminal.print_json(
-        || json!({ "wrote": folder, "step": step, "analyses": all, "left_out": left_out }),
+        || json!({ "wrote": path_text(&folder), "step": step, "analyses": all, "left_out": left_out }),
     )?;
     terminal.say(format!("wrote {n_files} files to {}", folder.display()));
     Ok(0)
 }
 
 /// `<name>.npz`, and `<name><suffix>.svg` of every figure.
-fn write(folder: &Path, name: &str, findings: &Findings) -> Result<Vec<PathBuf>, Failure> {
-    let arrays = folder.join(format!("{name}.npz"));
-    npz::write(&arrays, &findings.arrays)?;
-    let mut files = vec![arrays];
-    for (suffix, figure) in &findings.figures {
-        let path = folder.join(format!("{name}{suffix}.svg"));
-        atomic::write(&path, figure.to_svg().as_bytes())?;
-        files.push(path);
+fn paths(folder: &Path, name: &str, findings: &Findings) -> Vec<PathBuf> {
+    let arrays = format!("{name}.npz");
+    let suffixes = findings.figures.iter().map(|(suffix, _)| suffix);
+    let figures = suffixes.map(|suffix| format!("{name}{suffix}.svg"));
+    std::iter::once(arrays)
+        .chain(figures)
+        .map(|file| folder.join(file))
+        .collect()
+}
+
+/// Writes what an analysis found; the paths as text.
+fn write(
+    folder: &Path,
+    name: &str,
+    findings: &Findings,
+    force: bool,
+) -> Result<Vec<String>, Failure> {
+    let files = paths(folder, name, findings);
+    npz::write_to(OutputFile::create(&files[0], force)?, &findings.arrays)?;
+    for (path, (_, figure)) in files[1..].iter().zip(&findings.figures) {
+        output::write(path, force, figure.to_svg().as_bytes())?;
     }
-    Ok(files)
+    Ok(files.iter().map(|path| path_text(path)).collect())
 }

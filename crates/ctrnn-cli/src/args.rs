@@ -1,13 +1,11 @@
 //! The command line: what may be typed.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::failure::Failure;
 use crate::trust::Trust;
 
 /// Train continuous-time recurrent neural networks on cognitive tasks.
@@ -108,7 +106,7 @@ pub enum Command {
     Man,
 }
 
-/// Where the files of a configuration or run are now.
+/// Options that differ from machine to machine.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Data {
     /// Folder in which the input files are looked for instead of where they were; others than they were are refused.
@@ -119,6 +117,17 @@ pub struct Data {
         hide_env_values = true
     )]
     pub data_root: Option<PathBuf>,
+    /// Number of CPU threads, as device.threads; 0: all cores, one for a small network.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+impl Data {
+    /// The overrides of a command line, with `--threads` among them.
+    pub fn overrides(&self, given: &[String]) -> Vec<String> {
+        let threads = self.threads.map(|n| format!("device.threads={n}"));
+        given.iter().cloned().chain(threads).collect()
+    }
 }
 
 const OVERRIDES: &str =
@@ -158,6 +167,9 @@ pub enum TasksCommand {
         /// File to write, .svg or .png [default: the name of the task and .svg].
         #[arg(short, long, value_name = "FIG")]
         output: Option<PathBuf>,
+        /// Replace a file that is there.
+        #[arg(long)]
+        force: bool,
     },
     /// Write trials of a task, with complete defaults, to an npz file that the npz task reads.
     Export {
@@ -171,6 +183,9 @@ pub enum TasksCommand {
         /// File to write.
         #[arg(short, long, value_name = "FILE.npz")]
         output: PathBuf,
+        /// Replace a file that is there.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -234,9 +249,6 @@ pub struct TrainArgs {
     /// What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX.
     #[arg(long, value_name = "BACKEND")]
     pub device: Option<String>,
-    /// Number of CPU threads, as device.threads; 0: all.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
     /// What to do if the run folder is there already [default: auto under Slurm, else never].
     #[arg(long, value_enum)]
     pub resume: Option<Resume>,
@@ -337,6 +349,9 @@ pub struct SimulateArgs {
     /// File to write.
     #[arg(short, long, value_name = "STATES.npz")]
     pub output: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What weights are written as.
@@ -365,9 +380,12 @@ pub struct ExportArgs {
     pub checkpoint: Option<String>,
     #[command(flatten)]
     pub data: Data,
-    /// File to write, or folder with `--to torch`; nothing may be there.
+    /// File to write, or folder with `--to torch`.
     #[arg(short, long, value_name = "PATH")]
     pub output: PathBuf,
+    /// Replace a file that is there, or a folder of another export.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What wrote the weights.
@@ -398,9 +416,12 @@ pub struct ImportArgs {
     /// What wrote it.
     #[arg(long, value_enum, value_name = "PROGRAM")]
     pub from: ImportFormat,
-    /// Folder of the run; nothing may be there.
+    /// Folder of the run.
     #[arg(short, long, value_name = "RUN")]
     pub output: PathBuf,
+    /// Replace a run that is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// An array of a simulation.
@@ -439,9 +460,12 @@ pub struct AnalyzeArgs {
     pub what: Vec<String>,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// Folder to write to [default: RUN/analysis].
+    /// Folder to write to [default: RUN/analysis, where what earlier analyses wrote is replaced].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Replace files that are there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Which network goes through which trials.
@@ -478,6 +502,9 @@ pub struct PlotArgs {
     /// File to write, .svg or .png; further figures of the analysis get its name and a suffix.
     #[arg(short, long, value_name = "FIG")]
     pub output: PathBuf,
+    /// Replace files that are there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -486,9 +513,12 @@ pub struct ReportArgs {
     pub run: PathBuf,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// File to write [default: RUN/report.html].
+    /// File to write [default: RUN/report.html, where an earlier report is replaced].
     #[arg(short, long, value_name = "FILE.html")]
     pub output: Option<PathBuf>,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// The analyses, a line for each.
@@ -590,21 +620,17 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(duration).map_err(|_| wrong())
 }
 
-/// Prints the completion script of a shell on stdout.
-pub fn print_completions(shell: Shell) -> u8 {
-    clap_complete::generate(
-        shell,
-        &mut Args::command(),
-        "train-ctrnn",
-        &mut io::stdout(),
-    );
-    0
+/// The completion script of a shell.
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "train-ctrnn", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
-/// Prints the manual page on stdout.
-pub fn print_man() -> Result<u8, Failure> {
-    let page = clap_mangen::Man::new(Args::command());
-    page.render(&mut io::stdout())
-        .map_err(|error| Failure::stdout(&error))?;
-    Ok(0)
+/// The manual page.
+pub fn manual() -> String {
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(Args::command()).render(&mut page);
+    rendered.expect("writing to memory succeeds");
+    String::from_utf8_lossy(&page).into_owned()
 }

@@ -18,11 +18,14 @@ use crate::adapter::{Adapter, adapters, choose};
 #[cfg(feature = "wgpu")]
 use crate::device_memory::DeviceMemory;
 use crate::failure::{DEVICE, Failure};
+use crate::threads;
 
 /// Work for a backend that trains.
 pub trait Job {
     /// What it gives.
     type Output;
+    /// Whether it makes training steps, one after another.
+    const TRAINS: bool = false;
 
     /// Does the work on a device; loss and gradient norm are worth reading every `check_every` steps.
     fn run<B>(self, device: &B::Device, check_every: CheckEvery) -> Result<Self::Output, Failure>
@@ -47,9 +50,13 @@ pub enum CheckEvery {
 /// Does a job on the backend that a run asks for.
 ///
 /// # Errors
-/// If this program lacks the backend or the machine lacks the device; what the job fails with.
+/// If this program lacks the backend or the machine lacks the device or the threads; what the job fails with.
 pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
-    use_threads(run.device.threads);
+    threads::start(if J::TRAINS {
+        threads::in_training(run)
+    } else {
+        threads::elsewhere(run.device.threads)
+    })?;
     match &run.device.backend {
         Backend::Cpu => job.run::<Autodiff<NdArray<f32>>>(&Default::default(), CheckEvery::Step),
         Backend::Wgpu(choice) => with_wgpu(run, choice, job),
@@ -60,18 +67,10 @@ pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
 /// Does a job on the CPU in double precision.
 ///
 /// # Errors
-/// What the job fails with.
+/// If the machine lacks the threads; what the job fails with.
 pub fn with_f64<J: Job>(device: &DeviceConfig, job: J) -> Result<J::Output, Failure> {
-    use_threads(device.threads);
+    threads::start(threads::elsewhere(device.threads))?;
     job.run::<Autodiff<NdArray<f64>>>(&Default::default(), CheckEvery::Step)
-}
-
-/// Sets the number of threads of this process; 0 is all cores. Only the first call counts, and there is one.
-fn use_threads(threads: usize) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    if let Err(error) = pool.build_global() {
-        debug_assert!(false, "the thread pool was built before: {error}");
-    }
 }
 
 #[cfg(feature = "wgpu")]

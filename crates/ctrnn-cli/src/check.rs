@@ -27,9 +27,10 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         return check_without_trials::run(args, registry, terminal);
     }
     let consent = args.trust.consent(terminal);
+    let overrides = args.data.overrides(&args.overrides);
     let reading = Reading {
         registry,
-        overrides: &args.overrides,
+        overrides: &overrides,
         data_root: args.data.data_root.as_deref(),
         programs: Programs::Agreed(&|words| consent.agree(words)),
     };
@@ -100,6 +101,8 @@ struct Timing<'a>(&'a Run);
 
 struct Timed {
     device: String,
+    /// Of the CPU.
+    threads: usize,
     steps_per_s: f64,
     /// Of the network before its first step.
     network: Summary,
@@ -107,6 +110,7 @@ struct Timed {
 
 impl Job for Timing<'_> {
     type Output = Timed;
+    const TRAINS: bool = true;
 
     fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Timed, Failure>
     where
@@ -120,6 +124,7 @@ impl Job for Timing<'_> {
         trainer.steps_only(TIMED_STEPS)?;
         Ok(Timed {
             device: device_name::<B>(device),
+            threads: rayon::current_num_threads(),
             steps_per_s: TIMED_STEPS as f64 / began.elapsed().as_secs_f64(),
             network,
         })
@@ -196,7 +201,12 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     );
     line(
         "device",
-        format!("{}, kernels {}", timed.device, kernels(run)),
+        format!(
+            "{}, threads {}, kernels {}",
+            timed.device,
+            timed.threads,
+            kernels(run)
+        ),
     );
     let seconds = run.train.steps as f64 / timed.steps_per_s;
     line(
@@ -311,6 +321,7 @@ fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
         "state_mib": size.batch_mib,
         "state_kib_of_a_trial": size.trial_kib(run),
         "device": timed.device,
+        "threads": timed.threads,
         "kernel_path": kernels(run),
         "steps_per_s": timed.steps_per_s,
         "advice": advised(run, size, timed),

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use crate::args::{CkptArgs, CkptCommand};
 use crate::failure::{DATA, Failure};
 use crate::run_path::{existing_folder, recorded};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, path_text};
 
 /// Lists, checks, shows or removes checkpoints.
 pub fn run(args: &CkptArgs, terminal: &Terminal) -> Result<u8, Failure> {
@@ -85,7 +85,7 @@ fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
                 "problem": manifest.as_ref().err().map(ToString::to_string),
             })
         });
-        json!({ "run": run, "checkpoints": rows.collect::<Vec<_>>() })
+        json!({ "run": path_text(run), "checkpoints": rows.collect::<Vec<_>>() })
     };
     terminal.print(text, json)?;
     Ok(0)
@@ -118,7 +118,7 @@ fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failu
         let damaged = damaged
             .iter()
             .map(|(step, problem)| json!({ "step": step, "problem": problem }));
-        json!({ "run": run, "whole": whole, "damaged": damaged.collect::<Vec<_>>() })
+        json!({ "run": path_text(run), "whole": whole, "damaged": damaged.collect::<Vec<_>>() })
     };
     terminal.print(text, json)?;
     match damaged.last_key_value() {
@@ -163,7 +163,7 @@ fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<u8, Failure> {
     };
     let json = || {
         json!({
-            "run": run,
+            "run": path_text(run),
             "step": step,
             "names": names,
             "counters": counters,
@@ -244,7 +244,7 @@ fn prune(
     };
     terminal.print(
         || format!("{word}: {}\nkept: {}\n", steps(&removed), steps(&left)),
-        || json!({ "run": run, "removed": removed, "kept": left, "dry_run": dry_run }),
+        || json!({ "run": path_text(run), "removed": removed, "kept": left, "dry_run": dry_run }),
     )?;
     Ok(0)
 }

@@ -1,6 +1,7 @@
 //! `export`: the weights of a run as files for other programs.
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::output::check_folder;
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
 use ctrnn_train::{Export, Run, RunWeights};
@@ -8,12 +9,17 @@ use ctrnn_train::{Export, Run, RunWeights};
 use crate::args::{ExportArgs, ExportFormat};
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
+use crate::output;
 use crate::run_path::{Needs, existing, weights_of};
 use crate::terminal::Terminal;
 
 /// Exports a run.
 pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let (folder, run) = existing(&args.run, &args.data, &[], registry, Needs::Network)?;
+    match args.to {
+        ExportFormat::Torch => check_folder(&args.output)?,
+        _ => output::check(&args.output, args.force, terminal)?,
+    }
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
     let job = ExportJob {
         args,
@@ -47,6 +53,6 @@ impl Job for ExportJob<'_> {
             ExportFormat::Safetensors => Export::Safetensors,
             ExportFormat::Torch => Export::Torch,
         };
-        Ok(export.write(run, &network, &args.output)?)
+        Ok(export.write(run, &network, &args.output, args.force)?)
     }
 }

@@ -290,7 +290,12 @@ fn file_failure(error: &FileError) -> Failure {
         FileError::Displaced { now: None, .. } => {
             "what it had saved went with the folder; a run must keep its folder while it trains: begin again with --run-dir and another one"
         }
-        FileError::AlreadyExists { .. } => "choose another place, or remove what is there",
+        FileError::AlreadyExists { .. } => "choose another name, or replace it: --force",
+        FileError::OfRun { .. } => {
+            "choose another name, outside of the run or beside its report.html"
+        }
+        FileError::NotWritable { .. } => "name a file, such as FOLDER/NAME",
+        FileError::Foreign { .. } => "move that to another folder, or choose another name",
         FileError::Missing { .. } => "check the path",
         FileError::NotAFile { .. } => "give the path of a file",
         FileError::Linked { .. } => "copy the run with its content, for instance `cp -rL RUN COPY`",

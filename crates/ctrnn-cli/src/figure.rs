@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ctrnn_analysis::plot::Figure;
+use ctrnn_files::output::is_stream;
 
 use crate::failure::{Failure, USAGE};
 
@@ -19,12 +20,13 @@ pub enum FigureFormat {
 }
 
 impl FigureFormat {
-    /// The format that the ending of a file's name says.
+    /// The format that the ending of a file's name says; a pipe or device without one gets an SVG.
     pub fn of(path: &Path) -> Result<Self, Failure> {
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
             Some("svg") => Ok(Self::Svg),
             Some("png") => Ok(Self::Png),
+            Some("") if is_stream(path) => Ok(Self::Svg),
             _ => Err(Failure::new(
                 USAGE,
                 "C031",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{FileError, RunFolder, digest};
+use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{Given, ImportOrigin, Imported, Reading, Run, record_import};
@@ -11,15 +11,20 @@ use ctrnn_train::{Given, ImportOrigin, Imported, Reading, Run, record_import};
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
 use crate::failure::Failure;
-use crate::terminal::Terminal;
+use crate::output::check_replaced;
+use crate::terminal::{Terminal, path_text};
 
 /// Imports a file of weights.
 pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    check_folder(&args.output)?;
     if args.output.symlink_metadata().is_ok() {
-        return Err(FileError::AlreadyExists {
-            path: args.output.clone(),
+        if !args.force || !RunFolder::at(&args.output).run_json().is_file() {
+            return Err(FileError::AlreadyExists {
+                path: args.output.clone(),
+            }
+            .into());
         }
-        .into());
+        check_replaced(&args.output)?;
     }
     let origin = match args.from {
         ImportFormat::Torch => ImportOrigin::Torch,
@@ -30,7 +35,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     let imported = origin.read(&args.file)?;
     let source = serde_json::json!({
         "from": origin.name(),
-        "file": args.file,
+        "file": path_text(&args.file),
         "blake3": digest::blake3_file(&args.file)?,
     });
     let config = imported.config.to_string();
@@ -106,6 +111,7 @@ impl Job for ImportJob<'_> {
             self.imported,
             &self.source,
             (&name, device),
+            self.args.force,
         )?;
         Ok(())
     }

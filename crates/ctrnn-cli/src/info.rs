@@ -7,11 +7,12 @@ use serde_json::json;
 use crate::adapter::adapters;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
+use crate::threads;
 
 /// Shows what this program is and what it found.
 pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
     let version = env!("CARGO_PKG_VERSION");
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads::elsewhere(0);
     let kernel = KernelPath::selected().map_or("none", KernelPath::name);
     let kernels: Vec<&str> = KernelPath::available().map(KernelPath::name).collect();
     let backends: Vec<&str> = [

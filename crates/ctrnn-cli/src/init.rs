@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctrnn_files::{FileError, atomic};
+use ctrnn_files::output;
 use ctrnn_tasks::Registry;
 use ctrnn_train::schema;
 
@@ -31,18 +31,19 @@ pub fn run(args: &InitArgs, registry: &Registry, terminal: &Terminal) -> Result<
         Failure::new(IO, "F002", what, "choose another folder")
     })?;
     let files = files(registry);
-    let is_there = |name: &str| args.dir.join(name).exists();
+    let is_there = |name: &str| args.dir.join(name).symlink_metadata().is_ok();
     if let Some((name, _)) = files
         .iter()
         .find(|(name, _)| *name != GITIGNORE && is_there(name))
     {
-        return Err(FileError::AlreadyExists {
-            path: args.dir.join(name),
-        }
-        .into());
+        let what = format!(
+            "{} exists already; nothing was overwritten",
+            args.dir.join(name).display()
+        );
+        return Err(Failure::new(IO, "F004", what, "choose another folder"));
     }
     for (name, text) in files.iter().filter(|(name, _)| !is_there(name)) {
-        atomic::write(&args.dir.join(name), text.as_bytes())?;
+        output::write(&args.dir.join(name), false, text.as_bytes())?;
     }
     terminal.wrote(&args.dir)?;
     let enter = match args.dir.as_path() {

@@ -30,6 +30,7 @@ mod import;
 mod info;
 mod init;
 mod memory;
+mod output;
 mod perturbation;
 mod plot;
 mod progress;
@@ -40,6 +41,7 @@ mod stop;
 mod study;
 mod tasks;
 mod terminal;
+mod threads;
 mod train;
 mod trial_arrays;
 mod trust;
@@ -51,6 +53,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use ctrnn_kernels::KernelPath;
 use ctrnn_tasks::Registry;
+use serde_json::json;
 
 use args::{Args, Command, Output};
 use failure::Failure;
@@ -78,23 +81,30 @@ pub fn run(registry: Registry) -> ExitCode {
 
 /// What clap has to say: help and version on stdout, a wrong command line on stderr with code 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    let is_help = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    );
-    if is_help {
-        // Nothing is left to tell the user if the terminal is gone.
-        let _ = error.print();
-    } else {
-        Terminal::new(&Output::default()).error(&Failure::command_line(error));
+    let has_json = std::env::args_os().any(|word| word == "--json");
+    let output = Output {
+        json: has_json,
+        ..Output::default()
+    };
+    let terminal = Terminal::new(&output);
+    let printed = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if has_json => {
+            terminal.print_json(|| json!({ "text": error.render().to_string() }))
+        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => terminal::printed(error.print()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _nobody_is_left_to_tell = error.print(); // on stderr
+            return ExitCode::from(failure::USAGE);
+        }
+        _ => Err(Failure::command_line(error)),
+    };
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.error(&failure);
+            ExitCode::from(failure.exit_code)
+        }
     }
-    ExitCode::from(if error.use_stderr() {
-        failure::USAGE
-    } else {
-        0
-    })
 }
 
 fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
@@ -115,7 +125,16 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         Command::Ckpt(args) => ckpt::run(&args, terminal),
         Command::Config(args) => config::run(&args, registry, terminal),
         Command::Info => info::run(terminal),
-        Command::Completions { shell } => Ok(args::print_completions(shell)),
-        Command::Man => args::print_man(),
+        Command::Completions { shell } => {
+            let script = args::completions(shell);
+            let json = || json!({ "shell": shell.to_string(), "script": script });
+            terminal.print(|| script.clone(), json)?;
+            Ok(0)
+        }
+        Command::Man => {
+            let page = args::manual();
+            terminal.print(|| page.clone(), || json!({ "page": page }))?;
+            Ok(0)
+        }
     }
 }

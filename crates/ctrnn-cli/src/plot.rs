@@ -1,20 +1,23 @@
 //! `plot`: one analysis of a trained network as a figure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ctrnn_files::{atomic, npz};
+use ctrnn_files::npz;
+use ctrnn_files::output::{self as files, OutputFile};
 use ctrnn_tasks::Registry;
 
 use crate::args::PlotArgs;
 use crate::failure::{Failure, USAGE};
 use crate::figure::FigureFormat;
+use crate::output;
 use crate::run_path::Needs;
 use crate::study::{load, named, names_and_overrides, refused, with_study};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, path_text};
 
 /// Draws an analysis; beside each figure stands the npz that it was drawn from.
 pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let format = FigureFormat::of(&args.output)?;
+    output::check(&args.output, args.force, terminal)?;
     let (names, overrides) = names_and_overrides(&args.what);
     let [name] = &names[..] else {
         let what = format!(
@@ -38,25 +41,53 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
         analysis.run(study).map_err(|why| refused(name, &why))
     })?;
-    let stem = args
-        .output
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy();
-    let ending = args
-        .output
-        .extension()
-        .unwrap_or_default()
-        .to_string_lossy();
-    for (suffix, figure) in &findings.figures {
-        let path: PathBuf = args
-            .output
-            .with_file_name(format!("{stem}{suffix}.{ending}"));
-        atomic::write(&path, &format.draw(figure)?)?;
-        terminal.wrote(&path)?;
+    let figures = &findings.figures;
+    // Nothing can stand beside a pipe.
+    let is_alone = files::is_stream(&args.output);
+    let files = match is_alone {
+        true if figures.len() > 1 => return Err(too_many(name, figures.len(), &args.output)),
+        true => vec![args.output.clone()],
+        false => {
+            let suffixes = figures.iter().map(|(suffix, _)| suffix);
+            let arrays = args.output.with_extension("npz");
+            suffixes
+                .map(|suffix| with_suffix(&args.output, suffix))
+                .chain([arrays])
+                .collect()
+        }
+    };
+    for path in &files {
+        output::check(path, args.force, terminal)?;
+    }
+    for (path, (_, figure)) in files.iter().zip(figures) {
+        files::write(path, args.force, &format.draw(figure)?)?;
         terminal.say(format!("drew {}", path.display()));
     }
-    npz::write(&args.output.with_extension("npz"), &findings.arrays)?;
+    if let (false, Some(path)) = (is_alone, files.last()) {
+        npz::write_to(OutputFile::create(path, args.force)?, &findings.arrays)?;
+    }
+    let json = || {
+        let files: Vec<String> = files.iter().map(|path| path_text(path)).collect();
+        serde_json::json!({ "wrote": files[0], "files": files })
+    };
+    terminal.print_json(json)?;
     findings.summary.iter().for_each(|line| terminal.say(line));
     Ok(0)
+}
+
+/// `folder/name.svg` with a suffix is `folder/name<suffix>.svg`.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(suffix);
+    if let Some(ending) = path.extension() {
+        name.push(".");
+        name.push(ending);
+    }
+    path.with_file_name(name)
+}
+
+fn too_many(name: &str, n: usize, path: &Path) -> Failure {
+    let what = format!("{name} has {n} figures, but {} takes one", path.display());
+    let help = format!("write them into a folder: `train-ctrnn analyze RUN {name} -o DIR`");
+    Failure::new(USAGE, "C033", what, help)
 }

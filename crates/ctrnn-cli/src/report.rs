@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{ANALYSES, Analysis, Findings, Study, Unsuitable};
-use ctrnn_files::{RunFolder, RunJson, atomic, read_at_most};
+use ctrnn_files::{RunFolder, RunJson, read_at_most};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{MAX_CONFIG_BYTES, Run, is_in_parts};
 use serde_json::Value as Json;
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
+use crate::output;
 use crate::run_path::Needs;
 use crate::study::{Loaded, analyse, load, with_study};
 use crate::terminal::Terminal;
@@ -105,12 +106,14 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         .output
         .clone()
         .unwrap_or_else(|| loaded.folder.report());
+    let force = args.force || args.output.is_none();
+    output::check(&path, force, terminal)?;
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();
     let page = with_study(&loaded, &args.trials, registry, terminal, |study| {
         let found = analyse(study, &everything);
         page(&loaded, study, args.trials.noise, &found)
     })?;
-    atomic::write(&path, page.as_bytes())?;
+    ctrnn_files::output::write(&path, force, page.as_bytes())?;
     terminal.wrote(&path)?;
     if let Some(program) = loaded.run.task.unstarted_program() {
         terminal.note(format!(

@@ -102,7 +102,7 @@ pub fn existing(
     needs: Needs,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
-    let mut overrides = overrides.to_vec();
+    let mut overrides = data.overrides(overrides);
     if !overrides
         .iter()
         .any(|given| given.starts_with("train.schedule"))

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Injected, Perturbation, States, simulate_perturbed};
-use ctrnn_files::{Array, npz::NpzWriter};
+use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Registry, Trial, TrialBatch};
@@ -15,6 +15,7 @@ use crate::args::{Recorded, SimulateArgs};
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::evaluation_noise;
 use crate::failure::{DATA, Failure};
+use crate::output;
 use crate::perturbation::perturbation;
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
@@ -26,6 +27,7 @@ const TOGETHER: usize = 64;
 /// Simulates a run.
 pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     only_under(&["task", "validate", "time"], &args.overrides)?;
+    output::check(&args.output, args.force, terminal)?;
     let needs = match args.inputs {
         Some(_) => Needs::Network,
         None => Needs::Trials(args.trust.consent(terminal)),
@@ -79,7 +81,7 @@ impl Job for SimulateJob<'_> {
             noise: args.noise.then(|| evaluation_noise(run)),
             device,
         };
-        let mut writer = NpzWriter::create(&args.output)?;
+        let mut writer = NpzWriter::to(OutputFile::create(&args.output, args.force)?);
         for first in (0..n_trials).step_by(TOGETHER) {
             let numbers = first..n_trials.min(first + TOGETHER);
             let (injected, beside) = shown.some(&network, numbers)?;

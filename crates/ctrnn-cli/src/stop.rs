@@ -10,6 +10,7 @@ use ctrnn_train::note_abrupt_end;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::failure::{Failure, IO};
+use crate::threads::not_started;
 
 /// Listens for what asks a run to stop.
 pub struct StopRequests {
@@ -31,6 +32,9 @@ impl StopRequests {
             run: Arc::default(),
         };
         requests.register().map_err(|error| {
+            if error.kind() == std::io::ErrorKind::WouldBlock {
+                return not_started(2, error); // a thread waits for each of two signals
+            }
             Failure::new(
                 IO,
                 "F003",

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::{example_trials, trial_figure};
-use ctrnn_files::{Array, atomic, npz};
+use ctrnn_files::output::{self as files, OutputFile};
+use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
     BatchRequest, ConditionOrder, Programs, Registry, Target, TaskEntry, TrialBatch,
@@ -13,6 +14,7 @@ use ctrnn_train::{Reading, Run, only_options_of, word_like};
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
 use crate::figure::FigureFormat;
+use crate::output;
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
@@ -33,15 +35,17 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             source,
             trials,
             output,
+            force,
         } => {
             let default = PathBuf::from(format!("{name}.svg"));
             let path = output.as_ref().unwrap_or(&default);
             let format = FigureFormat::of(path)?;
             let run = run_of(name, source, registry, terminal)?;
+            output::check(path, *force, terminal)?;
             let task = run.task.as_ref();
             let batch = example_trials(task, run.clock, source.seed, *trials as usize)?;
             let figure = trial_figure(name, &task.layout(), &batch, run.clock);
-            atomic::write(path, &format.draw(&figure)?)?;
+            files::write(path, *force, &format.draw(&figure)?)?;
             terminal.wrote(path)?;
             terminal.say(format!(
                 "drew {trials} trials of {name} in {}",
@@ -52,9 +56,11 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             name,
             source,
             trials,
-            output,
+            output: path,
+            force,
         } => {
             let run = run_of(name, source, registry, terminal)?;
+            output::check(path, *force, terminal)?;
             let request = BatchRequest {
                 clock: run.clock,
                 first_trial: 0,
@@ -64,11 +70,11 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
                 conditions: ConditionOrder::Balanced,
             };
             let batch = run.task.sample_batch(&request)?;
-            write(output, &batch, source.dt_ms)?;
-            terminal.wrote(output)?;
+            write(OutputFile::create(path, *force)?, &batch, source.dt_ms)?;
+            terminal.wrote(path)?;
             terminal.say(format!(
                 "wrote {trials} trials of {name} to {}",
-                output.display()
+                path.display()
             ));
         }
     }
@@ -128,7 +134,7 @@ fn run_of(
 }
 
 /// A file of trials, as the npz task reads it.
-fn write(path: &Path, batch: &TrialBatch, dt_ms: f64) -> Result<(), Failure> {
+fn write(file: OutputFile, batch: &TrialBatch, dt_ms: f64) -> Result<(), Failure> {
     let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
     let mut arrays = trial_arrays(batch);
     let (name, target) = match &batch.target {
@@ -142,5 +148,5 @@ fn write(path: &Path, batch: &TrialBatch, dt_ms: f64) -> Result<(), Failure> {
     arrays.insert(name.to_owned(), target);
     arrays.insert("n_steps".to_owned(), Array::i64(&[b], n_steps));
     arrays.insert("dt_ms".to_owned(), Array::f64(&[], vec![dt_ms]));
-    Ok(npz::write(path, &arrays)?)
+    Ok(npz::write_to(file, &arrays)?)
 }

@@ -40,6 +40,11 @@ impl Terminal {
         }
     }
 
+    /// Whether results are printed as JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// How to show progress: anything but auto.
     pub fn progress(&self) -> ProgressStyle {
         self.progress
@@ -75,16 +80,12 @@ impl Terminal {
         } else {
             text()
         };
-        match writeln!(io::stdout(), "{}", line.trim_end()) {
-            // Whoever reads has seen enough: `train-ctrnn tasks list | head -1`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(|error| Failure::stdout(&error)),
-        }
+        printed(writeln!(io::stdout(), "{}", line.trim_end()))
     }
 
     /// Where JSON is asked for, prints which file was written.
     pub fn wrote(&self, path: &Path) -> Result<(), Failure> {
-        self.print_json(|| serde_json::json!({ "wrote": path }))
+        self.print_json(|| serde_json::json!({ "wrote": path_text(path) }))
     }
 
     /// Prints a JSON value on stdout, where JSON is asked for.
@@ -99,6 +100,20 @@ impl Terminal {
     pub fn error(&self, failure: &Failure) {
         to_stderr(failure.render(self.color).trim_end());
     }
+}
+
+/// Turns the outcome of printing on stdout into an error; a closed pipe is none.
+pub fn printed(written: io::Result<()>) -> Result<(), Failure> {
+    match written.and_then(|()| io::stdout().flush()) {
+        // Whoever reads has seen enough: `train-ctrnn tasks list | head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::stdout(&error)),
+    }
+}
+
+/// A path in JSON, which holds text: bytes that are not UTF-8 are shown as U+FFFD.
+pub fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Writes a line to stderr. If nobody listens any more, as after a hang-up, training still goes on.

@@ -16,10 +16,12 @@ use ctrnn_train::{
 use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
 use crate::failure::{DATA, Failure, IO, USAGE};
+use crate::output::check_replaced;
 use crate::progress::{Progress, clock};
 use crate::run_path::{Needs, default_path, existing, folder_beside, recorded};
 use crate::stop::StopRequests;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, path_text};
+use crate::threads;
 use crate::trust::Consent;
 
 /// Trains a network.
@@ -29,7 +31,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .map(|source| weights_to_begin_with(source, args.checkpoint.as_deref(), terminal))
         .transpose()?
         .unzip();
-    let overrides = overrides(args, init_file.as_deref());
+    let overrides = overrides(args, init_file.as_deref())?;
     let root = args.data.data_root.as_deref();
     // Who trains with a configuration wants its program to run; who asks what would be done need not.
     let consent = if args.dry_run {
@@ -66,6 +68,9 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     };
     if exists && !RunFolder::at(&path).run_json().is_file() {
         return Err(no_run_folder(&path));
+    }
+    if exists && args.force {
+        check_replaced(&path)?;
     }
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
@@ -270,23 +275,23 @@ fn check_reproduced(config: &Path, run: &Run) -> Result<(), Failure> {
 }
 
 /// `--seed`, `--device`, `--threads` and `--init-from` are overrides with names of their own.
-fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Vec<String> {
-    let mut overrides = args.overrides.clone();
+fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, Failure> {
+    let mut overrides = args.data.overrides(&args.overrides);
     overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
     overrides.extend(
         args.device
             .as_ref()
             .map(|device| format!("device.backend={device}")),
     );
-    overrides.extend(
-        args.threads
-            .map(|threads| format!("device.threads={threads}")),
-    );
-    overrides.extend(init_file.map(|weights| {
-        let weights = toml::Value::String(weights.display().to_string());
-        format!("model.init.file={weights}")
-    }));
-    overrides
+    if let Some(weights) = init_file {
+        let Some(weights) = weights.to_str() else {
+            let what = format!("{} is not UTF-8, as a configuration is", weights.display());
+            return Err(Failure::new(USAGE, "C007", what, "rename the folder"));
+        };
+        let weights = toml::Value::String(weights.to_owned());
+        overrides.push(format!("model.init.file={weights}"));
+    }
+    Ok(overrides)
 }
 
 /// The file of the weights that `--init-from` means, and what it holds: a run, `RUN@WHICH`, or the folder of a checkpoint.
@@ -380,7 +385,8 @@ fn run_exists(path: &Path, run: &Run) -> Failure {
         false => differences(&before, &run.resolved_table()),
     };
     let what = format!("the run folder {} exists already", path.display());
-    let command: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
+    let words = std::env::args_os().skip(1);
+    let command: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
     let quoted = |path: &Path| quoted(&path.display().to_string());
     let help = format!(
         "continue it:  train-ctrnn resume {}\n        replace it:   train-ctrnn {} --force\n        keep both:    --run-dir {}",
@@ -502,6 +508,7 @@ struct Trained {
 
 impl Job for TrainJob<'_> {
     type Output = Trained;
+    const TRAINS: bool = true;
 
     fn run<B>(self, device: &B::Device, check_every: CheckEvery) -> Result<Trained, Failure>
     where
@@ -519,6 +526,7 @@ impl Job for TrainJob<'_> {
             CheckEvery::Log => run.train.log_every,
         };
         let device_name = device_name::<B>(device);
+        threads::tell(run, terminal);
         // Everything that can be wrong with the network is found before a folder is made.
         let (mut record, mut trainer) = match start {
             Start::New {
@@ -563,8 +571,10 @@ impl Job for TrainJob<'_> {
             }
         ));
         terminal.detail(format!(
-            "device {device_name}, seed {}, {} trials a step",
-            run.seed, run.train.batch_size
+            "device {device_name}, threads {}, seed {}, {} trials a step",
+            rayon::current_num_threads(),
+            run.seed,
+            run.train.batch_size
         ));
         let began = Instant::now();
         let mut progress = Progress::new(terminal, first, run.train.steps);
@@ -624,7 +634,7 @@ fn train_and_report(
     terminal.say(format!("next: {next}"));
     terminal.print_json(|| {
         serde_json::json!({
-            "run": trained.folder,
+            "run": path_text(&trained.folder),
             "step": trained.step,
             "exit_code": code,
             "seconds": trained.seconds,
@@ -638,5 +648,5 @@ fn train_and_report(
 
 /// What there was to say, where JSON is asked for.
 fn say_json(terminal: &Terminal, run: &Path, state: &str) -> Result<(), Failure> {
-    terminal.print_json(|| serde_json::json!({ "run": run, "state": state }))
+    terminal.print_json(|| serde_json::json!({ "run": path_text(run), "state": state }))
 }

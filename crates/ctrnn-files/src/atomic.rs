@@ -59,6 +59,11 @@ impl AtomicFile {
         })
     }
 
+    /// What it replaces.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Brings the content to the disk and renames it into place.
     ///
     /// # Errors
@@ -217,7 +222,7 @@ pub(crate) fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
 }
 
 /// `.name.tmp-` and six letters or digits.
-fn is_leftover(name: &OsStr) -> bool {
+pub(crate) fn is_leftover(name: &OsStr) -> bool {
     name.to_str()
         .and_then(|name| name.strip_prefix('.'))
         .and_then(|name| name.rsplit_once(MARK))

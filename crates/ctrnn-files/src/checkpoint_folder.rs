@@ -311,7 +311,7 @@ pub(crate) fn checkpoint_name(step: u64) -> String {
     format!("{PREFIX}{step:08}")
 }
 
-fn checkpoint_step(name: &str) -> Option<u64> {
+pub(crate) fn checkpoint_step(name: &str) -> Option<u64> {
     let step = name.strip_prefix(PREFIX)?.parse().ok()?;
     (checkpoint_name(step) == name).then_some(step)
 }

@@ -34,6 +34,31 @@ pub enum FileError {
         /// The file or folder in the way.
         path: PathBuf,
     },
+    /// A file was to be written where a run keeps its own.
+    #[error(
+        "{} is where the run {} keeps its own files; nothing was overwritten",
+        .path.display(), .run.display()
+    )]
+    OfRun {
+        /// The file or folder that was to be written.
+        path: PathBuf,
+        /// The run folder.
+        run: PathBuf,
+    },
+    /// A file was to be written where a folder or a disk is, or under no name.
+    #[error("{} is not a place for a file; give a path that ends in the name of a file", .path.display())]
+    NotWritable {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// A folder was to be replaced that holds more than what is replaced.
+    #[error("{} holds what would be lost: {}; nothing was removed", .path.display(), .names.join(", "))]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What else it holds.
+        names: Vec<String>,
+    },
     /// Another process writes to this run.
     #[error(
         "{} is in use by process {pid} on {host} since {started}; wait for it or stop it",
@@ -350,6 +375,9 @@ impl FileError {
         match self {
             Self::Io { .. }
             | Self::AlreadyExists { .. }
+            | Self::OfRun { .. }
+            | Self::NotWritable { .. }
+            | Self::Foreign { .. }
             | Self::Locked { .. }
             | Self::Displaced { .. } => ErrorKind::Io,
             Self::Missing { .. }
@@ -364,6 +392,9 @@ impl FileError {
         match self {
             Self::Io { path, .. }
             | Self::AlreadyExists { path }
+            | Self::OfRun { path, .. }
+            | Self::NotWritable { path }
+            | Self::Foreign { path, .. }
             | Self::Locked { path, .. }
             | Self::Displaced { path, .. }
             | Self::Missing { path }

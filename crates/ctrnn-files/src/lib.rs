@@ -42,6 +42,7 @@ mod line_file;
 mod lock;
 mod npy;
 pub mod npz;
+pub mod output;
 mod pickle;
 mod regular_file;
 mod run_folder;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::FileError;
 use crate::regular_file;
 
-const NAME: &str = ".lock";
+pub(crate) const NAME: &str = ".lock";
 const MAX_BYTES: u64 = 4096;
 const A_MOMENT: Duration = Duration::from_millis(50);
 

@@ -29,10 +29,10 @@ use std::path::{Path, PathBuf};
 use crc32fast::Hasher;
 
 use crate::array::{Array, ArrayData, Dtype};
-use crate::atomic::{self, AtomicFile};
 use crate::error::{FileError, FormatError, ReadError};
 use crate::limits::{check_count, check_name};
 use crate::npy::{self, NpyHeader};
+use crate::output::OutputFile;
 use crate::regular_file;
 use crate::zip::{self, Content, Directory, Entry};
 
@@ -57,7 +57,15 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
 /// # Errors
 /// If a name is odd or the file cannot be written.
 pub fn write(path: &Path, arrays: &BTreeMap<String, Array>) -> Result<(), FileError> {
-    let mut writer = NpzWriter::create(path)?;
+    write_to(OutputFile::ours(path)?, arrays)
+}
+
+/// Writes arrays to a file that a user named.
+///
+/// # Errors
+/// If a name is odd or the file cannot be written.
+pub fn write_to(file: OutputFile, arrays: &BTreeMap<String, Array>) -> Result<(), FileError> {
+    let mut writer = NpzWriter::to(file);
     for (name, array) in arrays {
         writer.add(name, array)?;
     }
@@ -283,8 +291,7 @@ fn damaged(name: &str, error: ReadError) -> ReadError {
 /// time. Those that grow are held in unnamed files beside the target, not in memory.
 #[derive(Debug)]
 pub struct NpzWriter {
-    path: PathBuf,
-    file: AtomicFile,
+    file: OutputFile,
     offset: u64,
     entries: Vec<Entry>,
     growing: Vec<GrowingArray>,
@@ -308,14 +315,17 @@ impl NpzWriter {
     /// # Errors
     /// If the folder is missing or cannot be written.
     pub fn create(path: &Path) -> Result<Self, FileError> {
-        let file = AtomicFile::create(path)?;
-        Ok(Self {
-            path: path.to_owned(),
+        Ok(Self::to(OutputFile::ours(path)?))
+    }
+
+    /// Begins a file that a user named; one that is written through gets its bytes as they come.
+    pub fn to(file: OutputFile) -> Self {
+        Self {
             file,
             offset: 0,
             entries: vec![],
             growing: vec![],
-        })
+        }
     }
 
     /// Writes a whole array.
@@ -348,7 +358,7 @@ impl NpzWriter {
         };
         self.growing[at]
             .append(piece)
-            .map_err(FileError::io("write", &self.path))
+            .map_err(FileError::io("write", self.file.path()))
     }
 
     /// Completes the file and renames it into place.
@@ -362,13 +372,13 @@ impl NpzWriter {
         let directory = zip::directory(&self.entries, self.offset);
         self.file
             .write_all(&directory)
-            .map_err(FileError::io("write", &self.path))?;
+            .map_err(|e| self.failed(e))?;
         self.file.commit()
     }
 
     fn check_new(&self, name: &str) -> Result<(), FileError> {
         self.check_name_and_count(name)
-            .map_err(FileError::format(&self.path))
+            .map_err(FileError::format(self.file.path()))
     }
 
     fn check_name_and_count(&self, name: &str) -> Result<(), FormatError> {
@@ -388,8 +398,8 @@ impl NpzWriter {
 
     fn begin(&mut self, name: &str, piece: &Array) -> Result<usize, FileError> {
         self.check_new(name)?;
-        let spool = tempfile::tempfile_in(atomic::parent(&self.path));
-        let spool = BufWriter::new(spool.map_err(FileError::io("create", &self.path))?);
+        let spool = tempfile::tempfile_in(self.file.spool_folder());
+        let spool = BufWriter::new(spool.map_err(FileError::io("create", self.file.path()))?);
         let mut shape = piece.shape().to_vec();
         *shape
             .first_mut()
@@ -449,7 +459,7 @@ impl NpzWriter {
     }
 
     fn failed(&self, error: io::Error) -> FileError {
-        FileError::io("write", &self.path)(error)
+        FileError::io("write", self.file.path())(error)
     }
 }
 

@@ -1,16 +1,17 @@
 //! The layout of a run folder.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint_folder::checkpoint_name;
+use crate::checkpoint_folder::{checkpoint_name, checkpoint_step};
 use crate::error::FileError;
-use crate::lock::RunLock;
-use crate::{atomic, json};
+use crate::lock::{self, RunLock};
+use crate::{atomic, json, tensorboard};
 
 /// A run: one training from one configuration, which is a folder. This value knows its paths and, for the process that
 /// writes to it, the lock.
@@ -87,6 +88,53 @@ impl RunFolder {
             Ok(_) => atomic::remove_folder_if(folder, || self.check_held()),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Whether a run keeps its own files under this name in its folder.
+    pub(crate) fn owns(name: &OsStr) -> bool {
+        const OWN: [&str; 12] = [
+            "RUN.json",
+            "config.toml",
+            "overrides.txt",
+            "config.resolved.toml",
+            "manifest.json",
+            "metrics.csv",
+            "events.jsonl",
+            "tb",
+            "checkpoints",
+            "initial",
+            "model",
+            lock::NAME,
+        ];
+        OWN.iter().any(|own| name == *own) || atomic::is_leftover(name)
+    }
+
+    /// Files and folders in the run folder that neither training nor `report` nor one of these analyses wrote, by
+    /// their path in it. Replacing the run would lose them.
+    ///
+    /// # Errors
+    /// If a folder cannot be read.
+    pub fn foreign(&self, analyses: &[&str]) -> Result<Vec<PathBuf>, FileError> {
+        let is_event = |name: &str| name.starts_with(tensorboard::PREFIX);
+        let is_checkpoint =
+            |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
+        let is_finding = |name: &str| {
+            let end = |analysis: &&str| name.strip_prefix(*analysis);
+            let is_one = |end: &str| end == ".npz" || end.ends_with(".svg");
+            analyses.iter().filter_map(end).any(is_one)
+        };
+        let is_own =
+            |name: &str| Self::owns(OsStr::new(name)) || matches!(name, "report.html" | "analysis");
+        let mut foreign = names_but(&self.root, &is_own)?;
+        for (folder, is_own) in [
+            ("tb", &is_event as &dyn Fn(&str) -> bool),
+            ("checkpoints", &is_checkpoint),
+            ("analysis", &is_finding),
+        ] {
+            let others = names_but(&self.root.join(folder), is_own)?;
+            foreign.extend(others.into_iter().map(|name| Path::new(folder).join(name)));
+        }
+        Ok(foreign)
     }
 
     /// The folder itself.
@@ -317,6 +365,26 @@ impl RunJson {
     }
 }
 
+/// The entries of a folder, sorted, without those whose names are taken out, leftovers of writers and empty folders; none
+/// where there is no folder.
+fn names_but(folder: &Path, is_out: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, FileError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(FileError::io("read", folder))? {
+        let entry = entry.map_err(FileError::io("read", folder))?;
+        let name = entry.file_name();
+        let is_empty = || fs::read_dir(entry.path()).is_ok_and(|mut all| all.next().is_none());
+        let is_ours = name.to_str().is_some_and(is_out) || atomic::is_leftover(&name);
+        if !is_ours && !is_empty() {
+            names.push(PathBuf::from(name));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
@@ -365,12 +433,58 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_the_runs_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = [
+            "RUN.json",
+            ".lock",
+            "report.html",
+            "model/weights.npz",
+            "model/more/x",
+            "tb/events.out.tfevents.0000000017.lab.ctrnn",
+            "checkpoints/best",
+            "checkpoints/step-00000010/state.json",
+            "analysis/pca.npz",
+            "analysis/pca_3d.svg",
+            ".RUN.json.tmp-abc123",
+        ];
+        let theirs = [
+            "figures/figure1.svg",
+            "nested/RUN.json",
+            "notes.md",
+            "tb/notes",
+            "checkpoints/why.txt",
+            "analysis/mine.svg",
+            "analysis/pca.txt",
+        ];
+        for name in own.iter().chain(&theirs) {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        fs::create_dir(folder.path().join("eval")).unwrap();
+        let foreign = RunFolder::at(folder.path())
+            .foreign(&["pca", "tdr"])
+            .unwrap();
+        let expected = [
+            "figures",
+            "nested",
+            "notes.md",
+            "tb/notes",
+            "checkpoints/why.txt",
+            "analysis/mine.svg",
+            "analysis/pca.txt",
+        ];
+        assert_eq!(foreign, expected.map(PathBuf::from));
+    }
+
+    #[test]
     fn run_json_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::at(folder.path());
         run_json().store(&run).unwrap();
         assert_eq!(RunJson::load(&run.run_json()).unwrap(), run_json());
-        let text = std::fs::read_to_string(run.run_json()).unwrap();
+        let text = fs::read_to_string(run.run_json()).unwrap();
         assert!(text.contains(r#""state": "running""#), "{text}");
     }
 
@@ -380,7 +494,7 @@ mod tests {
         let run = RunFolder::at(folder.path());
         let path = run.run_json();
         run_json().store(&run).unwrap();
-        let long = std::fs::metadata(&path).unwrap().len();
+        let long = fs::metadata(&path).unwrap().len();
         let shorter = RunJson {
             started: None,
             ..run_json()
@@ -388,7 +502,7 @@ mod tests {
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         write_over(file, json::to_bytes(&shorter)).unwrap();
         assert_eq!(RunJson::load(&path).unwrap(), shorter);
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), long);
+        assert_eq!(fs::metadata(&path).unwrap().len(), long);
     }
 
     /// Everything that a run writes by a path is refused in another run's folder, which stays as it is.
@@ -398,14 +512,14 @@ mod tests {
         use crate::lock::Holder;
         let parent = tempfile::tempdir().unwrap();
         let [path, old] = ["run", "old"].map(|name| parent.path().join(name));
-        std::fs::create_dir(&path).unwrap();
+        fs::create_dir(&path).unwrap();
         let lock = Arc::new(RunLock::acquire(&path, &Holder::this_process("now")).unwrap());
         let run = RunFolder::at(&path).held_by(&lock);
         let files = [("weights".to_owned(), b"ours".to_vec())].into();
         run.write_checkpoint(1, &files).unwrap();
 
-        std::fs::rename(&path, &old).unwrap();
-        std::fs::create_dir(&path).unwrap();
+        fs::rename(&path, &old).unwrap();
+        fs::create_dir(&path).unwrap();
         let theirs = RunFolder::at(&path);
         let files_of_theirs = [("weights".to_owned(), b"theirs".to_vec())].into();
         theirs.write_checkpoint(1, &files_of_theirs).unwrap();
@@ -428,12 +542,12 @@ mod tests {
         let weights = crate::read_checkpoint(&theirs.checkpoint(1)).unwrap();
         assert_eq!(weights["weights"], b"theirs");
         assert_eq!(crate::read_pointer(&theirs.last()).unwrap(), 1);
-        let names = std::fs::read_dir(&path).unwrap();
+        let names = fs::read_dir(&path).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["checkpoints"]);
 
-        std::fs::remove_dir_all(&path).unwrap();
-        std::fs::rename(&old, &path).unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        fs::rename(&old, &path).unwrap();
         run.point_last(1).unwrap(); // it is back
         drop(lock);
         assert!(run.point_last(1).is_err());
@@ -446,19 +560,19 @@ mod tests {
         use crate::lock::Holder;
         let parent = tempfile::tempdir().unwrap();
         let [path, old] = ["run", "old"].map(|name| parent.path().join(name));
-        std::fs::create_dir(&path).unwrap();
+        fs::create_dir(&path).unwrap();
         let lock = Arc::new(RunLock::acquire(&path, &Holder::this_process("now")).unwrap());
         let run = RunFolder::at(&path).held_by(&lock);
         let model = run.model();
         run.replace(&model, |_| Ok::<_, FileError>(())).unwrap();
         let refused = run.replace(&model, |_| {
-            std::fs::rename(&path, &old).unwrap();
-            std::fs::create_dir_all(&model).unwrap();
+            fs::rename(&path, &old).unwrap();
+            fs::create_dir_all(&model).unwrap();
             Ok::<_, FileError>(())
         });
         assert!(refused.is_err());
         assert!(model.is_dir());
-        let names = std::fs::read_dir(&path).unwrap();
+        let names = fs::read_dir(&path).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["model"]);
     }
@@ -467,7 +581,7 @@ mod tests {
     fn another_schema_is_named_even_if_its_fields_differ() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("RUN.json");
-        std::fs::write(&path, r#"{"schema": 2, "colour": "blue"}"#).unwrap();
+        fs::write(&path, r#"{"schema": 2, "colour": "blue"}"#).unwrap();
         let error = RunJson::load(&path).unwrap_err();
         let FileError::Format { rule, .. } = error else {
             panic!("{error}")
@@ -486,8 +600,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::at(folder.path());
         assert_eq!(run.remove_model_after(0).unwrap(), None);
-        std::fs::create_dir(run.model()).unwrap();
-        std::fs::write(run.model_json(), r#"{"step": 7, "task": "toy"}"#).unwrap();
+        fs::create_dir(run.model()).unwrap();
+        fs::write(run.model_json(), r#"{"step": 7, "task": "toy"}"#).unwrap();
         assert_eq!(run.remove_model_after(7).unwrap(), None);
         assert_eq!(run.remove_model_after(6).unwrap(), Some(7));
         assert!(!run.model().exists());

@@ -106,7 +106,7 @@ impl EventFile {
     }
 }
 
-const PREFIX: &str = "events.out.tfevents.";
+pub(crate) const PREFIX: &str = "events.out.tfevents.";
 
 /// `events.out.tfevents.SECONDS.HOST.PID`. Readers take files by their names, so the seconds are more than those of any file
 /// that is there.

@@ -656,7 +656,8 @@ impl Default for CheckpointConfig {
 pub struct DeviceConfig {
     /// `cpu`; `wgpu`, the best graphics adapter; `wgpu:` and an index or a part of a name, another; `cuda` or `cuda:` and an index.
     pub backend: Backend,
-    /// Number of CPU threads; 0: all cores. The results do not depend on it.
+    /// Number of CPU threads; 0: `RAYON_NUM_THREADS`, else the CPUs that Slurm gives a task, else all cores, but one for the
+    /// training of a small network. The results do not depend on it.
     #[schemars(range(max = 1024))]
     pub threads: usize,
 }

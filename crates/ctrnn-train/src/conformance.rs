@@ -164,7 +164,8 @@ impl Walk<'_> {
                         file.len()
                     )
                 });
-                if !self.obeys(broken, path, path, &node.place) {
+                let key = path;
+                if !self.obeys(broken, key, key, &node.place) {
                     return false;
                 }
                 let named = absolute(&node.place, file);
@@ -172,6 +173,18 @@ impl Walk<'_> {
                 let is_kept = is_kept_by_run(&node.place.source.folder, &named);
                 let root = self.data_root.filter(|_| is_in_file && !is_kept);
                 let path = root.map_or_else(|| named.clone(), |root| re_pointed(&named, root));
+                let odd = [&named, &path]
+                    .into_iter()
+                    .find(|path| path.to_str().is_none());
+                let broken = odd.map(|odd| {
+                    format!(
+                        "leads to {}, which is not UTF-8, as a configuration is",
+                        odd.display()
+                    )
+                });
+                if !self.obeys(broken, key, key, &node.place) {
+                    return false;
+                }
                 *file = path.to_string_lossy().into_owned();
                 self.found.files.push(InputFile { named, path });
                 true

@@ -1,8 +1,10 @@
 //! The weights of a run as files for other programs.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
+use ctrnn_files::output::{self, OutputFile};
 use ctrnn_files::{Array, ArrayData, FileError, atomic, npz};
 use ctrnn_model::CtrnnModule;
 
@@ -26,23 +28,23 @@ pub enum Export {
 /// A Python module with `{}` where the description of the network belongs.
 const TORCH_MODEL: &str = include_str!("torch_model.py");
 
+/// The files of a folder for torch; Python keeps its own there.
+const TORCH_FILES: [&str; 3] = [WEIGHTS, MODULE, "__pycache__"];
+const WEIGHTS: &str = "weights.safetensors";
+const MODULE: &str = "torch_model.py";
+
 impl Export {
-    /// Writes a network of a run.
+    /// Writes a network of a run. With `force` a file that is there is replaced, or a folder that an export wrote.
     ///
     /// # Errors
-    /// If something is at `path` already, or it cannot be written.
+    /// As [`output::check`]; if a folder is there, without `force` or with other files in it; or if it cannot be written.
     pub fn write<B: Backend>(
         self,
         run: &Run,
         network: &CtrnnModule<B>,
         path: &Path,
+        force: bool,
     ) -> Result<(), TrainError> {
-        if path.symlink_metadata().is_ok() {
-            return Err(FileError::AlreadyExists {
-                path: path.to_owned(),
-            }
-            .into());
-        }
         let weights = network.weights();
         let resolved = run.portable_json();
         let safetensors = || safetensors_bytes(&weights, weight_metadata(&resolved));
@@ -52,19 +54,47 @@ impl Export {
                 let config = resolved.clone().into_bytes();
                 let shape = [config.len()];
                 arrays.insert(CONFIG.to_owned(), Array::new(&shape, ArrayData::U8(config)));
-                npz::write(path, &arrays)?;
+                npz::write_to(OutputFile::create(path, force)?, &arrays)?;
             }
-            Self::Safetensors => atomic::write(path, &safetensors())?,
-            Self::Torch => atomic::create_folder(path, |staged| -> Result<(), TrainError> {
-                atomic::write(&staged.join("weights.safetensors"), &safetensors())?;
-                let module = torch_model(network);
-                Ok(atomic::write(
-                    &staged.join("torch_model.py"),
-                    module.as_bytes(),
-                )?)
-            })?,
+            Self::Safetensors => output::write(path, force, &safetensors())?,
+            Self::Torch => {
+                let fill = |staged: &Path| -> Result<(), TrainError> {
+                    atomic::write(&staged.join(WEIGHTS), &safetensors())?;
+                    let module = torch_model(network);
+                    Ok(atomic::write(&staged.join(MODULE), module.as_bytes())?)
+                };
+                output::check_folder(path)?;
+                if force && path.exists() {
+                    refuse_to_lose(path)?;
+                    let there = path.canonicalize().map_err(FileError::io("read", path))?; // a link stays
+                    atomic::replace_folder(&there, fill, || Ok(()))?;
+                } else {
+                    atomic::create_folder(path, fill)?;
+                }
+            }
         }
         Ok(())
+    }
+}
+
+/// Refuses to replace what is no folder, and a folder that holds more than an export for torch.
+fn refuse_to_lose(folder: &Path) -> Result<(), FileError> {
+    let path = folder.to_owned();
+    if !folder.is_dir() {
+        return Err(FileError::AlreadyExists { path });
+    }
+    let entries = std::fs::read_dir(folder).map_err(FileError::io("read", folder))?;
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    let is_foreign =
+        |name: &std::ffi::OsString| !TORCH_FILES.iter().any(|own| OsStr::new(own) == name);
+    let mut names: Vec<String> = names
+        .filter(is_foreign)
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(FileError::Foreign { path, names }),
     }
 }
 

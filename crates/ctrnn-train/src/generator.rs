@@ -85,14 +85,14 @@ impl Generator {
         // A program that answers without being asked has to wait: its answers take no more memory.
         let (send, answers) = sync_channel(1);
         let allowed = Arc::clone(&longest);
-        thread::spawn(move || read_answers(BufReader::new(stdout), &allowed, &send));
+        on_a_thread(move || read_answers(BufReader::new(stdout), &allowed, &send))?;
         let errors = Arc::new(Mutex::new(Vec::new()));
         let (ended, errors_ended) = channel();
         let kept = Arc::clone(&errors);
-        thread::spawn(move || {
+        on_a_thread(move || {
             keep_last(stderr, &kept);
             let _ = ended.send(()); // nobody may be left to hear it
-        });
+        })?;
         Ok(Self {
             child,
             #[cfg(unix)]
@@ -233,6 +233,14 @@ impl ProcessGroup {
 /// The beginning of a text that may be long.
 fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+/// Does something on a thread of its own; the system may allow none.
+fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = thread::Builder::new().spawn(work);
+    started
+        .map(drop)
+        .map_err(|error| format!("needs a thread, which cannot be started: {error}"))
 }
 
 /// Sends every answer, then the end or what was wrong.

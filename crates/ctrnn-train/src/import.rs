@@ -110,6 +110,7 @@ pub fn record_import<B>(
     imported: &Imported,
     source: &serde_json::Value,
     device: (&str, &B::Device),
+    replace: bool,
 ) -> Result<(), TrainError>
 where
     B: AutodiffBackend + RecurrenceBackend,
@@ -123,7 +124,7 @@ where
         settings.validate.trials = 0; // there are none to measure the network on
     }
     let mut trainer = Trainer::new(network, run.task.as_ref(), settings)?;
-    let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), false)?;
+    let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), replace)?;
     let detail = json!({ "source": source, "assumed": imported.notes });
     RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;

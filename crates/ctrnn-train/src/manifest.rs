@@ -27,7 +27,7 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
             Some(given) if run.init_file.as_ref() == Some(path) => Some(given.blake3.clone()),
             _ => is_needed.then(|| digest::blake3_file(path)).transpose()?,
         };
-        inputs.push(json!({ "path": path, "blake3": digest }));
+        inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
     }
     let mut manifest = Map::new();
     manifest.insert("schema".to_owned(), 1.into());
@@ -103,7 +103,7 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
         "backend": run.device.backend.to_string(),
         "device": device,
         "profile": if cfg!(debug_assertions) { "dev" } else { "release" },
-        "threads": rayon_threads(run),
+        "threads": rayon::current_num_threads(),
     });
     match machine {
         Value::Object(fields) => fields,
@@ -116,13 +116,5 @@ fn kernel_path(run: &Run) -> &'static str {
     match run.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
         Backend::Wgpu(_) | Backend::Cuda(_) => "cubecl",
-    }
-}
-
-/// The number of threads asked for, or all there are.
-fn rayon_threads(run: &Run) -> usize {
-    match run.device.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
     }
 }

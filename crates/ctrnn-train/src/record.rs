@@ -91,6 +91,12 @@ impl RunRecord {
             pid: std::process::id(),
             restarts: 0,
         };
+        let target = if replace && path.is_symlink() {
+            path.canonicalize().map_err(FileError::io("read", path))? // the link stays
+        } else {
+            path.to_owned()
+        };
+        let path = target.as_path();
         let initial = ModelFiles::of(run, network, 0);
         let manifest = manifest(run, device, &digest::blake3(&initial.safetensors))?;
         let resolved = toml::to_string(&run.kept()).expect("a configuration is made of TOML types");
