@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed: 1,
         base_dir: Path::new("."),
         registry: &registry,
+        trained: None,
     };
     let mut rows = Vec::new();
     for entry in registry.entries() {

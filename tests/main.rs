@@ -15,6 +15,7 @@
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `task_configs`: every task has a configuration, and it trains
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
+//! * `trial_files`: files of trials, as training and testing take them; what they cost in memory
 //! * `untrusted_files`: a corpus of malicious files, each refused with little memory and time
 //! * `project`: the folder that each test works in
 
@@ -33,5 +34,6 @@ mod simulation;
 mod survival;
 mod task_configs;
 mod task_pages;
+mod trial_files;
 mod untrusted_files;
 mod variants;

@@ -38,6 +38,7 @@ fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
         seed: 0,
         base_dir: Path::new("."),
         registry: &registry,
+        trained: None,
     };
     entry.build(Default::default(), &context).ok()
 }

@@ -417,6 +417,7 @@ mod tests {
             seed: 1,
             base_dir: std::path::Path::new("."),
             registry: &registry,
+            trained: None,
         };
         let task = registry
             .get("perceptual_decision")

@@ -23,7 +23,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
             .map(|name| named(name))
             .collect::<Result<_, _>>()?,
     };
-    let loaded = load(&args.run, &args.trials, &overrides, registry)?;
+    let loaded = load(&args.run, &args.trials, &overrides, registry, terminal)?;
     let folder = args
         .output
         .clone()

@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry, TrialSet};
 use ctrnn_train::{Backend, Objective, Run, RunConfig, TrainError, trainer_at};
 
 use crate::advice::advice;
@@ -126,11 +126,14 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     line(
         "task",
         format!(
-            "{}: {} conditions",
+            "{}: {}",
             run.task_name,
-            run.task.conditions().len()
+            counted(run.task.n_conditions(), "condition")
         ),
     );
+    if let Some(set) = run.task.trial_set() {
+        line("trials", trials(set));
+    }
     line(
         "inputs",
         format!("{}: {}", m.n_inputs, layout.inputs.join(", ")),
@@ -199,6 +202,32 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     );
     line("advice", advised(run, size, timed));
     text
+}
+
+/// "1 condition", "2 conditions"
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+/// "400 of 14 to 22 time steps, 80 of them held out for validation"
+fn trials(set: &dyn TrialSet) -> String {
+    let (shortest, longest) = set.n_steps().into_inner();
+    let steps = match shortest == longest {
+        true => longest.to_string(),
+        false => format!("{shortest} to {longest}"),
+    };
+    let held_out = set.n_held_out();
+    let all = held_out + set.n_training();
+    format!("{all} of {steps} time steps, {held_out} of them held out for validation")
+}
+
+fn trials_json(set: &dyn TrialSet) -> serde_json::Value {
+    serde_json::json!({
+        "training": set.n_training(), "held_out": set.n_held_out(), "steps": set.n_steps().into_inner(),
+    })
 }
 
 fn advised(run: &Run, size: &Size, timed: &Timed) -> String {
@@ -289,6 +318,7 @@ fn optimizer(run: &Run) -> String {
 fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
     serde_json::json!({
         "task": run.task_name,
+        "trials": run.task.trial_set().map(trials_json),
         "n_inputs": run.model.n_inputs,
         "n_units": run.model.n_units,
         "n_outputs": run.model.n_outputs,

@@ -41,6 +41,7 @@ mod tasks;
 mod terminal;
 mod train;
 mod trial_arrays;
+mod trial_count;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;

@@ -25,7 +25,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         return Err(Failure::new(USAGE, "C033", what, help));
     };
     let analysis = named(name)?;
-    let loaded = load(&args.run, &args.trials, &overrides, registry)?;
+    let loaded = load(&args.run, &args.trials, &overrides, registry, terminal)?;
     let findings = with_study(&loaded, &args.trials, registry, |study| {
         (analysis.run)(study).map_err(|why| refused(name, &why))
     })?;

@@ -93,7 +93,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
 
 /// Writes the report of a run.
 pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let loaded = load(&args.run, &args.trials, &[], registry)?;
+    let loaded = load(&args.run, &args.trials, &[], registry, terminal)?;
     let path = args
         .output
         .clone()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ctrnn_files::{RunFolder, read_at_most};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{MAX_CONFIG_BYTES, Run, RunConfig, check_inputs};
+use ctrnn_train::{MAX_CONFIG_BYTES, Run, RunConfig, check_inputs, trained_sizes};
 
 use crate::args::Data;
 use crate::failure::{DATA, Failure};
@@ -42,7 +42,9 @@ pub fn existing(
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
     let root = data.data_root.as_deref();
-    let run = RunConfig::load_with_data(&folder.resolved(), root, overrides, registry)?;
+    let sizes = || trained_sizes(&folder);
+    let resolved = folder.resolved();
+    let run = RunConfig::load_trained(&resolved, root, overrides, registry, &sizes)?;
     Ok((folder, run.with_named_paths()))
 }
 

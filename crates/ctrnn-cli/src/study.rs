@@ -20,6 +20,8 @@ use crate::backend::{CheckEvery, Job, with_backend};
 use crate::eval::evaluation_noise;
 use crate::failure::{DATA, Failure, USAGE};
 use crate::run_path::existing_with_data;
+use crate::terminal::Terminal;
+use crate::trial_count::trial_count;
 
 /// Most numbers in the rates of all trials: 160 MB in double precision.
 const MOST_STATES: usize = 20_000_000;
@@ -61,6 +63,8 @@ pub struct Loaded {
     pub folder: RunFolder,
     /// Its configuration.
     pub run: Run,
+    /// The number of its trials that are analysed.
+    n_trials: usize,
 }
 
 /// Loads a run with overrides under task, validate and time.
@@ -69,10 +73,38 @@ pub fn load(
     args: &AnalyzedTrials,
     overrides: &[String],
     registry: &Registry,
+    terminal: &Terminal,
 ) -> Result<Loaded, Failure> {
     only_under(&["task", "validate", "time"], overrides)?;
     let (folder, run) = existing_with_data(path, &args.data, overrides, registry)?;
-    Ok(Loaded { folder, run })
+    let n_trials = n_trials(&run, args.trials, terminal);
+    Ok(Loaded {
+        folder,
+        run,
+        n_trials,
+    })
+}
+
+/// As many trials as are asked for; else as many as memory can hold the states of, which is said where some of a file are left
+/// out.
+fn n_trials(run: &Run, asked: Option<u32>, terminal: &Terminal) -> usize {
+    let default = || (50 * run.task.n_conditions()).clamp(200, 1000);
+    let n = trial_count(run, asked, default, terminal);
+    let Some(set) = run.task.trial_set().filter(|_| asked.is_none()) else {
+        return n;
+    };
+    let fitting = fitting(run, *set.n_steps().end());
+    if fitting < n && set.n_training() == 0 {
+        terminal.note(format!(
+            "the first {fitting} of {n} trials are analysed, to save memory; --trials {n} takes all"
+        ));
+    }
+    n.min(fitting)
+}
+
+/// Computes the number of trials whose states fit into memory.
+fn fitting(run: &Run, max_steps: usize) -> usize {
+    (MOST_STATES / (max_steps * run.model.n_units).max(1)).max(8)
 }
 
 /// Lets a network, and those that it is compared with, go through trials; then does something with what they did.
@@ -84,7 +116,13 @@ pub fn with_study<T>(
 ) -> Result<T, Failure> {
     let peers = args.with.iter().map(|path| {
         let (folder, run) = existing_with_data(path, &args.data, &[], registry)?;
-        Ok((path.display().to_string(), Loaded { folder, run }))
+        let n_trials = loaded.n_trials;
+        let peer = Loaded {
+            folder,
+            run,
+            n_trials,
+        };
+        Ok((path.display().to_string(), peer))
     });
     let peers = peers.collect::<Result<Vec<_>, Failure>>()?;
     let job = StudyJob {
@@ -129,7 +167,7 @@ impl<'a> Job for StudyJob<'a> {
         let run = &loaded.run;
         let checkpoint = args.checkpoint.as_deref();
         let network = trained_network::<B::InnerBackend>(run, &loaded.folder, checkpoint, device)?;
-        let batch = trials(run, args)?;
+        let batch = trials(loaded, args.trials.is_some())?;
         let noise = || match args.noise {
             true => Noise::Drawn(evaluation_noise(run)),
             false => Noise::Off,
@@ -191,21 +229,18 @@ fn same_channels(
     ))
 }
 
-/// The trials of an analysis, as many as memory can hold the states of.
-fn trials(run: &Run, args: &AnalyzedTrials) -> Result<TrialBatch, Failure> {
-    let wanted = match args.trials {
-        Some(n) => n as usize,
-        None => (50 * run.task.conditions().len()).clamp(200, 1000),
-    };
+/// The trials of an analysis; fewer, where memory cannot hold their states and no number was asked for.
+fn trials(loaded: &Loaded, is_asked: bool) -> Result<TrialBatch, Failure> {
+    let Loaded { run, n_trials, .. } = loaded;
     let key = Key::new(run.seed, Stream::Eval, 0);
     let batch = TrialBatch::new(&evaluation_trials(
         run.task.as_ref(),
         run.clock,
         key,
-        0..wanted,
+        0..*n_trials,
     )?);
-    let fitting = (MOST_STATES / (batch.max_steps * run.model.n_units).max(1)).max(8);
-    if args.trials.is_some() || batch.n_trials <= fitting {
+    let fitting = fitting(run, batch.max_steps);
+    if is_asked || batch.n_trials <= fitting {
         return Ok(batch);
     }
     let kept: Vec<_> = (0..fitting).map(|b| batch.trial(b)).collect();

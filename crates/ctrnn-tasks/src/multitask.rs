@@ -429,6 +429,7 @@ mod tests {
             seed: 1,
             base_dir: Path::new("."),
             registry: &registry,
+            trained: None,
         };
         let config: MultitaskConfig = toml::from_str(text).unwrap();
         Multitask::new(&config, &context)

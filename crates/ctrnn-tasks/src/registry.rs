@@ -28,6 +28,21 @@ pub struct BuildContext<'a> {
     pub base_dir: &'a Path,
     /// All tasks, for those that are made of others.
     pub registry: &'a Registry,
+    /// The run that is evaluated or continued; none where a task is built for a new one.
+    pub trained: Option<Trained<'a>>,
+}
+
+/// The run that a task is evaluated for: its network stays as it is, whatever the trials are.
+#[derive(Clone, Copy, Debug)]
+pub struct Trained<'a> {
+    /// Number of inputs of its network.
+    pub n_inputs: usize,
+    /// Number of outputs of its network.
+    pub n_outputs: usize,
+    /// The task's table in its configuration.
+    pub table: &'a toml::Table,
+    /// Whether other files are named than in that table: trials to test the network with.
+    pub is_test: bool,
 }
 
 /// Made when it is first asked for.
@@ -416,6 +431,7 @@ mod tests {
             seed: 1,
             base_dir: Path::new("."),
             registry,
+            trained: None,
         }
     }
 

@@ -25,6 +25,7 @@ fn tasks() -> Vec<(String, Box<dyn Task>)> {
         seed: 1,
         base_dir: Path::new("."),
         registry: &registry,
+        trained: None,
     };
     let build = |name: &str| {
         let entry = registry.get(name).unwrap();
@@ -276,6 +277,7 @@ fn conditions_can_be_forced() {
         seed: 1,
         base_dir: Path::new("."),
         registry: &registry,
+        trained: None,
     };
     let mut forced = Vec::new();
     for (name, usual) in tasks() {
@@ -308,6 +310,7 @@ fn catch_trials_show_nothing() {
         seed: 1,
         base_dir: Path::new("."),
         registry: &registry,
+        trained: None,
     };
     let mut with_catch = 0;
     for entry in registry.entries() {

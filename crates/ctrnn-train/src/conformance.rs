@@ -386,7 +386,7 @@ fn canonical(path: PathBuf) -> PathBuf {
 }
 
 /// A file below the data root: of the ends of its path, the longest that is there; else its name.
-fn re_pointed(named: &Path, root: &Path) -> PathBuf {
+pub(crate) fn re_pointed(named: &Path, root: &Path) -> PathBuf {
     let parts: Vec<_> = named
         .components()
         .filter(|part| matches!(part, Component::Normal(_)))

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use burn::tensor::TensorData;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{
-    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, host_name, npz,
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, atomic, host_name, npz,
     refuse_if_held, write_pointer,
 };
 use ctrnn_model::{CtrnnConfig, CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
-use crate::checkpoint::{Checkpoint, CheckpointWriter, find_checkpoint, weight_metadata};
+use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS, find_checkpoint, weight_metadata};
 use crate::conformance::InputFile;
 use crate::diagnostic::Code;
 use crate::machine_history::note_machine;
@@ -540,6 +540,19 @@ fn optimizer_of<B: burn::tensor::backend::Backend>(
 ) -> Result<OptimizerState<B>, TrainError> {
     let length = |p: Parameter| p.shape(&run.model).iter().product();
     OptimizerState::restore(run.train.optimizer.clone(), state, length, device)
+}
+
+/// The numbers of inputs and outputs of the network of a run, from whichever of its weight files can be read.
+pub fn trained_sizes(folder: &RunFolder) -> Option<[usize; 2]> {
+    let newest = || {
+        let step = folder.newest_whole_checkpoint().ok()?.step?;
+        TensorFile::read(&folder.checkpoint(step).join(WEIGHTS)).ok()
+    };
+    let weights = TensorFile::read(&folder.model_weights())
+        .ok()
+        .or_else(newest)?;
+    let size = |name: &str, side: usize| weights.tensors.get(name)?.shape().get(side).copied();
+    Some([size("input.weight", 1)?, size("output.weight", 0)?])
 }
 
 /// The network of a run as `model/` or a checkpoint holds it.

@@ -12,13 +12,13 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, Trial, TrialBatch};
+use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
 use crate::batch::{Batch, condition_numbers};
 use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
-use crate::evaluation::{Scored, evaluate_terms, evaluation_trials};
+use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms};
 use crate::gradients::Gradients;
 use crate::loss_config::Loss;
 use crate::objective::{Evaluated, LossInputs, Minimised};
@@ -123,7 +123,7 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     rule: LearningRule,
     minimised: Minimised<'a, B>,
     counters: Counters,
-    validation: Vec<Trial>,
+    validation: EvaluationTrials<'a>,
     /// The batch of a later step, where one is there already.
     made_ahead: Option<(u64, Result<TrialBatch, TaskError>)>,
     good: Option<Good<B>>,
@@ -170,7 +170,8 @@ where
             custom: Vec::new(),
         };
         let key = Key::new(settings.seed, Stream::Validation, 0);
-        let validation = evaluation_trials(task, settings.clock, key, 0..settings.validate.trials)?;
+        let n_validation = settings.validate.trials;
+        let validation = EvaluationTrials::of(task, settings.clock, key, n_validation)?;
         let begun = Self {
             network,
             optimizer,

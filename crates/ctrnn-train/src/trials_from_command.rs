@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 use crate::config::InputPath;
 use crate::generator::{Answer, Generator};
-use crate::trials_from_file::{Reader, TrialFile, choices, forget_answers};
+use crate::trial_file::{Reader, TrialFile};
+use crate::trials_from_file::{choices, forget_answer};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
@@ -233,21 +234,15 @@ impl TrialsFromCommand {
 
     fn batch(&self, answer: &Answer, n_trials: usize) -> Result<TrialBatch, TaskError> {
         let path = PathBuf::from(self.words().join(" "));
-        let reader = Reader {
-            key: "command",
-            arrays: arrays(&answer.bytes, &path)
-                .map_err(|error| TaskError::data("command", error))?,
-            path: &path,
-        };
-        let file = TrialFile::from_arrays(&reader, self.clock)?;
+        let npz = NpzReader::from_bytes(&answer.bytes, &path);
+        let file = TrialFile::from_arrays(Reader::new("command", &path, npz)?, self.clock)?;
         self.check(&file, n_trials)?;
-        let n_outputs = self.layout.outputs.len();
-        let mut trials: Vec<Trial> = (0..n_trials).map(|b| file.trial(b, n_outputs)).collect();
-        for trial in &mut trials {
-            trial.correct = trial.target_choice(&self.layout.choices);
-        }
-        forget_answers(&mut trials, &self.config.no_answer);
-        Ok(TrialBatch::new(&trials))
+        let trial = |b| {
+            let mut trial = file.trial(b, &self.layout);
+            forget_answer(&mut trial, &self.config.no_answer);
+            trial
+        };
+        Ok(TrialBatch::new((0..n_trials).map(trial)))
     }
 
     /// Whether a batch is what was asked for.
@@ -260,7 +255,7 @@ impl TrialsFromCommand {
         } else if file.n_inputs != self.layout.inputs.len() {
             let (found, named) = (file.n_inputs, self.layout.inputs.len());
             format!("gave {found} inputs, but named {named}")
-        } else if file.target_kind() != self.layout.target {
+        } else if file.target_kind != self.layout.target {
             let (found, named) = (kind(!is_classes), kind(is_classes));
             format!("gave {found}, but announced {named}")
         } else if file.n_outputs > n_outputs || (!is_classes && file.n_outputs < n_outputs) {
@@ -295,16 +290,6 @@ impl Hello {
             choices,
         })
     }
-}
-
-fn arrays(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, ctrnn_files::Array>, String> {
-    let mut reader = NpzReader::from_bytes(bytes, path).map_err(|error| error.to_string())?;
-    let names: Vec<String> = reader.names().map(str::to_owned).collect();
-    let read = |name: String| match reader.read(&name) {
-        Ok(array) => Ok((name, array)),
-        Err(error) => Err(error.to_string()),
-    };
-    names.into_iter().map(read).collect()
 }
 
 #[cfg(all(test, unix))]
@@ -350,6 +335,7 @@ mod tests {
             seed: 1,
             base_dir: folder.path(),
             registry: &Registry::new(),
+            trained: None,
         };
         let task = TrialsFromCommand::start(config, &context);
         (folder, task)
@@ -463,7 +449,7 @@ mod tests {
         let table = [
             (
                 "read q; echo '{\"bytes\": 4}'; echo abc",
-                "is not a whole npz (zip) archive",
+                "is text, such as CSV or JSON, not an npz (zip) archive",
             ),
             (
                 "read q; echo '{\"bytes\": 400}'; echo abc",
@@ -496,6 +482,7 @@ mod tests {
             seed: 1,
             base_dir: Path::new("."),
             registry: &registry,
+            trained: None,
         };
         let start = |command: &[&str], timeout_ms: f64| {
             let config = CommandConfig {

@@ -108,7 +108,7 @@ fn read(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
         text: text.into(),
         folder: Path::new("/lab").into(),
     };
-    match TASKS.with(|registry| resolve(source, None, overrides, registry)) {
+    match TASKS.with(|registry| resolve(source, None, overrides, registry, None)) {
         Ok(run) => prop_assert!(!run.resolved_toml().is_empty()),
         Err(errors) => {
             let ConfigErrors(problems) = &errors;
