@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         base_dir: Path::new("."),
         registry: &registry,
         programs: Programs::NEVER,
+        trained: None,
     };
     let mut rows = Vec::new();
     for entry in registry.entries() {

@@ -353,17 +353,8 @@ fn memory_does_not_grow_with_trials() {
     let project = run();
     let long = "task.go_nogo.stimulus_ms=2000";
     let simulate = |trials: &str, file: &str| {
-        let mut child = project
-            .command(&["simulate", "run", long, "--trials", trials, "-o", file])
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let mut most = 0;
-        while child.try_wait().unwrap().is_none() {
-            most = most.max(peak_kilobytes(child.id()).unwrap_or(0));
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        most
+        let simulate = ["simulate", "run", long, "--trials", trials, "-o", file];
+        crate::project::peak_kilobytes(&mut project.command(&simulate))
     };
     let (few, many) = (simulate("64", "few.npz"), simulate("8192", "many.npz"));
     assert!(
@@ -375,16 +366,6 @@ fn memory_does_not_grow_with_trials() {
         assert_eq!(many[name].shape()[0], 8192, "{name}");
         assert_eq!(few[name], many[name].rows(0..64), "{name}");
     }
-}
-
-/// The peak of the resident memory of a process.
-#[cfg(target_os = "linux")]
-fn peak_kilobytes(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// A network of 24 units, trained by

@@ -702,7 +702,7 @@ fn trials_that_are_wrong_are_refused() {
         (
             "inputs",
             Array::f32(&[4, 3, 1], inputs),
-            "inputs holds NaN or an infinity",
+            "inputs holds NaN at trial 2, time step 1, input 0",
         ),
         (
             "inputs",
@@ -717,12 +717,12 @@ fn trials_that_are_wrong_are_refused() {
         (
             "labels",
             Array::i64(&[4, 3], vec![-1; 12]),
-            "label -1 is no class",
+            "label -1 at trial 0, time step 0 is not a class",
         ),
         (
             "labels",
             Array::i64(&[4, 3], vec![1_000_000; 12]),
-            "label 1000000 is no class",
+            "label 1000000 at trial 0, time step 0 is not a class",
         ),
         (
             "mask",
@@ -738,7 +738,7 @@ fn trials_that_are_wrong_are_refused() {
         (
             "n_steps",
             Array::i64(&[4], vec![4; 4]),
-            "n_steps holds 4; it must be 1 to 3",
+            "n_steps holds 4 at trial 0; it must be 1 to 3",
         ),
         (
             "dt_ms",
@@ -747,8 +747,8 @@ fn trials_that_are_wrong_are_refused() {
         ),
         (
             "cond_side",
-            Array::f32(&[3], vec![0.0; 3]),
-            "cond_side has shape [3]",
+            Array::f32(&[5], vec![0.0; 5]),
+            "cond_side has shape [5]",
         ),
     ] {
         write_trials(&project, name, array);
@@ -765,17 +765,14 @@ fn trial_files_that_are_no_npz_are_refused() {
     for (content, says) in [
         (
             &b"hello, this is no archive"[..],
-            "is not a whole npz (zip) archive",
+            "is text, such as CSV or JSON, not an npz (zip) archive",
         ),
-        (&[], "is not a whole npz (zip) archive"),
+        (&[], "is an empty file, not an npz (zip) archive"),
         (
             &whole[..whole.len() / 2],
             "is not a whole npz (zip) archive",
         ),
-        (
-            OBJECTS,
-            "holds Python objects (a pickle), which are never loaded",
-        ),
+        (OBJECTS, "inputs is an array of Python objects"),
     ] {
         project.write("trials.npz", content);
         assert_refused(

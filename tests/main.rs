@@ -20,6 +20,7 @@
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
 //! * `task_configs`: every task has a configuration, and it trains
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
+//! * `trial_files`: files of trials, as training and testing take them; what they cost in memory
 //! * `untrusted_files`: a corpus of malicious files, each refused with little memory and time
 //! * `project`: the folder that each test works in
 
@@ -43,5 +44,6 @@ mod survival;
 mod task_configs;
 mod task_pages;
 mod threads;
+mod trial_files;
 mod untrusted_files;
 mod variants;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use ctrnn_files::{Array, npz};
 use tempfile::TempDir;
@@ -90,6 +90,25 @@ impl From<Output> for Answer {
             stderr: text(output.stderr),
         }
     }
+}
+
+/// The peak of the resident memory of a process, which runs to its end.
+#[cfg(target_os = "linux")]
+pub fn peak_kilobytes(command: &mut Command) -> u64 {
+    let peak = |id: u32| -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    let silent = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = silent.spawn().expect("the program starts");
+    let mut most = 0;
+    while child.try_wait().expect("the child is ours").is_none() {
+        most = most.max(peak(child.id()).unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    most
 }
 
 impl Project {

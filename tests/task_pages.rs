@@ -39,6 +39,7 @@ fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
         base_dir: Path::new("."),
         registry: &registry,
         programs: Programs::NEVER,
+        trained: None,
     };
     entry.build(Default::default(), &context).ok()
 }

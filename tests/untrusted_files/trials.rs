@@ -180,14 +180,14 @@ fn archives() -> Vec<Case> {
     };
     let zeros = npy(&header("<f4", "(2, 500000, 1)"), &vec![0; 4_000_000]);
     vec![
-        case("nothing", "", "no end record"),
-        case("a text", "hello", "no end record"),
+        case("nothing", "", "an empty file"),
+        case("a text", "hello", "is text"),
         case(
             "a pickle",
             b"\x80\x04\x95\x1e\0\0\0\0\0\0\0\x8c\x05posix\x8c\x06system\x93.".to_vec(),
-            "no end record",
+            "a Python pickle",
         ),
-        case("a single array", inputs(), "no end record"),
+        case("a single array", inputs(), "a single array"),
         case(
             "cut in half",
             whole[..whole.len() / 2].to_vec(),
@@ -313,7 +313,7 @@ fn archives() -> Vec<Case> {
             named(format!("{}.npy", "x".repeat(300)).as_bytes()),
             "is odd",
         ),
-        case("no array", named(b"inputs.exe"), "is no .npy file"),
+        case("no array", named(b"inputs.exe"), "without .npy arrays"),
         case(
             "another name before the content",
             altered(|entry| entry.local_name = Some(b"labels.npy".to_vec())),

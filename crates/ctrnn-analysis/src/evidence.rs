@@ -90,6 +90,7 @@ fn decisive(
     let mut answered: Vec<(f64, usize)> = trials
         .iter()
         .filter_map(|&b| Some((values[b], batch.correct[b]?)))
+        .filter(|(value, _)| !value.is_nan()) // it does not apply to the trial
         .collect();
     answered.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (below, above) = (answered.first()?.1, answered.last()?.1);

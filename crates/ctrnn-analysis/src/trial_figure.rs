@@ -425,6 +425,7 @@ mod tests {
             base_dir: std::path::Path::new("."),
             registry: &registry,
             programs: ctrnn_tasks::Programs::NEVER,
+            trained: None,
         };
         let task = registry
             .get("perceptual_decision")

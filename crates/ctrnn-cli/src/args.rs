@@ -303,7 +303,7 @@ pub struct EvalArgs {
     /// A checkpoint instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
-    /// Number of trials [default: validate.trials].
+    /// Number of trials [default: validate.trials; all of other files than the run's, task.npz.files=[...]].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
     /// With the network's own noise.
@@ -325,7 +325,8 @@ pub struct SimulateArgs {
     /// A checkpoint instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
-    /// Number of trials of the task; the conditions take turns [default: one of each condition].
+    /// Number of trials of the task; the conditions take turns [default: one of each condition; all of other files than the
+    /// run's, task.npz.files=[...]].
     #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
     /// Inputs instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise, postactivation_noise.
@@ -474,7 +475,8 @@ pub struct AnalyzedTrials {
     /// A checkpoint instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
-    /// Number of trials; the conditions take turns [default: 50 of each condition, 200 to 1000].
+    /// Number of trials; the conditions take turns [default: 50 of each condition, 200 to 1000; all of other files than the
+    /// run's, task.npz.files=[...]].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
     /// With the network's own noise.

@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Programs, Registry};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Programs, Registry, TrialSet};
 use ctrnn_train::{Backend, Objective, Reading, Run, TrainError, trainer_at};
 
 use crate::advice::advice;
@@ -33,6 +33,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         overrides: &overrides,
         data_root: args.data.data_root.as_deref(),
         programs: Programs::Agreed(&|words| consent.agree(words)),
+        sizes: None,
     };
     let run = reading.file(&args.config)?;
     run.notes.iter().for_each(|note| terminal.note(note));
@@ -141,11 +142,14 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     line(
         "task",
         format!(
-            "{}: {} conditions",
+            "{}: {}",
             run.task_name,
-            run.task.conditions().len()
+            counted(run.task.n_conditions(), "condition")
         ),
     );
+    if let Some(set) = run.task.trial_set() {
+        line("trials", trials(set));
+    }
     line(
         "inputs",
         format!("{}: {}", m.n_inputs, layout.inputs.join(", ")),
@@ -219,6 +223,32 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
     );
     line("advice", advised(run, size, timed));
     text
+}
+
+/// "1 condition", "2 conditions"
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+/// "400 of 14 to 22 time steps, 80 of them held out for validation"
+fn trials(set: &dyn TrialSet) -> String {
+    let (shortest, longest) = set.n_steps().into_inner();
+    let steps = match shortest == longest {
+        true => longest.to_string(),
+        false => format!("{shortest} to {longest}"),
+    };
+    let held_out = set.n_held_out();
+    let all = held_out + set.n_training();
+    format!("{all} of {steps} time steps, {held_out} of them held out for validation")
+}
+
+fn trials_json(set: &dyn TrialSet) -> serde_json::Value {
+    serde_json::json!({
+        "training": set.n_training(), "held_out": set.n_held_out(), "steps": set.n_steps().into_inner(),
+    })
 }
 
 fn advised(run: &Run, size: &Size, timed: &Timed) -> String {
@@ -309,6 +339,7 @@ fn optimizer(run: &Run) -> String {
 fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
     serde_json::json!({
         "task": run.task_name,
+        "trials": run.task.trial_set().map(trials_json),
         "n_inputs": run.model.n_inputs,
         "n_units": run.model.n_units,
         "n_outputs": run.model.n_outputs,

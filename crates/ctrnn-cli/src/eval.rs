@@ -1,5 +1,6 @@
 //! `eval`: how a trained network does.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
@@ -7,7 +8,8 @@ use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Confusion, EvalReport, Run, RunWeights, evaluate, evaluation_trials, objective, only_under,
+    Confusion, EvalReport, EvaluationTrials, Run, RunWeights, Score, evaluate, objective,
+    only_under,
 };
 
 use crate::args::EvalArgs;
@@ -15,9 +17,12 @@ use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
+use crate::trial_count::trial_count;
 
 /// More choices than this have no place on a screen.
 const MOST_CHOICES: usize = 9;
+/// Values of a condition that are shown; of more, only their number and range.
+const MOST_VALUES: usize = 20;
 
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
@@ -30,8 +35,10 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         Needs::Trials(args.trust.consent(terminal)),
     )?;
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
+    let n_trials = trial_count(&run, args.trials, || run.validate.trials, terminal);
     let job = EvalJob {
         args,
+        n_trials,
         run: &run,
         weights: &weights,
     };
@@ -47,6 +54,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
 
 struct EvalJob<'a> {
     args: &'a EvalArgs,
+    n_trials: usize,
     run: &'a Run,
     weights: &'a RunWeights,
 }
@@ -59,11 +67,15 @@ impl Job for EvalJob<'_> {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let Self { args, run, weights } = self;
+        let Self {
+            args,
+            n_trials,
+            run,
+            weights,
+        } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
         let key = Key::new(run.seed, Stream::Eval, 0);
-        let n = args.trials.map_or(run.validate.trials, |n| n as usize);
-        let trials = evaluation_trials(run.task.as_ref(), run.clock, key, 0..n)?;
+        let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, n_trials)?;
         let noise = match args.noise {
             true => Noise::Drawn(evaluation_noise(run)),
             false => Noise::Off,
@@ -100,25 +112,7 @@ fn table(report: &EvalReport) -> String {
         report.trials,
         reaction(report.reaction_ms)
     );
-    let labels = report.by.iter().flat_map(|(name, values)| {
-        let label = move |value: &String| format!("{name} = {value}").chars().count();
-        values.keys().map(label)
-    });
-    let width = labels.max().unwrap_or(0);
-    for (name, values) in &report.by {
-        let mut rows: Vec<_> = values.iter().collect();
-        rows.sort_by(|(a, _), (b, _)| number(a).total_cmp(&number(b)));
-        for (value, score) in rows {
-            let _ = writeln!(
-                text,
-                "  {:<width$} {:>9}   {} trials{}",
-                format!("{name} = {value}"),
-                percent(score.accuracy),
-                score.trials,
-                reaction(score.reaction_ms)
-            );
-        }
-    }
+    text.push_str(&condition_table(report));
     if let Some(worst) = &report.worst {
         let values = worst.condition.iter();
         let values: Vec<String> = values
@@ -139,6 +133,54 @@ fn table(report: &EvalReport) -> String {
         text.push_str(&confusion_table(confusion));
     }
     text
+}
+
+/// A row for each value of each condition, if there are not too many.
+fn condition_table(report: &EvalReport) -> String {
+    let short = |values: &BTreeMap<String, Score>| values.len() <= MOST_VALUES;
+    let shown = report.by.iter().filter(|(_, values)| short(values));
+    let labels = shown.flat_map(|(name, values)| {
+        values
+            .keys()
+            .map(move |value| label(name, value).chars().count())
+    });
+    let width = labels.max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, values) in &report.by {
+        let mut rows: Vec<_> = values.iter().collect();
+        rows.sort_by(|(a, _), (b, _)| number(a).total_cmp(&number(b)));
+        if !short(values) {
+            let numbers = || rows.iter().map(|(value, _)| *value).filter(|v| *v != "NaN");
+            let (least, most) = (numbers().next(), numbers().next_back());
+            let _ = writeln!(
+                text,
+                "  {name}: {} values from {} to {}; --json has the score of each",
+                values.len(),
+                least.map_or("none", String::as_str),
+                most.map_or("none", String::as_str)
+            );
+            continue;
+        }
+        for (value, score) in rows {
+            let _ = writeln!(
+                text,
+                "  {:<width$} {:>9}   {} trials{}",
+                label(name, value),
+                percent(score.accuracy),
+                score.trials,
+                reaction(score.reaction_ms)
+            );
+        }
+    }
+    text
+}
+
+/// "coh = 0.5"; NaN says that a condition does not apply to a trial.
+fn label(name: &str, value: &str) -> String {
+    match value {
+        "NaN" => format!("{name} does not apply"),
+        _ => format!("{name} = {value}"),
+    }
 }
 
 /// A row for each right choice, a column for each choice made; of a population of choices only where to find it.

@@ -306,6 +306,10 @@ fn file_failure(error: &FileError) -> Failure {
                 | FormatError::ForeignCode { .. },
             ..
         } => "in Python: torch.save(model.state_dict(), \"model.pt\")",
+        FileError::Format {
+            rule: FormatError::Container { container },
+            ..
+        } => container.remedy(),
         FileError::Format { .. } => {
             "write the file anew, or take an older checkpoint (`--checkpoint STEP`)"
         }

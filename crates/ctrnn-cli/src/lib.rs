@@ -44,6 +44,7 @@ mod terminal;
 mod threads;
 mod train;
 mod trial_arrays;
+mod trial_count;
 mod trust;
 
 use std::panic::{self, AssertUnwindSafe};

@@ -7,6 +7,7 @@ use ctrnn_files::RunFolder;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
     Difference, Reading, Run, RunWeights, TrainError, check_inputs, left_open, recorded_layout,
+    trained_sizes,
 };
 use toml::Value;
 
@@ -109,11 +110,13 @@ pub fn existing(
     {
         overrides.extend(left_open(&folder));
     }
+    let sizes = || trained_sizes(&folder);
     let reading = Reading {
         registry,
         overrides: &overrides,
         data_root: data.data_root.as_deref(),
         programs: Programs::NEVER,
+        sizes: Some(&sizes),
     };
     let run = match needs {
         Needs::Trials(consent) => Reading {

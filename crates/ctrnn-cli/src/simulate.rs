@@ -20,6 +20,7 @@ use crate::perturbation::perturbation;
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
+use crate::trial_count::trial_count;
 
 /// Trials that run together; their states are written before the next ones run.
 const TOGETHER: usize = 64;
@@ -37,6 +38,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
     let job = SimulateJob {
         args,
+        terminal,
         run: &run,
         weights: &weights,
     };
@@ -54,6 +56,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
 
 struct SimulateJob<'a> {
     args: &'a SimulateArgs,
+    terminal: &'a Terminal,
     run: &'a Run,
     weights: &'a RunWeights,
 }
@@ -67,12 +70,21 @@ impl Job for SimulateJob<'_> {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let Self { args, run, weights } = self;
+        let Self {
+            args,
+            terminal,
+            run,
+            weights,
+        } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
         let perturbation = perturbation(&args.perturb, run.model.n_units, run.clock)?;
         let shown = match &args.inputs {
             Some(path) => Shown::File(Box::new(Injected::read(path, network.config())?)),
-            None => Shown::Trials(EvaluationTrials::of(run, args.trials)?),
+            None => {
+                let default = || run.task.n_conditions();
+                let n_trials = trial_count(run, args.trials, default, terminal);
+                Shown::Trials(EvaluationTrials::of(run, n_trials)?)
+            }
         };
         let [n_trials, n_steps] = shown.size();
         let simulation = Simulation {
@@ -194,12 +206,7 @@ struct EvaluationTrials<'a> {
 
 impl<'a> EvaluationTrials<'a> {
     /// Makes all trials once, to know the length of the longest.
-    fn of(run: &'a Run, n_trials: Option<u32>) -> Result<Self, Failure> {
-        let wanted = n_trials.map_or_else(|| run.task.conditions().len(), |n| n as usize);
-        let n_trials = run
-            .task
-            .held_out()
-            .map_or(wanted, |held_out| wanted.min(held_out.len()));
+    fn of(run: &'a Run, n_trials: usize) -> Result<Self, Failure> {
         let mut trials = Self {
             run,
             n_trials,
@@ -224,7 +231,7 @@ impl<'a> EvaluationTrials<'a> {
         network: &CtrnnModule<B>,
         numbers: Range<usize>,
     ) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
-        let made = self.make(numbers)?;
+        let made = self.make(numbers.clone())?;
         if made.iter().any(|trial| trial.n_steps > self.max_steps) {
             return Err(other_trials());
         }
@@ -233,6 +240,12 @@ impl<'a> EvaluationTrials<'a> {
         let shape = [batch.n_trials, batch.max_steps, batch.n_outputs];
         let targets = Array::f32(&shape, batch.target_rows().into_owned());
         arrays.insert("targets".to_owned(), targets);
+        if let Some(set) = self.run.task.trial_set() {
+            let sources = numbers.flat_map(|number| set.source(number));
+            let index = sources.map(|place| place as i64).collect();
+            let index = Array::i64(&[batch.n_trials, 2], index);
+            arrays.insert("trial_index".to_owned(), index);
+        }
         let injected = Injected {
             inputs: arrays.remove("inputs").expect("trials have inputs"),
             initial_state: None,

@@ -21,6 +21,7 @@ use crate::eval::evaluation_noise;
 use crate::failure::{DATA, Failure, USAGE};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
+use crate::trial_count::trial_count;
 
 /// Most numbers in the rates of all trials: 160 MB in double precision.
 const MOST_STATES: usize = 20_000_000;
@@ -66,6 +67,8 @@ pub struct Loaded {
     pub weights: RunWeights,
     /// Whether they are those of a checkpoint that was asked for.
     is_asked_for: bool,
+    /// The number of its trials that are analysed.
+    n_trials: usize,
 }
 
 impl Loaded {
@@ -91,16 +94,13 @@ pub fn load(
     terminal: &Terminal,
 ) -> Result<Loaded, Failure> {
     only_under(&["task", "validate", "time"], overrides)?;
-    load_at(
-        path,
-        args.checkpoint.as_deref(),
-        args,
-        overrides,
-        registry,
-        needs,
-        terminal,
-    )
+    let checkpoint = args.checkpoint.as_deref();
+    let mut loaded = load_at(path, checkpoint, args, overrides, registry, needs, terminal)?;
+    loaded.n_trials = n_trials(&loaded.run, args.trials, terminal);
+    Ok(loaded)
 }
+
+/// Loads a run, without deciding on its trials.
 
 fn load_at(
     path: &Path,
@@ -118,7 +118,30 @@ fn load_at(
         run,
         weights,
         is_asked_for: checkpoint.is_some(),
+        n_trials: 0,
     })
+}
+
+/// As many trials as are asked for; else as many as memory can hold the states of, which is said where some of a file are left
+/// out.
+fn n_trials(run: &Run, asked: Option<u32>, terminal: &Terminal) -> usize {
+    let default = || (50 * run.task.n_conditions()).clamp(200, 1000);
+    let n = trial_count(run, asked, default, terminal);
+    let Some(set) = run.task.trial_set().filter(|_| asked.is_none()) else {
+        return n;
+    };
+    let fitting = fitting(run, *set.n_steps().end());
+    if fitting < n && set.n_training() == 0 {
+        terminal.note(format!(
+            "the first {fitting} of {n} trials are analysed, to save memory; --trials {n} takes all"
+        ));
+    }
+    n.min(fitting)
+}
+
+/// Computes the number of trials whose states fit into memory.
+fn fitting(run: &Run, max_steps: usize) -> usize {
+    (MOST_STATES / (max_steps * run.model.n_units).max(1)).max(8)
 }
 
 /// Lets a network, and those that it is compared with, go through trials; then does something with what they did.
@@ -187,7 +210,7 @@ impl<'a> Job for StudyJob<'a> {
         } = self;
         let run = &loaded.run;
         let network = loaded.weights.network::<B::InnerBackend>(run, device)?;
-        let batch = trials(run, args)?;
+        let batch = trials(loaded, args.trials.is_some())?;
         let noise = || match args.noise {
             true => Noise::Drawn(evaluation_noise(run)),
             false => Noise::Off,
@@ -254,12 +277,9 @@ fn same_channels(
     ))
 }
 
-/// The trials of an analysis, as many as memory can hold the states of.
-fn trials(run: &Run, args: &AnalyzedTrials) -> Result<TrialBatch, Failure> {
-    let wanted = match args.trials {
-        Some(n) => n as usize,
-        None => (50 * run.task.conditions().len()).clamp(200, 1000),
-    };
+/// The trials of an analysis; fewer, where memory cannot hold their states and no number was asked for.
+fn trials(loaded: &Loaded, is_asked: bool) -> Result<TrialBatch, Failure> {
+    let Loaded { run, n_trials, .. } = loaded;
     if run.task.unstarted_program().is_some() {
         return Ok(no_trials(run));
     }
@@ -268,10 +288,10 @@ fn trials(run: &Run, args: &AnalyzedTrials) -> Result<TrialBatch, Failure> {
         run.task.as_ref(),
         run.clock,
         key,
-        0..wanted,
+        0..*n_trials,
     )?);
-    let fitting = (MOST_STATES / (batch.max_steps * run.model.n_units).max(1)).max(8);
-    if args.trials.is_some() || batch.n_trials <= fitting {
+    let fitting = fitting(run, batch.max_steps);
+    if is_asked || batch.n_trials <= fitting {
         return Ok(batch);
     }
     let kept: Vec<_> = (0..fitting).map(|b| batch.trial(b)).collect();

@@ -65,6 +65,16 @@ pub struct Array {
     data: ArrayData,
 }
 
+/// An array whose elements stay as the file holds them, in its own type, until some are asked for: large arrays take no
+/// more memory than the file promises.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackedArray {
+    shape: Vec<usize>,
+    dtype: Dtype,
+    /// Little-endian, row-major.
+    bytes: Vec<u8>,
+}
+
 /// A value that the type asked for cannot hold.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[error("value {value} at index {index} is no {wanted}")]
@@ -202,6 +212,65 @@ impl Array {
     }
 }
 
+impl PackedArray {
+    /// An array of little-endian, row-major bytes. `name` is for the error.
+    pub(crate) fn new(
+        name: &str,
+        shape: &[usize],
+        dtype: Dtype,
+        bytes: Vec<u8>,
+    ) -> Result<Self, FormatError> {
+        let packed = Self {
+            shape: shape.to_vec(),
+            dtype,
+            bytes,
+        };
+        if dtype == Dtype::U64 {
+            let values = packed.bytes.as_chunks().0.iter();
+            signed(name, values.map(|&x| u64::from_le_bytes(x)))?;
+        }
+        Ok(packed)
+    }
+
+    /// Sizes, the slowest index first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Type in the file.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Some elements by flat index, widened where needed.
+    ///
+    /// # Panics
+    /// If there are no such elements.
+    pub fn elements(&self, range: Range<usize>) -> ArrayData {
+        let width = self.dtype.bytes();
+        ArrayData::from_bytes(
+            self.dtype,
+            &self.bytes[range.start * width..range.end * width],
+        )
+    }
+
+    /// All elements.
+    pub fn unpacked(&self) -> Array {
+        let elements = self.shape.iter().product();
+        Array::new(&self.shape, self.elements(0..elements))
+    }
+}
+
+impl From<&Array> for PackedArray {
+    fn from(array: &Array) -> Self {
+        Self {
+            shape: array.shape.clone(),
+            dtype: array.data.dtype(),
+            bytes: array.data.to_bytes(),
+        }
+    }
+}
+
 impl ArrayData {
     /// Number of elements.
     pub fn len(&self) -> usize {
@@ -244,14 +313,9 @@ impl ArrayData {
         }
     }
 
-    /// Elements from little-endian bytes, widened where needed. `name` is for the error.
-    pub(crate) fn from_bytes(
-        name: &str,
-        dtype: Dtype,
-        bytes: Vec<u8>,
-    ) -> Result<Self, FormatError> {
-        let bytes = bytes.as_slice();
-        Ok(match dtype {
+    /// Elements from little-endian bytes, widened where needed; unsigned ones are at most the largest i64.
+    pub(crate) fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Self {
+        match dtype {
             Dtype::F16 => Self::F32(decode(bytes, |x| half_to_f32(u16::from_le_bytes(x)))),
             Dtype::BF16 => Self::F32(decode(bytes, |x| {
                 f32::from_bits(u32::from(u16::from_le_bytes(x)) << 16)
@@ -261,13 +325,56 @@ impl ArrayData {
             Dtype::I8 => Self::I32(decode(bytes, |x| i32::from(i8::from_le_bytes(x)))),
             Dtype::I16 => Self::I32(decode(bytes, |x| i32::from(i16::from_le_bytes(x)))),
             Dtype::I32 => Self::I32(decode(bytes, i32::from_le_bytes)),
-            Dtype::I64 => Self::I64(decode(bytes, i64::from_le_bytes)),
+            Dtype::I64 | Dtype::U64 => Self::I64(decode(bytes, i64::from_le_bytes)),
             Dtype::U8 => Self::U8(bytes.to_vec()),
             Dtype::U16 => Self::I32(decode(bytes, |x| i32::from(u16::from_le_bytes(x)))),
             Dtype::U32 => Self::I64(decode(bytes, |x| i64::from(u32::from_le_bytes(x)))),
-            Dtype::U64 => Self::I64(signed(name, decode(bytes, u64::from_le_bytes))?),
             Dtype::Bool => Self::Bool(bytes.iter().map(|&x| x != 0).collect()),
-        })
+        }
+    }
+
+    /// The elements rounded to f32, NaN where one does not fit: an integer that is not exact, a finite number beyond the
+    /// largest f32.
+    pub fn into_f32_or_nan(self) -> Vec<f32> {
+        let integer = |x: i64| exact_f32(x).unwrap_or(f32::NAN);
+        match self {
+            Self::F32(data) => data,
+            Self::F64(data) => {
+                let finite = |x: f32| if x.is_finite() { x } else { f32::NAN };
+                data.iter().map(|&x| finite(x as f32)).collect()
+            }
+            Self::I32(data) => data.iter().map(|&x| integer(x.into())).collect(),
+            Self::I64(data) => data.iter().map(|&x| integer(x)).collect(),
+            Self::U8(data) => data.iter().map(|&x| f32::from(x)).collect(),
+            Self::Bool(data) => data.iter().map(|&x| f32::from(x)).collect(),
+        }
+    }
+
+    /// The elements as integers; none where one is not whole, not finite, or beyond 2^63.
+    pub fn integers(&self) -> Vec<Option<i64>> {
+        match self {
+            Self::F32(data) => data.iter().map(|&x| whole(f64::from(x))).collect(),
+            Self::F64(data) => data.iter().map(|&x| whole(x)).collect(),
+            Self::I32(data) => data.iter().map(|&x| Some(x.into())).collect(),
+            Self::I64(data) => data.iter().map(|&x| Some(x)).collect(),
+            Self::U8(data) => data.iter().map(|&x| Some(x.into())).collect(),
+            Self::Bool(data) => data.iter().map(|&x| Some(x.into())).collect(),
+        }
+    }
+
+    /// An element as text.
+    ///
+    /// # Panics
+    /// If there is no such element.
+    pub fn text(&self, index: usize) -> String {
+        match self {
+            Self::F32(data) => data[index].to_string(),
+            Self::F64(data) => data[index].to_string(),
+            Self::I32(data) => data[index].to_string(),
+            Self::I64(data) => data[index].to_string(),
+            Self::U8(data) => data[index].to_string(),
+            Self::Bool(data) => data[index].to_string(),
+        }
     }
 }
 
@@ -298,16 +405,17 @@ fn convert<T: Copy + ToString, U>(
         .collect()
 }
 
-fn signed(name: &str, data: Vec<u64>) -> Result<Vec<i64>, FormatError> {
-    let refuse = |index, value| FormatError::TooLargeInteger {
-        name: name.to_owned(),
-        index,
-        value,
-    };
-    data.into_iter()
-        .enumerate()
-        .map(|(index, x)| i64::try_from(x).map_err(|_| refuse(index, x)))
-        .collect()
+/// Refuses unsigned integers beyond the signed ones.
+fn signed(name: &str, data: impl Iterator<Item = u64>) -> Result<(), FormatError> {
+    let mut numbered = data.enumerate();
+    match numbered.find(|(_, value)| i64::try_from(*value).is_err()) {
+        None => Ok(()),
+        Some((index, value)) => Err(FormatError::TooLargeInteger {
+            name: name.to_owned(),
+            index,
+            value,
+        }),
+    }
 }
 
 /// Compared in i128, since a float as large as 2^63 would saturate in i64 and look exact.
@@ -415,7 +523,10 @@ mod tests {
 
     #[test]
     fn narrow_types_are_widened() {
-        let read = |dtype, bytes: &[u8]| ArrayData::from_bytes("x", dtype, bytes.to_vec()).unwrap();
+        let packed = |dtype: Dtype, bytes: &[u8]| {
+            PackedArray::new("x", &[bytes.len() / dtype.bytes()], dtype, bytes.to_vec())
+        };
+        let read = |dtype, bytes: &[u8]| packed(dtype, bytes).unwrap().unpacked().into_parts().1;
         // binary16: 0x3c00 = 1; 0xc200 = -(1 + 512/1024) 2^1 = -3; 0x0001 = 2^-24; 0x7c00 = infinity.
         let half = [0x00, 0x3c, 0x00, 0xc2, 0x01, 0x00, 0x00, 0x7c];
         let two_to_minus_24 = 1.0 / 16_777_216.0;
@@ -431,7 +542,7 @@ mod tests {
             read(Dtype::U32, &[0xff; 4]),
             ArrayData::I64(vec![4_294_967_295])
         );
-        let too_large = ArrayData::from_bytes("x", Dtype::U64, vec![0xff; 8]).unwrap_err();
+        let too_large = packed(Dtype::U64, &[0xff; 8]).unwrap_err();
         assert!(matches!(
             too_large,
             FormatError::TooLargeInteger {

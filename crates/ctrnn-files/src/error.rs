@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::container::Container;
+
 /// Where the fault lies, which decides the exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -147,6 +149,12 @@ pub enum FormatError {
     Archive {
         /// What is wrong.
         why: String,
+    },
+    /// Another format in place of an npz archive.
+    #[error("is {}, not an npz (zip) archive", .container.name())]
+    Container {
+        /// The format.
+        container: Container,
     },
     /// The arrays would take far more room than the file.
     #[error(

@@ -33,6 +33,7 @@
 mod array;
 pub mod atomic;
 mod checkpoint_folder;
+mod container;
 pub mod digest;
 mod error;
 mod fail_point;
@@ -51,11 +52,12 @@ mod tensorboard;
 mod torch_file;
 mod zip;
 
-pub use array::{Array, ArrayData, Dtype, ValueError};
+pub use array::{Array, ArrayData, Dtype, PackedArray, ValueError};
 pub use checkpoint_folder::{
     CheckpointFiles, CheckpointManifest, FilePromise, NewestCheckpoint, read_checkpoint,
     read_pointer, verify_checkpoint,
 };
+pub use container::Container;
 pub use error::{ErrorKind, FileError, FormatError};
 pub use line_file::LineFile;
 pub use lock::{Holder, RunLock, host_name, refuse_if_held};

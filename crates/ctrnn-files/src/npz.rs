@@ -28,7 +28,8 @@ use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
 
-use crate::array::{Array, ArrayData, Dtype};
+use crate::array::{Array, Dtype, PackedArray};
+use crate::container::Container;
 use crate::error::{FileError, FormatError, ReadError};
 use crate::limits::{check_count, check_name};
 use crate::npy::{self, NpyHeader};
@@ -107,7 +108,7 @@ impl NpzReader {
     pub fn open_foreign(path: &Path) -> Result<Self, FileError> {
         let (file, bytes) = regular_file::open(path)?;
         let mut source = BufReader::new(file);
-        let entries = zip::read_directory(&mut source, bytes).map_err(ReadError::at(path))?;
+        let entries = read_directory(&mut source, bytes, path).map_err(ReadError::at(path))?;
         let named = |(name, entry): (String, Entry)| Some((array_name(&name).ok()?, entry));
         Ok(Self {
             path: path.to_owned(),
@@ -129,7 +130,7 @@ impl<'a> NpzReader<Cursor<&'a [u8]>> {
 
 impl<R: BufRead + Seek> NpzReader<R> {
     fn from_source(mut source: R, bytes: u64, path: &Path) -> Result<Self, FileError> {
-        let entries = zip::read_directory(&mut source, bytes).map_err(ReadError::at(path))?;
+        let entries = read_directory(&mut source, bytes, path).map_err(ReadError::at(path))?;
         let directory = entries
             .into_iter()
             .map(|(name, entry)| Ok((array_name(&name)?, entry)));
@@ -170,6 +171,15 @@ impl<R: BufRead + Seek> NpzReader<R> {
     /// # Errors
     /// If there is no such array, its type, shape or size breaks a rule, or its bytes are damaged.
     pub fn read(&mut self, name: &str) -> Result<Array, FileError> {
+        Ok(self.read_packed(name)?.unpacked())
+    }
+
+    /// Reads an array that stays in its own type: it takes as much memory as its elements in the file, and no more while
+    /// it is read.
+    ///
+    /// # Errors
+    /// As [`NpzReader::read`].
+    pub fn read_packed(&mut self, name: &str) -> Result<PackedArray, FileError> {
         let path = self.path.clone();
         let (header, content) = self.open_array(name)?;
         let elements = read_elements(name, &header, content);
@@ -187,6 +197,30 @@ impl<R: BufRead + Seek> NpzReader<R> {
         };
         open_entry(name, entry, &mut self.source)
             .map_err(|error| ReadError::at(&self.path)(damaged(name, error)))
+    }
+}
+
+/// Reads the directory of an archive that holds arrays; another format is named.
+fn read_directory(
+    source: &mut (impl Read + Seek),
+    bytes: u64,
+    path: &Path,
+) -> Result<Directory, ReadError> {
+    let container = |container| ReadError::from(FormatError::Container { container });
+    let entries = match zip::read_directory(source, bytes) {
+        Err(ReadError::Format(FormatError::Archive { why })) => {
+            let known = Container::of(source).or_else(|| Container::of_name(path));
+            let named = known.map(container);
+            return Err(named.unwrap_or_else(|| FormatError::Archive { why }.into()));
+        }
+        read => read?,
+    };
+    let mut names = entries.keys().map(String::as_str);
+    match entries.is_empty() || names.any(|name| name.ends_with(EXTENSION)) {
+        true => Ok(entries),
+        false => Err(container(Container::of_entries(
+            entries.keys().map(String::as_str),
+        ))),
     }
 }
 
@@ -224,48 +258,57 @@ fn read_elements<R: BufRead + Seek>(
     name: &str,
     header: &NpyHeader,
     mut content: Content<'_, R>,
-) -> Result<Array, ReadError> {
+) -> Result<PackedArray, ReadError> {
+    let width = header.dtype.bytes();
     let mut bytes = vec![0; header.data_bytes() as usize];
-    content.read_exact(&mut bytes)?;
+    match header.fortran_order {
+        false => content.read_exact(&mut bytes)?,
+        true => read_column_major(&mut content, &header.shape, width, &mut bytes)?,
+    }
     content.finish()?;
     if header.big_endian {
-        bytes
-            .chunks_exact_mut(header.dtype.bytes())
-            .for_each(<[u8]>::reverse);
+        bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
-    if header.fortran_order {
-        bytes = to_row_major(&bytes, &header.shape, header.dtype.bytes());
-    }
-    Ok(Array::new(
-        &header.shape,
-        ArrayData::from_bytes(name, header.dtype, bytes)?,
-    ))
+    Ok(PackedArray::new(name, &header.shape, header.dtype, bytes)?)
 }
 
-/// Elements of `width` bytes, whose first index runs fastest, in the order in which the last one does.
-fn to_row_major(bytes: &[u8], shape: &[usize], width: usize) -> Vec<u8> {
+/// Bytes that are read together; a multiple of the width of every type.
+const BLOCK_BYTES: usize = 1 << 16;
+
+/// Reads elements of `width` bytes, whose first index runs fastest, to where they lie when the last one does. A second
+/// array to turn round would take as much memory again.
+fn read_column_major(
+    content: &mut impl Read,
+    shape: &[usize],
+    width: usize,
+    out: &mut [u8],
+) -> io::Result<()> {
     let mut strides = vec![width; shape.len()];
-    for k in 1..shape.len() {
-        strides[k] = strides[k - 1] * shape[k - 1];
+    for k in (1..shape.len()).rev() {
+        strides[k - 1] = strides[k] * shape[k];
     }
     let mut index = vec![0; shape.len()];
-    let mut out = Vec::with_capacity(bytes.len());
-    while out.len() < bytes.len() {
-        let at: usize = index
-            .iter()
-            .zip(&strides)
-            .map(|(i, stride)| i * stride)
-            .sum();
-        out.extend_from_slice(&bytes[at..at + width]);
-        for k in (0..shape.len()).rev() {
-            index[k] += 1;
-            if index[k] < shape[k] {
-                break;
+    let mut at = 0;
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut left = out.len();
+    while left > 0 {
+        let block = &mut block[..left.min(BLOCK_BYTES)];
+        content.read_exact(block)?;
+        left -= block.len();
+        for element in block.chunks_exact(width) {
+            out[at..at + width].copy_from_slice(element);
+            for (k, stride) in strides.iter().enumerate() {
+                index[k] += 1;
+                at += stride;
+                if index[k] < shape[k] {
+                    break;
+                }
+                at -= stride * shape[k];
+                index[k] = 0;
             }
-            index[k] = 0;
         }
     }
-    out
+    Ok(())
 }
 
 /// What the decompressor and the end of an entry say as errors of input and output is damage to the array.
@@ -493,6 +536,7 @@ fn entry_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array::ArrayData;
     use ::zip::write::SimpleFileOptions;
     use ::zip::{CompressionMethod, ZipWriter};
 
@@ -632,6 +676,38 @@ mod tests {
         assert_eq!(reader.read("x").unwrap(), ones);
     }
 
+    /// Numbers of one byte take one byte until they are asked for.
+    #[test]
+    fn packed_arrays_keep_their_type() {
+        let content = npy("|i1", "False", "(2, 2)", &[0xff, 2, 3, 4]);
+        let bytes = theirs(&[("x.npy", &content)], CompressionMethod::Stored);
+        let mut reader = NpzReader::from_bytes(&bytes, Path::new("x.npz")).unwrap();
+        let packed = reader.read_packed("x").unwrap();
+        assert_eq!((packed.shape(), packed.dtype()), (&[2, 2][..], Dtype::I8));
+        assert_eq!(packed.elements(1..3), ArrayData::I32(vec![2, 3]));
+        assert_eq!(packed.unpacked(), reader.read("x").unwrap());
+    }
+
+    /// More than one block, in three dimensions: element (i, j, k) of 100 x 3 x 200 is 600 i + 200 j + k.
+    #[test]
+    fn large_arrays_in_columns_are_turned_round() {
+        let sizes =
+            || (0..200).flat_map(|k| (0..3).flat_map(move |j| (0..100).map(move |i| [i, j, k])));
+        let elements =
+            sizes().flat_map(|[i, j, k]: [u32; 3]| (600 * i + 200 * j + k).to_le_bytes());
+        let content = npy(
+            "<u4",
+            "True",
+            "(100, 3, 200)",
+            &elements.collect::<Vec<_>>(),
+        );
+        let expected = (0..60_000).collect();
+        assert_eq!(
+            read_x(&content).unwrap(),
+            Array::i64(&[100, 3, 200], expected)
+        );
+    }
+
     #[test]
     fn other_orders_are_turned_round() {
         // [[1, 2, 3], [4, 5, 6]]: in Fortran order 1 4 2 5 3 6.
@@ -711,7 +787,7 @@ mod tests {
             error
                 .unwrap_err()
                 .to_string()
-                .contains("x.npz: is not a whole npz (zip) archive")
+                .contains("x.npz: is text, such as CSV or JSON, not an npz (zip) archive")
         );
     }
 }

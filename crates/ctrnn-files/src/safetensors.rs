@@ -16,7 +16,7 @@ use std::path::Path;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::array::{Array, ArrayData, Dtype};
+use crate::array::{Array, Dtype, PackedArray};
 use crate::error::{FileError, FormatError, ReadError};
 use crate::limits::{MAX_HEADER_BYTES, check_count, check_name, check_shape};
 use crate::{atomic, regular_file};
@@ -216,10 +216,7 @@ fn read_tensor(reader: &mut impl Read, name: &str, info: &TensorInfo) -> Result<
     }
     let mut bytes = vec![0; elements * dtype.bytes()];
     reader.read_exact(&mut bytes)?;
-    Ok(Array::new(
-        &shape,
-        ArrayData::from_bytes(name, dtype, bytes)?,
-    ))
+    Ok(PackedArray::new(name, &shape, dtype, bytes)?.unpacked())
 }
 
 fn dtype_name(dtype: Dtype) -> &'static str {
@@ -335,6 +332,7 @@ fn insert<V, E: de::Error>(map: &mut BTreeMap<String, V>, key: String, value: V)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ArrayData;
 
     fn example() -> TensorFile {
         let metadata = [("format", "pt"), ("ctrnn.schema", "1")];

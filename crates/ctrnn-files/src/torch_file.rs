@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-use crate::array::{Array, ArrayData};
+use crate::array::{Array, PackedArray};
 use crate::error::{FileError, FormatError, ReadError};
 use crate::limits::{MAX_HEADER_BYTES, check_name, check_shape, max_content_bytes};
 use crate::pickle::{self, TensorView};
@@ -99,11 +99,8 @@ impl<R: BufRead + Seek> Archive<R> {
             }
             let storage = self.storage(&name, &view)?;
             let content = gather(&storage, &view, elements);
-            let data = ArrayData::from_bytes(&name, view.dtype, content)?;
-            if tensors
-                .insert(name.clone(), Array::new(&shape, data))
-                .is_some()
-            {
+            let tensor = PackedArray::new(&name, &shape, view.dtype, content)?.unpacked();
+            if tensors.insert(name.clone(), tensor).is_some() {
                 return Err(FormatError::Duplicate { name }.into());
             }
         }

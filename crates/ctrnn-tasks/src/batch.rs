@@ -1,8 +1,9 @@
 //! Trials of one batch, padded to one length.
 
 use std::borrow::{Borrow, Cow};
+use std::collections::HashMap;
 
-use crate::{Condition, Mask, Target, Timeline, Trial};
+use crate::{Condition, Mask, Target, Timeline, Trial, value_bits};
 
 /// Trials in rows of one length: `B` trials, `T` time steps of the longest, padded with 0 in
 /// inputs, targets and mask. Arrays are row-major.
@@ -195,12 +196,17 @@ impl TrialBatch {
     /// The number of each trial's condition among `conditions`; nothing if one has a condition that is not among them.
     #[must_use]
     pub fn condition_numbers(&self, conditions: &[Condition]) -> Option<Vec<usize>> {
-        let is_of = |b: usize, condition: &Condition| {
-            let mut values = condition.values.iter().zip(&self.conditions);
-            condition.values.len() == self.conditions.len()
-                && values.all(|((name, value), (column, all))| name == column && *value == all[b])
-        };
-        let number = |b| conditions.iter().position(|condition| is_of(b, condition));
+        let names = || self.conditions.iter().map(|(name, _)| name);
+        let mut numbers = HashMap::new();
+        for (number, Condition { values, .. }) in conditions.iter().enumerate() {
+            if values.iter().map(|(name, _)| name).eq(names()) {
+                let key: Vec<u64> = values.iter().map(|(_, x)| value_bits(*x)).collect();
+                numbers.entry(key).or_insert(number);
+            }
+        }
+        let columns = &self.conditions;
+        let key = |b: usize| columns.iter().map(|(_, all)| value_bits(all[b])).collect();
+        let number = |b| numbers.get::<Vec<u64>>(&key(b)).copied();
         (0..self.n_trials).map(number).collect()
     }
 
@@ -327,6 +333,16 @@ mod tests {
     #[should_panic(expected = "trials of a batch agree")]
     fn trials_of_different_kinds_make_no_batch() {
         let _ = TrialBatch::new(&[trial(2, TargetKind::Values), trial(2, TargetKind::Classes)]);
+    }
+
+    /// NaN says that a value does not apply, so two of them are alike, as are 0 and -0.
+    #[test]
+    fn a_value_that_does_not_apply_is_a_value() {
+        let [mut a, mut b] = [1, 2].map(|n| trial(n, TargetKind::Values));
+        (a.condition[0].1, b.condition[0].1) = (f64::NAN, -0.0);
+        let conditions = [0.0, -f64::NAN].map(|n| Condition::new([("n", n)]));
+        let batch = TrialBatch::new(&[a, b]);
+        assert_eq!(batch.condition_numbers(&conditions), Some(vec![1, 0]));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use ctrnn_random::Rng;
 /// One kind of trial: named values, such as a coherence and a side, and how often it comes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// Names and values; every condition of a task has the same names in the same order.
+    /// Names and values; every condition of a task has the same names in the same order. NaN: the name does not apply, as
+    /// a coherence does not to a catch trial.
     pub values: Vec<(String, f64)>,
     /// Its probability in training, relative to the other conditions.
     pub weight: f64,
@@ -104,6 +105,15 @@ impl Condition {
         possible()
             .next_back()
             .expect("a task has a condition of positive weight")
+    }
+}
+
+/// The bits by which values of conditions are alike: all NaN, which say that a value does not apply, and 0 and -0.
+#[must_use]
+pub fn value_bits(value: f64) -> u64 {
+    match value.is_nan() {
+        true => f64::NAN.to_bits(),
+        false => (value + 0.0).to_bits(),
     }
 }
 

@@ -430,6 +430,7 @@ mod tests {
             base_dir: Path::new("."),
             registry: &registry,
             programs: crate::Programs::NEVER,
+            trained: None,
         };
         let config: MultitaskConfig = toml::from_str(text).unwrap();
         Multitask::new(&config, &context)

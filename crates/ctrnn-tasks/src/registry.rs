@@ -30,6 +30,21 @@ pub struct BuildContext<'a> {
     pub registry: &'a Registry,
     /// Whether a program that the table names may be started.
     pub programs: Programs<'a>,
+    /// The run that is evaluated or continued; none where a task is built for a new one.
+    pub trained: Option<Trained<'a>>,
+}
+
+/// The run that a task is evaluated for: its network stays as it is, whatever the trials are.
+#[derive(Clone, Copy, Debug)]
+pub struct Trained<'a> {
+    /// Number of inputs of its network.
+    pub n_inputs: usize,
+    /// Number of outputs of its network.
+    pub n_outputs: usize,
+    /// The task's table in its configuration.
+    pub table: &'a toml::Table,
+    /// Whether other files are named than in that table: trials to test the network with.
+    pub is_test: bool,
 }
 
 /// Made when it is first asked for.
@@ -419,6 +434,7 @@ mod tests {
             base_dir: Path::new("."),
             registry,
             programs: Programs::NEVER,
+            trained: None,
         }
     }
 

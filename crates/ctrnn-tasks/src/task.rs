@@ -1,5 +1,6 @@
 //! What a task is.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use ctrnn_random::{Key, Rng};
@@ -107,6 +108,30 @@ pub enum ConditionOrder {
     Balanced,
 }
 
+/// A finite set of trials, as files hold them. Some are held out: never trained on, and evaluated in the order of their numbers.
+pub trait TrialSet {
+    /// Number of trials that are trained on; 0 for a set that only tests.
+    fn n_training(&self) -> usize;
+
+    /// Number of trials that are held out.
+    fn n_held_out(&self) -> usize;
+
+    /// Makes a trial that is held out, by its number.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    fn held_out(&self, number: usize) -> Trial;
+
+    /// Where a trial that is held out comes from: the number of its file and its row there, from 0.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    fn source(&self, number: usize) -> [usize; 2];
+
+    /// Time steps of the shortest and of the longest trial.
+    fn n_steps(&self) -> RangeInclusive<usize>;
+}
+
 /// An experiment: which trials there are, and what is right in them.
 ///
 /// The struct that implements it is the task's table in a configuration. Required are
@@ -137,12 +162,22 @@ pub trait Task: Send + Sync {
     /// Every condition; at least one.
     fn conditions(&self) -> Vec<Condition>;
 
+    /// Number of [`conditions`](Self::conditions).
+    fn n_conditions(&self) -> usize {
+        self.conditions().len()
+    }
+
     /// Makes a trial of a condition; all chance comes from `rng`.
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial;
 
-    /// Trials set aside for validation, for tasks with a finite set of trials.
-    fn held_out(&self) -> Option<&[Trial]> {
+    /// The trials of a task that has a finite set of them.
+    fn trial_set(&self) -> Option<&dyn TrialSet> {
         None
+    }
+
+    /// Tells what is odd in the trials although nothing is wrong.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// The files that trials come from.

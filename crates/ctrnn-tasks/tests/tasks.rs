@@ -26,6 +26,7 @@ fn tasks() -> Vec<(String, Box<dyn Task>)> {
         base_dir: Path::new("."),
         registry: &registry,
         programs: Programs::NEVER,
+        trained: None,
     };
     let build = |name: &str| {
         let entry = registry.get(name).unwrap();
@@ -278,6 +279,7 @@ fn conditions_can_be_forced() {
         base_dir: Path::new("."),
         registry: &registry,
         programs: Programs::NEVER,
+        trained: None,
     };
     let mut forced = Vec::new();
     for (name, usual) in tasks() {
@@ -311,6 +313,7 @@ fn catch_trials_show_nothing() {
         base_dir: Path::new("."),
         registry: &registry,
         programs: Programs::NEVER,
+        trained: None,
     };
     let mut with_catch = 0;
     for entry in registry.entries() {

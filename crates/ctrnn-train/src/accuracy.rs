@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_tasks::{Task, Trial, TrialBatch};
+use ctrnn_tasks::{Task, TrialBatch};
 
 use crate::observer::{Confusion, Score};
 
@@ -24,11 +24,6 @@ impl Tally {
         self.right += usize::from(answer.is_correct == Some(true));
         self.decided += usize::from(answer.reaction_steps.is_some());
         self.reaction_steps += answer.reaction_steps.unwrap_or(0);
-    }
-
-    /// How many were counted.
-    pub fn trials(self) -> usize {
-        self.trials
     }
 
     /// The fraction that is right, absent if no trial has a right choice.
@@ -60,6 +55,8 @@ impl<'a> FromIterator<&'a Answer> for Tally {
 pub(crate) struct Answer {
     /// Whether it was right; `None` where nothing is.
     pub is_correct: Option<bool>,
+    /// The choice that is right; `None` if no choice is.
+    pub right: Option<usize>,
     /// The choice that was made.
     pub chosen: Option<usize>,
     /// When, in a reaction-time version: [`Task::reaction_steps`].
@@ -89,6 +86,7 @@ pub(crate) fn answers<B: Backend>(
         let (trial, readout) = (batch.trial(b), batch.rows(values, b, batch.n_outputs));
         Answer {
             is_correct: task.is_correct(&trial, readout),
+            right: trial.correct,
             chosen: trial.choice(readout, &choices),
             reaction_steps: task.reaction_steps(&trial, readout),
         }
@@ -97,16 +95,12 @@ pub(crate) fn answers<B: Backend>(
 }
 
 /// Counts choices made against choices that were right; absent if no trial has a right choice among those of the task.
-pub(crate) fn confusion(
-    task: &dyn Task,
-    trials: &[Trial],
-    answers: &[Answer],
-) -> Option<Confusion> {
+pub(crate) fn confusion(task: &dyn Task, answers: &[Answer]) -> Option<Confusion> {
     let layout = task.layout();
     let place = |choice: usize| layout.choices.iter().position(|&c| c == choice);
     let mut counts = vec![vec![0; layout.choices.len()]; layout.choices.len()];
-    for (trial, answer) in trials.iter().zip(answers) {
-        let right = trial.correct.and_then(place);
+    for answer in answers {
+        let right = answer.right.and_then(place);
         if let Some((row, column)) = right.zip(answer.chosen.and_then(place)) {
             counts[row][column] += 1;
         }

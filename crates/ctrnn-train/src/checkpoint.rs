@@ -16,7 +16,7 @@ use crate::divergence::Rollback;
 use crate::observer::{Counters, Observer, SavedState, Snapshot};
 use crate::weight_file::{safetensors_bytes, tensors_of};
 
-const WEIGHTS: &str = "weights.safetensors";
+pub(crate) const WEIGHTS: &str = "weights.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const GOOD_WEIGHTS: &str = "good_weights.safetensors";

@@ -407,7 +407,7 @@ fn is_kept_by_run(folder: &Path, file: &Path) -> bool {
 }
 
 /// A file below the data root: of the ends of its path, the longest that is there; else its name.
-fn re_pointed(named: &Path, root: &Path) -> PathBuf {
+pub(crate) fn re_pointed(named: &Path, root: &Path) -> PathBuf {
     let parts: Vec<_> = named
         .components()
         .filter(|part| matches!(part, Component::Normal(_)))

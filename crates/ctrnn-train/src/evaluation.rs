@@ -1,5 +1,7 @@
 //! Evaluation: loss and accuracy on a fixed set of trials, overall and per condition.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -9,7 +11,9 @@ use ctrnn_model::{
     CtrnnModule, Forward, Noise, NoiseAddress, Record, RecurrenceBackend, Trajectory,
 };
 use ctrnn_random::Key;
-use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch};
+use ctrnn_tasks::{
+    BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch, TrialSet, value_bits,
+};
 
 use crate::TrainError;
 use crate::accuracy::{Answer, Tally, answers, confusion};
@@ -20,7 +24,49 @@ use crate::observer::{EvalReport, Score, Worst};
 /// Trials that run together: enough to be quick, few enough for memory.
 const TOGETHER: usize = 256;
 
-/// The trials of these numbers that a network is evaluated on: those that the task set aside, as far as there are so many; else
+/// The trials that a network is evaluated on.
+pub enum EvaluationTrials<'a> {
+    /// Trials that were made.
+    Made(Cow<'a, [Trial]>),
+    /// The first trials that a task holds out; each is made when it is needed.
+    HeldOut(&'a dyn TrialSet, usize),
+}
+
+impl<'a> EvaluationTrials<'a> {
+    /// The first `n` trials of [`evaluation_trials`], fewer if there are not so many.
+    ///
+    /// # Errors
+    /// If the task cannot make them.
+    pub fn of(task: &'a dyn Task, clock: Clock, key: Key, n: usize) -> Result<Self, TrainError> {
+        match task.trial_set() {
+            Some(set) => Ok(Self::HeldOut(set, n.min(set.n_held_out()))),
+            None => Ok(Self::Made(
+                evaluation_trials(task, clock, key, 0..n)?.into(),
+            )),
+        }
+    }
+
+    /// Returns the number of trials.
+    pub fn n_trials(&self) -> usize {
+        match self {
+            Self::Made(trials) => trials.len(),
+            Self::HeldOut(_, n) => *n,
+        }
+    }
+
+    /// Some of them.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn some(&self, numbers: Range<usize>) -> Cow<'_, [Trial]> {
+        match self {
+            Self::Made(trials) => trials[numbers].into(),
+            Self::HeldOut(set, _) => numbers.map(|number| set.held_out(number)).collect(),
+        }
+    }
+}
+
+/// The trials of these numbers that a network is evaluated on: those that the task holds out, as far as there are so many; else
 /// trials that take the task's conditions in turn, each drawn at its own address of `key`, the same ones every time.
 ///
 /// # Errors
@@ -31,9 +77,9 @@ pub fn evaluation_trials(
     key: Key,
     numbers: Range<usize>,
 ) -> Result<Vec<Trial>, TrainError> {
-    if let Some(held_out) = task.held_out() {
-        let some = held_out.iter().take(numbers.end).skip(numbers.start);
-        return Ok(some.cloned().collect());
+    if let Some(set) = task.trial_set() {
+        let some = numbers.start..numbers.end.min(set.n_held_out());
+        return Ok(some.map(|number| set.held_out(number)).collect());
     }
     let request = BatchRequest {
         clock,
@@ -55,7 +101,7 @@ pub fn evaluation_trials(
 pub fn evaluate<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     task: &dyn Task,
-    trials: &[Trial],
+    trials: &EvaluationTrials,
     objective: &Objective,
     noise: &Noise<B>,
 ) -> Result<EvalReport, TrainError> {
@@ -84,7 +130,7 @@ pub(crate) struct Scored<'a, B: Backend> {
 pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     task: &dyn Task,
-    trials: &[Trial],
+    trials: &EvaluationTrials,
     scored: &Scored<B>,
     noise: &Noise<B>,
 ) -> Result<EvalReport, TrainError> {
@@ -97,12 +143,15 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     } = scored.objective;
     let (mut loss_sum, mut weight_sum) = (0.0, 0.0);
     let mut further_sums = vec![0.0; scored.names.len().saturating_sub(1)];
-    let mut answered = Vec::with_capacity(trials.len());
-    for (k, some) in trials.chunks(TOGETHER).enumerate() {
-        let padded = TrialBatch::new(some);
+    let n_trials = trials.n_trials();
+    let mut answered = Vec::with_capacity(n_trials);
+    let mut conditions = Columns::new();
+    for first in (0..n_trials).step_by(TOGETHER) {
+        let some = trials.some(first..n_trials.min(first + TOGETHER));
+        let padded = TrialBatch::new(some.iter());
         let batch = Batch::new(&padded, &device);
         let forward = Forward {
-            noise: shifted(noise, k * TOGETHER),
+            noise: shifted(noise, first),
             record: scored.record,
             conditions: condition_numbers(network, task, &padded)?,
             ..Forward::default()
@@ -121,6 +170,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         loss_sum += sum;
         weight_sum += loss.weight(*normalisation, &batch);
         answered.extend(answers(task, &padded, network.activate(outputs)));
+        append(&mut conditions, &padded.conditions);
         let custom = (scored.further)(&trajectory, &batch);
         let inputs = LossInputs::new(network, trajectory, &batch);
         let value = |penalty: &Penalty| penalty.value(&inputs).into_scalar().elem::<f64>();
@@ -134,7 +184,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
             "the trials of the evaluation".to_owned(),
         ));
     }
-    let further = further_sums.iter().map(|sum| sum / trials.len() as f64);
+    let further = further_sums.iter().map(|sum| sum / n_trials as f64);
     let terms: Vec<f64> = std::iter::once(loss_sum / weight_sum)
         .chain(further)
         .collect();
@@ -145,10 +195,10 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         reaction_ms: all.reaction_ms,
         loss: terms.iter().sum(),
         terms: scored.names.iter().cloned().zip(terms).collect(),
-        trials: trials.len(),
-        confusion: confusion(task, trials, &answered),
-        by: scores(trials, &answered, dt_ms),
-        worst: worst(trials, &answered),
+        trials: n_trials,
+        confusion: confusion(task, &answered),
+        by: scores(&conditions, &answered, dt_ms),
+        worst: worst(&conditions, &answered),
     })
 }
 
@@ -163,47 +213,78 @@ fn shifted<B: RecurrenceBackend>(noise: &Noise<B>, first: usize) -> Noise<B> {
     }
 }
 
-/// The condition with the least accuracy, of equal ones the first to appear; none if there is but one.
-fn worst(trials: &[Trial], answers: &[Answer]) -> Option<Worst> {
-    let mut tallies: Vec<(&[(String, f64)], Tally)> = Vec::new();
-    for (trial, answer) in trials.iter().zip(answers) {
-        let place = tallies
-            .iter()
-            .position(|(values, _)| *values == trial.condition);
-        let place = place.unwrap_or_else(|| {
-            tallies.push((&trial.condition, Tally::default()));
-            tallies.len() - 1
-        });
-        tallies[place].1.count(answer);
+/// Names of conditions, and the value in each trial.
+type Columns = Vec<(String, Vec<f64>)>;
+
+fn append(all: &mut Columns, some: &Columns) {
+    if all.is_empty() {
+        all.extend(some.iter().cloned());
+        return;
     }
-    let several = tallies.len() > 1;
-    let scored = tallies.into_iter().filter_map(|(values, tally)| {
-        Some(Worst {
-            condition: values.iter().cloned().collect(),
-            accuracy: tally.accuracy()?,
-            trials: tally.trials(),
-        })
-    });
-    let least = scored.min_by(|a, b| a.accuracy.total_cmp(&b.accuracy));
-    least.filter(|_| several)
+    for ((_, all), (_, some)) in all.iter_mut().zip(some) {
+        all.extend(some);
+    }
+}
+
+/// The order in which trials with the same values stand together.
+fn compare(columns: &[(String, Vec<f64>)], a: usize, b: usize) -> Ordering {
+    let bits = |trial: usize| {
+        columns
+            .iter()
+            .map(move |(_, column)| value_bits(column[trial]))
+    };
+    bits(a).cmp(bits(b))
+}
+
+/// All trials, those with the same values together; within a group they keep their order.
+fn grouped(columns: &[(String, Vec<f64>)], n_trials: usize) -> Vec<usize> {
+    let mut trials: Vec<usize> = (0..n_trials).collect();
+    trials.sort_by(|&a, &b| compare(columns, a, b));
+    trials
+}
+
+/// The condition with the least accuracy, of equal ones the first to appear; none if there is but one. A value that does not
+/// apply to it is left out.
+fn worst(conditions: &Columns, answers: &[Answer]) -> Option<Worst> {
+    let trials = grouped(conditions, answers.len());
+    let groups = || trials.chunk_by(|&a, &b| compare(conditions, a, b).is_eq());
+    let scored = groups().filter_map(|group| Some((tally(answers, group).accuracy()?, group)));
+    let (accuracy, group) =
+        scored.min_by(|(a, one), (b, other)| a.total_cmp(b).then(one[0].cmp(&other[0])))?;
+    let several = group.len() < answers.len();
+    let values = conditions
+        .iter()
+        .map(|(name, column)| (name.clone(), column[group[0]]));
+    several.then(|| Worst {
+        condition: values.filter(|(_, value)| !value.is_nan()).collect(),
+        accuracy,
+        trials: group.len(),
+    })
+}
+
+fn tally(answers: &[Answer], trials: &[usize]) -> Tally {
+    trials.iter().map(|&b| &answers[b]).collect()
 }
 
 fn scores(
-    trials: &[Trial],
+    conditions: &Columns,
     answers: &[Answer],
     dt_ms: f64,
 ) -> BTreeMap<String, BTreeMap<String, Score>> {
-    let mut tallies: BTreeMap<String, BTreeMap<String, Tally>> = BTreeMap::new();
-    for (trial, answer) in trials.iter().zip(answers) {
-        for (name, value) in &trial.condition {
-            let by_value = tallies.entry(name.clone()).or_default();
-            by_value.entry(value.to_string()).or_default().count(answer);
-        }
-    }
-    let score = |(value, tally): (String, Tally)| (value, tally.score(dt_ms));
-    let scores = |values: BTreeMap<String, Tally>| values.into_iter().map(score).collect();
-    let all = tallies.into_iter();
-    all.map(|(name, values)| (name, scores(values))).collect()
+    let scores = |condition: &(String, Vec<f64>)| {
+        let column = std::slice::from_ref(condition);
+        let trials = grouped(column, answers.len());
+        let groups = trials.chunk_by(|&a, &b| compare(column, a, b).is_eq());
+        let score = |group: &[usize]| {
+            let value = condition.1[group[0]] + 0.0; // -0 is 0
+            (value.to_string(), tally(answers, group).score(dt_ms))
+        };
+        groups.map(score).collect()
+    };
+    let columns = conditions.iter();
+    columns
+        .map(|column| (column.0.clone(), scores(column)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -224,14 +305,16 @@ mod tests {
                 (Some(5.0), _) => None,
                 values => Some(values != (Some(1.0), Some(2.0))),
             },
+            right: None,
             chosen: None,
             reaction_steps: None,
         };
         let answers: Vec<Answer> = trials.iter().map(answer).collect();
-        let found = worst(&trials, &answers).expect("there are right choices");
+        let columns = TrialBatch::new(&trials).conditions;
+        let found = worst(&columns, &answers).expect("there are right choices");
         let values = [("a".to_owned(), 1.0), ("b".to_owned(), 2.0)];
         assert_eq!(found.condition, BTreeMap::from(values));
         assert_eq!((found.accuracy, found.trials), (0.0, 2));
-        assert_eq!(worst(&trials[..1], &answers[..1]), None);
+        assert_eq!(worst(&columns, &answers[..1]), None);
     }
 }

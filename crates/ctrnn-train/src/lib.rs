@@ -78,6 +78,7 @@ mod schema;
 mod suggestion;
 mod tensorboard_log;
 mod trainer;
+mod trial_file;
 mod trials_from_command;
 mod trials_from_file;
 mod update_rule;
@@ -99,7 +100,7 @@ pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use document::MAX_CONFIG_BYTES;
 pub use error::TrainError;
-pub use evaluation::{evaluate, evaluation_trials};
+pub use evaluation::{EvaluationTrials, evaluate, evaluation_trials};
 pub use export::Export;
 pub use gradients::{Clip, Gradients};
 pub use import::{Imported, Origin as ImportOrigin, record_import};
@@ -121,7 +122,7 @@ pub use optimizer_config::{
 pub use overrides::{only_options_of, only_under};
 pub use record::{
     Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
-    objective, trainer_at,
+    objective, trained_sizes, trainer_at,
 };
 pub use resumed::{is_in_parts, left_open, recorded};
 pub use run::{

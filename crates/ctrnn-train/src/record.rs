@@ -7,14 +7,14 @@ use std::sync::Arc;
 use burn::tensor::TensorData;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ctrnn_files::{
-    FileError, Holder, RunFolder, RunJson, RunLock, RunState, atomic, digest, host_name, npz,
-    refuse_if_held,
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, atomic, digest,
+    host_name, npz, refuse_if_held,
 };
 use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::TrainError;
-use crate::checkpoint::{Checkpoint, CheckpointWriter, weight_metadata};
+use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS, weight_metadata};
 use crate::conformance::InputFile;
 use crate::diagnostic::Code;
 use crate::difference::{check_resume, differences};
@@ -662,4 +662,18 @@ fn optimizer_of<B: Backend>(
 ) -> Result<OptimizerState<B>, TrainError> {
     let length = |p: Parameter| p.shape(&run.model).iter().product();
     OptimizerState::restore(run.train.optimizer.clone(), state, length, device)
+}
+
+/// Returns the numbers of inputs and outputs of the network of a run, from whichever of its weight files can be read.
+pub fn trained_sizes(folder: &RunFolder) -> Option<[usize; 2]> {
+    let newest = || {
+        let step = folder.newest_whole_checkpoint().ok()?.step?;
+        TensorFile::read(&folder.checkpoint(step).join(WEIGHTS)).ok()
+    };
+    let weights = TensorFile::read(&folder.model_weights())
+        .ok()
+        .or_else(newest)
+        .or_else(|| TensorFile::read(&folder.initial_weights()).ok())?;
+    let size = |name: &str, side: usize| weights.tensors.get(name)?.shape().get(side).copied();
+    Some([size("input.weight", 1)?, size("output.weight", 0)?])
 }

@@ -15,7 +15,7 @@ use ctrnn_model::{
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
-    TaskErrorKind,
+    TaskErrorKind, Trained,
 };
 
 use crate::config::{
@@ -177,7 +177,7 @@ impl fmt::Display for Origin {
 }
 
 /// How a configuration is read: what its words mean, what is laid over it, and what it may reach.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// The tasks that there are.
     pub registry: &'a Registry,
@@ -190,6 +190,9 @@ pub struct Reading<'a> {
     pub data_root: Option<&'a Path>,
     /// Whether a program that the configuration names may be started.
     pub programs: Programs<'a>,
+    /// For the resolved configuration of a run, whose network has sizes already: says the numbers of its inputs and outputs, and is
+    /// asked only if the trials come from files. Other files than the run was trained on are taken whole, to test the network with.
+    pub sizes: Option<&'a dyn Fn() -> Option<[usize; 2]>>,
 }
 
 impl<'a> Reading<'a> {
@@ -200,6 +203,7 @@ impl<'a> Reading<'a> {
             overrides: &[],
             data_root: None,
             programs: Programs::NEVER,
+            sizes: None,
         }
     }
 
@@ -477,10 +481,12 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         overrides,
         data_root,
         programs,
+        sizes,
     } = *reading;
     let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
+    let trained = sizes.and_then(|sizes| TrainedOn::recorded(&document, data_root, sizes));
     let is_toml = problems.is_empty();
     let overrides = overrides::parse(overrides, &mut problems);
     problems.extend(
@@ -502,13 +508,15 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let mut check = Check {
         document: &document,
         removed: &found.removed,
+        files: &found.files,
+        trained: trained.as_ref(),
         problems,
     };
     let decided = is_toml.then(|| check.decide(registry, programs)).flatten();
     let mut problems = check.problems;
     match decided {
         Some(Decided::Run(run)) if problems.is_empty() => Ok(Values::Run(Box::new(Run {
-            notes,
+            notes: notes.into_iter().chain(run.task.notes()).collect(),
             input_files: found.files,
             document,
             ..*run
@@ -526,6 +534,61 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
             Err(ConfigErrors(problems))
         }
     }
+}
+
+/// The trials from files that a run was trained on, as its resolved configuration records them.
+struct TrainedOn {
+    /// The table of the task, with files where they are now.
+    table: toml::Table,
+    /// The files, where they were.
+    named: Vec<PathBuf>,
+    n_inputs: usize,
+    n_outputs: usize,
+}
+
+impl TrainedOn {
+    fn recorded(
+        document: &Node,
+        data_root: Option<&Path>,
+        sizes: &dyn Fn() -> Option<[usize; 2]>,
+    ) -> Option<Self> {
+        let (_, task) = document.get("task")?.entries().next()?;
+        let mut table = task.to_toml().as_table()?.clone();
+        let named = files_of(&table)?;
+        if let Some(root) = data_root {
+            let path = |path: &PathBuf| conformance::re_pointed(path, root).display().to_string();
+            let files: Vec<String> = named.iter().map(path).collect();
+            table.insert("files".to_owned(), files.into());
+        }
+        let [n_inputs, n_outputs] = sizes()?;
+        Some(Self {
+            table,
+            named,
+            n_inputs,
+            n_outputs,
+        })
+    }
+
+    /// Tells a task, whose table is now `table` with the files that are there, of the run.
+    fn now(&self, table: &toml::Table, files: &[InputFile]) -> Trained<'_> {
+        let named = |path: PathBuf| {
+            let file = files.iter().find(|file| file.path == path);
+            file.map_or(path, |file| file.named.clone())
+        };
+        let now = files_of(table).unwrap_or_default().into_iter().map(named);
+        Trained {
+            n_inputs: self.n_inputs,
+            n_outputs: self.n_outputs,
+            table: &self.table,
+            is_test: !now.eq(self.named.iter().cloned()),
+        }
+    }
+}
+
+/// The files of trials that the table of a task names.
+fn files_of(table: &toml::Table) -> Option<Vec<PathBuf>> {
+    let paths = table.get("files")?.as_array()?.iter();
+    paths.map(|path| path.as_str().map(PathBuf::from)).collect()
 }
 
 /// A configuration of another version: nothing else that could be said about it is sure.
@@ -574,6 +637,10 @@ struct Check<'a> {
     document: &'a Node,
     /// The keys that did not conform: what depends on one is not checked.
     removed: &'a [String],
+    /// The files that the configuration names.
+    files: &'a [InputFile],
+    /// The run that the configuration belongs to, if it is trained.
+    trained: Option<&'a TrainedOn>,
     problems: Vec<Diagnostic>,
 }
 
@@ -609,6 +676,7 @@ impl Check<'_> {
             .unwrap_or_else(|| default_loss(&task.layout()));
         self.check_readout(&config.model, loss, &task.layout());
         let connectivity = self.connectivity(&config.model, task.layout())?;
+        self.check_conditions(&config.model, task.as_ref())?;
         let model = network(&config, clock, task.as_ref(), connectivity, noise?);
         self.check_network(&model);
         let groups = self.groups(&config.train, &model);
@@ -1092,6 +1160,7 @@ impl Check<'_> {
             base_dir,
             registry,
             programs,
+            trained: self.trained.map(|run| run.now(table, self.files)),
         };
         let resolved = match entry.resolve(table.clone(), registry) {
             Ok(resolved) => resolved,
@@ -1141,12 +1210,18 @@ impl Check<'_> {
             TaskErrorKind::Program => Code::Program,
         };
         let help = error.help.unwrap_or_else(|| match error.kind {
-            TaskErrorKind::Config => format!("`train-ctrnn tasks describe {task}` explains its keys"),
+            TaskErrorKind::Config => {
+                format!("`train-ctrnn tasks describe {task}` explains its keys")
+            }
             TaskErrorKind::Data => {
-                format!("write the file anew; `train-ctrnn tasks describe {task}` says what it must hold")
+                format!(
+                    "write it again; `train-ctrnn tasks describe {task}` says what it must hold"
+                )
             }
             TaskErrorKind::Io => "check the path and its permissions".to_owned(),
-            TaskErrorKind::Program => "a command that makes trials starts it with --trust".to_owned(),
+            TaskErrorKind::Program => {
+                "a command that makes trials starts it with --trust".to_owned()
+            }
         });
         let problem = Diagnostic::new(code, format!("{key}: {}", error.message)).help(help);
         if self.document.get(&key).is_some() {
@@ -1155,6 +1230,30 @@ impl Check<'_> {
         let default = format!("{} has its default", error.key);
         let text = if error.key.is_empty() { "" } else { &default };
         Some(self.labelled(problem, &[(&table, text)]))
+    }
+
+    /// A network with an initial state per condition is tested with other trials only where those are that number its conditions.
+    fn check_conditions(&mut self, model: &ModelConfig, task: &dyn Task) -> Option<()> {
+        let is_per_condition = model.initial_state == InitialStateConfig::LearnedPerCondition;
+        let Some(trained) = self.trained.filter(|_| is_per_condition) else {
+            return Some(());
+        };
+        if task.n_conditions() > 0 {
+            return Some(());
+        }
+        let named: Vec<String> = trained
+            .named
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let message = format!(
+            "the trials that the run was trained on cannot be read: {}; they say which initial state belongs to which condition",
+            named.join(", ")
+        );
+        let problem = Diagnostic::new(Code::Data, message)
+            .help("put them back, or say where they are now: --data-root DIR");
+        self.report(problem, &[("task", "")]);
+        None
     }
 
     /// The rules that the network itself knows, where none of the above has been broken.
@@ -1247,7 +1346,7 @@ fn network(
             InitialStateConfig::Zero => InitialState::Zero,
             InitialStateConfig::Learned => InitialState::Learned,
             InitialStateConfig::LearnedPerCondition => {
-                InitialState::LearnedPerCondition(task.conditions().len())
+                InitialState::LearnedPerCondition(task.n_conditions())
             }
             InitialStateConfig::Carry => InitialState::Carry,
             InitialStateConfig::Given(state) => InitialState::Given(state.clone()),

@@ -12,13 +12,13 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, Trial, TrialBatch};
+use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
 use crate::batch::{Batch, condition_numbers};
 use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
-use crate::evaluation::{Scored, evaluate_terms, evaluation_trials};
+use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms};
 use crate::gradients::Gradients;
 use crate::loss_config::Loss;
 use crate::objective::{Evaluated, LossInputs, Minimised};
@@ -123,7 +123,7 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     rule: LearningRule,
     minimised: Minimised<'a, B>,
     counters: Counters,
-    validation: Vec<Trial>,
+    validation: EvaluationTrials<'a>,
     /// The batch of a later step, where one is there already.
     made_ahead: Option<(u64, Result<TrialBatch, TaskError>)>,
     good: Option<Good<B>>,
@@ -171,8 +171,8 @@ where
         };
         let key = Key::new(settings.seed, Stream::Validation, 0);
         let validation = match settings.validate.trials {
-            0 => Vec::new(),
-            n => evaluation_trials(task, settings.clock, key, 0..n)?,
+            0 => EvaluationTrials::Made(Vec::new().into()),
+            n => EvaluationTrials::of(task, settings.clock, key, n)?,
         };
         let begun = Self {
             network,
@@ -474,7 +474,7 @@ where
         stop: StopRequest,
     ) -> Result<Option<Ending>, TrainError> {
         let validates =
-            !self.validation.is_empty() && self.is_due(self.settings.validate.every_steps);
+            self.validation.n_trials() > 0 && self.is_due(self.settings.validate.every_steps);
         let saves = self.is_due(self.settings.checkpoint.every_steps);
         let asked = match self.counters.step < self.settings.train.steps {
             true => stop().map(Ending::Asked),
@@ -501,7 +501,7 @@ where
 
     fn validate_and_save(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
         self.check_weights()?;
-        if self.validation.is_empty() {
+        if self.validation.n_trials() == 0 {
             return self.save(false, true, observers);
         }
         let report = self.validate(observers)?;

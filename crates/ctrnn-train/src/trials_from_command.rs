@@ -1,6 +1,7 @@
 //! The task `command`: trials that a program of the user's makes, in any language.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +20,8 @@ use serde_json::{Value, json};
 use crate::config::InputPath;
 use crate::diagnostic::printable;
 use crate::generator::{Answer, Generator};
-use crate::trials_from_file::{Reader, TrialFile, choices, forget_answers};
+use crate::trial_file::{Reader, TrialFile};
+use crate::trials_from_file::{choices, forget_answer};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
@@ -313,41 +315,50 @@ impl TrialsFromCommand {
         longest: u64,
     ) -> Result<TrialBatch, TaskError> {
         let path = PathBuf::from(as_typed(&self.words()));
-        let reader = Reader {
-            key: "command",
-            arrays: arrays(&answer.bytes, &path, longest).map_err(|error| {
-                TaskError::data("command", printable(&error)).with_help(PROTOCOL)
-            })?,
-            path: &path,
-        };
-        self.check_length(&reader)?;
-        let file = TrialFile::from_arrays(&reader, self.clock).map_err(|error| TaskError {
+        let explained = |error: TaskError| TaskError {
             help: error.help.or_else(|| Some(PROTOCOL.to_owned())),
             ..error
-        })?;
-        self.check(&file, n_trials)?;
-        let n_outputs = self.layout.outputs.len();
-        let mut trials: Vec<Trial> = (0..n_trials).map(|b| file.trial(b, n_outputs)).collect();
-        for trial in &mut trials {
-            trial.correct = trial.target_choice(&self.layout.choices);
+        };
+        let mut npz = NpzReader::from_bytes(&answer.bytes, &path);
+        if let Ok(npz) = &mut npz {
+            self.check_size(npz, &path, longest)?;
         }
-        forget_answers(&mut trials, &self.config.no_answer);
-        Ok(TrialBatch::new(&trials))
+        let reader = Reader::new("command", &path, npz).map_err(explained)?;
+        let file = TrialFile::from_arrays(reader, self.clock).map_err(explained)?;
+        self.check(&file, n_trials)?;
+        let trial = |b| {
+            let mut trial = file.trial(b, &self.layout);
+            forget_answer(&mut trial, &self.config.no_answer);
+            trial
+        };
+        Ok(TrialBatch::new((0..n_trials).map(trial)))
     }
 
-    /// Whether trials are as short as promised.
-    fn check_length(&self, reader: &Reader) -> Result<(), TaskError> {
-        let inputs = reader.arrays.get("inputs").map(ctrnn_files::Array::shape);
+    /// Checks, before memory is taken, that an answer is not larger than its batch can be and its trials are as short as promised.
+    fn check_size<R: BufRead + Seek>(
+        &self,
+        npz: &mut NpzReader<R>,
+        path: &Path,
+        longest: u64,
+    ) -> Result<(), TaskError> {
         let max_steps = self.config.max_steps;
-        match inputs {
-            Some(&[_, steps, _]) if steps > max_steps as usize => {
-                let what =
-                    format!("made trials of {steps} time steps, but max_steps = {max_steps}");
-                let help = format!("allow them: task.command.max_steps = {steps}");
-                Err(self.error(what).with_help(help))
-            }
-            _ => Ok(()),
+        if let Ok(header) = npz.header("inputs")
+            && let [_, steps, _] = header.shape[..]
+            && steps > max_steps as usize
+        {
+            let what = format!("made trials of {steps} time steps, but max_steps = {max_steps}");
+            let help = format!("allow them: task.command.max_steps = {steps}");
+            return Err(self.error(what).with_help(help));
         }
+        let bytes = unpacked_bytes(npz);
+        if bytes > longest {
+            let what = format!(
+                "{}: an answer of {bytes} bytes when unpacked, but the batch has at most {longest}",
+                path.display()
+            );
+            return Err(TaskError::data("command", printable(&what)).with_help(PROTOCOL));
+        }
+        Ok(())
     }
 
     /// Whether a batch is what was asked for.
@@ -360,7 +371,7 @@ impl TrialsFromCommand {
         } else if file.n_inputs != self.layout.inputs.len() {
             let (found, named) = (file.n_inputs, self.layout.inputs.len());
             format!("gave {found} inputs, but named {named}")
-        } else if file.target_kind() != self.layout.target {
+        } else if file.target_kind != self.layout.target {
             let (found, named) = (kind(!is_classes), kind(is_classes));
             format!("gave {found}, but announced {named}")
         } else if file.n_outputs > n_outputs || (!is_classes && file.n_outputs < n_outputs) {
@@ -412,6 +423,15 @@ pub(crate) fn check_layout(layout: &Layout) -> Result<(), String> {
     }
 }
 
+/// Returns the bytes of all arrays of an answer. An array whose header cannot be read counts nothing: reading it fails.
+fn unpacked_bytes<R: BufRead + Seek>(npz: &mut NpzReader<R>) -> u64 {
+    let names: Vec<String> = npz.names().map(str::to_owned).collect();
+    let headers = names.iter().filter_map(|name| npz.header(name).ok());
+    headers
+        .map(|header| (header.shape.iter().product::<usize>() * header.dtype.bytes()) as u64)
+        .fold(0, u64::saturating_add)
+}
+
 /// The words of a command as a shell would take them, in one line and without characters that a terminal obeys.
 pub fn as_typed(words: &[String]) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
@@ -428,34 +448,6 @@ pub fn as_typed(words: &[String]) -> String {
     };
     words.iter().map(shown).collect::<Vec<_>>().join(" ")
 }
-
-/// The arrays of an answer, which take at most `longest` bytes.
-fn arrays(
-    bytes: &[u8],
-    path: &Path,
-    longest: u64,
-) -> Result<BTreeMap<String, ctrnn_files::Array>, String> {
-    let mut reader = NpzReader::from_bytes(bytes, path).map_err(|error| error.to_string())?;
-    let names: Vec<String> = reader.names().map(str::to_owned).collect();
-    let mut total = 0u64;
-    for name in &names {
-        let header = reader.header(name).map_err(|error| error.to_string())?;
-        let elements: usize = header.shape.iter().product();
-        total = total.saturating_add((elements * header.dtype.bytes()) as u64);
-    }
-    if total > longest {
-        let path = path.display();
-        return Err(format!(
-            "{path}: an answer of {total} bytes when unpacked, but the batch has at most {longest}"
-        ));
-    }
-    let read = |name: String| match reader.read(&name) {
-        Ok(array) => Ok((name, array)),
-        Err(error) => Err(error.to_string()),
-    };
-    names.into_iter().map(read).collect()
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -504,6 +496,7 @@ mod tests {
             base_dir: folder.path(),
             registry: &Registry::new(),
             programs: Programs::Agreed(&|_| Ok(())),
+            trained: None,
         };
         let task = TrialsFromCommand::new(config, &context);
         (folder, task)
@@ -610,6 +603,7 @@ mod tests {
                 base_dir: Path::new("."),
                 registry: &registry,
                 programs,
+                trained: None,
             };
             TrialsFromCommand::new(config, &context)
         };
@@ -632,17 +626,15 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_unpacks_to_is_bounded() {
+    fn what_an_answer_unpacks_to_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("batch.npz");
         npz::write(&path, &arrays_with(1.0)).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         // 2 x 3 inputs and 2 x 3 x 2 targets of 4 bytes, 2 conditions of 8.
-        assert!(arrays(&bytes, &path, 88).is_ok());
-        let error = arrays(&bytes, &path, 87).unwrap_err();
-        assert!(
-            error.ends_with("an answer of 88 bytes when unpacked, but the batch has at most 87"),
-            "{error}"
+        assert_eq!(
+            unpacked_bytes(&mut NpzReader::from_bytes(&bytes, &path).unwrap()),
+            88
         );
     }
 
@@ -716,7 +708,7 @@ mod tests {
         let table = [
             (
                 "read q; echo '{\"id\": 2, \"bytes\": 4}'; echo abc",
-                "is not a whole npz (zip) archive",
+                "is text, such as CSV or JSON, not an npz (zip) archive",
             ),
             (
                 "read q; echo '{\"bytes\": 400}'; echo abc",
@@ -768,6 +760,7 @@ mod tests {
             base_dir: Path::new("."),
             registry: &registry,
             programs: Programs::Agreed(&|_| Ok(())),
+            trained: None,
         };
         let start = |command: &[&str], timeout_ms: f64| {
             let config = CommandConfig {

@@ -252,6 +252,9 @@ pub fn tdr(study: &Study) -> Result<Findings, Unsuitable> {
         .filter(|&b| catch.as_ref().is_none_or(|catch| catch[b] != 1.0))
         .filter(|&b| columns.iter().all(|column| column[b].is_finite()))
         .collect();
+    if shown.is_empty() {
+        return Err(lacks("no trial has a value of every variable"));
+    }
     let variables =
         Array2::from_shape_fn((shown.len(), columns.len()), |(i, k)| columns[k][shown[i]]);
     let rates = study.rates.select(ndarray::Axis(0), &shown);

@@ -61,7 +61,11 @@ pub fn tuning(study: &Study) -> Result<Findings, Unsuitable> {
     let rates = study.rates_in(epoch);
     let trials: Vec<usize> = (0..rates.nrows())
         .filter(|&b| rates[[b, 0]].is_finite())
+        .filter(|&b| columns.iter().all(|(_, values)| values[b].is_finite()))
         .collect();
+    if trials.is_empty() {
+        return Err(lacks("no trial has a value of every variable"));
+    }
     let variables = Array2::from_shape_fn((trials.len(), columns.len()), |(i, k)| {
         columns[k].1[trials[i]]
     });

@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use ctrnn_files::{RunFolder, RunJson, RunState, TensorFile};
 use ctrnn_model::Parameter;
 use ctrnn_random::Rng;
-use ctrnn_tasks::{Condition, GoNogo, TaskError};
+use ctrnn_tasks::{Condition, GoNogo, TaskError, Trial};
 use tempfile::TempDir;
 
 use super::*;

@@ -1,0 +1,851 @@
+//! The arrays of one file of trials: read, checked, and cut into trials.
+//!
+//! They stay in memory as the file holds them. What lies after the end of a trial (`n_steps`) or under a mask of 0 is no
+//! data: it may be anything, and is 0 in the trials that are made of it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Seek};
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+
+use ctrnn_files::npz::NpzReader;
+use ctrnn_files::{Array, ArrayData, Dtype, ErrorKind, FileError, FormatError, PackedArray};
+use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, Trial};
+
+/// A class is an output, so a larger label is taken for a slip.
+const MAX_CLASSES: u32 = 4096;
+/// Numbers that are looked at together.
+const AT_ONCE: usize = 1 << 16;
+
+/// Reads arrays of one file by name and says what is wrong with them.
+pub(crate) struct Reader<'a> {
+    /// The key of the task's table that is to blame.
+    key: &'static str,
+    path: &'a Path,
+    arrays: BTreeMap<String, PackedArray>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads all arrays.
+    ///
+    /// # Errors
+    /// If one is not part of a file of trials or cannot be read.
+    pub(crate) fn new<R: BufRead + Seek>(
+        key: &'static str,
+        path: &'a Path,
+        npz: Result<NpzReader<R>, FileError>,
+    ) -> Result<Self, TaskError> {
+        let mut npz = npz.map_err(|error| unreadable(key, &error))?;
+        let arrays = BTreeMap::new();
+        let mut reader = Self { key, path, arrays };
+        let names: Vec<String> = npz.names().map(str::to_owned).collect();
+        reader.check_names(&names)?;
+        for name in names {
+            let array = npz.read_packed(&name);
+            let array = array.map_err(|error| reader.unreadable_array(&name, &error))?;
+            reader.arrays.insert(name, array);
+        }
+        Ok(reader)
+    }
+
+    fn error(&self, message: impl std::fmt::Display) -> TaskError {
+        TaskError::data(self.key, format!("{}: {message}", self.path.display()))
+    }
+
+    fn check_names(&self, names: &[String]) -> Result<(), TaskError> {
+        let known = ["inputs", "labels", "targets", "mask", "n_steps", "dt_ms"];
+        let is_known = |name: &&String| known.contains(&name.as_str()) || name.starts_with("cond_");
+        match names.iter().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let help = format!(
+                    "a file of trials may hold {} and cond_<name>",
+                    known.join(", ")
+                );
+                Err(self
+                    .error(format!("array {name:?} is not part of a file of trials"))
+                    .with_help(help))
+            }
+        }
+    }
+
+    /// An array that holds no numbers is told with the line of numpy that makes numbers of it.
+    fn unreadable_array(&self, name: &str, error: &FileError) -> TaskError {
+        let FileError::Format { rule, .. } = error else {
+            return unreadable(self.key, error);
+        };
+        match rule {
+            FormatError::Pickle { .. } => self
+                .error(format!(
+                    "{name} is an array of Python objects, such as a ragged list, which is never loaded"
+                ))
+                .with_help(numbers_of_objects(name)),
+            FormatError::Dtype { dtype, .. } => self
+                .error(format!("{name} has dtype {dtype}, which is not a number"))
+                .with_help(numbers_of(name, dtype)),
+            _ => unreadable(self.key, error),
+        }
+    }
+
+    fn expect_shape(
+        &self,
+        name: &str,
+        found: &[usize],
+        expected: &[usize],
+    ) -> Result<(), TaskError> {
+        if found == expected {
+            return Ok(());
+        }
+        let error = self.error(format!(
+            "{name} has shape {found:?}, but inputs ask for {expected:?}"
+        ));
+        match reshaping(name, found, expected) {
+            Some(help) => Err(error.with_help(help)),
+            None => Err(error),
+        }
+    }
+}
+
+/// A file that cannot be read at all.
+fn unreadable(key: &str, error: &FileError) -> TaskError {
+    match error {
+        FileError::Missing { path } => {
+            TaskError::data(key, format!("{} does not exist", path.display())).with_help(
+                "relative paths start at the configuration file, or in an override at the current folder; \
+                 where the data of a run have moved: --data-root DIR",
+            )
+        }
+        FileError::Format {
+            path,
+            rule: rule @ FormatError::Container { container },
+        } => {
+            let what = format!("{}: {}", path.display(), rule);
+            TaskError::data(key, what).with_help(container.remedy())
+        }
+        _ if error.kind() == ErrorKind::Io => TaskError::io(key, error.to_string()),
+        _ => TaskError::data(key, error.to_string()),
+    }
+}
+
+fn numbers_of_objects(name: &str) -> String {
+    match name.strip_prefix("cond_") {
+        Some(_) => {
+            format!("{name} = np.unique(np.array({name}, str), return_inverse=True)[1]")
+        }
+        None => format!(
+            "pad the trials to one length: n_steps = np.array([len(x) for x in {name}]); {name} = np.stack([np.pad(x, \
+             [(0, n_steps.max() - len(x))] + [(0, 0)] * (np.ndim(x) - 1)) for x in {name}])"
+        ),
+    }
+}
+
+/// A line of numpy that makes numbers of an array of another type, as its header writes it.
+fn numbers_of(name: &str, dtype: &str) -> String {
+    match dtype
+        .trim_start_matches(['<', '>', '=', '|'])
+        .chars()
+        .next()
+    {
+        Some('U' | 'S' | 'T' | 'a') => {
+            format!("{name} = np.unique({name}, return_inverse=True)[1].reshape({name}.shape)")
+        }
+        Some('M') => format!("{name} = {name}.astype(\"datetime64[ms]\").astype(float)"),
+        Some('m') => format!("{name} = {name}.astype(\"timedelta64[ms]\").astype(float)"),
+        Some('c') => {
+            format!("{name} = {name}.real, or both parts: np.stack([{name}.real, {name}.imag], -1)")
+        }
+        Some('[' | 'V') => {
+            format!("take the field that holds the numbers: {name} = {name}[\"FIELD\"]")
+        }
+        _ => format!("{name} = {name}.astype(\"f8\")"),
+    }
+}
+
+/// A line of numpy that gives an array the shape that is asked for, if its shape says how.
+fn reshaping(name: &str, found: &[usize], expected: &[usize]) -> Option<String> {
+    let is_swapped = |[a, b]: [usize; 2]| {
+        let mut swapped = found.to_vec();
+        swapped.swap(a, b);
+        swapped == expected
+    };
+    let whole = expected.get(1).copied().unwrap_or(1);
+    match (found, expected) {
+        _ if [found, &[1]].concat() == expected => Some(format!(
+            "it lacks its last axis: {name} = {name}[..., None]"
+        )),
+        _ if [expected, &[1]].concat() == found => {
+            Some(format!("it has an axis too many: {name} = {name}[..., 0]"))
+        }
+        _ if [&[1], expected].concat() == found => {
+            Some(format!("it has an axis too many: {name} = {name}[0]"))
+        }
+        ([_, _, ..], [_, _, ..]) if found.len() == expected.len() && is_swapped([0, 1]) => Some(
+            format!("its first axis is time, not trial: {name} = {name}.swapaxes(0, 1)"),
+        ),
+        ([_, _, _], [_, _, _]) if is_swapped([1, 2]) => Some(format!(
+            "its last axis is time: {name} = {name}.swapaxes(1, 2)"
+        )),
+        ([b, t, _], [e_b, e_t]) if [b, t] == [e_b, e_t] && name == "labels" => {
+            Some("one-hot labels become classes: labels = labels.argmax(-1)".to_owned())
+        }
+        ([b], [e_b, ..]) if b == e_b && expected.len() == 2 => Some(format!(
+            "one value for each trial: {name} = np.repeat({name}[:, None], {whole}, axis=1)"
+        )),
+        ([t], [b, e_t]) if t == e_t => Some(format!(
+            "one value for each time step: {name} = np.tile({name}, ({b}, 1))"
+        )),
+        ([b, _], [e_b]) if b == e_b => Some(format!(
+            "one value for each trial, such as the first: {name} = {name}[:, 0]"
+        )),
+        _ => None,
+    }
+}
+
+/// The arrays of one file, checked.
+pub(crate) struct TrialFile {
+    pub(crate) path: PathBuf,
+    pub(crate) n_trials: usize,
+    pub(crate) n_inputs: usize,
+    /// As far as the file says: labels need as many as their largest class asks for.
+    pub(crate) n_outputs: usize,
+    /// The kind of target.
+    pub(crate) target_kind: TargetKind,
+    /// Names and values, `[trial]`.
+    pub(crate) conditions: Vec<(String, Vec<f64>)>,
+    /// For each class, whether it occurs among the labels that count.
+    pub(crate) classes: Vec<bool>,
+    /// Notes on what is odd, although nothing is wrong.
+    pub(crate) notes: Vec<String>,
+    key: &'static str,
+    max_steps: usize,
+    /// None where all trials have the same length.
+    n_steps: Option<Vec<u32>>,
+    inputs: PackedArray,
+    target: PackedArray,
+    mask: Option<PackedArray>,
+}
+
+impl std::fmt::Debug for TrialFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sizes = [self.n_trials, self.max_steps, self.n_inputs, self.n_outputs];
+        f.debug_tuple("TrialFile")
+            .field(&self.path)
+            .field(&sizes)
+            .finish()
+    }
+}
+
+impl TrialFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Names the array, the place in it, what is wrong there and how it is mended.
+    pub(crate) fn read(path: &Path, clock: Clock) -> Result<Self, TaskError> {
+        Self::from_arrays(Reader::new("files", path, NpzReader::open(path))?, clock)
+    }
+
+    /// Checks the arrays and takes them over.
+    pub(crate) fn from_arrays(mut reader: Reader, clock: Clock) -> Result<Self, TaskError> {
+        check_dt(&reader, clock)?;
+        let Some(inputs) = reader.arrays.remove("inputs") else {
+            return Err(reader.error("has no array inputs [trial, time, input]"));
+        };
+        let [n_trials, max_steps, n_inputs] = input_shape(&reader, inputs.shape())?;
+        let sizes = [n_trials, max_steps];
+        check_axes(&reader, inputs.shape())?;
+        let n_steps = read_n_steps(&reader, sizes)?;
+        let conditions = take_conditions(&mut reader, n_trials)?;
+        let (target_kind, target, n_outputs) = take_target(&mut reader, sizes)?;
+        let mask = take_mask(&mut reader, sizes, target_kind, n_outputs)?;
+        let mut file = Self {
+            path: reader.path.to_owned(),
+            key: reader.key,
+            n_trials,
+            n_inputs,
+            n_outputs,
+            target_kind,
+            conditions,
+            classes: Vec::new(),
+            notes: Vec::new(),
+            max_steps,
+            n_steps,
+            inputs,
+            target,
+            mask,
+        };
+        file.check_inputs()?;
+        file.check_mask()?;
+        match target_kind {
+            TargetKind::Values => file.check_targets()?,
+            TargetKind::Classes => file.classes = file.counted_classes()?,
+        }
+        file.n_outputs = file.n_outputs.max(file.classes.len());
+        file.notes.extend(file.note_axes());
+        Ok(file)
+    }
+
+    /// Time steps of a trial.
+    pub(crate) fn steps(&self, b: usize) -> usize {
+        let given = self.n_steps.as_ref().map(|n_steps| n_steps[b] as usize);
+        given.unwrap_or(self.max_steps)
+    }
+
+    /// Time steps of the shortest and of the longest trial.
+    pub(crate) fn shortest_and_longest(&self) -> RangeInclusive<usize> {
+        let n_steps = self.n_steps.iter().flatten();
+        let shortest = n_steps
+            .clone()
+            .min()
+            .map_or(self.max_steps, |&n| n as usize);
+        let longest = n_steps.max().map_or(self.max_steps, |&n| n as usize);
+        shortest..=longest
+    }
+
+    /// Whether the mask has a weight for each output.
+    pub(crate) fn is_masked_by_output(&self) -> bool {
+        let mask = self.mask.as_ref();
+        mask.is_some_and(|mask| mask.shape().len() == 3)
+    }
+
+    /// Trial `b`, cut to its length, for the outputs of a layout.
+    pub(crate) fn trial(&self, b: usize, layout: &Layout) -> Trial {
+        let n_steps = self.steps(b);
+        let n_outputs = layout.outputs.len();
+        let mut timeline = Timeline::default();
+        timeline.push("trial", n_steps);
+        let value = |(name, column): &(String, Vec<f64>)| (name.clone(), column[b]);
+        let mut trial = Trial {
+            n_steps,
+            n_inputs: self.n_inputs,
+            n_outputs,
+            inputs: self.floats(&self.inputs, b, self.n_inputs),
+            target: match self.target_kind {
+                TargetKind::Values => Target::Values(self.target_values(b)),
+                TargetKind::Classes => Target::Classes(self.target_classes(b, n_outputs)),
+            },
+            mask: match &self.mask {
+                None => Mask::Steps(vec![1.0; n_steps]),
+                Some(mask) if mask.shape().len() == 3 => {
+                    Mask::Outputs(self.floats(mask, b, self.n_outputs))
+                }
+                Some(mask) => Mask::Steps(self.floats(mask, b, 1)),
+            },
+            condition: self.conditions.iter().map(value).collect(),
+            correct: None,
+            timeline,
+        };
+        trial.correct = trial.target_choice(&layout.choices);
+        trial
+    }
+
+    /// Targets; where nothing counts they may be no numbers, and 0 times NaN is NaN.
+    fn target_values(&self, b: usize) -> Vec<f32> {
+        let mut values = self.floats(&self.target, b, self.n_outputs);
+        let no_numbers = values.iter_mut().filter(|value| !value.is_finite());
+        no_numbers.for_each(|value| *value = 0.0);
+        values
+    }
+
+    /// Labels; where nothing counts they may be no classes.
+    fn target_classes(&self, b: usize, n_outputs: usize) -> Vec<u32> {
+        let labels = self.target.elements(self.within(b, 1)).integers();
+        let class = |label: Option<i64>| {
+            let class = label.and_then(|label| u32::try_from(label).ok());
+            class.filter(|&class| (class as usize) < n_outputs)
+        };
+        labels.into_iter().map(|l| class(l).unwrap_or(0)).collect()
+    }
+
+    /// The place of trial `b`, without padding, in an array `[trial, time, width]`.
+    fn within(&self, b: usize, width: usize) -> Range<usize> {
+        let start = b * self.max_steps * width;
+        start..start + self.steps(b) * width
+    }
+
+    fn floats(&self, array: &PackedArray, b: usize, width: usize) -> Vec<f32> {
+        array.elements(self.within(b, width)).into_f32_or_nan()
+    }
+
+    /// The weight of each output at each time step of a trial in the loss, `[time, output]`.
+    fn weights(&self, b: usize) -> Vec<f32> {
+        let Some(mask) = &self.mask else {
+            return vec![1.0; self.steps(b) * self.n_outputs];
+        };
+        match mask.shape().len() {
+            3 => self.floats(mask, b, self.n_outputs),
+            _ => {
+                let by_step = self.floats(mask, b, 1).into_iter();
+                by_step
+                    .flat_map(|weight| std::iter::repeat_n(weight, self.n_outputs))
+                    .collect()
+            }
+        }
+    }
+
+    /// The trials of which some numbers of an array `[trial, time, width]` are not as they should be. Most files have none,
+    /// which is found out without looking at trials.
+    fn suspects<'a>(
+        &'a self,
+        array: &'a PackedArray,
+        width: usize,
+        is_fine: fn(f32) -> bool,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let row = (self.max_steps * width).max(1);
+        let together = (AT_ONCE / row).max(1);
+        let blocks = (0..self.n_trials)
+            .step_by(together)
+            .map(move |first| first..(first + together).min(self.n_trials));
+        let is_whole = array.dtype() == Dtype::Bool || array.dtype() == Dtype::U8;
+        let is_suspect = move |trials: &Range<usize>| {
+            let numbers =
+                trials.start * self.max_steps * width..trials.end * self.max_steps * width;
+            let numbers = array.elements(numbers).into_f32_or_nan();
+            !is_whole && !numbers.into_iter().all(is_fine)
+        };
+        blocks.filter(is_suspect).flatten()
+    }
+
+    /// Inputs reach the network at every time step of a trial, also where nothing counts.
+    fn check_inputs(&self) -> Result<(), TaskError> {
+        for b in self.suspects(&self.inputs, self.n_inputs, f32::is_finite) {
+            let inputs = self.floats(&self.inputs, b, self.n_inputs);
+            let Some(at) = inputs.iter().position(|x| !x.is_finite()) else {
+                continue;
+            };
+            let found = self.text(&self.inputs, b, self.n_inputs, at);
+            let (t, input) = (at / self.n_inputs, at % self.n_inputs);
+            let is_padding = inputs[t * self.n_inputs..]
+                .chunks_exact(self.n_inputs)
+                .all(|row| row.iter().any(|x| x.is_nan()));
+            let help = match is_padding && self.n_steps.is_none() {
+                true => {
+                    "if the trial ends there, say so: n_steps = np.isfinite(inputs).all(-1).sum(1)"
+                }
+                false => "for 0 in its place: inputs = np.nan_to_num(inputs, posinf=0, neginf=0)",
+            };
+            let place = format!("trial {b}, time step {t}, input {input}");
+            return Err(self.not_a_number("inputs", &found, &place, help));
+        }
+        Ok(())
+    }
+
+    fn check_targets(&self) -> Result<(), TaskError> {
+        for b in self.suspects(&self.target, self.n_outputs, f32::is_finite) {
+            let targets = self.floats(&self.target, b, self.n_outputs);
+            let mut counted = targets.iter().zip(self.weights(b));
+            let Some(at) = counted.position(|(x, weight)| weight > 0.0 && !x.is_finite()) else {
+                continue;
+            };
+            let found = self.text(&self.target, b, self.n_outputs, at);
+            let (t, output) = (at / self.n_outputs, at % self.n_outputs);
+            let place = format!("trial {b}, time step {t}, output {output}");
+            let help = match &self.mask {
+                None => "if it does not count: mask = np.isfinite(targets)",
+                Some(mask) if mask.shape().len() == 3 => {
+                    "if it does not count: mask = mask * np.isfinite(targets)"
+                }
+                Some(_) => "if it does not count: mask = mask[..., None] * np.isfinite(targets)",
+            };
+            return Err(self.not_a_number("targets", &found, &place, help));
+        }
+        Ok(())
+    }
+
+    /// Finds which classes the labels that count hold.
+    fn counted_classes(&self) -> Result<Vec<bool>, TaskError> {
+        let mut classes = Vec::new();
+        for b in 0..self.n_trials {
+            for (t, label) in self.counted_labels(b) {
+                let class = label.and_then(|label| u32::try_from(label).ok());
+                let Some(class) = class.filter(|&class| class < MAX_CLASSES) else {
+                    return Err(self.not_a_class(b, t));
+                };
+                let class = class as usize;
+                classes.resize(classes.len().max(class + 1), false);
+                classes[class] = true;
+            }
+        }
+        classes.resize(classes.len().max(1), false);
+        Ok(classes)
+    }
+
+    /// The labels of a trial that count, with their time steps.
+    fn counted_labels(&self, b: usize) -> impl Iterator<Item = (usize, Option<i64>)> {
+        let labels = self.target.elements(self.within(b, 1)).integers();
+        let mask = self.mask.as_ref().map(|mask| self.floats(mask, b, 1));
+        let counts = move |t: usize| mask.as_ref().is_none_or(|mask| mask[t] > 0.0);
+        let numbered = labels.into_iter().enumerate();
+        numbered.filter(move |(t, _)| counts(*t))
+    }
+
+    /// Checks that a network of so many outputs has one for each label that counts.
+    pub(crate) fn check_outputs(&self, n_outputs: usize) -> Result<(), TaskError> {
+        let beyond = |b: usize| {
+            let mut labels = self.counted_labels(b);
+            labels.find_map(|(t, label)| {
+                let label = label.filter(|&label| label >= n_outputs as i64)?;
+                Some((b, t, label))
+            })
+        };
+        match (0..self.n_trials).find_map(beyond) {
+            None => Ok(()),
+            Some((b, t, label)) => {
+                let what = format!(
+                    "label {label} at trial {b}, time step {t} has no output: the network has {n_outputs}, for the classes 0 to {}",
+                    n_outputs - 1
+                );
+                Err(self.error(what).with_help(format!(
+                    "test a network with the classes that it was trained on; if this one does not count: mask = labels < {n_outputs}"
+                )))
+            }
+        }
+    }
+
+    fn check_mask(&self) -> Result<(), TaskError> {
+        let Some(mask) = &self.mask else {
+            return Ok(());
+        };
+        let width = mask.shape().get(2).copied().unwrap_or(1);
+        for b in self.suspects(mask, width, |weight| weight >= 0.0 && weight.is_finite()) {
+            let weights = self.floats(mask, b, width);
+            let wrong = |weight: &f32| !(weight.is_finite() && *weight >= 0.0);
+            let Some(at) = weights.iter().position(wrong) else {
+                continue;
+            };
+            let found = self.text(mask, b, width, at);
+            let what = format!(
+                "mask holds {found} at {}; it must be 0 (does not count) or more",
+                self.place_in_mask(b, at, width)
+            );
+            let help = "mask = np.nan_to_num(mask, posinf=0).clip(0)";
+            return Err(self.error(what).with_help(help));
+        }
+        let counts = |b: usize| {
+            self.floats(mask, b, width)
+                .iter()
+                .any(|&weight| weight > 0.0)
+        };
+        match (0..self.n_trials).any(counts) {
+            true => Ok(()),
+            false => Err(self.error("mask is 0 everywhere, so that no output counts in the loss")),
+        }
+    }
+
+    fn place_in_mask(&self, b: usize, at: usize, width: usize) -> String {
+        match self.is_masked_by_output() {
+            true => format!("trial {b}, time step {}, output {}", at / width, at % width),
+            false => format!("trial {b}, time step {at}"),
+        }
+    }
+
+    /// An element of trial `b`, as the file holds it.
+    fn text(&self, array: &PackedArray, b: usize, width: usize, at: usize) -> String {
+        let index = self.within(b, width).start + at;
+        array.elements(index..index + 1).text(0)
+    }
+
+    fn error(&self, message: impl std::fmt::Display) -> TaskError {
+        TaskError::data(self.key, format!("{}: {message}", self.path.display()))
+    }
+
+    fn not_a_number(&self, name: &str, found: &str, place: &str, help: &str) -> TaskError {
+        let is_number = found.parse::<f64>().is_ok_and(f64::is_finite);
+        match is_number {
+            // Single precision holds integers to 2^24 and numbers to 3.4e38.
+            true => self
+                .error(format!(
+                    "{name} holds {found} at {place}, which single precision (f32) does not hold"
+                ))
+                .with_help(format!(
+                    "scale it, for instance {name} = {name} / {name}.std()"
+                )),
+            false => self
+                .error(format!("{name} holds {found} at {place}"))
+                .with_help(help),
+        }
+    }
+
+    fn not_a_class(&self, b: usize, t: usize) -> TaskError {
+        let found = self.text(&self.target, b, 1, t);
+        let what = format!(
+            "label {found} at trial {b}, time step {t} is not a class: classes are 0, 1, ... up to {}",
+            MAX_CLASSES - 1
+        );
+        let counts = match &found[..] {
+            "NaN" => "np.isfinite(labels)".to_owned(),
+            _ => format!("(labels != {found})"),
+        };
+        let mask = match &self.mask {
+            Some(_) => format!("mask * {counts}"),
+            None => counts,
+        };
+        self.error(what).with_help(format!(
+            "if it does not count: mask = {mask}; if classes have other numbers: \
+             labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)"
+        ))
+    }
+
+    /// Where nothing else tells trials from time steps, a sign that their axes are swapped.
+    fn note_axes(&self) -> Option<String> {
+        let [n_trials, n_steps] = [self.n_trials, self.max_steps];
+        if self.n_steps.is_some() || !self.conditions.is_empty() || n_trials < 2 {
+            return None;
+        }
+        let name = match self.target_kind {
+            TargetKind::Values => "targets",
+            TargetKind::Classes => "labels",
+        };
+        let sign = match self.has_one_target_for_all_trials() {
+            true => format!(
+                "all {n_trials} trials have the same {name}, which differ from time step to time step"
+            ),
+            false if n_trials < n_steps => {
+                format!("{n_trials} trials of {n_steps} time steps each")
+            }
+            false => return None,
+        };
+        Some(format!(
+            "{}: {sign}; if its first axis is time, not trial: inputs = inputs.swapaxes(0, 1), and likewise {name}",
+            self.path.display()
+        ))
+    }
+
+    fn has_one_target_for_all_trials(&self) -> bool {
+        let width = self.target.shape().get(2).copied().unwrap_or(1);
+        let row = self.max_steps * width;
+        let first = self.target.elements(0..row);
+        let step = |t: usize| self.target.elements(t * width..(t + 1) * width);
+        let differs = (1..self.max_steps).any(|t| step(t) != step(0));
+        differs && (1..self.n_trials).all(|b| self.target.elements(b * row..(b + 1) * row) == first)
+    }
+}
+
+fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
+    let Some(array) = reader.arrays.get("dt_ms") else {
+        return Ok(());
+    };
+    let values = array.unpacked().to_f64();
+    let Ok([dt_ms]) = values.as_deref() else {
+        return Err(reader.error("dt_ms must be one number"));
+    };
+    if (dt_ms - clock.dt_ms()).abs() <= 1e-6 * clock.dt_ms() {
+        return Ok(());
+    }
+    let shortest = *dt_ms as f32;
+    let message = format!(
+        "has time steps of {shortest} ms, but time.dt_ms = {}",
+        clock.dt_ms()
+    );
+    Err(reader
+        .error(message)
+        .with_help(format!("set time.dt_ms={shortest}")))
+}
+
+/// Trials, time steps and inputs.
+fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError> {
+    let wrong = || {
+        reader.error(format!(
+            "inputs has shape {shape:?}, but must be [trial, time, input]"
+        ))
+    };
+    match *shape {
+        [0, _, _] | [_, 0, _] => Err(reader.error(format!(
+            "inputs has shape {shape:?}: no trial or no time step"
+        ))),
+        [n_trials, n_steps, n_inputs] => Ok([n_trials, n_steps, n_inputs]),
+        [_, _] => Err(wrong().with_help(
+            "with one input: inputs = inputs[..., None]; with one trial: inputs = inputs[None]",
+        )),
+        [_] => Err(wrong().with_help("inputs = inputs.reshape(n_trials, n_steps, n_inputs)")),
+        _ => Err(wrong().with_help("inputs = inputs.reshape(*inputs.shape[:2], -1)")),
+    }
+}
+
+/// Finds inputs whose axes lie in another order, by the arrays whose axes are known.
+fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
+    let shape = |name: &str| reader.arrays.get(name).map(PackedArray::shape);
+    let rows = ["labels", "targets", "mask"].into_iter().find_map(|name| {
+        let shape = shape(name)?.get(..2)?;
+        Some((name, [shape[0], shape[1]]))
+    });
+    let mut columns = reader.arrays.iter().filter(|(name, array)| {
+        (*name == "n_steps" || name.starts_with("cond_")) && array.shape().len() == 1
+    });
+    let count = columns.next().map(|(name, array)| (name, array.shape()[0]));
+    let count = count.filter(|(_, n)| columns.all(|(_, array)| array.shape()[0] == *n));
+    let n_is = |size: usize| count.is_some_and(|(_, n)| n == size);
+    let [b, t, i] = [inputs[0], inputs[1], inputs[2]];
+    let (order, others) = match rows {
+        Some((_, found)) if found == [b, t] && !n_is(b) && n_is(t) => ("swapaxes(0, 1)", true),
+        Some((_, found)) if found == [t, b] && found != [b, t] && n_is(t) => {
+            ("swapaxes(0, 1)", false)
+        }
+        None if !n_is(b) && n_is(t) => ("swapaxes(0, 1)", false),
+        Some((_, found)) if found == [b, t] || found == [t, b] => return Ok(()),
+        Some((_, found)) if found == [t, i] && n_is(i) => ("T", true), // MATLAB 7.3 turns all axes round
+        Some((_, found)) if found == [b, i] => ("transpose(0, 2, 1)", false),
+        Some((_, found)) if found == [t, i] => ("transpose(1, 2, 0)", false),
+        Some((_, found)) if found == [i, b] => ("transpose(2, 0, 1)", false),
+        Some((_, found)) if found == [i, t] => ("transpose(2, 1, 0)", false),
+        _ => return Ok(()),
+    };
+    let mut evidence: Vec<String> = rows
+        .iter()
+        .map(|(name, _)| format!("{name} has shape {:?}", shape(name).unwrap_or_default()))
+        .collect();
+    evidence.extend(count.map(|(name, n)| format!("{name} has {n} entries")));
+    let and_others = match (rows, others) {
+        (Some((name, _)), true) => {
+            let turned = if order == "T" { "T" } else { "swapaxes(0, 1)" };
+            format!("; {name} = {name}.{turned}, and so every array of trials")
+        }
+        _ => String::new(),
+    };
+    let what = format!(
+        "inputs has shape {inputs:?}, but {}: its axes are not [trial, time, input]",
+        evidence.join(" and ")
+    );
+    Err(reader
+        .error(what)
+        .with_help(format!("inputs = inputs.{order}{and_others}")))
+}
+
+/// The length of each trial.
+fn read_n_steps(
+    reader: &Reader,
+    [n_trials, max_steps]: [usize; 2],
+) -> Result<Option<Vec<u32>>, TaskError> {
+    let Some(array) = reader.arrays.get("n_steps") else {
+        return Ok(None);
+    };
+    reader.expect_shape("n_steps", array.shape(), &[n_trials])?;
+    let mut lengths = Vec::with_capacity(n_trials);
+    for first in (0..n_trials).step_by(AT_ONCE) {
+        let some = array.elements(first..(first + AT_ONCE).min(n_trials));
+        for (k, n) in some.integers().into_iter().enumerate() {
+            let length = n.and_then(|n| u32::try_from(n).ok());
+            let Some(length) = length.filter(|&n| (1..=max_steps).contains(&(n as usize))) else {
+                let what = format!(
+                    "n_steps holds {} at trial {}; it must be 1 to {max_steps}",
+                    some.text(k),
+                    first + k
+                );
+                let help = format!("n_steps = np.clip(n_steps, 1, {max_steps})");
+                return Err(reader.error(what).with_help(help));
+            };
+            lengths.push(length);
+        }
+    }
+    Ok(Some(lengths))
+}
+
+/// Labels or targets, and the number of outputs that their shape says: 1 for labels.
+fn take_target(
+    reader: &mut Reader,
+    [n_trials, max_steps]: [usize; 2],
+) -> Result<(TargetKind, PackedArray, usize), TaskError> {
+    let found = [
+        reader.arrays.remove("labels"),
+        reader.arrays.remove("targets"),
+    ];
+    match found {
+        [Some(labels), None] => {
+            reader.expect_shape("labels", labels.shape(), &[n_trials, max_steps])?;
+            Ok((TargetKind::Classes, labels, 1))
+        }
+        [None, Some(targets)] => {
+            let shape = targets.shape();
+            if shape.len() < 3 {
+                let help = match shape == [n_trials, max_steps] {
+                    true => "it lacks its last axis: targets = targets[..., None]".to_owned(),
+                    false => format!(
+                        "targets = np.broadcast_to(targets, ({n_trials}, {max_steps}, n_outputs)) repeats them"
+                    ),
+                };
+                let what =
+                    format!("targets has shape {shape:?}, but must be [trial, time, output]");
+                return Err(reader.error(what).with_help(help));
+            }
+            let n_outputs = shape[shape.len() - 1];
+            reader.expect_shape("targets", shape, &[n_trials, max_steps, n_outputs])?;
+            match n_outputs {
+                0 => Err(reader.error("targets have no output")),
+                _ => Ok((TargetKind::Values, targets, n_outputs)),
+            }
+        }
+        [None, None] => {
+            Err(reader.error("has neither labels [trial, time] nor targets [trial, time, output]"))
+        }
+        [Some(_), Some(_)] => {
+            Err(reader.error("has both labels and targets; keep the one that is to be learned"))
+        }
+    }
+}
+
+fn take_mask(
+    reader: &mut Reader,
+    [n_trials, max_steps]: [usize; 2],
+    target: TargetKind,
+    n_outputs: usize,
+) -> Result<Option<PackedArray>, TaskError> {
+    let Some(mask) = reader.arrays.remove("mask") else {
+        return Ok(None);
+    };
+    if mask.shape().len() == 3 && target == TargetKind::Classes {
+        return Err(reader
+            .error("labels take a mask [trial, time], not one per output")
+            .with_help("mask = mask.any(-1)"));
+    }
+    match mask.shape().len() {
+        3 => reader.expect_shape("mask", mask.shape(), &[n_trials, max_steps, n_outputs])?,
+        _ => reader.expect_shape("mask", mask.shape(), &[n_trials, max_steps])?,
+    }
+    Ok(Some(mask))
+}
+
+/// The conditions of each trial. NaN says that one does not apply, as a coherence does not to a catch trial.
+fn take_conditions(
+    reader: &mut Reader,
+    n_trials: usize,
+) -> Result<Vec<(String, Vec<f64>)>, TaskError> {
+    let names = reader
+        .arrays
+        .keys()
+        .filter(|name| name.starts_with("cond_"));
+    let names: Vec<String> = names.cloned().collect();
+    let mut conditions = Vec::new();
+    for name in &names {
+        let Some((condition, array)) = name.strip_prefix("cond_").zip(reader.arrays.remove(name))
+        else {
+            continue;
+        };
+        reader.expect_shape(name, array.shape(), &[n_trials])?;
+        let mut values = Vec::with_capacity(n_trials);
+        for first in (0..n_trials).step_by(AT_ONCE) {
+            let some = array.elements(first..(first + AT_ONCE).min(n_trials));
+            let decimal =
+                decimal(some).map_err(|error| reader.error(format!("{name}: {error}")))?;
+            values.extend(decimal);
+        }
+        if let Some(b) = values.iter().position(|value| value.is_infinite()) {
+            let what = format!("{name} holds an infinity at trial {b}");
+            let help = format!(
+                "where it does not apply: {name} = np.where(np.isinf({name}), np.nan, {name})"
+            );
+            return Err(reader.error(what).with_help(help));
+        }
+        conditions.push((condition.to_owned(), values));
+    }
+    Ok(conditions)
+}
+
+/// Values as a person wrote them: 6.4 that was saved in single precision is 6.4, not 6.400000095367432.
+fn decimal(values: ArrayData) -> Result<Vec<f64>, ctrnn_files::ValueError> {
+    match values {
+        ArrayData::F32(values) => {
+            let shortest = |x: &f32| x.to_string().parse().unwrap_or(f64::from(*x));
+            Ok(values.iter().map(shortest).collect())
+        }
+        other => Array::new(&[other.len()], other).to_f64(),
+    }
+}

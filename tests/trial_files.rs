@@ -1,0 +1,315 @@
+use ctrnn_files::{Array, ArrayData};
+use serde_json::json;
+
+use crate::project::{Project, TINY};
+
+/// 12 trials of two time steps and class `b % 3`, which the input shows.
+fn three_classes(n_trials: usize) -> [(&'static str, Array); 3] {
+    let class = |i: usize| i / 2 % 3;
+    let input = |i: usize| f32::from(u8::from(class(i / 3) == i % 3));
+    [
+        (
+            "inputs",
+            Array::f32(&[n_trials, 2, 3], (0..6 * n_trials).map(input).collect()),
+        ),
+        (
+            "labels",
+            Array::i64(
+                &[n_trials, 2],
+                (0..2 * n_trials).map(|i| class(i) as i64).collect(),
+            ),
+        ),
+        (
+            "cond_number",
+            Array::i64(&[n_trials], (0..n_trials as i64).collect()),
+        ),
+    ]
+}
+
+fn files(name: &str) -> String {
+    format!("task.npz.files=[\"{name}\"]")
+}
+
+/// Another file than the run's tests its network: every trial, in the order of the file, whatever classes it holds.
+#[test]
+fn another_file_is_evaluated_as_a_whole() {
+    let project = Project::new();
+    project.write_arrays("train.npz", three_classes(12));
+    project.write_arrays("test.npz", three_classes(10));
+    project.write_arrays("few.npz", three_classes(2)); // without class 2
+    project.write_arrays("one.npz", three_classes(1));
+    project
+        .train("run", &[&files("train.npz"), "train.steps=2"])
+        .exits(0);
+
+    let trials = |arguments: &[&str]| {
+        let eval = [&["eval", "run", "--json"], arguments].concat();
+        project.run(&eval).exits(0).json()["trials"].clone()
+    };
+    assert_eq!(trials(&[]), 2); // a fifth of 12
+    assert_eq!(trials(&[&files("train.npz")]), 2, "the run's own file");
+    assert_eq!(trials(&["task.npz.validation_fraction=1"]), 12);
+    for (name, n) in [("test.npz", 10), ("few.npz", 2), ("one.npz", 1)] {
+        assert_eq!(trials(&[&files(name)]), n, "{name}");
+    }
+    assert_eq!(trials(&[&files("test.npz"), "--trials", "4"]), 4);
+    let eval = ["eval", "run", &files("test.npz"), "--trials", "50"];
+    project
+        .run(&eval)
+        .exits(0)
+        .says(&["note: --trials 50: 10 trials are there"]);
+    let eval = ["eval", "run", "--trials", "50"];
+    project
+        .run(&eval)
+        .exits(0)
+        .says(&["note: --trials 50: 2 of 12 trials are held out of training"]);
+
+    let simulate = ["simulate", "run", &files("test.npz"), "-o", "states.npz"];
+    project.run(&simulate).exits(0);
+    let states = project.arrays("states.npz");
+    let index: Vec<i64> = (0..10).flat_map(|row| [0, row]).collect();
+    assert_eq!(states["trial_index"], Array::i64(&[10, 2], index));
+    let number: Vec<f32> = (0..10).map(|b| b as f32).collect();
+    assert_eq!(states["cond_number"], Array::f32(&[10], number));
+    assert_eq!(states["outputs"].shape(), [10, 2, 3]);
+
+    let simulate = ["simulate", "run", "--trials", "2", "-o", "own.npz"];
+    project.run(&simulate).exits(0);
+    let own = project.arrays("own.npz");
+    let rows: Vec<i64> = own["trial_index"].to_i64().unwrap();
+    let numbers = own["cond_number"].to_f64().unwrap();
+    assert_eq!([rows[1] as f64, rows[3] as f64], [numbers[0], numbers[1]]);
+
+    let analyze = [
+        "analyze",
+        "run",
+        "accuracy",
+        &files("test.npz"),
+        "-o",
+        "found",
+    ];
+    project.run(&analyze).exits(0);
+    assert_eq!(
+        project.arrays("found/accuracy.npz")["is_correct"].shape(),
+        [10]
+    );
+}
+
+#[test]
+fn a_test_must_fit_the_network() {
+    let project = Project::new();
+    project.write_arrays("train.npz", three_classes(12));
+    project
+        .train("run", &[&files("train.npz"), "train.steps=1"])
+        .exits(0);
+    let [inputs, (_, labels), _] = three_classes(3);
+    let number = ("cond_number", Array::i64(&[3], vec![0, 1, 2]));
+    let wide = Array::f32(&[3, 2, 4], vec![0.0; 24]);
+    let more = labels
+        .to_i64()
+        .unwrap()
+        .iter()
+        .map(|label| label + 1)
+        .collect();
+    project.write_arrays(
+        "wide.npz",
+        [("inputs", wide), ("labels", labels), number.clone()],
+    );
+    project.write_arrays(
+        "more.npz",
+        [inputs, ("labels", Array::i64(&[3, 2], more)), number],
+    );
+    for (name, says) in [
+        ("wide.npz", "has 4 inputs, but the network of the run has 3"),
+        ("more.npz", "label 3 at trial 2, time step 0 has no output"),
+    ] {
+        let eval = project.run(&["eval", "run", &files(name)]);
+        eval.exits(4)
+            .says(&["error[D001]", says, "help: test a network"]);
+    }
+}
+
+/// Nobody reads a line for each of a thousand angles.
+#[test]
+fn continuous_conditions_are_summed_up() {
+    let project = Project::new();
+    let [inputs, labels, _] = three_classes(60);
+    let angle = (0..60).map(|b| f64::from(b) / 4.0).collect();
+    let block = (0..60)
+        .map(|b| if b < 6 { f64::NAN } else { f64::from(b % 3) })
+        .collect();
+    project.write_arrays(
+        "trials.npz",
+        [
+            inputs,
+            labels,
+            ("cond_angle", Array::f64(&[60], angle)),
+            ("cond_block", Array::f64(&[60], block)),
+        ],
+    );
+    let whole = "task.npz.validation_fraction=1";
+    project
+        .train("run", &[&files("trials.npz"), "train.steps=1"])
+        .exits(0);
+    let text = project.run(&["eval", "run", whole]).exits(0).stdout;
+    assert!(
+        text.contains("angle: 60 values from 0 to 14.75; --json has the score of each"),
+        "{text}"
+    );
+    assert!(
+        text.contains("block = 2") && text.contains("block does not apply"),
+        "{text}"
+    );
+    assert!(text.lines().count() < 20, "{text}");
+    let report = project
+        .run(&["eval", "run", whole, "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(report["by"]["angle"].as_object().unwrap().len(), 60);
+    assert_eq!(report["by"]["block"]["NaN"]["trials"], 6);
+    project
+        .run(&["analyze", "run", "all", whole, "-o", "found"])
+        .exits(0);
+}
+
+#[test]
+fn check_says_what_a_file_holds() {
+    let project = Project::new();
+    let [inputs, _, number] = three_classes(10);
+    let n_steps = (
+        "n_steps",
+        Array::i64(&[10], vec![1, 2, 2, 2, 2, 2, 2, 2, 2, 2]),
+    );
+    let labels = (
+        "labels",
+        Array::i64(&[10, 2], (0..20).map(|i| 1 + i % 2).collect()),
+    );
+    project.write_arrays("trials.npz", [inputs, labels, n_steps, number]);
+    let check = ["check", "smoke.toml", &files("trials.npz")];
+    let answer = project.run(&check).exits(0);
+    assert!(
+        answer
+            .stdout
+            .contains("10 of 1 to 2 time steps, 2 of them held out for validation"),
+        "{}",
+        answer.stdout
+    );
+    answer.says(&[
+        "note: class 0 never occurs among the labels",
+        "labels = labels - 1",
+    ]);
+    let found = project
+        .run(&[&check[..], &["--json"]].concat())
+        .exits(0)
+        .json();
+    assert_eq!(
+        found["trials"],
+        json!({"training": 8, "held_out": 2, "steps": [1, 2]})
+    );
+}
+
+/// Each format has a name, and a line that makes an npz file of it.
+#[test]
+fn other_formats_are_named() {
+    let project = Project::new();
+    let torch = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/import/torch_rnn.pt"
+    ))
+    .unwrap();
+    let hdf5 = [&[0; 512][..], b"\x89HDF\r\n\x1a\n"].concat();
+    let table: [(&[u8], [&str; 2]); 8] = [
+        (
+            b"MATLAB 5.0 MAT-file, Platform",
+            ["a MATLAB file", "scipy.io.loadmat"],
+        ),
+        (
+            b"MATLAB 7.3 MAT-file, Platform",
+            ["version 7.3", "h5py.File"],
+        ),
+        (&hdf5, ["an HDF5 file", "h5py.File"]),
+        (b"\x93NUMPY\x01\0v\0", ["a single array (.npy)", "np.load"]),
+        (
+            b"\x80\x04\x95\x10\0\0\0\0\0\0\0}",
+            ["a Python pickle", "pickle.load"],
+        ),
+        (&torch, ["a file of torch.save", "torch.load"]),
+        (b"trial,t,u\n0,0,0.5\n", ["text, such as CSV", "np.loadtxt"]),
+        (b"\x1f\x8b\x08\0\0", ["a compressed file", "gunzip"]),
+    ];
+    for (content, [name, remedy]) in table {
+        project.write("trials.npz", content);
+        let train = project.train("run", &[&files("trials.npz")]);
+        train.exits(4).says(&[
+            "error[D001]",
+            name,
+            "not an npz (zip) archive",
+            "help: ",
+            remedy,
+        ]);
+    }
+    std::fs::remove_file(project.path("trials.npz")).unwrap();
+    let train = project.train("run", &[&files("trials.npz")]);
+    train
+        .exits(4)
+        .says(&["trials.npz does not exist", "help: relative paths start at"]);
+}
+
+/// Arrays stay as the file holds them: there is no memory for each trial, and no copy in another type.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_trials_takes_as_much_memory_as_its_arrays() {
+    const MIB: usize = 1 << 20;
+    let project = Project::new();
+    let values = |n: usize| (0..n).map(|i| (i % 7) as f64);
+    let classes = |shape: &[usize]| {
+        let n = shape.iter().product();
+        Array::new(
+            shape,
+            ArrayData::U8((0..n).map(|i| (i % 2) as u8).collect()),
+        )
+    };
+    let n = 2 * MIB; // 8 MiB of inputs, 2 of labels, 16 of conditions, each another one
+    project.write_arrays(
+        "short.npz",
+        [
+            (
+                "inputs",
+                Array::f32(&[n, 1, 1], values(n).map(|x| x as f32).collect()),
+            ),
+            ("labels", classes(&[n, 1])),
+            (
+                "cond_angle",
+                Array::f64(&[n], (0..n).map(|i| i as f64).collect()),
+            ),
+        ],
+    );
+    let n = 16 * MIB; // 128 MiB of inputs, which the network takes in single precision
+    project.write_arrays(
+        "long.npz",
+        [
+            (
+                "inputs",
+                Array::f64(&[n / 256, 256, 1], values(n).collect()),
+            ),
+            ("labels", classes(&[n / 256, 256])),
+        ],
+    );
+    for name in ["short.npz", "long.npz"] {
+        let size = project.path(name).metadata().unwrap().len() / 1024;
+        let train = [
+            "train",
+            "smoke.toml",
+            "--run-dir",
+            name.trim_end_matches(".npz"),
+            &files(name),
+        ];
+        let small = ["--threads", "1", "train.steps=2"];
+        let arguments = [&train[..], &small, &TINY].concat();
+        let peak = crate::project::peak_kilobytes(&mut project.command(&arguments));
+        assert!(
+            peak > size && peak < size * 3 / 2 + 100 * 1024,
+            "{name}: {size} kB take {peak} kB"
+        );
+    }
+}
