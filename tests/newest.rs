@@ -1,4 +1,4 @@
-//! Which network a run is (its newest whole state, wherever it stands), what it began with, and runs that branch off.
+//! The network of a run is its newest whole state, wherever it stands; a run keeps what it began with, and others branch off.
 
 use std::fs;
 use std::process::Stdio;

@@ -72,7 +72,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What was measured during training. Rows that a killed or running run wrote after its newest state are left out:
+    /// Returns what was measured during training. Rows that a killed or running run wrote after its newest state are left out:
     /// `resume` takes them back, too.
     fn metrics(&self) -> Option<Metrics> {
         let metrics = Metrics::read(&self.folder.metrics()).ok()?;

@@ -48,7 +48,7 @@ pub struct Run {
     pub model: CtrnnConfig,
     /// The weight file that the network begins with, absolute.
     pub init_file: Option<PathBuf>,
-    /// What [`Run::init_file`] held when it was read, where that has been done: a run that trains removes its old checkpoints.
+    /// The content of [`Run::init_file`], where it was read already: a run that trains removes its old checkpoints.
     pub given: Option<GivenWeights>,
     /// The weights with which the run began, where its folder keeps them.
     pub initial: Option<InitialWeights>,

@@ -1,4 +1,4 @@
-//! Which network a run is: its newest whole state, wherever it stands in the folder, or a checkpoint that was asked for.
+//! The weights of a run: its newest whole state, wherever it stands in the folder, or a checkpoint that was asked for.
 //!
 //! `model/` is written when training ends or is stopped, and stays as it was while the run goes on after a resume. So the newest state is the
 //! one of the most steps among `model/` and the checkpoints; where there is neither yet, it is the one with which the run began.
@@ -26,12 +26,12 @@ pub struct RunWeights {
     pub path: PathBuf,
     /// The weights.
     pub weights: Weights,
-    /// What the user should know: damaged states that were passed over, and which step this is if it is not simply the
+    /// Notes for the user: damaged states that were passed over, and which step this is if it is not simply the
     /// network of a finished run.
     pub notes: Vec<String>,
 }
 
-/// Where a state stands; of equal steps the greater one is read.
+/// The place of a state; of equal steps the greater one is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Initial,
@@ -183,7 +183,7 @@ impl State {
         }
     }
 
-    /// Which network this is; nothing where it is that of a finished run.
+    /// Says which network this is; nothing where it is that of a finished run.
     fn note(self, folder: &RunFolder) -> Option<String> {
         let state = RunJson::load(&folder.run_json()).map(|json| json.state);
         let ending = match state {
