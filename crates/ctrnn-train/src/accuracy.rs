@@ -103,8 +103,9 @@ pub(crate) fn confusion(
     answers: &[Answer],
 ) -> Option<Confusion> {
     let layout = task.layout();
-    let place = |choice: usize| layout.choices.iter().position(|&c| c == choice);
-    let mut counts = vec![vec![0; layout.choices.len()]; layout.choices.len()];
+    let choices = layout.alternatives();
+    let place = |choice: usize| choices.iter().position(|&c| c == choice);
+    let mut counts = vec![vec![0; choices.len()]; choices.len()];
     for (trial, answer) in trials.iter().zip(answers) {
         let right = trial.correct.and_then(place);
         if let Some((row, column)) = right.zip(answer.chosen.and_then(place)) {
@@ -112,7 +113,7 @@ pub(crate) fn confusion(
         }
     }
     let is_empty = counts.iter().flatten().all(|&n| n == 0);
-    let names = layout.choices.iter().map(|&c| layout.outputs[c].clone());
+    let names = choices.iter().map(|&c| layout.choice_name(c));
     (!is_empty).then(|| Confusion {
         choices: names.collect(),
         counts,

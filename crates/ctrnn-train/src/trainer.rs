@@ -18,7 +18,7 @@ use crate::TrainError;
 use crate::accuracy::batch_accuracy;
 use crate::batch::{Batch, condition_numbers};
 use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
-use crate::evaluation::{Scored, evaluate_terms, evaluation_trials};
+use crate::evaluation::{Scored, TOGETHER, evaluate_terms, evaluation_trials};
 use crate::gradients::Gradients;
 use crate::loss_config::Loss;
 use crate::objective::{Evaluated, LossInputs, Minimised};
@@ -139,7 +139,7 @@ where
     /// A run at its beginning.
     ///
     /// # Errors
-    /// If the task cannot give its validation trials, or none of them counts in the loss.
+    /// If the task cannot give its validation trials, or a metric that is looked at cannot be measured on them.
     pub fn new(
         network: CtrnnModule<B>,
         task: &'a dyn Task,
@@ -171,6 +171,7 @@ where
         };
         let key = Key::new(settings.seed, Stream::Validation, 0);
         let validation = evaluation_trials(task, settings.clock, key, 0..settings.validate.trials)?;
+        check_metrics(&settings, task, &validation)?;
         let begun = Self {
             network,
             optimizer,
@@ -211,7 +212,8 @@ where
     /// # Ok::<(), ctrnn_train::TrainError>(())
     /// ```
     ///
-    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element.
+    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element. Where such a
+    /// function is added, all validation trials run together, so that it sees them as one batch.
     pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
         self.minimised
             .custom
@@ -527,6 +529,10 @@ where
             names: self.minimised.measured_names(),
             record: self.minimised.record(),
             further: &custom,
+            together: match self.minimised.custom.is_empty() {
+                true => TOGETHER,
+                false => self.validation.len(),
+            },
         };
         let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
         let validation = Validation {
@@ -600,6 +606,43 @@ where
             good: self.good_elsewhere(),
         }
     }
+}
+
+impl TrainSettings {
+    /// The metrics that a run looks at, each with the key that names it.
+    fn metrics(&self) -> impl Iterator<Item = (&'static str, Metric)> {
+        let plateau = match &self.train.schedule {
+            Schedule::Plateau(plateau) => Some(("train.schedule.metric", plateau.metric)),
+            _ => None,
+        };
+        let stop = self
+            .train
+            .stop
+            .map(|stop| ("train.stop.metric", stop.metric));
+        let best = ("checkpoint.best", self.checkpoint.best);
+        [stop, plateau, Some(best)].into_iter().flatten()
+    }
+}
+
+/// A metric that can never be measured would be waited for until the end. The validation trials are the same every time, and
+/// whether a trial has a right answer does not depend on the readout.
+fn check_metrics(
+    settings: &TrainSettings,
+    task: &dyn Task,
+    validation: &[Trial],
+) -> Result<(), TrainError> {
+    let of_answers = settings
+        .metrics()
+        .filter(|(_, metric)| metric.needs_answers());
+    let of_answers: Vec<_> = of_answers.collect();
+    let has_answer = |trial: &Trial| {
+        let readout = vec![0.0; trial.n_steps * trial.n_outputs];
+        task.is_correct(trial, &readout).is_some()
+    };
+    if of_answers.is_empty() || validation.iter().any(has_answer) {
+        return Ok(());
+    }
+    Err(TrainError::NoRightAnswers(of_answers))
 }
 
 impl Default for Training {

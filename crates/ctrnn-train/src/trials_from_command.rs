@@ -9,23 +9,25 @@ use ctrnn_files::npz::NpzReader;
 use ctrnn_random::{Key, Rng};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, TargetKind, Task,
-    TaskEntry, TaskError, Trial, TrialBatch,
+    TaskEntry, TaskError, Trial, TrialBatch, implied_choices,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::choices::{has_answer, set_answers};
 use crate::config::InputPath;
 use crate::generator::{Answer, Generator};
-use crate::trials_from_file::{Reader, TrialFile, choices, forget_answers};
+use crate::trials_from_file::{Reader, TrialFile};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
 /// The program is started once, in the current folder, as `command`, then `script`, then `arguments`, and ended with us. It is asked by lines of
 /// JSON on its standard input and answers on its standard output, where nothing else may be written. The first line is
 /// `{"hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"inputs": ["fixation", "u"], "outputs": ["left",
-/// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` if not every output is
-/// one. Each further line asks for a batch: `{"seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
+/// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` for the outputs that are
+/// choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, batch by
+/// batch). Each further line asks for a batch: `{"seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
 /// answer is `{"bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
 /// give the same batch; `seed` differs between training and validation; `balanced` asks for every condition in turn.
 /// `{"error": "why"}` ends the run with that message. `examples/trials_from_python.py` is a generator to copy.
@@ -73,6 +75,8 @@ pub struct TrialsFromCommand {
     script: Option<PathBuf>,
     clock: Clock,
     layout: Layout,
+    /// Whether the program says which outputs are choices; else the targets of each batch say so.
+    names_choices: bool,
     /// None after a failure, and until the next batch is asked for.
     generator: Mutex<Option<Generator>>,
 }
@@ -170,10 +174,12 @@ impl TrialsFromCommand {
             script,
             clock: context.clock,
             layout: Layout::new([], []),
+            names_choices: false,
             generator: Mutex::new(None),
         };
-        let (generator, layout) = task.greet()?;
+        let (generator, layout, names_choices) = task.greet()?;
         task.layout = layout;
+        task.names_choices = names_choices;
         task.generator = Mutex::new(Some(generator));
         Ok(task)
     }
@@ -199,8 +205,8 @@ impl TrialsFromCommand {
         Duration::from_secs_f64(self.config.timeout_ms / 1000.0)
     }
 
-    /// A running program and its channels.
-    fn greet(&self) -> Result<(Generator, Layout), TaskError> {
+    /// A running program, its channels, and whether it named its choices.
+    fn greet(&self) -> Result<(Generator, Layout, bool), TaskError> {
         let help = "give a program that is installed, by its name or its path";
         let mut generator = Generator::start(&self.words(), Path::new("."))
             .map_err(|message| TaskError::config("command", message).with_help(help))?;
@@ -211,8 +217,9 @@ impl TrialsFromCommand {
         let hello: Hello = serde_json::from_value(answer.header.clone()).map_err(|error| {
             self.error(format!("answered hello with {}: {error}", answer.header))
         })?;
+        let names_choices = hello.choices.is_some();
         let layout = hello.layout().map_err(|message| self.error(message))?;
-        Ok((generator, layout))
+        Ok((generator, layout, names_choices))
     }
 
     /// Asks the program, which is started anew if it failed before.
@@ -243,10 +250,12 @@ impl TrialsFromCommand {
         self.check(&file, n_trials)?;
         let n_outputs = self.layout.outputs.len();
         let mut trials: Vec<Trial> = (0..n_trials).map(|b| file.trial(b, n_outputs)).collect();
-        for trial in &mut trials {
-            trial.correct = trial.target_choice(&self.layout.choices);
-        }
-        forget_answers(&mut trials, &self.config.no_answer);
+        let no_answer = &self.config.no_answer;
+        let choices = match self.names_choices {
+            true => self.layout.choices.clone(),
+            false => implied_choices(trials.iter().filter(|trial| has_answer(trial, no_answer))),
+        };
+        set_answers(&mut trials, &choices, no_answer);
         Ok(TrialBatch::new(&trials))
     }
 
@@ -280,7 +289,10 @@ impl Hello {
         };
         let choices = match &self.choices {
             Some(names) => names.iter().map(place).collect::<Result<_, _>>()?,
-            None => choices(self.outputs.len()),
+            None if self.outputs.len() == 1 && matches!(self.target, HelloTarget::Classes) => {
+                Vec::new()
+            }
+            None => (0..self.outputs.len()).collect(),
         };
         if self.outputs.is_empty() {
             return Err("names no output".to_owned());

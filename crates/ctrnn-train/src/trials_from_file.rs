@@ -7,11 +7,12 @@ use ctrnn_files::{Array, ArrayData, ErrorKind, npz};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
     BuildContext, Clock, Condition, Layout, Mask, Registry, Target, TargetKind, Task, TaskEntry,
-    TaskError, Timeline, Trial,
+    TaskError, Timeline, Trial, implied_choices,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::choices::{self, OutputName, has_answer};
 use crate::config::InputPath;
 use crate::white_noise::WhiteNoise;
 
@@ -34,6 +35,13 @@ pub struct NpzConfig {
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
     /// out of accuracy. A condition that the trials do not have is passed over.
     pub no_answer: BTreeMap<String, Vec<f64>>,
+    /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
+    /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
+    /// targets are equally large (or the only one is 0). `[]`: no accuracy. Absent: with `labels` every output. With `targets` every
+    /// output if they are one-hot at that step (the same high value in one output, the same low value in all others, whichever trial;
+    /// all equal: no answer); a single output, by its sign, if it has one value below and one above zero; otherwise none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<OutputName>>,
 }
 
 impl Default for NpzConfig {
@@ -42,6 +50,7 @@ impl Default for NpzConfig {
             files: Vec::new(),
             validation_fraction: 0.2,
             no_answer: BTreeMap::new(),
+            choices: None,
         }
     }
 }
@@ -122,8 +131,17 @@ impl TrialsFromFile {
             file.agrees_with(&files[0]).map_err(fail)?;
             trials.extend((0..file.n_trials).map(|b| file.trial(b, n_outputs)));
         }
-        forget_answers(&mut trials, &config.no_answer);
-        let layout = files[0].layout(n_outputs);
+        let mut layout = files[0].layout(n_outputs);
+        let answered = || {
+            trials
+                .iter()
+                .filter(|trial| has_answer(trial, &config.no_answer))
+        };
+        layout.choices = match &config.choices {
+            Some(names) => choices::named(names, &layout).map_err(fail)?,
+            None => implied_choices(answered()),
+        };
+        choices::set_answers(&mut trials, &layout.choices, &config.no_answer);
         let paths = files.into_iter().map(|file| file.path).collect();
         Self::split(
             layout,
@@ -179,20 +197,6 @@ impl TrialsFromFile {
             training,
             held_out: trials,
         })
-    }
-}
-
-/// Leaves the trials of these conditions without a correct answer.
-pub(crate) fn forget_answers(trials: &mut [Trial], no_answer: &BTreeMap<String, Vec<f64>>) {
-    for trial in trials {
-        let has_none = |(name, value): &(String, f64)| {
-            no_answer
-                .get(name)
-                .is_some_and(|values| values.contains(value))
-        };
-        if trial.condition.iter().any(has_none) {
-            trial.correct = None;
-        }
     }
 }
 
@@ -318,7 +322,7 @@ impl TrialFile {
             inputs: names("input", self.n_inputs),
             outputs: names("output", n_outputs),
             target: self.target_kind(),
-            choices: choices(n_outputs),
+            choices: Vec::new(),
         }
     }
 
@@ -383,21 +387,12 @@ impl TrialFile {
             Mask::Steps(mask) => Mask::Steps(self.rows(mask, b, 1)),
             Mask::Outputs(mask) => Mask::Outputs(self.rows(mask, b, self.n_outputs)),
         };
-        trial.correct = trial.target_choice(&choices(n_outputs));
         trial
     }
 
     fn rows<T: Copy>(&self, values: &[T], b: usize, width: usize) -> Vec<T> {
         let start = b * self.max_steps * width;
         values[start..start + self.n_steps[b] * width].to_vec()
-    }
-}
-
-/// Every output is a choice, unless there is only one.
-pub(crate) fn choices(n_outputs: usize) -> Vec<usize> {
-    match n_outputs {
-        1 => Vec::new(),
-        n => (0..n).collect(),
     }
 }
 

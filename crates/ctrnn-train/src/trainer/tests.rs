@@ -221,6 +221,29 @@ fn a_term_of_ones_own_repeats_to_the_bit() {
     assert!((0..5).all(|_| weights() == first));
 }
 
+/// Nobody knows how a function of one's own is put together from parts of the trials: all 300 run together.
+#[test]
+fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
+    struct Last(Option<EvalReport>);
+    impl Observer for Last {
+        fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
+            self.0 = Some(validation.report.clone());
+            Ok(())
+        }
+    }
+    let mut run = toy(1, "");
+    run.validate.trials = 300;
+    let network = CtrnnModule::<Cpu>::init(&run.model, 1, &Default::default()).unwrap();
+    let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings()).unwrap();
+    trainer.add_loss("trials", |inputs| {
+        let [trials, ..] = inputs.outputs.dims();
+        inputs.outputs.clone().sum() * 0.0 + trials as f64
+    });
+    let mut last = Last(None);
+    trainer.run(&mut [&mut last], &|| None).unwrap();
+    assert_eq!(last.0.unwrap().terms["trials"], 300.0);
+}
+
 /// Step 47 is not finite at first: back to step 40, half the rate, and on. The same if it is stopped at every step.
 #[test]
 fn a_rollback_is_part_of_the_run() {
@@ -337,7 +360,7 @@ fn a_learning_rate_of_a_million_fails_in_the_step_that_overflows() {
 /// A weight that overflows in the last update, whose gradient was finite, is found before it is written.
 #[test]
 fn weights_that_are_not_finite_are_not_written() {
-    let extra = "optimizer = { name = 'sgd', lr = 1e39 }\ndivergence = { max_rollbacks = 0 }";
+    let extra = "optimizer = { name = 'sgd', lr = 1e20, weight_decay = 1e30 }\ndivergence = { max_rollbacks = 0 }";
     let (found, folder) = failed(&toy(1, extra), LearningRule::Bptt);
     assert_eq!(found.step, 1);
     assert!(matches!(found.what, Culprit::Weights(_)), "{found}");
