@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
-/// How far a readout `[O]` is ahead for `choice`: of all other `choices`; where a single output chooses by its sign (0 below
+/// Measures how far a readout `[O]` is ahead for `choice`: of all other `choices`; where a single output chooses by its sign (0 below
 /// zero, 1 above), of zero.
 pub fn lead(readout: ArrayView1<f64>, choices: &[usize], choice: usize) -> f64 {
     if let [only] = choices {

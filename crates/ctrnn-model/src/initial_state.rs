@@ -87,7 +87,7 @@ impl<B: Backend> CtrnnModule<B> {
         }
     }
 
-    /// The firing rates `[trials, N]` that a pass starts from: `f(v(0))`, or `r(0)` itself in the rate form.
+    /// Computes the firing rates `[trials, N]` that a pass starts from: `f(v(0))`, or `r(0)` itself in the rate form.
     ///
     /// # Panics
     /// As [`CtrnnModule::forward`].

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use crate::{Mask, Target, Trial};
 
-/// The outputs that are choices according to the targets of some trials, as [`Layout::choices`](crate::Layout::choices) has them:
+/// Finds the outputs that are choices according to the targets of some trials, as [`Layout::choices`](crate::Layout::choices) has them:
 ///
 /// * class labels: every output, unless there is only one;
 /// * values of several outputs: every output, if the targets are one-hot. Looked at are the outputs that count in the last time
@@ -24,13 +24,14 @@ pub fn implied_choices(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> 
             return Vec::new();
         }
     }
-    match seen.are_complete(n_outputs) {
-        true => (0..n_outputs).collect(),
-        false => Vec::new(),
+    if seen.are_complete(n_outputs) {
+        (0..n_outputs).collect()
+    } else {
+        Vec::new()
     }
 }
 
-/// The choice that is right in a trial, by its target: as [`Trial::target_choice`], but none where several outputs are equally
+/// Finds the choice that is right in a trial by its target: as [`Trial::target_choice`], but none where several outputs are equally
 /// large, so that a target of zeros is no answer.
 #[must_use]
 pub fn target_answer(trial: &Trial, choices: &[usize]) -> Option<usize> {
@@ -52,7 +53,7 @@ struct Levels {
 }
 
 impl Levels {
-    /// Whether the answer of a trial has the same levels as those before it.
+    /// Tells whether the answer of a trial has the same levels as those before it.
     fn are_those_of(&mut self, trial: &Trial) -> bool {
         if let Target::Classes(_) = trial.target {
             self.are_classes = true;
@@ -82,12 +83,12 @@ impl Levels {
     }
 }
 
-/// Whether a value is the first of its kind, or equal to it.
+/// Tells whether a value is the first of its kind, or equal to it.
 fn is_same(known: &mut Option<f32>, value: f32) -> bool {
     *known.get_or_insert(value) == value
 }
 
-/// The targets of the outputs that count in the last time step that counts.
+/// Collects the targets of the outputs that count in the last time step that counts.
 fn last_counted_row(trial: &Trial) -> Vec<f32> {
     let (Target::Values(values), Some(t)) = (&trial.target, trial.last_counted_step()) else {
         return Vec::new();

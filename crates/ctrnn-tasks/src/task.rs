@@ -41,7 +41,7 @@ impl Layout {
         }
     }
 
-    /// The choices that can be made, by the numbers that [`Trial::choice`] has for them.
+    /// Lists the choices that can be made, by the numbers that [`Trial::choice`] has for them.
     #[must_use]
     pub fn alternatives(&self) -> Vec<usize> {
         match self.choices[..] {
@@ -50,7 +50,7 @@ impl Layout {
         }
     }
 
-    /// What a choice is called, by its number: as its output; where one output chooses by its sign, `output < 0` or `output > 0`.
+    /// Names a choice, given by its number, like its output; where one output chooses by its sign, `output < 0` or `output > 0`.
     ///
     /// # Panics
     /// If there is no such choice.

@@ -576,7 +576,7 @@ impl Metric {
         }
     }
 
-    /// Whether it is measured on trials that have a right answer only.
+    /// Tells whether it is measured only on trials that have a right answer.
     pub const fn needs_answers(self) -> bool {
         !matches!(self, Self::Loss)
     }

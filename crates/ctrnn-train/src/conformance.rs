@@ -359,7 +359,7 @@ fn range_rule(number: f64, shape: &Json) -> Option<String> {
         .or_else(|| single_precision_rule(number, shape))
 }
 
-/// The rule that a number breaks once it is rounded to single precision, in which networks compute: it stays finite, and strictly
+/// Finds the rule that a number breaks once it is rounded to single precision, in which networks compute: it stays finite, and strictly
 /// within the bounds that it may not reach. What must be above 0 is a divisor, so that a number with less than the full precision
 /// will not do.
 fn single_precision_rule(number: f64, shape: &Json) -> Option<String> {

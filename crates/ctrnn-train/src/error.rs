@@ -67,7 +67,7 @@ pub enum TrainError {
     Task(#[from] TaskError),
 }
 
-/// Keys with the metrics that they name.
+/// Lists keys with the metrics that they name.
 fn named(metrics: &[(&str, Metric)]) -> String {
     let named = metrics
         .iter()

@@ -80,7 +80,7 @@ pub(crate) struct Scored<'a, B: Backend> {
     pub record: Record,
     /// Values of terms that the objective does not hold.
     pub further: &'a Further<'a, B>,
-    /// How many trials run together: all of them if there are terms in `further`, of which nobody knows how parts make a whole.
+    /// Number of trials that run together: all of them if there are terms in `further`, of which nobody knows how parts make a whole.
     pub together: usize,
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     })
 }
 
-/// The noise of `n` trials from `first` on.
+/// Takes the noise of `n` trials from `first` on.
 fn part<B: RecurrenceBackend>(noise: &Noise<B>, first: usize, n: usize) -> Noise<B> {
     let narrow = |normals: &Option<Tensor<B, 3>>| {
         let normals = normals.clone();

@@ -153,7 +153,7 @@ impl Penalty {
         self.of(self.statistic(inputs))
     }
 
-    /// What the penalty is a function of.
+    /// Computes the means that the penalty is a function of.
     pub(crate) fn statistic<B: Backend>(&self, inputs: &LossInputs<B>) -> Statistic<B> {
         let batch = inputs.batch;
         let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
@@ -186,7 +186,7 @@ impl Penalty {
         }
     }
 
-    /// The penalty times its coefficient, `[1]`, at what it is a function of.
+    /// Computes the penalty times its coefficient, `[1]`, from its statistic.
     pub(crate) fn of<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
         match self {
             Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => statistic.one(),

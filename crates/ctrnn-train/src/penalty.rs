@@ -25,7 +25,7 @@ pub(crate) struct Statistic<B: Backend> {
 }
 
 impl<B: Backend> Statistic<B> {
-    /// The mean of one number, `[1]`, over so many samples.
+    /// Wraps the mean of one number, `[1]`, over so many samples.
     pub fn of_one(mean: Tensor<B, 1>, samples: f64) -> Self {
         Self {
             mean: mean.reshape([1, 1, 1]),
@@ -34,12 +34,12 @@ impl<B: Backend> Statistic<B> {
         }
     }
 
-    /// The mean of one number, `[1]`.
+    /// Unwraps the mean of one number, `[1]`.
     pub fn one(self) -> Tensor<B, 1> {
         self.mean.reshape([1])
     }
 
-    /// The statistic of the samples of both (Chan, Golub and LeVeque 1983).
+    /// Joins the samples of both (Chan, Golub and LeVeque 1983).
     #[must_use]
     pub fn joined(self, other: Self) -> Self {
         let samples = self.samples + other.samples;

@@ -535,7 +535,7 @@ where
     }))
 }
 
-/// An error of the configuration at the keys that name a metric which is never measured; any other error as it is.
+/// Places an error about metrics that are never measured at the keys that name them; leaves any other error as it is.
 fn with_place(run: &Run, error: TrainError) -> TrainError {
     let TrainError::NoRightAnswers(metrics) = error else {
         return error;

@@ -1087,4 +1087,6 @@ mod any_text;
 #[cfg(test)]
 mod broken_keys;
 #[cfg(test)]
+mod extreme_numbers;
+#[cfg(test)]
 mod tests;

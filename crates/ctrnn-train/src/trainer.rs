@@ -529,9 +529,10 @@ where
             names: self.minimised.measured_names(),
             record: self.minimised.record(),
             further: &custom,
-            together: match self.minimised.custom.is_empty() {
-                true => TOGETHER,
-                false => self.validation.len(),
+            together: if self.minimised.custom.is_empty() {
+                TOGETHER
+            } else {
+                self.validation.len()
             },
         };
         let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
@@ -609,7 +610,7 @@ where
 }
 
 impl TrainSettings {
-    /// The metrics that a run looks at, each with the key that names it.
+    /// Lists the metrics that a run looks at, each with the key that names it.
     fn metrics(&self) -> impl Iterator<Item = (&'static str, Metric)> {
         let plateau = match &self.train.schedule {
             Schedule::Plateau(plateau) => Some(("train.schedule.metric", plateau.metric)),
@@ -624,7 +625,7 @@ impl TrainSettings {
     }
 }
 
-/// A metric that can never be measured would be waited for until the end. The validation trials are the same every time, and
+/// Refuses metrics that can never be measured, for which a run would wait until its end. The validation trials are the same every time, and
 /// whether a trial has a right answer does not depend on the readout.
 fn check_metrics(
     settings: &TrainSettings,

@@ -251,9 +251,10 @@ impl TrialsFromCommand {
         let n_outputs = self.layout.outputs.len();
         let mut trials: Vec<Trial> = (0..n_trials).map(|b| file.trial(b, n_outputs)).collect();
         let no_answer = &self.config.no_answer;
-        let choices = match self.names_choices {
-            true => self.layout.choices.clone(),
-            false => implied_choices(trials.iter().filter(|trial| has_answer(trial, no_answer))),
+        let choices = if self.names_choices {
+            self.layout.choices.clone()
+        } else {
+            implied_choices(trials.iter().filter(|trial| has_answer(trial, no_answer)))
         };
         set_answers(&mut trials, &choices, no_answer);
         Ok(TrialBatch::new(&trials))

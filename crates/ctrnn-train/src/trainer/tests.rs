@@ -406,3 +406,49 @@ fn an_infinite_input_fails_at_once() {
     );
     assert_eq!(found.what, Culprit::Inputs);
 }
+
+/// White noise has no right answers: a metric that needs them is refused before the first step, at every key that names one.
+#[test]
+fn a_metric_that_is_never_measured_is_refused() {
+    let trainer = |task: &str, metrics: &str| {
+        let text =
+            format!("[task.{task}]\n[model]\nn_units = 4\n[validate]\ntrials = 8\n{metrics}");
+        let run =
+            RunConfig::from_text(&text, "run.toml", Path::new("/"), &[], &registry()).unwrap();
+        trainer_at::<Cpu>(&run, None, 1, &Default::default()).map(|trainer| trainer.term_names())
+    };
+    let settings = [
+        "[train.stop]\nmetric = 'val.accuracy'\nat_least = 0.9\nrequired = true",
+        "[train.stop]\nmetric = 'val.min_accuracy'\npatience = 3",
+        "[train.schedule]\nname = 'plateau'\nmetric = 'val.accuracy'",
+        "[checkpoint]\nbest = 'val.min_accuracy'",
+    ];
+    let keys = [
+        "train.stop.metric",
+        "train.stop.metric",
+        "train.schedule.metric",
+        "checkpoint.best",
+    ];
+    for (setting, key) in settings.into_iter().zip(keys) {
+        trainer("go_nogo", setting).unwrap();
+        let error = trainer("white_noise", setting).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let TrainError::Config(errors) = error else {
+            panic!("{error}")
+        };
+        let [problem] = &errors.0[..] else {
+            panic!("{errors}")
+        };
+        assert!(problem.message.starts_with(key), "{errors}");
+        let help = "this task has no right answers: use val.loss";
+        assert!(problem.help.starts_with(help), "{errors}");
+        assert!(!problem.labels.is_empty(), "{errors}");
+    }
+    let both = [settings[0], settings[3]].join("\n");
+    let error = trainer("white_noise", &both).unwrap_err();
+    assert!(
+        matches!(&error, TrainError::Config(errors) if errors.0.len() == 2),
+        "{error}"
+    );
+    trainer("white_noise", "[checkpoint]\nbest = 'val.loss'").unwrap();
+}
