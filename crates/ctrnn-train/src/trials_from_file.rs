@@ -22,7 +22,9 @@ use crate::white_noise::WhiteNoise;
 /// then cross-entropy) or `targets [B,T,O]` f32 (the loss is then the mean squared error). Optional: `mask [B,T]` or
 /// `[B,T,O]` (0: does not count; absent: everything counts), `n_steps [B]` (the length of each trial), `dt_ms` (must
 /// equal `time.dt_ms`), and one `cond_<name> [B]` for each condition. Training draws trials with replacement; the
-/// trials set aside for validation are never trained on.
+/// trials set aside for validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot
+/// targets or two values of a single output, one below and one above zero, make a choice; time courses have none. The key
+/// `choices` says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NpzConfig {

@@ -17,7 +17,7 @@ use crate::schema::{self, keys, shapes, types};
 
 type Cpu = Autodiff<NdArray<f32>>;
 
-const FLOATS: [&str; 12] = [
+const FLOATS: &[&str] = &[
     "-0.0",
     "1e-320",
     "1e-45",
@@ -32,7 +32,7 @@ const FLOATS: [&str; 12] = [
     "-1e39",
 ];
 
-const INTEGERS: [&str; 4] = ["1", "4294967296", "9007199254740993", "9223372036854775807"];
+const INTEGERS: &[&str] = &["1", "4294967296", "9007199254740993", "9223372036854775807"];
 
 /// Settings of a small run, beside the key under test.
 const SMALL: [&str; 4] = [
@@ -42,20 +42,24 @@ const SMALL: [&str; 4] = [
     "validate.trials=2",
 ];
 
+/// Lists the numbers to try where this shape is asked for.
+fn numbers(shape: &Json) -> &'static [&'static str] {
+    match types(shape)[..] {
+        ["number"] => FLOATS,
+        ["integer"] => INTEGERS,
+        _ => &[],
+    }
+}
+
 /// Lists the values to try at a key: numbers, or lists of numbers as long as they must be.
 fn values(root: &Json, schema: &Json) -> Vec<String> {
     let mut all = Vec::new();
     for shape in shapes(root, schema) {
-        let of_type = |shape: &Json| match types(shape)[..] {
-            ["number"] => &FLOATS[..],
-            ["integer"] => &INTEGERS[..],
-            _ => &[],
-        };
-        all.extend(of_type(shape).iter().map(|value| (*value).to_owned()));
+        all.extend(numbers(shape).iter().map(|value| (*value).to_owned()));
         if types(shape) == ["array"] {
             let n = shape["minItems"].as_u64().unwrap_or(1).max(1) as usize;
             let items = shapes(root, &shape["items"]);
-            let numbers = items.into_iter().flat_map(of_type);
+            let numbers = items.into_iter().flat_map(numbers);
             all.extend(numbers.map(|value| format!("[{}]", vec![*value; n].join(", "))));
         }
     }

@@ -240,7 +240,9 @@ fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
         inputs.outputs.clone().sum() * 0.0 + trials as f64
     });
     let mut last = Last(None);
-    trainer.run(&mut [&mut last], &|| None).unwrap();
+    trainer
+        .run(&mut [&mut last as &mut dyn Observer], &|| None)
+        .unwrap();
     assert_eq!(last.0.unwrap().terms["trials"], 300.0);
 }
 
