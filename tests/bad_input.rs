@@ -247,10 +247,19 @@ const MISTAKES: &[Mistake] = &[
     ),
     overrides(
         "time step beyond every duration",
-        &["time.dt_ms=1e9", "model.tau_ms=1e9", "task.go_nogo.delay_ms=«100»"],
+        &[
+            "time.dt_ms=1e9",
+            "model.tau_ms=1e9",
+            "task.go_nogo.delay_ms=«100»",
+        ],
         &[
             "error[C014]: task.go_nogo.delay_ms: 100 ms is not a multiple of dt_ms = 1000000000; the nearest are 0 and 1000000000",
         ],
+    ),
+    overrides(
+        "time constant beside which a step is nothing",
+        &["time.dt_ms=«1e-30»", "model.tau_ms=«1e20»"],
+        &["error[C015]: alpha = dt / tau is 0 in single precision for 1e-30 ms and 1e20 ms"],
     ),
     overrides(
         "beyond single precision",
@@ -275,7 +284,10 @@ const MISTAKES: &[Mistake] = &[
     ),
     overrides(
         "metric that is never measured",
-        &["task.white_noise={}", "train.stop={metric=«\"val.accuracy\"»,patience=3}"],
+        &[
+            "task.white_noise={}",
+            "train.stop={metric=«\"val.accuracy\"»,patience=3}",
+        ],
         &[
             "error[C025]: train.stop.metric = \"val.accuracy\" can never be measured: no validation trial has a right answer",
             "help: this task has no right answers: use val.loss (train.stop.metric = \"val.loss\")",
