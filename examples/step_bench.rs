@@ -129,6 +129,7 @@ where
             mask,
             within: Tensor::from_data(within, &device),
             within_sum: (n_steps * n_trials) as f64,
+            n_steps: vec![n_steps; n_trials],
             counted_trials: n_trials,
         };
         Ok(Self {

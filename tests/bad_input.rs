@@ -245,6 +245,54 @@ const MISTAKES: &[Mistake] = &[
         &["time.dt_ms=«0»"],
         &["error[C004]: time.dt_ms = 0 must be above 0"],
     ),
+    overrides(
+        "time step beyond every duration",
+        &[
+            "time.dt_ms=1e9",
+            "model.tau_ms=1e9",
+            "task.go_nogo.delay_ms=«100»",
+        ],
+        &[
+            "error[C014]: task.go_nogo.delay_ms: 100 ms is not a multiple of dt_ms = 1000000000; the nearest are 0 and 1000000000",
+        ],
+    ),
+    overrides(
+        "time constant beside which a step is nothing",
+        &["time.dt_ms=«1e-30»", "model.tau_ms=«1e20»"],
+        &["error[C015]: alpha = dt / tau is 0 in single precision for 1e-30 ms and 1e20 ms"],
+    ),
+    overrides(
+        "beyond single precision",
+        &["train.clip_grad_norm=«1e39»"],
+        &[
+            "error[C004]: train.clip_grad_norm = 1e39 must be at most 3.4e38: networks compute in single precision",
+        ],
+    ),
+    overrides(
+        "zero in single precision",
+        &["train.optimizer.eps=«1e-300»"],
+        &[
+            "error[C004]: train.optimizer.eps = 1e-300 must be at least 1.2e-38: networks compute in single precision, where it is 0",
+        ],
+    ),
+    overrides(
+        "one in single precision",
+        &["train.optimizer.betas=[0.9,«0.99999999»]"],
+        &[
+            "error[C004]: train.optimizer.betas[1] = 0.99999999 is 1 in single precision, in which networks compute",
+        ],
+    ),
+    overrides(
+        "metric that is never measured",
+        &[
+            "task.white_noise={}",
+            "train.stop={metric=«\"val.accuracy\"»,patience=3}",
+        ],
+        &[
+            "error[C025]: train.stop.metric = \"val.accuracy\" can never be measured: no validation trial has a right answer",
+            "help: this task has no right answers: use val.loss (train.stop.metric = \"val.loss\")",
+        ],
+    ),
     file(
         "off the grid",
         ("delay_ms", "delay_ms = «110»"),

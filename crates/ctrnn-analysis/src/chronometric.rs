@@ -1,9 +1,25 @@
 //! Chronometric curves: when a decision is made, as a function of the evidence.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 
-/// The time step at which a readout `[T, O]` has made up its mind: from which on, until `last`, `choice` stays ahead of all other
-/// `choices` by at least `margin`. None if it never is.
+/// Measures how far a readout `[O]` is ahead for `choice`: of all other `choices`; where a single output chooses by its sign (0 below
+/// zero, 1 above), of zero.
+pub fn lead(readout: ArrayView1<f64>, choices: &[usize], choice: usize) -> f64 {
+    if let [only] = choices {
+        return if choice == 1 {
+            readout[*only]
+        } else {
+            -readout[*only]
+        };
+    }
+    let others = choices.iter().filter(|&&other| other != choice);
+    others
+        .map(|&other| readout[choice] - readout[other])
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// The time step at which a readout `[T, O]` has made up its mind: from which on, until `last`, `choice` keeps a [`lead`] of at
+/// least `margin`. None if it never does.
 pub fn decision_step(
     readout: ArrayView2<f64>,
     choices: &[usize],
@@ -11,13 +27,7 @@ pub fn decision_step(
     last: usize,
     margin: f64,
 ) -> Option<usize> {
-    let is_ahead = |t: usize| {
-        let others = choices.iter().filter(|&&other| other != choice);
-        others
-            .map(|&other| readout[[t, choice]] - readout[[t, other]])
-            .fold(f64::INFINITY, f64::min)
-            >= margin
-    };
+    let is_ahead = |t: usize| lead(readout.row(t), choices, choice) >= margin;
     let mut steps = (0..=last).rev().take_while(|&t| is_ahead(t));
     let first = steps.next()?;
     Some(steps.last().unwrap_or(first))
@@ -78,6 +88,9 @@ mod tests {
         assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 0.5), Some(2));
         assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 3.0), None);
         assert_eq!(decision_step(y.view(), &[0, 1], 1, 5, 0.5), Some(5));
+        // The sign of output 0 alone: above zero at steps 2 to 4, never below.
+        assert_eq!(decision_step(y.view(), &[0], 1, 4, 0.5), Some(2));
+        assert_eq!(decision_step(y.view(), &[0], 0, 4, 0.5), None);
     }
 
     /// 100 and 300 ms: mean 200, standard deviation 141.4, standard error 100.

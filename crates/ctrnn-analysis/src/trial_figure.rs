@@ -198,7 +198,7 @@ impl Column<'_> {
             .iter()
             .map(|(name, column)| format!("{name} {}", decimal(column[self.b])));
         let correct = self.batch.correct[self.b]
-            .map(|choice| format!("correct: {}", self.layout.outputs[choice]));
+            .map(|choice| format!("correct: {}", self.layout.choice_name(choice)));
         let unbroken = |part: String| part.replace(' ', "\u{a0}");
         let parts: Vec<String> = values.chain(correct).map(unbroken).collect();
         match parts.join(", ") {

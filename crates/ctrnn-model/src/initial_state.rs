@@ -2,10 +2,12 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use ctrnn_kernels::Form;
 use serde::{Deserialize, Serialize};
 
 use crate::noise;
 use crate::parameters::{constant, host_tensor};
+use crate::recurrence::rates_of;
 use crate::{CtrnnModule, Forward};
 
 /// The state at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
@@ -82,6 +84,18 @@ impl<B: Backend> CtrnnModule<B> {
         match noise::of_initial_state(levels, &forward.noise, [trials, n], &self.device()) {
             Some(noise) => own + noise,
             None => own,
+        }
+    }
+
+    /// Computes the firing rates `[trials, N]` that a pass starts from: `f(v(0))`, or `r(0)` itself in the rate form.
+    ///
+    /// # Panics
+    /// As [`CtrnnModule::forward`].
+    pub fn initial_rates(&self, forward: &Forward<B>, trials: usize) -> Tensor<B, 2> {
+        let states = self.initial_states(forward, trials);
+        match self.config().form {
+            Form::Voltage => rates_of(self.config().activation, states),
+            Form::Rate => states,
         }
     }
 

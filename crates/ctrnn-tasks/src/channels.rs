@@ -29,6 +29,8 @@ pub(crate) struct Columns {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     target: TargetKind,
+    /// The task's own output that chooses by its sign.
+    sign: Option<usize>,
 }
 
 impl Plan {
@@ -44,6 +46,10 @@ impl Plan {
                 inputs,
                 outputs,
                 target: layout.target,
+                sign: match layout.choices[..] {
+                    [only] => Some(only),
+                    _ => None,
+                },
             })
             .collect();
         let mut choices: Vec<usize> = tasks
@@ -127,7 +133,11 @@ impl Columns {
             }
         }
         trial.mask = self.embed_mask(own, layout);
-        trial.correct = own.correct.map(|choice| self.outputs[choice]);
+        trial.correct = match self.sign {
+            Some(_) if layout.choices.len() == 1 => own.correct,
+            Some(output) => own.correct.map(|_| self.outputs[output]),
+            None => own.correct.map(|choice| self.outputs[choice]),
+        };
         trial
     }
 
@@ -163,7 +173,7 @@ impl Columns {
                 Target::Classes(classes.iter().map(own).collect())
             }
         };
-        Trial {
+        let own = Trial {
             n_steps: trial.n_steps,
             n_inputs: self.inputs.len(),
             n_outputs: self.outputs.len(),
@@ -176,6 +186,13 @@ impl Columns {
             condition: condition.values.clone(),
             correct: trial.correct.and_then(place),
             timeline: trial.timeline.clone(),
+        };
+        match (self.sign, trial.correct) {
+            (Some(output), Some(_)) => Trial {
+                correct: own.target_choice(&[output]),
+                ..own
+            },
+            _ => own,
         }
     }
 
@@ -234,7 +251,7 @@ mod tests {
 
     fn layouts() -> [(&'static str, Layout); 2] {
         let first = Layout::new(["fixation", "a"], ["fixation", "x"]);
-        let second = Layout::new(["b", "fixation"], ["y", "fixation"]).with_choices(&[0]);
+        let second = Layout::new(["b", "fixation"], ["y", "fixation"]);
         [("first", first), ("second", second)]
     }
 
@@ -281,6 +298,26 @@ mod tests {
             (&own.inputs, &own.target, own.correct)
         );
         assert_eq!(plan.columns[1].readout(&[1.0, 2.0, 3.0], 3), [3.0, 1.0]);
+    }
+
+    #[test]
+    fn a_choice_by_sign_stays_one() {
+        let sign = Layout::new(["u"], ["y"]).with_choices(&[0]);
+        let course = Layout::new(["u"], ["z"]);
+        let mut timeline = Timeline::default();
+        timeline.push("trial", 2);
+        let mut own = Trial::new(&sign, &Condition::new([]), timeline);
+        own.set_target(0..2, 0, -1.0);
+        own.correct = Some(0);
+        let choices = Layout::new(["u"], ["left", "right"]);
+        for (other, embedded) in [(course, 0), (choices, 2)] {
+            let layouts = [("other", other), ("sign", sign.clone())];
+            let plan = Plan::new(&layouts, Channels::Shared, Channels::Shared);
+            let all = plan.columns[1].embed(&own, &plan.layout, &Condition::new([]));
+            assert_eq!(all.correct, Some(embedded));
+            let back = plan.columns[1].extract(&all, &Condition::new([]));
+            assert_eq!(back.correct, Some(0));
+        }
     }
 
     #[test]

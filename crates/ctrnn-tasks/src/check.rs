@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::clock::MAX_STEPS;
 use crate::{Clock, Condition, Duration, Epoch, TaskError};
 
 /// Checks of a task, one after another; all errors are kept.
@@ -22,6 +23,8 @@ use crate::{Clock, Condition, Duration, Epoch, TaskError};
 #[must_use = "the errors are in `finish()`"]
 pub struct Check {
     clock: Clock,
+    /// The shortest and the longest trial in ms, once its epochs are known.
+    trial_ms: Option<[f64; 2]>,
     errors: Vec<TaskError>,
 }
 
@@ -30,6 +33,7 @@ impl Check {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
+            trial_ms: None,
             errors: Vec::new(),
         }
     }
@@ -40,8 +44,10 @@ impl Check {
         self
     }
 
-    /// Requires the durations of all epochs to be on the grid.
-    pub fn epochs(self, epochs: &[Epoch]) -> Self {
+    /// Requires the durations of all epochs to be on the grid, and their sum to be one to [`MAX_STEPS`] time steps.
+    pub fn epochs(mut self, epochs: &[Epoch]) -> Self {
+        let bounds = epochs.iter().map(|epoch| epoch.duration.bounds_ms());
+        self.trial_ms = bounds.reduce(|[a, b], [c, d]| [a + c, b + d]);
         epochs.iter().fold(self, |check, epoch| {
             check.duration(&epoch.key(), &epoch.duration)
         })
@@ -113,8 +119,25 @@ impl Check {
     /// All errors, if there are any.
     ///
     /// # Errors
-    /// What the checks found, in their order.
-    pub fn finish(self) -> Result<(), Vec<TaskError>> {
+    /// What the checks found, in their order; the length of a whole trial where its parts are right.
+    pub fn finish(mut self) -> Result<(), Vec<TaskError>> {
+        if let Some([shortest, longest]) = self.trial_ms.filter(|_| self.errors.is_empty()) {
+            let dt_ms = self.clock.dt_ms();
+            let message = if shortest == 0.0 {
+                Some(
+                    "a trial can have no time step at all: all of its durations can be 0"
+                        .to_owned(),
+                )
+            } else if longest > (MAX_STEPS as f64 + 0.5) * dt_ms {
+                Some(format!(
+                    "a trial of {longest} ms is more than {MAX_STEPS} time steps of dt_ms = {dt_ms}"
+                ))
+            } else {
+                None
+            };
+            self.errors
+                .extend(message.map(|message| TaskError::config("", message)));
+        }
         if self.errors.is_empty() {
             Ok(())
         } else {
@@ -150,6 +173,18 @@ mod tests {
                 "{weights:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_trial_has_some_time_steps_but_not_too_many() {
+        let epochs = |ms: [f64; 2]| ms.map(|ms| Epoch::new("epoch", &ms.into()));
+        let found = |ms| messages(check().epochs(&epochs(ms)));
+        assert_eq!(found([0.0, 20.0]), [""; 0]);
+        let none = "a trial can have no time step at all: all of its durations can be 0";
+        assert_eq!(found([0.0, 0.0]), [none]);
+        let long = "a trial of 24000000 ms is more than 1000000 time steps of dt_ms = 20";
+        assert_eq!(found([1.2e7, 1.2e7]), [long]);
+        assert_eq!(found([1.2e7, 10.0]).len(), 1);
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Clock {
         if steps > MAX_STEPS as f64 {
             return Err(ClockError::TooLong { ms, dt_ms });
         }
-        if (steps - steps.round()).abs() > TOLERANCE {
+        let is_lost = ms > 0.0 && steps.round() == 0.0;
+        if (steps - steps.round()).abs() > TOLERANCE || is_lost {
             return Err(ClockError::OffGrid { ms, dt_ms });
         }
         Ok(steps.round() as usize)
@@ -140,6 +141,10 @@ mod tests {
         for (ms, message) in table {
             assert_eq!(clock.steps(ms).unwrap_err().to_string(), message);
         }
+        let coarse = Clock::new(1e9).unwrap().steps(100.0).unwrap_err();
+        let expected =
+            "100 ms is not a multiple of dt_ms = 1000000000; the nearest are 0 and 1000000000";
+        assert_eq!(coarse.to_string(), expected);
         let fine = Clock::new(0.1)
             .unwrap()
             .steps(0.25)

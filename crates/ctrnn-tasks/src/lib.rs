@@ -67,6 +67,7 @@
 //! then tests it with all others.
 
 mod abba;
+mod answers;
 mod anti;
 mod batch;
 mod channels;
@@ -115,6 +116,7 @@ mod trial;
 mod yang;
 
 pub use abba::Abba;
+pub use answers::{implied_choices, target_answer};
 pub use anti::Anti;
 pub use batch::TrialBatch;
 pub use channels::Channels;

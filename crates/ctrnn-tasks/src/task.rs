@@ -17,7 +17,8 @@ pub struct Layout {
     pub outputs: Vec<String>,
     /// What the outputs are compared with.
     pub target: TargetKind,
-    /// The outputs that are choices, by index; empty for a task without choices.
+    /// The outputs that are choices, by index: the largest of them is the choice. A single one chooses by its sign. Empty for a
+    /// task without choices.
     pub choices: Vec<usize>,
 }
 
@@ -32,14 +33,35 @@ pub enum TargetKind {
 }
 
 impl Layout {
-    /// Targets are values, and every output is a choice.
+    /// Targets are values, and every output is a choice, unless there is only one.
     #[must_use]
     pub fn new<const I: usize, const O: usize>(inputs: [&str; I], outputs: [&str; O]) -> Self {
         Self {
             inputs: inputs.map(str::to_owned).to_vec(),
             outputs: outputs.map(str::to_owned).to_vec(),
             target: TargetKind::Values,
-            choices: (0..O).collect(),
+            choices: if O == 1 { Vec::new() } else { (0..O).collect() },
+        }
+    }
+
+    /// Lists the choices that can be made, by the numbers that [`Trial::choice`] has for them.
+    #[must_use]
+    pub fn alternatives(&self) -> Vec<usize> {
+        match self.choices[..] {
+            [_] => vec![0, 1],
+            _ => self.choices.clone(),
+        }
+    }
+
+    /// Names a choice, given by its number, like its output; where one output chooses by its sign, `output < 0` or `output > 0`.
+    ///
+    /// # Panics
+    /// If there is no such choice.
+    #[must_use]
+    pub fn choice_name(&self, choice: usize) -> String {
+        match self.choices[..] {
+            [only] => format!("{} {} 0", self.outputs[only], ["<", ">"][choice]),
+            _ => self.outputs[choice].clone(),
         }
     }
 
@@ -206,8 +228,8 @@ pub trait Task: Send + Sync {
     }
 
     /// Whether a readout `[T, O]` of this trial (without padding) is right; `None` if the trial has
-    /// no correct answer. As provided, the choice is the largest of the outputs that are choices,
-    /// at the last time step that counts.
+    /// no correct answer. As provided, the choice is the largest of the outputs that are choices, or the sign of
+    /// the only one, at the last time step that counts.
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
         let correct = trial.correct?;
         Some(trial.choice(outputs, &self.layout().choices) == Some(correct))
@@ -237,6 +259,12 @@ pub trait Task: Send + Sync {
         if choices.is_empty() {
             return "This task has no choices.".to_owned();
         }
+        if let [only] = choices[..] {
+            let name = &outputs[only];
+            return format!(
+                "The choice is the sign of the output {name} at the last time step that counts."
+            );
+        }
         let names: Vec<&str> = choices
             .iter()
             .map(|&choice| outputs[choice].as_str())
@@ -251,7 +279,7 @@ pub trait Task: Send + Sync {
     /// output and time step. `None` if the task has no accuracy. As provided, one in the number of
     /// choices; goes with [`is_correct`](Self::is_correct).
     fn chance(&self) -> Option<f64> {
-        let n_choices = self.layout().choices.len();
+        let n_choices = self.layout().alternatives().len();
         (n_choices > 0).then(|| 1.0 / n_choices as f64)
     }
 }

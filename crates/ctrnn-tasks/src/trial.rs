@@ -44,7 +44,8 @@ pub struct Trial {
     pub mask: Mask,
     /// Names and values of the trial's condition.
     pub condition: Vec<(String, f64)>,
-    /// The output that is the correct choice; `None` if no choice is.
+    /// The output that is the correct choice; where a single output chooses by its sign, 0 for below zero and 1 for above.
+    /// `None` if no choice is correct.
     pub correct: Option<usize>,
     /// When the epochs were; empty where that is not known.
     pub timeline: Timeline,
@@ -194,15 +195,17 @@ impl Trial {
         }
     }
 
-    /// The choice that a readout `[T, O]` makes: the output among `choices` that is largest at the
-    /// last time step that counts. Of equal ones the first; none where the readout is NaN.
+    /// The choice that a readout `[T, O]` makes at the last time step that counts: the output among `choices` that is largest,
+    /// of equal ones the first; of a single output its sign, 0 for below zero and 1 for above. None where the readout is NaN,
+    /// and at zero where the sign decides.
     #[must_use]
     pub fn choice(&self, readout: &[f32], choices: &[usize]) -> Option<usize> {
         let t = self.last_counted_step()?;
-        largest(
-            &readout[t * self.n_outputs..(t + 1) * self.n_outputs],
-            choices,
-        )
+        let outputs = &readout[t * self.n_outputs..(t + 1) * self.n_outputs];
+        match choices {
+            [only] => sign(outputs[*only]),
+            _ => largest(outputs, choices),
+        }
     }
 
     /// The first of some time steps at which an output among `choices` of a readout `[T, O]` exceeds
@@ -251,6 +254,11 @@ fn add_block(rows: &mut [f32], width: usize, steps: Range<usize>, first: usize, 
             *value += add;
         }
     }
+}
+
+/// Returns 0 below zero and 1 above; none at zero and for NaN.
+fn sign(value: f32) -> Option<usize> {
+    (value < 0.0 || value > 0.0).then_some(usize::from(value > 0.0))
 }
 
 /// The output among `choices` that is largest: of equal ones the first; none where they are NaN.
@@ -320,6 +328,17 @@ mod tests {
         assert_eq!(trial.choice(&readout, &[1, 2]), Some(1)); // t = 0
         trial.set_mask(0..4, 0.0);
         assert_eq!(trial.choice(&readout, &[1, 2]), None);
+    }
+
+    #[test]
+    fn a_single_output_chooses_by_its_sign() {
+        let mut trial = trial(TargetKind::Values);
+        let mut choice = |value: f32| {
+            trial.target = Target::Values([vec![0.0; 10], vec![value, 9.0]].concat());
+            trial.target_choice(&[1])
+        };
+        assert_eq!([1.0, -0.1].map(&mut choice), [Some(1), Some(0)]);
+        assert_eq!([0.0, f32::NAN].map(&mut choice), [None, None]);
     }
 
     #[test]

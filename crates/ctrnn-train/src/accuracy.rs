@@ -97,8 +97,9 @@ pub(crate) fn answers<B: Backend>(
 /// Counts choices made against choices that were right; absent if no trial has a right choice among those of the task.
 pub(crate) fn confusion(task: &dyn Task, answers: &[Answer]) -> Option<Confusion> {
     let layout = task.layout();
-    let place = |choice: usize| layout.choices.iter().position(|&c| c == choice);
-    let mut counts = vec![vec![0; layout.choices.len()]; layout.choices.len()];
+    let choices = layout.alternatives();
+    let place = |choice: usize| choices.iter().position(|&c| c == choice);
+    let mut counts = vec![vec![0; choices.len()]; choices.len()];
     for answer in answers {
         let right = answer.right.and_then(place);
         if let Some((row, column)) = right.zip(answer.chosen.and_then(place)) {
@@ -106,7 +107,7 @@ pub(crate) fn confusion(task: &dyn Task, answers: &[Answer]) -> Option<Confusion
         }
     }
     let is_empty = counts.iter().flatten().all(|&n| n == 0);
-    let names = layout.choices.iter().map(|&c| layout.outputs[c].clone());
+    let names = choices.iter().map(|&c| layout.choice_name(c));
     (!is_empty).then(|| Confusion {
         choices: names.collect(),
         counts,

@@ -22,6 +22,8 @@ pub struct Batch<B: Backend> {
     pub within: Tensor<B, 3>,
     /// Sum of `within`: the number of time steps of all trials together.
     pub within_sum: f64,
+    /// Number of time steps of each trial, `[B]`.
+    pub n_steps: Vec<usize>,
     /// Number of trials in which something counts.
     pub counted_trials: usize,
 }
@@ -50,6 +52,7 @@ impl<B: Backend> Batch<B> {
                 device,
             ),
             within_sum: trials.n_steps.iter().sum::<usize>() as f64,
+            n_steps: trials.n_steps.clone(),
             counted_trials: mask
                 .chunks_exact((n_steps * mask_width).max(1))
                 .filter(|mask| mask.iter().any(|&m| m != 0.0))
@@ -76,6 +79,7 @@ impl<B: Backend> Batch<B> {
             mask_sum: batch.mask_sum,
             within: tensor(&batch.within),
             within_sum: batch.within_sum,
+            n_steps: batch.n_steps.clone(),
             counted_trials: batch.counted_trials,
         }
     }

@@ -576,6 +576,11 @@ impl Metric {
         }
     }
 
+    /// Tells whether it is measured only on trials that have a right answer.
+    pub const fn needs_answers(self) -> bool {
+        !matches!(self, Self::Loss)
+    }
+
     /// Whether `new` is better than `old`: a lower loss, a higher accuracy. A tie is not.
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {

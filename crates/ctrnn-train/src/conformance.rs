@@ -371,6 +371,40 @@ fn range_rule(number: f64, shape: &Json) -> Option<String> {
         .or_else(|| broken("maximum", f64::gt, "at most"))
         .or_else(|| broken("exclusiveMinimum", f64::le, "above"))
         .or_else(|| broken("exclusiveMaximum", f64::ge, "below"))
+        .or_else(|| single_precision_rule(number, shape))
+}
+
+/// Finds the rule that a number breaks once it is rounded to single precision, in which networks compute: it stays finite, and strictly
+/// within the bounds that it may not reach. What must be above 0 is a divisor, so that a number with less than the full precision
+/// will not do.
+fn single_precision_rule(number: f64, shape: &Json) -> Option<String> {
+    let rounded = number as f32;
+    let reaches = |key: &str, other: fn(&f64, &f64) -> bool| {
+        shape[key]
+            .as_f64()
+            .filter(|bound| other(&f64::from(rounded), bound))
+    };
+    let largest = format!("{:.1e}", f32::MAX);
+    let smallest = f32::MIN_POSITIVE;
+    if rounded.is_infinite() {
+        let sign = if number < 0.0 {
+            "at least -"
+        } else {
+            "at most "
+        };
+        return Some(format!(
+            "must be {sign}{largest}: networks compute in single precision"
+        ));
+    }
+    if shape["exclusiveMinimum"] == 0 && rounded < smallest {
+        return Some(format!(
+            "must be at least {smallest:.1e}: networks compute in single precision, where it is 0"
+        ));
+    }
+    let bound = reaches("exclusiveMinimum", f64::le).or(reaches("exclusiveMaximum", f64::ge))?;
+    Some(format!(
+        "is {bound} in single precision, in which networks compute"
+    ))
 }
 
 /// The rule that the length of a list breaks.

@@ -27,6 +27,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Vec<f64>>, String> {
     }
     let values = array
         .to_f64()
-        .map_err(|error| format!("covariance of {file}: {error}"))?;
+        .and_then(|values| array.to_f32().map(|_| values));
+    let values = values.map_err(|error| format!("covariance of {file}: {error}"))?;
     Ok(values.chunks(n.max(1)).map(<[f64]>::to_vec).collect())
 }

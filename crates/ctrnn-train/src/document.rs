@@ -230,6 +230,7 @@ impl fmt::Display for Value {
         match self {
             Self::String(text) => write!(f, "{:?}", shortened(text)),
             Self::Integer(number) => write!(f, "{number}"),
+            Self::Float(number) if is_long(*number) => write!(f, "{number:e}"),
             Self::Float(number) => write!(f, "{}", toml::Value::Float(*number)),
             Self::Boolean(truth) => write!(f, "{truth}"),
             Self::Datetime(time) => write!(f, "{time}"),
@@ -237,6 +238,12 @@ impl fmt::Display for Value {
             Self::Table(_) => f.write_str("a table"),
         }
     }
+}
+
+/// Tells whether a number has many digits unless it is written with an exponent.
+fn is_long(number: f64) -> bool {
+    let size = number.abs();
+    size.is_finite() && (size >= 1e16 || (size > 0.0 && size < 1e-5))
 }
 
 /// A text for a message: as it is, or where it is long, its beginning.

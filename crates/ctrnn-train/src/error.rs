@@ -7,6 +7,7 @@ use ctrnn_model::ModelError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use thiserror::Error;
 
+use crate::config::Metric;
 use crate::diagnostic::ConfigErrors;
 use crate::divergence::NotFinite;
 use crate::run::Bound;
@@ -33,6 +34,9 @@ pub enum TrainError {
     /// The mask of a whole batch, or of the validation trials, is zero: nothing counts.
     #[error("the mask of {0} sums to 0, so that no output counts in the loss")]
     EmptyMask(String),
+    /// A metric that is looked at is never measured: no validation trial has a right answer.
+    #[error("{} can never be measured: no validation trial of this task has a right answer; use val.loss", named(.0))]
+    NoRightAnswers(Vec<(&'static str, Metric)>),
     /// An initial state per condition is asked for a trial of no condition of the task.
     #[error(
         "a trial has a condition that is none of the task's, so that it has no initial state; take another model.initial_state than \"learned_per_condition\""
@@ -73,6 +77,14 @@ pub enum TrainError {
     Task(#[from] TaskError),
 }
 
+/// Lists keys with the metrics that they name.
+fn named(metrics: &[(&str, Metric)]) -> String {
+    let named = metrics
+        .iter()
+        .map(|(key, metric)| format!("{key} = {:?}", metric.name()));
+    named.collect::<Vec<_>>().join(" and ")
+}
+
 impl TrainError {
     /// The exit code of a command that ends with this error: 2 configuration, 3 training failed, 4 data, 5 input/output.
     pub fn exit_code(&self) -> u8 {
@@ -83,6 +95,7 @@ impl TrainError {
             | Self::UnknownCondition
             | Self::NoCheckpoint { .. }
             | Self::Data { .. } => 4,
+            Self::NoRightAnswers(_) => 2,
             Self::Config(errors) => errors.exit_code(),
             Self::Model(
                 ModelError::Config { .. }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::ElementConversion;
 use burn::tensor::backend::Backend;
+use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{
     CtrnnModule, Forward, Noise, NoiseAddress, Record, RecurrenceBackend, Trajectory,
 };
@@ -18,11 +18,12 @@ use ctrnn_tasks::{
 use crate::TrainError;
 use crate::accuracy::{Answer, Tally, answers, confusion};
 use crate::batch::{Batch, condition_numbers};
-use crate::objective::{LossInputs, Objective, Penalty};
+use crate::objective::{LossInputs, Objective};
 use crate::observer::{EvalReport, Score, Worst};
+use crate::penalty::Statistic;
 
 /// Trials that run together: enough to be quick, few enough for memory.
-const TOGETHER: usize = 256;
+pub(crate) const TOGETHER: usize = 256;
 
 /// The trials that a network is evaluated on.
 pub enum EvaluationTrials<'a> {
@@ -93,8 +94,7 @@ pub fn evaluation_trials(
     Ok((0..numbers.len()).map(|b| batch.trial(b)).collect())
 }
 
-/// Runs `network` on `trials` and scores it. Penalties that are no sums over trials are those of at most 256 trials at a
-/// time, averaged.
+/// Runs `network` on `trials`, 256 at a time, and scores it. No number depends on how many run together.
 ///
 /// # Errors
 /// [`TrainError::EmptyMask`] if nothing counts in the loss.
@@ -110,6 +110,7 @@ pub fn evaluate<B: RecurrenceBackend>(
         names: objective.measured_names(),
         record: objective.record(),
         further: &|_, _| Vec::new(),
+        together: TOGETHER,
     };
     evaluate_terms(network, task, trials, &scored, noise)
 }
@@ -125,6 +126,8 @@ pub(crate) struct Scored<'a, B: Backend> {
     pub record: Record,
     /// Values of terms that the objective does not hold.
     pub further: &'a Further<'a, B>,
+    /// Number of trials that run together: all of them if there are terms in `further`, of which nobody knows how parts make a whole.
+    pub together: usize,
 }
 
 pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
@@ -141,17 +144,19 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         penalties,
         ..
     } = scored.objective;
+    let together = scored.together;
     let (mut loss_sum, mut weight_sum) = (0.0, 0.0);
-    let mut further_sums = vec![0.0; scored.names.len().saturating_sub(1)];
+    let mut statistics: Vec<Option<Statistic<B>>> = vec![None; penalties.len()];
+    let mut further = Vec::new();
     let n_trials = trials.n_trials();
     let mut answered = Vec::with_capacity(n_trials);
     let mut conditions = Columns::new();
-    for first in (0..n_trials).step_by(TOGETHER) {
-        let some = trials.some(first..n_trials.min(first + TOGETHER));
+    for first in (0..n_trials).step_by(together) {
+        let some = trials.some(first..n_trials.min(first.saturating_add(together)));
         let padded = TrialBatch::new(some.iter());
         let batch = Batch::new(&padded, &device);
         let forward = Forward {
-            noise: shifted(noise, first),
+            noise: part(noise, first, some.len()),
             record: scored.record,
             conditions: condition_numbers(network, task, &padded)?,
             ..Forward::default()
@@ -171,12 +176,14 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         weight_sum += loss.weight(*normalisation, &batch);
         answered.extend(answers(task, &padded, network.activate(outputs)));
         append(&mut conditions, &padded.conditions);
-        let custom = (scored.further)(&trajectory, &batch);
+        further = (scored.further)(&trajectory, &batch);
         let inputs = LossInputs::new(network, trajectory, &batch);
-        let value = |penalty: &Penalty| penalty.value(&inputs).into_scalar().elem::<f64>();
-        let values = penalties.iter().map(value).chain(custom);
-        for (sum, value) in further_sums.iter_mut().zip(values) {
-            *sum += value * some.len() as f64;
+        for (all, penalty) in statistics.iter_mut().zip(penalties) {
+            let own = penalty.statistic(&inputs);
+            *all = Some(match all.take() {
+                Some(before) => before.joined(own),
+                None => own,
+            });
         }
     }
     if weight_sum == 0.0 {
@@ -184,8 +191,10 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
             "the trials of the evaluation".to_owned(),
         ));
     }
-    let further = further_sums.iter().map(|sum| sum / n_trials as f64);
+    let of_all = penalties.iter().zip(statistics.into_iter().flatten());
+    let values = of_all.map(|(penalty, all)| penalty.of(all).into_scalar().elem::<f64>());
     let terms: Vec<f64> = std::iter::once(loss_sum / weight_sum)
+        .chain(values)
         .chain(further)
         .collect();
     let dt_ms = network.config().dt_ms;
@@ -202,14 +211,27 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     })
 }
 
-/// The noise of trials from `first` on.
-fn shifted<B: RecurrenceBackend>(noise: &Noise<B>, first: usize) -> Noise<B> {
+/// Takes the noise of `n` trials from `first` on.
+fn part<B: RecurrenceBackend>(noise: &Noise<B>, first: usize, n: usize) -> Noise<B> {
+    let narrow = |normals: &Option<Tensor<B, 3>>| {
+        let normals = normals.clone();
+        normals.map(|normals| normals.narrow(0, first, n))
+    };
     match noise {
+        Noise::Off => Noise::Off,
         Noise::Drawn(address) => Noise::Drawn(NoiseAddress {
             first_trial: address.first_trial + first as u32,
             ..*address
         }),
-        other => other.clone(),
+        Noise::Given {
+            preactivation,
+            postactivation,
+            input,
+        } => Noise::Given {
+            preactivation: narrow(preactivation),
+            postactivation: narrow(postactivation),
+            input: narrow(input),
+        },
     }
 }
 

@@ -40,6 +40,7 @@ mod batch;
 #[cfg(test)]
 mod burn_test;
 mod checkpoint;
+mod choices;
 mod config;
 mod conformance;
 #[cfg(test)]
@@ -88,6 +89,7 @@ mod white_noise;
 
 pub use batch::{Batch, condition_numbers};
 pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step};
+pub use choices::OutputName;
 pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
     DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,

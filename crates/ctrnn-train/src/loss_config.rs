@@ -182,8 +182,8 @@ pub struct StatePrediction {
     pub lag_ms: f64,
 }
 
-/// `c mean ( |d(t+1) dx(t+1)/dx(t)|^2 / |d(t+1)|^2 - 1 )^2` over trials and steps, with `d = dE/dx`, of which only the
-/// immediate gradient reaches `W_rc` (Pascanu et al. 2013; Song et al. 2016 use c = 2).
+/// `c mean ( |d(t+1) dx(t+1)/dx(t)|^2 / |d(t+1)|^2 - 1 )^2` over trials and their T steps, the first from the initial state
+/// `x(0)`, with `d = dE/dx`, of which only the immediate gradient reaches `W_rc` (Pascanu et al. 2013; Song et al. 2016 use c = 2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Omega {

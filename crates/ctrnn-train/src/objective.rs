@@ -13,7 +13,7 @@ use crate::gradients::Gradients;
 use crate::loss_config::{
     Loss, LossConfig, Normalisation, Omega, On, PerMatrix, PopulationKl, RateSpread, RateTarget,
 };
-use crate::penalty;
+use crate::penalty::{self, Statistic};
 use crate::vanishing_gradient::{self, Sensitivity};
 
 /// A loss and its penalties, as meant.
@@ -150,12 +150,22 @@ impl Penalty {
 
     /// The penalty times its coefficient, `[1]`.
     pub fn value<B: Backend>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
+        self.of(self.statistic(inputs))
+    }
+
+    /// Computes the means that the penalty is a function of.
+    pub(crate) fn statistic<B: Backend>(&self, inputs: &LossInputs<B>) -> Statistic<B> {
         let batch = inputs.batch;
         let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
+        let weights = |value| Statistic::of_one(value, 1.0);
         match self {
-            Self::WeightL1(c) => by_matrix(c, inputs.network, |_, w| penalty::weight_l1(w)),
-            Self::WeightL2(c) => by_matrix(c, inputs.network, |_, w| penalty::weight_l2(w)),
-            Self::WeightDeviation(c, from) => by_matrix(c, inputs.network, |matrix, w| {
+            Self::WeightL1(c) => {
+                weights(by_matrix(c, inputs.network, |_, w| penalty::weight_l1(w)))
+            }
+            Self::WeightL2(c) => {
+                weights(by_matrix(c, inputs.network, |_, w| penalty::weight_l2(w)))
+            }
+            Self::WeightDeviation(c, from) => weights(by_matrix(c, inputs.network, |matrix, w| {
                 let names = match c.on {
                     On::Effective => &["weight"][..],
                     On::Raw => &["weight_raw", "weight"],
@@ -163,23 +173,35 @@ impl Penalty {
                 let arrays = names.iter().map(|name| matrix.array(name));
                 let initial = |from: &Weights| arrays.clone().find_map(|a| from.get(&a).cloned());
                 penalty::weight_l2(deviation(w, from.as_deref().and_then(initial)))
-            }),
-            Self::RateL1(c) => penalty::rate_l1(rates(), batch) * *c,
-            Self::RateL2(c) => penalty::rate_l2(rates(), batch) * *c,
+            })),
+            Self::RateL1(_) => penalty::rate_l1(rates(), batch),
+            Self::RateL2(_) => penalty::rate_l2(rates(), batch),
+            Self::RateTarget(_) | Self::RateSpread(_) => penalty::unit_rates(rates(), batch),
+            Self::RateEntropy(_) => penalty::rate_entropy(rates(), batch),
+            Self::PopulationKl(groups) => penalty::group_moments(rates(), batch, groups),
+            Self::Hebbian(_) => {
+                penalty::hebbian(rates(), inputs.network.effective(Matrix::Recurrent), batch)
+            }
+            Self::StatePrediction(_, lag) => penalty::state_prediction(rates(), batch, *lag),
+        }
+    }
+
+    /// Computes the penalty times its coefficient, `[1]`, from its statistic.
+    pub(crate) fn of<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
+        match self {
+            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => statistic.one(),
+            Self::RateL1(c)
+            | Self::RateL2(c)
+            | Self::RateEntropy(c)
+            | Self::Hebbian(c)
+            | Self::StatePrediction(c, _) => statistic.one() * *c,
             Self::RateTarget(target) => {
-                penalty::rate_target(rates(), batch, target.rate) * target.weight
+                penalty::rate_target(statistic, target.rate) * target.weight
             }
             Self::RateSpread(spread) => {
-                penalty::rate_spread(rates(), batch, spread.measure) * spread.weight
+                penalty::rate_spread(statistic, spread.measure) * spread.weight
             }
-            Self::RateEntropy(c) => penalty::rate_entropy(rates(), batch) * *c,
-            Self::PopulationKl(groups) => {
-                penalty::population_kl(rates(), batch, groups) * groups.weight
-            }
-            Self::Hebbian(c) => {
-                penalty::hebbian(rates(), inputs.network.effective(Matrix::Recurrent), batch) * *c
-            }
-            Self::StatePrediction(c, lag) => penalty::state_prediction(rates(), batch, *lag) * *c,
+            Self::PopulationKl(groups) => penalty::population_kl(statistic) * groups.weight,
         }
     }
 }

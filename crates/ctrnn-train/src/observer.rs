@@ -115,8 +115,8 @@ pub struct Worst {
     pub trials: usize,
 }
 
-/// How often each choice was made where each was right. The choice is the largest output at the last time step that
-/// counts, also for tasks with a rule of their own for what is right.
+/// How often each choice was made where each was right. The choice is the largest output, or the sign of the only one, at the
+/// last time step that counts, also for tasks with a rule of their own for what is right.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The names of the choices.

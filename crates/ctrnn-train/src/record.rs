@@ -15,8 +15,9 @@ use serde_json::json;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS, weight_metadata};
+use crate::config::Metric;
 use crate::conformance::InputFile;
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, ConfigErrors};
 use crate::difference::{check_resume, differences};
 use crate::machine_history::note_changes;
 use crate::manifest::{manifest, note_channels};
@@ -620,7 +621,7 @@ pub fn objective<B: AutodiffBackend>(
 /// A trainer at a checkpoint of a run, or at the beginning where there is none.
 ///
 /// # Errors
-/// If the checkpoint is of another network or optimizer.
+/// If the checkpoint is of another network or optimizer, or a metric that the configuration names can never be measured.
 pub fn trainer_at<'a, B>(
     run: &'a Run,
     checkpoint: Option<Checkpoint>,
@@ -638,12 +639,14 @@ where
     settings.train.objective = objective::<B>(run, device)?;
     let Some(checkpoint) = checkpoint else {
         let network = initial_network::<B>(run, device)?;
-        return Trainer::new(network, run.task.as_ref(), settings);
+        let trainer = Trainer::new(network, run.task.as_ref(), settings);
+        return trainer.map_err(|error| with_place(run, error));
     };
     let network = CtrnnModule::from_weights(&run.model, &checkpoint.weights, device)?;
     let optimizer = optimizer_of(run, &checkpoint.optimizer, device)?;
     let task = run.task.as_ref();
-    let trainer = Trainer::resume(network, optimizer, checkpoint.counters, task, settings)?;
+    let trainer = Trainer::resume(network, optimizer, checkpoint.counters, task, settings);
+    let trainer = trainer.map_err(|error| with_place(run, error))?;
     let Some(good) = checkpoint.good else {
         return Ok(trainer);
     };
@@ -652,6 +655,22 @@ where
         optimizer: optimizer_of(run, &good.optimizer, device)?,
         counters: good.counters,
     }))
+}
+
+/// Places an error about metrics that are never measured at the keys that name them; leaves any other error as it is.
+fn with_place(run: &Run, error: TrainError) -> TrainError {
+    let TrainError::NoRightAnswers(metrics) = error else {
+        return error;
+    };
+    let problem = |(key, metric): (&str, Metric)| {
+        let name = metric.name();
+        let message = format!(
+            "{key} = {name:?} can never be measured: no validation trial has a right answer"
+        );
+        let help = format!("this task has no right answers: use val.loss ({key} = \"val.loss\")");
+        run.problem(key, Code::Training, message).help(help)
+    };
+    TrainError::Config(ConfigErrors(metrics.into_iter().map(problem).collect()))
 }
 
 /// The optimizer of a run with the state that a checkpoint holds.

@@ -648,6 +648,7 @@ impl Check<'_> {
     fn decide(&mut self, registry: &Registry, programs: Programs) -> Option<Decided> {
         let mut config = self.deserialize()?;
         self.check_time_step(&config);
+        self.check_gain(&config);
         let tau_ms = config.model.tau_ms.check(config.model.n_units, 0.0);
         self.check_part(&["model.tau_ms", "model.n_units"], tau_ms);
         let noise = self.noise(&config.model);
@@ -777,6 +778,24 @@ impl Check<'_> {
                 ("model.tau_ms", "the time constant"),
             ],
         );
+    }
+
+    /// A step adds something of the drive.
+    fn check_gain(&mut self, config: &RunConfig) {
+        let (dt, [_, tau]) = (config.time.dt_ms, config.model.tau_ms.range_ms());
+        let gain = config.time.integrator.gain_of(dt, tau) as f32;
+        if gain >= f32::MIN_POSITIVE || !self.is_sound(&["time", "model.tau_ms"]) {
+            return;
+        }
+        let message =
+            format!("alpha = dt / tau is 0 in single precision for {dt:e} ms and {tau:e} ms");
+        let problem = Diagnostic::new(Code::TimeStep, message)
+            .help("a longer time.dt_ms, or a shorter model.tau_ms");
+        let labels = [
+            ("time.dt_ms", "the time step"),
+            ("model.tau_ms", "the time constant"),
+        ];
+        self.report(problem, &labels);
     }
 
     /// Reports a broken rule of a part of the network, with a label at the first of the keys that it depends on.
@@ -1410,5 +1429,7 @@ fn clip(train: &TrainConfig) -> Option<Clip> {
 mod any_text;
 #[cfg(test)]
 mod broken_keys;
+#[cfg(test)]
+mod extreme_numbers;
 #[cfg(test)]
 mod tests;

@@ -12,13 +12,13 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, TrialBatch};
+use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, Trial, TrialBatch};
 
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
 use crate::batch::{Batch, condition_numbers};
 use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
-use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms};
+use crate::evaluation::{EvaluationTrials, Scored, TOGETHER, evaluate_terms};
 use crate::gradients::Gradients;
 use crate::loss_config::Loss;
 use crate::objective::{Evaluated, LossInputs, Minimised};
@@ -139,7 +139,7 @@ where
     /// A run at its beginning.
     ///
     /// # Errors
-    /// If the task cannot give its validation trials, or none of them counts in the loss.
+    /// If the task cannot give its validation trials, or a metric that is looked at cannot be measured on them.
     pub fn new(
         network: CtrnnModule<B>,
         task: &'a dyn Task,
@@ -174,6 +174,7 @@ where
             0 => EvaluationTrials::Made(Vec::new().into()),
             n => EvaluationTrials::of(task, settings.clock, key, n)?,
         };
+        check_metrics(&settings, task, &validation)?;
         let begun = Self {
             network,
             optimizer,
@@ -214,7 +215,8 @@ where
     /// # Ok::<(), ctrnn_train::TrainError>(())
     /// ```
     ///
-    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element.
+    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element. Where such a
+    /// function is added, all validation trials run together, so that it sees them as one batch.
     pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
         self.minimised
             .custom
@@ -542,6 +544,11 @@ where
             names: self.minimised.measured_names(),
             record: self.minimised.record(),
             further: &custom,
+            together: if self.minimised.custom.is_empty() {
+                TOGETHER
+            } else {
+                self.validation.n_trials()
+            },
         };
         let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
         let validation = Validation {
@@ -629,6 +636,47 @@ fn soon(stop: StopRequest) -> Option<String> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+impl TrainSettings {
+    /// Lists the metrics that a run looks at, each with the key that names it.
+    fn metrics(&self) -> impl Iterator<Item = (&'static str, Metric)> {
+        let plateau = match &self.train.schedule {
+            Schedule::Plateau(plateau) => Some(("train.schedule.metric", plateau.metric)),
+            _ => None,
+        };
+        let stop = self
+            .train
+            .stop
+            .map(|stop| ("train.stop.metric", stop.metric));
+        let best = ("checkpoint.best", self.checkpoint.best);
+        [stop, plateau, Some(best)].into_iter().flatten()
+    }
+}
+
+/// Refuses metrics that can never be measured, for which a run would wait until its end. The validation trials are the same every time, and
+/// whether a trial has a right answer does not depend on the readout.
+fn check_metrics(
+    settings: &TrainSettings,
+    task: &dyn Task,
+    validation: &EvaluationTrials,
+) -> Result<(), TrainError> {
+    let of_answers = settings
+        .metrics()
+        .filter(|(_, metric)| metric.needs_answers());
+    let of_answers: Vec<_> = of_answers.collect();
+    let has_answer = |trial: &Trial| {
+        let readout = vec![0.0; trial.n_steps * trial.n_outputs];
+        task.is_correct(trial, &readout).is_some()
+    };
+    let mut all = 0..validation.n_trials();
+    if of_answers.is_empty() || all.is_empty() {
+        return Ok(()); // no trials: a program that makes them is not started
+    }
+    if all.any(|k| has_answer(&validation.some(k..k + 1)[0])) {
+        return Ok(());
+    }
+    Err(TrainError::NoRightAnswers(of_answers))
 }
 
 impl Default for Training {

@@ -307,14 +307,14 @@ impl TrialFile {
         mask.is_some_and(|mask| mask.shape().len() == 3)
     }
 
-    /// Trial `b`, cut to its length, for the outputs of a layout.
+    /// Makes trial `b`, cut to its length, for the outputs of a layout, without its answer.
     pub(crate) fn trial(&self, b: usize, layout: &Layout) -> Trial {
         let n_steps = self.steps(b);
         let n_outputs = layout.outputs.len();
         let mut timeline = Timeline::default();
         timeline.push("trial", n_steps);
         let value = |(name, column): &(String, Vec<f64>)| (name.clone(), column[b]);
-        let mut trial = Trial {
+        Trial {
             n_steps,
             n_inputs: self.n_inputs,
             n_outputs,
@@ -333,9 +333,7 @@ impl TrialFile {
             condition: self.conditions.iter().map(value).collect(),
             correct: None,
             timeline,
-        };
-        trial.correct = trial.target_choice(&layout.choices);
-        trial
+        }
     }
 
     /// Targets; where nothing counts they may be no numbers, and 0 times NaN is NaN.

@@ -11,17 +11,17 @@ use ctrnn_files::npz::NpzReader;
 use ctrnn_random::{Key, Rng};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Programs, TargetKind,
-    Task, TaskEntry, TaskError, Trial, TrialBatch,
+    Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::choices::{has_answer, set_answers};
 use crate::config::InputPath;
 use crate::diagnostic::printable;
 use crate::generator::{Answer, Generator};
 use crate::trial_file::{Reader, TrialFile};
-use crate::trials_from_file::{choices, forget_answer};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
@@ -29,8 +29,9 @@ use crate::trials_from_file::{choices, forget_answer};
 /// JSON on its standard input and answers on its standard output, where nothing else may be written. Each question has one
 /// answer, which repeats its `id`. The first line is
 /// `{"id": 1, "hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"id": 1, "inputs": ["fixation", "u"], "outputs": ["left",
-/// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` if not every output is
-/// one. Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
+/// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` for the outputs that
+/// are choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, batch by
+/// batch). Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
 /// answer is `{"id": 2, "bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
 /// give the same batch, so the first one is asked for twice and compared; `seed` differs between training and validation;
 /// `balanced` asks for every condition in turn. `{"error": "why"}` ends the run with that message.
@@ -93,6 +94,8 @@ pub struct TrialsFromCommand {
     is_agreed: bool,
     /// Whether the program has given one batch twice.
     is_repeated: AtomicBool,
+    /// Whether the program says which outputs are choices; else the targets of each batch say so.
+    names_choices: bool,
     /// None after a failure, and until the next batch is asked for.
     generator: Mutex<Option<Generator>>,
 }
@@ -217,6 +220,7 @@ impl TrialsFromCommand {
             script,
             clock: context.clock,
             layout: Layout::new([], []),
+            names_choices: true,
             is_agreed: false,
             is_repeated: AtomicBool::new(false),
             generator: Mutex::new(None),
@@ -228,8 +232,9 @@ impl TrialsFromCommand {
             } => task.layout = layout.clone(),
             Programs::Agreed(agree) => {
                 agree(&task.words())?;
-                let (generator, layout) = task.greet()?;
+                let (generator, layout, names_choices) = task.greet()?;
                 task.is_agreed = true;
+                task.names_choices = names_choices;
                 task.layout = layout;
                 task.generator = Mutex::new(Some(generator));
             }
@@ -269,8 +274,8 @@ impl TrialsFromCommand {
         Duration::from_secs_f64(self.config.timeout_ms / 1000.0)
     }
 
-    /// A running program and its channels.
-    fn greet(&self) -> Result<(Generator, Layout), TaskError> {
+    /// A running program, its channels, and whether it named its choices.
+    fn greet(&self) -> Result<(Generator, Layout, bool), TaskError> {
         let help = "give a program that is installed, by its name or its path";
         let mut generator = Generator::start(&self.words(), Path::new("."))
             .map_err(|message| TaskError::config("command", message).with_help(help))?;
@@ -285,8 +290,9 @@ impl TrialsFromCommand {
                 printable(&error.to_string())
             ))
         })?;
+        let names_choices = hello.choices.is_some();
         let layout = hello.layout().map_err(|message| self.error(message))?;
-        Ok((generator, layout))
+        Ok((generator, layout, names_choices))
     }
 
     /// Asks the program, which is started again if it failed before, for an answer of at most `longest` bytes.
@@ -326,12 +332,15 @@ impl TrialsFromCommand {
         let reader = Reader::new("command", &path, npz).map_err(explained)?;
         let file = TrialFile::from_arrays(reader, self.clock).map_err(explained)?;
         self.check(&file, n_trials)?;
-        let trial = |b| {
-            let mut trial = file.trial(b, &self.layout);
-            forget_answer(&mut trial, &self.config.no_answer);
-            trial
+        let mut trials: Vec<Trial> = (0..n_trials).map(|b| file.trial(b, &self.layout)).collect();
+        let no_answer = &self.config.no_answer;
+        let choices = if self.names_choices {
+            self.layout.choices.clone()
+        } else {
+            implied_choices(trials.iter().filter(|trial| has_answer(trial, no_answer)))
         };
-        Ok(TrialBatch::new((0..n_trials).map(trial)))
+        set_answers(&mut trials, &choices, no_answer);
+        Ok(TrialBatch::new(&trials))
     }
 
     /// Checks, before memory is taken, that an answer is not larger than its batch can be and its trials are as short as promised.
@@ -391,7 +400,10 @@ impl Hello {
         };
         let choices = match &self.choices {
             Some(names) => names.iter().map(place).collect::<Result<_, _>>()?,
-            None => choices(self.outputs.len()),
+            None if self.outputs.len() == 1 && matches!(self.target, HelloTarget::Classes) => {
+                Vec::new()
+            }
+            None => (0..self.outputs.len()).collect(),
         };
         let layout = Layout {
             inputs: self.inputs,

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Registry, TargetKind,
-    Task, TaskEntry, TaskError, Trained, Trial, TrialBatch, TrialSet, value_bits,
+    Task, TaskEntry, TaskError, Trained, Trial, TrialBatch, TrialSet, implied_choices, value_bits,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::choices::{self, OutputName, has_answer};
 use crate::config::InputPath;
 use crate::trial_file::TrialFile;
 use crate::white_noise::WhiteNoise;
@@ -25,7 +26,8 @@ use crate::white_noise::WhiteNoise;
 /// equal `time.dt_ms`), and one `cond_<name> [B]` for each condition (NaN: it does not apply, as a coherence does not to
 /// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
 /// or -100. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
-/// validation are never trained on.
+/// validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot targets or two values
+/// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` says otherwise.
 ///
 /// `eval`, `simulate` and `analyze` with other files than the run's (`task.npz.files=["test.npz"]`) take all of their
 /// trials, in the order of the files; the network stays as it is.
@@ -42,6 +44,13 @@ pub struct NpzConfig {
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
     /// out of accuracy. A condition that the trials do not have is passed over.
     pub no_answer: BTreeMap<String, Vec<f64>>,
+    /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
+    /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
+    /// targets are equally large (or the only one is 0). `[]`: no accuracy. Absent: with `labels` every output. With `targets` every
+    /// output if they are one-hot at that step (the same high value in one output, the same low value in all others, whichever trial;
+    /// all equal: no answer); a single output, by its sign, if it has one value below and one above zero; otherwise none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<OutputName>>,
 }
 
 impl Default for NpzConfig {
@@ -50,6 +59,7 @@ impl Default for NpzConfig {
             files: Vec::new(),
             validation_fraction: 0.2,
             no_answer: BTreeMap::new(),
+            choices: None,
         }
     }
 }
@@ -224,6 +234,13 @@ impl TrialsFromFile {
         }
         read.split(n_held_out, context.seed);
         let trained = context.trained.filter(|_| is_test);
+        if let Some(trained) = trained
+            && config.choices.is_none()
+            && read.layout.choices.is_empty()
+        {
+            // A test need not show every choice: those of the training say which there are.
+            read.layout.choices = trained_choices(trained, context.clock);
+        }
         read.tested = trained.and_then(|trained| {
             Some(Tested {
                 config: trained.table.clone().try_into().ok()?,
@@ -265,7 +282,7 @@ impl TrialsFromFile {
             *next += file.n_trials;
             Some(*next - file.n_trials)
         });
-        Ok(Self {
+        let mut read = Self {
             layout: layout(&files[0], n_outputs.max().unwrap_or(0)),
             starts: starts.collect(),
             files,
@@ -275,7 +292,24 @@ impl TrialsFromFile {
             by_values: Vec::new(),
             held_out: Vec::new(),
             tested: None,
-        })
+        };
+        read.layout.choices = match &config.choices {
+            Some(names) => choices::named(names, &read.layout)?,
+            None => read.implied_choices(),
+        };
+        Ok(read)
+    }
+
+    /// Finds the outputs that are choices by the targets of all trials that may have an answer.
+    fn implied_choices(&self) -> Vec<usize> {
+        let trials = (0..self.n_trials() as u32).map(|trial| self.made(trial));
+        match self.layout.target {
+            // Labels need no look at the trials, of which there may be many.
+            TargetKind::Classes => implied_choices(trials.take(1)),
+            TargetKind::Values => {
+                implied_choices(trials.filter(|trial| has_answer(trial, &self.no_answer)))
+            }
+        }
     }
 
     /// Sets trials aside by chance; all of them stay in their order. The others are sorted into their conditions.
@@ -336,10 +370,19 @@ impl TrialsFromFile {
         [file, trial - self.starts[file]]
     }
 
-    fn trial(&self, trial: u32) -> Trial {
+    /// Makes a trial without its answer.
+    fn made(&self, trial: u32) -> Trial {
         let [file, b] = self.place(trial);
-        let mut trial = self.files[file].trial(b, &self.layout);
-        forget_answer(&mut trial, &self.no_answer);
+        self.files[file].trial(b, &self.layout)
+    }
+
+    fn trial(&self, trial: u32) -> Trial {
+        let mut trial = self.made(trial);
+        choices::set_answers(
+            std::slice::from_mut(&mut trial),
+            &self.layout.choices,
+            &self.no_answer,
+        );
         trial
     }
 
@@ -411,6 +454,15 @@ impl Tested {
     }
 }
 
+/// Finds the choices of the trials that a run was trained on; none if they are no longer there.
+fn trained_choices(trained: Trained, clock: Clock) -> Vec<usize> {
+    let Ok(config) = trained.table.clone().try_into::<NpzConfig>() else {
+        return Vec::new();
+    };
+    let read = TrialsFromFile::read_files(&config, clock, None);
+    read.map_or_else(|_| Vec::new(), |read| read.layout.choices)
+}
+
 /// Computes the number of trials to set aside of `n`: at least one, and one is left where there are two.
 fn n_held_out(n: usize, fraction: f64) -> usize {
     ((n as f64 * fraction).round() as usize).clamp(1, n.max(2) - 1)
@@ -461,26 +513,13 @@ fn file_fits(
     Err(TaskError::data("files", message).with_help(help))
 }
 
-/// Leaves trials of these conditions without a correct answer.
-pub(crate) fn forget_answer(trial: &mut Trial, no_answer: &BTreeMap<String, Vec<f64>>) {
-    let has_none = |(name, value): &(String, f64)| {
-        no_answer.get(name).is_some_and(|values| {
-            let mut values = values.iter();
-            values.any(|none| value_bits(*none) == value_bits(*value))
-        })
-    };
-    if trial.condition.iter().any(has_none) {
-        trial.correct = None;
-    }
-}
-
 fn layout(file: &TrialFile, n_outputs: usize) -> Layout {
     let names = |what: &str, n: usize| (0..n).map(|k| format!("{what} {k}")).collect::<Vec<_>>();
     Layout {
         inputs: names("input", file.n_inputs),
         outputs: names("output", n_outputs),
         target: file.target_kind,
-        choices: choices(n_outputs),
+        choices: Vec::new(),
     }
 }
 
@@ -509,14 +548,6 @@ fn agree(file: &TrialFile, first: &TrialFile) -> Result<(), TaskError> {
         "files",
         format!("{a} and {b} disagree: {difference}"),
     ))
-}
-
-/// Every output is a choice, unless there is only one.
-pub(crate) fn choices(n_outputs: usize) -> Vec<usize> {
-    match n_outputs {
-        1 => Vec::new(),
-        n => (0..n).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The vanishing-gradient penalty Omega: keeps the norm of the gradient as it travels back in time.
 //!
-//! With `x` the potentials, `E` the loss and `d(t) = dE/dx(t)`, for every trial and every step from t to t+1
+//! With `x` the potentials, `E` the loss and `d(t) = dE/dx(t)`, for every trial and each of its T steps from t to t+1, the first of
+//! which starts from the initial state x(0)
 //!
 //! ```text
 //! q     = d(t+1) dx(t+1)/dx(t) = (1 - alpha) d(t+1) + f'(x(t)) * ((alpha d(t+1)) W_rc)
@@ -26,9 +27,11 @@ use crate::batch::Batch;
 use crate::loss_config::{Omega, Pairing};
 use crate::objective::LossInputs;
 
-/// The gradient of the loss with respect to the potentials after each step, and the slopes `f'` there, time-major `[T,B,N]`.
+/// The gradient of the loss with respect to the potentials after each step, and the slopes `f'`, time-major.
 pub(crate) struct Sensitivity<B: AutodiffBackend> {
+    /// `dE/dx(t)` for t = 1 to T, `[T,B,N]`.
     pub d: Tensor<B, 3>,
+    /// `f'(x(t))` for t = 0 to T, `[T+1,B,N]`.
     pub slopes: Tensor<B, 3>,
 }
 
@@ -49,12 +52,14 @@ impl<B: AutodiffBackend + RecurrenceBackend> Sensitivity<B> {
             ..forward.clone()
         };
         let network = network.clone().no_grad();
+        let first = network.initial_rates(&forward, trials).inner();
         let trajectory = network.forward_driven(batch.inputs.clone(), drive.clone(), &forward);
         let grads = loss(trajectory.outputs).backward();
         let d = drive.grad(&grads).expect("the loss depends on the drive");
-        let rates = trajectory.rates.expect("recorded").inner();
+        let later = trajectory.rates.expect("recorded").inner();
+        let rates = Tensor::cat(vec![first.unsqueeze(), later.swap_dims(0, 1)], 0); // [T+1,B,N]
         let alpha = network.gain().inner().unsqueeze::<3>(); // [1,1,N]
-        let slopes = slopes(network.config().activation, rates.swap_dims(0, 1));
+        let slopes = slopes(network.config().activation, rates);
         Self {
             d: Tensor::from_inner(d.swap_dims(0, 1) / alpha),
             slopes: Tensor::from_inner(slopes),
@@ -82,7 +87,7 @@ fn one_where<B: Backend>(values: Tensor<B, 3>, above: f64) -> Tensor<B, 3> {
     values.ones_like().mask_fill(others, 0.0)
 }
 
-/// Omega times its weight, `[1]`, as a function of the network's `W_rc`; 0 where there is no pair of steps.
+/// Omega times its weight, `[1]`, as a function of the network's `W_rc`.
 pub(crate) fn omega<B: AutodiffBackend>(
     omega: &Omega,
     inputs: &LossInputs<B>,
@@ -91,23 +96,18 @@ pub(crate) fn omega<B: AutodiffBackend>(
     let w_rc = inputs.network.effective(Matrix::Recurrent);
     let alpha = inputs.network.gain().detach().unsqueeze::<3>(); // [1,1,N]
     let [steps, trials, n] = at.d.dims();
-    if steps < 2 {
-        return w_rc.sum() * 0.0;
-    }
-    let (pairs, later) = (steps - 1, 1);
     let from = match omega.pairing {
         Pairing::Paper => 0,
-        Pairing::Code => later,
+        Pairing::Code => 1,
     };
-    let d = at.d.clone().narrow(0, later, pairs);
-    let slopes = at.slopes.clone().narrow(0, from, pairs);
+    let d = at.d.clone();
+    let slopes = at.slopes.clone().narrow(0, from, steps);
     let driven = d.clone() * alpha.clone();
-    let back = driven.reshape([pairs * trials, n]).matmul(w_rc);
-    let back = back.reshape([pairs, trials, n]);
+    let back = driven.reshape([steps * trials, n]).matmul(w_rc);
+    let back = back.reshape([steps, trials, n]);
     let q = d.clone() * (-alpha + 1.0) + slopes * back;
-    let size = d.square().sum_dim(2); // [T-1,B,1]
-    let within = inputs.batch.within.clone().narrow(0, later, pairs);
-    let counts = one_where(size.clone(), omega.bound) * within;
+    let size = d.square().sum_dim(2); // [T,B,1]
+    let counts = one_where(size.clone(), omega.bound) * inputs.batch.within.clone();
     let ratio = q.square().sum_dim(2) / size.clamp_min(omega.bound);
     let number = counts.clone().sum().clamp_min(1.0);
     ((ratio - 1.0).square() * counts).sum() / number * omega.weight
@@ -126,6 +126,11 @@ mod tests {
         weight: 1.0,
         pairing: Pairing::Paper,
         bound: 1e-20,
+    };
+
+    const CODE: Omega = Omega {
+        pairing: Pairing::Code,
+        ..OMEGA
     };
 
     /// alpha is 0.2; weights by name.
@@ -193,7 +198,8 @@ mod tests {
         assert!((slope + 0.1368).abs() < 1e-12, "{slope}");
     }
 
-    /// Slope 0 at x(t) and 1 at x(t+1): q / d is 0.8 or, in the pairing of the code, 0.9. A second trial's d of 0 does not count.
+    /// Slope 0 at x(0), 1 at x(1) and x(2): q / d of the two steps is 0.8 and 0.9 or, in the pairing of the code, 0.9 twice.
+    /// Of a second trial the last d is 0 and does not count: (2 * 0.1296 + 0.0361) / 3, and 0.0361.
     #[test]
     fn pairings_and_bound_by_hand() {
         let network = one_unit();
@@ -204,19 +210,15 @@ mod tests {
         };
         let at = Sensitivity {
             d: outputs([2, 2, 1], &[9.0, 9.0, 3.0, 0.0]),
-            slopes: outputs([2, 2, 1], &[0.0, 1.0, 1.0, 1.0]),
+            slopes: outputs([3, 2, 1], &[0.0, 0.0, 1.0, 1.0, 1.0, 1.0]),
         };
-        let code = Omega {
-            pairing: Pairing::Code,
-            ..OMEGA
-        };
-        for (omega, expected) in [(OMEGA, 0.1296), (code, 0.0361)] {
+        for (omega, expected) in [(OMEGA, 0.2953 / 3.0), (CODE, 0.0361)] {
             let found = values(&value(&omega, &network, &at, &batch))[0];
             assert!((found - expected).abs() < 1e-12, "{found}");
         }
     }
 
-    /// A time step that is padding does not count: the pair from step 1 to step 2 is left.
+    /// A time step that is padding does not count: the steps to x(1) and x(2) are left.
     #[test]
     fn padding_does_not_count() {
         let (network, batch) = (one_unit(), trial(3));
@@ -226,13 +228,86 @@ mod tests {
         };
         let at = Sensitivity {
             d: outputs([3, 1, 1], &[1.0, 1.0, 1.0]),
-            slopes: outputs([3, 1, 1], &[1.0, 0.0, 0.0]),
+            slopes: outputs([4, 1, 1], &[1.0, 1.0, 0.0, 0.0]),
         };
         let found = values(&value(&OMEGA, &network, &at, &padded))[0];
         assert!((found - 0.0361).abs() < 1e-12, "{found}");
-        let single = trial(1);
-        let at = Sensitivity::of(&network, &Forward::default(), &single, squares);
-        assert_eq!(values(&value(&OMEGA, &network, &at, &single)), [0.0]);
+    }
+
+    /// The step from the learned initial state counts like any other. The numbers are those of the equations in numpy, in double
+    /// precision, and the slopes in `W_rc` their finite differences with d and x held, for trials of 3 time steps and of 1.
+    #[test]
+    fn the_first_step_counts() {
+        let array = |values: &[f64], shape: &[usize]| TensorData::new(values.to_vec(), shape);
+        let weights = [
+            ("input.weight", array(&[1.0, -0.5], &[2, 1])),
+            ("recurrent.weight", array(&[0.5, -0.3, 0.2, 0.4], &[2, 2])),
+            ("recurrent.bias", array(&[0.1, -0.2], &[2])),
+            ("output.weight", array(&[1.0, 2.0], &[1, 2])),
+            ("output.bias", array(&[0.05], &[1])),
+            ("initial_state", array(&[0.1, -0.4], &[2])),
+        ];
+        let network = network(2, Activation::Tanh, &weights);
+        let (inputs, targets) = ([1.0, 0.5, -1.0], [0.2, 0.0, -0.3]);
+        let expected = [
+            (
+                OMEGA,
+                3,
+                0.061604398290,
+                [-0.0401796689, -0.0570963972, -0.0724937885, -0.1033345835],
+            ),
+            (
+                CODE,
+                3,
+                0.061990599591,
+                [-0.0394152643, -0.0578421204, -0.0712384041, -0.1048148152],
+            ),
+            (
+                OMEGA,
+                1,
+                0.056950152929,
+                [-0.0441236627, -0.0586393674, -0.0783413918, -0.1041139691],
+            ),
+            (
+                CODE,
+                1,
+                0.062253462506,
+                [-0.0411074004, -0.0568687263, -0.0729860298, -0.1009702027],
+            ),
+        ];
+        for (omega, steps, expected, slopes) in expected {
+            let batch = Batch {
+                inputs: outputs([1, steps, 1], &inputs[..steps]),
+                ..trial(steps)
+            };
+            let wanted = outputs([1, steps, 1], &targets[..steps]);
+            let loss = |y: Tensor<Grad, 3>| (y - wanted.clone()).square().mean();
+            let at = Sensitivity::of(&network, &Forward::default(), &batch, loss);
+            let omega = value(&omega, &network, &at, &batch);
+            let found = values(&omega)[0];
+            assert!((found - expected).abs() < 1e-11, "{steps}: {found}");
+            let found = Gradients::of(&network, omega.backward()).0;
+            assert_eq!(found.len(), 1, "the immediate gradient reaches W_rc alone");
+            let found = found[&Parameter::RecurrentWeight].to_data();
+            for (found, slope) in found.iter::<f64>().zip(slopes) {
+                assert!((found - slope).abs() < 1e-9, "{steps}: {found} {slope}");
+            }
+        }
+    }
+
+    /// The slopes at x(0) are those of the state that a pass is given.
+    #[test]
+    fn a_given_initial_state_counts() {
+        let (network, batch) = (network(2, Activation::Tanh, &[]), trial(1));
+        let state = outputs([1, 1, 2], &[0.3, -0.7]).reshape([1, 2]);
+        let forward = Forward {
+            initial_state: Some(state),
+            ..Forward::default()
+        };
+        let at = Sensitivity::of(&network, &forward, &batch, squares);
+        for (found, v) in values(&at.slopes).into_iter().zip([0.3f64, -0.7]) {
+            assert!((found - (1.0 - v.tanh().powi(2))).abs() < 1e-12, "{found}");
+        }
     }
 
     /// `alpha d(t)` is the slope of the loss in a drive at step t; at the last step d is `2 y w_out f'`.
@@ -247,7 +322,7 @@ mod tests {
             let w_out: Vec<f64> = network.weights()["output.weight"].iter().collect();
             let slopes = values(&at.slopes);
             for unit in 0..3 {
-                let expected = 2.0 * readout[3] * w_out[unit] * slopes[9 + unit];
+                let expected = 2.0 * readout[3] * w_out[unit] * slopes[12 + unit];
                 assert!(
                     (d[9 + unit] - expected).abs() < 1e-9,
                     "{activation:?} {unit}"

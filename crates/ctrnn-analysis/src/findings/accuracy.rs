@@ -135,8 +135,9 @@ fn panel(
 
 pub fn confusion(study: &Study) -> Result<Findings, Unsuitable> {
     let layout = study.layout();
-    let place = |choice: usize| layout.choices.iter().position(|&c| c == choice);
-    let n = layout.choices.len();
+    let choices = layout.alternatives();
+    let place = |choice: usize| choices.iter().position(|&c| c == choice);
+    let n = choices.len();
     let mut counts = Array2::<f64>::zeros((n, n));
     for (right, made) in study.batch.correct.iter().zip(study.choices()) {
         if let Some((row, column)) = right.and_then(place).zip(made.and_then(place)) {
@@ -149,10 +150,9 @@ pub fn confusion(study: &Study) -> Result<Findings, Unsuitable> {
     let fractions = Array2::from_shape_fn((n, n), |(i, j)| {
         counts[[i, j]] / counts.row(i).sum().max(1.0)
     });
-    let names: Vec<String> = layout
-        .choices
+    let names: Vec<String> = choices
         .iter()
-        .map(|&c| spoken(&layout.outputs[c]))
+        .map(|&c| spoken(&layout.choice_name(c)))
         .collect();
     let mut layers = vec![matrix(
         fractions.iter().copied().collect(),
@@ -201,7 +201,7 @@ pub fn confusion(study: &Study) -> Result<Findings, Unsuitable> {
     );
     let mut findings = Findings::default();
     findings.put("counts", &counts);
-    findings.put_numbers("choices", layout.choices.iter().copied());
+    findings.put_numbers("choices", choices.iter().copied());
     let right: f64 = counts.diag().sum() / counts.sum();
     findings.say(format!(
         "{:.1} % of the choices among {n} are right",

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::layers::{error_bars, guide, range_of, short, single, spoken, thick};
 use super::{Findings, Unsuitable, lacks};
 use crate::Study;
-use crate::chronometric::{chronometric as by_strength, decision_step};
+use crate::chronometric::{chronometric as by_strength, decision_step, lead};
 use crate::evidence::{Evidence, distinct, evidence};
 use crate::plot::{Axis, Figure, Layer, Panel, colour};
 use crate::psychometric::{Level, Psychometric, PsychometricFit, Sigmoid};
@@ -75,7 +75,7 @@ pub fn psychometric(study: &Study) -> Result<Findings, Unsuitable> {
         lacks("no condition of the task says by its size which of two choices is right")
     })?;
     let choices = study.choices();
-    let outputs = study.layout().outputs;
+    let layout = study.layout();
     // In every context, against the evidence of each of them: what counts, and what should be ignored.
     let mut shown: Vec<&Evidence> = Vec::new();
     for context in &contexts {
@@ -112,7 +112,7 @@ pub fn psychometric(study: &Study) -> Result<Findings, Unsuitable> {
                 });
             }
             let ylabel = if column == 0 {
-                format!("P({})", spoken(&outputs[pair[1]]))
+                format!("P({})", spoken(&layout.choice_name(pair[1])))
             } else {
                 String::new()
             };
@@ -345,10 +345,8 @@ fn decision_times(study: &Study) -> (Vec<Option<f64>>, Option<f64>) {
     let choices = study.choices();
     let last: Vec<usize> = (0..n_trials).map(|b| study.answer_step(b)).collect();
     let lead = |b: usize, choice: usize| {
-        let others = layout.choices.iter().filter(|&&other| other != choice);
-        others
-            .map(|&other| study.outputs[[b, last[b], choice]] - study.outputs[[b, last[b], other]])
-            .fold(f64::INFINITY, f64::min)
+        let readout = study.outputs.slice(ndarray::s![b, last[b], ..]);
+        lead(readout, &layout.choices, choice)
     };
     let leads = (0..n_trials).filter_map(|b| Some(lead(b, choices[b]?)));
     let mut leads: Vec<f64> = leads.collect();

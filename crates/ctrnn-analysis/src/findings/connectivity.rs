@@ -164,12 +164,12 @@ fn unit_groups(study: &Study, preference: &[f64]) -> (Vec<String>, Vec<usize>) {
         };
     }
     let layout = study.layout();
-    match layout.choices[..] {
+    match layout.alternatives()[..] {
         [first, second]
             if preference.iter().any(|d| *d > 0.0) && preference.iter().any(|d| *d <= 0.0) =>
         {
-            let names =
-                [second, first].map(|choice| format!("prefer {}", spoken(&layout.outputs[choice])));
+            let names = [second, first]
+                .map(|choice| format!("prefer {}", spoken(&layout.choice_name(choice))));
             (
                 names.to_vec(),
                 preference.iter().map(|d| usize::from(*d <= 0.0)).collect(),

@@ -59,10 +59,10 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
         .map(|c| c.map_or(f64::NAN, |c| c as f64))
         .collect();
     if (2..=MOST_LEVELS).contains(&level(&correct)) {
-        let outputs = study.layout().outputs;
+        let layout = study.layout();
         let mut groups = by_level(&correct, &all, false);
         for (group, value) in groups.iter_mut().zip(distinct(correct.iter().copied())) {
-            group.name = spoken(&outputs[value as usize]);
+            group.name = spoken(&layout.choice_name(value as usize));
         }
         return ("correct choice".to_owned(), groups);
     }

@@ -234,7 +234,7 @@ pub fn tdr(study: &Study) -> Result<Findings, Unsuitable> {
             columns.push(values.clone());
         }
     }
-    let (choices, outputs) = (study.choices(), &study.layout().choices);
+    let (choices, outputs) = (study.choices(), study.layout().alternatives());
     if outputs.len() == 2 && columns.len() < 4 {
         let sign = |choice: &Option<usize>| match *choice {
             Some(choice) if choice == outputs[0] => -1.0,

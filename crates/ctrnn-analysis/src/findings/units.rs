@@ -27,7 +27,7 @@ pub fn telling_epoch(study: &Study) -> &'static str {
 
 /// d' of every unit between the two choices that the network made, in the telling epoch; none unless there are two choices.
 pub fn choice_preference(study: &Study) -> Option<Array1<f64>> {
-    let choices = study.layout().choices;
+    let choices = study.layout().alternatives();
     let made = study.choices();
     let [first, second] = choices[..] else {
         return None;
@@ -88,12 +88,9 @@ pub fn tuning(study: &Study) -> Result<Findings, Unsuitable> {
     figure.place(0, 0, stacked(&split, &names, epoch));
     if let Some(preference) = preference {
         findings.put("d_prime", &preference);
-        let choices = study.layout();
-        let sides: Vec<String> = choices
-            .choices
-            .iter()
-            .map(|&c| spoken(&choices.outputs[c]))
-            .collect();
+        let layout = study.layout();
+        let choices = layout.alternatives().into_iter();
+        let sides: Vec<String> = choices.map(|c| spoken(&layout.choice_name(c))).collect();
         let reach = preference.iter().map(|d| d.abs()).fold(0.5, f64::max);
         figure.place(
             0,

@@ -24,7 +24,7 @@ use crate::trajectory::Record;
 pub use gpu::Cuda;
 #[cfg(feature = "wgpu")]
 pub use gpu::Gpu;
-pub(crate) use plain::{single_step, sweep as plain_sweep};
+pub(crate) use plain::{rates_of, single_step, sweep as plain_sweep};
 
 /// A backend on which the recurrence runs.
 ///

@@ -19,7 +19,7 @@ pub struct State<B: Backend> {
 }
 
 /// `f(v)` of any tensor.
-fn rates_of<B: Backend>(activation: Activation, v: Tensor<B, 2>) -> Tensor<B, 2> {
+pub(crate) fn rates_of<B: Backend>(activation: Activation, v: Tensor<B, 2>) -> Tensor<B, 2> {
     match activation {
         Activation::Relu => relu(v),
         Activation::Tanh => v.tanh(),

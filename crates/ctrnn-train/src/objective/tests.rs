@@ -2,11 +2,15 @@
 
 use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
-use ctrnn_model::{Activation, CtrnnConfig, Dale, Forward, Parameter, Parametrization};
-use ctrnn_tasks::{Mask, Target};
+use ctrnn_model::{
+    Activation, CtrnnConfig, Dale, Forward, Noise, NoiseAddress, Parameter, Parametrization,
+};
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{Clock, Duration, Integrator, Mask, Target};
 
 use super::*;
 use crate::burn_test::{batch, outputs, values};
+use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
 use crate::loss_config::{Spread, StatePrediction};
 
 type Inner = NdArray<f64>;
@@ -447,6 +451,7 @@ fn the_inner_backend_gives_the_same_values() {
         mask_sum: case.batch.mask_sum,
         within: case.batch.within.clone().inner(),
         within_sum: case.batch.within_sum,
+        n_steps: case.batch.n_steps.clone(),
         counted_trials: case.batch.counted_trials,
     };
     let inner = Trajectory {
@@ -462,5 +467,55 @@ fn the_inner_backend_gives_the_same_values() {
             penalty.value(&inputs).into_scalar(),
             penalty.value(&tracked).into_scalar()
         );
+    }
+}
+
+/// 600 trials of 5 to 50 time steps, short ones first, are worth the same in blocks of any size as at once: loss, penalties,
+/// accuracy.
+#[test]
+fn no_number_of_an_evaluation_depends_on_its_blocks() {
+    let task = Integrator {
+        trial_ms: Duration::Uniform([100.0, 1000.0]),
+        tolerance: 1.0,
+        ..Integrator::default()
+    };
+    let clock = Clock::new(20.0).unwrap();
+    let key = Key::new(1, Stream::Validation, 0);
+    let mut trials = evaluation_trials(&task, clock, key, 0..600).unwrap();
+    trials.sort_by_key(|trial| trial.n_steps);
+    let trials = EvaluationTrials::Made(trials.into());
+    let network = network(4, &[]).valid();
+    let draws = Noise::Drawn(NoiseAddress::default());
+    for normalisation in [
+        Normalisation::Mask,
+        Normalisation::Entries,
+        Normalisation::Trials,
+    ] {
+        let mut objective = Case::minimised(every_penalty()).objective;
+        objective.normalisation = normalisation;
+        let report = |together| {
+            let scored = Scored {
+                objective: &objective,
+                names: (0..=objective.penalties.len())
+                    .map(|k| format!("{k}"))
+                    .collect(),
+                record: Record::RATES,
+                further: &|_, _| Vec::new(),
+                together,
+            };
+            evaluate_terms::<Inner>(&network, &task, &trials, &scored, &draws).unwrap()
+        };
+        let whole = report(600);
+        for together in [1, 100, 256] {
+            let blocks = report(together);
+            for (name, expected) in &whole.terms {
+                let found = blocks.terms[name];
+                assert!(
+                    (found - expected).abs() < 1e-9 * expected.abs().max(1e-3),
+                    "{together}: {name} {found} is not {expected}"
+                );
+            }
+            assert_eq!(blocks.accuracy, whole.accuracy);
+        }
     }
 }

@@ -23,7 +23,7 @@ struct Mistake {
 }
 
 /// A configuration that sets one key; the line of the key, and the columns of its last part and of its value.
-fn setting(
+pub(super) fn setting(
     path: &str,
     of: Option<&str>,
     table: Option<&str>,
@@ -43,7 +43,7 @@ fn setting(
 }
 
 /// The table around a key whose `name` says which keys it has.
-fn named_table<'a>(schema: &Json, path: &'a str) -> Option<&'a str> {
+pub(super) fn named_table<'a>(schema: &Json, path: &'a str) -> Option<&'a str> {
     let ends = path.match_indices('.').map(|(end, _)| end);
     let tables = ends.map(|end| &path[..end]).collect::<Vec<_>>();
     let is_named = |table: &&&str| {

@@ -174,6 +174,10 @@ impl Check<'_> {
         model: &ModelConfig,
         layout: Layout,
     ) -> Option<Connectivity> {
+        let signs = model.dale.as_ref().and_then(|dale| dale.signs.as_ref());
+        if signs.is_some_and(|signs| signs.len() != model.n_units) {
+            return None; // `check_signs` has said so
+        }
         let mut connectivity = without_file(model);
         let Some(file) = &model.connectivity.file else {
             return Some(connectivity);

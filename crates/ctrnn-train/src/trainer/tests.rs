@@ -223,6 +223,31 @@ fn a_term_of_ones_own_repeats_to_the_bit() {
     assert!((0..5).all(|_| weights() == first));
 }
 
+/// Nobody knows how a function of one's own is put together from parts of the trials: all 300 run together.
+#[test]
+fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
+    struct Last(Option<EvalReport>);
+    impl Observer for Last {
+        fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
+            self.0 = Some(validation.report.clone());
+            Ok(())
+        }
+    }
+    let mut run = toy(1, "");
+    run.validate.trials = 300;
+    let network = CtrnnModule::<Cpu>::init(&run.model, 1, &Default::default()).unwrap();
+    let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings()).unwrap();
+    trainer.add_loss("trials", |inputs| {
+        let [trials, ..] = inputs.outputs.dims();
+        inputs.outputs.clone().sum() * 0.0 + trials as f64
+    });
+    let mut last = Last(None);
+    trainer
+        .run(&mut [&mut last as &mut dyn Observer], &|| None)
+        .unwrap();
+    assert_eq!(last.0.unwrap().terms["trials"], 300.0);
+}
+
 /// Step 47 is not finite at first: back to step 40, half the rate, and on. The same if it is stopped at every step.
 #[test]
 fn a_rollback_is_part_of_the_run() {
@@ -339,7 +364,7 @@ fn a_learning_rate_of_a_million_fails_in_the_step_that_overflows() {
 /// A weight that overflows in the last update, whose gradient was finite, is found before it is written.
 #[test]
 fn weights_that_are_not_finite_are_not_written() {
-    let extra = "optimizer = { name = 'sgd', lr = 1e39 }\ndivergence = { max_rollbacks = 0 }";
+    let extra = "optimizer = { name = 'sgd', lr = 1e20, weight_decay = 1e30 }\ndivergence = { max_rollbacks = 0 }";
     let (found, folder) = failed(&toy(1, extra), LearningRule::Bptt);
     assert_eq!(found.step, 1);
     assert!(matches!(found.what, Culprit::Weights(_)), "{found}");
@@ -384,4 +409,50 @@ fn an_infinite_input_fails_at_once() {
         "the same input would come again"
     );
     assert_eq!(found.what, Culprit::Inputs);
+}
+
+/// White noise has no right answers: a metric that needs them is refused before the first step, at every key that names one.
+#[test]
+fn a_metric_that_is_never_measured_is_refused() {
+    let trainer = |task: &str, metrics: &str| {
+        let text =
+            format!("[task.{task}]\n[model]\nn_units = 4\n[validate]\ntrials = 8\n{metrics}");
+        let run =
+            RunConfig::from_text(&text, "run.toml", Path::new("/"), &[], &registry()).unwrap();
+        trainer_at::<Cpu>(&run, None, 1, &Default::default()).map(|trainer| trainer.term_names())
+    };
+    let settings = [
+        "[train.stop]\nmetric = 'val.accuracy'\nat_least = 0.9\nrequired = true",
+        "[train.stop]\nmetric = 'val.min_accuracy'\npatience = 3",
+        "[train.schedule]\nname = 'plateau'\nmetric = 'val.accuracy'",
+        "[checkpoint]\nbest = 'val.min_accuracy'",
+    ];
+    let keys = [
+        "train.stop.metric",
+        "train.stop.metric",
+        "train.schedule.metric",
+        "checkpoint.best",
+    ];
+    for (setting, key) in settings.into_iter().zip(keys) {
+        trainer("go_nogo", setting).unwrap();
+        let error = trainer("white_noise", setting).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let TrainError::Config(errors) = error else {
+            panic!("{error}")
+        };
+        let [problem] = &errors.0[..] else {
+            panic!("{errors}")
+        };
+        assert!(problem.message.starts_with(key), "{errors}");
+        let help = "this task has no right answers: use val.loss";
+        assert!(problem.help.starts_with(help), "{errors}");
+        assert!(!problem.labels.is_empty(), "{errors}");
+    }
+    let both = [settings[0], settings[3]].join("\n");
+    let error = trainer("white_noise", &both).unwrap_err();
+    assert!(
+        matches!(&error, TrainError::Config(errors) if errors.0.len() == 2),
+        "{error}"
+    );
+    trainer("white_noise", "[checkpoint]\nbest = 'val.loss'").unwrap();
 }
