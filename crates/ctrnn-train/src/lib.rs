@@ -125,9 +125,9 @@ pub use record::{
 pub use run::{Bound, Origin, Run, Stop, Training};
 pub use run_log::{RunLog, metrics_header};
 pub use schema::{Explanation, explain, keys, schema};
-pub use suggestion::word_like;
+pub use suggestion::{tasks_like, word_like};
 pub use tensorboard_log::TensorBoardLog;
-pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
+pub use trainer::{Ending, LearningRule, Overflow, StopRequest, TrainSettings, Trainer};
 pub use trials_from_command::{CommandConfig, TrialsFromCommand};
 pub use trials_from_file::{NpzConfig, TrialsFromFile, registry};
 pub use weight_file::read_weights;

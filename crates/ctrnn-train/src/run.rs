@@ -1,6 +1,7 @@
 //! The configuration as meant: every value decided, every question answered, or all the errors.
 
 mod connectivity;
+mod unused;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -305,7 +306,8 @@ fn resolve(
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
     let is_toml = problems.is_empty();
-    let overrides = overrides::parse(overrides, &mut problems);
+    let mut overrides = overrides::parse(overrides, &mut problems);
+    overrides::remove_none(&mut overrides, schema);
     problems.extend(
         overrides
             .iter()

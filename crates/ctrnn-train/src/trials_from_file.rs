@@ -90,6 +90,11 @@ impl Task for TrialsFromFile {
         rng.choose(trials).clone()
     }
 
+    fn longest_steps(&self, _: Clock) -> Option<usize> {
+        let trials = self.training.iter().flatten().chain(&self.held_out);
+        trials.map(|trial| trial.n_steps).max()
+    }
+
     fn held_out(&self) -> Option<&[Trial]> {
         Some(&self.held_out)
     }
