@@ -3,7 +3,9 @@
 //! * `analysis`: analyses, figures and reports of real runs; eight fixed points of a trained flip-flop
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
+//! * `check`: what `check` says of a configuration: divergence, sizes, advice
 //! * `checkpoints`: the checkpoints of a run are listed, checked, shown and removed
+//! * `no_effect`: keys and options without effect are refused or told
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
 //! * `survival`: kills, signals, full disks, twenty processes at once
 //! * `earlier_versions`: runs that earlier versions wrote are read, and go on
@@ -20,12 +22,14 @@
 
 mod analysis;
 mod bad_input;
+mod check;
 mod checkpoints;
 mod command_line;
 mod configs;
 mod determinism;
 mod earlier_versions;
 mod import;
+mod no_effect;
 mod project;
 mod python_files;
 mod runs;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
-use crate::study::{analyse, load, named, names_and_overrides, refused, with_study};
+use crate::study::{analyse, load, named, names_and_overrides, note_unused, refused, with_study};
 use crate::terminal::Terminal;
 
 /// Analyses a run.
@@ -24,6 +24,8 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
             .collect::<Result<_, _>>()?,
     };
     let loaded = load(&args.run, &args.trials, &overrides, registry)?;
+    let wanted_names: Vec<&str> = wanted.iter().map(|analysis| analysis.name).collect();
+    note_unused(&args.trials, &wanted_names, &loaded.run, terminal);
     let folder = args
         .output
         .clone()

@@ -8,12 +8,13 @@ use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Confusion, EvalReport, Run, evaluate, evaluation_trials, objective, only_under, trained_network,
+    Confusion, EvalReport, Origin, Run, evaluate, evaluation_trials, objective, only_under,
+    trained_network,
 };
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
-use crate::failure::Failure;
+use crate::failure::{Failure, USAGE};
 use crate::run_path::existing_with_data;
 use crate::terminal::Terminal;
 
@@ -22,8 +23,13 @@ const MOST_CHOICES: usize = 9;
 
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    only_under(&["task", "validate", "time"], &args.overrides)?;
+    only_under(&["task", "validate.trials", "time"], &args.overrides)?;
     let (folder, run) = existing_with_data(&args.run, &args.data, &args.overrides, registry)?;
+    if args.trials.is_some() && run.origin("validate.trials") == Origin::CommandLine {
+        let what = "--trials and validate.trials both say how many trials";
+        return Err(Failure::new(USAGE, "U005", what, "keep one of the two"));
+    }
+    note_unused_noise(args.noise, &run, terminal);
     let job = EvalJob {
         args,
         run: &run,
@@ -62,6 +68,15 @@ impl Job for EvalJob<'_> {
         let objective = objective::<B>(run, device)?;
         let task = run.task.as_ref();
         Ok(evaluate(&network, task, &trials, &objective, &noise)?)
+    }
+}
+
+/// Says so where `--noise` is given to a network that has none.
+pub fn note_unused_noise(is_asked: bool, run: &Run, terminal: &Terminal) {
+    let noise = &run.model.noise;
+    let levels = [noise.postactivation, noise.input, noise.initial_state];
+    if is_asked && noise.preactivation.is_silent() && levels.iter().all(|&level| level == 0.0) {
+        terminal.note("--noise has no effect: model.noise has none");
     }
 }
 

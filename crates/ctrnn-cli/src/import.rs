@@ -6,7 +6,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{FileError, digest};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Given, ImportOrigin, Imported, Run, RunConfig, record_import};
+use ctrnn_train::{Given, ImportOrigin, Imported, Origin, Run, RunConfig, record_import};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -27,7 +27,8 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ImportFormat::Psychrnn => ImportOrigin::PsychRnn,
         ImportFormat::Npz => ImportOrigin::Npz,
     };
-    let imported = origin.read(&args.file)?;
+    let entry = args.entry.as_deref();
+    let imported = origin.read(&args.file, entry, &args.overrides)?;
     let source = serde_json::json!({
         "from": origin.name(),
         "file": args.file,
@@ -36,9 +37,11 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     let config = imported.config.to_string();
     let name = format!("what {} says", args.file.display());
     let run = RunConfig::from_text(&config, &name, Path::new("."), &args.overrides, registry)?;
-    for note in imported.notes.iter().chain(&run.notes) {
-        terminal.note(note);
-    }
+    let notes = [&imported.notes(&run), &run.notes, &drawn(&run)];
+    notes
+        .into_iter()
+        .flatten()
+        .for_each(|note| terminal.note(note));
     let given = Given {
         config: config.into_bytes(),
         overrides: args.overrides.clone(),
@@ -64,6 +67,18 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         args.output.display()
     ));
     Ok(0)
+}
+
+/// Notes on what the command line says of weights that are drawn: the file has all of them.
+fn drawn(run: &Run) -> Vec<String> {
+    let keys = ["input", "recurrent", "output", "balance", "spectral_radius"];
+    let given = keys
+        .map(|key| format!("model.init.{key}"))
+        .into_iter()
+        .filter(|key| run.origin(key) == Origin::CommandLine);
+    given
+        .map(|key| format!("{key} has no effect: the weights are those of the file"))
+        .collect()
 }
 
 struct ImportJob<'a> {

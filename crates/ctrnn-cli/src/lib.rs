@@ -40,7 +40,9 @@ mod study;
 mod tasks;
 mod terminal;
 mod train;
+mod training_memory;
 mod trial_arrays;
+mod trial_length;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use ctrnn_tasks::Registry;
 use crate::args::PlotArgs;
 use crate::failure::{Failure, USAGE};
 use crate::figure::FigureFormat;
-use crate::study::{load, named, names_and_overrides, refused, with_study};
+use crate::study::{load, named, names_and_overrides, note_unused, refused, with_study};
 use crate::terminal::Terminal;
 
 /// Draws an analysis; beside each figure stands the npz that it was drawn from.
@@ -26,6 +26,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     };
     let analysis = named(name)?;
     let loaded = load(&args.run, &args.trials, &overrides, registry)?;
+    note_unused(&args.trials, &[analysis.name], &loaded.run, terminal);
     let findings = with_study(&loaded, &args.trials, registry, |study| {
         (analysis.run)(study).map_err(|why| refused(name, &why))
     })?;

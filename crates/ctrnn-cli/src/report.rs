@@ -10,6 +10,7 @@ use ctrnn_train::{MAX_CONFIG_BYTES, Run};
 use serde_json::Value as Json;
 
 use crate::args::ReportArgs;
+use crate::eval::note_unused_noise;
 use crate::failure::Failure;
 use crate::study::{analyse, load, with_study};
 use crate::terminal::Terminal;
@@ -94,6 +95,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
 /// Writes the report of a run.
 pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let loaded = load(&args.run, &args.trials, &[], registry)?;
+    note_unused_noise(args.trials.noise, &loaded.run, terminal);
     let path = args
         .output
         .clone()

@@ -13,13 +13,15 @@ use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Registry, TrialBatch};
 use ctrnn_train::{
     Run, condition_numbers, evaluation_trials, initial_network, only_under, trained_network,
+    word_like,
 };
 
 use crate::args::AnalyzedTrials;
 use crate::backend::{CheckEvery, Job, with_backend};
-use crate::eval::evaluation_noise;
+use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
 use crate::run_path::existing_with_data;
+use crate::terminal::Terminal;
 
 /// Most numbers in the rates of all trials: 160 MB in double precision.
 const MOST_STATES: usize = 20_000_000;
@@ -40,14 +42,37 @@ pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
             .map(|analysis| analysis.name)
             .collect();
         let what = format!("{name:?} is not an analysis");
-        Failure::new(
-            USAGE,
-            "C033",
-            what,
-            format!("analyses: all, {}", names.join(", ")),
-        )
+        let near = word_like(name, names.iter().copied());
+        let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
+        let help = format!("{near}analyses: all, {}", names.join(", "));
+        Failure::new(USAGE, "C033", what, help)
     })
 }
+
+/// Says which options have no effect on any of these analyses.
+pub fn note_unused(args: &AnalyzedTrials, names: &[&str], run: &Run, terminal: &Terminal) {
+    note_unused_noise(args.noise, run, terminal);
+    let note = |option: &str, why: &str| terminal.note(format!("{option} has no effect: {why}"));
+    if !args.with.is_empty() && !names.iter().any(|name| OF_PEERS.contains(name)) {
+        note(
+            "--with",
+            "only the analyses curves and comparison look at other runs",
+        );
+    }
+    if names.iter().all(|name| *name == "curves") {
+        let why = "curves are those of the training";
+        let options = [
+            ("--checkpoint", args.checkpoint.is_some()),
+            ("--trials", args.trials.is_some()),
+            ("--noise", args.noise),
+        ];
+        let given = options.into_iter().filter(|(_, is_given)| *is_given);
+        given.for_each(|(option, _)| note(option, why));
+    }
+}
+
+/// The analyses that look at other runs.
+const OF_PEERS: [&str; 2] = ["curves", "comparison"];
 
 /// The error of an analysis that has no result.
 pub fn refused(name: &str, why: &Unsuitable) -> Failure {
@@ -63,14 +88,14 @@ pub struct Loaded {
     pub run: Run,
 }
 
-/// Loads a run with overrides under task, validate and time.
+/// Loads a run with overrides under task and time.
 pub fn load(
     path: &Path,
     args: &AnalyzedTrials,
     overrides: &[String],
     registry: &Registry,
 ) -> Result<Loaded, Failure> {
-    only_under(&["task", "validate", "time"], overrides)?;
+    only_under(&["task", "time"], overrides)?;
     let (folder, run) = existing_with_data(path, &args.data, overrides, registry)?;
     Ok(Loaded { folder, run })
 }

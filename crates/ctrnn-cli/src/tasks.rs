@@ -6,7 +6,7 @@ use ctrnn_analysis::{example_trials, trial_figure};
 use ctrnn_files::{Array, atomic, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry, Target, TaskEntry, TrialBatch};
-use ctrnn_train::{Run, RunConfig, only_under, word_like};
+use ctrnn_train::{Code, Run, RunConfig, only_under, tasks_like};
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
@@ -86,13 +86,33 @@ fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
 
 fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failure> {
     registry.get(name).ok_or_else(|| {
-        let help = match word_like(name, registry.names()) {
-            Some(near) => {
-                format!("did you mean {near:?}? `train-ctrnn tasks list` names all tasks")
-            }
-            None => format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", ")),
+        let near = tasks_like(name, registry.names());
+        let help = match near.is_empty() {
+            true => format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", ")),
+            false => format!(
+                "did you mean {}? `train-ctrnn tasks list` names all tasks",
+                near.join(" or ")
+            ),
         };
         Failure::new(USAGE, "C011", format!("{name:?} is not a task"), help)
+    })
+}
+
+/// Refuses what is not a key of the task.
+fn only_of_task(name: &str, overrides: &[String]) -> Result<(), Failure> {
+    let table = format!("task.{name}");
+    only_under(&[&table], overrides).map_err(|mut errors| {
+        for problem in errors
+            .0
+            .iter_mut()
+            .filter(|problem| problem.code == Code::NotHere)
+        {
+            problem.message = format!("only keys of the task {name} can be given here");
+            problem.help = format!(
+                "write {table}.KEY=VALUE; `train-ctrnn tasks describe {name}` lists the keys"
+            );
+        }
+        Failure::from(errors)
     })
 }
 
@@ -104,7 +124,7 @@ fn run_of(name: &str, source: &TrialSource, registry: &Registry) -> Result<Run, 
         overrides,
     } = source;
     entry(name, registry)?;
-    only_under(&[&format!("task.{name}")], overrides)?;
+    only_of_task(name, overrides)?;
     let dt_ms = toml::Value::Float(*dt_ms);
     // Any time step will do: there is no network.
     let text = format!(

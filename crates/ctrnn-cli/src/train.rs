@@ -26,7 +26,11 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let root = args.data.data_root.as_deref();
     let run = RunConfig::load_with_data(&args.config, root, &overrides, registry)?;
     check_reproduced(&args.config, &run)?;
-    run.notes.iter().for_each(|note| terminal.note(note));
+    let unused = run.unused_keys();
+    run.notes
+        .iter()
+        .chain(&unused)
+        .for_each(|note| terminal.note(note));
     let path = args
         .run_dir
         .clone()
@@ -197,6 +201,9 @@ fn resume_run(
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != run.resolved_table().get("train");
     if json.state == RunState::Done && !asks_for_more {
+        if before != run.resolved_table() {
+            terminal.note("the overrides have no effect on a run that is finished");
+        }
         terminal.say(format!(
             "{} is finished; train longer with `train-ctrnn resume {} train.steps=N`",
             path.display(),
@@ -317,7 +324,9 @@ impl Job for TrainJob<'_> {
             &mut trainer,
             &mut [&mut progress as &mut dyn Observer],
             &|| stop.reason(),
-        )?;
+        );
+        let folder_of_run = RunFolder::at(&folder);
+        let ending = ending.map_err(|error| Failure::of_training(error, run, &folder_of_run))?;
         drop(progress);
         let counters = trainer.counters();
         Ok(Trained {
