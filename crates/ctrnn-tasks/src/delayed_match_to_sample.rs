@@ -146,7 +146,6 @@ impl Task for DelayedMatchToSample {
             .finish()
     }
 
-    /// `sample_deg`, and `match`: whether the test matches.
     fn unused_keys(&self) -> Vec<(String, String)> {
         let why = "with by_category = true, categories are compared, not directions";
         let is_unused = self.by_category && self.rotation_deg != 0.0;
@@ -156,6 +155,7 @@ impl Task for DelayedMatchToSample {
             .collect()
     }
 
+    /// `sample_deg`, and `match`: whether the test matches.
     fn conditions(&self) -> Vec<Condition> {
         let samples = directions_deg(self.n_directions);
         let grid = Condition::grid(&[("sample_deg", &samples), ("match", &[0.0, 1.0])]);

@@ -182,7 +182,7 @@ impl Task for Multitask {
         self.conditions.clone()
     }
 
-    /// That of the task with the longest trials.
+    /// Returns the length of the longest trial of any of the tasks.
     fn longest_steps(&self, clock: Clock) -> Option<usize> {
         let of_parts = self.parts.iter().map(|part| part.task.longest_steps(clock));
         of_parts.collect::<Option<Vec<_>>>()?.into_iter().max()
