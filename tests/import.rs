@@ -348,15 +348,14 @@ fn notes_are_of_what_was_assumed() {
         "{told}"
     );
     let alpha = |run: &str| {
-        let resolved: toml::Table = project
-            .text(format!("{run}/config.resolved.toml"))
-            .parse()
-            .unwrap();
-        let dt = resolved["time"]["dt_ms"].as_float().unwrap();
-        let tau = resolved["model"]["tau_ms"].as_array().unwrap();
-        tau.iter()
-            .map(|tau| dt / tau.as_float().unwrap())
-            .collect::<Vec<_>>()
+        let resolved = project
+            .run(&["config", "show", run, "--json"])
+            .exits(0)
+            .json();
+        let dt = resolved["time"]["dt_ms"].as_f64().unwrap();
+        let tau = resolved["model"]["tau_ms"].as_array().unwrap().clone();
+        let alpha = tau.into_iter().map(|tau| dt / tau.as_f64().unwrap());
+        alpha.collect::<Vec<_>>()
     };
     import("nn4n_1_2_0.pt", "nn4n", "c", &[]);
     import("nn4n_1_2_0.pt", "nn4n", "d", &["time.dt_ms=20"]);

@@ -120,8 +120,7 @@ pub struct Data {
     pub data_root: Option<PathBuf>,
 }
 
-const OVERRIDES: &str =
-    "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes, and so does KEY=none unless none is a value of the key";
+const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes, and so does KEY=none unless none is a value of the key";
 
 #[derive(Debug, ClapArgs)]
 pub struct InitArgs {

@@ -433,7 +433,10 @@ fn unknown_task(root: &Json, name: &str, node: &Node, tasks: &Json) -> Diagnosti
     let help = match (near.as_slice(), &node.value) {
         ([], _) => String::new(),
         (_, Value::Table(_)) => {
-            format!("did you mean {}? ", quoted(near.iter().copied()).replace(", ", " or "))
+            format!(
+                "did you mean {}? ",
+                quoted(near.iter().copied()).replace(", ", " or ")
+            )
         }
         ([meant, ..], _) => format!("a task is a table of its name: [task.{meant}]. "),
     };

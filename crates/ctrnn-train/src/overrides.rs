@@ -350,7 +350,10 @@ fn parse_key(
 fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> {
     let text = &source.text[offset..];
     if text.trim().is_empty() {
-        let help = format!("'~{}' removes the key", source.text[..offset - 1].trim_end());
+        let help = format!(
+            "'~{}' removes the key",
+            source.text[..offset - 1].trim_end()
+        );
         return Err(bad(
             format!("{:?} has no value", shortened(&source.text)),
             source,
