@@ -163,7 +163,7 @@ fn arrays_by_our_names_come_in() {
     project
         .run(&[&import[..], &["run"]].concat())
         .exits(0)
-        .says(&["are assumed"]);
+        .says(&["is assumed"]);
     // alpha is 0.2: v = [0.2 * 1, 0], then [0.8 * 0.2 + 0.2, 0.2 * 2 * 0.2]
     project.write_arrays(
         "in.npz",
@@ -215,7 +215,7 @@ fn foreign_and_corrupt_files_are_refused() {
             "has no array recurrent_layer.hidden_layer.weight",
         ),
         ("lstm.npz", "psychrnn", "has no array W_rec"),
-        ("lstm.npz", "torch", "is no file of torch.save"),
+        ("lstm.npz", "torch", "is an npz file"),
         ("short.npz", "npz", "must have [2, 2]"),
         ("nan.npz", "npz", "NaN or an infinity at flat index 0"),
         ("nothing.npz", "npz", "does not exist"),
@@ -232,7 +232,7 @@ fn checkpoints_come_in() {
     let project = Project::new();
     let import = |file: &str, from: &str, more: &[&str]| {
         let path = fixture(file);
-        let run = format!("run-{file}{}", more.len());
+        let run = format!("run-{file}{}", more.concat());
         let arguments = ["import", &path, "--from", from, "-o", &run];
         (project.run(&[&arguments[..], more].concat()), run)
     };
