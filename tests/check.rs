@@ -25,7 +25,7 @@ fn a_divergence_is_reported_after_everything_else() {
         "spectral radius 20.0000",
         "MiB for the training",
         "recurrent.weight",
-        "up to 230 steps",
+        "up to 220 steps",
     ] {
         assert!(answer.stdout.contains(line), "{line}: {answer:#?}");
     }
@@ -43,7 +43,7 @@ fn a_divergence_is_reported_after_everything_else() {
             .starts_with("the states overflow"),
         "{json}"
     );
-    assert_eq!(json["max_steps_in_a_trial"], 230);
+    assert_eq!(json["max_steps_in_a_trial"], 220);
 }
 
 /// The same in `train`: there was no checkpoint to go on from.
