@@ -51,7 +51,10 @@ fn a_divergence_is_reported_after_everything_else() {
 fn a_training_that_never_began_says_why() {
     let project = Project::new();
     let answer = project
-        .train("run", &UNSTABLE)
+        .train(
+            "run",
+            &["model.init.spectral_radius=1000", UNSTABLE[1], UNSTABLE[2]],
+        )
         .exits(3)
         .says(&["no update was made"]);
     assert!(!answer.stderr.contains("resume"), "{answer:#?}");

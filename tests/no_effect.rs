@@ -2,12 +2,12 @@
 
 use ctrnn_files::Array;
 
-use crate::project::Project;
+use crate::project::{NOISE, Project};
 
-/// A run of smoke.toml, which has noise, and one without.
+/// A run with noise, and one without.
 fn project() -> Project {
     let project = Project::new();
-    project.train("run", &["train.steps=1"]).exits(0);
+    project.train("run", &["train.steps=1", NOISE]).exits(0);
     let silent = "model.noise={preactivation=0,postactivation=0}";
     project.train("silent", &["train.steps=1", silent]).exits(0);
     project
@@ -137,7 +137,7 @@ fn options_of_eval_simulate_and_analyze() {
     simulate(&["run", "--inputs", "u.npz", "task.go_nogo.delay_ms=400"])
         .exits(2)
         .says(&["error[C019]", "override keys under time"]);
-    let quiet = Array::f32(&[1, 5, 32], vec![0.0; 160]);
+    let quiet = Array::f32(&[1, 5, 8], vec![0.0; 40]);
     let u = Array::f32(&[1, 5, 3], vec![0.0; 15]);
     project.write_arrays("n.npz", [("inputs", u), ("preactivation_noise", quiet)]);
     simulate(&["run", "--inputs", "n.npz", "--noise"])
