@@ -68,8 +68,8 @@ fn help_of_train() {
 
     Arguments:
       <CONFIG>        The configuration, a TOML file
-      [KEY=VALUE]...  Overrides: KEY=VALUE as in the file, such as model.n_units=64; KEY=none or '~KEY'
-                      removes
+      [KEY=VALUE]...  Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes, and
+                      so does KEY=none unless none is a value of the key
 
     Options:
           --run-dir <DIR>       Folder of the run [default: runs/<config>-s<seed>]
@@ -593,8 +593,29 @@ fn configurations_are_shown_and_explained() {
           default: 100.0
           unit:    ms
           range:   above 0
-          keys:    e, i, learned, lognormal, uniform
+          keys:
+            e          Those of excitatory units in ms: a number, uniform or lognormal
+            i          Those of inhibitory units in ms
+            learned    Time constants that are trained within bounds
+            lognormal  A normal ln tau, cut off at both ends
+            uniform    Smallest and largest value in ms
+        `train-ctrnn config explain model.tau_ms.KEY` says more
         "#);
+    let listed = project.run(&["config", "explain"]).exits(0).stdout;
+    for table in [
+        "checkpoint  What is saved on the way",
+        "model       The network: ",
+    ] {
+        assert!(listed.contains(table), "{listed}");
+    }
+    let listed = project
+        .run(&["config", "explain", "model.dale"])
+        .exits(0)
+        .stdout;
+    assert!(
+        listed.contains("parametrization      How a weight W of sign s is kept"),
+        "{listed}"
+    );
     let of_a_task = ["config", "explain", "task.go_nogo.delay_ms"];
     let explained = project.run(&of_a_task).exits(0);
     assert!(explained.stdout.contains("unit:    ms"), "{explained:#?}");
@@ -603,6 +624,52 @@ fn configurations_are_shown_and_explained() {
         "error[C001]",
         r#"did you mean "model.noise.preactivation"?"#,
     ]);
+}
+
+#[test]
+fn names_that_are_nearly_right_are_recognised() {
+    let project = Project::new();
+    project.train("run", &["train.steps=0"]).exits(0);
+    for (arguments, says) in [
+        (
+            &["plot", "run", "psychometrics", "-o", "a.svg"][..],
+            "did you mean psychometric?",
+        ),
+        (
+            &["analyze", "run", "fixedpoints"],
+            "did you mean fixed_points?",
+        ),
+        (
+            &["tasks", "describe", "rdm"],
+            "did you mean perceptual_decision?",
+        ),
+        (
+            &["tasks", "describe", "mante"],
+            "did you mean context_decision?",
+        ),
+        (
+            &["tasks", "describe", "DMS"],
+            "did you mean delayed_match_to_sample?",
+        ),
+        (
+            &["check", "smoke.toml", "task.dms.delay_ms=4"],
+            "did you mean \"delayed_match_to_sample\"?",
+        ),
+    ] {
+        project.run(arguments).exits(2).says(&[says]);
+    }
+    for unknown in ["train.loss.mine=1", "model.stp=1"] {
+        let answer = project.run(&["check", "smoke.toml", unknown]).exits(2);
+        assert!(!answer.stderr.contains("did you mean"), "{answer:#?}");
+    }
+    let mixing = project
+        .run(&["tasks", "describe", "multitask"])
+        .exits(0)
+        .stdout;
+    assert!(
+        mixing.contains("  * `blocks`: Tasks take turns"),
+        "{mixing}"
+    );
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn arrays_by_our_names_come_in() {
     project
         .run(&[&import[..], &["run"]].concat())
         .exits(0)
-        .says(&["are assumed"]);
+        .says(&["is assumed"]);
     // alpha is 0.2: v = [0.2 * 1, 0], then [0.8 * 0.2 + 0.2, 0.2 * 2 * 0.2]
     project.write_arrays(
         "in.npz",
@@ -219,7 +219,7 @@ fn foreign_and_corrupt_files_are_refused() {
             "has no array recurrent_layer.hidden_layer.weight",
         ),
         ("lstm.npz", "psychrnn", "has no array W_rec"),
-        ("lstm.npz", "torch", "is no file of torch.save"),
+        ("lstm.npz", "torch", "is an npz file"),
         ("short.npz", "npz", "must have [2, 2]"),
         ("nan.npz", "npz", "NaN or an infinity at flat index 0"),
         ("nothing.npz", "npz", "does not exist"),
@@ -228,4 +228,167 @@ fn foreign_and_corrupt_files_are_refused() {
         answer.exits(4).says(&["error[D", "help:", says]);
         assert!(!project.path("run").exists(), "{file}");
     }
+}
+
+/// Training programs save the weights beside other things, and under longer names.
+#[test]
+fn checkpoints_come_in() {
+    let project = Project::new();
+    let import = |file: &str, from: &str, more: &[&str]| {
+        let path = fixture(file);
+        let run = format!("run-{file}{}", more.concat());
+        let arguments = ["import", &path, "--from", from, "-o", &run];
+        (project.run(&[&arguments[..], more].concat()), run)
+    };
+    let (plain, plain_run) = import("torch_rnn.pt", "torch", &[]);
+    plain.exits(0);
+    let (answer, run) = import("torch_checkpoint.pt", "torch", &[]);
+    answer.exits(0).says(&[
+        "the weights are those of its entry \"model\"",
+        "the recurrent network is its part \"module.rnn.\"",
+        "the readout is its layer \"module.readout\"",
+    ]);
+    let weights = |run: &str| project.bytes(format!("{run}/model/weights.npz"));
+    assert_eq!(weights(&run), weights(&plain_run));
+    let (answer, _) = import("torch_two.pt", "torch", &[]);
+    answer.exits(4).says(&[
+        "holds 2 dictionaries of tensors; it holds: model (6 tensors), ema.model (6 tensors), epoch",
+        "help: choose one: --entry NAME",
+    ]);
+    let (answer, run) = import("torch_two.pt", "torch", &["--entry", "ema.model"]);
+    answer.exits(0).says(&["entry \"ema.model\""]);
+    assert_eq!(weights(&run), weights(&plain_run));
+    let (answer, _) = import("torch_two.pt", "torch", &["--entry", "epoch"]);
+    answer
+        .exits(4)
+        .says(&["\"epoch\" is not a dictionary of tensors"]);
+
+    let (plain, plain_run) = import("nn4n_1_2_0.pt", "nn4n", &[]);
+    plain.exits(0);
+    let (answer, run) = import("nn4n_wrapped.pt", "nn4n", &[]);
+    answer.exits(0).says(&[
+        "entry \"state_dict\"",
+        "\"module.net.\" before the names was left out",
+    ]);
+    assert_eq!(weights(&run), weights(&plain_run));
+}
+
+/// Each refusal names what is there.
+#[test]
+fn networks_that_are_near_to_one_of_ours_are_refused_by_name() {
+    let project = Project::new();
+    let psychrnn = fixture("psychrnn_free.npz");
+    for (file, from, says) in [
+        (
+            "torch_foreign.pt",
+            "torch",
+            "asks for torch.device, which was not run",
+        ),
+        (
+            "torch_two_heads.pt",
+            "torch",
+            "besides the recurrent one: critic, readout",
+        ),
+        ("torch_h0.pt", "torch", "a linear readout has: h0"),
+        (
+            "torch_encoder.pt",
+            "torch",
+            "encoder.weight takes 3 numbers, but the recurrent network has 6 units",
+        ),
+        (
+            "torch_cell.pt",
+            "torch",
+            "cell.weight_hh is that of a torch.nn.RNNCell",
+        ),
+        (
+            "torch_rnn.pt",
+            "psychrnn",
+            "is a file of torch.save: import it with --from torch or --from nn4n",
+        ),
+        ("torch_rnn.pt", "npz", "is a file of torch.save"),
+        (
+            psychrnn.as_str(),
+            "torch",
+            "is an npz file: import it with --from npz or --from psychrnn",
+        ),
+    ] {
+        let answer = project.run(&["import", &fixture(file), "--from", from, "-o", "run"]);
+        answer.exits(4).says(&["error[D", "help:", says]);
+        assert!(!project.path("run").exists(), "{file}");
+    }
+    let missing = project
+        .run(&["import", "x.pt", "--from", "torch", "-o", "run"])
+        .exits(4);
+    assert_eq!(
+        missing.stderr.matches("check the path").count(),
+        1,
+        "{missing:#?}"
+    );
+}
+
+/// What the command line gives was not assumed, and is not told; where the file fixes alpha, tau follows dt.
+#[test]
+fn notes_are_of_what_was_assumed() {
+    let project = Project::new();
+    let import = |file: &str, from: &str, run: &str, more: &[&str]| {
+        let path = fixture(file);
+        let arguments = ["import", &path, "--from", from, "-o", run];
+        project
+            .run(&[&arguments[..], more].concat())
+            .exits(0)
+            .stderr
+    };
+    let relu = ["model.activation=relu", "time.dt_ms=10"];
+    let told = import("torch_rnn.pt", "torch", "a", &relu);
+    assert!(
+        !told.contains("assumed") && !told.contains("taken for"),
+        "{told}"
+    );
+    let resolved = project.text("a/config.resolved.toml");
+    assert!(resolved.contains("tau_ms = 10.0"), "{resolved}");
+    let told = import("psychrnn_free.npz", "psychrnn", "b", &["time={dt_ms=5}"]);
+    assert!(
+        !told.contains("say dt") && told.contains("100 ms is assumed"),
+        "{told}"
+    );
+    let alpha = |run: &str| {
+        let resolved = project
+            .run(&["config", "show", run, "--json"])
+            .exits(0)
+            .json();
+        let dt = resolved["time"]["dt_ms"].as_f64().unwrap();
+        let tau = resolved["model"]["tau_ms"].as_array().unwrap().clone();
+        let alpha = tau.into_iter().map(|tau| dt / tau.as_f64().unwrap());
+        alpha.collect::<Vec<_>>()
+    };
+    import("nn4n_1_2_0.pt", "nn4n", "c", &[]);
+    import("nn4n_1_2_0.pt", "nn4n", "d", &["time.dt_ms=20"]);
+    for (a, b) in alpha("c").into_iter().zip(alpha("d")) {
+        assert!((a - b).abs() < 1e-12, "{a} {b}");
+    }
+}
+
+/// What `export --to npz` writes is a file to begin with.
+#[test]
+fn an_export_is_a_beginning() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    project
+        .run(&["export", "run", "--to", "npz", "-o", "net.npz"])
+        .exits(0);
+    let begin = ["model.init.file=net.npz", "train.steps=0"];
+    project.train("begun", &begin).exits(0);
+    assert_eq!(
+        project.arrays("run/model/weights.npz")["recurrent.weight"],
+        project.arrays("begun/model/weights.npz")["recurrent.weight"]
+    );
+    let extra = project.arrays("net.npz")["recurrent.bias"].clone();
+    project.write_arrays(
+        "odd.npz",
+        [("recurrent.bias", extra.clone()), ("odd", extra)],
+    );
+    project
+        .train("odd", &["model.init.file=odd.npz"])
+        .exits(4)
+        .says(&["odd"]);
 }

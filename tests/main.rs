@@ -3,7 +3,9 @@
 //! * `analysis`: analyses, figures and reports of real runs; eight fixed points of a trained flip-flop
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
+//! * `check`: what `check` says of a configuration: divergence, sizes, advice
 //! * `checkpoints`: the checkpoints of a run are listed, checked, shown and removed
+//! * `no_effect`: keys and options without effect are refused or told
 //! * `runs`: the run folder, stopping, resuming, exit codes of training
 //! * `newest`: which network a run is, what it began with, and runs that branch off
 //! * `survival`: kills, signals, full disks, twenty processes at once
@@ -26,6 +28,7 @@
 
 mod analysis;
 mod bad_input;
+mod check;
 mod checkpoints;
 mod command_line;
 mod configs;
@@ -33,6 +36,7 @@ mod determinism;
 mod earlier_versions;
 mod import;
 mod newest;
+mod no_effect;
 mod output_files;
 mod programs;
 mod project;

@@ -1096,7 +1096,6 @@ fn a_diverging_training_fails() {
             "error[T001]: the readout is not finite at step 2, with a learning rate of 1.25e29; the gradient norm before",
             "tried: going back 3 times, the last time to step 0\n",
             "train.optimizer.lr=1e28 or train.clip_grad_norm=1.0",
-            "train-ctrnn resume RUN train.divergence.max_rollbacks=6\n",
         ]);
     assert_eq!(project.json("run/RUN.json")["state"], "failed");
 }

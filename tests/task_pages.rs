@@ -16,7 +16,8 @@ const INTRODUCTION: &str = "# Tasks
 
 Every task with three of its trials: inputs, targets, and the mask, dark where a time step counts in the loss. Shaded bands are
 epochs. `train-ctrnn tasks describe NAME` prints all keys with their defaults, and `train-ctrnn tasks preview NAME -o fig.svg` draws
-such a picture. [Trainings of tasks](task_trainings.md) lists what networks reach, in how many steps and how long. A task of your own gets all of it, too: see [the example](../examples/03_your_own_task.rs).
+such a picture. [Trainings of tasks](task_trainings.md) lists what networks reach, in how many steps and how long. A task of your own gets all of it, too: as
+a [program in Python](../examples/trials_from_python.py) or as [a type in Rust](../examples/03_your_own_task.rs).
 
 This page and its pictures are made by `just task-pages`.
 

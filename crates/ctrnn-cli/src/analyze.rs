@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
 use crate::run_path::Needs;
-use crate::study::{analyse, load, named, names_and_overrides, refused, with_study};
+use crate::study::{analyse, load, named, names_and_overrides, note_unused, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
 /// Analyses a run.
@@ -34,6 +34,8 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         needs,
         terminal,
     )?;
+    let wanted_names: Vec<&str> = wanted.iter().map(|analysis| analysis.name).collect();
+    note_unused(&args.trials, &wanted_names, &loaded.run, terminal);
     let folder = args
         .output
         .clone()

@@ -130,8 +130,7 @@ impl Data {
     }
 }
 
-const OVERRIDES: &str =
-    "Overrides: KEY=VALUE as in the file, such as model.n_units=64; KEY=none or '~KEY' removes";
+const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes, and so does KEY=none unless none is a value of the key";
 
 #[derive(Debug, ClapArgs)]
 pub struct InitArgs {
@@ -297,7 +296,7 @@ pub struct ResumeArgs {
 pub struct EvalArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides under task, validate and time, such as 'task.perceptual_decision.coherences=[0.1]'.
+    /// Overrides of validate.trials and under task and time, such as 'task.perceptual_decision.coherences=[0.1]'.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// A checkpoint instead of the newest weights: last, best or a number of steps.
@@ -319,7 +318,7 @@ pub struct EvalArgs {
 pub struct SimulateArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides under task, validate and time.
+    /// Overrides under task and time; with --inputs, under time.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// A checkpoint instead of the newest weights: last, best or a number of steps.
@@ -405,6 +404,7 @@ pub enum ImportFormat {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   train-ctrnn import model.pt --from nn4n -o runs/nn4n model.activation=tanh time.dt_ms=10
+  train-ctrnn import checkpoint.pt --from torch --entry model -o runs/torch
   train-ctrnn import weights.npz --from psychrnn -o runs/psychrnn model.tau_ms=50 'task.perceptual_decision={}'
 
 What a file does not say is assumed, told as a note, and changed by overrides; docs/python.md says how each program's
@@ -417,6 +417,9 @@ pub struct ImportArgs {
     /// What wrote it.
     #[arg(long, value_enum, value_name = "PROGRAM")]
     pub from: ImportFormat,
+    /// Key of the state_dict in a file of torch.save that holds several, such as model or ema.model.
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
     /// Folder of the run.
     #[arg(short, long, value_name = "RUN")]
     pub output: PathBuf,
@@ -456,7 +459,7 @@ pub struct PerturbArgs {
 pub struct AnalyzeArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Names of analyses, or `all` of those that suit the task; KEY=VALUE overrides under task, validate and time.
+    /// Names of analyses, or `all` of those that suit the task; KEY=VALUE overrides under task and time.
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     #[command(flatten)]
@@ -496,7 +499,7 @@ pub struct AnalyzedTrials {
 pub struct PlotArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Name of an analysis, and KEY=VALUE overrides under task, validate and time.
+    /// Name of an analysis, and KEY=VALUE overrides under task and time.
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     #[command(flatten)]
@@ -609,10 +612,10 @@ pub enum ConfigCommand {
         /// Another one.
         b: PathBuf,
     },
-    /// Explain a key: what it is, its unit, its default, the values it takes.
+    /// Explain a key: what it is, its unit, its default, the values it takes; or list the keys of a table with a line each.
     Explain {
-        /// The key, such as model.tau_ms or tau_ms.
-        key: String,
+        /// The key or table, such as model.tau_ms, tau_ms or model [default: all tables].
+        key: Option<String>,
     },
 }
 

@@ -6,9 +6,10 @@ use std::time::Instant;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
-use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Programs, Registry, TrialSet};
-use ctrnn_train::{Backend, Objective, Reading, Run, TrainError, trainer_at};
+use ctrnn_tasks::{Programs, Registry, TrialSet};
+use ctrnn_train::{
+    Backend, NotFinite, Objective, Overflow, Reading, Run, TrainError, Trainer, trainer_at,
+};
 
 use crate::advice::advice;
 use crate::args::CheckArgs;
@@ -17,9 +18,13 @@ use crate::check_without_trials;
 use crate::failure::Failure;
 use crate::progress::clock;
 use crate::terminal::Terminal;
+use crate::training_memory;
+use crate::trial_length::LongestTrial;
 
-/// Training steps that are timed.
-const TIMED_STEPS: u64 = 3;
+/// Training steps that are timed; the fastest counts, as other work of the machine can only slow one down.
+const TIMED_STEPS: usize = 5;
+/// Seconds after which no further one is timed.
+const LONGEST_TIMING_S: f64 = 2.0;
 
 /// Checks a configuration.
 pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
@@ -36,34 +41,60 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         sizes: None,
     };
     let run = reading.file(&args.config)?;
-    run.notes.iter().for_each(|note| terminal.note(note));
-    let timing = with_backend(&run, Timing(&run))?;
+    let unused = run.unused_keys();
+    run.notes
+        .iter()
+        .chain(&unused)
+        .for_each(|note| terminal.note(note));
     let size = Size::of(&run)?;
-    terminal.print(|| text(&run, &size, &timing), || json(&run, &size, &timing))?;
-    Ok(0)
+    let tried = with_backend(&run, Trying(&run))?;
+    terminal.print(|| text(&run, &size, &tried), || json(&run, &size, &tried))?;
+    match tried.outcome {
+        Outcome::Timed { .. } => Ok(0),
+        Outcome::Diverged(found, overflow) => {
+            let message = format!(
+                "{}: {}",
+                described_overflow(overflow),
+                found.what_and_step()
+            );
+            let radius = tried.network.spectral_radius;
+            Err(Failure::diverged(&found, message, &run, radius, None))
+        }
+    }
+}
+
+/// "the states overflow in a trial of 207 steps, from time step 93 on"
+fn described_overflow(overflow: Overflow) -> String {
+    match overflow {
+        Overflow::States { from_step, n_steps } => format!(
+            "the states overflow in a trial of {n_steps} steps, from time step {from_step} on"
+        ),
+        Overflow::Elsewhere { largest, n_steps } => {
+            format!("the states reach {largest:.1e} in a trial of {n_steps} steps")
+        }
+    }
 }
 
 /// How large a run is.
 struct Size {
-    max_steps: usize,
-    batch_mib: f64,
+    longest: LongestTrial,
+    /// Of the states that a batch keeps for the way back.
+    states_mib: f64,
+    /// Of everything that the training holds at once; on a GPU it lies elsewhere.
+    training_mib: Option<f64>,
 }
 
 impl Size {
     fn of(run: &Run) -> Result<Self, Failure> {
-        let request = BatchRequest {
-            clock: run.clock,
-            first_trial: 0,
-            n_trials: run.train.batch_size,
-            key: Key::new(run.seed, Stream::Trials, 0),
-            step: 0,
-            conditions: ConditionOrder::Weighted,
-        };
-        let max_steps = run.task.sample_batch(&request)?.max_steps;
-        let kept = kept_numbers(run, max_steps) * size_of::<f32>();
+        let longest = LongestTrial::of(run)?;
+        let states = kept_numbers(run, longest.n_steps);
+        let mib = |bytes: f64| bytes / f64::from(1 << 20);
+        let is_on_cpu = run.device.backend == Backend::Cpu;
+        let training = is_on_cpu.then(|| mib(training_memory::bytes(run, longest.n_steps, states)));
         Ok(Self {
-            max_steps,
-            batch_mib: kept as f64 / f64::from(1 << 20),
+            longest,
+            states_mib: mib((states * size_of::<f32>()) as f64),
+            training_mib: training,
         })
     }
 }
@@ -93,46 +124,75 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
 
 impl Size {
     fn trial_kib(&self, run: &Run) -> f64 {
-        1024.0 * self.batch_mib / run.train.batch_size as f64
+        1024.0 * self.states_mib / run.train.batch_size as f64
     }
 }
 
-/// Times real training steps.
-struct Timing<'a>(&'a Run);
+/// Does and times real training steps.
+struct Trying<'a>(&'a Run);
 
-struct Timed {
+struct Tried {
     device: String,
     /// Of the CPU.
     threads: usize,
-    steps_per_s: f64,
     /// Of the network before its first step.
     network: Summary,
+    outcome: Outcome,
 }
 
-impl Job for Timing<'_> {
-    type Output = Timed;
+enum Outcome {
+    Timed { steps_per_s: f64 },
+    Diverged(Box<NotFinite>, Overflow),
+}
+
+impl Job for Trying<'_> {
+    type Output = Tried;
     const TRAINS: bool = true;
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Timed, Failure>
+    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Tried, Failure>
     where
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
         let mut trainer = trainer_at::<B>(self.0, None, 1, device)?;
         let network = trainer.network().summary().map_err(TrainError::from)?;
-        trainer.steps_only(1)?; // memory, threads, caches
-        let began = Instant::now();
-        trainer.steps_only(TIMED_STEPS)?;
-        Ok(Timed {
+        let outcome = match time(&mut trainer) {
+            Ok(steps_per_s) => Outcome::Timed { steps_per_s },
+            Err(TrainError::NotFinite(found)) if !found.what.is_data() => {
+                Outcome::Diverged(found, trainer.overflow()?)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Tried {
             device: device_name::<B>(device),
             threads: rayon::current_num_threads(),
-            steps_per_s: TIMED_STEPS as f64 / began.elapsed().as_secs_f64(),
             network,
+            outcome,
         })
     }
 }
 
-fn text(run: &Run, size: &Size, timed: &Timed) -> String {
+/// Steps per second, by the fastest of some.
+fn time<B>(trainer: &mut Trainer<'_, B>) -> Result<f64, TrainError>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
+    trainer.steps_only(1)?; // memory, threads, caches
+    let began = Instant::now();
+    let mut fastest_s = f64::INFINITY;
+    for _ in 0..TIMED_STEPS {
+        let step = Instant::now();
+        trainer.steps_only(1)?;
+        fastest_s = fastest_s.min(step.elapsed().as_secs_f64());
+        if began.elapsed().as_secs_f64() > LONGEST_TIMING_S {
+            break;
+        }
+    }
+    Ok(1.0 / fastest_s)
+}
+
+fn text(run: &Run, size: &Size, tried: &Tried) -> String {
     let m = &run.model;
     let layout = run.task.layout();
     let mut text = String::new();
@@ -165,24 +225,24 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
             m.n_units,
             m.activation.name(),
             m.form,
-            parameters(timed.network.count(), timed.network.free()),
+            parameters(tried.network.count(), tried.network.free()),
         )
         .to_lowercase(),
     );
-    for parameter in &timed.network.parameters {
+    for parameter in &tried.network.parameters {
         line("", described(parameter));
     }
-    line("recurrence", recurrence(&timed.network));
+    line("recurrence", recurrence(&tried.network));
     line("", beginning(run));
     line(
         "time",
         format!(
-            "dt {} ms, {}, tau {}, alpha {}; up to {} steps in a trial",
+            "dt {} ms, {}, tau {}, alpha {}; {}",
             m.dt_ms,
             m.integrator.name(),
-            range(timed.network.tau_ms, |tau| tau.to_string()),
+            range(tried.network.tau_ms, |tau| tau.to_string()),
             range(m.alpha_range(), |alpha| format!("{alpha:.3}")),
-            size.max_steps
+            size.longest
         ),
     );
     line(
@@ -195,11 +255,14 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
             loss(&run.train.objective)
         ),
     );
+    let training = size.training_mib.map_or(String::new(), |mib| {
+        format!("about {mib:.0} MiB for the training; of these ")
+    });
     line(
         "memory",
         format!(
-            "{:.1} MiB of states for a batch, {:.1} KiB for a trial",
-            size.batch_mib,
+            "{training}{:.1} MiB of states for a batch, {:.1} KiB for a trial",
+            size.states_mib,
             size.trial_kib(run)
         ),
     );
@@ -207,21 +270,25 @@ fn text(run: &Run, size: &Size, timed: &Timed) -> String {
         "device",
         format!(
             "{}, threads {}, kernels {}",
-            timed.device,
-            timed.threads,
+            tried.device,
+            tried.threads,
             kernels(run)
         ),
     );
-    let seconds = run.train.steps as f64 / timed.steps_per_s;
-    line(
-        "speed",
-        format!(
-            "about {:.0} steps/s: {} for all steps",
-            timed.steps_per_s,
-            clock(seconds)
-        ),
-    );
-    line("advice", advised(run, size, timed));
+    if let Outcome::Timed { steps_per_s } = tried.outcome {
+        let seconds = run.train.steps as f64 / steps_per_s;
+        line(
+            "speed",
+            format!(
+                "about {steps_per_s:.0} steps/s: {} for all steps",
+                clock(seconds)
+            ),
+        );
+        line(
+            "advice",
+            advice(run, size.longest.n_steps, 1e3 / steps_per_s),
+        );
+    }
     text
 }
 
@@ -249,10 +316,6 @@ fn trials_json(set: &dyn TrialSet) -> serde_json::Value {
     serde_json::json!({
         "training": set.n_training(), "held_out": set.n_held_out(), "steps": set.n_steps().into_inner(),
     })
-}
-
-fn advised(run: &Run, size: &Size, timed: &Timed) -> String {
-    advice(run, size.max_steps, 1e3 / timed.steps_per_s)
 }
 
 /// The loss and what is added to it.
@@ -336,27 +399,38 @@ fn optimizer(run: &Run) -> String {
     )
 }
 
-fn json(run: &Run, size: &Size, timed: &Timed) -> serde_json::Value {
-    serde_json::json!({
+fn json(run: &Run, size: &Size, tried: &Tried) -> serde_json::Value {
+    let mut json = serde_json::json!({
         "task": run.task_name,
         "trials": run.task.trial_set().map(trials_json),
         "n_inputs": run.model.n_inputs,
         "n_units": run.model.n_units,
         "n_outputs": run.model.n_outputs,
         "alpha": run.model.alpha_range(),
-        "parameters": timed.network.count(),
-        "free_parameters": timed.network.free(),
-        "network": network_json(&timed.network),
+        "parameters": tried.network.count(),
+        "free_parameters": tried.network.free(),
+        "network": network_json(&tried.network),
         "init": run.model.init,
-        "max_steps_in_a_trial": size.max_steps,
-        "state_mib": size.batch_mib,
+        "max_steps_in_a_trial": size.longest.n_steps,
+        "drawn_trials": size.longest.of_drawn,
+        "training_mib": size.training_mib,
+        "state_mib": size.states_mib,
         "state_kib_of_a_trial": size.trial_kib(run),
-        "device": timed.device,
-        "threads": timed.threads,
+        "device": tried.device,
+        "threads": tried.threads,
         "kernel_path": kernels(run),
-        "steps_per_s": timed.steps_per_s,
-        "advice": advised(run, size, timed),
-    })
+    });
+    match &tried.outcome {
+        Outcome::Timed { steps_per_s } => {
+            json["steps_per_s"] = (*steps_per_s).into();
+            json["advice"] = advice(run, size.longest.n_steps, 1e3 / steps_per_s).into();
+        }
+        Outcome::Diverged(found, overflow) => {
+            json["not_finite"] = found.what.to_string().into();
+            json["overflow"] = described_overflow(*overflow).into();
+        }
+    }
+    json
 }
 
 fn network_json(network: &Summary) -> serde_json::Value {

@@ -27,6 +27,7 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ConfigCommand::Diff { a, b } => diff(a, b, registry, terminal)?,
         ConfigCommand::Explain { key } => {
             let schema = schema(registry);
+            let key = key.as_deref().unwrap_or_default();
             let full = full_key(schema, key);
             let found = explain(schema, full.as_deref().unwrap_or(key))?;
             let json = || serde_json::json!({ "explanations": found.iter().map(explanation_json).collect::<Vec<_>>() });
@@ -201,7 +202,10 @@ impl Given {
 }
 
 fn explanation_text(e: &Explanation) -> String {
-    let mut text = e.key.clone();
+    let mut text = match e.key.as_str() {
+        "" => "a configuration".to_owned(),
+        key => key.to_owned(),
+    };
     if let Some(of) = &e.of {
         let _ = write!(text, " (of {of})");
     }
@@ -220,13 +224,29 @@ fn explanation_text(e: &Explanation) -> String {
         let _ = writeln!(text, "  one of:  {}", e.words.join(", "));
     }
     if !e.keys.is_empty() {
-        let _ = writeln!(text, "  keys:    {}", e.keys.join(", "));
+        let width = e.keys.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+        let _ = writeln!(text, "  keys:");
+        for (key, line) in &e.keys {
+            let _ = writeln!(text, "    {key:width$}  {line}");
+        }
+        let of_key = match e.key.as_str() {
+            "" => "TABLE".to_owned(),
+            table => format!("{table}.KEY"),
+        };
+        let _ = writeln!(text, "`train-ctrnn config explain {of_key}` says more");
     }
     text
 }
 
 fn explanation_json(e: &Explanation) -> serde_json::Value {
+    let names: Vec<&str> = e.keys.iter().map(|(key, _)| key.as_str()).collect();
+    let summaries: serde_json::Map<String, serde_json::Value> = e
+        .keys
+        .iter()
+        .map(|(key, line)| (key.clone(), line.as_str().into()))
+        .collect();
     serde_json::json!({
-        "key": e.key, "of": e.of, "type": e.kind, "default": e.default, "unit": e.unit, "range": e.range, "words": e.words, "keys": e.keys, "text": e.text,
+        "key": e.key, "of": e.of, "type": e.kind, "default": e.default, "unit": e.unit, "range": e.range, "words": e.words, "keys": names,
+        "summaries": summaries, "text": e.text,
     })
 }

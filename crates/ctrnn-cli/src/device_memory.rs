@@ -6,17 +6,13 @@ use std::sync::Arc;
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, init_setup};
 use ctrnn_model::Form;
-use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder};
 use ctrnn_train::Run;
 
 use crate::adapter::Adapter;
 use crate::args::Output;
 use crate::failure::{DEVICE, Failure};
 use crate::terminal::Terminal;
-
-/// Trials that are drawn to see how long trials are.
-const SEEN_TRIALS: usize = 64;
+use crate::trial_length::LongestTrial;
 
 /// Bytes of a training step.
 #[derive(Clone, Copy, Debug)]
@@ -33,18 +29,7 @@ impl DeviceMemory {
     /// # Errors
     /// If the task cannot give trials.
     pub fn of(run: &Run) -> Result<Self, Failure> {
-        let request = BatchRequest {
-            clock: run.clock,
-            first_trial: 0,
-            n_trials: run.train.batch_size.min(SEEN_TRIALS),
-            key: Key::new(run.seed, Stream::Trials, 0),
-            step: 0,
-            conditions: ConditionOrder::Weighted,
-        };
-        let steps = match run.task.unstarted_program() {
-            Some(_) => 0, // no step is made either
-            None => run.task.sample_batch(&request)?.max_steps,
-        };
+        let steps = LongestTrial::of(run)?.n_steps;
         let rows = (steps + 1) * run.train.batch_size;
         let (n, i, o) = (run.model.n_units, run.model.n_inputs, run.model.n_outputs);
         // Rates, drive, normals, and the gradients of rates and drive; the rate form keeps its responses besides.

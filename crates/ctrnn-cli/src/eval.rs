@@ -8,13 +8,13 @@ use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::Registry;
 use ctrnn_train::{
-    Confusion, EvalReport, EvaluationTrials, Run, RunWeights, Score, evaluate, objective,
+    Confusion, EvalReport, EvaluationTrials, Origin, Run, RunWeights, Score, evaluate, objective,
     only_under,
 };
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
-use crate::failure::Failure;
+use crate::failure::{Failure, USAGE};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
@@ -26,7 +26,7 @@ const MOST_VALUES: usize = 20;
 
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    only_under(&["task", "validate", "time"], &args.overrides)?;
+    only_under(&["task", "validate.trials", "time"], &args.overrides)?;
     let (folder, run) = existing_with_data(
         &args.run,
         &args.data,
@@ -34,6 +34,11 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         registry,
         Needs::Trials(args.trust.consent(terminal)),
     )?;
+    if args.trials.is_some() && run.origin("validate.trials") == Origin::CommandLine {
+        let what = "--trials and validate.trials both say how many trials";
+        return Err(Failure::new(USAGE, "U005", what, "keep one of the two"));
+    }
+    note_unused_noise(args.noise, &run, terminal);
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
     let n_trials = trial_count(&run, args.trials, || run.validate.trials, terminal);
     let job = EvalJob {
@@ -83,6 +88,15 @@ impl Job for EvalJob<'_> {
         let objective = objective::<B>(run, device)?;
         let task = run.task.as_ref();
         Ok(evaluate(&network, task, &trials, &objective, &noise)?)
+    }
+}
+
+/// Says so where `--noise` is given to a network that has none.
+pub fn note_unused_noise(is_asked: bool, run: &Run, terminal: &Terminal) {
+    let noise = &run.model.noise;
+    let levels = [noise.postactivation, noise.input, noise.initial_state];
+    if is_asked && noise.preactivation.is_silent() && levels.iter().all(|&level| level == 0.0) {
+        terminal.note("--noise has no effect: model.noise has none");
     }
 }
 

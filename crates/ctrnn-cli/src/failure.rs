@@ -12,12 +12,14 @@
 //! | 75 | stopped by a signal or `--max-time`, and saved |
 //! | 130, 143 | stopped at once |
 
+use std::path::Path;
+
 use ctrnn_analysis::InjectedError;
 use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
 use ctrnn_kernels::KernelPathError;
-use ctrnn_model::ModelError;
+use ctrnn_model::{Activation, ModelError};
 use ctrnn_tasks::{TaskError, TaskErrorKind};
-use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, TrainError};
+use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, Run, TrainError, word_like};
 
 use crate::run_path::folder_beside;
 use crate::train::{branch, quoted};
@@ -91,6 +93,36 @@ impl Failure {
             message,
             tips.join("\n      "),
         )
+    }
+
+    /// An error of a training.
+    pub fn of_training(error: TrainError, run: &Run, folder: &RunFolder) -> Self {
+        match &error {
+            TrainError::NotFinite(found) => {
+                let radius = run.model.init.spectral_radius;
+                Self::diverged(found, error.to_string(), run, radius, Some(folder))
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Numbers that are not finite: what helps depends on where they come from, and on what the run does about it already.
+    /// `spectral_radius` is that of the network before its first step, `folder` that of the run, where there is one.
+    pub fn diverged(
+        found: &NotFinite,
+        message: String,
+        run: &Run,
+        spectral_radius: Option<f64>,
+        folder: Option<&RunFolder>,
+    ) -> Self {
+        let help = if found.what.is_data() {
+            diverged_somewhere(found)
+        } else if found.is_before_any_update() {
+            unstable_states(run, spectral_radius)
+        } else {
+            unstable_updates(found, run, folder)
+        };
+        Self::new(3, "T001", message, help)
     }
 
     /// A panic, which is our fault; what it says stands above.
@@ -178,7 +210,9 @@ impl From<TrainError> for Failure {
             }
             TrainError::File(error) => return file_failure(error),
             TrainError::Config(errors) => return errors.clone().into(),
-            TrainError::NotFinite(found) => return diverged(found, error.to_string()),
+            TrainError::NotFinite(found) => {
+                return Self::new(3, "T001", error.to_string(), diverged_somewhere(found));
+            }
             TrainError::TargetNotMet { .. } => {
                 "train longer (`resume RUN train.steps=...`), ask for less, or remove train.stop.required"
             }
@@ -190,7 +224,7 @@ impl From<TrainError> for Failure {
                 "check that the file belongs to this network"
             }
             TrainError::Task(error) => return task_failure(error),
-            _ => "check the table of the task in the configuration",
+            _ => "`train-ctrnn tasks describe` with the name of the task explains its keys",
         };
         let exit_code = error.exit_code();
         let code = match &error {
@@ -239,7 +273,11 @@ fn task_failure(error: &TaskError) -> Failure {
         ..error.clone()
     };
     let help = error.help.as_deref();
-    let help = help.unwrap_or("check the table of the task in the configuration");
+    let help = help.unwrap_or(if error.kind == TaskErrorKind::Data {
+        "mend the program or the file that the task's table names: that is where its trials come from"
+    } else {
+        "`train-ctrnn tasks describe` with the name of the task explains its keys"
+    });
     let code = if error.kind == TaskErrorKind::Program {
         "D006"
     } else {
@@ -249,20 +287,104 @@ fn task_failure(error: &TaskError) -> Failure {
     Failure::new(exit_code, code, message.to_string(), help)
 }
 
-/// Numbers that are not finite: what helps depends on where they come from.
-fn diverged(found: &NotFinite, message: String) -> Failure {
-    let help = if found.what.is_data() {
+/// What helps where numbers are not finite, whatever the configuration is.
+fn diverged_somewhere(found: &NotFinite) -> String {
+    if found.what.is_data() {
         "the task gives numbers that are not finite, whatever the learning rate: check its table and its files".to_owned()
     } else {
-        let rate = format!("{:.0e}", found.lr / 10.0);
-        let tries = 2 * found.rollbacks.max(2);
         format!(
-            "a smaller learning rate or a bound on the gradient usually helps: train anew with\n        \
-             train.optimizer.lr={rate} or train.clip_grad_norm=1.0; or go on from the last checkpoint and try more often:\n        \
-             train-ctrnn resume RUN train.divergence.max_rollbacks={tries}"
+            "a smaller learning rate usually helps: train.optimizer.lr={:.0e}",
+            found.lr / 10.0
         )
+    }
+}
+
+/// What helps where states grow beyond all bounds before a network has been updated.
+fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
+    let mut remedies = match spectral_radius {
+        Some(radius) if radius > 1.0 => {
+            vec![format!("model.init.spectral_radius=1 (now {radius:.3})")]
+        }
+        _ => Vec::new(),
     };
-    Failure::new(3, "T001", message, help)
+    remedies.push(format!("a smaller time.dt_ms (now {})", run.model.dt_ms));
+    let is_bounded = matches!(
+        run.model.activation,
+        Activation::Tanh | Activation::Retanh | Activation::Sigmoid
+    );
+    if !is_bounded {
+        let name = run.model.activation.name();
+        let others = match run.model.connectivity.dale {
+            Some(_) => "retanh or sigmoid",
+            None => "tanh, retanh or sigmoid",
+        };
+        remedies.push(format!(
+            "a saturating model.activation: {others} (now {name})"
+        ));
+    }
+    format!(
+        "no update was made: the states themselves grow over a trial, whatever the learning rate. What can help:\n        {}",
+        remedies.join("\n        ")
+    )
+}
+
+/// What helps where updates have made numbers too large.
+fn unstable_updates(found: &NotFinite, run: &Run, folder: Option<&RunFolder>) -> String {
+    let clip = match run.train.clip {
+        Some(_) => "",
+        None => " or train.clip_grad_norm=1.0",
+    };
+    let mut help = format!(
+        "a smaller learning rate{} usually helps: train again with\n        train.optimizer.lr={:.0e}{clip}",
+        if clip.is_empty() {
+            ""
+        } else {
+            " or a bound on the gradient"
+        },
+        found.lr / 10.0
+    );
+    let newest =
+        folder.and_then(|folder| Some((folder, folder.newest_whole_checkpoint().ok()?.step?)));
+    if let Some((folder, step)) = newest {
+        let tries = 2 * found.rollbacks.max(2);
+        help += &format!(
+            "; or go on from the checkpoint of step {step} and try more often:\n        \
+             train-ctrnn resume {} train.divergence.max_rollbacks={tries}",
+            folder.root().display()
+        );
+    }
+    help
+}
+
+/// The remedy for a file that does not exist: its folder, or one of nearly its name.
+fn missing(path: &Path) -> String {
+    /// A folder of more files is not searched.
+    const MOST_FILES: usize = 1000;
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let Ok(files) = folder.read_dir() else {
+        return format!("check the path: there is no folder {}", folder.display());
+    };
+    let files = files.take(MOST_FILES).filter_map(Result::ok);
+    let names: Vec<String> = files
+        .filter_map(|file| file.file_name().into_string().ok())
+        .collect();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match word_like(&name, names.iter().map(String::as_str)) {
+        Some(near) => format!(
+            "check the path; did you mean {}?",
+            path.with_file_name(near).display()
+        ),
+        None => "check the path".to_owned(),
+    }
+}
+
+/// Whether a file is one of a checkpoint of a run.
+fn is_of_checkpoint(path: &Path) -> bool {
+    path.ancestors()
+        .any(|folder| folder.ends_with("checkpoints"))
 }
 
 fn file_failure(error: &FileError) -> Failure {
@@ -296,7 +418,9 @@ fn file_failure(error: &FileError) -> Failure {
         }
         FileError::NotWritable { .. } => "name a file, such as FOLDER/NAME",
         FileError::Foreign { .. } => "move that to another folder, or choose another name",
-        FileError::Missing { .. } => "check the path",
+        FileError::Missing { path } => {
+            return Failure::new(exit_code, code, error.to_string(), missing(path));
+        }
         FileError::NotAFile { .. } => "give the path of a file",
         FileError::Linked { .. } => "copy the run with its content, for instance `cp -rL RUN COPY`",
         FileError::Format {
@@ -310,8 +434,22 @@ fn file_failure(error: &FileError) -> Failure {
             rule: FormatError::Container { container },
             ..
         } => container.remedy(),
+        FileError::Format {
+            rule: FormatError::Entries { dictionaries, .. },
+            ..
+        } => {
+            if *dictionaries > 0 {
+                "choose one: --entry NAME"
+            } else {
+                "in Python: torch.save(model.state_dict(), \"model.pt\")"
+            }
+        }
+        FileError::Format { path, .. } if is_of_checkpoint(path) => {
+            "`train-ctrnn ckpt verify RUN` says which checkpoints are whole; eval, simulate, analyze, plot, report and export \
+             take one with --checkpoint STEP"
+        }
         FileError::Format { .. } => {
-            "write the file anew, or take an older checkpoint (`--checkpoint STEP`)"
+            "write it again with the program that made it, or copy it again"
         }
         _ => "check that the folder is there, its free space and its permissions",
     };

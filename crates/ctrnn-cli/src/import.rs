@@ -6,7 +6,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{Given, ImportOrigin, Imported, Reading, Run, record_import};
+use ctrnn_train::{Given, ImportOrigin, Imported, Origin, Reading, Run, record_import};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -32,7 +32,8 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ImportFormat::Psychrnn => ImportOrigin::PsychRnn,
         ImportFormat::Npz => ImportOrigin::Npz,
     };
-    let imported = origin.read(&args.file)?;
+    let entry = args.entry.as_deref();
+    let imported = origin.read(&args.file, entry, &args.overrides)?;
     let source = serde_json::json!({
         "from": origin.name(),
         "file": path_text(&args.file),
@@ -49,12 +50,14 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ..Reading::new(registry)
     };
     let run = reading.text(&config, &name, Path::new("."))?;
+    let notes = [&imported.notes(&run), &run.notes, &drawn(&run)];
+    notes
+        .into_iter()
+        .flatten()
+        .for_each(|note| terminal.note(note));
     // What it began with are the weights of the file, whatever is drawn from the seed.
     let initial = RunFolder::at(&args.output).initial_weights();
     let run = run.beginning_with(std::path::absolute(&initial).unwrap_or(initial));
-    for note in imported.notes.iter().chain(&run.notes) {
-        terminal.note(note);
-    }
     if let Some(program) = run.task.unstarted_program() {
         terminal.note(format!(
             "the trials of the task are made by a program, which was not started: {program}"
@@ -85,6 +88,18 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         args.output.display()
     ));
     Ok(0)
+}
+
+/// Notes on what the command line says of weights that are drawn: the file has all of them.
+fn drawn(run: &Run) -> Vec<String> {
+    let keys = ["input", "recurrent", "output", "balance", "spectral_radius"];
+    let given = keys
+        .map(|key| format!("model.init.{key}"))
+        .into_iter()
+        .filter(|key| run.origin(key) == Origin::CommandLine);
+    given
+        .map(|key| format!("{key} has no effect: the weights are those of the file"))
+        .collect()
 }
 
 struct ImportJob<'a> {

@@ -43,8 +43,10 @@ mod tasks;
 mod terminal;
 mod threads;
 mod train;
+mod training_memory;
 mod trial_arrays;
 mod trial_count;
+mod trial_length;
 mod trust;
 
 use std::panic::{self, AssertUnwindSafe};

@@ -37,6 +37,15 @@ pub fn perturbation(
             .map(|word| current(word, clock))
             .collect::<Result<_, _>>()?,
     };
+    let both = found
+        .clamped
+        .iter()
+        .find(|(unit, _)| found.lesioned.contains(unit));
+    if let Some((unit, _)) = both {
+        let what = format!("unit {unit} is lesioned and clamped");
+        let help = "a lesioned unit sends nothing: leave it out of --lesion or out of --clamp";
+        return Err(Failure::new(USAGE, "C036", what, help));
+    }
     found.check(n_units).map_err(|error| {
         Failure::new(
             USAGE,
@@ -103,9 +112,15 @@ fn current(word: &str, clock: Clock) -> Result<Current, Failure> {
             Failure::new(USAGE, "C036", format!("--current {word}: {error}"), help)
         })
     };
+    let steps = steps(from)?..steps(to)?;
+    if steps.is_empty() {
+        let what = format!("--current {word}: {from}..{to} ms is empty");
+        let help = "give the earlier time first";
+        return Err(Failure::new(USAGE, "C036", what, help));
+    }
     Ok(Current {
         units,
-        steps: steps(from)?..steps(to)?,
+        steps,
         value,
     })
 }
@@ -165,6 +180,15 @@ mod tests {
             (lesion("9-3"), "\"9-3\" cannot be read as --lesion"),
             (lesion("30"), "there is no unit 30"),
             (current("0@0..50=1"), "multiples of dt_ms = 20"),
+            (current("0@40..40=1"), "40..40 ms is empty"),
+            (
+                PerturbArgs {
+                    lesion: words(&["3-5"]),
+                    clamp: words(&["4=1"]),
+                    ..PerturbArgs::default()
+                },
+                "unit 4 is lesioned and clamped",
+            ),
             (current("0@0..40=NaN"), "cannot be read as --current"),
         ] {
             let found = read(&args).unwrap_err();

@@ -11,7 +11,7 @@ use crate::failure::{Failure, USAGE};
 use crate::figure::FigureFormat;
 use crate::output;
 use crate::run_path::Needs;
-use crate::study::{load, named, names_and_overrides, refused, with_study};
+use crate::study::{load, named, names_and_overrides, note_unused, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
 /// Draws an analysis; beside each figure stands the npz that it was drawn from.
@@ -38,6 +38,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         needs,
         terminal,
     )?;
+    note_unused(&args.trials, &[analysis.name], &loaded.run, terminal);
     let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
         analysis.run(study).map_err(|why| refused(name, &why))
     })?;

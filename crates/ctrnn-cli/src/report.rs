@@ -10,6 +10,7 @@ use ctrnn_train::{MAX_CONFIG_BYTES, Run, is_in_parts};
 use serde_json::Value as Json;
 
 use crate::args::ReportArgs;
+use crate::eval::note_unused_noise;
 use crate::failure::Failure;
 use crate::output;
 use crate::run_path::Needs;
@@ -102,6 +103,7 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         Needs::Network
     };
     let loaded = load(&args.run, &args.trials, &[], registry, needs, terminal)?;
+    note_unused_noise(args.trials.noise, &loaded.run, terminal);
     let path = args
         .output
         .clone()

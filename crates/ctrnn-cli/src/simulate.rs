@@ -9,12 +9,12 @@ use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Registry, Trial, TrialBatch};
-use ctrnn_train::{Run, RunWeights, condition_numbers, evaluation_trials, only_under};
+use ctrnn_train::{Backend, Run, RunWeights, condition_numbers, evaluation_trials, only_under};
 
 use crate::args::{Recorded, SimulateArgs};
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
-use crate::eval::evaluation_noise;
-use crate::failure::{DATA, Failure};
+use crate::eval::{evaluation_noise, note_unused_noise};
+use crate::failure::{DATA, Failure, USAGE};
 use crate::output;
 use crate::perturbation::perturbation;
 use crate::run_path::{Needs, existing_with_data, weights_of};
@@ -27,7 +27,11 @@ const TOGETHER: usize = 64;
 
 /// Simulates a run.
 pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    only_under(&["task", "validate", "time"], &args.overrides)?;
+    let tables: &[&str] = match args.inputs {
+        Some(_) => &["time"],
+        None => &["task", "time"],
+    };
+    only_under(tables, &args.overrides)?;
     output::check(&args.output, args.force, terminal)?;
     let needs = match args.inputs {
         Some(_) => Needs::Network,
@@ -35,6 +39,13 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     let (folder, run) =
         existing_with_data(&args.run, &args.data, &args.overrides, registry, needs)?;
+    note_unused_noise(args.noise, &run, terminal);
+    if args.f64 && run.device.backend != Backend::Cpu {
+        terminal.note(format!(
+            "device.backend = {} has no effect: double precision is computed on the CPU",
+            run.device.backend
+        ));
+    }
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
     let job = SimulateJob {
         args,
@@ -87,6 +98,15 @@ impl Job for SimulateJob<'_> {
             }
         };
         let [n_trials, n_steps] = shown.size();
+        check_currents(&perturbation, n_steps, run)?;
+        if let (true, Shown::File(injected)) = (args.noise, &shown)
+            && !matches!(injected.noise::<B::InnerBackend>(device), Noise::Off)
+        {
+            let what = "--noise has no effect: the file of --inputs gives the noise";
+            let help =
+                "leave --noise out, or the arrays preactivation_noise and postactivation_noise";
+            return Err(Failure::new(USAGE, "U005", what, help));
+        }
         let simulation = Simulation {
             network: &network,
             perturbation: &perturbation,
@@ -105,6 +125,21 @@ impl Job for SimulateJob<'_> {
         writer.finish()?;
         Ok([n_trials, n_steps, run.model.n_units])
     }
+}
+
+/// Refuses a current that comes after the end of every trial.
+fn check_currents(perturbation: &Perturbation, n_steps: usize, run: &Run) -> Result<(), Failure> {
+    let mut currents = perturbation.currents.iter();
+    let Some(late) = currents.find(|current| current.steps.start >= n_steps) else {
+        return Ok(());
+    };
+    let ms = |steps: usize| steps as f64 * run.clock.dt_ms();
+    let what = format!(
+        "--current from {} ms on has no effect: the longest trial ends at {} ms",
+        ms(late.steps.start),
+        ms(n_steps)
+    );
+    Err(Failure::new(USAGE, "C036", what, "give an earlier time"))
 }
 
 /// A network, and what is done to it.

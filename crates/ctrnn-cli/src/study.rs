@@ -12,12 +12,12 @@ use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Mask, Registry, Target, TrialBatch};
 use ctrnn_train::{
-    Run, RunWeights, condition_numbers, evaluation_trials, initial_network, only_under,
+    Run, RunWeights, condition_numbers, evaluation_trials, initial_network, only_under, word_like,
 };
 
 use crate::args::AnalyzedTrials;
 use crate::backend::{CheckEvery, Job, with_backend};
-use crate::eval::evaluation_noise;
+use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
@@ -42,14 +42,37 @@ pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
             .map(|analysis| analysis.name)
             .collect();
         let what = format!("{name:?} is not an analysis");
-        Failure::new(
-            USAGE,
-            "C033",
-            what,
-            format!("analyses: all, {}", names.join(", ")),
-        )
+        let near = word_like(name, names.iter().copied());
+        let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
+        let help = format!("{near}analyses: all, {}", names.join(", "));
+        Failure::new(USAGE, "C033", what, help)
     })
 }
+
+/// Says which options have no effect on any of these analyses.
+pub fn note_unused(args: &AnalyzedTrials, names: &[&str], run: &Run, terminal: &Terminal) {
+    note_unused_noise(args.noise, run, terminal);
+    let note = |option: &str, why: &str| terminal.note(format!("{option} has no effect: {why}"));
+    if !args.with.is_empty() && !names.iter().any(|name| OF_PEERS.contains(name)) {
+        note(
+            "--with",
+            "only the analyses curves and comparison look at other runs",
+        );
+    }
+    if names.iter().all(|name| *name == "curves") {
+        let why = "curves are those of the training";
+        let options = [
+            ("--checkpoint", args.checkpoint.is_some()),
+            ("--trials", args.trials.is_some()),
+            ("--noise", args.noise),
+        ];
+        let given = options.into_iter().filter(|(_, is_given)| *is_given);
+        given.for_each(|(option, _)| note(option, why));
+    }
+}
+
+/// The analyses that look at other runs.
+const OF_PEERS: [&str; 2] = ["curves", "comparison"];
 
 /// The error of an analysis that has no result.
 pub fn refused(name: &str, why: &Unsuitable) -> Failure {
@@ -84,7 +107,7 @@ impl Loaded {
     }
 }
 
-/// Loads a run with overrides under task, validate and time.
+/// Loads a run with overrides under task and time.
 pub fn load(
     path: &Path,
     args: &AnalyzedTrials,
@@ -93,7 +116,7 @@ pub fn load(
     needs: Needs,
     terminal: &Terminal,
 ) -> Result<Loaded, Failure> {
-    only_under(&["task", "validate", "time"], overrides)?;
+    only_under(&["task", "time"], overrides)?;
     let checkpoint = args.checkpoint.as_deref();
     let mut loaded = load_at(path, checkpoint, args, overrides, registry, needs, terminal)?;
     loaded.n_trials = n_trials(&loaded.run, args.trials, terminal);
@@ -101,7 +124,6 @@ pub fn load(
 }
 
 /// Loads a run, without deciding on its trials.
-
 fn load_at(
     path: &Path,
     checkpoint: Option<&str>,

@@ -9,7 +9,7 @@ use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
     BatchRequest, ConditionOrder, Programs, Registry, Target, TaskEntry, TrialBatch,
 };
-use ctrnn_train::{Reading, Run, only_options_of, word_like};
+use ctrnn_train::{Reading, Run, only_options_of, tasks_like};
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
@@ -94,11 +94,13 @@ fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
 
 fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failure> {
     registry.get(name).ok_or_else(|| {
-        let help = match word_like(name, registry.names()) {
-            Some(near) => {
-                format!("did you mean {near:?}? `train-ctrnn tasks list` names all tasks")
-            }
-            None => format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", ")),
+        let near = tasks_like(name, registry.names());
+        let help = match near.is_empty() {
+            true => format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", ")),
+            false => format!(
+                "did you mean {}? `train-ctrnn tasks list` names all tasks",
+                near.join(" or ")
+            ),
         };
         Failure::new(USAGE, "C011", format!("{name:?} is not a task"), help)
     })

@@ -49,7 +49,11 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let mut run = reading.file(&args.config)?;
     run.given = given;
     check_reproduced(&args.config, &run)?;
-    run.notes.iter().for_each(|note| terminal.note(note));
+    let unused = run.unused_keys();
+    run.notes
+        .iter()
+        .chain(&unused)
+        .for_each(|note| terminal.note(note));
     let path = args
         .run_dir
         .clone()
@@ -440,6 +444,9 @@ fn resume_run(
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != now.get("train");
     if json.state == RunState::Done && !asks_for_more {
+        if before != run.resolved_table() {
+            terminal.note("the overrides have no effect on a run that is finished");
+        }
         terminal.say(format!(
             "{} is finished; train longer with `train-ctrnn resume {} train.steps=N`",
             path.display(),
@@ -584,7 +591,9 @@ impl Job for TrainJob<'_> {
             &mut trainer,
             &mut [&mut progress as &mut dyn Observer],
             &|| stop.reason(),
-        )?;
+        );
+        let folder_of_run = RunFolder::at(&folder);
+        let ending = ending.map_err(|error| Failure::of_training(error, run, &folder_of_run))?;
         drop(progress);
         let counters = trainer.counters();
         Ok(Trained {

@@ -89,7 +89,7 @@ pub enum FileError {
         now: Option<PathBuf>,
     },
     /// A file to be read is not there.
-    #[error("{} does not exist; check the path", .path.display())]
+    #[error("{} does not exist", .path.display())]
     Missing {
         /// The file or folder that was looked for.
         path: PathBuf,
@@ -258,6 +258,16 @@ pub enum FormatError {
         at: u64,
         /// What is wrong.
         why: String,
+    },
+    /// A pickle in which no dictionary of tensors is, or not the one that was asked for, or several of which none was.
+    #[error("{}", entries(.asked.as_deref(), .dictionaries, .held))]
+    Entries {
+        /// The entry that was asked for.
+        asked: Option<String>,
+        /// How many dictionaries of tensors there are.
+        dictionaries: usize,
+        /// The entries, those of tensors first.
+        held: Vec<String>,
     },
     /// A pickle that would call a function other than those that a state_dict needs.
     #[error(
@@ -463,6 +473,18 @@ fn fate(now: Option<&Path>) -> String {
     now.map_or("removed or replaced".to_owned(), |now| {
         format!("renamed to {}", now.display())
     })
+}
+
+fn entries(asked: Option<&str>, dictionaries: &usize, held: &[String]) -> String {
+    let held = match held {
+        [] => "it is empty".to_owned(),
+        held => format!("it holds: {}", held.join(", ")),
+    };
+    match (asked, dictionaries) {
+        (Some(asked), _) => format!("its entry {asked:?} is not a dictionary of tensors; {held}"),
+        (None, 0) => format!("holds no dictionary of tensors; {held}"),
+        (None, n) => format!("holds {n} dictionaries of tensors; {held}"),
+    }
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -1,8 +1,9 @@
 //! The part of Python's pickle format of which a PyTorch state_dict is made, read without executing anything.
 //!
 //! A pickle is a program for a small stack machine, and may call any function of any Python module. This machine knows
-//! the opcodes that `torch.save(model.state_dict(), PATH)` writes (protocol 2), and four "functions" that it does not call
-//! but understands: an ordered dictionary, a tensor, a parameter, and the type of a storage. Everything else is refused by
+//! the opcodes that `torch.save` writes (protocol 2) for a state_dict, and for a dictionary that holds one beside plain
+//! values, as checkpoints do: numbers, texts, lists, tuples and dictionaries. It knows four "functions" that it does not
+//! call but understands: an ordered dictionary, a tensor, a parameter, and the type of a storage. Everything else is refused by
 //! name.
 //!
 //! What is made along the way lies in three lists, and values refer to them by index: nothing is nested in memory, so that
@@ -35,8 +36,17 @@ pub(crate) struct TensorView {
     pub strides: Vec<u64>,
 }
 
-/// The tensors of a pickled state_dict by name, in the order of the file.
-pub(crate) fn state_dict(bytes: &[u8]) -> Result<Vec<(String, TensorView)>, FormatError> {
+/// A dictionary of tensors in a pickle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StateDict {
+    /// The keys that lead to it, with dots between; empty where it is the whole pickle.
+    pub entry: String,
+    /// The tensors by name, in the order of the file.
+    pub tensors: Vec<(String, TensorView)>,
+}
+
+/// The dictionary of tensors under `entry` of a pickle; without an entry, the whole pickle or the only one in it.
+pub(crate) fn state_dict(bytes: &[u8], entry: Option<&str>) -> Result<StateDict, FormatError> {
     let mut machine = Machine {
         bytes,
         at: 0,
@@ -47,7 +57,8 @@ pub(crate) fn state_dict(bytes: &[u8]) -> Result<Vec<(String, TensorView)>, Form
         dicts: Vec::new(),
         tensors: Vec::new(),
     };
-    machine.run()
+    machine.run()?;
+    machine.result(entry)
 }
 
 /// What may lie on the stack. Indices point into the lists of the [`Machine`].
@@ -55,9 +66,12 @@ pub(crate) fn state_dict(bytes: &[u8]) -> Result<Vec<(String, TensorView)>, Form
 enum Value {
     None,
     Bool,
+    Float,
     Int(i64),
     Text(Rc<str>),
     Tuple(usize),
+    /// Its items are dropped: no list leads to a state_dict.
+    List,
     Dict(usize),
     Known(Known),
     Storage(Rc<Storage>),
@@ -87,9 +101,31 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value>,
     tuples: Vec<Vec<Value>>,
-    dicts: Vec<Vec<(Rc<str>, Value)>>,
+    /// Of every dictionary the items whose keys are texts, and how many others there are.
+    dicts: Vec<Dict>,
     tensors: Vec<TensorView>,
 }
+
+#[derive(Debug, Default)]
+struct Dict {
+    named: Vec<(Rc<str>, Value)>,
+    unnamed: usize,
+}
+
+/// The dictionaries that were looked at, and those of tensors among them with the keys that lead to them.
+struct Search {
+    seen: Vec<bool>,
+    found: Vec<(String, usize)>,
+}
+
+/// Dictionaries in each other are looked through this deep.
+const DEEPEST: usize = 8;
+
+/// Longest text: what a program notes about itself beside its weights.
+const MAX_TEXT_BYTES: usize = 1 << 16;
+
+/// Entries that a message names.
+const MOST_NAMED: usize = 20;
 
 /// More than any of the known functions takes.
 const MOST_ARGUMENTS: usize = 8;
@@ -97,11 +133,11 @@ const MOST_ARGUMENTS: usize = 8;
 type Done<T = ()> = Result<T, FormatError>;
 
 impl<'a> Machine<'a> {
-    fn run(&mut self) -> Done<Vec<(String, TensorView)>> {
+    fn run(&mut self) -> Done {
         loop {
             let opcode = self.byte()?;
             if opcode == b'.' {
-                return self.result();
+                return Ok(());
             }
             self.step(opcode)?;
         }
@@ -125,6 +161,10 @@ impl<'a> Machine<'a> {
                 let x = i32::from_le_bytes(self.array()?);
                 self.push(Value::Int(x.into()));
             }
+            b'G' => {
+                let _eight_bytes: [u8; 8] = self.array()?;
+                self.push(Value::Float);
+            }
             0x8a => return self.long(),
             b'X' => return self.text(),
             b'c' => return self.global(),
@@ -136,6 +176,15 @@ impl<'a> Machine<'a> {
             b't' => {
                 let items = self.pop_to_mark()?;
                 self.tuple_of(items);
+            }
+            b']' => self.push(Value::List),
+            b'a' => {
+                let _item = self.pop()?;
+                return self.list_is_below();
+            }
+            b'e' => {
+                let _items = self.pop_to_mark()?;
+                return self.list_is_below();
             }
             b'}' => self.dict_of_nothing(),
             b's' => {
@@ -198,7 +247,7 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self) -> Done {
         let len = u32::from_le_bytes(self.array()?) as usize;
-        if len > MAX_NAME_BYTES {
+        if len > MAX_TEXT_BYTES {
             return Err(self.broken(format!("a text of {len} bytes")));
         }
         let text = self.take(len)?;
@@ -319,25 +368,102 @@ impl<'a> Machine<'a> {
             return Err(self.broken("a key without a value".to_owned()));
         }
         for [key, value] in pairs {
-            let Value::Text(key) = key else {
-                return Err(self.broken("a key that is no text".to_owned()));
-            };
-            self.dicts[index].push((key.clone(), value.clone()));
+            match key {
+                Value::Text(key) => self.dicts[index].named.push((key.clone(), value.clone())),
+                Value::None | Value::Bool | Value::Float | Value::Int(_) | Value::Tuple(_) => {
+                    self.dicts[index].unnamed += 1;
+                }
+                _ => return Err(self.broken("a key that no dictionary has".to_owned())),
+            }
         }
         Ok(())
     }
 
-    /// The tensors of the dictionary that is left.
-    fn result(&mut self) -> Done<Vec<(String, TensorView)>> {
-        let Value::Dict(index) = self.pop()? else {
+    fn list_is_below(&self) -> Done {
+        match self.stack.last() {
+            Some(Value::List) => Ok(()),
+            _ => Err(self.broken("an item of what is no list".to_owned())),
+        }
+    }
+
+    /// The dictionary of tensors that is asked for in the one that is left.
+    fn result(&mut self, entry: Option<&str>) -> Done<StateDict> {
+        let Value::Dict(outermost) = self.pop()? else {
             return Err(self.broken("the outermost object is no dictionary".to_owned()));
         };
-        let entries = std::mem::take(&mut self.dicts[index]);
-        let one = |(name, value): (Rc<str>, Value)| match value {
-            Value::Tensor(index) => Ok((name.to_string(), self.tensors[index].clone())),
-            _ => Err(self.broken(format!("its entry {name:?} is no tensor"))),
+        let mut search = Search {
+            seen: vec![false; self.dicts.len()],
+            found: Vec::new(),
         };
-        entries.into_iter().map(one).collect()
+        self.find(outermost, "", 0, &mut search);
+        let found = search.found;
+        let chosen = match entry {
+            Some(entry) => found.iter().find(|(path, _)| path == entry),
+            None if found.len() == 1 => found.first(),
+            None => None,
+        };
+        let Some((path, index)) = chosen else {
+            return Err(self.no_choice(outermost, &found, entry));
+        };
+        let one = |(name, value): &(Rc<str>, Value)| match value {
+            Value::Tensor(index) => Some((name.to_string(), self.tensors[*index].clone())),
+            _ => None,
+        };
+        Ok(StateDict {
+            entry: path.clone(),
+            tensors: self.dicts[*index].named.iter().filter_map(one).collect(),
+        })
+    }
+
+    /// Finds the dictionaries of tensors, each once, with the keys that lead to them.
+    fn find(&self, index: usize, path: &str, depth: usize, search: &mut Search) {
+        // Dictionaries may share others, or hold themselves.
+        if std::mem::replace(&mut search.seen[index], true) || depth > DEEPEST {
+            return;
+        }
+        if self.is_of_tensors(index) {
+            search.found.push((path.to_owned(), index));
+            return;
+        }
+        for (key, value) in &self.dicts[index].named {
+            let &Value::Dict(inner) = value else { continue };
+            let path = match path {
+                "" => key.to_string(),
+                _ => format!("{path}.{key}"),
+            };
+            self.find(inner, &path, depth + 1, search);
+        }
+    }
+
+    fn is_of_tensors(&self, index: usize) -> bool {
+        let Dict { named, unnamed } = &self.dicts[index];
+        let is_tensor = |(_, value): &(Rc<str>, Value)| matches!(value, Value::Tensor(_));
+        *unnamed == 0 && !named.is_empty() && named.iter().all(is_tensor)
+    }
+
+    /// Why no dictionary of tensors is taken: none is there, or several are, or none under the entry that is asked for.
+    fn no_choice(
+        &self,
+        outermost: usize,
+        found: &[(String, usize)],
+        entry: Option<&str>,
+    ) -> FormatError {
+        let tensors = |(path, index): &(String, usize)| {
+            format!("{path} ({} tensors)", self.dicts[*index].named.len())
+        };
+        let others = self.dicts[outermost].named.iter().map(|(key, _)| &**key);
+        let others = others.filter(|key| found.iter().all(|(path, _)| path != key));
+        let held: Vec<String> = found
+            .iter()
+            .map(tensors)
+            .chain(others.map(str::to_owned))
+            .take(MOST_NAMED)
+            .collect();
+        FormatError::Entries {
+            asked: entry.map(printable),
+            dictionaries: found.len(),
+            held: held.iter().map(|name| printable(name)).collect(),
+        }
     }
 
     fn push(&mut self, value: Value) {
@@ -350,7 +476,7 @@ impl<'a> Machine<'a> {
     }
 
     fn dict_of_nothing(&mut self) {
-        self.dicts.push(Vec::new());
+        self.dicts.push(Dict::default());
         self.push(Value::Dict(self.dicts.len() - 1));
     }
 
@@ -438,8 +564,11 @@ impl<'a> Machine<'a> {
     }
 }
 
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
 fn foreign(module: &str, name: &str) -> FormatError {
-    let printable = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
     FormatError::ForeignCode {
         name: format!("{}.{}", printable(module), printable(name)),
     }
@@ -467,7 +596,7 @@ mod tests {
     use super::*;
 
     fn refused(pickle: &[u8]) -> String {
-        state_dict(pickle).unwrap_err().to_string()
+        state_dict(pickle, None).unwrap_err().to_string()
     }
 
     /// `OrderedDict([("w", tensor of shape (2,) in storage 0)])`
@@ -491,7 +620,86 @@ mod tests {
             shape: vec![2],
             strides: vec![1],
         };
-        assert_eq!(state_dict(&one_tensor()), Ok(vec![("w".to_owned(), view)]));
+        let whole = StateDict {
+            entry: String::new(),
+            tensors: vec![("w".to_owned(), view)],
+        };
+        assert_eq!(state_dict(&one_tensor(), None), Ok(whole));
+    }
+
+    /// `{"epoch": 3, "loss": 0.5, "seen": [1, 2], NAME: state_dict, ...}`, and a dictionary as optimizers have, with numbers
+    /// as keys.
+    fn checkpoint(names: &[&str]) -> Vec<u8> {
+        let text = |text: &str| {
+            let mut bytes = vec![b'X', text.len() as u8, 0, 0, 0];
+            bytes.extend(text.as_bytes());
+            bytes
+        };
+        let dict = one_tensor();
+        let dict = &dict[2..dict.len() - 1]; // without the protocol and the end
+        let mut pickle = b"\x80\x02}(".to_vec();
+        pickle.extend([text("epoch"), b"K\x03".to_vec()].concat());
+        pickle.extend([text("loss"), b"G\x3f\xe0\0\0\0\0\0\0".to_vec()].concat());
+        pickle.extend([text("seen"), b"](K\x01K\x02e".to_vec()].concat());
+        pickle.extend([text("last"), b"]K\x01a".to_vec()].concat());
+        pickle.extend(
+            [
+                text("optimizer"),
+                b"}(K\x00".to_vec(),
+                dict.to_vec(),
+                b"u".to_vec(),
+            ]
+            .concat(),
+        );
+        for name in names {
+            pickle.extend(text(name));
+            pickle.extend(dict);
+        }
+        pickle.extend(b"u.");
+        pickle
+    }
+
+    #[test]
+    fn the_only_dictionary_of_tensors_is_taken() {
+        let found = state_dict(&checkpoint(&["state_dict"]), None).unwrap();
+        assert_eq!(
+            (found.entry.as_str(), found.tensors.len()),
+            ("state_dict", 1)
+        );
+        // {"inner": {"epoch": ..., "model": ...}}
+        let inner = checkpoint(&["model"]);
+        let inner = &inner[2..inner.len() - 1];
+        let nested = [b"\x80\x02}X\x05\0\0\0inner", inner, b"s."].concat();
+        assert_eq!(state_dict(&nested, None).unwrap().entry, "inner.model");
+    }
+
+    #[test]
+    fn of_several_dictionaries_one_is_asked_for() {
+        let two = checkpoint(&["ema", "model"]);
+        let message = refused(&two);
+        assert!(
+            message
+                .contains("ema (1 tensors), model (1 tensors), epoch, loss, seen, last, optimizer"),
+            "{message}"
+        );
+        assert_eq!(state_dict(&two, Some("model")).unwrap().entry, "model");
+        let message = state_dict(&two, Some("epoch")).unwrap_err().to_string();
+        assert!(
+            message.contains("\"epoch\" is not a dictionary of tensors"),
+            "{message}"
+        );
+        let message = refused(&checkpoint(&[]));
+        assert!(message.contains("no dictionary of tensors"), "{message}");
+    }
+
+    /// `d["self"] = d`
+    #[test]
+    fn a_dictionary_in_itself_ends() {
+        let pickle = b"\x80\x02}q\0X\x04\0\0\0selfh\0X\x01\0\0\0ah\0X\x01\0\0\0bh\0(u.";
+        let whole = [&pickle[..], b""].concat();
+        assert!(state_dict(&whole, None).is_err());
+        let pickle = b"\x80\x02}q\0(X\x01\0\0\0ah\0X\x01\0\0\0bh\0X\x01\0\0\0ch\0u.";
+        assert!(refused(pickle).contains("no dictionary of tensors"));
     }
 
     #[test]
@@ -513,7 +721,7 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        let table: [(&[u8], &str); 12] = [
+        let table: [(&[u8], &str); 13] = [
             (b"", "the end of the file"),
             (b"\x80\x04", "protocol 4"),
             (b"\x80\x02}", "the end of the file"),
@@ -522,11 +730,12 @@ mod tests {
             (b"\x80\x02t.", "no mark"),
             (
                 b"\x80\x02}X\x05\0\0\0epochK\x03s.",
-                "\"epoch\" is no tensor",
+                "no dictionary of tensors; it holds: epoch",
             ),
-            (b"\x80\x02}K\x01K\x02s.", "a key that is no text"),
+            (b"\x80\x02}}K\x02s.", "a key that no dictionary has"),
+            (b"\x80\x02}K\x01a.", "an item of what is no list"),
             (b"\x80\x02i", "opcode 0x69"),
-            (b"\x80\x02G\0\0\0\0\0\0\0\0.", "opcode 0x47"),
+            (b"\x80\x02G\0\0\0\0\0\0\0\0.", "no dictionary"),
             (b"\x80\x02X\xff\xff\xff\xff", "a text of 4294967295 bytes"),
             (b"\x80\x02h\x07", "nothing was remembered as 7"),
         ];
@@ -556,7 +765,7 @@ mod tests {
             for byte in 0..=255 {
                 let mut changed = whole.clone();
                 changed[at] = byte;
-                let _any_result = state_dict(&changed);
+                let _any_result = state_dict(&changed, None);
             }
         }
     }
@@ -565,7 +774,7 @@ mod tests {
     fn every_cut_of_a_state_dict_is_refused() {
         let whole = one_tensor();
         for len in 0..whole.len() {
-            assert!(state_dict(&whole[..len]).is_err(), "{len}");
+            assert!(state_dict(&whole[..len], None).is_err(), "{len}");
         }
     }
 }

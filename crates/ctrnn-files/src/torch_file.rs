@@ -20,14 +20,31 @@ use crate::zip::{self, Content, Directory};
 
 const PICKLE: &str = "/data.pkl";
 
-/// Reads the tensors of a state_dict by name.
+/// The tensors of a file by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateDict {
+    /// The keys that lead to their dictionary, with dots between; empty where it is all that the file holds.
+    pub entry: String,
+    /// The tensors.
+    pub tensors: BTreeMap<String, Array>,
+}
+
+/// Reads the tensors of a state_dict: that of the whole file, the only one in it, or the one under `entry`.
 ///
 /// # Errors
-/// If the file is missing or unreadable, no archive, cut short, more than a dictionary of tensors, or would take far
-/// more memory than its own length.
-pub fn read_state_dict(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
+/// If the file is missing or unreadable, no archive, cut short, holds no such dictionary of tensors or several, or would take
+/// far more memory than its own length.
+pub fn read_state_dict(path: &Path, entry: Option<&str>) -> Result<StateDict, FileError> {
     let (file, bytes) = regular_file::open(path)?;
-    tensors(BufReader::new(file), bytes).map_err(ReadError::at(path))
+    read(BufReader::new(file), bytes, entry).map_err(ReadError::at(path))
+}
+
+/// Whether a file is one of `torch.save`, by its directory alone; `false` too where there is none to be read.
+pub fn is_torch_file(path: &Path) -> bool {
+    let Ok((file, bytes)) = regular_file::open(path) else {
+        return false;
+    };
+    Archive::open(BufReader::new(file), bytes).is_ok()
 }
 
 /// The same from memory; `path` is only named in errors.
@@ -38,14 +55,16 @@ pub fn state_dict_from_bytes(
     bytes: &[u8],
     path: &Path,
 ) -> Result<BTreeMap<String, Array>, FileError> {
-    tensors(Cursor::new(bytes), bytes.len() as u64).map_err(ReadError::at(path))
+    let read = read(Cursor::new(bytes), bytes.len() as u64, None);
+    read.map(|read| read.tensors).map_err(ReadError::at(path))
 }
 
-fn tensors<R: BufRead + Seek>(
+fn read<R: BufRead + Seek>(
     source: R,
     file_bytes: u64,
-) -> Result<BTreeMap<String, Array>, ReadError> {
-    Archive::open(source, file_bytes)?.tensors()
+    entry: Option<&str>,
+) -> Result<StateDict, ReadError> {
+    Archive::open(source, file_bytes)?.state_dict(entry)
 }
 
 struct Archive<R> {
@@ -74,12 +93,15 @@ impl<R: BufRead + Seek> Archive<R> {
         })
     }
 
-    fn tensors(&mut self) -> Result<BTreeMap<String, Array>, ReadError> {
+    fn state_dict(&mut self, entry: Option<&str>) -> Result<StateDict, ReadError> {
         if self.has("byteorder") && self.read("byteorder", 16)? != b"little" {
             return Err(no_state_dict("it was written on a big-endian machine").into());
         }
         let program = self.read("data.pkl", MAX_HEADER_BYTES)?;
-        let views = pickle::state_dict(&program)?;
+        let pickle::StateDict {
+            entry,
+            tensors: views,
+        } = pickle::state_dict(&program, entry)?;
         let limit = max_content_bytes(self.file_bytes);
         let (mut promised, mut tensors) = (0_u64, BTreeMap::new());
         for (name, view) in views {
@@ -104,7 +126,7 @@ impl<R: BufRead + Seek> Archive<R> {
                 return Err(FormatError::Duplicate { name }.into());
             }
         }
-        Ok(tensors)
+        Ok(StateDict { entry, tensors })
     }
 
     /// The bytes of the storage that a tensor is a view of.

@@ -146,6 +146,15 @@ impl Task for DelayedMatchToSample {
             .finish()
     }
 
+    fn unused_keys(&self) -> Vec<(String, String)> {
+        let why = "with by_category = true, categories are compared, not directions";
+        let is_unused = self.by_category && self.rotation_deg != 0.0;
+        is_unused
+            .then(|| ("rotation_deg".to_owned(), why.to_owned()))
+            .into_iter()
+            .collect()
+    }
+
     /// `sample_deg`, and `match`: whether the test matches.
     fn conditions(&self) -> Vec<Condition> {
         let samples = directions_deg(self.n_directions);

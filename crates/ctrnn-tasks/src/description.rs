@@ -32,25 +32,48 @@ pub(crate) fn describe(task: &dyn Task) -> String {
     text
 }
 
-/// The keys of a table with their defaults, in Markdown.
+/// The keys of a table with their defaults and the words that they may be, in Markdown.
 pub(crate) fn describe_options(schema: &Value) -> String {
     let properties = schema["properties"].as_object().into_iter().flatten();
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     section(
         "Options",
         properties.map(|(key, property)| {
-            let text = property["description"]
-                .as_str()
-                .unwrap_or_default()
-                .replace('\n', " ");
-            match property
-                .get("default")
-                .and_then(|value| toml::Value::try_from(value).ok())
-            {
-                Some(default) => format!("`{key} = {default}`: {text}"),
-                None => format!("`{key}` (required): {text}"),
-            }
+            let default = property["default"].clone();
+            let given = match toml::Value::try_from(default) {
+                Ok(default) => format!("`{key} = {default}`"),
+                Err(_) if required.contains(&key.as_str()) => format!("`{key}` (required)"),
+                Err(_) => format!("`{key}`"),
+            };
+            format!(
+                "{given}: {}{}",
+                in_a_line(property),
+                describe_words(property)
+            )
         }),
     )
+}
+
+/// A line below its key for each word that a string may be.
+fn describe_words(property: &Value) -> String {
+    let shapes = ["oneOf", "anyOf"].map(|key| property[key].as_array());
+    let shapes = shapes.into_iter().flatten().flatten();
+    let line = |shape: &Value| {
+        let word = shape["const"].as_str()?;
+        Some(format!("\n  * `{word}`: {}", in_a_line(shape)))
+    };
+    shapes.filter_map(line).collect()
+}
+
+/// The description of a schema without line breaks.
+fn in_a_line(schema: &Value) -> String {
+    let text = schema["description"].as_str().unwrap_or_default();
+    text.replace('\n', " ")
 }
 
 /// A heading and a list; nothing if the list is empty.
@@ -123,6 +146,40 @@ mod tests {
             "rule b",
         ];
         assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn the_words_of_a_key_have_a_line_each() {
+        let registry = Registry::built_in();
+        let text = registry.get("multitask").unwrap().description();
+        for expected in [
+            "* `mixing = \"batches\"`: How tasks follow each other in training. Validation takes all of them in turn.\n  \
+             * `trials`: Each trial draws its task by weight.\n  * `batches`: ",
+            "\n  * `sequence`: Tasks take one turn each",
+            "* `weights`: How often a task comes",
+        ] {
+            assert!(text.contains(expected), "{expected}\n--\n{text}");
+        }
+    }
+
+    /// The summary of a family is that of its own defaults.
+    #[test]
+    fn a_variant_has_one_summary() {
+        let registry = Registry::built_in();
+        let described = |name: &str| registry.get(name).unwrap().description();
+        assert!(described("abca").starts_with(
+            "Find the sample again in a sequence of tests without repetitions.\n\nDirections are shown"
+        ));
+        for (name, family) in [
+            ("abca", "twice"),
+            ("dmrs_90", "matches a sample direction seen before"),
+            (
+                "delayed_match_to_category",
+                "matches a sample direction seen before",
+            ),
+        ] {
+            assert!(!described(name).contains(family), "{name}");
+        }
     }
 
     #[test]

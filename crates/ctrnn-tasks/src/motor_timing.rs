@@ -68,6 +68,11 @@ impl Task for MotorTiming {
         Condition::grid(&[("interval", &self.intervals_ms)])
     }
 
+    fn longest_steps(&self, clock: Clock) -> Option<usize> {
+        let ramps = self.intervals_ms.iter().map(|&ms| ramp_steps(ms, clock));
+        Some(clock.nearest(self.cue_ms.bounds_ms()[1]) + ramps.max()?)
+    }
+
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let interval_ms = condition.value("interval");
         let mut timeline = Timeline::draw(&[Epoch::new("cue", &self.cue_ms)], clock, rng);

@@ -34,8 +34,10 @@ pub struct MultitaskConfig {
     /// The tasks: a table for each, empty for its defaults, as in `[task.multitask.tasks.go_nogo]`.
     #[schemars(schema_with = "tables_of_tasks")]
     pub tasks: BTreeMap<String, toml::Table>,
-    /// How often a task comes, relative to the others; 1 for those that are not listed.
-    pub weights: BTreeMap<String, f64>,
+    /// How often a task comes, relative to the others; 1 for those that are not listed. Absent: 1 for all, but with the tasks
+    /// that are there by default 5 for yang_contextdm1 and yang_contextdm2.
+    #[serde(default)]
+    pub weights: Option<BTreeMap<String, f64>>,
     /// How tasks follow each other in training. Validation takes all of them in turn.
     pub mixing: Mixing,
     /// The order of the turns, by name; empty: alphabetical.
@@ -71,13 +73,9 @@ pub enum Mixing {
 
 impl Default for MultitaskConfig {
     fn default() -> Self {
-        let names = crate::yang::NAMES;
-        let often = ["yang_contextdm1", "yang_contextdm2"];
         Self {
-            tasks: names
-                .map(|name| (name.to_owned(), toml::Table::new()))
-                .into(),
-            weights: often.map(|name| (name.to_owned(), 5.0)).into(),
+            tasks: tasks_of_yang(),
+            weights: None,
             mixing: Mixing::Batches,
             turns: Vec::new(),
             turn_steps: 500,
@@ -86,6 +84,27 @@ impl Default for MultitaskConfig {
             rule_inputs: true,
             rule_strength: 1.0,
             rule_noise: 0.0316,
+        }
+    }
+}
+
+/// The tasks that are there by default.
+fn tasks_of_yang() -> BTreeMap<String, toml::Table> {
+    crate::yang::NAMES
+        .map(|name| (name.to_owned(), toml::Table::new()))
+        .into()
+}
+
+impl MultitaskConfig {
+    /// Returns the weights of the tasks that have another one than 1.
+    fn weights(&self) -> BTreeMap<String, f64> {
+        let often = ["yang_contextdm1", "yang_contextdm2"];
+        match &self.weights {
+            Some(given) => given.clone(),
+            None if self.tasks == tasks_of_yang() => {
+                often.map(|name| (name.to_owned(), 5.0)).into()
+            }
+            None => BTreeMap::new(),
         }
     }
 }
@@ -107,6 +126,7 @@ pub(crate) fn entry() -> TaskEntry {
 
 /// The configuration with the defaults of every task filled in.
 fn resolve(mut config: MultitaskConfig, registry: &Registry) -> Result<MultitaskConfig, TaskError> {
+    config.weights = Some(config.weights()); // before the default tasks get their tables
     for (name, table) in &mut config.tasks {
         if let Some(entry) = registry.get(name) {
             *table = entry
@@ -149,6 +169,8 @@ pub struct Multitask {
     turns: Vec<(usize, u64)>,
     /// The first rule input, their value and their noise.
     rules: Option<(usize, f64, f64)>,
+    /// The keys of the mixture that have no effect, with the reasons.
+    unused_keys: Vec<(String, String)>,
 }
 
 impl Task for Multitask {
@@ -158,6 +180,20 @@ impl Task for Multitask {
 
     fn conditions(&self) -> Vec<Condition> {
         self.conditions.clone()
+    }
+
+    /// Returns the length of the longest trial of any of the tasks.
+    fn longest_steps(&self, clock: Clock) -> Option<usize> {
+        let of_parts = self.parts.iter().map(|part| part.task.longest_steps(clock));
+        of_parts.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    fn unused_keys(&self) -> Vec<(String, String)> {
+        let of_parts = self.parts.iter().flat_map(|part| {
+            let keys = part.task.unused_keys().into_iter();
+            keys.map(|(key, why)| (format!("tasks.{}.{key}", part.name), why))
+        });
+        self.unused_keys.iter().cloned().chain(of_parts).collect()
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
@@ -260,7 +296,8 @@ impl Multitask {
             let rules = built.iter().map(|(name, _)| format!("rule {name}"));
             layout.inputs.extend(rules);
         }
-        let weight = |name: &str| config.weights.get(name).copied().unwrap_or(1.0);
+        let weights = config.weights();
+        let weight = |name: &str| weights.get(name).copied().unwrap_or(1.0);
         let parts: Vec<Part> = built
             .into_iter()
             .zip(columns)
@@ -281,6 +318,7 @@ impl Multitask {
                 config.rule_strength,
                 config.rule_noise,
             )),
+            unused_keys: unused_keys(config),
             layout,
             parts,
         }
@@ -335,10 +373,10 @@ fn check(config: &MultitaskConfig) -> Vec<TaskError> {
         let message = format!("{name:?} is not among the tasks {}", known.join(", "));
         TaskError::config(key, message)
     };
-    for (name, &weight) in &config.weights {
+    for (name, weight) in config.weights() {
         let key = format!("weights.{name}");
-        if !config.tasks.contains_key(name) {
-            errors.push(unknown(key, name));
+        if !config.tasks.contains_key(&name) {
+            errors.push(unknown(key, &name));
         } else if !(weight > 0.0 && weight.is_finite()) {
             let message = format!("{weight} must be a positive number; leave out the task instead");
             errors.push(TaskError::config(key, message));
@@ -364,6 +402,36 @@ fn check(config: &MultitaskConfig) -> Vec<TaskError> {
         errors.push(TaskError::config("rule_noise", message));
     }
     errors
+}
+
+/// The keys of the mixture itself that have no effect beside the others, with the reasons.
+fn unused_keys(config: &MultitaskConfig) -> Vec<(String, String)> {
+    let usual = MultitaskConfig::default();
+    let has_turns = matches!(config.mixing, Mixing::Blocks | Mixing::Sequence);
+    let no_turns = "only mixing = \"blocks\" and \"sequence\" have turns";
+    let no_rules = "rule_inputs = false";
+    let keys = [
+        ("turns", !has_turns && !config.turns.is_empty(), no_turns),
+        (
+            "turn_steps",
+            !has_turns && config.turn_steps != usual.turn_steps,
+            no_turns,
+        ),
+        (
+            "rule_strength",
+            !config.rule_inputs && config.rule_strength != usual.rule_strength,
+            no_rules,
+        ),
+        (
+            "rule_noise",
+            !config.rule_inputs && config.rule_noise != usual.rule_noise,
+            no_rules,
+        ),
+    ];
+    let unused = keys.into_iter().filter(|(_, is_unused, _)| *is_unused);
+    unused
+        .map(|(key, _, why)| (key.to_owned(), why.to_owned()))
+        .collect()
 }
 
 /// One task of the mixture.
@@ -464,6 +532,62 @@ mod tests {
         assert_eq!(layout.inputs[65], "rule yang_contextdelaydm1");
         let total: f64 = task.conditions().iter().map(|c| c.weight).sum();
         assert!((total - 28.0).abs() < 1e-9); // 18 tasks once, two five times
+    }
+
+    /// The defaults of `weights` belong to the default `tasks`.
+    #[test]
+    fn tasks_of_ones_own_come_equally_often() {
+        let weights = |text: &str| {
+            let task = build(text).unwrap();
+            let weights = task.parts.into_iter().map(|part| (part.name, part.weight));
+            weights.collect::<BTreeMap<_, _>>()
+        };
+        let two = weights("tasks.go_nogo = {}\ntasks.yang_contextdm1 = {}");
+        assert!(two.values().all(|&weight| weight == 1.0), "{two:?}");
+        let yang = weights("turn_steps = 7");
+        assert_eq!((yang["yang_contextdm1"], yang["yang_dm1"]), (5.0, 1.0));
+        let given = weights("tasks.go_nogo = {}\ntasks.anti = {}\nweights.anti = 2");
+        assert_eq!((given["anti"], given["go_nogo"]), (2.0, 1.0));
+    }
+
+    #[test]
+    fn keys_without_effect_are_named() {
+        let unused = |text: &str| {
+            let task = build(&format!("tasks.go_nogo = {{}}\n{text}")).unwrap();
+            let keys = task.unused_keys().into_iter().map(|(key, _)| key);
+            keys.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            unused("turn_steps = 7\nturns = [\"go_nogo\"]"),
+            ["turns", "turn_steps"]
+        );
+        assert!(unused("turn_steps = 7\nmixing = \"blocks\"").is_empty());
+        assert_eq!(
+            unused("rule_inputs = false\nrule_strength = 2"),
+            ["rule_strength"]
+        );
+        let part = "tasks.delayed_match_to_category = { rotation_deg = 90 }";
+        assert_eq!(
+            unused(part),
+            ["tasks.delayed_match_to_category.rotation_deg"]
+        );
+    }
+
+    /// As a run does it: the defaults are written out, and what was written is built.
+    #[test]
+    fn written_out_defaults_are_the_defaults() {
+        let registry = Registry::built_in();
+        let entry = registry.get("multitask").unwrap();
+        let weights = |text: &str| {
+            let table = entry
+                .resolve(toml::from_str(text).unwrap(), &registry)
+                .unwrap();
+            let again = entry.resolve(table.clone(), &registry).unwrap();
+            assert_eq!(again, table);
+            table["weights"].as_table().unwrap().len()
+        };
+        assert_eq!(weights(""), 2);
+        assert_eq!(weights("tasks.go_nogo = {}\ntasks.yang_contextdm1 = {}"), 0);
     }
 
     const TWO: &str = "weights = {}\nturn_steps = 2\nrule_noise = 0\n\

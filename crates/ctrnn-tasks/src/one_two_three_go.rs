@@ -73,6 +73,12 @@ impl Task for OneTwoThreeGo {
         Condition::grid(&[("interval", &self.intervals_ms)])
     }
 
+    fn longest_steps(&self, clock: Clock) -> Option<usize> {
+        let beats = |&ms: &f64| (self.flashes - 1) * clock.nearest(ms) + ramp_steps(ms, clock);
+        let longest = self.intervals_ms.iter().map(beats).max()?;
+        Some(clock.nearest(self.fixation_ms.bounds_ms()[1]) + longest)
+    }
+
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let interval_ms = condition.value("interval");
         let beats = &BEATS[..self.flashes];

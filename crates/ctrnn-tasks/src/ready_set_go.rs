@@ -76,6 +76,16 @@ impl Task for ReadySetGo {
         Condition::grid(&[("gain", &self.gains), ("interval", &self.intervals_ms)])
     }
 
+    fn longest_steps(&self, clock: Clock) -> Option<usize> {
+        let pulse = clock.nearest(self.pulse_ms);
+        let after_fixation = |condition: &Condition| {
+            let [gain, interval_ms] = ["gain", "interval"].map(|name| condition.value(name));
+            clock.nearest(interval_ms) + pulse.max(ramp_steps(gain * interval_ms, clock))
+        };
+        let longest = self.conditions().iter().map(after_fixation).max()?;
+        Some(clock.nearest(self.fixation_ms.bounds_ms()[1]) + longest)
+    }
+
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let [gain, interval_ms] = ["gain", "interval"].map(|name| condition.value(name));
         let wanted_ms = gain * interval_ms;

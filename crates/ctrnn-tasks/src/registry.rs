@@ -96,8 +96,8 @@ impl TaskEntry {
     }
 
     /// A task under a further name, with defaults and documentation of its own: one struct can be a
-    /// family of tasks. `doc` stands in front of the documentation of the struct; its first sentence
-    /// is the summary.
+    /// family of tasks. `doc` stands in place of the first paragraph of the documentation of the struct, which
+    /// sums up its own defaults; its first sentence is the summary.
     ///
     /// # Panics
     /// If the defaults cannot be written as TOML.
@@ -111,7 +111,8 @@ impl TaskEntry {
         let about = move || {
             let mut schema = schema_of::<T>();
             let family = schema["description"].as_str().unwrap_or_default();
-            schema["description"] = format!("{doc}\n\n{family}").into();
+            let rest = family.split_once("\n\n").map_or("", |(_, rest)| rest);
+            schema["description"] = format!("{doc}\n\n{rest}").trim_end().into();
             for (key, value) in &own {
                 schema["properties"][key]["default"] =
                     serde_json::to_value(value).expect("TOML without dates is JSON");

@@ -91,6 +91,16 @@ impl Task for SequenceReproduction {
         Condition::grid(&[("length", &lengths)])
     }
 
+    fn longest_steps(&self, clock: Clock) -> Option<usize> {
+        let longest = *self.lengths.iter().max()? as usize;
+        let epochs = [&self.fixation_ms, &self.delay_ms];
+        let besides: usize = epochs
+            .map(|ms| clock.nearest(ms.bounds_ms()[1]))
+            .iter()
+            .sum();
+        Some(besides + 2 * longest * clock.nearest(self.item_ms))
+    }
+
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let length = condition.value("length") as usize;
         let (item, settle) = (clock.nearest(self.item_ms), clock.nearest(self.settle_ms));

@@ -169,6 +169,14 @@ pub trait Task: Send + Sync {
         Vec::new()
     }
 
+    /// Returns the number of time steps of the longest trial that can be drawn, if it is known beforehand. As provided, the
+    /// sum of the longest [`epochs`](Self::epochs); `None` without epochs.
+    fn longest_steps(&self, clock: Clock) -> Option<usize> {
+        let epochs = self.epochs();
+        let longest = |epoch: &Epoch| clock.nearest(epoch.duration.bounds_ms()[1]);
+        (!epochs.is_empty()).then(|| epochs.iter().map(longest).sum())
+    }
+
     /// Finds everything that is wrong with the configuration. As provided: durations off the grid
     /// and conditions that cannot be drawn; see [`Check`] for more.
     ///
@@ -179,6 +187,12 @@ pub trait Task: Send + Sync {
             .epochs(&self.epochs())
             .conditions(&self.conditions())
             .finish()
+    }
+
+    /// Returns the keys of the table that have another value than their default, and no effect beside the others, each with the
+    /// reason.
+    fn unused_keys(&self) -> Vec<(String, String)> {
+        Vec::new()
     }
 
     /// Every condition; at least one.
@@ -300,10 +314,6 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
         };
         task.sample_trial(condition, request.clock, &mut rng)
     };
-    let epochs = task.epochs();
-    let longest = epochs.iter().map(|epoch| {
-        let [_, longest_ms] = epoch.duration.bounds_ms();
-        request.clock.nearest(longest_ms)
-    });
-    TrialBatch::with_room((0..request.n_trials).map(trial), longest.sum())
+    let longest = task.longest_steps(request.clock).unwrap_or(0);
+    TrialBatch::with_room((0..request.n_trials).map(trial), longest)
 }

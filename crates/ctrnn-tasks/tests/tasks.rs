@@ -117,6 +117,23 @@ fn epochs_tile_the_trial_and_keep_their_durations() {
     }
 }
 
+/// Known beforehand, and not much more than what comes: padding would be paid for.
+#[test]
+fn the_longest_trial_is_known() {
+    for (name, task) in tasks() {
+        let longest = task.longest_steps(clock()).unwrap();
+        let seen = (0..20)
+            .map(|step| task.sample_batch(&request(1, step, 100)).unwrap())
+            .map(|batch| batch.max_steps);
+        let seen = seen.max().unwrap();
+        assert!(seen <= longest, "{name}: {seen} of at most {longest}");
+        assert!(
+            9 * longest <= 10 * seen,
+            "{name}: {seen} of at most {longest}"
+        );
+    }
+}
+
 #[test]
 fn padding_is_zero_and_does_not_count() {
     for (name, task) in tasks() {

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::document::{Node, Value, shortened};
 use crate::schema::{self, describe, is_named, join, keys_of, name_of, shapes, types, words};
-use crate::suggestion::{quoted, word_like};
+use crate::suggestion::{quoted, tasks_like, word_like};
 
 /// A file that a configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -484,10 +484,16 @@ fn unknown_task(root: &Json, name: &str, node: &Node, tasks: &Json) -> Diagnosti
     } else {
         name
     };
-    let help = match word_like(word, names.iter().copied()) {
-        Some(meant) if matches!(node.value, Value::Table(_)) => format!("did you mean {meant:?}? "),
-        Some(meant) => format!("a task is a table of its name: [task.{meant}]. "),
-        None => String::new(),
+    let near = tasks_like(word, names.iter().copied());
+    let help = match (near.as_slice(), &node.value) {
+        ([], _) => String::new(),
+        (_, Value::Table(_)) => {
+            format!(
+                "did you mean {}? ",
+                quoted(near.iter().copied()).replace(", ", " or ")
+            )
+        }
+        ([meant, ..], _) => format!("a task is a table of its name: [task.{meant}]. "),
     };
     Diagnostic::new(
         Code::UnknownTask,

@@ -71,15 +71,22 @@ impl NotFinite {
         let is_first = self.good_step.is_some_and(|good| self.step == good + 1);
         is_first && !matches!(self.what, Culprit::Weights(_))
     }
+
+    /// Whether the network had never been updated.
+    pub fn is_before_any_update(&self) -> bool {
+        self.step == 1 && !matches!(self.what, Culprit::Weights(_))
+    }
+
+    /// "the readout is not finite at step 1"
+    pub fn what_and_step(&self) -> String {
+        format!("{} is not finite at step {}", self.what, self.step)
+    }
 }
 
 impl fmt::Display for NotFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, step, lr, .. } = self;
-        write!(
-            f,
-            "{what} is not finite at step {step}, with a learning rate of {lr:e}"
-        )?;
+        let what_and_step = self.what_and_step();
+        write!(f, "{what_and_step}, with a learning rate of {:e}", self.lr)?;
         if let Some(norm) = self.norm_before {
             write!(f, "; the gradient norm before it was {norm:.3e}")?;
         }

@@ -14,15 +14,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_files::{Array, npz, read_state_dict};
+use ctrnn_files::{Array, StateDict, is_torch_file, npz, read_state_dict};
 use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
 use ctrnn_tasks::Layout;
 use serde_json::json;
 
 use crate::TrainError;
 use crate::manifest::unnamed_layout;
+use crate::overrides::overridden;
 use crate::record::{Given, RunRecord};
-use crate::run::Run;
+use crate::run::{self, Run};
 use crate::run_log::RunLog;
 use crate::trainer::Trainer;
 use crate::weight_file::tensors_of;
@@ -49,8 +50,46 @@ pub struct Imported {
     pub config: toml::Table,
     /// Weights by our names, rows postsynaptic.
     pub weights: BTreeMap<String, Array>,
-    /// What was assumed, as the file does not say it.
-    pub notes: Vec<String>,
+    /// What was taken from where, and what was assumed, as the file does not say it.
+    pub notes: Vec<Note>,
+}
+
+/// Something to know about an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The key that has the value which was assumed.
+    key: Option<&'static str>,
+    text: String,
+}
+
+impl Note {
+    /// What was done with the file.
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            key: None,
+            text: text.into(),
+        }
+    }
+
+    /// What was assumed as the value of a key.
+    fn assumed(key: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            key: Some(key),
+            text: text.into(),
+        }
+    }
+}
+
+impl Imported {
+    /// Returns the notes that hold for a run of this network: what the command line gave was not assumed.
+    pub fn notes(&self, run: &Run) -> Vec<String> {
+        let holds = |note: &&Note| {
+            note.key
+                .is_none_or(|key| run.origin(key) == run::Origin::File)
+        };
+        let notes = self.notes.iter().filter(holds);
+        notes.map(|note| note.text.clone()).collect()
+    }
 }
 
 impl Imported {
@@ -81,21 +120,54 @@ impl Origin {
         }
     }
 
-    /// Reads a file.
+    /// Reads a file; of one of `torch.save` the dictionary of tensors under `entry`, or the only one. `overrides` say what the
+    /// file does not: where it fixes alpha, time constants follow the time step.
     ///
     /// # Errors
     /// If it is missing, damaged, of another program, or of a network that cannot be one of ours.
-    pub fn read(self, path: &Path) -> Result<Imported, TrainError> {
+    pub fn read(
+        self,
+        path: &Path,
+        entry: Option<&str>,
+        overrides: &[String],
+    ) -> Result<Imported, TrainError> {
+        let refuse = |reason: String| TrainError::Data {
+            path: path.to_owned(),
+            reason,
+        };
+        let is_of_torch = matches!(self, Self::Torch | Self::Nn4n);
+        if !is_of_torch && is_torch_file(path) {
+            let reason = "is a file of torch.save: import it with --from torch or --from nn4n";
+            return Err(refuse(reason.to_owned()));
+        }
+        if is_of_torch && !is_torch_file(path) && npz::NpzReader::open_foreign(path).is_ok() {
+            let reason = "is an npz file: import it with --from npz or --from psychrnn";
+            return Err(refuse(reason.to_owned()));
+        }
+        if !is_of_torch && entry.is_some() {
+            let reason = "is an npz file, which has no entries: --entry is for files of torch.save";
+            return Err(refuse(reason.to_owned()));
+        }
+        let mut taken = None;
+        let mut tensors = || -> Result<_, TrainError> {
+            let StateDict { entry, tensors } = read_state_dict(path, entry)?;
+            let note = format!("the weights are those of its entry {entry:?}");
+            taken = (!entry.is_empty()).then(|| Note::new(note));
+            Ok(arrays::Arrays::new(tensors))
+        };
+        let dt_ms = overridden(overrides, "time.dt_ms");
+        let dt_ms = dt_ms.and_then(|dt| dt.as_float().or(dt.as_integer().map(|dt| dt as f64)));
         let network = match self {
-            Self::Torch => torch_rnn::convert(arrays::Arrays::new(read_state_dict(path)?)),
-            Self::Nn4n => nn4n::convert(arrays::Arrays::new(read_state_dict(path)?)),
+            Self::Torch => torch_rnn::convert(tensors()?, dt_ms),
+            Self::Nn4n => nn4n::convert(tensors()?, dt_ms),
             Self::PsychRnn => psychrnn::convert(psychrnn::read(path)?),
             Self::Npz => own::convert(arrays::Arrays::new(npz::read(path)?)),
         };
-        network.map_err(|reason| TrainError::Data {
-            path: path.to_owned(),
-            reason,
-        })
+        let mut network = network.map_err(refuse)?;
+        if let Some(note) = taken {
+            network.notes.insert(0, note);
+        }
+        Ok(network)
     }
 }
 
@@ -125,7 +197,7 @@ where
     }
     let mut trainer = Trainer::new(network, run.task.as_ref(), settings)?;
     let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), replace)?;
-    let detail = json!({ "source": source, "assumed": imported.notes });
+    let detail = json!({ "source": source, "assumed": imported.notes(run) });
     RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;
     Ok(())

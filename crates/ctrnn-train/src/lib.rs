@@ -133,9 +133,9 @@ pub use run::{
 pub use run_log::{RunLog, metrics_header, now};
 pub use run_weights::RunWeights;
 pub use schema::{Explanation, explain, keys, schema};
-pub use suggestion::word_like;
+pub use suggestion::{tasks_like, word_like};
 pub use tensorboard_log::TensorBoardLog;
-pub use trainer::{Ending, LearningRule, StopRequest, TrainSettings, Trainer};
+pub use trainer::{Ending, LearningRule, Overflow, StopRequest, TrainSettings, Trainer};
 pub use trials_from_command::{CommandConfig, TrialsFromCommand, as_typed};
 pub use trials_from_file::{NpzConfig, TrialsFromFile, registry};
 pub use weight_file::read_weights;

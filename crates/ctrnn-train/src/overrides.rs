@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{MAX_DEPTH, Node, Value, shortened};
+use crate::schema;
 
 /// One override: a key, and its value or nothing to remove it.
 pub(crate) struct Override {
@@ -17,9 +18,10 @@ pub(crate) struct Override {
 }
 
 impl Override {
-    /// Reads `KEY=VALUE`, `KEY=none` or `~KEY`.
+    /// Reads `KEY=VALUE` or `~KEY`.
     ///
-    /// A value is any TOML value; what starts like none of them is a string (`model.activation=tanh`).
+    /// A value is any TOML value; what starts like none of them is a string (`model.activation=tanh`). So is `none`, until
+    /// [`remove_none`] says which keys it removes.
     fn parse(text: &str, order: usize) -> Result<Self, Diagnostic> {
         let source = Arc::new(Source {
             order,
@@ -39,13 +41,10 @@ impl Override {
             return Err(bad(message, &source, 0..text.len())
                 .help("for instance model.n_units=64, or ~train.stop to remove a key"));
         };
-        let value = match value.trim() {
-            "none" => None,
-            _ => Some(parse_value(&source, key.len() + 1)?),
-        };
+        debug_assert_eq!(key.len() + 1 + value.len(), text.len());
         Ok(Self {
-            key: parse_key(key, 0, &source)?,
-            value,
+            key: parse_key(key.trim_end(), 0, &source)?,
+            value: Some(parse_value(&source, key.len() + 1)?),
             source,
         })
     }
@@ -66,6 +65,12 @@ impl Override {
     /// Whether it removes a key.
     pub(crate) fn is_removal(&self) -> bool {
         self.value.is_none()
+    }
+
+    /// Whether its value is the bare word `none`: not `"none"`, which is a string.
+    fn is_none(&self) -> bool {
+        let after_key = self.source.text.split_once('=');
+        self.value.is_some() && after_key.is_some_and(|(_, value)| value.trim() == NONE)
     }
 
     /// The task that the override speaks of, if it does.
@@ -128,11 +133,25 @@ impl Override {
     }
 }
 
+/// The word that removes a key which cannot be `"none"`.
+const NONE: &str = "none";
+
+/// Turns `KEY=none` into a removal, but for keys of which "none" is a value.
+pub(crate) fn remove_none(overrides: &mut [Override], schema: &serde_json::Value) {
+    for given in overrides.iter_mut().filter(|given| given.is_none()) {
+        let found = schema::find(schema, &given.path());
+        let mut words = found.iter().flat_map(|(_, key)| schema::words(schema, key));
+        if !words.any(|word| word == NONE) {
+            given.value = None;
+        }
+    }
+}
+
 /// Reads all overrides; every one that cannot be read, and every repeated one, is a problem.
 pub(crate) fn parse(texts: &[String], problems: &mut Vec<Diagnostic>) -> Vec<Override> {
     let mut seen: BTreeMap<String, Place> = BTreeMap::new();
     let mut overrides = Vec::new();
-    for (i, text) in texts.iter().enumerate() {
+    for (i, text) in joined(texts, problems).into_iter().enumerate() {
         match Override::parse(text, i + 1) {
             Err(problem) => problems.push(problem),
             Ok(new) => {
@@ -154,6 +173,56 @@ pub(crate) fn parse(texts: &[String], problems: &mut Vec<Diagnostic>) -> Vec<Ove
         }
     }
     overrides
+}
+
+/// The overrides without those that a shell has taken apart at spaces around `=`, each of which is one problem.
+fn joined<'a>(texts: &'a [String], problems: &mut Vec<Diagnostic>) -> Vec<&'a str> {
+    let mut whole = Vec::new();
+    let mut rest = texts;
+    while let [first, others @ ..] = rest {
+        let parts = parts_of_one(rest);
+        rest = &rest[parts..];
+        if parts == 1 {
+            whole.push(first.as_str());
+            continue;
+        }
+        let apart = [std::slice::from_ref(first), &others[..parts - 1]].concat();
+        let (shown, meant) = (apart.join(" "), apart.concat());
+        let source = Arc::new(Source {
+            order: 1,
+            name: "command line".into(),
+            text: shown.clone(),
+            folder: PathBuf::from("."),
+        });
+        let message = format!("{:?} is {parts} words to the shell", shortened(&shown));
+        let help = format!("write it without spaces: {}", shortened(&meant));
+        problems.push(bad(message, &source, 0..shown.len()).help(help));
+    }
+    whole
+}
+
+/// How many of the first words are one override with spaces around its `=`.
+fn parts_of_one(words: &[String]) -> usize {
+    let is_key = |word: &str| !word.is_empty() && !word.contains(['=', '~']);
+    let is_value = |word: &str| !word.is_empty() && !word.starts_with('~') && !is_override(word);
+    let words: Vec<&str> = words.iter().take(3).map(String::as_str).collect();
+    match words[..] {
+        [key, "=", value] if is_key(key) && is_value(value) => 3,
+        [key, equals_value, ..] if is_key(key) && equals_value.starts_with('=') => 2,
+        [key_equals, value, ..]
+            if key_equals.strip_suffix('=').is_some_and(is_key) && is_value(value) =>
+        {
+            2
+        }
+        _ => 1,
+    }
+}
+
+/// Whether a word starts as `KEY=` does.
+fn is_override(word: &str) -> bool {
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    word.split_once('=')
+        .is_some_and(|(key, _)| key.chars().all(is_of_key))
 }
 
 /// Lays the overrides over the tree in their order.
@@ -193,6 +262,20 @@ pub(crate) fn apply(
         }
     }
     notes
+}
+
+/// The value that overrides give a key, itself or in a table around it; none where one cannot be read.
+pub(crate) fn overridden(texts: &[String], key: &str) -> Option<toml::Value> {
+    let given = parse(texts, &mut Vec::new());
+    given.into_iter().rev().find_map(|given| {
+        let path = given.path();
+        let rest = key.strip_prefix(&path)?;
+        let value = given.value?;
+        match rest.strip_prefix('.') {
+            Some(rest) => value.get(rest).map(Node::to_toml),
+            None => rest.is_empty().then(|| value.to_toml()),
+        }
+    })
 }
 
 /// Checks that every override is of a key under one of `tables`, where the others are fixed.
@@ -298,7 +381,10 @@ fn parse_key(
 fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> {
     let text = &source.text[offset..];
     if text.trim().is_empty() {
-        let help = format!("{}none removes the key", &source.text[..offset]);
+        let help = format!(
+            "'~{}' removes the key",
+            source.text[..offset - 1].trim_end()
+        );
         return Err(bad(
             format!("{:?} has no value", shortened(&source.text)),
             source,
@@ -314,4 +400,103 @@ fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> 
         let place = Place { source: source.clone(), span: offset..source.text.len() };
         Ok(Node { value: Value::String(text.to_owned()), key: place.clone(), place })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::overridden;
+    use crate::{Run, RunConfig};
+
+    const DALE: &str = "[task.go_nogo]\n[model]\ndale = {}\n[train]\nclip_grad_norm = 1.0\n";
+
+    fn run(overrides: &[&str]) -> Result<Run, String> {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        let registry = crate::registry();
+        RunConfig::from_text(DALE, "a.toml", Path::new("/"), &overrides, &registry)
+            .map_err(|errors| errors.to_string())
+    }
+
+    /// `balance` is the one key of which "none" is a value.
+    #[test]
+    fn none_is_a_value_where_the_key_has_it() {
+        let balance = |overrides: &[&str]| run(overrides).unwrap().model.init.balance.name();
+        assert_eq!(balance(&[]), "row");
+        assert_eq!(balance(&["model.init.balance=none"]), "none");
+        assert_eq!(balance(&["model.init.balance= none "]), "none");
+        assert_eq!(balance(&["model.init.balance=\"none\""]), "none");
+        assert_eq!(balance(&["~model.init.balance"]), "row");
+    }
+
+    #[test]
+    fn none_removes_any_other_key() {
+        assert!(run(&[]).unwrap().train.clip.is_some());
+        assert!(
+            run(&["train.clip_grad_norm=none"])
+                .unwrap()
+                .train
+                .clip
+                .is_none()
+        );
+        assert!(
+            run(&["model.dale=none"])
+                .unwrap()
+                .model
+                .connectivity
+                .dale
+                .is_none()
+        );
+        assert!(
+            run(&["model.activation=\"none\""])
+                .unwrap_err()
+                .contains("C003")
+        );
+        assert!(
+            run(&["model.nothing=none"])
+                .unwrap_err()
+                .contains("unknown key model.nothing")
+        );
+    }
+
+    #[test]
+    fn a_word_may_have_spaces_around_its_sign() {
+        assert_eq!(run(&["model.n_units = 12"]).unwrap().model.n_units, 12);
+    }
+
+    /// `model.n_units = 12` without quotes.
+    #[test]
+    fn words_that_a_shell_took_apart_are_one_mistake() {
+        for words in [
+            &["model.n_units", "=", "12"][..],
+            &["model.n_units=", "12"],
+            &["model.n_units", "=12"],
+            &["seed=3", "model.n_units", "=", "12", "train.steps=4"],
+        ] {
+            let told = run(words).unwrap_err();
+            assert_eq!(told.matches("error[").count(), 1, "{told}");
+            assert!(
+                told.contains("help: write it without spaces: model.n_units=12"),
+                "{told}"
+            );
+        }
+        for words in [
+            &["model.n_units=", "train.steps=4"][..],
+            &["model.n_units", "train.steps=4"],
+        ] {
+            let told = run(words).unwrap_err();
+            assert!(!told.contains("without spaces"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_overridden_is_found_in_tables_too() {
+        let given = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+            overridden(&texts, "time.dt_ms")
+        };
+        assert_eq!(given(&["time.dt_ms=5"]), Some(5.into()));
+        assert_eq!(given(&["seed=1", "time={dt_ms=2.5}"]), Some(2.5.into()));
+        assert_eq!(given(&["time.dt_m=5", "time={integrator=\"euler\"}"]), None);
+    }
 }

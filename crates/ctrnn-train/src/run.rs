@@ -1,6 +1,7 @@
 //! The configuration as meant: every value decided, every question answered, or all the errors.
 
 mod connectivity;
+mod unused;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -488,7 +489,8 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let (mut document, mut problems) = Node::parse(&source);
     let trained = sizes.and_then(|sizes| TrainedOn::recorded(&document, data_root, sizes));
     let is_toml = problems.is_empty();
-    let overrides = overrides::parse(overrides, &mut problems);
+    let mut overrides = overrides::parse(overrides, &mut problems);
+    overrides::remove_none(&mut overrides, schema);
     problems.extend(
         overrides
             .iter()

@@ -155,15 +155,19 @@ pub struct Explanation {
     pub words: Vec<String>,
     /// Formula, units, source.
     pub text: String,
-    /// For a table, its keys.
-    pub keys: Vec<String>,
+    /// For a table, its keys, each with the first sentence of its text.
+    pub keys: Vec<(String, String)>,
 }
 
-/// Explains a key of `schema` by its full path; more than one answer where a `name` decides.
+/// Explains a key of `schema` by its full path; more than one answer where a `name` decides. The empty path is the whole
+/// configuration.
 ///
 /// # Errors
 /// An unknown key, with the keys that may have been meant.
 pub fn explain(schema: &Json, key: &str) -> Result<Vec<Explanation>, Diagnostic> {
+    if key.is_empty() {
+        return Ok(vec![explanation(schema, key, None, schema)]);
+    }
     let found = find(schema, key);
     if found.is_empty() {
         return Err(unknown_path(schema, key));
@@ -186,9 +190,39 @@ fn explanation(root: &Json, key: &str, of: Option<&str>, schema: &Json) -> Expla
         text: text(root, schema),
         keys: keys_of(root, schema)
             .into_iter()
-            .map(str::to_owned)
+            .map(|key| (key.to_owned(), summary(root, schema, key)))
             .collect(),
     }
+}
+
+/// The first sentence of the text of a key of a table.
+fn summary(root: &Json, table: &Json, key: &str) -> String {
+    let keys = shapes(root, table)
+        .into_iter()
+        .map(|shape| &shape["properties"][key]);
+    let text = |key: &Json| {
+        let own = key["description"].as_str();
+        own.or(resolved(root, key)["description"].as_str())
+            .map(join_lines)
+    };
+    let text = keys
+        .map(text)
+        .find(Option::is_some)
+        .flatten()
+        .unwrap_or_default();
+    first_sentence(&text).to_owned()
+}
+
+/// A text up to its first full stop before a new sentence or paragraph; that of "et al." is not one.
+fn first_sentence(text: &str) -> &str {
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let mut ends = paragraph.match_indices(". ").map(|(end, _)| end);
+    let is_end = |&end: &usize| {
+        let next = paragraph[end + 2..].chars().next();
+        !paragraph[..end].ends_with("et al") && next.is_some_and(|c| !c.is_lowercase())
+    };
+    let end = ends.find(is_end);
+    paragraph[..end.unwrap_or(paragraph.len())].trim_end_matches('.')
 }
 
 /// The bounds of a number, or of the items of a list, in words.
@@ -580,7 +614,71 @@ mod tests {
             (stimulus.kind, stimulus.default)
         );
         let [model] = explained("model").try_into().unwrap();
-        assert!(model.keys.contains(&"n_units".to_owned()));
+        let n_units = model.keys.iter().find(|(key, _)| key == "n_units");
+        assert_eq!(n_units.unwrap().1, "Number of recurrent units, N");
+    }
+
+    #[test]
+    fn every_key_of_a_table_has_a_line() {
+        let [whole] = explained("").try_into().unwrap();
+        let names: Vec<&str> = whole.keys.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "checkpoint",
+                "device",
+                "model",
+                "seed",
+                "task",
+                "time",
+                "train",
+                "validate",
+                "version"
+            ]
+        );
+        for table in [
+            "",
+            "time",
+            "task",
+            "model",
+            "model.noise",
+            "model.dale",
+            "train",
+            "train.loss",
+            "validate",
+            "checkpoint",
+            "device",
+        ] {
+            for table in explained(table) {
+                for (key, line) in &table.keys {
+                    assert!(!line.is_empty(), "{}.{key}", table.key);
+                    assert!(!line.contains('\n'), "{}.{key}: {line}", table.key);
+                }
+            }
+        }
+        let [tasks] = explained("task").try_into().unwrap();
+        let anti = tasks.keys.iter().find(|(name, _)| name == "anti").unwrap();
+        assert!(
+            anti.1.starts_with("Respond towards a stimulus"),
+            "{}",
+            anti.1
+        );
+    }
+
+    #[test]
+    fn a_sentence_ends_before_the_next_one() {
+        for (text, first) in [
+            ("One. Two.", "One"),
+            (
+                "As in Song et al. (2016). More.",
+                "As in Song et al. (2016)",
+            ),
+            ("A number, 0.5 at most.\n\nMore.", "A number, 0.5 at most"),
+            ("`a`: b. `c`: d.", "`a`: b"),
+            ("", ""),
+        ] {
+            assert_eq!(first_sentence(text), first);
+        }
     }
 
     #[test]

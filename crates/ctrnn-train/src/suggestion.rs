@@ -95,7 +95,8 @@ const ALIASES: [(&str, &str); 88] = [
 /// The keys that `unknown`, a full path, may have been meant to be, best first, at most three.
 ///
 /// `keys` are the full paths of the schema. Every key is compared by its last part and by its aliases;
-/// at equal distance a key of the same table wins.
+/// at equal distance a key of the same table wins. A key of another table must have a name that is the same or, if it is
+/// long, nearly so: short words are near to some key of some table whatever they mean.
 pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
     let (table, word) = split(unknown);
     let word = word.to_lowercase().replace('-', "_");
@@ -108,6 +109,9 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
             .chain([split(key).1])
             .filter_map(|name| distance(&word, name))
             .min()?;
+        if distance > 0 && word.len() < LONG && !is_beside(table, split(key).0) {
+            return None;
+        }
         let is_alias = ALIASES.contains(&(word.as_str(), *key));
         Some((distance, split(key).0 != table, !is_alias))
     };
@@ -122,6 +126,66 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
         .map(|(_, key)| key)
         .take(3)
         .collect()
+}
+
+/// Letters of a word that is long enough to be recognised with a slip in it.
+const LONG: usize = 5;
+
+/// Whether a table is another one, or the one that it is directly in.
+fn is_beside(table: &str, other: &str) -> bool {
+    table == other || split(table).0 == other
+}
+
+/// Names that the literature gives to our tasks.
+const TASK_ALIASES: [(&str, &str); 30] = [
+    ("2afc", "perceptual_decision"),
+    ("dot_motion", "perceptual_decision"),
+    ("perceptual_decision_making", "perceptual_decision"),
+    ("random_dots", "perceptual_decision"),
+    ("random_dot_motion", "perceptual_decision"),
+    ("rdk", "perceptual_decision"),
+    ("rdm", "perceptual_decision"),
+    ("reaction_time", "perceptual_decision_reaction_time"),
+    ("context_dependent_decision_making", "context_decision"),
+    ("contextdm", "context_decision"),
+    ("ctxdm", "context_decision"),
+    ("mante", "context_decision"),
+    ("antisaccade", "anti"),
+    ("category", "delayed_match_to_category"),
+    ("dmc", "delayed_match_to_category"),
+    ("dms", "delayed_match_to_sample"),
+    ("dmts", "delayed_match_to_sample"),
+    ("dual_dms", "dual_delayed_match_to_sample"),
+    ("memory_saccade", "delay_go"),
+    ("odr", "delay_go"),
+    ("delayed_comparison", "delayed_discrimination"),
+    ("parametric_working_memory", "delayed_discrimination"),
+    ("romo", "delayed_discrimination"),
+    ("go_no_go", "go_nogo"),
+    ("clicks", "pulse_accumulation"),
+    ("poisson_clicks", "pulse_accumulation"),
+    ("123go", "one_two_three_go"),
+    ("rsg", "ready_set_go"),
+    ("memory_bits", "flip_flop"),
+    ("yang19", "multitask"),
+];
+
+/// The tasks that an unknown name may mean: those that the literature calls so, the one that is spelt nearly so, or those
+/// whose name has it as a part.
+pub fn tasks_like<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let names: Vec<&str> = names.collect();
+    let word = unknown.to_lowercase().replace(['-', ' '], "_");
+    let is_alias = |name: &&&str| TASK_ALIASES.contains(&(word.as_str(), **name));
+    if let Some(meant) = names.iter().find(is_alias) {
+        return vec![meant];
+    }
+    if let Some(near) = word_like(&word, names.iter().copied()) {
+        return vec![near];
+    }
+    let is_part = |name: &&str| word.len() > 2 && name.contains(&word);
+    let mut containing: Vec<&str> = names.into_iter().filter(is_part).collect();
+    containing.truncate(5);
+    containing
 }
 
 /// The word nearest to `unknown`, if one is near.
@@ -198,6 +262,37 @@ mod tests {
             keys_like("every_steps", &KEYS),
             ["validate.every_steps", "checkpoint.every_steps"]
         );
+    }
+
+    #[test]
+    fn every_alias_of_a_task_leads_to_a_task() {
+        let registry = crate::registry();
+        for (alias, target) in TASK_ALIASES {
+            assert!(registry.get(target).is_some(), "{alias} -> {target}");
+            assert_eq!(tasks_like(alias, registry.names()), [target]);
+        }
+        assert_eq!(tasks_like("RDM", registry.names()), ["perceptual_decision"]);
+        assert_eq!(tasks_like("go_nogoo", registry.names()), ["go_nogo"]);
+        assert_eq!(
+            tasks_like("accumulation", registry.names()),
+            ["pulse_accumulation"]
+        );
+        assert!(tasks_like("elephant", registry.names()).is_empty());
+    }
+
+    /// Short words are near to something by chance.
+    #[test]
+    fn of_short_words_only_the_same_ones_count_in_other_tables() {
+        let registry = crate::registry();
+        let keys = crate::schema::keys(crate::schema::schema(&registry));
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        for unknown in ["train.loss.mine", "model.stp", "model.mix", "train.lag"] {
+            let found = keys_like(unknown, &keys);
+            assert!(found.is_empty(), "{unknown}: {found:?}");
+        }
+        assert_eq!(keys_like("train.stp", &keys), ["train.stop"]);
+        assert_eq!(keys_like("model.lr", &keys), ["train.optimizer.lr"]);
+        assert_eq!(keys_like("model.bacth_size", &keys), ["train.batch_size"]);
     }
 
     #[test]

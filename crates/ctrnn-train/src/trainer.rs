@@ -1,5 +1,6 @@
 //! The training loop, in full view.
 
+mod overflow;
 mod rollback;
 mod telling;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::optimizer::OptimizerState;
 use crate::optimizer_config::Schedule;
 use crate::run::{Bound, Run, Stop, Training};
 
+pub use overflow::Overflow;
 pub(crate) use rollback::Good;
 
 /// What a training run needs to know beside its network and its task.

@@ -152,6 +152,10 @@ impl Task for TrialsFromFile {
         self.trial(*rng.choose(self.members(k)))
     }
 
+    fn longest_steps(&self, _: Clock) -> Option<usize> {
+        Some(*TrialSet::n_steps(self).end())
+    }
+
     fn trial_set(&self) -> Option<&dyn TrialSet> {
         Some(self)
     }

@@ -83,7 +83,9 @@ pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, Train
             reason,
         });
     }
-    read_arrays(path)
+    let mut weights = read_arrays(path)?;
+    weights.remove(crate::import::CONFIG); // what `export --to npz` writes beside them
+    Ok(weights)
 }
 
 /// Reads the arrays of a safetensors or npz file, whichever its name ends with.

@@ -35,9 +35,33 @@ impl Arrays {
 
     /// An array that must be there.
     pub fn need(&mut self, name: &str) -> Result<Array, String> {
-        let present: Vec<&str> = self.names().take(20).collect();
-        let message = format!("has no array {name}; it has: {}", present.join(", "));
-        self.take(name).ok_or(message)
+        let present = self.present();
+        self.take(name)
+            .ok_or(format!("has no array {name}; {present}"))
+    }
+
+    /// "it has: a, b, c"
+    pub fn present(&self) -> String {
+        let names: Vec<&str> = self.names().take(20).collect();
+        match names.is_empty() {
+            true => "it has no arrays".to_owned(),
+            false => format!("it has: {}", names.join(", ")),
+        }
+    }
+
+    /// Takes away what stands before the name `end` and before others that begin alike: `module.`, `_orig_mod.`, or the name
+    /// of the network in a larger one. Names that do not begin so stay as they are.
+    pub fn without_prefix(&mut self, end: &str) -> Option<String> {
+        let prefixes = self.names().filter_map(|name| name.strip_suffix(end));
+        let prefixes: Vec<String> = prefixes.map(str::to_owned).collect();
+        let [prefix] = <[String; 1]>::try_from(prefixes).ok()?;
+        let arrays = std::mem::take(&mut self.0).into_iter();
+        let shorter = |name: String| match name.strip_prefix(&prefix) {
+            Some(rest) => rest.to_owned(),
+            None => name,
+        };
+        self.0 = arrays.map(|(name, array)| (shorter(name), array)).collect();
+        (!prefix.is_empty()).then_some(prefix)
     }
 
     pub fn matrix(&mut self, name: &str) -> Result<MatrixOf, String> {

@@ -11,13 +11,16 @@
 //! Its post-activation noise enters the recurrence, which ours never does; there is none outside training, here or there.
 
 use super::arrays::{Arrays, sum, vector_array};
-use super::{Found, Imported, table};
+use super::{Found, Imported, Note, table};
 
 /// nn4n's defaults.
 const DT_MS: f64 = 10.0;
 const TAU_MS: f64 = 100.0;
 
-pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
+/// `given_dt_ms` is the time step that the command line gives: alpha times it says tau.
+pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported, String> {
+    let prefix = arrays.without_prefix("recurrent_layer.hidden_layer.weight");
+    let dt_ms = given_dt_ms.unwrap_or(DT_MS);
     let layer = |name: &str, what: &str| format!("recurrent_layer.{name}_layer.{what}");
     let w_rc = arrays.matrix(&layer("hidden", "weight"))?;
     let n = w_rc.rows;
@@ -30,27 +33,40 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
     let b_hidden = arrays.vector_or_zero(&layer("hidden", "bias"), n)?;
     let b_out = arrays.vector_or_zero("readout_layer.bias", w_out.rows)?;
     let initial_state = arrays.vector_or_zero("recurrent_layer.hidden_state", n)?;
-    let mut notes = vec![
-        "the file does not say the activation: relu is assumed (else model.activation=NAME)".to_owned(),
-        "masks and signs are not in the file: weights may have any sign if the network is trained on".to_owned(),
-    ];
+    let mut notes: Vec<Note> = prefix
+        .map(|prefix| Note::new(format!("{prefix:?} before the names was left out")))
+        .into_iter()
+        .collect();
+    notes.extend([
+        Note::assumed(
+            "model.activation",
+            "the file does not say the activation: relu is assumed (else model.activation=NAME)",
+        ),
+        Note::new("masks and signs are not in the file: weights may have any sign if the network is trained on"),
+        Note::assumed(
+            "time.dt_ms",
+            format!("it does not say dt: {DT_MS} ms is assumed (else time.dt_ms=DT)"),
+        ),
+    ]);
     let tau_ms = match arrays.contains("recurrent_layer.alpha") {
         true => {
-            notes.push(format!(
-                "it has alpha but no dt: dt {DT_MS} ms is assumed, and tau = dt / alpha"
+            notes.push(Note::assumed(
+                "model.tau_ms",
+                format!("it has alpha, so that tau = dt / alpha with dt = {dt_ms} ms"),
             ));
-            tau_of(&arrays.vector("recurrent_layer.alpha", n)?)?
+            tau_of(&arrays.vector("recurrent_layer.alpha", n)?, dt_ms)?
         }
         false => {
-            notes.push(format!(
-                "it does not say dt and tau: {DT_MS} and {TAU_MS} ms are assumed (else time.dt_ms=DT model.tau_ms=TAU)"
+            notes.push(Note::assumed(
+                "model.tau_ms",
+                format!("it does not say tau: {TAU_MS} ms is assumed (else model.tau_ms=TAU)"),
             ));
             TAU_MS.into()
         }
     };
     arrays.nothing_left("CTRNN of nn4n 1.1.1 or 1.2.0")?;
     let found = Found {
-        dt_ms: DT_MS,
+        dt_ms,
         n_inputs: w_in.columns,
         n_outputs: w_out.rows,
         model: table([
@@ -76,9 +92,9 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
 }
 
 /// A time constant for each unit; nn4n lets alpha leave (0, 1], where a unit has none.
-fn tau_of(alpha: &[f64]) -> Result<toml::Value, String> {
+fn tau_of(alpha: &[f64], dt_ms: f64) -> Result<toml::Value, String> {
     let tau = |(unit, &alpha): (usize, &f64)| match alpha > 0.0 && alpha <= 1.0 {
-        true => Ok((DT_MS / alpha).into()),
+        true => Ok((dt_ms / alpha).into()),
         false => Err(format!(
             "alpha of unit {unit} is {alpha}, outside (0, 1]: no time constant gives it"
         )),

@@ -6,7 +6,7 @@
 use ctrnn_files::{Array, ArrayData};
 
 use super::arrays::{Arrays, vector_array};
-use super::{Found, Imported, table};
+use super::{Found, Imported, Note, table};
 
 /// Name of the configuration among the arrays.
 pub const CONFIG: &str = "config_json";
@@ -61,21 +61,43 @@ fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
     let bias = arrays.vector_or_zero("recurrent.bias", n)?;
     let b_out = arrays.vector_or_zero("output.bias", w_out.rows)?;
     let initial_state = arrays.vector_or_zero("initial_state", n)?;
-    let (tau_ms, tau_note) = match arrays.take("tau_ms").map(|tau| tau.to_f64()) {
-        None => (
-            TAU_MS.into(),
-            format!(" and tau {TAU_MS} ms (else model.tau_ms=TAU)"),
+    let mut notes = vec![
+        Note::assumed(
+            "time.dt_ms",
+            format!("the file does not say dt: {DT_MS} ms is assumed (else time.dt_ms=DT)"),
         ),
+        Note::assumed(
+            "model.form",
+            "it does not say the form: voltage is assumed (else model.form=rate)",
+        ),
+        Note::assumed(
+            "model.activation",
+            "it does not say the activation: relu is assumed (else model.activation=NAME)",
+        ),
+    ];
+    let tau_ms = match arrays.take("tau_ms").map(|tau| tau.to_f64()) {
+        None => {
+            notes.push(Note::assumed(
+                "model.tau_ms",
+                format!("it does not say tau: {TAU_MS} ms is assumed (else model.tau_ms=TAU)"),
+            ));
+            TAU_MS.into()
+        }
         Some(Err(error)) => return Err(format!("tau_ms: {error}")),
-        Some(Ok(tau)) if tau.len() == 1 => (tau[0].into(), String::new()),
-        Some(Ok(tau)) => (tau.into(), String::new()),
+        Some(Ok(tau)) if tau.len() == 1 => tau[0].into(),
+        Some(Ok(tau)) => tau.into(),
     };
     arrays.nothing_left("network without constraints")?;
     let found = Found {
         dt_ms: DT_MS,
         n_inputs: w_in.columns,
         n_outputs: w_out.rows,
-        model: table([("n_units", (n as i64).into()), ("tau_ms", tau_ms)]),
+        model: table([
+            ("n_units", (n as i64).into()),
+            ("form", "voltage".into()),
+            ("activation", "relu".into()),
+            ("tau_ms", tau_ms),
+        ]),
     };
     let weights = [
         ("input.weight", w_in.into_array()),
@@ -88,9 +110,6 @@ fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
     Ok(Imported {
         config: found.config(),
         weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
-        notes: vec![format!(
-            "the file does not say dt, form and activation: dt {DT_MS} ms (else time.dt_ms=DT){tau_note}, the voltage form (else model.form=rate) \
-             and relu (else model.activation=NAME) are assumed"
-        )],
+        notes,
     })
 }

@@ -18,7 +18,7 @@ use ctrnn_files::{Array, FileError, FormatError};
 use ctrnn_model::ReadoutSigns;
 
 use super::arrays::{Arrays, MatrixOf, vector_array};
-use super::{Found, Imported, table};
+use super::{Found, Imported, Note, table};
 use crate::TrainError;
 
 const DT_MS: f64 = 10.0;
@@ -62,7 +62,10 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
         ("form", "voltage".into()),
         ("activation", "relu".into()),
         ("tau_ms", TAU_MS.into()),
-        ("noise", table([("convention", "song".into())]).into()),
+        (
+            "noise",
+            table([("convention", "song".into()), ("preactivation", 0.0.into())]).into(),
+        ),
     ]);
     let n_excitatory = excitatory(&mut arrays, n)?;
     let mut readout = ReadoutSigns::Free;
@@ -120,12 +123,22 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
         config: found.config(),
         weights,
         notes: vec![
-            format!(
-                "the file does not say dt and tau: {DT_MS} and {TAU_MS} ms are assumed (else time.dt_ms=DT model.tau_ms=TAU)"
+            Note::assumed(
+                "time.dt_ms",
+                format!("the file does not say dt: {DT_MS} ms is assumed (else time.dt_ms=DT)"),
             ),
-            "it does not say the transfer function: relu is assumed (else model.activation=NAME)"
-                .to_owned(),
-            "it does not say the noise: none (else model.noise.preactivation=REC_NOISE)".to_owned(),
+            Note::assumed(
+                "model.tau_ms",
+                format!("it does not say tau: {TAU_MS} ms is assumed (else model.tau_ms=TAU)"),
+            ),
+            Note::assumed(
+                "model.activation",
+                "it does not say the transfer function: relu is assumed (else model.activation=NAME)",
+            ),
+            Note::assumed(
+                "model.noise.preactivation",
+                "it does not say the noise: none (else model.noise.preactivation=REC_NOISE)",
+            ),
         ],
     })
 }

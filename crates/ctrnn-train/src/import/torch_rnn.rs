@@ -9,12 +9,14 @@
 use ctrnn_files::Array;
 
 use super::arrays::{Arrays, MatrixOf, sum, vector_array};
-use super::{Found, Imported, table};
+use super::{Found, Imported, Note, table};
 
 const DT_MS: f64 = 20.0;
 
-pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
+/// `given_dt_ms` is the time step that the command line gives; tau is the same, as alpha is 1.
+pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported, String> {
     let prefix = prefix(&arrays)?;
+    let dt_ms = given_dt_ms.unwrap_or(DT_MS);
     refuse_more_than_a_layer(&arrays)?;
     let name = |what: &str| format!("{prefix}{what}_l0");
     let w_hh = arrays.matrix(&name("weight_hh"))?;
@@ -33,23 +35,31 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
     let b_ih = arrays.vector_or_zero(&name("bias_ih"), n)?;
     let b_hh = arrays.vector_or_zero(&name("bias_hh"), n)?;
     let mut notes = vec![
-        "the file does not say the nonlinearity: tanh is assumed (else model.activation=relu)"
-            .to_owned(),
-        format!(
-            "it has no time: one step is taken for {DT_MS} ms (else time.dt_ms=T model.tau_ms=T)"
+        Note::assumed(
+            "model.activation",
+            "the file does not say the nonlinearity: tanh is assumed (else model.activation=relu)",
+        ),
+        Note::assumed(
+            "time.dt_ms",
+            format!("it has no time: one step is taken for {DT_MS} ms (else time.dt_ms=T)"),
         ),
     ];
+    if !prefix.is_empty() {
+        notes.push(Note::new(format!(
+            "the recurrent network is its part {prefix:?}"
+        )));
+    }
     let (w_out, b_out) = readout(&mut arrays, n, &mut notes)?;
     arrays.nothing_left("torch.nn.RNN with a linear readout")?;
     let found = Found {
-        dt_ms: DT_MS,
+        dt_ms,
         n_inputs: w_ih.columns,
         n_outputs: w_out.rows,
         model: table([
             ("n_units", (n as i64).into()),
             ("form", "rate".into()),
             ("activation", "tanh".into()),
-            ("tau_ms", DT_MS.into()),
+            ("tau_ms", dt_ms.into()),
         ]),
     };
     let weights: [(&str, Array); 6] = [
@@ -74,13 +84,27 @@ fn prefix(arrays: &Arrays) -> Result<String, String> {
     match (prefixes.next(), prefixes.next()) {
         (Some(prefix), None) => Ok(prefix),
         (None, _) => {
-            let present: Vec<&str> = arrays.names().take(20).collect();
+            let cell = arrays.names().find(|name| name.ends_with("weight_hh"));
+            match cell {
+                Some(cell) => Err(format!(
+                    "{cell} is that of a torch.nn.RNNCell; rename it in Python: a torch.nn.RNN has the same weights as weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0"
+                )),
+                None => Err(format!(
+                    "has no weight_hh_l0, as a torch.nn.RNN has; {}",
+                    arrays.present()
+                )),
+            }
+        }
+        _ => {
+            let all: Vec<&str> = arrays
+                .names()
+                .filter(|name| name.ends_with("weight_hh_l0"))
+                .collect();
             Err(format!(
-                "has no weight_hh_l0, as a torch.nn.RNN has; it has: {}",
-                present.join(", ")
+                "holds several recurrent networks ({}); save the state_dict of one",
+                all.join(", ")
             ))
         }
-        _ => Err("holds several recurrent networks; save the state_dict of one".to_owned()),
     }
 }
 
@@ -104,23 +128,37 @@ fn refuse_more_than_a_layer(arrays: &Arrays) -> Result<(), String> {
 fn readout(
     arrays: &mut Arrays,
     n: usize,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Result<(MatrixOf, Vec<f64>), String> {
     let of_layer = |name: &str| name.strip_suffix("weight").map(str::to_owned);
     let layers: Vec<String> = arrays.names().filter_map(of_layer).collect();
     let [layer] = &layers[..] else {
         if layers.is_empty() {
-            notes.push("there is no readout: every unit is an output".to_owned());
+            notes.push(Note::new("there is no readout: every unit is an output"));
             return Ok((MatrixOf::identity(n), vec![0.0; n]));
         }
+        let names: Vec<&str> = layers
+            .iter()
+            .map(|name| name.trim_end_matches('.'))
+            .collect();
         return Err(format!(
-            "holds {} layers besides the recurrent one; one readout can be taken",
-            layers.len()
+            "holds {} layers besides the recurrent one: {}; one linear readout can be taken, no encoder and no second head",
+            layers.len(),
+            names.join(", ")
         ));
     };
     let name = format!("{layer}weight");
     let w_out = arrays.matrix(&name)?;
-    w_out.expect(&name, w_out.rows, n)?;
+    if w_out.columns != n {
+        return Err(format!(
+            "{name} takes {} numbers, but the recurrent network has {n} units: it is not a readout",
+            w_out.columns
+        ));
+    }
+    notes.push(Note::new(format!(
+        "the readout is its layer {:?}",
+        layer.trim_end_matches('.')
+    )));
     let b_out = arrays.vector_or_zero(&format!("{layer}bias"), w_out.rows)?;
     Ok((w_out, b_out))
 }

@@ -1440,7 +1440,7 @@ fn bad_overrides() {
           |
         1 | seed=
           |      ^
-        help: seed=none removes the key
+        help: '~seed' removes the key
 
         error[C009]: not TOML: string values must be quoted, expected literal string
          --> command line:1:24

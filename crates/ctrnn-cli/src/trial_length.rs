@@ -1,0 +1,65 @@
+//! How long the trials of a task are.
+
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{BatchRequest, ConditionOrder};
+use ctrnn_train::Run;
+
+use crate::failure::Failure;
+
+/// Batches that are drawn where a task does not know its longest trial.
+const DRAWN_BATCHES: u64 = 4;
+
+/// The number of time steps of the longest trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongestTrial {
+    pub n_steps: usize,
+    /// The number of trials that were drawn to see it; `None` where the task knows.
+    pub of_drawn: Option<usize>,
+}
+
+impl LongestTrial {
+    /// The longest trial of the task of a run.
+    ///
+    /// # Errors
+    /// If the task cannot give trials.
+    pub fn of(run: &Run) -> Result<Self, Failure> {
+        if run.task.unstarted_program().is_some() {
+            return Ok(Self {
+                n_steps: 0, // no trial can be made, and so no step
+                of_drawn: None,
+            });
+        }
+        if let Some(n_steps) = run.task.longest_steps(run.clock) {
+            return Ok(Self {
+                n_steps,
+                of_drawn: None,
+            });
+        }
+        let request = |step| BatchRequest {
+            clock: run.clock,
+            first_trial: 0,
+            n_trials: run.train.batch_size,
+            key: Key::new(run.seed, Stream::Trials, 0),
+            step,
+            conditions: ConditionOrder::Weighted,
+        };
+        let mut n_steps = 0;
+        for step in 0..DRAWN_BATCHES {
+            n_steps = n_steps.max(run.task.sample_batch(&request(step))?.max_steps);
+        }
+        Ok(Self {
+            n_steps,
+            of_drawn: Some(DRAWN_BATCHES as usize * run.train.batch_size),
+        })
+    }
+}
+
+impl std::fmt::Display for LongestTrial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "up to {} steps in a trial", self.n_steps)?;
+        match self.of_drawn {
+            None => Ok(()),
+            Some(drawn) => write!(f, ", of {drawn} that were drawn"),
+        }
+    }
+}
