@@ -122,7 +122,7 @@ enum Kept<B: CpuBackend> {
 
 /// A trajectory, in bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
 /// form, and for the potentials where the gradient of decay is wanted.
-struct History<B: CpuBackend> {
+pub(super) struct History<B: CpuBackend> {
     rates: Buffer<B>,
     responses: Option<Buffer<B>>,
     potentials: Option<Buffer<B>>,
