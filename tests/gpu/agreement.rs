@@ -1,11 +1,12 @@
 //! The kernels against the fused sweep of the CPU in double precision.
 
 use burn::backend::NdArray;
+use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::ops::FloatTensor;
 use ctrnn_model::{
-    Activation, Draws, Form, Gpu, NoiseSource, Record, RecurrenceBackend, Sweep, Swept, Upstream,
-    Wanted, host_tensor, launches,
+    Activation, Draws, Form, Gpu, NoiseSource, NoiseTarget, Operands, Record, RecurrenceBackend,
+    ResultTensors, Sweep, SweepResults, host_tensor, launches, primitive,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use proptest::prelude::*;
@@ -69,27 +70,42 @@ fn sweep<B: Backend>(case: &Case) -> Sweep<B> {
     };
     let noise = |rng: &mut Rng, stream| match case.noise {
         Noise::Off => NoiseSource::None,
-        Noise::Drawn => NoiseSource::Drawn(Draws {
-            key: Key::new(5, stream, 0),
-            step: 3,
-            first_trial: 2,
-        }),
+        Noise::Drawn => NoiseSource::Drawn(Draws::new(Key::new(5, stream, 0), 3, 2)),
         Noise::Given => NoiseSource::Given(host_tensor(array(rng, [t, b, n], 1.0), &device)),
     };
+    let operands = Operands {
+        inputs: primitive(host_tensor::<B, 3>(array(rng, [t, b, i], 1.0), &device)),
+        w_in: primitive(host_tensor::<B, 2>(array(rng, [n, i], 0.7), &device)),
+        w_rc: primitive(host_tensor::<B, 2>(
+            array(rng, [n, n], scale / (n as f32).sqrt()),
+            &device,
+        )),
+        bias: primitive(host_tensor::<B, 1>(array(rng, [n], 0.3), &device)),
+        w_out: primitive(host_tensor::<B, 2>(array(rng, [o, n], 0.5), &device)),
+        bias_out: primitive(host_tensor::<B, 1>(array(rng, [o], 0.5), &device)),
+        decay: primitive(host_tensor::<B, 1>(
+            factors(rng, n, 0.8, case.per_unit),
+            &device,
+        )),
+        gain: primitive(host_tensor::<B, 1>(
+            factors(rng, n, 0.2, case.per_unit),
+            &device,
+        )),
+        noise_scale: primitive(host_tensor::<B, 1>(
+            factors(rng, n, 0.1, case.per_unit),
+            &device,
+        )),
+        initial_state: primitive(host_tensor::<B, 2>(array(rng, [b, n], 0.5), &device)),
+    };
     Sweep {
-        inputs: host_tensor(array(rng, [t, b, i], 1.0), &device),
-        w_in: host_tensor(array(rng, [n, i], 0.7), &device),
-        w_rc: host_tensor(array(rng, [n, n], scale / (n as f32).sqrt()), &device),
-        bias: host_tensor(array(rng, [n], 0.3), &device),
-        w_out: host_tensor(array(rng, [o, n], 0.5), &device),
-        bias_out: host_tensor(array(rng, [o], 0.5), &device),
-        decay: host_tensor(factors(rng, n, 0.8, case.per_unit), &device),
-        gain: host_tensor(factors(rng, n, 0.2, case.per_unit), &device),
-        noise_scale: host_tensor(factors(rng, n, 0.1, case.per_unit), &device),
-        initial_state: host_tensor(array(rng, [b, n], 0.5), &device),
+        operands,
         form: case.form,
         activation: case.activation,
-        noise_on_state: case.noise_on_state,
+        noise_target: if case.form == Form::Voltage || case.noise_on_state {
+            NoiseTarget::State
+        } else {
+            NoiseTarget::Drive
+        },
         preactivation: noise(rng, Stream::Eps),
         postactivation: noise(rng, Stream::Xi),
         readout_noise: 0.2,
@@ -99,7 +115,7 @@ fn sweep<B: Backend>(case: &Case) -> Sweep<B> {
 }
 
 /// Gradients of a loss that weighs what it uses at random.
-fn upstream<B: Backend>(case: &Case) -> Upstream<B> {
+fn upstream<B: Backend>(case: &Case) -> ResultTensors<B> {
     let Case {
         trials: b,
         steps: t,
@@ -110,62 +126,42 @@ fn upstream<B: Backend>(case: &Case) -> Upstream<B> {
     } = *case;
     let device = B::Device::default();
     let rng = &mut Rng::new(Key::new(8, Stream::Weights, 0), 0, 0);
-    Upstream {
-        outputs: outputs.then(|| host_tensor(array(rng, [t, b, o], 1.0), &device)),
-        rates: rates.then(|| host_tensor(array(rng, [t, b, n], 0.1), &device)),
-        potentials: potentials.then(|| host_tensor(array(rng, [t, b, n], 0.1), &device)),
-        final_state: final_state.then(|| host_tensor(array(rng, [b, n], 1.0), &device)),
+    let three = |rng: &mut Rng, shape: [usize; 3], scale| {
+        primitive(host_tensor::<B, 3>(array(rng, shape, scale), &device))
+    };
+    SweepResults {
+        outputs: outputs.then(|| three(rng, [t, b, o], 1.0)),
+        rates: rates.then(|| three(rng, [t, b, n], 0.1)),
+        potentials: potentials.then(|| three(rng, [t, b, n], 0.1)),
+        final_state: final_state
+            .then(|| primitive(host_tensor::<B, 2>(array(rng, [b, n], 1.0), &device))),
     }
 }
 
-fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
+fn numbers<B: Backend>(tensor: FloatTensor<B>) -> Vec<f64> {
+    let data = burn::tensor::try_read_sync(B::float_into_data(tensor)).expect("reads at once");
+    data.expect("reads").iter::<f64>().collect()
 }
 
 type Named = Vec<(&'static str, Vec<f64>)>;
 
 /// Every result of the sweep and every gradient, by name.
 fn results<B: RecurrenceBackend>(case: &Case) -> Named {
-    let wanted = Wanted {
-        inputs: true,
-        w_in: true,
-        w_rc: true,
-        w_out: true,
-        initial_state: true,
-        decay: true,
-        gain: true,
+    let wanted = Operands {
         noise_scale: case.noise != Noise::Off,
+        ..Operands::default().map(|_: ()| true)
     };
     let sweep = sweep::<B>(case);
-    let (swept, pullback) = B::sweep_with_pullback(&sweep, wanted).expect("a fused sweep");
-    let Swept {
-        outputs,
-        rates,
-        potentials,
-        final_state,
-    } = swept;
-    let found = pullback.take_back(upstream(case));
-    let mut named = vec![
-        ("outputs", numbers(outputs)),
-        ("rates", numbers(rates.unwrap())),
-        ("potentials", numbers(potentials.unwrap())),
-        ("final state", numbers(final_state)),
-        ("g w_rc", numbers(found.w_rc.unwrap())),
-        ("g bias", numbers(found.bias)),
-        ("g w_out", numbers(found.w_out.unwrap())),
-        ("g bias_out", numbers(found.bias_out)),
-        ("g decay", numbers(found.decay.unwrap())),
-        ("g gain", numbers(found.gain.unwrap())),
-        ("g initial state", numbers(found.initial_state.unwrap())),
-    ];
-    if case.inputs > 0 {
-        named.push(("g inputs", numbers(found.inputs.unwrap())));
-        named.push(("g w_in", numbers(found.w_in.unwrap())));
-    }
-    if let Some(noise_scale) = found.noise_scale {
-        named.push(("g noise_scale", numbers(noise_scale)));
-    }
-    named
+    let (results, pullback) = B::sweep_with_pullback(&sweep, wanted).expect("a fused sweep");
+    let gradients = pullback.apply(upstream(case));
+    let results = SweepResults::NAMES.zip(results).into_array();
+    let gradients = Operands::NAMES.zip(gradients).into_array();
+    results
+        .into_iter()
+        .chain(gradients)
+        .filter(|(name, _)| case.inputs > 0 || !["inputs", "w_in"].contains(name))
+        .filter_map(|(name, tensor)| Some((name, numbers::<B>(tensor?))))
+        .collect()
 }
 
 /// `|a - b| / |b|`, or of a part of the numbers' scale where all of them nearly vanish.

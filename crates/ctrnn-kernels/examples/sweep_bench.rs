@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
-    Activation, Draws, Dynamics, Element, Form, Gradients, InitialState, KernelPath, NoiseSource,
-    NoiseTarget, Record, Saved, Shape, Sweep, Upstream, Weights, Workspace, backward, forward,
+    Activation, Draws, Element, Form, Gradients, KernelPath, NoiseSource, NoiseTarget, Operands,
+    Record, Saved, Shape, Sweep, Upstream, Workspace, backward, forward,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -108,28 +108,27 @@ fn bench<E: Element>(
         random(steps * trials * inputs, 1.0),
         random(steps * trials * outputs, 1e-3),
     );
-    let initial = vec![E::default(); units];
+    let initial = vec![E::default(); trials * units];
     let (decay, gain) = (vec![E::from_f64(0.8); units], vec![E::from_f64(0.2); units]);
     let noise_scale = vec![E::from_f64(0.2 * sigma); units];
     let sweep = Sweep {
         shape,
-        weights: Weights {
+        form: Form::Voltage,
+        activation,
+        noise_target: NoiseTarget::State,
+        operands: Operands {
+            inputs: &u,
             w_in: &w_in,
             w_rc: &w_rc,
             bias: &bias,
             w_out: &w_out,
             bias_out: &bias_out,
-        },
-        dynamics: Dynamics {
-            form: Form::Voltage,
-            activation,
             decay: &decay,
             gain: &gain,
             noise_scale: &noise_scale,
-            noise_target: NoiseTarget::State,
-        },
-        inputs: &u,
-        initial_state: InitialState::Shared(&initial),
+            initial_state: &initial,
+        }
+        .map(Vec::as_slice),
         eps: NoiseSource::Drawn(Draws {
             key: Key::new(1, Stream::Eps, 0),
             step: 0,
@@ -143,7 +142,8 @@ fn bench<E: Element>(
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));
     let (mut d_in, mut d_rc, mut d_out) =
         (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
-    let (mut d_bias, mut d_bias_out, mut d_initial) = (zeros(units), zeros(outputs), zeros(units));
+    let (mut d_bias, mut d_bias_out, mut d_initial) =
+        (zeros(units), zeros(outputs), zeros(initial.len()));
     let workspace = Workspace::new(path);
     let (mut best, mut totals) = ([f64::INFINITY; 2], Vec::new());
     let start = Instant::now();

@@ -5,7 +5,8 @@ use std::ops::Range;
 use crate::activation::for_activation;
 use crate::forward::{Rows, add_noise, add_products, padded_rows, write_rows};
 use crate::noise::{Noise, NoiseSource};
-use crate::shape::{InitialState, NoiseTarget, Shape, Sweep, assert_length};
+use crate::operands::{Gradients, Operands, Upstream, assert_len};
+use crate::shape::{NoiseTarget, Shape, Sweep};
 use crate::simd::{
     Accumulate, Block, Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups,
     groups_mut, padded,
@@ -27,72 +28,6 @@ pub struct Saved<'a, E> {
     pub responses: Option<&'a [E]>,
     /// `v` `[T, B, N]`; needed in the voltage form for the gradient of decay.
     pub potentials: Option<&'a [E]>,
-}
-
-/// Gradients of a loss with respect to the results of the forward sweep; `None` where the loss does not use a result.
-#[derive(Clone, Copy, Debug)]
-pub struct Upstream<'a, E> {
-    /// With respect to the readout, `[T, B, O]`.
-    pub outputs: Option<&'a [E]>,
-    /// With respect to the rates after each input, `[T, B, N]`.
-    pub rates: Option<&'a [E]>,
-    /// With respect to the potentials, `[T, B, N]`.
-    pub potentials: Option<&'a [E]>,
-    /// With respect to the final state, `[B, N]`.
-    pub final_state: Option<&'a [E]>,
-}
-
-impl<E> Default for Upstream<'_, E> {
-    fn default() -> Self {
-        Self {
-            outputs: None,
-            rates: None,
-            potentials: None,
-            final_state: None,
-        }
-    }
-}
-
-/// Where the gradients of the loss go; each is overwritten, and what is `None` is not computed.
-#[derive(Debug)]
-pub struct Gradients<'a, E> {
-    /// With respect to the inputs, `[T, B, I]`.
-    pub inputs: Option<&'a mut [E]>,
-    /// With respect to the input weights, `[N, I]`.
-    pub w_in: Option<&'a mut [E]>,
-    /// With respect to the recurrent weights, `[N, N]`.
-    pub w_rc: Option<&'a mut [E]>,
-    /// With respect to the recurrent bias, `[N]`.
-    pub bias: Option<&'a mut [E]>,
-    /// With respect to the readout weights, `[O, N]`.
-    pub w_out: Option<&'a mut [E]>,
-    /// With respect to the readout bias, `[O]`.
-    pub bias_out: Option<&'a mut [E]>,
-    /// With respect to the initial state, `[N]` where it is shared, else `[B, N]`.
-    pub initial_state: Option<&'a mut [E]>,
-    /// With respect to decay, `[N]`.
-    pub decay: Option<&'a mut [E]>,
-    /// With respect to gain, `[N]`.
-    pub gain: Option<&'a mut [E]>,
-    /// With respect to the noise scale, `[N]`.
-    pub noise_scale: Option<&'a mut [E]>,
-}
-
-impl<E> Default for Gradients<'_, E> {
-    fn default() -> Self {
-        Self {
-            inputs: None,
-            w_in: None,
-            w_rc: None,
-            bias: None,
-            w_out: None,
-            bias_out: None,
-            initial_state: None,
-            decay: None,
-            gain: None,
-            noise_scale: None,
-        }
-    }
 }
 
 /// Takes the gradients of a loss back through all time steps.
@@ -117,10 +52,10 @@ pub(crate) fn sweep<E: Element>(
     mut gradients: Gradients<'_, E>,
     workspace: &Workspace<E>,
 ) {
-    sweep.assert_lengths();
-    saved.assert_lengths(sweep, gradients.decay.is_some());
-    upstream.assert_lengths(&sweep.shape);
-    gradients.assert_lengths(sweep);
+    sweep.assert_lens();
+    saved.assert_lens(sweep, gradients.decay.is_some());
+    upstream.assert_lens(&sweep.shape);
+    gradients.assert_lens(&sweep.shape);
     let shape = &sweep.shape;
     let wanted = Wanted::by(&gradients, sweep, upstream);
     let make = MakePlan {
@@ -133,13 +68,8 @@ pub(crate) fn sweep<E: Element>(
     let plan = E::dispatch(workspace.path(), make);
     let tiles = tiles(shape);
     let mut inputs = split(gradients.inputs.take(), &tiles, shape, shape.inputs).into_iter();
-    let per_trial = matches!(sweep.initial_state, InitialState::PerTrial(_));
-    let initial_states = if per_trial {
-        gradients.initial_state.take()
-    } else {
-        None
-    };
-    let mut initial_states = split(initial_states, &tiles, shape, shape.units).into_iter();
+    let initial_state = gradients.initial_state.take();
+    let mut initial_states = split(initial_state, &tiles, shape, shape.units).into_iter();
     let jobs = tiles
         .iter()
         .map(|&tile| TileJob {
@@ -154,89 +84,27 @@ pub(crate) fn sweep<E: Element>(
     });
     let total = sums
         .into_iter()
-        .reduce(Sums::plus)
+        .reduce(plus)
         .expect("a batch has at least one tile");
-    total.write(sweep, gradients);
+    write(&total, sweep, gradients);
 }
 
 impl<E: Element> Saved<'_, E> {
-    fn assert_lengths(&self, sweep: &Sweep<'_, E>, decay: bool) {
+    fn assert_lens(&self, sweep: &Sweep<'_, E>, decay: bool) {
         let states = sweep.shape.states();
-        assert_length("saved rates", self.rates, sweep.shape.history());
-        match sweep.dynamics.form {
+        assert_len("saved rates", self.rates, sweep.shape.history());
+        match sweep.form {
             Form::Rate => {
                 let responses = self.responses.expect("the rate form needs saved responses");
-                assert_length("saved responses", responses, states);
+                assert_len("saved responses", responses, states);
             }
             Form::Voltage if decay => {
                 let potentials = self
                     .potentials
                     .expect("the gradient of decay needs saved potentials");
-                assert_length("saved potentials", potentials, states);
+                assert_len("saved potentials", potentials, states);
             }
             Form::Voltage => {}
-        }
-    }
-}
-
-impl<E> Upstream<'_, E> {
-    fn assert_lengths(&self, shape: &Shape) {
-        let states = shape.states();
-        let lengths = [
-            (
-                "gradient of outputs",
-                self.outputs,
-                shape.steps * shape.trials * shape.outputs,
-            ),
-            ("gradient of rates", self.rates, states),
-            ("gradient of potentials", self.potentials, states),
-            (
-                "gradient of the final state",
-                self.final_state,
-                shape.trials * shape.units,
-            ),
-        ];
-        for (name, slice, expected) in lengths {
-            if let Some(slice) = slice {
-                assert_length(name, slice, expected);
-            }
-        }
-    }
-}
-
-impl<E> Gradients<'_, E> {
-    fn assert_lengths(&self, sweep: &Sweep<'_, E>) {
-        let Shape {
-            trials,
-            steps,
-            inputs,
-            units,
-            outputs,
-        } = sweep.shape;
-        let initial = match sweep.initial_state {
-            InitialState::Shared(_) => units,
-            InitialState::PerTrial(_) => trials * units,
-        };
-        let lengths = [
-            ("gradient of inputs", &self.inputs, steps * trials * inputs),
-            ("gradient of w_in", &self.w_in, units * inputs),
-            ("gradient of w_rc", &self.w_rc, units * units),
-            ("gradient of bias", &self.bias, units),
-            ("gradient of w_out", &self.w_out, outputs * units),
-            ("gradient of bias_out", &self.bias_out, outputs),
-            (
-                "gradient of the initial state",
-                &self.initial_state,
-                initial,
-            ),
-            ("gradient of decay", &self.decay, units),
-            ("gradient of gain", &self.gain, units),
-            ("gradient of noise_scale", &self.noise_scale, units),
-        ];
-        for (name, slice, expected) in lengths {
-            if let Some(slice) = slice {
-                assert_length(name, slice, expected);
-            }
         }
     }
 }
@@ -260,7 +128,7 @@ impl Wanted {
         upstream: &Upstream<'_, E>,
     ) -> Self {
         let gain = gradients.gain.is_some();
-        let rate_form = sweep.dynamics.form == Form::Rate;
+        let rate_form = sweep.form == Form::Rate;
         let weights =
             gradients.w_in.is_some() || gradients.w_rc.is_some() || gradients.bias.is_some();
         Self {
@@ -310,7 +178,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             outputs,
             ..
         } = sweep.shape;
-        let w = &sweep.weights;
+        let w = &sweep.operands;
         let weights =
             Packed::new::<S>(
                 workspace,
@@ -336,8 +204,8 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             workspace,
             weights,
             w_in,
-            decay: padded_rows(workspace, sweep.dynamics.decay, units),
-            gain: padded_rows(workspace, sweep.dynamics.gain, units),
+            decay: padded_rows(workspace, sweep.operands.decay, units),
+            gain: padded_rows(workspace, sweep.operands.gain, units),
             zeros: workspace.zeros(stride.max(inputs)),
         }
     }
@@ -354,138 +222,116 @@ impl<'a, E: Element> Plan<'a, E> {
     /// The state of a trial before time step `t`: `v` in the voltage form, `r` in the rate form.
     #[inline(always)]
     fn state_before(&self, t: usize, trial: usize) -> &'a [E] {
-        match (self.sweep.dynamics.form, self.saved.potentials) {
+        match (self.sweep.form, self.saved.potentials) {
             (Form::Rate, _) => self.row(self.saved.rates, t, trial),
             (Form::Voltage, Some(potentials)) if t > 0 => self.row(potentials, t - 1, trial),
-            (Form::Voltage, _) => self
-                .sweep
-                .initial_state
-                .of_trial(trial, self.sweep.shape.units),
+            (Form::Voltage, _) => self.sweep.initial_state(trial),
         }
     }
 }
 
-/// The sums over the trials and times of a tile. Gradients of weights are with respect to the scaled ones, in rows of [`padded`]
-/// units.
-struct Sums<'a, E: Element> {
-    /// `[N, N]`
-    w_rc: Scratch<'a, E>,
-    /// `[I + 1, N]`, transposed; the last row is the bias.
-    w_in: Scratch<'a, E>,
-    /// `[O, N]`
-    w_out: Scratch<'a, E>,
-    bias_out: Vec<E>,
-    initial_state: Scratch<'a, E>,
-    decay: Scratch<'a, E>,
-    gain: Scratch<'a, E>,
-    noise_scale: Scratch<'a, E>,
+/// Sums over the trials and times of a tile, in rows of [`padded`] units. Gradients of weights are with respect to the scaled ones.
+/// Those of the input weights are transposed, `[I + 1, N]`, with the bias as the last row; `inputs`, `bias` and `initial_state`
+/// are empty, since the first and the last are not summed.
+type Sums<'a, E> = Operands<Scratch<'a, E>>;
+
+fn zero_sums<'a, E: Element>(workspace: &'a Workspace<E>, shape: &Shape) -> Sums<'a, E> {
+    let stride = padded(shape.units);
+    // Accumulate writes eight rows at once.
+    let rows = |n: usize| workspace.zeros(n.next_multiple_of(8) * stride);
+    let empty = || workspace.zeros(0);
+    Operands {
+        inputs: empty(),
+        w_in: rows(shape.inputs + 1),
+        w_rc: rows(shape.units),
+        bias: empty(),
+        w_out: rows(shape.outputs),
+        bias_out: workspace.zeros(shape.outputs),
+        decay: workspace.zeros(stride),
+        gain: workspace.zeros(stride),
+        noise_scale: workspace.zeros(stride),
+        initial_state: empty(),
+    }
 }
 
-impl<'a, E: Element> Sums<'a, E> {
-    fn zeros(workspace: &'a Workspace<E>, shape: &Shape) -> Self {
-        let stride = padded(shape.units);
-        let rows = |n: usize| workspace.zeros(n.next_multiple_of(8) * stride);
-        Self {
-            w_rc: rows(shape.units),
-            w_in: rows(shape.inputs + 1),
-            w_out: rows(shape.outputs),
-            bias_out: vec![E::default(); shape.outputs],
-            initial_state: workspace.zeros(stride),
-            decay: workspace.zeros(stride),
-            gain: workspace.zeros(stride),
-            noise_scale: workspace.zeros(stride),
-        }
+fn plus<'a, E: Element>(mut sums: Sums<'a, E>, others: Sums<'a, E>) -> Sums<'a, E> {
+    for (sums, others) in sums.each_mut().zip(others.each_ref()).into_array() {
+        add(sums, others);
     }
+    sums
+}
 
-    fn plus(mut self, other: Self) -> Self {
-        let pairs = [
-            (&mut *self.w_rc, &*other.w_rc),
-            (&mut *self.w_in, &*other.w_in),
-            (&mut *self.w_out, &*other.w_out),
-            (&mut *self.bias_out, &*other.bias_out),
-            (&mut *self.initial_state, &*other.initial_state),
-            (&mut *self.decay, &*other.decay),
-            (&mut *self.gain, &*other.gain),
-            (&mut *self.noise_scale, &*other.noise_scale),
-        ];
-        for (sums, others) in pairs {
-            add(sums, others);
-        }
-        self
+/// Writes sums over all tiles to where the gradients go.
+fn write<E: Element>(sums: &Sums<'_, E>, sweep: &Sweep<'_, E>, gradients: Gradients<'_, E>) {
+    let Shape { units, inputs, .. } = sweep.shape;
+    let stride = padded(units);
+    let bias = &sums.w_in[inputs * stride..][..units];
+    if let Some(gain) = gradients.gain {
+        write_gain(sums, sweep, gain);
     }
-
-    fn write(&self, sweep: &Sweep<'_, E>, gradients: Gradients<'_, E>) {
-        let Shape { units, inputs, .. } = sweep.shape;
-        let stride = padded(units);
-        let bias = &self.w_in[inputs * stride..][..units];
-        if let Some(gain) = gradients.gain {
-            self.write_gain(sweep, gain);
-        }
-        if let Some(w_rc) = gradients.w_rc {
-            for (post, row) in w_rc.chunks_exact_mut(units).enumerate() {
-                for (to, &sum) in row.iter_mut().zip(&self.w_rc[post * stride..]) {
-                    *to = sweep.drive_scale(post) * sum;
-                }
-            }
-        }
-        if let Some(w_in) = gradients.w_in.filter(|_| inputs > 0) {
-            for (post, row) in w_in.chunks_exact_mut(inputs).enumerate() {
-                for (input, to) in row.iter_mut().enumerate() {
-                    *to = sweep.drive_scale(post) * self.w_in[input * stride + post];
-                }
-            }
-        }
-        if let Some(to) = gradients.bias {
-            for (post, to) in to.iter_mut().enumerate() {
-                *to = sweep.drive_scale(post) * bias[post];
-            }
-        }
-        if let Some(w_out) = gradients.w_out {
-            for (to, sums) in w_out
-                .chunks_exact_mut(units)
-                .zip(self.w_out.chunks_exact(stride))
-            {
-                to.copy_from_slice(&sums[..units]);
-            }
-        }
-        if let Some(bias_out) = gradients.bias_out {
-            bias_out.copy_from_slice(&self.bias_out);
-        }
-        let vectors = [
-            (gradients.initial_state, &self.initial_state),
-            (gradients.decay, &self.decay),
-            (gradients.noise_scale, &self.noise_scale),
-        ];
-        for (to, sums) in vectors {
-            if let Some(to) = to {
-                to.copy_from_slice(&sums[..units]);
+    if let Some(w_rc) = gradients.w_rc {
+        for (post, row) in w_rc.chunks_exact_mut(units).enumerate() {
+            for (to, &sum) in row.iter_mut().zip(&sums.w_rc[post * stride..]) {
+                *to = sweep.drive_scale(post) * sum;
             }
         }
     }
+    if let Some(w_in) = gradients.w_in.filter(|_| inputs > 0) {
+        for (post, row) in w_in.chunks_exact_mut(inputs).enumerate() {
+            for (input, to) in row.iter_mut().enumerate() {
+                *to = sweep.drive_scale(post) * sums.w_in[input * stride + post];
+            }
+        }
+    }
+    if let Some(to) = gradients.bias {
+        for (post, to) in to.iter_mut().enumerate() {
+            *to = sweep.drive_scale(post) * bias[post];
+        }
+    }
+    if let Some(w_out) = gradients.w_out {
+        for (to, row) in w_out
+            .chunks_exact_mut(units)
+            .zip(sums.w_out.chunks_exact(stride))
+        {
+            to.copy_from_slice(&row[..units]);
+        }
+    }
+    if let Some(bias_out) = gradients.bias_out {
+        bias_out.copy_from_slice(&sums.bias_out);
+    }
+    let vectors = [
+        (gradients.decay, &sums.decay),
+        (gradients.noise_scale, &sums.noise_scale),
+    ];
+    for (to, vector) in vectors {
+        if let Some(to) = to {
+            to.copy_from_slice(&vector[..units]);
+        }
+    }
+}
 
-    /// In the voltage form the gradient of a gain is the sum of (gradient of v) * (drive), and the drive is linear in the
-    /// weights: it follows from the gradients of the weights, without the drive itself.
-    fn write_gain(&self, sweep: &Sweep<'_, E>, gain: &mut [E]) {
-        let Shape { units, inputs, .. } = sweep.shape;
-        let stride = padded(units);
-        if sweep.dynamics.form == Form::Rate {
-            gain.copy_from_slice(&self.gain[..units]);
-            return;
+/// In the voltage form the gradient of a gain is the sum of (gradient of v) * (drive), and the drive is linear in the
+/// weights: it follows from the gradients of the weights, without the drive itsums.
+fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &Sweep<'_, E>, gain: &mut [E]) {
+    let Shape { units, inputs, .. } = sweep.shape;
+    let stride = padded(units);
+    if sweep.form == Form::Rate {
+        gain.copy_from_slice(&sums.gain[..units]);
+        return;
+    }
+    let w = &sweep.operands;
+    for (post, gain) in gain.iter_mut().enumerate() {
+        let mut sum = w.bias[post] * sums.w_in[inputs * stride + post];
+        for input in 0..inputs {
+            sum += w.w_in[post * inputs + input] * sums.w_in[input * stride + post];
         }
-        let w = &sweep.weights;
-        for (post, gain) in gain.iter_mut().enumerate() {
-            let mut sum = w.bias[post] * self.w_in[inputs * stride + post];
-            for input in 0..inputs {
-                sum += w.w_in[post * inputs + input] * self.w_in[input * stride + post];
-            }
-            for (&weight, &gradient) in w.w_rc[post * units..][..units]
-                .iter()
-                .zip(&self.w_rc[post * stride..])
-            {
-                sum += weight * gradient;
-            }
-            *gain = sum;
+        for (&weight, &gradient) in w.w_rc[post * units..][..units]
+            .iter()
+            .zip(&sums.w_rc[post * stride..])
+        {
+            sum += weight * gradient;
         }
+        *gain = sum;
     }
 }
 
@@ -548,7 +394,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         } else {
             NoiseSource::None
         });
-        let mut sums = Sums::zeros(plan.workspace, shape);
+        let mut sums = zero_sums(plan.workspace, shape);
         let mut adjoint = self.adjoint();
         let mut history = self.history::<S>(block_steps, xi.is_some());
         let mut end = shape.steps;
@@ -561,7 +407,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
             for t in (start..end).rev() {
                 self.back_to_rates::<S>(&mut adjoint, t);
                 let noise = eps.as_mut().map(|eps| eps.at(t));
-                match plan.sweep.dynamics.form {
+                match plan.sweep.form {
                     Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
                     Form::Rate => self.update_rates::<S>(&mut adjoint, &mut sums, noise, t),
                 }
@@ -579,7 +425,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         if plan.wanted.readout {
             self.add_output_bias(&mut sums.bias_out);
         }
-        self.write_initial_state::<S>(&mut adjoint, &mut sums.initial_state);
+        self.write_initial_state::<S>(&mut adjoint);
         sums
     }
 }
@@ -641,7 +487,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 history.rates.set_row::<S>(first + m, rates);
             }
             if t < times.end {
-                let now = of_tile(self.plan.sweep.inputs, t, inputs);
+                let now = of_tile(self.plan.sweep.operands.inputs, t, inputs);
                 history.inputs.set_rows(first, now, inputs);
                 if let Some(gradient) = self.plan.upstream.outputs {
                     history
@@ -737,7 +583,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
     ) {
         let plan = self.plan;
-        let (units, f) = (plan.sweep.shape.units, plan.sweep.dynamics.activation);
+        let (units, f) = (plan.sweep.shape.units, plan.sweep.activation);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let decay = groups(&plan.decay[..width]);
         for_activation!(f, f => for m in 0..self.tile.trials {
@@ -782,7 +628,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
     ) {
         let plan = self.plan;
-        let (units, f) = (plan.sweep.shape.units, plan.sweep.dynamics.activation);
+        let (units, f) = (plan.sweep.shape.units, plan.sweep.activation);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let (decay, gain) = (groups(&plan.decay[..width]), groups(&plan.gain[..width]));
         let all_responses = plan.saved.responses.unwrap_or_default();
@@ -816,7 +662,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 add_products::<S>(&mut sums.gain[..width], rates, responses);
             }
             if let Some(noise) = noise {
-                let noisy = match plan.sweep.dynamics.noise_target {
+                let noisy = match plan.sweep.noise_target {
                     NoiseTarget::State => &*rates,
                     NoiseTarget::Drive => &*drive,
                 };
@@ -910,11 +756,7 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// The gradient of the initial state: through the first drive and along the leak.
     #[inline(always)]
-    fn write_initial_state<S: Simd<Elem = E>>(
-        &mut self,
-        adjoint: &mut Adjoint<'_, E>,
-        sums: &mut [E],
-    ) {
+    fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);
         let drives = Term {
             rows: &adjoint.drive,
@@ -923,8 +765,8 @@ impl<'a, E: Element> TileJob<'a, E> {
         };
         self.product::<S>(&[drives], &mut adjoint.rates);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
-        let f = match plan.sweep.dynamics.form {
-            Form::Voltage => plan.sweep.dynamics.activation,
+        let f = match plan.sweep.form {
+            Form::Voltage => plan.sweep.activation,
             Form::Rate => Activation::Linear,
         };
         for m in 0..self.tile.trials {
@@ -939,7 +781,6 @@ impl<'a, E: Element> TileJob<'a, E> {
                     v.store(&mut state[g], lane);
                 }
             });
-            add(sums, carry);
         }
         write_rows(&mut self.initial_states, 0, &adjoint.carry, units);
     }

@@ -3,10 +3,11 @@
 //! Generic functions are compiled by every crate that calls them, and these hold all paths and activations: compiled here, they
 //! are compiled once, and with the optimisation level of this crate.
 
-use crate::backward::{self, Gradients, Saved, Upstream};
+use crate::backward::{self, Saved};
 use crate::draw;
 use crate::forward::{self, Record};
 use crate::noise::Draws;
+use crate::operands::{Gradients, Upstream};
 use crate::shape::Sweep;
 use crate::workspace::Workspace;
 

@@ -2,7 +2,8 @@
 
 use crate::forward::{Rows, write_rows};
 use crate::noise::{Draws, Noise, NoiseSource};
-use crate::shape::{Shape, assert_length};
+use crate::operands::assert_len;
+use crate::shape::Shape;
 use crate::simd::{Element, Job, Packed, Product, Simd, Term, padded};
 use crate::tile::{Tile, for_each, split, tiles};
 use crate::workspace::Workspace;
@@ -33,7 +34,7 @@ pub(crate) fn normals<E: Element>(
     workspace: &Workspace<E>,
 ) -> Vec<E> {
     if let Some(factor) = factor {
-        assert_length("factor", factor, units * units);
+        assert_len("factor", factor, units * units);
     }
     let shape = Shape {
         trials,

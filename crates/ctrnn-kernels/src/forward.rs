@@ -3,7 +3,8 @@
 use crate::Form;
 use crate::activation::for_activation;
 use crate::noise::Noise;
-use crate::shape::{NoiseTarget, Shape, Sweep, assert_length};
+use crate::operands::assert_len;
+use crate::shape::{NoiseTarget, Shape, Sweep};
 use crate::simd::{
     Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
 };
@@ -41,7 +42,7 @@ impl<E> Default for Record<'_, E> {
 }
 
 impl<E> Record<'_, E> {
-    fn assert_lengths(&self, shape: &Shape, form: Form) {
+    fn assert_lens(&self, shape: &Shape, form: Form) {
         let states = shape.states();
         let lengths = [
             ("rates", &self.rates, shape.history()),
@@ -56,7 +57,7 @@ impl<E> Record<'_, E> {
         ];
         for (name, buffer, expected) in lengths {
             if let Some(buffer) = buffer {
-                assert_length(name, buffer, expected);
+                assert_len(name, buffer, expected);
             }
         }
         assert!(
@@ -80,9 +81,9 @@ pub(crate) fn sweep<E: Element>(
     record: Record<'_, E>,
     workspace: &Workspace<E>,
 ) {
-    sweep.assert_lengths();
+    sweep.assert_lens();
     let shape = &sweep.shape;
-    record.assert_lengths(shape, sweep.dynamics.form);
+    record.assert_lens(shape, sweep.form);
     let plan = E::dispatch(workspace.path(), MakePlan { sweep, workspace });
     let tiles = tiles(shape);
     let mut rates = split(record.rates, &tiles, shape, shape.units).into_iter();
@@ -132,15 +133,15 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
     fn run<S: Simd<Elem = E>>(self) -> Plan<'a, E> {
         let (sweep, workspace) = (self.sweep, self.workspace);
         let Shape { units, inputs, .. } = sweep.shape;
-        let (w, dynamics) = (&sweep.weights, &sweep.dynamics);
+        let operands = &sweep.operands;
         let weights = Packed::new::<S>(workspace, [units, inputs], units, |part, pre, post| {
             let weight = match part {
-                0 => w.w_rc[post * units + pre],
-                _ => w.w_in[post * inputs + pre],
+                0 => operands.w_rc[post * units + pre],
+                _ => operands.w_in[post * inputs + pre],
             };
             sweep.drive_scale(post) * weight
         });
-        let mut bias = padded_rows(workspace, w.bias, units);
+        let mut bias = padded_rows(workspace, operands.bias, units);
         for (post, bias) in bias[..units].iter_mut().enumerate() {
             *bias = sweep.drive_scale(post) * *bias;
         }
@@ -149,10 +150,10 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             workspace,
             weights,
             bias,
-            decay: padded_rows(workspace, dynamics.decay, units),
-            gain: padded_rows(workspace, dynamics.gain, units),
-            noise_scale: padded_rows(workspace, dynamics.noise_scale, units),
-            w_out: padded_rows(workspace, w.w_out, units),
+            decay: padded_rows(workspace, operands.decay, units),
+            gain: padded_rows(workspace, operands.gain, units),
+            noise_scale: padded_rows(workspace, operands.noise_scale, units),
+            w_out: padded_rows(workspace, operands.w_out, units),
         }
     }
 }
@@ -219,7 +220,7 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
         for t in 0..steps {
             self.drive::<S>(&mut state, t);
             let noise = eps.as_mut().map(|eps| eps.at(t));
-            match sweep.dynamics.form {
+            match sweep.form {
                 Form::Voltage => self.update_potentials::<S>(&mut state, noise, t),
                 Form::Rate => self.update_rates::<S>(&mut state, noise, t),
             }
@@ -243,16 +244,16 @@ impl<'a, E: Element> TileJob<'a, E> {
             rates: zeros(),
             drive: zeros(),
         };
-        let start = match sweep.dynamics.form {
+        let start = match sweep.form {
             Form::Voltage => &mut state.potentials,
             Form::Rate => &mut state.rates,
         };
         for (m, row) in start.chunks_exact_mut(stride).enumerate() {
-            let initial = sweep.initial_state.of_trial(self.tile.first + m, units);
+            let initial = sweep.initial_state(self.tile.first + m);
             row[..units].copy_from_slice(initial);
         }
-        if sweep.dynamics.form == Form::Voltage {
-            let f = sweep.dynamics.activation;
+        if sweep.form == Form::Voltage {
+            let f = sweep.activation;
             f.rates::<S>(&state.potentials, &mut state.rates);
         }
         write_rows(&mut self.rates, 0, &state.rates, units);
@@ -276,7 +277,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             depth: units,
         };
         let inputs = Term {
-            rows: &sweep.inputs[(t * trials + self.tile.first) * inputs..],
+            rows: &sweep.operands.inputs[(t * trials + self.tile.first) * inputs..],
             stride: inputs,
             depth: inputs,
         };
@@ -301,7 +302,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         let units = self.plan.sweep.shape.units;
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let decay = groups(&self.plan.decay[..width]);
-        for_activation!(self.plan.sweep.dynamics.activation, f => for m in 0..self.tile.trials {
+        for_activation!(self.plan.sweep.activation, f => for m in 0..self.tile.trials {
             let row = m * stride..m * stride + width;
             if let Some(noise) = noise {
                 let drive = &mut state.drive[row.clone()];
@@ -329,16 +330,16 @@ impl<'a, E: Element> TileJob<'a, E> {
         noise: Option<&[E]>,
         t: usize,
     ) {
-        let dynamics = &self.plan.sweep.dynamics;
-        let units = self.plan.sweep.shape.units;
+        let sweep = self.plan.sweep;
+        let units = sweep.shape.units;
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
-        let (in_drive, in_state) = match dynamics.noise_target {
+        let (in_drive, in_state) = match sweep.noise_target {
             NoiseTarget::Drive => (noise, None),
             NoiseTarget::State => (None, noise),
         };
         let decay = groups(&self.plan.decay[..width]);
         let gain = groups(&self.plan.gain[..width]);
-        for_activation!(dynamics.activation, f => for m in 0..self.tile.trials {
+        for_activation!(sweep.activation, f => for m in 0..self.tile.trials {
             let row = m * stride..m * stride + width;
             if let Some(noise) = in_drive {
                 let z = &mut state.drive[row.clone()];
@@ -366,7 +367,7 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     fn write_final_state(&mut self, state: &State<'_, E>) {
         let units = self.plan.sweep.shape.units;
-        let rows = match self.plan.sweep.dynamics.form {
+        let rows = match self.plan.sweep.form {
             Form::Voltage => &state.potentials,
             Form::Rate => &state.rates,
         };
@@ -424,7 +425,7 @@ impl<E: Element> Readout<'_, E> {
         let n_rows = rates.len() / stride;
         dots::<S>(
             &plan.w_out,
-            plan.sweep.weights.bias_out,
+            plan.sweep.operands.bias_out,
             rows,
             [width, stride],
             outputs,

@@ -62,17 +62,21 @@
 //! let shape = Shape { trials: 1, steps: 2, inputs: 0, units: 2, outputs: 1 };
 //! let sweep = Sweep {
 //!     shape,
-//!     weights: Weights { w_in: &[], w_rc: &[0.0; 4], bias: &[0.0, 1.0], w_out: &[1.0, -1.0], bias_out: &[0.0] },
-//!     dynamics: Dynamics {
-//!         form: Form::Voltage,
-//!         activation: Activation::Relu,
+//!     form: Form::Voltage,
+//!     activation: Activation::Relu,
+//!     noise_target: NoiseTarget::State,
+//!     operands: Operands {
+//!         inputs: &[][..],
+//!         w_in: &[],
+//!         w_rc: &[0.0; 4],
+//!         bias: &[0.0, 1.0],
+//!         w_out: &[1.0, -1.0],
+//!         bias_out: &[0.0],
 //!         decay: &[0.8, 0.8],
 //!         gain: &[0.2, 0.2],
 //!         noise_scale: &[0.0, 0.0],
-//!         noise_target: NoiseTarget::State,
+//!         initial_state: &[1.0, 1.0],
 //!     },
-//!     inputs: &[],
-//!     initial_state: InitialState::Shared(&[1.0, 1.0]),
 //!     eps: NoiseSource::None,
 //!     xi: NoiseSource::None,
 //!     sigma_post: 0.0,
@@ -102,6 +106,7 @@ mod forward;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod noise;
+mod operands;
 mod recompute;
 mod shape;
 mod simd;
@@ -111,14 +116,15 @@ mod workspace;
 
 pub use activation::Activation;
 pub use adam::AdamStep;
-pub use backward::{Gradients, Saved, Upstream, backward};
+pub use backward::{Saved, backward};
 pub use draw::draw_normals;
 pub use forward::{Record, forward};
 pub use noise::{Draws, NoiseSource};
+pub use operands::{Gradients, Operands, SweepResults, Upstream};
 pub use recompute::{
     KeptRecord, backward_recomputing, forward_keeping_states, kept_states, segment_steps,
 };
-pub use shape::{Dynamics, InitialState, NoiseTarget, Shape, Sweep, Weights};
+pub use shape::{NoiseTarget, Shape, Sweep};
 pub use simd::{Element, KernelPath, KernelPathError};
 pub use sums::{squared_error, sum_of_squares};
 pub use workspace::Workspace;

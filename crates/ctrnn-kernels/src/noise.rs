@@ -35,6 +35,17 @@ pub struct Draws {
 }
 
 impl Draws {
+    /// Returns the address of a whole sweep's draws.
+    #[must_use]
+    pub const fn new(key: Key, step: u32, first_trial: u32) -> Self {
+        Self {
+            key,
+            step,
+            first_trial,
+            first_time_block: 0,
+        }
+    }
+
     /// The draws from time step `t` on, a multiple of four.
     pub(crate) fn starting_at(self, t: usize) -> Self {
         assert!(

@@ -12,9 +12,12 @@ use std::ops::Range;
 
 use crate::backward::add;
 use crate::noise::NoiseSource;
-use crate::shape::{InitialState, Shape, Sweep, assert_length};
+use crate::operands::assert_len;
+use crate::shape::{Shape, Sweep};
 use crate::workspace::Scratch;
-use crate::{Element, Form, Gradients, Record, Saved, Upstream, Workspace, backward, forward};
+use crate::{
+    Element, Form, Gradients, Operands, Record, Saved, Upstream, Workspace, backward, forward,
+};
 
 /// Trials times time steps of a segment at least: with fewer, arranging the weights anew for each segment is felt.
 const SEGMENT_ROWS: usize = 2048;
@@ -59,14 +62,9 @@ pub fn forward_keeping_states<E: Element>(
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
-    assert_length("kept states", record.states, kept_states(shape, segment));
+    assert_len("kept states", record.states, kept_states(shape, segment));
     let state_len = shape.trials * shape.units;
-    for (m, first) in record.states[..state_len]
-        .chunks_exact_mut(shape.units)
-        .enumerate()
-    {
-        first.copy_from_slice(sweep.initial_state.of_trial(m, shape.units));
-    }
+    record.states[..state_len].copy_from_slice(sweep.operands.initial_state);
     let outputs_len = shape.trials * shape.outputs;
     let mut kept = record.states;
     for times in segments(shape, segment) {
@@ -98,7 +96,7 @@ pub fn backward_recomputing<E: Element>(
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
-    assert_length("kept states", states, kept_states(shape, segment));
+    assert_len("kept states", states, kept_states(shape, segment));
     let state_len = shape.trials * shape.units;
     let mut trajectory = Trajectory::new(sweep, segment, gradients.decay.is_some(), workspace);
     let mut sums = PartialSums::like(&gradients, workspace);
@@ -107,20 +105,15 @@ pub fn backward_recomputing<E: Element>(
     let parts = segments(shape, segment);
     let last = parts.len() - 1;
     for (k, times) in parts.enumerate().rev() {
-        let part = Sweep {
-            initial_state: match k {
-                0 => sweep.initial_state,
-                _ => InitialState::PerTrial(&states[k * state_len..][..state_len]),
-            },
-            ..sweep.during(times.clone(), &[])
-        };
+        let part = sweep.during(times.clone(), &states[k * state_len..][..state_len]);
         trajectory.recompute(&part, workspace);
         let upstream = Upstream {
-            final_state: match k == last {
-                true => upstream.final_state,
-                false => Some(&carried),
+            final_state: if k == last {
+                upstream.final_state
+            } else {
+                Some(&carried)
             },
-            ..upstream.during(shape, times.clone())
+            ..upstream_during(upstream, shape, &times)
         };
         let initial_state = match k {
             0 => gradients.initial_state.take(),
@@ -166,8 +159,11 @@ impl<'a, E: Element> Sweep<'a, E> {
                 steps: times.len(),
                 ..*shape
             },
-            inputs: rows(self.inputs, shape.trials * shape.inputs, &times),
-            initial_state: InitialState::PerTrial(states),
+            operands: Operands {
+                inputs: rows(self.operands.inputs, shape.trials * shape.inputs, &times),
+                initial_state: states,
+                ..self.operands
+            },
             eps: self.eps.during(shape, &times),
             xi: self.xi.during(shape, &times),
             ..*self
@@ -185,17 +181,19 @@ impl<'a, E> NoiseSource<'a, E> {
     }
 }
 
-impl<'a, E> Upstream<'a, E> {
-    fn during(&self, shape: &Shape, times: Range<usize>) -> Self {
-        let part = |all: Option<&'a [E]>, width: usize| {
-            all.map(|all| rows(all, shape.trials * width, &times))
-        };
-        Self {
-            outputs: part(self.outputs, shape.outputs),
-            rates: part(self.rates, shape.units),
-            potentials: part(self.potentials, shape.units),
-            final_state: None,
-        }
+/// Returns the part of the gradients that belongs to some time steps, without that of the final state.
+fn upstream_during<'a, E>(
+    upstream: &Upstream<'a, E>,
+    shape: &Shape,
+    times: &Range<usize>,
+) -> Upstream<'a, E> {
+    let part =
+        |all: Option<&'a [E]>, width: usize| all.map(|all| rows(all, shape.trials * width, times));
+    Upstream {
+        outputs: part(upstream.outputs, shape.outputs),
+        rates: part(upstream.rates, shape.units),
+        potentials: part(upstream.potentials, shape.units),
+        final_state: None,
     }
 }
 
@@ -218,7 +216,7 @@ impl<'a, E: Element> Trajectory<'a, E> {
             ..sweep.shape
         };
         let states = |is_needed: bool| is_needed.then(|| workspace.scratch(longest.states()));
-        let form = sweep.dynamics.form;
+        let form = sweep.form;
         Self {
             rates: workspace.scratch(longest.history()),
             responses: states(form == Form::Rate),
@@ -247,78 +245,35 @@ impl<'a, E: Element> Trajectory<'a, E> {
     }
 }
 
-/// The gradients of one segment that are summed over segments.
-struct PartialSums<'a, E: Element>([Option<Scratch<'a, E>>; SUMMED]);
-
-/// The number of gradients that are sums over time.
-const SUMMED: usize = 8;
+/// Gradients of one segment, for those that are summed over segments: all but those of the inputs and the initial state.
+struct PartialSums<'a, E: Element>(Operands<Option<Scratch<'a, E>>>);
 
 impl<'a, E: Element> PartialSums<'a, E> {
     fn like(gradients: &Gradients<'_, E>, workspace: &'a Workspace<E>) -> Self {
-        Self(
-            gradients
-                .sums()
-                .map(|sum| sum.map(|sum| workspace.scratch(sum.len()))),
-        )
+        let scratch = |to: &Option<&mut [E]>| to.as_ref().map(|to| workspace.scratch(to.len()));
+        Self(Operands {
+            inputs: None,
+            initial_state: None,
+            ..gradients.each_ref().map(scratch)
+        })
     }
 
     fn gradients(&mut self) -> Gradients<'_, E> {
-        let [w_in, w_rc, bias, w_out, bias_out, decay, gain, noise_scale] =
-            self.0.each_mut().map(|sum| sum.as_deref_mut());
-        Gradients {
-            inputs: None,
-            initial_state: None,
-            w_in,
-            w_rc,
-            bias,
-            w_out,
-            bias_out,
-            decay,
-            gain,
-            noise_scale,
-        }
+        self.0.each_mut().map(Option::as_deref_mut)
     }
 
     /// Adds the segment to the sums, or starts them with it.
     fn add_to(&self, gradients: &mut Gradients<'_, E>, is_first: bool) {
-        for (total, part) in gradients.sums_mut().into_iter().zip(&self.0) {
+        let pairs = gradients.each_mut().zip(self.0.each_ref());
+        for (total, part) in pairs.into_array() {
             let (Some(total), Some(part)) = (total, part) else {
                 continue;
             };
-            match is_first {
-                true => total.copy_from_slice(part),
-                false => add(total, part),
+            if is_first {
+                total.copy_from_slice(part);
+            } else {
+                add(total, part);
             }
         }
-    }
-}
-
-impl<E> Gradients<'_, E> {
-    fn sums(&self) -> [Option<&[E]>; SUMMED] {
-        [
-            &self.w_in,
-            &self.w_rc,
-            &self.bias,
-            &self.w_out,
-            &self.bias_out,
-            &self.decay,
-            &self.gain,
-            &self.noise_scale,
-        ]
-        .map(|sum| sum.as_deref())
-    }
-
-    fn sums_mut(&mut self) -> [Option<&mut [E]>; SUMMED] {
-        [
-            &mut self.w_in,
-            &mut self.w_rc,
-            &mut self.bias,
-            &mut self.w_out,
-            &mut self.bias_out,
-            &mut self.decay,
-            &mut self.gain,
-            &mut self.noise_scale,
-        ]
-        .map(|sum| sum.as_deref_mut())
     }
 }

@@ -39,6 +39,7 @@
 mod config;
 mod connectivity;
 mod error;
+mod fused_ops;
 mod init;
 mod initial_state;
 mod module;
@@ -58,8 +59,11 @@ pub use connectivity::{
 };
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
-pub use ctrnn_kernels::{Activation, AdamStep, Form};
+pub use ctrnn_kernels::{
+    Activation, AdamStep, Draws, Form, NoiseTarget, Operands, Shape as SweepShape, SweepResults,
+};
 pub use error::ModelError;
+pub use fused_ops::FusedOps;
 pub use initial_state::InitialState;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
@@ -70,7 +74,8 @@ pub use recurrence::Cuda;
 #[cfg(feature = "wgpu")]
 pub use recurrence::Gpu;
 pub use recurrence::{
-    Draws, NoiseSource, Pullback, RecurrenceBackend, Sweep, SweepGradients, Swept, Upstream, Wanted,
+    GradientTensors, NoiseSource, Pullback, RecurrenceBackend, ResultTensors, Sweep, primitive,
+    tensor,
 };
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};

@@ -11,8 +11,8 @@ use crate::parameters::{self, TAU_MS, constant, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::time_constants::StepFactors;
 use crate::{
-    CtrnnConfig, Forward, ModelError, NoiseConvention, Parameter, RecurrenceBackend, Sweep, Swept,
-    Trajectory, Weights, noise, recurrence,
+    CtrnnConfig, Forward, ModelError, Operands, Parameter, RecurrenceBackend, ResultTensors, Sweep,
+    Trajectory, Weights, noise, primitive, recurrence, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)).
@@ -293,7 +293,7 @@ impl<B: Backend> CtrnnModule<B> {
         let sweep = self.sweep(inputs.clone().unsqueeze_dim(0), &forward);
         let seen = match width {
             0 => inputs, // burn reads a 0 in `reshape` as "keep"
-            _ => sweep.inputs.clone().reshape([trials, width]),
+            _ => tensor::<B, 3>(sweep.operands.inputs.clone()).reshape([trials, width]),
         };
         recurrence::single_step(&sweep, seen).state
     }
@@ -334,19 +334,21 @@ impl<B: Backend> CtrnnModule<B> {
             noise_scale,
         } = self.step_factors();
         Sweep {
-            inputs: noise::seen_inputs(config, &forward.noise, inputs),
-            w_in: self.effective(Matrix::Input),
-            w_rc: self.effective(Matrix::Recurrent),
-            bias: self.bias_value(),
-            w_out: self.effective(Matrix::Output),
-            bias_out: self.bias_out_value(),
-            decay,
-            gain,
-            noise_scale,
-            initial_state: self.initial_states(forward, trials),
+            operands: Operands {
+                inputs: primitive(noise::seen_inputs(config, &forward.noise, inputs)),
+                w_in: primitive(self.effective(Matrix::Input)),
+                w_rc: primitive(self.effective(Matrix::Recurrent)),
+                bias: primitive(self.bias_value()),
+                w_out: primitive(self.effective(Matrix::Output)),
+                bias_out: primitive(self.bias_out_value()),
+                decay: primitive(decay),
+                gain: primitive(gain),
+                noise_scale: primitive(noise_scale),
+                initial_state: primitive(self.initial_states(forward, trials)),
+            },
             form: config.form,
             activation: config.activation,
-            noise_on_state: config.noise.convention == NoiseConvention::Raw,
+            noise_target: config.noise.convention.target(config.form),
             preactivation: noise::preactivation(
                 &config.noise,
                 &forward.noise,
@@ -378,14 +380,17 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         let n = self.config.n_units;
         let diagonal = (0..n * n).map(|k| f32::from(u8::from(k % (n + 1) == 0)));
         let ones = TensorData::new(diagonal.collect::<Vec<f32>>(), [n, n]);
-        let (drive, ones) = (drive.swap_dims(0, 1), host_tensor(ones, &self.device()));
-        (sweep.inputs, sweep.w_in) = match self.config.n_inputs {
+        let drive = drive.swap_dims(0, 1);
+        let ones: Tensor<B, 2> = host_tensor(ones, &self.device());
+        let (inputs, w_in) = match self.config.n_inputs {
             0 => (drive, ones),
             _ => (
-                Tensor::cat(vec![sweep.inputs, drive], 2),
-                Tensor::cat(vec![sweep.w_in, ones], 1),
+                Tensor::cat(vec![tensor(sweep.operands.inputs), drive], 2),
+                Tensor::cat(vec![tensor(sweep.operands.w_in), ones], 1),
             ),
         };
+        sweep.operands.inputs = primitive(inputs);
+        sweep.operands.w_in = primitive(w_in);
         trajectory(B::sweep(sweep))
     }
 
@@ -409,13 +414,13 @@ fn find(weights: &Weights, parameter: Parameter) -> Result<TensorData, ModelErro
     })
 }
 
-/// `[trial, time, unit]` views of what a sweep wrote time-major.
-fn trajectory<B: Backend>(swept: Swept<B>) -> Trajectory<B> {
-    let by_trial = |x: Tensor<B, 3>| x.swap_dims(0, 1);
+/// Returns `[trial, time, unit]` views of what a sweep wrote time-major.
+fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
+    let by_trial = |x| tensor::<B, 3>(x).swap_dims(0, 1);
     Trajectory {
-        outputs: by_trial(swept.outputs),
-        rates: swept.rates.map(by_trial),
-        potentials: swept.potentials.map(by_trial),
-        final_state: swept.final_state,
+        outputs: by_trial(results.outputs.expect("a sweep gives outputs")),
+        rates: results.rates.map(by_trial),
+        potentials: results.potentials.map(by_trial),
+        final_state: tensor(results.final_state.expect("a sweep gives a final state")),
     }
 }

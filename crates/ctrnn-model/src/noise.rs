@@ -2,12 +2,12 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::Form;
+use ctrnn_kernels::{Draws, Form, NoiseTarget};
 use ctrnn_random::{Key, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{constant, host_tensor};
-use crate::recurrence::{Draws, NoiseSource};
+use crate::recurrence::{NoiseSource, drawn};
 use crate::time_constants::Integrator;
 use crate::{CtrnnConfig, ModelError, Noise, NoiseAddress};
 
@@ -112,6 +112,14 @@ impl NoiseConvention {
             Self::Spec => "spec",
             Self::Song => "song",
             Self::Raw => "raw",
+        }
+    }
+
+    /// Returns where the noise of a network in this form enters a sweep.
+    pub(crate) const fn target(self, form: Form) -> NoiseTarget {
+        match (form, self) {
+            (Form::Rate, Self::Spec | Self::Song) => NoiseTarget::Drive,
+            (Form::Rate, Self::Raw) | (Form::Voltage, _) => NoiseTarget::State,
         }
     }
 }
@@ -306,11 +314,11 @@ fn source<B: Backend>(
 }
 
 fn draws(stream: Stream, address: NoiseAddress) -> Draws {
-    Draws {
-        key: Key::new(address.seed, stream, 0),
-        step: address.step,
-        first_trial: address.first_trial,
-    }
+    Draws::new(
+        Key::new(address.seed, stream, 0),
+        address.step,
+        address.first_trial,
+    )
 }
 
 /// The source of the normals behind `eps`, multiplied by the factor of the covariance where there is one.
@@ -335,7 +343,7 @@ pub(crate) fn preactivation<B: Backend>(
     match (source, factor) {
         (source, None) => source,
         (NoiseSource::None, _) => NoiseSource::None,
-        (NoiseSource::Drawn(draws), _) => NoiseSource::Given(draws.tensor(shape, factor, device)),
+        (NoiseSource::Drawn(draws), _) => NoiseSource::Given(drawn(draws, shape, factor, device)),
         (NoiseSource::Given(normals), Some(factor)) => {
             let [t, b, n] = shape;
             let factor = TensorData::new(factor.to_vec(), [n, n]);
@@ -385,7 +393,7 @@ pub(crate) fn seen_inputs<B: Backend>(
     };
     let normals = match source {
         NoiseSource::None => None,
-        NoiseSource::Drawn(draws) => Some(draws.tensor(shape, None, &device)),
+        NoiseSource::Drawn(draws) => Some(drawn(draws, shape, None, &device)),
         NoiseSource::Given(normals) => Some(normals),
     };
     let raised = match config.input.baseline == 0.0 {

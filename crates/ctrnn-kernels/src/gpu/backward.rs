@@ -503,7 +503,7 @@ pub(super) fn run<R: Runtime>(
     let per_unit = size.networks * shape.units;
     let optional = |handle: Option<&Handle>, len: usize| match handle {
         Some(handle) => array(handle, len),
-        None => array(&problem.decay, per_unit),
+        None => array(&problem.operands.decay, per_unit),
     };
     let states = |handle: &Option<Handle>| optional(handle.as_ref(), size.states());
     let (steps, trials, units) = (shape.steps as u32, shape.trials as u32, shape.units as u32);
@@ -518,13 +518,13 @@ pub(super) fn run<R: Runtime>(
                     client,
                     cubes.clone(),
                     dim,
-                    array(&problem.w_rc, per_unit * shape.units),
-                    array(&problem.decay, per_unit),
-                    array(&problem.gain, per_unit),
+                    array(&problem.operands.w_rc, per_unit * shape.units),
+                    array(&problem.operands.decay, per_unit),
+                    array(&problem.operands.gain, per_unit),
                     array(&trajectory.rates, size.history()),
                     states(&trajectory.responses),
                     states(&trajectory.potentials),
-                    array(&problem.initial_state, size.state()),
+                    array(&problem.operands.initial_state, size.state()),
                     optional(normals, size.states()),
                     states(&upstream.outputs),
                     states(&upstream.rates),

@@ -444,7 +444,7 @@ pub(super) fn run<R: Runtime>(
     let drives = || array(drive, size.states());
     let noise = || match normals {
         Some(normals) => array(normals, size.states()),
-        None => array(&problem.decay, per_unit),
+        None => array(&problem.operands.decay, per_unit),
     };
     let of_units = |handle: &Handle| array(handle, per_unit);
     let states = |handle: &Option<Handle>| match handle {
@@ -464,10 +464,10 @@ pub(super) fn run<R: Runtime>(
                 weights(),
                 drives(),
                 noise(),
-                of_units(&problem.decay),
-                of_units(&problem.gain),
-                of_units(&problem.noise_scale),
-                array(&problem.initial_state, size.state()),
+                of_units(&problem.operands.decay),
+                of_units(&problem.operands.gain),
+                of_units(&problem.operands.noise_scale),
+                array(&problem.operands.initial_state, size.state()),
                 array(&result.rates, size.history()),
                 states(&result.responses),
                 states(&result.potentials),
@@ -489,7 +489,7 @@ pub(super) fn run<R: Runtime>(
             client,
             begin_cubes,
             begin_dim,
-            array(&problem.initial_state, size.state()),
+            array(&problem.operands.initial_state, size.state()),
             array(&result.final_state, size.state()),
             array(&result.rates, size.history()),
             steps,
@@ -510,9 +510,9 @@ pub(super) fn run<R: Runtime>(
                 weights(),
                 drives(),
                 noise(),
-                of_units(&problem.decay),
-                of_units(&problem.gain),
-                of_units(&problem.noise_scale),
+                of_units(&problem.operands.decay),
+                of_units(&problem.operands.gain),
+                of_units(&problem.operands.noise_scale),
                 array(&result.final_state, size.state()),
                 array(&result.rates, size.history()),
                 states(&result.responses),

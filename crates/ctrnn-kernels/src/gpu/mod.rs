@@ -54,7 +54,7 @@ mod tile;
 
 pub use adam::adam;
 pub use launches::{Launches, launches};
-pub use problem::{Gradients, Kept, Normals, Problem, Size, Trajectory, Upstream, Wanted};
+pub use problem::{Gradients, Kept, Normals, Problem, Size, Trajectory, Upstream};
 pub use sums::{squared_error, sum_of_squares};
 pub use sweep::{backward, forward};
 pub use tile::{RESIDENT_UNITS, Tile};

@@ -3,7 +3,7 @@
 
 use cubecl::server::Handle;
 
-use crate::{Activation, Draws, Form, NoiseTarget, Shape};
+use crate::{Activation, Draws, Form, NoiseTarget, Operands, Shape, SweepResults};
 
 /// The sizes of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,28 +64,10 @@ pub struct Problem {
     pub activation: Activation,
     /// Where `eps` enters; in the voltage form always at the state.
     pub noise_target: NoiseTarget,
-    /// Inputs `[K, T, B, I]`.
-    pub inputs: Handle,
-    /// Input weights `[K, N, I]`.
-    pub w_in: Handle,
-    /// Recurrent weights `[K, N, N]`.
-    pub w_rc: Handle,
-    /// The same as `[K, pre, post]`.
+    /// Inputs, weights, factors per unit and initial state, each with an axis over networks in front.
+    pub operands: Operands<Handle>,
+    /// Recurrent weights as `[K, pre, post]`.
     pub w_rc_transposed: Handle,
-    /// Recurrent bias `[K, N]`.
-    pub bias: Handle,
-    /// Readout weights `[K, O, N]`.
-    pub w_out: Handle,
-    /// Readout bias `[K, O]`.
-    pub bias_out: Handle,
-    /// What remains of the state after a time step, `[K, N]`.
-    pub decay: Handle,
-    /// What the drive adds to the state, `[K, N]`.
-    pub gain: Handle,
-    /// What a standard normal of `eps` is multiplied with, `[K, N]`.
-    pub noise_scale: Handle,
-    /// The state before the first input, `[K, B, N]`.
-    pub initial_state: Handle,
     /// The noise `eps` that the dynamics carry on.
     pub eps: Normals,
     /// The noise `xi` that the readout alone sees.
@@ -137,35 +119,9 @@ pub struct Trajectory {
     pub final_state: Handle,
 }
 
-/// Gradients of a loss with respect to a trajectory; `None` where the loss does not use it.
-#[derive(Clone, Debug, Default)]
-pub struct Upstream {
-    /// With respect to the readout, `[K, T, B, O]`.
-    pub outputs: Option<Handle>,
-    /// With respect to the rates after each input, `[K, T, B, N]`.
-    pub rates: Option<Handle>,
-    /// With respect to the potentials, `[K, T, B, N]`.
-    pub potentials: Option<Handle>,
-    /// With respect to the final state, `[K, B, N]`.
-    pub final_state: Option<Handle>,
-}
-
-/// Which gradients a backward sweep is asked for, beside those that cost next to nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Of the inputs.
-    pub inputs: bool,
-    /// Of the input weights.
-    pub w_in: bool,
-    /// Of the recurrent weights.
-    pub w_rc: bool,
-    /// Of the readout weights.
-    pub w_out: bool,
-    /// Of decay; in the voltage form the forward sweep must have kept potentials.
-    pub decay: bool,
-    /// Of the noise scale.
-    pub noise_scale: bool,
-}
+/// Gradients of a loss with respect to the results of a sweep, each with an axis over networks in front; `None` where the loss does
+/// not use one.
+pub type Upstream = SweepResults<Option<Handle>>;
 
 /// The gradients of a loss with respect to what a sweep took.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@ use cubecl::server::Handle;
 
 use super::drive::{drive, heard};
 use super::normals::drawn;
-use super::problem::{Gradients, Kept, Normals, Problem, Trajectory, Upstream, Wanted};
+use super::problem::{Gradients, Kept, Normals, Problem, Trajectory, Upstream};
 use super::product::{Operand, product, sum_of_parts};
 use super::{backward as way_back, forward as time_loop};
-use crate::Form;
+use crate::{Form, Operands};
 
 /// The normals of a source, if it has any.
 fn normals<R: Runtime>(
@@ -71,9 +71,9 @@ fn readout<R: Runtime>(
     if o == 0 {
         return client.empty(size_of::<f32>());
     }
-    let w_out = Operand::new(&problem.w_out, networks, o, n).transposed();
+    let w_out = Operand::new(&problem.operands.w_out, networks, o, n).transposed();
     let rates = seen(problem, rates, heard);
-    let bias = Some(&problem.bias_out);
+    let bias = Some(&problem.operands.bias_out);
     product(client, &rates, &w_out, bias, [size.rows(), o, n])
 }
 
@@ -86,7 +86,7 @@ pub fn backward<R: Runtime>(
     problem: &Problem,
     trajectory: &Trajectory,
     upstream: &Upstream,
-    wanted: Wanted,
+    wanted: Operands<bool>,
 ) -> Gradients {
     assert!(
         problem.form == Form::Voltage || trajectory.responses.is_some(),
@@ -101,7 +101,7 @@ pub fn backward<R: Runtime>(
     let (n, i, o) = (size.shape.units, size.shape.inputs, size.shape.outputs);
     let g_y = upstream.outputs.as_ref().filter(|_| o > 0);
     let of_outputs = g_y.map(|g_y| Operand::new(g_y, networks, rows, o));
-    let w_out = Operand::new(&problem.w_out, networks, o, n);
+    let w_out = Operand::new(&problem.operands.w_out, networks, o, n);
     let by_readout = of_outputs
         .as_ref()
         .map(|g_y| product(client, g_y, &w_out, None, [rows, n, o]));
@@ -122,9 +122,9 @@ pub fn backward<R: Runtime>(
         eps.as_ref(),
     );
     let g_z = Operand::new(&back.drive, networks, rows, n);
-    let inputs = Operand::new(&problem.inputs, networks, rows, i);
+    let inputs = Operand::new(&problem.operands.inputs, networks, rows, i);
     let before = Operand::new(&trajectory.rates, networks, rows + size.shape.trials, n);
-    let w_in = Operand::new(&problem.w_in, networks, n, i);
+    let w_in = Operand::new(&problem.operands.w_in, networks, n, i);
     let seen = seen(problem, &trajectory.rates, trajectory.heard.as_ref());
     let weights = |g: &Operand, x: &Operand, [post, pre]: [usize; 2]| {
         product(client, &g.clone().transposed(), x, None, [post, pre, rows])

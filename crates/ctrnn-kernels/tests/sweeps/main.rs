@@ -5,7 +5,7 @@ mod network;
 use ctrnn_kernels::{
     Activation, Draws, Element, Form, KernelPath, NoiseTarget, Shape, Workspace, draw_normals,
 };
-use network::{Kind, Network, Normals, PARAMETERS, distance};
+use network::{Kind, Network, Normals, distance, names};
 
 const fn shape(trials: usize, steps: usize, inputs: usize, units: usize, outputs: usize) -> Shape {
     Shape {
@@ -37,11 +37,10 @@ fn plain(shape: Shape) -> Kind {
         activation: Activation::Tanh,
         noise_target: NoiseTarget::State,
         normals: Normals::None,
-        per_trial: false,
     }
 }
 
-/// Both forms and every noise target, activation, noise source and kind of initial state with each other's values.
+/// Both forms and every noise target, activation and noise source with each other's values.
 fn kinds(shape: Shape) -> Vec<Kind> {
     let mut kinds = Vec::new();
     for (form, noise_target) in [
@@ -56,7 +55,6 @@ fn kinds(shape: Shape) -> Vec<Kind> {
                 activation,
                 noise_target,
                 normals: [Normals::Drawn, Normals::Given, Normals::None][a % 3],
-                per_trial: a % 2 == 1,
             });
         }
     }
@@ -111,15 +109,8 @@ fn gradients_are_portable<E: Element>(kind: Kind, path: KernelPath, limit: f64) 
     let expected = network.gradients(&network.forward(&portable), &portable);
     let (network, workspace) = (network.to::<E>(), Workspace::new(path));
     let gradients = network.gradients(&network.forward(&workspace), &workspace);
-    for p in 0..PARAMETERS.len() {
-        assert_close(
-            PARAMETERS[p],
-            &gradients[p],
-            &expected[p],
-            limit,
-            &kind,
-            path,
-        );
+    for (p, name) in names().into_iter().enumerate() {
+        assert_close(name, &gradients[p], &expected[p], limit, &kind, path);
     }
 }
 
@@ -137,7 +128,7 @@ fn recomputing_changes_nothing() {
                 let (outputs, final_state, gradients) = network.recomputed(segment, &workspace);
                 assert_eq!(outputs, kept.outputs);
                 assert_eq!(final_state, kept.final_state);
-                for ((name, found), expected) in PARAMETERS.iter().zip(&gradients).zip(&expected) {
+                for ((name, found), expected) in names().iter().zip(&gradients).zip(&expected) {
                     assert_close(name, found, expected, 1e-13, &kind, path);
                 }
             }
@@ -182,7 +173,7 @@ fn gradients_are_central_differences() {
     for kind in kinds(shape(2, 5, 2, 3, 2)) {
         let network = Network::random(kind);
         let gradients = network.gradients(&network.forward(&workspace), &workspace);
-        for p in 0..PARAMETERS.len() {
+        for (p, name) in names().into_iter().enumerate() {
             let mut differences = Vec::new();
             for i in 0..network.parameters[p].len() {
                 let loss_at = |shift: f64| {
@@ -193,7 +184,7 @@ fn gradients_are_central_differences() {
                 differences.push((loss_at(H) - loss_at(-H)) / (2.0 * H));
             }
             assert_close(
-                PARAMETERS[p],
+                name,
                 &gradients[p],
                 &differences,
                 1e-7,
@@ -212,7 +203,7 @@ fn normals_are_the_generators<E: Element>(path: KernelPath) {
         ..plain(shape(9, 6, 0, 37, 0))
     };
     let mut network = Network::random(kind);
-    for (p, value) in [(2, 0.0), (3, 0.0), (7, 0.0), (8, 0.0), (9, 1.0)] {
+    for (p, value) in [(2, 0.0), (3, 0.0), (6, 0.0), (7, 0.0), (8, 1.0)] {
         network.parameters[p].fill(value);
     }
     let results = network.to::<E>().forward(&Workspace::new(path));
@@ -331,6 +322,7 @@ fn a_trial_alone_has_the_same_trajectory() {
         .chunks(21 * 2)
         .flat_map(|now| now[20 * 2..].to_vec())
         .collect();
+    alone.parameters[9] = network.parameters[9][20 * 17..].to_vec();
     let workspace = Workspace::new(KernelPath::detected());
     let (all, alone) = (network.forward(&workspace), alone.forward(&workspace));
     let last: Vec<f32> = all
@@ -349,11 +341,10 @@ fn activations_are_accurate<E: Element>(path: KernelPath, lowest: f64, limit: f6
     for activation in Activation::ALL {
         let kind = Kind {
             activation,
-            per_trial: true,
             ..plain(shape(1000, 1, 0, 16, 0))
         };
         let mut network = Network::random(kind);
-        for (i, v) in network.parameters[6].iter_mut().enumerate() {
+        for (i, v) in network.parameters[9].iter_mut().enumerate() {
             let fine = (i / 4 + 1) as f64;
             *v = [
                 lowest * fine / 4000.0,
@@ -365,7 +356,7 @@ fn activations_are_accurate<E: Element>(path: KernelPath, lowest: f64, limit: f6
         let network = network.to::<E>();
         let rates = network.forward(&Workspace::new(path)).rates;
         let mut worst = (0.0, 0.0);
-        for (&v, &rate) in network.parameters[6].iter().zip(&rates) {
+        for (&v, &rate) in network.parameters[9].iter().zip(&rates) {
             let (v, rate): (f64, f64) = (v.into(), rate.into());
             let exact = network::value(activation, v);
             let error = (rate - exact).abs() / exact.abs().max(f64::MIN_POSITIVE);
@@ -403,7 +394,7 @@ fn what_is_not_a_number_stays_so() {
                 ..plain(shape(1, 1, 0, 3, 0))
             };
             let mut network = Network::random(kind).to::<f32>();
-            network.parameters[6][1] = f32::NAN;
+            network.parameters[9][1] = f32::NAN;
             let results = network.forward(&Workspace::new(path));
             assert!(
                 results.rates[1].is_nan() && results.final_state[1].is_nan(),
@@ -416,7 +407,7 @@ fn what_is_not_a_number_stays_so() {
 /// What is computed for one gradient does not depend on which others are wanted.
 #[test]
 fn a_gradient_wanted_alone_is_the_same() {
-    use ctrnn_kernels::{Gradients, Saved, Upstream, backward};
+    use ctrnn_kernels::{Operands, Saved, backward};
 
     let kind = Kind {
         normals: Normals::Given,
@@ -428,37 +419,24 @@ fn a_gradient_wanted_alone_is_the_same() {
     let together = network.gradients(&results, &workspace);
     let alone = |p: usize| {
         let mut array = vec![0.0; network.parameters[p].len()];
-        let mut wanted = Gradients::default();
-        let places = [
-            &mut wanted.inputs,
-            &mut wanted.w_in,
-            &mut wanted.w_rc,
-            &mut wanted.bias,
-            &mut wanted.w_out,
-            &mut wanted.bias_out,
-            &mut wanted.initial_state,
-            &mut wanted.decay,
-            &mut wanted.gain,
-            &mut wanted.noise_scale,
-        ];
-        *places.into_iter().nth(p).unwrap() = Some(&mut array);
+        let mut wanted: Operands<Option<&mut [f64]>> = Operands::default();
+        *wanted.each_mut().into_array()[p] = Some(&mut array);
         let saved = Saved {
             rates: &results.rates,
             responses: None,
             potentials: Some(&results.potentials),
         };
-        let [outputs, rates, potentials, final_state] = &network.upstream;
-        let upstream = Upstream {
-            outputs: Some(outputs),
-            rates: Some(rates),
-            potentials: Some(potentials),
-            final_state: Some(final_state),
-        };
-        backward(&network.sweep(), &saved, &upstream, wanted, &workspace);
+        backward(
+            &network.sweep(),
+            &saved,
+            &network.upstream(),
+            wanted,
+            &workspace,
+        );
         array
     };
-    for p in 0..PARAMETERS.len() {
-        assert_eq!(alone(p), together[p], "{}", PARAMETERS[p]);
+    for (p, name) in names().into_iter().enumerate() {
+        assert_eq!(alone(p), together[p], "{name}");
     }
 }
 

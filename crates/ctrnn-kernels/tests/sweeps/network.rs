@@ -2,9 +2,9 @@
 //! the equations as a plain loop.
 
 use ctrnn_kernels::{
-    Activation, Draws, Dynamics, Element, Form, Gradients, InitialState, KeptRecord, NoiseSource,
-    NoiseTarget, Record, Saved, Shape, Sweep, Upstream, Weights, Workspace, backward,
-    backward_recomputing, forward, forward_keeping_states, kept_states,
+    Activation, Draws, Element, Form, Gradients, KeptRecord, NoiseSource, NoiseTarget, Operands,
+    Record, Saved, Shape, Sweep, SweepResults, Upstream, Workspace, backward, backward_recomputing,
+    forward, forward_keeping_states, kept_states,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -23,7 +23,6 @@ pub struct Kind {
     pub activation: Activation,
     pub noise_target: NoiseTarget,
     pub normals: Normals,
-    pub per_trial: bool,
 }
 
 pub const EPS: Key = Key([3, 4]);
@@ -32,19 +31,10 @@ pub const STEP: u32 = 11;
 pub const FIRST_TRIAL: u32 = 7;
 pub const SIGMA_POST: f64 = 0.3;
 
-/// The arrays that a loss can be differentiated by, in this order.
-pub const PARAMETERS: [&str; 10] = [
-    "inputs",
-    "w_in",
-    "w_rc",
-    "bias",
-    "w_out",
-    "bias_out",
-    "initial_state",
-    "decay",
-    "gain",
-    "noise_scale",
-];
+/// Names of the arrays that a loss can be differentiated by, in the order of [`Operands`].
+pub fn names() -> [&'static str; 10] {
+    Operands::NAMES.into_array()
+}
 
 /// What a sweep gives, in the order of the loss's coefficients.
 pub struct Results<E> {
@@ -62,7 +52,7 @@ pub struct Network<E> {
     pub parameters: [Vec<E>; 10],
     pub eps: Vec<E>,
     pub xi: Vec<E>,
-    pub upstream: [Vec<E>; 4], // outputs, rates, potentials, final state
+    pub upstream: [Vec<E>; 4], // in the order of SweepResults
 }
 
 impl Network<f64> {
@@ -80,7 +70,6 @@ impl Network<f64> {
                 .map(|_| scale * f64::from(rng.normal()))
                 .collect()
         };
-        let initial = if kind.per_trial { b * n } else { n };
         let mut positive =
             |low: f64| -> Vec<f64> { normals(n, 0.1).iter().map(|x| low + x.abs()).collect() };
         let (decay, gain) = (positive(0.6), positive(0.3));
@@ -93,10 +82,10 @@ impl Network<f64> {
                 normals(n, 0.2),
                 normals(o * n, 1.0 / (n as f64).sqrt()),
                 normals(o, 0.2),
-                normals(initial, 0.5),
                 decay,
                 gain,
                 normals(n, 0.2),
+                normals(b * n, 0.5),
             ],
             eps: normals(t * b * n, 1.0),
             xi: normals(t * b * n, 1.0),
@@ -149,10 +138,10 @@ impl Network<f64> {
             bias,
             w_out,
             bias_out,
-            initial,
             decay,
             gain,
             noise_scale,
+            initial,
         ] = &self.parameters;
         let f = |v| value(self.kind.activation, v);
         let mut results = Results {
@@ -163,12 +152,7 @@ impl Network<f64> {
             final_state: vec![0.0; trials * units],
         };
         for trial in 0..trials {
-            let start = if self.kind.per_trial {
-                trial * units
-            } else {
-                0
-            };
-            let mut state = initial[start..start + units].to_vec();
+            let mut state = initial[trial * units..][..units].to_vec();
             for (j, &state) in state.iter().enumerate() {
                 results.rates[trial * units + j] = match self.kind.form {
                     Form::Voltage => f(state),
@@ -242,18 +226,6 @@ impl Network<f64> {
 
 impl<E: Element> Network<E> {
     pub fn sweep(&self) -> Sweep<'_, E> {
-        let [
-            inputs,
-            w_in,
-            w_rc,
-            bias,
-            w_out,
-            bias_out,
-            initial,
-            decay,
-            gain,
-            noise_scale,
-        ] = &self.parameters;
         let source = |given, key| match self.kind.normals {
             Normals::None => NoiseSource::None,
             Normals::Given => NoiseSource::Given(given),
@@ -266,27 +238,10 @@ impl<E: Element> Network<E> {
         };
         Sweep {
             shape: self.kind.shape,
-            weights: Weights {
-                w_in,
-                w_rc,
-                bias,
-                w_out,
-                bias_out,
-            },
-            dynamics: Dynamics {
-                form: self.kind.form,
-                activation: self.kind.activation,
-                decay,
-                gain,
-                noise_scale,
-                noise_target: self.kind.noise_target,
-            },
-            inputs,
-            initial_state: if self.kind.per_trial {
-                InitialState::PerTrial(initial)
-            } else {
-                InitialState::Shared(initial)
-            },
+            form: self.kind.form,
+            activation: self.kind.activation,
+            noise_target: self.kind.noise_target,
+            operands: Operands::from_array(self.parameters.each_ref()).map(Vec::as_slice),
             eps: source(&self.eps, EPS),
             xi: source(&self.xi, XI),
             sigma_post: E::from_f64(SIGMA_POST),
@@ -315,7 +270,7 @@ impl<E: Element> Network<E> {
         results
     }
 
-    /// Every gradient, in the order of [`PARAMETERS`].
+    /// Every gradient, in the order of [`Operands`].
     pub fn gradients(&self, results: &Results<E>, workspace: &Workspace<E>) -> [Vec<E>; 10] {
         let saved = Saved {
             rates: &results.rates,
@@ -356,39 +311,14 @@ impl<E: Element> Network<E> {
     ) -> [Vec<E>; 10] {
         let mut arrays: [Vec<E>; 10] =
             std::array::from_fn(|p| vec![E::default(); self.parameters[p].len()]);
-        let [
-            inputs,
-            w_in,
-            w_rc,
-            bias,
-            w_out,
-            bias_out,
-            initial_state,
-            decay,
-            gain,
-            noise_scale,
-        ] = &mut arrays;
-        let gradients = Gradients {
-            inputs: Some(inputs),
-            w_in: Some(w_in),
-            w_rc: Some(w_rc),
-            bias: Some(bias),
-            w_out: Some(w_out),
-            bias_out: Some(bias_out),
-            initial_state: Some(initial_state),
-            decay: Some(decay),
-            gain: Some(gain),
-            noise_scale: Some(noise_scale),
-        };
-        let [outputs, rates, potentials, final_state] = &self.upstream;
-        let upstream = Upstream {
-            outputs: Some(outputs),
-            rates: Some(rates),
-            potentials: Some(potentials),
-            final_state: Some(final_state),
-        };
+        let gradients = Operands::from_array(arrays.each_mut()).map(|to| Some(to.as_mut_slice()));
+        let upstream = self.upstream();
         take_back(&self.sweep(), &upstream, gradients);
         arrays
+    }
+
+    pub fn upstream(&self) -> Upstream<'_, E> {
+        SweepResults::from_array(self.upstream.each_ref()).map(|g| Some(g.as_slice()))
     }
 }
 

@@ -3,19 +3,17 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
-    Dynamics, Element, Form, Gradients, InitialState, KeptRecord, KernelPath, NoiseTarget, Record,
-    Saved, Shape, Weights, Workspace, backward, backward_recomputing, forward,
-    forward_keeping_states, kept_states, segment_steps,
+    Element, Form, KeptRecord, KernelPath, Operands, Record, Saved, Workspace, backward,
+    backward_recomputing, forward, forward_keeping_states, kept_states, segment_steps,
 };
 use ndarray::{ArrayD, IxDyn};
 
-use super::{
-    NoiseSource, Pullback, Sweep, SweepGradients, Swept, Upstream, Wanted, assert_errors_fit,
-};
+use super::{GradientTensors, NoiseSource, Pullback, ResultTensors, Sweep, primitive, tensor};
+use crate::fused_ops::assert_errors_fit;
 
 /// A backend whose tensors are arrays in host memory.
 pub(super) trait CpuBackend: Backend {
@@ -29,24 +27,23 @@ pub(super) trait CpuBackend: Backend {
     fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
 }
 
-/// The fused sweep, and what surrounds it, for a backend that is a [`CpuBackend`].
+/// Implements the fused sweep, and the operations around it, for a backend that is a [`CpuBackend`].
 macro_rules! fused_sweep {
     ($backend:ty) => {
-        impl $crate::recurrence::RecurrenceBackend for $backend {
-            fn sweep(sweep: $crate::recurrence::Sweep<Self>) -> $crate::recurrence::Swept<Self> {
-                $crate::recurrence::cpu::swept(&sweep)
+        impl $crate::RecurrenceBackend for $backend {
+            fn sweep(sweep: $crate::Sweep<Self>) -> $crate::ResultTensors<Self> {
+                $crate::recurrence::cpu::run(&sweep, None).0
             }
 
             fn sweep_with_pullback(
-                sweep: &$crate::recurrence::Sweep<Self>,
-                wanted: $crate::recurrence::Wanted,
-            ) -> Option<(
-                $crate::recurrence::Swept<Self>,
-                $crate::recurrence::Pullback<Self>,
-            )> {
+                sweep: &$crate::Sweep<Self>,
+                wanted: ctrnn_kernels::Operands<bool>,
+            ) -> Option<($crate::ResultTensors<Self>, $crate::Pullback<Self>)> {
                 Some($crate::recurrence::cpu::run_with_pullback(sweep, wanted))
             }
+        }
 
+        impl $crate::FusedOps for $backend {
             fn squared_error(
                 y: burn::tensor::Tensor<Self, 3>,
                 target: burn::tensor::Tensor<Self, 3>,
@@ -125,7 +122,7 @@ enum Kept<B: CpuBackend> {
 
 /// A trajectory, in bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
 /// form, and for the potentials where the gradient of decay is wanted.
-struct History<B: CpuBackend> {
+pub(super) struct History<B: CpuBackend> {
     rates: Buffer<B>,
     responses: Option<Buffer<B>>,
     potentials: Option<Buffer<B>>,
@@ -169,13 +166,13 @@ impl<B: CpuBackend> Buffer<B> {
         }
     }
 
-    /// A tensor of these numbers, which both then share.
-    fn share<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<B, D> {
+    /// Returns a tensor of these numbers, which both then share.
+    fn share(&mut self, shape: [usize; 3]) -> B::FloatTensorPrimitive {
         if let Self::Pooled(numbers) = self {
             *self = Self::Shared(B::tensor(std::mem::take(numbers), &shape));
         }
         match self {
-            Self::Shared(tensor) => of_primitive(tensor.clone()),
+            Self::Shared(tensor) => tensor.clone(),
             Self::Pooled(_) => unreachable!("shared a line above"),
         }
     }
@@ -189,129 +186,24 @@ impl<B: CpuBackend> Drop for Buffer<B> {
     }
 }
 
-fn of_primitive<B: Backend, const D: usize>(primitive: B::FloatTensorPrimitive) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-fn tensor<B: CpuBackend, const D: usize>(
-    numbers: Vec<B::Number>,
-    shape: [usize; D],
-) -> Tensor<B, D> {
-    of_primitive(B::tensor(numbers, &shape))
-}
-
-/// The tensors of a sweep, held while their numbers are borrowed.
-struct Held<P> {
-    inputs: P,
-    w_in: P,
-    w_rc: P,
-    bias: P,
-    w_out: P,
-    bias_out: P,
-    decay: P,
-    gain: P,
-    noise_scale: P,
-    initial_state: P,
-    eps: Option<P>,
-    xi: Option<P>,
-}
-
-impl<P> Held<P> {
-    fn of<B: Backend<FloatTensorPrimitive = P>>(sweep: &Sweep<B>) -> Self {
-        let given = |source: &NoiseSource<B>| match source {
-            NoiseSource::Given(normals) => Some(primitive(normals)),
-            _ => None,
-        };
-        Self {
-            inputs: primitive(&sweep.inputs),
-            w_in: primitive(&sweep.w_in),
-            w_rc: primitive(&sweep.w_rc),
-            bias: primitive(&sweep.bias),
-            w_out: primitive(&sweep.w_out),
-            bias_out: primitive(&sweep.bias_out),
-            decay: primitive(&sweep.decay),
-            gain: primitive(&sweep.gain),
-            noise_scale: primitive(&sweep.noise_scale),
-            initial_state: primitive(&sweep.initial_state),
-            eps: given(&sweep.preactivation),
-            xi: given(&sweep.postactivation),
-        }
-    }
-}
-
-fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> B::FloatTensorPrimitive {
-    tensor.clone().into_primitive().tensor()
-}
-
-fn shape<B: Backend>(sweep: &Sweep<B>) -> Shape {
-    let [steps, trials, inputs] = sweep.inputs.dims();
-    let [outputs, units] = sweep.w_out.dims();
-    Shape {
-        trials,
-        steps,
-        inputs,
-        units,
-        outputs,
-    }
-}
-
 /// Calls `work` with the sweep as slices.
 fn with_slices<B: CpuBackend, R>(
     sweep: &Sweep<B>,
     work: impl FnOnce(&ctrnn_kernels::Sweep<B::Number>) -> R,
 ) -> R {
-    let held = Held::of(sweep);
-    let [
-        inputs,
-        w_in,
-        w_rc,
-        bias,
-        w_out,
-        bias_out,
-        decay,
-        gain,
-        noise_scale,
-        initial_state,
-    ] = [
-        &held.inputs,
-        &held.w_in,
-        &held.w_rc,
-        &held.bias,
-        &held.w_out,
-        &held.bias_out,
-        &held.decay,
-        &held.gain,
-        &held.noise_scale,
-        &held.initial_state,
-    ]
-    .map(B::numbers);
-    let (eps, xi) = (
-        held.eps.as_ref().map(B::numbers),
-        held.xi.as_ref().map(B::numbers),
-    );
-    let noise_target = match sweep.form {
-        Form::Rate if !sweep.noise_on_state => NoiseTarget::Drive,
-        _ => NoiseTarget::State,
+    let given = |source: &NoiseSource<B>| match source {
+        NoiseSource::Given(normals) => Some(primitive(normals.clone())),
+        _ => None,
     };
+    let (eps, xi) = (given(&sweep.preactivation), given(&sweep.postactivation));
+    let (eps, xi) = (eps.as_ref().map(B::numbers), xi.as_ref().map(B::numbers));
+    let operands = sweep.operands.each_ref().map(B::numbers);
     work(&ctrnn_kernels::Sweep {
-        shape: shape(sweep),
-        weights: Weights {
-            w_in: &w_in,
-            w_rc: &w_rc,
-            bias: &bias,
-            w_out: &w_out,
-            bias_out: &bias_out,
-        },
-        dynamics: Dynamics {
-            form: sweep.form,
-            activation: sweep.activation,
-            decay: &decay,
-            gain: &gain,
-            noise_scale: &noise_scale,
-            noise_target,
-        },
-        inputs: &inputs,
-        initial_state: InitialState::PerTrial(&initial_state),
+        shape: sweep.shape(),
+        form: sweep.form,
+        activation: sweep.activation,
+        noise_target: sweep.noise_target,
+        operands: operands.each_ref().map(|numbers| &**numbers),
         eps: source(&sweep.preactivation, eps.as_deref()),
         xi: source(&sweep.postactivation, xi.as_deref()),
         sigma_post: B::Number::from_f64(sweep.readout_noise),
@@ -323,50 +215,43 @@ fn source<'a, B: Backend, E>(
     given: Option<&'a [E]>,
 ) -> ctrnn_kernels::NoiseSource<'a, E> {
     match (source, given) {
-        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn(ctrnn_kernels::Draws {
-            key: draws.key,
-            step: draws.step,
-            first_trial: draws.first_trial,
-            first_time_block: 0,
-        }),
+        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn(*draws),
         (NoiseSource::Given(_), Some(normals)) => ctrnn_kernels::NoiseSource::Given(normals),
         _ => ctrnn_kernels::NoiseSource::None,
     }
 }
 
-/// The forward sweep.
-pub(super) fn swept<B: CpuBackend>(sweep: &Sweep<B>) -> Swept<B> {
-    run(sweep, None).0
-}
-
-/// The forward sweep, and the way back through it.
+/// Runs the forward sweep and returns its backward pass too.
 pub(super) fn run_with_pullback<B: CpuBackend>(
     sweep: &Sweep<B>,
-    wanted: Wanted,
-) -> (Swept<B>, Pullback<B>) {
-    let (swept, kept) = run_keeping(sweep, wanted);
+    wanted: Operands<bool>,
+) -> (ResultTensors<B>, Pullback<B>) {
+    let (results, kept) = run_keeping(sweep, wanted);
     let sweep = sweep.clone();
-    let pullback = Pullback::new(move |upstream| run_back(&sweep, &kept, wanted, &upstream));
-    (swept, pullback)
+    let pullback = Pullback::new(move |upstream| run_back(&sweep, &kept, wanted, upstream));
+    (results, pullback)
 }
 
-/// The forward sweep, and what the way back needs of it.
-fn run_keeping<B: CpuBackend>(sweep: &Sweep<B>, wanted: Wanted) -> (Swept<B>, Kept<B>) {
+/// Runs the forward sweep and keeps what its backward pass needs.
+fn run_keeping<B: CpuBackend>(
+    sweep: &Sweep<B>,
+    wanted: Operands<bool>,
+) -> (ResultTensors<B>, Kept<B>) {
     let is_recorded = sweep.record.rates || sweep.record.potentials;
     if sweep.recompute && !is_recorded {
         return run_keeping_states(sweep);
     }
-    let (swept, history) = run(sweep, Some(wanted));
-    (swept, Kept::Trajectory(history))
+    let (results, history) = run(sweep, Some(wanted));
+    (results, Kept::Trajectory(history))
 }
 
-/// The forward sweep, of which a few states are kept.
-fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (Swept<B>, Kept<B>) {
-    let size = shape(sweep);
-    let segment = segment_steps(&size);
-    let mut states = Buffer::<B>::take(kept_states(&size, segment));
-    let mut outputs = vec![B::Number::default(); size.steps * size.trials * size.outputs];
-    let mut final_state = vec![B::Number::default(); size.trials * size.units];
+/// Runs the forward sweep and keeps a few of its states.
+fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (ResultTensors<B>, Kept<B>) {
+    let shape = sweep.shape();
+    let segment = segment_steps(&shape);
+    let mut states = Buffer::<B>::take(kept_states(&shape, segment));
+    let mut outputs = zeros::<B>(shape.steps * shape.trials * shape.outputs);
+    let mut final_state = zeros::<B>(shape.trials * shape.units);
     with_slices(sweep, |slices| {
         let record = KeptRecord {
             states: states.slice_mut(),
@@ -375,29 +260,39 @@ fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (Swept<B>, Kept<B>) {
         };
         forward_keeping_states(slices, segment, record, B::workspace());
     });
-    let swept = Swept {
-        outputs: tensor(outputs, [size.steps, size.trials, size.outputs]),
+    let results = ResultTensors::<B> {
+        outputs: Some(B::tensor(
+            outputs,
+            &[shape.steps, shape.trials, shape.outputs],
+        )),
         rates: None,
         potentials: None,
-        final_state: tensor(final_state, [size.trials, size.units]),
+        final_state: Some(B::tensor(final_state, &[shape.trials, shape.units])),
     };
-    (swept, Kept::States { states, segment })
+    (results, Kept::States { states, segment })
 }
 
-/// The forward sweep, and what it kept.
-fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, History<B>) {
-    let size = shape(sweep);
-    let (t, b, n) = (size.steps, size.trials, size.units);
+fn zeros<B: CpuBackend>(len: usize) -> Vec<B::Number> {
+    vec![B::Number::default(); len]
+}
+
+/// Runs the forward sweep and keeps its trajectory, of which the gradients in `wanted` need parts.
+pub(super) fn run<B: CpuBackend>(
+    sweep: &Sweep<B>,
+    wanted: Option<Operands<bool>>,
+) -> (ResultTensors<B>, History<B>) {
+    let shape = sweep.shape();
+    let (t, b, n) = (shape.steps, shape.trials, shape.units);
     let keeps_rates = wanted.is_some() || sweep.record.rates;
     let keeps_responses = wanted.is_some() && sweep.form == Form::Rate;
     let keeps_potentials =
         sweep.record.potentials || (wanted.is_some_and(|w| w.decay) && sweep.form == Form::Voltage);
     let buffer = |is_kept: bool, len: usize| is_kept.then(|| Buffer::<B>::take(len));
-    let mut rates = buffer(keeps_rates, size.history());
-    let mut responses = buffer(keeps_responses, size.states());
-    let mut potentials = buffer(keeps_potentials, size.states());
-    let mut outputs = vec![B::Number::default(); t * b * size.outputs];
-    let mut final_state = vec![B::Number::default(); b * n];
+    let mut rates = buffer(keeps_rates, shape.history());
+    let mut responses = buffer(keeps_responses, shape.states());
+    let mut potentials = buffer(keeps_potentials, shape.states());
+    let mut outputs = zeros::<B>(t * b * shape.outputs);
+    let mut final_state = zeros::<B>(b * n);
     with_slices(sweep, |slices| {
         let record = Record {
             rates: rates.as_mut().map(Buffer::slice_mut),
@@ -412,122 +307,74 @@ fn run<B: CpuBackend>(sweep: &Sweep<B>, wanted: Option<Wanted>) -> (Swept<B>, Hi
         let buffer = buffer.as_mut().filter(|_| is_recorded)?;
         Some(buffer.share([steps, b, n]))
     };
-    let swept = Swept {
-        outputs: tensor(outputs, [t, b, size.outputs]),
+    let results = ResultTensors::<B> {
+        outputs: Some(B::tensor(outputs, &[t, b, shape.outputs])),
         rates: shared(&mut rates, t + 1, sweep.record.rates)
-            .map(|all| all.slice([1..t + 1, 0..b, 0..n])),
+            .map(|all| primitive(tensor::<B, 3>(all).slice([1..t + 1, 0..b, 0..n]))),
         potentials: shared(&mut potentials, t, sweep.record.potentials),
-        final_state: tensor(final_state, [b, n]),
+        final_state: Some(B::tensor(final_state, &[b, n])),
     };
     let history = History {
         rates: rates.unwrap_or(Buffer::Pooled(Vec::new())),
         responses,
         potentials,
     };
-    (swept, history)
+    (results, history)
 }
 
-/// The backward sweep.
+/// Runs the backward sweep.
 fn run_back<B: CpuBackend>(
     sweep: &Sweep<B>,
     kept: &Kept<B>,
-    wanted: Wanted,
-    upstream: &Upstream<B>,
-) -> SweepGradients<B> {
-    let size = shape(sweep);
-    let (t, b, n, i, o) = (
-        size.steps,
-        size.trials,
-        size.units,
-        size.inputs,
-        size.outputs,
-    );
-    let some = |is_wanted: bool, len: usize| is_wanted.then(|| vec![B::Number::default(); len]);
-    let mut inputs = some(wanted.inputs, t * b * i);
-    let mut w_in = some(wanted.w_in, n * i);
-    let mut w_rc = some(wanted.w_rc, n * n);
-    let mut bias = vec![B::Number::default(); n];
-    let mut w_out = some(wanted.w_out, o * n);
-    let mut bias_out = vec![B::Number::default(); o];
-    let mut decay = some(wanted.decay, n);
-    let mut gain = some(wanted.gain, n);
-    let mut noise_scale = some(wanted.noise_scale, n);
-    let mut initial_state = some(wanted.initial_state, b * n);
-    let held = [
-        upstream.outputs.as_ref().map(primitive),
-        upstream.rates.as_ref().map(primitive),
-        upstream.potentials.as_ref().map(primitive),
-        upstream.final_state.as_ref().map(primitive),
-    ];
-    let [d_outputs, d_rates, d_potentials, d_final] =
-        held.each_ref().map(|held| held.as_ref().map(B::numbers));
+    wanted: Operands<bool>,
+    upstream: ResultTensors<B>,
+) -> GradientTensors<B> {
+    let shape = sweep.shape();
+    let mut gradients = wanted
+        .zip(Operands::lens(&shape))
+        .map(|(is_wanted, len)| is_wanted.then(|| zeros::<B>(len)));
+    let upstream = upstream
+        .each_ref()
+        .map(|held| held.as_ref().map(B::numbers));
     with_slices(sweep, |slices| {
-        let upstream = ctrnn_kernels::Upstream {
-            outputs: d_outputs.as_deref(),
-            rates: d_rates.as_deref(),
-            potentials: d_potentials.as_deref(),
-            final_state: d_final.as_deref(),
-        };
-        let gradients = Gradients {
-            inputs: inputs.as_deref_mut(),
-            w_in: w_in.as_deref_mut(),
-            w_rc: w_rc.as_deref_mut(),
-            bias: Some(&mut bias),
-            w_out: w_out.as_deref_mut(),
-            bias_out: Some(&mut bias_out),
-            initial_state: initial_state.as_deref_mut(),
-            decay: decay.as_deref_mut(),
-            gain: gain.as_deref_mut(),
-            noise_scale: noise_scale.as_deref_mut(),
-        };
+        let upstream = upstream.each_ref().map(Option::as_deref);
+        let to = gradients.each_mut().map(Option::as_deref_mut);
         let workspace = B::workspace();
         match kept {
             Kept::Trajectory(history) => {
-                backward(slices, &history.saved(), &upstream, gradients, workspace);
+                backward(slices, &history.saved(), &upstream, to, workspace);
             }
             Kept::States { states, segment } => {
-                let states = states.slice();
-                backward_recomputing(slices, *segment, states, &upstream, gradients, workspace);
+                backward_recomputing(slices, *segment, states.slice(), &upstream, to, workspace);
             }
         }
     });
-    let matrix = |numbers: Option<Vec<B::Number>>, shape: [usize; 2]| {
-        numbers.map(|numbers| tensor(numbers, shape))
-    };
-    let vector = |numbers: Vec<B::Number>| {
-        let len = numbers.len();
-        tensor(numbers, [len])
-    };
-    SweepGradients {
-        inputs: inputs.map(|numbers| tensor(numbers, [t, b, i])),
-        w_in: matrix(w_in, [n, i]),
-        w_rc: matrix(w_rc, [n, n]),
-        bias: vector(bias),
-        w_out: matrix(w_out, [o, n]),
-        bias_out: vector(bias_out),
-        decay: decay.map(vector),
-        gain: gain.map(vector),
-        noise_scale: noise_scale.map(vector),
-        initial_state: matrix(initial_state, [b, n]),
-    }
+    gradients
+        .zip(Operands::shapes(&shape))
+        .map(|(numbers, shape)| numbers.map(|numbers| B::tensor(numbers, &shape)))
 }
 
-/// [`super::RecurrenceBackend::squared_error`] of `[y, target, weights]`, in one pass.
+/// Computes [`crate::FusedOps::squared_error`] of `[y, target, weights]`, in one pass.
 pub(super) fn squared_error<B: CpuBackend>(
     tensors: [Tensor<B, 3>; 3],
 ) -> (Tensor<B, 1>, Tensor<B, 3>) {
     assert_errors_fit(tensors.each_ref());
     let shape = tensors[0].dims();
-    let held = tensors.map(|tensor| primitive(&tensor));
+    let held = tensors.map(primitive);
     let [y, target, weights] = held.each_ref().map(B::numbers);
     let mut gradient = vec![B::Number::default(); y.len()];
     let sum = ctrnn_kernels::squared_error(&y, &target, &weights, &mut gradient);
-    (tensor(vec![sum], [1]), tensor(gradient, shape))
+    (
+        tensor(B::tensor(vec![sum], &[1])),
+        tensor(B::tensor(gradient, &shape)),
+    )
 }
 
-/// [`super::RecurrenceBackend::sum_of_squares`].
+/// Computes [`crate::FusedOps::sum_of_squares`].
 pub(super) fn sum_of_squares<B: CpuBackend>(tensors: &[&Tensor<B, 1>]) -> Tensor<B, 1> {
-    let of_one = |x: &&Tensor<B, 1>| ctrnn_kernels::sum_of_squares(&B::numbers(&primitive(*x)));
-    let sum = tensors.iter().map(of_one).sum();
-    tensor(vec![B::Number::from_f64(sum)], [1])
+    let sum = tensors
+        .iter()
+        .map(|&x| ctrnn_kernels::sum_of_squares(&B::numbers(&primitive(x.clone()))))
+        .sum();
+    tensor(B::tensor(vec![B::Number::from_f64(sum)], &[1]))
 }

@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
-use ctrnn_kernels::{Activation, Form};
+use ctrnn_kernels::{Activation, Form, NoiseTarget};
 
-use super::{Sweep, Swept};
+use super::{ResultTensors, Sweep, primitive, tensor};
 
 /// The state of a batch of trials between two time steps, all `[B,N]`.
 #[derive(Clone, Debug)]
@@ -43,22 +43,24 @@ struct Step<B: Backend> {
     noise_scale: Tensor<B, 2>,
     form: Form,
     activation: Activation,
-    noise_on_state: bool,
+    noise_target: NoiseTarget,
 }
 
 impl<B: Backend> Step<B> {
     fn of(sweep: &Sweep<B>) -> Self {
-        let has_inputs = sweep.w_in.dims()[1] > 0;
+        let operands = sweep.operands.clone();
+        let has_inputs = sweep.shape().inputs > 0;
+        let row = |vector| tensor::<B, 1>(vector).unsqueeze();
         Self {
-            w_in: has_inputs.then(|| sweep.w_in.clone().transpose()),
-            w_rc: sweep.w_rc.clone().transpose(),
-            bias: sweep.bias.clone().unsqueeze(),
-            decay: sweep.decay.clone().unsqueeze(),
-            gain: sweep.gain.clone().unsqueeze(),
-            noise_scale: sweep.noise_scale.clone().unsqueeze(),
+            w_in: has_inputs.then(|| tensor::<B, 2>(operands.w_in).transpose()),
+            w_rc: tensor::<B, 2>(operands.w_rc).transpose(),
+            bias: row(operands.bias),
+            decay: row(operands.decay),
+            gain: row(operands.gain),
+            noise_scale: row(operands.noise_scale),
             form: sweep.form,
             activation: sweep.activation,
-            noise_on_state: sweep.noise_on_state,
+            noise_target: sweep.noise_target,
         }
     }
 
@@ -85,10 +87,9 @@ impl<B: Backend> Step<B> {
                 }
             }
             Form::Rate => {
-                let (on_drive, on_state) = if self.noise_on_state {
-                    (None, noise)
-                } else {
-                    (noise, None)
+                let (on_drive, on_state) = match self.noise_target {
+                    NoiseTarget::State => (None, noise),
+                    NoiseTarget::Drive => (noise, None),
                 };
                 let z = add(drive, on_drive);
                 let r = kept + rates_of(self.activation, z.clone()) * self.gain.clone();
@@ -112,7 +113,7 @@ fn add<B: Backend>(x: Tensor<B, 2>, noise: Option<Tensor<B, 2>>) -> Tensor<B, 2>
 
 /// The state before the first step.
 fn start<B: Backend>(sweep: &Sweep<B>) -> State<B> {
-    let state = sweep.initial_state.clone();
+    let state = tensor::<B, 2>(sweep.operands.initial_state.clone());
     State {
         rates: match sweep.form {
             Form::Voltage => rates_of(sweep.activation, state.clone()),
@@ -131,13 +132,15 @@ pub(crate) fn single_step<B: Backend>(sweep: &Sweep<B>, inputs: Tensor<B, 2>) ->
 /// Runs the recurrence step by step and stacks what is wanted.
 ///
 /// Each step projects its own input: slicing one big projection would make the backward pass quadratic in T.
-pub(crate) fn sweep<B: Backend>(sweep: Sweep<B>) -> Swept<B> {
-    let [steps, trials, n_inputs] = sweep.inputs.dims();
-    let units = sweep.w_rc.dims()[0];
-    let device = sweep.inputs.device();
-    let shape = [steps, trials, units];
-    let preactivation = sweep.preactivation.normals(shape, &device);
-    let postactivation = sweep.postactivation.normals(shape, &device);
+pub(crate) fn sweep<B: Backend>(sweep: Sweep<B>) -> ResultTensors<B> {
+    let shape = sweep.shape();
+    let (steps, trials, units) = (shape.steps, shape.trials, shape.units);
+    let all_inputs = tensor::<B, 3>(sweep.operands.inputs.clone());
+    let device = all_inputs.device();
+    let preactivation = sweep.preactivation.normals([steps, trials, units], &device);
+    let postactivation = sweep
+        .postactivation
+        .normals([steps, trials, units], &device);
     let at = |x: &Tensor<B, 3>, t: usize, width: usize| {
         x.clone()
             .slice([t..t + 1, 0..trials, 0..width])
@@ -145,12 +148,12 @@ pub(crate) fn sweep<B: Backend>(sweep: Sweep<B>) -> Swept<B> {
     };
 
     let step = Step::of(&sweep);
-    let w_out = sweep.w_out.clone().transpose();
-    let bias_out = sweep.bias_out.clone().unsqueeze::<2>();
+    let w_out = tensor::<B, 2>(sweep.operands.w_out.clone()).transpose();
+    let bias_out = tensor::<B, 1>(sweep.operands.bias_out.clone()).unsqueeze::<2>();
     let mut state = start(&sweep);
     let (mut outputs, mut rates, mut potentials) = (Vec::new(), Vec::new(), Vec::new());
     for t in 0..steps {
-        let inputs = (n_inputs > 0).then(|| at(&sweep.inputs, t, n_inputs)); // burn reads a 0 in `reshape` as "keep"
+        let inputs = (shape.inputs > 0).then(|| at(&all_inputs, t, shape.inputs)); // burn reads a 0 in `reshape` as "keep"
         let noise = preactivation.as_ref().map(|n| at(n, t, units));
         state = step.advance(state, inputs, noise);
         let seen = match &postactivation {
@@ -165,13 +168,11 @@ pub(crate) fn sweep<B: Backend>(sweep: Sweep<B>) -> Swept<B> {
             potentials.push(state.potentials.clone());
         }
     }
-    Swept {
-        outputs: Tensor::stack(outputs, 0),
-        rates: sweep.record.rates.then(|| Tensor::stack(rates, 0)),
-        potentials: sweep
-            .record
-            .potentials
-            .then(|| Tensor::stack(potentials, 0)),
-        final_state: state.state,
+    let stack = |states: Vec<Tensor<B, 2>>| primitive(Tensor::stack::<3>(states, 0));
+    ResultTensors::<B> {
+        outputs: Some(stack(outputs)),
+        rates: sweep.record.rates.then(|| stack(rates)),
+        potentials: sweep.record.potentials.then(|| stack(potentials)),
+        final_state: Some(primitive(state.state)),
     }
 }

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::{
-    Activation, CtrnnConfig, CtrnnModule, Form, Forward, InitialState, InputStage, Integrator,
-    LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention, NoiseLevels, OutputNonlinearity,
-    Parameter, PreactivationNoise, Record, RecurrenceBackend, TimeConstants, Trajectory, Weights,
+    Activation, CtrnnConfig, CtrnnModule, Form, Forward, FusedOps, InitialState, InputStage,
+    Integrator, LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention, NoiseLevels,
+    OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend, TimeConstants,
+    Trajectory, Weights,
 };
 
 type F64 = NdArray<f64>;

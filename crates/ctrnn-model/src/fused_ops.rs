@@ -1,0 +1,69 @@
+//! Operations around the sweep that every training step needs, fused where a backend can.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use ctrnn_kernels::AdamStep;
+
+/// Loss, norm and optimizer update by few operations.
+///
+/// The provided methods are plain tensor operations, on any backend; an empty `impl` is enough. A backend overrides those that it
+/// computes in fewer or more exact operations.
+pub trait FusedOps: Backend {
+    /// Returns `value [1]`, a function of `y` with this gradient: a single operation under automatic differentiation. Of the three
+    /// only `y` may be tracked.
+    fn with_gradient(
+        _y: Tensor<Self, 3>,
+        value: Tensor<Self, 1>,
+        _gradient: Tensor<Self, 3>,
+    ) -> Tensor<Self, 1> {
+        value
+    }
+
+    /// Returns `sum w (y - target)^2 [1]` over all entries of `y [T,B,O]`, with weights `[T,B,O]` or, one for each row, `[T,B,1]`;
+    /// and its gradient with respect to `y`, `2 w (y - target)`. Nothing is tracked: see [`FusedOps::with_gradient`].
+    ///
+    /// # Panics
+    /// If the shapes are others.
+    fn squared_error(
+        y: Tensor<Self, 3>,
+        target: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        assert_errors_fit([&y, &target, &weights]);
+        let error = y - target;
+        let weighted = error.clone() * weights;
+        ((error * weighted.clone()).sum(), weighted * 2.0)
+    }
+
+    /// Returns the sum of the squares of all elements of these tensors, `[1]`.
+    ///
+    /// # Panics
+    /// If there is no tensor.
+    fn sum_of_squares(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
+        let sums = tensors.iter().map(|&x| x.clone().square().sum());
+        sums.reduce(|a, b| a + b).expect("there is a tensor")
+    }
+
+    /// Applies an update of Adam by one operation and returns the next weights and their next two moments; `None` if this backend
+    /// has no such operation.
+    fn adam(
+        _step: &AdamStep,
+        _weights: &Tensor<Self, 1>,
+        _gradient: &Tensor<Self, 1>,
+        _moments: [&Tensor<Self, 1>; 2],
+    ) -> Option<[Tensor<Self, 1>; 3]> {
+        None
+    }
+}
+
+/// Asserts the shapes documented at [`FusedOps::squared_error`].
+pub(crate) fn assert_errors_fit<B: Backend>([y, target, weights]: [&Tensor<B, 3>; 3]) {
+    let [steps, trials, outputs] = y.dims();
+    assert_eq!(
+        target.dims(),
+        y.dims(),
+        "targets have the shape of the outputs"
+    );
+    let fits = [[steps, trials, 1], [steps, trials, outputs]].contains(&weights.dims());
+    assert!(fits, "weights {:?} of {:?}", weights.dims(), y.dims());
+}
