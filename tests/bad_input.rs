@@ -574,7 +574,11 @@ fn complaints(answer: &Answer, code: i32, says: &[&str]) -> Vec<String> {
         format!("stdout: {}", answer.stdout),
     );
     expect(
-        answer.stderr.starts_with("error["),
+        answer
+            .stderr
+            .lines()
+            .find(|line| !line.starts_with("note: "))
+            .is_some_and(|line| line.starts_with("error[")),
         "does not begin with error[".into(),
     );
     for part in ["help: "].iter().chain(says) {

@@ -75,7 +75,6 @@ fn help_of_train() {
           --run-dir <DIR>       Folder of the run [default: runs/<config>-s<seed>]
           --seed <N>            The seed, as seed=N
           --device <BACKEND>    What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX
-          --threads <N>         Number of CPU threads, as device.threads; 0: all
           --resume <RESUME>     What to do if the run folder is there already [default: auto under
                                 Slurm, else never] [possible values: auto, never, must]
           --force               Replace a run that is there
@@ -86,6 +85,8 @@ fn help_of_train() {
                                 steps
           --data-root <DIR>     Folder in which the input files are looked for instead of where they
                                 were; others than they were are refused [env: CTRNN_DATA_ROOT]
+          --threads <N>         Number of CPU threads, as device.threads; 0: all cores, one for a small
+                                network
           --dry-run             Check everything and say what would be done, but write nothing
           --trust               Agree to start the program that makes the trials, now and whenever the
                                 same one is met (docs/trust.md)
@@ -561,7 +562,7 @@ fn init_makes_a_project_that_trains() {
         "--run-dir",
         "run",
         "train.steps=1",
-        "validate.trials=2",
+        "validate.trials=10",
     ];
     project.run(&train).exits(0);
 

@@ -226,7 +226,7 @@ fn a_run_without_a_checkpoint_is_what_it_began_with() {
     }
     for command in [
         &["eval", "run", "--checkpoint", "last"][..],
-        &["simulate", "run", "-o", "states.npz", "--checkpoint", "5"],
+        &["simulate", "run", "-o", "other.npz", "--checkpoint", "5"],
         &["ckpt", "show", "run"],
         &[
             "train",
@@ -315,7 +315,7 @@ const IMPORT: [&str; 12] = [
 /// The recurrent weights before training, as an analysis shows them.
 fn before(project: &Project, run: &str) -> Vec<f64> {
     project
-        .run(&["analyze", run, "weight_change", "-o", "change"])
+        .run(&["analyze", run, "weight_change", "-o", "change", "--force"])
         .exits(0);
     project.arrays("change/weight_change.npz")["recurrent_before"]
         .to_f64()
@@ -494,7 +494,7 @@ fn a_refused_change_names_the_command_that_makes_it() {
                 "run",
                 &["train.steps=12", "train.optimizer.lr=1e-5", "--resume=auto"],
             )
-            .exits(2),
+            .exits(5),
         project
             .run(&[
                 "resume",

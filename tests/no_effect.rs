@@ -86,7 +86,7 @@ fn beginnings_that_a_file_replaces() {
 fn options_of_eval_simulate_and_analyze() {
     let project = project();
     let simulate =
-        |arguments: &[&str]| project.run(&[&["simulate"], arguments, &["-o", "s.npz"]].concat());
+        |arguments: &[&str]| project.run(&[&["simulate"], arguments, &["-o", "s.npz", "--force"]].concat());
     let no_noise = "--noise has no effect: model.noise has none";
     project
         .run(&["eval", "silent", "--noise"])
@@ -111,7 +111,7 @@ fn options_of_eval_simulate_and_analyze() {
             "error[U005]",
         ),
         (
-            &["simulate", "run", "validate.trials=4", "-o", "s.npz"],
+            &["simulate", "run", "validate.trials=4", "-o", "t.npz"],
             "error[C019]",
         ),
         (
@@ -125,7 +125,7 @@ fn options_of_eval_simulate_and_analyze() {
                 "--current",
                 "0@90000..90020=1",
                 "-o",
-                "s.npz",
+                "t.npz",
             ],
             "--current from 90000 ms on has no effect",
         ),

@@ -114,9 +114,10 @@ fn one_thread_is_one_thread() {
         std::fs::remove_dir_all(project.path("run")).unwrap();
         counted
     };
-    // Two wait for signals.
-    assert_eq!(count("--threads=1"), 3);
-    assert_eq!(count("--threads=4"), 3 + 4);
+    // Up to two wait for signals: none for those that this process was started to ignore.
+    let one = count("--threads=1");
+    assert!(one <= 3, "{one} threads");
+    assert_eq!(count("--threads=4"), one + 4);
 }
 
 /// Every command that computes takes the number.

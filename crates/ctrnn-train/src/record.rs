@@ -667,7 +667,15 @@ fn with_place(run: &Run, error: TrainError) -> TrainError {
         let message = format!(
             "{key} = {name:?} can never be measured: no validation trial has a right answer"
         );
-        let help = format!("this task has no right answers: use val.loss ({key} = \"val.loss\")");
+        let few = run.validate.trials;
+        let all = run.task.n_conditions();
+        let help = if few < all {
+            format!(
+                "{few} validation trials are fewer than the {all} conditions: validate.trials={all} shows each; or use val.loss ({key} = \"val.loss\")"
+            )
+        } else {
+            format!("this task has no right answers: use val.loss ({key} = \"val.loss\")")
+        };
         run.problem(key, Code::Training, message).help(help)
     };
     TrainError::Config(ConfigErrors(metrics.into_iter().map(problem).collect()))
