@@ -239,7 +239,7 @@ fn a_run_without_a_checkpoint_is_what_it_began_with() {
     ] {
         let answer = project.run(command).exits(4);
         assert!(!answer.stderr.contains("resume"), "{answer:?}");
-        answer.says(&["error[D006]: run has no checkpoint yet", "help: "]);
+        answer.says(&["error[D007]: run has no checkpoint yet", "help: "]);
     }
 }
 
@@ -550,7 +550,7 @@ fn a_branch_begins_with_any_checkpoint() {
     for (source, says) in [
         (
             &["run", "--checkpoint", "7"][..],
-            "error[D006]: run has no checkpoint of step 7; there are those of steps 5, 10",
+            "error[D007]: run has no checkpoint of step 7; there are those of steps 5, 10",
         ),
         (&["run@7"], "there are those of steps 5, 10"),
         (

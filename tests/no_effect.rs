@@ -85,8 +85,9 @@ fn beginnings_that_a_file_replaces() {
 #[test]
 fn options_of_eval_simulate_and_analyze() {
     let project = project();
-    let simulate =
-        |arguments: &[&str]| project.run(&[&["simulate"], arguments, &["-o", "s.npz", "--force"]].concat());
+    let simulate = |arguments: &[&str]| {
+        project.run(&[&["simulate"], arguments, &["-o", "s.npz", "--force"]].concat())
+    };
     let no_noise = "--noise has no effect: model.noise has none";
     project
         .run(&["eval", "silent", "--noise"])

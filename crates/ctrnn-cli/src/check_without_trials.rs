@@ -15,13 +15,19 @@ use crate::terminal::Terminal;
 
 /// Checks a configuration as far as that needs no trials.
 pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    let overrides = args.data.overrides(&args.overrides);
     let reading = Reading {
-        overrides: &args.overrides,
+        overrides: &overrides,
         data_root: args.data.data_root.as_deref(),
         ..Reading::new(registry)
     };
     let values = reading.values(&args.config)?;
     values.notes().iter().for_each(|note| terminal.note(note));
+    if let Values::Run(run) = &values {
+        run.unused_keys()
+            .iter()
+            .for_each(|note| terminal.note(note));
+    }
     let network = match &values {
         Values::Run(run) => Some((&**run, with_backend(run, Drawn(run))?)),
         Values::Undecided { .. } => None,

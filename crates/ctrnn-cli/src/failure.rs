@@ -228,7 +228,7 @@ impl From<TrainError> for Failure {
         };
         let exit_code = error.exit_code();
         let code = match &error {
-            TrainError::NoCheckpoint { .. } => "D006",
+            TrainError::NoCheckpoint { .. } => "D007",
             _ if exit_code == 3 => "T001",
             _ => "D003",
         };

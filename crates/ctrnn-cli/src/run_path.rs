@@ -52,7 +52,7 @@ fn with_values(path: &Path, differing: &[Difference]) -> OsString {
     if telling.is_empty() {
         telling = differing.iter().collect();
     }
-    let mut name = path.as_os_str().to_owned();
+    let mut name = path.components().as_path().as_os_str().to_owned(); // without a slash at its end
     for difference in telling.into_iter().take(3) {
         name.push("-");
         name.push(name_part(difference));

@@ -30,7 +30,11 @@ pub fn start(n: usize) -> Result<(), Failure> {
         pool = pool.use_current_thread(); // then none is started
     }
     match pool.build_global() {
-        Err(error) if error.source().is_some_and(|cause| cause.is::<io::Error>()) => {
+        Err(error)
+            if error
+                .source()
+                .is_some_and(<dyn std::error::Error>::is::<io::Error>) =>
+        {
             Err(not_started(n, &error))
         }
         // Another error has no cause: a program with tasks of its own has started its threads already.

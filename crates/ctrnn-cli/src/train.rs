@@ -13,7 +13,7 @@ use ctrnn_train::{
     differences, is_in_parts, trainer_at,
 };
 
-use crate::args::{Resume, ResumeArgs, TrainArgs};
+use crate::args::{Data, Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
 use crate::failure::{DATA, Failure, IO, USAGE};
 use crate::output::check_replaced;
@@ -213,7 +213,11 @@ fn resumed_by_itself(
     }
     // The task is that of the command, so its program was agreed to with it.
     let needs = Needs::Trials(Consent::given(terminal));
-    Ok(existing(path, &args.data, &[], registry, needs)?.1)
+    let data = Data {
+        threads: None, // the run goes on with its own, as the note says
+        ..args.data.clone()
+    };
+    Ok(existing(path, &data, &[], registry, needs)?.1)
 }
 
 /// Whether a run began with the same configuration file, but for comments and layout, and the same overrides.
@@ -387,7 +391,7 @@ fn run_exists(path: &Path, run: &Run) -> Failure {
     let before = recorded(&RunFolder::at(path)).unwrap_or_default();
     let differing = match before.is_empty() {
         true => Vec::new(),
-        false => differences(&before, &run.resolved_table()),
+        false => differences(&before, &run.table_in(&RunFolder::at(path))),
     };
     let what = format!("the run folder {} exists already", path.display());
     let words = std::env::args_os().skip(1);
@@ -444,7 +448,7 @@ fn resume_run(
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != now.get("train");
     if json.state == RunState::Done && !asks_for_more {
-        if before != run.resolved_table() {
+        if before != now {
             terminal.note("the overrides have no effect on a run that is finished");
         }
         terminal.say(format!(

@@ -427,6 +427,11 @@ impl<'a> Machine<'a> {
         }
         for (key, value) in &self.dicts[index].named {
             let &Value::Dict(inner) = value else { continue };
+            // A path is a copy of its keys: without bounds a small file could ask for much memory.
+            let is_too_much = key.len() > MAX_NAME_BYTES || search.found.len() >= MAX_ARRAYS;
+            if search.seen[inner] || is_too_much {
+                continue;
+            }
             let path = match path {
                 "" => key.to_string(),
                 _ => format!("{path}.{key}"),

@@ -524,7 +524,8 @@ mod tests {
         let files_of_theirs = [("weights".to_owned(), b"theirs".to_vec())].into();
         theirs.write_checkpoint(1, &files_of_theirs).unwrap();
         theirs.point_last(1).unwrap();
-        let writes: [(&str, &dyn Fn() -> Result<(), FileError>); 8] = [
+        type Write<'a> = &'a dyn Fn() -> Result<(), FileError>;
+        let writes: [(&str, Write); 8] = [
             ("checkpoint", &|| run.write_checkpoint(1, &files)),
             ("last", &|| run.point_last(2)),
             ("best", &|| run.point_best(2)),

@@ -311,7 +311,7 @@ fn write<E: Element>(sums: &Sums<'_, E>, sweep: &Sweep<'_, E>, gradients: Gradie
 }
 
 /// In the voltage form the gradient of a gain is the sum of (gradient of v) * (drive), and the drive is linear in the
-/// weights: it follows from the gradients of the weights, without the drive itsums.
+/// weights: it follows from the gradients of the weights, without the drive itself.
 fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &Sweep<'_, E>, gain: &mut [E]) {
     let Shape { units, inputs, .. } = sweep.shape;
     let stride = padded(units);

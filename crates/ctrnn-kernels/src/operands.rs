@@ -116,7 +116,7 @@ table! {
     }
 }
 
-impl<'a, E> Operands<&'a [E]> {
+impl<E> Operands<&[E]> {
     /// Panics if a slice does not have the length that the shape implies.
     pub(crate) fn assert_lens(&self, shape: &Shape) {
         assert_lens(

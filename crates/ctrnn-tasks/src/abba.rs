@@ -145,7 +145,7 @@ impl Task for Abba {
 
     fn longest_steps(&self, clock: Clock) -> Option<usize> {
         let longest = |duration: &Duration| clock.nearest(duration.bounds_ms()[1]);
-        let tests = self.n_tests as usize * (longest(&self.delay_ms) + longest(&self.test_ms));
+        let tests = self.n_tests * (longest(&self.delay_ms) + longest(&self.test_ms));
         Some(longest(&self.fixation_ms) + longest(&self.sample_ms) + tests)
     }
 

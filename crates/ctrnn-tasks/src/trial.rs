@@ -258,7 +258,7 @@ fn add_block(rows: &mut [f32], width: usize, steps: Range<usize>, first: usize, 
 
 /// Returns 0 below zero and 1 above; none at zero and for NaN.
 fn sign(value: f32) -> Option<usize> {
-    (value < 0.0 || value > 0.0).then_some(usize::from(value > 0.0))
+    (value != 0.0 && !value.is_nan()).then_some(usize::from(value > 0.0))
 }
 
 /// The output among `choices` that is largest: of equal ones the first; none where they are NaN.

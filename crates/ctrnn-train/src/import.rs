@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::TrainError;
 use crate::manifest::unnamed_layout;
 use crate::overrides::overridden;
-use crate::record::{Given, RunRecord};
+use crate::record::{Given, RunRecord, with_place};
 use crate::run::{self, Run};
 use crate::run_log::RunLog;
 use crate::trainer::Trainer;
@@ -195,7 +195,8 @@ where
     if run.task.unstarted_program().is_some() {
         settings.validate.trials = 0; // there are none to measure the network on
     }
-    let mut trainer = Trainer::new(network, run.task.as_ref(), settings)?;
+    let trainer = Trainer::new(network, run.task.as_ref(), settings);
+    let mut trainer = trainer.map_err(|error| with_place(run, error))?;
     let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), replace)?;
     let detail = json!({ "source": source, "assumed": imported.notes(run) });
     RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;

@@ -41,10 +41,10 @@ impl Override {
             return Err(bad(message, &source, 0..text.len())
                 .help("for instance model.n_units=64, or ~train.stop to remove a key"));
         };
-        debug_assert_eq!(key.len() + 1 + value.len(), text.len());
+        let value_at = key.len() + 1 + (value.len() - value.trim_start().len());
         Ok(Self {
             key: parse_key(key.trim_end(), 0, &source)?,
-            value: Some(parse_value(&source, key.len() + 1)?),
+            value: Some(parse_value(&source, value_at)?),
             source,
         })
     }
@@ -383,7 +383,10 @@ fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> 
     if text.trim().is_empty() {
         let help = format!(
             "'~{}' removes the key",
-            source.text[..offset - 1].trim_end()
+            source.text[..offset]
+                .trim_end()
+                .trim_end_matches('=')
+                .trim_end()
         );
         return Err(bad(
             format!("{:?} has no value", shortened(&source.text)),
@@ -398,7 +401,7 @@ fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> 
             return Err(Diagnostic { code: Code::BadOverride, ..problem }.help(help));
         }
         let place = Place { source: source.clone(), span: offset..source.text.len() };
-        Ok(Node { value: Value::String(text.to_owned()), key: place.clone(), place })
+        Ok(Node { value: Value::String(text.trim_end().to_owned()), key: place.clone(), place })
     })
 }
 

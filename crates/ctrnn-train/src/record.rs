@@ -11,6 +11,7 @@ use ctrnn_files::{
     host_name, npz, refuse_if_held,
 };
 use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_random::{Key, Stream};
 use serde_json::json;
 
 use crate::TrainError;
@@ -19,6 +20,7 @@ use crate::config::Metric;
 use crate::conformance::InputFile;
 use crate::diagnostic::{Code, ConfigErrors};
 use crate::difference::{check_resume, differences};
+use crate::evaluation::EvaluationTrials;
 use crate::machine_history::note_changes;
 use crate::manifest::{manifest, note_channels};
 use crate::objective::Objective;
@@ -28,7 +30,7 @@ use crate::resumed::{changes_json, effects, parts_header, recorded};
 use crate::run::{InitialWeights, Run};
 use crate::run_log::{RunLog, cut_metrics, metrics_header, now};
 use crate::tensorboard_log::TensorBoardLog;
-use crate::trainer::{Ending, Good, StopRequest, TrainSettings, Trainer};
+use crate::trainer::{Ending, Good, StopRequest, TrainSettings, Trainer, check_metrics};
 use crate::weight_file::{arrays_of, read_weights, safetensors_bytes};
 
 /// What the user gave, kept byte for byte.
@@ -161,6 +163,12 @@ impl RunRecord {
     ) -> Result<Reopened, TrainError> {
         let folder = RunFolder::at(path);
         check_inputs(&folder, run)?;
+        // Before anything is written: a run that keeps such a metric could not be resumed any more.
+        let key = Key::new(run.seed, Stream::Validation, 0);
+        let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, run.validate.trials)?;
+        check_metrics(&run.settings(), run.task.as_ref(), &trials)
+            .map_err(|error| with_place(run, error))?;
+        drop(trials);
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
         let lock = Arc::new(lock);
         let folder = folder.held_by(&lock);
@@ -658,7 +666,7 @@ where
 }
 
 /// Places an error about metrics that are never measured at the keys that name them; leaves any other error as it is.
-fn with_place(run: &Run, error: TrainError) -> TrainError {
+pub(crate) fn with_place(run: &Run, error: TrainError) -> TrainError {
     let TrainError::NoRightAnswers(metrics) = error else {
         return error;
     };

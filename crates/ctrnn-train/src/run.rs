@@ -634,6 +634,9 @@ enum Decided {
     Undecided(Box<RunConfig>, Diagnostic),
 }
 
+/// A task, or the problem that its program is not started.
+type Built = Result<Box<dyn Task>, Diagnostic>;
+
 /// The checks of meaning, on a tree that conforms to the schema.
 struct Check<'a> {
     document: &'a Node,
@@ -987,8 +990,7 @@ impl Check<'_> {
         }
     }
 
-    /// A warm-up within the run, momentum for Nesterov's correction, one way of clipping.
-    /// A penalty on rates needs what recomputation does not keep.
+    /// Refuses a penalty on rates beside recomputation, which does not keep them.
     fn check_recompute(&mut self, train: &TrainConfig, objective: &Objective) {
         if !train.recompute || !objective.record().rates {
             return;
@@ -1000,6 +1002,7 @@ impl Check<'_> {
         self.report(problem, &labels);
     }
 
+    /// Checks that a warm-up fits into the run, Nesterov's correction has a momentum, and one way of clipping is given.
     fn check_training(&mut self, train: &TrainConfig) {
         let warmup = train.schedule.warmup_steps();
         let keys = ["train.steps", "train.schedule"];
@@ -1161,11 +1164,7 @@ impl Check<'_> {
         clock: Clock,
         registry: &'r Registry,
         programs: Programs,
-    ) -> Option<(
-        &'r TaskEntry,
-        toml::Table,
-        Result<Box<dyn Task>, Diagnostic>,
-    )> {
+    ) -> Option<(&'r TaskEntry, toml::Table, Built)> {
         let mut named = config.task.iter();
         let (Some((name, table)), None) = (named.next(), named.next()) else {
             if self.is_sound(&["task"]) {

@@ -658,7 +658,7 @@ impl TrainSettings {
 
 /// Refuses metrics that can never be measured, for which a run would wait until its end. The validation trials are the same every time, and
 /// whether a trial has a right answer does not depend on the readout.
-fn check_metrics(
+pub(crate) fn check_metrics(
     settings: &TrainSettings,
     task: &dyn Task,
     validation: &EvaluationTrials,

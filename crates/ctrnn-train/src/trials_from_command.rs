@@ -11,7 +11,7 @@ use ctrnn_files::npz::NpzReader;
 use ctrnn_random::{Key, Rng};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Programs, TargetKind,
-    Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices,
+    Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices, value_bits,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,9 @@ impl Task for TrialsFromCommand {
 
     fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
         let batch = self.asked(request)?;
-        if !self.is_repeated.swap(true, Ordering::Relaxed) && self.asked(request)? != batch {
+        if !self.is_repeated.swap(true, Ordering::Relaxed)
+            && !is_same(&self.asked(request)?, &batch)
+        {
             let help = "draw everything from the question's seed and step: rng = np.random.default_rng([question[\"seed\"], question[\"step\"]])";
             let what = "made two different batches for the same seed and step, so that a run could be neither repeated nor resumed";
             return Err(self.error(what).with_help(help));
@@ -433,6 +435,26 @@ pub(crate) fn check_layout(layout: &Layout) -> Result<(), String> {
         true => Ok(()),
         false => Err("names a choice that is not an output".to_owned()),
     }
+}
+
+/// Tells whether two batches are equal. A condition that does not apply is NaN, which equals itself here.
+fn is_same(a: &TrialBatch, b: &TrialBatch) -> bool {
+    let bits = |batch: &TrialBatch| -> Vec<(String, Vec<u64>)> {
+        let columns = batch.conditions.iter();
+        columns
+            .map(|(name, values)| {
+                (
+                    name.clone(),
+                    values.iter().copied().map(value_bits).collect(),
+                )
+            })
+            .collect()
+    };
+    let rest = |batch: &TrialBatch| TrialBatch {
+        conditions: Vec::new(),
+        ..batch.clone()
+    };
+    bits(a) == bits(b) && rest(a) == rest(b)
 }
 
 /// Returns the bytes of all arrays of an answer. An array whose header cannot be read counts nothing: reading it fails.

@@ -157,5 +157,5 @@ fn dynamics_of(
         .map(|b| pca.project(rates.slice(ndarray::s![b, ..study.batch.n_steps[b], ..]), k) / scale)
         .collect();
     let views: Vec<_> = trials.iter().map(|trial| trial.view()).collect();
-    Ok(delay_dynamics(&views, DELAYS, RANK)?)
+    delay_dynamics(&views, DELAYS, RANK)
 }

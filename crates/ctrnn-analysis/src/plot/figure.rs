@@ -213,7 +213,7 @@ impl Panel {
     /// The ranges of both axes: as given, or as far as the data go, in y with a little room.
     fn ranges(&self) -> [[f64; 2]; 2] {
         let of_data = |side: usize, room: f64| {
-            let extents = self.layers.iter().map(|layer| layer.extent());
+            let extents = self.layers.iter().map(Layer::extent);
             range_of(extents.flat_map(|extent| extent[side].clone()), room)
         };
         [
