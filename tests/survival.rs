@@ -463,6 +463,24 @@ fn a_run_whose_folder_is_exchanged_ends_and_writes_nothing_there() {
 }
 
 /// The lock is what tells folders apart; a run without it no longer knows that it is alone.
+/// The checkpoints of another run would be overwritten and pruned.
+#[cfg(unix)]
+#[test]
+fn checkpoints_that_are_a_link_are_refused() {
+    let project = Project::new();
+    for run in ["a", "b"] {
+        project.train(run, &["train.steps=10"]).exits(0);
+    }
+    fs::remove_dir_all(project.path("b/checkpoints")).unwrap();
+    std::os::unix::fs::symlink("../a/checkpoints", project.path("b/checkpoints")).unwrap();
+    let before = project.tree("a");
+    project
+        .run(&["resume", "b", "train.steps=20", "checkpoint.keep_last=1"])
+        .exits(4)
+        .says(&["checkpoints", "help: "]);
+    assert!(project.tree("a") == before);
+}
+
 #[test]
 fn a_run_whose_lock_is_removed_ends() {
     let project = Project::in_memory();

@@ -153,7 +153,7 @@ fn results<B: RecurrenceBackend>(case: &Case) -> Named {
     };
     let sweep = sweep::<B>(case);
     let (results, pullback) = B::sweep_with_pullback(&sweep, wanted).expect("a fused sweep");
-    let gradients = pullback.apply(upstream(case));
+    let gradients = pullback.apply(upstream::<B>(case));
     let results = SweepResults::NAMES.zip(results).into_array();
     let gradients = Operands::NAMES.zip(gradients).into_array();
     results

@@ -177,12 +177,18 @@ impl Study<'_> {
     /// The typical inputs of all epochs; epochs that share theirs are named together.
     pub fn typical_inputs(&self) -> Vec<TypicalInput> {
         let mut found: Vec<TypicalInput> = Vec::new();
+        // Noise moves a median by less than a hundredth of what an input can be.
+        let tolerance = self.input_ranges().mapv(|range| 1e-2 * range);
         for epoch in self.epochs() {
             let input = self.typical_input(epoch);
-            match found
-                .iter_mut()
-                .find(|known| (&known.input - &input).iter().all(|d| d.abs() < 1e-2))
-            {
+            let is_close = |known: &&mut TypicalInput| {
+                let differences = (&known.input - &input).mapv(f64::abs);
+                differences
+                    .iter()
+                    .zip(&tolerance)
+                    .all(|(d, most)| d <= most)
+            };
+            match found.iter_mut().find(is_close) {
                 Some(known) => known.epochs.push(epoch),
                 None => found.push(TypicalInput {
                     epochs: vec![epoch],
@@ -193,7 +199,24 @@ impl Study<'_> {
         found
     }
 
-    /// The median over all trials and time steps of an epoch, to two decimals.
+    /// Returns the largest minus the smallest value of each input, over all trials and time steps.
+    fn input_ranges(&self) -> Array1<f64> {
+        let width = self.batch.n_inputs;
+        let range = |k: usize| {
+            let mut bounds = [f64::INFINITY, f64::NEG_INFINITY];
+            for b in 0..self.batch.n_trials {
+                let rows = self.batch.rows(&self.batch.inputs, b, width);
+                for row in rows.chunks_exact(width).take(self.batch.n_steps[b]) {
+                    let value = f64::from(row[k]);
+                    bounds = [bounds[0].min(value), bounds[1].max(value)];
+                }
+            }
+            (bounds[1] - bounds[0]).max(0.0)
+        };
+        (0..width).map(range).collect()
+    }
+
+    /// Returns the median of each input over all trials and time steps of an epoch.
     fn typical_input(&self, epoch: &str) -> Array1<f64> {
         let width = self.batch.n_inputs;
         let median = |k: usize| {
@@ -203,8 +226,7 @@ impl Study<'_> {
             };
             let mut values: Vec<f64> = (0..self.batch.n_trials).flat_map(trial).collect();
             values.sort_by(f64::total_cmp);
-            let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
-            (middle * 100.0).round() / 100.0
+            values.get(values.len() / 2).copied().unwrap_or(0.0)
         };
         (0..width).map(median).collect()
     }

@@ -51,7 +51,13 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let outputs = found
         .iter()
         .filter_map(|(analysis, found)| Some((analysis.name, found.as_ref().ok()?)));
+    if args.output.is_none() {
+        output::check_unlinked(&folder)?;
+    }
     for path in outputs.flat_map(|(name, findings)| paths(&folder, name, findings)) {
+        if args.output.is_none() {
+            output::check_unlinked(&path)?;
+        }
         output::check(&path, force)?;
     }
     std::fs::create_dir_all(&folder).map_err(|error| {

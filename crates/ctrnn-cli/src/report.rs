@@ -108,6 +108,9 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         .output
         .clone()
         .unwrap_or_else(|| loaded.folder.report());
+    if args.output.is_none() {
+        ctrnn_files::output::check_unlinked(&path)?;
+    }
     let force = args.force || args.output.is_none();
     output::check(&path, force, terminal)?;
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();

@@ -96,9 +96,12 @@ impl Program {
                 format!("{} cannot be read: {what}", as_typed(words)),
             )
         };
-        let folder = match further.clone().all(is_absolute) {
-            true => None,
-            false => Some(std::env::current_dir().map_err(|error| unreadable(&error))?),
+        // A program without further words, such as `make`, may take everything from the current folder.
+        let names_all = further.clone().next().is_some() && further.clone().all(is_absolute);
+        let folder = if names_all {
+            None
+        } else {
+            Some(std::env::current_dir().map_err(|error| unreadable(&error))?)
         };
         let mut files = Vec::new();
         for word in further.filter(|word| Path::new(word).is_file()) {

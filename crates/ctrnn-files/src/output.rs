@@ -56,6 +56,20 @@ pub fn check_folder(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Checks that a place that the program itself chooses, in a folder that may come from anybody, is not a link: written through,
+/// it could replace any file of the user.
+///
+/// # Errors
+/// [`FileError::Linked`]
+pub fn check_unlinked(path: &Path) -> Result<(), FileError> {
+    if path.is_symlink() {
+        return Err(FileError::Linked {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// Whether `path` is a pipe, a device or an open descriptor, which is written through.
 pub fn is_stream(path: &Path) -> bool {
     matches!(place(path, true), Ok(Place::Stream))

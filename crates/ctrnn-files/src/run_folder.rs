@@ -41,14 +41,22 @@ impl RunFolder {
     }
 
     /// Checks that this process may write to the folder: that nobody has renamed, removed or replaced it since the lock
-    /// was taken. A folder without a lock ([`RunFolder::at`]) is not checked.
+    /// was taken, and that its checkpoints are not a link into another run. A folder without a lock ([`RunFolder::at`]) is not
+    /// checked.
     ///
     /// # Errors
-    /// [`FileError::Displaced`] if it is another folder now.
+    /// [`FileError::Displaced`] if it is another folder now, [`FileError::Linked`] if `checkpoints` is a link.
     pub fn check_held(&self) -> Result<(), FileError> {
         match self.lock.as_ref().map(Weak::upgrade) {
             None => Ok(()),
-            Some(Some(lock)) => lock.check(&self.root),
+            Some(Some(lock)) => {
+                lock.check(&self.root)?;
+                let path = self.checkpoints();
+                if path.is_symlink() {
+                    return Err(FileError::Linked { path });
+                }
+                Ok(())
+            }
             Some(None) => Err(FileError::Displaced {
                 path: self.root.clone(),
                 now: None,

@@ -9,7 +9,7 @@ use crate::{Mask, Target, Trial};
 /// * class labels: every output, unless there is only one;
 /// * values of several outputs: every output, if the targets are one-hot. Looked at are the outputs that count in the last time
 ///   step that counts. One of them has the same high value in every trial and all others have the same low value; where all are
-///   equal, the trial has no answer;
+///   equal, below the high value and the same in all such trials, the trial has no answer;
 /// * values of one output, at the last time step that counts: this output, by its sign, if it is the same number below zero in
 ///   some trials and the same number above zero in the others; at zero, the trial has no answer;
 /// * anything else is a time course to be followed: no output.
@@ -49,6 +49,8 @@ pub fn target_answer(trial: &Trial, choices: &[usize]) -> Option<usize> {
 struct Levels {
     low: Option<f32>,
     high: Option<f32>,
+    /// The value of all outputs in trials without an answer.
+    none: Option<f32>,
     are_classes: bool,
 }
 
@@ -69,7 +71,7 @@ impl Levels {
                 y if *y > 0.0 => is_same(&mut self.high, *y),
                 y => is_same(&mut self.low, *y),
             },
-            _ if largest == least => true,
+            _ if largest == least => is_same(&mut self.none, largest),
             row => {
                 let is_one_hot = row.iter().filter(|&&y| y == largest).count() == 1
                     && row.iter().all(|&y| y == largest || y == least);
@@ -79,7 +81,10 @@ impl Levels {
     }
 
     fn are_complete(&self, n_outputs: usize) -> bool {
-        (self.are_classes && n_outputs > 1) || (self.low.is_some() && self.high.is_some())
+        // Where all outputs can be high at once they are not alternatives, but answers of their own.
+        let are_alternatives = self.none.is_none() || self.none != self.high;
+        let has_both = self.low.is_some() && self.high.is_some();
+        (self.are_classes && n_outputs > 1) || (has_both && are_alternatives)
     }
 }
 
@@ -139,6 +144,9 @@ mod tests {
         assert_eq!(implied(&[&[1.0, 0.0], &[-1.0, 0.0]]), none);
         assert_eq!(implied(&[&[1.0, 1.0, 0.0], &[0.0, 0.0, 1.0]]), none);
         assert_eq!(implied(&[&[0.0, 0.0], &[0.0, 0.0]]), none);
+        // Two bits, each with an answer of its own.
+        assert_eq!(implied(&[&[0.0, 1.0], &[1.0, 0.0], &[1.0, 1.0]]), none);
+        assert_eq!(implied(&[&[-1.0, -1.0], &[1.0, 1.0], &[-1.0, 1.0]]), none);
         assert_eq!(implied(&[]), none);
     }
 

@@ -172,6 +172,7 @@ impl RunRecord {
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
         let lock = Arc::new(lock);
         let folder = folder.held_by(&lock);
+        folder.check_held()?; // before leftovers of it are removed
         let (before, asked) = (recorded(&folder)?, run.table_in(&folder));
         check_resume(&before, &asked, path)?;
         let changed = differences(&before, &asked);

@@ -240,10 +240,10 @@ impl TrialsFromFile {
         let trained = context.trained.filter(|_| is_test);
         if let Some(trained) = trained
             && config.choices.is_none()
-            && read.layout.choices.is_empty()
+            && let Some(choices) = trained_choices(trained, context.clock)
         {
-            // A test need not show every choice: those of the training say which there are.
-            read.layout.choices = trained_choices(trained, context.clock);
+            // A test need not show every choice, and may look like one where there is none.
+            read.layout.choices = choices;
         }
         read.tested = trained.and_then(|trained| {
             Some(Tested {
@@ -458,13 +458,11 @@ impl Tested {
     }
 }
 
-/// Finds the choices of the trials that a run was trained on; none if they are no longer there.
-fn trained_choices(trained: Trained, clock: Clock) -> Vec<usize> {
-    let Ok(config) = trained.table.clone().try_into::<NpzConfig>() else {
-        return Vec::new();
-    };
-    let read = TrialsFromFile::read_files(&config, clock, None);
-    read.map_or_else(|_| Vec::new(), |read| read.layout.choices)
+/// Finds the choices of the trials that a run was trained on; `None` if they are no longer there.
+fn trained_choices(trained: Trained, clock: Clock) -> Option<Vec<usize>> {
+    let config: NpzConfig = trained.table.clone().try_into().ok()?;
+    let read = TrialsFromFile::read_files(&config, clock, None).ok()?;
+    Some(read.layout.choices)
 }
 
 /// Computes the number of trials to set aside of `n`: at least one, and one is left where there are two.

@@ -124,18 +124,26 @@ def damage(weights):
 
 
 def description(path, newest):
-    """What model.json says, of the end or the beginning; of an early version only what a checkpoint says."""
+    """Returns what model.json says, of the end or the beginning, with the configuration of the newest weights."""
+    said = {}
     for folder in ("model", "initial"):
         file = path / folder / "model.json"
         if file.is_file():
-            return read_json(file)
+            try:
+                said = read_json(file)
+                break
+            except ValueError:  # cut short: a process was killed, or the file is damaged
+                continue
     if newest is None:
-        return {}
+        return said
     with open(newest, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
     config = json.loads(header.get("__metadata__", {}).get("ctrnn.config", "{}"))
-    return {"config": config, "task": next(iter(config.get("task", {})), None)}
+    if config:
+        said["config"] = config
+    said.setdefault("task", next(iter(config.get("task", {})), None))
+    return said
 
 
 def read_json(path):

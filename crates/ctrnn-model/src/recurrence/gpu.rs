@@ -53,7 +53,7 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
         let (results, problem, trajectory) = device.run(sweep, kept);
         let operands = sweep.operands.clone();
         let pullback = Pullback::new(move |upstream| {
-            device.run_back(&problem, &trajectory, &operands, wanted, upstream)
+            device.run_back::<I, BT>(&problem, &trajectory, &operands, wanted, upstream)
         });
         Some((results, pullback))
     }
@@ -146,7 +146,7 @@ impl<R: CubeRuntime> Device<R> {
 
     fn zeros(&self, shape: &[usize]) -> CubeTensor<R> {
         let zeros: Tensor<Cube<R, i32, u32>, 1> =
-            Tensor::zeros([shape.iter().product()], &self.device);
+            Tensor::zeros([shape.iter().product::<usize>()], &self.device);
         let zeros = primitive(zeros);
         self.primitive(zeros.handle, shape)
     }
