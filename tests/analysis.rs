@@ -432,3 +432,55 @@ fn a_flip_flop_has_eight_stable_points() {
         );
     }
 }
+
+/// v = tanh is held at v = 0.5 tanh(v) + 250 * 0.004, whose solution is 1.4475.
+#[test]
+fn small_inputs_are_held_as_they_are() {
+    let project = Project::new();
+    let array = |shape: &[usize], value: f64| {
+        let n = shape.iter().product();
+        Array::f64(shape, vec![value; n])
+    };
+    project.write_arrays(
+        "trials.npz",
+        [
+            ("inputs", array(&[6, 10, 1], 0.004)),
+            ("targets", array(&[6, 10, 1], 0.5)),
+        ],
+    );
+    project.write_arrays(
+        "weights.npz",
+        [
+            ("recurrent.weight", array(&[1, 1], 0.5)),
+            ("input.weight", array(&[1, 1], 250.0)),
+            ("output.weight", array(&[1, 1], 1.0)),
+        ],
+    );
+    project
+        .run(&[
+            "import",
+            "weights.npz",
+            "--from",
+            "npz",
+            "-o",
+            "run",
+            "task.npz.files=[\"trials.npz\"]",
+            "model.activation=tanh",
+        ])
+        .exits(0);
+    project
+        .run(&["analyze", "run", "fixed_points", "-o", "found"])
+        .exits(0);
+    let found = project.arrays("found/fixed_points.npz");
+    let inputs = found["inputs"].to_f64().unwrap();
+    assert!(
+        inputs.iter().all(|u| (u - 0.004).abs() < 1e-9),
+        "{inputs:?}"
+    );
+    let states = found["states"].to_f64().unwrap();
+    let residual = |v: &f64| v - 0.5 * v.tanh() - 1.0;
+    assert!(
+        !states.is_empty() && states.iter().all(|v| residual(v).abs() < 1e-6),
+        "{states:?}"
+    );
+}

@@ -346,3 +346,22 @@ mod nodes {
         assert!(output.status.success(), "{output:?}");
     }
 }
+
+/// A run may come from anybody: a link in it, at a place that the program itself chooses, must not lead to the user's files.
+#[cfg(unix)]
+#[test]
+fn links_in_a_run_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let project = run();
+    project.write("precious", "years of work");
+    let precious = project.path("precious");
+    symlink(&precious, project.path("run/report.html")).unwrap();
+    fs::create_dir(project.path("run/analysis")).unwrap();
+    symlink(&precious, project.path("run/analysis/weights.svg")).unwrap();
+    let report: &[&str] = &["report", "run", "--trials", "8"];
+    let analyze: &[&str] = &["analyze", "run", "weights", "--trials", "8"];
+    for command in [report, analyze] {
+        project.run(command).exits(4).says(&["is a link", "help: "]);
+    }
+    assert_eq!(project.text("precious"), "years of work");
+}
