@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use ctrnn_files::Array;
+use ctrnn_files::{Array, RunJson, RunState};
 
 use crate::project::{Answer, Project, TINY, is_ignored};
 
@@ -472,4 +472,21 @@ fn a_program_that_hangs_does_not_survive_a_kill() {
     std::thread::spawn(move || ended.send(pipe.read(&mut [0])));
     let read = end.recv_timeout(Duration::from_secs(30));
     assert_eq!(read.expect("nobody holds the pipe any more").unwrap(), 0);
+}
+
+/// What was trained before a program failed is kept, and `resume` goes on from there.
+#[test]
+fn a_program_that_fails_loses_no_step() {
+    let project = project();
+    let fails = GENERATOR.replace("    *)\n", "    *'\"step\":9'*) exit 1 ;;\n    *)\n");
+    project.write("generator.sh", fails);
+    let often = ["train.steps=20", "--threads", "1"];
+    project.run(&training("run", &often)).exits(4);
+    let state = RunJson::load(&project.path("run/RUN.json")).unwrap();
+    assert_eq!(state.state, RunState::Failed);
+    let last = fs::read_to_string(project.path("run/checkpoints/last")).unwrap();
+    assert!(
+        last.trim().ends_with("00000009") || last.trim() == "9",
+        "{last}"
+    );
 }

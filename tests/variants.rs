@@ -151,3 +151,23 @@ fn a_network_trained_at_20_ms_runs_at_5_ms() {
         );
     }
 }
+
+/// Initial states belong to the conditions that were trained on, by their number.
+#[test]
+fn states_of_conditions_are_not_given_to_others() {
+    let project = Project::new();
+    let train = [
+        "task.perceptual_decision.coherences=[0.0,0.512]",
+        "model.initial_state=learned_per_condition",
+        "train.steps=2",
+    ];
+    project.train("run", &train).exits(0);
+    let eval = |coherences: &str| {
+        let given = format!("task.perceptual_decision.coherences={coherences}");
+        project.run(&["eval", "run", &given])
+    };
+    eval("[0.0,0.512]").exits(0);
+    eval("[0.512,0.0]")
+        .exits(2)
+        .says(&["initial state for each condition", "help: "]);
+}

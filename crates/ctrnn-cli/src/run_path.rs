@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use ctrnn_files::RunFolder;
+use ctrnn_model::InitialState;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
     Difference, Reading, Run, RunWeights, TrainError, check_inputs, left_open, recorded_layout,
@@ -12,7 +13,7 @@ use ctrnn_train::{
 use toml::Value;
 
 use crate::args::Data;
-use crate::failure::{DATA, Failure};
+use crate::failure::{DATA, Failure, USAGE};
 use crate::terminal::Terminal;
 use crate::trust::Consent;
 
@@ -118,22 +119,48 @@ pub fn existing(
         programs: Programs::NEVER,
         sizes: Some(&sizes),
     };
-    let run = match needs {
+    let read = |overrides: &[String]| match needs {
         Needs::Trials(consent) => Reading {
+            overrides,
             programs: Programs::Agreed(&|words| consent.agree(words)),
             ..reading
         }
-        .file(&folder.resolved())?,
+        .file(&folder.resolved()),
         Needs::Network => Reading {
+            overrides,
             programs: Programs::Never {
                 layout: recorded_layout(&folder).as_ref(),
             },
             ..reading
         }
-        .file(&folder.resolved())?,
+        .file(&folder.resolved()),
     };
+    let run = read(&overrides)?;
+    let is_per_condition = matches!(
+        run.model.initial_state,
+        InitialState::LearnedPerCondition(_)
+    );
+    if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
+        check_conditions(&run, &read(&[])?)?;
+    }
     let run = run.with_named_paths().begun_in(&folder)?;
     Ok((folder, run))
+}
+
+/// Checks that the conditions are those of the run itself, in its order: a network with an initial state for each condition takes
+/// them by their number.
+fn check_conditions(now: &Run, own: &Run) -> Result<(), Failure> {
+    let values = |run: &Run| -> Vec<Vec<(String, f64)>> {
+        let conditions = run.task.conditions().into_iter();
+        conditions.map(|condition| condition.values).collect()
+    };
+    if values(now) == values(own) {
+        return Ok(());
+    }
+    let what = "the network has an initial state for each condition of the task that it was trained on, but these overrides change the conditions or their order";
+    let help =
+        "leave out the overrides that do: conditions such as coherences, validation_fraction, seed";
+    Err(Failure::new(USAGE, "C019", what, help))
 }
 
 /// Returns the weights of a run: its newest state, of which a note says which it is, or the checkpoint that was asked for.

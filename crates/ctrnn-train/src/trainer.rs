@@ -263,14 +263,18 @@ where
                 Ok(None) => {}
                 Ok(Some(ending)) => return self.ended(ending),
                 Err(TrainError::NotFinite(found)) => self.roll_back(*found, observers)?,
-                Err(error @ TrainError::Task(_)) => match soon(stop) {
-                    Some(reason) => {
+                Err(error @ TrainError::Task(_)) => {
+                    let reason = soon(stop);
+                    // The weights are those of the last step: what was trained is not lost with the trials of the next one.
+                    if self.counters.step > 0 {
                         self.check_weights()?;
                         self.save(false, true, observers)?;
-                        return self.ended(Ending::Asked(reason));
                     }
-                    None => return Err(error),
-                },
+                    return match reason {
+                        Some(reason) => self.ended(Ending::Asked(reason)),
+                        None => Err(error),
+                    };
+                }
                 Err(error) => return Err(error),
             }
         }
