@@ -84,6 +84,45 @@ struct Program {
     files: Vec<(String, String)>,
 }
 
+/// Most files of a folder that is run as a program.
+const MOST_FILES: usize = 10_000;
+
+/// Lists the file at a path, or the files of the folder there if Python would run it; none otherwise. Other folders hold data.
+fn files_at(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !path.join("__main__.py").is_file() {
+        return Ok(path
+            .is_file()
+            .then(|| path.to_owned())
+            .into_iter()
+            .collect());
+    }
+    let mut files = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(folder)?;
+        let mut paths = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        paths.sort();
+        for path in paths {
+            // What Python compiles changes without a change of the program.
+            if path.ends_with("__pycache__") {
+                continue;
+            }
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if path.is_file() {
+                files.push(path);
+            }
+            if files.len() > MOST_FILES {
+                let what = format!("a folder of more than {MOST_FILES} files");
+                return Err(std::io::Error::other(what));
+            }
+        }
+    }
+    Ok(files)
+}
+
 impl Program {
     fn of(words: &[String]) -> Result<Self, TaskError> {
         let is_absolute = |word: &String| Path::new(word).is_absolute();
@@ -104,10 +143,11 @@ impl Program {
             Some(std::env::current_dir().map_err(|error| unreadable(&error))?)
         };
         let mut files = Vec::new();
-        for word in further.filter(|word| Path::new(word).is_file()) {
-            let digest =
-                digest::blake3_file(Path::new(word)).map_err(|error| unreadable(&error))?;
-            files.push((word.clone(), digest));
+        for word in further {
+            for file in files_at(Path::new(word)).map_err(|error| unreadable(&error))? {
+                let digest = digest::blake3_file(&file).map_err(|error| unreadable(&error))?;
+                files.push((file.to_string_lossy().into_owned(), digest));
+            }
         }
         Ok(Self {
             words: words.to_vec(),
@@ -230,6 +270,21 @@ mod tests {
         assert_eq!(relative.folder, std::env::current_dir().ok());
         assert_eq!(program(&["./generator"]).folder, relative.folder);
         assert_ne!(program(&["a b"]).json(), program(&["a", "b"]).json());
+    }
+
+    #[test]
+    fn a_folder_that_is_run_is_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("package");
+        std::fs::create_dir_all(package.join("parts")).unwrap();
+        let words = ["python3", package.to_str().unwrap()];
+        assert!(program(&words).files.is_empty(), "data, not a program");
+        std::fs::write(package.join("__main__.py"), "a").unwrap();
+        std::fs::write(package.join("parts/b.py"), "b").unwrap();
+        let first = program(&words);
+        assert_eq!(first.files.len(), 2);
+        std::fs::write(package.join("parts/b.py"), "c").unwrap();
+        assert_ne!(first, program(&words));
     }
 
     #[test]
