@@ -18,7 +18,7 @@ pub fn lead(readout: ArrayView1<f64>, choices: &[usize], choice: usize) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// The time step at which a readout `[T, O]` has made up its mind: from which on, until `last`, `choice` keeps a [`lead`] of at
+/// The time step at which a readout `[T, O]` has made up its mind: from which on, until `last`, `choice` keeps a lead of at
 /// least `margin`. None if it never does.
 pub fn decision_step(
     readout: ArrayView2<f64>,
