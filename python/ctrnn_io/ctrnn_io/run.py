@@ -134,7 +134,7 @@ def description(path, newest):
                 break
             except ValueError:  # cut short: a process was killed, or the file is damaged
                 continue
-    if newest is None:
+    if newest is None or newest.suffix != ".safetensors":  # arrays of numpy have no configuration
         return said
     with open(newest, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
@@ -142,7 +142,7 @@ def description(path, newest):
     config = json.loads(header.get("__metadata__", {}).get("ctrnn.config", "{}"))
     if config:
         said["config"] = config
-    said.setdefault("task", next(iter(config.get("task", {})), None))
+        said.setdefault("task", next(iter(config.get("task", {})), None))
     return said
 
 
