@@ -177,18 +177,10 @@ impl Study<'_> {
     /// The typical inputs of all epochs; epochs that share theirs are named together.
     pub fn typical_inputs(&self) -> Vec<TypicalInput> {
         let mut found: Vec<TypicalInput> = Vec::new();
-        // Noise moves a median by less than a hundredth of what an input can be.
-        let tolerance = self.input_ranges().mapv(|range| 1e-2 * range);
+        let steps = self.input_steps();
         for epoch in self.epochs() {
-            let input = self.typical_input(epoch);
-            let is_close = |known: &&mut TypicalInput| {
-                let differences = (&known.input - &input).mapv(f64::abs);
-                differences
-                    .iter()
-                    .zip(&tolerance)
-                    .all(|(d, most)| d <= most)
-            };
-            match found.iter_mut().find(is_close) {
+            let input = self.typical_input(epoch, &steps);
+            match found.iter_mut().find(|known| known.input == input) {
                 Some(known) => known.epochs.push(epoch),
                 None => found.push(TypicalInput {
                     epochs: vec![epoch],
@@ -199,8 +191,11 @@ impl Study<'_> {
         found
     }
 
-    /// Returns the largest minus the smallest value of each input, over all trials and time steps.
-    fn input_ranges(&self) -> Array1<f64> {
+    /// Returns the precision to which each input is held: about a hundredth of its range over all trials and time steps, a power of
+    /// ten; zero for an input that never changes.
+    ///
+    /// The rest of a median is noise, and under it a line of fixed points would drift.
+    fn input_steps(&self) -> Array1<f64> {
         let width = self.batch.n_inputs;
         let range = |k: usize| {
             let mut bounds = [f64::INFINITY, f64::NEG_INFINITY];
@@ -211,13 +206,18 @@ impl Study<'_> {
                     bounds = [bounds[0].min(value), bounds[1].max(value)];
                 }
             }
-            (bounds[1] - bounds[0]).max(0.0)
+            let range = bounds[1] - bounds[0];
+            if range > 0.0 {
+                10f64.powf(range.log10().round() - 2.0)
+            } else {
+                0.0
+            }
         };
         (0..width).map(range).collect()
     }
 
-    /// Returns the median of each input over all trials and time steps of an epoch.
-    fn typical_input(&self, epoch: &str) -> Array1<f64> {
+    /// Returns the median of each input over all trials and time steps of an epoch, to the precision in `steps`.
+    fn typical_input(&self, epoch: &str, steps: &Array1<f64>) -> Array1<f64> {
         let width = self.batch.n_inputs;
         let median = |k: usize| {
             let trial = |b: usize| {
@@ -226,7 +226,12 @@ impl Study<'_> {
             };
             let mut values: Vec<f64> = (0..self.batch.n_trials).flat_map(trial).collect();
             values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(0.0)
+            let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
+            if steps[k] > 0.0 {
+                (middle / steps[k]).round() * steps[k]
+            } else {
+                middle
+            }
         };
         (0..width).map(median).collect()
     }
