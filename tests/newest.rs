@@ -568,3 +568,28 @@ fn a_branch_begins_with_any_checkpoint() {
         assert!(!project.path("refused").exists());
     }
 }
+
+/// The file of a run's initial weights has another content when its command is given again.
+#[test]
+fn a_requeued_command_says_that_its_weights_are_others_now() {
+    let project = Project::new();
+    for (run, seed) in [("one", "seed=1"), ("two", "seed=2")] {
+        project.train(run, &["train.steps=1", seed]).exits(0);
+    }
+    let copy = |run: &str| {
+        let weights = format!("{run}/model/weights.safetensors");
+        fs::copy(project.path(weights), project.path("w.safetensors")).unwrap();
+    };
+    let command = [
+        "model.init.file=w.safetensors",
+        "train.steps=2",
+        "--resume=auto",
+    ];
+    copy("one");
+    project.train("run", &command).exits(0);
+    let note = "run goes on with the weights that it began with";
+    let same = project.train("run", &command).exits(0);
+    assert!(!same.stderr.contains(note), "{same:?}");
+    copy("two");
+    project.train("run", &command).exits(0).says(&[note]);
+}

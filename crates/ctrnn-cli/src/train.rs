@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, read_at_most, refuse_if_held};
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::{InitialState, RecurrenceBackend};
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
     Code, ConfigErrors, Difference, Ending, Given, GivenWeights, MAX_CONFIG_BYTES, Observer,
@@ -48,6 +48,16 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     };
     let mut run = reading.file(&args.config)?;
     run.given = given;
+    if run.init_file.is_some()
+        && matches!(
+            run.model.initial_state,
+            InitialState::LearnedPerCondition(_)
+        )
+    {
+        terminal.note(
+            "initial states of conditions are taken by number: those of the weights fit only if the conditions and their order are the same",
+        );
+    }
     check_reproduced(&args.config, &run)?;
     let unused = run.unused_keys();
     run.notes
@@ -79,7 +89,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     }
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
-            let run = with_own_beginning(run, &path, args)?;
+            let run = with_own_beginning(run, &path, args, terminal)?;
             let is_own = |word: &&String| !word.starts_with("model.init.file=");
             let own: Vec<String> = given.overrides.iter().filter(is_own).cloned().collect();
             let branch = branch(&path, &args.config, &own);
@@ -154,7 +164,12 @@ pub fn branch(path: &Path, config: &Path, overrides: &[String]) -> String {
 
 /// A run that is there goes on with what it began with, of which it keeps a copy: the weights that `--init-from` named then may
 /// have been trained further since.
-fn with_own_beginning(run: Run, path: &Path, args: &TrainArgs) -> Result<Run, Failure> {
+fn with_own_beginning(
+    run: Run,
+    path: &Path,
+    args: &TrainArgs,
+    terminal: &Terminal,
+) -> Result<Run, Failure> {
     let folder = RunFolder::at(path);
     let run = run.begun_in(&folder)?;
     let (Some(file), Some(initial)) = (&run.init_file, &run.initial) else {
@@ -166,17 +181,32 @@ fn with_own_beginning(run: Run, path: &Path, args: &TrainArgs) -> Result<Run, Fa
     };
     let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
     let inputs = manifest["inputs"].as_array().into_iter().flatten();
-    let mut recorded = inputs.filter_map(|input| input["path"].as_str().map(Path::new));
-    let is_same = recorded.any(|path| {
+    let mut recorded = inputs.filter_map(|input| {
+        let path = Path::new(input["path"].as_str()?);
+        Some((path, input["blake3"].as_str()))
+    });
+    let is_source = |path: &Path| {
         path == file
             || source
                 .as_ref()
                 .is_some_and(|source| path.starts_with(source))
-    });
-    match initial.path.canonicalize() {
-        Ok(own) if is_same => Ok(run.beginning_with(own)),
-        _ => Ok(run),
+    };
+    let Some((recorded, blake3)) = recorded.find(|(path, _)| is_source(path)) else {
+        return Ok(run);
+    };
+    let Ok(own) = initial.path.canonicalize() else {
+        return Ok(run);
+    };
+    let is_as_it_was =
+        recorded == file && digest::blake3_file(file).is_ok_and(|now| Some(now.as_str()) == blake3);
+    if !is_as_it_was {
+        terminal.note(format!(
+            "{} goes on with the weights that it began with; {} has others now",
+            path.display(),
+            file.display()
+        ));
     }
+    Ok(run.beginning_with(own))
 }
 
 /// The run at `path` as `train` goes on with it, for which it must be the run of this very command: `run` and what was `given`.
