@@ -471,7 +471,11 @@ fn a_program_that_hangs_does_not_survive_a_kill() {
     let (ended, end) = mpsc::channel();
     std::thread::spawn(move || ended.send(pipe.read(&mut [0])));
     let read = end.recv_timeout(Duration::from_secs(30));
-    assert_eq!(read.expect("nobody holds the pipe any more").unwrap(), 0);
+    assert_eq!(
+        read.expect("the pipe is not closed; expected the program to have ended")
+            .unwrap(),
+        0
+    );
 }
 
 /// What was trained before a program failed is kept, and `resume` goes on from there.

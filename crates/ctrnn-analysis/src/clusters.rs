@@ -186,7 +186,7 @@ mod tests {
         assert!(found.silhouette > 0.95);
     }
 
-    /// Of equal rows, or of too few for two groups, there is one group.
+    /// Equal rows, or too few for two groups, are one group.
     #[test]
     fn equal_rows_are_one_group() {
         for n in [0, 1, 2, 5] {

@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(found.convergence.dim(), (50, 4));
     }
 
-    /// What is multiplied by 0 is gone at once; what doubles at every step is beyond double precision after 1024 of them.
+    /// A factor of 0 ends a direction at once; doubling leaves double precision after 1024 steps.
     #[test]
     fn directions_that_vanish_and_states_that_diverge() {
         let inputs = Array2::zeros((2000, 0));

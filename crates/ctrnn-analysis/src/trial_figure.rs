@@ -17,7 +17,7 @@ const MASK_MM: f64 = 3.0;
 const SMALLEST_PANEL_MM: f64 = 9.5;
 /// Widths of all data areas together, in millimetres: with labels, two columns of a journal.
 const WIDTH_MM: f64 = 150.0;
-/// Of many trials each has this width, and the page is as wide as it takes.
+/// Least width of a trial where there are many; the page is as wide as they need.
 const NARROWEST_MM: f64 = 5.0;
 /// Neighbouring channels of one name are drawn as a heat map from so many on.
 const SMALLEST_GROUP: usize = 6;

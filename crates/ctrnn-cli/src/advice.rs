@@ -16,7 +16,7 @@ const GPU_RATE: f64 = 1e13;
 const GPU_LAUNCHES_MS: f64 = 2.0;
 /// Milliseconds that it needs for a time step forward and backward, however few the units.
 const GPU_TIME_STEP_MS: f64 = 1.5e-3;
-/// How many times faster a GPU must be to be worth a build of its own.
+/// Factor by which a GPU must be faster to be worth a build of its own.
 const WORTH_A_BUILD: f64 = 3.0;
 
 /// Whether this program can compute on a GPU.

@@ -78,9 +78,9 @@ fn described_overflow(overflow: Overflow) -> String {
 /// How large a run is.
 struct Size {
     longest: LongestTrial,
-    /// Of the states that a batch keeps for the way back.
+    /// MiB of states that a batch keeps for the backward pass.
     states_mib: f64,
-    /// Of everything that the training holds at once; on a GPU it lies elsewhere.
+    /// MiB that the training holds at once; unknown on a GPU, whose memory is its own.
     training_mib: Option<f64>,
 }
 
@@ -133,9 +133,9 @@ struct Trying<'a>(&'a Run);
 
 struct Tried {
     device: String,
-    /// Of the CPU.
+    /// Number of CPU threads.
     threads: usize,
-    /// Of the network before its first step.
+    /// Summary of the network before its first step.
     network: Summary,
     outcome: Outcome,
 }

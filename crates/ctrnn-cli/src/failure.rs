@@ -287,7 +287,7 @@ fn task_failure(error: &TaskError) -> Failure {
     Failure::new(exit_code, code, message.to_string(), help)
 }
 
-/// What helps where numbers are not finite, whatever the configuration is.
+/// Advises where numbers are not finite, whatever the configuration is.
 fn diverged_somewhere(found: &NotFinite) -> String {
     if found.what.is_data() {
         "the task gives numbers that are not finite, whatever the learning rate: check its table and its files".to_owned()
@@ -299,7 +299,7 @@ fn diverged_somewhere(found: &NotFinite) -> String {
     }
 }
 
-/// What helps where states grow beyond all bounds before a network has been updated.
+/// Advises where states grow beyond all bounds before the first update.
 fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
     let mut remedies = match spectral_radius {
         Some(radius) if radius > 1.0 => {
@@ -328,7 +328,7 @@ fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
     )
 }
 
-/// What helps where updates have made numbers too large.
+/// Advises where updates have made numbers too large.
 fn unstable_updates(found: &NotFinite, run: &Run, folder: Option<&RunFolder>) -> String {
     let clip = match run.train.clip {
         Some(_) => "",

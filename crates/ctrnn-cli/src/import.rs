@@ -6,7 +6,9 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{Given, ImportOrigin, Imported, Origin, Reading, Run, record_import};
+use ctrnn_train::{
+    Given, ImportOrigin, Imported, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, record_import,
+};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -92,9 +94,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
 
 /// Notes on what the command line says of weights that are drawn: the file has all of them.
 fn drawn(run: &Run) -> Vec<String> {
-    let keys = ["input", "recurrent", "output", "balance", "spectral_radius"];
-    let given = keys
-        .map(|key| format!("model.init.{key}"))
+    let given = KEYS_OF_DRAWN_WEIGHTS
         .into_iter()
         .filter(|key| run.origin(key) == Origin::CommandLine);
     given

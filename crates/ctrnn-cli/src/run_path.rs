@@ -17,7 +17,7 @@ use crate::failure::{DATA, Failure, USAGE};
 use crate::terminal::Terminal;
 use crate::trust::Consent;
 
-/// What a command needs of a run.
+/// Parts of a run that a command needs.
 #[derive(Clone, Copy)]
 pub enum Needs<'a> {
     /// Its configuration and its network; no program is started.

@@ -94,7 +94,7 @@ impl Job for SimulateJob<'_> {
             None => {
                 let default = || run.task.n_conditions();
                 let n_trials = trial_count(run, args.trials, default, terminal);
-                Shown::Trials(EvaluationTrials::of(run, n_trials)?)
+                Shown::Trials(PaddedTrials::of(run, n_trials)?)
             }
         };
         let [n_trials, n_steps] = shown.size();
@@ -206,7 +206,7 @@ enum Shown<'a> {
     /// Inputs, and perhaps more, of a file.
     File(Box<Injected>),
     /// Trials of the task.
-    Trials(EvaluationTrials<'a>),
+    Trials(PaddedTrials<'a>),
 }
 
 impl Shown<'_> {
@@ -232,14 +232,14 @@ impl Shown<'_> {
 }
 
 /// The trials of an evaluation, made when they are needed.
-struct EvaluationTrials<'a> {
+struct PaddedTrials<'a> {
     run: &'a Run,
     n_trials: usize,
     /// The length to which all are padded.
     max_steps: usize,
 }
 
-impl<'a> EvaluationTrials<'a> {
+impl<'a> PaddedTrials<'a> {
     /// Makes all trials once, to know the length of the longest.
     fn of(run: &'a Run, n_trials: usize) -> Result<Self, Failure> {
         let mut trials = Self {

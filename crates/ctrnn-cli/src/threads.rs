@@ -1,4 +1,4 @@
-//! How many threads compute: the one place where that is decided.
+//! Number of threads that compute: the one place where it is decided.
 
 use std::error::Error as _;
 use std::io;
@@ -127,7 +127,7 @@ pub fn not_started(n: usize, why: impl std::fmt::Display) -> Failure {
 mod tests {
     use super::*;
 
-    /// What is decided on four cores, where `key` and these variables are given.
+    /// Decides on four cores, where `key` and these variables are given.
     fn decided(key: usize, rayon: &str, slurm: &str, useful: usize) -> usize {
         let variable = |name: &str| match name {
             "RAYON_NUM_THREADS" => Some(rayon.to_owned()),

@@ -1,4 +1,4 @@
-//! How much memory training takes on the CPU.
+//! Memory that training takes on the CPU.
 //!
 //! The factors were fitted to the largest resident sets of whole runs, checkpoints included: 64 to 2500 units, batches of 8 to 1024
 //! trials, one and two threads. They hold within a tenth there.

@@ -1,4 +1,4 @@
-//! How long the trials of a task are.
+//! Length of the longest trial of a task.
 
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder};

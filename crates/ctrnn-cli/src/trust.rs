@@ -1,4 +1,4 @@
-//! Which programs of configurations the user has agreed to start.
+//! Consent to programs that configurations name.
 //!
 //! A configuration may come from anybody, and it can name a program that makes its trials. Such a program is started only where
 //! trials must be made, and only if the user has agreed: by `train CONFIG`, or by `--trust`. Both are remembered, outside of any
@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 
 use crate::terminal::Terminal;
 
-/// What the user says of programs on the command line.
+/// Option by which a user agrees to a program.
 #[derive(Clone, Copy, Debug, Default, ClapArgs)]
 pub struct Trust {
     /// Agree to start the program that makes the trials, now and whenever the same one is met (docs/trust.md).
@@ -74,7 +74,7 @@ impl<'a> Consent<'a> {
     }
 }
 
-/// What would be started: everything that the consent covers.
+/// Program as consent covers it.
 #[derive(Debug, PartialEq)]
 struct Program {
     words: Vec<String>,

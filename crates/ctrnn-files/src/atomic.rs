@@ -59,7 +59,7 @@ impl AtomicFile {
         })
     }
 
-    /// What it replaces.
+    /// Returns the path that it replaces.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

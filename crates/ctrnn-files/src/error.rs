@@ -50,7 +50,7 @@ pub enum FileError {
     /// A file was to be written where a folder or a disk is, or under no name.
     #[error("{} is not a place for a file; give a path that ends in the name of a file", .path.display())]
     NotWritable {
-        /// What was given.
+        /// Name that was asked for.
         path: PathBuf,
     },
     /// A folder was to be replaced that holds more than what is replaced.
@@ -58,7 +58,7 @@ pub enum FileError {
     Foreign {
         /// The folder.
         path: PathBuf,
-        /// What else it holds.
+        /// Entries that it holds.
         names: Vec<String>,
     },
     /// Another process writes to this run.
@@ -97,7 +97,7 @@ pub enum FileError {
     /// A file to be read is a folder, pipe or device.
     #[error("{} is not a regular file; give the path of a file", .path.display())]
     NotAFile {
-        /// What was given.
+        /// Name that was asked for.
         path: PathBuf,
     },
     /// A file to be written into is a link or has a second name.
@@ -264,7 +264,7 @@ pub enum FormatError {
     Entries {
         /// The entry that was asked for.
         asked: Option<String>,
-        /// How many dictionaries of tensors there are.
+        /// Number of dictionaries of tensors.
         dictionaries: usize,
         /// The entries, those of tensors first.
         held: Vec<String>,

@@ -101,7 +101,7 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value>,
     tuples: Vec<Vec<Value>>,
-    /// Of every dictionary the items whose keys are texts, and how many others there are.
+    /// Dictionaries: the items whose keys are texts, and the number of others.
     dicts: Vec<Dict>,
     tensors: Vec<TensorView>,
 }

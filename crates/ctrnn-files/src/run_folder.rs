@@ -273,11 +273,6 @@ impl RunFolder {
         self.root.join(Self::INITIAL_WEIGHTS)
     }
 
-    /// The description of the network with which the run began.
-    pub fn initial_json(&self) -> PathBuf {
-        self.root.join("initial/model.json")
-    }
-
     /// Folder of evaluations.
     pub fn eval(&self) -> PathBuf {
         self.root.join("eval")

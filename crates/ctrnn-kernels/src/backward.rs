@@ -231,7 +231,7 @@ impl<'a, E: Element> Plan<'a, E> {
 }
 
 /// Sums over the trials and times of a tile, in rows of [`padded`] units. Gradients of weights are with respect to the scaled ones.
-/// Those of the input weights are transposed, `[I + 1, N]`, with the bias as the last row; `inputs`, `bias` and `initial_state`
+/// Gradients of the input weights are transposed, `[I + 1, N]`, with the bias as the last row; `inputs`, `bias` and `initial_state`
 /// are empty, since the first and the last are not summed.
 type Sums<'a, E> = Operands<Scratch<'a, E>>;
 

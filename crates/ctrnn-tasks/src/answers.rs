@@ -1,4 +1,4 @@
-//! Which outputs are choices, and which choice is right, in trials of which only the targets are known.
+//! Choices, and the right one of each trial, found from targets alone.
 
 use std::borrow::Borrow;
 

@@ -119,7 +119,7 @@ impl Check {
     /// All errors, if there are any.
     ///
     /// # Errors
-    /// What the checks found, in their order; the length of a whole trial where its parts are right.
+    /// Returns the findings of the checks, in their order; the length of a whole trial where its parts are right.
     pub fn finish(mut self) -> Result<(), Vec<TaskError>> {
         if let Some([shortest, longest]) = self.trial_ms.filter(|_| self.errors.is_empty()) {
             let dt_ms = self.clock.dt_ms();

@@ -176,7 +176,7 @@ mod tests {
             .collect()
     }
 
-    /// Of ten trials, all but one are held out.
+    /// Holds out all but one of ten trials.
     fn most() -> NpzConfig {
         NpzConfig {
             validation_fraction: 0.9,

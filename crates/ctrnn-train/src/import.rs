@@ -50,7 +50,7 @@ pub struct Imported {
     pub config: toml::Table,
     /// Weights by our names, rows postsynaptic.
     pub weights: BTreeMap<String, Array>,
-    /// What was taken from where, and what was assumed, as the file does not say it.
+    /// Notes on the origin of values, and on those assumed where the file says nothing.
     pub notes: Vec<Note>,
 }
 
@@ -63,7 +63,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// What was done with the file.
+    /// Creates a note on what was done with the file.
     fn new(text: impl Into<String>) -> Self {
         Self {
             key: None,
@@ -71,7 +71,7 @@ impl Note {
         }
     }
 
-    /// What was assumed as the value of a key.
+    /// Creates a note on the value assumed for a key.
     fn assumed(key: &'static str, text: impl Into<String>) -> Self {
         Self {
             key: Some(key),

@@ -128,7 +128,8 @@ pub use record::{
 };
 pub use resumed::{is_in_parts, left_open, recorded};
 pub use run::{
-    Bound, Document, GivenWeights, InitialWeights, Origin, Reading, Run, Stop, Training, Values,
+    Bound, Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run,
+    Stop, Training, Values,
 };
 pub use run_log::{RunLog, metrics_header, now};
 pub use run_weights::RunWeights;

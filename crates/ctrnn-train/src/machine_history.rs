@@ -1,4 +1,4 @@
-//! What changed while a run was stopped, about the machine and the configuration, as its manifest tells it.
+//! Changes of machine and configuration while a run was stopped, as its manifest records them.
 
 use ctrnn_files::{RunFolder, json};
 use serde_json::{Map, Value};

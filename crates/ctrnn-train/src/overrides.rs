@@ -201,7 +201,7 @@ fn joined<'a>(texts: &'a [String], problems: &mut Vec<Diagnostic>) -> Vec<&'a st
     whole
 }
 
-/// How many of the first words are one override with spaces around its `=`.
+/// Counts the first words that are one override with spaces around its `=`.
 fn parts_of_one(words: &[String]) -> usize {
     let is_key = |word: &str| !word.is_empty() && !word.contains(['=', '~']);
     let is_value = |word: &str| !word.is_empty() && !word.starts_with('~') && !is_override(word);

@@ -37,7 +37,7 @@ pub fn recorded(folder: &RunFolder) -> Result<Table, TrainError> {
     Ok(table)
 }
 
-/// What an earlier version left open in a resolved configuration, as overrides: the length of a cosine schedule, which is
+/// Returns, as overrides, values that an earlier version left open in a resolved configuration: the length of a cosine schedule, which is
 /// that of the steps on record.
 pub fn left_open(folder: &RunFolder) -> Vec<String> {
     let text = read_at_most(&folder.resolved(), MAX_CONFIG_BYTES).unwrap_or_default();
@@ -59,7 +59,7 @@ fn open_length(recorded: &Table) -> Option<toml::Value> {
     }
 }
 
-/// What the user should know of a run that goes on from `step` with other values: what they change besides what they say.
+/// Notes side effects of other values on a run that goes on from `step`.
 pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
     let mut notes = schedule_effects(changed, run, step);
     let train = &run.train;
@@ -150,7 +150,7 @@ pub fn is_in_parts(config: &[u8]) -> bool {
     config.starts_with(PARTS.as_bytes())
 }
 
-/// What stands above the resolved configuration of a run in parts, which it does not reproduce alone; nothing otherwise.
+/// Returns the comment above the resolved configuration of a run in parts, which it does not reproduce alone; empty otherwise.
 pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
     let entries = manifest.get("resumed").and_then(Value::as_array);
     let parts = entries.into_iter().flatten().filter_map(|entry| {

@@ -3,6 +3,8 @@
 mod connectivity;
 mod unused;
 
+pub use unused::KEYS_OF_DRAWN_WEIGHTS;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -63,7 +65,7 @@ pub struct Run {
     pub device: DeviceConfig,
     /// The configuration with every value written out and every path absolute; reading it again gives the same run.
     pub resolved: RunConfig,
-    /// What the user should know although nothing is wrong.
+    /// Notes for the user; not errors.
     pub notes: Vec<String>,
     /// Every file that the configuration names.
     pub input_files: Vec<InputFile>,
@@ -177,7 +179,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// How a configuration is read: what its words mean, what is laid over it, and what it may reach.
+/// Way to read a configuration: the tasks that it may name, the overrides on top of it, and what it may reach.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// The tasks that there are.
@@ -186,7 +188,7 @@ pub struct Reading<'a> {
     pub overrides: &'a [String],
     /// The folder in which the files that a configuration file names are looked for, instead of where they were.
     ///
-    /// Of the ends of a file's path the longest that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
+    /// The longest end of a file's path that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
     /// `data/a.npz` or `a.npz` below the root.
     pub data_root: Option<&'a Path>,
     /// Whether a program that the configuration names may be started.
@@ -247,7 +249,7 @@ pub enum Values {
     Undecided {
         /// The configuration with every value written out that does not follow from the task's inputs and outputs.
         resolved: Box<RunConfig>,
-        /// What the user should know although nothing is wrong.
+        /// Notes for the user; not errors.
         notes: Vec<String>,
         /// Why the rest is not known.
         problem: Diagnostic,
@@ -287,7 +289,7 @@ impl Values {
         }
     }
 
-    /// What the user should know although nothing is wrong.
+    /// Notes for the user; not errors.
     pub fn notes(&self) -> Vec<String> {
         match self {
             Self::Run(run) => run.notes.clone(),

@@ -617,7 +617,11 @@ mod tests {
         let (ended, end) = std::sync::mpsc::channel();
         std::thread::spawn(move || ended.send(std::io::Read::read(&mut pipe, &mut [0])));
         let read = end.recv_timeout(Duration::from_secs(30));
-        assert_eq!(read.expect("nobody holds the pipe any more").unwrap(), 0);
+        assert_eq!(
+            read.expect("the pipe is not closed; expected the program to have ended")
+                .unwrap(),
+            0
+        );
     }
 
     #[test]

@@ -516,12 +516,9 @@ fn file_fits(
 }
 
 fn layout(file: &TrialFile, n_outputs: usize) -> Layout {
-    let names = |what: &str, n: usize| (0..n).map(|k| format!("{what} {k}")).collect::<Vec<_>>();
     Layout {
-        inputs: names("input", file.n_inputs),
-        outputs: names("output", n_outputs),
-        target: file.target_kind,
         choices: Vec::new(),
+        ..Layout::numbered(file.n_inputs, n_outputs, file.target_kind)
     }
 }
 

@@ -199,7 +199,7 @@ mod tests {
     }
 
     /// Slope 0 at x(0), 1 at x(1) and x(2): q / d of the two steps is 0.8 and 0.9 or, in the pairing of the code, 0.9 twice.
-    /// Of a second trial the last d is 0 and does not count: (2 * 0.1296 + 0.0361) / 3, and 0.0361.
+    /// The last d of a second trial is 0 and does not count: (2 * 0.1296 + 0.0361) / 3, and 0.0361.
     #[test]
     fn pairings_and_bound_by_hand() {
         let network = one_unit();

@@ -37,7 +37,7 @@ fn config() -> ProptestConfig {
 #[derive(Clone, Debug)]
 struct Drawn {
     n_units: usize,
-    /// What `W_rc` is, and by what it is multiplied.
+    /// Name of the recurrent matrix, and its factor.
     recurrent: (&'static str, f64),
     input: f64,
     bias: f64,
@@ -48,7 +48,7 @@ struct Drawn {
     /// The part of the units that are excitatory, under Dale's law.
     excitatory: Option<f64>,
     trials: Trials,
-    /// What `W_rc` was multiplied by before training, and is in another network on the same trials.
+    /// Factor of `W_rc` before training, and in another network on the same trials.
     others: [Option<f64>; 2],
     metrics: Option<&'static str>,
 }
@@ -276,7 +276,7 @@ impl Drawn {
     }
 }
 
-/// What is wrong with what the analyses of a study say and draw.
+/// Lists the faults in the texts and figures of all analyses of a study.
 fn faults(study: &Study) -> Vec<String> {
     let mut faults = Vec::new();
     for analysis in ANALYSES {

@@ -80,7 +80,7 @@ fn typical_inputs(study: &Study) -> Result<Vec<TypicalInput>, Unsuitable> {
     Ok(inputs)
 }
 
-/// How many points there are of each kind.
+/// Says in a sentence how many points there are of each kind.
 fn census(points: &[FixedPoint]) -> String {
     let count = |is: fn(&FixedPoint) -> bool| points.iter().filter(|p| p.is_fixed && is(p)).count();
     let (stable, marginal) = (count(FixedPoint::is_stable), count(FixedPoint::is_marginal));
@@ -670,7 +670,7 @@ fn mean_end(study: &Study, epoch: &str) -> Array1<f64> {
     ends.iter().fold(none, |a, b| a + b) / ends.len().max(1) as f64
 }
 
-/// How many timescales lie below and above bounds, where any do.
+/// Counts the timescales below and above bounds, where there are any.
 fn beyond_axis(times: &[f64], [gone, lasting]: [f64; 2]) -> Option<String> {
     let modes = |n: usize, [one, several]: [&str; 2]| match n {
         0 => None,

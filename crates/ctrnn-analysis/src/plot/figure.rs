@@ -549,7 +549,7 @@ fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
     });
 }
 
-/// Which of `n` rows or columns a heat map shows: every so-manyth where there are very many.
+/// Selects the rows or columns of `n` that a heat map shows: evenly spaced ones where there are very many.
 fn shown(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(n.div_ceil(MOST_CELLS).max(1))
 }

@@ -6,6 +6,15 @@ use super::{Origin, Run};
 use crate::config::RunConfig;
 use crate::optimizer_config::Schedule;
 
+/// Keys that say how weights are drawn, and nothing where a file has them.
+pub const KEYS_OF_DRAWN_WEIGHTS: [&str; 5] = [
+    "model.init.input",
+    "model.init.recurrent",
+    "model.init.output",
+    "model.init.balance",
+    "model.init.spectral_radius",
+];
+
 impl Run {
     /// Returns a note for each key that has another value than its default, and no effect beside the others.
     pub fn unused_keys(&self) -> Vec<String> {
@@ -60,11 +69,10 @@ impl Run {
                 note(key, "the task has no inputs");
             }
         }
-        let drawn = ["input", "recurrent", "output", "balance", "spectral_radius"];
-        for key in drawn.map(|key| format!("model.init.{key}")) {
-            if self.init_file.is_some() && self.is_given(&key) {
+        for key in KEYS_OF_DRAWN_WEIGHTS {
+            if self.init_file.is_some() && self.is_given(key) {
                 note(
-                    &key,
+                    key,
                     "on the weights that model.init.file holds; what it lacks is drawn",
                 );
             }

@@ -13,7 +13,7 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
     /// it from being told, but not the run from going on: all of them are told of the trouble, once.
     ///
     /// # Errors
-    /// Of the first observer that fails; whatever the configuration says, where nothing comes after this (`is_last`) or
+    /// Returns the error of the first observer that fails; whatever the configuration says, where nothing comes after this (`is_last`) or
     /// the folder of the run is another one now.
     pub(super) fn tell(
         &mut self,
