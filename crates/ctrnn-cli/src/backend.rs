@@ -6,12 +6,12 @@ use std::panic::catch_unwind;
 use burn::tensor::backend::{AutodiffBackend, Backend as BurnBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
+use ctrnn_config::{AdapterChoice, Backend, DeviceConfig, Run};
 #[cfg(feature = "cuda")]
 use ctrnn_model::Cuda;
 #[cfg(feature = "wgpu")]
 use ctrnn_model::Gpu;
 use ctrnn_model::RecurrenceBackend;
-use ctrnn_train::{AdapterChoice, Backend, DeviceConfig, Run};
 
 #[cfg(feature = "wgpu")]
 use crate::adapter::{Adapter, adapters, choose};

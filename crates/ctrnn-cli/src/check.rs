@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{Backend, Reading, Run};
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
+use ctrnn_runs::trainer_at;
 use ctrnn_tasks::{Programs, Registry, TrialSet};
-use ctrnn_train::{
-    Backend, NotFinite, Objective, Overflow, Reading, Run, TrainError, Trainer, trainer_at,
-};
+use ctrnn_train::{NotFinite, Objective, Overflow, TrainError, Trainer};
 
 use crate::advice::advice;
 use crate::args::CheckArgs;

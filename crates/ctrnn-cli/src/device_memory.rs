@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, init_setup};
+use ctrnn_config::Run;
 use ctrnn_model::Form;
-use ctrnn_train::Run;
 
 use crate::adapter::Adapter;
 use crate::args::Output;

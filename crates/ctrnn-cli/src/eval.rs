@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{Origin, Run, only_under};
 use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
+use ctrnn_runs::{RunWeights, objective};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{
-    Confusion, EvalReport, EvaluationTrials, Origin, Run, RunWeights, Score, evaluate, objective,
-    only_under,
-};
+use ctrnn_train::{Confusion, EvalReport, EvaluationTrials, Score, evaluate};
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};

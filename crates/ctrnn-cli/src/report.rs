@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{ANALYSES, Analysis, Findings, Study, Unsuitable};
+use ctrnn_config::{MAX_CONFIG_BYTES, Run};
 use ctrnn_files::{RunFolder, RunJson, read_at_most};
+use ctrnn_runs::is_in_parts;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{MAX_CONFIG_BYTES, Run, is_in_parts};
 use serde_json::Value as Json;
 
 use crate::args::ReportArgs;

@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Injected, Perturbation, States, simulate_perturbed};
+use ctrnn_config::{Backend, Run, only_under};
 use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
+use ctrnn_runs::RunWeights;
 use ctrnn_tasks::{Registry, Trial, TrialBatch};
-use ctrnn_train::{Backend, Run, RunWeights, condition_numbers, evaluation_trials, only_under};
+use ctrnn_train::{condition_numbers, evaluation_trials};
 
 use crate::args::{Recorded, SimulateArgs};
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};

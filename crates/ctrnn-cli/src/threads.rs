@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use ctrnn_train::Run;
+use ctrnn_config::Run;
 
 use crate::failure::{DEVICE, Failure};
 use crate::terminal::Terminal;
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn the_work_of_a_time_step_tells_small_networks() {
         let useful = |text: &str| {
-            let registry = ctrnn_train::registry();
+            let registry = ctrnn_runs::registry();
             let here = std::path::Path::new("/");
-            let run = ctrnn_train::RunConfig::from_text(text, "a.toml", here, &[], &registry);
+            let run = ctrnn_config::RunConfig::from_text(text, "a.toml", here, &[], &registry);
             useful_in_training(&run.unwrap())
         };
         let small = "[task.go_nogo]\n[model]\nn_units = 32\n[train]\nbatch_size = 32\n";

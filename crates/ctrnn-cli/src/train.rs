@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{
+    Code, ConfigErrors, Difference, GivenWeights, MAX_CONFIG_BYTES, Reading, Run, check_resume,
+    differences,
+};
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, read_at_most, refuse_if_held};
 use ctrnn_model::{InitialState, RecurrenceBackend};
-use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{
-    Code, ConfigErrors, Difference, Ending, Given, GivenWeights, MAX_CONFIG_BYTES, Observer,
-    Reading, Reopened, Run, RunRecord, RunWeights, TrainError, as_typed, check_files, check_resume,
-    differences, is_in_parts, trainer_at,
+use ctrnn_runs::{
+    Given, Reopened, RunError, RunRecord, RunWeights, as_typed, begun_in, check_files, is_in_parts,
+    trainer_at,
 };
+use ctrnn_tasks::{Programs, Registry};
+use ctrnn_train::{Ending, Observer, TrainError};
 
 use crate::args::{Data, Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -171,7 +175,7 @@ fn with_own_beginning(
     terminal: &Terminal,
 ) -> Result<Run, Failure> {
     let folder = RunFolder::at(path);
-    let run = run.begun_in(&folder)?;
+    let run = begun_in(run, &folder)?;
     let (Some(file), Some(initial)) = (&run.init_file, &run.initial) else {
         return Ok(run);
     };
@@ -580,7 +584,9 @@ impl Job for TrainJob<'_> {
                 let network = trainer.network();
                 let created = RunRecord::create(path, run, &given, &device_name, network, replace);
                 let record = created.map_err(|error| match error {
-                    TrainError::File(FileError::AlreadyExists { .. }) if !replace => {
+                    RunError::Train(TrainError::File(FileError::AlreadyExists { .. }))
+                        if !replace =>
+                    {
                         run_exists(path, run) // somebody else was quicker
                     }
                     error => error.into(),

@@ -3,7 +3,8 @@
 //! The factors were fitted to the largest resident sets of whole runs, checkpoints included: 64 to 2500 units, batches of 8 to 1024
 //! trials, one and two threads. They hold within a tenth there.
 
-use ctrnn_train::{Optimizer, Run};
+use ctrnn_config::Run;
+use ctrnn_train::Optimizer;
 
 /// Bytes of the program itself, whatever it trains.
 const PROGRAM: f64 = 25.0 * 1048576.0;
@@ -80,7 +81,7 @@ fn arrays_of_penalties(run: &Run) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::bytes;
-    use ctrnn_train::RunConfig;
+    use ctrnn_config::RunConfig;
 
     /// Largest resident sets of runs of four steps with 3 inputs and 3 outputs and 60 time steps, one thread, in MiB.
     #[test]
@@ -96,7 +97,7 @@ mod tests {
             ),
         ] {
             let text = format!("[task.perceptual_decision]\n{sizes}");
-            let registry = ctrnn_train::registry();
+            let registry = ctrnn_runs::registry();
             let folder = std::path::Path::new("/");
             let run = RunConfig::from_text(&text, "a.toml", folder, &[], &registry).unwrap();
             let states = run.train.batch_size * 61 * run.model.n_units;

@@ -1,8 +1,8 @@
 //! Length of the longest trial of a task.
 
+use ctrnn_config::Run;
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder};
-use ctrnn_train::Run;
 
 use crate::failure::Failure;
 
