@@ -128,7 +128,7 @@ fn every_task_can_be_trained_on() {
         settings.train.batch_size = 4;
         settings.validate.trials = 4;
         let mut trainer = Trainer::<Autodiff<NdArray>>::new(network, &*task, settings).unwrap();
-        let ending = trainer.run(&mut [], &|| None);
+        let ending = trainer.run();
         assert!(ending.is_ok(), "{}: {ending:?}", entry.name);
     }
 }

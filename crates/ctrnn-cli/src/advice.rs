@@ -29,11 +29,11 @@ pub fn advice(run: &Run, max_steps: usize, measured_ms: f64) -> String {
 
 fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> String {
     let n = run.model.n_units as f64;
-    let work = 6.0 * run.train.batch_size as f64 * max_steps as f64 * n * n;
+    let work = 6.0 * run.config.train.batch_size as f64 * max_steps as f64 * n * n;
     let threads = in_training(run);
     let cpu = 1e3 * work / (CPU_RATE * threads as f64);
     let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;
-    let (cpu, gpu) = match run.device.backend {
+    let (cpu, gpu) = match run.config.device.backend {
         Backend::Cpu => (cpu.min(measured_ms), gpu),
         Backend::Wgpu(_) | Backend::Cuda(_) => (cpu, gpu.min(measured_ms)),
     };

@@ -30,7 +30,7 @@ impl DeviceMemory {
     /// If the task cannot give trials.
     pub fn of(run: &Run) -> Result<Self, Failure> {
         let steps = LongestTrial::of(run)?.n_steps;
-        let rows = (steps + 1) * run.train.batch_size;
+        let rows = (steps + 1) * run.config.train.batch_size;
         let (n, i, o) = (run.model.n_units, run.model.n_inputs, run.model.n_outputs);
         // Rates, drive, normals, and the gradients of rates and drive; the rate form keeps its responses besides.
         let states = if run.model.form == Form::Rate { 6 } else { 5 };

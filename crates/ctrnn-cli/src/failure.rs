@@ -340,7 +340,7 @@ fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
 
 /// Advises where updates have made numbers too large.
 fn unstable_updates(found: &NotFinite, run: &Run, folder: Option<&RunFolder>) -> String {
-    let clip = match run.train.clip {
+    let clip = match run.config.train.clip() {
         Some(_) => "",
         None => " or train.clip_grad_norm=1.0",
     };

@@ -42,10 +42,10 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     let (folder, run) =
         existing_with_data(&args.run, &args.data, &args.overrides, registry, needs)?;
     note_unused_noise(args.noise, &run, terminal);
-    if args.f64 && run.device.backend != Backend::Cpu {
+    if args.f64 && run.config.device.backend != Backend::Cpu {
         terminal.note(format!(
             "device.backend = {} has no effect: double precision is computed on the CPU",
-            run.device.backend
+            run.config.device.backend
         ));
     }
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
@@ -56,7 +56,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
         weights: &weights,
     };
     let [trials, steps, units] = match args.f64 {
-        true => with_f64(&run.device, job)?,
+        true => with_f64(&run.config.device, job)?,
         false => with_backend(&run, job)?,
     };
     terminal.wrote(&args.output)?;
@@ -258,7 +258,7 @@ impl<'a> PaddedTrials<'a> {
     }
 
     fn make(&self, numbers: Range<usize>) -> Result<Vec<Trial>, Failure> {
-        let key = Key::new(self.run.seed, Stream::Eval, 0);
+        let key = Key::new(self.run.config.seed, Stream::Eval, 0);
         let task = self.run.task.as_ref();
         Ok(evaluation_trials(task, self.run.clock, key, numbers)?)
     }

@@ -269,7 +269,7 @@ impl<'a> Job for StudyJob<'a> {
             task: run.task.as_ref(),
             signs,
             metrics: loaded.metrics(),
-            seed: run.seed,
+            seed: run.config.seed,
             batch,
         })
     }
@@ -305,7 +305,7 @@ fn trials(loaded: &Loaded, is_asked: bool) -> Result<TrialBatch, Failure> {
     if run.task.unstarted_program().is_some() {
         return Ok(no_trials(run));
     }
-    let key = Key::new(run.seed, Stream::Eval, 0);
+    let key = Key::new(run.config.seed, Stream::Eval, 0);
     let batch = TrialBatch::new(&evaluation_trials(
         run.task.as_ref(),
         run.clock,

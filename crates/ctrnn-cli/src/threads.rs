@@ -44,7 +44,7 @@ pub fn start(n: usize) -> Result<(), Failure> {
 
 /// Tells the user if there are fewer threads than the configuration or the command line asks for.
 pub fn tell(run: &Run, terminal: &Terminal) {
-    let (asked, n) = (run.device.threads, rayon::current_num_threads());
+    let (asked, n) = (run.config.device.threads, rayon::current_num_threads());
     if n < asked {
         terminal.note(format!(
             "{asked} threads are more than this machine can use; {n} compute"
@@ -55,7 +55,7 @@ pub fn tell(run: &Run, terminal: &Terminal) {
 /// The number of threads that train a run.
 pub fn in_training(run: &Run) -> usize {
     decide(
-        run.device.threads,
+        run.config.device.threads,
         variable,
         cores(),
         useful_in_training(run),
@@ -103,7 +103,7 @@ fn useful_in_training(run: &Run) -> usize {
     let units = run.model.n_units;
     let multiplications = units
         .saturating_mul(units)
-        .saturating_mul(run.train.batch_size);
+        .saturating_mul(run.config.train.batch_size);
     // While the trials of another program are waited for, a second thread trains.
     let waits = run.task_name == "command";
     if multiplications < ONE_THREAD_BELOW && !waits {

@@ -71,7 +71,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let path = args
         .run_dir
         .clone()
-        .unwrap_or_else(|| default_path(&args.config, run.seed));
+        .unwrap_or_else(|| default_path(&args.config, run.config.seed));
     let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
     if is_in_parts(&config) {
         terminal.note(format!(
@@ -494,11 +494,11 @@ fn resume_run(
         return Ok(0);
     }
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
-    if run.train.steps < reached {
+    if run.config.train.steps < reached {
         let message = format!(
             "{} has done {reached} steps already, more than train.steps = {}",
             path.display(),
-            run.train.steps
+            run.config.train.steps
         );
         let problem = run.problem("train.steps", Code::StepsDone, message);
         let help = format!("ask for more: train.steps={}", 2 * reached);
@@ -569,7 +569,7 @@ impl Job for TrainJob<'_> {
         } = self;
         let check_every = match check_every {
             CheckEvery::Step => 1,
-            CheckEvery::Log => run.train.log_every,
+            CheckEvery::Log => run.config.train.log_every,
         };
         let device_name = device_name::<B>(device);
         threads::tell(run, terminal);
@@ -621,11 +621,11 @@ impl Job for TrainJob<'_> {
         terminal.detail(format!(
             "device {device_name}, threads {}, seed {}, {} trials a step",
             rayon::current_num_threads(),
-            run.seed,
-            run.train.batch_size
+            run.config.seed,
+            run.config.train.batch_size
         ));
         let began = Instant::now();
-        let mut progress = Progress::new(terminal, first, run.train.steps);
+        let mut progress = Progress::new(terminal, first, run.config.train.steps);
         let ending = record.train(
             run,
             &mut trainer,
@@ -689,7 +689,7 @@ fn train_and_report(
             "exit_code": code,
             "seconds": trained.seconds,
             "best": trained.best.map(|(step, value)| serde_json::json!({
-                "metric": run.checkpoint.best.name(), "step": step, "value": value,
+                "metric": run.config.checkpoint.best.name(), "step": step, "value": value,
             })),
         })
     })?;

@@ -434,12 +434,13 @@ mod tests {
 
     #[test]
     fn none_removes_any_other_key() {
-        assert!(run(&[]).unwrap().train.clip.is_some());
+        assert!(run(&[]).unwrap().config.train.clip().is_some());
         assert!(
             run(&["train.clip_grad_norm=none"])
                 .unwrap()
+                .config
                 .train
-                .clip
+                .clip()
                 .is_none()
         );
         assert!(

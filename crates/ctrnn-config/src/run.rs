@@ -1,29 +1,26 @@
 //! The configuration as meant: every value decided, every question answered, or all the errors.
 
 mod connectivity;
+mod training;
 mod unused;
 
 pub use unused::KEYS_OF_DRAWN_WEIGHTS;
 
-use ctrnn_train::{
-    Bound, CheckpointConfig, Clip, Loss, LossConfig, Metric, Objective, Optimizer, PopulationKl,
-    Stop, StopConfig, TrainConfig, TrainSettings, Training, ValidateConfig,
-};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ctrnn_files::RunFolder;
 use ctrnn_model::{
-    Biases, Connectivity, CtrnnConfig, Form, InitialState, InputStage, Integrator, ModelError,
-    NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, TimeConstants, WeightInit,
-    WeightInits, Weights,
+    Biases, Connectivity, CtrnnConfig, InitialState, InputStage, Integrator, ModelError,
+    NoiseLevels, OutputNonlinearity, PreactivationNoise, TimeConstants, WeightInit, WeightInits,
+    Weights,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
     TaskErrorKind, Trained,
 };
+use ctrnn_train::{Loss, Objective, TrainSettings};
 
 use crate::conformance::{self, InputFile};
 use crate::covariance;
@@ -31,15 +28,13 @@ use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{self, Node, Value};
 use crate::overrides::{self, Override};
 use crate::run_config::{
-    DeviceConfig, InitialStateConfig, InputPath, ModelConfig, PreactivationConfig, RunConfig,
-    SpectralRadius, VERSION,
+    InitialStateConfig, InputPath, ModelConfig, PreactivationConfig, RunConfig, SpectralRadius,
+    VERSION,
 };
 use crate::schema::{self, schema};
 
 /// A run as meant.
 pub struct Run {
-    /// The seed from which every stream of random numbers is derived.
-    pub seed: u64,
     /// The time grid.
     pub clock: Clock,
     /// The name of the task.
@@ -54,16 +49,10 @@ pub struct Run {
     pub given: Option<GivenWeights>,
     /// The weights with which the run began, where its folder keeps them.
     pub initial: Option<InitialWeights>,
-    /// How the network is trained.
-    pub train: Training,
-    /// How it is validated.
-    pub validate: ValidateConfig,
-    /// What is saved on the way.
-    pub checkpoint: CheckpointConfig,
-    /// What computes.
-    pub device: DeviceConfig,
+    /// The loss and its penalties.
+    pub objective: Objective,
     /// The configuration with every value written out and every path absolute; reading it again gives the same run.
-    pub resolved: RunConfig,
+    pub config: RunConfig,
     /// Notes for the user; not errors.
     pub notes: Vec<String>,
     /// Every file that the configuration names.
@@ -207,7 +196,7 @@ impl Values {
     /// The configuration with every value written out that is known.
     pub fn resolved(&self) -> &RunConfig {
         match self {
-            Self::Run(run) => &run.resolved,
+            Self::Run(run) => &run.config,
             Self::Undecided { resolved, .. } => resolved,
         }
     }
@@ -282,7 +271,7 @@ impl RunConfig {
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Run").field(&self.resolved).finish()
+        f.debug_tuple("Run").field(&self.config).finish()
     }
 }
 
@@ -290,36 +279,36 @@ impl Run {
     /// Returns the settings of the training loop.
     pub fn settings(&self) -> TrainSettings {
         TrainSettings {
-            seed: self.seed,
+            seed: self.config.seed,
             clock: self.clock,
-            train: self.train.clone(),
-            validate: self.validate.clone(),
-            checkpoint: self.checkpoint.clone(),
+            train: self.config.train.clone(),
+            objective: self.objective.clone(),
+            validate: self.config.validate.clone(),
+            checkpoint: self.config.checkpoint.clone(),
             check_every: 1,
         }
     }
 
     /// The resolved configuration as a TOML file: version, seed, time, task, model, train, validate, checkpoint, device.
     pub fn resolved_toml(&self) -> String {
-        self.resolved.toml()
+        self.config.toml()
     }
 
     /// The files that the numbers of a run depend on besides its configuration: trials, connections, and a covariance of the
     /// noise.
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
-        if let PreactivationConfig::CovarianceFile(path) = &self.resolved.model.noise.preactivation
-        {
+        if let PreactivationConfig::CovarianceFile(path) = &self.config.model.noise.preactivation {
             files.push(path.0.clone());
         }
-        let connectivity = self.resolved.model.connectivity.file.as_ref();
+        let connectivity = self.config.model.connectivity.file.as_ref();
         files.extend(connectivity.map(|file| file.0.clone()));
         files
     }
 
     /// The resolved configuration as a table, as [`differences`](crate::differences) takes it.
     pub fn resolved_table(&self) -> toml::Table {
-        self.resolved.table()
+        self.config.table()
     }
 
     /// The same run, whose resolved configuration names its files where they were, not where they are now.
@@ -327,12 +316,12 @@ impl Run {
     pub fn with_named_paths(mut self) -> Self {
         for InputFile { named, path } in &self.input_files {
             let (from, to) = (path.to_string_lossy(), named.to_string_lossy());
-            for table in self.resolved.task.values_mut() {
+            for table in self.config.task.values_mut() {
                 table
                     .iter_mut()
                     .for_each(|(_, value)| replace_string(value, &from, &to));
             }
-            let model = &mut self.resolved.model;
+            let model = &mut self.config.model;
             let covariance = match &mut model.noise.preactivation {
                 PreactivationConfig::CovarianceFile(file) => Some(file),
                 _ => None,
@@ -352,7 +341,7 @@ impl Run {
     /// The same run, whose network begins with the weights in this file.
     #[must_use]
     pub fn beginning_with(mut self, file: PathBuf) -> Self {
-        self.resolved.model.init.file = Some(InputPath(file.clone()));
+        self.config.model.init.file = Some(InputPath(file.clone()));
         self.init_file = Some(file);
         self
     }
@@ -360,7 +349,7 @@ impl Run {
     /// The resolved configuration as a run folder keeps it: a file of weights to begin with is the run's own copy, named by
     /// its place in the folder, so that it is there wherever the folder is moved.
     pub fn kept(&self) -> RunConfig {
-        let mut config = self.resolved.clone();
+        let mut config = self.config.clone();
         if let Some(file) = &mut config.model.init.file {
             file.0 = PathBuf::from(RunFolder::INITIAL_WEIGHTS);
         }
@@ -371,10 +360,10 @@ impl Run {
     /// [`Run::kept`] does.
     pub fn kept_in(&self, folder: &RunFolder) -> RunConfig {
         let own = InputPath(conformance::canonical(folder.initial_weights()));
-        if self.resolved.model.init.file == Some(own) {
+        if self.config.model.init.file == Some(own) {
             self.kept()
         } else {
-            self.resolved.clone()
+            self.config.clone()
         }
     }
 
@@ -607,7 +596,7 @@ impl Check<'_> {
         self.check_training(&config.train);
         self.check_connectivity(&config.model);
         self.check_freeze(&config.train.freeze);
-        let stop = config.train.stop.as_ref().and_then(|stop| self.stop(stop));
+        self.check_stop(&config.train);
         let clock = self
             .is_sound(&["time.dt_ms"])
             .then(|| Clock::new(config.time.dt_ms).ok())??;
@@ -630,18 +619,16 @@ impl Check<'_> {
         self.check_conditions(&config.model, task.as_ref())?;
         let model = network(&config, clock, task.as_ref(), connectivity, noise?);
         self.check_network(&model);
-        let groups = self.groups(&config.train, &model);
+        self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
-        let train = training(&config, objective, stop, groups);
         let mut resolved = config;
         resolved.task = [(entry.name.clone(), table)].into();
         resolved.train.loss.name = Some(loss);
         write_out(&mut resolved.model, &model);
         Some(Decided::Run(Box::new(Run {
-            seed: resolved.seed,
             clock,
             task_name: entry.name.clone(),
             task,
@@ -649,11 +636,8 @@ impl Check<'_> {
             init_file: resolved.model.init.file.clone().map(|file| file.0),
             given: None,
             initial: None,
-            train,
-            validate: resolved.validate.clone(),
-            checkpoint: resolved.checkpoint.clone(),
-            device: resolved.device.clone(),
-            resolved,
+            objective,
+            config: resolved,
             notes: Vec::new(),
             input_files: Vec::new(),
             document: self.document.clone(),
@@ -874,231 +858,6 @@ impl Check<'_> {
                 &[(key, "the answer"), ("train.loss.name", "the loss")],
             );
         }
-    }
-
-    fn stop(&mut self, stop: &StopConfig) -> Option<Stop> {
-        let bound = match (stop.at_least, stop.at_most) {
-            (Some(_), Some(_)) => {
-                self.report_stop(
-                    "two bounds",
-                    "give one of the two, for instance at_least = 0.9",
-                );
-                return None;
-            }
-            (None, None) if stop.patience.is_none() => {
-                self.report_stop(
-                    "no bound",
-                    "give one of the two, for instance at_least = 0.9",
-                );
-                return None;
-            }
-            (None, None) if stop.required => {
-                self.report_stop(
-                    "no bound that could be required",
-                    "add one, for instance at_least = 0.9, or remove required",
-                );
-                return None;
-            }
-            (Some(bound), None) => Some(Bound::AtLeast(bound)),
-            (None, Some(bound)) => Some(Bound::AtMost(bound)),
-            (None, None) => None,
-        };
-        if let Some(bound) = bound {
-            self.check_accuracy_bound(stop.metric, bound);
-        }
-        Some(Stop {
-            metric: stop.metric,
-            bound,
-            patience: stop.patience,
-            required: stop.required,
-        })
-    }
-
-    fn report_stop(&mut self, has: &str, help: &str) {
-        if self.is_sound(&["train.stop"]) {
-            let problem = Diagnostic::new(Code::StopRule, format!("train.stop has {has}"));
-            self.report(problem.help(help), &[("train.stop", "")]);
-        }
-    }
-
-    /// An accuracy is a fraction.
-    fn check_accuracy_bound(&mut self, metric: Metric, bound: Bound) {
-        let (key, value) = match bound {
-            Bound::AtLeast(value) => ("train.stop.at_least", value),
-            Bound::AtMost(value) => ("train.stop.at_most", value),
-        };
-        if metric != Metric::Loss && !(0.0..=1.0).contains(&value) {
-            let message =
-                format!("{key} = {value} is no accuracy, which is a fraction from 0 to 1");
-            let problem = Diagnostic::new(Code::OutOfRange, message).help("90 % is written 0.9");
-            self.report(problem, &[(key, "")]);
-        }
-    }
-
-    /// Refuses a penalty on rates beside recomputation, which does not keep them.
-    fn check_recompute(&mut self, train: &TrainConfig, objective: &Objective) {
-        if !train.recompute || !objective.record().rates {
-            return;
-        }
-        let message = "train.recompute does not keep the rates that a penalty of train.loss needs";
-        let problem = Diagnostic::new(Code::Training, message)
-            .help("remove train.recompute, or the penalties on rates");
-        let labels = [("train.recompute", ""), ("train.loss", "")];
-        self.report(problem, &labels);
-    }
-
-    /// Checks that a warm-up fits into the run, Nesterov's correction has a momentum, and one way of clipping is given.
-    fn check_training(&mut self, train: &TrainConfig) {
-        let warmup = train.schedule.warmup_steps();
-        let keys = ["train.steps", "train.schedule"];
-        if warmup > train.steps && train.steps > 0 && self.is_sound(&keys) {
-            let message = format!(
-                "a warm-up of {warmup} steps is longer than the run of {} steps",
-                train.steps
-            );
-            let problem = Diagnostic::new(Code::Training, message).help(format!(
-                "the rate would never reach train.optimizer.lr: train.schedule.warmup_steps = {} or less, or a longer run",
-                train.steps
-            ));
-            let labels = [
-                ("train.schedule.warmup_steps", "the warm-up"),
-                ("train.steps", "the run"),
-            ];
-            self.report(problem, &labels);
-        }
-        if let Optimizer::Sgd(sgd) = &train.optimizer
-            && sgd.nesterov
-            && sgd.momentum == 0.0
-            && self.is_sound(&["train.optimizer"])
-        {
-            let problem = Diagnostic::new(
-                Code::Training,
-                "Nesterov's correction without momentum does nothing",
-            )
-            .help("add momentum = 0.9, or remove nesterov");
-            self.report(problem, &[("train.optimizer.nesterov", "")]);
-        }
-        let ways = [
-            ("train.clip_grad_norm", train.clip_grad_norm),
-            (
-                "train.clip_grad_norm_per_tensor",
-                train.clip_grad_norm_per_tensor,
-            ),
-            ("train.clip_grad_value", train.clip_grad_value),
-        ];
-        let given: Vec<_> = ways
-            .iter()
-            .filter(|(_, bound)| bound.is_some())
-            .map(|(key, _)| (*key, ""))
-            .collect();
-        if given.len() > 1 {
-            let problem = Diagnostic::new(
-                Code::Training,
-                "the gradient is clipped in one way, not several",
-            )
-            .help("keep one of them; train.clip_grad_norm is the usual one");
-            self.report(problem, &given);
-        }
-    }
-
-    /// What is minimised: the lag of state prediction on the time grid, groups of units that are there.
-    fn objective(
-        &mut self,
-        config: &LossConfig,
-        loss: Loss,
-        model: &CtrnnConfig,
-        clock: Clock,
-    ) -> Objective {
-        let lag = config.state_prediction.and_then(|p| {
-            let steps = clock.steps(p.lag_ms);
-            if let Err(error) = &steps {
-                let key = "train.loss.state_prediction.lag_ms";
-                let problem =
-                    Diagnostic::new(Code::Training, format!("{key}: {error}")).help(format!(
-                        "a multiple of time.dt_ms, for instance {key} = {}",
-                        clock.dt_ms()
-                    ));
-                self.report(problem, &[(key, "")]);
-            }
-            steps.ok()
-        });
-        if let Some(groups) = &config.population_kl {
-            self.check_groups(groups, model.n_units);
-        }
-        if config.omega.is_some() && model.form == Form::Rate {
-            let message = "train.loss.omega is defined for model.form = \"voltage\"";
-            let problem = Diagnostic::new(Code::Training, message)
-                .help("remove train.loss.omega, or model.form = \"voltage\"");
-            let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
-            self.report(problem, &labels);
-        }
-        Objective {
-            loss,
-            normalisation: config.normalisation,
-            penalties: config.penalties(lag.unwrap_or(1)),
-            omega: config.omega,
-        }
-    }
-
-    /// Two groups of units of one size, both in the network.
-    fn check_groups(&mut self, groups: &PopulationKl, n_units: usize) {
-        let key = "train.loss.population_kl";
-        if !self.is_sound(&[key, "model.n_units"]) {
-            return;
-        }
-        let size = |[from, to]: [usize; 2]| to.saturating_sub(from);
-        let is_inside = |group: [usize; 2]| size(group) > 0 && group[1] <= n_units;
-        let half = n_units / 2;
-        let help = format!(
-            "for instance the halves of the network: first = [0, {half}], second = [{half}, {}]",
-            2 * half
-        );
-        let outside = [("first", groups.first), ("second", groups.second)]
-            .into_iter()
-            .find(|(_, group)| !is_inside(*group));
-        let (message, key) = match outside {
-            Some((name, [from, to])) => (
-                format!(
-                    "{key}.{name} = [{from}, {to}] is no group of the {n_units} units, which are counted from 0"
-                ),
-                format!("{key}.{name}"),
-            ),
-            None if size(groups.first) != size(groups.second) => (
-                format!(
-                    "{key} compares {} units with {}, one with one",
-                    size(groups.first),
-                    size(groups.second)
-                ),
-                key.to_owned(),
-            ),
-            None => return,
-        };
-        self.report(
-            Diagnostic::new(Code::Training, message).help(help),
-            &[(&key, "")],
-        );
-    }
-
-    /// The learning rates of single parameters, all of which must be trained.
-    fn groups(&mut self, train: &TrainConfig, model: &CtrnnConfig) -> BTreeMap<Parameter, f64> {
-        let rate = |p: Parameter| Some((p, train.groups.lr(p)?));
-        let groups: BTreeMap<_, _> = Parameter::ALL.into_iter().filter_map(rate).collect();
-        for parameter in groups.keys().filter(|p| !p.is_trained(model)) {
-            let name = parameter.name();
-            let message =
-                format!("train.groups.{name} has a learning rate, but {name} is not trained");
-            let help = match parameter {
-                Parameter::InitialState => {
-                    "model.initial_state = \"learned\" trains it; else remove the group"
-                }
-                _ => {
-                    "`train-ctrnn config explain model.bias` says how to train it; else remove the group"
-                }
-            };
-            let problem = Diagnostic::new(Code::Training, message).help(help);
-            self.report(problem, &[(&format!("train.groups.{name}"), "")]);
-        }
-        groups
     }
 
     /// The one task: its entry, its table with every value written out, and the task itself, or the problem that its program is
@@ -1339,36 +1098,6 @@ fn network(
         network.init.spectral_radius = radius.asked();
     }
     network
-}
-
-fn training(
-    config: &RunConfig,
-    objective: Objective,
-    stop: Option<Stop>,
-    groups: BTreeMap<Parameter, f64>,
-) -> Training {
-    let train = &config.train;
-    Training {
-        steps: train.steps,
-        batch_size: train.batch_size,
-        optimizer: train.optimizer.clone(),
-        schedule: train.schedule.clone(),
-        groups,
-        clip: clip(train),
-        objective,
-        stop,
-        divergence: train.divergence.clone(),
-        recompute: train.recompute,
-        log_every: train.log_every,
-    }
-}
-
-fn clip(train: &TrainConfig) -> Option<Clip> {
-    let global = train.clip_grad_norm.map(Clip::GlobalNorm);
-    let by_tensor = train.clip_grad_norm_per_tensor.map(Clip::TensorNorm);
-    global
-        .or(by_tensor)
-        .or(train.clip_grad_value.map(Clip::Value))
 }
 
 #[cfg(test)]

@@ -307,7 +307,7 @@ mod tests {
         let task = GoNogo::default();
         let mut trainer = Trainer::new(network, &task, settings).unwrap();
         let mut writer = CheckpointWriter::new(&run, "{}", 2);
-        trainer.run(&mut [&mut writer], &|| None).unwrap();
+        trainer.run_with(&mut [&mut writer]).unwrap();
         (folder, run)
     }
 

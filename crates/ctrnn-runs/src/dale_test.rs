@@ -46,7 +46,7 @@ fn losses(overrides: &[&str]) -> Vec<f64> {
     let run = run(overrides);
     let mut trainer = trainer_at::<Grad>(&run, None, 1, &Default::default()).unwrap();
     let mut losses = Losses(Vec::new());
-    let ending = trainer.run(&mut [&mut losses], &|| None);
+    let ending = trainer.run_with(&mut [&mut losses]);
     ending.unwrap_or_else(|error| panic!("{overrides:?}: {error}"));
     losses.0
 }

@@ -167,8 +167,8 @@ impl RunRecord {
         let folder = RunFolder::at(path);
         check_inputs(&folder, run)?;
         // Before anything is written: a run that keeps such a metric could not be resumed any more.
-        let key = Key::new(run.seed, Stream::Validation, 0);
-        let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, run.validate.trials)?;
+        let key = Key::new(run.config.seed, Stream::Validation, 0);
+        let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, run.config.validate.trials)?;
         check_metrics(&run.settings(), run.task.as_ref(), &trials)
             .map_err(|error| with_place(run, error))?;
         drop(trials);
@@ -303,14 +303,14 @@ impl RunRecord {
         let mut log = RunLog::open(&self.folder, trainer.term_names())?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
         let mut checkpoints =
-            CheckpointWriter::new(&self.folder, &resolved_json, run.checkpoint.keep_last);
+            CheckpointWriter::new(&self.folder, &resolved_json, run.config.checkpoint.keep_last);
         let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
         // The log says "checkpoint" once there is one.
         let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log, &mut tensorboard];
         for observer in observers {
             all.push(&mut **observer);
         }
-        let ended = trainer.run(&mut all, stop);
+        let ended = trainer.run_until(&mut all, stop);
         let (name, detail) = match &ended {
             Ok(Ending::AllSteps) => ("done", json!({ "reason": "all steps" })),
             Ok(Ending::TargetMet { value }) => {
@@ -378,7 +378,7 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
 
 /// The names of the terms of the loss of a run.
 fn term_names(run: &Run) -> Vec<String> {
-    let names = run.train.objective.term_names();
+    let names = run.objective.term_names();
     names.into_iter().map(str::to_owned).collect()
 }
 
@@ -553,7 +553,7 @@ pub fn initial_network<B: AutodiffBackend>(
     if let Some(initial) = &run.initial {
         return kept_network(run, initial, device);
     }
-    let network = CtrnnModule::init(&run.model, run.seed, device)?;
+    let network = CtrnnModule::init(&run.model, run.config.seed, device)?;
     match &run.init_file {
         None => Ok(network),
         Some(path) => given_weights(run, path)
@@ -619,7 +619,7 @@ fn given_weights(run: &Run, path: &Path) -> Result<Weights, RunError> {
 /// # Errors
 /// As [`initial_network`].
 pub fn objective<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<Objective, RunError> {
-    let objective = run.train.objective.clone();
+    let objective = run.objective.clone();
     match objective.needs_initial_weights() {
         true => Ok(objective.measured_from(&initial_network::<B>(run, device)?.weights())),
         false => Ok(objective),
@@ -644,7 +644,7 @@ where
         check_every,
         ..run.settings()
     };
-    settings.train.objective = objective::<B>(run, device)?;
+    settings.objective = objective::<B>(run, device)?;
     let Some(checkpoint) = checkpoint else {
         let network = initial_network::<B>(run, device)?;
         let trainer = Trainer::new(network, run.task.as_ref(), settings);
@@ -675,7 +675,7 @@ pub(crate) fn with_place(run: &Run, error: TrainError) -> RunError {
         let message = format!(
             "{key} = {name:?} can never be measured: no validation trial has a right answer"
         );
-        let few = run.validate.trials;
+        let few = run.config.validate.trials;
         let all = run.task.n_conditions();
         let help = if few < all {
             format!(
@@ -696,7 +696,7 @@ fn optimizer_of<B: Backend>(
     device: &B::Device,
 ) -> Result<OptimizerState<B>, RunError> {
     let length = |p: Parameter| p.shape(&run.model).iter().product();
-    let optimizer = run.train.optimizer.clone();
+    let optimizer = run.config.train.optimizer.clone();
     Ok(OptimizerState::restore(optimizer, state, length, device)?)
 }
 

@@ -31,7 +31,7 @@
 //! settings.train.steps = 20;
 //! settings.validate.trials = 64;
 //! let mut trainer = Trainer::new(network, &task, settings)?;
-//! trainer.run(&mut [], &|| None)?;
+//! trainer.run()?;
 //! assert_eq!(trainer.counters().step, 20);
 //! # Ok::<(), ctrnn_train::TrainError>(())
 //! ```
@@ -73,7 +73,7 @@ pub use optimizer::config::{
     RmsProp, Schedule, Sgd, StepSchedule, WeightAndBiasGroups, WeightGroups,
 };
 pub use settings::{
-    CheckpointConfig, DEFAULT_DT_MS, DivergenceConfig, OnError, Stop, StopConfig, TrainConfig, TrainSettings,
-    Training, ValidateConfig,
+    CheckpointConfig, DEFAULT_DT_MS, DivergenceConfig, OnError, StopConfig, TrainConfig,
+    TrainSettings, ValidateConfig,
 };
 pub use trainer::{Ending, LastGoodState, Overflow, StopRequest, Trainer, check_metrics};

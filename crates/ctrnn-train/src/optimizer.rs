@@ -35,8 +35,8 @@ impl<B: Backend> OptimizerState<B> {
 
     /// The same optimizer with these learning rates in place of the rule's own; 0 holds a parameter fixed.
     #[must_use]
-    pub fn with_rates(mut self, rates: &BTreeMap<Parameter, f64>) -> Self {
-        self.rates = rates.clone();
+    pub fn with_rates(mut self, rates: BTreeMap<Parameter, f64>) -> Self {
+        self.rates = rates;
         self
     }
 
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn groups_have_their_own_rates() {
         let mut optimizer = OptimizerState::new(Optimizer::Sgd(Sgd::default())).with_rates(
-            &[
+            [
                 (Parameter::RecurrentBias, 0.001),
                 (Parameter::InitialState, 0.0),
             ]

@@ -2,9 +2,6 @@
 //!
 //! The doc comment of a key is what `train-ctrnn config explain KEY` prints and what the schema holds.
 
-use std::collections::BTreeMap;
-
-use ctrnn_model::Parameter;
 use ctrnn_tasks::Clock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,8 +24,10 @@ pub struct TrainSettings {
     pub seed: u64,
     /// The time grid.
     pub clock: Clock,
-    /// `[train]`
-    pub train: Training,
+    /// `[train]`; [`TrainSettings::objective`] is what its `loss` means.
+    pub train: TrainConfig,
+    /// The loss and its penalties.
+    pub objective: Objective,
     /// `[validate]`
     pub validate: ValidateConfig,
     /// `[checkpoint]`
@@ -43,7 +42,8 @@ impl Default for TrainSettings {
         Self {
             seed: 0,
             clock: Clock::new(DEFAULT_DT_MS).expect("the default time step is positive"),
-            train: Training::default(),
+            train: TrainConfig::default(),
+            objective: Loss::Mse.into(),
             validate: ValidateConfig::default(),
             checkpoint: CheckpointConfig::default(),
             check_every: 1,
@@ -61,6 +61,7 @@ impl TrainSettings {
         let stop = self
             .train
             .stop
+            .as_ref()
             .map(|stop| ("train.stop.metric", stop.metric));
         let best = ("checkpoint.best", self.checkpoint.best);
         [stop, plateau, Some(best)].into_iter().flatten()
@@ -133,6 +134,17 @@ impl Default for TrainConfig {
             stop: None,
             divergence: DivergenceConfig::default(),
         }
+    }
+}
+
+impl TrainConfig {
+    /// Returns how the gradient is clipped, if it is.
+    pub fn clip(&self) -> Option<Clip> {
+        let global = self.clip_grad_norm.map(Clip::GlobalNorm);
+        let by_tensor = self.clip_grad_norm_per_tensor.map(Clip::TensorNorm);
+        global
+            .or(by_tensor)
+            .or(self.clip_grad_value.map(Clip::Value))
     }
 }
 
@@ -244,71 +256,17 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// How the network is trained, as meant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Training {
-    /// Number of gradient updates.
-    pub steps: u64,
-    /// Trials per step.
-    pub batch_size: usize,
-    /// The update rule.
-    pub optimizer: Optimizer,
-    /// How the learning rate changes.
-    pub schedule: Schedule,
-    /// The learning rates of parameters that have one of their own.
-    pub groups: BTreeMap<Parameter, f64>,
-    /// How the gradient is limited.
-    pub clip: Option<Clip>,
-    /// What is minimised.
-    pub objective: Objective,
-    /// When training ends early.
-    pub stop: Option<Stop>,
-    /// What is done about numbers that are not finite.
-    pub divergence: DivergenceConfig,
-    /// Whether states are computed again on the way back instead of kept ([`ctrnn_model::Forward::recompute`]).
-    pub recompute: bool,
-    /// Every how many steps the loss is reported.
-    pub log_every: u64,
-}
+impl StopConfig {
+    /// Returns the bound of the metric, if there is one.
+    pub fn bound(&self) -> Option<Bound> {
+        let at_least = self.at_least.map(Bound::AtLeast);
+        at_least.or(self.at_most.map(Bound::AtMost))
+    }
 
-/// Ends the training once a validation metric has reached a bound, or has stopped improving.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stop {
-    /// The metric.
-    pub metric: Metric,
-    /// The bound, if there is one.
-    pub bound: Option<Bound>,
-    /// Validations without a better value after which the run ends.
-    pub patience: Option<u64>,
-    /// Whether a run that never reaches its bound has failed.
-    pub required: bool,
-}
-
-impl Stop {
-    /// Whether the metric has reached the bound.
-    pub fn is_met(self, metric: Option<f64>) -> bool {
-        self.bound
+    /// Tells whether the metric has reached the bound.
+    pub fn is_met(&self, metric: Option<f64>) -> bool {
+        self.bound()
             .zip(metric)
             .is_some_and(|(bound, value)| bound.is_met(value))
-    }
-}
-
-impl Default for Training {
-    /// `[train]` where nothing is written, with the mean squared error.
-    fn default() -> Self {
-        let config = TrainConfig::default();
-        Self {
-            steps: config.steps,
-            batch_size: config.batch_size,
-            optimizer: config.optimizer,
-            schedule: config.schedule,
-            groups: BTreeMap::new(),
-            clip: None,
-            objective: Loss::Mse.into(),
-            stop: None,
-            divergence: config.divergence,
-            recompute: config.recompute,
-            log_every: config.log_every,
-        }
     }
 }

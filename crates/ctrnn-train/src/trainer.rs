@@ -15,7 +15,7 @@ use ctrnn_tasks::{BatchRequest, ConditionOrder, Task, TaskError, Trial, TrialBat
 use crate::TrainError;
 use crate::batch::{Batch, condition_numbers};
 use crate::evaluation::accuracy::batch_accuracy;
-use crate::settings::{CheckpointConfig, Stop, TrainSettings};
+use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
 
 use crate::evaluation::{EvaluationTrials, Scored, TOGETHER, evaluate_terms};
 use crate::gradients::Gradients;
@@ -114,8 +114,8 @@ where
         task: &'a dyn Task,
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
-        let optimizer = optimizer.with_rates(&settings.train.groups);
-        let objective = settings.train.objective.clone();
+        let optimizer = optimizer.with_rates(settings.train.groups.rates());
+        let objective = settings.objective.clone();
         let minimised = Minimised {
             objective: match objective.needs_initial_weights() {
                 true => objective.measured_from(&network.weights()),
@@ -164,7 +164,7 @@ where
     ///     let change = later - inputs.outputs.clone().narrow(1, 0, steps - 1);
     ///     change.square().mean() * 0.1
     /// });
-    /// trainer.run(&mut [], &|| None)?;
+    /// trainer.run()?;
     /// # Ok::<(), ctrnn_train::TrainError>(())
     /// ```
     ///
@@ -191,14 +191,30 @@ where
         &self.counters
     }
 
-    /// Trains until all steps are done, `train.stop` ends the run, or `stop` gives a reason.
+    /// Trains until all steps are done or `train.stop` ends the run.
     ///
     /// A number that is not finite takes it back to the last good state, with a smaller learning rate
     /// ([`DivergenceConfig`](crate::DivergenceConfig)).
     ///
     /// # Errors
-    /// A number not finite after all rollbacks, a required bound not met, a task or an observer that fails.
-    pub fn run(
+    /// A number not finite after all rollbacks, a required bound not met, or a task that fails.
+    pub fn run(&mut self) -> Result<Ending, TrainError> {
+        self.run_with(&mut [])
+    }
+
+    /// Trains like [`Trainer::run`] and reports to observers.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`], or an observer that fails.
+    pub fn run_with(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Ending, TrainError> {
+        self.run_until(observers, &|| None)
+    }
+
+    /// Trains like [`Trainer::run_with`], but at most until `stop`, which is asked after every step, gives a reason.
+    ///
+    /// # Errors
+    /// As [`Trainer::run_with`].
+    pub fn run_until(
         &mut self,
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
@@ -273,7 +289,7 @@ where
         let gradients = loss.gradients(&self.network);
         let norm = gradients.global_norm();
         let numbers = self.read(&batch, &trajectory.outputs, &loss, &norm, &gradients)?;
-        let gradients = match self.settings.train.clip {
+        let gradients = match self.settings.train.clip() {
             Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
         };
@@ -469,16 +485,17 @@ where
             .settings
             .train
             .stop
+            .as_ref()
             .filter(|stop| is_over && stop.required && !stop.is_met(self.counters.last_metric));
         missed.map_or(Ok(ending), |stop| Err(self.target_missed(stop)))
     }
 
-    fn target_missed(&self, stop: Stop) -> TrainError {
+    fn target_missed(&self, stop: &StopConfig) -> TrainError {
         let found = self.counters.last_metric;
         TrainError::TargetNotMet {
             metric: stop.metric.name(),
             found: found.map_or("not measured".to_owned(), |x| format!("{x:.4}")),
-            bound: stop.bound.expect("a required target has a bound"),
+            bound: stop.bound().expect("a required target has a bound"),
             step: self.counters.step,
         }
     }
@@ -539,7 +556,7 @@ where
 
     /// Whether `train.stop` ends the run after this validation.
     fn stop_rule(&mut self, report: &EvalReport) -> Option<Ending> {
-        let stop = self.settings.train.stop?;
+        let stop = self.settings.train.stop.as_ref()?;
         let value = report.metric(stop.metric)?;
         self.counters.last_metric = Some(value);
         self.counters.stop_wait.note(stop.metric, value);

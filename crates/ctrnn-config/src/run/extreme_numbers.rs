@@ -81,7 +81,7 @@ fn assert_has_trials(run: &Run) {
         clock: run.clock,
         first_trial: 0,
         n_trials: 2,
-        key: Key::new(run.seed, Stream::Trials, 0),
+        key: Key::new(run.config.seed, Stream::Trials, 0),
         step: 0,
         conditions: ConditionOrder::Weighted,
     };
@@ -92,14 +92,14 @@ fn assert_has_trials(run: &Run) {
 /// Trains a run for a step. It may diverge; then nothing is written.
 fn assert_trains(run: &Run) {
     let trainer = || -> Result<_, TrainError> {
-        let network = CtrnnModule::<Cpu>::init(&run.model, run.seed, &Default::default())?;
+        let network = CtrnnModule::<Cpu>::init(&run.model, run.config.seed, &Default::default())?;
         Trainer::new(network, run.task.as_ref(), run.settings())
     };
     let mut trainer = match trainer() {
         Ok(trainer) => trainer,
         Err(error) => return assert_ne!(error.exit_code(), 1, "{error}"),
     };
-    if trainer.run(&mut [], &|| None).is_ok() {
+    if trainer.run().is_ok() {
         for (name, array) in trainer.network().weights() {
             assert!(array.iter::<f64>().all(f64::is_finite), "{name}");
         }

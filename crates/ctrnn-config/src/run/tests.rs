@@ -1,8 +1,9 @@
 //! What the reading of a configuration accepts, and the exact text of every kind of error.
 
 use super::*;
+use ctrnn_model::{Form, Parameter};
 use ctrnn_runs::registry;
-use ctrnn_train::{On, Penalty, PerMatrix, Schedule};
+use ctrnn_train::{Bound, Clip, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
 
 /// A run from a text in the folder `/lab`, which does not exist.
 fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
@@ -182,7 +183,7 @@ state_prediction = { weight = 1, lag_ms = 30 }
 fn penalties_are_read() {
     let text = "[task.go_nogo]\n[train.loss]\nrate_l2 = 1e-3\nweight_l2 = 1e-4\nweight_l1 = { recurrent = 1e-5, on = \"raw\" }";
     let overrides = ["train.loss.state_prediction={weight=2,lag_ms=60}"];
-    let objective = run(text, &overrides).train.objective;
+    let objective = run(text, &overrides).objective;
     let l1 = PerMatrix {
         recurrent: 1e-5,
         on: On::Raw,
@@ -624,13 +625,13 @@ fn optimizers_schedules_and_groups_are_read() {
         "train.groups.initial_state.lr=0",
         "train.clip_grad_value=0.1",
     ];
-    let train = run(text, &overrides).train;
+    let train = run(text, &overrides).config.train;
     let groups = [
         (Parameter::RecurrentWeight, 1e-4),
         (Parameter::InitialState, 0.0),
     ];
-    assert_eq!(train.groups, groups.into());
-    assert_eq!(train.clip, Some(Clip::Value(0.1)));
+    assert_eq!(train.groups.rates(), groups.into());
+    assert_eq!(train.clip(), Some(Clip::Value(0.1)));
     assert_eq!(train.optimizer.name(), "rmsprop");
     assert!(
         matches!(train.schedule, Schedule::Plateau(plateau) if plateau.metric == Metric::Accuracy)
@@ -978,7 +979,7 @@ fn variants_are_resolved_and_read_again() {
     ] {
         let first = run("[task.go_nogo]", overrides);
         let second = run(&first.resolved_toml(), &[]);
-        assert_eq!(first.resolved, second.resolved);
+        assert_eq!(first.config, second.config);
         assert_eq!(first.model, second.model);
     }
 }
@@ -1728,10 +1729,10 @@ fn a_resolved_configuration_reproduces_the_run() {
     for backend in ["wgpu:1", "wgpu:nvidia", "cuda", "cuda:1"] {
         let first = run(text, &[&format!("device.backend={backend}")]);
         let second = run(&first.resolved_toml(), &[]);
-        assert_eq!(first.device, second.device);
-        assert_eq!(first.resolved, second.resolved);
+        assert_eq!(first.config.device, second.config.device);
+        assert_eq!(first.config, second.config);
         assert_eq!(first.model, second.model);
-        assert_eq!(first.train, second.train);
+        assert_eq!(first.objective, second.objective);
         assert_eq!(first.resolved_toml(), second.resolved_toml());
     }
 }
@@ -1752,7 +1753,7 @@ fn a_run_holds_what_the_file_says() {
     "#;
     let run = run(text, &[]);
     assert_eq!(
-        (run.seed, run.clock.dt_ms(), run.task_name.as_str()),
+        (run.config.seed, run.clock.dt_ms(), run.task_name.as_str()),
         (9, 10.0, "go_nogo")
     );
     let expected = CtrnnConfig {
@@ -1766,14 +1767,15 @@ fn a_run_holds_what_the_file_says() {
         ..CtrnnConfig::new(3, 128, 2) // fixation and two cues in, fixation and go out
     };
     assert_eq!(run.model, expected);
-    assert_eq!(run.train.objective, Loss::Mse.into());
-    let stop = Stop {
+    assert_eq!(run.objective, Loss::Mse.into());
+    let stop = StopConfig {
         metric: Metric::Accuracy,
-        bound: Some(Bound::AtLeast(0.9)),
+        at_least: Some(0.9),
+        at_most: None,
         patience: None,
         required: true,
     };
-    assert_eq!(run.train.stop, Some(stop));
+    assert_eq!(run.config.train.stop, Some(stop));
 }
 
 #[test]
@@ -1803,7 +1805,10 @@ fn overrides_win_over_the_file_and_the_file_over_the_defaults() {
         (4, 50.0, 20.0)
     );
     assert_eq!(run.model.activation, ctrnn_model::Activation::Tanh);
-    assert_eq!((run.train.optimizer.lr(), run.train.stop), (3e-4, None));
+    assert_eq!(
+        (run.config.train.optimizer.lr(), &run.config.train.stop),
+        (3e-4, &None)
+    );
     let origins = ["model.n_units", "model.tau_ms", "time.dt_ms"].map(|key| run.origin(key));
     assert_eq!(
         origins,
@@ -1929,10 +1934,10 @@ fn the_smoke_configuration_is_what_scripts_vary() {
     let expected = CtrnnConfig::new(layout.inputs.len(), 32, layout.outputs.len());
     assert_eq!(run.model, expected); // dt 20, tau 100, relu, no noise, no constraints
     assert_eq!(
-        (run.train.stop, run.train.clip),
-        (None, Some(Clip::GlobalNorm(1.0)))
+        (&run.config.train.stop, run.config.train.clip()),
+        (&None, Some(Clip::GlobalNorm(1.0)))
     );
-    assert_eq!(run.checkpoint.every_steps, 50);
+    assert_eq!(run.config.checkpoint.every_steps, 50);
     for dt in ["5", "10", "25", "50", "100"] {
         load(&[format!("time.dt_ms={dt}"), "train.steps=0".into()]);
     }
@@ -1961,13 +1966,13 @@ fn trials_of_a_file_are_named_by_absolute_paths_and_imply_cross_entropy() {
     let file = config("data/trials.npz").canonicalize().unwrap();
     assert_eq!(run.task.input_files(), std::slice::from_ref(&file));
     assert_eq!(run.input_files[0].path, file);
-    assert_eq!(run.train.objective.loss, Loss::CrossEntropy);
+    assert_eq!(run.objective.loss, Loss::CrossEntropy);
     let mse = RunConfig::load(
         &config("neurogym_npz.toml"),
         &["train.loss.name=mse".into()],
         &registry(),
     );
-    assert_eq!(mse.unwrap().train.objective.loss, Loss::Mse);
+    assert_eq!(mse.unwrap().objective.loss, Loss::Mse);
 }
 
 #[test]

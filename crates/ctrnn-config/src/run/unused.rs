@@ -81,7 +81,7 @@ impl Run {
     }
 
     fn unused_of_training(&self) -> Vec<(String, String)> {
-        let train = &self.resolved.train;
+        let train = &self.config.train;
         let mut found = Vec::new();
         let mut note = |key: String, why: String| found.push((key, why));
         for parameter in Parameter::ALL {
@@ -115,7 +115,7 @@ impl Run {
             );
             note("train.log_every".to_owned(), why);
         }
-        let validations = match self.validate.every_steps {
+        let validations = match self.config.validate.every_steps {
             0 => 1,
             every => train.steps.div_ceil(every),
         };

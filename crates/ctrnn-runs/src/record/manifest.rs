@@ -30,7 +30,7 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     let mut manifest = Map::new();
     manifest.insert("schema".to_owned(), 1.into());
     manifest.extend(machine(run, device));
-    manifest.insert("seed".to_owned(), run.seed.into());
+    manifest.insert("seed".to_owned(), run.config.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
     manifest.insert(CHANNELS.to_owned(), channels(run));
     let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
@@ -98,7 +98,7 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
         "git": { "commit": option_env!("CTRNN_GIT_COMMIT"), "dirty": option_env!("CTRNN_GIT_DIRTY").map(|d| d == "true") },
         "target": { "arch": std::env::consts::ARCH, "os": std::env::consts::OS, "features": env!("CTRNN_TARGET_FEATURES") },
         "kernel_path": kernel_path(run),
-        "backend": run.device.backend.to_string(),
+        "backend": run.config.device.backend.to_string(),
         "device": device,
         "profile": if cfg!(debug_assertions) { "dev" } else { "release" },
         "threads": rayon::current_num_threads(),
@@ -111,7 +111,7 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
 
 /// The kernels that compute the recurrence.
 fn kernel_path(run: &Run) -> &'static str {
-    match run.device.backend {
+    match run.config.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
         Backend::Wgpu(_) | Backend::Cuda(_) => "cubecl",
     }

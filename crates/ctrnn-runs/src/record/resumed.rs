@@ -60,7 +60,7 @@ fn open_length(recorded: &Table) -> Option<toml::Value> {
 /// Notes side effects of other values on a run that goes on from `step`.
 pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
     let mut notes = schedule_effects(changed, run, step);
-    let train = &run.train;
+    let train = &run.config.train;
     let mut readers = Vec::new();
     if matches!(train.schedule, Schedule::Plateau(_)) {
         readers.push("when train.schedule lowers the learning rate");
@@ -81,7 +81,7 @@ pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<Strin
         ));
     }
     if changed.iter().any(|d| d.key == "checkpoint.best") {
-        let metric = run.checkpoint.best.name();
+        let metric = run.config.checkpoint.best.name();
         notes.push(format!(
             "the best checkpoint is that of {metric} now, and is looked for from step {step} on"
         ));
@@ -91,7 +91,7 @@ pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<Strin
 
 /// A schedule keeps the length that it began with, so that more steps are made at its last rate.
 fn schedule_effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
-    let train = &run.train;
+    let train = &run.config.train;
     let rate =
         |schedule: &Schedule, step| train.optimizer.lr() * schedule.factor(step, train.steps);
     let Schedule::Cosine(cosine) = &train.schedule else {
@@ -187,7 +187,7 @@ fn is_felt(change: &Value, run: &Run) -> bool {
     let key = change["key"].as_str().unwrap_or_default();
     // The last step of a part is validated, whether or not that is due.
     let counts_validations =
-        matches!(run.train.schedule, Schedule::Plateau(_)) || run.train.stop.is_some();
+        matches!(run.config.train.schedule, Schedule::Plateau(_)) || run.config.train.stop.is_some();
     match key {
         "train.steps" => counts_validations,
         SCHEDULE_STEPS => !change["before"].is_null(), // else no step was made before

@@ -228,7 +228,7 @@ fn a_term_of_ones_own_repeats_to_the_bit() {
             let ratio = y.clone() / (y.clone().square() + y.clone().exp() + 1.0);
             (ratio * y.clone().tanh() + (y.square() + 0.1).log() * 0.3).mean()
         });
-        trainer.run(&mut [], &|| None).unwrap();
+        trainer.run().unwrap();
         trainer.network().weights()
     };
     let first = weights();
@@ -246,7 +246,7 @@ fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
         }
     }
     let mut run = toy(1, "");
-    run.validate.trials = 300;
+    run.config.validate.trials = 300;
     let network = CtrnnModule::<Cpu>::init(&run.model, 1, &Default::default()).unwrap();
     let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings()).unwrap();
     trainer.add_loss("trials", |inputs| {
@@ -255,7 +255,7 @@ fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
     });
     let mut last = Last(None);
     trainer
-        .run(&mut [&mut last as &mut dyn Observer], &|| None)
+        .run_with(&mut [&mut last as &mut dyn Observer])
         .unwrap();
     assert_eq!(last.0.unwrap().terms["trials"], 300.0);
 }

@@ -1,5 +1,7 @@
 //! `[train] optimizer`, `schedule` and `groups` as written.
 
+use std::collections::BTreeMap;
+
 use ctrnn_model::Parameter;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
@@ -417,6 +419,12 @@ pub struct Group {
 }
 
 impl Groups {
+    /// Returns the learning rates of the parameters that have one of their own.
+    pub fn rates(&self) -> BTreeMap<Parameter, f64> {
+        let rate = |parameter| Some((parameter, self.lr(parameter)?));
+        Parameter::ALL.into_iter().filter_map(rate).collect()
+    }
+
     /// Whether no parameter has a rate of its own.
     pub fn is_empty(&self) -> bool {
         Parameter::ALL.into_iter().all(|p| self.lr(p).is_none())
