@@ -434,8 +434,8 @@ impl FileError {
         }
     }
 
-    /// For `map_err`: a broken rule in the content of `path`.
-    pub(crate) fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
+    /// Returns what adds a path to a broken rule, for `map_err`.
+    pub fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
         |rule| Self::Format {
             path: path.to_owned(),
             rule,

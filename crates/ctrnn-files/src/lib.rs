@@ -51,6 +51,7 @@ mod run_folder;
 mod safetensors;
 mod tensorboard;
 mod torch_file;
+mod versions;
 mod zip;
 
 pub use array::{Array, ArrayData, Dtype, PackedArray, ValueError};
@@ -68,3 +69,4 @@ pub use run_folder::{RunFolder, RunJson, RunState};
 pub use safetensors::TensorFile;
 pub use tensorboard::EventFile;
 pub use torch_file::{StateDict, is_torch_file, read_state_dict, state_dict_from_bytes};
+pub use versions::{Migration, Versions};
