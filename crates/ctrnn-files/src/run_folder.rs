@@ -348,7 +348,7 @@ impl RunJson {
     /// # Errors
     /// If it is missing, of another schema version, or damaged.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        json::read_versioned(path, Self::VERSIONS)
+        Self::VERSIONS.read(path)
     }
 
     /// Replaces `RUN.json` atomically. On a full disk, where there is no room for a second file, it is written over.
