@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{FileError, FormatError};
 use crate::{atomic, regular_file};
 
-/// Longest JSON file that is read: 4 MiB.
+/// Maximum length of a JSON file that is read: 4 MiB.
 pub const MAX_BYTES: u64 = 4 << 20;
 
 /// Reads a JSON file of at most [`MAX_BYTES`].
@@ -19,7 +19,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     parse(&regular_file::read(path, MAX_BYTES)?).map_err(FileError::format(path))
 }
 
-/// Reads a JSON file whose `schema` number must be `supported`; another one is reported before anything else.
+/// Reads a JSON file whose `schema` number must be `supported`.
 pub(crate) fn read_schema<T: DeserializeOwned>(
     path: &Path,
     supported: u32,
@@ -29,6 +29,7 @@ pub(crate) fn read_schema<T: DeserializeOwned>(
         schema: u32,
     }
     let bytes = regular_file::read(path, MAX_BYTES)?;
+    // The version comes first, because the keys of another version may differ and would give a misleading error.
     let Schema { schema: found } = parse(&bytes).map_err(FileError::format(path))?;
     if found != supported {
         return Err(FileError::format(path)(FormatError::Schema {
@@ -51,7 +52,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
 /// If the file cannot be written.
 ///
 /// # Panics
-/// If `value` has no JSON form, such as a map with keys that are no strings.
+/// If `value` has no JSON form, such as a map with keys that are not strings.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
     atomic::write(path, &to_bytes(value))
 }
