@@ -124,6 +124,9 @@ pub enum FileError {
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatError {
+    /// The name of the file does not say which format it has.
+    #[error("is not a weight file; expected a name that ends in .safetensors or .npz")]
+    UnknownExtension,
     /// The file is longer than any file of its kind.
     #[error(
         "is {bytes} bytes long, but at most {limit} are read; this is not a file that train-ctrnn wrote"
@@ -436,7 +439,7 @@ impl FileError {
     }
 
     /// Adds the path to a broken rule; for `map_err`.
-    pub(crate) fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
+    pub fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
         |rule| Self::Format {
             path: path.to_owned(),
             rule,

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{FileError, FormatError};
+use crate::versions::Versions;
 use crate::{atomic, regular_file};
 
 /// Maximum length of a JSON file that is read: 4 MiB.
@@ -19,28 +20,16 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     parse(&regular_file::read(path, MAX_BYTES)?).map_err(FileError::format(path))
 }
 
-/// Reads a JSON file whose `schema` number must be `supported`.
-pub(crate) fn read_schema<T: DeserializeOwned>(
+/// Reads a JSON file of one of these versions.
+pub(crate) fn read_versioned<T: DeserializeOwned>(
     path: &Path,
-    supported: u32,
+    versions: Versions,
 ) -> Result<T, FileError> {
-    #[derive(Deserialize)]
-    struct Schema {
-        schema: u32,
-    }
     let bytes = regular_file::read(path, MAX_BYTES)?;
-    // The version comes first, because the keys of another version may differ and would give a misleading error.
-    let Schema { schema: found } = parse(&bytes).map_err(FileError::format(path))?;
-    if found != supported {
-        return Err(FileError::format(path)(FormatError::Schema {
-            found,
-            supported,
-        }));
-    }
-    parse(&bytes).map_err(FileError::format(path))
+    versions.parse(&bytes).map_err(FileError::format(path))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
     serde_json::from_slice(bytes).map_err(|error| FormatError::Json {
         why: error.to_string(),
     })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::FileError;
 use crate::lock::{self, RunLock};
+use crate::versions::Versions;
 use crate::{atomic, json, tensorboard};
 
 /// The folder of a run, which is one training from one configuration: its paths and, for the process that writes to it,
@@ -330,7 +331,7 @@ pub enum RunState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunJson {
-    /// Version of this format: [`RunJson::SCHEMA`].
+    /// Version of this format: [`RunJson::VERSIONS`].
     pub schema: u32,
     /// Identifier of the run, which stays the same when its folder is moved.
     pub id: String,
@@ -355,15 +356,15 @@ pub struct RunJson {
 }
 
 impl RunJson {
-    /// The version of this format that is read and written.
-    pub const SCHEMA: u32 = 1;
+    /// Versions of this format.
+    pub const VERSIONS: Versions = Versions(&[]);
 
     /// Reads `RUN.json`.
     ///
     /// # Errors
     /// If it is missing or damaged, or has another schema version.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        json::read_schema(path, Self::SCHEMA)
+        json::read_versioned(path, Self::VERSIONS)
     }
 
     /// Replaces `RUN.json` atomically. If the disk is too full for a second file, the file is overwritten in place.
@@ -424,7 +425,7 @@ mod tests {
 
     fn run_json() -> RunJson {
         RunJson {
-            schema: RunJson::SCHEMA,
+            schema: RunJson::VERSIONS.current(),
             id: "c0ffee".into(),
             state: RunState::Running,
             exit_code: None,
