@@ -1,0 +1,227 @@
+//! Analyses of a trained network by name, one file each.
+//!
+//! The result of an analysis is a type that implements [`Answer`]: it is computed from a [`Study`] and then gives arrays for a notebook,
+//! statements for a reader and figures for a paper. [`ANALYSES`] lists all of them. An analysis that makes no sense for a task (a psychometric
+//! curve without evidence) says so.
+
+pub mod accuracy;
+#[cfg(test)]
+mod any_network;
+pub mod chronometric;
+pub mod comparison;
+pub mod confusion;
+pub mod currents;
+pub mod curves;
+pub mod fixed_points;
+pub mod flow;
+pub mod lyapunov;
+pub mod pca;
+pub mod psychometric;
+pub mod rate_maps;
+pub mod rates;
+pub mod spectrum;
+pub mod speed;
+pub mod task_variance;
+pub mod tdr;
+pub mod timescales;
+pub mod tuning;
+pub mod weight_change;
+pub mod weights;
+
+use thiserror::Error;
+
+use crate::linear_algebra::NotConverged;
+use crate::plot::Figure;
+use crate::{Arrays, Study};
+
+/// Every analysis, in the order of help texts and reports.
+pub const ANALYSES: &[Analysis] = &[
+    curves::Curves::ANALYSIS,
+    accuracy::Accuracy::ANALYSIS,
+    confusion::Confusion::ANALYSIS,
+    psychometric::Psychometric::ANALYSIS,
+    chronometric::Chronometric::ANALYSIS,
+    pca::StateSpace::ANALYSIS,
+    tdr::Tdr::ANALYSIS,
+    speed::Speed::ANALYSIS,
+    fixed_points::FixedPoints::ANALYSIS,
+    flow::Flow::ANALYSIS,
+    spectrum::Spectrum::ANALYSIS,
+    lyapunov::Lyapunov::ANALYSIS,
+    timescales::Timescales::ANALYSIS,
+    rates::Rates::ANALYSIS,
+    tuning::Tuning::ANALYSIS,
+    task_variance::TaskVariance::ANALYSIS,
+    currents::Currents::ANALYSIS,
+    rate_maps::RateMaps::ANALYSIS,
+    weights::SortedWeights::ANALYSIS,
+    weight_change::WeightChange::ANALYSIS,
+    comparison::Comparison::ANALYSIS,
+];
+
+/// The result of an analysis.
+pub trait Answer: Sized {
+    /// Settings; the command line uses their defaults.
+    type Options: Default;
+
+    /// The analysis that gives this result.
+    const ANALYSIS: Analysis;
+
+    /// Analyses a network and its trials.
+    ///
+    /// # Errors
+    /// Why there is no result for this network and these trials.
+    fn compute(study: &Study, options: &Self::Options) -> Result<Self, Unsuitable>;
+
+    /// Returns the numbers, for `<name>.npz`.
+    fn arrays(&self) -> Arrays;
+
+    /// Returns the main numbers, one sentence each.
+    fn statements(&self) -> Vec<String>;
+
+    /// Draws the result, for `<name><suffix>.svg`: suffixes, of which the first is mostly empty, and figures.
+    fn figures(&self) -> Vec<(&'static str, Figure)>;
+}
+
+/// An analysis by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Analysis {
+    /// The name by which it is asked for, and by which its files are called.
+    pub name: &'static str,
+    /// Its heading in a report.
+    pub title: &'static str,
+    /// What it shows, in a line.
+    pub summary: &'static str,
+    /// Its place in a report.
+    pub section: Section,
+    /// What it is made from.
+    pub basis: Basis,
+    /// Whether it looks at other runs, too.
+    pub sees_peers: bool,
+    find: fn(&Study) -> Result<Findings, Unsuitable>,
+}
+
+/// A section of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The course of training.
+    Training,
+    /// Choices and their times.
+    Behaviour,
+    /// Trajectories.
+    StateSpace,
+    /// The network as a dynamical system.
+    Dynamics,
+    /// Single units.
+    Units,
+    /// Connectivity.
+    Weights,
+    /// Other runs.
+    Comparison,
+}
+
+impl Section {
+    /// Returns its heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Training => "Training",
+            Self::Behaviour => "Behaviour",
+            Self::StateSpace => "State space",
+            Self::Dynamics => "Dynamics",
+            Self::Units => "Units",
+            Self::Weights => "Weights",
+            Self::Comparison => "Comparison",
+        }
+    }
+}
+
+/// What an analysis is made from; each level includes those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// Numbers measured during training.
+    Metrics,
+    /// Weights.
+    Weights,
+    /// Trials, even if the network diverges in them.
+    Trials,
+    /// Trials in which all states are finite.
+    FiniteStates,
+}
+
+/// The result of an analysis, ready to be written.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The content of `<name>.npz`.
+    pub arrays: Arrays,
+    /// Suffix and content of each `<name><suffix>.svg`.
+    pub figures: Vec<(&'static str, Figure)>,
+    /// The main numbers, one sentence each.
+    pub statements: Vec<String>,
+}
+
+/// Why an analysis has no result.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unsuitable {
+    /// The task or the run lacks what it is about.
+    #[error("{0}")]
+    Lacks(String),
+    /// A decomposition did not converge.
+    #[error(transparent)]
+    NotConverged(#[from] NotConverged),
+}
+
+impl Unsuitable {
+    pub(crate) fn lacks(what: impl Into<String>) -> Self {
+        Self::Lacks(what.into())
+    }
+
+    pub(crate) fn diverges(who: &str, [trial, step]: [usize; 2]) -> Self {
+        Self::lacks(format!(
+            "{who} diverges: its states are not finite from time step {} of trial {} on",
+            step + 1,
+            trial + 1
+        ))
+    }
+}
+
+impl Analysis {
+    /// Returns an analysis without a name that gives results of a type: of finite states, of one run.
+    const fn of<A: Answer>() -> Self {
+        Self {
+            name: "",
+            title: "",
+            summary: "",
+            section: Section::Training,
+            basis: Basis::FiniteStates,
+            sees_peers: false,
+            find: find::<A>,
+        }
+    }
+
+    /// Finds the analysis of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ANALYSES.iter().find(|analysis| analysis.name == name)
+    }
+
+    /// Analyses a network and its trials, with default options.
+    ///
+    /// # Errors
+    /// Why there is no result for this network and these trials.
+    pub fn run(&self, study: &Study) -> Result<Findings, Unsuitable> {
+        match study.first_nonfinite() {
+            Some(place) if self.basis == Basis::FiniteStates => {
+                Err(Unsuitable::diverges("the network", place))
+            }
+            _ => (self.find)(study),
+        }
+    }
+}
+
+fn find<A: Answer>(study: &Study) -> Result<Findings, Unsuitable> {
+    let answer = A::compute(study, &A::Options::default())?;
+    Ok(Findings {
+        arrays: answer.arrays(),
+        figures: answer.figures(),
+        statements: answer.statements(),
+    })
+}
