@@ -134,11 +134,15 @@ fn checkpoints_with_true_manifests() {
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     for (file, content, says) in [
-        ("state.json", b"{}".to_vec(), "is no state of a run"),
+        (
+            "state.json",
+            b"{}".to_vec(),
+            "is not the JSON expected here",
+        ),
         (
             "state.json",
             "[".repeat(1_000_000).into_bytes(),
-            "is no state of a run",
+            "is not the JSON expected here",
         ),
         (
             "state.json",
@@ -148,12 +152,12 @@ fn checkpoints_with_true_manifests() {
         (
             "state.json",
             with("\"step\": 10", "\"step\": -1"),
-            "is no state of a run",
+            "is not the JSON expected here",
         ),
         (
             "state.json",
             with("\"schema\": 1", "\"schema\": 2"),
-            "has schema 2",
+            "has schema version 2",
         ),
         ("weights.safetensors", nan, "NaN"),
         ("weights.safetensors", b"".to_vec(), "needs 8 bytes"),

@@ -1,9 +1,10 @@
 //! `report`: a page about a run, in one file that opens anywhere.
 
 use ctrnn_analysis::{ANALYSES, Analysis, ReportedRun, report};
+use ctrnn_config::MAX_CONFIG_BYTES;
 use ctrnn_files::read_at_most;
+use ctrnn_runs::is_in_parts;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{MAX_CONFIG_BYTES, is_in_parts};
 
 use crate::args::ReportArgs;
 use crate::eval::note_unused_noise;
@@ -40,10 +41,10 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         is_in_parts: is_in_parts(&config),
         task: &run.task_name,
         model: &run.model,
-        n_steps: run.train.steps,
-        batch_size: run.train.batch_size,
-        optimizer: run.train.optimizer.name(),
-        seed: run.seed,
+        n_steps: run.config.train.steps,
+        batch_size: run.config.train.batch_size,
+        optimizer: run.config.train.optimizer.name(),
+        seed: run.config.seed,
         step: loaded.weights.step,
         notes: &loaded.weights.notes,
         has_noise: args.trials.noise,

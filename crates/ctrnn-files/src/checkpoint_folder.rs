@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{FileError, FormatError};
 use crate::fail_point::fail_point;
 use crate::run_folder::RunFolder;
+use crate::versions::Versions;
 use crate::{atomic, digest, json, regular_file};
 
 const MANIFEST: &str = "MANIFEST.json";
@@ -23,7 +24,7 @@ pub type CheckpointFiles = BTreeMap<String, Vec<u8>>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointManifest {
-    /// Version of this format: [`CheckpointManifest::SCHEMA`].
+    /// Version of this format.
     pub schema: u32,
     /// Training steps made.
     pub step: u64,
@@ -51,8 +52,8 @@ pub struct NewestCheckpoint {
 }
 
 impl CheckpointManifest {
-    /// The version of this format that is read and written.
-    pub const SCHEMA: u32 = 1;
+    /// Versions of this format.
+    const VERSIONS: Versions = Versions(&[]);
 
     fn of(step: u64, files: &CheckpointFiles) -> Self {
         let promise = |content: &Vec<u8>| FilePromise {
@@ -64,7 +65,7 @@ impl CheckpointManifest {
             .map(|(name, content)| (name.clone(), promise(content)))
             .collect();
         Self {
-            schema: Self::SCHEMA,
+            schema: Self::VERSIONS.current(),
             step,
             files,
         }
@@ -77,7 +78,7 @@ impl CheckpointManifest {
     /// a file outside the folder.
     pub fn load(folder: &Path) -> Result<Self, FileError> {
         let path = folder.join(MANIFEST);
-        let manifest: Self = json::read_schema(&path, Self::SCHEMA)?;
+        let manifest: Self = Self::VERSIONS.read(&path)?;
         manifest.check(folder).map_err(FileError::format(&path))?;
         Ok(manifest)
     }

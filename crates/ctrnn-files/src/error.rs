@@ -124,6 +124,9 @@ pub enum FileError {
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatError {
+    /// The name of the file does not say which format it has.
+    #[error("is not a weight file; expected a name that ends in .safetensors or .npz")]
+    UnknownExtension,
     /// The file is longer than anything of its sort should be.
     #[error("is {bytes} bytes long, at most {limit} are read; this is not a file of ours")]
     TooLong {
@@ -431,8 +434,8 @@ impl FileError {
         }
     }
 
-    /// For `map_err`: a broken rule in the content of `path`.
-    pub(crate) fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
+    /// Returns what adds a path to a broken rule, for `map_err`.
+    pub fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
         |rule| Self::Format {
             path: path.to_owned(),
             rule,

@@ -31,6 +31,7 @@
 //! ```
 
 mod array;
+mod array_file;
 pub mod atomic;
 mod checkpoint_folder;
 mod container;
@@ -50,9 +51,11 @@ mod run_folder;
 mod safetensors;
 mod tensorboard;
 mod torch_file;
+mod versions;
 mod zip;
 
 pub use array::{Array, ArrayData, Dtype, PackedArray, ValueError};
+pub use array_file::read_arrays;
 pub use checkpoint_folder::{
     CheckpointFiles, CheckpointManifest, FilePromise, NewestCheckpoint, read_checkpoint,
     read_pointer, verify_checkpoint,
@@ -66,3 +69,4 @@ pub use run_folder::{RunFolder, RunJson, RunState};
 pub use safetensors::TensorFile;
 pub use tensorboard::EventFile;
 pub use torch_file::{StateDict, is_torch_file, read_state_dict, state_dict_from_bytes};
+pub use versions::{Migration, Versions};

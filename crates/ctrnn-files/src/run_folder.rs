@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint_folder::{checkpoint_name, checkpoint_step};
 use crate::error::FileError;
 use crate::lock::{self, RunLock};
+use crate::versions::Versions;
 use crate::{atomic, json, tensorboard};
 
 /// A run: one training from one configuration, which is a folder. This value knows its paths and, for the process that
@@ -314,7 +315,7 @@ pub enum RunState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunJson {
-    /// Version of this format: [`RunJson::SCHEMA`].
+    /// Version of this format: [`RunJson::VERSIONS`].
     pub schema: u32,
     /// Identifies the run wherever its folder is moved.
     pub id: String,
@@ -339,15 +340,15 @@ pub struct RunJson {
 }
 
 impl RunJson {
-    /// The version of this format that is read and written.
-    pub const SCHEMA: u32 = 1;
+    /// Versions of this format.
+    pub const VERSIONS: Versions = Versions(&[]);
 
     /// Reads `RUN.json`.
     ///
     /// # Errors
     /// If it is missing, of another schema version, or damaged.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        json::read_schema(path, Self::SCHEMA)
+        Self::VERSIONS.read(path)
     }
 
     /// Replaces `RUN.json` atomically. On a full disk, where there is no room for a second file, it is written over.
@@ -407,7 +408,7 @@ mod tests {
 
     fn run_json() -> RunJson {
         RunJson {
-            schema: RunJson::SCHEMA,
+            schema: RunJson::VERSIONS.current(),
             id: "c0ffee".into(),
             state: RunState::Running,
             exit_code: None,
