@@ -9,23 +9,9 @@ use crate::study::TypicalInput;
 use crate::text::short;
 use crate::{Arrays, Dynamics, Pca, Study};
 
-/// Settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Arrows along each axis.
-    pub n_arrows: usize,
-    /// Places along each axis at which the speed is known.
-    pub n_places: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            n_arrows: 15,
-            n_places: 81,
-        }
-    }
-}
+/// Places along each axis at which the speed is known, and arrows.
+const N_PLACES: usize = 81;
+const N_ARROWS: usize = 15;
 
 /// The flow on the plane of the first two principal components.
 #[derive(Clone, Debug)]
@@ -45,7 +31,7 @@ pub struct Flow {
 }
 
 impl Answer for Flow {
-    type Options = Options;
+    type Options = ();
 
     const ANALYSIS: Analysis = Analysis {
         name: "flow",
@@ -55,7 +41,7 @@ impl Answer for Flow {
         ..Analysis::of::<Self>()
     };
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let states = study.all_states();
         let pca = Pca::of(states.view())?;
         if pca.rank() < 2 {
@@ -72,7 +58,7 @@ impl Answer for Flow {
         inputs.truncate(MOST_INPUTS);
         let fields = inputs.iter().map(|typical| {
             let drive = study.dynamics.input_drive(&typical.input);
-            [options.n_places, options.n_arrows]
+            [N_PLACES, N_ARROWS]
                 .map(|n| flow_field(&study.dynamics, &drive, &pca.mean, axes, ranges, n))
         });
         Ok(Self {

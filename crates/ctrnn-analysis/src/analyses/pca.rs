@@ -8,18 +8,8 @@ use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::text::short;
 use crate::{Arrays, Pca, Study};
 
-/// Settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Most components that are kept.
-    pub n_components: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { n_components: 10 }
-    }
-}
+/// Most components that are kept.
+const MOST_COMPONENTS: usize = 10;
 
 /// States on their principal components.
 #[derive(Clone, Debug)]
@@ -35,7 +25,7 @@ pub struct StateSpace {
 }
 
 impl Answer for StateSpace {
-    type Options = Options;
+    type Options = ();
 
     const ANALYSIS: Analysis = Analysis {
         name: "pca",
@@ -45,7 +35,7 @@ impl Answer for StateSpace {
         ..Analysis::of::<Self>()
     };
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let states = study.all_states();
         if states.nrows() < 3 || states.ncols() < 2 {
             let why = "principal components need two units and three states";
@@ -56,7 +46,7 @@ impl Answer for StateSpace {
             let why = "principal components need states that differ, but all are the same";
             return Err(Unsuitable::lacks(why));
         }
-        let k = pca.components.nrows().min(options.n_components);
+        let k = pca.components.nrows().min(MOST_COMPONENTS);
         let axes = pca.components.slice(s![..k, ..]).to_owned();
         let scores = projected(study.states(), &pca.mean, &axes);
         Ok(Self {

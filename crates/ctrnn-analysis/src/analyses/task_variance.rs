@@ -10,18 +10,8 @@ use crate::study::steps_of;
 use crate::text::{short, spoken};
 use crate::{Arrays, Study};
 
-/// Settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Most clusters.
-    pub most_clusters: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { most_clusters: 10 }
-    }
-}
+/// Most clusters of units.
+const MOST_CLUSTERS: usize = 10;
 
 /// The variance of each unit over the trials of each task or epoch, and units in clusters by where they vary.
 #[derive(Clone, Debug)]
@@ -37,7 +27,7 @@ pub struct TaskVariance {
 }
 
 impl Answer for TaskVariance {
-    type Options = Options;
+    type Options = ();
 
     const ANALYSIS: Analysis = Analysis {
         name: "task_variance",
@@ -47,7 +37,7 @@ impl Answer for TaskVariance {
         ..Analysis::of::<Self>()
     };
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let (names, rows) = variances(study);
         if names.len() < 2 {
             let why = "a single task of a single epoch makes no groups of units";
@@ -64,7 +54,7 @@ impl Answer for TaskVariance {
         }
         let rows = normalised(&variances, &active);
         Ok(Self {
-            clusters: clusters(rows.view(), options.most_clusters, study.seed),
+            clusters: clusters(rows.view(), MOST_CLUSTERS, study.seed),
             names,
             variances,
             active,

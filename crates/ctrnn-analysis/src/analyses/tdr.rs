@@ -13,18 +13,8 @@ use crate::{Arrays, Pca, Study};
 /// Most variables of the task.
 const MOST_VARIABLES: usize = 4;
 
-/// Settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Principal components in which the axes lie.
-    pub n_components: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { n_components: 12 }
-    }
-}
+/// Principal components in which the axes of the variables lie.
+const N_COMPONENTS: usize = 12;
 
 /// Trajectories on the axes of the task's variables.
 #[derive(Clone, Debug)]
@@ -43,7 +33,7 @@ pub struct Tdr {
 }
 
 impl Answer for Tdr {
-    type Options = Options;
+    type Options = ();
 
     const ANALYSIS: Analysis = Analysis {
         name: "tdr",
@@ -53,7 +43,7 @@ impl Answer for Tdr {
         ..Analysis::of::<Self>()
     };
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let (names, columns): (Vec<String>, Vec<Vec<f64>>) = variables(study).into_iter().unzip();
         if columns.len() < 2 {
             let why = "fewer than two variables differ from trial to trial";
@@ -77,7 +67,7 @@ impl Answer for Tdr {
             counts.view(),
             variables.view(),
             &pca,
-            options.n_components,
+            N_COMPONENTS,
         )?;
         let mean = study.rates.mean_axis(Axis(0));
         let mean = mean.and_then(|m| m.mean_axis(Axis(0))).unwrap_or_default();

@@ -178,29 +178,30 @@ fn draw_signed(panel: &mut Panel, weights: &Array2<f64>) -> f64 {
 /// Returns names of groups and the group of each unit: excitatory and inhibitory units under Dale's law, else units that prefer one choice or
 /// the other.
 fn unit_groups(study: &Study, preference: &[f64]) -> (Vec<String>, Vec<usize>) {
-    let (names, is_second): ([String; 2], Vec<bool>) = match (&study.signs, study.layout()) {
-        (Some(signs), _) => (
-            ["excitatory", "inhibitory"].map(str::to_owned),
-            signs.iter().map(|sign| *sign < 0.0).collect(),
-        ),
-        (None, layout) => match layout.alternatives()[..] {
-            [first, second] => (
-                [second, first].map(|c| format!("prefer {}", spoken(&layout.choice_name(c)))),
-                preference.iter().map(|d| *d <= 0.0).collect(),
-            ),
-            _ => (Default::default(), vec![false; preference.len()]),
-        },
-    };
-    let none = vec![0; is_second.len()];
-    let n_second = is_second.iter().filter(|is| **is).count();
-    let [first, second] = names;
-    match (n_second, study.signs.is_some()) {
-        (0, true) => (vec![first], none),
-        (n, true) if n == is_second.len() => (vec![second], none),
-        (n, _) if n > 0 && n < is_second.len() => {
-            let groups = is_second.into_iter().map(usize::from);
-            (vec![first, second], groups.collect())
-        }
-        _ => (vec!["all units".to_owned()], none),
+    let layout = study.layout();
+    let (names, is_second): ([String; 2], Vec<bool>) =
+        match (&study.signs, &layout.alternatives()[..]) {
+            (Some(signs), _) => {
+                let names = ["excitatory", "inhibitory"].map(str::to_owned);
+                (names, signs.iter().map(|sign| *sign < 0.0).collect())
+            }
+            (None, &[first, second]) => {
+                let name = |choice| format!("prefer {}", spoken(&layout.choice_name(choice)));
+                let names = [second, first].map(name);
+                (names, preference.iter().map(|d| *d <= 0.0).collect())
+            }
+            _ => return (vec!["all units".to_owned()], vec![0; preference.len()]),
+        };
+    let groups: Vec<usize> = is_second.iter().copied().map(usize::from).collect();
+    let has_both = is_second.contains(&true) && is_second.contains(&false);
+    if has_both {
+        return (names.to_vec(), groups);
     }
+    let only = &names[groups[0]];
+    let name = if study.signs.is_some() {
+        only
+    } else {
+        "all units"
+    };
+    (vec![name.to_owned()], vec![0; preference.len()])
 }

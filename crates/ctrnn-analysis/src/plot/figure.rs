@@ -436,27 +436,11 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             dashed,
             ..
         } => {
-            let points: Vec<[f64; 2]> = x
-                .iter()
-                .zip(y)
-                .map(|(x, y)| [frame.x(*x), frame.y(*y)])
-                .collect();
-            for points in points.split(|point| !frame.contains(*point)) {
-                canvas.shapes.extend(match points {
-                    [] => None,
-                    [alone] => Some(Shape::Disc {
-                        centre: *alone,
-                        radius_mm: *width_mm,
-                        fill: *colour,
-                    }),
-                    _ => Some(Shape::Polyline {
-                        points: thinned(points),
-                        colour: *colour,
-                        width_mm: *width_mm,
-                        dashed: *dashed,
-                    }),
-                });
-            }
+            let points = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
+            let points: Vec<[f64; 2]> = points.collect();
+            let seen = points.split(|point| !frame.contains(*point));
+            let shapes = seen.filter_map(|points| stretch(points, *colour, *width_mm, *dashed));
+            canvas.shapes.extend(shapes);
         }
         Layer::Points {
             x,
@@ -493,6 +477,24 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
                 canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
             }
         }
+    }
+}
+
+/// Returns the shape of a part of a line that is seen: a disc where it is a single point.
+fn stretch(points: &[[f64; 2]], colour: Rgb, width_mm: f64, dashed: bool) -> Option<Shape> {
+    match points {
+        [] => None,
+        [alone] => Some(Shape::Disc {
+            centre: *alone,
+            radius_mm: width_mm,
+            fill: colour,
+        }),
+        _ => Some(Shape::Polyline {
+            points: thinned(points),
+            colour,
+            width_mm,
+            dashed,
+        }),
     }
 }
 
