@@ -34,38 +34,55 @@ use crate::linear_algebra::NotConverged;
 use crate::plot::Figure;
 use crate::{Arrays, Study};
 
-/// Every analysis, in the order of help texts and reports.
-pub const ANALYSES: &[Analysis] = &[
-    curves::Curves::ANALYSIS,
-    accuracy::Accuracy::ANALYSIS,
-    confusion::Confusion::ANALYSIS,
-    psychometric::Psychometric::ANALYSIS,
-    chronometric::Chronometric::ANALYSIS,
-    pca::StateSpace::ANALYSIS,
-    tdr::Tdr::ANALYSIS,
-    speed::Speed::ANALYSIS,
-    fixed_points::FixedPoints::ANALYSIS,
-    flow::Flow::ANALYSIS,
-    spectrum::Spectrum::ANALYSIS,
-    lyapunov::Lyapunov::ANALYSIS,
-    timescales::Timescales::ANALYSIS,
-    rates::Rates::ANALYSIS,
-    tuning::Tuning::ANALYSIS,
-    task_variance::TaskVariance::ANALYSIS,
-    currents::Currents::ANALYSIS,
-    rate_maps::RateMaps::ANALYSIS,
-    weights::SortedWeights::ANALYSIS,
-    weight_change::WeightChange::ANALYSIS,
-    comparison::Comparison::ANALYSIS,
-];
+macro_rules! analyses {
+    ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
+        /// Every analysis, in the order of help texts and reports.
+        pub const ANALYSES: &[Analysis] = &[$(Analysis {
+            name: stringify!($name),
+            title: $title,
+            summary: $summary,
+            section: Section::$section,
+            basis: $name::$answer::BASIS,
+            sees_peers: $name::$answer::SEES_PEERS,
+            find: find::<$name::$answer>,
+        }),*];
+    };
+}
+
+// Section of a report, result in the module of its name, heading, summary.
+analyses! {
+    Training, curves::Curves, "Learning curves", "loss and accuracy during training";
+    Behaviour, accuracy::Accuracy, "Accuracy", "fraction of right trials by condition";
+    Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
+    Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";
+    Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";
+    StateSpace, pca::StateSpace, "Principal components", "trajectories on principal components, and how many dimensions they fill";
+    StateSpace, tdr::Tdr, "Targeted dimensionality reduction", "trajectories on the axes of the task's variables";
+    StateSpace, speed::Speed, "Speed", "how fast the state moves";
+    Dynamics, fixed_points::FixedPoints, "Fixed points", "fixed and slow points under the inputs of every epoch, and their stability";
+    Dynamics, flow::Flow, "Flow", "where the dynamics lead on the plane of the first two components";
+    Dynamics, spectrum::Spectrum, "Spectrum", "eigenvalues of the recurrent weights and timescales of the linearised network";
+    Dynamics, lyapunov::Lyapunov, "Lyapunov exponents", "Lyapunov exponents under the inputs of the task";
+    Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates and the time in which it decays";
+    Units, rates::Rates, "Rates", "histogram of firing rates and rates over time";
+    Units, tuning::Tuning, "Tuning", "selectivity of units: d' and what explains the variance of their rates";
+    Units, task_variance::TaskVariance, "Task variance", "variance of units by task or epoch, and clusters of units";
+    Units, currents::Currents, "Currents", "excitatory and inhibitory currents and their balance";
+    Units, rate_maps::RateMaps, "Rate maps", "firing rates over places in a box, place and grid scores";
+    Weights, weights::SortedWeights, "Connectivity", "weight matrices sorted by cell type and preference, and block statistics";
+    Weights, weight_change::WeightChange, "Before and after training", "weights before and after training";
+    Comparison, comparison::Comparison, "Distances to other runs", "distances to other runs: Procrustes, CKA, dynamical similarity";
+}
 
 /// The result of an analysis.
 pub trait Answer: Sized {
     /// Settings; the command line uses their defaults.
     type Options: Default;
 
-    /// The analysis that gives this result.
-    const ANALYSIS: Analysis;
+    /// What the analysis is made from.
+    const BASIS: Basis = Basis::FiniteStates;
+    /// Whether it looks at other runs, too.
+    const SEES_PEERS: bool = false;
 
     /// Analyses a network and its trials.
     ///
@@ -185,19 +202,6 @@ impl Unsuitable {
 }
 
 impl Analysis {
-    /// Returns an analysis without a name that gives results of a type: of finite states, of one run.
-    const fn of<A: Answer>() -> Self {
-        Self {
-            name: "",
-            title: "",
-            summary: "",
-            section: Section::Training,
-            basis: Basis::FiniteStates,
-            sees_peers: false,
-            find: find::<A>,
-        }
-    }
-
     /// Finds the analysis of a name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ANALYSES.iter().find(|analysis| analysis.name == name)

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::evidence::distinct;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::sigmoid::Level;
@@ -36,14 +36,6 @@ pub struct Condition {
 
 impl Answer for Accuracy {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "accuracy",
-        title: "Accuracy",
-        summary: "fraction of right trials by condition",
-        section: Section::Behaviour,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let is_correct = study.is_correct();

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Evidence, contexts};
 use crate::plot::{Figure, Layer, Panel, colour, range_of};
 use crate::study::steps_of;
@@ -20,14 +20,6 @@ pub struct Chronometric {
 
 impl Answer for Chronometric {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "chronometric",
-        title: "Chronometric curve",
-        summary: "when a decision is made, by the strength of the evidence",
-        section: Section::Behaviour,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let contexts = contexts(study)?;

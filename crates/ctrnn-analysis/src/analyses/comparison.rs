@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::dsa::{delay_dynamics, dynamical_distance};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
 use crate::similarity::{cka, procrustes_angle};
@@ -55,14 +55,7 @@ pub struct Measure {
 impl Answer for Comparison {
     type Options = Options;
 
-    const ANALYSIS: Analysis = Analysis {
-        name: "comparison",
-        title: "Distances to other runs",
-        summary: "distances to other runs: Procrustes, CKA, dynamical similarity",
-        section: Section::Comparison,
-        sees_peers: true,
-        ..Analysis::of::<Self>()
-    };
+    const SEES_PEERS: bool = true;
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         if study.peers.is_empty() {

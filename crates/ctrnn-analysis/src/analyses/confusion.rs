@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::spoken;
 use crate::{Arrays, Study};
@@ -24,14 +24,6 @@ pub struct Confusion {
 
 impl Answer for Confusion {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "confusion",
-        title: "Confusion",
-        summary: "which choice was made where which was right",
-        section: Section::Behaviour,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let layout = study.layout();

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::groups::{mean_course, of_all};
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
@@ -22,14 +22,6 @@ pub struct Currents {
 
 impl Answer for Currents {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "currents",
-        title: "Currents",
-        summary: "excitatory and inhibitory currents and their balance",
-        section: Section::Units,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let found = SplitCurrents::of(study.dynamics.w_rc.view(), study.rates.view());

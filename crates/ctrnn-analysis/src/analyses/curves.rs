@@ -1,6 +1,6 @@
 //! Loss and accuracy during training.
 
-use super::{Analysis, Answer, Basis, Section, Unsuitable};
+use super::{Answer, Basis, Unsuitable};
 use crate::metrics::Metrics;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, range_of};
 use crate::text::short;
@@ -17,16 +17,8 @@ pub struct Curves {
 
 impl Answer for Curves {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "curves",
-        title: "Learning curves",
-        summary: "loss and accuracy during training",
-        section: Section::Training,
-        basis: Basis::Metrics,
-        sees_peers: true,
-        ..Analysis::of::<Self>()
-    };
+    const BASIS: Basis = Basis::Metrics;
+    const SEES_PEERS: bool = true;
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let own = study.metrics.clone();

@@ -7,7 +7,7 @@ use faer::c64;
 use ndarray::{Array1, Array2, Array3, Axis, s};
 
 use super::spectrum::draw_on_complex_plane;
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour, panel_mm, range_of};
 use crate::study::TypicalInput;
 use crate::{Arrays, Pca, Study};
@@ -74,14 +74,6 @@ const STABLE: Kind = Kind {
 
 impl Answer for FixedPoints {
     type Options = Search;
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "fixed_points",
-        title: "Fixed points",
-        summary: "fixed and slow points under the inputs of every epoch, and their stability",
-        section: Section::Dynamics,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, options: &Search) -> Result<Self, Unsuitable> {
         let inputs = study.some_typical_inputs()?;

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayView2, s};
 
 use super::fixed_points::MOST_INPUTS;
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::study::TypicalInput;
 use crate::text::short;
@@ -32,14 +32,6 @@ pub struct Flow {
 
 impl Answer for Flow {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "flow",
-        title: "Flow",
-        summary: "where the dynamics lead on the plane of the first two components",
-        section: Section::Dynamics,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let states = study.all_states();

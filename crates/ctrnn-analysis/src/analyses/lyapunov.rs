@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
@@ -38,14 +38,6 @@ pub struct Lyapunov {
 
 impl Answer for Lyapunov {
     type Options = Options;
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "lyapunov",
-        title: "Lyapunov exponents",
-        summary: "Lyapunov exponents under the inputs of the task",
-        section: Section::Dynamics,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let trials = (0..study.batch.n_trials).cycle();

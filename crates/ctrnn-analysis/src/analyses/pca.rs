@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, s};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::courses::{Courses, projected};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::text::short;
@@ -26,14 +26,6 @@ pub struct StateSpace {
 
 impl Answer for StateSpace {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "pca",
-        title: "Principal components",
-        summary: "trajectories on principal components, and how many dimensions they fill",
-        section: Section::StateSpace,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let states = study.all_states();

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Evidence, contexts, distinct};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour, range_of};
 use crate::sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
@@ -46,14 +46,6 @@ pub struct Curve {
 
 impl Answer for Psychometric {
     type Options = Options;
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "psychometric",
-        title: "Psychometric curve",
-        summary: "how often a choice is made, by the evidence, with fitted curves",
-        section: Section::Behaviour,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let contexts = contexts(study)?;

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::plot::{ColourMap, Figure, Ticks, range_of, up_to};
 use crate::rate_map::RateMap;
 use crate::text::rounded;
@@ -27,14 +27,6 @@ pub struct RateMaps {
 
 impl Answer for RateMaps {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "rate_maps",
-        title: "Rate maps",
-        summary: "firing rates over places in a box, place and grid scores",
-        section: Section::Units,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let mut positions: Vec<[f64; 2]> = Vec::new();

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::groups::{mean_course, of_all};
 use crate::plot::{BAR_MM, ColourMap, Figure, Ticks, range_of, up_to};
 use crate::text::short;
@@ -24,14 +24,6 @@ pub struct Rates {
 
 impl Answer for Rates {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "rates",
-        title: "Rates",
-        summary: "histogram of firing rates and rates over time",
-        section: Section::Units,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let all = study.counted(&study.rates);

@@ -3,7 +3,7 @@
 use faer::c64;
 use ndarray::{Array1, Array2};
 
-use super::{Analysis, Answer, Basis, Section, Unsuitable};
+use super::{Answer, Basis, Unsuitable};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::study::TypicalInput;
@@ -28,15 +28,7 @@ pub struct Spectrum {
 
 impl Answer for Spectrum {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "spectrum",
-        title: "Spectrum",
-        summary: "eigenvalues of the recurrent weights and timescales of the linearised network",
-        section: Section::Dynamics,
-        basis: Basis::Trials,
-        ..Analysis::of::<Self>()
-    };
+    const BASIS: Basis = Basis::Trials;
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let of = |weights: &Array2<f64>| eigenvalues(weights.view());

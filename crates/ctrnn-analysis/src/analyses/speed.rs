@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView3, s};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::groups::{groups, mean_course};
 use crate::plot::{Figure, Layer, Rgb, up_to};
 use crate::text::short;
@@ -22,14 +22,6 @@ pub struct Speed {
 
 impl Answer for Speed {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "speed",
-        title: "Speed",
-        summary: "how fast the state moves",
-        section: Section::StateSpace,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let dt_ms = study.dynamics.dt_ms;

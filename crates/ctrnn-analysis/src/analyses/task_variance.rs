@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::clusters::{Clusters, clusters};
 use crate::evidence::{column, distinct};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Ticks, colour};
@@ -28,14 +28,6 @@ pub struct TaskVariance {
 
 impl Answer for TaskVariance {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "task_variance",
-        title: "Task variance",
-        summary: "variance of units by task or epoch, and clusters of units",
-        section: Section::Units,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let (names, rows) = variances(study);

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::courses::{Courses, projected};
 use crate::evidence::{column, distinct, evidence};
 use crate::linear_algebra::{centred, least_squares, qr};
@@ -34,14 +34,6 @@ pub struct Tdr {
 
 impl Answer for Tdr {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "tdr",
-        title: "Targeted dimensionality reduction",
-        summary: "trajectories on the axes of the task's variables",
-        section: Section::StateSpace,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let (names, columns): (Vec<String>, Vec<Vec<f64>>) = variables(study).into_iter().unzip();

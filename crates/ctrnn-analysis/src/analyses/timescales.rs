@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::linear_algebra::centred;
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
@@ -25,14 +25,6 @@ pub struct Timescales {
 
 impl Answer for Timescales {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "timescales",
-        title: "Timescales",
-        summary: "autocorrelation of the rates and the time in which it decays",
-        section: Section::Dynamics,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let longest = study.batch.n_steps.iter().copied().max().unwrap_or(0);

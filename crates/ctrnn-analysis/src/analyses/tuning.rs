@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::{Analysis, Answer, Section, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::evidence::distinct;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::selectivity::{VarianceSplit, variance_split};
@@ -33,14 +33,6 @@ pub struct Tuning {
 
 impl Answer for Tuning {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "tuning",
-        title: "Tuning",
-        summary: "selectivity of units: d' and what explains the variance of their rates",
-        section: Section::Units,
-        ..Analysis::of::<Self>()
-    };
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let varied =

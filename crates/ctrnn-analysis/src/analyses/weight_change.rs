@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2};
 
-use super::{Analysis, Answer, Basis, Section, Unsuitable};
+use super::{Answer, Basis, Unsuitable};
 use crate::blocks::reach_of;
 use crate::linear_algebra::svd;
 use crate::plot::{Figure, Layer, Panel, colour, range_of, up_to};
@@ -23,15 +23,7 @@ pub struct WeightChange {
 
 impl Answer for WeightChange {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "weight_change",
-        title: "Before and after training",
-        summary: "weights before and after training",
-        section: Section::Weights,
-        basis: Basis::Weights,
-        ..Analysis::of::<Self>()
-    };
+    const BASIS: Basis = Basis::Weights;
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let before = study.before.as_ref();

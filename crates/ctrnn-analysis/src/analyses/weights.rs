@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 
-use super::{Analysis, Answer, Basis, Section, Unsuitable};
+use super::{Answer, Basis, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
 use crate::text::{short, spoken};
@@ -35,15 +35,7 @@ pub struct SortedWeights {
 
 impl Answer for SortedWeights {
     type Options = ();
-
-    const ANALYSIS: Analysis = Analysis {
-        name: "weights",
-        title: "Connectivity",
-        summary: "weight matrices sorted by cell type and preference, and block statistics",
-        section: Section::Weights,
-        basis: Basis::Weights,
-        ..Analysis::of::<Self>()
-    };
+    const BASIS: Basis = Basis::Weights;
 
     fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
         let network = &study.dynamics;

@@ -96,17 +96,13 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             degrees,
             colour,
         } => {
-            let shift = match anchor {
-                Anchor::Start => 0.0,
-                Anchor::Middle => -0.5,
-                Anchor::End => -1.0,
-            };
+            let shift = shift(*anchor) * font::width(text);
             let size = *size_mm as f32;
             let place = to_pixels
                 .pre_translate(at[0] as f32, at[1] as f32)
                 .pre_concat(Transform::from_rotate(-*degrees as f32))
                 .pre_scale(size, size)
-                .pre_translate((shift * font::width(text)) as f32, 0.0);
+                .pre_translate(shift as f32, 0.0);
             if let Some(path) = letters(text) {
                 pixmap.fill_path(&path, &paint(*colour), FillRule::Winding, place, None);
             }
@@ -121,6 +117,15 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
                 draw_image(&image, *corner, *size, pixmap, to_pixels);
             }
         }
+    }
+}
+
+/// Returns how far a text lies from its point, in its widths.
+fn shift(anchor: Anchor) -> f64 {
+    match anchor {
+        Anchor::Start => 0.0,
+        Anchor::Middle => -0.5,
+        Anchor::End => -1.0,
     }
 }
 

@@ -30,16 +30,10 @@ fn element(shape: &Shape) -> String {
             width_mm,
             dashed,
         } => {
-            let dash = if *dashed {
-                " stroke-dasharray=\"1 .7\""
-            } else {
-                ""
-            };
+            let (path, colour, width) = (path(points), hex(*colour), number(*width_mm));
+            let dashes = ["", " stroke-dasharray=\"1 .7\""][usize::from(*dashed)];
             format!(
-                "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"{dash}/>",
-                path(points),
-                hex(*colour),
-                number(*width_mm)
+                "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{dashes}/>"
             )
         }
         Shape::Rectangle { corner, size, fill } => {
