@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{FileError, FormatError};
 use crate::{atomic, regular_file};
 
-/// Longest JSON file that is read: 4 MiB.
+/// Maximum length of a JSON file that is read: 4 MiB.
 pub const MAX_BYTES: u64 = 4 << 20;
 
 /// Reads a JSON file of at most [`MAX_BYTES`].
@@ -31,7 +31,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError>
 /// If the file cannot be written.
 ///
 /// # Panics
-/// If `value` has no JSON form, such as a map with keys that are no strings.
+/// If `value` has no JSON form, such as a map with keys that are not strings.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
     atomic::write(path, &to_bytes(value))
 }
