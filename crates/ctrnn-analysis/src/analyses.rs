@@ -79,9 +79,9 @@ pub trait Answer: Sized {
     /// Settings; the command line uses their defaults.
     type Options: Default;
 
-    /// What the analysis is made from.
+    /// The data that the analysis is made from.
     const BASIS: Basis = Basis::FiniteStates;
-    /// Whether it looks at other runs, too.
+    /// True if it looks at other runs, too.
     const SEES_PEERS: bool = false;
 
     /// Analyses a network and its trials.
@@ -107,13 +107,13 @@ pub struct Analysis {
     pub name: &'static str,
     /// Its heading in a report.
     pub title: &'static str,
-    /// What it shows, in a line.
+    /// Its content, in a line.
     pub summary: &'static str,
     /// Its place in a report.
     pub section: Section,
-    /// What it is made from.
+    /// The data that it is made from.
     pub basis: Basis,
-    /// Whether it looks at other runs, too.
+    /// True if it looks at other runs, too.
     pub sees_peers: bool,
     find: fn(&Study) -> Result<Findings, Unsuitable>,
 }
@@ -152,7 +152,7 @@ impl Section {
     }
 }
 
-/// What an analysis is made from; each level includes those before.
+/// Data that an analysis is made from; each level includes those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Basis {
     /// Numbers measured during training.

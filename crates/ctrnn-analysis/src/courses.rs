@@ -12,7 +12,7 @@ const MOST_TRIALS: usize = 7;
 /// Courses, and what they are grouped by.
 #[derive(Clone, Debug)]
 pub struct Courses {
-    /// What the trials are grouped by.
+    /// The name of the condition that trials are grouped by.
     pub by: String,
     /// The courses.
     pub courses: Vec<Course>,

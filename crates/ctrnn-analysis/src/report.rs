@@ -13,13 +13,13 @@ use crate::text::spoken;
 const TEMPLATE: &str = include_str!("report.html");
 const MOST_MANIFEST_BYTES: u64 = 1 << 20;
 
-/// What a report says about a run beyond what its analyses find.
+/// Facts about a run that its analyses do not find.
 pub struct ReportedRun<'a> {
     /// Its folder, of which state, events and manifest are read.
     pub folder: &'a RunFolder,
     /// The whole configuration, as `config.resolved.toml` has it.
     pub config: &'a str,
-    /// Whether training continued under another configuration, so that this one does not repeat the run.
+    /// True if training continued under another configuration, so that this one does not repeat the run.
     pub is_in_parts: bool,
     /// The name of the task.
     pub task: &'a str,
@@ -37,7 +37,7 @@ pub struct ReportedRun<'a> {
     pub step: u64,
     /// Remarks about the weights.
     pub notes: &'a [String],
-    /// Whether the trials are run with the network's own noise.
+    /// True if the trials are run with the network's own noise.
     pub has_noise: bool,
 }
 

@@ -12,10 +12,10 @@ use crate::{Arrays, Study};
 /// Conditions in the figure.
 const MOST_PANELS: usize = 4;
 
-/// How often the network is right, overall and at every level of every condition.
+/// Fraction of right trials, overall and at every level of every condition.
 #[derive(Clone, Debug)]
 pub struct Accuracy {
-    /// Whether the network was right, in each trial.
+    /// True where the network was right; none in a trial without a right answer.
     pub is_correct: Vec<Option<bool>>,
     /// Conditions that differ from trial to trial.
     pub conditions: Vec<Condition>,

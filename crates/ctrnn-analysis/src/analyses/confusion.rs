@@ -1,4 +1,4 @@
-//! Which choices are mixed up.
+//! Confusion matrix of choices.
 
 use ndarray::Array2;
 
@@ -11,7 +11,7 @@ use crate::{Arrays, Study};
 const MOST_NUMBERS: usize = 6;
 const MOST_NAMES: usize = 12;
 
-/// How often each choice was made where another one, or the same, was right.
+/// Counts of each choice where another one, or the same, was right.
 #[derive(Clone, Debug)]
 pub struct Confusion {
     /// Trials, `[right choice, choice that was made]`.

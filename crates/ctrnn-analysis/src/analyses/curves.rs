@@ -8,7 +8,7 @@ use crate::{Arrays, Study};
 
 const SPLITS: [&str; 2] = ["train", "val"];
 
-/// What was measured during the training of a run, and of those that it is compared with.
+/// Measurements during the training of a run, and of others that it is compared with.
 #[derive(Clone, Debug)]
 pub struct Curves {
     /// Names and numbers, this run first.

@@ -157,7 +157,7 @@ pub struct FlowField {
     pub speed: Array2<f64>,
 }
 
-/// Where a time step under a constant input (`input_drive = W_in u + b`) takes the states `origin + a_1 e_1 + a_2 e_2` of a
+/// Computes where a time step under a constant input (`input_drive = W_in u + b`) takes the states `origin + a_1 e_1 + a_2 e_2` of a
 /// plane: `axes [2, N]` orthonormal, `ranges` those of a_1 and a_2.
 pub fn flow_field(
     dynamics: &Dynamics,

@@ -29,7 +29,7 @@ pub struct Psychometric {
     pub curves: Vec<Vec<Curve>>,
 }
 
-/// How often the second of two choices was made, by one kind of evidence in one context.
+/// Frequency of the second of two choices, by one kind of evidence in one context.
 #[derive(Clone, Debug)]
 pub struct Curve {
     /// The context.

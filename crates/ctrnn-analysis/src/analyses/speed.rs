@@ -1,4 +1,4 @@
-//! How fast states move.
+//! Speed of the state.
 
 use ndarray::{Array2, ArrayView3, s};
 
@@ -13,7 +13,7 @@ use crate::{Arrays, Study};
 pub struct Speed {
     /// Distance per ms between one state and the next, `[trial, time - 1]`.
     pub speeds: Array2<f64>,
-    /// What trials are grouped by.
+    /// The name of the condition that trials are grouped by.
     pub by: String,
     /// Name, colour, and speed per second over time of each group.
     pub courses: Vec<(String, Rgb, Vec<f64>)>,

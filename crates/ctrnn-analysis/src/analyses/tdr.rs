@@ -240,7 +240,7 @@ fn largest<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
     values.fold(0.0f64, |a, b| a.max(b.abs())).max(1e-12)
 }
 
-/// Whether the columns are independent: none is left with nearly nothing after the others are taken out.
+/// Says whether the columns are independent: none is left with nearly nothing after the others are taken out.
 fn has_full_rank(design: &Array2<f64>) -> bool {
     let (_, r) = qr(design.view());
     r.diag()

@@ -11,7 +11,7 @@ use crate::{Arrays, Study};
 /// Most units whose autocorrelation is drawn.
 const MOST_UNITS: usize = 60;
 
-/// How long the rates of units stay as they are.
+/// Autocorrelation of the rates of units, and its decay.
 #[derive(Clone, Debug)]
 pub struct Timescales {
     /// `[lag, unit]`, up to half of the longest trial.

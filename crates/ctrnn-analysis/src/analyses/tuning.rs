@@ -14,7 +14,7 @@ const MOST_VARIABLES: usize = 4;
 /// The colour of interactions.
 const DARK: Rgb = Rgb([90, 90, 90]);
 
-/// How variables of the task and choices show in the rates of units, in the last epoch before the answer.
+/// Selectivity of units for variables of the task and choices, in the last epoch before the answer.
 #[derive(Clone, Debug)]
 pub struct Tuning {
     /// The epoch.
@@ -23,7 +23,7 @@ pub struct Tuning {
     pub rates: Array2<f64>,
     /// Names of the variables.
     pub names: Vec<String>,
-    /// What explains the variance of the rates.
+    /// The variance of the rates, split by its causes.
     pub split: VarianceSplit,
     /// d' of every unit between two choices, where there are two.
     pub d_prime: Option<Array1<f64>>,

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::Dynamics;
 use crate::linear_algebra::{Eigen, NotConverged, eigen, solve};
 
-/// How fixed points are searched for.
+/// Settings of the search for fixed points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
     /// Steps of gradient descent on q, which bring a state into the basin of a point.
@@ -96,7 +96,7 @@ pub struct FixedPoint {
     pub state: Array1<f64>,
     /// `q = 1/2 |F(s) - s|^2`
     pub q: f64,
-    /// Whether q is zero but for rounding; else the point is slow.
+    /// True if q is zero but for rounding; else the point is slow.
     pub is_fixed: bool,
     /// Eigenvalues of one time step there, falling modulus, and their modes.
     pub modes: Eigen,
@@ -107,12 +107,12 @@ pub struct FixedPoint {
 const MARGINAL: f64 = 1e-3;
 
 impl FixedPoint {
-    /// Whether every mode decays: all eigenvalues of a time step lie within the unit circle.
+    /// Says whether every mode decays: all eigenvalues of a time step lie within the unit circle.
     pub fn is_stable(&self) -> bool {
         self.n_unstable() == 0 && self.n_marginal() == 0
     }
 
-    /// Whether no mode grows, but some do not decay either, as along a line of fixed points.
+    /// Says whether no mode grows, but some do not decay either, as along a line of fixed points.
     pub fn is_marginal(&self) -> bool {
         self.n_unstable() == 0 && self.n_marginal() > 0
     }
@@ -206,7 +206,7 @@ fn half_square(x: &Array1<f64>) -> f64 {
     0.5 * x.dot(x)
 }
 
-/// Of states in the order of preference, those that are no nearer than `distance` to a preferred one.
+/// Returns the states, given in the order of preference, that are no nearer than `distance` to a preferred one.
 fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>, f64)> {
     let mut kept: Vec<(Array1<f64>, f64)> = Vec::new();
     for (state, q) in states {
@@ -220,7 +220,7 @@ fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>,
     kept
 }
 
-/// Whether a state is not much further from the mean of the starts than they are; those that lie on one point reach by 1.
+/// Returns a test of whether a state is not much further from the mean of the starts than they are; those that lie on one point reach by 1.
 fn within_reach(starts: ArrayView2<f64>, reach: f64) -> impl Fn(&Array1<f64>) -> bool {
     let mean = starts.mean_axis(ndarray::Axis(0)).unwrap_or_default();
     let distance = {
