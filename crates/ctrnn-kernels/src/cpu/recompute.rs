@@ -1,28 +1,28 @@
 //! Sweeps that keep a few states instead of the whole trajectory, for trials so long that it does not fit.
 //!
-//! The forward sweep keeps the state before every K-th time step; the way back runs each segment of K steps forward once more,
+//! The forward sweep keeps the state before every K-th time step; the backward sweep runs each segment of K steps forward once more,
 //! from the last to the first, and takes the gradients through it. That costs one more forward sweep, and memory for
 //! `T / K + K` time steps instead of T ([`segment_steps`]). Sums are added segment by segment: the results equal those of
-//! [`backward`](crate::backward) to rounding, and are the same bits for any number of threads.
+//! [`backward`](crate::backward()) to rounding, and are the same bits for any number of threads.
 //!
 //! # References
 //! Griewank and Walther (2000), "Algorithm 799: Revolve", for the idea; one level of it is enough here.
 
 use std::ops::Range;
 
-use crate::backward::add;
-use crate::noise::NoiseSource;
-use crate::operands::assert_len;
-use crate::shape::{Shape, Sweep};
-use crate::workspace::Scratch;
-use crate::{
-    Element, Form, Gradients, Operands, Record, Saved, Upstream, Workspace, backward, forward,
-};
+use super::backward::{Saved, backward};
+use super::forward::{TrajectorySlices, forward};
+use super::rows::add;
+use crate::operands::{GradientSlices, Operands, UnitState, UpstreamSlices, assert_len};
+use crate::shape::Shape;
+use crate::simd::Element;
+use crate::sweep::{Form, NoiseSource, SweepSlices};
+use crate::workspace::{Scratch, Workspace};
 
-/// Trials times time steps of a segment at least: with fewer, arranging the weights anew for each segment is felt.
+/// Trials times time steps of a segment at least: with fewer, packing the weights for each segment costs a noticeable share.
 const SEGMENT_ROWS: usize = 2048;
 
-/// Time steps of a segment: about the root of T, which needs the least memory, and more for small batches.
+/// Returns the time steps of a segment: about the root of T, which needs the least memory, and more for small batches.
 ///
 /// A multiple of four, as noise is drawn for four time steps at once.
 #[must_use]
@@ -34,114 +34,122 @@ pub fn segment_steps(shape: &Shape) -> usize {
         .next_multiple_of(4)
 }
 
-/// Numbers in the states that are kept with segments of K steps: `[T / K rounded up, B, N]`.
+/// Returns how many numbers one variable of the state has before all segments of K steps: `[T / K rounded up, B, N]`.
 #[must_use]
 pub const fn kept_states(shape: &Shape, segment: usize) -> usize {
     shape.steps.div_ceil(segment) * shape.trials * shape.units
 }
 
-/// Where the results of a forward sweep go that is to be recomputed.
+/// Places for the results of a forward sweep that is to be recomputed.
 #[derive(Debug)]
-pub struct KeptRecord<'a, E> {
-    /// The state before each segment, `[segment, B, N]`; see [`kept_states`].
-    pub states: &'a mut [E],
+pub struct SegmentSlices<'a, E> {
+    /// State before each segment, `[segment, B, N]`; see [`kept_states`].
+    pub states: UnitState<&'a mut [E]>,
     /// Readout `[T, B, O]`.
     pub outputs: &'a mut [E],
-    /// The last state `[B, N]`.
-    pub final_state: &'a mut [E],
+    /// State after the last time step.
+    pub final_state: UnitState<&'a mut [E]>,
 }
 
-/// [`forward`] that keeps the state before every `segment`-th time step, for [`backward_recomputing`].
-///
-/// # Panics
-/// When a slice has not the length that the shape says, or `segment` is no multiple of four.
-pub fn forward_keeping_states<E: Element>(
-    sweep: &Sweep<'_, E>,
+/// [`forward_keeping_states`](crate::forward_keeping_states) for every path.
+pub(crate) fn forward_keeping_states<E: Element>(
+    sweep: &SweepSlices<'_, E>,
     segment: usize,
-    record: KeptRecord<'_, E>,
+    to: SegmentSlices<'_, E>,
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
-    assert_len("kept states", record.states, kept_states(shape, segment));
-    let state_len = shape.trials * shape.units;
-    record.states[..state_len].copy_from_slice(sweep.operands.initial_state);
+    let SegmentSlices {
+        mut states,
+        outputs,
+        mut final_state,
+    } = to;
+    assert_kept(states.each_ref().map(|kept| &**kept), shape, segment);
+    let lens = UnitState::lens(shape);
+    let starts = states
+        .each_mut()
+        .zip(sweep.operands.initial_state)
+        .zip(lens);
+    for ((kept, initial), len) in starts.into_array() {
+        kept[..len].copy_from_slice(initial);
+    }
     let outputs_len = shape.trials * shape.outputs;
-    let mut kept = record.states;
-    for times in segments(shape, segment) {
-        let (now, later) = kept.split_at_mut(state_len);
-        let next = match later.get_mut(..state_len) {
-            Some(next) => next,
-            None => &mut *record.final_state,
-        };
-        let part = Record {
-            outputs: Some(&mut record.outputs[times.start * outputs_len..times.end * outputs_len]),
-            final_state: Some(next),
-            ..Record::default()
+    for (k, times) in segments(shape, segment).enumerate() {
+        let places = states.each_mut().zip(final_state.each_mut()).zip(lens);
+        let places = places.map(|((kept, last), len)| {
+            let (now, later) = kept[k * len..].split_at_mut(len);
+            (&*now, later.get_mut(..len).unwrap_or(last))
+        });
+        let now = places.each_ref().map(|(now, _)| *now);
+        let part = TrajectorySlices {
+            outputs: Some(&mut outputs[times.start * outputs_len..times.end * outputs_len]),
+            final_state: places.map(|(_, next)| Some(next)),
+            ..TrajectorySlices::default()
         };
         forward(&sweep.during(times, now), part, workspace);
-        kept = later;
     }
 }
 
-/// [`backward`](crate::backward) from the states that [`forward_keeping_states`] kept of the same sweep.
-///
-/// # Panics
-/// As [`backward`](crate::backward).
-pub fn backward_recomputing<E: Element>(
-    sweep: &Sweep<'_, E>,
+/// [`backward_recomputing`](crate::backward_recomputing) for every path.
+pub(crate) fn backward_recomputing<E: Element>(
+    sweep: &SweepSlices<'_, E>,
     segment: usize,
-    states: &[E],
-    upstream: &Upstream<'_, E>,
-    mut gradients: Gradients<'_, E>,
+    states: UnitState<&[E]>,
+    upstream: &UpstreamSlices<'_, E>,
+    mut gradients: GradientSlices<'_, E>,
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
-    assert_len("kept states", states, kept_states(shape, segment));
-    let state_len = shape.trials * shape.units;
-    let mut trajectory = Trajectory::new(sweep, segment, gradients.decay.is_some(), workspace);
+    assert_kept(states, shape, segment);
+    let lens = UnitState::lens(shape);
+    let decay = gradients.decay.is_some();
+    let mut trajectory = SegmentTrajectory::new(sweep, segment, decay, workspace);
     let mut sums = PartialSums::like(&gradients, workspace);
-    let mut carry = workspace.zeros(state_len);
-    let mut carried = workspace.zeros(state_len);
+    let mut carry = lens.map(|len| workspace.zeros(len));
+    let mut carried = lens.map(|len| workspace.zeros(len));
     let parts = segments(shape, segment);
     let last = parts.len() - 1;
     for (k, times) in parts.enumerate().rev() {
-        let part = sweep.during(times.clone(), &states[k * state_len..][..state_len]);
+        let before = states.zip(lens).map(|(kept, len)| &kept[k * len..][..len]);
+        let part = sweep.during(times.clone(), before);
         trajectory.recompute(&part, workspace);
-        let upstream = Upstream {
+        let upstream = UpstreamSlices {
             final_state: if k == last {
                 upstream.final_state
             } else {
-                Some(&carried)
+                carried.each_ref().map(|state| Some(&**state))
             },
             ..upstream_during(upstream, shape, &times)
         };
-        let initial_state = match k {
-            0 => gradients.initial_state.take(),
-            _ => Some(&mut *carry),
+        let initial_state = if k == 0 {
+            std::mem::take(&mut gradients.initial_state)
+        } else {
+            carry.each_mut().map(|state| Some(&mut **state))
         };
         let inputs_len = shape.trials * shape.inputs;
         let inputs = gradients
             .inputs
             .as_mut()
             .map(|all| &mut all[times.start * inputs_len..times.end * inputs_len]);
-        let found = Gradients {
+        let found = GradientSlices {
             inputs,
             initial_state,
             ..sums.gradients()
         };
-        backward(
-            &part,
-            &trajectory.saved(&part.shape),
-            &upstream,
-            found,
-            workspace,
-        );
+        let saved = trajectory.saved(&part.shape);
+        backward(&part, &saved, &upstream, found, workspace);
         sums.add_to(&mut gradients, k == last);
         std::mem::swap(&mut carry, &mut carried);
     }
 }
 
-/// The time steps of each segment, in order.
+fn assert_kept<E>(states: UnitState<&[E]>, shape: &Shape, segment: usize) {
+    for kept in states.into_array() {
+        assert_len("kept states", kept, kept_states(shape, segment));
+    }
+}
+
+/// Returns the time steps of each segment, in order.
 fn segments(
     shape: &Shape,
     segment: usize,
@@ -150,11 +158,11 @@ fn segments(
     (0..steps.div_ceil(segment)).map(move |k| k * segment..steps.min((k + 1) * segment))
 }
 
-impl<'a, E: Element> Sweep<'a, E> {
-    /// The part of the sweep in some time steps, from the states `[B, N]` before them. They start at a multiple of four.
-    fn during(&self, times: Range<usize>, states: &'a [E]) -> Sweep<'a, E> {
+impl<'a, E: Element> SweepSlices<'a, E> {
+    /// Returns the part of the sweep in some time steps, from the state before them. They start at a multiple of four.
+    fn during(&self, times: Range<usize>, states: UnitState<&'a [E]>) -> SweepSlices<'a, E> {
         let shape = &self.shape;
-        Sweep {
+        SweepSlices {
             shape: Shape {
                 steps: times.len(),
                 ..*shape
@@ -171,46 +179,51 @@ impl<'a, E: Element> Sweep<'a, E> {
     }
 }
 
-impl<'a, E> NoiseSource<'a, E> {
+impl<E> NoiseSource<&[E]> {
     fn during(self, shape: &Shape, times: &Range<usize>) -> Self {
         match self {
             Self::None => Self::None,
             Self::Given(normals) => Self::Given(rows(normals, shape.trials * shape.units, times)),
-            Self::Drawn(draws) => Self::Drawn(draws.starting_at(times.start)),
+            Self::Drawn(address) => Self::Drawn(address.starting_at(times.start)),
         }
     }
 }
 
 /// Returns the part of the gradients that belongs to some time steps, without that of the final state.
 fn upstream_during<'a, E>(
-    upstream: &Upstream<'a, E>,
+    upstream: &UpstreamSlices<'a, E>,
     shape: &Shape,
     times: &Range<usize>,
-) -> Upstream<'a, E> {
+) -> UpstreamSlices<'a, E> {
     let part =
         |all: Option<&'a [E]>, width: usize| all.map(|all| rows(all, shape.trials * width, times));
-    Upstream {
+    UpstreamSlices {
         outputs: part(upstream.outputs, shape.outputs),
         rates: part(upstream.rates, shape.units),
         potentials: part(upstream.potentials, shape.units),
-        final_state: None,
+        final_state: UnitState::default(),
     }
 }
 
-/// Some rows of a buffer, each of `width` numbers.
+/// Returns some rows of a buffer, each of `width` numbers.
 fn rows<'a, E>(buffer: &'a [E], width: usize, rows: &Range<usize>) -> &'a [E] {
     &buffer[rows.start * width..rows.end * width]
 }
 
-/// What the way back needs to know of one segment.
-struct Trajectory<'a, E: Element> {
+/// Trajectory of one segment, as far as its backward sweep needs it.
+struct SegmentTrajectory<'a, E: Element> {
     rates: Scratch<'a, E>,
     responses: Option<Scratch<'a, E>>,
     potentials: Option<Scratch<'a, E>>,
 }
 
-impl<'a, E: Element> Trajectory<'a, E> {
-    fn new(sweep: &Sweep<'_, E>, segment: usize, decay: bool, workspace: &'a Workspace<E>) -> Self {
+impl<'a, E: Element> SegmentTrajectory<'a, E> {
+    fn new(
+        sweep: &SweepSlices<'_, E>,
+        segment: usize,
+        decay: bool,
+        workspace: &'a Workspace<E>,
+    ) -> Self {
         let longest = Shape {
             steps: segment.min(sweep.shape.steps),
             ..sweep.shape
@@ -224,15 +237,15 @@ impl<'a, E: Element> Trajectory<'a, E> {
         }
     }
 
-    fn recompute(&mut self, segment: &Sweep<'_, E>, workspace: &Workspace<E>) {
+    fn recompute(&mut self, segment: &SweepSlices<'_, E>, workspace: &Workspace<E>) {
         let states = segment.shape.states();
-        let record = Record {
+        let places = TrajectorySlices {
             rates: Some(&mut self.rates[..segment.shape.history()]),
             responses: self.responses.as_mut().map(|all| &mut all[..states]),
             potentials: self.potentials.as_mut().map(|all| &mut all[..states]),
-            ..Record::default()
+            ..TrajectorySlices::default()
         };
-        forward(segment, record, workspace);
+        forward(segment, places, workspace);
     }
 
     fn saved(&self, segment: &Shape) -> Saved<'_, E> {
@@ -249,21 +262,21 @@ impl<'a, E: Element> Trajectory<'a, E> {
 struct PartialSums<'a, E: Element>(Operands<Option<Scratch<'a, E>>>);
 
 impl<'a, E: Element> PartialSums<'a, E> {
-    fn like(gradients: &Gradients<'_, E>, workspace: &'a Workspace<E>) -> Self {
+    fn like(gradients: &GradientSlices<'_, E>, workspace: &'a Workspace<E>) -> Self {
         let scratch = |to: &Option<&mut [E]>| to.as_ref().map(|to| workspace.scratch(to.len()));
         Self(Operands {
             inputs: None,
-            initial_state: None,
+            initial_state: UnitState::default(),
             ..gradients.each_ref().map(scratch)
         })
     }
 
-    fn gradients(&mut self) -> Gradients<'_, E> {
+    fn gradients(&mut self) -> GradientSlices<'_, E> {
         self.0.each_mut().map(Option::as_deref_mut)
     }
 
     /// Adds the segment to the sums, or starts them with it.
-    fn add_to(&self, gradients: &mut Gradients<'_, E>, is_first: bool) {
+    fn add_to(&self, gradients: &mut GradientSlices<'_, E>, is_first: bool) {
         let pairs = gradients.each_mut().zip(self.0.each_ref());
         for (total, part) in pairs.into_array() {
             let (Some(total), Some(part)) = (total, part) else {
