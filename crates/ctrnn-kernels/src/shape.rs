@@ -16,15 +16,38 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Returns the shape of a sweep without inputs and outputs, from `[T, B, N]`.
+    pub(crate) const fn of_states([steps, trials, units]: [usize; 3]) -> Self {
+        Self {
+            trials,
+            steps,
+            inputs: 0,
+            units,
+            outputs: 0,
+        }
+    }
+
     /// Numbers in a buffer `[time, trial, unit]` with one entry per time step: `T B N`.
     #[must_use]
     pub const fn states(&self) -> usize {
         self.steps * self.trials * self.units
     }
 
+    /// Numbers in a buffer `[trial, unit]`: `B N`.
+    #[must_use]
+    pub const fn state(&self) -> usize {
+        self.trials * self.units
+    }
+
+    /// Rows of a buffer over time `[time, trial, *]`: `T B`.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.steps * self.trials
+    }
+
     /// Numbers in a history that starts with the initial state: `(T + 1) B N`.
     #[must_use]
     pub const fn history(&self) -> usize {
-        self.states() + self.trials * self.units
+        self.states() + self.state()
     }
 }

@@ -23,22 +23,14 @@ pub(crate) fn draw_normals<E: Element>(
     if let Some(factor) = factor {
         assert_len("factor", factor, units * units);
     }
-    let shape = Shape {
-        trials,
-        steps,
-        inputs: 0,
-        units,
-        outputs: 0,
-    };
+    let shape = Shape::of_states([steps, trials, units]);
     let mut numbers = vec![E::default(); steps * trials * units];
-    let blocks = E::dispatch(
-        workspace.path(),
-        MakeBlocks {
-            factor,
-            units,
-            workspace,
-        },
-    );
+    let make = MakeBlocks {
+        factor,
+        units,
+        workspace,
+    };
+    let blocks = E::dispatch(workspace.path(), make);
     let tiles = tiles(&shape);
     let rows = split(Some(&mut numbers), &tiles, &shape, units);
     let jobs = tiles.iter().zip(rows).map(|(&tile, rows)| DrawTile {

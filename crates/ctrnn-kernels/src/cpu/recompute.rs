@@ -59,30 +59,24 @@ pub(crate) fn forward_keeping_states<E: Element>(
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
-    let SegmentSlices {
-        mut states,
-        outputs,
-        mut final_state,
-    } = to;
-    assert_kept(states.each_ref().map(|kept| &**kept), shape, segment);
-    let lens = UnitState::lens(shape);
-    let starts = states
-        .each_mut()
-        .zip(sweep.operands.initial_state)
-        .zip(lens);
-    for ((kept, initial), len) in starts.into_array() {
-        kept[..len].copy_from_slice(initial);
+    let mut to = to;
+    assert_kept(to.states.each_ref().map(|kept| &**kept), shape, segment);
+    let initial = to.states.each_mut().zip(sweep.operands.initial_state);
+    for (kept, initial) in initial.into_array() {
+        kept[..initial.len()].copy_from_slice(initial);
     }
+    let lens = UnitState::lens(shape);
     let outputs_len = shape.trials * shape.outputs;
     for (k, times) in segments(shape, segment).enumerate() {
-        let places = states.each_mut().zip(final_state.each_mut()).zip(lens);
+        let places = to.states.each_mut().zip(to.final_state.each_mut());
+        let places = places.zip(lens);
         let places = places.map(|((kept, last), len)| {
             let (now, later) = kept[k * len..].split_at_mut(len);
             (&*now, later.get_mut(..len).unwrap_or(last))
         });
         let now = places.each_ref().map(|(now, _)| *now);
         let part = TrajectorySlices {
-            outputs: Some(&mut outputs[times.start * outputs_len..times.end * outputs_len]),
+            outputs: Some(&mut to.outputs[times.start * outputs_len..times.end * outputs_len]),
             final_state: places.map(|(_, next)| Some(next)),
             ..TrajectorySlices::default()
         };
@@ -113,28 +107,18 @@ pub(crate) fn backward_recomputing<E: Element>(
         let before = states.zip(lens).map(|(kept, len)| &kept[k * len..][..len]);
         let part = sweep.during(times.clone(), before);
         trajectory.recompute(&part, workspace);
-        let upstream = UpstreamSlices {
-            final_state: if k == last {
-                upstream.final_state
-            } else {
-                carried.each_ref().map(|state| Some(&**state))
-            },
-            ..upstream_during(upstream, shape, &times)
-        };
-        let initial_state = if k == 0 {
+        let mut upstream = upstream_during(upstream, shape, &times);
+        if k < last {
+            upstream.final_state = carried.each_ref().map(|state| Some(&**state));
+        }
+        let inputs_len = shape.trials * shape.inputs;
+        let inputs = gradients.inputs.as_deref_mut();
+        let mut found = sums.gradients();
+        found.inputs = inputs.map(|all| &mut all[times.start * inputs_len..times.end * inputs_len]);
+        found.initial_state = if k == 0 {
             std::mem::take(&mut gradients.initial_state)
         } else {
             carry.each_mut().map(|state| Some(&mut **state))
-        };
-        let inputs_len = shape.trials * shape.inputs;
-        let inputs = gradients
-            .inputs
-            .as_mut()
-            .map(|all| &mut all[times.start * inputs_len..times.end * inputs_len]);
-        let found = GradientSlices {
-            inputs,
-            initial_state,
-            ..sums.gradients()
         };
         let saved = trajectory.saved(&part.shape);
         backward(&part, &saved, &upstream, found, workspace);
@@ -189,7 +173,7 @@ impl<E> NoiseSource<&[E]> {
     }
 }
 
-/// Returns the part of the gradients that belongs to some time steps, without that of the final state.
+/// Returns the part of the gradients that belongs to some time steps; the final state keeps its own.
 fn upstream_during<'a, E>(
     upstream: &UpstreamSlices<'a, E>,
     shape: &Shape,
@@ -201,7 +185,7 @@ fn upstream_during<'a, E>(
         outputs: part(upstream.outputs, shape.outputs),
         rates: part(upstream.rates, shape.units),
         potentials: part(upstream.potentials, shape.units),
-        final_state: UnitState::default(),
+        final_state: upstream.final_state,
     }
 }
 

@@ -37,7 +37,6 @@ pub(crate) fn backward<E: Element>(
     saved.assert_lens(sweep, gradients.decay.is_some());
     upstream.assert_lens(&sweep.shape);
     gradients.assert_lens(&sweep.shape);
-    let shape = &sweep.shape;
     let wanted = WantedSums::by(&gradients, sweep, upstream);
     let make = MakePlan {
         sweep,
@@ -47,19 +46,9 @@ pub(crate) fn backward<E: Element>(
         workspace,
     };
     let plan = E::dispatch(workspace.path(), make);
-    let tiles = tiles(shape);
-    let mut inputs = split(gradients.inputs.take(), &tiles, shape, shape.inputs).into_iter();
-    let mut initial_state = std::mem::take(&mut gradients.initial_state)
-        .map(|state| split(state, &tiles, shape, shape.units).into_iter());
-    let jobs = tiles
-        .iter()
-        .map(|&tile| TileJob {
-            plan: &plan,
-            tile,
-            inputs: inputs.next().flatten(),
-            initial_state: initial_state.each_mut().map(|rows| rows.next().flatten()),
-        })
-        .collect();
+    let inputs = gradients.inputs.take();
+    let initial_state = std::mem::take(&mut gradients.initial_state);
+    let jobs = tile_jobs(&plan, inputs, initial_state);
     let sums = for_each(jobs, |job: TileJob<'_, E>| {
         E::dispatch(workspace.path(), job)
     });
@@ -68,6 +57,26 @@ pub(crate) fn backward<E: Element>(
         .reduce(plus)
         .expect("a batch has at least one tile");
     write(&total, sweep, gradients);
+}
+
+/// Returns the sweep of each tile, with the tile's part of the gradients that are not sums.
+fn tile_jobs<'a, E: Element>(
+    plan: &'a Plan<'a, E>,
+    inputs: Option<&'a mut [E]>,
+    initial_state: UnitState<Option<&'a mut [E]>>,
+) -> Vec<TileJob<'a, E>> {
+    let shape = &plan.sweep.shape;
+    let tiles = tiles(shape);
+    let mut inputs = split(inputs, &tiles, shape, shape.inputs).into_iter();
+    let mut initial_state =
+        initial_state.map(|state| split(state, &tiles, shape, shape.units).into_iter());
+    let job = |&tile: &Tile| TileJob {
+        plan,
+        tile,
+        inputs: inputs.next().flatten(),
+        initial_state: initial_state.each_mut().map(|rows| rows.next().flatten()),
+    };
+    tiles.iter().map(job).collect()
 }
 
 /// The sweep of one tile.

@@ -118,13 +118,6 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
                     _ => w.w_out[post * units + pre],
                 },
             );
-        let stride = padded(units);
-        let mut w_in = workspace.zeros(inputs * stride);
-        for (input, row) in w_in.chunks_exact_mut(stride).enumerate() {
-            for (post, weight) in row[..units].iter_mut().enumerate() {
-                *weight = sweep.drive_scale(post) * w.w_in[post * inputs + input];
-            }
-        }
         Plan {
             sweep,
             saved: self.saved,
@@ -132,12 +125,28 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             wanted: self.wanted,
             workspace,
             weights,
-            w_in,
+            w_in: transposed_w_in(sweep, workspace),
             decay: padded_rows(workspace, sweep.operands.decay, units),
             gain: padded_rows(workspace, sweep.operands.gain, units),
-            zeros: workspace.zeros(stride.max(inputs)),
+            zeros: workspace.zeros(padded(units).max(inputs)),
         }
     }
+}
+
+/// Returns `W_in` with the scale of the drive, a padded row for each input.
+fn transposed_w_in<'a, E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    workspace: &'a Workspace<E>,
+) -> Scratch<'a, E> {
+    let Shape { units, inputs, .. } = sweep.shape;
+    let stride = padded(units);
+    let mut w_in = workspace.zeros(inputs * stride);
+    for (input, row) in w_in.chunks_exact_mut(stride).enumerate() {
+        for (post, weight) in row[..units].iter_mut().enumerate() {
+            *weight = sweep.drive_scale(post) * sweep.operands.w_in[post * inputs + input];
+        }
+    }
+    w_in
 }
 
 impl<'a, E: Element> Plan<'a, E> {

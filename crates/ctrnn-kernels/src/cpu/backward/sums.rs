@@ -58,28 +58,14 @@ pub(super) fn write<E: Element>(
         }
     }
     if let Some(w_in) = gradients.w_in.filter(|_| inputs > 0) {
-        for (post, row) in w_in.chunks_exact_mut(inputs).enumerate() {
-            for (input, to) in row.iter_mut().enumerate() {
-                *to = sweep.drive_scale(post) * sums.w_in[input * stride + post];
-            }
-        }
+        write_scaled(w_in, inputs, sweep, |post, input| {
+            sums.w_in[input * stride + post]
+        });
     }
     if let Some(to) = gradients.bias {
-        for (post, to) in to.iter_mut().enumerate() {
-            *to = sweep.drive_scale(post) * bias[post];
-        }
+        write_scaled(to, 1, sweep, |post, _| bias[post]);
     }
-    if let Some(w_out) = gradients.w_out {
-        for (to, row) in w_out
-            .chunks_exact_mut(units)
-            .zip(sums.w_out.chunks_exact(stride))
-        {
-            to.copy_from_slice(&row[..units]);
-        }
-    }
-    if let Some(bias_out) = gradients.bias_out {
-        bias_out.copy_from_slice(&sums.bias_out);
-    }
+    write_readout(sums, units, gradients.w_out, gradients.bias_out);
     let vectors = [
         (gradients.decay, &sums.decay),
         (gradients.noise_scale, &sums.noise_scale),
@@ -87,6 +73,39 @@ pub(super) fn write<E: Element>(
     for (to, vector) in vectors {
         if let Some(to) = to {
             to.copy_from_slice(&vector[..units]);
+        }
+    }
+}
+
+fn write_readout<E: Element>(
+    sums: &Sums<'_, E>,
+    units: usize,
+    w_out: Option<&mut [E]>,
+    bias_out: Option<&mut [E]>,
+) {
+    if let Some(w_out) = w_out {
+        for (to, row) in w_out
+            .chunks_exact_mut(units)
+            .zip(sums.w_out.chunks_exact(padded(units)))
+        {
+            to.copy_from_slice(&row[..units]);
+        }
+    }
+    if let Some(bias_out) = bias_out {
+        bias_out.copy_from_slice(&sums.bias_out);
+    }
+}
+
+/// Writes sums as rows of `width` numbers, each multiplied with the scale of the drive of its row.
+fn write_scaled<E: Element>(
+    to: &mut [E],
+    width: usize,
+    sweep: &SweepSlices<'_, E>,
+    sum: impl Fn(usize, usize) -> E,
+) {
+    for (post, row) in to.chunks_exact_mut(width).enumerate() {
+        for (pre, to) in row.iter_mut().enumerate() {
+            *to = sweep.drive_scale(post) * sum(post, pre);
         }
     }
 }
