@@ -1,6 +1,6 @@
 //! The activations: firing rate as a function of potential, and its derivative.
 
-/// How a potential becomes a firing rate, `r = f(v)`.
+/// A firing rate as a function of potential, `r = f(v)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -50,7 +50,7 @@ impl Activation {
         Self::ALL.into_iter().find(|a| a.name() == name)
     }
 
-    /// Whether every rate is at least zero, as Dale's law needs.
+    /// Returns whether every rate is at least zero, as Dale's law needs.
     pub const fn is_nonnegative(self) -> bool {
         !matches!(self, Self::Tanh | Self::Linear)
     }

@@ -7,7 +7,7 @@ use crate::kernel_path::KernelPath;
 
 /// Idle buffers kept at most; the oldest goes first.
 const MAX_IDLE: usize = 256;
-/// What vectors are aligned to, in bytes: the longest vector and a cache line.
+/// Alignment of vectors in bytes: the longest vector and a cache line.
 const ALIGNMENT: usize = 64;
 
 /// The instruction set of a sequence of sweeps, and the memory they reuse: after the first step of a shape, no sweep asks the

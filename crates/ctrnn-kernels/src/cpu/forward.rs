@@ -96,7 +96,7 @@ pub(crate) fn forward<E: Element>(
     });
 }
 
-/// What all tiles share: weights and vectors in the layout of the path, filled up with zeros.
+/// The part of the forward sweep that all tiles share: weights and vectors in the layout of the path, filled up with zeros.
 struct Plan<'a, E: Element> {
     sweep: &'a SweepSlices<'a, E>,
     workspace: &'a Workspace<E>,
@@ -164,7 +164,7 @@ struct State<'a, E: Element> {
     /// `f(z)`; rate form only.
     responses: Scratch<'a, E>,
     rates: Scratch<'a, E>,
-    /// What the products give: the drive of the next state.
+    /// Drive of the next state, as the products give it.
     drive: Scratch<'a, E>,
 }
 

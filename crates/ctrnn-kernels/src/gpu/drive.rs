@@ -33,6 +33,16 @@ struct Kind {
     has_noise: bool,
 }
 
+impl Kind {
+    fn new(sweep: &SweepBuffers, has_noise: bool) -> Self {
+        Self {
+            is_projected: sweep.shape.inputs > FEW_INPUTS,
+            is_scaled: sweep.form == Form::Voltage,
+            has_noise,
+        }
+    }
+}
+
 /// `e = scale (W_in u + b) + noise_scale n` for each `[time, trial, unit]`; the scale is gain or 1.
 #[cube(launch_unchecked)]
 fn fill(
@@ -79,11 +89,7 @@ pub(super) fn drive<R: Runtime>(
 ) -> Handle {
     let (shape, operands) = (&sweep.shape, &sweep.operands);
     let (states, rows, n, i) = (shape.states(), shape.rows(), shape.units, shape.inputs);
-    let kind = Kind {
-        is_projected: i > FEW_INPUTS,
-        is_scaled: sweep.form == Form::Voltage,
-        has_noise: normals.is_some(),
-    };
+    let kind = Kind::new(sweep, normals.is_some());
     let drive = if kind.is_projected {
         let w_in = Operand::new(&operands.w_in, n, i).transposed();
         let inputs = Operand::new(&operands.inputs, rows, i);

@@ -1,4 +1,4 @@
-//! How a sweep is divided over cubes and threads.
+//! The division of a sweep into cubes and threads.
 
 use cubecl::prelude::*;
 
@@ -24,7 +24,7 @@ pub struct Tile {
     pub per_thread: usize,
     /// Groups of four trials.
     pub quads: usize,
-    /// Whether all units are in one cube, so that it can go on to the next time step by itself.
+    /// True if all units are in one cube, so that it can go on to the next time step by itself.
     pub resident: bool,
 }
 

@@ -318,7 +318,7 @@ impl<'a, E: Element> Block<'a, E> {
         }
     }
 
-    /// Where the first row of a column is.
+    /// Returns the offset of the first row of a column.
     const fn offset(&self, column: usize) -> usize {
         column / self.width * self.rows * self.width + column % self.width
     }

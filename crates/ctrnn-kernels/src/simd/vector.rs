@@ -51,7 +51,7 @@ impl Element for f64 {
 
 /// Work written once for every vector type.
 pub trait Job<E> {
-    /// What the work returns.
+    /// Result of the work.
     type Output;
 
     /// Does the work with vectors `S`. Implementations are `#[inline(always)]`, so that the instruction set of the
@@ -170,7 +170,7 @@ pub trait Simd:
     /// Runs `job` in a function of its own for this instruction set, so that it is compiled once and has all registers.
     fn outlined<J: Job<Self::Elem>>(job: J) -> J::Output;
 
-    /// Whether [`Simd::four_by_three`] is there, for paths whose registers it fills so exactly that the compiler fails to
+    /// True if [`Simd::four_by_three`] is there, for paths whose registers it fills so exactly that the compiler fails to
     /// keep the sums in them.
     const FOUR_BY_THREE: bool = false;
 

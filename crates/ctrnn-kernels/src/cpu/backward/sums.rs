@@ -66,14 +66,11 @@ pub(super) fn write<E: Element>(
         write_scaled(to, 1, sweep, |post, _| bias[post]);
     }
     write_readout(sums, units, gradients.w_out, gradients.bias_out);
-    let vectors = [
-        (gradients.decay, &sums.decay),
-        (gradients.noise_scale, &sums.noise_scale),
-    ];
-    for (to, vector) in vectors {
-        if let Some(to) = to {
-            to.copy_from_slice(&vector[..units]);
-        }
+    if let Some(decay) = gradients.decay {
+        decay.copy_from_slice(&sums.decay[..units]);
+    }
+    if let Some(noise_scale) = gradients.noise_scale {
+        noise_scale.copy_from_slice(&sums.noise_scale[..units]);
     }
 }
 
