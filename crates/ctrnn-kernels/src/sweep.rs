@@ -171,15 +171,23 @@ impl<'a, E: Element> SweepSlices<'a, E> {
         }
     }
 
-    /// The source of `eps`, or nothing if it would be multiplied with zero.
-    pub(crate) fn audible_eps(&self) -> NoiseSource<&'a [E]> {
-        let silent = self.operands.noise_scale.iter().all(|&s| s == E::default());
-        if silent { NoiseSource::None } else { self.eps }
+    /// Returns the source of `eps`, or nothing if it would be multiplied with zero.
+    pub(crate) fn used_eps(&self) -> NoiseSource<&'a [E]> {
+        let is_unused = self.operands.noise_scale.iter().all(|&s| s == E::default());
+        if is_unused {
+            NoiseSource::None
+        } else {
+            self.eps
+        }
     }
 
-    /// The source of `xi`, or nothing if it would be multiplied with zero.
-    pub(crate) fn audible_xi(&self) -> NoiseSource<&'a [E]> {
-        let silent = self.sigma_post == E::default() || self.shape.outputs == 0;
-        if silent { NoiseSource::None } else { self.xi }
+    /// Returns the source of `xi`, or nothing if it would be multiplied with zero.
+    pub(crate) fn used_xi(&self) -> NoiseSource<&'a [E]> {
+        let is_unused = self.sigma_post == E::default() || self.shape.outputs == 0;
+        if is_unused {
+            NoiseSource::None
+        } else {
+            self.xi
+        }
     }
 }

@@ -181,11 +181,11 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
             ..
         } = sweep.shape;
         let sizes = [steps, trials, units];
-        let mut eps = Noise::new(self.plan.workspace, sweep.audible_eps(), self.tile, sizes);
-        let xi = sweep.audible_xi();
+        let mut eps = Noise::new(self.plan.workspace, sweep.used_eps(), self.tile, sizes);
+        let xi = sweep.used_xi();
         let mut readout = Readout {
             noise: Noise::new(self.plan.workspace, xi, self.tile, sizes),
-            heard: self.plan.workspace.zeros(self.tile.trials * padded(units)),
+            noisy_rates: self.plan.workspace.zeros(self.tile.trials * padded(units)),
         };
         let mut state = self.initial_state::<S>();
         for t in 0..steps {
@@ -350,7 +350,7 @@ impl<'a, E: Element> TileJob<'a, E> {
 struct Readout<'a, E: Element> {
     noise: Option<Noise<'a, E>>,
     /// `r + sigma_post xi`, where there is noise.
-    heard: Scratch<'a, E>,
+    noisy_rates: Scratch<'a, E>,
 }
 
 impl<E: Element> Readout<'_, E> {
@@ -366,8 +366,13 @@ impl<E: Element> Readout<'_, E> {
         let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
         let mut rows = rates;
         if let Some(noise) = &mut self.noise {
-            add_noise::<S>(&mut self.heard, rates, plan.sweep.sigma_post, noise.at(t));
-            rows = &self.heard;
+            add_noise::<S>(
+                &mut self.noisy_rates,
+                rates,
+                plan.sweep.sigma_post,
+                noise.at(t),
+            );
+            rows = &self.noisy_rates;
         }
         let n_rows = rates.len() / stride;
         dots::<S>(

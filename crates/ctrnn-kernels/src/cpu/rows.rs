@@ -52,20 +52,20 @@ pub(crate) fn add<E: Element>(sums: &mut [E], others: &[E]) {
     }
 }
 
-/// `heard = rates + sigma noise` for padded rows; the padding of the rates may be missing.
+/// `noisy_rates = rates + sigma noise` for padded rows; the padding of the rates may be missing.
 #[inline(always)]
 pub(crate) fn add_noise<S: Simd>(
-    heard: &mut [S::Elem],
+    noisy_rates: &mut [S::Elem],
     rates: &[S::Elem],
     sigma: S::Elem,
     noise: &[S::Elem],
 ) {
-    let (heard, noise) = (groups_mut(heard), groups(noise));
-    each_vector!(S, heard.len(), |g, lane| {
+    let (noisy_rates, noise) = (groups_mut(noisy_rates), groups(noise));
+    each_vector!(S, noisy_rates.len(), |g, lane| {
         if g * GROUP + lane < rates.len() {
             let rates = S::load(rates, g * GROUP + lane);
             let sum = S::splat(sigma).mul_add(S::load(&noise[g], lane), rates);
-            sum.store(&mut heard[g], lane);
+            sum.store(&mut noisy_rates[g], lane);
         }
     });
 }

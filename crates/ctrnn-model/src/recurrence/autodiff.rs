@@ -1,7 +1,7 @@
 //! The recurrence under automatic differentiation.
 //!
 //! burn allows one tracked output per operation, and a sweep has up to four. So the core operation returns a token of
-//! one element, and each output is a small port operation on that token: on the way back a port puts its gradient into
+//! one element, and each output is a small port operation on that token: in the backward pass a port puts its gradient into
 //! a slot that it shares with the core, and the core, which comes after all its ports, reads the slots that were filled.
 
 use std::sync::{Arc, Mutex, PoisonError};

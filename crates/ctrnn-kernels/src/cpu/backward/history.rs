@@ -19,7 +19,7 @@ pub(super) struct History<'a, E: Element> {
     /// Rates before each step, and after the last.
     rates: Block<'a, E>,
     /// Rates with the noise of the readout after each step, where there is such noise.
-    heard: Option<Block<'a, E>>,
+    noisy_rates: Option<Block<'a, E>>,
     /// Inputs and a one, whose weight is the bias.
     inputs: Block<'a, E>,
     /// Gradients with respect to the readout.
@@ -45,7 +45,7 @@ impl<'a, E: Element> History<'a, E> {
             tile,
             drives: Block::strips::<S>(workspace, rows, shape.units),
             rates: Block::strips::<S>(workspace, rows + tile.trials, shape.units),
-            heard: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
+            noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
             inputs,
             outputs: Block::matrix::<S>(workspace, rows, shape.outputs),
         }
@@ -86,13 +86,13 @@ impl<'a, E: Element> History<'a, E> {
 
     /// Computes the rates with the noise of the readout.
     #[inline(always)]
-    pub(super) fn load_heard<S: Simd<Elem = E>>(
+    pub(super) fn load_noisy_rates<S: Simd<Elem = E>>(
         &mut self,
         times: Range<usize>,
         xi: &mut Noise<'_, E>,
     ) {
         let units = self.plan.sweep.shape.units;
-        let mut heard = self.plan.workspace.zeros(padded(units));
+        let mut noisy_rates = self.plan.workspace.zeros(padded(units));
         for t in times.clone() {
             let noise = xi.at(t);
             for m in 0..self.tile.trials {
@@ -100,14 +100,14 @@ impl<'a, E: Element> History<'a, E> {
                     .plan
                     .row(self.plan.saved.rates, t + 1, self.tile.first + m);
                 add_noise::<S>(
-                    &mut heard,
+                    &mut noisy_rates,
                     rates,
                     self.plan.sweep.sigma_post,
                     &noise[m * padded(units)..][..padded(units)],
                 );
-                if let Some(block) = &mut self.heard {
+                if let Some(block) = &mut self.noisy_rates {
                     let row = (t - times.start) * self.tile.trials + m;
-                    block.set_row::<S>(row, &heard[..units]);
+                    block.set_row::<S>(row, &noisy_rates[..units]);
                 }
             }
         }
@@ -150,8 +150,8 @@ impl<'a, E: Element> History<'a, E> {
             });
         }
         if self.plan.wanted.readout {
-            let (heard, first) = match &self.heard {
-                Some(heard) => (heard, 0),
+            let (noisy_rates, first) = match &self.noisy_rates {
+                Some(noisy_rates) => (noisy_rates, 0),
                 None => (&self.rates, self.tile.trials),
             };
             S::outlined(Accumulate {
@@ -159,7 +159,7 @@ impl<'a, E: Element> History<'a, E> {
                 stride,
                 a: &self.outputs,
                 columns: outputs,
-                b: heard,
+                b: noisy_rates,
                 first,
                 rows,
             });

@@ -113,7 +113,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
             NoiseSource::None
         });
         let mut xi = noise(if plan.wanted.readout {
-            plan.sweep.audible_xi()
+            plan.sweep.used_xi()
         } else {
             NoiseSource::None
         });
@@ -125,7 +125,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
             let start = end.saturating_sub(block_steps);
             history.load::<S>(start..end);
             if let Some(xi) = &mut xi {
-                history.load_heard::<S>(start..end, xi);
+                history.load_noisy_rates::<S>(start..end, xi);
             }
             for t in (start..end).rev() {
                 self.back_to_rates::<S>(&mut adjoint, t);
