@@ -325,7 +325,7 @@ fn the_same_sweep_gives_the_same_bits() {
 /// respect to its initial state is f'(v). Slopes are computed from rates, so that a saturated one has an absolute error.
 #[test]
 fn activations_agree_with_the_scalar_form() {
-    let n = 512;
+    let n = 256;
     let potentials: Vec<f32> = (0..n as i32)
         .map(|k| [-86.0, 20.0, 2.0, -1e-3][k as usize % 4] * (k + 1) as f32 / n as f32)
         .collect();
@@ -367,9 +367,14 @@ fn activations_agree_with_the_scalar_form() {
         let slopes = numbers::<Gpu>(gradients.initial_state.activity.expect("wanted"));
         for ((&v, rate), slope) in potentials.iter().zip(rates).zip(slopes) {
             let [r, s] = [activation.value(v.into()), activation.slope(v.into())];
+            // An exponent is reduced by a multiply-add, which a driver may round twice: an error of eps |v|.
+            let limit = 2e-6 + f64::from(f32::EPSILON * v.abs());
+            let errors = [
+                (rate - r).abs() / r.abs().max(1e-37),
+                (slope - s).abs() / s.max(1.0),
+            ];
             assert!(
-                (rate - r).abs() < 1e-6 * r.abs().max(1e-37)
-                    && (slope - s).abs() < 2e-6 * s.max(1.0),
+                errors.iter().all(|&error| error < limit),
                 "{activation:?} at {v}: {rate} for {r}, slope {slope} for {s}"
             );
         }
