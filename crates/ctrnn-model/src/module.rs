@@ -11,8 +11,8 @@ use crate::parameters::{self, TAU_MS, constant, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::time_constants::StepFactors;
 use crate::{
-    CtrnnConfig, Forward, ModelError, Operands, Parameter, RecurrenceBackend, ResultTensors, Sweep,
-    Trajectory, Weights, noise, primitive, recurrence, tensor,
+    CtrnnConfig, Forward, ModelError, Operands, Parameter, RecurrenceBackend, ResultTensors,
+    SweepTensors, Trajectory, UnitState, Weights, noise, primitive, recurrence, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)).
@@ -42,7 +42,7 @@ pub struct CtrnnModule<B: Backend> {
     fixed_tau_ms: Vec<f64>,
     /// The state that the last batch of a training was left in, `[B,N]`, where the next one starts from it.
     #[module(skip)]
-    pub(crate) carried_state: Option<TensorData>,
+    pub(crate) carried_state: Option<UnitState<TensorData>>,
     /// `L [N,N]` of correlated pre-activation noise, row by row.
     #[module(skip)]
     noise_factor: Option<Vec<f64>>,
@@ -140,7 +140,7 @@ impl<B: Backend> CtrnnModule<B> {
             fixed_tau_ms: config
                 .tau_ms
                 .of(weights, config.n_units, &config.unit_signs())?,
-            carried_state: weights.get(CARRIED_STATE).cloned(),
+            carried_state: CARRIED_STATE.map(|name| weights.get(name).cloned()).all(),
             noise_factor: config.noise.preactivation.factor()?,
             input,
             recurrent,
@@ -213,7 +213,8 @@ impl<B: Backend> CtrnnModule<B> {
             put(Parameter::TimeConstants, raw.to_data());
         }
         if let Some(state) = &self.carried_state {
-            weights.insert(CARRIED_STATE.to_owned(), state.clone());
+            let named = CARRIED_STATE.zip(state.clone()).into_array();
+            weights.extend(named.map(|(name, data)| (name.to_owned(), data)));
         }
         weights.insert(TAU_MS.to_owned(), self.tau_ms().to_data());
         for matrix in Matrix::ALL {
@@ -284,7 +285,11 @@ impl<B: Backend> CtrnnModule<B> {
     /// One noise-free time step: the state after `inputs [trial, input]` act on `state [trial, unit]`.
     ///
     /// The state is `v` in the voltage form and `r` in the rate form. Training, simulation and fixed points share this.
-    pub fn step(&self, state: Tensor<B, 2>, inputs: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub fn step(
+        &self,
+        state: UnitState<Tensor<B, 2>>,
+        inputs: Tensor<B, 2>,
+    ) -> UnitState<Tensor<B, 2>> {
         let forward = Forward {
             initial_state: Some(state),
             ..Forward::default()
@@ -295,7 +300,7 @@ impl<B: Backend> CtrnnModule<B> {
             0 => inputs, // burn reads a 0 in `reshape` as "keep"
             _ => tensor::<B, 3>(sweep.operands.inputs.clone()).reshape([trials, width]),
         };
-        recurrence::single_step(&sweep, seen).state
+        recurrence::single_step(&sweep, seen)
     }
 
     /// [`CtrnnModule::forward`] by the plain path of tensor operations, on any backend: the reference.
@@ -320,7 +325,7 @@ impl<B: Backend> CtrnnModule<B> {
     }
 
     /// The sweep of this network over time-major `inputs [T,B,I]`.
-    fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Sweep<B> {
+    fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> SweepTensors<B> {
         let config = &self.config;
         let [steps, trials, width] = inputs.dims();
         assert_eq!(
@@ -333,7 +338,7 @@ impl<B: Backend> CtrnnModule<B> {
             gain,
             noise_scale,
         } = self.step_factors();
-        Sweep {
+        SweepTensors {
             operands: Operands {
                 inputs: primitive(noise::seen_inputs(config, &forward.noise, inputs)),
                 w_in: primitive(self.effective(Matrix::Input)),
@@ -344,7 +349,7 @@ impl<B: Backend> CtrnnModule<B> {
                 decay: primitive(decay),
                 gain: primitive(gain),
                 noise_scale: primitive(noise_scale),
-                initial_state: primitive(self.initial_states(forward, trials)),
+                initial_state: self.initial_states(forward, trials).map(primitive),
             },
             form: config.form,
             activation: config.activation,
@@ -421,6 +426,8 @@ fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
         outputs: by_trial(results.outputs.expect("a sweep gives outputs")),
         rates: results.rates.map(by_trial),
         potentials: results.potentials.map(by_trial),
-        final_state: tensor(results.final_state.expect("a sweep gives a final state")),
+        final_state: results
+            .final_state
+            .map(|state| tensor(state.expect("a sweep gives a final state"))),
     }
 }

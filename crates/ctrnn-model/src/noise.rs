@@ -2,12 +2,12 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::{Draws, Form, NoiseTarget};
+use ctrnn_kernels::{DrawAddress, Form, NoiseSource, NoiseTarget};
 use ctrnn_random::{Key, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{constant, host_tensor};
-use crate::recurrence::{NoiseSource, drawn};
+use crate::recurrence::{NormalTensors, drawn, one_by_one};
 use crate::time_constants::Integrator;
 use crate::{CtrnnConfig, ModelError, Noise, NoiseAddress};
 
@@ -302,7 +302,7 @@ fn source<B: Backend>(
     noise: &Noise<B>,
     stream: Stream,
     given: Option<&Tensor<B, 3>>,
-) -> NoiseSource<B> {
+) -> NormalTensors<B> {
     match noise {
         Noise::Off => NoiseSource::None,
         Noise::Drawn(address) => NoiseSource::Drawn(draws(stream, *address)),
@@ -313,8 +313,8 @@ fn source<B: Backend>(
     }
 }
 
-fn draws(stream: Stream, address: NoiseAddress) -> Draws {
-    Draws::new(
+fn draws(stream: Stream, address: NoiseAddress) -> DrawAddress {
+    DrawAddress::new(
         Key::new(address.seed, stream, 0),
         address.step,
         address.first_trial,
@@ -331,7 +331,7 @@ pub(crate) fn preactivation<B: Backend>(
     factor: Option<&[f64]>,
     shape: [usize; 3],
     device: &B::Device,
-) -> NoiseSource<B> {
+) -> NormalTensors<B> {
     if levels.preactivation.is_silent() {
         return NoiseSource::None;
     }
@@ -355,7 +355,10 @@ pub(crate) fn preactivation<B: Backend>(
 }
 
 /// The source of the normals behind `xi`.
-pub(crate) fn postactivation<B: Backend>(levels: &NoiseLevels, noise: &Noise<B>) -> NoiseSource<B> {
+pub(crate) fn postactivation<B: Backend>(
+    levels: &NoiseLevels,
+    noise: &Noise<B>,
+) -> NormalTensors<B> {
     if levels.postactivation == 0.0 {
         return NoiseSource::None;
     }
@@ -423,8 +426,8 @@ pub(crate) fn of_initial_state<B: Backend>(
     if levels.initial_state == 0.0 {
         return None;
     }
-    let source = NoiseSource::<B>::Drawn(draws(Stream::InitialState, *address));
-    let normals = source.normals([1, trials, units], device)?;
+    let source = NormalTensors::<B>::Drawn(draws(Stream::InitialState, *address));
+    let normals = one_by_one(&source, [1, trials, units], device)?;
     Some(normals.reshape([trials, units]) * levels.initial_state)
 }
 
@@ -663,7 +666,9 @@ mod tests {
         let device = Default::default();
         let network = CtrnnModule::<F32>::init(&config, 0, &device).unwrap();
         let u: Tensor<F32, 2> = host_tensor(TensorData::from([[0.5, -1.0]]), &device);
-        let state: Tensor<F32, 2> = host_tensor(TensorData::from([[0.0; 3]]), &device);
+        let state = crate::UnitState {
+            activity: host_tensor::<F32, 2>(TensorData::from([[0.0; 3]]), &device),
+        };
         let pass = Forward {
             initial_state: Some(state.clone()),
             ..Forward::default()
@@ -671,8 +676,8 @@ mod tests {
         let passed = network
             .forward(u.clone().unsqueeze_dim(1), &pass)
             .final_state;
-        let stepped: Vec<f64> = network.step(state, u).into_data().iter().collect();
-        let passed: Vec<f64> = passed.into_data().iter().collect();
+        let stepped: Vec<f64> = network.step(state, u).activity.into_data().iter().collect();
+        let passed: Vec<f64> = passed.activity.into_data().iter().collect();
         for (a, b) in stepped.iter().zip(&passed) {
             assert!((a - b).abs() < 1e-6);
         }
@@ -686,7 +691,7 @@ mod tests {
         let network = CtrnnModule::<F32>::init(&config, 0, &Default::default()).unwrap();
         let start = |forward: &Forward<F32>| -> Vec<f64> {
             let states = network.initial_states(forward, 100);
-            states.into_data().iter().collect()
+            states.activity.into_data().iter().collect()
         };
         assert!(start(&Forward::default()).iter().all(|&v| v == 1.0));
         let noisy = start(&drawn(Record::OUTPUTS));

@@ -149,7 +149,9 @@ pub(crate) fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), Model
                 check_untrained(parameter, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
-            None if name == CARRIED_STATE => check_carried(data, config)?,
+            None if CARRIED_STATE.into_array().contains(&name.as_str()) => {
+                check_carried(name, data, config)?;
+            }
             None => match constraint_shape(name, config) {
                 Some(shape) => check_shape(name, data, &shape)?,
                 None => return Err(unknown(name)),
@@ -173,10 +175,11 @@ fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
 
 fn unknown(name: &str) -> ModelError {
     let known = Parameter::ALL.map(Parameter::name).join(", ");
+    let carried = CARRIED_STATE.into_array().join(", ");
     ModelError::UnknownTensor {
         name: name.to_owned(),
         known: format!(
-            "{known}, {TAU_MS}, {CARRIED_STATE}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+            "{known}, {TAU_MS}, {carried}, and weight_raw, mask, sign and fixed of input, recurrent and output"
         ),
     }
 }
@@ -233,15 +236,15 @@ fn check_untrained(
 }
 
 /// A carried state is that of a configuration that carries it, with a row for each trial.
-fn check_carried(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
+fn check_carried(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
     if config.initial_state != InitialState::Carry {
         return Err(ModelError::Contradiction {
-            name: CARRIED_STATE.to_owned(),
+            name: name.to_owned(),
             reason: "the configuration carries no state".to_owned(),
         });
     }
     let trials = data.shape.first().copied().unwrap_or_default();
-    check_shape(CARRIED_STATE, data, &[trials, config.n_units])
+    check_shape(name, data, &[trials, config.n_units])
 }
 
 /// Time constants come from the configuration; a file must agree to single precision.

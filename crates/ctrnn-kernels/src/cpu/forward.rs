@@ -1,22 +1,23 @@
 //! The sweep forward in time.
 
-use crate::Form;
-use crate::activation::for_activation;
-use crate::noise::Noise;
-use crate::operands::assert_len;
-use crate::shape::{NoiseTarget, Shape, Sweep};
+use super::activation::for_activation;
+use super::noise::Noise;
+use super::rows::{Rows, add_noise, add_products, padded_rows, write_rows};
+use super::tile::{Tile, for_each, split, tiles};
+use crate::operands::{SweepResults, UnitState, assert_len};
+use crate::shape::Shape;
 use crate::simd::{
     Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
 };
-use crate::tile::{Tile, for_each, split, tiles};
+use crate::sweep::{Form, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 
-/// Where the results of a forward sweep go; what is `None` is not computed. Index k of a trial is the state after input k.
+/// Places for the results of a forward sweep; those without one are not computed. Index k of a trial is the state after input k.
 ///
 /// The backward sweep needs `rates`, in the rate form also `responses`, and in the voltage form `potentials` if the gradient of
 /// decay is wanted. In `f32` these are 4 bytes each per trial, unit and time step.
 #[derive(Debug)]
-pub struct Record<'a, E> {
+pub struct TrajectorySlices<'a, E> {
     /// Rates `[T + 1, B, N]`; the first are those of the initial state.
     pub rates: Option<&'a mut [E]>,
     /// `f(z)` `[T, B, N]`; rate form only.
@@ -25,72 +26,59 @@ pub struct Record<'a, E> {
     pub potentials: Option<&'a mut [E]>,
     /// Readout `[T, B, O]`.
     pub outputs: Option<&'a mut [E]>,
-    /// The last state `[B, N]`: `v` in the voltage form, `r` in the rate form.
-    pub final_state: Option<&'a mut [E]>,
+    /// State after the last time step.
+    pub final_state: UnitState<Option<&'a mut [E]>>,
 }
 
-impl<E> Default for Record<'_, E> {
+impl<E> Default for TrajectorySlices<'_, E> {
     fn default() -> Self {
         Self {
             rates: None,
             responses: None,
             potentials: None,
             outputs: None,
-            final_state: None,
+            final_state: UnitState::default(),
         }
     }
 }
 
-impl<E> Record<'_, E> {
+impl<E> TrajectorySlices<'_, E> {
     fn assert_lens(&self, shape: &Shape, form: Form) {
-        let states = shape.states();
-        let lengths = [
-            ("rates", &self.rates, shape.history()),
-            ("responses", &self.responses, states),
-            ("potentials", &self.potentials, states),
-            (
-                "outputs",
-                &self.outputs,
-                shape.steps * shape.trials * shape.outputs,
-            ),
-            ("final state", &self.final_state, shape.trials * shape.units),
-        ];
-        for (name, buffer, expected) in lengths {
-            if let Some(buffer) = buffer {
-                assert_len(name, buffer, expected);
-            }
+        let results = SweepResults {
+            outputs: self.outputs.as_deref(),
+            rates: None, // has a row more
+            potentials: self.potentials.as_deref(),
+            final_state: self.final_state.each_ref().map(Option::as_deref),
+        };
+        results.assert_lens(shape);
+        if let Some(rates) = &self.rates {
+            assert_len("rates", rates, shape.history());
         }
-        assert!(
-            self.responses.is_none() || form == Form::Rate,
-            "responses exist in the rate form only"
-        );
+        if let Some(responses) = &self.responses {
+            assert_len("responses", responses, shape.states());
+            assert!(form == Form::Rate, "responses exist in the rate form only");
+        }
     }
 }
 
-/// Takes every trial through all time steps and records what is asked for.
-///
-/// # Panics
-/// When a slice has not the length that the shape says.
-pub fn forward<E: Element>(sweep: &Sweep<'_, E>, record: Record<'_, E>, workspace: &Workspace<E>) {
-    E::forward(sweep, record, workspace);
-}
-
-/// [`forward`], to be compiled for each element type.
-pub(crate) fn sweep<E: Element>(
-    sweep: &Sweep<'_, E>,
-    record: Record<'_, E>,
+/// [`forward`](crate::forward) for every path.
+pub(crate) fn forward<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    trajectory: TrajectorySlices<'_, E>,
     workspace: &Workspace<E>,
 ) {
     sweep.assert_lens();
     let shape = &sweep.shape;
-    record.assert_lens(shape, sweep.form);
+    trajectory.assert_lens(shape, sweep.form);
     let plan = E::dispatch(workspace.path(), MakePlan { sweep, workspace });
     let tiles = tiles(shape);
-    let mut rates = split(record.rates, &tiles, shape, shape.units).into_iter();
-    let mut responses = split(record.responses, &tiles, shape, shape.units).into_iter();
-    let mut potentials = split(record.potentials, &tiles, shape, shape.units).into_iter();
-    let mut outputs = split(record.outputs, &tiles, shape, shape.outputs).into_iter();
-    let mut final_states = split(record.final_state, &tiles, shape, shape.units).into_iter();
+    let mut rates = split(trajectory.rates, &tiles, shape, shape.units).into_iter();
+    let mut responses = split(trajectory.responses, &tiles, shape, shape.units).into_iter();
+    let mut potentials = split(trajectory.potentials, &tiles, shape, shape.units).into_iter();
+    let mut outputs = split(trajectory.outputs, &tiles, shape, shape.outputs).into_iter();
+    let mut final_state = trajectory
+        .final_state
+        .map(|state| split(state, &tiles, shape, shape.units).into_iter());
     let jobs = tiles
         .iter()
         .map(|&tile| TileJob {
@@ -100,7 +88,7 @@ pub(crate) fn sweep<E: Element>(
             responses: responses.next().flatten(),
             potentials: potentials.next().flatten(),
             outputs: outputs.next().flatten(),
-            final_state: final_states.next().flatten(),
+            final_state: final_state.each_mut().map(|rows| rows.next().flatten()),
         })
         .collect();
     for_each(jobs, |job: TileJob<'_, E>| {
@@ -108,9 +96,9 @@ pub(crate) fn sweep<E: Element>(
     });
 }
 
-/// What all tiles share: weights and vectors in the layout of the path, filled up with zeros.
+/// The part of the forward sweep that all tiles share: weights and vectors in the layout of the path, filled up with zeros.
 struct Plan<'a, E: Element> {
-    sweep: &'a Sweep<'a, E>,
+    sweep: &'a SweepSlices<'a, E>,
     workspace: &'a Workspace<E>,
     /// `W_rc` above `W_in`, transposed, with the scale of the drive.
     weights: Packed<'a, E>,
@@ -122,7 +110,7 @@ struct Plan<'a, E: Element> {
 }
 
 struct MakePlan<'a, E: Element> {
-    sweep: &'a Sweep<'a, E>,
+    sweep: &'a SweepSlices<'a, E>,
     workspace: &'a Workspace<E>,
 }
 
@@ -158,23 +146,6 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
     }
 }
 
-/// Copies rows of `units` numbers into rows of [`padded`] numbers.
-pub(crate) fn padded_rows<'a, E: Element>(
-    workspace: &'a Workspace<E>,
-    rows: &[E],
-    units: usize,
-) -> Scratch<'a, E> {
-    let stride = padded(units);
-    let mut copy = workspace.zeros(rows.len() / units * stride);
-    for (to, from) in copy.chunks_exact_mut(stride).zip(rows.chunks_exact(units)) {
-        to[..units].copy_from_slice(from);
-    }
-    copy
-}
-
-/// A tile's part of a record, by time.
-pub(crate) type Rows<'a, E> = Option<Vec<&'a mut [E]>>;
-
 /// The sweep of one tile.
 struct TileJob<'a, E: Element> {
     plan: &'a Plan<'a, E>,
@@ -183,7 +154,7 @@ struct TileJob<'a, E: Element> {
     responses: Rows<'a, E>,
     potentials: Rows<'a, E>,
     outputs: Rows<'a, E>,
-    final_state: Rows<'a, E>,
+    final_state: UnitState<Rows<'a, E>>,
 }
 
 /// The state of a tile, a row of [`padded`] units for each trial.
@@ -193,7 +164,7 @@ struct State<'a, E: Element> {
     /// `f(z)`; rate form only.
     responses: Scratch<'a, E>,
     rates: Scratch<'a, E>,
-    /// What the products give: the drive of the next state.
+    /// Drive of the next state, as the products give it.
     drive: Scratch<'a, E>,
 }
 
@@ -210,11 +181,11 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
             ..
         } = sweep.shape;
         let sizes = [steps, trials, units];
-        let mut eps = Noise::new(self.plan.workspace, sweep.audible_eps(), self.tile, sizes);
-        let xi = sweep.audible_xi();
+        let mut eps = Noise::new(self.plan.workspace, sweep.used_eps(), self.tile, sizes);
+        let xi = sweep.used_xi();
         let mut readout = Readout {
             noise: Noise::new(self.plan.workspace, xi, self.tile, sizes),
-            heard: self.plan.workspace.zeros(self.tile.trials * padded(units)),
+            noisy_rates: self.plan.workspace.zeros(self.tile.trials * padded(units)),
         };
         let mut state = self.initial_state::<S>();
         for t in 0..steps {
@@ -254,7 +225,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
         if sweep.form == Form::Voltage {
             let f = sweep.activation;
-            f.rates::<S>(&state.potentials, &mut state.rates);
+            f.write_rates::<S>(&state.potentials, &mut state.rates);
         }
         write_rows(&mut self.rates, 0, &state.rates, units);
         state
@@ -315,7 +286,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 let kept = S::load(&potentials[g], lane);
                 let v = S::load(&decay[g], lane).mul_add(kept, S::load(&drive[g], lane));
                 v.store(&mut potentials[g], lane);
-                f.value(v).store(&mut rates[g], lane);
+                f.rates(v).store(&mut rates[g], lane);
             });
         });
         write_rows(&mut self.potentials, t, &state.potentials, units);
@@ -349,7 +320,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             let responses = groups_mut(&mut state.responses[row.clone()]);
             let rates = groups_mut(&mut state.rates[row.clone()]);
             each_vector!(S, decay.len(), |g, lane| {
-                let response = f.value(S::load(&z[g], lane));
+                let response = f.rates(S::load(&z[g], lane));
                 let kept = S::load(&decay[g], lane) * S::load(&rates[g], lane);
                 response.store(&mut responses[g], lane);
                 let r = S::load(&gain[g], lane).mul_add(response, kept);
@@ -371,39 +342,15 @@ impl<'a, E: Element> TileJob<'a, E> {
             Form::Voltage => &state.potentials,
             Form::Rate => &state.rates,
         };
-        write_rows(&mut self.final_state, 0, rows, units);
+        write_rows(&mut self.final_state.activity, 0, rows, units);
     }
-}
-
-/// Copies the rows of a tile to their place at time `t`, if they are recorded.
-#[inline(always)]
-pub(crate) fn write_rows<E: Element>(to: &mut Rows<'_, E>, t: usize, rows: &[E], units: usize) {
-    if let Some(to) = to {
-        let places = to[t].chunks_exact_mut(units);
-        for (place, row) in places.zip(rows.chunks_exact(padded(units))) {
-            place.copy_from_slice(&row[..units]);
-        }
-    }
-}
-
-/// `sums += a b` for a padded row `sums`; `b` may end before its padding.
-#[inline(always)]
-pub(crate) fn add_products<S: Simd>(sums: &mut [S::Elem], a: &[S::Elem], b: &[S::Elem]) {
-    let (sums, a) = (groups_mut(sums), groups(a));
-    each_vector!(S, b.len().div_ceil(GROUP), |g, lane| {
-        if g * GROUP + lane < b.len() {
-            let factor = S::load(b, g * GROUP + lane);
-            let sum = S::load(&a[g], lane).mul_add(factor, S::load(&sums[g], lane));
-            sum.store(&mut sums[g], lane);
-        }
-    });
 }
 
 /// `y = W_out (r + sigma_post xi) + b_out`
 struct Readout<'a, E: Element> {
     noise: Option<Noise<'a, E>>,
     /// `r + sigma_post xi`, where there is noise.
-    heard: Scratch<'a, E>,
+    noisy_rates: Scratch<'a, E>,
 }
 
 impl<E: Element> Readout<'_, E> {
@@ -419,8 +366,13 @@ impl<E: Element> Readout<'_, E> {
         let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
         let mut rows = rates;
         if let Some(noise) = &mut self.noise {
-            add_noise::<S>(&mut self.heard, rates, plan.sweep.sigma_post, noise.at(t));
-            rows = &self.heard;
+            add_noise::<S>(
+                &mut self.noisy_rates,
+                rates,
+                plan.sweep.sigma_post,
+                noise.at(t),
+            );
+            rows = &self.noisy_rates;
         }
         let n_rows = rates.len() / stride;
         dots::<S>(
@@ -432,22 +384,4 @@ impl<E: Element> Readout<'_, E> {
             n_rows,
         );
     }
-}
-
-/// `heard = rates + sigma noise` for padded rows; the padding of the rates may be missing.
-#[inline(always)]
-pub(crate) fn add_noise<S: Simd>(
-    heard: &mut [S::Elem],
-    rates: &[S::Elem],
-    sigma: S::Elem,
-    noise: &[S::Elem],
-) {
-    let (heard, noise) = (groups_mut(heard), groups(noise));
-    each_vector!(S, heard.len(), |g, lane| {
-        if g * GROUP + lane < rates.len() {
-            let rates = S::load(rates, g * GROUP + lane);
-            let sum = S::splat(sigma).mul_add(S::load(&noise[g], lane), rates);
-            sum.store(&mut heard[g], lane);
-        }
-    });
 }

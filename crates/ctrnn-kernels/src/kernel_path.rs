@@ -1,4 +1,4 @@
-//! Which instruction set the kernels use, chosen when the program runs.
+//! The instruction set that the kernels use, chosen when the program runs.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -35,7 +35,7 @@ impl KernelPath {
         }
     }
 
-    /// Whether this CPU has the instructions.
+    /// Returns whether this CPU has the instructions.
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]

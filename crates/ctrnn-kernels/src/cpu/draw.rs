@@ -1,34 +1,21 @@
-//! Normals drawn before a sweep: those of inputs, and those that units have in common.
+//! Normals drawn before a sweep: for inputs, and for noise that units share.
 
-use crate::forward::{Rows, write_rows};
-use crate::noise::{Draws, Noise, NoiseSource};
+use super::noise::Noise;
+use super::rows::{Rows, write_rows};
+use super::tile::{Tile, for_each, split, tiles};
 use crate::operands::assert_len;
 use crate::shape::Shape;
 use crate::simd::{Element, Job, Packed, Product, Simd, Term, padded};
-use crate::tile::{Tile, for_each, split, tiles};
+use crate::sweep::{DrawAddress, NoiseSource};
 use crate::workspace::Workspace;
 
 /// Columns of `L n` that are computed together, from the columns of `n` up to their last: two thirds of the whole product at
 /// 128 units. A multiple of every vector.
 const BLOCK: usize = 48;
 
-/// Standard normals `[T, B, N]`, the same bits as [`NoiseSource::Drawn`]; with a lower triangular `factor` `L [N, N]`, row by
-/// row, `L n` in place of `n`. What stands above the diagonal of `L` is not read.
-///
-/// # Panics
-/// When the factor has not `N N` numbers.
-pub fn draw_normals<E: Element>(
-    draws: Draws,
-    sizes: [usize; 3],
-    factor: Option<&[E]>,
-    workspace: &Workspace<E>,
-) -> Vec<E> {
-    E::draw_normals(draws, sizes, factor, workspace)
-}
-
-/// [`draw_normals`], to be compiled for each element type.
-pub(crate) fn normals<E: Element>(
-    draws: Draws,
+/// [`draw_normals`](crate::draw_normals) for every path.
+pub(crate) fn draw_normals<E: Element>(
+    address: DrawAddress,
     [steps, trials, units]: [usize; 3],
     factor: Option<&[E]>,
     workspace: &Workspace<E>,
@@ -36,26 +23,18 @@ pub(crate) fn normals<E: Element>(
     if let Some(factor) = factor {
         assert_len("factor", factor, units * units);
     }
-    let shape = Shape {
-        trials,
-        steps,
-        inputs: 0,
-        units,
-        outputs: 0,
-    };
+    let shape = Shape::of_states([steps, trials, units]);
     let mut numbers = vec![E::default(); steps * trials * units];
-    let blocks = E::dispatch(
-        workspace.path(),
-        MakeBlocks {
-            factor,
-            units,
-            workspace,
-        },
-    );
+    let make = MakeBlocks {
+        factor,
+        units,
+        workspace,
+    };
+    let blocks = E::dispatch(workspace.path(), make);
     let tiles = tiles(&shape);
     let rows = split(Some(&mut numbers), &tiles, &shape, units);
     let jobs = tiles.iter().zip(rows).map(|(&tile, rows)| DrawTile {
-        draws,
+        address,
         sizes: [steps, trials, units],
         blocks: &blocks,
         workspace,
@@ -90,9 +69,12 @@ impl<'a, E: Element> Job<E> for MakeBlocks<'a, E> {
         let (factor, units) = (self.factor?, self.units);
         let block = |first: usize| {
             let depth = units.min(first + BLOCK);
-            let entry = |_, col: usize, row: usize| match col <= first + row {
-                true => factor[(first + row) * units + col],
-                false => E::default(),
+            let entry = |_, col: usize, row: usize| {
+                if col <= first + row {
+                    factor[(first + row) * units + col]
+                } else {
+                    E::default()
+                }
             };
             Block {
                 first,
@@ -106,7 +88,7 @@ impl<'a, E: Element> Job<E> for MakeBlocks<'a, E> {
 
 /// The normals of one tile.
 struct DrawTile<'a, E: Element> {
-    draws: Draws,
+    address: DrawAddress,
     sizes: [usize; 3],
     blocks: &'a Option<Vec<Block<'a, E>>>,
     workspace: &'a Workspace<E>,
@@ -121,7 +103,7 @@ impl<E: Element> Job<E> for DrawTile<'_, E> {
     fn run<S: Simd<Elem = E>>(mut self) {
         let [steps, _, units] = self.sizes;
         let stride = padded(units);
-        let source = NoiseSource::Drawn(self.draws);
+        let source = NoiseSource::Drawn(self.address);
         let Some(mut noise) = Noise::new(self.workspace, source, self.tile, self.sizes) else {
             return;
         };

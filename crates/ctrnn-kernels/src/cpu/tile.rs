@@ -13,7 +13,7 @@ use crate::shape::Shape;
 pub(crate) struct Tile {
     /// The first trial.
     pub(crate) first: usize,
-    /// How many.
+    /// The number of trials.
     pub(crate) trials: usize,
 }
 

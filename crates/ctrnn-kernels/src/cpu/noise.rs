@@ -1,68 +1,19 @@
-//! Where the standard normals of a sweep come from.
+//! The normals of a sweep, tile by tile.
 
 use ctrnn_random::Key;
 
-use crate::simd::{Element, Job, KernelPath, NORMALS, Simd, padded};
-use crate::tile::Tile;
+use super::tile::Tile;
+use crate::kernel_path::KernelPath;
+use crate::simd::{Element, Job, NORMALS, Simd, padded};
+use crate::sweep::{DrawAddress, NoiseSource};
 use crate::workspace::{Scratch, Workspace};
 
-/// Time steps for which one call of the generator gives a unit its normals.
-const TIMES: usize = 4;
-
-/// Standard normals per trial, unit and time step.
-#[derive(Clone, Copy, Debug)]
-pub enum NoiseSource<'a, E> {
-    /// No noise.
-    None,
-    /// Drawn while the sweep runs, from `ctrnn_random::unit_normals`: the same bits on every path, for any number of threads
-    /// and for any batch that a trial is part of.
-    Drawn(Draws),
-    /// Given as `[T, B, N]`.
-    Given(&'a [E]),
-}
-
-/// The address of a sweep's draws.
-#[derive(Clone, Copy, Debug)]
-pub struct Draws {
-    /// Seed, stream and layer.
-    pub key: Key,
-    /// The training step.
-    pub step: u32,
-    /// The number of the batch's first trial.
-    pub first_trial: u32,
-    /// The number of the sweep's first time step over four; 0 unless the sweep is a part of a longer one.
-    pub first_time_block: u32,
-}
-
-impl Draws {
-    /// Returns the address of a whole sweep's draws.
-    #[must_use]
-    pub const fn new(key: Key, step: u32, first_trial: u32) -> Self {
-        Self {
-            key,
-            step,
-            first_trial,
-            first_time_block: 0,
-        }
-    }
-
-    /// The draws from time step `t` on, a multiple of four.
-    pub(crate) fn starting_at(self, t: usize) -> Self {
-        assert!(
-            t.is_multiple_of(TIMES),
-            "draws are made for four time steps at once"
-        );
-        Self {
-            first_time_block: self.first_time_block + (t / TIMES) as u32,
-            ..self
-        }
-    }
-}
+const TIMES: usize = DrawAddress::TIMES;
 
 /// The normals of a tile for four time steps, drawn or copied when a time step is first asked for.
 pub(crate) struct Noise<'a, E: Element> {
     path: KernelPath,
-    source: NoiseSource<'a, E>,
+    source: NoiseSource<&'a [E]>,
     tile: Tile,
     units: usize,
     trials: usize,
@@ -72,10 +23,10 @@ pub(crate) struct Noise<'a, E: Element> {
 }
 
 impl<'a, E: Element> Noise<'a, E> {
-    /// Nothing for [`NoiseSource::None`].
+    /// Returns nothing for [`NoiseSource::None`].
     pub(crate) fn new(
         workspace: &'a Workspace<E>,
-        source: NoiseSource<'a, E>,
+        source: NoiseSource<&'a [E]>,
         tile: Tile,
         [steps, trials, units]: [usize; 3],
     ) -> Option<Self> {
@@ -94,7 +45,7 @@ impl<'a, E: Element> Noise<'a, E> {
         })
     }
 
-    /// The normals of time step `t`, a row of [`padded`] units for each trial of the tile.
+    /// Returns the normals of time step `t`, a row of [`padded`] units for each trial of the tile.
     pub(crate) fn at(&mut self, t: usize) -> &[E] {
         let block = t / TIMES;
         if self.block != Some(block) {
