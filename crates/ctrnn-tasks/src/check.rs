@@ -176,8 +176,7 @@ mod tests {
         assert!(check().conditions(&[with(1.0), with(0.0)]).finish().is_ok());
         for weights in [&[][..], &[0.0], &[1.0, -1.0], &[1.0, f64::NAN]] {
             let conditions: Vec<Condition> = weights.iter().copied().map(with).collect();
-            let expected =
-                "the probabilities of the conditions must be 0 or more, and at least one must be positive";
+            let expected = "the probabilities of the conditions must be 0 or more, and at least one must be positive";
             assert_eq!(
                 messages(check().conditions(&conditions)),
                 [expected],
