@@ -199,7 +199,7 @@ fn cases() -> Vec<Case> {
         #[cfg(unix)]
         case("a pipe", Evil::Pipe, "not a regular file"),
         #[cfg(unix)]
-        case("a device", Evil::LinkTo("/dev/zero"), "is no weight file"),
+        case("a device", Evil::LinkTo("/dev/zero"), "is not a weight file"),
     ]
 }
 

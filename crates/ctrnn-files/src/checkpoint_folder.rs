@@ -79,7 +79,7 @@ impl CheckpointManifest {
     /// names a file outside the folder.
     pub fn load(folder: &Path) -> Result<Self, FileError> {
         let path = folder.join(MANIFEST);
-        let manifest: Self = json::read_versioned(&path, Self::VERSIONS)?;
+        let manifest: Self = Self::VERSIONS.read(&path)?;
         manifest.check(folder).map_err(FileError::format(&path))?;
         Ok(manifest)
     }

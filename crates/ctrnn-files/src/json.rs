@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{FileError, FormatError};
-use crate::versions::Versions;
 use crate::{atomic, regular_file};
 
 /// Maximum length of a JSON file that is read: 4 MiB.
@@ -18,15 +17,6 @@ pub const MAX_BYTES: u64 = 4 << 20;
 /// If the file is missing, too long, cannot be read, or is not the JSON of a `T`.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     parse(&regular_file::read(path, MAX_BYTES)?).map_err(FileError::format(path))
-}
-
-/// Reads a JSON file of one of these versions.
-pub(crate) fn read_versioned<T: DeserializeOwned>(
-    path: &Path,
-    versions: Versions,
-) -> Result<T, FileError> {
-    let bytes = regular_file::read(path, MAX_BYTES)?;
-    versions.parse(&bytes).map_err(FileError::format(path))
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {

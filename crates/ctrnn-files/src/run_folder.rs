@@ -364,7 +364,7 @@ impl RunJson {
     /// # Errors
     /// If it is missing or damaged, or has another schema version.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        json::read_versioned(path, Self::VERSIONS)
+        Self::VERSIONS.read(path)
     }
 
     /// Replaces `RUN.json` atomically. If the disk is too full for a second file, the file is overwritten in place.
