@@ -17,7 +17,7 @@ const GPU_RATE: f64 = 1e13;
 const GPU_LAUNCHES_MS: f64 = 2.0;
 /// Milliseconds of a GPU for a time step forward and backward, however few the units.
 const GPU_TIME_STEP_MS: f64 = 1.5e-3;
-/// Factor by which a GPU must be faster to be worth a build of its own.
+/// Factor by which a GPU must be faster to be worth a separate build.
 const WORTH_A_BUILD: f64 = 3.0;
 
 /// True if this program can compute on a GPU.

@@ -118,8 +118,8 @@ impl Job for SimulateJob<'_> {
         let mut writer = NpzWriter::to(OutputFile::create(&args.output, args.force)?);
         for first in (0..n_trials).step_by(TOGETHER) {
             let numbers = first..n_trials.min(first + TOGETHER);
-            let (injected, beside) = shown.some(&network, numbers)?;
-            beside
+            let (injected, trial_arrays) = shown.some(&network, numbers)?;
+            trial_arrays
                 .iter()
                 .try_for_each(|(name, array)| writer.append(name, array))?;
             simulation.write(first, &injected, &args.record, &mut writer)?;

@@ -89,7 +89,7 @@ def newest_weights(path):
                 return step, file
             if file.parent.exists():  # else the run removed it since it was listed
                 damaged.append(step)
-                warnings.warn(f"passed over the damaged state of step {step}: {problem}", stacklevel=3)
+                warnings.warn(f"skipped the damaged state of step {step}: {problem}", stacklevel=3)
         initial = path / "initial" / "weights.safetensors"
         if damaged or not states(path):
             return (0, initial) if initial.is_file() and not damaged else (None, None)

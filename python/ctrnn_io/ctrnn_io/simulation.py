@@ -42,10 +42,10 @@ def simulate(
 ):
     """Runs the network of a run on `inputs` [trial, time, input], as `train-ctrnn simulate RUN --inputs FILE.npz` does.
 
-    `run` is a Run or a folder; `weights` are others than its own, by the same names. `initial_state` [unit] or [trial, unit] stands
-    instead of the run's own; a run with one for each condition needs that or `conditions` [trial], numbered from 0. The noises are
-    standard normal draws, scaled by the model's sigma and convention, and zero where they are absent: `preactivation_noise` and
-    `postactivation_noise` [trial, time, unit], `input_noise` [trial, time, input]. `dt_ms` is another time step than the run's.
+    `run` is a Run or a folder; `weights` replace its own weights, by the same names. `initial_state` [unit] or [trial, unit] replaces
+    the run's own; a run with one for each condition needs this or `conditions` [trial], numbered from 0. The noises are
+    standard normal draws, which are scaled by the model's sigma and convention, and zero if absent: `preactivation_noise` and
+    `postactivation_noise` [trial, time, unit], `input_noise` [trial, time, input]. `dt_ms` replaces the run's time step.
 
     Returns `potentials`, `rates` [trial, time, unit], `outputs` [trial, time, output] and `t_ms` [time].
     """
