@@ -560,7 +560,7 @@ fn a_branch_begins_with_any_checkpoint() {
         (&["smoke.toml"], "model.init.file=smoke.toml"),
         (
             &["missing"],
-            "error[D001]: missing is not a run to begin with",
+            "error[D001]: missing is not a run",
         ),
     ] {
         let answer = project.train("refused", &[&["--init-from"], source].concat());

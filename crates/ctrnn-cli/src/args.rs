@@ -16,8 +16,8 @@ use crate::trust::Trust;
   train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
   train-ctrnn eval runs/smoke-s7 --json
 
-Exit codes: 0 success, 2 wrong command line or configuration, 3 training failed, 4 data or checkpoint,
-5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.")]
+Exit codes: 0 success, 2 wrong command line or configuration, 3 training failed, 4 data or
+checkpoint, 5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.")]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -89,7 +89,7 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Draw one analysis of a trained network.
     Plot(PlotArgs),
-    /// Write an HTML page about a run: configuration, curves, behaviour, state space, weights.
+    /// Write an HTML page about a run: configuration, curves, figures of all analyses.
     Report(ReportArgs),
     /// List, verify, show or remove the checkpoints of a run.
     Ckpt(CkptArgs),
