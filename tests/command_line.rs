@@ -669,7 +669,7 @@ fn names_that_are_nearly_right_are_recognised() {
         .exits(0)
         .stdout;
     assert!(
-        mixing.contains("  * `blocks`: Tasks take turns"),
+        mixing.contains("  * `blocks`: The tasks take turns"),
         "{mixing}"
     );
 }

@@ -558,10 +558,7 @@ fn a_branch_begins_with_any_checkpoint() {
             "error[U005]: two checkpoints are given",
         ),
         (&["smoke.toml"], "model.init.file=smoke.toml"),
-        (
-            &["missing"],
-            "error[D001]: missing is not a run",
-        ),
+        (&["missing"], "error[D001]: missing is not a run"),
     ] {
         let answer = project.train("refused", &[&["--init-from"], source].concat());
         answer.says(&[says, "help: "]);
