@@ -24,12 +24,12 @@ smoke *ARGS:
 train *ARGS:
     cargo run --release --locked -- train configs/perceptual_decision.toml {{ ARGS }}
 
-# Train on every task and write docs/task_trainings.md anew (a quarter of an hour; needs Python); or only on those named
+# Train on every task, or on those named, and rewrite docs/task_trainings.md (a quarter of an hour; needs Python)
 train-tasks *NAMES:
     cargo build --release --locked
     python3 configs/tasks/train_all.py {{ NAMES }}
 
-# Time how long every task, or those named, take to make a batch, beside a training step on it
+# Time the making of a batch against a training step on it, for every task or for those named
 task-times *NAMES:
     cargo run --release --locked --example trial_bench -- {{ NAMES }}
 
@@ -41,12 +41,12 @@ doc:
 advisories:
     cargo deny --locked check advisories
 
-# Every reader of files from anybody, with more than the 100000 cases of each property that a test run tries
+# Test every reader of untrusted files, with more than the 100000 cases of each property in a test run
 any-bytes CASES="1000000":
     CTRNN_CASES={{ CASES }} cargo test -p ctrnn-files --locked --test untrusted_files
     CTRNN_CASES={{ CASES }} cargo test -p ctrnn-config --locked any_text
 
-# Every analysis and every figure, on more random networks and numbers than a test run tries
+# Test every analysis and figure on more random networks and numbers than in a test run
 any-networks CASES="3000":
     CTRNN_CASES={{ CASES }} cargo test -p ctrnn-analysis --locked any_
 
@@ -55,39 +55,39 @@ fuzz TARGET SECONDS="1200":
     mkdir -p fuzz/corpus/{{ TARGET }}
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=512
 
-# Write the committed schema of the configuration anew
+# Regenerate the committed schema of the configuration
 schema:
     UPDATE_SCHEMA=1 cargo test -p ctrnn-config --locked schema
 
-# Write docs/tasks.md and the pictures of all tasks anew
+# Regenerate docs/tasks.md and the pictures of all tasks
 task-pages:
     UPDATE_DOCS=1 cargo test --test main --locked task_pages
 
-# Make the committed golden numbers and example trials anew (needs numpy)
+# Regenerate the committed golden numbers and example trials (needs numpy)
 data:
     python3 tests/golden/make_ctrnn.py
     python3 configs/data/make_trials.py
     python3 configs/data/make_connectivity.py
 
-# Keep runs of this version, which every later one must read (once per version)
+# Store runs of this version as fixtures, which every later version must read (once per version)
 fixture:
     cargo test --locked --test main -- --ignored write_the_fixture
 
-# Make the comparison with nn4n anew (needs torch, numpy and nn4n 1.2.0; see the script)
+# Regenerate the comparison with nn4n (needs torch, numpy and nn4n 1.2.0; see the script)
 data-nn4n:
     python3 tests/golden/make_nn4n.py
 
-# Spectral radius asked for and found: 200 units, 100 seeds, every parametrization (a minute)
+# Compare requested and actual spectral radius: 200 units, 100 seeds, every parametrization (a minute)
 radius:
     cargo test -p ctrnn-model --locked the_radius_of_200_units -- --ignored --nocapture
 
-# Python reads what a run writes and computes what it does (needs numpy, pandas, safetensors, tensorboard; torch if it is there):
+# Test that Python reads runs and computes the same states (needs numpy, pandas, safetensors, tensorboard; torch if installed):
 # PYTHON=.venv/bin/python just python
 python:
     cargo test --locked --test main -- --ignored python --nocapture
     cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
 
-# The same where there is numpy alone
+# The same with numpy alone
 python-numpy:
     cargo test --locked --test main -- --ignored python_computes --nocapture
     cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
@@ -96,7 +96,7 @@ python-numpy:
 survival:
     cargo test --locked --test main -- --ignored survival_of --nocapture
 
-# How long runs take to stop, and malicious files to be refused, by the release build
+# Time stopping of runs and refusal of malicious files, with the release build
 stop-times:
     cargo build --release --locked
     CTRNN_PROGRAM="$PWD/target/release/train-ctrnn" cargo test --locked --test main -- --nocapture a_thousand_units_stop every_signal untrusted_files
@@ -110,16 +110,16 @@ soak:
 bench:
     cargo bench --locked --bench training_step
 
-# What each variant of a network costs: every constraint, time constant, noise and initial state beside the plain network (minutes)
+# Time each variant of a network against the plain one: constraints, time constants, noises, initial states (minutes)
 variants *ARGS:
     cargo run --release --locked --example variants_bench -- {{ ARGS }}
 
-# Side by side with PyTorch, JAX and nn4n (see benches/peers/README.md): just peers --shape M --threads 1
+# Compare the speed with PyTorch, JAX and nn4n (see benches/peers/README.md): just peers --shape M --threads 1
 peers *ARGS:
     cargo build --release --locked --example step_bench
     python3 benches/peers/bench_peers.py --keep-heap --exec "ours=target/release/examples/step_bench" {{ ARGS }}
 
-# The tests of the GPU path on a software Vulkan driver, which root gets installed
+# Run the tests of the GPU path on a software Vulkan driver, which is installed when run as root
 gpu-tests *ARGS:
     driver=$(.ci/vulkan) && VK_ICD_FILENAMES=$driver cargo test --workspace --features wgpu --locked --test gpu {{ ARGS }}
 

@@ -1,4 +1,4 @@
-//! A task of your own: which of two flashes came first? Nothing of ours has to be touched.
+//! A custom task, which of two flashes came first, without changes to any crate of this repository.
 //!
 //! ```text
 //! cargo run --release --example 03_your_own_task -- train examples/first_flash.toml
@@ -7,20 +7,21 @@
 //! cargo run --release --example 03_your_own_task -- tasks preview first_flash -o first_flash.svg
 //! ```
 //!
-//! A crate of your own needs `ctrnn`, `serde` (with `derive`) and `schemars`.
+//! Your own crate needs `ctrnn`, `serde` (with `derive`) and `schemars`.
 
 use ctrnn::random::Rng;
 use ctrnn::tasks::{Clock, Condition, Duration, Epoch, Layout, Task, Trial};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Tell which of two flashes came first.
+/// Report which of two flashes came first.
 ///
-/// Two flashes, A and B, of 100 ms come one after the other; in the response epoch the output of the first one should be 1.
+/// Two flashes, A and B, of 100 ms are shown one after the other; in the response epoch the output of the first one
+/// should be 1.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct FirstFlash {
-    /// Between the flashes.
+    /// Duration of the delay between the flashes.
     gap_ms: Duration,
 }
 

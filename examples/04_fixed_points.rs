@@ -1,10 +1,11 @@
-//! Trains a network to remember three bits and finds the states in which it does:
+//! Trains a network to remember three bits and finds the fixed points that store them:
 //!
 //! ```text
 //! cargo run --release --example 04_fixed_points
 //! ```
 //!
-//! A memory of three bits is a cube of eight stable fixed points. Between them lie saddles, from which the network falls to one side or
+//! A memory of three bits is a cube of eight stable fixed points, separated by saddle points from which the network
+//! moves to one side or
 //! the other (Sussillo & Barak 2013).
 
 use burn::backend::{Autodiff, NdArray};

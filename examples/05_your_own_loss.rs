@@ -1,4 +1,4 @@
-//! Adds a term of one's own to the loss: outputs that do not wiggle.
+//! Adds a custom term to the loss, which penalises fluctuations of the outputs.
 //!
 //! ```text
 //! cargo run --release --example 05_your_own_loss
@@ -19,7 +19,7 @@ fn wiggle<B: Backend>(inputs: &LossInputs<B>) -> Tensor<B, 1> {
     change.square().mean() * 0.1
 }
 
-/// Prints the terms of the loss now and then.
+/// Prints the terms of the loss at every report.
 struct Print;
 
 impl Observer for Print {
@@ -44,7 +44,7 @@ fn main() -> Result<(), TrainError> {
     settings.train.steps = 200;
     settings.train.clip_grad_norm = Some(1.0);
     let mut trainer = Trainer::new(network, &task, settings)?;
-    trainer.add_loss("wiggle", wiggle); // a column of its own in every report
+    trainer.add_loss("wiggle", wiggle); // has its own column in every report
     trainer.run_with(&mut [&mut Print])?;
     Ok(())
 }

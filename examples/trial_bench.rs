@@ -1,11 +1,12 @@
-//! What making a batch of 64 trials costs, as a fraction of the training step of 128 units on it, for every built-in task, or for
-//! those that are named, dearest first:
+//! Measures the cost of making a batch of 64 trials, as a fraction of the training step of 128 units on it, for every
+//! built-in task or
+//! for the named ones, the most expensive first:
 //!
 //! ```text
 //! cargo run --release --example trial_bench -- place_fields yang_dm1
 //! ```
 //!
-//! Times are those of the processor, of one thread, each the least of three: other work on the machine matters little.
+//! Times are CPU times of one thread, each the minimum of three, so that other work on the machine has little effect.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! What each variant of a network costs: the time of a whole training step at 128 units, 64 trials and 200 time steps, as a ratio to
-//! the network without constraints.
+//! Measures the cost of each variant of a network: the time of a whole training step at 128 units, 64 trials and 200
+//! time steps, relative
+//! to the network without constraints.
 //!
 //! ```text
 //! cargo run --release --example variants_bench -- --visits 40

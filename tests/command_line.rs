@@ -19,31 +19,31 @@ fn help() {
     Usage: train-ctrnn [OPTIONS] <COMMAND>
 
     Commands:
-      init         Make a project that runs at once
-      tasks        List the tasks; describe or draw one, or write trials of one to a file
-      check        Find everything that is wrong with a configuration; then show what it would train
+      init         Create a project that is ready to train
+      tasks        List the tasks; describe or draw one, or write its trials to a file
+      check        Report all errors of a configuration, or show what it would train
       train        Train a network
-      resume       Continue a run from its newest whole checkpoint
-      eval         Measure how a trained network does
-      simulate     Run a trained network and write every state to an npz file
+      resume       Continue a run from its newest undamaged checkpoint
+      eval         Measure the accuracy and loss of a trained network
+      simulate     Run a trained network and write its states to an npz file
       export       Write the weights of a run for other programs
-      import       Make a finished run of a network that another program trained
+      import       Create a finished run from a network that another program trained
       analyze      Analyse a trained network: behaviour, state space, fixed points, units, weights
       plot         Draw one analysis of a trained network
-      report       Write a page about a run: configuration, curves, behaviour, state space, weights
-      ckpt         List, check, show or remove the checkpoints of a run
-      config       Look at configurations: schema, every value, differences, one key
+      report       Write an HTML page about a run: configuration, curves, figures of all analyses
+      ckpt         List, verify, show or remove the checkpoints of a run
+      config       Inspect configurations: schema, all values, differences, one key
       info         Show version, machine, kernels and devices
       completions  Print a completion script for a shell
       man          Print the manual page
       help         Print this message or the help of the given subcommand(s)
 
     Options:
-      -q, --quiet             Say nothing but errors
-      -v, --verbose           Say more
+      -q, --quiet             Print only errors
+      -v, --verbose           Print more details
           --json              Print results as JSON on stdout, and nothing else there
           --color <WHEN>      When to use colours [default: auto] [possible values: auto, always, never]
-          --progress <STYLE>  How to show progress; auto is a bar on a terminal and plain lines
+          --progress <STYLE>  Style of the progress display; auto is a bar on a terminal and plain lines
                               elsewhere [default: auto] [possible values: auto, bar, plain, none]
       -h, --help              Print help
       -V, --version           Print version
@@ -53,8 +53,8 @@ fn help() {
       train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
       train-ctrnn eval runs/smoke-s7 --json
 
-    Exit codes: 0 done, 2 wrong command line or configuration, 3 training failed, 4 data or checkpoint,
-    5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.
+    Exit codes: 0 success, 2 wrong command line or configuration, 3 training failed, 4 data or
+    checkpoint, 5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.
     "#);
 }
 
@@ -68,35 +68,36 @@ fn help_of_train() {
 
     Arguments:
       <CONFIG>        The configuration, a TOML file
-      [KEY=VALUE]...  Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes, and
-                      so does KEY=none unless none is a value of the key
+      [KEY=VALUE]...  Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes a
+                      key, and so does KEY=none unless none is a value of the key
 
     Options:
           --run-dir <DIR>       Folder of the run [default: runs/<config>-s<seed>]
-          --seed <N>            The seed, as seed=N
-          --device <BACKEND>    What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX
-          --resume <RESUME>     What to do if the run folder is there already [default: auto under
-                                Slurm, else never] [possible values: auto, never, must]
-          --force               Replace a run that is there
+          --seed <N>            Seed of the run, as seed=N
+          --device <BACKEND>    Device that computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or
+                                cuda:INDEX
+          --resume <RESUME>     Action if the run folder exists already [default: auto under Slurm, else
+                                never] [possible values: auto, never, must]
+          --force               Replace an existing run
           --max-time <TIME>     Stop and save after this time, such as 3h50m; `resume` continues
-          --init-from <RUN>     Begin with the newest weights of another run; the optimizer and the step
-                                start at 0
-          --checkpoint <WHICH>  The checkpoint of that run to begin with: last, best or a number of
-                                steps
-          --data-root <DIR>     Folder in which the input files are looked for instead of where they
-                                were; others than they were are refused [env: CTRNN_DATA_ROOT]
-          --threads <N>         Number of CPU threads, as device.threads; 0: all cores, one for a small
-                                network
-          --dry-run             Check everything and say what would be done, but write nothing
-          --trust               Agree to start the program that makes the trials, now and whenever the
-                                same one is met (docs/trust.md)
-      -q, --quiet               Say nothing but errors
-      -v, --verbose             Say more
+          --init-from <RUN>     Begin with the newest weights of another run; the optimizer's state and
+                                the step start at 0
+          --checkpoint <WHICH>  Checkpoint of that run to begin with: last, best or a number of steps
+          --data-root <DIR>     Folder in which to look for the input files instead of their original
+                                place; files that have changed are refused [env: CTRNN_DATA_ROOT]
+          --threads <N>         Number of CPU threads, as device.threads; 0 means all cores, or one for
+                                a small network
+          --dry-run             Check everything and report what would be done, but write nothing
+          --trust               Agree to start the program that makes the trials, now and in later
+                                commands until it changes (docs/trust.md)
+      -q, --quiet               Print only errors
+      -v, --verbose             Print more details
           --json                Print results as JSON on stdout, and nothing else there
           --color <WHEN>        When to use colours [default: auto] [possible values: auto, always,
                                 never]
-          --progress <STYLE>    How to show progress; auto is a bar on a terminal and plain lines
-                                elsewhere [default: auto] [possible values: auto, bar, plain, none]
+          --progress <STYLE>    Style of the progress display; auto is a bar on a terminal and plain
+                                lines elsewhere [default: auto] [possible values: auto, bar, plain,
+                                none]
       -h, --help                Print help (see more with '--help')
 
     Examples:
@@ -600,7 +601,7 @@ fn configurations_are_shown_and_explained() {
             learned    Time constants that are trained within bounds
             lognormal  A normal ln tau, cut off at both ends
             uniform    Smallest and largest value in ms
-        `train-ctrnn config explain model.tau_ms.KEY` says more
+        `train-ctrnn config explain model.tau_ms.KEY` explains a key
         "#);
     let listed = project.run(&["config", "explain"]).exits(0).stdout;
     for table in [
@@ -668,7 +669,7 @@ fn names_that_are_nearly_right_are_recognised() {
         .exits(0)
         .stdout;
     assert!(
-        mixing.contains("  * `blocks`: Tasks take turns"),
+        mixing.contains("  * `blocks`: The tasks take turns"),
         "{mixing}"
     );
 }
@@ -691,7 +692,7 @@ fn configurations_are_compared_by_their_values() {
     );
 
     let diff = |a, b| project.run(&["config", "diff", a, b]).exits(0).stdout;
-    assert_eq!(diff("smoke.toml", "same.toml"), "no difference\n");
+    assert_eq!(diff("smoke.toml", "same.toml"), "no differences\n");
     let found = diff("run", "smoke.toml");
     assert!(
         found.contains("model.n_units: 8 (command line) | 32 (file)\n"),

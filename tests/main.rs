@@ -1,4 +1,4 @@
-//! What the whole program does, as its users see it: the built `train-ctrnn` runs on real folders.
+//! Tests of the whole program: the built `train-ctrnn` runs on real folders.
 //!
 //! * `analysis`: analyses, figures and reports of real runs; eight fixed points of a trained flip-flop
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
@@ -24,6 +24,7 @@
 //! * `task_pages`: `docs/tasks.md` shows every task, and a task of one's own takes 40 lines
 //! * `trial_files`: files of trials, as training and testing take them; what they cost in memory
 //! * `untrusted_files`: a corpus of malicious files, each refused with little memory and time
+//! * `doc_comments`: doc comments of all crates open with a verb or a term
 //! * `project`: the folder that each test works in
 
 mod analysis;
@@ -33,6 +34,7 @@ mod checkpoints;
 mod command_line;
 mod configs;
 mod determinism;
+mod doc_comments;
 mod earlier_versions;
 mod import;
 mod newest;

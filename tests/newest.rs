@@ -555,13 +555,10 @@ fn a_branch_begins_with_any_checkpoint() {
         (&["run@7"], "there are those of steps 5, 10"),
         (
             &["run@5", "--checkpoint", "5"],
-            "error[U005]: two checkpoints are asked for",
+            "error[U005]: two checkpoints are given",
         ),
         (&["smoke.toml"], "model.init.file=smoke.toml"),
-        (
-            &["missing"],
-            "error[D001]: missing is not a run to begin with",
-        ),
+        (&["missing"], "error[D001]: missing is not a run"),
     ] {
         let answer = project.train("refused", &[&["--init-from"], source].concat());
         answer.says(&[says, "help: "]);
@@ -587,7 +584,7 @@ fn a_requeued_command_says_that_its_weights_are_others_now() {
     ];
     copy("one");
     project.train("run", &command).exits(0);
-    let note = "run goes on with the weights that it began with";
+    let note = "run continues with its own initial weights";
     let same = project.train("run", &command).exits(0);
     assert!(!same.stderr.contains(note), "{same:?}");
     copy("two");

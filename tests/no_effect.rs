@@ -88,7 +88,7 @@ fn options_of_eval_simulate_and_analyze() {
     let simulate = |arguments: &[&str]| {
         project.run(&[&["simulate"], arguments, &["-o", "s.npz", "--force"]].concat())
     };
-    let no_noise = "--noise has no effect: model.noise has none";
+    let no_noise = "--noise has no effect: every level of model.noise is 0";
     project
         .run(&["eval", "silent", "--noise"])
         .exits(0)
@@ -143,7 +143,7 @@ fn options_of_eval_simulate_and_analyze() {
     project.write_arrays("n.npz", [("inputs", u), ("preactivation_noise", quiet)]);
     simulate(&["run", "--inputs", "n.npz", "--noise"])
         .exits(2)
-        .says(&["error[U005]", "gives the noise"]);
+        .says(&["error[U005]", "contains the noise"]);
 
     let curves = ["analyze", "run", "curves", "--checkpoint", "last"];
     project
@@ -157,5 +157,5 @@ fn options_of_eval_simulate_and_analyze() {
     project
         .run(&["resume", "run", "validate.trials=5"])
         .exits(0)
-        .says(&["the overrides have no effect on a run that is finished"]);
+        .says(&["the overrides have no effect, because the run is finished"]);
 }

@@ -189,7 +189,7 @@ fn a_run_with_other_files_is_not_replaced() {
     let before = project.tree("run");
     force().exits(5).says(&[
         "run also holds figures, nested, notes.md, checkpoints/why.txt, which would be lost",
-        "help: move that",
+        "help: move these files",
     ]);
     assert!(project.tree("run") == before, "the run was touched");
 }

@@ -331,7 +331,7 @@ fn a_full_disk_can_be_waited_for() {
     wait_until("a note about the full disk", || {
         project
             .text("said")
-            .contains("training goes on and tries again")
+            .contains("training continues and tries again")
     });
     assert_nothing_is_torn(&project, "disk/run");
     fs::remove_file(project.path("disk/ballast")).unwrap();

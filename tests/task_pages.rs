@@ -1,4 +1,4 @@
-//! `docs/tasks.md` shows every task, every task can be trained on, and a task of one's own takes 40 lines.
+//! Tests that `docs/tasks.md` shows every task, that every task can be trained on, and that a custom task takes 40 lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use ctrnn::model::{CtrnnConfig, CtrnnModule};
 use ctrnn::tasks::{BuildContext, Clock, Programs, Task, TaskEntry};
 use ctrnn::train::{TrainSettings, Trainer};
 
-/// A larger picture has no place in the repository.
+/// Maximum size of a committed picture.
 const MAX_BYTES: u64 = 80_000;
 
 const INTRODUCTION: &str = "# Tasks
 
-Every task with three of its trials: inputs, targets, and the mask, dark where a time step counts in the loss. Shaded bands are
+Every task with three of its trials: inputs, targets, and the mask, which is dark where a time step counts in the loss. Shaded bands are
 epochs. `train-ctrnn tasks describe NAME` prints all keys with their defaults, and `train-ctrnn tasks preview NAME -o fig.svg` draws
-such a picture. [Trainings of tasks](task_trainings.md) lists what networks reach, in how many steps and how long. A task of your own gets all of it, too: as
-a [program in Python](../examples/trials_from_python.py) or as [a type in Rust](../examples/03_your_own_task.rs).
+such a picture. [Trainings of tasks](task_trainings.md) lists accuracies, numbers of steps and times of trained networks. All of this works for your own tasks too,
+written as a [program in Python](../examples/trials_from_python.py) or as [a type in Rust](../examples/03_your_own_task.rs).
 
-This page and its pictures are made by `just task-pages`.
+`just task-pages` generates this page and its pictures.
 
 ";
 

@@ -57,7 +57,7 @@ fn another_file_is_evaluated_as_a_whole() {
     project
         .run(&eval)
         .exits(0)
-        .says(&["note: --trials 50: 10 trials are there"]);
+        .says(&["note: --trials 50: there are only 10 trials"]);
     let eval = ["eval", "run", "--trials", "50"];
     project
         .run(&eval)

@@ -3,7 +3,7 @@
 
     python3 configs/tasks/train_all.py [--binary target/release/train-ctrnn] [--threads 2] [--note TEXT] [NAME ...]
 
-Without names, all but those that take long. Rows of tasks that are not named stay as they are. Needs Python 3.11 or newer.
+Without names, all except the slow ones. Rows of other tasks are kept. Needs Python 3.11 or newer.
 """
 import argparse
 import csv
@@ -21,10 +21,10 @@ TABLE = HERE.parent.parent / "docs" / "task_trainings.md"
 LONG = ["multitask"]
 HEAD = """# Trainings of tasks
 
-Each row is one training of `configs/tasks/<task>.toml` as it stands, up to the accuracy at which it stops. Accuracy is that of the
+Each row is one training of the unchanged `configs/tasks/<task>.toml`, up to the accuracy at which it stops. Accuracy is that of the
 validation trials of the last row of `metrics.csv`; what counts as correct differs from task to task: `train-ctrnn tasks describe TASK`.
-`just train-tasks` measures all rows anew, `just train-tasks sine` that one. Steps and accuracy repeat to the digit on one kind of
-processor; wall time is that of training alone, and of the machine.
+`just train-tasks` measures all rows again, `just train-tasks sine` only that one. Steps and accuracy repeat exactly on one kind of
+processor; wall time is that of training alone and depends on the machine.
 
 | task | units | batch | accuracy asked for | accuracy reached | steps | wall time | ms per step | seed | measured |
 |---|---|---|---|---|---|---|---|---|---|

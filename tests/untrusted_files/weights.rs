@@ -199,7 +199,11 @@ fn cases() -> Vec<Case> {
         #[cfg(unix)]
         case("a pipe", Evil::Pipe, "not a regular file"),
         #[cfg(unix)]
-        case("a device", Evil::LinkTo("/dev/zero"), "is not a weight file"),
+        case(
+            "a device",
+            Evil::LinkTo("/dev/zero"),
+            "is not a weight file",
+        ),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Graphics adapters: what there is, and which one a run means.
+//! Graphics adapters of this machine, and the choice of one for a run.
 
 use burn_wgpu::WgpuDevice;
 use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
@@ -7,28 +7,28 @@ use wgpu::{DeviceType, Instance, InstanceDescriptor, Limits};
 
 use crate::failure::{DEVICE, Failure};
 
-/// Chooses among adapters where a configuration says just `wgpu`: an index or a part of a name.
+/// Environment variable that chooses an adapter by its index or a part of its name if a configuration says only `wgpu`.
 pub const VARIABLE: &str = "CTRNN_ADAPTER";
 
 /// An adapter of this machine.
 #[derive(Clone, Debug)]
 pub struct Adapter {
-    /// Its place in the list of `info`.
+    /// Index in the list of `info`.
     pub index: usize,
-    /// Its name, as its driver gives it.
+    /// Name according to the driver.
     pub name: String,
     /// `discrete`, `integrated`, `virtual`, `cpu` (a software driver) or `other`.
     pub kind: &'static str,
     /// Driver and its version.
     pub driver: String,
-    /// What its kernels and buffers can be.
+    /// Limits on kernels and buffers.
     pub limits: Limits,
-    /// How burn calls it; nothing for an adapter that burn cannot choose.
+    /// Device in burn; none for an adapter that burn cannot select.
     pub device: Option<WgpuDevice>,
 }
 
 impl Adapter {
-    /// The largest buffer, in bytes.
+    /// Returns the size of the largest buffer, in bytes.
     pub fn largest_buffer(&self) -> u64 {
         let limits = &self.limits;
         limits
@@ -36,8 +36,10 @@ impl Adapter {
             .min(limits.max_buffer_size)
     }
 
+    /// Checks that the kernels can run on the adapter.
+    ///
     /// # Errors
-    /// If the kernels need more than it has.
+    /// If the kernels need more than the adapter allows.
     pub fn check(&self) -> Result<(), Failure> {
         let limits = &self.limits;
         let needs = [
@@ -62,14 +64,14 @@ impl Adapter {
             Some((what, has, needed)) => Err(Failure::new(
                 DEVICE,
                 "G004",
-                format!("{} allows {has} {what}, and {needed} are needed", self.name),
+                format!("{} allows {has} {what}, but {needed} are needed", self.name),
                 "choose another adapter (`train-ctrnn info` lists them), or train on the CPU: --device cpu",
             )),
         }
     }
 }
 
-/// The adapters of this machine, in the order of their drivers.
+/// Lists the adapters of this machine, in the order of their drivers.
 pub fn adapters() -> Vec<Adapter> {
     let backend = AutoGraphicsApi::backend();
     let instance = Instance::new(InstanceDescriptor {
@@ -103,7 +105,7 @@ pub fn adapters() -> Vec<Adapter> {
     found.into_iter().enumerate().map(describe).collect()
 }
 
-/// The adapter and its device that a run means.
+/// Chooses the adapter of a run, and returns it with its device.
 ///
 /// # Errors
 /// If there is none, or none of that index or name.
@@ -143,8 +145,8 @@ pub fn choose(choice: &AdapterChoice) -> Result<(Adapter, WgpuDevice), Failure> 
             Failure::new(
                 DEVICE,
                 "G003",
-                format!("there is no graphics adapter {choice} that can be used"),
-                format!("choose among {}", names.collect::<Vec<_>>().join(", ")),
+                format!("{choice} is not a usable graphics adapter"),
+                format!("choose one of {}", names.collect::<Vec<_>>().join(", ")),
             )
         })
 }

@@ -1,8 +1,9 @@
-//! Which device a configuration is expected to be faster on, and why.
+//! Advice on the device on which a configuration is expected to train faster.
 //!
-//! Both devices are estimated from the work of a step, `6 B T N^2` operations in the recurrence and its gradients, which does not
-//! depend on what else the machine does; a faster time that was measured counts before the estimate. `docs/performance.md` has what
-//! the constants were taken from.
+//! The time of a step is estimated for both devices from its work, `6 B T N^2` operations in the recurrence and its
+//! gradients, so
+//! that the advice does not depend on the load of the machine; a measured time that is shorter replaces the estimate.
+//! `docs/performance.md` has the measurements behind the constants.
 
 use ctrnn_config::{Backend, Run};
 
@@ -12,17 +13,17 @@ use crate::threads::in_training;
 const CPU_RATE: f64 = 1.2e11;
 /// Operations per second of a discrete GPU in these kernels.
 const GPU_RATE: f64 = 1e13;
-/// Milliseconds that a GPU needs to launch the kernels of a step, however small.
+/// Milliseconds to launch the kernels of a step on a GPU, however small the step.
 const GPU_LAUNCHES_MS: f64 = 2.0;
-/// Milliseconds that it needs for a time step forward and backward, however few the units.
+/// Milliseconds of a GPU for a time step forward and backward, however few the units.
 const GPU_TIME_STEP_MS: f64 = 1.5e-3;
-/// Factor by which a GPU must be faster to be worth a build of its own.
+/// Factor by which a GPU must be faster to be worth a separate build.
 const WORTH_A_BUILD: f64 = 3.0;
 
-/// Whether this program can compute on a GPU.
+/// True if this program can compute on a GPU.
 const HAS_GPU: bool = cfg!(any(feature = "wgpu", feature = "cuda"));
 
-/// A sentence for the user: the faster device that this program has, and both times.
+/// Returns a sentence for the user: the faster device that this program supports, and both times.
 pub fn advice(run: &Run, max_steps: usize, measured_ms: f64) -> String {
     advice_of(run, max_steps, measured_ms, HAS_GPU)
 }
@@ -38,11 +39,11 @@ fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> St
         Backend::Wgpu(_) | Backend::Cuda(_) => (cpu, gpu.min(measured_ms)),
     };
     let times = format!(
-        "by its work, a step takes about {cpu:.1} ms on {threads} threads of a CPU and {gpu:.1} ms on a discrete GPU"
+        "a step is estimated to take {cpu:.1} ms on {threads} threads of a CPU and {gpu:.1} ms on a discrete GPU"
     );
     if cpu <= gpu {
         return format!(
-            "cpu: a GPU needs longer to launch its kernels and to take one time step after another ({times})"
+            "cpu: a GPU would spend more time on launching kernels and on successive time steps ({times})"
         );
     }
     let busy = "there is enough work in a time step to keep a GPU busy";

@@ -1,4 +1,4 @@
-//! The command line: what may be typed.
+//! Definition of the command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::trust::Trust;
   train-ctrnn train configs/smoke.toml train.batch_size=32 --seed 7
   train-ctrnn eval runs/smoke-s7 --json
 
-Exit codes: 0 done, 2 wrong command line or configuration, 3 training failed, 4 data or checkpoint,
-5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.")]
+Exit codes: 0 success, 2 wrong command line or configuration, 3 training failed, 4 data or
+checkpoint, 5 input/output, 6 device, 75 stopped and saved (`resume` continues), 1 a bug.")]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -25,13 +25,13 @@ pub struct Args {
     pub output: Output,
 }
 
-/// How to talk to the user.
+/// Options for messages and results.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Output {
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more.
+    /// Print more details.
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Print results as JSON on stdout, and nothing else there.
@@ -40,12 +40,12 @@ pub struct Output {
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
     pub color: When,
-    /// How to show progress; auto is a bar on a terminal and plain lines elsewhere.
+    /// Style of the progress display; auto is a bar on a terminal and plain lines elsewhere.
     #[arg(long, global = true, value_enum, default_value_t = ProgressStyle::Auto, value_name = "STYLE")]
     pub progress: ProgressStyle,
 }
 
-/// When to do something.
+/// Condition for using colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum When {
     #[default]
@@ -54,7 +54,7 @@ pub enum When {
     Never,
 }
 
-/// How to show progress.
+/// A style of the progress display.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
     #[default]
@@ -64,36 +64,36 @@ pub enum ProgressStyle {
     None,
 }
 
-/// What to do.
+/// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a project that runs at once.
+    /// Create a project that is ready to train.
     Init(InitArgs),
-    /// List the tasks; describe or draw one, or write trials of one to a file.
+    /// List the tasks; describe or draw one, or write its trials to a file.
     Tasks(TasksArgs),
-    /// Find everything that is wrong with a configuration; then show what it would train.
+    /// Report all errors of a configuration, or show what it would train.
     Check(CheckArgs),
     /// Train a network.
     Train(TrainArgs),
-    /// Continue a run from its newest whole checkpoint.
+    /// Continue a run from its newest undamaged checkpoint.
     Resume(ResumeArgs),
-    /// Measure how a trained network does.
+    /// Measure the accuracy and loss of a trained network.
     Eval(EvalArgs),
-    /// Run a trained network and write every state to an npz file.
+    /// Run a trained network and write its states to an npz file.
     Simulate(SimulateArgs),
     /// Write the weights of a run for other programs.
     Export(ExportArgs),
-    /// Make a finished run of a network that another program trained.
+    /// Create a finished run from a network that another program trained.
     Import(ImportArgs),
     /// Analyse a trained network: behaviour, state space, fixed points, units, weights.
     Analyze(AnalyzeArgs),
     /// Draw one analysis of a trained network.
     Plot(PlotArgs),
-    /// Write a page about a run: configuration, curves, behaviour, state space, weights.
+    /// Write an HTML page about a run: configuration, curves, figures of all analyses.
     Report(ReportArgs),
-    /// List, check, show or remove the checkpoints of a run.
+    /// List, verify, show or remove the checkpoints of a run.
     Ckpt(CkptArgs),
-    /// Look at configurations: schema, every value, differences, one key.
+    /// Inspect configurations: schema, all values, differences, one key.
     Config(ConfigArgs),
     /// Show version, machine, kernels and devices.
     Info,
@@ -106,10 +106,10 @@ pub enum Command {
     Man,
 }
 
-/// Options that differ from machine to machine.
+/// Options that depend on the machine.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Data {
-    /// Folder in which the input files are looked for instead of where they were; others than they were are refused.
+    /// Folder in which to look for the input files instead of their original place; files that have changed are refused.
     #[arg(
         long,
         value_name = "DIR",
@@ -117,20 +117,20 @@ pub struct Data {
         hide_env_values = true
     )]
     pub data_root: Option<PathBuf>,
-    /// Number of CPU threads, as device.threads; 0: all cores, one for a small network.
+    /// Number of CPU threads, as device.threads; 0 means all cores, or one for a small network.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 }
 
 impl Data {
-    /// The overrides of a command line, with `--threads` among them.
+    /// Returns the overrides of a command line, including `--threads`.
     pub fn overrides(&self, given: &[String]) -> Vec<String> {
         let threads = self.threads.map(|n| format!("device.threads={n}"));
         given.iter().cloned().chain(threads).collect()
     }
 }
 
-const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes, and so does KEY=none unless none is a value of the key";
+const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes a key, and so does KEY=none unless none is a value of the key";
 
 #[derive(Debug, ClapArgs)]
 pub struct InitArgs {
@@ -149,46 +149,46 @@ pub struct TasksArgs {
 pub enum TasksCommand {
     /// List all tasks.
     List,
-    /// Describe a task: epochs, inputs, outputs, conditions, keys, what counts as correct.
+    /// Describe a task: epochs, inputs, outputs, conditions, keys and the rule for correct trials.
     Describe {
         /// Name of the task.
         name: String,
     },
-    /// Draw trials of a task, with complete defaults: inputs, targets, mask, epochs.
+    /// Draw trials of a task with its default options: inputs, targets, mask, epochs.
     Preview {
         /// Name of the task.
         name: String,
         #[command(flatten)]
         source: TrialSource,
-        /// Number of trials, each in a column.
+        /// Number of trials; each is a column.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=12))]
         trials: u32,
         /// File to write, .svg or .png [default: the name of the task and .svg].
         #[arg(short, long, value_name = "FIG")]
         output: Option<PathBuf>,
-        /// Replace a file that is there.
+        /// Replace an existing file.
         #[arg(long)]
         force: bool,
     },
-    /// Write trials of a task, with complete defaults, to an npz file that the npz task reads.
+    /// Write trials of a task with its default options to an npz file that the task `npz` reads.
     Export {
         /// Name of the task.
         name: String,
         #[command(flatten)]
         source: TrialSource,
-        /// Number of trials; the conditions take turns.
+        /// Number of trials, which cycle through the conditions.
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         trials: u32,
         /// File to write.
         #[arg(short, long, value_name = "FILE.npz")]
         output: PathBuf,
-        /// Replace a file that is there.
+        /// Replace an existing file.
         #[arg(long)]
         force: bool,
     },
 }
 
-/// Where trials come from that no run needs.
+/// Source of trials without a run.
 #[derive(Debug, ClapArgs)]
 pub struct TrialSource {
     /// Options of the task, as in `task.go_nogo.delay_ms=400`.
@@ -212,21 +212,21 @@ pub struct CheckArgs {
     pub overrides: Vec<String>,
     #[command(flatten)]
     pub data: Data,
-    /// Make no trials: start no program, and leave out what they would tell.
+    /// Make no trials and start no program; leaves out the results that need trials.
     #[arg(long, conflicts_with = "trust")]
     pub no_trials: bool,
     #[command(flatten)]
     pub trust: Trust,
 }
 
-/// What to do about a run folder that is there already.
+/// Action if the run folder exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Resume {
-    /// Continue where there is a run of the same command, begin one where there is none; a run of another command is an error.
+    /// Continue a run of the same command, or begin one if there is none; a run of another command is an error.
     Auto,
-    /// Begin a run; one that is there is an error.
+    /// Begin a run; an existing one is an error.
     Never,
-    /// Continue a run of the same command; no run is an error.
+    /// Continue a run of the same command; it is an error if there is none.
     Must,
 }
 
@@ -242,30 +242,30 @@ pub struct TrainArgs {
     /// Folder of the run [default: runs/<config>-s<seed>].
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
-    /// The seed, as seed=N.
+    /// Seed of the run, as seed=N.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// What computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX.
+    /// Device that computes: cpu, wgpu, wgpu:INDEX, wgpu:NAME, cuda or cuda:INDEX.
     #[arg(long, value_name = "BACKEND")]
     pub device: Option<String>,
-    /// What to do if the run folder is there already [default: auto under Slurm, else never].
+    /// Action if the run folder exists already [default: auto under Slurm, else never].
     #[arg(long, value_enum)]
     pub resume: Option<Resume>,
-    /// Replace a run that is there.
+    /// Replace an existing run.
     #[arg(long, conflicts_with = "resume")]
     pub force: bool,
     /// Stop and save after this time, such as 3h50m; `resume` continues.
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub max_time: Option<Duration>,
-    /// Begin with the newest weights of another run; the optimizer and the step start at 0.
+    /// Begin with the newest weights of another run; the optimizer's state and the step start at 0.
     #[arg(long, value_name = "RUN")]
     pub init_from: Option<PathBuf>,
-    /// The checkpoint of that run to begin with: last, best or a number of steps.
+    /// Checkpoint of that run to begin with: last, best or a number of steps.
     #[arg(long, value_name = "WHICH", requires = "init_from")]
     pub checkpoint: Option<String>,
     #[command(flatten)]
     pub data: Data,
-    /// Check everything and say what would be done, but write nothing.
+    /// Check everything and report what would be done, but write nothing.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -276,8 +276,9 @@ pub struct TrainArgs {
 pub struct ResumeArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides of train.steps, train.schedule.steps, train.stop, train.divergence, checkpoint.*, validate.* and device.*; other keys
-    /// are fixed in a run. A cosine schedule keeps its length unless train.schedule.steps says otherwise.
+    /// Overrides of train.steps, train.schedule.steps, train.stop, train.divergence, checkpoint.*, validate.* and
+    /// device.*; other keys
+    /// of a run cannot change. A cosine schedule keeps its length unless train.schedule.steps is set.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Stop and save after this time, such as 3h50m.
@@ -287,7 +288,7 @@ pub struct ResumeArgs {
     pub data: Data,
     #[command(flatten)]
     pub trust: Trust,
-    /// Refused, with the way that works: a run goes on from its newest checkpoint.
+    /// Refused, with a hint at the way that works: a run continues from its newest checkpoint.
     #[arg(long, value_name = "WHICH", hide = true)]
     pub checkpoint: Option<String>,
 }
@@ -296,16 +297,16 @@ pub struct ResumeArgs {
 pub struct EvalArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides of validate.trials and under task and time, such as 'task.perceptual_decision.coherences=[0.1]'.
+    /// Overrides of validate.trials and of keys under task and time, such as 'task.perceptual_decision.coherences=[0.1]'.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// A checkpoint instead of the newest weights: last, best or a number of steps.
+    /// Checkpoint to use instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
-    /// Number of trials [default: validate.trials; all of other files than the run's, task.npz.files=[...]].
+    /// Number of trials [default: validate.trials; with task.npz.files=[...] other than the run's files, all trials].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// With the network's own noise.
+    /// Simulate the network's own noise.
     #[arg(long)]
     pub noise: bool,
     #[command(flatten)]
@@ -318,20 +319,21 @@ pub struct EvalArgs {
 pub struct SimulateArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides under task and time; with --inputs, under time.
+    /// Overrides of keys under task and time; with --inputs, only under time.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// A checkpoint instead of the newest weights: last, best or a number of steps.
+    /// Checkpoint to use instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
-    /// Number of trials of the task; the conditions take turns [default: one of each condition; all of other files than the
-    /// run's, task.npz.files=[...]].
+    /// Number of trials of the task, which cycle through the conditions [default: one of each condition; with
+    /// task.npz.files=[...] other than the run's files, all trials].
     #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// Inputs instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise, postactivation_noise.
+    /// File of inputs to use instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise,
+    /// postactivation_noise.
     #[arg(long, value_name = "FILE.npz")]
     pub inputs: Option<PathBuf>,
-    /// With the network's own noise.
+    /// Simulate the network's own noise.
     #[arg(long)]
     pub noise: bool,
     #[command(flatten)]
@@ -341,7 +343,7 @@ pub struct SimulateArgs {
     /// Compute in double precision.
     #[arg(long)]
     pub f64: bool,
-    /// The arrays to write: potentials, rates, inputs, outputs [default: all].
+    /// Arrays to write: potentials, rates, inputs, outputs [default: all].
     #[arg(long, value_name = "ARRAYS", value_delimiter = ',', value_enum)]
     pub record: Vec<Recorded>,
     #[command(flatten)]
@@ -349,19 +351,19 @@ pub struct SimulateArgs {
     /// File to write.
     #[arg(short, long, value_name = "STATES.npz")]
     pub output: PathBuf,
-    /// Replace a file that is there.
+    /// Replace an existing file.
     #[arg(long)]
     pub force: bool,
 }
 
-/// What weights are written as.
+/// A format of exported weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// A file for numpy, with the configuration as bytes of JSON.
     Npz,
     /// A file with the configuration in its metadata.
     Safetensors,
-    /// A folder: weights.safetensors, and torch_model.py, which runs the network with torch alone.
+    /// A folder: weights.safetensors, and torch_model.py, which runs the network and needs only torch.
     Torch,
 }
 
@@ -372,23 +374,23 @@ pub enum ExportFormat {
 pub struct ExportArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// What to write.
+    /// Format to write.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub to: ExportFormat,
-    /// A checkpoint instead of the newest weights: last, best or a number of steps.
+    /// Checkpoint to use instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
     #[command(flatten)]
     pub data: Data,
-    /// File to write, or folder with `--to torch`.
+    /// File to write; a folder with `--to torch`.
     #[arg(short, long, value_name = "PATH")]
     pub output: PathBuf,
-    /// Replace a file that is there, or a folder of another export.
+    /// Replace an existing file, or a folder of an earlier export.
     #[arg(long)]
     pub force: bool,
 }
 
-/// What wrote the weights.
+/// A format of weights from another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ImportFormat {
     /// torch.save of the state_dict of a torch.nn.RNN, with or without a linear readout.
@@ -397,7 +399,7 @@ pub enum ImportFormat {
     Nn4n,
     /// PsychRNN's Basic.save.
     Psychrnn,
-    /// np.savez of arrays by our names, or `export --to npz`.
+    /// np.savez of arrays named as in train-ctrnn, or `export --to npz`.
     Npz,
 }
 
@@ -407,14 +409,14 @@ pub enum ImportFormat {
   train-ctrnn import checkpoint.pt --from torch --entry model -o runs/torch
   train-ctrnn import weights.npz --from psychrnn -o runs/psychrnn model.tau_ms=50 'task.perceptual_decision={}'
 
-What a file does not say is assumed, told as a note, and changed by overrides; docs/python.md says how each program's
-conventions become ours.")]
+Values that the file does not contain are assumed; a note names each of them, and overrides change them.
+docs/python.md explains how the conventions of each program are converted.")]
 pub struct ImportArgs {
-    /// The file of weights. Nothing in it is executed.
+    /// File of weights. Nothing in it is executed.
     pub file: PathBuf,
     #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// What wrote it.
+    /// Program that wrote it.
     #[arg(long, value_enum, value_name = "PROGRAM")]
     pub from: ImportFormat,
     /// Key of the state_dict in a file of torch.save that holds several, such as model or ema.model.
@@ -423,7 +425,7 @@ pub struct ImportArgs {
     /// Folder of the run.
     #[arg(short, long, value_name = "RUN")]
     pub output: PathBuf,
-    /// Replace a run that is there.
+    /// Replace an existing run.
     #[arg(long)]
     pub force: bool,
 }
@@ -437,19 +439,19 @@ pub enum Recorded {
     Outputs,
 }
 
-/// What is done to a network while it runs. Units are numbers from 0 and ranges, such as 3,8-11.
+/// Perturbations of a network during a simulation. Units are numbers from 0 and ranges, such as 3,8-11.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct PerturbArgs {
-    /// A current into units from one time to another, beside W_in u: 0-9@200..400=0.5.
+    /// Inject a current into units between two times in ms, in addition to W_in u: 0-9@200..400=0.5.
     #[arg(long, value_name = "UNITS@FROM..TO=VALUE")]
     pub current: Vec<String>,
-    /// Units that nobody hears any more.
+    /// Silence these units: their outgoing weights are set to zero.
     #[arg(long, value_name = "UNITS")]
     pub lesion: Vec<String>,
-    /// Recurrent connections that are zero, from presynaptic to postsynaptic units: 0-9>20-29.
+    /// Set the recurrent connections from presynaptic to postsynaptic units to zero: 0-9>20-29.
     #[arg(long, value_name = "PRE>POST")]
     pub cut: Vec<String>,
-    /// Units whose rate is held: 4=0.5.
+    /// Clamp the rates of these units to a value: 4=0.5.
     #[arg(long, value_name = "UNITS=RATE")]
     pub clamp: Vec<String>,
 }
@@ -459,33 +461,34 @@ pub struct PerturbArgs {
 pub struct AnalyzeArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Names of analyses, or `all` of those that suit the task; KEY=VALUE overrides under task and time.
+    /// Names of analyses, or `all` for every one that applies to the task; KEY=VALUE overrides of keys under task and
+    /// time.
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// Folder to write to [default: RUN/analysis, where what earlier analyses wrote is replaced].
+    /// Folder to write to [default: RUN/analysis, where results of earlier analyses are replaced].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Replace files that are there.
+    /// Replace existing files.
     #[arg(long)]
     pub force: bool,
 }
 
-/// Which network goes through which trials.
+/// The network and the trials to be analysed.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct AnalyzedTrials {
-    /// A checkpoint instead of the newest weights: last, best or a number of steps.
+    /// Checkpoint to use instead of the newest weights: last, best or a number of steps.
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
-    /// Number of trials; the conditions take turns [default: 50 of each condition, 200 to 1000; all of other files than the
-    /// run's, task.npz.files=[...]].
+    /// Number of trials, which cycle through the conditions [default: 50 of each condition, but 200 to 1000 in all; with
+    /// task.npz.files=[...] other than the run's files, all trials].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// With the network's own noise.
+    /// Simulate the network's own noise.
     #[arg(long)]
     pub noise: bool,
-    /// Another run of the task to compare with; may be given several times.
+    /// Another run of the task to compare with; may be repeated.
     #[arg(long, value_name = "RUN")]
     pub with: Vec<PathBuf>,
     #[command(flatten)]
@@ -499,15 +502,15 @@ pub struct AnalyzedTrials {
 pub struct PlotArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Name of an analysis, and KEY=VALUE overrides under task and time.
+    /// Name of an analysis, and KEY=VALUE overrides of keys under task and time.
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// File to write, .svg or .png; further figures of the analysis get its name and a suffix.
+    /// File to write, .svg or .png; further figures of the analysis are named by it and a suffix.
     #[arg(short, long, value_name = "FIG")]
     pub output: PathBuf,
-    /// Replace files that are there.
+    /// Replace existing files.
     #[arg(long)]
     pub force: bool,
 }
@@ -518,22 +521,22 @@ pub struct ReportArgs {
     pub run: PathBuf,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// File to write [default: RUN/report.html, where an earlier report is replaced].
+    /// File to write [default: RUN/report.html, which replaces an earlier report].
     #[arg(short, long, value_name = "FILE.html")]
     pub output: Option<PathBuf>,
-    /// Replace a file that is there.
+    /// Replace an existing file.
     #[arg(long)]
     pub force: bool,
 }
 
-/// The analyses, a line for each.
+/// Lists the analyses, one on each line.
 fn analyses_help() -> String {
-    let line = |analysis: &ctrnn_analysis::Analysis| {
-        format!("  {:14} {}\n", analysis.name, analysis.summary)
-    };
-    let lines: String = ctrnn_analysis::ANALYSES.iter().map(line).collect();
+    let lines: String = ctrnn_analysis::ANALYSES
+        .iter()
+        .map(|analysis| format!("  {:14} {}\n", analysis.name, analysis.summary))
+        .collect();
     format!(
-        "Analyses:\n{lines}\nThe trials are those of `simulate`, without the network's noise unless --noise is given."
+        "Analyses:\n{lines}\nThe trials are those of `simulate`. The network's noise is off unless --noise is given."
     )
 }
 
@@ -550,35 +553,35 @@ pub struct CkptArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum CkptCommand {
-    /// List the checkpoints with their sizes, by their manifests alone.
+    /// List the checkpoints with their sizes, reading only their manifests.
     List {
         /// The run folder.
         run: PathBuf,
     },
-    /// Read every byte of the checkpoints and check it; a damaged one is exit code 4.
+    /// Verify every byte of the checkpoints; the exit code is 4 if one is damaged.
     Verify {
         /// The run folder.
         run: PathBuf,
-        /// The checkpoints: last, best or numbers of steps [default: all].
+        /// Checkpoints to verify: last, best or numbers of steps [default: all].
         #[arg(value_name = "WHICH")]
         which: Vec<String>,
     },
-    /// Show what a checkpoint holds: counters, and every array with its shape and range.
+    /// Show the content of a checkpoint: counters, and every array with its shape and range.
     Show {
         /// The run folder.
         run: PathBuf,
-        /// The checkpoint: last, best or a number of steps.
+        /// Checkpoint to show: last, best or a number of steps.
         #[arg(value_name = "WHICH", default_value = "last")]
         which: String,
     },
-    /// Remove older checkpoints; those that `last` and `best` name and the newest whole one stay.
+    /// Remove older checkpoints, except `last`, `best` and the newest undamaged one.
     Prune {
         /// The run folder.
         run: PathBuf,
-        /// How many of the newest stay [default: the run's checkpoint.keep_last].
+        /// Number of the newest checkpoints to keep [default: the run's checkpoint.keep_last].
         #[arg(long, value_name = "N")]
         keep: Option<usize>,
-        /// Say what would be removed, but remove nothing.
+        /// Report what would be removed, but remove nothing.
         #[arg(long)]
         dry_run: bool,
     },
@@ -598,41 +601,44 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// Print the JSON schema of configurations, for editors.
     Schema,
-    /// Print every value of a run or of a configuration.
+    /// Print all values of a run or of a configuration.
     Show {
         /// A run folder or a TOML file.
         run: PathBuf,
         #[arg(help = OVERRIDES, value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
-    /// Compare two configurations by their values; the exit code is 0 whether or not they differ.
+    /// Compare the values of two configurations; the exit code is 0 whether or not they differ.
     Diff {
         /// A run folder or a TOML file.
         a: PathBuf,
-        /// Another one.
+        /// Another run folder or TOML file.
         b: PathBuf,
     },
-    /// Explain a key: what it is, its unit, its default, the values it takes; or list the keys of a table with a line each.
+    /// Explain a key: its meaning, unit, default and allowed values; or list the keys of a table, one on each line.
     Explain {
-        /// The key or table, such as model.tau_ms, tau_ms or model [default: all tables].
+        /// Key or table, such as model.tau_ms, tau_ms or model [default: all tables].
         key: Option<String>,
     },
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time; write for instance 3h50m, 90s or 45m");
-    let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(duration).map_err(|_| wrong())
+    let duration: Option<jiff::SignedDuration> = text.parse().ok();
+    duration
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| {
+            format!("{text:?} is not a duration; expected for instance 3h50m, 90s or 45m")
+        })
 }
 
-/// The completion script of a shell.
+/// Returns the completion script for a shell.
 pub fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "train-ctrnn", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The manual page.
+/// Returns the manual page.
 pub fn manual() -> String {
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Args::command()).render(&mut page);

@@ -1,4 +1,4 @@
-//! Choice of the backend: the only file here that names one.
+//! Choice of the backend; no other file of this crate names one.
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use std::panic::catch_unwind;
@@ -22,35 +22,35 @@ use crate::threads;
 
 /// Work for a backend that trains.
 pub trait Job {
-    /// What it gives.
+    /// Result of the work.
     type Output;
-    /// Whether it makes training steps, one after another.
+    /// True if the work consists of training steps, which decides the number of threads.
     const TRAINS: bool = false;
 
-    /// Does the work on a device; loss and gradient norm are worth reading every `check_every` steps.
+    /// Does the work on a device; loss and gradient norm may be read every `check_every` steps.
     fn run<B>(self, device: &B::Device, check_every: CheckEvery) -> Result<Self::Output, Failure>
     where
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend;
 }
 
-/// How often numbers are read from the device.
+/// The interval at which numbers are read from the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(feature = "wgpu", feature = "cuda")),
     expect(dead_code, reason = "reading is free on every other backend")
 )]
 pub enum CheckEvery {
-    /// Reading is free.
+    /// Every step, because reading is free.
     Step,
-    /// Reading makes the host wait.
+    /// At every report, because reading makes the host wait.
     Log,
 }
 
 /// Does a job on the backend that a run asks for.
 ///
 /// # Errors
-/// If this program lacks the backend or the machine lacks the device or the threads; what the job fails with.
+/// If this program lacks the backend or the machine lacks the device or the threads, or the error of the job.
 pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
     threads::start(if J::TRAINS {
         threads::in_training(run)
@@ -67,7 +67,7 @@ pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
 /// Does a job on the CPU in double precision.
 ///
 /// # Errors
-/// If the machine lacks the threads; what the job fails with.
+/// If the machine lacks the threads, or the error of the job.
 pub fn with_f64<J: Job>(device: &DeviceConfig, job: J) -> Result<J::Output, Failure> {
     threads::start(threads::elsewhere(device.threads))?;
     job.run::<Autodiff<NdArray<f64>>>(&Default::default(), CheckEvery::Step)
@@ -81,7 +81,7 @@ fn with_wgpu<J: Job>(run: &Run, choice: &AdapterChoice, job: J) -> Result<J::Out
     memory.check(&adapter)?;
     match catch_unwind(|| memory.watch(&adapter, &device)) {
         Ok(()) => job.run::<Autodiff<Gpu>>(&device, CheckEvery::Log),
-        Err(_) => Err(memory.no_device(&adapter)), // the panic has said why
+        Err(_) => Err(memory.no_device(&adapter)), // the panic has printed the reason
     }
 }
 
@@ -111,7 +111,7 @@ fn with_cuda<J: Job>(index: usize, job: J) -> Result<J::Output, Failure> {
         Err(_) => Err(Failure::new(
             DEVICE,
             "G002",
-            format!("there is no CUDA device {index} that can be used"),
+            format!("CUDA device {index} is not usable"),
             "install NVIDIA's driver and the CUDA toolkit (see `nvidia-smi`), or train on the CPU: --device cpu",
         )),
     }
@@ -127,7 +127,7 @@ fn with_cuda<J: Job>(_: usize, _: J) -> Result<J::Output, Failure> {
     ))
 }
 
-/// A short name of a backend and its device for manifests and messages.
+/// Returns a short name of a backend and its device for manifests and messages.
 pub fn device_name<B: BurnBackend>(device: &B::Device) -> String {
     let name = format!("{} {device:?}", B::name(device));
     #[cfg(feature = "wgpu")]

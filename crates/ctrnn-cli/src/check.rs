@@ -1,4 +1,4 @@
-//! `check`: every error of a configuration at once; then what it would train.
+//! `check`: all errors of a configuration at once; without any, a description of the training.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -21,9 +21,9 @@ use crate::terminal::Terminal;
 use crate::training_memory;
 use crate::trial_length::LongestTrial;
 
-/// Training steps that are timed; the fastest counts, as other work of the machine can only slow one down.
+/// Number of training steps that are timed; the fastest counts, because other work of the machine can only slow one down.
 const TIMED_STEPS: usize = 5;
-/// Seconds after which no further one is timed.
+/// Seconds after which no further step is timed.
 const LONGEST_TIMING_S: f64 = 2.0;
 
 /// Checks a configuration.
@@ -63,7 +63,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     }
 }
 
-/// "the states overflow in a trial of 207 steps, from time step 93 on"
+/// Describes an overflow: "the states overflow in a trial of 207 steps, from time step 93 on".
 fn described_overflow(overflow: Overflow) -> String {
     match overflow {
         Overflow::States { from_step, n_steps } => format!(
@@ -75,12 +75,12 @@ fn described_overflow(overflow: Overflow) -> String {
     }
 }
 
-/// How large a run is.
+/// Sizes of a run.
 struct Size {
     longest: LongestTrial,
-    /// MiB of states that a batch keeps for the backward pass.
+    /// MiB of states that are kept for the backward pass of a batch.
     states_mib: f64,
-    /// MiB that the training holds at once; unknown on a GPU, whose memory is its own.
+    /// Peak memory of the training in MiB; unknown on a GPU, which has its own memory.
     training_mib: Option<f64>,
 }
 
@@ -99,8 +99,9 @@ impl Size {
     }
 }
 
-/// Numbers that a sweep over a batch keeps for the way back: the rates of every time step; the responses of the rate form, or
-/// the potentials where time constants are learned; few of them where the states are recomputed.
+/// Counts the numbers that a sweep over a batch keeps for the backward pass: the rates of every time step, and the
+/// responses in
+/// the rate form or the potentials if time constants are learned. With recomputation only a few of them are kept.
 fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let model = &run.model;
     let shape = Shape {
@@ -113,12 +114,11 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let besides = model.form == Form::Rate || model.tau_ms.learned().is_some();
     let arrays = if besides { 2 } else { 1 };
     let of_steps = |steps: usize| arrays * shape.trials * (steps + 1) * shape.units;
-    match run.config.train.recompute {
-        false => of_steps(max_steps),
-        true => {
-            let segment = segment_steps(&shape);
-            kept_states(&shape, segment) + of_steps(segment.min(max_steps))
-        }
+    if run.config.train.recompute {
+        let segment = segment_steps(&shape);
+        kept_states(&shape, segment) + of_steps(segment.min(max_steps))
+    } else {
+        of_steps(max_steps)
     }
 }
 
@@ -128,7 +128,7 @@ impl Size {
     }
 }
 
-/// Does and times real training steps.
+/// A job that makes and times real training steps.
 struct Trying<'a>(&'a Run);
 
 struct Tried {
@@ -172,13 +172,13 @@ impl Job for Trying<'_> {
     }
 }
 
-/// Steps per second, by the fastest of some.
+/// Measures steps per second by the fastest of a few steps.
 fn time<B>(trainer: &mut Trainer<'_, B>) -> Result<f64, TrainError>
 where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
-    trainer.steps_only(1)?; // memory, threads, caches
+    trainer.steps_only(1)?; // not timed: it allocates memory, starts threads and fills caches
     let began = Instant::now();
     let mut fastest_s = f64::INFINITY;
     for _ in 0..TIMED_STEPS {
@@ -292,7 +292,7 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
     text
 }
 
-/// "1 condition", "2 conditions"
+/// Formats a count: "1 condition", "2 conditions".
 fn counted(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
@@ -300,12 +300,13 @@ fn counted(n: usize, what: &str) -> String {
     }
 }
 
-/// "400 of 14 to 22 time steps, 80 of them held out for validation"
+/// Describes trials: "400 of 14 to 22 time steps, 80 of them held out for validation".
 fn trials(set: &dyn TrialSet) -> String {
     let (shortest, longest) = set.n_steps().into_inner();
-    let steps = match shortest == longest {
-        true => longest.to_string(),
-        false => format!("{shortest} to {longest}"),
+    let steps = if shortest == longest {
+        longest.to_string()
+    } else {
+        format!("{shortest} to {longest}")
     };
     let held_out = set.n_held_out();
     let all = held_out + set.n_training();
@@ -318,24 +319,26 @@ fn trials_json(set: &dyn TrialSet) -> serde_json::Value {
     })
 }
 
-/// The loss and what is added to it.
+/// Names the loss and the penalties.
 fn loss(objective: &Objective) -> String {
     let names = objective.term_names();
-    match names.is_empty() {
-        true => objective.loss.name().to_owned(),
-        false => names.join(" + "),
+    if names.is_empty() {
+        objective.loss.name().to_owned()
+    } else {
+        names.join(" + ")
     }
 }
 
-/// "172 parameters, 82 of them free"
+/// Formats numbers of parameters: "172 parameters, 82 of them free".
 fn parameters(count: usize, free: usize) -> String {
-    match free == count {
-        true => format!("{count} parameters"),
-        false => format!("{count} parameters, {free} of them free"),
+    if free == count {
+        format!("{count} parameters")
+    } else {
+        format!("{count} parameters, {free} of them free")
     }
 }
 
-/// "recurrent.weight [10,10], 100 parameters, 44 of them free: abs, 45 of 100 connections"
+/// Describes a parameter: "recurrent.weight [10,10], 100 parameters, 44 of them free: abs, 45 of 100 connections".
 fn described(parameter: &ParameterSummary) -> String {
     let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
     let counts = parameters(parameter.count, parameter.free);
@@ -352,12 +355,12 @@ fn recurrence(network: &Summary) -> String {
         None => "spectral radius not computed above 1024 units".to_owned(),
     };
     format!(
-        "{radius}; weights above zero sum to {:.3}, below to -{:.3}; largest imbalance of a unit {:.3}",
+        "{radius}; positive weights sum to {:.3}, negative weights to -{:.3}; largest imbalance of a unit {:.3}",
         network.excitation, network.inhibition, network.largest_imbalance
     )
 }
 
-/// "drawn gaussian, balance row, spectral radius 1"
+/// Describes the initial weights: "drawn gaussian, balance row, spectral radius 1".
 fn beginning(run: &Run) -> String {
     let init = &run.model.init;
     let radius = match init.spectral_radius {
@@ -375,15 +378,16 @@ fn beginning(run: &Run) -> String {
     )
 }
 
-/// One number, or two.
+/// Formats a range, or a single number if both ends are equal.
 fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
-    match low == high {
-        true => text(low),
-        false => format!("{} to {}", text(low), text(high)),
+    if low == high {
+        text(low)
+    } else {
+        format!("{} to {}", text(low), text(high))
     }
 }
 
-/// The kernels that compute the recurrence: those of the CPU by their instruction set, or those of a GPU.
+/// Names the kernels that compute the recurrence: those of the CPU by their instruction set, or those of a GPU.
 fn kernels(run: &Run) -> &'static str {
     match run.config.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),

@@ -1,4 +1,4 @@
-//! `check --no-trials`: what a configuration says, without a trial made or a program started.
+//! `check --no-trials`: checks a configuration without making trials or starting a program.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
-/// Checks a configuration as far as that needs no trials.
+/// Checks a configuration as far as possible without trials.
 pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let overrides = args.data.overrides(&args.overrides);
     let reading = Reading {
@@ -54,7 +54,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     Ok(0)
 }
 
-/// Draws the network with which a run begins.
+/// A job that draws the initial network of a run.
 struct Drawn<'a>(&'a Run);
 
 impl Job for Drawn<'_> {
@@ -79,7 +79,7 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<12} {value}");
     };
-    let unknown = || "its program knows; it is not started here".to_owned();
+    let unknown = || "unknown: the program that defines them is not started here".to_owned();
     let layout = network.map(|(run, _)| run.task.layout());
     let channels = |names: Option<&Vec<String>>| {
         names.map_or_else(unknown, |names| {

@@ -24,7 +24,7 @@ pub fn run(args: &CkptArgs, terminal: &Terminal) -> Result<u8, Failure> {
     }
 }
 
-/// The checkpoints that the small files `last` and `best` name.
+/// The checkpoints that the pointers `last` and `best` name.
 struct Pointers {
     last: Option<u64>,
     best: Option<u64>,
@@ -42,7 +42,7 @@ impl Pointers {
         })
     }
 
-    /// `last`, `best`, both or neither.
+    /// Returns the pointers to a step: `last`, `best`, both or neither.
     fn names(&self, step: u64) -> Vec<&'static str> {
         [("last", self.last), ("best", self.best)]
             .into_iter()
@@ -125,16 +125,18 @@ fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failu
         None => Ok(0),
         Some((_, problem)) => {
             let what = format!(
-                "{} of {} checkpoints damaged; the newest: {problem}",
+                "{} of {} checkpoints are damaged; the newest of these: {problem}",
                 damaged.len(),
                 damaged.len() + whole.len()
             );
             let help = match whole.last() {
                 Some(step) => format!(
-                    "`resume` goes on from the newest whole one; --checkpoint {step} takes the one of step {step}"
+                    "`resume` continues from the newest undamaged one; --checkpoint {step} uses the one of step {step}"
                 ),
-                None => "no checkpoint is whole: restore the folder from a copy, or train anew"
-                    .to_owned(),
+                None => {
+                    "no checkpoint is undamaged: restore the folder from a copy, or train again"
+                        .to_owned()
+                }
             };
             Err(Failure::new(DATA, "D005", what, help))
         }
@@ -200,14 +202,14 @@ fn prune(
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let mut folder = existing_folder(run)?;
-    let nobody_trains = match dry_run {
-        true => None,
-        false => Some(Arc::new(RunLock::acquire(
-            run,
-            &Holder::this_process(&now()),
-        )?)),
+    // Kept to the end of the function, so that no process trains the run meanwhile.
+    let lock = if dry_run {
+        None
+    } else {
+        let holder = Holder::this_process(&now());
+        Some(Arc::new(RunLock::acquire(run, &holder)?))
     };
-    if let Some(lock) = &nobody_trains {
+    if let Some(lock) = &lock {
         folder = folder.held_by(lock);
     }
     let keep_last = match keep {
@@ -224,9 +226,10 @@ fn prune(
         let newest = Checkpoint::read(&folder.checkpoint(step))?;
         stay.extend(newest.counters.best_steps());
     }
-    let removed = match dry_run {
-        true => folder.checkpoints_to_prune(keep_last, &stay)?,
-        false => folder.prune_checkpoints(keep_last, &stay)?,
+    let removed = if dry_run {
+        folder.checkpoints_to_prune(keep_last, &stay)?
+    } else {
+        folder.prune_checkpoints(keep_last, &stay)?
     };
     let left: Vec<u64> = folder
         .list_checkpoints()?
@@ -249,7 +252,7 @@ fn prune(
     Ok(0)
 }
 
-/// `checkpoint.keep_last` as the run was recorded.
+/// Reads `checkpoint.keep_last` from the recorded configuration of a run.
 fn keep_last(folder: &RunFolder) -> Result<usize, Failure> {
     let config = recorded(folder)?;
     let keep = config
@@ -262,6 +265,6 @@ fn keep_last(folder: &RunFolder) -> Result<usize, Failure> {
             "{} has no checkpoint.keep_last",
             folder.resolved().display()
         );
-        Failure::new(DATA, "D001", what, "say how many stay: --keep 3")
+        Failure::new(DATA, "D001", what, "give the number to keep: --keep 3")
     })
 }

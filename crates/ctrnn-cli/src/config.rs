@@ -1,4 +1,4 @@
-//! `config`: the schema, every value of a run, two configurations compared, one key.
+//! `config`: the schema, all values of a run, the differences of two configurations, and the explanation of a key.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::run_path::{existing_folder, recorded};
 use crate::terminal::Terminal;
 
-/// Answers a question about configurations.
+/// Runs a subcommand of `config`.
 pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     match &args.command {
         ConfigCommand::Schema => {
@@ -45,7 +45,7 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
     Ok(0)
 }
 
-/// The full path of a key given by its last part, where only one key ends so.
+/// Returns the full path of a key given by its last part, if only one key ends in it.
 fn full_key(schema: &serde_json::Value, key: &str) -> Option<String> {
     let end = format!(".{key}");
     let mut matching = keys(schema)
@@ -79,13 +79,13 @@ fn show(
     terminal.print(|| values.resolved().toml(), json)
 }
 
-/// What is compared: the values of a configuration and where they come from.
+/// One side of a comparison: the values of a configuration and their origins.
 struct Side {
     values: toml::Table,
     origin: Box<dyn Fn(&str) -> Origin>,
 }
 
-/// The copies of initial weights have one name in all runs: their digest says whether they are the same.
+/// Adds the digest to the file of initial weights, which has the same name in all runs.
 fn with_digest(mut values: toml::Table, folder: &RunFolder) -> toml::Table {
     let init = values
         .get_mut("model")
@@ -100,11 +100,11 @@ fn with_digest(mut values: toml::Table, folder: &RunFolder) -> toml::Table {
 }
 
 impl Side {
-    /// A run as it was recorded, whether or not its data are here; or a configuration file.
+    /// Reads a run as it was recorded, even if its data are missing, or a configuration file.
     fn read(path: &Path, registry: &Registry) -> Result<Self, Failure> {
         if path.is_dir() {
             let folder = existing_folder(path)?;
-            let given = Given::read(&folder)?;
+            let given = GivenKeys::read(&folder)?;
             return Ok(Self {
                 values: with_digest(recorded(&folder)?, &folder),
                 origin: Box::new(move |key| given.origin(key)),
@@ -117,7 +117,7 @@ impl Side {
         })
     }
 
-    /// A value and its origin, or that there is none.
+    /// Formats a value with its origin, or "absent".
     fn word(&self, key: &str, value: Option<&toml::Value>) -> String {
         value.map_or("absent".to_owned(), |value| {
             format!("{value} ({})", (self.origin)(key))
@@ -133,9 +133,11 @@ impl Side {
 fn diff(a: &Path, b: &Path, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let (left, right) = (Side::read(a, registry)?, Side::read(b, registry)?);
     let found = differences(&left.values, &right.values);
-    let text = || match found.is_empty() {
-        true => "no difference".to_owned(),
-        false => found.iter().map(|d| line(d, &left, &right)).collect(),
+    let text = || {
+        if found.is_empty() {
+            return "no differences".to_owned();
+        }
+        found.iter().map(|d| line(d, &left, &right)).collect()
     };
     let json = || {
         let rows = found.iter().map(|d| {
@@ -150,7 +152,7 @@ fn diff(a: &Path, b: &Path, registry: &Registry, terminal: &Terminal) -> Result<
     terminal.print(text, json)
 }
 
-/// `model.n_units: 32 (file) | 64 (command line)`
+/// Formats a difference: `model.n_units: 32 (file) | 64 (command line)`.
 fn line(d: &Difference, left: &Side, right: &Side) -> String {
     let (left, right) = (
         left.word(&d.key, d.left.as_ref()),
@@ -159,14 +161,14 @@ fn line(d: &Difference, left: &Side, right: &Side) -> String {
     format!("{}: {left} | {right}\n", d.key)
 }
 
-/// What the user gave a run: for each value that it resolved, where it came from.
-struct Given {
+/// The configuration file and overrides of a run, which tell the origin of each of its values.
+struct GivenKeys {
     file: toml::Table,
-    /// The keys of the command line.
+    /// Keys of the overrides.
     overrides: Vec<String>,
 }
 
-impl Given {
+impl GivenKeys {
     fn read(folder: &RunFolder) -> Result<Self, Failure> {
         let text = |path: &Path| -> Result<String, Failure> {
             let bytes = read_at_most(path, MAX_CONFIG_BYTES)?;
@@ -234,7 +236,7 @@ fn explanation_text(e: &Explanation) -> String {
             "" => "TABLE".to_owned(),
             table => format!("{table}.KEY"),
         };
-        let _ = writeln!(text, "`train-ctrnn config explain {of_key}` says more");
+        let _ = writeln!(text, "`train-ctrnn config explain {of_key}` explains a key");
     }
     text
 }

@@ -1,4 +1,4 @@
-//! How much memory of a device a training step needs, and errors where it has not as much.
+//! Device memory that a training step needs, and the errors if there is less.
 
 use std::process::exit;
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use crate::failure::{DEVICE, Failure};
 use crate::terminal::Terminal;
 use crate::trial_length::LongestTrial;
 
-/// Bytes of a training step.
+/// Memory of a training step, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceMemory {
-    /// Of its largest buffer: the rates, inputs or outputs of all trials and time steps.
+    /// Size of the largest buffer: the rates, inputs or outputs of all trials and time steps.
     largest: u64,
-    /// In all.
+    /// Total size.
     total: u64,
 }
 
 impl DeviceMemory {
-    /// What a training step of a run needs.
+    /// Estimates the memory of a training step of a run.
     ///
     /// # Errors
-    /// If the task cannot give trials.
+    /// If the task cannot make trials.
     pub fn of(run: &Run) -> Result<Self, Failure> {
         let steps = LongestTrial::of(run)?.n_steps;
         let rows = (steps + 1) * run.config.train.batch_size;
         let (n, i, o) = (run.model.n_units, run.model.n_inputs, run.model.n_outputs);
-        // Rates, drive, normals, and the gradients of rates and drive; the rate form keeps its responses besides.
+        // Rates, drive, normals, and the gradients of rates and drive; the rate form also keeps its responses.
         let states = if run.model.form == Form::Rate { 6 } else { 5 };
         let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
         Ok(Self {
@@ -41,8 +41,10 @@ impl DeviceMemory {
         })
     }
 
+    /// Checks the largest buffer against the limit of an adapter.
+    ///
     /// # Errors
-    /// If a buffer is larger than an adapter allows.
+    /// If a buffer is larger than the adapter allows.
     pub fn check(self, adapter: &Adapter) -> Result<(), Failure> {
         if self.largest <= adapter.largest_buffer() {
             return Ok(());
@@ -51,7 +53,7 @@ impl DeviceMemory {
             DEVICE,
             "G004",
             format!(
-                "a batch needs a buffer of {:.1} GiB, and {} allows {:.1} GiB",
+                "a batch needs a buffer of {:.1} GiB, but {} allows only {:.1} GiB",
                 gib(self.largest),
                 adapter.name,
                 gib(adapter.largest_buffer()),
@@ -60,8 +62,9 @@ impl DeviceMemory {
         ))
     }
 
-    /// Sets a device up. A lack of memory then ends the process: the driver tells a thread of the runtime, and whoever waits for the
-    /// device would go on with wrong numbers, and save them.
+    /// Sets up a device so that a lack of memory ends the process. The driver reports it to a thread of the runtime
+    /// only, and the
+    /// training would continue with wrong numbers and save them.
     pub fn watch(self, adapter: &Adapter, device: &WgpuDevice) {
         let exhausted = self.exhausted(adapter);
         let setup = init_setup::<AutoGraphicsApi>(device, RuntimeOptions::default());
@@ -74,13 +77,13 @@ impl DeviceMemory {
         }));
     }
 
-    /// The error of a device that its driver does not open; most often something else has used up its memory.
+    /// Creates the error of a device that its driver cannot open, usually because another program has used up its memory.
     pub fn no_device(self, adapter: &Adapter) -> Failure {
         Failure::new(
             DEVICE,
             "G005",
             format!(
-                "the driver does not open {}, for the reason above; a training step needs about {:.2} GiB of memory",
+                "the driver cannot open {} for the reason above; a training step needs about {:.2} GiB of memory",
                 adapter.name,
                 gib(self.total),
             ),
@@ -88,7 +91,7 @@ impl DeviceMemory {
         )
     }
 
-    /// The error of a device that ran out of memory.
+    /// Creates the error of a device that ran out of memory.
     fn exhausted(self, adapter: &Adapter) -> Failure {
         Failure::new(
             DEVICE,

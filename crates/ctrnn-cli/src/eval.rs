@@ -1,4 +1,4 @@
-//! `eval`: how a trained network does.
+//! `eval`: accuracy and loss of a trained network.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,10 +18,10 @@ use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
 
-/// More choices than this have no place on a screen.
-const MOST_CHOICES: usize = 9;
-/// Values of a condition that are shown; of more, only their number and range.
-const MOST_VALUES: usize = 20;
+/// Maximum number of choices in a confusion matrix that fits on a screen.
+const MAX_CHOICES: usize = 9;
+/// Maximum number of values of a condition that are shown; of more, only their number and range.
+const MAX_VALUES: usize = 20;
 
 /// Evaluates a run.
 pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
@@ -34,7 +34,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         Needs::Trials(args.trust.consent(terminal)),
     )?;
     if args.trials.is_some() && run.origin("validate.trials") == Origin::CommandLine {
-        let what = "--trials and validate.trials both say how many trials";
+        let what = "--trials and validate.trials both set the number of trials";
         return Err(Failure::new(USAGE, "U005", what, "keep one of the two"));
     }
     note_unused_noise(args.noise, &run, terminal);
@@ -80,9 +80,10 @@ impl Job for EvalJob<'_> {
         let network = weights.network::<B::InnerBackend>(run, device)?;
         let key = Key::new(run.config.seed, Stream::Eval, 0);
         let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, n_trials)?;
-        let noise = match args.noise {
-            true => Noise::Drawn(evaluation_noise(run)),
-            false => Noise::Off,
+        let noise = if args.noise {
+            Noise::Drawn(evaluation_noise(run))
+        } else {
+            Noise::Off
         };
         let objective = objective::<B>(run, device)?;
         let task = run.task.as_ref();
@@ -90,16 +91,16 @@ impl Job for EvalJob<'_> {
     }
 }
 
-/// Says so where `--noise` is given to a network that has none.
+/// Prints a note if `--noise` is given for a network without noise.
 pub fn note_unused_noise(is_asked: bool, run: &Run, terminal: &Terminal) {
     let noise = &run.model.noise;
     let levels = [noise.postactivation, noise.input, noise.initial_state];
     if is_asked && noise.preactivation.is_silent() && levels.iter().all(|&level| level == 0.0) {
-        terminal.note("--noise has no effect: model.noise has none");
+        terminal.note("--noise has no effect: every level of model.noise is 0");
     }
 }
 
-/// The address of noise outside of training: a step that no training reaches.
+/// Returns the address of noise outside of training: a step that no training reaches.
 pub fn evaluation_noise(run: &Run) -> NoiseAddress {
     NoiseAddress {
         seed: run.config.seed,
@@ -112,7 +113,7 @@ fn percent(accuracy: Option<f64>) -> String {
     accuracy.map_or("no answer".to_owned(), |a| format!("{:.1} %", 100.0 * a))
 }
 
-/// The end of a line; nothing where there are no reaction times.
+/// Formats a reaction time for the end of a line; empty if there is none.
 fn reaction(reaction_ms: Option<f64>) -> String {
     reaction_ms.map_or(String::new(), |ms| format!("   reaction time {ms:.0} ms"))
 }
@@ -148,9 +149,9 @@ fn table(report: &EvalReport) -> String {
     text
 }
 
-/// A row for each value of each condition, if there are not too many.
+/// Formats a row for each value of each condition, if there are not too many.
 fn condition_table(report: &EvalReport) -> String {
-    let short = |values: &BTreeMap<String, Score>| values.len() <= MOST_VALUES;
+    let short = |values: &BTreeMap<String, Score>| values.len() <= MAX_VALUES;
     let shown = report.by.iter().filter(|(_, values)| short(values));
     let labels = shown.flat_map(|(name, values)| {
         values
@@ -188,7 +189,7 @@ fn condition_table(report: &EvalReport) -> String {
     text
 }
 
-/// "coh = 0.5"; NaN says that a condition does not apply to a trial.
+/// Formats a condition: "coh = 0.5"; NaN means that the condition does not apply to a trial.
 fn label(name: &str, value: &str) -> String {
     match value {
         "NaN" => format!("{name} does not apply"),
@@ -196,15 +197,17 @@ fn label(name: &str, value: &str) -> String {
     }
 }
 
-/// A row for each right choice, a column for each choice made; of a population of choices only where to find it.
+/// Formats the confusion matrix, with a row for each correct choice and a column for each actual choice. If it is too
+/// large, says
+/// where to find it.
 fn confusion_table(confusion: &Confusion) -> String {
     let n = confusion.choices.len();
-    if n > MOST_CHOICES {
+    if n > MAX_CHOICES {
         return format!(
             "  confusion of {n} choices: see --json, or `train-ctrnn analyze RUN confusion`\n"
         );
     }
-    let corner = "right \\ chosen";
+    let corner = "correct \\ chosen";
     let lengths = confusion.choices.iter().map(String::len);
     let width = lengths.fold(6, usize::max);
     let first = width.max(corner.len());

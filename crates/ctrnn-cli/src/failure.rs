@@ -1,8 +1,8 @@
-//! Errors on their way to the user: code, message, remedy, exit code.
+//! Errors as shown to the user: code, message, remedy and exit code.
 //!
 //! | exit code | meaning |
 //! |---|---|
-//! | 0 | done |
+//! | 0 | success |
 //! | 1 | a bug |
 //! | 2 | wrong command line or configuration; nothing was written |
 //! | 3 | training failed: not finite, or a required target not met |
@@ -38,7 +38,7 @@ pub const DEVICE: u8 = 6;
 /// An error, ready to be printed.
 #[derive(Debug)]
 pub struct Failure {
-    /// What the process exits with.
+    /// Exit code of the process.
     pub exit_code: u8,
     kind: Kind,
 }
@@ -54,7 +54,7 @@ enum Kind {
 }
 
 impl Failure {
-    /// An error with a remedy.
+    /// Creates an error with a remedy.
     pub fn new(
         exit_code: u8,
         code: &'static str,
@@ -71,7 +71,7 @@ impl Failure {
         }
     }
 
-    /// A command line that cannot be understood, with clap's advice and the usage.
+    /// Creates the error of a wrong command line, with clap's advice and the usage.
     pub fn command_line(error: &clap::Error) -> Self {
         let text = error.render().to_string();
         let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -86,7 +86,7 @@ impl Failure {
             }
         }
         tips.push(usage);
-        tips.push("`--help` says more".to_owned());
+        tips.push("`--help` explains all options".to_owned());
         tips.retain(|tip| !tip.is_empty());
         let message = message.strip_prefix("error: ").unwrap_or(&message);
         Self::new(
@@ -97,7 +97,7 @@ impl Failure {
         )
     }
 
-    /// An error of a training.
+    /// Creates an error of a training.
     pub fn of_training(error: RunError, run: &Run, folder: &RunFolder) -> Self {
         match &error {
             RunError::Train(TrainError::NotFinite(found)) => {
@@ -108,8 +108,9 @@ impl Failure {
         }
     }
 
-    /// Numbers that are not finite: what helps depends on where they come from, and on what the run does about it already.
-    /// `spectral_radius` is that of the network before its first step, `folder` that of the run, where there is one.
+    /// Creates the error of numbers that are not finite, with a remedy that depends on their cause and on the settings
+    /// of the run.
+    /// `spectral_radius` is that of the network before its first step, `folder` the folder of the run, if there is one.
     pub fn diverged(
         found: &NotFinite,
         message: String,
@@ -127,23 +128,23 @@ impl Failure {
         Self::new(3, "T001", message, help)
     }
 
-    /// A panic, which is our fault; what it says stands above.
+    /// Creates the error after a panic, which is always a bug; its message has been printed already.
     pub fn bug() -> Self {
-        let help = "please report it with the lines above, the command and the configuration; `train-ctrnn info` says the version";
+        let help = "please report it with the lines above, the command and the configuration; `train-ctrnn info` prints the version";
         Self::new(1, "B001", "this is a bug in train-ctrnn", help)
     }
 
-    /// An instruction set that cannot be had.
+    /// Creates the error of an instruction set that is not available.
     pub fn kernel(error: &KernelPathError) -> Self {
         Self::new(
             USAGE,
             "C020",
             error.to_string(),
-            "unset CTRNN_KERNEL to take the fastest",
+            "unset CTRNN_KERNEL to use the fastest",
         )
     }
 
-    /// stdout cannot be written to.
+    /// Creates the error of writing to stdout.
     pub fn stdout(error: &std::io::Error) -> Self {
         Self::new(
             IO,
@@ -153,7 +154,7 @@ impl Failure {
         )
     }
 
-    /// The text for the terminal.
+    /// Formats the error for the terminal.
     pub fn render(&self, color: bool) -> String {
         match &self.kind {
             Kind::Config(errors) => errors.render(color),
@@ -173,7 +174,7 @@ impl Failure {
     }
 }
 
-/// The code of a wrong command line.
+/// Returns the code of a wrong command line.
 fn command_line_code(kind: clap::error::ErrorKind) -> &'static str {
     use clap::error::ErrorKind;
     match kind {
@@ -210,7 +211,7 @@ impl From<RunError> for Failure {
             RunError::Config(errors) => return errors.clone().into(),
             RunError::NoCheckpoint { steps, .. } if steps.is_empty() => (
                 "D007",
-                "leave --checkpoint out to read the newest weights, here those with which the run began; the first checkpoint comes after checkpoint.every_steps",
+                "leave out --checkpoint to read the newest weights, here the initial ones; the first checkpoint is written after checkpoint.every_steps",
             ),
             RunError::NoCheckpoint { .. } => (
                 "D007",
@@ -230,11 +231,11 @@ impl From<TrainError> for Failure {
                 return Self::new(3, "T001", error.to_string(), diverged_somewhere(found));
             }
             TrainError::TargetNotMet { .. } => {
-                "train longer (`resume RUN train.steps=...`), ask for less, or remove train.stop.required"
+                "train longer (`resume RUN train.steps=...`), lower the target, or remove train.stop.required"
             }
             TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
             TrainError::OptimizerState(_) => {
-                "resume with the optimizer that the run was trained with"
+                "resume with the optimizer with which the run was trained"
             }
             TrainError::Model(_) => "check that the file belongs to this network",
             TrainError::Task(error) => return task_failure(error),
@@ -276,7 +277,7 @@ impl From<InjectedError> for Failure {
     }
 }
 
-/// A task that could not make its trials, with its own remedy.
+/// Creates the error of a task that could not make its trials, with the task's own remedy if it has one.
 fn task_failure(error: &TaskError) -> Failure {
     let message = TaskError {
         help: None,
@@ -284,7 +285,7 @@ fn task_failure(error: &TaskError) -> Failure {
     };
     let help = error.help.as_deref();
     let help = help.unwrap_or(if error.kind == TaskErrorKind::Data {
-        "mend the program or the file that the task's table names: that is where its trials come from"
+        "correct the program or the file that the task's table names, which provides its trials"
     } else {
         "`train-ctrnn tasks describe` with the name of the task explains its keys"
     });
@@ -297,10 +298,11 @@ fn task_failure(error: &TaskError) -> Failure {
     Failure::new(exit_code, code, message.to_string(), help)
 }
 
-/// Advises where numbers are not finite, whatever the configuration is.
+/// Returns the remedy for numbers that are not finite that does not depend on the configuration.
 fn diverged_somewhere(found: &NotFinite) -> String {
     if found.what.is_data() {
-        "the task gives numbers that are not finite, whatever the learning rate: check its table and its files".to_owned()
+        "the numbers come from the task, not from training: check its table and its files"
+            .to_owned()
     } else {
         format!(
             "a smaller learning rate usually helps: train.optimizer.lr={:.0e}",
@@ -309,7 +311,7 @@ fn diverged_somewhere(found: &NotFinite) -> String {
     }
 }
 
-/// Advises where states grow beyond all bounds before the first update.
+/// Returns the remedy for states that diverge before the first update.
 fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
     let mut remedies = match spectral_radius {
         Some(radius) if radius > 1.0 => {
@@ -333,12 +335,12 @@ fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
         ));
     }
     format!(
-        "no update was made: the states themselves grow over a trial, whatever the learning rate. What can help:\n        {}",
+        "no update was made: the states grow within a trial, whatever the learning rate. Possible remedies:\n        {}",
         remedies.join("\n        ")
     )
 }
 
-/// Advises where updates have made numbers too large.
+/// Returns the remedy for numbers that have become too large through updates.
 fn unstable_updates(found: &NotFinite, run: &Run, folder: Option<&RunFolder>) -> String {
     let clip = match run.config.train.clip() {
         Some(_) => "",
@@ -358,7 +360,7 @@ fn unstable_updates(found: &NotFinite, run: &Run, folder: Option<&RunFolder>) ->
     if let Some((folder, step)) = newest {
         let tries = 2 * found.rollbacks.max(2);
         help += &format!(
-            "; or go on from the checkpoint of step {step} and try more often:\n        \
+            "; or continue from the checkpoint of step {step} and allow more attempts:\n        \
              train-ctrnn resume {} train.divergence.max_rollbacks={tries}",
             folder.root().display()
         );
@@ -366,18 +368,21 @@ fn unstable_updates(found: &NotFinite, run: &Run, folder: Option<&RunFolder>) ->
     help
 }
 
-/// The remedy for a file that does not exist: its folder, or one of nearly its name.
+/// Returns the remedy for a file that does not exist: a missing folder, or a file of a similar name.
 fn missing(path: &Path) -> String {
-    /// A folder of more files is not searched.
-    const MOST_FILES: usize = 1000;
+    /// Maximum number of files that are searched.
+    const MAX_FILES: usize = 1000;
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     let Ok(files) = folder.read_dir() else {
-        return format!("check the path: there is no folder {}", folder.display());
+        return format!(
+            "check the path: the folder {} does not exist",
+            folder.display()
+        );
     };
-    let files = files.take(MOST_FILES).filter_map(Result::ok);
+    let files = files.take(MAX_FILES).filter_map(Result::ok);
     let names: Vec<String> = files
         .filter_map(|file| file.file_name().into_string().ok())
         .collect();
@@ -391,7 +396,7 @@ fn missing(path: &Path) -> String {
     }
 }
 
-/// Whether a file is one of a checkpoint of a run.
+/// Returns true if a file belongs to a checkpoint of a run.
 fn is_of_checkpoint(path: &Path) -> bool {
     path.ancestors()
         .any(|folder| folder.ends_with("checkpoints"))
@@ -406,7 +411,7 @@ fn file_failure(error: &FileError) -> Failure {
     let help: &str = match error {
         FileError::Locked { path, .. } => {
             owned = format!(
-                "wait until it has ended, or stop that process; another run needs a folder of its own: train with --run-dir {}; one that begins with the newest weights of this run:\n        {}",
+                "wait until it has ended, or stop that process; another run needs its own folder: train with --run-dir {}; to begin with the newest weights of this run:\n        {}",
                 folder_beside(path, &[]).display(),
                 branch(path, &RunFolder::at(path).resolved(), &[])
             );
@@ -414,25 +419,25 @@ fn file_failure(error: &FileError) -> Failure {
         }
         FileError::Displaced { now: Some(now), .. } => {
             owned = format!(
-                "go on where it is now: train-ctrnn resume {}; a run must keep its folder while it trains",
+                "continue in its current folder: train-ctrnn resume {}; do not rename the folder of a run that is training",
                 quoted(&now.display().to_string())
             );
             &owned
         }
         FileError::Displaced { now: None, .. } => {
-            "what it had saved went with the folder; a run must keep its folder while it trains: begin again with --run-dir and another one"
+            "everything that was saved has been lost with the folder; begin again with --run-dir and another folder, and keep it while the run is training"
         }
         FileError::AlreadyExists { .. } => "choose another name, or replace it: --force",
-        FileError::OfRun { .. } => {
-            "choose another name, outside of the run or beside its report.html"
-        }
+        FileError::OfRun { .. } => "choose a path outside of the run, or next to its report.html",
         FileError::NotWritable { .. } => "name a file, such as FOLDER/NAME",
-        FileError::Foreign { .. } => "move that to another folder, or choose another name",
+        FileError::Foreign { .. } => "move these files to another folder, or choose another name",
         FileError::Missing { path } => {
             return Failure::new(exit_code, code, error.to_string(), missing(path));
         }
         FileError::NotAFile { .. } => "give the path of a file",
-        FileError::Linked { .. } => "copy the run with its content, for instance `cp -rL RUN COPY`",
+        FileError::Linked { .. } => {
+            "copy the run with its content, for instance with `cp -rL RUN COPY`"
+        }
         FileError::Format {
             rule:
                 FormatError::NoStateDict { .. }
@@ -455,13 +460,13 @@ fn file_failure(error: &FileError) -> Failure {
             }
         }
         FileError::Format { path, .. } if is_of_checkpoint(path) => {
-            "`train-ctrnn ckpt verify RUN` says which checkpoints are whole; eval, simulate, analyze, plot, report and export \
-             take one with --checkpoint STEP"
+            "`train-ctrnn ckpt verify RUN` shows which checkpoints are undamaged; eval, simulate, analyze, plot, report and export \
+             use one with --checkpoint STEP"
         }
         FileError::Format { .. } => {
             "write it again with the program that made it, or copy it again"
         }
-        _ => "check that the folder is there, its free space and its permissions",
+        _ => "check that the folder exists, its free space and its permissions",
     };
     Failure::new(exit_code, code, error.to_string(), help)
 }

@@ -1,4 +1,4 @@
-//! Figures as files: the ending of the name says the format.
+//! Figure files; the extension of the name decides the format.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use crate::failure::{Failure, USAGE};
 /// Dots per inch of a PNG: enough for print.
 const DPI: f64 = 300.0;
 
-/// What a figure is written as.
+/// A format of figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FigureFormat {
-    /// Vectors.
+    /// Vector graphics.
     Svg,
-    /// Pixels.
+    /// Pixel graphics.
     Png,
 }
 
 impl FigureFormat {
-    /// The format that the ending of a file's name says; a pipe or device without one gets an SVG.
+    /// Returns the format for the extension of a file's name; a pipe or device without one gets an SVG.
     pub fn of(path: &Path) -> Result<Self, Failure> {
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
@@ -30,13 +30,16 @@ impl FigureFormat {
             _ => Err(Failure::new(
                 USAGE,
                 "C031",
-                format!("{} is neither .svg nor .png", path.display()),
+                format!(
+                    "{} is not the name of a figure; expected .svg or .png",
+                    path.display()
+                ),
                 format!("write to {}", path.with_extension("svg").display()),
             )),
         }
     }
 
-    /// The figure as the content of a file.
+    /// Draws a figure as the content of a file.
     pub fn draw(self, figure: &Figure) -> Result<Vec<u8>, Failure> {
         match self {
             Self::Svg => Ok(figure.to_svg().into_bytes()),

@@ -56,7 +56,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         .into_iter()
         .flatten()
         .for_each(|note| terminal.note(note));
-    // What it began with are the weights of the file, whatever is drawn from the seed.
+    // The initial weights of the run are those of the file; drawn ones are not used.
     let initial = RunFolder::at(&args.output).initial_weights();
     let run = run.beginning_with(std::path::absolute(&initial).unwrap_or(initial));
     if let Some(program) = run.task.unstarted_program() {
@@ -91,7 +91,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     Ok(0)
 }
 
-/// Notes on what the command line says of weights that are drawn: the file has all of them.
+/// Returns notes on overrides for drawn weights, which have no effect because the file provides all weights.
 fn drawn(run: &Run) -> Vec<String> {
     let given = KEYS_OF_DRAWN_WEIGHTS
         .into_iter()

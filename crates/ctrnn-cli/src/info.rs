@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::terminal::Terminal;
 use crate::threads;
 
-/// Shows what this program is and what it found.
+/// Shows the version of this program and the devices that it found.
 pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let threads = threads::elsewhere(0);
@@ -50,7 +50,7 @@ pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The graphics adapters of this machine.
+/// Lists the graphics adapters of this machine.
 #[cfg(feature = "wgpu")]
 fn listed() -> Vec<serde_json::Value> {
     let describe = |adapter: crate::adapter::Adapter| {
@@ -62,7 +62,7 @@ fn listed() -> Vec<serde_json::Value> {
     adapters().into_iter().map(describe).collect()
 }
 
-/// This program knows none.
+/// Returns no adapters: this program was built without wgpu.
 #[cfg(not(feature = "wgpu"))]
 fn listed() -> Vec<serde_json::Value> {
     Vec::new()

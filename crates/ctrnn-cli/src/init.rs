@@ -1,4 +1,4 @@
-//! `init`: a project that runs at once.
+//! `init`: creates a project that is ready to train.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::args::InitArgs;
 use crate::failure::{Failure, IO};
 use crate::terminal::Terminal;
 
-/// Kept as it is where there is one.
+/// The only file that may exist already; it is then left as it is.
 const GITIGNORE: &str = ".gitignore";
 
-/// The files of a new project.
+/// Returns the files of a new project.
 fn files(registry: &Registry) -> [(&'static str, String); 3] {
     let config = include_str!("../../../configs/perceptual_decision.toml").replace("configs/", "");
     let schema = serde_json::to_string_pretty(schema(registry)).expect("a JSON value");
@@ -24,10 +24,10 @@ fn files(registry: &Registry) -> [(&'static str, String); 3] {
     ]
 }
 
-/// Makes a project in a folder; nothing that is there is overwritten.
+/// Creates a project in a folder; existing files are not overwritten.
 pub fn run(args: &InitArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     std::fs::create_dir_all(&args.dir).map_err(|error| {
-        let what = format!("cannot make {}: {error}", args.dir.display());
+        let what = format!("cannot create {}: {error}", args.dir.display());
         Failure::new(IO, "F002", what, "choose another folder")
     })?;
     let files = files(registry);

@@ -1,4 +1,4 @@
-//! The `train-ctrnn` command line, as a library, so that a program with tasks of its own gets all of it.
+//! The `train-ctrnn` command line as a library, so that a program with its own tasks has all commands.
 //!
 //! ```no_run
 //! fn main() -> std::process::ExitCode {
@@ -7,8 +7,9 @@
 //! }
 //! ```
 //!
-//! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: what` with `help:`
-//! on the exact thing to type; [`exit codes`](failure) tell a script what happened.
+//! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: message` with the
+//! remedy after
+//! `help:`; scripts can use the [`exit codes`](failure).
 
 #[cfg(feature = "wgpu")]
 mod adapter;
@@ -82,7 +83,7 @@ pub fn run(registry: Registry) -> ExitCode {
     }
 }
 
-/// What clap has to say: help and version on stdout, a wrong command line on stderr with code 2.
+/// Prints the result of clap: help and version on stdout, a wrong command line on stderr with exit code 2.
 fn usage(error: &clap::Error) -> ExitCode {
     let has_json = std::env::args_os().any(|word| word == "--json");
     let output = Output {
@@ -96,7 +97,8 @@ fn usage(error: &clap::Error) -> ExitCode {
         }
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => terminal::printed(error.print()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _nobody_is_left_to_tell = error.print(); // on stderr
+            // On stderr. Best effort: if that fails, there is no other place to report it.
+            let _ = error.print();
             return ExitCode::from(failure::USAGE);
         }
         _ => Err(Failure::command_line(error)),

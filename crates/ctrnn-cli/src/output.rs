@@ -1,4 +1,4 @@
-//! The places that a user names for results: `-o`, `--run-dir`, `--force`.
+//! Checks of the paths for results that a user names: `-o`, `--run-dir`, `--force`.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use ctrnn_files::{FileError, RunFolder, output};
 use crate::failure::{Failure, USAGE};
 use crate::terminal::Terminal;
 
-/// Checks that a file may be written at a path, before anything is computed for it.
+/// Checks that a file may be written at a path, so that a command fails before a long computation.
 ///
 /// # Errors
-/// If something there would be lost, or the standard output would hold both the file and JSON.
+/// If an existing file would be lost, or the standard output would receive both the file and JSON.
 pub fn check(path: &Path, force: bool, terminal: &Terminal) -> Result<(), Failure> {
     if terminal.is_json() && output::is_stdout(path) {
         let what = format!(
-            "{} is the standard output, and so is that of --json",
+            "{} is the standard output, which --json uses too",
             path.display()
         );
         let help = "write to a file, or leave out --json";
@@ -23,10 +23,10 @@ pub fn check(path: &Path, force: bool, terminal: &Terminal) -> Result<(), Failur
     Ok(output::check(path, force)?)
 }
 
-/// Checks that a run can be replaced without losing what somebody else put into its folder.
+/// Checks that a run can be replaced without losing other files in its folder.
 ///
 /// # Errors
-/// Names what would be lost.
+/// Names the files that would be lost.
 pub fn check_replaced(run: &Path) -> Result<(), Failure> {
     let analyses: Vec<&str> = ctrnn_analysis::ANALYSES
         .iter()

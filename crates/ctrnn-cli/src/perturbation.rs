@@ -1,4 +1,4 @@
-//! What is done to a network while it runs, from the words of a command line.
+//! Perturbations of a simulated network, parsed from the command line.
 
 use ctrnn_analysis::{Current, Cut, Perturbation};
 use ctrnn_tasks::Clock;
@@ -6,10 +6,10 @@ use ctrnn_tasks::Clock;
 use crate::args::PerturbArgs;
 use crate::failure::{Failure, USAGE};
 
-/// Reads perturbations of a network of `n_units`.
+/// Parses the perturbations of a network of `n_units`.
 ///
 /// # Errors
-/// Names the word that cannot be read, the unit that does not exist, or the time that is no multiple of dt.
+/// Names the argument that cannot be parsed, the unit that does not exist, or the time that is not a multiple of dt.
 pub fn perturbation(
     args: &PerturbArgs,
     n_units: usize,
@@ -42,8 +42,9 @@ pub fn perturbation(
         .iter()
         .find(|(unit, _)| found.lesioned.contains(unit));
     if let Some((unit, _)) = both {
-        let what = format!("unit {unit} is lesioned and clamped");
-        let help = "a lesioned unit sends nothing: leave it out of --lesion or out of --clamp";
+        let what = format!("unit {unit} is both lesioned and clamped");
+        let help =
+            "a lesioned unit has no outgoing weights: remove it from --lesion or from --clamp";
         return Err(Failure::new(USAGE, "C036", what, help));
     }
     found.check(n_units).map_err(|error| {
@@ -58,16 +59,16 @@ pub fn perturbation(
 }
 
 fn unreadable(option: &str, word: &str, example: &str) -> Failure {
-    let what = format!("{word:?} cannot be read as {option}");
+    let what = format!("{word:?} is not a value of {option}");
     Failure::new(
         USAGE,
         "C036",
         what,
-        format!("write for instance {option} {example}"),
+        format!("expected for instance {option} {example}"),
     )
 }
 
-/// `3,8-11`
+/// Parses units: `3,8-11`.
 fn units(word: &str) -> Option<Vec<usize>> {
     let part = |part: &str| match part.split_once('-') {
         None => part.trim().parse().ok().map(|unit: usize| unit..=unit),
@@ -80,7 +81,7 @@ fn units(word: &str) -> Option<Vec<usize>> {
     Some(ranges?.into_iter().flatten().collect())
 }
 
-/// `0-9>20-29`
+/// Parses a cut: `0-9>20-29`.
 fn cut(word: &str) -> Option<Cut> {
     let (pre, post) = word.split_once('>')?;
     Some(Cut {
@@ -89,14 +90,16 @@ fn cut(word: &str) -> Option<Cut> {
     })
 }
 
-/// `4,7=0.5`
+/// Parses clamped units: `4,7=0.5`.
 fn clamp(word: &str) -> Option<Vec<(usize, f64)>> {
     let (who, rate) = word.split_once('=')?;
     let rate = finite(rate)?;
     Some(units(who)?.into_iter().map(|unit| (unit, rate)).collect())
 }
 
-/// `0-9@200..400=0.5`: the input of a time step acts from its time on, so 200..400 at a dt of 20 are the inputs 10 to 19.
+/// Parses a current: `0-9@200..400=0.5`. The input of a time step acts from its time on, so 200..400 at a dt of 20 are
+/// the inputs
+/// 10 to 19.
 fn current(word: &str, clock: Clock) -> Result<Current, Failure> {
     let parts = || {
         let (who, rest) = word.split_once('@')?;
@@ -114,7 +117,7 @@ fn current(word: &str, clock: Clock) -> Result<Current, Failure> {
     };
     let steps = steps(from)?..steps(to)?;
     if steps.is_empty() {
-        let what = format!("--current {word}: {from}..{to} ms is empty");
+        let what = format!("--current {word}: {from}..{to} ms is an empty interval");
         let help = "give the earlier time first";
         return Err(Failure::new(USAGE, "C036", what, help));
     }

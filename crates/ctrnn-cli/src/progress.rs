@@ -1,4 +1,4 @@
-//! Observer that shows how training goes: a bar on a terminal, plain lines elsewhere.
+//! Observer that shows the progress of training: a bar on a terminal, plain lines elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::terminal::{Terminal, to_stderr};
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows loss, accuracy, steps per second and the time that is left.
+/// A display of loss, accuracy, steps per second and the remaining time.
 pub struct Progress {
     bar: Option<ProgressBar>,
     plain: bool,
@@ -23,7 +23,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A display for a run that starts at `first_step` of `steps`.
+    /// Creates a display for a run that starts at `first_step` of `steps`.
     pub fn new(terminal: &Terminal, first_step: u64, steps: u64) -> Self {
         let bar = (terminal.progress() == ProgressStyle::Bar).then(|| {
             let style = BarStyle::with_template("{bar:28} {pos}/{len}  {msg}  {eta} left");
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// Says what the user should know, above the bar if there is one.
+    /// Prints a note, above the bar if there is one.
     fn note(&self, message: &str) {
         match &self.bar {
             Some(bar) => bar.println(format!("note: {message}")),
@@ -51,7 +51,7 @@ impl Progress {
         }
     }
 
-    /// Steps per second of this process.
+    /// Returns the steps per second of this process.
     fn speed(&self, step: u64) -> f64 {
         step.saturating_sub(self.first_step) as f64 / self.began.elapsed().as_secs_f64().max(1e-9)
     }
@@ -104,7 +104,7 @@ impl Observer for Progress {
     }
 
     fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
-        self.note(&format!("{error}; training goes on and tries again"));
+        self.note(&format!("{error}; training continues and tries again"));
         Ok(())
     }
 }
@@ -117,18 +117,18 @@ impl Drop for Progress {
     }
 }
 
-/// An accuracy, where there is one.
+/// Formats an accuracy, if there is one.
 fn percent(accuracy: Option<f64>) -> String {
     accuracy.map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a))
 }
 
-/// Steps per second, also where they are few.
+/// Formats steps per second, with decimals if there are few.
 fn rate(speed: f64) -> String {
     let decimals = if speed < 10.0 { 2 } else { 0 };
     format!("{speed:.decimals$}")
 }
 
-/// Seconds as a person says them.
+/// Formats seconds as hours, minutes and seconds.
 pub fn clock(seconds: f64) -> String {
     match seconds.round() {
         s if !s.is_finite() => "?".to_owned(),

@@ -1,4 +1,4 @@
-//! Where a run's folder is, and what an existing run was configured with.
+//! Run folders: default paths, and existing runs with their configurations.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,20 +20,21 @@ use crate::trust::Consent;
 /// Parts of a run that a command needs.
 #[derive(Clone, Copy)]
 pub enum Needs<'a> {
-    /// Its configuration and its network; no program is started.
+    /// Configuration and network; no program is started.
     Network,
-    /// Trials of its task too; a program that makes them is started with this consent.
+    /// Also trials of its task; a program that makes them is started with this consent.
     Trials(Consent<'a>),
 }
 
-/// `runs/<config stem>-s<seed>`
+/// Returns the default folder of a run, `runs/<config stem>-s<seed>`.
 pub fn default_path(config: &Path, seed: u64) -> PathBuf {
     let stem = config.file_stem().unwrap_or_default().to_string_lossy();
     Path::new("runs").join(format!("{stem}-s{seed}"))
 }
 
-/// A folder that is free for a run other than the one at `path`: the same name with the first values that differ, such as
-/// `runs/smoke-s1-lr0.003`, and a number if need be.
+/// Suggests a free folder for a run other than the one at `path`: the same name with the first values that differ, such
+/// as
+/// `runs/smoke-s1-lr0.003`, and a number if needed.
 pub fn folder_beside(path: &Path, differing: &[Difference]) -> PathBuf {
     let name = with_values(path, differing);
     let numbered = (2..).map(|number| {
@@ -61,7 +62,7 @@ fn with_values(path: &Path, differing: &[Difference]) -> OsString {
     name
 }
 
-/// `lr0.003`, `activation-tanh`, `no-stop`; of longer values the name only.
+/// Formats a difference for a folder's name: `lr0.003`, `activation-tanh`, `no-stop`; only the name for a longer value.
 fn name_part(Difference { key, right, .. }: &Difference) -> String {
     let name = key.rsplit('.').next().unwrap_or(key);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -76,7 +77,8 @@ fn name_part(Difference { key, right, .. }: &Difference) -> String {
     }
 }
 
-/// The run in a folder, from its resolved configuration and some overrides, whose data are as they were.
+/// Opens the run in a folder, from its resolved configuration and some overrides, and checks that its data have not
+/// changed.
 ///
 /// # Errors
 /// As [`existing`], and if a file of trials has changed.
@@ -92,7 +94,7 @@ pub fn existing_with_data(
     Ok((folder, run))
 }
 
-/// The run in a folder, from its resolved configuration and some overrides.
+/// Opens the run in a folder, from its resolved configuration and some overrides.
 ///
 /// # Errors
 /// If there is no run, or its configuration cannot be read.
@@ -147,8 +149,9 @@ pub fn existing(
     Ok((folder, run))
 }
 
-/// Checks that the conditions are those of the run itself, in its order: a network with an initial state for each condition takes
-/// them by their number.
+/// Checks that the conditions are those of the run itself, in the same order: a network with an initial state for each
+/// condition
+/// finds them by index.
 fn check_conditions(now: &Run, own: &Run) -> Result<(), Failure> {
     let values = |run: &Run| -> Vec<Vec<(String, f64)>> {
         let conditions = run.task.conditions().into_iter();
@@ -158,15 +161,14 @@ fn check_conditions(now: &Run, own: &Run) -> Result<(), Failure> {
         return Ok(());
     }
     let what = "the network has an initial state for each condition of the task that it was trained on, but these overrides change the conditions or their order";
-    let help =
-        "leave out the overrides that do: conditions such as coherences, validation_fraction, seed";
+    let help = "remove these overrides: conditions such as coherences, validation_fraction, seed";
     Err(Failure::new(USAGE, "C019", what, help))
 }
 
-/// Returns the weights of a run: its newest state, of which a note says which it is, or the checkpoint that was asked for.
+/// Reads the weights of a run: its newest state, identified in a note, or the requested checkpoint.
 ///
 /// # Errors
-/// If there is no such checkpoint, or nothing whole.
+/// If there is no such checkpoint, or all are damaged.
 pub fn weights_of(
     folder: &RunFolder,
     run: &Run,
@@ -182,7 +184,7 @@ pub fn weights_of(
     Ok(found)
 }
 
-/// The folder of a run that is there.
+/// Returns the folder of an existing run.
 ///
 /// # Errors
 /// If there is no run.
@@ -195,11 +197,11 @@ pub fn existing_folder(path: &Path) -> Result<RunFolder, Failure> {
         DATA,
         "D001",
         format!("{} is not a run: it has no RUN.json", path.display()),
-        "give the folder of a run, such as runs/smoke-s1; `train-ctrnn train CONFIG` makes one",
+        "give the folder of a run, such as runs/smoke-s1; `train-ctrnn train CONFIG` creates one",
     ))
 }
 
-/// The resolved configuration that a run folder holds, as it was recorded: nothing that it names need be there.
+/// Reads the resolved configuration in a run folder as it was recorded; the files that it names may be missing.
 ///
 /// # Errors
 /// If it is missing or not TOML.

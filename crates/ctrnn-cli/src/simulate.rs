@@ -1,4 +1,4 @@
-//! `simulate`: every state of a trained network, as npz.
+//! `simulate`: runs a trained network and writes its states as npz.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,7 +24,7 @@ use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 use crate::trial_count::trial_count;
 
-/// Trials that run together; their states are written before the next ones run.
+/// Number of trials that run together; their states are written before the next ones run, which bounds the memory.
 const TOGETHER: usize = 64;
 
 /// Simulates a run.
@@ -55,9 +55,10 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
         run: &run,
         weights: &weights,
     };
-    let [trials, steps, units] = match args.f64 {
-        true => with_f64(&run.config.device, job)?,
-        false => with_backend(&run, job)?,
+    let [trials, steps, units] = if args.f64 {
+        with_f64(&run.config.device, job)?
+    } else {
+        with_backend(&run, job)?
     };
     terminal.wrote(&args.output)?;
     terminal.say(format!(
@@ -75,7 +76,7 @@ struct SimulateJob<'a> {
 }
 
 impl Job for SimulateJob<'_> {
-    /// Trials, time steps, units.
+    /// Number of trials, time steps and units.
     type Output = [usize; 3];
 
     fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Self::Output, Failure>
@@ -104,9 +105,8 @@ impl Job for SimulateJob<'_> {
         if let (true, Shown::File(injected)) = (args.noise, &shown)
             && !matches!(injected.noise::<B::InnerBackend>(device), Noise::Off)
         {
-            let what = "--noise has no effect: the file of --inputs gives the noise";
-            let help =
-                "leave --noise out, or the arrays preactivation_noise and postactivation_noise";
+            let what = "--noise has no effect: the file of --inputs contains the noise";
+            let help = "remove --noise, or the arrays preactivation_noise and postactivation_noise";
             return Err(Failure::new(USAGE, "U005", what, help));
         }
         let simulation = Simulation {
@@ -118,8 +118,8 @@ impl Job for SimulateJob<'_> {
         let mut writer = NpzWriter::to(OutputFile::create(&args.output, args.force)?);
         for first in (0..n_trials).step_by(TOGETHER) {
             let numbers = first..n_trials.min(first + TOGETHER);
-            let (injected, beside) = shown.some(&network, numbers)?;
-            beside
+            let (injected, trial_arrays) = shown.some(&network, numbers)?;
+            trial_arrays
                 .iter()
                 .try_for_each(|(name, array)| writer.append(name, array))?;
             simulation.write(first, &injected, &args.record, &mut writer)?;
@@ -129,7 +129,7 @@ impl Job for SimulateJob<'_> {
     }
 }
 
-/// Refuses a current that comes after the end of every trial.
+/// Refuses a current that starts after the end of every trial.
 fn check_currents(perturbation: &Perturbation, n_steps: usize, run: &Run) -> Result<(), Failure> {
     let mut currents = perturbation.currents.iter();
     let Some(late) = currents.find(|current| current.steps.start >= n_steps) else {
@@ -144,17 +144,17 @@ fn check_currents(perturbation: &Perturbation, n_steps: usize, run: &Run) -> Res
     Err(Failure::new(USAGE, "C036", what, "give an earlier time"))
 }
 
-/// A network, and what is done to it.
+/// A network with its perturbation and noise.
 struct Simulation<'a, B: RecurrenceBackend> {
     network: &'a CtrnnModule<B>,
     perturbation: &'a Perturbation,
-    /// Drawn only where no noise is given.
+    /// Address of the noise, used only if the file does not contain any.
     noise: Option<NoiseAddress>,
     device: &'a B::Device,
 }
 
 impl<B: RecurrenceBackend> Simulation<'_, B> {
-    /// Runs trials, of which `first` is the number of the first, and writes their states.
+    /// Runs trials from number `first` on, and writes their states.
     fn write(
         &self,
         first: usize,
@@ -203,16 +203,16 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
     }
 }
 
-/// What the network is shown.
+/// The inputs of a simulation.
 enum Shown<'a> {
-    /// Inputs, and perhaps more, of a file.
+    /// Inputs from a file, perhaps with initial states and noise.
     File(Box<Injected>),
     /// Trials of the task.
     Trials(PaddedTrials<'a>),
 }
 
 impl Shown<'_> {
-    /// Trials and time steps.
+    /// Returns the number of trials and time steps.
     fn size(&self) -> [usize; 2] {
         match self {
             Self::File(injected) => [0, 1].map(|side| injected.inputs.shape()[side]),
@@ -220,7 +220,7 @@ impl Shown<'_> {
         }
     }
 
-    /// Some trials, and what stands beside their states in the file.
+    /// Returns some trials, and the arrays that are written together with their states.
     fn some<B: RecurrenceBackend>(
         &self,
         network: &CtrnnModule<B>,
@@ -237,12 +237,12 @@ impl Shown<'_> {
 struct PaddedTrials<'a> {
     run: &'a Run,
     n_trials: usize,
-    /// The length to which all are padded.
+    /// Length to which all are padded.
     max_steps: usize,
 }
 
 impl<'a> PaddedTrials<'a> {
-    /// Makes all trials once, to know the length of the longest.
+    /// Makes all trials once to find the length of the longest.
     fn of(run: &'a Run, n_trials: usize) -> Result<Self, Failure> {
         let mut trials = Self {
             run,
@@ -295,9 +295,9 @@ impl<'a> PaddedTrials<'a> {
     }
 }
 
-/// The program of the task `command` may break its promise.
+/// Creates the error of a task whose program does not make the same trials again.
 fn other_trials() -> Failure {
-    let what = "the task made longer trials when it was asked for the same ones again";
+    let what = "the task made longer trials when the same ones were requested again";
     let help = "the program that makes trials must make the same ones from the same seed and step";
     Failure::new(DATA, "D003", what, help)
 }

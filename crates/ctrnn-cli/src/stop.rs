@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::failure::{Failure, IO};
 use crate::threads::not_started;
 
-/// Listens for what asks a run to stop.
+/// Requests to stop a run: by a signal or the time limit.
 pub struct StopRequests {
     signal: Arc<AtomicUsize>,
     deadline: Option<Instant>,
@@ -20,8 +20,9 @@ pub struct StopRequests {
 }
 
 impl StopRequests {
-    /// Listens from now on. The first Ctrl-C or TERM asks to stop, the second one stops at once with code 130 or 143. A signal
-    /// that this process was started to ignore stays ignored.
+    /// Starts to listen. The first Ctrl-C or TERM requests a stop, the second one stops at once with exit code 130 or
+    /// 143. A signal
+    /// that was ignored when this process started stays ignored.
     ///
     /// # Errors
     /// If the operating system refuses.
@@ -39,18 +40,19 @@ impl StopRequests {
                 IO,
                 "F003",
                 format!("cannot listen for signals: {error}"),
-                "this is worth a report",
+                "please report this as a bug",
             )
         })?;
         Ok(requests)
     }
 
-    /// Says which run trains, whose `RUN.json` will say so if it is stopped at once.
+    /// Sets the run that is training, whose `RUN.json` is updated if it is stopped at once.
     pub fn trains(&self, run: &RunFolder) {
-        let _one_process_trains_one_run = self.run.set(run.clone());
+        // Set only once, because a process trains one run.
+        let _ = self.run.set(run.clone());
     }
 
-    /// Why to stop now, if there is a reason.
+    /// Returns the reason to stop now, if there is one.
     pub fn reason(&self) -> Option<String> {
         match self.signal.load(Ordering::Relaxed) {
             0 => {}
@@ -80,7 +82,8 @@ impl StopRequests {
                 self.note(signal)?;
             }
         }
-        // A file that grows over the limit of `ulimit -f` is then an error as on a full disk, not the end of the process.
+        // With a handler, a file that exceeds the limit of `ulimit -f` gives an error, as on a full disk, instead of
+        // ending the process.
         #[cfg(unix)]
         signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
         Ok(())
@@ -92,7 +95,8 @@ impl StopRequests {
     }
 }
 
-/// Whether this process was started with a signal ignored: HUP by `nohup`, INT by a script that starts it in the background.
+/// Returns true if this process was started with a signal ignored: HUP by `nohup`, INT by a script that starts it in the
+/// background.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     #[expect(unsafe_code, reason = "no safe function asks what happens at a signal")]
@@ -104,13 +108,14 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
-/// Elsewhere signals are not inherited.
+/// Returns false: on other systems ignored signals are not inherited.
 #[cfg(not(unix))]
 fn is_ignored(_: i32) -> bool {
     false
 }
 
-/// A thread waits for the second signal, writes `RUN.json` and ends the process; while it does, a third signal ends it.
+/// Starts a thread that waits for the second signal, updates `RUN.json` and ends the process. A third signal ends it
+/// immediately.
 #[cfg(unix)]
 fn stop_at_the_second(
     signal: i32,
@@ -133,7 +138,8 @@ fn stop_at_the_second(
             is_ending.store(true, Ordering::Relaxed);
             if let Some(run) = run.get() {
                 let reason = format!("stopped at once by a second {}", name(signal));
-                let _nobody_is_left_to_tell = note_abrupt_end(run, exit_code, &reason);
+                // Best effort: the process is exiting, so an error could not be reported.
+                let _ = note_abrupt_end(run, exit_code, &reason);
             }
             signal_hook::low_level::exit(exit_code.into());
         }
@@ -142,7 +148,7 @@ fn stop_at_the_second(
     Ok(())
 }
 
-/// Elsewhere the second signal ends the process from its handler.
+/// Ends the process from the handler of the second signal, on other systems.
 #[cfg(not(unix))]
 fn stop_at_the_second(
     signal: i32,

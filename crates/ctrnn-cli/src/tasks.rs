@@ -18,7 +18,7 @@ use crate::output;
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
-/// Answers a question about tasks.
+/// Runs a subcommand of `tasks`.
 pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     match &args.command {
         TasksCommand::List => list(registry, terminal)?,
@@ -95,18 +95,19 @@ fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
 fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failure> {
     registry.get(name).ok_or_else(|| {
         let near = tasks_like(name, registry.names());
-        let help = match near.is_empty() {
-            true => format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", ")),
-            false => format!(
-                "did you mean {}? `train-ctrnn tasks list` names all tasks",
+        let help = if near.is_empty() {
+            format!("tasks: {}", registry.names().collect::<Vec<_>>().join(", "))
+        } else {
+            format!(
+                "did you mean {}? `train-ctrnn tasks list` lists all tasks",
                 near.join(" or ")
-            ),
+            )
         };
         Failure::new(USAGE, "C011", format!("{name:?} is not a task"), help)
     })
 }
 
-/// The task as a run would have it, with its defaults but for the overrides.
+/// Builds a run with the task, its defaults and the overrides.
 fn run_of(
     name: &str,
     source: &TrialSource,
@@ -123,7 +124,7 @@ fn run_of(
     only_options_of(name, overrides)?;
     let consent = trust.consent(terminal);
     let dt_ms = toml::Value::Float(*dt_ms);
-    // Any time step will do: there is no network.
+    // tau_ms only has to be valid, because no network is built.
     let text = format!(
         "version = 1\nseed = {seed}\n[time]\ndt_ms = {dt_ms}\n[model]\ntau_ms = {dt_ms}\n[task.{name}]\n"
     );
@@ -135,7 +136,7 @@ fn run_of(
     Ok(reading.text(&text, "defaults", Path::new("."))?)
 }
 
-/// A file of trials, as the npz task reads it.
+/// Writes a file of trials that the task `npz` can read.
 fn write(file: OutputFile, batch: &TrialBatch, dt_ms: f64) -> Result<(), Failure> {
     let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
     let mut arrays = trial_arrays(batch);

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::args::{Output, ProgressStyle, When};
 use crate::failure::Failure;
 
-/// How to talk to the user.
+/// The output settings of this process.
 #[derive(Clone, Debug)]
 pub struct Terminal {
     json: bool,
@@ -17,7 +17,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// What the command line asks for, on the streams that there are.
+    /// Creates the settings from the options of the command line and the type of stderr.
     pub fn new(output: &Output) -> Self {
         let is_terminal = io::stderr().is_terminal();
         let has_colors = is_terminal && std::env::var_os("NO_COLOR").is_none();
@@ -40,36 +40,36 @@ impl Terminal {
         }
     }
 
-    /// Whether results are printed as JSON.
+    /// Returns true if results are printed as JSON.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// How to show progress: anything but auto.
+    /// Returns the style of the progress display, which is never auto.
     pub fn progress(&self) -> ProgressStyle {
         self.progress
     }
 
-    /// Tells the user something, on stderr.
+    /// Prints a message on stderr.
     pub fn say(&self, message: impl AsRef<str>) {
         if !self.quiet {
             to_stderr(message.as_ref());
         }
     }
 
-    /// Tells the user something only if they want to know more.
+    /// Prints a message on stderr, only with `--verbose`.
     pub fn detail(&self, message: impl AsRef<str>) {
         if self.verbose {
             to_stderr(message.as_ref());
         }
     }
 
-    /// Tells the user what a result does not show, on stderr.
+    /// Prints a note on stderr about something that a result does not show.
     pub fn note(&self, message: impl AsRef<str>) {
         self.say(format!("note: {}", message.as_ref()));
     }
 
-    /// Prints a result on stdout: the JSON value if JSON is asked for, else the text.
+    /// Prints a result on stdout: the JSON value with `--json`, else the text.
     pub fn print(
         &self,
         text: impl FnOnce() -> String,
@@ -83,17 +83,17 @@ impl Terminal {
         printed(writeln!(io::stdout(), "{}", line.trim_end()))
     }
 
-    /// Where JSON is asked for, prints which file was written.
+    /// Prints the path of a written file as JSON, only with `--json`.
     pub fn wrote(&self, path: &Path) -> Result<(), Failure> {
         self.print_json(|| serde_json::json!({ "wrote": path_text(path) }))
     }
 
-    /// Prints a JSON value on stdout, where JSON is asked for.
+    /// Prints a JSON value on stdout, only with `--json`.
     pub fn print_json(&self, json: impl FnOnce() -> serde_json::Value) -> Result<(), Failure> {
-        match self.json {
-            true => self.print(String::new, json),
-            false => Ok(()),
+        if self.json {
+            self.print(String::new, json)?;
         }
+        Ok(())
     }
 
     /// Prints an error on stderr.
@@ -102,21 +102,21 @@ impl Terminal {
     }
 }
 
-/// Turns the outcome of printing on stdout into an error; a closed pipe is none.
+/// Turns the result of printing on stdout into an error, except for a closed pipe.
 pub fn printed(written: io::Result<()>) -> Result<(), Failure> {
     match written.and_then(|()| io::stdout().flush()) {
-        // Whoever reads has seen enough: `train-ctrnn tasks list | head -1`.
+        // The reader has seen enough: `train-ctrnn tasks list | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| Failure::stdout(&error)),
     }
 }
 
-/// A path in JSON, which holds text: bytes that are not UTF-8 are shown as U+FFFD.
+/// Converts a path to text for JSON: bytes that are not UTF-8 become U+FFFD.
 pub fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Writes a line to stderr. If nobody listens any more, as after a hang-up, training still goes on.
+/// Writes a line to stderr. Errors are ignored, so that training continues after a hang-up.
 pub fn to_stderr(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

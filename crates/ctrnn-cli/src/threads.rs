@@ -1,4 +1,4 @@
-//! Number of threads that compute: the one place where it is decided.
+//! The number of threads that compute.
 
 use std::error::Error as _;
 use std::io;
@@ -8,12 +8,12 @@ use ctrnn_config::Run;
 use crate::failure::{DEVICE, Failure};
 use crate::terminal::Terminal;
 
-/// Bound on the threads for each core: they never wait for anything but work, so more than one is of no use.
+/// Maximum number of threads for each core: they wait only for work, so more than one for each core brings nothing.
 const MOST_PER_CORE: usize = 4;
-/// Bound on a machine with few cores, where somebody may want to see that results do not depend on the number.
+/// Maximum number on a machine with few cores, so that users can check that results do not depend on the number.
 const MOST_ANYWHERE: usize = 16;
 
-/// Number of multiplications in a time step, trials times units squared, below which one thread trains alone.
+/// Number of multiplications in a time step, trials times units squared, below which a single thread trains.
 ///
 /// A core does some 5e10 a second, so below this a time step takes less than 2 us, and a sweep over 30 time steps, of which a
 /// training step has two, less than 60 us: as long as it takes to wake other threads and to wait for them. Two threads make a
@@ -27,7 +27,7 @@ const ONE_THREAD_BELOW: usize = 100_000;
 pub fn start(n: usize) -> Result<(), Failure> {
     let mut pool = rayon::ThreadPoolBuilder::new().num_threads(n);
     if n == 1 {
-        pool = pool.use_current_thread(); // then none is started
+        pool = pool.use_current_thread(); // no thread has to be started
     }
     match pool.build_global() {
         Err(error)
@@ -37,22 +37,22 @@ pub fn start(n: usize) -> Result<(), Failure> {
         {
             Err(not_started(n, &error))
         }
-        // Another error has no cause: a program with tasks of its own has started its threads already.
+        // An error without a source means that the pool exists already, in a program that uses this crate as a library.
         _ => Ok(()),
     }
 }
 
-/// Tells the user if there are fewer threads than the configuration or the command line asks for.
+/// Prints a note if there are fewer threads than requested.
 pub fn tell(run: &Run, terminal: &Terminal) {
     let (asked, n) = (run.config.device.threads, rayon::current_num_threads());
     if n < asked {
         terminal.note(format!(
-            "{asked} threads are more than this machine can use; {n} compute"
+            "{asked} threads are more than this machine can use; {n} are used"
         ));
     }
 }
 
-/// The number of threads that train a run.
+/// Returns the number of threads that train a run.
 pub fn in_training(run: &Run) -> usize {
     decide(
         run.config.device.threads,
@@ -62,15 +62,16 @@ pub fn in_training(run: &Run) -> usize {
     )
 }
 
-/// The number of threads that do anything else, where so many are asked for; 0: nobody asks.
+/// Returns the number of threads for anything else, given the requested number; 0 means that none was requested.
 pub fn elsewhere(asked: usize) -> usize {
     decide(asked, variable, cores(), usize::MAX)
 }
 
-/// The number of threads that compute.
+/// Decides the number of threads that compute.
 ///
-/// The first of these that is given decides: the key `device.threads` (0 is none), `RAYON_NUM_THREADS`, what Slurm gave the
-/// task, the cores; the last two only as far as threads are useful.
+/// It is the first of these that is given: the key `device.threads` (unless 0), `RAYON_NUM_THREADS`, the CPUs that
+/// Slurm assigned
+/// to the task, the cores. The last two are limited to the number of useful threads.
 fn decide(
     key: usize,
     variable: impl Fn(&str) -> Option<String>,
@@ -93,18 +94,18 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The cores that this process may use: those of the machine, less what its affinity and the quota of its control group take.
+/// Returns the number of cores that this process may use, within its affinity and the quota of its control group.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The number of threads that make the training of a network faster; not bounded where it is large enough.
+/// Returns the number of threads that make the training of a network faster; unlimited if the network is large enough.
 fn useful_in_training(run: &Run) -> usize {
     let units = run.model.n_units;
     let multiplications = units
         .saturating_mul(units)
         .saturating_mul(run.config.train.batch_size);
-    // While the trials of another program are waited for, a second thread trains.
+    // With trials from another program, a second thread trains while the first waits for the program.
     let waits = run.task_name == "command";
     if multiplications < ONE_THREAD_BELOW && !waits {
         1
@@ -113,13 +114,13 @@ fn useful_in_training(run: &Run) -> usize {
     }
 }
 
-/// The error of a system that allows no more threads.
+/// Creates the error of a system that allows no more threads.
 pub fn not_started(n: usize, why: impl std::fmt::Display) -> Failure {
     Failure::new(
         DEVICE,
         "G006",
         format!("cannot start {n} threads: {why}"),
-        "ask for fewer: --threads 1; or raise the limit on processes (`ulimit -u`, or that of the job)",
+        "use fewer: --threads 1; or raise the limit on processes (`ulimit -u`, or that of the job)",
     )
 }
 

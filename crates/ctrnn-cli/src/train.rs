@@ -38,7 +38,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .unzip();
     let overrides = overrides(args, init_file.as_deref())?;
     let root = args.data.data_root.as_deref();
-    // Who trains with a configuration wants its program to run; who asks what would be done need not.
+    // Training with a configuration implies consent to its program; a dry run does not.
     let consent = if args.dry_run {
         args.trust.consent(terminal)
     } else {
@@ -60,7 +60,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         )
     {
         terminal.note(
-            "initial states of conditions are taken by number: those of the weights fit only if the conditions and their order are the same",
+            "initial states are assigned to conditions by index: those of the weights fit only if the conditions and their order are the same",
         );
     }
     check_reproduced(&args.config, &run)?;
@@ -76,15 +76,16 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
     if is_in_parts(&config) {
         terminal.note(format!(
-            "{} is of a run that was made in parts, and a new run of it need not be the same: its first lines say how to repeat it",
+            "{} belongs to a run that was made in parts, so a new run of it may differ: its first lines explain how to repeat it",
             args.config.display()
         ));
     }
     let given = Given { config, overrides };
     let exists = path.symlink_metadata().is_ok();
-    let resume = match args.force {
-        true => Resume::Never,
-        false => args.resume.unwrap_or_else(resume_by_default),
+    let resume = if args.force {
+        Resume::Never
+    } else {
+        args.resume.unwrap_or_else(resume_by_default)
     };
     if exists && !RunFolder::at(&path).run_json().is_file() {
         return Err(no_run_folder(&path));
@@ -114,7 +115,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     }
     if args.dry_run {
         terminal.say(format!(
-            "{} is right; it would train into {}",
+            "{} has no errors; it would train into {}",
             args.config.display(),
             path.display()
         ));
@@ -136,9 +137,9 @@ pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Re
     let (folder, run) = existing(&args.run, &args.data, &args.overrides, registry, needs)?;
     let branch = branch(&args.run, &folder.resolved(), &args.overrides);
     if let Some(checkpoint) = &args.checkpoint {
-        let what = "a run goes on from its newest whole checkpoint, not from another one";
+        let what = "a run continues from its newest undamaged checkpoint, not from another one";
         let help = format!(
-            "a new run begins with the weights of that one; its optimizer and step start at 0:\n        {branch} --checkpoint {}",
+            "begin a new run with the weights of that one; its optimizer's state and step start at 0:\n        {branch} --checkpoint {}",
             quoted(checkpoint)
         );
         return Err(Failure::new(USAGE, "U007", what, help));
@@ -154,7 +155,7 @@ pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Re
     )
 }
 
-/// The command that trains a new run which begins with the weights of the run at `path`.
+/// Returns the command that trains a new run with the weights of the run at `path`.
 pub fn branch(path: &Path, config: &Path, overrides: &[String]) -> String {
     let run = path.display().to_string();
     let run = run.trim_end_matches('/');
@@ -170,8 +171,8 @@ pub fn branch(path: &Path, config: &Path, overrides: &[String]) -> String {
         .join(" ")
 }
 
-/// A run that is there goes on with what it began with, of which it keeps a copy: the weights that `--init-from` named then may
-/// have been trained further since.
+/// Replaces the initial weights of a command by those of the existing run, which keeps a copy of them: the weights that
+/// `--init-from` named may have been trained further since.
 fn with_own_beginning(
     run: Run,
     path: &Path,
@@ -209,7 +210,7 @@ fn with_own_beginning(
         recorded == file && digest::blake3_file(file).is_ok_and(|now| Some(now.as_str()) == blake3);
     if !is_as_it_was {
         terminal.note(format!(
-            "{} goes on with the weights that it began with; {} has others now",
+            "{} continues with its own initial weights; {} has other weights now",
             path.display(),
             file.display()
         ));
@@ -217,9 +218,9 @@ fn with_own_beginning(
     Ok(run.beginning_with(own))
 }
 
-/// The run at `path` as `train` goes on with it, for which it must be the run of this very command: `run` and what was `given`.
+/// Returns the run at `path` as `train` continues it. It must be the run of this very command, as in `run` and `given`.
 ///
-/// Where `resume` has given it other values since, these hold, since steps may have been made with them.
+/// Values that `resume` has changed since then remain, because steps may have been made with them.
 fn resumed_by_itself(
     path: &Path,
     run: Run,
@@ -242,7 +243,7 @@ fn resumed_by_itself(
     }
     for d in &differing {
         terminal.note(format!(
-            "{} goes on with {} = {}, as it was resumed with; the command says {}",
+            "{} continues with {} = {}, with which it was resumed; the command has {}",
             path.display(),
             d.key,
             d.left_word(),
@@ -252,13 +253,13 @@ fn resumed_by_itself(
     // The task is that of the command, so its program was agreed to with it.
     let needs = Needs::Trials(Consent::given(terminal));
     let data = Data {
-        threads: None, // the run goes on with its own, as the note says
+        threads: None, // the run continues with its own number, as the note says
         ..args.data.clone()
     };
     Ok(existing(path, &data, &[], registry, needs)?.1)
 }
 
-/// Whether a run began with the same configuration file, but for comments and layout, and the same overrides.
+/// Returns true if a run began with the same configuration file, apart from comments and layout, and the same overrides.
 fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
     let values =
         |bytes: &[u8]| -> Option<toml::Table> { std::str::from_utf8(bytes).ok()?.parse().ok() };
@@ -267,7 +268,7 @@ fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
         (Some(before), Some(now)) => before == now,
         _ => config == given.config,
     };
-    // The weights that `--init-from` finds may be newer now; a run goes on with those that it began with.
+    // The weights that `--init-from` finds may be newer now; a run continues with its own initial weights.
     let own = |text: &str| -> Vec<String> {
         let is_own = |word: &&str| !word.starts_with("model.init.file=");
         text.lines().filter(is_own).map(str::to_owned).collect()
@@ -277,7 +278,7 @@ fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
     Ok(is_same_file && own(&overrides) == own(&given.overrides_text()))
 }
 
-/// The run at `path` is that of another command.
+/// Creates the error of a run at `path` that belongs to another command.
 fn another_run(path: &Path, differing: &[Difference], branch: &str) -> Failure {
     let shown = differing.iter().take(3).map(|d| {
         format!(
@@ -300,14 +301,14 @@ fn another_run(path: &Path, differing: &[Difference], branch: &str) -> Failure {
     );
     let quoted = |path: &Path| quoted(&path.display().to_string());
     let help = format!(
-        "give this one a folder of its own:  --run-dir {}\n      go on with the other one:  train-ctrnn resume {}\n      begin a new one with its weights (optimizer and step start at 0):\n        {branch}",
+        "give this one its own folder:  --run-dir {}\n      continue the other one:  train-ctrnn resume {}\n      begin a new one with its weights (the optimizer's state and the step start at 0):\n        {branch}",
         quoted(&folder_beside(path, differing)),
         quoted(path)
     );
     Failure::new(IO, "F004", what, help)
 }
 
-/// The resolved configuration of a run reproduces it, so its files must be those of the run.
+/// Checks the input files if the configuration is the resolved one of a run, because it should then reproduce that run.
 fn check_reproduced(config: &Path, run: &Run) -> Result<(), Failure> {
     let folder = RunFolder::at(config.parent().unwrap_or(Path::new("")));
     if config == folder.resolved() && folder.run_json().is_file() {
@@ -321,7 +322,7 @@ fn check_reproduced(config: &Path, run: &Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `--seed`, `--device`, `--threads` and `--init-from` are overrides with names of their own.
+/// Returns the overrides, including those given by `--seed`, `--device`, `--threads` and `--init-from`.
 fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, Failure> {
     let mut overrides = args.data.overrides(&args.overrides);
     overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
@@ -332,7 +333,10 @@ fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, 
     );
     if let Some(weights) = init_file {
         let Some(weights) = weights.to_str() else {
-            let what = format!("{} is not UTF-8, as a configuration is", weights.display());
+            let what = format!(
+                "{} is not a UTF-8 path; expected one that a configuration can contain",
+                weights.display()
+            );
             return Err(Failure::new(USAGE, "C007", what, "rename the folder"));
         };
         let weights = toml::Value::String(weights.to_owned());
@@ -341,7 +345,7 @@ fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, 
     Ok(overrides)
 }
 
-/// The file of the weights that `--init-from` means, and what it holds: a run, `RUN@WHICH`, or the folder of a checkpoint.
+/// Finds and reads the weights that `--init-from` names: a run, `RUN@WHICH`, or the folder of a checkpoint.
 fn weights_to_begin_with(
     source: &Path,
     checkpoint: Option<&str>,
@@ -349,21 +353,18 @@ fn weights_to_begin_with(
 ) -> Result<(PathBuf, GivenWeights), Failure> {
     let (run, named) = run_and_checkpoint(source);
     if let (Some(asked), Some(named)) = (checkpoint, &named) {
-        let what = format!("two checkpoints are asked for: {named} and {asked}");
-        let help = "leave --checkpoint out, or give the folder of the run alone";
+        let what = format!("two checkpoints are given: {named} and {asked}");
+        let help = "remove --checkpoint, or give only the folder of the run";
         return Err(Failure::new(USAGE, "U005", what, help));
     }
     let folder = RunFolder::at(&run);
     if !folder.run_json().is_file() {
-        let what = format!(
-            "{} is not a run to begin with: it has no RUN.json",
-            run.display()
-        );
+        let what = format!("{} is not a run: it has no RUN.json", run.display());
         let file = quoted(&source.display().to_string());
         let help = if source.is_file() {
-            format!("begin with a weight file by its key: model.init.file={file}")
+            format!("to begin with a weight file, use its key: model.init.file={file}")
         } else {
-            "give the folder of a run, and a checkpoint of it if its newest weights are not meant: --init-from RUN --checkpoint last|best|STEP".to_owned()
+            "give the folder of a run, and a checkpoint to use instead of its newest weights: --init-from RUN --checkpoint last|best|STEP".to_owned()
         };
         return Err(Failure::new(DATA, "D001", what, help));
     }
@@ -374,7 +375,7 @@ fn weights_to_begin_with(
         if !matches!(digest, Err(FileError::Missing { .. })) {
             break;
         }
-        // The run trains, and has removed this checkpoint for newer ones.
+        // The run is training and has replaced this checkpoint by newer ones.
         found = RunWeights::read(&folder, checkpoint, None)?;
         digest = digest::blake3_file(&found.path);
     }
@@ -388,7 +389,7 @@ fn weights_to_begin_with(
     Ok((found.path, given))
 }
 
-/// The run and the word for a checkpoint in `RUN`, `RUN@WHICH` or `RUN/checkpoints/step-00000500`.
+/// Splits `RUN`, `RUN@WHICH` or `RUN/checkpoints/step-00000500` into the run and the checkpoint.
 fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
     let name = source.file_name().and_then(|name| name.to_str());
     let step = name
@@ -407,7 +408,7 @@ fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
     }
 }
 
-/// A job that Slurm requeues is started by the same command again, and should go on.
+/// Returns auto under Slurm, because a job that is requeued is started by the same command again and should continue.
 fn resume_by_default() -> Resume {
     match std::env::var_os("SLURM_JOB_ID") {
         Some(_) => Resume::Auto,
@@ -427,9 +428,10 @@ fn no_run(path: &Path, config: &Path) -> Failure {
 
 fn run_exists(path: &Path, run: &Run) -> Failure {
     let before = recorded(&RunFolder::at(path)).unwrap_or_default();
-    let differing = match before.is_empty() {
-        true => Vec::new(),
-        false => differences(&before, &run.table_in(&RunFolder::at(path))),
+    let differing = if before.is_empty() {
+        Vec::new()
+    } else {
+        differences(&before, &run.table_in(&RunFolder::at(path)))
     };
     let what = format!("the run folder {} exists already", path.display());
     let words = std::env::args_os().skip(1);
@@ -444,10 +446,10 @@ fn run_exists(path: &Path, run: &Run) -> Failure {
     Failure::new(IO, "F004", what, help)
 }
 
-/// Something is at `path` that no run may take the place of.
+/// Creates the error of a file or folder at `path` that is not a run.
 fn no_run_folder(path: &Path) -> Failure {
     let what = format!(
-        "{} exists already and is not a run; it stays as it is",
+        "{} exists already and is not a run; nothing was overwritten",
         path.display()
     );
     let free = folder_beside(path, &[]).display().to_string();
@@ -455,7 +457,7 @@ fn no_run_folder(path: &Path) -> Failure {
     Failure::new(IO, "F004", what, help)
 }
 
-/// A word as a shell needs it.
+/// Quotes a word for a shell.
 pub fn quoted(word: &str) -> String {
     as_typed(&[word.to_owned()])
 }
@@ -469,7 +471,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     )
 }
 
-/// Continues the run at `path` as `run` configures it now.
+/// Continues the run at `path` with the configuration `run`.
 fn resume_run(
     path: &Path,
     run: Run,
@@ -487,7 +489,7 @@ fn resume_run(
     let asks_for_more = before.get("train") != now.get("train");
     if json.state == RunState::Done && !asks_for_more {
         if before != now {
-            terminal.note("the overrides have no effect on a run that is finished");
+            terminal.note("the overrides have no effect, because the run is finished");
         }
         terminal.say(format!(
             "{} is finished; train longer with `train-ctrnn resume {} train.steps=N`",
@@ -500,12 +502,12 @@ fn resume_run(
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
     if run.config.train.steps < reached {
         let message = format!(
-            "{} has done {reached} steps already, more than train.steps = {}",
+            "{} has made {reached} steps already, more than train.steps = {}",
             path.display(),
             run.config.train.steps
         );
         let problem = run.problem("train.steps", Code::StepsDone, message);
-        let help = format!("ask for more: train.steps={}", 2 * reached);
+        let help = format!("use a larger number: train.steps={}", 2 * reached);
         return Err(problem.help(help).into());
     }
     if dry_run {
@@ -517,17 +519,17 @@ fn resume_run(
     train_and_report(&run, Start::Again { path, overrides }, &stop, terminal)
 }
 
-/// A change that a run refuses is made in a new one, which may begin with its weights.
+/// Adds the command for a new run with the same weights to the errors of a change that a run refuses.
 fn or_branch(mut errors: ConfigErrors, branch: &str) -> ConfigErrors {
     if let Some(last) = errors.0.last_mut() {
         last.help.push_str(&format!(
-            "\nto begin a new run with the weights of this one (its optimizer and step start at 0):\n  {branch}"
+            "\nto begin a new run with the weights of this one (its optimizer's state and step start at 0):\n  {branch}"
         ));
     }
     errors
 }
 
-/// How a run starts.
+/// The start of a training process.
 enum Start<'a> {
     New {
         path: &'a Path,
@@ -547,7 +549,7 @@ struct TrainJob<'a> {
     terminal: &'a Terminal,
 }
 
-/// How training ended.
+/// The result of a training process.
 struct Trained {
     ending: Ending,
     folder: PathBuf,
@@ -577,7 +579,7 @@ impl Job for TrainJob<'_> {
         };
         let device_name = device_name::<B>(device);
         threads::tell(run, terminal);
-        // Everything that can be wrong with the network is found before a folder is made.
+        // The network comes first, so that any error in it is found before a folder is created.
         let (mut record, mut trainer) = match start {
             Start::New {
                 path,
@@ -591,7 +593,7 @@ impl Job for TrainJob<'_> {
                     RunError::Train(TrainError::File(FileError::AlreadyExists { .. }))
                         if !replace =>
                     {
-                        run_exists(path, run) // somebody else was quicker
+                        run_exists(path, run) // another process was quicker
                     }
                     error => error.into(),
                 })?;
@@ -700,7 +702,7 @@ fn train_and_report(
     Ok(code)
 }
 
-/// What there was to say, where JSON is asked for.
+/// Prints the state of a run as JSON, only with `--json`.
 fn say_json(terminal: &Terminal, run: &Path, state: &str) -> Result<(), Failure> {
     terminal.print_json(|| serde_json::json!({ "run": path_text(run), "state": state }))
 }

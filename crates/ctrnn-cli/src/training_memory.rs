@@ -1,37 +1,39 @@
-//! Memory that training takes on the CPU.
+//! Estimate of the memory for training on the CPU.
 //!
-//! The factors were fitted to the largest resident sets of whole runs, checkpoints included: 64 to 2500 units, batches of 8 to 1024
-//! trials, one and two threads. They hold within a tenth there.
+//! The factors were fitted to the peak resident memory of whole runs, including checkpoints: 64 to 2500 units, batches
+//! of 8 to 1024
+//! trials, one and two threads. In this range they are accurate to 10 %.
 
 use ctrnn_config::Run;
 use ctrnn_train::Optimizer;
 
 /// Bytes of the program itself, whatever it trains.
 const PROGRAM: f64 = 25.0 * 1048576.0;
-/// Copies of every parameter that are alive together: the network and its last good state, gradients, what the sweep and the
-/// update make of them on the way, and the files of a checkpoint before they are written.
+/// Copies of every parameter that exist at the same time: the network and its last good state, gradients, intermediate
+/// results of
+/// the sweep and the update, and the files of a checkpoint before they are written.
 const COPIES: f64 = 15.0;
 /// Further copies for each moment of the optimizer: its own, and that of the last good state.
 const COPIES_OF_A_MOMENT: f64 = 2.0;
-/// Further copies of parameters with masks: raw and effective weights, masks, and steps between them.
+/// Further copies of parameters with masks: raw and effective weights, masks, and intermediate results.
 const COPIES_UNDER_MASKS: f64 = 15.0;
-/// Further copies under Dale's law, without masks and beside them.
+/// Further copies under Dale's law, without masks and with them.
 const COPIES_UNDER_DALE: [f64; 2] = [11.0, 6.0];
-/// Room that the states take for each of their numbers: tiles of trials are filled up.
+/// Factor for the padding of states: tiles of trials are filled up.
 const ROOM_OF_STATES: f64 = 1.25;
-/// Arrays as large as all rates that a penalty on rates makes on its way.
+/// Temporary arrays of a penalty on rates, each as large as all rates.
 const ARRAYS_OF_A_RATE_PENALTY: f64 = 5.0;
-/// The same of the vanishing-gradient penalty, which takes a second pass.
+/// Temporary arrays of the vanishing-gradient penalty, which needs a second pass.
 const ARRAYS_OF_OMEGA: f64 = 9.0;
 
-/// Bytes that training takes; `states` are the numbers that a batch keeps for the way back.
+/// Estimates the bytes for training; `states` is the number of values that a batch keeps for the backward pass.
 pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let model = &run.model;
     let (n, i, o) = (model.n_units, model.n_inputs, model.n_outputs);
     let parameters = (n * (n + i + o + 2) + o) as f64;
     let rows = run.config.train.batch_size * (max_steps + 1);
     let of_rates = (rows * n) as f64;
-    // Inputs, targets or readout, and mask, on the host and as tensors.
+    // Inputs, targets or readout, and mask; each both on the host and as a tensor.
     let of_batch = (2 * rows * (i + o + 1)) as f64;
     let numbers = copies(run) * parameters
         + ROOM_OF_STATES * states as f64
@@ -53,7 +55,7 @@ fn copies(run: &Run) -> f64 {
     COPIES + COPIES_OF_A_MOMENT * moments(&run.config.train.optimizer) + under_masks + under_dale
 }
 
-/// Numbers that an optimizer keeps for each parameter.
+/// Returns the number of values that an optimizer keeps for each parameter.
 fn moments(optimizer: &Optimizer) -> f64 {
     let is_kept = |kept: bool| if kept { 1.0 } else { 0.0 };
     match optimizer {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ctrnn_files::Array;
 use ctrnn_tasks::{Mask, TrialBatch};
 
-/// `inputs [B,T,I]`, `mask [B,T]` or `[B,T,O]`, and `cond_<name> [B]`.
+/// Returns `inputs [B,T,I]`, `mask [B,T]` or `[B,T,O]`, and `cond_<name> [B]`.
 pub fn trial_arrays(batch: &TrialBatch) -> BTreeMap<String, Array> {
     let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
     let mask = match &batch.mask {

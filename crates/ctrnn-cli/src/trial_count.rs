@@ -1,10 +1,10 @@
-//! The number of trials that a command takes of a task.
+//! The number of trials that a command uses.
 
 use ctrnn_config::Run;
 
 use crate::terminal::Terminal;
 
-/// The number that is asked for, or else `default`; of files that a network is tested with, all. There may be fewer.
+/// Returns the requested number of trials, or else `default`, or all trials of test files. Files may hold fewer.
 pub fn trial_count(
     run: &Run,
     asked: Option<u32>,
@@ -15,17 +15,16 @@ pub fn trial_count(
     let Some(set) = run.task.trial_set() else {
         return asked.unwrap_or_else(default);
     };
-    let (there, is_test) = (set.n_held_out(), set.n_training() == 0);
-    if let Some(n) = asked.filter(|&n| n > there) {
-        let of_all = match is_test {
-            true => format!("{there} trials are there"),
-            false => format!(
-                "{there} of {} trials are held out of training",
-                there + set.n_training()
-            ),
+    let (available, is_test) = (set.n_held_out(), set.n_training() == 0);
+    if let Some(n) = asked.filter(|&n| n > available) {
+        let reason = if is_test {
+            format!("there are only {available} trials")
+        } else {
+            let all = available + set.n_training();
+            format!("only {available} of {all} trials are held out of training")
         };
-        terminal.note(format!("--trials {n}: {of_all}; these are taken"));
+        terminal.note(format!("--trials {n}: {reason}; all of these are used"));
     }
-    let default = || if is_test { there } else { default() };
-    asked.unwrap_or_else(default).min(there)
+    let default = || if is_test { available } else { default() };
+    asked.unwrap_or_else(default).min(available)
 }

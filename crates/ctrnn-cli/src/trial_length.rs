@@ -6,22 +6,22 @@ use ctrnn_tasks::{BatchRequest, ConditionOrder};
 
 use crate::failure::Failure;
 
-/// Batches that are drawn where a task does not know its longest trial.
+/// Number of batches that are drawn if a task does not know its longest trial.
 const DRAWN_BATCHES: u64 = 4;
 
 /// The number of time steps of the longest trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongestTrial {
     pub n_steps: usize,
-    /// The number of trials that were drawn to see it; `None` where the task knows.
+    /// Number of trials that were drawn to find it; `None` if the task knows it.
     pub of_drawn: Option<usize>,
 }
 
 impl LongestTrial {
-    /// The longest trial of the task of a run.
+    /// Finds the longest trial of the task of a run.
     ///
     /// # Errors
-    /// If the task cannot give trials.
+    /// If the task cannot make trials.
     pub fn of(run: &Run) -> Result<Self, Failure> {
         if run.task.unstarted_program().is_some() {
             return Ok(Self {
@@ -59,7 +59,7 @@ impl std::fmt::Display for LongestTrial {
         write!(f, "up to {} steps in a trial", self.n_steps)?;
         match self.of_drawn {
             None => Ok(()),
-            Some(drawn) => write!(f, ", of {drawn} that were drawn"),
+            Some(drawn) => write!(f, ", the longest of {drawn} drawn trials"),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Consent to programs that configurations name.
+//! Consent to start programs that configurations name.
 //!
-//! A configuration may come from anybody, and it can name a program that makes its trials. Such a program is started only where
-//! trials must be made, and only if the user has agreed: by `train CONFIG`, or by `--trust`. Both are remembered, outside of any
-//! run folder, by a digest of what would be started ([ADR 10](../../../docs/adr/0010-programs-are-agreed-to.md)).
+//! A configuration is untrusted, and it can name a program that makes its trials. Such a program is started only if
+//! trials are needed, and only if the user has agreed: by `train CONFIG`, or by `--trust`. Consent is remembered,
+//! outside of any
+//! run folder, by a digest of the program ([ADR 10](../../../docs/adr/0010-programs-are-agreed-to.md)).
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +18,13 @@ use crate::terminal::Terminal;
 /// Option by which a user agrees to a program.
 #[derive(Clone, Copy, Debug, Default, ClapArgs)]
 pub struct Trust {
-    /// Agree to start the program that makes the trials, now and whenever the same one is met (docs/trust.md).
+    /// Agree to start the program that makes the trials, now and in later commands until it changes (docs/trust.md).
     #[arg(long)]
     pub trust: bool,
 }
 
 impl Trust {
-    /// The consent that a command needs which makes trials.
+    /// Returns the consent for a command that makes trials.
     pub fn consent(self, terminal: &Terminal) -> Consent<'_> {
         Consent {
             is_given: self.trust,
@@ -32,7 +33,7 @@ impl Trust {
     }
 }
 
-/// Whether the user agrees to start a program.
+/// The user's consent to start a program.
 #[derive(Clone, Copy)]
 pub struct Consent<'a> {
     is_given: bool,
@@ -40,7 +41,7 @@ pub struct Consent<'a> {
 }
 
 impl<'a> Consent<'a> {
-    /// The consent of a user who trains with the configuration that names the program.
+    /// Returns the consent of a user who trains with the configuration that names the program.
     pub fn given(terminal: &'a Terminal) -> Self {
         Self {
             is_given: true,
@@ -48,46 +49,46 @@ impl<'a> Consent<'a> {
         }
     }
 
-    /// Agrees to the program of these words and remembers it, or finds that it was agreed to before.
+    /// Remembers consent to the program with this command line, or checks that consent was given before.
     ///
     /// # Errors
-    /// If nobody has agreed: shows the program, and how to agree.
+    /// If there is no consent: shows the program, and how to agree.
     pub fn agree(&self, words: &[String]) -> Result<(), TaskError> {
         let program = Program::of(words)?;
         let memory = Memory::of_user();
         if !self.is_given {
-            return match memory.is_some_and(|memory| memory.knows(&program)) {
-                true => Ok(()),
-                false => Err(program.refused()),
-            };
+            if memory.is_some_and(|memory| memory.knows(&program)) {
+                return Ok(());
+            }
+            return Err(program.refused());
         }
         let remembered = match memory {
             Some(memory) => memory.remember(&program),
-            None => Err("there is no home folder".to_owned()),
+            None => Err("the home folder is not known".to_owned()),
         };
         if let Err(why) = remembered {
             self.terminal.note(format!(
-                "other commands will ask for --trust, as it cannot be remembered that you agree to the program of the task: {why}"
+                "your consent to the program of the task cannot be saved, so other commands will require --trust: {why}"
             ));
         }
         Ok(())
     }
 }
 
-/// Program as consent covers it.
+/// A program as covered by consent.
 #[derive(Debug, PartialEq)]
 struct Program {
     words: Vec<String>,
-    /// Where relative words start; absent where there are none.
+    /// Folder from which relative words start; none if there are no such words.
     folder: Option<PathBuf>,
-    /// The words that are files, with the digest of their content.
+    /// Words that are files, with the digests of their content.
     files: Vec<(String, String)>,
 }
 
-/// Most files of a folder that is run as a program.
-const MOST_FILES: usize = 10_000;
+/// Maximum number of files in a folder that is run as a program.
+const MAX_FILES: usize = 10_000;
 
-/// Lists the file at a path, or the files of the folder there if Python would run it; none otherwise. Other folders hold data.
+/// Lists the file at a path, or the files of a folder that Python would run. Other folders hold data and are left out.
 fn files_at(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.join("__main__.py").is_file() {
         return Ok(path
@@ -105,7 +106,7 @@ fn files_at(path: &Path) -> std::io::Result<Vec<PathBuf>> {
             .collect::<std::io::Result<Vec<_>>>()?;
         paths.sort();
         for path in paths {
-            // What Python compiles changes without a change of the program.
+            // Files that Python compiles change although the program does not.
             if path.ends_with("__pycache__") {
                 continue;
             }
@@ -114,8 +115,8 @@ fn files_at(path: &Path) -> std::io::Result<Vec<PathBuf>> {
             } else if path.is_file() {
                 files.push(path);
             }
-            if files.len() > MOST_FILES {
-                let what = format!("a folder of more than {MOST_FILES} files");
+            if files.len() > MAX_FILES {
+                let what = format!("a folder of more than {MAX_FILES} files");
                 return Err(std::io::Error::other(what));
             }
         }
@@ -126,16 +127,16 @@ fn files_at(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 impl Program {
     fn of(words: &[String]) -> Result<Self, TaskError> {
         let is_absolute = |word: &String| Path::new(word).is_absolute();
-        // The first word is looked for along PATH, unless it has a slash.
+        // The first word is searched in PATH, unless it contains a slash.
         let is_name = words.first().is_some_and(|word| !word.contains('/'));
         let further = words.iter().skip(usize::from(is_name));
         let unreadable = |what: &dyn std::fmt::Display| {
             TaskError::io(
                 "command",
-                format!("{} cannot be read: {what}", as_typed(words)),
+                format!("cannot read {}: {what}", as_typed(words)),
             )
         };
-        // A program without further words, such as `make`, may take everything from the current folder.
+        // A program without further words, such as `make`, may read everything from the current folder.
         let names_all = further.clone().next().is_some() && further.clone().all(is_absolute);
         let folder = if names_all {
             None
@@ -177,14 +178,14 @@ impl Program {
     }
 }
 
-/// The programs that a user has agreed to, a file for each.
+/// The programs to which a user has agreed, with a file for each.
 struct Memory {
     folder: PathBuf,
 }
 
 impl Memory {
-    /// `train-ctrnn/trusted` in the state folder of the user. A relative folder does not count: what lies in the current one can be
-    /// anybody's.
+    /// Finds `train-ctrnn/trusted` in the user's state folder. A relative folder is ignored, because the current folder
+    /// is untrusted.
     fn of_user() -> Option<Self> {
         let absolute = |name: &str| {
             let path = PathBuf::from(std::env::var_os(name)?);
@@ -198,7 +199,7 @@ impl Memory {
         })
     }
 
-    /// The file of a program, and what it holds.
+    /// Returns the path and the content of the file for a program.
     fn entry(&self, program: &Program) -> (PathBuf, Vec<u8>) {
         let json = program.json();
         let digest = digest::blake3(json.to_string().as_bytes());
@@ -226,7 +227,7 @@ impl Memory {
     }
 }
 
-/// Makes a folder and those around it, which others can neither read nor write.
+/// Creates a folder and its parents, which other users can neither read nor write.
 fn private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

@@ -105,7 +105,7 @@ mod tests {
         );
         assert!(
             check_shape("x", &[0, 1 << 40]).is_err(),
-            "empty, but with a size nobody can loop over"
+            "empty, but with a size too large to loop over"
         );
         assert!(check_shape("x", &[1; 32]).is_ok());
         assert!(check_shape("x", &[1; 33]).is_err());

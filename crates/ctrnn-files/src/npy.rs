@@ -128,7 +128,7 @@ fn malformed(name: &str, why: &str) -> FormatError {
 /// Parses `descr`: the byte order (`<`, `>`, `=`, or `|` for none), a letter for the kind, and the bytes of an element.
 fn dtype(name: &str, descr: &str) -> Result<(bool, Dtype), FormatError> {
     let kind = descr.strip_prefix(['<', '>', '=', '|']).unwrap_or(descr);
-    // Python objects get an error of their own, because their remedy is different.
+    // Python objects have a separate error, because their remedy is different.
     if kind.starts_with('O') {
         return Err(FormatError::Pickle {
             name: name.to_owned(),

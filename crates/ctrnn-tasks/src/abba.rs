@@ -1,4 +1,4 @@
-//! ABBA: find a sample again among distractors.
+//! ABBA: recognise a sample among distractors.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -9,12 +9,12 @@ use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Timeline, Trial,
 };
 
-/// The inputs of the ring follow fixation.
+/// First input of the ring, after fixation.
 const RING: usize = 1;
-/// Outputs, besides fixation.
+/// Outputs after fixation.
 const MATCH: usize = 1;
 const NON_MATCH: usize = 2;
-/// The epochs of the tests.
+/// Names of the epochs of each test.
 const TESTS: [[&str; 2]; 4] = [
     ["delay_1", "test_1"],
     ["delay_2", "test_2"],
@@ -22,37 +22,37 @@ const TESTS: [[&str; 2]; 4] = [
     ["delay_4", "test_4"],
 ];
 
-/// Find the sample again in a sequence of tests in which distractors may come twice.
+/// Recognise the sample in a sequence of tests in which distractors may be repeated.
 ///
-/// Directions are shown on a ring of tuned inputs (von Mises, sharpness 2): the sample, then up to
-/// `n_tests` tests, each after a delay. A test is the sample, which ends the trial, or a distractor; a
-/// distractor repeats the one before it with the probability `repeat_fraction`, so that a network that
-/// looks for any repetition fails. The fixation input is 1 to the end. The output `fixation` should be
-/// 1 but during the tests, `match` during a test that is the sample and `non_match` during a
+/// Directions are shown on a ring of tuned inputs (von Mises, concentration 2): the sample, then up to
+/// `n_tests` tests, each after a delay. A test is either the sample, which ends the trial, or a distractor. A
+/// distractor repeats the previous one with probability `repeat_fraction`, so that a network that detects any
+/// repetition fails. The fixation input is 1 throughout. The output `fixation` should be
+/// 1 except during the tests, `match` should be 1 during a test that is the sample, and `non_match` during a
 /// distractor; all else 0. In a catch trial neither sample nor tests are shown, and no choice is correct.
 ///
 /// Source: Masse, Yang, Song, Wang & Freedman (2019), tasks ABBA and ABCA.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Abba {
-    /// Number of tests, if none is the sample.
+    /// Maximum number of tests: that of a trial in which none is the sample.
     #[schemars(range(min = 1, max = 4))]
     pub n_tests: usize,
-    /// How often a distractor is the one before it again.
+    /// Probability that a distractor repeats the previous one.
     pub repeat_fraction: f64,
-    /// Number of directions, evenly on the circle.
+    /// Number of directions, evenly spaced on the circle.
     #[schemars(range(min = 5, max = 360))]
     pub n_directions: usize,
     /// Number of tuned inputs.
     #[schemars(range(min = 2, max = 1000))]
     pub n_tuned: usize,
-    /// Before the sample.
+    /// Duration of fixation before the sample.
     pub fixation_ms: Duration,
-    /// The sample.
+    /// Duration of the sample.
     pub sample_ms: Duration,
-    /// Before each test.
+    /// Duration of the delay before each test.
     pub delay_ms: Duration,
-    /// Each test.
+    /// Duration of each test.
     pub test_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -89,7 +89,7 @@ impl Abba {
         direction as f64 * 360.0 / self.n_directions as f64
     }
 
-    /// How many tests there are if `match_at` is the sample; 0 is none.
+    /// Returns the number of tests if the sample is test `match_at`; 0 if no test is.
     fn tests_shown(&self, match_at: usize) -> usize {
         match match_at {
             0 => self.n_tests,
@@ -108,7 +108,7 @@ impl Abba {
         timeline
     }
 
-    /// The directions of the distractors, none of which is the sample.
+    /// Draws the directions of the distractors, none of which is the sample.
     fn draw_distractors(&self, sample: usize, n: usize, rng: &mut Rng) -> Vec<usize> {
         let mut unseen: Vec<usize> = (0..self.n_directions).filter(|&k| k != sample).collect();
         rng.shuffle(&mut unseen);
@@ -132,7 +132,7 @@ impl Task for Abba {
             .with_choices(&[MATCH, NON_MATCH])
     }
 
-    /// Those of every trial; more delays and tests may follow.
+    /// Lists the epochs that every trial has; more delays and tests may follow.
     fn epochs(&self) -> Vec<Epoch> {
         let [delay, test] = TESTS[0];
         vec![
@@ -163,7 +163,7 @@ impl Task for Abba {
             .finish()
     }
 
-    /// `sample_deg`, and `match_at`: which test is the sample; 0 is none.
+    /// Lists `sample_deg` and `match_at`, the number of the test that is the sample; 0 if none is.
     fn conditions(&self) -> Vec<Condition> {
         let samples = directions_deg(self.n_directions);
         let places: Vec<f64> = (0..=self.n_tests).map(|k| k as f64).collect();
@@ -211,7 +211,7 @@ impl Task for Abba {
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
         trial.correct?; // none in a catch trial
         let match_at = trial.value("match_at")? as usize;
-        let right = |k: usize| {
+        let is_right = |k: usize| {
             let [_, test] = TESTS[k];
             let row = (trial.timeline.steps(test).end - 1) * trial.n_outputs;
             let [matches, differs] = [MATCH, NON_MATCH].map(|output| outputs[row + output]);
@@ -221,15 +221,15 @@ impl Task for Abba {
                 differs > matches
             }
         };
-        Some((0..self.tests_shown(match_at)).all(right))
+        Some((0..self.tests_shown(match_at)).all(is_right))
     }
 
     fn correct_rule(&self) -> String {
-        "At the last time step of every test the larger of match, non_match must be right."
+        "At the last time step of every test, the larger of match and non_match must be the right one."
             .to_owned()
     }
 
-    /// 1/2 for each test that is shown.
+    /// Averages over the place of the sample: 1/2 for each test that is shown.
     fn chance(&self) -> Option<f64> {
         let by_place = (0..=self.n_tests).map(|k| 0.5f64.powi(self.tests_shown(k) as i32));
         Some(by_place.sum::<f64>() / (self.n_tests + 1) as f64)

@@ -1,18 +1,20 @@
-//! Choices, and the right one of each trial, found from targets alone.
+//! Choices and correct answers inferred from targets alone.
 
 use std::borrow::Borrow;
 
 use crate::{Mask, Target, Trial};
 
-/// Finds the outputs that are choices according to the targets of some trials, as [`Layout::choices`](crate::Layout::choices) has them:
+/// Infers from the targets of some trials which outputs are choices, in the form of
+/// [`Layout::choices`](crate::Layout::choices):
 ///
 /// * class labels: every output, unless there is only one;
-/// * values of several outputs: every output, if the targets are one-hot. Looked at are the outputs that count in the last time
-///   step that counts. One of them has the same high value in every trial and all others have the same low value; where all are
-///   equal, below the high value and the same in all such trials, the trial has no answer;
+/// * values of several outputs: every output, if the targets are one-hot. This considers the outputs that count in the
+///   last
+///   time step that counts. One of them has the same high value in every trial and all others have the same low value. A
+///   trial in which all are equal has no answer; this value is the same in all such trials and differs from the high one;
 /// * values of one output, at the last time step that counts: this output, by its sign, if it is the same number below zero in
 ///   some trials and the same number above zero in the others; at zero, the trial has no answer;
-/// * anything else is a time course to be followed: no output.
+/// * anything else is a time course: no output.
 #[must_use]
 pub fn implied_choices(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> Vec<usize> {
     let mut seen = Levels::default();
@@ -20,7 +22,7 @@ pub fn implied_choices(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> 
     for trial in trials {
         let trial = trial.borrow();
         n_outputs = trial.n_outputs;
-        if !seen.are_those_of(trial) {
+        if !seen.agree_with(trial) {
             return Vec::new();
         }
     }
@@ -31,8 +33,9 @@ pub fn implied_choices(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> 
     }
 }
 
-/// Finds the choice that is right in a trial by its target: as [`Trial::target_choice`], but none where several outputs are equally
-/// large, so that a target of zeros is no answer.
+/// Returns the correct choice of a trial according to its target: as [`Trial::target_choice`], but `None` if several
+/// outputs
+/// are equally large, because a target of zeros is not an answer.
 #[must_use]
 pub fn target_answer(trial: &Trial, choices: &[usize]) -> Option<usize> {
     let choice = trial.target_choice(choices)?;
@@ -44,7 +47,7 @@ pub fn target_answer(trial: &Trial, choices: &[usize]) -> Option<usize> {
     Some(choice)
 }
 
-/// The two values between which the targets choose.
+/// The high and low values of one-hot targets.
 #[derive(Default)]
 struct Levels {
     low: Option<f32>,
@@ -55,8 +58,8 @@ struct Levels {
 }
 
 impl Levels {
-    /// Tells whether the answer of a trial has the same levels as those before it.
-    fn are_those_of(&mut self, trial: &Trial) -> bool {
+    /// Returns true if the target of a trial has the same levels as those of the trials before it.
+    fn agree_with(&mut self, trial: &Trial) -> bool {
         if let Target::Classes(_) = trial.target {
             self.are_classes = true;
             return true;
@@ -81,19 +84,19 @@ impl Levels {
     }
 
     fn are_complete(&self, n_outputs: usize) -> bool {
-        // Where all outputs can be high at once they are not alternatives, but answers of their own.
+        // Outputs that can all be high at once are not alternatives, but separate answers.
         let are_alternatives = self.none.is_none() || self.none != self.high;
         let has_both = self.low.is_some() && self.high.is_some();
         (self.are_classes && n_outputs > 1) || (has_both && are_alternatives)
     }
 }
 
-/// Tells whether a value is the first of its kind, or equal to it.
+/// Returns true if a value is the first of its kind or equals the first.
 fn is_same(known: &mut Option<f32>, value: f32) -> bool {
     *known.get_or_insert(value) == value
 }
 
-/// Collects the targets of the outputs that count in the last time step that counts.
+/// Returns the targets of the outputs that count in the last time step that counts.
 fn last_counted_row(trial: &Trial) -> Vec<f32> {
     let (Target::Values(values), Some(t)) = (&trial.target, trial.last_counted_step()) else {
         return Vec::new();

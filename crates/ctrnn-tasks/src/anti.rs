@@ -1,4 +1,4 @@
-//! Anti: respond to where a stimulus is, or opposite to it, as a cue says.
+//! Anti: respond towards a stimulus or away from it, depending on a cue.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,38 +7,38 @@ use serde::{Deserialize, Serialize};
 use crate::ring::directions_deg;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
 
-/// Inputs, besides the ring.
+/// Inputs before the ring.
 const PRO_CUE: usize = 1;
 const ANTI_CUE: usize = 2;
 const RING: usize = 3;
-/// Units of the ring.
+/// Number of units of the ring.
 const RING_UNITS: usize = 32;
 
-/// Respond towards a stimulus or opposite to it, as a cue says (pro- and antisaccades).
+/// Respond towards a stimulus or in the opposite direction, depending on a cue (pro- and antisaccades).
 ///
 /// Inputs: `fixation`, 1 until the response; `pro_cue` or `anti_cue`, 1 from the start of the epoch `cue`
 /// until the response; and a ring of 32 units, on which the stimulus is a Gaussian bump of height 0.8 and width
-/// pi/8 around one of `directions`, evenly spaced. Epochs: `fixation`, `cue`, `stimulus`, `delay`,
-/// `response`. The output `fixation` should be 1 until the response, and in it the output of the direction of the
-/// stimulus (pro), or of the opposite one (anti); all else 0. On catch trials there is no stimulus and fixation is to
-/// be kept. Conditions: anti (0 or 1) with every direction, in degrees, and catch.
+/// pi/8 around one of `directions` evenly spaced directions. Epochs: `fixation`, `cue`, `stimulus`, `delay`,
+/// `response`. The output `fixation` should be 1 until the response. During the response the output of the direction of
+/// the stimulus (pro) or of the opposite direction (anti) should be 1; all else 0. In a catch trial there is no stimulus
+/// and fixation should be kept. Conditions: anti (0 or 1) with every direction, in degrees, and catch.
 ///
-/// Source: the antisaccade task of Munoz & Everling (2004), and the task AntiReach of neurogym; the ring is that of
-/// Yang et al. (2019); times are our own.
+/// Source: the antisaccade task of Munoz & Everling (2004) and the task AntiReach of neurogym; the ring of
+/// Yang et al. (2019). The durations were chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Anti {
-    /// Before the cue.
+    /// Duration of fixation before the cue.
     pub fixation_ms: Duration,
-    /// The cue before the stimulus.
+    /// Duration of the cue before the stimulus.
     pub cue_ms: Duration,
-    /// The stimulus.
+    /// Duration of the stimulus.
     pub stimulus_ms: Duration,
-    /// Between the stimulus and the response.
+    /// Duration of the delay between the stimulus and the response.
     pub delay_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
-    /// Number of directions, an even one.
+    /// Number of directions; an even number.
     #[schemars(range(min = 2, max = 360))]
     pub directions: usize,
     /// Fraction of anti trials in training.
@@ -87,8 +87,11 @@ impl Task for Anti {
     }
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
-        let even = || {
-            let message = format!("{} must be even: each has an opposite", self.directions);
+        let odd = || {
+            let message = format!(
+                "{} is not an even number; every direction needs an opposite",
+                self.directions
+            );
             TaskError::config("directions", message)
         };
         Check::new(clock)
@@ -96,7 +99,7 @@ impl Task for Anti {
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the direction")
             .read_at_end("response_ms", &self.response_ms)
             .number("directions", self.directions as f64, 2.0..=360.0)
-            .require(self.directions.is_multiple_of(2), even)
+            .require(self.directions.is_multiple_of(2), odd)
             .number("anti_fraction", self.anti_fraction, 0.0..=1.0)
             .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
@@ -106,16 +109,18 @@ impl Task for Anti {
     fn conditions(&self) -> Vec<Condition> {
         let directions = directions_deg(self.directions);
         let grid = Condition::grid(&[("anti", &[0.0, 1.0]), ("direction", &directions)]);
-        let weigh = |condition: Condition| {
-            let anti = condition.value("anti") == 1.0;
-            let weight = if anti {
-                self.anti_fraction
-            } else {
-                1.0 - self.anti_fraction
-            };
-            condition.with_weight(weight)
-        };
-        let weighted = grid.into_iter().map(weigh).collect();
+        let weighted = grid
+            .into_iter()
+            .map(|condition| {
+                let is_anti = condition.value("anti") == 1.0;
+                let pro_fraction = 1.0 - self.anti_fraction;
+                condition.with_weight(if is_anti {
+                    self.anti_fraction
+                } else {
+                    pro_fraction
+                })
+            })
+            .collect();
         Condition::with_catch(weighted, self.catch_fraction)
     }
 
@@ -141,7 +146,7 @@ impl Task for Anti {
 }
 
 impl Anti {
-    /// The number of the direction to respond to.
+    /// Returns the index of the direction of the response.
     fn response(&self, degrees: f64, is_anti: bool) -> usize {
         let shown = (degrees / 360.0 * self.directions as f64).round() as usize;
         let turned = if is_anti { self.directions / 2 } else { 0 };
@@ -230,7 +235,7 @@ mod tests {
         assert_eq!(errors.len(), 6, "{errors:?}");
         assert_eq!(
             errors[2].to_string(),
-            "directions: 3 must be even: each has an opposite"
+            "directions: 3 is not an even number; every direction needs an opposite"
         );
     }
 }

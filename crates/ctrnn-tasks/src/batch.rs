@@ -1,11 +1,11 @@
-//! Trials of one batch, padded to one length.
+//! Batches of trials, padded to one length.
 
 use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
 
 use crate::{Condition, Mask, Target, Timeline, Trial, value_bits};
 
-/// Trials in rows of one length: `B` trials, `T` time steps of the longest, padded with 0 in
+/// A batch of `B` trials of `T` time steps, the length of the longest; shorter trials are padded with 0 in
 /// inputs, targets and mask. Arrays are row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrialBatch {
@@ -23,9 +23,9 @@ pub struct TrialBatch {
     pub target: Target,
     /// Mask, `[B, T]` or `[B, T, O]`.
     pub mask: Mask,
-    /// Time steps of each trial, `[B]`.
+    /// Number of time steps of each trial, `[B]`.
     pub n_steps: Vec<usize>,
-    /// Names of the conditions' values, and the value in each trial, `[B]`.
+    /// Names of the conditions' values, each with its value in every trial, `[B]`.
     pub conditions: Vec<(String, Vec<f64>)>,
     /// The correct choice of each trial, `[B]`.
     pub correct: Vec<Option<usize>>,
@@ -34,17 +34,16 @@ pub struct TrialBatch {
 }
 
 impl TrialBatch {
-    /// Pads trials to the length of the longest. Trials that are made one by one are copied as they come.
+    /// Creates a batch of trials padded to the length of the longest. An iterator of trials is consumed one by one.
     ///
     /// # Panics
-    /// If the trials differ in inputs, outputs, kind of target or mask, or names of conditions, or
-    /// if there are none.
+    /// If there are no trials, or they differ in inputs, outputs, kind of target or mask, or names of conditions.
     #[must_use]
     pub fn new(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> Self {
-        Self::with_room(trials, 0)
+        Self::with_capacity(trials, 0)
     }
 
-    /// Pads trials to a length.
+    /// Creates a batch of trials padded to the given length.
     ///
     /// # Panics
     /// As [`TrialBatch::new`], or if a trial is longer.
@@ -61,8 +60,10 @@ impl TrialBatch {
         batch
     }
 
-    /// [`new`](Self::new) with room for trials of this many time steps, so that nothing has to be moved while they come.
-    pub(crate) fn with_room(
+    /// Creates a batch as [`new`](Self::new), with capacity reserved for trials of `longest` time steps, so that
+    /// nothing is
+    /// reallocated.
+    pub(crate) fn with_capacity(
         trials: impl IntoIterator<Item = impl Borrow<Trial>>,
         longest: usize,
     ) -> Self {
@@ -71,12 +72,12 @@ impl TrialBatch {
         batch
     }
 
-    /// The trials one after another, with room for `longest` time steps each.
+    /// Concatenates the trials, with capacity for `longest` time steps each.
     fn unpadded(trials: impl IntoIterator<Item = impl Borrow<Trial>>, longest: usize) -> Self {
         let mut trials = trials.into_iter();
         let first = trials.next().expect("a batch has at least one trial");
         let steps = longest.max(first.borrow().n_steps);
-        let mut batch = Self::like(first.borrow(), 1 + trials.size_hint().0, steps);
+        let mut batch = Self::empty_like(first.borrow(), 1 + trials.size_hint().0, steps);
         batch.append(first.borrow());
         for trial in trials {
             batch.append(trial.borrow());
@@ -84,23 +85,23 @@ impl TrialBatch {
         batch
     }
 
-    /// Nothing yet, but room for `n_trials` trials like this one, of `n_steps` time steps.
-    fn like(trial: &Trial, n_trials: usize, n_steps: usize) -> Self {
-        let room = n_trials * n_steps;
+    /// Creates an empty batch with capacity for `n_trials` trials like this one, of `n_steps` time steps each.
+    fn empty_like(trial: &Trial, n_trials: usize, n_steps: usize) -> Self {
+        let capacity = n_trials * n_steps;
         let names = trial.condition.iter().map(|(name, _)| name.clone());
         Self {
             n_trials: 0,
             max_steps: 0,
             n_inputs: trial.n_inputs,
             n_outputs: trial.n_outputs,
-            inputs: Vec::with_capacity(room * trial.n_inputs),
+            inputs: Vec::with_capacity(capacity * trial.n_inputs),
             target: match trial.target {
-                Target::Values(_) => Target::Values(Vec::with_capacity(room * trial.n_outputs)),
-                Target::Classes(_) => Target::Classes(Vec::with_capacity(room)),
+                Target::Values(_) => Target::Values(Vec::with_capacity(capacity * trial.n_outputs)),
+                Target::Classes(_) => Target::Classes(Vec::with_capacity(capacity)),
             },
             mask: match trial.mask {
-                Mask::Steps(_) => Mask::Steps(Vec::with_capacity(room)),
-                Mask::Outputs(_) => Mask::Outputs(Vec::with_capacity(room * trial.n_outputs)),
+                Mask::Steps(_) => Mask::Steps(Vec::with_capacity(capacity)),
+                Mask::Outputs(_) => Mask::Outputs(Vec::with_capacity(capacity * trial.n_outputs)),
             },
             n_steps: Vec::with_capacity(n_trials),
             conditions: names
@@ -111,7 +112,7 @@ impl TrialBatch {
         }
     }
 
-    /// Puts a trial after the others, without padding.
+    /// Appends a trial without padding.
     fn append(&mut self, trial: &Trial) {
         self.assert_same_layout(trial);
         self.inputs.extend_from_slice(&trial.inputs);
@@ -136,7 +137,7 @@ impl TrialBatch {
         self.timelines.push(trial.timeline.clone());
     }
 
-    /// Moves the trials apart, so that each has the length of the longest.
+    /// Pads every trial to the length of the longest.
     fn pad(&mut self) {
         let (n_steps, max_steps) = (&self.n_steps, self.max_steps);
         pad(&mut self.inputs, n_steps, max_steps, self.n_inputs);
@@ -162,7 +163,7 @@ impl TrialBatch {
             && names.clone().eq(own_names.clone());
         assert!(
             same,
-            "trials of a batch agree in inputs, outputs, whether targets are classes, whether the mask is by output, and \
+            "trials of a batch should agree in inputs, outputs, whether targets are classes, whether the mask is by output, and \
              names of conditions: {:?} and {:?}",
             (
                 self.n_inputs,
@@ -179,7 +180,7 @@ impl TrialBatch {
         );
     }
 
-    /// What each output should be, `[B, T, O]`: the target values, or a one-hot row for each class label.
+    /// Returns the target of each output, `[B, T, O]`: the target values, or a one-hot row for each class label.
     #[must_use]
     pub fn target_rows(&self) -> Cow<'_, [f32]> {
         let classes = match &self.target {
@@ -193,7 +194,7 @@ impl TrialBatch {
         Cow::Owned(rows)
     }
 
-    /// The number of each trial's condition among `conditions`; nothing if one has a condition that is not among them.
+    /// Returns the index of each trial's condition in `conditions`, or `None` if a trial has any other condition.
     #[must_use]
     pub fn condition_numbers(&self, conditions: &[Condition]) -> Option<Vec<usize>> {
         let names = || self.conditions.iter().map(|(name, _)| name);
@@ -210,7 +211,7 @@ impl TrialBatch {
         (0..self.n_trials).map(number).collect()
     }
 
-    /// The trial `b` alone, without padding.
+    /// Returns trial `b` without padding.
     ///
     /// # Panics
     /// If there is no trial `b`.
@@ -236,7 +237,7 @@ impl TrialBatch {
         }
     }
 
-    /// The rows of trial `b` in an array `[B, T, width]`, without padding: `[n_steps, width]`.
+    /// Returns the rows of trial `b` in an array `[B, T, width]`, without padding: `[n_steps, width]`.
     ///
     /// # Panics
     /// If there is no trial `b` or the array is too short.
@@ -247,10 +248,11 @@ impl TrialBatch {
     }
 }
 
-/// Moves rows that follow each other apart, from the last to the first: each trial is filled up with zeros to `max_steps` rows.
+/// Pads each trial in place with zeros to `max_steps` rows.
 fn pad<T: Copy + Default>(rows: &mut Vec<T>, n_steps: &[usize], max_steps: usize, width: usize) {
     let mut end = rows.len();
     rows.resize(n_steps.len() * max_steps * width, T::default());
+    // From the last trial to the first, so that no rows are overwritten before they have moved.
     for (b, n) in n_steps.iter().enumerate().rev() {
         let (start, place) = (end - n * width, b * max_steps * width);
         rows.copy_within(start..end, place);
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "trials of a batch agree")]
+    #[should_panic(expected = "trials of a batch should agree")]
     fn trials_of_different_kinds_make_no_batch() {
         let _ = TrialBatch::new(&[trial(2, TargetKind::Values), trial(2, TargetKind::Classes)]);
     }

@@ -1,4 +1,4 @@
-//! How several tasks share the inputs and outputs of one network.
+//! The inputs and outputs of one network shared by several tasks.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,37 +8,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Condition, Layout, Mask, Target, TargetKind, Trial};
 
-/// Whether tasks share inputs, or outputs.
+/// The way in which tasks use the inputs, or outputs, of one network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channels {
-    /// Those of the same name are one.
+    /// Channels of the same name are one channel.
     Shared,
-    /// Each task has its own, side by side.
+    /// Each task has its own channels.
     Separate,
 }
 
-/// The inputs and outputs of all tasks together, and where those of each task are among them.
+/// The inputs and outputs of all tasks together, and the columns of each task among them.
 pub(crate) struct Plan {
     pub layout: Layout,
     pub columns: Vec<Columns>,
 }
 
-/// Where the inputs and outputs of a task are among those of all.
+/// The columns of a task's inputs and outputs among those of all tasks.
 pub(crate) struct Columns {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     target: TargetKind,
-    /// The task's own output that chooses by its sign.
+    /// The task's own output whose sign is the choice, if it has one.
     sign: Option<usize>,
 }
 
 impl Plan {
-    /// For tasks given by name and layout. Targets are classes only if those of all tasks are.
+    /// Plans the channels of tasks given by name and layout. Targets are classes only if those of all tasks are.
     pub fn new(tasks: &[(&str, Layout)], inputs: Channels, outputs: Channels) -> Self {
         let (all_inputs, input_columns) = place(tasks, inputs, |layout| &layout.inputs);
         let (all_outputs, output_columns) = place(tasks, outputs, |layout| &layout.outputs);
-        let is_classes = |(_, layout): &(&str, Layout)| layout.target == TargetKind::Classes;
         let columns: Vec<Columns> = tasks
             .iter()
             .zip(input_columns.into_iter().zip(output_columns))
@@ -59,7 +58,8 @@ impl Plan {
             .collect();
         choices.sort_unstable();
         choices.dedup();
-        let target = if tasks.iter().all(is_classes) {
+        let mut targets = tasks.iter().map(|(_, layout)| layout.target);
+        let target = if targets.all(|target| target == TargetKind::Classes) {
             TargetKind::Classes
         } else {
             TargetKind::Values
@@ -76,7 +76,7 @@ impl Plan {
     }
 }
 
-/// The names of all channels, and the columns of each task among them.
+/// Returns the names of all channels, and the columns of each task among them.
 fn place<'a>(
     tasks: &'a [(&str, Layout)],
     channels: Channels,
@@ -103,7 +103,7 @@ fn place<'a>(
 }
 
 impl Columns {
-    /// A trial of the task as one of all tasks: its inputs and outputs in their places, the others 0 and not counted.
+    /// Embeds a trial of the task in one of all tasks: other inputs and outputs are 0 and do not count.
     pub fn embed(&self, own: &Trial, layout: &Layout, condition: &Condition) -> Trial {
         let mut trial = Trial::new(layout, condition, own.timeline.clone());
         let (n_inputs, n_outputs) = (trial.n_inputs, trial.n_outputs);
@@ -141,7 +141,7 @@ impl Columns {
         trial
     }
 
-    /// A mask of outputs in which the others do not count; for classes, one of time steps.
+    /// Returns a mask of outputs in which those of other tasks do not count; for classes, a mask of time steps.
     fn embed_mask(&self, own: &Trial, layout: &Layout) -> Mask {
         let by_output = match &own.mask {
             Mask::Steps(mask) => Cow::Owned(repeated(mask, own.n_outputs)),
@@ -157,7 +157,7 @@ impl Columns {
         Mask::Outputs(mask)
     }
 
-    /// The trial of the task from one of all tasks.
+    /// Extracts the trial of the task from one of all tasks.
     pub fn extract(&self, trial: &Trial, condition: &Condition) -> Trial {
         let gather = |rows: &[f32]| gather(rows, trial.n_outputs, &self.outputs);
         let place = |column: usize| self.outputs.iter().position(|&k| k == column);
@@ -196,20 +196,20 @@ impl Columns {
         }
     }
 
-    /// The outputs of the task from a readout `[T, width]` of all tasks.
+    /// Extracts the outputs of the task from a readout `[T, width]` of all tasks.
     pub fn readout(&self, outputs: &[f32], width: usize) -> Vec<f32> {
         gather(outputs, width, &self.outputs)
     }
 }
 
-/// Every number of a row `n` times over.
+/// Repeats every number of a row `n` times.
 fn repeated(row: &[f32], n: usize) -> Vec<f32> {
     row.iter()
         .flat_map(|&x| std::iter::repeat_n(x, n))
         .collect()
 }
 
-/// Rows of `from_width` into the columns of wider rows.
+/// Copies rows of `from_width` into the columns of wider rows.
 fn scatter(from: &[f32], from_width: usize, columns: &[usize], to: &mut [f32], width: usize) {
     if from_width == 0 {
         return;
@@ -223,18 +223,20 @@ fn scatter(from: &[f32], from_width: usize, columns: &[usize], to: &mut [f32], w
     }
 }
 
-/// Own columns that are neighbours among all columns too, and their places.
+/// Splits the columns into runs that are adjacent in the wider rows too: each as own columns and their places, so that a
+/// run is copied at once.
 fn runs(columns: &[usize]) -> Vec<(Range<usize>, Range<usize>)> {
     let mut own = 0;
-    let neighbours = columns.chunk_by(|a, b| a + 1 == *b);
-    let run = |places: &[usize]| {
-        own += places.len();
-        (own - places.len()..own, places[0]..places[0] + places.len())
-    };
-    neighbours.map(run).collect()
+    columns
+        .chunk_by(|a, b| a + 1 == *b)
+        .map(|places| {
+            own += places.len();
+            (own - places.len()..own, places[0]..places[0] + places.len())
+        })
+        .collect()
 }
 
-/// The columns of rows of `width`.
+/// Copies the given columns out of rows of `width`.
 fn gather(rows: &[f32], width: usize, columns: &[usize]) -> Vec<f32> {
     if width == 0 {
         return Vec::new();

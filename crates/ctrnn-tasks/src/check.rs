@@ -1,11 +1,11 @@
-//! Collects everything that is wrong with a task's configuration.
+//! Checks of a task's configuration that report all errors at once.
 
 use std::ops::RangeInclusive;
 
 use crate::clock::MAX_STEPS;
 use crate::{Clock, Condition, Duration, Epoch, TaskError};
 
-/// Checks of a task, one after another; all errors are kept.
+/// A chain of checks that collects all errors.
 ///
 /// ```
 /// use ctrnn_tasks::{Check, Clock};
@@ -16,7 +16,7 @@ use crate::{Clock, Condition, Duration, Epoch, TaskError};
 ///     .finish()
 ///     .unwrap_err();
 /// assert_eq!(errors.len(), 2);
-/// assert_eq!(errors[1].to_string(), "go_fraction: 2 must be from 0 to 1");
+/// assert_eq!(errors[1].to_string(), "go_fraction: 2 is not a number from 0 to 1");
 /// # Ok::<(), ctrnn_tasks::ClockError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Nothing found yet.
+    /// Starts a chain of checks.
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -38,13 +38,15 @@ impl Check {
         }
     }
 
-    /// Requires a duration to be on the grid.
+    /// Requires a duration to be a multiple of the time step.
     pub fn duration(mut self, key: &str, duration: &Duration) -> Self {
         self.errors.extend(duration.check(key, self.clock));
         self
     }
 
-    /// Requires the durations of all epochs to be on the grid, and their sum to be one to [`MAX_STEPS`] time steps.
+    /// Requires the durations of all epochs to be multiples of the time step, and their sum to be from one to
+    /// [`MAX_STEPS`] time
+    /// steps.
     pub fn epochs(mut self, epochs: &[Epoch]) -> Self {
         let bounds = epochs.iter().map(|epoch| epoch.duration.bounds_ms());
         self.trial_ms = bounds.reduce(|[a, b], [c, d]| [a + c, b + d]);
@@ -53,13 +55,13 @@ impl Check {
         })
     }
 
-    /// Requires a duration to be longer than 0 in every trial; `why` says what it is needed for.
+    /// Requires a duration to be longer than 0 in every trial; `why` gives the reason in the error.
     pub fn not_zero(self, key: &str, duration: &Duration, why: &str) -> Self {
         let rule = || TaskError::config(key, format!("0 ms is too short; {why}"));
         self.require(duration.bounds_ms()[0] != 0.0, rule)
     }
 
-    /// Requires an epoch to be longer than 0 at whose end the choice is read.
+    /// Requires an epoch at whose end the choice is read to be longer than 0.
     pub fn read_at_end(self, key: &str, duration: &Duration) -> Self {
         self.not_zero(key, duration, "the choice is read at its end")
     }
@@ -72,7 +74,8 @@ impl Check {
     /// Requires a number to be in a range.
     pub fn number(self, key: &str, value: f64, range: RangeInclusive<f64>) -> Self {
         let (low, high) = (range.start(), range.end());
-        let rule = || TaskError::config(key, format!("{value} must be from {low} to {high}"));
+        let rule =
+            || TaskError::config(key, format!("{value} is not a number from {low} to {high}"));
         self.require(range.contains(&value), rule)
     }
 
@@ -87,28 +90,35 @@ impl Check {
 
     /// Requires a number to be 0 or more, and finite.
     pub fn not_negative(self, key: &str, value: f64) -> Self {
-        let rule = || TaskError::config(key, format!("{value} must be a number that is 0 or more"));
+        let rule = || TaskError::config(key, format!("{value} is not 0 or a positive number"));
         self.require(value >= 0.0 && value.is_finite(), rule)
+    }
+
+    /// Requires a number to be more than 0, and finite.
+    pub fn positive(self, key: &str, value: f64) -> Self {
+        let rule = || TaskError::config(key, format!("{value} is not a positive number"));
+        self.require(value > 0.0 && value.is_finite(), rule)
     }
 
     /// Requires a condition of positive weight, and no weight that is negative or not finite.
     pub fn conditions(self, conditions: &[Condition]) -> Self {
-        let rule =
-            "the probabilities of the conditions must be 0 or more, and one of them positive";
-        let valid = |c: &Condition| c.weight >= 0.0 && c.weight.is_finite();
-        self.require(
-            conditions.iter().all(valid) && conditions.iter().any(|c| c.weight > 0.0),
-            || TaskError::config("", rule),
-        )
+        let rule = "the probabilities of the conditions must be 0 or more, and at least one must be positive";
+        let mut weights = conditions.iter().map(|condition| condition.weight);
+        let are_valid = weights
+            .clone()
+            .all(|weight| weight >= 0.0 && weight.is_finite());
+        self.require(are_valid && weights.any(|weight| weight > 0.0), || {
+            TaskError::config("", rule)
+        })
     }
 
-    /// Adds what was found elsewhere.
+    /// Adds errors found elsewhere.
     pub fn with(mut self, errors: impl IntoIterator<Item = TaskError>) -> Self {
         self.errors.extend(errors);
         self
     }
 
-    /// Requires anything else.
+    /// Requires any other rule.
     pub fn require(mut self, met: bool, error: impl FnOnce() -> TaskError) -> Self {
         if !met {
             self.errors.push(error());
@@ -116,21 +126,22 @@ impl Check {
         self
     }
 
-    /// All errors, if there are any.
+    /// Ends the chain.
     ///
     /// # Errors
-    /// Returns the findings of the checks, in their order; the length of a whole trial where its parts are right.
+    /// All errors of the checks, in their order. The length of a whole trial is only checked if no other check failed.
     pub fn finish(mut self) -> Result<(), Vec<TaskError>> {
         if let Some([shortest, longest]) = self.trial_ms.filter(|_| self.errors.is_empty()) {
             let dt_ms = self.clock.dt_ms();
             let message = if shortest == 0.0 {
                 Some(
-                    "a trial can have no time step at all: all of its durations can be 0"
+                    "all durations can be 0, but a trial must have at least one time step"
                         .to_owned(),
                 )
+            // Half a time step leaves room for the rounding of the sum.
             } else if longest > (MAX_STEPS as f64 + 0.5) * dt_ms {
                 Some(format!(
-                    "a trial of {longest} ms is more than {MAX_STEPS} time steps of dt_ms = {dt_ms}"
+                    "a trial of {longest} ms has more than {MAX_STEPS} time steps of dt_ms = {dt_ms}"
                 ))
             } else {
                 None
@@ -165,8 +176,7 @@ mod tests {
         assert!(check().conditions(&[with(1.0), with(0.0)]).finish().is_ok());
         for weights in [&[][..], &[0.0], &[1.0, -1.0], &[1.0, f64::NAN]] {
             let conditions: Vec<Condition> = weights.iter().copied().map(with).collect();
-            let expected =
-                "the probabilities of the conditions must be 0 or more, and one of them positive";
+            let expected = "the probabilities of the conditions must be 0 or more, and at least one must be positive";
             assert_eq!(
                 messages(check().conditions(&conditions)),
                 [expected],
@@ -180,9 +190,9 @@ mod tests {
         let epochs = |ms: [f64; 2]| ms.map(|ms| Epoch::new("epoch", &ms.into()));
         let found = |ms| messages(check().epochs(&epochs(ms)));
         assert_eq!(found([0.0, 20.0]), [""; 0]);
-        let none = "a trial can have no time step at all: all of its durations can be 0";
+        let none = "all durations can be 0, but a trial must have at least one time step";
         assert_eq!(found([0.0, 0.0]), [none]);
-        let long = "a trial of 24000000 ms is more than 1000000 time steps of dt_ms = 20";
+        let long = "a trial of 24000000 ms has more than 1000000 time steps of dt_ms = 20";
         assert_eq!(found([1.2e7, 1.2e7]), [long]);
         assert_eq!(found([1.2e7, 10.0]).len(), 1);
     }
@@ -195,8 +205,8 @@ mod tests {
         assert_eq!(
             messages(found),
             [
-                "p: NaN must be from 0 to 1",
-                "std: NaN must be a number that is 0 or more"
+                "p: NaN is not a number from 0 to 1",
+                "std: NaN is not 0 or a positive number"
             ]
         );
     }

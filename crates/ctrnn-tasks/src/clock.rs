@@ -1,28 +1,27 @@
-//! The time grid: milliseconds become time steps here.
+//! The time grid, which converts milliseconds to time steps.
 
 use std::fmt;
 
-/// A trial of more time steps than this is taken for a slip of the pen.
+/// Maximum number of time steps of a trial; a longer one is taken for a typing error.
 pub const MAX_STEPS: usize = 1_000_000;
 
-/// How far, as a fraction of a time step, a duration may be off the grid: room for decimal
-/// fractions.
+/// Tolerance for a duration off the time grid, as a fraction of a time step: decimal fractions are not exact in binary.
 const TOLERANCE: f64 = 1e-6;
 
-/// The length of a time step.
+/// A time grid, given by the length of a time step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clock {
     dt_ms: f64,
 }
 
-/// A duration that a [`Clock`] cannot measure.
+/// A duration that does not fit the time grid of a [`Clock`].
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum ClockError {
-    /// The time step is no length.
-    #[error("dt_ms = {0} must be a positive number")]
+    /// The time step is not a positive number.
+    #[error("dt_ms = {0} is not a positive number")]
     Dt(f64),
-    /// The duration is no length.
-    #[error("{0} ms must be a number that is 0 or more")]
+    /// The duration is negative or not finite.
+    #[error("{0} ms is not 0 or a positive number")]
     NotADuration(f64),
     /// The duration ends between two time steps.
     #[error("{ms} ms is not a multiple of dt_ms = {dt_ms}; the nearest are {}", Nearest(*ms, *dt_ms))]
@@ -33,7 +32,7 @@ pub enum ClockError {
         dt_ms: f64,
     },
     /// The duration has more than [`MAX_STEPS`] time steps.
-    #[error("{ms} ms is more than {MAX_STEPS} time steps of dt_ms = {dt_ms}")]
+    #[error("{ms} ms has more than {MAX_STEPS} time steps of dt_ms = {dt_ms}")]
     TooLong {
         /// The duration.
         ms: f64,
@@ -43,7 +42,7 @@ pub enum ClockError {
 }
 
 impl Clock {
-    /// A grid with time steps of `dt_ms`.
+    /// Creates a time grid with time steps of `dt_ms`.
     ///
     /// # Errors
     /// [`ClockError::Dt`] if `dt_ms` is not positive and finite.
@@ -55,16 +54,16 @@ impl Clock {
         }
     }
 
-    /// The length of a time step.
+    /// Returns the length of a time step.
     #[must_use]
     pub fn dt_ms(self) -> f64 {
         self.dt_ms
     }
 
-    /// The number of time steps in a duration; nothing is rounded.
+    /// Converts a duration to a number of time steps; nothing is rounded.
     ///
     /// # Errors
-    /// [`ClockError`] if `ms` is not a multiple of `dt_ms` between 0 and [`MAX_STEPS`] time steps.
+    /// [`ClockError`] if `ms` is not a multiple of `dt_ms` from 0 to [`MAX_STEPS`] time steps.
     pub fn steps(self, ms: f64) -> Result<usize, ClockError> {
         let dt_ms = self.dt_ms;
         if !(ms >= 0.0 && ms.is_finite()) {
@@ -74,26 +73,28 @@ impl Clock {
         if steps > MAX_STEPS as f64 {
             return Err(ClockError::TooLong { ms, dt_ms });
         }
-        let is_lost = ms > 0.0 && steps.round() == 0.0;
-        if (steps - steps.round()).abs() > TOLERANCE || is_lost {
+        // A duration below the tolerance would silently become 0.
+        let vanishes = ms > 0.0 && steps.round() == 0.0;
+        if (steps - steps.round()).abs() > TOLERANCE || vanishes {
             return Err(ClockError::OffGrid { ms, dt_ms });
         }
         Ok(steps.round() as usize)
     }
 
-    /// The number of time steps nearest to a drawn duration.
+    /// Rounds a drawn duration to the nearest number of time steps.
     #[must_use]
     pub fn nearest(self, ms: f64) -> usize {
         (ms / self.dt_ms).round() as usize
     }
 }
 
-/// "100 and 120": the multiples below and above, without the tail of binary fractions.
+/// The multiples of a time step below and above a duration, for an error message: "100 and 120".
 struct Nearest(f64, f64);
 
 impl fmt::Display for Nearest {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self(ms, dt_ms) = *self;
+        // Rounded to hide the inexact last digits of binary fractions.
         let multiple = |steps: f64| (steps * dt_ms * 1e9).round() / 1e9;
         let steps = ms / dt_ms;
         write!(
@@ -129,12 +130,12 @@ mod tests {
                 110.0,
                 "110 ms is not a multiple of dt_ms = 20; the nearest are 100 and 120",
             ),
-            (-20.0, "-20 ms must be a number that is 0 or more"),
-            (f64::NAN, "NaN ms must be a number that is 0 or more"),
-            (f64::INFINITY, "inf ms must be a number that is 0 or more"),
+            (-20.0, "-20 ms is not 0 or a positive number"),
+            (f64::NAN, "NaN ms is not 0 or a positive number"),
+            (f64::INFINITY, "inf ms is not 0 or a positive number"),
             (
                 3e7,
-                "30000000 ms is more than 1000000 time steps of dt_ms = 20",
+                "30000000 ms has more than 1000000 time steps of dt_ms = 20",
             ),
         ];
         let clock = Clock::new(20.0).unwrap();

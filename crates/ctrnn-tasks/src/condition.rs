@@ -1,19 +1,19 @@
-//! What differs between trials by design, not by chance.
+//! Conditions: the designed differences between trials.
 
 use ctrnn_random::Rng;
 
-/// One kind of trial: named values, such as a coherence and a side, and how often it comes.
+/// A condition of a task: named values, such as a coherence and a side, and a relative probability.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// Names and values; every condition of a task has the same names in the same order. NaN: the name does not apply, as
-    /// a coherence does not to a catch trial.
+    /// Names and values; every condition of a task has the same names in the same order. NaN means that a name does not
+    /// apply, such as the coherence of a catch trial.
     pub values: Vec<(String, f64)>,
-    /// Its probability in training, relative to the other conditions.
+    /// Probability in training, relative to the other conditions.
     pub weight: f64,
 }
 
 impl Condition {
-    /// A condition as probable as any other.
+    /// Creates a condition of weight 1.
     #[must_use]
     pub fn new<const N: usize>(values: [(&str, f64); N]) -> Self {
         Self {
@@ -24,32 +24,32 @@ impl Condition {
         }
     }
 
-    /// The same condition with another relative probability.
+    /// Sets the relative probability.
     #[must_use]
     pub fn with_weight(self, weight: f64) -> Self {
         Self { weight, ..self }
     }
 
-    /// Every combination of the values, the last name varying fastest.
+    /// Creates a condition for every combination of the values, the last name varying fastest.
     #[must_use]
     pub fn grid(axes: &[(&str, &[f64])]) -> Vec<Self> {
         let mut grid = vec![Self::new([])];
         for (name, values) in axes {
-            let extend = |condition: Self| {
+            let extended = grid.iter().flat_map(|condition| {
                 values.iter().map(move |&value| {
                     let mut condition = condition.clone();
                     condition.values.push(((*name).to_owned(), value));
                     condition
                 })
-            };
-            grid = grid.into_iter().flat_map(extend).collect();
+            });
+            grid = extended.collect();
         }
         grid
     }
 
-    /// Adds a catch trial, in which nothing is shown: a condition whose values are all 0 but `catch`,
-    /// which is 1 in it and 0 in the others. `fraction` of the trials are catch trials; at 0 the
-    /// conditions stay as they are.
+    /// Adds the condition of catch trials, in which no stimulus is shown: all its values are 0 except `catch`,
+    /// which is 1 there and 0 in the others. `fraction` of the trials are catch trials; if it is 0, the
+    /// conditions are returned unchanged.
     #[must_use]
     pub fn with_catch(mut conditions: Vec<Self>, fraction: f64) -> Vec<Self> {
         let Some(mut catch) = conditions.first().cloned().filter(|_| fraction > 0.0) else {
@@ -67,7 +67,7 @@ impl Condition {
         conditions
     }
 
-    /// Whether this is the condition that [`with_catch`](Self::with_catch) added.
+    /// Returns true if this is the condition that [`with_catch`](Self::with_catch) added.
     #[must_use]
     pub fn is_catch(&self) -> bool {
         self.values
@@ -75,7 +75,7 @@ impl Condition {
             .any(|(name, value)| name == "catch" && *value == 1.0)
     }
 
-    /// The value of this name.
+    /// Returns the value of this name.
     ///
     /// # Panics
     /// If the condition has no such value.
@@ -90,7 +90,7 @@ impl Condition {
     /// Draws one of the conditions by weight.
     ///
     /// # Panics
-    /// If there are none with a positive weight.
+    /// If none has a positive weight.
     pub fn draw<'a>(conditions: &'a [Self], rng: &mut Rng) -> &'a Self {
         let total: f64 = conditions.iter().map(|condition| condition.weight).sum();
         let mut left = rng.uniform_in(0.0, total);
@@ -101,19 +101,22 @@ impl Condition {
                 return condition;
             }
         }
-        // Reached only by rounding in the subtractions.
+        // Only reached through rounding in the subtractions.
         possible()
             .next_back()
             .expect("a task has a condition of positive weight")
     }
 }
 
-/// The bits by which values of conditions are alike: all NaN, which say that a value does not apply, and 0 and -0.
+/// Returns bits that are equal for equal values of conditions: all NaN count as equal, because they mean that a value
+/// does
+/// not apply, and so do 0 and -0.
 #[must_use]
 pub fn value_bits(value: f64) -> u64 {
-    match value.is_nan() {
-        true => f64::NAN.to_bits(),
-        false => (value + 0.0).to_bits(),
+    if value.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        (value + 0.0).to_bits() // -0 + 0 = 0
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
         assert!((counts[1] - 1000).abs() < 137, "{counts:?}");
     }
 
-    /// Of weights 1, 3 and a fifth of catch trials: 4 x 0.2 / 0.8 = 1.
+    /// For weights 1 and 3 and a fifth of catch trials, the weight of these is 4 x 0.2 / 0.8 = 1.
     #[test]
     fn a_fraction_of_trials_are_catch_trials() {
         let conditions = || [1.0, 3.0].map(|w| Condition::new([("w", w)]).with_weight(w));

@@ -1,4 +1,4 @@
-//! Context-dependent decision: judge motion or colour, as the context says.
+//! Context-dependent decision: judge motion or colour, depending on the context.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,36 +7,36 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::{shares, signed};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
-/// The inputs of the two contexts, and the first of each pair of inputs.
+/// First of the two context inputs, and first input of each pair.
 const CONTEXT: usize = 1;
 const MOTION: usize = 3;
 const COLOUR: usize = 5;
-/// Outputs, besides fixation.
+/// Outputs after fixation.
 const LEFT: usize = 1;
 const RIGHT: usize = 2;
 
-/// Judge the motion or the colour of a stimulus, as the context says, and ignore the other.
+/// Judge the motion or the colour of a stimulus, depending on the context, and ignore the other.
 ///
 /// During the stimulus one of the inputs `motion_context` and `colour_context` is 1, and both kinds of
-/// evidence are shown: at the signed coherence c, `motion_left` is (1 - c)/2 and `motion_right`
-/// (1 + c)/2; likewise colour. The fixation input is 1 until the response epoch. The output `fixation`
-/// should be 1 until then, and afterwards the output of the side that the relevant evidence speaks for;
-/// all else 0. If the relevant coherence is 0, no choice is correct. In a catch trial the fixation input
-/// alone is 1 to the end, and so should be the output `fixation`.
+/// evidence are shown: at signed coherence c, `motion_left` is (1 - c)/2 and `motion_right`
+/// (1 + c)/2, and likewise for colour. The fixation input is 1 until the response epoch. The output `fixation`
+/// should be 1 until then, and afterwards the output of the side favoured by the relevant evidence should be 1;
+/// all else 0. If the relevant coherence is 0, no choice is correct. In a catch trial only the fixation input
+/// is 1, up to the end, and so should be the output `fixation`.
 ///
 /// Source: Mante, Sussillo, Shenoy & Newsome (2013); epochs and coherences of Song, Yang & Wang (2016).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContextDecision {
-    /// Strengths of either evidence, from 0 to 1; each comes with both signs.
+    /// Coherences of either kind of evidence, from 0 to 1; each occurs with both signs.
     pub coherences: Vec<f64>,
-    /// Before the stimulus.
+    /// Duration of fixation before the stimulus.
     pub fixation_ms: Duration,
-    /// Context and evidence.
+    /// Duration of context and evidence.
     pub stimulus_ms: Duration,
-    /// Between the stimulus and the response.
+    /// Duration of the delay between the stimulus and the response.
     pub delay_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -92,7 +92,7 @@ impl Task for ContextDecision {
             .finish()
     }
 
-    /// `context` (0 motion, 1 colour), and the coherences `motion` and `colour`, negative on the left.
+    /// Lists `context` (0 motion, 1 colour) and the coherences `motion` and `colour`, negative for left.
     fn conditions(&self) -> Vec<Condition> {
         let coherences = signed(&self.coherences);
         let axes: [(&str, &[f64]); 3] = [

@@ -11,33 +11,33 @@ use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial, angular_distance,
 };
 
-/// Channels, in and out: fixation, then cosine and sine of the direction.
+/// Inputs and outputs: fixation, then cosine and sine of the direction.
 const FIXATION: usize = 0;
 const COSINE: usize = 1;
-/// How far off the answer may be.
+/// Largest error of a correct response, in radians, as in Yang et al. (2019).
 const TOLERANCE: f64 = 0.2 * PI;
 
 /// Remember a direction through a delay and point to it when fixation ends.
 ///
-/// During the stimulus the inputs `cosine` and `sine` are those of the direction. The fixation input
-/// is 1 until the response epoch. The output `fixation` should be 1 until then and 0 afterwards, when
-/// the outputs `cosine` and `sine` should be those of the direction, before 0. In a catch trial the
-/// fixation input alone is 1 to the end, and so should be the output `fixation`.
+/// During the stimulus the inputs `cosine` and `sine` encode the direction. The fixation input
+/// is 1 until the response epoch. The output `fixation` should be 1 until then and 0 afterwards; the outputs `cosine` and
+/// `sine` should be 0 until then and encode the direction afterwards. In a catch trial only the
+/// fixation input is 1, up to the end, and so should be the output `fixation`.
 ///
 /// Source: the task MemoryPro of Driscoll, Shenoy & Sussillo (2024), after Yang et al. (2019).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DelayGo {
-    /// Number of directions, evenly on the circle.
+    /// Number of directions, evenly spaced on the circle.
     #[schemars(range(min = 1, max = 360))]
     pub n_directions: usize,
-    /// Before the stimulus.
+    /// Duration of fixation before the stimulus.
     pub fixation_ms: Duration,
-    /// The direction.
+    /// Duration of the stimulus.
     pub stimulus_ms: Duration,
-    /// Between the stimulus and the response.
+    /// Duration of the delay between the stimulus and the response.
     pub delay_ms: Duration,
-    /// The answer.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -89,7 +89,7 @@ impl Task for DelayGo {
             .finish()
     }
 
-    /// `direction_deg`.
+    /// Lists `direction_deg`.
     fn conditions(&self) -> Vec<Condition> {
         let grid = Condition::grid(&[("direction_deg", &directions_deg(self.n_directions))]);
         Condition::with_catch(grid, self.catch_fraction)
@@ -123,13 +123,14 @@ impl Task for DelayGo {
     }
 
     fn correct_rule(&self) -> String {
-        "At the last time step the output fixation must be 0.5 or less and the direction of \
+        "At the last time step the output fixation must be 0.5 or less, and the direction of \
          (cosine, sine) within 36 degrees of the right one."
             .to_owned()
     }
 
-    /// A standard normal is 0.5 or less with the probability 0.69146, and any direction is within 36 degrees of the
-    /// right one with 0.2.
+    /// Multiplies the probability 0.69146 that a standard normal is 0.5 or less by the probability 0.2 that a direction
+    /// is
+    /// within 36 degrees of the right one.
     fn chance(&self) -> Option<f64> {
         Some(0.69146 * 0.2)
     }

@@ -1,4 +1,4 @@
-//! Delayed discrimination: which of two frequencies, apart in time, was higher?
+//! Delayed discrimination: compare two frequencies separated by a delay.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,37 +7,38 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::rising_and_falling;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
-/// The first of the two tuned inputs.
+/// First of the two tuned inputs.
 const TUNED: usize = 1;
-/// Outputs, besides fixation.
+/// Outputs after fixation.
 const LOWER: usize = 1;
 const HIGHER: usize = 2;
-/// The frequencies over which the inputs rise and fall.
+/// Range of frequencies over which the inputs rise and fall.
 const RANGE_HZ: [f64; 2] = [10.0, 34.0];
 
-/// Keep a frequency in mind through a delay and say whether it was lower or higher than a second one.
+/// Remember a frequency through a delay and report whether it was lower or higher than a second one.
 ///
-/// The input `rising` goes from 0.4 at 10 Hz to 1.2 at 34 Hz, `falling` the other way; both are on
-/// while a frequency is presented. The fixation input is 1 until the response epoch. The output
-/// `fixation` should be 1 until then, and afterwards `lower` or `higher`, as the first frequency was;
-/// all else 0. In a catch trial the fixation input alone is 1 to the end, and so should be the output
+/// While a frequency is presented, the input `rising` encodes it linearly from 0.4 at 10 Hz to 1.2 at 34 Hz, and
+/// `falling`
+/// from 1.2 to 0.4. The fixation input is 1 until the response epoch. The output
+/// `fixation` should be 1 until then, and afterwards `lower` or `higher`, depending on the first frequency;
+/// all else 0. In a catch trial only the fixation input is 1, up to the end, and so should be the output
 /// `fixation`.
 ///
 /// Source: Romo, Brody, Hernandez & Lemus (1999); epochs and frequencies of Song, Yang & Wang (2016).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DelayedDiscrimination {
-    /// Two frequencies that differ, from 10 to 34 Hz; each pair comes in both orders.
+    /// Pairs of different frequencies, from 10 to 34 Hz; each pair occurs in both orders.
     pub pairs_hz: Vec<[f64; 2]>,
-    /// Before the first frequency.
+    /// Duration of fixation before the first frequency.
     pub fixation_ms: Duration,
-    /// The first frequency.
+    /// Duration of the first frequency.
     pub first_ms: Duration,
-    /// Between the frequencies.
+    /// Duration of the delay between the frequencies.
     pub delay_ms: Duration,
-    /// The second frequency.
+    /// Duration of the second frequency.
     pub second_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -101,7 +102,7 @@ impl Task for DelayedDiscrimination {
             .finish()
     }
 
-    /// `first_hz` and `second_hz`.
+    /// Lists `first_hz` and `second_hz`.
     fn conditions(&self) -> Vec<Condition> {
         let orders = |&[a, b]: &[f64; 2]| {
             [[a, b], [b, a]].map(|[f1, f2]| Condition::new([("first_hz", f1), ("second_hz", f2)]))
@@ -172,7 +173,7 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "pairs_hz: 50 must be from 10 to 34",
+                "pairs_hz: 50 is not a number from 10 to 34",
                 "pairs_hz: the frequencies of a pair must differ"
             ]
         );

@@ -1,4 +1,4 @@
-//! Delayed match to sample, to a rotated sample, or to its category.
+//! Delayed match to a sample, to a rotated sample, or to its category.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,44 +7,46 @@ use serde::{Deserialize, Serialize};
 use crate::ring::directions_deg;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
 
-/// The inputs of the ring follow fixation.
+/// First input of the ring, after fixation.
 const RING: usize = 1;
-/// Outputs, besides fixation.
+/// Outputs after fixation.
 const MATCH: usize = 1;
 const NON_MATCH: usize = 2;
 
-/// Say whether a test direction matches a sample direction seen before a delay.
+/// Report whether a test direction matches a sample direction shown before a delay.
 ///
-/// Directions k 360/n are shown on a ring of tuned inputs (von Mises, sharpness 2): the sample, and after a delay the
-/// test. The test matches if it is the sample rotated by `rotation_deg`; or, if `by_category`, any
-/// direction of the same half of the circle, [0, 180) or [180, 360). Half of the tests match; the others are drawn from
+/// Directions k 360/n are shown on a ring of tuned inputs (von Mises, concentration 2): the sample, and after a delay the
+/// test. The test matches if it is the sample rotated by `rotation_deg`; with `by_category`, it matches if it is in the
+/// same half of the circle, [0, 180) or [180, 360). Half of the tests match; the others are drawn from
 /// the directions that do not. The fixation input is 1 until the test. The output `fixation` should be 1 until
 /// then, and during the test `match` or `non_match`; all else 0. The first `grace_ms` of the test do not
-/// count. In a catch trial the fixation input alone is 1 to the end, and so should be the output `fixation`.
+/// count. In a catch trial only the fixation input is 1, up to the end, and so should be the output `fixation`.
 ///
-/// Source: Masse, Yang, Song, Wang & Freedman (2019), with a grace of 50 ms there; the categories go back to Freedman & Assad (2006).
+/// Source: Masse, Yang, Song, Wang & Freedman (2019), where the grace period is 50 ms; the categories go back to
+/// Freedman &
+/// Assad (2006).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DelayedMatchToSample {
-    /// Number of directions, evenly on the circle.
+    /// Number of directions, evenly spaced on the circle.
     #[schemars(range(min = 2, max = 360))]
     pub n_directions: usize,
-    /// How far a matching test is turned against the sample.
+    /// Rotation of a matching test relative to the sample, in degrees.
     pub rotation_deg: f64,
-    /// Whether a test matches by its half of the circle.
+    /// If true, a test matches if it is in the same half of the circle as the sample.
     pub by_category: bool,
     /// Number of tuned inputs.
     #[schemars(range(min = 2, max = 1000))]
     pub n_tuned: usize,
-    /// Before the sample.
+    /// Duration of fixation before the sample.
     pub fixation_ms: Duration,
-    /// The sample.
+    /// Duration of the sample.
     pub sample_ms: Duration,
-    /// Between sample and test.
+    /// Duration of the delay between sample and test.
     pub delay_ms: Duration,
-    /// The test, and the choice.
+    /// Duration of the test, during which the choice is made.
     pub test_ms: Duration,
-    /// From the onset of the test; does not count.
+    /// Grace period after the onset of the test, which does not count in the loss.
     pub grace_ms: f64,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -85,7 +87,7 @@ impl DelayedMatchToSample {
         }
     }
 
-    /// A test direction, in degrees.
+    /// Draws the direction of the test, in degrees.
     fn draw_test(&self, sample: usize, is_match: bool, rng: &mut Rng) -> f64 {
         let n = self.n_directions;
         let half = |k: usize| 2 * k / n;
@@ -133,7 +135,7 @@ impl Task for DelayedMatchToSample {
             .duration("grace_ms", &self.grace_ms.into())
             .require(self.grace_ms < shortest, || {
                 let rule = format!(
-                    "{} ms must be shorter than the test, {shortest} ms",
+                    "{} ms is not shorter than the shortest test, {shortest} ms",
                     self.grace_ms
                 );
                 TaskError::config("grace_ms", rule)
@@ -147,7 +149,7 @@ impl Task for DelayedMatchToSample {
     }
 
     fn unused_keys(&self) -> Vec<(String, String)> {
-        let why = "with by_category = true, categories are compared, not directions";
+        let why = "by_category = true compares categories, not directions";
         let is_unused = self.by_category && self.rotation_deg != 0.0;
         is_unused
             .then(|| ("rotation_deg".to_owned(), why.to_owned()))
@@ -155,7 +157,7 @@ impl Task for DelayedMatchToSample {
             .collect()
     }
 
-    /// `sample_deg`, and `match`: whether the test matches.
+    /// Lists `sample_deg` and `match`, which is 1 if the test matches.
     fn conditions(&self) -> Vec<Condition> {
         let samples = directions_deg(self.n_directions);
         let grid = Condition::grid(&[("sample_deg", &samples), ("match", &[0.0, 1.0])]);
@@ -248,9 +250,9 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "grace_ms: 500 ms must be shorter than the test, 500 ms",
-                "n_directions: 1 must be from 2 to 360",
-                "input_noise: -1 must be a number that is 0 or more",
+                "grace_ms: 500 ms is not shorter than the shortest test, 500 ms",
+                "n_directions: 1 is not a number from 2 to 360",
+                "input_noise: -1 is not 0 or a positive number",
             ]
         );
     }

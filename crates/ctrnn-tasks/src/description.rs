@@ -1,10 +1,10 @@
-//! What `tasks describe` says besides the documentation of a task's struct.
+//! The generated part of the text of `tasks describe`, which follows the documentation of a task's struct.
 
 use serde_json::Value;
 
 use crate::{Condition, Layout, TargetKind, Task};
 
-/// Epochs, inputs, outputs, conditions and what counts as correct, in Markdown.
+/// Describes epochs, inputs, outputs, conditions and the rule for correct trials, in Markdown.
 pub(crate) fn describe(task: &dyn Task) -> String {
     let Layout {
         inputs,
@@ -32,7 +32,7 @@ pub(crate) fn describe(task: &dyn Task) -> String {
     text
 }
 
-/// The keys of a table with their defaults and the words that they may be, in Markdown.
+/// Describes the keys of a table with their defaults and allowed words, in Markdown.
 pub(crate) fn describe_options(schema: &Value) -> String {
     let properties = schema["properties"].as_object().into_iter().flatten();
     let required: Vec<&str> = schema["required"]
@@ -59,7 +59,7 @@ pub(crate) fn describe_options(schema: &Value) -> String {
     )
 }
 
-/// A line below its key for each word that a string may be.
+/// Returns an indented line for each word that a key allows.
 fn describe_words(property: &Value) -> String {
     let shapes = ["oneOf", "anyOf"].map(|key| property[key].as_array());
     let shapes = shapes.into_iter().flatten().flatten();
@@ -70,13 +70,13 @@ fn describe_words(property: &Value) -> String {
     shapes.filter_map(line).collect()
 }
 
-/// The description of a schema without line breaks.
+/// Returns the description of a schema without line breaks.
 fn in_a_line(schema: &Value) -> String {
     let text = schema["description"].as_str().unwrap_or_default();
     text.replace('\n', " ")
 }
 
-/// A heading and a list; nothing if the list is empty.
+/// Formats a heading and a list; returns an empty text if the list is empty.
 fn section(heading: &str, items: impl IntoIterator<Item = String>) -> String {
     let list: String = items
         .into_iter()
@@ -89,7 +89,7 @@ fn section(heading: &str, items: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// The names, but of a population (`cell 0`, `cell 1`, ...) only the first and the last.
+/// Lists the names, but shortens a population (`cell 0`, `cell 1`, ...) to its first and last.
 fn populations(names: &[String]) -> Vec<String> {
     let member = |name: &str| -> Option<(String, usize)> {
         let (population, number) = name.rsplit_once(' ')?;
@@ -107,7 +107,7 @@ fn populations(names: &[String]) -> Vec<String> {
     list.collect()
 }
 
-/// Each name with its values in order of appearance.
+/// Lists each name with its values in order of appearance.
 fn describe_conditions(conditions: &[Condition]) -> Vec<String> {
     let names = conditions
         .first()
@@ -153,10 +153,10 @@ mod tests {
         let registry = Registry::built_in();
         let text = registry.get("multitask").unwrap().description();
         for expected in [
-            "* `mixing = \"batches\"`: How tasks follow each other in training. Validation takes all of them in turn.\n  \
-             * `trials`: Each trial draws its task by weight.\n  * `batches`: ",
-            "\n  * `sequence`: Tasks take one turn each",
-            "* `weights`: How often a task comes",
+            "* `mixing = \"batches\"`: Order of the tasks in training. Validation cycles through all of them.\n  \
+             * `trials`: A task is drawn by weight for each trial.\n  * `batches`: ",
+            "\n  * `sequence`: The tasks take one turn each",
+            "* `weights`: Weights of the tasks",
         ] {
             assert!(text.contains(expected), "{expected}\n--\n{text}");
         }
@@ -188,11 +188,11 @@ mod tests {
         let entry = registry.get("go_nogo").unwrap();
         assert_eq!(
             entry.summary(),
-            "Respond after one cue, withhold the response after the other"
+            "Respond after one cue and withhold the response after the other"
         );
         for expected in [
             "The fixation input is 1 until the response epoch",
-            "* `delay_ms = { uniform = [100.0, 400.0] }`: Between the cue and the response.\n",
+            "* `delay_ms = { uniform = [100.0, 400.0] }`: Duration of the delay between the cue and the response.\n",
             "* `go_fraction = 0.5`: Fraction of go trials in training.\n",
             "## Epochs\n\n* fixation: 100 ms\n* stimulus: 200 ms\n* delay: 100 to 400 ms, uniform\n",
             "## Inputs\n\n* fixation\n* go_cue\n* nogo_cue\n",

@@ -1,4 +1,4 @@
-//! Dual delayed match to sample: two samples in mind, and a cue that says which one counts.
+//! Dual delayed match to sample: remember two samples and compare the cued one.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -6,51 +6,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
 
-/// The inputs of the cues, and the first of the first ring's.
+/// First input of the cues, and first input of the rings.
 const CUE: usize = 1;
 const RING: usize = 3;
-/// Outputs, besides fixation.
+/// Outputs after fixation.
 const MATCH: usize = 1;
 const NON_MATCH: usize = 2;
 
-/// Keep two samples in mind and compare the cued one with each of two tests.
+/// Remember two samples and compare the cued one with each of two tests.
 ///
-/// Two locations, a and b, each have a ring of tuned inputs (von Mises, sharpness 2). Each shows a sample:
-/// both at once in the sample epoch, or that of b alone in `second_sample_ms`, if that is not 0. Then
-/// there are two tests, each after a delay and a cue: the input `cue_a` or `cue_b` is 1 from the cue to
-/// the end of the test, and both locations show a direction, each of which matches its sample in half of
-/// the trials. The cued one counts. The fixation input is 1 to the end. The output `fixation` should be 1 but during
-/// the tests, in which `match` or `non_match` should; all else 0. In a catch trial nothing is shown, and no choice is correct.
+/// Two locations, a and b, each have a ring of tuned inputs (von Mises, concentration 2). Each shows a sample:
+/// both at once in the sample epoch or, if `second_sample_ms` is not 0, the sample of b in that epoch instead. Two
+/// tests follow, each after a delay and a cue. The input `cue_a` or `cue_b` is 1 from the cue to
+/// the end of the test. During a test both locations show a direction, each of which matches its sample in half of
+/// the trials; only the cued location counts. The fixation input is 1 throughout. The output `fixation` should be 1
+/// except during the tests, when `match` or `non_match` should be 1; all else 0. In a catch trial nothing is shown, and
+/// no
+/// choice is correct.
 ///
 /// Source: Masse, Yang, Song, Wang & Freedman (2019), task dualDMS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DualDelayedMatchToSample {
-    /// Number of directions, evenly on the circle.
+    /// Number of directions, evenly spaced on the circle.
     #[schemars(range(min = 2, max = 360))]
     pub n_directions: usize,
     /// Number of tuned inputs of each location.
     #[schemars(range(min = 2, max = 1000))]
     pub n_tuned: usize,
-    /// Before the samples.
+    /// Duration of fixation before the samples.
     pub fixation_ms: Duration,
-    /// Both samples, or the first of them.
+    /// Duration of both samples, or of the first one.
     pub sample_ms: Duration,
-    /// Between the samples.
+    /// Duration of the gap between the samples.
     pub gap_ms: Duration,
-    /// The second sample; 0 if both are shown at once.
+    /// Duration of the second sample; 0 if both are shown at once.
     pub second_sample_ms: Duration,
-    /// Before the first cue.
+    /// Duration of the delay before the first cue.
     pub first_delay_ms: Duration,
-    /// The first cue.
+    /// Duration of the first cue.
     pub first_cue_ms: Duration,
-    /// The first test.
+    /// Duration of the first test.
     pub first_test_ms: Duration,
-    /// Before the second cue.
+    /// Duration of the delay before the second cue.
     pub second_delay_ms: Duration,
-    /// The second cue.
+    /// Duration of the second cue.
     pub second_cue_ms: Duration,
-    /// The second test.
+    /// Duration of the second test.
     pub second_test_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -96,7 +98,7 @@ impl DualDelayedMatchToSample {
         rng.below(self.n_directions as u32) as usize
     }
 
-    /// The sample, or another direction.
+    /// Draws the direction of a test: the sample, or another direction.
     fn draw_test(&self, sample: usize, is_match: bool, rng: &mut Rng) -> usize {
         if is_match {
             return sample;
@@ -154,8 +156,9 @@ impl Task for DualDelayedMatchToSample {
             .finish()
     }
 
-    /// The cued location in each test, `first_cue` and `second_cue` (0 a, 1 b), and whether it matches,
-    /// `first_match` and `second_match`.
+    /// Lists the cued location of each test, `first_cue` and `second_cue` (0 a, 1 b), and `first_match` and
+    /// `second_match`,
+    /// which are 1 if it matches.
     fn conditions(&self) -> Vec<Condition> {
         let names = ["first_cue", "first_match", "second_cue", "second_match"];
         let grid = Condition::grid(&names.map(|name| (name, &[0.0, 1.0][..])));
@@ -221,7 +224,7 @@ impl Task for DualDelayedMatchToSample {
     }
 
     fn correct_rule(&self) -> String {
-        "At the last time step of each of the two tests the larger of match, non_match must be right.".to_owned()
+        "At the last time step of each of the two tests, the larger of match and non_match must be the right one.".to_owned()
     }
 
     fn chance(&self) -> Option<f64> {

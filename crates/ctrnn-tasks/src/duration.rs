@@ -1,4 +1,4 @@
-//! How long an epoch lasts: a number of milliseconds, or a distribution.
+//! Durations of epochs: a number of milliseconds, or a distribution.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,28 +13,28 @@ use crate::{Clock, TaskError};
 
 const KINDS: [&str; 3] = ["uniform", "choice", "truncated_exponential"];
 
-/// How long an epoch lasts; drawn anew in each trial unless it is fixed.
+/// The duration of an epoch; drawn for each trial unless it is fixed.
 ///
 /// In TOML: `100`, `{ uniform = [200, 1000] }`, `{ choice = [200, 400, 800] }` or
-/// `{ truncated_exponential = { mean = 600, min = 300, max = 3000 } }`. Every number but a mean is
-/// a multiple of the time step; what is drawn is on the grid by definition.
+/// `{ truncated_exponential = { mean = 600, min = 300, max = 3000 } }`. Every number except a mean must be
+/// a multiple of the time step; so are the durations that are drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Duration {
-    /// Always this many milliseconds.
+    /// A fixed number of milliseconds.
     Fixed(f64),
-    /// Equally likely on the multiples of the time step from the first to the second bound.
+    /// A uniform distribution over the multiples of the time step from the first to the second bound.
     Uniform([f64; 2]),
-    /// One of these, equally likely.
+    /// One of several durations, equally likely.
     Choice(Vec<f64>),
-    /// Exponential, cut off at both ends, then taken to the nearest multiple of the time step.
+    /// A truncated exponential distribution, rounded to the nearest multiple of the time step.
     TruncatedExponential(TruncatedExponential),
 }
 
-/// Density `exp(-x / mean)` on [min, max], in milliseconds.
+/// A truncated exponential distribution, with density proportional to `exp(-x / mean)` on [min, max], in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TruncatedExponential {
-    /// The mean of the exponential before it is cut off.
+    /// The mean of the exponential before truncation.
     pub mean: f64,
     /// The shortest duration.
     pub min: f64,
@@ -43,7 +43,7 @@ pub struct TruncatedExponential {
 }
 
 impl Duration {
-    /// The shortest and the longest, in milliseconds.
+    /// Returns the shortest and the longest duration, in milliseconds.
     #[must_use]
     pub fn bounds_ms(&self) -> [f64; 2] {
         match self {
@@ -57,10 +57,10 @@ impl Duration {
         }
     }
 
-    /// Draws a number of time steps. A fixed duration draws nothing.
+    /// Draws a number of time steps. A fixed duration uses no random numbers.
     ///
     /// # Panics
-    /// Possibly, if [`check`](Self::check) was not asked or found an error.
+    /// May panic if [`check`](Self::check) finds an error.
     #[must_use]
     pub fn draw(&self, clock: Clock, rng: &mut Rng) -> usize {
         match self {
@@ -76,7 +76,7 @@ impl Duration {
         }
     }
 
-    /// Everything that is wrong with this duration at `key` on the grid of `clock`.
+    /// Returns all errors of this duration at `key` on the time grid of `clock`.
     #[must_use]
     pub fn check(&self, key: &str, clock: Clock) -> Vec<TaskError> {
         let key = self
@@ -87,26 +87,27 @@ impl Duration {
             Self::Choice(list) => list.clone(),
             Self::Uniform(_) | Self::TruncatedExponential(_) => self.bounds_ms().to_vec(),
         };
-        let off_grid = numbers.into_iter().filter_map(|ms| clock.steps(ms).err());
-        let off_grid = off_grid.map(|error| error.to_string());
-        off_grid
-            .chain(self.misshapen())
+        numbers
+            .into_iter()
+            .filter_map(|ms| clock.steps(ms).err())
+            .map(|error| error.to_string())
+            .chain(self.broken_rule())
             .map(|message| TaskError::config(&key, message))
             .collect()
     }
 
-    /// The rule that the numbers break among themselves.
-    fn misshapen(&self) -> Option<String> {
+    /// Returns the rule that the numbers break in relation to each other.
+    fn broken_rule(&self) -> Option<String> {
         let [low, high] = self.bounds_ms();
         match self {
             Self::Choice(list) if list.is_empty() => {
                 Some("the list is empty; give at least one duration".to_owned())
             }
             Self::TruncatedExponential(law) if !(law.mean > 0.0 && law.mean.is_finite()) => {
-                Some(format!("mean = {} must be a positive number", law.mean))
+                Some(format!("mean = {} is not a positive number", law.mean))
             }
             _ if low > high => Some(format!(
-                "{low} ms to {high} ms is empty; give the shorter duration first"
+                "{low} ms to {high} ms is an empty range; give the shorter duration first"
             )),
             _ => None,
         }
@@ -203,7 +204,7 @@ impl<'de> Visitor<'de> for DurationVisitor {
         match map.next_key::<String>()? {
             None => Ok(duration),
             Some(_) => Err(Error::custom(format!(
-                "a duration is one of {}",
+                "a duration has only one of {}",
                 KINDS.join(", ")
             ))),
         }
@@ -342,7 +343,7 @@ mod tests {
             ),
             (
                 "d = { uniform = [1, 2], choice = [1] }",
-                "a duration is one of uniform, choice, truncated_exponential",
+                "a duration has only one of uniform, choice, truncated_exponential",
             ),
             (
                 "d = { truncated_exponential = { mean = 1, min = 0 } }",
@@ -372,7 +373,7 @@ mod tests {
             ),
             (
                 "d = { uniform = [400, 200] }",
-                "d.uniform: 400 ms to 200 ms is empty; give the shorter duration first",
+                "d.uniform: 400 ms to 200 ms is an empty range; give the shorter duration first",
             ),
             (
                 "d = { choice = [] }",
@@ -380,13 +381,13 @@ mod tests {
             ),
             (
                 "d = { choice = [100, -20] }",
-                "d.choice: -20 ms must be a number that is 0 or more",
+                "d.choice: -20 ms is not 0 or a positive number",
             ),
             (
                 "d = { truncated_exponential = { mean = 0, min = 0, max = 20 } }",
-                "d.truncated_exponential: mean = 0 must be a positive number",
+                "d.truncated_exponential: mean = 0 is not a positive number",
             ),
-            ("d = nan", "d: NaN ms must be a number that is 0 or more"),
+            ("d = nan", "d: NaN ms is not 0 or a positive number"),
         ];
         for (text, expected) in table {
             let errors = parse(text).unwrap().check("d", clock());

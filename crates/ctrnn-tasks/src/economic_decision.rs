@@ -1,4 +1,4 @@
-//! Economic decision: which of two offers is worth more?
+//! Economic decision: choose the more valuable of two offers.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
-/// The inputs of the offer on the left; those of the other follow.
+/// First input of the offers: two on the left, then two on the right.
 const OFFERS: usize = 1;
-/// Outputs, besides fixation.
+/// Outputs after fixation.
 const LEFT: usize = 1;
 const RIGHT: usize = 2;
 
 /// Choose the more valuable of two offers of juice.
 ///
-/// A unit of juice A is worth `value_of_a` units of juice B. One side offers some of A, the other some
-/// of B: the input of that side and juice is the amount divided by `scale`. The fixation input is 1
-/// until the response epoch. The output `fixation` should be 1 until then, and afterwards the side of
+/// A unit of juice A is worth `value_of_a` units of juice B. One side offers an amount of A, the other an amount
+/// of B; the input for that side and juice is the amount divided by `scale`. The fixation input is 1
+/// until the response epoch. The output `fixation` should be 1 until then, and afterwards the output of the side with
 /// the more valuable offer; all else 0. Between offers of equal value no choice is correct. In a catch
-/// trial the fixation input alone is 1 to the end, and so should be the output `fixation`.
+/// trial only the fixation input is 1, up to the end, and so should be the output `fixation`.
 ///
-/// Source: Padoa-Schioppa & Assad (2006); the epochs are our own.
+/// Source: Padoa-Schioppa & Assad (2006). The epochs were chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EconomicDecision {
-    /// Amounts of A and of B; each pair comes with A on the left and on the right.
+    /// Pairs of amounts, of A and of B; each pair occurs with A on the left and on the right.
     pub offers: Vec<[f64; 2]>,
-    /// What a unit of A is worth in units of B.
+    /// Value of a unit of A in units of B.
     pub value_of_a: f64,
-    /// The amount that is an input of 1.
+    /// Amount that gives an input of 1.
     pub scale: f64,
-    /// Before the offers.
+    /// Duration of fixation before the offers.
     pub fixation_ms: Duration,
-    /// The offers.
+    /// Duration of the offers.
     pub stimulus_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -82,25 +82,19 @@ impl Task for EconomicDecision {
     }
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
-        let positive = |key: &'static str, value: f64| {
-            let rule = move || TaskError::config(key, format!("{value} must be a positive number"));
-            (value > 0.0 && value.is_finite(), rule)
-        };
-        let (has_value, no_value) = positive("value_of_a", self.value_of_a);
-        let (has_scale, no_scale) = positive("scale", self.scale);
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the offers")
             .read_at_end("response_ms", &self.response_ms)
             .numbers("offers", self.offers.as_flattened(), 0.0..=1000.0)
-            .require(has_value, no_value)
-            .require(has_scale, no_scale)
+            .positive("value_of_a", self.value_of_a)
+            .positive("scale", self.scale)
             .catch_fraction(self.catch_fraction)
             .not_negative("input_noise", self.input_noise)
             .finish()
     }
 
-    /// Amounts `a` and `b`, and `a_side`: A is on the left (-1) or on the right (1).
+    /// Lists the amounts `a` and `b`, and `a_side`: A is on the left (-1) or on the right (1).
     fn conditions(&self) -> Vec<Condition> {
         let sides = |&[a, b]: &[f64; 2]| {
             [-1.0, 1.0].map(|side| Condition::new([("a", a), ("b", b), ("a_side", side)]))

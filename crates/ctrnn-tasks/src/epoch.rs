@@ -1,4 +1,4 @@
-//! The phases of a trial: as planned by a task, and as drawn for one trial.
+//! Epochs, the phases of a trial: as configured for a task, and as drawn for one trial.
 
 use std::ops::Range;
 
@@ -6,19 +6,19 @@ use ctrnn_random::Rng;
 
 use crate::{Clock, Duration};
 
-/// A phase of every trial of a task: what it is called and how long it lasts.
+/// An epoch (phase) of every trial of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
-    /// Such as `fixation`, `stimulus`, `delay`, `response`.
+    /// Name, such as `fixation`, `stimulus`, `delay` or `response`.
     pub name: &'static str,
-    /// The key of the duration in the task's table, if it is not the name followed by `_ms`.
+    /// Key of the duration in the task's table, if it is not the name followed by `_ms`.
     pub own_key: Option<&'static str>,
-    /// How long it lasts.
+    /// Duration of the epoch.
     pub duration: Duration,
 }
 
 impl Epoch {
-    /// The epoch `name`, configured by the key `<name>_ms`.
+    /// Creates an epoch whose duration is configured by the key `<name>_ms`.
     #[must_use]
     pub fn new(name: &'static str, duration: &Duration) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Epoch {
         }
     }
 
-    /// The same, configured by another key.
+    /// Sets another key for the duration.
     #[must_use]
     pub fn with_key(self, key: &'static str) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Epoch {
         }
     }
 
-    /// The key of the duration in the task's table.
+    /// Returns the key of the duration in the task's table.
     #[must_use]
     pub fn key(&self) -> String {
         self.own_key
@@ -45,7 +45,7 @@ impl Epoch {
     }
 }
 
-/// The epochs of one trial: each begins where the one before it ends.
+/// The epochs of one trial: each begins where the previous one ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeline {
     /// Names and time steps, in order.
@@ -53,7 +53,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Draws the durations of a trial, in order.
+    /// Draws the durations of a trial's epochs, in order.
     #[must_use]
     pub fn draw(epochs: &[Epoch], clock: Clock, rng: &mut Rng) -> Self {
         let mut timeline = Self::default();
@@ -69,13 +69,13 @@ impl Timeline {
         self.epochs.push((name, start..start + n_steps));
     }
 
-    /// The length of the trial.
+    /// Returns the number of time steps of the trial.
     #[must_use]
     pub fn n_steps(&self) -> usize {
         self.epochs.last().map_or(0, |(_, steps)| steps.end)
     }
 
-    /// The time steps of the (first) epoch of this name.
+    /// Returns the time steps of the (first) epoch of this name.
     ///
     /// # Panics
     /// If the trial has no such epoch.

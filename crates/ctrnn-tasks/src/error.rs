@@ -1,56 +1,55 @@
-//! What can be wrong with a task.
+//! Errors of tasks.
 
 use std::fmt;
 
 /// A broken rule of a task: of its configuration, or of the trials it reads.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub struct TaskError {
-    /// The key within the task's table, such as `stimulus_ms.uniform`; empty where no key is to
-    /// blame.
+    /// The key within the task's table, such as `stimulus_ms.uniform`; empty if the error concerns no single key.
     pub key: String,
     /// The value and the rule.
     pub message: String,
     /// The remedy.
     pub help: Option<String>,
-    /// Whose fault it is.
+    /// Kind of the error.
     pub kind: TaskErrorKind,
 }
 
-/// Whose fault a [`TaskError`] is; decides the exit code.
+/// The kind of a [`TaskError`], which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskErrorKind {
-    /// The configuration asks for what makes no sense.
+    /// The configuration is not valid.
     Config,
-    /// Trials are missing, corrupt or contradict the configuration.
+    /// Trials are missing or corrupt, or contradict the configuration.
     Data,
-    /// Reading them failed.
+    /// Reading trials failed.
     Io,
-    /// A program would have to be started, which the user has not agreed to or the command does not do.
+    /// A program would have to be started, but the user has not agreed to it or the command does not start any.
     Program,
 }
 
 impl TaskError {
-    /// An error of the configuration at `key`.
+    /// Creates an error of the configuration at `key`.
     pub fn config(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(TaskErrorKind::Config, key, message)
     }
 
-    /// An error of the trials that `key` names.
+    /// Creates an error of the trials that `key` names.
     pub fn data(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(TaskErrorKind::Data, key, message)
     }
 
-    /// A failure to read what `key` names.
+    /// Creates an error of reading the file that `key` names.
     pub fn io(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(TaskErrorKind::Io, key, message)
     }
 
-    /// A program that `key` names and that is not started.
+    /// Creates an error about the program that `key` names, which is not started.
     pub fn program(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(TaskErrorKind::Program, key, message)
     }
 
-    /// The same error with a remedy.
+    /// Adds a remedy.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -1,11 +1,11 @@
-//! Evidence for one of two sides, as pairs of inputs carry it.
+//! Evidence encoded in pairs of inputs.
 
-/// The two inputs of a pair at the signed coherence `coh`: `(1 - coh) / 2` and `(1 + coh) / 2`.
+/// Returns the two inputs of a pair at signed coherence `coh`: `(1 - coh) / 2` and `(1 + coh) / 2`.
 pub(crate) fn shares(coh: f64) -> [f64; 2] {
     [(1.0 - coh) / 2.0, (1.0 + coh) / 2.0]
 }
 
-/// Each strength with both signs; 0 once.
+/// Returns each strength with both signs, and 0 once.
 pub(crate) fn signed(strengths: &[f64]) -> Vec<f64> {
     let both = |&strength: &f64| match strength {
         0.0 => vec![0.0],
@@ -14,8 +14,8 @@ pub(crate) fn signed(strengths: &[f64]) -> Vec<f64> {
     strengths.iter().flat_map(both).collect()
 }
 
-/// A frequency as two tuned inputs, rising and falling with it: from 0.4 at one end of the range to
-/// 1.2 at the other, as Song, Yang & Wang (2016).
+/// Encodes a frequency in two tuned inputs, which rise and fall with it: from 0.4 at one end of the range to
+/// 1.2 at the other, as in Song, Yang & Wang (2016).
 pub(crate) fn rising_and_falling(frequency: f64, [low, high]: [f64; 2]) -> [f64; 2] {
     let position = (frequency - low) / (high - low);
     [0.4 + 0.8 * position, 1.2 - 0.8 * position]

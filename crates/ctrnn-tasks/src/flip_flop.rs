@@ -8,30 +8,30 @@ use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Mask, Target, Task, TaskError, Trial,
 };
 
-/// Remember the sign of the last pulse on each of several inputs.
+/// Remember the sign of the latest pulse on each of several inputs.
 ///
-/// Each bit has an input and an output. A pulse of +1 or -1, equally likely, comes on every input at
-/// the start of the trial, and then again and again; interval_ms runs from the onset of a pulse to the
-/// next one on the same input. An output should be +1 or -1 as the last pulse on its input was. It
-/// does not count for settle_ms after the onset of a pulse: a leaky unit needs time to turn over.
+/// Each bit has an input and an output. Every input receives a pulse of +1 or -1, equally likely, at
+/// the start of the trial, and further pulses after that; interval_ms is the time from the onset of a pulse to the
+/// next one on the same input. An output should have the sign of the latest pulse on its input. It
+/// does not count for settle_ms after the onset of a pulse, because a leaky unit needs time to change its sign.
 /// There is one epoch, `trial`, and one condition.
 ///
 /// Source: Sussillo & Barak (2013) and, for three bits and the pulses at the start, the example of
-/// Golub & Sussillo (2018), where a pulse comes at each of 64 time steps with a probability of 1/2; times
-/// in ms are our own.
+/// Golub & Sussillo (2018), where a pulse occurs at each of 64 time steps with probability 1/2. The durations were chosen
+/// for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlipFlop {
     /// Number of bits.
     #[schemars(range(min = 1, max = 1000))]
     pub bits: usize,
-    /// The length of a trial.
+    /// Duration of a trial.
     pub trial_ms: Duration,
-    /// The length of a pulse.
+    /// Duration of a pulse.
     pub pulse_ms: Duration,
-    /// From the onset of a pulse to the next one of the same bit.
+    /// Interval from the onset of a pulse to the next one of the same bit.
     pub interval_ms: Duration,
-    /// How long an output does not count after the onset of a pulse.
+    /// Time after the onset of a pulse during which the output does not count.
     pub settle_ms: Duration,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
@@ -63,26 +63,27 @@ impl Task for FlipFlop {
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
         let shortest = self.interval_ms.bounds_ms()[0];
-        let longer = |key: &str, what: &str| {
-            let message = format!("{what} the shortest interval, {shortest} ms");
-            TaskError::config(key, message)
-        };
         let settles = self.settle_ms.bounds_ms()[1] < shortest
             && self.settle_ms.bounds_ms()[1] < self.trial_ms.bounds_ms()[0];
         Check::new(clock)
             .number("bits", self.bits as f64, 1.0..=1000.0)
             .epochs(&self.epochs())
-            .not_zero("trial_ms", &self.trial_ms, "the pulses come in it")
+            .not_zero("trial_ms", &self.trial_ms, "it contains the pulses")
             .duration("pulse_ms", &self.pulse_ms)
             .not_zero("pulse_ms", &self.pulse_ms, "it sets the bit")
             .duration("interval_ms", &self.interval_ms)
-            .not_zero("interval_ms", &self.interval_ms, "pulses follow each other")
+            .not_zero("interval_ms", &self.interval_ms, "it separates the pulses")
             .duration("settle_ms", &self.settle_ms)
             .require(self.pulse_ms.bounds_ms()[1] <= shortest, || {
-                longer("pulse_ms", "a pulse must not be longer than")
+                let rule =
+                    format!("a pulse must not be longer than the shortest interval, {shortest} ms");
+                TaskError::config("pulse_ms", rule)
             })
             .require(settles, || {
-                longer("settle_ms", "it must be shorter than the trial and than")
+                let rule = format!(
+                    "must be shorter than the trial and the shortest interval, {shortest} ms"
+                );
+                TaskError::config("settle_ms", rule)
             })
             .not_negative("input_noise", self.input_noise)
             .finish()
@@ -115,11 +116,11 @@ impl Task for FlipFlop {
     }
 
     fn correct_rule(&self) -> String {
-        "A trial is right if every output has the sign of its target at every time step that counts."
+        "A trial is correct if every output has the sign of its target at every time step that counts."
             .to_owned()
     }
 
-    /// Half to the power of the time steps that count.
+    /// Returns 0: guessing every time step that counts has a negligible probability, 1/2 to the power of their number.
     fn chance(&self) -> Option<f64> {
         Some(0.0)
     }

@@ -1,4 +1,4 @@
-//! Go / no-go: the template for new tasks.
+//! Go/no-go: the template for new tasks.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
 const FIXATION: usize = 0;
-/// Inputs, besides fixation.
+/// Inputs after fixation.
 const GO_CUE: usize = 1;
 const NOGO_CUE: usize = 2;
-/// The output, besides fixation.
+/// Output after fixation.
 const GO: usize = 1;
 
-/// Respond after one cue, withhold the response after the other.
+/// Respond after one cue and withhold the response after the other.
 ///
-/// The fixation input is 1 until the response epoch; its end permits the response. One of the two
+/// The fixation input is 1 until the response epoch; its end is the go cue. One of the two
 /// cues is 1 during the stimulus and has to be remembered through the delay. In the response epoch
-/// of a go trial the output `go` should be 1 and `fixation` 0; in that of a no-go trial, and in all
+/// of a go trial the output `go` should be 1 and `fixation` 0; in the response epoch of a no-go trial, and in all
 /// other epochs, it is the other way round.
 ///
-/// Source: the task GoNogo of neurogym; the epochs are our own.
+/// Source: the task GoNogo of neurogym. The epochs were chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GoNogo {
-    /// Before the cue.
+    /// Duration of fixation before the cue.
     pub fixation_ms: Duration,
-    /// The cue.
+    /// Duration of the cue.
     pub stimulus_ms: Duration,
-    /// Between the cue and the response.
+    /// Duration of the delay between the cue and the response.
     pub delay_ms: Duration,
-    /// Response, or none.
+    /// Duration of the response epoch.
     pub response_ms: Duration,
     /// Fraction of go trials in training.
     pub go_fraction: f64,

@@ -1,4 +1,4 @@
-//! Head direction: which way do I look, from how I turned.
+//! Head direction: integrate angular velocity.
 
 use std::f64::consts::PI;
 
@@ -17,32 +17,34 @@ const VELOCITY: usize = 0;
 const COS: usize = 1;
 const SIN: usize = 2;
 
-/// Keep track of the heading from the angular velocity.
+/// Keep track of the heading by integrating angular velocity.
 ///
 /// In the epoch `cue` the head is still and the inputs `cos` and `sin` show its direction, one of
-/// `directions`, evenly spaced; then they are 0. In the epoch `turn` the head turns: its angular velocity,
-/// the input `velocity` in units of its standard deviation, fluctuates around 0 and is forgotten with a time
-/// constant of correlation_ms. The outputs `cos` and `sin` should be those of the heading at the end of each
-/// time step. Conditions: the direction at the start, in degrees.
+/// `directions` evenly spaced directions; then they are 0. In the epoch `turn` the head turns: its angular velocity,
+/// the input `velocity` in units of its standard deviation, fluctuates around 0 with a correlation time of
+/// correlation_ms.
+/// The outputs `cos` and `sin` should be those of the heading at the end of each
+/// time step. Conditions: the initial direction, in degrees.
 ///
-/// Source: Cueva et al. (2020), the ring attractor that integrates angular velocity; numbers are our own.
+/// Source: Cueva et al. (2020), the ring attractor that integrates angular velocity. The numbers were chosen for this
+/// program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeadDirection {
-    /// The direction at the start is shown.
+    /// Duration of the cue, which shows the initial direction.
     pub cue_ms: Duration,
-    /// The head turns in the dark.
+    /// Duration of the turns, without a cue.
     pub turn_ms: Duration,
-    /// Number of directions at the start.
+    /// Number of initial directions.
     #[schemars(range(min = 1, max = 360))]
     pub directions: usize,
     /// Standard deviation of the angular velocity, in degrees per second.
     pub velocity_std: f64,
-    /// The time constant of its correlation.
+    /// Correlation time of the angular velocity.
     pub correlation_ms: f64,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
-    /// How far off the last heading of a trial that is right may be, in degrees.
+    /// Largest error of the final heading in a correct trial, in degrees.
     pub tolerance_degrees: f64,
 }
 
@@ -73,18 +75,13 @@ impl Task for HeadDirection {
     }
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
-        let correlation = || {
-            let message = format!("{} ms must be a positive number", self.correlation_ms);
-            TaskError::config("correlation_ms", message)
-        };
-        let is_positive = self.correlation_ms > 0.0 && self.correlation_ms.is_finite();
         Check::new(clock)
             .epochs(&self.epochs())
-            .not_zero("cue_ms", &self.cue_ms, "it shows where the head starts")
-            .not_zero("turn_ms", &self.turn_ms, "the head turns in it")
+            .not_zero("cue_ms", &self.cue_ms, "it shows the initial direction")
+            .not_zero("turn_ms", &self.turn_ms, "the head turns during it")
             .number("directions", self.directions as f64, 1.0..=360.0)
             .not_negative("velocity_std", self.velocity_std)
-            .require(is_positive, correlation)
+            .positive("correlation_ms", self.correlation_ms)
             .not_negative("input_noise", self.input_noise)
             .number("tolerance_degrees", self.tolerance_degrees, 0.0..=180.0)
             .finish()
@@ -94,8 +91,8 @@ impl Task for HeadDirection {
         Condition::grid(&[("direction", &directions_deg(self.directions))])
     }
 
-    /// The velocity, in units of its standard deviation, is w' = c w + sqrt(1 - c^2) n with c = exp(-dt /
-    /// correlation).
+    /// Draws a trial. The velocity, in units of its standard deviation, follows w' = c w + sqrt(1 - c^2) n with
+    /// c = exp(-dt / correlation time).
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let mut trial = Trial::blank(self, condition, clock, rng);
         let turn = trial.timeline.steps("turn");
@@ -130,13 +127,13 @@ impl Task for HeadDirection {
 
     fn correct_rule(&self) -> String {
         format!(
-            "A trial is right if the angle of the outputs (cos, sin) at its last time step is off by at most {} \
+            "A trial is correct if the angle of the outputs (cos, sin) at its last time step is off by at most {} \
              degrees.",
             self.tolerance_degrees
         )
     }
 
-    /// Any angle is as likely as any other.
+    /// Returns the fraction of the circle within the tolerance: a blind readout has any angle, equally likely.
     fn chance(&self) -> Option<f64> {
         Some(self.tolerance_degrees.to_radians() / PI)
     }

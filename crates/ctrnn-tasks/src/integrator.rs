@@ -9,25 +9,25 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 
 /// Integrate a noisy input over time.
 ///
-/// The input `u` is white noise around a bias that is drawn for each trial, uniform from -bias to
+/// The input `u` is white noise around a bias that is drawn for each trial, uniformly from -bias to
 /// bias. The output `integral` should be the integral of u over the time since the start of the trial,
-/// in seconds, the present time step included. There is one epoch, `trial`, and one condition.
+/// in seconds, including the current time step. There is one epoch, `trial`, and one condition.
 ///
 /// Source: the integrator of the tutorials of Google's computation-thru-dynamics, after Mante et al.
 /// (2013): 25 time steps of 40 ms, a bias of 0.01 and noise of 0.025 per square root of a second. Here
-/// both are 40 times as large, so that the integral is of order 1, and `gain` scales the target.
+/// both are 40 times as large, so that the integral is of order 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Integrator {
-    /// The length of a trial.
+    /// Duration of a trial.
     pub trial_ms: Duration,
-    /// The largest bias, per second.
+    /// Largest bias, per second.
     pub bias: f64,
     /// Standard deviation of the integral of the noise over one second.
     pub noise: f64,
-    /// The target is this much times the integral.
+    /// Factor between the integral and the target.
     pub gain: f64,
-    /// The largest root mean square error of a trial that is right.
+    /// Largest root mean square error of a correct trial.
     pub tolerance: f64,
 }
 
@@ -53,7 +53,7 @@ impl Task for Integrator {
     }
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
-        let gain = || TaskError::config("gain", format!("{} must be a number", self.gain));
+        let gain = || TaskError::config("gain", format!("{} is not a finite number", self.gain));
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("trial_ms", &self.trial_ms, "it shows the input")
@@ -68,7 +68,7 @@ impl Task for Integrator {
         vec![Condition::new([])]
     }
 
-    /// White noise of intensity s has the standard deviation s / sqrt(dt) in a time step of dt.
+    /// Draws a trial. White noise of intensity s has the standard deviation s / sqrt(dt) in a time step of dt.
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let mut trial = Trial::blank(self, condition, clock, rng);
         let dt_s = clock.dt_ms() / 1000.0;
@@ -91,7 +91,7 @@ impl Task for Integrator {
         rms_rule("the output", self.tolerance)
     }
 
-    /// Noise of size 1 does not follow the integral.
+    /// Returns 0: standard normal noise does not follow the integral.
     fn chance(&self) -> Option<f64> {
         Some(0.0)
     }

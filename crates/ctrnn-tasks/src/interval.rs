@@ -1,22 +1,22 @@
-//! What the timing tasks share: a pulse begins an interval, a ramp measures it, its crossing ends it.
+//! Shared parts of the timing tasks: a pulse starts an interval, a ramp measures it, and a threshold crossing ends it.
 
 use crate::{Clock, Target, TaskError, Trial};
 
-/// How much longer than the interval the ramp goes on, as a fraction of the interval, so that a network
-/// that is late can be seen to be.
+/// Time for which the ramp continues after the interval, as a fraction of it, so that a late response can still be
+/// observed.
 pub(crate) const OVERSHOOT: f64 = 0.25;
 
-/// The accuracy of a blind readout: noise of size 1 reaches 1 within a few time steps, in less than 1 % of the
+/// Accuracy of a blind readout: standard normal noise reaches 1 within a few time steps, and in less than 1 % of the
 /// trials as late as it should.
 pub(crate) const CHANCE: f64 = 0.0;
 
-/// The time steps from the start of the ramp to the end of the trial, for an interval.
+/// Returns the number of time steps from the start of the ramp to the end of the trial.
 pub(crate) fn ramp_steps(interval_ms: f64, clock: Clock) -> usize {
     clock.nearest((1.0 + OVERSHOOT) * interval_ms)
 }
 
 /// Sets the target of output 0 to the time since `start` as a fraction of the interval, up to the end of
-/// the trial: it reaches 1 when the interval is over.
+/// the trial; it reaches 1 at the end of the interval.
 pub(crate) fn set_ramp(trial: &mut Trial, start: usize, interval_ms: f64, clock: Clock) {
     for t in start..trial.n_steps {
         let elapsed_ms = (t + 1 - start) as f64 * clock.dt_ms();
@@ -24,15 +24,15 @@ pub(crate) fn set_ramp(trial: &mut Trial, start: usize, interval_ms: f64, clock:
     }
 }
 
-/// The time steps from `start` until output 0 of a readout first reaches 1.
+/// Returns the number of time steps from `start` until output 0 of a readout first reaches 1.
 fn produced(readout: &[f32], width: usize, start: usize) -> Option<usize> {
     let mut outputs = readout.chunks_exact(width).skip(start);
-    // Room for the rounding of a ramp that reaches 1 exactly.
+    // The tolerance allows for the rounding of a ramp that reaches 1 exactly.
     let first = outputs.position(|row| row[0] >= 1.0 - 1e-5);
     first.map(|t| t + 1)
 }
 
-/// Whether the produced interval is right to within `tolerance`, a fraction of the wanted one.
+/// Returns true if the produced interval is within `tolerance` of the target interval, as a fraction of it.
 pub(crate) fn is_in_time(
     trial: &Trial,
     readout: &[f32],
@@ -42,40 +42,40 @@ pub(crate) fn is_in_time(
     let Target::Values(target) = &trial.target else {
         return None;
     };
-    let wanted = produced(target, trial.n_outputs, start)? as f64;
+    let expected = produced(target, trial.n_outputs, start)? as f64;
     let produced = produced(readout, trial.n_outputs, start);
-    Some(produced.is_some_and(|steps| (steps as f64 - wanted).abs() <= tolerance * wanted))
+    Some(produced.is_some_and(|steps| (steps as f64 - expected).abs() <= tolerance * expected))
 }
 
-/// What [`is_in_time`] decides, in a sentence.
+/// Describes the rule of [`is_in_time`] in a sentence.
 pub(crate) fn in_time_rule(from: &str, tolerance: f64) -> String {
     format!(
         "The produced interval ends when the output first reaches 1 after the onset of {from}. A trial is \
-         right if it differs from the wanted one by at most {} % of it.",
+         correct if it differs from the target interval by at most {} %.",
         100.0 * tolerance
     )
 }
 
-/// What is wrong with a list of intervals: each must be on the grid, and as long as `shortest_ms` at least.
+/// Returns the errors of a list of intervals: each must be a multiple of the time step, and at least `shortest_ms` long.
 pub(crate) fn check_intervals(
     key: &str,
     intervals_ms: &[f64],
     shortest_ms: f64,
     clock: Clock,
 ) -> Vec<TaskError> {
-    let broken = |&ms: &f64| match clock.steps(ms) {
-        Err(error) => Some(error.to_string()),
-        Ok(_) if ms < shortest_ms || ms == 0.0 => Some(format!(
-            "{ms} ms is shorter than the pulse, {shortest_ms} ms"
-        )),
-        Ok(_) => None,
-    };
     if intervals_ms.is_empty() {
         let message = "the list is empty; give at least one number";
         return vec![TaskError::config(key, message)];
     }
-    let messages = intervals_ms.iter().filter_map(broken);
-    messages
+    intervals_ms
+        .iter()
+        .filter_map(|&ms| match clock.steps(ms) {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if ms < shortest_ms || ms == 0.0 => Some(format!(
+                "{ms} ms is shorter than the pulse, {shortest_ms} ms"
+            )),
+            Ok(_) => None,
+        })
         .map(|message| TaskError::config(key, message))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Interval discrimination: which of two stimuli lasted longer?
+//! Interval discrimination: compare the durations of two stimuli.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
-/// Inputs and outputs, besides fixation; their order is that of the stimuli.
+/// Inputs and outputs after fixation, in the order of the stimuli.
 const FIRST: usize = 1;
 const SECOND: usize = 2;
 
 /// Judge which of two stimuli lasted longer.
 ///
-/// The input `first` is 1 during the first stimulus, `second` during the second one; a delay lies between them. The fixation
+/// The input `first` is 1 during the first stimulus and `second` during the second; a delay separates them. The fixation
 /// input is 1 until the response epoch. The output `fixation` should be 1 until then, and afterwards
-/// the output of the longer stimulus; all else 0. In a catch trial the fixation input alone is 1 to
+/// the output of the longer stimulus; all else 0. In a catch trial only the fixation input is 1, up to
 /// the end, and so should be the output `fixation`.
 ///
-/// Source: Genovesio, Tsujimoto & Wise (2009); durations and epochs are our own.
+/// Source: Genovesio, Tsujimoto & Wise (2009). Durations and epochs were chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IntervalDiscrimination {
-    /// Durations of the stimuli: every two that differ are compared, in both orders.
+    /// Durations of the stimuli; each is compared with every other, in both orders.
     pub durations_ms: Vec<f64>,
-    /// Before the first stimulus.
+    /// Duration of fixation before the first stimulus.
     pub fixation_ms: Duration,
-    /// Between the stimuli.
+    /// Duration of the delay between the stimuli.
     pub delay_ms: Duration,
-    /// Between the second stimulus and the response.
+    /// Duration of the delay between the second stimulus and the response.
     pub second_delay_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -52,7 +52,7 @@ impl Default for IntervalDiscrimination {
 }
 
 impl IntervalDiscrimination {
-    /// The epochs, those of the stimuli with these durations.
+    /// Returns the epochs for these durations of the two stimuli.
     fn epochs_with(&self, [first, second]: [Duration; 2]) -> Vec<Epoch> {
         let stimulus = |name, duration| Epoch::new(name, &duration).with_key("durations_ms");
         vec![
@@ -79,7 +79,7 @@ impl Task for IntervalDiscrimination {
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
         let mut epochs = self.epochs();
-        epochs.retain(|epoch| epoch.name != "second"); // the same durations as the first
+        epochs.retain(|epoch| epoch.name != "second"); // its errors would be those of the first again
         Check::new(clock)
             .epochs(&epochs)
             .read_at_end("response_ms", &self.response_ms)
@@ -92,7 +92,7 @@ impl Task for IntervalDiscrimination {
             .finish()
     }
 
-    /// `first_ms` and `second_ms`, which differ.
+    /// Lists `first_ms` and `second_ms`, which differ.
     fn conditions(&self) -> Vec<Condition> {
         let durations = &self.durations_ms;
         let mut grid = Condition::grid(&[("first_ms", durations), ("second_ms", durations)]);

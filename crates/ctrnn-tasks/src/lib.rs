@@ -1,17 +1,17 @@
 //! Cognitive tasks: trials as host arrays.
 //!
-//! A [`Task`] makes a [`Trial`]: inputs `[time, input]`, targets, a mask that says what counts, and
+//! A [`Task`] makes a [`Trial`]: inputs `[time, input]`, targets, a mask that weights the loss, and
 //! the correct choice. Trials of a batch are padded to one length ([`TrialBatch`]). Milliseconds
-//! become time steps here ([`Clock`], [`Duration`], [`Timeline`]); nothing is rounded silently. A
+//! are converted to time steps here ([`Clock`], [`Duration`], [`Timeline`]); nothing is rounded silently. A
 //! batch is a function of (seed, stream, step): see [`Task::sample_batch`].
 //!
-//! This crate knows neither networks nor files.
+//! This crate depends on neither networks nor files.
 //!
 //! # How to add a task
 //!
-//! The struct is the task's table in a configuration: its fields are the keys, their documentation
-//! is what `tasks describe` prints, and its `Default` is complete. Copy `src/go_nogo.rs`, or start
-//! from this task, which asks whether two pulses came close together:
+//! The struct is the task's table in a configuration: its fields are the keys, `tasks describe` prints their
+//! documentation, and its `Default` gives every key a value. Copy `src/go_nogo.rs`, or start
+//! from this task, which asks whether the interval between two pulses was short or long:
 //!
 //! ```
 //! use ctrnn_random::Rng;
@@ -19,13 +19,13 @@
 //! use schemars::JsonSchema;
 //! use serde::{Deserialize, Serialize};
 //!
-//! /// Tell a long interval between two pulses from a short one.
+//! /// Distinguish a long interval between two pulses from a short one.
 //! #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 //! #[serde(default, deny_unknown_fields)]
 //! struct Interval {
-//!     /// Between the pulses: short or long.
+//!     /// Duration of the interval between the pulses: short or long.
 //!     delay_ms: Duration,
-//!     /// The choice.
+//!     /// Duration of the response.
 //!     response_ms: Duration,
 //! }
 //!
@@ -60,16 +60,17 @@
 //!
 //! let mut registry = Registry::built_in();
 //! registry.add::<Interval>("interval"); // [task.interval] in a configuration
-//! assert!(registry.get("interval").unwrap().description().contains("Tell a long interval"));
+//! assert!(registry.get("interval").unwrap().description().contains("Distinguish a long interval"));
 //! ```
 //!
-//! A task of this crate has a file of its own and a line in [`Registry::built_in`]; `tests/tasks.rs`
-//! then tests it with all others.
+//! A task of this crate has its own file and a line in [`Registry::built_in`]; `tests/tasks.rs`
+//! then tests it together with all others.
 
 mod abba;
 mod answers;
 mod anti;
 mod batch;
+mod built_in;
 mod channels;
 mod check;
 mod clock;
@@ -91,6 +92,7 @@ mod head_direction;
 mod integrator;
 mod interval;
 mod interval_discrimination;
+mod layout;
 mod lorenz;
 mod match_to_category;
 mod motor_timing;
@@ -137,6 +139,7 @@ pub use go_nogo::GoNogo;
 pub use head_direction::HeadDirection;
 pub use integrator::Integrator;
 pub use interval_discrimination::IntervalDiscrimination;
+pub use layout::{Layout, TargetKind};
 pub use lorenz::Lorenz;
 pub use match_to_category::MatchToCategory;
 pub use motor_timing::MotorTiming;
@@ -155,6 +158,6 @@ pub use registry::{BuildContext, Registry, TaskEntry, Trained};
 pub use ring::{Ring, Tuning, angular_distance};
 pub use sequence_reproduction::SequenceReproduction;
 pub use sine::Sine;
-pub use task::{BatchRequest, ConditionOrder, Layout, TargetKind, Task, TrialSet};
+pub use task::{BatchRequest, ConditionOrder, Task, TrialSet};
 pub use trial::{Mask, Target, Trial};
 pub use yang::{Evidence, YangDecision, YangDelayedDecision, YangGo, YangMatch};

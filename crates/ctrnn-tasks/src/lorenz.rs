@@ -1,4 +1,4 @@
-//! Lorenz: the next state of a chaotic system.
+//! Lorenz: predict the next state of a chaotic system.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,42 +7,43 @@ use serde::{Deserialize, Serialize};
 use crate::tracking::{rms_error, rms_rule};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
-/// The parameters of Lorenz (1963).
+/// Parameters of Lorenz (1963).
 const SIGMA: f64 = 10.0;
 const RHO: f64 = 28.0;
 const BETA: f64 = 8.0 / 3.0;
-/// The attractor's centre and half its extent, by which states are brought to order 1.
+/// Centre of the attractor and half its extent, by which states are scaled to order 1.
 const CENTRE: [f64; 3] = [0.0, 0.0, 24.0];
 const EXTENT: [f64; 3] = [20.0, 27.0, 25.0];
-/// The longest step of the integration, and the time for a start to reach the attractor, both in the
-/// system's own time: the volume of states shrinks by exp(-13.7) per unit.
-const STEP: f64 = 0.02;
-const APPROACH: f64 = 4.0;
+/// Longest step of the integration, in the system's own time.
+const MAX_STEP: f64 = 0.02;
+/// Time for a random initial state to reach the attractor, in the system's own time: phase-space volume shrinks by
+/// exp(-13.7) per unit.
+const TRANSIENT: f64 = 4.0;
 
-/// Predict the Lorenz system: the next state from the present one.
+/// Predict the next state of the Lorenz system from the current one.
 ///
-/// The system x' = 10 (y - x), y' = x (28 - z) - y, z' = x y - (8/3) z runs on its attractor; its states are
+/// The system x' = 10 (y - x), y' = x (28 - z) - y, z' = x y - (8/3) z evolves on its attractor; its states are
 /// shifted and scaled to order 1. In the epoch `forced` the inputs are the state at the start of each time
 /// step (teacher forcing) and the outputs `x`, `y`, `z` should be the state at its end; the first
-/// settle_ms do not count. In the epoch `free` the inputs are 0 and the network has to go on by itself:
-/// that counts too. There is one condition.
+/// settle_ms do not count. In the epoch `free` the inputs are 0 and the network has to continue by itself;
+/// this epoch counts too. There is one condition.
 ///
 /// Source: Lorenz (1963) for the system, integrated by the classical Runge-Kutta method in steps of at most
-/// 0.02; the trials are our own.
+/// 0.02. The trials were designed for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lorenz {
-    /// The network is shown the state.
+    /// Duration of teacher forcing, when the inputs are the state.
     pub forced_ms: Duration,
-    /// The network goes on without being shown the state.
+    /// Duration of the free run, without inputs.
     pub free_ms: Duration,
-    /// How much at the start of a trial does not count.
+    /// Time at the start of a trial that does not count.
     pub settle_ms: Duration,
-    /// How fast the system runs: units of its own time per second.
+    /// Speed of the system: units of its own time per second.
     pub speed: f64,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
-    /// The largest root mean square error of a trial that is right.
+    /// Largest root mean square error of a correct trial.
     pub tolerance: f64,
 }
 
@@ -74,7 +75,7 @@ impl Task for Lorenz {
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
         let counts = self.settle_ms.bounds_ms()[1] < self.forced_ms.bounds_ms()[0];
         let speed = || {
-            let message = format!("{} must be more than 0 and at most 100", self.speed);
+            let message = format!("{} is not more than 0 and at most 100", self.speed);
             TaskError::config("speed", message)
         };
         Check::new(clock)
@@ -82,7 +83,7 @@ impl Task for Lorenz {
             .not_zero("forced_ms", &self.forced_ms, "it shows the state")
             .duration("settle_ms", &self.settle_ms)
             .require(counts, || {
-                TaskError::config("settle_ms", "it must be shorter than forced_ms")
+                TaskError::config("settle_ms", "must be shorter than forced_ms")
             })
             .require(self.speed > 0.0 && self.speed <= 100.0, speed)
             .not_negative("input_noise", self.input_noise)
@@ -123,7 +124,7 @@ impl Task for Lorenz {
         rms_rule("the outputs", self.tolerance)
     }
 
-    /// Noise of size 1 does not follow the state.
+    /// Returns 0: standard normal noise does not follow the state.
     fn chance(&self) -> Option<f64> {
         Some(0.0)
     }
@@ -133,22 +134,22 @@ fn scaled(state: [f64; 3]) -> [f64; 3] {
     std::array::from_fn(|k| (state[k] - CENTRE[k]) / EXTENT[k])
 }
 
-/// A random state, after the time that it takes to come to the attractor.
+/// Draws a random state and lets it reach the attractor.
 fn on_the_attractor(rng: &mut Rng) -> [f64; 3] {
     let state = std::array::from_fn(|k| CENTRE[k] + EXTENT[k] * rng.uniform_in(-0.5, 0.5));
-    advance(state, APPROACH)
+    advance(state, TRANSIENT)
 }
 
-/// The state after some time.
+/// Returns the state after some time.
 fn advance(mut state: [f64; 3], time: f64) -> [f64; 3] {
-    let n = (time / STEP).ceil().max(1.0);
+    let n = (time / MAX_STEP).ceil().max(1.0);
     for _ in 0..n as usize {
         state = runge_kutta(state, time / n);
     }
     state
 }
 
-/// One step of the classical method of fourth order.
+/// Makes one step of the classical fourth-order Runge-Kutta method.
 fn runge_kutta(s: [f64; 3], h: f64) -> [f64; 3] {
     let along = |k: [f64; 3], h: f64| std::array::from_fn(|i| s[i] + h * k[i]);
     let k1 = derivative(s);

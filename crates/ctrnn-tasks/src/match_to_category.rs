@@ -1,4 +1,4 @@
-//! Match to category: into which part of the circle does a direction fall?
+//! Match to category: report in which part of the circle a direction is.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
 
-/// The inputs of the ring follow fixation.
+/// First input of the ring, after fixation.
 const RING: usize = 1;
-/// The outputs of the categories follow fixation.
+/// First output of the categories, after fixation.
 const CATEGORIES: usize = 1;
 
-/// Say into which of several equal parts of the circle a direction falls.
+/// Report in which of several equal parts of the circle a direction is.
 ///
 /// During the stimulus a direction is shown on a ring of tuned inputs (Gaussian, width pi / 8). The categories divide
-/// the circle into equal parts, the first from 0 to 360 degrees / n; directions lie in the middle between
-/// multiples of 360 degrees / `n_directions`, so that none is on a boundary if that is a multiple of n. The fixation
+/// the circle into n equal parts, the first from 0 to 360 degrees / n. Directions are halfway between
+/// multiples of 360 degrees / `n_directions`, so that none is on a boundary. The fixation
 /// input is 1 until the response epoch. The output `fixation` should be 1 until then, and afterwards the
-/// output of the category; all else 0. In a catch trial the fixation input alone is 1 to the end, and so
+/// output of the category; all else 0. In a catch trial only the fixation input is 1, up to the end, and so
 /// should be the output `fixation`.
 ///
 /// Source: Freedman & Assad (2006), as the task MatchToCategory of PsychRNN (Ehrlich et al. 2021).
@@ -33,11 +33,11 @@ pub struct MatchToCategory {
     /// Number of tuned inputs.
     #[schemars(range(min = 2, max = 1000))]
     pub n_tuned: usize,
-    /// Before the stimulus.
+    /// Duration of fixation before the stimulus.
     pub fixation_ms: Duration,
-    /// The direction.
+    /// Duration of the stimulus.
     pub stimulus_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -91,7 +91,7 @@ impl Task for MatchToCategory {
                 categories == 0 || directions.is_multiple_of(categories),
                 || {
                     let rule =
-                        format!("{directions} must be a multiple of n_categories = {categories}");
+                        format!("{directions} is not a multiple of n_categories = {categories}");
                     TaskError::config("n_directions", rule)
                 },
             )
@@ -101,10 +101,11 @@ impl Task for MatchToCategory {
             .finish()
     }
 
-    /// `direction_deg`.
+    /// Lists `direction_deg`.
     fn conditions(&self) -> Vec<Condition> {
-        let degrees = |k: usize| (k as f64 + 0.5) * 360.0 / self.n_directions as f64;
-        let directions: Vec<f64> = (0..self.n_directions).map(degrees).collect();
+        let directions: Vec<f64> = (0..self.n_directions)
+            .map(|k| (k as f64 + 0.5) * 360.0 / self.n_directions as f64)
+            .collect();
         let grid = Condition::grid(&[("direction_deg", &directions)]);
         Condition::with_catch(grid, self.catch_fraction)
     }
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
     use ctrnn_random::{Key, Stream};
 
-    /// Of 4 categories over 8 directions, at 22.5, 67.5, ... degrees: two each.
+    /// With 4 categories and 8 directions, at 22.5, 67.5, ... degrees, each category has two.
     #[test]
     fn categories_are_equal_parts() {
         let task = MatchToCategory {
@@ -154,7 +155,7 @@ mod tests {
         let errors = uneven.check(Clock::new(20.0).unwrap()).unwrap_err();
         assert_eq!(
             errors[0].to_string(),
-            "n_directions: 16 must be a multiple of n_categories = 3"
+            "n_directions: 16 is not a multiple of n_categories = 3"
         );
     }
 }

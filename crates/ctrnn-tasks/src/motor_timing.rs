@@ -11,26 +11,26 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 const CUE: usize = 0;
 const SET: usize = 1;
 
-/// Produce a long or a short interval, as a cue says, after a pulse (cue, set, go).
+/// Produce a long or a short interval after a pulse, depending on a cue (cue, set, go).
 ///
-/// Epochs: `cue`; `set`, a pulse; `produce`, up to 1.25 interval after the onset of set. The input `cue` is the
+/// Epochs: `cue`; `set`, a pulse; `produce`, up to 1.25 intervals after the onset of set. The input `cue` is the
 /// interval in seconds throughout. The output `ramp` should be 0 until set and then the time
-/// since its onset as a fraction of the interval: go is when it reaches 1. Conditions: the intervals.
+/// since its onset as a fraction of the interval; the response (go) is when it reaches 1. Conditions: the intervals.
 ///
 /// Source: Wang et al. (2018), whose ramp is curved, and the task MotorTiming of neurogym, with intervals of 800
-/// and 1500 ms and a pulse of 50 ms, here 60, a multiple of the default time step.
+/// and 1500 ms and a pulse of 50 ms; here the pulse has 60 ms, a multiple of the default time step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MotorTiming {
-    /// Before the pulse.
+    /// Duration of the cue before the pulse.
     pub cue_ms: Duration,
-    /// The length of the pulse.
+    /// Duration of the pulse.
     pub pulse_ms: f64,
-    /// The intervals to produce.
+    /// Intervals to be produced.
     pub intervals_ms: Vec<f64>,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
-    /// How much the produced interval may be off, as a fraction of the wanted one.
+    /// Largest error of the produced interval in a correct trial, as a fraction of the target interval.
     pub tolerance: f64,
 }
 

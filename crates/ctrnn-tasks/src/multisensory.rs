@@ -1,4 +1,4 @@
-//! Multisensory integration: is the rate of flashes, clicks or both above a boundary?
+//! Multisensory integration: judge whether the rate of flashes, clicks or both is above a boundary.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::rising_and_falling;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
-/// The first of the two inputs of each modality.
+/// First of the two inputs of each modality.
 const MODALITIES: [usize; 2] = [1, 3];
-/// Outputs, besides fixation.
+/// Outputs after fixation.
 const LOW: usize = 1;
 const HIGH: usize = 2;
-/// The rates over which the inputs rise and fall.
+/// Range of rates over which the inputs rise and fall.
 const RANGE_HZ: [f64; 2] = [9.0, 16.0];
 
-/// Judge whether flashes, clicks or both come at a rate above or below a boundary.
+/// Judge whether the rate of flashes, clicks or both is above or below a boundary.
 ///
 /// Each modality has an input that rises with the rate, from 0.4 at 9 Hz to 1.2 at 16 Hz, and one that
-/// falls; during the stimulus those of the modalities that are shown are on. The fixation input is 1
+/// falls; during the stimulus the inputs of the presented modalities are on. The fixation input is 1
 /// until the response epoch. The output `fixation` should be 1 until then, and afterwards `high` or
-/// `low`; all else 0. At the boundary no choice is correct. In a catch trial the fixation input alone is
-/// 1 to the end, and so should be the output `fixation`.
+/// `low`; all else 0. At the boundary no choice is correct. In a catch trial only the fixation input is
+/// 1, up to the end, and so should be the output `fixation`.
 ///
 /// Source: Raposo, Kaufman & Churchland (2014); epochs and tuning of Song, Yang & Wang (2016).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,13 +29,13 @@ const RANGE_HZ: [f64; 2] = [9.0, 16.0];
 pub struct Multisensory {
     /// Rates, from 9 to 16 Hz.
     pub rates_hz: Vec<f64>,
-    /// Rates above it are high.
+    /// Boundary between low and high rates.
     pub boundary_hz: f64,
-    /// Before the stimulus.
+    /// Duration of fixation before the stimulus.
     pub fixation_ms: Duration,
-    /// Flashes, clicks or both.
+    /// Duration of the flashes, clicks or both.
     pub stimulus_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -90,7 +90,7 @@ impl Task for Multisensory {
             .finish()
     }
 
-    /// `modality` (0 visual, 1 auditory, 2 both) and `rate_hz`.
+    /// Lists `modality` (0 visual, 1 auditory, 2 both) and `rate_hz`.
     fn conditions(&self) -> Vec<Condition> {
         let axes: [(&str, &[f64]); 2] =
             [("modality", &[0.0, 1.0, 2.0]), ("rate_hz", &self.rates_hz)];

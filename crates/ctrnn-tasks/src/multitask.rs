@@ -1,4 +1,4 @@
-//! Multitask: one network, many tasks.
+//! Multitask: one network trained on many tasks.
 
 use std::collections::BTreeMap;
 
@@ -13,61 +13,65 @@ use crate::{
     TaskEntry, TaskError, Trial, TrialBatch,
 };
 
-/// The address of the draw that decides the task of a batch: no trial has it.
+/// Address of the random number that selects the task of a batch; no trial has this number.
 const TASK_OF_BATCH: u64 = (1 << 48) - 1;
 
-/// Train one network on many tasks, mixed by weight, in turns or one after another.
+/// Train one network on many tasks, mixed by weight, in blocks or one after another.
 ///
 /// `tasks` holds a table for each task, with the options of that task. Inputs of the same name are one input
-/// (`shared`), or each task has its own (`separate`); likewise outputs. Only the outputs of the trial's own task count
-/// in the loss. With `rule_inputs` each task has an input more, which is rule_strength throughout its trials. Tasks
-/// whose targets are classes are mixed with others as one-hot values. Conditions: the task, by its place in
-/// the alphabet from 0, and the condition of that task, by its place among them. A trial is right if its task says so.
+/// (`shared`), or each task has its own (`separate`); likewise for outputs. Only the outputs of the trial's own task
+/// count
+/// in the loss. With `rule_inputs` each task has an additional input, which is rule_strength throughout its trials. Tasks
+/// whose targets are classes are mixed with others as one-hot values. Conditions: the index of the task in
+/// alphabetical order, from 0, and the index of the condition of that task. A trial is correct by the rule of its own
+/// task.
 ///
-/// By default these are the 20 tasks of Yang et al. (2019) with 85 inputs and 33 outputs, one task per batch, the
+/// The default is the 20 tasks of Yang et al. (2019) with 85 inputs and 33 outputs, one task per batch, the
 /// two context-dependent decisions five times as often as any other.
 ///
-/// Source: Yang et al. (2019) for rule inputs and sampling by weight; turns as in their sequential training.
+/// Source: Yang et al. (2019) for rule inputs and sampling by weight; `sequence` as in their sequential training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultitaskConfig {
-    /// The tasks: a table for each, empty for its defaults, as in `[task.multitask.tasks.go_nogo]`.
+    /// A table for each task, as in `[task.multitask.tasks.go_nogo]`; an empty table gives the task its defaults.
     #[schemars(schema_with = "tables_of_tasks")]
     pub tasks: BTreeMap<String, toml::Table>,
-    /// How often a task comes, relative to the others; 1 for those that are not listed. Absent: 1 for all, but with the tasks
-    /// that are there by default 5 for yang_contextdm1 and yang_contextdm2.
+    /// Weights of the tasks: their probability or length of turn relative to the others; 1 for tasks that are not
+    /// listed. If
+    /// the key is absent, every weight is 1, except that with the default tasks yang_contextdm1 and yang_contextdm2
+    /// have 5.
     #[serde(default)]
     pub weights: Option<BTreeMap<String, f64>>,
-    /// How tasks follow each other in training. Validation takes all of them in turn.
+    /// Order of the tasks in training. Validation cycles through all of them.
     pub mixing: Mixing,
-    /// The order of the turns, by name; empty: alphabetical.
+    /// Order of the turns, by name; alphabetical if the list is empty.
     pub turns: Vec<String>,
-    /// The length of a turn in training steps, for a task of weight 1.
+    /// Length of a turn in training steps, for a task of weight 1.
     #[schemars(range(min = 1))]
     pub turn_steps: u32,
-    /// Whether tasks share the inputs of the same name.
+    /// Use of inputs of the same name by several tasks.
     pub inputs: Channels,
-    /// Whether tasks share the outputs of the same name.
+    /// Use of outputs of the same name by several tasks.
     pub outputs: Channels,
-    /// Whether each task has an input that tells it from the others.
+    /// If true, each task has a rule input, which identifies it.
     pub rule_inputs: bool,
-    /// The value of that input.
+    /// Value of the rule input of the current task.
     pub rule_strength: f64,
-    /// Standard deviation of the noise on all of these inputs, per time step.
+    /// Standard deviation of the noise on all rule inputs, per time step.
     pub rule_noise: f64,
 }
 
-/// How the tasks of a mixture follow each other in training.
+/// The order of the tasks of a mixture in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mixing {
-    /// Each trial draws its task by weight.
+    /// A task is drawn by weight for each trial.
     Trials,
-    /// Each batch draws its task by weight.
+    /// A task is drawn by weight for each batch.
     Batches,
-    /// Tasks take turns, again and again; a turn lasts turn_steps times the weight.
+    /// The tasks take turns in a cycle; a turn lasts turn_steps times the weight.
     Blocks,
-    /// Tasks take one turn each; the last one goes on to the end.
+    /// The tasks take one turn each; the turn of the last one lasts to the end of training.
     Sequence,
 }
 
@@ -88,7 +92,7 @@ impl Default for MultitaskConfig {
     }
 }
 
-/// The tasks that are there by default.
+/// Returns the default tasks.
 fn tasks_of_yang() -> BTreeMap<String, toml::Table> {
     crate::yang::NAMES
         .map(|name| (name.to_owned(), toml::Table::new()))
@@ -96,7 +100,7 @@ fn tasks_of_yang() -> BTreeMap<String, toml::Table> {
 }
 
 impl MultitaskConfig {
-    /// Returns the weights of the tasks that have another one than 1.
+    /// Returns the weights of the tasks whose weight is not 1.
     fn weights(&self) -> BTreeMap<String, f64> {
         let often = ["yang_contextdm1", "yang_contextdm2"];
         match &self.weights {
@@ -109,7 +113,7 @@ impl MultitaskConfig {
     }
 }
 
-/// A table of tables of tasks; whoever has a registry fills in their schemas.
+/// Returns the schema of a table of tasks; the caller fills in the schemas of the tasks, because it has the registry.
 fn tables_of_tasks(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -124,9 +128,10 @@ pub(crate) fn entry() -> TaskEntry {
     })
 }
 
-/// The configuration with the defaults of every task filled in.
+/// Fills in the defaults of every task.
 fn resolve(mut config: MultitaskConfig, registry: &Registry) -> Result<MultitaskConfig, TaskError> {
-    config.weights = Some(config.weights()); // before the default tasks get their tables
+    // First, because the default weights apply only while the tables of the default tasks are empty.
+    config.weights = Some(config.weights());
     for (name, table) in &mut config.tasks {
         if let Some(entry) = registry.get(name) {
             *table = entry
@@ -137,7 +142,7 @@ fn resolve(mut config: MultitaskConfig, registry: &Registry) -> Result<Multitask
     Ok(config)
 }
 
-/// An error of a task of the mixture.
+/// Adds the place of a task within the mixture to its error.
 fn within(name: &str, error: TaskError) -> TaskError {
     let place = if error.key.is_empty() {
         format!("tasks.{name}")
@@ -150,7 +155,7 @@ fn within(name: &str, error: TaskError) -> TaskError {
     }
 }
 
-/// A task of the mixture.
+/// One task of the mixture.
 struct Part {
     name: String,
     weight: f64,
@@ -159,17 +164,17 @@ struct Part {
     columns: Columns,
 }
 
-/// Many tasks as one.
+/// A mixture of tasks as one task.
 pub struct Multitask {
     layout: Layout,
     parts: Vec<Part>,
     conditions: Vec<Condition>,
     mixing: Mixing,
-    /// The places of the tasks in the order of their turns, each with the length of its turn in training steps.
+    /// Indices of the tasks in the order of their turns, each with the length of its turn in training steps.
     turns: Vec<(usize, u64)>,
-    /// The first rule input, their value and their noise.
+    /// Index of the first rule input, and value and noise of these inputs.
     rules: Option<(usize, f64, f64)>,
-    /// The keys of the mixture that have no effect, with the reasons.
+    /// Keys of the mixture that have no effect, with the reasons.
     unused_keys: Vec<(String, String)>,
 }
 
@@ -251,7 +256,7 @@ impl Task for Multitask {
         rules.collect::<Vec<_>>().join("\n")
     }
 
-    /// The mean over the tasks that have an accuracy, by weight.
+    /// Averages over the tasks that have an accuracy, by weight.
     fn chance(&self) -> Option<f64> {
         let known = self.parts.iter().filter_map(|part| {
             let chance = part.task.chance()?;
@@ -263,10 +268,10 @@ impl Task for Multitask {
 }
 
 impl Multitask {
-    /// Builds every task and plans inputs and outputs.
+    /// Builds every task and plans the inputs and outputs.
     ///
     /// # Errors
-    /// Everything that is wrong with the mixture and with each of its tasks.
+    /// All errors of the mixture and of each of its tasks.
     pub fn new(config: &MultitaskConfig, context: &BuildContext) -> Result<Self, Vec<TaskError>> {
         let mut errors = check(config);
         let mut built = Vec::new();
@@ -279,10 +284,10 @@ impl Multitask {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self::of(built, config))
+        Ok(Self::from_tasks(built, config))
     }
 
-    fn of(built: Vec<(String, Box<dyn Task>)>, config: &MultitaskConfig) -> Self {
+    fn from_tasks(built: Vec<(String, Box<dyn Task>)>, config: &MultitaskConfig) -> Self {
         let layouts: Vec<(&str, Layout)> = built
             .iter()
             .map(|(name, task)| (name.as_str(), task.layout()))
@@ -324,14 +329,14 @@ impl Multitask {
         }
     }
 
-    /// The task of a trial, and the trial as its own.
+    /// Returns the task of a trial, and the trial in the layout of that task.
     fn own_trial(&self, trial: &Trial) -> Option<(&Part, Trial)> {
         let part = &self.parts[trial.value("task")? as usize];
         let condition = &part.conditions[trial.value("condition")? as usize];
         Some((part, part.columns.extract(trial, condition)))
     }
 
-    /// The only task of a batch; `None` if there are all of them in it.
+    /// Returns the only task of a batch, or `None` if the batch may have any of them.
     fn task_at(&self, request: &BatchRequest) -> Option<usize> {
         if request.conditions == ConditionOrder::Balanced {
             return None;
@@ -350,7 +355,7 @@ impl Multitask {
         }
     }
 
-    /// Whose turn it is after some steps of the first round; after that, the last one's.
+    /// Returns the index of the task at a step of the first cycle; after the cycle, that of the last task.
     fn turn_at(&self, step: u64) -> usize {
         let mut end = 0;
         let current = self.turns.iter().find(|(_, steps)| {
@@ -361,16 +366,16 @@ impl Multitask {
     }
 }
 
-/// What is wrong with the mixture itself.
+/// Returns the errors of the mixture itself.
 fn check(config: &MultitaskConfig) -> Vec<TaskError> {
     let mut errors = Vec::new();
     if config.tasks.is_empty() {
         let help = "add a table for each task, for instance [task.multitask.tasks.go_nogo]";
-        errors.push(TaskError::config("tasks", "there is no task to train on").with_help(help));
+        errors.push(TaskError::config("tasks", "there are no tasks to train on").with_help(help));
     }
     let unknown = |key: String, name: &str| {
         let known: Vec<&str> = config.tasks.keys().map(String::as_str).collect();
-        let message = format!("{name:?} is not among the tasks {}", known.join(", "));
+        let message = format!("{name:?} is not one of the tasks {}", known.join(", "));
         TaskError::config(key, message)
     };
     for (name, weight) in config.weights() {
@@ -378,7 +383,9 @@ fn check(config: &MultitaskConfig) -> Vec<TaskError> {
         if !config.tasks.contains_key(&name) {
             errors.push(unknown(key, &name));
         } else if !(weight > 0.0 && weight.is_finite()) {
-            let message = format!("{weight} must be a positive number; leave out the task instead");
+            let message = format!(
+                "{weight} is not a positive number; to exclude a task, leave out its table"
+            );
             errors.push(TaskError::config(key, message));
         }
     }
@@ -390,25 +397,25 @@ fn check(config: &MultitaskConfig) -> Vec<TaskError> {
     if config.turn_steps == 0 {
         errors.push(TaskError::config(
             "turn_steps",
-            "a turn has at least one step",
+            "a turn must have at least one training step",
         ));
     }
     if !config.rule_strength.is_finite() {
-        let message = format!("{} must be a number", config.rule_strength);
+        let message = format!("{} is not a finite number", config.rule_strength);
         errors.push(TaskError::config("rule_strength", message));
     }
     if !(config.rule_noise >= 0.0 && config.rule_noise.is_finite()) {
-        let message = format!("{} must be a number that is 0 or more", config.rule_noise);
+        let message = format!("{} is not 0 or a positive number", config.rule_noise);
         errors.push(TaskError::config("rule_noise", message));
     }
     errors
 }
 
-/// The keys of the mixture itself that have no effect beside the others, with the reasons.
+/// Returns the keys of the mixture itself that have no effect because of other keys, with the reasons.
 fn unused_keys(config: &MultitaskConfig) -> Vec<(String, String)> {
     let usual = MultitaskConfig::default();
     let has_turns = matches!(config.mixing, Mixing::Blocks | Mixing::Sequence);
-    let no_turns = "only mixing = \"blocks\" and \"sequence\" have turns";
+    let no_turns = "only mixing = \"blocks\" and mixing = \"sequence\" use turns";
     let no_rules = "rule_inputs = false";
     let keys = [
         ("turns", !has_turns && !config.turns.is_empty(), no_turns),
@@ -434,7 +441,7 @@ fn unused_keys(config: &MultitaskConfig) -> Vec<(String, String)> {
         .collect()
 }
 
-/// One task of the mixture.
+/// Builds one task of the mixture.
 fn build(
     name: &str,
     table: &toml::Table,
@@ -442,16 +449,18 @@ fn build(
 ) -> Result<Box<dyn Task>, Vec<TaskError>> {
     let refuse = |message: &str| Err(vec![within(name, TaskError::config("", message))]);
     let Some(entry) = context.registry.get(name) else {
-        return refuse("there is no such task");
+        return refuse("this task does not exist");
     };
     if !entry.can_be_mixed() {
-        return refuse("only tasks that make their trials themselves can be mixed");
+        return refuse("cannot be mixed; only tasks that make their own trials can");
     }
     let all_within = |errors: Vec<TaskError>| errors.into_iter().map(|e| within(name, e)).collect();
     entry.build(table.clone(), context).map_err(all_within)
 }
 
-/// The first condition of every task, then the second, ...: few trials of validation have all tasks.
+/// Lists the first condition of every task, then the second, and so on, so that even a few validation trials include
+/// every
+/// task.
 fn conditions(parts: &[Part]) -> Vec<Condition> {
     let most = parts.iter().map(|part| part.conditions.len()).max();
     let mut all = Vec::new();
@@ -675,19 +684,19 @@ mod tests {
         let text = "turns = [\"sine\"]\nweights = { lorenz = 1, go_nogo = 0 }\nturn_steps = 0\n\
             rule_noise = -1\ntasks.go_nogo = { delay_ms = 30 }\ntasks.multitask = {}\ntasks.nothing = {}\n";
         let expected = [
-            "weights.go_nogo: 0 must be a positive number; leave out the task instead",
-            "weights.lorenz: \"lorenz\" is not among the tasks go_nogo, multitask, nothing",
-            "turns[0]: \"sine\" is not among the tasks go_nogo, multitask, nothing",
-            "turn_steps: a turn has at least one step",
-            "rule_noise: -1 must be a number that is 0 or more",
+            "weights.go_nogo: 0 is not a positive number; to exclude a task, leave out its table",
+            "weights.lorenz: \"lorenz\" is not one of the tasks go_nogo, multitask, nothing",
+            "turns[0]: \"sine\" is not one of the tasks go_nogo, multitask, nothing",
+            "turn_steps: a turn must have at least one training step",
+            "rule_noise: -1 is not 0 or a positive number",
             "tasks.go_nogo.delay_ms: 30 ms is not a multiple of dt_ms = 20; the nearest are 20 and 40",
-            "tasks.multitask: only tasks that make their trials themselves can be mixed",
-            "tasks.nothing: there is no such task",
+            "tasks.multitask: cannot be mixed; only tasks that make their own trials can",
+            "tasks.nothing: this task does not exist",
         ];
         assert_eq!(build(text).err().unwrap(), expected);
         let none = build("tasks = {}\nweights = {}").err().unwrap();
         assert!(
-            none[0].starts_with("tasks: there is no task to train on"),
+            none[0].starts_with("tasks: there are no tasks to train on"),
             "{none:?}"
         );
     }

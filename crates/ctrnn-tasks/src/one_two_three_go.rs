@@ -1,4 +1,4 @@
-//! One, two, three, go: keep a beat.
+//! One, two, three, go: continue a rhythm.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 use crate::interval::{CHANCE, check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
-/// Epochs, by beat.
+/// Names of the epochs, one for each beat.
 const BEATS: [&str; 4] = ["one", "two", "three", "four"];
 
-/// Watch a few evenly spaced flashes and produce the next beat.
+/// Watch a few evenly spaced flashes and produce the next beat of the rhythm.
 ///
-/// Epochs: `fixation`; `one`, `two`, `three`, each a flash at its start and lasting for one interval, the last
-/// of them for 1.25 intervals. The input `flash` is 1 during a flash. The output `ramp` should be 0 until the
-/// last flash and then the time since its onset as a fraction of the interval: go is when it reaches 1.
-/// Conditions: the intervals. With `flashes = 2` it is the task 1-2-Go.
+/// Epochs: `fixation`; `one`, `two`, `three`, each with a flash at its start. Each lasts for one interval, the last
+/// for 1.25 intervals. The input `flash` is 1 during a flash. The output `ramp` should be 0 until the
+/// last flash and then the time since its onset as a fraction of the interval; the response (go) is when it reaches 1.
+/// Conditions: the intervals. With `flashes = 2` this is the task 1-2-Go.
 ///
-/// Source: Egger et al. (2019), the tasks 1-2-3-Go and 1-2-Go, with intervals of 600 to 1000 ms, here listed, so
-/// that each is a condition; the flash of 80 ms is our own.
+/// Source: Egger et al. (2019), the tasks 1-2-3-Go and 1-2-Go, with intervals of 600 to 1000 ms, which are a list here so
+/// that each is a condition. The duration of the flash was chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OneTwoThreeGo {
-    /// Before the first flash.
+    /// Duration of fixation before the first flash.
     pub fixation_ms: Duration,
-    /// The length of a flash.
+    /// Duration of a flash.
     pub pulse_ms: f64,
-    /// From flash to flash.
+    /// Intervals between the onsets of successive flashes.
     pub intervals_ms: Vec<f64>,
     /// Number of flashes, from 2 to 4.
     #[schemars(range(min = 2, max = 4))]
     pub flashes: usize,
     /// Standard deviation of the noise on the input, per time step.
     pub input_noise: f64,
-    /// How much the produced interval may be off, as a fraction of the wanted one.
+    /// Largest error of the produced interval in a correct trial, as a fraction of the target interval.
     pub tolerance: f64,
 }
 

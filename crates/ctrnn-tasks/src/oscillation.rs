@@ -1,4 +1,4 @@
-//! Oscillation: a chirp set off by a pulse, with or without a hint.
+//! Oscillation: a chirp triggered by a pulse, with or without a hint.
 
 use std::f64::consts::TAU;
 
@@ -9,43 +9,44 @@ use serde::{Deserialize, Serialize};
 use crate::tracking::{rms_error, rms_rule};
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
-/// Input and output.
+/// The input.
 const PULSE: usize = 0;
+/// First output.
 const CHIRP: usize = 0;
-/// The second output.
+/// Second output.
 const HINT: usize = 1;
 
 /// Produce a chirp, an oscillation that speeds up and slows down again, after a pulse.
 ///
-/// The input `pulse` is 1 at the start of the epoch `chirp`, for pulse_ms. With t the time since that
-/// start, and the frequency f(t) rising evenly from slow_hz to fast_hz, the output `chirp` should be
+/// The input `pulse` is 1 for pulse_ms from the start of the epoch `chirp`. With t the time since that
+/// start, and the frequency f(t) rising linearly from slow_hz to fast_hz, the output `chirp` should be
 /// sin(2 pi f(t) t) up to the middle of the epoch and its mirror image after it; before the pulse it
-/// should be 0. With `hint` there is a second output, `hint`, that should follow (f - slow_hz) /
-/// (fast_hz - slow_hz), a triangle: what a network must know to produce the chirp. It counts in the
-/// loss, not in the accuracy. There is one condition.
+/// should be 0. With `hint` there is a second output, `hint`, which should follow the triangle (f - slow_hz) /
+/// (fast_hz - slow_hz), which a network must represent to produce the chirp. The hint counts in the
+/// loss, but not in the accuracy. There is one condition.
 ///
 /// Source: DePasquale et al. (2018), the oscillation task of full-FORCE: 1 to 3 Hz within 1 s, then
-/// mirrored, after a pulse of 50 ms. There the hint is an input of the network that makes the targets;
-/// training by gradients has no such network, so here it is an output. Our pulse is 60 ms long, a
-/// multiple of the default time step; the time before it is our own.
+/// mirrored, after a pulse of 50 ms. There the hint is an input of the network that generates the targets;
+/// gradient descent has no such network, so here it is an output. Here the pulse is 60 ms long, a
+/// multiple of the default time step. The time before it was chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Oscillation {
-    /// Before the pulse.
+    /// Duration of fixation before the pulse.
     pub fixation_ms: Duration,
-    /// The chirp, up and down.
+    /// Duration of the chirp, including its mirror image.
     pub chirp_ms: Duration,
-    /// The pulse that sets it off.
+    /// Duration of the pulse that triggers the chirp.
     pub pulse_ms: Duration,
-    /// The frequency at both ends, in Hz.
+    /// Frequency at both ends, in Hz.
     pub slow_hz: f64,
-    /// The frequency in the middle, in Hz.
+    /// Frequency in the middle, in Hz.
     pub fast_hz: f64,
-    /// Whether the frequency is to be produced as a second output.
+    /// If true, the normalised frequency is a second output.
     pub hint: bool,
     /// Standard deviation of the noise on the input, per time step.
     pub input_noise: f64,
-    /// The largest root mean square error of a trial that is right.
+    /// Largest root mean square error of a correct trial.
     pub tolerance: f64,
 }
 
@@ -82,18 +83,18 @@ impl Task for Oscillation {
         let fits = self.pulse_ms.bounds_ms()[1] <= self.chirp_ms.bounds_ms()[0];
         let order = || {
             let message = format!(
-                "{} Hz must be more than slow_hz = {}",
+                "{} Hz is not more than slow_hz = {}",
                 self.fast_hz, self.slow_hz
             );
             TaskError::config("fast_hz", message)
         };
         Check::new(clock)
             .epochs(&self.epochs())
-            .not_zero("chirp_ms", &self.chirp_ms, "it shows the chirp")
+            .not_zero("chirp_ms", &self.chirp_ms, "the chirp is produced in it")
             .duration("pulse_ms", &self.pulse_ms)
-            .not_zero("pulse_ms", &self.pulse_ms, "it sets off the chirp")
+            .not_zero("pulse_ms", &self.pulse_ms, "it triggers the chirp")
             .require(fits, || {
-                TaskError::config("pulse_ms", "the pulse must not outlast the chirp")
+                TaskError::config("pulse_ms", "the pulse must not be longer than the chirp")
             })
             .not_negative("slow_hz", self.slow_hz)
             .require(
@@ -135,19 +136,19 @@ impl Task for Oscillation {
         rms_rule("the output chirp", self.tolerance)
     }
 
-    /// Noise of size 1 does not trace a chirp.
+    /// Returns 0: standard normal noise does not trace a chirp.
     fn chance(&self) -> Option<f64> {
         Some(0.0)
     }
 }
 
 impl Oscillation {
-    /// Chirp and hint at a time since the start, in an epoch whose middle is at `half_s`.
+    /// Returns chirp and hint at a time since the start of an epoch whose middle is at `half_s`.
     fn targets(&self, elapsed_s: f64, half_s: f64) -> [f64; 2] {
-        let since_end = elapsed_s.min(2.0 * half_s - elapsed_s);
-        let hint = since_end / half_s;
+        let to_nearer_end_s = elapsed_s.min(2.0 * half_s - elapsed_s);
+        let hint = to_nearer_end_s / half_s;
         let hz = self.slow_hz + (self.fast_hz - self.slow_hz) * hint;
-        [(TAU * hz * since_end).sin(), hint]
+        [(TAU * hz * to_nearer_end_s).sin(), hint]
     }
 }
 

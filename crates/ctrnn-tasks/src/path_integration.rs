@@ -1,4 +1,4 @@
-//! Path integration: where am I, from how I moved.
+//! Path integration: track a position by integrating velocity.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 use crate::random_walk::RandomWalk;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Target, Task, TaskError, Trial};
 
-/// Keep track of the position in a square box from the velocity alone.
+/// Keep track of the position in a square box by integrating velocity.
 ///
-/// The animal starts in the middle of the box. Its heading diffuses, its speed is drawn anew in each time step,
-/// walls reflect it. The inputs `vx` and `vy` are the velocity in each time step, in units of the mean
-/// speed; the outputs `x` and `y` should be the position at its end, in units of half the side, from -1 to 1.
-/// There is one epoch, `walk`, and one condition.
+/// The animal starts in the middle of the box. Its heading diffuses, its speed is drawn independently in each time step,
+/// and walls reflect it. The inputs `vx` and `vy` are the velocity in each time step, in units of the mean
+/// speed; the outputs `x` and `y` should be the position at the end of the time step, in units of half the side, from -1
+/// to 1. There is one epoch, `walk`, and one condition.
 ///
 /// Source: Cueva & Wei (2018), whose inputs are speed and heading; the walk, in a box of 100 cm at 20 +- 5 cm/s,
-/// is that of the task `place_fields`; `turning` is our own.
+/// is that of the task `place_fields`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PathIntegration {
-    /// The length of a trial.
+    /// Duration of a trial.
     pub walk_ms: Duration,
-    /// The side of the box.
+    /// Side of the box.
     pub side_cm: f64,
     /// Mean speed, in cm/s.
     pub speed: f64,
-    /// Standard deviation of the speed, in cm/s; speeds below 0 are taken as 0.
+    /// Standard deviation of the speed, in cm/s; negative speeds are set to 0.
     pub speed_std: f64,
     /// Standard deviation of the change of heading over one second, in radians.
     pub turning: f64,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
-    /// How far off the last position of a trial that is right may be.
+    /// Largest error of the final position in a correct trial.
     pub tolerance_cm: f64,
 }
 
@@ -59,17 +59,11 @@ impl Task for PathIntegration {
     }
 
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
-        let positive = |key: &str, value: f64| {
-            TaskError::config(key, format!("{value} must be a positive number"))
-        };
-        let is_positive = |value: f64| value > 0.0 && value.is_finite();
         Check::new(clock)
             .epochs(&self.epochs())
-            .not_zero("walk_ms", &self.walk_ms, "the animal moves in it")
-            .require(is_positive(self.side_cm), || {
-                positive("side_cm", self.side_cm)
-            })
-            .require(is_positive(self.speed), || positive("speed", self.speed))
+            .not_zero("walk_ms", &self.walk_ms, "the animal moves during it")
+            .positive("side_cm", self.side_cm)
+            .positive("speed", self.speed)
             .not_negative("speed_std", self.speed_std)
             .not_negative("turning", self.turning)
             .not_negative("input_noise", self.input_noise)
@@ -107,7 +101,7 @@ impl Task for PathIntegration {
         Some(off(0).hypot(off(1)) <= self.tolerance_cm)
     }
 
-    /// In units of half the side.
+    /// Returns the positions in units of half the side.
     fn positions(&self, trial: &Trial) -> Option<Vec<[f64; 2]>> {
         match &trial.target {
             Target::Values(target) => {
@@ -120,12 +114,13 @@ impl Task for PathIntegration {
 
     fn correct_rule(&self) -> String {
         format!(
-            "A trial is right if the position at its last time step is off by at most {} cm.",
+            "A trial is correct if the position at its last time step is off by at most {} cm.",
             self.tolerance_cm
         )
     }
 
-    /// Of two normal numbers to lie within r of the origin, near which most walks end: 1 - exp(-r^2 / 2).
+    /// Returns the probability that two standard normals are within r of the origin, near which most walks end:
+    /// 1 - exp(-r^2 / 2).
     fn chance(&self) -> Option<f64> {
         let r = 2.0 * self.tolerance_cm / self.side_cm;
         Some(1.0 - (-r * r / 2.0).exp())
@@ -142,7 +137,7 @@ impl PathIntegration {
         }
     }
 
-    /// A coordinate from -1 to 1.
+    /// Scales a coordinate to -1 to 1.
     fn scaled(&self, cm: f64) -> f64 {
         2.0 * cm / self.side_cm - 1.0
     }

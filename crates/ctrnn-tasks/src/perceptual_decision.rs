@@ -1,4 +1,4 @@
-//! Perceptual decision: which of two noisy inputs is stronger?
+//! Perceptual decision: choose the stronger of two noisy inputs.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial, TruncatedExponential,
 };
 
-/// Channels, in and out, besides fixation.
+/// Inputs and outputs after fixation.
 const LEFT: usize = 1;
 const RIGHT: usize = 2;
 
@@ -17,23 +17,23 @@ const RIGHT: usize = 2;
 ///
 /// The fixation input is 1 until the response epoch; its end is the go cue. During the stimulus the
 /// input on the side of the evidence is (1 + coh)/2 and the other (1 - coh)/2. The output
-/// `fixation` should be 1 until the response epoch, and in it the output of the stronger side; all
-/// else 0. At coherence 0 a side is rewarded by chance and no choice is correct. In a catch trial the
-/// fixation input alone is 1 to the end, and so should be the output `fixation`.
+/// `fixation` should be 1 until the response epoch, and then the output of the stronger side; all
+/// else 0. At coherence 0 the target is a random side and no choice is correct. In a catch trial only the
+/// fixation input is 1, up to the end, and so should be the output `fixation`.
 ///
 /// Source: Song, Yang & Wang (2016) for the stimulus, Yang et al. (2019) for fixation input and output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PerceptualDecision {
-    /// Strengths of the evidence, from 0 to 1; each comes as often on the left as on the right.
+    /// Coherences of the evidence, from 0 to 1; each occurs as often on the left as on the right.
     pub coherences: Vec<f64>,
-    /// Before the stimulus.
+    /// Duration of fixation before the stimulus.
     pub fixation_ms: Duration,
-    /// The evidence.
+    /// Duration of the stimulus.
     pub stimulus_ms: Duration,
-    /// Between the stimulus and the response.
+    /// Duration of the delay between the stimulus and the response.
     pub delay_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -42,7 +42,7 @@ pub struct PerceptualDecision {
 }
 
 impl PerceptualDecision {
-    /// One length for all trials: Song, Yang & Wang (2016).
+    /// Returns the version with trials of fixed length of Song, Yang & Wang (2016).
     pub(crate) fn fixed() -> Self {
         Self {
             coherences: vec![0.032, 0.064, 0.128, 0.256, 0.512],
@@ -52,7 +52,7 @@ impl PerceptualDecision {
         }
     }
 
-    /// A stimulus whose end cannot be foreseen: Song, Yang & Wang (2016).
+    /// Returns the version with a stimulus of unpredictable length of Song, Yang & Wang (2016).
     pub(crate) fn variable() -> Self {
         let law = TruncatedExponential {
             mean: 330.0,
@@ -66,7 +66,7 @@ impl PerceptualDecision {
         }
     }
 
-    /// The choice is kept in memory.
+    /// Returns the version in which the choice has to be remembered through a delay.
     pub(crate) fn delayed() -> Self {
         Self {
             stimulus_ms: 400.0.into(),
@@ -116,7 +116,7 @@ impl Task for PerceptualDecision {
             .finish()
     }
 
-    /// `coh` and `side`: -1 is left, 1 is right.
+    /// Lists `coh` and `side`: -1 is left, 1 is right.
     fn conditions(&self) -> Vec<Condition> {
         let grid = Condition::grid(&[("coh", &self.coherences), ("side", &[-1.0, 1.0])]);
         Condition::with_catch(grid, self.catch_fraction)
@@ -212,8 +212,8 @@ mod tests {
             [
                 "stimulus_ms.uniform: 1010 ms is not a multiple of dt_ms = 20; the nearest are 1000 and 1020",
                 "stimulus_ms: 0 ms is too short; it shows the evidence",
-                "coherences: 6.4 must be from 0 to 1",
-                "input_noise: -0.1 must be a number that is 0 or more",
+                "coherences: 6.4 is not a number from 0 to 1",
+                "input_noise: -0.1 is not 0 or a positive number",
             ]
         );
         let none = PerceptualDecision {

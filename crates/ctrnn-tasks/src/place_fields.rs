@@ -1,4 +1,4 @@
-//! Place fields: predict what the cells of a map will do next.
+//! Place fields: predict the next rates of spatially tuned cells.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,50 +11,53 @@ use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Target, Task, TaskError, Timeline, Trial,
 };
 
-/// The side of a bin of the map, in cm.
+/// Side of a bin of the map, in cm.
 const BIN_CM: f64 = 2.0;
-/// The mean rate of a cell over the box.
+/// Mean rate of a cell over the box.
 const MEAN_RATE: f64 = 4.0;
-/// How many rates are hidden or not together.
+/// Number of rates masked at a time: a buffer that fits on the stack.
 const HIDDEN_AT_ONCE: usize = 512;
-/// How many widths of the Gaussian the filter reaches.
+/// Radius of the filter in widths of the Gaussian.
 const REACH: f64 = 3.0;
 
-/// Predict the next rates of spatially tuned cells from their present rates, half of which are hidden.
+/// Predict the next rates of spatially tuned cells from their current rates, half of which are hidden.
 ///
-/// An animal wanders in a square box: its heading diffuses, its speed is drawn anew in each time step, walls
-/// reflect it. Each cell has a map of rates over the box: normal numbers in bins of 2 cm, smoothed by a Gaussian of
-/// smoothing_cm, brought to [0, 1] and then to a mean of 4. The maps depend on map_seed alone. The inputs are the rates of all
-/// cells at the start of each time step, each of them hidden (0) with the probability `hidden`, anew in each
-/// time step; the outputs should be the rates at its end, nothing hidden. There is one epoch, `walk`, and one
-/// condition.
+/// An animal wanders in a square box: its heading diffuses, its speed is drawn independently in each time step, and walls
+/// reflect it. Each cell has a map of rates over the box: normal random numbers in bins of 2 cm, smoothed by a Gaussian
+/// of
+/// width smoothing_cm, shifted to a minimum of 0 and scaled to a mean of 4. The maps depend only on map_seed. The
+/// inputs are
+/// the rates of all cells at the start of each time step, each of which is hidden (set to 0) with probability `hidden`,
+/// independently in each time step. The outputs should be all rates at the end of the time step. There is one epoch,
+/// `walk`, and one condition.
 ///
-/// Source: the autoencoder of place cells of Wang et al. (NeurIPS 2024), in its demonstration: 200 cells, a box of 100 cm,
-/// 20 +- 5 cm/s, a Gaussian of 12 cm, chunks of 20 time steps of 50 ms (ours are of `time.dt_ms`), half of the
-/// inputs hidden. Its bins are of 1 cm and its paths are generated beforehand; `turning` is our own.
+/// Source: the demonstration of the autoencoder of place cells of Wang et al. (NeurIPS 2024): 200 cells, a box of 100 cm,
+/// 20 +- 5 cm/s, a Gaussian of 12 cm, chunks of 20 time steps of 50 ms (here of `time.dt_ms`), half of the
+/// inputs hidden. There bins have 1 cm and paths are generated beforehand. The value of `turning` was chosen for this
+/// program.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlaceFields {
     /// Number of cells.
     #[schemars(range(min = 1, max = 100_000))]
     pub cells: usize,
-    /// The length of a trial.
+    /// Duration of a trial.
     pub walk_ms: Duration,
-    /// The side of the box, a multiple of 2.
+    /// Side of the box, a multiple of 2.
     pub side_cm: f64,
     /// Mean speed, in cm/s.
     pub speed: f64,
-    /// Standard deviation of the speed, in cm/s; speeds below 0 are taken as 0.
+    /// Standard deviation of the speed, in cm/s; negative speeds are set to 0.
     pub speed_std: f64,
     /// Standard deviation of the change of heading over one second, in radians.
     pub turning: f64,
-    /// The width of the Gaussian that smooths the maps.
+    /// Width of the Gaussian that smooths the maps.
     pub smoothing_cm: f64,
-    /// The probability that an input is hidden.
+    /// Probability that an input is hidden.
     pub hidden: f64,
-    /// Decides the maps.
+    /// Seed of the maps.
     pub map_seed: u32,
-    /// How far off the decoded position of a trial that is right may be.
+    /// Largest error of the decoded position in a correct trial.
     pub tolerance_cm: f64,
     #[serde(skip)]
     maps: OnceLock<Arc<Maps>>,
@@ -92,9 +95,9 @@ impl Task for PlaceFields {
     fn check(&self, clock: Clock) -> Result<(), Vec<TaskError>> {
         let bins = self.side_cm / BIN_CM;
         let is_whole = bins.fract() == 0.0 && (1.0..=500.0).contains(&bins);
-        let whole = || {
+        let off_grid = || {
             let message = format!(
-                "{} cm must be a multiple of {BIN_CM} cm, up to 1000",
+                "{} cm is not a multiple of {BIN_CM} cm up to 1000 cm",
                 self.side_cm
             );
             TaskError::config("side_cm", message)
@@ -102,8 +105,8 @@ impl Task for PlaceFields {
         Check::new(clock)
             .number("cells", self.cells as f64, 1.0..=100_000.0)
             .epochs(&self.epochs())
-            .not_zero("walk_ms", &self.walk_ms, "the animal moves in it")
-            .require(is_whole, whole)
+            .not_zero("walk_ms", &self.walk_ms, "the animal moves during it")
+            .require(is_whole, off_grid)
             .not_negative("speed", self.speed)
             .not_negative("speed_std", self.speed_std)
             .not_negative("turning", self.turning)
@@ -135,7 +138,7 @@ impl Task for PlaceFields {
         trial
     }
 
-    /// The last rates of target and readout, each decoded to the bin whose rates are nearest.
+    /// Decodes the last rates of target and readout to the bins with the nearest rates, and compares the bins.
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
         let Target::Values(target) = &trial.target else {
             return None;
@@ -146,7 +149,7 @@ impl Task for PlaceFields {
         Some(maps.distance_cm(found, true_bin) <= self.tolerance_cm)
     }
 
-    /// In cm: the middle of the bin that the target was taken from.
+    /// Returns the middle of the bin from which the target was taken, in cm.
     fn positions(&self, trial: &Trial) -> Option<Vec<[f64; 2]>> {
         let Target::Values(target) = &trial.target else {
             return None;
@@ -162,13 +165,14 @@ impl Task for PlaceFields {
     fn correct_rule(&self) -> String {
         format!(
             "The position is decoded from the outputs at the last time step: the bin whose rates have the smallest \
-             squared difference to them. A trial is right if it is off by at most {} cm.",
+             squared difference from them. A trial is correct if it is off by at most {} cm.",
             self.tolerance_cm
         )
     }
 
-    /// Noise is decoded to the bins with the lowest rates, wherever the animal is: the part of the box within the
-    /// tolerance of a place, borders left aside.
+    /// Returns the fraction of the box within the tolerance of a position, ignoring borders: noise is decoded to the
+    /// bins with
+    /// the lowest rates, wherever the animal is.
     fn chance(&self) -> Option<f64> {
         let part = std::f64::consts::PI * (self.tolerance_cm / self.side_cm).powi(2);
         Some(part.min(1.0))
@@ -185,15 +189,16 @@ impl PlaceFields {
         }
     }
 
-    /// Made when they are first asked for.
+    /// Returns the maps, which are drawn on first use.
     fn maps(&self) -> &Maps {
         self.maps.get_or_init(|| Arc::new(Maps::draw(self)))
     }
 }
 
-/// Hides each rate with a probability, by 16 random bits each. Chance would mislead a branch: the bits of a rate are masked instead.
+/// Hides each rate with the given probability, using 16 random bits for each.
 fn hide(rates: &mut [f32], probability: f64, rng: &mut Rng) {
     let below = (probability * 65536.0).round() as u32;
+    // Masks bits instead of branching: a random branch would be mispredicted half of the time.
     let shown = |rate: f32, bits: u32| {
         let mask = u32::from(bits >= below).wrapping_neg();
         f32::from_bits(rate.to_bits() & mask)
@@ -216,12 +221,12 @@ fn hide(rates: &mut [f32], probability: f64, rng: &mut Rng) {
 /// The rates of all cells in all bins of the box.
 #[derive(Debug)]
 struct Maps {
-    /// That of the task: its many names are made once.
+    /// Layout of the task, kept because building its many names takes time.
     layout: Layout,
-    /// Bins along a side.
+    /// Number of bins along a side.
     side: usize,
     cells: usize,
-    /// `[bin x, bin y, cell]`.
+    /// Rates, `[bin x, bin y, cell]`.
     rates: Vec<f32>,
 }
 
@@ -256,7 +261,7 @@ impl Maps {
         &self.rates[bin * self.cells..(bin + 1) * self.cells]
     }
 
-    /// The bin whose rates have the smallest squared difference to these.
+    /// Returns the bin whose rates have the smallest squared difference from the given ones.
     fn nearest_bin(&self, rates: &[f32]) -> usize {
         let distance = |bin: usize| -> f32 {
             let pairs = self.rates_of(bin).iter().zip(rates);
@@ -273,15 +278,16 @@ impl Maps {
     }
 }
 
-/// A Gaussian of a width in bins, from its peak outwards, cut off at [`REACH`] widths.
+/// Returns a Gaussian of a width in bins, from its peak outwards, truncated at [`REACH`] widths.
 fn gaussian(width: f64) -> Vec<f32> {
     let reach = (REACH * width).ceil() as usize;
     let value = |d: usize| (-(d as f64 / width).powi(2) / 2.0).exp() as f32;
     (0..=reach).map(value).collect()
 }
 
-/// Filters the rows of a square map and transposes it; what lies outside the box does not count. Twice makes a
-/// filter in both directions.
+/// Filters the rows of a square map and transposes it, so that calling it twice filters in both directions. Values
+/// outside
+/// the box count as 0.
 fn smooth(map: &[f32], side: usize, kernel: &[f32]) -> Vec<f32> {
     let reach = kernel.len() - 1;
     let mut smoothed = vec![0.0; map.len()];
@@ -294,7 +300,7 @@ fn smooth(map: &[f32], side: usize, kernel: &[f32]) -> Vec<f32> {
     smoothed
 }
 
-/// A map brought to [0, 1] and then to the mean rate.
+/// Shifts a map to a minimum of 0 and scales it to the mean rate.
 fn scaled(map: Vec<f32>) -> Vec<f32> {
     let low = map.iter().copied().fold(f32::INFINITY, f32::min);
     let above: Vec<f32> = map.into_iter().map(|value| value - low).collect();

@@ -1,25 +1,25 @@
-//! Programs that a task's table names, and whether they may be started.
+//! Permission to start programs that a task's table names.
 
 use std::fmt;
 
 use crate::{Layout, TaskError};
 
-/// Whether a task may start a program that its table names.
+/// Permission for a task to start a program that its table names.
 ///
-/// A table may come from anybody, so reading it starts nothing: whoever builds a task says what is allowed.
+/// A table is untrusted, so reading it starts nothing: the caller that builds a task decides what is allowed.
 #[derive(Clone, Copy)]
 pub enum Programs<'a> {
-    /// No program is started, and no trials of it can be made.
+    /// No program is started, so the task has no trials.
     Never {
-        /// The inputs and outputs of the task, where they are known from elsewhere: such a task has a network, but no trials.
+        /// Inputs and outputs of the task, if known from elsewhere; with them a network can be built, but no trials.
         layout: Option<&'a Layout>,
     },
-    /// A program is started if this function agrees to its words; else its error says what to do.
+    /// A program is started if this function accepts its command line; otherwise its error gives the remedy.
     Agreed(&'a dyn Fn(&[String]) -> Result<(), TaskError>),
 }
 
 impl Programs<'_> {
-    /// No program, and nothing known of its trials.
+    /// No program is started, and its inputs and outputs are unknown.
     pub const NEVER: Self = Self::Never { layout: None };
 }
 

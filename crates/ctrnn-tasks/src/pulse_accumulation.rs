@@ -1,4 +1,4 @@
-//! Accumulation of pulses: on which side were there more?
+//! Pulse accumulation: choose the side with more pulses.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,34 +7,34 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::signed;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
 
-/// Channels, in and out, besides fixation.
+/// Inputs and outputs after fixation.
 const LEFT: usize = 1;
 const RIGHT: usize = 2;
 
 /// Count random pulses on two sides and choose the side that had more.
 ///
-/// During the stimulus each of the inputs `left` and `right` is 1 for a time step with the probability rate x dt,
-/// else 0. The two rates add up to `total_rate_hz`; the right one is exp(gamma) times the left one. What
-/// counts are the pulses that came, not the rates: after as many on the left as on the right no choice is correct. The
+/// During the stimulus each of the inputs `left` and `right` is 1 in a time step with probability rate x dt,
+/// else 0. The two rates add up to `total_rate_hz`; the right one is exp(gamma) times the left one. The correct side is
+/// the one with more pulses, not the one with the higher rate; if both have equally many, no choice is correct. The
 /// fixation input is 1 until the response epoch. The output `fixation` should be 1 until then, and
-/// afterwards `left` or `right`; all else 0. In a catch trial the fixation input alone is 1 to the end,
+/// afterwards `left` or `right`; all else 0. In a catch trial only the fixation input is 1, up to the end,
 /// and so should be the output `fixation`.
 ///
-/// Source: Brunton, Botvinick & Brody (2013), Poisson clicks; the epochs are our own.
+/// Source: Brunton, Botvinick & Brody (2013), Poisson clicks. The epochs were chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PulseAccumulation {
-    /// Logarithms of the ratio of the rates; each comes with both signs.
+    /// Logarithms of the ratio of the rates; each occurs with both signs.
     pub gammas: Vec<f64>,
     /// Sum of both rates, in pulses per second.
     pub total_rate_hz: f64,
-    /// Before the pulses.
+    /// Duration of fixation before the pulses.
     pub fixation_ms: Duration,
-    /// The pulses.
+    /// Duration of the pulses.
     pub stimulus_ms: Duration,
-    /// Between the pulses and the response.
+    /// Duration of the delay between the pulses and the response.
     pub delay_ms: Duration,
-    /// The choice.
+    /// Duration of the response.
     pub response_ms: Duration,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -58,7 +58,7 @@ impl Default for PulseAccumulation {
 }
 
 impl PulseAccumulation {
-    /// Rates on the left and on the right, in Hz.
+    /// Returns the rates on the left and on the right, in Hz.
     fn rates_hz(&self, gamma: f64) -> [f64; 2] {
         let right = self.total_rate_hz / (1.0 + (-gamma).exp());
         [self.total_rate_hz - right, right]
@@ -89,8 +89,9 @@ impl Task for PulseAccumulation {
             .numbers("gammas", &self.gammas, -20.0..=20.0)
             .require((0.0..=fastest_hz).contains(&self.total_rate_hz), || {
                 let rate = self.total_rate_hz;
-                let rule =
-                    format!("{rate} must be from 0 to {fastest_hz}, one pulse per time step");
+                let rule = format!(
+                    "{rate} is not a number from 0 to {fastest_hz}, one pulse per time step"
+                );
                 TaskError::config("total_rate_hz", rule)
             })
             .catch_fraction(self.catch_fraction)
@@ -98,7 +99,7 @@ impl Task for PulseAccumulation {
             .finish()
     }
 
-    /// `gamma`, negative on the left.
+    /// Lists `gamma`, negative for left.
     fn conditions(&self) -> Vec<Condition> {
         let grid = Condition::grid(&[("gamma", &signed(&self.gammas))]);
         Condition::with_catch(grid, self.catch_fraction)
@@ -174,7 +175,7 @@ mod tests {
         let errors = task.check(Clock::new(20.0).unwrap()).unwrap_err();
         assert_eq!(
             errors[0].to_string(),
-            "total_rate_hz: 60 must be from 0 to 50, one pulse per time step"
+            "total_rate_hz: 60 is not a number from 0 to 50, one pulse per time step"
         );
     }
 }

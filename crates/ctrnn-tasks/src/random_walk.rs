@@ -1,43 +1,43 @@
-//! An animal that wanders about a square box.
+//! The random walk of an animal in a square box.
 
 use std::f64::consts::{PI, TAU};
 
 use ctrnn_random::Rng;
 
-/// A walk in a square box with walls that reflect. The heading diffuses; the speed of each time step is
-/// drawn anew.
+/// A random walk in a square box with reflecting walls. The heading diffuses; the speed is drawn independently in each
+/// time
+/// step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RandomWalk {
-    /// The side of the box, in cm; positions run from 0 to it.
+    /// Side of the box, in cm; positions are from 0 to this.
     pub side_cm: f64,
     /// Mean speed, in cm/s.
     pub speed: f64,
-    /// Standard deviation of the speed, in cm/s; speeds below 0 are taken as 0.
+    /// Standard deviation of the speed, in cm/s; negative speeds are set to 0.
     pub speed_std: f64,
     /// Standard deviation of the change of heading over one second, in radians.
     pub turning: f64,
 }
 
-/// Where the animal is and where it heads.
+/// Position and heading of the animal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Pose {
-    /// In cm.
+    /// Position in cm.
     pub position: [f64; 2],
-    /// In radians.
+    /// Heading in radians.
     pub heading: f64,
 }
 
 impl RandomWalk {
-    /// Anywhere in the box.
+    /// Draws a position in the box, uniformly, and a heading.
     pub fn anywhere(&self, rng: &mut Rng) -> Pose {
-        let place = |rng: &mut Rng| rng.uniform_in(0.0, self.side_cm);
         Pose {
-            position: [place(rng), place(rng)],
+            position: [(); 2].map(|()| rng.uniform_in(0.0, self.side_cm)),
             heading: rng.uniform_in(0.0, TAU),
         }
     }
 
-    /// In the middle of the box, with any heading.
+    /// Returns the middle of the box, with a random heading.
     pub fn in_the_middle(&self, rng: &mut Rng) -> Pose {
         Pose {
             position: [self.side_cm / 2.0; 2],
@@ -45,7 +45,7 @@ impl RandomWalk {
         }
     }
 
-    /// Where the animal is after `dt_s` seconds.
+    /// Draws the pose after `dt_s` seconds.
     pub fn step(&self, pose: Pose, dt_s: f64, rng: &mut Rng) -> Pose {
         let heading = pose.heading + self.turning * dt_s.sqrt() * f64::from(rng.normal());
         let speed = (self.speed + self.speed_std * f64::from(rng.normal())).max(0.0);
@@ -60,7 +60,7 @@ impl RandomWalk {
         }
     }
 
-    /// A coordinate mirrored at the walls, and whether it was.
+    /// Reflects a coordinate at the walls, and returns it with true if it was outside.
     fn reflect(&self, x: f64) -> (f64, bool) {
         if x < 0.0 {
             ((-x).min(self.side_cm), true)

@@ -1,4 +1,4 @@
-//! Perceptual decision in the reaction-time version: the choice is made when the network is ready.
+//! Perceptual decision, reaction-time version: the network decides when to choose.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -10,36 +10,36 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 /// Inputs.
 const START: usize = 0;
 const LEFT_INPUT: usize = 1;
-/// Outputs, and the choices.
+/// Outputs, which are the choices.
 const CHOICES: [usize; 2] = [0, 1];
 
-/// Decide which of two noisy inputs is stronger, as soon as there is evidence enough.
+/// Decide which of two noisy inputs is stronger, as soon as there is enough evidence.
 ///
-/// The input `start` is 1 while the evidence is shown: through the stimulus and the decision epoch. At
-/// the signed coherence c the input `left` is (1 - c)/2 and `right` (1 + c)/2. Both outputs should
-/// be `low` in the fixation epoch; in the decision epoch, which begins 300 ms after the evidence, that
+/// The input `start` is 1 while the evidence is shown, during the stimulus and the decision epoch. At
+/// signed coherence c the input `left` is (1 - c)/2 and `right` (1 + c)/2. Both outputs should
+/// be `low` in the fixation epoch. In the decision epoch, which begins stimulus_ms after the evidence, the output
 /// of the stronger side should be `high` and the other `low`. The stimulus epoch, in which a network is
-/// free to decide, does not count in the loss. A decision is the first output above `threshold`; its
-/// time is the reaction time, shorter where the evidence is stronger. In a catch trial there is nothing but noise,
+/// free to decide, does not count in the loss. The decision is the first output above `threshold`; its
+/// time is the reaction time, which is shorter for stronger evidence. In a catch trial there is only noise,
 /// and both outputs should stay `low`. At coherence 0 no choice is correct.
 ///
-/// Source: Song, Yang & Wang (2016); there 5 of 11 trials are catch trials.
+/// Source: Song, Yang & Wang (2016), where 5 of 11 trials are catch trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReactionTime {
-    /// Strengths of the evidence, from 0 to 1; each comes as often on the left as on the right.
+    /// Coherences of the evidence, from 0 to 1; each occurs as often on the left as on the right.
     pub coherences: Vec<f64>,
-    /// Before the evidence.
+    /// Duration of fixation before the evidence.
     pub fixation_ms: Duration,
-    /// Evidence, before a decision is asked for.
+    /// Duration of the evidence before a decision is required.
     pub stimulus_ms: Duration,
-    /// Evidence, and the decision.
+    /// Duration of the evidence while a decision is required.
     pub decision_ms: Duration,
-    /// Target of an output that is not chosen.
+    /// Target of an output that should not be chosen.
     pub low: f64,
-    /// Target of the output that is chosen.
+    /// Target of the output that should be chosen.
     pub high: f64,
-    /// An output above it is a decision.
+    /// Threshold above which an output is a decision.
     pub threshold: f64,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
@@ -64,7 +64,7 @@ impl Default for ReactionTime {
 }
 
 impl ReactionTime {
-    /// The decision that a readout `[T, O]` makes: its time since the onset of the evidence, in time
+    /// Returns the decision in a readout `[T, O]`: its time since the onset of the evidence, in time
     /// steps, and the choice. `None` if no output exceeds the threshold.
     #[must_use]
     pub fn decision(&self, trial: &Trial, outputs: &[f32]) -> Option<(usize, usize)> {
@@ -92,11 +92,11 @@ impl Task for ReactionTime {
         let ordered = self.low < self.threshold && self.threshold < self.high;
         Check::new(clock)
             .epochs(&self.epochs())
-            .not_zero("decision_ms", &self.decision_ms, "it asks for the choice")
+            .not_zero("decision_ms", &self.decision_ms, "the choice is made in it")
             .numbers("coherences", &self.coherences, 0.0..=1.0)
             .require(ordered, || {
                 let (low, threshold, high) = (self.low, self.threshold, self.high);
-                let rule = format!("{threshold} must lie between low = {low} and high = {high}");
+                let rule = format!("{threshold} is not between low = {low} and high = {high}");
                 TaskError::config("threshold", rule)
             })
             .catch_fraction(self.catch_fraction)
@@ -104,7 +104,7 @@ impl Task for ReactionTime {
             .finish()
     }
 
-    /// `coh`, negative on the left.
+    /// Lists `coh`, negative for left.
     fn conditions(&self) -> Vec<Condition> {
         let grid = Condition::grid(&[("coh", &signed(&self.coherences))]);
         Condition::with_catch(grid, self.catch_fraction)
@@ -144,7 +144,7 @@ impl Task for ReactionTime {
 
     fn correct_rule(&self) -> String {
         format!(
-            "The choice is the first output that exceeds {} after the onset of the evidence; no output is wrong.",
+            "The choice is the first output that exceeds {} after the onset of the evidence; a trial without one is an error.",
             self.threshold
         )
     }
@@ -212,7 +212,7 @@ mod tests {
         let errors = task.check(Clock::new(20.0).unwrap()).unwrap_err();
         assert_eq!(
             errors[0].to_string(),
-            "threshold: 1.3 must lie between low = 0.2 and high = 1.2"
+            "threshold: 1.3 is not between low = 0.2 and high = 1.2"
         );
     }
 }

@@ -12,31 +12,31 @@ const READY: usize = 0;
 const SET: usize = 1;
 const GAIN: usize = 2;
 
-/// Measure the interval between two pulses, ready and set, and produce gain times as long a one after set.
+/// Measure the interval between two pulses, ready and set, and produce an interval of gain times that length after set.
 ///
 /// Epochs: `fixation`; `ready`, the first pulse; `measure`, up to one interval after the onset of ready;
-/// `set`, the second pulse; `produce`, up to 1.25 gain interval after the onset of set. The input `gain`
+/// `set`, the second pulse; `produce`, up to 1.25 x gain x interval after the onset of set. The input `gain`
 /// is the gain throughout. The output `ramp` should be 0 until set and then the time since its onset as a
-/// fraction of gain interval: go is when it reaches 1. Conditions: every gain with every interval.
+/// fraction of gain x interval; the response (go) is when it reaches 1. Conditions: every gain with every interval.
 ///
 /// Source: Jazayeri & Shadlen (2010); gains as in Remington et al. (2018); timing as in the task ReadySetGo of
-/// neurogym, but there pulses last 83 ms, here 80, a multiple of the default time step, and intervals are
-/// drawn from 800 to 1500 ms, here listed, so that each is a condition. The ramp is that of Wang et al.
-/// (2018), straight.
+/// neurogym. There pulses last 83 ms, here 80 ms, a multiple of the default time step; there intervals are
+/// drawn from 800 to 1500 ms, here they are a list, so that each is a condition. The ramp is as in Wang et al.
+/// (2018), but straight.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadySetGo {
-    /// Before ready.
+    /// Duration of fixation before ready.
     pub fixation_ms: Duration,
-    /// The length of each pulse.
+    /// Duration of each pulse.
     pub pulse_ms: f64,
-    /// From the onset of ready to that of set.
+    /// Intervals from the onset of ready to the onset of set.
     pub intervals_ms: Vec<f64>,
-    /// The produced interval is to be this many times the measured one.
+    /// Gains: ratios of the interval to be produced to the measured one.
     pub gains: Vec<f64>,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
-    /// How much the produced interval may be off, as a fraction of the wanted one.
+    /// Largest error of the produced interval in a correct trial, as a fraction of the target interval.
     pub tolerance: f64,
 }
 
@@ -64,7 +64,7 @@ impl Task for ReadySetGo {
         Check::new(clock)
             .duration("fixation_ms", &self.fixation_ms)
             .duration("pulse_ms", &pulse)
-            .not_zero("pulse_ms", &pulse, "it marks an interval")
+            .not_zero("pulse_ms", &pulse, "it marks an end of the interval")
             .numbers("gains", &self.gains, 0.1..=10.0)
             .not_negative("input_noise", self.input_noise)
             .number("tolerance", self.tolerance, 0.0..=1.0)

@@ -1,4 +1,4 @@
-//! Tasks by name: how a table of a configuration becomes a [`Task`].
+//! The registry, which builds a [`Task`] from its name and a table of a configuration.
 
 use std::path::Path;
 use std::sync::{LazyLock, OnceLock};
@@ -9,53 +9,47 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::description::{describe, describe_options};
-use crate::{
-    Abba, Anti, Clock, ContextDecision, DelayGo, DelayedDiscrimination, DelayedMatchToSample,
-    DualDelayedMatchToSample, EconomicDecision, FlipFlop, GoNogo, HeadDirection, Integrator,
-    IntervalDiscrimination, Lorenz, MatchToCategory, MotorTiming, Multisensory, OneTwoThreeGo,
-    Oscillation, PathIntegration, PerceptualDecision, PlaceFields, Programs, PulseAccumulation,
-    ReactionTime, ReadySetGo, SequenceReproduction, Sine, Task, TaskError, multitask, yang,
-};
+use crate::{Clock, Programs, Task, TaskError};
 
-/// What building a task may depend on, besides its table.
+/// The context in which a task is built from its table.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildContext<'a> {
     /// The time grid.
     pub clock: Clock,
     /// The seed of the run.
     pub seed: u64,
-    /// The folder that relative paths start from.
+    /// The folder from which relative paths start.
     pub base_dir: &'a Path,
-    /// All tasks, for those that are made of others.
+    /// All tasks, for a task that is a mixture of others.
     pub registry: &'a Registry,
-    /// Whether a program that the table names may be started.
+    /// Permission to start a program that the table names.
     pub programs: Programs<'a>,
-    /// The run that is evaluated or continued; none where a task is built for a new one.
+    /// The run that is evaluated or continued; none if the task is built for a new run.
     pub trained: Option<Trained<'a>>,
 }
 
-/// The run that a task is evaluated for: its network stays as it is, whatever the trials are.
+/// The run for which a task is evaluated: its network is given, whatever the trials are.
 #[derive(Clone, Copy, Debug)]
 pub struct Trained<'a> {
     /// Number of inputs of its network.
     pub n_inputs: usize,
     /// Number of outputs of its network.
     pub n_outputs: usize,
-    /// The task's table in its configuration.
+    /// The task's table in the configuration of the run.
     pub table: &'a toml::Table,
-    /// Whether other files are named than in that table: trials to test the network with.
+    /// True if the files differ from those in that table: they hold test trials.
     pub is_test: bool,
 }
 
-/// Made when it is first asked for.
+/// A value that is computed on first use.
 type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 type Resolve = dyn Fn(toml::Table, &Registry) -> Result<toml::Table, TaskError> + Send + Sync;
 type Build =
     dyn Fn(toml::Table, &BuildContext) -> Result<Box<dyn Task>, Vec<TaskError>> + Send + Sync;
 
-/// A task by name.
+/// An entry of the registry: a named task.
 pub struct TaskEntry {
-    /// The name of its table in a configuration.
+    /// Name of its table in a configuration.
     pub name: String,
     about: Lazy<About>,
     can_be_mixed: bool,
@@ -63,15 +57,15 @@ pub struct TaskEntry {
     build: Box<Build>,
 }
 
-/// What there is to say about a task.
+/// Documentation and schema of a task.
 struct About {
     description: String,
     schema: serde_json::Value,
 }
 
 impl About {
-    /// By the schema of its table, followed by what its trials say.
-    fn of(schema: serde_json::Value, trials: &str) -> Self {
+    /// Builds the documentation from the schema of the table and a description of the trials.
+    fn new(schema: serde_json::Value, trials: &str) -> Self {
         let text = schema["description"].as_str().unwrap_or_default();
         Self {
             description: format!("{text}\n\n{}{trials}", describe_options(&schema)),
@@ -81,23 +75,24 @@ impl About {
 }
 
 impl TaskEntry {
-    /// A task whose configuration is the task itself.
+    /// Creates an entry for a task whose configuration is the task itself.
     #[must_use]
     pub fn of_task<T>(name: &str) -> Self
     where
         T: Task + Default + Serialize + DeserializeOwned + JsonSchema + 'static,
     {
-        let about = || About::of(schema_of::<T>(), &describe(&T::default()));
         Self {
-            about: LazyLock::new(Box::new(about)),
+            about: LazyLock::new(Box::new(|| {
+                About::new(schema_of::<T>(), &describe(&T::default()))
+            })),
             can_be_mixed: true,
             ..Self::of_config::<T>(name, |task, _| Ok(Box::new(task)))
         }
     }
 
-    /// A task under a further name, with defaults and documentation of its own: one struct can be a
-    /// family of tasks. `doc` stands in place of the first paragraph of the documentation of the struct, which
-    /// sums up its own defaults; its first sentence is the summary.
+    /// Creates an entry for a variant of a task, with its own name, defaults and documentation: one struct can serve a
+    /// family of tasks. `doc` replaces the first paragraph of the documentation of the struct, which
+    /// summarises its own defaults; its first sentence is the summary.
     ///
     /// # Panics
     /// If the defaults cannot be written as TOML.
@@ -117,28 +112,28 @@ impl TaskEntry {
                 schema["properties"][key]["default"] =
                     serde_json::to_value(value).expect("TOML without dates is JSON");
             }
-            About::of(schema, &describe(&defaults))
+            About::new(schema, &describe(&defaults))
         };
-        let filled = move |given: toml::Table| {
+        let read_variant = move |given: toml::Table| {
             let mut all = table.clone();
             all.extend(given);
             read::<T>(all)
         };
-        let resolve = filled.clone();
+        let resolve = read_variant.clone();
         Self {
             name: name.to_owned(),
             about: LazyLock::new(Box::new(about)),
             can_be_mixed: true,
             resolve: Box::new(move |given, _| write(&resolve(given)?)),
             build: Box::new(move |given, context| {
-                let task = filled(given).map_err(|error| vec![error])?;
+                let task = read_variant(given).map_err(|error| vec![error])?;
                 task.check(context.clock)?;
                 Ok(Box::new(task))
             }),
         }
     }
 
-    /// A task that `make` builds from its configuration, for instance by reading files. The task is
+    /// Creates an entry for a task that `make` builds from its configuration, for instance by reading files. The task is
     /// checked afterwards.
     #[must_use]
     pub fn of_config<C>(
@@ -150,7 +145,7 @@ impl TaskEntry {
     {
         Self {
             name: name.to_owned(),
-            about: LazyLock::new(Box::new(|| About::of(schema_of::<C>(), ""))),
+            about: LazyLock::new(Box::new(|| About::new(schema_of::<C>(), ""))),
             can_be_mixed: false,
             resolve: Box::new(|table, _| write(&read::<C>(table)?)),
             build: Box::new(move |table, context| {
@@ -162,7 +157,7 @@ impl TaskEntry {
         }
     }
 
-    /// A task made of others: `fill_in` writes out their defaults.
+    /// Creates an entry for a mixture of tasks; `fill_in` adds their defaults.
     pub(crate) fn of_mixture<C>(
         name: &str,
         fill_in: impl Fn(C, &Registry) -> Result<C, TaskError> + Send + Sync + 'static,
@@ -177,32 +172,32 @@ impl TaskEntry {
         }
     }
 
-    /// The first sentence of the description.
+    /// Returns the first sentence of the description.
     #[must_use]
     pub fn summary(&self) -> String {
         first_sentence(self.description())
     }
 
-    /// What it is, in Markdown: the documentation of its struct, then what follows from its
-    /// defaults.
+    /// Returns the description in Markdown: the documentation of the struct, then its options, epochs, channels and
+    /// conditions.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.about.description
     }
 
-    /// Whether it can be mixed with other tasks: whether it makes its trials itself, one by one.
+    /// Returns true if the task can be mixed with others, which is so if it makes its own trials, one by one.
     #[must_use]
     pub fn can_be_mixed(&self) -> bool {
         self.can_be_mixed
     }
 
-    /// The JSON schema of its table, without references. A table of tables of other tasks has the format `tasks`.
+    /// Returns the JSON schema of its table, without references. A table of other tasks' tables has the format `tasks`.
     #[must_use]
     pub fn schema(&self) -> &serde_json::Value {
         &self.about.schema
     }
 
-    /// Its table with all defaults filled in, and those of the tasks of `registry` that it is made of.
+    /// Fills in all defaults of its table; for a mixture, also those of its tasks, which are looked up in `registry`.
     ///
     /// # Errors
     /// If the table does not fit the schema.
@@ -214,10 +209,10 @@ impl TaskEntry {
         (self.resolve)(table, registry)
     }
 
-    /// The task, checked.
+    /// Builds and checks the task.
     ///
     /// # Errors
-    /// If the table does not fit the schema; or everything that the task finds wrong.
+    /// If the table does not fit the schema; otherwise all errors that the task finds.
     pub fn build(
         &self,
         table: toml::Table,
@@ -243,35 +238,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// No tasks.
+    /// Creates a registry without tasks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The tasks of this crate.
-    #[must_use]
-    pub fn built_in() -> Self {
-        let mut registry = Self::new();
-        registry.add::<Anti>("anti");
-        registry.add::<FlipFlop>("flip_flop");
-        registry.add::<GoNogo>("go_nogo");
-        registry.add::<HeadDirection>("head_direction");
-        registry.add::<Integrator>("integrator");
-        registry.add::<Lorenz>("lorenz");
-        registry.add::<MotorTiming>("motor_timing");
-        registry.add::<OneTwoThreeGo>("one_two_three_go");
-        registry.add::<Oscillation>("oscillation");
-        registry.add::<PathIntegration>("path_integration");
-        registry.add::<PlaceFields>("place_fields");
-        registry.add::<ReadySetGo>("ready_set_go");
-        registry.add::<SequenceReproduction>("sequence_reproduction");
-        registry.add::<Sine>("sine");
-        registry.add_entry(multitask::entry());
-        yang::add_to(&mut registry);
-        add_decisions(&mut registry);
-        add_working_memory(&mut registry);
-        registry
     }
 
     /// Adds a task whose configuration is the task itself.
@@ -294,33 +264,33 @@ impl Registry {
         let lower_case = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(
             !name.is_empty() && name.chars().all(lower_case),
-            "a task's name has lower-case letters, digits and _ only, unlike {name:?}"
+            "{name:?} is not a name of a task; expected lower-case letters, digits and _"
         );
         match self.entries.binary_search_by(|other| other.name.cmp(name)) {
-            Ok(_) => panic!("there is already a task {name:?}; give the new one another name"),
+            Ok(_) => panic!("a task {name:?} exists already; give the new one another name"),
             Err(place) => self.entries.insert(place, entry),
         }
         self.schema.take();
         self
     }
 
-    /// The task of this name.
+    /// Returns the task of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&TaskEntry> {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// All names.
+    /// Returns the names of all tasks.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.name.as_str())
     }
 
-    /// A schema of configurations with these tasks: what `make` makes of them when it is first asked for.
+    /// Returns the schema of configurations with these tasks, which `make` builds on the first call.
     pub fn schema(&self, make: impl FnOnce(&Self) -> serde_json::Value) -> &serde_json::Value {
         self.schema.get_or_init(|| make(self))
     }
 
-    /// A registry for each task, which knows no other.
+    /// Splits the registry into one for each task.
     pub fn one_by_one(self) -> impl Iterator<Item = Self> {
         self.entries.into_iter().map(|entry| Self {
             entries: vec![entry],
@@ -328,73 +298,10 @@ impl Registry {
         })
     }
 
-    /// All tasks.
+    /// Returns all tasks.
     pub fn entries(&self) -> impl Iterator<Item = &TaskEntry> {
         self.entries.iter()
     }
-}
-
-fn add_decisions(registry: &mut Registry) {
-    registry.add::<PerceptualDecision>("perceptual_decision");
-    let versions = [
-        (
-            "perceptual_decision_fixed",
-            "Perceptual decision with a stimulus of fixed length.",
-            PerceptualDecision::fixed(),
-        ),
-        (
-            "perceptual_decision_variable",
-            "Perceptual decision whose stimulus may end at any time, with catch trials.",
-            PerceptualDecision::variable(),
-        ),
-        (
-            "perceptual_decision_delayed",
-            "Perceptual decision with a delay between stimulus and response.",
-            PerceptualDecision::delayed(),
-        ),
-    ];
-    for (name, doc, task) in versions {
-        registry.add_entry(TaskEntry::of_variant(name, doc, task));
-    }
-    registry.add::<ReactionTime>("perceptual_decision_reaction_time");
-    registry.add::<ContextDecision>("context_decision");
-    registry.add::<Multisensory>("multisensory");
-    registry.add::<PulseAccumulation>("pulse_accumulation");
-    registry.add::<IntervalDiscrimination>("interval_discrimination");
-    registry.add::<EconomicDecision>("economic_decision");
-}
-
-fn add_working_memory(registry: &mut Registry) {
-    registry.add::<DelayedDiscrimination>("delayed_discrimination");
-    registry.add::<DelayedMatchToSample>("delayed_match_to_sample");
-    for degrees in [45, 90, 180] {
-        let doc = format!("Delayed match to a sample that is rotated by {degrees} degrees.");
-        let task = DelayedMatchToSample::rotated(f64::from(degrees));
-        registry.add_entry(TaskEntry::of_variant(
-            &format!("dmrs_{degrees}"),
-            &doc,
-            task,
-        ));
-    }
-    registry.add_entry(TaskEntry::of_variant(
-        "delayed_match_to_category",
-        "Delayed match to the category of a sample.",
-        DelayedMatchToSample::category(),
-    ));
-    registry.add::<Abba>("abba");
-    registry.add_entry(TaskEntry::of_variant(
-        "abca",
-        "Find the sample again in a sequence of tests without repetitions.",
-        Abba::abca(),
-    ));
-    registry.add::<DualDelayedMatchToSample>("dual_delayed_match_to_sample");
-    registry.add_entry(TaskEntry::of_variant(
-        "dual_delayed_match_to_sample_sequential",
-        "Keep two samples in mind that came one after the other, and compare the cued one with each test.",
-        DualDelayedMatchToSample::sequential(),
-    ));
-    registry.add::<DelayGo>("delay_go");
-    registry.add::<MatchToCategory>("match_to_category");
 }
 
 fn schema_of<C: JsonSchema>() -> serde_json::Value {
@@ -427,6 +334,7 @@ fn first_sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GoNogo;
 
     fn context(registry: &Registry) -> BuildContext<'_> {
         BuildContext {
@@ -601,13 +509,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "there is already a task \"go_nogo\"")]
+    #[should_panic(expected = "exists already")]
     fn a_name_is_given_once() {
         Registry::built_in().add::<GoNogo>("go_nogo");
     }
 
     #[test]
-    #[should_panic(expected = "lower-case letters, digits and _ only, unlike \"Go\"")]
+    #[should_panic(expected = "is not a name of a task")]
     fn a_name_is_a_bare_key() {
         Registry::new().add::<GoNogo>("Go");
     }

@@ -1,35 +1,35 @@
-//! Angles as a population of tuned channels, and back.
+//! Population code of an angle: encoding in tuned channels, and decoding.
 
 use std::f64::consts::{PI, TAU};
 
-/// Channels whose preferred angles lie evenly on the circle, in radians: 0, 2 pi / n, ...
+/// Channels with evenly spaced preferred angles, in radians: 0, 2 pi / n, ...
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ring {
     /// Number of channels n.
     pub n: usize,
-    /// How a channel answers to angles off its preferred one.
+    /// Tuning curve of each channel.
     pub tuning: Tuning,
-    /// The answer to the preferred angle.
+    /// Rate at the preferred angle.
     pub height: f64,
 }
 
-/// The answer of a channel at the distance d from its preferred angle, as a fraction of its height.
+/// A tuning curve: the rate at distance d from the preferred angle, as a fraction of the height.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tuning {
-    /// `exp(-(d / width)^2 / 2)`, the width in radians: Yang et al. (2019), with pi / 8.
+    /// A Gaussian, `exp(-(d / width)^2 / 2)`; Yang et al. (2019) have the width pi / 8.
     Gaussian {
-        /// In radians.
+        /// Width in radians.
         width: f64,
     },
-    /// `exp(kappa (cos d - 1))`: Masse et al. (2019), with kappa = 2.
+    /// A von Mises curve, `exp(kappa (cos d - 1))`; Masse et al. (2019) have kappa = 2.
     VonMises {
-        /// The sharpness.
+        /// Concentration.
         kappa: f64,
     },
 }
 
 impl Ring {
-    /// The ring of Yang et al. (2019): Gaussian of width pi / 8, height 0.8.
+    /// Creates the ring of Yang et al. (2019): Gaussian of width pi / 8 and height 0.8.
     #[must_use]
     pub fn gaussian(n: usize) -> Self {
         let tuning = Tuning::Gaussian { width: PI / 8.0 };
@@ -40,7 +40,7 @@ impl Ring {
         }
     }
 
-    /// The ring of Masse et al. (2019): von Mises of sharpness 2, here of height 1 (there 4).
+    /// Creates the ring of Masse et al. (2019): von Mises of concentration 2, here of height 1 (there 4).
     #[must_use]
     pub fn von_mises(n: usize) -> Self {
         let tuning = Tuning::VonMises { kappa: 2.0 };
@@ -51,27 +51,28 @@ impl Ring {
         }
     }
 
-    /// The preferred angle of a channel.
+    /// Returns the preferred angle of a channel.
     #[must_use]
     pub fn preferred(&self, channel: usize) -> f64 {
         TAU * channel as f64 / self.n as f64
     }
 
-    /// The answers of all channels to an angle.
+    /// Returns the rates of all channels for an angle.
     #[must_use]
     pub fn encode(&self, angle: f64) -> Vec<f64> {
-        let answer = |channel| {
-            let d = angular_distance(angle, self.preferred(channel));
-            self.height
-                * match self.tuning {
-                    Tuning::Gaussian { width } => (-(d / width).powi(2) / 2.0).exp(),
-                    Tuning::VonMises { kappa } => (kappa * (d.cos() - 1.0)).exp(),
-                }
-        };
-        (0..self.n).map(answer).collect()
+        (0..self.n)
+            .map(|channel| {
+                let d = angular_distance(angle, self.preferred(channel));
+                self.height
+                    * match self.tuning {
+                        Tuning::Gaussian { width } => (-(d / width).powi(2) / 2.0).exp(),
+                        Tuning::VonMises { kappa } => (kappa * (d.cos() - 1.0)).exp(),
+                    }
+            })
+            .collect()
     }
 
-    /// The angle of the population vector `sum_k r_k exp(i angle_k)`, from 0 to 2 pi.
+    /// Returns the angle of the population vector `sum_k r_k exp(i angle_k)`, from 0 to 2 pi.
     #[must_use]
     pub fn decode(&self, rates: &[f32]) -> f64 {
         let (mut x, mut y) = (0.0, 0.0);
@@ -83,19 +84,19 @@ impl Ring {
         y.atan2(x).rem_euclid(TAU)
     }
 
-    /// Names of the channels: `name 0`, `name 1`, ...
+    /// Returns names of the channels: `name 0`, `name 1`, ...
     pub fn names(&self, name: &str) -> impl Iterator<Item = String> + use<> {
         let name = name.to_owned();
         (0..self.n).map(move |channel| format!("{name} {channel}"))
     }
 }
 
-/// `n` directions evenly on the circle, in degrees: 0, 360 / n, ...
+/// Returns `n` directions evenly spaced on the circle, in degrees: 0, 360 / n, ...
 pub(crate) fn directions_deg(n: usize) -> Vec<f64> {
     (0..n).map(|k| k as f64 * 360.0 / n as f64).collect()
 }
 
-/// The shorter way round between two angles, from 0 to pi.
+/// Returns the distance between two angles on the circle, from 0 to pi.
 #[must_use]
 pub fn angular_distance(a: f64, b: f64) -> f64 {
     let d = (a - b).rem_euclid(TAU);

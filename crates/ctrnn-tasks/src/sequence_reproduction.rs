@@ -1,4 +1,4 @@
-//! Sequence reproduction: say again, in order.
+//! Sequence reproduction: repeat a sequence in order.
 
 use std::ops::Range;
 
@@ -11,34 +11,34 @@ use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Target, Task, TaskError, Timeline, Trial,
 };
 
-/// The first input; items follow.
+/// First input; the items follow.
 const GO: usize = 0;
 
 /// Reproduce a sequence of items in the order in which they were shown.
 ///
 /// Epochs: `fixation`; `items`, in which the items of the sequence are shown one after another, each for
-/// item_ms; `delay`; `response`, with as many slots of item_ms. Items are drawn anew each time, so they may
+/// item_ms; `delay`; `response`, with as many slots of item_ms. Items are drawn independently, so they may
 /// repeat. The input of an item is 1 while it is shown; the input `go` is 1 in the response. In each slot of
-/// the response the output of the item that was shown at its place should be 1; all else is 0. The first
-/// settle_ms of each slot do not count: a leaky unit needs time to turn over. Conditions: the length of the
+/// the response the output of the item at the same place in the sequence should be 1; all else 0. The first
+/// settle_ms of each slot do not count, because a leaky unit needs time to change. Conditions: the length of the
 /// sequence.
 ///
-/// Source: immediate serial recall as in Botvinick & Plaut (2006); times are our own.
+/// Source: immediate serial recall as in Botvinick & Plaut (2006). The durations were chosen for this program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SequenceReproduction {
     /// Number of different items.
     #[schemars(range(min = 2, max = 1000))]
     pub items: usize,
-    /// Numbers of items in a sequence.
+    /// Lengths of the sequences, in items.
     pub lengths: Vec<u32>,
-    /// Before the first item.
+    /// Duration of fixation before the first item.
     pub fixation_ms: Duration,
-    /// Each item, shown and reproduced.
+    /// Duration of each item, when shown and when reproduced.
     pub item_ms: f64,
-    /// Between the last item and the response.
+    /// Duration of the delay between the last item and the response.
     pub delay_ms: Duration,
-    /// How much at the start of each slot of the response does not count.
+    /// Time at the start of each slot of the response that does not count.
     pub settle_ms: f64,
     /// Standard deviation of the noise on every input, per time step.
     pub input_noise: f64,
@@ -79,7 +79,7 @@ impl Task for SequenceReproduction {
             .require(self.settle_ms < self.item_ms, || {
                 TaskError::config(
                     "settle_ms",
-                    "it must be shorter than item_ms, or nothing counts",
+                    "must be shorter than item_ms, or nothing counts",
                 )
             })
             .not_negative("input_noise", self.input_noise)
@@ -112,11 +112,11 @@ impl Task for SequenceReproduction {
         let [shown, response] = ["items", "response"].map(|name| trial.timeline.steps(name));
         trial.set_input(response.clone(), GO, 1.0);
         for place in 0..length {
-            let which = rng.below(self.items as u32) as usize;
-            trial.set_input(slot(&shown, item, place), GO + 1 + which, 1.0);
+            let identity = rng.below(self.items as u32) as usize;
+            trial.set_input(slot(&shown, item, place), GO + 1 + identity, 1.0);
             let answer = slot(&response, item, place);
             trial.set_mask(answer.start..answer.start + settle, 0.0);
-            trial.set_target(answer, which, 1.0);
+            trial.set_target(answer, identity, 1.0);
         }
         trial.add_input_noise(self.input_noise, rng);
         trial
@@ -141,18 +141,18 @@ impl Task for SequenceReproduction {
     }
 
     fn correct_rule(&self) -> String {
-        "A trial is right if at the last time step of every slot the largest output is that of the item."
+        "A trial is correct if at the last time step of every slot the largest output is that of the item."
             .to_owned()
     }
 
-    /// Every slot is guessed: the mean of items^-length over the lengths.
+    /// Returns the probability of guessing every slot: the mean of items^-length over the lengths.
     fn chance(&self) -> Option<f64> {
         let guessed = |&length: &u32| (self.items as f64).powi(-(length as i32));
         Some(self.lengths.iter().map(guessed).sum::<f64>() / self.lengths.len() as f64)
     }
 }
 
-/// The time steps of one item.
+/// Returns the time steps of one item.
 fn slot(epoch: &Range<usize>, item: usize, place: usize) -> Range<usize> {
     let start = epoch.start + place * item;
     start..start + item

@@ -1,4 +1,4 @@
-//! Sine: a rhythm without any input.
+//! Sine: generate an oscillation without input.
 
 use std::f64::consts::TAU;
 
@@ -12,21 +12,21 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 /// Produce a sine wave without any input.
 ///
 /// There is one epoch, `trial`, and one condition. The output `sine` should be amplitude sin(2 pi t
-/// / period), t being the time since the start of the trial. All trials are the same: the network
-/// begins in its initial state, which is best learned.
+/// / period), where t is the time since the start of the trial. All trials are the same: the network
+/// starts from its initial state, which should be trained.
 ///
-/// Source: Song, Yang & Wang (2016), the example `sinewave`: 0.9 sin(2 pi t / 800 ms) over 1600 ms, to
+/// Source: Song, Yang & Wang (2016), the example `sinewave`: 0.9 sin(2 pi t / 800 ms) over 1600 ms, trained to
 /// a root mean square error of 0.05.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sine {
-    /// The length of a trial.
+    /// Duration of a trial.
     pub trial_ms: Duration,
-    /// The period of the sine.
+    /// Period of the sine.
     pub period_ms: f64,
-    /// The amplitude of the sine.
+    /// Amplitude of the sine.
     pub amplitude: f64,
-    /// The largest root mean square error of a trial that is right.
+    /// Largest root mean square error of a correct trial.
     pub tolerance: f64,
 }
 
@@ -54,7 +54,7 @@ impl Task for Sine {
         let slow = self.period_ms >= 2.0 * clock.dt_ms() && self.period_ms.is_finite();
         let period = || {
             let message = format!(
-                "{} ms must be at least two time steps of {} ms",
+                "{} ms is shorter than two time steps of {} ms",
                 self.period_ms,
                 clock.dt_ms()
             );
@@ -91,7 +91,7 @@ impl Task for Sine {
         rms_rule("the output", self.tolerance)
     }
 
-    /// Noise of size 1 does not trace a sine.
+    /// Returns 0: standard normal noise does not trace a sine.
     fn chance(&self) -> Option<f64> {
         Some(0.0)
     }
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(keys, ["trial_ms", "period_ms", "amplitude", "tolerance"]);
         assert_eq!(
             errors[1].to_string(),
-            "period_ms: 30 ms must be at least two time steps of 20 ms"
+            "period_ms: 30 ms is shorter than two time steps of 20 ms"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! Tasks that ask for a time course: how far a readout is from its target.
+//! Accuracy of tasks whose target is a time course.
 
 use crate::{Mask, Target, Trial};
 
-/// The root of the mean squared difference between a readout `[T, O]` and the target, over the
-/// outputs in `outputs` wherever they count at all: weights of the mask are not applied. NaN where
+/// Computes the root mean square error between a readout `[T, O]` and the target, over the
+/// outputs in `outputs` where the mask is positive; its values are not used as weights. NaN if
 /// nothing counts.
 pub(crate) fn rms_error(trial: &Trial, readout: &[f32], outputs: std::ops::Range<usize>) -> f64 {
     let Target::Values(target) = &trial.target else {
@@ -26,10 +26,10 @@ pub(crate) fn rms_error(trial: &Trial, readout: &[f32], outputs: std::ops::Range
     (sum / n as f64).sqrt()
 }
 
-/// The rule of tasks that ask for a time course, in a sentence.
+/// Describes the rule of tasks whose target is a time course, in a sentence.
 pub(crate) fn rms_rule(what: &str, tolerance: f64) -> String {
     format!(
-        "A trial is right if the root mean square error of {what}, over the time steps that count, is at \
+        "A trial is correct if the root mean square error of {what}, over the time steps that count, is at \
          most {tolerance}."
     )
 }

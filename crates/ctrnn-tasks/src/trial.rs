@@ -1,15 +1,15 @@
-//! One trial as host arrays.
+//! A trial as host arrays.
 
 use std::ops::Range;
 
 use ctrnn_random::Rng;
 
-use crate::{Clock, Condition, Layout, TargetKind, Task, Timeline};
+use crate::{Condition, Layout, TargetKind, Timeline};
 
-/// How many numbers of noise are drawn together.
+/// Number of noise values drawn at a time: a buffer that fits on the stack.
 const NOISE_AT_ONCE: usize = 1024;
 
-/// What the outputs should be.
+/// The targets of the outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// A value for each output, `[time, output]`.
@@ -18,16 +18,16 @@ pub enum Target {
     Classes(Vec<u32>),
 }
 
-/// How much each time step, or each output in it, counts in the loss; 0 = not at all.
+/// The weight in the loss of each time step, or of each output in it; 0 means that it does not count.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mask {
-    /// `[time]`.
+    /// A weight for each time step, `[time]`.
     Steps(Vec<f32>),
-    /// `[time, output]`.
+    /// A weight for each output and time step, `[time, output]`.
     Outputs(Vec<f32>),
 }
 
-/// One trial: what the network is shown and what it should answer. Arrays are row-major.
+/// A trial: inputs, targets, mask, condition and correct choice. Arrays are row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// Number of time steps T.
@@ -44,15 +44,16 @@ pub struct Trial {
     pub mask: Mask,
     /// Names and values of the trial's condition.
     pub condition: Vec<(String, f64)>,
-    /// The output that is the correct choice; where a single output chooses by its sign, 0 for below zero and 1 for above.
+    /// The output that is the correct choice. If the sign of a single output is the choice, 0 for negative and 1 for
+    /// positive.
     /// `None` if no choice is correct.
     pub correct: Option<usize>,
-    /// When the epochs were; empty where that is not known.
+    /// Time steps of the epochs; empty if they are not known.
     pub timeline: Timeline,
 }
 
 impl Trial {
-    /// A trial in which nothing happens: inputs and targets 0, every time step counts 1, no choice
+    /// Creates a trial in which all inputs and targets are 0, every time step has weight 1, and no choice
     /// is correct.
     #[must_use]
     pub fn new(layout: &Layout, condition: &Condition, timeline: Timeline) -> Self {
@@ -73,30 +74,23 @@ impl Trial {
         }
     }
 
-    /// [`new`](Self::new) with the epochs of `task`, their durations drawn.
-    #[must_use]
-    pub fn blank<T: Task>(task: &T, condition: &Condition, clock: Clock, rng: &mut Rng) -> Self {
-        let timeline = Timeline::draw(&task.epochs(), clock, rng);
-        Self::new(&task.layout(), condition, timeline)
-    }
-
     /// Sets an input over some time steps.
     pub fn set_input(&mut self, steps: Range<usize>, input: usize, value: f64) {
         set_column(&mut self.inputs, self.n_inputs, steps, input, value);
     }
 
-    /// Adds a pattern to the inputs from `first` on, at each of some time steps: a bump on a ring, say.
+    /// Adds a pattern to the inputs from `first` on, such as a bump on a ring, at each of some time steps.
     pub fn add_inputs(&mut self, steps: Range<usize>, first: usize, pattern: &[f64]) {
         add_block(&mut self.inputs, self.n_inputs, steps, first, pattern);
     }
 
-    /// Fixation: input 0 and the target of output 0 are 1 over some time steps.
+    /// Sets fixation: input 0 and the target of output 0 are 1 over some time steps.
     pub fn fixate(&mut self, steps: Range<usize>) {
         self.set_input(steps.clone(), 0, 1.0);
         self.set_target(steps, 0, 1.0);
     }
 
-    /// The answer: the target of `choice` is 1 over some time steps, and this choice is correct.
+    /// Sets the correct choice: the target of `choice` is 1 over some time steps.
     pub fn answer(&mut self, steps: Range<usize>, choice: usize) {
         self.set_target(steps, choice, 1.0);
         self.correct = Some(choice);
@@ -155,7 +149,7 @@ impl Trial {
         classes[steps].fill(output as u32);
     }
 
-    /// Sets how much some time steps count in the loss.
+    /// Sets the weight of some time steps in the loss.
     pub fn set_mask(&mut self, steps: Range<usize>, weight: f64) {
         match &mut self.mask {
             Mask::Steps(mask) => mask[steps].fill(weight as f32),
@@ -165,7 +159,7 @@ impl Trial {
         }
     }
 
-    /// Sets how much one output counts in the loss over some time steps; from now on the mask is one
+    /// Sets the weight of one output in the loss over some time steps, and turns a mask of time steps into one
     /// of outputs.
     pub fn set_output_mask(&mut self, steps: Range<usize>, output: usize, weight: f64) {
         let width = self.n_outputs;
@@ -178,26 +172,29 @@ impl Trial {
         }
     }
 
-    /// The value of this name of the trial's condition.
+    /// Returns the value of this name in the trial's condition.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<f64> {
         let mut values = self.condition.iter();
         values.find(|(key, _)| key == name).map(|&(_, value)| value)
     }
 
-    /// The last time step that counts: where the choice is read.
+    /// Returns the last time step that counts, at which the choice is read.
     #[must_use]
     pub fn last_counted_step(&self) -> Option<usize> {
-        let counts = |weights: &[f32]| weights.iter().any(|&weight| weight > 0.0);
         match &self.mask {
             Mask::Steps(mask) => mask.iter().rposition(|&weight| weight > 0.0),
-            Mask::Outputs(mask) => mask.chunks_exact(self.n_outputs).rposition(counts),
+            Mask::Outputs(mask) => mask
+                .chunks_exact(self.n_outputs)
+                .rposition(|weights| weights.iter().any(|&weight| weight > 0.0)),
         }
     }
 
-    /// The choice that a readout `[T, O]` makes at the last time step that counts: the output among `choices` that is largest,
-    /// of equal ones the first; of a single output its sign, 0 for below zero and 1 for above. None where the readout is NaN,
-    /// and at zero where the sign decides.
+    /// Returns the choice in a readout `[T, O]` at the last time step that counts: the largest output among `choices`,
+    /// the
+    /// first of equal ones. For a single output it is the sign, 0 for negative and 1 for positive. `None` if the
+    /// readout is
+    /// NaN, or if it is 0 and the sign decides.
     #[must_use]
     pub fn choice(&self, readout: &[f32], choices: &[usize]) -> Option<usize> {
         let t = self.last_counted_step()?;
@@ -208,8 +205,8 @@ impl Trial {
         }
     }
 
-    /// The first of some time steps at which an output among `choices` of a readout `[T, O]` exceeds
-    /// the threshold, and that output (the largest, if several do): the decision and its time.
+    /// Finds the decision in a readout `[T, O]`: the first of some time steps at which an output among `choices` exceeds
+    /// the threshold, and that output (the largest, if several do).
     #[must_use]
     pub fn first_crossing(
         &self,
@@ -225,7 +222,7 @@ impl Trial {
         })
     }
 
-    /// The choice that the target makes, read as [`choice`](Self::choice) reads the readout.
+    /// Returns the choice in the target, by the rule of [`choice`](Self::choice).
     #[must_use]
     pub fn target_choice(&self, choices: &[usize]) -> Option<usize> {
         match &self.target {
@@ -256,12 +253,12 @@ fn add_block(rows: &mut [f32], width: usize, steps: Range<usize>, first: usize, 
     }
 }
 
-/// Returns 0 below zero and 1 above; none at zero and for NaN.
+/// Returns 0 for a negative value and 1 for a positive one; `None` for 0 and NaN.
 fn sign(value: f32) -> Option<usize> {
     (value != 0.0 && !value.is_nan()).then_some(usize::from(value > 0.0))
 }
 
-/// The output among `choices` that is largest: of equal ones the first; none where they are NaN.
+/// Returns the largest output among `choices`, the first of equal ones; `None` if all are NaN.
 pub(crate) fn largest(values: &[f32], choices: &[usize]) -> Option<usize> {
     let numbers = choices
         .iter()

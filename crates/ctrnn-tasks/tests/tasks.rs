@@ -1,4 +1,4 @@
-//! What holds for every task of the registry.
+//! Properties of every task of the registry.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-"""The folder that a training leaves behind."""
+"""Reading run folders."""
 
 import csv
 import json
@@ -11,34 +11,34 @@ from pathlib import Path
 import numpy as np
 
 TEXT_COLUMNS = ("split",)
-MOST_LISTINGS = 20
-"""A run that trains removes old checkpoints while its folder is read; after this many listings something else is wrong."""
+MAX_LISTINGS = 20
+"""Maximum number of attempts to list a run that is training, which removes old checkpoints while its folder is read."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: where it is, what its network is, and how its training went."""
+    """A run: its folder, the description of its network, and the record of its training."""
 
     path: Path
     """The run folder."""
     model: dict | None
-    """What the network is: sizes, dt_ms, tau_ms, form, activation, noise and the rest of `model` in model.json. None for a run of
-    an early version that has not ended."""
+    """Description of the network: sizes, dt_ms, tau_ms, form, activation, noise and the rest of `model` in model.json. None for an
+    unfinished run of an early version."""
     config: dict | None
     """The resolved configuration, without the device."""
     task: str | None
     """Name of the task."""
     step: int | None
-    """Updates behind the newest weights: those in model/, or in a newer checkpoint of a run that goes on or was killed. None where
-    there are no weights yet."""
+    """Step of the newest weights: those in model/, or in a newer checkpoint of a run that is training or was killed. None if there
+    are no weights yet."""
     state: str
-    """created, running, stopped, done or failed."""
+    """State of the run: created, running, stopped, done or failed."""
     newest: Path | None
-    """The file of the newest weights."""
+    """File of the newest weights."""
 
     def metrics(self, split=None):
-        """Columns of metrics.csv by name, as arrays; NaN where nothing was measured. `split` is "train" or "val", or None for
-        all rows. A row that is only half written is left out."""
+        """Returns the columns of metrics.csv by name, as arrays; NaN where nothing was measured. `split` is "train" or "val", or None for
+        all rows. An incomplete last row is left out."""
         with open(self.path / "metrics.csv", newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
         rows = csv.DictReader(lines)
@@ -48,19 +48,19 @@ class Run:
         return {name: np.array(column(name)) for name in names}
 
     def events(self):
-        """What happened, in order: the objects of events.jsonl. A line that is only half written is left out."""
+        """Returns the events of the run, in order: the objects of events.jsonl. An incomplete last line is left out."""
         with open(self.path / "events.jsonl", encoding="utf-8") as file:
             return [json.loads(line) for line in file if line.endswith("\n")]
 
     def checkpoints(self):
-        """The steps of which there is a checkpoint, in order."""
+        """Returns the steps of all checkpoints, in order."""
         return sorted(int(folder.name.removeprefix("step-")) for folder in checkpoint_folders(self.path))
 
 
 def load_run(path):
-    """The run in the folder `path`, which may have ended, have been stopped or killed, or still go on.
+    """Loads the run in the folder `path`, which may have ended, been stopped or killed, or still be training.
 
-    Raises FileNotFoundError where there is no run. A damaged state is passed over with a warning.
+    Raises FileNotFoundError if there is no run. A damaged state is skipped with a warning.
     """
     path = Path(path)
     if not (path / "RUN.json").is_file():
@@ -79,17 +79,17 @@ def load_run(path):
 
 
 def newest_weights(path):
-    """Step and file of the newest whole state: model/, which stays as it was while a run goes on after a resume, or a newer
-    checkpoint; where there is neither, what the run began with; (None, None) where there is nothing."""
+    """Returns step and file of the newest undamaged state: model/, which does not change while a resumed run is training, or a newer
+    checkpoint, or else the initial weights; (None, None) if there is nothing."""
     damaged = []
-    for _ in range(MOST_LISTINGS):
+    for _ in range(MAX_LISTINGS):
         for step, _, file in sorted(states(path), reverse=True):
             problem = damage(file)
             if problem is None:
                 return step, file
             if file.parent.exists():  # else the run removed it since it was listed
                 damaged.append(step)
-                warnings.warn(f"passed over the damaged state of step {step}: {problem}", stacklevel=3)
+                warnings.warn(f"skipped the damaged state of step {step}: {problem}", stacklevel=3)
         initial = path / "initial" / "weights.safetensors"
         if damaged or not states(path):
             return (0, initial) if initial.is_file() and not damaged else (None, None)
@@ -97,7 +97,7 @@ def newest_weights(path):
 
 
 def states(path):
-    """Step, rank and file of model/ and of each checkpoint."""
+    """Returns step, rank and file of model/ and of each checkpoint."""
     found = [(int(folder.name.removeprefix("step-")), 0, folder / "weights.safetensors") for folder in checkpoint_folders(path)]
     model = path / "model"
     if (model / "model.json").is_file():
@@ -110,7 +110,7 @@ def checkpoint_folders(path):
 
 
 def damage(weights):
-    """What is wrong with the files of a state, as far as their lengths tell."""
+    """Returns the damage to the files of a state that their lengths show, or None."""
     try:
         if weights.suffix == ".npz":
             return None if zipfile.is_zipfile(weights) else f"{weights} is cut short"
@@ -124,7 +124,7 @@ def damage(weights):
 
 
 def description(path, newest):
-    """Returns what model.json says, of the end or the beginning, with the configuration of the newest weights."""
+    """Returns the content of model.json, final or initial, with the configuration of the newest weights."""
     said = {}
     for folder in ("model", "initial"):
         file = path / folder / "model.json"

@@ -35,10 +35,10 @@ def simulate(
 ):
     """Runs the network of a run on `inputs` [trial, time, input], as `train-ctrnn simulate RUN --inputs FILE.npz` does.
 
-    `run` is a Run or a folder; `weights` are others than its own, by the same names. `initial_state` [unit] or [trial, unit] stands
-    instead of the run's own; a run with one for each condition needs that or `conditions` [trial], numbered from 0. The noises are
-    standard normal draws, scaled by the model's sigma and convention, and zero where they are absent: `preactivation_noise` and
-    `postactivation_noise` [trial, time, unit], `input_noise` [trial, time, input]. `dt_ms` is another time step than the run's.
+    `run` is a Run or a folder; `weights` replace its own weights, by the same names. `initial_state` [unit] or [trial, unit] replaces
+    the run's own; a run with one for each condition needs this or `conditions` [trial], numbered from 0. The noises are
+    standard normal draws, which are scaled by the model's sigma and convention, and zero if absent: `preactivation_noise` and
+    `postactivation_noise` [trial, time, unit], `input_noise` [trial, time, input]. `dt_ms` replaces the run's time step.
 
     Returns `potentials`, `rates` [trial, time, unit], `outputs` [trial, time, output] and `t_ms` [time].
     """
@@ -77,7 +77,7 @@ def simulate(
 
 
 def tau_of(model, weights):
-    """The time constants; learned ones from what is trained, since `tau_ms` of the file is rounded to single precision."""
+    """Returns the time constants; learned ones from the trained parameter, because `tau_ms` in the file is rounded to single precision."""
     if "tau_raw" not in weights:
         return weights["tau_ms"]
     low, high = model["tau_ms"]["learned"]["bounds"]
@@ -85,20 +85,20 @@ def tau_of(model, weights):
 
 
 def gain_of(model, tau_ms):
-    """What a step of dt adds of the drive."""
+    """Returns the gain: the fraction of the drive that a time step adds."""
     ratio = model["dt_ms"] / tau_ms
     return ratio if model["integrator"] == "euler" else -np.expm1(-ratio)
 
 
 def convention_scale(model, gain):
-    """What the noise convention multiplies sigma n with, inside the bracket of the equation."""
+    """Returns the factor of sigma n under the noise convention, inside the bracket of the equation."""
     if model["noise"]["convention"] != "song":
         return np.ones_like(gain)
     return np.sqrt(2 / gain if model["integrator"] == "euler" else 2 / gain - 1)
 
 
 def seen_inputs(model, inputs, draws):
-    """What the network sees: u + baseline + noise, without what is negative if the model says so."""
+    """Returns the effective inputs: u + baseline + noise, rectified if the model requires it."""
     noise = model["noise"]
     std = noise["input"] * convention_scale(model, gain_of(model, noise["input_tau_ms"]))
     seen = inputs + model["input"]["baseline"] + std * draws
@@ -106,7 +106,7 @@ def seen_inputs(model, inputs, draws):
 
 
 def noise_of(model, gain, draws):
-    """The pre-activation noise: eps inside the bracket, and what is added to the new state itself (convention raw)."""
+    """Returns the pre-activation noise: eps inside the bracket, and the noise added to the new state itself (convention raw)."""
     sigma = model["noise"]["preactivation"]
     if isinstance(sigma, dict):
         n = draws @ factor(np.array(sigma["covariance"])).T
@@ -118,7 +118,7 @@ def noise_of(model, gain, draws):
 
 
 def factor(covariance):
-    """The lower triangular L with C = L L'; directions without variance are allowed."""
+    """Returns the lower triangular L with C = L L' (Cholesky); directions without variance are allowed."""
     lower = np.zeros_like(covariance)
     tolerance = 1e-9 * np.abs(covariance).max()
     for j in range(len(covariance)):
@@ -137,7 +137,7 @@ def normals(name, draws, shape):
 
 
 def start(own, given, conditions, shape):
-    """The state [trial, unit] before the first input."""
+    """Returns the state [trial, unit] before the first input."""
     if given is None and own.ndim == 2:
         if conditions is None:
             raise ValueError("the run has an initial state for each condition: give `conditions` or `initial_state`")

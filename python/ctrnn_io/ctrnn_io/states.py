@@ -1,10 +1,10 @@
-"""Arrays that train-ctrnn writes: states, trials, inputs."""
+"""Reading arrays of train-ctrnn: states, trials, inputs."""
 
 import numpy as np
 
 
 def load_states(path):
-    """The arrays of an npz file by name, such as `train-ctrnn simulate RUN -o states.npz` writes it: `potentials`, `rates`,
+    """Loads the arrays of an npz file by name, such as the output of `train-ctrnn simulate RUN -o states.npz`: `potentials`, `rates`,
     `inputs`, `outputs` [trial, time, ..], `t_ms`, and where there were trials `targets`, `mask` and one `cond_NAME` for each
     condition; `trial_index` [trial, 2] is the number of the file and the row there, from 0, where the trials came from files. Files with
     Python objects in them are refused."""

@@ -13,7 +13,7 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", 
 
 
 def weights(run, checkpoint=None):
-    """The weights of a run by name: `input.weight` [N, I], `recurrent.weight` [N, N] (what acts: after sign and mask),
+    """Returns the weights of a run by name: `input.weight` [N, I], `recurrent.weight` [N, N] (effective: after sign and mask),
     `recurrent.bias` [N], `output.weight` [O, N], `output.bias` [O], `initial_state` [N] or [condition, N], `tau_ms` [1 or N], and
     where a matrix is constrained its `weight_raw`, `mask`, `sign` and `fixed`.
 
@@ -30,7 +30,7 @@ def weights(run, checkpoint=None):
 
 
 def checkpoint_of(run, checkpoint):
-    """The weight file of a checkpoint by the word for it."""
+    """Returns the weight file of a checkpoint: last, best or a step."""
     folder, name = run.path / "checkpoints", checkpoint
     if checkpoint in ("last", "best"):
         pointer = folder / checkpoint
@@ -43,7 +43,7 @@ def checkpoint_of(run, checkpoint):
 
 
 def read_safetensors(path):
-    """The tensors of a safetensors file by name, and its metadata. The header is JSON: names, types, shapes, places."""
+    """Returns the tensors of a safetensors file by name, and its metadata. The header is JSON: names, types, shapes, offsets."""
     content = Path(path).read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])

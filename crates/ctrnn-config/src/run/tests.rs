@@ -386,7 +386,7 @@ tau_ms = 0
           |        ^^
         help: the default is seed = 0
 
-        error[C014]: task.go_nogo.go_fraction: 1.5 must be from 0 to 1
+        error[C014]: task.go_nogo.go_fraction: 1.5 is not a number from 0 to 1
          --> run.toml:3:15
           |
         3 | go_fraction = 1.5
@@ -673,7 +673,7 @@ tasks.npz = {}";
           |       ^^^^^^^^^^^^^^^^^^
         help: did you mean "perceptual_decision"? `train-ctrnn tasks list` shows all tasks
 
-        error[C014]: task.multitask.tasks.npz: only tasks that make their trials themselves can be mixed
+        error[C014]: task.multitask.tasks.npz: cannot be mixed; only tasks that make their own trials can
          --> run.toml:5:13
           |
         5 | tasks.npz = {}
@@ -684,7 +684,7 @@ tasks.npz = {}";
 weights = { go_nogo = -1 }
 tasks.go_nogo = { delay_ms = 30 }";
     insta::assert_snapshot!(errors(text, &[]), @"
-        error[C014]: task.multitask.weights.go_nogo: -1 must be a positive number; leave out the task instead
+        error[C014]: task.multitask.weights.go_nogo: -1 is not a positive number; to exclude a task, leave out its table
          --> run.toml:2:23
           |
         2 | weights = { go_nogo = -1 }
@@ -776,7 +776,7 @@ go_fraction = 2
           |               ^
         help: `train-ctrnn tasks describe go_nogo` explains its keys
 
-        error[C014]: task.go_nogo.go_fraction: 2 must be from 0 to 1
+        error[C014]: task.go_nogo.go_fraction: 2 is not a number from 0 to 1
          --> run.toml:6:15
           |
         6 | go_fraction = 2

@@ -1,4 +1,4 @@
-//! Decisions: which of two stimuli is stronger?
+//! Decisions between two simultaneous stimuli of Yang et al. (2019).
 
 use std::f64::consts::{PI, TAU};
 
@@ -12,30 +12,30 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 /// Two stimuli are shown at once; the response is towards the stronger one.
 ///
 /// Inputs, outputs, mask, noise and catch trials are those of the task `yang_fdgo`. Epochs: `fixation`, `stimulus`,
-/// `response`; the fixation input goes off at the response. The directions of the stimuli lie a quarter to
-/// three quarters of a circle apart. Their strengths are m + coh and m - coh times the bump, with a mean m from U(0.8,
-/// 1.2), independent on rings that are independent. Where the sum of both rings decides, each stimulus has
-/// the strength s on average over the rings, and s d more on one ring than on the other, with d from U(0.2, 0.8) and
-/// either sign. Conditions: the coherence, positive if the first stimulus is stronger; one for each ring that has its
-/// own.
+/// `response`; the fixation input goes off at the response. The directions of the stimuli are a quarter to
+/// three quarters of a circle apart. Their strengths are m + coh and m - coh times the bump, with a mean m drawn from
+/// U(0.8, 1.2), separately for rings with independent evidence. If the sum of both rings decides, each stimulus has
+/// mean strength s over the rings, and differs by s d between them, with d drawn from U(0.2, 0.8) and
+/// either sign. Conditions: the coherence, positive if the first stimulus is stronger; one for each ring with its own
+/// evidence.
 ///
 /// Source: Yang et al. (2019), with the numbers of the authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct YangDecision {
-    /// Before the stimuli.
+    /// Duration of fixation before the stimuli.
     pub fixation_ms: Duration,
-    /// Both stimuli.
+    /// Duration of the two stimuli.
     pub stimulus_ms: Duration,
-    /// From the go on.
+    /// Duration of the response, from the go cue on.
     pub response_ms: Duration,
-    /// Where the evidence is shown, and which of it decides.
+    /// Rings that show the evidence, and the rule for the correct stimulus.
     pub evidence: Evidence,
-    /// Half the differences in strength; each comes in favour of either stimulus.
+    /// Coherences: half the differences in strength; each occurs in favour of either stimulus.
     pub coherences: Vec<f64>,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
-    /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
+    /// Input noise: the standard deviation per time step is this times sqrt(2 tau / dt), with tau = 100 ms.
     pub sigma_x: f64,
 }
 
@@ -128,7 +128,7 @@ impl Task for YangDecision {
     }
 }
 
-/// Anywhere on the circle, and a quarter to three quarters of it further on.
+/// Draws a direction, and a second one a quarter to three quarters of a circle further on.
 pub(super) fn two_directions(rng: &mut Rng) -> [f64; 2] {
     let first = rng.uniform_in(0.0, TAU);
     [first, first + rng.uniform_in(0.5 * PI, 1.5 * PI)]

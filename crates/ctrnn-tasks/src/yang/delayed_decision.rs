@@ -1,4 +1,4 @@
-//! Delayed decisions: which of two stimuli, shown one after the other, was stronger?
+//! Decisions between two successive stimuli of Yang et al. (2019).
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -13,31 +13,31 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 /// Inputs, outputs, mask, noise and catch trials are those of the task `yang_fdgo`. Epochs: `fixation`, `first`, `gap`,
 /// `second`, `delay`, `response`; the fixation input goes off at the response. Directions and strengths are drawn
 /// as in the task `yang_dm1`. Conditions: the coherence, positive if the first stimulus is stronger; one for each ring
-/// that has its own.
+/// with its own evidence.
 ///
 /// Source: Yang et al. (2019), with the numbers of the authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct YangDelayedDecision {
-    /// Before the first stimulus.
+    /// Duration of fixation before the first stimulus.
     pub fixation_ms: Duration,
-    /// The first stimulus.
+    /// Duration of the first stimulus.
     pub first_ms: Duration,
-    /// Between the stimuli.
+    /// Duration of the gap between the stimuli.
     pub gap_ms: Duration,
-    /// The second stimulus.
+    /// Duration of the second stimulus.
     pub second_ms: Duration,
-    /// Between the second stimulus and the go.
+    /// Duration of the delay between the second stimulus and the go cue.
     pub delay_ms: Duration,
-    /// From the go on.
+    /// Duration of the response, from the go cue on.
     pub response_ms: Duration,
-    /// Where the evidence is shown, and which of it decides.
+    /// Rings that show the evidence, and the rule for the correct stimulus.
     pub evidence: Evidence,
-    /// Half the differences in strength; each comes in favour of either stimulus.
+    /// Coherences: half the differences in strength; each occurs in favour of either stimulus.
     pub coherences: Vec<f64>,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
-    /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
+    /// Input noise: the standard deviation per time step is this times sqrt(2 tau / dt), with tau = 100 ms.
     pub sigma_x: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What the decisions of Yang et al. (2019) are about: two stimuli, and how strong each is on each ring.
+//! Evidence in the decisions of Yang et al. (2019): the strengths of two stimuli on each ring.
 
 use ctrnn_random::Rng;
 use schemars::JsonSchema;
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use super::{Member, about};
 use crate::Condition;
 
-/// Where the evidence is shown, and which of it decides.
+/// The rings that show the evidence, and the rule for the correct stimulus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
-    /// Shown on ring 1 only.
+    /// Evidence on ring 1 only.
     Ring1,
-    /// Shown on ring 2 only.
+    /// Evidence on ring 2 only.
     Ring2,
-    /// Shown on both rings, independently; ring 1 decides.
+    /// Independent evidence on both rings; ring 1 decides.
     Ring1OfBoth,
-    /// Shown on both rings, independently; ring 2 decides.
+    /// Independent evidence on both rings; ring 2 decides.
     Ring2OfBoth,
-    /// Shown on both rings; the sum decides.
+    /// Evidence on both rings; the sum decides.
     Sum,
 }
 
-/// A family of decisions between `stimuli`: a member for each kind of evidence, with its name and its title.
+/// Builds a family of decisions between `stimuli`: a member for each kind of evidence, with its name and its title.
 pub(super) fn family<T>(
     names: [(&'static str, &str); 5],
     stimuli: &str,
@@ -36,22 +36,26 @@ pub(super) fn family<T>(
         (Evidence::Ring2OfBoth, " on ring 2, whatever ring 1 shows"),
         (Evidence::Sum, ", both rings together"),
     ];
-    let member = |((name, title), (evidence, place)): ((&'static str, &str), (Evidence, &str))| {
-        let what = format!("Respond towards the stronger of {stimuli}{place} ({title}).");
-        (name, about(&what), with(evidence))
-    };
-    names.into_iter().zip(kinds).map(member).collect()
+    names
+        .into_iter()
+        .zip(kinds)
+        .map(|((name, title), (evidence, place))| {
+            let summary = format!("Respond towards the stronger of {stimuli}{place} ({title}).");
+            (name, about(&summary), with(evidence))
+        })
+        .collect()
 }
 
-/// The strengths of the stimuli: `strengths[ring][stimulus]`, and the stimulus that is stronger where it counts.
+/// The strengths of the stimuli, `by_ring[ring][stimulus]`, and the index of the one that is stronger by the rule.
 pub(super) struct Strengths {
     pub by_ring: [[f64; 2]; 2],
     pub stronger: usize,
 }
 
 impl Evidence {
-    /// Every coherence with either sign, for each ring that has its own: `coh`, or `coh1` and `coh2`. Positive is in
-    /// favour of the first stimulus.
+    /// Lists every coherence with either sign, for each ring with its own evidence: `coh`, or `coh1` and `coh2`. A
+    /// positive one
+    /// favours the first stimulus.
     pub(super) fn conditions(self, coherences: &[f64]) -> Vec<Condition> {
         let signed: Vec<f64> = coherences.iter().flat_map(|&c| [-c, c]).collect();
         match self {
@@ -97,13 +101,13 @@ impl Evidence {
     }
 }
 
-/// Mean U(0.8, 1.2); the first stimulus is stronger by the coherence, the second weaker.
+/// Draws the strengths of two stimuli: their mean from U(0.8, 1.2), plus and minus the coherence.
 fn pair(coherence: f64, rng: &mut Rng) -> [f64; 2] {
     let mean = rng.uniform_in(0.8, 1.2);
     [mean + coherence, mean - coherence]
 }
 
-/// Each stimulus on two rings, whose strengths differ by U(0.2, 0.8) of the mean strength, in favour of either.
+/// Splits each stimulus between two rings, whose strengths differ by U(0.2, 0.8) times their mean, with either sign.
 fn split(strengths: [f64; 2], rng: &mut Rng) -> [[f64; 2]; 2] {
     let differences =
         strengths.map(|strength| strength * rng.uniform_in(0.2, 0.8) * rng.choose(&[-1.0, 1.0]));

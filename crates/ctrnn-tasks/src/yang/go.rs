@@ -1,4 +1,4 @@
-//! Go and anti: look where a stimulus is, or opposite to it.
+//! Go and anti tasks of Yang et al. (2019): respond towards a stimulus or in the opposite direction.
 
 use std::f64::consts::{PI, TAU};
 
@@ -10,45 +10,46 @@ use super::{Member, Scene, about};
 use crate::ring::directions_deg;
 use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
 
-/// A stimulus is shown on one of two rings; the response is towards it or, in anti tasks, opposite to it.
+/// A stimulus is shown on one of two rings; the response is towards it or, in anti tasks, in the opposite direction.
 ///
-/// Inputs: `fixation`, and two rings of 32 units with preferred directions evenly on the circle. A stimulus
-/// adds 0.8 exp(-(d / (pi/8))^2 / 2) to the units of its ring, d being the distance of their directions. Outputs:
-/// `fixation`, which should be 0.8 up to the go, and a ring of 32 units, `response`, that should show
-/// the same bump in the direction of the response from the go on; 0.05 is added to the bump and is what all
-/// outputs should be otherwise. Epochs: `fixation`, `stimulus`, `delay`, `response`; the go is the start of the
-/// response. The fixation input is 1 up to the go, or always.
+/// Inputs: `fixation`, and two rings of 32 units with preferred directions evenly spaced on the circle. A stimulus
+/// adds 0.8 exp(-(d / (pi/8))^2 / 2) to each unit of its ring, where d is the distance between their directions. Outputs:
+/// `fixation`, which should be 0.8 up to the go cue, and a ring of 32 units, `response`, which should show
+/// the same bump plus 0.05 in the direction of the response from the go cue on. Otherwise all outputs should be
+/// 0.05. Epochs: `fixation`, `stimulus`, `delay`, `response`; the go cue is the start of the
+/// response. The fixation input is 1 up to the go cue, or always.
 ///
-/// The mask is 0 in the first 100 ms, 1 up to the go, 0 for 100 ms and 5 from then on, and twice that for the
-/// fixation output. The authors multiply the error by it before squaring. Every input has noise with the standard
-/// deviation sigma_x sqrt(2 tau / dt), tau = 100 ms. Conditions: the ring, and the direction if there are
-/// `directions`. In a catch trial nothing is shown, and fixation kept to the end. Durations are drawn anew for each trial (the
-/// authors: for each batch); catch trials are our own.
+/// The mask is 0 in the first 100 ms, 1 up to the go cue, 0 for 100 ms and 5 from then on, and twice that for the
+/// fixation output. The authors multiply the error by it before squaring. Every input has noise with standard
+/// deviation sigma_x sqrt(2 tau / dt), with tau = 100 ms. Conditions: the ring, and the direction if `directions` is not
+/// 0. In a catch trial nothing is shown, and fixation should be kept to the end. Durations are drawn for each trial (by
+///    the
+/// authors for each batch); the authors have no catch trials.
 ///
 /// Source: Yang et al. (2019), with the numbers of the authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct YangGo {
-    /// Before the stimulus.
+    /// Duration of fixation before the stimulus.
     pub fixation_ms: Duration,
-    /// From the onset of the stimulus; with 0, and `stimulus_stays`, the stimulus is the go.
+    /// Duration of the stimulus epoch; if it is 0 and `stimulus_stays` is true, the stimulus itself is the go cue.
     pub stimulus_ms: Duration,
-    /// Between the stimulus and the go.
+    /// Duration of the delay between the stimulus and the go cue.
     pub delay_ms: Duration,
-    /// From the go on.
+    /// Duration of the response, from the go cue on.
     pub response_ms: Duration,
-    /// Whether the response is opposite to the stimulus.
+    /// If true, the response is opposite to the stimulus.
     pub anti: bool,
-    /// Whether the stimulus stays to the end of the trial.
+    /// If true, the stimulus stays to the end of the trial.
     pub stimulus_stays: bool,
-    /// Whether the fixation input stays to the end of the trial.
+    /// If true, the fixation input stays to the end of the trial.
     pub fixation_stays: bool,
-    /// Number of directions, evenly spaced, each a condition; 0: any direction, drawn for each trial.
+    /// Number of evenly spaced directions, each of which is a condition; with 0, any direction is drawn for each trial.
     #[schemars(range(min = 0, max = 360))]
     pub directions: usize,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
-    /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
+    /// Input noise: the standard deviation per time step is this times sqrt(2 tau / dt), with tau = 100 ms.
     pub sigma_x: f64,
 }
 
@@ -58,7 +59,7 @@ impl Default for YangGo {
     }
 }
 
-/// Go and anti after a delay.
+/// Returns the go task after a delay.
 fn delay() -> YangGo {
     YangGo {
         fixation_ms: Duration::Choice(vec![300.0, 500.0, 700.0]),
@@ -74,7 +75,7 @@ fn delay() -> YangGo {
     }
 }
 
-/// Go and anti while the stimulus stays.
+/// Returns the go task in which the stimulus stays.
 fn fixed_duration() -> YangGo {
     YangGo {
         fixation_ms: Duration::Uniform([300.0, 700.0]),
@@ -85,7 +86,7 @@ fn fixed_duration() -> YangGo {
     }
 }
 
-/// Go and anti at once.
+/// Returns the go task in which the stimulus is the go cue.
 fn react() -> YangGo {
     YangGo {
         fixation_ms: Duration::Uniform([500.0, 2500.0]),
@@ -168,7 +169,7 @@ impl Task for YangGo {
             .finish()
     }
 
-    /// `ring`: 1 or 2, and `direction` in degrees.
+    /// Lists `ring`, 1 or 2, and `direction` in degrees.
     fn conditions(&self) -> Vec<Condition> {
         let rings: (&str, &[f64]) = ("ring", &[1.0, 2.0]);
         let grid = match self.directions {

@@ -1,4 +1,4 @@
-//! Matching: is the second stimulus like the first?
+//! Matching tasks of Yang et al. (2019): compare a test with a sample.
 
 use std::f64::consts::{PI, TAU};
 
@@ -11,31 +11,33 @@ use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, T
 
 /// A sample is shown and, after a delay, a test; the response is towards the test, or withheld.
 ///
-/// Inputs, outputs, mask, noise and catch trials are those of the task `yang_fdgo`; sample and test are each on either ring.
-/// Epochs: `fixation`, `sample`, `delay`, `test`; the go is the onset of the test, which stays to the end, as does
-/// the fixation input. By direction, a match has the direction of the sample, which may be any, and the test of a
-/// non-match lies 20 to 340 degrees further on. By category, directions are one of ten, 18, 54, ... 342 degrees, and
-/// a match lies on the same side of 180 degrees as the sample. Conditions: match (0 or 1), equally likely.
+/// Inputs, outputs, mask, noise and catch trials are those of the task `yang_fdgo`; sample and test are each on a random
+/// ring. Epochs: `fixation`, `sample`, `delay`, `test`; the go cue is the onset of the test, which stays to the end, as
+/// does the fixation input. By direction, the sample has any direction; a matching test has the same direction, and a
+/// non-matching test one that is 20 to 340 degrees further on. By category, sample and test have one of the ten
+/// directions
+/// 18, 54, ... 342 degrees; a matching test is on the same side of 180 degrees as the sample. Conditions: match (0 or 1),
+/// equally likely.
 ///
 /// Source: Yang et al. (2019), with the numbers of the authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct YangMatch {
-    /// Before the sample.
+    /// Duration of fixation before the sample.
     pub fixation_ms: Duration,
-    /// The sample.
+    /// Duration of the sample.
     pub sample_ms: Duration,
-    /// Between the sample and the test.
+    /// Duration of the delay between the sample and the test.
     pub delay_ms: Duration,
-    /// The test and the response.
+    /// Duration of the test, which is also the response.
     pub test_ms: Duration,
-    /// Whether categories are compared instead of directions.
+    /// If true, categories are compared instead of directions.
     pub by_category: bool,
-    /// Whether to respond to a match or to a non-match.
+    /// If true, the response is to a match; otherwise to a non-match.
     pub respond_to_match: bool,
     /// Fraction of catch trials in training.
     pub catch_fraction: f64,
-    /// Input noise: its standard deviation per time step is this times sqrt(2 tau / dt), tau = 100 ms.
+    /// Input noise: the standard deviation per time step is this times sqrt(2 tau / dt), with tau = 100 ms.
     pub sigma_x: f64,
 }
 
@@ -153,14 +155,14 @@ impl Task for YangMatch {
     }
 }
 
-/// Sample and test: the same, or 20 to 340 degrees apart.
+/// Draws sample and test: the same direction, or 20 to 340 degrees apart.
 fn by_direction(is_match: bool, rng: &mut Rng) -> [f64; 2] {
     let sample = rng.uniform_in(0.0, TAU);
     let apart = rng.uniform_in(PI / 9.0, 17.0 * PI / 9.0);
     [sample, if is_match { sample } else { sample + apart }]
 }
 
-/// Sample and test: each one of five on the side of its category.
+/// Draws sample and test: each one of the five directions of its category.
 fn by_category(is_match: bool, rng: &mut Rng) -> [f64; 2] {
     let side = rng.below(2);
     let other = if is_match { side } else { 1 - side };

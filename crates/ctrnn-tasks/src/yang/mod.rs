@@ -1,12 +1,12 @@
-//! The 20 tasks of Yang et al. (2019): four structs, and the language that they share.
+//! The 20 tasks of Yang et al. (2019): four structs and their shared parts.
 //!
 //! Every task has the same inputs and outputs: a fixation input, two rings of stimuli (modalities), a
-//! fixation output and a ring of responses. A trial is made of a few phrases: a stimulus on a ring
-//! ([`Scene::show`]), a response ([`Scene::respond`]) or none.
+//! fixation output and a ring of responses. A trial is built from stimuli on the rings
+//! ([`Scene::show`]) and a response ([`Scene::respond`]) or none.
 //!
-//! Numbers are those of the authors' code. Their durations are drawn once for a batch, so that a batch has
-//! one length; ours are drawn for each trial, and short trials are padded. Their durations that are drawn
-//! from an interval are rounded down to the time grid; ours are on it.
+//! Numbers are those of the authors' code. There, durations are drawn once for a batch, so that all its trials have
+//! one length; here they are drawn for each trial, and short trials are padded. There, durations drawn
+//! from an interval are rounded down to the time grid; here only multiples of the time step are drawn.
 
 mod decision;
 mod delayed_decision;
@@ -34,23 +34,24 @@ use crate::{
     Timeline, Trial, angular_distance,
 };
 
-/// Units of each ring.
+/// Number of units of each ring.
 const RING: usize = 32;
-/// The fixation input and output; rings follow.
+/// Fixation input and output; the rings follow.
 const FIXATION: usize = 0;
-/// Targets: at rest, added by the peak of a bump, and of the fixation output.
+/// Target of an output at rest.
 const REST: f64 = 0.05;
+/// Target of the fixation output during fixation.
 const FIXATE: f64 = 0.8;
-/// The time constant by which the input noise is scaled.
+/// Time constant by which the input noise is scaled.
 const TAU_MS: f64 = 100.0;
-/// How long at the start of a trial, and after the go, nothing counts.
+/// Time at the start of a trial, and after the go cue, that does not count.
 const UNCHECKED_MS: f64 = 100.0;
-/// How far a response may be off.
+/// Largest error of a correct response, in radians.
 const TOLERANCE: f64 = 0.2 * PI;
-/// The probability that a standard normal is below 0.5.
+/// Probability that a standard normal is below 0.5.
 const BELOW_HALF: f64 = 0.691_462;
 
-/// The names of the 20 tasks.
+/// Names of the 20 tasks.
 pub(crate) const NAMES: [&str; 20] = [
     "yang_fdgo",
     "yang_reactgo",
@@ -98,7 +99,7 @@ fn ring() -> Ring {
     Ring::gaussian(RING)
 }
 
-/// That of all 20 tasks, made once: every trial asks for it.
+/// Returns the layout of all 20 tasks, which is built once because every trial needs it.
 fn layout() -> &'static Layout {
     static LAYOUT: LazyLock<Layout> = LazyLock::new(|| {
         let inputs = ring().names("ring1").chain(ring().names("ring2"));
@@ -111,14 +112,14 @@ fn layout() -> &'static Layout {
     &LAYOUT
 }
 
-/// A trial in the making.
+/// A trial under construction.
 struct Scene {
     trial: Trial,
     clock: Clock,
 }
 
 impl Scene {
-    /// Nothing is shown, the outputs are at rest.
+    /// Creates a trial without stimuli, in which all outputs are at rest.
     fn new(condition: &Condition, timeline: Timeline, clock: Clock) -> Self {
         let mut trial = Trial::new(layout(), condition, timeline);
         if let Target::Values(values) = &mut trial.target {
@@ -131,27 +132,28 @@ impl Scene {
         self.trial.timeline.steps(epoch)
     }
 
-    /// The fixation input is on.
+    /// Turns on the fixation input.
     fn fixation_point(&mut self, steps: Range<usize>) {
         self.trial.set_input(steps, FIXATION, 1.0);
     }
 
-    /// A bump on ring 1 or 2 (as the index 0 or 1) at an angle.
+    /// Shows a bump on ring 1 or 2 (index 0 or 1) at an angle.
     fn show(&mut self, steps: Range<usize>, ring_index: usize, angle: f64, strength: f64) {
         let mut bump = ring().encode(angle);
         bump.iter_mut().for_each(|rate| *rate *= strength);
         self.trial.add_inputs(steps, 1 + ring_index * RING, &bump);
     }
 
-    /// Nothing is shown, and fixation kept to the end.
+    /// Completes a catch trial, in which nothing is shown and fixation should be kept to the end.
     fn catch(mut self, sigma_x: f64, rng: &mut Rng) -> Trial {
         let end = self.trial.n_steps;
         self.fixation_point(0..end);
         self.respond(end, None, sigma_x, rng)
     }
 
-    /// Fixation up to `go`, then a response in a direction, or fixation to the end if there is none; the mask,
-    /// the correct choice, and the noise.
+    /// Completes a trial with fixation up to `go` and then a response in a direction, or with fixation to the end if
+    /// there is
+    /// none; also sets the mask and the correct choice and adds the noise.
     fn respond(mut self, go: usize, direction: Option<f64>, sigma_x: f64, rng: &mut Rng) -> Trial {
         let end = self.trial.n_steps;
         let fixation_end = if direction.is_some() { go } else { end };
@@ -168,7 +170,7 @@ impl Scene {
     }
 }
 
-/// 0 in the first 100 ms, 1 up to the go, 0 for 100 ms, then 5; twice that for the fixation output.
+/// Builds the mask: 0 in the first 100 ms, 1 up to the go cue, 0 for 100 ms, then 5; twice that for the fixation output.
 fn mask(n_steps: usize, go: usize, unchecked: usize) -> Mask {
     let mut mask = vec![0.0; n_steps * (RING + 1)];
     for (t, row) in mask.chunks_exact_mut(RING + 1).enumerate() {
@@ -185,19 +187,19 @@ fn mask(n_steps: usize, go: usize, unchecked: usize) -> Mask {
     Mask::Outputs(mask)
 }
 
-/// What is wrong with an epoch of the response in which nothing would count.
+/// Returns the error of a response epoch in which nothing would count.
 fn too_short(key: &str, duration: &Duration) -> Option<TaskError> {
     let message = "its first 100 ms do not count; make it longer";
     (duration.bounds_ms()[0] <= UNCHECKED_MS).then(|| TaskError::config(key, message))
 }
 
-/// At the last time step: fixation kept, or given up for the right direction.
+/// Returns true if at the last time step fixation is kept, or broken for the correct direction, as required.
 fn is_correct(trial: &Trial, outputs: &[f32]) -> Option<bool> {
     let Target::Values(target) = &trial.target else {
         return None;
     };
-    let last = |values: &[f32]| values[values.len() - trial.n_outputs..].to_vec();
-    let (readout, target) = (last(outputs), last(target));
+    let readout = &outputs[outputs.len() - trial.n_outputs..];
+    let target = &target[target.len() - trial.n_outputs..];
     let fixates = readout[FIXATION] > 0.5;
     if target[FIXATION] > 0.5 {
         return Some(fixates);
@@ -207,19 +209,21 @@ fn is_correct(trial: &Trial, outputs: &[f32]) -> Option<bool> {
 }
 
 fn correct_rule() -> String {
-    "Read at the last time step. Where fixation is to be kept, a trial is right if the fixation output is more than \
-     0.5; else if it is not, and the population vector of the response ring is less than 0.2 pi off."
+    "At the last time step, a trial in which fixation should be kept is correct if the fixation output is more than \
+     0.5; any other trial is correct if it is not, and the population vector of the response ring is less than 0.2 pi off."
         .to_owned()
 }
 
-/// The accuracy of a blind readout if a fraction of the trials asks for a response: one in five directions will do.
+/// Returns the accuracy of a blind readout if a fraction of the trials requires a response: one in five directions is
+/// close
+/// enough.
 fn chance(responses: f64) -> f64 {
     responses * BELOW_HALF * 0.2 + (1.0 - responses) * (1.0 - BELOW_HALF)
 }
 
-/// What the documentation of every member says about its family.
-fn about(what: &str) -> String {
-    format!("{what}\n\nOne of the 20 tasks of Yang et al. (2019).")
+/// Adds the source that every member of the family shares to its summary.
+fn about(summary: &str) -> String {
+    format!("{summary}\n\nOne of the 20 tasks of Yang et al. (2019).")
 }
 
 #[cfg(test)]
