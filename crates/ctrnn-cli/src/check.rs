@@ -8,7 +8,8 @@ use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
 use ctrnn_tasks::{Programs, Registry, TrialSet};
 use ctrnn_train::{
-    Backend, NotFinite, Objective, Overflow, Reading, Run, TrainError, Trainer, trainer_at,
+    Backend, NotFinite, Objective, Overflow, Reading, Run, TrainError, Trainer,
+    initial_states_note, trainer_at,
 };
 
 use crate::advice::advice;
@@ -41,10 +42,11 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         sizes: None,
     };
     let run = reading.file(&args.config)?;
-    let unused = run.unused_keys();
+    let (unused, states) = (run.unused_keys(), initial_states_note(&run));
     run.notes
         .iter()
         .chain(&unused)
+        .chain(&states)
         .for_each(|note| terminal.note(note));
     let size = Size::of(&run)?;
     let tried = with_backend(&run, Trying(&run))?;

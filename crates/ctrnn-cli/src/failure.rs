@@ -216,6 +216,9 @@ impl From<TrainError> for Failure {
             TrainError::TargetNotMet { .. } => {
                 "train longer (`resume RUN train.steps=...`), ask for less, or remove train.stop.required"
             }
+            TrainError::UnknownCondition { .. } => {
+                "leave such trials out, or train a network that has one initial state for all: model.initial_state = \"learned\" or \"zero\""
+            }
             TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
             TrainError::OptimizerState(_) => {
                 "resume with the optimizer that the run was trained with"

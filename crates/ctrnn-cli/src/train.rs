@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, read_at_most, refuse_if_held};
-use ctrnn_model::{InitialState, RecurrenceBackend};
+use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{
     Code, ConfigErrors, Difference, Ending, Given, GivenWeights, MAX_CONFIG_BYTES, Observer,
     Reading, Reopened, Run, RunRecord, RunWeights, TrainError, as_typed, check_files, check_resume,
-    differences, is_in_parts, trainer_at,
+    differences, initial_states_note, is_in_parts, trainer_at,
 };
 
 use crate::args::{Data, Resume, ResumeArgs, TrainArgs};
@@ -48,16 +48,6 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     };
     let mut run = reading.file(&args.config)?;
     run.given = given;
-    if run.init_file.is_some()
-        && matches!(
-            run.model.initial_state,
-            InitialState::LearnedPerCondition(_)
-        )
-    {
-        terminal.note(
-            "initial states of conditions are taken by number: those of the weights fit only if the conditions and their order are the same",
-        );
-    }
     check_reproduced(&args.config, &run)?;
     let unused = run.unused_keys();
     run.notes
@@ -103,6 +93,9 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
             return Err(run_exists(&path, &run));
         }
         _ => {}
+    }
+    if let Some(note) = initial_states_note(&run) {
+        terminal.note(note);
     }
     if args.dry_run {
         terminal.say(format!(

@@ -144,6 +144,14 @@ pub trait TrialSet {
     /// If there are not so many.
     fn held_out(&self, number: usize) -> Trial;
 
+    /// The condition of a trial that is held out.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    fn held_out_condition(&self, number: usize) -> Vec<(String, f64)> {
+        self.held_out(number).condition
+    }
+
     /// Where a trial that is held out comes from: the number of its file and its row there, from 0.
     ///
     /// # Panics

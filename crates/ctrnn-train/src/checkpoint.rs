@@ -8,7 +8,7 @@ use ctrnn_files::{
     CheckpointFiles, CheckpointManifest, FileError, RunFolder, TensorFile, read_checkpoint,
     read_pointer,
 };
-use ctrnn_model::Weights;
+use ctrnn_model::{CONDITION_VALUES, Weights};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -156,7 +156,11 @@ impl TensorSummary {
 /// The name of the first tensor with a number that is not finite.
 pub(crate) fn first_nonfinite(tensors: &BTreeMap<String, TensorData>) -> Option<&str> {
     let is_broken = |data: &TensorData| data.iter::<f64>().any(|x| !x.is_finite());
-    let broken = tensors.iter().find(|(_, data)| is_broken(data));
+    // NaN among the values of a condition says that the value does not apply.
+    let mut numbers = tensors
+        .iter()
+        .filter(|(name, _)| !name.starts_with(CONDITION_VALUES));
+    let broken = numbers.find(|(_, data)| is_broken(data));
     broken.map(|(name, _)| name.as_str())
 }
 

@@ -17,7 +17,8 @@ use ctrnn_tasks::{
 
 use crate::TrainError;
 use crate::accuracy::{Answer, Tally, answers, confusion};
-use crate::batch::{Batch, condition_numbers};
+use crate::batch::Batch;
+use crate::condition_states::condition_numbers;
 use crate::objective::{LossInputs, Objective};
 use crate::observer::{EvalReport, Score, Worst};
 use crate::penalty::Statistic;

@@ -20,6 +20,7 @@ use ctrnn_tasks::Layout;
 use serde_json::json;
 
 use crate::TrainError;
+use crate::condition_states::with_states_of_conditions;
 use crate::manifest::unnamed_layout;
 use crate::overrides::overridden;
 use crate::record::{Given, RunRecord, with_place};
@@ -88,7 +89,10 @@ impl Imported {
                 .is_none_or(|key| run.origin(key) == run::Origin::File)
         };
         let notes = self.notes.iter().filter(holds);
-        notes.map(|note| note.text.clone()).collect()
+        let weights = tensors_of(self.weights.clone());
+        let (_, of_states) = with_states_of_conditions(run, weights);
+        let notes = notes.map(|note| note.text.clone());
+        notes.chain(of_states).collect()
     }
 }
 
@@ -190,6 +194,7 @@ where
 {
     let (device_name, device) = device;
     let weights: Weights = tensors_of(imported.weights.clone());
+    let (weights, _) = with_states_of_conditions(run, weights);
     let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
     let mut settings = run.settings();
     if run.task.unstarted_program().is_some() {

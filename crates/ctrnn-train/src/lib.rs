@@ -41,6 +41,7 @@ mod batch;
 mod burn_test;
 mod checkpoint;
 mod choices;
+mod condition_states;
 mod config;
 mod conformance;
 #[cfg(test)]
@@ -87,9 +88,10 @@ mod vanishing_gradient;
 mod weight_file;
 mod white_noise;
 
-pub use batch::{Batch, condition_numbers};
+pub use batch::Batch;
 pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step};
 pub use choices::OutputName;
+pub use condition_states::{condition_numbers, with_states_of_conditions};
 pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
     DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
@@ -123,7 +125,8 @@ pub use optimizer_config::{
 };
 pub use overrides::{only_options_of, only_under};
 pub use record::{
-    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, note_abrupt_end,
+    Given, Reopened, RunRecord, check_files, check_inputs, initial_network, initial_states_note,
+    note_abrupt_end,
     objective, trained_sizes, trainer_at,
 };
 pub use resumed::{is_in_parts, left_open, recorded};

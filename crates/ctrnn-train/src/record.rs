@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS, weight_metadata};
+use crate::condition_states::with_states_of_conditions;
 use crate::config::Metric;
 use crate::conformance::InputFile;
 use crate::diagnostic::{Code, ConfigErrors};
@@ -553,11 +554,24 @@ pub fn initial_network<B: AutodiffBackend>(
     }
     let network = CtrnnModule::init(&run.model, run.seed, device)?;
     match &run.init_file {
-        None => Ok(network),
+        None => {
+            let (conditions, _) = with_states_of_conditions(run, Weights::new());
+            Ok(network.with_weights(&conditions)?)
+        }
         Some(path) => given_weights(run, path)
-            .and_then(|weights| Ok(network.with_weights(&weights)?))
+            .and_then(|weights| {
+                let (weights, _) = with_states_of_conditions(run, weights);
+                Ok(network.with_weights(&weights)?)
+            })
             .map_err(|error| unusable_init_file(run, path, &error)),
     }
+}
+
+/// A note on the initial states of conditions with which a new run begins, if the weights that it is given do not have those of
+/// its very conditions.
+pub fn initial_states_note(run: &Run) -> Option<String> {
+    let weights = given_weights(run, run.init_file.as_deref()?).ok()?; // what is wrong with it is said where it is needed
+    with_states_of_conditions(run, weights).1
 }
 
 /// The network with which a run began, as its folder keeps it.

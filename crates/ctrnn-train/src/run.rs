@@ -21,6 +21,7 @@ use ctrnn_tasks::{
     TaskErrorKind, Trained,
 };
 
+use crate::condition_states;
 use crate::config::{
     CheckpointConfig, DeviceConfig, DivergenceConfig, InitialStateConfig, InputPath, Metric,
     ModelConfig, PreactivationConfig, RunConfig, SpectralRadius, StopConfig, TrainConfig, VERSION,
@@ -1254,10 +1255,14 @@ impl Check<'_> {
         Some(self.labelled(problem, &[(&table, text)]))
     }
 
-    /// A network with an initial state per condition is tested with other trials only where those are that number its conditions.
+    /// A network with an initial state per condition is trained on all of them, and tested with other trials only where those are
+    /// that number its conditions.
     fn check_conditions(&mut self, model: &ModelConfig, task: &dyn Task) -> Option<()> {
-        let is_per_condition = model.initial_state == InitialStateConfig::LearnedPerCondition;
-        let Some(trained) = self.trained.filter(|_| is_per_condition) else {
+        if model.initial_state != InitialStateConfig::LearnedPerCondition {
+            return Some(());
+        }
+        let Some(trained) = self.trained else {
+            self.check_held_out_conditions(task);
             return Some(());
         };
         if task.n_conditions() > 0 {
@@ -1276,6 +1281,21 @@ impl Check<'_> {
             .help("put them back, or say where they are now: --data-root DIR");
         self.report(problem, &[("task", "")]);
         None
+    }
+
+    /// Refuses a condition that only trials set aside for validation have: nothing would train its initial state.
+    fn check_held_out_conditions(&mut self, task: &dyn Task) {
+        let Some(set) = task.trial_set() else { return };
+        let Some(condition) = condition_states::first_untrained(task, set) else {
+            return;
+        };
+        let message = format!(
+            "model.initial_state = \"learned_per_condition\", but no trial that is trained on has the condition {condition}: only trials that are set aside for validation have it"
+        );
+        let problem = Diagnostic::new(Code::Initial, message).help(
+            "one initial state for all conditions: model.initial_state = \"learned\"; or more trials of this condition, a smaller validation_fraction, or another seed, by which trials are set aside",
+        );
+        self.report(problem, &[("model.initial_state", "")]);
     }
 
     /// The rules that the network itself knows, where none of the above has been broken.

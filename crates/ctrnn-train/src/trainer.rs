@@ -17,7 +17,8 @@ use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, Trial, T
 
 use crate::TrainError;
 use crate::accuracy::batch_accuracy;
-use crate::batch::{Batch, condition_numbers};
+use crate::batch::Batch;
+use crate::condition_states::condition_numbers;
 use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
 use crate::evaluation::{EvaluationTrials, Scored, TOGETHER, evaluate_terms};
 use crate::gradients::Gradients;

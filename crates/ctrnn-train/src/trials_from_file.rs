@@ -204,6 +204,10 @@ impl TrialSet for TrialsFromFile {
         self.trial(self.held_out[number])
     }
 
+    fn held_out_condition(&self, number: usize) -> Vec<(String, f64)> {
+        self.values(self.held_out[number])
+    }
+
     fn source(&self, number: usize) -> [usize; 2] {
         self.place(self.held_out[number])
     }
