@@ -22,7 +22,7 @@ use ctrnn_tasks::{TaskError, TaskErrorKind};
 use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, Run, TrainError, word_like};
 
 use crate::run_path::folder_beside;
-use crate::train::{branch, quoted};
+use crate::train::quoted;
 
 /// Exit code of a wrong command line or configuration.
 pub const USAGE: u8 = 2;
@@ -118,7 +118,7 @@ impl Failure {
         let help = if found.what.is_data() {
             diverged_somewhere(found)
         } else if found.is_before_any_update() {
-            unstable_states(run, spectral_radius)
+            unstable_states(found, run, spectral_radius)
         } else {
             unstable_updates(found, run, folder)
         };
@@ -302,8 +302,28 @@ fn diverged_somewhere(found: &NotFinite) -> String {
     }
 }
 
+/// Advises where inputs or targets themselves are so large that what is computed of them is not finite.
+fn large_data(found: &NotFinite) -> Option<String> {
+    const LARGE: f64 = 1e6;
+    let named = ["inputs", "targets"].into_iter().zip(found.largest?);
+    let large = named.filter(|(_, largest)| *largest > LARGE);
+    let shown: Vec<String> = large
+        .map(|(name, largest)| format!("{name} as large as {largest:.1e}"))
+        .collect();
+    (!shown.is_empty()).then(|| {
+        format!(
+            "no update was made: the task gives {}, whose squares or products are not finite in single precision. \
+             Scale them to about 1 where the trials are made",
+            shown.join(" and ")
+        )
+    })
+}
+
 /// Advises where states grow beyond all bounds before the first update.
-fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
+fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -> String {
+    if let Some(help) = large_data(found) {
+        return help;
+    }
     let mut remedies = match spectral_radius {
         Some(radius) if radius > 1.0 => {
             vec![format!("model.init.spectral_radius=1 (now {radius:.3})")]
@@ -399,9 +419,8 @@ fn file_failure(error: &FileError) -> Failure {
     let help: &str = match error {
         FileError::Locked { path, .. } => {
             owned = format!(
-                "wait until it has ended, or stop that process; another run needs a folder of its own: train with --run-dir {}; one that begins with the newest weights of this run:\n        {}",
-                folder_beside(path, &[]).display(),
-                branch(path, &RunFolder::at(path).resolved(), &[])
+                "wait until it has ended, or stop that process; another run needs a folder of its own: train with --run-dir {}",
+                quoted(&folder_beside(path, &[]).display().to_string()),
             );
             &owned
         }

@@ -16,6 +16,7 @@ mod advice;
 mod analyze;
 mod args;
 mod backend;
+mod beginning;
 mod check;
 mod check_without_trials;
 mod ckpt;

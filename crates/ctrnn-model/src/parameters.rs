@@ -190,11 +190,12 @@ fn unknown(name: &str) -> ModelError {
 }
 
 fn check_finite(name: &str, data: &TensorData) -> Result<(), ModelError> {
-    match data.iter::<f64>().position(|x| !x.is_finite()) {
+    match data.iter::<f64>().position(|x| !(x as f32).is_finite()) {
         None => Ok(()),
         Some(index) => Err(ModelError::NotFinite {
             name: name.to_owned(),
             index,
+            value: data.iter::<f64>().nth(index).unwrap_or(f64::NAN),
         }),
     }
 }

@@ -120,6 +120,13 @@ pub fn with_states_of_conditions(run: &Run, mut weights: Weights) -> (Weights, O
     (weights, note)
 }
 
+/// Whether weights say to which conditions their initial states belong.
+pub fn conditions_of_states(weights: &Weights) -> bool {
+    weights
+        .keys()
+        .any(|name| name.starts_with(CONDITION_VALUES))
+}
+
 /// The states of these conditions, in this order, and those conditions that no state belongs to.
 fn by_value<'a>(
     states: &TensorData,

@@ -91,7 +91,9 @@ mod white_noise;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step};
 pub use choices::OutputName;
-pub use condition_states::{condition_numbers, with_states_of_conditions};
+pub use condition_states::{
+    condition_numbers, conditions_of_states, with_states_of_conditions,
+};
 pub use config::{
     AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
     DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
@@ -112,6 +114,7 @@ pub use loss_config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
     RateTarget, Spread, StatePrediction,
 };
+pub use manifest::INIT_FROM;
 pub use manifest::recorded_layout;
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{
@@ -131,7 +134,7 @@ pub use record::{
 };
 pub use resumed::{is_in_parts, left_open, recorded};
 pub use run::{
-    Bound, Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run,
+    Bound, Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, WeightSource,
     Stop, Training, Values,
 };
 pub use run_log::{RunLog, metrics_header, now};

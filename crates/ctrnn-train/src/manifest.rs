@@ -14,6 +14,9 @@ use crate::trials_from_command::check_layout;
 /// The key of the inputs and outputs of the task.
 const CHANNELS: &str = "channels";
 
+/// The key of the run whose weights this one began with.
+pub const INIT_FROM: &str = "init_from";
+
 /// The manifest of a run that computes on `device` and begins with weights whose file has the digest `initial`, as JSON text.
 ///
 /// # Errors
@@ -35,6 +38,10 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     manifest.insert("seed".to_owned(), run.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
     manifest.insert(CHANNELS.to_owned(), channels(run));
+    if let Some(given) = &run.given {
+        let source = serde_json::to_value(&given.source).expect("two texts");
+        manifest.insert(INIT_FROM.to_owned(), source);
+    }
     let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
     manifest.insert("initial".to_owned(), initial);
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))

@@ -21,6 +21,8 @@ use ctrnn_tasks::{
     TaskErrorKind, Trained,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::condition_states;
 use crate::config::{
     CheckpointConfig, DeviceConfig, DivergenceConfig, InitialStateConfig, InputPath, Metric,
@@ -80,6 +82,17 @@ pub struct GivenWeights {
     pub weights: Weights,
     /// The digest of the file.
     pub blake3: String,
+    /// The run that they are of, and which of its states was asked for.
+    pub source: WeightSource,
+}
+
+/// A run whose weights another run begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightSource {
+    /// Its folder, absolute.
+    pub run: PathBuf,
+    /// The word for a checkpoint: `last`, `best`, or a step; absent: the newest weights.
+    pub checkpoint: Option<String>,
 }
 
 /// The weights with which a run began.

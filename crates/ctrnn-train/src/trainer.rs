@@ -426,11 +426,12 @@ where
         let loss = number(&loss.value.clone().inner());
         if !loss.is_finite() {
             let culprit = self.culprit_of_loss(batch, outputs);
-            return Err(self.not_finite(step, culprit).into());
+            return Err(self.not_finite_in(batch, step, culprit).into());
         }
         let grad_norm = number(norm);
         if !grad_norm.is_finite() {
-            return Err(self.not_finite(step, gradients.first_not_finite()).into());
+            let culprit = gradients.first_not_finite();
+            return Err(self.not_finite_in(batch, step, culprit).into());
         }
         self.counters.grad_norm = Some(grad_norm);
         Ok(Some(Numbers {

@@ -14,6 +14,9 @@ use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, 
 
 /// A class is an output, so a larger label is taken for a slip.
 const MAX_CLASSES: u32 = 4096;
+/// Largest input, target and weight of a mask: squares and products of them, summed over a batch and all parameters, stay far from
+/// the largest number of single precision.
+const MAX_VALUE: f32 = 1e9;
 /// Numbers that are looked at together.
 const AT_ONCE: usize = 1 << 16;
 
@@ -336,10 +339,10 @@ impl TrialFile {
         }
     }
 
-    /// Targets; where nothing counts they may be no numbers, and 0 times NaN is NaN.
+    /// Targets; where nothing counts they may be anything, and 0 times NaN is NaN.
     fn target_values(&self, b: usize) -> Vec<f32> {
         let mut values = self.floats(&self.target, b, self.n_outputs);
-        let no_numbers = values.iter_mut().filter(|value| !value.is_finite());
+        let no_numbers = values.iter_mut().filter(|value| !is_usable(**value));
         no_numbers.for_each(|value| *value = 0.0);
         values
     }
@@ -405,9 +408,9 @@ impl TrialFile {
 
     /// Inputs reach the network at every time step of a trial, also where nothing counts.
     fn check_inputs(&self) -> Result<(), TaskError> {
-        for b in self.suspects(&self.inputs, self.n_inputs, f32::is_finite) {
+        for b in self.suspects(&self.inputs, self.n_inputs, is_usable) {
             let inputs = self.floats(&self.inputs, b, self.n_inputs);
-            let Some(at) = inputs.iter().position(|x| !x.is_finite()) else {
+            let Some(at) = inputs.iter().position(|x| !is_usable(*x)) else {
                 continue;
             };
             let found = self.text(&self.inputs, b, self.n_inputs, at);
@@ -428,10 +431,10 @@ impl TrialFile {
     }
 
     fn check_targets(&self) -> Result<(), TaskError> {
-        for b in self.suspects(&self.target, self.n_outputs, f32::is_finite) {
+        for b in self.suspects(&self.target, self.n_outputs, is_usable) {
             let targets = self.floats(&self.target, b, self.n_outputs);
             let mut counted = targets.iter().zip(self.weights(b));
-            let Some(at) = counted.position(|(x, weight)| weight > 0.0 && !x.is_finite()) else {
+            let Some(at) = counted.position(|(x, weight)| weight > 0.0 && !is_usable(*x)) else {
                 continue;
             };
             let found = self.text(&self.target, b, self.n_outputs, at);
@@ -504,15 +507,15 @@ impl TrialFile {
             return Ok(());
         };
         let width = mask.shape().get(2).copied().unwrap_or(1);
-        for b in self.suspects(mask, width, |weight| weight >= 0.0 && weight.is_finite()) {
+        for b in self.suspects(mask, width, |weight| weight >= 0.0 && is_usable(weight)) {
             let weights = self.floats(mask, b, width);
-            let wrong = |weight: &f32| !(weight.is_finite() && *weight >= 0.0);
+            let wrong = |weight: &f32| !(is_usable(*weight) && *weight >= 0.0);
             let Some(at) = weights.iter().position(wrong) else {
                 continue;
             };
             let found = self.text(mask, b, width, at);
             let what = format!(
-                "mask holds {found} at {}; it must be 0 (does not count) or more",
+                "mask holds {found} at {}; it must be 0 (does not count) or more, at most {MAX_VALUE:e}",
                 self.place_in_mask(b, at, width)
             );
             let help = "mask = np.nan_to_num(mask, posinf=0).clip(0)";
@@ -549,10 +552,9 @@ impl TrialFile {
     fn not_a_number(&self, name: &str, found: &str, place: &str, help: &str) -> TaskError {
         let is_number = found.parse::<f64>().is_ok_and(f64::is_finite);
         match is_number {
-            // Single precision holds integers to 2^24 and numbers to 3.4e38.
             true => self
                 .error(format!(
-                    "{name} holds {found} at {place}, which single precision (f32) does not hold"
+                    "{name} holds {found} at {place}, which is too large to train on: at most {MAX_VALUE:e}"
                 ))
                 .with_help(format!(
                     "scale it, for instance {name} = {name} / {name}.std()"
@@ -616,6 +618,10 @@ impl TrialFile {
         let differs = (1..self.max_steps).any(|t| step(t) != step(0));
         differs && (1..self.n_trials).all(|b| self.target.elements(b * row..(b + 1) * row) == first)
     }
+}
+
+fn is_usable(value: f32) -> bool {
+    value.abs() <= MAX_VALUE // not NaN
 }
 
 fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {

@@ -843,7 +843,7 @@ mod tests {
                     ("inputs", Array::f64(&[3, 4, 2], vec![1e39; 24])),
                     targets(),
                 ],
-                &["at trial 0, time step 0, input 0, which single precision"],
+                &["at trial 0, time step 0, input 0, which is too large to train on: at most 1e9"],
             ),
             (
                 vec![inputs(), ("targets", at(&[3, 4, 1], 5, f32::INFINITY))],
