@@ -15,7 +15,7 @@
 use std::path::Path;
 
 use ctrnn_analysis::InjectedError;
-use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
+use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder, printable};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::{Activation, ModelError};
 use ctrnn_tasks::{TaskError, TaskErrorKind};
@@ -165,6 +165,7 @@ impl Failure {
                 } else {
                     ("", "", "")
                 };
+                let (message, help) = (printable(message), printable(help));
                 format!("{red}error[{code}]{end}{bold}: {message}{end}\nhelp: {help}\n")
             }
         }
@@ -439,6 +440,16 @@ fn file_failure(error: &FileError) -> Failure {
             "choose another name, outside of the run or beside its report.html"
         }
         FileError::NotWritable { .. } => "name a file, such as FOLDER/NAME",
+        FileError::NoFolder { folder, .. } => {
+            owned = match folder.symlink_metadata() {
+                Ok(_) => "choose another place".to_owned(),
+                Err(_) => format!(
+                    "make it: mkdir -p {}",
+                    quoted(&folder.display().to_string())
+                ),
+            };
+            &owned
+        }
         FileError::Foreign { .. } => "move that to another folder, or choose another name",
         FileError::Missing { path } => {
             return Failure::new(exit_code, code, error.to_string(), missing(path));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_tasks::{Programs, Registry};
@@ -118,6 +119,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         }
         _ => {}
     }
+    check_folder(&path)?;
     if let Some(note) = initial_states_note(&run) {
         terminal.note(note);
     }

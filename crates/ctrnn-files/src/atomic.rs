@@ -142,18 +142,7 @@ pub fn replace_folder<E: From<FileError>>(
     Ok(move_into_place(staged, path)?)
 }
 
-/// Removes a folder, if it is there: first it gets a hidden name, so that nobody meets half of it.
-///
-/// # Errors
-/// If it cannot be renamed or removed.
-pub fn remove_folder(path: &Path) -> Result<(), FileError> {
-    match path.symlink_metadata() {
-        Ok(_) => remove_folder_if(path, || Ok(())),
-        Err(_) => Ok(()),
-    }
-}
-
-/// Removes a folder that is there, unless `check` fails.
+/// Removes a folder that is there, unless `check` fails: first it gets a hidden name, so that nobody meets half of it.
 ///
 /// The place that it is moved to is made before the check: if the folder around both is exchanged after it, there is no such
 /// place, and nothing is moved.

@@ -53,6 +53,14 @@ pub enum FileError {
         /// Name that was asked for.
         path: PathBuf,
     },
+    /// A file was to be written into a folder that is not there.
+    #[error("cannot write {}: {} is not a folder", .path.display(), .folder.display())]
+    NoFolder {
+        /// Name that was asked for.
+        path: PathBuf,
+        /// The place of the folder.
+        folder: PathBuf,
+    },
     /// A folder was to be replaced that holds more than what is replaced.
     #[error("{} holds what would be lost: {}; nothing was removed", .path.display(), .names.join(", "))]
     Foreign {
@@ -395,6 +403,7 @@ impl FileError {
             | Self::AlreadyExists { .. }
             | Self::OfRun { .. }
             | Self::NotWritable { .. }
+            | Self::NoFolder { .. }
             | Self::Foreign { .. }
             | Self::Locked { .. }
             | Self::Displaced { .. } => ErrorKind::Io,
@@ -412,6 +421,7 @@ impl FileError {
             | Self::AlreadyExists { path }
             | Self::OfRun { path, .. }
             | Self::NotWritable { path }
+            | Self::NoFolder { path, .. }
             | Self::Foreign { path, .. }
             | Self::Locked { path, .. }
             | Self::Displaced { path, .. }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FileError, FormatError};
-use crate::{atomic, regular_file};
+use crate::regular_file;
 
 /// Longest JSON file that is read: 4 MiB.
 pub const MAX_BYTES: u64 = 4 << 20;
@@ -43,17 +43,6 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
     serde_json::from_slice(bytes).map_err(|error| FormatError::Json {
         why: error.to_string(),
     })
-}
-
-/// Writes a value as indented JSON, atomically.
-///
-/// # Errors
-/// If the file cannot be written.
-///
-/// # Panics
-/// If `value` has no JSON form, such as a map with keys that are no strings.
-pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    atomic::write(path, &to_bytes(value))
 }
 
 pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {

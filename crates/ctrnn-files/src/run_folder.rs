@@ -86,7 +86,7 @@ impl RunFolder {
         atomic::replace_folder(folder, fill, || self.check_held())
     }
 
-    /// Removes a folder of the run ([`atomic::remove_folder`]).
+    /// Removes a folder of the run, if it is there.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if it cannot be removed.

@@ -16,9 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ctrnn_files::printable;
 use serde_json::Value;
-
-use crate::diagnostic::printable;
 
 /// A longer line of JSON is taken for garbage.
 const MAX_LINE: u64 = 1 << 20;

@@ -500,6 +500,15 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         programs,
         sizes,
     } = *reading;
+    if let Some(root) = data_root.filter(|root| !root.is_dir()) {
+        let problem = Diagnostic::new(
+            Code::Data,
+            format!("--data-root: {} is not a folder", root.display()),
+        );
+        return Err(problem
+            .help("name the folder that holds the input files, or leave --data-root (CTRNN_DATA_ROOT) out")
+            .into());
+    }
     let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ctrnn_files::npz::NpzReader;
+use ctrnn_files::printable;
 use ctrnn_random::{Key, Rng};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Programs, TargetKind,
@@ -19,7 +20,6 @@ use serde_json::{Value, json};
 
 use crate::choices::{has_answer, set_answers};
 use crate::config::InputPath;
-use crate::diagnostic::printable;
 use crate::generator::{Answer, Generator};
 use crate::trial_file::{Reader, TrialFile};
 
