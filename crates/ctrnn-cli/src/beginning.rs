@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use ctrnn_config::{GivenWeights, Reading, Run, WeightSource};
 use ctrnn_files::{FileError, RunFolder, digest};
 use ctrnn_model::{InitialState, Parameter, Weights};
+use ctrnn_runs::{INIT_FROM, RunWeights, begun_in};
 use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{
-    GivenWeights, INIT_FROM, Reading, Run, RunWeights, WeightSource, conditions_of_states,
-};
+use ctrnn_train::conditions_of_states;
 use serde_json::Value;
 
 use crate::args::{Data, TrainArgs};
@@ -200,7 +200,7 @@ pub fn with_own_beginning(
     terminal: &Terminal,
 ) -> Result<Run, Failure> {
     let folder = RunFolder::at(path);
-    let run = run.begun_in(&folder)?;
+    let run = begun_in(run, &folder)?;
     let (Some(file), Some(initial)) = (&run.init_file, &run.initial) else {
         return Ok(run);
     };

@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{
+    Code, ConfigErrors, Difference, MAX_CONFIG_BYTES, Reading, Run, check_resume, differences,
+};
 use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
-use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{
-    Code, ConfigErrors, Difference, Ending, Given, MAX_CONFIG_BYTES, Observer, Reading, Reopened,
-    Run, RunRecord, TrainError, as_typed, check_files, check_inputs, check_resume, checkpoint_step,
-    differences, initial_states_note, is_in_parts, trainer_at,
+use ctrnn_runs::{
+    Given, Reopened, RunError, RunRecord, as_typed, check_files, check_inputs, checkpoint_step,
+    initial_states_note, is_in_parts, trainer_at,
 };
+use ctrnn_tasks::{Programs, Registry};
+use ctrnn_train::{Ending, Observer, TrainError};
 
 use crate::args::{Data, Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -82,7 +85,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let path = args
         .run_dir
         .clone()
-        .unwrap_or_else(|| default_path(&args.config, run.seed));
+        .unwrap_or_else(|| default_path(&args.config, run.config.seed));
     let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
     if is_in_parts(&config) {
         terminal.note(format!(
@@ -411,11 +414,11 @@ fn resume_run(
         return Ok(0);
     }
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
-    if run.train.steps < reached {
+    if run.config.train.steps < reached {
         let message = format!(
             "{} has done {reached} steps already, more than train.steps = {}",
             path.display(),
-            run.train.steps
+            run.config.train.steps
         );
         let problem = run.problem("train.steps", Code::StepsDone, message);
         let help = format!("ask for more: train.steps={}", 2 * reached);
@@ -436,8 +439,10 @@ fn resume_run(
 }
 
 /// Another process trains the run; a new one may begin with its weights.
-fn or_locked(error: TrainError, branch: Option<&str>) -> Failure {
-    let (TrainError::File(FileError::Locked { path, .. }), Some(branch)) = (&error, branch) else {
+fn or_locked(error: RunError, branch: Option<&str>) -> Failure {
+    let (RunError::Train(TrainError::File(FileError::Locked { path, .. })), Some(branch)) =
+        (&error, branch)
+    else {
         return error.into();
     };
     let help = format!(
@@ -505,7 +510,7 @@ impl Job for TrainJob<'_> {
         } = self;
         let check_every = match check_every {
             CheckEvery::Step => 1,
-            CheckEvery::Log => run.train.log_every,
+            CheckEvery::Log => run.config.train.log_every,
         };
         let device_name = device_name::<B>(device);
         threads::tell(run, terminal);
@@ -520,7 +525,9 @@ impl Job for TrainJob<'_> {
                 let network = trainer.network();
                 let created = RunRecord::create(path, run, &given, &device_name, network, replace);
                 let record = created.map_err(|error| match error {
-                    TrainError::File(FileError::AlreadyExists { .. }) if !replace => {
+                    RunError::Train(TrainError::File(FileError::AlreadyExists { .. }))
+                        if !replace =>
+                    {
                         run_exists(path, run) // somebody else was quicker
                     }
                     error => error.into(),
@@ -560,11 +567,11 @@ impl Job for TrainJob<'_> {
         terminal.detail(format!(
             "device {device_name}, threads {}, seed {}, {} trials a step",
             rayon::current_num_threads(),
-            run.seed,
-            run.train.batch_size
+            run.config.seed,
+            run.config.train.batch_size
         ));
         let began = Instant::now();
-        let mut progress = Progress::new(terminal, first, run.train.steps);
+        let mut progress = Progress::new(terminal, first, run.config.train.steps);
         let ending = record.train(
             run,
             &mut trainer,
@@ -628,7 +635,7 @@ fn train_and_report(
             "exit_code": code,
             "seconds": trained.seconds,
             "best": trained.best.map(|(step, value)| serde_json::json!({
-                "metric": run.checkpoint.best.name(), "step": step, "value": value,
+                "metric": run.config.checkpoint.best.name(), "step": step, "value": value,
             })),
         })
     })?;

@@ -8,11 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CONDITION_VALUES, CtrnnModule, InitialState, Parameter, Weights};
+use ctrnn_model::{CONDITION_VALUES, CtrnnConfig, CtrnnModule, InitialState, Parameter, Weights};
 use ctrnn_tasks::{Condition, Task, TrialBatch, TrialSet, value_bits};
 
 use crate::TrainError;
-use crate::run::Run;
 
 /// The condition of each trial by the number of its initial state, for a network with an initial state per condition; else none.
 ///
@@ -64,7 +63,7 @@ fn conditions(columns: &[(&str, Vec<f64>)], names: &[&str]) -> Option<Vec<Condit
 }
 
 /// The condition of the first held-out trial that no trial for training has, in words.
-pub(crate) fn first_untrained(task: &dyn Task, set: &dyn TrialSet) -> Option<String> {
+pub fn first_untrained(task: &dyn Task, set: &dyn TrialSet) -> Option<String> {
     let conditions = task.conditions();
     let bits = |values: &[(String, f64)]| -> Vec<u64> {
         values.iter().map(|(_, value)| value_bits(*value)).collect()
@@ -83,13 +82,17 @@ pub(crate) fn described(values: &[(String, f64)]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Weights to begin a run with, whose initial states are brought into the order of the run's conditions, and a note where there is
+/// Weights to begin a run with, whose initial states are brought into the order of the task's conditions, and a note where there is
 /// something to know: states that are taken by number, and conditions that the weights do not know, whose states begin at zero.
-pub fn with_states_of_conditions(run: &Run, mut weights: Weights) -> (Weights, Option<String>) {
-    let InitialState::LearnedPerCondition(n) = run.model.initial_state else {
+pub fn with_states_of_conditions(
+    model: &CtrnnConfig,
+    task: &dyn Task,
+    mut weights: Weights,
+) -> (Weights, Option<String>) {
+    let InitialState::LearnedPerCondition(n) = model.initial_state else {
         return (weights, None);
     };
-    let wanted = run.task.conditions();
+    let wanted = task.conditions();
     let known: Vec<String> = weights
         .keys()
         .filter(|name| name.starts_with(CONDITION_VALUES))
@@ -107,7 +110,7 @@ pub fn with_states_of_conditions(run: &Run, mut weights: Weights) -> (Weights, O
         Some(states) if columns.is_empty() => (n > 1 && states.shape.len() == 2).then(|| {
             "the weights do not say to which conditions their initial states belong: they are taken by number, which is right only if the conditions and their order are the same".to_owned()
         }),
-        Some(states) => match by_value(states, &columns, &wanted, run.model.n_units) {
+        Some(states) => match by_value(states, &columns, &wanted, model.n_units) {
             Some((states, missing)) => {
                 weights.insert(name.to_owned(), states);
                 missing_note(&missing, wanted.len())
@@ -208,4 +211,15 @@ pub(crate) fn condition_arrays(conditions: &[Condition]) -> Weights {
         )
     };
     first.values.iter().enumerate().map(array).collect()
+}
+
+/// The name of the first tensor with a number that is not finite.
+pub fn first_nonfinite(tensors: &Weights) -> Option<&str> {
+    let is_broken = |data: &TensorData| data.iter::<f64>().any(|x| !x.is_finite());
+    // NaN among the values of a condition says that the value does not apply.
+    let mut numbers = tensors
+        .iter()
+        .filter(|(name, _)| !name.starts_with(CONDITION_VALUES));
+    let broken = numbers.find(|(_, data)| is_broken(data));
+    broken.map(|(name, _)| name.as_str())
 }
