@@ -16,9 +16,6 @@ use crate::run_path::{default_path, free_name, with_name};
 use crate::terminal::Terminal;
 use crate::train::quoted;
 
-/// The key of a file of weights, as an override begins.
-const INIT_FILE: &str = "model.init.file=";
-
 /// The file of the weights that `--init-from` means, and what it holds.
 ///
 /// # Errors
@@ -129,8 +126,8 @@ fn absolute(source: WeightSource) -> WeightSource {
     }
 }
 
-/// The weights that the run of this command began with, where it goes on with a run that is there: what `--init-from` or
-/// `model.init.file` names need not be there any more.
+/// The weights that the run of this command began with, where it goes on with a run that is there: what `--init-from`
+/// names need not be there any more.
 pub fn kept_weights(
     args: &TrainArgs,
     overrides: &[String],
@@ -151,18 +148,8 @@ pub fn kept_weights(
         }
     };
     let folder = RunFolder::at(path);
-    let is_same = match &args.init_from {
-        Some(_) => began_from(&folder, args)?,
-        None => {
-            let before = std::fs::read_to_string(folder.overrides()).ok()?;
-            let files = |word: &&str| word.starts_with(INIT_FILE);
-            let before: Vec<&str> = before.lines().filter(files).collect();
-            let now: Vec<&str> = overrides.iter().map(String::as_str).filter(files).collect();
-            before == now
-        }
-    };
     let own = folder.initial_weights().canonicalize().ok()?;
-    is_same.then_some(own)
+    began_from(&folder, args)?.then_some(own)
 }
 
 /// Whether a run began with the weights that `--init-from` and `--checkpoint` name; none if its folder does not say.
@@ -227,7 +214,7 @@ pub fn with_own_beginning(
     let is_as_it_was = same_file.is_some_and(|(_, blake3)| {
         digest::blake3_file(file).is_ok_and(|now| Some(now.as_str()) == blake3)
     });
-    if !is_as_it_was {
+    if !is_as_it_was && file.exists() {
         terminal.note(format!(
             "{} goes on with the weights that it began with; {} has others now",
             path.display(),

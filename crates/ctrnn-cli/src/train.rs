@@ -35,16 +35,16 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         true => Resume::Never,
         false => args.resume.unwrap_or_else(resume_by_default),
     };
-    let kept = || match resume {
-        Resume::Never => None,
-        _ => kept_weights(args, &overrides(args, None).ok()?, registry),
-    };
     let source = args.init_from.as_deref();
     let begun = source.map(|source| {
         let found = weights_to_begin_with(source, args.checkpoint.as_deref(), terminal);
         match found {
             Ok((file, given)) => Ok((file, Some(given))),
-            Err(error) => kept().map(|file| (file, None)).ok_or(error),
+            Err(error) if resume == Resume::Never => Err(error),
+            Err(error) => {
+                let kept = kept_weights(args, &overrides(args, None)?, registry);
+                kept.map(|file| (file, None)).ok_or(error)
+            }
         }
     });
     let (init_file, given) = begun.transpose()?.unzip();
@@ -63,18 +63,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         programs: Programs::Agreed(&|words| consent.agree(words)),
         sizes: None,
     };
-    let mut run = reading.file(&args.config).or_else(|errors| {
-        // The file of weights to begin with may be gone: a run that is there has its own.
-        let file = kept()
-            .filter(|_| args.init_from.is_none())
-            .ok_or(errors.clone())?;
-        let overrides = [&overrides[..], &[init_override(&file).ok_or(errors)?]].concat();
-        Reading {
-            overrides: &overrides,
-            ..reading
-        }
-        .file(&args.config)
-    })?;
+    let mut run = reading.file(&args.config)?;
     run.given = given.flatten();
     check_reproduced(&args.config, &run)?;
     let unused = run.unused_keys();

@@ -542,7 +542,11 @@ impl TrialFile {
     /// An element of trial `b`, as the file holds it.
     fn text(&self, array: &PackedArray, b: usize, width: usize, at: usize) -> String {
         let index = self.within(b, width).start + at;
-        array.elements(index..index + 1).text(0)
+        let text = array.elements(index..index + 1).text(0);
+        match text.parse::<f64>() {
+            Ok(number) if text.len() > 20 => format!("{number:e}"), // 1e25 is a one and 25 zeros
+            _ => text,
+        }
     }
 
     fn error(&self, message: impl std::fmt::Display) -> TaskError {
