@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .digest import SHORTEST, xxh3
+
 TEXT_COLUMNS = ("split",)
 MOST_LISTINGS = 20
 """A run that trains removes old checkpoints while its folder is read; after this many listings something else is wrong."""
@@ -65,8 +67,15 @@ def load_run(path):
     path = Path(path)
     if not (path / "RUN.json").is_file():
         raise FileNotFoundError(f"{path} is not a run: it has no RUN.json")
-    step, newest = newest_weights(path)
-    described = description(path, newest)
+    for _ in range(MOST_LISTINGS):
+        step, newest = newest_weights(path)
+        try:
+            described = description(path, newest)
+            break
+        except FileNotFoundError:  # the run has removed it for a newer one
+            continue
+    else:
+        raise FileNotFoundError(f"{newest} is not there any more")
     return Run(
         path=path,
         model=described.get("model"),
@@ -87,7 +96,8 @@ def newest_weights(path):
             problem = damage(file)
             if problem is None:
                 return step, file
-            if file.parent.exists():  # else the run removed it since it was listed
+            # Else the run has removed or replaced it since it was listed.
+            if file.parent.exists() and damage(file) is not None:
                 damaged.append(step)
                 warnings.warn(f"passed over the damaged state of step {step}: {problem}", stacklevel=3)
         initial = path / "initial" / "weights.safetensors"
@@ -110,16 +120,28 @@ def checkpoint_folders(path):
 
 
 def damage(weights):
-    """What is wrong with the files of a state, as far as their lengths tell."""
+    """What is wrong with the files of a state: their lengths and digests, or the checksums in an npz file."""
     try:
         if weights.suffix == ".npz":
-            return None if zipfile.is_zipfile(weights) else f"{weights} is cut short"
-        for name, file in read_json(weights.parent / "MANIFEST.json")["files"].items():
-            found = (weights.parent / name).stat().st_size
-            if found != file["bytes"]:
-                return f"{weights.parent / name} is {found} bytes long, but {file['bytes']} were written"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            with zipfile.ZipFile(weights) as file:
+                broken = file.testzip()
+            return None if broken is None else f"{weights} is damaged in {broken}"
+        for name in read_json(weights.parent / "MANIFEST.json")["files"]:
+            problem = broken_promise(weights.parent / name, (weights.parent / name).read_bytes())
+            if problem is not None:
+                return problem
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         return str(error)
+    return None
+
+
+def broken_promise(path, content):
+    """What the manifest beside a file of a checkpoint says against its content."""
+    promised = read_json(path.parent / "MANIFEST.json")["files"][path.name]
+    if len(content) != promised["bytes"]:
+        return f"{path} is {len(content)} bytes long, but {promised['bytes']} were written"
+    if "xxh3" in promised and len(content) >= SHORTEST and xxh3(content) != promised["xxh3"]:
+        return f"{path} is damaged: its digest differs"
     return None
 
 
