@@ -733,3 +733,42 @@ fn a_changed_file_of_a_finished_run_is_named() {
     project.train("run", &train).exits(4).says(&says);
     project.run(&["resume", "run"]).exits(4).says(&says);
 }
+
+/// A network that was trained is not lost because its checkpoints were removed to save space.
+#[test]
+fn a_run_without_its_checkpoints_is_not_begun_again() {
+    let project = Project::new();
+    project.train("run", &["train.steps=10"]).exits(0);
+    fs::remove_dir_all(project.path("run/checkpoints")).unwrap();
+    let before = project.tree("run");
+    project
+        .run(&["resume", "run", "train.steps=12"])
+        .exits(4)
+        .says(&[
+            "error[D007]: run has no checkpoint to go on from, but model/ holds its network of step 10",
+            "--run-dir run-branch --init-from run",
+        ]);
+    let without_lock = |mut tree: std::collections::BTreeMap<String, Option<Vec<u8>>>| {
+        tree.remove(".lock");
+        tree
+    };
+    assert!(without_lock(before) == without_lock(project.tree("run")));
+    project.run(&["eval", "run"]).exits(0);
+    // Without its network too, it is not the one that it began with.
+    fs::remove_dir_all(project.path("run/model")).unwrap();
+    let says = "has no network any more";
+    project.run(&["eval", "run"]).exits(4).says(&[says]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_a_run_is_found_before_it_is_changed() {
+    let project = Project::new();
+    project.train("run", &["train.steps=5"]).exits(0);
+    fs::rename(project.path("run/tb"), project.path("tb")).unwrap();
+    std::os::unix::fs::symlink(project.path("tb"), project.path("run/tb")).unwrap();
+    let before = project.text("run/RUN.json");
+    let resume = ["resume", "run", "train.steps=10"];
+    project.run(&resume).exits(4).says(&["run/tb"]);
+    assert_eq!(project.text("run/RUN.json"), before);
+}

@@ -365,3 +365,51 @@ fn links_in_a_run_are_not_followed() {
     }
     assert_eq!(project.text("precious"), "years of work");
 }
+
+/// A folder that is missing is found before the work, and named without what is written in between.
+#[test]
+fn a_missing_folder_is_found_before_the_work() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    project.write("file", "");
+    for command in [
+        &["simulate", "run", "-o", "missing/x.npz"][..],
+        &["plot", "run", "pca", "-o", "missing/x.svg"],
+        &["report", "run", "-o", "missing/x.html"],
+        &["export", "run", "--to", "npz", "-o", "missing/x.npz"],
+        &[
+            "export",
+            "run",
+            "--to",
+            "safetensors",
+            "-o",
+            "missing/x.safetensors",
+        ],
+        &["tasks", "export", "go_nogo", "-o", "missing/x.npz"],
+    ] {
+        let answer = project.run(command).exits(5);
+        let says = "missing is not a folder";
+        let answer = answer.says(&[
+            "cannot write missing/x.",
+            says,
+            "help: make it: mkdir -p missing",
+        ]);
+        assert!(!answer.stderr.contains("tmp"), "{answer:?}");
+    }
+    for command in [
+        &["analyze", "run", "pca", "-o", "file/x"][..],
+        &["export", "run", "--to", "torch", "-o", "file/x"],
+        &[
+            "train",
+            "smoke.toml",
+            "train.steps=1",
+            "--run-dir",
+            "file/x",
+        ],
+    ] {
+        project
+            .run(command)
+            .exits(5)
+            .says(&["file is not a folder", "help: "]);
+    }
+}

@@ -106,6 +106,21 @@ pub enum Command {
     Man,
 }
 
+impl Command {
+    /// Whether it computes with a network, on as many threads as there are for it.
+    pub fn computes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Init(_)
+                | Self::Tasks(_)
+                | Self::Ckpt(_)
+                | Self::Config(_)
+                | Self::Completions { .. }
+                | Self::Man
+        )
+    }
+}
+
 /// Options that differ from machine to machine.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Data {

@@ -58,10 +58,40 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
                 described_overflow(overflow),
                 found.what_and_step()
             );
+            if let Overflow::Elsewhere { largest, .. } = overflow
+                && largest < LARGE_STATE
+            {
+                return Err(Failure::new(3, "T001", message, large_besides_states(&run)));
+            }
             let radius = tried.network.spectral_radius;
             Err(Failure::diverged(&found, message, &run, radius, None))
         }
     }
+}
+
+/// States below this are not what makes a loss infinite.
+const LARGE_STATE: f64 = 1e6;
+
+/// Advises where the states of a network stay small and the loss does not.
+fn large_besides_states(run: &Run) -> String {
+    let mut large = vec!["targets and mask, where the task's trials are made".to_owned()];
+    let penalties = run.objective.term_names();
+    if !penalties.is_empty() {
+        large.push(format!(
+            "the weights of the penalties: {}",
+            penalties.join(", ")
+        ));
+    }
+    if run.model.noise.postactivation > 0.0 {
+        let sigma = run.model.noise.postactivation;
+        large.push(format!(
+            "model.noise.postactivation (now {sigma:e}), which the readout sees"
+        ));
+    }
+    format!(
+        "the states stay small, so something else is too large:\n        {}",
+        large.join("\n        ")
+    )
 }
 
 /// "the states overflow in a trial of 207 steps, from time step 93 on"
@@ -294,7 +324,7 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
 }
 
 /// "1 condition", "2 conditions"
-fn counted(n: usize, what: &str) -> String {
+pub fn counted(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),
@@ -329,7 +359,7 @@ fn loss(objective: &Objective) -> String {
 }
 
 /// "172 parameters, 82 of them free"
-fn parameters(count: usize, free: usize) -> String {
+pub fn parameters(count: usize, free: usize) -> String {
     match free == count {
         true => format!("{count} parameters"),
         false => format!("{count} parameters, {free} of them free"),

@@ -217,6 +217,10 @@ impl From<RunError> for Failure {
                 "D007",
                 "`train-ctrnn ckpt list RUN` lists them; without --checkpoint the newest weights are read",
             ),
+            RunError::LostCheckpoints { .. } => (
+                "D007",
+                "put the checkpoints back; or begin a new run with this network: train with --init-from",
+            ),
             _ => ("D003", "check that the file belongs to this network"),
         };
         Self::new(error.exit_code(), code, error.to_string(), help)

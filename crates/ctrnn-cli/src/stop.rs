@@ -75,6 +75,8 @@ impl StopRequests {
             signal_hook::consts::SIGUSR1,
             signal_hook::consts::SIGUSR2,
             signal_hook::consts::SIGHUP,
+            // The soft limit of CPU time; the hard one ends the process later.
+            libc::SIGXCPU,
         ] {
             if !is_ignored(signal) {
                 self.note(signal)?;

@@ -59,6 +59,11 @@ pub fn note_unused(args: &AnalyzedTrials, names: &[&str], run: &Run, terminal: &
             "only the analyses curves and comparison look at other runs",
         );
     }
+    let needs_trials = |name: &&str| analysis(name).is_none_or(Analysis::needs_trials);
+    let has_curves = names.contains(&"curves"); // of which nothing looks at the network
+    if args.trials.is_some() && !has_curves && !names.iter().any(needs_trials) {
+        note("--trials", "the weights are enough for these analyses");
+    }
     if names.iter().all(|name| *name == "curves") {
         let why = "curves are those of the training";
         let options = [

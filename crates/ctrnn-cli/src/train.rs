@@ -105,7 +105,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         (Resume::Never, true) if !args.force => {
             refuse_if_held(&path).map_err(|error| {
                 let branch = branch(&path, Some(&run), &args.config, &args.overrides, &args.data);
-                or_locked(error.into(), branch.as_deref())
+                or_from_weights(error.into(), branch.as_deref())
             })?;
             return Err(run_exists(&path, &run));
         }
@@ -397,7 +397,7 @@ fn resume_run(
         terminal.say(format!(
             "{} is finished; train longer with `train-ctrnn resume {} train.steps=N`",
             path.display(),
-            path.display()
+            quoted(&path.display().to_string())
         ));
         say_json(terminal, path, "done")?;
         return Ok(0);
@@ -427,8 +427,14 @@ fn resume_run(
     train_and_report(&run, start, &stop, terminal)
 }
 
-/// Another process trains the run; a new one may begin with its weights.
-fn or_locked(error: RunError, branch: Option<&str>) -> Failure {
+/// A run that another process trains, or that cannot go on; a new one may begin with its weights.
+fn or_from_weights(error: RunError, branch: Option<&str>) -> Failure {
+    if let (RunError::LostCheckpoints { .. }, Some(branch)) = (&error, branch) {
+        let help = format!(
+            "put the checkpoints back; or a new run begins with this network, its optimizer and step at 0:\n        {branch}"
+        );
+        return Failure::new(DATA, "D007", error.to_string(), help);
+    }
     let (RunError::Train(TrainError::File(FileError::Locked { path, .. })), Some(branch)) =
         (&error, branch)
     else {
@@ -533,7 +539,7 @@ impl Job for TrainJob<'_> {
                     record,
                     checkpoint,
                     notes,
-                } = reopened.map_err(|error| or_locked(error, branch))?;
+                } = reopened.map_err(|error| or_from_weights(error, branch))?;
                 notes.iter().for_each(|note| terminal.note(note));
                 let trainer = trainer_at::<B>(run, checkpoint, check_every, device)?;
                 (record, trainer)

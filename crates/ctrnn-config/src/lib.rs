@@ -28,7 +28,7 @@ mod suggestion;
 pub use conformance::{InputFile, canonical};
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
-pub use document::MAX_CONFIG_BYTES;
+pub use document::{MAX_CONFIG_BYTES, shortened};
 pub use overrides::{only_options_of, only_under, overridden};
 pub use run::{
     Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, Values,

@@ -641,6 +641,7 @@ impl Check<'_> {
         self.check_conditions(&config.model, task.as_ref())?;
         let model = network(&config, clock, task.as_ref(), connectivity, noise?);
         self.check_network(&model);
+        self.check_something_is_trained(&config.train, &model);
         self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);

@@ -338,18 +338,6 @@ pub enum FormatError {
         /// How many.
         bytes: u64,
     },
-    /// An unsigned 64-bit value beyond the signed ones.
-    #[error(
-        "array `{name}` holds {value} at index {index}, above the largest 64-bit signed integer"
-    )]
-    TooLargeInteger {
-        /// The array.
-        name: String,
-        /// Flat index.
-        index: usize,
-        /// The value.
-        value: u64,
-    },
     /// Text that is not the JSON it should be.
     #[error("is not the JSON expected here: {why}")]
     Json {

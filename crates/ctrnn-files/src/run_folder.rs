@@ -41,21 +41,21 @@ impl RunFolder {
     }
 
     /// Checks that this process may write to the folder: that nobody has renamed, removed or replaced it since the lock
-    /// was taken, and that its checkpoints are not a link into another run. A folder without a lock ([`RunFolder::at`]) is not
+    /// was taken, and that the folders of its checkpoints and of TensorBoard are not links into another run. A folder without a lock ([`RunFolder::at`]) is not
     /// checked.
     ///
     /// # Errors
-    /// [`FileError::Displaced`] if it is another folder now, [`FileError::Linked`] if `checkpoints` is a link.
+    /// [`FileError::Displaced`] if it is another folder now, [`FileError::Linked`] if `checkpoints` or `tb` is a link.
     pub fn check_held(&self) -> Result<(), FileError> {
         match self.lock.as_ref().map(Weak::upgrade) {
             None => Ok(()),
             Some(Some(lock)) => {
                 lock.check(&self.root)?;
-                let path = self.checkpoints();
-                if path.is_symlink() {
-                    return Err(FileError::Linked { path });
+                let mut folders = [self.checkpoints(), self.tensorboard()].into_iter();
+                match folders.find(|path| path.is_symlink()) {
+                    Some(path) => Err(FileError::Linked { path }),
+                    None => Ok(()),
                 }
-                Ok(())
             }
             Some(None) => Err(FileError::Displaced {
                 path: self.root.clone(),

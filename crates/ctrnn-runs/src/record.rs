@@ -193,6 +193,14 @@ impl RunRecord {
                 reason: format!("holds no whole checkpoint; the newest: {error}"),
             });
         }
+        if newest.step.is_none()
+            && let Ok(step @ 1..) = folder.model_step()
+        {
+            return Err(RunError::LostCheckpoints {
+                run: path.to_owned(),
+                step,
+            });
+        }
         let mut notes: Vec<String> = newest
             .passed_over
             .iter()

@@ -1,5 +1,6 @@
 //! One trial as host arrays.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ctrnn_random::Rng;
@@ -196,16 +197,27 @@ impl Trial {
     }
 
     /// The choice that a readout `[T, O]` makes at the last time step that counts: the output among `choices` that is largest,
-    /// of equal ones the first; of a single output its sign, 0 for below zero and 1 for above. None where the readout is NaN,
-    /// and at zero where the sign decides.
+    /// of equal ones the first; of a single output its sign, 0 for below zero and 1 for above. Outputs that do not count at that
+    /// step are not chosen from. None where the readout is NaN, at zero where the sign decides, and where fewer than two of
+    /// several choices count.
     #[must_use]
     pub fn choice(&self, readout: &[f32], choices: &[usize]) -> Option<usize> {
         let t = self.last_counted_step()?;
         let outputs = &readout[t * self.n_outputs..(t + 1) * self.n_outputs];
-        match choices {
-            [only] => sign(outputs[*only]),
-            _ => largest(outputs, choices),
+        match (choices, &*self.counted_choices(choices)) {
+            ([_], [only]) => sign(outputs[*only]),
+            (_, counted @ [_, _, ..]) => largest(outputs, counted),
+            _ => None,
         }
+    }
+
+    /// The choices that count at the last time step that counts.
+    pub(crate) fn counted_choices<'a>(&self, choices: &'a [usize]) -> Cow<'a, [usize]> {
+        let (Mask::Outputs(mask), Some(t)) = (&self.mask, self.last_counted_step()) else {
+            return choices.into();
+        };
+        let counts = |choice: &usize| mask[t * self.n_outputs + choice] > 0.0;
+        choices.iter().copied().filter(counts).collect()
     }
 
     /// The first of some time steps at which an output among `choices` of a readout `[T, O]` exceeds

@@ -1,6 +1,8 @@
 //! manifest.json: what made a run, beside its configuration.
 
 use ctrnn_config::{Backend, InputFile, Run};
+use std::path::PathBuf;
+
 use ctrnn_files::{RunFolder, digest, json as json_file};
 use ctrnn_kernels::KernelPath;
 use ctrnn_tasks::{Layout, TargetKind};
@@ -28,6 +30,11 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
             Some(given) if run.init_file.as_ref() == Some(path) => Some(given.blake3.clone()),
             _ => is_needed.then(|| digest::blake3_file(path)).transpose()?,
         };
+        inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
+    }
+    let is_named = |path: &PathBuf| run.input_files.iter().any(|file| file.path == *path);
+    for path in run.task.input_files().iter().filter(|path| !is_named(path)) {
+        let digest = digest::blake3_file(path)?; // a word of the task's program
         inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
     }
     let mut manifest = Map::new();

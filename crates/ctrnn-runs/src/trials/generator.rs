@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ctrnn_config::shortened;
 use ctrnn_files::printable;
 use serde_json::Value;
 
@@ -130,7 +131,7 @@ impl Generator {
             }
         };
         match answer.header["error"].as_str() {
-            Some(error) => Err(format!("says: {}", printable(error))),
+            Some(error) => Err(format!("says: {}", printable(&last_words(error)))),
             None => self.to_the_last_question(answer),
         }
     }
@@ -229,9 +230,13 @@ impl ProcessGroup {
     }
 }
 
-/// The beginning of a text that may be long.
-fn shortened(text: &str) -> String {
-    text.chars().take(80).collect()
+/// The beginning of a message of a program, which may be long.
+fn last_words(text: &str) -> String {
+    const LONGEST: usize = 2000;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
 }
 
 /// Does something on a thread of its own; the system may allow none.
@@ -290,7 +295,8 @@ fn read_answer(stdout: &mut impl BufRead, longest: &AtomicU64) -> Result<Option<
 }
 
 fn garbage(line: &[u8]) -> String {
-    let text = shortened(String::from_utf8_lossy(line).trim_end());
+    let line = String::from_utf8_lossy(line);
+    let text = shortened(line.trim_end());
     format!(
         "wrote {text:?} to its standard output, where only answers belong: a line of JSON {{..}} each"
     )

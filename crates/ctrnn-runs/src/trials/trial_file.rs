@@ -136,7 +136,7 @@ fn numbers_of_objects(name: &str) -> String {
             format!("{name} = np.unique(np.array({name}, str), return_inverse=True)[1]")
         }
         None => format!(
-            "pad the trials to one length: n_steps = np.array([len(x) for x in {name}]); {name} = np.stack([np.pad(x, \
+            "numbers of Python: {name} = {name}.astype(\"f4\"); trials of several lengths are padded to one: n_steps = np.array([len(x) for x in {name}]); {name} = np.stack([np.pad(x, \
              [(0, n_steps.max() - len(x))] + [(0, 0)] * (np.ndim(x) - 1)) for x in {name}])"
         ),
     }
@@ -149,7 +149,8 @@ fn numbers_of(name: &str, dtype: &str) -> String {
         .chars()
         .next()
     {
-        Some('U' | 'S' | 'T' | 'a') => {
+        // Words are names of classes and conditions; anything else in words is numbers as text.
+        Some('U' | 'S' | 'T' | 'a') if name == "labels" || name.starts_with("cond_") => {
             format!("{name} = np.unique({name}, return_inverse=True)[1].reshape({name}.shape)")
         }
         Some('M') => format!("{name} = {name}.astype(\"datetime64[ms]\").astype(float)"),
@@ -518,7 +519,7 @@ impl TrialFile {
                 "mask holds {found} at {}; it must be 0 (does not count) or more, at most {MAX_VALUE:e}",
                 self.place_in_mask(b, at, width)
             );
-            let help = "mask = np.nan_to_num(mask, posinf=0).clip(0)";
+            let help = "mask = np.nan_to_num(mask, posinf=0).clip(0, 1)";
             return Err(self.error(what).with_help(help));
         }
         let counts = |b: usize| {
@@ -640,6 +641,11 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
         return Ok(());
     }
     let shortest = *dt_ms as f32;
+    if !(shortest.is_finite() && shortest > 0.0) {
+        let message = format!("dt_ms is {dt_ms}; it must be the length of a time step in ms");
+        let help = format!("dt_ms = {}, or leave it out", clock.dt_ms());
+        return Err(reader.error(message).with_help(help));
+    }
     let message = format!(
         "has time steps of {shortest} ms, but time.dt_ms = {}",
         clock.dt_ms()
@@ -738,7 +744,9 @@ fn read_n_steps(
                     some.text(k),
                     first + k
                 );
-                let help = format!("n_steps = np.clip(n_steps, 1, {max_steps})");
+                let help = format!(
+                    "n_steps = np.nan_to_num(np.round(n_steps), nan={max_steps}).clip(1, {max_steps}).astype(int)"
+                );
                 return Err(reader.error(what).with_help(help));
             };
             lengths.push(length);
@@ -831,8 +839,11 @@ fn take_conditions(
         let mut values = Vec::with_capacity(n_trials);
         for first in (0..n_trials).step_by(AT_ONCE) {
             let some = array.elements(first..(first + AT_ONCE).min(n_trials));
-            let decimal =
-                decimal(some).map_err(|error| reader.error(format!("{name}: {error}")))?;
+            let decimal = decimal(some).map_err(|error| {
+                reader.error(format!("{name}: {error}")).with_help(format!(
+                    "number the values: {name} = np.unique({name}, return_inverse=True)[1]"
+                ))
+            })?;
             values.extend(decimal);
         }
         if let Some(b) = values.iter().position(|value| value.is_infinite()) {

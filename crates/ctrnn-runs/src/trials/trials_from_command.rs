@@ -1,6 +1,6 @@
 //! The task `command`: trials that a program of the user's makes, in any language.
 
-use ctrnn_config::InputPath;
+use ctrnn_config::{InputPath, shortened};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
@@ -146,9 +146,27 @@ impl Task for TrialsFromCommand {
         }
     }
 
+    /// The script, and other words that are files; the program itself where no file follows it, since else it is an interpreter.
     fn input_files(&self) -> Vec<PathBuf> {
-        let script = self.script.iter().filter(|_| self.is_agreed); // else it makes none
-        script.cloned().collect()
+        if !self.is_agreed {
+            return Vec::new(); // it makes no trials
+        }
+        let words = self.words();
+        let file = |word: &String| {
+            let path = Path::new(word);
+            let path = path.is_file().then(|| std::path::absolute(path).ok())?;
+            path.map(|path| path.canonicalize().unwrap_or(path))
+        };
+        let further: Vec<PathBuf> = words.iter().skip(1).filter_map(file).collect();
+        if further.is_empty() {
+            return words
+                .iter()
+                .take(1)
+                .filter(|word| word.contains('/'))
+                .filter_map(file)
+                .collect();
+        }
+        further
     }
 
     fn unstarted_program(&self) -> Option<String> {
@@ -396,6 +414,21 @@ impl TrialsFromCommand {
 
 impl Hello {
     fn layout(self) -> Result<Layout, String> {
+        let none = Vec::new();
+        for (what, names) in [
+            ("inputs", &self.inputs),
+            ("outputs", &self.outputs),
+            ("choices", self.choices.as_ref().unwrap_or(&none)),
+        ] {
+            let mut sorted: Vec<&String> = names.iter().collect();
+            sorted.sort();
+            if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(format!(
+                    "names {:?} twice among its {what}",
+                    shortened(pair[0])
+                ));
+            }
+        }
         let place = |name: &String| {
             let place = self.outputs.iter().position(|output| output == name);
             place.ok_or_else(|| format!("names {name:?} as a choice, which is no output"))

@@ -79,6 +79,7 @@ pub struct TrialsFromFile {
     /// The number of the first trial of each file.
     starts: Vec<usize>,
     no_answer: BTreeMap<String, Vec<f64>>,
+    validation_fraction: f64,
     /// The trials that batches are drawn from, condition after condition.
     drawn: Vec<u32>,
     /// For each condition, how many of `drawn` belong to it or to one before it.
@@ -149,6 +150,18 @@ impl Task for TrialsFromFile {
 
     fn trial_set(&self) -> Option<&dyn TrialSet> {
         Some(self)
+    }
+
+    fn unused_keys(&self) -> Vec<(String, String)> {
+        let is_unused = self
+            .tested
+            .as_ref()
+            .is_some_and(|tested| tested.config.validation_fraction != self.validation_fraction);
+        let why = "other files than those that the run was trained on are taken whole";
+        is_unused
+            .then(|| ("validation_fraction".to_owned(), why.to_owned()))
+            .into_iter()
+            .collect()
     }
 
     fn notes(&self) -> Vec<String> {
@@ -286,6 +299,7 @@ impl TrialsFromFile {
             starts: starts.collect(),
             files,
             no_answer: config.no_answer.clone(),
+            validation_fraction: config.validation_fraction,
             drawn: Vec::new(),
             ends: Vec::new(),
             by_values: Vec::new(),

@@ -96,7 +96,7 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
     for _ in 0..MOST_LISTINGS {
         for &state in &states {
             // What a run began with is not what it has become: it stands in for no damaged state.
-            if state.place == Place::Initial && !damaged.is_empty() {
+            if state.place == Place::Initial && (!damaged.is_empty() || has_ended(folder)) {
                 break;
             }
             match state.read(folder, network) {
@@ -125,9 +125,19 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
         Some((_, error)) => error,
         None => RunError::Data {
             path: folder.root().to_owned(),
-            reason: "has no network yet: no checkpoint, and no model/".to_owned(),
+            reason: if has_ended(folder) {
+                "has no network any more: it has ended, but model/ and its checkpoints are gone"
+            } else {
+                "has no network yet: no checkpoint, and no model/"
+            }
+            .to_owned(),
         },
     })
+}
+
+/// Whether a run has done all its steps: what it began with is then not its network.
+fn has_ended(folder: &RunFolder) -> bool {
+    RunJson::load(&folder.run_json()).is_ok_and(|json| json.state == RunState::Done)
 }
 
 type Damaged = Vec<(String, RunError)>;
