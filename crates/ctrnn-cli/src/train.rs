@@ -546,6 +546,7 @@ impl Job for TrainJob<'_> {
             }
         };
         stop.trains(record.folder());
+        run.task.give_up_when(stop.is_over());
         let first = trainer.counters().step;
         let folder = record.folder().root().to_owned();
         terminal.say(format!(

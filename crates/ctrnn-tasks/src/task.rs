@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ctrnn_random::{Key, Rng};
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,9 @@ pub enum ConditionOrder {
     Balanced,
 }
 
+/// Whether nobody wants further trials.
+pub type IsOver = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// A finite set of trials, as files hold them. Some are held out: never trained on, and evaluated in the order of their numbers.
 pub trait TrialSet {
     /// Number of trials that are trained on; 0 for a set that only tests.
@@ -202,6 +206,10 @@ pub trait Task: Send + Sync {
     fn unused_keys(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+
+    /// Hands over a question that a task asks while it waits for others to make its trials: whether nobody wants them any more. It
+    /// then gives up with an error.
+    fn give_up_when(&self, _is_over: IsOver) {}
 
     /// Every condition; at least one.
     fn conditions(&self) -> Vec<Condition>;

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import struct
 import warnings
 import zipfile
@@ -34,7 +35,7 @@ class Run:
     """Updates behind the newest weights: those in model/, or in a newer checkpoint of a run that goes on or was killed. None where
     there are no weights yet."""
     state: str
-    """created, running, stopped, done or failed."""
+    """created, running, stopped, done or failed; unknown where RUN.json is damaged."""
     newest: Path | None
     """The file of the newest weights."""
 
@@ -56,7 +57,7 @@ class Run:
 
     def checkpoints(self):
         """The steps of which there is a checkpoint, in order."""
-        return sorted(int(folder.name.removeprefix("step-")) for folder in checkpoint_folders(self.path))
+        return sorted(step for step, _ in checkpoint_folders(self.path))
 
 
 def load_run(path):
@@ -82,9 +83,17 @@ def load_run(path):
         config=described.get("config"),
         task=described.get("task"),
         step=step,
-        state=read_json(path / "RUN.json")["state"],
+        state=state_of(path),
         newest=newest,
     )
+
+
+def state_of(path):
+    try:
+        return read_json(path / "RUN.json")["state"]
+    except (ValueError, KeyError, TypeError) as error:
+        warnings.warn(f"{path / 'RUN.json'} cannot be read: {error!r}", stacklevel=3)
+        return "unknown"
 
 
 def newest_weights(path):
@@ -108,15 +117,22 @@ def newest_weights(path):
 
 def states(path):
     """Step, rank and file of model/ and of each checkpoint."""
-    found = [(int(folder.name.removeprefix("step-")), 0, folder / "weights.safetensors") for folder in checkpoint_folders(path)]
+    found = [(step, 0, folder / "weights.safetensors") for step, folder in checkpoint_folders(path)]
     model = path / "model"
     if (model / "model.json").is_file():
-        found.append((read_json(model / "model.json")["step"], 1, model / "weights.npz"))
+        try:
+            found.append((int(read_json(model / "model.json")["step"]), 1, model / "weights.npz"))
+        except (ValueError, KeyError, TypeError) as error:
+            warnings.warn(f"passed over {model}, whose step cannot be read: {error!r}", stacklevel=4)
     return found
 
 
 def checkpoint_folders(path):
-    return (path / "checkpoints").glob("step-*")
+    """The checkpoints with their steps; other folders, such as a copy named step-00000200.bak, are not ours."""
+    for folder in (path / "checkpoints").glob("step-*"):
+        digits = folder.name.removeprefix("step-")
+        if re.fullmatch("[0-9]{8,}", digits) and folder.name == f"step-{int(digits):08}":
+            yield int(digits), folder
 
 
 def damage(weights):
@@ -126,7 +142,10 @@ def damage(weights):
             with zipfile.ZipFile(weights) as file:
                 broken = file.testzip()
             return None if broken is None else f"{weights} is damaged in {broken}"
-        for name in read_json(weights.parent / "MANIFEST.json")["files"]:
+        manifest = read_json(weights.parent / "MANIFEST.json")
+        if f"step-{manifest['step']:08}" != weights.parent.name:
+            return f"{weights.parent} is the checkpoint of step {manifest['step']}"
+        for name in manifest["files"]:
             problem = broken_promise(weights.parent / name, (weights.parent / name).read_bytes())
             if problem is not None:
                 return problem

@@ -118,6 +118,25 @@ class Files(ToyRun):
         with mock.patch.object(WEIGHTS, "read_safetensors", read_after):
             self.assertEqual(ctrnn_io.weights(path)["tau_ms"], [100.0])
 
+    def test_damage_beside_whole_states_is_passed_over(self):
+        path = toy_run.write(Path(self.folder.name) / "run")  # model/ and checkpoint of step 1
+        checkpoint = path / "checkpoints" / "step-00000001"
+        for name in ("step-00000001.bak", "step-", "step-900"):
+            shutil.copytree(checkpoint, path / "checkpoints" / name)
+        self.assertEqual((ctrnn_io.load_run(path).step, ctrnn_io.load_run(path).checkpoints()), (1, [1]))
+        shutil.copytree(checkpoint, path / "checkpoints" / "step-00000900")
+        with self.assertWarnsRegex(UserWarning, "is the checkpoint of step 1"):
+            self.assertEqual(ctrnn_io.load_run(path).step, 1)
+        shutil.rmtree(path / "checkpoints" / "step-00000900")
+        for text in ('{"schema": 1, "st', "{}", ""):
+            (path / "model" / "model.json").write_text(text)
+            with self.assertWarnsRegex(UserWarning, "whose step cannot be read"):
+                run = ctrnn_io.load_run(path)
+            self.assertEqual((run.step, run.newest.parent.name), (1, "step-00000001"))
+        (path / "RUN.json").write_text('{"sta')
+        with self.assertWarnsRegex(UserWarning, "RUN.json cannot be read"):
+            self.assertEqual(ctrnn_io.load_run(path).state, "unknown")
+
     def test_killed_and_running_runs_without_model(self):
         path = toy_run.write_begun(Path(self.folder.name) / "run")
         run = ctrnn_io.load_run(path)

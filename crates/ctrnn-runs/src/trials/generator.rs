@@ -50,6 +50,9 @@ pub(crate) struct Answer {
     pub bytes: Vec<u8>,
 }
 
+/// An answer, the end of the answers, or garbage; or why there is none.
+type Received = Result<Result<Option<Answer>, String>, RecvTimeoutError>;
+
 impl Generator {
     /// Starts `command` (the program and its arguments) in `folder`.
     pub fn start(command: &[String], folder: &Path) -> Result<Self, String> {
@@ -113,6 +116,7 @@ impl Generator {
         mut question: Value,
         longest: u64,
         timeout: Duration,
+        is_over: &dyn Fn() -> bool,
     ) -> Result<Answer, String> {
         self.asked += 1;
         question["id"] = self.asked.into();
@@ -122,7 +126,7 @@ impl Generator {
         if written.and_then(|()| self.questions.flush()).is_err() {
             return Err(self.how_it_ended());
         }
-        let answer = match self.answers.recv_timeout(timeout) {
+        let answer = match self.answer(timeout, is_over)? {
             Ok(Ok(Some(answer))) => answer,
             Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => return Err(self.how_it_ended()),
             Ok(Err(garbage)) => return Err(garbage),
@@ -133,6 +137,23 @@ impl Generator {
         match answer.header["error"].as_str() {
             Some(error) => Err(format!("says: {}", printable(&last_words(error)))),
             None => self.to_the_last_question(answer),
+        }
+    }
+
+    /// The next answer, unless nobody waits for it any more.
+    fn answer(&self, timeout: Duration, is_over: &dyn Fn() -> bool) -> Result<Received, String> {
+        /// A stop is noticed after this.
+        const SLICE: Duration = Duration::from_millis(100);
+        let begun = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(begun.elapsed());
+            match self.answers.recv_timeout(left.min(SLICE)) {
+                Err(RecvTimeoutError::Timeout) if is_over() => {
+                    return Err("was still at work when the run was asked to stop".to_owned());
+                }
+                Err(RecvTimeoutError::Timeout) if begun.elapsed() < timeout => {}
+                received => return Ok(received),
+            }
         }
     }
 
