@@ -413,3 +413,30 @@ fn a_missing_folder_is_found_before_the_work() {
             .says(&["file is not a folder", "help: "]);
     }
 }
+
+/// Files among the states of a run are named before the states are replaced.
+#[test]
+fn files_among_the_states_of_a_run_are_kept() {
+    let project = Project::new();
+    project.train("run", &["train.steps=5"]).exits(0);
+    for file in [
+        "model/mine.npz",
+        "initial/mine.npz",
+        "checkpoints/step-00000005/mine.npz",
+        "analysis/ratesofchange.svg",
+    ] {
+        let path = project.path("run").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let again = project.train("run", &["train.steps=5", "--force"]);
+        again.exits(5).says(&["run holds what would be lost", file]);
+        if file.starts_with("model") {
+            let resume = ["resume", "run", "train.steps=10"];
+            project.run(&resume).exits(5).says(&[file]);
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    project.train("run", &["train.steps=5", "--force"]).exits(0);
+    let inside = project.train("run/model/other", &["train.steps=1"]);
+    inside.exits(5).says(&["is where the run"]);
+}

@@ -64,6 +64,9 @@ pub enum ProgressStyle {
     None,
 }
 
+/// The bound of `--trials`, which is that of `validate.trials`.
+const MOST_TRIALS: i64 = 1_000_000;
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -192,7 +195,7 @@ pub enum TasksCommand {
         #[command(flatten)]
         source: TrialSource,
         /// Number of trials; the conditions take turns.
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
         trials: u32,
         /// File to write.
         #[arg(short, long, value_name = "FILE.npz")]
@@ -318,7 +321,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
     /// Number of trials [default: validate.trials; all of other files than the run's, task.npz.files=[...]].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// With the network's own noise.
     #[arg(long)]
@@ -341,7 +344,7 @@ pub struct SimulateArgs {
     pub checkpoint: Option<String>,
     /// Number of trials of the task; the conditions take turns [default: one of each condition; all of other files than the
     /// run's, task.npz.files=[...]].
-    #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// Inputs instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise, postactivation_noise.
     #[arg(long, value_name = "FILE.npz")]
@@ -495,7 +498,7 @@ pub struct AnalyzedTrials {
     pub checkpoint: Option<String>,
     /// Number of trials; the conditions take turns [default: 50 of each condition, 200 to 1000; all of other files than the
     /// run's, task.npz.files=[...]].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// With the network's own noise.
     #[arg(long)]

@@ -128,7 +128,9 @@ impl RunFolder {
             |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
         let is_finding = |name: &str| {
             let end = |analysis: &&str| name.strip_prefix(*analysis);
-            let is_one = |end: &str| end == ".npz" || end.ends_with(".svg");
+            let is_figure =
+                |end: &str| end == ".svg" || end.starts_with('_') && end.ends_with(".svg");
+            let is_one = |end: &str| end == ".npz" || is_figure(end);
             analyses.iter().filter_map(end).any(is_one)
         };
         let is_own =
@@ -141,6 +143,42 @@ impl RunFolder {
         ] {
             let others = names_but(&self.root.join(folder), is_own)?;
             foreign.extend(others.into_iter().map(|name| Path::new(folder).join(name)));
+        }
+        foreign.extend(self.foreign_in_states()?);
+        if self.report().is_dir() {
+            foreign.push(PathBuf::from("report.html"));
+        }
+        Ok(foreign)
+    }
+
+    /// Files in the folders of the run's states that training did not write, by their path in the run: a state is written as a
+    /// whole folder, which takes the place of the one before.
+    ///
+    /// # Errors
+    /// If a folder cannot be read.
+    pub fn foreign_in_states(&self) -> Result<Vec<PathBuf>, FileError> {
+        const OF_NETWORK: [&str; 3] = ["weights.safetensors", "weights.npz", "model.json"];
+        const OF_CHECKPOINT: [&str; 6] = [
+            "MANIFEST.json",
+            "state.json",
+            "weights.safetensors",
+            "optimizer.safetensors",
+            "good_weights.safetensors",
+            "good_optimizer.safetensors",
+        ];
+        let checkpoints = self.list_checkpoints()?.into_iter();
+        let folders = [self.model(), self.root.join("initial")].into_iter();
+        let folders = folders
+            .map(|folder| (folder, &OF_NETWORK[..]))
+            .chain(checkpoints.map(|step| (self.checkpoint(step), &OF_CHECKPOINT[..])));
+        let mut foreign = Vec::new();
+        for (folder, own) in folders {
+            let place = folder
+                .strip_prefix(&self.root)
+                .unwrap_or(&folder)
+                .to_owned();
+            let others = names_but(&folder, &|name| own.contains(&name))?;
+            foreign.extend(others.into_iter().map(|name| place.join(name)));
         }
         Ok(foreign)
     }

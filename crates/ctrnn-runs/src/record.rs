@@ -181,6 +181,13 @@ impl RunRecord {
         let lock = Arc::new(lock);
         let folder = folder.held_by(&lock);
         folder.check_held()?; // before leftovers of it are removed
+        let foreign = folder.foreign_in_states()?;
+        let foreign = foreign.iter().filter(|name| name.starts_with("model"));
+        let names: Vec<String> = foreign.map(|name| name.display().to_string()).collect();
+        if !names.is_empty() {
+            let path = path.to_owned();
+            return Err(FileError::Foreign { path, names }.into()); // the folder is replaced at the end
+        }
         let (before, asked) = (recorded(&folder)?, run.table_in(&folder));
         check_resume(&before, &asked, path)?;
         let changed = differences(&before, &asked);
