@@ -168,7 +168,7 @@ fn further_keys_options_and_variables() {
     project.train("cosine", &["train.steps=5", cosine]).exits(0).says(&[
         "note: train.schedule.steps has no effect: from step 5 on, which the run of 5 steps does not reach",
     ]);
-    let all = "train.freeze=[\"input\",\"recurrent\",\"output\"]";
+    let all = "train.freeze=[\"input\",\"recurrent\",\"output\",\"initial_state\"]";
     let bias = "model.bias={recurrent=false,readout=false}";
     project
         .train("frozen", &[all, bias])

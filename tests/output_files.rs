@@ -385,7 +385,15 @@ fn a_missing_folder_is_found_before_the_work() {
             "-o",
             "missing/x.safetensors",
         ],
-        &["tasks", "export", "go_nogo", "-o", "missing/x.npz"],
+        &[
+            "tasks",
+            "export",
+            "go_nogo",
+            "--trials",
+            "4",
+            "-o",
+            "missing/x.npz",
+        ],
     ] {
         let answer = project.run(command).exits(5);
         let says = "missing is not a folder";

@@ -39,7 +39,7 @@ mod tests {
     fn a_value_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.json");
-        write(&path, &vec![1, 2]).unwrap();
+        std::fs::write(&path, to_bytes(&vec![1, 2])).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "[\n  1,\n  2\n]\n");
         assert_eq!(read::<Vec<u32>>(&path).unwrap(), [1, 2]);
         let wrong = read::<String>(&path).unwrap_err().to_string();
