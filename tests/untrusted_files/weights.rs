@@ -199,7 +199,11 @@ fn cases() -> Vec<Case> {
         #[cfg(unix)]
         case("a pipe", Evil::Pipe, "not a regular file"),
         #[cfg(unix)]
-        case("a device", Evil::LinkTo("/dev/zero"), "is not a weight file"),
+        case(
+            "a device",
+            Evil::LinkTo("/dev/zero"),
+            "is not a weight file",
+        ),
     ]
 }
 
@@ -229,7 +233,11 @@ fn npz_to_begin_with() {
             bias(&header("|O", "(16,)"), 0),
             "Python objects",
         ),
-        case("NaN", bias(&header("<f4", "(32,)"), 0xff), "not a finite number"),
+        case(
+            "NaN",
+            bias(&header("<f4", "(32,)"), 0xff),
+            "not a finite number",
+        ),
         case(
             "another shape",
             bias(&header("<f4", "(8, 4)"), 0),
