@@ -557,8 +557,15 @@ fn a_branch_begins_with_any_checkpoint() {
             &["run@5", "--checkpoint", "5"],
             "error[U005]: two checkpoints are given",
         ),
-        (&["smoke.toml"], "model.init.file=smoke.toml"),
-        (&["missing"], "error[D001]: missing is not a run"),
+        (&["smoke.toml"], "give the folder of a run"),
+        (
+            &["run/model/weights.npz"],
+            "model.init.file=run/model/weights.npz",
+        ),
+        (
+            &["missing"],
+            "error[D001]: missing is not a run to begin with",
+        ),
     ] {
         let answer = project.train("refused", &[&["--init-from"], source].concat());
         answer.says(&[says, "help: "]);
@@ -589,4 +596,179 @@ fn a_requeued_command_says_that_its_weights_are_others_now() {
     assert!(!same.stderr.contains(note), "{same:?}");
     copy("two");
     project.train("run", &command).exits(0).says(&[note]);
+}
+
+/// The source of the weights is needed only where a run begins.
+#[test]
+fn a_requeued_command_goes_on_without_its_source() {
+    let project = Project::new();
+    project.train("source", &["train.steps=10"]).exits(0);
+    let begin = |checkpoint: &'static [&'static str]| {
+        [
+            &["train.steps=2", "--resume=auto", "--init-from", "source"],
+            checkpoint,
+        ]
+        .concat()
+    };
+    let five = begin(&["--checkpoint", "5"]);
+    project.train("run", &five).exits(0);
+    fs::remove_dir_all(project.path("source/checkpoints/step-00000005")).unwrap();
+    project.train("run", &five).exits(0).says(&["is finished"]);
+    project.train("new", &five).exits(4).says(&["error[D007]"]);
+    // Another state of the source is another beginning.
+    for other in [begin(&["--checkpoint", "10"]), begin(&[])] {
+        let answer = project.train("run", &other);
+        assert!(matches!(answer.code, Some(2 | 5)), "{answer:?}");
+    }
+    fs::remove_dir_all(project.path("source")).unwrap();
+    project.train("run", &five).exits(0).says(&["is finished"]);
+
+    project.train("other", &["train.steps=0"]).exits(0);
+    let weights = project.bytes("other/model/weights.safetensors");
+    project.write("w.safetensors", weights);
+    let named = [
+        "train.steps=2",
+        "--resume=auto",
+        "model.init.file=w.safetensors",
+    ];
+    project.train("named", &named).exits(0);
+    fs::remove_file(project.path("w.safetensors")).unwrap();
+    project
+        .train("named", &named)
+        .exits(0)
+        .says(&["is finished"]);
+    let mistyped = [
+        "train.steps=2",
+        "--resume=auto",
+        "model.init.file=v.safetensors",
+    ];
+    let refused = project.train("named", &mistyped);
+    assert!(matches!(refused.code, Some(2 | 4)), "{refused:?}");
+}
+
+/// Weights of a whole run and those of one of its checkpoints begin two runs, not one.
+#[test]
+fn a_run_that_began_with_a_checkpoint_is_not_that_of_the_newest_weights() {
+    let project = Project::new();
+    project.train("source", &["train.steps=10"]).exits(0);
+    let begin = ["train.steps=2", "--resume=auto", "--init-from"];
+    let run = |source: &[&str]| project.train("run", &[&begin[..], source].concat());
+    run(&["source", "--checkpoint", "5"]).exits(0);
+    for same in [&["source@5"][..], &["source/checkpoints/step-00000005"]] {
+        run(same).exits(0).says(&["is finished"]);
+    }
+    let other = run(&["source"]);
+    assert!(matches!(other.code, Some(2 | 5)), "{other:?}");
+}
+
+#[test]
+fn a_named_branch_can_be_begun() {
+    let project = Project::new();
+    project.train("run", &["train.steps=10"]).exits(0);
+    fs::create_dir(project.path("data")).unwrap();
+    let resume = |arguments: &[&str]| project.run(&[&["resume", "run"], arguments].concat());
+
+    let lr = "train.optimizer.lr=1e-5";
+    resume(&[lr, "--data-root", "data"])
+        .exits(2)
+        .says(&["--data-root data --run-dir run-branch --init-from run"]);
+    let larger = resume(&["model.n_units=9"]).exits(2);
+    assert!(!larger.stderr.contains("--init-from"), "{larger:?}");
+    let missing = resume(&["--checkpoint", "99"]).exits(4);
+    missing
+        .says(&["error[D007]: run has no checkpoint of step 99; there are those of steps 5, 10"]);
+    fs::create_dir(project.path("run-branch")).unwrap();
+    resume(&[lr]).exits(2).says(&["--run-dir run-branch-2 "]);
+
+    let inside = project.path("run");
+    let mut command = project.command(&["resume", ".", lr]);
+    let answer: Answer = command.current_dir(&inside).output().unwrap().into();
+    let run = inside.canonicalize().unwrap();
+    let branch = format!("--run-dir {0}-branch-2 --init-from {0}", run.display());
+    assert!(answer.stderr.contains(&branch), "{answer:?}");
+    assert!(!answer.stderr.contains(" .-"), "{answer:?}");
+
+    project
+        .train(
+            "last",
+            &["train.steps=0", "--init-from", "run/checkpoints/last"],
+        )
+        .exits(0);
+    project
+        .train("none", &["--init-from", "run/model"])
+        .exits(4)
+        .says(&["--init-from run, and a checkpoint"]);
+    project
+        .train("none", &["--init-from", "run/metrics.csv"])
+        .exits(4)
+        .says(&["--init-from run, and a checkpoint"]);
+}
+
+/// What is finished has been trained on the file that it was begun with.
+#[test]
+fn a_changed_file_of_a_finished_run_is_named() {
+    let project = Project::new();
+    let trials = |value: f32| {
+        [
+            (
+                "inputs",
+                ctrnn_files::Array::f32(&[10, 3, 1], vec![value; 30]),
+            ),
+            (
+                "targets",
+                ctrnn_files::Array::f32(&[10, 3, 1], vec![value; 30]),
+            ),
+        ]
+    };
+    project.write_arrays("trials.npz", trials(0.5));
+    let train = [
+        "task.npz.files=[\"trials.npz\"]",
+        "train.steps=1",
+        "--resume=auto",
+    ];
+    project.train("run", &train).exits(0);
+    project.train("run", &train).exits(0).says(&["is finished"]);
+    project.write_arrays("trials.npz", trials(0.6));
+    let says = ["trials.npz: is not the file that this run was trained on"];
+    project.train("run", &train).exits(4).says(&says);
+    project.run(&["resume", "run"]).exits(4).says(&says);
+}
+
+/// A network that was trained is not lost because its checkpoints were removed to save space.
+#[test]
+fn a_run_without_its_checkpoints_is_not_begun_again() {
+    let project = Project::new();
+    project.train("run", &["train.steps=10"]).exits(0);
+    fs::remove_dir_all(project.path("run/checkpoints")).unwrap();
+    let before = project.tree("run");
+    project
+        .run(&["resume", "run", "train.steps=12"])
+        .exits(4)
+        .says(&[
+            "error[D007]: run has no checkpoint to go on from, but model/ holds its network of step 10",
+            "--run-dir run-branch --init-from run",
+        ]);
+    let without_lock = |mut tree: std::collections::BTreeMap<String, Option<Vec<u8>>>| {
+        tree.remove(".lock");
+        tree
+    };
+    assert!(without_lock(before) == without_lock(project.tree("run")));
+    project.run(&["eval", "run"]).exits(0);
+    // Without its network too, it is not the one that it began with.
+    fs::remove_dir_all(project.path("run/model")).unwrap();
+    let says = "has no network any more";
+    project.run(&["eval", "run"]).exits(4).says(&[says]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_a_run_is_found_before_it_is_changed() {
+    let project = Project::new();
+    project.train("run", &["train.steps=5"]).exits(0);
+    fs::rename(project.path("run/tb"), project.path("tb")).unwrap();
+    std::os::unix::fs::symlink(project.path("tb"), project.path("run/tb")).unwrap();
+    let before = project.text("run/RUN.json");
+    let resume = ["resume", "run", "train.steps=10"];
+    project.run(&resume).exits(4).says(&["run/tb"]);
+    assert_eq!(project.text("run/RUN.json"), before);
 }

@@ -159,3 +159,79 @@ fn options_of_eval_simulate_and_analyze() {
         .exits(0)
         .says(&["the overrides have no effect, because the run is finished"]);
 }
+
+/// Values that nothing reads are told, and those with which nothing would be trained are refused.
+#[test]
+fn further_keys_options_and_variables() {
+    let project = Project::new();
+    let cosine = "train.schedule={name=\"cosine\",steps=300}";
+    project.train("cosine", &["train.steps=5", cosine]).exits(0).says(&[
+        "note: train.schedule.steps has no effect: from step 5 on, which the run of 5 steps does not reach",
+    ]);
+    let all = "train.freeze=[\"input\",\"recurrent\",\"output\",\"initial_state\"]";
+    let bias = "model.bias={recurrent=false,readout=false}";
+    project
+        .train("frozen", &[all, bias])
+        .exits(2)
+        .says(&["train.freeze leaves nothing to train", "help: "]);
+    project
+        .train("frozen", &[all, bias, "train.steps=0"])
+        .exits(0);
+    project
+        .train("nowhere", &["--data-root", "/nowhere"])
+        .exits(4)
+        .says(&["--data-root: /nowhere is not a folder", "help: "]);
+    assert!(!project.path("nowhere").exists());
+
+    let analyze = ["analyze", "cosine", "weights", "--trials", "9"];
+    project
+        .run(&analyze)
+        .exits(0)
+        .says(&["note: --trials has no effect: the weights are enough for these analyses"]);
+
+    for (name, value) in [
+        ("RAYON_NUM_THREADS", "abc"),
+        ("SLURM_CPUS_PER_TASK", "0"),
+        ("SLURM_CPUS_PER_TASK", "two"),
+    ] {
+        let eval = project
+            .command(&["eval", "cosine"])
+            .env(name, value)
+            .output();
+        let note = format!("note: {name} = {value:?} has no effect: it is not a number of threads");
+        crate::project::Answer::from(eval.unwrap())
+            .exits(0)
+            .says(&[&note]);
+    }
+    let config = project
+        .command(&["config", "show", "smoke.toml"])
+        .env("RAYON_NUM_THREADS", "abc")
+        .output();
+    let config = crate::project::Answer::from(config.unwrap());
+    assert!(!config.stderr.contains("RAYON"), "{config:?}");
+
+    let trials = |n: usize| {
+        [
+            (
+                "inputs",
+                ctrnn_files::Array::f32(&[n, 3, 1], vec![0.5; 3 * n]),
+            ),
+            (
+                "targets",
+                ctrnn_files::Array::f32(&[n, 3, 1], vec![0.5; 3 * n]),
+            ),
+        ]
+    };
+    project.write_arrays("a.npz", trials(10));
+    project.write_arrays("b.npz", trials(10));
+    project
+        .train("npz", &["task.npz.files=[\"a.npz\"]", "train.steps=1"])
+        .exits(0);
+    let test = "task.npz.files=[\"b.npz\"]";
+    project
+        .run(&["eval", "npz", test, "task.npz.validation_fraction=0.5"])
+        .exits(0)
+        .says(&["note: task.npz.validation_fraction has no effect: other files"]);
+    let eval = project.run(&["eval", "npz", test]).exits(0);
+    assert!(!eval.stderr.contains("has no effect"), "{eval:?}");
+}

@@ -384,3 +384,86 @@ fn links_in_a_run_are_not_followed() {
     }
     assert_eq!(project.text("precious"), "years of work");
 }
+
+/// A folder that is missing is found before the work, and named without what is written in between.
+#[test]
+fn a_missing_folder_is_found_before_the_work() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    project.write("file", "");
+    for command in [
+        &["simulate", "run", "-o", "missing/x.npz"][..],
+        &["plot", "run", "pca", "-o", "missing/x.svg"],
+        &["report", "run", "-o", "missing/x.html"],
+        &["export", "run", "--to", "npz", "-o", "missing/x.npz"],
+        &[
+            "export",
+            "run",
+            "--to",
+            "safetensors",
+            "-o",
+            "missing/x.safetensors",
+        ],
+        &[
+            "tasks",
+            "export",
+            "go_nogo",
+            "--trials",
+            "4",
+            "-o",
+            "missing/x.npz",
+        ],
+    ] {
+        let answer = project.run(command).exits(5);
+        let says = "missing is not a folder";
+        let answer = answer.says(&[
+            "cannot write missing/x.",
+            says,
+            "help: make it: mkdir -p missing",
+        ]);
+        assert!(!answer.stderr.contains("tmp"), "{answer:?}");
+    }
+    for command in [
+        &["analyze", "run", "pca", "-o", "file/x"][..],
+        &["export", "run", "--to", "torch", "-o", "file/x"],
+        &[
+            "train",
+            "smoke.toml",
+            "train.steps=1",
+            "--run-dir",
+            "file/x",
+        ],
+    ] {
+        project
+            .run(command)
+            .exits(5)
+            .says(&["file is not a folder", "help: "]);
+    }
+}
+
+/// Files among the states of a run are named before the states are replaced.
+#[test]
+fn files_among_the_states_of_a_run_are_kept() {
+    let project = Project::new();
+    project.train("run", &["train.steps=5"]).exits(0);
+    for file in [
+        "model/mine.npz",
+        "initial/mine.npz",
+        "checkpoints/step-00000005/mine.npz",
+        "analysis/ratesofchange.svg",
+    ] {
+        let path = project.path("run").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let again = project.train("run", &["train.steps=5", "--force"]);
+        again.exits(5).says(&["which would be lost", file]);
+        if file.starts_with("model") {
+            let resume = ["resume", "run", "train.steps=10"];
+            project.run(&resume).exits(5).says(&[file]);
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    project.train("run", &["train.steps=5", "--force"]).exits(0);
+    let inside = project.train("run/model/other", &["train.steps=1"]);
+    inside.exits(5).says(&["is where the run"]);
+}

@@ -494,3 +494,44 @@ fn a_program_that_fails_loses_no_step() {
         "{last}"
     );
 }
+
+/// A stop is noticed while an answer is waited for: the steps that were made are saved.
+#[test]
+fn a_stop_does_not_wait_for_the_generator() {
+    let project = project();
+    // The batch of the fourth step never comes.
+    let stuck = "    *'\"step\":3'*) sleep 600 ;;\n    *hello*)";
+    let generator = GENERATOR.replacen("    *hello*)", stuck, 1);
+    assert_ne!(generator, GENERATOR);
+    project.write("generator.sh", generator);
+    let begun = Instant::now();
+    let limits = ["train.steps=50", "--max-time", "2s", "--threads", "1"];
+    let answer = project.run(&training("run", &limits)).exits(75);
+    assert!(begun.elapsed() < Duration::from_secs(40), "{answer:?}"); // the answer may take 60
+    assert!(answer.stderr.contains("3 steps"), "{answer:?}");
+}
+
+/// A program that is named as a word of the command is part of the run, as a script is.
+#[test]
+fn a_program_in_the_command_belongs_to_the_run() {
+    let project = project();
+    let command = "task.command={command=[\"sh\",\"generator.sh\"]}";
+    let train = training("run", &[command, "--resume=auto"]);
+    project.run(&train).exits(0);
+    project.write("generator.sh", format!("{GENERATOR}# another one\n"));
+    project
+        .run(&train)
+        .exits(4)
+        .says(&["generator.sh: is not the file that this run was trained on"]);
+}
+
+/// Two channels of one name could not be told apart.
+#[test]
+fn channels_have_names_of_their_own() {
+    let project = project();
+    let twice = GENERATOR.replace("\\\"b\\\"", "\\\"a\\\"");
+    assert_ne!(twice, GENERATOR);
+    project.write("generator.sh", twice);
+    let refused = project.run(&training("run", &[])).exits(4);
+    refused.says(&["names \"a\" twice among its inputs"]);
+}

@@ -858,7 +858,7 @@ fn changed_data_are_not_resumed_on() {
         "train.steps=2",
         "--resume=auto",
     ];
-    project.train("run", &again).exits(0); // it is finished
+    project.train("run", &again).exits(4); // finished or not
     project.run(&["resume", "run", "train.steps=4"]).exits(4);
     project.run(&["eval", "run"]).exits(4);
 }

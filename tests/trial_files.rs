@@ -1,4 +1,4 @@
-use ctrnn_files::{Array, ArrayData};
+use ctrnn_files::{Array, ArrayData, npz};
 use serde_json::json;
 
 use crate::project::{Project, TINY};
@@ -312,4 +312,68 @@ fn a_file_of_trials_takes_as_much_memory_as_its_arrays() {
             "{name}: {size} kB take {peak} kB"
         );
     }
+}
+
+/// Numbers whose squares are infinite in single precision are refused where they are read, and named where a task makes them.
+#[test]
+fn numbers_too_large_to_train_on_are_refused() {
+    let project = Project::new();
+    let trials = |[input, target, mask]: [f32; 3]| {
+        let mut inputs = vec![0.5; 30];
+        inputs[29] = input;
+        [
+            ("inputs", Array::f32(&[10, 3, 1], inputs)),
+            ("targets", Array::f32(&[10, 3, 1], vec![target; 30])),
+            ("mask", Array::f32(&[10, 3], vec![mask; 30])),
+        ]
+    };
+    let train = [&files("trials.npz"), "train.steps=1"];
+    for (numbers, says) in [
+        (
+            [1e25, 0.5, 1.0],
+            "inputs holds 1e25 at trial 9, time step 2, input 0, which is too large to train on: at most 1e9",
+        ),
+        (
+            [0.5, -1e25, 1.0],
+            "targets holds -1e25 at trial 0, time step 0, output 0, which is too large to train on: at most 1e9",
+        ),
+        (
+            [0.5, 0.5, 1e25],
+            "mask holds 1e25 at trial 0, time step 0; it must be 0 (does not count) or more, at most 1e9",
+        ),
+    ] {
+        project.write_arrays("trials.npz", trials(numbers));
+        project
+            .train("run", &train)
+            .exits(4)
+            .says(&[says, "help: "]);
+        assert!(!project.path("run").exists());
+    }
+    // The largest that is allowed trains.
+    project.write_arrays("trials.npz", trials([1e9, 1e9, 1.0]));
+    let linear = [&train[..], &["model.activation=linear"]].concat();
+    project.train("run", &linear).exits(0);
+}
+
+#[test]
+fn weights_beyond_single_precision_are_refused() {
+    let project = Project::new();
+    project.train("run", &["train.steps=0"]).exits(0);
+    let mut arrays = project.arrays("run/model/weights.npz");
+    let n = arrays["output.bias"].shape()[0];
+    let bias = (0..n).map(|k| if k == 1 { 1e39 } else { 0.0 }).collect();
+    arrays.insert("output.bias".to_owned(), Array::f64(&[n], bias));
+    let file = ctrnn_files::TensorFile {
+        tensors: arrays.clone(),
+        ..Default::default()
+    };
+    project.write("w.safetensors", file.to_bytes());
+    npz::write(&project.path("w.npz"), &arrays).unwrap();
+    let says = ["output.bias holds 1e39 at flat index 1"];
+    let import = ["import", "w.npz", "--from", "npz", "-o", "imported"];
+    project.run(&import).exits(4).says(&says);
+    for file in ["model.init.file=w.npz", "model.init.file=w.safetensors"] {
+        project.train("other", &[file]).exits(4).says(&says);
+    }
+    assert!(!project.path("imported").exists() && !project.path("other").exists());
 }

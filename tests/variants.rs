@@ -1,5 +1,9 @@
 //! Variants of a network that training itself must respect: time constants, noise, initial states, answers.
 
+use std::collections::BTreeMap;
+
+use ctrnn_files::Array;
+
 use crate::project::Project;
 
 const LEARNED_TAU: &str = "model.tau_ms={learned={initial=100,bounds=[20,500]}}";
@@ -170,4 +174,148 @@ fn states_of_conditions_are_not_given_to_others() {
     eval("[0.512,0.0]")
         .exits(2)
         .says(&["initial state for each condition", "help: "]);
+}
+
+const PER_CONDITION: &str = "model.initial_state=learned_per_condition";
+
+fn coherences(values: &str) -> String {
+    format!("task.perceptual_decision.coherences={values}")
+}
+
+/// The initial state of each condition of a run, by its coherence and side.
+fn states(project: &Project, weights: &str) -> BTreeMap<[String; 2], Vec<f64>> {
+    let arrays = project.arrays(weights);
+    let numbers = |name: &str| arrays[name].to_f64().unwrap();
+    let (states, n) = (numbers("initial_state"), arrays["initial_state"].shape()[1]);
+    let values = ["coh", "side"].map(|name| numbers(&format!("initial_state.condition.{name}")));
+    let condition = |k: usize| [0, 1].map(|v: usize| values[v][k].to_string());
+    let rows = states.chunks_exact(n).enumerate();
+    rows.map(|(k, row)| (condition(k), row.to_vec())).collect()
+}
+
+/// Initial states follow their conditions by value into a run of other conditions, in another order; new ones begin at zero.
+#[test]
+fn initial_states_find_their_conditions() {
+    let project = Project::new();
+    let task = coherences("[0.0,0.128,0.512]");
+    let train = [
+        &*task,
+        PER_CONDITION,
+        "train.steps=4",
+        "train.optimizer.lr=0.1",
+    ];
+    project.train("run", &train).exits(0);
+    let learned = states(&project, "run/model/weights.npz");
+    assert_eq!(learned.len(), 6);
+    assert!(learned.values().flatten().any(|x| x.abs() > 1e-3));
+
+    let task = coherences("[0.512,0.256,0.0]");
+    let begin = [&*task, PER_CONDITION, "train.steps=0", "--init-from", "run"];
+    project.train("other", &begin).exits(0).says(&[
+        "note: the weights have no initial state for 2 of the 6 conditions, which begin at zero: coh = 0.256, side = -1",
+    ]);
+    for (condition, state) in states(&project, "other/model/weights.npz") {
+        let expected = learned.get(&condition).cloned();
+        let expected = expected.unwrap_or_else(|| vec![0.0; state.len()]);
+        assert_eq!(state, expected, "{condition:?}");
+    }
+    // The same through a file of weights, and through an import.
+    let export = ["export", "run", "--to", "npz", "-o", "w.npz"];
+    project.run(&export).exits(0);
+    let begin = [
+        &*task,
+        PER_CONDITION,
+        "train.steps=0",
+        "model.init.file=w.npz",
+    ];
+    project.train("file", &begin).exits(0);
+    let import = ["import", "w.npz", "--from", "npz", "-o", "imported", &task];
+    project
+        .run(&import)
+        .exits(0)
+        .says(&["begin at zero: coh = 0.256"]);
+    let other = states(&project, "other/model/weights.npz");
+    for run in ["file", "imported"] {
+        assert_eq!(
+            states(&project, &format!("{run}/model/weights.npz")),
+            other,
+            "{run}"
+        );
+    }
+}
+
+/// Weights of an earlier version do not say which conditions their states are of.
+#[test]
+fn initial_states_without_conditions_are_taken_by_number() {
+    let project = Project::new();
+    let task = coherences("[0.0,0.512]");
+    let train = [
+        &*task,
+        PER_CONDITION,
+        "train.steps=2",
+        "train.optimizer.lr=0.1",
+    ];
+    project.train("run", &train).exits(0);
+    let mut arrays = project.arrays("run/model/weights.npz");
+    arrays.retain(|name, _| !name.contains("condition"));
+    ctrnn_files::npz::write(&project.path("old.npz"), &arrays).unwrap();
+    let begin = [
+        &*task,
+        PER_CONDITION,
+        "train.steps=0",
+        "model.init.file=old.npz",
+    ];
+    let note = "note: the weights do not say to which conditions their initial states belong";
+    project.train("other", &begin).exits(0).says(&[note]);
+    let learned = states(&project, "run/model/weights.npz");
+    assert_eq!(states(&project, "other/model/weights.npz"), learned);
+}
+
+/// No initial state is learned for a condition that only trials for validation have.
+#[test]
+fn a_condition_that_is_never_trained_is_refused() {
+    let project = Project::new();
+    let number = (0..10).map(f64::from).collect();
+    project.write_arrays(
+        "trials.npz",
+        [
+            ("inputs", Array::f32(&[10, 3, 1], vec![0.5; 30])),
+            ("targets", Array::f32(&[10, 3, 1], vec![0.5; 30])),
+            ("cond_number", Array::f64(&[10], number)),
+        ],
+    );
+    let files = "task.npz.files=[\"trials.npz\"]";
+    let says = [
+        "error[C016]: model.initial_state = \"learned_per_condition\", but no trial that is trained on has the condition number = ",
+        "help: ",
+    ];
+    let refused = project.train("run", &[files, PER_CONDITION]).exits(2);
+    refused.says(&says);
+    assert!(!project.path("run").exists());
+    let check = ["check", "smoke.toml", files, PER_CONDITION];
+    project.run(&check).exits(2).says(&says);
+    // A test may have conditions that the network does not know.
+    project.train("one", &[files, "train.steps=1"]).exits(0);
+    let some = |numbers: Vec<f64>| {
+        let n = numbers.len();
+        [
+            ("inputs", Array::f32(&[n, 3, 1], vec![0.5; 3 * n])),
+            ("targets", Array::f32(&[n, 3, 1], vec![0.5; 3 * n])),
+            ("cond_number", Array::f64(&[n], numbers)),
+        ]
+    };
+    project.write_arrays("two.npz", some([0.0, 1.0].repeat(10)));
+    project.write_arrays("test.npz", some(vec![1.0, 7.0]));
+    let train = [
+        "task.npz.files=[\"two.npz\"]",
+        PER_CONDITION,
+        "train.steps=1",
+    ];
+    project.train("two", &train).exits(0);
+    project
+        .run(&["eval", "two", "task.npz.files=[\"test.npz\"]"])
+        .exits(4)
+        .says(&[
+            "a trial has the condition number = 7, for which the network has no initial state",
+        ]);
 }

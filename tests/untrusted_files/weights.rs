@@ -180,7 +180,7 @@ fn cases() -> Vec<Case> {
             safetensors(r#"{"__metadata__":{},"__metadata__":{}}"#, &[]),
             "occurs twice",
         ),
-        case("NaN", nan, "not finite"),
+        case("NaN", nan, "not a finite number"),
         case(
             "8 GB of nothing",
             Evil::Hole(sparse, 8_000_000_108),
@@ -233,7 +233,11 @@ fn npz_to_begin_with() {
             bias(&header("|O", "(16,)"), 0),
             "Python objects",
         ),
-        case("NaN", bias(&header("<f4", "(32,)"), 0xff), "not finite"),
+        case(
+            "NaN",
+            bias(&header("<f4", "(32,)"), 0xff),
+            "not a finite number",
+        ),
         case(
             "another shape",
             bias(&header("<f4", "(8, 4)"), 0),

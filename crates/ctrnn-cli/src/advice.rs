@@ -7,6 +7,7 @@
 
 use ctrnn_config::{Backend, Run};
 
+use crate::check::counted;
 use crate::threads::in_training;
 
 /// Operations per second of one thread of the CPU kernels.
@@ -39,7 +40,8 @@ fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> St
         Backend::Wgpu(_) | Backend::Cuda(_) => (cpu, gpu.min(measured_ms)),
     };
     let times = format!(
-        "a step is estimated to take {cpu:.1} ms on {threads} threads of a CPU and {gpu:.1} ms on a discrete GPU"
+        "a step is estimated to take {cpu:.1} ms on {} of a CPU and {gpu:.1} ms on a discrete GPU",
+        counted(threads, "thread")
     );
     if cpu <= gpu {
         return format!(
@@ -64,8 +66,12 @@ mod tests {
     use ctrnn_config::RunConfig;
 
     fn advised(overrides: &str, ms: f64, has_gpu: bool) -> String {
+        let threads = match overrides.contains("threads") {
+            true => "",
+            false => "\nthreads = 4",
+        };
         let text = format!(
-            "[task.go_nogo]\n[model]\nn_units = 256\n[train]\nbatch_size = 128\n[device]\nthreads = 4\n{overrides}"
+            "[task.go_nogo]\n[model]\nn_units = 256\n[train]\nbatch_size = 128\n[device]\n{overrides}{threads}"
         );
         let registry = ctrnn_runs::registry();
         let run = RunConfig::from_text(&text, "a.toml", std::path::Path::new("/"), &[], &registry);
@@ -77,6 +83,7 @@ mod tests {
     fn both_devices_are_estimated_from_the_work_of_a_step() {
         assert!(advised("", 20.0, true).starts_with("wgpu: "));
         assert!(advised("", 20.0, true).contains("20.0 ms on 4 threads of a CPU and 3.3 ms"));
+        assert!(advised("threads = 1", 20.0, true).contains(" ms on 1 thread of a CPU"));
         assert!(advised("", 0.5, true).starts_with("cpu: "));
         assert!(advised("backend = 'wgpu'", 30.0, true).contains("21.0 ms on 4 threads"));
     }

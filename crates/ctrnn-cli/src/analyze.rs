@@ -25,6 +25,12 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
             .map(|name| named(name))
             .collect::<Result<_, _>>()?,
     };
+    if let Some(folder) = &args.output {
+        output::check_folder(folder)?;
+        for analysis in wanted.iter().filter(|_| folder.is_dir()) {
+            output::check(&folder.join(format!("{}.npz", analysis.name)), args.force)?;
+        }
+    }
     let needs = Needs::Trials(args.trials.trust.consent(terminal));
     let loaded = load(
         &args.run,
@@ -53,16 +59,16 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     if args.output.is_none() {
         output::check_unlinked(&folder)?;
     }
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        let what = format!("cannot make {}: {error}", folder.display());
+        Failure::new(IO, "F002", what, "choose another folder: -o DIR")
+    })?;
     for path in outputs.flat_map(|(name, findings)| paths(&folder, name, findings)) {
         if args.output.is_none() {
             output::check_unlinked(&path)?;
         }
         output::check(&path, force)?;
     }
-    std::fs::create_dir_all(&folder).map_err(|error| {
-        let what = format!("cannot make {}: {error}", folder.display());
-        Failure::new(IO, "F002", what, "choose another folder: -o DIR")
-    })?;
     let (mut all, mut left_out) = (serde_json::Map::new(), serde_json::Map::new());
     for (analysis, found) in found {
         match found {

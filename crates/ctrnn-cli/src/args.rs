@@ -64,6 +64,9 @@ pub enum ProgressStyle {
     None,
 }
 
+/// Largest value of `--trials`, the same as that of `validate.trials`.
+const MOST_TRIALS: i64 = 1_000_000;
+
 /// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -104,6 +107,21 @@ pub enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+impl Command {
+    /// Returns true if it computes with a network, on several threads.
+    pub fn computes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Init(_)
+                | Self::Tasks(_)
+                | Self::Ckpt(_)
+                | Self::Config(_)
+                | Self::Completions { .. }
+                | Self::Man
+        )
+    }
 }
 
 /// Options that depend on the machine.
@@ -177,7 +195,7 @@ pub enum TasksCommand {
         #[command(flatten)]
         source: TrialSource,
         /// Number of trials, which cycle through the conditions.
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
         trials: u32,
         /// File to write.
         #[arg(short, long, value_name = "FILE.npz")]
@@ -304,7 +322,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "WHICH")]
     pub checkpoint: Option<String>,
     /// Number of trials [default: validate.trials; with task.npz.files=[...] other than the run's files, all trials].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// Simulate the network's own noise.
     #[arg(long)]
@@ -327,7 +345,7 @@ pub struct SimulateArgs {
     pub checkpoint: Option<String>,
     /// Number of trials of the task, which cycle through the conditions [default: one of each condition; with
     /// task.npz.files=[...] other than the run's files, all trials].
-    #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// File of inputs to use instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise,
     /// postactivation_noise.
@@ -483,7 +501,7 @@ pub struct AnalyzedTrials {
     pub checkpoint: Option<String>,
     /// Number of trials, which cycle through the conditions [default: 50 of each condition, but 200 to 1000 in all; with
     /// task.npz.files=[...] other than the run's files, all trials].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// Simulate the network's own noise.
     #[arg(long)]

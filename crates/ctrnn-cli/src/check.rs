@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{Backend, Reading, Run};
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
-use ctrnn_runs::trainer_at;
+use ctrnn_runs::{initial_states_note, trainer_at};
 use ctrnn_tasks::{Programs, Registry, TrialSet};
 use ctrnn_train::{NotFinite, Objective, Overflow, TrainError, Trainer};
 
@@ -41,10 +41,11 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         sizes: None,
     };
     let run = reading.file(&args.config)?;
-    let unused = run.unused_keys();
+    let (unused, states) = (run.unused_keys(), initial_states_note(&run));
     run.notes
         .iter()
         .chain(&unused)
+        .chain(&states)
         .for_each(|note| terminal.note(note));
     let size = Size::of(&run)?;
     let tried = with_backend(&run, Trying(&run))?;
@@ -57,10 +58,40 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
                 described_overflow(overflow),
                 found.what_and_step()
             );
+            if let Overflow::Elsewhere { largest, .. } = overflow
+                && largest < LARGE_STATE
+            {
+                return Err(Failure::new(3, "T001", message, large_besides_states(&run)));
+            }
             let radius = tried.network.spectral_radius;
             Err(Failure::diverged(&found, message, &run, radius, None))
         }
     }
+}
+
+/// Largest state that does not explain an infinite loss.
+const LARGE_STATE: f64 = 1e6;
+
+/// Returns the remedy for a loss that overflows while the states stay small.
+fn large_besides_states(run: &Run) -> String {
+    let mut large = vec!["targets and mask, where the task's trials are made".to_owned()];
+    let penalties = run.objective.term_names();
+    if !penalties.is_empty() {
+        large.push(format!(
+            "the weights of the penalties: {}",
+            penalties.join(", ")
+        ));
+    }
+    if run.model.noise.postactivation > 0.0 {
+        let sigma = run.model.noise.postactivation;
+        large.push(format!(
+            "model.noise.postactivation (now {sigma:e}), which the readout sees"
+        ));
+    }
+    format!(
+        "the states stay small, so something else is too large:\n        {}",
+        large.join("\n        ")
+    )
 }
 
 /// Describes an overflow: "the states overflow in a trial of 207 steps, from time step 93 on".
@@ -293,7 +324,7 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
 }
 
 /// Formats a count: "1 condition", "2 conditions".
-fn counted(n: usize, what: &str) -> String {
+pub fn counted(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),
@@ -330,7 +361,7 @@ fn loss(objective: &Objective) -> String {
 }
 
 /// Formats numbers of parameters: "172 parameters, 82 of them free".
-fn parameters(count: usize, free: usize) -> String {
+pub fn parameters(count: usize, free: usize) -> String {
     if free == count {
         format!("{count} parameters")
     } else {

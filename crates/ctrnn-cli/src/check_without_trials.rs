@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::args::CheckArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
+use crate::check::parameters;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
@@ -90,11 +91,7 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
     line("inputs", channels(layout.as_ref().map(|l| &l.inputs)));
     line("outputs", channels(layout.as_ref().map(|l| &l.outputs)));
     let parameters = network.map_or_else(String::new, |(_, summary)| {
-        format!(
-            ", {} parameters, {} of them free",
-            summary.count(),
-            summary.free()
-        )
+        format!(", {}", parameters(summary.count(), summary.free()))
     });
     let activation = config.model.activation.name();
     line(

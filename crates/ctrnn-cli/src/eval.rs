@@ -160,6 +160,9 @@ fn condition_table(report: &EvalReport) -> String {
     });
     let width = labels.max().unwrap_or(0);
     let mut text = String::new();
+    for (name, n_values) in &report.unscored {
+        let _ = writeln!(text, "  {name}: {n_values} values, too many to score each");
+    }
     for (name, values) in &report.by {
         let mut rows: Vec<_> = values.iter().collect();
         rows.sort_by(|(a, _), (b, _)| number(a).total_cmp(&number(b)));

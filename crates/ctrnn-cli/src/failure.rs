@@ -16,7 +16,7 @@ use std::path::Path;
 
 use ctrnn_analysis::InjectedError;
 use ctrnn_config::{ConfigErrors, Diagnostic, Run, word_like};
-use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
+use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder, printable};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::{Activation, ModelError};
 use ctrnn_runs::RunError;
@@ -24,7 +24,7 @@ use ctrnn_tasks::{TaskError, TaskErrorKind};
 use ctrnn_train::{NotFinite, TrainError};
 
 use crate::run_path::folder_beside;
-use crate::train::{branch, quoted};
+use crate::train::quoted;
 
 /// Exit code of a wrong command line or configuration.
 pub const USAGE: u8 = 2;
@@ -121,7 +121,7 @@ impl Failure {
         let help = if found.what.is_data() {
             diverged_somewhere(found)
         } else if found.is_before_any_update() {
-            unstable_states(run, spectral_radius)
+            unstable_states(found, run, spectral_radius)
         } else {
             unstable_updates(found, run, folder)
         };
@@ -168,6 +168,7 @@ impl Failure {
                 } else {
                     ("", "", "")
                 };
+                let (message, help) = (printable(message), printable(help));
                 format!("{red}error[{code}]{end}{bold}: {message}{end}\nhelp: {help}\n")
             }
         }
@@ -217,6 +218,10 @@ impl From<RunError> for Failure {
                 "D007",
                 "`train-ctrnn ckpt list RUN` lists them; without --checkpoint the newest weights are read",
             ),
+            RunError::LostCheckpoints { .. } => (
+                "D007",
+                "put the checkpoints back; or begin a new run with this network: train with --init-from",
+            ),
             _ => ("D003", "check that the file belongs to this network"),
         };
         Self::new(error.exit_code(), code, error.to_string(), help)
@@ -232,6 +237,9 @@ impl From<TrainError> for Failure {
             }
             TrainError::TargetNotMet { .. } => {
                 "train longer (`resume RUN train.steps=...`), lower the target, or remove train.stop.required"
+            }
+            TrainError::UnknownCondition { .. } => {
+                "leave such trials out, or train a network that has one initial state for all: model.initial_state = \"learned\" or \"zero\""
             }
             TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
             TrainError::OptimizerState(_) => {
@@ -311,8 +319,28 @@ fn diverged_somewhere(found: &NotFinite) -> String {
     }
 }
 
+/// Returns the remedy for inputs or targets so large that their squares or products are not finite.
+fn large_data(found: &NotFinite) -> Option<String> {
+    const LARGE: f64 = 1e6;
+    let named = ["inputs", "targets"].into_iter().zip(found.largest?);
+    let large = named.filter(|(_, largest)| *largest > LARGE);
+    let shown: Vec<String> = large
+        .map(|(name, largest)| format!("{name} as large as {largest:.1e}"))
+        .collect();
+    (!shown.is_empty()).then(|| {
+        format!(
+            "no update was made: the task gives {}, whose squares or products are not finite in single precision. \
+             Scale them to about 1 where the trials are made",
+            shown.join(" and ")
+        )
+    })
+}
+
 /// Returns the remedy for states that diverge before the first update.
-fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
+fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -> String {
+    if let Some(help) = large_data(found) {
+        return help;
+    }
     let mut remedies = match spectral_radius {
         Some(radius) if radius > 1.0 => {
             vec![format!("model.init.spectral_radius=1 (now {radius:.3})")]
@@ -411,9 +439,8 @@ fn file_failure(error: &FileError) -> Failure {
     let help: &str = match error {
         FileError::Locked { path, .. } => {
             owned = format!(
-                "wait until it has ended, or stop that process; another run needs its own folder: train with --run-dir {}; to begin with the newest weights of this run:\n        {}",
-                folder_beside(path, &[]).display(),
-                branch(path, &RunFolder::at(path).resolved(), &[])
+                "wait until it has ended, or stop that process; another run needs its own folder: train with --run-dir {}",
+                quoted(&folder_beside(path, &[]).display().to_string()),
             );
             &owned
         }
@@ -430,6 +457,16 @@ fn file_failure(error: &FileError) -> Failure {
         FileError::AlreadyExists { .. } => "choose another name, or replace it: --force",
         FileError::OfRun { .. } => "choose a path outside of the run, or next to its report.html",
         FileError::NotWritable { .. } => "name a file, such as FOLDER/NAME",
+        FileError::NoFolder { folder, .. } => {
+            owned = match folder.symlink_metadata() {
+                Ok(_) => "choose another place".to_owned(),
+                Err(_) => format!(
+                    "make it: mkdir -p {}",
+                    quoted(&folder.display().to_string())
+                ),
+            };
+            &owned
+        }
         FileError::Foreign { .. } => "move these files to another folder, or choose another name",
         FileError::Missing { path } => {
             return Failure::new(exit_code, code, error.to_string(), missing(path));

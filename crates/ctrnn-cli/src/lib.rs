@@ -17,6 +17,7 @@ mod advice;
 mod analyze;
 mod args;
 mod backend;
+mod beginning;
 mod check;
 mod check_without_trials;
 mod ckpt;
@@ -114,6 +115,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     KernelPath::selected().map_err(|error| Failure::kernel(&error))?;
+    if command.computes() {
+        threads::tell_variables(terminal);
+    }
     match command {
         Command::Init(args) => init::run(&args, registry, terminal),
         Command::Tasks(args) => tasks::run(&args, registry, terminal),

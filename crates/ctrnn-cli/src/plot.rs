@@ -18,6 +18,9 @@ use crate::terminal::{Terminal, path_text};
 pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let format = FigureFormat::of(&args.output)?;
     output::check(&args.output, args.force, terminal)?;
+    if !files::is_stream(&args.output) {
+        output::check(&args.output.with_extension("npz"), args.force, terminal)?;
+    }
     let (names, overrides) = names_and_overrides(&args.what);
     let [name] = &names[..] else {
         let what = format!(

@@ -16,6 +16,9 @@ use crate::terminal::Terminal;
 
 /// Writes the report of a run.
 pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    if let Some(path) = &args.output {
+        output::check(path, args.force, terminal)?;
+    }
     // A report is made of what there is, so that it can be written of anybody's run.
     let needs = if args.trials.trust.trust {
         Needs::Trials(args.trials.trust.consent(terminal))

@@ -36,16 +36,40 @@ pub fn default_path(config: &Path, seed: u64) -> PathBuf {
 /// as
 /// `runs/smoke-s1-lr0.003`, and a number if needed.
 pub fn folder_beside(path: &Path, differing: &[Difference]) -> PathBuf {
-    let name = with_values(path, differing);
-    let numbered = (2..).map(|number| {
+    let path = with_name(path);
+    let name = with_values(&path, differing);
+    if differing.is_empty() {
+        return numbered_name(&name);
+    }
+    free_name(name)
+}
+
+/// This name, or the same with a number if something has it already.
+pub fn free_name(name: OsString) -> PathBuf {
+    match Path::new(&name).symlink_metadata() {
+        Err(_) => name.into(),
+        Ok(_) => numbered_name(&name),
+    }
+}
+
+fn numbered_name(name: &OsString) -> PathBuf {
+    let mut names = (2..).map(|number| {
         let mut name = name.clone();
         name.push(format!("-{number}"));
         PathBuf::from(name)
     });
-    let first = (!differing.is_empty()).then(|| PathBuf::from(&name));
     let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
-    let mut names = first.into_iter().chain(numbered);
     names.find(is_free).expect("there is no last number")
+}
+
+/// The path of a folder with its name in it, which `.` and `..` do not have.
+pub fn with_name(path: &Path) -> PathBuf {
+    let named = path.components().as_path(); // without a slash or a dot at its end
+    let has_name = named.file_name().is_some();
+    match path.canonicalize() {
+        Ok(absolute) if !has_name => absolute,
+        _ => named.to_owned(),
+    }
 }
 
 fn with_values(path: &Path, differing: &[Difference]) -> OsString {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ctrnn_files::RunFolder;
 #[cfg(unix)]
 use ctrnn_runs::note_abrupt_end;
+use ctrnn_tasks::IsOver;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::failure::{Failure, IO};
@@ -64,6 +65,15 @@ impl StopRequests {
         is_over.then(|| "the time limit".to_owned())
     }
 
+    /// The question whether there is a reason, for others to ask.
+    pub fn is_over(&self) -> IsOver {
+        let (signal, deadline) = (Arc::clone(&self.signal), self.deadline);
+        Arc::new(move || {
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            is_late || signal.load(Ordering::Relaxed) != 0
+        })
+    }
+
     fn register(&self) -> std::io::Result<()> {
         for (signal, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
             if is_ignored(signal) {
@@ -77,6 +87,8 @@ impl StopRequests {
             signal_hook::consts::SIGUSR1,
             signal_hook::consts::SIGUSR2,
             signal_hook::consts::SIGHUP,
+            // The soft limit of CPU time; the hard one ends the process later.
+            libc::SIGXCPU,
         ] {
             if !is_ignored(signal) {
                 self.note(signal)?;

@@ -59,6 +59,15 @@ pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, termi
             &format!("only the analyses {names} look at other runs"),
         );
     }
+    let has_curves = wanted
+        .iter()
+        .any(|analysis| analysis.basis == Basis::Metrics);
+    let needs_trials = wanted
+        .iter()
+        .any(|analysis| analysis.basis == Basis::Trials);
+    if args.trials.is_some() && !has_curves && !needs_trials {
+        note("--trials", "the weights are enough for these analyses");
+    }
     if wanted
         .iter()
         .all(|analysis| analysis.basis == Basis::Metrics)

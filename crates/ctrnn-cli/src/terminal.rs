@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use ctrnn_files::printable;
+
 use crate::args::{Output, ProgressStyle, When};
 use crate::failure::Failure;
 
@@ -53,14 +55,14 @@ impl Terminal {
     /// Prints a message on stderr.
     pub fn say(&self, message: impl AsRef<str>) {
         if !self.quiet {
-            to_stderr(message.as_ref());
+            to_stderr(&printable(message.as_ref()));
         }
     }
 
     /// Prints a message on stderr, only with `--verbose`.
     pub fn detail(&self, message: impl AsRef<str>) {
         if self.verbose {
-            to_stderr(message.as_ref());
+            to_stderr(&printable(message.as_ref()));
         }
     }
 
@@ -77,6 +79,8 @@ impl Terminal {
     ) -> Result<(), Failure> {
         let line = if self.json {
             json().to_string()
+        } else if io::stdout().is_terminal() {
+            printable(&text())
         } else {
             text()
         };

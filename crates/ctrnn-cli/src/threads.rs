@@ -8,6 +8,10 @@ use ctrnn_config::Run;
 use crate::failure::{DEVICE, Failure};
 use crate::terminal::Terminal;
 
+/// Environment variables for the number of threads.
+const RAYON: &str = "RAYON_NUM_THREADS";
+const SLURM: &str = "SLURM_CPUS_PER_TASK";
+
 /// Maximum number of threads for each core: they wait only for work, so more than one for each core brings nothing.
 const MOST_PER_CORE: usize = 4;
 /// Maximum number on a machine with few cores, so that users can check that results do not depend on the number.
@@ -52,6 +56,29 @@ pub fn tell(run: &Run, terminal: &Terminal) {
     }
 }
 
+/// Notes the variables for the number of threads that do not hold a number.
+pub fn tell_variables(terminal: &Terminal) {
+    for note in unread_variables(variable) {
+        terminal.note(note);
+    }
+}
+
+fn unread_variables(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let note = |name: &str| {
+        let value = variable(name)?;
+        let is_number = value.trim().parse::<usize>();
+        // rayon itself reads 0 as nothing.
+        let is_fine = match is_number {
+            Ok(0) => name == RAYON,
+            Ok(_) => true,
+            Err(_) => value.trim().is_empty(),
+        };
+        (!is_fine)
+            .then(|| format!("{name} = {value:?} has no effect: it is not a number of threads"))
+    };
+    [RAYON, SLURM].into_iter().filter_map(note).collect()
+}
+
 /// Returns the number of threads that train a run.
 pub fn in_training(run: &Run) -> usize {
     decide(
@@ -85,8 +112,8 @@ fn decide(
     let most = (MOST_PER_CORE * cores).max(MOST_ANYWHERE);
     let asked = (key > 0).then_some(key);
     let n = asked
-        .or_else(|| number("RAYON_NUM_THREADS"))
-        .unwrap_or_else(|| number("SLURM_CPUS_PER_TASK").unwrap_or(cores).min(useful));
+        .or_else(|| number(RAYON))
+        .unwrap_or_else(|| number(SLURM).unwrap_or(cores).min(useful));
     n.min(most)
 }
 

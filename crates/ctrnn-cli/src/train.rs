@@ -5,21 +5,21 @@ use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{
-    Code, ConfigErrors, Difference, GivenWeights, MAX_CONFIG_BYTES, Reading, Run, check_resume,
-    differences,
+    Code, ConfigErrors, Difference, MAX_CONFIG_BYTES, Reading, Run, check_resume, differences,
 };
 use ctrnn_files::output::check_folder;
-use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, read_at_most, refuse_if_held};
-use ctrnn_model::{InitialState, RecurrenceBackend};
+use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most, refuse_if_held};
+use ctrnn_model::RecurrenceBackend;
 use ctrnn_runs::{
-    Given, Reopened, RunError, RunRecord, RunWeights, as_typed, begun_in, check_files, is_in_parts,
-    trainer_at,
+    Given, Reopened, RunError, RunRecord, as_typed, check_files, check_inputs, checkpoint_step,
+    initial_states_note, is_in_parts, trainer_at,
 };
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{Ending, Observer, TrainError};
 
 use crate::args::{Data, Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
+use crate::beginning::{branch, kept_weights, weights_to_begin_with, with_own_beginning};
 use crate::failure::{DATA, Failure, IO, USAGE};
 use crate::output::check_replaced;
 use crate::progress::{Progress, clock};
@@ -31,11 +31,23 @@ use crate::trust::Consent;
 
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+    let resume = match args.force {
+        true => Resume::Never,
+        false => args.resume.unwrap_or_else(resume_by_default),
+    };
     let source = args.init_from.as_deref();
-    let (init_file, given) = source
-        .map(|source| weights_to_begin_with(source, args.checkpoint.as_deref(), terminal))
-        .transpose()?
-        .unzip();
+    let begun = source.map(|source| {
+        let found = weights_to_begin_with(source, args.checkpoint.as_deref(), terminal);
+        match found {
+            Ok((file, given)) => Ok((file, Some(given))),
+            Err(error) if resume == Resume::Never => Err(error),
+            Err(error) => {
+                let kept = kept_weights(args, &overrides(args, None)?, registry);
+                kept.map(|file| (file, None)).ok_or(error)
+            }
+        }
+    });
+    let (init_file, given) = begun.transpose()?.unzip();
     let overrides = overrides(args, init_file.as_deref())?;
     let root = args.data.data_root.as_deref();
     // Training with a configuration implies consent to its program; a dry run does not.
@@ -52,17 +64,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         sizes: None,
     };
     let mut run = reading.file(&args.config)?;
-    run.given = given;
-    if run.init_file.is_some()
-        && matches!(
-            run.model.initial_state,
-            InitialState::LearnedPerCondition(_)
-        )
-    {
-        terminal.note(
-            "initial states are assigned to conditions by index: those of the weights fit only if the conditions and their order are the same",
-        );
-    }
+    run.given = given.flatten();
     check_reproduced(&args.config, &run)?;
     let unused = run.unused_keys();
     run.notes
@@ -82,11 +84,6 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     }
     let given = Given { config, overrides };
     let exists = path.symlink_metadata().is_ok();
-    let resume = if args.force {
-        Resume::Never
-    } else {
-        args.resume.unwrap_or_else(resume_by_default)
-    };
     if exists && !RunFolder::at(&path).run_json().is_file() {
         return Err(no_run_folder(&path));
     }
@@ -101,17 +98,25 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
             let run = with_own_beginning(run, &path, args, terminal)?;
             let is_own = |word: &&String| !word.starts_with("model.init.file=");
             let own: Vec<String> = given.overrides.iter().filter(is_own).cloned().collect();
-            let branch = branch(&path, &args.config, &own);
-            let run = resumed_by_itself(&path, run, &given, args, &branch, registry, terminal)?;
+            let branch = branch(&path, Some(&run), &args.config, &own, &args.data);
+            let branch = branch.as_deref();
+            let run = resumed_by_itself(&path, run, &given, args, branch, registry, terminal)?;
             let (max_time, dry_run) = (args.max_time, args.dry_run);
-            return resume_run(&path, run, &[], max_time, dry_run, &branch, terminal);
+            return resume_run(&path, run, &[], max_time, dry_run, branch, terminal);
         }
         (Resume::Must, false) => return Err(no_run(&path, &args.config)),
         (Resume::Never, true) if !args.force => {
-            refuse_if_held(&path)?;
+            refuse_if_held(&path).map_err(|error| {
+                let branch = branch(&path, Some(&run), &args.config, &args.overrides, &args.data);
+                or_from_weights(error.into(), branch.as_deref())
+            })?;
             return Err(run_exists(&path, &run));
         }
         _ => {}
+    }
+    check_folder(&path)?;
+    if let Some(note) = initial_states_note(&run) {
+        terminal.note(note);
     }
     if args.dry_run {
         terminal.say(format!(
@@ -135,14 +140,16 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let needs = Needs::Trials(args.trust.consent(terminal));
     let (folder, run) = existing(&args.run, &args.data, &args.overrides, registry, needs)?;
-    let branch = branch(&args.run, &folder.resolved(), &args.overrides);
+    let branch = branch(
+        &args.run,
+        Some(&run),
+        &folder.resolved(),
+        &args.overrides,
+        &args.data,
+    );
+    let branch = branch.as_deref();
     if let Some(checkpoint) = &args.checkpoint {
-        let what = "a run continues from its newest undamaged checkpoint, not from another one";
-        let help = format!(
-            "begin a new run with the weights of that one; its optimizer's state and step start at 0:\n        {branch} --checkpoint {}",
-            quoted(checkpoint)
-        );
-        return Err(Failure::new(USAGE, "U007", what, help));
+        return Err(other_checkpoint(&folder, checkpoint, branch)?);
     }
     resume_run(
         &args.run,
@@ -150,72 +157,27 @@ pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Re
         &args.overrides,
         args.max_time,
         false,
-        &branch,
+        branch,
         terminal,
     )
 }
 
-/// Returns the command that trains a new run with the weights of the run at `path`.
-pub fn branch(path: &Path, config: &Path, overrides: &[String]) -> String {
-    let run = path.display().to_string();
-    let run = run.trim_end_matches('/');
-    let words = ["train-ctrnn".to_owned(), "train".to_owned()]
-        .into_iter()
-        .chain([config.display().to_string()])
-        .chain(overrides.iter().cloned())
-        .chain(["--run-dir".to_owned(), format!("{run}-branch")])
-        .chain(["--init-from".to_owned(), run.to_owned()]);
-    words
-        .map(|word| quoted(&word))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// Replaces the initial weights of a command by those of the existing run, which keeps a copy of them: the weights that
-/// `--init-from` named may have been trained further since.
-fn with_own_beginning(
-    run: Run,
-    path: &Path,
-    args: &TrainArgs,
-    terminal: &Terminal,
-) -> Result<Run, Failure> {
-    let folder = RunFolder::at(path);
-    let run = begun_in(run, &folder)?;
-    let (Some(file), Some(initial)) = (&run.init_file, &run.initial) else {
-        return Ok(run);
+/// A run goes on from its newest checkpoint alone; another one, if it is there, may begin a new run.
+fn other_checkpoint(
+    folder: &RunFolder,
+    checkpoint: &str,
+    branch: Option<&str>,
+) -> Result<Failure, Failure> {
+    checkpoint_step(folder, checkpoint)?;
+    let what = "a run goes on from its newest whole checkpoint, not from another one";
+    let help = match branch {
+        Some(branch) => format!(
+            "a new run begins with the weights of that one; its optimizer and step start at 0:\n        {branch} --checkpoint {}",
+            quoted(checkpoint)
+        ),
+        None => "leave --checkpoint out".to_owned(),
     };
-    let source = match (&args.init_from, &args.checkpoint) {
-        (Some(source), None) => source.canonicalize().ok(),
-        _ => None,
-    };
-    let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
-    let inputs = manifest["inputs"].as_array().into_iter().flatten();
-    let mut recorded = inputs.filter_map(|input| {
-        let path = Path::new(input["path"].as_str()?);
-        Some((path, input["blake3"].as_str()))
-    });
-    let is_source = |path: &Path| {
-        path == file
-            || source
-                .as_ref()
-                .is_some_and(|source| path.starts_with(source))
-    };
-    let Some((recorded, blake3)) = recorded.find(|(path, _)| is_source(path)) else {
-        return Ok(run);
-    };
-    let Ok(own) = initial.path.canonicalize() else {
-        return Ok(run);
-    };
-    let is_as_it_was =
-        recorded == file && digest::blake3_file(file).is_ok_and(|now| Some(now.as_str()) == blake3);
-    if !is_as_it_was {
-        terminal.note(format!(
-            "{} continues with its own initial weights; {} has other weights now",
-            path.display(),
-            file.display()
-        ));
-    }
-    Ok(run.beginning_with(own))
+    Ok(Failure::new(USAGE, "U007", what, help))
 }
 
 /// Returns the run at `path` as `train` continues it. It must be the run of this very command, as in `run` and `given`.
@@ -226,7 +188,7 @@ fn resumed_by_itself(
     run: Run,
     given: &Given,
     args: &TrainArgs,
-    branch: &str,
+    branch: Option<&str>,
     registry: &Registry,
     terminal: &Terminal,
 ) -> Result<Run, Failure> {
@@ -278,8 +240,8 @@ fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
     Ok(is_same_file && own(&overrides) == own(&given.overrides_text()))
 }
 
-/// Creates the error of a run at `path` that belongs to another command.
-fn another_run(path: &Path, differing: &[Difference], branch: &str) -> Failure {
+/// The run at `path` is that of another command.
+fn another_run(path: &Path, differing: &[Difference], branch: Option<&str>) -> Failure {
     let shown = differing.iter().take(3).map(|d| {
         format!(
             "{} is {} there and {} here",
@@ -300,8 +262,13 @@ fn another_run(path: &Path, differing: &[Difference], branch: &str) -> Failure {
         shown.join(", ")
     );
     let quoted = |path: &Path| quoted(&path.display().to_string());
+    let branch = branch.map_or(String::new(), |branch| {
+        format!(
+            "\n      begin a new one with its weights (optimizer and step start at 0):\n        {branch}"
+        )
+    });
     let help = format!(
-        "give this one its own folder:  --run-dir {}\n      continue the other one:  train-ctrnn resume {}\n      begin a new one with its weights (the optimizer's state and the step start at 0):\n        {branch}",
+        "give this one its own folder:  --run-dir {}\n      continue the other one:  train-ctrnn resume {}{branch}",
         quoted(&folder_beside(path, differing)),
         quoted(path)
     );
@@ -332,80 +299,19 @@ fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, 
             .map(|device| format!("device.backend={device}")),
     );
     if let Some(weights) = init_file {
-        let Some(weights) = weights.to_str() else {
-            let what = format!(
-                "{} is not a UTF-8 path; expected one that a configuration can contain",
-                weights.display()
-            );
+        let Some(weights) = init_override(weights) else {
+            let what = format!("{} is not UTF-8, as a configuration is", weights.display());
             return Err(Failure::new(USAGE, "C007", what, "rename the folder"));
         };
-        let weights = toml::Value::String(weights.to_owned());
-        overrides.push(format!("model.init.file={weights}"));
+        overrides.push(weights);
     }
     Ok(overrides)
 }
 
-/// Finds and reads the weights that `--init-from` names: a run, `RUN@WHICH`, or the folder of a checkpoint.
-fn weights_to_begin_with(
-    source: &Path,
-    checkpoint: Option<&str>,
-    terminal: &Terminal,
-) -> Result<(PathBuf, GivenWeights), Failure> {
-    let (run, named) = run_and_checkpoint(source);
-    if let (Some(asked), Some(named)) = (checkpoint, &named) {
-        let what = format!("two checkpoints are given: {named} and {asked}");
-        let help = "remove --checkpoint, or give only the folder of the run";
-        return Err(Failure::new(USAGE, "U005", what, help));
-    }
-    let folder = RunFolder::at(&run);
-    if !folder.run_json().is_file() {
-        let what = format!("{} is not a run: it has no RUN.json", run.display());
-        let file = quoted(&source.display().to_string());
-        let help = if source.is_file() {
-            format!("to begin with a weight file, use its key: model.init.file={file}")
-        } else {
-            "give the folder of a run, and a checkpoint to use instead of its newest weights: --init-from RUN --checkpoint last|best|STEP".to_owned()
-        };
-        return Err(Failure::new(DATA, "D001", what, help));
-    }
-    let checkpoint = checkpoint.or(named.as_deref());
-    let mut found = RunWeights::read(&folder, checkpoint, None)?;
-    let mut digest = digest::blake3_file(&found.path);
-    for _ in 0..20 {
-        if !matches!(digest, Err(FileError::Missing { .. })) {
-            break;
-        }
-        // The run is training and has replaced this checkpoint by newer ones.
-        found = RunWeights::read(&folder, checkpoint, None)?;
-        digest = digest::blake3_file(&found.path);
-    }
-    for note in &found.notes {
-        terminal.note(format!("{}: {note}", run.display()));
-    }
-    let given = GivenWeights {
-        weights: found.weights,
-        blake3: digest?,
-    };
-    Ok((found.path, given))
-}
-
-/// Splits `RUN`, `RUN@WHICH` or `RUN/checkpoints/step-00000500` into the run and the checkpoint.
-fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
-    let name = source.file_name().and_then(|name| name.to_str());
-    let step = name
-        .and_then(|name| name.strip_prefix("step-")?.parse::<u64>().ok())
-        .filter(|_| {
-            source
-                .parent()
-                .is_some_and(|parent| parent.ends_with("checkpoints"))
-        });
-    if let (Some(step), Some(run)) = (step, source.ancestors().nth(2)) {
-        return (run.to_owned(), Some(step.to_string()));
-    }
-    match source.to_str().and_then(|text| text.rsplit_once('@')) {
-        Some((run, which)) if !source.exists() => (run.into(), Some(which.to_owned())),
-        _ => (source.to_owned(), None),
-    }
+/// The override that names a file of weights to begin with; none if its path is not UTF-8.
+fn init_override(file: &Path) -> Option<String> {
+    let file = toml::Value::String(file.to_str()?.to_owned());
+    Some(format!("model.init.file={file}"))
 }
 
 /// Returns auto under Slurm, because a job that is requeued is started by the same command again and should continue.
@@ -478,13 +384,14 @@ fn resume_run(
     overrides: &[String],
     max_time: Option<std::time::Duration>,
     dry_run: bool,
-    branch: &str,
+    branch: Option<&str>,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let folder = RunFolder::at(path);
     let (before, now) = (recorded(&folder)?, run.table_in(&folder));
     let beside = folder_beside(path, &differences(&before, &now));
     check_resume(&before, &now, &beside).map_err(|errors| or_branch(errors, branch))?;
+    check_inputs(&folder, &run)?;
     let json = RunJson::load(&folder.run_json())?;
     let asks_for_more = before.get("train") != now.get("train");
     if json.state == RunState::Done && !asks_for_more {
@@ -494,7 +401,7 @@ fn resume_run(
         terminal.say(format!(
             "{} is finished; train longer with `train-ctrnn resume {} train.steps=N`",
             path.display(),
-            path.display()
+            quoted(&path.display().to_string())
         ));
         say_json(terminal, path, "done")?;
         return Ok(0);
@@ -516,12 +423,37 @@ fn resume_run(
         return Ok(0);
     }
     let stop = StopRequests::listen(max_time)?;
-    train_and_report(&run, Start::Again { path, overrides }, &stop, terminal)
+    let start = Start::Again {
+        path,
+        overrides,
+        branch,
+    };
+    train_and_report(&run, start, &stop, terminal)
 }
 
-/// Adds the command for a new run with the same weights to the errors of a change that a run refuses.
-fn or_branch(mut errors: ConfigErrors, branch: &str) -> ConfigErrors {
-    if let Some(last) = errors.0.last_mut() {
+/// A run that another process trains, or that cannot go on; a new one may begin with its weights.
+fn or_from_weights(error: RunError, branch: Option<&str>) -> Failure {
+    if let (RunError::LostCheckpoints { .. }, Some(branch)) = (&error, branch) {
+        let help = format!(
+            "put the checkpoints back; or a new run begins with this network, its optimizer and step at 0:\n        {branch}"
+        );
+        return Failure::new(DATA, "D007", error.to_string(), help);
+    }
+    let (RunError::Train(TrainError::File(FileError::Locked { path, .. })), Some(branch)) =
+        (&error, branch)
+    else {
+        return error.into();
+    };
+    let help = format!(
+        "wait until it has ended, or stop that process; another run needs a folder of its own: train with --run-dir {}; one that begins with the newest weights of this run:\n        {branch}",
+        quoted(&folder_beside(path, &[]).display().to_string()),
+    );
+    Failure::new(IO, "F002", error.to_string(), help)
+}
+
+/// A change that a run refuses is made in a new one, which may begin with its weights.
+fn or_branch(mut errors: ConfigErrors, branch: Option<&str>) -> ConfigErrors {
+    if let (Some(last), Some(branch)) = (errors.0.last_mut(), branch) {
         last.help.push_str(&format!(
             "\nto begin a new run with the weights of this one (its optimizer's state and step start at 0):\n  {branch}"
         ));
@@ -539,6 +471,8 @@ enum Start<'a> {
     Again {
         path: &'a Path,
         overrides: &'a [String],
+        /// The command of a run that begins with the weights of this one.
+        branch: Option<&'a str>,
     },
 }
 
@@ -599,18 +533,24 @@ impl Job for TrainJob<'_> {
                 })?;
                 (record, trainer)
             }
-            Start::Again { path, overrides } => {
+            Start::Again {
+                path,
+                overrides,
+                branch,
+            } => {
+                let reopened = RunRecord::reopen(path, run, &device_name, overrides);
                 let Reopened {
                     record,
                     checkpoint,
                     notes,
-                } = RunRecord::reopen(path, run, &device_name, overrides)?;
+                } = reopened.map_err(|error| or_from_weights(error, branch))?;
                 notes.iter().for_each(|note| terminal.note(note));
                 let trainer = trainer_at::<B>(run, checkpoint, check_every, device)?;
                 (record, trainer)
             }
         };
         stop.trains(record.folder());
+        run.task.give_up_when(stop.is_over());
         let first = trainer.counters().step;
         let folder = record.folder().root().to_owned();
         terminal.say(format!(

@@ -1,6 +1,6 @@
 //! The number of trials that a command uses.
 
-use ctrnn_config::Run;
+use ctrnn_config::{Origin, Run};
 
 use crate::terminal::Terminal;
 
@@ -15,6 +15,13 @@ pub fn trial_count(
     let Some(set) = run.task.trial_set() else {
         return asked.unwrap_or_else(default);
     };
+    let table = format!("task.{}", run.task_name);
+    for (key, why) in run.task.unused_keys() {
+        let key = format!("{table}.{key}");
+        if run.origin(&key) == Origin::CommandLine {
+            terminal.note(format!("{key} has no effect: {why}"));
+        }
+    }
     let (available, is_test) = (set.n_held_out(), set.n_training() == 0);
     if let Some(n) = asked.filter(|&n| n > available) {
         let reason = if is_test {

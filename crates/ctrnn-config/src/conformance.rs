@@ -295,9 +295,19 @@ impl Walk<'_> {
         match (schema.get("default"), words(self.root, schema).as_slice()) {
             (Some(default), _) => format!("the default is {path} = {default}"),
             (None, []) => format!("`train-ctrnn config explain {path}` says what it means"),
+            (None, words) if is_number_too(self.root, schema) => format!(
+                "{path} is a number, or one of {}",
+                quoted(words.iter().copied())
+            ),
             (None, words) => format!("{path} is one of {}", quoted(words.iter().copied())),
         }
     }
+}
+
+/// Whether a number is among the shapes of a key that takes words.
+fn is_number_too(root: &Json, schema: &Json) -> bool {
+    let is_number = |shape: &Json| shape["type"] == "number" || shape["type"] == "integer";
+    shapes(root, schema).into_iter().any(is_number)
 }
 
 /// Whether a value is of a type that the shape allows.

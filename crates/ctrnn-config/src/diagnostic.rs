@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ctrnn_files::printable;
+
 /// The kinds of problem, each with its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
@@ -330,11 +332,6 @@ impl Diagnostic {
         }
         text
     }
-}
-
-/// A text from a file as a terminal may show it: escape sequences in it would be obeyed.
-pub fn printable(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 /// Terminal colours, or none.

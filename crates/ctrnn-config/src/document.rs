@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use ctrnn_files::{FileError, read_at_most};
+use ctrnn_files::{FileError, RunFolder, read_at_most};
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
@@ -247,7 +247,7 @@ fn is_long(number: f64) -> bool {
 }
 
 /// A text for a message: as it is, or where it is long, its beginning.
-pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+pub fn shortened(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 80;
     match text.char_indices().nth(LONGEST) {
         None => text.into(),
@@ -261,10 +261,18 @@ pub(crate) fn read(path: &Path) -> Result<Source, Diagnostic> {
     let unreadable =
         |why: String| Diagnostic::new(Code::Unreadable, format!("cannot read {name}: {why}"));
     if path.is_dir() {
-        let help = format!(
-            "name a file in it, for instance {}",
-            path.join("run.toml").display()
-        );
+        let run = RunFolder::at(path);
+        let help = if run.run_json().is_file() {
+            format!(
+                "it is a run: go on with it (`train-ctrnn resume`), or name its configuration, {}",
+                run.resolved().display()
+            )
+        } else {
+            format!(
+                "name a file in it, for instance {}",
+                path.join("run.toml").display()
+            )
+        };
         return Err(unreadable("it is a folder".into()).help(help));
     }
     let bytes = read_at_most(path, MAX_CONFIG_BYTES).map_err(|error| match error {

@@ -26,12 +26,13 @@ mod schema;
 mod suggestion;
 
 pub use conformance::{InputFile, canonical};
-pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, printable};
+pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
-pub use document::MAX_CONFIG_BYTES;
+pub use document::{MAX_CONFIG_BYTES, shortened};
 pub use overrides::{only_options_of, only_under, overridden};
 pub use run::{
     Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, Values,
+    WeightSource,
 };
 pub use run_config::{
     AdapterChoice, Backend, BiasConfig, ConnectivityConfig, DaleConfig, DensityConfig,

@@ -20,7 +20,9 @@ use ctrnn_tasks::{
     BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
     TaskErrorKind, Trained,
 };
-use ctrnn_train::{Loss, Objective, TrainSettings};
+use ctrnn_train::{Loss, Objective, TrainSettings, first_untrained};
+
+use serde::{Deserialize, Serialize};
 
 use crate::conformance::{self, InputFile};
 use crate::covariance;
@@ -67,6 +69,17 @@ pub struct GivenWeights {
     pub weights: Weights,
     /// The digest of the file.
     pub blake3: String,
+    /// The run that they are of, and which of its states was asked for.
+    pub source: WeightSource,
+}
+
+/// A run whose weights another run begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightSource {
+    /// Its folder, absolute.
+    pub run: PathBuf,
+    /// The word for a checkpoint: `last`, `best`, or a step; absent: the newest weights.
+    pub checkpoint: Option<String>,
 }
 
 /// The weights with which a run began.
@@ -418,6 +431,15 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         programs,
         sizes,
     } = *reading;
+    if let Some(root) = data_root.filter(|root| !root.is_dir()) {
+        let problem = Diagnostic::new(
+            Code::Data,
+            format!("--data-root: {} is not a folder", root.display()),
+        );
+        return Err(problem
+            .help("name the folder that holds the input files, or leave --data-root (CTRNN_DATA_ROOT) out")
+            .into());
+    }
     let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
@@ -619,6 +641,7 @@ impl Check<'_> {
         self.check_conditions(&config.model, task.as_ref())?;
         let model = network(&config, clock, task.as_ref(), connectivity, noise?);
         self.check_network(&model);
+        self.check_something_is_trained(&config.train, &model);
         self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);
@@ -956,10 +979,14 @@ impl Check<'_> {
         Some(self.labelled(problem, &[(&table, text)]))
     }
 
-    /// A network with an initial state per condition is tested with other trials only where those are that number its conditions.
+    /// A network with an initial state per condition is trained on all of them, and tested with other trials only where those are
+    /// that number its conditions.
     fn check_conditions(&mut self, model: &ModelConfig, task: &dyn Task) -> Option<()> {
-        let is_per_condition = model.initial_state == InitialStateConfig::LearnedPerCondition;
-        let Some(trained) = self.trained.filter(|_| is_per_condition) else {
+        if model.initial_state != InitialStateConfig::LearnedPerCondition {
+            return Some(());
+        }
+        let Some(trained) = self.trained else {
+            self.check_held_out_conditions(task);
             return Some(());
         };
         if task.n_conditions() > 0 {
@@ -978,6 +1005,21 @@ impl Check<'_> {
             .help("put them back, or say where they are now: --data-root DIR");
         self.report(problem, &[("task", "")]);
         None
+    }
+
+    /// Refuses a condition that only trials set aside for validation have: nothing would train its initial state.
+    fn check_held_out_conditions(&mut self, task: &dyn Task) {
+        let Some(set) = task.trial_set() else { return };
+        let Some(condition) = first_untrained(task, set) else {
+            return;
+        };
+        let message = format!(
+            "model.initial_state = \"learned_per_condition\", but no trial that is trained on has the condition {condition}: only trials that are set aside for validation have it"
+        );
+        let problem = Diagnostic::new(Code::Initial, message).help(
+            "one initial state for all conditions: model.initial_state = \"learned\"; or more trials of this condition, a smaller validation_fraction, or another seed, by which trials are set aside",
+        );
+        self.report(problem, &[("model.initial_state", "")]);
     }
 
     /// The rules that the network itself knows, where none of the above has been broken.

@@ -121,7 +121,8 @@ pub struct ModelConfig {
     #[schemars(schema_with = "time_constants")]
     pub tau_ms: TimeConstants,
     /// The state at the start of a trial, `v(0)` (voltage form) or `r(0)` (rate form): `"zero"`; `"learned"`, a trained
-    /// vector that starts at zero; `"learned_per_condition"`, one for each condition of the task; `"carry"`, in training the
+    /// vector that starts at zero; `"learned_per_condition"`, one for each condition of the task (a run that begins with the weights
+    /// of another takes them by the conditions' values, and new conditions begin at zero); `"carry"`, in training the
     /// last state of the same row of the batch before (padding included, no gradient goes through it; the first batch,
     /// validation, `eval` and `simulate` start from zero); or a list of N fixed numbers. `noise.initial_state` adds noise.
     #[serde(with = "initial_state")]

@@ -4,8 +4,6 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::error::FormatError;
-
 /// A type of numbers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -213,23 +211,13 @@ impl Array {
 }
 
 impl PackedArray {
-    /// Creates an array from little-endian, row-major bytes. `name` is for the error.
-    pub(crate) fn new(
-        name: &str,
-        shape: &[usize],
-        dtype: Dtype,
-        bytes: Vec<u8>,
-    ) -> Result<Self, FormatError> {
-        let packed = Self {
+    /// Creates an array from little-endian, row-major bytes.
+    pub(crate) fn new(shape: &[usize], dtype: Dtype, bytes: Vec<u8>) -> Self {
+        Self {
             shape: shape.to_vec(),
             dtype,
             bytes,
-        };
-        if dtype == Dtype::U64 {
-            let values = packed.bytes.as_chunks().0.iter();
-            signed(name, values.map(|&x| u64::from_le_bytes(x)))?;
         }
-        Ok(packed)
     }
 
     /// Returns the sizes, the slowest index first.
@@ -313,7 +301,7 @@ impl ArrayData {
         }
     }
 
-    /// Reads elements from little-endian bytes and widens them if needed; unsigned ones must be at most the largest i64.
+    /// Reads elements from little-endian bytes and widens them if needed; unsigned ones beyond the largest i64 become floats.
     pub(crate) fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Self {
         match dtype {
             Dtype::F16 => Self::F32(decode(bytes, |x| half_to_f32(u16::from_le_bytes(x)))),
@@ -325,7 +313,15 @@ impl ArrayData {
             Dtype::I8 => Self::I32(decode(bytes, |x| i32::from(i8::from_le_bytes(x)))),
             Dtype::I16 => Self::I32(decode(bytes, |x| i32::from(i16::from_le_bytes(x)))),
             Dtype::I32 => Self::I32(decode(bytes, i32::from_le_bytes)),
-            Dtype::I64 | Dtype::U64 => Self::I64(decode(bytes, i64::from_le_bytes)),
+            Dtype::I64 => Self::I64(decode(bytes, i64::from_le_bytes)),
+            Dtype::U64 => {
+                let values = decode(bytes, u64::from_le_bytes);
+                let signed = values.iter().map(|&x| i64::try_from(x));
+                match signed.collect() {
+                    Ok(signed) => Self::I64(signed),
+                    Err(_) => Self::F64(values.iter().map(|&x| x as f64).collect()),
+                }
+            }
             Dtype::U8 => Self::U8(bytes.to_vec()),
             Dtype::U16 => Self::I32(decode(bytes, |x| i32::from(u16::from_le_bytes(x)))),
             Dtype::U32 => Self::I64(decode(bytes, |x| i64::from(u32::from_le_bytes(x)))),
@@ -403,19 +399,6 @@ fn convert<T: Copy + ToString, U>(
         .enumerate()
         .map(|(index, &x)| try_one(x).ok_or_else(|| refuse(index, x)))
         .collect()
-}
-
-/// Refuses unsigned integers that do not fit into signed ones.
-fn signed(name: &str, data: impl Iterator<Item = u64>) -> Result<(), FormatError> {
-    let mut numbered = data.enumerate();
-    match numbered.find(|(_, value)| i64::try_from(*value).is_err()) {
-        None => Ok(()),
-        Some((index, value)) => Err(FormatError::TooLargeInteger {
-            name: name.to_owned(),
-            index,
-            value,
-        }),
-    }
 }
 
 /// Converts an integer to f32 if that is exact.
@@ -526,9 +509,9 @@ mod tests {
     #[test]
     fn narrow_types_are_widened() {
         let packed = |dtype: Dtype, bytes: &[u8]| {
-            PackedArray::new("x", &[bytes.len() / dtype.bytes()], dtype, bytes.to_vec())
+            PackedArray::new(&[bytes.len() / dtype.bytes()], dtype, bytes.to_vec())
         };
-        let read = |dtype, bytes: &[u8]| packed(dtype, bytes).unwrap().unpacked().into_parts().1;
+        let read = |dtype, bytes: &[u8]| packed(dtype, bytes).unpacked().into_parts().1;
         // binary16: 0x3c00 = 1; 0xc200 = -(1 + 512/1024) 2^1 = -3; 0x0001 = 2^-24; 0x7c00 = infinity.
         let half = [0x00, 0x3c, 0x00, 0xc2, 0x01, 0x00, 0x00, 0x7c];
         let two_to_minus_24 = 1.0 / 16_777_216.0;
@@ -544,14 +527,9 @@ mod tests {
             read(Dtype::U32, &[0xff; 4]),
             ArrayData::I64(vec![4_294_967_295])
         );
-        let too_large = packed(Dtype::U64, &[0xff; 8]).unwrap_err();
-        assert!(matches!(
-            too_large,
-            FormatError::TooLargeInteger {
-                index: 0,
-                value: u64::MAX,
-                ..
-            }
-        ));
+        assert_eq!(
+            read(Dtype::U64, &[0xff; 8]),
+            ArrayData::F64(vec![u64::MAX as f64])
+        );
     }
 }

@@ -144,18 +144,7 @@ pub fn replace_folder<E: From<FileError>>(
     Ok(move_into_place(staged, path)?)
 }
 
-/// Removes a folder if it exists. It is first renamed to a hidden name, so that no other process sees half of it.
-///
-/// # Errors
-/// If it cannot be renamed or removed.
-pub fn remove_folder(path: &Path) -> Result<(), FileError> {
-    match path.symlink_metadata() {
-        Ok(_) => remove_folder_if(path, || Ok(())),
-        Err(_) => Ok(()),
-    }
-}
-
-/// Removes an existing folder, unless `check` fails.
+/// Removes an existing folder, unless `check` fails. It is first renamed to a hidden name, so that no other process sees half of it.
 ///
 /// The hidden folder that receives it is created before the check: if the parent folder is exchanged after the check,
 /// the hidden folder does not exist in the new one, and nothing is moved.

@@ -71,6 +71,7 @@ impl Container {
             "npy" => Some(Self::Npy),
             "pkl" | "pickle" => Some(Self::Pickle),
             "pt" | "pth" => Some(Self::Torch),
+            "parquet" | "feather" | "arrow" => Some(Self::Parquet),
             "csv" | "tsv" | "txt" | "json" => Some(Self::Text),
             _ => None,
         }

@@ -53,6 +53,14 @@ pub enum FileError {
         /// The requested path.
         path: PathBuf,
     },
+    /// A file was to be written into a folder that does not exist.
+    #[error("cannot write {}: {} is not a folder", .path.display(), .folder.display())]
+    NoFolder {
+        /// The requested path.
+        path: PathBuf,
+        /// The path of the folder.
+        folder: PathBuf,
+    },
     /// A folder was to be replaced that holds other files too.
     #[error("{} also holds {}, which would be lost; nothing was removed", .path.display(), .names.join(", "))]
     Foreign {
@@ -334,18 +342,6 @@ pub enum FormatError {
         /// Number of these bytes.
         bytes: u64,
     },
-    /// An unsigned 64-bit value does not fit into a signed one.
-    #[error(
-        "array `{name}` holds {value} at index {index}, above the largest 64-bit signed integer"
-    )]
-    TooLargeInteger {
-        /// The array.
-        name: String,
-        /// Flat index.
-        index: usize,
-        /// The value.
-        value: u64,
-    },
     /// A text is not JSON, or not of the expected form.
     #[error("is not the JSON expected here: {why}")]
     Json {
@@ -402,6 +398,7 @@ impl FileError {
             | Self::AlreadyExists { .. }
             | Self::OfRun { .. }
             | Self::NotWritable { .. }
+            | Self::NoFolder { .. }
             | Self::Foreign { .. }
             | Self::Locked { .. }
             | Self::Displaced { .. } => ErrorKind::Io,
@@ -419,6 +416,7 @@ impl FileError {
             | Self::AlreadyExists { path }
             | Self::OfRun { path, .. }
             | Self::NotWritable { path }
+            | Self::NoFolder { path, .. }
             | Self::Foreign { path, .. }
             | Self::Locked { path, .. }
             | Self::Displaced { path, .. }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{FileError, FormatError};
-use crate::{atomic, regular_file};
+use crate::regular_file;
 
 /// Maximum length of a JSON file that is read: 4 MiB.
 pub const MAX_BYTES: u64 = 4 << 20;
@@ -25,17 +25,6 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError>
     })
 }
 
-/// Writes a value as indented JSON, atomically.
-///
-/// # Errors
-/// If the file cannot be written.
-///
-/// # Panics
-/// If `value` has no JSON form, such as a map with keys that are not strings.
-pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    atomic::write(path, &to_bytes(value))
-}
-
 pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).expect("the value should have a JSON form");
     text.push(b'\n');
@@ -50,7 +39,7 @@ mod tests {
     fn a_value_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.json");
-        write(&path, &vec![1, 2]).unwrap();
+        std::fs::write(&path, to_bytes(&vec![1, 2])).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "[\n  1,\n  2\n]\n");
         assert_eq!(read::<Vec<u32>>(&path).unwrap(), [1, 2]);
         let wrong = read::<String>(&path).unwrap_err().to_string();

@@ -185,7 +185,7 @@ impl<R: BufRead + Seek> NpzReader<R> {
     pub fn read_packed(&mut self, name: &str) -> Result<PackedArray, FileError> {
         let path = self.path.clone();
         let (header, content) = self.open_array(name)?;
-        let elements = read_elements(name, &header, content);
+        let elements = read_elements(&header, content);
         elements.map_err(|error| ReadError::at(&path)(damaged(name, error)))
     }
 
@@ -259,7 +259,6 @@ fn open_entry<'a, R: BufRead + Seek>(
 }
 
 fn read_elements<R: BufRead + Seek>(
-    name: &str,
     header: &NpyHeader,
     mut content: Content<'_, R>,
 ) -> Result<PackedArray, ReadError> {
@@ -274,7 +273,7 @@ fn read_elements<R: BufRead + Seek>(
     if header.big_endian {
         bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
-    Ok(PackedArray::new(name, &header.shape, header.dtype, bytes)?)
+    Ok(PackedArray::new(&header.shape, header.dtype, bytes))
 }
 
 /// Number of bytes read at a time; a multiple of the width of every type.

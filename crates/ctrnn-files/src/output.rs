@@ -36,23 +36,31 @@ pub fn write(path: &Path, force: bool, content: &[u8]) -> Result<(), FileError> 
 /// Checks that a file may be written at `path`, so that a command can fail before a long computation.
 ///
 /// # Errors
-/// [`FileError::AlreadyExists`] without `force`, [`FileError::OfRun`], [`FileError::NotWritable`], or if the place cannot
-/// be examined.
+/// [`FileError::AlreadyExists`] without `force`, [`FileError::OfRun`], [`FileError::NotWritable`], [`FileError::NoFolder`], or if the
+/// place cannot be examined.
 pub fn check(path: &Path, force: bool) -> Result<(), FileError> {
     place(path, force).map(drop)
 }
 
-/// Checks that a folder at `path` would not lie among the files of a run.
+/// Checks that a folder at `path` would not lie among the files of a run, and that nothing but folders leads to it.
 ///
 /// # Errors
-/// [`FileError::OfRun`]
+/// [`FileError::OfRun`], [`FileError::NoFolder`]
 pub fn check_folder(path: &Path) -> Result<(), FileError> {
-    match owner(path) {
-        None => Ok(()),
-        Some(run) => Err(FileError::OfRun {
+    if let Some(run) = owner(path) {
+        return Err(FileError::OfRun {
             path: path.to_owned(),
             run,
+        });
+    }
+    let above = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut above = above.ancestors().skip(1);
+    match above.find(|folder| folder.symlink_metadata().is_ok()) {
+        Some(folder) if !folder.is_dir() => Err(FileError::NoFolder {
+            path: path.to_owned(),
+            folder: folder.to_owned(),
         }),
+        _ => Ok(()),
     }
 }
 
@@ -210,7 +218,14 @@ fn place(path: &Path, force: bool) -> Result<Place, FileError> {
     let owned = || path.to_owned();
     let there = match fs::metadata(path) {
         Ok(there) => Some(there),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            None
+        }
         Err(error) => return Err(FileError::io("write", path)(error)),
     };
     match &there {
@@ -225,6 +240,13 @@ fn place(path: &Path, force: bool) -> Result<Place, FileError> {
     }
     if there.is_some() && !force {
         return Err(FileError::AlreadyExists { path: owned() });
+    }
+    let folder = parent(&target);
+    if !folder.is_dir() {
+        return Err(FileError::NoFolder {
+            path: owned(),
+            folder: folder.to_owned(),
+        });
     }
     Ok(Place::File(target))
 }
@@ -357,6 +379,22 @@ mod tests {
             let error = check(path, true).unwrap_err();
             assert!(matches!(error, FileError::NotWritable { .. }), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"").unwrap();
+        for name in ["missing/x.npz", "file/x.npz"] {
+            let path = folder.path().join(name);
+            for error in [check(&path, true), write(&path, true, b"")] {
+                let error = error.unwrap_err();
+                assert!(matches!(error, FileError::NoFolder { .. }), "{error:?}");
+                assert!(error.to_string().contains(name), "{error}");
+            }
+        }
+        assert!(check_folder(&folder.path().join("missing/x")).is_ok()); // it is made
+        assert!(check_folder(&folder.path().join("file/x")).is_err());
     }
 
     #[test]

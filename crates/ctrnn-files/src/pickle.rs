@@ -18,6 +18,7 @@ use std::rc::Rc;
 use crate::array::Dtype;
 use crate::error::FormatError;
 use crate::limits::{MAX_ARRAYS, MAX_DIMENSIONS, MAX_NAME_BYTES};
+use crate::printable::is_obeyed;
 
 /// A tensor as the pickle describes it: a view into a storage, in elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -591,7 +592,7 @@ impl<'a> Machine<'a> {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+    text.chars().filter(|c| !is_obeyed(*c)).collect()
 }
 
 fn foreign(module: &str, name: &str) -> FormatError {

@@ -41,22 +41,22 @@ impl RunFolder {
     }
 
     /// Checks that this process may write to the folder: that it has not been renamed, removed or replaced since the lock
-    /// was taken, and that `checkpoints` is not a link into another run. A folder without a lock ([`RunFolder::at`]) is
+    /// was taken, and that `checkpoints` and `tb` are not links into another run. A folder without a lock ([`RunFolder::at`]) is
     /// not
     /// checked.
     ///
     /// # Errors
-    /// [`FileError::Displaced`] if it is another folder now, [`FileError::Linked`] if `checkpoints` is a link.
+    /// [`FileError::Displaced`] if it is another folder now, [`FileError::Linked`] if `checkpoints` or `tb` is a link.
     pub fn check_held(&self) -> Result<(), FileError> {
         match self.lock.as_ref().map(Weak::upgrade) {
             None => Ok(()),
             Some(Some(lock)) => {
                 lock.check(&self.root)?;
-                let path = self.checkpoints();
-                if path.is_symlink() {
-                    return Err(FileError::Linked { path });
+                let mut folders = [self.checkpoints(), self.tensorboard()].into_iter();
+                match folders.find(|path| path.is_symlink()) {
+                    Some(path) => Err(FileError::Linked { path }),
+                    None => Ok(()),
                 }
-                Ok(())
             }
             Some(None) => Err(FileError::Displaced {
                 path: self.root.clone(),
@@ -87,7 +87,7 @@ impl RunFolder {
         atomic::replace_folder(folder, fill, || self.check_held())
     }
 
-    /// Removes a folder of the run ([`atomic::remove_folder`]).
+    /// Removes a folder of the run, if it is there.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if it cannot be removed.
@@ -128,10 +128,12 @@ impl RunFolder {
         let is_checkpoint =
             |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
         let is_finding = |name: &str| {
+            let is_figure =
+                |end: &str| end == ".svg" || end.starts_with('_') && end.ends_with(".svg");
             analyses
                 .iter()
                 .filter_map(|analysis| name.strip_prefix(*analysis))
-                .any(|end| end == ".npz" || end.ends_with(".svg"))
+                .any(|end| end == ".npz" || is_figure(end))
         };
         let is_own =
             |name: &str| Self::owns(OsStr::new(name)) || matches!(name, "report.html" | "analysis");
@@ -143,6 +145,42 @@ impl RunFolder {
         ] {
             let others = names_but(&self.root.join(folder), is_own)?;
             foreign.extend(others.into_iter().map(|name| Path::new(folder).join(name)));
+        }
+        foreign.extend(self.foreign_in_states()?);
+        if self.report().is_dir() {
+            foreign.push(PathBuf::from("report.html"));
+        }
+        Ok(foreign)
+    }
+
+    /// Files in the folders of the run's states that training did not write, by their path in the run: a state is written as a
+    /// whole folder, which takes the place of the one before.
+    ///
+    /// # Errors
+    /// If a folder cannot be read.
+    pub fn foreign_in_states(&self) -> Result<Vec<PathBuf>, FileError> {
+        const OF_NETWORK: [&str; 3] = ["weights.safetensors", "weights.npz", "model.json"];
+        const OF_CHECKPOINT: [&str; 6] = [
+            "MANIFEST.json",
+            "state.json",
+            "weights.safetensors",
+            "optimizer.safetensors",
+            "good_weights.safetensors",
+            "good_optimizer.safetensors",
+        ];
+        let checkpoints = self.list_checkpoints()?.into_iter();
+        let folders = [self.model(), self.root.join("initial")].into_iter();
+        let folders = folders
+            .map(|folder| (folder, &OF_NETWORK[..]))
+            .chain(checkpoints.map(|step| (self.checkpoint(step), &OF_CHECKPOINT[..])));
+        let mut foreign = Vec::new();
+        for (folder, own) in folders {
+            let place = folder
+                .strip_prefix(&self.root)
+                .unwrap_or(&folder)
+                .to_owned();
+            let others = names_but(&folder, &|name| own.contains(&name))?;
+            foreign.extend(others.into_iter().map(|name| place.join(name)));
         }
         Ok(foreign)
     }

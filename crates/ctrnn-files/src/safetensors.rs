@@ -216,7 +216,7 @@ fn read_tensor(reader: &mut impl Read, name: &str, info: &TensorInfo) -> Result<
     }
     let mut bytes = vec![0; elements * dtype.bytes()];
     reader.read_exact(&mut bytes)?;
-    Ok(PackedArray::new(name, &shape, dtype, bytes)?.unpacked())
+    Ok(PackedArray::new(&shape, dtype, bytes).unpacked())
 }
 
 fn dtype_name(dtype: Dtype) -> &'static str {

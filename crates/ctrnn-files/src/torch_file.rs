@@ -121,7 +121,7 @@ impl<R: BufRead + Seek> Archive<R> {
             }
             let storage = self.storage(&name, &view)?;
             let content = gather(&storage, &view, elements);
-            let tensor = PackedArray::new(&name, &shape, view.dtype, content)?.unpacked();
+            let tensor = PackedArray::new(&shape, view.dtype, content).unpacked();
             if tensors.insert(name.clone(), tensor).is_some() {
                 return Err(FormatError::Duplicate { name }.into());
             }

@@ -71,13 +71,17 @@ pub enum ModelError {
         /// The tensor.
         name: String,
     },
-    /// A tensor holds NaN or an infinity.
-    #[error("{name} is not finite at index {index}")]
+    /// A tensor holds NaN, an infinity, or a number beyond single precision, in which networks compute.
+    #[error(
+        "{name} holds {value:e} at flat index {index}, which is not a finite number in single precision"
+    )]
     NotFinite {
         /// The tensor.
         name: String,
         /// Flat index of the first such element.
         index: usize,
+        /// The element.
+        value: f64,
     },
     /// A tensor of a weight file contradicts the configuration.
     #[error("{name} of the weights contradicts the configuration: {reason}")]

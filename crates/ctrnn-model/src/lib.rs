@@ -69,7 +69,7 @@ pub use fused_ops::FusedOps;
 pub use initial_state::InitialState;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
-pub use parameters::{Parameter, Weights, host_tensor};
+pub use parameters::{CONDITION_VALUES, Parameter, Weights, host_tensor};
 pub use readout::OutputNonlinearity;
 #[cfg(feature = "cuda")]
 pub use recurrence::Cuda;

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::connectivity::Matrix;
 use crate::init;
 use crate::initial_state::CARRIED_STATE;
-use crate::parameters::{self, TAU_MS, constant, host_tensor};
+use crate::parameters::{self, CONDITION_VALUES, TAU_MS, constant, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::time_constants::StepFactors;
 use crate::{
@@ -43,6 +43,9 @@ pub struct CtrnnModule<B: Backend> {
     /// The state that the last batch of a training was left in, `[B,N]`, where the next one starts from it.
     #[module(skip)]
     pub(crate) carried_state: Option<UnitState<TensorData>>,
+    /// The values of the conditions to which `initial_states` belong, by the names of weight files.
+    #[module(skip)]
+    condition_values: Weights,
     /// `L [N,N]` of correlated pre-activation noise, row by row.
     #[module(skip)]
     noise_factor: Option<Vec<f64>>,
@@ -141,6 +144,11 @@ impl<B: Backend> CtrnnModule<B> {
                 .tau_ms
                 .of(weights, config.n_units, &config.unit_signs())?,
             carried_state: CARRIED_STATE.map(|name| weights.get(name).cloned()).all(),
+            condition_values: weights
+                .iter()
+                .filter(|(name, _)| name.starts_with(CONDITION_VALUES))
+                .map(|(name, values)| (name.clone(), values.clone()))
+                .collect(),
             noise_factor: config.noise.preactivation.factor()?,
             input,
             recurrent,
@@ -152,6 +160,15 @@ impl<B: Backend> CtrnnModule<B> {
     /// What the network was built from.
     pub fn config(&self) -> &CtrnnConfig {
         &self.config
+    }
+
+    /// The values of the conditions to which the rows of the learned initial states belong, by name; empty where nobody has
+    /// said so ([`CtrnnModule::with_weights`] does with [`CONDITION_VALUES`]).
+    pub fn condition_values(&self) -> Vec<(&str, Vec<f64>)> {
+        let values = self.condition_values.iter();
+        values
+            .map(|(name, values)| (&name[CONDITION_VALUES.len()..], values.iter().collect()))
+            .collect()
     }
 
     /// The device that holds the parameters.
@@ -194,7 +211,7 @@ impl<B: Backend> CtrnnModule<B> {
 
     /// Every tensor of the network by name, as weight files hold them: the parameters, zeros or the given values where
     /// a parameter is not trained, `tau_ms [1 or N]`, and where there are such things `tau_raw` and
-    /// `carried_state [B,N]`. Of a constrained matrix the weight is the effective one, and `weight_raw`, `mask`, `sign` and
+    /// `carried_state [B,N]` and the values of conditions ([`CONDITION_VALUES`]). Of a constrained matrix the weight is the effective one, and `weight_raw`, `mask`, `sign` and
     /// `fixed` stand beside it.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
@@ -216,6 +233,7 @@ impl<B: Backend> CtrnnModule<B> {
             let named = CARRIED_STATE.zip(state.clone()).into_array();
             weights.extend(named.map(|(name, data)| (name.to_owned(), data)));
         }
+        weights.extend(self.condition_values.clone());
         weights.insert(TAU_MS.to_owned(), self.tau_ms().to_data());
         for matrix in Matrix::ALL {
             weights.extend(self.constraint_arrays(matrix));

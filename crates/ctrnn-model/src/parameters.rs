@@ -35,6 +35,10 @@ pub enum Parameter {
 /// Name of the time constants in weight files: always written.
 pub(crate) const TAU_MS: &str = "tau_ms";
 
+/// Beginning of the names of the arrays `[C]` that say to which condition each row of `initial_state [C,N]` belongs: the name of a
+/// value of the conditions follows. NaN: the value does not apply.
+pub const CONDITION_VALUES: &str = "initial_state.condition.";
+
 impl Parameter {
     /// Every parameter that a network can have.
     pub const ALL: [Self; 7] = [
@@ -142,6 +146,10 @@ pub(crate) fn constant<B: Backend>(value: f64, len: usize, device: &B::Device) -
 /// configuration. Names may be absent.
 pub(crate) fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
     for (name, data) in weights {
+        if name.starts_with(CONDITION_VALUES) {
+            check_condition_values(name, data, config)?;
+            continue;
+        }
         check_finite(name, data)?;
         match Parameter::ALL.into_iter().find(|p| p.name() == name) {
             Some(parameter) => {
@@ -185,11 +193,12 @@ fn unknown(name: &str) -> ModelError {
 }
 
 fn check_finite(name: &str, data: &TensorData) -> Result<(), ModelError> {
-    match data.iter::<f64>().position(|x| !x.is_finite()) {
+    match data.iter::<f64>().position(|x| !(x as f32).is_finite()) {
         None => Ok(()),
         Some(index) => Err(ModelError::NotFinite {
             name: name.to_owned(),
             index,
+            value: data.iter::<f64>().nth(index).unwrap_or(f64::NAN),
         }),
     }
 }
@@ -245,6 +254,21 @@ fn check_carried(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<
     }
     let trials = data.shape.first().copied().unwrap_or_default();
     check_shape(name, data, &[trials, config.n_units])
+}
+
+/// Values of conditions stand beside an initial state for each of them.
+fn check_condition_values(
+    name: &str,
+    data: &TensorData,
+    config: &CtrnnConfig,
+) -> Result<(), ModelError> {
+    match config.initial_state {
+        InitialState::LearnedPerCondition(conditions) => check_shape(name, data, &[conditions]),
+        _ => Err(ModelError::Contradiction {
+            name: name.to_owned(),
+            reason: "the configuration has no initial state for each condition".to_owned(),
+        }),
+    }
 }
 
 /// Time constants come from the configuration; a file must agree to single precision.

@@ -1,6 +1,8 @@
 //! Checkpoints: everything that a run is at one step, as files.
 
-use ctrnn_train::{Counters, Observer, Rollback, SavedState, Snapshot, TrainError};
+use ctrnn_train::{
+    Counters, Observer, Rollback, SavedState, Snapshot, TrainError, first_nonfinite,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -146,13 +148,6 @@ impl TensorSummary {
                 .reduce(|range, (x, _)| wider(range, x)),
         }
     }
-}
-
-/// The name of the first tensor with a number that is not finite.
-pub(crate) fn first_nonfinite(tensors: &BTreeMap<String, TensorData>) -> Option<&str> {
-    let is_broken = |data: &TensorData| data.iter::<f64>().any(|x| !x.is_finite());
-    let broken = tensors.iter().find(|(_, data)| is_broken(data));
-    broken.map(|(name, _)| name.as_str())
 }
 
 /// Metadata of a weight file: one file is the model.

@@ -27,6 +27,14 @@ pub enum RunError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A run is to go on whose checkpoints are gone, while the network that it has come to is there.
+    #[error("{} has no checkpoint to go on from, but model/ holds its network of step {step}", run.display())]
+    LostCheckpoints {
+        /// The run folder.
+        run: PathBuf,
+        /// The step of the network.
+        step: u64,
+    },
     /// A checkpoint is asked for that a run does not have.
     #[error("{} {}", run.display(), no_checkpoint(asked, steps))]
     NoCheckpoint {
@@ -45,7 +53,7 @@ impl RunError {
         match self {
             Self::Train(error) => error.exit_code(),
             Self::Config(errors) => errors.exit_code(),
-            Self::Data { .. } | Self::NoCheckpoint { .. } => 4,
+            Self::Data { .. } | Self::LostCheckpoints { .. } | Self::NoCheckpoint { .. } => 4,
         }
     }
 }

@@ -24,9 +24,8 @@ use serde_json::json;
 use crate::RunError;
 use crate::record::manifest::unnamed_layout;
 use crate::record::run_log::RunLog;
-use crate::record::{Given, RunRecord, with_place};
+use crate::record::{Given, RunRecord, states, with_place};
 use crate::weights::weight_file::tensors_of;
-
 
 /// What wrote a file of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,10 @@ impl Imported {
                 .is_none_or(|key| run.origin(key) == ctrnn_config::Origin::File)
         };
         let notes = self.notes.iter().filter(holds);
-        notes.map(|note| note.text.clone()).collect()
+        let weights = tensors_of(self.weights.clone());
+        let (_, of_states) = states(run, weights);
+        let notes = notes.map(|note| note.text.clone());
+        notes.chain(of_states).collect()
     }
 }
 
@@ -188,6 +190,7 @@ where
 {
     let (device_name, device) = device;
     let weights: Weights = tensors_of(imported.weights.clone());
+    let (weights, _) = states(run, weights);
     let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
     let mut settings = run.settings();
     if run.task.unstarted_program().is_some() {

@@ -19,13 +19,13 @@ pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_ste
 pub use error::RunError;
 pub use export::Export;
 pub use import::{Imported, Origin as ImportOrigin, record_import};
-pub use record::manifest::recorded_layout;
+pub use record::manifest::{INIT_FROM, recorded_layout};
 pub use record::resumed::{is_in_parts, left_open, recorded};
 pub use record::run_log::{RunLog, metrics_header, now};
 pub use record::tensorboard_log::TensorBoardLog;
 pub use record::{
     Given, Reopened, RunRecord, begun_in, check_files, check_inputs, initial_network,
-    note_abrupt_end, objective, trained_sizes, trainer_at,
+    initial_states_note, note_abrupt_end, objective, trained_sizes, trainer_at,
 };
 pub use trials::choices::OutputName;
 pub use trials::registry;

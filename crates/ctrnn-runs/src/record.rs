@@ -11,7 +11,7 @@ mod tests;
 use ctrnn_config::{Code, ConfigErrors, InitialWeights, InputFile, Run, check_resume, differences};
 use ctrnn_train::{
     Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
-    StopRequest, TrainError, TrainSettings, Trainer, check_metrics,
+    StopRequest, TrainError, TrainSettings, Trainer, check_metrics, with_states_of_conditions,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -168,7 +168,12 @@ impl RunRecord {
         check_inputs(&folder, run)?;
         // Before anything is written: a run that keeps such a metric could not be resumed any more.
         let key = Key::new(run.config.seed, Stream::Validation, 0);
-        let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, run.config.validate.trials)?;
+        let trials = EvaluationTrials::of(
+            run.task.as_ref(),
+            run.clock,
+            key,
+            run.config.validate.trials,
+        )?;
         check_metrics(&run.settings(), run.task.as_ref(), &trials)
             .map_err(|error| with_place(run, error))?;
         drop(trials);
@@ -176,6 +181,13 @@ impl RunRecord {
         let lock = Arc::new(lock);
         let folder = folder.held_by(&lock);
         folder.check_held()?; // before leftovers of it are removed
+        let foreign = folder.foreign_in_states()?;
+        let foreign = foreign.iter().filter(|name| name.starts_with("model"));
+        let names: Vec<String> = foreign.map(|name| name.display().to_string()).collect();
+        if !names.is_empty() {
+            let path = path.to_owned();
+            return Err(FileError::Foreign { path, names }.into()); // the folder is replaced at the end
+        }
         let (before, asked) = (recorded(&folder)?, run.table_in(&folder));
         check_resume(&before, &asked, path)?;
         let changed = differences(&before, &asked);
@@ -186,6 +198,14 @@ impl RunRecord {
             return Err(RunError::Data {
                 path: folder.checkpoints(),
                 reason: format!("holds no whole checkpoint; the newest: {error}"),
+            });
+        }
+        if newest.step.is_none()
+            && let Ok(step @ 1..) = folder.model_step()
+        {
+            return Err(RunError::LostCheckpoints {
+                run: path.to_owned(),
+                step,
             });
         }
         let mut notes: Vec<String> = newest
@@ -302,8 +322,11 @@ impl RunRecord {
         let resolved_json = portable_json(run);
         let mut log = RunLog::open(&self.folder, trainer.term_names())?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
-        let mut checkpoints =
-            CheckpointWriter::new(&self.folder, &resolved_json, run.config.checkpoint.keep_last);
+        let mut checkpoints = CheckpointWriter::new(
+            &self.folder,
+            &resolved_json,
+            run.config.checkpoint.keep_last,
+        );
         let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
         // The log says "checkpoint" once there is one.
         let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log, &mut tensorboard];
@@ -555,11 +578,29 @@ pub fn initial_network<B: AutodiffBackend>(
     }
     let network = CtrnnModule::init(&run.model, run.config.seed, device)?;
     match &run.init_file {
-        None => Ok(network),
+        None => {
+            let (conditions, _) = states(run, Weights::new());
+            Ok(network.with_weights(&conditions)?)
+        }
         Some(path) => given_weights(run, path)
-            .and_then(|weights| Ok(network.with_weights(&weights)?))
+            .and_then(|weights| {
+                let (weights, _) = states(run, weights);
+                Ok(network.with_weights(&weights)?)
+            })
             .map_err(|error| unusable_init_file(run, path, &error)),
     }
+}
+
+/// A note on the initial states of conditions with which a new run begins, if the weights that it is given do not have those of
+/// its very conditions.
+pub fn initial_states_note(run: &Run) -> Option<String> {
+    let weights = given_weights(run, run.init_file.as_deref()?).ok()?; // what is wrong with it is said where it is needed
+    states(run, weights).1
+}
+
+/// Weights whose initial states are those of the run's conditions.
+pub(crate) fn states(run: &Run, weights: Weights) -> (Weights, Option<String>) {
+    with_states_of_conditions(&run.model, run.task.as_ref(), weights)
 }
 
 /// The network with which a run began, as its folder keeps it.

@@ -41,7 +41,8 @@ pub fn target_answer(trial: &Trial, choices: &[usize]) -> Option<usize> {
     let choice = trial.target_choice(choices)?;
     if let (Target::Values(values), [_, _, ..]) = (&trial.target, choices) {
         let row = &values[trial.last_counted_step()? * trial.n_outputs..];
-        let ties = choices.iter().filter(|&&other| row[other] == row[choice]);
+        let counted = trial.counted_choices(choices);
+        let ties = counted.iter().filter(|&&other| row[other] == row[choice]);
         return (ties.count() == 1).then_some(choice);
     }
     Some(choice)
@@ -113,6 +114,25 @@ fn last_counted_row(trial: &Trial) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::{Condition, Layout, TargetKind, Timeline};
+
+    /// Whatever the target is where an output does not count, it is neither right nor a tie.
+    #[test]
+    fn an_output_that_does_not_count_is_no_answer() {
+        for garbage in [99.0, 1.0, 0.0, f32::NAN] {
+            let mut trial = trial(&[0.0, 1.0, garbage]);
+            trial.mask = Mask::Outputs([1.0, 1.0, 0.0].repeat(2));
+            assert_eq!(target_answer(&trial, &[0, 1, 2]), Some(1), "{garbage}");
+            let readout = [0.0, 0.0, 0.0, 0.2, 0.6, 5.0];
+            assert_eq!(trial.choice(&readout, &[0, 1, 2]), Some(1));
+        }
+        let mut trial = trial(&[0.0, 1.0, 0.0]);
+        trial.mask = Mask::Outputs([0.0, 1.0, 0.0].repeat(2));
+        assert_eq!(
+            target_answer(&trial, &[0, 1, 2]),
+            None,
+            "nothing to choose from"
+        );
+    }
 
     /// A trial of two time steps whose last target is this.
     fn trial(last: &[f32]) -> Trial {

@@ -194,9 +194,11 @@ impl TrialBatch {
         Cow::Owned(rows)
     }
 
-    /// Returns the index of each trial's condition in `conditions`, or `None` if a trial has any other condition.
-    #[must_use]
-    pub fn condition_numbers(&self, conditions: &[Condition]) -> Option<Vec<usize>> {
+    /// Returns the index of each trial's condition in `conditions`.
+    ///
+    /// # Errors
+    /// The first trial whose condition is not among them.
+    pub fn condition_numbers(&self, conditions: &[Condition]) -> Result<Vec<usize>, usize> {
         let names = || self.conditions.iter().map(|(name, _)| name);
         let mut numbers = HashMap::new();
         for (number, Condition { values, .. }) in conditions.iter().enumerate() {
@@ -207,7 +209,7 @@ impl TrialBatch {
         }
         let columns = &self.conditions;
         let key = |b: usize| columns.iter().map(|(_, all)| value_bits(all[b])).collect();
-        let number = |b| numbers.get::<Vec<u64>>(&key(b)).copied();
+        let number = |b| numbers.get::<Vec<u64>>(&key(b)).copied().ok_or(b);
         (0..self.n_trials).map(number).collect()
     }
 
@@ -344,7 +346,7 @@ mod tests {
         (a.condition[0].1, b.condition[0].1) = (f64::NAN, -0.0);
         let conditions = [0.0, -f64::NAN].map(|n| Condition::new([("n", n)]));
         let batch = TrialBatch::new(&[a, b]);
-        assert_eq!(batch.condition_numbers(&conditions), Some(vec![1, 0]));
+        assert_eq!(batch.condition_numbers(&conditions), Ok(vec![1, 0]));
     }
 
     #[test]
@@ -352,9 +354,9 @@ mod tests {
         let trials = [2, 3, 2].map(|n| trial(n, TargetKind::Values));
         let batch = TrialBatch::new(&trials);
         let conditions = [3.0, 2.0].map(|n| Condition::new([("n", n)]));
-        assert_eq!(batch.condition_numbers(&conditions), Some(vec![1, 0, 1]));
-        assert_eq!(batch.condition_numbers(&conditions[..1]), None);
+        assert_eq!(batch.condition_numbers(&conditions), Ok(vec![1, 0, 1]));
+        assert_eq!(batch.condition_numbers(&conditions[..1]), Err(0));
         let other = [Condition::new([("m", 2.0)]), Condition::new([("m", 3.0)])];
-        assert_eq!(batch.condition_numbers(&other), None);
+        assert_eq!(batch.condition_numbers(&other), Err(0));
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::channels::{Channels, Columns, Plan};
 use crate::task::batch_of;
 use crate::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Registry, Task,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, IsOver, Layout, Registry, Task,
     TaskEntry, TaskError, Trial, TrialBatch,
 };
 
@@ -199,6 +199,12 @@ impl Task for Multitask {
             keys.map(|(key, why)| (format!("tasks.{}.{key}", part.name), why))
         });
         self.unused_keys.iter().cloned().chain(of_parts).collect()
+    }
+
+    fn give_up_when(&self, is_over: IsOver) {
+        for part in &self.parts {
+            part.task.give_up_when(is_over.clone());
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

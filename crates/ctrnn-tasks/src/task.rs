@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ctrnn_random::{Key, Rng};
 
@@ -33,9 +34,11 @@ pub enum ConditionOrder {
     Balanced,
 }
 
+/// Question whether trials that are being made are still wanted.
+pub type IsOver = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// A finite set of trials, such as those in files. Some are held out: they are never used in training, and are
-/// evaluated in
-/// order.
+/// evaluated in order.
 pub trait TrialSet {
     /// Returns the number of trials used in training; 0 for a set of test trials.
     fn n_training(&self) -> usize;
@@ -48,6 +51,14 @@ pub trait TrialSet {
     /// # Panics
     /// If there is no trial of this number.
     fn held_out(&self, number: usize) -> Trial;
+
+    /// Returns the condition of a held-out trial.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    fn held_out_condition(&self, number: usize) -> Vec<(String, f64)> {
+        self.held_out(number).condition
+    }
 
     /// Returns the source of a held-out trial: the number of its file and its row there, from 0.
     ///
@@ -101,6 +112,10 @@ pub trait Task: Send + Sync {
     fn unused_keys(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+
+    /// Takes a question that a task asks while it waits for another program to make its trials: are they no longer wanted? It
+    /// then returns an error at once.
+    fn give_up_when(&self, _is_over: IsOver) {}
 
     /// Returns every condition; at least one.
     fn conditions(&self) -> Vec<Condition>;

@@ -1,5 +1,6 @@
 //! A trial as host arrays.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ctrnn_random::Rng;
@@ -190,19 +191,28 @@ impl Trial {
         }
     }
 
-    /// Returns the choice in a readout `[T, O]` at the last time step that counts: the largest output among `choices`,
-    /// the
-    /// first of equal ones. For a single output it is the sign, 0 for negative and 1 for positive. `None` if the
-    /// readout is
-    /// NaN, or if it is 0 and the sign decides.
+    /// Returns the choice in a readout `[T, O]` at the last time step that counts: the largest output among `choices`, the
+    /// first of equal ones. For a single output it is the sign, 0 for negative and 1 for positive. Outputs that do not count at that
+    /// step cannot be chosen. `None` if the readout is NaN, if it is 0 and the sign decides, or if fewer than two of several choices
+    /// count.
     #[must_use]
     pub fn choice(&self, readout: &[f32], choices: &[usize]) -> Option<usize> {
         let t = self.last_counted_step()?;
         let outputs = &readout[t * self.n_outputs..(t + 1) * self.n_outputs];
-        match choices {
-            [only] => sign(outputs[*only]),
-            _ => largest(outputs, choices),
+        match (choices, &*self.counted_choices(choices)) {
+            ([_], [only]) => sign(outputs[*only]),
+            (_, counted @ [_, _, ..]) => largest(outputs, counted),
+            _ => None,
         }
+    }
+
+    /// Returns the choices that count at the last time step that counts.
+    pub(crate) fn counted_choices<'a>(&self, choices: &'a [usize]) -> Cow<'a, [usize]> {
+        let (Mask::Outputs(mask), Some(t)) = (&self.mask, self.last_counted_step()) else {
+            return choices.into();
+        };
+        let counts = |choice: &usize| mask[t * self.n_outputs + choice] > 0.0;
+        choices.iter().copied().filter(counts).collect()
     }
 
     /// Finds the decision in a readout `[T, O]`: the first of some time steps at which an output among `choices` exceeds

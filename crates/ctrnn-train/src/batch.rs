@@ -2,10 +2,8 @@
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, InitialState, host_tensor};
-use ctrnn_tasks::{Mask, Task, TrialBatch};
-
-use crate::TrainError;
+use ctrnn_model::host_tensor;
+use ctrnn_tasks::{Mask, TrialBatch};
 
 /// A batch of trials on a device.
 #[derive(Clone, Debug)]
@@ -94,23 +92,6 @@ fn within(trials: &TrialBatch) -> Vec<f32> {
             .map(move |&n_steps| f32::from(u8::from(t < n_steps)))
     };
     (0..trials.max_steps).flat_map(is_within).collect()
-}
-
-/// The condition of each trial by its number, for a network with an initial state per condition; else none.
-///
-/// # Errors
-/// [`TrainError::UnknownCondition`] if a trial has a condition that is not one of the task's.
-pub fn condition_numbers<B: Backend>(
-    network: &CtrnnModule<B>,
-    task: &dyn Task,
-    trials: &TrialBatch,
-) -> Result<Vec<usize>, TrainError> {
-    match network.config().initial_state {
-        InitialState::LearnedPerCondition(_) => trials
-            .condition_numbers(&task.conditions())
-            .ok_or(TrainError::UnknownCondition),
-        _ => Ok(Vec::new()),
-    }
 }
 
 /// `[trial, time, width]` rows in the order `[time, trial, width]`.

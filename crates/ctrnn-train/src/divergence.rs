@@ -63,6 +63,8 @@ pub struct NotFinite {
     pub rollbacks: u64,
     /// The step of the last good state, if one is kept.
     pub good_step: Option<u64>,
+    /// The largest input and the largest target of the batch, by absolute value, where a batch gave these numbers.
+    pub largest: Option<[f64; 2]>,
 }
 
 impl NotFinite {

@@ -33,11 +33,14 @@ pub enum TrainError {
     /// A metric that is looked at is never measured: no validation trial has a right answer.
     #[error("{} can never be measured: no validation trial of this task has a right answer; use val.loss", named(.0))]
     NoRightAnswers(Vec<(&'static str, Metric)>),
-    /// An initial state per condition is asked for a trial of no condition of the task.
+    /// A trial has a condition for which the network has no initial state.
     #[error(
-        "a trial has a condition that is none of the task's, so that it has no initial state; take another model.initial_state than \"learned_per_condition\""
+        "a trial has the condition {condition}, for which the network has no initial state (model.initial_state = \"learned_per_condition\")"
     )]
-    UnknownCondition,
+    UnknownCondition {
+        /// Its values.
+        condition: String,
+    },
     /// A state of an optimizer does not fit the network or the optimizer.
     #[error("the optimizer's state does not fit: {0}")]
     OptimizerState(String),
@@ -65,7 +68,7 @@ impl TrainError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,
-            Self::EmptyMask(_) | Self::OptimizerState(_) | Self::UnknownCondition => 4,
+            Self::EmptyMask(_) | Self::OptimizerState(_) | Self::UnknownCondition { .. } => 4,
             Self::NoRightAnswers(_) => 2,
             Self::Model(
                 ModelError::Config { .. }

@@ -18,7 +18,8 @@ use ctrnn_tasks::{
 };
 
 use crate::TrainError;
-use crate::batch::{Batch, condition_numbers};
+use crate::batch::Batch;
+use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::{Answer, Tally, answers, confusion};
 use crate::objective::penalty::Statistic;
 use crate::objective::{LossInputs, Objective};
@@ -26,6 +27,9 @@ use crate::observer::{EvalReport, Score, Worst};
 
 /// Trials that run together: enough to be quick, few enough for memory.
 pub(crate) const TOGETHER: usize = 256;
+
+/// Values of a condition that are scored one by one: a table of more would take more memory than the trials themselves.
+const MOST_SCORED: usize = 10_000;
 
 /// The trials that a network is evaluated on.
 pub enum EvaluationTrials<'a> {
@@ -201,6 +205,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         .collect();
     let dt_ms = network.config().dt_ms;
     let all = answered.iter().collect::<Tally>().score(dt_ms);
+    let (by, unscored) = scores(&conditions, &answered, dt_ms);
     Ok(EvalReport {
         accuracy: all.accuracy,
         reaction_ms: all.reaction_ms,
@@ -208,7 +213,8 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         terms: scored.names.iter().cloned().zip(terms).collect(),
         trials: n_trials,
         confusion: confusion(task, &answered),
-        by: scores(&conditions, &answered, dt_ms),
+        by,
+        unscored,
         worst: worst(&conditions, &answered),
     })
 }
@@ -263,7 +269,7 @@ fn compare(columns: &[(String, Vec<f64>)], a: usize, b: usize) -> Ordering {
 /// All trials, those with the same values together; within a group they keep their order.
 fn grouped(columns: &[(String, Vec<f64>)], n_trials: usize) -> Vec<usize> {
     let mut trials: Vec<usize> = (0..n_trials).collect();
-    trials.sort_by(|&a, &b| compare(columns, a, b));
+    trials.sort_unstable_by(|&a, &b| compare(columns, a, b).then(a.cmp(&b)));
     trials
 }
 
@@ -290,31 +296,55 @@ fn tally(answers: &[Answer], trials: &[usize]) -> Tally {
     trials.iter().map(|&b| &answers[b]).collect()
 }
 
+/// The score of each value of each condition; of conditions with too many values, only how many there are.
 fn scores(
     conditions: &Columns,
     answers: &[Answer],
     dt_ms: f64,
-) -> BTreeMap<String, BTreeMap<String, Score>> {
-    let scores = |condition: &(String, Vec<f64>)| {
+) -> (
+    BTreeMap<String, BTreeMap<String, Score>>,
+    BTreeMap<String, usize>,
+) {
+    let (mut by, mut unscored) = (BTreeMap::new(), BTreeMap::new());
+    for condition in conditions {
+        let (name, values) = condition;
         let column = std::slice::from_ref(condition);
         let trials = grouped(column, answers.len());
-        let groups = trials.chunk_by(|&a, &b| compare(column, a, b).is_eq());
+        let groups = || trials.chunk_by(|&a, &b| compare(column, a, b).is_eq());
+        let n_values = groups().count();
+        if n_values > MOST_SCORED {
+            unscored.insert(name.clone(), n_values);
+            continue;
+        }
         let score = |group: &[usize]| {
-            let value = condition.1[group[0]] + 0.0; // -0 is 0
+            let value = values[group[0]] + 0.0; // -0 is 0
             (value.to_string(), tally(answers, group).score(dt_ms))
         };
-        groups.map(score).collect()
-    };
-    let columns = conditions.iter();
-    columns
-        .map(|column| (column.0.clone(), scores(column)))
-        .collect()
+        by.insert(name.clone(), groups().map(score).collect());
+    }
+    (by, unscored)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ctrnn_tasks::{Condition, Layout, Timeline};
+
+    #[test]
+    fn a_condition_of_too_many_values_is_counted_alone() {
+        let answer = Answer {
+            is_correct: Some(true),
+            right: None,
+            chosen: None,
+            reaction_steps: None,
+        };
+        let columns = |n: usize| vec![("x".to_owned(), (0..n).map(|k| k as f64).collect())];
+        let scored = |n: usize| scores(&columns(n), &vec![answer; n], 20.0);
+        let (by, unscored) = scored(MOST_SCORED);
+        assert_eq!((by["x"].len(), unscored.len()), (MOST_SCORED, 0));
+        let (by, unscored) = scored(MOST_SCORED + 1);
+        assert_eq!((by.len(), unscored["x"]), (0, MOST_SCORED + 1));
+    }
 
     /// Wrong where a = 1 and b = 2 together, which is half of the trials of either value; c = 0 has no right choice.
     #[test]

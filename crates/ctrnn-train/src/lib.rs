@@ -39,6 +39,7 @@
 mod batch;
 #[cfg(test)]
 mod burn_test;
+mod condition_states;
 mod divergence;
 mod error;
 mod evaluation;
@@ -52,7 +53,11 @@ mod ranking;
 mod settings;
 mod trainer;
 
-pub use batch::{Batch, condition_numbers};
+pub use batch::Batch;
+pub use condition_states::{
+    condition_numbers, conditions_of_states, first_nonfinite, first_untrained,
+    with_states_of_conditions,
+};
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{EvaluationTrials, evaluate, evaluation_trials};

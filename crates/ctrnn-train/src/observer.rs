@@ -98,6 +98,9 @@ pub struct EvalReport {
     pub confusion: Option<Confusion>,
     /// For each condition and each of its values, the score on those trials.
     pub by: BTreeMap<String, BTreeMap<String, Score>>,
+    /// Conditions with more than 10,000 values, which are not in `by`, and how many they have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unscored: BTreeMap<String, usize>,
     /// The condition, all of its values together, with the least accuracy; absent if no trial has a right choice or there is
     /// but one condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]

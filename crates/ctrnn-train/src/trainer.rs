@@ -13,7 +13,8 @@ use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Task, TaskError, Trial, TrialBatch};
 
 use crate::TrainError;
-use crate::batch::{Batch, condition_numbers};
+use crate::batch::Batch;
+use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::batch_accuracy;
 use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
 
@@ -385,11 +386,12 @@ where
         let loss = number(&loss.value.clone().inner());
         if !loss.is_finite() {
             let culprit = self.culprit_of_loss(batch, outputs);
-            return Err(self.not_finite(step, culprit).into());
+            return Err(self.not_finite_in(batch, step, culprit).into());
         }
         let grad_norm = number(norm);
         if !grad_norm.is_finite() {
-            return Err(self.not_finite(step, gradients.first_not_finite()).into());
+            let culprit = gradients.first_not_finite();
+            return Err(self.not_finite_in(batch, step, culprit).into());
         }
         self.counters.grad_norm = Some(grad_norm);
         Ok(Some(Numbers {

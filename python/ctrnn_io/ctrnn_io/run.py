@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import struct
 import warnings
 import zipfile
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from .digest import SHORTEST, xxh3
 
 TEXT_COLUMNS = ("split",)
 MAX_LISTINGS = 20
@@ -32,7 +35,7 @@ class Run:
     """Step of the newest weights: those in model/, or in a newer checkpoint of a run that is training or was killed. None if there
     are no weights yet."""
     state: str
-    """State of the run: created, running, stopped, done or failed."""
+    """State of the run: created, running, stopped, done or failed; unknown if RUN.json is damaged."""
     newest: Path | None
     """File of the newest weights."""
 
@@ -54,7 +57,7 @@ class Run:
 
     def checkpoints(self):
         """Returns the steps of all checkpoints, in order."""
-        return sorted(int(folder.name.removeprefix("step-")) for folder in checkpoint_folders(self.path))
+        return sorted(step for step, _ in checkpoint_folders(self.path))
 
 
 def load_run(path):
@@ -65,17 +68,32 @@ def load_run(path):
     path = Path(path)
     if not (path / "RUN.json").is_file():
         raise FileNotFoundError(f"{path} is not a run: it has no RUN.json")
-    step, newest = newest_weights(path)
-    described = description(path, newest)
+    for _ in range(MOST_LISTINGS):
+        step, newest = newest_weights(path)
+        try:
+            described = description(path, newest)
+            break
+        except FileNotFoundError:  # the run has removed it for a newer one
+            continue
+    else:
+        raise FileNotFoundError(f"{newest} is not there any more")
     return Run(
         path=path,
         model=described.get("model"),
         config=described.get("config"),
         task=described.get("task"),
         step=step,
-        state=read_json(path / "RUN.json")["state"],
+        state=state_of(path),
         newest=newest,
     )
+
+
+def state_of(path):
+    try:
+        return read_json(path / "RUN.json")["state"]
+    except (ValueError, KeyError, TypeError) as error:
+        warnings.warn(f"{path / 'RUN.json'} cannot be read: {error!r}", stacklevel=3)
+        return "unknown"
 
 
 def newest_weights(path):
@@ -87,7 +105,8 @@ def newest_weights(path):
             problem = damage(file)
             if problem is None:
                 return step, file
-            if file.parent.exists():  # else the run removed it since it was listed
+            # Else the run has removed or replaced it since it was listed.
+            if file.parent.exists() and damage(file) is not None:
                 damaged.append(step)
                 warnings.warn(f"skipped the damaged state of step {step}: {problem}", stacklevel=3)
         initial = path / "initial" / "weights.safetensors"
@@ -98,28 +117,50 @@ def newest_weights(path):
 
 def states(path):
     """Returns step, rank and file of model/ and of each checkpoint."""
-    found = [(int(folder.name.removeprefix("step-")), 0, folder / "weights.safetensors") for folder in checkpoint_folders(path)]
+    found = [(step, 0, folder / "weights.safetensors") for step, folder in checkpoint_folders(path)]
     model = path / "model"
     if (model / "model.json").is_file():
-        found.append((read_json(model / "model.json")["step"], 1, model / "weights.npz"))
+        try:
+            found.append((int(read_json(model / "model.json")["step"]), 1, model / "weights.npz"))
+        except (ValueError, KeyError, TypeError) as error:
+            warnings.warn(f"passed over {model}, whose step cannot be read: {error!r}", stacklevel=4)
     return found
 
 
 def checkpoint_folders(path):
-    return (path / "checkpoints").glob("step-*")
+    """The checkpoints with their steps; other folders, such as a copy named step-00000200.bak, are not ours."""
+    for folder in (path / "checkpoints").glob("step-*"):
+        digits = folder.name.removeprefix("step-")
+        if re.fullmatch("[0-9]{8,}", digits) and folder.name == f"step-{int(digits):08}":
+            yield int(digits), folder
 
 
 def damage(weights):
-    """Returns the damage to the files of a state that their lengths show, or None."""
+    """Returns the damage to the files of a state, or None: their lengths and digests, or the checksums in an npz file."""
     try:
         if weights.suffix == ".npz":
-            return None if zipfile.is_zipfile(weights) else f"{weights} is cut short"
-        for name, file in read_json(weights.parent / "MANIFEST.json")["files"].items():
-            found = (weights.parent / name).stat().st_size
-            if found != file["bytes"]:
-                return f"{weights.parent / name} is {found} bytes long, but {file['bytes']} were written"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            with zipfile.ZipFile(weights) as file:
+                broken = file.testzip()
+            return None if broken is None else f"{weights} is damaged in {broken}"
+        manifest = read_json(weights.parent / "MANIFEST.json")
+        if f"step-{manifest['step']:08}" != weights.parent.name:
+            return f"{weights.parent} is the checkpoint of step {manifest['step']}"
+        for name in manifest["files"]:
+            problem = broken_promise(weights.parent / name, (weights.parent / name).read_bytes())
+            if problem is not None:
+                return problem
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         return str(error)
+    return None
+
+
+def broken_promise(path, content):
+    """What the manifest beside a file of a checkpoint says against its content."""
+    promised = read_json(path.parent / "MANIFEST.json")["files"][path.name]
+    if len(content) != promised["bytes"]:
+        return f"{path} is {len(content)} bytes long, but {promised['bytes']} were written"
+    if "xxh3" in promised and len(content) >= SHORTEST and xxh3(content) != promised["xxh3"]:
+        return f"{path} is damaged: its digest differs"
     return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .run import Run, load_run
+from .run import MOST_LISTINGS, Run, broken_promise, load_run
 from .states import load_states
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
@@ -14,19 +14,25 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", 
 
 def weights(run, checkpoint=None):
     """Returns the weights of a run by name: `input.weight` [N, I], `recurrent.weight` [N, N] (effective: after sign and mask),
-    `recurrent.bias` [N], `output.weight` [O, N], `output.bias` [O], `initial_state` [N] or [condition, N], `tau_ms` [1 or N], and
-    where a matrix is constrained its `weight_raw`, `mask`, `sign` and `fixed`.
+    `recurrent.bias` [N], `output.weight` [O, N], `output.bias` [O], `initial_state` [N] or [condition, N] (the values of each condition are
+    then in `initial_state.condition.NAME` [condition]), `tau_ms` [1 or N], and where a matrix is constrained its `weight_raw`, `mask`, `sign`
+    and `fixed`.
 
     `run` is a Run or a folder. `checkpoint` is "last", "best" or a number of steps, instead of the newest weights, of which
     `Run.step` is the step.
     """
-    run = run if isinstance(run, Run) else load_run(run)
-    path = run.newest if checkpoint is None else checkpoint_of(run, checkpoint)
-    if path is None:
-        raise FileNotFoundError(f"{run.path} has no weights yet")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there any more: the run went on; load it again with load_run")
-    return load_states(path) if path.suffix == ".npz" else read_safetensors(path)[0]
+    given = run
+    for _ in range(MOST_LISTINGS):
+        run = given if isinstance(given, Run) else load_run(given)
+        path = run.newest if checkpoint is None else checkpoint_of(run, checkpoint)
+        if path is None:
+            raise FileNotFoundError(f"{run.path} has no weights yet")
+        try:
+            return load_states(path) if path.suffix == ".npz" else read_safetensors(path)[0]
+        except FileNotFoundError:  # a run that trains removes checkpoints for newer ones
+            if run is given:
+                break
+    raise FileNotFoundError(f"{path} is not there any more: the run went on; load it again with load_run")
 
 
 def checkpoint_of(run, checkpoint):
@@ -43,8 +49,12 @@ def checkpoint_of(run, checkpoint):
 
 
 def read_safetensors(path):
-    """Returns the tensors of a safetensors file by name, and its metadata. The header is JSON: names, types, shapes, offsets."""
-    content = Path(path).read_bytes()
+    """Returns the tensors of a safetensors file by name, and its metadata. The header is JSON: names, types, shapes, offsets. A file of a
+    checkpoint must be the one that was written."""
+    path = Path(path)
+    content = path.read_bytes()
+    if (path.parent / "MANIFEST.json").is_file() and (problem := broken_promise(path, content)):
+        raise ValueError(problem)
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     metadata = header.pop("__metadata__", {})

@@ -1,13 +1,31 @@
 """`python3 -m unittest` from the folder of the package; numpy is all it needs."""
 
+import shutil
+import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 import ctrnn_io
+from ctrnn_io.digest import xxh3
 from tests import toy_run
+
+RUN, WEIGHTS = sys.modules["ctrnn_io.run"], sys.modules["ctrnn_io.weights"]
+
+
+DIGESTS = {
+    241: "fa3e3f950b821a67",
+    256: "5d47b716ae4e6cc9",
+    1024: "a3115476086f73f1",
+    1025: "66b070bd27327c00",
+    1088: "c1e20c0fd2599af8",
+    5000: "924c0d5e41418245",
+    5000000: "72e0afb6ed5860bb",
+}
+"""By the reference implementation, of bytes k * k % 251."""
 
 
 class ToyRun(unittest.TestCase):
@@ -52,6 +70,72 @@ class Files(ToyRun):
         (newer / "weights.safetensors").write_bytes(b"cut")
         with self.assertWarnsRegex(UserWarning, "step 7.* is 3 bytes long"):
             self.assertEqual(ctrnn_io.load_run(path).step, 1)
+
+    def test_a_flipped_bit_is_found(self):
+        path = toy_run.write(Path(self.folder.name) / "run")
+        newer = toy_run.write_checkpoint(path, 7, {"tau_ms": [70.0]})
+        file = newer / "weights.safetensors"
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+        with self.assertWarnsRegex(UserWarning, "step 7.*its digest differs"):
+            self.assertEqual(ctrnn_io.load_run(path).step, 1)
+        with self.assertRaisesRegex(ValueError, "its digest differs"):
+            ctrnn_io.weights(path, 7)
+        model = path / "model" / "weights.npz"
+        content = bytearray(model.read_bytes())
+        content[100] ^= 1
+        model.write_bytes(content)
+        with self.assertWarnsRegex(UserWarning, "step 1.*is damaged in"):
+            self.assertEqual(ctrnn_io.load_run(path).newest.name, "weights.safetensors")
+
+    def test_digests_are_those_of_the_reference(self):
+        for length, digest in DIGESTS.items():
+            self.assertEqual(xxh3(bytes(k * k % 251 for k in range(length))), digest, length)
+
+    def test_a_checkpoint_may_be_replaced_while_it_is_read(self):
+        path = toy_run.write_begun(Path(self.folder.name) / "run")
+        toy_run.write_checkpoint(path, 1)
+        description, read = RUN.description, WEIGHTS.read_safetensors
+
+        def replace(old, new):
+            shutil.rmtree(path / "checkpoints" / f"step-{old:08}")
+            toy_run.write_checkpoint(path, new)
+
+        def description_after(*arguments, steps=[(1, 2)]):
+            if steps:
+                replace(*steps.pop())
+            return description(*arguments)
+
+        with mock.patch.object(RUN, "description", description_after):
+            self.assertEqual(ctrnn_io.load_run(path).step, 2)
+
+        def read_after(*arguments, steps=[(2, 3)]):
+            if steps:
+                replace(*steps.pop())
+            return read(*arguments)
+
+        with mock.patch.object(WEIGHTS, "read_safetensors", read_after):
+            self.assertEqual(ctrnn_io.weights(path)["tau_ms"], [100.0])
+
+    def test_damage_beside_whole_states_is_passed_over(self):
+        path = toy_run.write(Path(self.folder.name) / "run")  # model/ and checkpoint of step 1
+        checkpoint = path / "checkpoints" / "step-00000001"
+        for name in ("step-00000001.bak", "step-", "step-900"):
+            shutil.copytree(checkpoint, path / "checkpoints" / name)
+        self.assertEqual((ctrnn_io.load_run(path).step, ctrnn_io.load_run(path).checkpoints()), (1, [1]))
+        shutil.copytree(checkpoint, path / "checkpoints" / "step-00000900")
+        with self.assertWarnsRegex(UserWarning, "is the checkpoint of step 1"):
+            self.assertEqual(ctrnn_io.load_run(path).step, 1)
+        shutil.rmtree(path / "checkpoints" / "step-00000900")
+        for text in ('{"schema": 1, "st', "{}", ""):
+            (path / "model" / "model.json").write_text(text)
+            with self.assertWarnsRegex(UserWarning, "whose step cannot be read"):
+                run = ctrnn_io.load_run(path)
+            self.assertEqual((run.step, run.newest.parent.name), (1, "step-00000001"))
+        (path / "RUN.json").write_text('{"sta')
+        with self.assertWarnsRegex(UserWarning, "RUN.json cannot be read"):
+            self.assertEqual(ctrnn_io.load_run(path).state, "unknown")
 
     def test_killed_and_running_runs_without_model(self):
         path = toy_run.write_begun(Path(self.folder.name) / "run")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ctrnn_io.digest import xxh3
+
 MODEL = {
     "dt_ms": 20.0,
     "integrator": "euler",
@@ -57,7 +59,7 @@ def write_checkpoint(folder, step, weights=None):
     checkpoint.mkdir(parents=True)
     file = checkpoint / "weights.safetensors"
     write_safetensors(file, arrays_of(weights))
-    promised = {"schema": 1, "step": step, "files": {file.name: {"bytes": file.stat().st_size}}}
+    promised = {"schema": 1, "step": step, "files": {file.name: {"bytes": file.stat().st_size, "xxh3": xxh3(file.read_bytes())}}}
     (checkpoint / "MANIFEST.json").write_text(json.dumps(promised))
     (folder / "checkpoints" / "last").write_text(f"{checkpoint.name}\n")
     return checkpoint

@@ -193,6 +193,22 @@ impl Check<'_> {
         );
     }
 
+    /// Checks that a run that trains has a parameter that is not frozen.
+    pub(super) fn check_something_is_trained(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
+        let is_frozen = |p: &Parameter| train.freeze.iter().any(|word| p.is_called(word));
+        let mut trained = Parameter::ALL.into_iter().filter(|p| p.is_trained(model));
+        if train.steps == 0 || !trained.all(|p| is_frozen(&p)) || !self.is_sound(&["train.freeze"])
+        {
+            return;
+        }
+        let problem = Diagnostic::new(
+            Code::Training,
+            "train.freeze leaves nothing to train: every parameter of the network is in it",
+        )
+        .help("take a parameter out of train.freeze, or train.steps = 0 for the network as it is");
+        self.report(problem, &[("train.freeze", "")]);
+    }
+
     /// Checks that parameters with a learning rate of their own are trained.
     pub(super) fn check_groups(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
         let rates = train.groups.rates();
@@ -203,6 +219,9 @@ impl Check<'_> {
             let help = match parameter {
                 Parameter::InitialState => {
                     "model.initial_state = \"learned\" trains it; else remove the group"
+                }
+                Parameter::TimeConstants => {
+                    "`train-ctrnn config explain model.tau_ms` says how to train it; else remove the group"
                 }
                 _ => {
                     "`train-ctrnn config explain model.bias` says how to train it; else remove the group"

@@ -28,8 +28,18 @@ impl Run {
             .collect()
     }
 
+    /// Whether somebody gave a key another value than its default: the resolved configuration of a run gives every key.
     fn is_given(&self, key: &str) -> bool {
-        self.origin(key) != Origin::Default
+        let is_usual = || {
+            let value = |table: toml::Table| {
+                let words = key.split('.');
+                words.fold(Some(toml::Value::Table(table)), |value, word| {
+                    value?.as_table()?.get(word).cloned()
+                })
+            };
+            value(self.config.table()) == value(RunConfig::default().table())
+        };
+        self.origin(key) != Origin::Default && !is_usual()
     }
 
     fn unused_of_task(&self) -> Vec<(String, String)> {
@@ -122,20 +132,34 @@ impl Run {
         let often = "validate.every_steps=N validates more often";
         if let Some(stop) = &train.stop {
             if validations == 1 {
-                let why = format!("but at the end: that is the only validation; {often}");
+                let why = format!("the only validation is that at the end of the run; {often}");
                 note("train.stop".to_owned(), why);
             } else if stop
                 .patience
                 .is_some_and(|patience| patience >= validations)
             {
-                let why = format!("the run has {validations} validations; {often}");
+                let why = format!(
+                    "the run has {}; {often}",
+                    counted(validations, "validation")
+                );
                 note("train.stop.patience".to_owned(), why);
             }
         }
         match &train.schedule {
             Schedule::Plateau(plateau) if plateau.patience >= validations => {
-                let why = format!("the run has {validations} validations; {often}");
+                let why = format!(
+                    "the run has {}; {often}",
+                    counted(validations, "validation")
+                );
                 note("train.schedule.patience".to_owned(), why);
+            }
+            schedule if schedule.end().is_some_and(|end| end > train.steps) => {
+                let why = format!(
+                    "from step {} on, which the run of {} does not reach: the learning rate is not yet at its end",
+                    train.steps,
+                    counted(train.steps, "step")
+                );
+                note("train.schedule.steps".to_owned(), why);
             }
             Schedule::Step(step) if step.warmup_steps + step.every_steps >= train.steps => {
                 let why = format!("the run has {} steps: the rate never changes", train.steps);
@@ -144,5 +168,13 @@ impl Run {
             _ => {}
         }
         found
+    }
+}
+
+/// "1 step", "2 steps"
+fn counted(n: u64, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
     }
 }

@@ -140,7 +140,7 @@ pub fn vector_array(values: Vec<f64>) -> Array {
     Array::f64(&[values.len()], values)
 }
 
-/// Finite numbers.
+/// Numbers that are finite in single precision, in which networks compute.
 fn values(name: &str, array: &Array) -> Result<Vec<f64>, String> {
     if !matches!(array.data(), ArrayData::F32(_) | ArrayData::F64(_)) {
         return Err(format!(
@@ -153,7 +153,14 @@ fn values(name: &str, array: &Array) -> Result<Vec<f64>, String> {
             "{name} holds NaN or an infinity at flat index {index}"
         ));
     }
-    array.to_f64().map_err(|error| format!("{name}: {error}"))
+    let values = array.to_f64().map_err(|error| format!("{name}: {error}"))?;
+    match values.iter().position(|x| !(*x as f32).is_finite()) {
+        None => Ok(values),
+        Some(index) => Err(format!(
+            "{name} holds {:e} at flat index {index}, which single precision (f32) does not hold",
+            values[index]
+        )),
+    }
 }
 
 /// Sums two vectors of one length.

@@ -1,6 +1,8 @@
 //! manifest.json: what made a run, beside its configuration.
 
 use ctrnn_config::{Backend, InputFile, Run};
+use std::path::PathBuf;
+
 use ctrnn_files::{RunFolder, digest, json as json_file};
 use ctrnn_kernels::KernelPath;
 use ctrnn_tasks::{Layout, TargetKind};
@@ -11,6 +13,9 @@ use crate::trials::trials_from_command::check_layout;
 
 /// The key of the inputs and outputs of the task.
 const CHANNELS: &str = "channels";
+
+/// The key of the run whose weights this one began with.
+pub const INIT_FROM: &str = "init_from";
 
 /// The manifest of a run that computes on `device` and begins with weights whose file has the digest `initial`, as JSON text.
 ///
@@ -27,12 +32,21 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
         };
         inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
     }
+    let is_named = |path: &PathBuf| run.input_files.iter().any(|file| file.path == *path);
+    for path in run.task.input_files().iter().filter(|path| !is_named(path)) {
+        let digest = digest::blake3_file(path)?; // a word of the task's program
+        inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
+    }
     let mut manifest = Map::new();
     manifest.insert("schema".to_owned(), 1.into());
     manifest.extend(machine(run, device));
     manifest.insert("seed".to_owned(), run.config.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
     manifest.insert(CHANNELS.to_owned(), channels(run));
+    if let Some(given) = &run.given {
+        let source = serde_json::to_value(&given.source).expect("two texts");
+        manifest.insert(INIT_FROM.to_owned(), source);
+    }
     let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
     manifest.insert("initial".to_owned(), initial);
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))

@@ -7,7 +7,6 @@
 //! The program has a process group of its own, which signals from the terminal do not reach. The whole group is ended when
 //! the generator is dropped, and when this process ends in any way, `kill -9` included.
 
-use ctrnn_config::printable;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -17,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ctrnn_config::shortened;
+use ctrnn_files::printable;
 use serde_json::Value;
 
 /// A longer line of JSON is taken for garbage.
@@ -48,6 +49,9 @@ pub(crate) struct Answer {
     pub header: Value,
     pub bytes: Vec<u8>,
 }
+
+/// An answer, the end of the answers, or garbage; or why there is none.
+type Received = Result<Result<Option<Answer>, String>, RecvTimeoutError>;
 
 impl Generator {
     /// Starts `command` (the program and its arguments) in `folder`.
@@ -112,6 +116,7 @@ impl Generator {
         mut question: Value,
         longest: u64,
         timeout: Duration,
+        is_over: &dyn Fn() -> bool,
     ) -> Result<Answer, String> {
         self.asked += 1;
         question["id"] = self.asked.into();
@@ -121,7 +126,7 @@ impl Generator {
         if written.and_then(|()| self.questions.flush()).is_err() {
             return Err(self.how_it_ended());
         }
-        let answer = match self.answers.recv_timeout(timeout) {
+        let answer = match self.answer(timeout, is_over)? {
             Ok(Ok(Some(answer))) => answer,
             Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => return Err(self.how_it_ended()),
             Ok(Err(garbage)) => return Err(garbage),
@@ -130,8 +135,25 @@ impl Generator {
             }
         };
         match answer.header["error"].as_str() {
-            Some(error) => Err(format!("says: {}", printable(error))),
+            Some(error) => Err(format!("says: {}", printable(&last_words(error)))),
             None => self.to_the_last_question(answer),
+        }
+    }
+
+    /// The next answer, unless nobody waits for it any more.
+    fn answer(&self, timeout: Duration, is_over: &dyn Fn() -> bool) -> Result<Received, String> {
+        /// A stop is noticed after this.
+        const SLICE: Duration = Duration::from_millis(100);
+        let begun = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(begun.elapsed());
+            match self.answers.recv_timeout(left.min(SLICE)) {
+                Err(RecvTimeoutError::Timeout) if is_over() => {
+                    return Err("was still at work when the run was asked to stop".to_owned());
+                }
+                Err(RecvTimeoutError::Timeout) if begun.elapsed() < timeout => {}
+                received => return Ok(received),
+            }
         }
     }
 
@@ -229,9 +251,13 @@ impl ProcessGroup {
     }
 }
 
-/// The beginning of a text that may be long.
-fn shortened(text: &str) -> String {
-    text.chars().take(80).collect()
+/// The beginning of a message of a program, which may be long.
+fn last_words(text: &str) -> String {
+    const LONGEST: usize = 2000;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
 }
 
 /// Does something on a thread of its own; the system may allow none.
@@ -290,7 +316,8 @@ fn read_answer(stdout: &mut impl BufRead, longest: &AtomicU64) -> Result<Option<
 }
 
 fn garbage(line: &[u8]) -> String {
-    let text = shortened(String::from_utf8_lossy(line).trim_end());
+    let line = String::from_utf8_lossy(line);
+    let text = shortened(line.trim_end());
     format!(
         "wrote {text:?} to its standard output, where only answers belong: a line of JSON {{..}} each"
     )

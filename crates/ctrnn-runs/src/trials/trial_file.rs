@@ -14,6 +14,9 @@ use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, 
 
 /// A class is an output, so a larger label is taken for a slip.
 const MAX_CLASSES: u32 = 4096;
+/// Largest input, target and weight of a mask: squares and products of them, summed over a batch and all parameters, stay far from
+/// the largest number of single precision.
+const MAX_VALUE: f32 = 1e9;
 /// Numbers that are looked at together.
 const AT_ONCE: usize = 1 << 16;
 
@@ -133,7 +136,7 @@ fn numbers_of_objects(name: &str) -> String {
             format!("{name} = np.unique(np.array({name}, str), return_inverse=True)[1]")
         }
         None => format!(
-            "pad the trials to one length: n_steps = np.array([len(x) for x in {name}]); {name} = np.stack([np.pad(x, \
+            "numbers of Python: {name} = {name}.astype(\"f4\"); trials of several lengths are padded to one: n_steps = np.array([len(x) for x in {name}]); {name} = np.stack([np.pad(x, \
              [(0, n_steps.max() - len(x))] + [(0, 0)] * (np.ndim(x) - 1)) for x in {name}])"
         ),
     }
@@ -146,7 +149,8 @@ fn numbers_of(name: &str, dtype: &str) -> String {
         .chars()
         .next()
     {
-        Some('U' | 'S' | 'T' | 'a') => {
+        // Words are names of classes and conditions; anything else in words is numbers as text.
+        Some('U' | 'S' | 'T' | 'a') if name == "labels" || name.starts_with("cond_") => {
             format!("{name} = np.unique({name}, return_inverse=True)[1].reshape({name}.shape)")
         }
         Some('M') => format!("{name} = {name}.astype(\"datetime64[ms]\").astype(float)"),
@@ -336,10 +340,10 @@ impl TrialFile {
         }
     }
 
-    /// Targets; where nothing counts they may be no numbers, and 0 times NaN is NaN.
+    /// Targets; where nothing counts they may be anything, and 0 times NaN is NaN.
     fn target_values(&self, b: usize) -> Vec<f32> {
         let mut values = self.floats(&self.target, b, self.n_outputs);
-        let no_numbers = values.iter_mut().filter(|value| !value.is_finite());
+        let no_numbers = values.iter_mut().filter(|value| !is_usable(**value));
         no_numbers.for_each(|value| *value = 0.0);
         values
     }
@@ -405,9 +409,9 @@ impl TrialFile {
 
     /// Inputs reach the network at every time step of a trial, also where nothing counts.
     fn check_inputs(&self) -> Result<(), TaskError> {
-        for b in self.suspects(&self.inputs, self.n_inputs, f32::is_finite) {
+        for b in self.suspects(&self.inputs, self.n_inputs, is_usable) {
             let inputs = self.floats(&self.inputs, b, self.n_inputs);
-            let Some(at) = inputs.iter().position(|x| !x.is_finite()) else {
+            let Some(at) = inputs.iter().position(|x| !is_usable(*x)) else {
                 continue;
             };
             let found = self.text(&self.inputs, b, self.n_inputs, at);
@@ -428,10 +432,10 @@ impl TrialFile {
     }
 
     fn check_targets(&self) -> Result<(), TaskError> {
-        for b in self.suspects(&self.target, self.n_outputs, f32::is_finite) {
+        for b in self.suspects(&self.target, self.n_outputs, is_usable) {
             let targets = self.floats(&self.target, b, self.n_outputs);
             let mut counted = targets.iter().zip(self.weights(b));
-            let Some(at) = counted.position(|(x, weight)| weight > 0.0 && !x.is_finite()) else {
+            let Some(at) = counted.position(|(x, weight)| weight > 0.0 && !is_usable(*x)) else {
                 continue;
             };
             let found = self.text(&self.target, b, self.n_outputs, at);
@@ -504,18 +508,18 @@ impl TrialFile {
             return Ok(());
         };
         let width = mask.shape().get(2).copied().unwrap_or(1);
-        for b in self.suspects(mask, width, |weight| weight >= 0.0 && weight.is_finite()) {
+        for b in self.suspects(mask, width, |weight| weight >= 0.0 && is_usable(weight)) {
             let weights = self.floats(mask, b, width);
-            let wrong = |weight: &f32| !(weight.is_finite() && *weight >= 0.0);
+            let wrong = |weight: &f32| !(is_usable(*weight) && *weight >= 0.0);
             let Some(at) = weights.iter().position(wrong) else {
                 continue;
             };
             let found = self.text(mask, b, width, at);
             let what = format!(
-                "mask holds {found} at {}; it must be 0 (does not count) or more",
+                "mask holds {found} at {}; it must be 0 (does not count) or more, at most {MAX_VALUE:e}",
                 self.place_in_mask(b, at, width)
             );
-            let help = "mask = np.nan_to_num(mask, posinf=0).clip(0)";
+            let help = "mask = np.nan_to_num(mask, posinf=0).clip(0, 1)";
             return Err(self.error(what).with_help(help));
         }
         let counts = |b: usize| {
@@ -539,7 +543,11 @@ impl TrialFile {
     /// An element of trial `b`, as the file holds it.
     fn text(&self, array: &PackedArray, b: usize, width: usize, at: usize) -> String {
         let index = self.within(b, width).start + at;
-        array.elements(index..index + 1).text(0)
+        let text = array.elements(index..index + 1).text(0);
+        match text.parse::<f64>() {
+            Ok(number) if text.len() > 20 => format!("{number:e}"), // 1e25 is a one and 25 zeros
+            _ => text,
+        }
     }
 
     fn error(&self, message: impl std::fmt::Display) -> TaskError {
@@ -549,10 +557,9 @@ impl TrialFile {
     fn not_a_number(&self, name: &str, found: &str, place: &str, help: &str) -> TaskError {
         let is_number = found.parse::<f64>().is_ok_and(f64::is_finite);
         match is_number {
-            // Single precision holds integers to 2^24 and numbers to 3.4e38.
             true => self
                 .error(format!(
-                    "{name} holds {found} at {place}, which single precision (f32) does not hold"
+                    "{name} holds {found} at {place}, which is too large to train on: at most {MAX_VALUE:e}"
                 ))
                 .with_help(format!(
                     "scale it, for instance {name} = {name} / {name}.std()"
@@ -618,6 +625,10 @@ impl TrialFile {
     }
 }
 
+fn is_usable(value: f32) -> bool {
+    value.abs() <= MAX_VALUE // not NaN
+}
+
 fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
     let Some(array) = reader.arrays.get("dt_ms") else {
         return Ok(());
@@ -630,6 +641,11 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
         return Ok(());
     }
     let shortest = *dt_ms as f32;
+    if !(shortest.is_finite() && shortest > 0.0) {
+        let message = format!("dt_ms is {dt_ms}; it must be the length of a time step in ms");
+        let help = format!("dt_ms = {}, or leave it out", clock.dt_ms());
+        return Err(reader.error(message).with_help(help));
+    }
     let message = format!(
         "has time steps of {shortest} ms, but time.dt_ms = {}",
         clock.dt_ms()
@@ -728,7 +744,9 @@ fn read_n_steps(
                     some.text(k),
                     first + k
                 );
-                let help = format!("n_steps = np.clip(n_steps, 1, {max_steps})");
+                let help = format!(
+                    "n_steps = np.nan_to_num(np.round(n_steps), nan={max_steps}).clip(1, {max_steps}).astype(int)"
+                );
                 return Err(reader.error(what).with_help(help));
             };
             lengths.push(length);
@@ -821,8 +839,11 @@ fn take_conditions(
         let mut values = Vec::with_capacity(n_trials);
         for first in (0..n_trials).step_by(AT_ONCE) {
             let some = array.elements(first..(first + AT_ONCE).min(n_trials));
-            let decimal =
-                decimal(some).map_err(|error| reader.error(format!("{name}: {error}")))?;
+            let decimal = decimal(some).map_err(|error| {
+                reader.error(format!("{name}: {error}")).with_help(format!(
+                    "number the values: {name} = np.unique({name}, return_inverse=True)[1]"
+                ))
+            })?;
             values.extend(decimal);
         }
         if let Some(b) = values.iter().position(|value| value.is_infinite()) {

@@ -1,18 +1,19 @@
 //! The task `command`: trials that a program of the user's makes, in any language.
 
-use ctrnn_config::{InputPath, printable};
+use ctrnn_config::{InputPath, shortened};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ctrnn_files::npz::NpzReader;
+use ctrnn_files::printable;
 use ctrnn_random::{Key, Rng};
 use ctrnn_tasks::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, Programs, TargetKind,
-    Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices, value_bits,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, IsOver, Layout, Programs,
+    TargetKind, Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices, value_bits,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,24 @@ pub struct TrialsFromCommand {
     names_choices: bool,
     /// None after a failure, and until the next batch is asked for.
     generator: Mutex<Option<Generator>>,
+    /// Whether nobody waits for an answer any more.
+    is_over: OnceIsOver,
+}
+
+/// A question that is set once, where somebody trains.
+#[derive(Default)]
+struct OnceIsOver(OnceLock<IsOver>);
+
+impl std::fmt::Debug for OnceIsOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnceIsOver")
+    }
+}
+
+impl OnceIsOver {
+    fn is_over(&self) -> bool {
+        self.0.get().is_some_and(|is_over| is_over())
+    }
 }
 
 /// What the program says of itself.
@@ -145,9 +164,31 @@ impl Task for TrialsFromCommand {
         }
     }
 
+    /// The script, and other words that are files; the program itself where no file follows it, since else it is an interpreter.
     fn input_files(&self) -> Vec<PathBuf> {
-        let script = self.script.iter().filter(|_| self.is_agreed); // else it makes none
-        script.cloned().collect()
+        if !self.is_agreed {
+            return Vec::new(); // it makes no trials
+        }
+        let words = self.words();
+        let file = |word: &String| {
+            let path = Path::new(word);
+            let path = path.is_file().then(|| std::path::absolute(path).ok())?;
+            path.map(|path| path.canonicalize().unwrap_or(path))
+        };
+        let further: Vec<PathBuf> = words.iter().skip(1).filter_map(file).collect();
+        if further.is_empty() {
+            return words
+                .iter()
+                .take(1)
+                .filter(|word| word.contains('/'))
+                .filter_map(file)
+                .collect();
+        }
+        further
+    }
+
+    fn give_up_when(&self, is_over: IsOver) {
+        let _one_training_asks = self.is_over.0.set(is_over);
     }
 
     fn unstarted_program(&self) -> Option<String> {
@@ -225,6 +266,7 @@ impl TrialsFromCommand {
             is_agreed: false,
             is_repeated: AtomicBool::new(false),
             generator: Mutex::new(None),
+            is_over: OnceIsOver::default(),
         };
         match context.programs {
             Programs::Never { layout: None } => return Err(task.unstarted("inputs and outputs")),
@@ -282,7 +324,7 @@ impl TrialsFromCommand {
             .map_err(|message| TaskError::config("command", message).with_help(help))?;
         let hello = json!({ "hello": true, "dt_ms": self.clock.dt_ms() });
         let answer = generator
-            .ask(hello, 0, self.timeout())
+            .ask(hello, 0, self.timeout(), &|| self.is_over.is_over())
             .map_err(|message| self.error(message))?;
         let hello: Hello = serde_json::from_value(answer.header.clone()).map_err(|error| {
             let header = printable(&answer.header.to_string());
@@ -309,7 +351,9 @@ impl TrialsFromCommand {
             Some(generator) => generator,
             None => self.greet()?.0,
         };
-        let answer = generator.ask(question, longest, self.timeout());
+        let answer = generator.ask(question, longest, self.timeout(), &|| {
+            self.is_over.is_over()
+        });
         let answer = answer.map_err(|message| self.error(message))?;
         *running = Some(generator);
         Ok(answer)
@@ -395,6 +439,21 @@ impl TrialsFromCommand {
 
 impl Hello {
     fn layout(self) -> Result<Layout, String> {
+        let none = Vec::new();
+        for (what, names) in [
+            ("inputs", &self.inputs),
+            ("outputs", &self.outputs),
+            ("choices", self.choices.as_ref().unwrap_or(&none)),
+        ] {
+            let mut sorted: Vec<&String> = names.iter().collect();
+            sorted.sort();
+            if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(format!(
+                    "names {:?} twice among its {what}",
+                    shortened(pair[0])
+                ));
+            }
+        }
         let place = |name: &String| {
             let place = self.outputs.iter().position(|output| output == name);
             place.ok_or_else(|| format!("names {name:?} as a choice, which is no output"))

@@ -24,7 +24,7 @@ use crate::trials::trial_file::TrialFile;
 /// `[B,T,O]` (0: does not count; absent: everything counts), `n_steps [B]` (the length of each trial), `dt_ms` (must
 /// equal `time.dt_ms`), and one `cond_<name> [B]` for each condition (NaN: it does not apply, as a coherence does not to
 /// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
-/// or -100. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
+/// or -100; numbers that count are at most 1e9. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
 /// validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot targets or two values
 /// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` says otherwise.
 ///
@@ -79,6 +79,7 @@ pub struct TrialsFromFile {
     /// The number of the first trial of each file.
     starts: Vec<usize>,
     no_answer: BTreeMap<String, Vec<f64>>,
+    validation_fraction: f64,
     /// The trials that batches are drawn from, condition after condition.
     drawn: Vec<u32>,
     /// For each condition, how many of `drawn` belong to it or to one before it.
@@ -151,6 +152,18 @@ impl Task for TrialsFromFile {
         Some(self)
     }
 
+    fn unused_keys(&self) -> Vec<(String, String)> {
+        let is_unused = self
+            .tested
+            .as_ref()
+            .is_some_and(|tested| tested.config.validation_fraction != self.validation_fraction);
+        let why = "other files than those that the run was trained on are taken whole";
+        is_unused
+            .then(|| ("validation_fraction".to_owned(), why.to_owned()))
+            .into_iter()
+            .collect()
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.files.iter().flat_map(|f| f.notes.clone()).collect();
         notes.extend(self.note_classes());
@@ -193,6 +206,10 @@ impl TrialSet for TrialsFromFile {
 
     fn held_out(&self, number: usize) -> Trial {
         self.trial(self.held_out[number])
+    }
+
+    fn held_out_condition(&self, number: usize) -> Vec<(String, f64)> {
+        self.values(self.held_out[number])
     }
 
     fn source(&self, number: usize) -> [usize; 2] {
@@ -282,6 +299,7 @@ impl TrialsFromFile {
             starts: starts.collect(),
             files,
             no_answer: config.no_answer.clone(),
+            validation_fraction: config.validation_fraction,
             drawn: Vec::new(),
             ends: Vec::new(),
             by_values: Vec::new(),
@@ -832,7 +850,7 @@ mod tests {
                     ("inputs", Array::f64(&[3, 4, 2], vec![1e39; 24])),
                     targets(),
                 ],
-                &["at trial 0, time step 0, input 0, which single precision"],
+                &["at trial 0, time step 0, input 0, which is too large to train on: at most 1e9"],
             ),
             (
                 vec![inputs(), ("targets", at(&[3, 4, 1], 5, f32::INFINITY))],

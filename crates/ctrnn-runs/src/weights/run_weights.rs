@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::backend::Backend;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, TensorFile};
 use ctrnn_model::{CtrnnConfig, CtrnnModule, Weights};
+use ctrnn_train::first_nonfinite;
 
 use crate::RunError;
-use crate::checkpoint::{Checkpoint, checkpoint_step, first_nonfinite};
+use crate::checkpoint::{Checkpoint, checkpoint_step};
 use crate::weights::weight_file::{read_weights, tensors_of};
 
 /// A run that trains removes old checkpoints while its folder is read; after this many listings something else is wrong.
@@ -95,7 +96,7 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
     for _ in 0..MOST_LISTINGS {
         for &state in &states {
             // What a run began with is not what it has become: it stands in for no damaged state.
-            if state.place == Place::Initial && !damaged.is_empty() {
+            if state.place == Place::Initial && (!damaged.is_empty() || has_ended(folder)) {
                 break;
             }
             match state.read(folder, network) {
@@ -124,9 +125,19 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
         Some((_, error)) => error,
         None => RunError::Data {
             path: folder.root().to_owned(),
-            reason: "has no network yet: no checkpoint, and no model/".to_owned(),
+            reason: if has_ended(folder) {
+                "has no network any more: it has ended, but model/ and its checkpoints are gone"
+            } else {
+                "has no network yet: no checkpoint, and no model/"
+            }
+            .to_owned(),
         },
     })
+}
+
+/// Whether a run has done all its steps: what it began with is then not its network.
+fn has_ended(folder: &RunFolder) -> bool {
+    RunJson::load(&folder.run_json()).is_ok_and(|json| json.state == RunState::Done)
 }
 
 type Damaged = Vec<(String, RunError)>;

@@ -23,7 +23,7 @@ impl Tally {
         self.answered += usize::from(answer.is_correct.is_some());
         self.right += usize::from(answer.is_correct == Some(true));
         self.decided += usize::from(answer.reaction_steps.is_some());
-        self.reaction_steps += answer.reaction_steps.unwrap_or(0);
+        self.reaction_steps += answer.reaction_steps.unwrap_or(0) as usize;
     }
 
     /// The fraction that is right, absent if no trial has a right choice.
@@ -50,17 +50,17 @@ impl<'a> FromIterator<&'a Answer> for Tally {
     }
 }
 
-/// What a network did in one trial.
+/// What a network did in one trial; small, since there may be millions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     /// Whether it was right; `None` where nothing is.
     pub is_correct: Option<bool>,
     /// The choice that is right; `None` if no choice is.
-    pub right: Option<usize>,
+    pub right: Option<u32>,
     /// The choice that was made.
-    pub chosen: Option<usize>,
+    pub chosen: Option<u32>,
     /// When, in a reaction-time version: [`Task::reaction_steps`].
-    pub reaction_steps: Option<usize>,
+    pub reaction_steps: Option<u32>,
 }
 
 /// Accuracy of a batch with `outputs [trial, time, output]`.
@@ -86,9 +86,9 @@ pub(crate) fn answers<B: Backend>(
         let (trial, readout) = (batch.trial(b), batch.rows(values, b, batch.n_outputs));
         Answer {
             is_correct: task.is_correct(&trial, readout),
-            right: trial.correct,
-            chosen: trial.choice(readout, &choices),
-            reaction_steps: task.reaction_steps(&trial, readout),
+            right: trial.correct.map(|choice| choice as u32),
+            chosen: trial.choice(readout, &choices).map(|choice| choice as u32),
+            reaction_steps: task.reaction_steps(&trial, readout).map(|n| n as u32),
         }
     };
     (0..batch.n_trials).map(answer).collect()
@@ -98,7 +98,7 @@ pub(crate) fn answers<B: Backend>(
 pub(crate) fn confusion(task: &dyn Task, answers: &[Answer]) -> Option<Confusion> {
     let layout = task.layout();
     let choices = layout.alternatives();
-    let place = |choice: usize| choices.iter().position(|&c| c == choice);
+    let place = |choice: u32| choices.iter().position(|&c| c == choice as usize);
     let mut counts = vec![vec![0; choices.len()]; choices.len()];
     for answer in answers {
         let right = answer.right.and_then(place);

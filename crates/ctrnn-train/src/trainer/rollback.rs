@@ -13,6 +13,7 @@ use ctrnn_model::{CtrnnModule, RecurrenceBackend};
 use super::Trainer;
 use crate::TrainError;
 use crate::batch::Batch;
+use crate::condition_states::first_nonfinite;
 use crate::divergence::{Culprit, NotFinite, Rollback};
 use crate::observer::{Counters, Observer, SavedState};
 use crate::optimizer::OptimizerState;
@@ -130,6 +131,20 @@ where
             lr: self.rate(),
             rollbacks: self.counters.rollbacks.count,
             good_step: self.good.as_ref().map(|good| good.counters.step),
+            largest: None,
+        }
+    }
+
+    /// The same for what a batch gave.
+    pub(super) fn not_finite_in(&self, batch: &Batch<B>, step: u64, what: Culprit) -> NotFinite {
+        let largest = [&batch.inputs, &batch.targets].map(|tensor| {
+            let data = tensor.to_data();
+            data.iter::<f64>()
+                .fold(0.0, |most: f64, x| most.max(x.abs()))
+        });
+        NotFinite {
+            largest: Some(largest),
+            ..self.not_finite(step, what)
         }
     }
 
@@ -159,9 +174,8 @@ where
     }
 
     fn weights_not_finite(&self) -> Option<Culprit> {
-        let mut weights = self.network.weights().into_iter();
-        let found = weights.find(|(_, data)| !is_finite(data));
-        found.map(|(name, _)| Culprit::Weights(name))
+        let found = first_nonfinite(&self.network.weights()).map(str::to_owned);
+        found.map(Culprit::Weights)
     }
 }
 

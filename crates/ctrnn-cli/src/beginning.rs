@@ -1,0 +1,271 @@
+//! Weights that a run begins with: those of `--init-from`, those that a run keeps, and the command of a run that branches off another.
+
+use std::path::{Path, PathBuf};
+
+use ctrnn_config::{GivenWeights, Reading, Run, WeightSource};
+use ctrnn_files::{FileError, RunFolder, digest};
+use ctrnn_model::{InitialState, Parameter, Weights};
+use ctrnn_runs::{INIT_FROM, RunWeights, begun_in};
+use ctrnn_tasks::{Programs, Registry};
+use ctrnn_train::conditions_of_states;
+use serde_json::Value;
+
+use crate::args::{Data, TrainArgs};
+use crate::failure::{DATA, Failure, USAGE};
+use crate::run_path::{default_path, free_name, with_name};
+use crate::terminal::Terminal;
+use crate::train::quoted;
+
+/// The file of the weights that `--init-from` means, and what it holds.
+///
+/// # Errors
+/// If two checkpoints are asked for, there is no such run, or its weights cannot be read.
+pub fn weights_to_begin_with(
+    source: &Path,
+    checkpoint: Option<&str>,
+    terminal: &Terminal,
+) -> Result<(PathBuf, GivenWeights), Failure> {
+    let asked = asked_source(source, checkpoint)?;
+    let folder = RunFolder::at(&asked.run);
+    if !folder.run_json().is_file() {
+        return Err(no_run_to_begin_with(source, &asked.run));
+    }
+    let checkpoint = asked.checkpoint.as_deref();
+    let mut found = RunWeights::read(&folder, checkpoint, None)?;
+    let mut digest = digest::blake3_file(&found.path);
+    for _ in 0..20 {
+        if !matches!(digest, Err(FileError::Missing { .. })) {
+            break;
+        }
+        // The run trains, and has removed this checkpoint for newer ones.
+        found = RunWeights::read(&folder, checkpoint, None)?;
+        digest = digest::blake3_file(&found.path);
+    }
+    for note in &found.notes {
+        terminal.note(format!("{}: {note}", asked.run.display()));
+    }
+    let given = GivenWeights {
+        weights: found.weights,
+        blake3: digest?,
+        source: absolute(asked),
+    };
+    Ok((found.path, given))
+}
+
+fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
+    let what = format!(
+        "{} is not a run to begin with: it has no RUN.json",
+        run.display()
+    );
+    let is_run = |folder: &&Path| RunFolder::at(*folder).run_json().is_file();
+    let around = source.ancestors().skip(1).find(is_run);
+    let is_weight_file = source
+        .extension()
+        .is_some_and(|extension| extension == "safetensors" || extension == "npz");
+    let help = if source.is_file() && is_weight_file {
+        let file = quoted(&source.display().to_string());
+        format!("begin with a weight file by its key: model.init.file={file}")
+    } else if let Some(around) = around.filter(|around| *around != Path::new("")) {
+        let around = quoted(&around.display().to_string());
+        format!(
+            "give the folder of the run: --init-from {around}, and a checkpoint of it if its newest weights are not meant: --checkpoint last|best|STEP"
+        )
+    } else {
+        "give the folder of a run, and a checkpoint of it if its newest weights are not meant: --init-from RUN --checkpoint last|best|STEP".to_owned()
+    };
+    Failure::new(DATA, "D001", what, help)
+}
+
+/// The run and the checkpoint that `--init-from` and `--checkpoint` name.
+fn asked_source(source: &Path, checkpoint: Option<&str>) -> Result<WeightSource, Failure> {
+    let (run, named) = run_and_checkpoint(source);
+    if let (Some(asked), Some(named)) = (checkpoint, &named) {
+        let what = format!("two checkpoints are asked for: {named} and {asked}");
+        let help = "leave --checkpoint out, or give the folder of the run alone";
+        return Err(Failure::new(USAGE, "U005", what, help));
+    }
+    Ok(WeightSource {
+        run,
+        checkpoint: checkpoint.map(str::to_owned).or(named),
+    })
+}
+
+/// The run and the word for a checkpoint in `RUN`, `RUN@WHICH`, `RUN/checkpoints/step-00000500` or `RUN/checkpoints/last`.
+fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
+    let name = source.file_name().and_then(|name| name.to_str());
+    let is_among_checkpoints = source
+        .parent()
+        .is_some_and(|parent| parent.ends_with("checkpoints"));
+    let word = name.filter(|_| is_among_checkpoints).and_then(|name| {
+        let step = name.strip_prefix("step-").map(str::parse::<u64>);
+        match step {
+            Some(step) => Some(step.ok()?.to_string()),
+            None => matches!(name, "last" | "best").then(|| name.to_owned()),
+        }
+    });
+    if let (Some(word), Some(run)) = (word, source.ancestors().nth(2)) {
+        let run = match run == Path::new("") {
+            true => Path::new("."),
+            false => run,
+        };
+        return (run.to_owned(), Some(word));
+    }
+    match source.to_str().and_then(|text| text.rsplit_once('@')) {
+        Some((run, which)) if !source.exists() => (run.into(), Some(which.to_owned())),
+        _ => (source.to_owned(), None),
+    }
+}
+
+/// The same source by a path that another working directory has, too.
+fn absolute(source: WeightSource) -> WeightSource {
+    let run = source.run.canonicalize();
+    let run = run.or_else(|_| std::path::absolute(&source.run));
+    WeightSource {
+        run: run.unwrap_or(source.run),
+        ..source
+    }
+}
+
+/// The weights that the run of this command began with, where it goes on with a run that is there: what `--init-from`
+/// names need not be there any more.
+pub fn kept_weights(
+    args: &TrainArgs,
+    overrides: &[String],
+    registry: &Registry,
+) -> Option<PathBuf> {
+    let path = match &args.run_dir {
+        Some(path) => path.clone(),
+        None => {
+            let without = [overrides, &["~model.init.file".to_owned()]].concat();
+            let reading = Reading {
+                overrides: &without,
+                data_root: args.data.data_root.as_deref(),
+                programs: Programs::NEVER,
+                ..Reading::new(registry)
+            };
+            let values = reading.values(&args.config).ok()?;
+            default_path(&args.config, values.resolved().seed)
+        }
+    };
+    let folder = RunFolder::at(path);
+    let own = folder.initial_weights().canonicalize().ok()?;
+    began_from(&folder, args)?.then_some(own)
+}
+
+/// Whether a run began with the weights that `--init-from` and `--checkpoint` name; none if its folder does not say.
+fn began_from(folder: &RunFolder, args: &TrainArgs) -> Option<bool> {
+    let source = args.init_from.as_deref()?;
+    let asked = absolute(asked_source(source, args.checkpoint.as_deref()).ok()?);
+    let manifest: Value = ctrnn_files::json::read(&folder.manifest()).ok()?;
+    if let Some(began) = manifest.get(INIT_FROM) {
+        let began: WeightSource = serde_json::from_value(began.clone()).ok()?;
+        return Some(began == asked);
+    }
+    // An earlier version recorded the file alone.
+    let step = asked
+        .checkpoint
+        .as_deref()
+        .and_then(|word| word.parse().ok());
+    let place = match step {
+        Some(step) => RunFolder::at(&asked.run).checkpoint(step),
+        None => asked.run,
+    };
+    let inputs = manifest["inputs"].as_array()?.iter();
+    let mut paths = inputs.filter_map(|input| input["path"].as_str());
+    Some(paths.any(|path| Path::new(path).starts_with(&place)))
+}
+
+/// A run that is there goes on with what it began with, of which it keeps a copy: the weights that `--init-from` named then may
+/// have been trained further since.
+///
+/// # Errors
+/// If its manifest cannot be read.
+pub fn with_own_beginning(
+    run: Run,
+    path: &Path,
+    args: &TrainArgs,
+    terminal: &Terminal,
+) -> Result<Run, Failure> {
+    let folder = RunFolder::at(path);
+    let run = begun_in(run, &folder)?;
+    let (Some(file), Some(initial)) = (&run.init_file, &run.initial) else {
+        return Ok(run);
+    };
+    let Ok(own) = initial.path.canonicalize() else {
+        return Ok(run);
+    };
+    if *file == own {
+        return Ok(run.beginning_with(own));
+    }
+    let manifest: Value = ctrnn_files::json::read(&folder.manifest())?;
+    let inputs = manifest["inputs"].as_array().into_iter().flatten();
+    let mut recorded = inputs.filter_map(|input| {
+        let path = Path::new(input["path"].as_str()?);
+        Some((path, input["blake3"].as_str()))
+    });
+    let same_file = recorded.find(|(path, _)| path == file);
+    let is_own = match args.init_from {
+        Some(_) => began_from(&folder, args) == Some(true),
+        None => same_file.is_some(),
+    };
+    if !is_own {
+        return Ok(run);
+    }
+    let is_as_it_was = same_file.is_some_and(|(_, blake3)| {
+        digest::blake3_file(file).is_ok_and(|now| Some(now.as_str()) == blake3)
+    });
+    if !is_as_it_was && file.exists() {
+        terminal.note(format!(
+            "{} goes on with the weights that it began with; {} has others now",
+            path.display(),
+            file.display()
+        ));
+    }
+    Ok(run.beginning_with(own))
+}
+
+/// The command that trains a new run which begins with the newest weights of the run at `path`; none if they do not fit the network
+/// that is asked for.
+pub fn branch(
+    path: &Path,
+    asked: Option<&Run>,
+    config: &Path,
+    overrides: &[String],
+    data: &Data,
+) -> Option<String> {
+    if let Some(asked) = asked {
+        let newest = RunWeights::read(&RunFolder::at(path), None, None).ok()?;
+        if !fits(&newest.weights, asked) {
+            return None;
+        }
+    }
+    let text = |path: &Path| path.display().to_string();
+    let run = with_name(path);
+    let mut branch = run.clone().into_os_string();
+    branch.push("-branch");
+    let mut words = vec!["train-ctrnn".to_owned(), "train".to_owned(), text(config)];
+    words.extend(overrides.iter().cloned());
+    if let Some(root) = &data.data_root {
+        words.extend(["--data-root".to_owned(), text(root)]);
+    }
+    words.extend(["--run-dir".to_owned(), text(&free_name(branch))]);
+    words.extend(["--init-from".to_owned(), text(&run)]);
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    Some(words.join(" "))
+}
+
+/// Whether weights have the shapes that a network asks for; those of initial states may be of other conditions.
+fn fits(weights: &Weights, run: &Run) -> bool {
+    let has_conditions = matches!(
+        run.model.initial_state,
+        InitialState::LearnedPerCondition(_)
+    ) && conditions_of_states(weights);
+    Parameter::ALL.into_iter().all(|parameter| {
+        let Some(data) = weights.get(parameter.name()) else {
+            return true; // drawn
+        };
+        let (found, asked) = (&data.shape[..], parameter.shape(&run.model));
+        let is_by_condition = parameter == Parameter::InitialState && has_conditions;
+        found == asked || is_by_condition && found.last() == asked.last()
+    })
+}
