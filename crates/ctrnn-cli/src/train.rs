@@ -90,9 +90,6 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     if exists && args.force {
         check_replaced(&path)?;
     }
-    if !exists {
-        check_folder(&path)?; // the run around it removes what is not its own
-    }
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
             let run = with_own_beginning(run, &path, args, terminal)?;
@@ -114,7 +111,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         }
         _ => {}
     }
-    check_folder(&path)?;
+    check_folder(&path)?; // a run around it would remove it
     if let Some(note) = initial_states_note(&run) {
         terminal.note(note);
     }
