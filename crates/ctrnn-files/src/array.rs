@@ -220,16 +220,30 @@ impl PackedArray {
         dtype: Dtype,
         bytes: Vec<u8>,
     ) -> Result<Self, FormatError> {
-        let packed = Self {
+        let packed = Self::of_any_integers(shape, dtype, bytes);
+        packed.check_signed(name)?;
+        Ok(packed)
+    }
+
+    /// An array whose unsigned integers may be beyond the signed ones.
+    pub(crate) fn of_any_integers(shape: &[usize], dtype: Dtype, bytes: Vec<u8>) -> Self {
+        Self {
             shape: shape.to_vec(),
             dtype,
             bytes,
-        };
-        if dtype == Dtype::U64 {
-            let values = packed.bytes.as_chunks().0.iter();
-            signed(name, values.map(|&x| u64::from_le_bytes(x)))?;
         }
-        Ok(packed)
+    }
+
+    /// Refuses unsigned integers beyond the signed ones, which no type of [`ArrayData`] holds exactly. `name` is for the error.
+    ///
+    /// # Errors
+    /// [`FormatError::TooLargeInteger`].
+    pub fn check_signed(&self, name: &str) -> Result<(), FormatError> {
+        if self.dtype != Dtype::U64 {
+            return Ok(());
+        }
+        let values = self.bytes.as_chunks().0.iter();
+        signed(name, values.map(|&x| u64::from_le_bytes(x)))
     }
 
     /// Sizes, the slowest index first.
@@ -313,7 +327,8 @@ impl ArrayData {
         }
     }
 
-    /// Elements from little-endian bytes, widened where needed; unsigned ones are at most the largest i64.
+    /// Elements from little-endian bytes, widened where needed. Unsigned integers, one of which is beyond the signed ones, are
+    /// rounded to f64.
     pub(crate) fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Self {
         match dtype {
             Dtype::F16 => Self::F32(decode(bytes, |x| half_to_f32(u16::from_le_bytes(x)))),
@@ -325,7 +340,13 @@ impl ArrayData {
             Dtype::I8 => Self::I32(decode(bytes, |x| i32::from(i8::from_le_bytes(x)))),
             Dtype::I16 => Self::I32(decode(bytes, |x| i32::from(i16::from_le_bytes(x)))),
             Dtype::I32 => Self::I32(decode(bytes, i32::from_le_bytes)),
-            Dtype::I64 | Dtype::U64 => Self::I64(decode(bytes, i64::from_le_bytes)),
+            Dtype::I64 => Self::I64(decode(bytes, i64::from_le_bytes)),
+            Dtype::U64 => {
+                let values = decode(bytes, u64::from_le_bytes);
+                let signed = values.iter().map(|&x| i64::try_from(x)).collect();
+                let rounded = |_| Self::F64(values.iter().map(|&x| x as f64).collect());
+                Result::map_or_else(signed, rounded, Self::I64)
+            }
             Dtype::U8 => Self::U8(bytes.to_vec()),
             Dtype::U16 => Self::I32(decode(bytes, |x| i32::from(u16::from_le_bytes(x)))),
             Dtype::U32 => Self::I64(decode(bytes, |x| i64::from(u32::from_le_bytes(x)))),
@@ -542,6 +563,8 @@ mod tests {
             read(Dtype::U32, &[0xff; 4]),
             ArrayData::I64(vec![4_294_967_295])
         );
+        let any = PackedArray::of_any_integers(&[1], Dtype::U64, vec![0xff; 8]);
+        assert_eq!(any.elements(0..1), ArrayData::F64(vec![2f64.powi(64)]));
         let too_large = packed(Dtype::U64, &[0xff; 8]).unwrap_err();
         assert!(matches!(
             too_large,

@@ -171,18 +171,22 @@ impl<R: BufRead + Seek> NpzReader<R> {
     /// # Errors
     /// If there is no such array, its type, shape or size breaks a rule, or its bytes are damaged.
     pub fn read(&mut self, name: &str) -> Result<Array, FileError> {
-        Ok(self.read_packed(name)?.unpacked())
+        let packed = self.read_packed(name)?;
+        packed
+            .check_signed(name)
+            .map_err(FileError::format(&self.path))?;
+        Ok(packed.unpacked())
     }
 
     /// Reads an array that stays in its own type: it takes as much memory as its elements in the file, and no more while
-    /// it is read.
+    /// it is read. Unsigned integers beyond the signed ones are left to [`PackedArray::check_signed`].
     ///
     /// # Errors
     /// As [`NpzReader::read`].
     pub fn read_packed(&mut self, name: &str) -> Result<PackedArray, FileError> {
         let path = self.path.clone();
         let (header, content) = self.open_array(name)?;
-        let elements = read_elements(name, &header, content);
+        let elements = read_elements(&header, content);
         elements.map_err(|error| ReadError::at(&path)(damaged(name, error)))
     }
 
@@ -255,7 +259,6 @@ fn open_entry<'a, R: BufRead + Seek>(
 }
 
 fn read_elements<R: BufRead + Seek>(
-    name: &str,
     header: &NpyHeader,
     mut content: Content<'_, R>,
 ) -> Result<PackedArray, ReadError> {
@@ -269,7 +272,11 @@ fn read_elements<R: BufRead + Seek>(
     if header.big_endian {
         bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
-    Ok(PackedArray::new(name, &header.shape, header.dtype, bytes)?)
+    Ok(PackedArray::of_any_integers(
+        &header.shape,
+        header.dtype,
+        bytes,
+    ))
 }
 
 /// Bytes that are read together; a multiple of the width of every type.

@@ -42,6 +42,7 @@ mod error;
 mod fused_ops;
 mod init;
 mod initial_state;
+mod lengths;
 mod module;
 mod noise;
 mod parameters;

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ctrnn_random::{Key, Rng};
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,23 @@ pub enum ConditionOrder {
     Balanced,
 }
 
+/// A request, made on another thread, that a wait for trials ends: [`Task::sample_batch`] then fails soon.
+#[derive(Debug, Default)]
+pub struct Interrupt(AtomicBool);
+
+impl Interrupt {
+    /// Ends a wait, or, by `false`, lets further ones begin.
+    pub fn set(&self, is_asked: bool) {
+        self.0.store(is_asked, Ordering::Relaxed);
+    }
+
+    /// Tells whether the wait is to end.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A finite set of trials, as files hold them. Some are held out: never trained on, and evaluated in the order of their numbers.
 pub trait TrialSet {
     /// Number of trials that are trained on; 0 for a set that only tests.
@@ -224,6 +242,12 @@ pub trait Task: Send + Sync {
     /// The program that makes the trials, where it is not started ([`Programs::Never`](crate::Programs)): there is a layout, but
     /// no batch can be made.
     fn unstarted_program(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns what ends a wait in [`sample_batch`](Self::sample_batch), for tasks whose trials something outside of this process
+    /// makes.
+    fn interrupt(&self) -> Option<&Interrupt> {
         None
     }
 

@@ -197,15 +197,28 @@ impl Trial {
 
     /// The choice that a readout `[T, O]` makes at the last time step that counts: the output among `choices` that is largest,
     /// of equal ones the first; of a single output its sign, 0 for below zero and 1 for above. None where the readout is NaN,
-    /// and at zero where the sign decides.
+    /// and at zero where the sign decides. Of several outputs only those that count there are compared, if any of them does.
     #[must_use]
     pub fn choice(&self, readout: &[f32], choices: &[usize]) -> Option<usize> {
         let t = self.last_counted_step()?;
         let outputs = &readout[t * self.n_outputs..(t + 1) * self.n_outputs];
-        match choices {
-            [only] => sign(outputs[*only]),
-            _ => largest(outputs, choices),
+        match (choices, self.counted_choices(choices).as_slice()) {
+            ([only], _) => sign(outputs[*only]),
+            (_, []) => largest(outputs, choices),
+            (_, counted) => largest(outputs, counted),
         }
+    }
+
+    /// The outputs among `choices` that count at the last time step at which anything counts.
+    pub(crate) fn counted_choices(&self, choices: &[usize]) -> Vec<usize> {
+        let Some(t) = self.last_counted_step() else {
+            return Vec::new();
+        };
+        let counts = |choice: usize| match &self.mask {
+            Mask::Steps(_) => true,
+            Mask::Outputs(mask) => mask[t * self.n_outputs + choice] > 0.0,
+        };
+        choices.iter().copied().filter(|&k| counts(k)).collect()
     }
 
     /// The first of some time steps at which an output among `choices` of a readout `[T, O]` exceeds
@@ -225,10 +238,11 @@ impl Trial {
         })
     }
 
-    /// The choice that the target makes, read as [`choice`](Self::choice) reads the readout.
+    /// The choice that the target makes, read as [`choice`](Self::choice) reads the readout; none where no choice counts.
     #[must_use]
     pub fn target_choice(&self, choices: &[usize]) -> Option<usize> {
         match &self.target {
+            Target::Values(_) if self.counted_choices(choices).is_empty() => None,
             Target::Values(values) => self.choice(values, choices),
             Target::Classes(classes) => {
                 let class = classes[self.last_counted_step()?] as usize;
@@ -339,6 +353,24 @@ mod tests {
         };
         assert_eq!([1.0, -0.1].map(&mut choice), [Some(1), Some(0)]);
         assert_eq!([0.0, f32::NAN].map(&mut choice), [None, None]);
+    }
+
+    /// Left is 9 where nothing counts, in the target as in the readout.
+    #[test]
+    fn outputs_that_do_not_count_are_no_choice() {
+        let mut trial = trial(TargetKind::Values);
+        trial.set_target(0..4, 1, 9.0);
+        trial.set_target(0..4, 2, 1.0);
+        let Target::Values(readout) = trial.target.clone() else {
+            panic!("values");
+        };
+        assert_eq!(trial.target_choice(&[0, 1, 2]), Some(1));
+        trial.set_output_mask(0..4, 1, 0.0);
+        assert_eq!(trial.target_choice(&[0, 1, 2]), Some(2));
+        assert_eq!(trial.choice(&readout, &[0, 1, 2]), Some(2));
+        trial.set_output_mask(0..4, 2, 0.0);
+        assert_eq!(trial.target_choice(&[1, 2]), None);
+        assert_eq!(trial.target_choice(&[1]), None);
     }
 
     #[test]
