@@ -38,7 +38,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         overrides: &overrides,
         data_root: args.data.data_root.as_deref(),
         programs: Programs::Agreed(&|words| consent.agree(words)),
-        sizes: None,
+        trained: None,
     };
     let run = reading.file(&args.config)?;
     let unused = run.unused_keys();

@@ -48,7 +48,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         overrides: &overrides,
         data_root: root,
         programs: Programs::Agreed(&|words| consent.agree(words)),
-        sizes: None,
+        trained: None,
     };
     let mut run = reading.file(&args.config)?;
     run.given = given;

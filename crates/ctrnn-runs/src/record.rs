@@ -8,7 +8,9 @@ pub mod tensorboard_log;
 #[cfg(test)]
 mod tests;
 
-use ctrnn_config::{Code, ConfigErrors, InitialWeights, InputFile, Run, check_resume, differences};
+use ctrnn_config::{
+    Code, ConfigErrors, InitialWeights, InputFile, Run, TrainedChannels, check_resume, differences,
+};
 use ctrnn_train::{
     Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
     StopRequest, TrainError, TrainSettings, Trainer, check_metrics,
@@ -168,7 +170,12 @@ impl RunRecord {
         check_inputs(&folder, run)?;
         // Before anything is written: a run that keeps such a metric could not be resumed any more.
         let key = Key::new(run.config.seed, Stream::Validation, 0);
-        let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, run.config.validate.trials)?;
+        let trials = EvaluationTrials::of(
+            run.task.as_ref(),
+            run.clock,
+            key,
+            run.config.validate.trials,
+        )?;
         check_metrics(&run.settings(), run.task.as_ref(), &trials)
             .map_err(|error| with_place(run, error))?;
         drop(trials);
@@ -302,8 +309,11 @@ impl RunRecord {
         let resolved_json = portable_json(run);
         let mut log = RunLog::open(&self.folder, trainer.term_names())?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
-        let mut checkpoints =
-            CheckpointWriter::new(&self.folder, &resolved_json, run.config.checkpoint.keep_last);
+        let mut checkpoints = CheckpointWriter::new(
+            &self.folder,
+            &resolved_json,
+            run.config.checkpoint.keep_last,
+        );
         let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
         // The log says "checkpoint" once there is one.
         let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log, &mut tensorboard];
@@ -700,8 +710,8 @@ fn optimizer_of<B: Backend>(
     Ok(OptimizerState::restore(optimizer, state, length, device)?)
 }
 
-/// Returns the numbers of inputs and outputs of the network of a run, from whichever of its weight files can be read.
-pub fn trained_sizes(folder: &RunFolder) -> Option<[usize; 2]> {
+/// Returns what inputs and outputs the network of a run has: their numbers from whichever of its weight files can be read.
+pub fn trained_channels(folder: &RunFolder) -> Option<TrainedChannels> {
     let newest = || {
         let step = folder.newest_whole_checkpoint().ok()?.step?;
         TensorFile::read(&folder.checkpoint(step).join(WEIGHTS)).ok()
@@ -711,5 +721,11 @@ pub fn trained_sizes(folder: &RunFolder) -> Option<[usize; 2]> {
         .or_else(newest)
         .or_else(|| TensorFile::read(&folder.initial_weights()).ok())?;
     let size = |name: &str, side: usize| weights.tensors.get(name)?.shape().get(side).copied();
-    Some([size("input.weight", 1)?, size("output.weight", 0)?])
+    let n_outputs = size("output.weight", 0)?;
+    let choices = manifest::recorded_choices(folder);
+    Some(TrainedChannels {
+        n_inputs: size("input.weight", 1)?,
+        n_outputs,
+        choices: choices.filter(|choices| choices.iter().all(|&k| k < n_outputs)),
+    })
 }

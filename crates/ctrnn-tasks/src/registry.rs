@@ -41,6 +41,8 @@ pub struct Trained<'a> {
     pub n_inputs: usize,
     /// Number of outputs of its network.
     pub n_outputs: usize,
+    /// Outputs that were choices in its training; `None` where that is not recorded.
+    pub choices: Option<&'a [usize]>,
     /// The task's table in its configuration.
     pub table: &'a toml::Table,
     /// Whether other files are named than in that table: trials to test the network with.

@@ -311,7 +311,7 @@ where
             gradients,
             norm,
             numbers,
-        } = self.computed(&batch, pass)?;
+        } = self.gradients(&batch, pass)?;
         let gradients = match self.settings.train.clip() {
             Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
@@ -339,17 +339,17 @@ where
     ///
     /// Where a number is not finite, short trials may have overflowed behind their end, and infinity times 0 is NaN, in the loss and
     /// on the way back: each trial then runs once more, for its own length.
-    fn computed(&mut self, batch: &Batch<B>, pass: Forward<B>) -> Result<Computed<B>, TrainError> {
-        match self.computed_by(batch, &pass) {
+    fn gradients(&mut self, batch: &Batch<B>, pass: Forward<B>) -> Result<Computed<B>, TrainError> {
+        match self.gradients_of_pass(batch, &pass) {
             Err(TrainError::NotFinite(_)) if batch.is_padded() => {
                 let lengths = batch.n_steps.clone();
-                self.computed_by(batch, &Forward { lengths, ..pass })
+                self.gradients_of_pass(batch, &Forward { lengths, ..pass })
             }
             found => found,
         }
     }
 
-    fn computed_by(
+    fn gradients_of_pass(
         &mut self,
         batch: &Batch<B>,
         pass: &Forward<B>,

@@ -116,3 +116,27 @@ pub(crate) fn reshaping(name: &str, found: &[usize], expected: &[usize]) -> Opti
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may be numbers is never numbered instead: the ranks of texts are other data.
+    #[test]
+    fn numbers_that_were_saved_as_text_stay_numbers() {
+        for name in ["inputs", "targets", "mask", "n_steps", "dt_ms"] {
+            for help in [numbers_of(name, "<U32"), numbers_of_objects(name)] {
+                assert!(help.contains(&format!("{name} = {name}.astype(\"f8\")")));
+                assert!(!help.contains("np.unique"), "{help}");
+            }
+        }
+        for name in ["labels", "cond_side"] {
+            for help in [numbers_of(name, "|S4"), numbers_of_objects(name)] {
+                assert!(help.starts_with(&format!("if it holds numbers: {name} = {name}.astype")));
+                assert!(help.contains("names: "), "{help}");
+            }
+        }
+        assert!(numbers_of_objects("inputs").contains("n_steps = np.array"));
+        assert!(!numbers_of_objects("n_steps").contains("np.pad"));
+    }
+}
