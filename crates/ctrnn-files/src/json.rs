@@ -6,10 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{FileError, FormatError};
-use crate::versions::Versions;
 use crate::{atomic, regular_file};
 
-/// Longest JSON file that is read: 4 MiB.
+/// Maximum length of a JSON file that is read: 4 MiB.
 pub const MAX_BYTES: u64 = 4 << 20;
 
 /// Reads a JSON file of at most [`MAX_BYTES`].
@@ -18,15 +17,6 @@ pub const MAX_BYTES: u64 = 4 << 20;
 /// If the file is missing, too long, cannot be read, or is not the JSON of a `T`.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     parse(&regular_file::read(path, MAX_BYTES)?).map_err(FileError::format(path))
-}
-
-/// Reads a JSON file of one of these versions.
-pub(crate) fn read_versioned<T: DeserializeOwned>(
-    path: &Path,
-    versions: Versions,
-) -> Result<T, FileError> {
-    let bytes = regular_file::read(path, MAX_BYTES)?;
-    versions.parse(&bytes).map_err(FileError::format(path))
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
@@ -41,7 +31,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError>
 /// If the file cannot be written.
 ///
 /// # Panics
-/// If `value` has no JSON form, such as a map with keys that are no strings.
+/// If `value` has no JSON form, such as a map with keys that are not strings.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
     atomic::write(path, &to_bytes(value))
 }

@@ -1,11 +1,14 @@
 //! Versions of a JSON format: files of earlier versions are brought up to the present one, files of later ones are refused.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::error::FormatError;
-use crate::json::parse;
+use crate::error::{FileError, FormatError};
+use crate::json::{self, parse};
+use crate::regular_file;
 
 /// Change that turns a file of one version into one of the next.
 pub type Migration = fn(&mut Map<String, Value>);
@@ -39,6 +42,15 @@ impl Versions {
     /// Returns the version that is written.
     pub const fn current(&self) -> u32 {
         self.0.len() as u32 + 1
+    }
+
+    /// Reads a file of this or an earlier version, of at most [`json::MAX_BYTES`].
+    ///
+    /// # Errors
+    /// If the file is missing, too long, cannot be read, or as [`Versions::parse`].
+    pub fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<T, FileError> {
+        let bytes = regular_file::read(path, json::MAX_BYTES)?;
+        self.parse(&bytes).map_err(FileError::format(path))
     }
 
     /// Parses a file of this or an earlier version.
