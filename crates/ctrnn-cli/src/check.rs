@@ -23,6 +23,8 @@ use crate::trial_length::LongestTrial;
 
 /// Training steps that are timed; the fastest counts, as other work of the machine can only slow one down.
 const TIMED_STEPS: usize = 5;
+/// Memory of a training that is told before it is tried.
+const MUCH_MIB: f64 = 1024.0;
 /// Seconds after which no further one is timed.
 const LONGEST_TIMING_S: f64 = 2.0;
 
@@ -47,6 +49,12 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         .chain(&unused)
         .for_each(|note| terminal.note(note));
     let size = Size::of(&run)?;
+    if let Some(mib) = size.training_mib.filter(|&mib| mib > MUCH_MIB) {
+        // Where there is not so much, the program is ended before it can print anything else.
+        terminal.note(format!(
+            "training takes about {mib:.0} MiB of memory; one step of it is tried now"
+        ));
+    }
     let tried = with_backend(&run, Trying(&run))?;
     terminal.print(|| text(&run, &size, &tried), || json(&run, &size, &tried))?;
     match tried.outcome {

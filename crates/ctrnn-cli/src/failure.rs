@@ -21,7 +21,7 @@ use ctrnn_kernels::KernelPathError;
 use ctrnn_model::{Activation, ModelError};
 use ctrnn_runs::RunError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
-use ctrnn_train::{NotFinite, TrainError};
+use ctrnn_train::{Culprit, NotFinite, TrainError};
 
 use crate::run_path::folder_beside;
 use crate::train::{branch, quoted};
@@ -120,7 +120,7 @@ impl Failure {
         let help = if found.what.is_data() {
             diverged_somewhere(found)
         } else if found.is_before_any_update() {
-            unstable_states(run, spectral_radius)
+            unstable_states(found, run, spectral_radius)
         } else {
             unstable_updates(found, run, folder)
         };
@@ -309,8 +309,11 @@ fn diverged_somewhere(found: &NotFinite) -> String {
     }
 }
 
-/// Advises where states grow beyond all bounds before the first update.
-fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
+/// A standard deviation of the readout's noise that is beyond any reason.
+const LARGE_NOISE: f64 = 1e6;
+
+/// Advises where states grow beyond all bounds before the first update, or numbers beside them are too large.
+fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -> String {
     let mut remedies = match spectral_radius {
         Some(radius) if radius > 1.0 => {
             vec![format!("model.init.spectral_radius=1 (now {radius:.3})")]
@@ -332,8 +335,23 @@ fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
             "a saturating model.activation: {others} (now {name})"
         ));
     }
+    let noise = run.model.noise.postactivation;
+    let why = match found.what {
+        Culprit::Loss => {
+            let beside = "smaller targets, or a mask nearer to 1, in the trials; smaller coefficients in train.loss";
+            remedies.insert(0, beside.to_owned());
+            "the readout is finite, the loss is not"
+        }
+        Culprit::Outputs if noise > LARGE_NOISE => {
+            remedies = vec![format!(
+                "a smaller model.noise.postactivation (now {noise:e})"
+            )];
+            "the noise of the readout is too large"
+        }
+        _ => "the states themselves grow over a trial",
+    };
     format!(
-        "no update was made: the states themselves grow over a trial, whatever the learning rate. What can help:\n        {}",
+        "no update was made: {why}, whatever the learning rate. What can help:\n        {}",
         remedies.join("\n        ")
     )
 }
