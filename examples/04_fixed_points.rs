@@ -8,7 +8,7 @@
 //! the other (Sussillo & Barak 2013).
 
 use burn::backend::{Autodiff, NdArray};
-use ctrnn::analysis::{Dynamics, Search, fixed_points};
+use ctrnn::analysis::{Dynamics, Search};
 use ctrnn::model::{Activation, CtrnnConfig, CtrnnModule};
 use ctrnn::random::{Key, Rng, Stream};
 use ctrnn::tasks::FlipFlop;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let silence = dynamics.input_drive(&Array1::zeros(3)); // between pulses the inputs are 0
     let mut rng = Rng::new(Key::new(1, Stream::Eval, 0), 0, 0);
     let starts = Array2::from_shape_simple_fn((300, 32), || 1.5 * f64::from(rng.normal()));
-    let found = fixed_points(&dynamics, &silence, starts.view(), &Search::default())?;
+    let found = Search::default().run(&dynamics, &silence, starts.view())?;
     println!("unstable directions   slowest mode (ms)   readout");
     for point in &found {
         let slowest = point.modes.values[0];

@@ -2,12 +2,149 @@
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 
+use super::{Answer, Unsuitable};
+use crate::courses::{Courses, projected};
+use crate::evidence::{column, distinct, evidence};
 use crate::linear_algebra::{centred, least_squares, qr};
-use crate::{Pca, Unsuitable};
+use crate::plot::{Figure, Layer, colour};
+use crate::text::spoken;
+use crate::{Arrays, Pca, Study};
 
-/// Axes of a regression.
+/// Most variables of the task.
+const MOST_VARIABLES: usize = 4;
+
+/// Principal components in which the axes of the variables lie.
+const N_COMPONENTS: usize = 12;
+
+/// Trajectories on the axes of the task's variables.
 #[derive(Clone, Debug)]
 pub struct Tdr {
+    /// Names of the variables.
+    pub names: Vec<String>,
+    /// Their axes.
+    pub regression: Regression,
+    /// The mean rate of each unit, which is taken out.
+    pub mean: Array1<f64>,
+    /// The rates on the axes, `[trial, time, variable]`.
+    pub scores: Array3<f64>,
+    /// The same, averaged over groups of trials.
+    pub courses: Courses,
+    t_ms: Vec<f64>,
+}
+
+impl Answer for Tdr {
+    type Options = ();
+
+    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+        let (names, columns): (Vec<String>, Vec<Vec<f64>>) = variables(study).into_iter().unzip();
+        if columns.len() < 2 {
+            let why = "fewer than two variables differ from trial to trial";
+            return Err(Unsuitable::lacks(why));
+        }
+        let catch = column(&study.batch, "catch");
+        let shown: Vec<usize> = (0..study.batch.n_trials)
+            .filter(|&b| catch.is_none_or(|catch| catch[b] != 1.0))
+            .filter(|&b| columns.iter().all(|column| column[b].is_finite()))
+            .collect();
+        if shown.is_empty() {
+            return Err(Unsuitable::lacks("no trial has a value of every variable"));
+        }
+        let variables =
+            Array2::from_shape_fn((shown.len(), columns.len()), |(i, k)| columns[k][shown[i]]);
+        let rates = study.rates.select(Axis(0), &shown);
+        let counts = study.counts().select(Axis(0), &shown);
+        let pca = Pca::of(study.all_states().view())?;
+        let regression = regression(
+            rates.view(),
+            counts.view(),
+            variables.view(),
+            &pca,
+            N_COMPONENTS,
+        )?;
+        let mean = study.rates.mean_axis(Axis(0));
+        let mean = mean.and_then(|m| m.mean_axis(Axis(0))).unwrap_or_default();
+        let scores = projected(&study.rates, &mean, &regression.axes);
+        Ok(Self {
+            names,
+            courses: Courses::of(study, &scores),
+            regression,
+            mean,
+            scores,
+            t_ms: study.times_ms(study.batch.max_steps),
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        Arrays::default()
+            .with("axes", &self.regression.axes)
+            .with("coefficients", &self.regression.coefficients)
+            .with("scores", &self.scores)
+            .with("mean", &self.mean)
+            .with("peak", &self.regression.peak)
+    }
+
+    fn statements(&self) -> Vec<String> {
+        vec![format!("axes, in this order: {}", self.names.join(", "))]
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let names: Vec<String> = self.names.iter().map(|name| spoken(name)).collect();
+        // The groups lie apart on the axis of the variable that they are grouped by; the last variable is mostly the choice.
+        let up = names.len() - 1;
+        let grouped = names.iter().position(|name| *name == self.courses.by);
+        let across = grouped.unwrap_or(0).min(up - 1);
+        let mut figure = Figure::new(&[48.0, 40.0], &[38.0]);
+        let panel = figure.cell(0, 0);
+        panel.x_label(&format!("{} axis", names[across]));
+        panel.y_label(&format!("{} axis", names[up]));
+        self.courses.draw_on_plane(panel, [across, up]);
+        let weight = |k: usize, t: usize| {
+            let weights = self.regression.coefficients.slice(s![k, t, ..]);
+            weights.mapv(|x| x * x).mean().unwrap_or(0.0).sqrt()
+        };
+        let lines = names.iter().enumerate().map(|(k, name)| {
+            let y = (0..self.t_ms.len()).map(|t| weight(k, t)).collect();
+            let line = Layer::line(self.t_ms.clone(), y, colour(k));
+            line.wide(0.3).named(name)
+        });
+        let panel = figure.cell(0, 1).y_label("regression weight (r.m.s.)");
+        panel.extend(lines).time_axis();
+        vec![("", figure)]
+    }
+}
+
+/// Finds the variables of a task that differ from trial to trial, with their values in each: the evidence, conditions that are no part of it,
+/// and the choice.
+fn variables(study: &Study) -> Vec<(String, Vec<f64>)> {
+    let all: Vec<usize> = (0..study.batch.n_trials).collect();
+    let found = evidence(&study.batch, &all).map(|found| (found.name, found.values));
+    let mut variables: Vec<(String, Vec<f64>)> = found.into_iter().collect();
+    for (name, values) in &study.batch.conditions {
+        let is_varied = distinct(values.iter().copied()).len() > 1;
+        let is_part = variables.first().is_some_and(|(first, _)| {
+            let mut parts = first.split([' ', '×', '−']);
+            parts.any(|part| part == name)
+        });
+        if name != "catch" && is_varied && !is_part && variables.len() < MOST_VARIABLES {
+            variables.push((name.clone(), values.clone()));
+        }
+    }
+    let outputs = study.layout().alternatives();
+    if outputs.len() == 2 && variables.len() < MOST_VARIABLES {
+        let sign = |choice: Option<usize>| match choice {
+            Some(choice) if choice == outputs[0] => -1.0,
+            Some(choice) if choice == outputs[1] => 1.0,
+            _ => 0.0,
+        };
+        let signs = study.choices().into_iter().map(sign).collect();
+        variables.push(("choice".to_owned(), signs));
+    }
+    variables
+}
+
+/// A regression of rates on variables of the task.
+#[derive(Clone, Debug)]
+pub struct Regression {
     /// Regression coefficients `[variable, time, unit]` of z-scored rates on the variables.
     pub coefficients: Array3<f64>,
     /// The time at which the coefficients of each variable are largest, `[variable]`.
@@ -27,13 +164,13 @@ pub struct Tdr {
 ///
 /// # References
 /// Mante, Sussillo, Shenoy & Newsome (2013), Context-dependent computation, supplement section 6.
-pub fn tdr(
+pub fn regression(
     rates: ArrayView3<f64>,
     counts: ArrayView2<bool>,
     variables: ArrayView2<f64>,
     pca: &Pca,
     n_components: usize,
-) -> Result<Tdr, Unsuitable> {
+) -> Result<Regression, Unsuitable> {
     let (n_trials, n_steps, n_units) = rates.dim();
     let n_variables = variables.ncols();
     if n_units < n_variables {
@@ -97,7 +234,7 @@ pub fn tdr(
             "the rates do not change with each of the variables in a way of its own".to_owned(),
         ));
     }
-    Ok(Tdr {
+    Ok(Regression {
         axes: axes.t().to_owned(),
         coefficients,
         peak,
@@ -108,7 +245,7 @@ fn largest<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
     values.fold(0.0f64, |a, b| a.max(b.abs())).max(1e-12)
 }
 
-/// Whether the columns are independent: none is left with nearly nothing after the others are taken out.
+/// Says whether the columns are independent: none is left with nearly nothing after the others are taken out.
 fn has_full_rank(design: &Array2<f64>) -> bool {
     let (_, r) = qr(design.view());
     r.diag()
@@ -146,7 +283,7 @@ mod tests {
         let flat = rates.to_shape((16, 4)).unwrap();
         let pca = Pca::of(flat.view()).unwrap();
         let counts = Array2::from_elem((8, 2), true);
-        let found = tdr(rates.view(), counts.view(), variables.view(), &pca, 2).unwrap();
+        let found = regression(rates.view(), counts.view(), variables.view(), &pca, 2).unwrap();
         assert!((found.axes[[0, 0]].abs() - 1.0).abs() < 1e-9);
         assert!((found.axes[[1, 1]].abs() - 1.0).abs() < 1e-9);
         assert_eq!(found.peak[1], 1);
@@ -169,7 +306,7 @@ mod tests {
             let flat = rates.to_shape((b * t, n)).unwrap();
             let pca = Pca::of(flat.view()).unwrap();
             let counts = Array2::from_elem((b, t), true);
-            tdr(rates.view(), counts.view(), variables.view(), &pca, 12)
+            regression(rates.view(), counts.view(), variables.view(), &pca, 12)
         };
         let same = Array2::from_shape_fn((8, 2), |(b, _)| values[b & 1]);
         let few = s![..3, .., ..];

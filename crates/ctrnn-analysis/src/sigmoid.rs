@@ -1,4 +1,4 @@
-//! Psychometric curves: how often a choice is made, as a function of the evidence for it.
+//! Sigmoid curves of choices: how often one is made, as a function of the evidence for it.
 
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -14,6 +14,11 @@ pub struct Level {
 }
 
 impl Level {
+    /// Returns the fraction of trials in which the choice was made.
+    pub fn fraction(&self) -> f64 {
+        self.chosen as f64 / self.n as f64
+    }
+
     /// The interval of Wilson (1927) for the probability of the choice, at 95 %.
     pub fn interval(&self) -> [f64; 2] {
         const Z: f64 = 1.959_964;
@@ -53,7 +58,7 @@ impl Sigmoid {
 
 /// `P(x) = lapse + (1 - 2 lapse) F((x - bias) / width)`: the probability of the choice at the evidence x.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Psychometric {
+pub struct SigmoidFit {
     /// F
     pub shape: Sigmoid,
     /// The evidence at which both choices are equally likely.
@@ -68,9 +73,9 @@ pub struct Psychometric {
 
 /// A fit with the 95 % intervals of its parameters: percentiles 2.5 and 97.5 of a parametric bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PsychometricFit {
+pub struct SigmoidIntervals {
     /// The fit of greatest likelihood.
-    pub fit: Psychometric,
+    pub fit: SigmoidFit,
     /// Interval of the bias; NaN, as the others, where no sample could be fitted.
     pub bias: [f64; 2],
     /// Interval of the width.
@@ -79,7 +84,7 @@ pub struct PsychometricFit {
     pub lapse: [f64; 2],
 }
 
-impl Psychometric {
+impl SigmoidFit {
     /// `P(x)`
     pub fn at(&self, x: f64) -> f64 {
         self.lapse + (1.0 - 2.0 * self.lapse) * self.shape.at((x - self.bias) / self.width)
@@ -131,7 +136,7 @@ impl Psychometric {
         levels: &[Level],
         n_samples: usize,
         seed: u64,
-    ) -> Option<PsychometricFit> {
+    ) -> Option<SigmoidIntervals> {
         let fit = Self::fit(shape, levels)?;
         let key = Key::new(seed, Stream::Eval, 1);
         let sample = |k: usize| {
@@ -148,7 +153,7 @@ impl Psychometric {
         };
         let samples: Vec<Self> = (0..n_samples).filter_map(sample).collect();
         let interval = |of: fn(&Self) -> f64| percentiles(samples.iter().map(of).collect());
-        Some(PsychometricFit {
+        Some(SigmoidIntervals {
             fit,
             bias: interval(|fit| fit.bias),
             width: interval(|fit| fit.width),
@@ -198,8 +203,8 @@ impl Bounds {
         })
     }
 
-    fn curve(&self, shape: Sigmoid, [bias, width, lapse]: [f64; 3]) -> Psychometric {
-        Psychometric {
+    fn curve(&self, shape: Sigmoid, [bias, width, lapse]: [f64; 3]) -> SigmoidFit {
+        SigmoidFit {
             shape,
             bias: self.centre + self.scale * bias.clamp(-2.0, 2.0),
             width: self.least_width + self.scale * width.clamp(-30.0, 5.0).exp(),
@@ -289,7 +294,7 @@ fn density(z: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn synthetic(truth: &Psychometric, n: usize, seed: u64) -> Vec<Level> {
+    fn synthetic(truth: &SigmoidFit, n: usize, seed: u64) -> Vec<Level> {
         let mut rng = Rng::new(Key::new(seed, Stream::Eval, 0), 0, 0);
         let xs = [
             -0.5, -0.25, -0.12, -0.06, -0.03, 0.0, 0.03, 0.06, 0.12, 0.25, 0.5,
@@ -305,7 +310,7 @@ mod tests {
     #[test]
     fn known_parameters_lie_in_their_intervals() {
         for (shape, seed) in [(Sigmoid::Logistic, 1), (Sigmoid::Probit, 2)] {
-            let truth = Psychometric {
+            let truth = SigmoidFit {
                 shape,
                 bias: 0.02,
                 width: 0.08,
@@ -313,7 +318,7 @@ mod tests {
                 log_likelihood: 0.0,
             };
             let levels = synthetic(&truth, 500, seed);
-            let found = Psychometric::fit_with_intervals(shape, &levels, 200, 7).unwrap();
+            let found = SigmoidFit::fit_with_intervals(shape, &levels, 200, 7).unwrap();
             for (value, interval, most) in [
                 (truth.bias, found.bias, 0.03),
                 (truth.width, found.width, 0.05),
@@ -336,7 +341,7 @@ mod tests {
         for (shape, seed) in
             (0..12).map(|k| ([Sigmoid::Logistic, Sigmoid::Probit][k % 2], k as u64))
         {
-            let truth = Psychometric {
+            let truth = SigmoidFit {
                 shape,
                 bias: 0.01 * (seed as f64 - 6.0),
                 width: 0.05 + 0.01 * seed as f64,
@@ -344,7 +349,7 @@ mod tests {
                 log_likelihood: 0.0,
             };
             let levels = synthetic(&truth, 200, 100 + seed);
-            let found = Psychometric::fit_with_intervals(shape, &levels, 100, seed).unwrap();
+            let found = SigmoidFit::fit_with_intervals(shape, &levels, 100, seed).unwrap();
             let pairs = [
                 (truth.bias, found.bias),
                 (truth.width, found.width),
@@ -361,12 +366,12 @@ mod tests {
     fn two_levels_are_met_exactly() {
         let level = |x, chosen| Level { x, n: 4000, chosen };
         let found =
-            Psychometric::fit(Sigmoid::Logistic, &[level(-1.0, 1000), level(1.0, 3000)]).unwrap();
+            SigmoidFit::fit(Sigmoid::Logistic, &[level(-1.0, 1000), level(1.0, 3000)]).unwrap();
         assert!(found.bias.abs() < 1e-3, "{found:?}");
         assert!((found.at(1.0) - 0.75).abs() < 1e-3, "{found:?}");
-        assert!(Psychometric::fit(Sigmoid::Logistic, &[level(1.0, 10)]).is_none());
+        assert!(SigmoidFit::fit(Sigmoid::Logistic, &[level(1.0, 10)]).is_none());
         let never = [level(-1.0, 0), level(1.0, 0)];
-        assert!(Psychometric::fit(Sigmoid::Logistic, &never).is_none());
+        assert!(SigmoidFit::fit(Sigmoid::Logistic, &never).is_none());
     }
 
     /// Tables of the normal distribution; 8 of 10 by Wilson: 0.490 to 0.943.

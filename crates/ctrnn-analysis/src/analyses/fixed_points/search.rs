@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::Dynamics;
 use crate::linear_algebra::{Eigen, NotConverged, eigen, solve};
 
-/// How fixed points are searched for.
+/// Settings of the search for fixed points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
     /// Steps of gradient descent on q, which bring a state into the basin of a point.
@@ -36,6 +36,59 @@ impl Default for Search {
     }
 }
 
+impl Search {
+    /// Searches from every row of `starts [n, N]` for a point with `F(s, u) = s`, under a constant input given as
+    /// `input_drive = W_in u + b`; returns distinct points, fixed before slow, the smallest q first within each.
+    ///
+    /// ```text
+    /// q(s) = 1/2 |F(s, u) - s|^2
+    /// ```
+    ///
+    /// is minimised by gradient descent, then by Newton steps `(J'J + lambda I) d = -J' (F - s)` with `J = dF/ds - I`, whose damping
+    /// lambda grows until a step makes q smaller.
+    ///
+    /// # Errors
+    /// [`NotConverged`] if the eigenvalues at a point cannot be had.
+    ///
+    /// # References
+    /// Sussillo & Barak (2013), Opening the black box; Levenberg (1944); Marquardt (1963).
+    pub fn run(
+        &self,
+        dynamics: &Dynamics,
+        input_drive: &Array1<f64>,
+        starts: ArrayView2<f64>,
+    ) -> Result<Vec<FixedPoint>, NotConverged> {
+        let problem = Problem {
+            dynamics,
+            input_drive,
+        };
+        let rows: Vec<ArrayView1<f64>> = starts.outer_iter().collect();
+        let minimised: Vec<(Array1<f64>, f64)> = rows
+            .par_iter()
+            .map(|start| {
+                let near = problem.descend(start.to_owned(), self.gradient_steps);
+                problem.newton(near, self)
+            })
+            .collect();
+        let is_in_reach = within_reach(starts, self.reach);
+        let mut found: Vec<(Array1<f64>, f64)> = minimised
+            .into_iter()
+            .filter(|(state, q)| *q <= self.slow_q && is_in_reach(state))
+            .collect();
+        found.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        let distinct = distinct(found, self.distance);
+        let point = |(state, q): &(Array1<f64>, f64)| {
+            Ok(FixedPoint {
+                q: *q,
+                is_fixed: *q <= self.fixed_q,
+                modes: eigen(dynamics.step_jacobian(state, input_drive).view())?,
+                state: state.clone(),
+            })
+        };
+        distinct.par_iter().map(point).collect()
+    }
+}
+
 /// A state in which the network stays, or nearly so, and what happens around it.
 #[derive(Clone, Debug)]
 pub struct FixedPoint {
@@ -43,7 +96,7 @@ pub struct FixedPoint {
     pub state: Array1<f64>,
     /// `q = 1/2 |F(s) - s|^2`
     pub q: f64,
-    /// Whether q is zero but for rounding; else the point is slow.
+    /// True if q is zero but for rounding; else the point is slow.
     pub is_fixed: bool,
     /// Eigenvalues of one time step there, falling modulus, and their modes.
     pub modes: Eigen,
@@ -54,12 +107,12 @@ pub struct FixedPoint {
 const MARGINAL: f64 = 1e-3;
 
 impl FixedPoint {
-    /// Whether every mode decays: all eigenvalues of a time step lie within the unit circle.
+    /// Says whether every mode decays: all eigenvalues of a time step lie within the unit circle.
     pub fn is_stable(&self) -> bool {
         self.n_unstable() == 0 && self.n_marginal() == 0
     }
 
-    /// Whether no mode grows, but some do not decay either, as along a line of fixed points.
+    /// Says whether no mode grows, but some do not decay either, as along a line of fixed points.
     pub fn is_marginal(&self) -> bool {
         self.n_unstable() == 0 && self.n_marginal() > 0
     }
@@ -78,57 +131,6 @@ impl FixedPoint {
         let moduli = self.modes.values.iter().map(|z| z.re.hypot(z.im));
         moduli.filter(|modulus| is(*modulus)).count()
     }
-}
-
-/// Searches from every row of `starts [n, N]` for a point with `F(s, u) = s`, under a constant input given as
-/// `input_drive = W_in u + b`; returns distinct points, fixed before slow, the smallest q first within each.
-///
-/// ```text
-/// q(s) = 1/2 |F(s, u) - s|^2
-/// ```
-///
-/// is minimised by gradient descent, then by Newton steps `(J'J + lambda I) d = -J' (F - s)` with `J = dF/ds - I`, whose damping
-/// lambda grows until a step makes q smaller.
-///
-/// # Errors
-/// [`NotConverged`] if the eigenvalues at a point cannot be had.
-///
-/// # References
-/// Sussillo & Barak (2013), Opening the black box; Levenberg (1944); Marquardt (1963).
-pub fn fixed_points(
-    dynamics: &Dynamics,
-    input_drive: &Array1<f64>,
-    starts: ArrayView2<f64>,
-    search: &Search,
-) -> Result<Vec<FixedPoint>, NotConverged> {
-    let problem = Problem {
-        dynamics,
-        input_drive,
-    };
-    let rows: Vec<ArrayView1<f64>> = starts.outer_iter().collect();
-    let minimised: Vec<(Array1<f64>, f64)> = rows
-        .par_iter()
-        .map(|start| {
-            let near = problem.descend(start.to_owned(), search.gradient_steps);
-            problem.newton(near, search)
-        })
-        .collect();
-    let is_in_reach = within_reach(starts, search.reach);
-    let mut found: Vec<(Array1<f64>, f64)> = minimised
-        .into_iter()
-        .filter(|(state, q)| *q <= search.slow_q && is_in_reach(state))
-        .collect();
-    found.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-    let distinct = distinct(found, search.distance);
-    let point = |(state, q): &(Array1<f64>, f64)| {
-        Ok(FixedPoint {
-            q: *q,
-            is_fixed: *q <= search.fixed_q,
-            modes: eigen(dynamics.step_jacobian(state, input_drive).view())?,
-            state: state.clone(),
-        })
-    };
-    distinct.par_iter().map(point).collect()
 }
 
 struct Problem<'a> {
@@ -204,7 +206,7 @@ fn half_square(x: &Array1<f64>) -> f64 {
     0.5 * x.dot(x)
 }
 
-/// Of states in the order of preference, those that are no nearer than `distance` to a preferred one.
+/// Returns the states, given in the order of preference, that are no nearer than `distance` to a preferred one.
 fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>, f64)> {
     let mut kept: Vec<(Array1<f64>, f64)> = Vec::new();
     for (state, q) in states {
@@ -218,7 +220,7 @@ fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>,
     kept
 }
 
-/// Whether a state is not much further from the mean of the starts than they are; those that lie on one point reach by 1.
+/// Returns a test of whether a state is not much further from the mean of the starts than they are; those that lie on one point reach by 1.
 fn within_reach(starts: ArrayView2<f64>, reach: f64) -> impl Fn(&Array1<f64>) -> bool {
     let mean = starts.mean_axis(ndarray::Axis(0)).unwrap_or_default();
     let distance = {
@@ -250,13 +252,9 @@ mod tests {
             let dynamics = map(w.clone(), Activation::Tanh, form);
             let none = Array1::zeros(2);
             let scale = if form == Form::Rate { 1.0 } else { 2.0 };
-            let found = fixed_points(
-                &dynamics,
-                &none,
-                starts(200, 2, scale).view(),
-                &Search::default(),
-            )
-            .unwrap();
+            let found = Search::default()
+                .run(&dynamics, &none, starts(200, 2, scale).view())
+                .unwrap();
             assert_eq!(found.len(), 9, "{form:?}");
             for point in &found {
                 let residual = dynamics.target(&point.state, &none) - &point.state;
@@ -286,13 +284,9 @@ mod tests {
     fn a_linear_network_rests_at_the_origin() {
         let w = ndarray::array![[0.5, -0.9], [0.9, 0.5]];
         let dynamics = map(w, Activation::Linear, Form::Voltage);
-        let found = fixed_points(
-            &dynamics,
-            &Array1::zeros(2),
-            starts(20, 2, 3.0).view(),
-            &Search::default(),
-        )
-        .unwrap();
+        let found = Search::default()
+            .run(&dynamics, &Array1::zeros(2), starts(20, 2, 3.0).view())
+            .unwrap();
         assert_eq!(found.len(), 1);
         assert!(found[0].state.iter().all(|v| v.abs() < 1e-9));
         assert!(!found[0].is_stable(), "|0.5 + 0.9 i| = 1.03");
@@ -307,13 +301,9 @@ mod tests {
             let w = Array2::from_diag(&ndarray::array![1.0, 1.0 + 1e-7, third]);
             let dynamics = map(w, Activation::Linear, Form::Voltage);
             let starts = starts(40, 3, 1.0);
-            fixed_points(
-                &dynamics,
-                &Array1::zeros(3),
-                starts.view(),
-                &Search::default(),
-            )
-            .unwrap()
+            Search::default()
+                .run(&dynamics, &Array1::zeros(3), starts.view())
+                .unwrap()
         };
         let stable_beside = found(0.5);
         assert!(stable_beside.len() > 30, "{}", stable_beside.len());
@@ -335,13 +325,10 @@ mod tests {
         let mut dynamics = map(Array2::eye(1), Activation::Linear, Form::Voltage);
         dynamics.bias[0] = -1e-4;
         let drive = dynamics.bias.clone();
-        let found = fixed_points(
-            &dynamics,
-            &drive,
-            starts(5, 1, 1.0).view(),
-            &Search::default(),
-        )
-        .unwrap();
+        let starts = starts(5, 1, 1.0);
+        let found = Search::default()
+            .run(&dynamics, &drive, starts.view())
+            .unwrap();
         assert_eq!(found.len(), 5);
         assert!(
             found

@@ -2,9 +2,8 @@
 
 use crate::Study;
 use crate::evidence::{column, distinct, evidence};
-use crate::plot::Rgb;
-
-use super::layers::{level_colour, short, spoken};
+use crate::plot::{Rgb, level_colour};
+use crate::text::{short, spoken};
 
 /// Trials of one kind.
 pub struct Group {

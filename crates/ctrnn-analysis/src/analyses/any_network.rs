@@ -298,7 +298,7 @@ fn faults(study: &Study) -> Vec<String> {
                 .any(|word| line.contains(word))
         };
         findings
-            .summary
+            .statements
             .iter()
             .filter(is_undefined)
             .cloned()
