@@ -40,7 +40,7 @@ fn project() -> Project {
         "command.toml",
         "version = 1\n[task.command]\ncommand = [\"sh\"]\nscript = \"generator.sh\"\n[train]\nsteps = 5\n",
     );
-    for n in [1, 3, 4] {
+    for n in [1, 3, 4, 64] {
         let (steps, zeros) = (20, |width: usize| vec![0.5; n * 20 * width]);
         project.write_arrays(
             &format!("batch-{n}.npz"),
@@ -455,6 +455,26 @@ fn a_signal_to_every_process_stops_and_saves() {
     let generator = project.text("pid").trim().to_owned();
     kill("TERM", &[generator, child.id().to_string()]);
     assert_stopped(&project, "run", child);
+}
+
+/// The program does not answer; what was trained is saved long before its time is over.
+#[test]
+fn a_stop_is_noticed_while_an_answer_is_awaited() {
+    let project = project();
+    let hangs = "    *'\"step\":9'*) : > waits; sleep 600 ;;\n    *)\n";
+    project.write("generator.sh", GENERATOR.replace("    *)\n", hangs));
+    for threads in ["1", "2"] {
+        let run = format!("run{threads}");
+        let patient = "task.command.timeout_ms=1000000";
+        let overrides = ["train.steps=20", patient, "--threads", threads];
+        let child = start(&project, &training(&run, &overrides));
+        wait_for(project.path("waits"));
+        kill("TERM", &[child.id().to_string()]);
+        assert_stopped(&project, &run, child);
+        let last = fs::read_to_string(project.path(format!("{run}/checkpoints/last"))).unwrap();
+        assert!(last.trim().ends_with('9'), "{last}");
+        fs::remove_file(project.path("waits")).unwrap();
+    }
 }
 
 #[test]

@@ -377,3 +377,101 @@ fn weights_beyond_single_precision_are_refused() {
     }
     assert!(!project.path("imported").exists() && !project.path("other").exists());
 }
+
+/// A network with an initial state for each condition numbers them by the file that it was trained on: that file must be as it was.
+#[test]
+fn conditions_are_those_of_the_file_of_the_training() {
+    let project = Project::new();
+    let trials = |first: i64| {
+        let [inputs, labels, _] = three_classes(12);
+        let side = (0..12).map(|b| (b + first) % 2).collect();
+        [inputs, labels, ("cond_side", Array::i64(&[12], side))]
+    };
+    project.write_arrays("train.npz", trials(0));
+    project.write_arrays("test.npz", trials(0));
+    let per_condition = "model.initial_state=learned_per_condition";
+    let train = [&files("train.npz"), "train.steps=1", per_condition];
+    project.train("run", &train).exits(0);
+    let eval = ["eval", "run", &files("test.npz")];
+    project.run(&eval).exits(0);
+    project.write_arrays("train.npz", trials(1));
+    let answer = project.run(&eval);
+    answer.exits(4).says(&["error[D003]", "train.npz"]);
+}
+
+/// A test need not show every choice. The choices stand in the manifest of the run, whose file of trials may be gone.
+#[test]
+fn choices_are_those_of_the_training_without_its_file() {
+    let project = Project::new();
+    let trials = |n: usize, low: f32| {
+        let target = |i: usize| if i / 2 % 2 == 0 { 1.0 } else { low };
+        [
+            ("inputs", Array::f32(&[n, 2, 1], vec![0.5; 2 * n])),
+            (
+                "targets",
+                Array::f32(&[n, 2, 1], (0..2 * n).map(target).collect()),
+            ),
+        ]
+    };
+    project.write_arrays("train.npz", trials(12, -1.0));
+    project.write_arrays("test.npz", trials(4, 1.0));
+    project
+        .train("run", &[&files("train.npz"), "train.steps=1"])
+        .exits(0);
+    let accuracy = || {
+        let eval = ["eval", "run", "--json", &files("test.npz")];
+        project.run(&eval).exits(0).json()["accuracy"].clone()
+    };
+    let with_file = accuracy();
+    assert!(with_file.is_number(), "{with_file}");
+    std::fs::remove_file(project.path("train.npz")).unwrap();
+    assert_eq!(accuracy(), with_file);
+}
+
+/// The states of short trials overflow behind their ends, beside long ones in which nothing happens.
+#[test]
+fn what_lies_behind_the_end_of_a_trial_changes_nothing() {
+    let project = Project::new();
+    let trials = |name: &str, n_steps: &[i64]| {
+        let (n, longest) = (n_steps.len(), 400);
+        let mut inputs = vec![0.0; n * longest];
+        for (b, &steps) in n_steps.iter().enumerate() {
+            inputs[b * longest] = f32::from(u8::from(steps == 5));
+        }
+        project.write_arrays(
+            name,
+            [
+                ("inputs", Array::f32(&[n, longest, 1], inputs)),
+                (
+                    "targets",
+                    Array::f32(&[n, longest, 1], vec![0.0; n * longest]),
+                ),
+                ("n_steps", Array::i64(&[n], n_steps.to_vec())),
+            ],
+        );
+    };
+    trials("train.npz", &[5, 400, 5, 400, 5, 400]);
+    trials("short.npz", &[5, 5]);
+    trials("both.npz", &[5, 400]);
+    let train = [
+        &files("train.npz"),
+        "model.activation=linear",
+        "model.init.spectral_radius=3",
+        "model.initial_state=zero",
+        "model.bias={recurrent=false,readout=false}",
+        "train.loss.rate_l2=0.1",
+        "train.steps=2",
+    ];
+    project.train("run", &train).exits(0);
+    let terms = |file: &str| {
+        let eval = ["eval", "run", "--json", &files(file)];
+        let terms = project.run(&eval).exits(0).json()["terms"].clone();
+        ["mse", "rate_l2"].map(|name| terms[name].as_f64().expect("a number"))
+    };
+    // The long trial adds nothing but its time steps.
+    for (short, both) in terms("short.npz").into_iter().zip(terms("both.npz")) {
+        assert!(short > 0.0 && (both * 405.0 / (short * 5.0) - 1.0).abs() < 1e-4);
+    }
+    let analyze = ["analyze", "run", "pca", &files("both.npz"), "-o", "found"];
+    project.run(&analyze).exits(0);
+}

@@ -1,5 +1,8 @@
 //! What units are selective for: d', and how the variables of a task explain their rates.
 
+use std::collections::HashMap;
+
+use ctrnn_tasks::value_bits;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 /// The discriminability `d' = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2)` of two groups of trials by every unit, from `rates [trial, unit]`;
@@ -105,11 +108,14 @@ pub fn variance_split(rates: ArrayView2<f64>, variables: ArrayView2<f64>) -> Var
 /// Indices by equal rows, in the order of first appearance.
 fn groups(rows: impl Iterator<Item = Vec<f64>>) -> Vec<(Vec<f64>, Vec<usize>)> {
     let mut groups: Vec<(Vec<f64>, Vec<usize>)> = Vec::new();
+    let mut places: HashMap<Vec<u64>, usize> = HashMap::new();
     for (b, row) in rows.enumerate() {
-        match groups.iter_mut().find(|(known, _)| *known == row) {
-            Some((_, members)) => members.push(b),
-            None => groups.push((row, vec![b])),
+        let key = row.iter().map(|&x| value_bits(x)).collect();
+        let place = *places.entry(key).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((row, Vec::new()));
         }
+        groups[place].1.push(b);
     }
     groups
 }

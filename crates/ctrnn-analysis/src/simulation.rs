@@ -127,6 +127,12 @@ impl Dynamics {
 }
 
 impl States {
+    /// Tells whether all states and answers are finite.
+    pub fn are_finite(&self) -> bool {
+        let all = [&self.potentials, &self.rates, &self.outputs];
+        all.iter().all(|array| array.first_nonfinite().is_none())
+    }
+
     /// The arrays by the names that `states.npz` gives them.
     pub fn into_arrays(self) -> BTreeMap<String, Array> {
         let t_ms = Array::f32(&[self.t_ms.len()], self.t_ms);

@@ -23,6 +23,8 @@ use crate::trial_length::LongestTrial;
 
 /// Number of training steps that are timed; the fastest counts, because other work of the machine can only slow one down.
 const TIMED_STEPS: usize = 5;
+/// Memory of a training above which it is reported before a step is tried.
+const MUCH_MIB: f64 = 1024.0;
 /// Seconds after which no further step is timed.
 const LONGEST_TIMING_S: f64 = 2.0;
 
@@ -38,7 +40,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         overrides: &overrides,
         data_root: args.data.data_root.as_deref(),
         programs: Programs::Agreed(&|words| consent.agree(words)),
-        sizes: None,
+        trained: None,
     };
     let run = reading.file(&args.config)?;
     let (unused, states) = (run.unused_keys(), initial_states_note(&run));
@@ -48,6 +50,12 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         .chain(&states)
         .for_each(|note| terminal.note(note));
     let size = Size::of(&run)?;
+    if let Some(mib) = size.training_mib.filter(|&mib| mib > MUCH_MIB) {
+        // Where there is not so much, the program is ended before it can print anything else.
+        terminal.note(format!(
+            "training takes about {mib:.0} MiB of memory; one step of it is tried now"
+        ));
+    }
     let tried = with_backend(&run, Trying(&run))?;
     terminal.print(|| text(&run, &size, &tried), || json(&run, &size, &tried))?;
     match tried.outcome {

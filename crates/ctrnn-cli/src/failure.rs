@@ -21,7 +21,7 @@ use ctrnn_kernels::KernelPathError;
 use ctrnn_model::{Activation, ModelError};
 use ctrnn_runs::RunError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
-use ctrnn_train::{NotFinite, TrainError};
+use ctrnn_train::{Culprit, NotFinite, TrainError};
 
 use crate::run_path::folder_beside;
 use crate::train::quoted;
@@ -319,6 +319,9 @@ fn diverged_somewhere(found: &NotFinite) -> String {
     }
 }
 
+/// Standard deviation of the readout noise above which it explains a loss that is not finite.
+const LARGE_NOISE: f64 = 1e6;
+
 /// Returns the remedy for inputs or targets so large that their squares or products are not finite.
 fn large_data(found: &NotFinite) -> Option<String> {
     const LARGE: f64 = 1e6;
@@ -336,7 +339,7 @@ fn large_data(found: &NotFinite) -> Option<String> {
     })
 }
 
-/// Returns the remedy for states that diverge before the first update.
+/// Returns the remedy for states that diverge before the first update, or numbers besides them that are too large.
 fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -> String {
     if let Some(help) = large_data(found) {
         return help;
@@ -362,8 +365,23 @@ fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -
             "a saturating model.activation: {others} (now {name})"
         ));
     }
+    let noise = run.model.noise.postactivation;
+    let why = match found.what {
+        Culprit::Loss => {
+            let beside = "smaller targets, or a mask nearer to 1, in the trials; smaller coefficients in train.loss";
+            remedies.insert(0, beside.to_owned());
+            "the readout is finite, the loss is not"
+        }
+        Culprit::Outputs if noise > LARGE_NOISE => {
+            remedies = vec![format!(
+                "a smaller model.noise.postactivation (now {noise:e})"
+            )];
+            "the noise of the readout is too large"
+        }
+        _ => "the states themselves grow over a trial",
+    };
     format!(
-        "no update was made: the states grow within a trial, whatever the learning rate. Possible remedies:\n        {}",
+        "no update was made: {why}, whatever the learning rate. Possible remedies:\n        {}",
         remedies.join("\n        ")
     )
 }

@@ -7,7 +7,7 @@ use ctrnn_config::{Difference, Reading, Run};
 use ctrnn_files::RunFolder;
 use ctrnn_model::InitialState;
 use ctrnn_runs::{
-    RunError, RunWeights, begun_in, check_inputs, left_open, recorded_layout, trained_sizes,
+    RunError, RunWeights, begun_in, check_inputs, left_open, recorded_layout, trained_channels,
 };
 use ctrnn_tasks::{Programs, Registry};
 use toml::Value;
@@ -137,13 +137,13 @@ pub fn existing(
     {
         overrides.extend(left_open(&folder));
     }
-    let sizes = || trained_sizes(&folder);
+    let trained = || trained_channels(&folder);
     let reading = Reading {
         registry,
         overrides: &overrides,
         data_root: data.data_root.as_deref(),
         programs: Programs::NEVER,
-        sizes: Some(&sizes),
+        trained: Some(&trained),
     };
     let read = |overrides: &[String]| match needs {
         Needs::Trials(consent) => Reading {
@@ -167,7 +167,10 @@ pub fn existing(
         InitialState::LearnedPerCondition(_)
     );
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
-        check_conditions(&run, &read(&[])?)?;
+        // The conditions are numbered by the trials that the run was trained on.
+        let own = read(&[])?;
+        check_inputs(&folder, &own)?;
+        check_conditions(&run, &own)?;
     }
     let run = begun_in(run.with_named_paths(), &folder)?;
     Ok((folder, run))

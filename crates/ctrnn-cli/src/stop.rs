@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use ctrnn_files::RunFolder;
 #[cfg(unix)]
 use ctrnn_runs::note_abrupt_end;
-use ctrnn_tasks::IsOver;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::failure::{Failure, IO};
@@ -63,15 +62,6 @@ impl StopRequests {
             .deadline
             .is_some_and(|deadline| Instant::now() >= deadline);
         is_over.then(|| "the time limit".to_owned())
-    }
-
-    /// The question whether there is a reason, for others to ask.
-    pub fn is_over(&self) -> IsOver {
-        let (signal, deadline) = (Arc::clone(&self.signal), self.deadline);
-        Arc::new(move || {
-            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            is_late || signal.load(Ordering::Relaxed) != 0
-        })
     }
 
     fn register(&self) -> std::io::Result<()> {

@@ -61,7 +61,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         overrides: &overrides,
         data_root: root,
         programs: Programs::Agreed(&|words| consent.agree(words)),
-        sizes: None,
+        trained: None,
     };
     let mut run = reading.file(&args.config)?;
     run.given = given.flatten();
@@ -547,7 +547,6 @@ impl Job for TrainJob<'_> {
             }
         };
         stop.trains(record.folder());
-        run.task.give_up_when(stop.is_over());
         let first = trainer.counters().step;
         let folder = record.folder().root().to_owned();
         terminal.say(format!(

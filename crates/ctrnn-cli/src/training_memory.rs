@@ -5,6 +5,8 @@
 //! trials, one and two threads. In this range they are accurate to 10 %.
 
 use ctrnn_config::Run;
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Mask};
 use ctrnn_train::Optimizer;
 
 /// Bytes of the program itself, whatever it trains.
@@ -26,6 +28,11 @@ const ARRAYS_OF_A_RATE_PENALTY: f64 = 5.0;
 /// Temporary arrays of the vanishing-gradient penalty, which needs a second pass.
 const ARRAYS_OF_OMEGA: f64 = 9.0;
 
+/// Number of arrays as large as the readout that an evaluation makes.
+const ARRAYS_OF_A_READOUT: usize = 3;
+/// Trials of an evaluation that run together.
+const BLOCK: usize = 256;
+
 /// Estimates the bytes for training; `states` is the number of values that a batch keeps for the backward pass.
 pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let model = &run.model;
@@ -35,11 +42,47 @@ pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let of_rates = (rows * n) as f64;
     // Inputs, targets or readout, and mask; each both on the host and as a tensor.
     let of_batch = (2 * rows * (i + o + 1)) as f64;
-    let numbers = copies(run) * parameters
-        + ROOM_OF_STATES * states as f64
-        + arrays_of_penalties(run) * of_rates
-        + of_batch;
+    let of_step = ROOM_OF_STATES * states as f64 + arrays_of_penalties(run) * of_rates + of_batch;
+    let [held, of_block] = validation(run, max_steps);
+    let numbers = copies(run) * parameters + held + of_step.max(of_block);
     PROGRAM + size_of::<f32>() as f64 * numbers
+}
+
+/// Numbers of the validation trials, and those that a block of them takes while it runs.
+fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
+    let (i, o) = (run.model.n_inputs, run.model.n_outputs);
+    let trials = run.config.validate.trials;
+    let of_trial = i + o + mask_width(run);
+    let held = match run.task.trial_set() {
+        Some(_) => 0,                              // each is made when it is needed
+        None => 2 * trials * max_steps * of_trial, // one by one, and the batch that they were made as
+    };
+    let rates = match run.objective.record().rates {
+        true => (1.0 + ARRAYS_OF_A_RATE_PENALTY) * run.model.n_units as f64,
+        false => 0.0,
+    };
+    let of_row = (2 * of_trial + ARRAYS_OF_A_READOUT * o) as f64 + rates;
+    let rows = (trials.min(BLOCK) * max_steps) as f64;
+    [held as f64, rows * of_row]
+}
+
+/// Numbers of the mask of a time step, as a trial of the task has it.
+fn mask_width(run: &Run) -> usize {
+    if run.task.interrupt().is_some() {
+        return run.model.n_outputs; // a program is not asked for that
+    }
+    let request = BatchRequest {
+        clock: run.clock,
+        first_trial: 0,
+        n_trials: 1,
+        key: Key::new(run.config.seed, Stream::Validation, 0),
+        step: 0,
+        conditions: ConditionOrder::Balanced,
+    };
+    match run.task.sample_batch(&request).map(|batch| batch.mask) {
+        Ok(Mask::Steps(_)) => 1,
+        _ => run.model.n_outputs,
+    }
 }
 
 fn copies(run: &Run) -> f64 {

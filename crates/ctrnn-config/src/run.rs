@@ -126,9 +126,20 @@ pub struct Reading<'a> {
     pub data_root: Option<&'a Path>,
     /// Whether a program that the configuration names may be started.
     pub programs: Programs<'a>,
-    /// For the resolved configuration of a run, whose network has sizes already: says the numbers of its inputs and outputs, and is
+    /// For the resolved configuration of a run, whose network has sizes already: says what its inputs and outputs are, and is
     /// asked only if the trials come from files. Other files than the run was trained on are taken whole, to test the network with.
-    pub sizes: Option<&'a dyn Fn() -> Option<[usize; 2]>>,
+    pub trained: Option<&'a dyn Fn() -> Option<TrainedChannels>>,
+}
+
+/// Inputs and outputs of a network that was trained on trials from files.
+#[derive(Clone, Debug)]
+pub struct TrainedChannels {
+    /// Number of inputs.
+    pub n_inputs: usize,
+    /// Number of outputs.
+    pub n_outputs: usize,
+    /// Outputs that were choices; `None` where that is not recorded.
+    pub choices: Option<Vec<usize>>,
 }
 
 impl<'a> Reading<'a> {
@@ -139,7 +150,7 @@ impl<'a> Reading<'a> {
             overrides: &[],
             data_root: None,
             programs: Programs::NEVER,
-            sizes: None,
+            trained: None,
         }
     }
 
@@ -429,7 +440,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         overrides,
         data_root,
         programs,
-        sizes,
+        trained,
     } = *reading;
     if let Some(root) = data_root.filter(|root| !root.is_dir()) {
         let problem = Diagnostic::new(
@@ -443,7 +454,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
-    let trained = sizes.and_then(|sizes| TrainedOn::recorded(&document, data_root, sizes));
+    let trained = trained.and_then(|channels| TrainedOn::recorded(&document, data_root, channels));
     let is_toml = problems.is_empty();
     let mut overrides = overrides::parse(overrides, &mut problems);
     overrides::remove_none(&mut overrides, schema);
@@ -500,15 +511,14 @@ struct TrainedOn {
     table: toml::Table,
     /// The files, where they were.
     named: Vec<PathBuf>,
-    n_inputs: usize,
-    n_outputs: usize,
+    channels: TrainedChannels,
 }
 
 impl TrainedOn {
     fn recorded(
         document: &Node,
         data_root: Option<&Path>,
-        sizes: &dyn Fn() -> Option<[usize; 2]>,
+        channels: &dyn Fn() -> Option<TrainedChannels>,
     ) -> Option<Self> {
         let (_, task) = document.get("task")?.entries().next()?;
         let mut table = task.to_toml().as_table()?.clone();
@@ -518,12 +528,10 @@ impl TrainedOn {
             let files: Vec<String> = named.iter().map(path).collect();
             table.insert("files".to_owned(), files.into());
         }
-        let [n_inputs, n_outputs] = sizes()?;
         Some(Self {
             table,
             named,
-            n_inputs,
-            n_outputs,
+            channels: channels()?,
         })
     }
 
@@ -535,8 +543,9 @@ impl TrainedOn {
         };
         let now = files_of(table).unwrap_or_default().into_iter().map(named);
         Trained {
-            n_inputs: self.n_inputs,
-            n_outputs: self.n_outputs,
+            n_inputs: self.channels.n_inputs,
+            n_outputs: self.channels.n_outputs,
+            choices: self.channels.choices.as_deref(),
             table: &self.table,
             is_test: !now.eq(self.named.iter().cloned()),
         }

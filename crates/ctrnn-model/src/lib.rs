@@ -43,6 +43,7 @@ mod error;
 mod fused_ops;
 mod init;
 mod initial_state;
+mod lengths;
 mod module;
 mod noise;
 mod parameters;

@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::connectivity::Matrix;
 use crate::init;
 use crate::initial_state::CARRIED_STATE;
+use crate::lengths::run_by_length;
 use crate::parameters::{self, CONDITION_VALUES, TAU_MS, constant, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::time_constants::StepFactors;
@@ -323,6 +324,11 @@ impl<B: Backend> CtrnnModule<B> {
 
     /// [`CtrnnModule::forward`] by the plain path of tensor operations, on any backend: the reference.
     pub fn forward_reference(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Trajectory<B> {
+        if !forward.lengths.is_empty() {
+            return run_by_length(&inputs, forward, |_, inputs, forward| {
+                self.forward_reference(inputs, forward)
+            });
+        }
         trajectory(recurrence::plain_sweep(
             self.sweep(inputs.swap_dims(0, 1), forward),
         ))
@@ -399,6 +405,13 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         drive: Tensor<B, 3>,
         forward: &Forward<B>,
     ) -> Trajectory<B> {
+        if !forward.lengths.is_empty() {
+            return run_by_length(&inputs, forward, |trials, inputs, forward| {
+                let [_, length, _] = inputs.dims();
+                let drive = drive.clone().narrow(0, trials.start, trials.len());
+                self.forward_driven(inputs, drive.narrow(1, 0, length), forward)
+            });
+        }
         let mut sweep = self.sweep(inputs.swap_dims(0, 1), forward);
         let n = self.config.n_units;
         let diagonal = (0..n * n).map(|k| f32::from(u8::from(k % (n + 1) == 0)));
@@ -425,6 +438,11 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
     /// # Panics
     /// If a shape disagrees with the network's.
     pub fn forward(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Trajectory<B> {
+        if !forward.lengths.is_empty() {
+            return run_by_length(&inputs, forward, |_, inputs, forward| {
+                self.forward(inputs, forward)
+            });
+        }
         trajectory(B::sweep(self.sweep(inputs.swap_dims(0, 1), forward)))
     }
 }

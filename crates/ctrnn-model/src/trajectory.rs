@@ -15,6 +15,10 @@ pub struct Forward<B: Backend> {
     pub initial_state: Option<UnitState<Tensor<B, 2>>>,
     /// Number of the condition of each trial, `[trial]`, for a network with an initial state per condition.
     pub conditions: Vec<usize>,
+    /// Number of time steps of each trial, `[trial]`: outputs and states after a trial's end are 0, and its final state is the one
+    /// there. Empty: all trials run for all time steps, together, which is faster; the states of a short trial may then grow without
+    /// bound behind its end.
+    pub lengths: Vec<usize>,
     /// What to keep beside outputs and final state.
     pub record: Record,
     /// Keep a few states for the way back instead of the whole trajectory, and compute it again there: about a third more
@@ -29,6 +33,7 @@ impl<B: Backend> Default for Forward<B> {
             noise: Noise::Off,
             initial_state: None,
             conditions: Vec::new(),
+            lengths: Vec::new(),
             record: Record::default(),
             recompute: false,
         }

@@ -25,7 +25,7 @@ pub use record::run_log::{RunLog, metrics_header, now};
 pub use record::tensorboard_log::TensorBoardLog;
 pub use record::{
     Given, Reopened, RunRecord, begun_in, check_files, check_inputs, initial_network,
-    initial_states_note, note_abrupt_end, objective, trained_sizes, trainer_at,
+    initial_states_note, note_abrupt_end, objective, trained_channels, trainer_at,
 };
 pub use trials::choices::OutputName;
 pub use trials::registry;

@@ -8,7 +8,9 @@ pub mod tensorboard_log;
 #[cfg(test)]
 mod tests;
 
-use ctrnn_config::{Code, ConfigErrors, InitialWeights, InputFile, Run, check_resume, differences};
+use ctrnn_config::{
+    Code, ConfigErrors, InitialWeights, InputFile, Run, TrainedChannels, check_resume, differences,
+};
 use ctrnn_train::{
     Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
     StopRequest, TrainError, TrainSettings, Trainer, check_metrics, with_states_of_conditions,
@@ -741,8 +743,8 @@ fn optimizer_of<B: Backend>(
     Ok(OptimizerState::restore(optimizer, state, length, device)?)
 }
 
-/// Returns the numbers of inputs and outputs of the network of a run, from whichever of its weight files can be read.
-pub fn trained_sizes(folder: &RunFolder) -> Option<[usize; 2]> {
+/// Returns what inputs and outputs the network of a run has: their numbers from whichever of its weight files can be read.
+pub fn trained_channels(folder: &RunFolder) -> Option<TrainedChannels> {
     let newest = || {
         let step = folder.newest_whole_checkpoint().ok()?.step?;
         TensorFile::read(&folder.checkpoint(step).join(WEIGHTS)).ok()
@@ -752,5 +754,11 @@ pub fn trained_sizes(folder: &RunFolder) -> Option<[usize; 2]> {
         .or_else(newest)
         .or_else(|| TensorFile::read(&folder.initial_weights()).ok())?;
     let size = |name: &str, side: usize| weights.tensors.get(name)?.shape().get(side).copied();
-    Some([size("input.weight", 1)?, size("output.weight", 0)?])
+    let n_outputs = size("output.weight", 0)?;
+    let choices = manifest::recorded_choices(folder);
+    Some(TrainedChannels {
+        n_inputs: size("input.weight", 1)?,
+        n_outputs,
+        choices: choices.filter(|choices| choices.iter().all(|&k| k < n_outputs)),
+    })
 }

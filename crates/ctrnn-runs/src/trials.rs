@@ -2,6 +2,7 @@
 
 pub mod choices;
 mod generator;
+mod remedies;
 mod trial_file;
 pub mod trials_from_command;
 pub mod trials_from_file;

@@ -33,9 +33,8 @@ pub fn implied_choices(trials: impl IntoIterator<Item = impl Borrow<Trial>>) -> 
     }
 }
 
-/// Returns the correct choice of a trial according to its target: as [`Trial::target_choice`], but `None` if several
-/// outputs
-/// are equally large, because a target of zeros is not an answer.
+/// Returns the correct choice of a trial according to its target: as [`Trial::target_choice`], but `None` if several outputs
+/// are equally large, because a target of zeros is not an answer, or if only one of several outputs counts.
 #[must_use]
 pub fn target_answer(trial: &Trial, choices: &[usize]) -> Option<usize> {
     let choice = trial.target_choice(choices)?;
@@ -43,7 +42,7 @@ pub fn target_answer(trial: &Trial, choices: &[usize]) -> Option<usize> {
         let row = &values[trial.last_counted_step()? * trial.n_outputs..];
         let counted = trial.counted_choices(choices);
         let ties = counted.iter().filter(|&&other| row[other] == row[choice]);
-        return (ties.count() == 1).then_some(choice);
+        return (counted.len() > 1 && ties.count() == 1).then_some(choice);
     }
     Some(choice)
 }
@@ -196,6 +195,18 @@ mod tests {
         let mut earlier = trial(&[0.3, 0.4]);
         earlier.set_mask(1..2, 0.0); // 7 and 7 are left
         assert_eq!(implied_choices([earlier, trial(&[0.0, 1.0])]), [0, 1]);
+    }
+
+    /// 9 is no target where the mask is 0: neither the answer, nor one of two that are equally large.
+    #[test]
+    fn the_answer_is_among_the_outputs_that_count() {
+        for garbage in [9.0, 1.0, 0.0] {
+            let mut masked = trial(&[garbage, 0.0, 1.0]);
+            masked.set_output_mask(0..2, 0, 0.0);
+            assert_eq!(target_answer(&masked, &[0, 1, 2]), Some(2));
+            masked.set_output_mask(0..2, 1, 0.0);
+            assert_eq!(target_answer(&masked, &[0, 1, 2]), None);
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::channels::{Channels, Columns, Plan};
 use crate::task::batch_of;
 use crate::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, IsOver, Layout, Registry, Task,
-    TaskEntry, TaskError, Trial, TrialBatch,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Registry,
+    Task, TaskEntry, TaskError, Trial, TrialBatch,
 };
 
 /// Address of the random number that selects the task of a batch; no trial has this number.
@@ -201,10 +201,8 @@ impl Task for Multitask {
         self.unused_keys.iter().cloned().chain(of_parts).collect()
     }
 
-    fn give_up_when(&self, is_over: IsOver) {
-        for part in &self.parts {
-            part.task.give_up_when(is_over.clone());
-        }
+    fn interrupt(&self) -> Option<&Interrupt> {
+        self.parts.iter().find_map(|part| part.task.interrupt())
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

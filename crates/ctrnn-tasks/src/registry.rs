@@ -35,6 +35,8 @@ pub struct Trained<'a> {
     pub n_inputs: usize,
     /// Number of outputs of its network.
     pub n_outputs: usize,
+    /// Outputs that were choices in its training; `None` where that is not recorded.
+    pub choices: Option<&'a [usize]>,
     /// The task's table in the configuration of the run.
     pub table: &'a toml::Table,
     /// True if the files differ from those in that table: they hold test trials.

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ctrnn_random::{Key, Rng};
 
@@ -34,8 +34,22 @@ pub enum ConditionOrder {
     Balanced,
 }
 
-/// Question whether trials that are being made are still wanted.
-pub type IsOver = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Request from another thread to stop waiting for trials: [`Task::sample_batch`] then fails soon.
+#[derive(Debug, Default)]
+pub struct Interrupt(AtomicBool);
+
+impl Interrupt {
+    /// Ends a wait, or, by `false`, lets further ones begin.
+    pub fn set(&self, is_asked: bool) {
+        self.0.store(is_asked, Ordering::Relaxed);
+    }
+
+    /// Tells whether the wait is to end.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A finite set of trials, such as those in files. Some are held out: they are never used in training, and are
 /// evaluated in order.
@@ -113,10 +127,6 @@ pub trait Task: Send + Sync {
         Vec::new()
     }
 
-    /// Takes a question that a task asks while it waits for another program to make its trials: are they no longer wanted? It
-    /// then returns an error at once.
-    fn give_up_when(&self, _is_over: IsOver) {}
-
     /// Returns every condition; at least one.
     fn conditions(&self) -> Vec<Condition>;
 
@@ -147,6 +157,11 @@ pub trait Task: Send + Sync {
     /// there is a
     /// layout, but no batch can be made.
     fn unstarted_program(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the request that ends a wait in [`sample_batch`](Self::sample_batch), for tasks whose trials another process makes.
+    fn interrupt(&self) -> Option<&Interrupt> {
         None
     }
 

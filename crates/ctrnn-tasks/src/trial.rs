@@ -1,6 +1,5 @@
 //! A trial as host arrays.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use ctrnn_random::Rng;
@@ -192,27 +191,29 @@ impl Trial {
     }
 
     /// Returns the choice in a readout `[T, O]` at the last time step that counts: the largest output among `choices`, the
-    /// first of equal ones. For a single output it is the sign, 0 for negative and 1 for positive. Outputs that do not count at that
-    /// step cannot be chosen. `None` if the readout is NaN, if it is 0 and the sign decides, or if fewer than two of several choices
-    /// count.
+    /// first of equal ones. For a single output it is the sign, 0 for negative and 1 for positive. `None` if the readout is NaN, or if
+    /// it is 0 and the sign decides. Of several outputs only those that count at that step are compared, if any of them does.
     #[must_use]
     pub fn choice(&self, readout: &[f32], choices: &[usize]) -> Option<usize> {
         let t = self.last_counted_step()?;
         let outputs = &readout[t * self.n_outputs..(t + 1) * self.n_outputs];
-        match (choices, &*self.counted_choices(choices)) {
-            ([_], [only]) => sign(outputs[*only]),
-            (_, counted @ [_, _, ..]) => largest(outputs, counted),
-            _ => None,
+        match (choices, self.counted_choices(choices).as_slice()) {
+            ([only], _) => sign(outputs[*only]),
+            (_, []) => largest(outputs, choices),
+            (_, counted) => largest(outputs, counted),
         }
     }
 
-    /// Returns the choices that count at the last time step that counts.
-    pub(crate) fn counted_choices<'a>(&self, choices: &'a [usize]) -> Cow<'a, [usize]> {
-        let (Mask::Outputs(mask), Some(t)) = (&self.mask, self.last_counted_step()) else {
-            return choices.into();
+    /// Returns the outputs among `choices` that count at the last time step at which anything counts.
+    pub(crate) fn counted_choices(&self, choices: &[usize]) -> Vec<usize> {
+        let Some(t) = self.last_counted_step() else {
+            return Vec::new();
         };
-        let counts = |choice: &usize| mask[t * self.n_outputs + choice] > 0.0;
-        choices.iter().copied().filter(counts).collect()
+        let counts = |choice: usize| match &self.mask {
+            Mask::Steps(_) => true,
+            Mask::Outputs(mask) => mask[t * self.n_outputs + choice] > 0.0,
+        };
+        choices.iter().copied().filter(|&k| counts(k)).collect()
     }
 
     /// Finds the decision in a readout `[T, O]`: the first of some time steps at which an output among `choices` exceeds
@@ -232,10 +233,11 @@ impl Trial {
         })
     }
 
-    /// Returns the choice in the target, by the rule of [`choice`](Self::choice).
+    /// Returns the choice in the target, by the rule of [`choice`](Self::choice); `None` if no choice counts.
     #[must_use]
     pub fn target_choice(&self, choices: &[usize]) -> Option<usize> {
         match &self.target {
+            Target::Values(_) if self.counted_choices(choices).is_empty() => None,
             Target::Values(values) => self.choice(values, choices),
             Target::Classes(classes) => {
                 let class = classes[self.last_counted_step()?] as usize;
@@ -346,6 +348,24 @@ mod tests {
         };
         assert_eq!([1.0, -0.1].map(&mut choice), [Some(1), Some(0)]);
         assert_eq!([0.0, f32::NAN].map(&mut choice), [None, None]);
+    }
+
+    /// Left is 9 where nothing counts, in the target as in the readout.
+    #[test]
+    fn outputs_that_do_not_count_are_no_choice() {
+        let mut trial = trial(TargetKind::Values);
+        trial.set_target(0..4, 1, 9.0);
+        trial.set_target(0..4, 2, 1.0);
+        let Target::Values(readout) = trial.target.clone() else {
+            panic!("values");
+        };
+        assert_eq!(trial.target_choice(&[0, 1, 2]), Some(1));
+        trial.set_output_mask(0..4, 1, 0.0);
+        assert_eq!(trial.target_choice(&[0, 1, 2]), Some(2));
+        assert_eq!(trial.choice(&readout, &[0, 1, 2]), Some(2));
+        trial.set_output_mask(0..4, 2, 0.0);
+        assert_eq!(trial.target_choice(&[1, 2]), None);
+        assert_eq!(trial.target_choice(&[1]), None);
     }
 
     #[test]

@@ -7,11 +7,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use burn::tensor::ElementConversion;
 use burn::tensor::backend::Backend;
-use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{
-    CtrnnModule, Forward, Noise, NoiseAddress, Record, RecurrenceBackend, Trajectory,
-};
+use ctrnn_model::{CtrnnModule, Forward, Noise, Record, RecurrenceBackend, Trajectory};
 use ctrnn_random::Key;
 use ctrnn_tasks::{
     BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch, TrialSet, value_bits,
@@ -136,6 +134,85 @@ pub(crate) struct Scored<'a, B: Backend> {
     pub together: usize,
 }
 
+/// What a pass over some trials measured.
+struct Block<B: Backend> {
+    loss_sum: f64,
+    weight: f64,
+    statistics: Vec<Statistic<B>>,
+    further: Vec<f64>,
+    answers: Vec<Answer>,
+}
+
+impl<B: Backend> Block<B> {
+    fn is_finite(&self) -> bool {
+        self.loss_sum.is_finite()
+            && self.statistics.iter().all(Statistic::is_finite)
+            && self.further.iter().all(|value| value.is_finite())
+    }
+}
+
+impl<B: RecurrenceBackend> Scored<'_, B> {
+    /// Measures some trials.
+    ///
+    /// Where a number is not finite, short trials may have overflowed behind their end, and infinity times a mask of 0 is NaN: each
+    /// trial then runs once more, for its own length.
+    fn measure(
+        &self,
+        network: &CtrnnModule<B>,
+        task: &dyn Task,
+        trials: &TrialBatch,
+        noise: Noise<B>,
+    ) -> Result<Block<B>, TrainError> {
+        let batch = Batch::new(trials, &network.device());
+        let forward = Forward {
+            noise,
+            record: self.record,
+            conditions: condition_numbers(network, task, trials)?,
+            ..Forward::default()
+        };
+        let block = self.pass(network, task, trials, &batch, &forward);
+        if block.is_finite() || !batch.is_padded() {
+            return Ok(block);
+        }
+        let forward = Forward {
+            lengths: trials.n_steps.clone(),
+            ..forward
+        };
+        Ok(self.pass(network, task, trials, &batch, &forward))
+    }
+
+    fn pass(
+        &self,
+        network: &CtrnnModule<B>,
+        task: &dyn Task,
+        trials: &TrialBatch,
+        batch: &Batch<B>,
+        forward: &Forward<B>,
+    ) -> Block<B> {
+        let Objective {
+            loss,
+            normalisation,
+            penalties,
+            ..
+        } = self.objective;
+        let trajectory = network.forward(batch.inputs.clone(), forward);
+        let outputs = trajectory.outputs.clone();
+        let seen = loss.seen(network.config().output_nonlinearity, outputs.clone());
+        let loss_sum = loss.sum(*normalisation, seen, batch).into_scalar().elem();
+        let answers = answers(task, trials, network.activate(outputs));
+        let further = (self.further)(&trajectory, batch);
+        let inputs = LossInputs::new(network, trajectory, batch);
+        let statistics = penalties.iter().map(|penalty| penalty.statistic(&inputs));
+        Block {
+            loss_sum,
+            weight: loss.weight(*normalisation, batch),
+            statistics: statistics.collect(),
+            further,
+            answers,
+        }
+    }
+}
+
 pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     task: &dyn Task,
@@ -143,13 +220,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     scored: &Scored<B>,
     noise: &Noise<B>,
 ) -> Result<EvalReport, TrainError> {
-    let device = network.device();
-    let Objective {
-        loss,
-        normalisation,
-        penalties,
-        ..
-    } = scored.objective;
+    let penalties = &scored.objective.penalties;
     let together = scored.together;
     let (mut loss_sum, mut weight_sum) = (0.0, 0.0);
     let mut statistics: Vec<Option<Statistic<B>>> = vec![None; penalties.len()];
@@ -158,34 +229,15 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     let mut answered = Vec::with_capacity(n_trials);
     let mut conditions = Columns::new();
     for first in (0..n_trials).step_by(together) {
-        let some = trials.some(first..n_trials.min(first.saturating_add(together)));
-        let padded = TrialBatch::new(some.iter());
-        let batch = Batch::new(&padded, &device);
-        let forward = Forward {
-            noise: part(noise, first, some.len()),
-            record: scored.record,
-            conditions: condition_numbers(network, task, &padded)?,
-            ..Forward::default()
-        };
-        let trajectory = network.forward(batch.inputs.clone(), &forward);
-        let outputs = trajectory.outputs.clone();
-        let nonlinearity = network.config().output_nonlinearity;
-        let sum: f64 = loss
-            .sum(
-                *normalisation,
-                loss.seen(nonlinearity, outputs.clone()),
-                &batch,
-            )
-            .into_scalar()
-            .elem();
-        loss_sum += sum;
-        weight_sum += loss.weight(*normalisation, &batch);
-        answered.extend(answers(task, &padded, network.activate(outputs)));
+        let numbers = first..n_trials.min(first.saturating_add(together));
+        let padded = TrialBatch::new(trials.some(numbers.clone()).iter());
+        let block = scored.measure(network, task, &padded, noise.of_trials(numbers))?;
+        loss_sum += block.loss_sum;
+        weight_sum += block.weight;
+        answered.extend(block.answers);
         append(&mut conditions, &padded.conditions);
-        further = (scored.further)(&trajectory, &batch);
-        let inputs = LossInputs::new(network, trajectory, &batch);
-        for (all, penalty) in statistics.iter_mut().zip(penalties) {
-            let own = penalty.statistic(&inputs);
+        further = block.further;
+        for (all, own) in statistics.iter_mut().zip(block.statistics) {
             *all = Some(match all.take() {
                 Some(before) => before.joined(own),
                 None => own,
@@ -217,30 +269,6 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         unscored,
         worst: worst(&conditions, &answered),
     })
-}
-
-/// Takes the noise of `n` trials from `first` on.
-fn part<B: RecurrenceBackend>(noise: &Noise<B>, first: usize, n: usize) -> Noise<B> {
-    let narrow = |normals: &Option<Tensor<B, 3>>| {
-        let normals = normals.clone();
-        normals.map(|normals| normals.narrow(0, first, n))
-    };
-    match noise {
-        Noise::Off => Noise::Off,
-        Noise::Drawn(address) => Noise::Drawn(NoiseAddress {
-            first_trial: address.first_trial + first as u32,
-            ..*address
-        }),
-        Noise::Given {
-            preactivation,
-            postactivation,
-            input,
-        } => Noise::Given {
-            preactivation: narrow(preactivation),
-            postactivation: narrow(postactivation),
-            input: narrow(input),
-        },
-    }
 }
 
 /// Names of conditions, and the value in each trial.

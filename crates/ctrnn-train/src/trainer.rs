@@ -2,15 +2,20 @@
 
 mod notify;
 mod overflow;
+#[cfg(test)]
+mod padding_test;
 mod rollback;
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_model::{
+    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend, Trajectory,
+};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Task, TaskError, Trial, TrialBatch};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Trial, TrialBatch};
 
 use crate::TrainError;
 use crate::batch::Batch;
@@ -63,6 +68,15 @@ struct Done<B: AutodiffBackend> {
     lr: f64,
 }
 
+/// A forward pass over a batch, and its gradients.
+struct Computed<B: AutodiffBackend> {
+    trajectory: Trajectory<B>,
+    gradients: Gradients<B::InnerBackend>,
+    /// The norm over all gradients, `[1]`.
+    norm: Tensor<B::InnerBackend, 1>,
+    numbers: Option<Numbers>,
+}
+
 /// What was read from the device.
 struct Numbers {
     loss: f64,
@@ -82,6 +96,8 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     /// The batch of a later step, where one is there already.
     made_ahead: Option<(u64, Result<TrialBatch, TaskError>)>,
     good: Option<LastGoodState<B>>,
+    /// Whether trials of different lengths have run together.
+    has_padding: bool,
     /// What kept an observer from writing, as last told.
     trouble: Option<String>,
 }
@@ -140,6 +156,7 @@ where
             validation,
             made_ahead: None,
             good: None,
+            has_padding: false,
             trouble: None,
         };
         let first = begun.now();
@@ -256,7 +273,7 @@ where
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
     ) -> Result<Option<Ending>, TrainError> {
-        let done = self.train_step()?;
+        let done = self.train_step(stop)?;
         self.counters.wall_s = wall_s();
         if self.is_due(self.settings.train.log_every) {
             self.report(done, observers)?;
@@ -265,31 +282,37 @@ where
     }
 
     /// One training step; where there is a second thread, it makes the next batch meanwhile.
-    fn train_step(&mut self) -> Result<Done<B>, TrainError> {
-        let trials = self.trials()?;
+    fn train_step(&mut self, stop: StopRequest) -> Result<Done<B>, TrainError> {
+        let trials = self.trials(stop)?;
         let next = self.request(self.counters.step + 1);
         let is_ahead = rayon::current_num_threads() > 1 && next.step < self.settings.train.steps;
-        let (task, mut made) = (self.task, None);
-        let done = rayon::in_place_scope(|scope| {
-            if is_ahead {
-                scope.spawn(|_| made = Some((next.step, task.sample_batch(&next))));
-            }
-            self.learn_from(trials)
+        if !is_ahead {
+            return self.learn_from(trials);
+        }
+        let task = self.task;
+        let (send, made) = channel();
+        let (done, awaited) = rayon::in_place_scope(|scope| {
+            scope.spawn(move |_| tell(&send, task.sample_batch(&next)));
+            let done = self.learn_from(trials);
+            let interrupt = task.interrupt();
+            (done, interrupt.map(|it| awaited(it, &made, stop)))
         });
-        self.made_ahead = made;
+        let made = awaited.unwrap_or_else(|| made.recv().expect("the scope has waited for it"));
+        self.made_ahead = Some((next.step, made));
         done
     }
 
     /// The loop body, in the order of the picture.
     fn learn_from(&mut self, trials: TrialBatch) -> Result<Done<B>, TrainError> {
-        let step = self.counters.step;
         let batch = Batch::<B>::new(&trials, &self.network.device());
-        let pass = self.pass(step, &trials)?;
-        let trajectory = self.network.forward(batch.inputs.clone(), &pass);
-        let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
-        let gradients = loss.gradients(&self.network);
-        let norm = gradients.global_norm();
-        let numbers = self.read(&batch, &trajectory.outputs, &loss, &norm, &gradients)?;
+        self.has_padding |= batch.is_padded();
+        let pass = self.pass(self.counters.step, &trials)?;
+        let Computed {
+            trajectory,
+            gradients,
+            norm,
+            numbers,
+        } = self.gradients(&batch, pass)?;
         let gradients = match self.settings.train.clip() {
             Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
@@ -313,20 +336,52 @@ where
         })
     }
 
+    /// Computes the gradients of a batch.
+    ///
+    /// Where a number is not finite, short trials may have overflowed behind their end, and infinity times 0 is NaN, in the loss and
+    /// on the way back: each trial then runs once more, for its own length.
+    fn gradients(&mut self, batch: &Batch<B>, pass: Forward<B>) -> Result<Computed<B>, TrainError> {
+        match self.gradients_of_pass(batch, &pass) {
+            Err(TrainError::NotFinite(_)) if batch.is_padded() => {
+                let lengths = batch.n_steps.clone();
+                self.gradients_of_pass(batch, &Forward { lengths, ..pass })
+            }
+            found => found,
+        }
+    }
+
+    fn gradients_of_pass(
+        &mut self,
+        batch: &Batch<B>,
+        pass: &Forward<B>,
+    ) -> Result<Computed<B>, TrainError> {
+        let trajectory = self.network.forward(batch.inputs.clone(), pass);
+        let loss = self.minimised.of(&self.network, pass, &trajectory, batch);
+        let gradients = loss.gradients(&self.network);
+        let norm = gradients.global_norm();
+        let numbers = self.read(batch, &trajectory.outputs, &loss, &norm, &gradients)?;
+        Ok(Computed {
+            trajectory,
+            gradients,
+            norm,
+            numbers,
+        })
+    }
+
     /// Trains `n` steps without validation, reports or checkpoints, to see how long they take.
     ///
     /// # Errors
     /// As [`Trainer::run`].
     pub fn steps_only(&mut self, n: u64) -> Result<(), TrainError> {
-        (0..n).try_for_each(|_| self.train_step().map(drop))
+        (0..n).try_for_each(|_| self.train_step(&|| None).map(drop))
     }
 
     /// The batch of this step, which may have been made ahead.
-    fn trials(&mut self) -> Result<TrialBatch, TrainError> {
+    fn trials(&mut self, stop: StopRequest) -> Result<TrialBatch, TrainError> {
         let request = self.request(self.counters.step);
         Ok(match self.made_ahead.take() {
             Some((step, trials)) if step == request.step => trials?,
-            _ => self.task.sample_batch(&request)?,
+            _ => sampled(self.task, &request, stop)?,
         })
     }
 
@@ -355,6 +410,7 @@ where
             recompute: self.settings.train.recompute,
             initial_state: self.network.carried_state(trials.n_trials),
             conditions: condition_numbers(&self.network, self.task, trials)?,
+            lengths: Vec::new(),
         })
     }
 
@@ -591,6 +647,46 @@ where
             good: self.good_elsewhere(),
         }
     }
+}
+
+/// How often a stop is asked for while trials are awaited.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A batch, on another thread if it may have to be waited for.
+fn sampled(
+    task: &dyn Task,
+    request: &BatchRequest,
+    stop: StopRequest,
+) -> Result<TrialBatch, TaskError> {
+    let Some(interrupt) = task.interrupt() else {
+        return task.sample_batch(request);
+    };
+    let (send, made) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || tell(&send, task.sample_batch(request)));
+        awaited(interrupt, &made, stop)
+    })
+}
+
+fn tell<T>(send: &Sender<T>, made: T) {
+    let _ = send.send(made); // nobody may be left to take it
+}
+
+/// The batch that another thread makes. Where there is a reason to stop, what makes it is not waited for.
+fn awaited(
+    interrupt: &Interrupt,
+    made: &Receiver<Result<TrialBatch, TaskError>>,
+    stop: StopRequest,
+) -> Result<TrialBatch, TaskError> {
+    let batch = loop {
+        match made.recv_timeout(POLL) {
+            Ok(batch) => break batch,
+            Err(RecvTimeoutError::Timeout) => interrupt.set(stop().is_some()),
+            Err(RecvTimeoutError::Disconnected) => panic!("the thread that makes trials panicked"),
+        }
+    };
+    interrupt.set(false);
+    batch
 }
 
 /// The reason to stop that `stop` has now or in a moment: a signal to all processes of a job may reach the program that makes

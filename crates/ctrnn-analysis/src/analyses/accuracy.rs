@@ -103,7 +103,8 @@ impl Answer for Accuracy {
         let mut figure = Figure::new(&vec![width_mm; n], &[32.0]);
         for (k, condition) in self.conditions.iter().take(n).enumerate() {
             let name = spoken(&condition.name);
-            self.draw(figure.cell(0, k), &name, &condition.levels, width_mm);
+            let levels = binned(&condition.levels);
+            self.draw(figure.cell(0, k), &name, &levels, width_mm);
         }
         if self.conditions.is_empty() {
             self.draw(figure.cell(0, 0), "all trials", &[self.whole()], width_mm);
@@ -145,14 +146,94 @@ impl Accuracy {
     }
 }
 
-/// Returns the trials with an answer at each value of a condition.
-fn levels(values: &[f64], is_correct: &[Option<bool>]) -> Vec<Level> {
-    let level = |x: f64| {
-        let here = (0..values.len()).filter(|&b| values[b] == x);
-        let answered: Vec<bool> = here.filter_map(|b| is_correct[b]).collect();
-        let (n, chosen) = (answered.len(), answered.iter().filter(|c| **c).count());
-        Level { x, n, chosen }
+/// Returns the trials with an answer at each value of a condition, ascending.
+fn levels(values: &[f64], correct: &[Option<bool>]) -> Vec<Level> {
+    let answered = values.iter().zip(correct);
+    let mut answered: Vec<(f64, bool)> = answered
+        .filter_map(|(x, right)| right.filter(|_| !x.is_nan()).map(|right| (x + 0.0, right))) // -0 is 0
+        .collect();
+    answered.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let of_one = |equal: &[(f64, bool)]| Level {
+        x: equal[0].0,
+        n: equal.len(),
+        chosen: equal.iter().filter(|(_, right)| *right).count(),
     };
-    let all = distinct(values.iter().copied()).into_iter().map(level);
-    all.filter(|level| level.n > 0).collect()
+    answered
+        .chunk_by(|(a, _), (b, _)| a == b)
+        .map(of_one)
+        .collect()
+}
+
+/// Returns the same levels, or where there are too many to be told apart, groups of neighbours of about the same number of trials, each at
+/// its mean value.
+fn binned(levels: &[Level]) -> Vec<Level> {
+    const MOST: usize = 50;
+    const BINS: usize = 20;
+    if levels.len() <= MOST {
+        return levels.to_vec();
+    }
+    let n_trials: usize = levels.iter().map(|level| level.n).sum();
+    let mut before = 0;
+    let mut bins: Vec<(usize, Level)> = Vec::new();
+    for &level in levels {
+        let bin = before * BINS / n_trials;
+        before += level.n;
+        match bins.last_mut() {
+            Some((last, all)) if *last == bin => {
+                let n = all.n + level.n;
+                let part = level.n as f64 / n as f64;
+                *all = Level {
+                    x: all.x * (1.0 - part) + level.x * part,
+                    n,
+                    chosen: all.chosen + level.chosen,
+                };
+            }
+            _ => bins.push((bin, level)),
+        }
+    }
+    bins.into_iter().map(|(_, level)| level).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value that is not a number, and a trial without an answer, are left out; -0 is 0.
+    #[test]
+    fn levels_are_sorted_and_counted() {
+        let values = [2.0, -0.0, f64::NAN, 0.0, 2.0, 1.0];
+        let correct = [
+            Some(true),
+            Some(true),
+            Some(true),
+            Some(false),
+            Some(true),
+            None,
+        ];
+        let found = levels(&values, &correct);
+        let found: Vec<_> = found.iter().map(|l| (l.x, l.n, l.chosen)).collect();
+        assert_eq!(found, [(0.0, 2, 1), (2.0, 2, 2)]);
+    }
+
+    /// As many points as there is room for, whatever the number of values, and no trial is lost.
+    #[test]
+    fn many_values_are_drawn_in_groups() {
+        let each = |n: usize| {
+            let one = |k| Level {
+                x: k as f64,
+                n: 1,
+                chosen: k % 2,
+            };
+            binned(&(0..n).map(one).collect::<Vec<_>>())
+        };
+        assert_eq!(each(50).len(), 50);
+        let found = each(10_000);
+        assert_eq!(found.len(), 20);
+        assert!(
+            found
+                .iter()
+                .all(|level| (level.n, level.chosen) == (500, 250))
+        );
+        assert!((found[0].x - 249.5).abs() < 1e-9, "{}", found[0].x);
+    }
 }

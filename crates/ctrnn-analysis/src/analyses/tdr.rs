@@ -184,13 +184,18 @@ pub fn regression(
         )));
     }
     let (mean, std) = moments(rates, counts);
+    let scale: Vec<f64> = variables
+        .columns()
+        .into_iter()
+        .map(|c| largest(c.iter()))
+        .collect();
     let mut is_regressed = false;
     let mut coefficients = Array3::zeros((n_variables, n_steps, n_units));
     for t in 0..n_steps {
         let trials: Vec<usize> = (0..n_trials).filter(|&b| counts[[b, t]]).collect();
         let design = Array2::from_shape_fn((trials.len(), n_variables + 1), |(i, k)| match k {
             0 => 1.0,
-            k => variables[[trials[i], k - 1]] / largest(variables.column(k - 1).iter()),
+            k => variables[[trials[i], k - 1]] / scale[k - 1],
         });
         if trials.len() <= n_variables + 1 || !has_full_rank(&design) {
             continue;

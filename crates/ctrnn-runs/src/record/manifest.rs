@@ -86,6 +86,13 @@ pub fn recorded_layout(folder: &RunFolder) -> Option<Layout> {
     check_layout(&layout).ok().map(|()| layout)
 }
 
+/// The outputs that are choices of the task of a run, as its manifest says.
+pub(crate) fn recorded_choices(folder: &RunFolder) -> Option<Vec<usize>> {
+    let mut manifest: Map<String, Value> = json_file::read(&folder.manifest()).ok()?;
+    let layout: Layout = serde_json::from_value(manifest.remove(CHANNELS)?).ok()?;
+    Some(layout.choices)
+}
+
 /// Channels of which only the numbers and the loss are known; none where they are too many to be true.
 pub(crate) fn unnamed_layout(
     n_inputs: usize,

@@ -5,7 +5,7 @@
 //! standard error is quoted where it fails, without control characters.
 //!
 //! The program has a process group of its own, which signals from the terminal do not reach. The whole group is ended when
-//! the generator is dropped, and when this process ends in any way, `kill -9` included.
+//! the generator is dropped, and when this process ends in any way, `kill -9` included. What has left the group, as `setsid` does, goes on.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -16,14 +16,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ctrnn_config::shortened;
 use ctrnn_files::printable;
+use ctrnn_tasks::Interrupt;
 use serde_json::Value;
 
 /// A longer line of JSON is taken for garbage.
 const MAX_LINE: u64 = 1 << 20;
 /// How much of the standard error is kept.
 const MAX_ERRORS: usize = 2000;
+/// How often a wait looks for a request to end.
+const POLL: Duration = Duration::from_millis(50);
 /// How long a process that has closed its output may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -50,8 +52,6 @@ pub(crate) struct Answer {
     pub bytes: Vec<u8>,
 }
 
-/// An answer, the end of the answers, or garbage; or why there is none.
-type Received = Result<Result<Option<Answer>, String>, RecvTimeoutError>;
 
 impl Generator {
     /// Starts `command` (the program and its arguments) in `folder`.
@@ -116,7 +116,7 @@ impl Generator {
         mut question: Value,
         longest: u64,
         timeout: Duration,
-        is_over: &dyn Fn() -> bool,
+        interrupt: &Interrupt,
     ) -> Result<Answer, String> {
         self.asked += 1;
         question["id"] = self.asked.into();
@@ -126,33 +126,37 @@ impl Generator {
         if written.and_then(|()| self.questions.flush()).is_err() {
             return Err(self.how_it_ended());
         }
-        let answer = match self.answer(timeout, is_over)? {
-            Ok(Ok(Some(answer))) => answer,
-            Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => return Err(self.how_it_ended()),
-            Ok(Err(garbage)) => return Err(garbage),
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("gave no answer within {} ms", timeout.as_millis()));
-            }
-        };
+        let answer = self.answer_within(timeout, interrupt)?;
         match answer.header["error"].as_str() {
-            Some(error) => Err(format!("says: {}", printable(&last_words(error)))),
+            Some(error) => Err(format!(
+                "says: {}",
+                printable(&beginning(error, MAX_ERRORS))
+            )),
             None => self.to_the_last_question(answer),
         }
     }
 
-    /// The next answer, unless nobody waits for it any more.
-    fn answer(&self, timeout: Duration, is_over: &dyn Fn() -> bool) -> Result<Received, String> {
-        /// A stop is noticed after this.
-        const SLICE: Duration = Duration::from_millis(100);
-        let begun = Instant::now();
+    fn answer_within(
+        &mut self,
+        timeout: Duration,
+        interrupt: &Interrupt,
+    ) -> Result<Answer, String> {
+        let asked = Instant::now();
         loop {
-            let left = timeout.saturating_sub(begun.elapsed());
-            match self.answers.recv_timeout(left.min(SLICE)) {
-                Err(RecvTimeoutError::Timeout) if is_over() => {
-                    return Err("was still at work when the run was asked to stop".to_owned());
+            let left = timeout.saturating_sub(asked.elapsed());
+            match self.answers.recv_timeout(left.min(POLL)) {
+                Ok(Ok(Some(answer))) => return Ok(answer),
+                Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.how_it_ended());
                 }
-                Err(RecvTimeoutError::Timeout) if begun.elapsed() < timeout => {}
-                received => return Ok(received),
+                Ok(Err(garbage)) => return Err(garbage),
+                Err(RecvTimeoutError::Timeout) if interrupt.is_set() => {
+                    return Err("was not waited for any longer".to_owned());
+                }
+                Err(RecvTimeoutError::Timeout) if left <= POLL => {
+                    return Err(format!("gave no answer within {} ms", timeout.as_millis()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -251,12 +255,16 @@ impl ProcessGroup {
     }
 }
 
-/// The beginning of a message of a program, which may be long.
-fn last_words(text: &str) -> String {
-    const LONGEST: usize = 2000;
-    match text.char_indices().nth(LONGEST) {
-        None => text.to_owned(),
+/// The beginning of a text that may be long.
+fn shortened(text: &str) -> String {
+    beginning(text, 80)
+}
+
+/// The first `n` characters of a text, and a sign that there are more.
+fn beginning(text: &str, n: usize) -> String {
+    match text.char_indices().nth(n) {
         Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -357,6 +365,12 @@ mod tests {
             (Some(1), 0)
         );
         assert_eq!(read_answer(&mut text, &longest), Ok(None));
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        assert_eq!(beginning("\u{e9}\u{e8}", 2), "\u{e9}\u{e8}");
+        assert_eq!(beginning("\u{e9}\u{e8}a", 2), "\u{e9}\u{e8}...");
     }
 
     #[test]

@@ -9,8 +9,10 @@ use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use ctrnn_files::npz::NpzReader;
-use ctrnn_files::{Array, ArrayData, Dtype, ErrorKind, FileError, FormatError, PackedArray};
+use ctrnn_files::{Array, ArrayData, Dtype, FileError, FormatError, PackedArray};
 use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, Trial};
+
+use crate::trials::remedies::{numbers_of, numbers_of_objects, reshaping, unreadable};
 
 /// A class is an output, so a larger label is taken for a slip.
 const MAX_CLASSES: u32 = 4096;
@@ -106,102 +108,6 @@ impl<'a> Reader<'a> {
             Some(help) => Err(error.with_help(help)),
             None => Err(error),
         }
-    }
-}
-
-/// A file that cannot be read at all.
-fn unreadable(key: &str, error: &FileError) -> TaskError {
-    match error {
-        FileError::Missing { path } => {
-            TaskError::data(key, format!("{} does not exist", path.display())).with_help(
-                "relative paths start at the configuration file, or in an override at the current folder; \
-                 where the data of a run have moved: --data-root DIR",
-            )
-        }
-        FileError::Format {
-            path,
-            rule: rule @ FormatError::Container { container },
-        } => {
-            let what = format!("{}: {}", path.display(), rule);
-            TaskError::data(key, what).with_help(container.remedy())
-        }
-        _ if error.kind() == ErrorKind::Io => TaskError::io(key, error.to_string()),
-        _ => TaskError::data(key, error.to_string()),
-    }
-}
-
-fn numbers_of_objects(name: &str) -> String {
-    match name.strip_prefix("cond_") {
-        Some(_) => {
-            format!("{name} = np.unique(np.array({name}, str), return_inverse=True)[1]")
-        }
-        None => format!(
-            "numbers of Python: {name} = {name}.astype(\"f4\"); trials of several lengths are padded to one: n_steps = np.array([len(x) for x in {name}]); {name} = np.stack([np.pad(x, \
-             [(0, n_steps.max() - len(x))] + [(0, 0)] * (np.ndim(x) - 1)) for x in {name}])"
-        ),
-    }
-}
-
-/// A line of numpy that makes numbers of an array of another type, as its header writes it.
-fn numbers_of(name: &str, dtype: &str) -> String {
-    match dtype
-        .trim_start_matches(['<', '>', '=', '|'])
-        .chars()
-        .next()
-    {
-        // Words are names of classes and conditions; anything else in words is numbers as text.
-        Some('U' | 'S' | 'T' | 'a') if name == "labels" || name.starts_with("cond_") => {
-            format!("{name} = np.unique({name}, return_inverse=True)[1].reshape({name}.shape)")
-        }
-        Some('M') => format!("{name} = {name}.astype(\"datetime64[ms]\").astype(float)"),
-        Some('m') => format!("{name} = {name}.astype(\"timedelta64[ms]\").astype(float)"),
-        Some('c') => {
-            format!("{name} = {name}.real, or both parts: np.stack([{name}.real, {name}.imag], -1)")
-        }
-        Some('[' | 'V') => {
-            format!("take the field that holds the numbers: {name} = {name}[\"FIELD\"]")
-        }
-        _ => format!("{name} = {name}.astype(\"f8\")"),
-    }
-}
-
-/// A line of numpy that gives an array the shape that is asked for, if its shape says how.
-fn reshaping(name: &str, found: &[usize], expected: &[usize]) -> Option<String> {
-    let is_swapped = |[a, b]: [usize; 2]| {
-        let mut swapped = found.to_vec();
-        swapped.swap(a, b);
-        swapped == expected
-    };
-    let whole = expected.get(1).copied().unwrap_or(1);
-    match (found, expected) {
-        _ if [found, &[1]].concat() == expected => Some(format!(
-            "it lacks its last axis: {name} = {name}[..., None]"
-        )),
-        _ if [expected, &[1]].concat() == found => {
-            Some(format!("it has an axis too many: {name} = {name}[..., 0]"))
-        }
-        _ if [&[1], expected].concat() == found => {
-            Some(format!("it has an axis too many: {name} = {name}[0]"))
-        }
-        ([_, _, ..], [_, _, ..]) if found.len() == expected.len() && is_swapped([0, 1]) => Some(
-            format!("its first axis is time, not trial: {name} = {name}.swapaxes(0, 1)"),
-        ),
-        ([_, _, _], [_, _, _]) if is_swapped([1, 2]) => Some(format!(
-            "its last axis is time: {name} = {name}.swapaxes(1, 2)"
-        )),
-        ([b, t, _], [e_b, e_t]) if [b, t] == [e_b, e_t] && name == "labels" => {
-            Some("one-hot labels become classes: labels = labels.argmax(-1)".to_owned())
-        }
-        ([b], [e_b, ..]) if b == e_b && expected.len() == 2 => Some(format!(
-            "one value for each trial: {name} = np.repeat({name}[:, None], {whole}, axis=1)"
-        )),
-        ([t], [b, e_t]) if t == e_t => Some(format!(
-            "one value for each time step: {name} = np.tile({name}, ({b}, 1))"
-        )),
-        ([b, _], [e_b]) if b == e_b => Some(format!(
-            "one value for each trial, such as the first: {name} = {name}[:, 0]"
-        )),
-        _ => None,
     }
 }
 
@@ -515,12 +421,16 @@ impl TrialFile {
                 continue;
             };
             let found = self.text(mask, b, width, at);
+            let place = self.place_in_mask(b, at, width);
             let what = format!(
-                "mask holds {found} at {}; it must be 0 (does not count) or more, at most {MAX_VALUE:e}",
-                self.place_in_mask(b, at, width)
+                "mask holds {found} at {place}; it must be 0 (does not count) or more, at most {MAX_VALUE:e}"
             );
-            let help = "mask = np.nan_to_num(mask, posinf=0).clip(0, 1)";
-            return Err(self.error(what).with_help(help));
+            let is_too_large = found.parse::<f64>().is_ok_and(|x| x > 0.0 && x.is_finite());
+            return Err(self.error(what).with_help(if is_too_large {
+                "mask = mask / mask.max()"
+            } else {
+                "mask = np.nan_to_num(mask, posinf=0).clip(0)"
+            }));
         }
         let counts = |b: usize| {
             self.floats(mask, b, width)
@@ -650,9 +560,14 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
         "has time steps of {shortest} ms, but time.dt_ms = {}",
         clock.dt_ms()
     );
-    Err(reader
-        .error(message)
-        .with_help(format!("set time.dt_ms={shortest}")))
+    let help = match shortest > 0.0 && shortest.is_finite() {
+        true => format!("set time.dt_ms={shortest}"),
+        false => format!(
+            "write the time step that the trials have, or leave dt_ms out: dt_ms = {}",
+            clock.dt_ms()
+        ),
+    };
+    Err(reader.error(message).with_help(help))
 }
 
 /// Trials, time steps and inputs.
@@ -745,7 +660,7 @@ fn read_n_steps(
                     first + k
                 );
                 let help = format!(
-                    "n_steps = np.nan_to_num(np.round(n_steps), nan={max_steps}).clip(1, {max_steps}).astype(int)"
+                    "n_steps = np.clip(np.nan_to_num(n_steps), 1, {max_steps}).astype(int)"
                 );
                 return Err(reader.error(what).with_help(help));
             };
@@ -836,15 +751,15 @@ fn take_conditions(
             continue;
         };
         reader.expect_shape(name, array.shape(), &[n_trials])?;
+        let inexact = |error: &dyn std::fmt::Display| {
+            reader.error(format!("{name}: {error}")).with_help(format!(
+                "{name} = np.unique({name}, return_inverse=True)[1] numbers its values; nanoseconds in seconds: {name} = {name} / 1e9"
+            ))
+        };
         let mut values = Vec::with_capacity(n_trials);
         for first in (0..n_trials).step_by(AT_ONCE) {
             let some = array.elements(first..(first + AT_ONCE).min(n_trials));
-            let decimal = decimal(some).map_err(|error| {
-                reader.error(format!("{name}: {error}")).with_help(format!(
-                    "number the values: {name} = np.unique({name}, return_inverse=True)[1]"
-                ))
-            })?;
-            values.extend(decimal);
+            values.extend(decimal(some).map_err(|error| inexact(&error))?);
         }
         if let Some(b) = values.iter().position(|value| value.is_infinite()) {
             let what = format!("{name} holds an infinity at trial {b}");

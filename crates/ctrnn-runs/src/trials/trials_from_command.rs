@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ctrnn_files::npz::NpzReader;
 use ctrnn_files::printable;
-use ctrnn_random::{Key, Rng};
+use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, IsOver, Layout, Programs,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Programs,
     TargetKind, Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices, value_bits,
 };
 use schemars::JsonSchema;
@@ -30,8 +30,8 @@ use crate::trials::trial_file::{Reader, TrialFile};
 /// answer, which repeats its `id`. The first line is
 /// `{"id": 1, "hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"id": 1, "inputs": ["fixation", "u"], "outputs": ["left",
 /// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` for the outputs that
-/// are choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, batch by
-/// batch). Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
+/// are choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, by 64 trials
+/// that are asked for beforehand). Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
 /// answer is `{"id": 2, "bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
 /// give the same batch, so the first one is asked for twice and compared; `seed` differs between training and validation;
 /// `balanced` asks for every condition in turn. `{"error": "why"}` ends the run with that message.
@@ -94,28 +94,12 @@ pub struct TrialsFromCommand {
     is_agreed: bool,
     /// Whether the program has given one batch twice.
     is_repeated: AtomicBool,
-    /// Whether the program says which outputs are choices; else the targets of each batch say so.
-    names_choices: bool,
+    /// The outputs that are choices. The program names them; else targets say so, once for all batches: none until then.
+    choices: Mutex<Option<Vec<usize>>>,
+    /// Ends the wait for an answer.
+    interrupt: Interrupt,
     /// None after a failure, and until the next batch is asked for.
     generator: Mutex<Option<Generator>>,
-    /// Whether nobody waits for an answer any more.
-    is_over: OnceIsOver,
-}
-
-/// A question that is set once, where somebody trains.
-#[derive(Default)]
-struct OnceIsOver(OnceLock<IsOver>);
-
-impl std::fmt::Debug for OnceIsOver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OnceIsOver")
-    }
-}
-
-impl OnceIsOver {
-    fn is_over(&self) -> bool {
-        self.0.get().is_some_and(|is_over| is_over())
-    }
 }
 
 /// What the program says of itself.
@@ -187,12 +171,12 @@ impl Task for TrialsFromCommand {
         further
     }
 
-    fn give_up_when(&self, is_over: IsOver) {
-        let _one_training_asks = self.is_over.0.set(is_over);
-    }
-
     fn unstarted_program(&self) -> Option<String> {
         (!self.is_agreed).then(|| as_typed(&self.words()))
+    }
+
+    fn interrupt(&self) -> Option<&Interrupt> {
+        Some(&self.interrupt)
     }
 
     fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
@@ -211,6 +195,44 @@ impl Task for TrialsFromCommand {
 impl TrialsFromCommand {
     /// The batch that the program makes now.
     fn asked(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
+        let choices = self.choices(request.clock)?;
+        let file = self.file(request)?;
+        self.check_count(&file, request.n_trials)?;
+        let mut trials = self.trials(&file);
+        set_answers(&mut trials, &choices, &self.config.no_answer);
+        Ok(TrialBatch::new(&trials))
+    }
+
+    /// The outputs that are choices. Where the program does not name them, the same trials of it say so in every command: few of a
+    /// batch could look like choices by chance.
+    fn choices(&self, clock: Clock) -> Result<Vec<usize>, TaskError> {
+        const LOOKED_AT: usize = 64;
+        let mut known = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(choices) = known.as_ref() {
+            return Ok(choices.clone());
+        }
+        let trials = self.trials(&self.file(&BatchRequest {
+            clock,
+            first_trial: 0,
+            n_trials: LOOKED_AT,
+            key: Key::new(0, Stream::Validation, 0),
+            step: 0,
+            conditions: ConditionOrder::Balanced,
+        })?);
+        let answered = |trial: &&Trial| has_answer(trial, &self.config.no_answer);
+        let choices = implied_choices(trials.iter().filter(answered));
+        Ok(known.insert(choices).clone())
+    }
+
+    /// The trials of an answer, without their choices.
+    fn trials(&self, file: &TrialFile) -> Vec<Trial> {
+        (0..file.n_trials)
+            .map(|b| file.trial(b, &self.layout))
+            .collect()
+    }
+
+    /// The answer of the program to a request.
+    fn file(&self, request: &BatchRequest) -> Result<TrialFile, TaskError> {
         let Key([low, high]) = request.key;
         // 53 bits are exact in every language's numbers.
         let seed = (u64::from(high) << 32 | u64::from(low)) >> 11;
@@ -224,7 +246,7 @@ impl TrialsFromCommand {
         });
         let longest = self.longest_answer(request.n_trials);
         let answer = self.ask(question, longest)?;
-        self.batch(&answer, request.n_trials, longest)
+        self.read(&answer, longest)
     }
 
     /// The most bytes that a batch can have, as double precision without compression.
@@ -262,11 +284,11 @@ impl TrialsFromCommand {
             script,
             clock: context.clock,
             layout: Layout::new([], []),
-            names_choices: true,
+            choices: Mutex::new(None),
+            interrupt: Interrupt::default(),
             is_agreed: false,
             is_repeated: AtomicBool::new(false),
             generator: Mutex::new(None),
-            is_over: OnceIsOver::default(),
         };
         match context.programs {
             Programs::Never { layout: None } => return Err(task.unstarted("inputs and outputs")),
@@ -277,7 +299,9 @@ impl TrialsFromCommand {
                 agree(&task.words())?;
                 let (generator, layout, names_choices) = task.greet()?;
                 task.is_agreed = true;
-                task.names_choices = names_choices;
+                if names_choices || layout.target == TargetKind::Classes {
+                    task.choices = Mutex::new(Some(layout.choices.clone()));
+                }
                 task.layout = layout;
                 task.generator = Mutex::new(Some(generator));
             }
@@ -324,7 +348,7 @@ impl TrialsFromCommand {
             .map_err(|message| TaskError::config("command", message).with_help(help))?;
         let hello = json!({ "hello": true, "dt_ms": self.clock.dt_ms() });
         let answer = generator
-            .ask(hello, 0, self.timeout(), &|| self.is_over.is_over())
+            .ask(hello, 0, self.timeout(), &self.interrupt)
             .map_err(|message| self.error(message))?;
         let hello: Hello = serde_json::from_value(answer.header.clone()).map_err(|error| {
             let header = printable(&answer.header.to_string());
@@ -351,20 +375,17 @@ impl TrialsFromCommand {
             Some(generator) => generator,
             None => self.greet()?.0,
         };
-        let answer = generator.ask(question, longest, self.timeout(), &|| {
-            self.is_over.is_over()
-        });
+        let answer = generator.ask(question, longest, self.timeout(), &self.interrupt);
         let answer = answer.map_err(|message| self.error(message))?;
         *running = Some(generator);
         Ok(answer)
     }
 
-    fn batch(
-        &self,
-        answer: &Answer,
-        n_trials: usize,
-        longest: u64,
-    ) -> Result<TrialBatch, TaskError> {
+    fn read(&self, answer: &Answer, longest: u64) -> Result<TrialFile, TaskError> {
+        if answer.bytes.is_empty() {
+            let what = "answered without trials; expected \"bytes\": N in the answer, and an npz file of N bytes after its line";
+            return Err(self.error(what));
+        }
         let path = PathBuf::from(as_typed(&self.words()));
         let explained = |error: TaskError| TaskError {
             help: error.help.or_else(|| Some(PROTOCOL.to_owned())),
@@ -376,16 +397,8 @@ impl TrialsFromCommand {
         }
         let reader = Reader::new("command", &path, npz).map_err(explained)?;
         let file = TrialFile::from_arrays(reader, self.clock).map_err(explained)?;
-        self.check(&file, n_trials)?;
-        let mut trials: Vec<Trial> = (0..n_trials).map(|b| file.trial(b, &self.layout)).collect();
-        let no_answer = &self.config.no_answer;
-        let choices = if self.names_choices {
-            self.layout.choices.clone()
-        } else {
-            implied_choices(trials.iter().filter(|trial| has_answer(trial, no_answer)))
-        };
-        set_answers(&mut trials, &choices, no_answer);
-        Ok(TrialBatch::new(&trials))
+        self.check_channels(&file)?;
+        Ok(file)
     }
 
     /// Checks, before memory is taken, that an answer is not larger than its batch can be and its trials are as short as promised.
@@ -415,14 +428,20 @@ impl TrialsFromCommand {
         Ok(())
     }
 
-    /// Whether a batch is what was asked for.
-    fn check(&self, file: &TrialFile, n_trials: usize) -> Result<(), TaskError> {
+    fn check_count(&self, file: &TrialFile, n_trials: usize) -> Result<(), TaskError> {
+        if file.n_trials == n_trials {
+            return Ok(());
+        }
+        let what = format!("made {} trials instead of {n_trials}", file.n_trials);
+        Err(self.error(what))
+    }
+
+    /// Whether a batch has the channels that the program named.
+    fn check_channels(&self, file: &TrialFile) -> Result<(), TaskError> {
         let is_classes = self.layout.target == TargetKind::Classes;
         let kind = |is_classes| if is_classes { "labels" } else { "targets" };
         let n_outputs = self.layout.outputs.len();
-        let difference = if file.n_trials != n_trials {
-            format!("made {} trials instead of {n_trials}", file.n_trials)
-        } else if file.n_inputs != self.layout.inputs.len() {
+        let difference = if file.n_inputs != self.layout.inputs.len() {
             let (found, named) = (file.n_inputs, self.layout.inputs.len());
             format!("gave {found} inputs, but named {named}")
         } else if file.target_kind != self.layout.target {
@@ -489,10 +508,31 @@ pub(crate) fn check_layout(layout: &Layout) -> Result<(), String> {
             "names a channel {name:?}, with a control character"
         ));
     }
+    for (what, names) in [("input", &layout.inputs), ("output", &layout.outputs)] {
+        if let Some(name) = first_twice(names) {
+            return Err(format!(
+                "names the {what} {name:?} twice; expected a name of its own for each"
+            ));
+        }
+    }
+    if let Some(k) = first_twice(&layout.choices) {
+        let name = layout.outputs.get(*k);
+        return Err(format!(
+            "names the choice {:?} twice",
+            name.map_or("", |name| name)
+        ));
+    }
     match layout.choices.iter().all(|&k| k < layout.outputs.len()) {
         true => Ok(()),
         false => Err("names a choice that is not an output".to_owned()),
     }
+}
+
+/// The first of some values that occurs again.
+fn first_twice<T: PartialEq>(values: &[T]) -> Option<&T> {
+    let again = |&(k, value): &(usize, &T)| values[k + 1..].contains(value);
+    let found = values.iter().enumerate().find(again);
+    found.map(|(_, value)| value)
 }
 
 /// Tells whether two batches are equal. A condition that does not apply is NaN, which equals itself here.
@@ -544,7 +584,6 @@ pub fn as_typed(words: &[String]) -> String {
 mod tests {
     use super::*;
     use ctrnn_files::{Array, npz};
-    use ctrnn_random::Stream;
     use ctrnn_tasks::{Registry, Target};
 
     /// Two trials of one input, two outputs and three time steps.
@@ -630,14 +669,49 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        assert_eq!(questions.len(), 3); // of one process: the first batch is asked for twice
+        // Of one process: 64 trials for the choices, then the first batch twice.
         let ids: Vec<_> = questions.iter().map(|q| q["id"].as_u64()).collect();
-        assert_eq!(ids, [Some(2), Some(3), Some(4)]);
-        assert_eq!(questions[0]["seed"], questions[2]["seed"]);
-        assert_eq!(questions[0]["step"], 7);
-        assert_eq!(questions[0]["balanced"], true);
-        assert!(questions[0]["seed"].as_u64().unwrap() < 1 << 53);
+        assert_eq!(ids, [Some(2), Some(3), Some(4), Some(5)]);
+        assert_eq!(questions[0]["n_trials"], 64);
+        assert_eq!(questions[1]["seed"], questions[3]["seed"]);
+        assert_eq!(questions[1]["step"], 7);
+        assert_eq!(questions[1]["balanced"], true);
+        assert!(questions[1]["seed"].as_u64().unwrap() < 1 << 53);
         assert_eq!(task.input_files(), [folder.path().join("program.sh")]);
+    }
+
+    /// A batch of one-hot targets is no choice where the 64 trials that are looked at are a regression.
+    #[test]
+    fn what_is_a_choice_is_decided_once() {
+        let script = "read question\nid=2\nanswer GRADED\nwhile read question; do\nid=$((id + 1))\nanswer BATCH\ndone\n";
+        let folder = tempfile::tempdir().unwrap();
+        let graded = folder.path().join("graded.npz");
+        let mut arrays = arrays_with(1.0);
+        let targets = (0..12).map(|k| 0.1 * k as f32).collect();
+        arrays.insert("targets".to_owned(), Array::f32(&[2, 3, 2], targets));
+        arrays.insert("cond_coh".to_owned(), Array::f64(&[2], vec![0.5, 0.6]));
+        npz::write(&graded, &arrays).unwrap();
+        let script = script.replace("GRADED", &graded.to_string_lossy());
+        let (_folder, task) = start(&format!("{HELLO}{script}"), 60_000.0);
+        let batch = task.unwrap().sample_batch(&request(2)).unwrap();
+        assert_eq!(batch.correct, [None, None]);
+    }
+
+    #[test]
+    fn a_wait_for_an_answer_can_be_ended() {
+        let script = format!("{HELLO}read question; sleep 600");
+        let (_folder, task) = start(&script, 600_000.0);
+        let task = task.unwrap();
+        let error = std::thread::scope(|scope| {
+            let batch = scope.spawn(|| task.sample_batch(&request(2)));
+            task.interrupt().expect("it waits").set(true);
+            batch.join().expect("no panic").unwrap_err()
+        });
+        let message = error.to_string();
+        assert!(
+            message.contains(" was not waited for any longer"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -774,6 +848,18 @@ mod tests {
                 "names \"b\" as a choice, which is no output",
             ),
             (
+                "read q; echo '{\"id\": 1, \"inputs\": [\"a\", \"a\"], \"outputs\": [\"a\"]}'",
+                "names the input \"a\" twice",
+            ),
+            (
+                "read q; echo '{\"id\": 1, \"inputs\": [\"a\"], \"outputs\": [\"a\", \"b\", \"a\"]}'",
+                "names the output \"a\" twice",
+            ),
+            (
+                "read q; echo '{\"id\": 1, \"inputs\": [], \"outputs\": [\"a\", \"b\"], \"choices\": [\"b\", \"b\"]}'",
+                "names the choice \"b\" twice",
+            ),
+            (
                 "read q; echo '{\"id\": 1, \"inputs\": [\"\\u001b[2J\"], \"outputs\": [\"a\"]}'",
                 "names a channel \"\\u{1b}[2J\", with a control character",
             ),
@@ -810,6 +896,10 @@ mod tests {
                 "read q; echo '{\"bytes\": 400}'; echo abc",
                 "ended after 4 of 400 bytes",
             ),
+            (
+                "read q; echo '{\"id\": 2, \"bytes\": 0}'",
+                "answered without trials; expected \"bytes\": N in the answer",
+            ),
             ("read q; exit 1", "ended without an answer (exit status: 1)"),
             (
                 "read q; echo '{\"id\": 2, \"bytes\": 4294967296}'; yes",
@@ -824,8 +914,9 @@ mod tests {
                 "made two different batches for the same seed and step",
             ),
         ];
+        let named = HELLO.replace("\"b\"]}", "\"b\"], \"choices\": []}");
         for (script, expected) in table {
-            let (_folder, task) = start(&format!("{HELLO}{script}"), 60_000.0);
+            let (_folder, task) = start(&format!("{named}{script}"), 60_000.0);
             let task = task.unwrap();
             let error = task.sample_batch(&request(2)).unwrap_err();
             assert!(error.to_string().contains(expected), "{script}: {error}");

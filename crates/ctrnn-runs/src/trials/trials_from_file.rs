@@ -467,8 +467,12 @@ impl Tested {
     }
 }
 
-/// Finds the choices of the trials that a run was trained on; `None` if they are no longer there.
+/// Finds the choices of the trials that a run was trained on: those that it recorded, else those of its files; `None` if they are
+/// no longer there.
 fn trained_choices(trained: Trained, clock: Clock) -> Option<Vec<usize>> {
+    if let Some(choices) = trained.choices {
+        return Some(choices.to_vec());
+    }
     let config: NpzConfig = trained.table.clone().try_into().ok()?;
     let read = TrialsFromFile::read_files(&config, clock, None).ok()?;
     Some(read.layout.choices)
@@ -688,6 +692,7 @@ mod tests {
         let trained = Trained {
             n_inputs: 1,
             n_outputs: 3,
+            choices: None,
             table: &table,
             is_test: true,
         };
@@ -738,6 +743,7 @@ mod tests {
         let trained = Trained {
             n_inputs: 1,
             n_outputs: 3,
+            choices: None,
             table: &table,
             is_test: true,
         };
@@ -760,6 +766,7 @@ mod tests {
         let trained = Trained {
             n_inputs: 1,
             n_outputs: 3,
+            choices: None,
             table: &table,
             is_test: false,
         };
@@ -824,6 +831,11 @@ mod tests {
             values[place] = value;
             Array::f32(shape, values)
         };
+        let at_f64 = |shape: &[usize], place: usize, value: f64| {
+            let mut values = vec![0.0; shape.iter().product()];
+            values[place] = value;
+            Array::f64(shape, values)
+        };
         let inputs = || ("inputs", zeros(&[3, 4, 2]));
         let targets = || ("targets", zeros(&[3, 4, 1]));
         let table: Vec<(Arrays, &[&str])> = vec![
@@ -884,8 +896,48 @@ mod tests {
                 &["mask holds -1 at trial 1, time step 2"],
             ),
             (
+                vec![inputs(), targets(), ("mask", at_f64(&[3, 4], 6, 1e39))],
+                &[
+                    "mask holds 1000000000000000000000000000000000000000 at trial 1, time step 2; single precision (f32) does not",
+                    "mask = mask / mask.max()",
+                ],
+            ),
+            (
                 vec![inputs(), targets(), ("mask", zeros(&[3, 4]))],
                 &["mask is 0 everywhere"],
+            ),
+            (
+                vec![inputs(), targets(), ("n_steps", at_f64(&[3], 0, 2.5))],
+                &[
+                    "n_steps holds 2.5 at trial 0",
+                    "np.clip(np.nan_to_num(n_steps), 1, 4).astype(int)",
+                ],
+            ),
+            (
+                vec![inputs(), targets(), ("dt_ms", at_f64(&[1], 0, -5.0))],
+                &[
+                    "has time steps of -5 ms",
+                    "write the time step that the trials have, or leave dt_ms out: dt_ms = 20",
+                ],
+            ),
+            (
+                vec![inputs(), targets(), ("dt_ms", at_f64(&[1], 0, f64::NAN))],
+                &["has time steps of NaN ms", "dt_ms = 20"],
+            ),
+            (
+                vec![inputs(), targets(), ("dt_ms", at_f64(&[1], 0, 5.0))],
+                &["has time steps of 5 ms", "set time.dt_ms=5"],
+            ),
+            (
+                vec![
+                    inputs(),
+                    targets(),
+                    (
+                        "cond_time",
+                        Array::i64(&[3], vec![0, 1_700_000_000_000_000_001, 0]),
+                    ),
+                ],
+                &["cond_time: ", "cond_time = cond_time / 1e9"],
             ),
             (
                 vec![

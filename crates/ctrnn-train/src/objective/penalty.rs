@@ -39,6 +39,12 @@ impl<B: Backend> Statistic<B> {
         self.mean.reshape([1])
     }
 
+    /// Tells whether all its numbers are finite.
+    pub fn is_finite(&self) -> bool {
+        let mut all = std::iter::once(&self.mean).chain(&self.variance);
+        all.all(|tensor| tensor.to_data().iter::<f64>().all(f64::is_finite))
+    }
+
     /// Joins the samples of both (Chan, Golub and LeVeque 1983).
     #[must_use]
     pub fn joined(self, other: Self) -> Self {

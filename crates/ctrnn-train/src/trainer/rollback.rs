@@ -81,6 +81,9 @@ where
     /// Goes back to the last good state, with a smaller learning rate. The batches that follow are the same ones
     /// again: their address is the step.
     ///
+    /// Where not every step was looked at and trials were padded, padding that overflowed may be all that was wrong. The rate then
+    /// stays as it is, and every step from there on is looked at, so that it can run such trials for their own lengths.
+    ///
     /// # Errors
     /// What was found, if it came from the task, if the good state itself is not finite, or if `max_rollbacks` are
     /// used up; an observer that fails, since steps that were abandoned must not stay in any file.
@@ -94,10 +97,16 @@ where
         let Some(good) = self.good.as_mut() else {
             return Err(found.into());
         };
-        if is_hopeless || self.counters.rollbacks.count >= settings.max_rollbacks {
+        let may_be_padding = self.has_padding && self.settings.check_every != 1;
+        let is_last = self.counters.rollbacks.count >= settings.max_rollbacks;
+        if is_hopeless || (is_last && !may_be_padding) {
             return Err(found.into());
         }
-        good.counters.rollbacks = self.counters.rollbacks.next(settings.lr_factor);
+        if may_be_padding {
+            self.settings.check_every = 1;
+        } else {
+            good.counters.rollbacks = self.counters.rollbacks.next(settings.lr_factor);
+        }
         good.counters.wall_s = self.counters.wall_s;
         let good = good.clone();
         (self.network, self.optimizer, self.counters) =

@@ -1,0 +1,244 @@
+//! A pass in which every trial ends at its own length.
+
+use std::ops::Range;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{Forward, Noise, NoiseAddress, Trajectory, host_tensor};
+
+impl<B: Backend> Noise<B> {
+    /// Returns the noise of some of the trials.
+    #[must_use]
+    pub fn of_trials(&self, trials: Range<usize>) -> Self {
+        let narrow = |normals: &Option<Tensor<B, 3>>| {
+            let normals = normals.clone();
+            normals.map(|normals| normals.narrow(0, trials.start, trials.len()))
+        };
+        match self {
+            Self::Off => Self::Off,
+            Self::Drawn(address) => Self::Drawn(NoiseAddress {
+                first_trial: address.first_trial + trials.start as u32,
+                ..*address
+            }),
+            Self::Given {
+                preactivation,
+                postactivation,
+                input,
+            } => Self::Given {
+                preactivation: narrow(preactivation),
+                postactivation: narrow(postactivation),
+                input: narrow(input),
+            },
+        }
+    }
+
+    /// Returns the noise of the first `n` time steps.
+    fn of_steps(self, n: usize) -> Self {
+        let narrow = |normals: Option<Tensor<B, 3>>| normals.map(|all| all.narrow(1, 0, n));
+        match self {
+            Self::Given {
+                preactivation,
+                postactivation,
+                input,
+            } => Self::Given {
+                preactivation: narrow(preactivation),
+                postactivation: narrow(postactivation),
+                input: narrow(input),
+            },
+            address => address,
+        }
+    }
+}
+
+impl<B: Backend> Forward<B> {
+    /// Returns the pass of some of the trials, all of them `n_steps` long.
+    fn of_trials(&self, trials: Range<usize>, n_steps: usize) -> Self {
+        let state = self.initial_state.clone();
+        let conditions = self.conditions.get(trials.clone());
+        Self {
+            noise: self.noise.of_trials(trials.clone()).of_steps(n_steps),
+            initial_state: state.map(|variables| {
+                variables.map(|all| all.narrow(0, trials.start, trials.len()))
+            }),
+            conditions: conditions.unwrap_or_default().to_vec(),
+            lengths: Vec::new(),
+            ..*self
+        }
+    }
+}
+
+/// Runs neighbouring trials of one length by one call of `run` each, which is given the inputs `[trial, time, ..]` of these trials,
+/// and fills all results up with zeros.
+///
+/// # Panics
+/// If there is not one length for each trial, or one is not from 1 to the number of time steps.
+pub(crate) fn run_by_length<B: Backend>(
+    inputs: &Tensor<B, 3>,
+    forward: &Forward<B>,
+    run: impl Fn(Range<usize>, Tensor<B, 3>, &Forward<B>) -> Trajectory<B>,
+) -> Trajectory<B> {
+    let [n_trials, n_steps, _] = inputs.dims();
+    let lengths = &forward.lengths;
+    assert_eq!(lengths.len(), n_trials, "a length for each trial");
+    let is_possible = |&length: &usize| (1..=n_steps).contains(&length);
+    assert!(
+        lengths.iter().all(is_possible),
+        "lengths of 1 to {n_steps} time steps: {lengths:?}"
+    );
+    let mut first = 0;
+    let parts: Vec<Trajectory<B>> = lengths
+        .chunk_by(|a, b| a == b)
+        .map(|equal| {
+            let (trials, length) = (first..first + equal.len(), equal[0]);
+            first = trials.end;
+            let own = inputs.clone().narrow(0, trials.start, trials.len());
+            let own = own.narrow(1, 0, length);
+            run(trials.clone(), own, &forward.of_trials(trials, length))
+        })
+        .collect();
+    let all = |of: fn(&Trajectory<B>) -> &Tensor<B, 3>| {
+        let padded = parts.iter().map(|part| filled_up(of(part), n_steps));
+        Tensor::cat(padded.collect(), 0)
+    };
+    let states = parts.iter().map(|part| part.final_state.clone());
+    let states = states
+        .map(|state| state.map(|variable| vec![variable]))
+        .reduce(|all, more| all.zip(more).map(|(all, more)| [all, more].concat()))
+        .expect("there are trials");
+    Trajectory {
+        outputs: all(|part| &part.outputs),
+        rates: (forward.record.rates).then(|| all(|part| part.rates.as_ref().expect("recorded"))),
+        potentials: (forward.record.potentials)
+            .then(|| all(|part| part.potentials.as_ref().expect("recorded"))),
+        final_state: states.map(|variable| Tensor::cat(variable, 0)),
+    }
+}
+
+/// Returns `[trial, time, ..]` with zeros up to `n_steps` time steps.
+fn filled_up<B: Backend>(values: &Tensor<B, 3>, n_steps: usize) -> Tensor<B, 3> {
+    let [trials, length, width] = values.dims();
+    if length == n_steps {
+        return values.clone();
+    }
+    let padding = [trials, n_steps - length, width];
+    let zeros = TensorData::new(vec![0.0f32; padding.iter().product()], padding);
+    Tensor::cat(
+        vec![values.clone(), host_tensor(zeros, &values.device())],
+        1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_autodiff::Autodiff;
+    use burn_ndarray::NdArray;
+
+    use super::*;
+    use crate::{Biases, CtrnnConfig, CtrnnModule, InitialState, NoiseLevels, Record};
+
+    type F64 = NdArray<f64>;
+
+    fn values<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Vec<f64> {
+        x.to_data().iter().collect()
+    }
+
+    /// Until their ends trials go the same way, with noise of every kind; what lies behind is 0, and the last state is that there.
+    #[test]
+    fn a_trial_that_ends_early_is_the_beginning_of_a_longer_one() {
+        let config = CtrnnConfig {
+            noise: NoiseLevels {
+                preactivation: 0.3.into(),
+                postactivation: 0.2,
+                input: 0.1,
+                initial_state: 0.4,
+                ..NoiseLevels::default()
+            },
+            initial_state: InitialState::LearnedPerCondition(2),
+            ..CtrnnConfig::new(1, 4, 2)
+        };
+        let network = CtrnnModule::<F64>::init(&config, 3, &Default::default()).unwrap();
+        let ramp = TensorData::new((0..28).map(|k| 0.1 * f64::from(k)).collect(), [4, 7, 1]);
+        let inputs: Tensor<F64, 3> = host_tensor(ramp, &Default::default());
+        let together = Forward {
+            noise: Noise::Drawn(NoiseAddress::default()),
+            conditions: vec![0, 1, 1, 0],
+            record: Record::ALL,
+            ..Forward::default()
+        };
+        let lengths = vec![3, 5, 5, 7];
+        let ended = Forward {
+            lengths: lengths.clone(),
+            ..together.clone()
+        };
+        let reference = network.forward_reference(inputs.clone(), &ended);
+        let [all, ended] = [together, ended].map(|pass| network.forward(inputs.clone(), &pass));
+        let check = |all: &Tensor<F64, 3>, ended: &Tensor<F64, 3>| {
+            for (b, &length) in lengths.iter().enumerate() {
+                let [all, ended] = [all, ended].map(|x| x.clone().narrow(0, b, 1));
+                let begins = values(&all.narrow(1, 0, length));
+                let ended = values(&ended);
+                let (within, behind) = ended.split_at(begins.len());
+                let differ = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-12;
+                assert!(!begins.iter().zip(within).any(differ), "trial {b}");
+                assert!(behind.iter().all(|&x| x == 0.0), "trial {b}: {behind:?}");
+            }
+        };
+        for ended in [&ended, &reference] {
+            check(&all.outputs, &ended.outputs);
+            check(all.rates.as_ref().unwrap(), ended.rates.as_ref().unwrap());
+            let potentials = all.potentials.as_ref().unwrap();
+            check(potentials, ended.potentials.as_ref().unwrap());
+            let there = potentials.clone().narrow(0, 1, 1).narrow(1, 4, 1);
+            let last = ended.final_state.activity.clone().narrow(0, 1, 1);
+            let differ = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-12;
+            assert!(!values(&there).iter().zip(&values(&last)).any(differ));
+        }
+    }
+
+    /// A weight of 1e50 overflows behind the end of the first trial; its gradients are those of the trial alone.
+    #[test]
+    fn what_would_overflow_behind_the_end_has_finite_gradients() {
+        type Grad = Autodiff<F64>;
+        let config = CtrnnConfig {
+            tau_ms: 20.0.into(),
+            activation: crate::Activation::Linear,
+            bias: Biases {
+                recurrent: false,
+                readout: false,
+            },
+            initial_state: InitialState::Zero,
+            ..CtrnnConfig::new(1, 1, 1)
+        };
+        let ones = |name: &str, value: f64| {
+            let data = TensorData::new(vec![value], [1, 1]);
+            (name.to_owned(), data)
+        };
+        let weights = [
+            ones("input.weight", 1.0),
+            ones("recurrent.weight", 1e50),
+            ones("output.weight", 1.0),
+        ];
+        let network = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+        let network = network.with_weights(&weights.into()).unwrap();
+        let gradients = |inputs: &[f64], shape: [usize; 3], lengths: &[usize]| {
+            let inputs = TensorData::new(inputs.to_vec(), shape);
+            let forward = Forward {
+                lengths: lengths.to_vec(),
+                ..Forward::default()
+            };
+            let pass = network.forward(host_tensor(inputs, &Default::default()), &forward);
+            let first = pass.outputs.narrow(0, 0, 1).narrow(1, 0, 2);
+            let grads = first.sum().backward();
+            let of = |weights: Tensor<Grad, 2>| values(&weights.grad(&grads).unwrap());
+            [network.w_in.val(), network.w_rc.val(), network.w_out.val()].map(of)
+        };
+        let mut both = [0.0; 24];
+        both[1] = 1.0;
+        let alone = gradients(&both[..2], [1, 2, 1], &[]);
+        assert_eq!(alone.concat(), [1.0, 0.0, 1.0]);
+        assert_eq!(gradients(&both, [2, 12, 1], &[2, 12]), alone);
+        let together = gradients(&both, [2, 12, 1], &[]);
+        assert!(together.concat().iter().any(|x| x.is_nan()));
+    }
+}
