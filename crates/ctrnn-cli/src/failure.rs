@@ -99,7 +99,7 @@ impl Failure {
     pub fn of_training(error: TrainError, run: &Run, folder: &RunFolder) -> Self {
         match &error {
             TrainError::NotFinite(found) => {
-                let radius = run.model.init.spectral_radius;
+                let radius = run.model.spectral_radius();
                 Self::diverged(found, error.to_string(), run, radius, Some(folder))
             }
             _ => error.into(),
@@ -314,7 +314,7 @@ fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
     );
     if !is_bounded {
         let name = run.model.activation.name();
-        let others = match run.model.connectivity.dale {
+        let others = match run.model.dale {
             Some(_) => "retanh or sigmoid",
             None => "tanh, retanh or sigmoid",
         };

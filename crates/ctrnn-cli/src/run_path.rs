@@ -138,7 +138,7 @@ pub fn existing(
     let run = read(&overrides)?;
     let is_per_condition = matches!(
         run.model.initial_state,
-        InitialState::LearnedPerCondition(_)
+        InitialState::LearnedPerCondition
     );
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
         check_conditions(&run, &read(&[])?)?;

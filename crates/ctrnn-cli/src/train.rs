@@ -51,7 +51,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     if run.init_file.is_some()
         && matches!(
             run.model.initial_state,
-            InitialState::LearnedPerCondition(_)
+            InitialState::LearnedPerCondition
         )
     {
         terminal.note(

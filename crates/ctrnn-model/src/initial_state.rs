@@ -3,7 +3,9 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::Form;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::noise;
 use crate::parameters::{constant, host_tensor};
@@ -11,16 +13,17 @@ use crate::recurrence::rates_of;
 use crate::{CtrnnModule, Forward};
 
 /// The state at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// In files: a word, or a list of numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum InitialState {
     /// Zero for every unit.
     Zero,
     /// A trained vector `[N]` that starts at zero.
     #[default]
     Learned,
-    /// A trained vector for each of so many conditions of the task, `[C,N]`, that starts at zero.
-    LearnedPerCondition(usize),
+    /// A trained vector for each condition of the task, `[C,N]`, that starts at zero.
+    LearnedPerCondition,
     /// Training goes on from the last state of the same row of the batch before ([`CtrnnModule::carry`]), without a gradient
     /// through it; the first batch, and whatever is not training, starts from zero.
     Carry,
@@ -28,10 +31,65 @@ pub enum InitialState {
     Given(Vec<f64>),
 }
 
+/// The initial states that are written as a word.
+const WORDS: [(&str, InitialState); 4] = [
+    ("zero", InitialState::Zero),
+    ("learned", InitialState::Learned),
+    ("learned_per_condition", InitialState::LearnedPerCondition),
+    ("carry", InitialState::Carry),
+];
+
+impl Serialize for InitialState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self, WORDS.iter().find(|(_, meaning)| meaning == self)) {
+            (Self::Given(values), _) => values.serialize(serializer),
+            (_, Some((word, _))) => serializer.serialize_str(word),
+            (_, None) => unreachable!("every other state has its word"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for InitialState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Word(String),
+            List(Vec<f64>),
+        }
+        let word = match Written::deserialize(deserializer)? {
+            Written::List(values) => return Ok(Self::Given(values)),
+            Written::Word(word) => word,
+        };
+        match WORDS.into_iter().find(|(known, _)| *known == word) {
+            Some((_, meaning)) => Ok(meaning),
+            None => {
+                let words = WORDS.map(|(known, _)| known).join(", ");
+                let message =
+                    format!("{word:?} is not an initial state: {words}, or a list of numbers");
+                Err(D::Error::custom(message))
+            }
+        }
+    }
+}
+
+impl JsonSchema for InitialState {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InitialState".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words = WORDS.map(|(word, _)| word);
+        json_schema!({ "anyOf": [
+            { "type": "string", "title": "initial state", "enum": words },
+            { "type": "array", "items": { "type": "number" } },
+        ] })
+    }
+}
+
 impl InitialState {
     /// Whether it is trained.
     pub const fn is_learned(&self) -> bool {
-        matches!(self, Self::Learned | Self::LearnedPerCondition(_))
+        matches!(self, Self::Learned | Self::LearnedPerCondition)
     }
 
     /// The fixed value of a unit, where the state is not trained.
@@ -145,6 +203,7 @@ mod tests {
     fn network(initial_state: InitialState) -> CtrnnModule<F32> {
         let config = CtrnnConfig {
             initial_state,
+            n_conditions: 3,
             ..CtrnnConfig::new(1, 2, 1)
         };
         CtrnnModule::init(&config, 0, &Default::default()).unwrap()
@@ -157,7 +216,7 @@ mod tests {
     #[test]
     fn each_trial_starts_from_the_state_of_its_condition() {
         let states = TensorData::new(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [3, 2]);
-        let network = network(InitialState::LearnedPerCondition(3))
+        let network = network(InitialState::LearnedPerCondition)
             .with_weights(&[("initial_state".to_owned(), states)].into())
             .unwrap();
         let pass = Forward {
@@ -171,7 +230,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "needs the condition of each trial")]
     fn conditions_are_not_guessed() {
-        let network = network(InitialState::LearnedPerCondition(3));
+        let network = network(InitialState::LearnedPerCondition);
         let _ = network.initial_states(&Forward::default(), 2);
     }
 

@@ -47,16 +47,17 @@ mod noise;
 mod parameters;
 mod readout;
 mod recurrence;
+mod rules;
 mod spectrum;
 mod summary;
 mod synapses;
 mod time_constants;
 mod trajectory;
+mod wiring;
+mod words;
 
-pub use config::{Balance, Biases, CtrnnConfig, InputStage, WeightInit, WeightInits};
-pub use connectivity::{
-    Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns, UnitSigns,
-};
+pub use config::{Biases, CtrnnConfig, Densities, InputPath, InputStage, Sizes};
+pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns};
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
@@ -64,6 +65,7 @@ pub use ctrnn_kernels::{
 };
 pub use error::ModelError;
 pub use fused_ops::FusedOps;
+pub use init::{Balance, SpectralRadius, WeightInit, WeightInits};
 pub use initial_state::InitialState;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
@@ -77,6 +79,7 @@ pub use recurrence::{
     GradientTensors, NoiseSource, Pullback, RecurrenceBackend, ResultTensors, Sweep, primitive,
     tensor,
 };
+pub use rules::{Topic, Violation};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;

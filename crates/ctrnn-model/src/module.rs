@@ -76,9 +76,11 @@ impl<B: Backend> CtrnnModule<B> {
                 put(p, vec![0.0; p.shape(config).iter().product()]);
             }
         }
-        let tau_ms = config
-            .tau_ms
-            .draw(config.n_units, &config.unit_signs(), seed);
+        let tau_ms = config.tau_ms.draw(
+            config.n_units,
+            &config.unit_signs().unwrap_or_default(),
+            seed,
+        );
         let tau_ms = TensorData::new(tau_ms.clone(), [tau_ms.len()]);
         weights.insert(TAU_MS.to_owned(), tau_ms);
         Self::from_weights(config, &weights, device)
@@ -137,11 +139,17 @@ impl<B: Backend> CtrnnModule<B> {
                 }
             },
             tau_raw,
-            fixed_tau_ms: config
-                .tau_ms
-                .of(weights, config.n_units, &config.unit_signs())?,
+            fixed_tau_ms: config.tau_ms.of(
+                weights,
+                config.n_units,
+                &config.unit_signs().unwrap_or_default(),
+            )?,
             carried_state: weights.get(CARRIED_STATE).cloned(),
-            noise_factor: config.noise.preactivation.factor()?,
+            noise_factor: config
+                .noise
+                .preactivation
+                .factor()
+                .expect("the configuration has been checked"),
             input,
             recurrent,
             output,

@@ -4,28 +4,42 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::{Draws, Form, NoiseTarget};
 use ctrnn_random::{Key, Stream};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{constant, host_tensor};
 use crate::recurrence::{NoiseSource, drawn};
 use crate::time_constants::Integrator;
-use crate::{CtrnnConfig, ModelError, Noise, NoiseAddress};
+use crate::{CtrnnConfig, InputPath, Noise, NoiseAddress, words};
 
 /// The noises of a network; `n` is standard normal per trial, unit and time step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoiseLevels {
-    /// The pre-activation noise `eps`, which the dynamics carry on.
+    /// `sigma` of the pre-activation noise `eps`, which the dynamics carry on; `convention` says how. A number is that of all
+    /// units, a list has one for each. `{ covariance = [[..], ..] }` or `{ covariance = "FILE.npz" }` (the array `covariance
+    /// [N,N]`) correlates the units: `L n` stands for `sigma n`, with `C = L L'`; its draws are made before the pass, in
+    /// memory for one number per trial, time step and unit.
     pub preactivation: PreactivationNoise,
     /// `sigma_post` of the post-activation noise `xi = sigma_post n`, which the readout alone sees.
+    #[schemars(range(min = 0))]
     pub postactivation: f64,
-    /// `sigma_in` of the noise that is added to each input at each time step; `convention` says how.
+    /// `sigma_in` of the noise of each input at each time step: a standard deviation of `sigma_in` for `spec` and `raw`, of
+    /// `sqrt(2 / alpha) sigma_in` for `song`, with `alpha = dt_ms / input_tau_ms`. 0.01 with `song` in Song et al. (2016). Tasks
+    /// have input noise of their own, which validation and files see too; this one is off outside training.
+    #[schemars(range(min = 0))]
     pub input: f64,
-    /// The time constant that stands for tau in the convention of the input noise.
+    /// The time constant in ms that `convention = "song"` has for the input noise; 100 in Song et al. (2016).
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub input_tau_ms: f64,
-    /// Standard deviation of what is added to the network's own initial state, once per trial and unit.
+    /// Standard deviation of what is added to each unit's initial state (zero, given or learned), once per trial.
+    #[schemars(range(min = 0))]
     pub initial_state: f64,
-    /// How `sigma` becomes noise of a time step.
+    /// How sigma becomes noise of a time step. `spec`: `eps = sigma n`, the potential receives `alpha sigma n`.
+    /// `song` (Song et al. 2016, equation 3): `eps = sqrt(2 / alpha) sigma n`, the potential receives
+    /// `sqrt(2 alpha) sigma n`, nearly independent of dt. `raw` (Valente et al. 2022): `sigma n` is added to the new state itself.
+    /// Under the exponential integrator, with d = exp(-dt / tau), `song` gives the potential `sqrt(1 - d^2) sigma n`: without
+    /// weights its standard deviation is sigma at every dt.
     pub convention: NoiseConvention,
 }
 
@@ -60,11 +74,41 @@ pub enum PreactivationNoise {
         /// `C`, row by row.
         covariance: Vec<Vec<f64>>,
     },
+    /// A covariance that has yet to be read from the array `covariance` of an npz file.
+    CovarianceFile {
+        /// The file.
+        covariance: InputPath,
+    },
 }
 
 impl Default for PreactivationNoise {
     fn default() -> Self {
         Self::Shared(0.0)
+    }
+}
+
+impl JsonSchema for PreactivationNoise {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PreactivationNoise".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let number = json_schema!({ "type": "number" });
+        let level = json_schema!({ "type": "number", "minimum": 0 });
+        let row = json_schema!({ "type": "array", "items": number });
+        let covariance = json_schema!({
+            "description": "The covariance between units, row by row, or an npz file with the array covariance [N,N].",
+            "anyOf": [{ "type": "array", "items": row }, { "type": "string", "format": "path" }],
+        });
+        json_schema!({ "default": 0.0, "anyOf": [
+            level,
+            { "type": "array", "items": level },
+            {
+                "type": "object",
+                "properties": { "covariance": covariance },
+                "required": ["covariance"],
+                "additionalProperties": false,
+            },
+        ] })
     }
 }
 
@@ -74,47 +118,36 @@ impl From<f64> for PreactivationNoise {
     }
 }
 
-/// How `sigma` becomes noise of a time step, with `alpha = dt / tau`.
-///
-/// | convention | `eps` | what the potential receives |
-/// |---|---|---|
-/// | `spec` | `sigma n` | `alpha sigma n` |
-/// | `song` | `sqrt(2 / alpha) sigma n` | `sqrt(2 alpha) sigma n` |
-/// | `raw` | | `sigma n`, whatever dt and tau |
-///
-/// Under the exponential integrator `1 - d` stands for alpha, with `d = exp(-dt / tau)`, and `song` is
-/// `eps = sqrt((1 + d) / (1 - d)) sigma n`, so that the potential receives `sqrt(1 - d^2) sigma n` and a unit without weights has
-/// the standard deviation sigma at every dt: the exact step of the process `tau dv = -v dt + sqrt(2 tau) sigma dW`, which
-/// Euler's `song` approaches as dt becomes small.
-///
-/// # References
-/// Song, Yang and Wang (2016), equation 3, for `song`; Valente et al. (2022) for `raw`; Uhlenbeck and Ornstein (1930) for
-/// the exact step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NoiseConvention {
-    /// `eps = sigma n`.
-    #[default]
-    Spec,
-    /// Nearly independent of `dt`.
-    Song,
-    /// Added to the new state itself.
-    Raw,
+words! {
+    /// How `sigma` becomes noise of a time step, with `alpha = dt / tau`.
+    ///
+    /// | convention | `eps` | what the potential receives |
+    /// |---|---|---|
+    /// | `spec` | `sigma n` | `alpha sigma n` |
+    /// | `song` | `sqrt(2 / alpha) sigma n` | `sqrt(2 alpha) sigma n` |
+    /// | `raw` | | `sigma n`, whatever dt and tau |
+    ///
+    /// Under the exponential integrator `1 - d` stands for alpha, with `d = exp(-dt / tau)`, and `song` is
+    /// `eps = sqrt((1 + d) / (1 - d)) sigma n`, so that the potential receives `sqrt(1 - d^2) sigma n` and a unit without weights has
+    /// the standard deviation sigma at every dt: the exact step of the process `tau dv = -v dt + sqrt(2 tau) sigma dW`, which
+    /// Euler's `song` approaches as dt becomes small.
+    ///
+    /// # References
+    /// Song, Yang and Wang (2016), equation 3, for `song`; Valente et al. (2022) for `raw`; Uhlenbeck and Ornstein (1930) for
+    /// the exact step.
+    #[derive(Default)]
+    pub enum NoiseConvention: "noise convention" {
+        /// `eps = sigma n`.
+        #[default]
+        Spec = "spec",
+        /// Nearly independent of `dt`.
+        Song = "song",
+        /// Added to the new state itself.
+        Raw = "raw",
+    }
 }
 
 impl NoiseConvention {
-    /// Every convention.
-    pub const ALL: [Self; 3] = [Self::Spec, Self::Song, Self::Raw];
-
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Spec => "spec",
-            Self::Song => "song",
-            Self::Raw => "raw",
-        }
-    }
-
     /// Returns where the noise of a network in this form enters a sweep.
     pub(crate) const fn target(self, form: Form) -> NoiseTarget {
         match (form, self) {
@@ -131,6 +164,7 @@ impl PreactivationNoise {
             Self::Shared(sigma) => *sigma == 0.0,
             Self::PerUnit(list) => list.iter().all(|&sigma| sigma == 0.0),
             Self::Covariance { covariance } => covariance.iter().flatten().all(|&c| c == 0.0),
+            Self::CovarianceFile { .. } => false,
         }
     }
 
@@ -139,79 +173,23 @@ impl PreactivationNoise {
         match self {
             Self::Shared(sigma) => vec![*sigma; n_units],
             Self::PerUnit(list) => list.clone(),
-            Self::Covariance { .. } => vec![1.0; n_units],
+            Self::Covariance { .. } | Self::CovarianceFile { .. } => vec![1.0; n_units],
         }
     }
 
-    /// `L` with `C = L L'`, row by row, if there is a covariance.
+    /// Returns `L` with `C = L L'`, row by row, if there is a covariance.
     ///
     /// # Errors
-    /// If the covariance is not that of any noise.
-    pub(crate) fn factor(&self) -> Result<Option<Vec<f64>>, ModelError> {
+    /// The rule that the covariance breaks.
+    pub(crate) fn factor(&self) -> Result<Option<Vec<f64>>, &'static str> {
         match self {
             Self::Covariance { covariance } => cholesky(covariance).map(Some),
             _ => Ok(None),
         }
     }
-
-    fn check(&self, n_units: usize) -> Result<(), ModelError> {
-        let refuse = |value: String, rule: &'static str| {
-            Err(ModelError::Config {
-                field: "noise.preactivation",
-                value,
-                rule,
-            })
-        };
-        let is_level = |sigma: &f64| sigma.is_finite() && *sigma >= 0.0;
-        match self {
-            Self::Shared(sigma) if !is_level(sigma) => {
-                refuse(sigma.to_string(), "must be a finite number, at least 0")
-            }
-            Self::PerUnit(list) if list.len() != n_units || !list.iter().all(is_level) => refuse(
-                format!("a list of {}", list.len()),
-                "must have a finite number, at least 0, for each unit",
-            ),
-            Self::Covariance { covariance: rows }
-                if rows.len() != n_units || rows.iter().any(|row| row.len() != n_units) =>
-            {
-                refuse(
-                    format!("a covariance of {} rows", rows.len()),
-                    "must have a row and a column for each unit",
-                )
-            }
-            _ => self.factor().map(drop),
-        }
-    }
 }
 
 impl NoiseLevels {
-    /// Checks the rules that no type can hold, for `n_units` units.
-    ///
-    /// # Errors
-    /// Names the value and the rule that it breaks.
-    pub fn check(&self, n_units: usize) -> Result<(), ModelError> {
-        let level = |x: f64, field: &'static str| match x.is_finite() && x >= 0.0 {
-            true => Ok(()),
-            false => Err(ModelError::Config {
-                field,
-                value: x.to_string(),
-                rule: "must be a finite number, at least 0",
-            }),
-        };
-        self.preactivation.check(n_units)?;
-        level(self.postactivation, "noise.postactivation")?;
-        level(self.input, "noise.input")?;
-        level(self.initial_state, "noise.initial_state")?;
-        match self.input_tau_ms.is_finite() && self.input_tau_ms > 0.0 {
-            true => Ok(()),
-            false => Err(ModelError::Config {
-                field: "noise.input_tau_ms",
-                value: self.input_tau_ms.to_string(),
-                rule: "must be a finite number above 0",
-            }),
-        }
-    }
-
     /// What multiplies the standard normals of `eps` in a sweep whose steps have `gain [N]`.
     ///
     /// Voltage form: `gain eps` is added to the state (`raw`: sigma). Rate form: `eps` stands inside `f` (`raw`: sigma is
@@ -259,21 +237,16 @@ impl NoiseLevels {
 }
 
 /// The lower triangular `L` with `C = L L'` of a covariance, row by row. Directions without variance are allowed.
-fn cholesky(rows: &[Vec<f64>]) -> Result<Vec<f64>, ModelError> {
-    let refuse = |rule: &'static str| ModelError::Config {
-        field: "noise.preactivation",
-        value: "a covariance".to_owned(),
-        rule,
-    };
+fn cholesky(rows: &[Vec<f64>]) -> Result<Vec<f64>, &'static str> {
     let n = rows.len();
     let largest = rows.iter().flatten().fold(0.0, |m: f64, c| m.max(c.abs()));
     if !largest.is_finite() || rows.iter().flatten().any(|c| c.is_nan()) {
-        return Err(refuse("must be of finite numbers"));
+        return Err("must be of finite numbers");
     }
     let tolerance = 1e-9 * largest;
     let is_symmetric = (0..n).all(|i| (0..i).all(|j| (rows[i][j] - rows[j][i]).abs() <= tolerance));
     if !is_symmetric {
-        return Err(refuse("must be symmetric"));
+        return Err("must be symmetric");
     }
     let mut factor = vec![0.0; n * n];
     for j in 0..n {
@@ -285,7 +258,7 @@ fn cholesky(rows: &[Vec<f64>]) -> Result<Vec<f64>, ModelError> {
         for i in j..n {
             let rest = rows[i][j] - dot(&factor, i);
             if !has_variance && rest.abs() > tolerance.sqrt() * largest.sqrt() {
-                return Err(refuse("must be positive semidefinite: no noise has it"));
+                return Err("must be positive semidefinite: no noise has it");
             }
             factor[i * n + j] = if has_variance {
                 rest / variance.sqrt()
@@ -604,10 +577,7 @@ mod tests {
             factor([[4.0, 2.0], [2.0, 1.0]]),
             Ok(vec![2.0, 0.0, 1.0, 0.0])
         );
-        let rule = |rows| match factor(rows) {
-            Err(ModelError::Config { rule, .. }) => rule,
-            other => panic!("{other:?}"),
-        };
+        let rule = |rows| factor(rows).unwrap_err();
         assert!(rule([[1.0, 2.0], [2.0, 1.0]]).contains("semidefinite"));
         assert!(rule([[1.0, 0.5], [0.4, 1.0]]).contains("symmetric"));
         assert!(rule([[1.0, f64::NAN], [0.4, 1.0]]).contains("finite"));

@@ -92,7 +92,7 @@ impl Parameter {
             Self::OutputWeight => vec![o, n],
             Self::OutputBias => vec![o],
             Self::InitialState => match config.initial_state {
-                InitialState::LearnedPerCondition(conditions) => vec![conditions, n],
+                InitialState::LearnedPerCondition => vec![config.n_conditions, n],
                 _ => vec![n],
             },
             Self::TimeConstants => vec![config.tau_ms.count(n)],
@@ -251,7 +251,10 @@ fn check_tau(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> 
         check_shape(TAU_MS, data, &[len])?;
     }
     let tau_ms: Vec<f64> = data.iter().collect();
-    if config.tau_ms.allow(&tau_ms, &config.unit_signs()) {
+    if config
+        .tau_ms
+        .allow(&tau_ms, &config.unit_signs().unwrap_or_default())
+    {
         return Ok(());
     }
     Err(ModelError::Contradiction {

@@ -106,7 +106,7 @@ pub fn condition_numbers<B: Backend>(
     trials: &TrialBatch,
 ) -> Result<Vec<usize>, TrainError> {
     match network.config().initial_state {
-        InitialState::LearnedPerCondition(_) => trials
+        InitialState::LearnedPerCondition => trials
             .condition_numbers(&task.conditions())
             .ok_or(TrainError::UnknownCondition),
         _ => Ok(Vec::new()),

@@ -98,8 +98,7 @@ impl TrainError {
             Self::NoRightAnswers(_) => 2,
             Self::Config(errors) => errors.exit_code(),
             Self::Model(
-                ModelError::Config { .. }
-                | ModelError::Connectivity { .. }
+                ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }
                 | ModelError::FixedSpectralRadius { .. }
                 | ModelError::Unbalanced,

@@ -91,10 +91,8 @@ pub use batch::{Batch, condition_numbers};
 pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_step};
 pub use choices::OutputName;
 pub use config::{
-    AdapterChoice, Backend, BiasConfig, CheckpointConfig, ConnectivityConfig, DaleConfig,
-    DensityConfig, DeviceConfig, DivergenceConfig, InitConfig, InitialStateConfig, InputConfig,
-    InputPath, Metric, ModelConfig, NoiseConfig, OnError, PreactivationConfig, RunConfig,
-    SpectralRadius, StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
+    AdapterChoice, Backend, CheckpointConfig, DeviceConfig, DivergenceConfig, InputPath, Metric,
+    OnError, RunConfig, StopConfig, TimeConfig, TrainConfig, VERSION, ValidateConfig,
 };
 pub use conformance::InputFile;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};

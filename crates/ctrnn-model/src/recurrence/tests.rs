@@ -239,7 +239,9 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
 /// A noisy pass that records everything, with conditions in turn for networks that ask for them.
 fn noisy_pass<B: RecurrenceBackend>(config: &CtrnnConfig, b: usize) -> Forward<B> {
     let conditions = match config.initial_state {
-        InitialState::LearnedPerCondition(n) => (0..b).map(|trial| trial % n).collect(),
+        InitialState::LearnedPerCondition => {
+            (0..b).map(|trial| trial % config.n_conditions).collect()
+        }
         _ => Vec::new(),
     };
     Forward {
@@ -436,7 +438,8 @@ fn gradients_agree_through_initial_states_and_output_nonlinearities() {
         for output_nonlinearity in OutputNonlinearity::ALL {
             let config = CtrnnConfig {
                 output_nonlinearity,
-                initial_state: InitialState::LearnedPerCondition(2),
+                initial_state: InitialState::LearnedPerCondition,
+                n_conditions: 2,
                 ..small(form, Activation::Softplus)
             };
             check_gradients(&config, 3, 3);
@@ -585,8 +588,9 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
                 activation: Activation::ALL[activation],
                 integrator: Integrator::ALL[integrator],
                 tau_ms: any_tau(tau, n),
-                initial_state: [InitialState::Learned, InitialState::LearnedPerCondition(3)][state]
+                initial_state: [InitialState::Learned, InitialState::LearnedPerCondition][state]
                     .clone(),
+                n_conditions: 3,
                 output_nonlinearity: match OutputNonlinearity::ALL[output] {
                     OutputNonlinearity::Softmax if o == 1 => OutputNonlinearity::Sigmoid,
                     other => other,
@@ -608,7 +612,7 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
             config.dt_ms = alpha * shortest;
             if config.activation == Activation::Power {
                 // Squares feed on themselves: larger weights explode.
-                config.init.spectral_radius = Some(0.1);
+                config.init.spectral_radius = Some(0.1.into());
             }
             (config, b, t)
         },

@@ -103,7 +103,7 @@ fn penalties_on_weights_by_hand() {
 #[test]
 fn penalties_on_raw_weights_see_no_sign() {
     let mut config = CtrnnConfig::new(1, 2, 1);
-    config.connectivity.dale = Some(Dale {
+    config.dale = Some(Dale {
         parametrization: Parametrization::Abs,
         ..Dale::default()
     });

@@ -1244,8 +1244,7 @@ dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
 fn a_list_of_signs_takes_the_place_of_the_fraction() {
     let text = "[task.go_nogo]\n[model]\nn_units = 3\ndale = { signs = [1, -1, 1] }";
     let run = run(text, &[]);
-    let units = &run.model.connectivity.dale.as_ref().unwrap().units;
-    assert_eq!(units, &ctrnn_model::UnitSigns::Given(vec![1.0, -1.0, 1.0]));
+    assert_eq!(run.model.unit_signs(), Some(vec![1.0, -1.0, 1.0]));
     let dale = &run.resolved_table()["model"]["dale"];
     assert_eq!(dale["signs"].to_string(), "[1, -1, 1]");
     assert!(dale.get("excitatory_fraction").is_none());
@@ -1760,13 +1759,14 @@ fn a_run_holds_what_the_file_says() {
         dt_ms: 10.0,
         form: Form::Rate,
         activation: ctrnn_model::Activation::Softplus,
-        bias: Biases {
+        bias: ctrnn_model::Biases {
             recurrent: true,
             readout: false,
         },
+        n_conditions: run.task.n_conditions(),
         ..CtrnnConfig::new(3, 128, 2) // fixation and two cues in, fixation and go out
     };
-    assert_eq!(run.model, expected);
+    assert_eq!(run.model, expected.written_out());
     assert_eq!(run.train.objective, Loss::Mse.into());
     let stop = Stop {
         metric: Metric::Accuracy,
