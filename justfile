@@ -44,7 +44,7 @@ advisories:
 # Every reader of files from anybody, with more than the 100000 cases of each property that a test run tries
 any-bytes CASES="1000000":
     CTRNN_CASES={{ CASES }} cargo test -p ctrnn-files --locked --test untrusted_files
-    CTRNN_CASES={{ CASES }} cargo test -p ctrnn-train --locked any_text
+    CTRNN_CASES={{ CASES }} cargo test -p ctrnn-config --locked any_text
 
 # Every analysis and every figure, on more random networks and numbers than a test run tries
 any-networks CASES="3000":
@@ -57,7 +57,7 @@ fuzz TARGET SECONDS="1200":
 
 # Write the committed schema of the configuration anew
 schema:
-    UPDATE_SCHEMA=1 cargo test -p ctrnn-train --locked schema
+    UPDATE_SCHEMA=1 cargo test -p ctrnn-config --locked schema
 
 # Write docs/tasks.md and the pictures of all tasks anew
 task-pages:

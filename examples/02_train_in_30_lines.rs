@@ -7,7 +7,7 @@
 use burn::backend::{Autodiff, NdArray};
 use ctrnn::model::{CtrnnConfig, CtrnnModule};
 use ctrnn::tasks::PerceptualDecision;
-use ctrnn::train::{Clip, Observer, TrainError, TrainSettings, Trainer, Validation};
+use ctrnn::train::{Observer, TrainError, TrainSettings, Trainer, Validation};
 
 /// Prints each validation.
 struct Print;
@@ -29,9 +29,9 @@ fn main() -> Result<(), TrainError> {
     let network = CtrnnModule::<Autodiff<NdArray>>::init(&config, 42, &Default::default())?;
     let mut settings = TrainSettings::default();
     settings.train.steps = 300;
-    settings.train.clip = Some(Clip::GlobalNorm(1.0));
+    settings.train.clip_grad_norm = Some(1.0);
     let mut trainer = Trainer::new(network, &task, settings)?;
-    trainer.run(&mut [&mut Print], &|| None)?;
+    trainer.run_with(&mut [&mut Print])?;
     let weights = trainer.network().weights(); // host arrays by name
     println!(
         "trained: {}",

@@ -61,7 +61,7 @@ impl Task for FirstFlash {
 }
 
 fn main() -> std::process::ExitCode {
-    let mut registry = ctrnn::train::registry();
+    let mut registry = ctrnn::runs::registry();
     registry.add::<FirstFlash>("first_flash");
     ctrnn::cli::run(registry)
 }

@@ -12,7 +12,7 @@ use ctrnn::analysis::{Dynamics, Search, fixed_points};
 use ctrnn::model::{Activation, CtrnnConfig, CtrnnModule};
 use ctrnn::random::{Key, Rng, Stream};
 use ctrnn::tasks::FlipFlop;
-use ctrnn::train::{Adam, Clip, Optimizer, TrainSettings, Trainer};
+use ctrnn::train::{Adam, Optimizer, TrainSettings, Trainer};
 use ndarray::{Array1, Array2};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,10 +27,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         lr: 3e-3,
         ..Adam::default()
     });
-    settings.train.clip = Some(Clip::GlobalNorm(1.0));
+    settings.train.clip_grad_norm = Some(1.0);
     let task = FlipFlop::default();
     let mut trainer = Trainer::new(network, &task, settings)?;
-    trainer.run(&mut [], &|| None)?;
+    trainer.run()?;
 
     let dynamics = Dynamics::of(trainer.network());
     let silence = dynamics.input_drive(&Array1::zeros(3)); // between pulses the inputs are 0

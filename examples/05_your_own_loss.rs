@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use ctrnn::model::{CtrnnConfig, CtrnnModule};
 use ctrnn::tasks::GoNogo;
-use ctrnn::train::{Clip, LossInputs, Observer, StepReport, TrainError, TrainSettings, Trainer};
+use ctrnn::train::{LossInputs, Observer, StepReport, TrainError, TrainSettings, Trainer};
 
 /// `0.1 mean (y(t+1) - y(t))^2` over trials, times and outputs.
 fn wiggle<B: Backend>(inputs: &LossInputs<B>) -> Tensor<B, 1> {
@@ -42,9 +42,9 @@ fn main() -> Result<(), TrainError> {
     )?;
     let mut settings = TrainSettings::default();
     settings.train.steps = 200;
-    settings.train.clip = Some(Clip::GlobalNorm(1.0));
+    settings.train.clip_grad_norm = Some(1.0);
     let mut trainer = Trainer::new(network, &task, settings)?;
     trainer.add_loss("wiggle", wiggle); // a column of its own in every report
-    trainer.run(&mut [&mut Print], &|| None)?;
+    trainer.run_with(&mut [&mut Print])?;
     Ok(())
 }

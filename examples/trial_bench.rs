@@ -86,7 +86,7 @@ fn step_ms(task: &dyn Task) -> Result<f64, TrainError> {
     settings.validate.trials = 1;
     least_ms(STEPS, || {
         let mut trainer = Trainer::new(network.clone(), task, settings.clone())?;
-        trainer.run(&mut [], &|| None)?;
+        trainer.run()?;
         Ok(())
     })
 }

@@ -15,8 +15,10 @@ use std::time::Instant;
 
 use burn::backend::{Autodiff, NdArray};
 use clap::Parser;
+use ctrnn::config::{Run, RunConfig};
 use ctrnn::files::{Array, npz};
-use ctrnn::train::{Run, RunConfig, Trainer, registry, trainer_at};
+use ctrnn::runs::{registry, trainer_at};
+use ctrnn::train::Trainer;
 
 type Backend = Autodiff<NdArray<f32>>;
 

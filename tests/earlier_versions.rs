@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ctrnn::files::{Array, RunFolder, RunJson, npz};
-use ctrnn::train::Checkpoint;
+use ctrnn::runs::Checkpoint;
 use serde::{Deserialize, Serialize};
 
 use crate::project::Project;

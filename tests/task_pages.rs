@@ -33,7 +33,7 @@ fn clock() -> Clock {
 
 /// A task with its defaults; none if it needs options.
 fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
-    let registry = ctrnn::train::registry();
+    let registry = ctrnn::runs::registry();
     let context = BuildContext {
         clock: clock(),
         seed: 0,
@@ -72,7 +72,7 @@ fn section(entry: &TaskEntry) -> String {
 }
 
 fn page() -> String {
-    let registry = ctrnn::train::registry();
+    let registry = ctrnn::runs::registry();
     let line = |entry: &TaskEntry| format!("* [{0}](#{0}): {1}\n", entry.name, entry.summary());
     let contents: String = registry.entries().map(line).collect();
     let sections: String = registry.entries().map(section).collect();
@@ -84,7 +84,7 @@ fn the_page_of_tasks_is_up_to_date() {
     let path = root().join("docs/tasks.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::create_dir_all(root().join("docs/tasks")).unwrap();
-        for entry in ctrnn::train::registry().entries() {
+        for entry in ctrnn::runs::registry().entries() {
             if let Some(svg) = picture(entry) {
                 fs::write(root().join(picture_path(&entry.name)), svg).unwrap();
             }
@@ -96,7 +96,7 @@ fn the_page_of_tasks_is_up_to_date() {
         committed == page(),
         "docs/tasks.md is not what the tasks say: run `just task-pages`"
     );
-    for entry in ctrnn::train::registry().entries() {
+    for entry in ctrnn::runs::registry().entries() {
         if picture(entry).is_some() {
             assert_small(&root().join(picture_path(&entry.name)));
         }
@@ -116,7 +116,7 @@ fn assert_small(picture: &Path) {
 /// Two steps of a tiny network on every task: what a task makes can be trained on.
 #[test]
 fn every_task_can_be_trained_on() {
-    for entry in ctrnn::train::registry().entries() {
+    for entry in ctrnn::runs::registry().entries() {
         let Some(task) = built(entry) else {
             continue; // it needs options
         };
@@ -128,7 +128,7 @@ fn every_task_can_be_trained_on() {
         settings.train.batch_size = 4;
         settings.validate.trials = 4;
         let mut trainer = Trainer::<Autodiff<NdArray>>::new(network, &*task, settings).unwrap();
-        let ending = trainer.run(&mut [], &|| None);
+        let ending = trainer.run();
         assert!(ending.is_ok(), "{}: {ending:?}", entry.name);
     }
 }

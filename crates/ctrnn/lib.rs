@@ -4,7 +4,9 @@
 //!
 //! * [`model`]: the leaky recurrent network as a burn module, [`model::CtrnnModule`], and its equation;
 //! * [`tasks`]: trials as host arrays, and how to write a task of your own;
-//! * [`train`]: configuration, training loop, losses, optimizers, checkpoints;
+//! * [`train`]: the training loop, losses, penalties, optimizers, evaluation;
+//! * [`config`]: configuration files, their schema and their errors;
+//! * [`runs`]: run folders, checkpoints, import, export, trials from files and programs;
 //! * [`analysis`]: what a trained network does;
 //! * [`files`]: npz, safetensors and run folders;
 //! * [`random`]: random numbers with an address;
@@ -23,8 +25,10 @@
 pub use ctrnn_analysis as analysis;
 #[cfg(feature = "cli")]
 pub use ctrnn_cli as cli;
+pub use ctrnn_config as config;
 pub use ctrnn_files as files;
 pub use ctrnn_model as model;
 pub use ctrnn_random as random;
+pub use ctrnn_runs as runs;
 pub use ctrnn_tasks as tasks;
 pub use ctrnn_train as train;

@@ -1,5 +1,5 @@
 //! The program `train-ctrnn`.
 
 fn main() -> std::process::ExitCode {
-    ctrnn::cli::run(ctrnn::train::registry())
+    ctrnn::cli::run(ctrnn::runs::registry())
 }

@@ -4,12 +4,12 @@
 use std::cell::LazyCell;
 use std::path::Path;
 
+use ctrnn_config::RunConfig;
 use ctrnn_tasks::Registry;
-use ctrnn_train::RunConfig;
 use libfuzzer_sys::fuzz_target;
 
 thread_local! {
-    static TASKS: LazyCell<Registry> = LazyCell::new(ctrnn_train::registry);
+    static TASKS: LazyCell<Registry> = LazyCell::new(ctrnn_runs::registry);
 }
 
 fuzz_target!(|text: &str| {

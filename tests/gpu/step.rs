@@ -68,7 +68,7 @@ fn a_step_reads_nothing_and_launches_little() {
     settings.train.steps = 1000;
     settings.train.log_every = 10;
     settings.train.batch_size = 4;
-    settings.train.clip = Some(Clip::GlobalNorm(1.0));
+    settings.train.clip_grad_norm = Some(1.0);
     settings.validate.trials = 4;
     settings.validate.every_steps = 0;
     settings.checkpoint.every_steps = 0;

@@ -2,7 +2,7 @@
 
 use burn_wgpu::WgpuDevice;
 use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
-use ctrnn_train::AdapterChoice;
+use ctrnn_config::AdapterChoice;
 use wgpu::{DeviceType, Instance, InstanceDescriptor, Limits};
 
 use crate::failure::{DEVICE, Failure};

@@ -4,7 +4,7 @@
 //! depend on what else the machine does; a faster time that was measured counts before the estimate. `docs/performance.md` has what
 //! the constants were taken from.
 
-use ctrnn_train::{Backend, Run};
+use ctrnn_config::{Backend, Run};
 
 use crate::threads::in_training;
 
@@ -29,11 +29,11 @@ pub fn advice(run: &Run, max_steps: usize, measured_ms: f64) -> String {
 
 fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> String {
     let n = run.model.n_units as f64;
-    let work = 6.0 * run.train.batch_size as f64 * max_steps as f64 * n * n;
+    let work = 6.0 * run.config.train.batch_size as f64 * max_steps as f64 * n * n;
     let threads = in_training(run);
     let cpu = 1e3 * work / (CPU_RATE * threads as f64);
     let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;
-    let (cpu, gpu) = match run.device.backend {
+    let (cpu, gpu) = match run.config.device.backend {
         Backend::Cpu => (cpu.min(measured_ms), gpu),
         Backend::Wgpu(_) | Backend::Cuda(_) => (cpu, gpu.min(measured_ms)),
     };
@@ -60,13 +60,13 @@ fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> St
 #[cfg(test)]
 mod tests {
     use super::advice_of;
-    use ctrnn_train::RunConfig;
+    use ctrnn_config::RunConfig;
 
     fn advised(overrides: &str, ms: f64, has_gpu: bool) -> String {
         let text = format!(
             "[task.go_nogo]\n[model]\nn_units = 256\n[train]\nbatch_size = 128\n[device]\nthreads = 4\n{overrides}"
         );
-        let registry = ctrnn_train::registry();
+        let registry = ctrnn_runs::registry();
         let run = RunConfig::from_text(&text, "a.toml", std::path::Path::new("/"), &[], &registry);
         advice_of(&run.unwrap(), 200, ms, has_gpu)
     }

@@ -6,12 +6,12 @@ use std::panic::catch_unwind;
 use burn::tensor::backend::{AutodiffBackend, Backend as BurnBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
+use ctrnn_config::{AdapterChoice, Backend, DeviceConfig, Run};
 #[cfg(feature = "cuda")]
 use ctrnn_model::Cuda;
 #[cfg(feature = "wgpu")]
 use ctrnn_model::Gpu;
 use ctrnn_model::RecurrenceBackend;
-use ctrnn_train::{AdapterChoice, Backend, DeviceConfig, Run};
 
 #[cfg(feature = "wgpu")]
 use crate::adapter::{Adapter, adapters, choose};
@@ -55,9 +55,9 @@ pub fn with_backend<J: Job>(run: &Run, job: J) -> Result<J::Output, Failure> {
     threads::start(if J::TRAINS {
         threads::in_training(run)
     } else {
-        threads::elsewhere(run.device.threads)
+        threads::elsewhere(run.config.device.threads)
     })?;
-    match &run.device.backend {
+    match &run.config.device.backend {
         Backend::Cpu => job.run::<Autodiff<NdArray<f32>>>(&Default::default(), CheckEvery::Step),
         Backend::Wgpu(choice) => with_wgpu(run, choice, job),
         Backend::Cuda(index) => with_cuda(*index, job),

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{Backend, Reading, Run};
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
+use ctrnn_runs::trainer_at;
 use ctrnn_tasks::{Programs, Registry, TrialSet};
-use ctrnn_train::{
-    Backend, NotFinite, Objective, Overflow, Reading, Run, TrainError, Trainer, trainer_at,
-};
+use ctrnn_train::{NotFinite, Objective, Overflow, TrainError, Trainer};
 
 use crate::advice::advice;
 use crate::args::CheckArgs;
@@ -89,7 +89,7 @@ impl Size {
         let longest = LongestTrial::of(run)?;
         let states = kept_numbers(run, longest.n_steps);
         let mib = |bytes: f64| bytes / f64::from(1 << 20);
-        let is_on_cpu = run.device.backend == Backend::Cpu;
+        let is_on_cpu = run.config.device.backend == Backend::Cpu;
         let training = is_on_cpu.then(|| mib(training_memory::bytes(run, longest.n_steps, states)));
         Ok(Self {
             longest,
@@ -104,7 +104,7 @@ impl Size {
 fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let model = &run.model;
     let shape = Shape {
-        trials: run.train.batch_size,
+        trials: run.config.train.batch_size,
         steps: max_steps,
         inputs: model.n_inputs,
         units: model.n_units,
@@ -113,7 +113,7 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let besides = model.form == Form::Rate || model.tau_ms.learned().is_some();
     let arrays = if besides { 2 } else { 1 };
     let of_steps = |steps: usize| arrays * shape.trials * (steps + 1) * shape.units;
-    match run.train.recompute {
+    match run.config.train.recompute {
         false => of_steps(max_steps),
         true => {
             let segment = segment_steps(&shape);
@@ -124,7 +124,7 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
 
 impl Size {
     fn trial_kib(&self, run: &Run) -> f64 {
-        1024.0 * self.states_mib / run.train.batch_size as f64
+        1024.0 * self.states_mib / run.config.train.batch_size as f64
     }
 }
 
@@ -249,10 +249,10 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
         "training",
         format!(
             "{} steps of {} trials, {}, loss {}",
-            run.train.steps,
-            run.train.batch_size,
+            run.config.train.steps,
+            run.config.train.batch_size,
             optimizer(run),
-            loss(&run.train.objective)
+            loss(&run.objective)
         ),
     );
     let training = size.training_mib.map_or(String::new(), |mib| {
@@ -276,7 +276,7 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
         ),
     );
     if let Outcome::Timed { steps_per_s } = tried.outcome {
-        let seconds = run.train.steps as f64 / steps_per_s;
+        let seconds = run.config.train.steps as f64 / steps_per_s;
         line(
             "speed",
             format!(
@@ -385,7 +385,7 @@ fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
 
 /// The kernels that compute the recurrence: those of the CPU by their instruction set, or those of a GPU.
 fn kernels(run: &Run) -> &'static str {
-    match run.device.backend {
+    match run.config.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
         Backend::Wgpu(_) | Backend::Cuda(_) => "cubecl",
     }
@@ -394,8 +394,8 @@ fn kernels(run: &Run) -> &'static str {
 fn optimizer(run: &Run) -> String {
     format!(
         "{} lr {}",
-        run.train.optimizer.name(),
-        run.train.optimizer.lr()
+        run.config.train.optimizer.name(),
+        run.config.train.optimizer.lr()
     )
 }
 

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{Reading, Run, RunConfig, Values};
 use ctrnn_model::{RecurrenceBackend, Summary};
+use ctrnn_runs::initial_network;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Reading, Run, RunConfig, TrainError, Values, initial_network};
+use ctrnn_train::TrainError;
 use serde_json::json;
 
 use crate::args::CheckArgs;

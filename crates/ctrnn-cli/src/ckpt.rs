@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ctrnn_files::{CheckpointManifest, FileError, Holder, RunFolder, RunLock, read_pointer};
-use ctrnn_train::{Checkpoint, TensorSummary, checkpoint_step, now};
+use ctrnn_runs::{Checkpoint, TensorSummary, checkpoint_step, now};
 use serde_json::{Value as Json, json};
 
 use crate::args::{CkptArgs, CkptCommand};

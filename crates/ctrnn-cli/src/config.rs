@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ctrnn_files::{RunFolder, digest, read_at_most};
-use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{
+use ctrnn_config::{
     Difference, Explanation, MAX_CONFIG_BYTES, Origin, Reading, Values, differences, explain, keys,
-    recorded_layout, schema,
+    schema,
 };
+use ctrnn_files::{RunFolder, digest, read_at_most};
+use ctrnn_runs::recorded_layout;
+use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{ConfigArgs, ConfigCommand};
 use crate::failure::Failure;

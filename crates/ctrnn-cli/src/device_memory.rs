@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, init_setup};
+use ctrnn_config::Run;
 use ctrnn_model::Form;
-use ctrnn_train::Run;
 
 use crate::adapter::Adapter;
 use crate::args::Output;
@@ -30,7 +30,7 @@ impl DeviceMemory {
     /// If the task cannot give trials.
     pub fn of(run: &Run) -> Result<Self, Failure> {
         let steps = LongestTrial::of(run)?.n_steps;
-        let rows = (steps + 1) * run.train.batch_size;
+        let rows = (steps + 1) * run.config.train.batch_size;
         let (n, i, o) = (run.model.n_units, run.model.n_inputs, run.model.n_outputs);
         // Rates, drive, normals, and the gradients of rates and drive; the rate form keeps its responses besides.
         let states = if run.model.form == Form::Rate { 6 } else { 5 };

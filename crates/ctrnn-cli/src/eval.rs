@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{Origin, Run, only_under};
 use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
+use ctrnn_runs::{RunWeights, objective};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{
-    Confusion, EvalReport, EvaluationTrials, Origin, Run, RunWeights, Score, evaluate, objective,
-    only_under,
-};
+use ctrnn_train::{Confusion, EvalReport, EvaluationTrials, Score, evaluate};
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
@@ -40,7 +39,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
     }
     note_unused_noise(args.noise, &run, terminal);
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
-    let n_trials = trial_count(&run, args.trials, || run.validate.trials, terminal);
+    let n_trials = trial_count(&run, args.trials, || run.config.validate.trials, terminal);
     let job = EvalJob {
         args,
         n_trials,
@@ -79,7 +78,7 @@ impl Job for EvalJob<'_> {
             weights,
         } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
-        let key = Key::new(run.seed, Stream::Eval, 0);
+        let key = Key::new(run.config.seed, Stream::Eval, 0);
         let trials = EvaluationTrials::of(run.task.as_ref(), run.clock, key, n_trials)?;
         let noise = match args.noise {
             true => Noise::Drawn(evaluation_noise(run)),
@@ -103,7 +102,7 @@ pub fn note_unused_noise(is_asked: bool, run: &Run, terminal: &Terminal) {
 /// The address of noise outside of training: a step that no training reaches.
 pub fn evaluation_noise(run: &Run) -> NoiseAddress {
     NoiseAddress {
-        seed: run.seed,
+        seed: run.config.seed,
         step: u32::MAX,
         first_trial: 0,
     }

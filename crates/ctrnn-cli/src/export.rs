@@ -1,10 +1,11 @@
 //! `export`: the weights of a run as files for other programs.
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::Run;
 use ctrnn_files::output::check_folder;
 use ctrnn_model::RecurrenceBackend;
+use ctrnn_runs::{Export, RunWeights};
 use ctrnn_tasks::Registry;
-use ctrnn_train::{Export, Run, RunWeights};
 
 use crate::args::{ExportArgs, ExportFormat};
 use crate::backend::{CheckEvery, Job, with_backend};

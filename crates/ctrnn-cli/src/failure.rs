@@ -15,11 +15,13 @@
 use std::path::Path;
 
 use ctrnn_analysis::InjectedError;
+use ctrnn_config::{ConfigErrors, Diagnostic, Run, word_like};
 use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::{Activation, ModelError};
+use ctrnn_runs::RunError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
-use ctrnn_train::{ConfigErrors, Diagnostic, NotFinite, Run, TrainError, word_like};
+use ctrnn_train::{NotFinite, TrainError};
 
 use crate::run_path::folder_beside;
 use crate::train::{branch, quoted};
@@ -96,9 +98,9 @@ impl Failure {
     }
 
     /// An error of a training.
-    pub fn of_training(error: TrainError, run: &Run, folder: &RunFolder) -> Self {
+    pub fn of_training(error: RunError, run: &Run, folder: &RunFolder) -> Self {
         match &error {
-            TrainError::NotFinite(found) => {
+            RunError::Train(TrainError::NotFinite(found)) => {
                 let radius = run.model.spectral_radius();
                 Self::diverged(found, error.to_string(), run, radius, Some(folder))
             }
@@ -199,17 +201,31 @@ impl From<Diagnostic> for Failure {
     }
 }
 
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        if let RunError::Train(error) = error {
+            return error.into();
+        }
+        let (code, help) = match &error {
+            RunError::Config(errors) => return errors.clone().into(),
+            RunError::NoCheckpoint { steps, .. } if steps.is_empty() => (
+                "D007",
+                "leave --checkpoint out to read the newest weights, here those with which the run began; the first checkpoint comes after checkpoint.every_steps",
+            ),
+            RunError::NoCheckpoint { .. } => (
+                "D007",
+                "`train-ctrnn ckpt list RUN` lists them; without --checkpoint the newest weights are read",
+            ),
+            _ => ("D003", "check that the file belongs to this network"),
+        };
+        Self::new(error.exit_code(), code, error.to_string(), help)
+    }
+}
+
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let help = match &error {
-            TrainError::NoCheckpoint { steps, .. } if steps.is_empty() => {
-                "leave --checkpoint out to read the newest weights, here those with which the run began; the first checkpoint comes after checkpoint.every_steps"
-            }
-            TrainError::NoCheckpoint { .. } => {
-                "`train-ctrnn ckpt list RUN` lists them; without --checkpoint the newest weights are read"
-            }
             TrainError::File(error) => return file_failure(error),
-            TrainError::Config(errors) => return errors.clone().into(),
             TrainError::NotFinite(found) => {
                 return Self::new(3, "T001", error.to_string(), diverged_somewhere(found));
             }
@@ -220,18 +236,12 @@ impl From<TrainError> for Failure {
             TrainError::OptimizerState(_) => {
                 "resume with the optimizer that the run was trained with"
             }
-            TrainError::Data { .. } | TrainError::Model(_) => {
-                "check that the file belongs to this network"
-            }
+            TrainError::Model(_) => "check that the file belongs to this network",
             TrainError::Task(error) => return task_failure(error),
             _ => "`train-ctrnn tasks describe` with the name of the task explains its keys",
         };
         let exit_code = error.exit_code();
-        let code = match &error {
-            TrainError::NoCheckpoint { .. } => "D007",
-            _ if exit_code == 3 => "T001",
-            _ => "D003",
-        };
+        let code = if exit_code == 3 { "T001" } else { "D003" };
         Self::new(exit_code, code, error.to_string(), help)
     }
 }
@@ -330,7 +340,7 @@ fn unstable_states(run: &Run, spectral_radius: Option<f64>) -> String {
 
 /// Advises where updates have made numbers too large.
 fn unstable_updates(found: &NotFinite, run: &Run, folder: Option<&RunFolder>) -> String {
-    let clip = match run.train.clip {
+    let clip = match run.config.train.clip() {
         Some(_) => "",
         None => " or train.clip_grad_norm=1.0",
     };

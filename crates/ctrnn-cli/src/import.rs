@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
+use ctrnn_runs::{Given, ImportOrigin, Imported, record_import};
 use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{
-    Given, ImportOrigin, Imported, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, record_import,
-};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};

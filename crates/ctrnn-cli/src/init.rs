@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use ctrnn_config::schema;
 use ctrnn_files::output;
 use ctrnn_tasks::Registry;
-use ctrnn_train::schema;
 
 use crate::args::InitArgs;
 use crate::failure::{Failure, IO};

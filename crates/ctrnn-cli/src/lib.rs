@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! fn main() -> std::process::ExitCode {
-//!     let registry = ctrnn_train::registry(); // .add::<MyTask>("my_task") for a task of your own
+//!     let registry = ctrnn_runs::registry(); // .add::<MyTask>("my_task") for a task of your own
 //!     ctrnn_cli::run(registry)
 //! }
 //! ```

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{ANALYSES, Analysis, Findings, Study, Unsuitable};
+use ctrnn_config::{MAX_CONFIG_BYTES, Run};
 use ctrnn_files::{RunFolder, RunJson, read_at_most};
+use ctrnn_runs::is_in_parts;
 use ctrnn_tasks::Registry;
-use ctrnn_train::{MAX_CONFIG_BYTES, Run, is_in_parts};
 use serde_json::Value as Json;
 
 use crate::args::ReportArgs;
@@ -208,7 +209,7 @@ fn tiles(run: &Run, study: &Study, step: u64) -> String {
         last("loss").map(|loss| (loss_words(loss), "validation loss".to_owned())),
         Some((
             step.to_string(),
-            format!("steps of {} trials", run.train.batch_size),
+            format!("steps of {} trials", run.config.train.batch_size),
         )),
         Some((run.model.n_units.to_string(), "units".to_owned())),
         Some((
@@ -358,12 +359,12 @@ fn network(run: &Run, study: &Study, has_noise: bool) -> String {
             "training",
             format!(
                 "{} steps of {} trials, {}",
-                run.train.steps,
-                run.train.batch_size,
-                run.train.optimizer.name()
+                run.config.train.steps,
+                run.config.train.batch_size,
+                run.config.train.optimizer.name()
             ),
         ),
-        ("seed", run.seed.to_string()),
+        ("seed", run.config.seed.to_string()),
         (
             "trials in this report",
             format!(

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use ctrnn_config::{Difference, Reading, Run};
 use ctrnn_files::RunFolder;
 use ctrnn_model::InitialState;
-use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{
-    Difference, Reading, Run, RunWeights, TrainError, check_inputs, left_open, recorded_layout,
-    trained_sizes,
+use ctrnn_runs::{
+    RunError, RunWeights, begun_in, check_inputs, left_open, recorded_layout, trained_sizes,
 };
+use ctrnn_tasks::{Programs, Registry};
 use toml::Value;
 
 use crate::args::Data;
@@ -143,7 +143,7 @@ pub fn existing(
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
         check_conditions(&run, &read(&[])?)?;
     }
-    let run = run.with_named_paths().begun_in(&folder)?;
+    let run = begun_in(run.with_named_paths(), &folder)?;
     Ok((folder, run))
 }
 
@@ -204,8 +204,8 @@ pub fn existing_folder(path: &Path) -> Result<RunFolder, Failure> {
 /// # Errors
 /// If it is missing or not TOML.
 pub fn recorded(folder: &RunFolder) -> Result<toml::Table, Failure> {
-    ctrnn_train::recorded(folder).map_err(|error| match error {
-        TrainError::Data { .. } => {
+    ctrnn_runs::recorded(folder).map_err(|error| match error {
+        RunError::Data { .. } => {
             let help = "the file was changed by hand; restore it from config.toml";
             Failure::new(DATA, "D001", error.to_string(), help)
         }

@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Injected, Perturbation, States, simulate_perturbed};
+use ctrnn_config::{Backend, Run, only_under};
 use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
+use ctrnn_runs::RunWeights;
 use ctrnn_tasks::{Registry, Trial, TrialBatch};
-use ctrnn_train::{Backend, Run, RunWeights, condition_numbers, evaluation_trials, only_under};
+use ctrnn_train::{condition_numbers, evaluation_trials};
 
 use crate::args::{Recorded, SimulateArgs};
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
@@ -40,10 +42,10 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     let (folder, run) =
         existing_with_data(&args.run, &args.data, &args.overrides, registry, needs)?;
     note_unused_noise(args.noise, &run, terminal);
-    if args.f64 && run.device.backend != Backend::Cpu {
+    if args.f64 && run.config.device.backend != Backend::Cpu {
         terminal.note(format!(
             "device.backend = {} has no effect: double precision is computed on the CPU",
-            run.device.backend
+            run.config.device.backend
         ));
     }
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
@@ -54,7 +56,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
         weights: &weights,
     };
     let [trials, steps, units] = match args.f64 {
-        true => with_f64(&run.device, job)?,
+        true => with_f64(&run.config.device, job)?,
         false => with_backend(&run, job)?,
     };
     terminal.wrote(&args.output)?;
@@ -256,7 +258,7 @@ impl<'a> PaddedTrials<'a> {
     }
 
     fn make(&self, numbers: Range<usize>) -> Result<Vec<Trial>, Failure> {
-        let key = Key::new(self.run.seed, Stream::Eval, 0);
+        let key = Key::new(self.run.config.seed, Stream::Eval, 0);
         let task = self.run.task.as_ref();
         Ok(evaluation_trials(task, self.run.clock, key, numbers)?)
     }

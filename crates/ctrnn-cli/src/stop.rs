@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ctrnn_files::RunFolder;
 #[cfg(unix)]
-use ctrnn_train::note_abrupt_end;
+use ctrnn_runs::note_abrupt_end;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::failure::{Failure, IO};

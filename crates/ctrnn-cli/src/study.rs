@@ -7,13 +7,13 @@ use ctrnn_analysis::{
     Analysis, Dynamics, Findings, Metrics, Peer, Study, Unsuitable, analysis, simulate,
     three_dimensional,
 };
+use ctrnn_config::{Run, only_under, word_like};
 use ctrnn_files::{Array, RunFolder};
 use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
+use ctrnn_runs::{RunWeights, initial_network};
 use ctrnn_tasks::{Mask, Registry, Target, TrialBatch};
-use ctrnn_train::{
-    Run, RunWeights, condition_numbers, evaluation_trials, initial_network, only_under, word_like,
-};
+use ctrnn_train::{condition_numbers, evaluation_trials};
 
 use crate::args::AnalyzedTrials;
 use crate::backend::{CheckEvery, Job, with_backend};
@@ -238,10 +238,7 @@ impl<'a> Job for StudyJob<'a> {
             false => Noise::Off,
         };
         let states = pass(&network, run, &batch, noise())?;
-        let signs = network
-            .config()
-            .connectivity
-            .signs(Matrix::Recurrent, network.config());
+        let signs = network.config().signs(Matrix::Recurrent);
         let others = peers.iter().map(|(name, peer)| {
             let other = peer.weights.network::<B::InnerBackend>(&peer.run, device)?;
             same_channels(name, network.config(), other.config())?;
@@ -269,7 +266,7 @@ impl<'a> Job for StudyJob<'a> {
             task: run.task.as_ref(),
             signs,
             metrics: loaded.metrics(),
-            seed: run.seed,
+            seed: run.config.seed,
             batch,
         })
     }
@@ -305,7 +302,7 @@ fn trials(loaded: &Loaded, is_asked: bool) -> Result<TrialBatch, Failure> {
     if run.task.unstarted_program().is_some() {
         return Ok(no_trials(run));
     }
-    let key = Key::new(run.seed, Stream::Eval, 0);
+    let key = Key::new(run.config.seed, Stream::Eval, 0);
     let batch = TrialBatch::new(&evaluation_trials(
         run.task.as_ref(),
         run.clock,

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::{example_trials, trial_figure};
+use ctrnn_config::{Reading, Run, only_options_of, tasks_like};
 use ctrnn_files::output::{self as files, OutputFile};
 use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
     BatchRequest, ConditionOrder, Programs, Registry, Target, TaskEntry, TrialBatch,
 };
-use ctrnn_train::{Reading, Run, only_options_of, tasks_like};
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use ctrnn_train::Run;
+use ctrnn_config::Run;
 
 use crate::failure::{DEVICE, Failure};
 use crate::terminal::Terminal;
@@ -44,7 +44,7 @@ pub fn start(n: usize) -> Result<(), Failure> {
 
 /// Tells the user if there are fewer threads than the configuration or the command line asks for.
 pub fn tell(run: &Run, terminal: &Terminal) {
-    let (asked, n) = (run.device.threads, rayon::current_num_threads());
+    let (asked, n) = (run.config.device.threads, rayon::current_num_threads());
     if n < asked {
         terminal.note(format!(
             "{asked} threads are more than this machine can use; {n} compute"
@@ -55,7 +55,7 @@ pub fn tell(run: &Run, terminal: &Terminal) {
 /// The number of threads that train a run.
 pub fn in_training(run: &Run) -> usize {
     decide(
-        run.device.threads,
+        run.config.device.threads,
         variable,
         cores(),
         useful_in_training(run),
@@ -103,7 +103,7 @@ fn useful_in_training(run: &Run) -> usize {
     let units = run.model.n_units;
     let multiplications = units
         .saturating_mul(units)
-        .saturating_mul(run.train.batch_size);
+        .saturating_mul(run.config.train.batch_size);
     // While the trials of another program are waited for, a second thread trains.
     let waits = run.task_name == "command";
     if multiplications < ONE_THREAD_BELOW && !waits {
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn the_work_of_a_time_step_tells_small_networks() {
         let useful = |text: &str| {
-            let registry = ctrnn_train::registry();
+            let registry = ctrnn_runs::registry();
             let here = std::path::Path::new("/");
-            let run = ctrnn_train::RunConfig::from_text(text, "a.toml", here, &[], &registry);
+            let run = ctrnn_config::RunConfig::from_text(text, "a.toml", here, &[], &registry);
             useful_in_training(&run.unwrap())
         };
         let small = "[task.go_nogo]\n[model]\nn_units = 32\n[train]\nbatch_size = 32\n";

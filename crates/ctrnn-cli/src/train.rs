@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{
+    Code, ConfigErrors, Difference, GivenWeights, MAX_CONFIG_BYTES, Reading, Run, check_resume,
+    differences,
+};
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, read_at_most, refuse_if_held};
 use ctrnn_model::{InitialState, RecurrenceBackend};
-use ctrnn_tasks::{Programs, Registry};
-use ctrnn_train::{
-    Code, ConfigErrors, Difference, Ending, Given, GivenWeights, MAX_CONFIG_BYTES, Observer,
-    Reading, Reopened, Run, RunRecord, RunWeights, TrainError, as_typed, check_files, check_resume,
-    differences, is_in_parts, trainer_at,
+use ctrnn_runs::{
+    Given, Reopened, RunError, RunRecord, RunWeights, as_typed, begun_in, check_files, is_in_parts,
+    trainer_at,
 };
+use ctrnn_tasks::{Programs, Registry};
+use ctrnn_train::{Ending, Observer, TrainError};
 
 use crate::args::{Data, Resume, ResumeArgs, TrainArgs};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
@@ -67,7 +71,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let path = args
         .run_dir
         .clone()
-        .unwrap_or_else(|| default_path(&args.config, run.seed));
+        .unwrap_or_else(|| default_path(&args.config, run.config.seed));
     let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
     if is_in_parts(&config) {
         terminal.note(format!(
@@ -171,7 +175,7 @@ fn with_own_beginning(
     terminal: &Terminal,
 ) -> Result<Run, Failure> {
     let folder = RunFolder::at(path);
-    let run = run.begun_in(&folder)?;
+    let run = begun_in(run, &folder)?;
     let (Some(file), Some(initial)) = (&run.init_file, &run.initial) else {
         return Ok(run);
     };
@@ -490,11 +494,11 @@ fn resume_run(
         return Ok(0);
     }
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
-    if run.train.steps < reached {
+    if run.config.train.steps < reached {
         let message = format!(
             "{} has done {reached} steps already, more than train.steps = {}",
             path.display(),
-            run.train.steps
+            run.config.train.steps
         );
         let problem = run.problem("train.steps", Code::StepsDone, message);
         let help = format!("ask for more: train.steps={}", 2 * reached);
@@ -565,7 +569,7 @@ impl Job for TrainJob<'_> {
         } = self;
         let check_every = match check_every {
             CheckEvery::Step => 1,
-            CheckEvery::Log => run.train.log_every,
+            CheckEvery::Log => run.config.train.log_every,
         };
         let device_name = device_name::<B>(device);
         threads::tell(run, terminal);
@@ -580,7 +584,9 @@ impl Job for TrainJob<'_> {
                 let network = trainer.network();
                 let created = RunRecord::create(path, run, &given, &device_name, network, replace);
                 let record = created.map_err(|error| match error {
-                    TrainError::File(FileError::AlreadyExists { .. }) if !replace => {
+                    RunError::Train(TrainError::File(FileError::AlreadyExists { .. }))
+                        if !replace =>
+                    {
                         run_exists(path, run) // somebody else was quicker
                     }
                     error => error.into(),
@@ -615,11 +621,11 @@ impl Job for TrainJob<'_> {
         terminal.detail(format!(
             "device {device_name}, threads {}, seed {}, {} trials a step",
             rayon::current_num_threads(),
-            run.seed,
-            run.train.batch_size
+            run.config.seed,
+            run.config.train.batch_size
         ));
         let began = Instant::now();
-        let mut progress = Progress::new(terminal, first, run.train.steps);
+        let mut progress = Progress::new(terminal, first, run.config.train.steps);
         let ending = record.train(
             run,
             &mut trainer,
@@ -683,7 +689,7 @@ fn train_and_report(
             "exit_code": code,
             "seconds": trained.seconds,
             "best": trained.best.map(|(step, value)| serde_json::json!({
-                "metric": run.checkpoint.best.name(), "step": step, "value": value,
+                "metric": run.config.checkpoint.best.name(), "step": step, "value": value,
             })),
         })
     })?;

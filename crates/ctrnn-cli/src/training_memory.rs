@@ -3,7 +3,8 @@
 //! The factors were fitted to the largest resident sets of whole runs, checkpoints included: 64 to 2500 units, batches of 8 to 1024
 //! trials, one and two threads. They hold within a tenth there.
 
-use ctrnn_train::{Optimizer, Run};
+use ctrnn_config::Run;
+use ctrnn_train::Optimizer;
 
 /// Bytes of the program itself, whatever it trains.
 const PROGRAM: f64 = 25.0 * 1048576.0;
@@ -28,7 +29,7 @@ pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let model = &run.model;
     let (n, i, o) = (model.n_units, model.n_inputs, model.n_outputs);
     let parameters = (n * (n + i + o + 2) + o) as f64;
-    let rows = run.train.batch_size * (max_steps + 1);
+    let rows = run.config.train.batch_size * (max_steps + 1);
     let of_rates = (rows * n) as f64;
     // Inputs, targets or readout, and mask, on the host and as tensors.
     let of_batch = (2 * rows * (i + o + 1)) as f64;
@@ -49,7 +50,7 @@ fn copies(run: &Run) -> f64 {
         Some(_) => COPIES_UNDER_DALE[usize::from(is_masked)],
         None => 0.0,
     };
-    COPIES + COPIES_OF_A_MOMENT * moments(&run.train.optimizer) + under_masks + under_dale
+    COPIES + COPIES_OF_A_MOMENT * moments(&run.config.train.optimizer) + under_masks + under_dale
 }
 
 /// Numbers that an optimizer keeps for each parameter.
@@ -65,7 +66,7 @@ fn moments(optimizer: &Optimizer) -> f64 {
 }
 
 fn arrays_of_penalties(run: &Run) -> f64 {
-    let objective = &run.train.objective;
+    let objective = &run.objective;
     let of_rates = if objective.record().rates {
         ARRAYS_OF_A_RATE_PENALTY
     } else {
@@ -80,7 +81,7 @@ fn arrays_of_penalties(run: &Run) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::bytes;
-    use ctrnn_train::RunConfig;
+    use ctrnn_config::RunConfig;
 
     /// Largest resident sets of runs of four steps with 3 inputs and 3 outputs and 60 time steps, one thread, in MiB.
     #[test]
@@ -96,10 +97,10 @@ mod tests {
             ),
         ] {
             let text = format!("[task.perceptual_decision]\n{sizes}");
-            let registry = ctrnn_train::registry();
+            let registry = ctrnn_runs::registry();
             let folder = std::path::Path::new("/");
             let run = RunConfig::from_text(&text, "a.toml", folder, &[], &registry).unwrap();
-            let states = run.train.batch_size * 61 * run.model.n_units;
+            let states = run.config.train.batch_size * 61 * run.model.n_units;
             let mib = bytes(&run, 60, states) / f64::from(1 << 20);
             assert!(
                 (mib / measured - 1.0).abs() < 0.1,

@@ -1,6 +1,6 @@
 //! The number of trials that a command takes of a task.
 
-use ctrnn_train::Run;
+use ctrnn_config::Run;
 
 use crate::terminal::Terminal;
 

@@ -1,8 +1,8 @@
 //! Length of the longest trial of a task.
 
+use ctrnn_config::Run;
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder};
-use ctrnn_train::Run;
 
 use crate::failure::Failure;
 
@@ -38,8 +38,8 @@ impl LongestTrial {
         let request = |step| BatchRequest {
             clock: run.clock,
             first_trial: 0,
-            n_trials: run.train.batch_size,
-            key: Key::new(run.seed, Stream::Trials, 0),
+            n_trials: run.config.train.batch_size,
+            key: Key::new(run.config.seed, Stream::Trials, 0),
             step,
             conditions: ConditionOrder::Weighted,
         };
@@ -49,7 +49,7 @@ impl LongestTrial {
         }
         Ok(Self {
             n_steps,
-            of_drawn: Some(DRAWN_BATCHES as usize * run.train.batch_size),
+            of_drawn: Some(DRAWN_BATCHES as usize * run.config.train.batch_size),
         })
     }
 }

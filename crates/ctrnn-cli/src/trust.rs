@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use ctrnn_files::{atomic, digest};
+use ctrnn_runs::as_typed;
 use ctrnn_tasks::TaskError;
-use ctrnn_train::as_typed;
 use serde_json::{Value as Json, json};
 
 use crate::terminal::Terminal;

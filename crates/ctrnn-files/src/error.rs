@@ -124,6 +124,9 @@ pub enum FileError {
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatError {
+    /// The name of the file does not say which format it has.
+    #[error("is not a weight file; expected a name that ends in .safetensors or .npz")]
+    UnknownExtension,
     /// The file is longer than anything of its sort should be.
     #[error("is {bytes} bytes long, at most {limit} are read; this is not a file of ours")]
     TooLong {

@@ -31,6 +31,7 @@
 //! ```
 
 mod array;
+mod array_file;
 pub mod atomic;
 mod checkpoint_folder;
 mod container;
@@ -53,6 +54,7 @@ mod torch_file;
 mod zip;
 
 pub use array::{Array, ArrayData, Dtype, PackedArray, ValueError};
+pub use array_file::read_arrays;
 pub use checkpoint_folder::{
     CheckpointFiles, CheckpointManifest, FilePromise, NewestCheckpoint, read_checkpoint,
     read_pointer, verify_checkpoint,

@@ -1,16 +1,12 @@
 //! What can go wrong while a network trains.
 
-use std::path::PathBuf;
-
 use ctrnn_files::{ErrorKind, FileError};
 use ctrnn_model::ModelError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use thiserror::Error;
 
-use crate::config::Metric;
-use crate::diagnostic::ConfigErrors;
 use crate::divergence::NotFinite;
-use crate::run::Bound;
+use crate::metric::{Bound, Metric};
 
 /// Training, evaluation or loading a run failed.
 #[derive(Debug, Error)]
@@ -45,27 +41,6 @@ pub enum TrainError {
     /// A state of an optimizer does not fit the network or the optimizer.
     #[error("the optimizer's state does not fit: {0}")]
     OptimizerState(String),
-    /// A file holds something else than it should.
-    #[error("{}: {reason}", path.display())]
-    Data {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A checkpoint is asked for that a run does not have.
-    #[error("{} {}", run.display(), no_checkpoint(asked, steps))]
-    NoCheckpoint {
-        /// The run folder.
-        run: PathBuf,
-        /// The word for the checkpoint, or its step.
-        asked: String,
-        /// The steps of those that there are.
-        steps: Vec<u64>,
-    },
-    /// Something that the configuration names cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigErrors),
     /// A network could not be built or given its weights.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -90,13 +65,8 @@ impl TrainError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,
-            Self::EmptyMask(_)
-            | Self::OptimizerState(_)
-            | Self::UnknownCondition
-            | Self::NoCheckpoint { .. }
-            | Self::Data { .. } => 4,
+            Self::EmptyMask(_) | Self::OptimizerState(_) | Self::UnknownCondition => 4,
             Self::NoRightAnswers(_) => 2,
-            Self::Config(errors) => errors.exit_code(),
             Self::Model(
                 ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }
@@ -114,18 +84,6 @@ impl TrainError {
                 TaskErrorKind::Io => 5,
             },
         }
-    }
-}
-
-fn no_checkpoint(asked: &str, steps: &[u64]) -> String {
-    let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
-    match &steps[..] {
-        [] => "has no checkpoint yet".to_owned(),
-        [step] => format!("has no checkpoint {asked}; there is one of step {step}"),
-        steps => format!(
-            "has no checkpoint {asked}; there are those of steps {}",
-            steps.join(", ")
-        ),
     }
 }
 

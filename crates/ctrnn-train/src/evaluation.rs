@@ -1,5 +1,7 @@
 //! Evaluation: loss and accuracy on a fixed set of trials, overall and per condition.
 
+pub(crate) mod accuracy;
+
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -16,11 +18,11 @@ use ctrnn_tasks::{
 };
 
 use crate::TrainError;
-use crate::accuracy::{Answer, Tally, answers, confusion};
 use crate::batch::{Batch, condition_numbers};
+use crate::evaluation::accuracy::{Answer, Tally, answers, confusion};
+use crate::objective::penalty::Statistic;
 use crate::objective::{LossInputs, Objective};
 use crate::observer::{EvalReport, Score, Worst};
-use crate::penalty::Statistic;
 
 /// Trials that run together: enough to be quick, few enough for memory.
 pub(crate) const TOGETHER: usize = 256;

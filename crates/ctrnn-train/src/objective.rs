@@ -1,5 +1,11 @@
 //! What is minimised: a loss of the readout, penalties, and functions that a program brings.
 
+pub mod config;
+mod inputs;
+pub(crate) mod loss;
+pub(crate) mod penalty;
+mod vanishing_gradient;
+
 use std::sync::Arc;
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -10,11 +16,13 @@ use ctrnn_model::{
 
 use crate::batch::Batch;
 use crate::gradients::Gradients;
-use crate::loss_config::{
+use crate::objective::config::{
     Loss, LossConfig, Normalisation, Omega, On, PerMatrix, PopulationKl, RateSpread, RateTarget,
 };
-use crate::penalty::{self, Statistic};
-use crate::vanishing_gradient::{self, Sensitivity};
+pub use inputs::LossInputs;
+
+use crate::objective::penalty::Statistic;
+use crate::objective::vanishing_gradient::Sensitivity;
 
 /// A loss and its penalties, as meant.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,45 +71,9 @@ pub enum Penalty {
 /// The name of the vanishing-gradient penalty.
 const OMEGA: &str = "omega";
 
-/// What a term of the objective may depend on.
-#[derive(Debug)]
-pub struct LossInputs<'a, B: Backend> {
-    /// The network.
-    pub network: &'a CtrnnModule<B>,
-    /// The readout, `[trial, time, output]`.
-    pub outputs: Tensor<B, 3>,
-    /// Targets, mask, and what is within the trials; time-major.
-    pub batch: &'a Batch<B>,
-    rates: Option<Tensor<B, 3>>,
-}
-
-impl<'a, B: Backend> LossInputs<'a, B> {
-    /// What a forward pass gave.
-    pub(crate) fn new(
-        network: &'a CtrnnModule<B>,
-        trajectory: Trajectory<B>,
-        batch: &'a Batch<B>,
-    ) -> Self {
-        Self {
-            network,
-            outputs: trajectory.outputs,
-            batch,
-            rates: trajectory.rates,
-        }
-    }
-
-    /// Firing rates, `[trial, time, unit]`.
-    ///
-    /// # Panics
-    /// If the pass did not record them; a trainer's passes do where a term beside the loss may ask.
-    pub fn rates(&self) -> Tensor<B, 3> {
-        self.rates.clone().expect("rates are recorded")
-    }
-}
-
 impl LossConfig {
     /// The penalties that are asked for, in the order of the keys; `lag` is that of `state_prediction` in time steps.
-    pub(crate) fn penalties(&self, lag: usize) -> Vec<Penalty> {
+    pub fn penalties(&self, lag: usize) -> Vec<Penalty> {
         [
             self.weight_l1.map(Penalty::WeightL1),
             self.weight_l2.map(Penalty::WeightL2),

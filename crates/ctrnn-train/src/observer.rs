@@ -8,8 +8,8 @@ use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::config::Metric;
 use crate::divergence::{Rollback, Rollbacks};
+use crate::metric::Metric;
 
 /// Watches a training run. Everything is optional; an error ends the run.
 #[expect(unused_variables, reason = "provided methods do nothing")]
@@ -126,6 +126,15 @@ pub struct Confusion {
 }
 
 impl EvalReport {
+    /// Returns the value of a metric; an accuracy is absent where no trial has a right choice.
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Loss => Some(self.loss),
+            Metric::Accuracy => self.accuracy,
+            Metric::MinAccuracy => self.min_accuracy(),
+        }
+    }
+
     /// The least accuracy over conditions; absent if no trial has a right choice.
     pub fn min_accuracy(&self) -> Option<f64> {
         let worst = self.worst.as_ref().map(|worst| worst.accuracy);

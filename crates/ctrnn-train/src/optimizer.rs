@@ -1,11 +1,15 @@
 //! Optimizers: burn's update rules, driven parameter by parameter, with their state held by name.
 
+pub mod config;
+mod schedule;
+mod update_rule;
+
 use std::collections::BTreeMap;
 
 use crate::TrainError;
 use crate::gradients::Gradients;
-use crate::optimizer_config::Optimizer;
-use crate::update_rule::Memory;
+use crate::optimizer::config::Optimizer;
+use crate::optimizer::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
@@ -31,8 +35,8 @@ impl<B: Backend> OptimizerState<B> {
 
     /// The same optimizer with these learning rates in place of the rule's own; 0 holds a parameter fixed.
     #[must_use]
-    pub fn with_rates(mut self, rates: &BTreeMap<Parameter, f64>) -> Self {
-        self.rates = rates.clone();
+    pub fn with_rates(mut self, rates: BTreeMap<Parameter, f64>) -> Self {
+        self.rates = rates;
         self
     }
 
@@ -209,7 +213,7 @@ mod tests {
 
     use super::*;
     use crate::gradients::Clip;
-    use crate::optimizer_config::{AdaGrad, Adam, AdamW, RmsProp, Sgd};
+    use crate::optimizer::config::{AdaGrad, Adam, AdamW, RmsProp, Sgd};
 
     type Inner = NdArray<f64>;
     type Grad = Autodiff<Inner>;
@@ -358,7 +362,7 @@ mod tests {
     #[test]
     fn groups_have_their_own_rates() {
         let mut optimizer = OptimizerState::new(Optimizer::Sgd(Sgd::default())).with_rates(
-            &[
+            [
                 (Parameter::RecurrentBias, 0.001),
                 (Parameter::InitialState, 0.0),
             ]

@@ -1,6 +1,6 @@
 //! Which validations were the best ones.
 
-use crate::config::Metric;
+use crate::metric::Metric;
 use crate::observer::{Best, Counters};
 
 impl Counters {

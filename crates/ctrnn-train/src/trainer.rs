@@ -1,78 +1,31 @@
 //! The training loop, in full view.
 
+mod notify;
 mod overflow;
 mod rollback;
-mod telling;
-#[cfg(test)]
-mod tests;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TaskError, Trial, TrialBatch};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Task, TaskError, Trial, TrialBatch};
 
 use crate::TrainError;
-use crate::accuracy::batch_accuracy;
 use crate::batch::{Batch, condition_numbers};
-use crate::config::{CheckpointConfig, Metric, RunConfig, TrainConfig, ValidateConfig};
+use crate::evaluation::accuracy::batch_accuracy;
+use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
+
 use crate::evaluation::{EvaluationTrials, Scored, TOGETHER, evaluate_terms};
 use crate::gradients::Gradients;
-use crate::loss_config::Loss;
 use crate::objective::{Evaluated, LossInputs, Minimised};
 use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
-use crate::optimizer_config::Schedule;
-use crate::run::{Bound, Run, Stop, Training};
+use crate::optimizer::config::Schedule;
 
 pub use overflow::Overflow;
-pub(crate) use rollback::Good;
-
-/// What a training run needs to know beside its network and its task.
-#[derive(Clone, Debug)]
-pub struct TrainSettings {
-    /// The one seed: trials, noise and validation trials follow from it.
-    pub seed: u64,
-    /// The time grid.
-    pub clock: Clock,
-    /// `[train]`
-    pub train: Training,
-    /// `[validate]`
-    pub validate: ValidateConfig,
-    /// `[checkpoint]`
-    pub checkpoint: CheckpointConfig,
-    /// Every how many steps loss and gradient norm are read from the device and checked. Reading makes the host wait,
-    /// so 1 costs nothing on a CPU and much on a GPU.
-    pub check_every: u64,
-}
-
-impl Default for TrainSettings {
-    fn default() -> Self {
-        let config = RunConfig::default();
-        Self {
-            seed: config.seed,
-            clock: Clock::new(config.time.dt_ms).expect("the default time step is positive"),
-            train: Training::default(),
-            validate: config.validate,
-            checkpoint: config.checkpoint,
-            check_every: 1,
-        }
-    }
-}
-
-/// How gradients are found. Rules without a backward pass take their place here and in one match of the loop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LearningRule {
-    /// Backpropagation through time.
-    #[default]
-    Bptt,
-    /// The same, with a gradient that is not finite where a test wants one.
-    #[cfg(test)]
-    Spoiled(tests::Spoiled),
-}
+pub use rollback::LastGoodState;
 
 /// Why a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,13 +75,12 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     optimizer: OptimizerState<B::InnerBackend>,
     task: &'a dyn Task,
     settings: TrainSettings,
-    rule: LearningRule,
     minimised: Minimised<'a, B>,
     counters: Counters,
     validation: EvaluationTrials<'a>,
     /// The batch of a later step, where one is there already.
     made_ahead: Option<(u64, Result<TrialBatch, TaskError>)>,
-    good: Option<Good<B>>,
+    good: Option<LastGoodState<B>>,
     /// What kept an observer from writing, as last told.
     trouble: Option<String>,
 }
@@ -162,8 +114,8 @@ where
         task: &'a dyn Task,
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
-        let optimizer = optimizer.with_rates(&settings.train.groups);
-        let objective = settings.train.objective.clone();
+        let optimizer = optimizer.with_rates(settings.train.groups.rates());
+        let objective = settings.objective.clone();
         let minimised = Minimised {
             objective: match objective.needs_initial_weights() {
                 true => objective.measured_from(&network.weights()),
@@ -182,7 +134,6 @@ where
             optimizer,
             task,
             settings,
-            rule: LearningRule::default(),
             minimised,
             counters,
             validation,
@@ -213,7 +164,7 @@ where
     ///     let change = later - inputs.outputs.clone().narrow(1, 0, steps - 1);
     ///     change.square().mean() * 0.1
     /// });
-    /// trainer.run(&mut [], &|| None)?;
+    /// trainer.run()?;
     /// # Ok::<(), ctrnn_train::TrainError>(())
     /// ```
     ///
@@ -240,14 +191,30 @@ where
         &self.counters
     }
 
-    /// Trains until all steps are done, `train.stop` ends the run, or `stop` gives a reason.
+    /// Trains until all steps are done or `train.stop` ends the run.
     ///
     /// A number that is not finite takes it back to the last good state, with a smaller learning rate
     /// ([`DivergenceConfig`](crate::DivergenceConfig)).
     ///
     /// # Errors
-    /// A number not finite after all rollbacks, a required bound not met, a task or an observer that fails.
-    pub fn run(
+    /// A number not finite after all rollbacks, a required bound not met, or a task that fails.
+    pub fn run(&mut self) -> Result<Ending, TrainError> {
+        self.run_with(&mut [])
+    }
+
+    /// Trains like [`Trainer::run`] and reports to observers.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`], or an observer that fails.
+    pub fn run_with(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Ending, TrainError> {
+        self.run_until(observers, &|| None)
+    }
+
+    /// Trains like [`Trainer::run_with`], but at most until `stop`, which is asked after every step, gives a reason.
+    ///
+    /// # Errors
+    /// As [`Trainer::run_with`].
+    pub fn run_until(
         &mut self,
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
@@ -315,21 +282,14 @@ where
     /// The loop body, in the order of the picture.
     fn learn_from(&mut self, trials: TrialBatch) -> Result<Done<B>, TrainError> {
         let step = self.counters.step;
-        let train = self.settings.train.clone();
         let batch = Batch::<B>::new(&trials, &self.network.device());
         let pass = self.pass(step, &trials)?;
         let trajectory = self.network.forward(batch.inputs.clone(), &pass);
         let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
-        let gradients = match self.rule {
-            LearningRule::Bptt => loss.gradients(&self.network),
-            #[cfg(test)]
-            LearningRule::Spoiled(spoiled) => {
-                spoiled.gradients(loss.gradients(&self.network), &self.counters)
-            }
-        };
+        let gradients = loss.gradients(&self.network);
         let norm = gradients.global_norm();
         let numbers = self.read(&batch, &trajectory.outputs, &loss, &norm, &gradients)?;
-        let gradients = match train.clip {
+        let gradients = match self.settings.train.clip() {
             Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
         };
@@ -525,16 +485,17 @@ where
             .settings
             .train
             .stop
+            .as_ref()
             .filter(|stop| is_over && stop.required && !stop.is_met(self.counters.last_metric));
         missed.map_or(Ok(ending), |stop| Err(self.target_missed(stop)))
     }
 
-    fn target_missed(&self, stop: Stop) -> TrainError {
+    fn target_missed(&self, stop: &StopConfig) -> TrainError {
         let found = self.counters.last_metric;
         TrainError::TargetNotMet {
             metric: stop.metric.name(),
             found: found.map_or("not measured".to_owned(), |x| format!("{x:.4}")),
-            bound: stop.bound.expect("a required target has a bound"),
+            bound: stop.bound().expect("a required target has a bound"),
             step: self.counters.step,
         }
     }
@@ -574,7 +535,7 @@ where
             keep_best,
             ..
         } = self.settings.checkpoint;
-        let value = metric.of(report).filter(|value| value.is_finite())?;
+        let value = report.metric(metric).filter(|value| value.is_finite())?;
         self.counters.rank(metric, value, keep_best)
     }
 
@@ -584,7 +545,7 @@ where
             return;
         };
         let counters = &mut self.counters;
-        if let Some(value) = plateau.metric.of(report) {
+        if let Some(value) = report.metric(plateau.metric) {
             counters.plateau_wait.note(plateau.metric, value);
         }
         if counters.plateau_wait.validations >= plateau.patience {
@@ -595,8 +556,8 @@ where
 
     /// Whether `train.stop` ends the run after this validation.
     fn stop_rule(&mut self, report: &EvalReport) -> Option<Ending> {
-        let stop = self.settings.train.stop?;
-        let value = stop.metric.of(report)?;
+        let stop = self.settings.train.stop.as_ref()?;
+        let value = report.metric(stop.metric)?;
         self.counters.last_metric = Some(value);
         self.counters.stop_wait.note(stop.metric, value);
         if stop.is_met(Some(value)) {
@@ -644,25 +605,9 @@ fn soon(stop: StopRequest) -> Option<String> {
     }
 }
 
-impl TrainSettings {
-    /// Lists the metrics that a run looks at, each with the key that names it.
-    fn metrics(&self) -> impl Iterator<Item = (&'static str, Metric)> {
-        let plateau = match &self.train.schedule {
-            Schedule::Plateau(plateau) => Some(("train.schedule.metric", plateau.metric)),
-            _ => None,
-        };
-        let stop = self
-            .train
-            .stop
-            .map(|stop| ("train.stop.metric", stop.metric));
-        let best = ("checkpoint.best", self.checkpoint.best);
-        [stop, plateau, Some(best)].into_iter().flatten()
-    }
-}
-
 /// Refuses metrics that can never be measured, for which a run would wait until its end. The validation trials are the same every time, and
 /// whether a trial has a right answer does not depend on the readout.
-pub(crate) fn check_metrics(
+pub fn check_metrics(
     settings: &TrainSettings,
     task: &dyn Task,
     validation: &EvaluationTrials,
@@ -683,58 +628,4 @@ pub(crate) fn check_metrics(
         return Ok(());
     }
     Err(TrainError::NoRightAnswers(of_answers))
-}
-
-impl Default for Training {
-    /// `[train]` where nothing is written, with the mean squared error.
-    fn default() -> Self {
-        let config = TrainConfig::default();
-        Self {
-            steps: config.steps,
-            batch_size: config.batch_size,
-            optimizer: config.optimizer,
-            schedule: config.schedule,
-            groups: BTreeMap::new(),
-            clip: None,
-            objective: Loss::Mse.into(),
-            stop: None,
-            divergence: config.divergence,
-            recompute: config.recompute,
-            log_every: config.log_every,
-        }
-    }
-}
-
-impl Run {
-    /// What a trainer needs to know of the run.
-    pub fn settings(&self) -> TrainSettings {
-        TrainSettings {
-            seed: self.seed,
-            clock: self.clock,
-            train: self.train.clone(),
-            validate: self.validate.clone(),
-            checkpoint: self.checkpoint.clone(),
-            check_every: 1,
-        }
-    }
-}
-
-impl Metric {
-    /// Its value in a report; an accuracy is absent where no trial has a right choice.
-    pub fn of(self, report: &EvalReport) -> Option<f64> {
-        match self {
-            Self::Loss => Some(report.loss),
-            Self::Accuracy => report.accuracy,
-            Self::MinAccuracy => report.min_accuracy(),
-        }
-    }
-}
-
-impl std::fmt::Display for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AtLeast(bound) => write!(f, "at least {bound}"),
-            Self::AtMost(bound) => write!(f, "at most {bound}"),
-        }
-    }
 }

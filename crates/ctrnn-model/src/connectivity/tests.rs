@@ -58,10 +58,6 @@ fn network(config: &CtrnnConfig) -> CtrnnModule<F64> {
     CtrnnModule::init(config, 5, &Default::default()).unwrap()
 }
 
-fn refused(config: &CtrnnConfig) -> String {
-    config.check().unwrap_err().to_string()
-}
-
 #[test]
 fn the_number_of_excitatory_units_is_rounded_and_they_come_first() {
     for (fraction, n, excitatory) in [(0.8, 4, 3), (0.5, 5, 3), (0.0, 3, 0), (1.0, 3, 3)] {

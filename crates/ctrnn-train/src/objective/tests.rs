@@ -11,7 +11,7 @@ use ctrnn_tasks::{Clock, Duration, Integrator, Mask, Target};
 use super::*;
 use crate::burn_test::{batch, outputs, values};
 use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
-use crate::loss_config::{Spread, StatePrediction};
+use crate::objective::config::{Spread, StatePrediction};
 
 type Inner = NdArray<f64>;
 type Grad = Autodiff<Inner>;

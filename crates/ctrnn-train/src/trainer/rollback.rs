@@ -17,15 +17,18 @@ use crate::divergence::{Culprit, NotFinite, Rollback};
 use crate::observer::{Counters, Observer, SavedState};
 use crate::optimizer::OptimizerState;
 
-/// A state of a run that training can go on from.
-#[derive(Clone)]
-pub(crate) struct Good<B: AutodiffBackend> {
-    pub(crate) network: CtrnnModule<B>,
-    pub(crate) optimizer: OptimizerState<B::InnerBackend>,
-    pub(crate) counters: Counters,
+/// State of a run to which training goes back when a number stops being finite.
+#[derive(Clone, Debug)]
+pub struct LastGoodState<B: AutodiffBackend> {
+    /// The network.
+    pub network: CtrnnModule<B>,
+    /// The state of the optimizer.
+    pub optimizer: OptimizerState<B::InnerBackend>,
+    /// Steps, trials and the like.
+    pub counters: Counters,
 }
 
-impl<B: AutodiffBackend> Good<B> {
+impl<B: AutodiffBackend> LastGoodState<B> {
     /// Its values on the host.
     pub(super) fn saved(&self) -> SavedState {
         SavedState {
@@ -41,8 +44,9 @@ where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
-    /// The same trainer with the good state that a checkpoint held beside its own.
-    pub(crate) fn with_good(mut self, good: Good<B>) -> Self {
+    /// Returns the trainer with the last good state that a checkpoint held besides its own.
+    #[must_use]
+    pub fn with_good(mut self, good: LastGoodState<B>) -> Self {
         self.good = self.may_ever_roll_back().then_some(good);
         self
     }
@@ -55,8 +59,8 @@ where
         }
     }
 
-    pub(super) fn now(&self) -> Good<B> {
-        Good {
+    pub(super) fn now(&self) -> LastGoodState<B> {
+        LastGoodState {
             network: self.network.clone(),
             optimizer: self.optimizer.clone(),
             counters: self.counters.clone(),

@@ -1,0 +1,505 @@
+//! Walks the tree of a configuration against the schema and finds everything that does not conform.
+//!
+//! What does not conform is taken out of the tree, so that the checks of meaning that follow see a
+//! tree that can be read; they skip what depends on a key that was taken out.
+
+use std::path::{Component, Path, PathBuf};
+
+use ctrnn_files::RunFolder;
+use serde_json::Value as Json;
+
+use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::document::{Node, Value, shortened};
+use crate::schema::{self, describe, is_named, join, keys_of, name_of, shapes, types, words};
+use crate::suggestion::{quoted, tasks_like, word_like};
+
+/// A file that a configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// The path that it names, absolute.
+    pub named: PathBuf,
+    /// Where the file is: the same, or below the data root.
+    pub path: PathBuf,
+}
+
+/// What a walk found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Findings {
+    /// What is wrong.
+    pub(crate) problems: Vec<Diagnostic>,
+    /// The full paths of the keys that were taken out.
+    pub(crate) removed: Vec<String>,
+    /// The files that the configuration names.
+    pub(crate) files: Vec<InputFile>,
+}
+
+/// Checks a document; afterwards it holds only what conforms to the schema, with every path to a
+/// file absolute.
+///
+/// With a data root, the files that the configuration file names are looked for there.
+pub(crate) fn check(document: &mut Node, schema: &Json, data_root: Option<&Path>) -> Findings {
+    let tasks: Vec<String> = match document.get("task") {
+        Some(tasks) => tasks.entries().map(|(name, _)| name.clone()).collect(),
+        None => Vec::new(),
+    };
+    let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
+    let mut walk = Walk {
+        root: schema,
+        tasks: &tasks,
+        data_root,
+        found: Findings::default(),
+    };
+    walk.conforms(document, schema, "");
+    walk.found
+}
+
+/// After this many problems the rest of the file is not looked at: it is something else.
+const MAX_PROBLEMS: usize = 100;
+
+/// Longest path to a file.
+const MAX_PATH_BYTES: usize = 4096;
+
+struct Walk<'a> {
+    root: &'a Json,
+    /// The tasks that the document names.
+    tasks: &'a [&'a str],
+    data_root: Option<&'a Path>,
+    found: Findings,
+}
+
+/// The methods that answer whether a value at `path` may stay; they note the problem if it may not.
+impl Walk<'_> {
+    fn conforms(&mut self, node: &mut Node, schema: &Json, path: &str) -> bool {
+        if self.found.problems.len() >= MAX_PROBLEMS {
+            return false;
+        }
+        if is_named(self.root, schema) && matches!(node.value, Value::Table(_)) {
+            return self.named_table_conforms(node, schema, path);
+        }
+        let all = shapes(self.root, schema);
+        let fitting: Vec<&Json> = all
+            .into_iter()
+            .filter(|shape| fits(&node.value, shape))
+            .collect();
+        match (fitting.as_slice(), &node.value) {
+            ([], _) => self.reject(self.wrong_type(node, schema, path)),
+            (_, Value::String(word)) if !is_word(self.root, word, &fitting) => {
+                self.reject(unknown_word(self.root, word, schema, path, &node.place))
+            }
+            ([shape], _) => self.shape_conforms(node, shape, path),
+            (several, _) => self.best_shape_conforms(node, several, path),
+        }
+    }
+
+    /// Of several shapes, takes the one that the value breaks least, and those that have all of its keys before the
+    /// others. A table without a key of any of them breaks them all.
+    fn best_shape_conforms(&mut self, node: &mut Node, shapes: &[&Json], path: &str) -> bool {
+        if is_foreign(node, shapes) {
+            for (key, child) in node.entries().take(MAX_PROBLEMS) {
+                self.reject(self.unknown_key(&join(path, key), child, shapes));
+            }
+            return false;
+        }
+        let knows_all = |shape: &&&Json| {
+            let keys = &shape["properties"];
+            node.entries().all(|(key, _)| keys.get(key).is_some())
+        };
+        let knowing: Vec<&Json> = shapes.iter().filter(knows_all).copied().collect();
+        let shapes = match knowing.as_slice() {
+            [] => shapes,
+            knowing => knowing,
+        };
+        let tries = shapes.iter().map(|shape| {
+            let mut node = node.clone();
+            let mut walk = Walk {
+                found: Findings::default(),
+                ..*self
+            };
+            let stays = walk.shape_conforms(&mut node, shape, path);
+            (stays, node, walk.found)
+        });
+        let best = tries.min_by_key(|(stays, _, found)| (found.problems.len(), !stays));
+        let (stays, tried, found) = best.expect("there are several shapes");
+        *node = tried;
+        self.found.problems.extend(found.problems);
+        self.found.removed.extend(found.removed);
+        self.found.files.extend(found.files);
+        stays
+    }
+
+    fn named_table_conforms(&mut self, node: &mut Node, schema: &Json, path: &str) -> bool {
+        let kinds = shapes(self.root, schema);
+        let Some(name) = node.get("name") else {
+            return match kinds.into_iter().find(|shape| !is_required(shape, "name")) {
+                Some(default) => self.shape_conforms(node, default, path),
+                None => self.reject(self.missing(&node.key, &join(path, "name"))),
+            };
+        };
+        let Value::String(word) = &name.value else {
+            return self.reject(self.wrong_type_of(name, "a string", &join(path, "name")));
+        };
+        match kinds.into_iter().find(|shape| name_of(shape) == Some(word)) {
+            Some(kind) => self.shape_conforms(node, kind, path),
+            None => self.reject(unknown_word(self.root, word, schema, path, &name.place)),
+        }
+    }
+
+    /// For a value of the right type.
+    fn shape_conforms(&mut self, node: &mut Node, shape: &Json, path: &str) -> bool {
+        let subject = format!("{path} = {}", node.value);
+        match &mut node.value {
+            Value::Table(_) => self.table_conforms(node, shape, path),
+            Value::Array(items) => {
+                let conform = |all, (i, item): (usize, &mut Node)| {
+                    self.conforms(item, &shape["items"], &format!("{path}[{i}]")) && all
+                };
+                let length = items.len() as f64;
+                items.iter_mut().enumerate().fold(true, conform)
+                    && self.obeys(length_rule(length, shape), path, path, &node.place)
+            }
+            Value::String(file) if shape["format"] == "path" => {
+                let broken = (file.len() > MAX_PATH_BYTES).then(|| {
+                    format!(
+                        "has {} bytes, at most {MAX_PATH_BYTES} are read",
+                        file.len()
+                    )
+                });
+                let key = path;
+                if !self.obeys(broken, key, key, &node.place) {
+                    return false;
+                }
+                let named = absolute(&node.place, file);
+                let is_in_file = node.place.source.order == 0;
+                let is_kept = is_kept_by_run(&node.place.source.folder, &named);
+                let root = self.data_root.filter(|_| is_in_file && !is_kept);
+                let path = root.map_or_else(|| named.clone(), |root| re_pointed(&named, root));
+                let odd = [&named, &path]
+                    .into_iter()
+                    .find(|path| path.to_str().is_none());
+                let broken = odd.map(|odd| {
+                    format!(
+                        "leads to {}, which is not UTF-8, as a configuration is",
+                        odd.display()
+                    )
+                });
+                if !self.obeys(broken, key, key, &node.place) {
+                    return false;
+                }
+                *file = path.to_string_lossy().into_owned();
+                self.found.files.push(InputFile { named, path });
+                true
+            }
+            Value::Integer(number) => self.obeys(
+                range_rule(*number as f64, shape),
+                path,
+                &subject,
+                &node.place,
+            ),
+            Value::Float(number) => {
+                self.obeys(range_rule(*number, shape), path, &subject, &node.place)
+            }
+            Value::String(_) | Value::Boolean(_) | Value::Datetime(_) => true,
+        }
+    }
+
+    fn table_conforms(&mut self, node: &mut Node, shape: &Json, path: &str) -> bool {
+        let others = &shape["additionalProperties"];
+        node.table_mut().retain(|key, child| {
+            if self.found.problems.len() >= MAX_PROBLEMS {
+                return false;
+            }
+            let child_path = join(path, key);
+            let schema = shape["properties"]
+                .get(key)
+                .or(others.is_object().then_some(others));
+            let stays = match schema {
+                Some(schema) => self.conforms(child, schema, &child_path),
+                None if *others != Json::Bool(false) => true,
+                None if path == "task" || shape["format"] == "tasks" => {
+                    self.reject(unknown_task(self.root, key, child, shape))
+                }
+                None => self.reject(self.unknown_key(&child_path, child, &[shape])),
+            };
+            if !stays {
+                self.found.removed.push(child_path);
+            }
+            stays
+        });
+        let mut is_whole = true;
+        for key in required(shape).filter(|key| node.get(key).is_none()) {
+            let key = join(path, key);
+            is_whole = false;
+            if !self.found.removed.contains(&key) {
+                self.reject(self.missing(&node.key, &key));
+            }
+        }
+        is_whole
+    }
+
+    fn obeys(&mut self, broken: Option<String>, path: &str, subject: &str, place: &Place) -> bool {
+        let Some(rule) = broken else { return true };
+        let problem = Diagnostic::new(Code::OutOfRange, format!("{subject} {rule}"));
+        self.reject(problem.at(place, "").help(self.remedy(path)))
+    }
+
+    /// Notes a problem.
+    fn reject(&mut self, problem: Diagnostic) -> bool {
+        self.found.problems.push(problem);
+        false
+    }
+
+    fn unknown_key(&self, path: &str, node: &Node, table: &[&Json]) -> Diagnostic {
+        schema::unknown_key(self.root, path, table, self.tasks).at(&node.key, "")
+    }
+
+    fn wrong_type(&self, node: &Node, schema: &Json, path: &str) -> Diagnostic {
+        let expected = describe(self.root, schema);
+        let problem = self.wrong_type_of(node, &expected, path);
+        match keys_of(self.root, schema) {
+            keys if !keys.is_empty() => problem.help(format!("Keys of [{path}]: {}", keys.join(", "))),
+            _ if expected == "a list" => problem.help(format!(
+                "a list stands in brackets: [{}]; on the command line, put the override between single quotes",
+                node.value
+            )),
+            _ => problem,
+        }
+    }
+
+    fn wrong_type_of(&self, node: &Node, expected: &str, path: &str) -> Diagnostic {
+        let message = format!(
+            "{path} must be {expected}, but is {}",
+            node.value.describe()
+        );
+        Diagnostic::new(Code::WrongType, message)
+            .at(&node.place, format!("expected {expected}"))
+            .help(self.remedy(path))
+    }
+
+    fn missing(&self, table: &Place, path: &str) -> Diagnostic {
+        let key = path.rsplit('.').next().unwrap_or(path);
+        Diagnostic::new(Code::MissingKey, format!("{path} is missing"))
+            .at(table, format!("has no {key}"))
+            .help(self.remedy(path))
+    }
+
+    /// What to write at a key, by its default, its words, or its explanation; for a key that is free, those of its table.
+    fn remedy(&self, path: &str) -> String {
+        let path = path.split('[').next().unwrap_or(path);
+        let found = schema::find(self.root, path);
+        let Some((_, schema)) = found.first() else {
+            return path
+                .rsplit_once('.')
+                .map(|(table, _)| self.remedy(table))
+                .unwrap_or_default();
+        };
+        match (schema.get("default"), words(self.root, schema).as_slice()) {
+            (Some(default), _) => format!("the default is {path} = {default}"),
+            (None, []) => format!("`train-ctrnn config explain {path}` says what it means"),
+            (None, words) => format!("{path} is one of {}", quoted(words.iter().copied())),
+        }
+    }
+}
+
+/// Whether a value is of a type that the shape allows.
+fn fits(value: &Value, shape: &Json) -> bool {
+    let types = types(shape);
+    let allows = |kind| types.contains(&kind);
+    types.is_empty()
+        || match value {
+            Value::String(_) => allows("string"),
+            Value::Integer(_) => allows("integer") || allows("number"),
+            Value::Float(_) => allows("number"),
+            Value::Boolean(_) => allows("boolean"),
+            Value::Array(_) => allows("array"),
+            Value::Table(_) => allows("object"),
+            Value::Datetime(_) => false,
+        }
+}
+
+/// Whether a string is one of the words of the shapes, or they list none.
+fn is_word(root: &Json, word: &str, shapes: &[&Json]) -> bool {
+    shapes.iter().any(|shape| match words(root, shape) {
+        words if words.is_empty() => {
+            shape.get("pattern").is_none() || has_prefixed_form(word, shape)
+        }
+        words => words.contains(&word),
+    })
+}
+
+/// Whether a word is what the pattern `^PREFIX.+$` of a shape allows; no other patterns are in use.
+fn has_prefixed_form(word: &str, shape: &Json) -> bool {
+    let pattern = shape["pattern"].as_str().unwrap_or_default();
+    let prefix = pattern
+        .strip_prefix('^')
+        .and_then(|rest| rest.strip_suffix(".+$"));
+    let rest = prefix.and_then(|prefix| word.strip_prefix(prefix));
+    rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// Whether a table has keys, but none of any shape.
+fn is_foreign(node: &Node, shapes: &[&Json]) -> bool {
+    let is_known = |key: &str| {
+        shapes
+            .iter()
+            .any(|shape| shape["properties"].get(key).is_some())
+    };
+    node.entries().next().is_some() && !node.entries().any(|(key, _)| is_known(key))
+}
+
+fn required(shape: &Json) -> impl Iterator<Item = &str> {
+    shape["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+}
+
+fn is_required(shape: &Json, key: &str) -> bool {
+    required(shape).any(|required| required == key)
+}
+
+/// The rule of a range that a number breaks.
+fn range_rule(number: f64, shape: &Json) -> Option<String> {
+    if !number.is_finite() {
+        return Some("must be a finite number".to_owned());
+    }
+    let broken = |key: &str, breaks: fn(&f64, &f64) -> bool, rule: &str| {
+        let bound = shape[key].as_f64().filter(|bound| breaks(&number, bound))?;
+        Some(format!("must be {rule} {bound}"))
+    };
+    broken("minimum", f64::lt, "at least")
+        .or_else(|| broken("maximum", f64::gt, "at most"))
+        .or_else(|| broken("exclusiveMinimum", f64::le, "above"))
+        .or_else(|| broken("exclusiveMaximum", f64::ge, "below"))
+        .or_else(|| single_precision_rule(number, shape))
+}
+
+/// Finds the rule that a number breaks once it is rounded to single precision, in which networks compute: it stays finite, and strictly
+/// within the bounds that it may not reach. What must be above 0 is a divisor, so that a number with less than the full precision
+/// will not do.
+fn single_precision_rule(number: f64, shape: &Json) -> Option<String> {
+    let rounded = number as f32;
+    let reaches = |key: &str, other: fn(&f64, &f64) -> bool| {
+        shape[key]
+            .as_f64()
+            .filter(|bound| other(&f64::from(rounded), bound))
+    };
+    let largest = format!("{:.1e}", f32::MAX);
+    let smallest = f32::MIN_POSITIVE;
+    if rounded.is_infinite() {
+        let sign = if number < 0.0 {
+            "at least -"
+        } else {
+            "at most "
+        };
+        return Some(format!(
+            "must be {sign}{largest}: networks compute in single precision"
+        ));
+    }
+    if shape["exclusiveMinimum"] == 0 && rounded < smallest {
+        return Some(format!(
+            "must be at least {smallest:.1e}: networks compute in single precision, where it is 0"
+        ));
+    }
+    let bound = reaches("exclusiveMinimum", f64::le).or(reaches("exclusiveMaximum", f64::ge))?;
+    Some(format!(
+        "is {bound} in single precision, in which networks compute"
+    ))
+}
+
+/// The rule that the length of a list breaks.
+fn length_rule(length: f64, shape: &Json) -> Option<String> {
+    let bound = |key: &str| shape[key].as_f64();
+    match (bound("minItems"), bound("maxItems")) {
+        (Some(min), Some(max)) if min == max && length != min => {
+            Some(format!("must have {min} items, not {length}"))
+        }
+        (Some(min), _) if length < min => {
+            Some(format!("must have at least {min} items, not {length}"))
+        }
+        (_, Some(max)) if length > max => {
+            Some(format!("must have at most {max} items, not {length}"))
+        }
+        _ => None,
+    }
+}
+
+/// A path as meant: absolute, starting from the folder of the text that holds it.
+fn absolute(place: &Place, path: &str) -> PathBuf {
+    canonical(place.source.folder.join(path))
+}
+
+/// Returns a path with links followed where it is there, and absolute in any case.
+pub fn canonical(path: PathBuf) -> PathBuf {
+    let absolute = path.canonicalize().or_else(|_| std::path::absolute(&path));
+    absolute.unwrap_or(path)
+}
+
+/// Whether a file is one that a run keeps in its own folder, where its configuration is.
+fn is_kept_by_run(folder: &Path, file: &Path) -> bool {
+    let run = RunFolder::at(folder);
+    run.run_json().is_file() && canonical(run.initial_weights()) == file
+}
+
+/// A file below the data root: of the ends of its path, the longest that is there; else its name.
+pub(crate) fn re_pointed(named: &Path, root: &Path) -> PathBuf {
+    let parts: Vec<_> = named
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect();
+    let ends = (0..parts.len()).map(|from| root.join(parts[from..].iter().collect::<PathBuf>()));
+    let name = root.join(named.file_name().unwrap_or_default());
+    canonical(ends.into_iter().find(|path| path.is_file()).unwrap_or(name))
+}
+
+fn unknown_word(root: &Json, word: &str, schema: &Json, path: &str, place: &Place) -> Diagnostic {
+    let words = words(root, schema);
+    let titles = shapes(root, schema).into_iter().chain([schema]);
+    let shown = shortened(word);
+    let message = match titles.filter_map(|shape| shape["title"].as_str()).next() {
+        Some(title) => format!("{shown:?} is not {} {title}", article(title)),
+        None => format!("{shown:?} is not a value of {path}"),
+    };
+    let meant = word_like(word, words.iter().copied());
+    let meant = meant
+        .map(|meant| format!("did you mean {meant:?}? "))
+        .unwrap_or_default();
+    let help = format!("{meant}{path} is one of {}", quoted(words));
+    Diagnostic::new(Code::UnknownWord, message)
+        .at(place, "")
+        .help(help)
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
+}
+
+fn unknown_task(root: &Json, name: &str, node: &Node, tasks: &Json) -> Diagnostic {
+    let names = keys_of(root, tasks);
+    let word = if let Value::String(word) = &node.value {
+        word
+    } else {
+        name
+    };
+    let near = tasks_like(word, names.iter().copied());
+    let help = match (near.as_slice(), &node.value) {
+        ([], _) => String::new(),
+        (_, Value::Table(_)) => {
+            format!(
+                "did you mean {}? ",
+                quoted(near.iter().copied()).replace(", ", " or ")
+            )
+        }
+        ([meant, ..], _) => format!("a task is a table of its name: [task.{meant}]. "),
+    };
+    Diagnostic::new(
+        Code::UnknownTask,
+        format!("unknown task {}", shortened(name)),
+    )
+    .at(&node.key, "")
+    .help(format!("{help}`train-ctrnn tasks list` shows all tasks"))
+}

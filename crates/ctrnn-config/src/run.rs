@@ -1,0 +1,934 @@
+//! The configuration as meant: every value decided, every question answered, or all the errors.
+
+mod connectivity;
+mod training;
+mod unused;
+
+pub use unused::KEYS_OF_DRAWN_WEIGHTS;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ctrnn_files::RunFolder;
+use ctrnn_model::{
+    CtrnnConfig, InitialState, InputPath, PreactivationNoise, Sizes, Topic, Violation, WeightInits,
+    Weights,
+};
+use ctrnn_tasks::{
+    BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
+    TaskErrorKind, Trained,
+};
+use ctrnn_train::{Loss, Objective, TrainSettings};
+
+use crate::conformance::{self, InputFile};
+use crate::covariance;
+use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
+use crate::document::{self, Node, Value};
+use crate::overrides::{self, Override};
+use crate::run_config::{RunConfig, VERSION};
+use crate::schema::{self, schema};
+
+/// A run as meant.
+pub struct Run {
+    /// The time grid.
+    pub clock: Clock,
+    /// The name of the task.
+    pub task_name: String,
+    /// The task.
+    pub task: Box<dyn Task>,
+    /// The network; its numbers of inputs and outputs are the task's.
+    pub model: CtrnnConfig,
+    /// The weight file that the network begins with, absolute.
+    pub init_file: Option<PathBuf>,
+    /// The content of [`Run::init_file`], where it was read already: a run that trains removes its old checkpoints.
+    pub given: Option<GivenWeights>,
+    /// The weights with which the run began, where its folder keeps them.
+    pub initial: Option<InitialWeights>,
+    /// The loss and its penalties.
+    pub objective: Objective,
+    /// The configuration with every value written out and every path absolute; reading it again gives the same run.
+    pub config: RunConfig,
+    /// Notes for the user; not errors.
+    pub notes: Vec<String>,
+    /// Every file that the configuration names.
+    pub input_files: Vec<InputFile>,
+    document: Node,
+}
+
+/// Weights to begin with, as they were read from a file.
+#[derive(Clone, Debug)]
+pub struct GivenWeights {
+    /// The weights.
+    pub weights: Weights,
+    /// The digest of the file.
+    pub blake3: String,
+}
+
+/// The weights with which a run began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitialWeights {
+    /// The file in the run folder.
+    pub path: PathBuf,
+    /// Its digest, as `manifest.json` promises it.
+    pub blake3: String,
+}
+
+/// Where a value of a run comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody gave it.
+    Default,
+    /// The configuration file.
+    File,
+    /// An override on the command line.
+    CommandLine,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::CommandLine => "command line",
+        })
+    }
+}
+
+/// Way to read a configuration: the tasks that it may name, the overrides on top of it, and what it may reach.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// The tasks that there are.
+    pub registry: &'a Registry,
+    /// Overrides of the command line.
+    pub overrides: &'a [String],
+    /// The folder in which the files that a configuration file names are looked for, instead of where they were.
+    ///
+    /// The longest end of a file's path that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
+    /// `data/a.npz` or `a.npz` below the root.
+    pub data_root: Option<&'a Path>,
+    /// Whether a program that the configuration names may be started.
+    pub programs: Programs<'a>,
+    /// For the resolved configuration of a run, whose network has sizes already: says the numbers of its inputs and outputs, and is
+    /// asked only if the trials come from files. Other files than the run was trained on are taken whole, to test the network with.
+    pub sizes: Option<&'a dyn Fn() -> Option<[usize; 2]>>,
+}
+
+impl<'a> Reading<'a> {
+    /// Just the words of the file; no program is started.
+    pub fn new(registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            overrides: &[],
+            data_root: None,
+            programs: Programs::NEVER,
+            sizes: None,
+        }
+    }
+
+    /// Reads a configuration file, lays the overrides over it, and decides everything.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn file(&self, path: &Path) -> Result<Run, ConfigErrors> {
+        resolve(document::read(path)?, self)?.whole()
+    }
+
+    /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn text(&self, text: &str, name: &str, folder: &Path) -> Result<Run, ConfigErrors> {
+        let source = Source {
+            order: 0,
+            name: name.into(),
+            text: text.into(),
+            folder: folder.into(),
+        };
+        resolve(source, self)?.whole()
+    }
+
+    /// Reads a configuration file as far as it can be without starting a program.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn values(&self, path: &Path) -> Result<Values, ConfigErrors> {
+        resolve(document::read(path)?, self)
+    }
+}
+
+/// The values of a configuration, and the run that they make, if that can be known.
+pub enum Values {
+    /// Everything is decided.
+    Run(Box<Run>),
+    /// The number of inputs and outputs, and what follows from it, is known to a program that is not started.
+    Undecided {
+        /// The configuration with every value written out that does not follow from the task's inputs and outputs.
+        resolved: Box<RunConfig>,
+        /// Notes for the user; not errors.
+        notes: Vec<String>,
+        /// Why the rest is not known.
+        problem: Diagnostic,
+        /// The text, for the origin of each value.
+        document: Document,
+    },
+}
+
+/// The text of a configuration with everything that was laid over it.
+pub struct Document(Node);
+
+impl Values {
+    /// The run.
+    ///
+    /// # Errors
+    /// If a program alone knows what it is.
+    fn whole(self) -> Result<Run, ConfigErrors> {
+        match self {
+            Self::Run(run) => Ok(*run),
+            Self::Undecided { problem, .. } => Err(problem.into()),
+        }
+    }
+
+    /// The configuration with every value written out that is known.
+    pub fn resolved(&self) -> &RunConfig {
+        match self {
+            Self::Run(run) => &run.config,
+            Self::Undecided { resolved, .. } => resolved,
+        }
+    }
+
+    /// Where the value of a key, given by its full path, comes from.
+    pub fn origin(&self, key: &str) -> Origin {
+        match self {
+            Self::Run(run) => run.origin(key),
+            Self::Undecided { document, .. } => origin(&document.0, key),
+        }
+    }
+
+    /// Notes for the user; not errors.
+    pub fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Run(run) => run.notes.clone(),
+            Self::Undecided { notes, .. } => {
+                let further = "what follows from the task's inputs and outputs is not shown: a program knows them, and it is not started here";
+                notes.iter().cloned().chain([further.to_owned()]).collect()
+            }
+        }
+    }
+}
+
+impl RunConfig {
+    /// Reads a configuration file with overrides. A program that it names is not started; [`Reading`] says more.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load(
+        path: &Path,
+        overrides: &[String],
+        registry: &Registry,
+    ) -> Result<Run, ConfigErrors> {
+        let reading = Reading::new(registry);
+        Reading {
+            overrides,
+            ..reading
+        }
+        .file(path)
+    }
+
+    /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn from_text(
+        text: &str,
+        name: &str,
+        folder: &Path,
+        overrides: &[String],
+        registry: &Registry,
+    ) -> Result<Run, ConfigErrors> {
+        let reading = Reading::new(registry);
+        Reading {
+            overrides,
+            ..reading
+        }
+        .text(text, name, folder)
+    }
+
+    /// The configuration as a table, as [`differences`](crate::differences) takes it.
+    pub fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("a configuration is made of TOML types")
+    }
+
+    /// The configuration as a TOML file: version, seed, time, task, model, train, validate, checkpoint, device.
+    pub fn toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is made of TOML types")
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Run").field(&self.config).finish()
+    }
+}
+
+impl Run {
+    /// Returns the settings of the training loop.
+    pub fn settings(&self) -> TrainSettings {
+        TrainSettings {
+            seed: self.config.seed,
+            clock: self.clock,
+            train: self.config.train.clone(),
+            objective: self.objective.clone(),
+            validate: self.config.validate.clone(),
+            checkpoint: self.config.checkpoint.clone(),
+            check_every: 1,
+        }
+    }
+
+    /// The resolved configuration as a TOML file: version, seed, time, task, model, train, validate, checkpoint, device.
+    pub fn resolved_toml(&self) -> String {
+        self.config.toml()
+    }
+
+    /// The files that the numbers of a run depend on besides its configuration: trials, connections, and a covariance of the
+    /// noise.
+    pub fn data_files(&self) -> Vec<PathBuf> {
+        let mut files = self.task.input_files();
+        let preactivation = &self.config.model.noise.preactivation;
+        if let PreactivationNoise::CovarianceFile { covariance } = preactivation {
+            files.push(covariance.0.clone());
+        }
+        let connectivity = self.config.model.connectivity.file.as_ref();
+        files.extend(connectivity.map(|file| file.0.clone()));
+        files
+    }
+
+    /// The resolved configuration as a table, as [`differences`](crate::differences) takes it.
+    pub fn resolved_table(&self) -> toml::Table {
+        self.config.table()
+    }
+
+    /// The same run, whose resolved configuration names its files where they were, not where they are now.
+    #[must_use]
+    pub fn with_named_paths(mut self) -> Self {
+        for InputFile { named, path } in &self.input_files {
+            let (from, to) = (path.to_string_lossy(), named.to_string_lossy());
+            for table in self.config.task.values_mut() {
+                table
+                    .iter_mut()
+                    .for_each(|(_, value)| replace_string(value, &from, &to));
+            }
+            let model = &mut self.config.model;
+            let covariance = match &mut model.noise.preactivation {
+                PreactivationNoise::CovarianceFile { covariance } => Some(covariance),
+                _ => None,
+            };
+            let files = [
+                model.init.file.as_mut(),
+                model.connectivity.file.as_mut(),
+                covariance,
+            ];
+            for file in files.into_iter().flatten().filter(|file| file.0 == *path) {
+                file.0.clone_from(named);
+            }
+        }
+        self
+    }
+
+    /// The same run, whose network begins with the weights in this file.
+    #[must_use]
+    pub fn beginning_with(mut self, file: PathBuf) -> Self {
+        self.config.model.init.file = Some(InputPath(file.clone()));
+        self.init_file = Some(file);
+        self
+    }
+
+    /// The resolved configuration as a run folder keeps it: a file of weights to begin with is the run's own copy, named by
+    /// its place in the folder, so that it is there wherever the folder is moved.
+    pub fn kept(&self) -> RunConfig {
+        let mut config = self.config.clone();
+        if let Some(file) = &mut config.model.init.file {
+            file.0 = PathBuf::from(RunFolder::INITIAL_WEIGHTS);
+        }
+        config
+    }
+
+    /// The resolved configuration of a run that is there already, with the run's own copy of the initial weights named as
+    /// [`Run::kept`] does.
+    pub fn kept_in(&self, folder: &RunFolder) -> RunConfig {
+        let own = InputPath(conformance::canonical(folder.initial_weights()));
+        if self.config.model.init.file == Some(own) {
+            self.kept()
+        } else {
+            self.config.clone()
+        }
+    }
+
+    /// The table of the configuration that [`RunFolder::resolved`] would hold.
+    pub fn table_in(&self, folder: &RunFolder) -> toml::Table {
+        toml::Table::try_from(self.kept_in(folder)).expect("a configuration is made of TOML types")
+    }
+
+    /// A problem with the value of a key, shown where somebody wrote it.
+    pub fn problem(&self, key: &str, code: Code, message: impl Into<String>) -> Diagnostic {
+        let problem = Diagnostic::new(code, message);
+        match self.document.get(key) {
+            Some(node) => problem.at(&node.place, ""),
+            None => problem,
+        }
+    }
+
+    /// Where the value of a key, given by its full path, comes from.
+    pub fn origin(&self, key: &str) -> Origin {
+        origin(&self.document, key)
+    }
+}
+
+fn origin(document: &Node, key: &str) -> Origin {
+    match document.get(key) {
+        None => Origin::Default,
+        Some(node) if Arc::ptr_eq(&node.place.source, &document.place.source) => Origin::File,
+        Some(_) => Origin::CommandLine,
+    }
+}
+
+/// Replaces a string wherever it stands in a value.
+fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
+    match value {
+        toml::Value::String(text) if text == from => *text = to.to_owned(),
+        toml::Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| replace_string(item, from, to)),
+        toml::Value::Table(table) => table
+            .iter_mut()
+            .for_each(|(_, value)| replace_string(value, from, to)),
+        _ => {}
+    }
+}
+
+/// The three passes: syntax, schema, meaning.
+fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
+    let Reading {
+        registry,
+        overrides,
+        data_root,
+        programs,
+        sizes,
+    } = *reading;
+    let schema = schema(registry);
+    let source = Arc::new(source);
+    let (mut document, mut problems) = Node::parse(&source);
+    let trained = sizes.and_then(|sizes| TrainedOn::recorded(&document, data_root, sizes));
+    let is_toml = problems.is_empty();
+    let mut overrides = overrides::parse(overrides, &mut problems);
+    overrides::remove_none(&mut overrides, schema);
+    problems.extend(
+        overrides
+            .iter()
+            .filter_map(|o| unknown_removal(o, &document, schema)),
+    );
+    let notes = overrides::apply(
+        overrides,
+        |name| registry.get(name).is_some(),
+        &mut document,
+        &mut problems,
+    );
+    if let Some(problem) = other_version(&document) {
+        return Err(problem.into());
+    }
+    let found = conformance::check(&mut document, schema, data_root);
+    problems.extend(found.problems);
+    let mut check = Check {
+        document: &document,
+        removed: &found.removed,
+        files: &found.files,
+        trained: trained.as_ref(),
+        problems,
+    };
+    let decided = is_toml.then(|| check.decide(registry, programs)).flatten();
+    let mut problems = check.problems;
+    match decided {
+        Some(Decided::Run(run)) if problems.is_empty() => Ok(Values::Run(Box::new(Run {
+            notes: notes.into_iter().chain(run.task.notes()).collect(),
+            input_files: found.files,
+            document,
+            ..*run
+        }))),
+        Some(Decided::Undecided(resolved, problem)) if problems.is_empty() => {
+            Ok(Values::Undecided {
+                resolved,
+                notes,
+                problem,
+                document: Document(document),
+            })
+        }
+        _ => {
+            problems.sort_by_key(reading_order);
+            Err(ConfigErrors(problems))
+        }
+    }
+}
+
+/// The trials from files that a run was trained on, as its resolved configuration records them.
+struct TrainedOn {
+    /// The table of the task, with files where they are now.
+    table: toml::Table,
+    /// The files, where they were.
+    named: Vec<PathBuf>,
+    n_inputs: usize,
+    n_outputs: usize,
+}
+
+impl TrainedOn {
+    fn recorded(
+        document: &Node,
+        data_root: Option<&Path>,
+        sizes: &dyn Fn() -> Option<[usize; 2]>,
+    ) -> Option<Self> {
+        let (_, task) = document.get("task")?.entries().next()?;
+        let mut table = task.to_toml().as_table()?.clone();
+        let named = files_of(&table)?;
+        if let Some(root) = data_root {
+            let path = |path: &PathBuf| conformance::re_pointed(path, root).display().to_string();
+            let files: Vec<String> = named.iter().map(path).collect();
+            table.insert("files".to_owned(), files.into());
+        }
+        let [n_inputs, n_outputs] = sizes()?;
+        Some(Self {
+            table,
+            named,
+            n_inputs,
+            n_outputs,
+        })
+    }
+
+    /// Tells a task, whose table is now `table` with the files that are there, of the run.
+    fn now(&self, table: &toml::Table, files: &[InputFile]) -> Trained<'_> {
+        let named = |path: PathBuf| {
+            let file = files.iter().find(|file| file.path == path);
+            file.map_or(path, |file| file.named.clone())
+        };
+        let now = files_of(table).unwrap_or_default().into_iter().map(named);
+        Trained {
+            n_inputs: self.n_inputs,
+            n_outputs: self.n_outputs,
+            table: &self.table,
+            is_test: !now.eq(self.named.iter().cloned()),
+        }
+    }
+}
+
+/// The files of trials that the table of a task names.
+fn files_of(table: &toml::Table) -> Option<Vec<PathBuf>> {
+    let paths = table.get("files")?.as_array()?.iter();
+    paths.map(|path| path.as_str().map(PathBuf::from)).collect()
+}
+
+/// A configuration of another version: nothing else that could be said about it is sure.
+fn other_version(document: &Node) -> Option<Diagnostic> {
+    let node = document.get("version")?;
+    let Value::Integer(version) = node.value else {
+        return None;
+    };
+    let problem = Diagnostic::new(
+        Code::Version,
+        format!("version = {version}, but this build reads version {VERSION}"),
+    );
+    let help =
+        "if a newer release wrote the file, update; if the number is a slip, write version = 1";
+    (version != VERSION).then(|| problem.at(&node.place, "").help(help))
+}
+
+fn unknown_removal(
+    removal: &Override,
+    document: &Node,
+    schema: &serde_json::Value,
+) -> Option<Diagnostic> {
+    let path = removal.path();
+    let is_known = !removal.is_removal()
+        || document.get(&path).is_some()
+        || !schema::find(schema, &path).is_empty();
+    (!is_known).then(|| schema::unknown_path(schema, &path).at(&removal.key_place(), ""))
+}
+
+/// The file from top to bottom, then the command line, then what has no place.
+fn reading_order(problem: &Diagnostic) -> (usize, usize) {
+    let first = problem.labels.first().map(|label| &label.place);
+    first.map_or((usize::MAX, 0), |place| {
+        (place.source.order, place.span.start)
+    })
+}
+
+/// A run; or what is known of it, and the problem that a program is not started which knows the rest.
+enum Decided {
+    Run(Box<Run>),
+    Undecided(Box<RunConfig>, Diagnostic),
+}
+
+/// A task, or the problem that its program is not started.
+type Built = Result<Box<dyn Task>, Diagnostic>;
+
+/// The checks of meaning, on a tree that conforms to the schema.
+struct Check<'a> {
+    document: &'a Node,
+    /// The keys that did not conform: what depends on one is not checked.
+    removed: &'a [String],
+    /// The files that the configuration names.
+    files: &'a [InputFile],
+    /// The run that the configuration belongs to, if it is trained.
+    trained: Option<&'a TrainedOn>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    fn decide(&mut self, registry: &Registry, programs: Programs) -> Option<Decided> {
+        let mut config = self.deserialize()?;
+        let model = self.network(&config);
+        self.report_violations(model.violations_of_table());
+        self.check_one_kind_of_signs(&model);
+        self.check_training(&config.train);
+        self.check_stop(&config.train);
+        let clock = self
+            .is_sound(&["time.dt_ms"])
+            .then(|| Clock::new(config.time.dt_ms).ok())??;
+        let (entry, table, task) = self.task(&config, clock, registry, programs)?;
+        let task = match task {
+            Ok(task) => task,
+            Err(problem) => {
+                let task = [(entry.name.clone(), table)].into();
+                let resolved = Box::new(RunConfig { task, ..config });
+                return Some(Decided::Undecided(resolved, problem));
+            }
+        };
+        let loss = config
+            .train
+            .loss
+            .name
+            .unwrap_or_else(|| default_loss(&task.layout()));
+        let model = self.network_of_task(model, task.as_ref());
+        self.check_loss(&model, loss);
+        self.check_conditions(&model, task.as_ref())?;
+        self.check_groups(&config.train, &model);
+        let objective = self.objective(&config.train.loss, loss, &model, clock);
+        self.check_recompute(&config.train, &objective);
+        let schedule = config.train.schedule;
+        config.train.schedule = schedule.of_fixed_length(config.train.steps);
+        if !self.problems.is_empty() {
+            return None; // values can be written out for networks that are in order
+        }
+        let model = model.written_out();
+        let mut resolved = config;
+        resolved.task = [(entry.name.clone(), table)].into();
+        resolved.train.loss.name = Some(loss);
+        resolved.model.dale.clone_from(&model.dale);
+        resolved.model.init = WeightInits {
+            file: resolved.model.init.file,
+            ..model.init.clone()
+        };
+        Some(Decided::Run(Box::new(Run {
+            clock,
+            task_name: entry.name.clone(),
+            task,
+            model,
+            init_file: resolved.model.init.file.clone().map(|file| file.0),
+            given: None,
+            initial: None,
+            objective,
+            config: resolved,
+            notes: Vec::new(),
+            input_files: Vec::new(),
+            document: self.document.clone(),
+        })))
+    }
+
+    fn deserialize(&mut self) -> Option<RunConfig> {
+        let read = serde_path_to_error::deserialize(self.document.to_toml());
+        read.map_err(|error: serde_path_to_error::Error<toml::de::Error>| {
+            let path = error.path().to_string();
+            let problem = Diagnostic::new(
+                Code::UnknownWord,
+                format!("{path}: {}", error.inner().message()),
+            )
+            .help(format!(
+                "`train-ctrnn config explain {path}` says what it may be"
+            ));
+            self.report(problem, &[(&path, "")]);
+        })
+        .ok()
+    }
+
+    /// Adds a problem, with labels at those keys that somebody wrote.
+    fn report(&mut self, problem: Diagnostic, keys: &[(&str, &str)]) {
+        let labelled = self.labelled(problem, keys);
+        self.problems.push(labelled);
+    }
+
+    /// A problem with labels at those keys that somebody wrote.
+    fn labelled(&self, problem: Diagnostic, keys: &[(&str, &str)]) -> Diagnostic {
+        keys.iter().fold(problem, |problem, (key, text)| {
+            match self.document.get(key) {
+                Some(node) => problem.at(&node.place, *text),
+                None => problem,
+            }
+        })
+    }
+
+    /// Whether none of the keys, nor anything in them or around them, was taken out.
+    fn is_sound(&self, keys: &[&str]) -> bool {
+        let touches = |a: &str, b: &str| {
+            a.strip_prefix(b)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        !self.removed.iter().any(|removed| {
+            keys.iter()
+                .any(|key| touches(removed, key) || touches(key, removed))
+        })
+    }
+
+    /// Reports broken rules of the network, but for those of keys that are known to be broken.
+    fn report_violations(&mut self, violations: Vec<Violation>) {
+        for violation in violations {
+            let labels = violation
+                .keys
+                .iter()
+                .map(|(key, text)| (key.as_str(), *text));
+            let labels: Vec<(&str, &str)> = labels.collect();
+            let mut keys: Vec<&str> = labels.iter().map(|(key, _)| *key).collect();
+            keys.extend(&violation.depends_on);
+            if self.is_sound(&keys) {
+                let problem = Diagnostic::new(code(violation.topic), violation.message.clone());
+                self.report(problem.help(violation.help.clone()), &labels);
+            }
+        }
+    }
+
+    /// Returns the network with all that needs no task: the time step, the frozen parameters, the covariance of a file.
+    fn network(&mut self, config: &RunConfig) -> CtrnnConfig {
+        let mut network = CtrnnConfig {
+            dt_ms: config.time.dt_ms,
+            integrator: config.time.integrator,
+            frozen: config.train.freeze.clone(),
+            ..config.model.clone()
+        };
+        network.init.file = None; // it is `Run::init_file`
+        if let PreactivationNoise::CovarianceFile { covariance } = &config.model.noise.preactivation
+        {
+            match covariance::read(&covariance.0) {
+                Ok(covariance) => {
+                    network.noise.preactivation = PreactivationNoise::Covariance { covariance };
+                }
+                Err(message) => {
+                    let problem = Diagnostic::new(Code::Data, message)
+                        .help("write the file anew: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
+                    self.report(problem, &[("model.noise.preactivation", "")]);
+                }
+            }
+        }
+        network
+    }
+
+    /// Returns the network with the sizes of the task and the arrays of its file of connections.
+    fn network_of_task(&mut self, network: CtrnnConfig, task: &dyn Task) -> CtrnnConfig {
+        let layout = task.layout();
+        let network = network.with_sizes(Sizes {
+            inputs: layout.inputs.len(),
+            outputs: layout.outputs.len(),
+            conditions: task.n_conditions(),
+        });
+        self.report_violations(network.violations_of_sizes());
+        let network = self.with_connections(network);
+        if self.problems.is_empty() {
+            self.report_violations(network.violations_of_arrays());
+        }
+        network
+    }
+
+    /// Checks that the network answers what the loss makes it learn.
+    fn check_loss(&mut self, model: &CtrnnConfig, loss: Loss) {
+        let nonlinearity = model.output_nonlinearity;
+        let key = "model.output_nonlinearity";
+        if loss.suits(nonlinearity) || !self.is_sound(&[key, "train.loss"]) {
+            return;
+        }
+        let (loss, nonlinearity) = (loss.name(), nonlinearity.name());
+        let message = format!("the loss {loss} does not fit {key} = {nonlinearity:?}");
+        let problem = Diagnostic::new(Code::Readout, message).help(
+            "cross_entropy makes softmax(y) the answer: model.output_nonlinearity = \"softmax\", or train.loss.name = \"mse\"",
+        );
+        let labels = [(key, "the answer"), ("train.loss.name", "the loss")];
+        self.report(problem, &labels);
+    }
+
+    /// The one task: its entry, its table with every value written out, and the task itself, or the problem that its program is
+    /// not started.
+    fn task<'r>(
+        &mut self,
+        config: &RunConfig,
+        clock: Clock,
+        registry: &'r Registry,
+        programs: Programs,
+    ) -> Option<(&'r TaskEntry, toml::Table, Built)> {
+        let mut named = config.task.iter();
+        let (Some((name, table)), None) = (named.next(), named.next()) else {
+            if self.is_sound(&["task"]) {
+                self.problems.push(not_one_task(self.document));
+            }
+            return None;
+        };
+        let entry = registry.get(name)?;
+        let base_dir = &self.document.place.source.folder;
+        let context = BuildContext {
+            clock,
+            seed: config.seed,
+            base_dir,
+            registry,
+            programs,
+            trained: self.trained.map(|run| run.now(table, self.files)),
+        };
+        let resolved = match entry.resolve(table.clone(), registry) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                self.report_task(name, error);
+                return None;
+            }
+        };
+        match entry.build(resolved.clone(), &context) {
+            Ok(task) => Some((entry, resolved, Ok(task))),
+            Err(errors) => {
+                let (unstarted, broken): (Vec<_>, Vec<_>) = errors
+                    .into_iter()
+                    .partition(|error| error.kind == TaskErrorKind::Program);
+                let is_whole = broken.is_empty();
+                broken
+                    .into_iter()
+                    .for_each(|error| self.report_task(name, error));
+                let unstarted = unstarted.into_iter().next().filter(|_| is_whole)?;
+                let problem = self.task_problem(name, unstarted)?;
+                Some((entry, resolved, Err(problem)))
+            }
+        }
+    }
+
+    fn report_task(&mut self, task: &str, error: TaskError) {
+        let problem = self.task_problem(task, error);
+        self.problems.extend(problem);
+    }
+
+    /// The problem of a broken rule of the task. Where a key of the task was taken out, only rules broken by a key that
+    /// stands there are sure.
+    fn task_problem(&self, task: &str, error: TaskError) -> Option<Diagnostic> {
+        let table = format!("task.{task}");
+        let key = if error.key.is_empty() {
+            table.clone()
+        } else {
+            schema::join(&table, &error.key)
+        };
+        if self.document.get(&key).is_none() && !self.is_sound(&[&table]) {
+            return None;
+        }
+        let code = match error.kind {
+            TaskErrorKind::Config => Code::TaskRule,
+            TaskErrorKind::Data => Code::Data,
+            TaskErrorKind::Io => Code::Io,
+            TaskErrorKind::Program => Code::Program,
+        };
+        let help = error.help.unwrap_or_else(|| match error.kind {
+            TaskErrorKind::Config => {
+                format!("`train-ctrnn tasks describe {task}` explains its keys")
+            }
+            TaskErrorKind::Data => {
+                format!(
+                    "write it again; `train-ctrnn tasks describe {task}` says what it must hold"
+                )
+            }
+            TaskErrorKind::Io => "check the path and its permissions".to_owned(),
+            TaskErrorKind::Program => {
+                "a command that makes trials starts it with --trust".to_owned()
+            }
+        });
+        let problem = Diagnostic::new(code, format!("{key}: {}", error.message)).help(help);
+        if self.document.get(&key).is_some() {
+            return Some(self.labelled(problem, &[(&key, "")]));
+        }
+        let default = format!("{} has its default", error.key);
+        let text = if error.key.is_empty() { "" } else { &default };
+        Some(self.labelled(problem, &[(&table, text)]))
+    }
+
+    /// A network with an initial state per condition is tested with other trials only where those are that number its conditions.
+    fn check_conditions(&mut self, model: &CtrnnConfig, task: &dyn Task) -> Option<()> {
+        let is_per_condition = model.initial_state == InitialState::LearnedPerCondition;
+        let Some(trained) = self.trained.filter(|_| is_per_condition) else {
+            return Some(());
+        };
+        if task.n_conditions() > 0 {
+            return Some(());
+        }
+        let named: Vec<String> = trained
+            .named
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let message = format!(
+            "the trials that the run was trained on cannot be read: {}; they say which initial state belongs to which condition",
+            named.join(", ")
+        );
+        let problem = Diagnostic::new(Code::Data, message)
+            .help("put them back, or say where they are now: --data-root DIR");
+        self.report(problem, &[("task", "")]);
+        None
+    }
+}
+
+/// Returns the code of a broken rule of the network.
+fn code(topic: Topic) -> Code {
+    match topic {
+        Topic::Value => Code::OutOfRange,
+        Topic::Word => Code::UnknownWord,
+        Topic::TimeStep => Code::TimeStep,
+        Topic::Initial => Code::Initial,
+        Topic::Connections => Code::Connections,
+        Topic::Readout => Code::Readout,
+        Topic::Arrays => Code::Data,
+    }
+}
+
+/// No task, or more than one.
+fn not_one_task(document: &Node) -> Diagnostic {
+    let tasks: Vec<&Node> = document
+        .get("task")
+        .into_iter()
+        .flat_map(Node::entries)
+        .map(|(_, node)| node)
+        .collect();
+    if tasks.is_empty() {
+        let start = Place {
+            span: 0..0,
+            ..document.place.clone()
+        };
+        return Diagnostic::new(Code::NoTask, "the configuration names no task")
+            .at(&start, "")
+            .help("add a table of its name, for instance [task.go_nogo]; `train-ctrnn tasks list` shows all tasks");
+    }
+    let problem = Diagnostic::new(Code::SeveralTasks, "a run has one task, not several");
+    let labelled = tasks
+        .into_iter()
+        .fold(problem, |problem, task| problem.at(&task.key, ""));
+    labelled.help("keep one of them")
+}
+
+fn default_loss(layout: &Layout) -> Loss {
+    match layout.target {
+        TargetKind::Values => Loss::Mse,
+        TargetKind::Classes => Loss::CrossEntropy,
+    }
+}
+
+#[cfg(test)]
+mod any_text;
+#[cfg(test)]
+mod broken_keys;
+#[cfg(test)]
+mod extreme_numbers;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The connections of the network: what the keys say, and what a file of masks, signs and fixed weights holds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ctrnn_files::{Array, ErrorKind, read_arrays};
+use ctrnn_model::{Connectivity, CtrnnConfig, Matrix};
+
+use super::Check;
+use crate::diagnostic::{Code, Diagnostic};
+
+const FILE: &str = "model.connectivity.file";
+
+impl Check<'_> {
+    /// Checks that signs are not given by a list and by a fraction: the list would win in silence.
+    pub(super) fn check_one_kind_of_signs(&mut self, model: &CtrnnConfig) {
+        const SIGNS: &str = "model.dale.signs";
+        const FRACTION: &str = "model.dale.excitatory_fraction";
+        let is_listed = model.dale.as_ref().is_some_and(|dale| dale.signs.is_some());
+        if is_listed && self.document.get(FRACTION).is_some() {
+            let message = "model.dale has both a list of signs and a fraction";
+            let problem = Diagnostic::new(Code::Connections, message)
+                .help("keep one of the two: model.dale.signs says which units are excitatory");
+            self.report(problem, &[(SIGNS, "one"), (FRACTION, "the other")]);
+        }
+    }
+
+    /// Returns the network with the arrays of its file of connections, if that can be read.
+    pub(super) fn with_connections(&mut self, mut network: CtrnnConfig) -> CtrnnConfig {
+        if !self.is_sound(&["model.n_units", FILE]) {
+            return network;
+        }
+        let Some(file) = network.connectivity.file.take() else {
+            return network;
+        };
+        let shapes = Matrix::ALL.map(|matrix| (matrix, matrix.shape(&network)));
+        let arrays = given(&file.0);
+        let filled = arrays.and_then(|arrays| fill(&mut network.connectivity, arrays, &shapes));
+        if let Err((code, message)) = filled {
+            let problem = Diagnostic::new(code, format!("{FILE}: {message}")).help(format!(
+                "`train-ctrnn config explain {FILE}` says what it may hold"
+            ));
+            self.report(problem, &[(FILE, "")]);
+        }
+        network
+    }
+}
+
+type Refusal = (Code, String);
+
+fn given(path: &Path) -> Result<BTreeMap<String, Array>, Refusal> {
+    read_arrays(path).map_err(|error| match error.kind() {
+        ErrorKind::Io => (Code::Io, error.to_string()),
+        ErrorKind::Data => (Code::Data, error.to_string()),
+    })
+}
+
+/// Puts the arrays of a file in their places; their values are checked with the network.
+fn fill(
+    connectivity: &mut Connectivity,
+    arrays: BTreeMap<String, Array>,
+    shapes: &[(Matrix, [usize; 2])],
+) -> Result<(), Refusal> {
+    for (name, array) in arrays {
+        let refuse = |why: String| Err((Code::Data, format!("{name} {why}")));
+        let values = match array.to_f64() {
+            Ok(values) => values,
+            Err(error) => return refuse(error.to_string()),
+        };
+        if name == "recurrent.sign" {
+            connectivity.signs = Some(values);
+            continue;
+        }
+        let parts = name.split_once('.');
+        let matrix = parts.and_then(|(first, _)| shapes.iter().find(|(m, _)| m.name() == first));
+        let (Some((matrix, expected)), Some((_, what))) = (matrix, parts) else {
+            return refuse(UNKNOWN.to_owned());
+        };
+        let connections = connectivity.of_mut(*matrix);
+        let place = match what {
+            "mask" => &mut connections.mask,
+            "fixed" => &mut connections.fixed,
+            "plasticity" => &mut connections.plasticity,
+            _ => return refuse(UNKNOWN.to_owned()),
+        };
+        if array.shape() != *expected {
+            return refuse(format!(
+                "has shape {:?}, but must have {expected:?}",
+                array.shape()
+            ));
+        }
+        *place = Some(values);
+    }
+    Ok(())
+}
+
+const UNKNOWN: &str = "is not an array of connections: those are mask, fixed and plasticity of input, recurrent and output, and recurrent.sign";

@@ -1,0 +1,215 @@
+//! Rules of `[train]`.
+
+use ctrnn_model::{CtrnnConfig, Form, Parameter};
+use ctrnn_tasks::Clock;
+use ctrnn_train::{
+    Bound, Loss, LossConfig, Metric, Objective, Optimizer, PopulationKl, TrainConfig,
+};
+
+use super::Check;
+use crate::diagnostic::{Code, Diagnostic};
+
+impl Check<'_> {
+    /// Checks that `train.stop` has one bound, or a patience in its place.
+    pub(super) fn check_stop(&mut self, train: &TrainConfig) {
+        let Some(stop) = &train.stop else { return };
+        let one_bound = "give one of the two, for instance at_least = 0.9";
+        match (stop.at_least, stop.at_most) {
+            (Some(_), Some(_)) => self.report_stop("two bounds", one_bound),
+            (None, None) if stop.patience.is_none() => self.report_stop("no bound", one_bound),
+            (None, None) if stop.required => self.report_stop(
+                "no bound that could be required",
+                "add one, for instance at_least = 0.9, or remove required",
+            ),
+            _ => {}
+        }
+        if let Some(bound) = stop.bound() {
+            self.check_accuracy_bound(stop.metric, bound);
+        }
+    }
+
+    fn report_stop(&mut self, has: &str, help: &str) {
+        if self.is_sound(&["train.stop"]) {
+            let problem = Diagnostic::new(Code::StopRule, format!("train.stop has {has}"));
+            self.report(problem.help(help), &[("train.stop", "")]);
+        }
+    }
+
+    /// An accuracy is a fraction.
+    fn check_accuracy_bound(&mut self, metric: Metric, bound: Bound) {
+        let (key, value) = match bound {
+            Bound::AtLeast(value) => ("train.stop.at_least", value),
+            Bound::AtMost(value) => ("train.stop.at_most", value),
+        };
+        if metric != Metric::Loss && !(0.0..=1.0).contains(&value) {
+            let message =
+                format!("{key} = {value} is no accuracy, which is a fraction from 0 to 1");
+            let problem = Diagnostic::new(Code::OutOfRange, message).help("90 % is written 0.9");
+            self.report(problem, &[(key, "")]);
+        }
+    }
+
+    /// Refuses a penalty on rates beside recomputation, which does not keep them.
+    pub(super) fn check_recompute(&mut self, train: &TrainConfig, objective: &Objective) {
+        if !train.recompute || !objective.record().rates {
+            return;
+        }
+        let message = "train.recompute does not keep the rates that a penalty of train.loss needs";
+        let problem = Diagnostic::new(Code::Training, message)
+            .help("remove train.recompute, or the penalties on rates");
+        let labels = [("train.recompute", ""), ("train.loss", "")];
+        self.report(problem, &labels);
+    }
+
+    /// Checks that a warm-up fits into the run, Nesterov's correction has a momentum, and one way of clipping is given.
+    pub(super) fn check_training(&mut self, train: &TrainConfig) {
+        let warmup = train.schedule.warmup_steps();
+        let keys = ["train.steps", "train.schedule"];
+        if warmup > train.steps && train.steps > 0 && self.is_sound(&keys) {
+            let message = format!(
+                "a warm-up of {warmup} steps is longer than the run of {} steps",
+                train.steps
+            );
+            let problem = Diagnostic::new(Code::Training, message).help(format!(
+                "the rate would never reach train.optimizer.lr: train.schedule.warmup_steps = {} or less, or a longer run",
+                train.steps
+            ));
+            let labels = [
+                ("train.schedule.warmup_steps", "the warm-up"),
+                ("train.steps", "the run"),
+            ];
+            self.report(problem, &labels);
+        }
+        if let Optimizer::Sgd(sgd) = &train.optimizer
+            && sgd.nesterov
+            && sgd.momentum == 0.0
+            && self.is_sound(&["train.optimizer"])
+        {
+            let problem = Diagnostic::new(
+                Code::Training,
+                "Nesterov's correction without momentum does nothing",
+            )
+            .help("add momentum = 0.9, or remove nesterov");
+            self.report(problem, &[("train.optimizer.nesterov", "")]);
+        }
+        let ways = [
+            ("train.clip_grad_norm", train.clip_grad_norm),
+            (
+                "train.clip_grad_norm_per_tensor",
+                train.clip_grad_norm_per_tensor,
+            ),
+            ("train.clip_grad_value", train.clip_grad_value),
+        ];
+        let given: Vec<_> = ways
+            .iter()
+            .filter(|(_, bound)| bound.is_some())
+            .map(|(key, _)| (*key, ""))
+            .collect();
+        if given.len() > 1 {
+            let problem = Diagnostic::new(
+                Code::Training,
+                "the gradient is clipped in one way, not several",
+            )
+            .help("keep one of them; train.clip_grad_norm is the usual one");
+            self.report(problem, &given);
+        }
+    }
+
+    /// What is minimised: the lag of state prediction on the time grid, groups of units that are there.
+    pub(super) fn objective(
+        &mut self,
+        config: &LossConfig,
+        loss: Loss,
+        model: &CtrnnConfig,
+        clock: Clock,
+    ) -> Objective {
+        let lag = config.state_prediction.and_then(|p| {
+            let steps = clock.steps(p.lag_ms);
+            if let Err(error) = &steps {
+                let key = "train.loss.state_prediction.lag_ms";
+                let problem =
+                    Diagnostic::new(Code::Training, format!("{key}: {error}")).help(format!(
+                        "a multiple of time.dt_ms, for instance {key} = {}",
+                        clock.dt_ms()
+                    ));
+                self.report(problem, &[(key, "")]);
+            }
+            steps.ok()
+        });
+        if let Some(groups) = &config.population_kl {
+            self.check_populations(groups, model.n_units);
+        }
+        if config.omega.is_some() && model.form == Form::Rate {
+            let message = "train.loss.omega is defined for model.form = \"voltage\"";
+            let problem = Diagnostic::new(Code::Training, message)
+                .help("remove train.loss.omega, or model.form = \"voltage\"");
+            let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
+            self.report(problem, &labels);
+        }
+        Objective {
+            loss,
+            normalisation: config.normalisation,
+            penalties: config.penalties(lag.unwrap_or(1)),
+            omega: config.omega,
+        }
+    }
+
+    /// Two groups of units of one size, both in the network.
+    fn check_populations(&mut self, groups: &PopulationKl, n_units: usize) {
+        let key = "train.loss.population_kl";
+        if !self.is_sound(&[key, "model.n_units"]) {
+            return;
+        }
+        let size = |[from, to]: [usize; 2]| to.saturating_sub(from);
+        let is_inside = |group: [usize; 2]| size(group) > 0 && group[1] <= n_units;
+        let half = n_units / 2;
+        let help = format!(
+            "for instance the halves of the network: first = [0, {half}], second = [{half}, {}]",
+            2 * half
+        );
+        let outside = [("first", groups.first), ("second", groups.second)]
+            .into_iter()
+            .find(|(_, group)| !is_inside(*group));
+        let (message, key) = match outside {
+            Some((name, [from, to])) => (
+                format!(
+                    "{key}.{name} = [{from}, {to}] is no group of the {n_units} units, which are counted from 0"
+                ),
+                format!("{key}.{name}"),
+            ),
+            None if size(groups.first) != size(groups.second) => (
+                format!(
+                    "{key} compares {} units with {}, one with one",
+                    size(groups.first),
+                    size(groups.second)
+                ),
+                key.to_owned(),
+            ),
+            None => return,
+        };
+        self.report(
+            Diagnostic::new(Code::Training, message).help(help),
+            &[(&key, "")],
+        );
+    }
+
+    /// Checks that parameters with a learning rate of their own are trained.
+    pub(super) fn check_groups(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
+        let rates = train.groups.rates();
+        for parameter in rates.keys().filter(|p| !p.is_trained(model)) {
+            let name = parameter.name();
+            let message =
+                format!("train.groups.{name} has a learning rate, but {name} is not trained");
+            let help = match parameter {
+                Parameter::InitialState => {
+                    "model.initial_state = \"learned\" trains it; else remove the group"
+                }
+                _ => {
+                    "`train-ctrnn config explain model.bias` says how to train it; else remove the group"
+                }
+            };
+            let problem = Diagnostic::new(Code::Training, message).help(help);
+            self.report(problem, &[(&format!("train.groups.{name}"), "")]);
+        }
+    }
+}

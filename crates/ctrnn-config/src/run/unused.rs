@@ -1,0 +1,148 @@
+//! Keys that were given but change nothing beside the others.
+
+use ctrnn_model::{NoiseConvention, Parameter};
+use ctrnn_train::Schedule;
+
+use super::{Origin, Run};
+use crate::run_config::RunConfig;
+
+/// Keys that say how weights are drawn, and nothing where a file has them.
+pub const KEYS_OF_DRAWN_WEIGHTS: [&str; 5] = [
+    "model.init.input",
+    "model.init.recurrent",
+    "model.init.output",
+    "model.init.balance",
+    "model.init.spectral_radius",
+];
+
+impl Run {
+    /// Returns a note for each key that has another value than its default, and no effect beside the others.
+    pub fn unused_keys(&self) -> Vec<String> {
+        let found = self
+            .unused_of_task()
+            .into_iter()
+            .chain(self.unused_of_model())
+            .chain(self.unused_of_training());
+        found
+            .map(|(key, why)| format!("{key} has no effect: {why}"))
+            .collect()
+    }
+
+    fn is_given(&self, key: &str) -> bool {
+        self.origin(key) != Origin::Default
+    }
+
+    fn unused_of_task(&self) -> Vec<(String, String)> {
+        let table = format!("task.{}", self.task_name);
+        let unused = self.task.unused_keys().into_iter();
+        unused
+            .map(|(key, why)| (format!("{table}.{key}"), why))
+            .collect()
+    }
+
+    fn unused_of_model(&self) -> Vec<(String, String)> {
+        let (noise, usual) = (&self.model.noise, RunConfig::default().model.noise);
+        let mut found = Vec::new();
+        let mut note = |key: &str, why: &str| found.push((key.to_owned(), why.to_owned()));
+        if noise.convention != usual.convention
+            && noise.preactivation.is_silent()
+            && noise.input == 0.0
+        {
+            let why = "there is no noise that it could scale; model.noise.preactivation=SIGMA or model.noise.input=SIGMA makes some";
+            note("model.noise.convention", why);
+        }
+        let has_input_tau = noise.input > 0.0 && noise.convention == NoiseConvention::Song;
+        if noise.input_tau_ms != usual.input_tau_ms && !has_input_tau {
+            let why = "only model.noise.input has this time constant, and only under convention = \"song\"";
+            note("model.noise.input_tau_ms", why);
+        }
+        let of_inputs = [
+            "model.noise.input",
+            "model.input.baseline",
+            "model.input.rectify",
+            "model.positive_input",
+            "model.density.input",
+            "model.init.input",
+        ];
+        for key in of_inputs {
+            if self.model.n_inputs == 0 && self.is_given(key) {
+                note(key, "the task has no inputs");
+            }
+        }
+        for key in KEYS_OF_DRAWN_WEIGHTS {
+            if self.init_file.is_some() && self.is_given(key) {
+                note(
+                    key,
+                    "on the weights that model.init.file holds; what it lacks is drawn",
+                );
+            }
+        }
+        found
+    }
+
+    fn unused_of_training(&self) -> Vec<(String, String)> {
+        let train = &self.config.train;
+        let mut found = Vec::new();
+        let mut note = |key: String, why: String| found.push((key, why));
+        for parameter in Parameter::ALL {
+            let (name, frozen) = (parameter.name(), &train.freeze);
+            let word = frozen.iter().find(|word| parameter.is_called(word));
+            if let (Some(word), Some(_)) = (word, train.groups.lr(parameter)) {
+                let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
+                note(format!("train.groups.{name}"), why);
+            }
+            if frozen.iter().any(|word| word == name) && !parameter.is_trained(&self.model) {
+                note(
+                    "train.freeze".to_owned(),
+                    format!("on {name}, which is not trained anyway"),
+                );
+            }
+        }
+        let divergence = &train.divergence;
+        if divergence.max_rollbacks == 0
+            && divergence.lr_factor != RunConfig::default().train.divergence.lr_factor
+        {
+            let why = "max_rollbacks = 0, so that the run never goes back";
+            note("train.divergence.lr_factor".to_owned(), why.to_owned());
+        }
+        if train.steps == 0 {
+            return found; // the initial network is all that is asked for
+        }
+        if train.log_every > train.steps {
+            let why = format!(
+                "on a run of {} steps: no training loss is reported",
+                train.steps
+            );
+            note("train.log_every".to_owned(), why);
+        }
+        let validations = match self.config.validate.every_steps {
+            0 => 1,
+            every => train.steps.div_ceil(every),
+        };
+        let often = "validate.every_steps=N validates more often";
+        if let Some(stop) = &train.stop {
+            if validations == 1 {
+                let why = format!("but at the end: that is the only validation; {often}");
+                note("train.stop".to_owned(), why);
+            } else if stop
+                .patience
+                .is_some_and(|patience| patience >= validations)
+            {
+                let why = format!("the run has {validations} validations; {often}");
+                note("train.stop.patience".to_owned(), why);
+            }
+        }
+        match &train.schedule {
+            Schedule::Plateau(plateau) if plateau.patience >= validations => {
+                let why = format!("the run has {validations} validations; {often}");
+                note("train.schedule.patience".to_owned(), why);
+            }
+            Schedule::Step(step) if step.warmup_steps + step.every_steps >= train.steps => {
+                let why = format!("the run has {} steps: the rate never changes", train.steps);
+                note("train.schedule.every_steps".to_owned(), why);
+            }
+            _ => {}
+        }
+        found
+    }
+}

@@ -1,0 +1,380 @@
+//! What training must never break: signs, masks, fixed and frozen weights, whatever the optimizer and the gradient.
+
+use ctrnn_train::{AdaGrad, Adam, AdamW, Clip, Gradients, Optimizer, OptimizerState, RmsProp, Sgd};
+use std::path::Path;
+
+use burn::backend::{Autodiff, NdArray};
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_files::TensorFile;
+use ctrnn_model::{
+    CtrnnConfig, CtrnnModule, Dale, Forward, InitialState, LearnedTimeConstants, Matrix, Parameter,
+    Parametrization, ReadoutSigns, TimeConstants, Weights, host_tensor,
+};
+use ctrnn_random::{Key, Rng, Stream};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+use crate::weights::weight_file::{safetensors_bytes, tensors_of};
+
+type Inner = NdArray<f32>;
+type Grad = Autodiff<Inner>;
+
+const N: usize = 6;
+
+/// Every optimizer with everything on that moves a weight besides its gradient.
+fn optimizers(lr: f64) -> Vec<Optimizer> {
+    vec![
+        Optimizer::Adam(Adam {
+            lr,
+            weight_decay: 0.1,
+            ..Adam::default()
+        }),
+        Optimizer::AdamW(AdamW {
+            lr,
+            weight_decay: 0.1,
+            ..AdamW::default()
+        }),
+        Optimizer::Sgd(Sgd {
+            lr,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.1,
+        }),
+        Optimizer::RmsProp(RmsProp {
+            lr,
+            ..RmsProp::default()
+        }),
+        Optimizer::AdaGrad(AdaGrad {
+            lr,
+            ..AdaGrad::default()
+        }),
+    ]
+}
+
+/// Constraints of every kind at random: given or random masks, fixed weights and plasticity of each matrix, signs by a
+/// fraction or a list.
+fn any_constraints(rng: &mut Rng) -> CtrnnConfig {
+    let mut coin = || rng.below(2) == 0;
+    let (has_dale, is_listed) = (!coin() || coin(), coin());
+    let mut config = CtrnnConfig {
+        positive_input: coin(),
+        self_connections: coin(),
+        ..CtrnnConfig::new(3, N, 2)
+    };
+    if has_dale {
+        let signs = is_listed.then(|| (0..N).map(|_| sign(rng)).collect());
+        let fraction = (!is_listed).then(|| rng.uniform());
+        config.dale = Some(Dale {
+            signs,
+            excitatory_fraction: fraction,
+            parametrization: Parametrization::ALL[rng.below(4) as usize],
+            readout: ReadoutSigns::ALL[rng.below(3) as usize],
+        });
+    }
+    for matrix in Matrix::ALL {
+        add_constraints(&mut config, matrix, rng);
+    }
+    config
+}
+
+fn sign(rng: &mut Rng) -> i64 {
+    [1, -1][rng.below(2) as usize]
+}
+
+fn add_constraints(config: &mut CtrnnConfig, matrix: Matrix, rng: &mut Rng) {
+    let signs = signs_of(config, matrix);
+    let has_self_connections = config.self_connections;
+    let is_for_excitation = matrix == Matrix::Output
+        && (config.dale.as_ref()).is_some_and(|d| d.readout == ReadoutSigns::Excitatory);
+    let [post, pre] = matrix.shape(config);
+    let connections = config.connectivity.of_mut(matrix);
+    match rng.below(3) {
+        0 => {
+            *match matrix {
+                Matrix::Input => &mut config.density.input,
+                Matrix::Recurrent => &mut config.density.recurrent,
+                Matrix::Output => &mut config.density.output,
+            } = rng.uniform();
+        }
+        1 => {
+            let mask = (0..post * pre).map(|_| rng.below(2) as f64);
+            connections.mask = Some(mask.collect());
+        }
+        _ => {}
+    }
+    if rng.below(2) == 0 {
+        let fixed = |k: usize| {
+            let (row, col) = (k / pre, k % pre);
+            let is_possible = connections.mask.as_ref().is_none_or(|mask| mask[k] == 1.0)
+                && (matrix != Matrix::Recurrent || has_self_connections || row != col)
+                && !(is_for_excitation && signs.as_ref().is_some_and(|s| s[col] < 0.0));
+            let sign = signs.as_ref().map_or(1.0, |signs| signs[col]);
+            if is_possible && k % 4 == 1 {
+                0.3 * sign
+            } else {
+                0.0
+            }
+        };
+        connections.fixed = Some((0..post * pre).map(fixed).collect());
+    }
+    if rng.below(2) == 0 {
+        let rate = (0..post * pre).map(|_| 0.5 * rng.below(4) as f64);
+        connections.plasticity = Some(rate.collect());
+    }
+}
+
+/// The sign of each presynaptic unit, as a user states it.
+fn signs_of(config: &CtrnnConfig, matrix: Matrix) -> Option<Vec<f64>> {
+    match (matrix, &config.dale) {
+        (Matrix::Input, _) => config.positive_input.then(|| vec![1.0; 3]),
+        (Matrix::Output, Some(dale)) if dale.readout == ReadoutSigns::Free => None,
+        (_, dale) => dale.as_ref().map(|dale| dale.unit_signs(N)),
+    }
+}
+
+/// A network under constraints of every kind, with learned time constants and frozen groups at random.
+fn any_network(seed: u64) -> CtrnnModule<Grad> {
+    let rng = &mut Rng::new(Key::new(seed, Stream::Trials, 0), 1, 0);
+    let mut config = any_constraints(rng);
+    if rng.below(2) == 0 {
+        config.tau_ms = TimeConstants::Learned(LearnedTimeConstants {
+            initial: Box::new(100.0.into()),
+            bounds: [20.0, 500.0],
+            per_unit: rng.below(2) == 0,
+        });
+    }
+    let groups = ["input", "recurrent.bias", "output", "tau_raw"];
+    let is_frozen = |_: &&str| rng.below(4) == 0;
+    config.frozen = groups
+        .into_iter()
+        .filter(is_frozen)
+        .map(str::to_owned)
+        .collect();
+    CtrnnModule::init(&config, seed, &Default::default()).unwrap()
+}
+
+/// Normal draws for every parameter, frozen and masked ones too: harsher than any loss.
+fn any_gradients(network: &CtrnnModule<Grad>, seed: u64, step: u64) -> Gradients<Inner> {
+    let mut rng = Rng::new(Key::new(seed, Stream::Trials, 0), 0, step);
+    let mut draw = |p: Parameter| {
+        let len = p.shape(network.config()).iter().product();
+        let values: Vec<f32> = (0..len).map(|_| rng.normal()).collect();
+        (
+            p,
+            host_tensor(TensorData::new(values, [len]), &Default::default()),
+        )
+    };
+    Gradients(
+        Parameter::ALL
+            .into_iter()
+            .filter(|p| p.is_trained(network.config()))
+            .map(&mut draw)
+            .collect(),
+    )
+}
+
+/// Checks effective weights against the rules as a user states them.
+fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
+    let connectivity = &config.connectivity;
+    let taus: Vec<f64> = weights["tau_ms"].iter().collect();
+    assert!(
+        taus.iter().all(|tau| (20.0..=500.0).contains(tau)),
+        "{taus:?}"
+    );
+    for p in Parameter::ALL.into_iter().filter(|&p| config.is_frozen(p)) {
+        assert_eq!(weights.get(p.name()), initial.get(p.name()), "{p:?}");
+    }
+    let values = |weights: &Weights, name: &str| -> Option<Vec<f64>> {
+        weights.get(name).map(|data| data.iter().collect())
+    };
+    for matrix in Matrix::ALL {
+        let name = matrix.array("weight");
+        let effective = values(weights, &name).unwrap();
+        let [_, pre] = weights[&name].shape[..] else {
+            panic!("a matrix")
+        };
+        let mask = values(initial, &matrix.array("mask"));
+        assert_eq!(values(weights, &matrix.array("mask")), mask);
+        let fixed = connectivity.of(matrix).fixed.as_ref();
+        let signs = signs_of(config, matrix);
+        for (k, &w) in effective.iter().enumerate() {
+            let (row, col) = (k / pre, k % pre);
+            let at = format!("{name}[{row}, {col}] = {w}");
+            assert!(w.is_finite(), "{at}");
+            assert!(
+                signs.as_ref().is_none_or(|s| s[col] * w >= 0.0),
+                "{at}: sign"
+            );
+            assert!(
+                mask.as_ref().is_none_or(|m| m[k] == 1.0 || w == 0.0),
+                "{at}: mask"
+            );
+            let fixed = fixed.map_or(0.0, |f| f[k]);
+            assert!(fixed == 0.0 || w == f64::from(fixed as f32), "{at}: fixed");
+            let is_loop = matrix == Matrix::Recurrent && row == col;
+            assert!(
+                config.self_connections || !is_loop || w == 0.0,
+                "{at}: self-connection"
+            );
+        }
+        let plasticity = connectivity.of(matrix).plasticity.as_ref();
+        let before = values(initial, &name).unwrap();
+        let stays = |k: usize| plasticity.is_none_or(|p| p[k] > 0.0) || effective[k] == before[k];
+        assert!(
+            (0..effective.len()).all(stays),
+            "{name}: a synapse without plasticity moved"
+        );
+    }
+    if let (Some(dale), Some(w)) = (&config.dale, values(weights, "output.weight")) {
+        let signs = dale.unit_signs(N);
+        let reaches = |k: usize| signs[k % N] > 0.0 || w[k] == 0.0;
+        assert!(dale.readout != ReadoutSigns::Excitatory || (0..w.len()).all(reaches));
+    }
+}
+
+/// What a weight file holds after it was written and read.
+fn through_a_file(weights: &Weights) -> Weights {
+    let bytes = safetensors_bytes(weights, Default::default());
+    tensors_of(
+        TensorFile::from_bytes(&bytes, Path::new("weights"))
+            .unwrap()
+            .tensors,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, rng_seed: RngSeed::Fixed(5), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_step_of_any_optimizer_breaks_a_constraint(
+        lr in 1e-4..0.1,
+        rule in 0..5_usize,
+        seed in 0..1_000_000_u64,
+    ) {
+        let mut network = any_network(seed);
+        let config = network.config().clone();
+        let initial = network.weights();
+        assert_obeys(&initial, &initial, &config);
+        let rule = optimizers(lr).swap_remove(rule);
+        let mut optimizer = OptimizerState::<Inner>::new(rule);
+        for step in 0..50 {
+            let gradients = any_gradients(&network, seed, step);
+            network = optimizer.step(lr, network, gradients);
+            assert_obeys(&network.weights(), &initial, &config);
+        }
+        let written = network.weights();
+        let read = through_a_file(&written);
+        assert_obeys(&read, &initial, &config);
+        let loaded = CtrnnModule::<Grad>::from_weights(&config, &read, &Default::default()).unwrap();
+        prop_assert_eq!(loaded.weights(), written);
+    }
+}
+
+/// Trains ten steps along true gradients.
+fn trained(mut network: CtrnnModule<Grad>, rule: Optimizer) -> CtrnnModule<Grad> {
+    let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
+    for _ in 0..10 {
+        let inputs: Tensor<Grad, 3> = host_tensor(
+            TensorData::new(vec![1.0; 24], [2, 4, 3]),
+            &Default::default(),
+        );
+        let outputs = network.forward(inputs, &Forward::default()).outputs;
+        let loss = (outputs - 1.0).square().sum();
+        let gradients = Gradients::of(&network, loss.backward());
+        let norm = gradients.global_norm();
+        network = optimizer.step(
+            rule.lr(),
+            network,
+            gradients.clipped(&norm, Clip::GlobalNorm(1.0)),
+        );
+    }
+    network
+}
+
+fn bits(weights: &Weights) -> Vec<(String, Vec<u32>)> {
+    let bits = |data: &TensorData| data.iter::<f32>().map(f32::to_bits).collect();
+    weights
+        .iter()
+        .map(|(name, data)| (name.clone(), bits(data)))
+        .collect()
+}
+
+#[test]
+fn what_is_frozen_keeps_every_bit() {
+    for rule in optimizers(0.1) {
+        let mut config = CtrnnConfig::new(3, N, 2);
+        let free = ["input.weight", "initial_state"];
+        config.frozen = vec![
+            "recurrent".into(),
+            "output.weight".into(),
+            "output.bias".into(),
+        ];
+        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        let end = trained(start.clone(), rule.clone());
+        for (before, after) in bits(&start.weights()).iter().zip(bits(&end.weights())) {
+            let is_free = free.contains(&before.0.as_str());
+            assert_eq!(*before != after, is_free, "{}: {rule:?}", before.0);
+        }
+        config.frozen = vec![
+            "input".into(),
+            "recurrent".into(),
+            "output".into(),
+            "initial_state".into(),
+        ];
+        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        assert_eq!(
+            bits(&trained(start.clone(), rule).weights()),
+            bits(&start.weights())
+        );
+    }
+}
+
+#[test]
+fn a_synapse_without_plasticity_keeps_every_bit_and_another_learns_at_its_rate() {
+    for (rule, parametrization) in optimizers(0.01)
+        .into_iter()
+        .zip([Parametrization::Abs, Parametrization::Clamp])
+    {
+        let mut config = CtrnnConfig {
+            dale: Some(Dale {
+                parametrization,
+                ..Dale::default()
+            }),
+            ..CtrnnConfig::new(3, N, 2)
+        };
+        for matrix in Matrix::ALL {
+            let [post, pre] = matrix.shape(&config);
+            config.connectivity.of_mut(matrix).plasticity = Some(vec![0.0; post * pre]);
+        }
+        config.initial_state = InitialState::Zero;
+        config.frozen = vec!["recurrent.bias".into(), "output.bias".into()];
+        let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+        let end = trained(start.clone(), rule.clone());
+        assert_eq!(bits(&end.weights()), bits(&start.weights()));
+
+        // One step: half the plasticity, half the update.
+        let moved = |rate: f64| {
+            let mut config = config.clone();
+            config.connectivity.recurrent.plasticity = Some(vec![rate; N * N]);
+            let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+            let gradients = any_gradients(&start, 3, 0);
+            let end =
+                OptimizerState::<Inner>::new(rule.clone()).step(1e-4, start.clone(), gradients);
+            let raw = |network: &CtrnnModule<Grad>| {
+                network.weights()["recurrent.weight_raw"]
+                    .iter::<f64>()
+                    .collect::<Vec<_>>()
+            };
+            raw(&end)
+                .iter()
+                .zip(raw(&start))
+                .map(|(a, b)| (a - b).abs())
+                .sum::<f64>()
+        };
+        let (half, whole) = (moved(0.5), moved(1.0));
+        assert!(
+            half > 0.0 && (whole / half - 2.0).abs() < 0.05,
+            "{half} {whole}"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! The weights of a run as files for other programs.
+
+use ctrnn_config::Run;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use burn::tensor::backend::Backend;
+use ctrnn_files::output::{self, OutputFile};
+use ctrnn_files::{Array, ArrayData, FileError, atomic, npz};
+use ctrnn_model::CtrnnModule;
+
+use crate::RunError;
+use crate::checkpoint::weight_metadata;
+use crate::import::CONFIG;
+use crate::record::portable_json;
+use crate::weights::weight_file::{arrays_of, safetensors_bytes};
+
+/// What a network is exported to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// An npz file: the arrays of `model/weights.npz`, and the configuration as bytes of JSON, `config_json`.
+    Npz,
+    /// A safetensors file with the configuration in its metadata, as in `model/`.
+    Safetensors,
+    /// A folder with `weights.safetensors` and `torch_model.py`, which runs the same dynamics and needs torch alone.
+    Torch,
+}
+
+/// A Python module with `{}` where the description of the network belongs.
+const TORCH_MODEL: &str = include_str!("torch_model.py");
+
+/// The files of a folder for torch; Python keeps its own there.
+const TORCH_FILES: [&str; 3] = [WEIGHTS, MODULE, "__pycache__"];
+const WEIGHTS: &str = "weights.safetensors";
+const MODULE: &str = "torch_model.py";
+
+impl Export {
+    /// Writes a network of a run. With `force` a file that is there is replaced, or a folder that an export wrote.
+    ///
+    /// # Errors
+    /// As [`output::check`]; if a folder is there, without `force` or with other files in it; or if it cannot be written.
+    pub fn write<B: Backend>(
+        self,
+        run: &Run,
+        network: &CtrnnModule<B>,
+        path: &Path,
+        force: bool,
+    ) -> Result<(), RunError> {
+        let weights = network.weights();
+        let resolved = portable_json(run);
+        let safetensors = || safetensors_bytes(&weights, weight_metadata(&resolved));
+        match self {
+            Self::Npz => {
+                let mut arrays = arrays_of(&weights);
+                let config = resolved.clone().into_bytes();
+                let shape = [config.len()];
+                arrays.insert(CONFIG.to_owned(), Array::new(&shape, ArrayData::U8(config)));
+                npz::write_to(OutputFile::create(path, force)?, &arrays)?;
+            }
+            Self::Safetensors => output::write(path, force, &safetensors())?,
+            Self::Torch => {
+                let fill = |staged: &Path| -> Result<(), RunError> {
+                    atomic::write(&staged.join(WEIGHTS), &safetensors())?;
+                    let module = torch_model(network);
+                    Ok(atomic::write(&staged.join(MODULE), module.as_bytes())?)
+                };
+                output::check_folder(path)?;
+                if force && path.exists() {
+                    refuse_to_lose(path)?;
+                    let there = path.canonicalize().map_err(FileError::io("read", path))?; // a link stays
+                    atomic::replace_folder(&there, fill, || Ok(()))?;
+                } else {
+                    atomic::create_folder(path, fill)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to replace what is no folder, and a folder that holds more than an export for torch.
+fn refuse_to_lose(folder: &Path) -> Result<(), FileError> {
+    let path = folder.to_owned();
+    if !folder.is_dir() {
+        return Err(FileError::AlreadyExists { path });
+    }
+    let entries = std::fs::read_dir(folder).map_err(FileError::io("read", folder))?;
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    let is_foreign =
+        |name: &std::ffi::OsString| !TORCH_FILES.iter().any(|own| OsStr::new(own) == name);
+    let mut names: Vec<String> = names
+        .filter(is_foreign)
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(FileError::Foreign { path, names }),
+    }
+}
+
+/// The module of a network. A JSON text never holds three quotes in a row, so it stands in a raw string of Python.
+fn torch_model<B: Backend>(network: &CtrnnModule<B>) -> String {
+    let model =
+        serde_json::to_string_pretty(network.config()).expect("a configuration is plain data");
+    TORCH_MODEL.replacen("\n{}\n", &format!("\n{model}\n"), 1)
+}

@@ -1,0 +1,249 @@
+//! Networks that another program trained: their weights become a finished run of 0 steps.
+//!
+//! Each format has a file of its own, which turns the conventions of that program into ours: weights `[post, pre]`, one
+//! bias of the recurrence, a configuration that says form, activation and time constants. What a file does not say is assumed and told in
+//! [`Imported::notes`]; what our networks cannot be is refused.
+
+mod arrays;
+mod nn4n;
+mod own;
+mod psychrnn;
+mod torch_rnn;
+
+use ctrnn_config::{Run, overridden};
+use ctrnn_train::Trainer;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_files::{Array, StateDict, is_torch_file, npz, read_state_dict};
+use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
+use ctrnn_tasks::Layout;
+use serde_json::json;
+
+use crate::RunError;
+use crate::record::manifest::unnamed_layout;
+use crate::record::run_log::RunLog;
+use crate::record::{Given, RunRecord, with_place};
+use crate::weights::weight_file::tensors_of;
+
+pub(crate) use own::CONFIG;
+
+/// What wrote a file of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `torch.save` of the state_dict of a `torch.nn.RNN`, alone or with a linear readout.
+    Torch,
+    /// `torch.save` of the state_dict of nn4n's `CTRNN`, version 1.1.1 or 1.2.0.
+    Nn4n,
+    /// PsychRNN's `Basic.save`.
+    PsychRnn,
+    /// `np.savez` of arrays by our names, or `train-ctrnn export --to npz`.
+    Npz,
+}
+
+/// A network as read from a file.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The configuration of a run with this network: TOML.
+    pub config: toml::Table,
+    /// Weights by our names, rows postsynaptic.
+    pub weights: BTreeMap<String, Array>,
+    /// Notes on the origin of values, and on those assumed where the file says nothing.
+    pub notes: Vec<Note>,
+}
+
+/// Something to know about an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The key that has the value which was assumed.
+    key: Option<&'static str>,
+    text: String,
+}
+
+impl Note {
+    /// Creates a note on what was done with the file.
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            key: None,
+            text: text.into(),
+        }
+    }
+
+    /// Creates a note on the value assumed for a key.
+    fn assumed(key: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            key: Some(key),
+            text: text.into(),
+        }
+    }
+}
+
+impl Imported {
+    /// Returns the notes that hold for a run of this network: what the command line gave was not assumed.
+    pub fn notes(&self, run: &Run) -> Vec<String> {
+        let holds = |note: &&Note| {
+            note.key
+                .is_none_or(|key| run.origin(key) == ctrnn_config::Origin::File)
+        };
+        let notes = self.notes.iter().filter(holds);
+        notes.map(|note| note.text.clone()).collect()
+    }
+}
+
+impl Imported {
+    /// The inputs and outputs that the weights have, without names; none if there are no such weights.
+    pub fn layout(&self) -> Option<Layout> {
+        let size = |name: &str, side: usize| {
+            let shape = self.weights.get(name)?.shape();
+            shape.get(side).copied()
+        };
+        let loss = self.config.get("train").and_then(|train| train.get("loss"));
+        let loss = loss.and_then(|loss| loss.get("name"));
+        unnamed_layout(
+            size("input.weight", 1)?,
+            size("output.weight", 0)?,
+            loss.and_then(toml::Value::as_str),
+        )
+    }
+}
+
+impl Origin {
+    /// The name used on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Torch => "torch",
+            Self::Nn4n => "nn4n",
+            Self::PsychRnn => "psychrnn",
+            Self::Npz => "npz",
+        }
+    }
+
+    /// Reads a file; of one of `torch.save` the dictionary of tensors under `entry`, or the only one. `overrides` say what the
+    /// file does not: where it fixes alpha, time constants follow the time step.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, of another program, or of a network that cannot be one of ours.
+    pub fn read(
+        self,
+        path: &Path,
+        entry: Option<&str>,
+        overrides: &[String],
+    ) -> Result<Imported, RunError> {
+        let refuse = |reason: String| RunError::Data {
+            path: path.to_owned(),
+            reason,
+        };
+        let is_of_torch = matches!(self, Self::Torch | Self::Nn4n);
+        if !is_of_torch && is_torch_file(path) {
+            let reason = "is a file of torch.save: import it with --from torch or --from nn4n";
+            return Err(refuse(reason.to_owned()));
+        }
+        if is_of_torch && !is_torch_file(path) && npz::NpzReader::open_foreign(path).is_ok() {
+            let reason = "is an npz file: import it with --from npz or --from psychrnn";
+            return Err(refuse(reason.to_owned()));
+        }
+        if !is_of_torch && entry.is_some() {
+            let reason = "is an npz file, which has no entries: --entry is for files of torch.save";
+            return Err(refuse(reason.to_owned()));
+        }
+        let mut taken = None;
+        let mut tensors = || -> Result<_, RunError> {
+            let StateDict { entry, tensors } = read_state_dict(path, entry)?;
+            let note = format!("the weights are those of its entry {entry:?}");
+            taken = (!entry.is_empty()).then(|| Note::new(note));
+            Ok(arrays::Arrays::new(tensors))
+        };
+        let dt_ms = overridden(overrides, "time.dt_ms");
+        let dt_ms = dt_ms.and_then(|dt| dt.as_float().or(dt.as_integer().map(|dt| dt as f64)));
+        let network = match self {
+            Self::Torch => torch_rnn::convert(tensors()?, dt_ms),
+            Self::Nn4n => nn4n::convert(tensors()?, dt_ms),
+            Self::PsychRnn => psychrnn::convert(psychrnn::read(path)?),
+            Self::Npz => own::convert(arrays::Arrays::new(npz::read(path)?)),
+        };
+        let mut network = network.map_err(refuse)?;
+        if let Some(note) = taken {
+            network.notes.insert(0, note);
+        }
+        Ok(network)
+    }
+}
+
+/// Writes an imported network as a run that has done the steps that its configuration asks for: none.
+///
+/// # Errors
+/// If the weights do not fit the configuration, or the folder exists or cannot be written.
+pub fn record_import<B>(
+    path: &Path,
+    run: &Run,
+    given: &Given,
+    imported: &Imported,
+    source: &serde_json::Value,
+    device: (&str, &B::Device),
+    replace: bool,
+) -> Result<(), RunError>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
+    let (device_name, device) = device;
+    let weights: Weights = tensors_of(imported.weights.clone());
+    let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
+    let mut settings = run.settings();
+    if run.task.unstarted_program().is_some() {
+        settings.validate.trials = 0; // there are none to measure the network on
+    }
+    let trainer = Trainer::new(network, run.task.as_ref(), settings);
+    let mut trainer = trainer.map_err(|error| with_place(run, error))?;
+    let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), replace)?;
+    let detail = json!({ "source": source, "assumed": imported.notes(run) });
+    RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
+    record.train(run, &mut trainer, &mut [], &|| None)?;
+    Ok(())
+}
+
+/// What a file says of a network of which nothing else is known.
+struct Found {
+    dt_ms: f64,
+    n_inputs: usize,
+    n_outputs: usize,
+    model: toml::Table,
+}
+
+impl Found {
+    /// The configuration of a finished run of 0 steps, on noise.
+    fn config(self) -> toml::Table {
+        let size = |n: usize| toml::Value::Integer(n as i64);
+        let task = toml::Table::from_iter([
+            ("inputs".to_owned(), size(self.n_inputs)),
+            ("outputs".to_owned(), size(self.n_outputs)),
+        ]);
+        let tables = [
+            (
+                "time",
+                toml::Table::from_iter([("dt_ms".to_owned(), self.dt_ms.into())]),
+            ),
+            (
+                "task",
+                toml::Table::from_iter([("white_noise".to_owned(), task.into())]),
+            ),
+            ("model", self.model),
+            (
+                "train",
+                toml::Table::from_iter([("steps".to_owned(), 0.into())]),
+            ),
+        ];
+        let mut config = toml::Table::from_iter([("version".to_owned(), 1.into())]);
+        config.extend(tables.map(|(name, table)| (name.to_owned(), table.into())));
+        config
+    }
+}
+
+/// A TOML table of some values.
+fn table<const N: usize>(entries: [(&str, toml::Value); N]) -> toml::Table {
+    entries
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,723 @@
+//! The record of a run: its folder, from the first byte to the last.
+
+mod machine_history;
+pub mod manifest;
+pub mod resumed;
+pub mod run_log;
+pub mod tensorboard_log;
+#[cfg(test)]
+mod tests;
+
+use ctrnn_config::{Code, ConfigErrors, InitialWeights, InputFile, Run, check_resume, differences};
+use ctrnn_train::{
+    Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
+    StopRequest, TrainError, TrainSettings, Trainer, check_metrics,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::TensorData;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use ctrnn_files::{
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, atomic, digest,
+    host_name, npz, refuse_if_held,
+};
+use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_random::{Key, Stream};
+use serde_json::json;
+
+use crate::RunError;
+use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS, weight_metadata};
+use crate::record::machine_history::note_changes;
+use crate::record::manifest::{manifest, note_channels};
+use crate::record::resumed::{changes_json, effects, parts_header, recorded};
+use crate::record::run_log::{RunLog, cut_metrics, metrics_header, now};
+use crate::record::tensorboard_log::TensorBoardLog;
+use crate::weights::weight_file::{arrays_of, read_weights, safetensors_bytes};
+
+/// What the user gave, kept byte for byte.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The configuration file.
+    pub config: Vec<u8>,
+    /// The overrides of the command line.
+    pub overrides: Vec<String>,
+}
+
+impl Given {
+    /// The content of overrides.txt: a line for each.
+    pub fn overrides_text(&self) -> String {
+        self.overrides.iter().map(|o| format!("{o}\n")).collect()
+    }
+}
+
+/// The right to write to a run folder, and where its run stands.
+pub struct RunRecord {
+    folder: RunFolder,
+    json: RunJson,
+    _lock: Arc<RunLock>,
+}
+
+/// A run taken up again: its record, and the checkpoint to go on from, if it has a whole one.
+pub struct Reopened {
+    /// The record.
+    pub record: RunRecord,
+    /// The newest whole checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// What the user should know, such as damaged checkpoints that were passed over.
+    pub notes: Vec<String>,
+}
+
+impl RunRecord {
+    /// Creates the folder of a new run that begins with `network`; it appears complete. With `replace` a run that is there makes
+    /// room.
+    ///
+    /// # Errors
+    /// If something is there and `replace` is not set, or the folder cannot be written.
+    pub fn create<B: Backend>(
+        path: &Path,
+        run: &Run,
+        given: &Given,
+        device: &str,
+        network: &CtrnnModule<B>,
+        replace: bool,
+    ) -> Result<Self, RunError> {
+        let started = now();
+        let json = RunJson {
+            schema: RunJson::SCHEMA,
+            id: run_id(&given.config, &started),
+            state: RunState::Created,
+            exit_code: None,
+            reason: None,
+            created: started.clone(),
+            started: None,
+            ended: None,
+            host: host_name(),
+            pid: std::process::id(),
+            restarts: 0,
+        };
+        let target = if replace && path.is_symlink() {
+            path.canonicalize().map_err(FileError::io("read", path))? // the link stays
+        } else {
+            path.to_owned()
+        };
+        let path = target.as_path();
+        let initial = ModelFiles::of(run, network, 0);
+        let manifest = manifest(run, device, &digest::blake3(&initial.safetensors))?;
+        let resolved = toml::to_string(&run.kept()).expect("a configuration is made of TOML types");
+        let terms = term_names(run);
+        let mut lock = None;
+        let fill = |staged: &Path| -> Result<(), RunError> {
+            let taken = RunLock::acquire(staged, &Holder::this_process(&started))?;
+            lock = Some(Arc::new(taken));
+            let folder = RunFolder::at(staged);
+            atomic::write(&folder.config(), &given.config)?;
+            atomic::write(&folder.overrides(), given.overrides_text().as_bytes())?;
+            atomic::write(&folder.resolved(), resolved.as_bytes())?;
+            atomic::write(&folder.manifest(), manifest.as_bytes())?;
+            atomic::create_folder(&staged.join("initial"), |staged| initial.write(staged))?;
+            atomic::write(&folder.metrics(), metrics_header(&terms).as_bytes())?;
+            atomic::write(&folder.events(), b"")?;
+            json.store(&folder)?;
+            Ok(())
+        };
+        match replace {
+            true => {
+                if path.exists() && !RunFolder::at(path).run_json().is_file() {
+                    return Err(FileError::AlreadyExists {
+                        path: path.to_owned(),
+                    }
+                    .into());
+                }
+                let old = lock_existing(path)?;
+                let is_that = || old.as_ref().map_or(Ok(()), |lock| lock.check(path));
+                atomic::replace_folder(path, fill, is_that)?;
+            }
+            false => {
+                atomic::clean_staged_runs(path)?;
+                if let Err(error) = atomic::create_folder(path, fill) {
+                    refuse_if_held(path)?; // somebody else was quicker, and trains
+                    return Err(error);
+                }
+            }
+        }
+        let lock = lock.expect("a folder was filled, and its lock taken");
+        Ok(Self {
+            folder: RunFolder::at(path).held_by(&lock),
+            json,
+            _lock: lock,
+        })
+    }
+
+    /// Takes up an existing run, for which `run` is the configuration now; `overrides` are those that made it so.
+    ///
+    /// Whatever a killed process left half done is put right: metrics.csv is cut back to the checkpoint, a run without
+    /// a whole checkpoint starts at step 0. What differs from the configuration before is kept in events.jsonl and
+    /// manifest.json.
+    ///
+    /// # Errors
+    /// If another process holds the run, its data have changed, or a file is missing, damaged or cannot be written.
+    pub fn reopen(
+        path: &Path,
+        run: &Run,
+        device: &str,
+        overrides: &[String],
+    ) -> Result<Reopened, RunError> {
+        let folder = RunFolder::at(path);
+        check_inputs(&folder, run)?;
+        // Before anything is written: a run that keeps such a metric could not be resumed any more.
+        let key = Key::new(run.config.seed, Stream::Validation, 0);
+        let trials = EvaluationTrials::of(
+            run.task.as_ref(),
+            run.clock,
+            key,
+            run.config.validate.trials,
+        )?;
+        check_metrics(&run.settings(), run.task.as_ref(), &trials)
+            .map_err(|error| with_place(run, error))?;
+        drop(trials);
+        let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
+        let lock = Arc::new(lock);
+        let folder = folder.held_by(&lock);
+        folder.check_held()?; // before leftovers of it are removed
+        let (before, asked) = (recorded(&folder)?, run.table_in(&folder));
+        check_resume(&before, &asked, path)?;
+        let changed = differences(&before, &asked);
+        let mut json = RunJson::load(&folder.run_json())?;
+        folder.clean_leftovers()?;
+        let newest = folder.newest_whole_checkpoint()?;
+        if let (None, Some((_, error))) = (newest.step, newest.passed_over.first()) {
+            return Err(RunError::Data {
+                path: folder.checkpoints(),
+                reason: format!("holds no whole checkpoint; the newest: {error}"),
+            });
+        }
+        let mut notes: Vec<String> = newest
+            .passed_over
+            .iter()
+            .map(|(step, error)| {
+                format!("passed over and removed the damaged checkpoint of step {step}: {error}")
+            })
+            .collect();
+        for (step, _) in &newest.passed_over {
+            folder.remove(&folder.checkpoint(*step))?; // else pruning would count it among the newest
+        }
+        let checkpoint = match newest.step {
+            Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
+            None => None,
+        };
+        if let Some(checkpoint) = &checkpoint {
+            // A process may have been killed between a checkpoint and its pointer.
+            folder.point_last(checkpoint.counters.step)?;
+            if let Some(best) = checkpoint.counters.best {
+                folder.point_best(best.step)?;
+            }
+        }
+        let step = newest.step.unwrap_or(0);
+        // From here on the run is not what its last process left, whether or not this one comes to train.
+        let was_killed = json.state == RunState::Running // it could not say so itself
+            || json.exit_code.is_some_and(|code| code > 128);
+        json.state = RunState::Stopped;
+        json.store(&folder)?;
+        cut_metrics(&folder, newest.step)?;
+        // What is later was not reached from here: figures would show another network than the curves.
+        if let Some(later) = folder.remove_model_after(step)? {
+            notes.push(format!(
+                "removed model/, the network of step {later}: the run goes on from step {step}"
+            ));
+        }
+        note_channels(&folder, run)?;
+        let (manifest, note) = note_changes(&folder, run, device, step, &changed)?;
+        let kept =
+            toml::to_string(&run.kept_in(&folder)).expect("a configuration is made of TOML types");
+        let resolved = parts_header(&manifest, run) + &kept;
+        folder.write(&folder.resolved(), resolved.as_bytes())?;
+        notes.extend(note);
+        notes.extend(effects(&changed, run, step));
+        let mut log = RunLog::open(&folder, term_names(run))?;
+        if was_killed {
+            log.event("killed", json!({ "pid": json.pid, "host": json.host }))?;
+        }
+        let changed = changes_json(&changed);
+        log.event(
+            "resumed",
+            json!({ "from_step": step, "notes": notes, "overrides": overrides, "changed": changed }),
+        )?;
+        json.restarts += 1;
+        json.pid = std::process::id();
+        json.host = host_name();
+        let record = Self {
+            folder,
+            json,
+            _lock: lock,
+        };
+        Ok(Reopened {
+            record,
+            checkpoint,
+            notes,
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Trains, with log and checkpoints in the folder, and writes how it ended.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`]; the folder then says so too.
+    pub fn train<B>(
+        &mut self,
+        run: &Run,
+        trainer: &mut Trainer<B>,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Ending, RunError>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        self.json.state = RunState::Running;
+        self.json.started = Some(now());
+        (self.json.ended, self.json.exit_code, self.json.reason) = (None, None, None);
+        self.json.store(&self.folder)?;
+        let mut ended = self.train_and_write_model(run, trainer, observers, stop);
+        if let (Err(RunError::Train(TrainError::File(_))), Err(cause)) =
+            (&ended, self.folder.check_held())
+        {
+            ended = Err(cause.into()); // a file that is missing, for instance, went with the folder
+        }
+        let written = self.write_ending(&ended);
+        ended.and_then(|ending| written.map(|()| ending))
+    }
+
+    fn train_and_write_model<B>(
+        &self,
+        run: &Run,
+        trainer: &mut Trainer<B>,
+        observers: &mut [&mut dyn Observer],
+        stop: StopRequest,
+    ) -> Result<Ending, RunError>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let resolved_json = portable_json(run);
+        let mut log = RunLog::open(&self.folder, trainer.term_names())?;
+        log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
+        let mut checkpoints = CheckpointWriter::new(
+            &self.folder,
+            &resolved_json,
+            run.config.checkpoint.keep_last,
+        );
+        let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
+        // The log says "checkpoint" once there is one.
+        let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log, &mut tensorboard];
+        for observer in observers {
+            all.push(&mut **observer);
+        }
+        let ended = trainer.run_until(&mut all, stop);
+        let (name, detail) = match &ended {
+            Ok(Ending::AllSteps) => ("done", json!({ "reason": "all steps" })),
+            Ok(Ending::TargetMet { value }) => {
+                ("done", json!({ "reason": "target met", "value": value }))
+            }
+            Ok(Ending::NoProgress { validations }) => (
+                "done",
+                json!({ "reason": "no progress", "validations": validations }),
+            ),
+            Ok(Ending::Asked(reason)) => ("stopped", json!({ "reason": reason })),
+            Err(error) => ("failed", json!({ "reason": error.to_string() })),
+        };
+        let logged = log.event(name, detail);
+        if !matches!(ended, Ok(_) | Err(TrainError::TargetNotMet { .. })) {
+            return Ok(ended?); // what went wrong first is what the user should hear of
+        }
+        logged?;
+        let step = trainer.counters().step;
+        write_model(&self.folder, run, trainer.network(), step)?;
+        Ok(ended?)
+    }
+
+    /// What became of the run, in `RUN.json`.
+    fn write_ending(&mut self, ended: &Result<Ending, RunError>) -> Result<(), RunError> {
+        let (state, code, reason) = match ended {
+            Ok(Ending::AllSteps) => (RunState::Done, 0, None),
+            Ok(Ending::TargetMet { value }) => {
+                (RunState::Done, 0, Some(format!("target met: {value}")))
+            }
+            Ok(Ending::NoProgress { validations }) => {
+                let reason = format!("no progress for {validations} validations");
+                (RunState::Done, 0, Some(reason))
+            }
+            Ok(Ending::Asked(reason)) => (
+                RunState::Stopped,
+                Ending::STOPPED_EXIT_CODE,
+                Some(reason.clone()),
+            ),
+            Err(error) => (RunState::Failed, error.exit_code(), Some(error.to_string())),
+        };
+        self.json.state = state;
+        self.json.exit_code = Some(code);
+        self.json.reason = reason;
+        self.json.ended = Some(now());
+        Ok(self.json.store(&self.folder)?)
+    }
+}
+
+/// Says in `RUN.json` that this process, which trains the run, ends now, whatever it is in the middle of.
+///
+/// # Errors
+/// If `RUN.json` cannot be read or written, or the folder is no longer that of the run.
+pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(), FileError> {
+    run.check_held()?;
+    let mut json = RunJson::load(&run.run_json())?;
+    if json.state != RunState::Running {
+        return Ok(()); // no step was made, or it has ended
+    }
+    json.state = RunState::Stopped;
+    json.exit_code = Some(exit_code);
+    json.reason = Some(reason.to_owned());
+    json.ended = Some(now());
+    json.store(run)
+}
+
+/// The names of the terms of the loss of a run.
+fn term_names(run: &Run) -> Vec<String> {
+    let names = run.objective.term_names();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// A run whose training panicked says so.
+impl Drop for RunRecord {
+    fn drop(&mut self) {
+        if self.json.state == RunState::Running {
+            self.json.state = RunState::Failed;
+            self.json.exit_code = Some(1);
+            self.json.reason = Some("a bug in the program".to_owned());
+            self.json.ended = Some(now());
+            let _nobody_is_left_to_tell = self.json.store(&self.folder);
+        }
+    }
+}
+
+/// Checks that the files of trials, noise and connections that a run reads are those that it was begun with.
+///
+/// # Errors
+/// Names a file that is missing or has another digest.
+pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), RunError> {
+    check_files(folder, run, &run.data_files())
+}
+
+/// Checks that these files are those that a run was begun with, wherever they are now.
+///
+/// # Errors
+/// Names a file that is missing or has another digest.
+pub fn check_files(folder: &RunFolder, run: &Run, files: &[PathBuf]) -> Result<(), RunError> {
+    let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
+    let inputs = manifest["inputs"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let path_of = |input: &serde_json::Value| input["path"].as_str().map(PathBuf::from);
+    let own = folder.initial_weights().canonicalize().ok();
+    let named = inputs.iter().map(path_of).chain([own]);
+    let digests = inputs.iter().chain([&manifest["initial"]]);
+    for (named, promised) in named.zip(digests.map(|input| input["blake3"].as_str())) {
+        let (Some(named), Some(promised)) = (named, promised) else {
+            continue;
+        };
+        let moved = run.input_files.iter().find(|file| file.named == named);
+        let path = moved.map_or(named.as_path(), |file| &file.path);
+        let is_read = files.iter().any(|file| file == path);
+        if is_read && digest::blake3_file(path)? != promised {
+            return Err(RunError::Data {
+                path: path.to_owned(),
+                reason: "is not the file that this run was trained on: its digest differs"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The lock of a run that is about to be replaced, so that nobody trains in it.
+fn lock_existing(path: &Path) -> Result<Option<RunLock>, FileError> {
+    match path.is_dir() {
+        true => RunLock::acquire(path, &Holder::this_process(&now())).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Returns the resolved configuration as JSON, without what does not belong to the network: the device, and the folders of input
+/// files. Weight files carry it, and they are the same whatever the machine.
+pub(crate) fn portable_json(run: &Run) -> String {
+    let mut table = run.kept().table();
+    table.remove("device");
+    let mut value = serde_json::to_value(table).expect("TOML fits JSON");
+    let paths = |file: &InputFile| [file.named.clone(), file.path.clone()];
+    for path in run.input_files.iter().flat_map(paths) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        replace_string(&mut value, &path.to_string_lossy(), &name);
+    }
+    value.to_string()
+}
+
+/// Returns the run in this folder, which began with the weights that the folder keeps.
+///
+/// # Errors
+/// If its manifest is damaged.
+pub fn begun_in(mut run: Run, folder: &RunFolder) -> Result<Run, RunError> {
+    let manifest: serde_json::Value = match ctrnn_files::json::read(&folder.manifest()) {
+        Err(FileError::Missing { .. }) => return Ok(run), // a command that needs it says so
+        manifest => manifest?,
+    };
+    let promised = manifest["initial"]["blake3"].as_str();
+    run.initial = promised.map(|blake3| InitialWeights {
+        path: folder.initial_weights(),
+        blake3: blake3.to_owned(),
+    });
+    Ok(run)
+}
+
+/// Replaces a string wherever it stands in a JSON value.
+fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
+    match value {
+        serde_json::Value::String(text) if text == from => *text = to.to_owned(),
+        serde_json::Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| replace_string(item, from, to)),
+        serde_json::Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| replace_string(field, from, to)),
+        _ => {}
+    }
+}
+
+/// Identifies a run wherever its folder is moved.
+fn run_id(config: &[u8], created: &str) -> String {
+    let seed = format!("{created} {} {}", host_name(), std::process::id());
+    let digest = digest::blake3(&[config, seed.as_bytes()].concat());
+    digest[..16].to_owned()
+}
+
+/// The files of a network: its weights, and what a reader needs beside them.
+struct ModelFiles {
+    weights: Weights,
+    safetensors: Vec<u8>,
+    json: String,
+}
+
+impl ModelFiles {
+    fn of<B: Backend>(run: &Run, network: &CtrnnModule<B>, step: u64) -> Self {
+        let weights = network.weights();
+        let resolved = portable_json(run);
+        let description = json!({
+            "schema": 1,
+            "step": step,
+            "task": run.task_name,
+            "model": network.config(),
+            "config": serde_json::from_str::<serde_json::Value>(&resolved).expect("written a line above"),
+        });
+        Self {
+            safetensors: safetensors_bytes(&weights, weight_metadata(&resolved)),
+            json: serde_json::to_string_pretty(&description).expect("a JSON value"),
+            weights,
+        }
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), FileError> {
+        atomic::write(&folder.join("weights.safetensors"), &self.safetensors)?;
+        atomic::write(&folder.join("model.json"), self.json.as_bytes())
+    }
+}
+
+/// Writes `model/`: the network of the last step.
+fn write_model<B: AutodiffBackend>(
+    folder: &RunFolder,
+    run: &Run,
+    network: &CtrnnModule<B>,
+    step: u64,
+) -> Result<(), RunError> {
+    let files = ModelFiles::of(run, network, step);
+    folder.replace(&folder.model(), |staged| -> Result<(), RunError> {
+        files.write(staged)?;
+        npz::write(&staged.join("weights.npz"), &arrays_of(&files.weights))?;
+        Ok(())
+    })
+}
+
+/// The network with which a run begins: the one that its folder keeps, if there is a folder; else drawn from its seed, or given by
+/// a file that may leave parts to be drawn.
+///
+/// # Errors
+/// If it cannot be drawn, the file does not fit it, or what the folder keeps is missing, damaged or of another network.
+pub fn initial_network<B: AutodiffBackend>(
+    run: &Run,
+    device: &B::Device,
+) -> Result<CtrnnModule<B>, RunError> {
+    if let Some(initial) = &run.initial {
+        return kept_network(run, initial, device);
+    }
+    let network = CtrnnModule::init(&run.model, run.config.seed, device)?;
+    match &run.init_file {
+        None => Ok(network),
+        Some(path) => given_weights(run, path)
+            .and_then(|weights| Ok(network.with_weights(&weights)?))
+            .map_err(|error| unusable_init_file(run, path, &error)),
+    }
+}
+
+/// The network with which a run began, as its folder keeps it.
+fn kept_network<B: Backend>(
+    run: &Run,
+    initial: &InitialWeights,
+    device: &B::Device,
+) -> Result<CtrnnModule<B>, RunError> {
+    let unusable = |reason: String| RunError::Data {
+        path: initial.path.clone(),
+        reason,
+    };
+    if digest::blake3_file(&initial.path)? != initial.blake3 {
+        let reason = "is not what this run began with: its digest differs";
+        return Err(unusable(reason.to_owned()));
+    }
+    let weights = read_weights(&initial.path, &run.model)?;
+    CtrnnModule::from_weights(&run.model, &weights, device)
+        .map_err(|error| unusable(error.to_string()))
+}
+
+/// The error of a weight file to begin with, at the key that names it.
+fn unusable_init_file(run: &Run, path: &Path, error: &RunError) -> RunError {
+    let (code, help) = match error.exit_code() {
+        5 => (Code::Io, "check the path and its permissions"),
+        _ if path.ends_with(RunFolder::INITIAL_WEIGHTS) && !path.exists() => (
+            Code::Data,
+            "the configuration of a run names the weights that its folder keeps: train it from there, or say where they are with model.init.file=RUN/initial/weights.safetensors",
+        ),
+        _ => (
+            Code::Data,
+            "name a weight file of such a network, or remove the key: ~model.init.file",
+        ),
+    };
+    let path = path.display().to_string();
+    let message = match error.to_string() {
+        message if message.contains(&path) => message,
+        message => format!("{path}: {message}"),
+    };
+    let message = format!("model.init.file: {message}");
+    let problem = run.problem("model.init.file", code, message).help(help);
+    RunError::Config(problem.into())
+}
+
+/// The weights of a file to begin with.
+fn given_weights(run: &Run, path: &Path) -> Result<Weights, RunError> {
+    let mut weights = match &run.given {
+        Some(given) => given.weights.clone(),
+        None => read_weights(path, &run.model)?,
+    };
+    weights.remove("carried_state"); // where another training stood is no beginning
+    Ok(weights)
+}
+
+/// What a run minimises, with deviations measured from the weights with which it began.
+///
+/// # Errors
+/// As [`initial_network`].
+pub fn objective<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<Objective, RunError> {
+    let objective = run.objective.clone();
+    match objective.needs_initial_weights() {
+        true => Ok(objective.measured_from(&initial_network::<B>(run, device)?.weights())),
+        false => Ok(objective),
+    }
+}
+
+/// A trainer at a checkpoint of a run, or at the beginning where there is none.
+///
+/// # Errors
+/// If the checkpoint is of another network or optimizer, or a metric that the configuration names can never be measured.
+pub fn trainer_at<'a, B>(
+    run: &'a Run,
+    checkpoint: Option<Checkpoint>,
+    check_every: u64,
+    device: &B::Device,
+) -> Result<Trainer<'a, B>, RunError>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
+    let mut settings = TrainSettings {
+        check_every,
+        ..run.settings()
+    };
+    settings.objective = objective::<B>(run, device)?;
+    let Some(checkpoint) = checkpoint else {
+        let network = initial_network::<B>(run, device)?;
+        let trainer = Trainer::new(network, run.task.as_ref(), settings);
+        return trainer.map_err(|error| with_place(run, error));
+    };
+    let network = CtrnnModule::from_weights(&run.model, &checkpoint.weights, device)?;
+    let optimizer = optimizer_of(run, &checkpoint.optimizer, device)?;
+    let task = run.task.as_ref();
+    let trainer = Trainer::resume(network, optimizer, checkpoint.counters, task, settings);
+    let trainer = trainer.map_err(|error| with_place(run, error))?;
+    let Some(good) = checkpoint.good else {
+        return Ok(trainer);
+    };
+    Ok(trainer.with_good(LastGoodState {
+        network: CtrnnModule::from_weights(&run.model, &good.weights, device)?,
+        optimizer: optimizer_of(run, &good.optimizer, device)?,
+        counters: good.counters,
+    }))
+}
+
+/// Places an error about metrics that are never measured at the keys that name them; leaves any other error as it is.
+pub(crate) fn with_place(run: &Run, error: TrainError) -> RunError {
+    let TrainError::NoRightAnswers(metrics) = error else {
+        return error.into();
+    };
+    let problem = |(key, metric): (&str, Metric)| {
+        let name = metric.name();
+        let message = format!(
+            "{key} = {name:?} can never be measured: no validation trial has a right answer"
+        );
+        let few = run.config.validate.trials;
+        let all = run.task.n_conditions();
+        let help = if few < all {
+            format!(
+                "{few} validation trials are fewer than the {all} conditions: validate.trials={all} shows each; or use val.loss ({key} = \"val.loss\")"
+            )
+        } else {
+            format!("this task has no right answers: use val.loss ({key} = \"val.loss\")")
+        };
+        run.problem(key, Code::Training, message).help(help)
+    };
+    RunError::Config(ConfigErrors(metrics.into_iter().map(problem).collect()))
+}
+
+/// The optimizer of a run with the state that a checkpoint holds.
+fn optimizer_of<B: Backend>(
+    run: &Run,
+    state: &BTreeMap<String, TensorData>,
+    device: &B::Device,
+) -> Result<OptimizerState<B>, RunError> {
+    let length = |p: Parameter| p.shape(&run.model).iter().product();
+    let optimizer = run.config.train.optimizer.clone();
+    Ok(OptimizerState::restore(optimizer, state, length, device)?)
+}
+
+/// Returns the numbers of inputs and outputs of the network of a run, from whichever of its weight files can be read.
+pub fn trained_sizes(folder: &RunFolder) -> Option<[usize; 2]> {
+    let newest = || {
+        let step = folder.newest_whole_checkpoint().ok()?.step?;
+        TensorFile::read(&folder.checkpoint(step).join(WEIGHTS)).ok()
+    };
+    let weights = TensorFile::read(&folder.model_weights())
+        .ok()
+        .or_else(newest)
+        .or_else(|| TensorFile::read(&folder.initial_weights()).ok())?;
+    let size = |name: &str, side: usize| weights.tensors.get(name)?.shape().get(side).copied();
+    Some([size("input.weight", 1)?, size("output.weight", 0)?])
+}

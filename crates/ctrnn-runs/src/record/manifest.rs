@@ -1,0 +1,118 @@
+//! manifest.json: what made a run, beside its configuration.
+
+use ctrnn_config::{Backend, InputFile, Run};
+use ctrnn_files::{RunFolder, digest, json as json_file};
+use ctrnn_kernels::KernelPath;
+use ctrnn_tasks::{Layout, TargetKind};
+use serde_json::{Map, Value, json};
+
+use crate::RunError;
+use crate::trials::trials_from_command::check_layout;
+
+/// The key of the inputs and outputs of the task.
+const CHANNELS: &str = "channels";
+
+/// The manifest of a run that computes on `device` and begins with weights whose file has the digest `initial`, as JSON text.
+///
+/// # Errors
+/// If an input file cannot be read.
+pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String, RunError> {
+    let mut inputs = Vec::new();
+    for InputFile { path, .. } in &run.input_files {
+        // The script of a program that is not started is not read, so it need not be there.
+        let is_needed = run.task.unstarted_program().is_none() || path.is_file();
+        let digest = match &run.given {
+            Some(given) if run.init_file.as_ref() == Some(path) => Some(given.blake3.clone()),
+            _ => is_needed.then(|| digest::blake3_file(path)).transpose()?,
+        };
+        inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
+    }
+    let mut manifest = Map::new();
+    manifest.insert("schema".to_owned(), 1.into());
+    manifest.extend(machine(run, device));
+    manifest.insert("seed".to_owned(), run.config.seed.into());
+    manifest.insert("inputs".to_owned(), inputs.into());
+    manifest.insert(CHANNELS.to_owned(), channels(run));
+    let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
+    manifest.insert("initial".to_owned(), initial);
+    Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
+}
+
+/// The inputs and outputs of the task, by name: all that must be known of it where no trials are made.
+fn channels(run: &Run) -> Value {
+    serde_json::to_value(run.task.layout()).expect("names and numbers have a JSON form")
+}
+
+/// Writes the inputs and outputs of the task into the manifest of a run that an earlier version began without them.
+///
+/// # Errors
+/// If the manifest is missing, damaged, or cannot be replaced.
+pub(crate) fn note_channels(folder: &RunFolder, run: &Run) -> Result<(), RunError> {
+    let mut manifest: Map<String, Value> = json_file::read(&folder.manifest())?;
+    if !manifest.contains_key(CHANNELS) {
+        manifest.insert(CHANNELS.to_owned(), channels(run));
+        let text = serde_json::to_string_pretty(&manifest).expect("a JSON value");
+        folder.write(&folder.manifest(), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The inputs and outputs of the task of a run, as its manifest says, else as many as its model has; none where neither says so.
+pub fn recorded_layout(folder: &RunFolder) -> Option<Layout> {
+    let manifest: Map<String, Value> = json_file::read(&folder.manifest()).ok()?;
+    let layout = match manifest.get(CHANNELS) {
+        Some(channels) => serde_json::from_value(channels.clone()).ok()?,
+        None => {
+            let model: Value = json_file::read(&folder.model_json()).ok()?;
+            let size = |key: &str| model["model"][key].as_u64()?.try_into().ok();
+            let loss = model["config"]["train"]["loss"]["name"].as_str();
+            unnamed_layout(size("n_inputs")?, size("n_outputs")?, loss)?
+        }
+    };
+    check_layout(&layout).ok().map(|()| layout)
+}
+
+/// Channels of which only the numbers and the loss are known; none where they are too many to be true.
+pub(crate) fn unnamed_layout(
+    n_inputs: usize,
+    n_outputs: usize,
+    loss: Option<&str>,
+) -> Option<Layout> {
+    const MOST: usize = 1 << 16;
+    let target = match loss {
+        Some("cross_entropy") => TargetKind::Classes,
+        _ => TargetKind::Values,
+    };
+    let is_possible = n_inputs <= MOST && (1..=MOST).contains(&n_outputs);
+    is_possible.then(|| Layout::numbered(n_inputs, n_outputs, target))
+}
+
+/// What computes: everything of the manifest that can change while a run is stopped.
+pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
+    let machine = json!({
+        "versions": {
+            "ctrnn": env!("CARGO_PKG_VERSION"),
+            "burn": "0.21.0",
+            "rustc": env!("CTRNN_RUSTC_VERSION"),
+        },
+        "git": { "commit": option_env!("CTRNN_GIT_COMMIT"), "dirty": option_env!("CTRNN_GIT_DIRTY").map(|d| d == "true") },
+        "target": { "arch": std::env::consts::ARCH, "os": std::env::consts::OS, "features": env!("CTRNN_TARGET_FEATURES") },
+        "kernel_path": kernel_path(run),
+        "backend": run.config.device.backend.to_string(),
+        "device": device,
+        "profile": if cfg!(debug_assertions) { "dev" } else { "release" },
+        "threads": rayon::current_num_threads(),
+    });
+    match machine {
+        Value::Object(fields) => fields,
+        _ => unreachable!("written as an object above"),
+    }
+}
+
+/// The kernels that compute the recurrence.
+fn kernel_path(run: &Run) -> &'static str {
+    match run.config.device.backend {
+        Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
+        Backend::Wgpu(_) | Backend::Cuda(_) => "cubecl",
+    }
+}

@@ -1,0 +1,208 @@
+//! A run that is taken up again: what it was configured with, and what follows from other values.
+
+use ctrnn_config::{Difference, MAX_CONFIG_BYTES, Run};
+use ctrnn_train::Schedule;
+use std::fmt::Write as _;
+
+use ctrnn_files::{RunFolder, read_at_most};
+use serde_json::{Map, Value, json};
+use toml::Table;
+
+use crate::RunError;
+
+const SCHEDULE_STEPS: &str = "train.schedule.steps";
+
+/// The resolved configuration that a run folder holds: nothing that it names need be there.
+///
+/// # Errors
+/// If it is missing or not TOML.
+pub fn recorded(folder: &RunFolder) -> Result<Table, RunError> {
+    let path = folder.resolved();
+    let bytes = read_at_most(&path, MAX_CONFIG_BYTES)?;
+    let damaged = |reason: String| RunError::Data {
+        path: path.clone(),
+        reason,
+    };
+    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    let table: Result<Table, toml::de::Error> = text.parse();
+    let mut table = table.map_err(|error| damaged(error.message().to_owned()))?;
+    let length = open_length(&table);
+    let train = table.get_mut("train");
+    let schedule = train.and_then(|train| train.get_mut("schedule")?.as_table_mut());
+    if let Some((steps, schedule)) = length.zip(schedule) {
+        schedule.insert("steps".to_owned(), steps);
+    }
+    Ok(table)
+}
+
+/// Returns, as overrides, values that an earlier version left open in a resolved configuration: the length of a cosine schedule, which is
+/// that of the steps on record.
+pub fn left_open(folder: &RunFolder) -> Vec<String> {
+    let text = read_at_most(&folder.resolved(), MAX_CONFIG_BYTES).unwrap_or_default();
+    let table: Option<Table> = String::from_utf8_lossy(&text).parse().ok();
+    let steps = table.as_ref().and_then(open_length);
+    let steps = steps.map(|steps| format!("{SCHEDULE_STEPS}={steps}"));
+    steps.into_iter().collect()
+}
+
+fn open_length(recorded: &Table) -> Option<toml::Value> {
+    let train = recorded.get("train")?;
+    let steps = train.get("steps")?.as_integer()?.try_into().ok()?;
+    let schedule = train.get("schedule")?;
+    let given: Schedule = schedule.clone().try_into().ok()?;
+    let fixed = given.clone().of_fixed_length(steps);
+    match (given != fixed, fixed) {
+        (true, Schedule::Cosine(cosine)) => Some(i64::try_from(cosine.steps?).ok()?.into()),
+        _ => None,
+    }
+}
+
+/// Notes side effects of other values on a run that goes on from `step`.
+pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
+    let mut notes = schedule_effects(changed, run, step);
+    let train = &run.config.train;
+    let mut readers = Vec::new();
+    if matches!(train.schedule, Schedule::Plateau(_)) {
+        readers.push("when train.schedule lowers the learning rate");
+    }
+    if train.stop.is_some() {
+        readers.push("when train.stop ends the run");
+    }
+    for found in changed.iter().filter(|d| d.key.starts_with("validate.")) {
+        if readers.is_empty() {
+            continue;
+        }
+        notes.push(format!(
+            "{} is {} from step {step} on (before: {}), which also changes {}",
+            found.key,
+            found.right_word(),
+            found.left_word(),
+            readers.join(" and ")
+        ));
+    }
+    if changed.iter().any(|d| d.key == "checkpoint.best") {
+        let metric = run.config.checkpoint.best.name();
+        notes.push(format!(
+            "the best checkpoint is that of {metric} now, and is looked for from step {step} on"
+        ));
+    }
+    notes
+}
+
+/// A schedule keeps the length that it began with, so that more steps are made at its last rate.
+fn schedule_effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
+    let train = &run.config.train;
+    let rate =
+        |schedule: &Schedule, step| train.optimizer.lr() * schedule.factor(step, train.steps);
+    let Schedule::Cosine(cosine) = &train.schedule else {
+        return Vec::new();
+    };
+    let is_changed = |key: &str| changed.iter().find(|d| d.key == key);
+    let mut notes = Vec::new();
+    let before = is_changed(SCHEDULE_STEPS).and_then(|d| d.left.as_ref()?.as_integer());
+    if let Some(before) = before.and_then(|steps| u64::try_from(steps).ok()) {
+        let mut earlier = cosine.clone();
+        earlier.steps = Some(before);
+        notes.push(format!(
+            "the learning rate goes on from step {step} at {}; with {SCHEDULE_STEPS} = {before} it would be {}",
+            short(rate(&train.schedule, step)),
+            short(rate(&Schedule::Cosine(earlier), step))
+        ));
+    }
+    let is_asked = is_changed("train.steps")
+        .or(is_changed(SCHEDULE_STEPS))
+        .is_some();
+    if let Some(end) = train
+        .schedule
+        .end()
+        .filter(|end| is_asked && *end < train.steps)
+    {
+        notes.push(format!(
+            "the cosine schedule ends at step {end}: from there to step {} the learning rate is {}; \
+             {SCHEDULE_STEPS}={} stretches it",
+            train.steps,
+            short(rate(&train.schedule, end)),
+            train.steps - cosine.warmup_steps
+        ));
+    }
+    notes
+}
+
+fn short(rate: f64) -> String {
+    match rate == 0.0 {
+        true => "0".to_owned(),
+        false => format!("{rate:.3e}"),
+    }
+}
+
+/// The changes of a resume as its event and the manifest have them.
+pub(crate) fn changes_json(changed: &[Difference]) -> Value {
+    let one = |d: &Difference| json!({ "key": d.key, "before": d.left, "now": d.right });
+    changed.iter().map(one).collect()
+}
+
+const PARTS: &str = "# This run was made in parts";
+
+/// Whether a configuration is the resolved one of a run in parts.
+pub fn is_in_parts(config: &[u8]) -> bool {
+    config.starts_with(PARTS.as_bytes())
+}
+
+/// Returns the comment above the resolved configuration of a run in parts, which it does not reproduce alone; empty otherwise.
+pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
+    let entries = manifest.get("resumed").and_then(Value::as_array);
+    let parts = entries.into_iter().flatten().filter_map(|entry| {
+        let changes = entry["changed"].as_array()?;
+        Some((&entry["from_step"], changes))
+    });
+    let parts: Vec<(&Value, &Vec<Value>)> = parts.collect();
+    let makes_parts = |change: &Value| is_felt(change, run);
+    if !parts
+        .iter()
+        .any(|(_, changes)| changes.iter().any(makes_parts))
+    {
+        return String::new();
+    }
+    let mut header = format!(
+        "{PARTS}: it was resumed with other values, so that a new run of this file need not be the same.\n\
+         # It began with config.toml and overrides.txt. Then\n"
+    );
+    for (from_step, changes) in parts {
+        let changes: Vec<String> = changes.iter().map(change_text).collect();
+        let _ = writeln!(
+            header,
+            "#   from step {from_step} on: {}",
+            changes.join(", ")
+        );
+    }
+    header.push_str(
+        "# To repeat it, train what it began with and resume that run at the same steps with the same values.\n\n",
+    );
+    header
+}
+
+/// Whether the change of a key can make the network that the run ends with another one than that of a run that had the last
+/// values from the beginning.
+fn is_felt(change: &Value, run: &Run) -> bool {
+    let key = change["key"].as_str().unwrap_or_default();
+    // The last step of a part is validated, whether or not that is due.
+    let counts_validations = matches!(run.config.train.schedule, Schedule::Plateau(_))
+        || run.config.train.stop.is_some();
+    match key {
+        "train.steps" => counts_validations,
+        SCHEDULE_STEPS => !change["before"].is_null(), // else no step was made before
+        "checkpoint.keep_last" | "checkpoint.keep_best" | "checkpoint.on_error" => false,
+        key => !key.starts_with("device."),
+    }
+}
+
+/// `train.steps = 400 (before: 200)`, in one line of a comment.
+fn change_text(change: &Value) -> String {
+    let word = |value: &Value| match value {
+        Value::Null => "absent".to_owned(),
+        value => value.to_string(), // JSON has no line feeds
+    };
+    let key = change["key"].as_str().unwrap_or_default();
+    let (now, before) = (word(&change["now"]), word(&change["before"]));
+    format!("{key} = {now} (before: {before})").replace('\n', " ")
+}

@@ -1,0 +1,209 @@
+//! Observer that appends metrics.csv and events.jsonl as a run goes on.
+
+use ctrnn_train::{NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ctrnn_files::{FileError, LineFile, RunFolder, read_at_most};
+use ctrnn_model::{Parameter, Weights};
+use jiff::Timestamp;
+use serde_json::json;
+
+/// The columns of metrics.csv, with one for each term of the loss; an empty field was not measured.
+pub fn metrics_header(terms: &[String]) -> String {
+    let terms: String = terms.iter().map(|term| format!("loss_{term},")).collect();
+    format!("step,wall_s,trials,split,loss,{terms}accuracy,grad_norm,lr\n")
+}
+
+/// Writes the log of a run: whole lines only.
+pub struct RunLog {
+    folder: RunFolder,
+    metrics: LineFile,
+    events: LineFile,
+    terms: Vec<String>,
+}
+
+impl RunLog {
+    /// Opens the log of a run folder for appending; `terms` are the names of the terms of the loss. Where there are no rows
+    /// yet, the header follows them.
+    ///
+    /// # Errors
+    /// If a file cannot be opened, or the folder is no longer that of the run ([`RunFolder::check_held`]).
+    pub fn open(folder: &RunFolder, terms: Vec<String>) -> Result<Self, TrainError> {
+        folder.check_held()?;
+        let path = folder.metrics();
+        let text = std::fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
+        if text.lines().count() <= 1 {
+            folder.write(&path, metrics_header(&terms).as_bytes())?;
+        }
+        let log = Self {
+            folder: folder.clone(),
+            metrics: LineFile::open(&path)?,
+            events: LineFile::open(&folder.events())?,
+            terms,
+        };
+        folder.check_held()?; // the files that are open are then those of the run
+        Ok(log)
+    }
+
+    /// The fields of the terms, a comma after each.
+    fn fields(&self, values: &BTreeMap<String, f64>) -> String {
+        let one = |term: &String| format!("{},", field(values.get(term).copied()));
+        self.terms.iter().map(one).collect()
+    }
+
+    /// Appends an event: an object with `event`, its name, and whatever belongs to it.
+    ///
+    /// # Errors
+    /// If it cannot be written, or the folder is no longer that of the run.
+    pub fn event(&mut self, name: &str, mut detail: serde_json::Value) -> Result<(), TrainError> {
+        if let Some(fields) = detail.as_object_mut() {
+            fields.insert("event".to_owned(), name.into());
+            fields.insert("time".to_owned(), now().into());
+        }
+        self.folder.check_held()?;
+        Ok(self.events.append(&detail.to_string())?)
+    }
+
+    fn row(&mut self, row: &str) -> Result<(), TrainError> {
+        self.folder.check_held()?;
+        Ok(self.metrics.append(row)?)
+    }
+}
+
+/// The time now, in RFC 3339.
+pub fn now() -> String {
+    rfc3339(SystemTime::now())
+}
+
+/// A clock beyond the year 9999 shows the last moment that can be written.
+fn rfc3339(time: SystemTime) -> String {
+    let limit = match time < UNIX_EPOCH {
+        true => Timestamp::MIN,
+        false => Timestamp::MAX,
+    };
+    let time = Timestamp::try_from(time).unwrap_or(limit);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn field(value: Option<f64>) -> String {
+    value.map(|x| x.to_string()).unwrap_or_default()
+}
+
+impl Observer for RunLog {
+    fn stepped(&mut self, r: &StepReport) -> Result<(), TrainError> {
+        let accuracy = field(r.accuracy);
+        let terms = self.fields(&r.terms);
+        let row = format!(
+            "{},{:.3},{},train,{},{terms}{accuracy},{},{}",
+            r.step, r.wall_s, r.trials, r.loss, r.grad_norm, r.lr
+        );
+        self.row(&row)
+    }
+
+    fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
+        let accuracy = field(v.report.accuracy);
+        let terms = self.fields(&v.report.terms);
+        let row = format!(
+            "{},{:.3},{},val,{},{terms}{accuracy},,",
+            v.step, v.wall_s, v.trials, v.report.loss
+        );
+        self.row(&row)
+    }
+
+    fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        let mut detail = json!({ "step": snapshot.counters.step, "best": snapshot.is_best });
+        if let Some(tau_ms) = learned_tau_ms(&snapshot.weights) {
+            detail["tau_ms"] = tau_ms;
+        }
+        self.event("checkpoint", detail)
+    }
+
+    /// The rows of steps that will be done again go; the event says that they were there.
+    fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {
+        let NotFinite {
+            step,
+            what,
+            norm_before,
+            ..
+        } = &rollback.found;
+        let detail = json!({
+            "step": step,
+            "not_finite": what.to_string(),
+            "grad_norm_before": norm_before,
+            "to_step": rollback.to_step,
+            "rollbacks": rollback.count,
+            "lr": rollback.lr,
+        });
+        self.event("rolled_back", detail)?;
+        self.metrics.flush()?;
+        cut_metrics(&self.folder, Some(rollback.to_step))?;
+        self.metrics = LineFile::open(&self.folder.metrics())?;
+        Ok(self.folder.check_held()?)
+    }
+
+    fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
+        self.event("trouble", json!({ "reason": error.to_string() }))
+    }
+}
+
+/// The spread of learned time constants, if there are any.
+fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
+    weights.get(Parameter::TimeConstants.name())?;
+    let tau_ms: Vec<f64> = weights.get("tau_ms")?.iter().collect();
+    Some(json!({
+        "min": tau_ms.iter().copied().fold(f64::INFINITY, f64::min),
+        "mean": tau_ms.iter().sum::<f64>() / tau_ms.len() as f64,
+        "max": tau_ms.iter().copied().fold(0.0, f64::max),
+    }))
+}
+
+/// Longest metrics.csv that is read: 1 GiB, ten million rows.
+const MAX_METRICS_BYTES: u64 = 1 << 30;
+
+/// Cuts metrics.csv back to the rows of at most `step` steps, from which a resume goes on; to none without a checkpoint.
+///
+/// # Errors
+/// If the file cannot be read or replaced.
+pub(crate) fn cut_metrics(folder: &RunFolder, step: Option<u64>) -> Result<(), TrainError> {
+    let path = folder.metrics();
+    let text = read_at_most(&path, MAX_METRICS_BYTES)?;
+    let text = String::from_utf8_lossy(&text); // a damaged row is not kept
+    let is_kept = |line: &str| {
+        let of = line
+            .split(',')
+            .next()
+            .and_then(|field| field.parse::<u64>().ok());
+        line.ends_with('\n') && of.zip(step).is_some_and(|(of, step)| of <= step)
+    };
+    let mut lines = text.split_inclusive('\n');
+    let header = lines.next().unwrap_or_default();
+    let rows = lines.filter(|line| is_kept(line));
+    let kept: String = std::iter::once(header).chain(rows).collect();
+    Ok(folder.write(&path, kept.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_clock_can_be_written() {
+        let after = |seconds| {
+            UNIX_EPOCH
+                .checked_add(Duration::from_secs(seconds))
+                .unwrap()
+        };
+        assert_eq!(rfc3339(after(951_782_400)), "2000-02-29T00:00:00Z");
+        let year_10000 = after(253_402_300_800);
+        let far = UNIX_EPOCH.checked_add(Duration::from_secs(i64::MAX as u64));
+        for time in [Some(year_10000), far].into_iter().flatten() {
+            assert_eq!(rfc3339(time), rfc3339(Timestamp::MAX.into()));
+        }
+        assert!(rfc3339(Timestamp::MAX.into()).starts_with("9999-12-30T"));
+        let before = UNIX_EPOCH.checked_sub(Duration::from_secs(1 << 60));
+        assert!(before.is_none_or(|time| !rfc3339(time).is_empty()));
+    }
+}

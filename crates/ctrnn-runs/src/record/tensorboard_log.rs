@@ -1,0 +1,83 @@
+//! Observer that writes TensorBoard's event files as a run goes on.
+
+use ctrnn_train::{Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
+use std::collections::BTreeMap;
+
+use ctrnn_files::{EventFile, RunFolder};
+
+/// Writes `train/loss`, `train/loss_<term>`, `train/accuracy`, `train/grad_norm`, `train/lr`, and `val/loss` and so on: the numbers
+/// of metrics.csv, at the same steps.
+///
+/// Every process of a run writes a file of its own, made when there is something to write. It begins by saying from which step on
+/// the files before it no longer count, as what a resumed run does again.
+pub struct TensorBoardLog {
+    folder: RunFolder,
+    first_step: u64,
+    file: Option<EventFile>,
+}
+
+impl TensorBoardLog {
+    /// The log of a process that goes on after `step` steps.
+    pub fn new(folder: &RunFolder, step: u64) -> Self {
+        Self {
+            folder: folder.clone(),
+            first_step: step + 1,
+            file: None,
+        }
+    }
+
+    fn append(&mut self, split: &str, step: u64, scalars: &[Scalar]) -> Result<(), TrainError> {
+        self.folder.check_held()?;
+        let file = match self.file.take() {
+            Some(file) => file,
+            // A validation of the network at the start is of step 0.
+            None => {
+                EventFile::create(&self.folder.tensorboard(), self.first_step.min(step.max(1)))?
+            }
+        };
+        let tagged: Vec<(String, f64)> = scalars
+            .iter()
+            .filter_map(|(name, value)| value.map(|x| (format!("{split}/{name}"), x)))
+            .collect();
+        Ok(self.file.insert(file).append(step, &tagged)?)
+    }
+}
+
+/// A name and a value, where one was measured.
+type Scalar = (String, Option<f64>);
+
+fn losses(loss: f64, terms: &BTreeMap<String, f64>, accuracy: Option<f64>) -> Vec<Scalar> {
+    let mut scalars = vec![("loss".to_owned(), Some(loss))];
+    scalars.extend(
+        terms
+            .iter()
+            .map(|(name, &x)| (format!("loss_{name}"), Some(x))),
+    );
+    scalars.push(("accuracy".to_owned(), accuracy));
+    scalars
+}
+
+impl Observer for TensorBoardLog {
+    fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        let mut scalars = losses(report.loss, &report.terms, report.accuracy);
+        scalars.push(("grad_norm".to_owned(), Some(report.grad_norm)));
+        scalars.push(("lr".to_owned(), Some(report.lr)));
+        self.append("train", report.step, &scalars)
+    }
+
+    fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
+        let report = &validation.report;
+        let scalars = losses(report.loss, &report.terms, report.accuracy);
+        self.append("val", validation.step, &scalars)
+    }
+
+    fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {
+        let next = rollback.to_step + 1;
+        self.folder.check_held()?;
+        match &mut self.file {
+            Some(file) => file.forget_from(next)?,
+            None => self.first_step = self.first_step.min(next),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! Tasks whose trials come from outside: from files and from programs; and white noise for networks without a task.
+
+pub mod choices;
+mod generator;
+mod trial_file;
+pub mod trials_from_command;
+pub mod trials_from_file;
+pub mod white_noise;
+
+use ctrnn_tasks::Registry;
+
+use white_noise::WhiteNoise;
+
+/// Returns all built-in tasks, with those that read files or run a program, and the one of networks without a task.
+pub fn registry() -> Registry {
+    let mut registry = Registry::built_in();
+    registry.add_entry(trials_from_file::npz_entry());
+    registry.add_entry(trials_from_command::command_entry());
+    registry.add::<WhiteNoise>("white_noise");
+    registry
+}

@@ -1,0 +1,355 @@
+//! A program that makes trials: it is started once, asked on its standard input, and answers on its standard output.
+//!
+//! A question is a line of JSON with an `id`. An answer is a line of JSON that repeats the `id`; if it has the key `bytes`, so
+//! many bytes follow. An answer with the key `error` is the program's way to say that it cannot. What it writes to its
+//! standard error is quoted where it fails, without control characters.
+//!
+//! The program has a process group of its own, which signals from the terminal do not reach. The whole group is ended when
+//! the generator is dropped, and when this process ends in any way, `kill -9` included.
+
+use ctrnn_config::printable;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A longer line of JSON is taken for garbage.
+const MAX_LINE: u64 = 1 << 20;
+/// How much of the standard error is kept.
+const MAX_ERRORS: usize = 2000;
+/// How long a process that has closed its output may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A running program.
+#[derive(Debug)]
+pub(crate) struct Generator {
+    child: Child,
+    #[cfg(unix)]
+    group: ProcessGroup,
+    questions: ChildStdin,
+    /// The number of questions asked: the `id` of the last one.
+    asked: u64,
+    /// The most bytes that may follow the line of an answer.
+    longest: Arc<AtomicU64>,
+    answers: Receiver<Result<Option<Answer>, String>>,
+    errors: Arc<Mutex<Vec<u8>>>,
+    errors_ended: Receiver<()>,
+}
+
+/// A line of JSON and what followed it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub header: Value,
+    pub bytes: Vec<u8>,
+}
+
+impl Generator {
+    /// Starts `command` (the program and its arguments) in `folder`.
+    pub fn start(command: &[String], folder: &Path) -> Result<Self, String> {
+        let (program, arguments) = command.split_first().ok_or("no program is named")?;
+        let cannot = |error: std::io::Error| {
+            let program = printable(program);
+            format!("{program} cannot be started: {error}")
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().map_err(cannot)?;
+        #[cfg(unix)]
+        let group = match ProcessGroup::of(&child) {
+            Ok(group) => group,
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(cannot(error));
+            }
+        };
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(questions), Some(stdout), Some(stderr)) = pipes else {
+            unreachable!("three pipes were asked for");
+        };
+        let longest = Arc::new(AtomicU64::new(0));
+        // A program that answers without being asked has to wait: its answers take no more memory.
+        let (send, answers) = sync_channel(1);
+        let allowed = Arc::clone(&longest);
+        on_a_thread(move || read_answers(BufReader::new(stdout), &allowed, &send))?;
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let (ended, errors_ended) = channel();
+        let kept = Arc::clone(&errors);
+        on_a_thread(move || {
+            keep_last(stderr, &kept);
+            let _ = ended.send(()); // nobody may be left to hear it
+        })?;
+        Ok(Self {
+            child,
+            #[cfg(unix)]
+            group,
+            questions,
+            asked: 0,
+            longest,
+            answers,
+            errors,
+            errors_ended,
+        })
+    }
+
+    /// Asks and waits for the answer, which may have at most `longest` bytes behind its line; after an error the generator is
+    /// of no more use.
+    pub fn ask(
+        &mut self,
+        mut question: Value,
+        longest: u64,
+        timeout: Duration,
+    ) -> Result<Answer, String> {
+        self.asked += 1;
+        question["id"] = self.asked.into();
+        self.longest.store(longest, Ordering::SeqCst);
+        let line = format!("{question}\n");
+        let written = self.questions.write_all(line.as_bytes());
+        if written.and_then(|()| self.questions.flush()).is_err() {
+            return Err(self.how_it_ended());
+        }
+        let answer = match self.answers.recv_timeout(timeout) {
+            Ok(Ok(Some(answer))) => answer,
+            Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => return Err(self.how_it_ended()),
+            Ok(Err(garbage)) => return Err(garbage),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!("gave no answer within {} ms", timeout.as_millis()));
+            }
+        };
+        match answer.header["error"].as_str() {
+            Some(error) => Err(format!("says: {}", printable(error))),
+            None => self.to_the_last_question(answer),
+        }
+    }
+
+    /// The answer, if it is one to the last question.
+    fn to_the_last_question(&self, mut answer: Answer) -> Result<Answer, String> {
+        let asked = self.asked;
+        let Some(id) = answer.header.as_object_mut().and_then(|h| h.remove("id")) else {
+            return Err(format!(
+                "answered without the id of the question; each answer repeats it: {{\"id\": {asked}, ..}}"
+            ));
+        };
+        match id.as_u64() == Some(asked) {
+            true => Ok(answer),
+            false => Err(format!(
+                "gave an answer with \"id\": {} to the question with \"id\": {asked}; each question has one answer, which repeats its id",
+                shortened(&id.to_string())
+            )),
+        }
+    }
+
+    fn how_it_ended(&mut self) -> String {
+        let mut message = match self.wait() {
+            Some(status) => format!("ended without an answer ({status})"),
+            None => "closed its standard output without an answer".to_owned(),
+        };
+        let _ = self.errors_ended.recv_timeout(LAST_WORDS); // a grandchild may keep it open
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = printable(&String::from_utf8_lossy(&errors));
+        if !errors.trim().is_empty() {
+            message += &format!("; its last words: {}", errors.trim());
+        }
+        message
+    }
+
+    /// How the process ended; none if it goes on.
+    fn wait(&mut self) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < LAST_WORDS {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    /// The id of the process.
+    #[cfg(test)]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        self.group.end();
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+/// The processes that a program starts, as long as they stay in its group.
+///
+/// A shell holds the end of a pipe whose other end only this process has. It reads to the end, which comes when we ask for it or
+/// are no more, and then ends the group.
+#[cfg(unix)]
+#[derive(Debug)]
+struct ProcessGroup {
+    keeper: Child,
+}
+
+#[cfg(unix)]
+impl ProcessGroup {
+    /// The signals that ask us to stop do not end the keeper, wherever they come from; the end of the pipe does.
+    const KEEPER: &str = "trap '' INT TERM HUP; read _; kill -s KILL -- \"-$0\"";
+
+    /// The group that `leader` leads.
+    fn of(leader: &Child) -> std::io::Result<Self> {
+        use std::os::unix::process::CommandExt;
+        let keeper = Command::new("/bin/sh")
+            .args(["-c", Self::KEEPER, &leader.id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { keeper })
+    }
+
+    /// Ends every process of the group.
+    fn end(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// The beginning of a text that may be long.
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// Does something on a thread of its own; the system may allow none.
+fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = thread::Builder::new().spawn(work);
+    started
+        .map(drop)
+        .map_err(|error| format!("needs a thread, which cannot be started: {error}"))
+}
+
+/// Sends every answer, then the end or what was wrong.
+fn read_answers(
+    mut stdout: impl BufRead,
+    longest: &AtomicU64,
+    send: &SyncSender<Result<Option<Answer>, String>>,
+) {
+    loop {
+        let answer = read_answer(&mut stdout, longest);
+        let goes_on = matches!(answer, Ok(Some(_)));
+        if send.send(answer).is_err() || !goes_on {
+            return;
+        }
+    }
+}
+
+/// The next answer; none at the end.
+fn read_answer(stdout: &mut impl BufRead, longest: &AtomicU64) -> Result<Option<Answer>, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read from: {error}");
+    let mut line = Vec::new();
+    let mut start = stdout.by_ref().take(MAX_LINE);
+    start.read_until(b'\n', &mut line).map_err(unreadable)?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let header: Value = serde_json::from_slice(&line).map_err(|_| garbage(&line))?;
+    if !header.is_object() {
+        return Err(garbage(&line));
+    }
+    let longest = longest.load(Ordering::SeqCst);
+    let n_bytes = match &header["bytes"] {
+        Value::Null => 0,
+        n => n.as_u64().filter(|&n| n <= longest).ok_or_else(|| {
+            format!(
+                "announces bytes = {}; the answer to this question has from 0 to {longest}",
+                shortened(&printable(&n.to_string()))
+            )
+        })?,
+    };
+    let mut bytes = Vec::new();
+    let mut rest = stdout.by_ref().take(n_bytes);
+    rest.read_to_end(&mut bytes).map_err(unreadable)?;
+    if (bytes.len() as u64) < n_bytes {
+        return Err(format!("ended after {} of {n_bytes} bytes", bytes.len()));
+    }
+    Ok(Some(Answer { header, bytes }))
+}
+
+fn garbage(line: &[u8]) -> String {
+    let text = shortened(String::from_utf8_lossy(line).trim_end());
+    format!(
+        "wrote {text:?} to its standard output, where only answers belong: a line of JSON {{..}} each"
+    )
+}
+
+/// Reads to the end and keeps the last of it.
+fn keep_last(mut stderr: impl Read, kept: &Mutex<Vec<u8>>) {
+    let mut piece = [0; 1024];
+    while let Ok(n) = stderr.read(&mut piece) {
+        if n == 0 {
+            return;
+        }
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(&piece[..n]);
+        let surplus = kept.len().saturating_sub(MAX_ERRORS);
+        kept.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(mut text: &[u8]) -> Result<Option<Answer>, String> {
+        read_answer(&mut text, &AtomicU64::new(10))
+    }
+
+    #[test]
+    fn an_answer_is_a_line_and_the_bytes_that_it_announces() {
+        let mut text = &b"{\"bytes\": 3}\nabc{\"a\": 1}\n"[..];
+        let longest = AtomicU64::new(10);
+        let first = read_answer(&mut text, &longest).unwrap().unwrap();
+        assert_eq!(first.bytes, b"abc");
+        let second = read_answer(&mut text, &longest).unwrap().unwrap();
+        assert_eq!(
+            (second.header["a"].as_i64(), second.bytes.len()),
+            (Some(1), 0)
+        );
+        assert_eq!(read_answer(&mut text, &longest), Ok(None));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_an_answer() {
+        let table = [
+            (
+                &b"Loading model...\n"[..],
+                "wrote \"Loading model...\" to its standard output",
+            ),
+            (&b"3\n"[..], "wrote \"3\" to its"),
+            (&b"{\"bytes\": -1}\n"[..], "announces bytes = -1"),
+            (
+                &b"{\"bytes\": 11}\nabc"[..],
+                "announces bytes = 11; the answer to this question has from 0 to 10",
+            ),
+            (&b"{\"bytes\": 9}\nabc"[..], "ended after 3 of 9 bytes"),
+        ];
+        for (text, expected) in table {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

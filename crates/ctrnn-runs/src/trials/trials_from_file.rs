@@ -1,0 +1,1002 @@
+//! The task `npz`: trials that another tool wrote.
+
+use ctrnn_config::InputPath;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use ctrnn_random::{Key, Rng, Stream};
+use ctrnn_tasks::{
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, TargetKind, Task,
+    TaskEntry, TaskError, Trained, Trial, TrialBatch, TrialSet, implied_choices, value_bits,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::trials::choices::{self, OutputName, has_answer};
+use crate::trials::trial_file::TrialFile;
+
+/// Trials that another tool wrote, read from npz files.
+///
+/// Each file holds `inputs [B,T,I]` f32 and either `labels [B,T]` (integers, the class at each time step; the loss is
+/// then cross-entropy) or `targets [B,T,O]` f32 (the loss is then the mean squared error). Optional: `mask [B,T]` or
+/// `[B,T,O]` (0: does not count; absent: everything counts), `n_steps [B]` (the length of each trial), `dt_ms` (must
+/// equal `time.dt_ms`), and one `cond_<name> [B]` for each condition (NaN: it does not apply, as a coherence does not to
+/// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
+/// or -100. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
+/// validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot targets or two values
+/// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` says otherwise.
+///
+/// `eval`, `simulate` and `analyze` with other files than the run's (`task.npz.files=["test.npz"]`) take all of their
+/// trials, in the order of the files; the network stays as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NpzConfig {
+    /// The files; together they are one set of trials. Relative paths start at the configuration file, or in an
+    /// override at the current folder.
+    pub files: Vec<InputPath>,
+    /// Fraction of the trials, chosen by the seed, that is set aside for validation: at least one, and one is left. 1 takes
+    /// all, in their order, to evaluate a network with.
+    #[schemars(range(min = 0, max = 1))]
+    pub validation_fraction: f64,
+    /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
+    /// out of accuracy. A condition that the trials do not have is passed over.
+    pub no_answer: BTreeMap<String, Vec<f64>>,
+    /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
+    /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
+    /// targets are equally large (or the only one is 0). `[]`: no accuracy. Absent: with `labels` every output. With `targets` every
+    /// output if they are one-hot at that step (the same high value in one output, the same low value in all others, whichever trial;
+    /// all equal: no answer); a single output, by its sign, if it has one value below and one above zero; otherwise none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<OutputName>>,
+}
+
+impl Default for NpzConfig {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            validation_fraction: 0.2,
+            no_answer: BTreeMap::new(),
+            choices: None,
+        }
+    }
+}
+
+/// Returns the entry of the task `npz`.
+pub(super) fn npz_entry() -> TaskEntry {
+    TaskEntry::of_config::<NpzConfig>("npz", |config, context| {
+        Ok(Box::new(TrialsFromFile::read(&config, context)?))
+    })
+}
+
+/// Trials read from files. They stay in the files' arrays; a trial is known by its number, through all files, and made when
+/// it is needed.
+#[derive(Debug)]
+pub struct TrialsFromFile {
+    layout: Layout,
+    files: Vec<TrialFile>,
+    /// The number of the first trial of each file.
+    starts: Vec<usize>,
+    no_answer: BTreeMap<String, Vec<f64>>,
+    /// The trials that batches are drawn from, condition after condition.
+    drawn: Vec<u32>,
+    /// For each condition, how many of `drawn` belong to it or to one before it.
+    ends: Vec<u32>,
+    /// The conditions by their values, ascending.
+    by_values: Vec<u32>,
+    held_out: Vec<u32>,
+    /// The configuration of the run that is tested, which knows other conditions.
+    tested: Option<Tested>,
+}
+
+/// Trials that a network was trained on, while it is tested with others.
+#[derive(Debug)]
+struct Tested {
+    config: NpzConfig,
+    clock: Clock,
+    seed: u64,
+}
+
+impl Task for TrialsFromFile {
+    fn layout(&self) -> Layout {
+        self.layout.clone()
+    }
+
+    /// All is checked when the files are read.
+    fn check(&self, _: Clock) -> Result<(), Vec<TaskError>> {
+        Ok(())
+    }
+
+    /// Lists the conditions that are trained on: a network with an initial state per condition knows no others.
+    fn conditions(&self) -> Vec<Condition> {
+        if let Some(tested) = &self.tested {
+            return tested.conditions();
+        }
+        let condition = |k: usize| {
+            let members = self.members(k);
+            Condition {
+                values: self.values(members[0]),
+                weight: members.len() as f64,
+            }
+        };
+        (0..self.ends.len()).map(condition).collect()
+    }
+
+    fn n_conditions(&self) -> usize {
+        match &self.tested {
+            Some(tested) => tested.conditions().len(),
+            None => self.ends.len(),
+        }
+    }
+
+    fn sample_trial(&self, condition: &Condition, _: Clock, rng: &mut Rng) -> Trial {
+        let values = condition.values.iter().map(|(_, value)| *value);
+        let place = self.by_values.binary_search_by(|&k| {
+            let first = self.members(k as usize)[0];
+            self.column_values(first)
+                .map(value_bits)
+                .cmp(values.clone().map(value_bits))
+        });
+        let place = place.expect("a condition of this task");
+        let k = self.by_values[place] as usize;
+        self.trial(*rng.choose(self.members(k)))
+    }
+
+    fn longest_steps(&self, _: Clock) -> Option<usize> {
+        Some(*TrialSet::n_steps(self).end())
+    }
+
+    fn trial_set(&self) -> Option<&dyn TrialSet> {
+        Some(self)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.files.iter().flat_map(|f| f.notes.clone()).collect();
+        notes.extend(self.note_classes());
+        notes
+    }
+
+    fn input_files(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|file| file.path.clone()).collect()
+    }
+
+    /// Draws the place of a condition among all trials, where the provided method goes through all conditions: there may be
+    /// as many as trials.
+    fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
+        let n_drawn = f64::from(*self.ends.last().expect("one condition at least"));
+        let trial = |place: usize| {
+            let b = request.first_trial + place;
+            let mut rng = Rng::new(request.key, b as u64, request.step);
+            let k = match request.conditions {
+                ConditionOrder::Balanced => b % self.ends.len(),
+                ConditionOrder::Weighted => {
+                    let left = rng.uniform_in(0.0, n_drawn);
+                    let k = self.ends.partition_point(|&end| f64::from(end) <= left);
+                    k.min(self.ends.len() - 1) // the upper bound itself, by rounding
+                }
+            };
+            self.trial(*rng.choose(self.members(k)))
+        };
+        Ok(TrialBatch::new((0..request.n_trials).map(trial)))
+    }
+}
+
+impl TrialSet for TrialsFromFile {
+    fn n_training(&self) -> usize {
+        self.n_trials() - self.held_out.len()
+    }
+
+    fn n_held_out(&self) -> usize {
+        self.held_out.len()
+    }
+
+    fn held_out(&self, number: usize) -> Trial {
+        self.trial(self.held_out[number])
+    }
+
+    fn source(&self, number: usize) -> [usize; 2] {
+        self.place(self.held_out[number])
+    }
+
+    fn n_steps(&self) -> RangeInclusive<usize> {
+        let ranges = || self.files.iter().map(TrialFile::shortest_and_longest);
+        let shortest = ranges().map(|range| *range.start()).min();
+        let longest = ranges().map(|range| *range.end()).max();
+        shortest.unwrap_or(0)..=longest.unwrap_or(0)
+    }
+}
+
+impl TrialsFromFile {
+    /// Reads and checks every file, and sets trials aside for validation: all of them, in their order, where a network is
+    /// tested with other files than it was trained on.
+    ///
+    /// # Errors
+    /// Names the file, the array and what is wrong with it.
+    pub fn read(config: &NpzConfig, context: &BuildContext) -> Result<Self, Vec<TaskError>> {
+        let read = Self::read_files(config, context.clock, context.trained);
+        let mut read = read.map_err(|error| vec![error])?;
+        let n = read.n_trials();
+        let is_test = context.trained.is_some_and(|trained| trained.is_test);
+        let is_whole = is_test || config.validation_fraction == 1.0;
+        let n_held_out = match is_whole {
+            true => n,
+            false => n_held_out(n, config.validation_fraction),
+        };
+        let has_both = 0 < n_held_out && n_held_out < n;
+        if !has_both && context.trained.is_none() {
+            return Err(vec![nothing_to_train_on(n)]);
+        }
+        read.split(n_held_out, context.seed);
+        let trained = context.trained.filter(|_| is_test);
+        if let Some(trained) = trained
+            && config.choices.is_none()
+            && let Some(choices) = trained_choices(trained, context.clock)
+        {
+            // A test need not show every choice, and may look like one where there is none.
+            read.layout.choices = choices;
+        }
+        read.tested = trained.and_then(|trained| {
+            Some(Tested {
+                config: trained.table.clone().try_into().ok()?,
+                clock: context.clock,
+                seed: context.seed,
+            })
+        });
+        Ok(read)
+    }
+
+    fn read_files(
+        config: &NpzConfig,
+        clock: Clock,
+        trained: Option<Trained>,
+    ) -> Result<Self, TaskError> {
+        if config.files.is_empty() {
+            let help = "give at least one: task.npz.files = [\"trials.npz\"]";
+            return Err(TaskError::config("files", "no file of trials is named").with_help(help));
+        }
+        let mut files: Vec<TrialFile> = Vec::new();
+        for InputPath(path) in &config.files {
+            let file = TrialFile::read(path, clock)?;
+            file_fits(&file, files.first().unwrap_or(&file), trained)?;
+            files.push(file);
+        }
+        let n_trials: usize = files.iter().map(|file| file.n_trials).sum();
+        if u32::try_from(n_trials).is_err() {
+            let what = format!(
+                "{n_trials} trials are too many; at most {} are read",
+                u32::MAX
+            );
+            return Err(TaskError::data("files", what));
+        }
+        let n_outputs = files.iter().map(|file| file.n_outputs);
+        let is_classes = files[0].target_kind == TargetKind::Classes; // of which some need not occur
+        let trained = trained.filter(|_| is_classes);
+        let n_outputs = n_outputs.chain(trained.map(|trained| trained.n_outputs));
+        let starts = files.iter().scan(0, |next, file| {
+            *next += file.n_trials;
+            Some(*next - file.n_trials)
+        });
+        let mut read = Self {
+            layout: layout(&files[0], n_outputs.max().unwrap_or(0)),
+            starts: starts.collect(),
+            files,
+            no_answer: config.no_answer.clone(),
+            drawn: Vec::new(),
+            ends: Vec::new(),
+            by_values: Vec::new(),
+            held_out: Vec::new(),
+            tested: None,
+        };
+        read.layout.choices = match &config.choices {
+            Some(names) => choices::named(names, &read.layout)?,
+            None => read.implied_choices(),
+        };
+        Ok(read)
+    }
+
+    /// Finds the outputs that are choices by the targets of all trials that may have an answer.
+    fn implied_choices(&self) -> Vec<usize> {
+        let trials = (0..self.n_trials() as u32).map(|trial| self.made(trial));
+        match self.layout.target {
+            // Labels need no look at the trials, of which there may be many.
+            TargetKind::Classes => implied_choices(trials.take(1)),
+            TargetKind::Values => {
+                implied_choices(trials.filter(|trial| has_answer(trial, &self.no_answer)))
+            }
+        }
+    }
+
+    /// Sets trials aside by chance; all of them stay in their order. The others are sorted into their conditions.
+    fn split(&mut self, n_held_out: usize, seed: u64) {
+        let n = self.n_trials();
+        let mut trials: Vec<u32> = (0..n as u32).collect();
+        if n_held_out < n {
+            Rng::new(Key::new(seed, Stream::Validation, 0), 0, 0).shuffle(&mut trials);
+        }
+        let training = trials.split_off(n_held_out);
+        self.held_out = trials;
+        match training.is_empty() {
+            true => self.sort_into_conditions(&self.held_out.clone()),
+            false => self.sort_into_conditions(&training),
+        }
+    }
+
+    /// Conditions come in the order in which they appear, and trials within them, too.
+    fn sort_into_conditions(&mut self, trials: &[u32]) {
+        let mut order: Vec<u32> = (0..trials.len() as u32).collect();
+        let compare = |a: u32, b: u32| self.compare(trials[a as usize], trials[b as usize]);
+        order.sort_unstable_by(|&a, &b| compare(a, b).then(a.cmp(&b)));
+        let is_new = |k: usize| k == 0 || compare(order[k - 1], order[k]).is_ne();
+        let starts = (0..order.len()).filter(|&k| is_new(k)).map(|k| k as u32);
+        let starts: Vec<u32> = starts.chain([order.len() as u32]).collect(); // of each condition in `order`, by values
+        let n_conditions = starts.len() - 1;
+        let mut by_appearance: Vec<u32> = (0..n_conditions as u32).collect();
+        by_appearance.sort_unstable_by_key(|&k| order[starts[k as usize] as usize]);
+        let mut by_values = vec![0; n_conditions];
+        let (mut drawn, mut ends) = (Vec::with_capacity(trials.len()), Vec::new());
+        for (number, &k) in by_appearance.iter().enumerate() {
+            let k = k as usize;
+            let members = &order[starts[k] as usize..starts[k + 1] as usize];
+            by_values[k] = number as u32;
+            drawn.extend(members.iter().map(|&place| trials[place as usize]));
+            ends.push(drawn.len() as u32);
+        }
+        (self.drawn, self.ends, self.by_values) = (drawn, ends, by_values);
+    }
+
+    fn n_trials(&self) -> usize {
+        self.files.iter().map(|file| file.n_trials).sum()
+    }
+
+    /// The trials of a condition.
+    fn members(&self, condition: usize) -> &[u32] {
+        let start = match condition {
+            0 => 0,
+            k => self.ends[k - 1],
+        };
+        &self.drawn[start as usize..self.ends[condition] as usize]
+    }
+
+    /// The file of a trial, and its row there.
+    fn place(&self, trial: u32) -> [usize; 2] {
+        let trial = trial as usize;
+        let file = self.starts.partition_point(|&start| start <= trial) - 1;
+        [file, trial - self.starts[file]]
+    }
+
+    /// Makes a trial without its answer.
+    fn made(&self, trial: u32) -> Trial {
+        let [file, b] = self.place(trial);
+        self.files[file].trial(b, &self.layout)
+    }
+
+    fn trial(&self, trial: u32) -> Trial {
+        let mut trial = self.made(trial);
+        choices::set_answers(
+            std::slice::from_mut(&mut trial),
+            &self.layout.choices,
+            &self.no_answer,
+        );
+        trial
+    }
+
+    fn column_values(&self, trial: u32) -> impl Iterator<Item = f64> + '_ {
+        let [file, b] = self.place(trial);
+        let columns = self.files[file].conditions.iter();
+        columns.map(move |(_, column)| column[b])
+    }
+
+    fn values(&self, trial: u32) -> Vec<(String, f64)> {
+        let names = self.files[0]
+            .conditions
+            .iter()
+            .map(|(name, _)| name.clone());
+        names.zip(self.column_values(trial)).collect()
+    }
+
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        self.column_values(a)
+            .map(value_bits)
+            .cmp(self.column_values(b).map(value_bits))
+    }
+
+    /// Classes that an output stands for, but no label.
+    fn note_classes(&self) -> Option<String> {
+        if self.layout.target == TargetKind::Values {
+            return None;
+        }
+        let occurs = |class: &usize| {
+            let mut files = self.files.iter();
+            files.any(|file| file.classes.get(*class) == Some(&true))
+        };
+        let classes = 0..self.layout.outputs.len();
+        let never: Vec<String> = classes
+            .clone()
+            .filter(|class| !occurs(class))
+            .map(|class| class.to_string())
+            .collect();
+        let remedy = match &never[..] {
+            [] => return None,
+            [first, ..] if first == "0" => {
+                "if labels count from 1, as in MATLAB: labels = labels - 1"
+            }
+            _ => {
+                "labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape) leaves none out"
+            }
+        };
+        let shown = match never.len() {
+            1 => format!("class {} never occurs", never[0]),
+            n @ 2..=9 => format!("classes {} never occur", never[..n].join(", ")),
+            n => format!("{n} classes never occur, such as {}", never[0]),
+        };
+        Some(format!(
+            "{shown} among the labels, which go up to {}; {remedy}",
+            classes.end - 1
+        ))
+    }
+}
+
+impl Tested {
+    /// Conditions of the trials that the run was trained on; none if they are no longer there.
+    fn conditions(&self) -> Vec<Condition> {
+        let Ok(mut read) = TrialsFromFile::read_files(&self.config, self.clock, None) else {
+            return Vec::new();
+        };
+        let n_held_out = n_held_out(read.n_trials(), self.config.validation_fraction);
+        read.split(n_held_out, self.seed);
+        read.conditions()
+    }
+}
+
+/// Finds the choices of the trials that a run was trained on; `None` if they are no longer there.
+fn trained_choices(trained: Trained, clock: Clock) -> Option<Vec<usize>> {
+    let config: NpzConfig = trained.table.clone().try_into().ok()?;
+    let read = TrialsFromFile::read_files(&config, clock, None).ok()?;
+    Some(read.layout.choices)
+}
+
+/// Computes the number of trials to set aside of `n`: at least one, and one is left where there are two.
+fn n_held_out(n: usize, fraction: f64) -> usize {
+    ((n as f64 * fraction).round() as usize).clamp(1, n.max(2) - 1)
+}
+
+fn nothing_to_train_on(n_trials: usize) -> TaskError {
+    match n_trials {
+        0 | 1 => {
+            let what = format!(
+                "{n_trials} trial is too few: one is set aside for validation and one is trained on"
+            );
+            TaskError::data("files", what)
+        }
+        _ => TaskError::config(
+            "validation_fraction",
+            format!("1 sets all {n_trials} trials aside, so that none is left to train on"),
+        )
+        .with_help(
+            "a fraction below 1, such as 0.2; `eval` takes all trials of another file by itself",
+        ),
+    }
+}
+
+/// Whether a file can be one set of trials with the first, for the network of a run if there is one.
+fn file_fits(
+    file: &TrialFile,
+    first: &TrialFile,
+    trained: Option<Trained>,
+) -> Result<(), TaskError> {
+    agree(file, first)?;
+    let Some(trained) = trained.filter(|trained| trained.is_test) else {
+        return Ok(());
+    };
+    let is_classes = file.target_kind == TargetKind::Classes;
+    let (what, found, expected) = match () {
+        () if file.n_inputs != trained.n_inputs => ("inputs", file.n_inputs, trained.n_inputs),
+        () if !is_classes && file.n_outputs != trained.n_outputs => {
+            ("outputs", file.n_outputs, trained.n_outputs)
+        }
+        () if is_classes => return file.check_outputs(trained.n_outputs),
+        () => return Ok(()),
+    };
+    let message = format!(
+        "{} has {found} {what}, but the network of the run has {expected}",
+        file.path.display()
+    );
+    let help = "test a network with trials of the channels that it was trained on";
+    Err(TaskError::data("files", message).with_help(help))
+}
+
+fn layout(file: &TrialFile, n_outputs: usize) -> Layout {
+    Layout {
+        choices: Vec::new(),
+        ..Layout::numbered(file.n_inputs, n_outputs, file.target_kind)
+    }
+}
+
+/// Whether two files can be one set of trials.
+fn agree(file: &TrialFile, first: &TrialFile) -> Result<(), TaskError> {
+    let names = |file: &TrialFile| {
+        let names = file.conditions.iter().map(|(name, _)| name.clone());
+        names.collect::<Vec<_>>()
+    };
+    let is_classes = |file: &TrialFile| file.target_kind == TargetKind::Classes;
+    let difference = if file.n_inputs != first.n_inputs {
+        format!("{} inputs against {}", file.n_inputs, first.n_inputs)
+    } else if is_classes(file) != is_classes(first) {
+        "one has labels, the other targets".to_owned()
+    } else if !is_classes(file) && file.n_outputs != first.n_outputs {
+        format!("{} outputs against {}", file.n_outputs, first.n_outputs)
+    } else if file.is_masked_by_output() != first.is_masked_by_output() {
+        "one has a mask per output, the other has not".to_owned()
+    } else if names(file) != names(first) {
+        format!("conditions {:?} against {:?}", names(file), names(first))
+    } else {
+        return Ok(());
+    };
+    let (a, b) = (file.path.display(), first.path.display());
+    Err(TaskError::data(
+        "files",
+        format!("{a} and {b} disagree: {difference}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_tasks::Registry;
+
+    use super::*;
+    use ctrnn_files::{Array, npz};
+    use ctrnn_tasks::{Mask, Target};
+    use tempfile::TempDir;
+
+    type Arrays = Vec<(&'static str, Array)>;
+
+    /// `inputs[b][t] = 10 b + t`, and labels that say the trial's number modulo 3.
+    fn numbered(n_trials: usize, n_steps: usize) -> Arrays {
+        let rows = || (0..n_trials).flat_map(|b| (0..n_steps).map(move |t| (b, t)));
+        let inputs = rows().map(|(b, t)| (10 * b + t) as f32).collect();
+        let labels = rows().map(|(b, _)| (b % 3) as i64).collect();
+        vec![
+            ("inputs", Array::f32(&[n_trials, n_steps, 1], inputs)),
+            ("labels", Array::i64(&[n_trials, n_steps], labels)),
+        ]
+    }
+
+    fn write(folder: &TempDir, name: &str, arrays: Arrays) -> InputPath {
+        let path = folder.path().join(name);
+        let named = arrays
+            .into_iter()
+            .map(|(name, array)| (name.to_owned(), array));
+        npz::write(&path, &named.collect()).unwrap();
+        InputPath(path)
+    }
+
+    fn read_as(
+        config: &NpzConfig,
+        trained: Option<Trained>,
+    ) -> Result<TrialsFromFile, Vec<TaskError>> {
+        let registry = Registry::new();
+        let context = BuildContext {
+            clock: Clock::new(20.0).unwrap(),
+            seed: 1,
+            base_dir: std::path::Path::new("."),
+            registry: &registry,
+            programs: ctrnn_tasks::Programs::NEVER,
+            trained,
+        };
+        TrialsFromFile::read(config, &context)
+    }
+
+    fn config(files: &[&InputPath]) -> NpzConfig {
+        NpzConfig {
+            files: files.iter().map(|&file| file.clone()).collect(),
+            ..NpzConfig::default()
+        }
+    }
+
+    fn read(arrays: Arrays) -> Result<TrialsFromFile, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(&folder, "trials.npz", arrays);
+        let read = read_as(&config(&[&file]), None);
+        read.map_err(|errors| errors[0].to_string())
+    }
+
+    fn request(n_trials: usize, conditions: ConditionOrder) -> BatchRequest {
+        BatchRequest {
+            clock: Clock::new(20.0).unwrap(),
+            first_trial: 5,
+            n_trials,
+            key: Key::new(1, Stream::Trials, 0),
+            step: 7,
+            conditions,
+        }
+    }
+
+    /// 60 trials of conditions that come 1, 2, .. times: what is drawn is what a walk through all conditions draws.
+    #[test]
+    fn conditions_are_drawn_by_their_place() {
+        let mut arrays = numbered(60, 2);
+        let coh = (0..60).map(|b| f64::from(b).sqrt().floor()).collect();
+        arrays.push(("cond_coh", Array::f64(&[60], coh)));
+        let task = read(arrays).unwrap();
+        let conditions = task.conditions();
+        assert!((5..=8).contains(&conditions.len()), "{}", conditions.len());
+        assert_eq!(task.n_conditions(), conditions.len());
+        for order in [ConditionOrder::Weighted, ConditionOrder::Balanced] {
+            let request = request(200, order);
+            let batch = task.sample_batch(&request).unwrap();
+            for b in 0..request.n_trials {
+                let number = request.first_trial + b;
+                let mut rng = Rng::new(request.key, number as u64, request.step);
+                let condition = match order {
+                    ConditionOrder::Weighted => Condition::draw(&conditions, &mut rng),
+                    ConditionOrder::Balanced => &conditions[number % conditions.len()],
+                };
+                let trial = task.sample_trial(condition, request.clock, &mut rng);
+                assert_eq!(batch.trial(b), trial);
+                assert_eq!(trial.condition, condition.values);
+            }
+        }
+    }
+
+    #[test]
+    fn conditions_are_those_of_equal_values_in_order_of_appearance() {
+        let nan = f64::NAN;
+        let mut arrays = numbered(8, 1);
+        let coh = vec![0.5, nan, -0.0, 0.5, -nan, 0.0, 0.5, nan];
+        arrays.push(("cond_coh", Array::f64(&[8], coh)));
+        arrays.push(("cond_side", Array::f64(&[8], vec![1.0; 8])));
+        let task = read(arrays).unwrap();
+        let weights: f64 = task.conditions().iter().map(|c| c.weight).sum();
+        assert_eq!((task.n_conditions(), weights), (3, 6.0)); // a fifth of 8 is held out
+        let first: Vec<u32> = (0..3).map(|k| task.members(k)[0]).collect();
+        let mut shuffled: Vec<u32> = (0..8).collect();
+        Rng::new(Key::new(1, Stream::Validation, 0), 0, 0).shuffle(&mut shuffled);
+        assert_eq!(task.held_out, shuffled[..2]);
+        let places: Vec<_> = first
+            .iter()
+            .map(|trial| shuffled.iter().position(|other| other == trial))
+            .collect();
+        assert!(places.is_sorted(), "{places:?}");
+    }
+
+    #[test]
+    fn other_files_are_taken_whole_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = write(&folder, "own.npz", numbered(9, 2));
+        let one = write(&folder, "one.npz", numbered(4, 2));
+        let two = write(&folder, "two.npz", numbered(1, 2)); // a single trial, and class 0 alone
+        let table = toml::Table::try_from(config(&[&own])).unwrap();
+        let trained = Trained {
+            n_inputs: 1,
+            n_outputs: 3,
+            table: &table,
+            is_test: true,
+        };
+        let task = read_as(&config(&[&one, &two]), Some(trained)).unwrap();
+        assert_eq!((task.n_training(), task.n_held_out()), (0, 5));
+        assert_eq!(task.layout().outputs.len(), 3);
+        let inputs: Vec<f32> = (0..5).map(|k| task.held_out(k).inputs[0]).collect();
+        assert_eq!(inputs, [0.0, 10.0, 20.0, 30.0, 0.0]);
+        let sources: Vec<_> = (0..5).map(|k| task.source(k)).collect();
+        assert_eq!(sources, [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0]]);
+
+        let single = read_as(&config(&[&two]), Some(trained)).unwrap();
+        assert_eq!((single.n_held_out(), single.layout().outputs.len()), (1, 3));
+        let small = Trained {
+            n_outputs: 2,
+            ..trained
+        };
+        let error = read_as(&config(&[&own]), Some(small)).unwrap_err()[0].to_string();
+        assert!(
+            error.contains("label 2 at trial 2, time step 0 has no output"),
+            "{error}"
+        );
+        let wide = Trained {
+            n_inputs: 2,
+            ..trained
+        };
+        let error = read_as(&config(&[&own]), Some(wide)).unwrap_err()[0].to_string();
+        assert!(
+            error.contains("has 1 inputs, but the network of the run has 2"),
+            "{error}"
+        );
+    }
+
+    /// The states of a network with one for each condition are numbered as in its training, whatever the test holds.
+    #[test]
+    fn a_test_has_the_conditions_of_the_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |n: usize, side: fn(usize) -> f64| {
+            let mut arrays = numbered(n, 1);
+            let side = (0..n).map(side).collect();
+            arrays.push(("cond_side", Array::f64(&[n], side)));
+            arrays
+        };
+        let own = write(&folder, "own.npz", with(20, |b| (b % 2) as f64));
+        let test = write(&folder, "test.npz", with(4, |_| 1.0));
+        let own = config(&[&own]);
+        let table = toml::Table::try_from(&own).unwrap();
+        let trained = Trained {
+            n_inputs: 1,
+            n_outputs: 3,
+            table: &table,
+            is_test: true,
+        };
+        let conditions = read_as(&own, None).unwrap().conditions();
+        assert_eq!(conditions.len(), 2);
+        let task = read_as(&config(&[&test]), Some(trained)).unwrap();
+        assert_eq!(task.conditions(), conditions);
+        assert_eq!(task.n_conditions(), 2);
+    }
+
+    #[test]
+    fn all_trials_are_held_out_by_a_fraction_of_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = write(&folder, "own.npz", numbered(9, 2));
+        let whole = NpzConfig {
+            validation_fraction: 1.0,
+            ..config(&[&own])
+        };
+        let table = toml::Table::try_from(&whole).unwrap();
+        let trained = Trained {
+            n_inputs: 1,
+            n_outputs: 3,
+            table: &table,
+            is_test: false,
+        };
+        let task = read_as(&whole, Some(trained)).unwrap();
+        assert_eq!(task.n_held_out(), 9);
+        assert_eq!(task.held_out(8).inputs[0], 80.0);
+        let error = &read_as(&whole, None).unwrap_err()[0];
+        assert_eq!(error.key, "validation_fraction");
+        assert!(
+            error.to_string().contains("none is left to train on"),
+            "{error}"
+        );
+    }
+
+    /// NaN, infinities, labels of -100 and 255: after the end of a trial, and targets where the mask is 0.
+    #[test]
+    fn padding_is_not_data() {
+        let nan = f32::NAN;
+        let short = Array::i64(&[2], vec![1, 2]);
+        let inputs = Array::f32(&[2, 2, 1], vec![1.0, nan, 2.0, 3.0]);
+        let labels = |type_: fn(Vec<f64>) -> Array| type_(vec![1.0, -100.0, 0.0, 255.0]);
+        let as_f64 = |labels: Vec<f64>| Array::f64(&[2, 2], labels);
+        let as_i64 =
+            |labels: Vec<f64>| Array::i64(&[2, 2], labels.iter().map(|&x| x as i64).collect());
+        for labels in [labels(as_f64), labels(as_i64)] {
+            let mask = Array::f32(&[2, 2], vec![1.0, nan, 1.0, 0.0]);
+            let arrays = vec![
+                ("inputs", inputs.clone()),
+                ("labels", labels),
+                ("n_steps", short.clone()),
+                ("mask", mask),
+            ];
+            let task = read(arrays).unwrap();
+            assert_eq!(task.layout().outputs.len(), 2); // 255 does not count
+            let [first, second] = [0, 1].map(|b| task.files[0].trial(b, &task.layout));
+            assert_eq!((first.n_steps, first.inputs), (1, vec![1.0]));
+            assert_eq!(first.target, Target::Classes(vec![1]));
+            assert_eq!(second.target, Target::Classes(vec![0, 0]));
+            assert_eq!(second.mask, Mask::Steps(vec![1.0, 0.0]));
+        }
+        let targets = Array::f32(&[2, 2, 2], vec![1.0, nan, nan, nan, 2.0, 3.0, nan, 4.0]);
+        let mask = Array::f32(&[2, 2, 2], vec![1.0, 0.0, nan, -1.0, 1.0, 1.0, 0.0, 1.0]);
+        let arrays = vec![
+            ("inputs", inputs.clone()),
+            ("targets", targets),
+            ("n_steps", short),
+            ("mask", mask),
+        ];
+        let task = read(arrays).unwrap();
+        let [first, second] = [0, 1].map(|b| task.files[0].trial(b, &task.layout));
+        assert_eq!(first.target, Target::Values(vec![1.0, 0.0]));
+        assert_eq!(second.target, Target::Values(vec![2.0, 3.0, 0.0, 4.0]));
+        assert_eq!(second.mask, Mask::Outputs(vec![1.0, 1.0, 0.0, 1.0]));
+    }
+
+    /// Inputs are seen by the network even where its answer does not count.
+    #[test]
+    fn what_is_data_is_told_by_its_place() {
+        let zeros = |shape: &[usize]| Array::f32(shape, vec![0.0; shape.iter().product()]);
+        let at = |shape: &[usize], place: usize, value: f32| {
+            let mut values = vec![0.0; shape.iter().product()];
+            values[place] = value;
+            Array::f32(shape, values)
+        };
+        let inputs = || ("inputs", zeros(&[3, 4, 2]));
+        let targets = || ("targets", zeros(&[3, 4, 1]));
+        let table: Vec<(Arrays, &[&str])> = vec![
+            (
+                vec![
+                    ("inputs", at(&[3, 4, 2], 13, f32::NAN)),
+                    targets(),
+                    ("mask", at(&[3, 4], 0, 1.0)),
+                ],
+                &[
+                    "inputs holds NaN at trial 1, time step 2, input 1",
+                    "np.nan_to_num(inputs",
+                ],
+            ),
+            (
+                vec![("inputs", at(&[3, 4, 2], 23, f32::NAN)), targets()],
+                &[
+                    "inputs holds NaN at trial 2, time step 3, input 1",
+                    "n_steps = np.isfinite(inputs).all(-1).sum(1)",
+                ],
+            ),
+            (
+                vec![
+                    ("inputs", Array::f64(&[3, 4, 2], vec![1e39; 24])),
+                    targets(),
+                ],
+                &["at trial 0, time step 0, input 0, which single precision"],
+            ),
+            (
+                vec![inputs(), ("targets", at(&[3, 4, 1], 5, f32::INFINITY))],
+                &[
+                    "targets holds inf at trial 1, time step 1, output 0",
+                    "mask = np.isfinite(targets)",
+                ],
+            ),
+            (
+                vec![
+                    inputs(),
+                    ("targets", at(&[3, 4, 1], 5, f32::NAN)),
+                    ("mask", Array::f32(&[3, 4], vec![1.0; 12])),
+                ],
+                &["mask = mask[..., None] * np.isfinite(targets)"],
+            ),
+            (
+                vec![inputs(), ("labels", at(&[3, 4], 7, -100.0))],
+                &[
+                    "label -100 at trial 1, time step 3 is not a class",
+                    "mask = (labels != -100)",
+                    "np.unique(labels, return_inverse=True)[1]",
+                ],
+            ),
+            (
+                vec![inputs(), ("labels", at(&[3, 4], 7, f32::NAN))],
+                &["label NaN at trial 1", "mask = np.isfinite(labels)"],
+            ),
+            (
+                vec![inputs(), targets(), ("mask", at(&[3, 4], 6, -1.0))],
+                &["mask holds -1 at trial 1, time step 2"],
+            ),
+            (
+                vec![inputs(), targets(), ("mask", zeros(&[3, 4]))],
+                &["mask is 0 everywhere"],
+            ),
+            (
+                vec![
+                    inputs(),
+                    targets(),
+                    ("n_steps", Array::i64(&[3], vec![4, 0, 4])),
+                ],
+                &["n_steps holds 0 at trial 1; it must be 1 to 4"],
+            ),
+            (
+                vec![
+                    inputs(),
+                    targets(),
+                    ("cond_coh", at(&[3], 2, f32::INFINITY)),
+                ],
+                &["cond_coh holds an infinity at trial 2", "np.nan"],
+            ),
+        ];
+        for (arrays, says) in table {
+            let error = read(arrays).unwrap_err();
+            assert!(says.iter().all(|part| error.contains(part)), "{error}");
+        }
+    }
+
+    #[test]
+    fn arrays_of_another_shape_are_told_how_to_get_the_right_one() {
+        let zeros = |shape: &[usize]| Array::f32(shape, vec![0.0; shape.iter().product()]);
+        let ones = |n: usize| Array::i64(&[n], vec![1; n]);
+        let all = |inputs: &[usize], name, other: &[usize]| {
+            vec![("inputs", zeros(inputs)), (name, zeros(other))]
+        };
+        let with = |mut arrays: Arrays, name, array| {
+            arrays.push((name, array));
+            arrays
+        };
+        let table: Vec<(Arrays, &str)> = vec![
+            (
+                all(&[6, 4, 2], "targets", &[6, 4]),
+                "targets = targets[..., None]",
+            ),
+            (
+                all(&[6, 4, 2], "labels", &[6, 4, 1]),
+                "labels = labels[..., 0]",
+            ),
+            (
+                all(&[6, 4, 2], "labels", &[6, 4, 3]),
+                "labels = labels.argmax(-1)",
+            ),
+            (
+                all(&[6, 4, 2], "labels", &[6]),
+                "np.repeat(labels[:, None], 4, axis=1)",
+            ),
+            (
+                all(&[6, 4, 2], "labels", &[4, 6]),
+                "labels = labels.swapaxes(0, 1)",
+            ),
+            (
+                all(&[6, 4], "labels", &[6, 4]),
+                "inputs = inputs[..., None]",
+            ),
+            (
+                all(&[6, 2, 4], "labels", &[6, 4]),
+                "inputs = inputs.transpose(0, 2, 1)",
+            ),
+            (
+                all(&[2, 6, 4], "labels", &[6, 4]),
+                "inputs = inputs.transpose(1, 2, 0)",
+            ),
+            (
+                with(all(&[4, 6, 2], "labels", &[4, 6]), "n_steps", ones(6)),
+                "inputs = inputs.swapaxes(0, 1); labels = labels.swapaxes(0, 1)",
+            ),
+            (
+                with(all(&[4, 6, 2], "labels", &[6, 4]), "cond_side", ones(6)),
+                "inputs = inputs.swapaxes(0, 1)",
+            ),
+            (
+                with(all(&[2, 4, 6], "labels", &[4, 6]), "n_steps", ones(6)),
+                "inputs = inputs.T; labels = labels.T",
+            ),
+            (
+                with(
+                    all(&[6, 4, 2], "labels", &[6, 4]),
+                    "cond_side",
+                    zeros(&[6, 4]),
+                ),
+                "cond_side = cond_side[:, 0]",
+            ),
+        ];
+        for (arrays, says) in table {
+            let error = read(arrays).unwrap_err();
+            assert!(error.contains(says), "{says}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_noted() {
+        let notes = |arrays| read(arrays).unwrap().notes();
+        assert_eq!(notes(numbered(9, 2)), [""; 0]);
+        let from_one = |mut arrays: Arrays, labels: &[i64]| {
+            let shape = arrays[1].1.shape().to_vec();
+            arrays[1].1 = Array::i64(&shape, labels.to_vec());
+            notes(arrays)
+        };
+        let found = from_one(numbered(4, 1), &[1, 2, 2, 1]);
+        assert_eq!(
+            found,
+            [
+                "class 0 never occurs among the labels, which go up to 2; if labels count from 1, as in MATLAB: labels = labels - 1"
+            ]
+        );
+        let found = from_one(numbered(4, 1), &[0, 3, 0, 3]);
+        assert!(
+            found[0].starts_with("classes 1, 2 never occur"),
+            "{found:?}"
+        );
+        let found = notes(numbered(4, 9));
+        assert!(
+            found[0].contains("4 trials of 9 time steps each"),
+            "{found:?}"
+        );
+        let found = from_one(numbered(3, 3), &[0, 1, 2, 0, 1, 2, 0, 1, 2]);
+        assert!(
+            found[0].contains("all 3 trials have the same labels"),
+            "{found:?}"
+        );
+        assert!(
+            found[0].contains("inputs = inputs.swapaxes(0, 1)"),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! The weights of a run: its newest whole state, wherever it stands in the folder, or a checkpoint that was asked for.
+//!
+//! `model/` is written when training ends or is stopped, and stays as it was while the run goes on after a resume. So the newest state is the
+//! one of the most steps among `model/` and the checkpoints; where there is neither yet, it is the one with which the run began.
+
+use ctrnn_config::Run;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::backend::Backend;
+use ctrnn_files::{FileError, RunFolder, RunJson, RunState, TensorFile};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, Weights};
+
+use crate::RunError;
+use crate::checkpoint::{Checkpoint, checkpoint_step, first_nonfinite};
+use crate::weights::weight_file::{read_weights, tensors_of};
+
+/// A run that trains removes old checkpoints while its folder is read; after this many listings something else is wrong.
+const MOST_LISTINGS: usize = 20;
+
+/// The weights of a run at one step.
+#[derive(Clone, Debug)]
+pub struct RunWeights {
+    /// Updates made.
+    pub step: u64,
+    /// The file in which they were found.
+    pub path: PathBuf,
+    /// The weights.
+    pub weights: Weights,
+    /// Notes for the user: damaged states that were passed over, and which step this is if it is not simply the
+    /// network of a finished run.
+    pub notes: Vec<String>,
+}
+
+/// The place of a state; of equal steps the greater one is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Initial,
+    Checkpoint,
+    Model,
+}
+
+/// The state of a run after `step` steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct State {
+    step: u64,
+    place: Place,
+}
+
+impl RunWeights {
+    /// Reads the newest whole state of a run or, by the word for it, a checkpoint. With the sizes of the network, files that are too
+    /// long for it are not read.
+    ///
+    /// # Errors
+    /// If the checkpoint that was asked for is missing or damaged, or no state is whole.
+    pub fn read(
+        folder: &RunFolder,
+        checkpoint: Option<&str>,
+        network: Option<&CtrnnConfig>,
+    ) -> Result<Self, RunError> {
+        let Some(word) = checkpoint else {
+            return newest(folder, network);
+        };
+        let state = State {
+            step: checkpoint_step(folder, word)?,
+            place: Place::Checkpoint,
+        };
+        Ok(Self {
+            step: state.step,
+            path: state.path(folder),
+            weights: state.read(folder, network)?,
+            notes: Vec::new(),
+        })
+    }
+
+    /// The network with these weights.
+    ///
+    /// # Errors
+    /// If they are of another network.
+    pub fn network<B: Backend>(
+        &self,
+        run: &Run,
+        device: &B::Device,
+    ) -> Result<CtrnnModule<B>, RunError> {
+        let network = CtrnnModule::from_weights(&run.model, &self.weights, device);
+        network.map_err(|error| RunError::Data {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeights, RunError> {
+    let (states, mut damaged) = states(folder)?;
+    let mut states = states;
+    for _ in 0..MOST_LISTINGS {
+        for &state in &states {
+            // What a run began with is not what it has become: it stands in for no damaged state.
+            if state.place == Place::Initial && !damaged.is_empty() {
+                break;
+            }
+            match state.read(folder, network) {
+                Ok(weights) => {
+                    let passed_over = damaged.iter().map(|(what, error)| {
+                        format!("passed over {what}, which is damaged: {error}")
+                    });
+                    return Ok(RunWeights {
+                        step: state.step,
+                        path: state.path(folder),
+                        weights,
+                        notes: passed_over.chain(state.note(folder)).collect(),
+                    });
+                }
+                Err(error) if error.exit_code() != 4 => return Err(error),
+                Err(_) if !state.path(folder).exists() => {} // removed since it was listed
+                Err(error) => damaged.push((state.words(), error)),
+            }
+        }
+        if !damaged.is_empty() {
+            break;
+        }
+        states = self::states(folder)?.0;
+    }
+    Err(match damaged.into_iter().next() {
+        Some((_, error)) => error,
+        None => RunError::Data {
+            path: folder.root().to_owned(),
+            reason: "has no network yet: no checkpoint, and no model/".to_owned(),
+        },
+    })
+}
+
+type Damaged = Vec<(String, RunError)>;
+
+/// The states that a run folder holds, the newest first, and what it says of a `model/` whose step cannot be read.
+fn states(folder: &RunFolder) -> Result<(Vec<State>, Damaged), RunError> {
+    let at = |place| move |step| State { step, place };
+    let steps = folder.list_checkpoints()?.into_iter();
+    let mut states: Vec<State> = steps.map(at(Place::Checkpoint)).collect();
+    let mut damaged = Vec::new();
+    match folder.model_step() {
+        Ok(step) => states.push(at(Place::Model)(step)),
+        Err(FileError::Missing { .. }) if !folder.model_weights().exists() => {}
+        Err(error) => damaged.push(("model/".to_owned(), error.into())),
+    }
+    if folder.initial_weights().exists() {
+        states.push(at(Place::Initial)(0));
+    }
+    states.sort_unstable_by(|a, b| b.cmp(a));
+    Ok((states, damaged))
+}
+
+impl State {
+    /// The file of its weights.
+    fn path(self, folder: &RunFolder) -> PathBuf {
+        match self.place {
+            Place::Model => folder.model_weights(),
+            Place::Checkpoint => folder.checkpoint(self.step).join("weights.safetensors"),
+            Place::Initial => folder.initial_weights(),
+        }
+    }
+
+    fn read(self, folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<Weights, RunError> {
+        if self.place == Place::Checkpoint {
+            return Ok(Checkpoint::read(&folder.checkpoint(self.step))?.weights);
+        }
+        let path = self.path(folder);
+        let weights = match network {
+            Some(network) => read_weights(&path, network)?,
+            None => tensors_of(TensorFile::read(&path)?.tensors),
+        };
+        finite(&path, weights)
+    }
+
+    fn words(self) -> String {
+        match self.place {
+            Place::Model => "model/".to_owned(),
+            Place::Checkpoint => format!("the checkpoint of step {}", self.step),
+            Place::Initial => "the initial weights".to_owned(),
+        }
+    }
+
+    /// Says which network this is; nothing where it is that of a finished run.
+    fn note(self, folder: &RunFolder) -> Option<String> {
+        let state = RunJson::load(&folder.run_json()).map(|json| json.state);
+        let ending = match state {
+            Ok(RunState::Done) | Err(_) => "",
+            Ok(RunState::Created | RunState::Running) => "; the run has not ended",
+            Ok(RunState::Stopped) => "; the run was stopped before its end",
+            Ok(RunState::Failed) => "; the run failed",
+        };
+        let place = match self.place {
+            Place::Model if ending.is_empty() => return None,
+            Place::Model => "",
+            Place::Checkpoint => ", its newest checkpoint",
+            Place::Initial => ", with which it began: it has no checkpoint yet",
+        };
+        Some(format!("the network of step {}{place}{ending}", self.step))
+    }
+}
+
+fn finite(path: &Path, weights: Weights) -> Result<Weights, RunError> {
+    match first_nonfinite(&weights) {
+        None => Ok(weights),
+        Some(name) => Err(RunError::Data {
+            path: path.to_owned(),
+            reason: format!("holds NaN or an infinity in {name}"),
+        }),
+    }
+}

@@ -1,0 +1,104 @@
+//! Weights on their way between tensors and files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::{DType, TensorData};
+use ctrnn_files::{Array, ArrayData, TensorFile, npz};
+use ctrnn_model::{CtrnnConfig, Parameter, Weights};
+
+use crate::RunError;
+
+/// A host array of a file as tensor data.
+fn data_of(array: Array) -> TensorData {
+    let (shape, data) = array.into_parts();
+    match data {
+        ArrayData::F32(values) => TensorData::new(values, shape),
+        ArrayData::F64(values) => TensorData::new(values, shape),
+        ArrayData::I32(values) => TensorData::new(values, shape),
+        ArrayData::I64(values) => TensorData::new(values, shape),
+        ArrayData::U8(values) => TensorData::new(values, shape),
+        ArrayData::Bool(values) => TensorData::new(values, shape),
+    }
+}
+
+/// Tensor data as a host array of a file.
+fn array_of(data: &TensorData) -> Array {
+    let shape = data.shape.to_vec();
+    match data.dtype {
+        DType::F64 => Array::f64(&shape, data.to_vec().expect("f64 data")),
+        DType::I64 => Array::i64(&shape, data.to_vec().expect("i64 data")),
+        _ => Array::f32(&shape, data.iter::<f32>().collect()),
+    }
+}
+
+/// Arrays of a file by name.
+pub(crate) fn arrays_of(tensors: &BTreeMap<String, TensorData>) -> BTreeMap<String, Array> {
+    tensors
+        .iter()
+        .map(|(name, data)| (name.clone(), array_of(data)))
+        .collect()
+}
+
+/// Tensors by name from the arrays of a file.
+pub(crate) fn tensors_of(arrays: BTreeMap<String, Array>) -> BTreeMap<String, TensorData> {
+    arrays
+        .into_iter()
+        .map(|(name, array)| (name, data_of(array)))
+        .collect()
+}
+
+/// A safetensors file of tensors. The same tensors and metadata give the same bytes.
+pub(crate) fn safetensors_bytes(
+    tensors: &BTreeMap<String, TensorData>,
+    metadata: BTreeMap<String, String>,
+) -> Vec<u8> {
+    let file = TensorFile {
+        metadata,
+        tensors: arrays_of(tensors),
+    };
+    file.to_bytes()
+}
+
+/// Longest weight file of a network: every parameter in double precision six times over (raw weights, masks, signs and
+/// fixed weights stand beside the effective ones), and 16 MiB of header.
+fn longest_file(network: &CtrnnConfig) -> u64 {
+    let elements = |p: Parameter| p.shape(network).iter().product::<usize>() as u64;
+    let all: u64 = Parameter::ALL.into_iter().map(elements).sum();
+    (16 << 20) + 6 * 8 * all
+}
+
+/// Reads the weights of a network from a safetensors or npz file, whichever its name ends with.
+///
+/// # Errors
+/// If the file is missing, damaged, neither of the two, or longer than any of such a network.
+pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, RunError> {
+    let limit = longest_file(network);
+    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    if bytes > limit {
+        let reason =
+            format!("is {bytes} bytes long; a weight file of this network has at most {limit}");
+        return Err(RunError::Data {
+            path: path.to_owned(),
+            reason,
+        });
+    }
+    let mut weights = read_arrays(path)?;
+    weights.remove(crate::import::CONFIG); // what `export --to npz` writes beside them
+    Ok(weights)
+}
+
+/// Reads the arrays of a safetensors or npz file, whichever its name ends with.
+///
+/// # Errors
+/// If the file is missing, damaged, or neither of the two.
+pub(crate) fn read_arrays(path: &Path) -> Result<Weights, RunError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors") => Ok(tensors_of(TensorFile::read(path)?.tensors)),
+        Some("npz") => Ok(tensors_of(npz::read(path)?)),
+        _ => Err(RunError::Data {
+            path: path.to_owned(),
+            reason: "is no weight file: its name must end in .safetensors or .npz".to_owned(),
+        }),
+    }
+}

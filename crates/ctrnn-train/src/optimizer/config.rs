@@ -1,0 +1,451 @@
+//! `[train] optimizer`, `schedule` and `groups` as written.
+
+use std::collections::BTreeMap;
+
+use ctrnn_model::Parameter;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::metric::Metric;
+use crate::named::{first_name_is_default, named, read};
+
+/// The update rule; `name` says which, `adam` where it is absent.
+///
+/// `g` is the gradient of a parameter `w`. `weight_decay` adds `weight_decay w` to `g`, except in AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "lowercase")]
+#[schemars(title = "optimizer", transform = first_name_is_default)]
+pub enum Optimizer {
+    /// Adam (Kingma and Ba 2015).
+    Adam(Adam),
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    AdamW(AdamW),
+    /// Stochastic gradient descent, with or without momentum.
+    Sgd(Sgd),
+    /// RMSProp (Tieleman and Hinton 2012).
+    RmsProp(RmsProp),
+    /// AdaGrad (Duchi et al. 2011).
+    AdaGrad(AdaGrad),
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::Adam(Adam::default())
+    }
+}
+
+impl Optimizer {
+    /// The name used in configurations.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Adam(_) => "adam",
+            Self::AdamW(_) => "adamw",
+            Self::Sgd(_) => "sgd",
+            Self::RmsProp(_) => "rmsprop",
+            Self::AdaGrad(_) => "adagrad",
+        }
+    }
+
+    /// The learning rate.
+    pub const fn lr(&self) -> f64 {
+        match self {
+            Self::Adam(rule) => rule.lr,
+            Self::AdamW(rule) => rule.lr,
+            Self::Sgd(rule) => rule.lr,
+            Self::RmsProp(rule) => rule.lr,
+            Self::AdaGrad(rule) => rule.lr,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Optimizer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (name, rest) = named("adam", deserializer)?;
+        match name.as_str() {
+            "adam" => read(rest).map(Self::Adam),
+            "adamw" => read(rest).map(Self::AdamW),
+            "sgd" => read(rest).map(Self::Sgd),
+            "rmsprop" => read(rest).map(Self::RmsProp),
+            "adagrad" => read(rest).map(Self::AdaGrad),
+            _ => Err(D::Error::custom(format!("{name:?} is not an optimizer"))),
+        }
+    }
+}
+
+/// Adam: `m = beta_1 m + (1 - beta_1) g`, `s = beta_2 s + (1 - beta_2) g^2`, `w -= lr m^ / (sqrt(s^) + eps)`,
+/// with `m^` and `s^` corrected for their start at zero.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adam {
+    /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lr: f64,
+    /// `[beta_1, beta_2]`: decay per step of the two moments of the gradient, in [0, 1).
+    #[schemars(schema_with = "betas")]
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub eps: f64,
+    /// What of the parameter is added to its gradient.
+    #[schemars(range(min = 0))]
+    pub weight_decay: f64,
+    /// Divides by the largest second moment so far (AMSGrad, Reddi et al. 2018).
+    pub amsgrad: bool,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Self {
+            lr: 1e-3,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.0,
+            amsgrad: false,
+        }
+    }
+}
+
+/// AdamW: Adam's step, and beside it `w -= lr weight_decay w`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamW {
+    /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lr: f64,
+    /// `[beta_1, beta_2]`: decay per step of the two moments of the gradient, in [0, 1).
+    #[schemars(schema_with = "betas")]
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub eps: f64,
+    /// What of the parameter is taken off at a step, as a multiple of the learning rate.
+    #[schemars(range(min = 0))]
+    pub weight_decay: f64,
+    /// Divides by the largest second moment so far (AMSGrad, Reddi et al. 2018).
+    pub amsgrad: bool,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self {
+            lr: 1e-3,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 1e-2,
+            amsgrad: false,
+        }
+    }
+}
+
+/// Gradient descent: `u = momentum u + g`, `w -= lr u`; with Nesterov's correction `w -= lr (g + momentum u)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sgd {
+    /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lr: f64,
+    /// What is left of the last update after a step, in [0, 1); 0: plain gradient descent.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub momentum: f64,
+    /// Nesterov's correction: the gradient as if the momentum had already moved the parameter. Needs `momentum`.
+    pub nesterov: bool,
+    /// What of the parameter is added to its gradient.
+    #[schemars(range(min = 0))]
+    pub weight_decay: f64,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Self {
+            lr: 1e-2,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// RMSProp: `s = decay s + (1 - decay) g^2`, `u = momentum u + g / (sqrt(s) + eps)`, `w -= lr u`. Centred: `sqrt(s - m^2)`,
+/// where `m = decay m + (1 - decay) g`. All begin at zero.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RmsProp {
+    /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lr: f64,
+    /// What is left of the mean square after a step, in [0, 1).
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub decay: f64,
+    /// Added to the root of the mean square.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub eps: f64,
+    /// What is left of the last update after a step, in [0, 1).
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub momentum: f64,
+    /// Divides by the standard deviation of the gradient instead of its root mean square.
+    pub centered: bool,
+    /// What of the parameter is added to its gradient.
+    #[schemars(range(min = 0))]
+    pub weight_decay: f64,
+}
+
+impl Default for RmsProp {
+    fn default() -> Self {
+        Self {
+            lr: 1e-3,
+            decay: 0.99,
+            eps: 1e-8,
+            momentum: 0.0,
+            centered: false,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// AdaGrad: `s = s + g^2`, `w -= lr g / (sqrt(s) + eps)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdaGrad {
+    /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lr: f64,
+    /// Added to the root of the sum.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub eps: f64,
+    /// What of the parameter is added to its gradient.
+    #[schemars(range(min = 0))]
+    pub weight_decay: f64,
+}
+
+impl Default for AdaGrad {
+    fn default() -> Self {
+        Self {
+            lr: 1e-2,
+            eps: 1e-10,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// How the learning rate changes over the run; `name` says how, `constant` where it is absent.
+///
+/// Each may begin with a warm-up: over the first `warmup_steps` updates the rate rises linearly to `lr`, and the
+/// schedule counts its own steps `s` from there.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "lowercase")]
+#[schemars(title = "schedule", transform = first_name_is_default)]
+pub enum Schedule {
+    /// `lr` at every step.
+    Constant(Constant),
+    /// Half a period of a cosine from `lr` down to `lr final_fraction`.
+    Cosine(Cosine),
+    /// `lr factor^s`.
+    Exponential(Exponential),
+    /// `lr factor^floor(s / every_steps)`.
+    Step(StepSchedule),
+    /// `lr` times `factor` each time that a validation metric has not improved for `patience` validations.
+    Plateau(Plateau),
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::Constant(Constant::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Schedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (name, rest) = named("constant", deserializer)?;
+        match name.as_str() {
+            "constant" => read(rest).map(Self::Constant),
+            "cosine" => read(rest).map(Self::Cosine),
+            "exponential" => read(rest).map(Self::Exponential),
+            "step" => read(rest).map(Self::Step),
+            "plateau" => read(rest).map(Self::Plateau),
+            _ => Err(D::Error::custom(format!("{name:?} is not a schedule"))),
+        }
+    }
+}
+
+/// The same rate at every step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Constant {
+    /// Updates over which the rate rises linearly to `lr`; 0: none.
+    pub warmup_steps: u64,
+}
+
+/// `lr (f + (1 - f) (1 + cos(pi s / S)) / 2)`, `f` the final fraction; `lr f` from step S on (Loshchilov and Hutter 2017).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cosine {
+    /// Updates over which the rate rises linearly to `lr`; 0: none.
+    pub warmup_steps: u64,
+    /// Length S of the descent in updates. Absent: from the warm-up to `train.steps`; a run that is resumed with more steps keeps
+    /// the length that it began with, unless it is given another.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// The last rate as a fraction of `lr`, from 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub final_fraction: f64,
+}
+
+/// `lr factor^s`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Exponential {
+    /// Updates over which the rate rises linearly to `lr`; 0: none.
+    pub warmup_steps: u64,
+    /// What the rate is multiplied by after every update, in (0, 1].
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
+    pub factor: f64,
+}
+
+impl Default for Exponential {
+    fn default() -> Self {
+        Self {
+            warmup_steps: 0,
+            factor: 0.9995,
+        }
+    }
+}
+
+/// `lr factor^floor(s / every_steps)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StepSchedule {
+    /// Updates over which the rate rises linearly to `lr`; 0: none.
+    pub warmup_steps: u64,
+    /// After how many updates the rate changes, again and again.
+    #[schemars(range(min = 1))]
+    pub every_steps: u64,
+    /// What it is multiplied by then, in (0, 1].
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
+    pub factor: f64,
+}
+
+impl Default for StepSchedule {
+    fn default() -> Self {
+        Self {
+            warmup_steps: 0,
+            every_steps: 1000,
+            factor: 0.5,
+        }
+    }
+}
+
+/// `lr factor^k`, where k counts the times that `metric` had not improved for `patience` validations in a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plateau {
+    /// Updates over which the rate rises linearly to `lr`; 0: none.
+    pub warmup_steps: u64,
+    /// The validation metric that is looked at, every `validate.every_steps`.
+    pub metric: Metric,
+    /// Validations without a better value before the rate changes.
+    #[schemars(range(min = 1))]
+    pub patience: u64,
+    /// What it is multiplied by then, in (0, 1].
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
+    pub factor: f64,
+    /// The least rate as a fraction of `lr`, from 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub final_fraction: f64,
+}
+
+impl Default for Plateau {
+    fn default() -> Self {
+        Self {
+            warmup_steps: 0,
+            metric: Metric::Loss,
+            patience: 5,
+            factor: 0.5,
+            final_fraction: 0.0,
+        }
+    }
+}
+
+/// Learning rates of single parameters, by their names in weight files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Groups {
+    /// Of the input weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<WeightGroups>,
+    /// Of the recurrence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recurrent: Option<WeightAndBiasGroups>,
+    /// Of the readout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<WeightAndBiasGroups>,
+    /// `initial_state`, where it is learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_state: Option<Group>,
+    /// `tau_raw`, where time constants are learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tau_raw: Option<Group>,
+}
+
+/// Learning rates of weights without a bias.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WeightGroups {
+    /// The weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Group>,
+}
+
+/// Learning rates of weights and their bias.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WeightAndBiasGroups {
+    /// The weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Group>,
+    /// The bias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias: Option<Group>,
+}
+
+/// What is special about a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Its learning rate, in place of `train.optimizer.lr`; the schedule acts on it alike. 0: it stays as it is.
+    #[schemars(range(min = 0))]
+    pub lr: f64,
+}
+
+impl Groups {
+    /// Returns the learning rates of the parameters that have one of their own.
+    pub fn rates(&self) -> BTreeMap<Parameter, f64> {
+        let rate = |parameter| Some((parameter, self.lr(parameter)?));
+        Parameter::ALL.into_iter().filter_map(rate).collect()
+    }
+
+    /// Whether no parameter has a rate of its own.
+    pub fn is_empty(&self) -> bool {
+        Parameter::ALL.into_iter().all(|p| self.lr(p).is_none())
+    }
+
+    /// The learning rate of a parameter, if it has one of its own.
+    pub fn lr(&self, parameter: Parameter) -> Option<f64> {
+        let group = match parameter {
+            Parameter::InputWeight => self.input.as_ref()?.weight.as_ref(),
+            Parameter::RecurrentWeight => self.recurrent.as_ref()?.weight.as_ref(),
+            Parameter::RecurrentBias => self.recurrent.as_ref()?.bias.as_ref(),
+            Parameter::OutputWeight => self.output.as_ref()?.weight.as_ref(),
+            Parameter::OutputBias => self.output.as_ref()?.bias.as_ref(),
+            Parameter::InitialState => self.initial_state.as_ref(),
+            Parameter::TimeConstants => self.tau_raw.as_ref(),
+        };
+        group.map(|group| group.lr)
+    }
+}
+
+fn betas(_: &mut SchemaGenerator) -> Schema {
+    let beta = json_schema!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 });
+    json_schema!({ "type": "array", "items": beta, "minItems": 2, "maxItems": 2 })
+}

@@ -1,0 +1,276 @@
+//! The update of one parameter by each rule, with what the rule remembers as plain tensors.
+//!
+//! Adam and AdamW are the backend's own if it has one, else burn's, whose moments are public. The others have private moments in burn, which no checkpoint could
+//! hold, and are a few lines each.
+
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{AdamState, AdamWState, AdaptiveMomentumState, SimpleOptimizer};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use ctrnn_model::{AdamStep, RecurrenceBackend};
+
+use crate::optimizer::config::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
+
+/// What an update rule remembers of one parameter, flat.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory<B: Backend> {
+    /// Updates so far.
+    pub updates: usize,
+    /// In the order of [`Optimizer::moment_names`].
+    pub moments: Vec<Tensor<B, 1>>,
+}
+
+impl Optimizer {
+    /// The names of what the rule remembers, as optimizer files have them.
+    pub(crate) fn moment_names(&self) -> &'static [&'static str] {
+        const ADAM: [&str; 3] = ["moment_1", "moment_2", "max_moment_2"];
+        let adam = |amsgrad: bool| &ADAM[..if amsgrad { 3 } else { 2 }];
+        match self {
+            Self::Adam(rule) => adam(rule.amsgrad),
+            Self::AdamW(rule) => adam(rule.amsgrad),
+            Self::Sgd(_) => &["velocity"],
+            Self::RmsProp(_) => &["square", "mean", "velocity"],
+            Self::AdaGrad(_) => &["square_sum"],
+        }
+    }
+
+    /// A parameter's next value and what is remembered for the next update; no memory: this is the first.
+    pub(crate) fn step<B: RecurrenceBackend>(
+        &self,
+        lr: f64,
+        value: Tensor<B, 1>,
+        gradient: Tensor<B, 1>,
+        memory: Option<Memory<B>>,
+    ) -> (Tensor<B, 1>, Memory<B>) {
+        match self {
+            Self::Adam(rule) => adam_step(rule, lr, value, gradient, memory),
+            Self::AdamW(rule) => adamw_step(rule, lr, value, gradient, memory),
+            Self::Sgd(rule) => sgd_step(rule, lr, value, gradient, memory),
+            Self::RmsProp(rule) => rmsprop_step(rule, lr, value, gradient, memory),
+            Self::AdaGrad(rule) => adagrad_step(rule, lr, value, gradient, memory),
+        }
+    }
+}
+
+/// burn's Adam with our constants (burn's own `eps` is 1e-5).
+fn adam_step<B: RecurrenceBackend>(
+    rule: &Adam,
+    lr: f64,
+    value: Tensor<B, 1>,
+    gradient: Tensor<B, 1>,
+    memory: Option<Memory<B>>,
+) -> (Tensor<B, 1>, Memory<B>) {
+    let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
+    let fused = Fused {
+        betas: rule.betas,
+        eps: rule.eps,
+        keep: 1.0,
+        penalty: rule.weight_decay,
+    };
+    if !rule.amsgrad
+        && let Some(done) = fused.step(lr, &value, &gradient, memory.as_ref())
+    {
+        return done;
+    }
+    let decay = (rule.weight_decay > 0.0).then_some(WeightDecayConfig {
+        penalty: rule.weight_decay as f32,
+    });
+    let adam = burn::optim::AdamConfig::new()
+        .with_beta_1(beta_1)
+        .with_beta_2(beta_2)
+        .with_epsilon(rule.eps as f32)
+        .with_amsgrad(rule.amsgrad)
+        .with_weight_decay(decay)
+        .build();
+    let state = memory.map(|memory| AdamState::new(moments_of(memory)));
+    let (value, state) = adam.step(lr, value, gradient, state);
+    (value, memory_of(state.map(|state| state.momentum)))
+}
+
+/// burn's AdamW with our constants.
+fn adamw_step<B: RecurrenceBackend>(
+    rule: &AdamW,
+    lr: f64,
+    value: Tensor<B, 1>,
+    gradient: Tensor<B, 1>,
+    memory: Option<Memory<B>>,
+) -> (Tensor<B, 1>, Memory<B>) {
+    let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
+    let fused = Fused {
+        betas: rule.betas,
+        eps: rule.eps,
+        keep: 1.0 - lr * rule.weight_decay,
+        penalty: 0.0,
+    };
+    if !rule.amsgrad
+        && let Some(done) = fused.step(lr, &value, &gradient, memory.as_ref())
+    {
+        return done;
+    }
+    let adamw = burn::optim::AdamWConfig::new()
+        .with_beta_1(beta_1)
+        .with_beta_2(beta_2)
+        .with_epsilon(rule.eps as f32)
+        .with_weight_decay(rule.weight_decay as f32)
+        .with_amsgrad(rule.amsgrad)
+        .build();
+    let state = memory.map(|memory| AdamWState::new(moments_of(memory)));
+    let (value, state) = adamw.step(lr, value, gradient, state);
+    (value, memory_of(state.map(|state| state.momentum)))
+}
+
+/// An update of Adam by one operation of the backend; the numbers are those of [`AdamStep`].
+struct Fused {
+    betas: [f64; 2],
+    eps: f64,
+    keep: f64,
+    penalty: f64,
+}
+
+impl Fused {
+    /// What the update gives, if the backend has one.
+    fn step<B: RecurrenceBackend>(
+        &self,
+        lr: f64,
+        value: &Tensor<B, 1>,
+        gradient: &Tensor<B, 1>,
+        memory: Option<&Memory<B>>,
+    ) -> Option<(Tensor<B, 1>, Memory<B>)> {
+        let updates = memory.map_or(0, |memory| memory.updates) + 1;
+        // In f32, as burn does: 1 - 0.999^t is known to a few parts in 10^5 while t is small.
+        let betas = self.betas.map(|beta| beta as f32);
+        let young = betas.map(|beta| 1.0 - beta.powi(updates as i32));
+        let step = AdamStep {
+            keep: self.keep as f32,
+            penalty: self.penalty as f32,
+            betas,
+            rate: (lr * f64::from(young[1].sqrt() / young[0])) as f32,
+            eps: self.eps as f32 * young[1].sqrt(),
+        };
+        let next = match memory.map(|memory| memory.moments.as_slice()) {
+            Some([first, second]) => B::adam(&step, value, gradient, [first, second]),
+            _ => {
+                let zero = value.zeros_like();
+                B::adam(&step, value, gradient, [&zero, &zero])
+            }
+        };
+        let [value, first, second] = next?;
+        let moments = vec![first, second];
+        Some((value, Memory { updates, moments }))
+    }
+}
+
+/// The state of burn's Adam and AdamW.
+fn moments_of<B: Backend>(memory: Memory<B>) -> AdaptiveMomentumState<B, 1> {
+    let mut moments = memory.moments.into_iter();
+    let mut next = || moments.next();
+    let both = next().zip(next()).expect("Adam remembers two moments");
+    let mut state = AdaptiveMomentumState::new(memory.updates, both.0, both.1);
+    state.max_moment_2 = next();
+    state
+}
+
+fn memory_of<B: Backend>(state: Option<AdaptiveMomentumState<B, 1>>) -> Memory<B> {
+    let state = state.expect("Adam has a state after a step");
+    let moments = [
+        Some(state.moment_1),
+        Some(state.moment_2),
+        state.max_moment_2,
+    ];
+    Memory {
+        updates: state.time,
+        moments: moments.into_iter().flatten().collect(),
+    }
+}
+
+fn sgd_step<B: Backend>(
+    rule: &Sgd,
+    lr: f64,
+    value: Tensor<B, 1>,
+    gradient: Tensor<B, 1>,
+    memory: Option<Memory<B>>,
+) -> (Tensor<B, 1>, Memory<B>) {
+    let gradient = decayed(gradient, &value, rule.weight_decay);
+    let updates = updates_with(&memory);
+    let velocity = match memory.and_then(|memory| memory.moments.into_iter().next()) {
+        Some(velocity) => gradient.clone() + velocity * rule.momentum,
+        None => gradient.clone(),
+    };
+    let along = match rule.nesterov {
+        true => velocity.clone() * rule.momentum + gradient,
+        false => velocity.clone(),
+    };
+    let memory = Memory {
+        updates,
+        moments: vec![velocity],
+    };
+    (value - along * lr, memory)
+}
+
+fn rmsprop_step<B: Backend>(
+    rule: &RmsProp,
+    lr: f64,
+    value: Tensor<B, 1>,
+    gradient: Tensor<B, 1>,
+    memory: Option<Memory<B>>,
+) -> (Tensor<B, 1>, Memory<B>) {
+    let gradient = decayed(gradient, &value, rule.weight_decay);
+    let updates = updates_with(&memory);
+    let zero = gradient.zeros_like();
+    let mut last = memory
+        .map_or_else(Vec::new, |memory| memory.moments)
+        .into_iter();
+    let mut last = || last.next().unwrap_or_else(|| zero.clone());
+    let blend = |old: Tensor<B, 1>, new: Tensor<B, 1>| old * rule.decay + new * (1.0 - rule.decay);
+    let square = blend(last(), gradient.clone().square());
+    let mean = blend(last(), gradient.clone());
+    let spread = match rule.centered {
+        true => (square.clone() - mean.clone().square()).clamp_min(0.0), // rounding
+        false => square.clone(),
+    };
+    let velocity = last() * rule.momentum + gradient / (spread.sqrt() + rule.eps);
+    let memory = Memory {
+        updates,
+        moments: vec![square, mean, velocity.clone()],
+    };
+    (value - velocity * lr, memory)
+}
+
+fn adagrad_step<B: Backend>(
+    rule: &AdaGrad,
+    lr: f64,
+    value: Tensor<B, 1>,
+    gradient: Tensor<B, 1>,
+    memory: Option<Memory<B>>,
+) -> (Tensor<B, 1>, Memory<B>) {
+    let gradient = decayed(gradient, &value, rule.weight_decay);
+    let updates = updates_with(&memory);
+    let square = gradient.clone().square();
+    let sum = match memory.and_then(|memory| memory.moments.into_iter().next()) {
+        Some(sum) => sum + square,
+        None => square,
+    };
+    let value = value - gradient / (sum.clone().sqrt() + rule.eps) * lr;
+    let memory = Memory {
+        updates,
+        moments: vec![sum],
+    };
+    (value, memory)
+}
+
+/// `g + weight_decay w`; without decay every bit of `g` stays.
+fn decayed<B: Backend>(
+    gradient: Tensor<B, 1>,
+    value: &Tensor<B, 1>,
+    weight_decay: f64,
+) -> Tensor<B, 1> {
+    match weight_decay {
+        0.0 => gradient,
+        _ => gradient + value.clone() * weight_decay,
+    }
+}
+
+/// The number of updates, this one included.
+fn updates_with<B: Backend>(memory: &Option<Memory<B>>) -> usize {
+    memory.as_ref().map_or(0, |memory| memory.updates) + 1
+}
