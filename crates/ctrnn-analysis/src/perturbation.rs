@@ -198,7 +198,7 @@ mod tests {
         ]
         .map(|(name, data)| (name.to_owned(), data))
         .into();
-        let drawn = CtrnnModule::init(&config, 1, &Default::default()).unwrap();
+        let drawn = config.init(1, &Default::default()).unwrap();
         drawn.with_weights(&given).unwrap()
     }
 

@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 use ctrnn_files::RunFolder;
 use ctrnn_model::{
-    CtrnnConfig, InitialState, InputPath, PreactivationNoise, Sizes, Topic, Violation, WeightInits,
+    CtrnnConfig, InitialState, InputPath, PreactivationNoise, Topic, Violation, WeightInits,
     Weights,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
     TaskErrorKind, Trained,
 };
-use ctrnn_train::{Loss, Objective, TrainSettings};
+use ctrnn_train::{Loss, Objective, TrainSettings, sizes_of};
 
 use crate::conformance::{self, InputFile};
 use crate::covariance;
@@ -584,8 +584,8 @@ impl Check<'_> {
     fn decide(&mut self, registry: &Registry, programs: Programs) -> Option<Decided> {
         let mut config = self.deserialize()?;
         let model = self.network(&config);
-        self.report_violations(model.violations_of_table());
         self.check_one_kind_of_signs(&model);
+        self.report_violations(model.violations_of_table());
         self.check_training(&config.train);
         self.check_stop(&config.train);
         let clock = self
@@ -729,12 +729,7 @@ impl Check<'_> {
 
     /// Returns the network with the sizes of the task and the arrays of its file of connections.
     fn network_of_task(&mut self, network: CtrnnConfig, task: &dyn Task) -> CtrnnConfig {
-        let layout = task.layout();
-        let network = network.with_sizes(Sizes {
-            inputs: layout.inputs.len(),
-            outputs: layout.outputs.len(),
-            conditions: task.n_conditions(),
-        });
+        let network = network.with_sizes(sizes_of(task));
         self.report_violations(network.violations_of_sizes());
         let network = self.with_connections(network);
         if self.problems.is_empty() {

@@ -121,7 +121,7 @@ impl<B: Backend> CtrnnModule<B> {
     ///
     /// # Panics
     /// If `forward` gives states of another shape, or no condition for each trial where the state is that of a condition.
-    pub(crate) fn initial_states(&self, forward: &Forward<B>, trials: usize) -> Tensor<B, 2> {
+    pub(crate) fn starting_states(&self, forward: &Forward<B>, trials: usize) -> Tensor<B, 2> {
         let n = self.config().n_units;
         if let Some(state) = &forward.initial_state {
             assert_eq!(
@@ -131,7 +131,7 @@ impl<B: Backend> CtrnnModule<B> {
             );
             return state.clone();
         }
-        let own = match &self.initial_states {
+        let own = match &self.condition_states {
             Some(states) => select(states.val(), &forward.conditions, trials),
             None => {
                 let shared: Tensor<B, 2> = self.shared_initial_state().unsqueeze();
@@ -150,7 +150,7 @@ impl<B: Backend> CtrnnModule<B> {
     /// # Panics
     /// As [`CtrnnModule::forward`].
     pub fn initial_rates(&self, forward: &Forward<B>, trials: usize) -> Tensor<B, 2> {
-        let states = self.initial_states(forward, trials);
+        let states = self.starting_states(forward, trials);
         match self.config().form {
             Form::Voltage => rates_of(self.config().activation, states),
             Form::Rate => states,
@@ -206,7 +206,7 @@ mod tests {
             n_conditions: 3,
             ..CtrnnConfig::new(1, 2, 1)
         };
-        CtrnnModule::init(&config, 0, &Default::default()).unwrap()
+        config.init(0, &Default::default()).unwrap()
     }
 
     fn values(states: Tensor<F32, 2>) -> Vec<f32> {
@@ -223,7 +223,7 @@ mod tests {
             conditions: vec![2, 0, 2],
             ..Forward::default()
         };
-        let found = values(network.initial_states(&pass, 3));
+        let found = values(network.starting_states(&pass, 3));
         assert_eq!(found, [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
     }
 
@@ -231,7 +231,7 @@ mod tests {
     #[should_panic(expected = "needs the condition of each trial")]
     fn conditions_are_not_guessed() {
         let network = network(InitialState::LearnedPerCondition);
-        let _ = network.initial_states(&Forward::default(), 2);
+        let _ = network.starting_states(&Forward::default(), 2);
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         );
         assert!(again.carried_state(3).is_none());
         assert_eq!(
-            values(again.initial_states(&Forward::default(), 1)),
+            values(again.starting_states(&Forward::default(), 1)),
             [0.0, 0.0]
         );
         let other = CtrnnConfig::new(1, 2, 1);

@@ -23,10 +23,10 @@
 //! ```
 //! use burn::backend::NdArray;
 //! use burn::tensor::Tensor;
-//! use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Record};
+//! use ctrnn_model::{CtrnnConfig, Forward, Record};
 //!
 //! let device = Default::default();
-//! let network = CtrnnModule::<NdArray>::init(&CtrnnConfig::new(3, 64, 2), 42, &device)?;
+//! let network = CtrnnConfig::new(3, 64, 2).init::<NdArray>(42, &device)?;
 //! let inputs = Tensor::ones([16, 50, 3], &device); // 16 trials of 50 time steps
 //! let trajectory = network.forward(inputs, &Forward { record: Record::RATES, ..Forward::default() });
 //! assert_eq!(trajectory.outputs.dims(), [16, 50, 2]);
@@ -53,6 +53,7 @@ mod summary;
 mod synapses;
 mod time_constants;
 mod trajectory;
+mod weights;
 mod wiring;
 mod words;
 

@@ -406,7 +406,7 @@ mod tests {
     use burn_ndarray::NdArray;
 
     use super::*;
-    use crate::{Activation, CtrnnModule, Forward, InitialState, Record, WeightInit};
+    use crate::{Activation, Forward, InitialState, Record, WeightInit};
 
     type F32 = NdArray<f32>;
 
@@ -437,7 +437,7 @@ mod tests {
 
     /// Rates `[trial][time][unit]` of `trials` trials from time step `from` to `to`.
     fn rates(config: &CtrnnConfig, trials: usize, from: usize, to: usize) -> Vec<Vec<Vec<f64>>> {
-        let network = CtrnnModule::<F32>::init(config, 0, &Default::default()).unwrap();
+        let network = config.init::<F32>(0, &Default::default()).unwrap();
         let inputs = filled([trials, to, 0], 0.0);
         let rates = network
             .forward(inputs, &drawn(Record::RATES))
@@ -631,7 +631,7 @@ mod tests {
         config.input.baseline = 0.2;
         config.input.rectify = true;
         let device = Default::default();
-        let network = CtrnnModule::<F32>::init(&config, 0, &device).unwrap();
+        let network = config.init::<F32>(0, &device).unwrap();
         let u: Tensor<F32, 2> = host_tensor(TensorData::from([[0.5, -1.0]]), &device);
         let state: Tensor<F32, 2> = host_tensor(TensorData::from([[0.0; 3]]), &device);
         let pass = Forward {
@@ -653,9 +653,9 @@ mod tests {
         let mut config = unconnected(50, NoiseLevels::default());
         config.noise.initial_state = 0.3;
         config.initial_state = InitialState::Given(vec![1.0; 50]);
-        let network = CtrnnModule::<F32>::init(&config, 0, &Default::default()).unwrap();
+        let network = config.init::<F32>(0, &Default::default()).unwrap();
         let start = |forward: &Forward<F32>| -> Vec<f64> {
-            let states = network.initial_states(forward, 100);
+            let states = network.starting_states(forward, 100);
             states.into_data().iter().collect()
         };
         assert!(start(&Forward::default()).iter().all(|&v| v == 1.0));
@@ -677,7 +677,7 @@ mod tests {
             ..NoiseLevels::default()
         };
         let outputs = |config: &CtrnnConfig| {
-            let network = CtrnnModule::<F32>::init(config, 3, &Default::default()).unwrap();
+            let network = config.init::<F32>(3, &Default::default()).unwrap();
             let inputs = filled([2, 9, 2], 1.0);
             network
                 .forward(inputs, &Forward::default())

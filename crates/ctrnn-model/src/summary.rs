@@ -112,7 +112,7 @@ impl<B: Backend> CtrnnModule<B> {
 mod tests {
     use burn_ndarray::NdArray;
 
-    use crate::{Activation, CtrnnConfig, CtrnnModule, Dale, ReadoutSigns};
+    use crate::{Activation, CtrnnConfig, Dale, ReadoutSigns};
 
     /// 3 inputs, 10 units of which 8 are excitatory, 2 outputs.
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         config.connectivity.recurrent.fixed = Some(fixed);
         config.frozen = vec!["input".to_owned()];
         config.init.spectral_radius = Some(1.2.into());
-        let network = CtrnnModule::<NdArray>::init(&config, 1, &Default::default()).unwrap();
+        let network = config.init::<NdArray>(1, &Default::default()).unwrap();
         let summary = network.summary().unwrap();
         let found: Vec<_> = summary
             .parameters

@@ -1,14 +1,15 @@
 //! Enums of words: each lists its variants once.
 
-/// Declares an enum whose variants are the words of a key: with the list of them, their names, and their schema.
+/// Declares an enum whose variants are the words of a key, with the list of them and their names.
 ///
-/// The title is what messages call such a word.
+/// A title, which is what messages call such a word, gives it a schema as well; without one, the schema can be derived, with
+/// the descriptions of the words.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! words {
     (
         $(#[$meta:meta])*
-        $visibility:vis enum $name:ident: $title:literal {
+        $visibility:vis enum $name:ident $(: $title:literal)? {
             $( $(#[$variant_meta:meta])* $variant:ident = $word:literal, )+
         }
     ) => {
@@ -36,16 +37,16 @@ macro_rules! words {
             }
         }
 
-        impl schemars::JsonSchema for $name {
-            fn inline_schema() -> bool {
-                true
+        $(
+            impl schemars::JsonSchema for $name {
+                fn schema_name() -> std::borrow::Cow<'static, str> {
+                    stringify!($name).into()
+                }
+                fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                    let words = Self::ALL.map(Self::name);
+                    schemars::json_schema!({ "type": "string", "title": $title, "enum": words })
+                }
             }
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "title": $title, "enum": [$($word),+] })
-            }
-        }
+        )?
     };
 }

@@ -150,7 +150,7 @@ fn any_network(seed: u64) -> CtrnnModule<Grad> {
         .filter(is_frozen)
         .map(str::to_owned)
         .collect();
-    CtrnnModule::init(&config, seed, &Default::default()).unwrap()
+    config.init(seed, &Default::default()).unwrap()
 }
 
 /// Normal draws for every parameter, frozen and masked ones too: harsher than any loss.
@@ -309,7 +309,7 @@ fn what_is_frozen_keeps_every_bit() {
             "output.weight".into(),
             "output.bias".into(),
         ];
-        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        let start = config.init::<Grad>(1, &Default::default()).unwrap();
         let end = trained(start.clone(), rule.clone());
         for (before, after) in bits(&start.weights()).iter().zip(bits(&end.weights())) {
             let is_free = free.contains(&before.0.as_str());
@@ -321,7 +321,7 @@ fn what_is_frozen_keeps_every_bit() {
             "output".into(),
             "initial_state".into(),
         ];
-        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        let start = config.init::<Grad>(1, &Default::default()).unwrap();
         assert_eq!(
             bits(&trained(start.clone(), rule).weights()),
             bits(&start.weights())
@@ -348,7 +348,7 @@ fn a_synapse_without_plasticity_keeps_every_bit_and_another_learns_at_its_rate()
         }
         config.initial_state = InitialState::Zero;
         config.frozen = vec!["recurrent.bias".into(), "output.bias".into()];
-        let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+        let start = config.init::<Grad>(3, &Default::default()).unwrap();
         let end = trained(start.clone(), rule.clone());
         assert_eq!(bits(&end.weights()), bits(&start.weights()));
 
@@ -356,7 +356,7 @@ fn a_synapse_without_plasticity_keeps_every_bit_and_another_learns_at_its_rate()
         let moved = |rate: f64| {
             let mut config = config.clone();
             config.connectivity.recurrent.plasticity = Some(vec![rate; N * N]);
-            let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+            let start = config.init::<Grad>(3, &Default::default()).unwrap();
             let gradients = any_gradients(&start, 3, 0);
             let end =
                 OptimizerState::<Inner>::new(rule.clone()).step(1e-4, start.clone(), gradients);

@@ -3,7 +3,7 @@
 use super::*;
 use ctrnn_model::{Form, Parameter};
 use ctrnn_runs::registry;
-use ctrnn_train::{Bound, Clip, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
+use ctrnn_train::{Bound, Clip, ForTask, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
 
 /// A run from a text in the folder `/lab`, which does not exist.
 fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
@@ -1763,8 +1763,7 @@ fn a_run_holds_what_the_file_says() {
             recurrent: true,
             readout: false,
         },
-        n_conditions: run.task.n_conditions(),
-        ..CtrnnConfig::new(3, 128, 2) // fixation and two cues in, fixation and go out
+        ..CtrnnConfig::for_task(run.task.as_ref(), 128)
     };
     assert_eq!(run.model, expected.written_out());
     assert_eq!(run.objective, Loss::Mse.into());
@@ -1930,8 +1929,7 @@ fn the_smoke_configuration_is_what_scripts_vary() {
             .unwrap_or_else(|errors| panic!("{errors}"))
     };
     let run = load(&[]);
-    let layout = run.task.layout();
-    let expected = CtrnnConfig::new(layout.inputs.len(), 32, layout.outputs.len());
+    let expected = CtrnnConfig::for_task(run.task.as_ref(), 32).written_out();
     assert_eq!(run.model, expected); // dt 20, tau 100, relu, no noise, no constraints
     assert_eq!(
         (&run.config.train.stop, run.config.train.clip()),

@@ -55,7 +55,7 @@ fn values(weights: &Weights, name: &str) -> Vec<f64> {
 }
 
 fn network(config: &CtrnnConfig) -> CtrnnModule<F64> {
-    CtrnnModule::init(config, 5, &Default::default()).unwrap()
+    config.init(5, &Default::default()).unwrap()
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn check_gradients(config: &CtrnnConfig, weights: &Weights) {
     let device = Default::default();
     let network = CtrnnModule::<Grad>::from_weights(config, weights, &device).unwrap();
     let grads = loss(&network).backward();
-    let raw = [&network.w_in, &network.w_rc, &network.w_out];
+    let raw = [&network.w_in_raw, &network.w_rc_raw, &network.w_out_raw];
     for (matrix, parameter) in Matrix::ALL.into_iter().zip(raw) {
         let found: Vec<f64> = parameter
             .val()
@@ -196,10 +196,13 @@ fn a_weight_at_zero_has_the_slope_of_its_sign() {
     ] {
         let mut config = signed(parametrization);
         config.init.recurrent = WeightInit::Zero;
-        let network = CtrnnModule::<Grad>::init(&config, 5, &Default::default()).unwrap();
-        let grads = network.effective(Matrix::Recurrent).sum().backward();
+        let network = config.init::<Grad>(5, &Default::default()).unwrap();
+        let grads = network
+            .effective_weights(Matrix::Recurrent)
+            .sum()
+            .backward();
         let slopes: Vec<f64> = network
-            .w_rc
+            .w_rc_raw
             .val()
             .grad(&grads)
             .unwrap()
@@ -351,8 +354,9 @@ fn worst_radius(n: usize, seeds: std::ops::Range<u64>) -> f64 {
                 });
                 config.init.balance = Some(crate::Balance::ALL[turn / 2 % 3]);
             }
-            let network =
-                CtrnnModule::<NdArray<f32>>::init(&config, seed, &Default::default()).unwrap();
+            let network = config
+                .init::<NdArray<f32>>(seed, &Default::default())
+                .unwrap();
             let effective = values(&network.weights(), "recurrent.weight");
             let found = spectral_radius(&effective, n).unwrap();
             worst = worst.max((found - asked).abs());
@@ -417,7 +421,7 @@ fn nn4n_case(golden: &serde_json::Value, case: &serde_json::Value) {
     for matrix in Matrix::ALL {
         config.connectivity.of_mut(matrix).mask = Some(floats(&golden[matrix.array("mask")]));
     }
-    let start = CtrnnModule::<F64>::init(&config, 0, &device).unwrap();
+    let start = config.init::<F64>(0, &device).unwrap();
     let mut weights = Weights::new();
     for matrix in Matrix::ALL {
         let name = matrix.parameter().name();

@@ -39,7 +39,7 @@ fn leaky(config: CtrnnConfig) -> CtrnnModule<F64> {
     config.init.recurrent = WeightInit::Zero;
     let n = config.n_units;
     let one = TensorData::new(vec![1.0; n], [n, 1]);
-    let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+    let network = config.init::<F64>(0, &Default::default()).unwrap();
     network
         .with_weights(&[("input.weight".to_owned(), one)].into())
         .unwrap()
@@ -93,7 +93,7 @@ fn both_integrators_converge_with_first_order() {
                 initial_state: InitialState::Given(vec![0.5; 8]),
                 ..CtrnnConfig::new(1, 8, 1)
             };
-            let network = CtrnnModule::<F64>::init(&config, 5, &Default::default()).unwrap();
+            let network = config.init::<F64>(5, &Default::default()).unwrap();
             run(&network, (300.0 / dt_ms) as usize)
         };
         let distance = |a: &[f64], b: &[f64]| -> f64 {
@@ -149,7 +149,7 @@ fn learned_time_constants_begin_where_they_are_told_and_never_leave_their_bounds
             tau_ms: learned(100.0, per_unit),
             ..CtrnnConfig::new(1, 3, 1)
         };
-        let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+        let network = config.init::<F64>(0, &Default::default()).unwrap();
         let tau: Vec<f64> = network.tau_ms().into_data().iter().collect();
         assert_eq!(tau.len(), if per_unit { 3 } else { 1 });
         assert!(tau.iter().all(|tau| (tau - 100.0).abs() < 1e-9), "{tau:?}");
@@ -171,7 +171,7 @@ fn time_constants_of_a_file_begin_the_learning() {
         tau_ms: learned(100.0, true),
         ..CtrnnConfig::new(1, 3, 1)
     };
-    let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+    let network = config.init::<F64>(0, &Default::default()).unwrap();
     let given = |tau: Vec<f64>| {
         let shape = [tau.len()];
         let weights = [("tau_ms".to_owned(), TensorData::new(tau, shape))].into();
@@ -204,7 +204,7 @@ fn drawn_and_learned_time_constants_survive_the_way_out_and_in() {
             tau_ms,
             ..CtrnnConfig::new(2, 4, 1)
         };
-        let network = CtrnnModule::<NdArray<f32>>::init(&config, 1, &device).unwrap();
+        let network = config.init::<NdArray<f32>>(1, &device).unwrap();
         let weights = network.weights();
         let again = CtrnnModule::<NdArray<f32>>::from_weights(&config, &weights, &device);
         let again = again.unwrap();
@@ -230,7 +230,7 @@ fn each_cell_type_has_its_own() {
             signs: Some(vec![1, -1, 1]),
             ..Default::default()
         });
-        CtrnnModule::<F64>::init(&config, 0, &Default::default())
+        config.init::<F64>(0, &Default::default())
     };
     let tau_of = |tau_ms| -> Vec<f64> {
         let network = network(tau_ms).unwrap();
