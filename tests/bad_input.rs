@@ -822,7 +822,7 @@ fn trial_files_that_are_no_npz_are_refused() {
         (&[], "is an empty file, not an npz (zip) archive"),
         (
             &whole[..whole.len() / 2],
-            "is not a whole npz (zip) archive",
+            "is not a complete npz (zip) archive",
         ),
         (OBJECTS, "inputs is an array of Python objects"),
     ] {

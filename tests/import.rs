@@ -210,9 +210,9 @@ fn foreign_and_corrupt_files_are_refused() {
     );
     let torch = fixture("torch_rnn.pt");
     for (file, from, says) in [
-        ("cut.pt", "torch", "is no file of torch.save"),
-        ("pickle.pt", "torch", "is no file of torch.save"),
-        ("empty.pt", "nn4n", "is no file of torch.save"),
+        ("cut.pt", "torch", "is not a file of torch.save"),
+        ("pickle.pt", "torch", "is not a file of torch.save"),
+        ("empty.pt", "nn4n", "is not a file of torch.save"),
         (
             torch.as_str(),
             "nn4n",

@@ -131,7 +131,7 @@ fn a_folder_of_an_export_is_replaced_if_nothing_else_is_in_it() {
     project.run(&forced).exits(0);
     project.write("module/notes.md", "years of work");
     let answer = project.run(&forced).exits(5);
-    answer.says(&["module holds what would be lost: notes.md"]);
+    answer.says(&["module also holds notes.md, which would be lost"]);
     assert_eq!(project.text("module/notes.md"), "years of work");
 }
 
@@ -169,7 +169,7 @@ fn a_run_with_other_files_is_not_replaced() {
     project.write("run/checkpoints/why.txt", "years of work");
     let before = project.tree("run");
     force().exits(5).says(&[
-        "run holds what would be lost: figures, nested, notes.md, checkpoints/why.txt",
+        "run also holds figures, nested, notes.md, checkpoints/why.txt, which would be lost",
         "help: move that",
     ]);
     assert!(project.tree("run") == before, "the run was touched");

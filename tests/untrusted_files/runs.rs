@@ -70,14 +70,18 @@ fn manifests_of_checkpoints() {
         case(
             "a file outside of its folder",
             with("state.json", "../../RUN.json"),
-            "is odd",
+            "is not an allowed name",
         ),
         case(
             "an absolute file",
             with("state.json", "/etc/hostname"),
-            "is odd",
+            "is not an allowed name",
         ),
-        case("itself", with("state.json", "MANIFEST.json"), "is odd"),
+        case(
+            "itself",
+            with("state.json", "MANIFEST.json"),
+            "is not an allowed name",
+        ),
         case(
             "a file that is not there",
             with("state.json", "nothing.json"),
@@ -86,7 +90,7 @@ fn manifests_of_checkpoints() {
         case(
             "another step",
             with("\"step\": 10", "\"step\": 11"),
-            "speaks of step 11",
+            "belongs to step 11",
         ),
         case(
             "a step of 2^64",
@@ -96,7 +100,7 @@ fn manifests_of_checkpoints() {
         case(
             "files of 2^63 bytes",
             with("\"bytes\": ", "\"bytes\": 922337203685477"),
-            "the manifest promises",
+            "but the manifest says",
         ),
         case(
             "negative files",
@@ -134,11 +138,15 @@ fn checkpoints_with_true_manifests() {
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     for (file, content, says) in [
-        ("state.json", b"{}".to_vec(), "is no state of a run"),
+        (
+            "state.json",
+            b"{}".to_vec(),
+            "is not the JSON expected here",
+        ),
         (
             "state.json",
             "[".repeat(1_000_000).into_bytes(),
-            "is no state of a run",
+            "is not the JSON expected here",
         ),
         (
             "state.json",
@@ -148,12 +156,12 @@ fn checkpoints_with_true_manifests() {
         (
             "state.json",
             with("\"step\": 10", "\"step\": -1"),
-            "is no state of a run",
+            "is not the JSON expected here",
         ),
         (
             "state.json",
             with("\"schema\": 1", "\"schema\": 2"),
-            "has schema 2",
+            "has schema version 2",
         ),
         ("weights.safetensors", nan, "NaN"),
         ("weights.safetensors", b"".to_vec(), "needs 8 bytes"),
@@ -165,7 +173,7 @@ fn checkpoints_with_true_manifests() {
         (
             "optimizer.safetensors",
             u64::MAX.to_le_bytes().to_vec(),
-            "it claims",
+            "it declares",
         ),
     ] {
         let mut evil = files.clone();

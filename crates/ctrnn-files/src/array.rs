@@ -1,4 +1,4 @@
-//! Arrays of numbers in host memory, row-major, as files hold them.
+//! Arrays of numbers in host memory, row-major, as stored in files.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use thiserror::Error;
 
 use crate::error::FormatError;
 
-/// The types of numbers that files hold.
+/// A type of numbers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "the names say it: letter for the kind, number for the bits"
+    reason = "self-explanatory: a letter for the kind and the number of bits"
 )]
 pub enum Dtype {
     F16,
@@ -29,7 +29,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes of one element.
+    /// Returns the number of bytes of one element.
     pub fn bytes(self) -> usize {
         match self {
             Self::I8 | Self::U8 | Self::Bool => 1,
@@ -40,12 +40,12 @@ impl Dtype {
     }
 }
 
-/// The elements of an [`Array`]. What files hold in other types is widened to one of these without loss:
+/// The elements of an [`Array`]. Other types in files are widened to one of these without loss:
 /// half precision to `F32`, `i8`, `i16` and `u16` to `I32`, `u32` and `u64` to `I64`.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     missing_docs,
-    reason = "the names say it: letter for the kind, number for the bits"
+    reason = "self-explanatory: a letter for the kind and the number of bits"
 )]
 pub enum ArrayData {
     F32(Vec<f32>),
@@ -65,8 +65,8 @@ pub struct Array {
     data: ArrayData,
 }
 
-/// An array whose elements stay as the file holds them, in its own type, until some are asked for: large arrays take no
-/// more memory than the file promises.
+/// An array whose elements keep the type of the file until they are read, so that a large array takes no more memory
+/// than its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackedArray {
     shape: Vec<usize>,
@@ -75,20 +75,20 @@ pub struct PackedArray {
     bytes: Vec<u8>,
 }
 
-/// A value that the type asked for cannot hold.
+/// A value that the requested type cannot hold.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
-#[error("value {value} at index {index} is no {wanted}")]
+#[error("value {value} at index {index} is not representable as {wanted}")]
 pub struct ValueError {
     /// Flat index of the element.
     pub index: usize,
     /// The element.
     pub value: String,
-    /// The type asked for.
+    /// The requested type.
     pub wanted: &'static str,
 }
 
 impl Array {
-    /// An array of the given shape.
+    /// Creates an array of the given shape.
     ///
     /// # Panics
     /// If the shape does not have as many elements as `data`.
@@ -104,37 +104,37 @@ impl Array {
         }
     }
 
-    /// An array of f32; panics as [`Array::new`].
+    /// Creates an array of f32; panics as [`Array::new`].
     pub fn f32(shape: &[usize], data: Vec<f32>) -> Self {
         Self::new(shape, ArrayData::F32(data))
     }
 
-    /// An array of f64; panics as [`Array::new`].
+    /// Creates an array of f64; panics as [`Array::new`].
     pub fn f64(shape: &[usize], data: Vec<f64>) -> Self {
         Self::new(shape, ArrayData::F64(data))
     }
 
-    /// An array of i64; panics as [`Array::new`].
+    /// Creates an array of i64; panics as [`Array::new`].
     pub fn i64(shape: &[usize], data: Vec<i64>) -> Self {
         Self::new(shape, ArrayData::I64(data))
     }
 
-    /// Sizes, the slowest index first.
+    /// Returns the sizes, the slowest index first.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The elements in row-major order.
+    /// Returns the elements in row-major order.
     pub fn data(&self) -> &ArrayData {
         &self.data
     }
 
-    /// Shape and elements, without a copy.
+    /// Returns shape and elements, without a copy.
     pub fn into_parts(self) -> (Vec<usize>, ArrayData) {
         (self.shape, self.data)
     }
 
-    /// Some rows along the first dimension.
+    /// Returns a range of rows along the first dimension.
     ///
     /// # Panics
     /// If the array is a scalar or does not have these rows.
@@ -154,7 +154,7 @@ impl Array {
         Self::new(&shape, data)
     }
 
-    /// The elements as f32. f64 is rounded to the nearest; integers must be exact.
+    /// Returns the elements as f32. f64 is rounded to the nearest; integers must be exact.
     ///
     /// # Errors
     /// [`ValueError`] at the first integer that f32 does not hold, or the first finite f64 beyond the largest f32.
@@ -172,7 +172,7 @@ impl Array {
         }
     }
 
-    /// The elements as f64; integers must be exact.
+    /// Returns the elements as f64; integers must be exact.
     ///
     /// # Errors
     /// [`ValueError`] at the first integer that f64 does not hold.
@@ -187,7 +187,7 @@ impl Array {
         }
     }
 
-    /// The elements as i64; floating point numbers must be whole.
+    /// Returns the elements as i64; floating-point numbers must be whole.
     ///
     /// # Errors
     /// [`ValueError`] at the first number that is not whole, not finite, or beyond 2^63.
@@ -202,7 +202,7 @@ impl Array {
         }
     }
 
-    /// Flat index of the first NaN or infinity.
+    /// Returns the flat index of the first NaN or infinity.
     pub fn first_nonfinite(&self) -> Option<usize> {
         match &self.data {
             ArrayData::F32(data) => data.iter().position(|x| !x.is_finite()),
@@ -213,7 +213,7 @@ impl Array {
 }
 
 impl PackedArray {
-    /// An array of little-endian, row-major bytes. `name` is for the error.
+    /// Creates an array from little-endian, row-major bytes. `name` is for the error.
     pub(crate) fn new(
         name: &str,
         shape: &[usize],
@@ -232,20 +232,20 @@ impl PackedArray {
         Ok(packed)
     }
 
-    /// Sizes, the slowest index first.
+    /// Returns the sizes, the slowest index first.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Type in the file.
+    /// Returns the type in the file.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
 
-    /// Some elements by flat index, widened where needed.
+    /// Returns a range of elements by flat index, widened if needed.
     ///
     /// # Panics
-    /// If there are no such elements.
+    /// If the range is out of bounds.
     pub fn elements(&self, range: Range<usize>) -> ArrayData {
         let width = self.dtype.bytes();
         ArrayData::from_bytes(
@@ -254,7 +254,7 @@ impl PackedArray {
         )
     }
 
-    /// All elements.
+    /// Returns all elements, widened if needed.
     pub fn unpacked(&self) -> Array {
         let elements = self.shape.iter().product();
         Array::new(&self.shape, self.elements(0..elements))
@@ -272,7 +272,7 @@ impl From<&Array> for PackedArray {
 }
 
 impl ArrayData {
-    /// Number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         match self {
             Self::F32(data) => data.len(),
@@ -284,12 +284,12 @@ impl ArrayData {
         }
     }
 
-    /// Whether there is no element.
+    /// Returns true if there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Type of the elements.
+    /// Returns the type of the elements.
     pub fn dtype(&self) -> Dtype {
         match self {
             Self::F32(_) => Dtype::F32,
@@ -301,7 +301,7 @@ impl ArrayData {
         }
     }
 
-    /// The elements as little-endian bytes.
+    /// Returns the elements as little-endian bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::F32(data) => encode(data, f32::to_le_bytes),
@@ -313,7 +313,7 @@ impl ArrayData {
         }
     }
 
-    /// Elements from little-endian bytes, widened where needed; unsigned ones are at most the largest i64.
+    /// Reads elements from little-endian bytes and widens them if needed; unsigned ones must be at most the largest i64.
     pub(crate) fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Self {
         match dtype {
             Dtype::F16 => Self::F32(decode(bytes, |x| half_to_f32(u16::from_le_bytes(x)))),
@@ -333,8 +333,8 @@ impl ArrayData {
         }
     }
 
-    /// The elements rounded to f32, NaN where one does not fit: an integer that is not exact, a finite number beyond the
-    /// largest f32.
+    /// Returns the elements rounded to f32, or NaN for one that does not fit: an integer that is not exact, or a finite
+    /// number beyond the largest f32.
     pub fn into_f32_or_nan(self) -> Vec<f32> {
         let integer = |x: i64| exact_f32(x).unwrap_or(f32::NAN);
         match self {
@@ -350,7 +350,7 @@ impl ArrayData {
         }
     }
 
-    /// The elements as integers; none where one is not whole, not finite, or beyond 2^63.
+    /// Returns the elements as integers, or `None` for one that is not whole, not finite, or beyond 2^63.
     pub fn integers(&self) -> Vec<Option<i64>> {
         match self {
             Self::F32(data) => data.iter().map(|&x| whole(f64::from(x))).collect(),
@@ -362,10 +362,10 @@ impl ArrayData {
         }
     }
 
-    /// An element as text.
+    /// Formats an element as text.
     ///
     /// # Panics
-    /// If there is no such element.
+    /// If the index is out of bounds.
     pub fn text(&self, index: usize) -> String {
         match self {
             Self::F32(data) => data[index].to_string(),
@@ -405,7 +405,7 @@ fn convert<T: Copy + ToString, U>(
         .collect()
 }
 
-/// Refuses unsigned integers beyond the signed ones.
+/// Refuses unsigned integers that do not fit into signed ones.
 fn signed(name: &str, data: impl Iterator<Item = u64>) -> Result<(), FormatError> {
     let mut numbered = data.enumerate();
     match numbered.find(|(_, value)| i64::try_from(*value).is_err()) {
@@ -418,22 +418,24 @@ fn signed(name: &str, data: impl Iterator<Item = u64>) -> Result<(), FormatError
     }
 }
 
-/// Compared in i128, since a float as large as 2^63 would saturate in i64 and look exact.
+/// Converts an integer to f32 if that is exact.
 fn exact_f32(x: i64) -> Option<f32> {
+    // Compared in i128, because a float as large as 2^63 would saturate in i64 and look exact.
     (x as f32 as i128 == i128::from(x)).then_some(x as f32)
 }
 
+/// Converts an integer to f64 if that is exact; see [`exact_f32`].
 fn exact_f64(x: i64) -> Option<f64> {
     (x as f64 as i128 == i128::from(x)).then_some(x as f64)
 }
 
-/// Whole numbers of [-2^63, 2^63).
+/// Converts a whole number in [-2^63, 2^63) to an integer.
 fn whole(x: f64) -> Option<i64> {
     const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
     (x.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&x)).then_some(x as i64)
 }
 
-/// IEEE 754 binary16: 1 sign, 5 exponent (bias 15) and 10 fraction bits.
+/// Converts IEEE 754 binary16 to f32: 1 sign bit, 5 exponent bits (bias 15) and 10 fraction bits.
 fn half_to_f32(bits: u16) -> f32 {
     let power_of_two = |exponent: u32| f32::from_bits((exponent + 127 - 25) << 23); // 2^(exponent - 25)
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };

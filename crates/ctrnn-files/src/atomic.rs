@@ -1,7 +1,7 @@
-//! Files and folders that appear whole or not at all.
+//! Atomic writes: files and folders that appear whole or not at all.
 //!
-//! Content is written aside, under a hidden name in the same folder (`.name.tmp-XXXXXX`), brought to the disk,
-//! and only then renamed into place; last, the folder itself is brought to the disk. A process that is killed
+//! Content is first written under a hidden name in the same folder (`.name.tmp-XXXXXX`), synced to the disk,
+//! and only then renamed into place; finally the folder itself is synced. A process that is killed
 //! leaves the old content and perhaps a leftover, which [`clean_leftovers`] recognises and removes.
 
 use std::ffi::{OsStr, OsString};
@@ -17,10 +17,10 @@ use crate::lock;
 
 const MARK: &str = ".tmp-";
 const RANDOM_CHARACTERS: usize = 6;
-/// Name of a folder that makes room, in the hidden folder that it is moved to.
+/// Name of a replaced folder within the hidden folder to which it is moved.
 pub(crate) const OLD: &str = "old";
 
-/// Replaces or creates a file with this content.
+/// Replaces or creates a file atomically.
 ///
 /// # Errors
 /// If the folder does not exist or cannot be written, or the disk is full; the old content is then still there.
@@ -28,7 +28,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     write_if(path, content, || Ok(()))
 }
 
-/// [`write`], unless `check` fails once the content stands beside `path`.
+/// Does as [`write`], unless `check` fails just before the file is renamed into place.
 pub(crate) fn write_if(
     path: &Path,
     content: &[u8],
@@ -40,7 +40,7 @@ pub(crate) fn write_if(
     file.commit_if(check)
 }
 
-/// A file that replaces `path` when it is committed; dropped before that, it leaves no trace.
+/// A file that replaces `path` when it is committed. If it is dropped before, it leaves no trace.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -48,7 +48,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins to write beside `path`.
+    /// Creates the file under a hidden name in the folder of `path`.
     ///
     /// # Errors
     /// If the folder does not exist or cannot be written.
@@ -64,7 +64,7 @@ impl AtomicFile {
         &self.path
     }
 
-    /// Brings the content to the disk and renames it into place.
+    /// Syncs the content to the disk and renames the file into place.
     ///
     /// # Errors
     /// If the disk is full or the file cannot be replaced.
@@ -83,6 +83,7 @@ impl AtomicFile {
             .sync_all()
             .map_err(FileError::io("write", path))?;
         fail_point("synced", path);
+        // As late as possible: writing and syncing may have taken long.
         check()?;
         file.persist(path)
             .map_err(|e| FileError::io("rename", path)(e.error))?;
@@ -101,9 +102,9 @@ impl Write for AtomicFile {
     }
 }
 
-/// Creates a folder with what `fill` writes into it; parents are created where they are missing.
+/// Creates a folder atomically with the content that `fill` writes into it, and any missing parents.
 ///
-/// `fill` is given the folder under its hidden name. A [`RunLock`](crate::RunLock) taken there stays valid.
+/// `fill` receives the folder under its hidden name. A [`RunLock`](crate::RunLock) taken there stays valid.
 ///
 /// # Errors
 /// [`FileError::AlreadyExists`] if there is anything at `path`; otherwise what `fill` returns, or an error while
@@ -122,12 +123,13 @@ pub fn create_folder<E: From<FileError>>(
     Ok(move_into_place(staged, path)?)
 }
 
-/// Like [`create_folder`], but a folder at `path` is replaced. The old one is moved aside just before the new one
-/// takes its place: a process killed between the two renames leaves neither at `path`. `check` is called before the old
-/// one is touched, and says whether it is still what is to be replaced: filling the new one may take long.
+/// Creates a folder as [`create_folder`] does, but replaces one that is at `path`. The old one is moved aside just
+/// before the new one takes its place: a process killed between the two renames leaves neither at `path`. `check` is
+/// called before the old one is touched; filling the new one may take long, so it should confirm that the old one is
+/// still to be replaced.
 ///
 /// # Errors
-/// What `fill` or `check` return, or an error while writing; the old folder is then still there.
+/// The error of `fill` or `check`, or an error while writing; the old folder is then still there.
 pub fn replace_folder<E: From<FileError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
@@ -142,7 +144,7 @@ pub fn replace_folder<E: From<FileError>>(
     Ok(move_into_place(staged, path)?)
 }
 
-/// Removes a folder, if it is there: first it gets a hidden name, so that nobody meets half of it.
+/// Removes a folder if it exists. It is first renamed to a hidden name, so that no other process sees half of it.
 ///
 /// # Errors
 /// If it cannot be renamed or removed.
@@ -153,10 +155,10 @@ pub fn remove_folder(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Removes a folder that is there, unless `check` fails.
+/// Removes an existing folder, unless `check` fails.
 ///
-/// The place that it is moved to is made before the check: if the folder around both is exchanged after it, there is no such
-/// place, and nothing is moved.
+/// The hidden folder that receives it is created before the check: if the parent folder is exchanged after the check,
+/// the hidden folder does not exist in the new one, and nothing is moved.
 pub(crate) fn remove_folder_if(
     path: &Path,
     check: impl FnOnce() -> Result<(), FileError>,
@@ -169,10 +171,10 @@ pub(crate) fn remove_folder_if(
     aside.close().map_err(FileError::io("remove", path))
 }
 
-/// Removes what killed writers left in `folder` (not below it), and returns what was removed.
+/// Removes the leftovers of killed writers in `folder` (not below it), and returns their paths.
 ///
-/// A staged run whose lock is held by a living process stays. Other writers cannot be told from dead ones: call
-/// this only for a folder that nobody else writes to, such as a run whose lock you hold.
+/// A staged run whose lock is held by a living process stays. Other living writers cannot be told from dead ones: call
+/// this only for a folder that no other process writes to, such as a run whose lock you hold.
 ///
 /// # Errors
 /// If the folder cannot be read or a leftover not removed.
@@ -180,17 +182,20 @@ pub fn clean_leftovers(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut removed = leftovers(folder)?;
     removed.retain(|path| !lock::is_held(path));
     for path in &removed {
-        let gone = match path.is_dir() && !path.is_symlink() {
-            true => fs::remove_dir_all(path),
-            false => fs::remove_file(path),
+        // A link is removed as a file, because the folder that it points to is not ours.
+        let result = if path.is_dir() && !path.is_symlink() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
         };
-        gone.map_err(FileError::io("remove", path))?;
+        result.map_err(FileError::io("remove", path))?;
     }
     Ok(removed)
 }
 
-/// Removes what is left of writers that were killed before their run appeared at `path`: staged folders whose lock was
-/// taken by a process that is gone. One whose lock nobody has taken yet may be that of a living process, and stays.
+/// Removes the leftovers of writers that were killed before their run appeared at `path`: staged folders whose lock was
+/// taken by a process that has ended. A staged folder whose lock is not taken yet may belong to a living process, and
+/// stays.
 ///
 /// # Errors
 /// If the folder of runs cannot be read or a leftover not removed.
@@ -211,7 +216,7 @@ pub fn clean_staged_runs(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Everything in `folder` under a name that only we give.
+/// Lists the entries of `folder` whose names only this module gives.
 pub(crate) fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(FileError::io("read", folder))? {
@@ -221,7 +226,7 @@ pub(crate) fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(found)
 }
 
-/// `.name.tmp-` and six letters or digits.
+/// Returns true for `.name.tmp-` followed by six letters or digits.
 pub(crate) fn is_leftover(name: &OsStr) -> bool {
     name.to_str()
         .and_then(|name| name.strip_prefix('.'))
@@ -246,7 +251,8 @@ fn stage_folder<E: From<FileError>>(
     Ok(staged)
 }
 
-/// Renaming onto a folder that is not empty fails in the kernel, so two processes cannot both succeed.
+/// Renames a staged folder to `path`. The kernel refuses to replace a folder that is not empty, so two processes cannot
+/// both succeed.
 fn move_into_place(staged: TempDir, path: &Path) -> Result<(), FileError> {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
     fs::rename(staged.path(), path).map_err(|error| match error.kind() {
@@ -255,7 +261,8 @@ fn move_into_place(staged: TempDir, path: &Path) -> Result<(), FileError> {
         },
         _ => FileError::io("rename", path)(error),
     })?;
-    let _moved_away = staged.keep();
+    // The folder has moved, so its guard must not try to remove it.
+    let _ = staged.keep();
     fail_point("renamed", path);
     sync_folder(parent(path))
 }
@@ -273,14 +280,14 @@ fn sync_tree(folder: &Path) -> Result<(), FileError> {
     sync_folder(folder)
 }
 
-/// Brings a file to the disk.
+/// Syncs a file to the disk.
 pub(crate) fn sync_file(path: &Path) -> Result<(), FileError> {
     let file = OpenOptions::new().write(true).open(path);
     file.and_then(|file| file.sync_all())
         .map_err(FileError::io("write", path))
 }
 
-/// Without this a renamed file may be gone after a power failure. Only Unix can open a folder.
+/// Syncs a folder to the disk: without this, a renamed file may be lost in a power failure. Only Unix can open a folder.
 fn sync_folder(folder: &Path) -> Result<(), FileError> {
     if cfg!(unix) {
         let opened = File::open(folder);
@@ -296,7 +303,8 @@ fn staged_file(path: &Path) -> Result<NamedTempFile, FileError> {
     let mut builder = Builder::new();
     builder.prefix(&prefix).rand_bytes(RANDOM_CHARACTERS);
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+    // The umask applies to this. The default of `tempfile`, 0o600, would hide results from the group.
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder
         .tempfile_in(parent(path))
         .map_err(FileError::io("create", path))
@@ -318,7 +326,7 @@ fn hidden_prefix(path: &Path) -> OsString {
     prefix
 }
 
-/// The folder that holds `path`; a bare name lies in the current folder.
+/// Returns the folder that holds `path`; for a bare name, the current folder.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

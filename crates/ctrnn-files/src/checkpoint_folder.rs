@@ -1,4 +1,4 @@
-//! Checkpoints: folders that are whole or refused, and the pointers `best` and `last`.
+//! Checkpoints: folders with a manifest against which they are checked, and the pointers `best` and `last`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{FileError, FormatError};
 use crate::fail_point::fail_point;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, checkpoint_name, checkpoint_step};
+use crate::versions::Versions;
 use crate::{atomic, digest, json, regular_file};
 
 const MANIFEST: &str = "MANIFEST.json";
-const PREFIX: &str = "step-";
 const MAX_POINTER_BYTES: u64 = 64;
 
 /// The files of a checkpoint by name.
@@ -23,7 +23,7 @@ pub type CheckpointFiles = BTreeMap<String, Vec<u8>>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointManifest {
-    /// Version of this format: [`CheckpointManifest::SCHEMA`].
+    /// Version of this format.
     pub schema: u32,
     /// Training steps made.
     pub step: u64,
@@ -31,53 +31,55 @@ pub struct CheckpointManifest {
     pub files: BTreeMap<String, FilePromise>,
 }
 
-/// What a manifest promises about one file.
+/// Length and digest of one file, as recorded in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilePromise {
-    /// Length.
+    /// Length in bytes.
     pub bytes: u64,
-    /// Digest, see [`digest::xxh3`].
+    /// Digest by [`digest::xxh3`].
     pub xxh3: String,
 }
 
-/// What [`RunFolder::newest_whole_checkpoint`] found.
+/// The result of [`RunFolder::newest_whole_checkpoint`].
 #[derive(Debug)]
 pub struct NewestCheckpoint {
     /// Step of the newest whole checkpoint, if there is one.
     pub step: Option<u64>,
-    /// Damaged ones that are newer, the newest first, and what is wrong with them.
+    /// Newer checkpoints that are damaged, the newest first, each with its error.
     pub passed_over: Vec<(u64, FileError)>,
 }
 
 impl CheckpointManifest {
-    /// The version of this format that is read and written.
-    pub const SCHEMA: u32 = 1;
+    /// Versions of this format.
+    const VERSIONS: Versions = Versions(&[]);
 
-    fn of(step: u64, files: &CheckpointFiles) -> Self {
-        let promise = |content: &Vec<u8>| FilePromise {
-            bytes: content.len() as u64,
-            xxh3: digest::xxh3(content),
-        };
+    fn new(step: u64, files: &CheckpointFiles) -> Self {
         let files = files
             .iter()
-            .map(|(name, content)| (name.clone(), promise(content)))
+            .map(|(name, content)| {
+                let promise = FilePromise {
+                    bytes: content.len() as u64,
+                    xxh3: digest::xxh3(content),
+                };
+                (name.clone(), promise)
+            })
             .collect();
         Self {
-            schema: Self::SCHEMA,
+            schema: Self::VERSIONS.current(),
             step,
             files,
         }
     }
 
-    /// Reads the manifest of the checkpoint in `folder`, without a look at the other files.
+    /// Reads the manifest of the checkpoint in `folder`, without checking the other files.
     ///
     /// # Errors
-    /// If it is missing, of another schema version, damaged, of another step than the folder's name says, or names
-    /// a file outside the folder.
+    /// If it is missing or damaged, has another schema version, belongs to another step than the folder's name says, or
+    /// names a file outside the folder.
     pub fn load(folder: &Path) -> Result<Self, FileError> {
         let path = folder.join(MANIFEST);
-        let manifest: Self = json::read_schema(&path, Self::SCHEMA)?;
+        let manifest: Self = Self::VERSIONS.read(&path)?;
         manifest.check(folder).map_err(FileError::format(&path))?;
         Ok(manifest)
     }
@@ -103,7 +105,7 @@ impl CheckpointManifest {
 /// Checks every file of a checkpoint against its manifest.
 ///
 /// # Errors
-/// Names the first file that is missing or whose length or digest is not what the manifest promises.
+/// Names the first file that is missing or whose length or digest differs from the manifest.
 pub fn verify_checkpoint(folder: &Path) -> Result<CheckpointManifest, FileError> {
     let manifest = CheckpointManifest::load(folder)?;
     for (name, promise) in &manifest.files {
@@ -114,22 +116,24 @@ pub fn verify_checkpoint(folder: &Path) -> Result<CheckpointManifest, FileError>
     Ok(manifest)
 }
 
-/// Reads a checkpoint. The bytes that are returned are the very ones that were checked.
+/// Reads a checkpoint and checks the very bytes that it returns.
 ///
 /// # Errors
 /// As [`verify_checkpoint`].
 pub fn read_checkpoint(folder: &Path) -> Result<CheckpointFiles, FileError> {
     let manifest = CheckpointManifest::load(folder)?;
-    let read = |(name, promise)| {
+    let mut files = CheckpointFiles::new();
+    for (name, promise) in manifest.files {
         let content = read_promised(&folder.join(&name), &promise)?;
-        Ok((name, content))
-    };
-    manifest.files.into_iter().map(read).collect()
+        files.insert(name, content);
+    }
+    Ok(files)
 }
 
 impl RunFolder {
-    /// Writes the checkpoint after `step` steps, which appears whole or not at all; one that is already there
-    /// (left from before a resume) is replaced. The pointer `last` is not moved.
+    /// Writes the checkpoint after `step` steps atomically, and replaces one that already exists (written before a
+    /// resume).
+    /// The pointer `last` is not moved.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if it cannot be written.
@@ -146,15 +150,16 @@ impl RunFolder {
                 );
                 write_new(folder, name, content, &place)?;
             }
-            let manifest = json::to_bytes(&CheckpointManifest::of(step, files));
+            // Last, so that a folder with a manifest has all its files.
+            let manifest = json::to_bytes(&CheckpointManifest::new(step, files));
             write_new(folder, MANIFEST, &manifest, &place)
         })
     }
 
-    /// Puts right what a killed writer left in the run folder and among its checkpoints, and returns what was removed.
-    /// A whole checkpoint that was moved aside for a new one of the same step, which did not come, is put back.
+    /// Removes the leftovers of a killed writer in the run folder and among its checkpoints, and returns their paths.
+    /// A complete checkpoint that was moved aside for a new one of the same step, which was never completed, is put back.
     ///
-    /// Call this only with the lock of the run in hand.
+    /// Call this only while holding the lock of the run.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if a folder cannot be read or a leftover not removed.
@@ -163,6 +168,7 @@ impl RunFolder {
         let mut removed = atomic::clean_leftovers(self.root())?;
         let checkpoints = self.checkpoints();
         if checkpoints.is_dir() {
+            // First, because the second call removes the leftovers for good.
             for leftover in atomic::leftovers(&checkpoints)? {
                 self.put_back(&leftover)?;
             }
@@ -171,7 +177,7 @@ impl RunFolder {
         Ok(removed)
     }
 
-    /// Puts a whole checkpoint among leftovers back to where none of its step is.
+    /// Restores a complete checkpoint from a leftover, if there is no other one of its step.
     fn put_back(&self, leftover: &Path) -> Result<(), FileError> {
         for folder in [leftover.to_owned(), leftover.join(atomic::OLD)] {
             let Ok(manifest) = verify_checkpoint(&folder) else {
@@ -185,10 +191,10 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The steps of all checkpoints, whole or not, ascending. Anything else in the folder is passed over.
+    /// Lists the steps of all checkpoints, complete or not, ascending. Other entries of the folder are skipped.
     ///
     /// # Errors
-    /// If the folder of checkpoints is there but cannot be read.
+    /// If the folder of checkpoints exists but cannot be read.
     pub fn list_checkpoints(&self) -> Result<Vec<u64>, FileError> {
         let folder = self.checkpoints();
         if !folder.exists() {
@@ -203,10 +209,10 @@ impl RunFolder {
         Ok(steps)
     }
 
-    /// The newest checkpoint that keeps what its manifest promises.
+    /// Finds the newest checkpoint that agrees with its manifest.
     ///
     /// # Errors
-    /// If the folder of checkpoints cannot be read. Damaged checkpoints are no errors but reported.
+    /// If the folder of checkpoints cannot be read. Damaged checkpoints are not errors; they are listed in the result.
     pub fn newest_whole_checkpoint(&self) -> Result<NewestCheckpoint, FileError> {
         let mut passed_over = Vec::new();
         for step in self.list_checkpoints()?.into_iter().rev() {
@@ -226,7 +232,7 @@ impl RunFolder {
         })
     }
 
-    /// Removes all checkpoints but the newest `keep_last` and those of the steps in `keep`; returns the removed.
+    /// Removes all checkpoints except the newest `keep_last` and those of the steps in `keep`; returns the removed steps.
     ///
     /// # Errors
     /// If a checkpoint cannot be removed.
@@ -238,7 +244,7 @@ impl RunFolder {
         Ok(removed)
     }
 
-    /// What [`RunFolder::prune_checkpoints`] would remove.
+    /// Lists the steps that [`RunFolder::prune_checkpoints`] would remove.
     ///
     /// # Errors
     /// If the folder of checkpoints cannot be read.
@@ -255,7 +261,7 @@ impl RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the pointer `last` name the checkpoint of `step`.
+    /// Sets the pointer `last` to the checkpoint of `step`.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if it cannot be written.
@@ -263,7 +269,7 @@ impl RunFolder {
         self.write(&self.last(), pointer_to(step).as_bytes())
     }
 
-    /// Makes the pointer `best` name the checkpoint of `step`.
+    /// Sets the pointer `best` to the checkpoint of `step`.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if it cannot be written.
@@ -271,13 +277,14 @@ impl RunFolder {
         self.write(&self.best(), pointer_to(step).as_bytes())
     }
 
-    /// Removes all checkpoints of more than `step` steps, the newest first, and returns them.
+    /// Removes all checkpoints of more than `step` steps, and returns their steps, the newest first.
     ///
     /// # Errors
     /// If a checkpoint cannot be removed.
     pub fn remove_checkpoints_after(&self, step: u64) -> Result<Vec<u64>, FileError> {
         let mut later = self.list_checkpoints()?;
         later.retain(|&other| other > step);
+        // The newest first, so that the ones left after a crash have no gap.
         later.reverse();
         for &other in &later {
             self.remove(&self.checkpoint(other))?;
@@ -286,15 +293,15 @@ impl RunFolder {
     }
 }
 
-/// The content of a pointer to the checkpoint of `step`.
+/// Returns the content of a pointer to the checkpoint of `step`.
 fn pointer_to(step: u64) -> String {
     format!("{}\n", checkpoint_name(step))
 }
 
-/// The step of the checkpoint that `pointer` names. That checkpoint need not be there.
+/// Reads the step of the checkpoint that `pointer` names. That checkpoint may be missing.
 ///
 /// # Errors
-/// If the pointer is missing or holds anything but the name of a checkpoint.
+/// If the pointer is missing or does not hold the name of a checkpoint.
 pub fn read_pointer(pointer: &Path) -> Result<u64, FileError> {
     let bytes = regular_file::read(pointer, MAX_POINTER_BYTES)?;
     let text = String::from_utf8_lossy(&bytes);
@@ -306,17 +313,7 @@ pub fn read_pointer(pointer: &Path) -> Result<u64, FileError> {
     })
 }
 
-/// `step-` and at least eight digits, so that names sort as numbers.
-pub(crate) fn checkpoint_name(step: u64) -> String {
-    format!("{PREFIX}{step:08}")
-}
-
-pub(crate) fn checkpoint_step(name: &str) -> Option<u64> {
-    let step = name.strip_prefix(PREFIX)?.parse().ok()?;
-    (checkpoint_name(step) == name).then_some(step)
-}
-
-/// A name that stays within its folder and is not the manifest's own.
+/// Returns true for the name of a file in the same folder, other than the manifest.
 fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name)
@@ -330,7 +327,7 @@ fn read_promised(path: &Path, promise: &FilePromise) -> Result<Vec<u8>, FileErro
     Ok(content)
 }
 
-/// Refuses links and other lengths, before anything is read.
+/// Refuses links and files of another length, before anything is read.
 fn check_length(path: &Path, promise: &FilePromise) -> Result<(), FileError> {
     if path.is_symlink() {
         return Err(FileError::NotAFile {
@@ -359,10 +356,10 @@ fn check_digest(path: &Path, promise: &FilePromise, found: String) -> Result<(),
     }))
 }
 
-/// Writes a file into `folder`, which becomes `place`, in two halves, between which a test can end the process. An error names
-/// it where it would have been.
+/// Writes a file into `folder`, which will be renamed to `place`; errors name the path in `place`.
 fn write_new(folder: &Path, name: &str, content: &[u8], place: &Path) -> Result<(), FileError> {
     let path = folder.join(name);
+    // In two halves, so that a test can end the process between them.
     let (first, second) = content.split_at(content.len() / 2);
     let write = || {
         let mut file = File::create_new(&path)?;

@@ -1,9 +1,9 @@
-//! Other containers of arrays that are taken for npz files, by their first bytes.
+//! Formats that users mistake for npz, recognised by their first bytes so that the error can name them.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// A format of files that hold arrays, or often do.
+/// A file format that is often used for arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Container {
@@ -21,23 +21,24 @@ pub enum Container {
     Text,
 }
 
-/// Where an HDF5 file may begin: the part before it belongs to the user, as in files of MATLAB 7.3.
+/// Offsets at which the signature of an HDF5 file may be: a block for the user may come first, as in files of MATLAB 7.3.
 const HDF5_OFFSETS: [usize; 4] = [0, 512, 1024, 2048];
 const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// The number 0x1950a86a20f9469cfc6c as a pickle of protocol 2: `torch.save` before version 1.6.
 const OLD_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+/// Enough for every signature, the last of which may be at byte 2048, and for a sample of text.
 const HEAD_BYTES: u64 = 4096;
 
 impl Container {
-    /// The format of a file that cannot be read as an npz archive; none where the first bytes do not tell.
-    pub(crate) fn of(source: &mut (impl Read + Seek)) -> Option<Self> {
+    /// Guesses the format of a file that cannot be read as an npz archive from its first bytes.
+    pub(crate) fn from_source(source: &mut (impl Read + Seek)) -> Option<Self> {
         let mut head = Vec::new();
         source.seek(SeekFrom::Start(0)).ok()?;
         source.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
-        Self::of_head(&head)
+        Self::from_head(&head)
     }
 
-    fn of_head(head: &[u8]) -> Option<Self> {
+    fn from_head(head: &[u8]) -> Option<Self> {
         let is_hdf5 = |&at: &usize| head.get(at..).is_some_and(|rest| rest.starts_with(HDF5));
         let begins: [(&[u8], Self); 9] = [
             (b"MATLAB 7.3", Self::Matlab73),
@@ -61,8 +62,8 @@ impl Container {
         }
     }
 
-    /// The format that the end of a file's name promises.
-    pub(crate) fn of_name(path: &Path) -> Option<Self> {
+    /// Guesses the format from the extension of a file's name.
+    pub(crate) fn from_extension(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_lowercase();
         match &extension[..] {
             "mat" => Some(Self::Matlab),
@@ -75,15 +76,16 @@ impl Container {
         }
     }
 
-    /// The format of a zip archive without arrays, by the names of its entries.
-    pub(crate) fn of_entries<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
-        match names.any(|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
-            true => Self::Torch,
-            false => Self::Zip,
+    /// Guesses the format of a zip archive without arrays from the names of its entries.
+    pub(crate) fn from_entries<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
+        if names.any(|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
+            Self::Torch
+        } else {
+            Self::Zip
         }
     }
 
-    /// Names the format.
+    /// Returns the name of the format, with its article.
     pub fn name(self) -> &'static str {
         match self {
             Self::Empty => "an empty file",
@@ -101,7 +103,7 @@ impl Container {
         }
     }
 
-    /// A line of Python (with `numpy as np`) or of the shell that makes an npz file of it.
+    /// Returns a line of Python (with `numpy as np`) or a shell command that converts the file to npz.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Empty => "copy the file again",
@@ -134,7 +136,7 @@ impl Container {
     }
 }
 
-/// Whether bytes are printable UTF-8, up to a character that is cut at their end.
+/// Returns true if the bytes are printable UTF-8; the last character may be cut off.
 fn is_text(head: &[u8]) -> bool {
     let text = match str::from_utf8(head) {
         Ok(text) => text,
@@ -173,10 +175,10 @@ mod tests {
             (&"t\u{e9}".as_bytes()[..2], Container::Text),
         ];
         for (head, expected) in table {
-            assert_eq!(Container::of_head(head), Some(expected), "{head:?}");
+            assert_eq!(Container::from_head(head), Some(expected), "{head:?}");
         }
         for unknown in [&b"PK\x03\x04\x2d\0"[..], b"\x01\x02\x03", b"abc\0def"] {
-            assert_eq!(Container::of_head(unknown), None, "{unknown:?}");
+            assert_eq!(Container::from_head(unknown), None, "{unknown:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Digests: XXH3 against damage (checkpoint manifests), BLAKE3 for identity (configurations, data files).
+//! Digests: XXH3 to detect damage (checkpoint manifests), BLAKE3 to identify content (configurations, data files).
 
 use std::fs::File;
 use std::io::Read;
@@ -9,12 +9,12 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::FileError;
 use crate::regular_file;
 
-/// XXH3 (64 bits) as 16 hexadecimal digits. Finds damage, not forgery.
+/// Computes XXH3 (64 bits) as 16 hexadecimal digits. Detects damage, not forgery.
 pub fn xxh3(bytes: &[u8]) -> String {
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(bytes))
 }
 
-/// XXH3 of a file's content, in constant memory.
+/// Computes the XXH3 of a file's content, in constant memory.
 ///
 /// # Errors
 /// If the file is missing, not a regular file, or cannot be read.
@@ -24,12 +24,12 @@ pub fn xxh3_file(path: &Path) -> Result<String, FileError> {
     Ok(format!("{:016x}", hasher.digest()))
 }
 
-/// BLAKE3 (256 bits) as 64 hexadecimal digits.
+/// Computes BLAKE3 (256 bits) as 64 hexadecimal digits.
 pub fn blake3(bytes: &[u8]) -> String {
     ::blake3::hash(bytes).to_hex().to_string()
 }
 
-/// BLAKE3 of a file's content, in constant memory.
+/// Computes the BLAKE3 of a file's content, in constant memory.
 ///
 /// # Errors
 /// If the file is missing, not a regular file, or cannot be read.

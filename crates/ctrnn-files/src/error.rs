@@ -1,4 +1,4 @@
-//! What can be wrong with a file, one variant per broken rule.
+//! Errors about files, one variant per broken rule.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use crate::container::Container;
 
-/// Where the fault lies, which decides the exit code of a command.
+/// The side at fault, which decides the exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The machine said no: disk full, permission, lock, a run folder that exists already.
+    /// The machine refused: disk full, permission, lock, a run folder that exists already.
     Io,
     /// The bytes are missing, damaged, or not what they should be.
     Data,
@@ -23,11 +23,11 @@ pub enum FileError {
     /// The operating system refused.
     #[error("cannot {action} {}: {error}{}", .path.display(), remedy(.error))]
     Io {
-        /// What was tried, as a verb ("read", "write", "rename").
+        /// Attempted action, as a verb ("read", "write", "rename").
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's answer.
+        /// The operating system's error.
         error: io::Error,
     },
     /// Something exists where a new file or folder was to be made.
@@ -36,7 +36,7 @@ pub enum FileError {
         /// The file or folder in the way.
         path: PathBuf,
     },
-    /// A file was to be written where a run keeps its own.
+    /// A file was to be written to a path that belongs to a run.
     #[error(
         "{} is where the run {} keeps its own files; nothing was overwritten",
         .path.display(), .run.display()
@@ -47,18 +47,18 @@ pub enum FileError {
         /// The run folder.
         run: PathBuf,
     },
-    /// A file was to be written where a folder or a disk is, or under no name.
-    #[error("{} is not a place for a file; give a path that ends in the name of a file", .path.display())]
+    /// A file was to be written to a folder, a disk or a path without a file name.
+    #[error("cannot write a file at {}; expected a path that ends in the name of a file", .path.display())]
     NotWritable {
-        /// Name that was asked for.
+        /// The requested path.
         path: PathBuf,
     },
-    /// A folder was to be replaced that holds more than what is replaced.
-    #[error("{} holds what would be lost: {}; nothing was removed", .path.display(), .names.join(", "))]
+    /// A folder was to be replaced that holds other files too.
+    #[error("{} also holds {}, which would be lost; nothing was removed", .path.display(), .names.join(", "))]
     Foreign {
         /// The folder.
         path: PathBuf,
-        /// Entries that it holds.
+        /// Entries that would be lost.
         names: Vec<String>,
     },
     /// Another process writes to this run.
@@ -73,7 +73,7 @@ pub enum FileError {
         host: String,
         /// The process of the holder on that machine.
         pid: u32,
-        /// When the holder took the lock (RFC 3339).
+        /// Time at which the holder took the lock (RFC 3339).
         started: String,
     },
     /// The run folder is no longer the one whose lock this process holds.
@@ -85,22 +85,22 @@ pub enum FileError {
     Displaced {
         /// The path of the run folder.
         path: PathBuf,
-        /// Where the folder is now, if it is known.
+        /// Current path of the folder, if known.
         now: Option<PathBuf>,
     },
-    /// A file to be read is not there.
+    /// A file to be read does not exist.
     #[error("{} does not exist", .path.display())]
     Missing {
-        /// The file or folder that was looked for.
+        /// The missing file or folder.
         path: PathBuf,
     },
     /// A file to be read is a folder, pipe or device.
     #[error("{} is not a regular file; give the path of a file", .path.display())]
     NotAFile {
-        /// Name that was asked for.
+        /// The requested path.
         path: PathBuf,
     },
-    /// A file to be written into is a link or has a second name.
+    /// A file to be written to is a link or has a second name.
     #[error(
         "{} is a link or has other names (hard links), so that writing to it would change another file; \
          copy the folder with its content",
@@ -115,53 +115,55 @@ pub enum FileError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         rule: FormatError,
     },
 }
 
-/// A rule that the bytes of a file break. Bytes have no path: [`FileError::Format`] adds it.
+/// A rule of a format that the bytes of a file break; [`FileError::Format`] adds the path.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatError {
     /// The name of the file does not say which format it has.
     #[error("is not a weight file; expected a name that ends in .safetensors or .npz")]
     UnknownExtension,
-    /// The file is longer than anything of its sort should be.
-    #[error("is {bytes} bytes long, at most {limit} are read; this is not a file of ours")]
+    /// The file is longer than any file of its kind.
+    #[error(
+        "is {bytes} bytes long, but at most {limit} are read; this is not a file that train-ctrnn wrote"
+    )]
     TooLong {
         /// Length of the file.
         bytes: u64,
-        /// Longest accepted.
+        /// Maximum length that is accepted.
         limit: u64,
     },
-    /// The file ends before what it promises.
+    /// The file ends early.
     #[error(
         "{what} needs {needed} bytes but only {found} are there; the file is cut short, copy it again"
     )]
     Truncated {
-        /// What was being read.
+        /// The part that was being read.
         what: String,
         /// Bytes it needs.
         needed: u64,
-        /// Bytes that are there.
+        /// Bytes that are left.
         found: u64,
     },
-    /// No zip archive, or one that contradicts itself.
-    #[error("is not a whole npz (zip) archive: {why}; write it with np.savez")]
+    /// The file is not a zip archive, or contradicts itself.
+    #[error("is not a complete npz (zip) archive: {why}; write it with np.savez")]
     Archive {
-        /// What is wrong.
+        /// The defect.
         why: String,
     },
-    /// Another format in place of an npz archive.
+    /// The file has another format than npz.
     #[error("is {}, not an npz (zip) archive", .container.name())]
     Container {
         /// The format.
         container: Container,
     },
-    /// The arrays would take far more room than the file.
+    /// The arrays would take far more memory than the file.
     #[error(
-        "promises {promised} bytes of arrays in a file of {found} bytes, over the limit of {limit}; \
+        "declares {promised} bytes of arrays in a file of {found} bytes, above the limit of {limit}; \
          write it without compression (np.savez)"
     )]
     Bomb {
@@ -169,7 +171,7 @@ pub enum FormatError {
         promised: u64,
         /// Bytes of the file.
         found: u64,
-        /// Bytes of arrays accepted for a file of this length.
+        /// Maximum bytes of arrays in a file of this length.
         limit: u64,
     },
     /// An entry is compressed or encrypted in a way that numpy does not write.
@@ -177,20 +179,20 @@ pub enum FormatError {
     Packing {
         /// The array.
         name: String,
-        /// How it is packed.
+        /// The kind of packing.
         how: String,
     },
-    /// The packed bytes of an array cannot be unpacked to what the archive promises.
+    /// The packed bytes of an array cannot be unpacked as the archive declares.
     #[error("array `{name}` is damaged: {why}; copy the file again")]
     Damaged {
         /// The array.
         name: String,
-        /// What went wrong.
+        /// The reason.
         why: String,
     },
     /// The stored checksum of an array differs from that of its bytes.
     #[error(
-        "array `{name}` has checksum {found:08x}, promised {promised:08x}; the file is damaged, copy it again"
+        "array `{name}` has checksum {found:08x}, expected {promised:08x}; the file is damaged, copy it again"
     )]
     Checksum {
         /// The array.
@@ -200,45 +202,45 @@ pub enum FormatError {
         /// CRC-32 of the bytes.
         found: u32,
     },
-    /// More arrays than accepted.
-    #[error("holds {found} arrays, at most {limit} are read")]
+    /// The file holds too many arrays.
+    #[error("holds {found} arrays, but at most {limit} are read")]
     TooManyArrays {
         /// Arrays in the file.
         found: u64,
-        /// Most accepted.
+        /// Maximum number that is accepted.
         limit: u64,
     },
-    /// A name that no array of ours has.
+    /// An array's name is not allowed.
     #[error(
-        "array name {name:?} is odd; names are 1 to 200 printable characters without slashes, first no dot"
+        "{name:?} is not an allowed name; expected 1 to 200 printable characters without slashes, not starting with a dot"
     )]
     Name {
         /// The name.
         name: String,
     },
-    /// Two arrays or keys of one name.
+    /// Two arrays or keys have the same name.
     #[error("`{name}` occurs twice")]
     Duplicate {
         /// The name.
         name: String,
     },
-    /// An array that was asked for is not there.
+    /// A requested array is missing.
     #[error("has no array `{name}`; it has: {}", .present.join(", "))]
     NoSuchArray {
-        /// The array asked for.
+        /// The requested array.
         name: String,
         /// The arrays that are there.
         present: Vec<String>,
     },
-    /// A header that is malformed.
+    /// A header is malformed.
     #[error("the header of `{name}` is malformed: {why}")]
     Header {
         /// The array, or `safetensors` for the header of a whole file.
         name: String,
-        /// What is wrong with it.
+        /// The defect.
         why: String,
     },
-    /// An array of Python objects: reading it would run code from the file.
+    /// An array holds Python objects: reading it would run code from the file.
     #[error(
         "array `{name}` holds Python objects (a pickle), which are never loaded; convert it to numbers before np.savez"
     )]
@@ -246,33 +248,35 @@ pub enum FormatError {
         /// The array.
         name: String,
     },
-    /// No file of `torch.save(model.state_dict(), PATH)`.
-    #[error("is no file of torch.save: {why}; write it with torch.save(model.state_dict(), PATH)")]
+    /// The file was not written by `torch.save(model.state_dict(), PATH)`.
+    #[error(
+        "is not a file of torch.save: {why}; write it with torch.save(model.state_dict(), PATH)"
+    )]
     NoStateDict {
-        /// What is wrong.
+        /// The defect.
         why: String,
     },
-    /// A pickle that is damaged, or that holds more than a dictionary of tensors.
+    /// A pickle is damaged, or is not a dictionary of tensors and plain values.
     #[error(
-        "is no state_dict: {why}, at byte {at} of its pickle; write it with torch.save(model.state_dict(), PATH)"
+        "is not a state_dict: {why}, at byte {at} of its pickle; write it with torch.save(model.state_dict(), PATH)"
     )]
     StateDict {
-        /// Where reading stopped.
+        /// Position at which reading stopped.
         at: u64,
-        /// What is wrong.
+        /// The defect.
         why: String,
     },
-    /// A pickle in which no dictionary of tensors is, or not the one that was asked for, or several of which none was.
+    /// A pickle holds no dictionary of tensors, or not the requested one, or several and none was requested.
     #[error("{}", entries(.asked.as_deref(), .dictionaries, .held))]
     Entries {
-        /// The entry that was asked for.
+        /// The requested entry.
         asked: Option<String>,
         /// Number of dictionaries of tensors.
         dictionaries: usize,
-        /// The entries, those of tensors first.
+        /// The entries, dictionaries of tensors first.
         held: Vec<String>,
     },
-    /// A pickle that would call a function other than those that a state_dict needs.
+    /// A pickle would call a function that a state_dict does not need.
     #[error(
         "asks for {name}, which was not run: only tensors are read; write it with torch.save(model.state_dict(), PATH)"
     )]
@@ -280,7 +284,7 @@ pub enum FormatError {
         /// Module and name of the function.
         name: String,
     },
-    /// An array of numbers of a sort that is not read, or of no numbers at all.
+    /// An array has an unsupported type of numbers, or holds no numbers.
     #[error(
         "array `{name}` has dtype {dtype}; only bool, integers and real floating point numbers up to 64 bits are read"
     )]
@@ -290,7 +294,7 @@ pub enum FormatError {
         /// The type as the file writes it.
         dtype: String,
     },
-    /// A shape that cannot be.
+    /// A shape is too large.
     #[error(
         "array `{name}` has shape {shape:?}; at most 32 dimensions and 2^32 elements (a size of 0 counted as 1) are read"
     )]
@@ -300,12 +304,12 @@ pub enum FormatError {
         /// The shape as the file writes it.
         shape: Vec<u64>,
     },
-    /// Shape and dtype promise another number of bytes than are there.
-    #[error("array `{name}` needs {needed} bytes by its shape and dtype, but {found} are there")]
+    /// An array does not have as many bytes as its shape and dtype need.
+    #[error("array `{name}` needs {needed} bytes for its shape and dtype, but has {found}")]
     Size {
         /// The array.
         name: String,
-        /// Bytes by shape and dtype.
+        /// Bytes needed for shape and dtype.
         needed: u64,
         /// Bytes in the file.
         found: u64,
@@ -317,20 +321,20 @@ pub enum FormatError {
     Offset {
         /// The tensor.
         name: String,
-        /// Where it begins.
+        /// First byte.
         begin: u64,
-        /// Where it ends.
+        /// Byte after the last.
         end: u64,
-        /// Where it should begin.
+        /// Expected first byte.
         expected: u64,
     },
-    /// Bytes that belong to no tensor.
-    #[error("has {bytes} bytes after the last tensor; this is not a whole safetensors file")]
+    /// The file has bytes that belong to no tensor.
+    #[error("has {bytes} bytes after the last tensor; this is not a valid safetensors file")]
     Trailing {
-        /// How many.
+        /// Number of these bytes.
         bytes: u64,
     },
-    /// An unsigned 64-bit value beyond the signed ones.
+    /// An unsigned 64-bit value does not fit into a signed one.
     #[error(
         "array `{name}` holds {value} at index {index}, above the largest 64-bit signed integer"
     )]
@@ -342,15 +346,15 @@ pub enum FormatError {
         /// The value.
         value: u64,
     },
-    /// Text that is not the JSON it should be.
+    /// A text is not JSON, or not of the expected form.
     #[error("is not the JSON expected here: {why}")]
     Json {
-        /// What the parser says, with line and column.
+        /// The parser's message, with line and column.
         why: String,
     },
-    /// Written by another version of the program.
+    /// The file was written by another version of the program.
     #[error(
-        "has schema version {found}, this program reads {supported}; use the version that wrote it"
+        "has schema version {found}, but this program reads {supported}; use the version of train-ctrnn that wrote it"
     )]
     Schema {
         /// Version in the file.
@@ -358,40 +362,40 @@ pub enum FormatError {
         /// Version that is read.
         supported: u32,
     },
-    /// A manifest that speaks of another checkpoint.
-    #[error("speaks of step {found}, but the folder is that of step {expected}")]
+    /// A manifest belongs to another checkpoint.
+    #[error("belongs to step {found}, but the folder to step {expected}")]
     OtherStep {
         /// Step in the manifest.
         found: u64,
         /// Step in the folder's name.
         expected: u64,
     },
-    /// A file whose length is not the one in the manifest.
-    #[error("is {found} bytes long, the manifest promises {promised}; the checkpoint is damaged")]
+    /// A file's length differs from the one in the manifest.
+    #[error("is {found} bytes long, but the manifest says {promised}; the checkpoint is damaged")]
     Length {
-        /// Bytes promised.
+        /// Length in the manifest.
         promised: u64,
-        /// Bytes found.
+        /// Length of the file.
         found: u64,
     },
-    /// A file whose digest is not the one in the manifest.
-    #[error("has digest {found}, the manifest promises {promised}; the checkpoint is damaged")]
+    /// A file's digest differs from the one in the manifest.
+    #[error("has digest {found}, but the manifest says {promised}; the checkpoint is damaged")]
     Digest {
-        /// XXH3 promised.
+        /// XXH3 in the manifest.
         promised: String,
-        /// XXH3 found.
+        /// XXH3 of the file.
         found: String,
     },
-    /// A `best` or `last` file that names no checkpoint.
-    #[error("holds {text:?}, not the name of a checkpoint such as step-00002000")]
+    /// A `best` or `last` file does not name a checkpoint.
+    #[error("{text:?} is not the name of a checkpoint; expected a name such as step-00002000")]
     Pointer {
-        /// What it holds.
+        /// The content of the file.
         text: String,
     },
 }
 
 impl FileError {
-    /// Whether the machine or the data is at fault.
+    /// Returns the side at fault: the machine or the data.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { .. }
@@ -408,7 +412,7 @@ impl FileError {
         }
     }
 
-    /// The file or folder that the error is about.
+    /// Returns the file or folder that the error is about.
     pub fn path(&self) -> &Path {
         match self {
             Self::Io { path, .. }
@@ -425,7 +429,7 @@ impl FileError {
         }
     }
 
-    /// For `map_err`: an operating system's error while doing `action` to `path`.
+    /// Converts the operating system's error from doing `action` to `path`; for `map_err`.
     pub fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |error| Self::Io {
             action,
@@ -434,8 +438,8 @@ impl FileError {
         }
     }
 
-    /// For `map_err`: a broken rule in the content of `path`.
-    pub(crate) fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
+    /// Adds the path to a broken rule; for `map_err`.
+    pub fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
         |rule| Self::Format {
             path: path.to_owned(),
             rule,
@@ -443,7 +447,7 @@ impl FileError {
     }
 }
 
-/// Why bytes could not be read, before their path is known.
+/// An error while reading bytes whose path is not known yet.
 #[derive(Debug)]
 pub(crate) enum ReadError {
     Io(io::Error),
@@ -451,7 +455,7 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
-    /// For `map_err`: adds the path.
+    /// Adds the path; for `map_err`.
     pub(crate) fn at(path: &Path) -> impl FnOnce(Self) -> FileError + '_ {
         |error| match error {
             Self::Format(rule) => FileError::format(path)(rule),
@@ -485,7 +489,7 @@ fn entries(asked: Option<&str>, dictionaries: &usize, held: &[String]) -> String
     };
     match (asked, dictionaries) {
         (Some(asked), _) => format!("its entry {asked:?} is not a dictionary of tensors; {held}"),
-        (None, 0) => format!("holds no dictionary of tensors; {held}"),
+        (None, 0) => format!("does not hold a dictionary of tensors; {held}"),
         (None, n) => format!("holds {n} dictionaries of tensors; {held}"),
     }
 }

@@ -1,11 +1,11 @@
-//! Places where a test can end the process as abruptly as a kill would. Release builds have none.
+//! Fail points: places where a test can end the process as abruptly as a kill would. Release builds have none.
 //!
 //! `CTRNN_FAIL_POINT=synced@step-00000010` ends it at the point `synced` for a path that contains `step-00000010`;
 //! several parts, all of which the path must contain, are joined by `+`.
 
 use std::path::Path;
 
-/// Ends the process here if the environment asks for it: without destructors, without a word.
+/// Aborts the process here if the environment asks for it: no destructor runs and nothing is printed.
 #[cfg(debug_assertions)]
 pub(crate) fn fail_point(point: &str, path: &Path) {
     use std::sync::LazyLock;
@@ -17,7 +17,7 @@ pub(crate) fn fail_point(point: &str, path: &Path) {
     }
 }
 
-/// Nothing.
+/// Does nothing in a release build.
 #[cfg(not(debug_assertions))]
 pub(crate) fn fail_point(_point: &str, _path: &Path) {}
 

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{FileError, FormatError};
 use crate::{atomic, regular_file};
 
-/// Longest JSON file that is read: 4 MiB.
+/// Maximum length of a JSON file that is read: 4 MiB.
 pub const MAX_BYTES: u64 = 4 << 20;
 
 /// Reads a JSON file of at most [`MAX_BYTES`].
@@ -19,27 +19,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     parse(&regular_file::read(path, MAX_BYTES)?).map_err(FileError::format(path))
 }
 
-/// Reads a JSON file whose `schema` number must be `supported`; another one is reported before anything else.
-pub(crate) fn read_schema<T: DeserializeOwned>(
-    path: &Path,
-    supported: u32,
-) -> Result<T, FileError> {
-    #[derive(Deserialize)]
-    struct Schema {
-        schema: u32,
-    }
-    let bytes = regular_file::read(path, MAX_BYTES)?;
-    let Schema { schema: found } = parse(&bytes).map_err(FileError::format(path))?;
-    if found != supported {
-        return Err(FileError::format(path)(FormatError::Schema {
-            found,
-            supported,
-        }));
-    }
-    parse(&bytes).map_err(FileError::format(path))
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
     serde_json::from_slice(bytes).map_err(|error| FormatError::Json {
         why: error.to_string(),
     })
@@ -51,7 +31,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
 /// If the file cannot be written.
 ///
 /// # Panics
-/// If `value` has no JSON form, such as a map with keys that are no strings.
+/// If `value` has no JSON form, such as a map with keys that are not strings.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
     atomic::write(path, &to_bytes(value))
 }

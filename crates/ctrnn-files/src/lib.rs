@@ -1,14 +1,14 @@
-//! What ctrnn writes and reads: npz, safetensors, PyTorch's state_dicts, TensorBoard's events, atomic files, run folders.
+//! File formats of ctrnn: npz, safetensors, PyTorch's state_dict, TensorBoard's events, atomic files and run folders.
 //!
-//! This crate knows bytes on disk and only that. Three rules hold throughout:
+//! This crate deals with bytes on disk and nothing else. Three rules hold throughout:
 //!
-//! * What is written appears whole or not at all ([`atomic`]), and the same content gives the same bytes.
-//! * What is read may come from anybody: sizes, names, types and checksums are checked before memory is taken, and
+//! * A file that is written appears whole or not at all ([`atomic`]), and the same content gives the same bytes.
+//! * A file that is read is untrusted: sizes, names, types and checksums are checked before memory is allocated, and
 //!   no file makes the program panic ([`limits`]).
-//! * Every error names the path, the value, the rule and what to do ([`FileError`]), and says whether machine or
-//!   data is at fault ([`FileError::kind`]).
+//! * Every error names the path, the value, the rule and the remedy ([`FileError`]), and says whether the machine or
+//!   the data is at fault ([`FileError::kind`]).
 //!
-//! A run is a folder whose layout [`RunFolder`] knows. Its checkpoints are refused as soon as one bit differs:
+//! A run is a folder whose layout [`RunFolder`] describes. A checkpoint is refused if a single bit of it has changed:
 //!
 //! ```
 //! use ctrnn_files::{Array, CheckpointFiles, RunFolder, TensorFile, read_checkpoint};
@@ -51,6 +51,7 @@ mod run_folder;
 mod safetensors;
 mod tensorboard;
 mod torch_file;
+mod versions;
 mod zip;
 
 pub use array::{Array, ArrayData, Dtype, PackedArray, ValueError};
@@ -68,3 +69,4 @@ pub use run_folder::{RunFolder, RunJson, RunState};
 pub use safetensors::TensorFile;
 pub use tensorboard::EventFile;
 pub use torch_file::{StateDict, is_torch_file, read_state_dict, state_dict_from_bytes};
+pub use versions::{Migration, Versions};

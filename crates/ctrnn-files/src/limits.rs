@@ -1,30 +1,29 @@
-//! What is accepted from files that anybody may have written. Checked before memory is taken.
+//! Limits on untrusted files, checked before memory is allocated.
 
 use crate::error::FormatError;
 
-/// Most arrays in one file.
+/// Maximum number of arrays in one file.
 pub const MAX_ARRAYS: usize = 1024;
-/// Longest header of a file: 4 MiB.
+/// Maximum length of a file's header: 4 MiB.
 pub const MAX_HEADER_BYTES: u64 = 4 << 20;
-/// Most dimensions of an array, as in numpy.
+/// Maximum number of dimensions of an array, as in numpy before version 2.
 pub const MAX_DIMENSIONS: usize = 32;
-/// Most elements of an array; a size of 0 counts as 1, so that empty arrays have modest sizes too.
+/// Maximum number of elements of an array; a size of 0 counts as 1, so that empty arrays have modest sizes too.
 pub const MAX_ELEMENTS: u64 = 1 << 32;
-/// Longest name of an array in bytes.
+/// Maximum length of an array's name in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
-/// Most bytes that the arrays of a compressed file may take: 100 times the file, and 64 MiB in any case.
+/// Returns the most bytes that the arrays of a compressed file may take: 100 times its length, but at least 64 MiB.
 pub fn max_content_bytes(file_bytes: u64) -> u64 {
     file_bytes.saturating_mul(100).max(64 << 20)
 }
 
-/// Refuses names that no array of ours has.
+/// Refuses names that no array written by this program has.
 pub(crate) fn check_name(name: &str) -> Result<(), FormatError> {
-    let plain = |c: char| !c.is_control() && c != '/' && c != '\\';
-    let fine = (1..=MAX_NAME_BYTES).contains(&name.len())
+    let is_plain = (1..=MAX_NAME_BYTES).contains(&name.len())
         && !name.starts_with('.')
-        && name.chars().all(plain);
-    if fine {
+        && !name.contains(|c: char| c.is_control() || c == '/' || c == '\\');
+    if is_plain {
         Ok(())
     } else {
         Err(FormatError::Name {
@@ -43,7 +42,7 @@ pub(crate) fn check_count(found: u64) -> Result<(), FormatError> {
     }
 }
 
-/// A shape from a file, in the machine's own integers, and its number of elements.
+/// Converts a shape read from a file to `usize`, and returns it with its number of elements.
 pub(crate) fn check_shape(name: &str, shape: &[u64]) -> Result<(Vec<usize>, usize), FormatError> {
     let refuse = || FormatError::Shape {
         name: name.to_owned(),

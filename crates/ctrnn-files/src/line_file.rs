@@ -1,26 +1,28 @@
 //! Text files that grow by whole lines.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::FileError;
-use crate::regular_file::open_to_append;
+use crate::regular_file::{append_whole, open_to_append};
 
-/// A file to which whole lines are appended: one that does not fit, as on a full disk, leaves no part of itself. It
-/// waits in memory, and goes before the next one.
+/// A file to which whole lines are appended. If a line does not fit, as on a full disk, no part of it stays in the
+/// file: it waits in memory and is written before the next one.
 #[derive(Debug)]
 pub struct LineFile {
     path: PathBuf,
     file: File,
+    /// Lines that could not be written yet.
     waiting: Vec<u8>,
 }
 
 impl LineFile {
-    /// Opens a file for appending; it is created if it is missing. The half line of a writer that was killed is cut off.
+    /// Opens a file for appending, and creates it if it is missing. An incomplete last line, left by a writer that was
+    /// killed, is cut off.
     ///
     /// # Errors
-    /// If the file cannot be opened, read or cut.
+    /// If the file cannot be opened, read or shortened.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let mut file = open_to_append(path)?;
         cut_half_line(&mut file).map_err(FileError::io("read", path))?;
@@ -31,18 +33,19 @@ impl LineFile {
         })
     }
 
-    /// Appends a line, after those that wait.
+    /// Appends a line, after those that are waiting.
     ///
     /// # Errors
-    /// If the disk is full, the file was removed, or anything else keeps it from being written; the file then ends
-    /// where it did, and the line waits.
+    /// If it cannot be written, for instance because the disk is full or the file was removed. The file is then as
+    /// before,
+    /// and the line waits.
     pub fn append(&mut self, line: &str) -> Result<(), FileError> {
         self.waiting.extend_from_slice(line.as_bytes());
         self.waiting.push(b'\n');
         self.flush()
     }
 
-    /// Appends the lines that wait.
+    /// Appends the lines that are waiting.
     ///
     /// # Errors
     /// As [`LineFile::append`].
@@ -52,26 +55,22 @@ impl LineFile {
     }
 
     fn write_waiting(&mut self) -> io::Result<()> {
-        let before = self.file.metadata()?;
-        if is_removed(&before) {
+        if is_removed(&self.file.metadata()?) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it was removed"));
         }
-        if let Err(error) = self.file.write_all(&self.waiting) {
-            let _as_far_as_can_be = self.file.set_len(before.len());
-            return Err(error);
-        }
+        append_whole(&mut self.file, &self.waiting)?;
         self.waiting.clear();
         Ok(())
     }
 }
 
-/// Whether the file has no name any more: what is written to it is lost.
+/// Returns true if the file no longer has a name, so that anything written to it is lost.
 #[cfg(unix)]
 fn is_removed(metadata: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) == 0
 }
 
-/// Elsewhere a file in use cannot be removed.
+/// Returns false: on other systems a file in use cannot be removed.
 #[cfg(not(unix))]
 fn is_removed(_: &Metadata) -> bool {
     false
@@ -93,10 +92,10 @@ fn cut_half_line(file: &mut File) -> io::Result<()> {
         }
         end = start;
     }
-    match end < length {
-        true => file.set_len(end),
-        false => Ok(()),
+    if end < length {
+        file.set_len(end)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

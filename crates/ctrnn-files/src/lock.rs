@@ -1,4 +1,4 @@
-//! One writer per run.
+//! Locks that allow one writer per run.
 
 use std::env;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,21 +15,21 @@ use crate::regular_file;
 
 pub(crate) const NAME: &str = ".lock";
 const MAX_BYTES: u64 = 4096;
-const A_MOMENT: Duration = Duration::from_millis(50);
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// Who holds a lock, as written into it for those who are refused.
+/// The process that holds a lock, as written into the lock file for error messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Name of the machine.
     pub host: String,
     /// Process on that machine.
     pub pid: u32,
-    /// When it took the lock (RFC 3339).
+    /// Time at which it took the lock (RFC 3339).
     pub started: String,
 }
 
 impl Holder {
-    /// This process; `started` is the time now (RFC 3339).
+    /// Describes this process; `started` is the time now (RFC 3339).
     pub fn this_process(started: &str) -> Self {
         Self {
             host: host_name(),
@@ -47,10 +47,10 @@ impl Holder {
     }
 }
 
-/// The right to write to a run, held until it is dropped or the process dies.
+/// The exclusive right to write to a run, held until it is dropped or the process ends.
 ///
-/// The lock is the operating system's, on the file `.lock` of the run folder, so it cannot outlive its holder:
-/// a `.lock` file that is left over is taken over by whoever comes next. The file itself is never removed.
+/// The operating system locks the file `.lock` of the run folder, so the lock cannot outlive its holder: the next
+/// process takes over a `.lock` file that is left over. The file itself is never removed.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
@@ -60,8 +60,8 @@ impl RunLock {
     /// Takes the lock of a run folder without waiting, and writes `holder` into it.
     ///
     /// # Errors
-    /// [`FileError::Locked`] if somebody holds it; [`FileError::Displaced`] if the folder was replaced at this moment;
-    /// [`FileError::Io`] if it cannot be written or its file system knows no locks.
+    /// [`FileError::Locked`] if another process holds it; [`FileError::Displaced`] if the folder was replaced meanwhile;
+    /// [`FileError::Io`] if it cannot be written or its file system does not support locks.
     pub fn acquire(run: &Path, holder: &Holder) -> Result<Self, FileError> {
         let path = run.join(NAME);
         regular_file::check_own(&path)?;
@@ -79,8 +79,9 @@ impl RunLock {
             Err(TryLockError::Error(error)) => Err(FileError::io("lock", &path)(error)),
         };
         if is_taken(&file)? {
-            // The holder writes its name just after it took the lock; whoever only looked is gone by then.
-            thread::sleep(A_MOMENT);
+            // `is_held` takes the lock for a moment to test it. After this pause such a test is over, and a real holder
+            // has written its name, which it does just after it took the lock.
+            thread::sleep(RETRY_AFTER);
             if is_taken(&file)? {
                 return Err(locked(run));
             }
@@ -91,11 +92,11 @@ impl RunLock {
         Ok(lock)
     }
 
-    /// Checks that `run` is still the folder of this lock. The folder may have been renamed or removed meanwhile, and
-    /// another one, or a link to one, may have taken its place.
+    /// Checks that `run` is still the folder of this lock. It may have been renamed, removed or replaced meanwhile by
+    /// another folder or a link to one.
     ///
     /// # Errors
-    /// [`FileError::Displaced`] if it is not; [`FileError::Io`] if that cannot be told.
+    /// [`FileError::Displaced`] if it is not; [`FileError::Io`] if that cannot be found out.
     pub fn check(&self, run: &Path) -> Result<(), FileError> {
         if self.is_in(run).map_err(FileError::io("read", run))? {
             return Ok(());
@@ -106,7 +107,7 @@ impl RunLock {
         })
     }
 
-    /// Whether the lock file of this folder is the one that is held.
+    /// Returns true if the lock file in this folder is the one that is held.
     #[cfg(unix)]
     fn is_in(&self, run: &Path) -> io::Result<bool> {
         use io::ErrorKind::{NotADirectory, NotFound};
@@ -119,13 +120,13 @@ impl RunLock {
         }
     }
 
-    /// Elsewhere a folder in use cannot be renamed or removed.
+    /// Returns true: on other systems a folder in use cannot be renamed or removed.
     #[cfg(not(unix))]
     fn is_in(&self, _: &Path) -> io::Result<bool> {
         Ok(true)
     }
 
-    /// The folder of the lock under its present name, where the system tells it and it is not removed.
+    /// Returns the current path of the lock's folder, unless it was removed.
     #[cfg(target_os = "linux")]
     fn folder_now(&self) -> Option<PathBuf> {
         use std::os::fd::AsRawFd;
@@ -135,7 +136,7 @@ impl RunLock {
             .then(|| file.parent().map(Path::to_owned))?
     }
 
-    /// Elsewhere it is not told.
+    /// Returns nothing: other systems do not tell the path of an open file.
     #[cfg(not(target_os = "linux"))]
     fn folder_now(&self) -> Option<PathBuf> {
         None
@@ -148,14 +149,15 @@ impl RunLock {
     }
 }
 
-/// Empties the file, so that it names nobody; the operating system lets go of the lock when the file closes.
+/// Empties the file, so that it no longer names a holder; the operating system releases the lock when the file closes.
 impl Drop for RunLock {
     fn drop(&mut self) {
-        let _names_the_holder_until_the_next_one = self.file.set_len(0);
+        // Best effort: if it fails, the file names this process until the next holder overwrites it.
+        let _ = self.file.set_len(0);
     }
 }
 
-/// The name of this machine, as far as it can be told.
+/// Returns the name of this machine, or "unknown".
 pub fn host_name() -> String {
     let from_kernel = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     from_kernel
@@ -166,13 +168,13 @@ pub fn host_name() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Whether a living process holds the lock of this folder.
+/// Returns true if a living process holds the lock of this folder.
 pub(crate) fn is_held(run: &Path) -> bool {
     regular_file::open(&run.join(NAME))
         .is_ok_and(|(file, _)| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Whether the process that took the lock of this folder is gone without letting go of it.
+/// Returns true if the process that took the lock of this folder died without releasing it.
 pub(crate) fn is_abandoned(run: &Path) -> bool {
     named_holder(run).is_some() && !is_held(run)
 }
@@ -182,10 +184,10 @@ pub(crate) fn is_abandoned(run: &Path) -> bool {
 /// # Errors
 /// [`FileError::Locked`], which names that process.
 pub fn refuse_if_held(run: &Path) -> Result<(), FileError> {
-    match is_held(run) {
-        true => Err(locked(run)),
-        false => Ok(()),
+    if is_held(run) {
+        return Err(locked(run));
     }
+    Ok(())
 }
 
 fn named_holder(run: &Path) -> Option<Holder> {

@@ -12,10 +12,12 @@ use crate::error::{FormatError, ReadError};
 use crate::limits::check_shape;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
+/// More than version 1 of the format allows, and far more than the header of a plain array needs.
 const MAX_TEXT_BYTES: usize = 1 << 16;
+/// The elements begin at a multiple of this, as the format asks for, so that they can be memory-mapped.
 const ALIGNMENT: usize = 64;
 
-/// Letter of the kind and bytes of an element, as numpy writes them.
+/// Types as numpy writes them: a letter for the kind and the number of bytes.
 const KINDS: [(&str, Dtype); 12] = [
     ("f2", Dtype::F16),
     ("f4", Dtype::F32),
@@ -31,7 +33,7 @@ const KINDS: [(&str, Dtype); 12] = [
     ("b1", Dtype::Bool),
 ];
 
-/// What a header says, and how many bytes it took.
+/// The content of a header, and its length in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NpyHeader {
     pub dtype: Dtype,
@@ -43,13 +45,13 @@ pub(crate) struct NpyHeader {
 }
 
 impl NpyHeader {
-    /// Bytes of all elements.
+    /// Returns the number of bytes of all elements.
     pub(crate) fn data_bytes(&self) -> u64 {
         (self.elements * self.dtype.bytes()) as u64
     }
 }
 
-/// The header of an array in our own files: little-endian, row-major, version 1.
+/// Builds the header of an array for writing: little-endian, row-major, version 1.
 pub(crate) fn header(dtype: Dtype, shape: &[usize]) -> Vec<u8> {
     let (kind, _) = KINDS
         .iter()
@@ -58,10 +60,10 @@ pub(crate) fn header(dtype: Dtype, shape: &[usize]) -> Vec<u8> {
     let order = if dtype.bytes() == 1 { '|' } else { '<' };
     let mut sizes = String::new();
     for size in shape {
-        let _infallible = write!(sizes, "{size}, ");
+        let _ = write!(sizes, "{size}, "); // writing to a string cannot fail
     }
     let tuple = match shape.len() {
-        1 => sizes.trim_end(),
+        1 => sizes.trim_end(), // Python needs the comma in `(5,)`
         _ => sizes.trim_end_matches(", "),
     };
     let text =
@@ -89,7 +91,7 @@ pub(crate) fn read_header(name: &str, reader: &mut impl Read) -> Result<NpyHeade
     reader.read_exact(&mut length[..length_bytes])?;
     let length = u32::from_le_bytes(length) as usize;
     if length > MAX_TEXT_BYTES {
-        let why = format!("it claims {length} bytes, at most {MAX_TEXT_BYTES} are read");
+        let why = format!("it declares {length} bytes, but at most {MAX_TEXT_BYTES} are read");
         return Err(malformed(name, &why).into());
     }
     let mut text = vec![0; length];
@@ -123,9 +125,10 @@ fn malformed(name: &str, why: &str) -> FormatError {
     }
 }
 
-/// `descr` is byte order (`<`, `>`, `=`, or `|` for none), a letter for the kind, and the bytes of an element.
+/// Parses `descr`: the byte order (`<`, `>`, `=`, or `|` for none), a letter for the kind, and the bytes of an element.
 fn dtype(name: &str, descr: &str) -> Result<(bool, Dtype), FormatError> {
     let kind = descr.strip_prefix(['<', '>', '=', '|']).unwrap_or(descr);
+    // Python objects get an error of their own, because their remedy is different.
     if kind.starts_with('O') {
         return Err(FormatError::Pickle {
             name: name.to_owned(),
@@ -178,7 +181,7 @@ impl Literal {
     }
 }
 
-/// What of the text is still to be read.
+/// The part of the text that is still to be parsed.
 struct Cursor<'a> {
     rest: &'a str,
 }
@@ -200,7 +203,7 @@ impl Cursor<'_> {
 
     fn unexpected(&self, wanted: &str) -> String {
         let found: String = self.rest.trim_start().chars().take(20).collect();
-        format!("{wanted} was expected at {found:?}")
+        format!("expected {wanted} at {found:?}")
     }
 
     fn end(&self) -> Result<(), String> {
@@ -211,21 +214,24 @@ impl Cursor<'_> {
         }
     }
 
-    /// Characters between quotes. Escapes never occur in what is accepted later.
+    /// Parses a quoted string, without escapes: no accepted value contains any.
     fn string(&mut self) -> Result<String, String> {
         let quote = ["'", "\""].into_iter().find(|quote| self.accept(quote));
         let quote = quote.ok_or_else(|| self.unexpected("a string"))?;
-        let (text, rest) = self.rest.split_once(quote).ok_or("a string has no end")?;
+        let (text, rest) = self
+            .rest
+            .split_once(quote)
+            .ok_or("a string is not closed")?;
         self.rest = rest;
         Ok(text.to_owned())
     }
 
-    /// The type: a string, or the list of fields of a structured type, which is handed on whole to be refused.
+    /// Parses the type: a string, or the list of fields of a structured type, which is returned as text to be refused.
     fn descr(&mut self) -> Result<String, String> {
         if !self.rest.trim_start().starts_with('[') {
             return self.string();
         }
-        let end = self.rest.rfind(']').ok_or("a list has no end")? + 1;
+        let end = self.rest.rfind(']').ok_or("a list is not closed")? + 1;
         let (list, rest) = self.rest.split_at(end);
         self.rest = rest;
         Ok(list.trim().chars().take(100).collect())
@@ -349,21 +355,21 @@ mod tests {
     #[test]
     fn malformed_headers_say_why() {
         let table = [
-            ("", "{ was expected"),
-            ("{'descr': '<f4'", "} was expected"),
-            ("{'descr': '<f4", "a string has no end"),
-            ("{'descr': [('a'", "a list has no end"),
+            ("", "expected {"),
+            ("{'descr': '<f4'", "expected }"),
+            ("{'descr': '<f4", "a string is not closed"),
+            ("{'descr': [('a'", "a list is not closed"),
             ("{'descr': '<f4', 'descr': '<f4'}", "\"descr\" occurs twice"),
             ("{'descr': '<f4', 'colour': 1}", "\"colour\" is unknown"),
             ("{'descr': '<f4', 'shape': ()}", "no key \"fortran_order\""),
             ("{'fortran_order': Maybe}", "True or False"),
             ("{'shape': (-1,)}", "a size below 2^64"),
             ("{'shape': (18446744073709551616,)}", "a size below 2^64"),
-            ("{'shape': (1 2)}", ") was expected"),
-            ("{'shape': 3}", "( was expected"),
+            ("{'shape': (1 2)}", "expected )"),
+            ("{'shape': 3}", "expected ("),
             (
                 "{'descr': '<f4', 'fortran_order': False, 'shape': ()} + 1",
-                "the end was expected",
+                "expected the end",
             ),
         ];
         for (text, why) in table {

@@ -56,15 +56,15 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
 /// Writes arrays atomically; the same arrays give the same bytes.
 ///
 /// # Errors
-/// If a name is odd or the file cannot be written.
+/// If a name is not allowed or the file cannot be written.
 pub fn write(path: &Path, arrays: &BTreeMap<String, Array>) -> Result<(), FileError> {
     write_to(OutputFile::ours(path)?, arrays)
 }
 
-/// Writes arrays to a file that a user named.
+/// Writes arrays to a file named by the user.
 ///
 /// # Errors
-/// If a name is odd or the file cannot be written.
+/// If a name is not allowed or the file cannot be written.
 pub fn write_to(file: OutputFile, arrays: &BTreeMap<String, Array>) -> Result<(), FileError> {
     let mut writer = NpzWriter::to(file);
     for (name, array) in arrays {
@@ -78,7 +78,7 @@ pub fn write_to(file: OutputFile, arrays: &BTreeMap<String, Array>) -> Result<()
 pub struct ArrayHeader {
     /// Sizes, the slowest index first.
     pub shape: Vec<usize>,
-    /// Type in the file, before it is widened.
+    /// Type in the file, before widening.
     pub dtype: Dtype,
 }
 
@@ -94,13 +94,13 @@ impl NpzReader {
     /// Opens a file and reads the names of its arrays.
     ///
     /// # Errors
-    /// If the file is missing or unreadable, is no zip archive, or promises more than the limits allow.
+    /// If the file is missing or unreadable, is not a zip archive, or declares more than the limits allow.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let (file, bytes) = regular_file::open(path)?;
         Self::from_source(BufReader::new(file), bytes, path)
     }
 
-    /// Opens a file of another program, and passes over what no array of ours is called, such as the optimizer's
+    /// Opens a file of another program and skips entries whose names are not allowed here, such as the optimizer's
     /// `W_rec/Adam` in files of PsychRNN.
     ///
     /// # Errors
@@ -109,11 +109,14 @@ impl NpzReader {
         let (file, bytes) = regular_file::open(path)?;
         let mut source = BufReader::new(file);
         let entries = read_directory(&mut source, bytes, path).map_err(ReadError::at(path))?;
-        let named = |(name, entry): (String, Entry)| Some((array_name(&name).ok()?, entry));
+        let directory = entries
+            .into_iter()
+            .filter_map(|(name, entry)| Some((array_name(&name).ok()?, entry)))
+            .collect();
         Ok(Self {
             path: path.to_owned(),
             source,
-            directory: entries.into_iter().filter_map(named).collect(),
+            directory,
         })
     }
 }
@@ -144,17 +147,17 @@ impl<R: BufRead + Seek> NpzReader<R> {
         })
     }
 
-    /// Names of the arrays, sorted.
+    /// Returns the names of the arrays, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.directory.keys().map(String::as_str)
     }
 
-    /// Whether there is an array of this name.
+    /// Returns true if there is an array of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.directory.contains_key(name)
     }
 
-    /// Shape and type of an array, without its elements.
+    /// Reads shape and type of an array, without its elements.
     ///
     /// # Errors
     /// If there is no such array, or its type, shape or size breaks a rule.
@@ -174,8 +177,8 @@ impl<R: BufRead + Seek> NpzReader<R> {
         Ok(self.read_packed(name)?.unpacked())
     }
 
-    /// Reads an array that stays in its own type: it takes as much memory as its elements in the file, and no more while
-    /// it is read.
+    /// Reads an array without widening its type: it takes as much memory as its elements in the file, also while it is
+    /// being read.
     ///
     /// # Errors
     /// As [`NpzReader::read`].
@@ -200,40 +203,41 @@ impl<R: BufRead + Seek> NpzReader<R> {
     }
 }
 
-/// Reads the directory of an archive that holds arrays; another format is named.
+/// Reads the directory of an archive of arrays; an error names the format of any other file.
 fn read_directory(
     source: &mut (impl Read + Seek),
     bytes: u64,
     path: &Path,
 ) -> Result<Directory, ReadError> {
-    let container = |container| ReadError::from(FormatError::Container { container });
     let entries = match zip::read_directory(source, bytes) {
         Err(ReadError::Format(FormatError::Archive { why })) => {
-            let known = Container::of(source).or_else(|| Container::of_name(path));
-            let named = known.map(container);
-            return Err(named.unwrap_or_else(|| FormatError::Archive { why }.into()));
+            let known = Container::from_source(source).or_else(|| Container::from_extension(path));
+            let rule = match known {
+                Some(container) => FormatError::Container { container },
+                None => FormatError::Archive { why },
+            };
+            return Err(rule.into());
         }
         read => read?,
     };
     let mut names = entries.keys().map(String::as_str);
-    match entries.is_empty() || names.any(|name| name.ends_with(EXTENSION)) {
-        true => Ok(entries),
-        false => Err(container(Container::of_entries(
-            entries.keys().map(String::as_str),
-        ))),
+    if entries.is_empty() || names.any(|name| name.ends_with(EXTENSION)) {
+        return Ok(entries);
     }
+    let container = Container::from_entries(entries.keys().map(String::as_str));
+    Err(FormatError::Container { container }.into())
 }
 
 fn array_name(entry: &str) -> Result<String, FormatError> {
-    let why = || format!("entry {entry:?} is no {EXTENSION} file");
-    let name = entry
-        .strip_suffix(EXTENSION)
-        .ok_or_else(|| FormatError::Archive { why: why() })?;
+    let Some(name) = entry.strip_suffix(EXTENSION) else {
+        let why = format!("entry {entry:?} is not an {EXTENSION} file");
+        return Err(FormatError::Archive { why });
+    };
     check_name(name)?;
     Ok(name.to_owned())
 }
 
-/// Reads the header of an array and holds its promise against the size of the entry.
+/// Reads the header of an array and checks it against the size of the entry.
 fn open_entry<'a, R: BufRead + Seek>(
     name: &str,
     entry: &'a Entry,
@@ -261,9 +265,10 @@ fn read_elements<R: BufRead + Seek>(
 ) -> Result<PackedArray, ReadError> {
     let width = header.dtype.bytes();
     let mut bytes = vec![0; header.data_bytes() as usize];
-    match header.fortran_order {
-        false => content.read_exact(&mut bytes)?,
-        true => read_column_major(&mut content, &header.shape, width, &mut bytes)?,
+    if header.fortran_order {
+        read_column_major(&mut content, &header.shape, width, &mut bytes)?;
+    } else {
+        content.read_exact(&mut bytes)?;
     }
     content.finish()?;
     if header.big_endian {
@@ -272,11 +277,12 @@ fn read_elements<R: BufRead + Seek>(
     Ok(PackedArray::new(name, &header.shape, header.dtype, bytes)?)
 }
 
-/// Bytes that are read together; a multiple of the width of every type.
+/// Number of bytes read at a time; a multiple of the width of every type.
 const BLOCK_BYTES: usize = 1 << 16;
 
-/// Reads elements of `width` bytes, whose first index runs fastest, to where they lie when the last one does. A second
-/// array to turn round would take as much memory again.
+/// Reads column-major elements of `width` bytes each into row-major order.
+///
+/// Every element is written to its final place, because transposing afterwards would take as much memory again.
 fn read_column_major(
     content: &mut impl Read,
     shape: &[usize],
@@ -311,7 +317,7 @@ fn read_column_major(
     Ok(())
 }
 
-/// What the decompressor and the end of an entry say as errors of input and output is damage to the array.
+/// Turns the I/O errors of the decompressor and of a short entry into damage to the array.
 fn damaged(name: &str, error: ReadError) -> ReadError {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match error {
@@ -328,10 +334,11 @@ fn damaged(name: &str, error: ReadError) -> ReadError {
     }
 }
 
-/// Writes an npz file, which appears when [`NpzWriter::finish`] succeeds; dropped before that, it leaves no trace.
+/// A writer of an npz file. The file appears when [`NpzWriter::finish`] succeeds; if the writer is dropped before, it
+/// leaves no trace.
 ///
-/// Arrays come whole ([`NpzWriter::add`]) or grow along their first dimension ([`NpzWriter::append`]), several at a
-/// time. Those that grow are held in unnamed files beside the target, not in memory.
+/// Arrays are written whole ([`NpzWriter::add`]) or grow along their first dimension ([`NpzWriter::append`]), several at
+/// a time. Growing arrays are kept in unnamed files next to the target, not in memory.
 #[derive(Debug)]
 pub struct NpzWriter {
     file: OutputFile,
@@ -340,12 +347,12 @@ pub struct NpzWriter {
     growing: Vec<GrowingArray>,
 }
 
-/// An array of which more may come.
+/// An array that is still growing.
 #[derive(Debug)]
 struct GrowingArray {
     name: String,
     dtype: Dtype,
-    /// The first size is what has come so far.
+    /// The first size is the number of rows so far.
     shape: Vec<usize>,
     bytes: u64,
     crc: Hasher,
@@ -353,7 +360,7 @@ struct GrowingArray {
 }
 
 impl NpzWriter {
-    /// Begins a file at `path`.
+    /// Creates a file at `path`.
     ///
     /// # Errors
     /// If the folder is missing or cannot be written.
@@ -361,7 +368,7 @@ impl NpzWriter {
         Ok(Self::to(OutputFile::ours(path)?))
     }
 
-    /// Begins a file that a user named; one that is written through gets its bytes as they come.
+    /// Writes to a file named by the user. A pipe or device receives the bytes as they are written.
     pub fn to(file: OutputFile) -> Self {
         Self {
             file,
@@ -374,7 +381,7 @@ impl NpzWriter {
     /// Writes a whole array.
     ///
     /// # Errors
-    /// If the name is odd or taken, or the disk is full.
+    /// If the name is not allowed or already used, or the disk is full.
     pub fn add(&mut self, name: &str, array: &Array) -> Result<(), FileError> {
         self.check_new(name)?;
         let header = npy::header(array.data().dtype(), array.shape());
@@ -386,10 +393,10 @@ impl NpzWriter {
         self.write_entry(name, crc, bytes, header.chain(content.as_slice()))
     }
 
-    /// Appends to an array along its first dimension; the first piece begins it.
+    /// Appends to an array along its first dimension; the first piece creates the array.
     ///
     /// # Errors
-    /// If the name is odd or taken, or the disk is full.
+    /// If the name is not allowed or already used, or the disk is full.
     ///
     /// # Panics
     /// If the piece is a scalar, or differs from the first in type or in a size other than the first.
@@ -494,7 +501,7 @@ impl NpzWriter {
         let copied = io::copy(&mut content, &mut self.file).map_err(|e| self.failed(e))?;
         assert_eq!(
             copied, bytes,
-            "the content should be as long as its header says"
+            "the content should have the length in its header"
         );
         self.offset += header.len() as u64 + bytes;
         self.entries.push(entry);
@@ -735,7 +742,7 @@ mod tests {
     fn shapes_that_lie_are_refused_before_memory_is_taken() {
         let long = refused(&npy("<f8", "False", "(536870912,)", &[0; 8])); // 4 GiB
         let promise =
-            "trials.npz: array `x` needs 4294967296 bytes by its shape and dtype, but 8 are there";
+            "trials.npz: array `x` needs 4294967296 bytes for its shape and dtype, but has 8";
         assert_eq!(long, promise);
         assert!(refused(&npy("<f8", "False", "(1,)", &[0; 9])).contains("needs 8 bytes"));
     }

@@ -5,11 +5,11 @@
 //! | nothing | the file appears whole or not at all |
 //! | a file | it is replaced whole, and only with `force` |
 //! | a file that belongs to a run, or a place among such files | refused, always |
-//! | a link | it stays; all of this holds for the place that it points to, even if nothing is there yet |
+//! | a link | it stays; these rules apply to the place that it points to, even if nothing is there yet |
 //! | a pipe, a terminal, another device, an open descriptor such as `/dev/stdout` | it stays and is written through |
 //! | a folder or a disk | refused |
 //!
-//! A pipe whose reader has gone is no error: whoever read has seen enough.
+//! A pipe whose reader has closed it is not an error: `train-ctrnn ... | head` is a normal use.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -19,8 +19,8 @@ use crate::atomic::{AtomicFile, parent};
 use crate::error::FileError;
 use crate::run_folder::RunFolder;
 
-/// Linux takes more links than this for a loop.
-const MOST_LINKS: usize = 40;
+/// Maximum number of links that are followed; Linux treats a longer chain as a loop.
+const MAX_LINKS: usize = 40;
 
 /// Writes a file that a user names.
 ///
@@ -33,11 +33,11 @@ pub fn write(path: &Path, force: bool, content: &[u8]) -> Result<(), FileError> 
     file.commit()
 }
 
-/// Checks that a file may be written at `path`: worth doing before anything is computed for it.
+/// Checks that a file may be written at `path`, so that a command can fail before a long computation.
 ///
 /// # Errors
 /// [`FileError::AlreadyExists`] without `force`, [`FileError::OfRun`], [`FileError::NotWritable`], or if the place cannot
-/// be looked at.
+/// be examined.
 pub fn check(path: &Path, force: bool) -> Result<(), FileError> {
     place(path, force).map(drop)
 }
@@ -56,8 +56,8 @@ pub fn check_folder(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Checks that a place that the program itself chooses, in a folder that may come from anybody, is not a link: written through,
-/// it could replace any file of the user.
+/// Checks that a path chosen by the program, in an untrusted folder, is not a link: writing through it could replace
+/// any file of the user.
 ///
 /// # Errors
 /// [`FileError::Linked`]
@@ -70,24 +70,24 @@ pub fn check_unlinked(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Whether `path` is a pipe, a device or an open descriptor, which is written through.
+/// Returns true if `path` is a pipe, a device or an open descriptor, which is written through.
 pub fn is_stream(path: &Path) -> bool {
     matches!(place(path, true), Ok(Place::Stream))
 }
 
-/// Whether what is written to `path` comes out on the standard output.
+/// Returns true if `path` leads to the standard output.
 #[cfg(unix)]
 pub fn is_stdout(path: &Path) -> bool {
     standard_stream(path, io::stdout()).is_some()
 }
 
-/// Whether what is written to `path` comes out on the standard output.
+/// Returns true if `path` leads to the standard output.
 #[cfg(not(unix))]
 pub fn is_stdout(_: &Path) -> bool {
     false
 }
 
-/// A file that a user names, while it is written.
+/// A file named by the user, while it is being written.
 #[derive(Debug)]
 pub struct OutputFile {
     path: PathBuf,
@@ -96,7 +96,7 @@ pub struct OutputFile {
 
 #[derive(Debug)]
 enum To {
-    /// A file of ours, which replaces whatever is there.
+    /// A file of the program, which replaces anything at its path.
     Ours(AtomicFile),
     Whole {
         file: AtomicFile,
@@ -106,7 +106,7 @@ enum To {
 }
 
 impl OutputFile {
-    /// Begins to write. Opening a pipe waits for its reader.
+    /// Opens the file for writing. Opening a pipe waits for its reader.
     ///
     /// # Errors
     /// As [`check`], and if it cannot be opened.
@@ -142,7 +142,7 @@ impl OutputFile {
         }
     }
 
-    /// A file of ours, which nobody named.
+    /// Opens a file whose path the program chose.
     pub(crate) fn ours(path: &Path) -> Result<Self, FileError> {
         Ok(Self {
             path: path.to_owned(),
@@ -154,7 +154,7 @@ impl OutputFile {
         &self.path
     }
 
-    /// Where parts of the file may wait until it is their turn: on the same disk, if the file lies on one.
+    /// Returns the folder for parts of the file that are written later: on the same disk, if the file is on one.
     pub(crate) fn spool_folder(&self) -> PathBuf {
         match &self.to {
             To::Ours(file) | To::Whole { file, .. } => parent(file.path()).to_owned(),
@@ -186,6 +186,7 @@ struct Stream(File);
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.0.write(bytes) {
+            // The reader has seen enough, as `head` does: the rest is discarded.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
             written => written,
         }
@@ -196,12 +197,12 @@ impl Write for Stream {
     }
 }
 
-/// Where a file is written.
+/// The destination of an output file.
 #[derive(Debug)]
 enum Place {
-    /// Here, once all links are followed.
+    /// A file at this path, in which all links have been followed.
     File(PathBuf),
-    /// Into what is there.
+    /// An existing pipe, device or descriptor.
     Stream,
 }
 
@@ -228,13 +229,13 @@ fn place(path: &Path, force: bool) -> Result<Place, FileError> {
     Ok(Place::File(target))
 }
 
-/// A path, and the places that its link and the links behind it point to.
+/// Yields a path, and the targets of the chain of links that starts there.
 fn links(path: &Path) -> impl Iterator<Item = PathBuf> {
     let next = |path: &PathBuf| Some(parent(path).join(fs::read_link(path).ok()?));
-    std::iter::successors(Some(path.to_owned()), next).take(MOST_LINKS)
+    std::iter::successors(Some(path.to_owned()), next).take(MAX_LINKS)
 }
 
-/// The run among whose own files a path is.
+/// Returns the run folder to whose own files a path belongs.
 fn owner(path: &Path) -> Option<PathBuf> {
     let path = canonical(path);
     let is_owner = |folder: &&Path| {
@@ -249,7 +250,7 @@ fn owner(path: &Path) -> Option<PathBuf> {
         .map(Path::to_path_buf)
 }
 
-/// The absolute path without links, as far as there is something.
+/// Returns the absolute path without links, as far as the path exists.
 fn canonical(path: &Path) -> PathBuf {
     match (path.canonicalize(), path.file_name()) {
         (Ok(path), _) => path,
@@ -258,7 +259,7 @@ fn canonical(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether there is something that must neither be replaced nor refused.
+/// Returns true if the existing entry is to be written through, neither replaced nor refused.
 #[cfg(unix)]
 fn is_through(path: &Path, there: &Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt;
@@ -271,7 +272,7 @@ fn is_through(_: &Path, there: &Metadata) -> bool {
     !there.is_file() && !there.is_dir()
 }
 
-/// An entry of `/proc/self/fd` is what somebody opened to be written to, even if it leads to a file.
+/// Returns true if the path is an entry of `/proc/self/fd`: the user opened it for writing, even if it leads to a file.
 #[cfg(unix)]
 fn is_descriptor(path: &Path) -> bool {
     let is_one = |path: PathBuf| {
@@ -281,10 +282,11 @@ fn is_descriptor(path: &Path) -> bool {
     links(path).any(is_one)
 }
 
-/// Opens a pipe, a device or a descriptor. A standard stream is not opened again: it may be a socket, which cannot be, or a
-/// file that has been written to some position.
+/// Opens a pipe, a device or a descriptor.
 #[cfg(unix)]
 fn open_stream(path: &Path) -> io::Result<File> {
+    // A standard stream is not opened again: it may be a socket, which cannot be opened, or a file whose position would
+    // be lost.
     standard_stream(path, io::stdout())
         .or_else(|| standard_stream(path, io::stderr()))
         .map_or_else(|| OpenOptions::new().append(true).open(path), Ok)
@@ -295,7 +297,7 @@ fn open_stream(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).open(path)
 }
 
-/// A standard stream, if `path` leads to it.
+/// Returns a copy of the standard stream if `path` leads to it.
 #[cfg(unix)]
 fn standard_stream(path: &Path, stream: impl std::os::fd::AsFd) -> Option<File> {
     use std::os::unix::fs::MetadataExt;

@@ -1,13 +1,13 @@
-//! The part of Python's pickle format of which a PyTorch state_dict is made, read without executing anything.
+//! The part of Python's pickle format that a PyTorch state_dict uses, read without executing anything.
 //!
 //! A pickle is a program for a small stack machine, and may call any function of any Python module. This machine knows
-//! the opcodes that `torch.save` writes (protocol 2) for a state_dict, and for a dictionary that holds one beside plain
-//! values, as checkpoints do: numbers, texts, lists, tuples and dictionaries. It knows four "functions" that it does not
-//! call but understands: an ordered dictionary, a tensor, a parameter, and the type of a storage. Everything else is refused by
-//! name.
+//! the opcodes that `torch.save` writes (protocol 2) for a state_dict, and for a dictionary that holds one together with
+//! plain values, as checkpoints do: numbers, strings, lists, tuples and dictionaries. It recognises four functions, which
+//! it interprets instead of calling them: those that build an ordered dictionary, a tensor, a parameter, and the type of
+//! a storage. Anything else is refused, and the error names it.
 //!
-//! What is made along the way lies in three lists, and values refer to them by index: nothing is nested in memory, so that
-//! no file can exhaust the stack or share its way to exponential size.
+//! Tuples, dictionaries and tensors are kept in three lists, and values refer to them by index. Nothing is nested in
+//! memory, so no file can exhaust the stack or grow to exponential size by sharing.
 //!
 //! # References
 //! Python's `pickletools` documents the opcodes; `torch/serialization.py` and `torch/_utils.py` what PyTorch does with them.
@@ -28,24 +28,24 @@ pub(crate) struct TensorView {
     pub dtype: Dtype,
     /// Number of elements that the storage holds.
     pub storage_len: u64,
-    /// Where the tensor begins.
+    /// Index of the tensor's first element in the storage.
     pub offset: u64,
     /// Sizes, the slowest index first.
     pub shape: Vec<u64>,
-    /// How far apart neighbours along each index are.
+    /// Distance between adjacent elements along each index.
     pub strides: Vec<u64>,
 }
 
 /// A dictionary of tensors in a pickle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StateDict {
-    /// The keys that lead to it, with dots between; empty where it is the whole pickle.
+    /// Path of keys that leads to it, joined by dots; empty if it is the whole pickle.
     pub entry: String,
     /// The tensors by name, in the order of the file.
     pub tensors: Vec<(String, TensorView)>,
 }
 
-/// The dictionary of tensors under `entry` of a pickle; without an entry, the whole pickle or the only one in it.
+/// Reads the dictionary of tensors under `entry` of a pickle; without an entry, the whole pickle or the only one in it.
 pub(crate) fn state_dict(bytes: &[u8], entry: Option<&str>) -> Result<StateDict, FormatError> {
     let mut machine = Machine {
         bytes,
@@ -61,7 +61,7 @@ pub(crate) fn state_dict(bytes: &[u8], entry: Option<&str>) -> Result<StateDict,
     machine.result(entry)
 }
 
-/// What may lie on the stack. Indices point into the lists of the [`Machine`].
+/// A value on the stack. Indices point into the lists of the [`Machine`].
 #[derive(Debug, Clone)]
 enum Value {
     None,
@@ -70,7 +70,7 @@ enum Value {
     Int(i64),
     Text(Rc<str>),
     Tuple(usize),
-    /// Its items are dropped: no list leads to a state_dict.
+    /// A list, whose items are dropped: no list leads to a state_dict.
     List,
     Dict(usize),
     Known(Known),
@@ -78,7 +78,7 @@ enum Value {
     Tensor(usize),
 }
 
-/// The functions and types that are understood.
+/// A function or type that is recognised.
 #[derive(Debug, Clone, Copy)]
 enum Known {
     OrderedDict,
@@ -101,7 +101,7 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value>,
     tuples: Vec<Vec<Value>>,
-    /// Dictionaries: the items whose keys are texts, and the number of others.
+    /// Dictionaries: the items whose keys are strings, and the number of others.
     dicts: Vec<Dict>,
     tensors: Vec<TensorView>,
 }
@@ -112,28 +112,28 @@ struct Dict {
     unnamed: usize,
 }
 
-/// The dictionaries that were looked at, and those of tensors among them with the keys that lead to them.
+/// The dictionaries that have been visited, and the dictionaries of tensors among them with their paths of keys.
 struct Search {
     seen: Vec<bool>,
     found: Vec<(String, usize)>,
 }
 
-/// Dictionaries in each other are looked through this deep.
-const DEEPEST: usize = 8;
+/// Maximum depth of nested dictionaries that are searched.
+const MAX_DEPTH: usize = 8;
 
-/// Longest text: what a program notes about itself beside its weights.
+/// Maximum length of a string, such as the notes that a program stores next to its weights.
 const MAX_TEXT_BYTES: usize = 1 << 16;
 
-/// Entries that a message names.
-const MOST_NAMED: usize = 20;
+/// Maximum number of entries that a message names.
+const MAX_NAMED: usize = 20;
 
-/// More than any of the known functions takes.
-const MOST_ARGUMENTS: usize = 8;
+/// Maximum number of arguments; the recognised functions take fewer.
+const MAX_ARGUMENTS: usize = 8;
 
-type Done<T = ()> = Result<T, FormatError>;
+type Parsed<T = ()> = Result<T, FormatError>;
 
 impl<'a> Machine<'a> {
-    fn run(&mut self) -> Done {
+    fn run(&mut self) -> Parsed {
         loop {
             let opcode = self.byte()?;
             if opcode == b'.' {
@@ -143,7 +143,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn step(&mut self, opcode: u8) -> Done {
+    fn step(&mut self, opcode: u8) -> Parsed {
         match opcode {
             0x80 => return self.protocol(),
             b'(' => self.marks.push(self.stack.len()),
@@ -215,24 +215,26 @@ impl<'a> Machine<'a> {
             b'R' => return self.rebuild(),
             b'b' => return self.attributes(),
             other => {
-                return Err(self.broken(format!("opcode 0x{other:02x} is none of a state_dict")));
+                return Err(self.broken(format!(
+                    "opcode 0x{other:02x} does not occur in a state_dict"
+                )));
             }
         }
         Ok(())
     }
 
-    fn protocol(&mut self) -> Done {
+    fn protocol(&mut self) -> Parsed {
         match self.byte()? {
             2 => Ok(()),
-            other => Err(self.broken(format!("protocol {other}, where torch.save writes 2"))),
+            other => Err(self.broken(format!("it has protocol {other}, but torch.save writes 2"))),
         }
     }
 
-    /// An integer of any length, of which 64 bits are read.
-    fn long(&mut self) -> Done {
+    /// Reads an integer of variable length, at most 64 bits.
+    fn long(&mut self) -> Parsed {
         let len = usize::from(self.byte()?);
         if len > 8 {
-            return Err(self.broken("an integer of more than 64 bits".to_owned()));
+            return Err(self.broken("it has an integer of more than 64 bits".to_owned()));
         }
         let digits = self.take(len)?;
         let sign = match digits.last() {
@@ -245,20 +247,20 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn text(&mut self) -> Done {
+    fn text(&mut self) -> Parsed {
         let len = u32::from_le_bytes(self.array()?) as usize;
         if len > MAX_TEXT_BYTES {
-            return Err(self.broken(format!("a text of {len} bytes")));
+            return Err(self.broken(format!("it has a string of {len} bytes")));
         }
         let text = self.take(len)?;
-        let text =
-            str::from_utf8(text).map_err(|_| self.broken("a text that is not UTF-8".to_owned()))?;
+        let text = str::from_utf8(text)
+            .map_err(|_| self.broken("it has a string that is not UTF-8".to_owned()))?;
         self.push(Value::Text(text.into()));
         Ok(())
     }
 
-    /// The name of something in a Python module: two lines.
-    fn global(&mut self) -> Done {
+    /// Reads the name of a function or type: two lines, the module and the name.
+    fn global(&mut self) -> Parsed {
         let (module, name) = (self.line()?, self.line()?);
         let known = match (&module[..], &name[..]) {
             ("collections", "OrderedDict") => Known::OrderedDict,
@@ -274,22 +276,22 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn remember(&mut self, key: u32) -> Done {
+    fn remember(&mut self, key: u32) -> Parsed {
         let last = self.stack.last().cloned();
-        let last = last.ok_or_else(|| self.broken("an empty stack".to_owned()))?;
+        let last = last.ok_or_else(|| self.broken("the stack is empty".to_owned()))?;
         self.memo.insert(key, last);
         Ok(())
     }
 
-    fn recall(&mut self, key: u32) -> Done {
+    fn recall(&mut self, key: u32) -> Parsed {
         let value = self.memo.get(&key).cloned();
-        let value = value.ok_or_else(|| self.broken(format!("nothing was remembered as {key}")))?;
+        let value = value.ok_or_else(|| self.broken(format!("nothing is stored as {key}")))?;
         self.push(value);
         Ok(())
     }
 
-    /// `('storage', type, key, location, number of elements)`
-    fn storage(&mut self) -> Done {
+    /// Reads the description of a storage: `('storage', type, key, location, number of elements)`.
+    fn storage(&mut self) -> Parsed {
         let id = self.pop_tuple()?;
         let [
             Value::Text(word),
@@ -299,22 +301,24 @@ impl<'a> Machine<'a> {
             Value::Int(len),
         ] = &id[..]
         else {
-            return Err(self.broken("a storage that is described in another way".to_owned()));
+            return Err(self
+                .broken("the description of a storage is not as torch.save writes it".to_owned()));
         };
-        let len = u64::try_from(*len).map_err(|_| self.broken("a negative length".to_owned()))?;
+        let len =
+            u64::try_from(*len).map_err(|_| self.broken("a length is negative".to_owned()))?;
         if &**word != "storage" {
-            return Err(self.broken(format!("a persistent {word:?}")));
+            return Err(self.broken(format!("it refers to a {word:?}, which is not a storage")));
         }
         let (key, dtype) = (key.clone(), *dtype);
         self.push(Value::Storage(Rc::new(Storage { key, dtype, len })));
         Ok(())
     }
 
-    /// What a function would make of its arguments.
-    fn rebuild(&mut self) -> Done {
+    /// Builds the result of calling a recognised function.
+    fn rebuild(&mut self) -> Parsed {
         let arguments = self.pop_tuple()?;
         let Value::Known(function) = self.pop()? else {
-            return Err(self.broken("a call of what is no function".to_owned()));
+            return Err(self.broken("it calls something that is not a function".to_owned()));
         };
         match (function, &arguments[..]) {
             (Known::OrderedDict, []) => self.dict_of_nothing(),
@@ -341,31 +345,40 @@ impl<'a> Machine<'a> {
                     strides: self.sizes(*strides)?,
                 };
                 if self.tensors.len() >= MAX_ARRAYS {
-                    return Err(self.broken(format!("more than {MAX_ARRAYS} tensors")));
+                    return Err(self.broken(format!("it has more than {MAX_ARRAYS} tensors")));
                 }
                 self.tensors.push(view);
                 self.push(Value::Tensor(self.tensors.len() - 1));
             }
-            _ => return Err(self.broken("a call with arguments of another kind".to_owned())),
+            _ => {
+                return Err(self.broken(
+                    "the arguments of a call are not as torch.save writes them".to_owned(),
+                ));
+            }
         }
         Ok(())
     }
 
-    /// The attributes of a state_dict are versions of its modules, which say nothing of the tensors.
-    fn attributes(&mut self) -> Done {
+    /// Skips the attributes of a state_dict: they are the versions of its modules, which do not affect the tensors.
+    fn attributes(&mut self) -> Parsed {
         match (self.pop()?, self.stack.last()) {
             (Value::Dict(_), Some(Value::Dict(_))) => Ok(()),
-            _ => Err(self.broken("attributes of what is no dictionary".to_owned())),
+            _ => {
+                Err(self
+                    .broken("it sets attributes of something that is not a dictionary".to_owned()))
+            }
         }
     }
 
-    fn set_items(&mut self, items: Vec<Value>) -> Done {
+    fn set_items(&mut self, items: Vec<Value>) -> Parsed {
         let Some(&Value::Dict(index)) = self.stack.last() else {
-            return Err(self.broken("an item of what is no dictionary".to_owned()));
+            return Err(
+                self.broken("it adds an item to something that is not a dictionary".to_owned())
+            );
         };
         let (pairs, rest) = items.as_chunks::<2>();
         if !rest.is_empty() {
-            return Err(self.broken("a key without a value".to_owned()));
+            return Err(self.broken("a key has no value".to_owned()));
         }
         for [key, value] in pairs {
             match key {
@@ -373,23 +386,27 @@ impl<'a> Machine<'a> {
                 Value::None | Value::Bool | Value::Float | Value::Int(_) | Value::Tuple(_) => {
                     self.dicts[index].unnamed += 1;
                 }
-                _ => return Err(self.broken("a key that no dictionary has".to_owned())),
+                _ => {
+                    return Err(
+                        self.broken("a key has a type that no dictionary allows".to_owned())
+                    );
+                }
             }
         }
         Ok(())
     }
 
-    fn list_is_below(&self) -> Done {
+    fn list_is_below(&self) -> Parsed {
         match self.stack.last() {
             Some(Value::List) => Ok(()),
-            _ => Err(self.broken("an item of what is no list".to_owned())),
+            _ => Err(self.broken("it adds an item to something that is not a list".to_owned())),
         }
     }
 
-    /// The dictionary of tensors that is asked for in the one that is left.
-    fn result(&mut self, entry: Option<&str>) -> Done<StateDict> {
+    /// Returns the requested dictionary of tensors from the outermost one, which is left on the stack.
+    fn result(&mut self, entry: Option<&str>) -> Parsed<StateDict> {
         let Value::Dict(outermost) = self.pop()? else {
-            return Err(self.broken("the outermost object is no dictionary".to_owned()));
+            return Err(self.broken("the outermost object is not a dictionary".to_owned()));
         };
         let mut search = Search {
             seen: vec![false; self.dicts.len()],
@@ -405,20 +422,24 @@ impl<'a> Machine<'a> {
         let Some((path, index)) = chosen else {
             return Err(self.no_choice(outermost, &found, entry));
         };
-        let one = |(name, value): &(Rc<str>, Value)| match value {
-            Value::Tensor(index) => Some((name.to_string(), self.tensors[*index].clone())),
-            _ => None,
-        };
+        let tensors = self.dicts[*index]
+            .named
+            .iter()
+            .filter_map(|(name, value)| match value {
+                Value::Tensor(index) => Some((name.to_string(), self.tensors[*index].clone())),
+                _ => None,
+            })
+            .collect();
         Ok(StateDict {
             entry: path.clone(),
-            tensors: self.dicts[*index].named.iter().filter_map(one).collect(),
+            tensors,
         })
     }
 
-    /// Finds the dictionaries of tensors, each once, with the keys that lead to them.
+    /// Finds the dictionaries of tensors, each once, with their paths of keys.
     fn find(&self, index: usize, path: &str, depth: usize, search: &mut Search) {
-        // Dictionaries may share others, or hold themselves.
-        if std::mem::replace(&mut search.seen[index], true) || depth > DEEPEST {
+        // Dictionaries may share others, or contain themselves.
+        if std::mem::replace(&mut search.seen[index], true) || depth > MAX_DEPTH {
             return;
         }
         if self.is_of_tensors(index) {
@@ -427,9 +448,9 @@ impl<'a> Machine<'a> {
         }
         for (key, value) in &self.dicts[index].named {
             let &Value::Dict(inner) = value else { continue };
-            // A path is a copy of its keys: without bounds a small file could ask for much memory.
-            let is_too_much = key.len() > MAX_NAME_BYTES || search.found.len() >= MAX_ARRAYS;
-            if search.seen[inner] || is_too_much {
+            // A path copies its keys: without limits a small file could demand much memory.
+            let exceeds_limits = key.len() > MAX_NAME_BYTES || search.found.len() >= MAX_ARRAYS;
+            if search.seen[inner] || exceeds_limits {
                 continue;
             }
             let path = match path {
@@ -442,27 +463,24 @@ impl<'a> Machine<'a> {
 
     fn is_of_tensors(&self, index: usize) -> bool {
         let Dict { named, unnamed } = &self.dicts[index];
-        let is_tensor = |(_, value): &(Rc<str>, Value)| matches!(value, Value::Tensor(_));
-        *unnamed == 0 && !named.is_empty() && named.iter().all(is_tensor)
+        let mut values = named.iter().map(|(_, value)| value);
+        *unnamed == 0 && !named.is_empty() && values.all(|value| matches!(value, Value::Tensor(_)))
     }
 
-    /// Why no dictionary of tensors is taken: none is there, or several are, or none under the entry that is asked for.
+    /// Builds the error for no dictionary of tensors, several, or none under the requested entry.
     fn no_choice(
         &self,
         outermost: usize,
         found: &[(String, usize)],
         entry: Option<&str>,
     ) -> FormatError {
-        let tensors = |(path, index): &(String, usize)| {
-            format!("{path} ({} tensors)", self.dicts[*index].named.len())
-        };
         let others = self.dicts[outermost].named.iter().map(|(key, _)| &**key);
         let others = others.filter(|key| found.iter().all(|(path, _)| path != key));
         let held: Vec<String> = found
             .iter()
-            .map(tensors)
+            .map(|(path, index)| format!("{path} ({} tensors)", self.dicts[*index].named.len()))
             .chain(others.map(str::to_owned))
-            .take(MOST_NAMED)
+            .take(MAX_NAMED)
             .collect();
         FormatError::Entries {
             asked: entry.map(printable),
@@ -485,77 +503,80 @@ impl<'a> Machine<'a> {
         self.push(Value::Dict(self.dicts.len() - 1));
     }
 
-    fn pop(&mut self) -> Done<Value> {
+    fn pop(&mut self) -> Parsed<Value> {
         let above_mark = self
             .marks
             .last()
             .is_none_or(|&mark| self.stack.len() > mark);
         let popped = if above_mark { self.stack.pop() } else { None };
-        popped.ok_or_else(|| self.broken("an empty stack".to_owned()))
+        popped.ok_or_else(|| self.broken("the stack is empty".to_owned()))
     }
 
-    fn pop_many(&mut self, n: usize) -> Done<Vec<Value>> {
-        let mut items = (0..n).map(|_| self.pop()).collect::<Done<Vec<_>>>()?;
+    fn pop_many(&mut self, n: usize) -> Parsed<Vec<Value>> {
+        let mut items = (0..n).map(|_| self.pop()).collect::<Parsed<Vec<_>>>()?;
         items.reverse();
         Ok(items)
     }
 
-    fn pop_to_mark(&mut self) -> Done<Vec<Value>> {
+    fn pop_to_mark(&mut self) -> Parsed<Vec<Value>> {
         let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len());
-        let mark = mark.ok_or_else(|| self.broken("no mark".to_owned()))?;
+        let mark = mark.ok_or_else(|| self.broken("a mark is missing".to_owned()))?;
         Ok(self.stack.split_off(mark))
     }
 
-    fn pop_tuple(&mut self) -> Done<Vec<Value>> {
+    fn pop_tuple(&mut self) -> Parsed<Vec<Value>> {
         match self.pop()? {
-            Value::Tuple(index) if self.tuples[index].len() <= MOST_ARGUMENTS => {
+            Value::Tuple(index) if self.tuples[index].len() <= MAX_ARGUMENTS => {
                 Ok(self.tuples[index].clone())
             }
-            _ => Err(self.broken("something else than a short tuple".to_owned())),
+            _ => Err(self.broken("it has something other than a short tuple".to_owned())),
         }
     }
 
-    fn size(&self, x: i64) -> Done<u64> {
-        u64::try_from(x).map_err(|_| self.broken(format!("a size of {x}")))
+    fn size(&self, x: i64) -> Parsed<u64> {
+        u64::try_from(x).map_err(|_| self.broken(format!("a size is {x}")))
     }
 
-    fn sizes(&self, tuple: usize) -> Done<Vec<u64>> {
+    fn sizes(&self, tuple: usize) -> Parsed<Vec<u64>> {
         let items = &self.tuples[tuple];
         if items.len() > MAX_DIMENSIONS {
-            return Err(self.broken(format!("{} dimensions", items.len())));
+            return Err(self.broken(format!("a tensor has {} dimensions", items.len())));
         }
-        let size = |item: &Value| match item {
-            Value::Int(x) => self.size(*x),
-            _ => Err(self.broken("a size that is no number".to_owned())),
-        };
-        items.iter().map(size).collect()
+        items
+            .iter()
+            .map(|item| match item {
+                Value::Int(x) => self.size(*x),
+                _ => Err(self.broken("a size is not a number".to_owned())),
+            })
+            .collect()
     }
 
-    fn byte(&mut self) -> Done<u8> {
+    fn byte(&mut self) -> Parsed<u8> {
         self.array().map(|[byte]| byte)
     }
 
-    fn array<const N: usize>(&mut self) -> Done<[u8; N]> {
+    fn array<const N: usize>(&mut self) -> Parsed<[u8; N]> {
         let bytes = self.take(N)?;
         Ok(bytes.try_into().expect("as many as asked for"))
     }
 
-    fn take(&mut self, n: usize) -> Done<&'a [u8]> {
+    fn take(&mut self, n: usize) -> Parsed<&'a [u8]> {
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..n));
         let Some(bytes) = bytes else {
-            return Err(self.broken("the end of the file".to_owned()));
+            return Err(self.broken("it ends too early".to_owned()));
         };
         self.at += n;
         Ok(bytes)
     }
 
-    fn line(&mut self) -> Done<String> {
+    fn line(&mut self) -> Parsed<String> {
         let rest = &self.bytes[self.at..];
         let end = rest
             .iter()
             .take(MAX_NAME_BYTES)
             .position(|&byte| byte == b'\n');
-        let end = end.ok_or_else(|| self.broken("a name without an end".to_owned()))?;
+        let end =
+            end.ok_or_else(|| self.broken("a name is too long or not terminated".to_owned()))?;
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
         self.at += end + 1;
         Ok(line)
@@ -579,7 +600,7 @@ fn foreign(module: &str, name: &str) -> FormatError {
     }
 }
 
-/// The elements of `torch.FloatStorage` and its like.
+/// Returns the type of the elements of `torch.FloatStorage` and similar types.
 fn storage_type(name: &str) -> Option<Dtype> {
     Some(match name.strip_suffix("Storage")? {
         "Float" => Dtype::F32,
@@ -694,7 +715,10 @@ mod tests {
             "{message}"
         );
         let message = refused(&checkpoint(&[]));
-        assert!(message.contains("no dictionary of tensors"), "{message}");
+        assert!(
+            message.contains("does not hold a dictionary of tensors"),
+            "{message}"
+        );
     }
 
     /// `d["self"] = d`
@@ -704,7 +728,7 @@ mod tests {
         let whole = [&pickle[..], b""].concat();
         assert!(state_dict(&whole, None).is_err());
         let pickle = b"\x80\x02}q\0(X\x01\0\0\0ah\0X\x01\0\0\0bh\0X\x01\0\0\0ch\0u.";
-        assert!(refused(pickle).contains("no dictionary of tensors"));
+        assert!(refused(pickle).contains("does not hold a dictionary of tensors"));
     }
 
     #[test]
@@ -727,22 +751,22 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         let table: [(&[u8], &str); 13] = [
-            (b"", "the end of the file"),
+            (b"", "it ends too early"),
             (b"\x80\x04", "protocol 4"),
-            (b"\x80\x02}", "the end of the file"),
-            (b"\x80\x02K\x01.", "no dictionary"),
-            (b"\x80\x02.", "an empty stack"),
-            (b"\x80\x02t.", "no mark"),
+            (b"\x80\x02}", "it ends too early"),
+            (b"\x80\x02K\x01.", "is not a dictionary"),
+            (b"\x80\x02.", "the stack is empty"),
+            (b"\x80\x02t.", "a mark is missing"),
             (
                 b"\x80\x02}X\x05\0\0\0epochK\x03s.",
-                "no dictionary of tensors; it holds: epoch",
+                "not hold a dictionary of tensors; it holds: epoch",
             ),
-            (b"\x80\x02}}K\x02s.", "a key that no dictionary has"),
-            (b"\x80\x02}K\x01a.", "an item of what is no list"),
+            (b"\x80\x02}}K\x02s.", "a type that no dictionary allows"),
+            (b"\x80\x02}K\x01a.", "something that is not a list"),
             (b"\x80\x02i", "opcode 0x69"),
-            (b"\x80\x02G\0\0\0\0\0\0\0\0.", "no dictionary"),
-            (b"\x80\x02X\xff\xff\xff\xff", "a text of 4294967295 bytes"),
-            (b"\x80\x02h\x07", "nothing was remembered as 7"),
+            (b"\x80\x02G\0\0\0\0\0\0\0\0.", "is not a dictionary"),
+            (b"\x80\x02X\xff\xff\xff\xff", "a string of 4294967295 bytes"),
+            (b"\x80\x02h\x07", "nothing is stored as 7"),
         ];
         for (pickle, expected) in table {
             let message = refused(pickle);
@@ -758,9 +782,9 @@ mod tests {
             pickle.extend(b"h\0\x86q\0"); // (last, last)
         }
         pickle.push(b'.');
-        assert!(refused(&pickle).contains("no dictionary"));
+        assert!(refused(&pickle).contains("is not a dictionary"));
         let deep = [&b"\x80\x02)"[..], &[0x85; 1_000_000], b"."].concat();
-        assert!(refused(&deep).contains("no dictionary"));
+        assert!(refused(&deep).contains("is not a dictionary"));
     }
 
     #[test]

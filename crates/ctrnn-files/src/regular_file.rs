@@ -1,14 +1,14 @@
-//! Opening files that others may have written.
+//! Opening untrusted files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::error::{FileError, FormatError};
 
-/// Opens a file for reading; the second value is its length in bytes.
+/// Opens a file for reading and returns it with its length in bytes.
 ///
-/// A pipe or a device is refused before it is opened: reading one may never end.
+/// A pipe or a device is refused before it is opened, because reading from one may never end.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), FileError> {
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if !metadata.is_file() {
@@ -33,13 +33,14 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
         }));
     }
     let mut content = Vec::new();
+    // The limit holds again here, because the file may have grown since its length was read.
     file.take(limit)
         .read_to_end(&mut content)
         .map_err(FileError::io("read", path))?;
     Ok(content)
 }
 
-/// Opens a file to append to, and to read what it holds; it is made if it is not there.
+/// Opens a file for appending and reading, and creates it if it is missing.
 ///
 /// # Errors
 /// As [`check_own`], or if it cannot be opened.
@@ -50,13 +51,22 @@ pub(crate) fn open_to_append(path: &Path) -> Result<File, FileError> {
     opened.map_err(FileError::io("open", path))
 }
 
-/// Checks that writing into the file at `path` changes no other file: a run folder may come from anybody.
+/// Appends all of `bytes`; if that fails, the file keeps its former length.
+pub(crate) fn append_whole(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    file.write_all(bytes).inspect_err(|_| {
+        // Best effort: the first error is the one to report.
+        let _ = file.set_len(before);
+    })
+}
+
+/// Checks that writing to the file at `path` changes no other file: a run folder is untrusted.
 ///
 /// # Errors
 /// [`FileError::Linked`] if it is a link or has a second name, [`FileError::NotAFile`] if it is a folder, pipe or device.
 pub(crate) fn check_own(path: &Path) -> Result<(), FileError> {
     let Ok(metadata) = path.symlink_metadata() else {
-        return Ok(()); // not there, or to be found out when it is opened
+        return Ok(()); // missing, or unreadable: opening it reports that
     };
     let path = path.to_owned();
     if metadata.is_symlink() || names(&metadata) > 1 {
@@ -70,9 +80,11 @@ pub(crate) fn check_own(path: &Path) -> Result<(), FileError> {
 
 #[cfg(unix)]
 fn names(metadata: &fs::Metadata) -> u64 {
-    match metadata.is_file() {
-        true => std::os::unix::fs::MetadataExt::nlink(metadata),
-        false => 1,
+    // A folder has a link for each of its subfolders, which says nothing about other names.
+    if metadata.is_file() {
+        std::os::unix::fs::MetadataExt::nlink(metadata)
+    } else {
+        1
     }
 }
 
@@ -102,7 +114,7 @@ mod tests {
         assert_eq!(read(&path, 4).unwrap(), b"1234");
         let too_long = read(&path, 3).unwrap_err().to_string();
         assert!(
-            too_long.contains("four: is 4 bytes long, at most 3 are read"),
+            too_long.contains("four: is 4 bytes long, but at most 3 are read"),
             "{too_long}"
         );
         let missing = read(&folder.path().join("five"), 4);

@@ -8,13 +8,13 @@ use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint_folder::{checkpoint_name, checkpoint_step};
 use crate::error::FileError;
 use crate::lock::{self, RunLock};
+use crate::versions::Versions;
 use crate::{atomic, json, tensorboard};
 
-/// A run: one training from one configuration, which is a folder. This value knows its paths and, for the process that
-/// writes to it, the lock.
+/// The folder of a run, which is one training from one configuration: its paths and, for the process that writes to it,
+/// its lock.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     root: PathBuf,
@@ -22,7 +22,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The run at this path, which need not exist.
+    /// Returns the run at this path, which need not exist.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -30,8 +30,8 @@ impl RunFolder {
         }
     }
 
-    /// The same folder for the process that holds its lock. Every write through this value or a clone of it first checks
-    /// that the folder is still that of the lock, and is refused once the lock is dropped.
+    /// Adds the lock, for the process that holds it. Every write through this value or a clone of it first checks
+    /// that the folder is still the locked one, and is refused once the lock is dropped.
     #[must_use]
     pub fn held_by(self, lock: &Arc<RunLock>) -> Self {
         Self {
@@ -40,8 +40,9 @@ impl RunFolder {
         }
     }
 
-    /// Checks that this process may write to the folder: that nobody has renamed, removed or replaced it since the lock
-    /// was taken, and that its checkpoints are not a link into another run. A folder without a lock ([`RunFolder::at`]) is not
+    /// Checks that this process may write to the folder: that it has not been renamed, removed or replaced since the lock
+    /// was taken, and that `checkpoints` is not a link into another run. A folder without a lock ([`RunFolder::at`]) is
+    /// not
     /// checked.
     ///
     /// # Errors
@@ -76,7 +77,7 @@ impl RunFolder {
     /// Replaces or creates a folder of the run ([`atomic::replace_folder`]).
     ///
     /// # Errors
-    /// As [`RunFolder::check_held`], what `fill` returns, or if it cannot be written.
+    /// As [`RunFolder::check_held`], the error of `fill`, or if it cannot be written.
     pub fn replace<E: From<FileError>>(
         &self,
         folder: &Path,
@@ -98,7 +99,7 @@ impl RunFolder {
         }
     }
 
-    /// Whether a run keeps its own files under this name in its folder.
+    /// Returns true if a run keeps its own files under this name in its folder.
     pub(crate) fn owns(name: &OsStr) -> bool {
         const OWN: [&str; 12] = [
             "RUN.json",
@@ -117,8 +118,8 @@ impl RunFolder {
         OWN.iter().any(|own| name == *own) || atomic::is_leftover(name)
     }
 
-    /// Files and folders in the run folder that neither training nor `report` nor one of these analyses wrote, by
-    /// their path in it. Replacing the run would lose them.
+    /// Lists files and folders that were not written by training, by `report` or by one of these analyses, by their path
+    /// in the run folder. Replacing the run would lose them.
     ///
     /// # Errors
     /// If a folder cannot be read.
@@ -127,9 +128,10 @@ impl RunFolder {
         let is_checkpoint =
             |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
         let is_finding = |name: &str| {
-            let end = |analysis: &&str| name.strip_prefix(*analysis);
-            let is_one = |end: &str| end == ".npz" || end.ends_with(".svg");
-            analyses.iter().filter_map(end).any(is_one)
+            analyses
+                .iter()
+                .filter_map(|analysis| name.strip_prefix(*analysis))
+                .any(|end| end == ".npz" || end.ends_with(".svg"))
         };
         let is_own =
             |name: &str| Self::owns(OsStr::new(name)) || matches!(name, "report.html" | "analysis");
@@ -145,47 +147,47 @@ impl RunFolder {
         Ok(foreign)
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What became of the run: see [`RunJson`].
+    /// Returns the path of the state of the run; its content is [`RunJson`].
     pub fn run_json(&self) -> PathBuf {
         self.root.join("RUN.json")
     }
 
-    /// The configuration as the user gave it, byte for byte.
+    /// Returns the path of the configuration as the user gave it, byte for byte.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.toml")
     }
 
-    /// The overrides of the command line, one per line.
+    /// Returns the path of the overrides from the command line, one per line.
     pub fn overrides(&self) -> PathBuf {
         self.root.join("overrides.txt")
     }
 
-    /// The configuration with every value.
+    /// Returns the path of the configuration with every value filled in.
     pub fn resolved(&self) -> PathBuf {
         self.root.join("config.resolved.toml")
     }
 
-    /// Versions, machine, seeds and digests of the input files.
+    /// Returns the path of the manifest: versions, machine, seeds and digests of the input files.
     pub fn manifest(&self) -> PathBuf {
         self.root.join("manifest.json")
     }
 
-    /// What was measured, one row per report.
+    /// Returns the path of the measurements, one row per report.
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.csv")
     }
 
-    /// Everything that happened, one JSON object per line.
+    /// Returns the path of the event log, one JSON object per line.
     pub fn events(&self) -> PathBuf {
         self.root.join("events.jsonl")
     }
 
-    /// Brings metrics.csv and events.jsonl to the disk, so that a checkpoint never outlives the rows before it.
+    /// Syncs metrics.csv and events.jsonl to the disk, so that a checkpoint never outlives the rows before it.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if one is missing or cannot be written.
@@ -195,65 +197,67 @@ impl RunFolder {
         atomic::sync_file(&self.events())
     }
 
-    /// Folder of the TensorBoard event file.
+    /// Returns the folder of the TensorBoard event files.
     pub fn tensorboard(&self) -> PathBuf {
         self.root.join("tb")
     }
 
-    /// Folder of all checkpoints.
+    /// Returns the folder of all checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
     }
 
-    /// Folder of the checkpoint after `step` steps, such as `checkpoints/step-00002000`.
+    /// Returns the folder of the checkpoint after `step` steps, such as `checkpoints/step-00002000`.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
         self.checkpoints().join(checkpoint_name(step))
     }
 
-    /// Small text file with the name of the best checkpoint.
+    /// Returns the path of the pointer to the best checkpoint, a text file with its name.
     pub fn best(&self) -> PathBuf {
         self.checkpoints().join("best")
     }
 
-    /// Small text file with the name of the last checkpoint.
+    /// Returns the path of the pointer to the last checkpoint, a text file with its name.
     pub fn last(&self) -> PathBuf {
         self.checkpoints().join("last")
     }
 
-    /// Folder of the network at which training ended or was last stopped; a run that goes on leaves it behind.
+    /// Returns the folder of the network at which training ended or was last stopped. It is out of date while a resumed
+    /// run
+    /// is training.
     pub fn model(&self) -> PathBuf {
         self.root.join("model")
     }
 
-    /// The weights in `model/` as safetensors.
+    /// Returns the path of the weights in `model/` as safetensors.
     pub fn model_weights(&self) -> PathBuf {
         self.model().join("weights.safetensors")
     }
 
-    /// The weights in `model/` as npz.
+    /// Returns the path of the weights in `model/` as npz.
     pub fn model_weights_npz(&self) -> PathBuf {
         self.model().join("weights.npz")
     }
 
-    /// The description of the model in `model/`.
+    /// Returns the path of the description of the model in `model/`.
     pub fn model_json(&self) -> PathBuf {
         self.model().join("model.json")
     }
 
-    /// The step of the weights in `model/`.
+    /// Reads the step of the weights in `model/`.
     ///
     /// # Errors
     /// If `model/model.json` is missing or damaged.
     pub fn model_step(&self) -> Result<u64, FileError> {
         #[derive(Deserialize)]
-        struct Described {
+        struct ModelJson {
             step: u64,
         }
-        let described: Described = json::read(&self.model_json())?;
-        Ok(described.step)
+        let model: ModelJson = json::read(&self.model_json())?;
+        Ok(model.step)
     }
 
-    /// Removes `model/` if its weights are of more than `step` steps; returns theirs.
+    /// Removes `model/` if its weights are of a later step than `step`, and returns that later step.
     ///
     /// # Errors
     /// If it cannot be removed.
@@ -265,46 +269,59 @@ impl RunFolder {
         Ok(later)
     }
 
-    /// The weights with which the run began, by their place in its folder.
+    /// Path of the initial weights within the run folder.
     pub const INITIAL_WEIGHTS: &str = "initial/weights.safetensors";
 
-    /// The weights with which the run began.
+    /// Returns the path of the weights with which the run began.
     pub fn initial_weights(&self) -> PathBuf {
         self.root.join(Self::INITIAL_WEIGHTS)
     }
 
-    /// Folder of evaluations.
+    /// Returns the folder of evaluations.
     pub fn eval(&self) -> PathBuf {
         self.root.join("eval")
     }
 
-    /// Folder of analyses.
+    /// Returns the folder of analyses.
     pub fn analysis(&self) -> PathBuf {
         self.root.join("analysis")
     }
 
-    /// Folder of figures.
+    /// Returns the folder of figures.
     pub fn figures(&self) -> PathBuf {
         self.root.join("figures")
     }
 
-    /// The report on the run.
+    /// Returns the path of the report on the run.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")
     }
 }
 
-/// Where a run stands.
+const CHECKPOINT_PREFIX: &str = "step-";
+
+/// Returns the name of a checkpoint's folder: `step-` and at least eight digits, so that names sort as numbers.
+pub(crate) fn checkpoint_name(step: u64) -> String {
+    format!("{CHECKPOINT_PREFIX}{step:08}")
+}
+
+/// Parses the name of a checkpoint's folder.
+pub(crate) fn checkpoint_step(name: &str) -> Option<u64> {
+    let step = name.strip_prefix(CHECKPOINT_PREFIX)?.parse().ok()?;
+    (checkpoint_name(step) == name).then_some(step)
+}
+
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
-    /// The folder is there, no step was made.
+    /// The folder exists, but no training step has been made.
     Created,
-    /// A process trains, or was killed while it did: whoever gets the lock knows which.
+    /// A process is training, or was killed while training; a process that can take the lock knows it was killed.
     Running,
-    /// Stopped by a signal or a time limit; can be resumed.
+    /// Training was stopped by a signal or a time limit, and can be resumed.
     Stopped,
-    /// All steps made, or the stop criterion met.
+    /// All steps have been made, or the stop criterion has been met.
     Done,
     /// Training failed.
     Failed,
@@ -314,43 +331,43 @@ pub enum RunState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunJson {
-    /// Version of this format: [`RunJson::SCHEMA`].
+    /// Version of this format: [`RunJson::VERSIONS`].
     pub schema: u32,
-    /// Identifies the run wherever its folder is moved.
+    /// Identifier of the run, which stays the same when its folder is moved.
     pub id: String,
-    /// Where the run stands.
+    /// State of the run.
     pub state: RunState,
     /// Exit code of the last process, once it has ended.
     pub exit_code: Option<u8>,
-    /// Why it stopped or failed, in words.
+    /// Reason why it stopped or failed, in words.
     pub reason: Option<String>,
-    /// When the folder was made.
+    /// Time at which the folder was created.
     pub created: String,
-    /// When the last process began to train.
+    /// Time at which the last process began to train.
     pub started: Option<String>,
-    /// When the last process ended.
+    /// Time at which the last process ended.
     pub ended: Option<String>,
     /// Machine of the last process.
     pub host: String,
-    /// The last process.
+    /// Process identifier of the last process.
     pub pid: u32,
-    /// How often the run was resumed.
+    /// Number of times the run was resumed.
     pub restarts: u32,
 }
 
 impl RunJson {
-    /// The version of this format that is read and written.
-    pub const SCHEMA: u32 = 1;
+    /// Versions of this format.
+    pub const VERSIONS: Versions = Versions(&[]);
 
     /// Reads `RUN.json`.
     ///
     /// # Errors
-    /// If it is missing, of another schema version, or damaged.
+    /// If it is missing or damaged, or has another schema version.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        json::read_schema(path, Self::SCHEMA)
+        Self::VERSIONS.read(path)
     }
 
-    /// Replaces `RUN.json` atomically. On a full disk, where there is no room for a second file, it is written over.
+    /// Replaces `RUN.json` atomically. If the disk is too full for a second file, the file is overwritten in place.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if it cannot be written.
@@ -360,7 +377,8 @@ impl RunJson {
             Err(FileError::Io { error, .. }) if is_full(&error) => {
                 let opened = OpenOptions::new().write(true).open(&path);
                 let file = opened.map_err(FileError::io("write", &path))?;
-                run.check_held()?; // the file that is open is then that of the run
+                // After opening, so that the open file is known to belong to this run.
+                run.check_held()?;
                 write_over(file, content).map_err(FileError::io("write", &path))
             }
             written => written,
@@ -368,8 +386,8 @@ impl RunJson {
     }
 }
 
-/// The entries of a folder, sorted, without those whose names are taken out, leftovers of writers and empty folders; none
-/// where there is no folder.
+/// Lists the entries of a folder, sorted, except those that `is_out` names, leftovers of writers and empty folders.
+/// A missing folder has no entries.
 fn names_but(folder: &Path, is_out: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, FileError> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -393,7 +411,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// Writes over a small file, in the room that it has: spaces make up for a shorter content.
+/// Overwrites a small file within its own space; shorter content is padded with spaces.
 fn write_over(mut file: File, mut content: Vec<u8>) -> io::Result<()> {
     let length = file.metadata()?.len() as usize;
     content.resize(content.len().max(length), b' ');
@@ -407,7 +425,7 @@ mod tests {
 
     fn run_json() -> RunJson {
         RunJson {
-            schema: RunJson::SCHEMA,
+            schema: RunJson::VERSIONS.current(),
             id: "c0ffee".into(),
             state: RunState::Running,
             exit_code: None,

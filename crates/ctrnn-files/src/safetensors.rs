@@ -4,7 +4,7 @@
 //! u64 little-endian: length of the header | header, padded with spaces | tensors without holes
 //! ```
 //!
-//! The same content gives the same bytes every time: keys are sorted, and the tensors of the widest type come first
+//! Equal content always gives equal bytes: keys are sorted, and the tensors of the widest type come first
 //! so that each is aligned.
 
 use std::collections::BTreeMap;
@@ -66,10 +66,10 @@ impl TensorFile {
         from_reader(Cursor::new(bytes), bytes.len() as u64).map_err(ReadError::at(path))
     }
 
-    /// The file's bytes, a function of the content alone.
+    /// Returns the bytes of the file, which depend only on the content.
     ///
     /// # Panics
-    /// If a tensor has the name `__metadata__`, which the format keeps for itself.
+    /// If a tensor has the name `__metadata__`, which the format reserves.
     pub fn to_bytes(&self) -> Vec<u8> {
         assert!(
             !self.tensors.contains_key(METADATA),
@@ -117,7 +117,7 @@ enum HeaderValue<'a> {
     },
 }
 
-/// The header as read, with no key twice.
+/// The header as read, in which no key occurs twice.
 #[derive(Debug, Default)]
 struct Header {
     metadata: BTreeMap<String, String>,
@@ -160,7 +160,7 @@ fn header_bytes(reader: &mut impl Read, bytes: u64) -> Result<u64, ReadError> {
     reader.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER_BYTES {
-        let why = format!("it claims {length} bytes, at most {MAX_HEADER_BYTES} are read");
+        let why = format!("it declares {length} bytes, but at most {MAX_HEADER_BYTES} are read");
         return Err(malformed(why).into());
     }
     if length > bytes - 8 {
@@ -169,7 +169,7 @@ fn header_bytes(reader: &mut impl Read, bytes: u64) -> Result<u64, ReadError> {
     Ok(length)
 }
 
-/// Sorted by offset, each tensor must begin where the one before ends, and the last end with the file.
+/// Checks tensors sorted by offset: each must begin where the previous one ends, and the last must end with the file.
 fn check_offsets(infos: &[(&String, &TensorInfo)], found: u64) -> Result<(), FormatError> {
     let mut expected = 0;
     for (
@@ -470,7 +470,7 @@ mod tests {
             (format!("{{{x},{x}}}"), "`x` occurs twice"),
             (
                 format!("{{{}}}", x.replace('x', "../x")),
-                "array name \"../x\" is odd",
+                "\"../x\" is not an allowed name",
             ),
             (
                 r#"{"__metadata__":{"a":"1","a":"2"}}"#.into(),
@@ -497,7 +497,9 @@ mod tests {
     #[test]
     fn headers_that_do_not_fit_are_refused() {
         assert!(refused(b"1234").contains("needs 8 bytes but only 4 are there"));
-        assert!(refused(&u64::MAX.to_le_bytes()).contains("it claims 18446744073709551615 bytes"));
+        assert!(
+            refused(&u64::MAX.to_le_bytes()).contains("it declares 18446744073709551615 bytes")
+        );
         assert!(
             refused(&1000_u64.to_le_bytes()).contains("the header needs 1000 bytes but only 0")
         );

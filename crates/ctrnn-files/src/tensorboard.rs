@@ -6,44 +6,45 @@
 //! Summary  1: Value { 1: tag string   2: simple_value float }
 //! ```
 //!
-//! The checksum is CRC-32C, `masked = rotate_right(crc, 15) + 0xa282ead8`, so that the checksum of data that hold checksums is a good one
-//! too.
+//! The checksum is CRC-32C, masked as `rotate_right(crc, 15) + 0xa282ead8`, so that the checksum of data that contain
+//! checksums is a good one too.
 //!
 //! # References
 //! TensorFlow's `core/lib/io/record_writer.cc`, `core/lib/hash/crc32c.h`, `core/util/event.proto`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::FileError;
 use crate::lock::host_name;
+use crate::regular_file::append_whole;
 
-/// An event file that grows by whole records. Every process of a run writes one of its own, which TensorBoard reads after
-/// those before it.
+/// An event file that grows by whole records. Every process of a run writes its own file, and TensorBoard reads them in
+/// order.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
     file: File,
+    /// Records that could not be written yet.
     waiting: Vec<u8>,
 }
 
 impl EventFile {
-    /// Makes a new event file in a folder, which is made if it is missing. What the files there say of steps from
-    /// `first_step` on no longer counts: a run that is resumed does them again.
+    /// Creates a new event file in a folder, which is created if it is missing. Values in older files for steps from
+    /// `first_step` on are discarded, because a resumed run makes these steps again.
     ///
     /// # Errors
-    /// If folder or file cannot be written, or the folder is a link, which might lead anywhere.
+    /// If the folder or the file cannot be written, or the folder is a link, which may lead anywhere.
     pub fn create(folder: &Path, first_step: u64) -> Result<Self, FileError> {
         if folder.is_symlink() {
             let path = folder.to_owned();
             return Err(FileError::Linked { path });
         }
-        std::fs::create_dir_all(folder).map_err(FileError::io("make", folder))?;
+        std::fs::create_dir_all(folder).map_err(FileError::io("create", folder))?;
         let path = folder.join(next_name(folder)?);
         let file = OpenOptions::new().append(true).create_new(true).open(&path);
-        let file = file.map_err(FileError::io("make", &path))?;
+        let file = file.map_err(FileError::io("create", &path))?;
         let mut events = Self {
             path,
             file,
@@ -54,28 +55,28 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends what was measured at a step, a value for each tag.
+    /// Appends the values measured at a step, one for each tag.
     ///
     /// # Errors
-    /// If it cannot be written; the file then ends where it did, and the values wait for the next call.
+    /// If it cannot be written. The file is then as before, and the values wait for the next call.
     pub fn append(&mut self, step: u64, scalars: &[(String, f64)]) -> Result<(), FileError> {
-        let value = |(tag, x): &(String, f64)| {
+        let mut summary = Vec::new();
+        for (tag, x) in scalars {
             let mut value = field(1, tag.as_bytes());
             value.push(2 << 3 | FIXED_32);
             value.extend((*x as f32).to_le_bytes());
-            field(1, &value)
-        };
-        let summary: Vec<u8> = scalars.iter().flat_map(value).collect();
+            summary.extend(field(1, &value));
+        }
         self.put(step, &field(5, &summary));
         self.flush()
     }
 
-    /// What was said of steps from `first_step` on no longer counts.
+    /// Tells TensorBoard to discard values for steps from `first_step` on.
     ///
     /// # Errors
     /// As [`EventFile::append`].
@@ -91,16 +92,8 @@ impl EventFile {
     }
 
     fn flush(&mut self) -> Result<(), FileError> {
-        self.write_waiting()
-            .map_err(FileError::io("append to", &self.path))
-    }
-
-    fn write_waiting(&mut self) -> io::Result<()> {
-        let before = self.file.metadata()?.len();
-        if let Err(error) = self.file.write_all(&self.waiting) {
-            let _as_far_as_can_be = self.file.set_len(before);
-            return Err(error);
-        }
+        append_whole(&mut self.file, &self.waiting)
+            .map_err(FileError::io("append to", &self.path))?;
         self.waiting.clear();
         Ok(())
     }
@@ -108,8 +101,8 @@ impl EventFile {
 
 pub(crate) const PREFIX: &str = "events.out.tfevents.";
 
-/// `events.out.tfevents.SECONDS.HOST.PID`. Readers take files by their names, so the seconds are more than those of any file
-/// that is there.
+/// Returns a file name `events.out.tfevents.SECONDS.HOST.PID`. TensorBoard sorts files by name, so the seconds are
+/// greater than those of any existing file.
 fn next_name(folder: &Path) -> Result<String, FileError> {
     let entries = std::fs::read_dir(folder).map_err(FileError::io("read", folder))?;
     let seconds = |name: std::ffi::OsString| -> Option<u64> {
@@ -128,16 +121,18 @@ fn next_name(folder: &Path) -> Result<String, FileError> {
     ))
 }
 
-/// A host's name as part of a file's.
+/// Makes a host name usable as a part of a file name.
 fn plain(name: &str) -> String {
-    let keep = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '-' {
-            c
-        } else {
-            '_'
-        }
-    };
-    name.chars().take(64).map(keep).collect()
+    name.chars()
+        .take(64)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 fn now_s() -> f64 {
@@ -145,12 +140,13 @@ fn now_s() -> f64 {
     since.map_or(0.0, |time| time.as_secs_f64())
 }
 
+// Wire types of protocol buffers.
 const VARINT: u8 = 0;
 const FIXED_64: u8 = 1;
 const BYTES: u8 = 2;
 const FIXED_32: u8 = 5;
 
-/// An `Event` with one further field.
+/// Encodes an `Event` with one further field.
 fn event(wall_time: f64, step: u64, content: &[u8]) -> Vec<u8> {
     let mut event = vec![1 << 3 | FIXED_64];
     event.extend(wall_time.to_le_bytes());
@@ -160,7 +156,7 @@ fn event(wall_time: f64, step: u64, content: &[u8]) -> Vec<u8> {
     event
 }
 
-/// A field of bytes, a text or a message within a message.
+/// Encodes a field of bytes: a string or a nested message.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | BYTES];
     field.extend(varint(content.len() as u64));
@@ -168,7 +164,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     field
 }
 
-/// Seven bits a byte, the lowest first; the top bit says that more follow.
+/// Encodes an integer with seven bits in each byte, the lowest first; a set top bit means that more follow.
 fn varint(mut x: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while x >= 0x80 {
@@ -192,7 +188,7 @@ fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32 with Castagnoli's polynomial 0x1edc6f41, bits reflected.
+/// Computes CRC-32C, with Castagnoli's polynomial 0x1edc6f41, bits reflected.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32, &byte: &u8| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)];
     !bytes.iter().fold(!0, step)

@@ -4,8 +4,8 @@
 //! NAME/data.pkl   NAME/data/0   NAME/data/1 ...   NAME/byteorder   NAME/version
 //! ```
 //!
-//! Nothing in the file is executed: [`pickle`] says how. Tensors may be any views of their storages, but may not have
-//! more elements than those.
+//! Nothing in the file is executed (see [`pickle`]). A tensor may be any view of its storage, but may not have more
+//! elements than the storage.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
@@ -23,23 +23,23 @@ const PICKLE: &str = "/data.pkl";
 /// The tensors of a file by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateDict {
-    /// The keys that lead to their dictionary, with dots between; empty where it is all that the file holds.
+    /// Path of keys that leads to their dictionary, joined by dots; empty if it is the whole file.
     pub entry: String,
     /// The tensors.
     pub tensors: BTreeMap<String, Array>,
 }
 
-/// Reads the tensors of a state_dict: that of the whole file, the only one in it, or the one under `entry`.
+/// Reads the tensors of a state_dict: the whole file, the only one in it, or the one under `entry`.
 ///
 /// # Errors
-/// If the file is missing or unreadable, no archive, cut short, holds no such dictionary of tensors or several, or would take
-/// far more memory than its own length.
+/// If the file is missing, unreadable, incomplete or not an archive, holds no such dictionary of tensors or several, or
+/// would take far more memory than its own length.
 pub fn read_state_dict(path: &Path, entry: Option<&str>) -> Result<StateDict, FileError> {
     let (file, bytes) = regular_file::open(path)?;
     read(BufReader::new(file), bytes, entry).map_err(ReadError::at(path))
 }
 
-/// Whether a file is one of `torch.save`, by its directory alone; `false` too where there is none to be read.
+/// Returns true if a file was written by `torch.save`, judged by its directory; false if it cannot be read.
 pub fn is_torch_file(path: &Path) -> bool {
     let Ok((file, bytes)) = regular_file::open(path) else {
         return false;
@@ -47,7 +47,7 @@ pub fn is_torch_file(path: &Path) -> bool {
     Archive::open(BufReader::new(file), bytes).is_ok()
 }
 
-/// The same from memory; `path` is only named in errors.
+/// Reads the tensors of a state_dict from memory; `path` is only named in errors.
 ///
 /// # Errors
 /// As [`read_state_dict`].
@@ -71,7 +71,7 @@ struct Archive<R> {
     source: R,
     file_bytes: u64,
     directory: Directory,
-    /// What stands before every name.
+    /// Folder in the archive that holds every entry.
     root: String,
 }
 
@@ -129,7 +129,7 @@ impl<R: BufRead + Seek> Archive<R> {
         Ok(StateDict { entry, tensors })
     }
 
-    /// The bytes of the storage that a tensor is a view of.
+    /// Reads the bytes of the storage of which a tensor is a view.
     fn storage(&mut self, name: &str, view: &TensorView) -> Result<Vec<u8>, ReadError> {
         let needed = view.storage_len * view.dtype.bytes() as u64;
         let bytes = self.read(&format!("data/{}", view.storage), needed)?;
@@ -171,7 +171,7 @@ impl<R: BufRead + Seek> Archive<R> {
     }
 }
 
-/// Every element of a view lies in its storage, and the view has no more elements than the storage.
+/// Checks that every element of a view is within its storage, and that the view has no more elements than the storage.
 fn check_view(name: &str, view: &TensorView, elements: u64) -> Result<(), FormatError> {
     let refuse = || FormatError::Size {
         name: name.to_owned(),
@@ -194,7 +194,7 @@ fn check_view(name: &str, view: &TensorView, elements: u64) -> Result<(), Format
     }
 }
 
-/// The elements of a checked view, row-major.
+/// Collects the elements of a checked view, row-major.
 fn gather(storage: &[u8], view: &TensorView, elements: usize) -> Vec<u8> {
     let width = view.dtype.bytes();
     let mut index = vec![0; view.shape.len()];
@@ -221,7 +221,7 @@ fn no_state_dict(why: &str) -> FormatError {
     }
 }
 
-/// What is no archive is no file of `torch.save` either: the message should not speak of numpy.
+/// Replaces the error for a damaged archive, whose remedy is about numpy, by the one for `torch.save`.
 fn of_torch(error: ReadError) -> ReadError {
     match error {
         ReadError::Format(FormatError::Archive { why }) => no_state_dict(&why).into(),

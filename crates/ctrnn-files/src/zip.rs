@@ -1,13 +1,13 @@
-//! The part of the zip format that npz files need: entries that are stored or deflated, in one file.
+//! The part of the zip format that npz files need: stored and deflated entries in one file.
 //!
 //! ```text
 //! (local header | content) for each entry | directory | [zip64 end record | its locator] | end record
 //! ```
 //!
-//! The reader trusts nothing: the directory must be whole and end where the end record begins, its entries may
-//! neither overlap nor share a name, and together they may not promise much more than the file can hold. General
-//! readers look for a directory in damaged files and keep the last of several entries with one name; here both are
-//! refused, before memory is taken for them.
+//! The reader trusts nothing: the directory must be complete and end where the end record begins, its entries may
+//! neither overlap nor share a name, and together they may not declare much more than the file can hold. General
+//! readers search damaged files for a directory and keep the last of several entries with one name; here both are
+//! refused before memory is allocated for them.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Take};
@@ -46,15 +46,15 @@ pub(crate) struct Entry {
     pub name: String,
     pub deflated: bool,
     pub crc: u32,
-    /// Bytes in the archive.
+    /// Number of bytes in the archive.
     pub packed: u64,
-    /// Bytes of the content.
+    /// Number of bytes of the content.
     pub bytes: u64,
-    /// Where the local header begins.
+    /// Position of the local header.
     pub offset: u64,
 }
 
-/// Entries by name. A `BTreeMap` since their number is small and their order of no matter.
+/// Entries by name.
 pub(crate) type Directory = BTreeMap<String, Entry>;
 
 /// Reads the directory of an archive that is `file_bytes` long.
@@ -74,7 +74,7 @@ pub(crate) fn read_directory<R: Read + Seek>(
     by_name(entries).map_err(Into::into)
 }
 
-/// Where the directory is, as the end record says.
+/// Position and size of the directory according to the end record.
 struct Place {
     entries: u64,
     bytes: u64,
@@ -96,13 +96,14 @@ fn find_directory<R: Read + Seek>(reader: &mut R, file_bytes: u64) -> Result<Pla
         bytes: record.u32(12).into(),
         offset: record.u32(16).into(),
     };
+    // An archive with 64-bit sizes has another end record before this one, so that its directory does not reach to here.
     if place.offset + place.bytes == end {
         return Ok(place);
     }
     find_directory_64(reader, end)
 }
 
-/// The end record reaches to the end of the file with its comment.
+/// Finds the end record, which together with its comment reaches to the end of the file.
 fn find_end(tail: &[u8]) -> Option<usize> {
     let last = tail.len().checked_sub(END_BYTES)?;
     (0..=last).rev().find(|&start| {
@@ -170,7 +171,8 @@ fn parse_entry(table: &[u8]) -> Result<(Entry, &[u8]), FormatError> {
     let mut wide = Wide {
         extra: extra_64(extra),
     };
-    let bytes = wide.resolve(fixed.u32(24))?; // the order in the extra field: content, packed, offset
+    // The order of the 64-bit values in the extra field is content, packed, offset.
+    let bytes = wide.resolve(fixed.u32(24))?;
     let packed = wide.resolve(fixed.u32(20))?;
     let offset = wide.resolve(fixed.u32(42))?;
     let deflated = is_deflated(name, fixed.u16(8), fixed.u16(10))?;
@@ -209,7 +211,7 @@ fn is_deflated(name: &str, flags: u16, method: u16) -> Result<bool, FormatError>
     }
 }
 
-/// The 64-bit values of an entry, in the order in which the 32-bit ones say that they do not hold them.
+/// The 64-bit values of an entry: one for each 32-bit field that holds the mark for "see the extra field", in order.
 struct Wide<'a> {
     extra: &'a [u8],
 }
@@ -228,7 +230,7 @@ impl Wide<'_> {
     }
 }
 
-/// The content of the zip64 field among the extra fields, empty without one.
+/// Returns the content of the zip64 field among the extra fields, or nothing if there is none.
 fn extra_64(mut extra: &[u8]) -> &[u8] {
     while let Some((head, rest)) = extra.split_at_checked(4) {
         let head = Fields(head);
@@ -243,7 +245,7 @@ fn extra_64(mut extra: &[u8]) -> &[u8] {
     &[]
 }
 
-/// In the order of their offsets, each entry must end before the next begins, and the last before the directory.
+/// Checks that each entry ends before the next one begins, and the last before the directory.
 fn check_places(entries: &[Entry], directory: u64) -> Result<(), FormatError> {
     let mut sorted: Vec<_> = entries.iter().collect();
     sorted.sort_by_key(|entry| entry.offset);
@@ -294,7 +296,7 @@ fn by_name(entries: Vec<Entry>) -> Result<Directory, FormatError> {
     Ok(directory)
 }
 
-/// The content of one entry, which [`Content::finish`] checks.
+/// A reader of one entry's content; [`Content::finish`] checks it.
 pub(crate) struct Content<'a, R> {
     entry: &'a Entry,
     source: Source<'a, R>,
@@ -308,7 +310,7 @@ enum Source<'a, R> {
 }
 
 impl<'a, R: BufRead + Seek> Content<'a, R> {
-    /// Goes to the content of an entry.
+    /// Seeks to the content of an entry.
     pub(crate) fn open(reader: &'a mut R, entry: &'a Entry) -> Result<Self, ReadError> {
         let header = read_at(reader, entry.offset, LOCAL_BYTES + entry.name.len())?;
         let fixed = Fields(&header);
@@ -323,9 +325,10 @@ impl<'a, R: BufRead + Seek> Content<'a, R> {
         }
         reader.seek_relative(fixed.u16(28).into())?;
         let packed = reader.take(entry.packed);
-        let source = match entry.deflated {
-            true => Source::Deflated(DeflateDecoder::new(packed)),
-            false => Source::Stored(packed),
+        let source = if entry.deflated {
+            Source::Deflated(DeflateDecoder::new(packed))
+        } else {
+            Source::Stored(packed)
         };
         Ok(Self {
             entry,
@@ -335,17 +338,17 @@ impl<'a, R: BufRead + Seek> Content<'a, R> {
         })
     }
 
-    /// Checks that the content was read whole, ends where it should, and has its checksum.
+    /// Checks that the content was read to its end, has the declared length and matches its checksum.
     pub(crate) fn finish(mut self) -> Result<(), ReadError> {
-        let name = || self.entry.name.clone();
+        let name = self.entry.name.clone();
         if self.left > 0 || self.source.read(&mut [0])? > 0 {
-            let why = "it is longer than it says".to_owned();
-            return Err(FormatError::Damaged { name: name(), why }.into());
+            let why = "it is longer than it declares".to_owned();
+            return Err(FormatError::Damaged { name, why }.into());
         }
         let (promised, found) = (self.entry.crc, self.crc.finalize());
         if promised != found {
             return Err(FormatError::Checksum {
-                name: self.entry.name.clone(),
+                name,
                 promised,
                 found,
             }
@@ -374,8 +377,8 @@ impl<R: BufRead> Read for Source<'_, R> {
     }
 }
 
-/// The local header of an entry. 64-bit sizes are written only where they are needed, since not every reader of npz
-/// files knows them.
+/// Builds the local header of an entry. 64-bit sizes are written only if needed, because not every reader of npz files
+/// supports them.
 pub(crate) fn local_header(entry: &Entry) -> Vec<u8> {
     let extra = field_64(&entry.wide_sizes());
     let mut out = LOCAL.to_le_bytes().to_vec();
@@ -386,7 +389,7 @@ pub(crate) fn local_header(entry: &Entry) -> Vec<u8> {
     out
 }
 
-/// The directory and the end record, for a directory that begins at `offset`.
+/// Builds the directory and the end record, for a directory that begins at `offset`.
 pub(crate) fn directory(entries: &[Entry], offset: u64) -> Vec<u8> {
     let mut out: Vec<u8> = entries.iter().flat_map(Entry::central_header).collect();
     let bytes = out.len() as u64;
@@ -403,7 +406,7 @@ pub(crate) fn directory(entries: &[Entry], offset: u64) -> Vec<u8> {
     out
 }
 
-/// The zip64 end record and its locator.
+/// Builds the zip64 end record and its locator.
 fn end_64(entries: u64, bytes: u64, offset: u64) -> Vec<u8> {
     let mut out = END_64.to_le_bytes().to_vec();
     out.extend((END_64_BYTES as u64 - 12).to_le_bytes()); // length of what follows
@@ -422,7 +425,7 @@ fn end_64(entries: u64, bytes: u64, offset: u64) -> Vec<u8> {
 }
 
 impl Entry {
-    /// The sizes, if 32 bits do not hold them.
+    /// Returns the sizes if they do not fit into 32 bits.
     fn wide_sizes(&self) -> Vec<u64> {
         match narrow(self.bytes.max(self.packed)) {
             u32::MAX => vec![self.bytes, self.packed],
@@ -430,13 +433,15 @@ impl Entry {
         }
     }
 
-    /// What the two headers have in common: from the version needed to the length of the name.
+    /// Builds the fields that both headers share: from the required version to the length of the name.
     fn common_fields(&self) -> Vec<u8> {
-        let (packed, bytes) = match self.wide_sizes().is_empty() {
-            true => (narrow(self.packed), narrow(self.bytes)),
-            false => (u32::MAX, u32::MAX),
+        let (packed, bytes) = if self.wide_sizes().is_empty() {
+            (narrow(self.packed), narrow(self.bytes))
+        } else {
+            (u32::MAX, u32::MAX)
         };
         let method = if self.deflated { DEFLATED } else { STORED };
+        // A fixed date, so that the same arrays always give the same bytes.
         let start = [VERSION_64, UTF_8, method, MIDNIGHT, FIRST_OF_JANUARY_1980];
         let mut out = start.map(u16::to_le_bytes).as_flattened().to_vec();
         out.extend(
@@ -465,7 +470,7 @@ impl Entry {
     }
 }
 
-/// The zip64 extra field, or nothing.
+/// Builds the zip64 extra field, or nothing if there are no values.
 fn field_64(values: &[u64]) -> Vec<u8> {
     if values.is_empty() {
         return Vec::new();
@@ -476,19 +481,19 @@ fn field_64(values: &[u64]) -> Vec<u8> {
     out
 }
 
-/// The value, or the mark that it is written as 64 bits elsewhere.
+/// Returns the value, or the mark that a 64-bit value is in the extra field.
 fn narrow(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// For lengths of names and fields and the number of entries, all within the limits of this crate.
+/// Encodes the length of a name or field or the number of entries, all of which the limits of this crate keep small.
 fn u16_bytes(length: usize) -> [u8; 2] {
     u16::try_from(length)
         .expect("names and counts should be within the limits")
         .to_le_bytes()
 }
 
-/// Little-endian fields of a record, by offset. The record must be long enough.
+/// Access to the little-endian fields of a record by offset. The record must be long enough.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {

@@ -62,7 +62,7 @@ fn npz_bytes(arrays: &Arrays) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// The same arrays as `np.savez_compressed` would pack them.
+/// Packs the same arrays as `np.savez_compressed` would.
 fn deflated(npz: &[u8]) -> Vec<u8> {
     use zip::write::SimpleFileOptions;
     let mut stored = zip::ZipArchive::new(Cursor::new(npz)).unwrap();
@@ -90,7 +90,7 @@ fn read_safetensors(bytes: &[u8]) -> Result<TensorFile, FileError> {
     TensorFile::from_bytes(bytes, Path::new("x.safetensors"))
 }
 
-/// What torch.save wrote: see `tests/fixtures/import/make_fixtures.py`.
+/// A file of torch.save: see `tests/fixtures/import/make_fixtures.py`.
 const STATE_DICT: &[u8] = include_bytes!("../../../tests/fixtures/import/torch_rnn.pt");
 
 fn read_state_dict(bytes: &[u8]) -> Result<Arrays, FileError> {

@@ -15,10 +15,10 @@ use crate::normal;
 use crate::philox::philox_lanes;
 use crate::stream::Key;
 
-/// Blocks that are computed together.
+/// Number of blocks computed together: two AVX2 vectors of eight words.
 pub(crate) const LANES: usize = 16;
 
-/// The words of `LANES` blocks from `counter` on.
+/// Computes the words of the `LANES` blocks that start at `counter`.
 pub(crate) fn words(counter: [u32; 4], key: Key, out: &mut [u32; 4 * LANES]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
@@ -28,7 +28,7 @@ pub(crate) fn words(counter: [u32; 4], key: Key, out: &mut [u32; 4 * LANES]) {
     words_of_any_cpu(counter, key, out);
 }
 
-/// The normals of `LANES` blocks from `counter` on.
+/// Computes the standard normals of the `LANES` blocks that start at `counter`.
 pub(crate) fn normals(counter: [u32; 4], key: Key, out: &mut [f32; 4 * LANES]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
@@ -69,7 +69,7 @@ fn blocks([first, trial, high, step]: [u32; 4], key: Key) -> [[u32; LANES]; 4] {
     )
 }
 
-/// Block after block.
+/// Writes the items block by block: the four of the first lane, then those of the second, and so on.
 #[inline(always)]
 fn interleave<T: Copy>(items: [[T; LANES]; 4], out: &mut [T; 4 * LANES]) {
     for (lane, four) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {

@@ -1,11 +1,11 @@
 //! Counter-based random numbers: a draw is a function of its address, not of what was drawn before.
 //!
 //! The generator is [`philox`] (Philox4x32-10): 128 bits of counter and 64 bits of key give 128
-//! random bits. The key says which [`Stream`] of which seed is meant ([`Key`]), the counter which
-//! number of it. So results do not depend on the number of threads, on the order of work or on
+//! random bits. The key selects a [`Stream`] of a seed ([`Key`]), the counter a
+//! number within it. So results do not depend on the number of threads, on the order of work or on
 //! vector width, and a run that is resumed has no generator state to restore.
 //!
-//! Two ways to read a stream; one stream is read in one of them only:
+//! There are two ways to read a stream; any one stream is read in only one of them:
 //!
 //! * [`unit_normals`]: the noise of one unit at four consecutive time steps, for kernels;
 //! * [`Rng`]: a sequence of draws that starts at a (trial, step) address, for weights and trials.
@@ -14,7 +14,7 @@
 //! [`normal`] alone, so they are the same to the bit on every CPU; a GPU that contracts or
 //! approximates differs by about 1e-6.
 //!
-//! Not for cryptography.
+//! Not suitable for cryptography.
 //!
 //! ```
 //! use ctrnn_random::{Key, Rng, Stream};

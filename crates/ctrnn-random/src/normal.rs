@@ -32,7 +32,7 @@ pub const COS: [f32; 5] = [1.0, -19.739_208, 64.939_15, -85.424_52, 58.621_06];
 /// 2^-32: one step of a 32-bit word as a fraction.
 pub const WORD: f32 = 1.0 / 4_294_967_296.0;
 
-/// `ln u` for `u = (word | 1) / 2^32`, so -22.2 <= ln u < 0: never 0, never infinite.
+/// Returns `ln u` for `u = (word | 1) / 2^32`, so -22.2 <= ln u < 0: never 0, never infinite.
 ///
 /// The lowest bit is set, so u takes the midpoints of 2^31 equal intervals. In the upper half the
 /// distance to 1 is converted, not u itself, so that ln u keeps its relative accuracy at both ends.
@@ -53,7 +53,7 @@ pub fn ln(word: u32) -> f32 {
     whole + f * polynomial(LN, f)
 }
 
-/// `(sin, cos)` of `2 pi word / 2^32`.
+/// Returns `(sin, cos)` of `2 pi word / 2^32`.
 ///
 /// The two top bits, rounded, are the quadrant; the rest is an angle `t` of at most 1/8 turn.
 #[inline(always)]
@@ -73,7 +73,7 @@ pub fn sin_cos_2pi(word: u32) -> (f32, f32) {
     )
 }
 
-/// Two independent standard normals, `[r cos, r sin]`: the radius from the first word, the angle
+/// Returns two independent standard normals, `[r cos, r sin]`: the radius from the first word, the angle
 /// from the second.
 ///
 /// # References
@@ -86,14 +86,14 @@ pub fn box_muller(radius: u32, angle: u32) -> [f32; 2] {
     [r * cos, r * sin]
 }
 
-/// Four standard normals from the four words of one Philox call.
+/// Returns four standard normals from the four words of one Philox call.
 #[inline]
 #[must_use]
 pub fn from_words(words: [u32; 4]) -> [f32; 4] {
     from_words_lanes(words.map(|word| [word])).map(|[normal]| normal)
 }
 
-/// [`from_words`] for `L` calls at once; `words[w][lane]` in, `normals[i][lane]` out.
+/// Computes [`from_words`] for `L` calls at once; `words[w][lane]` in, `normals[i][lane]` out.
 #[inline(always)]
 #[must_use]
 pub fn from_words_lanes<const L: usize>(words: [[u32; L]; 4]) -> [[f32; L]; 4] {
@@ -107,7 +107,7 @@ pub fn from_words_lanes<const L: usize>(words: [[u32; L]; 4]) -> [[f32; L]; 4] {
     normals
 }
 
-/// Horner's scheme.
+/// Evaluates a polynomial by Horner's scheme, lowest power first.
 #[inline(always)]
 fn polynomial<const N: usize>(coefficients: [f32; N], x: f32) -> f32 {
     let mut sum = coefficients[N - 1];
@@ -124,7 +124,7 @@ mod tests {
 
     const SCALE: f64 = 4_294_967_296.0;
 
-    /// Words on a coarse grid, around the quadrants and powers of two, and at both ends.
+    /// Yields words on a coarse grid, around the quadrants and powers of two, and at both ends.
     fn words() -> impl Iterator<Item = u32> {
         let edges = (0..32)
             .flat_map(|bit| (-40..40).map(move |d: i32| (1u32 << bit).wrapping_add_signed(d)));

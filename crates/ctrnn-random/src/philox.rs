@@ -2,11 +2,12 @@
 
 /// Multipliers of the two halves of the counter.
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-/// What is added to the key after each round (golden ratio; sqrt(3) - 1).
+/// Weyl constants added to the key after each round (golden ratio; sqrt(3) - 1).
 const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+/// Number of rounds recommended by the authors, with a margin over the 7 that pass their tests.
 const ROUNDS: usize = 10;
 
-/// 128 random bits at the address `counter` of the stream `key`, by Philox4x32 with ten rounds.
+/// Returns 128 random bits at the address `counter` of the stream `key`, by Philox4x32 with ten rounds.
 ///
 /// # References
 /// Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3, section 3.3.
@@ -16,7 +17,7 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     philox_lanes(counter.map(|word| [word]), key).map(|[word]| word)
 }
 
-/// [`philox`] for `L` counters at once; `counters[w][lane]` is word `w` of a lane, in and out.
+/// Computes [`philox`] for `L` counters at once; `counters[w][lane]` is word `w` of a lane, in and out.
 ///
 /// Plain loops over lanes: inlined into a function with `#[target_feature]`, the compiler uses that
 /// instruction set, and the result is the same.

@@ -22,7 +22,7 @@ pub struct Rng {
     normals: Buffer<f32>,
 }
 
-/// What is left of a block: items from `next` on.
+/// A partly used block: the items from `next` on are still to be drawn.
 #[derive(Clone, Debug)]
 struct Buffer<T> {
     items: [T; 4],
@@ -47,7 +47,7 @@ impl<T: Copy + Default> Buffer<T> {
         self.items.len() - self.next
     }
 
-    /// Takes over a block and hands out its first item.
+    /// Takes over a new block and returns its first item.
     fn refill(&mut self, items: [T; 4]) -> T {
         *self = Self { items, next: 1 };
         items[0]
@@ -55,7 +55,7 @@ impl<T: Copy + Default> Buffer<T> {
 }
 
 impl Rng {
-    /// The generator at an address, before its first draw.
+    /// Creates the generator of an address, before its first draw.
     #[must_use]
     pub fn new(key: Key, trial: u64, step: u64) -> Self {
         let high = (trial >> 32) as u32 ^ ((step >> 32) as u32).rotate_left(16);
@@ -73,7 +73,7 @@ impl Rng {
         words
     }
 
-    /// 32 random bits.
+    /// Returns 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
         match self.words.pop() {
             Some(word) => word,
@@ -84,7 +84,7 @@ impl Rng {
         }
     }
 
-    /// Random words, the same as from one call of [`next_u32`](Self::next_u32) per element, and faster.
+    /// Fills `out` with random words: the same as one call of [`next_u32`](Self::next_u32) per element, but faster.
     pub fn fill_u32(&mut self, out: &mut [u32]) {
         let buffered = self.words.n_left().min(out.len());
         let (start, rest) = out.split_at_mut(buffered);
@@ -97,19 +97,19 @@ impl Rng {
         rest.fill_with(|| self.next_u32());
     }
 
-    /// Uniform in [0, 1), a multiple of 2^-53. Uses two words.
+    /// Draws uniformly from [0, 1), a multiple of 2^-53. Uses two words.
     pub fn uniform(&mut self) -> f64 {
         let high = u64::from(self.next_u32() >> 5);
         let low = u64::from(self.next_u32() >> 6);
         (high << 26 | low) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Uniform between `low` (included) and `high`.
+    /// Draws uniformly from `low` (included) to `high` (excluded).
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// One of `0..n`, all exactly equally likely.
+    /// Draws one of `0..n`, all exactly equally likely.
     ///
     /// # Panics
     /// If `n` is 0.
@@ -118,7 +118,8 @@ impl Rng {
     /// Lemire (2019), Fast random integer generation in an interval, algorithm 5.
     pub fn below(&mut self, n: u32) -> u32 {
         assert!(n > 0, "below(0): there is nothing to choose from");
-        let surplus = n.wrapping_neg() % n; // 2^32 mod n: so many products are redrawn
+        // 2^32 mod n of the products are redrawn, so that every result has equally many.
+        let surplus = n.wrapping_neg() % n;
         loop {
             let product = u64::from(self.next_u32()) * u64::from(n);
             if product as u32 >= surplus {
@@ -127,7 +128,7 @@ impl Rng {
         }
     }
 
-    /// A standard normal.
+    /// Draws a standard normal.
     pub fn normal(&mut self) -> f32 {
         match self.normals.pop() {
             Some(normal) => normal,
@@ -138,8 +139,7 @@ impl Rng {
         }
     }
 
-    /// Standard normals, the same as from one call of [`normal`](Self::normal) per element, and
-    /// faster.
+    /// Fills `out` with standard normals: the same as one call of [`normal`](Self::normal) per element, but faster.
     pub fn fill_normal(&mut self, out: &mut [f32]) {
         let buffered = self.normals.n_left().min(out.len());
         let (start, rest) = out.split_at_mut(buffered);
@@ -152,19 +152,19 @@ impl Rng {
         rest.fill_with(|| self.normal());
     }
 
-    /// Between `min` and `max` with a density that falls as `exp(-x / mean)`.
+    /// Draws from a truncated exponential distribution: between `min` and `max`, with a density proportional to `exp(-x
+    /// / mean)`.
     ///
-    /// `mean` is that of the exponential before it is cut off: the mean of the draws is smaller
-    /// than `min + mean`. Drawn by rejection, which accepts more than 63 % of the proposals: from
-    /// the exponential where the interval is longer than `mean`, from the uniform distribution
-    /// where it is shorter.
+    /// `mean` belongs to the exponential before truncation: the mean of the draws is smaller than `min + mean`. Uses
+    /// rejection sampling, which accepts more than 63 % of the proposals: exponential ones if the interval is longer than
+    /// `mean`, uniform ones if it is shorter.
     ///
     /// # Panics
     /// If `mean` is not positive or `min > max`.
     pub fn truncated_exponential(&mut self, mean: f64, min: f64, max: f64) -> f64 {
         assert!(
             mean > 0.0 && min <= max,
-            "truncated_exponential(mean {mean}, min {min}, max {max}): no such distribution"
+            "truncated_exponential(mean {mean}, min {min}, max {max}): expected a positive mean and min <= max"
         );
         let length = max - min;
         loop {
@@ -182,12 +182,12 @@ impl Rng {
         }
     }
 
-    /// Exponential with mean 1.
+    /// Draws from the exponential distribution with mean 1.
     fn exponential(&mut self) -> f64 {
         -f64::from(normal::ln(self.next_u32()))
     }
 
-    /// One of the items, all equally likely.
+    /// Draws one of the items, all equally likely.
     ///
     /// # Panics
     /// If there are none, or more than 2^32.
@@ -196,7 +196,7 @@ impl Rng {
         &items[self.below(n) as usize]
     }
 
-    /// Brings the items into a random order, all orders equally likely.
+    /// Shuffles the items, all orders equally likely.
     ///
     /// # Panics
     /// If there are more than 2^32.
@@ -294,7 +294,7 @@ mod tests {
         );
     }
 
-    /// Of the products of a word with n = 3 * 2^30 a quarter is redrawn: without that, multiples of
+    /// For n = 3 * 2^30 a quarter of the products is redrawn: without that, multiples of
     /// 3 would be twice as likely. The bound is five standard deviations, sqrt(30000 (1/3) (2/3)) = 82.
     #[test]
     fn below_is_unbiased_for_large_n() {
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    /// Of the 6 orders of 3 items each comes 1000 times in 6000, with standard deviation sqrt(6000
+    /// Each of the 6 orders of 3 items is expected 1000 times in 6000, with standard deviation sqrt(6000
     /// (1/6) (5/6)) = 29.
     #[test]
     fn shuffle_gives_every_order_equally_often() {

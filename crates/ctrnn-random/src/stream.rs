@@ -1,11 +1,11 @@
-//! Which random numbers are meant: seed, stream, layer, and the address within.
+//! Addresses of random numbers: seed, stream and layer, and the position within them.
 
 use crate::normal;
 use crate::philox::{philox, philox_lanes};
 
-/// What random numbers are for. Streams of one seed are independent of each other.
+/// A stream of random numbers, named by its purpose. The streams of one seed are independent of each other.
 ///
-/// The numbers are part of every recorded result: they are never reassigned.
+/// The discriminants are part of every recorded result: they are never reassigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Stream {
@@ -31,12 +31,12 @@ pub enum Stream {
     InitialState = 10,
 }
 
-/// The key of one stream of one seed and layer.
+/// The Philox key of one stream, given a seed and a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub [u32; 2]);
 
 impl Key {
-    /// Mixes seed, stream and layer one after another:
+    /// Derives the key by mixing in seed, stream and layer one after another:
     ///
     /// ```text
     /// h = mix(seed);  h = mix(h xor stream);  h = mix(h xor layer)
@@ -64,7 +64,7 @@ const fn mix(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The standard normals of one unit at the time steps `4 time_block .. 4 time_block + 4` of a trial
+/// Returns the standard normals of one unit at the time steps `4 time_block .. 4 time_block + 4` of a trial
 /// in a training step.
 ///
 /// The Philox counter is `(unit, trial, time_block, step)`.
@@ -74,7 +74,7 @@ pub fn unit_normals(key: Key, unit: u32, trial: u32, time_block: u32, step: u32)
     normal::from_words(philox([unit, trial, time_block, step], key.0))
 }
 
-/// [`unit_normals`] of the `L` neighbouring units from `first_unit` on; `result[t][lane]` is the
+/// Computes [`unit_normals`] for the `L` adjacent units from `first_unit` on; `result[t][lane]` is the
 /// time step `4 time_block + t` of unit `first_unit + lane`.
 ///
 /// Same bits as [`unit_normals`], and like [`philox_lanes`] it takes the instruction set of the

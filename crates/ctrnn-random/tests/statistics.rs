@@ -1,4 +1,4 @@
-//! What 10^6 normals must look like. Seeds are fixed, so a bound of five standard errors either
+//! Statistics of 10^6 normals. Seeds are fixed, so a bound of five standard errors either
 //! always holds or never.
 
 use ctrnn_random::{Key, Rng, Stream, unit_normals};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use ctrnn_files::{
-    CheckpointFiles, CheckpointManifest, FileError, RunFolder, TensorFile, read_checkpoint,
-    read_pointer,
+    CheckpointFiles, CheckpointManifest, FileError, RunFolder, TensorFile, Versions,
+    read_checkpoint, read_pointer,
 };
 use ctrnn_model::Weights;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,8 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const GOOD_WEIGHTS: &str = "good_weights.safetensors";
 const GOOD_OPTIMIZER: &str = "good_optimizer.safetensors";
-const SCHEMA: u32 = 1;
+/// Versions of `state.json`.
+const VERSIONS: Versions = Versions(&[]);
 
 /// `state.json`
 #[derive(Serialize, Deserialize)]
@@ -53,36 +54,11 @@ impl Checkpoint {
     /// Names the file that is missing, damaged, or not what a checkpoint of this version holds.
     pub fn read(folder: &Path) -> Result<Self, RunError> {
         let files = read_checkpoint(folder)?;
-        let file = |name: &str| {
-            files
-                .get(name)
-                .map(Vec::as_slice)
-                .ok_or_else(|| RunError::Data {
-                    path: folder.join(name),
-                    reason: "is missing from the checkpoint".to_owned(),
-                })
-        };
-        let tensors = |name: &str| {
-            let parsed = TensorFile::from_bytes(file(name)?, &folder.join(name))?;
-            Ok::<_, RunError>(tensors_of(parsed.tensors))
-        };
-        let state: State =
-            serde_json::from_slice(file(STATE)?).map_err(|error| RunError::Data {
-                path: folder.join(STATE),
-                reason: format!("is no state of a run: {error}"),
-            })?;
-        if state.schema != SCHEMA {
-            return Err(RunError::Data {
-                path: folder.join(STATE),
-                reason: format!(
-                    "has schema {}, but this build reads schema {SCHEMA}",
-                    state.schema
-                ),
-            });
-        }
-        let promised = CheckpointManifest::load(folder)?.step;
-        if state.counters.step != promised {
-            let found = state.counters.step;
+        let state: State = VERSIONS
+            .parse(content(&files, folder, STATE)?)
+            .map_err(FileError::format(&folder.join(STATE)))?;
+        let (found, promised) = (state.counters.step, CheckpointManifest::load(folder)?.step);
+        if found != promised {
             return Err(RunError::Data {
                 path: folder.join(STATE),
                 reason: format!(
@@ -90,6 +66,7 @@ impl Checkpoint {
                 ),
             });
         }
+        let tensors = |name| tensors(&files, folder, name);
         let good = match state.good {
             None => None,
             Some(counters) => Some(SavedState {
@@ -104,10 +81,12 @@ impl Checkpoint {
             optimizer: tensors(OPTIMIZER)?,
             good,
         };
-        for (file, tensors) in [
-            (WEIGHTS, &checkpoint.weights),
-            (OPTIMIZER, &checkpoint.optimizer),
-        ] {
+        checkpoint.check_finite(folder)?;
+        Ok(checkpoint)
+    }
+
+    fn check_finite(&self, folder: &Path) -> Result<(), RunError> {
+        for (file, tensors) in [(WEIGHTS, &self.weights), (OPTIMIZER, &self.optimizer)] {
             if let Some(name) = first_nonfinite(tensors) {
                 return Err(RunError::Data {
                     path: folder.join(file),
@@ -115,7 +94,7 @@ impl Checkpoint {
                 });
             }
         }
-        Ok(checkpoint)
+        Ok(())
     }
 
     /// What the weights and the optimizer's state hold, sorted by name.
@@ -125,6 +104,23 @@ impl Checkpoint {
         };
         (of(&self.weights), of(&self.optimizer))
     }
+}
+
+fn content<'a>(
+    files: &'a CheckpointFiles,
+    folder: &Path,
+    name: &str,
+) -> Result<&'a [u8], RunError> {
+    let content = files.get(name).map(Vec::as_slice);
+    content.ok_or_else(|| RunError::Data {
+        path: folder.join(name),
+        reason: "is missing from the checkpoint".to_owned(),
+    })
+}
+
+fn tensors(files: &CheckpointFiles, folder: &Path, name: &str) -> Result<Weights, RunError> {
+    let file = TensorFile::from_bytes(content(files, folder, name)?, &folder.join(name))?;
+    Ok(tensors_of(file.tensors))
 }
 
 /// Shape and range of an array of a checkpoint.
@@ -190,7 +186,7 @@ impl<'a> CheckpointWriter<'a> {
     fn files(&self, snapshot: &Snapshot) -> CheckpointFiles {
         let good = snapshot.good.as_ref();
         let state = State {
-            schema: SCHEMA,
+            schema: VERSIONS.current(),
             counters: snapshot.counters.clone(),
             good: good.map(|good| good.counters.clone()),
         };

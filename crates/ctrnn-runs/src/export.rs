@@ -11,9 +11,8 @@ use ctrnn_model::CtrnnModule;
 
 use crate::RunError;
 use crate::checkpoint::weight_metadata;
-use crate::import::CONFIG;
 use crate::record::portable_json;
-use crate::weights::weight_file::{arrays_of, safetensors_bytes};
+use crate::weights::weight_file::{CONFIG, arrays_of, safetensors_bytes};
 
 /// What a network is exported to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,6 @@ use crate::record::run_log::RunLog;
 use crate::record::{Given, RunRecord, with_place};
 use crate::weights::weight_file::tensors_of;
 
-pub(crate) use own::CONFIG;
 
 /// What wrote a file of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

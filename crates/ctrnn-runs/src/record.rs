@@ -85,7 +85,7 @@ impl RunRecord {
     ) -> Result<Self, RunError> {
         let started = now();
         let json = RunJson {
-            schema: RunJson::SCHEMA,
+            schema: RunJson::VERSIONS.current(),
             id: run_id(&given.config, &started),
             state: RunState::Created,
             exit_code: None,

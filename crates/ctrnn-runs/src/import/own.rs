@@ -7,9 +7,8 @@ use ctrnn_files::{Array, ArrayData};
 
 use super::arrays::{Arrays, vector_array};
 use super::{Found, Imported, Note, table};
+use crate::weights::weight_file::CONFIG;
 
-/// Name of the configuration among the arrays.
-pub const CONFIG: &str = "config_json";
 const DT_MS: f64 = 20.0;
 const TAU_MS: f64 = 100.0;
 

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use ctrnn_files::{Array, ArrayData, TensorFile, npz};
+use ctrnn_files::{Array, ArrayData, TensorFile, read_arrays};
 use ctrnn_model::{CtrnnConfig, Parameter, Weights};
 
 use crate::RunError;
+
+/// Name of the resolved configuration, bytes of JSON, among the arrays of an npz file of weights.
+pub(crate) const CONFIG: &str = "config_json";
 
 /// A host array of a file as tensor data.
 fn data_of(array: Array) -> TensorData {
@@ -83,22 +86,7 @@ pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, RunEr
             reason,
         });
     }
-    let mut weights = read_arrays(path)?;
-    weights.remove(crate::import::CONFIG); // what `export --to npz` writes beside them
+    let mut weights = tensors_of(read_arrays(path)?);
+    weights.remove(CONFIG); // what `export --to npz` writes beside them
     Ok(weights)
-}
-
-/// Reads the arrays of a safetensors or npz file, whichever its name ends with.
-///
-/// # Errors
-/// If the file is missing, damaged, or neither of the two.
-pub(crate) fn read_arrays(path: &Path) -> Result<Weights, RunError> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => Ok(tensors_of(TensorFile::read(path)?.tensors)),
-        Some("npz") => Ok(tensors_of(npz::read(path)?)),
-        _ => Err(RunError::Data {
-            path: path.to_owned(),
-            reason: "is no weight file: its name must end in .safetensors or .npz".to_owned(),
-        }),
-    }
 }
