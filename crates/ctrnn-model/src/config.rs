@@ -3,8 +3,6 @@
 //! The doc comment of a field of the table is its description in the JSON schema and what `train-ctrnn config explain KEY`
 //! prints, so that adding a key is adding a field. The rules are in `rules.rs`.
 
-use std::path::PathBuf;
-
 use ctrnn_kernels::{Activation, Form};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -197,21 +195,6 @@ pub struct InputStage {
     pub baseline: f64,
     /// Whether inputs below zero become zero, after baseline and noise: rates of upstream units (Song et al. 2016).
     pub rectify: bool,
-}
-
-/// A file that is read. In a configuration file it is relative to that file, in an override to the current folder; in a
-/// resolved configuration it is absolute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct InputPath(pub PathBuf);
-
-impl JsonSchema for InputPath {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "InputPath".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "path" })
-    }
 }
 
 fn form(_: &mut SchemaGenerator) -> Schema {

@@ -42,22 +42,28 @@ mod error;
 mod fused_ops;
 mod init;
 mod initial_state;
+mod input_path;
 mod module;
 mod noise;
+mod noise_sources;
 mod parameters;
 mod readout;
 mod recurrence;
 mod rules;
 mod spectrum;
+mod starting_states;
+mod step_factors;
 mod summary;
 mod synapses;
 mod time_constants;
 mod trajectory;
+mod violation;
+mod weight_init;
 mod weights;
 mod wiring;
 mod words;
 
-pub use config::{Biases, CtrnnConfig, Densities, InputPath, InputStage, Sizes};
+pub use config::{Biases, CtrnnConfig, Densities, InputStage, Sizes};
 pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns};
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
@@ -66,8 +72,8 @@ pub use ctrnn_kernels::{
 };
 pub use error::ModelError;
 pub use fused_ops::FusedOps;
-pub use init::{Balance, SpectralRadius, WeightInit, WeightInits};
 pub use initial_state::InitialState;
+pub use input_path::InputPath;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{Parameter, Weights, host_tensor};
@@ -80,9 +86,10 @@ pub use recurrence::{
     GradientTensors, NoiseSource, Pullback, RecurrenceBackend, ResultTensors, Sweep, primitive,
     tensor,
 };
-pub use rules::{Topic, Violation};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};
+pub use violation::{Topic, Violation};
+pub use weight_init::{Balance, SpectralRadius, WeightInit, WeightInits};

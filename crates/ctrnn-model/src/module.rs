@@ -6,11 +6,11 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::connectivity::Matrix;
 use crate::parameters::{constant, host_tensor};
+use crate::step_factors::StepFactors;
 use crate::synapses::Synapses;
-use crate::time_constants::StepFactors;
 use crate::{
     CtrnnConfig, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors, Sweep,
-    Trajectory, noise, primitive, recurrence, tensor,
+    Trajectory, noise_sources, primitive, recurrence, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)); made by [`CtrnnConfig::init`] or
@@ -136,6 +136,11 @@ impl<B: Backend> CtrnnModule<B> {
         ))
     }
 
+    /// What the network answers, `f_out(y)`, for the readout `y` of [`Trajectory::outputs`](crate::Trajectory).
+    pub fn activate(&self, outputs: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.config().output_nonlinearity.apply(outputs)
+    }
+
     /// The sweep of this network over time-major `inputs [T,B,I]`.
     fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Sweep<B> {
         let config = &self.config;
@@ -152,7 +157,7 @@ impl<B: Backend> CtrnnModule<B> {
         } = self.step_factors();
         Sweep {
             operands: Operands {
-                inputs: primitive(noise::seen_inputs(config, &forward.noise, inputs)),
+                inputs: primitive(noise_sources::seen_inputs(config, &forward.noise, inputs)),
                 w_in: primitive(self.effective_weights(Matrix::Input)),
                 w_rc: primitive(self.effective_weights(Matrix::Recurrent)),
                 bias: primitive(self.bias_value()),
@@ -166,14 +171,14 @@ impl<B: Backend> CtrnnModule<B> {
             form: config.form,
             activation: config.activation,
             noise_target: config.noise.convention.target(config.form),
-            preactivation: noise::preactivation(
+            preactivation: noise_sources::preactivation(
                 &config.noise,
                 &forward.noise,
                 self.noise_factor.as_deref(),
                 [steps, trials, config.n_units],
                 &self.device(),
             ),
-            postactivation: noise::postactivation(&config.noise, &forward.noise),
+            postactivation: noise_sources::postactivation(&config.noise, &forward.noise),
             readout_noise: config.noise.postactivation,
             record: forward.record,
             recompute: forward.recompute,

@@ -6,8 +6,6 @@ use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Element, Tensor, TensorData};
 
-use crate::{CtrnnConfig, InitialState};
-
 /// Host arrays by name, as weight files hold them; rows are postsynaptic.
 pub type Weights = BTreeMap<String, TensorData>;
 
@@ -78,34 +76,6 @@ impl Parameter {
     /// The parameter with a burn id.
     pub fn from_id(id: ParamId) -> Option<Self> {
         Self::ALL.into_iter().find(|parameter| parameter.id() == id)
-    }
-
-    /// Its shape in a network.
-    pub fn shape(self, config: &CtrnnConfig) -> Vec<usize> {
-        let (i, n, o) = (config.n_inputs, config.n_units, config.n_outputs);
-        match self {
-            Self::InputWeight => vec![n, i],
-            Self::RecurrentWeight => vec![n, n],
-            Self::RecurrentBias => vec![n],
-            Self::OutputWeight => vec![o, n],
-            Self::OutputBias => vec![o],
-            Self::InitialState => match config.initial_state {
-                InitialState::LearnedPerCondition => vec![config.n_conditions, n],
-                _ => vec![n],
-            },
-            Self::TimeConstants => vec![config.tau_ms.count(n)],
-        }
-    }
-
-    /// Whether a network trains it.
-    pub fn is_trained(self, config: &CtrnnConfig) -> bool {
-        match self {
-            Self::InputWeight | Self::RecurrentWeight | Self::OutputWeight => true,
-            Self::RecurrentBias => config.bias.recurrent,
-            Self::OutputBias => config.bias.readout,
-            Self::InitialState => config.initial_state.is_learned(),
-            Self::TimeConstants => config.tau_ms.learned().is_some(),
-        }
     }
 
     /// A trained burn parameter with this one's id.

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{CtrnnModule, words};
+use crate::words;
 
 words! {
     /// The output nonlinearity `f_out`: the network answers `f_out(y)`, with the readout `y = W_out (r + xi) + b_out`.
@@ -48,13 +48,6 @@ fn softmax<B: Backend>(readout: Tensor<B, 3>) -> Tensor<B, 3> {
     let p = (readout - log_sum).exp();
     let sum = p.clone().sum_dim(2);
     p * (sum.neg() + 2.0)
-}
-
-impl<B: Backend> CtrnnModule<B> {
-    /// What the network answers, `f_out(y)`, for the readout `y` of [`Trajectory::outputs`](crate::Trajectory).
-    pub fn activate(&self, outputs: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.config().output_nonlinearity.apply(outputs)
-    }
 }
 
 #[cfg(test)]

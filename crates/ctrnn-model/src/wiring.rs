@@ -1,7 +1,7 @@
-//! What the configuration of a network says about the connections of each matrix.
+//! What the configuration of a network says about each matrix and each parameter: shape, signs, possible connections.
 
 use crate::connectivity::Matrix;
-use crate::{CtrnnConfig, Dale, Parameter, Parametrization, ReadoutSigns};
+use crate::{CtrnnConfig, Dale, InitialState, Parameter, Parametrization, ReadoutSigns};
 
 impl Matrix {
     /// Returns the shape `[post, pre]` in a network.
@@ -10,6 +10,36 @@ impl Matrix {
             Self::Input => [config.n_units, config.n_inputs],
             Self::Recurrent => [config.n_units, config.n_units],
             Self::Output => [config.n_outputs, config.n_units],
+        }
+    }
+}
+
+impl Parameter {
+    /// Its shape in a network.
+    pub fn shape(self, config: &CtrnnConfig) -> Vec<usize> {
+        let (i, n, o) = (config.n_inputs, config.n_units, config.n_outputs);
+        match self {
+            Self::InputWeight => vec![n, i],
+            Self::RecurrentWeight => vec![n, n],
+            Self::RecurrentBias => vec![n],
+            Self::OutputWeight => vec![o, n],
+            Self::OutputBias => vec![o],
+            Self::InitialState => match config.initial_state {
+                InitialState::LearnedPerCondition => vec![config.n_conditions, n],
+                _ => vec![n],
+            },
+            Self::TimeConstants => vec![config.tau_ms.count(n)],
+        }
+    }
+
+    /// Whether a network trains it.
+    pub fn is_trained(self, config: &CtrnnConfig) -> bool {
+        match self {
+            Self::InputWeight | Self::RecurrentWeight | Self::OutputWeight => true,
+            Self::RecurrentBias => config.bias.recurrent,
+            Self::OutputBias => config.bias.readout,
+            Self::InitialState => config.initial_state.is_learned(),
+            Self::TimeConstants => config.tau_ms.learned().is_some(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Rules about the arrays that files give.
 
-use super::{Topic, Violation};
-use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise};
+use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise, Topic, Violation};
 
 const FILE: &str = "model.connectivity.file";
 

@@ -2,14 +2,13 @@
 
 use std::fmt;
 
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
-use burn_ndarray::{NdArray, NdArrayDevice};
 use ctrnn_random::{Key, Rng, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::parameters::{constant, host_tensor};
-use crate::{CtrnnConfig, ModelError, Weights, words};
+use crate::parameters::constant;
+use crate::{ModelError, Weights, words};
 
 mod learned;
 mod schema;
@@ -65,44 +64,6 @@ fn exponential_gain<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1> {
     let value = t.clone() * 2.0 / (t + 1.0);
     let derivative = at.clone().neg().exp();
     (x - at) * derivative + value
-}
-
-/// What a sweep is told of time and noise, per unit `[N]`.
-pub(crate) struct StepFactors<B: Backend> {
-    /// What remains of a state after one step.
-    pub decay: Tensor<B, 1>,
-    /// What a step adds of the drive.
-    pub gain: Tensor<B, 1>,
-    /// What multiplies the normals of the pre-activation noise.
-    pub noise_scale: Tensor<B, 1>,
-}
-
-impl<B: Backend> StepFactors<B> {
-    /// The factors for time constants `tau`, one or N, through which gradients flow.
-    pub fn new(config: &CtrnnConfig, tau: Tensor<B, 1>) -> Self {
-        let tau = tau.expand([config.n_units]);
-        let gain = config.integrator.gain(config.dt_ms, tau);
-        Self {
-            decay: gain.clone().neg() + 1.0,
-            noise_scale: config
-                .noise
-                .scale(config.form, config.integrator, gain.clone()),
-            gain,
-        }
-    }
-
-    /// The factors for time constants that are not trained, computed in double precision.
-    pub fn fixed(config: &CtrnnConfig, tau_ms: &[f64], device: &B::Device) -> Self {
-        let tau_ms = TensorData::new(tau_ms.to_vec(), [tau_ms.len()]);
-        let tau = host_tensor(tau_ms, &NdArrayDevice::default());
-        let exact = StepFactors::<NdArray<f64>>::new(config, tau);
-        let moved = |x: Tensor<NdArray<f64>, 1>| host_tensor(x.into_data(), device);
-        Self {
-            decay: moved(exact.decay),
-            gain: moved(exact.gain),
-            noise_scale: moved(exact.noise_scale),
-        }
-    }
 }
 
 /// The time constants of the units, in ms.

@@ -1,10 +1,11 @@
 //! Integrators, laws of drawn time constants, learning, files.
 
-use burn::tensor::backend::Backend;
+use burn::tensor::TensorData;
+use burn_ndarray::NdArray;
 
 use super::*;
-use crate::parameters::TAU_MS;
-use crate::{Activation, CtrnnModule, Forward, InitialState, WeightInit};
+use crate::parameters::{TAU_MS, host_tensor};
+use crate::{Activation, CtrnnConfig, CtrnnModule, Forward, InitialState, WeightInit};
 
 type F64 = NdArray<f64>;
 
