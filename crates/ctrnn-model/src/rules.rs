@@ -68,7 +68,7 @@ impl CtrnnConfig {
     }
 }
 
-/// Euler's method needs `alpha = dt / tau` in (0, 1].
+/// Checks that `alpha = dt / tau` lies in (0, 1], as Euler's method needs it.
 fn time_step(config: &CtrnnConfig) -> Option<Violation> {
     let (dt, [tau, _]) = (config.dt_ms, config.tau_ms.range_ms());
     if dt <= tau || config.integrator != Integrator::Euler {
@@ -88,7 +88,7 @@ fn time_step(config: &CtrnnConfig) -> Option<Violation> {
     Some(at_time_step(violation))
 }
 
-/// A step must add something of the drive.
+/// Checks that a step adds something of the drive.
 fn gain(config: &CtrnnConfig) -> Option<Violation> {
     let (dt, [_, tau]) = (config.dt_ms, config.tau_ms.range_ms());
     let gain = config.integrator.gain_of(dt, tau) as f32;
@@ -110,7 +110,7 @@ fn at_time_step(violation: Violation) -> Violation {
         .needs(&["time"])
 }
 
-/// A given initial state has a finite number for each unit.
+/// Checks that a given initial state has a finite number for each unit.
 fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
     let InitialState::Given(state) = &config.initial_state else {
         return Vec::new();
@@ -142,7 +142,7 @@ fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
     violation.into_iter().collect()
 }
 
-/// A carried state has noise of its own.
+/// Checks that a carried state gets no further noise: it has that of the dynamics.
 fn carried_noise(config: &CtrnnConfig) -> Option<Violation> {
     let is_broken =
         config.initial_state == InitialState::Carry && config.noise.initial_state != 0.0;
@@ -157,7 +157,7 @@ fn carried_noise(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// A zero matrix has no scale.
+/// Checks that no spectral radius is asked of a zero matrix, which has no scale.
 fn zero_matrix(config: &CtrnnConfig) -> Option<Violation> {
     let radius = config.init.spectral_radius.and_then(|r| r.asked())?;
     (config.init.recurrent == WeightInit::Zero).then(|| {
@@ -171,7 +171,7 @@ fn zero_matrix(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// A unit has one sign only if its rate has.
+/// Checks that rates are never negative under Dale's law: a unit has one sign only if its rate has.
 fn dale_activation(config: &CtrnnConfig) -> Option<Violation> {
     if config.dale.is_none() || config.activation.is_nonnegative() {
         return None;
@@ -196,7 +196,7 @@ fn dale_activation(config: &CtrnnConfig) -> Option<Violation> {
     )
 }
 
-/// Signs in a list: one for each unit, none of them zero.
+/// Checks that a list of signs has one for each unit, none of them zero.
 fn signs(config: &CtrnnConfig) -> Vec<Violation> {
     const KEY: &str = "model.dale.signs";
     let Some(signs) = config.dale.as_ref().and_then(|dale| dale.signs.as_ref()) else {
@@ -233,6 +233,7 @@ fn signs(config: &CtrnnConfig) -> Vec<Violation> {
     found
 }
 
+/// Checks that a balance is asked for under Dale's law only.
 fn balance(config: &CtrnnConfig) -> Option<Violation> {
     let is_asked = config.init.balance.is_some_and(|b| b != Balance::None);
     (is_asked && config.dale.is_none()).then(|| {
@@ -246,6 +247,7 @@ fn balance(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
+/// Checks that time constants of cell types are given under Dale's law only.
 fn cell_types(config: &CtrnnConfig) -> Option<Violation> {
     (config.tau_ms.need_cell_types() && config.dale.is_none()).then(|| {
         Violation::new(
@@ -258,7 +260,7 @@ fn cell_types(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// A weight that is trained as `W = s w^2` can never leave zero.
+/// Checks that no weight trained as `W = s w^2` begins at zero, which it could never leave.
 fn trapped_weights(config: &CtrnnConfig) -> Vec<Violation> {
     let is_trapped = |matrix: &Matrix| {
         config.parametrization(*matrix) == Some(Parametrization::Square)
@@ -284,6 +286,7 @@ fn trapped_weights(config: &CtrnnConfig) -> Vec<Violation> {
     trapped.map(violation).collect()
 }
 
+/// Checks that a diagonal matrix may have its self-connections.
 fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
     (config.init.recurrent == WeightInit::Diagonal && !config.self_connections).then(|| {
         Violation::new(
@@ -296,7 +299,7 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// Every frozen word is a parameter or a group of them.
+/// Checks that every frozen word is a parameter or a group of them.
 fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
     let is_unknown = |word: &str| !Parameter::ALL.into_iter().any(|p| p.is_called(word));
     let violation = |(index, word): (usize, &String)| {

@@ -50,7 +50,7 @@ impl CtrnnConfig {
 }
 
 impl<B: Backend> CtrnnModule<B> {
-    /// The network with these weights, as [`CtrnnModule::weights`] gives them; nothing is drawn.
+    /// Builds the network with these weights, as [`CtrnnModule::weights`] gives them; nothing is drawn.
     ///
     /// # Errors
     /// What [`CtrnnConfig::check`] refuses; or names the tensor that is missing, unknown, has another shape, is not finite,
@@ -121,7 +121,7 @@ impl<B: Backend> CtrnnModule<B> {
         })
     }
 
-    /// The network with those of its parameters replaced that `weights` names. A matrix may be given by its effective
+    /// Replaces those parameters of the network that `weights` names. A matrix may be given by its effective
     /// weights, by its raw ones, or by both.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl<B: Backend> CtrnnModule<B> {
         Self::from_weights(&self.config, &all, &self.device())
     }
 
-    /// Every tensor of the network by name, as weight files hold them: the parameters, zeros or the given values where
+    /// Returns every tensor of the network by name, as weight files hold them: the parameters, zeros or the given values where
     /// a parameter is not trained, `tau_ms [1 or N]`, and where there are such things `tau_raw` and
     /// `carried_state [B,N]`. Of a constrained matrix the weight is the effective one, and `weight_raw`, `mask`, `sign` and
     /// `fixed` stand beside it.
@@ -184,7 +184,7 @@ impl<B: Backend> CtrnnModule<B> {
     }
 }
 
-/// The weights of a parameter.
+/// Returns the weights of a parameter.
 fn find(weights: &Weights, parameter: Parameter) -> Result<TensorData, ModelError> {
     let found = weights.get(parameter.name()).cloned();
     found.ok_or_else(|| ModelError::MissingTensor {

@@ -23,7 +23,7 @@ pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
     found
 }
 
-/// A file that the table names must have been read, lest it be passed over in silence.
+/// Checks that every file named in the table has been read: it would be passed over in silence.
 fn unread_files(config: &CtrnnConfig) -> Vec<Violation> {
     let covariance = match &config.noise.preactivation {
         PreactivationNoise::CovarianceFile { covariance } => Some(covariance),
@@ -54,7 +54,7 @@ fn broken(message: &str) -> Violation {
     Violation::new(Topic::Arrays, format!("{FILE}: {message}"), help).at(FILE, "")
 }
 
-/// Signs need Dale's law, are given once, and are +1 or -1 for each unit.
+/// Checks that signs are given once, under Dale's law, and are +1 or -1 for each unit.
 fn signs(config: &CtrnnConfig) -> Option<Violation> {
     let signs = config.connectivity.signs.as_ref()?;
     let Some(dale) = &config.dale else {
@@ -82,7 +82,7 @@ fn signs(config: &CtrnnConfig) -> Option<Violation> {
     )))
 }
 
-/// A mask leaves nothing to a density.
+/// Checks that no density is asked for where a mask is given.
 fn density(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
     let density = config.density_of(matrix);
     let is_masked = config.connectivity.of(matrix).mask.is_some();
@@ -94,7 +94,7 @@ fn density(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
     })
 }
 
-/// Each array has one number for every pair of units, of the kind that it holds.
+/// Checks that each array has one number of its kind for every pair of units.
 fn values(config: &CtrnnConfig, matrix: Matrix) -> Vec<Violation> {
     let size: usize = matrix.shape(config).iter().product();
     let given = config.connectivity.of(matrix);
@@ -136,7 +136,7 @@ fn values(config: &CtrnnConfig, matrix: Matrix) -> Vec<Violation> {
     found
 }
 
-/// A fixed weight must obey the mask and the signs.
+/// Checks that fixed weights obey the mask and the signs.
 fn fixed(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
     let fixed = config.connectivity.of(matrix).fixed.as_ref()?;
     let possible = config.possible(matrix);

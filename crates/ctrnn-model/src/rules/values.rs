@@ -56,7 +56,7 @@ pub(super) fn of_table(config: &CtrnnConfig) -> Vec<Violation> {
     found
 }
 
-/// Numbers that the schema of a configuration file bounds as well.
+/// Checks numbers, which the schema of a configuration file bounds as well.
 fn numbers(config: &CtrnnConfig) -> Vec<Violation> {
     let baseline = config.input.baseline;
     let radius = config.init.spectral_radius.and_then(|r| r.asked());
@@ -80,7 +80,7 @@ fn numbers(config: &CtrnnConfig) -> Vec<Violation> {
     found.into_iter().flatten().collect()
 }
 
-/// Sizes that the task gives.
+/// Checks the sizes that the task gives.
 pub(super) fn sizes(config: &CtrnnConfig) -> Vec<Violation> {
     let mut found = Vec::new();
     if config.n_outputs == 0 {
@@ -181,7 +181,7 @@ fn of_time_constants(tau: &TimeConstants, n_units: usize) -> Option<Broken> {
     }
 }
 
-/// Each cell type has a number or a distribution of its own, and keeps its rules.
+/// Returns the first broken rule of cell types: each has a number or a distribution of its own.
 fn of_cell_types(types: &PerType) -> Option<Broken> {
     [(".e", &types.e), (".i", &types.i)]
         .into_iter()
