@@ -136,10 +136,7 @@ pub fn existing(
         .file(&folder.resolved()),
     };
     let run = read(&overrides)?;
-    let is_per_condition = matches!(
-        run.model.initial_state,
-        InitialState::LearnedPerCondition
-    );
+    let is_per_condition = matches!(run.model.initial_state, InitialState::LearnedPerCondition);
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
         check_conditions(&run, &read(&[])?)?;
     }

@@ -53,10 +53,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let mut run = reading.file(&args.config)?;
     run.given = given;
     if run.init_file.is_some()
-        && matches!(
-            run.model.initial_state,
-            InitialState::LearnedPerCondition
-        )
+        && matches!(run.model.initial_state, InitialState::LearnedPerCondition)
     {
         terminal.note(
             "initial states of conditions are taken by number: those of the weights fit only if the conditions and their order are the same",
