@@ -27,6 +27,7 @@ fn main() -> Result<(), ModelError> {
         let v = network
             .forward(inputs, &Forward::default())
             .final_state
+            .activity
             .into_scalar();
         let exact = 1.0 - (-1.0f32).exp();
         println!("{dt_ms:7}  {v:.5}  {exact:.5}  {:.5}", (v - exact).abs());

@@ -8,7 +8,7 @@
 //! the other (Sussillo & Barak 2013).
 
 use burn::backend::{Autodiff, NdArray};
-use ctrnn::analysis::{Dynamics, Search, fixed_points};
+use ctrnn::analysis::{Dynamics, Search};
 use ctrnn::model::{Activation, CtrnnConfig};
 use ctrnn::random::{Key, Rng, Stream};
 use ctrnn::tasks::FlipFlop;

@@ -1,6 +1,6 @@
 //! `analyze`, `plot`, `report` and perturbed simulations on real runs; the fixed points of a trained network.
 
-use ctrnn::analysis::{Dynamics, Search, fixed_points};
+use ctrnn::analysis::{Dynamics, Search};
 use ctrnn::model::{Activation, Form};
 use ctrnn_files::{Array, npz};
 use ndarray::{Array1, Array2};
@@ -411,7 +411,9 @@ fn a_flip_flop_has_eight_stable_points() {
         after_pulse.mapv(|v: f64| v * (0.3 + 0.1 * (k / 8) as f64))
     };
     let starts = Array2::from_shape_fn((64, n), |(k, unit)| start(k)[unit]);
-    let found = fixed_points(&network, &silence, starts.view(), &Search::default()).unwrap();
+    let found = Search::default()
+        .run(&network, &silence, starts.view())
+        .unwrap();
     let stable: Vec<Vec<f64>> = found
         .iter()
         .filter(|point| point.is_fixed && point.is_stable())

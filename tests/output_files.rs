@@ -51,6 +51,25 @@ fn a_file_is_replaced_only_by_force() {
     assert!(!project.path("out.svg").exists());
 }
 
+/// A run among the files of another would be lost with them.
+#[test]
+fn a_run_does_not_begin_among_the_files_of_another() {
+    let project = run();
+    for path in [
+        "run/model/inner",
+        "run/initial/inner",
+        "run/checkpoints/inner",
+        "run/tb/inner",
+    ] {
+        project.train(path, &["train.steps=1"]).exits(5).says(&[
+            &format!("error[F002]: {path} is where the run run keeps its own files"),
+            "help: ",
+        ]);
+        assert!(!project.path(path).exists(), "{path}");
+    }
+    project.train("run/inner", &["train.steps=1"]).exits(0);
+}
+
 #[test]
 fn the_files_of_a_run_stay_even_by_force() {
     let project = run();

@@ -5,8 +5,9 @@ use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use ctrnn_model::{
-    Activation, Draws, Form, Gpu, NoiseSource, NoiseTarget, Operands, Record, RecurrenceBackend,
-    ResultTensors, Sweep, SweepResults, host_tensor, launches, primitive,
+    Activation, DrawAddress, Form, Gpu, NoiseSource, NoiseTarget, Operands, Record,
+    RecurrenceBackend, ResultTensors, SweepResults, SweepTensors, UnitState, host_tensor, launches,
+    primitive,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use proptest::prelude::*;
@@ -25,7 +26,7 @@ struct Case {
     form: Form,
     activation: Activation,
     noise: Noise,
-    noise_on_state: bool,
+    noise_target: NoiseTarget,
     per_unit: bool,
     /// Which results the loss uses: outputs, rates, potentials, final state.
     used: [bool; 4],
@@ -52,7 +53,7 @@ fn factors(rng: &mut Rng, n: usize, middle: f32, per_unit: bool) -> TensorData {
 }
 
 /// The sweep of a case on a backend; the same numbers on each.
-fn sweep<B: Backend>(case: &Case) -> Sweep<B> {
+fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
     let Case {
         trials: b,
         steps: t,
@@ -70,7 +71,7 @@ fn sweep<B: Backend>(case: &Case) -> Sweep<B> {
     };
     let noise = |rng: &mut Rng, stream| match case.noise {
         Noise::Off => NoiseSource::None,
-        Noise::Drawn => NoiseSource::Drawn(Draws::new(Key::new(5, stream, 0), 3, 2)),
+        Noise::Drawn => NoiseSource::Drawn(DrawAddress::new(Key::new(5, stream, 0), 3, 2)),
         Noise::Given => NoiseSource::Given(host_tensor(array(rng, [t, b, n], 1.0), &device)),
     };
     let operands = Operands {
@@ -95,17 +96,15 @@ fn sweep<B: Backend>(case: &Case) -> Sweep<B> {
             factors(rng, n, 0.1, case.per_unit),
             &device,
         )),
-        initial_state: primitive(host_tensor::<B, 2>(array(rng, [b, n], 0.5), &device)),
+        initial_state: UnitState::from_fn(|| {
+            primitive(host_tensor::<B, 2>(array(rng, [b, n], 0.5), &device))
+        }),
     };
-    Sweep {
+    SweepTensors {
         operands,
         form: case.form,
         activation: case.activation,
-        noise_target: if case.form == Form::Voltage || case.noise_on_state {
-            NoiseTarget::State
-        } else {
-            NoiseTarget::Drive
-        },
+        noise_target: case.noise_target,
         preactivation: noise(rng, Stream::Eps),
         postactivation: noise(rng, Stream::Xi),
         readout_noise: 0.2,
@@ -133,8 +132,9 @@ fn upstream<B: Backend>(case: &Case) -> ResultTensors<B> {
         outputs: outputs.then(|| three(rng, [t, b, o], 1.0)),
         rates: rates.then(|| three(rng, [t, b, n], 0.1)),
         potentials: potentials.then(|| three(rng, [t, b, n], 0.1)),
-        final_state: final_state
-            .then(|| primitive(host_tensor::<B, 2>(array(rng, [b, n], 1.0), &device))),
+        final_state: UnitState::from_fn(|| {
+            final_state.then(|| primitive(host_tensor::<B, 2>(array(rng, [b, n], 1.0), &device)))
+        }),
     }
 }
 
@@ -203,17 +203,12 @@ fn any_case() -> impl Strategy<Value = Case> {
         1usize..=70,
         1usize..=4,
     );
-    let kinds = (
-        0usize..2,
-        0usize..7,
-        0usize..3,
-        any::<bool>(),
-        any::<bool>(),
-    );
+    let kinds = (0usize..2, 0usize..7, 0usize..3, 0usize..2, any::<bool>());
     let used = prop::array::uniform4(any::<bool>());
     (sizes, kinds, used).prop_map(|(sizes, kinds, used)| {
         let (trials, steps, inputs, units, outputs) = sizes;
-        let (form, activation, noise, noise_on_state, per_unit) = kinds;
+        let (form, activation, noise, target, per_unit) = kinds;
+        let form = [Form::Voltage, Form::Rate][form];
         let used = if used == [false; 4] { [true; 4] } else { used };
         Case {
             trials,
@@ -221,10 +216,13 @@ fn any_case() -> impl Strategy<Value = Case> {
             inputs,
             units,
             outputs,
-            form: [Form::Voltage, Form::Rate][form],
+            form,
             activation: Activation::ALL[activation],
             noise: [Noise::Off, Noise::Drawn, Noise::Given][noise],
-            noise_on_state,
+            noise_target: match form {
+                Form::Voltage => NoiseTarget::State,
+                Form::Rate => [NoiseTarget::Drive, NoiseTarget::State][target],
+            },
             per_unit,
             used,
         }
@@ -252,7 +250,7 @@ fn case(units: usize, trials: usize, steps: usize) -> Case {
         form: Form::Voltage,
         activation: Activation::Tanh,
         noise: Noise::Drawn,
-        noise_on_state: false,
+        noise_target: NoiseTarget::State,
         per_unit: true,
         used: [true; 4],
     }
@@ -273,6 +271,10 @@ fn every_class_of_sizes_agrees() {
         for form in [Form::Voltage, Form::Rate] {
             let case = Case {
                 form,
+                noise_target: match form {
+                    Form::Voltage => NoiseTarget::State,
+                    Form::Rate => NoiseTarget::Drive,
+                },
                 ..case(units, trials, 3)
             };
             let (name, error) = worst(&case).expect("tanh has no kink");
@@ -317,4 +319,64 @@ fn a_time_loop_is_one_launch_up_to_512_units_and_one_per_time_step_beyond() {
 fn the_same_sweep_gives_the_same_bits() {
     let case = case(33, 17, 20);
     assert_eq!(results::<Gpu>(&case), results::<Gpu>(&case));
+}
+
+/// A unit without leak and without synapses keeps its potential v: its rate is f(v), and the gradient of the sum of all rates with
+/// respect to its initial state is f'(v). Slopes are computed from rates, so that a saturated one has an absolute error.
+#[test]
+fn activations_agree_with_the_scalar_form() {
+    let n = 256;
+    let potentials: Vec<f32> = (0..n as i32)
+        .map(|k| [-86.0, 20.0, 2.0, -1e-3][k as usize % 4] * (k + 1) as f32 / n as f32)
+        .collect();
+    let device = Default::default();
+    let vector = |x: f32| host_tensor::<Gpu, 1>(TensorData::new(vec![x; n], [n]), &device);
+    let matrix = |values: Vec<f32>, shape: [usize; 2]| {
+        primitive(host_tensor::<Gpu, 2>(
+            TensorData::new(values, shape),
+            &device,
+        ))
+    };
+    for activation in Activation::ALL {
+        let case = Case {
+            activation,
+            noise: Noise::Off,
+            inputs: 1,
+            ..case(n, 1, 1)
+        };
+        let mut sweep = sweep::<Gpu>(&case);
+        sweep.operands = Operands {
+            w_in: matrix(vec![0.0; n], [n, 1]),
+            w_rc: matrix(vec![0.0; n * n], [n, n]),
+            bias: primitive(vector(0.0)),
+            decay: primitive(vector(1.0)),
+            initial_state: UnitState {
+                activity: matrix(potentials.clone(), [1, n]),
+            },
+            ..sweep.operands
+        };
+        let wanted = Operands::default().map(|_: ()| true);
+        let (results, pullback) = Gpu::sweep_with_pullback(&sweep, wanted).expect("a fused sweep");
+        let ones = host_tensor::<Gpu, 3>(TensorData::new(vec![1.0f32; n], [1, 1, n]), &device);
+        let upstream = ResultTensors::<Gpu> {
+            rates: Some(primitive(ones)),
+            ..SweepResults::default()
+        };
+        let gradients = pullback.apply(upstream);
+        let rates = numbers::<Gpu>(results.rates.expect("recorded"));
+        let slopes = numbers::<Gpu>(gradients.initial_state.activity.expect("wanted"));
+        for ((&v, rate), slope) in potentials.iter().zip(rates).zip(slopes) {
+            let [r, s] = [activation.value(v.into()), activation.slope(v.into())];
+            // An exponent is reduced by a multiply-add, which a driver may round twice: an error of eps |v|.
+            let limit = 2e-6 + f64::from(f32::EPSILON * v.abs());
+            let errors = [
+                (rate - r).abs() / r.abs().max(1e-37),
+                (slope - s).abs() / s.max(1.0),
+            ];
+            assert!(
+                errors.iter().all(|&error| error < limit),
+                "{activation:?} at {v}: {rate} for {r}, slope {slope} for {s}"
+            );
+        }
+    }
 }

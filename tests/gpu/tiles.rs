@@ -1,18 +1,15 @@
-//! What a cube of threads takes, on devices that have little.
+//! The tiles of sweeps on devices with few threads and little shared memory.
 
 use ctrnn_kernels::Shape;
-use ctrnn_kernels::gpu::{Size, Tile};
+use ctrnn_kernels::gpu::Tile;
 
-fn size(trials: usize, units: usize) -> Size {
-    Size {
-        networks: 1,
-        shape: Shape {
-            trials,
-            steps: 10,
-            inputs: 1,
-            units,
-            outputs: 1,
-        },
+fn shape(trials: usize, units: usize) -> Shape {
+    Shape {
+        trials,
+        steps: 10,
+        inputs: 1,
+        units,
+        outputs: 1,
     }
 }
 
@@ -21,11 +18,11 @@ fn size(trials: usize, units: usize) -> Size {
 fn networks_of_512_units_are_resident_everywhere() {
     for trials in [1, 64, 4096] {
         for units in [1, 31, 128, 129, 256, 300, 512] {
-            let tile = Tile::within(&size(trials, units), 16 << 10, 256);
+            let tile = Tile::within(&shape(trials, units), 16 << 10, 256);
             assert!(tile.resident && tile.units() >= units, "{units}: {tile:?}");
             assert!(tile.shared_bytes() <= 16 << 10, "{units}: {tile:?}");
         }
-        let tile = Tile::within(&size(trials, 513), 48 << 10, 1024);
+        let tile = Tile::within(&shape(trials, 513), 48 << 10, 1024);
         assert!(!tile.resident);
     }
 }

@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use crate::plot::up_to;
+
 /// What the weights from one group of units to another are like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Block {
@@ -56,6 +58,17 @@ pub fn blocks(weights: ArrayView2<f64>, groups: &[usize]) -> Vec<Block> {
         }
     }
     found
+}
+
+/// Finds the magnitude that all but a few of some weights stay below; of weights that are nearly all 0 the largest, and 1 where all are.
+pub fn reach_of(weights: &Array2<f64>, part: f64) -> f64 {
+    let mut magnitudes: Vec<f64> = weights.iter().map(|w| w.abs()).collect();
+    magnitudes.sort_by(f64::total_cmp);
+    let place = (part * magnitudes.len().saturating_sub(1) as f64) as usize;
+    match magnitudes.get(place) {
+        Some(&most) if most != 0.0 => most,
+        _ => up_to(magnitudes)[1],
+    }
 }
 
 #[cfg(test)]

@@ -1,27 +1,7 @@
-//! Task variance and clusters of units.
+//! Clusters of rows.
 
 use ctrnn_random::{Key, Rng, Stream};
-use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
-
-/// The task variance of every unit: the variance over trials (conditions) of its rate, averaged over time,
-/// `TV = < <r^2>_trial - <r>_trial^2 >_time`, from `rates [trial, time, unit]`; `counts [trial, time]` says which states exist.
-///
-/// # References
-/// Yang et al. (2019), Task representations in neural networks trained to perform many cognitive tasks.
-pub fn task_variance(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> Array1<f64> {
-    let (n_trials, n_steps, n_units) = rates.dim();
-    let mut sum = Array1::<f64>::zeros(n_units);
-    let mut n_counted = 0.0f64;
-    for t in 0..n_steps {
-        let trials: Vec<usize> = (0..n_trials).filter(|&b| counts[[b, t]]).collect();
-        if trials.len() > 1 {
-            let at = rates.index_axis(Axis(1), t);
-            sum += &at.select(Axis(0), &trials).var_axis(Axis(0), 0.0);
-            n_counted += 1.0;
-        }
-    }
-    sum / n_counted.max(1.0)
-}
+use ndarray::{Array2, ArrayView2, Axis};
 
 /// Rows in groups.
 #[derive(Clone, Debug)]
@@ -193,13 +173,5 @@ mod tests {
             let found = clusters(Array2::from_elem((n, 3), 0.3).view(), 4, 1);
             assert_eq!((found.labels, found.silhouette), (vec![0; n], 0.0));
         }
-    }
-
-    /// Two trials, rates 0 and 2 at the first time, equal at the second; the third exists in one trial only: (1 + 0) / 2.
-    #[test]
-    fn task_variance_by_hand() {
-        let rates = ndarray::array![[[0.0], [5.0], [9.0]], [[2.0], [5.0], [0.0]]];
-        let counts = ndarray::array![[true, true, true], [true, true, false]];
-        assert_eq!(task_variance(rates.view(), counts.view())[0], 0.5);
     }
 }

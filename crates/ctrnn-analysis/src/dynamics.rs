@@ -57,7 +57,7 @@ impl Dynamics {
     /// `r`, the rates of a state.
     pub fn rates(&self, state: &Array1<f64>) -> Array1<f64> {
         match self.form {
-            Form::Voltage => state.mapv(|v| value(self.activation, v)),
+            Form::Voltage => state.mapv(|v| self.activation.value(v)),
             Form::Rate => state.clone(),
         }
     }
@@ -67,7 +67,7 @@ impl Dynamics {
         let drive = self.w_rc.dot(&self.rates(state)) + input_drive;
         match self.form {
             Form::Voltage => drive,
-            Form::Rate => drive.mapv(|z| value(self.activation, z)),
+            Form::Rate => drive.mapv(|z| self.activation.value(z)),
         }
     }
 
@@ -80,10 +80,10 @@ impl Dynamics {
     /// `dF/ds [N,N]`: `W_rc diag(f'(v))` in the voltage form, `diag(f'(z)) W_rc` in the rate form.
     pub fn jacobian(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
         match self.form {
-            Form::Voltage => &self.w_rc * &state.mapv(|v| slope(self.activation, v)),
+            Form::Voltage => &self.w_rc * &state.mapv(|v| self.activation.slope(v)),
             Form::Rate => {
                 let z = self.w_rc.dot(state) + input_drive;
-                let slopes = z.mapv(|z| slope(self.activation, z));
+                let slopes = z.mapv(|z| self.activation.slope(z));
                 &self.w_rc * &slopes.insert_axis(ndarray::Axis(1))
             }
         }
@@ -109,33 +109,6 @@ impl Dynamics {
     /// 0, which is gone within the step.
     pub fn timescale_ms(&self, modulus: f64) -> f64 {
         self.dt_ms / modulus.ln().abs()
-    }
-}
-
-/// `f(v)`
-fn value(activation: Activation, v: f64) -> f64 {
-    match activation {
-        Activation::Relu => v.max(0.0),
-        Activation::Tanh => v.tanh(),
-        Activation::Sigmoid => 0.5 * (1.0 + (0.5 * v).tanh()),
-        Activation::Retanh => v.max(0.0).tanh(),
-        Activation::Softplus => v.max(0.0) + (-v.abs()).exp().ln_1p(),
-        Activation::Power => v.max(0.0).powi(2),
-        Activation::Linear => v,
-    }
-}
-
-/// `f'(v)`; 0 at a kink.
-fn slope(activation: Activation, v: f64) -> f64 {
-    let is_above = f64::from(u8::from(v > 0.0));
-    match activation {
-        Activation::Relu => is_above,
-        Activation::Tanh => 1.0 - v.tanh().powi(2),
-        Activation::Sigmoid => 0.25 * (1.0 - (0.5 * v).tanh().powi(2)),
-        Activation::Retanh => is_above * (1.0 - v.tanh().powi(2)),
-        Activation::Softplus => value(Activation::Sigmoid, v),
-        Activation::Power => 2.0 * v.max(0.0),
-        Activation::Linear => 1.0,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use ctrnn_tasks::TrialBatch;
 
+use crate::text::{short, spoken};
+use crate::{Study, Unsuitable};
+
 /// A signed number per trial: of the two choices of a task one is right above a bound, the other below.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
@@ -32,6 +35,55 @@ pub fn evidence(batch: &TrialBatch, trials: &[usize]) -> Option<Evidence> {
             false => best,
         }),
     )
+}
+
+/// Evidence, and the trials that one value of the context selects: all of them where it needs no context.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context {
+    /// Its name; empty where it is the only one.
+    pub name: String,
+    /// The evidence in its trials.
+    pub evidence: Evidence,
+}
+
+impl Context {
+    /// Returns the beginning of a sentence about it.
+    pub fn prefix(&self) -> String {
+        if self.name.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", self.name)
+        }
+    }
+}
+
+/// Finds one context where one number decides; else those of the column of the conditions in each level of which one does.
+///
+/// # Errors
+/// If no number decides.
+pub fn contexts(study: &Study) -> Result<Vec<Context>, Unsuitable> {
+    let batch = &study.batch;
+    let all: Vec<usize> = (0..batch.n_trials).collect();
+    if let Some(evidence) = evidence(batch, &all) {
+        let name = String::new();
+        return Ok(vec![Context { name, evidence }]);
+    }
+    let of_column = |(name, values): &(String, Vec<f64>)| {
+        let levels = distinct(values.iter().copied());
+        let context = |level: &f64| {
+            let is_here = |&b: &usize| values[b] == *level;
+            let trials: Vec<usize> = all.iter().copied().filter(is_here).collect();
+            let name = format!("{} {}", spoken(name), short(*level));
+            let evidence = evidence(batch, &trials)?;
+            Some(Context { name, evidence })
+        };
+        let found: Option<Vec<Context>> = levels.iter().map(context).collect();
+        found.filter(|_| (2..=4).contains(&levels.len()))
+    };
+    let found = batch.conditions.iter().find_map(of_column);
+    found.ok_or_else(|| {
+        Unsuitable::lacks("no condition of the task says by its size which of two choices is right")
+    })
 }
 
 /// Number of different values.

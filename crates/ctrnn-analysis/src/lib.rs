@@ -1,7 +1,9 @@
 //! What a trained network does.
 //!
 //! [`simulate`] runs a network on given inputs and returns every state as a host array; [`States`] knows how such arrays are
-//! written for Python. [`trial_figure`] draws trials of a task; [`plot`] is what figures are made of.
+//! written for Python. A [`Study`] holds a network with the trials that it went through; [`analyses`] has one file for each question about
+//! it, whose result gives arrays, statements and figures, and [`report`] makes a page of all of them. [`trial_figure`] draws trials of a
+//! task; [`plot`] is what figures are made of. The other functions are the mathematics that several analyses share.
 //!
 //! ```
 //! use burn::backend::NdArray;
@@ -17,55 +19,48 @@
 //! # Ok::<(), ctrnn_model::ModelError>(())
 //! ```
 
+pub mod analyses;
+mod arrays;
 mod blocks;
-mod chronometric;
 mod clusters;
-mod currents;
+mod courses;
 mod dsa;
 mod dynamics;
 mod evidence;
-pub mod findings;
-mod fixed_points;
-mod flow;
+mod groups;
 mod linear_algebra;
-mod lyapunov;
 mod metrics;
-mod pca;
 mod perturbation;
 pub mod plot;
-mod psychometric;
+mod principal_components;
 mod rate_map;
+mod report;
 mod selectivity;
+mod sigmoid;
 mod similarity;
 mod simulation;
-mod speed;
 mod study;
-mod tdr;
-mod timescales;
+mod text;
 mod trial_figure;
 
+pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
+pub use analyses::{ANALYSES, Analysis, Answer, Basis, Findings, Section, Unsuitable};
+pub use arrays::{Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
-pub use chronometric::{DecisionTime, chronometric, decision_step};
-pub use clusters::{Clusters, clusters, task_variance};
-pub use currents::Currents;
+pub use clusters::{Clusters, clusters};
+pub use courses::{Course, Courses};
 pub use dsa::{delay_dynamics, dsa, dynamical_distance};
 pub use dynamics::Dynamics;
-pub use evidence::{Evidence, evidence};
-pub use findings::{ANALYSES, Analysis, Findings, Unsuitable, analysis};
-pub use fixed_points::{FixedPoint, Search, fixed_points};
-pub use flow::{Flow, flow};
+pub use evidence::{Context, Evidence, evidence};
 pub use linear_algebra::{Eigen, NotConverged};
-pub use lyapunov::{Lyapunov, lyapunov};
 pub use metrics::Metrics;
-pub use pca::Pca;
 pub use perturbation::{Current, Cut, NoSuchUnit, Perturbation};
-pub use psychometric::{Level, Psychometric, PsychometricFit, Sigmoid};
+pub use principal_components::Pca;
 pub use rate_map::RateMap;
+pub use report::{ReportedRun, report};
 pub use selectivity::{VarianceSplit, d_prime, variance_split};
+pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};
 pub use simulation::{Injected, InjectedError, States, simulate, simulate_perturbed};
-pub use speed::speed;
 pub use study::{Peer, Study, TypicalInput, three_dimensional};
-pub use tdr::{Tdr, tdr};
-pub use timescales::{autocorrelation, decay_time_ms};
 pub use trial_figure::{example_trials, trial_figure};

@@ -5,18 +5,16 @@
 //! colour vision can tell apart.
 //!
 //! ```
-//! use ctrnn_analysis::plot::{Axis, Figure, Layer, Panel, colour};
+//! use ctrnn_analysis::plot::{Figure, Layer, colour};
 //!
 //! let t: Vec<f64> = (0..100).map(f64::from).collect();
 //! let rate = t.iter().map(|t| 1.0 - (-t / 20.0).exp()).collect();
-//! let panel = Panel {
-//!     x: Axis::new("time (ms)"),
-//!     y: Axis::new("rate"),
-//!     layers: vec![Layer::line(t, rate, colour(0)).named("unit 1")],
-//!     ..Panel::default()
-//! };
-//! let mut figure = Figure::new(&[60.0], &[40.0]);
-//! figure.place(0, 0, panel);
+//! let mut figure = Figure::new(&[60.0], &[40.0]); // one panel, in millimetres
+//! figure
+//!     .cell(0, 0)
+//!     .x_label("time (ms)")
+//!     .y("rate", [0.0, 1.0])
+//!     .add(Layer::line(t, rate, colour(0)).named("unit 1"));
 //! assert!(figure.to_svg().starts_with("<svg"));
 //! ```
 
@@ -28,14 +26,20 @@ mod colours;
 mod figure;
 mod font;
 mod layer;
+mod panel;
 mod png;
 mod svg;
 
+#[cfg(test)]
+use axis::round_ticks;
 pub use axis::{Axis, Ticks};
-pub(crate) use axis::{drawable, fraction, range_of, round_ticks};
+pub(crate) use axis::{drawable, fraction, range_of, up_to};
+pub(crate) use colours::level_colour;
 pub use colours::{ColourMap, Rgb, colour};
-pub use figure::{Figure, FigureError, Panel};
+pub use figure::{Figure, FigureError};
 pub use layer::{HeatMap, Layer};
+pub use panel::Panel;
+pub(crate) use panel::{BAR_MM, panel_mm};
 
 /// Whether all numbers of an SVG are finite: none is written as Rust writes NaN or an infinity.
 #[cfg(test)]

@@ -9,7 +9,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, FileError, npz};
 use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Forward, InitialState, ModelError, Noise, Parameter, Record,
-    RecurrenceBackend, host_tensor,
+    RecurrenceBackend, UnitState, host_tensor,
 };
 use ndarray::{Array1, Array2};
 use thiserror::Error;
@@ -290,10 +290,10 @@ impl Injected {
     }
 
     /// The given initial state, if there is one.
-    pub fn state<B: Backend>(&self, device: &B::Device) -> Option<Tensor<B, 2>> {
-        self.initial_state
-            .as_ref()
-            .map(|array| tensor(array, device))
+    pub fn state<B: Backend>(&self, device: &B::Device) -> Option<UnitState<Tensor<B, 2>>> {
+        self.initial_state.as_ref().map(|array| UnitState {
+            activity: tensor(array, device),
+        })
     }
 }
 

@@ -5,8 +5,10 @@ use ctrnn_model::Form;
 use ctrnn_tasks::{Layout, Task, TrialBatch};
 use ndarray::{Array1, Array2, Array3, ArrayView1};
 
-use crate::Dynamics;
 use crate::metrics::Metrics;
+use crate::selectivity::d_prime;
+use crate::text::spoken;
+use crate::{Dynamics, Unsuitable};
 
 /// A network, the trials that it went through, and what it did in them.
 pub struct Study<'a> {
@@ -53,6 +55,18 @@ pub struct TypicalInput {
     pub input: Array1<f64>,
 }
 
+impl TypicalInput {
+    /// Returns the names of its epochs.
+    pub fn title(&self) -> String {
+        spoken(&self.epochs.join(", "))
+    }
+
+    /// Returns some inputs as an array `[input, I]` of `n_inputs` columns.
+    pub(crate) fn table(inputs: &[Self], n_inputs: usize) -> Array2<f64> {
+        Array2::from_shape_fn((inputs.len(), n_inputs), |(k, i)| inputs[k].input[i])
+    }
+}
+
 /// An array of a file as an array of three dimensions.
 ///
 /// # Panics
@@ -91,10 +105,14 @@ impl Study<'_> {
 
     /// Every state that belongs to a trial, one per row.
     pub fn all_states(&self) -> Array2<f64> {
-        let states = self.states();
+        self.counted(self.states())
+    }
+
+    /// Returns the rows of `values [trial, time, k]` that belong to a trial.
+    pub fn counted(&self, values: &Array3<f64>) -> Array2<f64> {
         let rows: Vec<ArrayView1<f64>> = (0..self.batch.n_trials)
             .flat_map(|b| (0..self.batch.n_steps[b]).map(move |t| (b, t)))
-            .map(|(b, t)| states.slice(ndarray::s![b, t, ..]))
+            .map(|(b, t)| values.slice(ndarray::s![b, t, ..]))
             .collect();
         ndarray::stack(ndarray::Axis(0), &rows).expect("rows of one width")
     }
@@ -172,6 +190,62 @@ impl Study<'_> {
             }
         }
         means
+    }
+
+    /// Finds the last epoch before the answer that lasts longer than one time step, or the last one.
+    pub fn telling_epoch(&self) -> &'static str {
+        let epochs = self.epochs();
+        let telling = ["delay", "decision", "stimulus"];
+        let found = epochs.iter().rev().find(|name| telling.contains(*name));
+        found.or(epochs.last()).copied().unwrap_or("trial")
+    }
+
+    /// Computes d' of every unit between the two choices that the network made, in the telling epoch; none unless there are two choices.
+    pub fn choice_preference(&self) -> Option<Array1<f64>> {
+        let [first, second] = self.layout().alternatives()[..] else {
+            return None;
+        };
+        let side = |made: Option<usize>| match made {
+            Some(choice) if choice == first => Some(false),
+            Some(choice) if choice == second => Some(true),
+            _ => None,
+        };
+        let group: Vec<Option<bool>> = self.choices().into_iter().map(side).collect();
+        let both = group.contains(&Some(true)) && group.contains(&Some(false));
+        both.then(|| {
+            let rates = self.rates_in(self.telling_epoch());
+            d_prime(rates.view(), &group).mapv(|d| d.clamp(-20.0, 20.0))
+        })
+    }
+
+    /// Returns the mean over trials of the state at the end of an epoch.
+    pub fn mean_end(&self, epoch: &str) -> Array1<f64> {
+        let end = |b: usize| {
+            let last = steps_of(&self.batch, b, epoch).last()?;
+            Some(self.states().slice(ndarray::s![b, last, ..]).to_owned())
+        };
+        let ends: Vec<Array1<f64>> = (0..self.batch.n_trials).filter_map(end).collect();
+        let none = Array1::<f64>::zeros(self.dynamics.n_units());
+        ends.iter().fold(none, |a, b| a + b) / ends.len().max(1) as f64
+    }
+
+    /// Returns the times of the first `n` states of a trial in ms.
+    pub fn times_ms(&self, n: usize) -> Vec<f64> {
+        let step = |t: usize| t as f64 * self.dynamics.dt_ms;
+        (1..=n).map(step).collect()
+    }
+
+    /// Returns the typical inputs of all epochs, of which there is one at least.
+    ///
+    /// # Errors
+    /// If the trials have no epochs.
+    pub fn some_typical_inputs(&self) -> Result<Vec<TypicalInput>, Unsuitable> {
+        let inputs = self.typical_inputs();
+        if inputs.is_empty() {
+            let why = "the trials do not say when their epochs are";
+            return Err(Unsuitable::lacks(why));
+        }
+        Ok(inputs)
     }
 
     /// The typical inputs of all epochs; epochs that share theirs are named together.

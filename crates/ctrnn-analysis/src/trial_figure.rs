@@ -5,8 +5,8 @@ use ctrnn_tasks::{
     BatchRequest, Clock, ConditionOrder, Layout, Mask, Task, TaskError, Trial, TrialBatch,
 };
 
-use crate::findings::layers::short;
 use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
+use crate::text::short;
 
 /// Heights of a channel with a line and of a channel of a group, in millimetres.
 const LANE_MM: f64 = 5.0;

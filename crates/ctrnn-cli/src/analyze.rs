@@ -34,8 +34,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         needs,
         terminal,
     )?;
-    let wanted_names: Vec<&str> = wanted.iter().map(|analysis| analysis.name).collect();
-    note_unused(&args.trials, &wanted_names, &loaded.run, terminal);
+    note_unused(&args.trials, &wanted, &loaded.run, terminal);
     let folder = args
         .output
         .clone()
@@ -71,12 +70,12 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
                 let files = write(&folder, analysis.name, &findings, force)?;
                 terminal.say(format!("{}:", analysis.name));
                 findings
-                    .summary
+                    .statements
                     .iter()
                     .for_each(|line| terminal.say(format!("  {line}")));
                 all.insert(
                     analysis.name.to_owned(),
-                    json!({ "summary": findings.summary, "files": files }),
+                    json!({ "summary": findings.statements, "files": files }),
                 );
             }
             Err(why) => {

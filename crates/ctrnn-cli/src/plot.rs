@@ -38,7 +38,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         needs,
         terminal,
     )?;
-    note_unused(&args.trials, &[analysis.name], &loaded.run, terminal);
+    note_unused(&args.trials, &[analysis], &loaded.run, terminal);
     let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
         analysis.run(study).map_err(|why| refused(name, &why))
     })?;
@@ -72,7 +72,9 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         serde_json::json!({ "wrote": files[0], "files": files })
     };
     terminal.print_json(json)?;
-    findings.summary.iter().for_each(|line| terminal.say(line));
+    for line in &findings.statements {
+        terminal.say(line);
+    }
     Ok(0)
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
-    Analysis, Dynamics, Findings, Metrics, Peer, Study, Unsuitable, analysis, simulate,
+    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Study, Unsuitable, simulate,
     three_dimensional,
 };
 use ctrnn_config::{Run, only_under, word_like};
@@ -36,11 +36,8 @@ pub fn names_and_overrides(words: &[String]) -> (Vec<String>, Vec<String>) {
 
 /// The analysis of a name.
 pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
-    analysis(name).ok_or_else(|| {
-        let names: Vec<&str> = ctrnn_analysis::ANALYSES
-            .iter()
-            .map(|analysis| analysis.name)
-            .collect();
+    Analysis::named(name).ok_or_else(|| {
+        let names: Vec<&str> = ANALYSES.iter().map(|analysis| analysis.name).collect();
         let what = format!("{name:?} is not an analysis");
         let near = word_like(name, names.iter().copied());
         let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
@@ -50,16 +47,22 @@ pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
 }
 
 /// Says which options have no effect on any of these analyses.
-pub fn note_unused(args: &AnalyzedTrials, names: &[&str], run: &Run, terminal: &Terminal) {
+pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, terminal: &Terminal) {
     note_unused_noise(args.noise, run, terminal);
     let note = |option: &str, why: &str| terminal.note(format!("{option} has no effect: {why}"));
-    if !args.with.is_empty() && !names.iter().any(|name| OF_PEERS.contains(name)) {
+    if !args.with.is_empty() && !wanted.iter().any(|analysis| analysis.sees_peers) {
+        let with_peers = ANALYSES.iter().filter(|analysis| analysis.sees_peers);
+        let names: Vec<&str> = with_peers.map(|analysis| analysis.name).collect();
+        let names = names.join(" and ");
         note(
             "--with",
-            "only the analyses curves and comparison look at other runs",
+            &format!("only the analyses {names} look at other runs"),
         );
     }
-    if names.iter().all(|name| *name == "curves") {
+    if wanted
+        .iter()
+        .all(|analysis| analysis.basis == Basis::Metrics)
+    {
         let why = "curves are those of the training";
         let options = [
             ("--checkpoint", args.checkpoint.is_some()),
@@ -70,9 +73,6 @@ pub fn note_unused(args: &AnalyzedTrials, names: &[&str], run: &Run, terminal: &
         given.for_each(|(option, _)| note(option, why));
     }
 }
-
-/// The analyses that look at other runs.
-const OF_PEERS: [&str; 2] = ["curves", "comparison"];
 
 /// The error of an analysis that has no result.
 pub fn refused(name: &str, why: &Unsuitable) -> Failure {
@@ -200,7 +200,7 @@ pub fn analyse(
         )
     });
     let found = |analysis: &Analysis| match &without_trials {
-        Some(why) if analysis.needs_trials() => Err(Unsuitable::Lacks(why.clone())),
+        Some(why) if analysis.basis >= Basis::Trials => Err(Unsuitable::Lacks(why.clone())),
         _ => analysis.run(study),
     };
     wanted

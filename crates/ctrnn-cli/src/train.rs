@@ -8,6 +8,7 @@ use ctrnn_config::{
     Code, ConfigErrors, Difference, GivenWeights, MAX_CONFIG_BYTES, Reading, Run, check_resume,
     differences,
 };
+use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, digest, read_at_most, refuse_if_held};
 use ctrnn_model::{InitialState, RecurrenceBackend};
 use ctrnn_runs::{
@@ -87,6 +88,9 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     }
     if exists && args.force {
         check_replaced(&path)?;
+    }
+    if !exists {
+        check_folder(&path)?; // the run around it removes what is not its own
     }
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {

@@ -179,6 +179,19 @@ pub fn explain(schema: &Json, key: &str) -> Result<Vec<Explanation>, Diagnostic>
 }
 
 fn explanation(root: &Json, key: &str, of: Option<&str>, schema: &Json) -> Explanation {
+    if is_name_of(root, key, schema) {
+        return Explanation {
+            key: key.to_owned(),
+            of: None,
+            kind: "a word".to_owned(),
+            default: None,
+            unit: None,
+            range: None,
+            words: words(root, schema).into_iter().map(str::to_owned).collect(),
+            text: text(root, schema),
+            keys: Vec::new(),
+        };
+    }
     Explanation {
         key: key.to_owned(),
         of: of.map(str::to_owned),
@@ -195,8 +208,16 @@ fn explanation(root: &Json, key: &str, of: Option<&str>, schema: &Json) -> Expla
     }
 }
 
+/// Tells whether a key is the `name` of a table that is one of several kinds; the table was found in its place.
+fn is_name_of(root: &Json, key: &str, found: &Json) -> bool {
+    split(key).1 == "name" && is_named(root, found)
+}
+
 /// The first sentence of the text of a key of a table.
 fn summary(root: &Json, table: &Json, key: &str) -> String {
+    if is_name_of(root, key, table) {
+        return format!("Kind: {}", words(root, table).join(", "));
+    }
     let keys = shapes(root, table)
         .into_iter()
         .map(|shape| &shape["properties"][key]);
@@ -563,6 +584,24 @@ mod tests {
         );
     }
 
+    /// The `name` of a table of several kinds is a word, whose explanation ends there.
+    #[test]
+    fn a_name_is_one_of_the_kinds() {
+        let [name] = &explained("train.schedule.name")[..] else {
+            panic!("one explanation")
+        };
+        let kinds = ["constant", "cosine", "exponential", "step", "plateau"];
+        assert_eq!(
+            (&name.words[..], &name.keys[..]),
+            (&kinds.map(str::to_owned)[..], &[][..])
+        );
+        let [table] = &explained("train.schedule")[..] else {
+            panic!("one explanation")
+        };
+        let line = ("name".to_owned(), format!("Kind: {}", kinds.join(", ")));
+        assert!(table.keys.contains(&line), "{:?}", table.keys);
+    }
+
     #[test]
     fn every_key_is_explained() {
         let registry = ctrnn_runs::registry();
@@ -636,20 +675,15 @@ mod tests {
                 "version"
             ]
         );
-        for table in [
-            "",
-            "time",
-            "task",
-            "model",
-            "model.noise",
-            "model.dale",
-            "train",
-            "train.loss",
-            "validate",
-            "checkpoint",
-            "device",
-        ] {
-            for table in explained(table) {
+        let registry = ctrnn_runs::registry();
+        let is_one_of_many =
+            |key: &String| key.starts_with("task.") && !key.starts_with("task.go_nogo");
+        let keys = keys(schema(&registry)).into_iter();
+        for table in keys
+            .filter(|key| !is_one_of_many(key))
+            .chain([String::new()])
+        {
+            for table in explained(&table) {
                 for (key, line) in &table.keys {
                     assert!(!line.is_empty(), "{}.{key}", table.key);
                     assert!(!line.contains('\n'), "{}.{key}: {line}", table.key);

@@ -10,8 +10,9 @@
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
-    Activation, Draws, Element, Form, Gradients, KernelPath, NoiseSource, NoiseTarget, Operands,
-    Record, Saved, Shape, Sweep, Upstream, Workspace, backward, forward,
+    Activation, DrawAddress, Form, GradientSlices, KernelPath, NoiseSource, NoiseTarget, Operands,
+    Saved, Shape, SweepElement, SweepSlices, TrajectorySlices, UnitState, UpstreamSlices,
+    Workspace, backward, forward,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -77,7 +78,7 @@ fn sizes(argument: &str) -> Option<[usize; 5]> {
     sizes.try_into().ok()
 }
 
-fn bench<E: Element>(
+fn bench<E: SweepElement>(
     name: &str,
     [trials, steps, units, inputs, outputs]: [usize; 5],
     activation: Activation,
@@ -111,7 +112,7 @@ fn bench<E: Element>(
     let initial = vec![E::default(); trials * units];
     let (decay, gain) = (vec![E::from_f64(0.8); units], vec![E::from_f64(0.2); units]);
     let noise_scale = vec![E::from_f64(0.2 * sigma); units];
-    let sweep = Sweep {
+    let sweep = SweepSlices {
         shape,
         form: Form::Voltage,
         activation,
@@ -126,10 +127,10 @@ fn bench<E: Element>(
             decay: &decay,
             gain: &gain,
             noise_scale: &noise_scale,
-            initial_state: &initial,
+            initial_state: UnitState { activity: &initial },
         }
         .map(Vec::as_slice),
-        eps: NoiseSource::Drawn(Draws {
+        eps: NoiseSource::Drawn(DrawAddress {
             key: Key::new(1, Stream::Eps, 0),
             step: 0,
             first_trial: 0,
@@ -149,10 +150,10 @@ fn bench<E: Element>(
     let start = Instant::now();
     while start.elapsed() < limit || totals.len() < 3 {
         let begin = Instant::now();
-        let record = Record {
+        let record = TrajectorySlices {
             rates: Some(&mut rates),
             outputs: Some(&mut y),
-            ..Record::default()
+            ..TrajectorySlices::default()
         };
         forward(&sweep, record, &workspace);
         let middle = Instant::now();
@@ -161,18 +162,20 @@ fn bench<E: Element>(
             responses: None,
             potentials: None,
         };
-        let upstream = Upstream {
+        let upstream = UpstreamSlices {
             outputs: Some(&dy),
-            ..Upstream::default()
+            ..UpstreamSlices::default()
         };
-        let gradients = Gradients {
+        let gradients = GradientSlices {
             w_in: Some(&mut d_in),
             w_rc: Some(&mut d_rc),
             bias: Some(&mut d_bias),
             w_out: Some(&mut d_out),
             bias_out: Some(&mut d_bias_out),
-            initial_state: Some(&mut d_initial),
-            ..Gradients::default()
+            initial_state: UnitState {
+                activity: Some(&mut d_initial),
+            },
+            ..GradientSlices::default()
         };
         backward(&sweep, &saved, &upstream, gradients, &workspace);
         let times = [middle - begin, middle.elapsed()].map(|time| time.as_secs_f64() * 1e3);

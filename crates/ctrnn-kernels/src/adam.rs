@@ -1,4 +1,4 @@
-//! What an update of the optimizer needs to know.
+//! The numbers of an update of the optimizer.
 
 /// The numbers of an update of Adam or AdamW.
 ///
@@ -9,14 +9,14 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
-    /// What remains of a weight before the update: 1, or less in AdamW.
+    /// Factor of the weight before the update: 1, or less with AdamW's weight decay.
     pub keep: f32,
-    /// What the gradient gets of the weight: 0, or more in Adam with weight decay.
+    /// Weight decay (L2): this fraction of the weight is added to its gradient; 0 in AdamW.
     pub penalty: f32,
-    /// What remains of the moments.
+    /// Decay rates of the two moments.
     pub betas: [f32; 2],
-    /// The learning rate, with the corrections of both moments for how young they are.
+    /// Learning rate with the bias corrections of both moments applied.
     pub rate: f32,
-    /// The term that keeps the quotient finite, with the correction of the second moment.
+    /// Term that keeps the quotient finite, with the bias correction of the second moment applied.
     pub eps: f32,
 }

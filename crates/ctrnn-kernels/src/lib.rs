@@ -60,7 +60,7 @@
 //! use ctrnn_kernels::*;
 //!
 //! let shape = Shape { trials: 1, steps: 2, inputs: 0, units: 2, outputs: 1 };
-//! let sweep = Sweep {
+//! let sweep = SweepSlices {
 //!     shape,
 //!     form: Form::Voltage,
 //!     activation: Activation::Relu,
@@ -75,7 +75,7 @@
 //!         decay: &[0.8, 0.8],
 //!         gain: &[0.2, 0.2],
 //!         noise_scale: &[0.0, 0.0],
-//!         initial_state: &[1.0, 1.0],
+//!         initial_state: UnitState { activity: &[1.0, 1.0] },
 //!     },
 //!     eps: NoiseSource::None,
 //!     xi: NoiseSource::None,
@@ -83,15 +83,22 @@
 //! };
 //! let workspace = Workspace::new(KernelPath::selected()?);
 //! let (mut rates, mut outputs) = (vec![0.0_f64; shape.history()], vec![0.0; 2]);
-//! let record = Record { rates: Some(&mut rates), outputs: Some(&mut outputs), ..Record::default() };
-//! forward(&sweep, record, &workspace);
+//! let trajectory = TrajectorySlices {
+//!     rates: Some(&mut rates),
+//!     outputs: Some(&mut outputs),
+//!     ..TrajectorySlices::default()
+//! };
+//! forward(&sweep, trajectory, &workspace);
 //! assert!((rates[4] - 0.64).abs() < 1e-12 && (rates[5] - 1.0).abs() < 1e-12); // 0.8^2, and the fixed point 1
 //!
 //! // The loss is the last output: dy/dv_0(0) = 0.8^2.
 //! let saved = Saved { rates: &rates, responses: None, potentials: None };
-//! let upstream = Upstream { outputs: Some(&[0.0, 1.0]), ..Upstream::default() };
+//! let upstream = UpstreamSlices { outputs: Some(&[0.0, 1.0]), ..UpstreamSlices::default() };
 //! let mut initial_state = [0.0; 2];
-//! let gradients = Gradients { initial_state: Some(&mut initial_state), ..Gradients::default() };
+//! let gradients = GradientSlices {
+//!     initial_state: UnitState { activity: Some(&mut initial_state) },
+//!     ..GradientSlices::default()
+//! };
 //! backward(&sweep, &saved, &upstream, gradients, &workspace);
 //! assert!((initial_state[0] - 0.64).abs() < 1e-12 && (initial_state[1] + 0.64).abs() < 1e-12);
 //! # Ok::<(), KernelPathError>(())
@@ -99,45 +106,30 @@
 
 mod activation;
 mod adam;
-mod backward;
-mod compiled;
-mod draw;
-mod forward;
+mod coefficients;
+mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
-mod noise;
+mod kernel_path;
 mod operands;
-mod recompute;
 mod shape;
 mod simd;
-mod sums;
-mod tile;
+mod sweep;
+mod sweeps;
 mod workspace;
 
 pub use activation::Activation;
 pub use adam::AdamStep;
-pub use backward::{Saved, backward};
-pub use draw::draw_normals;
-pub use forward::{Record, forward};
-pub use noise::{Draws, NoiseSource};
-pub use operands::{Gradients, Operands, SweepResults, Upstream};
-pub use recompute::{
-    KeptRecord, backward_recomputing, forward_keeping_states, kept_states, segment_steps,
+pub use cpu::backward::Saved;
+pub use cpu::forward::TrajectorySlices;
+pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
+pub use cpu::sums::{squared_error, sum_of_squares};
+pub use kernel_path::{KernelPath, KernelPathError};
+pub use operands::{GradientSlices, Operands, SweepResults, UnitState, UpstreamSlices};
+pub use shape::Shape;
+pub use simd::Element;
+pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices};
+pub use sweeps::{
+    SweepElement, backward, backward_recomputing, draw_normals, forward, forward_keeping_states,
 };
-pub use shape::{NoiseTarget, Shape, Sweep};
-pub use simd::{Element, KernelPath, KernelPathError};
-pub use sums::{squared_error, sum_of_squares};
 pub use workspace::Workspace;
-
-/// Which variable the leak acts on.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Form {
-    /// `v' = decay v + gain (W_rc r + W_in u + b) + noise_scale n`, `r = f(v)`.
-    #[default]
-    Voltage,
-    /// `z = W_rc r + W_in u + b`, `r' = decay r + gain f(z)`, noise in either.
-    Rate,
-}

@@ -5,75 +5,117 @@
 
 use crate::Shape;
 
-/// Defines a struct with one `T` per tensor from the list of tensors with their sizes, outermost first.
+/// Defines a struct with one `T` per tensor from the list of tensors with their sizes, outermost first; what follows a semicolon is a
+/// field of [`UnitState`].
 macro_rules! table {
     (
         $(#[$doc:meta])*
         pub struct $table:ident {
             $($(#[$field_doc:meta])* $field:ident: [$($size:ident),+],)+
+            $(; $(#[$states_doc:meta])* $states:ident,)?
         }
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $table<T> {
             $($(#[$field_doc])* pub $field: T,)+
+            $($(#[$states_doc])* pub $states: UnitState<T>,)?
         }
 
         impl<T> $table<T> {
             /// The number of tensors.
-            pub const COUNT: usize = [$(stringify!($field)),+].len();
+            pub const COUNT: usize = table!(@count $($field)+; $($states)?);
+
+            /// Calls `value` for each tensor in the order of the list.
+            pub fn from_fn(mut value: impl FnMut() -> T) -> Self {
+                Self { $($field: value(),)+ $($states: UnitState::from_fn(&mut value),)? }
+            }
 
             /// Applies `f` to each value.
             pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> $table<U> {
-                $table { $($field: f(self.$field),)+ }
+                $table { $($field: f(self.$field),)+ $($states: self.$states.map(&mut f),)? }
             }
 
             /// Borrows each value.
             pub fn each_ref(&self) -> $table<&T> {
-                $table { $($field: &self.$field,)+ }
+                $table { $($field: &self.$field,)+ $($states: self.$states.each_ref(),)? }
             }
 
             /// Borrows each value mutably.
             pub fn each_mut(&mut self) -> $table<&mut T> {
-                $table { $($field: &mut self.$field,)+ }
+                $table { $($field: &mut self.$field,)+ $($states: self.$states.each_mut(),)? }
             }
 
             /// Pairs the values of two tables.
             pub fn zip<U>(self, other: $table<U>) -> $table<(T, U)> {
-                $table { $($field: (self.$field, other.$field),)+ }
+                $table {
+                    $($field: (self.$field, other.$field),)+
+                    $($states: self.$states.zip(other.$states),)?
+                }
             }
 
-            /// The values in the order of the list.
-            pub fn into_array(self) -> [T; [$(stringify!($field)),+].len()] {
-                [$(self.$field),+]
+            /// Returns the values in the order of the list.
+            pub fn into_array(self) -> [T; table!(@count $($field)+; $($states)?)] {
+                let values = [$(self.$field),+].into_iter();
+                $(let values = values.chain(self.$states.into_array());)?
+                let mut values = values;
+                std::array::from_fn(|_| values.next().expect("a value for each tensor"))
             }
 
-            /// The table of values in the order of the list.
-            pub fn from_array(values: [T; [$(stringify!($field)),+].len()]) -> Self {
-                let [$($field),+] = values;
-                Self { $($field),+ }
+            /// Returns the table of values in the order of the list.
+            pub fn from_array(values: [T; table!(@count $($field)+; $($states)?)]) -> Self {
+                let mut values = values.into_iter();
+                Self::from_fn(|| values.next().expect("a value for each tensor"))
+            }
+        }
+
+        impl<T> $table<Option<T>> {
+            /// Returns the table of values if each is there.
+            pub fn all(self) -> Option<$table<T>> {
+                Some($table { $($field: self.$field?,)+ $($states: self.$states.all()?,)? })
             }
         }
 
         impl $table<&'static str> {
             /// The name of each tensor.
-            pub const NAMES: Self = Self { $($field: stringify!($field),)+ };
+            pub const NAMES: Self = Self {
+                $($field: stringify!($field),)+
+                $($states: UnitState::NAMES,)?
+            };
         }
 
         impl $table<Vec<usize>> {
-            /// The shape of each tensor.
+            /// Returns the shape of each tensor.
             pub fn shapes(shape: &Shape) -> Self {
-                Self { $($field: vec![$(shape.$size),+],)+ }
+                Self {
+                    $($field: vec![$(shape.$size),+],)+
+                    $($states: UnitState::shapes(shape),)?
+                }
             }
         }
 
         impl $table<usize> {
-            /// The number of elements of each tensor.
+            /// Returns the number of elements of each tensor.
             pub fn lens(shape: &Shape) -> Self {
-                Self { $($field: [$(shape.$size),+].iter().product(),)+ }
+                Self {
+                    $($field: [$(shape.$size),+].iter().product(),)+
+                    $($states: UnitState::lens(shape),)?
+                }
             }
         }
     };
+    (@count $($field:ident)+; $($states:ident)?) => {
+        [$(stringify!($field)),+].len() $(+ table!(@states $states))?
+    };
+    (@states $states:ident) => { UnitState::<()>::COUNT };
+}
+
+table! {
+    /// One `T` for each number that a unit carries from one time step to the next.
+    pub struct UnitState {
+        /// The variable that the leak acts on `[B, N]`: the potential `v` in the voltage form, the rate `r` in the rate form.
+        activity: [trials, units],
+    }
 }
 
 table! {
@@ -97,8 +139,9 @@ table! {
         gain: [units],
         /// Noise scale `[N]`: the factor of the standard normals of `eps`.
         noise_scale: [units],
-        /// State before the first input `[B, N]`: potentials in the voltage form, rates in the rate form.
-        initial_state: [trials, units],
+        ;
+        /// State before the first input.
+        initial_state,
     }
 }
 
@@ -111,8 +154,9 @@ table! {
         rates: [steps, trials, units],
         /// Potentials `[T, B, N]`: `v` in the voltage form, `z` in the rate form.
         potentials: [steps, trials, units],
-        /// State after the last time step `[B, N]`: `v` in the voltage form, `r` in the rate form.
-        final_state: [trials, units],
+        ;
+        /// State after the last time step.
+        final_state,
     }
 }
 
@@ -129,9 +173,9 @@ impl<E> Operands<&[E]> {
 
 /// Destinations of the gradients of a loss with respect to the operands of a sweep. Each is overwritten; those that are `None`
 /// are not computed.
-pub type Gradients<'a, E> = Operands<Option<&'a mut [E]>>;
+pub type GradientSlices<'a, E> = Operands<Option<&'a mut [E]>>;
 
-impl<E> Gradients<'_, E> {
+impl<E> GradientSlices<'_, E> {
     pub(crate) fn assert_lens(&self, shape: &Shape) {
         let slices = self.each_ref().map(|gradient| gradient.as_deref());
         assert_lens(
@@ -143,9 +187,9 @@ impl<E> Gradients<'_, E> {
 }
 
 /// Gradients of a loss with respect to the results of a forward sweep; `None` where the loss does not use a result.
-pub type Upstream<'a, E> = SweepResults<Option<&'a [E]>>;
+pub type UpstreamSlices<'a, E> = SweepResults<Option<&'a [E]>>;
 
-impl<E> Upstream<'_, E> {
+impl<E> UpstreamSlices<'_, E> {
     pub(crate) fn assert_lens(&self, shape: &Shape) {
         assert_lens(
             self.into_array(),

@@ -3,11 +3,11 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
-use crate::simd::{Element, KernelPath};
+use crate::kernel_path::KernelPath;
 
 /// Idle buffers kept at most; the oldest goes first.
 const MAX_IDLE: usize = 256;
-/// What vectors are aligned to, in bytes: the longest vector and a cache line.
+/// Alignment of vectors in bytes: the longest vector and a cache line.
 const ALIGNMENT: usize = 64;
 
 /// The instruction set of a sequence of sweeps, and the memory they reuse: after the first step of a shape, no sweep asks the
@@ -21,7 +21,7 @@ pub struct Workspace<E> {
     idle: Mutex<Vec<Vec<E>>>,
 }
 
-impl<E: Element> Workspace<E> {
+impl<E: Copy + Default> Workspace<E> {
     /// An empty workspace for sweeps on `path`.
     ///
     /// # Panics
@@ -92,13 +92,13 @@ impl<E: Element> Workspace<E> {
 }
 
 /// An aligned buffer on loan from a [`Workspace`].
-pub(crate) struct Scratch<'a, E: Element> {
+pub(crate) struct Scratch<'a, E: Copy + Default> {
     home: &'a Workspace<E>,
     buffer: Vec<E>,
     range: std::ops::Range<usize>,
 }
 
-impl<E: Element> Deref for Scratch<'_, E> {
+impl<E: Copy + Default> Deref for Scratch<'_, E> {
     type Target = [E];
     #[inline(always)]
     fn deref(&self) -> &[E] {
@@ -106,14 +106,14 @@ impl<E: Element> Deref for Scratch<'_, E> {
     }
 }
 
-impl<E: Element> DerefMut for Scratch<'_, E> {
+impl<E: Copy + Default> DerefMut for Scratch<'_, E> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [E] {
         &mut self.buffer[self.range.start..self.range.end]
     }
 }
 
-impl<E: Element> Drop for Scratch<'_, E> {
+impl<E: Copy + Default> Drop for Scratch<'_, E> {
     fn drop(&mut self) {
         self.home.give(std::mem::take(&mut self.buffer));
     }

@@ -1,5 +1,6 @@
 //! The state that trials start from.
 
+use ctrnn_kernels::UnitState;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -93,5 +94,7 @@ impl InitialState {
     }
 }
 
-/// Name of the carried state in weight files, `[B,N]`: not trained, written where there is one.
-pub(crate) const CARRIED_STATE: &str = "carried_state";
+/// Names of the carried state in weight files, `[B,N]`: not trained, written where there is one.
+pub(crate) const CARRIED_STATE: UnitState<&str> = UnitState {
+    activity: "carried_state",
+};

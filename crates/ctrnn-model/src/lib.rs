@@ -36,6 +36,7 @@
 //!
 //! The same module trains under `Autodiff<NdArray>`; the `ctrnn-train` crate wraps it with a loss and an optimizer.
 
+pub mod activation;
 mod config;
 mod connectivity;
 mod error;
@@ -68,7 +69,8 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
-    Activation, AdamStep, Draws, Form, NoiseTarget, Operands, Shape as SweepShape, SweepResults,
+    Activation, AdamStep, DrawAddress, Form, NoiseSource, NoiseTarget, Operands,
+    Shape as SweepShape, SweepResults, UnitState,
 };
 pub use error::ModelError;
 pub use fused_ops::FusedOps;
@@ -83,8 +85,8 @@ pub use recurrence::Cuda;
 #[cfg(feature = "wgpu")]
 pub use recurrence::Gpu;
 pub use recurrence::{
-    GradientTensors, NoiseSource, Pullback, RecurrenceBackend, ResultTensors, Sweep, primitive,
-    tensor,
+    GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
+    primitive, tensor,
 };
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};

@@ -9,8 +9,8 @@ use crate::parameters::{constant, host_tensor};
 use crate::step_factors::StepFactors;
 use crate::synapses::Synapses;
 use crate::{
-    CtrnnConfig, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors, Sweep,
-    Trajectory, noise_sources, primitive, recurrence, tensor,
+    CtrnnConfig, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors, SweepTensors,
+    Trajectory, UnitState, noise_sources, primitive, recurrence, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)); made by [`CtrnnConfig::init`] or
@@ -58,7 +58,7 @@ pub struct CtrnnModule<B: Backend> {
     pub(crate) fixed_tau_ms: Vec<f64>,
     /// The state that the last batch of a training was left in, `[B,N]`, where the next one starts from it.
     #[module(skip)]
-    pub(crate) carried_state: Option<TensorData>,
+    pub(crate) carried_state: Option<UnitState<TensorData>>,
     /// `L [N,N]` of correlated pre-activation noise, row by row.
     #[module(skip)]
     pub(crate) noise_factor: Option<Vec<f64>>,
@@ -115,7 +115,11 @@ impl<B: Backend> CtrnnModule<B> {
     /// One noise-free time step: the state after `inputs [trial, input]` act on `state [trial, unit]`.
     ///
     /// The state is `v` in the voltage form and `r` in the rate form. Training, simulation and fixed points share this.
-    pub fn step(&self, state: Tensor<B, 2>, inputs: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub fn step(
+        &self,
+        state: UnitState<Tensor<B, 2>>,
+        inputs: Tensor<B, 2>,
+    ) -> UnitState<Tensor<B, 2>> {
         let forward = Forward {
             initial_state: Some(state),
             ..Forward::default()
@@ -126,7 +130,7 @@ impl<B: Backend> CtrnnModule<B> {
             0 => inputs, // burn reads a 0 in `reshape` as "keep"
             _ => tensor::<B, 3>(sweep.operands.inputs.clone()).reshape([trials, width]),
         };
-        recurrence::single_step(&sweep, seen).state
+        recurrence::single_step(&sweep, seen)
     }
 
     /// [`CtrnnModule::forward`] by the plain path of tensor operations, on any backend: the reference.
@@ -142,7 +146,7 @@ impl<B: Backend> CtrnnModule<B> {
     }
 
     /// The sweep of this network over time-major `inputs [T,B,I]`.
-    fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Sweep<B> {
+    fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> SweepTensors<B> {
         let config = &self.config;
         let [steps, trials, width] = inputs.dims();
         assert_eq!(
@@ -155,7 +159,7 @@ impl<B: Backend> CtrnnModule<B> {
             gain,
             noise_scale,
         } = self.step_factors();
-        Sweep {
+        SweepTensors {
             operands: Operands {
                 inputs: primitive(noise_sources::seen_inputs(config, &forward.noise, inputs)),
                 w_in: primitive(self.effective_weights(Matrix::Input)),
@@ -166,7 +170,7 @@ impl<B: Backend> CtrnnModule<B> {
                 decay: primitive(decay),
                 gain: primitive(gain),
                 noise_scale: primitive(noise_scale),
-                initial_state: primitive(self.starting_states(forward, trials)),
+                initial_state: self.starting_states(forward, trials).map(primitive),
             },
             form: config.form,
             activation: config.activation,
@@ -283,8 +287,8 @@ impl<B: Backend> ModuleDisplay for CtrnnModule<B> {
             .add("inputs", &config.n_inputs)
             .add("units", &config.n_units)
             .add("outputs", &config.n_outputs)
-            .add_formatted(&format!("activation: {}", config.activation.name()))
-            .add_formatted(&format!("tau: {}", config.tau_ms));
+            .add("activation", &config.activation.name().to_owned())
+            .add("tau", &config.tau_ms.to_string());
         content.add("dale", &config.dale.is_some()).optional()
     }
 }
@@ -296,6 +300,8 @@ fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
         outputs: by_trial(results.outputs.expect("a sweep gives outputs")),
         rates: results.rates.map(by_trial),
         potentials: results.potentials.map(by_trial),
-        final_state: tensor(results.final_state.expect("a sweep gives a final state")),
+        final_state: results
+            .final_state
+            .map(|state| tensor(state.expect("a sweep gives a final state"))),
     }
 }

@@ -2,11 +2,11 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::Draws;
+use ctrnn_kernels::{DrawAddress, NoiseSource};
 use ctrnn_random::{Key, Stream};
 
 use crate::parameters::host_tensor;
-use crate::recurrence::{NoiseSource, drawn};
+use crate::recurrence::{NormalTensors, drawn, one_by_one};
 use crate::{CtrnnConfig, Noise, NoiseAddress, NoiseLevels};
 
 /// A source of the draws of `stream`.
@@ -14,7 +14,7 @@ fn source<B: Backend>(
     noise: &Noise<B>,
     stream: Stream,
     given: Option<&Tensor<B, 3>>,
-) -> NoiseSource<B> {
+) -> NormalTensors<B> {
     match noise {
         Noise::Off => NoiseSource::None,
         Noise::Drawn(address) => NoiseSource::Drawn(draws(stream, *address)),
@@ -25,8 +25,8 @@ fn source<B: Backend>(
     }
 }
 
-fn draws(stream: Stream, address: NoiseAddress) -> Draws {
-    Draws::new(
+fn draws(stream: Stream, address: NoiseAddress) -> DrawAddress {
+    DrawAddress::new(
         Key::new(address.seed, stream, 0),
         address.step,
         address.first_trial,
@@ -43,7 +43,7 @@ pub(crate) fn preactivation<B: Backend>(
     factor: Option<&[f64]>,
     shape: [usize; 3],
     device: &B::Device,
-) -> NoiseSource<B> {
+) -> NormalTensors<B> {
     if levels.preactivation.is_silent() {
         return NoiseSource::None;
     }
@@ -67,7 +67,10 @@ pub(crate) fn preactivation<B: Backend>(
 }
 
 /// The source of the normals behind `xi`.
-pub(crate) fn postactivation<B: Backend>(levels: &NoiseLevels, noise: &Noise<B>) -> NoiseSource<B> {
+pub(crate) fn postactivation<B: Backend>(
+    levels: &NoiseLevels,
+    noise: &Noise<B>,
+) -> NormalTensors<B> {
     if levels.postactivation == 0.0 {
         return NoiseSource::None;
     }
@@ -135,7 +138,7 @@ pub(crate) fn of_initial_state<B: Backend>(
     if levels.initial_state == 0.0 {
         return None;
     }
-    let source = NoiseSource::<B>::Drawn(draws(Stream::InitialState, *address));
-    let normals = source.normals([1, trials, units], device)?;
+    let source = NormalTensors::<B>::Drawn(draws(Stream::InitialState, *address));
+    let normals = one_by_one(&source, [1, trials, units], device)?;
     Some(normals.reshape([trials, units]) * levels.initial_state)
 }

@@ -2,37 +2,45 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::Form;
+use ctrnn_kernels::{Form, UnitState};
 
 use crate::parameters::{constant, host_tensor};
-use crate::recurrence::rates_of;
-use crate::{CtrnnModule, Forward, InitialState, noise_sources};
+use crate::{CtrnnModule, Forward, InitialState, activation, noise_sources};
 
 impl<B: Backend> CtrnnModule<B> {
     /// Remembers the last state `[trial, unit]` of a batch, for the next one to start from. It is kept on the host and written
     /// with the weights, so that a resumed training goes on from it.
-    pub fn carry(&mut self, state: Tensor<B, 2>) {
-        self.carried_state = Some(state.into_data());
+    pub fn carry(&mut self, state: UnitState<Tensor<B, 2>>) {
+        self.carried_state = Some(state.map(Tensor::into_data));
     }
 
     /// The state that the last batch was left in, if there is one for a batch of so many trials.
-    pub fn carried_state(&self, trials: usize) -> Option<Tensor<B, 2>> {
+    pub fn carried_state(&self, trials: usize) -> Option<UnitState<Tensor<B, 2>>> {
         let state = self.carried_state.as_ref()?;
-        (state.shape[0] == trials).then(|| host_tensor(state.clone(), &self.device()))
+        if state.activity.shape[0] != trials {
+            return None;
+        }
+        Some(state.clone().map(|data| host_tensor(data, &self.device())))
     }
 
-    /// The states `[trials, N]` that a pass starts from.
+    /// Returns the state, all `[trials, N]`, that a pass starts from.
     ///
     /// # Panics
     /// If `forward` gives states of another shape, or no condition for each trial where the state is that of a condition.
-    pub(crate) fn starting_states(&self, forward: &Forward<B>, trials: usize) -> Tensor<B, 2> {
+    pub(crate) fn starting_states(
+        &self,
+        forward: &Forward<B>,
+        trials: usize,
+    ) -> UnitState<Tensor<B, 2>> {
         let n = self.config().n_units;
         if let Some(state) = &forward.initial_state {
-            assert_eq!(
-                state.dims(),
-                [trials, n],
-                "initial_state must be [trial, unit]"
-            );
+            for values in state.each_ref().into_array() {
+                assert_eq!(
+                    values.dims(),
+                    [trials, n],
+                    "initial_state must be [trial, unit]"
+                );
+            }
             return state.clone();
         }
         let own = match &self.condition_states {
@@ -43,9 +51,13 @@ impl<B: Backend> CtrnnModule<B> {
             }
         };
         let levels = &self.config().noise;
-        match noise_sources::of_initial_state(levels, &forward.noise, [trials, n], &self.device()) {
-            Some(noise) => own + noise,
-            None => own,
+        let noise =
+            noise_sources::of_initial_state(levels, &forward.noise, [trials, n], &self.device());
+        UnitState {
+            activity: match noise {
+                Some(noise) => own + noise,
+                None => own,
+            },
         }
     }
 
@@ -54,10 +66,10 @@ impl<B: Backend> CtrnnModule<B> {
     /// # Panics
     /// As [`CtrnnModule::forward`].
     pub fn initial_rates(&self, forward: &Forward<B>, trials: usize) -> Tensor<B, 2> {
-        let states = self.starting_states(forward, trials);
+        let activity = self.starting_states(forward, trials).activity;
         match self.config().form {
-            Form::Voltage => rates_of(self.config().activation, states),
-            Form::Rate => states,
+            Form::Voltage => activation::rates(self.config().activation, activity),
+            Form::Rate => activity,
         }
     }
 
@@ -113,8 +125,8 @@ mod tests {
         config.init(0, &Default::default()).unwrap()
     }
 
-    fn values(states: Tensor<F32, 2>) -> Vec<f32> {
-        states.into_data().to_vec().unwrap()
+    fn values(state: UnitState<Tensor<F32, 2>>) -> Vec<f32> {
+        state.activity.into_data().to_vec().unwrap()
     }
 
     #[test]
@@ -146,7 +158,7 @@ mod tests {
             TensorData::new(vec![1.0, 2.0, 3.0, 4.0], [2, 2]),
             &Default::default(),
         );
-        network.carry(state);
+        network.carry(UnitState { activity: state });
         let weights = network.weights();
         let again = CtrnnModule::<F32>::from_weights(network.config(), &weights, &network.device());
         let again = again.unwrap();

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use ctrnn_kernels::UnitState;
 
 /// What a forward pass needs beside its inputs; the default is a noise-free pass from the network's own initial state
 /// that records the outputs alone.
@@ -11,7 +12,7 @@ pub struct Forward<B: Backend> {
     pub noise: Noise<B>,
     /// State to start from, `[trial, unit]`: `v(0)` in the voltage form, `r(0)` in the rate form.
     /// Absent: the network's own, with its noise.
-    pub initial_state: Option<Tensor<B, 2>>,
+    pub initial_state: Option<UnitState<Tensor<B, 2>>>,
     /// Number of the condition of each trial, `[trial]`, for a network with an initial state per condition.
     pub conditions: Vec<usize>,
     /// What to keep beside outputs and final state.
@@ -101,5 +102,5 @@ pub struct Trajectory<B: Backend> {
     /// Potentials `[trial, time, unit]`, if recorded.
     pub potentials: Option<Tensor<B, 3>>,
     /// State after the last step `[trial, unit]`: `v` (voltage form) or `r` (rate form).
-    pub final_state: Tensor<B, 2>,
+    pub final_state: UnitState<Tensor<B, 2>>,
 }

@@ -27,6 +27,8 @@ pub enum Export {
 
 /// A Python module with `{}` where the description of the network belongs.
 const TORCH_MODEL: &str = include_str!("torch_model.py");
+/// The activations for numpy and torch, which the module holds in the place of their import.
+const ACTIVATIONS: &str = include_str!("activations.py");
 
 /// The files of a folder for torch; Python keeps its own there.
 const TORCH_FILES: [&str; 3] = [WEIGHTS, MODULE, "__pycache__"];
@@ -102,5 +104,37 @@ fn refuse_to_lose(folder: &Path) -> Result<(), FileError> {
 fn torch_model<B: Backend>(network: &CtrnnModule<B>) -> String {
     let model =
         serde_json::to_string_pretty(network.config()).expect("a configuration is plain data");
-    TORCH_MODEL.replacen("\n{}\n", &format!("\n{model}\n"), 1)
+    TORCH_MODEL
+        .replacen("from activations import activations\n", ACTIVATIONS, 1)
+        .replacen("\n{}\n", &format!("\n{model}\n"), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// `UPDATE_ACTIVATIONS=1 cargo test -p ctrnn-runs activations` copies the file.
+    #[test]
+    fn ctrnn_io_has_the_same_activations() {
+        let copy = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../python/ctrnn_io/ctrnn_io/activations.py");
+        if std::env::var_os("UPDATE_ACTIVATIONS").is_some() {
+            std::fs::write(&copy, ACTIVATIONS).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&copy).unwrap() == ACTIVATIONS,
+            "run UPDATE_ACTIVATIONS=1 cargo test -p ctrnn-runs activations"
+        );
+    }
+
+    #[test]
+    fn python_knows_every_activation() {
+        for activation in ctrnn_model::Activation::ALL {
+            let entry = format!("        \"{}\": ", activation.name());
+            assert!(ACTIVATIONS.contains(&entry), "{activation:?}");
+        }
+        assert!(TORCH_MODEL.contains("\nfrom activations import activations\n"));
+    }
 }

@@ -23,19 +23,13 @@ from pathlib import Path
 
 import torch
 
+from activations import activations
+
 MODEL = json.loads(r"""
 {}
 """)
 
-ACTIVATIONS = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "retanh": lambda v: torch.relu(torch.tanh(v)),
-    "softplus": lambda v: torch.logaddexp(v, torch.zeros_like(v)),
-    "power": lambda v: torch.relu(v) ** 2,
-    "linear": lambda v: v,
-}
+ACTIVATIONS = activations(torch)
 OUTPUTS = {
     "identity": lambda y: y,
     "sigmoid": torch.sigmoid,

@@ -221,6 +221,10 @@ impl JsonSchema for Duration {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let number = json_schema!({ "type": "number", "minimum": 0 });
+        let with_text = |mut schema: Schema, text: &str| {
+            schema.insert("description".to_owned(), text.into());
+            schema
+        };
         let one_of = |kind: &str, value: Schema| {
             json_schema!({
                 "type": "object",
@@ -229,12 +233,22 @@ impl JsonSchema for Duration {
                 "additionalProperties": false,
             })
         };
-        let bounds =
-            json_schema!({ "type": "array", "items": number, "minItems": 2, "maxItems": 2 });
-        let list = json_schema!({ "type": "array", "items": number, "minItems": 1 });
+        let bounds = with_text(
+            json_schema!({ "type": "array", "items": number, "minItems": 2, "maxItems": 2 }),
+            "Shortest and longest in ms; every time step between is equally likely.",
+        );
+        let list = with_text(
+            json_schema!({ "type": "array", "items": number, "minItems": 1 }),
+            "Durations in ms, all equally likely.",
+        );
         let law = json_schema!({
             "type": "object",
-            "properties": { "mean": number, "min": number, "max": number },
+            "description": "Exponentially distributed, cut off at both ends.",
+            "properties": {
+                "mean": with_text(number.clone(), "Mean in ms, before the cut."),
+                "min": with_text(number.clone(), "Shortest in ms."),
+                "max": with_text(number.clone(), "Longest in ms."),
+            },
             "required": ["mean", "min", "max"],
             "additionalProperties": false,
         });

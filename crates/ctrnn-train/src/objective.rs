@@ -310,7 +310,7 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
             outputs: Tensor::from_inner(trajectory.outputs.clone()),
             rates: trajectory.rates.clone().map(Tensor::from_inner),
             potentials: None,
-            final_state: Tensor::from_inner(trajectory.final_state.clone()),
+            final_state: trajectory.final_state.clone().map(Tensor::from_inner),
         };
         let batch = Batch::from_inner(batch);
         let inputs = LossInputs::new(network, trajectory, &batch);

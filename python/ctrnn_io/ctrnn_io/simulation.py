@@ -9,18 +9,11 @@ gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the expon
 
 import numpy as np
 
+from .activations import activations
 from .run import Run, load_run
 from .weights import weights as weights_of
 
-ACTIVATIONS = {
-    "relu": lambda v: np.maximum(v, 0),
-    "tanh": np.tanh,
-    "sigmoid": lambda v: 0.5 * (1 + np.tanh(0.5 * v)),
-    "retanh": lambda v: np.maximum(np.tanh(v), 0),
-    "softplus": lambda v: np.logaddexp(0, v),
-    "power": lambda v: np.maximum(v, 0) ** 2,
-    "linear": lambda v: v,
-}
+ACTIVATIONS = activations(np)
 OUTPUTS = {
     "identity": lambda y: y,
     "sigmoid": lambda y: 0.5 * (1 + np.tanh(0.5 * y)),

@@ -8,13 +8,11 @@ use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
 use super::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
-use super::{drawable, fraction, is_clean, range_of, round_ticks};
-use crate::findings::layers::{
-    colour_bar, histogram_panel, log_ticks, matrix, short, time_axis, up_to,
-};
+use super::{drawable, fraction, is_clean, range_of, round_ticks, up_to};
+use crate::analyses::timescales::{autocorrelation, decay_time_ms};
 use crate::linear_algebra::least_squares;
-use crate::psychometric::{Level, Psychometric, Sigmoid};
-use crate::{autocorrelation, decay_time_ms};
+use crate::sigmoid::{Level, Sigmoid, SigmoidFit};
+use crate::text::short;
 
 fn config() -> ProptestConfig {
     let cases = std::env::var("CTRNN_CASES").ok();
@@ -80,12 +78,6 @@ fn layer() -> impl Strategy<Value = Layer> {
             label: "a band".to_owned()
         }),
         pair().prop_map(move |[x, y]| Layer::text(x, y, "a word", dark)),
-        (numbers(), 0usize..5, pair()).prop_map(|(values, columns, scale)| matrix(
-            values,
-            columns,
-            scale,
-            ColourMap::Blues
-        )),
         (pair(), pair(), numbers(), 0usize..5, pair()).prop_map(
             |(x, y, values, columns, scale)| {
                 Layer::HeatMap(HeatMap {
@@ -105,7 +97,7 @@ fn axis() -> impl Strategy<Value = Axis> {
     let ticks = prop_oneof![
         Just(Ticks::Round),
         Just(Ticks::None),
-        pair().prop_map(log_ticks),
+        pair().prop_map(Ticks::logarithmic),
         numbers().prop_map(|at| Ticks::At(at.into_iter().map(|x| (x, short(x))).collect())),
     ];
     let range = prop_oneof![Just(None), pair().prop_map(Some)];
@@ -122,19 +114,27 @@ fn panel() -> impl Strategy<Value = Panel> {
         y,
         layers,
     });
-    let timed = vec(layer(), 0..4).prop_map(|layers| Panel {
-        x: time_axis(&layers),
-        layers,
-        ..Panel::default()
-    });
     prop_oneof![
         4 => drawn,
-        1 => timed,
+        1 => vec(layer(), 0..4).prop_map(|layers| built(|panel| panel.extend(layers).time_axis())),
+        1 => (vec(layer(), 0..4), number())
+            .prop_map(|(layers, room)| built(|panel| panel.extend(layers).fit(room))),
+        1 => (numbers(), 0usize..5, pair()).prop_map(|(values, columns, scale)| {
+            let n = columns.min(values.len());
+            let matrix = ndarray::Array2::from_shape_fn((2, n), |(_, k)| values[k]);
+            built(|panel| panel.matrix(&matrix, scale, ColourMap::Blues))
+        }),
         1 => (numbers(), pair(), 1usize..40)
-            .prop_map(|(values, range, n)| histogram_panel(Axis::new("x"), "n", &values, range, n)),
-        1 => numbers().prop_map(|values| colour_bar(up_to(values), ColourMap::Blues, "bar")),
-        1 => pair().prop_map(|scale| colour_bar(scale, ColourMap::BlueWhiteRed, "bar")),
+            .prop_map(|(values, range, n)| built(|panel| panel.histogram(["x", "n"], &values, range, n))),
+        1 => numbers().prop_map(|values| built(|panel| panel.colour_bar(up_to(values), ColourMap::Blues, "bar"))),
+        1 => pair().prop_map(|scale| built(|panel| panel.colour_bar(scale, ColourMap::BlueWhiteRed, "bar"))),
     ]
+}
+
+fn built(build: impl FnOnce(&mut Panel) -> &mut Panel) -> Panel {
+    let mut panel = Panel::default();
+    build(&mut panel);
+    panel
 }
 
 proptest! {
@@ -172,7 +172,7 @@ proptest! {
         for value in values.iter().filter(|value| value.is_finite()) {
             prop_assert!((0.0..=1.0).contains(&fraction(*value, found)), "{value} on {found:?}");
         }
-        let Ticks::At(ticks) = log_ticks(range) else { panic!("places") };
+        let Ticks::At(ticks) = Ticks::logarithmic(range) else { panic!("places") };
         prop_assert!(ticks.len() <= 20 && ticks.iter().all(|(at, _)| at.is_finite()));
         prop_assert!(!short(value).contains("NaN") && !short(value).contains("inf"));
         let [zero, most] = up_to(values);
@@ -190,7 +190,7 @@ proptest! {
             .map(|(x, (a, b))| Level { x: *x, n: a.max(b), chosen: a.min(b) })
             .collect();
         for shape in [Sigmoid::Logistic, Sigmoid::Probit] {
-            if let Some(fit) = Psychometric::fit(shape, &levels) {
+            if let Some(fit) = SigmoidFit::fit(shape, &levels) {
                 let numbers = [fit.bias, fit.width, fit.lapse, fit.log_likelihood, fit.at(0.0), fit.at(1e308)];
                 prop_assert!(numbers.iter().all(|x| x.is_finite()) && fit.width > 0.0, "{fit:?} of {levels:?}");
             }

@@ -1,5 +1,7 @@
 //! Axes: their ranges and ticks.
 
+use crate::text::short;
+
 /// One axis of a panel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
@@ -68,6 +70,59 @@ impl Axis {
     }
 }
 
+impl Ticks {
+    /// Returns the ticks of a logarithmic axis, whose places are exponents: powers of ten, at most nine; where there are fewer than three, also
+    /// multiples of them, and where these are too far apart, round numbers.
+    #[must_use]
+    pub fn logarithmic(range: [f64; 2]) -> Self {
+        const MOST: i32 = 8;
+        // Beyond lies what double precision does not hold.
+        let range = drawable(range.map(|power| power.clamp(-300.0, 300.0)));
+        let (low, high) = (range[0].min(range[1]), range[0].max(range[1]));
+        let (first, last) = (low.floor() as i32, high.ceil() as i32);
+        let every = (last - first) / MOST + 1;
+        let is_seen = |(x, _): &(f64, String)| (low - 1e-9..=high + 1e-9).contains(x);
+        let places = |factors: &[f64]| -> Vec<(f64, String)> {
+            let powers = (first.div_euclid(every)..=last.div_euclid(every)).map(|k| k * every);
+            let all = powers.flat_map(|p| factors.iter().map(move |f| f * 10f64.powi(p)));
+            all.map(|x| (x.log10(), short(x))).filter(is_seen).collect()
+        };
+        let sets: [&[f64]; 3] = [
+            &[1.0],
+            &[1.0, 2.0, 5.0],
+            &[1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
+        ];
+        let tried = sets.map(places);
+        if let Some(enough) = tried.iter().find(|ticks| ticks.len() >= 3) {
+            return Self::At(enough.clone());
+        }
+        let between = round_ticks(drawable([10f64.powf(low), 10f64.powf(high)]));
+        Self::At(
+            between
+                .into_iter()
+                .map(|(x, label)| (x.log10(), label))
+                .filter(is_seen)
+                .collect(),
+        )
+    }
+
+    /// Returns ticks at the middle of rows or columns, with these labels.
+    #[must_use]
+    pub fn named(names: &[String]) -> Self {
+        let places = (0..).map(|k| f64::from(k) + 0.5);
+        Self::At(places.zip(names.iter().cloned()).collect())
+    }
+
+    /// Returns the numbers of the first and the last of `n` rows or columns, at their middles.
+    #[must_use]
+    pub fn first_and_last(n: usize) -> Self {
+        let mut shown = vec![1, n.max(1)];
+        shown.dedup();
+        let tick = |k: usize| (k as f64 - 0.5, k.to_string());
+        Self::At(shown.into_iter().map(tick).collect())
+    }
+}
+
 /// The range of finite values, with this part of it as room at both ends; [0, 1] without values.
 pub(crate) fn range_of(values: impl IntoIterator<Item = f64>, room: f64) -> [f64; 2] {
     let finite = values.into_iter().filter(|x| x.is_finite());
@@ -79,6 +134,15 @@ pub(crate) fn range_of(values: impl IntoIterator<Item = f64>, room: f64) -> [f64
     }
     let more = 2.0 * (room * (high / 2.0 - low / 2.0));
     [low - more, high + more].map(|end| end.clamp(f64::MIN, f64::MAX))
+}
+
+/// From 0 to the largest of some magnitudes; to 1 where they are all 0.
+pub(crate) fn up_to(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
+    let largest = values
+        .into_iter()
+        .filter(|x| x.is_finite())
+        .fold(0.0, f64::max);
+    [0.0, if largest > 0.0 { largest } else { 1.0 }]
 }
 
 /// A range that values can be placed on: ends that are finite and apart by more than rounding. A single value lies in the middle of its
@@ -201,6 +265,37 @@ mod tests {
         for middle in [1.0, -7e4, 1e308] {
             let [low, high] = drawable([middle, middle * (1.0 + 1e-15)]);
             assert!(low < middle && middle < high && high.is_finite());
+        }
+    }
+
+    #[test]
+    fn ticks_of_a_logarithmic_axis() {
+        let labels = |range| match Ticks::logarithmic(range) {
+            Ticks::At(ticks) => ticks
+                .into_iter()
+                .map(|(_, label)| label)
+                .collect::<Vec<_>>(),
+            _ => Vec::new(),
+        };
+        assert_eq!(labels([-2.1, 0.1]), ["0.01", "0.1", "1"]);
+        assert_eq!(labels([-1.1, -0.2]), ["0.1", "0.2", "0.5"]);
+        assert_eq!(
+            labels([-1.6, -0.9]),
+            ["0.03", "0.04", "0.06", "0.08", "0.1"]
+        );
+        assert_eq!(
+            labels([2.0, 2.004]),
+            ["100.0", "100.2", "100.4", "100.6", "100.8"]
+        );
+        assert_eq!(labels([-9.0, 9.0])[..2], ["1.0e−9", "1.0e−6"]);
+        for range in [
+            [f64::NEG_INFINITY, 2.0],
+            [1.0, f64::INFINITY],
+            [f64::INFINITY, 0.0],
+            [f64::NAN, 2.0],
+            [f64::NAN, f64::NAN],
+        ] {
+            assert!((3..=9).contains(&labels(range).len()), "{range:?}");
         }
     }
 }

@@ -46,6 +46,21 @@ pub fn colour(k: usize) -> Rgb {
     Rgb(PALETTE[k % PALETTE.len()])
 }
 
+/// Returns the colour of level k of n: from blue over grey to vermilion where the levels are ordered, else one of the palette.
+pub(crate) fn level_colour(k: usize, n: usize, is_ordered: bool) -> Rgb {
+    const MIDDLE: Rgb = Rgb([175, 175, 175]);
+    if !is_ordered || n < 3 {
+        return colour(k);
+    }
+    let place = 2.0 * k as f64 / (n - 1) as f64 - 1.0;
+    let strength = 0.3 + 0.7 * place.abs();
+    match place {
+        p if p < -1e-9 => MIDDLE.towards(colour(0), strength),
+        p if p > 1e-9 => MIDDLE.towards(colour(1), strength),
+        _ => MIDDLE,
+    }
+}
+
 /// How numbers become colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourMap {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::canvas::{Anchor, Canvas, Shape};
-use super::{Axis, HeatMap, Layer, Rgb, Ticks, drawable, font, fraction, png, range_of, svg};
+use super::{HeatMap, Layer, Panel, Rgb, Ticks, drawable, font, fraction, png, range_of, svg};
 
 /// Sizes on paper, in millimetres. Text is 7 points, as journals ask for; a point is 0.353 mm.
 const TEXT_MM: f64 = 2.47;
@@ -46,19 +46,6 @@ pub struct Figure {
     panels: Vec<([usize; 2], Panel)>,
 }
 
-/// One pair of axes and what is drawn in it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Panel {
-    /// Above the panel, broken into lines; empty for none.
-    pub title: String,
-    /// The horizontal axis.
-    pub x: Axis,
-    /// The vertical axis.
-    pub y: Axis,
-    /// What is drawn, from back to front.
-    pub layers: Vec<Layer>,
-}
-
 impl Figure {
     /// No panels yet, in columns and rows whose data areas have these sizes in millimetres; room for labels is added.
     #[must_use]
@@ -69,6 +56,21 @@ impl Figure {
             rows_mm: rows_mm.to_vec(),
             panels: Vec::new(),
         }
+    }
+
+    /// Returns the panel in a row and column, for axes and layers to be added to it. Panels are painted in the order in which they
+    /// are asked for first.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn cell(&mut self, row: usize, column: usize) -> &mut Panel {
+        let place = [row, column];
+        let known = self.panels.iter().position(|(known, _)| *known == place);
+        let k = known.unwrap_or_else(|| {
+            self.place(row, column, Panel::default());
+            self.panels.len() - 1
+        });
+        &mut self.panels[k].1
     }
 
     /// Puts a panel into a row and column.
@@ -434,27 +436,11 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             dashed,
             ..
         } => {
-            let points: Vec<[f64; 2]> = x
-                .iter()
-                .zip(y)
-                .map(|(x, y)| [frame.x(*x), frame.y(*y)])
-                .collect();
-            for points in points.split(|point| !frame.contains(*point)) {
-                canvas.shapes.extend(match points {
-                    [] => None,
-                    [alone] => Some(Shape::Disc {
-                        centre: *alone,
-                        radius_mm: *width_mm,
-                        fill: *colour,
-                    }),
-                    _ => Some(Shape::Polyline {
-                        points: thinned(points),
-                        colour: *colour,
-                        width_mm: *width_mm,
-                        dashed: *dashed,
-                    }),
-                });
-            }
+            let points = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
+            let points: Vec<[f64; 2]> = points.collect();
+            let seen = points.split(|point| !frame.contains(*point));
+            let shapes = seen.filter_map(|points| stretch(points, *colour, *width_mm, *dashed));
+            canvas.shapes.extend(shapes);
         }
         Layer::Points {
             x,
@@ -491,6 +477,24 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
                 canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
             }
         }
+    }
+}
+
+/// Returns the shape of a part of a line that is seen: a disc where it is a single point.
+fn stretch(points: &[[f64; 2]], colour: Rgb, width_mm: f64, dashed: bool) -> Option<Shape> {
+    match points {
+        [] => None,
+        [alone] => Some(Shape::Disc {
+            centre: *alone,
+            radius_mm: width_mm,
+            fill: colour,
+        }),
+        _ => Some(Shape::Polyline {
+            points: thinned(points),
+            colour,
+            width_mm,
+            dashed,
+        }),
     }
 }
 
@@ -557,7 +561,7 @@ fn shown(n: usize) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::{ColourMap, colour};
+    use crate::plot::{Axis, ColourMap, colour};
 
     fn figure() -> Figure {
         let line = Layer::line(vec![0.0, 1.0, 2.0], vec![0.0, f64::NAN, 4.0], colour(0));

@@ -1,6 +1,8 @@
 //! What a panel shows.
 
-use super::{ColourMap, Rgb};
+use ndarray::Array2;
+
+use super::{ColourMap, Rgb, drawable, fraction};
 
 /// Something drawn in the coordinates of a panel; later layers cover earlier ones.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +117,73 @@ impl Layer {
         }
     }
 
+    /// Returns a thin grey dashed line for orientation.
+    #[must_use]
+    pub fn guide(x: [f64; 2], y: [f64; 2]) -> Self {
+        let line = Self::line(x.to_vec(), y.to_vec(), Rgb([170, 170, 170]));
+        line.wide(0.15).dashed()
+    }
+
+    /// Returns rings: discs with white ones on them.
+    #[must_use]
+    pub fn rings(x: Vec<f64>, y: Vec<f64>, colour: Rgb, radius_mm: f64) -> [Self; 2] {
+        let inner = Self::points(x.clone(), y.clone(), Rgb::WHITE).radius(radius_mm - 0.25);
+        [Self::points(x, y, colour).radius(radius_mm), inner]
+    }
+
+    /// Returns a short vertical line from low to high at every x.
+    #[must_use]
+    pub fn error_bars(x: &[f64], intervals: &[[f64; 2]], colour: Rgb) -> Vec<Self> {
+        let bar = |(x, interval): (&f64, &[f64; 2])| {
+            Self::line(vec![*x; 2], interval.to_vec(), colour).wide(0.2)
+        };
+        x.iter().zip(intervals).map(bar).collect()
+    }
+
+    /// Returns a histogram of values in bins over a range, as filled boxes. What is not in the range, NaN among it, is not counted.
+    pub(super) fn histogram(
+        values: &[f64],
+        range: [f64; 2],
+        n_bins: usize,
+        colour: Rgb,
+    ) -> Vec<Self> {
+        let [low, high] = drawable(range);
+        let mut counts = vec![0usize; n_bins];
+        for value in values.iter().filter(|value| (low..=high).contains(*value)) {
+            let bin = (fraction(*value, [low, high]) * n_bins as f64) as usize;
+            counts[bin.min(n_bins - 1)] += 1;
+        }
+        let place = |bin: f64| {
+            let part = bin / n_bins as f64;
+            low * (1.0 - part) + high * part
+        };
+        let bar = |(k, n): (usize, usize)| Self::Box {
+            x: [place(k as f64 + 0.06), place(k as f64 + 0.94)],
+            y: [0.0, n as f64],
+            colour,
+        };
+        let counted = counts.into_iter().enumerate().filter(|(_, n)| *n > 0);
+        counted.map(bar).collect()
+    }
+
+    /// Returns numbers as colours, in rows that fill a rectangle; the first row lies at the first end of `y`.
+    #[must_use]
+    pub fn heat_map(
+        values: &Array2<f64>,
+        [x, y]: [[f64; 2]; 2],
+        scale: [f64; 2],
+        map: ColourMap,
+    ) -> Self {
+        Self::HeatMap(HeatMap {
+            x,
+            y,
+            columns: values.ncols(),
+            values: values.iter().copied().collect(),
+            scale,
+            map,
+        })
+    }
+
     /// A word, centred on a point.
     #[must_use]
     pub fn text(x: f64, y: f64, text: &str, colour: Rgb) -> Self {
@@ -123,6 +192,33 @@ impl Layer {
             text: text.to_owned(),
             colour,
         }
+    }
+
+    /// The same line of another width.
+    #[must_use]
+    pub fn wide(mut self, mm: f64) -> Self {
+        if let Self::Line { width_mm, .. } = &mut self {
+            *width_mm = mm;
+        }
+        self
+    }
+
+    /// The same line, dashed.
+    #[must_use]
+    pub fn dashed(mut self) -> Self {
+        if let Self::Line { dashed, .. } = &mut self {
+            *dashed = true;
+        }
+        self
+    }
+
+    /// The same discs of another radius.
+    #[must_use]
+    pub fn radius(mut self, mm: f64) -> Self {
+        if let Self::Points { radius_mm, .. } = &mut self {
+            *radius_mm = mm;
+        }
+        self
     }
 
     /// The same line or points with a name in the legend.
@@ -145,7 +241,7 @@ impl Layer {
     }
 
     /// From where to where it goes along x and y; finite numbers count.
-    pub(super) fn extent(&self) -> [Vec<f64>; 2] {
+    pub(crate) fn extent(&self) -> [Vec<f64>; 2] {
         match self {
             Self::Line { x, y, .. } | Self::Points { x, y, .. } => [x.clone(), y.clone()],
             Self::Box { x, y, .. } => [x.to_vec(), y.to_vec()],
@@ -153,5 +249,23 @@ impl Layer {
             Self::HeatMap(map) => [map.x.to_vec(), map.y.to_vec()],
             Self::Text { at, .. } => at.map(|x| vec![x]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_at_the_upper_end_is_counted() {
+        let boxes = Layer::histogram(&[0.0, 0.1, 1.0, 7.0], [0.0, 1.0], 2, Rgb::BLACK);
+        let heights: Vec<f64> = boxes
+            .iter()
+            .map(|layer| match layer {
+                Layer::Box { y, .. } => y[1],
+                _ => 0.0,
+            })
+            .collect();
+        assert_eq!(heights, [2.0, 1.0]);
     }
 }

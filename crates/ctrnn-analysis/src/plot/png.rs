@@ -67,15 +67,7 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             width_mm,
             dashed,
         } => {
-            let dash = dashed
-                .then(|| StrokeDash::new(vec![1.0, 0.7], 0.0))
-                .flatten();
-            let stroke = Stroke {
-                width: *width_mm as f32,
-                line_join: LineJoin::Round,
-                dash,
-                ..Stroke::default()
-            };
+            let stroke = stroke(*width_mm, *dashed);
             if let Some(path) = polyline(points) {
                 pixmap.stroke_path(&path, &paint(*colour), &stroke, to_pixels, None);
             }
@@ -104,17 +96,13 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             degrees,
             colour,
         } => {
-            let shift = match anchor {
-                Anchor::Start => 0.0,
-                Anchor::Middle => -0.5,
-                Anchor::End => -1.0,
-            };
+            let shift = shift(*anchor) * font::width(text);
             let size = *size_mm as f32;
             let place = to_pixels
                 .pre_translate(at[0] as f32, at[1] as f32)
                 .pre_concat(Transform::from_rotate(-*degrees as f32))
                 .pre_scale(size, size)
-                .pre_translate((shift * font::width(text)) as f32, 0.0);
+                .pre_translate(shift as f32, 0.0);
             if let Some(path) = letters(text) {
                 pixmap.fill_path(&path, &paint(*colour), FillRule::Winding, place, None);
             }
@@ -125,23 +113,51 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             columns,
             pixels,
         } => {
-            let Some(image) = self::pixmap(*columns, pixels) else {
-                return;
-            };
-            let scale = [
-                size[0] / f64::from(image.width()),
-                size[1] / f64::from(image.height()),
-            ];
-            let place = to_pixels
-                .pre_translate(corner[0] as f32, corner[1] as f32)
-                .pre_scale(scale[0] as f32, scale[1] as f32);
-            let nearest = PixmapPaint {
-                quality: FilterQuality::Nearest,
-                ..PixmapPaint::default()
-            };
-            pixmap.draw_pixmap(0, 0, image.as_ref(), &nearest, place, None);
+            if let Some(image) = self::pixmap(*columns, pixels) {
+                draw_image(&image, *corner, *size, pixmap, to_pixels);
+            }
         }
     }
+}
+
+/// Returns how far a text lies from its point, in its widths.
+fn shift(anchor: Anchor) -> f64 {
+    match anchor {
+        Anchor::Start => 0.0,
+        Anchor::Middle => -0.5,
+        Anchor::End => -1.0,
+    }
+}
+
+fn stroke(width_mm: f64, dashed: bool) -> Stroke {
+    let dash = dashed.then(|| StrokeDash::new(vec![1.0, 0.7], 0.0));
+    Stroke {
+        width: width_mm as f32,
+        line_join: LineJoin::Round,
+        dash: dash.flatten(),
+        ..Stroke::default()
+    }
+}
+
+fn draw_image(
+    image: &Pixmap,
+    corner: [f64; 2],
+    size: [f64; 2],
+    pixmap: &mut Pixmap,
+    to_pixels: Transform,
+) {
+    let scale = [
+        size[0] / f64::from(image.width()),
+        size[1] / f64::from(image.height()),
+    ];
+    let place = to_pixels
+        .pre_translate(corner[0] as f32, corner[1] as f32)
+        .pre_scale(scale[0] as f32, scale[1] as f32);
+    let nearest = PixmapPaint {
+        quality: FilterQuality::Nearest,
+        ..PixmapPaint::default()
+    };
+    pixmap.draw_pixmap(0, 0, image.as_ref(), &nearest, place, None);
 }
 
 fn polyline(points: &[[f64; 2]]) -> Option<Path> {

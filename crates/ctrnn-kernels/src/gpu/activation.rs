@@ -1,10 +1,10 @@
-//! Activations and their slopes, by the polynomials of the CPU kernels: no driver's `tanh` has a say in a result.
+//! Activations and their slopes, by the polynomials of the CPU kernels, so that results do not depend on a driver's `tanh`.
 
 use cubecl::prelude::*;
 
 use super::quad::Quad;
 use crate::Activation;
-use crate::activation::Coefficients;
+use crate::coefficients::Coefficients;
 
 /// Coefficients, lowest power first.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ const LN_2_LOW: f32 = <f32 as Coefficients>::LN_2[1];
 const LOG2_E: f32 = <f32 as Coefficients>::LOG2_E;
 const LOWEST: f32 = <f32 as Coefficients>::LOWEST;
 
-/// `r = f(v)` of four trials.
+/// Returns `f(v)` of four trials.
 #[cube]
 pub(super) fn rates(v: Quad, #[comptime] f: Activation) -> Quad {
     let mut r = Quad::new(0.0f32);
@@ -28,7 +28,7 @@ pub(super) fn rates(v: Quad, #[comptime] f: Activation) -> Quad {
     r
 }
 
-/// `f'(v)` of four trials from their `r = f(v)`.
+/// Returns `f'(v)` of four trials from their rates `r = f(v)`.
 #[cube]
 pub(super) fn slopes(r: Quad, #[comptime] f: Activation) -> Quad {
     let mut s = Quad::new(0.0f32);

@@ -7,37 +7,47 @@ use super::launches::count;
 use super::tile::elementwise;
 use crate::AdamStep;
 
-/// A thread updates a weight and its moments.
-#[cube(launch_unchecked)]
-fn update(
-    weights: &Array<f32>,
-    gradient: &Array<f32>,
-    moment_1: &Array<f32>,
-    moment_2: &Array<f32>,
-    next_weights: &mut Array<f32>,
-    next_moment_1: &mut Array<f32>,
-    next_moment_2: &mut Array<f32>,
+/// A parameter and its moments.
+#[derive(CubeType, CubeLaunch)]
+struct Parameter {
+    weights: Array<f32>,
+    moment_1: Array<f32>,
+    moment_2: Array<f32>,
+}
+
+/// An [`AdamStep`] on the device.
+#[derive(CubeType, CubeLaunch)]
+struct Step {
     keep: f32,
     penalty: f32,
     beta_1: f32,
     beta_2: f32,
     rate: f32,
     eps: f32,
+}
+
+/// A thread updates a weight and its moments.
+#[cube(launch_unchecked)]
+fn update(
+    before: &Parameter,
+    gradient: &Array<f32>,
+    next: &mut Parameter,
+    step: &Step,
     total: u32,
 ) {
     let at = ABSOLUTE_POS;
     if at < total as usize {
-        let w = weights[at];
-        let g = fma(penalty, w, gradient[at]);
-        let m = beta_1 * moment_1[at] + (1.0f32 - beta_1) * g;
-        let s = beta_2 * moment_2[at] + (1.0f32 - beta_2) * g * g;
-        next_weights[at] = keep * w - rate * (m / (s.sqrt() + eps));
-        next_moment_1[at] = m;
-        next_moment_2[at] = s;
+        let w = before.weights[at];
+        let g = fma(step.penalty, w, gradient[at]);
+        let m = step.beta_1 * before.moment_1[at] + (1.0f32 - step.beta_1) * g;
+        let s = step.beta_2 * before.moment_2[at] + (1.0f32 - step.beta_2) * g * g;
+        next.weights[at] = step.keep * w - step.rate * (m / (s.sqrt() + step.eps));
+        next.moment_1[at] = m;
+        next.moment_2[at] = s;
     }
 }
 
-/// The next `n` weights and their next moments.
+/// Returns the next `n` weights and their next moments.
 pub fn adam<R: Runtime>(
     client: &ComputeClient<R>,
     step: &AdamStep,
@@ -48,10 +58,10 @@ pub fn adam<R: Runtime>(
 ) -> [Handle; 3] {
     let next = [(); 3].map(|()| client.empty(n * size_of::<f32>()));
     let (cubes, dim) = elementwise(n);
-    let array = |handle: &Handle| {
-        // SAFETY: every buffer has a number for each weight.
-        unsafe { ArrayArg::from_raw_parts(handle.clone(), n) }
-    };
+    // SAFETY: every buffer has a number for each weight.
+    let array = |handle: &Handle| unsafe { ArrayArg::from_raw_parts(handle.clone(), n) };
+    let [beta_1, beta_2] = step.betas;
+    let numbers = StepLaunch::new(step.keep, step.penalty, beta_1, beta_2, step.rate, step.eps);
     count(|launches| &mut launches.other);
     // SAFETY: a thread touches the numbers of its own weight.
     unsafe {
@@ -59,19 +69,10 @@ pub fn adam<R: Runtime>(
             client,
             cubes,
             dim,
-            array(weights),
+            ParameterLaunch::new(array(weights), array(moments[0]), array(moments[1])),
             array(gradient),
-            array(moments[0]),
-            array(moments[1]),
-            array(&next[0]),
-            array(&next[1]),
-            array(&next[2]),
-            step.keep,
-            step.penalty,
-            step.betas[0],
-            step.betas[1],
-            step.rate,
-            step.eps,
+            ParameterLaunch::new(array(&next[0]), array(&next[1]), array(&next[2])),
+            numbers,
             n as u32,
         );
     }

@@ -4,116 +4,129 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::activation::slopes;
-use super::forward::{accumulate, accumulate_staged};
+use super::buffers::{SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
 use super::launches::count;
-use super::problem::{Problem, Trajectory, Upstream};
 use super::product::sum_of_parts;
-use super::quad::{Quad, load, load_or_zero, store, total};
+use super::quad::{Place, Quad, Sizes, load, load_or_zero, place, sizes, store, total};
+use super::staging::{accumulate, accumulate_staged};
 use super::tile::{CHUNK, Tile};
-use crate::{Activation, Form};
+use crate::{Activation, Form, NoiseTarget, Shape, UnitState};
 
 /// Sums over trials and time that a unit has: bias, decay, gain, noise scale.
 const SUMS: usize = 4;
 
-/// What a kernel is compiled for.
+/// The properties that a kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     tile: Tile,
     form: Form,
     activation: Activation,
-    /// Which gradients come from outside.
+    noise_target: NoiseTarget,
+    /// Gradients that the loss gives.
     has_outputs: bool,
     has_rates: bool,
     has_potentials: bool,
     has_final_state: bool,
-    /// Which sums are wanted beside those that need nothing more.
+    /// Sums that need more than the others.
     wants_decay: bool,
     wants_noise_scale: bool,
-    is_kicked: bool,
 }
 
-/// What comes from outside to the rates of a time step.
+/// Buffers of the network and its trajectory.
+#[derive(CubeType, CubeLaunch)]
+struct Given {
+    /// Recurrent weights `[post, pre]`.
+    w: Array<f32>,
+    decay: Array<f32>,
+    gain: Array<f32>,
+    /// Rates `[T + 1, B, N]`.
+    history: Array<f32>,
+    responses: Array<f32>,
+    potentials: Array<f32>,
+    initial_state: Array<f32>,
+    normals: Array<f32>,
+}
+
+/// Gradients with respect to the results of the forward sweep; those of the outputs have passed the readout, `[T, B, N]`.
+#[derive(CubeType, CubeLaunch)]
+struct From {
+    outputs: Array<f32>,
+    rates: Array<f32>,
+    potentials: Array<f32>,
+    final_state: Array<f32>,
+}
+
+/// Buffers that the time loop writes.
+#[derive(CubeType, CubeLaunch)]
+struct Found {
+    /// Gradient with respect to the drive, `g_z [T, B, N]`.
+    drive: Array<f32>,
+    /// Gradient with respect to the initial state; before that, of the state before the time step so far.
+    initial_state: Array<f32>,
+    /// Sums of each tile of trials, `[tile, 4, N]`.
+    units: Array<f32>,
+}
+
+/// Returns the gradient that the loss gives to the rates of a time step.
 #[cube]
-fn upstream(
-    from_outputs: &Array<f32>,
-    from_rates: &Array<f32>,
-    row: usize,
-    trial: usize,
-    trials: usize,
-    unit: usize,
-    n: usize,
-    #[comptime] kind: Kind,
-) -> Quad {
+fn upstream(from: &From, at: Place, #[comptime] kind: Kind) -> Quad {
     let mut sum = Quad::new(0.0f32);
     if comptime!(kind.has_outputs) {
-        sum += load_or_zero(from_outputs, row, trial, trials, unit, n);
+        sum += load_or_zero(&from.outputs, at);
     }
     if comptime!(kind.has_rates) {
-        sum += load_or_zero(from_rates, row, trial, trials, unit, n);
+        sum += load_or_zero(&from.rates, at);
     }
     sum
 }
 
-/// `g_z` of a unit in four trials from the gradient of its rates. `carry` is the part of the gradient of its state that comes
+/// Returns `g_z` of a unit in four trials from the gradient of its rates. `carry` is the part of the gradient of its state that comes
 /// from the next time step, and then from this one; `sums` are those of the unit.
 #[cube]
-fn taken_back(
+fn drive_gradient(
     g_r: Quad,
     carry: &mut Array<Quad>,
-    #[comptime] at: usize,
+    #[comptime] carry_at: usize,
     sums: &mut Array<f32>,
     #[comptime] first_sum: usize,
-    decay: f32,
-    gain: f32,
-    history: &Array<f32>,
-    responses: &Array<f32>,
-    potentials: &Array<f32>,
-    from_potentials: &Array<f32>,
-    initial_state: &Array<f32>,
-    normals: &Array<f32>,
-    network: usize,
-    time: usize,
-    row: usize,
-    trial: usize,
-    trials: usize,
-    unit: usize,
-    n: usize,
+    given: &Given,
+    from: &From,
+    at: Place,
     #[comptime] kind: Kind,
 ) -> Quad {
-    let keep = Quad::new(decay);
-    let scale = Quad::new(gain);
-    let now = row + network * trials; // of the rates before this time step
+    let column = min(at.unit, at.units - 1);
+    let keep = Quad::new(given.decay[column]);
+    let scale = Quad::new(given.gain[column]);
     let mut outside = Quad::new(0.0f32);
     if comptime!(kind.has_potentials) {
-        outside = load_or_zero(from_potentials, row, trial, trials, unit, n);
+        outside = load_or_zero(&from.potentials, at);
     }
     let (g_state, g_z) = if comptime!(kind.form == Form::Voltage) {
-        let r = load(history, now + trials, trial, trials, unit, n);
-        let g_v = fma(slopes(r, kind.activation), g_r, carry[at] + outside);
+        let r = load(&given.history, at.at_row(at.row + at.trials));
+        let g_v = fma(slopes(r, kind.activation), g_r, carry[carry_at] + outside);
         (g_v, scale * g_v)
     } else {
-        let response = load(responses, row, trial, trials, unit, n);
-        let g = g_r + carry[at];
+        let response = load(&given.responses, at);
+        let g = g_r + carry[carry_at];
         sums[first_sum + 2] += total(g * response);
         (
             g,
             fma(slopes(response, kind.activation), scale * g, outside),
         )
     };
-    carry[at] = keep * g_state;
+    carry[carry_at] = keep * g_state;
     sums[first_sum] += total(g_z);
     if comptime!(kind.wants_decay) {
         let before = if comptime!(kind.form == Form::Rate) {
-            load(history, now, trial, trials, unit, n)
+            load(&given.history, at)
         } else {
-            let start = load(initial_state, network * trials, trial, trials, unit, n);
-            potential_before(start, potentials, time, row, trial, trials, unit, n)
+            potential_before(given, at)
         };
         sums[first_sum + 1] += total(g_state * before);
     }
     if comptime!(kind.wants_noise_scale) {
-        let noise = load(normals, row, trial, trials, unit, n);
-        let g = if comptime!(kind.form == Form::Rate && !kind.is_kicked) {
+        let noise = load(&given.normals, at);
+        let g = if comptime!(kind.noise_target == NoiseTarget::Drive) {
             g_z
         } else {
             g_state
@@ -123,40 +136,27 @@ fn taken_back(
     g_z
 }
 
-/// The potentials before a time step, which of the first one are `start`.
+/// Returns the potentials before a time step: those of the initial state before the first.
 #[cube]
-fn potential_before(
-    start: Quad,
-    potentials: &Array<f32>,
-    time: usize,
-    row: usize,
-    trial: usize,
-    trials: usize,
-    unit: usize,
-    n: usize,
-) -> Quad {
-    let mut v = start;
-    if time > 0 {
-        v = load(potentials, row - trials, trial, trials, unit, n);
+fn potential_before(given: &Given, at: Place) -> Quad {
+    let mut v = load(&given.initial_state, at.at_row(0usize.runtime()));
+    if at.row > 0 {
+        v = load(&given.potentials, at.at_row(at.row - at.trials));
     }
     v
 }
 
-/// The gradient of a unit's initial state in four trials, from that of its rates.
+/// Returns the gradient of a unit's initial state in four trials, from that of its rates.
 #[cube]
-fn of_initial_state(
+fn initial_state_gradient(
     g_r: Quad,
     carry: Quad,
-    history: &Array<f32>,
-    row: usize,
-    trial: usize,
-    trials: usize,
-    unit: usize,
-    n: usize,
+    given: &Given,
+    at: Place,
     #[comptime] kind: Kind,
 ) -> Quad {
     if comptime!(kind.form == Form::Voltage) {
-        let r = load(history, row, trial, trials, unit, n);
+        let r = load(&given.history, at);
         fma(slopes(r, kind.activation), g_r, carry)
     } else {
         g_r + carry
@@ -165,27 +165,7 @@ fn of_initial_state(
 
 /// All time steps of a tile of trials, from the last to the first.
 #[cube(launch_unchecked)]
-fn all_steps(
-    w: &Array<f32>,
-    decay: &Array<f32>,
-    gain: &Array<f32>,
-    history: &Array<f32>,
-    responses: &Array<f32>,
-    potentials: &Array<f32>,
-    initial_state: &Array<f32>,
-    normals: &Array<f32>,
-    from_outputs: &Array<f32>,
-    from_rates: &Array<f32>,
-    from_potentials: &Array<f32>,
-    from_final_state: &Array<f32>,
-    drive_gradient: &mut Array<f32>,
-    initial_gradient: &mut Array<f32>,
-    unit_sums: &mut Array<f32>,
-    steps: u32,
-    trials: u32,
-    units: u32,
-    #[comptime] kind: Kind,
-) {
+fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[comptime] kind: Kind) {
     let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
@@ -194,91 +174,63 @@ fn all_steps(
     let mut carry = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut back = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut sums = Array::<f32>::new(comptime![kind.tile.per_thread * SUMS]);
-    let n = units as usize;
-    let b = trials as usize;
-    let network = CUBE_POS_Y as usize;
+    let n = sizes.units as usize;
+    let b = sizes.trials as usize;
+    let steps = sizes.steps as usize;
     let first = CUBE_POS_X as usize * comptime![kind.tile.trials()];
     let thread = UNIT_POS as usize;
-    let row0 = network * steps as usize * b;
     #[unroll]
     for s in 0..comptime![kind.tile.per_thread * SUMS] {
         sums[s] = 0.0f32;
     }
     #[unroll]
     for q in 0..per_thread {
-        let unit = thread + q * threads;
         #[unroll]
         for m in 0..quads {
             let i = q * quads + m;
+            let at = place(first + m * 4, thread + q * threads, sizes);
             carry[i] = Quad::new(0.0f32);
             if comptime!(kind.has_final_state) {
-                let trial = first + m * 4;
-                carry[i] = load_or_zero(from_final_state, network * b, trial, b, unit, n);
+                carry[i] = load_or_zero(&from.final_state, at);
             }
-            shared[unit * quads + m] = Quad::new(0.0f32);
+            shared[at.unit * quads + m] = Quad::new(0.0f32);
         }
     }
     sync_cube();
-    for passed in 0..steps as usize {
-        let time = steps as usize - 1 - passed;
-        let row = row0 + time * b;
+    for passed in 0..steps {
+        let row = (steps - 1 - passed) * b;
         #[unroll]
         for q in 0..per_thread {
-            let unit = thread + q * threads;
             #[unroll]
             for m in 0..quads {
-                let trial = first + m * 4;
+                let at = place(first + m * 4, thread + q * threads, sizes);
                 // Read before the sums, which take long enough for it to arrive.
-                back[q * quads + m] =
-                    upstream(from_outputs, from_rates, row, trial, b, unit, n, kind);
+                back[q * quads + m] = upstream(from, at.at_row(row), kind);
             }
         }
-        let from = (passed % 2) * half;
-        let to = half - from;
+        let read = (passed % 2) * half;
+        let write = half - read;
         accumulate(
-            &mut back,
-            w,
-            &shared,
-            network * n,
-            from,
-            n,
-            thread,
-            n,
-            kind.tile,
+            &mut back, &given.w, &shared, 0usize, read, n, thread, n, kind.tile,
         );
         #[unroll]
         for q in 0..per_thread {
-            let unit = thread + q * threads;
-            let of_unit = network * n + min(unit, n - 1);
             #[unroll]
             for m in 0..quads {
-                let i = q * quads + m;
-                let trial = first + m * 4;
-                let g_z = taken_back(
-                    back[i],
+                let at = place(first + m * 4, thread + q * threads, sizes).at_row(row);
+                let g_z = drive_gradient(
+                    back[q * quads + m],
                     &mut carry,
                     comptime![q * quads + m],
                     &mut sums,
                     comptime![q * SUMS],
-                    decay[of_unit],
-                    gain[of_unit],
-                    history,
-                    responses,
-                    potentials,
-                    from_potentials,
-                    initial_state,
-                    normals,
-                    network,
-                    time,
-                    row,
-                    trial,
-                    b,
-                    unit,
-                    n,
+                    given,
+                    from,
+                    at,
                     kind,
                 );
-                shared[to + unit * quads + m] = g_z;
-                store(drive_gradient, g_z, row, trial, b, unit, n);
+                shared[write + at.unit * quads + m] = g_z;
+                store(&mut found.drive, g_z, at);
             }
         }
         sync_cube();
@@ -287,65 +239,62 @@ fn all_steps(
     for i in 0..comptime![kind.tile.per_thread * kind.tile.quads] {
         back[i] = Quad::new(0.0f32);
     }
-    let from = (steps as usize % 2) * half;
+    let read = (steps % 2) * half;
     accumulate(
-        &mut back,
-        w,
-        &shared,
-        network * n,
-        from,
-        n,
-        thread,
-        n,
-        kind.tile,
+        &mut back, &given.w, &shared, 0usize, read, n, thread, n, kind.tile,
     );
-    let tile = network * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
     #[unroll]
     for q in 0..per_thread {
-        let unit = thread + q * threads;
         #[unroll]
         for m in 0..quads {
             let i = q * quads + m;
-            let trial = first + m * 4;
-            let row = network * (steps as usize + 1) * b;
-            let g = of_initial_state(back[i], carry[i], history, row, trial, b, unit, n, kind);
-            store(initial_gradient, g, network * b, trial, b, unit, n);
+            let at = place(first + m * 4, thread + q * threads, sizes);
+            let g = initial_state_gradient(back[i], carry[i], given, at, kind);
+            store(&mut found.initial_state, g, at);
         }
-        if unit < n {
-            #[unroll]
-            for s in 0..comptime![SUMS] {
-                unit_sums[(tile * comptime![SUMS] + s) * n + unit] = sums[q * comptime![SUMS] + s];
-            }
+        write_sums(&sums, comptime![q * SUMS], thread + q * threads, n, found);
+    }
+}
+
+/// Writes the sums of a unit for the tile of trials of this cube.
+#[cube]
+fn write_sums(
+    sums: &Array<f32>,
+    #[comptime] first_sum: usize,
+    unit: usize,
+    n: usize,
+    found: &mut Found,
+) {
+    if unit < n {
+        let tile = CUBE_POS_X as usize;
+        #[unroll]
+        for s in 0..comptime![SUMS] {
+            found.units[(tile * comptime![SUMS] + s) * n + unit] = sums[first_sum + s];
         }
     }
 }
 
-/// One time step of a tile of trials and units, or, after the first of them (`is_initial`), the gradient of the initial state.
-/// `carry` is in the buffer of the latter; sums go on from the time step before.
+/// The time step of a launch for each time step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum StepKind {
+    /// The last time step, which is the first of the backward sweep.
+    Last,
+    Inner,
+    /// After the first time step: the gradient of the initial state.
+    Initial,
+}
+
+/// One time step of a tile of trials and units, or the gradient of the initial state. `carry` is in the buffer of the latter; sums go
+/// on from the time step before.
 #[cube(launch_unchecked)]
 fn one_step(
-    w: &Array<f32>,
-    decay: &Array<f32>,
-    gain: &Array<f32>,
-    history: &Array<f32>,
-    responses: &Array<f32>,
-    potentials: &Array<f32>,
-    initial_state: &Array<f32>,
-    normals: &Array<f32>,
-    from_outputs: &Array<f32>,
-    from_rates: &Array<f32>,
-    from_potentials: &Array<f32>,
-    from_final_state: &Array<f32>,
-    drive_gradient: &mut Array<f32>,
-    initial_gradient: &mut Array<f32>,
-    unit_sums: &mut Array<f32>,
+    given: &Given,
+    from: &From,
+    found: &mut Found,
     time: u32,
-    steps: u32,
-    trials: u32,
-    units: u32,
+    sizes: &Sizes,
     #[comptime] kind: Kind,
-    #[comptime] is_last: bool,
-    #[comptime] is_initial: bool,
+    #[comptime] step: StepKind,
 ) {
     let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
@@ -354,211 +303,241 @@ fn one_step(
     let mut carry = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut back = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut sums = Array::<f32>::new(comptime![kind.tile.per_thread * SUMS]);
-    let n = units as usize;
-    let b = trials as usize;
-    let network = CUBE_POS_Y as usize;
-    let first = CUBE_POS_X as usize * comptime![kind.tile.trials()];
-    let first_unit = CUBE_POS_Z as usize * comptime![kind.tile.units()] + UNIT_POS as usize;
-    let t = time as usize;
-    let row = (network * steps as usize + t) * b;
-    let tile = network * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
+    let n = sizes.units as usize;
+    let b = sizes.trials as usize;
+    let row = time as usize * b;
+    let start = place(
+        CUBE_POS_X as usize * comptime![kind.tile.trials()],
+        CUBE_POS_Y as usize * comptime![kind.tile.units()] + UNIT_POS as usize,
+        sizes,
+    );
     #[unroll]
     for q in 0..per_thread {
-        let unit = first_unit + q * threads;
-        let column = min(unit, n - 1);
+        let unit = start.unit + q * threads;
         #[unroll]
         for m in 0..quads {
             let i = q * quads + m;
-            let trial = first + m * 4;
+            let at = place(start.trial + m * 4, unit, sizes);
             back[i] = Quad::new(0.0f32);
             carry[i] = Quad::new(0.0f32);
-            if comptime!(!is_initial) {
-                back[i] = upstream(from_outputs, from_rates, row, trial, b, unit, n, kind);
+            if comptime!(step != StepKind::Initial) {
+                back[i] = upstream(from, at.at_row(row), kind);
             }
-            if comptime!(!is_last) {
-                carry[i] = load_or_zero(initial_gradient, network * b, trial, b, unit, n);
+            if comptime!(step != StepKind::Last) {
+                carry[i] = load_or_zero(&found.initial_state, at);
             } else if comptime!(kind.has_final_state) {
-                carry[i] = load_or_zero(from_final_state, network * b, trial, b, unit, n);
+                carry[i] = load_or_zero(&from.final_state, at);
             }
         }
         #[unroll]
         for s in 0..comptime![SUMS] {
-            sums[q * comptime![SUMS] + s] = if comptime!(is_last) {
+            sums[q * comptime![SUMS] + s] = if comptime!(step == StepKind::Last) {
                 0.0f32.runtime()
             } else {
-                unit_sums[(tile * comptime![SUMS] + s) * n + column]
+                let tile = CUBE_POS_X as usize;
+                found.units[(tile * comptime![SUMS] + s) * n + min(unit, n - 1)]
             };
         }
     }
-    if comptime!(!is_last) {
-        let next = if comptime!(is_initial) { row } else { row + b };
+    if comptime!(step != StepKind::Last) {
+        let next = if comptime!(step == StepKind::Initial) {
+            row
+        } else {
+            row + b
+        };
+        let source = &found.drive;
         accumulate_staged(
             &mut back,
-            w,
+            &given.w,
             &mut shared,
-            drive_gradient,
-            network * n,
-            next,
-            first,
-            b,
-            first_unit,
-            n,
+            source,
+            start.at_row(next),
             kind.tile,
         );
     }
     #[unroll]
     for q in 0..per_thread {
-        let unit = first_unit + q * threads;
-        let of_unit = network * n + min(unit, n - 1);
+        let unit = start.unit + q * threads;
         #[unroll]
         for m in 0..quads {
             let i = q * quads + m;
-            let trial = first + m * 4;
-            if comptime!(is_initial) {
-                let row = network * (steps as usize + 1) * b;
-                let g = of_initial_state(back[i], carry[i], history, row, trial, b, unit, n, kind);
-                store(initial_gradient, g, network * b, trial, b, unit, n);
+            let at = place(start.trial + m * 4, unit, sizes);
+            if comptime!(step == StepKind::Initial) {
+                let g = initial_state_gradient(back[i], carry[i], given, at, kind);
+                store(&mut found.initial_state, g, at);
             } else {
-                let g_z = taken_back(
+                let g_z = drive_gradient(
                     back[i],
                     &mut carry,
                     comptime![q * quads + m],
                     &mut sums,
                     comptime![q * SUMS],
-                    decay[of_unit],
-                    gain[of_unit],
-                    history,
-                    responses,
-                    potentials,
-                    from_potentials,
-                    initial_state,
-                    normals,
-                    network,
-                    t,
-                    row,
-                    trial,
-                    b,
-                    unit,
-                    n,
+                    given,
+                    from,
+                    at.at_row(row),
                     kind,
                 );
-                store(drive_gradient, g_z, row, trial, b, unit, n);
-                store(initial_gradient, carry[i], network * b, trial, b, unit, n);
+                store(&mut found.drive, g_z, at.at_row(row));
+                store(&mut found.initial_state, carry[i], at);
             }
         }
-        if comptime!(!is_initial) {
-            if unit < n {
-                #[unroll]
-                for s in 0..comptime![SUMS] {
-                    unit_sums[(tile * comptime![SUMS] + s) * n + unit] =
-                        sums[q * comptime![SUMS] + s];
-                }
-            }
+        if comptime!(step != StepKind::Initial) {
+            write_sums(&sums, comptime![q * SUMS], unit, n, found);
         }
     }
 }
 
-/// What the time loop backward writes.
+/// Results of the time loop.
 pub(super) struct Loop {
-    /// `g_z [K, T, B, N]`
+    /// `g_z [T, B, N]`
     pub(super) drive: Handle,
-    /// `[K, B, N]`
-    pub(super) initial_state: Handle,
-    /// Bias, decay, gain, noise scale `[K, 4, N]`.
+    pub(super) initial_state: UnitState<Handle>,
+    /// Bias, decay, gain, noise scale `[4, N]`.
     pub(super) units: Handle,
 }
 
-/// Runs the time loop; `upstream.outputs` are gradients of the rates by way of the readout, `[K, T, B, N]`, and `normals`
+/// Runs the time loop; `upstream.outputs` are gradients of the rates by way of the readout, `[T, B, N]`, and `normals`
 /// those of `eps` where the gradient of the noise scale is wanted.
 pub(super) fn run<R: Runtime>(
     client: &ComputeClient<R>,
-    problem: &Problem,
-    trajectory: &Trajectory,
-    upstream: &Upstream,
+    sweep: &SweepBuffers,
+    trajectory: &TrajectoryBuffers,
+    upstream: &UpstreamBuffers,
     wants_decay: bool,
     normals: Option<&Handle>,
 ) -> Loop {
-    let size = &problem.size;
+    let shape = &sweep.shape;
     let kind = Kind {
-        tile: Tile::of(client, size),
-        form: problem.form,
-        activation: problem.activation,
-        has_outputs: upstream.outputs.is_some(),
-        has_rates: upstream.rates.is_some(),
-        has_potentials: upstream.potentials.is_some(),
-        has_final_state: upstream.final_state.is_some(),
         wants_decay,
         wants_noise_scale: normals.is_some(),
-        is_kicked: problem.is_kicked(),
+        ..Kind::new(Tile::of(client, shape), sweep, upstream)
     };
     let empty = |n: usize| client.empty(n * size_of::<f32>());
-    let shape = &size.shape;
-    let tiles = kind.tile.trial_tiles(size);
-    let parts = empty(size.networks * tiles * SUMS * shape.units);
-    let (drive, initial_state) = (empty(size.states()), empty(size.state()));
-    let array = |handle: &Handle, len: usize| {
-        // SAFETY: the lengths are those of the problem.
-        unsafe { ArrayArg::<R>::from_raw_parts(handle.clone(), len) }
+    let tiles = kind.tile.trial_tiles(shape);
+    let results = Loop {
+        drive: empty(shape.states()),
+        initial_state: UnitState::from_fn(|| empty(shape.state())),
+        units: empty(tiles * SUMS * shape.units),
     };
-    let per_unit = size.networks * shape.units;
-    let optional = |handle: Option<&Handle>, len: usize| match handle {
-        Some(handle) => array(handle, len),
-        None => array(&problem.operands.decay, per_unit),
-    };
-    let states = |handle: &Option<Handle>| optional(handle.as_ref(), size.states());
-    let (steps, trials, units) = (shape.steps as u32, shape.trials as u32, shape.units as u32);
-    let (cubes, dim) = (kind.tile.cubes(size), kind.tile.dim());
-    macro_rules! launch {
-        ($kernel:ident, $($rest:expr),+) => {{
-            count(|launches| &mut launches.backward);
-            // SAFETY: units, trials and time steps are within the buffers; `load` and `store` see to the last tile, and cubes of
-            // a launch write units and trials of their own.
-            unsafe {
-                $kernel::launch_unchecked::<R>(
-                    client,
-                    cubes.clone(),
-                    dim,
-                    array(&problem.operands.w_rc, per_unit * shape.units),
-                    array(&problem.operands.decay, per_unit),
-                    array(&problem.operands.gain, per_unit),
-                    array(&trajectory.rates, size.history()),
-                    states(&trajectory.responses),
-                    states(&trajectory.potentials),
-                    array(&problem.operands.initial_state, size.state()),
-                    optional(normals, size.states()),
-                    states(&upstream.outputs),
-                    states(&upstream.rates),
-                    states(&upstream.potentials),
-                    optional(upstream.final_state.as_ref(), size.state()),
-                    array(&drive, size.states()),
-                    array(&initial_state, size.state()),
-                    array(&parts, size.networks * tiles * SUMS * shape.units),
-                    $($rest),+
-                );
-            }
-        }};
-    }
+    let given = || given::<R>(sweep, trajectory, normals);
+    let from = || from::<R>(sweep, upstream);
+    let found = || found::<R>(&results, shape, tiles);
+    let (cubes, dim) = (kind.tile.cubes(shape), kind.tile.dim());
     if kind.tile.resident {
-        launch!(all_steps, steps, trials, units, kind);
-    } else {
-        for time in (0..steps).rev() {
-            launch!(
-                one_step,
-                time,
-                steps,
-                trials,
-                units,
+        count(|launches| &mut launches.backward);
+        let (found, sizes) = (found(), sizes(shape));
+        // SAFETY: units, trials and time steps are within the buffers; `load` and `store` see to the last tile, and cubes of a launch
+        // write units and trials of their own.
+        unsafe {
+            all_steps::launch_unchecked::<R>(
+                client,
+                cubes,
+                dim,
+                given(),
+                from(),
+                found,
+                sizes,
                 kind,
-                time + 1 == steps,
-                false
             );
         }
-        launch!(one_step, 0, steps, trials, units, kind, false, true);
+    } else {
+        for (time, step) in launches_of_steps(shape.steps as u32) {
+            count(|launches| &mut launches.backward);
+            let (cubes, found, sizes) = (cubes.clone(), found(), sizes(shape));
+            // SAFETY: as above.
+            unsafe {
+                one_step::launch_unchecked::<R>(
+                    client,
+                    cubes,
+                    dim,
+                    given(),
+                    from(),
+                    found,
+                    time,
+                    sizes,
+                    kind,
+                    step,
+                );
+            }
+        }
     }
-    let sums = sum_of_parts(client, parts, [size.networks, tiles, SUMS * shape.units]);
     Loop {
-        drive,
-        initial_state,
-        units: sums,
+        units: sum_of_parts(client, results.units, [1, tiles, SUMS * shape.units]),
+        ..results
     }
+}
+
+/// Returns the time step and the kind of each launch, in order.
+fn launches_of_steps(steps: u32) -> impl Iterator<Item = (u32, StepKind)> {
+    let inner = (0..steps - 1).rev().map(|time| (time, StepKind::Inner));
+    std::iter::once((steps - 1, StepKind::Last))
+        .chain(inner)
+        .chain([(0, StepKind::Initial)])
+}
+
+impl Kind {
+    /// Returns the properties that follow from the sweep and its loss.
+    fn new(tile: Tile, sweep: &SweepBuffers, upstream: &UpstreamBuffers) -> Self {
+        Self {
+            tile,
+            form: sweep.form,
+            activation: sweep.activation,
+            noise_target: sweep.noise_target,
+            has_outputs: upstream.outputs.is_some(),
+            has_rates: upstream.rates.is_some(),
+            has_potentials: upstream.potentials.is_some(),
+            has_final_state: upstream.final_state.activity.is_some(),
+            wants_decay: false,
+            wants_noise_scale: false,
+        }
+    }
+}
+
+fn found<R: Runtime>(results: &Loop, shape: &Shape, tiles: usize) -> FoundLaunch<R> {
+    FoundLaunch::new(
+        array(&results.drive, shape.states()),
+        array(&results.initial_state.activity, shape.state()),
+        array(&results.units, tiles * SUMS * shape.units),
+    )
+}
+
+fn array<R: Runtime>(handle: &Handle, len: usize) -> ArrayArg<R> {
+    // SAFETY: callers give the length that the shape of the sweep implies.
+    unsafe { ArrayArg::from_raw_parts(handle.clone(), len) }
+}
+
+/// Returns a buffer as an argument; a shorter one, which is not read, where there is none.
+fn optional<R: Runtime>(sweep: &SweepBuffers, handle: Option<&Handle>, len: usize) -> ArrayArg<R> {
+    match handle {
+        Some(handle) => array(handle, len),
+        None => array(&sweep.operands.decay, sweep.shape.units),
+    }
+}
+
+fn given<R: Runtime>(
+    sweep: &SweepBuffers,
+    trajectory: &TrajectoryBuffers,
+    normals: Option<&Handle>,
+) -> GivenLaunch<R> {
+    let (shape, operands) = (&sweep.shape, &sweep.operands);
+    GivenLaunch::new(
+        array(&operands.w_rc, shape.units * shape.units),
+        array(&operands.decay, shape.units),
+        array(&operands.gain, shape.units),
+        array(&trajectory.rates, shape.history()),
+        optional(sweep, trajectory.responses.as_ref(), shape.states()),
+        optional(sweep, trajectory.potentials.as_ref(), shape.states()),
+        array(&operands.initial_state.activity, shape.state()),
+        optional(sweep, normals, shape.states()),
+    )
+}
+
+fn from<R: Runtime>(sweep: &SweepBuffers, upstream: &UpstreamBuffers) -> FromLaunch<R> {
+    let (states, state) = (sweep.shape.states(), sweep.shape.state());
+    FromLaunch::new(
+        optional(sweep, upstream.outputs.as_ref(), states),
+        optional(sweep, upstream.rates.as_ref(), states),
+        optional(sweep, upstream.potentials.as_ref(), states),
+        optional(sweep, upstream.final_state.activity.as_ref(), state),
+    )
 }

@@ -1,15 +1,15 @@
-//! How many kernels were launched: launches cost the host time, and a time loop in one launch is what this module is for.
+//! A count of launches: they cost the host time, and a time loop in one launch is what this module is for.
 
 use std::cell::Cell;
 
 /// Launches of kernels of this crate, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Launches {
-    /// Of forward time loops: one per sweep, or one per time step where a network is too large for that.
+    /// Forward time loops: one per sweep, or one per time step where a network is too large for that.
     pub forward: usize,
-    /// Of backward time loops.
+    /// Backward time loops.
     pub backward: usize,
-    /// Of all other kernels.
+    /// All other kernels.
     pub other: usize,
 }
 

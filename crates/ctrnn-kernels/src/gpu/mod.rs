@@ -16,13 +16,12 @@
 //! Around the sweep, the squared error of the readout and its gradient are at most two launches ([`squared_error`]), the squared norm of
 //! all gradients one for each parameter and one more ([`sum_of_squares`]), and the optimizer's update one for each parameter ([`adam`]).
 //!
-//! In the time loop a cube of threads takes a few trials (4 or 8) of one network through all time steps: its rates lie in shared
+//! In the time loop a cube of threads takes a few trials (4 or 8) through all time steps: its rates lie in shared
 //! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit
 //! there: a launch per time step then divides units over cubes as well.
 //!
 //! Everything is `f32`. Sums have an order that shape alone decides: the same device gives the same bits on every run. Buffers
-//! are time-major as on the CPU, with an axis over networks in front, `[network, time, trial, unit]`: cubes of a launch take
-//! different networks along their y axis. Tiles are chosen from the shape and the limits of the device ([`Tile`]).
+//! are time-major as on the CPU. Tiles are chosen from the shape and the limits of the device ([`Tile`]).
 
 #![expect(
     unsafe_code,
@@ -41,20 +40,21 @@
 mod activation;
 mod adam;
 mod backward;
+mod buffers;
 mod drive;
 mod forward;
 mod launches;
 mod normals;
-mod problem;
 mod product;
 mod quad;
+mod staging;
 mod sums;
 mod sweep;
 mod tile;
 
 pub use adam::adam;
+pub use buffers::{GradientBuffers, Keep, SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
 pub use launches::{Launches, launches};
-pub use problem::{Gradients, Kept, Normals, Problem, Size, Trajectory, Upstream};
 pub use sums::{squared_error, sum_of_squares};
 pub use sweep::{backward, forward};
 pub use tile::{RESIDENT_UNITS, Tile};

@@ -5,9 +5,8 @@ use cubecl::prelude::*;
 
 use super::activation::{Polynomial, polynomial};
 use super::launches::count;
-use super::problem::Size;
 use super::tile::elementwise;
-use crate::Draws;
+use crate::{DrawAddress, Shape};
 
 const LN: Polynomial = Polynomial(&normal::LN);
 const SIN: Polynomial = Polynomial(&normal::SIN);
@@ -65,19 +64,19 @@ fn box_muller(radius: u32, angle: u32, normals: &mut Array<f32>, #[comptime] at:
     normals[at + 1] = r * select(sin_negative, -sin, sin);
 }
 
-/// A thread draws for one unit of a trial and four time steps; `normals [time, trial, unit]` of one network.
-#[cube(launch_unchecked)]
-fn draw(
-    normals: &mut Array<f32>,
+/// A [`DrawAddress`] on the device.
+#[derive(CubeType, CubeLaunch)]
+struct Address {
     key0: u32,
     key1: u32,
     step: u32,
     first_trial: u32,
-    first_block: u32,
-    steps: u32,
-    trials: u32,
-    units: u32,
-) {
+    first_time_block: u32,
+}
+
+/// A thread draws for one unit of a trial and four time steps; `normals` is `[time, trial, unit]`.
+#[cube(launch_unchecked)]
+fn draw(normals: &mut Array<f32>, address: &Address, steps: u32, trials: u32, units: u32) {
     let n = units as usize;
     let b = trials as usize;
     let at = ABSOLUTE_POS;
@@ -87,10 +86,10 @@ fn draw(
     if block * 4 < steps as usize {
         let mut words = Array::<u32>::new(4usize);
         words[0] = unit as u32;
-        words[1] = first_trial + trial as u32;
-        words[2] = first_block + block as u32;
-        words[3] = step;
-        philox(&mut words, key0, key1);
+        words[1] = address.first_trial + trial as u32;
+        words[2] = address.first_time_block + block as u32;
+        words[3] = address.step;
+        philox(&mut words, address.key0, address.key1);
         let mut four = Array::<f32>::new(4usize);
         box_muller(words[0], words[1], &mut four, 0usize);
         box_muller(words[2], words[3], &mut four, 2usize);
@@ -104,13 +103,12 @@ fn draw(
     }
 }
 
-/// The draws `[time, trial, unit]` of one network.
+/// Returns normals `[time, trial, unit]` drawn at an address.
 pub(super) fn drawn<R: Runtime>(
     client: &ComputeClient<R>,
-    size: &Size,
-    draws: Draws,
+    shape: &Shape,
+    address: DrawAddress,
 ) -> cubecl::server::Handle {
-    let shape = &size.shape;
     let normals = client.empty(shape.states() * size_of::<f32>());
     let threads = shape.steps.div_ceil(4) * shape.trials * shape.units;
     let (cubes, dim) = elementwise(threads);
@@ -122,11 +120,13 @@ pub(super) fn drawn<R: Runtime>(
             cubes,
             dim,
             ArrayArg::from_raw_parts(normals.clone(), shape.states()),
-            draws.key.0[0],
-            draws.key.0[1],
-            draws.step,
-            draws.first_trial,
-            draws.first_time_block,
+            AddressLaunch::new(
+                address.key.0[0],
+                address.key.0[1],
+                address.step,
+                address.first_trial,
+                address.first_time_block,
+            ),
             shape.steps as u32,
             shape.trials as u32,
             shape.units as u32,

@@ -22,74 +22,100 @@ const MANY_CUBES: usize = 264;
 /// A chunk shorter than this is not worth its sum.
 const LEAST_CHUNK: usize = 128;
 
-/// A matrix `[network, row, column]` in a buffer.
+/// A matrix `[row, column]` in a buffer.
 #[derive(Clone, Debug)]
 pub(super) struct Operand<'a> {
     handle: &'a Handle,
-    networks: usize,
     /// Numbers of the buffer.
     len: usize,
     offset: usize,
-    by_network: usize,
     by_row: usize,
     by_column: usize,
 }
 
 impl<'a> Operand<'a> {
-    /// A matrix row by row.
-    pub(super) const fn new(
-        handle: &'a Handle,
-        networks: usize,
-        rows: usize,
-        columns: usize,
-    ) -> Self {
+    /// Describes a matrix that is stored row by row.
+    pub(super) const fn new(handle: &'a Handle, rows: usize, columns: usize) -> Self {
         Self {
             handle,
-            networks,
-            len: networks * rows * columns,
+            len: rows * columns,
             offset: 0,
-            by_network: rows * columns,
             by_row: columns,
             by_column: 1,
         }
     }
 
-    /// The rows of each network from `first` on.
+    /// Returns the rows from `first` on.
     pub(super) const fn rows_from(mut self, first: usize) -> Self {
         self.offset = first * self.by_row;
         self
     }
 
-    /// The transposed matrix.
+    /// Returns the transposed matrix.
     pub(super) const fn transposed(mut self) -> Self {
         (self.by_row, self.by_column) = (self.by_column, self.by_row);
         self
     }
+
+    fn array<R: Runtime>(&self) -> ArrayArg<R> {
+        // SAFETY: the length is that of the buffer.
+        unsafe { ArrayArg::from_raw_parts(self.handle.clone(), self.len) }
+    }
+
+    fn strides<R: Runtime>(&self) -> StridesLaunch<R> {
+        StridesLaunch::new(
+            self.offset as u32,
+            self.by_row as u32,
+            self.by_column as u32,
+        )
+    }
 }
 
-/// A cube computes 64 x 64 numbers of `C`, for a chunk of the sum and a network.
+/// The place of a matrix in its buffer.
+#[derive(CubeType, CubeLaunch)]
+struct Strides {
+    offset: u32,
+    by_row: u32,
+    by_column: u32,
+}
+
+#[cube]
+impl Strides {
+    /// Returns the place of an entry.
+    fn at(&self, row: usize, column: usize) -> usize {
+        self.offset as usize + row * self.by_row as usize + column * self.by_column as usize
+    }
+}
+
+/// Sizes of a product, and the chunks into which its sums are cut.
+#[derive(CubeType, CubeLaunch)]
+struct Extents {
+    rows: u32,
+    columns: u32,
+    depth: u32,
+    chunk: u32,
+}
+
+/// The properties that a product is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    /// Neighbouring numbers of a factor lie along the sum.
+    a_along_depth: bool,
+    b_along_depth: bool,
+    has_bias: bool,
+}
+
+/// A cube computes 64 x 64 numbers of `C`, for a chunk of the sum.
 #[cube(launch_unchecked)]
 fn tile_product(
     a: &Array<f32>,
     b: &Array<f32>,
     bias: &Array<f32>,
     c: &mut Array<f32>,
-    rows: u32,
-    columns: u32,
-    depth: u32,
-    chunk: u32,
-    chunks: u32,
-    a_offset: u32,
-    a_network: u32,
-    a_row: u32,
-    a_column: u32,
-    b_offset: u32,
-    b_network: u32,
-    b_row: u32,
-    b_column: u32,
-    #[comptime] a_along_depth: bool,
-    #[comptime] b_along_depth: bool,
-    #[comptime] biased: bool,
+    extents: &Extents,
+    a_strides: &Strides,
+    b_strides: &Strides,
+    #[comptime] kind: Kind,
 ) {
     let mut left = SharedMemory::<f32>::new(comptime![DEPTH * STRIDE]);
     let mut right = SharedMemory::<f32>::new(comptime![DEPTH * STRIDE]);
@@ -98,35 +124,32 @@ fn tile_product(
     for s in 0..16usize {
         sums[s] = 0.0f32;
     }
-    let m = rows as usize;
-    let p = columns as usize;
+    let m = extents.rows as usize;
+    let p = extents.columns as usize;
     let thread = UNIT_POS as usize;
     let x = thread % comptime![SIDE];
     let y = thread / comptime![SIDE];
     let row0 = CUBE_POS_X as usize * comptime![EDGE];
     let column0 = CUBE_POS_Y as usize * comptime![EDGE];
-    let network = CUBE_POS_Z as usize / chunks as usize;
-    let part = CUBE_POS_Z as usize % chunks as usize;
-    let start = part * chunk as usize;
-    let end = min(start + chunk as usize, depth as usize);
-    let a0 = (a_offset + network as u32 * a_network) as usize;
-    let b0 = (b_offset + network as u32 * b_network) as usize;
+    let chunk = extents.chunk as usize;
+    let start = CUBE_POS_Z as usize * chunk;
+    let end = min(start + chunk, extents.depth as usize);
     let stages = (end - start + comptime![DEPTH - 1]) / comptime![DEPTH];
     for stage in 0..stages {
         let k0 = start + stage * comptime![DEPTH];
         #[unroll]
         for s in 0..4usize {
             // Neighbouring threads read neighbouring numbers, along the sum or along the edge.
-            let (ka, i) = place(thread, s, a_along_depth);
+            let (ka, i) = place(thread, s, kind.a_along_depth);
             let mut value = 0.0f32;
             if k0 + ka < end && row0 + i < m {
-                value = a[a0 + (row0 + i) * a_row as usize + (k0 + ka) * a_column as usize];
+                value = a[a_strides.at(row0 + i, k0 + ka)];
             }
             left[ka * comptime![STRIDE] + i] = value;
-            let (kb, j) = place(thread, s, b_along_depth);
+            let (kb, j) = place(thread, s, kind.b_along_depth);
             let mut other = 0.0f32;
             if k0 + kb < end && column0 + j < p {
-                other = b[b0 + (k0 + kb) * b_row as usize + (column0 + j) * b_column as usize];
+                other = b[b_strides.at(k0 + kb, column0 + j)];
             }
             right[kb * comptime![STRIDE] + j] = other;
         }
@@ -152,8 +175,8 @@ fn tile_product(
             let j = column0 + x + q * comptime![SIDE];
             if i < m && j < p {
                 let mut sum = sums[r * 4 + q];
-                if comptime!(biased) {
-                    sum += bias[network * p + j];
+                if comptime!(kind.has_bias) {
+                    sum += bias[j];
                 }
                 c[(CUBE_POS_Z as usize * m + i) * p + j] = sum;
             }
@@ -161,7 +184,7 @@ fn tile_product(
     }
 }
 
-/// Which term of the sum and which place on the edge a thread stages in its turn `s`.
+/// Returns the term of the sum and the place on the edge that a thread stages in its turn `s`.
 #[cube]
 fn place(thread: usize, s: usize, #[comptime] along_depth: bool) -> (usize, usize) {
     if comptime!(along_depth) {
@@ -177,7 +200,7 @@ fn place(thread: usize, s: usize, #[comptime] along_depth: bool) -> (usize, usiz
     }
 }
 
-/// `C [network, row, column] = A B`, plus `bias [network, column]`; `depth` is the length of the sums.
+/// Computes `C [row, column] = A B`, plus `bias [column]`; `depth` is the length of the sums.
 pub(super) fn product<R: Runtime>(
     client: &ComputeClient<R>,
     a: &Operand,
@@ -185,8 +208,7 @@ pub(super) fn product<R: Runtime>(
     bias: Option<&Handle>,
     [rows, columns, depth]: [usize; 3],
 ) -> Handle {
-    let networks = a.networks;
-    let tiles = rows.div_ceil(EDGE) * columns.div_ceil(EDGE) * networks;
+    let tiles = rows.div_ceil(EDGE) * columns.div_ceil(EDGE);
     let chunks = match bias {
         Some(_) => 1,
         None => (MANY_CUBES / tiles).clamp(1, depth.div_ceil(LEAST_CHUNK).max(1)),
@@ -194,7 +216,7 @@ pub(super) fn product<R: Runtime>(
     let chunk = depth.div_ceil(chunks).next_multiple_of(DEPTH);
     let chunks = depth.div_ceil(chunk).max(1);
     let length = rows * columns;
-    let parts = client.empty(networks * chunks * length * size_of::<f32>());
+    let parts = client.empty(chunks * length * size_of::<f32>());
     count(|launches| &mut launches.other);
     // SAFETY: rows, columns and terms of the sum are within the operands.
     unsafe {
@@ -203,35 +225,27 @@ pub(super) fn product<R: Runtime>(
             CubeCount::Static(
                 rows.div_ceil(EDGE) as u32,
                 columns.div_ceil(EDGE) as u32,
-                (networks * chunks) as u32,
+                chunks as u32,
             ),
             CubeDim::new_1d((SIDE * SIDE) as u32),
-            ArrayArg::from_raw_parts(a.handle.clone(), a.len),
-            ArrayArg::from_raw_parts(b.handle.clone(), b.len),
-            ArrayArg::from_raw_parts(
-                bias.unwrap_or(a.handle).clone(),
-                bias.map_or(a.len, |_| networks * columns),
-            ),
-            ArrayArg::from_raw_parts(parts.clone(), networks * chunks * length),
-            rows as u32,
-            columns as u32,
-            depth as u32,
-            chunk as u32,
-            chunks as u32,
-            a.offset as u32,
-            a.by_network as u32,
-            a.by_row as u32,
-            a.by_column as u32,
-            b.offset as u32,
-            b.by_network as u32,
-            b.by_row as u32,
-            b.by_column as u32,
-            a.by_column == 1,
-            b.by_row == 1,
-            bias.is_some(),
+            a.array(),
+            b.array(),
+            match bias {
+                Some(bias) => ArrayArg::from_raw_parts(bias.clone(), columns),
+                None => a.array(), // not read
+            },
+            ArrayArg::from_raw_parts(parts.clone(), chunks * length),
+            ExtentsLaunch::new(rows as u32, columns as u32, depth as u32, chunk as u32),
+            a.strides(),
+            b.strides(),
+            Kind {
+                a_along_depth: a.by_column == 1,
+                b_along_depth: b.by_row == 1,
+                has_bias: bias.is_some(),
+            },
         );
     }
-    sum_of_parts(client, parts, [networks, chunks, length])
+    sum_of_parts(client, parts, [1, chunks, length])
 }
 
 /// A thread adds the parts of one number, from the first to the last.
@@ -249,16 +263,16 @@ fn add_parts(parts: &Array<f32>, sums: &mut Array<f32>, n_parts: u32, length: u3
     }
 }
 
-/// `[network, number]`, the sums over the parts of `[network, part, number]`.
+/// Returns `[group, number]`, the sums over the parts of `[group, part, number]`.
 pub(super) fn sum_of_parts<R: Runtime>(
     client: &ComputeClient<R>,
     parts: Handle,
-    [networks, n_parts, length]: [usize; 3],
+    [groups, n_parts, length]: [usize; 3],
 ) -> Handle {
     if n_parts == 1 {
         return parts;
     }
-    let total = networks * length;
+    let total = groups * length;
     let sums = client.empty(total * size_of::<f32>());
     let (cubes, dim) = elementwise(total);
     count(|launches| &mut launches.other);

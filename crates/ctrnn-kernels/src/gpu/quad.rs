@@ -2,69 +2,112 @@
 
 use cubecl::prelude::*;
 
-/// A number of four neighbouring trials.
+use crate::Shape;
+
+/// One number for each of four neighbouring trials.
 pub(super) type Quad = Vector<f32, Const<4>>;
 
-/// Reads a unit's numbers of four trials from `buffer [row, unit]`, where a row is a trial and rows of a time step start at
-/// `first_row`. Trials and units beyond the last are read as the last.
+/// The place of a [`Quad`] in a buffer `[row, unit]`, where a row is a trial.
+#[derive(CubeType, Clone, Copy)]
+pub(super) struct Place {
+    /// Row of the first trial of a time step.
+    pub(super) row: usize,
+    /// The first of the four trials.
+    pub(super) trial: usize,
+    /// Trials of a time step.
+    pub(super) trials: usize,
+    pub(super) unit: usize,
+    /// Units of a row.
+    pub(super) units: usize,
+}
+
 #[cube]
-pub(super) fn load(
-    buffer: &Array<f32>,
-    first_row: usize,
-    trial: usize,
-    trials: usize,
-    unit: usize,
-    units: usize,
-) -> Quad {
-    let column = min(unit, units - 1);
+impl Place {
+    /// Returns other trials and another unit in the same rows.
+    pub(super) fn of(self, trial: usize, unit: usize) -> Place {
+        Place {
+            row: self.row,
+            trial,
+            trials: self.trials,
+            unit,
+            units: self.units,
+        }
+    }
+
+    /// Returns the same trials and unit in the rows from `row` on.
+    pub(super) fn at_row(self, row: usize) -> Place {
+        Place {
+            row,
+            trial: self.trial,
+            trials: self.trials,
+            unit: self.unit,
+            units: self.units,
+        }
+    }
+}
+
+/// Sizes that a kernel is told when it is launched.
+#[derive(CubeType, CubeLaunch)]
+pub(super) struct Sizes {
+    pub(super) steps: u32,
+    pub(super) trials: u32,
+    pub(super) units: u32,
+}
+
+/// Returns [`Sizes`] as an argument.
+pub(super) fn sizes<R: Runtime>(shape: &Shape) -> SizesLaunch<R> {
+    SizesLaunch::new(shape.steps as u32, shape.trials as u32, shape.units as u32)
+}
+
+/// Returns the place of four trials of a unit in a buffer of one time step.
+#[cube]
+pub(super) fn place(trial: usize, unit: usize, sizes: &Sizes) -> Place {
+    Place {
+        row: 0usize.runtime(),
+        trial,
+        trials: sizes.trials as usize,
+        unit,
+        units: sizes.units as usize,
+    }
+}
+
+/// Reads a unit's numbers of four trials. Trials and units beyond the last are read as the last.
+#[cube]
+pub(super) fn load(buffer: &Array<f32>, at: Place) -> Quad {
+    let column = min(at.unit, at.units - 1);
     let mut quad = Quad::new(0.0f32);
     #[unroll]
     for c in 0..4usize {
-        quad[c] = buffer[(first_row + min(trial + c, trials - 1)) * units + column];
+        quad[c] = buffer[(at.row + min(at.trial + c, at.trials - 1)) * at.units + column];
     }
     quad
 }
 
 /// [`load`], with zeros for trials beyond the last: gradients of trials that do not exist.
 #[cube]
-pub(super) fn load_or_zero(
-    buffer: &Array<f32>,
-    first_row: usize,
-    trial: usize,
-    trials: usize,
-    unit: usize,
-    units: usize,
-) -> Quad {
-    let mut quad = load(buffer, first_row, trial, trials, unit, units);
+pub(super) fn load_or_zero(buffer: &Array<f32>, at: Place) -> Quad {
+    let mut quad = load(buffer, at);
     #[unroll]
     for c in 0..4usize {
-        quad[c] = select(trial + c < trials, quad[c], 0.0f32);
+        quad[c] = select(at.trial + c < at.trials, quad[c], 0.0f32);
     }
     quad
 }
 
-/// Writes a unit's numbers of four trials; what is beyond the last trial or unit is not written.
+/// Writes a unit's numbers of four trials; trials and units beyond the last are not written.
 #[cube]
-pub(super) fn store(
-    buffer: &mut Array<f32>,
-    quad: Quad,
-    first_row: usize,
-    trial: usize,
-    trials: usize,
-    unit: usize,
-    units: usize,
-) {
-    if unit < units {
+pub(super) fn store(buffer: &mut Array<f32>, quad: Quad, at: Place) {
+    if at.unit < at.units {
         #[unroll]
         for c in 0..4usize {
-            if trial + c < trials {
-                buffer[(first_row + trial + c) * units + unit] = quad[c];
+            if at.trial + c < at.trials {
+                buffer[(at.row + at.trial + c) * at.units + at.unit] = quad[c];
             }
         }
     }
 }
 
-/// The sum over the four trials.
+/// Returns the sum over the four trials.
 #[cube]
 pub(super) fn total(quad: Quad) -> f32 {
     (quad[0] + quad[1]) + (quad[2] + quad[3])

@@ -3,156 +3,186 @@
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-use super::drive::{drive, heard};
+use super::buffers::{GradientBuffers, Keep, SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
+use super::drive::{drive, noisy_rates};
 use super::normals::drawn;
-use super::problem::{Gradients, Kept, Normals, Problem, Trajectory, Upstream};
 use super::product::{Operand, product, sum_of_parts};
-use super::{backward as way_back, forward as time_loop};
-use crate::{Form, Operands};
+use super::{backward as backward_loop, forward as forward_loop};
+use crate::{Form, NoiseSource, NoiseTarget, Operands, Shape};
 
-/// The normals of a source, if it has any.
+/// Returns the normals of a source, if it has any.
 fn normals<R: Runtime>(
     client: &ComputeClient<R>,
-    problem: &Problem,
-    source: &Normals,
+    shape: &Shape,
+    source: &NoiseSource<Handle>,
 ) -> Option<Handle> {
     match source {
-        Normals::None => None,
-        Normals::Given(normals) => Some(normals.clone()),
-        Normals::Drawn(draws) => Some(drawn(client, &problem.size, *draws)),
+        NoiseSource::None => None,
+        NoiseSource::Given(normals) => Some(normals.clone()),
+        NoiseSource::Drawn(address) => Some(drawn(client, shape, *address)),
     }
 }
 
 /// Takes every trial through all time steps. Nothing here waits for the device.
-pub fn forward<R: Runtime>(client: &ComputeClient<R>, problem: &Problem, kept: Kept) -> Trajectory {
-    let eps = normals(client, problem, &problem.eps);
-    let in_drive = eps.as_ref().filter(|_| problem.has_noisy_drive());
-    let on_state = eps.as_ref().filter(|_| problem.is_kicked());
-    let drive = drive(client, problem, in_drive);
-    let swept = time_loop::run(client, problem, kept, &drive, on_state);
-    let xi = match problem.hears_noise() {
-        true => normals(client, problem, &problem.xi),
-        false => None,
+pub fn forward<R: Runtime>(
+    client: &ComputeClient<R>,
+    sweep: &SweepBuffers,
+    keep: Keep,
+) -> TrajectoryBuffers {
+    let shape = &sweep.shape;
+    let eps = normals(client, shape, &sweep.eps);
+    let (in_drive, on_state) = match sweep.noise_place() {
+        NoiseTarget::Drive => (eps.as_ref(), None),
+        NoiseTarget::State => (None, eps.as_ref()),
     };
-    let heard = xi.map(|xi| heard(client, problem, &swept.rates, &xi));
-    let outputs = readout(client, problem, &swept.rates, heard.as_ref());
-    Trajectory {
-        rates: swept.rates,
-        responses: swept.responses,
-        potentials: swept.potentials,
-        heard,
+    let drive = drive(client, sweep, in_drive);
+    let found = forward_loop::run(client, sweep, keep, &drive, on_state);
+    let xi = if sweep.has_readout_noise() {
+        normals(client, shape, &sweep.xi)
+    } else {
+        None
+    };
+    let noisy_rates = xi.map(|xi| noisy_rates(client, sweep, &found.rates, &xi));
+    let outputs = readout(client, sweep, &found.rates, noisy_rates.as_ref());
+    TrajectoryBuffers {
+        rates: found.rates,
+        responses: found.responses,
+        potentials: found.potentials,
+        noisy_rates,
         outputs,
-        final_state: swept.final_state,
+        final_state: found.final_state,
     }
 }
 
-/// The rates that the readout sees, a row for each trial and time step.
-fn seen<'a>(problem: &Problem, rates: &'a Handle, heard: Option<&'a Handle>) -> Operand<'a> {
-    let size = &problem.size;
-    let (networks, rows, n) = (size.networks, size.rows(), size.shape.units);
-    match heard {
-        Some(heard) => Operand::new(heard, networks, rows, n),
-        None => {
-            let trials = size.shape.trials;
-            Operand::new(rates, networks, rows + trials, n).rows_from(trials)
-        }
+/// Returns the rates that the readout sees, a row for each trial and time step.
+fn seen<'a>(shape: &Shape, rates: &'a Handle, noisy_rates: Option<&'a Handle>) -> Operand<'a> {
+    let (rows, trials, n) = (shape.rows(), shape.trials, shape.units);
+    match noisy_rates {
+        Some(noisy_rates) => Operand::new(noisy_rates, rows, n),
+        None => Operand::new(rates, rows + trials, n).rows_from(trials),
     }
 }
 
-/// `y = W_out r + b_out`, `[K, T, B, O]`.
+/// Computes `y = W_out r + b_out`, `[T, B, O]`.
 fn readout<R: Runtime>(
     client: &ComputeClient<R>,
-    problem: &Problem,
+    sweep: &SweepBuffers,
     rates: &Handle,
-    heard: Option<&Handle>,
+    noisy_rates: Option<&Handle>,
 ) -> Handle {
-    let size = &problem.size;
-    let (networks, n, o) = (size.networks, size.shape.units, size.shape.outputs);
+    let shape = &sweep.shape;
+    let (n, o) = (shape.units, shape.outputs);
     if o == 0 {
         return client.empty(size_of::<f32>());
     }
-    let w_out = Operand::new(&problem.operands.w_out, networks, o, n).transposed();
-    let rates = seen(problem, rates, heard);
-    let bias = Some(&problem.operands.bias_out);
-    product(client, &rates, &w_out, bias, [size.rows(), o, n])
+    let w_out = Operand::new(&sweep.operands.w_out, o, n).transposed();
+    let rates = seen(shape, rates, noisy_rates);
+    let bias = Some(&sweep.operands.bias_out);
+    product(client, &rates, &w_out, bias, [shape.rows(), o, n])
 }
 
 /// Takes the gradients of a loss back through all time steps. Nothing here waits for the device.
 ///
 /// # Panics
-/// If the trajectory lacks what the way back needs.
+/// If the trajectory lacks what the backward sweep needs.
 pub fn backward<R: Runtime>(
     client: &ComputeClient<R>,
-    problem: &Problem,
-    trajectory: &Trajectory,
-    upstream: &Upstream,
+    sweep: &SweepBuffers,
+    trajectory: &TrajectoryBuffers,
+    upstream: &UpstreamBuffers,
     wanted: Operands<bool>,
-) -> Gradients {
+) -> GradientBuffers {
     assert!(
-        problem.form == Form::Voltage || trajectory.responses.is_some(),
-        "the way back of the rate form needs responses"
+        sweep.form == Form::Voltage || trajectory.responses.is_some(),
+        "the backward sweep of the rate form needs responses"
     );
     assert!(
-        problem.form == Form::Rate || trajectory.potentials.is_some() || !wanted.decay,
+        sweep.form == Form::Rate || trajectory.potentials.is_some() || !wanted.decay,
         "the gradient of decay needs potentials"
     );
-    let size = &problem.size;
-    let (networks, rows) = (size.networks, size.rows());
-    let (n, i, o) = (size.shape.units, size.shape.inputs, size.shape.outputs);
+    let shape = &sweep.shape;
+    let rows = shape.rows();
+    let (n, o) = (shape.units, shape.outputs);
     let g_y = upstream.outputs.as_ref().filter(|_| o > 0);
-    let of_outputs = g_y.map(|g_y| Operand::new(g_y, networks, rows, o));
-    let w_out = Operand::new(&problem.operands.w_out, networks, o, n);
-    let by_readout = of_outputs
-        .as_ref()
-        .map(|g_y| product(client, g_y, &w_out, None, [rows, n, o]));
-    let upstream = Upstream {
-        outputs: by_readout,
+    let w_out = Operand::new(&sweep.operands.w_out, o, n);
+    let through_readout = |g_y: &Handle| {
+        product(
+            client,
+            &Operand::new(g_y, rows, o),
+            &w_out,
+            None,
+            [rows, n, o],
+        )
+    };
+    let upstream = UpstreamBuffers {
+        outputs: g_y.map(through_readout),
         ..upstream.clone()
     };
-    let eps = match wanted.noise_scale {
-        true => normals(client, problem, &problem.eps),
-        false => None,
+    let eps = if wanted.noise_scale {
+        normals(client, shape, &sweep.eps)
+    } else {
+        None
     };
-    let back = way_back::run(
+    let back = backward_loop::run(
         client,
-        problem,
+        sweep,
         trajectory,
         &upstream,
         wanted.decay,
         eps.as_ref(),
     );
-    let g_z = Operand::new(&back.drive, networks, rows, n);
-    let inputs = Operand::new(&problem.operands.inputs, networks, rows, i);
-    let before = Operand::new(&trajectory.rates, networks, rows + size.shape.trials, n);
-    let w_in = Operand::new(&problem.operands.w_in, networks, n, i);
-    let seen = seen(problem, &trajectory.rates, trajectory.heard.as_ref());
-    let weights = |g: &Operand, x: &Operand, [post, pre]: [usize; 2]| {
-        product(client, &g.clone().transposed(), x, None, [post, pre, rows])
-    };
-    Gradients {
-        inputs: (wanted.inputs && i > 0).then(|| product(client, &g_z, &w_in, None, [rows, i, n])),
-        w_in: (wanted.w_in && i > 0).then(|| weights(&g_z, &inputs, [n, i])),
-        w_rc: wanted.w_rc.then(|| weights(&g_z, &before, [n, n])),
-        w_out: of_outputs
-            .as_ref()
-            .filter(|_| wanted.w_out)
-            .map(|g_y| weights(g_y, &seen, [o, n])),
-        bias_out: g_y.map(|g_y| column_sums(client, g_y, [networks, rows, o])),
-        initial_state: back.initial_state,
+    let of_matrices = matrix_gradients(client, sweep, trajectory, &back.drive, g_y, wanted);
+    GradientBuffers {
+        operands: Operands {
+            initial_state: back.initial_state.map(Some),
+            ..of_matrices
+        },
         units: back.units,
     }
 }
 
-/// The sums of `[network, row, column]` over rows, first within blocks of them.
+/// Returns the gradients that are products of matrices, and that of the readout bias, from those of drive and readout.
+fn matrix_gradients<R: Runtime>(
+    client: &ComputeClient<R>,
+    sweep: &SweepBuffers,
+    trajectory: &TrajectoryBuffers,
+    g_z: &Handle,
+    g_y: Option<&Handle>,
+    wanted: Operands<bool>,
+) -> Operands<Option<Handle>> {
+    let shape = &sweep.shape;
+    let rows = shape.rows();
+    let (n, i, o) = (shape.units, shape.inputs, shape.outputs);
+    let g_z = Operand::new(g_z, rows, n);
+    let inputs = Operand::new(&sweep.operands.inputs, rows, i);
+    let before = Operand::new(&trajectory.rates, rows + shape.trials, n);
+    let w_in = Operand::new(&sweep.operands.w_in, n, i);
+    let seen = seen(shape, &trajectory.rates, trajectory.noisy_rates.as_ref());
+    let weights = |g: Operand, x: &Operand, [post, pre]: [usize; 2]| {
+        product(client, &g.transposed(), x, None, [post, pre, rows])
+    };
+    Operands {
+        inputs: (wanted.inputs && i > 0).then(|| product(client, &g_z, &w_in, None, [rows, i, n])),
+        w_in: (wanted.w_in && i > 0).then(|| weights(g_z.clone(), &inputs, [n, i])),
+        w_rc: wanted.w_rc.then(|| weights(g_z.clone(), &before, [n, n])),
+        w_out: g_y
+            .filter(|_| wanted.w_out)
+            .map(|g_y| weights(Operand::new(g_y, rows, o), &seen, [o, n])),
+        bias_out: g_y.map(|g_y| column_sums(client, g_y, [rows, o])),
+        ..Operands::default()
+    }
+}
+
+/// Returns the sums of `[row, column]` over rows, first within blocks of them.
 fn column_sums<R: Runtime>(
     client: &ComputeClient<R>,
     matrix: &Handle,
-    [networks, rows, columns]: [usize; 3],
+    [rows, columns]: [usize; 2],
 ) -> Handle {
     let block = (rows.isqrt()..=rows)
         .find(|&block| rows.is_multiple_of(block))
         .unwrap_or(rows);
     let blocks = rows / block;
-    let sums = sum_of_parts(client, matrix.clone(), [networks * blocks, block, columns]);
-    sum_of_parts(client, sums, [networks, blocks, columns])
+    let sums = sum_of_parts(client, matrix.clone(), [blocks, block, columns]);
+    sum_of_parts(client, sums, [1, blocks, columns])
 }

@@ -1,8 +1,8 @@
-//! How a sweep is divided over cubes and threads.
+//! The division of a sweep into cubes and threads.
 
 use cubecl::prelude::*;
 
-use super::problem::Size;
+use crate::Shape;
 
 /// Networks of up to this many units run a whole sweep in one launch.
 pub const RESIDENT_UNITS: usize = 512;
@@ -13,7 +13,7 @@ pub(super) const QUAD: usize = 4;
 /// Cubes that keep a large device busy.
 const MANY_CUBES: usize = 128;
 
-/// What a cube of the time loop takes.
+/// The part of a sweep that one cube of the time loop takes.
 ///
 /// Sums over presynaptic units run from the first to the last for every tile: it changes speed, not results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,29 +24,25 @@ pub struct Tile {
     pub per_thread: usize,
     /// Groups of four trials.
     pub quads: usize,
-    /// Whether all units are in one cube, so that it can go on to the next time step by itself.
+    /// True if all units are in one cube, so that it can go on to the next time step by itself.
     pub resident: bool,
 }
 
 impl Tile {
-    /// The tile for a sweep on a device.
-    pub fn of<R: Runtime>(client: &ComputeClient<R>, size: &Size) -> Self {
+    /// Returns the tile for a sweep on a device.
+    pub fn of<R: Runtime>(client: &ComputeClient<R>, shape: &Shape) -> Self {
         let hardware = &client.properties().hardware;
         Self::within(
-            size,
+            shape,
             hardware.max_shared_memory_size,
             hardware.max_units_per_cube as usize,
         )
     }
 
-    /// The tile for a sweep where a cube has this many bytes of shared memory and at most this many threads.
-    pub fn within(size: &Size, shared_bytes: usize, most_threads: usize) -> Self {
-        let (units, trials) = (size.shape.units, size.shape.trials);
-        let quads = if trials * size.networks > MANY_CUBES * QUAD {
-            2
-        } else {
-            1
-        };
+    /// Returns the tile for a sweep where a cube has this many bytes of shared memory and at most this many threads.
+    pub fn within(shape: &Shape, shared_bytes: usize, most_threads: usize) -> Self {
+        let (units, trials) = (shape.units, shape.trials);
+        let quads = if trials > MANY_CUBES * QUAD { 2 } else { 1 };
         let per_thread = match units {
             0..=128 => 1,
             129..=256 => 2,
@@ -97,21 +93,21 @@ impl Tile {
         units * self.trials() * size_of::<f32>()
     }
 
-    /// Cubes along the trials of a network.
-    pub(super) const fn trial_tiles(&self, size: &Size) -> usize {
-        size.shape.trials.div_ceil(self.trials())
+    /// Returns the number of cubes along the trials.
+    pub(super) const fn trial_tiles(&self, shape: &Shape) -> usize {
+        shape.trials.div_ceil(self.trials())
     }
 
-    /// The launch grid: tiles of trials, networks, tiles of units.
-    pub(super) fn cubes(&self, size: &Size) -> CubeCount {
+    /// Returns the launch grid: tiles of trials, tiles of units.
+    pub(super) fn cubes(&self, shape: &Shape) -> CubeCount {
         CubeCount::Static(
-            self.trial_tiles(size) as u32,
-            size.networks as u32,
-            size.shape.units.div_ceil(self.units()) as u32,
+            self.trial_tiles(shape) as u32,
+            shape.units.div_ceil(self.units()) as u32,
+            1,
         )
     }
 
-    /// The threads of a cube.
+    /// Returns the threads of a cube.
     pub(super) fn dim(&self) -> CubeDim {
         CubeDim::new_1d(self.threads as u32)
     }
@@ -120,7 +116,7 @@ impl Tile {
 /// Presynaptic units that a cube which is not resident stages in shared memory at once.
 pub(super) const CHUNK: usize = 128;
 
-/// Cubes and threads for `n` independent numbers; `ABSOLUTE_POS` counts them. No axis is longer than every device allows.
+/// Returns cubes and threads for `n` independent numbers; `ABSOLUTE_POS` counts them. No axis is longer than every device allows.
 pub(super) fn elementwise(n: usize) -> (CubeCount, CubeDim) {
     const THREADS: usize = 256;
     const ROW: usize = 1 << 14;

@@ -7,7 +7,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use ctrnn_random::Key;
 
 use super::normals_avx2::unit_normals;
-use super::{Job, NORMALS, Simd};
+use super::vector::{Job, NORMALS, Simd};
 
 /// Runs `job` with vectors of `f32`.
 ///

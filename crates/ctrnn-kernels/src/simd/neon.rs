@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Job, Simd};
+use super::vector::{Job, Simd};
 
 /// Runs `job` with vectors of `f32`.
 ///

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use ctrnn_random::{Key, normal};
 
-use super::NORMALS;
+use super::vector::NORMALS;
 
 /// `ctrnn_random::unit_normals_lanes`, operation by operation; a test compares the bits.
 ///

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Element, Job, Simd};
+use super::vector::{Element, Job, Simd};
 
 const LANES: usize = 4;
 

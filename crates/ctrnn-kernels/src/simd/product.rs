@@ -4,7 +4,7 @@
 //! * [`Accumulate`]: transposed block times block, for weight gradients;
 //! * [`dots`]: rows times the rows of a matrix with few rows, for the readout and the gradient of inputs.
 
-use super::{Element, GROUP, Job, Simd};
+use super::vector::{Element, GROUP, Job, Simd};
 use crate::workspace::{Scratch, Workspace};
 
 /// `columns` rounded up to whole vectors of every path, and then a cache line more, so that neighbouring rows do not compete
@@ -318,7 +318,7 @@ impl<'a, E: Element> Block<'a, E> {
         }
     }
 
-    /// Where the first row of a column is.
+    /// Returns the offset of the first row of a column.
     const fn offset(&self, column: usize) -> usize {
         column / self.width * self.rows * self.width + column % self.width
     }

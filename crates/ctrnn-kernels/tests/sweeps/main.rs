@@ -3,7 +3,8 @@
 mod network;
 
 use ctrnn_kernels::{
-    Activation, Draws, Element, Form, KernelPath, NoiseTarget, Shape, Workspace, draw_normals,
+    Activation, DrawAddress, Element, Form, KernelPath, NoiseTarget, Shape, SweepElement,
+    Workspace, draw_normals,
 };
 use network::{Kind, Network, Normals, distance, names};
 
@@ -88,7 +89,7 @@ fn assert_close<A: Element, B: Element>(
     );
 }
 
-fn forward_is_the_reference<E: Element>(kind: Kind, path: KernelPath, limit: f64) {
+fn forward_is_the_reference<E: SweepElement>(kind: Kind, path: KernelPath, limit: f64) {
     let network = Network::random(kind);
     let expected = network.reference();
     let results = network.to::<E>().forward(&Workspace::new(path));
@@ -103,7 +104,7 @@ fn forward_is_the_reference<E: Element>(kind: Kind, path: KernelPath, limit: f64
 }
 
 /// Gradients of every parameter on `path` in `E` against those of the portable path in f64.
-fn gradients_are_portable<E: Element>(kind: Kind, path: KernelPath, limit: f64) {
+fn gradients_are_portable<E: SweepElement>(kind: Kind, path: KernelPath, limit: f64) {
     let network = Network::random(kind);
     let portable = Workspace::new(KernelPath::Portable);
     let expected = network.gradients(&network.forward(&portable), &portable);
@@ -196,7 +197,7 @@ fn gradients_are_central_differences() {
 }
 
 /// With no weights and no leak, and a noise scale of one, the linear potentials are the normals themselves.
-fn normals_are_the_generators<E: Element>(path: KernelPath) {
+fn normals_are_the_generators<E: SweepElement>(path: KernelPath) {
     let kind = Kind {
         activation: Activation::Linear,
         normals: Normals::Drawn,
@@ -233,9 +234,9 @@ fn noise_is_that_of_the_generator_to_the_bit() {
 }
 
 /// Three tiles of up to three blocks of columns, with and without a factor whose upper half counts for nothing.
-fn normals_are_drawn_and_mixed<E: Element>(path: KernelPath, units: usize) {
+fn normals_are_drawn_and_mixed<E: SweepElement>(path: KernelPath, units: usize) {
     let (steps, trials) = (6, 40);
-    let draws = Draws {
+    let address = DrawAddress {
         key: network::EPS,
         step: 3,
         first_trial: 7,
@@ -245,8 +246,8 @@ fn normals_are_drawn_and_mixed<E: Element>(path: KernelPath, units: usize) {
     let entry = |k: usize| (0.7 * k as f64).sin();
     let factor: Vec<E> = (0..units * units).map(|k| E::from_f64(entry(k))).collect();
     let sizes = [steps, trials, units];
-    let plain = draw_normals(draws, sizes, None, &workspace);
-    let mixed = draw_normals(draws, sizes, Some(&factor), &workspace);
+    let plain = draw_normals(address, sizes, None, &workspace);
+    let mixed = draw_normals(address, sizes, Some(&factor), &workspace);
     for (row, (plain, mixed)) in plain.chunks(units).zip(mixed.chunks(units)).enumerate() {
         let (t, trial) = (row / trials, row % trials);
         for unit in 0..units {
@@ -337,7 +338,7 @@ fn a_trial_alone_has_the_same_trajectory() {
 ///
 /// The limits are what the crate's documentation states: a few units in the last place, relative, wherever the result is a
 /// normal number.
-fn activations_are_accurate<E: Element>(path: KernelPath, lowest: f64, limit: f64) {
+fn activations_are_accurate<E: SweepElement>(path: KernelPath, lowest: f64, limit: f64) {
     for activation in Activation::ALL {
         let kind = Kind {
             activation,
@@ -358,7 +359,7 @@ fn activations_are_accurate<E: Element>(path: KernelPath, lowest: f64, limit: f6
         let mut worst = (0.0, 0.0);
         for (&v, &rate) in network.parameters[9].iter().zip(&rates) {
             let (v, rate): (f64, f64) = (v.into(), rate.into());
-            let exact = network::value(activation, v);
+            let exact = activation.value(v);
             let error = (rate - exact).abs() / exact.abs().max(f64::MIN_POSITIVE);
             worst = if error > worst.0 { (error, v) } else { worst };
         }

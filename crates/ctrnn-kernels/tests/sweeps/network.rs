@@ -1,10 +1,11 @@
-//! A random network and its trials, for tests: owned arrays in f64, from which a [`Sweep`] of either element type is made, and
+//! A random network and its trials, for tests: owned arrays in f64, from which a [`SweepSlices`] of either element type is made, and
 //! the equations as a plain loop.
 
 use ctrnn_kernels::{
-    Activation, Draws, Element, Form, Gradients, KeptRecord, NoiseSource, NoiseTarget, Operands,
-    Record, Saved, Shape, Sweep, SweepResults, Upstream, Workspace, backward, backward_recomputing,
-    forward, forward_keeping_states, kept_states,
+    Activation, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget, Operands,
+    Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices, TrajectorySlices,
+    UnitState, UpstreamSlices, Workspace, backward, backward_recomputing, forward,
+    forward_keeping_states, kept_states,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -98,7 +99,7 @@ impl Network<f64> {
         }
     }
 
-    pub fn to<E: Element>(&self) -> Network<E> {
+    pub fn to<E: SweepElement>(&self) -> Network<E> {
         let to = |x: &Vec<f64>| x.iter().map(|&x| E::from_f64(x)).collect::<Vec<E>>();
         Network {
             kind: self.kind,
@@ -143,7 +144,7 @@ impl Network<f64> {
             noise_scale,
             initial,
         ] = &self.parameters;
-        let f = |v| value(self.kind.activation, v);
+        let f = |v| self.kind.activation.value(v);
         let mut results = Results {
             rates: vec![0.0; (steps + 1) * trials * units],
             responses: vec![0.0; steps * trials * units],
@@ -224,26 +225,26 @@ impl Network<f64> {
     }
 }
 
-impl<E: Element> Network<E> {
-    pub fn sweep(&self) -> Sweep<'_, E> {
+impl<E: SweepElement> Network<E> {
+    pub fn sweep(&self) -> SweepSlices<'_, E> {
         let source = |given, key| match self.kind.normals {
             Normals::None => NoiseSource::None,
             Normals::Given => NoiseSource::Given(given),
-            Normals::Drawn => NoiseSource::Drawn(Draws {
+            Normals::Drawn => NoiseSource::Drawn(DrawAddress {
                 key,
                 step: STEP,
                 first_trial: FIRST_TRIAL,
                 first_time_block: 0,
             }),
         };
-        Sweep {
+        SweepSlices {
             shape: self.kind.shape,
             form: self.kind.form,
             activation: self.kind.activation,
             noise_target: self.kind.noise_target,
             operands: Operands::from_array(self.parameters.each_ref()).map(Vec::as_slice),
-            eps: source(&self.eps, EPS),
-            xi: source(&self.xi, XI),
+            eps: source(&self.eps[..], EPS),
+            xi: source(&self.xi[..], XI),
             sigma_post: E::from_f64(SIGMA_POST),
         }
     }
@@ -259,14 +260,16 @@ impl<E: Element> Network<E> {
             outputs: zeros(shape.steps * shape.trials * shape.outputs),
             final_state: zeros(shape.trials * shape.units),
         };
-        let record = Record {
+        let trajectory = TrajectorySlices {
             rates: Some(&mut results.rates),
             responses: (self.kind.form == Form::Rate).then_some(&mut results.responses),
             potentials: Some(&mut results.potentials),
             outputs: Some(&mut results.outputs),
-            final_state: Some(&mut results.final_state),
+            final_state: UnitState {
+                activity: Some(&mut results.final_state),
+            },
         };
-        forward(&self.sweep(), record, workspace);
+        forward(&self.sweep(), trajectory, workspace);
         results
     }
 
@@ -293,21 +296,28 @@ impl<E: Element> Network<E> {
         let mut states = zeros(kept_states(shape, segment));
         let mut outputs = zeros(shape.steps * shape.trials * shape.outputs);
         let mut final_state = zeros(shape.trials * shape.units);
-        let record = KeptRecord {
-            states: &mut states,
+        let places = SegmentSlices {
+            states: UnitState {
+                activity: &mut states,
+            },
             outputs: &mut outputs,
-            final_state: &mut final_state,
+            final_state: UnitState {
+                activity: &mut final_state,
+            },
         };
-        forward_keeping_states(&self.sweep(), segment, record, workspace);
+        forward_keeping_states(&self.sweep(), segment, places, workspace);
         let gradients = self.gradients_by(|sweep, upstream, gradients| {
-            backward_recomputing(sweep, segment, &states, upstream, gradients, workspace);
+            let states = UnitState {
+                activity: &states[..],
+            };
+            backward_recomputing(sweep, segment, states, upstream, gradients, workspace);
         });
         (outputs, final_state, gradients)
     }
 
     fn gradients_by(
         &self,
-        take_back: impl FnOnce(&Sweep<'_, E>, &Upstream<'_, E>, Gradients<'_, E>),
+        take_back: impl FnOnce(&SweepSlices<'_, E>, &UpstreamSlices<'_, E>, GradientSlices<'_, E>),
     ) -> [Vec<E>; 10] {
         let mut arrays: [Vec<E>; 10] =
             std::array::from_fn(|p| vec![E::default(); self.parameters[p].len()]);
@@ -317,21 +327,8 @@ impl<E: Element> Network<E> {
         arrays
     }
 
-    pub fn upstream(&self) -> Upstream<'_, E> {
+    pub fn upstream(&self) -> UpstreamSlices<'_, E> {
         SweepResults::from_array(self.upstream.each_ref()).map(|g| Some(g.as_slice()))
-    }
-}
-
-/// The activations by the standard library.
-pub fn value(activation: Activation, v: f64) -> f64 {
-    match activation {
-        Activation::Relu => v.max(0.0),
-        Activation::Tanh => v.tanh(),
-        Activation::Sigmoid => 1.0 / (1.0 + (-v).exp()),
-        Activation::Retanh => v.tanh().max(0.0),
-        Activation::Softplus => v.max(0.0) + (-v.abs()).exp().ln_1p(),
-        Activation::Power => v.max(0.0).powi(2),
-        Activation::Linear => v,
     }
 }
 

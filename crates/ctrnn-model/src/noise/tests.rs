@@ -234,7 +234,9 @@ fn a_step_sees_its_inputs_as_a_pass_does() {
     let device = Default::default();
     let network = config.init::<F32>(0, &device).unwrap();
     let u: Tensor<F32, 2> = host_tensor(TensorData::from([[0.5, -1.0]]), &device);
-    let state: Tensor<F32, 2> = host_tensor(TensorData::from([[0.0; 3]]), &device);
+    let state = crate::UnitState {
+        activity: host_tensor::<F32, 2>(TensorData::from([[0.0; 3]]), &device),
+    };
     let pass = Forward {
         initial_state: Some(state.clone()),
         ..Forward::default()
@@ -242,8 +244,8 @@ fn a_step_sees_its_inputs_as_a_pass_does() {
     let passed = network
         .forward(u.clone().unsqueeze_dim(1), &pass)
         .final_state;
-    let stepped: Vec<f64> = network.step(state, u).into_data().iter().collect();
-    let passed: Vec<f64> = passed.into_data().iter().collect();
+    let stepped: Vec<f64> = network.step(state, u).activity.into_data().iter().collect();
+    let passed: Vec<f64> = passed.activity.into_data().iter().collect();
     for (a, b) in stepped.iter().zip(&passed) {
         assert!((a - b).abs() < 1e-6);
     }
@@ -257,7 +259,7 @@ fn initial_states_have_their_noise_in_drawn_passes_only() {
     let network = config.init::<F32>(0, &Default::default()).unwrap();
     let start = |forward: &Forward<F32>| -> Vec<f64> {
         let states = network.starting_states(forward, 100);
-        states.into_data().iter().collect()
+        states.activity.into_data().iter().collect()
     };
     assert!(start(&Forward::default()).iter().all(|&v| v == 1.0));
     let noisy = start(&drawn(Record::OUTPUTS));

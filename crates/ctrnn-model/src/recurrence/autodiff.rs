@@ -1,7 +1,7 @@
 //! The recurrence under automatic differentiation.
 //!
 //! burn allows one tracked output per operation, and a sweep has up to four. So the core operation returns a token of
-//! one element, and each output is a small port operation on that token: on the way back a port puts its gradient into
+//! one element, and each output is a small port operation on that token: in the backward pass a port puts its gradient into
 //! a slot that it shares with the core, and the core, which comes after all its ports, reads the slots that were filled.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,12 +17,12 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use ctrnn_kernels::{Operands, SweepResults};
 
 use super::{
-    NoiseSource, Pullback, RecurrenceBackend, ResultTensors, Sweep, plain_sweep, primitive, tensor,
+    Pullback, RecurrenceBackend, ResultTensors, SweepTensors, plain_sweep, primitive, tensor,
 };
 use crate::FusedOps;
 
 impl<B: RecurrenceBackend, C: CheckpointStrategy> RecurrenceBackend for Autodiff<B, C> {
-    fn sweep(sweep: Sweep<Self>) -> ResultTensors<Self> {
+    fn sweep(sweep: SweepTensors<Self>) -> ResultTensors<Self> {
         let tracked = sweep
             .operands
             .each_ref()
@@ -90,6 +90,7 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
     let slots = Slots::default();
     let final_state = results
         .final_state
+        .activity
         .as_ref()
         .expect("a sweep gives a final state");
     let zero = B::float_zeros(
@@ -118,19 +119,14 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
 }
 
 /// Returns the sweep without its graph.
-fn inner<A: AutodiffBackend>(sweep: &Sweep<A>) -> Sweep<A::InnerBackend> {
-    let noise = |source: &NoiseSource<A>| match source {
-        NoiseSource::None => NoiseSource::None,
-        NoiseSource::Drawn(draws) => NoiseSource::Drawn(*draws),
-        NoiseSource::Given(normals) => NoiseSource::Given(normals.clone().inner()),
-    };
-    Sweep {
+fn inner<A: AutodiffBackend>(sweep: &SweepTensors<A>) -> SweepTensors<A::InnerBackend> {
+    SweepTensors {
         operands: sweep.operands.clone().map(A::inner),
         form: sweep.form,
         activation: sweep.activation,
         noise_target: sweep.noise_target,
-        preactivation: noise(&sweep.preactivation),
-        postactivation: noise(&sweep.postactivation),
+        preactivation: sweep.preactivation.clone().map(Tensor::inner),
+        postactivation: sweep.postactivation.clone().map(Tensor::inner),
         readout_noise: sweep.readout_noise,
         record: sweep.record,
         recompute: sweep.recompute,

@@ -7,18 +7,19 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
-    Element, Form, KeptRecord, KernelPath, Operands, Record, Saved, Workspace, backward,
-    backward_recomputing, forward, forward_keeping_states, kept_states, segment_steps,
+    Element, Form, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults,
+    SweepSlices, TrajectorySlices, UnitState, Workspace, backward, backward_recomputing, forward,
+    forward_keeping_states, kept_states, segment_steps,
 };
 use ndarray::{ArrayD, IxDyn};
 
-use super::{GradientTensors, NoiseSource, Pullback, ResultTensors, Sweep, primitive, tensor};
+use super::{GradientTensors, Pullback, ResultTensors, SweepTensors, primitive, tensor};
 use crate::fused_ops::assert_errors_fit;
 
 /// A backend whose tensors are arrays in host memory.
 pub(super) trait CpuBackend: Backend {
     /// Its numbers.
-    type Number: Element;
+    type Number: SweepElement;
     /// The memory that sweeps of this process reuse.
     fn workspace() -> &'static Workspace<Self::Number>;
     /// The numbers of a tensor in the order of its shape; a copy only where memory has another order.
@@ -31,12 +32,12 @@ pub(super) trait CpuBackend: Backend {
 macro_rules! fused_sweep {
     ($backend:ty) => {
         impl $crate::RecurrenceBackend for $backend {
-            fn sweep(sweep: $crate::Sweep<Self>) -> $crate::ResultTensors<Self> {
+            fn sweep(sweep: $crate::SweepTensors<Self>) -> $crate::ResultTensors<Self> {
                 $crate::recurrence::cpu::run(&sweep, None).0
             }
 
             fn sweep_with_pullback(
-                sweep: &$crate::Sweep<Self>,
+                sweep: &$crate::SweepTensors<Self>,
                 wanted: ctrnn_kernels::Operands<bool>,
             ) -> Option<($crate::ResultTensors<Self>, $crate::Pullback<Self>)> {
                 Some($crate::recurrence::cpu::run_with_pullback(sweep, wanted))
@@ -112,23 +113,26 @@ pub(super) fn kernel_path() -> KernelPath {
     KernelPath::selected().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What a forward sweep kept for the way back.
-enum Kept<B: CpuBackend> {
-    /// All of it.
-    Trajectory(History<B>),
-    /// The state before every `segment`-th step, from which the way back computes the rest again.
-    States { states: Buffer<B>, segment: usize },
+/// Results that a forward sweep kept for its backward pass.
+enum Stored<B: CpuBackend> {
+    /// All that the backward pass needs.
+    Trajectory(StoredTrajectory<B>),
+    /// The state before every `segment`-th step, from which the backward pass computes the rest again.
+    States {
+        states: UnitState<Buffer<B>>,
+        segment: usize,
+    },
 }
 
 /// A trajectory, in bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
 /// form, and for the potentials where the gradient of decay is wanted.
-pub(super) struct History<B: CpuBackend> {
+pub(super) struct StoredTrajectory<B: CpuBackend> {
     rates: Buffer<B>,
     responses: Option<Buffer<B>>,
     potentials: Option<Buffer<B>>,
 }
 
-impl<B: CpuBackend> History<B> {
+impl<B: CpuBackend> StoredTrajectory<B> {
     fn saved(&self) -> Saved<'_, B::Number> {
         Saved {
             rates: self.rates.slice(),
@@ -188,99 +192,100 @@ impl<B: CpuBackend> Drop for Buffer<B> {
 
 /// Calls `work` with the sweep as slices.
 fn with_slices<B: CpuBackend, R>(
-    sweep: &Sweep<B>,
-    work: impl FnOnce(&ctrnn_kernels::Sweep<B::Number>) -> R,
+    sweep: &SweepTensors<B>,
+    work: impl FnOnce(&SweepSlices<B::Number>) -> R,
 ) -> R {
-    let given = |source: &NoiseSource<B>| match source {
-        NoiseSource::Given(normals) => Some(primitive(normals.clone())),
-        _ => None,
-    };
-    let (eps, xi) = (given(&sweep.preactivation), given(&sweep.postactivation));
-    let (eps, xi) = (eps.as_ref().map(B::numbers), xi.as_ref().map(B::numbers));
+    let noise =
+        [&sweep.preactivation, &sweep.postactivation].map(|source| source.clone().map(primitive));
+    let noise = noise
+        .each_ref()
+        .map(|source| source.as_ref().map(B::numbers));
+    let [eps, xi] = noise
+        .each_ref()
+        .map(|source| source.as_ref().map(|numbers| &**numbers));
     let operands = sweep.operands.each_ref().map(B::numbers);
-    work(&ctrnn_kernels::Sweep {
+    work(&SweepSlices {
         shape: sweep.shape(),
         form: sweep.form,
         activation: sweep.activation,
         noise_target: sweep.noise_target,
         operands: operands.each_ref().map(|numbers| &**numbers),
-        eps: source(&sweep.preactivation, eps.as_deref()),
-        xi: source(&sweep.postactivation, xi.as_deref()),
+        eps,
+        xi,
         sigma_post: B::Number::from_f64(sweep.readout_noise),
     })
 }
 
-fn source<'a, B: Backend, E>(
-    source: &NoiseSource<B>,
-    given: Option<&'a [E]>,
-) -> ctrnn_kernels::NoiseSource<'a, E> {
-    match (source, given) {
-        (NoiseSource::Drawn(draws), _) => ctrnn_kernels::NoiseSource::Drawn(*draws),
-        (NoiseSource::Given(_), Some(normals)) => ctrnn_kernels::NoiseSource::Given(normals),
-        _ => ctrnn_kernels::NoiseSource::None,
-    }
-}
-
 /// Runs the forward sweep and returns its backward pass too.
 pub(super) fn run_with_pullback<B: CpuBackend>(
-    sweep: &Sweep<B>,
+    sweep: &SweepTensors<B>,
     wanted: Operands<bool>,
 ) -> (ResultTensors<B>, Pullback<B>) {
-    let (results, kept) = run_keeping(sweep, wanted);
+    let (results, stored) = run_keeping(sweep, wanted);
     let sweep = sweep.clone();
-    let pullback = Pullback::new(move |upstream| run_back(&sweep, &kept, wanted, upstream));
+    let pullback = Pullback::new(move |upstream| run_back(&sweep, &stored, wanted, upstream));
     (results, pullback)
 }
 
 /// Runs the forward sweep and keeps what its backward pass needs.
 fn run_keeping<B: CpuBackend>(
-    sweep: &Sweep<B>,
+    sweep: &SweepTensors<B>,
     wanted: Operands<bool>,
-) -> (ResultTensors<B>, Kept<B>) {
+) -> (ResultTensors<B>, Stored<B>) {
     let is_recorded = sweep.record.rates || sweep.record.potentials;
     if sweep.recompute && !is_recorded {
         return run_keeping_states(sweep);
     }
-    let (results, history) = run(sweep, Some(wanted));
-    (results, Kept::Trajectory(history))
+    let (results, stored) = run(sweep, Some(wanted));
+    (results, Stored::Trajectory(stored))
 }
 
 /// Runs the forward sweep and keeps a few of its states.
-fn run_keeping_states<B: CpuBackend>(sweep: &Sweep<B>) -> (ResultTensors<B>, Kept<B>) {
+fn run_keeping_states<B: CpuBackend>(sweep: &SweepTensors<B>) -> (ResultTensors<B>, Stored<B>) {
     let shape = sweep.shape();
     let segment = segment_steps(&shape);
-    let mut states = Buffer::<B>::take(kept_states(&shape, segment));
-    let mut outputs = zeros::<B>(shape.steps * shape.trials * shape.outputs);
-    let mut final_state = zeros::<B>(shape.trials * shape.units);
+    let mut states = UnitState::from_fn(|| Buffer::<B>::take(kept_states(&shape, segment)));
+    let lens = SweepResults::lens(&shape);
+    let mut outputs = zeros::<B>(lens.outputs);
+    let mut final_state = lens.final_state.map(zeros::<B>);
     with_slices(sweep, |slices| {
-        let record = KeptRecord {
-            states: states.slice_mut(),
+        let places = SegmentSlices {
+            states: states.each_mut().map(Buffer::slice_mut),
             outputs: &mut outputs,
-            final_state: &mut final_state,
+            final_state: final_state.each_mut().map(Vec::as_mut_slice),
         };
-        forward_keeping_states(slices, segment, record, B::workspace());
+        forward_keeping_states(slices, segment, places, B::workspace());
     });
-    let results = ResultTensors::<B> {
-        outputs: Some(B::tensor(
-            outputs,
-            &[shape.steps, shape.trials, shape.outputs],
-        )),
-        rates: None,
-        potentials: None,
-        final_state: Some(B::tensor(final_state, &[shape.trials, shape.units])),
+    let results = SweepResults {
+        final_state: final_state.map(Some),
+        outputs: Some(outputs),
+        ..SweepResults::default()
     };
-    (results, Kept::States { states, segment })
+    (
+        tensors::<B>(results, &shape),
+        Stored::States { states, segment },
+    )
 }
 
 fn zeros<B: CpuBackend>(len: usize) -> Vec<B::Number> {
     vec![B::Number::default(); len]
 }
 
-/// Runs the forward sweep and keeps its trajectory, of which the gradients in `wanted` need parts.
+/// Returns tensors that take over the numbers of results.
+fn tensors<B: CpuBackend>(
+    results: SweepResults<Option<Vec<B::Number>>>,
+    shape: &Shape,
+) -> ResultTensors<B> {
+    results
+        .zip(SweepResults::shapes(shape))
+        .map(|(numbers, shape)| numbers.map(|numbers| B::tensor(numbers, &shape)))
+}
+
+/// Runs the forward sweep and keeps as much of its trajectory as the gradients in `wanted` need.
 pub(super) fn run<B: CpuBackend>(
-    sweep: &Sweep<B>,
+    sweep: &SweepTensors<B>,
     wanted: Option<Operands<bool>>,
-) -> (ResultTensors<B>, History<B>) {
+) -> (ResultTensors<B>, StoredTrajectory<B>) {
     let shape = sweep.shape();
     let (t, b, n) = (shape.steps, shape.trials, shape.units);
     let keeps_rates = wanted.is_some() || sweep.record.rates;
@@ -291,41 +296,46 @@ pub(super) fn run<B: CpuBackend>(
     let mut rates = buffer(keeps_rates, shape.history());
     let mut responses = buffer(keeps_responses, shape.states());
     let mut potentials = buffer(keeps_potentials, shape.states());
-    let mut outputs = zeros::<B>(t * b * shape.outputs);
-    let mut final_state = zeros::<B>(b * n);
+    let lens = SweepResults::lens(&shape);
+    let mut outputs = zeros::<B>(lens.outputs);
+    let mut final_state = lens.final_state.map(zeros::<B>);
     with_slices(sweep, |slices| {
-        let record = Record {
+        let places = TrajectorySlices {
             rates: rates.as_mut().map(Buffer::slice_mut),
             responses: responses.as_mut().map(Buffer::slice_mut),
             potentials: potentials.as_mut().map(Buffer::slice_mut),
             outputs: Some(&mut outputs),
-            final_state: Some(&mut final_state),
+            final_state: final_state.each_mut().map(|state| Some(&mut state[..])),
         };
-        forward(slices, record, B::workspace());
+        forward(slices, places, B::workspace());
     });
     let shared = |buffer: &mut Option<Buffer<B>>, steps: usize, is_recorded: bool| {
         let buffer = buffer.as_mut().filter(|_| is_recorded)?;
         Some(buffer.share([steps, b, n]))
     };
+    let owned = SweepResults {
+        final_state: final_state.map(Some),
+        outputs: Some(outputs),
+        ..SweepResults::default()
+    };
     let results = ResultTensors::<B> {
-        outputs: Some(B::tensor(outputs, &[t, b, shape.outputs])),
         rates: shared(&mut rates, t + 1, sweep.record.rates)
             .map(|all| primitive(tensor::<B, 3>(all).slice([1..t + 1, 0..b, 0..n]))),
         potentials: shared(&mut potentials, t, sweep.record.potentials),
-        final_state: Some(B::tensor(final_state, &[b, n])),
+        ..tensors::<B>(owned, &shape)
     };
-    let history = History {
+    let stored = StoredTrajectory {
         rates: rates.unwrap_or(Buffer::Pooled(Vec::new())),
         responses,
         potentials,
     };
-    (results, history)
+    (results, stored)
 }
 
 /// Runs the backward sweep.
 fn run_back<B: CpuBackend>(
-    sweep: &Sweep<B>,
-    kept: &Kept<B>,
+    sweep: &SweepTensors<B>,
+    stored: &Stored<B>,
     wanted: Operands<bool>,
     upstream: ResultTensors<B>,
 ) -> GradientTensors<B> {
@@ -340,12 +350,13 @@ fn run_back<B: CpuBackend>(
         let upstream = upstream.each_ref().map(Option::as_deref);
         let to = gradients.each_mut().map(Option::as_deref_mut);
         let workspace = B::workspace();
-        match kept {
-            Kept::Trajectory(history) => {
-                backward(slices, &history.saved(), &upstream, to, workspace);
+        match stored {
+            Stored::Trajectory(trajectory) => {
+                backward(slices, &trajectory.saved(), &upstream, to, workspace);
             }
-            Kept::States { states, segment } => {
-                backward_recomputing(slices, *segment, states.slice(), &upstream, to, workspace);
+            Stored::States { states, segment } => {
+                let states = states.each_ref().map(Buffer::slice);
+                backward_recomputing(slices, *segment, states, &upstream, to, workspace);
             }
         }
     });

@@ -1,22 +1,21 @@
 //! The fused sweep on GPU backends: tensors as buffers of the device, and back, without a copy of the trajectory.
 //!
-//! The kernels do not recompute: `Sweep::recompute` changes nothing here.
+//! The kernels do not recompute: `SweepTensors::recompute` changes nothing here.
 
 use burn::tensor::{DType, Shape as TensorShape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, IntElement};
 use ctrnn_kernels::gpu::{
-    Kept, Normals, Problem, Size, Trajectory, adam, backward, forward, squared_error,
-    sum_of_squares,
+    Keep, SweepBuffers, TrajectoryBuffers, adam, backward, forward, squared_error, sum_of_squares,
 };
-use ctrnn_kernels::{AdamStep, Form, Operands, Shape};
+use ctrnn_kernels::{AdamStep, Form, NoiseSource, Operands, Shape, SweepResults};
 use cubecl::prelude::ComputeClient;
 use cubecl::server::Handle;
 
 use super::{
-    GradientTensors, NoiseSource, Pullback, RecurrenceBackend, ResultTensors, Sweep, primitive,
-    tensor,
+    GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
+    primitive, tensor,
 };
 use crate::FusedOps;
 use crate::fused_ops::assert_errors_fit;
@@ -33,27 +32,27 @@ pub type Cuda = CubeBackend<cubecl::cuda::CudaRuntime, f32, i32, u8>;
 type Cube<R, I, BT> = CubeBackend<R, f32, I, BT>;
 
 impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<R, I, BT> {
-    fn sweep(sweep: Sweep<Self>) -> ResultTensors<Self> {
-        let record = Kept {
+    fn sweep(sweep: SweepTensors<Self>) -> ResultTensors<Self> {
+        let keep = Keep {
             responses: false,
             potentials: sweep.record.potentials,
         };
-        Device::of(&sweep.operands.w_rc).run(&sweep, record).0
+        Device::new(&sweep.operands.w_rc).run(&sweep, keep).0
     }
 
     fn sweep_with_pullback(
-        sweep: &Sweep<Self>,
+        sweep: &SweepTensors<Self>,
         wanted: Operands<bool>,
     ) -> Option<(ResultTensors<Self>, Pullback<Self>)> {
-        let device = Device::of(&sweep.operands.w_rc);
-        let kept = Kept {
+        let device = Device::new(&sweep.operands.w_rc);
+        let keep = Keep {
             responses: sweep.form == Form::Rate,
             potentials: sweep.record.potentials || (wanted.decay && sweep.form == Form::Voltage),
         };
-        let (results, problem, trajectory) = device.run(sweep, kept);
+        let (results, buffers, trajectory) = device.run(sweep, keep);
         let operands = sweep.operands.clone();
         let pullback = Pullback::new(move |upstream| {
-            device.run_back::<I, BT>(&problem, &trajectory, &operands, wanted, upstream)
+            device.run_back::<I, BT>(&buffers, &trajectory, &operands, wanted, upstream)
         });
         Some((results, pullback))
     }
@@ -73,14 +72,14 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> FusedOps for Cube<R, I, BT>
         }
         let width = n / weights.shape().num_elements();
         let tensors = [y, target, weights].map(primitive);
-        let device = Device::of(&tensors[0]);
+        let device = Device::new(&tensors[0]);
         let buffers = tensors.map(buffer);
         let (sum, gradient) = squared_error(&device.client, buffers.each_ref(), n, width);
         (device.tensor(sum, [1]), device.tensor(gradient, shape))
     }
 
     fn sum_of_squares(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
-        let device = Device::of(&primitive(tensors[0].clone()));
+        let device = Device::new(&primitive(tensors[0].clone()));
         let buffers: Vec<_> = tensors
             .iter()
             .map(|&x| (buffer(primitive(x.clone())), x.dims()[0]))
@@ -97,7 +96,7 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> FusedOps for Cube<R, I, BT>
         let [n] = weights.dims();
         let [weights, gradient, moment_1, moment_2] =
             [weights, gradient, moments[0], moments[1]].map(|x| primitive(x.clone()));
-        let device = Device::of(&weights);
+        let device = Device::new(&weights);
         let [moment_1, moment_2] = [moment_1, moment_2].map(buffer);
         let next = adam(
             &device.client,
@@ -111,7 +110,7 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> FusedOps for Cube<R, I, BT>
     }
 }
 
-/// Where tensors live.
+/// Device of tensors, and the client that launches kernels there.
 #[derive(Clone)]
 struct Device<R: CubeRuntime> {
     client: ComputeClient<R>,
@@ -119,7 +118,7 @@ struct Device<R: CubeRuntime> {
 }
 
 impl<R: CubeRuntime> Device<R> {
-    fn of(tensor: &CubeTensor<R>) -> Self {
+    fn new(tensor: &CubeTensor<R>) -> Self {
         Self {
             client: tensor.client.clone(),
             device: tensor.device.clone(),
@@ -154,58 +153,65 @@ impl<R: CubeRuntime> Device<R> {
     /// Runs the forward sweep and keeps what its backward pass needs.
     fn run<I: IntElement, BT: BoolElement>(
         &self,
-        sweep: &Sweep<Cube<R, I, BT>>,
-        kept: Kept,
-    ) -> (ResultTensors<Cube<R, I, BT>>, Problem, Trajectory) {
-        let problem = problem(sweep);
-        let found = forward(&self.client, &problem, kept);
+        sweep: &SweepTensors<Cube<R, I, BT>>,
+        keep: Keep,
+    ) -> (
+        ResultTensors<Cube<R, I, BT>>,
+        SweepBuffers,
+        TrajectoryBuffers,
+    ) {
+        let buffers = buffers(sweep);
+        let found = forward(&self.client, &buffers, keep);
+        let shape = &buffers.shape;
         let Shape {
             trials: b,
             steps: t,
             units: n,
-            outputs: o,
             ..
-        } = problem.size.shape;
+        } = *shape;
+        let owned = SweepResults {
+            outputs: Some(found.outputs.clone()),
+            rates: None,
+            potentials: found.potentials.clone().filter(|_| sweep.record.potentials),
+            final_state: found.final_state.clone().map(Some),
+        };
+        let owned = owned
+            .zip(SweepResults::shapes(shape))
+            .map(|(handle, shape)| handle.map(|handle| self.primitive(handle, &shape)));
         let results = ResultTensors::<Cube<R, I, BT>> {
-            outputs: Some(self.primitive(found.outputs.clone(), &[t, b, o])),
             rates: sweep.record.rates.then(|| {
                 let all = self.tensor::<I, BT, 3>(found.rates.clone(), [t + 1, b, n]);
                 primitive(all.slice([1..t + 1, 0..b, 0..n]))
             }),
-            potentials: found
-                .potentials
-                .clone()
-                .filter(|_| sweep.record.potentials)
-                .map(|v| self.primitive(v, &[t, b, n])),
-            final_state: Some(self.primitive(found.final_state.clone(), &[b, n])),
+            ..owned
         };
-        (results, problem, found)
+        (results, buffers, found)
     }
 
     /// Runs the backward sweep.
     fn run_back<I: IntElement, BT: BoolElement>(
         &self,
-        problem: &Problem,
-        trajectory: &Trajectory,
+        sweep: &SweepBuffers,
+        trajectory: &TrajectoryBuffers,
         operands: &Operands<CubeTensor<R>>,
         wanted: Operands<bool>,
         upstream: ResultTensors<Cube<R, I, BT>>,
     ) -> GradientTensors<Cube<R, I, BT>> {
-        let shape = problem.size.shape;
+        let shape = sweep.shape;
         let n = shape.units;
-        let gain_from_weights = wanted.gain && problem.form == Form::Voltage;
+        let gain_from_weights = wanted.gain && sweep.form == Form::Voltage;
         let asked = Operands {
             w_in: wanted.w_in || gain_from_weights,
             w_rc: wanted.w_rc || gain_from_weights,
-            noise_scale: wanted.noise_scale && !matches!(problem.eps, Normals::None),
+            noise_scale: wanted.noise_scale && !sweep.eps.is_none(),
             ..wanted
         };
         let upstream = upstream.map(|gradient| gradient.map(buffer));
-        let found = backward(&self.client, problem, trajectory, &upstream, asked);
+        let found = backward(&self.client, sweep, trajectory, &upstream, asked);
         let sums = self.tensor::<I, BT, 2>(found.units, [4, n]);
         let of_units = |row: usize| sums.clone().slice([row..row + 1, 0..n]).reshape([n]);
         let bias = of_units(0);
-        let gain = |w_in: &Option<Handle>, w_rc: &Option<Handle>| match problem.form {
+        let gain = |w_in: &Option<Handle>, w_rc: &Option<Handle>| match sweep.form {
             Form::Rate => of_units(2),
             Form::Voltage => {
                 let matrix = |handle: &Handle, columns| self.tensor(handle.clone(), [n, columns]);
@@ -219,25 +225,19 @@ impl<R: CubeRuntime> Device<R> {
         };
         let gain = wanted
             .gain
-            .then(|| primitive(gain(&found.w_in, &found.w_rc)));
+            .then(|| primitive(gain(&found.operands.w_in, &found.operands.w_rc)));
         // Gradients that no kernel wrote are zero: those of a network without inputs, or of a readout that the loss does not use.
-        let written = Operands {
-            inputs: found.inputs,
-            w_in: found.w_in,
-            w_rc: found.w_rc,
-            w_out: found.w_out,
-            bias_out: found.bias_out,
-            initial_state: Some(found.initial_state),
-            ..Operands::default()
-        };
-        let whole = written.zip(Operands::shapes(&shape)).zip(wanted).map(
-            |((handle, shape), is_wanted)| {
+        let shapes = Operands::shapes(&shape);
+        let whole = found
+            .operands
+            .zip(shapes)
+            .zip(wanted)
+            .map(|((handle, shape), is_wanted)| {
                 is_wanted.then(|| match handle {
                     Some(handle) => self.primitive(handle, &shape),
                     None => self.zeros(&shape),
                 })
-            },
-        );
+            });
         Operands {
             bias: wanted.bias.then(|| primitive(bias)),
             decay: wanted.decay.then(|| primitive(of_units(1))),
@@ -277,9 +277,9 @@ fn buffer<R: CubeRuntime>(tensor: CubeTensor<R>) -> Handle {
 }
 
 /// Returns the buffers of a sweep.
-fn problem<R: CubeRuntime, I: IntElement, BT: BoolElement>(
-    sweep: &Sweep<Cube<R, I, BT>>,
-) -> Problem {
+fn buffers<R: CubeRuntime, I: IntElement, BT: BoolElement>(
+    sweep: &SweepTensors<Cube<R, I, BT>>,
+) -> SweepBuffers {
     let shape = sweep.shape();
     let bias = buffer(sweep.operands.bias.clone());
     let lens = Operands::lens(&shape);
@@ -292,8 +292,8 @@ fn problem<R: CubeRuntime, I: IntElement, BT: BoolElement>(
         }
     });
     let w_rc: Tensor<Cube<R, I, BT>, 2> = tensor(sweep.operands.w_rc.clone());
-    Problem {
-        size: Size { networks: 1, shape },
+    SweepBuffers {
+        shape,
         form: sweep.form,
         activation: sweep.activation,
         noise_target: sweep.noise_target,
@@ -306,11 +306,7 @@ fn problem<R: CubeRuntime, I: IntElement, BT: BoolElement>(
 }
 
 fn source<R: CubeRuntime, I: IntElement, BT: BoolElement>(
-    source: &NoiseSource<Cube<R, I, BT>>,
-) -> Normals {
-    match source {
-        NoiseSource::None => Normals::None,
-        NoiseSource::Given(normals) => Normals::Given(buffer(primitive(normals.clone()))),
-        NoiseSource::Drawn(draws) => Normals::Drawn(*draws),
-    }
+    source: &NormalTensors<Cube<R, I, BT>>,
+) -> NoiseSource<Handle> {
+    source.clone().map(|normals| buffer(primitive(normals)))
 }

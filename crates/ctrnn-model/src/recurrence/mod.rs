@@ -16,7 +16,7 @@ use std::sync::Arc;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
-use ctrnn_kernels::{Activation, Draws, Form, NoiseTarget, Operands, Shape, SweepResults};
+use ctrnn_kernels::{Activation, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults};
 
 use crate::FusedOps;
 use crate::trajectory::Record;
@@ -25,8 +25,8 @@ use crate::trajectory::Record;
 pub use gpu::Cuda;
 #[cfg(feature = "wgpu")]
 pub use gpu::Gpu;
-pub(crate) use noise::drawn;
-pub(crate) use plain::{rates_of, single_step, sweep as plain_sweep};
+pub(crate) use noise::{drawn, one_by_one};
+pub(crate) use plain::{single_step, sweep as plain_sweep};
 
 /// A backend on which the recurrence runs.
 ///
@@ -34,14 +34,14 @@ pub(crate) use plain::{rates_of, single_step, sweep as plain_sweep};
 /// is enough. A backend with a fused sweep overrides both methods and must agree with the plain path to rounding.
 pub trait RecurrenceBackend: FusedOps {
     /// Runs the recurrence over all time steps of a batch of trials.
-    fn sweep(sweep: Sweep<Self>) -> ResultTensors<Self> {
+    fn sweep(sweep: SweepTensors<Self>) -> ResultTensors<Self> {
         plain_sweep(sweep)
     }
 
     /// Runs the recurrence by one fused operation and returns its backward pass too; `None` if this backend has no fused sweep.
     /// `wanted` selects the gradients that the backward pass computes.
     fn sweep_with_pullback(
-        _sweep: &Sweep<Self>,
+        _sweep: &SweepTensors<Self>,
         _wanted: Operands<bool>,
     ) -> Option<(ResultTensors<Self>, Pullback<Self>)> {
         None
@@ -108,7 +108,7 @@ impl<B: Backend> std::fmt::Debug for Pullback<B> {
 /// ```
 /// Per-unit and learned time constants, integrators and noise conventions are formulas in front of it.
 #[derive(Clone, Debug)]
-pub struct Sweep<B: Backend> {
+pub struct SweepTensors<B: Backend> {
     /// Inputs, weights, factors per unit and initial state.
     pub operands: Operands<FloatTensor<B>>,
     /// Variable that the leak acts on.
@@ -118,9 +118,9 @@ pub struct Sweep<B: Backend> {
     /// Place where the pre-activation noise enters; in the voltage form always the state.
     pub noise_target: NoiseTarget,
     /// Standard normals behind the pre-activation noise.
-    pub preactivation: NoiseSource<B>,
+    pub preactivation: NormalTensors<B>,
     /// Standard normals behind the readout noise.
-    pub postactivation: NoiseSource<B>,
+    pub postactivation: NormalTensors<B>,
     /// Standard deviation of the readout noise, `sigma_post`.
     pub readout_noise: f64,
     /// Results to keep besides outputs and final state.
@@ -129,7 +129,7 @@ pub struct Sweep<B: Backend> {
     pub recompute: bool,
 }
 
-impl<B: Backend> Sweep<B> {
+impl<B: Backend> SweepTensors<B> {
     /// Returns the sizes, read off the operands.
     pub fn shape(&self) -> Shape {
         let [steps, trials, inputs] = self.operands.inputs.shape().dims();
@@ -144,13 +144,5 @@ impl<B: Backend> Sweep<B> {
     }
 }
 
-/// Source of the standard normals of a sweep.
-#[derive(Clone, Debug)]
-pub enum NoiseSource<B: Backend> {
-    /// No noise.
-    None,
-    /// Drawn at an address.
-    Drawn(Draws),
-    /// Given, time-major `[T,B,N]`.
-    Given(Tensor<B, 3>),
-}
+/// Source of the standard normals of a sweep; given ones are time-major, `[T,B,N]`.
+pub type NormalTensors<B> = NoiseSource<Tensor<B, 3>>;

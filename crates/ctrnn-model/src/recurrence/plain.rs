@@ -1,36 +1,22 @@
 //! The recurrence by tensor operations: the reference on every backend.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
-use ctrnn_kernels::{Activation, Form, NoiseTarget};
+use ctrnn_kernels::{Activation, Form, NoiseTarget, UnitState};
 
-use super::{ResultTensors, Sweep, primitive, tensor};
+use super::noise::one_by_one;
+use super::{ResultTensors, SweepTensors, primitive, tensor};
+use crate::activation::rates;
 
-/// The state of a batch of trials between two time steps, all `[B,N]`.
+/// A batch of trials between two time steps, all `[B,N]`.
 #[derive(Clone, Debug)]
-pub struct State<B: Backend> {
-    /// What the leak acts on: `v` (voltage form) or `r` (rate form).
-    pub state: Tensor<B, 2>,
+pub(crate) struct Trials<B: Backend> {
+    /// Numbers that go on to the next step.
+    pub state: UnitState<Tensor<B, 2>>,
     /// Firing rates.
     pub rates: Tensor<B, 2>,
     /// Potentials: `v`, or `z` of the last step in the rate form.
     pub potentials: Tensor<B, 2>,
-}
-
-/// `f(v)` of any tensor.
-pub(crate) fn rates_of<B: Backend>(activation: Activation, v: Tensor<B, 2>) -> Tensor<B, 2> {
-    match activation {
-        Activation::Relu => relu(v),
-        Activation::Tanh => v.tanh(),
-        // burn's own sigmoid computes in f32 whatever the backend.
-        Activation::Sigmoid => ((v * 0.5).tanh() + 1.0) * 0.5,
-        Activation::Retanh => relu(v.tanh()),
-        // max(v, 0) + ln(1 + exp(-|v|)) never overflows.
-        Activation::Softplus => relu(v.clone()) + v.abs().neg().exp().log1p(),
-        Activation::Power => relu(v).square(),
-        Activation::Linear => v,
-    }
 }
 
 /// The part of a sweep that one time step needs, with the weights transposed once.
@@ -47,7 +33,7 @@ struct Step<B: Backend> {
 }
 
 impl<B: Backend> Step<B> {
-    fn of(sweep: &Sweep<B>) -> Self {
+    fn new(sweep: &SweepTensors<B>) -> Self {
         let operands = sweep.operands.clone();
         let has_inputs = sweep.shape().inputs > 0;
         let row = |vector| tensor::<B, 1>(vector).unsqueeze();
@@ -67,22 +53,24 @@ impl<B: Backend> Step<B> {
     /// One time step: `inputs [B,I]` where the network has inputs, `noise [B,N]` standard normal.
     fn advance(
         &self,
-        before: State<B>,
+        before: Trials<B>,
         inputs: Option<Tensor<B, 2>>,
         noise: Option<Tensor<B, 2>>,
-    ) -> State<B> {
+    ) -> Trials<B> {
         let mut drive = before.rates.matmul(self.w_rc.clone()) + self.bias.clone();
         if let Some((w_in, inputs)) = self.w_in.as_ref().zip(inputs) {
             drive = drive + inputs.matmul(w_in.clone());
         }
         let noise = noise.map(|n| n * self.noise_scale.clone());
-        let kept = before.state * self.decay.clone();
+        let kept = before.state.activity * self.decay.clone();
         match self.form {
             Form::Voltage => {
                 let v = add(kept + drive * self.gain.clone(), noise);
-                State {
-                    rates: rates_of(self.activation, v.clone()),
-                    state: v.clone(),
+                Trials {
+                    rates: rates(self.activation, v.clone()),
+                    state: UnitState {
+                        activity: v.clone(),
+                    },
                     potentials: v,
                 }
             }
@@ -92,10 +80,12 @@ impl<B: Backend> Step<B> {
                     NoiseTarget::Drive => (noise, None),
                 };
                 let z = add(drive, on_drive);
-                let r = kept + rates_of(self.activation, z.clone()) * self.gain.clone();
+                let r = kept + rates(self.activation, z.clone()) * self.gain.clone();
                 let r = add(r, on_state);
-                State {
-                    state: r.clone(),
+                Trials {
+                    state: UnitState {
+                        activity: r.clone(),
+                    },
                     rates: r,
                     potentials: z,
                 }
@@ -112,42 +102,47 @@ fn add<B: Backend>(x: Tensor<B, 2>, noise: Option<Tensor<B, 2>>) -> Tensor<B, 2>
 }
 
 /// The state before the first step.
-fn start<B: Backend>(sweep: &Sweep<B>) -> State<B> {
-    let state = tensor::<B, 2>(sweep.operands.initial_state.clone());
-    State {
+fn start<B: Backend>(sweep: &SweepTensors<B>) -> Trials<B> {
+    let state = sweep.operands.initial_state.clone().map(tensor::<B, 2>);
+    let activity = state.activity.clone();
+    Trials {
         rates: match sweep.form {
-            Form::Voltage => rates_of(sweep.activation, state.clone()),
-            Form::Rate => state.clone(),
+            Form::Voltage => rates(sweep.activation, activity.clone()),
+            Form::Rate => activity.clone(),
         },
-        potentials: state.clone(),
+        potentials: activity,
         state,
     }
 }
 
-/// One time step of `sweep` from `state`, a fresh batch of states `[B,N]`, under `inputs [B,I]`, without noise.
-pub(crate) fn single_step<B: Backend>(sweep: &Sweep<B>, inputs: Tensor<B, 2>) -> State<B> {
-    Step::of(sweep).advance(start(sweep), Some(inputs), None)
+/// Returns the state after one time step of `sweep` from its initial state under `inputs [B,I]`, without noise.
+pub(crate) fn single_step<B: Backend>(
+    sweep: &SweepTensors<B>,
+    inputs: Tensor<B, 2>,
+) -> UnitState<Tensor<B, 2>> {
+    Step::new(sweep)
+        .advance(start(sweep), Some(inputs), None)
+        .state
 }
 
 /// Runs the recurrence step by step and stacks what is wanted.
 ///
 /// Each step projects its own input: slicing one big projection would make the backward pass quadratic in T.
-pub(crate) fn sweep<B: Backend>(sweep: Sweep<B>) -> ResultTensors<B> {
+pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
     let shape = sweep.shape();
     let (steps, trials, units) = (shape.steps, shape.trials, shape.units);
     let all_inputs = tensor::<B, 3>(sweep.operands.inputs.clone());
     let device = all_inputs.device();
-    let preactivation = sweep.preactivation.normals([steps, trials, units], &device);
-    let postactivation = sweep
-        .postactivation
-        .normals([steps, trials, units], &device);
+    let sizes = [steps, trials, units];
+    let preactivation = one_by_one(&sweep.preactivation, sizes, &device);
+    let postactivation = one_by_one(&sweep.postactivation, sizes, &device);
     let at = |x: &Tensor<B, 3>, t: usize, width: usize| {
         x.clone()
             .slice([t..t + 1, 0..trials, 0..width])
             .reshape([trials, width])
     };
 
-    let step = Step::of(&sweep);
+    let step = Step::new(&sweep);
     let w_out = tensor::<B, 2>(sweep.operands.w_out.clone()).transpose();
     let bias_out = tensor::<B, 1>(sweep.operands.bias_out.clone()).unsqueeze::<2>();
     let mut state = start(&sweep);
@@ -173,6 +168,6 @@ pub(crate) fn sweep<B: Backend>(sweep: Sweep<B>) -> ResultTensors<B> {
         outputs: Some(stack(outputs)),
         rates: sweep.record.rates.then(|| stack(rates)),
         potentials: sweep.record.potentials.then(|| stack(potentials)),
-        final_state: Some(primitive(state.state)),
+        final_state: state.state.map(|state| Some(primitive(state))),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     Activation, CtrnnConfig, CtrnnModule, Form, Forward, FusedOps, InitialState, InputStage,
     Integrator, LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention, NoiseLevels,
     OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend, TimeConstants,
-    Trajectory, Weights,
+    Trajectory, UnitState, Weights,
 };
 
 type F64 = NdArray<f64>;
@@ -103,12 +103,14 @@ fn one_unit_by_hand() {
         1e-12,
     );
     assert_close(&values(&trajectory.outputs), &[2.96, 3.824], 1e-12);
-    assert_close(&values(&trajectory.final_state), &[1.608], 1e-12);
+    assert_close(&values(&trajectory.final_state.activity), &[1.608], 1e-12);
     let next = network.step(
-        Tensor::ones([1, 1], &Default::default()),
+        UnitState {
+            activity: Tensor::ones([1, 1], &Default::default()),
+        },
         u.slice([0..1, 0..1, 0..1]).reshape([1, 1]),
     );
-    assert_close(&values(&next), &[1.32], 1e-12);
+    assert_close(&values(&next.activity), &[1.32], 1e-12);
 }
 
 /// Without recurrence a unit under constant input relaxes as v(t) = u (1 - exp(-t / tau)); Euler's error is of first
@@ -128,7 +130,7 @@ fn halving_dt_halves_the_error_of_a_leaky_unit() {
         let network = network.with_weights(&weights).unwrap();
         let steps = (100.0 / dt_ms) as usize; // one tau
         let u = Tensor::ones([1, steps, 1], &Default::default());
-        let v = values(&network.forward(u, &Forward::default()).final_state)[0];
+        let v = values(&network.forward(u, &Forward::default()).final_state.activity)[0];
         (v - (1.0 - (-1.0f64).exp())).abs()
     };
     let order = (error_at_tau(5.0) / error_at_tau(2.5)).log2();
@@ -211,10 +213,12 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
         } else {
             Noise::Off
         },
-        initial_state: Some(Tensor::from_data(
-            TensorData::new(floats(&golden["initial_state"]), [2, 3]),
-            &device,
-        )),
+        initial_state: Some(UnitState {
+            activity: Tensor::from_data(
+                TensorData::new(floats(&golden["initial_state"]), [2, 3]),
+                &device,
+            ),
+        }),
         record: Record::ALL,
         ..Forward::default()
     };
@@ -260,7 +264,7 @@ fn loss_of<B: RecurrenceBackend>(
     let wave = |x: Tensor<B, 3>| (x.clone().square() * 0.3 + x).mean();
     wave(network.activate(trajectory.outputs)) + wave(trajectory.rates.unwrap()) * 0.7
         - wave(trajectory.potentials.unwrap()) * 0.4
-        + trajectory.final_state.square().mean()
+        + trajectory.final_state.activity.square().mean()
 }
 
 fn loss(network: &CtrnnModule<Grad>, b: usize, t: usize) -> Tensor<Grad, 1> {
@@ -701,7 +705,7 @@ fn recomputing_the_trajectory_changes_no_gradient() {
                 ..Forward::default()
             };
             let trajectory = network.forward(inputs([40, 120, 2]), &forward);
-            let loss = trajectory.outputs.square().mean() + trajectory.final_state.sum();
+            let loss = trajectory.outputs.square().mean() + trajectory.final_state.activity.sum();
             let grads = loss.backward();
             let list = |data: TensorData| data.iter::<f64>().collect::<Vec<f64>>();
             let initial_state = network.initial_state.as_ref().unwrap();

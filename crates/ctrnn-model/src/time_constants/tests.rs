@@ -53,7 +53,7 @@ fn ones<B: Backend>(shape: [usize; 3]) -> Tensor<B, 3> {
 
 fn run(network: &CtrnnModule<F64>, steps: usize) -> Vec<f64> {
     let u = ones([1, steps, network.config().n_inputs]);
-    let end = network.forward(u, &Forward::default()).final_state;
+    let end = network.forward(u, &Forward::default()).final_state.activity;
     end.into_data().iter().collect()
 }
 

@@ -4,6 +4,7 @@ use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
 use ctrnn_model::{
     Activation, CtrnnConfig, Dale, Forward, Noise, NoiseAddress, Parameter, Parametrization,
+    UnitState,
 };
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Clock, Duration, Integrator, Mask, Target};
@@ -44,10 +45,12 @@ fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
     let [trials, steps, units] = rates.dims();
     Trajectory {
         outputs: outputs([trials, steps, 1], &vec![0.0; trials * steps]),
-        final_state: rates
-            .clone()
-            .narrow(1, steps - 1, 1)
-            .reshape([trials, units]),
+        final_state: UnitState {
+            activity: rates
+                .clone()
+                .narrow(1, steps - 1, 1)
+                .reshape([trials, units]),
+        },
         rates: Some(rates),
         potentials: None,
     }
@@ -458,7 +461,7 @@ fn the_inner_backend_gives_the_same_values() {
         outputs: trajectory.outputs.clone().inner(),
         rates: trajectory.rates.clone().map(Tensor::inner),
         potentials: None,
-        final_state: trajectory.final_state.clone().inner(),
+        final_state: trajectory.final_state.clone().map(Tensor::inner),
     };
     let inputs = LossInputs::new(&network, inner, &inner_batch);
     let tracked = LossInputs::new(&case.network, trajectory, &case.batch);

@@ -20,7 +20,7 @@ use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
-    Activation, CtrnnModule, Forward, Matrix, Record, RecurrenceBackend, host_tensor,
+    CtrnnModule, Forward, Matrix, Record, RecurrenceBackend, activation, host_tensor,
 };
 
 use crate::batch::Batch;
@@ -59,25 +59,11 @@ impl<B: AutodiffBackend + RecurrenceBackend> Sensitivity<B> {
         let later = trajectory.rates.expect("recorded").inner();
         let rates = Tensor::cat(vec![first.unsqueeze(), later.swap_dims(0, 1)], 0); // [T+1,B,N]
         let alpha = network.gain().inner().unsqueeze::<3>(); // [1,1,N]
-        let slopes = slopes(network.config().activation, rates);
+        let slopes = activation::slopes(network.config().activation, rates);
         Self {
             d: Tensor::from_inner(d.swap_dims(0, 1) / alpha),
             slopes: Tensor::from_inner(slopes),
         }
-    }
-}
-
-/// `f'(x)` from the rate `r = f(x)`.
-fn slopes<B: Backend>(activation: Activation, rates: Tensor<B, 3>) -> Tensor<B, 3> {
-    let is_active = |rates: &Tensor<B, 3>| one_where(rates.clone(), 0.0);
-    match activation {
-        Activation::Relu => is_active(&rates),
-        Activation::Tanh => -rates.square() + 1.0,
-        Activation::Sigmoid => rates.clone() * (-rates + 1.0),
-        Activation::Retanh => is_active(&rates) * (-rates.square() + 1.0),
-        Activation::Softplus => -(-rates).exp() + 1.0,
-        Activation::Power => rates.sqrt() * 2.0,
-        Activation::Linear => rates.ones_like(),
     }
 }
 
@@ -115,7 +101,7 @@ pub(crate) fn omega<B: AutodiffBackend>(
 
 #[cfg(test)]
 mod tests {
-    use ctrnn_model::{CtrnnConfig, Parameter};
+    use ctrnn_model::{Activation, CtrnnConfig, Parameter, UnitState};
     use ctrnn_tasks::{Mask, Target};
 
     use super::*;
@@ -301,7 +287,7 @@ mod tests {
         let (network, batch) = (network(2, Activation::Tanh, &[]), trial(1));
         let state = outputs([1, 1, 2], &[0.3, -0.7]).reshape([1, 2]);
         let forward = Forward {
-            initial_state: Some(state),
+            initial_state: Some(UnitState { activity: state }),
             ..Forward::default()
         };
         let at = Sensitivity::of(&network, &forward, &batch, squares);

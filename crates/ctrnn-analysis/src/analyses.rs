@@ -1,0 +1,231 @@
+//! Analyses of a trained network by name, one file each.
+//!
+//! The result of an analysis is a type that implements [`Answer`]: it is computed from a [`Study`] and then gives arrays for a notebook,
+//! statements for a reader and figures for a paper. [`ANALYSES`] lists all of them. An analysis that makes no sense for a task (a psychometric
+//! curve without evidence) says so.
+
+pub mod accuracy;
+#[cfg(test)]
+mod any_network;
+pub mod chronometric;
+pub mod comparison;
+pub mod confusion;
+pub mod currents;
+pub mod curves;
+pub mod fixed_points;
+pub mod flow;
+pub mod lyapunov;
+pub mod pca;
+pub mod psychometric;
+pub mod rate_maps;
+pub mod rates;
+pub mod spectrum;
+pub mod speed;
+pub mod task_variance;
+pub mod tdr;
+pub mod timescales;
+pub mod tuning;
+pub mod weight_change;
+pub mod weights;
+
+use thiserror::Error;
+
+use crate::linear_algebra::NotConverged;
+use crate::plot::Figure;
+use crate::{Arrays, Study};
+
+macro_rules! analyses {
+    ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
+        /// Every analysis, in the order of help texts and reports.
+        pub const ANALYSES: &[Analysis] = &[$(Analysis {
+            name: stringify!($name),
+            title: $title,
+            summary: $summary,
+            section: Section::$section,
+            basis: $name::$answer::BASIS,
+            sees_peers: $name::$answer::SEES_PEERS,
+            find: find::<$name::$answer>,
+        }),*];
+    };
+}
+
+// Section of a report, result in the module of its name, heading, summary.
+analyses! {
+    Training, curves::Curves, "Learning curves", "loss and accuracy during training";
+    Behaviour, accuracy::Accuracy, "Accuracy", "fraction of right trials by condition";
+    Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
+    Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";
+    Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";
+    StateSpace, pca::StateSpace, "Principal components", "trajectories on principal components, and how many dimensions they fill";
+    StateSpace, tdr::Tdr, "Targeted dimensionality reduction", "trajectories on the axes of the task's variables";
+    StateSpace, speed::Speed, "Speed", "how fast the state moves";
+    Dynamics, fixed_points::FixedPoints, "Fixed points", "fixed and slow points under the inputs of every epoch, and their stability";
+    Dynamics, flow::Flow, "Flow", "where the dynamics lead on the plane of the first two components";
+    Dynamics, spectrum::Spectrum, "Spectrum", "eigenvalues of the recurrent weights and timescales of the linearised network";
+    Dynamics, lyapunov::Lyapunov, "Lyapunov exponents", "Lyapunov exponents under the inputs of the task";
+    Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates and the time in which it decays";
+    Units, rates::Rates, "Rates", "histogram of firing rates and rates over time";
+    Units, tuning::Tuning, "Tuning", "selectivity of units: d' and what explains the variance of their rates";
+    Units, task_variance::TaskVariance, "Task variance", "variance of units by task or epoch, and clusters of units";
+    Units, currents::Currents, "Currents", "excitatory and inhibitory currents and their balance";
+    Units, rate_maps::RateMaps, "Rate maps", "firing rates over places in a box, place and grid scores";
+    Weights, weights::SortedWeights, "Connectivity", "weight matrices sorted by cell type and preference, and block statistics";
+    Weights, weight_change::WeightChange, "Before and after training", "weights before and after training";
+    Comparison, comparison::Comparison, "Distances to other runs", "distances to other runs: Procrustes, CKA, dynamical similarity";
+}
+
+/// The result of an analysis.
+pub trait Answer: Sized {
+    /// Settings; the command line uses their defaults.
+    type Options: Default;
+
+    /// The data that the analysis is made from.
+    const BASIS: Basis = Basis::FiniteStates;
+    /// True if it looks at other runs, too.
+    const SEES_PEERS: bool = false;
+
+    /// Analyses a network and its trials.
+    ///
+    /// # Errors
+    /// Why there is no result for this network and these trials.
+    fn compute(study: &Study, options: &Self::Options) -> Result<Self, Unsuitable>;
+
+    /// Returns the numbers, for `<name>.npz`.
+    fn arrays(&self) -> Arrays;
+
+    /// Returns the main numbers, one sentence each.
+    fn statements(&self) -> Vec<String>;
+
+    /// Draws the result, for `<name><suffix>.svg`: suffixes, of which the first is mostly empty, and figures.
+    fn figures(&self) -> Vec<(&'static str, Figure)>;
+}
+
+/// An analysis by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Analysis {
+    /// The name by which it is asked for, and by which its files are called.
+    pub name: &'static str,
+    /// Its heading in a report.
+    pub title: &'static str,
+    /// Its content, in a line.
+    pub summary: &'static str,
+    /// Its place in a report.
+    pub section: Section,
+    /// The data that it is made from.
+    pub basis: Basis,
+    /// True if it looks at other runs, too.
+    pub sees_peers: bool,
+    find: fn(&Study) -> Result<Findings, Unsuitable>,
+}
+
+/// A section of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The course of training.
+    Training,
+    /// Choices and their times.
+    Behaviour,
+    /// Trajectories.
+    StateSpace,
+    /// The network as a dynamical system.
+    Dynamics,
+    /// Single units.
+    Units,
+    /// Connectivity.
+    Weights,
+    /// Other runs.
+    Comparison,
+}
+
+impl Section {
+    /// Returns its heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Training => "Training",
+            Self::Behaviour => "Behaviour",
+            Self::StateSpace => "State space",
+            Self::Dynamics => "Dynamics",
+            Self::Units => "Units",
+            Self::Weights => "Weights",
+            Self::Comparison => "Comparison",
+        }
+    }
+}
+
+/// Data that an analysis is made from; each level includes those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// Numbers measured during training.
+    Metrics,
+    /// Weights.
+    Weights,
+    /// Trials, even if the network diverges in them.
+    Trials,
+    /// Trials in which all states are finite.
+    FiniteStates,
+}
+
+/// The result of an analysis, ready to be written.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The content of `<name>.npz`.
+    pub arrays: Arrays,
+    /// Suffix and content of each `<name><suffix>.svg`.
+    pub figures: Vec<(&'static str, Figure)>,
+    /// The main numbers, one sentence each.
+    pub statements: Vec<String>,
+}
+
+/// Why an analysis has no result.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unsuitable {
+    /// The task or the run lacks what it is about.
+    #[error("{0}")]
+    Lacks(String),
+    /// A decomposition did not converge.
+    #[error(transparent)]
+    NotConverged(#[from] NotConverged),
+}
+
+impl Unsuitable {
+    pub(crate) fn lacks(what: impl Into<String>) -> Self {
+        Self::Lacks(what.into())
+    }
+
+    pub(crate) fn diverges(who: &str, [trial, step]: [usize; 2]) -> Self {
+        Self::lacks(format!(
+            "{who} diverges: its states are not finite from time step {} of trial {} on",
+            step + 1,
+            trial + 1
+        ))
+    }
+}
+
+impl Analysis {
+    /// Finds the analysis of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ANALYSES.iter().find(|analysis| analysis.name == name)
+    }
+
+    /// Analyses a network and its trials, with default options.
+    ///
+    /// # Errors
+    /// Why there is no result for this network and these trials.
+    pub fn run(&self, study: &Study) -> Result<Findings, Unsuitable> {
+        match study.first_nonfinite() {
+            Some(place) if self.basis == Basis::FiniteStates => {
+                Err(Unsuitable::diverges("the network", place))
+            }
+            _ => (self.find)(study),
+        }
+    }
+}
+
+fn find<A: Answer>(study: &Study) -> Result<Findings, Unsuitable> {
+    let answer = A::compute(study, &A::Options::default())?;
+    Ok(Findings {
+        arrays: answer.arrays(),
+        figures: answer.figures(),
+        statements: answer.statements(),
+    })
+}

@@ -1,0 +1,207 @@
+//! Distances between runs.
+
+use ndarray::{Array2, Array3};
+
+use super::{Answer, Unsuitable};
+use crate::dsa::{delay_dynamics, dynamical_distance};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
+use crate::similarity::{cka, procrustes_angle};
+use crate::study::first_nonfinite;
+use crate::text::{rounded, short};
+use crate::{Arrays, Pca, Study};
+
+/// Settings of the dynamical similarity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Delays.
+    pub n_delays: usize,
+    /// Dimensions of the linear map.
+    pub rank: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            n_delays: 5,
+            rank: 10,
+        }
+    }
+}
+
+/// Distances between this run and others, and of the others to each other.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Names of the runs, this one first.
+    pub names: Vec<String>,
+    /// Distances `[run, run]` by several measures.
+    pub measures: Vec<Measure>,
+    /// Why there is no dynamical similarity among the measures.
+    pub without_dsa: Option<Unsuitable>,
+}
+
+/// Distances between runs by one measure.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// Its name among arrays.
+    pub name: &'static str,
+    /// Its name in text.
+    pub title: &'static str,
+    /// `[run, run]`
+    pub table: Array2<f64>,
+    /// The largest value that it can have, where there is one.
+    most: Option<f64>,
+}
+
+impl Answer for Comparison {
+    type Options = Options;
+
+    const SEES_PEERS: bool = true;
+
+    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+        if study.peers.is_empty() {
+            let why =
+                "there is nothing to compare with: name other runs of the task with --with RUN";
+            return Err(Unsuitable::lacks(why));
+        }
+        for peer in &study.peers {
+            if let Some(place) = first_nonfinite(&peer.rates) {
+                return Err(Unsuitable::diverges(&peer.name, place));
+            }
+        }
+        let others = || study.peers.iter();
+        let all: Vec<&Array3<f64>> = std::iter::once(&study.rates)
+            .chain(others().map(|peer| &peer.rates))
+            .collect();
+        let rows: Vec<Array2<f64>> = all.iter().map(|rates| study.counted(rates)).collect();
+        if rows[0].nrows() < 2 {
+            let why = "a single state is like any other: there is one trial of one time step";
+            return Err(Unsuitable::lacks(why));
+        }
+        let n = rows.len();
+        let angles = pairwise(n, 0.0, |i, j| {
+            Ok(procrustes_angle(rows[i].view(), rows[j].view())?)
+        })?;
+        let alignments = pairwise(n, 1.0, |i, j| Ok(cka(rows[i].view(), rows[j].view())))?;
+        let mut measures = vec![
+            Measure::new("procrustes_angle", "Procrustes angle", angles, None),
+            Measure::new("cka", "CKA", alignments, Some(1.0)),
+        ];
+        let pairs = all.iter().zip(&rows);
+        let maps: Result<Vec<Array2<f64>>, Unsuitable> = pairs
+            .map(|(rates, rows)| dynamics_of(study, rates, rows, options))
+            .collect();
+        let without_dsa = match maps {
+            Ok(maps) => {
+                let distances = pairwise(n, 0.0, |i, j| {
+                    Ok(dynamical_distance(maps[i].view(), maps[j].view())?)
+                })?;
+                measures.push(Measure::new("dsa", "DSA angle", distances, None));
+                None
+            }
+            Err(why) => Some(why),
+        };
+        let mut names = vec!["this run".to_owned()];
+        names.extend(others().map(|peer| peer.name.clone()));
+        Ok(Self {
+            names,
+            measures,
+            without_dsa,
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        let measures = self.measures.iter();
+        measures.fold(Arrays::default(), |arrays, measure| {
+            arrays.with(measure.name, &measure.table)
+        })
+    }
+
+    fn statements(&self) -> Vec<String> {
+        let why = self.without_dsa.iter();
+        let left_out = why.map(|why| format!("DSA is left out: {why}"));
+        let distances = self
+            .measures
+            .iter()
+            .flat_map(|Measure { title, table, .. }| {
+                let peers = self.names.iter().enumerate().skip(1);
+                peers.map(move |(j, peer)| format!("{title} to {peer}: {}", short(table[[0, j]])))
+            });
+        left_out.chain(distances).collect()
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let mut figure = Figure::new(&[28.0, BAR_MM].repeat(self.measures.len()), &[28.0]);
+        let numbers: Vec<String> = (1..=self.names.len()).map(|k| k.to_string()).collect();
+        for (k, measure) in self.measures.iter().enumerate() {
+            let largest = measure.table.iter().copied().fold(0.1, f64::max);
+            let highest = measure.most.unwrap_or(largest);
+            let rows = if k == 0 { &self.names } else { &numbers };
+            let panel = figure.cell(0, 2 * k).title(measure.title);
+            panel.x_ticks(Ticks::named(&numbers));
+            panel.y_ticks(Ticks::named(rows));
+            measure.draw(panel, highest);
+            let bar = figure.cell(0, 2 * k + 1);
+            bar.colour_bar([0.0, highest], ColourMap::Blues, "");
+        }
+        vec![("", figure)]
+    }
+}
+
+impl Measure {
+    fn new(name: &'static str, title: &'static str, table: Array2<f64>, most: Option<f64>) -> Self {
+        Self {
+            name,
+            title,
+            table,
+            most,
+        }
+    }
+
+    /// Draws the table, with its numbers where there is room for them.
+    fn draw(&self, panel: &mut Panel, highest: f64) {
+        panel.matrix(&self.table, [0.0, highest], ColourMap::Blues);
+        if self.table.nrows() <= 5 {
+            panel.extend(self.table.indexed_iter().map(|((i, j), &value)| {
+                let is_dark = value > 0.5 * highest;
+                let ink = if is_dark { Rgb::WHITE } else { Rgb::BLACK };
+                Layer::text(j as f64 + 0.5, i as f64 + 0.5, &rounded(value, 2), ink)
+            }));
+        }
+    }
+}
+
+/// Returns a symmetric table of a distance between `n` things, with `same` on its diagonal.
+fn pairwise(
+    n: usize,
+    same: f64,
+    distance: impl Fn(usize, usize) -> Result<f64, Unsuitable>,
+) -> Result<Array2<f64>, Unsuitable> {
+    let mut table = Array2::from_elem((n, n), same);
+    for (i, j) in (0..n).flat_map(|i| (0..i).map(move |j| (i, j))) {
+        let value = distance(i, j)?;
+        table[[i, j]] = value;
+        table[[j, i]] = value;
+    }
+    Ok(table)
+}
+
+/// Fits the delay-embedded dynamics of a network, seen in its first principal components: what is left out is under a hundredth of the variance,
+/// or beyond twenty dimensions.
+fn dynamics_of(
+    study: &Study,
+    rates: &Array3<f64>,
+    rows: &Array2<f64>,
+    options: &Options,
+) -> Result<Array2<f64>, Unsuitable> {
+    let pca = Pca::of(rows.view())?;
+    let k = pca.n_explaining(0.99).clamp(1, 20);
+    let scale = match pca.rank() {
+        0 => 1.0, // constant: all scores are 0
+        _ => pca.variances[0].sqrt(),
+    };
+    let trials: Vec<Array2<f64>> = (0..study.batch.n_trials.min(100))
+        .map(|b| pca.project(rates.slice(ndarray::s![b, ..study.batch.n_steps[b], ..]), k) / scale)
+        .collect();
+    let views: Vec<_> = trials.iter().map(|trial| trial.view()).collect();
+    delay_dynamics(&views, options.n_delays, options.rank)
+}

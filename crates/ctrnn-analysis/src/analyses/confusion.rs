@@ -1,0 +1,94 @@
+//! Confusion matrix of choices.
+
+use ndarray::Array2;
+
+use super::{Answer, Unsuitable};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
+use crate::text::spoken;
+use crate::{Arrays, Study};
+
+/// Most choices whose numbers of trials are written into the figure, and whose names fit beside it.
+const MOST_NUMBERS: usize = 6;
+const MOST_NAMES: usize = 12;
+
+/// Counts of each choice where another one, or the same, was right.
+#[derive(Clone, Debug)]
+pub struct Confusion {
+    /// Trials, `[right choice, choice that was made]`.
+    pub counts: Array2<f64>,
+    /// The choices, as indices of outputs.
+    pub choices: Vec<usize>,
+    /// Their names.
+    pub names: Vec<String>,
+}
+
+impl Answer for Confusion {
+    type Options = ();
+
+    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+        let layout = study.layout();
+        let choices = layout.alternatives();
+        let place = |choice: usize| choices.iter().position(|&c| c == choice);
+        let n = choices.len();
+        let mut counts = Array2::<f64>::zeros((n, n));
+        for (right, made) in study.batch.correct.iter().zip(study.choices()) {
+            if let Some((row, column)) = right.and_then(place).zip(made.and_then(place)) {
+                counts[[row, column]] += 1.0;
+            }
+        }
+        if n < 2 || counts.sum() == 0.0 {
+            let why = "the task has no right choices among its outputs";
+            return Err(Unsuitable::lacks(why));
+        }
+        let names = choices.iter().map(|&c| spoken(&layout.choice_name(c)));
+        Ok(Self {
+            counts,
+            names: names.collect(),
+            choices,
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        Arrays::default()
+            .with("counts", &self.counts)
+            .with("choices", &self.choices)
+    }
+
+    fn statements(&self) -> Vec<String> {
+        let right: f64 = self.counts.diag().sum() / self.counts.sum();
+        vec![format!(
+            "{:.1} % of the choices among {} are right",
+            100.0 * right,
+            self.choices.len()
+        )]
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let n = self.choices.len();
+        let fractions = Array2::from_shape_fn((n, n), |(i, j)| {
+            self.counts[[i, j]] / self.counts.row(i).sum().max(1.0)
+        });
+        let side = (7.0 * n as f64).clamp(22.0, 60.0);
+        let mut figure = Figure::new(&[side, BAR_MM], &[side]);
+        let panel = figure.cell(0, 0).x_label("chosen").y_label("correct");
+        if n <= MOST_NAMES {
+            let ticks = Ticks::named(&self.names);
+            panel.x_ticks(ticks.clone()).y_ticks(ticks);
+        }
+        panel.matrix(&fractions, [0.0, 1.0], ColourMap::Blues);
+        if n <= MOST_NUMBERS {
+            panel.extend(fractions.indexed_iter().map(|((i, j), &fraction)| {
+                let ink = if fraction > 0.5 {
+                    Rgb::WHITE
+                } else {
+                    Rgb::BLACK
+                };
+                let number = format!("{:.0}", self.counts[[i, j]]);
+                Layer::text(j as f64 + 0.5, i as f64 + 0.5, &number, ink)
+            }));
+        }
+        let bar = figure.cell(0, 1);
+        bar.colour_bar([0.0, 1.0], ColourMap::Blues, "fraction of row");
+        vec![("", figure)]
+    }
+}

@@ -1,0 +1,219 @@
+//! Flow fields: where the dynamics lead on a plane through the state space.
+
+use ndarray::{Array1, Array2, Array3, ArrayView2, s};
+
+use super::fixed_points::MOST_INPUTS;
+use super::{Answer, Unsuitable};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
+use crate::study::TypicalInput;
+use crate::text::short;
+use crate::{Arrays, Dynamics, Pca, Study};
+
+/// Places along each axis at which the speed is known, and arrows.
+const N_PLACES: usize = 81;
+const N_ARROWS: usize = 15;
+
+/// The flow on the plane of the first two principal components.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The components, `[2, unit]`.
+    pub axes: Array2<f64>,
+    /// The mean state, through which the plane goes.
+    pub origin: Array1<f64>,
+    /// The ranges of both axes.
+    pub ranges: [[f64; 2]; 2],
+    /// The inputs, `[input, I]`.
+    pub inputs: Array2<f64>,
+    /// The epochs that have each of them.
+    pub epochs: Vec<String>,
+    /// The flow under each input: on a fine grid, and on a coarse one for arrows.
+    pub fields: Vec<[FlowField; 2]>,
+}
+
+impl Answer for Flow {
+    type Options = ();
+
+    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+        let states = study.all_states();
+        let pca = Pca::of(states.view())?;
+        if pca.rank() < 2 {
+            return Err(Unsuitable::lacks(match pca.rank() {
+                _ if states.ncols() < 2 => "a plane needs two units",
+                0 => "a plane needs two directions, but all states are the same",
+                _ => "a plane needs two directions, but all states lie on a line",
+            }));
+        }
+        let axes = pca.components.slice(s![..2, ..]);
+        let seen = pca.project(states.view(), 2);
+        let ranges = [0, 1].map(|k| range_of(seen.column(k).to_vec(), 0.1));
+        let mut inputs = study.some_typical_inputs()?;
+        inputs.truncate(MOST_INPUTS);
+        let fields = inputs.iter().map(|typical| {
+            let drive = study.dynamics.input_drive(&typical.input);
+            [N_PLACES, N_ARROWS]
+                .map(|n| flow_field(&study.dynamics, &drive, &pca.mean, axes, ranges, n))
+        });
+        Ok(Self {
+            fields: fields.collect(),
+            axes: axes.to_owned(),
+            ranges,
+            inputs: TypicalInput::table(&inputs, study.batch.n_inputs),
+            epochs: inputs.iter().map(TypicalInput::title).collect(),
+            origin: pca.mean,
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        let [x, y] = &self.fields[0][0].places;
+        let arrays = Arrays::default()
+            .with("axes", &self.axes)
+            .with("origin", &self.origin)
+            .with("inputs", &self.inputs)
+            .with("places_0", x)
+            .with("places_1", y);
+        let fields = self.fields.iter().enumerate();
+        fields.fold(arrays, |arrays, (k, [fine, _])| {
+            arrays
+                .with(format!("velocity_{k}"), &fine.velocity)
+                .with(format!("speed_{k}"), &fine.speed)
+        })
+    }
+
+    fn statements(&self) -> Vec<String> {
+        vec![format!(
+            "the flow on the plane of the first two components reaches {} per second",
+            short(self.fastest())
+        )]
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let n = self.fields.len();
+        let scale = up_to([self.fastest()]);
+        let mut widths_mm = vec![panel_mm(n, 42.0); n];
+        widths_mm.push(BAR_MM);
+        let mut figure = Figure::new(&widths_mm, &[38.0]);
+        for (k, [fine, coarse]) in self.fields.iter().enumerate() {
+            let per_s = fine.speed.mapv(|v| 1000.0 * v);
+            figure
+                .cell(0, k)
+                .title(&*self.epochs[k])
+                .x("PC 1", self.ranges[0])
+                .y(if k == 0 { "PC 2" } else { "" }, self.ranges[1])
+                .heat_map(&per_s, self.ranges, scale, ColourMap::Blues)
+                .extend(arrows(coarse, self.ranges));
+        }
+        let bar = figure.cell(0, n);
+        bar.colour_bar(scale, ColourMap::Blues, "speed (1/s)");
+        vec![("", figure)]
+    }
+}
+
+impl Flow {
+    fn fastest(&self) -> f64 {
+        let speeds = self.fields.iter().flat_map(|[fine, _]| &fine.speed);
+        1000.0 * speeds.copied().fold(0.0, f64::max)
+    }
+}
+
+/// Returns an arrow at each place, as long as a cell where the flow is fastest, never shorter than a fifth of that.
+fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
+    let n = flow.speed.nrows();
+    let cell = ranges.map(|[low, high]| (high - low) / n as f64);
+    // In units of cells, so that an arrow has its direction on paper.
+    let in_cells = |i: usize, j: usize| [0, 1].map(|k| flow.velocity[[i, j, k]] / cell[k]);
+    let length = |[x, y]: [f64; 2]| x.hypot(y);
+    let all = || (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
+    let lengths = all().map(|(i, j)| length(in_cells(i, j)));
+    let longest = lengths.fold(1e-300, f64::max);
+    let mut layers = Vec::new();
+    for (i, j) in all() {
+        let [dx, dy] = in_cells(i, j);
+        let size = length([dx, dy]);
+        if size < 1e-9 * longest {
+            continue;
+        }
+        let reach = 0.85 * (size / longest).sqrt().max(0.25) / size;
+        let (dx, dy) = (dx * reach, dy * reach);
+        let (x, y) = (flow.places[0][j], flow.places[1][i]);
+        let at = |u: f64, v: f64| (x + u * cell[0], y + v * cell[1]);
+        let (tail, head) = (at(-dx / 2.0, -dy / 2.0), at(dx / 2.0, dy / 2.0));
+        let wing = |side: f64| at(0.1 * dx - side * 0.25 * dy, 0.1 * dy + side * 0.25 * dx);
+        for points in [vec![tail, head], vec![wing(1.0), head, wing(-1.0)]] {
+            let (x, y) = points.into_iter().unzip();
+            layers.push(Layer::line(x, y, Rgb([40, 40, 40])).wide(0.15));
+        }
+    }
+    layers
+}
+
+/// The movement of states on a grid in a plane, seen in that plane.
+#[derive(Clone, Debug)]
+pub struct FlowField {
+    /// Places along the two axes, `[n]` each.
+    pub places: [Array1<f64>; 2],
+    /// `[n, n, 2]`: movement per ms along the axes at `[second axis, first axis]`.
+    pub velocity: Array3<f64>,
+    /// `[n, n]`: Euclidean length per ms of the movement of the whole state.
+    pub speed: Array2<f64>,
+}
+
+/// Computes where a time step under a constant input (`input_drive = W_in u + b`) takes the states `origin + a_1 e_1 + a_2 e_2` of a
+/// plane: `axes [2, N]` orthonormal, `ranges` those of a_1 and a_2.
+pub fn flow_field(
+    dynamics: &Dynamics,
+    input_drive: &Array1<f64>,
+    origin: &Array1<f64>,
+    axes: ArrayView2<f64>,
+    ranges: [[f64; 2]; 2],
+    n: usize,
+) -> FlowField {
+    let places = ranges.map(|[low, high]| Array1::linspace(low, high, n));
+    let mut velocity = Array3::zeros((n, n, 2));
+    let mut speed = Array2::zeros((n, n));
+    for i in 0..n {
+        for j in 0..n {
+            let along = [
+                axes.row(0).mapv(|e| e * places[0][j]),
+                axes.row(1).mapv(|e| e * places[1][i]),
+            ];
+            let state = origin + &along[0] + &along[1];
+            let moved = (dynamics.next(&state, input_drive) - &state) / dynamics.dt_ms;
+            for k in 0..2 {
+                velocity[[i, j, k]] = axes.row(k).dot(&moved);
+            }
+            speed[[i, j]] = moved.dot(&moved).sqrt();
+        }
+    }
+    FlowField {
+        places,
+        velocity,
+        speed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::tests::map;
+    use ctrnn_model::{Activation, Form};
+
+    /// `v' = 0`: within a step of 20 ms a unit at 1 moves by -1; the third unit, at 2, lies outside of the plane but counts in the speed.
+    #[test]
+    fn states_fall_to_the_origin() {
+        let dynamics = map(Array2::zeros((3, 3)), Activation::Tanh, Form::Voltage);
+        let (origin, axes) = (ndarray::array![0.0, 0.0, 2.0], Array2::eye(3));
+        let drive = Array1::zeros(3);
+        let plane = axes.slice(ndarray::s![..2, ..]);
+        let flow = flow_field(
+            &dynamics,
+            &drive,
+            &origin,
+            plane,
+            [[-1.0, 1.0], [0.0, 2.0]],
+            3,
+        );
+        assert_eq!(flow.velocity[[1, 2, 0]], -1.0 / 20.0);
+        assert_eq!(flow.velocity[[1, 2, 1]], -1.0 / 20.0);
+        assert!((flow.speed[[1, 2]] - 6f64.sqrt() / 20.0).abs() < 1e-12);
+    }
+}

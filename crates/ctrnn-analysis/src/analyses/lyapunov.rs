@@ -1,0 +1,256 @@
+//! Lyapunov exponents: how fast neighbouring trajectories part or meet.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use super::{Answer, Unsuitable};
+use crate::linear_algebra::qr;
+use crate::plot::{Figure, Layer, colour};
+use crate::text::short;
+use crate::{Arrays, Dynamics, Study};
+
+/// Settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Most exponents.
+    pub n_exponents: usize,
+    /// Time steps: the inputs of one trial after the other, again and again. The first sixth of them does not count.
+    pub n_steps: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            n_exponents: 20,
+            n_steps: 3000,
+        }
+    }
+}
+
+/// Lyapunov exponents under the inputs of a task.
+#[derive(Clone, Debug)]
+pub struct Lyapunov {
+    /// The exponents.
+    pub exponents: Exponents,
+    /// Time steps that count.
+    n_counted: usize,
+    dt_ms: f64,
+}
+
+impl Answer for Lyapunov {
+    type Options = Options;
+
+    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+        let trials = (0..study.batch.n_trials).cycle();
+        let steps = trials.flat_map(|b| {
+            study
+                .inputs(b)
+                .outer_iter()
+                .map(|u| u.to_owned())
+                .collect::<Vec<_>>()
+        });
+        let rows: Vec<Array1<f64>> = steps.take(options.n_steps).collect();
+        let inputs = Array2::from_shape_fn((rows.len(), study.batch.n_inputs), |(t, k)| rows[t][k]);
+        let start = study.states().slice(ndarray::s![0, 0, ..]).to_owned();
+        let n_transient = options.n_steps / 6;
+        let n = study.dynamics.n_units().min(options.n_exponents);
+        let exponents = exponents(&study.dynamics, &start, inputs.view(), n, n_transient)?;
+        Ok(Self {
+            exponents,
+            n_counted: options.n_steps - n_transient,
+            dt_ms: study.dynamics.dt_ms,
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        Arrays::default()
+            .with("exponents_per_s", &self.exponents.exponents_per_s)
+            .with("convergence", &self.exponents.convergence)
+            .with("dimension", &self.exponents.dimension())
+    }
+
+    fn statements(&self) -> Vec<String> {
+        let largest = self.exponents.exponents_per_s[0];
+        let verb = if largest > 0.0 { "part" } else { "meet" };
+        vec![format!(
+            "largest Lyapunov exponent {} per second: neighbouring trajectories {verb}; Kaplan-Yorke dimension {}",
+            short(largest),
+            short(self.exponents.dimension())
+        )]
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let Exponents {
+            exponents_per_s,
+            convergence,
+        } = &self.exponents;
+        let mut figure = Figure::new(&[40.0, 40.0], &[34.0]);
+        let n = exponents_per_s.len();
+        let x = (1..=n).map(|k| k as f64).collect();
+        let range = [0.4, n as f64 + 0.6];
+        figure
+            .cell(0, 0)
+            .x("exponent", range)
+            .y_label("Lyapunov exponent (1/s)")
+            .add(Layer::guide(range, [0.0, 0.0]))
+            .add(Layer::points(x, exponents_per_s.to_vec(), colour(0)).radius(0.7));
+        let n_stretches = convergence.nrows();
+        let stretch_s = self.n_counted as f64 / n_stretches as f64 * self.dt_ms / 1000.0;
+        let t: Vec<f64> = (1..=n_stretches).map(|k| k as f64 * stretch_s).collect();
+        let courses = (0..n.min(4)).map(|k| {
+            let course = convergence.column(k).to_vec();
+            let line = Layer::line(t.clone(), course, colour(k)).wide(0.3);
+            line.named(&(k + 1).to_string())
+        });
+        figure
+            .cell(0, 1)
+            .x_label("simulated time (s)")
+            .y_label("estimate (1/s)")
+            .extend(courses);
+        vec![("", figure)]
+    }
+}
+
+/// The Lyapunov spectrum of a driven network.
+#[derive(Clone, Debug)]
+pub struct Exponents {
+    /// Exponents per second, the largest first, `[k]`; above 0 means chaos, -infinity that a direction is gone within a time step.
+    pub exponents_per_s: Array1<f64>,
+    /// Estimates of the exponents after each stretch of time, `[stretches, k]`: whether they have settled.
+    pub convergence: Array2<f64>,
+}
+
+impl Exponents {
+    /// The dimension of Kaplan and Yorke: `j + (l_1 + ... + l_j) / |l_(j+1)|`, j the largest number with a sum that is not
+    /// negative; the number of exponents if their sum is not negative.
+    pub fn dimension(&self) -> f64 {
+        let mut sum = 0.0;
+        for (j, exponent) in self.exponents_per_s.iter().enumerate() {
+            if sum + exponent < 0.0 {
+                return j as f64 + sum / exponent.abs();
+            }
+            sum += exponent;
+        }
+        self.exponents_per_s.len() as f64
+    }
+}
+
+/// The `n_exponents` largest exponents along the trajectory from `state` under `inputs [T,I]`, after `n_transient` time steps
+/// that do not count. An orthonormal frame is carried along by the Jacobian of every time step and made orthonormal again; the
+/// logarithms of the diagonal of R are averaged.
+///
+/// # Errors
+/// If the state does not stay finite.
+///
+/// # References
+/// Benettin et al. (1980), Lyapunov characteristic exponents; Engelken, Wolf & Abbott (2023), Lyapunov spectra of chaotic
+/// recurrent neural networks.
+pub fn exponents(
+    dynamics: &Dynamics,
+    state: &Array1<f64>,
+    inputs: ArrayView2<f64>,
+    n_exponents: usize,
+    n_transient: usize,
+) -> Result<Exponents, Unsuitable> {
+    const STRETCHES: usize = 50;
+    let n_steps = inputs.nrows().saturating_sub(n_transient);
+    let mut state = state.clone();
+    let mut frame = Array2::eye(dynamics.n_units());
+    frame = frame.slice(ndarray::s![.., ..n_exponents]).to_owned();
+    let mut sums = Array1::zeros(n_exponents);
+    let mut convergence = Vec::new();
+    for (t, input) in inputs.outer_iter().enumerate() {
+        let drive = dynamics.input_drive(&input.to_owned());
+        let (q, r) = qr(dynamics.step_jacobian(&state, &drive).dot(&frame).view());
+        frame = q;
+        state = dynamics.next(&state, &drive);
+        if !state.iter().all(|x| x.is_finite()) {
+            return Err(Unsuitable::Lacks(format!(
+                "the network diverges under the inputs of the task: its state is not finite after {} time steps",
+                t + 1
+            )));
+        }
+        if t < n_transient {
+            continue;
+        }
+        sums += &r.diag().mapv(f64::ln);
+        let counted = t + 1 - n_transient;
+        if counted * STRETCHES / n_steps > (counted - 1) * STRETCHES / n_steps {
+            convergence.push(&sums * (1000.0 / dynamics.dt_ms / counted as f64));
+        }
+    }
+    let convergence =
+        Array2::from_shape_fn((convergence.len(), n_exponents), |(i, k)| convergence[i][k]);
+    let mut exponents = (&sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64)).to_vec();
+    exponents.sort_by(|a, b| b.total_cmp(a));
+    Ok(Exponents {
+        exponents_per_s: exponents.into(),
+        convergence,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::tests::map;
+    use crate::linear_algebra::eigenvalues;
+    use ctrnn_model::{Activation, Form};
+
+    /// Those of a linear map are the logarithms of the moduli of its eigenvalues: a step takes 20 ms, 50 of them a second.
+    #[test]
+    fn exponents_of_a_linear_network_are_its_eigenvalues() {
+        let w = Array2::from_shape_fn((4, 4), |(i, j)| ((4 * i + j) as f64).powi(2).sin());
+        let moduli = eigenvalues(w.view()).unwrap();
+        let dynamics = map(w, Activation::Linear, Form::Voltage);
+        let start = Array1::zeros(4);
+        let inputs = Array2::zeros((4000, 0));
+        let found = exponents(&dynamics, &start, inputs.view(), 4, 500).unwrap();
+        for (exponent, z) in found.exponents_per_s.iter().zip(&moduli) {
+            let expected = 50.0 * z.re.hypot(z.im).ln();
+            assert!(
+                (exponent - expected).abs() < 0.02 * expected.abs().max(1.0),
+                "{exponent} {expected}"
+            );
+        }
+        assert_eq!(found.convergence.dim(), (50, 4));
+    }
+
+    /// A factor of 0 ends a direction at once; doubling leaves double precision after 1024 steps.
+    #[test]
+    fn directions_that_vanish_and_states_that_diverge() {
+        let inputs = Array2::zeros((2000, 0));
+        let of = |w: Array2<f64>, start: f64| {
+            let n = w.nrows();
+            let dynamics = map(w, Activation::Linear, Form::Voltage);
+            exponents(
+                &dynamics,
+                &Array1::from_elem(n, start),
+                inputs.view(),
+                n,
+                100,
+            )
+        };
+        let found = of(ndarray::array![[0.5, 0.0], [0.0, 0.0]], 0.0).unwrap();
+        assert!((found.exponents_per_s[0] - 50.0 * 0.5f64.ln()).abs() < 1e-9);
+        assert_eq!(found.exponents_per_s[1], f64::NEG_INFINITY);
+        assert_eq!(found.dimension(), 0.0);
+        let nothing = of(Array2::zeros((3, 3)), 1.0).unwrap();
+        assert_eq!(nothing.exponents_per_s.to_vec(), [f64::NEG_INFINITY; 3]);
+        let why = of(Array2::from_elem((1, 1), 2.0), 1.0).unwrap_err();
+        assert!(
+            why.to_string().contains("not finite after 1024 time steps"),
+            "{why}"
+        );
+    }
+
+    /// (1, -2, -3): one whole dimension, and half of the second.
+    #[test]
+    fn kaplan_and_yorke_by_hand() {
+        let of = |exponents: &[f64]| Exponents {
+            exponents_per_s: exponents.to_vec().into(),
+            convergence: Array2::zeros((0, 0)),
+        };
+        assert_eq!(of(&[1.0, -2.0, -3.0]).dimension(), 1.5);
+        assert_eq!(of(&[-1.0]).dimension(), 0.0);
+        assert_eq!(of(&[1.0, 1.0]).dimension(), 2.0);
+    }
+}

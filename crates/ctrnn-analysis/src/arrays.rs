@@ -1,0 +1,67 @@
+//! Arrays by name, as a notebook reads them.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use ctrnn_files::Array;
+use ndarray::Dimension;
+
+/// Arrays by name: the content of an npz file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrays(BTreeMap<String, Array>);
+
+impl Arrays {
+    /// Adds an array.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, values: &(impl ToArray + ?Sized)) -> Self {
+        self.0.insert(name.into(), values.to_array());
+        self
+    }
+}
+
+impl Deref for Arrays {
+    type Target = BTreeMap<String, Array>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// Numbers that can be written as an array.
+pub trait ToArray {
+    /// Returns them as an array of a file.
+    fn to_array(&self) -> Array;
+}
+
+impl<D: Dimension> ToArray for ndarray::Array<f64, D> {
+    fn to_array(&self) -> Array {
+        Array::f64(self.shape(), self.iter().copied().collect())
+    }
+}
+
+impl ToArray for [f64] {
+    fn to_array(&self) -> Array {
+        Array::f64(&[self.len()], self.to_vec())
+    }
+}
+
+impl ToArray for Vec<f64> {
+    fn to_array(&self) -> Array {
+        self[..].to_array()
+    }
+}
+
+/// Indices and counts.
+impl ToArray for Vec<usize> {
+    fn to_array(&self) -> Array {
+        let values = self.iter().map(|&x| x as i64).collect();
+        Array::i64(&[self.len()], values)
+    }
+}
+
+/// A list of one number.
+impl ToArray for f64 {
+    fn to_array(&self) -> Array {
+        [*self][..].to_array()
+    }
+}

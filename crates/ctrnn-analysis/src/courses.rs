@@ -1,0 +1,104 @@
+//! Courses through the state space, to be drawn: means of groups of trials, or single trials.
+
+use ndarray::{Array1, Array2, Array3};
+
+use crate::Study;
+use crate::groups::{Group, groups, mean_course};
+use crate::plot::{Layer, Panel, Rgb, colour};
+
+/// At most so many single trials are drawn where there is one group.
+const MOST_TRIALS: usize = 7;
+
+/// Courses, and what they are grouped by.
+#[derive(Clone, Debug)]
+pub struct Courses {
+    /// The name of the condition that trials are grouped by.
+    pub by: String,
+    /// The courses.
+    pub courses: Vec<Course>,
+    dt_ms: f64,
+}
+
+/// One course.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// Its name in a legend.
+    pub name: String,
+    /// Its colour.
+    pub colour: Rgb,
+    /// Coordinates, `[time, axis]`.
+    pub values: Array2<f64>,
+}
+
+impl Courses {
+    /// Returns the means of groups of trials of `values [trial, time, axis]`, or single trials where there is one group.
+    pub fn of(study: &Study, values: &Array3<f64>) -> Self {
+        let (by, groups) = groups(study);
+        let trial = |(k, &b): (usize, &usize)| Course {
+            name: format!("trial {}", b + 1),
+            colour: colour(k),
+            values: (values.slice(ndarray::s![b, ..study.batch.n_steps[b], ..])).to_owned(),
+        };
+        let mean = |group: &Group| Course {
+            name: group.name.clone(),
+            colour: group.colour,
+            values: mean_course(study, values, group),
+        };
+        let courses = match &groups[..] {
+            [all] => {
+                let shown = all.trials.iter().take(MOST_TRIALS);
+                shown.enumerate().map(trial).collect()
+            }
+            several => several.iter().map(mean).collect(),
+        };
+        let dt_ms = study.dynamics.dt_ms;
+        Self { by, courses, dt_ms }
+    }
+
+    /// Draws the courses on a plane of two axes, with their beginnings and ends. The legend, which may be long, is left to a figure over time.
+    pub fn draw_on_plane(&self, panel: &mut Panel, [x, y]: [usize; 2]) {
+        for Course { colour, values, .. } in &self.courses {
+            let along = |k: usize| values.column(k).to_vec();
+            panel.add(Layer::line(along(x), along(y), *colour).wide(0.35));
+            if values.nrows() > 0 {
+                let last = values.nrows() - 1;
+                for (t, ink, mm) in [(0, Rgb([120, 120, 120]), 0.7), (last, *colour, 0.9)] {
+                    let (x, y) = (vec![values[[t, x]]], vec![values[[t, y]]]);
+                    panel.add(Layer::points(x, y, ink).radius(mm));
+                }
+            }
+        }
+        panel.fit(0.06).title(format!("by {}", self.by));
+    }
+
+    /// Draws one coordinate over time.
+    pub fn draw_over_time(&self, panel: &mut Panel, axis: usize, is_named: bool) {
+        for Course {
+            name,
+            colour,
+            values,
+        } in &self.courses
+        {
+            let t = (1..=values.nrows())
+                .map(|t| t as f64 * self.dt_ms)
+                .collect();
+            let line = Layer::line(t, values.column(axis).to_vec(), *colour).wide(0.3);
+            panel.add(if is_named { line.named(name) } else { line });
+        }
+        panel.time_axis();
+        if is_named {
+            panel.title(format!("by {}", self.by));
+        }
+    }
+}
+
+/// Projects `values [trial, time, N]` on axes given as rows, after `mean` is taken out.
+pub fn projected(values: &Array3<f64>, mean: &Array1<f64>, axes: &Array2<f64>) -> Array3<f64> {
+    let (b, t, n) = values.dim();
+    let flat = values.to_shape((b * t, n)).expect("a product of sizes");
+    let found = (&flat - mean).dot(&axes.t());
+    let shape = (b, t, axes.nrows());
+    found
+        .into_shape_with_order(shape)
+        .expect("a product of sizes")
+}

@@ -1,0 +1,398 @@
+//! A report: a page about a run, in one file that opens anywhere.
+
+use std::fmt::Write as _;
+
+use ctrnn_files::{FileError, RunFolder, RunJson, read_at_most};
+use ctrnn_model::CtrnnConfig;
+use serde_json::Value as Json;
+
+use crate::Study;
+use crate::analyses::{Analysis, Findings, Unsuitable};
+use crate::text::spoken;
+
+const TEMPLATE: &str = include_str!("report.html");
+const MOST_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// Facts about a run that its analyses do not find.
+pub struct ReportedRun<'a> {
+    /// Its folder, of which state, events and manifest are read.
+    pub folder: &'a RunFolder,
+    /// The whole configuration, as `config.resolved.toml` has it.
+    pub config: &'a str,
+    /// True if training continued under another configuration, so that this one does not repeat the run.
+    pub is_in_parts: bool,
+    /// The name of the task.
+    pub task: &'a str,
+    /// The network.
+    pub model: &'a CtrnnConfig,
+    /// Steps of the training.
+    pub n_steps: u64,
+    /// Trials in each.
+    pub batch_size: usize,
+    /// The name of the optimizer.
+    pub optimizer: &'static str,
+    /// The seed.
+    pub seed: u64,
+    /// Steps after which the weights were saved.
+    pub step: u64,
+    /// Remarks about the weights.
+    pub notes: &'a [String],
+    /// True if the trials are run with the network's own noise.
+    pub has_noise: bool,
+}
+
+/// Analyses with their results.
+type Found<'a> = [(&'a Analysis, Result<Findings, Unsuitable>)];
+
+/// Makes the page about a run: numbers, warnings, the results of analyses in the order in which they are given, and how to repeat it.
+///
+/// # Errors
+/// If a file of the run cannot be read.
+pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String, FileError> {
+    let state = RunJson::load(&run.folder.run_json())?;
+    let root = run.folder.root().file_name().unwrap_or_default();
+    let chapters = found.chunk_by(|(a, _), (b, _)| a.section == b.section);
+    let mut sections: Vec<(&str, String)> = chapters
+        .map(|chapter| (chapter[0].0.section.title(), cards(chapter)))
+        .collect();
+    sections.extend([
+        ("Network", network(run, study)),
+        ("Left out", left_out(found)),
+        ("How to reproduce", reproduction(run)?),
+    ]);
+    sections.retain(|(_, body)| !body.is_empty());
+    let anchor = |title: &str| title.to_lowercase().replace(' ', "-");
+    let (mut links, mut bodies) = (String::new(), String::new());
+    for (title, body) in &sections {
+        let id = anchor(title);
+        let _ = writeln!(links, "<a href=\"#{id}\">{title}</a>");
+        let _ = writeln!(
+            bodies,
+            "<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>"
+        );
+    }
+    let lead = format!(
+        "{} · {} units · {}",
+        spoken(run.task),
+        run.model.n_units,
+        state_words(&state)
+    );
+    Ok(filled(
+        TEMPLATE,
+        &[
+            ("name", &escaped(&root.to_string_lossy())),
+            ("lead", &escaped(&lead)),
+            ("tiles", &tiles(run, study)),
+            ("warnings", &warnings(run, &state, study)),
+            ("links", &links),
+            ("sections", &bodies),
+            ("created", &escaped(&state.created)),
+        ],
+    ))
+}
+
+/// Replaces every `{{name}}` of a template by its value; values are not searched for further ones.
+fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let mut parts = template.split("{{");
+    let mut page = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part
+            .split_once("}}")
+            .expect("a hole of a template is closed");
+        let value = values.iter().find(|(known, _)| *known == name);
+        page.push_str(value.expect("a hole of a template has a value").1);
+        page.push_str(rest);
+    }
+    page
+}
+
+/// Returns the numbers that are looked for first.
+fn tiles(run: &ReportedRun, study: &Study) -> String {
+    let percent = |part: f64| format!("{:.1} %", 100.0 * part);
+    let right = accuracy(study).map(|accuracy| {
+        let chance = study.task.chance();
+        let chance = chance.map_or_else(String::new, |c| format!(" (chance {})", percent(c)));
+        (percent(accuracy), format!("of trials right{chance}"))
+    });
+    let metrics = study.metrics.clone().map(|metrics| metrics.until(run.step));
+    let loss = metrics.and_then(|metrics| metrics.curve("val", "loss").1.last().copied());
+    let of_run = [
+        (
+            run.step.to_string(),
+            format!("steps of {} trials", run.batch_size),
+        ),
+        (run.model.n_units.to_string(), "units".to_owned()),
+        (
+            study.batch.n_trials.to_string(),
+            "trials shown here".to_owned(),
+        ),
+    ];
+    let loss = loss.map(|loss| (loss_words(loss), "validation loss".to_owned()));
+    let mut text = "<div class=\"tiles\">\n".to_owned();
+    for (number, what) in right.into_iter().chain(loss).chain(of_run) {
+        let (number, what) = (escaped(&number), escaped(&what));
+        let _ = writeln!(
+            text,
+            "<div class=\"tile\"><b>{number}</b><span>{what}</span></div>"
+        );
+    }
+    text + "</div>\n"
+}
+
+/// Writes a loss with four decimals, or as a power of ten where these say little.
+fn loss_words(loss: f64) -> String {
+    match loss.abs() {
+        0.0 => "0".to_owned(),
+        size if (1e-3..1e6).contains(&size) => format!("{loss:.4}"),
+        _ => format!("{loss:.2e}"),
+    }
+}
+
+/// Computes the fraction of right trials, where trials have right answers.
+fn accuracy(study: &Study) -> Option<f64> {
+    let correct: Vec<bool> = study.is_correct().into_iter().flatten().collect();
+    let right = correct.iter().filter(|right| **right).count();
+    (!correct.is_empty()).then(|| right as f64 / correct.len() as f64)
+}
+
+fn state_words(state: &RunJson) -> String {
+    let word = serde_json::to_value(state.state).unwrap_or_default();
+    let word = word.as_str().unwrap_or_default();
+    match &state.reason {
+        Some(reason) => format!("{word} ({reason})"),
+        None => word.to_owned(),
+    }
+}
+
+/// Returns what a reader should know before believing a figure.
+fn warnings(run: &ReportedRun, state: &RunJson, study: &Study) -> String {
+    let mut lines = run.notes.to_vec();
+    if let Some(code) = state.exit_code.filter(|code| *code != 0) {
+        lines.push(format!("the last process ended with exit code {code}"));
+    }
+    if state.restarts > 0 {
+        lines.push(format!("the run was resumed {} times", state.restarts));
+    }
+    lines.extend(troubles(run.folder));
+    if let Some((accuracy, chance)) = accuracy(study).zip(study.task.chance())
+        && accuracy < chance + 0.1
+    {
+        lines.push(format!(
+            "the network is right in {:.1} % of trials, chance is {:.1} %",
+            100.0 * accuracy,
+            100.0 * chance
+        ));
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let list = list(&lines);
+    format!("<div class=\"box warning tiles\"><div><h3>Warnings</h3>\n{list}</div></div>\n")
+}
+
+/// Counts what went wrong in training, by its events.
+fn troubles(folder: &RunFolder) -> Vec<String> {
+    let events = std::fs::read_to_string(folder.events()).unwrap_or_default();
+    let count = |name: &str| {
+        let events = events.lines().flat_map(serde_json::from_str::<Json>);
+        events.filter(|event| event["event"] == name).count()
+    };
+    let kinds = [
+        (
+            "rolled_back",
+            "went back to an earlier state because numbers were not finite",
+        ),
+        ("trouble", "could not write"),
+    ];
+    let counted = kinds.map(|(event, what)| (count(event), what));
+    let some = counted.into_iter().filter(|(n, _)| *n > 0);
+    some.map(|(n, what)| format!("training {what} ({n} times, see events.jsonl)"))
+        .collect()
+}
+
+fn list(lines: &[String]) -> String {
+    let items = lines
+        .iter()
+        .map(|line| format!("<li>{}</li>\n", escaped(line)));
+    format!("<ul>\n{}</ul>\n", items.collect::<String>())
+}
+
+fn table<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let rows = rows
+        .into_iter()
+        .map(|(name, value)| format!("<tr><td>{name}</td><td>{}</td></tr>\n", escaped(&value)));
+    format!("<table>\n{}</table>", rows.collect::<String>())
+}
+
+fn network(run: &ReportedRun, study: &Study) -> String {
+    let model = run.model;
+    let form = format!("{:?}", model.form).to_lowercase();
+    let dale = match &study.signs {
+        Some(signs) => {
+            let count = |is: fn(f64) -> bool| signs.iter().filter(|sign| is(**sign)).count();
+            let (excitatory, inhibitory) = (count(|sign| sign > 0.0), count(|sign| sign < 0.0));
+            format!("{excitatory} excitatory, {inhibitory} inhibitory units")
+        }
+        None => "no".to_owned(),
+    };
+    let noise = if run.has_noise { "with" } else { "without" };
+    let rows = [
+        (
+            "inputs, units, outputs",
+            format!("{}, {}, {}", model.n_inputs, model.n_units, model.n_outputs),
+        ),
+        (
+            "form, activation",
+            format!("{form}, {}", model.activation.name()),
+        ),
+        ("time constant", tau_words(&study.dynamics.tau_ms)),
+        ("time step", format!("{} ms", model.dt_ms)),
+        ("Dale's law", dale),
+        (
+            "training",
+            format!(
+                "{} steps of {} trials, {}",
+                run.n_steps, run.batch_size, run.optimizer
+            ),
+        ),
+        ("seed", run.seed.to_string()),
+        (
+            "trials in this report",
+            format!("{}, {noise} the network's own noise", study.batch.n_trials),
+        ),
+    ];
+    format!("<div class=\"box\">{}</div>\n", table(rows))
+}
+
+fn tau_words(tau_ms: &ndarray::Array1<f64>) -> String {
+    let shortest = tau_ms.iter().copied().fold(f64::INFINITY, f64::min);
+    let longest = tau_ms.iter().copied().fold(0.0, f64::max);
+    if longest - shortest < 1e-9 {
+        format!("{shortest} ms")
+    } else {
+        format!("{shortest:.1} to {longest:.1} ms")
+    }
+}
+
+/// Returns the results of analyses, a card for each that has one.
+fn cards(found: &Found) -> String {
+    let with_result = found.iter().filter_map(|(analysis, findings)| {
+        let findings = findings.as_ref().ok()?;
+        Some(card(analysis, findings))
+    });
+    match with_result.collect::<String>() {
+        none if none.is_empty() => none,
+        cards => format!("<div class=\"cards\">\n{cards}</div>\n"),
+    }
+}
+
+fn card(analysis: &Analysis, findings: &Findings) -> String {
+    /// Figures that are wider stand alone in their row.
+    const WIDE_MM: f64 = 95.0;
+    let mut figures = String::new();
+    let mut width_mm = 0.0;
+    for (_, figure) in &findings.figures {
+        let mm = figure.size_mm()[0];
+        width_mm += mm;
+        let svg = figure.to_svg();
+        let _ = writeln!(figures, "<figure style=\"--mm:{mm:.1}\">{svg}</figure>");
+    }
+    let wide = if width_mm > WIDE_MM { " wide" } else { "" };
+    let statements = findings.statements.iter().map(|line| sentence(line));
+    format!(
+        "<article class=\"card{wide}\">\n<h3>{}</h3>\n<p class=\"about\">{}</p>\n{}<div class=\"figures\">\n{figures}</div>\n</article>\n",
+        analysis.title,
+        escaped(&sentence(analysis.summary)),
+        list(&statements.collect::<Vec<_>>()),
+    )
+}
+
+/// Returns the text with a capital letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
+}
+
+fn left_out(found: &Found) -> String {
+    let line = |(analysis, findings): &(&Analysis, Result<Findings, Unsuitable>)| {
+        let why = findings.as_ref().err()?;
+        Some(format!("{}: {why}", spoken(analysis.name)))
+    };
+    let lines: Vec<String> = found.iter().filter_map(line).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("<div class=\"box\">{}</div>\n", list(&lines))
+}
+
+fn reproduction(run: &ReportedRun) -> Result<String, FileError> {
+    let manifest = read_at_most(&run.folder.manifest(), MOST_MANIFEST_BYTES)?;
+    let manifest: Json = serde_json::from_slice(&manifest).unwrap_or_default();
+    let rows = [
+        ("ctrnn", &manifest["versions"]["ctrnn"]),
+        ("commit", &manifest["git"]["commit"]),
+        ("instruction set", &manifest["kernel_path"]),
+        ("device", &manifest["device"]),
+        ("threads", &manifest["threads"]),
+    ];
+    let known = rows.into_iter().filter(|(_, value)| !value.is_null());
+    let rows = known.map(|(name, value)| {
+        let word = value.as_str().map(str::to_owned);
+        (name, word.unwrap_or_else(|| value.to_string()))
+    });
+    let about = if run.is_in_parts {
+        "This run was made in parts: the first lines of the configuration say how to repeat it. A new run of its last part:"
+    } else {
+        "Save the configuration as <code>config.toml</code>; then"
+    };
+    Ok(format!(
+        "<div class=\"box\">\n<p class=\"about\">{about}</p>\n\
+         <pre>train-ctrnn train config.toml</pre>\n{}\n\
+         <details>\n<summary>The configuration, every value</summary>\n<pre>{}</pre>\n</details>\n</div>\n",
+        table(rows),
+        escaped(run.config)
+    ))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_put_into_its_hole_and_not_searched() {
+        let values = [("a", "{{b}}"), ("b", "1")];
+        assert_eq!(filled("{{a}}, {{b}}.", &values), "{{b}}, 1.");
+    }
+
+    #[test]
+    fn a_section_stands_once() {
+        let sections: Vec<_> = crate::ANALYSES
+            .chunk_by(|a, b| a.section == b.section)
+            .map(|chapter| chapter[0].section.title())
+            .collect();
+        let distinct: std::collections::BTreeSet<_> = sections.iter().collect();
+        assert_eq!(distinct.len(), sections.len(), "{sections:?}");
+    }
+
+    #[test]
+    fn a_loss_fits_its_tile() {
+        let words = [0.0, 0.02346, 1e-7, 3.25e38].map(loss_words);
+        assert_eq!(words, ["0", "0.0235", "1.00e-7", "3.25e38"]);
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(
+            escaped("<a href=\"x\">&"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;"
+        );
+    }
+}

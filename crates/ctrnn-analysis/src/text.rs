@@ -1,0 +1,54 @@
+//! Numbers and names as they are written in figures and sentences.
+
+/// Writes a number with few digits and the minus sign of typography.
+pub fn short(x: f64) -> String {
+    let text = match x.abs() {
+        0.0 => "0".to_owned(),
+        a if a.is_nan() => "undefined".to_owned(),
+        f64::INFINITY if x > 0.0 => "∞".to_owned(),
+        f64::INFINITY => "−∞".to_owned(),
+        a if !(1e-3..1e4).contains(&a) => format!("{x:.1e}"),
+        a => {
+            let decimals = (2 - a.log10().floor() as i32).max(0) as usize;
+            let text = format!("{x:.decimals$}");
+            if text.contains('.') {
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            } else {
+                text
+            }
+        }
+    };
+    text.replace('-', "−")
+}
+
+/// Writes a number with at most so many decimals.
+pub fn rounded(x: f64, decimals: i32) -> String {
+    let unit = 10f64.powi(decimals);
+    short((x * unit).round() / unit)
+}
+
+/// Writes a name without underscores.
+pub fn spoken(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        for (x, text) in [
+            (0.0, "0"),
+            (0.12345, "0.123"),
+            (-2.5, "−2.5"),
+            (120.0, "120"),
+            (1e-5, "1.0e−5"),
+            (1234.5, "1234"),
+            (f64::NAN, "undefined"),
+            (f64::NEG_INFINITY, "−∞"),
+        ] {
+            assert_eq!(short(x), text);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Activations of whole vectors.
+//!
+//! Exponentials and logarithms are polynomials ([`Coefficients`]), so that every path computes a whole vector at
+//! once. The derivative is taken from the rate itself, so that potentials need not be kept.
+
+use crate::Activation;
+use crate::coefficients::Coefficients;
+use crate::simd::{Simd, each_vector, groups, groups_mut};
+
+/// Evaluates `$body` with `$a` bound to the activation as a constant, so that the compiler makes a loop for each.
+macro_rules! for_activation {
+    ($activation:expr, $a:ident => $body:expr) => {
+        match $activation {
+            $crate::Activation::Relu => $crate::cpu::activation::for_activation!(@ $a, Relu, $body),
+            $crate::Activation::Tanh => $crate::cpu::activation::for_activation!(@ $a, Tanh, $body),
+            $crate::Activation::Sigmoid => $crate::cpu::activation::for_activation!(@ $a, Sigmoid, $body),
+            $crate::Activation::Retanh => $crate::cpu::activation::for_activation!(@ $a, Retanh, $body),
+            $crate::Activation::Softplus => $crate::cpu::activation::for_activation!(@ $a, Softplus, $body),
+            $crate::Activation::Power => $crate::cpu::activation::for_activation!(@ $a, Power, $body),
+            $crate::Activation::Linear => $crate::cpu::activation::for_activation!(@ $a, Linear, $body),
+        }
+    };
+    (@ $a:ident, $variant:ident, $body:expr) => {{
+        let $a = $crate::Activation::$variant;
+        $body
+    }};
+}
+pub(crate) use for_activation;
+
+impl Activation {
+    /// Writes the rates `r = f(v)` of a padded row.
+    #[inline(always)]
+    pub(crate) fn write_rates<S: Simd>(self, v: &[S::Elem], r: &mut [S::Elem]) {
+        let (v, r) = (groups(v), groups_mut(r));
+        for_activation!(self, f => each_vector!(S, r.len(), |g, lane| {
+            f.rates(S::load(&v[g], lane)).store(&mut r[g], lane);
+        }));
+    }
+
+    /// Returns the rates `f(v)`.
+    #[inline(always)]
+    pub(crate) fn rates<S: Simd>(self, v: S) -> S {
+        let zero = S::splat(S::Elem::default());
+        match self {
+            Self::Relu => v.at_least(zero),
+            Self::Tanh => tanh(v),
+            Self::Sigmoid => sigmoid(v),
+            Self::Retanh => tanh(v.at_least(zero)),
+            Self::Softplus => softplus(v),
+            Self::Power => {
+                let v = v.at_least(zero);
+                v * v
+            }
+            Self::Linear => v,
+        }
+    }
+
+    /// Returns the slopes `f'(v)` as a function of the rates `r = f(v)`.
+    #[inline(always)]
+    pub(crate) fn slopes<S: Simd>(self, r: S) -> S {
+        let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
+        match self {
+            Self::Relu => r.positive_or(one, zero),
+            Self::Tanh => one - r * r,
+            Self::Sigmoid => r - r * r,
+            Self::Retanh => r.positive_or(one - r * r, zero),
+            Self::Softplus => -expm1_of_negative(-r),
+            Self::Power => S::splat(S::Elem::from(2.0)) * r.sqrt(),
+            Self::Linear => one,
+        }
+    }
+}
+
+/// Horner's scheme.
+#[inline(always)]
+fn polynomial<S: Simd>(coefficients: &'static [S::Elem], x: S) -> S {
+    let (last, lower) = coefficients.split_last().expect("constants are not empty");
+    let mut sum = S::splat(*last);
+    for &c in lower.iter().rev() {
+        sum = sum.mul_add(x, S::splat(c));
+    }
+    sum
+}
+
+/// `x <= 0` as `n ln 2 + rest`: returns `2^n` and `expm1(rest)`.
+#[inline(always)]
+fn reduced<S: Simd>(x: S) -> (S, S) {
+    let x = x.at_least(S::splat(S::Elem::LOWEST));
+    let n = (x * S::splat(S::Elem::LOG2_E)).round();
+    let [high, low] = S::Elem::LN_2;
+    let rest = n.mul_add(S::splat(-low), n.mul_add(S::splat(-high), x));
+    (n.exp2(), rest * polynomial(S::Elem::EXPM1, rest))
+}
+
+/// `exp(x)` for `x <= 0`.
+#[inline(always)]
+fn exp_of_negative<S: Simd>(x: S) -> S {
+    let (scale, fraction) = reduced(x);
+    scale.mul_add(fraction, scale)
+}
+
+/// `exp(x) - 1` for `x <= 0`, with its full relative accuracy near 0.
+#[inline(always)]
+fn expm1_of_negative<S: Simd>(x: S) -> S {
+    let (scale, fraction) = reduced(x);
+    scale.mul_add(fraction, scale - S::splat(S::Elem::from(1.0)))
+}
+
+/// `tanh |x| = -e / (2 + e)` with `e = expm1(-2 |x|)`.
+#[inline(always)]
+fn tanh<S: Simd>(x: S) -> S {
+    let two = S::splat(S::Elem::from(2.0));
+    let e = expm1_of_negative(-(two * x.abs()));
+    let t = e / (two + e);
+    x.positive_or(-t, t)
+}
+
+/// `1 / (1 + z)` for positive `x` and `z / (1 + z)` for others, `z = exp(-|x|)`.
+#[inline(always)]
+fn sigmoid<S: Simd>(x: S) -> S {
+    let one = S::splat(S::Elem::from(1.0));
+    let z = exp_of_negative(-x.abs());
+    x.positive_or(one, z) / (one + z)
+}
+
+/// `max(x, 0) + log1p(exp(-|x|))`
+#[inline(always)]
+fn softplus<S: Simd>(x: S) -> S {
+    let z = exp_of_negative(-x.abs());
+    z.mul_add(
+        polynomial(S::Elem::LOG1P, z),
+        x.at_least(S::splat(S::Elem::default())),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel_path::KernelPath;
+    use crate::simd::{Element, GROUP, Job};
+
+    /// Rates and slopes of a group of potentials.
+    struct Evaluate<E> {
+        activation: Activation,
+        potentials: [E; GROUP],
+    }
+
+    impl<E: Element> Job<E> for Evaluate<E> {
+        type Output = [[E; GROUP]; 2];
+
+        #[inline(always)]
+        fn run<S: Simd<Elem = E>>(self) -> Self::Output {
+            let mut found = [[E::default(); GROUP]; 2];
+            for lane in (0..GROUP).step_by(S::LANES) {
+                let rates = self.activation.rates(S::load(&self.potentials, lane));
+                rates.store(&mut found[0], lane);
+                self.activation.slopes(rates).store(&mut found[1], lane);
+            }
+            found
+        }
+    }
+
+    /// Compares rates by relative, and slopes by absolute error: a slope that is computed from a saturated rate has no more.
+    fn agrees_with_the_enum<E: Element>(path: KernelPath, lowest: f64, limits: [f64; 2]) {
+        for activation in Activation::ALL {
+            for k in 0..2000 {
+                let potentials: [E; GROUP] = std::array::from_fn(|lane| {
+                    let fine = f64::from(k * GROUP as i32 + lane as i32 + 1) / 32000.0;
+                    E::from_f64([lowest * fine, 20.0 * fine, 0.5 - fine, -1e-6 * fine][lane % 4])
+                });
+                let job = Evaluate {
+                    activation,
+                    potentials,
+                };
+                let [rates, slopes] = E::dispatch(path, job);
+                for ((v, rate), slope) in potentials.into_iter().zip(rates).zip(slopes) {
+                    let (v, rate, slope): (f64, f64, f64) = (v.into(), rate.into(), slope.into());
+                    let [r, s] = [activation.value(v), activation.slope(v)];
+                    let errors = [
+                        (rate - r).abs() / r.abs().max(f64::MIN_POSITIVE),
+                        (slope - s).abs() / s.abs().max(1.0),
+                    ];
+                    assert!(
+                        errors[0] < limits[0] && errors[1] < limits[1],
+                        "{activation:?} on {path} at {v}: {rate} for {r}, slope {slope} for {s}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_agree_with_the_scalar_form() {
+        for path in KernelPath::available() {
+            agrees_with_the_enum::<f32>(path, -86.0, [4e-7, 1e-6]);
+            agrees_with_the_enum::<f64>(path, -700.0, [1e-15, 4e-15]);
+        }
+    }
+}

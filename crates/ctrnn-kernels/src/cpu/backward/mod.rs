@@ -1,0 +1,380 @@
+//! The sweep backward in time (BPTT).
+
+mod history;
+mod plan;
+mod sums;
+
+use super::activation::for_activation;
+use super::noise::Noise;
+use super::rows::{Rows, add, add_products, write_rows};
+use super::tile::{Tile, for_each, split, tiles};
+use crate::Activation;
+use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
+use crate::shape::Shape;
+use crate::simd::{
+    Element, GROUP, Job, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
+};
+use crate::sweep::{Form, NoiseSource, NoiseTarget, SweepSlices};
+use crate::workspace::{Scratch, Workspace};
+use history::History;
+pub use plan::Saved;
+use plan::{MakePlan, Plan, WantedSums};
+use sums::{Sums, plus, write, zero_sums};
+
+/// Rows (time steps times trials) that a weight gradient is summed over at once: deep enough to keep the registers busy, few
+/// enough to stay in the cache.
+const BLOCK_ROWS: usize = 256;
+
+/// [`backward`](crate::backward) for every path.
+pub(crate) fn backward<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &UpstreamSlices<'_, E>,
+    mut gradients: GradientSlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    sweep.assert_lens();
+    saved.assert_lens(sweep, gradients.decay.is_some());
+    upstream.assert_lens(&sweep.shape);
+    gradients.assert_lens(&sweep.shape);
+    let wanted = WantedSums::by(&gradients, sweep, upstream);
+    let make = MakePlan {
+        sweep,
+        saved,
+        upstream,
+        wanted,
+        workspace,
+    };
+    let plan = E::dispatch(workspace.path(), make);
+    let inputs = gradients.inputs.take();
+    let initial_state = std::mem::take(&mut gradients.initial_state);
+    let jobs = tile_jobs(&plan, inputs, initial_state);
+    let sums = for_each(jobs, |job: TileJob<'_, E>| {
+        E::dispatch(workspace.path(), job)
+    });
+    let total = sums
+        .into_iter()
+        .reduce(plus)
+        .expect("a batch has at least one tile");
+    write(&total, sweep, gradients);
+}
+
+/// Returns the sweep of each tile, with the tile's part of the gradients that are not sums.
+fn tile_jobs<'a, E: Element>(
+    plan: &'a Plan<'a, E>,
+    inputs: Option<&'a mut [E]>,
+    initial_state: UnitState<Option<&'a mut [E]>>,
+) -> Vec<TileJob<'a, E>> {
+    let shape = &plan.sweep.shape;
+    let tiles = tiles(shape);
+    let mut inputs = split(inputs, &tiles, shape, shape.inputs).into_iter();
+    let mut initial_state =
+        initial_state.map(|state| split(state, &tiles, shape, shape.units).into_iter());
+    let job = |&tile: &Tile| TileJob {
+        plan,
+        tile,
+        inputs: inputs.next().flatten(),
+        initial_state: initial_state.each_mut().map(|rows| rows.next().flatten()),
+    };
+    tiles.iter().map(job).collect()
+}
+
+/// The sweep of one tile.
+struct TileJob<'a, E: Element> {
+    plan: &'a Plan<'a, E>,
+    tile: Tile,
+    inputs: Rows<'a, E>,
+    initial_state: UnitState<Rows<'a, E>>,
+}
+
+/// Gradients that go back from one time step to the one before, a row of [`padded`] units for each trial.
+struct Adjoint<'a, E: Element> {
+    /// With respect to the (scaled) drive of the step after.
+    drive: Scratch<'a, E>,
+    /// With respect to the state, from the step after.
+    carry: UnitState<Scratch<'a, E>>,
+    /// With respect to the rates, along the weights and the readout.
+    rates: Scratch<'a, E>,
+}
+
+impl<'a, E: Element> Job<E> for TileJob<'a, E> {
+    type Output = Sums<'a, E>;
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(mut self) -> Sums<'a, E> {
+        let plan = self.plan;
+        let shape = &plan.sweep.shape;
+        let block_steps = (BLOCK_ROWS / self.tile.trials).clamp(1, shape.steps);
+        let sizes = [shape.steps, shape.trials, shape.units];
+        let noise = |source| Noise::new(plan.workspace, source, self.tile, sizes);
+        let mut eps = noise(if plan.wanted.noise_scale {
+            plan.sweep.eps
+        } else {
+            NoiseSource::None
+        });
+        let mut xi = noise(if plan.wanted.readout {
+            plan.sweep.used_xi()
+        } else {
+            NoiseSource::None
+        });
+        let mut sums = zero_sums(plan.workspace, shape);
+        let mut adjoint = self.adjoint();
+        let mut history = History::new::<S>(plan, self.tile, block_steps, xi.is_some());
+        let mut end = shape.steps;
+        while end > 0 {
+            let start = end.saturating_sub(block_steps);
+            history.load::<S>(start..end);
+            if let Some(xi) = &mut xi {
+                history.load_noisy_rates::<S>(start..end, xi);
+            }
+            for t in (start..end).rev() {
+                self.back_to_rates::<S>(&mut adjoint, t);
+                let noise = eps.as_mut().map(|eps| eps.at(t));
+                match plan.sweep.form {
+                    Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
+                    Form::Rate => self.update_rates::<S>(&mut adjoint, &mut sums, noise, t),
+                }
+                for m in 0..self.tile.trials {
+                    let drive = &adjoint.drive[m * padded(shape.units)..][..shape.units];
+                    history.set_drive::<S>((t - start) * self.tile.trials + m, drive);
+                }
+                self.write_inputs::<S>(&adjoint, t);
+            }
+            history.add_weights::<S>(&mut sums, end - start);
+            end = start;
+        }
+        if plan.wanted.readout {
+            self.add_output_bias(&mut sums.bias_out);
+        }
+        self.write_initial_state::<S>(&mut adjoint);
+        sums
+    }
+}
+
+impl<'a, E: Element> TileJob<'a, E> {
+    fn adjoint(&self) -> Adjoint<'a, E> {
+        let units = self.plan.sweep.shape.units;
+        let zeros = || self.plan.workspace.zeros(self.tile.trials * padded(units));
+        let mut adjoint = Adjoint {
+            drive: zeros(),
+            carry: UnitState::from_fn(zeros),
+            rates: zeros(),
+        };
+        let upstream = self.plan.upstream.final_state;
+        for (carry, last) in adjoint.carry.each_mut().zip(upstream).into_array() {
+            let Some(last) = last else { continue };
+            for (m, row) in carry.chunks_exact_mut(padded(units)).enumerate() {
+                row[..units].copy_from_slice(self.plan.row(last, 0, self.tile.first + m));
+            }
+        }
+        adjoint
+    }
+
+    /// The gradients of the rates after step `t`: from the drives of the next step and from the readout.
+    #[inline(always)]
+    fn back_to_rates<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
+        let Shape {
+            trials,
+            units,
+            outputs,
+            ..
+        } = self.plan.sweep.shape;
+        let drives = Term {
+            rows: &adjoint.drive,
+            stride: padded(units),
+            depth: units,
+        };
+        let no_outputs = Term {
+            rows: &[],
+            stride: 0,
+            depth: 0,
+        };
+        let outputs = self
+            .plan
+            .upstream
+            .outputs
+            .map_or(no_outputs, |gradient| Term {
+                rows: &gradient[(t * trials + self.tile.first) * outputs..],
+                stride: outputs,
+                depth: outputs,
+            });
+        self.product::<S>(&[drives, outputs], &mut adjoint.rates);
+    }
+
+    #[inline(always)]
+    fn product<S: Simd<Elem = E>>(&self, terms: &[Term<'_, E>], out: &mut [E]) {
+        let stride = padded(self.plan.sweep.shape.units);
+        S::outlined(Product {
+            weights: &self.plan.weights,
+            start: &self.plan.zeros,
+            terms,
+            out,
+            out_stride: stride,
+            n_rows: self.tile.trials,
+        });
+    }
+
+    /// The voltage form, from the gradients of the rates after a step to those of its (scaled) drive, which are those of the
+    /// potentials, and of the potentials before it along the leak.
+    #[inline(always)]
+    fn update_potentials<S: Simd<Elem = E>>(
+        &self,
+        adjoint: &mut Adjoint<'_, E>,
+        sums: &mut Sums<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let plan = self.plan;
+        let (units, f) = (plan.sweep.shape.units, plan.sweep.activation);
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let decay = groups(&plan.decay[..width]);
+        for_activation!(f, f => for m in 0..self.tile.trials {
+            let (trial, row) = (self.tile.first + m, m * stride..m * stride + width);
+            let rates = &mut adjoint.rates[row.clone()];
+            let carry = &mut adjoint.carry.activity[row.clone()];
+            let drive = &mut adjoint.drive[row.clone()];
+            if let Some(gradient) = plan.upstream.rates {
+                add(rates, plan.row(gradient, t, trial));
+            }
+            if let Some(gradient) = plan.upstream.potentials {
+                add(carry, plan.row(gradient, t, trial));
+            }
+            let after = plan.row(plan.saved.rates, t + 1, trial);
+            let (rates, carry) = (groups(rates), groups_mut(carry));
+            let to = groups_mut(drive);
+            each_vector!(S, decay.len(), |g, lane| {
+                if g * GROUP + lane < units {
+                    let slope = f.slopes(S::load(after, g * GROUP + lane));
+                    let v = slope.mul_add(S::load(&rates[g], lane), S::load(&carry[g], lane));
+                    v.store(&mut to[g], lane);
+                    (S::load(&decay[g], lane) * v).store(&mut carry[g], lane);
+                }
+            });
+            if plan.wanted.decay {
+                add_products::<S>(&mut sums.decay[..width], drive, plan.state_before(t, trial));
+            }
+            if let Some(noise) = noise {
+                add_products::<S>(&mut sums.noise_scale[..width], drive, &noise[row]);
+            }
+        });
+    }
+
+    /// The rate form, from the gradients of the rates after a step to those of its drive, and of the rates before it along the
+    /// leak.
+    #[inline(always)]
+    fn update_rates<S: Simd<Elem = E>>(
+        &self,
+        adjoint: &mut Adjoint<'_, E>,
+        sums: &mut Sums<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let plan = self.plan;
+        let (units, f) = (plan.sweep.shape.units, plan.sweep.activation);
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let (decay, gain) = (groups(&plan.decay[..width]), groups(&plan.gain[..width]));
+        let all_responses = plan.saved.responses.unwrap_or_default();
+        for_activation!(f, f => for m in 0..self.tile.trials {
+            let (trial, row) = (self.tile.first + m, m * stride..m * stride + width);
+            let rates = &mut adjoint.rates[row.clone()];
+            let carry = &mut adjoint.carry.activity[row.clone()];
+            let drive = &mut adjoint.drive[row.clone()];
+            let responses = plan.row(all_responses, t, trial);
+            add(rates, carry);
+            if let Some(gradient) = plan.upstream.rates {
+                add(rates, plan.row(gradient, t, trial));
+            }
+            let (from, to) = (groups(rates), groups_mut(drive));
+            let carry = groups_mut(carry);
+            each_vector!(S, decay.len(), |g, lane| {
+                if g * GROUP + lane < units {
+                    let slope = f.slopes(S::load(responses, g * GROUP + lane));
+                    let r = S::load(&from[g], lane);
+                    (slope * (S::load(&gain[g], lane) * r)).store(&mut to[g], lane);
+                    (S::load(&decay[g], lane) * r).store(&mut carry[g], lane);
+                }
+            });
+            if let Some(gradient) = plan.upstream.potentials {
+                add(drive, plan.row(gradient, t, trial));
+            }
+            if plan.wanted.decay {
+                add_products::<S>(&mut sums.decay[..width], rates, plan.state_before(t, trial));
+            }
+            if plan.wanted.gain {
+                add_products::<S>(&mut sums.gain[..width], rates, responses);
+            }
+            if let Some(noise) = noise {
+                let noisy = match plan.sweep.noise_target {
+                    NoiseTarget::State => &*rates,
+                    NoiseTarget::Drive => &*drive,
+                };
+                add_products::<S>(&mut sums.noise_scale[..width], noisy, &noise[row]);
+            }
+        });
+    }
+
+    /// Gradients of the inputs of step `t`, if wanted.
+    #[inline(always)]
+    fn write_inputs<S: Simd<Elem = E>>(&mut self, adjoint: &Adjoint<'_, E>, t: usize) {
+        let Shape { units, inputs, .. } = self.plan.sweep.shape;
+        if let Some(rows) = &mut self.inputs {
+            dots::<S>(
+                &self.plan.w_in,
+                &self.plan.zeros[..inputs],
+                &adjoint.drive,
+                [units.next_multiple_of(S::LANES), padded(units)],
+                rows[t],
+                self.tile.trials,
+            );
+        }
+    }
+
+    fn add_output_bias(&self, sums: &mut [E]) {
+        let Shape {
+            trials, outputs, ..
+        } = self.plan.sweep.shape;
+        let Some(gradient) = self.plan.upstream.outputs.filter(|_| outputs > 0) else {
+            return;
+        };
+        for at_time in gradient.chunks_exact(trials * outputs) {
+            let rows = &at_time[self.tile.first * outputs..][..self.tile.trials * outputs];
+            for row in rows.chunks_exact(outputs) {
+                add(sums, row);
+            }
+        }
+    }
+
+    /// The gradient of the initial state: through the first drive and along the leak.
+    #[inline(always)]
+    fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
+        let (plan, units) = (self.plan, self.plan.sweep.shape.units);
+        let drives = Term {
+            rows: &adjoint.drive,
+            stride: padded(units),
+            depth: units,
+        };
+        self.product::<S>(&[drives], &mut adjoint.rates);
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let f = match plan.sweep.form {
+            Form::Voltage => plan.sweep.activation,
+            Form::Rate => Activation::Linear,
+        };
+        for m in 0..self.tile.trials {
+            let row = m * stride..m * stride + width;
+            let carry = &mut adjoint.carry.activity[row.clone()];
+            let before = plan.row(plan.saved.rates, 0, self.tile.first + m);
+            let (rates, state) = (groups(&adjoint.rates[row]), groups_mut(carry));
+            each_vector!(S, rates.len(), |g, lane| {
+                if g * GROUP + lane < units {
+                    let slope = f.slopes(S::load(before, g * GROUP + lane));
+                    let v = slope.mul_add(S::load(&rates[g], lane), S::load(&state[g], lane));
+                    v.store(&mut state[g], lane);
+                }
+            });
+        }
+        let places = self.initial_state.each_mut().zip(adjoint.carry.each_ref());
+        for (to, carry) in places.into_array() {
+            write_rows(to, 0, carry, units);
+        }
+    }
+}

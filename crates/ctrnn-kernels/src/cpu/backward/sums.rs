@@ -1,0 +1,133 @@
+//! Sums over trials and times, from which the gradients of weights and vectors are written.
+
+use crate::cpu::rows::add;
+use crate::operands::{GradientSlices, Operands, UnitState};
+use crate::shape::Shape;
+use crate::simd::{Element, padded};
+use crate::sweep::{Form, SweepSlices};
+use crate::workspace::{Scratch, Workspace};
+
+/// Sums over the trials and times of a tile, in rows of [`padded`] units. Gradients of weights are with respect to the scaled ones.
+/// Gradients of the input weights are transposed, `[I + 1, N]`, with the bias as the last row; `inputs`, `bias` and `initial_state`
+/// are empty, since the first and the last are not summed.
+pub(super) type Sums<'a, E> = Operands<Scratch<'a, E>>;
+
+pub(super) fn zero_sums<'a, E: Element>(workspace: &'a Workspace<E>, shape: &Shape) -> Sums<'a, E> {
+    let stride = padded(shape.units);
+    // Accumulate writes eight rows at once.
+    let rows = |n: usize| workspace.zeros(n.next_multiple_of(8) * stride);
+    let empty = || workspace.zeros(0);
+    Operands {
+        inputs: empty(),
+        w_in: rows(shape.inputs + 1),
+        w_rc: rows(shape.units),
+        bias: empty(),
+        w_out: rows(shape.outputs),
+        bias_out: workspace.zeros(shape.outputs),
+        decay: workspace.zeros(stride),
+        gain: workspace.zeros(stride),
+        noise_scale: workspace.zeros(stride),
+        initial_state: UnitState::from_fn(empty),
+    }
+}
+
+pub(super) fn plus<'a, E: Element>(mut sums: Sums<'a, E>, others: Sums<'a, E>) -> Sums<'a, E> {
+    for (sums, others) in sums.each_mut().zip(others.each_ref()).into_array() {
+        add(sums, others);
+    }
+    sums
+}
+
+/// Writes sums over all tiles to where the gradients go.
+pub(super) fn write<E: Element>(
+    sums: &Sums<'_, E>,
+    sweep: &SweepSlices<'_, E>,
+    gradients: GradientSlices<'_, E>,
+) {
+    let Shape { units, inputs, .. } = sweep.shape;
+    let stride = padded(units);
+    let bias = &sums.w_in[inputs * stride..][..units];
+    if let Some(gain) = gradients.gain {
+        write_gain(sums, sweep, gain);
+    }
+    if let Some(w_rc) = gradients.w_rc {
+        for (post, row) in w_rc.chunks_exact_mut(units).enumerate() {
+            for (to, &sum) in row.iter_mut().zip(&sums.w_rc[post * stride..]) {
+                *to = sweep.drive_scale(post) * sum;
+            }
+        }
+    }
+    if let Some(w_in) = gradients.w_in.filter(|_| inputs > 0) {
+        write_scaled(w_in, inputs, sweep, |post, input| {
+            sums.w_in[input * stride + post]
+        });
+    }
+    if let Some(to) = gradients.bias {
+        write_scaled(to, 1, sweep, |post, _| bias[post]);
+    }
+    write_readout(sums, units, gradients.w_out, gradients.bias_out);
+    if let Some(decay) = gradients.decay {
+        decay.copy_from_slice(&sums.decay[..units]);
+    }
+    if let Some(noise_scale) = gradients.noise_scale {
+        noise_scale.copy_from_slice(&sums.noise_scale[..units]);
+    }
+}
+
+fn write_readout<E: Element>(
+    sums: &Sums<'_, E>,
+    units: usize,
+    w_out: Option<&mut [E]>,
+    bias_out: Option<&mut [E]>,
+) {
+    if let Some(w_out) = w_out {
+        for (to, row) in w_out
+            .chunks_exact_mut(units)
+            .zip(sums.w_out.chunks_exact(padded(units)))
+        {
+            to.copy_from_slice(&row[..units]);
+        }
+    }
+    if let Some(bias_out) = bias_out {
+        bias_out.copy_from_slice(&sums.bias_out);
+    }
+}
+
+/// Writes sums as rows of `width` numbers, each multiplied with the scale of the drive of its row.
+fn write_scaled<E: Element>(
+    to: &mut [E],
+    width: usize,
+    sweep: &SweepSlices<'_, E>,
+    sum: impl Fn(usize, usize) -> E,
+) {
+    for (post, row) in to.chunks_exact_mut(width).enumerate() {
+        for (pre, to) in row.iter_mut().enumerate() {
+            *to = sweep.drive_scale(post) * sum(post, pre);
+        }
+    }
+}
+
+/// In the voltage form the gradient of a gain is the sum of (gradient of v) * (drive), and the drive is linear in the
+/// weights: it follows from the gradients of the weights, without the drive itself.
+fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &SweepSlices<'_, E>, gain: &mut [E]) {
+    let Shape { units, inputs, .. } = sweep.shape;
+    let stride = padded(units);
+    if sweep.form == Form::Rate {
+        gain.copy_from_slice(&sums.gain[..units]);
+        return;
+    }
+    let w = &sweep.operands;
+    for (post, gain) in gain.iter_mut().enumerate() {
+        let mut sum = w.bias[post] * sums.w_in[inputs * stride + post];
+        for input in 0..inputs {
+            sum += w.w_in[post * inputs + input] * sums.w_in[input * stride + post];
+        }
+        for (&weight, &gradient) in w.w_rc[post * units..][..units]
+            .iter()
+            .zip(&sums.w_rc[post * stride..])
+        {
+            sum += weight * gradient;
+        }
+        *gain = sum;
+    }
+}

@@ -1,0 +1,387 @@
+//! The sweep forward in time.
+
+use super::activation::for_activation;
+use super::noise::Noise;
+use super::rows::{Rows, add_noise, add_products, padded_rows, write_rows};
+use super::tile::{Tile, for_each, split, tiles};
+use crate::operands::{SweepResults, UnitState, assert_len};
+use crate::shape::Shape;
+use crate::simd::{
+    Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
+};
+use crate::sweep::{Form, NoiseTarget, SweepSlices};
+use crate::workspace::{Scratch, Workspace};
+
+/// Places for the results of a forward sweep; those without one are not computed. Index k of a trial is the state after input k.
+///
+/// The backward sweep needs `rates`, in the rate form also `responses`, and in the voltage form `potentials` if the gradient of
+/// decay is wanted. In `f32` these are 4 bytes each per trial, unit and time step.
+#[derive(Debug)]
+pub struct TrajectorySlices<'a, E> {
+    /// Rates `[T + 1, B, N]`; the first are those of the initial state.
+    pub rates: Option<&'a mut [E]>,
+    /// `f(z)` `[T, B, N]`; rate form only.
+    pub responses: Option<&'a mut [E]>,
+    /// Potentials `[T, B, N]`: `v` in the voltage form, `z` in the rate form.
+    pub potentials: Option<&'a mut [E]>,
+    /// Readout `[T, B, O]`.
+    pub outputs: Option<&'a mut [E]>,
+    /// State after the last time step.
+    pub final_state: UnitState<Option<&'a mut [E]>>,
+}
+
+impl<E> Default for TrajectorySlices<'_, E> {
+    fn default() -> Self {
+        Self {
+            rates: None,
+            responses: None,
+            potentials: None,
+            outputs: None,
+            final_state: UnitState::default(),
+        }
+    }
+}
+
+impl<E> TrajectorySlices<'_, E> {
+    fn assert_lens(&self, shape: &Shape, form: Form) {
+        let results = SweepResults {
+            outputs: self.outputs.as_deref(),
+            rates: None, // has a row more
+            potentials: self.potentials.as_deref(),
+            final_state: self.final_state.each_ref().map(Option::as_deref),
+        };
+        results.assert_lens(shape);
+        if let Some(rates) = &self.rates {
+            assert_len("rates", rates, shape.history());
+        }
+        if let Some(responses) = &self.responses {
+            assert_len("responses", responses, shape.states());
+            assert!(form == Form::Rate, "responses exist in the rate form only");
+        }
+    }
+}
+
+/// [`forward`](crate::forward) for every path.
+pub(crate) fn forward<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    trajectory: TrajectorySlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    sweep.assert_lens();
+    let shape = &sweep.shape;
+    trajectory.assert_lens(shape, sweep.form);
+    let plan = E::dispatch(workspace.path(), MakePlan { sweep, workspace });
+    let tiles = tiles(shape);
+    let mut rates = split(trajectory.rates, &tiles, shape, shape.units).into_iter();
+    let mut responses = split(trajectory.responses, &tiles, shape, shape.units).into_iter();
+    let mut potentials = split(trajectory.potentials, &tiles, shape, shape.units).into_iter();
+    let mut outputs = split(trajectory.outputs, &tiles, shape, shape.outputs).into_iter();
+    let mut final_state = trajectory
+        .final_state
+        .map(|state| split(state, &tiles, shape, shape.units).into_iter());
+    let jobs = tiles
+        .iter()
+        .map(|&tile| TileJob {
+            plan: &plan,
+            tile,
+            rates: rates.next().flatten(),
+            responses: responses.next().flatten(),
+            potentials: potentials.next().flatten(),
+            outputs: outputs.next().flatten(),
+            final_state: final_state.each_mut().map(|rows| rows.next().flatten()),
+        })
+        .collect();
+    for_each(jobs, |job: TileJob<'_, E>| {
+        E::dispatch(workspace.path(), job);
+    });
+}
+
+/// The part of the forward sweep that all tiles share: weights and vectors in the layout of the path, filled up with zeros.
+struct Plan<'a, E: Element> {
+    sweep: &'a SweepSlices<'a, E>,
+    workspace: &'a Workspace<E>,
+    /// `W_rc` above `W_in`, transposed, with the scale of the drive.
+    weights: Packed<'a, E>,
+    bias: Scratch<'a, E>,
+    decay: Scratch<'a, E>,
+    gain: Scratch<'a, E>,
+    noise_scale: Scratch<'a, E>,
+    w_out: Scratch<'a, E>,
+}
+
+struct MakePlan<'a, E: Element> {
+    sweep: &'a SweepSlices<'a, E>,
+    workspace: &'a Workspace<E>,
+}
+
+impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
+    type Output = Plan<'a, E>;
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) -> Plan<'a, E> {
+        let (sweep, workspace) = (self.sweep, self.workspace);
+        let Shape { units, inputs, .. } = sweep.shape;
+        let operands = &sweep.operands;
+        let weights = Packed::new::<S>(workspace, [units, inputs], units, |part, pre, post| {
+            let weight = match part {
+                0 => operands.w_rc[post * units + pre],
+                _ => operands.w_in[post * inputs + pre],
+            };
+            sweep.drive_scale(post) * weight
+        });
+        let mut bias = padded_rows(workspace, operands.bias, units);
+        for (post, bias) in bias[..units].iter_mut().enumerate() {
+            *bias = sweep.drive_scale(post) * *bias;
+        }
+        Plan {
+            sweep,
+            workspace,
+            weights,
+            bias,
+            decay: padded_rows(workspace, operands.decay, units),
+            gain: padded_rows(workspace, operands.gain, units),
+            noise_scale: padded_rows(workspace, operands.noise_scale, units),
+            w_out: padded_rows(workspace, operands.w_out, units),
+        }
+    }
+}
+
+/// The sweep of one tile.
+struct TileJob<'a, E: Element> {
+    plan: &'a Plan<'a, E>,
+    tile: Tile,
+    rates: Rows<'a, E>,
+    responses: Rows<'a, E>,
+    potentials: Rows<'a, E>,
+    outputs: Rows<'a, E>,
+    final_state: UnitState<Rows<'a, E>>,
+}
+
+/// The state of a tile, a row of [`padded`] units for each trial.
+struct State<'a, E: Element> {
+    /// `v`; voltage form only.
+    potentials: Scratch<'a, E>,
+    /// `f(z)`; rate form only.
+    responses: Scratch<'a, E>,
+    rates: Scratch<'a, E>,
+    /// Drive of the next state, as the products give it.
+    drive: Scratch<'a, E>,
+}
+
+impl<E: Element> Job<E> for TileJob<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(mut self) {
+        let sweep = self.plan.sweep;
+        let Shape {
+            trials,
+            steps,
+            units,
+            ..
+        } = sweep.shape;
+        let sizes = [steps, trials, units];
+        let mut eps = Noise::new(self.plan.workspace, sweep.used_eps(), self.tile, sizes);
+        let xi = sweep.used_xi();
+        let mut readout = Readout {
+            noise: Noise::new(self.plan.workspace, xi, self.tile, sizes),
+            noisy_rates: self.plan.workspace.zeros(self.tile.trials * padded(units)),
+        };
+        let mut state = self.initial_state::<S>();
+        for t in 0..steps {
+            self.drive::<S>(&mut state, t);
+            let noise = eps.as_mut().map(|eps| eps.at(t));
+            match sweep.form {
+                Form::Voltage => self.update_potentials::<S>(&mut state, noise, t),
+                Form::Rate => self.update_rates::<S>(&mut state, noise, t),
+            }
+            if let Some(outputs) = self.outputs.as_mut() {
+                readout.write::<S>(self.plan, &state.rates, t, outputs[t]);
+            }
+        }
+        self.write_final_state(&state);
+    }
+}
+
+impl<'a, E: Element> TileJob<'a, E> {
+    #[inline(always)]
+    fn initial_state<S: Simd<Elem = E>>(&mut self) -> State<'a, E> {
+        let sweep = self.plan.sweep;
+        let (units, stride) = (sweep.shape.units, padded(sweep.shape.units));
+        let zeros = || self.plan.workspace.zeros(self.tile.trials * stride);
+        let mut state = State {
+            potentials: zeros(),
+            responses: zeros(),
+            rates: zeros(),
+            drive: zeros(),
+        };
+        let start = match sweep.form {
+            Form::Voltage => &mut state.potentials,
+            Form::Rate => &mut state.rates,
+        };
+        for (m, row) in start.chunks_exact_mut(stride).enumerate() {
+            let initial = sweep.initial_state(self.tile.first + m);
+            row[..units].copy_from_slice(initial);
+        }
+        if sweep.form == Form::Voltage {
+            let f = sweep.activation;
+            f.write_rates::<S>(&state.potentials, &mut state.rates);
+        }
+        write_rows(&mut self.rates, 0, &state.rates, units);
+        state
+    }
+
+    /// `drive = scale (W_rc r + W_in u + b)`
+    #[inline(always)]
+    fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize) {
+        let sweep = self.plan.sweep;
+        let Shape {
+            trials,
+            inputs,
+            units,
+            ..
+        } = sweep.shape;
+        let stride = padded(units);
+        let rates = Term {
+            rows: &state.rates,
+            stride,
+            depth: units,
+        };
+        let inputs = Term {
+            rows: &sweep.operands.inputs[(t * trials + self.tile.first) * inputs..],
+            stride: inputs,
+            depth: inputs,
+        };
+        S::outlined(Product {
+            weights: &self.plan.weights,
+            start: &self.plan.bias,
+            terms: &[rates, inputs],
+            out: &mut state.drive,
+            out_stride: stride,
+            n_rows: self.tile.trials,
+        });
+    }
+
+    /// The voltage form, from drives to the next state: `v = decay v + drive + noise_scale n`, `r = f(v)`.
+    #[inline(always)]
+    fn update_potentials<S: Simd<Elem = E>>(
+        &mut self,
+        state: &mut State<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let units = self.plan.sweep.shape.units;
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let decay = groups(&self.plan.decay[..width]);
+        for_activation!(self.plan.sweep.activation, f => for m in 0..self.tile.trials {
+            let row = m * stride..m * stride + width;
+            if let Some(noise) = noise {
+                let drive = &mut state.drive[row.clone()];
+                add_products::<S>(drive, &self.plan.noise_scale, &noise[row.clone()]);
+            }
+            let drive = groups(&state.drive[row.clone()]);
+            let potentials = groups_mut(&mut state.potentials[row.clone()]);
+            let rates = groups_mut(&mut state.rates[row]);
+            each_vector!(S, decay.len(), |g, lane| {
+                let kept = S::load(&potentials[g], lane);
+                let v = S::load(&decay[g], lane).mul_add(kept, S::load(&drive[g], lane));
+                v.store(&mut potentials[g], lane);
+                f.rates(v).store(&mut rates[g], lane);
+            });
+        });
+        write_rows(&mut self.potentials, t, &state.potentials, units);
+        write_rows(&mut self.rates, t + 1, &state.rates, units);
+    }
+
+    /// The rate form, from drives to the next state: `r = decay r + gain f(z)`, with `noise_scale n` in `z` or beside it.
+    #[inline(always)]
+    fn update_rates<S: Simd<Elem = E>>(
+        &mut self,
+        state: &mut State<'_, E>,
+        noise: Option<&[E]>,
+        t: usize,
+    ) {
+        let sweep = self.plan.sweep;
+        let units = sweep.shape.units;
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        let (in_drive, in_state) = match sweep.noise_target {
+            NoiseTarget::Drive => (noise, None),
+            NoiseTarget::State => (None, noise),
+        };
+        let decay = groups(&self.plan.decay[..width]);
+        let gain = groups(&self.plan.gain[..width]);
+        for_activation!(sweep.activation, f => for m in 0..self.tile.trials {
+            let row = m * stride..m * stride + width;
+            if let Some(noise) = in_drive {
+                let z = &mut state.drive[row.clone()];
+                add_products::<S>(z, &self.plan.noise_scale, &noise[row.clone()]);
+            }
+            let z = groups(&state.drive[row.clone()]);
+            let responses = groups_mut(&mut state.responses[row.clone()]);
+            let rates = groups_mut(&mut state.rates[row.clone()]);
+            each_vector!(S, decay.len(), |g, lane| {
+                let response = f.rates(S::load(&z[g], lane));
+                let kept = S::load(&decay[g], lane) * S::load(&rates[g], lane);
+                response.store(&mut responses[g], lane);
+                let r = S::load(&gain[g], lane).mul_add(response, kept);
+                r.store(&mut rates[g], lane);
+            });
+            if let Some(noise) = in_state {
+                let r = &mut state.rates[row.clone()];
+                add_products::<S>(r, &self.plan.noise_scale, &noise[row]);
+            }
+        });
+        write_rows(&mut self.potentials, t, &state.drive, units);
+        write_rows(&mut self.responses, t, &state.responses, units);
+        write_rows(&mut self.rates, t + 1, &state.rates, units);
+    }
+
+    fn write_final_state(&mut self, state: &State<'_, E>) {
+        let units = self.plan.sweep.shape.units;
+        let rows = match self.plan.sweep.form {
+            Form::Voltage => &state.potentials,
+            Form::Rate => &state.rates,
+        };
+        write_rows(&mut self.final_state.activity, 0, rows, units);
+    }
+}
+
+/// `y = W_out (r + sigma_post xi) + b_out`
+struct Readout<'a, E: Element> {
+    noise: Option<Noise<'a, E>>,
+    /// `r + sigma_post xi`, where there is noise.
+    noisy_rates: Scratch<'a, E>,
+}
+
+impl<E: Element> Readout<'_, E> {
+    #[inline(always)]
+    fn write<S: Simd<Elem = E>>(
+        &mut self,
+        plan: &Plan<'_, E>,
+        rates: &[E],
+        t: usize,
+        outputs: &mut [E],
+    ) {
+        let shape = &plan.sweep.shape;
+        let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
+        let mut rows = rates;
+        if let Some(noise) = &mut self.noise {
+            add_noise::<S>(
+                &mut self.noisy_rates,
+                rates,
+                plan.sweep.sigma_post,
+                noise.at(t),
+            );
+            rows = &self.noisy_rates;
+        }
+        let n_rows = rates.len() / stride;
+        dots::<S>(
+            &plan.w_out,
+            plan.sweep.operands.bias_out,
+            rows,
+            [width, stride],
+            outputs,
+            n_rows,
+        );
+    }
+}

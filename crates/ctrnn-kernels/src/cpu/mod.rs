@@ -1,0 +1,11 @@
+//! The sweeps on the CPU, tile by tile.
+
+pub(crate) mod activation;
+pub(crate) mod backward;
+pub(crate) mod draw;
+pub(crate) mod forward;
+mod noise;
+pub(crate) mod recompute;
+mod rows;
+pub(crate) mod sums;
+mod tile;

@@ -1,0 +1,128 @@
+//! The normals of a sweep, tile by tile.
+
+use ctrnn_random::Key;
+
+use super::tile::Tile;
+use crate::kernel_path::KernelPath;
+use crate::simd::{Element, Job, NORMALS, Simd, padded};
+use crate::sweep::{DrawAddress, NoiseSource};
+use crate::workspace::{Scratch, Workspace};
+
+const TIMES: usize = DrawAddress::TIMES;
+
+/// The normals of a tile for four time steps, drawn or copied when a time step is first asked for.
+pub(crate) struct Noise<'a, E: Element> {
+    path: KernelPath,
+    source: NoiseSource<&'a [E]>,
+    tile: Tile,
+    units: usize,
+    trials: usize,
+    steps: usize,
+    block: Option<usize>,
+    rows: Scratch<'a, E>,
+}
+
+impl<'a, E: Element> Noise<'a, E> {
+    /// Returns nothing for [`NoiseSource::None`].
+    pub(crate) fn new(
+        workspace: &'a Workspace<E>,
+        source: NoiseSource<&'a [E]>,
+        tile: Tile,
+        [steps, trials, units]: [usize; 3],
+    ) -> Option<Self> {
+        if matches!(source, NoiseSource::None) {
+            return None;
+        }
+        Some(Self {
+            path: workspace.path(),
+            source,
+            tile,
+            units,
+            trials,
+            steps,
+            block: None,
+            rows: workspace.zeros(TIMES * tile.trials * padded(units)),
+        })
+    }
+
+    /// Returns the normals of time step `t`, a row of [`padded`] units for each trial of the tile.
+    pub(crate) fn at(&mut self, t: usize) -> &[E] {
+        let block = t / TIMES;
+        if self.block != Some(block) {
+            self.fill(block);
+            self.block = Some(block);
+        }
+        let length = self.tile.trials * padded(self.units);
+        &self.rows[t % TIMES * length..][..length]
+    }
+
+    fn fill(&mut self, block: usize) {
+        match self.source {
+            NoiseSource::None => {}
+            NoiseSource::Given(normals) => self.copy(block, normals),
+            NoiseSource::Drawn(draws) => {
+                let draw = Draw {
+                    key: draws.key,
+                    trial: draws.first_trial.wrapping_add(self.tile.first as u32),
+                    time_block: draws.first_time_block + block as u32,
+                    step: draws.step,
+                    units: self.units,
+                    rows: &mut self.rows,
+                };
+                E::dispatch(self.path, draw);
+            }
+        }
+    }
+
+    fn copy(&mut self, block: usize, normals: &[E]) {
+        let stride = padded(self.units);
+        for time in 0..TIMES.min(self.steps - block * TIMES) {
+            for trial in 0..self.tile.trials {
+                let from =
+                    ((block * TIMES + time) * self.trials + self.tile.first + trial) * self.units;
+                let to = (time * self.tile.trials + trial) * stride;
+                self.rows[to..to + self.units].copy_from_slice(&normals[from..from + self.units]);
+            }
+        }
+    }
+}
+
+/// Draws the normals of neighbouring trials for four time steps. A function of its own on every path: inside the sweeps it would
+/// cost them registers.
+struct Draw<'a, E> {
+    key: Key,
+    /// The first trial.
+    trial: u32,
+    time_block: u32,
+    step: u32,
+    units: usize,
+    rows: &'a mut [E],
+}
+
+impl<E: Element> Job<E> for Draw<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) {
+        let stride = padded(self.units);
+        let time = self.rows.len() / TIMES;
+        for m in 0..time / stride {
+            let address = [
+                self.trial.wrapping_add(m as u32),
+                self.time_block,
+                self.step,
+            ];
+            for unit in (0..self.units).step_by(NORMALS) {
+                let normals = S::unit_normals(self.key, unit as u32, address);
+                for (t, normals) in normals.iter().enumerate() {
+                    let start = t * time + m * stride + unit;
+                    for (place, &normal) in
+                        self.rows[start..start + NORMALS].iter_mut().zip(normals)
+                    {
+                        *place = E::from(normal);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Sweeps that keep a few states instead of the whole trajectory, for trials so long that it does not fit.
+//!
+//! The forward sweep keeps the state before every K-th time step; the backward sweep runs each segment of K steps forward once more,
+//! from the last to the first, and takes the gradients through it. That costs one more forward sweep, and memory for
+//! `T / K + K` time steps instead of T ([`segment_steps`]). Sums are added segment by segment: the results equal those of
+//! [`backward`](crate::backward()) to rounding, and are the same bits for any number of threads.
+//!
+//! # References
+//! Griewank and Walther (2000), "Algorithm 799: Revolve", for the idea; one level of it is enough here.
+
+use std::ops::Range;
+
+use super::backward::{Saved, backward};
+use super::forward::{TrajectorySlices, forward};
+use super::rows::add;
+use crate::operands::{GradientSlices, Operands, UnitState, UpstreamSlices, assert_len};
+use crate::shape::Shape;
+use crate::simd::Element;
+use crate::sweep::{Form, NoiseSource, SweepSlices};
+use crate::workspace::{Scratch, Workspace};
+
+/// Trials times time steps of a segment at least: with fewer, packing the weights for each segment costs a noticeable share.
+const SEGMENT_ROWS: usize = 2048;
+
+/// Returns the time steps of a segment: about the root of T, which needs the least memory, and more for small batches.
+///
+/// A multiple of four, as noise is drawn for four time steps at once.
+#[must_use]
+pub fn segment_steps(shape: &Shape) -> usize {
+    shape
+        .steps
+        .isqrt()
+        .max(SEGMENT_ROWS / shape.trials)
+        .next_multiple_of(4)
+}
+
+/// Returns how many numbers one variable of the state has before all segments of K steps: `[T / K rounded up, B, N]`.
+#[must_use]
+pub const fn kept_states(shape: &Shape, segment: usize) -> usize {
+    shape.steps.div_ceil(segment) * shape.trials * shape.units
+}
+
+/// Places for the results of a forward sweep that is to be recomputed.
+#[derive(Debug)]
+pub struct SegmentSlices<'a, E> {
+    /// State before each segment, `[segment, B, N]`; see [`kept_states`].
+    pub states: UnitState<&'a mut [E]>,
+    /// Readout `[T, B, O]`.
+    pub outputs: &'a mut [E],
+    /// State after the last time step.
+    pub final_state: UnitState<&'a mut [E]>,
+}
+
+/// [`forward_keeping_states`](crate::forward_keeping_states) for every path.
+pub(crate) fn forward_keeping_states<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    segment: usize,
+    to: SegmentSlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    let shape = &sweep.shape;
+    let mut to = to;
+    assert_kept(to.states.each_ref().map(|kept| &**kept), shape, segment);
+    let initial = to.states.each_mut().zip(sweep.operands.initial_state);
+    for (kept, initial) in initial.into_array() {
+        kept[..initial.len()].copy_from_slice(initial);
+    }
+    let lens = UnitState::lens(shape);
+    let outputs_len = shape.trials * shape.outputs;
+    for (k, times) in segments(shape, segment).enumerate() {
+        let places = to.states.each_mut().zip(to.final_state.each_mut());
+        let places = places.zip(lens);
+        let places = places.map(|((kept, last), len)| {
+            let (now, later) = kept[k * len..].split_at_mut(len);
+            (&*now, later.get_mut(..len).unwrap_or(last))
+        });
+        let now = places.each_ref().map(|(now, _)| *now);
+        let part = TrajectorySlices {
+            outputs: Some(&mut to.outputs[times.start * outputs_len..times.end * outputs_len]),
+            final_state: places.map(|(_, next)| Some(next)),
+            ..TrajectorySlices::default()
+        };
+        forward(&sweep.during(times, now), part, workspace);
+    }
+}
+
+/// [`backward_recomputing`](crate::backward_recomputing) for every path.
+pub(crate) fn backward_recomputing<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    segment: usize,
+    states: UnitState<&[E]>,
+    upstream: &UpstreamSlices<'_, E>,
+    mut gradients: GradientSlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    let shape = &sweep.shape;
+    assert_kept(states, shape, segment);
+    let lens = UnitState::lens(shape);
+    let decay = gradients.decay.is_some();
+    let mut trajectory = SegmentTrajectory::new(sweep, segment, decay, workspace);
+    let mut sums = PartialSums::like(&gradients, workspace);
+    let mut carry = lens.map(|len| workspace.zeros(len));
+    let mut carried = lens.map(|len| workspace.zeros(len));
+    let parts = segments(shape, segment);
+    let last = parts.len() - 1;
+    for (k, times) in parts.enumerate().rev() {
+        let before = states.zip(lens).map(|(kept, len)| &kept[k * len..][..len]);
+        let part = sweep.during(times.clone(), before);
+        trajectory.recompute(&part, workspace);
+        let mut upstream = upstream_during(upstream, shape, &times);
+        if k < last {
+            upstream.final_state = carried.each_ref().map(|state| Some(&**state));
+        }
+        let inputs_len = shape.trials * shape.inputs;
+        let inputs = gradients.inputs.as_deref_mut();
+        let mut found = sums.gradients();
+        found.inputs = inputs.map(|all| &mut all[times.start * inputs_len..times.end * inputs_len]);
+        found.initial_state = if k == 0 {
+            std::mem::take(&mut gradients.initial_state)
+        } else {
+            carry.each_mut().map(|state| Some(&mut **state))
+        };
+        let saved = trajectory.saved(&part.shape);
+        backward(&part, &saved, &upstream, found, workspace);
+        sums.add_to(&mut gradients, k == last);
+        std::mem::swap(&mut carry, &mut carried);
+    }
+}
+
+fn assert_kept<E>(states: UnitState<&[E]>, shape: &Shape, segment: usize) {
+    for kept in states.into_array() {
+        assert_len("kept states", kept, kept_states(shape, segment));
+    }
+}
+
+/// Returns the time steps of each segment, in order.
+fn segments(
+    shape: &Shape,
+    segment: usize,
+) -> impl DoubleEndedIterator<Item = Range<usize>> + ExactSizeIterator + use<> {
+    let steps = shape.steps;
+    (0..steps.div_ceil(segment)).map(move |k| k * segment..steps.min((k + 1) * segment))
+}
+
+impl<'a, E: Element> SweepSlices<'a, E> {
+    /// Returns the part of the sweep in some time steps, from the state before them. They start at a multiple of four.
+    fn during(&self, times: Range<usize>, states: UnitState<&'a [E]>) -> SweepSlices<'a, E> {
+        let shape = &self.shape;
+        SweepSlices {
+            shape: Shape {
+                steps: times.len(),
+                ..*shape
+            },
+            operands: Operands {
+                inputs: rows(self.operands.inputs, shape.trials * shape.inputs, &times),
+                initial_state: states,
+                ..self.operands
+            },
+            eps: self.eps.during(shape, &times),
+            xi: self.xi.during(shape, &times),
+            ..*self
+        }
+    }
+}
+
+impl<E> NoiseSource<&[E]> {
+    fn during(self, shape: &Shape, times: &Range<usize>) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Given(normals) => Self::Given(rows(normals, shape.trials * shape.units, times)),
+            Self::Drawn(address) => Self::Drawn(address.starting_at(times.start)),
+        }
+    }
+}
+
+/// Returns the part of the gradients that belongs to some time steps; the final state keeps its own.
+fn upstream_during<'a, E>(
+    upstream: &UpstreamSlices<'a, E>,
+    shape: &Shape,
+    times: &Range<usize>,
+) -> UpstreamSlices<'a, E> {
+    let part =
+        |all: Option<&'a [E]>, width: usize| all.map(|all| rows(all, shape.trials * width, times));
+    UpstreamSlices {
+        outputs: part(upstream.outputs, shape.outputs),
+        rates: part(upstream.rates, shape.units),
+        potentials: part(upstream.potentials, shape.units),
+        final_state: upstream.final_state,
+    }
+}
+
+/// Returns some rows of a buffer, each of `width` numbers.
+fn rows<'a, E>(buffer: &'a [E], width: usize, rows: &Range<usize>) -> &'a [E] {
+    &buffer[rows.start * width..rows.end * width]
+}
+
+/// Trajectory of one segment, as far as its backward sweep needs it.
+struct SegmentTrajectory<'a, E: Element> {
+    rates: Scratch<'a, E>,
+    responses: Option<Scratch<'a, E>>,
+    potentials: Option<Scratch<'a, E>>,
+}
+
+impl<'a, E: Element> SegmentTrajectory<'a, E> {
+    fn new(
+        sweep: &SweepSlices<'_, E>,
+        segment: usize,
+        decay: bool,
+        workspace: &'a Workspace<E>,
+    ) -> Self {
+        let longest = Shape {
+            steps: segment.min(sweep.shape.steps),
+            ..sweep.shape
+        };
+        let states = |is_needed: bool| is_needed.then(|| workspace.scratch(longest.states()));
+        let form = sweep.form;
+        Self {
+            rates: workspace.scratch(longest.history()),
+            responses: states(form == Form::Rate),
+            potentials: states(form == Form::Voltage && decay),
+        }
+    }
+
+    fn recompute(&mut self, segment: &SweepSlices<'_, E>, workspace: &Workspace<E>) {
+        let states = segment.shape.states();
+        let places = TrajectorySlices {
+            rates: Some(&mut self.rates[..segment.shape.history()]),
+            responses: self.responses.as_mut().map(|all| &mut all[..states]),
+            potentials: self.potentials.as_mut().map(|all| &mut all[..states]),
+            ..TrajectorySlices::default()
+        };
+        forward(segment, places, workspace);
+    }
+
+    fn saved(&self, segment: &Shape) -> Saved<'_, E> {
+        let states = segment.states();
+        Saved {
+            rates: &self.rates[..segment.history()],
+            responses: self.responses.as_ref().map(|all| &all[..states]),
+            potentials: self.potentials.as_ref().map(|all| &all[..states]),
+        }
+    }
+}
+
+/// Gradients of one segment, for those that are summed over segments: all but those of the inputs and the initial state.
+struct PartialSums<'a, E: Element>(Operands<Option<Scratch<'a, E>>>);
+
+impl<'a, E: Element> PartialSums<'a, E> {
+    fn like(gradients: &GradientSlices<'_, E>, workspace: &'a Workspace<E>) -> Self {
+        let scratch = |to: &Option<&mut [E]>| to.as_ref().map(|to| workspace.scratch(to.len()));
+        Self(Operands {
+            inputs: None,
+            initial_state: UnitState::default(),
+            ..gradients.each_ref().map(scratch)
+        })
+    }
+
+    fn gradients(&mut self) -> GradientSlices<'_, E> {
+        self.0.each_mut().map(Option::as_deref_mut)
+    }
+
+    /// Adds the segment to the sums, or starts them with it.
+    fn add_to(&self, gradients: &mut GradientSlices<'_, E>, is_first: bool) {
+        let pairs = gradients.each_mut().zip(self.0.each_ref());
+        for (total, part) in pairs.into_array() {
+            let (Some(total), Some(part)) = (total, part) else {
+                continue;
+            };
+            if is_first {
+                total.copy_from_slice(part);
+            } else {
+                add(total, part);
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Arithmetic on the padded rows of a tile.
+
+use crate::simd::{Element, GROUP, Simd, each_vector, groups, groups_mut, padded};
+use crate::workspace::{Scratch, Workspace};
+
+/// A tile's part of a record, by time.
+pub(crate) type Rows<'a, E> = Option<Vec<&'a mut [E]>>;
+
+/// Copies rows of `units` numbers into rows of [`padded`] numbers.
+pub(crate) fn padded_rows<'a, E: Element>(
+    workspace: &'a Workspace<E>,
+    rows: &[E],
+    units: usize,
+) -> Scratch<'a, E> {
+    let stride = padded(units);
+    let mut copy = workspace.zeros(rows.len() / units * stride);
+    for (to, from) in copy.chunks_exact_mut(stride).zip(rows.chunks_exact(units)) {
+        to[..units].copy_from_slice(from);
+    }
+    copy
+}
+
+/// Copies the rows of a tile to their place at time `t`, if they are recorded.
+#[inline(always)]
+pub(crate) fn write_rows<E: Element>(to: &mut Rows<'_, E>, t: usize, rows: &[E], units: usize) {
+    if let Some(to) = to {
+        let places = to[t].chunks_exact_mut(units);
+        for (place, row) in places.zip(rows.chunks_exact(padded(units))) {
+            place.copy_from_slice(&row[..units]);
+        }
+    }
+}
+
+/// `sums += a b` for a padded row `sums`; `b` may end before its padding.
+#[inline(always)]
+pub(crate) fn add_products<S: Simd>(sums: &mut [S::Elem], a: &[S::Elem], b: &[S::Elem]) {
+    let (sums, a) = (groups_mut(sums), groups(a));
+    each_vector!(S, b.len().div_ceil(GROUP), |g, lane| {
+        if g * GROUP + lane < b.len() {
+            let factor = S::load(b, g * GROUP + lane);
+            let sum = S::load(&a[g], lane).mul_add(factor, S::load(&sums[g], lane));
+            sum.store(&mut sums[g], lane);
+        }
+    });
+}
+
+/// `sums += others`
+#[inline(always)]
+pub(crate) fn add<E: Element>(sums: &mut [E], others: &[E]) {
+    for (sum, &other) in sums.iter_mut().zip(others) {
+        *sum += other;
+    }
+}
+
+/// `noisy_rates = rates + sigma noise` for padded rows; the padding of the rates may be missing.
+#[inline(always)]
+pub(crate) fn add_noise<S: Simd>(
+    noisy_rates: &mut [S::Elem],
+    rates: &[S::Elem],
+    sigma: S::Elem,
+    noise: &[S::Elem],
+) {
+    let (noisy_rates, noise) = (groups_mut(noisy_rates), groups(noise));
+    each_vector!(S, noisy_rates.len(), |g, lane| {
+        if g * GROUP + lane < rates.len() {
+            let rates = S::load(rates, g * GROUP + lane);
+            let sum = S::splat(sigma).mul_add(S::load(&noise[g], lane), rates);
+            sum.store(&mut noisy_rates[g], lane);
+        }
+    });
+}

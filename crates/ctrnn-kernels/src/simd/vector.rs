@@ -1,0 +1,233 @@
+//! The traits that the sweeps are written against: a number, a vector of them, and work that is compiled for each instruction set.
+
+use std::fmt::{Debug, Display};
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+use ctrnn_random::{Key, unit_normals_lanes};
+
+use crate::coefficients::Coefficients;
+use crate::kernel_path::KernelPath;
+
+/// Units whose normals are drawn at once, on every path.
+pub(crate) const NORMALS: usize = 16;
+
+/// The numbers that a sweep computes with: `f32` (tuned) or `f64` (for reference and analysis).
+pub trait Element:
+    Vectors
+    + Coefficients
+    + Copy
+    + Default
+    + Debug
+    + Display
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + AddAssign
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + From<f32>
+    + Into<f64>
+    + 'static
+{
+    /// The nearest number to `x`.
+    fn from_f64(x: f64) -> Self;
+}
+
+impl Element for f32 {
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+}
+
+impl Element for f64 {
+    fn from_f64(x: f64) -> Self {
+        x
+    }
+}
+
+/// Work written once for every vector type.
+pub trait Job<E> {
+    /// Result of the work.
+    type Output;
+
+    /// Does the work with vectors `S`. Implementations are `#[inline(always)]`, so that the instruction set of the
+    /// function around them reaches every operation.
+    fn run<S: Simd<Elem = E>>(self) -> Self::Output;
+}
+
+/// The vector types of an element, and the way into the functions compiled for them.
+pub trait Vectors: Sized {
+    /// Runs `job` with the vectors of `path`.
+    ///
+    /// # Panics
+    /// When the CPU lacks the instructions of `path`.
+    fn dispatch<J: Job<Self>>(path: KernelPath, job: J) -> J::Output;
+}
+
+/// Numbers that padded rows consist of: whole vectors of every path.
+pub(crate) const GROUP: usize = 16;
+
+/// A padded row by groups. What is done with each vector of some rows is then done without a look at their lengths:
+/// see [`each_vector`].
+#[inline(always)]
+pub(crate) fn groups<E>(row: &[E]) -> &[[E; GROUP]] {
+    row.as_chunks().0
+}
+
+/// [`groups`] that can be written.
+#[inline(always)]
+pub(crate) fn groups_mut<E>(row: &mut [E]) -> &mut [[E; GROUP]] {
+    row.as_chunks_mut().0
+}
+
+/// Runs a block for each vector of `$n` groups, with the group's number and the vector's first lane in it. A macro, since
+/// iterators and closures would not be compiled for the instruction set.
+macro_rules! each_vector {
+    ($simd:ty, $n:expr, |$group:ident, $lane:ident| $body:block) => {
+        for $group in 0..$n {
+            let mut $lane = 0;
+            while $lane < $crate::simd::GROUP {
+                $body
+                $lane += <$simd>::LANES;
+            }
+        }
+    };
+}
+pub(crate) use each_vector;
+
+/// A vector of [`Simd::LANES`] numbers.
+pub trait Simd:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The number in a lane.
+    type Elem: Element;
+
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Rows that the inner loops of the products work on at once, by the number of registers: 8, 4 or 2, and no more than
+    /// lanes.
+    const ROWS: usize;
+    /// Vectors side by side that these loops work on at once, at most: 3 or 2.
+    const VECTORS: usize;
+
+    /// `x` in every lane.
+    fn splat(x: Self::Elem) -> Self;
+
+    /// Reads a vector.
+    ///
+    /// # Safety
+    /// `LANES` numbers must be readable from `from` on.
+    unsafe fn load_from(from: *const Self::Elem) -> Self;
+
+    /// Writes the vector.
+    ///
+    /// # Safety
+    /// `LANES` numbers must be writable from `to` on.
+    unsafe fn store_to(self, to: *mut Self::Elem);
+
+    /// Reads `n <= LANES` numbers; the other lanes are zero.
+    ///
+    /// # Safety
+    /// `n` numbers must be readable from `from` on.
+    unsafe fn load_first(from: *const Self::Elem, n: usize) -> Self;
+
+    /// Writes the first `n <= LANES` lanes.
+    ///
+    /// # Safety
+    /// `n` numbers must be writable from `to` on.
+    unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
+
+    /// `self * b + c`, rounded once where the CPU can.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+
+    /// The larger of the lane and `low`; not-a-number stays what it is.
+    fn at_least(self, low: Self) -> Self;
+
+    /// The square root.
+    fn sqrt(self) -> Self;
+
+    /// The nearest integer, ties to even.
+    fn round(self) -> Self;
+
+    /// `2^n` for an integer `n` in the exponent range of normal numbers.
+    fn exp2(self) -> Self;
+
+    /// `a` in the lanes where `self > 0`, else `b`.
+    fn positive_or(self, a: Self, b: Self) -> Self;
+
+    /// The sum of the lanes, in an order fixed by the path.
+    fn sum(self) -> Self::Elem;
+
+    /// Runs `job` in a function of its own for this instruction set, so that it is compiled once and has all registers.
+    fn outlined<J: Job<Self::Elem>>(job: J) -> J::Output;
+
+    /// True if [`Simd::four_by_three`] is there, for paths whose registers it fills so exactly that the compiler fails to
+    /// keep the sums in them.
+    const FOUR_BY_THREE: bool = false;
+
+    /// The inner loop of the products for four rows by three vectors: `sums[m][v] += x[m] w[v]`, `n` times, with `x` and `w`
+    /// moving on by a number of bytes after each.
+    ///
+    /// # Safety
+    /// `n` numbers at each of `x` and `n` vectors at each of `w` are readable, their steps apart.
+    unsafe fn four_by_three(
+        _sums: [[Self; 3]; 4],
+        _x: ([*const Self::Elem; 4], usize),
+        _w: ([*const Self::Elem; 3], usize),
+        _n: usize,
+    ) -> [[Self; 3]; 4] {
+        unreachable!("asked for on a path that has none")
+    }
+
+    /// The normals of [`NORMALS`] neighbouring units for four time steps, the same bits on every path:
+    /// `ctrnn_random::unit_normals_lanes`.
+    #[inline(always)]
+    fn unit_normals(
+        key: Key,
+        first_unit: u32,
+        [trial, time_block, step]: [u32; 3],
+    ) -> [[f32; NORMALS]; 4] {
+        unit_normals_lanes(key, first_unit, trial, time_block, step)
+    }
+
+    /// Reads the vector that starts at `from[at]`; lanes beyond the end of `from` are zero.
+    #[inline(always)]
+    fn load(from: &[Self::Elem], at: usize) -> Self {
+        if from.len() >= at + Self::LANES {
+            // SAFETY: just compared.
+            unsafe { Self::load_from(from.as_ptr().add(at)) }
+        } else {
+            let rest = &from[at..];
+            // SAFETY: as many numbers as the slice has, fewer than `LANES`.
+            unsafe { Self::load_first(rest.as_ptr(), rest.len()) }
+        }
+    }
+
+    /// Writes the vector from `to[at]` on; lanes beyond the end of `to` are dropped.
+    #[inline(always)]
+    fn store(self, to: &mut [Self::Elem], at: usize) {
+        if to.len() >= at + Self::LANES {
+            // SAFETY: just compared.
+            unsafe { self.store_to(to.as_mut_ptr().add(at)) }
+        } else {
+            let rest = &mut to[at..];
+            // SAFETY: as many numbers as the slice has, fewer than `LANES`.
+            unsafe { self.store_first(rest.as_mut_ptr(), rest.len()) }
+        }
+    }
+
+    /// `|self|`
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.positive_or(self, -self)
+    }
+}

@@ -1,0 +1,183 @@
+//! The sweeps, compiled for each element type.
+//!
+//! Generic functions are compiled by every crate that calls them, and these hold all paths and activations: as methods of
+//! [`SweepElement`] they are compiled once, here, and with the optimisation level of this crate.
+
+use crate::cpu::backward::{self, Saved};
+use crate::cpu::draw;
+use crate::cpu::forward::{self, TrajectorySlices};
+use crate::cpu::recompute::{self, SegmentSlices};
+use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
+use crate::simd::Element;
+use crate::sweep::{DrawAddress, SweepSlices};
+use crate::workspace::Workspace;
+
+/// Takes every trial through all time steps and writes the results that have a place.
+///
+/// # Panics
+/// If a slice does not have the length that the shape implies.
+pub fn forward<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    trajectory: TrajectorySlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    E::forward(sweep, trajectory, workspace);
+}
+
+/// Takes the gradients of a loss back through all time steps.
+///
+/// # Panics
+/// If a slice does not have the length that the shape implies, or what the forward sweep saved lacks a part that is needed.
+pub fn backward<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &UpstreamSlices<'_, E>,
+    gradients: GradientSlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    E::backward(sweep, saved, upstream, gradients, workspace);
+}
+
+/// Runs [`forward()`] and keeps the state before every `segment`-th time step, for [`backward_recomputing`].
+///
+/// # Panics
+/// If a slice does not have the length that the shape implies, or `segment` is not a multiple of four.
+pub fn forward_keeping_states<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    segment: usize,
+    to: SegmentSlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    E::forward_keeping_states(sweep, segment, to, workspace);
+}
+
+/// Computes [`backward()`] from the states that [`forward_keeping_states`] kept of the same sweep.
+///
+/// # Panics
+/// As [`backward()`].
+pub fn backward_recomputing<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    segment: usize,
+    states: UnitState<&[E]>,
+    upstream: &UpstreamSlices<'_, E>,
+    gradients: GradientSlices<'_, E>,
+    workspace: &Workspace<E>,
+) {
+    E::backward_recomputing(sweep, segment, states, upstream, gradients, workspace);
+}
+
+/// Draws standard normals `[T, B, N]`, the same bits as [`NoiseSource::Drawn`](crate::NoiseSource::Drawn); with a lower triangular
+/// `factor` `L [N, N]`, row by row, `L n` in place of `n`. Entries above the diagonal of `L` are not read.
+///
+/// # Panics
+/// If the factor does not have `N N` numbers.
+pub fn draw_normals<E: SweepElement>(
+    address: DrawAddress,
+    sizes: [usize; 3],
+    factor: Option<&[E]>,
+    workspace: &Workspace<E>,
+) -> Vec<E> {
+    E::draw_normals(address, sizes, factor, workspace)
+}
+
+/// A number whose sweeps this crate has compiled: `f32` or `f64`. The methods are those of the functions with their names.
+pub trait SweepElement: Element {
+    /// See [`forward()`].
+    fn forward(
+        sweep: &SweepSlices<'_, Self>,
+        trajectory: TrajectorySlices<'_, Self>,
+        workspace: &Workspace<Self>,
+    );
+
+    /// See [`backward()`].
+    fn backward(
+        sweep: &SweepSlices<'_, Self>,
+        saved: &Saved<'_, Self>,
+        upstream: &UpstreamSlices<'_, Self>,
+        gradients: GradientSlices<'_, Self>,
+        workspace: &Workspace<Self>,
+    );
+
+    /// See [`forward_keeping_states`].
+    fn forward_keeping_states(
+        sweep: &SweepSlices<'_, Self>,
+        segment: usize,
+        to: SegmentSlices<'_, Self>,
+        workspace: &Workspace<Self>,
+    );
+
+    /// See [`backward_recomputing`].
+    fn backward_recomputing(
+        sweep: &SweepSlices<'_, Self>,
+        segment: usize,
+        states: UnitState<&[Self]>,
+        upstream: &UpstreamSlices<'_, Self>,
+        gradients: GradientSlices<'_, Self>,
+        workspace: &Workspace<Self>,
+    );
+
+    /// See [`draw_normals`].
+    fn draw_normals(
+        address: DrawAddress,
+        sizes: [usize; 3],
+        factor: Option<&[Self]>,
+        workspace: &Workspace<Self>,
+    ) -> Vec<Self>;
+}
+
+macro_rules! compiled {
+    ($elem:ty) => {
+        impl SweepElement for $elem {
+            fn forward(
+                sweep: &SweepSlices<'_, Self>,
+                trajectory: TrajectorySlices<'_, Self>,
+                workspace: &Workspace<Self>,
+            ) {
+                forward::forward(sweep, trajectory, workspace);
+            }
+
+            fn backward(
+                sweep: &SweepSlices<'_, Self>,
+                saved: &Saved<'_, Self>,
+                upstream: &UpstreamSlices<'_, Self>,
+                gradients: GradientSlices<'_, Self>,
+                workspace: &Workspace<Self>,
+            ) {
+                backward::backward(sweep, saved, upstream, gradients, workspace);
+            }
+
+            fn forward_keeping_states(
+                sweep: &SweepSlices<'_, Self>,
+                segment: usize,
+                to: SegmentSlices<'_, Self>,
+                workspace: &Workspace<Self>,
+            ) {
+                recompute::forward_keeping_states(sweep, segment, to, workspace);
+            }
+
+            fn backward_recomputing(
+                sweep: &SweepSlices<'_, Self>,
+                segment: usize,
+                states: UnitState<&[Self]>,
+                upstream: &UpstreamSlices<'_, Self>,
+                gradients: GradientSlices<'_, Self>,
+                workspace: &Workspace<Self>,
+            ) {
+                recompute::backward_recomputing(
+                    sweep, segment, states, upstream, gradients, workspace,
+                );
+            }
+
+            fn draw_normals(
+                address: DrawAddress,
+                sizes: [usize; 3],
+                factor: Option<&[Self]>,
+                workspace: &Workspace<Self>,
+            ) -> Vec<Self> {
+                draw::draw_normals(address, sizes, factor, workspace)
+            }
+        }
+    };
+}
+compiled!(f32);
+compiled!(f64);
