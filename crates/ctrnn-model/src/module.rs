@@ -32,7 +32,8 @@ use crate::{
 /// optimizers can be kept by name, and two networks must not share one optimizer.
 ///
 /// A burn record (`into_record`, `load_record`, recorders) holds the trained parameters alone. Load it into a network of the
-/// same configuration and seed: masks and time constants that are drawn, and a carried state, are not in it. Weight files
+/// same configuration and seed: masks and time constants that are drawn, and a carried state, are not in it. burn loads it with
+/// the float type that the device was first used with in the process. Weight files
 /// ([`weights`](CtrnnModule::weights), [`from_weights`](CtrnnModule::from_weights)) hold everything and are checked.
 #[derive(Module, Debug)]
 #[module(custom_display)]
