@@ -36,7 +36,8 @@ fn loss<B: RecurrenceBackend>(network: &CtrnnModule<B>, batch: &Batch<B>) -> Ten
 fn parts(c: &mut Criterion) {
     let device = Default::default();
     let task = PerceptualDecision::default();
-    let network = CtrnnModule::<Backend>::init(&CtrnnConfig::new(3, 128, 3), 1, &device)
+    let network = CtrnnConfig::new(3, 128, 3)
+        .init::<Backend>(1, &device)
         .expect("a valid network");
     let host = trials(&task);
     let batch = Batch::<Backend>::new(&host, &device);

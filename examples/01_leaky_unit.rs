@@ -9,7 +9,7 @@
 
 use burn::backend::NdArray;
 use burn::tensor::Tensor;
-use ctrnn::model::{Activation, CtrnnConfig, CtrnnModule, Forward, ModelError, WeightInit};
+use ctrnn::model::{Activation, CtrnnConfig, Forward, Matrix, ModelError, WeightInit};
 
 fn main() -> Result<(), ModelError> {
     println!("dt (ms)  v(tau)   exact    error");
@@ -20,8 +20,8 @@ fn main() -> Result<(), ModelError> {
             ..CtrnnConfig::new(1, 1, 1)
         };
         config.init.recurrent = WeightInit::Zero;
-        let network = CtrnnModule::<NdArray>::init(&config, 0, &Default::default())?;
-        let w_in = network.w_in.val().into_scalar();
+        let network = config.init::<NdArray>(0, &Default::default())?;
+        let w_in = network.effective_weights(Matrix::Input).into_scalar();
         let steps = (100.0 / dt_ms) as usize;
         let inputs = Tensor::ones([1, steps, 1], &Default::default()) / w_in; // so that W_in u = 1
         let v = network

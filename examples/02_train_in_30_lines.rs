@@ -5,9 +5,9 @@
 //! ```
 
 use burn::backend::{Autodiff, NdArray};
-use ctrnn::model::{CtrnnConfig, CtrnnModule};
+use ctrnn::model::CtrnnConfig;
 use ctrnn::tasks::PerceptualDecision;
-use ctrnn::train::{Observer, TrainError, TrainSettings, Trainer, Validation};
+use ctrnn::train::{ForTask, Observer, TrainError, TrainSettings, Trainer, Validation};
 
 /// Prints each validation.
 struct Print;
@@ -25,8 +25,8 @@ impl Observer for Print {
 
 fn main() -> Result<(), TrainError> {
     let task = PerceptualDecision::default(); // 3 inputs and 3 outputs: fixation, left, right
-    let config = CtrnnConfig::new(3, 64, 3);
-    let network = CtrnnModule::<Autodiff<NdArray>>::init(&config, 42, &Default::default())?;
+    let config = CtrnnConfig::for_task(&task, 64);
+    let network = config.init::<Autodiff<NdArray>>(42, &Default::default())?;
     let mut settings = TrainSettings::default();
     settings.train.steps = 300;
     settings.train.clip_grad_norm = Some(1.0);

@@ -10,7 +10,7 @@
 
 use burn::backend::{Autodiff, NdArray};
 use ctrnn::analysis::{Dynamics, Search};
-use ctrnn::model::{Activation, CtrnnConfig, CtrnnModule};
+use ctrnn::model::{Activation, CtrnnConfig};
 use ctrnn::random::{Key, Rng, Stream};
 use ctrnn::tasks::FlipFlop;
 use ctrnn::train::{Adam, Optimizer, TrainSettings, Trainer};
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         activation: Activation::Tanh,
         ..CtrnnConfig::new(3, 32, 3)
     };
-    let network = CtrnnModule::<Autodiff<NdArray>>::init(&config, 1, &Default::default())?;
+    let network = config.init::<Autodiff<NdArray>>(1, &Default::default())?;
     let mut settings = TrainSettings::default();
     settings.train.steps = 3000;
     settings.train.optimizer = Optimizer::Adam(Adam {

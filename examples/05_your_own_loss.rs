@@ -7,9 +7,9 @@
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn::model::{CtrnnConfig, CtrnnModule};
+use ctrnn::model::CtrnnConfig;
 use ctrnn::tasks::GoNogo;
-use ctrnn::train::{LossInputs, Observer, StepReport, TrainError, TrainSettings, Trainer};
+use ctrnn::train::{ForTask, LossInputs, Observer, StepReport, TrainError, TrainSettings, Trainer};
 
 /// `0.1 mean (y(t+1) - y(t))^2` over trials, times and outputs.
 fn wiggle<B: Backend>(inputs: &LossInputs<B>) -> Tensor<B, 1> {
@@ -34,12 +34,9 @@ impl Observer for Print {
 }
 
 fn main() -> Result<(), TrainError> {
-    let task = GoNogo::default(); // 3 inputs, 2 outputs
-    let network = CtrnnModule::<Autodiff<NdArray>>::init(
-        &CtrnnConfig::new(3, 32, 2),
-        1,
-        &Default::default(),
-    )?;
+    let task = GoNogo::default();
+    let config = CtrnnConfig::for_task(&task, 32);
+    let network = config.init::<Autodiff<NdArray>>(1, &Default::default())?;
     let mut settings = TrainSettings::default();
     settings.train.steps = 200;
     settings.train.clip_grad_norm = Some(1.0);

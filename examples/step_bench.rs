@@ -119,7 +119,7 @@ where
                 TensorData::new(array.to_f32()?, array.shape().to_vec()),
             );
         }
-        let network = CtrnnModule::init(&config, 0, &device)?.with_weights(&weights)?;
+        let network = config.init(0, &device)?.with_weights(&weights)?;
         let [n_steps, n_trials, _] = inputs.dims();
         let within = TensorData::new(vec![1.0f32; n_steps * n_trials], [n_steps, n_trials, 1]);
         let batch = Batch {

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use burn::backend::{Autodiff, NdArray};
 use cpu_time::ProcessTime;
-use ctrnn::model::{CtrnnConfig, CtrnnModule};
+use ctrnn::model::CtrnnConfig;
 use ctrnn::random::{Key, Stream};
 use ctrnn::tasks::{BatchRequest, BuildContext, Clock, ConditionOrder, Programs, Registry, Task};
-use ctrnn::train::{TrainError, TrainSettings, Trainer};
+use ctrnn::train::{ForTask, TrainError, TrainSettings, Trainer};
 
 const BATCHES: u64 = 20;
 const STEPS: u64 = 10;
@@ -77,9 +77,8 @@ fn batch_ms(task: &dyn Task, clock: Clock) -> Result<f64, TrainError> {
 
 /// The time of a training step, its batch included.
 fn step_ms(task: &dyn Task) -> Result<f64, TrainError> {
-    let layout = task.layout();
-    let config = CtrnnConfig::new(layout.inputs.len(), 128, layout.outputs.len());
-    let network = CtrnnModule::<Autodiff<NdArray>>::init(&config, 1, &Default::default())?;
+    let config = CtrnnConfig::for_task(task, 128);
+    let network = config.init::<Autodiff<NdArray>>(1, &Default::default())?;
     let mut settings = TrainSettings::default();
     settings.train.batch_size = 64;
     settings.train.steps = STEPS;

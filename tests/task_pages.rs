@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::backend::{Autodiff, NdArray};
 use ctrnn::analysis::{example_trials, trial_figure};
-use ctrnn::model::{CtrnnConfig, CtrnnModule};
+use ctrnn::model::CtrnnConfig;
 use ctrnn::tasks::{BuildContext, Clock, Programs, Task, TaskEntry};
 use ctrnn::train::{TrainSettings, Trainer};
 
@@ -122,7 +122,7 @@ fn every_task_can_be_trained_on() {
         };
         let layout = task.layout();
         let config = CtrnnConfig::new(layout.inputs.len(), 8, layout.outputs.len());
-        let network = CtrnnModule::init(&config, 1, &Default::default()).unwrap();
+        let network = config.init(1, &Default::default()).unwrap();
         let mut settings = TrainSettings::default();
         settings.train.steps = 2;
         settings.train.batch_size = 4;

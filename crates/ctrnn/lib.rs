@@ -14,9 +14,9 @@
 //!
 //! ```
 //! use burn::backend::NdArray;
-//! use ctrnn::model::{CtrnnConfig, CtrnnModule, Forward};
+//! use ctrnn::model::{CtrnnConfig, Forward};
 //!
-//! let network = CtrnnModule::<NdArray>::init(&CtrnnConfig::new(3, 64, 2), 42, &Default::default())?;
+//! let network = CtrnnConfig::new(3, 64, 2).init::<NdArray>(42, &Default::default())?;
 //! let inputs = burn::tensor::Tensor::ones([16, 50, 3], &Default::default()); // [trial, time, input]
 //! assert_eq!(network.forward(inputs, &Forward::default()).outputs.dims(), [16, 50, 2]);
 //! # Ok::<(), ctrnn::model::ModelError>(())

@@ -2,9 +2,7 @@
 
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::TensorData;
-use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Parameter, RecurrenceBackend, Weights, host_tensor, launches,
-};
+use ctrnn_model::{CtrnnConfig, Parameter, RecurrenceBackend, Weights, host_tensor, launches};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_train::{Adam, AdamW, Gradients, Optimizer, OptimizerState};
 
@@ -27,7 +25,7 @@ fn gradients<B: RecurrenceBackend>(config: &CtrnnConfig, step: u64) -> Gradients
 fn trained<B: RecurrenceBackend>(rule: &Optimizer) -> Trained {
     let config = CtrnnConfig::new(3, 300, 2);
     let device = B::Device::default();
-    let mut network = CtrnnModule::<Autodiff<B>>::init(&config, 1, &device).unwrap();
+    let mut network = config.init::<Autodiff<B>>(1, &device).unwrap();
     let mut optimizer = OptimizerState::<B>::new(rule.clone());
     for step in 0..3 {
         network = optimizer.step(0.01, network, gradients(&config, step));

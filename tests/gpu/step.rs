@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use burn::backend::Autodiff;
-use ctrnn_model::{CtrnnConfig, CtrnnModule, Gpu};
+use ctrnn_model::{CtrnnConfig, Gpu};
 use ctrnn_tasks::GoNogo;
 use ctrnn_train::{Clip, TrainSettings, Trainer};
 
@@ -73,7 +73,9 @@ fn a_step_reads_nothing_and_launches_little() {
     settings.validate.every_steps = 0;
     settings.checkpoint.every_steps = 0;
     let config = CtrnnConfig::new(3, 8, 2);
-    let network = CtrnnModule::<Autodiff<Gpu>>::init(&config, 1, &Default::default()).unwrap();
+    let network = config
+        .init::<Autodiff<Gpu>>(1, &Default::default())
+        .unwrap();
     let mut trainer = Trainer::new(network, &task, settings).unwrap();
     trainer.steps_only(10).unwrap();
     let (reads, launches) = (READS.load(Relaxed), LAUNCHES.load(Relaxed));

@@ -9,9 +9,9 @@
 //! use burn::backend::NdArray;
 //! use ctrnn_analysis::{Injected, simulate};
 //! use ctrnn_files::Array;
-//! use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward};
+//! use ctrnn_model::{CtrnnConfig, Forward};
 //!
-//! let network = CtrnnModule::<NdArray>::init(&CtrnnConfig::new(2, 16, 1), 7, &Default::default())?;
+//! let network = CtrnnConfig::new(2, 16, 1).init::<NdArray>(7, &Default::default())?;
 //! let inputs = Array::f32(&[1, 10, 2], vec![0.5; 20]); // one trial of ten time steps
 //! let states = simulate(&network, &inputs, Forward::default());
 //! assert_eq!(states.rates.shape(), [1, 10, 16]);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use ctrnn_files::Array;
-use ctrnn_model::{Biases, Connectivity, CtrnnModule, ModelError, Parameter, Weights};
+use ctrnn_model::{Biases, CtrnnModule, ModelError, Parameter, Weights};
 use thiserror::Error;
 
 /// What is done to a network while it runs; the default is nothing.
@@ -89,9 +89,8 @@ impl Perturbation {
         if self.lesioned.is_empty() && self.cut.is_empty() && self.clamped.is_empty() {
             return Ok(network.clone());
         }
-        let mut config = network.config().clone();
+        let mut config = network.config().clone().unconstrained();
         let n = config.n_units;
-        config.connectivity = Connectivity::default();
         config.bias = Biases {
             recurrent: true,
             readout: true,
@@ -199,7 +198,7 @@ mod tests {
         ]
         .map(|(name, data)| (name.to_owned(), data))
         .into();
-        let drawn = CtrnnModule::init(&config, 1, &Default::default()).unwrap();
+        let drawn = config.init(1, &Default::default()).unwrap();
         drawn.with_weights(&given).unwrap()
     }
 

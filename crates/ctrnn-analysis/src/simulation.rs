@@ -254,7 +254,7 @@ impl Injected {
 
     /// A network with an initial state per condition must be told states or conditions.
     fn check_start(&self, config: &CtrnnConfig) -> Result<(), String> {
-        let is_per_condition = matches!(config.initial_state, InitialState::LearnedPerCondition(_));
+        let is_per_condition = matches!(config.initial_state, InitialState::LearnedPerCondition);
         if is_per_condition && self.initial_state.is_none() && self.conditions.is_empty() {
             return Err("has neither initial_state [trial, unit] nor conditions [trial], but the network has an initial state for each condition".to_owned());
         }
@@ -305,18 +305,16 @@ impl Injected {
 
 /// The conditions of an array of numbers from 0.
 fn numbers(array: Option<Array>, config: &CtrnnConfig) -> Result<Vec<usize>, String> {
-    let (Some(array), InitialState::LearnedPerCondition(n_conditions)) =
-        (array, &config.initial_state)
-    else {
+    let (Some(array), InitialState::LearnedPerCondition) = (array, &config.initial_state) else {
         return Ok(Vec::new());
     };
     let numbers = array
         .to_i64()
         .map_err(|error| format!("conditions: {error}"))?;
     let number = |&n: &i64| {
-        let number = usize::try_from(n).ok().filter(|n| n < n_conditions);
+        let number = usize::try_from(n).ok().filter(|&n| n < config.n_conditions);
         number.ok_or_else(|| {
-            let last = n_conditions - 1;
+            let last = config.n_conditions - 1;
             format!("conditions holds {n}, but they are numbered 0 to {last}")
         })
     };

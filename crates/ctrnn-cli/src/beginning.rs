@@ -256,10 +256,8 @@ pub fn branch(
 
 /// Whether weights have the shapes that a network asks for; those of initial states may be of other conditions.
 fn fits(weights: &Weights, run: &Run) -> bool {
-    let has_conditions = matches!(
-        run.model.initial_state,
-        InitialState::LearnedPerCondition(_)
-    ) && conditions_of_states(weights);
+    let has_conditions = matches!(run.model.initial_state, InitialState::LearnedPerCondition)
+        && conditions_of_states(weights);
     Parameter::ALL.into_iter().all(|parameter| {
         let Some(data) = weights.get(parameter.name()) else {
             return true; // drawn

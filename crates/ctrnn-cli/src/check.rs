@@ -402,7 +402,7 @@ fn recurrence(network: &Summary) -> String {
 /// Describes the initial weights: "drawn gaussian, balance row, spectral radius 1".
 fn beginning(run: &Run) -> String {
     let init = &run.model.init;
-    let radius = match init.spectral_radius {
+    let radius = match run.model.spectral_radius() {
         Some(radius) => format!("spectral radius {radius}"),
         None => "its natural scale".to_owned(),
     };
@@ -413,7 +413,7 @@ fn beginning(run: &Run) -> String {
     format!(
         "drawn {}, balance {}, {radius}{file}",
         init.recurrent.name(),
-        init.balance.name()
+        run.model.balance()
     )
 }
 
@@ -453,7 +453,13 @@ fn json(run: &Run, size: &Size, tried: &Tried) -> serde_json::Value {
         "parameters": tried.network.count(),
         "free_parameters": tried.network.free(),
         "network": network_json(&tried.network),
-        "init": run.model.init,
+        "init": {
+            "input": run.model.init.input,
+            "recurrent": run.model.init.recurrent,
+            "output": run.model.init.output,
+            "balance": run.model.balance(),
+            "spectral_radius": run.model.spectral_radius(),
+        },
         "max_steps_in_a_trial": size.longest.n_steps,
         "drawn_trials": size.longest.of_drawn,
         "training_mib": size.training_mib,

@@ -101,7 +101,7 @@ impl Failure {
     pub fn of_training(error: RunError, run: &Run, folder: &RunFolder) -> Self {
         match &error {
             RunError::Train(TrainError::NotFinite(found)) => {
-                let radius = run.model.init.spectral_radius;
+                let radius = run.model.spectral_radius();
                 Self::diverged(found, error.to_string(), run, radius, Some(folder))
             }
             _ => error.into(),
@@ -357,7 +357,7 @@ fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -
     );
     if !is_bounded {
         let name = run.model.activation.name();
-        let others = match run.model.connectivity.dale {
+        let others = match run.model.dale {
             Some(_) => "retanh or sigmoid",
             None => "tanh, retanh or sigmoid",
         };

@@ -162,10 +162,7 @@ pub fn existing(
         .file(&folder.resolved()),
     };
     let run = read(&overrides)?;
-    let is_per_condition = matches!(
-        run.model.initial_state,
-        InitialState::LearnedPerCondition(_)
-    );
+    let is_per_condition = matches!(run.model.initial_state, InitialState::LearnedPerCondition);
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
         // The conditions are numbered by the trials that the run was trained on.
         let own = read(&[])?;

@@ -247,10 +247,7 @@ impl<'a> Job for StudyJob<'a> {
             false => Noise::Off,
         };
         let states = pass(&network, run, &batch, noise())?;
-        let signs = network
-            .config()
-            .connectivity
-            .signs(Matrix::Recurrent, network.config());
+        let signs = network.config().signs(Matrix::Recurrent);
         let others = peers.iter().map(|(name, peer)| {
             let other = peer.weights.network::<B::InnerBackend>(&peer.run, device)?;
             same_channels(name, network.config(), other.config())?;

@@ -86,12 +86,12 @@ fn mask_width(run: &Run) -> usize {
 }
 
 fn copies(run: &Run) -> f64 {
-    let connectivity = &run.model.connectivity;
-    let recurrent = &connectivity.recurrent;
-    let is_masked =
-        !connectivity.self_connections || recurrent.density < 1.0 || recurrent.mask.is_some();
+    let model = &run.model;
+    let is_masked = !model.self_connections
+        || model.density.recurrent < 1.0
+        || model.connectivity.recurrent.mask.is_some();
     let under_masks = if is_masked { COPIES_UNDER_MASKS } else { 0.0 };
-    let under_dale = match connectivity.dale {
+    let under_dale = match model.dale {
         Some(_) => COPIES_UNDER_DALE[usize::from(is_masked)],
         None => 0.0,
     };

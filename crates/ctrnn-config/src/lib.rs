@@ -26,6 +26,7 @@ mod schema;
 mod suggestion;
 
 pub use conformance::{InputFile, canonical};
+pub use ctrnn_model::InputPath;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::{MAX_CONFIG_BYTES, shortened};
@@ -34,10 +35,6 @@ pub use run::{
     Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run,
     TrainedChannels, Values, WeightSource,
 };
-pub use run_config::{
-    AdapterChoice, Backend, BiasConfig, ConnectivityConfig, DaleConfig, DensityConfig,
-    DeviceConfig, InitConfig, InitialStateConfig, InputConfig, InputPath, ModelConfig, NoiseConfig,
-    PreactivationConfig, RunConfig, SpectralRadius, TimeConfig, VERSION,
-};
+pub use run_config::{AdapterChoice, Backend, DeviceConfig, RunConfig, TimeConfig, VERSION};
 pub use schema::{Explanation, explain, keys, schema};
 pub use suggestion::{tasks_like, word_like};

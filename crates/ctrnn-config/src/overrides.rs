@@ -424,7 +424,7 @@ mod tests {
     /// `balance` is the one key of which "none" is a value.
     #[test]
     fn none_is_a_value_where_the_key_has_it() {
-        let balance = |overrides: &[&str]| run(overrides).unwrap().model.init.balance.name();
+        let balance = |overrides: &[&str]| run(overrides).unwrap().model.balance().name();
         assert_eq!(balance(&[]), "row");
         assert_eq!(balance(&["model.init.balance=none"]), "none");
         assert_eq!(balance(&["model.init.balance= none "]), "none");
@@ -443,14 +443,7 @@ mod tests {
                 .clip()
                 .is_none()
         );
-        assert!(
-            run(&["model.dale=none"])
-                .unwrap()
-                .model
-                .connectivity
-                .dale
-                .is_none()
-        );
+        assert!(run(&["model.dale=none"]).unwrap().model.dale.is_none());
         assert!(
             run(&["model.activation=\"none\""])
                 .unwrap_err()

@@ -12,15 +12,14 @@ use std::sync::Arc;
 
 use ctrnn_files::RunFolder;
 use ctrnn_model::{
-    Biases, Connectivity, CtrnnConfig, InitialState, InputStage, Integrator, ModelError,
-    NoiseLevels, OutputNonlinearity, PreactivationNoise, TimeConstants, WeightInit, WeightInits,
+    CtrnnConfig, InitialState, InputPath, PreactivationNoise, Topic, Violation, WeightInits,
     Weights,
 };
 use ctrnn_tasks::{
     BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
     TaskErrorKind, Trained,
 };
-use ctrnn_train::{Loss, Objective, TrainSettings, first_untrained};
+use ctrnn_train::{Loss, Objective, TrainSettings, first_untrained, sizes_of};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,10 +28,7 @@ use crate::covariance;
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{self, Node, Value};
 use crate::overrides::{self, Override};
-use crate::run_config::{
-    InitialStateConfig, InputPath, ModelConfig, PreactivationConfig, RunConfig, SpectralRadius,
-    VERSION,
-};
+use crate::run_config::{RunConfig, VERSION};
 use crate::schema::{self, schema};
 
 /// A run as meant.
@@ -322,8 +318,9 @@ impl Run {
     /// noise.
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
-        if let PreactivationConfig::CovarianceFile(path) = &self.config.model.noise.preactivation {
-            files.push(path.0.clone());
+        let preactivation = &self.config.model.noise.preactivation;
+        if let PreactivationNoise::CovarianceFile { covariance } = preactivation {
+            files.push(covariance.0.clone());
         }
         let connectivity = self.config.model.connectivity.file.as_ref();
         files.extend(connectivity.map(|file| file.0.clone()));
@@ -347,7 +344,7 @@ impl Run {
             }
             let model = &mut self.config.model;
             let covariance = match &mut model.noise.preactivation {
-                PreactivationConfig::CovarianceFile(file) => Some(file),
+                PreactivationNoise::CovarianceFile { covariance } => Some(covariance),
                 _ => None,
             };
             let files = [
@@ -617,16 +614,10 @@ struct Check<'a> {
 impl Check<'_> {
     fn decide(&mut self, registry: &Registry, programs: Programs) -> Option<Decided> {
         let mut config = self.deserialize()?;
-        self.check_time_step(&config);
-        self.check_gain(&config);
-        let tau_ms = config.model.tau_ms.check(config.model.n_units, 0.0);
-        self.check_part(&["model.tau_ms", "model.n_units"], tau_ms);
-        let noise = self.noise(&config.model);
-        self.check_initial_state(&config.model);
-        self.check_spectral_radius(&config.model);
+        let model = self.network(&config);
+        self.check_one_kind_of_signs(&model);
+        self.report_violations(model.violations_of_table());
         self.check_training(&config.train);
-        self.check_connectivity(&config.model);
-        self.check_freeze(&config.train.freeze);
         self.check_stop(&config.train);
         let clock = self
             .is_sound(&["time.dt_ms"])
@@ -645,21 +636,27 @@ impl Check<'_> {
             .loss
             .name
             .unwrap_or_else(|| default_loss(&task.layout()));
-        self.check_readout(&config.model, loss, &task.layout());
-        let connectivity = self.connectivity(&config.model, task.layout())?;
-        self.check_conditions(&config.model, task.as_ref())?;
-        let model = network(&config, clock, task.as_ref(), connectivity, noise?);
-        self.check_network(&model);
+        let model = self.network_of_task(model, task.as_ref());
+        self.check_loss(&model, loss);
+        self.check_conditions(&model, task.as_ref())?;
         self.check_something_is_trained(&config.train, &model);
         self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
+        if !self.problems.is_empty() {
+            return None; // values can be written out for networks that are in order
+        }
+        let model = model.written_out();
         let mut resolved = config;
         resolved.task = [(entry.name.clone(), table)].into();
         resolved.train.loss.name = Some(loss);
-        write_out(&mut resolved.model, &model);
+        resolved.model.dale.clone_from(&model.dale);
+        resolved.model.init = WeightInits {
+            file: resolved.model.init.file,
+            ..model.init.clone()
+        };
         Some(Decided::Run(Box::new(Run {
             clock,
             task_name: entry.name.clone(),
@@ -720,176 +717,73 @@ impl Check<'_> {
         })
     }
 
-    fn check_time_step(&mut self, config: &RunConfig) {
-        let (dt, [tau, _]) = (config.time.dt_ms, config.model.tau_ms.range_ms());
-        if dt <= tau
-            || config.time.integrator != Integrator::Euler
-            || !self.is_sound(&["time", "model.tau_ms"])
-        {
-            return;
+    /// Reports broken rules of the network, but for those of keys that are known to be broken.
+    fn report_violations(&mut self, violations: Vec<Violation>) {
+        for violation in violations {
+            let labels = violation
+                .keys
+                .iter()
+                .map(|(key, text)| (key.as_str(), *text));
+            let labels: Vec<(&str, &str)> = labels.collect();
+            let mut keys: Vec<&str> = labels.iter().map(|(key, _)| *key).collect();
+            keys.extend(&violation.depends_on);
+            if self.is_sound(&keys) {
+                let problem = Diagnostic::new(code(violation.topic), violation.message.clone());
+                self.report(problem.help(violation.help.clone()), &labels);
+            }
         }
-        let whose = match config.model.tau_ms {
-            TimeConstants::Shared(_) => format!("model.tau_ms = {tau}"),
-            _ => format!("the shortest of model.tau_ms, {tau}"),
+    }
+
+    /// Returns the network with all that needs no task: the time step, the frozen parameters, the covariance of a file.
+    fn network(&mut self, config: &RunConfig) -> CtrnnConfig {
+        let mut network = CtrnnConfig {
+            dt_ms: config.time.dt_ms,
+            integrator: config.time.integrator,
+            frozen: config.train.freeze.clone(),
+            ..config.model.clone()
         };
-        let message = format!("time.dt_ms = {dt} is longer than {whose}");
-        let help = format!(
-            "alpha = dt / tau must lie in (0, 1]: time.dt_ms = {tau} or less, or a longer model.tau_ms"
-        );
-        let problem = Diagnostic::new(Code::TimeStep, message).help(help);
-        self.report(
-            problem,
-            &[
-                ("time.dt_ms", "the time step"),
-                ("model.tau_ms", "the time constant"),
-            ],
-        );
-    }
-
-    /// A step adds something of the drive.
-    fn check_gain(&mut self, config: &RunConfig) {
-        let (dt, [_, tau]) = (config.time.dt_ms, config.model.tau_ms.range_ms());
-        let gain = config.time.integrator.gain_of(dt, tau) as f32;
-        if gain >= f32::MIN_POSITIVE || !self.is_sound(&["time", "model.tau_ms"]) {
-            return;
-        }
-        let message =
-            format!("alpha = dt / tau is 0 in single precision for {dt:e} ms and {tau:e} ms");
-        let problem = Diagnostic::new(Code::TimeStep, message)
-            .help("a longer time.dt_ms, or a shorter model.tau_ms");
-        let labels = [
-            ("time.dt_ms", "the time step"),
-            ("model.tau_ms", "the time constant"),
-        ];
-        self.report(problem, &labels);
-    }
-
-    /// Reports a broken rule of a part of the network, with a label at the first of the keys that it depends on.
-    fn check_part(&mut self, keys: &[&str], found: Result<(), ModelError>) {
-        let Err(error) = found else { return };
-        if self.is_sound(keys) {
-            let key = keys[0];
-            let problem = Diagnostic::new(Code::OutOfRange, format!("model.{error}")).help(
-                format!("`train-ctrnn config explain {key}` says what it may be"),
-            );
-            self.report(problem, &[(key, "")]);
-        }
-    }
-
-    /// The noises, with the covariance of a file read.
-    fn noise(&mut self, model: &ModelConfig) -> Option<NoiseLevels> {
-        let noise = &model.noise;
-        let key = "model.noise.preactivation";
-        let preactivation = match &noise.preactivation {
-            PreactivationConfig::Shared(sigma) => PreactivationNoise::Shared(*sigma),
-            PreactivationConfig::PerUnit(list) => PreactivationNoise::PerUnit(list.clone()),
-            PreactivationConfig::Covariance(rows) => PreactivationNoise::Covariance {
-                covariance: rows.clone(),
-            },
-            PreactivationConfig::CovarianceFile(path) => match covariance::read(&path.0) {
-                Ok(covariance) => PreactivationNoise::Covariance { covariance },
+        network.init.file = None; // it is `Run::init_file`
+        if let PreactivationNoise::CovarianceFile { covariance } = &config.model.noise.preactivation
+        {
+            match covariance::read(&covariance.0) {
+                Ok(covariance) => {
+                    network.noise.preactivation = PreactivationNoise::Covariance { covariance };
+                }
                 Err(message) => {
                     let problem = Diagnostic::new(Code::Data, message)
                         .help("write the file anew: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
-                    self.report(problem, &[(key, "")]);
-                    return None;
+                    self.report(problem, &[("model.noise.preactivation", "")]);
                 }
-            },
-        };
-        let levels = NoiseLevels {
-            preactivation,
-            postactivation: noise.postactivation,
-            input: noise.input,
-            input_tau_ms: noise.input_tau_ms,
-            initial_state: noise.initial_state,
-            convention: noise.convention,
-        };
-        self.check_part(
-            &[key, "model.noise", "model.n_units"],
-            levels.check(model.n_units),
-        );
-        Some(levels)
-    }
-
-    fn check_initial_state(&mut self, model: &ModelConfig) {
-        self.check_carried_noise(model);
-        let InitialStateConfig::Given(state) = &model.initial_state else {
-            return;
-        };
-        if state.len() == model.n_units || !self.is_sound(&["model.n_units"]) {
-            return;
+            }
         }
-        let message = format!(
-            "model.initial_state has {} numbers for {} units",
-            state.len(),
-            model.n_units
-        );
-        let problem = Diagnostic::new(Code::Initial, message)
-            .help("give one number for each unit, or one of the words \"zero\", \"learned\", \"learned_per_condition\", \"carry\"");
-        self.report(
-            problem,
-            &[
-                ("model.initial_state", ""),
-                ("model.n_units", "the number of units"),
-            ],
-        );
+        network
     }
 
-    /// A carried state has noise of its own.
-    fn check_carried_noise(&mut self, model: &ModelConfig) {
-        let keys = ["model.noise.initial_state", "model.initial_state"];
-        let is_carried = model.initial_state == InitialStateConfig::Carry;
-        if !is_carried || model.noise.initial_state == 0.0 || !self.is_sound(&keys) {
-            return;
+    /// Returns the network with the sizes of the task and the arrays of its file of connections.
+    fn network_of_task(&mut self, network: CtrnnConfig, task: &dyn Task) -> CtrnnConfig {
+        let network = network.with_sizes(sizes_of(task));
+        self.report_violations(network.violations_of_sizes());
+        let network = self.with_connections(network);
+        if self.problems.is_empty() {
+            self.report_violations(network.violations_of_arrays());
         }
-        let message = "a carried initial state takes no noise besides that of the dynamics";
-        let problem = Diagnostic::new(Code::Initial, message)
-            .help("remove model.noise.initial_state, or take another model.initial_state");
-        self.report(problem, &[(keys[0], "the noise"), (keys[1], "the state")]);
+        network
     }
 
-    fn check_spectral_radius(&mut self, model: &ModelConfig) {
-        let Some(radius) = model.init.spectral_radius.and_then(SpectralRadius::asked) else {
-            return;
-        };
-        if model.init.recurrent != WeightInit::Zero {
-            return;
-        }
-        let message = format!("a zero matrix cannot be scaled to spectral radius {radius}");
-        let problem = Diagnostic::new(Code::Initial, message).help("remove model.init.spectral_radius, or draw the weights: model.init.recurrent = \"gaussian\"");
-        self.report(
-            problem,
-            &[
-                ("model.init.spectral_radius", "asked for here"),
-                ("model.init.recurrent", "all weights are zero"),
-            ],
-        );
-    }
-
-    /// What the network answers must be what the loss makes it learn.
-    fn check_readout(&mut self, model: &ModelConfig, loss: Loss, layout: &Layout) {
+    /// Checks that the network answers what the loss makes it learn.
+    fn check_loss(&mut self, model: &CtrnnConfig, loss: Loss) {
         let nonlinearity = model.output_nonlinearity;
         let key = "model.output_nonlinearity";
-        if !self.is_sound(&[key, "train.loss"]) {
+        if loss.suits(nonlinearity) || !self.is_sound(&[key, "train.loss"]) {
             return;
         }
-        if nonlinearity == OutputNonlinearity::Softmax && layout.outputs.len() == 1 {
-            let message = "the softmax of a single output is 1 whatever the network does";
-            let problem = Diagnostic::new(Code::Readout, message)
-                .help("write model.output_nonlinearity = \"sigmoid\"");
-            self.report(problem, &[(key, "")]);
-        }
-        if !loss.suits(nonlinearity) {
-            let (loss, nonlinearity) = (loss.name(), nonlinearity.name());
-            let message = format!("the loss {loss} does not fit {key} = {nonlinearity:?}");
-            let problem = Diagnostic::new(Code::Readout, message).help(
-                "cross_entropy makes softmax(y) the answer: model.output_nonlinearity = \"softmax\", or train.loss.name = \"mse\"",
-            );
-            self.report(
-                problem,
-                &[(key, "the answer"), ("train.loss.name", "the loss")],
-            );
-        }
+        let (loss, nonlinearity) = (loss.name(), nonlinearity.name());
+        let message = format!("the loss {loss} does not fit {key} = {nonlinearity:?}");
+        let problem = Diagnostic::new(Code::Readout, message).help(
+            "cross_entropy makes softmax(y) the answer: model.output_nonlinearity = \"softmax\", or train.loss.name = \"mse\"",
+        );
+        let labels = [(key, "the answer"), ("train.loss.name", "the loss")];
+        self.report(problem, &labels);
     }
 
     /// The one task: its entry, its table with every value written out, and the task itself, or the problem that its program is
@@ -990,8 +884,8 @@ impl Check<'_> {
 
     /// A network with an initial state per condition is trained on all of them, and tested with other trials only where those are
     /// that number its conditions.
-    fn check_conditions(&mut self, model: &ModelConfig, task: &dyn Task) -> Option<()> {
-        if model.initial_state != InitialStateConfig::LearnedPerCondition {
+    fn check_conditions(&mut self, model: &CtrnnConfig, task: &dyn Task) -> Option<()> {
+        if model.initial_state != InitialState::LearnedPerCondition {
             return Some(());
         }
         let Some(trained) = self.trained else {
@@ -1030,24 +924,18 @@ impl Check<'_> {
         );
         self.report(problem, &[("model.initial_state", "")]);
     }
+}
 
-    /// The rules that the network itself knows, where none of the above has been broken.
-    fn check_network(&mut self, model: &CtrnnConfig) {
-        if !self.problems.is_empty() {
-            return;
-        }
-        let Err(error) = model.check() else { return };
-        let file = "model.connectivity.file";
-        let problem = match &error {
-            ModelError::Connectivity { field, .. } if connectivity::is_array(field) => {
-                Diagnostic::new(Code::Data, format!("{file}: {error}")).help(format!(
-                    "`train-ctrnn config explain {file}` says what it may hold"
-                ))
-            }
-            _ => Diagnostic::new(Code::OutOfRange, format!("model: {error}"))
-                .help("`train-ctrnn config explain model` lists its keys"),
-        };
-        self.report(problem, &[(file, "")]);
+/// Returns the code of a broken rule of the network.
+fn code(topic: Topic) -> Code {
+    match topic {
+        Topic::Value => Code::OutOfRange,
+        Topic::Word => Code::UnknownWord,
+        Topic::TimeStep => Code::TimeStep,
+        Topic::Initial => Code::Initial,
+        Topic::Connections => Code::Connections,
+        Topic::Readout => Code::Readout,
+        Topic::Arrays => Code::Data,
     }
 }
 
@@ -1075,80 +963,11 @@ fn not_one_task(document: &Node) -> Diagnostic {
     labelled.help("keep one of them")
 }
 
-/// The values that follow from others where nobody gave them.
-fn write_out(config: &mut ModelConfig, model: &CtrnnConfig) {
-    config.init.balance = Some(model.init.balance);
-    if let Some(radius) = model.init.spectral_radius {
-        config.init.spectral_radius = Some(SpectralRadius::Of(radius));
-    }
-    if let Some(dale) = &mut config.dale
-        && dale.signs.is_some()
-    {
-        dale.excitatory_fraction = None;
-    }
-}
-
 fn default_loss(layout: &Layout) -> Loss {
     match layout.target {
         TargetKind::Values => Loss::Mse,
         TargetKind::Classes => Loss::CrossEntropy,
     }
-}
-
-fn network(
-    config: &RunConfig,
-    clock: Clock,
-    task: &dyn Task,
-    connectivity: Connectivity,
-    noise: NoiseLevels,
-) -> CtrnnConfig {
-    let model = &config.model;
-    let network = CtrnnConfig {
-        n_inputs: task.layout().inputs.len(),
-        n_units: model.n_units,
-        n_outputs: task.layout().outputs.len(),
-        dt_ms: clock.dt_ms(),
-        tau_ms: model.tau_ms.clone(),
-        integrator: config.time.integrator,
-        form: model.form,
-        activation: model.activation,
-        output_nonlinearity: model.output_nonlinearity,
-        bias: Biases {
-            recurrent: model.bias.recurrent,
-            readout: model.bias.readout,
-        },
-        initial_state: match &model.initial_state {
-            InitialStateConfig::Zero => InitialState::Zero,
-            InitialStateConfig::Learned => InitialState::Learned,
-            InitialStateConfig::LearnedPerCondition => {
-                InitialState::LearnedPerCondition(task.n_conditions())
-            }
-            InitialStateConfig::Carry => InitialState::Carry,
-            InitialStateConfig::Given(state) => InitialState::Given(state.clone()),
-        },
-        noise,
-        input: InputStage {
-            baseline: model.input.baseline,
-            rectify: model.input.rectify,
-        },
-        init: WeightInits {
-            input: model.init.input,
-            recurrent: model.init.recurrent,
-            output: model.init.output,
-            ..WeightInits::default()
-        },
-        connectivity,
-        frozen: config.train.freeze.clone(),
-    };
-    let mut network = network.with_usual_init();
-    if let Some(balance) = model.init.balance {
-        network.init.balance = balance;
-        network.init.spectral_radius = None;
-    }
-    if let Some(radius) = model.init.spectral_radius {
-        network.init.spectral_radius = radius.asked();
-    }
-    network
 }
 
 #[cfg(test)]

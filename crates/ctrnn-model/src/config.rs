@@ -1,70 +1,178 @@
-//! What a network is: sizes, time constants, dynamics, noise, how its weights begin.
+//! The description of a network: the table `[model]` of a configuration file, with what the task, the time grid and files add.
+//!
+//! The doc comment of a field of the table is its description in the JSON schema and what `train-ctrnn config explain KEY`
+//! prints, so that adding a key is adding a field. The rules are in `rules.rs`.
 
 use ctrnn_kernels::{Activation, Form};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Connectivity, InitialState, Integrator, Matrix, ModelError, NoiseLevels, OutputNonlinearity,
-    Parameter, TimeConstants,
+    Connectivity, Dale, InitialState, Integrator, NoiseLevels, OutputNonlinearity, TimeConstants,
+    WeightInits,
 };
 
-/// Above this number of units nobody looks for a spectral radius unasked: finding it takes long.
-pub(crate) const MOST_UNITS_FOR_RADIUS: usize = 1024;
-
-/// A network as meant: every value decided.
+/// A network.
+///
+/// Read and written with serde, it is the table `[model]` of a configuration file. The fields after `connectivity` are not
+/// keys of that table: sizes come from the task ([`CtrnnConfig::with_sizes`]), the time step from `[time]`, arrays from the
+/// files that the table names. [`CtrnnConfig::check`] refuses a network that still lacks them.
 ///
 /// ```
 /// use ctrnn_model::{Activation, CtrnnConfig};
 /// let config = CtrnnConfig { activation: Activation::Tanh, ..CtrnnConfig::new(3, 64, 2) };
 /// assert_eq!(config.alpha_range(), [0.2, 0.2]); // dt 20 ms, tau 100 ms
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct CtrnnConfig {
-    /// Number of inputs, I; 0 is legal.
-    pub n_inputs: usize,
-    /// Number of recurrent units, N.
+    /// Number of recurrent units, N. The numbers of inputs and outputs are the task's.
+    #[schemars(range(min = 1, max = 16384))]
     pub n_units: usize,
-    /// Number of outputs, O.
-    pub n_outputs: usize,
-    /// Time step.
-    pub dt_ms: f64,
-    /// Time constants of the units; at least `dt_ms` under Euler's integrator.
-    pub tau_ms: TimeConstants,
-    /// How the state follows its drive over a step.
-    pub integrator: Integrator,
-    /// Which variable the leak acts on.
+    /// Which variable the leak acts on. `voltage`: `v' = (1 - alpha) v + alpha [W_rc r + W_in u + b + eps]`, `r = f(v)`.
+    /// `rate` (Yang et al. 2019): `r' = (1 - alpha) r + alpha f(W_rc r + W_in u + b + eps)`.
+    #[schemars(schema_with = "form")]
     pub form: Form,
-    /// Firing rate as a function of potential.
+    /// Firing rate as a function of potential, `r = f(v)`. `relu`: max(v, 0); `tanh`; `sigmoid`: 1 / (1 + exp(-v));
+    /// `retanh`: max(tanh(v), 0); `softplus`: ln(1 + exp(v)); `power`: max(v, 0)^2; `linear`: v.
+    #[schemars(schema_with = "activation")]
     pub activation: Activation,
-    /// What the network answers as a function of the readout.
+    /// What the network answers as a function of the readout y. `identity`: y; `sigmoid`: 1 / (1 + exp(-y)) (Yang et al.
+    /// 2019); `softmax`: exp(y_i) / sum_j exp(y_j). Results and files hold the answer; the loss `mse` compares it with the
+    /// targets, while `cross_entropy` takes y itself, which is what softmax is applied to.
     pub output_nonlinearity: OutputNonlinearity,
-    /// Which biases are trained; an absent bias is zero.
-    pub bias: Biases,
-    /// The state at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
+    /// Time constants of the units in ms, at least `time.dt_ms` under Euler's integrator. A number is that of all units, a
+    /// list has one for each, `{ e = 100, i = 50 }` one for each cell type of `model.dale` (e and i may also be distributions).
+    /// `{ uniform = [50, 200] }` and `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`
+    /// draw one for each unit (sigma is the standard deviation of ln tau; the law is cut off at min and max).
+    /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi],
+    /// tau = lo + (hi - lo) / (1 + exp(-raw)), and raw is the parameter, so that tau stays within the bounds and alpha within
+    /// (0, 1] at every step of any optimizer; `initial` is any of the other kinds, `per_unit = false` trains one for all.
+    /// 100 ms is the choice of Song et al. (2016) and Yang et al. (2019); different and learned ones are those of Perez-Nieves et
+    /// al. (2021).
+    pub tau_ms: TimeConstants,
+    /// The state at the start of a trial, `v(0)` (voltage form) or `r(0)` (rate form): `"zero"`; `"learned"`, a trained
+    /// vector that starts at zero; `"learned_per_condition"`, one for each condition of the task (a run that begins with the weights
+    /// of another takes them by the conditions' values, and new conditions begin at zero); `"carry"`, in training the
+    /// last state of the same row of the batch before (padding included, no gradient goes through it; the first batch,
+    /// validation, `eval` and `simulate` start from zero); or a list of N fixed numbers. `noise.initial_state` adds noise.
     pub initial_state: InitialState,
-    /// Noise of the inputs, the initial state, the dynamics and the readout.
-    pub noise: NoiseLevels,
     /// What happens to the inputs before the network sees them.
     pub input: InputStage,
+    /// Which biases are trained; one that is not is zero.
+    pub bias: Biases,
+    /// Noise of inputs, initial state, dynamics and readout; n is standard normal per trial, unit and time step. There is
+    /// none outside training unless asked for.
+    pub noise: NoiseLevels,
     /// How the weights begin.
     pub init: WeightInits,
-    /// Which connections there are, and what constrains their weights.
-    #[serde(default)]
+    /// Dale's law: all outgoing weights of a unit have one sign, so that `W_rc[i,j] = s_j g(w[i,j])` with w trained.
+    /// Needs an activation that is never negative. Absent: weights may have any sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dale: Option<Dale>,
+    /// Whether no weight of `W_in` is below zero, as in PsychRNN and in Song et al. (2016); by the parametrization of
+    /// `model.dale`, or `abs` where there is none.
+    pub positive_input: bool,
+    /// Fraction of the possible connections that exist. The others are zero for ever: `W = m g(w)` with m of 0 and 1 (Song
+    /// et al. 2016).
+    pub density: Densities,
+    /// Whether a unit may drive itself; if not, the diagonal of `W_rc` is zero, as in Song et al. (2016).
+    pub self_connections: bool,
+    /// Connections given by a file.
     pub connectivity: Connectivity,
-    /// Parameters that training leaves as they are: the name of one (`recurrent.bias`), or what stands before the dot
-    /// (`input`, `recurrent`, `output`) for all of a group.
-    #[serde(default)]
+    /// Number of inputs, I; 0 is legal.
+    #[serde(skip)]
+    pub n_inputs: usize,
+    /// Number of outputs, O.
+    #[serde(skip)]
+    pub n_outputs: usize,
+    /// Number of conditions of the task, C; needed by [`InitialState::LearnedPerCondition`] alone.
+    #[serde(skip)]
+    pub n_conditions: usize,
+    /// Time step, `time.dt_ms`.
+    #[serde(skip)]
+    pub dt_ms: f64,
+    /// How the state follows its drive over a step, `time.integrator`.
+    #[serde(skip)]
+    pub integrator: Integrator,
+    /// Parameters that training leaves as they are, `train.freeze`: the name of one (`recurrent.bias`), or the word before
+    /// the dot (`input`, `recurrent`, `output`) for all of a group.
+    #[serde(skip)]
     pub frozen: Vec<String>,
 }
 
+impl Default for CtrnnConfig {
+    fn default() -> Self {
+        Self {
+            n_units: 128,
+            form: Form::Voltage,
+            activation: Activation::Relu,
+            output_nonlinearity: OutputNonlinearity::Identity,
+            tau_ms: TimeConstants::Shared(100.0),
+            initial_state: InitialState::Learned,
+            input: InputStage::default(),
+            bias: Biases::default(),
+            noise: NoiseLevels::default(),
+            init: WeightInits::default(),
+            dale: None,
+            positive_input: false,
+            density: Densities::default(),
+            self_connections: true,
+            connectivity: Connectivity::default(),
+            n_inputs: 0,
+            n_outputs: 0,
+            n_conditions: 0,
+            dt_ms: 20.0,
+            integrator: Integrator::Euler,
+            frozen: Vec::new(),
+        }
+    }
+}
+
+/// The sizes of a network that its task knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Number of inputs; 0 is legal.
+    pub inputs: usize,
+    /// Number of outputs.
+    pub outputs: usize,
+    /// Number of conditions, for [`InitialState::LearnedPerCondition`].
+    pub conditions: usize,
+}
+
+/// Fractions of the possible connections that exist: the nearest whole number of them, drawn from the seed, all choices
+/// equally likely. Possible are those that `self_connections`, `dale.readout` and the mask of a file allow.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Densities {
+    /// Of `W_in`.
+    #[schemars(range(min = 0, max = 1))]
+    pub input: f64,
+    /// Of `W_rc`.
+    #[schemars(range(min = 0, max = 1))]
+    pub recurrent: f64,
+    /// Of `W_out`.
+    #[schemars(range(min = 0, max = 1))]
+    pub output: f64,
+}
+
+impl Default for Densities {
+    fn default() -> Self {
+        Self {
+            input: 1.0,
+            recurrent: 1.0,
+            output: 1.0,
+        }
+    }
+}
+
 /// Which biases are trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Biases {
-    /// `b` of the recurrence.
+    /// Whether `b` of the recurrence is trained; otherwise it is zero.
     pub recurrent: bool,
-    /// `b_out` of the readout.
+    /// Whether `b_out` of the readout is trained; otherwise it is zero.
     pub readout: bool,
 }
 
@@ -81,285 +189,51 @@ impl Default for Biases {
 ///
 /// # References
 /// Song, Yang and Wang (2016), equation 4: inputs are firing rates of upstream units, baseline 0.2, rectified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputStage {
-    /// Added to every input at every time step.
+    /// Added to every input at every time step, in training and outside. 0.2 in Song et al. (2016).
     pub baseline: f64,
-    /// Whether what is negative becomes zero.
+    /// Whether inputs below zero become zero, after baseline and noise: rates of upstream units (Song et al. 2016).
     pub rectify: bool,
 }
 
-/// How each weight matrix begins, and the spectral radius of the effective recurrent matrix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WeightInits {
-    /// `W_in`, fan-in I.
-    pub input: WeightInit,
-    /// `W_rc`, fan-in N.
-    pub recurrent: WeightInit,
-    /// `W_out`, fan-in N.
-    pub output: WeightInit,
-    /// Cancels excitation by inhibition in `W_rc`, before `spectral_radius`.
-    pub balance: Balance,
-    /// Scales the effective `W_rc` to this largest modulus of an eigenvalue; absent: the natural scale of `recurrent`.
-    pub spectral_radius: Option<f64>,
+fn form(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "title": "form", "enum": ["voltage", "rate"] })
 }
 
-impl WeightInits {
-    /// The distribution of a matrix.
-    pub const fn of(&self, matrix: Matrix) -> WeightInit {
-        match matrix {
-            Matrix::Input => self.input,
-            Matrix::Recurrent => self.recurrent,
-            Matrix::Output => self.output,
-        }
-    }
-}
-
-/// Where the inhibitory weights of `W_rc` are scaled so that they cancel the excitatory ones. Fixed weights count and stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Balance {
-    /// Nowhere.
-    #[default]
-    None,
-    /// In each row: the weights onto every unit sum to zero (Song et al. 2016). A row without inhibition or without
-    /// excitation stays as drawn.
-    Row,
-    /// In the whole matrix: all weights together sum to zero (nn4n).
-    Total,
-}
-
-impl Balance {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::None, Self::Row, Self::Total];
-
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Row => "row",
-            Self::Total => "total",
-        }
-    }
-}
-
-/// A distribution of initial weights. F is the fan-in: the number of presynaptic units, or of connections per
-/// postsynaptic unit where a mask leaves fewer. Under Dale's law the magnitude is what is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WeightInit {
-    /// Normal with standard deviation `1 / sqrt(F)`.
-    #[default]
-    Gaussian,
-    /// Uniform in `[-1/sqrt(F), 1/sqrt(F))`.
-    Uniform,
-    /// Magnitude from the gamma distribution of shape 2 with mean square `1 / F` (Song et al. 2016); without Dale's law
-    /// either sign is equally likely.
-    Gamma,
-    /// Magnitude `exp(n - 1) / sqrt(F)` with n standard normal, mean square `1 / F`; signs as for `gamma`.
-    Lognormal,
-    /// Orthonormal rows or columns, whichever are fewer; uniform over such matrices. Mask and signs act afterwards.
-    Orthogonal,
-    /// 1 on the diagonal, else zero (Yang et al. 2019, with spectral radius 0.5).
-    Diagonal,
-    /// All zero.
-    Zero,
-}
-
-impl WeightInit {
-    /// Every distribution.
-    pub const ALL: [Self; 7] = [
-        Self::Gaussian,
-        Self::Uniform,
-        Self::Gamma,
-        Self::Lognormal,
-        Self::Orthogonal,
-        Self::Diagonal,
-        Self::Zero,
-    ];
-
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gaussian => "gaussian",
-            Self::Uniform => "uniform",
-            Self::Gamma => "gamma",
-            Self::Lognormal => "lognormal",
-            Self::Orthogonal => "orthogonal",
-            Self::Diagonal => "diagonal",
-            Self::Zero => "zero",
-        }
-    }
+fn activation(_: &mut SchemaGenerator) -> Schema {
+    let names = Activation::ALL.map(Activation::name);
+    json_schema!({ "type": "string", "title": "activation", "enum": names })
 }
 
 impl CtrnnConfig {
-    /// A network of the default kind: relu, voltage form, dt 20 ms, tau 100 ms, both biases,
-    /// learned initial state, no noise, gaussian weights of their natural scale.
+    /// Returns a network of the default kind: relu, voltage form, dt 20 ms, tau 100 ms, both biases, learned initial state,
+    /// no noise, gaussian weights of their natural scale.
     pub fn new(n_inputs: usize, n_units: usize, n_outputs: usize) -> Self {
         Self {
             n_inputs,
             n_units,
             n_outputs,
-            dt_ms: 20.0,
-            tau_ms: TimeConstants::Shared(100.0),
-            integrator: Integrator::default(),
-            form: Form::default(),
-            activation: Activation::Relu,
-            output_nonlinearity: OutputNonlinearity::default(),
-            bias: Biases::default(),
-            initial_state: InitialState::default(),
-            noise: NoiseLevels::default(),
-            input: InputStage::default(),
-            init: WeightInits::default(),
-            connectivity: Connectivity::default(),
-            frozen: Vec::new(),
+            ..Self::default()
         }
     }
 
-    /// Whether training leaves a parameter as it is.
-    pub fn is_frozen(&self, parameter: Parameter) -> bool {
-        self.frozen.iter().any(|word| parameter.is_called(word))
+    /// Returns the same network for a task of these sizes.
+    #[must_use]
+    pub fn with_sizes(self, sizes: Sizes) -> Self {
+        Self {
+            n_inputs: sizes.inputs,
+            n_outputs: sizes.outputs,
+            n_conditions: sizes.conditions,
+            ..self
+        }
     }
 
-    /// The sign of each unit under Dale's law, +1 excitatory and -1 inhibitory; empty without it.
-    pub(crate) fn unit_signs(&self) -> Vec<f64> {
-        let signs = self.connectivity.signs(Matrix::Recurrent, self);
-        signs.unwrap_or_default()
-    }
-
-    /// The smallest and the largest gain that a unit can have: `alpha = dt / tau` under Euler's integrator. Within (0, 1].
+    /// Returns the smallest and the largest gain that a unit can have: `alpha = dt / tau` under Euler's integrator. Within
+    /// (0, 1].
     pub fn alpha_range(&self) -> [f64; 2] {
         let [shortest, longest] = self.tau_ms.range_ms();
         [longest, shortest].map(|tau| self.integrator.gain_of(self.dt_ms, tau))
-    }
-
-    /// The same network, whose recurrent weights begin with the balance and the spectral radius that are usual for its
-    /// connections: what a configuration file gets that says nothing of them.
-    ///
-    /// ```
-    /// use ctrnn_model::{Balance, CtrnnConfig, Dale};
-    /// let mut config = CtrnnConfig::new(3, 128, 2);
-    /// config.connectivity.dale = Some(Dale::default());
-    /// let config = config.with_usual_init();
-    /// assert_eq!((config.init.balance, config.init.spectral_radius), (Balance::Row, Some(1.0)));
-    /// ```
-    #[must_use]
-    pub fn with_usual_init(mut self) -> Self {
-        self.init.balance = self.usual_balance();
-        self.init.spectral_radius = self.usual_spectral_radius();
-        self
-    }
-
-    /// `row` under Dale's law (Song et al. 2016): without it the columns of four excitatory units to one inhibitory add up
-    /// to an eigenvalue of about `0.5 sqrt(N)`, and rates grow without bound. `none` where no unit can receive both kinds, or
-    /// the weights are not random.
-    pub fn usual_balance(&self) -> Balance {
-        let is_random = !matches!(self.init.recurrent, WeightInit::Zero | WeightInit::Diagonal);
-        match is_random && self.connectivity.can_balance(self) {
-            true => Balance::Row,
-            false => Balance::None,
-        }
-    }
-
-    /// 1 under Dale's law, as unconstrained gaussian weights have it: neither rates nor gradients grow with the length of a
-    /// trial. 0.2 for `power`, whose slope grows with the rate. Absent (the natural scale) without Dale's law, where no loop
-    /// of connections gives a radius, beside fixed weights, which are a scale of their own, and above 1024 units, where
-    /// finding it takes minutes.
-    pub fn usual_spectral_radius(&self) -> Option<f64> {
-        let is_asked = self.connectivity.dale.is_some()
-            && self.connectivity.recurrent.fixed.is_none()
-            && self.n_units <= MOST_UNITS_FOR_RADIUS
-            && self.init.recurrent != WeightInit::Zero;
-        let usual = match self.activation {
-            Activation::Power => 0.2,
-            _ => 1.0,
-        };
-        (is_asked && self.connectivity.has_loops(self)).then_some(usual)
-    }
-
-    /// Checks the rules that no type can hold.
-    ///
-    /// # Errors
-    /// Names the field, its value and the rule that it breaks.
-    pub fn check(&self) -> Result<(), ModelError> {
-        let rule = |holds: bool, field: &'static str, value: String, rule: &'static str| {
-            holds
-                .then_some(())
-                .ok_or(ModelError::Config { field, value, rule })
-        };
-        let size = |n: usize, field| rule(n > 0, field, n.to_string(), "must be at least 1");
-        let above_zero = |x: f64, field| {
-            rule(
-                x.is_finite() && x > 0.0,
-                field,
-                x.to_string(),
-                "must be a finite number above 0",
-            )
-        };
-        size(self.n_units, "n_units")?;
-        size(self.n_outputs, "n_outputs")?;
-        rule(
-            self.output_nonlinearity != OutputNonlinearity::Softmax || self.n_outputs > 1,
-            "output_nonlinearity",
-            self.output_nonlinearity.name().to_owned(),
-            "of a single output is 1 whatever the network does",
-        )?;
-        above_zero(self.dt_ms, "dt_ms")?;
-        let longest_dt_ms = match self.integrator {
-            Integrator::Euler => self.dt_ms,
-            Integrator::Exponential => 0.0,
-        };
-        self.tau_ms.check(self.n_units, longest_dt_ms)?;
-        rule(
-            self.connectivity.dale.is_some() || !self.tau_ms.need_cell_types(),
-            "tau_ms",
-            self.tau_ms.to_string(),
-            "needs Dale's law, which says which units are excitatory and which inhibitory",
-        )?;
-        self.noise.check(self.n_units)?;
-        rule(
-            self.input.baseline.is_finite(),
-            "input.baseline",
-            self.input.baseline.to_string(),
-            "must be a finite number",
-        )?;
-        if let InitialState::LearnedPerCondition(n_conditions) = self.initial_state {
-            size(n_conditions, "initial_state.learned_per_condition")?;
-        }
-        if let Some(radius) = self.init.spectral_radius {
-            above_zero(radius, "init.spectral_radius")?;
-            rule(
-                self.init.recurrent != WeightInit::Zero,
-                "init.spectral_radius",
-                radius.to_string(),
-                "cannot be asked of a zero matrix",
-            )?;
-        }
-        rule(
-            self.init.balance == Balance::None || self.connectivity.dale.is_some(),
-            "init.balance",
-            self.init.balance.name().to_owned(),
-            "needs Dale's law, which says what is excitation and what inhibition",
-        )?;
-        if let InitialState::Given(state) = &self.initial_state {
-            rule(
-                state.len() == self.n_units && state.iter().all(|x| x.is_finite()),
-                "initial_state",
-                format!("{} numbers", state.len()),
-                "must be n_units finite numbers",
-            )?;
-        }
-        for word in &self.frozen {
-            let is_known = Parameter::ALL.into_iter().any(|p| p.is_called(word));
-            rule(
-                is_known,
-                "frozen",
-                format!("{word:?}"),
-                "is neither a parameter nor a group of them",
-            )?;
-        }
-        self.connectivity.check(self)
     }
 }

@@ -2,20 +2,15 @@
 
 use thiserror::Error;
 
+use crate::Violation;
+
 /// A broken rule of a network: its configuration, its weights, its inputs.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A value of the configuration breaks a rule.
-    #[error("{field} = {value} {rule}")]
-    Config {
-        /// The field, by its path.
-        field: &'static str,
-        /// The offending value.
-        value: String,
-        /// The rule.
-        rule: &'static str,
-    },
+    /// Broken rules of the configuration, all of them.
+    #[error("{}", .0.iter().map(Violation::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Violation>),
     /// A weight matrix whose spectral radius is zero cannot be scaled to another one.
     #[error(
         "the recurrent matrix has spectral radius 0 and cannot be scaled to {asked}: its weights are zero or its connections form no loop; allow more connections, or leave the weights their natural scale: init.spectral_radius = \"natural\" (None in Rust)"
@@ -37,16 +32,6 @@ pub enum ModelError {
         "the recurrent weights cannot be balanced: no unit receives both excitation and inhibition that is trained; init.balance = \"none\" leaves them as drawn"
     )]
     Unbalanced,
-    /// A rule of the connections is broken.
-    #[error("{field} = {value} {rule}")]
-    Connectivity {
-        /// The field, by its path.
-        field: String,
-        /// The offending value.
-        value: String,
-        /// The rule.
-        rule: String,
-    },
     /// A tensor given by name has another shape than the network's.
     #[error("{name} has shape {found:?}, but this network needs {expected:?}")]
     Shape {

@@ -8,9 +8,97 @@ use ctrnn_random::{Key, Rng, Stream};
 use faer::Mat;
 
 use crate::connectivity::Matrix;
-use crate::spectrum::{positive_radius, spectral_radius};
+use crate::spectrum::{MOST_UNITS_FOR_RADIUS, has_loop, positive_radius, spectral_radius};
 use crate::synapses::{Constraints, n_connections};
-use crate::{Balance, CtrnnConfig, ModelError, WeightInit, Weights};
+use crate::{Activation, Balance, CtrnnConfig, ModelError, WeightInit, Weights};
+
+impl CtrnnConfig {
+    /// Returns the balance that the recurrent weights begin with: the one asked for, or the usual one.
+    ///
+    /// `row` is usual under Dale's law (Song et al. 2016): without it the columns of four excitatory units to one inhibitory
+    /// add up to an eigenvalue of about `0.5 sqrt(N)`, and rates grow without bound. `none` where no unit can receive both
+    /// kinds, or the weights are not random.
+    ///
+    /// ```
+    /// use ctrnn_model::{Balance, CtrnnConfig, Dale};
+    /// let config = CtrnnConfig { dale: Some(Dale::default()), ..CtrnnConfig::new(3, 128, 2) };
+    /// assert_eq!((config.balance(), config.spectral_radius()), (Balance::Row, Some(1.0)));
+    /// ```
+    pub fn balance(&self) -> Balance {
+        if let Some(balance) = self.init.balance {
+            return balance;
+        }
+        let is_random = !matches!(self.init.recurrent, WeightInit::Zero | WeightInit::Diagonal);
+        if is_random && self.can_balance() {
+            Balance::Row
+        } else {
+            Balance::None
+        }
+    }
+
+    /// Returns the spectral radius that the recurrent weights begin with, unless they keep their natural scale: the one asked
+    /// for; or, where no balance is asked for either, the usual one.
+    ///
+    /// 1 is usual under Dale's law, as unconstrained gaussian weights have it: neither rates nor gradients grow with the
+    /// length of a trial. 0.2 for `power`, whose slope grows with the rate. None without Dale's law, where no loop of
+    /// connections gives a radius, besides fixed weights, which are a scale of their own, and above 1024 units, where finding
+    /// it takes minutes.
+    pub fn spectral_radius(&self) -> Option<f64> {
+        if let Some(radius) = self.init.spectral_radius {
+            return radius.asked();
+        }
+        let is_usual = self.init.balance.is_none()
+            && self.dale.is_some()
+            && self.connectivity.recurrent.fixed.is_none()
+            && self.n_units <= MOST_UNITS_FOR_RADIUS
+            && self.init.recurrent != WeightInit::Zero;
+        let usual = match self.activation {
+            Activation::Power => 0.2,
+            _ => 1.0,
+        };
+        (is_usual && self.has_loops()).then_some(usual)
+    }
+
+    /// Returns the same network with the values written out that follow from others where they are absent.
+    #[must_use]
+    pub fn written_out(mut self) -> Self {
+        let (balance, radius) = (self.balance(), self.spectral_radius());
+        self.init.balance = Some(balance);
+        if let Some(radius) = radius {
+            self.init.spectral_radius = Some(radius.into());
+        }
+        if let Some(dale) = &mut self.dale
+            && dale.signs.is_some()
+        {
+            dale.excitatory_fraction = None;
+        }
+        self
+    }
+
+    /// Returns true if some unit can receive excitation and inhibition that are trained, whatever the density.
+    fn can_balance(&self) -> bool {
+        let (Some(signs), n) = (self.signs(Matrix::Recurrent), self.n_units) else {
+            return false;
+        };
+        let possible = self.possible(Matrix::Recurrent);
+        let fixed = self.connectivity.recurrent.fixed.as_ref();
+        let is_plastic = |k: usize| {
+            possible.as_ref().is_none_or(|p| p[k] == 1.0) && fixed.is_none_or(|f| f[k] == 0.0)
+        };
+        (0..n).any(|post| {
+            let receives =
+                |sign: f64| (0..n).any(|pre| signs[pre] == sign && is_plastic(post * n + pre));
+            receives(1.0) && receives(-1.0)
+        })
+    }
+
+    /// Returns true if the possible recurrent connections form a loop, whatever the density.
+    fn has_loops(&self) -> bool {
+        let possible = self.possible(Matrix::Recurrent);
+        let can_loop = possible.is_none_or(|possible| has_loop(&possible, self.n_units));
+        self.density.recurrent > 0.0 && can_loop
+    }
+}
 
 /// The weight matrices and masks before the first training step, by the names of weight files.
 ///
@@ -24,8 +112,8 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
         let constraints = Constraints::new(config, matrix, mask);
         let mut effective = draw_effective(config, &constraints, &mut Rng::new(key, index, 0));
         if matrix == Matrix::Recurrent {
-            balance(config.init.balance, &constraints, &mut effective)?;
-            if let Some(asked) = config.init.spectral_radius {
+            balance(config.balance(), &constraints, &mut effective)?;
+            if let Some(asked) = config.spectral_radius() {
                 scale_to(&mut effective, &constraints, asked)?;
             }
         }
@@ -39,14 +127,12 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
 /// The connections of a matrix: the possible ones, or as many of them as the density asks for, all such choices equally
 /// likely; fixed ones are always among them.
 fn draw_mask(config: &CtrnnConfig, matrix: Matrix, rng: &mut Rng) -> Option<Vec<f64>> {
-    let connectivity = &config.connectivity;
-    let possible = connectivity.possible(matrix, config);
-    let connections = connectivity.of(matrix);
-    if connections.density == 1.0 {
+    let possible = config.possible(matrix);
+    if config.density_of(matrix) == 1.0 {
         return possible;
     }
     let size: usize = matrix.shape(config).iter().product();
-    let fixed = connections.fixed.as_ref();
+    let fixed = config.connectivity.of(matrix).fixed.as_ref();
     let is_fixed = |k: usize| fixed.is_some_and(|fixed| fixed[k] != 0.0);
     let is_possible = |k: &usize| possible.as_ref().is_none_or(|p| p[*k] == 1.0);
     let (mut chosen, mut others): (Vec<usize>, Vec<usize>) =
@@ -231,12 +317,12 @@ fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Connectivity, Dale, UnitSigns, WeightInits};
+    use crate::{Dale, SpectralRadius, WeightInits};
 
     fn network(recurrent: WeightInit, spectral_radius: Option<f64>) -> CtrnnConfig {
         let init = WeightInits {
             recurrent,
-            spectral_radius,
+            spectral_radius: spectral_radius.map(SpectralRadius::Of),
             ..WeightInits::default()
         };
         CtrnnConfig {
@@ -245,14 +331,11 @@ mod tests {
         }
     }
 
-    fn dale(excitatory_fraction: f64) -> Connectivity {
-        Connectivity {
-            dale: Some(Dale {
-                units: UnitSigns::ExcitatoryFraction(excitatory_fraction),
-                ..Dale::default()
-            }),
-            ..Connectivity::default()
-        }
+    fn dale(excitatory_fraction: f64) -> Option<Dale> {
+        Some(Dale {
+            excitatory_fraction: Some(excitatory_fraction),
+            ..Dale::default()
+        })
     }
 
     fn values(weights: &Weights, name: &str) -> Vec<f64> {
@@ -309,7 +392,7 @@ mod tests {
         ];
         for ((init, bound), density) in bounds.into_iter().flat_map(|b| [(b, 1.0), (b, 0.5)]) {
             let mut config = network(init, None);
-            config.connectivity.recurrent.density = density;
+            config.density.recurrent = density;
             let weights = recurrent(&config, 1);
             let n_connections = 2500.0 * density;
             let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / n_connections;
@@ -329,9 +412,9 @@ mod tests {
             (Balance::Total, 0.3),
         ] {
             let mut config = network(WeightInit::Gamma, Some(1.5));
-            config.connectivity = dale(0.8);
-            config.connectivity.recurrent.density = density;
-            config.init.balance = kind;
+            config.dale = dale(0.8);
+            config.density.recurrent = density;
+            config.init.balance = Some(kind);
             let weights = recurrent(&config, 4);
             let width = if kind == Balance::Row { 50 } else { 2500 };
             for group in weights.chunks(width) {
@@ -347,20 +430,19 @@ mod tests {
     fn what_is_usual_under_dales_law() {
         let usual = |change: &dyn Fn(&mut CtrnnConfig)| {
             let mut config = network(WeightInit::Gaussian, None);
-            config.connectivity = dale(0.8);
+            config.dale = dale(0.8);
             change(&mut config);
-            let config = config.with_usual_init();
             draw(&config, 1).unwrap();
-            (config.init.balance, config.init.spectral_radius)
+            (config.balance(), config.spectral_radius())
         };
         let below = |k: usize| f64::from(u8::from(k / 50 > k % 50));
         let fixed = |k: usize| if k == 1 { 2.0 } else { 0.0 };
         let (row, none) = (Balance::Row, Balance::None);
         assert_eq!(usual(&|_| {}), (row, Some(1.0)));
-        assert_eq!(usual(&|c| c.connectivity.dale = None), (none, None));
-        assert_eq!(usual(&|c| c.connectivity = dale(1.0)), (none, Some(1.0)));
-        assert_eq!(usual(&|c| c.connectivity = dale(0.0)), (none, Some(1.0)));
-        let power = crate::Activation::Power;
+        assert_eq!(usual(&|c| c.dale = None), (none, None));
+        assert_eq!(usual(&|c| c.dale = dale(1.0)), (none, Some(1.0)));
+        assert_eq!(usual(&|c| c.dale = dale(0.0)), (none, Some(1.0)));
+        let power = Activation::Power;
         assert_eq!(usual(&|c| c.activation = power), (row, Some(0.2)));
         let init = |recurrent| move |c: &mut CtrnnConfig| c.init.recurrent = recurrent;
         assert_eq!(usual(&init(WeightInit::Zero)), (none, None));
@@ -377,7 +459,7 @@ mod tests {
         assert_eq!(usual(&fixed), (row, None));
         let alone = |c: &mut CtrnnConfig| {
             *c = CtrnnConfig {
-                connectivity: dale(0.8),
+                dale: dale(0.8),
                 ..CtrnnConfig::new(1, 1, 1)
             };
         };
@@ -387,8 +469,8 @@ mod tests {
     #[test]
     fn nothing_can_be_balanced_without_inhibition() {
         let mut config = network(WeightInit::Gamma, None);
-        config.connectivity = dale(1.0);
-        config.init.balance = Balance::Row;
+        config.dale = dale(1.0);
+        config.init.balance = Some(Balance::Row);
         assert_eq!(draw(&config, 1), Err(ModelError::Unbalanced));
     }
 
@@ -398,7 +480,7 @@ mod tests {
         let below = |k: usize| f64::from(u8::from(k / 50 > k % 50));
         chain.connectivity.recurrent.mask = Some((0..2500).map(below).collect());
         let mut zero = network(WeightInit::Gaussian, Some(1.0));
-        zero.connectivity.recurrent.density = 0.0;
+        zero.density.recurrent = 0.0;
         for config in [chain, zero] {
             let refused = draw(&config, 1).unwrap_err();
             assert_eq!(refused, ModelError::ZeroSpectralRadius { asked: 1.0 });
@@ -416,7 +498,7 @@ mod tests {
         assert!((0..25).all(|unit| weights[51 * unit] == 0.9));
         let found = spectral_radius(&weights, 50).unwrap();
         assert!((found - 1.5).abs() < 1e-6, "{found}");
-        config.init.spectral_radius = Some(0.8);
+        config.init.spectral_radius = Some(0.8.into());
         let refused = draw(&config, 2).unwrap_err();
         assert_eq!(refused, ModelError::FixedSpectralRadius { asked: 0.8 });
     }
@@ -424,9 +506,9 @@ mod tests {
     #[test]
     fn a_mask_has_exactly_its_number_of_connections_and_draws_of_its_own() {
         let mut config = network(WeightInit::Gaussian, None);
-        config.connectivity.self_connections = false;
-        config.connectivity.recurrent.density = 0.3;
-        config.connectivity.input.density = 0.5;
+        config.self_connections = false;
+        config.density.recurrent = 0.3;
+        config.density.input = 0.5;
         let weights = draw(&config, 3).unwrap();
         let count = |name| values(&weights, name).iter().sum::<f64>();
         assert_eq!(count("recurrent.mask"), 735.0); // 0.3 * 50 * 49

@@ -1,36 +1,88 @@
 //! The state that trials start from.
 
-use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::{Form, UnitState};
-use serde::{Deserialize, Serialize};
-
-use crate::noise;
-use crate::parameters::{constant, host_tensor};
-use crate::{CtrnnModule, Forward, activation};
+use ctrnn_kernels::UnitState;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The state at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// In files: a word, or a list of numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum InitialState {
     /// Zero for every unit.
     Zero,
     /// A trained vector `[N]` that starts at zero.
     #[default]
     Learned,
-    /// A trained vector for each of so many conditions of the task, `[C,N]`, that starts at zero.
-    LearnedPerCondition(usize),
-    /// Training goes on from the last state of the same row of the batch before ([`CtrnnModule::carry`]), without a gradient
+    /// A trained vector for each condition of the task, `[C,N]`, that starts at zero.
+    LearnedPerCondition,
+    /// Training goes on from the last state of the same row of the batch before ([`CtrnnModule::carry`](crate::CtrnnModule::carry)), without a gradient
     /// through it; the first batch, and whatever is not training, starts from zero.
     Carry,
     /// A fixed vector `[N]`.
     Given(Vec<f64>),
 }
 
+/// The initial states that are written as a word.
+const WORDS: [(&str, InitialState); 4] = [
+    ("zero", InitialState::Zero),
+    ("learned", InitialState::Learned),
+    ("learned_per_condition", InitialState::LearnedPerCondition),
+    ("carry", InitialState::Carry),
+];
+
+impl Serialize for InitialState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self, WORDS.iter().find(|(_, meaning)| meaning == self)) {
+            (Self::Given(values), _) => values.serialize(serializer),
+            (_, Some((word, _))) => serializer.serialize_str(word),
+            (_, None) => unreachable!("every other state has its word"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for InitialState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Word(String),
+            List(Vec<f64>),
+        }
+        let word = match Written::deserialize(deserializer)? {
+            Written::List(values) => return Ok(Self::Given(values)),
+            Written::Word(word) => word,
+        };
+        match WORDS.into_iter().find(|(known, _)| *known == word) {
+            Some((_, meaning)) => Ok(meaning),
+            None => {
+                let words = WORDS.map(|(known, _)| known).join(", ");
+                let message =
+                    format!("{word:?} is not an initial state: {words}, or a list of numbers");
+                Err(D::Error::custom(message))
+            }
+        }
+    }
+}
+
+impl JsonSchema for InitialState {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InitialState".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words = WORDS.map(|(word, _)| word);
+        json_schema!({ "anyOf": [
+            { "type": "string", "title": "initial state", "enum": words },
+            { "type": "array", "items": { "type": "number" } },
+        ] })
+    }
+}
+
 impl InitialState {
     /// Whether it is trained.
     pub const fn is_learned(&self) -> bool {
-        matches!(self, Self::Learned | Self::LearnedPerCondition(_))
+        matches!(self, Self::Learned | Self::LearnedPerCondition)
     }
 
     /// The fixed value of a unit, where the state is not trained.
@@ -46,171 +98,3 @@ impl InitialState {
 pub(crate) const CARRIED_STATE: UnitState<&str> = UnitState {
     activity: "carried_state",
 };
-
-impl<B: Backend> CtrnnModule<B> {
-    /// Remembers the last state `[trial, unit]` of a batch, for the next one to start from. It is kept on the host and written
-    /// with the weights, so that a resumed training goes on from it.
-    pub fn carry(&mut self, state: UnitState<Tensor<B, 2>>) {
-        self.carried_state = Some(state.map(Tensor::into_data));
-    }
-
-    /// The state that the last batch was left in, if there is one for a batch of so many trials.
-    pub fn carried_state(&self, trials: usize) -> Option<UnitState<Tensor<B, 2>>> {
-        let state = self.carried_state.as_ref()?;
-        if state.activity.shape[0] != trials {
-            return None;
-        }
-        Some(state.clone().map(|data| host_tensor(data, &self.device())))
-    }
-
-    /// Returns the state, all `[trials, N]`, that a pass starts from.
-    ///
-    /// # Panics
-    /// If `forward` gives states of another shape, or no condition for each trial where the state is that of a condition.
-    pub(crate) fn initial_states(
-        &self,
-        forward: &Forward<B>,
-        trials: usize,
-    ) -> UnitState<Tensor<B, 2>> {
-        let n = self.config().n_units;
-        if let Some(state) = &forward.initial_state {
-            for values in state.each_ref().into_array() {
-                assert_eq!(
-                    values.dims(),
-                    [trials, n],
-                    "initial_state must be [trial, unit]"
-                );
-            }
-            return state.clone();
-        }
-        let own = match &self.initial_states {
-            Some(states) => select(states.val(), &forward.conditions, trials),
-            None => {
-                let shared: Tensor<B, 2> = self.shared_initial_state().unsqueeze();
-                shared.expand([trials, n])
-            }
-        };
-        let levels = &self.config().noise;
-        let noise = noise::of_initial_state(levels, &forward.noise, [trials, n], &self.device());
-        UnitState {
-            activity: match noise {
-                Some(noise) => own + noise,
-                None => own,
-            },
-        }
-    }
-
-    /// Computes the firing rates `[trials, N]` that a pass starts from: `f(v(0))`, or `r(0)` itself in the rate form.
-    ///
-    /// # Panics
-    /// As [`CtrnnModule::forward`].
-    pub fn initial_rates(&self, forward: &Forward<B>, trials: usize) -> Tensor<B, 2> {
-        let activity = self.initial_states(forward, trials).activity;
-        match self.config().form {
-            Form::Voltage => activation::rates(self.config().activation, activity),
-            Form::Rate => activity,
-        }
-    }
-
-    /// The one state `[N]` of all trials.
-    pub(crate) fn shared_initial_state(&self) -> Tensor<B, 1> {
-        let n = self.config().n_units;
-        match (&self.initial_state, &self.config().initial_state) {
-            (Some(state), _) => state.val(),
-            (None, InitialState::Given(state)) => {
-                host_tensor(TensorData::new(state.clone(), [n]), &self.device())
-            }
-            (None, _) => constant(0.0, n, &self.device()),
-        }
-    }
-}
-
-/// The rows `conditions` of `states [C,N]`, by a product with one-hot rows: the same on every backend, and its gradient
-/// adds trials in their order.
-fn select<B: Backend>(states: Tensor<B, 2>, conditions: &[usize], trials: usize) -> Tensor<B, 2> {
-    let [n_conditions, _] = states.dims();
-    assert_eq!(
-        conditions.len(),
-        trials,
-        "a network with an initial state per condition needs the condition of each trial"
-    );
-    let mut one_hot = vec![0.0; trials * n_conditions];
-    for (row, &condition) in one_hot.chunks_exact_mut(n_conditions).zip(conditions) {
-        assert!(
-            condition < n_conditions,
-            "condition {condition} of {n_conditions}"
-        );
-        row[condition] = 1.0;
-    }
-    let one_hot = TensorData::new(one_hot, [trials, n_conditions]);
-    host_tensor::<B, 2>(one_hot, &states.device()).matmul(states)
-}
-
-#[cfg(test)]
-mod tests {
-    use burn_ndarray::NdArray;
-
-    use super::*;
-    use crate::CtrnnConfig;
-
-    type F32 = NdArray<f32>;
-
-    fn network(initial_state: InitialState) -> CtrnnModule<F32> {
-        let config = CtrnnConfig {
-            initial_state,
-            ..CtrnnConfig::new(1, 2, 1)
-        };
-        CtrnnModule::init(&config, 0, &Default::default()).unwrap()
-    }
-
-    fn values(state: UnitState<Tensor<F32, 2>>) -> Vec<f32> {
-        state.activity.into_data().to_vec().unwrap()
-    }
-
-    #[test]
-    fn each_trial_starts_from_the_state_of_its_condition() {
-        let states = TensorData::new(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [3, 2]);
-        let network = network(InitialState::LearnedPerCondition(3))
-            .with_weights(&[("initial_state".to_owned(), states)].into())
-            .unwrap();
-        let pass = Forward {
-            conditions: vec![2, 0, 2],
-            ..Forward::default()
-        };
-        let found = values(network.initial_states(&pass, 3));
-        assert_eq!(found, [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
-    }
-
-    #[test]
-    #[should_panic(expected = "needs the condition of each trial")]
-    fn conditions_are_not_guessed() {
-        let network = network(InitialState::LearnedPerCondition(3));
-        let _ = network.initial_states(&Forward::default(), 2);
-    }
-
-    #[test]
-    fn a_carried_state_is_written_and_read_and_used_only_when_it_is_asked_for() {
-        let mut network = network(InitialState::Carry);
-        assert!(network.carried_state(2).is_none());
-        let state = host_tensor(
-            TensorData::new(vec![1.0, 2.0, 3.0, 4.0], [2, 2]),
-            &Default::default(),
-        );
-        network.carry(UnitState { activity: state });
-        let weights = network.weights();
-        let again = CtrnnModule::<F32>::from_weights(network.config(), &weights, &network.device());
-        let again = again.unwrap();
-        assert_eq!(again.weights(), weights);
-        assert_eq!(
-            values(again.carried_state(2).unwrap()),
-            [1.0, 2.0, 3.0, 4.0]
-        );
-        assert!(again.carried_state(3).is_none());
-        assert_eq!(
-            values(again.initial_states(&Forward::default(), 1)),
-            [0.0, 0.0]
-        );
-        let other = CtrnnConfig::new(1, 2, 1);
-        assert!(CtrnnModule::<F32>::from_weights(&other, &weights, &network.device()).is_err());
-    }
-}

@@ -58,9 +58,8 @@ impl<B: Backend> Forward<B> {
         let conditions = self.conditions.get(trials.clone());
         Self {
             noise: self.noise.of_trials(trials.clone()).of_steps(n_steps),
-            initial_state: state.map(|variables| {
-                variables.map(|all| all.narrow(0, trials.start, trials.len()))
-            }),
+            initial_state: state
+                .map(|variables| variables.map(|all| all.narrow(0, trials.start, trials.len()))),
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
             ..*self
@@ -135,7 +134,7 @@ mod tests {
     use burn_ndarray::NdArray;
 
     use super::*;
-    use crate::{Biases, CtrnnConfig, CtrnnModule, InitialState, NoiseLevels, Record};
+    use crate::{Biases, CtrnnConfig, InitialState, NoiseLevels, Record};
 
     type F64 = NdArray<f64>;
 
@@ -154,10 +153,11 @@ mod tests {
                 initial_state: 0.4,
                 ..NoiseLevels::default()
             },
-            initial_state: InitialState::LearnedPerCondition(2),
+            initial_state: InitialState::LearnedPerCondition,
+            n_conditions: 2,
             ..CtrnnConfig::new(1, 4, 2)
         };
-        let network = CtrnnModule::<F64>::init(&config, 3, &Default::default()).unwrap();
+        let network = config.init::<F64>(3, &Default::default()).unwrap();
         let ramp = TensorData::new((0..28).map(|k| 0.1 * f64::from(k)).collect(), [4, 7, 1]);
         let inputs: Tensor<F64, 3> = host_tensor(ramp, &Default::default());
         let together = Forward {
@@ -219,7 +219,7 @@ mod tests {
             ones("recurrent.weight", 1e50),
             ones("output.weight", 1.0),
         ];
-        let network = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+        let network = config.init::<Grad>(3, &Default::default()).unwrap();
         let network = network.with_weights(&weights.into()).unwrap();
         let gradients = |inputs: &[f64], shape: [usize; 3], lengths: &[usize]| {
             let inputs = TensorData::new(inputs.to_vec(), shape);
@@ -231,7 +231,12 @@ mod tests {
             let first = pass.outputs.narrow(0, 0, 1).narrow(1, 0, 2);
             let grads = first.sum().backward();
             let of = |weights: Tensor<Grad, 2>| values(&weights.grad(&grads).unwrap());
-            [network.w_in.val(), network.w_rc.val(), network.w_out.val()].map(of)
+            [
+                network.w_in_raw.val(),
+                network.w_rc_raw.val(),
+                network.w_out_raw.val(),
+            ]
+            .map(of)
         };
         let mut both = [0.0; 24];
         both[1] = 1.0;

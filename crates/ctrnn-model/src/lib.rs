@@ -23,10 +23,10 @@
 //! ```
 //! use burn::backend::NdArray;
 //! use burn::tensor::Tensor;
-//! use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Record};
+//! use ctrnn_model::{CtrnnConfig, Forward, Record};
 //!
 //! let device = Default::default();
-//! let network = CtrnnModule::<NdArray>::init(&CtrnnConfig::new(3, 64, 2), 42, &device)?;
+//! let network = CtrnnConfig::new(3, 64, 2).init::<NdArray>(42, &device)?;
 //! let inputs = Tensor::ones([16, 50, 3], &device); // 16 trials of 50 time steps
 //! let trajectory = network.forward(inputs, &Forward { record: Record::RATES, ..Forward::default() });
 //! assert_eq!(trajectory.outputs.dims(), [16, 50, 2]);
@@ -43,22 +43,30 @@ mod error;
 mod fused_ops;
 mod init;
 mod initial_state;
+mod input_path;
 mod lengths;
 mod module;
 mod noise;
+mod noise_sources;
 mod parameters;
 mod readout;
 mod recurrence;
+mod rules;
 mod spectrum;
+mod starting_states;
+mod step_factors;
 mod summary;
 mod synapses;
 mod time_constants;
 mod trajectory;
+mod violation;
+mod weight_init;
+mod weights;
+mod wiring;
+mod words;
 
-pub use config::{Balance, Biases, CtrnnConfig, InputStage, WeightInit, WeightInits};
-pub use connectivity::{
-    Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns, UnitSigns,
-};
+pub use config::{Biases, CtrnnConfig, Densities, InputStage, Sizes};
+pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns};
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
@@ -68,6 +76,7 @@ pub use ctrnn_kernels::{
 pub use error::ModelError;
 pub use fused_ops::FusedOps;
 pub use initial_state::InitialState;
+pub use input_path::InputPath;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{CONDITION_VALUES, Parameter, Weights, host_tensor};
@@ -85,3 +94,5 @@ pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};
+pub use violation::{Topic, Violation};
+pub use weight_init::{Balance, SpectralRadius, WeightInit, WeightInits};

@@ -2,41 +2,29 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use serde::{Deserialize, Serialize};
 
-use crate::CtrnnModule;
+use crate::words;
 
-/// The output nonlinearity `f_out`: the network answers `f_out(y)`, with the readout `y = W_out (r + xi) + b_out`.
-///
-/// Losses that are defined on logits (cross-entropy) take `y`; everything else, files included, takes `f_out(y)`.
-///
-/// # References
-/// Yang et al. (2019) use `sigmoid`; Song et al. (2016) offer all three.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OutputNonlinearity {
-    /// `y`
-    #[default]
-    Identity,
-    /// `1 / (1 + exp(-y))`, each output by itself.
-    Sigmoid,
-    /// `exp(y_i) / sum_j exp(y_j)` over the outputs of a time step.
-    Softmax,
+words! {
+    /// The output nonlinearity `f_out`: the network answers `f_out(y)`, with the readout `y = W_out (r + xi) + b_out`.
+    ///
+    /// Losses that are defined on logits (cross-entropy) take `y`; everything else, files included, takes `f_out(y)`.
+    ///
+    /// # References
+    /// Yang et al. (2019) use `sigmoid`; Song et al. (2016) offer all three.
+    #[derive(Default)]
+    pub enum OutputNonlinearity: "output nonlinearity" {
+        /// `y`
+        #[default]
+        Identity = "identity",
+        /// `1 / (1 + exp(-y))`, each output by itself.
+        Sigmoid = "sigmoid",
+        /// `exp(y_i) / sum_j exp(y_j)` over the outputs of a time step.
+        Softmax = "softmax",
+    }
 }
 
 impl OutputNonlinearity {
-    /// Every nonlinearity.
-    pub const ALL: [Self; 3] = [Self::Identity, Self::Sigmoid, Self::Softmax];
-
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Sigmoid => "sigmoid",
-            Self::Softmax => "softmax",
-        }
-    }
-
     /// `f_out(y)` of readouts `[.., .., output]`.
     pub fn apply<B: Backend>(self, readout: Tensor<B, 3>) -> Tensor<B, 3> {
         match self {
@@ -60,13 +48,6 @@ fn softmax<B: Backend>(readout: Tensor<B, 3>) -> Tensor<B, 3> {
     let p = (readout - log_sum).exp();
     let sum = p.clone().sum_dim(2);
     p * (sum.neg() + 2.0)
-}
-
-impl<B: Backend> CtrnnModule<B> {
-    /// What the network answers, `f_out(y)`, for the readout `y` of [`Trajectory::outputs`](crate::Trajectory).
-    pub fn activate(&self, outputs: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.config().output_nonlinearity.apply(outputs)
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use faer::Mat;
 
 use crate::ModelError;
 
+/// Above this number of units the spectral radius is not computed unless it is asked for: it takes minutes.
+pub(crate) const MOST_UNITS_FOR_RADIUS: usize = 1024;
+
 /// A radius below this fraction of the Frobenius norm is rounding of a matrix whose true radius is zero.
 const NILPOTENT: f64 = 1e-6;
 

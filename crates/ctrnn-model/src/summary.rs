@@ -2,8 +2,8 @@
 
 use burn::tensor::backend::Backend;
 
-use crate::config::MOST_UNITS_FOR_RADIUS;
 use crate::parameters::TAU_MS;
+use crate::spectrum::MOST_UNITS_FOR_RADIUS;
 use crate::{CtrnnModule, Matrix, ModelError, Parameter, spectral_radius};
 
 /// What a network consists of.
@@ -112,25 +112,25 @@ impl<B: Backend> CtrnnModule<B> {
 mod tests {
     use burn_ndarray::NdArray;
 
-    use crate::{Activation, CtrnnConfig, CtrnnModule, Dale, ReadoutSigns};
+    use crate::{Activation, CtrnnConfig, Dale, ReadoutSigns};
 
     /// 3 inputs, 10 units of which 8 are excitatory, 2 outputs.
     #[test]
     fn a_summary_counts_what_is_left_free() {
         let mut config = CtrnnConfig::new(3, 10, 2);
         config.activation = Activation::Relu;
-        config.connectivity.dale = Some(Dale {
+        config.dale = Some(Dale {
             readout: ReadoutSigns::Excitatory,
             ..Dale::default()
         });
-        config.connectivity.self_connections = false;
-        config.connectivity.recurrent.density = 0.5;
+        config.self_connections = false;
+        config.density.recurrent = 0.5;
         let mut fixed = vec![0.0; 100];
         fixed[1] = 0.5;
         config.connectivity.recurrent.fixed = Some(fixed);
         config.frozen = vec!["input".to_owned()];
-        config.init.spectral_radius = Some(1.2);
-        let network = CtrnnModule::<NdArray>::init(&config, 1, &Default::default()).unwrap();
+        config.init.spectral_radius = Some(1.2.into());
+        let network = config.init::<NdArray>(1, &Default::default()).unwrap();
         let summary = network.summary().unwrap();
         let found: Vec<_> = summary
             .parameters

@@ -32,15 +32,12 @@ pub(crate) struct Constraints {
 impl Constraints {
     /// The constraints of a matrix with this mask.
     pub fn new(config: &CtrnnConfig, matrix: Matrix, mask: Option<Vec<f64>>) -> Self {
-        let connectivity = &config.connectivity;
-        let connections = connectivity.of(matrix);
+        let connections = config.connectivity.of(matrix);
         Self {
             matrix,
             shape: matrix.shape(config),
             mask,
-            signs: connectivity
-                .signs(matrix, config)
-                .zip(connectivity.parametrization(matrix)),
+            signs: config.signs(matrix).zip(config.parametrization(matrix)),
             fixed: connections.fixed.clone(),
             plasticity: connections.plasticity.clone(),
         }
@@ -51,9 +48,9 @@ impl Constraints {
     /// # Errors
     /// Names the array that is missing or contradicts the configuration.
     pub fn of(config: &CtrnnConfig, matrix: Matrix, weights: &Weights) -> Result<Self, ModelError> {
-        let possible = config.connectivity.possible(matrix, config);
+        let possible = config.possible(matrix);
         let given = weights.get(&matrix.array("mask")).map(host_values);
-        let mask = match (given, config.connectivity.of(matrix).density < 1.0) {
+        let mask = match (given, config.density_of(matrix) < 1.0) {
             (None, true) => return Err(missing(matrix.array("mask"))),
             (None, false) => possible,
             (Some(mask), true) => {
@@ -280,9 +277,8 @@ impl Constraints {
 
 /// A drawn mask has the number of connections that its density asks for, all of them possible ones.
 fn check_drawn_mask(mask: &[f64], config: &CtrnnConfig, matrix: Matrix) -> Result<(), ModelError> {
-    let connectivity = &config.connectivity;
-    let possible = connectivity.possible(matrix, config);
-    let fixed = connectivity.of(matrix).fixed.as_ref();
+    let possible = config.possible(matrix);
+    let fixed = config.connectivity.of(matrix).fixed.as_ref();
     let is_wrong = |k: usize| {
         let x = mask[k];
         let is_possible = possible.as_ref().is_none_or(|p| p[k] == 1.0);
@@ -307,16 +303,15 @@ fn check_drawn_mask(mask: &[f64], config: &CtrnnConfig, matrix: Matrix) -> Resul
 
 /// Number of connections that the density of a matrix asks for: of the possible ones, and no fewer than are fixed.
 pub(crate) fn n_connections(config: &CtrnnConfig, matrix: Matrix) -> usize {
-    let connectivity = &config.connectivity;
-    let possible = connectivity.possible(matrix, config);
+    let possible = config.possible(matrix);
     let n_possible = match possible {
         Some(possible) => possible.iter().filter(|&&p| p == 1.0).count(),
         None => matrix.shape(config).iter().product(),
     };
-    let connections = connectivity.of(matrix);
     let is_fixed = |fixed: &Vec<f64>| fixed.iter().filter(|&&w| w != 0.0).count();
-    let n_fixed = connections.fixed.as_ref().map_or(0, is_fixed);
-    ((connections.density * n_possible as f64).round() as usize).max(n_fixed)
+    let fixed = config.connectivity.of(matrix).fixed.as_ref();
+    let n_fixed = fixed.map_or(0, is_fixed);
+    ((config.density_of(matrix) * n_possible as f64).round() as usize).max(n_fixed)
 }
 
 fn host_values(data: &TensorData) -> Vec<f64> {

@@ -274,7 +274,7 @@ mod tests {
     use burn::backend::{Autodiff, NdArray};
     use std::fs;
 
-    use ctrnn_model::{CtrnnConfig, CtrnnModule};
+    use ctrnn_model::CtrnnConfig;
     use ctrnn_random::{Key, Rng, Stream};
     use ctrnn_tasks::GoNogo;
     use tempfile::TempDir;
@@ -290,8 +290,9 @@ mod tests {
         let run = RunFolder::at(folder.path());
         fs::write(run.metrics(), "").unwrap();
         fs::write(run.events(), "").unwrap();
-        let network =
-            CtrnnModule::<Grad>::init(&CtrnnConfig::new(3, 4, 2), 1, &Default::default()).unwrap();
+        let network = CtrnnConfig::new(3, 4, 2)
+            .init::<Grad>(1, &Default::default())
+            .unwrap();
         let mut settings = TrainSettings::default();
         (settings.train.steps, settings.train.batch_size) = (2, 2);
         (settings.checkpoint.every_steps, settings.validate.trials) = (1, 2);

@@ -7,9 +7,8 @@ use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_files::TensorFile;
 use ctrnn_model::{
-    Connectivity, CtrnnConfig, CtrnnModule, Dale, Forward, InitialState, LearnedTimeConstants,
-    Matrix, Parameter, Parametrization, ReadoutSigns, TimeConstants, UnitSigns, Weights,
-    host_tensor,
+    CtrnnConfig, CtrnnModule, Dale, Forward, InitialState, LearnedTimeConstants, Matrix, Parameter,
+    Parametrization, ReadoutSigns, TimeConstants, Weights, host_tensor,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use proptest::prelude::*;
@@ -54,44 +53,49 @@ fn optimizers(lr: f64) -> Vec<Optimizer> {
 
 /// Constraints of every kind at random: given or random masks, fixed weights and plasticity of each matrix, signs by a
 /// fraction or a list.
-fn any_connectivity(rng: &mut Rng) -> Connectivity {
+fn any_constraints(rng: &mut Rng) -> CtrnnConfig {
     let mut coin = || rng.below(2) == 0;
     let (has_dale, is_listed) = (!coin() || coin(), coin());
-    let mut connectivity = Connectivity {
+    let mut config = CtrnnConfig {
         positive_input: coin(),
         self_connections: coin(),
-        ..Connectivity::default()
+        ..CtrnnConfig::new(3, N, 2)
     };
     if has_dale {
-        let units = match is_listed {
-            true => UnitSigns::Given((0..N).map(|_| sign(rng)).collect()),
-            false => UnitSigns::ExcitatoryFraction(rng.uniform()),
-        };
-        connectivity.dale = Some(Dale {
-            units,
+        let signs = is_listed.then(|| (0..N).map(|_| sign(rng)).collect());
+        let fraction = (!is_listed).then(|| rng.uniform());
+        config.dale = Some(Dale {
+            signs,
+            excitatory_fraction: fraction,
             parametrization: Parametrization::ALL[rng.below(4) as usize],
             readout: ReadoutSigns::ALL[rng.below(3) as usize],
         });
     }
     for matrix in Matrix::ALL {
-        add_constraints(&mut connectivity, matrix, rng);
+        add_constraints(&mut config, matrix, rng);
     }
-    connectivity
+    config
 }
 
-fn sign(rng: &mut Rng) -> f64 {
-    [1.0, -1.0][rng.below(2) as usize]
+fn sign(rng: &mut Rng) -> i64 {
+    [1, -1][rng.below(2) as usize]
 }
 
-fn add_constraints(connectivity: &mut Connectivity, matrix: Matrix, rng: &mut Rng) {
-    let signs = signs_of(connectivity, matrix);
-    let has_self_connections = connectivity.self_connections;
+fn add_constraints(config: &mut CtrnnConfig, matrix: Matrix, rng: &mut Rng) {
+    let signs = signs_of(config, matrix);
+    let has_self_connections = config.self_connections;
     let is_for_excitation = matrix == Matrix::Output
-        && (connectivity.dale.as_ref()).is_some_and(|d| d.readout == ReadoutSigns::Excitatory);
-    let [post, pre] = matrix.shape(&CtrnnConfig::new(3, N, 2));
-    let connections = connectivity.of_mut(matrix);
+        && (config.dale.as_ref()).is_some_and(|d| d.readout == ReadoutSigns::Excitatory);
+    let [post, pre] = matrix.shape(config);
+    let connections = config.connectivity.of_mut(matrix);
     match rng.below(3) {
-        0 => connections.density = rng.uniform(),
+        0 => {
+            *match matrix {
+                Matrix::Input => &mut config.density.input,
+                Matrix::Recurrent => &mut config.density.recurrent,
+                Matrix::Output => &mut config.density.output,
+            } = rng.uniform();
+        }
         1 => {
             let mask = (0..post * pre).map(|_| rng.below(2) as f64);
             connections.mask = Some(mask.collect());
@@ -120,21 +124,18 @@ fn add_constraints(connectivity: &mut Connectivity, matrix: Matrix, rng: &mut Rn
 }
 
 /// The sign of each presynaptic unit, as a user states it.
-fn signs_of(connectivity: &Connectivity, matrix: Matrix) -> Option<Vec<f64>> {
-    match (matrix, &connectivity.dale) {
-        (Matrix::Input, _) => connectivity.positive_input.then(|| vec![1.0; 3]),
+fn signs_of(config: &CtrnnConfig, matrix: Matrix) -> Option<Vec<f64>> {
+    match (matrix, &config.dale) {
+        (Matrix::Input, _) => config.positive_input.then(|| vec![1.0; 3]),
         (Matrix::Output, Some(dale)) if dale.readout == ReadoutSigns::Free => None,
-        (_, dale) => dale.as_ref().map(|dale| dale.units.values(N)),
+        (_, dale) => dale.as_ref().map(|dale| dale.unit_signs(N)),
     }
 }
 
 /// A network under constraints of every kind, with learned time constants and frozen groups at random.
 fn any_network(seed: u64) -> CtrnnModule<Grad> {
     let rng = &mut Rng::new(Key::new(seed, Stream::Trials, 0), 1, 0);
-    let mut config = CtrnnConfig {
-        connectivity: any_connectivity(rng),
-        ..CtrnnConfig::new(3, N, 2)
-    };
+    let mut config = any_constraints(rng);
     if rng.below(2) == 0 {
         config.tau_ms = TimeConstants::Learned(LearnedTimeConstants {
             initial: Box::new(100.0.into()),
@@ -149,15 +150,7 @@ fn any_network(seed: u64) -> CtrnnModule<Grad> {
         .filter(is_frozen)
         .map(str::to_owned)
         .collect();
-    CtrnnModule::init(&config, seed, &Default::default()).unwrap()
-}
-
-fn network(connectivity: Connectivity, seed: u64) -> CtrnnModule<Grad> {
-    let config = CtrnnConfig {
-        connectivity,
-        ..CtrnnConfig::new(3, N, 2)
-    };
-    CtrnnModule::init(&config, seed, &Default::default()).unwrap()
+    config.init(seed, &Default::default()).unwrap()
 }
 
 /// Normal draws for every parameter, frozen and masked ones too: harsher than any loss.
@@ -203,7 +196,7 @@ fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
         let mask = values(initial, &matrix.array("mask"));
         assert_eq!(values(weights, &matrix.array("mask")), mask);
         let fixed = connectivity.of(matrix).fixed.as_ref();
-        let signs = signs_of(connectivity, matrix);
+        let signs = signs_of(config, matrix);
         for (k, &w) in effective.iter().enumerate() {
             let (row, col) = (k / pre, k % pre);
             let at = format!("{name}[{row}, {col}] = {w}");
@@ -220,7 +213,7 @@ fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
             assert!(fixed == 0.0 || w == f64::from(fixed as f32), "{at}: fixed");
             let is_loop = matrix == Matrix::Recurrent && row == col;
             assert!(
-                connectivity.self_connections || !is_loop || w == 0.0,
+                config.self_connections || !is_loop || w == 0.0,
                 "{at}: self-connection"
             );
         }
@@ -232,8 +225,8 @@ fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
             "{name}: a synapse without plasticity moved"
         );
     }
-    if let (Some(dale), Some(w)) = (&connectivity.dale, values(weights, "output.weight")) {
-        let signs = dale.units.values(N);
+    if let (Some(dale), Some(w)) = (&config.dale, values(weights, "output.weight")) {
+        let signs = dale.unit_signs(N);
         let reaches = |k: usize| signs[k % N] > 0.0 || w[k] == 0.0;
         assert!(dale.readout != ReadoutSigns::Excitatory || (0..w.len()).all(reaches));
     }
@@ -309,14 +302,14 @@ fn bits(weights: &Weights) -> Vec<(String, Vec<u32>)> {
 #[test]
 fn what_is_frozen_keeps_every_bit() {
     for rule in optimizers(0.1) {
-        let mut config = network(Connectivity::default(), 1).config().clone();
+        let mut config = CtrnnConfig::new(3, N, 2);
         let free = ["input.weight", "initial_state"];
         config.frozen = vec![
             "recurrent".into(),
             "output.weight".into(),
             "output.bias".into(),
         ];
-        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        let start = config.init::<Grad>(1, &Default::default()).unwrap();
         let end = trained(start.clone(), rule.clone());
         for (before, after) in bits(&start.weights()).iter().zip(bits(&end.weights())) {
             let is_free = free.contains(&before.0.as_str());
@@ -328,7 +321,7 @@ fn what_is_frozen_keeps_every_bit() {
             "output".into(),
             "initial_state".into(),
         ];
-        let start = CtrnnModule::<Grad>::init(&config, 1, &Default::default()).unwrap();
+        let start = config.init::<Grad>(1, &Default::default()).unwrap();
         assert_eq!(
             bits(&trained(start.clone(), rule).weights()),
             bits(&start.weights())
@@ -342,24 +335,20 @@ fn a_synapse_without_plasticity_keeps_every_bit_and_another_learns_at_its_rate()
         .into_iter()
         .zip([Parametrization::Abs, Parametrization::Clamp])
     {
-        let mut connectivity = Connectivity {
+        let mut config = CtrnnConfig {
             dale: Some(Dale {
                 parametrization,
                 ..Dale::default()
             }),
-            ..Connectivity::default()
-        };
-        for matrix in Matrix::ALL {
-            let [post, pre] = matrix.shape(&CtrnnConfig::new(3, N, 2));
-            connectivity.of_mut(matrix).plasticity = Some(vec![0.0; post * pre]);
-        }
-        let mut config = CtrnnConfig {
-            connectivity,
             ..CtrnnConfig::new(3, N, 2)
         };
+        for matrix in Matrix::ALL {
+            let [post, pre] = matrix.shape(&config);
+            config.connectivity.of_mut(matrix).plasticity = Some(vec![0.0; post * pre]);
+        }
         config.initial_state = InitialState::Zero;
         config.frozen = vec!["recurrent.bias".into(), "output.bias".into()];
-        let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+        let start = config.init::<Grad>(3, &Default::default()).unwrap();
         let end = trained(start.clone(), rule.clone());
         assert_eq!(bits(&end.weights()), bits(&start.weights()));
 
@@ -367,7 +356,7 @@ fn a_synapse_without_plasticity_keeps_every_bit_and_another_learns_at_its_rate()
         let moved = |rate: f64| {
             let mut config = config.clone();
             config.connectivity.recurrent.plasticity = Some(vec![rate; N * N]);
-            let start = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+            let start = config.init::<Grad>(3, &Default::default()).unwrap();
             let gradients = any_gradients(&start, 3, 0);
             let end =
                 OptimizerState::<Inner>::new(rule.clone()).step(1e-4, start.clone(), gradients);

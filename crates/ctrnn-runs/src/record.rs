@@ -578,7 +578,7 @@ pub fn initial_network<B: AutodiffBackend>(
     if let Some(initial) = &run.initial {
         return kept_network(run, initial, device);
     }
-    let network = CtrnnModule::init(&run.model, run.config.seed, device)?;
+    let network = run.model.init(run.config.seed, device)?;
     match &run.init_file {
         None => {
             let (conditions, _) = states(run, Weights::new());

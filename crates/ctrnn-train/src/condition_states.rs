@@ -22,10 +22,7 @@ pub fn condition_numbers<B: Backend>(
     task: &dyn Task,
     trials: &TrialBatch,
 ) -> Result<Vec<usize>, TrainError> {
-    if !matches!(
-        network.config().initial_state,
-        InitialState::LearnedPerCondition(_)
-    ) {
+    if network.config().initial_state != InitialState::LearnedPerCondition {
         return Ok(Vec::new());
     }
     let names: Vec<&str> = trials.conditions.iter().map(|(name, _)| &**name).collect();
@@ -89,9 +86,10 @@ pub fn with_states_of_conditions(
     task: &dyn Task,
     mut weights: Weights,
 ) -> (Weights, Option<String>) {
-    let InitialState::LearnedPerCondition(n) = model.initial_state else {
+    if model.initial_state != InitialState::LearnedPerCondition {
         return (weights, None);
-    };
+    }
+    let n = model.n_conditions;
     let wanted = task.conditions();
     let known: Vec<String> = weights
         .keys()

@@ -71,8 +71,7 @@ impl TrainError {
             Self::EmptyMask(_) | Self::OptimizerState(_) | Self::UnknownCondition { .. } => 4,
             Self::NoRightAnswers(_) => 2,
             Self::Model(
-                ModelError::Config { .. }
-                | ModelError::Connectivity { .. }
+                ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }
                 | ModelError::FixedSpectralRadius { .. }
                 | ModelError::Unbalanced,

@@ -21,12 +21,12 @@
 //!
 //! ```
 //! use burn::backend::{Autodiff, NdArray};
-//! use ctrnn_model::{CtrnnConfig, CtrnnModule};
+//! use ctrnn_model::CtrnnConfig;
 //! use ctrnn_tasks::GoNogo;
-//! use ctrnn_train::{TrainSettings, Trainer};
+//! use ctrnn_train::{ForTask, TrainSettings, Trainer};
 //!
-//! let task = GoNogo::default(); // 3 inputs, 2 outputs
-//! let network = CtrnnModule::<Autodiff<NdArray>>::init(&CtrnnConfig::new(3, 32, 2), 1, &Default::default())?;
+//! let task = GoNogo::default();
+//! let network = CtrnnConfig::for_task(&task, 32).init::<Autodiff<NdArray>>(1, &Default::default())?;
 //! let mut settings = TrainSettings::default();
 //! settings.train.steps = 20;
 //! settings.validate.trials = 64;
@@ -43,6 +43,7 @@ mod condition_states;
 mod divergence;
 mod error;
 mod evaluation;
+mod for_task;
 mod gradients;
 mod metric;
 mod named;
@@ -61,6 +62,7 @@ pub use condition_states::{
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{EvaluationTrials, evaluate, evaluation_trials};
+pub use for_task::{ForTask, sizes_of};
 pub use gradients::{Clip, Gradients};
 pub use metric::{Bound, Metric};
 pub use objective::config::{

@@ -3,34 +3,23 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-/// A number that validation measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "metric")]
-pub enum Metric {
-    /// Loss on the validation trials, penalties included; lower is better.
-    #[serde(rename = "val.loss")]
-    Loss,
-    /// Fraction of validation trials with the right choice, over those that have one; higher is better.
-    #[serde(rename = "val.accuracy")]
-    Accuracy,
-    /// The least accuracy over conditions, each over its trials that have a right choice; higher is better. It wants some trials
-    /// of each condition: see validate.trials.
-    #[serde(rename = "val.min_accuracy")]
-    MinAccuracy,
+ctrnn_model::words! {
+    /// A number that validation measures.
+    #[derive(JsonSchema)]
+    #[schemars(title = "metric")]
+    pub enum Metric {
+        /// Loss on the validation trials, penalties included; lower is better.
+        Loss = "val.loss",
+        /// Fraction of validation trials with the right choice, over those that have one; higher is better.
+        Accuracy = "val.accuracy",
+        /// The least accuracy over conditions, each over its trials that have a right choice; higher is better. It wants some trials
+        /// of each condition: see validate.trials.
+        MinAccuracy = "val.min_accuracy",
+    }
 }
 
 impl Metric {
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Loss => "val.loss",
-            Self::Accuracy => "val.accuracy",
-            Self::MinAccuracy => "val.min_accuracy",
-        }
-    }
-
     /// Tells whether it is measured only on trials that have a right answer.
     pub const fn needs_answers(self) -> bool {
         !matches!(self, Self::Loss)

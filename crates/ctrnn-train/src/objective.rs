@@ -151,9 +151,11 @@ impl Penalty {
             Self::RateTarget(_) | Self::RateSpread(_) => penalty::unit_rates(rates(), batch),
             Self::RateEntropy(_) => penalty::rate_entropy(rates(), batch),
             Self::PopulationKl(groups) => penalty::group_moments(rates(), batch, groups),
-            Self::Hebbian(_) => {
-                penalty::hebbian(rates(), inputs.network.effective(Matrix::Recurrent), batch)
-            }
+            Self::Hebbian(_) => penalty::hebbian(
+                rates(),
+                inputs.network.effective_weights(Matrix::Recurrent),
+                batch,
+            ),
             Self::StatePrediction(_, lag) => penalty::state_prediction(rates(), batch, *lag),
         }
     }
@@ -185,8 +187,8 @@ fn by_matrix<B: Backend>(
     of_one: impl Fn(Matrix, Tensor<B, 2>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
     let weights = |matrix| match coefficients.on {
-        On::Effective => network.effective(matrix),
-        On::Raw => network.raw(matrix),
+        On::Effective => network.effective_weights(matrix),
+        On::Raw => network.raw_weights(matrix),
     };
     let input = of_one(Matrix::Input, weights(Matrix::Input)) * coefficients.input;
     let recurrent = of_one(Matrix::Recurrent, weights(Matrix::Recurrent)) * coefficients.recurrent;

@@ -219,7 +219,9 @@ mod tests {
     type Grad = Autodiff<Inner>;
 
     fn network() -> CtrnnModule<Grad> {
-        CtrnnModule::init(&CtrnnConfig::new(1, 2, 1), 3, &Default::default()).unwrap()
+        CtrnnConfig::new(1, 2, 1)
+            .init(3, &Default::default())
+            .unwrap()
     }
 
     fn gradients(network: &CtrnnModule<Grad>, value: f64) -> Gradients<Inner> {

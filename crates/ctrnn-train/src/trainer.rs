@@ -167,10 +167,10 @@ where
     ///
     /// ```
     /// # use burn::backend::{Autodiff, NdArray};
-    /// # use ctrnn_model::{CtrnnConfig, CtrnnModule};
+    /// # use ctrnn_model::CtrnnConfig;
     /// # use ctrnn_tasks::GoNogo;
     /// # use ctrnn_train::{TrainSettings, Trainer};
-    /// # let network = CtrnnModule::<Autodiff<NdArray>>::init(&CtrnnConfig::new(3, 32, 2), 1, &Default::default())?;
+    /// # let network = CtrnnConfig::new(3, 32, 2).init::<Autodiff<NdArray>>(1, &Default::default())?;
     /// # let mut settings = TrainSettings::default();
     /// # settings.train.steps = 5;
     /// # settings.validate.trials = 8;

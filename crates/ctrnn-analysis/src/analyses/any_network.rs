@@ -209,8 +209,7 @@ impl Drawn {
             .map(|k| gain * scale * weight(k / n, k % n))
             .collect();
         let wave = |n: usize, scale: f64| (0..n).map(|k| scale * (k as f64).cos()).collect();
-        let mut weights: Weights =
-            CtrnnModule::<NdArray>::init(&config, 1, &Default::default())?.weights();
+        let mut weights: Weights = config.init::<NdArray>(1, &Default::default())?.weights();
         for (name, values, shape) in [
             ("recurrent.weight", recurrent, vec![n, n]),
             (

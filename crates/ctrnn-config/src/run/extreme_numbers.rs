@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use burn::backend::{Autodiff, NdArray};
-use ctrnn_model::CtrnnModule;
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Registry};
 use ctrnn_train::{TrainError, Trainer};
@@ -92,7 +91,9 @@ fn assert_has_trials(run: &Run) {
 /// Trains a run for a step. It may diverge; then nothing is written.
 fn assert_trains(run: &Run) {
     let trainer = || -> Result<_, TrainError> {
-        let network = CtrnnModule::<Cpu>::init(&run.model, run.config.seed, &Default::default())?;
+        let network = run
+            .model
+            .init::<Cpu>(run.config.seed, &Default::default())?;
         Trainer::new(network, run.task.as_ref(), run.settings())
     };
     let mut trainer = match trainer() {

@@ -3,7 +3,7 @@
 use super::*;
 use ctrnn_model::{Form, Parameter};
 use ctrnn_runs::registry;
-use ctrnn_train::{Bound, Clip, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
+use ctrnn_train::{Bound, Clip, ForTask, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
 
 /// A run from a text in the folder `/lab`, which does not exist.
 fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
@@ -1244,8 +1244,7 @@ dale = { signs = [1, 0, -1, -2], excitatory_fraction = 0.8 }
 fn a_list_of_signs_takes_the_place_of_the_fraction() {
     let text = "[task.go_nogo]\n[model]\nn_units = 3\ndale = { signs = [1, -1, 1] }";
     let run = run(text, &[]);
-    let units = &run.model.connectivity.dale.as_ref().unwrap().units;
-    assert_eq!(units, &ctrnn_model::UnitSigns::Given(vec![1.0, -1.0, 1.0]));
+    assert_eq!(run.model.unit_signs(), Some(vec![1.0, -1.0, 1.0]));
     let dale = &run.resolved_table()["model"]["dale"];
     assert_eq!(dale["signs"].to_string(), "[1, -1, 1]");
     assert!(dale.get("excitatory_fraction").is_none());
@@ -1760,13 +1759,13 @@ fn a_run_holds_what_the_file_says() {
         dt_ms: 10.0,
         form: Form::Rate,
         activation: ctrnn_model::Activation::Softplus,
-        bias: Biases {
+        bias: ctrnn_model::Biases {
             recurrent: true,
             readout: false,
         },
-        ..CtrnnConfig::new(3, 128, 2) // fixation and two cues in, fixation and go out
+        ..CtrnnConfig::for_task(run.task.as_ref(), 128)
     };
-    assert_eq!(run.model, expected);
+    assert_eq!(run.model, expected.written_out());
     assert_eq!(run.objective, Loss::Mse.into());
     let stop = StopConfig {
         metric: Metric::Accuracy,
@@ -1930,8 +1929,7 @@ fn the_smoke_configuration_is_what_scripts_vary() {
             .unwrap_or_else(|errors| panic!("{errors}"))
     };
     let run = load(&[]);
-    let layout = run.task.layout();
-    let expected = CtrnnConfig::new(layout.inputs.len(), 32, layout.outputs.len());
+    let expected = CtrnnConfig::for_task(run.task.as_ref(), 32).written_out();
     assert_eq!(run.model, expected); // dt 20, tau 100, relu, no noise, no constraints
     assert_eq!(
         (&run.config.train.stop, run.config.train.clip()),

@@ -6,7 +6,7 @@ use burn_ndarray::NdArray;
 
 use super::*;
 use crate::{
-    CtrnnModule, Forward, InitialState, WeightInit, WeightInits, Weights, host_tensor,
+    Activation, CtrnnConfig, CtrnnModule, Forward, WeightInit, Weights, host_tensor,
     spectral_radius,
 };
 
@@ -14,37 +14,38 @@ type F64 = NdArray<f64>;
 type Grad = Autodiff<F64>;
 
 /// 3 inputs, 5 units, 2 outputs.
-fn small(connectivity: Connectivity) -> CtrnnConfig {
+fn small() -> CtrnnConfig {
     CtrnnConfig {
         activation: Activation::Softplus,
-        connectivity,
         ..CtrnnConfig::new(3, 5, 2)
     }
 }
 
-/// Dale's law, positive inputs, no self-connections.
-fn signed(parametrization: Parametrization) -> Connectivity {
-    Connectivity {
+/// Dale's law, positive inputs, no self-connections; weights as drawn.
+fn signed(parametrization: Parametrization) -> CtrnnConfig {
+    let mut config = CtrnnConfig {
         dale: Some(Dale {
-            units: UnitSigns::ExcitatoryFraction(0.6),
+            excitatory_fraction: Some(0.6),
             parametrization,
             ..Dale::default()
         }),
         positive_input: true,
         self_connections: false,
-        ..Connectivity::default()
-    }
+        ..small()
+    };
+    config.init.balance = Some(crate::Balance::None);
+    config
 }
 
 /// `signed` with random masks everywhere, a fixed connection of each sign, and a readout from excitatory units.
-fn everything(parametrization: Parametrization) -> Connectivity {
+fn everything(parametrization: Parametrization) -> CtrnnConfig {
     let mut all = signed(parametrization);
-    all.input.density = 0.7;
-    all.recurrent.density = 0.6;
-    all.output.density = 0.8;
+    all.density.input = 0.7;
+    all.density.recurrent = 0.6;
+    all.density.output = 0.8;
     let mut fixed = vec![0.0; 25];
     (fixed[1], fixed[4]) = (0.7, -0.4); // from unit 1 and unit 4 to unit 0
-    all.recurrent.fixed = Some(fixed);
+    all.connectivity.recurrent.fixed = Some(fixed);
     all.dale.as_mut().unwrap().readout = ReadoutSigns::Excitatory;
     all
 }
@@ -54,146 +55,20 @@ fn values(weights: &Weights, name: &str) -> Vec<f64> {
 }
 
 fn network(config: &CtrnnConfig) -> CtrnnModule<F64> {
-    CtrnnModule::init(config, 5, &Default::default()).unwrap()
-}
-
-fn refused(config: &CtrnnConfig) -> String {
-    config.check().unwrap_err().to_string()
+    config.init(5, &Default::default()).unwrap()
 }
 
 #[test]
 fn the_number_of_excitatory_units_is_rounded_and_they_come_first() {
     for (fraction, n, excitatory) in [(0.8, 4, 3), (0.5, 5, 3), (0.0, 3, 0), (1.0, 3, 3)] {
-        let signs = UnitSigns::ExcitatoryFraction(fraction).values(n);
+        let dale = Dale {
+            excitatory_fraction: Some(fraction),
+            ..Dale::default()
+        };
         let expected: Vec<f64> = (0..n)
             .map(|k| if k < excitatory { 1.0 } else { -1.0 })
             .collect();
-        assert_eq!(signs, expected, "{fraction} of {n}");
-    }
-}
-
-#[test]
-fn broken_rules_are_named() {
-    let dale = |units| Connectivity {
-        dale: Some(Dale {
-            units,
-            ..Dale::default()
-        }),
-        ..Connectivity::default()
-    };
-    let recurrent = |connections: Connections| Connectivity {
-        recurrent: connections,
-        ..Connectivity::default()
-    };
-    let mask = |values: Vec<f64>| Connections {
-        mask: Some(values),
-        ..Connections::default()
-    };
-    let fixed = |values: Vec<f64>| Connections {
-        fixed: Some(values),
-        ..Connections::default()
-    };
-    let at = |k: usize, value: f64| -> Vec<f64> {
-        (0..25).map(|i| if i == k { value } else { 0.0 }).collect()
-    };
-    let no_loops = Connectivity {
-        self_connections: false,
-        ..recurrent(fixed(at(6, 1.0)))
-    };
-    let wrong_sign = Connectivity {
-        recurrent: fixed(at(4, 1.0)),
-        ..dale(UnitSigns::default())
-    };
-    let plasticity = Connections {
-        plasticity: Some(vec![-1.0; 25]),
-        ..Connections::default()
-    };
-    let both = Connections {
-        density: 0.5,
-        ..mask(vec![1.0; 25])
-    };
-    let table = [
-        (
-            dale(UnitSigns::ExcitatoryFraction(1.2)),
-            "dale.excitatory_fraction = 1.2 must lie in [0, 1]",
-        ),
-        (
-            dale(UnitSigns::Given(vec![1.0, 1.0, 0.0, -1.0, -1.0])),
-            "dale.signs = 0 at unit 2 must be +1 or -1 for every unit",
-        ),
-        (
-            dale(UnitSigns::Given(vec![1.0])),
-            "dale.signs = 1 numbers must have one number for each unit",
-        ),
-        (
-            recurrent(Connections {
-                density: -0.1,
-                ..Connections::default()
-            }),
-            "density.recurrent = -0.1 must lie in [0, 1]",
-        ),
-        (
-            recurrent(both),
-            "density.recurrent = 0.5 cannot be asked for where a mask is given",
-        ),
-        (
-            recurrent(mask(vec![0.5; 25])),
-            "recurrent.mask = 0.5 at index 0 must be 0 or 1",
-        ),
-        (
-            recurrent(mask(vec![1.0; 24])),
-            "recurrent.mask = 24 numbers must have one number for every pair",
-        ),
-        (
-            recurrent(fixed(at(3, f64::NAN))),
-            "recurrent.fixed = NaN at index 3 must be finite",
-        ),
-        (
-            recurrent(plasticity),
-            "recurrent.plasticity = -1 at index 0 must be finite and at least 0",
-        ),
-        (
-            no_loops,
-            "recurrent.fixed = 1 from unit 1 to unit 1 stands where",
-        ),
-        (
-            wrong_sign,
-            "recurrent.fixed = 1 from unit 4 to unit 0 has another sign",
-        ),
-    ];
-    for (connectivity, expected) in table {
-        let found = refused(&small(connectivity));
-        assert!(found.starts_with(expected), "{found}\nis not\n{expected}");
-    }
-}
-
-#[test]
-fn dale_with_rates_of_either_sign_names_the_activations_that_fit() {
-    for activation in [Activation::Tanh, Activation::Linear] {
-        let config = CtrnnConfig {
-            activation,
-            ..small(signed(Parametrization::Abs))
-        };
-        let found = refused(&config);
-        assert!(
-            found.ends_with("these fit: relu, sigmoid, retanh, softplus, power"),
-            "{found}"
-        );
-    }
-}
-
-#[test]
-fn square_must_not_begin_where_it_is_trapped() {
-    for recurrent in [WeightInit::Zero, WeightInit::Diagonal] {
-        let mut config = small(Connectivity {
-            self_connections: true,
-            ..signed(Parametrization::Square)
-        });
-        config.init = WeightInits {
-            recurrent,
-            ..WeightInits::default()
-        };
-        assert!(refused(&config).contains("can never leave"));
+        assert_eq!(dale.unit_signs(n), expected, "{fraction} of {n}");
     }
 }
 
@@ -206,9 +81,10 @@ fn effective_weights_by_hand() {
         (Parametrization::Square, [4.0, 9.0, -4.0, -9.0]),
     ];
     for (parametrization, expected) in cases {
-        let mut connectivity = signed(parametrization);
-        connectivity.self_connections = true;
-        let config = small(connectivity);
+        let config = CtrnnConfig {
+            self_connections: true,
+            ..signed(parametrization)
+        };
         let mut raw = vec![0.0; 25];
         (raw[0], raw[5], raw[3], raw[8]) = (2.0, -3.0, 2.0, -3.0); // unit 0 and unit 3, onto units 0 and 1
         let given = [(
@@ -228,17 +104,16 @@ fn effective_weights_by_hand() {
 /// The gradient of every raw weight against central differences, through two time steps of the whole network.
 #[test]
 fn gradients_through_every_parametrization() {
-    let mut cases: Vec<Connectivity> = Parametrization::ALL
+    let mut cases: Vec<CtrnnConfig> = Parametrization::ALL
         .into_iter()
         .flat_map(|p| [signed(p), everything(p)])
         .collect();
-    cases.push(Connectivity {
+    cases.push(CtrnnConfig {
         dale: None,
         positive_input: false,
         ..everything(Parametrization::Abs)
     });
-    for connectivity in cases {
-        let config = small(connectivity);
+    for config in cases {
         let weights = mixed_signs(network(&config).weights(), &config);
         check_gradients(&config, &weights);
     }
@@ -248,7 +123,7 @@ fn gradients_through_every_parametrization() {
 fn mixed_signs(mut weights: Weights, config: &CtrnnConfig) -> Weights {
     for matrix in Matrix::ALL {
         let raw = matrix.array("weight_raw");
-        let kept = config.connectivity.parametrization(matrix) == Some(Parametrization::Clamp);
+        let kept = config.parametrization(matrix) == Some(Parametrization::Clamp);
         if let (Some(data), false) = (weights.get(&raw), kept) {
             let flipped: Vec<f64> = (0..)
                 .zip(data.iter::<f64>())
@@ -277,7 +152,7 @@ fn check_gradients(config: &CtrnnConfig, weights: &Weights) {
     let device = Default::default();
     let network = CtrnnModule::<Grad>::from_weights(config, weights, &device).unwrap();
     let grads = loss(&network).backward();
-    let raw = [&network.w_in, &network.w_rc, &network.w_out];
+    let raw = [&network.w_in_raw, &network.w_rc_raw, &network.w_out_raw];
     for (matrix, parameter) in Matrix::ALL.into_iter().zip(raw) {
         let found: Vec<f64> = parameter
             .val()
@@ -301,7 +176,7 @@ fn check_gradients(config: &CtrnnConfig, weights: &Weights) {
             };
             let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
             let error = (found[k] - expected).abs();
-            let what = config.connectivity.parametrization(matrix);
+            let what = config.parametrization(matrix);
             assert!(
                 error <= 1e-6 * (1e-2 + expected.abs()),
                 "{matrix:?} {what:?} {k}: {} is not {expected}",
@@ -319,12 +194,15 @@ fn a_weight_at_zero_has_the_slope_of_its_sign() {
         Parametrization::Rectify,
         Parametrization::Clamp,
     ] {
-        let mut config = small(signed(parametrization));
+        let mut config = signed(parametrization);
         config.init.recurrent = WeightInit::Zero;
-        let network = CtrnnModule::<Grad>::init(&config, 5, &Default::default()).unwrap();
-        let grads = network.effective(Matrix::Recurrent).sum().backward();
+        let network = config.init::<Grad>(5, &Default::default()).unwrap();
+        let grads = network
+            .effective_weights(Matrix::Recurrent)
+            .sum()
+            .backward();
         let slopes: Vec<f64> = network
-            .w_rc
+            .w_rc_raw
             .val()
             .grad(&grads)
             .unwrap()
@@ -347,7 +225,7 @@ fn a_weight_at_zero_has_the_slope_of_its_sign() {
 #[test]
 fn weights_come_back_to_the_bit() {
     for parametrization in Parametrization::ALL {
-        let config = small(everything(parametrization));
+        let config = everything(parametrization);
         let weights = mixed_signs(network(&config).weights(), &config);
         let network =
             CtrnnModule::<F64>::from_weights(&config, &weights, &Default::default()).unwrap();
@@ -373,7 +251,7 @@ fn weights_come_back_to_the_bit() {
 
 #[test]
 fn weights_that_break_a_rule_are_refused() {
-    let config = small(everything(Parametrization::Square));
+    let config = everything(Parametrization::Square);
     let weights = network(&config).weights();
     let change = |name: &str, k: usize, value: f64| {
         let mut changed = weights.clone();
@@ -439,12 +317,8 @@ fn weights_that_break_a_rule_are_refused() {
     let error =
         CtrnnModule::<F64>::from_weights(&config, &without_mask, &Default::default()).unwrap_err();
     assert_eq!(error.to_string(), "input.mask is missing");
-    let plain = CtrnnConfig {
-        initial_state: InitialState::Learned,
-        ..small(Connectivity::default())
-    };
     let error =
-        CtrnnModule::<F64>::from_weights(&plain, &weights, &Default::default()).unwrap_err();
+        CtrnnModule::<F64>::from_weights(&small(), &weights, &Default::default()).unwrap_err();
     assert!(
         error
             .to_string()
@@ -469,22 +343,23 @@ fn worst_radius(n: usize, seeds: std::ops::Range<u64>) -> f64 {
             let turn = seed as usize + index;
             let mut config = CtrnnConfig::new(1, n, 1);
             config.init.recurrent = inits[turn % inits.len()];
-            config.init.spectral_radius = Some(0.5 + 0.1 * (seed % 12) as f64);
-            config.connectivity.recurrent.density = [1.0, 0.3, 0.05][turn % 3];
-            config.connectivity.self_connections = turn.is_multiple_of(2);
+            let asked = 0.5 + 0.1 * (seed % 12) as f64;
+            config.init.spectral_radius = Some(asked.into());
+            config.density.recurrent = [1.0, 0.3, 0.05][turn % 3];
+            config.self_connections = turn.is_multiple_of(2);
             if let Some(parametrization) = parametrization {
-                config.connectivity.dale = Some(Dale {
+                config.dale = Some(Dale {
                     parametrization,
                     ..Dale::default()
                 });
-                config.init.balance = crate::Balance::ALL[turn / 2 % 3];
+                config.init.balance = Some(crate::Balance::ALL[turn / 2 % 3]);
             }
-            let network =
-                CtrnnModule::<NdArray<f32>>::init(&config, seed, &Default::default()).unwrap();
+            let network = config
+                .init::<NdArray<f32>>(seed, &Default::default())
+                .unwrap();
             let effective = values(&network.weights(), "recurrent.weight");
             let found = spectral_radius(&effective, n).unwrap();
-            let error = (found - config.init.spectral_radius.unwrap()).abs();
-            worst = worst.max(error);
+            worst = worst.max((found - asked).abs());
         }
     }
     worst
@@ -531,26 +406,22 @@ fn nn4n_gives_the_same_states() {
 
 fn nn4n_case(golden: &serde_json::Value, case: &serde_json::Value) {
     let device = Default::default();
-    let mut connectivity = Connectivity {
+    let mut config = CtrnnConfig {
         dale: Some(Dale {
-            units: UnitSigns::Given(floats(&golden["signs"])),
             parametrization: Parametrization::Clamp,
             ..Dale::default()
         }),
         positive_input: true,
-        ..Connectivity::default()
-    };
-    for matrix in Matrix::ALL {
-        connectivity.of_mut(matrix).mask = Some(floats(&golden[matrix.array("mask")]));
-    }
-    let config = CtrnnConfig {
         dt_ms: golden["dt_ms"].as_f64().unwrap(),
         tau_ms: golden["tau_ms"].as_f64().unwrap().into(),
         activation: Activation::from_name(case["activation"].as_str().unwrap()).unwrap(),
-        connectivity,
         ..CtrnnConfig::new(3, 6, 2)
     };
-    let start = CtrnnModule::<F64>::init(&config, 0, &device).unwrap();
+    config.connectivity.signs = Some(floats(&golden["signs"]));
+    for matrix in Matrix::ALL {
+        config.connectivity.of_mut(matrix).mask = Some(floats(&golden[matrix.array("mask")]));
+    }
+    let start = config.init::<F64>(0, &device).unwrap();
     let mut weights = Weights::new();
     for matrix in Matrix::ALL {
         let name = matrix.parameter().name();

@@ -93,7 +93,7 @@ fn one_unit_by_hand() {
             )
         })
         .into();
-    let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+    let network = config.init::<F64>(0, &Default::default()).unwrap();
     let network = network.with_weights(&weights).unwrap();
     let u = Tensor::ones([1, 2, 1], &Default::default());
     let trajectory = network.forward(u.clone(), &all());
@@ -126,7 +126,7 @@ fn halving_dt_halves_the_error_of_a_leaky_unit() {
         config.init.recurrent = crate::WeightInit::Zero;
         let one = TensorData::new(vec![1.0], [1, 1]);
         let weights = [("input.weight".to_owned(), one)].into();
-        let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+        let network = config.init::<F64>(0, &Default::default()).unwrap();
         let network = network.with_weights(&weights).unwrap();
         let steps = (100.0 / dt_ms) as usize; // one tau
         let u = Tensor::ones([1, steps, 1], &Default::default());
@@ -193,7 +193,7 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
             )
         })
         .collect();
-    let network = CtrnnModule::<F64>::init(&config, 0, &Default::default()).unwrap();
+    let network = config.init::<F64>(0, &Default::default()).unwrap();
     let network = network.with_weights(&weights).unwrap();
     let device = Default::default();
     let array = |key: &str, width: usize| {
@@ -243,7 +243,9 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
 /// A noisy pass that records everything, with conditions in turn for networks that ask for them.
 fn noisy_pass<B: RecurrenceBackend>(config: &CtrnnConfig, b: usize) -> Forward<B> {
     let conditions = match config.initial_state {
-        InitialState::LearnedPerCondition(n) => (0..b).map(|trial| trial % n).collect(),
+        InitialState::LearnedPerCondition => {
+            (0..b).map(|trial| trial % config.n_conditions).collect()
+        }
         _ => Vec::new(),
     };
     Forward {
@@ -280,7 +282,7 @@ fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
     let device = Default::default();
     let base = weights_by_formula(config, 0.7);
     let build = |weights: &Weights| {
-        let network = CtrnnModule::<Grad>::init(config, 0, &device).unwrap();
+        let network = config.init::<Grad>(0, &device).unwrap();
         network.with_weights(weights).unwrap()
     };
     let network = build(&base);
@@ -296,12 +298,12 @@ fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
             continue;
         }
         let found = match parameter {
-            Parameter::InputWeight => flat(network.w_in.grad(&grads).unwrap()),
-            Parameter::RecurrentWeight => flat(network.w_rc.grad(&grads).unwrap()),
-            Parameter::OutputWeight => flat(network.w_out.grad(&grads).unwrap()),
+            Parameter::InputWeight => flat(network.w_in_raw.grad(&grads).unwrap()),
+            Parameter::RecurrentWeight => flat(network.w_rc_raw.grad(&grads).unwrap()),
+            Parameter::OutputWeight => flat(network.w_out_raw.grad(&grads).unwrap()),
             Parameter::RecurrentBias => vector(&network.bias).unwrap(),
             Parameter::OutputBias => vector(&network.bias_out).unwrap(),
-            Parameter::InitialState => match &network.initial_states {
+            Parameter::InitialState => match &network.condition_states {
                 Some(states) => flat(states.grad(&grads).unwrap()),
                 None => vector(&network.initial_state).unwrap(),
             },
@@ -440,7 +442,8 @@ fn gradients_agree_through_initial_states_and_output_nonlinearities() {
         for output_nonlinearity in OutputNonlinearity::ALL {
             let config = CtrnnConfig {
                 output_nonlinearity,
-                initial_state: InitialState::LearnedPerCondition(2),
+                initial_state: InitialState::LearnedPerCondition,
+                n_conditions: 2,
                 ..small(form, Activation::Softplus)
             };
             check_gradients(&config, 3, 3);
@@ -466,7 +469,7 @@ fn readout_noise_never_enters_the_dynamics() {
         ..quiet.clone()
     };
     let run = |config: &CtrnnConfig| {
-        let network = CtrnnModule::<F64>::init(config, 3, &Default::default()).unwrap();
+        let network = config.init::<F64>(3, &Default::default()).unwrap();
         let forward = Forward {
             noise: Noise::Drawn(NoiseAddress::default()),
             ..all()
@@ -490,7 +493,7 @@ fn drawn_noise_is_addressed_by_trial_not_by_batch() {
         },
         ..CtrnnConfig::new(0, 4, 1)
     };
-    let network = CtrnnModule::<F64>::init(&config, 3, &Default::default()).unwrap();
+    let network = config.init::<F64>(3, &Default::default()).unwrap();
     let run = |trials: usize, first_trial: u32| {
         let address = NoiseAddress {
             seed: 5,
@@ -511,8 +514,8 @@ fn drawn_noise_is_addressed_by_trial_not_by_batch() {
 fn weights_survive_the_way_out_and_in() {
     let config = CtrnnConfig::new(2, 5, 3);
     let device = Default::default();
-    let a = CtrnnModule::<NdArray<f32>>::init(&config, 1, &device).unwrap();
-    let b = CtrnnModule::<NdArray<f32>>::init(&config, 2, &device).unwrap();
+    let a = config.init::<NdArray<f32>>(1, &device).unwrap();
+    let b = config.init::<NdArray<f32>>(2, &device).unwrap();
     assert_ne!(a.weights(), b.weights());
     assert_eq!(b.with_weights(&a.weights()).unwrap().weights(), a.weights());
 }
@@ -524,7 +527,7 @@ where
     Autodiff<B>: RecurrenceBackend,
 {
     let device = Default::default();
-    let network = CtrnnModule::<Autodiff<B>>::init(config, 11, &device).unwrap();
+    let network = config.init::<Autodiff<B>>(11, &device).unwrap();
     let mut vectors = weights_by_formula(config, 0.5);
     vectors.retain(|name, _| !name.ends_with(".weight")); // matrices stay at their natural scale
     let network = network.with_weights(&vectors).unwrap();
@@ -539,10 +542,10 @@ where
     let list = |data: TensorData| data.iter::<f64>().collect::<Vec<f64>>();
     let mut found = vec![list(loss.to_data())];
     if config.n_inputs > 0 {
-        found.push(list(network.w_in.grad(&grads).unwrap().to_data()));
+        found.push(list(network.w_in_raw.grad(&grads).unwrap().to_data()));
     }
-    found.push(list(network.w_rc.grad(&grads).unwrap().to_data()));
-    found.push(list(network.w_out.grad(&grads).unwrap().to_data()));
+    found.push(list(network.w_rc_raw.grad(&grads).unwrap().to_data()));
+    found.push(list(network.w_out_raw.grad(&grads).unwrap().to_data()));
     for vector in [
         &network.bias,
         &network.bias_out,
@@ -554,7 +557,7 @@ where
     {
         found.push(list(vector.grad(&grads).unwrap().to_data()));
     }
-    if let Some(states) = &network.initial_states {
+    if let Some(states) = &network.condition_states {
         found.push(list(states.grad(&grads).unwrap().to_data()));
     }
     found
@@ -589,8 +592,9 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
                 activation: Activation::ALL[activation],
                 integrator: Integrator::ALL[integrator],
                 tau_ms: any_tau(tau, n),
-                initial_state: [InitialState::Learned, InitialState::LearnedPerCondition(3)][state]
+                initial_state: [InitialState::Learned, InitialState::LearnedPerCondition][state]
                     .clone(),
+                n_conditions: 3,
                 output_nonlinearity: match OutputNonlinearity::ALL[output] {
                     OutputNonlinearity::Softmax if o == 1 => OutputNonlinearity::Sigmoid,
                     other => other,
@@ -612,7 +616,7 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
             config.dt_ms = alpha * shortest;
             if config.activation == Activation::Power {
                 // Squares feed on themselves: larger weights explode.
-                config.init.spectral_radius = Some(0.1);
+                config.init.spectral_radius = Some(0.1.into());
             }
             (config, b, t)
         },
@@ -666,7 +670,7 @@ proptest! {
 #[test]
 fn a_network_is_not_built_from_half_of_its_weights() {
     let config = CtrnnConfig::new(2, 5, 3);
-    let network = CtrnnModule::<F64>::init(&config, 1, &Default::default()).unwrap();
+    let network = config.init::<F64>(1, &Default::default()).unwrap();
     let mut weights = network.weights();
     weights.remove("recurrent.bias");
     let built = CtrnnModule::<F64>::from_weights(&config, &weights, &Default::default());
@@ -691,7 +695,9 @@ fn recomputing_the_trajectory_changes_no_gradient() {
             },
             ..CtrnnConfig::new(2, 3, 2)
         };
-        let network = CtrnnModule::<Autodiff<F64>>::init(&config, 1, &Default::default()).unwrap();
+        let network = config
+            .init::<Autodiff<F64>>(1, &Default::default())
+            .unwrap();
         let gradients = |recompute: bool| {
             let forward = Forward {
                 noise: Noise::Drawn(NoiseAddress::default()),
@@ -705,9 +711,9 @@ fn recomputing_the_trajectory_changes_no_gradient() {
             let initial_state = network.initial_state.as_ref().unwrap();
             [
                 list(loss.to_data()),
-                list(network.w_in.grad(&grads).unwrap().to_data()),
-                list(network.w_rc.grad(&grads).unwrap().to_data()),
-                list(network.w_out.grad(&grads).unwrap().to_data()),
+                list(network.w_in_raw.grad(&grads).unwrap().to_data()),
+                list(network.w_rc_raw.grad(&grads).unwrap().to_data()),
+                list(network.w_out_raw.grad(&grads).unwrap().to_data()),
                 list(initial_state.grad(&grads).unwrap().to_data()),
             ]
         };

@@ -186,8 +186,8 @@ pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
 fn is_felt(change: &Value, run: &Run) -> bool {
     let key = change["key"].as_str().unwrap_or_default();
     // The last step of a part is validated, whether or not that is due.
-    let counts_validations =
-        matches!(run.config.train.schedule, Schedule::Plateau(_)) || run.config.train.stop.is_some();
+    let counts_validations = matches!(run.config.train.schedule, Schedule::Plateau(_))
+        || run.config.train.stop.is_some();
     match key {
         "train.steps" => counts_validations,
         SCHEDULE_STEPS => !change["before"].is_null(), // else no step was made before

@@ -104,7 +104,7 @@ fn train(
         trainer.add_loss("spoiled", move |inputs| {
             let [step, rollbacks] = now.get();
             let is_spoiled = step + 1 == spoiled.step && rollbacks < spoiled.rollbacks;
-            let zero = inputs.network.w_rc.val().sum() * 0.0;
+            let zero = inputs.network.w_rc_raw.val().sum() * 0.0;
             // The root has an infinite slope at zero, and 0 times infinity is not a number.
             if is_spoiled { zero.sqrt() } else { zero }
         });
@@ -221,7 +221,7 @@ fn a_run_stopped_once_equals_one_that_was_not() {
 fn a_term_of_ones_own_repeats_to_the_bit() {
     let run = toy(10, "");
     let weights = || {
-        let network = CtrnnModule::<Cpu>::init(&run.model, 1, &Default::default()).unwrap();
+        let network = run.model.init::<Cpu>(1, &Default::default()).unwrap();
         let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings()).unwrap();
         trainer.add_loss("uses", |inputs| {
             let y = inputs.outputs.clone();
@@ -247,7 +247,7 @@ fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
     }
     let mut run = toy(1, "");
     run.config.validate.trials = 300;
-    let network = CtrnnModule::<Cpu>::init(&run.model, 1, &Default::default()).unwrap();
+    let network = run.model.init::<Cpu>(1, &Default::default()).unwrap();
     let mut trainer = Trainer::new(network, run.task.as_ref(), run.settings()).unwrap();
     trainer.add_loss("trials", |inputs| {
         let [trials, ..] = inputs.outputs.dims();

@@ -64,19 +64,20 @@ pub struct LossConfig {
     pub omega: Option<Omega>,
 }
 
-/// The loss of one output (or of all outputs together) at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(title = "loss")]
-pub enum Loss {
-    /// Mean squared error, `(y - target)^2`.
-    Mse,
-    /// Binary cross-entropy of each output, `- target log p - (1 - target) log (1 - p)` with `p = 1 / (1 + exp(-y))`.
-    Bce,
-    /// Cross-entropy of the label under `softmax(y)`, `-log softmax(y)[label]`.
-    CrossEntropy,
-    /// Cross-entropy of target values that are probabilities of the outputs, `- sum_k target_k log softmax(y)_k`.
-    SoftCrossEntropy,
+ctrnn_model::words! {
+    /// The loss of one output (or of all outputs together) at one time.
+    #[derive(JsonSchema)]
+    #[schemars(title = "loss")]
+    pub enum Loss {
+        /// Mean squared error, `(y - target)^2`.
+        Mse = "mse",
+        /// Binary cross-entropy of each output, `- target log p - (1 - target) log (1 - p)` with `p = 1 / (1 + exp(-y))`.
+        Bce = "bce",
+        /// Cross-entropy of the label under `softmax(y)`, `-log softmax(y)[label]`.
+        CrossEntropy = "cross_entropy",
+        /// Cross-entropy of target values that are probabilities of the outputs, `- sum_k target_k log softmax(y)_k`.
+        SoftCrossEntropy = "soft_cross_entropy",
+    }
 }
 
 /// What a loss is divided by, so that padding, unscored time and the number of trials change nothing.

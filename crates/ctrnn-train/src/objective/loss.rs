@@ -25,16 +25,6 @@ use crate::batch::Batch;
 use crate::objective::config::{Loss, Normalisation};
 
 impl Loss {
-    /// The name used in configurations.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mse => "mse",
-            Self::Bce => "bce",
-            Self::CrossEntropy => "cross_entropy",
-            Self::SoftCrossEntropy => "soft_cross_entropy",
-        }
-    }
-
     /// Whether a network with this output nonlinearity answers what the loss makes it learn.
     pub fn suits(self, nonlinearity: OutputNonlinearity) -> bool {
         match self {

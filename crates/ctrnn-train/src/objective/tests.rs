@@ -21,7 +21,7 @@ type Grad = Autodiff<Inner>;
 fn network(n: usize, weights: &[(&str, Vec<f64>)]) -> CtrnnModule<Grad> {
     let mut config = CtrnnConfig::new(1, n, 1);
     config.activation = Activation::Softplus;
-    let network = CtrnnModule::init(&config, 3, &Default::default()).unwrap();
+    let network = config.init(3, &Default::default()).unwrap();
     let shapes = [
         ("input.weight", [n, 1]),
         ("recurrent.weight", [n, n]),
@@ -106,11 +106,11 @@ fn penalties_on_weights_by_hand() {
 #[test]
 fn penalties_on_raw_weights_see_no_sign() {
     let mut config = CtrnnConfig::new(1, 2, 1);
-    config.connectivity.dale = Some(Dale {
+    config.dale = Some(Dale {
         parametrization: Parametrization::Abs,
         ..Dale::default()
     });
-    let network = CtrnnModule::<Grad>::init(&config, 3, &Default::default()).unwrap();
+    let network = config.init::<Grad>(3, &Default::default()).unwrap();
     let turned = network.weights();
     let raw = turned["recurrent.weight_raw"].to_vec::<f64>().unwrap();
     let of = |on: On, from: &Weights| {
@@ -375,7 +375,7 @@ fn the_gradient_of_all_terms_together_is_the_slope_and_repeats() {
     let case = Case::new();
     let mut minimised = Case::minimised(every_penalty());
     let custom = |inputs: &LossInputs<Grad>| {
-        let weights = inputs.network.w_out.val().square().sum();
+        let weights = inputs.network.w_out_raw.val().square().sum();
         (inputs.outputs.clone().square().mean() + inputs.rates().mean()) * weights
     };
     minimised.custom.push(("mine".to_owned(), Box::new(custom)));

@@ -79,7 +79,7 @@ pub(crate) fn omega<B: AutodiffBackend>(
     inputs: &LossInputs<B>,
     at: &Sensitivity<B>,
 ) -> Tensor<B, 1> {
-    let w_rc = inputs.network.effective(Matrix::Recurrent);
+    let w_rc = inputs.network.effective_weights(Matrix::Recurrent);
     let alpha = inputs.network.gain().detach().unsqueeze::<3>(); // [1,1,N]
     let [steps, trials, n] = at.d.dims();
     let from = match omega.pairing {
@@ -129,7 +129,7 @@ mod tests {
             activation,
             ..CtrnnConfig::new(1, n, 1)
         };
-        let network = CtrnnModule::init(&config, 5, &Default::default()).unwrap();
+        let network = config.init(5, &Default::default()).unwrap();
         let weights = weights
             .iter()
             .map(|(name, data)| ((*name).to_owned(), data.clone()));

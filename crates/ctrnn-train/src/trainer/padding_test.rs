@@ -62,7 +62,7 @@ fn network() -> CtrnnModule<Grad> {
         ("recurrent.weight".to_owned(), weight(1e50)),
         ("output.weight".to_owned(), weight(1.0)),
     ];
-    let network = CtrnnModule::init(&config, 1, &Default::default()).unwrap();
+    let network = config.init(1, &Default::default()).unwrap();
     network.with_weights(&weights.into()).unwrap()
 }
 

@@ -1,0 +1,144 @@
+//! Where the noise of a pass comes from: off, drawn by address, or given; and the inputs with their noise.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_kernels::{DrawAddress, NoiseSource};
+use ctrnn_random::{Key, Stream};
+
+use crate::parameters::host_tensor;
+use crate::recurrence::{NormalTensors, drawn, one_by_one};
+use crate::{CtrnnConfig, Noise, NoiseAddress, NoiseLevels};
+
+/// A source of the draws of `stream`.
+fn source<B: Backend>(
+    noise: &Noise<B>,
+    stream: Stream,
+    given: Option<&Tensor<B, 3>>,
+) -> NormalTensors<B> {
+    match noise {
+        Noise::Off => NoiseSource::None,
+        Noise::Drawn(address) => NoiseSource::Drawn(draws(stream, *address)),
+        Noise::Given { .. } => match given {
+            Some(normals) => NoiseSource::Given(normals.clone().swap_dims(0, 1)),
+            None => NoiseSource::None,
+        },
+    }
+}
+
+fn draws(stream: Stream, address: NoiseAddress) -> DrawAddress {
+    DrawAddress::new(
+        Key::new(address.seed, stream, 0),
+        address.step,
+        address.first_trial,
+    )
+}
+
+/// The source of the normals behind `eps`, multiplied by the factor of the covariance where there is one.
+///
+/// # Shapes
+/// `shape` is `[T, B, N]`; `factor [N,N]` row by row.
+pub(crate) fn preactivation<B: Backend>(
+    levels: &NoiseLevels,
+    noise: &Noise<B>,
+    factor: Option<&[f64]>,
+    shape: [usize; 3],
+    device: &B::Device,
+) -> NormalTensors<B> {
+    if levels.preactivation.is_silent() {
+        return NoiseSource::None;
+    }
+    let given = match noise {
+        Noise::Given { preactivation, .. } => preactivation.as_ref(),
+        _ => None,
+    };
+    let source = source(noise, Stream::Eps, given);
+    match (source, factor) {
+        (source, None) => source,
+        (NoiseSource::None, _) => NoiseSource::None,
+        (NoiseSource::Drawn(draws), _) => NoiseSource::Given(drawn(draws, shape, factor, device)),
+        (NoiseSource::Given(normals), Some(factor)) => {
+            let [t, b, n] = shape;
+            let factor = TensorData::new(factor.to_vec(), [n, n]);
+            let factor: Tensor<B, 2> = host_tensor(factor, device);
+            let correlated = normals.reshape([t * b, n]).matmul(factor.transpose());
+            NoiseSource::Given(correlated.reshape(shape))
+        }
+    }
+}
+
+/// The source of the normals behind `xi`.
+pub(crate) fn postactivation<B: Backend>(
+    levels: &NoiseLevels,
+    noise: &Noise<B>,
+) -> NormalTensors<B> {
+    if levels.postactivation == 0.0 {
+        return NoiseSource::None;
+    }
+    let given = match noise {
+        Noise::Given { postactivation, .. } => postactivation.as_ref(),
+        _ => None,
+    };
+    source(noise, Stream::Xi, given)
+}
+
+/// The inputs that the network sees: with baseline, noise and rectification.
+///
+/// ```text
+/// u <- u + baseline + std n,   then max(u, 0) if rectified
+/// ```
+/// # Shapes
+/// `inputs [T,B,I]`.
+pub(crate) fn seen_inputs<B: Backend>(
+    config: &CtrnnConfig,
+    noise: &Noise<B>,
+    inputs: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    let (shape, device) = (inputs.dims(), inputs.device());
+    if shape.contains(&0) {
+        return inputs;
+    }
+    let given = match noise {
+        Noise::Given { input, .. } => input.as_ref(),
+        _ => None,
+    };
+    let std = config.noise.input_std(config.integrator, config.dt_ms);
+    let source = match std > 0.0 {
+        true => source(noise, Stream::InputNoise, given),
+        false => NoiseSource::None,
+    };
+    let normals = match source {
+        NoiseSource::None => None,
+        NoiseSource::Drawn(draws) => Some(drawn(draws, shape, None, &device)),
+        NoiseSource::Given(normals) => Some(normals),
+    };
+    let raised = match config.input.baseline == 0.0 {
+        true => inputs,
+        false => inputs + config.input.baseline,
+    };
+    let noisy = match normals {
+        Some(normals) => raised + normals * std,
+        None => raised,
+    };
+    match config.input.rectify {
+        true => burn::tensor::activation::relu(noisy),
+        false => noisy,
+    }
+}
+
+/// What is added to the initial states `[B,N]`, if anything.
+pub(crate) fn of_initial_state<B: Backend>(
+    levels: &NoiseLevels,
+    noise: &Noise<B>,
+    [trials, units]: [usize; 2],
+    device: &B::Device,
+) -> Option<Tensor<B, 2>> {
+    let Noise::Drawn(address) = noise else {
+        return None;
+    };
+    if levels.initial_state == 0.0 {
+        return None;
+    }
+    let source = NormalTensors::<B>::Drawn(draws(Stream::InitialState, *address));
+    let normals = one_by_one(&source, [1, trials, units], device)?;
+    Some(normals.reshape([trials, units]) * levels.initial_state)
+}

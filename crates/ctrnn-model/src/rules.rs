@@ -1,0 +1,324 @@
+//! The rules of a network that no type can hold, each written once.
+//!
+//! A rule is a function from a configuration to the violations of it. All violations are collected; a configuration file
+//! shows each at the keys that it joins, a library user gets the same words.
+
+mod arrays;
+mod values;
+
+use crate::{
+    Activation, Balance, CtrnnConfig, InitialState, Integrator, Matrix, ModelError,
+    OutputNonlinearity, Parameter, Parametrization, TimeConstants, Topic, Violation, WeightInit,
+};
+
+impl CtrnnConfig {
+    /// Checks every rule that no type can hold.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] with all violations.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let mut found = self.violations_of_table();
+        found.extend(self.violations_of_sizes());
+        // The rules of arrays index them by the sizes and signs that the other rules check.
+        if found.is_empty() {
+            found = self.violations_of_arrays();
+        }
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(ModelError::Config(found))
+        }
+    }
+
+    /// Returns the violations of rules that need neither the sizes of the task nor arrays of files.
+    pub fn violations_of_table(&self) -> Vec<Violation> {
+        let mut found = values::of_table(self);
+        found.extend(time_step(self));
+        found.extend(gain(self));
+        found.extend(initial_state(self));
+        found.extend(carried_noise(self));
+        found.extend(zero_matrix(self));
+        found.extend(dale_activation(self));
+        found.extend(signs(self));
+        found.extend(balance(self));
+        found.extend(cell_types(self));
+        found.extend(trapped_weights(self));
+        found.extend(diagonal(self));
+        found.extend(frozen(self));
+        found
+    }
+
+    /// Returns the violations of rules about the sizes that the task gives.
+    pub fn violations_of_sizes(&self) -> Vec<Violation> {
+        let mut found = values::sizes(self);
+        if self.output_nonlinearity == OutputNonlinearity::Softmax && self.n_outputs == 1 {
+            let violation = Violation::new(
+                Topic::Readout,
+                "the softmax of a single output is 1 whatever the network does",
+                "write model.output_nonlinearity = \"sigmoid\"",
+            );
+            found.push(violation.at("model.output_nonlinearity", ""));
+        }
+        found
+    }
+
+    /// Returns the violations of rules about the arrays that files give; sizes and table must be in order.
+    pub fn violations_of_arrays(&self) -> Vec<Violation> {
+        arrays::all(self)
+    }
+}
+
+/// Checks that `alpha = dt / tau` lies in (0, 1], as Euler's method needs it.
+fn time_step(config: &CtrnnConfig) -> Option<Violation> {
+    let (dt, [tau, _]) = (config.dt_ms, config.tau_ms.range_ms());
+    if dt <= tau || config.integrator != Integrator::Euler {
+        return None;
+    }
+    let whose = match config.tau_ms {
+        TimeConstants::Shared(_) => format!("model.tau_ms = {tau}"),
+        _ => format!("the shortest of model.tau_ms, {tau}"),
+    };
+    let violation = Violation::new(
+        Topic::TimeStep,
+        format!("time.dt_ms = {dt} is longer than {whose}"),
+        format!(
+            "alpha = dt / tau must lie in (0, 1]: time.dt_ms = {tau} or less, or a longer model.tau_ms"
+        ),
+    );
+    Some(at_time_step(violation))
+}
+
+/// Checks that a step adds something of the drive.
+fn gain(config: &CtrnnConfig) -> Option<Violation> {
+    let (dt, [_, tau]) = (config.dt_ms, config.tau_ms.range_ms());
+    let gain = config.integrator.gain_of(dt, tau) as f32;
+    if gain >= f32::MIN_POSITIVE {
+        return None;
+    }
+    let violation = Violation::new(
+        Topic::TimeStep,
+        format!("alpha = dt / tau is 0 in single precision for {dt:e} ms and {tau:e} ms"),
+        "a longer time.dt_ms, or a shorter model.tau_ms",
+    );
+    Some(at_time_step(violation))
+}
+
+fn at_time_step(violation: Violation) -> Violation {
+    violation
+        .at("time.dt_ms", "the time step")
+        .at("model.tau_ms", "the time constant")
+        .needs(&["time"])
+}
+
+/// Checks that a given initial state has a finite number for each unit.
+fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
+    let InitialState::Given(state) = &config.initial_state else {
+        return Vec::new();
+    };
+    if state.len() != config.n_units {
+        let violation = Violation::new(
+            Topic::Initial,
+            format!(
+                "model.initial_state has {} numbers for {} units",
+                state.len(),
+                config.n_units
+            ),
+            "give one number for each unit, or one of the words \"zero\", \"learned\", \"learned_per_condition\", \"carry\"",
+        );
+        return vec![
+            violation
+                .at("model.initial_state", "")
+                .at("model.n_units", "the number of units"),
+        ];
+    }
+    let broken = state.iter().find(|x| !x.is_finite());
+    let violation = broken.map(|x| {
+        values::value(
+            "model.initial_state",
+            x.to_string(),
+            "must be a finite number",
+        )
+    });
+    violation.into_iter().collect()
+}
+
+/// Checks that a carried state gets no further noise: it has that of the dynamics.
+fn carried_noise(config: &CtrnnConfig) -> Option<Violation> {
+    let is_broken =
+        config.initial_state == InitialState::Carry && config.noise.initial_state != 0.0;
+    is_broken.then(|| {
+        Violation::new(
+            Topic::Initial,
+            "a carried initial state takes no noise besides that of the dynamics",
+            "remove model.noise.initial_state, or take another model.initial_state",
+        )
+        .at("model.noise.initial_state", "the noise")
+        .at("model.initial_state", "the state")
+    })
+}
+
+/// Checks that no spectral radius is asked of a zero matrix, which has no scale.
+fn zero_matrix(config: &CtrnnConfig) -> Option<Violation> {
+    let radius = config.init.spectral_radius.and_then(|r| r.asked())?;
+    (config.init.recurrent == WeightInit::Zero).then(|| {
+        Violation::new(
+            Topic::Initial,
+            format!("a zero matrix cannot be scaled to spectral radius {radius}"),
+            "remove model.init.spectral_radius, or draw the weights: model.init.recurrent = \"gaussian\"",
+        )
+        .at("model.init.spectral_radius", "asked for here")
+        .at("model.init.recurrent", "all weights are zero")
+    })
+}
+
+/// Checks that rates are never negative under Dale's law: a unit has one sign only if its rate has.
+fn dale_activation(config: &CtrnnConfig) -> Option<Violation> {
+    if config.dale.is_none() || config.activation.is_nonnegative() {
+        return None;
+    }
+    let name = config.activation.name();
+    let fitting = Activation::ALL.into_iter().filter(|a| a.is_nonnegative());
+    let fitting: Vec<&str> = fitting.map(Activation::name).collect();
+    let violation = Violation::new(
+        Topic::Connections,
+        format!(
+            "Dale's law needs rates that are never negative, but the activation is {name}: a negative rate turns an excitatory unit into an inhibitory one"
+        ),
+        format!(
+            "model.activation may be {}; or remove model.dale",
+            fitting.join(", ")
+        ),
+    );
+    Some(
+        violation
+            .at("model.activation", "can be negative")
+            .at("model.dale", "Dale's law"),
+    )
+}
+
+/// Checks that a list of signs has one for each unit, none of them zero.
+fn signs(config: &CtrnnConfig) -> Vec<Violation> {
+    const KEY: &str = "model.dale.signs";
+    let Some(signs) = config.dale.as_ref().and_then(|dale| dale.signs.as_ref()) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    if signs.len() != config.n_units {
+        let violation = Violation::new(
+            Topic::Connections,
+            format!(
+                "{KEY} has {} numbers for {} units",
+                signs.len(),
+                config.n_units
+            ),
+            "give 1 or -1 for each unit, or model.dale.excitatory_fraction in place of the list",
+        );
+        found.push(
+            violation
+                .at(KEY, "")
+                .at("model.n_units", "the number of units"),
+        );
+    }
+    if let Some(unit) = signs.iter().position(|sign| !matches!(sign, 1 | -1)) {
+        let violation = Violation::new(
+            Topic::Connections,
+            format!(
+                "{KEY} gives unit {unit} the sign {}, which is neither 1 nor -1",
+                signs[unit]
+            ),
+            "1 makes a unit excitatory, -1 inhibitory; a unit without a sign does not obey Dale's law",
+        );
+        found.push(violation.at(format!("{KEY}[{unit}]"), "").needs(&[KEY]));
+    }
+    found
+}
+
+/// Checks that a balance is asked for under Dale's law only.
+fn balance(config: &CtrnnConfig) -> Option<Violation> {
+    let is_asked = config.init.balance.is_some_and(|b| b != Balance::None);
+    (is_asked && config.dale.is_none()).then(|| {
+        Violation::new(
+            Topic::Connections,
+            "model.init.balance needs Dale's law, which says which units are inhibitory",
+            "add model.dale = { excitatory_fraction = 0.8 }, or remove model.init.balance",
+        )
+        .at("model.init.balance", "asked for here")
+        .needs(&["model.dale"])
+    })
+}
+
+/// Checks that time constants of cell types are given under Dale's law only.
+fn cell_types(config: &CtrnnConfig) -> Option<Violation> {
+    (config.tau_ms.need_cell_types() && config.dale.is_none()).then(|| {
+        Violation::new(
+            Topic::Connections,
+            "time constants of cell types need Dale's law, which says which units are excitatory",
+            "add model.dale = { excitatory_fraction = 0.8 }, or one number for model.tau_ms",
+        )
+        .at("model.tau_ms", "e and i")
+        .needs(&["model.dale"])
+    })
+}
+
+/// Checks that no weight trained as `W = s w^2` begins at zero, which it could never leave.
+fn trapped_weights(config: &CtrnnConfig) -> Vec<Violation> {
+    let is_trapped = |matrix: &Matrix| {
+        config.parametrization(*matrix) == Some(Parametrization::Square)
+            && matches!(
+                config.init.of(*matrix),
+                WeightInit::Zero | WeightInit::Diagonal
+            )
+    };
+    let violation = |matrix: Matrix| {
+        let key = format!("model.init.{}", matrix.name());
+        Violation::new(
+            Topic::Connections,
+            format!(
+                "{key} = \"{}\" has weights at zero, which the parametrization square can never leave: the slope of w^2 is zero there",
+                config.init.of(matrix)
+            ),
+            "model.dale.parametrization = \"abs\", or another distribution",
+        )
+        .at(key, "")
+        .at("model.dale", "W = s w^2")
+    };
+    let trapped = Matrix::ALL.into_iter().filter(is_trapped);
+    trapped.map(violation).collect()
+}
+
+/// Checks that a diagonal matrix may have its self-connections.
+fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
+    (config.init.recurrent == WeightInit::Diagonal && !config.self_connections).then(|| {
+        Violation::new(
+            Topic::Connections,
+            "a diagonal W_rc consists of self-connections, which are not allowed",
+            "model.self_connections = true, or model.init.recurrent = \"gaussian\"",
+        )
+        .at("model.init.recurrent", "")
+        .at("model.self_connections", "")
+    })
+}
+
+/// Checks that every frozen word is a parameter or a group of them.
+fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
+    let is_unknown = |word: &str| !Parameter::ALL.into_iter().any(|p| p.is_called(word));
+    let violation = |(index, word): (usize, &String)| {
+        Violation::new(
+            Topic::Word,
+            format!("{word:?} in train.freeze is no parameter and no group of them"),
+            format!(
+                "parameters: {}; groups: input, recurrent, output",
+                Parameter::ALL.map(Parameter::name).join(", ")
+            ),
+        )
+        .at(format!("train.freeze[{index}]"), "")
+    };
+    let words = config.frozen.iter().enumerate();
+    words
+        .filter(|(_, word)| is_unknown(word))
+        .map(violation)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

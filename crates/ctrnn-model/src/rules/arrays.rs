@@ -1,0 +1,160 @@
+//! Rules about the arrays that files give.
+
+use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise, Topic, Violation};
+
+const FILE: &str = "model.connectivity.file";
+
+/// Returns the violations of every rule about arrays.
+pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
+    let mut found = unread_files(config);
+    found.extend(signs(config));
+    for matrix in Matrix::ALL {
+        found.extend(density(config, matrix));
+        found.extend(values(config, matrix));
+    }
+    // Fixed weights are compared with masks and signs, which must be in order.
+    if found.is_empty() {
+        found.extend(
+            Matrix::ALL
+                .into_iter()
+                .filter_map(|matrix| fixed(config, matrix)),
+        );
+    }
+    found
+}
+
+/// Checks that every file named in the table has been read: it would be passed over in silence.
+fn unread_files(config: &CtrnnConfig) -> Vec<Violation> {
+    let covariance = match &config.noise.preactivation {
+        PreactivationNoise::CovarianceFile { covariance } => Some(covariance),
+        _ => None,
+    };
+    let files = [
+        ("model.noise.preactivation", covariance),
+        ("model.init.file", config.init.file.as_ref()),
+        (FILE, config.connectivity.file.as_ref()),
+    ];
+    let violation = |(key, file): (&str, Option<&InputPath>)| {
+        let path = file?.0.display();
+        let help = "put what it holds in its place; Run of ctrnn-train does";
+        Some(
+            Violation::new(
+                Topic::Arrays,
+                format!("{key}: {path} has not been read"),
+                help,
+            )
+            .at(key, ""),
+        )
+    };
+    files.into_iter().filter_map(violation).collect()
+}
+
+fn broken(message: &str) -> Violation {
+    let help = format!("`train-ctrnn config explain {FILE}` says what it may hold");
+    Violation::new(Topic::Arrays, format!("{FILE}: {message}"), help).at(FILE, "")
+}
+
+/// Checks that signs are given once, under Dale's law, and are +1 or -1 for each unit.
+fn signs(config: &CtrnnConfig) -> Option<Violation> {
+    let signs = config.connectivity.signs.as_ref()?;
+    let Some(dale) = &config.dale else {
+        return Some(broken(
+            "recurrent.sign gives signs, but there is no model.dale",
+        ));
+    };
+    if dale.signs.is_some() {
+        let message =
+            "recurrent.sign gives signs, and so does model.dale.signs: keep one of the two";
+        return Some(broken(message));
+    }
+    if signs.len() != config.n_units {
+        let rule = "must have one number for each unit";
+        return Some(broken(&format!(
+            "dale.signs = {} numbers {rule}",
+            signs.len()
+        )));
+    }
+    let unit = signs.iter().position(|sign| sign.abs() != 1.0)?;
+    let rule = "must be +1 or -1 for every unit; a unit without a sign is none";
+    Some(broken(&format!(
+        "dale.signs = {} at unit {unit} {rule}",
+        signs[unit]
+    )))
+}
+
+/// Checks that no density is asked for where a mask is given.
+fn density(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
+    let density = config.density_of(matrix);
+    let is_masked = config.connectivity.of(matrix).mask.is_some();
+    (is_masked && density != 1.0).then(|| {
+        let key = format!("density.{}", matrix.name());
+        let message = format!("model: {key} = {density} cannot be asked for where a mask is given");
+        let help = "`train-ctrnn config explain model` lists its keys";
+        Violation::new(Topic::Value, message, help).at(FILE, "")
+    })
+}
+
+/// Checks that each array has one number of its kind for every pair of units.
+fn values(config: &CtrnnConfig, matrix: Matrix) -> Vec<Violation> {
+    let size: usize = matrix.shape(config).iter().product();
+    let given = config.connectivity.of(matrix);
+    let kinds: [(&str, &Option<Vec<f64>>, fn(f64) -> bool, &str); 3] = [
+        (
+            "mask",
+            &given.mask,
+            |x| x == 0.0 || x == 1.0,
+            "must be 0 or 1 everywhere",
+        ),
+        (
+            "fixed",
+            &given.fixed,
+            f64::is_finite,
+            "must be finite everywhere",
+        ),
+        (
+            "plasticity",
+            &given.plasticity,
+            |x| x.is_finite() && x >= 0.0,
+            "must be finite and at least 0 everywhere",
+        ),
+    ];
+    let mut found = Vec::new();
+    for (what, values, holds, rule) in kinds {
+        let Some(values) = values else { continue };
+        let name = matrix.array(what);
+        if values.len() != size {
+            let n = values.len();
+            let rule = "must have one number for every pair of units";
+            found.push(broken(&format!("{name} = {n} numbers {rule}")));
+        } else if let Some(k) = values.iter().position(|&x| !holds(x)) {
+            found.push(broken(&format!(
+                "{name} = {} at index {k} {rule}",
+                values[k]
+            )));
+        }
+    }
+    found
+}
+
+/// Checks that fixed weights obey the mask and the signs.
+fn fixed(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
+    let fixed = config.connectivity.of(matrix).fixed.as_ref()?;
+    let possible = config.possible(matrix);
+    let signs = config.signs(matrix);
+    let pre = matrix.shape(config)[1];
+    fixed.iter().enumerate().find_map(|(k, &weight)| {
+        let is_possible = weight == 0.0 || possible.as_ref().is_none_or(|p| p[k] == 1.0);
+        let has_sign = signs.as_ref().is_none_or(|s| s[k % pre] * weight >= 0.0);
+        let rule = match (is_possible, has_sign) {
+            (true, true) => return None,
+            (false, _) => {
+                "stands where the mask, self_connections or the readout's rule allows no connection"
+            }
+            (true, false) => "has another sign than its presynaptic unit",
+        };
+        let (name, post, pre) = (matrix.array("fixed"), k / pre, k % pre);
+        Some(broken(&format!(
+            "{name} = {weight} from unit {pre} to unit {post} {rule}"
+        )))
+    })
+}

@@ -1,0 +1,351 @@
+//! Every rule that can be broken in Rust, and the words of it.
+
+use super::*;
+use crate::{
+    Balance, Dale, LearnedTimeConstants, LogNormal, NoiseLevels, PerType, PreactivationNoise,
+};
+
+/// 3 inputs, 5 units, 2 outputs, with a change.
+fn network(change: impl FnOnce(&mut CtrnnConfig)) -> CtrnnConfig {
+    let mut config = CtrnnConfig {
+        activation: Activation::Softplus,
+        ..CtrnnConfig::new(3, 5, 2)
+    };
+    change(&mut config);
+    config
+}
+
+/// The messages of all violations.
+fn messages(config: &CtrnnConfig) -> Vec<String> {
+    match config.check() {
+        Ok(()) => Vec::new(),
+        Err(ModelError::Config(found)) => found.into_iter().map(|v| v.message).collect(),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn assert_refused(config: &CtrnnConfig, expected: &str) {
+    let found = messages(config);
+    assert!(
+        found.iter().any(|message| message.contains(expected)),
+        "{found:?}\nhas nothing of\n{expected}"
+    );
+}
+
+#[test]
+fn all_violations_are_collected() {
+    let config = network(|c| {
+        c.activation = Activation::Tanh;
+        c.dale = Some(Dale {
+            signs: Some(vec![1, 0]),
+            ..Dale::default()
+        });
+        c.dt_ms = 200.0;
+        c.noise.input = -1.0;
+        c.frozen = vec!["recurrent".to_owned(), "wrong".to_owned()];
+    });
+    let found = messages(&config);
+    assert_eq!(found.len(), 6, "{found:?}");
+    let error = config.check().unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 6, "{error}");
+}
+
+#[test]
+fn rules_of_single_keys() {
+    let fraction = |fraction| Dale {
+        excitatory_fraction: Some(fraction),
+        ..Dale::default()
+    };
+    let cases: [(CtrnnConfig, &str); 9] = [
+        (
+            network(|c| c.n_units = 0),
+            "model.n_units = 0 must be at least 1",
+        ),
+        (network(|c| c.n_outputs = 0), "the network has no outputs"),
+        (
+            network(|c| c.dt_ms = 0.0),
+            "time.dt_ms = 0 must be a finite number above 0",
+        ),
+        (
+            network(|c| c.input.baseline = f64::NAN),
+            "model.input.baseline = NaN must be a finite number",
+        ),
+        (
+            network(|c| c.init.spectral_radius = Some(0.0.into())),
+            "model.init.spectral_radius = 0 must be a finite number above 0",
+        ),
+        (
+            network(|c| c.dale = Some(fraction(1.2))),
+            "model.dale.excitatory_fraction = 1.2 must lie in [0, 1]",
+        ),
+        (
+            network(|c| c.density.recurrent = -0.1),
+            "model.density.recurrent = -0.1 must lie in [0, 1]",
+        ),
+        (
+            network(|c| c.initial_state = InitialState::Given(vec![f64::INFINITY; 5])),
+            "model.initial_state = inf must be a finite number",
+        ),
+        (
+            network(|c| c.initial_state = InitialState::LearnedPerCondition),
+            "initial_state.learned_per_condition = 0 must be at least 1",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_refused(&config, expected);
+    }
+}
+
+#[test]
+fn rules_that_join_keys() {
+    let dale = || Some(Dale::default());
+    let square = |c: &mut CtrnnConfig| {
+        c.dale = Some(Dale {
+            parametrization: Parametrization::Square,
+            ..Dale::default()
+        });
+    };
+    let cases: [(CtrnnConfig, &str); 9] = [
+        (
+            network(|c| c.initial_state = InitialState::Given(vec![0.0])),
+            "model.initial_state has 1 numbers for 5 units",
+        ),
+        (
+            network(|c| {
+                c.initial_state = InitialState::Carry;
+                c.noise.initial_state = 0.1;
+            }),
+            "a carried initial state takes no noise",
+        ),
+        (
+            network(|c| {
+                c.init.recurrent = WeightInit::Zero;
+                c.init.spectral_radius = Some(1.0.into());
+            }),
+            "a zero matrix cannot be scaled to spectral radius 1",
+        ),
+        (
+            network(|c| (c.activation, c.dale) = (Activation::Linear, dale())),
+            "but the activation is linear",
+        ),
+        (
+            network(|c| c.init.balance = Some(Balance::Row)),
+            "model.init.balance needs Dale's law",
+        ),
+        (
+            network(|c| {
+                square(c);
+                c.init.recurrent = WeightInit::Zero;
+            }),
+            "model.init.recurrent = \"zero\" has weights at zero",
+        ),
+        (
+            network(|c| {
+                square(c);
+                c.positive_input = true;
+                c.init.input = WeightInit::Diagonal;
+            }),
+            "model.init.input = \"diagonal\" has weights at zero",
+        ),
+        (
+            network(|c| {
+                c.init.recurrent = WeightInit::Diagonal;
+                c.self_connections = false;
+            }),
+            "a diagonal W_rc consists of self-connections",
+        ),
+        (
+            network(|c| {
+                c.n_outputs = 1;
+                c.output_nonlinearity = OutputNonlinearity::Softmax;
+            }),
+            "the softmax of a single output is 1",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_refused(&config, expected);
+    }
+    let fitting = network(|c| (c.activation, c.dale) = (Activation::Tanh, dale()));
+    let error = fitting.check().unwrap_err().to_string();
+    assert!(
+        error.contains("may be relu, sigmoid, retanh, softplus, power;"),
+        "{error}"
+    );
+}
+
+#[test]
+fn rules_of_arrays() {
+    let at = |k: usize, value: f64| {
+        let values = (0..25).map(|i| if i == k { value } else { 0.0 });
+        Some(values.collect::<Vec<f64>>())
+    };
+    let signs = |signs: Vec<f64>| {
+        network(|c| {
+            c.dale = Some(Dale::default());
+            c.connectivity.signs = Some(signs);
+        })
+    };
+    let recurrent = |mask: Option<Vec<f64>>, fixed: Option<Vec<f64>>| {
+        network(|c| {
+            c.connectivity.recurrent.mask = mask;
+            c.connectivity.recurrent.fixed = fixed;
+        })
+    };
+    let cases: [(CtrnnConfig, &str); 11] = [
+        (
+            signs(vec![1.0, 1.0, 0.0, -1.0, -1.0]),
+            "dale.signs = 0 at unit 2 must be +1 or -1 for every unit",
+        ),
+        (
+            signs(vec![1.0]),
+            "dale.signs = 1 numbers must have one number for each unit",
+        ),
+        (
+            network(|c| c.connectivity.signs = Some(vec![1.0; 5])),
+            "recurrent.sign gives signs, but there is no model.dale",
+        ),
+        (
+            CtrnnConfig {
+                density: crate::Densities {
+                    recurrent: 0.5,
+                    ..Default::default()
+                },
+                ..recurrent(Some(vec![1.0; 25]), None)
+            },
+            "density.recurrent = 0.5 cannot be asked for where a mask is given",
+        ),
+        (
+            recurrent(Some(vec![0.5; 25]), None),
+            "recurrent.mask = 0.5 at index 0 must be 0 or 1",
+        ),
+        (
+            recurrent(Some(vec![1.0; 24]), None),
+            "recurrent.mask = 24 numbers must have one number for every pair",
+        ),
+        (
+            recurrent(None, at(3, f64::NAN)),
+            "recurrent.fixed = NaN at index 3 must be finite",
+        ),
+        (
+            network(|c| c.connectivity.recurrent.plasticity = Some(vec![-1.0; 25])),
+            "recurrent.plasticity = -1 at index 0 must be finite and at least 0",
+        ),
+        (
+            CtrnnConfig {
+                self_connections: false,
+                ..recurrent(None, at(6, 1.0))
+            },
+            "recurrent.fixed = 1 from unit 1 to unit 1 stands where",
+        ),
+        (
+            CtrnnConfig {
+                dale: Some(Dale::default()),
+                ..recurrent(None, at(4, 1.0))
+            },
+            "recurrent.fixed = 1 from unit 4 to unit 0 has another sign",
+        ),
+        (
+            network(|c| c.connectivity.file = Some(crate::InputPath("c.npz".into()))),
+            "model.connectivity.file: c.npz has not been read",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_refused(&config, expected);
+    }
+}
+
+#[test]
+fn rules_of_noise() {
+    let noise = |preactivation| {
+        network(|c| {
+            c.noise = NoiseLevels {
+                preactivation,
+                ..NoiseLevels::default()
+            };
+        })
+    };
+    for (preactivation, expected) in [
+        (
+            PreactivationNoise::Shared(-1.0),
+            "model.noise.preactivation = -1 must be a finite number, at least 0",
+        ),
+        (
+            PreactivationNoise::PerUnit(vec![0.1]),
+            "a list of 1 must have",
+        ),
+        (
+            PreactivationNoise::Covariance {
+                covariance: vec![vec![1.0]],
+            },
+            "a covariance of 1 rows must have a row and a column for each unit",
+        ),
+        (
+            PreactivationNoise::CovarianceFile {
+                covariance: crate::InputPath("c.npz".into()),
+            },
+            "c.npz has not been read",
+        ),
+    ] {
+        assert_refused(&noise(preactivation), expected);
+    }
+}
+
+#[test]
+fn rules_of_time_constants() {
+    let learned = |initial: TimeConstants, per_unit| {
+        TimeConstants::Learned(LearnedTimeConstants {
+            initial: Box::new(initial),
+            bounds: [20.0, 500.0],
+            per_unit,
+        })
+    };
+    let per_type = |e, i| TimeConstants::PerType(Box::new(PerType { e, i }));
+    let law = |median, sigma| {
+        TimeConstants::LogNormal(LogNormal {
+            median,
+            sigma,
+            min: 40.0,
+            max: 400.0,
+        })
+    };
+    for (tau_ms, rule) in [
+        (TimeConstants::Shared(0.0), "above 0"),
+        (TimeConstants::Shared(f64::NAN), "above 0"),
+        (TimeConstants::PerUnit(vec![100.0]), "for each unit"),
+        (TimeConstants::Uniform([200.0, 50.0]), "smaller bound first"),
+        (
+            per_type(10.0.into(), 50.0.into()),
+            "time.dt_ms = 20 is longer than the shortest of model.tau_ms, 10",
+        ),
+        (
+            per_type(100.0.into(), TimeConstants::PerUnit(vec![50.0; 5])),
+            "model.tau_ms.i = 50 to 50 ms, given for each unit must be a number, uniform or lognormal",
+        ),
+        (
+            per_type(100.0.into(), 50.0.into()),
+            "time constants of cell types need Dale's law",
+        ),
+        (
+            TimeConstants::Shared(10.0),
+            "time.dt_ms = 20 is longer than model.tau_ms = 10",
+        ),
+        (learned(500.0.into(), true), "strictly within"),
+        (
+            learned(learned(100.0.into(), true), true),
+            "must not be learned",
+        ),
+        (
+            learned(TimeConstants::PerUnit(vec![50.0; 5]), false),
+            "must be one number",
+        ),
+        (law(100.0, 0.0), "sigma above 0"),
+        (law(10.0, 0.5), "median within"),
+    ] {
+        assert_refused(&network(|c| c.tau_ms = tau_ms), rule);
+    }
+    let exponential = network(|c| {
+        c.tau_ms = 10.0.into();
+        c.integrator = Integrator::Exponential;
+    });
+    assert_eq!(exponential.check(), Ok(()));
+}

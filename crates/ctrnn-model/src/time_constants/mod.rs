@@ -1,0 +1,301 @@
+//! Time constants: what the configuration may say of them, how they are drawn or learned, and what they make of a step.
+
+use std::fmt;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use ctrnn_random::{Key, Rng, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::parameters::constant;
+use crate::{ModelError, Weights, words};
+
+mod learned;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use learned::LearnedTimeConstants;
+
+use learned::tau_of;
+
+words! {
+    /// How the state follows its drive over one time step.
+    ///
+    /// ```text
+    /// v' = decay v + gain [W_rc r + W_in u + b + eps]        decay = 1 - gain
+    /// ```
+    #[derive(Default)]
+    pub enum Integrator: "integrator" {
+        /// Forward Euler: `gain = alpha = dt / tau`; its error is of first order in dt, and dt must not exceed tau.
+        #[default]
+        Euler = "euler",
+        /// Exponential Euler: `gain = 1 - exp(-dt / tau)`; exact where the drive does not change within the step.
+        Exponential = "exponential",
+    }
+}
+
+impl Integrator {
+    /// The gain of a step of `dt_ms` for time constants `tau [N]`, in (0, 1].
+    pub(crate) fn gain<B: Backend>(self, dt_ms: f64, tau: Tensor<B, 1>) -> Tensor<B, 1> {
+        let alpha = constant(dt_ms, tau.dims()[0], &tau.device()) / tau;
+        match self {
+            Self::Euler => alpha,
+            Self::Exponential => exponential_gain(alpha),
+        }
+    }
+
+    /// The same for one time constant, in double precision.
+    pub fn gain_of(self, dt_ms: f64, tau_ms: f64) -> f64 {
+        match self {
+            Self::Euler => dt_ms / tau_ms,
+            Self::Exponential => -(-dt_ms / tau_ms).exp_m1(),
+        }
+    }
+}
+
+/// `1 - exp(-x)`, to full relative precision where x is small: `2 t / (1 + t)` with `t = tanh(x / 2)`.
+///
+/// The value stands beside the graph, which only holds the derivative `exp(-x)`: the way back of burn's division takes a
+/// reciprocal, which a build with burn's feature `simd` has to 12 bits only.
+fn exponential_gain<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1> {
+    let at = x.clone().detach();
+    let t = (at.clone() * 0.5).tanh();
+    let value = t.clone() * 2.0 / (t + 1.0);
+    let derivative = at.clone().neg().exp();
+    (x - at) * derivative + value
+}
+
+/// The time constants of the units, in ms.
+///
+/// In files: `100.0`; `[100.0, 50.0]`, one for each unit; `{ e = 100.0, i = 50.0 }`; `{ uniform = [50, 200] }`;
+/// `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`; or
+/// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TimeConstants {
+    /// One for all units.
+    Shared(f64),
+    /// One for each unit.
+    PerUnit(Vec<f64>),
+    /// Those of the excitatory and of the inhibitory units.
+    PerType(Box<PerType>),
+    /// Drawn for each unit, uniform between two bounds.
+    Uniform([f64; 2]),
+    /// Drawn for each unit: the logarithm is normal.
+    LogNormal(LogNormal),
+    /// Trained.
+    Learned(LearnedTimeConstants),
+}
+
+/// One kind of time constants for each cell type of Dale's law: a number, or a distribution that each unit draws from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerType {
+    /// Those of the excitatory units.
+    pub e: TimeConstants,
+    /// Those of the inhibitory units.
+    pub i: TimeConstants,
+}
+
+/// `ln tau` is normal with mean `ln median` and standard deviation `sigma`, cut off at `min` and `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogNormal {
+    /// Median before the cut, in ms.
+    pub median: f64,
+    /// Standard deviation of the logarithm.
+    pub sigma: f64,
+    /// Smallest value, in ms.
+    pub min: f64,
+    /// Largest value, in ms.
+    pub max: f64,
+}
+
+impl From<f64> for TimeConstants {
+    fn from(tau_ms: f64) -> Self {
+        Self::Shared(tau_ms)
+    }
+}
+
+impl TimeConstants {
+    /// How they are learned, if they are.
+    pub fn learned(&self) -> Option<&LearnedTimeConstants> {
+        match self {
+            Self::Learned(learned) => Some(learned),
+            _ => None,
+        }
+    }
+
+    /// How many there are for `n_units` units: 1 where they share one.
+    pub fn count(&self, n_units: usize) -> usize {
+        match self {
+            Self::Shared(_) => 1,
+            Self::Learned(learned) if !learned.per_unit => 1,
+            _ => n_units,
+        }
+    }
+
+    /// The smallest and the largest value that a unit can have, in ms.
+    pub fn range_ms(&self) -> [f64; 2] {
+        match self {
+            Self::Shared(tau) => [*tau, *tau],
+            Self::PerUnit(list) => [
+                list.iter().copied().fold(f64::INFINITY, f64::min),
+                list.iter().copied().fold(0.0, f64::max),
+            ],
+            Self::PerType(types) => {
+                let ([e_lo, e_hi], [i_lo, i_hi]) = (types.e.range_ms(), types.i.range_ms());
+                [e_lo.min(i_lo), e_hi.max(i_hi)]
+            }
+            Self::Uniform(bounds) => *bounds,
+            Self::LogNormal(law) => [law.min, law.max],
+            Self::Learned(learned) => learned.bounds,
+        }
+    }
+
+    /// Whether each unit draws its own, so that the configuration alone does not tell them.
+    pub(crate) fn are_drawn(&self) -> bool {
+        match self {
+            Self::Uniform(_) | Self::LogNormal(_) => true,
+            Self::PerType(types) => types.e.are_drawn() || types.i.are_drawn(),
+            Self::Shared(_) | Self::PerUnit(_) | Self::Learned(_) => false,
+        }
+    }
+
+    /// Whether they differ between excitatory and inhibitory units.
+    pub fn need_cell_types(&self) -> bool {
+        match self {
+            Self::PerType(_) => true,
+            Self::Learned(learned) => learned.initial.need_cell_types(),
+            _ => false,
+        }
+    }
+
+    /// Whether values of tau may be those of these time constants, for units of these `signs` (+1 excitatory, -1 inhibitory,
+    /// empty without Dale's law); a file holds them in single precision.
+    pub(crate) fn allow(&self, tau_ms: &[f64], signs: &[f64]) -> bool {
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b;
+        let [lo, hi] = self.range_ms();
+        match self {
+            Self::PerUnit(list) => {
+                list.len() == tau_ms.len() && tau_ms.iter().zip(list).all(|(a, b)| close(*a, *b))
+            }
+            Self::PerType(types) => {
+                tau_ms.len() == signs.len()
+                    && tau_ms
+                        .iter()
+                        .zip(signs)
+                        .all(|(&tau, &sign)| types.of(sign).allow(&[tau], &[]))
+            }
+            _ => tau_ms
+                .iter()
+                .all(|&tau| (lo..=hi).contains(&tau) || close(tau, lo) || close(tau, hi)),
+        }
+    }
+
+    /// The values at the beginning, [`TimeConstants::count`] of them, for units of these `signs` (as in
+    /// [`TimeConstants::allow`]). What is drawn comes from `seed` and is rounded to single precision, as files hold it.
+    pub(crate) fn draw(&self, n_units: usize, signs: &[f64], seed: u64) -> Vec<f64> {
+        let key = Key::new(seed, Stream::TimeConstants, 0);
+        let draw = |one: &dyn Fn(&mut Rng) -> f64| -> Vec<f64> {
+            (0..n_units)
+                .map(|unit| one(&mut Rng::new(key, unit as u64, 0)))
+                .map(|tau| f64::from(tau as f32))
+                .collect()
+        };
+        match self {
+            Self::Shared(tau) => vec![*tau],
+            Self::PerUnit(list) => list.clone(),
+            Self::PerType(types) => {
+                let of_type = |tau: &TimeConstants| match tau.draw(n_units, &[], seed).as_slice() {
+                    [shared] => vec![*shared; n_units],
+                    each => each.to_vec(),
+                };
+                let (e, i) = (of_type(&types.e), of_type(&types.i));
+                let own = |unit: usize| if signs[unit] > 0.0 { e[unit] } else { i[unit] };
+                (0..n_units).map(own).collect()
+            }
+            Self::Uniform([lo, hi]) => draw(&|rng| rng.uniform_in(*lo, *hi)),
+            Self::LogNormal(law) => draw(&|rng| law.draw(rng)),
+            Self::Learned(learned) => {
+                let values = learned.initial.draw(n_units, signs, seed);
+                match values.as_slice() {
+                    [shared] => vec![*shared; self.count(n_units)],
+                    _ => values,
+                }
+            }
+        }
+    }
+
+    /// The values that a network with these weights has, [`TimeConstants::count`] of them: those of the configuration, or those
+    /// of the weights where they were drawn. `weights` has been checked.
+    ///
+    /// # Errors
+    /// If they were drawn and the weights lack them.
+    pub(crate) fn of(
+        &self,
+        weights: &Weights,
+        n_units: usize,
+        signs: &[f64],
+    ) -> Result<Vec<f64>, ModelError> {
+        match self {
+            Self::Learned(_) => Ok(Vec::new()),
+            drawn if drawn.are_drawn() => tau_of(weights, n_units),
+            given => Ok(given.draw(n_units, signs, 0)),
+        }
+    }
+}
+
+impl PerType {
+    /// Those of a unit of this sign.
+    fn of(&self, sign: f64) -> &TimeConstants {
+        if sign > 0.0 { &self.e } else { &self.i }
+    }
+}
+
+impl LogNormal {
+    /// A draw by rejection that accepts more than a third of the proposals: from the normal distribution where the
+    /// interval is longer than one standard deviation, from the uniform one where it is shorter.
+    fn draw(&self, rng: &mut Rng) -> f64 {
+        let z = |tau: f64| (tau / self.median).ln() / self.sigma;
+        let (low, high) = (z(self.min), z(self.max));
+        loop {
+            let (z, accepted) = if high - low > 1.0 {
+                let z = f64::from(rng.normal());
+                (z, (low..=high).contains(&z))
+            } else {
+                let z = rng.uniform_in(low, high);
+                (z, rng.uniform() < (-0.5 * z * z).exp())
+            };
+            if accepted {
+                return self.median * (self.sigma * z).exp();
+            }
+        }
+    }
+}
+
+impl fmt::Display for TimeConstants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [lo, hi] = self.range_ms();
+        match self {
+            Self::Shared(tau) => write!(f, "{tau} ms"),
+            Self::PerUnit(_) => write!(f, "{lo} to {hi} ms, given for each unit"),
+            Self::PerType(types) => {
+                write!(f, "excitatory {}; inhibitory {}", types.e, types.i)
+            }
+            Self::Uniform(_) => write!(f, "{lo} to {hi} ms, uniform"),
+            Self::LogNormal(law) => write!(
+                f,
+                "{lo} to {hi} ms, lognormal with median {} ms",
+                law.median
+            ),
+            Self::Learned(learned) => {
+                let whose = if learned.per_unit {
+                    "each unit"
+                } else {
+                    "all units"
+                };
+                write!(f, "{lo} to {hi} ms, learned for {whose}")
+            }
+        }
+    }
+}

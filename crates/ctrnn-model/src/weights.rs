@@ -1,0 +1,419 @@
+//! The tensors of a network by name: drawn, checked, taken in, given out.
+
+use burn::tensor::TensorData;
+use burn::tensor::backend::Backend;
+
+use crate::connectivity::Matrix;
+use crate::initial_state::CARRIED_STATE;
+use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
+use crate::synapses::{Constraints, Synapses};
+use crate::{CtrnnConfig, CtrnnModule, InitialState, ModelError, Parameter, Weights, init};
+
+impl CtrnnConfig {
+    /// Draws the initial network of `seed`. Biases and a learned initial state begin at zero.
+    ///
+    /// # Errors
+    /// What [`CtrnnConfig::check`] refuses, and a spectral radius asked of a matrix that has none.
+    ///
+    /// ```
+    /// use burn::backend::NdArray;
+    /// use ctrnn_model::CtrnnConfig;
+    /// let network = CtrnnConfig::new(3, 64, 2).init::<NdArray>(42, &Default::default())?;
+    /// assert_eq!(network.w_rc_raw.dims(), [64, 64]);
+    /// # Ok::<(), ctrnn_model::ModelError>(())
+    /// ```
+    pub fn init<B: Backend>(
+        &self,
+        seed: u64,
+        device: &B::Device,
+    ) -> Result<CtrnnModule<B>, ModelError> {
+        self.check()?;
+        let mut weights = init::draw(self, seed)?;
+        let mut put = |p: Parameter, values: Vec<f64>| {
+            weights.insert(p.name().to_owned(), TensorData::new(values, p.shape(self)));
+        };
+        for p in [
+            Parameter::RecurrentBias,
+            Parameter::OutputBias,
+            Parameter::InitialState,
+        ] {
+            if p.is_trained(self) {
+                put(p, vec![0.0; p.shape(self).iter().product()]);
+            }
+        }
+        let signs = self.unit_signs().unwrap_or_default();
+        let tau_ms = self.tau_ms.draw(self.n_units, &signs, seed);
+        let tau_ms = TensorData::new(tau_ms.clone(), [tau_ms.len()]);
+        weights.insert(TAU_MS.to_owned(), tau_ms);
+        CtrnnModule::from_weights(self, &weights, device)
+    }
+}
+
+impl<B: Backend> CtrnnModule<B> {
+    /// Builds the network with these weights, as [`CtrnnModule::weights`] gives them; nothing is drawn.
+    ///
+    /// # Errors
+    /// What [`CtrnnConfig::check`] refuses; or names the tensor that is missing, unknown, has another shape, is not finite,
+    /// or contradicts the configuration.
+    pub fn from_weights(
+        config: &CtrnnConfig,
+        weights: &Weights,
+        device: &B::Device,
+    ) -> Result<Self, ModelError> {
+        config.check()?;
+        check(weights, config)?;
+        let vector = |p: Parameter| -> Result<_, ModelError> {
+            Ok(match p.is_trained(config) {
+                true => Some(p.param(host_tensor(find(weights, p)?, device))),
+                false => None,
+            })
+        };
+        let matrix = |matrix: Matrix| -> Result<_, ModelError> {
+            let constraints = Constraints::of(config, matrix, weights)?;
+            let raw = TensorData::new(constraints.raw_of(weights)?, constraints.shape);
+            let raw = matrix.parameter().param(host_tensor(raw, device));
+            Ok((raw, Synapses::new(constraints, device)))
+        };
+        let (w_in_raw, input) = matrix(Matrix::Input)?;
+        let (w_rc_raw, recurrent) = matrix(Matrix::Recurrent)?;
+        let (w_out_raw, output) = matrix(Matrix::Output)?;
+        let is_shared = Parameter::InitialState.shape(config).len() == 1;
+        let tau_raw = match config.tau_ms.learned() {
+            Some(learned) => {
+                let raw = learned.raw_of(weights, config.n_units)?;
+                Some(Parameter::TimeConstants.param(host_tensor(raw, device)))
+            }
+            None => None,
+        };
+        Ok(Self {
+            w_in_raw,
+            w_rc_raw,
+            bias: vector(Parameter::RecurrentBias)?,
+            w_out_raw,
+            bias_out: vector(Parameter::OutputBias)?,
+            initial_state: match is_shared {
+                true => vector(Parameter::InitialState)?,
+                false => None,
+            },
+            condition_states: match is_shared {
+                true => None,
+                false => {
+                    let states = find(weights, Parameter::InitialState)?;
+                    Some(Parameter::InitialState.param(host_tensor(states, device)))
+                }
+            },
+            tau_raw,
+            fixed_tau_ms: config.tau_ms.of(
+                weights,
+                config.n_units,
+                &config.unit_signs().unwrap_or_default(),
+            )?,
+            carried_state: CARRIED_STATE.map(|name| weights.get(name).cloned()).all(),
+            condition_values: weights
+                .iter()
+                .filter(|(name, _)| name.starts_with(CONDITION_VALUES))
+                .map(|(name, values)| (name.clone(), values.clone()))
+                .collect(),
+            noise_factor: config
+                .noise
+                .preactivation
+                .factor()
+                .expect("the configuration has been checked"),
+            input,
+            recurrent,
+            output,
+            config: config.clone(),
+        })
+    }
+
+    /// Replaces those parameters of the network that `weights` names. A matrix may be given by its effective
+    /// weights, by its raw ones, or by both.
+    ///
+    /// # Errors
+    /// Names the tensor that is unknown, has another shape, is not finite, or contradicts the configuration.
+    pub fn with_weights(self, weights: &Weights) -> Result<Self, ModelError> {
+        let mut all = self.weights();
+        for matrix in Matrix::ALL {
+            let names = ["weight", "weight_raw"].map(|what| matrix.array(what));
+            if names.iter().any(|name| weights.contains_key(name)) {
+                all.retain(|name, _| !names.contains(name));
+            }
+        }
+        if weights.contains_key(TAU_MS) {
+            all.remove(Parameter::TimeConstants.name()); // it follows from the time constants that are given
+        }
+        all.extend(weights.clone());
+        Self::from_weights(&self.config, &all, &self.device())
+    }
+
+    /// Returns every tensor of the network by name, as weight files hold them: the parameters, zeros or the given values where
+    /// a parameter is not trained, `tau_ms [1 or N]`, and where there are such things `tau_raw` and
+    /// `carried_state [B,N]` and the values of conditions ([`CONDITION_VALUES`]). Of a constrained matrix the weight is the effective one, and `weight_raw`, `mask`, `sign` and
+    /// `fixed` stand beside it.
+    pub fn weights(&self) -> Weights {
+        let mut weights = Weights::new();
+        let mut put = |p: Parameter, data: TensorData| weights.insert(p.name().to_owned(), data);
+        for matrix in Matrix::ALL {
+            put(matrix.parameter(), self.effective_weights(matrix).to_data());
+        }
+        put(Parameter::RecurrentBias, self.bias_value().to_data());
+        put(Parameter::OutputBias, self.bias_out_value().to_data());
+        let initial_state = match &self.condition_states {
+            Some(states) => states.to_data(),
+            None => self.shared_initial_state().to_data(),
+        };
+        put(Parameter::InitialState, initial_state);
+        if let Some(raw) = &self.tau_raw {
+            put(Parameter::TimeConstants, raw.to_data());
+        }
+        if let Some(state) = &self.carried_state {
+            let named = CARRIED_STATE.zip(state.clone()).into_array();
+            weights.extend(named.map(|(name, data)| (name.to_owned(), data)));
+        }
+        weights.extend(self.condition_values.clone());
+        weights.insert(TAU_MS.to_owned(), self.tau_ms().to_data());
+        for matrix in Matrix::ALL {
+            weights.extend(self.constraint_arrays(matrix));
+        }
+        weights
+    }
+
+    fn constraint_arrays(&self, matrix: Matrix) -> Weights {
+        let constraints = self.synapses(matrix).constraints();
+        if constraints.is_none() {
+            return Weights::new();
+        }
+        let mut arrays = constraints.arrays();
+        let raw = self.raw_weights(matrix).to_data();
+        arrays.insert(matrix.array("weight_raw"), raw);
+        let own_type = |(name, data): (String, TensorData)| (name, data.convert::<B::FloatElem>());
+        arrays.into_iter().map(own_type).collect()
+    }
+}
+
+/// Returns the weights of a parameter.
+fn find(weights: &Weights, parameter: Parameter) -> Result<TensorData, ModelError> {
+    let found = weights.get(parameter.name()).cloned();
+    found.ok_or_else(|| ModelError::MissingTensor {
+        name: parameter.name().to_owned(),
+    })
+}
+
+/// Checks that `weights` fits a network: known names, right shapes, finite values, nothing that contradicts the
+/// configuration. Names may be absent.
+fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
+    for (name, data) in weights {
+        if name.starts_with(CONDITION_VALUES) {
+            check_condition_values(name, data, config)?;
+            continue;
+        }
+        check_finite(name, data)?;
+        match Parameter::ALL.into_iter().find(|p| p.name() == name) {
+            Some(parameter) => {
+                check_shape(name, data, &parameter.shape(config))?;
+                check_untrained(parameter, data, config)?;
+            }
+            None if name == TAU_MS => check_tau(data, config)?,
+            None if CARRIED_STATE.into_array().contains(&name.as_str()) => {
+                check_carried(name, data, config)?;
+            }
+            None => match constraint_shape(name, config) {
+                Some(shape) => check_shape(name, data, &shape)?,
+                None => return Err(unknown(name)),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// The shape of an array that stands beside a constrained weight matrix; its values are checked with the constraints.
+fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
+    let (matrix, what) = name.split_once('.')?;
+    let matrix = Matrix::ALL.into_iter().find(|m| m.name() == matrix)?;
+    let [post, pre] = matrix.shape(config);
+    match what {
+        "weight_raw" | "mask" | "fixed" => Some(vec![post, pre]),
+        "sign" => Some(vec![pre]),
+        _ => None,
+    }
+}
+
+fn unknown(name: &str) -> ModelError {
+    let known = Parameter::ALL.map(Parameter::name).join(", ");
+    let carried = CARRIED_STATE.into_array().join(", ");
+    ModelError::UnknownTensor {
+        name: name.to_owned(),
+        known: format!(
+            "{known}, {TAU_MS}, {carried}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+        ),
+    }
+}
+
+fn check_finite(name: &str, data: &TensorData) -> Result<(), ModelError> {
+    match data.iter::<f64>().position(|x| !(x as f32).is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(ModelError::NotFinite {
+            name: name.to_owned(),
+            index,
+            value: data.iter::<f64>().nth(index).unwrap_or(f64::NAN),
+        }),
+    }
+}
+
+fn check_shape(name: &str, data: &TensorData, expected: &[usize]) -> Result<(), ModelError> {
+    if data.shape[..] == *expected {
+        return Ok(());
+    }
+    Err(ModelError::Shape {
+        name: name.to_owned(),
+        expected: expected.to_vec(),
+        found: data.shape.to_vec(),
+    })
+}
+
+/// A tensor that the network holds fixed must have the value that the configuration gives it.
+fn check_untrained(
+    parameter: Parameter,
+    data: &TensorData,
+    config: &CtrnnConfig,
+) -> Result<(), ModelError> {
+    if parameter.is_trained(config) {
+        return Ok(());
+    }
+    if parameter == Parameter::TimeConstants {
+        return Err(ModelError::Contradiction {
+            name: parameter.name().to_owned(),
+            reason: "the configuration does not learn the time constants".to_owned(),
+        });
+    }
+    let fixed = |index: usize| match parameter {
+        Parameter::InitialState => config.initial_state.fixed(index),
+        _ => 0.0,
+    };
+    let agrees =
+        |(index, x): (usize, f64)| x == fixed(index) || x == f64::from(fixed(index) as f32);
+    if data.iter::<f64>().enumerate().all(agrees) {
+        return Ok(());
+    }
+    Err(ModelError::Contradiction {
+        name: parameter.name().to_owned(),
+        reason: "the configuration holds it fixed at another value".to_owned(),
+    })
+}
+
+/// A carried state is that of a configuration that carries it, with a row for each trial.
+fn check_carried(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
+    if config.initial_state != InitialState::Carry {
+        return Err(ModelError::Contradiction {
+            name: name.to_owned(),
+            reason: "the configuration carries no state".to_owned(),
+        });
+    }
+    let trials = data.shape.first().copied().unwrap_or_default();
+    check_shape(name, data, &[trials, config.n_units])
+}
+
+/// Values of conditions belong to an initial state for each of them.
+fn check_condition_values(
+    name: &str,
+    data: &TensorData,
+    config: &CtrnnConfig,
+) -> Result<(), ModelError> {
+    match config.initial_state {
+        InitialState::LearnedPerCondition => check_shape(name, data, &[config.n_conditions]),
+        _ => Err(ModelError::Contradiction {
+            name: name.to_owned(),
+            reason: "the configuration has no initial state for each condition".to_owned(),
+        }),
+    }
+}
+
+/// Time constants come from the configuration; a file must agree to single precision.
+fn check_tau(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
+    let len = config.tau_ms.count(config.n_units);
+    if data.shape[..] != [1] {
+        check_shape(TAU_MS, data, &[len])?;
+    }
+    let tau_ms: Vec<f64> = data.iter().collect();
+    if config
+        .tau_ms
+        .allow(&tau_ms, &config.unit_signs().unwrap_or_default())
+    {
+        return Ok(());
+    }
+    Err(ModelError::Contradiction {
+        name: TAU_MS.to_owned(),
+        reason: format!("the configuration says {}", config.tau_ms),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleDisplay};
+    use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
+    use burn_ndarray::NdArray;
+
+    use super::*;
+    use crate::{Dale, LearnedTimeConstants, TimeConstants};
+
+    type F32 = NdArray<f32>;
+
+    /// Dale's law, learned time constants, and one initial state per condition: every kind of parameter.
+    fn config() -> CtrnnConfig {
+        CtrnnConfig {
+            dale: Some(Dale::default()),
+            tau_ms: TimeConstants::Learned(LearnedTimeConstants {
+                initial: Box::new(100.0.into()),
+                bounds: [20.0, 500.0],
+                per_unit: true,
+            }),
+            initial_state: InitialState::LearnedPerCondition,
+            n_conditions: 2,
+            ..CtrnnConfig::new(3, 6, 2)
+        }
+    }
+
+    /// Other values than the initial ones for all parameters, through burn's own record and recorder.
+    #[test]
+    fn a_burn_record_holds_every_parameter() {
+        let device = Default::default();
+        let states = TensorData::new((0..12).map(f64::from).collect::<Vec<_>>(), [2, 6]);
+        let bias = TensorData::new(vec![0.5; 6], [6]);
+        let given = [
+            ("initial_state".to_owned(), states),
+            ("recurrent.bias".to_owned(), bias),
+        ];
+        let trained = config().init::<F32>(1, &device).unwrap();
+        let trained = trained.with_weights(&given.into()).unwrap();
+        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
+        let bytes = recorder.record(trained.clone().into_record(), ()).unwrap();
+
+        let other = config().init::<F32>(2, &device).unwrap();
+        let ids = [other.w_in_raw.id, other.w_rc_raw.id];
+        let loaded = other.load_record(recorder.load(bytes, &device).unwrap());
+        // No operation on the loaded tensors: burn gives them the float type of the process, which another test may have made
+        // f64.
+        let values = |network: &CtrnnModule<F32>| -> Vec<f64> {
+            let matrices = [&network.w_in_raw, &network.w_rc_raw, &network.w_out_raw];
+            let states = network.condition_states.as_ref().unwrap();
+            let tensors = matrices.map(|matrix| matrix.to_data()).into_iter();
+            let vectors = [&network.bias, &network.bias_out, &network.tau_raw];
+            let vectors = vectors.map(|vector| vector.as_ref().unwrap().to_data());
+            let all = tensors.chain(vectors).chain([states.to_data()]);
+            all.flat_map(|data| data.iter::<f64>().collect::<Vec<_>>())
+                .collect()
+        };
+        assert_eq!(values(&loaded), values(&trained));
+        assert_eq!(loaded.config(), trained.config());
+        assert_eq!([loaded.w_in_raw.id, loaded.w_rc_raw.id], ids);
+        assert_eq!(ids[0], Parameter::InputWeight.id());
+    }
+
+    #[test]
+    fn a_network_is_displayed_by_its_sizes() {
+        let network = config().init::<F32>(1, &Default::default()).unwrap();
+        let text = network.format(Default::default());
+        let expected = ["CtrnnModule", "units: 6", "relu", "params: "];
+        assert!(expected.iter().all(|part| text.contains(part)), "{text}");
+    }
+}
