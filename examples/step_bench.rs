@@ -210,13 +210,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads)
         .build_global()?;
-    match args.gpu {
-        false => serve::<Autodiff<Cpu>>(&args, 1),
-        #[cfg(feature = "wgpu")]
-        true => serve::<Autodiff<ctrnn::model::Gpu>>(&args, usize::MAX),
-        #[cfg(not(feature = "wgpu"))]
-        true => Err("build with `--features wgpu` for --gpu".into()),
+    if !args.gpu {
+        return serve::<Autodiff<Cpu>>(&args, 1);
     }
+    #[cfg(feature = "wgpu")]
+    return serve::<Autodiff<ctrnn::model::Gpu>>(&args, usize::MAX);
+    #[cfg(not(feature = "wgpu"))]
+    Err("build with `--features wgpu` for --gpu".into())
 }
 
 /// Answers commands; up to `together` steps are timed as one.

@@ -255,9 +255,10 @@ fn print_table(times: &[(&str, f64)]) {
     );
     for (name, ms) in times {
         print!("{name:28} {ms:8.3} {:9.3}", ms / plain);
-        match name.starts_with("noise") {
-            true => println!(" {:9.3}", ms / shared),
-            false => println!(),
+        if name.starts_with("noise") {
+            println!(" {:9.3}", ms / shared)
+        } else {
+            println!()
         }
     }
 }

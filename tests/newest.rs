@@ -710,14 +710,8 @@ fn a_changed_file_of_a_finished_run_is_named() {
     let project = Project::new();
     let trials = |value: f32| {
         [
-            (
-                "inputs",
-                ctrnn_files::Array::f32(&[10, 3, 1], vec![value; 30]),
-            ),
-            (
-                "targets",
-                ctrnn_files::Array::f32(&[10, 3, 1], vec![value; 30]),
-            ),
+            ("inputs", Array::f32(&[10, 3, 1], vec![value; 30])),
+            ("targets", Array::f32(&[10, 3, 1], vec![value; 30])),
         ]
     };
     project.write_arrays("trials.npz", trials(0.5));

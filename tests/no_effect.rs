@@ -212,14 +212,8 @@ fn further_keys_options_and_variables() {
 
     let trials = |n: usize| {
         [
-            (
-                "inputs",
-                ctrnn_files::Array::f32(&[n, 3, 1], vec![0.5; 3 * n]),
-            ),
-            (
-                "targets",
-                ctrnn_files::Array::f32(&[n, 3, 1], vec![0.5; 3 * n]),
-            ),
+            ("inputs", Array::f32(&[n, 3, 1], vec![0.5; 3 * n])),
+            ("targets", Array::f32(&[n, 3, 1], vec![0.5; 3 * n])),
         ]
     };
     project.write_arrays("a.npz", trials(10));

@@ -67,9 +67,10 @@ impl Dynamics {
     /// The input that the network sees.
     fn seen(self, u: f64, n: f64) -> f64 {
         let (eps, jump) = self.noise(self.gain(100.0));
-        match self.inputs_are_rates {
-            true => (u + BASELINE + SIGMA_IN * (eps + jump) * n).max(0.0),
-            false => u,
+        if self.inputs_are_rates {
+            (u + BASELINE + SIGMA_IN * (eps + jump) * n).max(0.0)
+        } else {
+            u
         }
     }
 
@@ -130,9 +131,10 @@ fn recompute(
         let mut state = values(weights, "initial_state");
         for t in 0..N_STEPS {
             let at = trial * N_STEPS + t;
-            let r: Vec<f64> = match voltage {
-                true => state.iter().map(|&v| activation(v)).collect(),
-                false => state.clone(),
+            let r: Vec<f64> = if voltage {
+                state.iter().map(|&v| activation(v)).collect()
+            } else {
+                state.clone()
             };
             let recurrent = product(&w_rc, &r);
             let input = product(&w_in, &inputs[at * N_INPUTS..][..N_INPUTS]);
@@ -177,9 +179,10 @@ fn check(dynamics: Dynamics) -> Vec<[Vec<f64>; 2]> {
         output,
         inputs_are_rates,
     } = dynamics;
-    let [sigma_in, baseline] = match inputs_are_rates {
-        true => [SIGMA_IN, BASELINE],
-        false => [0.0, 0.0],
+    let [sigma_in, baseline] = if inputs_are_rates {
+        [SIGMA_IN, BASELINE]
+    } else {
+        [0.0, 0.0]
     };
     let settings = [
         "train.steps=5".to_owned(),

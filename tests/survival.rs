@@ -442,9 +442,10 @@ fn a_run_whose_folder_is_exchanged_ends_and_writes_nothing_there() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(5), "{what}: {said}");
             let place = fs::canonicalize(project.path("old")).unwrap();
-            let expected = match cfg!(target_os = "linux") {
-                true => format!("was renamed to {}", place.display()),
-                false => "was removed or replaced".to_owned(),
+            let expected = if cfg!(target_os = "linux") {
+                format!("was renamed to {}", place.display())
+            } else {
+                "was removed or replaced".to_owned()
             };
             assert!(
                 said.contains("error[F002]: the folder of the run at run "),

@@ -20,9 +20,10 @@ impl log::Log for Counter {
     }
 
     fn log(&self, record: &log::Record) {
-        let text = match self.enabled(record.metadata()) {
-            true => record.args().to_string(),
-            false => return,
+        let text = if self.enabled(record.metadata()) {
+            record.args().to_string()
+        } else {
+            return;
         };
         if text.starts_with("ComputePass::dispatch ") {
             LAUNCHES.fetch_add(1, Relaxed);

@@ -29,12 +29,13 @@ pub fn evidence(batch: &TrialBatch, trials: &[usize]) -> Option<Evidence> {
         .into_iter()
         .filter_map(|(name, values)| decisive(batch, &trials, name, values));
     let first = found.next()?;
-    Some(
-        found.fold(first, |best, next| match levels(&next) > levels(&best) {
-            true => next,
-            false => best,
-        }),
-    )
+    Some(found.fold(first, |best, next| {
+        if levels(&next) > levels(&best) {
+            next
+        } else {
+            best
+        }
+    }))
 }
 
 /// Evidence, and the trials that one value of the context selects: all of them where it needs no context.

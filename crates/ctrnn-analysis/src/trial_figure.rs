@@ -283,9 +283,10 @@ impl Column<'_> {
         let channels = lane.first..lane.first + lane.n;
         let values = channels.flat_map(|channel| (0..n_steps).map(move |t| (t, channel)));
         let symmetric = scale[0].abs().max(scale[1]);
-        let (scale, map) = match scale[0] < -0.5 * scale[1] {
-            true => ([-symmetric, symmetric], ColourMap::BlueWhiteRed),
-            false => ([0.0, scale[1]], ColourMap::Blues),
+        let (scale, map) = if scale[0] < -0.5 * scale[1] {
+            ([-symmetric, symmetric], ColourMap::BlueWhiteRed)
+        } else {
+            ([0.0, scale[1]], ColourMap::Blues)
         };
         vec![Layer::HeatMap(HeatMap {
             x: [0.0, edges[n_steps]],

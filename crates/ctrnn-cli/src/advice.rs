@@ -66,9 +66,10 @@ mod tests {
     use ctrnn_config::RunConfig;
 
     fn advised(overrides: &str, ms: f64, has_gpu: bool) -> String {
-        let threads = match overrides.contains("threads") {
-            true => "",
-            false => "\nthreads = 4",
+        let threads = if overrides.contains("threads") {
+            ""
+        } else {
+            "\nthreads = 4"
         };
         let text = format!(
             "[task.go_nogo]\n[model]\nn_units = 256\n[train]\nbatch_size = 128\n[device]\n{overrides}{threads}"

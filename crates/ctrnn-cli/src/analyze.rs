@@ -18,12 +18,13 @@ use crate::terminal::{Terminal, path_text};
 pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let (names, overrides) = names_and_overrides(&args.what);
     let is_all = names.iter().any(|name| name == "all");
-    let wanted: Vec<&'static Analysis> = match is_all {
-        true => ANALYSES.iter().collect(),
-        false => names
+    let wanted: Vec<&'static Analysis> = if is_all {
+        ANALYSES.iter().collect()
+    } else {
+        names
             .iter()
             .map(|name| named(name))
-            .collect::<Result<_, _>>()?,
+            .collect::<Result<_, _>>()?
     };
     if let Some(folder) = &args.output {
         output::check_folder(folder)?;

@@ -104,9 +104,10 @@ fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
         }
     });
     if let (Some(word), Some(run)) = (word, source.ancestors().nth(2)) {
-        let run = match run == Path::new("") {
-            true => Path::new("."),
-            false => run,
+        let run = if run == Path::new("") {
+            Path::new(".")
+        } else {
+            run
         };
         return (run.to_owned(), Some(word));
     }

@@ -242,9 +242,12 @@ impl<'a> Job for StudyJob<'a> {
         let run = &loaded.run;
         let network = loaded.weights.network::<B::InnerBackend>(run, device)?;
         let batch = trials(loaded, args.trials.is_some())?;
-        let noise = || match args.noise {
-            true => Noise::Drawn(evaluation_noise(run)),
-            false => Noise::Off,
+        let noise = || {
+            if args.noise {
+                Noise::Drawn(evaluation_noise(run))
+            } else {
+                Noise::Off
+            }
         };
         let states = pass(&network, run, &batch, noise())?;
         let signs = network.config().signs(Matrix::Recurrent);

@@ -31,9 +31,10 @@ use crate::trust::Consent;
 
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let resume = match args.force {
-        true => Resume::Never,
-        false => args.resume.unwrap_or_else(resume_by_default),
+    let resume = if args.force {
+        Resume::Never
+    } else {
+        args.resume.unwrap_or_else(resume_by_default)
     };
     let source = args.init_from.as_deref();
     let begun = source.map(|source| {

@@ -57,9 +57,10 @@ fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
         Some(_) => 0,                              // each is made when it is needed
         None => 2 * trials * max_steps * of_trial, // one by one, and the batch that they were made as
     };
-    let rates = match run.objective.record().rates {
-        true => (1.0 + ARRAYS_OF_A_RATE_PENALTY) * run.model.n_units as f64,
-        false => 0.0,
+    let rates = if run.objective.record().rates {
+        (1.0 + ARRAYS_OF_A_RATE_PENALTY) * run.model.n_units as f64
+    } else {
+        0.0
     };
     let of_row = (2 * of_trial + ARRAYS_OF_A_READOUT * o) as f64 + rates;
     let rows = (trials.min(BLOCK) * max_steps) as f64;

@@ -300,9 +300,10 @@ pub fn only_options_of(task: &str, texts: &[String]) -> Result<(), ConfigErrors>
     let table = format!("task.{task}");
     only(&[&table], texts, |key| {
         let message = format!("{key} is not an option of the task {task}");
-        let help = match key.contains('.') {
-            true => format!("its options begin with {table}., as in {table}.KEY=VALUE"),
-            false => format!("write the key in full: {table}.{key}=VALUE"),
+        let help = if key.contains('.') {
+            format!("its options begin with {table}., as in {table}.KEY=VALUE")
+        } else {
+            format!("write the key in full: {table}.{key}=VALUE")
         };
         (message, help)
     })
@@ -329,9 +330,10 @@ fn only(
             problems.push(problem.help(help));
         }
     }
-    match problems.is_empty() {
-        true => Ok(()),
-        false => Err(ConfigErrors(problems)),
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors(problems))
     }
 }
 

@@ -82,9 +82,10 @@ fn refer(schema: &mut Json, shapes: &Json, reference: &Json) {
             .for_each(|item| refer(item, shapes, reference)),
         Json::Object(map) => {
             for (key, value) in map {
-                match key == "anyOf" && value == shapes {
-                    true => *value = reference.clone(),
-                    false => refer(value, shapes, reference),
+                if key == "anyOf" && value == shapes {
+                    *value = reference.clone()
+                } else {
+                    refer(value, shapes, reference)
                 }
             }
         }

@@ -306,9 +306,10 @@ fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<
     }
     while high - low > 1e-9 * high {
         let middle = 0.5 * (low + high);
-        match f(middle)? < 0.0 {
-            true => low = middle,
-            false => high = middle,
+        if f(middle)? < 0.0 {
+            low = middle
+        } else {
+            high = middle
         }
     }
     Ok(Some(high))
@@ -369,9 +370,12 @@ mod tests {
             for a in 0..short {
                 for b in 0..short {
                     let dot: f64 = (0..post.max(pre))
-                        .map(|k| match post >= pre {
-                            true => w[k * pre + a] * w[k * pre + b],
-                            false => w[a * pre + k] * w[b * pre + k],
+                        .map(|k| {
+                            if post >= pre {
+                                w[k * pre + a] * w[k * pre + b]
+                            } else {
+                                w[a * pre + k] * w[b * pre + k]
+                            }
                         })
                         .sum();
                     let expected = f64::from(u8::from(a == b));

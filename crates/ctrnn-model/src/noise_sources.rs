@@ -102,26 +102,29 @@ pub(crate) fn seen_inputs<B: Backend>(
         _ => None,
     };
     let std = config.noise.input_std(config.integrator, config.dt_ms);
-    let source = match std > 0.0 {
-        true => source(noise, Stream::InputNoise, given),
-        false => NoiseSource::None,
+    let source = if std > 0.0 {
+        source(noise, Stream::InputNoise, given)
+    } else {
+        NoiseSource::None
     };
     let normals = match source {
         NoiseSource::None => None,
         NoiseSource::Drawn(draws) => Some(drawn(draws, shape, None, &device)),
         NoiseSource::Given(normals) => Some(normals),
     };
-    let raised = match config.input.baseline == 0.0 {
-        true => inputs,
-        false => inputs + config.input.baseline,
+    let raised = if config.input.baseline == 0.0 {
+        inputs
+    } else {
+        inputs + config.input.baseline
     };
     let noisy = match normals {
         Some(normals) => raised + normals * std,
         None => raised,
     };
-    match config.input.rectify {
-        true => burn::tensor::activation::relu(noisy),
-        false => noisy,
+    if config.input.rectify {
+        burn::tensor::activation::relu(noisy)
+    } else {
+        noisy
     }
 }
 

@@ -74,9 +74,10 @@ impl<B: Backend> CtrnnModule<B> {
                 taus().fold(f64::INFINITY, f64::min),
                 taus().fold(0.0, f64::max),
             ],
-            spectral_radius: match n <= MOST_UNITS_FOR_RADIUS {
-                true => Some(spectral_radius(&recurrent, n)?),
-                false => None,
+            spectral_radius: if n <= MOST_UNITS_FOR_RADIUS {
+                Some(spectral_radius(&recurrent, n)?)
+            } else {
+                None
             },
             excitation: sum_of(1.0, &recurrent),
             inhibition: sum_of(-1.0, &recurrent),

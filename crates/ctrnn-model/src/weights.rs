@@ -63,9 +63,10 @@ impl<B: Backend> CtrnnModule<B> {
         config.check()?;
         check(weights, config)?;
         let vector = |p: Parameter| -> Result<_, ModelError> {
-            Ok(match p.is_trained(config) {
-                true => Some(p.param(host_tensor(find(weights, p)?, device))),
-                false => None,
+            Ok(if p.is_trained(config) {
+                Some(p.param(host_tensor(find(weights, p)?, device)))
+            } else {
+                None
             })
         };
         let matrix = |matrix: Matrix| -> Result<_, ModelError> {
@@ -91,16 +92,16 @@ impl<B: Backend> CtrnnModule<B> {
             bias: vector(Parameter::RecurrentBias)?,
             w_out_raw,
             bias_out: vector(Parameter::OutputBias)?,
-            initial_state: match is_shared {
-                true => vector(Parameter::InitialState)?,
-                false => None,
+            initial_state: if is_shared {
+                vector(Parameter::InitialState)?
+            } else {
+                None
             },
-            condition_states: match is_shared {
-                true => None,
-                false => {
-                    let states = find(weights, Parameter::InitialState)?;
-                    Some(Parameter::InitialState.param(host_tensor(states, device)))
-                }
+            condition_states: if is_shared {
+                None
+            } else {
+                let states = find(weights, Parameter::InitialState)?;
+                Some(Parameter::InitialState.param(host_tensor(states, device)))
             },
             tau_raw,
             fixed_tau_ms: config.tau_ms.of(

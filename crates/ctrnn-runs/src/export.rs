@@ -94,9 +94,10 @@ fn refuse_to_lose(folder: &Path) -> Result<(), FileError> {
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
     names.sort();
-    match names.is_empty() {
-        true => Ok(()),
-        false => Err(FileError::Foreign { path, names }),
+    if names.is_empty() {
+        Ok(())
+    } else {
+        Err(FileError::Foreign { path, names })
     }
 }
 

@@ -124,24 +124,21 @@ impl RunRecord {
             json.store(&folder)?;
             Ok(())
         };
-        match replace {
-            true => {
-                if path.exists() && !RunFolder::at(path).run_json().is_file() {
-                    return Err(FileError::AlreadyExists {
-                        path: path.to_owned(),
-                    }
-                    .into());
+        if replace {
+            if path.exists() && !RunFolder::at(path).run_json().is_file() {
+                return Err(FileError::AlreadyExists {
+                    path: path.to_owned(),
                 }
-                let old = lock_existing(path)?;
-                let is_that = || old.as_ref().map_or(Ok(()), |lock| lock.check(path));
-                atomic::replace_folder(path, fill, is_that)?;
+                .into());
             }
-            false => {
-                atomic::clean_staged_runs(path)?;
-                if let Err(error) = atomic::create_folder(path, fill) {
-                    refuse_if_held(path)?; // somebody else was quicker, and trains
-                    return Err(error);
-                }
+            let old = lock_existing(path)?;
+            let is_that = || old.as_ref().map_or(Ok(()), |lock| lock.check(path));
+            atomic::replace_folder(path, fill, is_that)?;
+        } else {
+            atomic::clean_staged_runs(path)?;
+            if let Err(error) = atomic::create_folder(path, fill) {
+                refuse_if_held(path)?; // somebody else was quicker, and trains
+                return Err(error);
             }
         }
         let lock = lock.expect("a folder was filled, and its lock taken");
@@ -462,9 +459,10 @@ pub fn check_files(folder: &RunFolder, run: &Run, files: &[PathBuf]) -> Result<(
 
 /// The lock of a run that is about to be replaced, so that nobody trains in it.
 fn lock_existing(path: &Path) -> Result<Option<RunLock>, FileError> {
-    match path.is_dir() {
-        true => RunLock::acquire(path, &Holder::this_process(&now())).map(Some),
-        false => Ok(None),
+    if path.is_dir() {
+        RunLock::acquire(path, &Holder::this_process(&now())).map(Some)
+    } else {
+        Ok(None)
     }
 }
 
@@ -663,9 +661,10 @@ fn given_weights(run: &Run, path: &Path) -> Result<Weights, RunError> {
 /// As [`initial_network`].
 pub fn objective<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<Objective, RunError> {
     let objective = run.objective.clone();
-    match objective.needs_initial_weights() {
-        true => Ok(objective.measured_from(&initial_network::<B>(run, device)?.weights())),
-        false => Ok(objective),
+    if objective.needs_initial_weights() {
+        Ok(objective.measured_from(&initial_network::<B>(run, device)?.weights()))
+    } else {
+        Ok(objective)
     }
 }
 

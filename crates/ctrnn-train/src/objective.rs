@@ -212,9 +212,10 @@ impl Objective {
     pub fn term_names(&self) -> Vec<&'static str> {
         let penalties = self.penalties.iter().map(Penalty::name);
         let further: Vec<_> = penalties.chain(self.omega.map(|_| OMEGA)).collect();
-        match further.is_empty() {
-            true => Vec::new(),
-            false => std::iter::once(self.loss.name()).chain(further).collect(),
+        if further.is_empty() {
+            Vec::new()
+        } else {
+            std::iter::once(self.loss.name()).chain(further).collect()
         }
     }
 
@@ -226,9 +227,10 @@ impl Objective {
 
     /// What a forward pass must record for the penalties.
     pub fn record(&self) -> Record {
-        match self.penalties.iter().any(Penalty::needs_rates) {
-            true => Record::RATES,
-            false => Record::OUTPUTS,
+        if self.penalties.iter().any(Penalty::needs_rates) {
+            Record::RATES
+        } else {
+            Record::OUTPUTS
         }
     }
 
@@ -355,9 +357,10 @@ impl<B: AutodiffBackend> Evaluated<B> {
         let alone = terms.len() == 1;
         Self {
             value: sum.expect("there is a loss"),
-            terms: match alone {
-                true => Vec::new(),
-                false => terms.into_iter().map(Tensor::inner).collect(),
+            terms: if alone {
+                Vec::new()
+            } else {
+                terms.into_iter().map(Tensor::inner).collect()
             },
         }
     }

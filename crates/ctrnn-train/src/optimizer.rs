@@ -149,12 +149,13 @@ impl<B: Backend> OptimizerState<B> {
                 .memory
                 .insert(parameter, Memory { updates, moments });
         }
-        match state.len() == known {
-            true => Ok(optimizer),
-            false => Err(refuse(
+        if state.len() == known {
+            Ok(optimizer)
+        } else {
+            Err(refuse(
                 "the file",
                 "holds arrays that this optimizer does not know",
-            )),
+            ))
         }
     }
 }

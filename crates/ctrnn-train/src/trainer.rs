@@ -134,9 +134,10 @@ where
         let optimizer = optimizer.with_rates(settings.train.groups.rates());
         let objective = settings.objective.clone();
         let minimised = Minimised {
-            objective: match objective.needs_initial_weights() {
-                true => objective.measured_from(&network.weights()),
-                false => objective,
+            objective: if objective.needs_initial_weights() {
+                objective.measured_from(&network.weights())
+            } else {
+                objective
             },
             custom: Vec::new(),
         };
@@ -502,9 +503,10 @@ where
         let validates =
             self.validation.n_trials() > 0 && self.is_due(self.settings.validate.every_steps);
         let saves = self.is_due(self.settings.checkpoint.every_steps);
-        let asked = match self.counters.step < self.settings.train.steps {
-            true => stop().map(Ending::Asked),
-            false => None,
+        let asked = if self.counters.step < self.settings.train.steps {
+            stop().map(Ending::Asked)
+        } else {
+            None
         };
         if validates || saves || asked.is_some() {
             self.check_weights()?;

@@ -344,9 +344,10 @@ impl Panel {
 
     fn draw_band_labels(&self, frame: &Frame, tilted: bool, canvas: &mut Canvas) {
         let y = frame.corner[1] - SPACE_MM * 0.7;
-        let (anchor, degrees) = match tilted {
-            true => (Anchor::Start, 45.0),
-            false => (Anchor::Middle, 0.0),
+        let (anchor, degrees) = if tilted {
+            (Anchor::Start, 45.0)
+        } else {
+            (Anchor::Middle, 0.0)
         };
         for (x, label) in self.label_places(frame.size[0], tilted) {
             let at = [frame.corner[0] + x, y];
@@ -404,13 +405,14 @@ impl Panel {
         });
         for (k, (is_line, (colour, name))) in entries.enumerate() {
             let y = frame.corner[1] + TEXT_MM * (0.7 + k as f64 * LINE_HEIGHT);
-            match is_line {
-                true => canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4),
-                false => canvas.shapes.push(Shape::Disc {
+            if is_line {
+                canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4)
+            } else {
+                canvas.shapes.push(Shape::Disc {
                     centre: [x + 2.3, y],
                     radius_mm: 0.6,
                     fill: colour,
-                }),
+                })
             }
             let at = [x + 4.0, y + 0.35 * TEXT_MM];
             canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);
@@ -420,9 +422,10 @@ impl Panel {
 
 /// The height of the name of a band.
 fn label_height(label: &str, tilted: bool) -> f64 {
-    match tilted {
-        true => font::width(label) * SMALL_MM * 0.71 + SMALL_MM * 0.7,
-        false => SMALL_MM,
+    if tilted {
+        font::width(label) * SMALL_MM * 0.71 + SMALL_MM * 0.7
+    } else {
+        SMALL_MM
     }
 }
 

@@ -533,9 +533,10 @@ where
     let network = network.with_weights(&vectors).unwrap();
     let forward = noisy_pass(config, b);
     let u = inputs([b, t, config.n_inputs]);
-    let trajectory = match fused {
-        true => network.forward(u, &forward),
-        false => network.forward_reference(u, &forward),
+    let trajectory = if fused {
+        network.forward(u, &forward)
+    } else {
+        network.forward_reference(u, &forward)
     };
     let loss = loss_of(&network, trajectory);
     let grads = loss.backward();

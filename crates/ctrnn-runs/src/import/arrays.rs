@@ -43,9 +43,10 @@ impl Arrays {
     /// "it has: a, b, c"
     pub fn present(&self) -> String {
         let names: Vec<&str> = self.names().take(20).collect();
-        match names.is_empty() {
-            true => "it has no arrays".to_owned(),
-            false => format!("it has: {}", names.join(", ")),
+        if names.is_empty() {
+            "it has no arrays".to_owned()
+        } else {
+            format!("it has: {}", names.join(", "))
         }
     }
 
@@ -82,9 +83,10 @@ impl Arrays {
 
     /// A vector of so many numbers; zeros where it is absent.
     pub fn vector_or_zero(&mut self, name: &str, len: usize) -> Result<Vec<f64>, String> {
-        match self.contains(name) {
-            true => self.vector(name, len),
-            false => Ok(vec![0.0; len]),
+        if self.contains(name) {
+            self.vector(name, len)
+        } else {
+            Ok(vec![0.0; len])
         }
     }
 
@@ -102,9 +104,10 @@ impl Arrays {
     /// Refuses what no one took: it would be left out of the network.
     pub fn nothing_left(&self, of: &str) -> Result<(), String> {
         let left: Vec<&str> = self.names().take(20).collect();
-        match left.is_empty() {
-            true => Ok(()),
-            false => Err(format!("holds what no {of} has: {}", left.join(", "))),
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("holds what no {of} has: {}", left.join(", ")))
         }
     }
 }
@@ -112,12 +115,13 @@ impl Arrays {
 impl MatrixOf {
     /// Checks the shape that the other arrays ask for.
     pub fn expect(&self, name: &str, rows: usize, columns: usize) -> Result<(), String> {
-        match (self.rows, self.columns) == (rows, columns) {
-            true => Ok(()),
-            false => Err(format!(
+        if (self.rows, self.columns) == (rows, columns) {
+            Ok(())
+        } else {
+            Err(format!(
                 "{name} has shape [{}, {}], but must have [{rows}, {columns}]",
                 self.rows, self.columns
-            )),
+            ))
         }
     }
 

@@ -48,21 +48,18 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
             format!("it does not say dt: {DT_MS} ms is assumed (else time.dt_ms=DT)"),
         ),
     ]);
-    let tau_ms = match arrays.contains("recurrent_layer.alpha") {
-        true => {
-            notes.push(Note::assumed(
-                "model.tau_ms",
-                format!("it has alpha, so that tau = dt / alpha with dt = {dt_ms} ms"),
-            ));
-            tau_of(&arrays.vector("recurrent_layer.alpha", n)?, dt_ms)?
-        }
-        false => {
-            notes.push(Note::assumed(
-                "model.tau_ms",
-                format!("it does not say tau: {TAU_MS} ms is assumed (else model.tau_ms=TAU)"),
-            ));
-            TAU_MS.into()
-        }
+    let tau_ms = if arrays.contains("recurrent_layer.alpha") {
+        notes.push(Note::assumed(
+            "model.tau_ms",
+            format!("it has alpha, so that tau = dt / alpha with dt = {dt_ms} ms"),
+        ));
+        tau_of(&arrays.vector("recurrent_layer.alpha", n)?, dt_ms)?
+    } else {
+        notes.push(Note::assumed(
+            "model.tau_ms",
+            format!("it does not say tau: {TAU_MS} ms is assumed (else model.tau_ms=TAU)"),
+        ));
+        TAU_MS.into()
     };
     arrays.nothing_left("CTRNN of nn4n 1.1.1 or 1.2.0")?;
     let found = Found {
@@ -93,11 +90,14 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
 
 /// A time constant for each unit; nn4n lets alpha leave (0, 1], where a unit has none.
 fn tau_of(alpha: &[f64], dt_ms: f64) -> Result<toml::Value, String> {
-    let tau = |(unit, &alpha): (usize, &f64)| match alpha > 0.0 && alpha <= 1.0 {
-        true => Ok((dt_ms / alpha).into()),
-        false => Err(format!(
-            "alpha of unit {unit} is {alpha}, outside (0, 1]: no time constant gives it"
-        )),
+    let tau = |(unit, &alpha): (usize, &f64)| {
+        if alpha > 0.0 && alpha <= 1.0 {
+            Ok((dt_ms / alpha).into())
+        } else {
+            Err(format!(
+                "alpha of unit {unit} is {alpha}, outside (0, 1]: no time constant gives it"
+            ))
+        }
     };
     alpha
         .iter()

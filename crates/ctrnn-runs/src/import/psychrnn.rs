@@ -156,12 +156,13 @@ fn excitatory(arrays: &mut Arrays, n: usize) -> Result<Option<usize>, String> {
     signs.expect("Dale_rec", n, n)?;
     let signs: Vec<f64> = (0..n).map(|unit| signs.values[unit * n + unit]).collect();
     let excitatory = signs.iter().take_while(|&&sign| sign == 1.0).count();
-    match signs[excitatory..].iter().all(|&sign| sign == -1.0) {
-        true => Ok(Some(excitatory)),
-        false => Err(
+    if signs[excitatory..].iter().all(|&sign| sign == -1.0) {
+        Ok(Some(excitatory))
+    } else {
+        Err(
             "Dale_rec mixes excitatory and inhibitory units; the excitatory ones must come first"
                 .to_owned(),
-        ),
+        )
     }
 }
 
@@ -204,9 +205,10 @@ fn mask(
     }
     let (mut n_possible, mut n_there) = (0, 0);
     for (k, x) in values.iter_mut().enumerate() {
-        match possible(k % columns.max(1)) {
-            true => (n_possible, n_there) = (n_possible + 1, n_there + usize::from(*x == 1.0)),
-            false => *x = 0.0,
+        if possible(k % columns.max(1)) {
+            (n_possible, n_there) = (n_possible + 1, n_there + usize::from(*x == 1.0))
+        } else {
+            *x = 0.0
         }
     }
     let is_full = n_there == n_possible;

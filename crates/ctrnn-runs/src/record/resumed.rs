@@ -129,9 +129,10 @@ fn schedule_effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String>
 }
 
 fn short(rate: f64) -> String {
-    match rate == 0.0 {
-        true => "0".to_owned(),
-        false => format!("{rate:.3e}"),
+    if rate == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{rate:.3e}")
     }
 }
 

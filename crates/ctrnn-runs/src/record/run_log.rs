@@ -78,9 +78,10 @@ pub fn now() -> String {
 
 /// A clock beyond the year 9999 shows the last moment that can be written.
 fn rfc3339(time: SystemTime) -> String {
-    let limit = match time < UNIX_EPOCH {
-        true => Timestamp::MIN,
-        false => Timestamp::MAX,
+    let limit = if time < UNIX_EPOCH {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
     };
     let time = Timestamp::try_from(time).unwrap_or(limit);
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

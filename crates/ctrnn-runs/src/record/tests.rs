@@ -70,9 +70,10 @@ fn toy(steps: u64, extra: &str) -> Run {
 /// A folder in memory where there is one: these tests write hundreds of checkpoints to the disk otherwise.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
-    match memory.is_dir() {
-        true => tempfile::tempdir_in(memory).unwrap(),
-        false => tempfile::tempdir().unwrap(),
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
     }
 }
 
@@ -84,18 +85,15 @@ fn train(
     stop: StopRequest,
 ) -> Result<Ending, RunError> {
     let (now, device) = (Cell::new([0; 2]), Default::default());
-    let (mut record, mut trainer) = match path.exists() {
-        true => {
-            let reopened = RunRecord::reopen(path, run, "cpu", &[])?;
-            let trainer = trainer_at::<Cpu>(run, reopened.checkpoint, 1, &device)?;
-            (reopened.record, trainer)
-        }
-        false => {
-            let trainer = trainer_at::<Cpu>(run, None, 1, &device)?;
-            let network = trainer.network();
-            let record = RunRecord::create(path, run, &Given::default(), "cpu", network, false)?;
-            (record, trainer)
-        }
+    let (mut record, mut trainer) = if path.exists() {
+        let reopened = RunRecord::reopen(path, run, "cpu", &[])?;
+        let trainer = trainer_at::<Cpu>(run, reopened.checkpoint, 1, &device)?;
+        (reopened.record, trainer)
+    } else {
+        let trainer = trainer_at::<Cpu>(run, None, 1, &device)?;
+        let network = trainer.network();
+        let record = RunRecord::create(path, run, &Given::default(), "cpu", network, false)?;
+        (record, trainer)
     };
     let counters = trainer.counters();
     now.set([counters.step, counters.rollbacks.count]);

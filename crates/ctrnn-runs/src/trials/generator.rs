@@ -52,7 +52,6 @@ pub(crate) struct Answer {
     pub bytes: Vec<u8>,
 }
 
-
 impl Generator {
     /// Starts `command` (the program and its arguments) in `folder`.
     pub fn start(command: &[String], folder: &Path) -> Result<Self, String> {
@@ -169,12 +168,13 @@ impl Generator {
                 "answered without the id of the question; each answer repeats it: {{\"id\": {asked}, ..}}"
             ));
         };
-        match id.as_u64() == Some(asked) {
-            true => Ok(answer),
-            false => Err(format!(
+        if id.as_u64() == Some(asked) {
+            Ok(answer)
+        } else {
+            Err(format!(
                 "gave an answer with \"id\": {} to the question with \"id\": {asked}; each question has one answer, which repeats its id",
                 shortened(&id.to_string())
-            )),
+            ))
         }
     }
 

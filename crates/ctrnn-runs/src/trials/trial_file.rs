@@ -325,11 +325,10 @@ impl TrialFile {
             let is_padding = inputs[t * self.n_inputs..]
                 .chunks_exact(self.n_inputs)
                 .all(|row| row.iter().any(|x| x.is_nan()));
-            let help = match is_padding && self.n_steps.is_none() {
-                true => {
-                    "if the trial ends there, say so: n_steps = np.isfinite(inputs).all(-1).sum(1)"
-                }
-                false => "for 0 in its place: inputs = np.nan_to_num(inputs, posinf=0, neginf=0)",
+            let help = if is_padding && self.n_steps.is_none() {
+                "if the trial ends there, say so: n_steps = np.isfinite(inputs).all(-1).sum(1)"
+            } else {
+                "for 0 in its place: inputs = np.nan_to_num(inputs, posinf=0, neginf=0)"
             };
             let place = format!("trial {b}, time step {t}, input {input}");
             return Err(self.not_a_number("inputs", &found, &place, help));
@@ -437,16 +436,18 @@ impl TrialFile {
                 .iter()
                 .any(|&weight| weight > 0.0)
         };
-        match (0..self.n_trials).any(counts) {
-            true => Ok(()),
-            false => Err(self.error("mask is 0 everywhere, so that no output counts in the loss")),
+        if (0..self.n_trials).any(counts) {
+            Ok(())
+        } else {
+            Err(self.error("mask is 0 everywhere, so that no output counts in the loss"))
         }
     }
 
     fn place_in_mask(&self, b: usize, at: usize, width: usize) -> String {
-        match self.is_masked_by_output() {
-            true => format!("trial {b}, time step {}, output {}", at / width, at % width),
-            false => format!("trial {b}, time step {at}"),
+        if self.is_masked_by_output() {
+            format!("trial {b}, time step {}, output {}", at / width, at % width)
+        } else {
+            format!("trial {b}, time step {at}")
         }
     }
 
@@ -466,17 +467,17 @@ impl TrialFile {
 
     fn not_a_number(&self, name: &str, found: &str, place: &str, help: &str) -> TaskError {
         let is_number = found.parse::<f64>().is_ok_and(f64::is_finite);
-        match is_number {
-            true => self
+        if is_number {
+            self
                 .error(format!(
                     "{name} holds {found} at {place}, which is too large to train on: at most {MAX_VALUE:e}"
                 ))
                 .with_help(format!(
                     "scale it, for instance {name} = {name} / {name}.std()"
-                )),
-            false => self
-                .error(format!("{name} holds {found} at {place}"))
-                .with_help(help),
+                ))
+        } else {
+            self.error(format!("{name} holds {found} at {place}"))
+                .with_help(help)
         }
     }
 
@@ -510,14 +511,14 @@ impl TrialFile {
             TargetKind::Values => "targets",
             TargetKind::Classes => "labels",
         };
-        let sign = match self.has_one_target_for_all_trials() {
-            true => format!(
+        let sign = if self.has_one_target_for_all_trials() {
+            format!(
                 "all {n_trials} trials have the same {name}, which differ from time step to time step"
-            ),
-            false if n_trials < n_steps => {
-                format!("{n_trials} trials of {n_steps} time steps each")
-            }
-            false => return None,
+            )
+        } else if n_trials < n_steps {
+            format!("{n_trials} trials of {n_steps} time steps each")
+        } else {
+            return None;
         };
         Some(format!(
             "{}: {sign}; if its first axis is time, not trial: inputs = inputs.swapaxes(0, 1), and likewise {name}",
@@ -560,12 +561,13 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
         "has time steps of {shortest} ms, but time.dt_ms = {}",
         clock.dt_ms()
     );
-    let help = match shortest > 0.0 && shortest.is_finite() {
-        true => format!("set time.dt_ms={shortest}"),
-        false => format!(
+    let help = if shortest > 0.0 && shortest.is_finite() {
+        format!("set time.dt_ms={shortest}")
+    } else {
+        format!(
             "write the time step that the trials have, or leave dt_ms out: dt_ms = {}",
             clock.dt_ms()
-        ),
+        )
     };
     Err(reader.error(message).with_help(help))
 }
@@ -687,11 +689,12 @@ fn take_target(
         [None, Some(targets)] => {
             let shape = targets.shape();
             if shape.len() < 3 {
-                let help = match shape == [n_trials, max_steps] {
-                    true => "it lacks its last axis: targets = targets[..., None]".to_owned(),
-                    false => format!(
+                let help = if shape == [n_trials, max_steps] {
+                    "it lacks its last axis: targets = targets[..., None]".to_owned()
+                } else {
+                    format!(
                         "targets = np.broadcast_to(targets, ({n_trials}, {max_steps}, n_outputs)) repeats them"
-                    ),
+                    )
                 };
                 let what =
                     format!("targets has shape {shape:?}, but must be [trial, time, output]");

@@ -522,9 +522,10 @@ pub(crate) fn check_layout(layout: &Layout) -> Result<(), String> {
             name.map_or("", |name| name)
         ));
     }
-    match layout.choices.iter().all(|&k| k < layout.outputs.len()) {
-        true => Ok(()),
-        false => Err("names a choice that is not an output".to_owned()),
+    if layout.choices.iter().all(|&k| k < layout.outputs.len()) {
+        Ok(())
+    } else {
+        Err("names a choice that is not an output".to_owned())
     }
 }
 

@@ -236,9 +236,10 @@ impl TrialsFromFile {
         let n = read.n_trials();
         let is_test = context.trained.is_some_and(|trained| trained.is_test);
         let is_whole = is_test || config.validation_fraction == 1.0;
-        let n_held_out = match is_whole {
-            true => n,
-            false => n_held_out(n, config.validation_fraction),
+        let n_held_out = if is_whole {
+            n
+        } else {
+            n_held_out(n, config.validation_fraction)
         };
         let has_both = 0 < n_held_out && n_held_out < n;
         if !has_both && context.trained.is_none() {
@@ -334,9 +335,10 @@ impl TrialsFromFile {
         }
         let training = trials.split_off(n_held_out);
         self.held_out = trials;
-        match training.is_empty() {
-            true => self.sort_into_conditions(&self.held_out.clone()),
-            false => self.sort_into_conditions(&training),
+        if training.is_empty() {
+            self.sort_into_conditions(&self.held_out.clone())
+        } else {
+            self.sort_into_conditions(&training)
         }
     }
 

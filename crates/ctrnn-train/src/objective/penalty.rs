@@ -202,8 +202,9 @@ fn unit_means<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 3
 
 /// The values with zeros in the padding.
 fn within<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 3> {
-    match batch.is_padded() {
-        true => values * batch.within.clone(),
-        false => values,
+    if batch.is_padded() {
+        values * batch.within.clone()
+    } else {
+        values
     }
 }

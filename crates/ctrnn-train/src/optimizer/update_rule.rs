@@ -196,9 +196,10 @@ fn sgd_step<B: Backend>(
         Some(velocity) => gradient.clone() + velocity * rule.momentum,
         None => gradient.clone(),
     };
-    let along = match rule.nesterov {
-        true => velocity.clone() * rule.momentum + gradient,
-        false => velocity.clone(),
+    let along = if rule.nesterov {
+        velocity.clone() * rule.momentum + gradient
+    } else {
+        velocity.clone()
     };
     let memory = Memory {
         updates,
@@ -224,9 +225,10 @@ fn rmsprop_step<B: Backend>(
     let blend = |old: Tensor<B, 1>, new: Tensor<B, 1>| old * rule.decay + new * (1.0 - rule.decay);
     let square = blend(last(), gradient.clone().square());
     let mean = blend(last(), gradient.clone());
-    let spread = match rule.centered {
-        true => (square.clone() - mean.clone().square()).clamp_min(0.0), // rounding
-        false => square.clone(),
+    let spread = if rule.centered {
+        (square.clone() - mean.clone().square()).clamp_min(0.0) // because of rounding
+    } else {
+        square.clone()
     };
     let velocity = last() * rule.momentum + gradient / (spread.sqrt() + rule.eps);
     let memory = Memory {
