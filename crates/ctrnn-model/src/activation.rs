@@ -1,4 +1,4 @@
-//! Activations of tensors: the reference on every backend, and what automatic differentiation follows.
+//! Activations of tensors: the reference on every backend, and the form that automatic differentiation follows.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;

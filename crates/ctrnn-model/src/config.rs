@@ -29,7 +29,7 @@ pub struct CtrnnConfig {
     /// Number of recurrent units, N. The numbers of inputs and outputs are the task's.
     #[schemars(range(min = 1, max = 16384))]
     pub n_units: usize,
-    /// Which variable the leak acts on. `voltage`: `v' = (1 - alpha) v + alpha [W_rc r + W_in u + b + eps]`, `r = f(v)`.
+    /// Variable that the leak acts on. `voltage`: `v' = (1 - alpha) v + alpha [W_rc r + W_in u + b + eps]`, `r = f(v)`.
     /// `rate` (Yang et al. 2019): `r' = (1 - alpha) r + alpha f(W_rc r + W_in u + b + eps)`.
     #[schemars(schema_with = "form")]
     pub form: Form,
@@ -37,12 +37,13 @@ pub struct CtrnnConfig {
     /// `retanh`: max(tanh(v), 0); `softplus`: ln(1 + exp(v)); `power`: max(v, 0)^2; `linear`: v.
     #[schemars(schema_with = "activation")]
     pub activation: Activation,
-    /// What the network answers as a function of the readout y. `identity`: y; `sigmoid`: 1 / (1 + exp(-y)) (Yang et al.
+    /// Output nonlinearity: the network's answer as a function of the readout y. `identity`: y; `sigmoid`: 1 / (1 + exp(-y)) (Yang
+    /// et al.
     /// 2019); `softmax`: exp(y_i) / sum_j exp(y_j). Results and files hold the answer; the loss `mse` compares it with the
     /// targets, while `cross_entropy` takes y itself, which is what softmax is applied to.
     pub output_nonlinearity: OutputNonlinearity,
-    /// Time constants of the units in ms, at least `time.dt_ms` under Euler's integrator. A number is that of all units, a
-    /// list has one for each, `{ e = 100, i = 50 }` one for each cell type of `model.dale` (e and i may also be distributions).
+    /// Time constants of the units in ms, at least `time.dt_ms` under Euler's integrator. A number holds for all units, a list has
+    /// one value for each, `{ e = 100, i = 50 }` one for each cell type of `model.dale` (e and i may also be distributions).
     /// `{ uniform = [50, 200] }` and `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`
     /// draw one for each unit (sigma is the standard deviation of ln tau; the law is cut off at min and max).
     /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi],
@@ -57,26 +58,25 @@ pub struct CtrnnConfig {
     /// last state of the same row of the batch before (padding included, no gradient goes through it; the first batch,
     /// validation, `eval` and `simulate` start from zero); or a list of N fixed numbers. `noise.initial_state` adds noise.
     pub initial_state: InitialState,
-    /// What happens to the inputs before the network sees them.
+    /// Processing of the inputs before the network sees them.
     pub input: InputStage,
-    /// Which biases are trained; one that is not is zero.
+    /// Biases that are trained; the others are zero.
     pub bias: Biases,
     /// Noise of inputs, initial state, dynamics and readout; n is standard normal per trial, unit and time step. There is
     /// none outside training unless asked for.
     pub noise: NoiseLevels,
-    /// How the weights begin.
+    /// Initial weights.
     pub init: WeightInits,
     /// Dale's law: all outgoing weights of a unit have one sign, so that `W_rc[i,j] = s_j g(w[i,j])` with w trained.
     /// Needs an activation that is never negative. Absent: weights may have any sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dale: Option<Dale>,
-    /// Whether no weight of `W_in` is below zero, as in PsychRNN and in Song et al. (2016); by the parametrization of
+    /// True if no weight of `W_in` may be below zero, as in PsychRNN and in Song et al. (2016); by the parametrization of
     /// `model.dale`, or `abs` where there is none.
     pub positive_input: bool,
-    /// Fraction of the possible connections that exist. The others are zero for ever: `W = m g(w)` with m of 0 and 1 (Song
-    /// et al. 2016).
+    /// Fraction of the possible connections that exist. The others stay zero: `W = m g(w)` with m of 0 and 1 (Song et al. 2016).
     pub density: Densities,
-    /// Whether a unit may drive itself; if not, the diagonal of `W_rc` is zero, as in Song et al. (2016).
+    /// True if a unit may drive itself; otherwise the diagonal of `W_rc` is zero, as in Song et al. (2016).
     pub self_connections: bool,
     /// Connections given by a file.
     pub connectivity: Connectivity,
@@ -92,7 +92,7 @@ pub struct CtrnnConfig {
     /// Time step, `time.dt_ms`.
     #[serde(skip)]
     pub dt_ms: f64,
-    /// How the state follows its drive over a step, `time.integrator`.
+    /// Integrator, the rule by which the state follows its drive over a step: `time.integrator`.
     #[serde(skip)]
     pub integrator: Integrator,
     /// Parameters that training leaves as they are, `train.freeze`: the name of one (`recurrent.bias`), or the word before
@@ -129,7 +129,7 @@ impl Default for CtrnnConfig {
     }
 }
 
-/// The sizes of a network that its task knows.
+/// Sizes of a network that its task determines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// Number of inputs; 0 is legal.
@@ -141,17 +141,17 @@ pub struct Sizes {
 }
 
 /// Fractions of the possible connections that exist: the nearest whole number of them, drawn from the seed, all choices
-/// equally likely. Possible are those that `self_connections`, `dale.readout` and the mask of a file allow.
+/// equally likely. Possible connections are those that `self_connections`, `dale.readout` and the mask of a file allow.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Densities {
-    /// Of `W_in`.
+    /// Fraction for `W_in`.
     #[schemars(range(min = 0, max = 1))]
     pub input: f64,
-    /// Of `W_rc`.
+    /// Fraction for `W_rc`.
     #[schemars(range(min = 0, max = 1))]
     pub recurrent: f64,
-    /// Of `W_out`.
+    /// Fraction for `W_out`.
     #[schemars(range(min = 0, max = 1))]
     pub output: f64,
 }
@@ -166,13 +166,13 @@ impl Default for Densities {
     }
 }
 
-/// Which biases are trained.
+/// Biases that are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Biases {
-    /// Whether `b` of the recurrence is trained; otherwise it is zero.
+    /// True if `b` of the recurrence is trained; otherwise it is zero.
     pub recurrent: bool,
-    /// Whether `b_out` of the readout is trained; otherwise it is zero.
+    /// True if `b_out` of the readout is trained; otherwise it is zero.
     pub readout: bool,
 }
 
@@ -185,7 +185,7 @@ impl Default for Biases {
     }
 }
 
-/// What happens to the inputs before the network sees them: `u <- u + baseline + noise`, then `max(u, 0)` if `rectify`.
+/// Processing of the inputs before the network sees them: `u <- u + baseline + noise`, then `max(u, 0)` if `rectify`.
 ///
 /// # References
 /// Song, Yang and Wang (2016), equation 4: inputs are firing rates of upstream units, baseline 0.2, rectified.
@@ -194,7 +194,7 @@ impl Default for Biases {
 pub struct InputStage {
     /// Added to every input at every time step, in training and outside. 0.2 in Song et al. (2016).
     pub baseline: f64,
-    /// Whether inputs below zero become zero, after baseline and noise: rates of upstream units (Song et al. 2016).
+    /// True if inputs below zero become zero, after baseline and noise: rates of upstream units (Song et al. 2016).
     pub rectify: bool,
 }
 
@@ -209,7 +209,7 @@ fn activation(_: &mut SchemaGenerator) -> Schema {
 
 impl CtrnnConfig {
     /// Returns a network of the default kind: relu, voltage form, dt 20 ms, tau 100 ms, both biases, learned initial state,
-    /// no noise, gaussian weights of their natural scale.
+    /// no noise, gaussian weights at their natural scale.
     pub fn new(n_inputs: usize, n_units: usize, n_outputs: usize) -> Self {
         Self {
             n_inputs,

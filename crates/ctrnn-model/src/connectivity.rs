@@ -1,4 +1,4 @@
-//! Which connections a network has, and the rules that its weights obey.
+//! Connections of a network, and the rules that its weights obey.
 //!
 //! The weights that act on the network ("effective") are a function of the trained ones ("raw"), computed once per
 //! forward pass; so a rule holds at the start, after every step of any optimizer, in every file and after loading:
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `m` is 1 where there is a plastic connection, else 0; `F` holds the values of the connections that are not plastic;
-//! `g` is the identity, or what gives column j the sign of unit j ([`Parametrization`]).
+//! `g` is the identity, or a function that gives column j the sign of unit j ([`Parametrization`]).
 //!
 //! # References
 //! Song, Yang and Wang (2016), "Training excitatory-inhibitory recurrent neural networks for cognitive tasks".
@@ -24,21 +24,21 @@ use crate::{InputPath, Parameter, words};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dale {
-    /// The first `round(excitatory_fraction * n_units)` units are excitatory, the others inhibitory. 0.8 is the ratio of
-    /// cortex that Song et al. (2016) use. `signs`, in its place, says
-    /// it unit by unit; the array `recurrent.sign` of `model.connectivity.file` wins over it.
+    /// The first `round(excitatory_fraction * n_units)` units are excitatory, the others inhibitory. 0.8 is the ratio of cortex
+    /// that Song et al. (2016) use. `signs`, in its place, lists the units one by one; the array `recurrent.sign` of
+    /// `model.connectivity.file` takes precedence over it.
     #[schemars(range(min = 0, max = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excitatory_fraction: Option<f64>,
     /// 1 (excitatory) or -1 (inhibitory) for each unit, in place of `excitatory_fraction`: `signs = [1, 1, -1, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signs: Option<Vec<i64>>,
-    /// How a weight W of sign s is kept from the trained w. `abs`: `W = s |w|` (PsychRNN), with slope s at zero.
+    /// Parametrization of a weight W of sign s by the trained w. `abs`: `W = s |w|` (PsychRNN), with slope s at zero.
     /// `rectify`: `W = s max(w, 0)` (pycog); w below zero gets no gradient, so that a weight that falls silent stays
     /// silent. `square`: `W = s w^2`; must not begin at zero. `clamp`: `W = w`, and after every step a weight of the
     /// wrong sign is set to zero, from where it can come back.
     pub parametrization: Parametrization,
-    /// Signs of `W_out`. `signed`: each column has the sign of its unit (Song et al. 2016). `excitatory`: besides,
+    /// Signs of `W_out`. `signed`: each column has the sign of its unit (Song et al. 2016). `excitatory`: in addition,
     /// inhibitory units do not reach the readout (PsychRNN). `free`: any sign.
     pub readout: ReadoutSigns,
 }
@@ -55,7 +55,7 @@ impl Default for Dale {
 }
 
 impl Dale {
-    /// The fraction of excitatory units where none is given.
+    /// Default fraction of excitatory units.
     const EXCITATORY_FRACTION: f64 = 0.8;
 
     /// Returns the sign, +1 or -1, of each of `n` units.
@@ -74,7 +74,7 @@ impl Dale {
 }
 
 words! {
-    /// How a weight is kept at its sign s: `W = s g(w)` of the trained w.
+    /// Parametrization of a weight W of sign s: `W = s g(w)`, where w is trained.
     #[derive(Default)]
     pub enum Parametrization: "parametrization" {
         /// `W = s |w|`; slope at zero: s, so that a weight leaves zero again (Ehrlich et al. 2021, PsychRNN).
@@ -98,7 +98,7 @@ words! {
         /// Each column of `W_out` has the sign of its unit (Song et al. 2016).
         #[default]
         Signed = "signed",
-        /// As `signed`, and inhibitory units do not reach the readout (PsychRNN; the tasks of Song et al. 2016).
+        /// Signs as for `signed`, and inhibitory units do not reach the readout (PsychRNN; the tasks of Song et al. 2016).
         Excitatory = "excitatory",
         /// `W_out` may have any sign.
         Free = "free",
@@ -114,7 +114,7 @@ pub struct Connectivity {
     /// A file (npz or safetensors), relative to this file, with any of these arrays `[post, pre]`, for X = `input`,
     /// `recurrent` or `output`. `X.mask`: 1 where a connection exists, else 0. `X.fixed`: weights that are not trained;
     /// where this is not zero it is the weight, `W = C_plastic g(w) + C_fixed` (Song et al. 2016). `X.plasticity`: factor of
-    /// every update, at least 0; 0 leaves a weight as it is, whatever the optimizer. Besides `recurrent.sign [N]`: +1 or -1
+    /// every update, at least 0; 0 leaves a weight as it is, whatever the optimizer. Also `recurrent.sign [N]`: +1 or -1
     /// for each unit, where there is `model.dale`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<InputPath>,
@@ -158,7 +158,7 @@ impl Matrix {
     /// Every weight matrix.
     pub const ALL: [Self; 3] = [Self::Input, Self::Recurrent, Self::Output];
 
-    /// Its name in configurations, and before the dot in weight files.
+    /// Returns its name in configurations, also the part before the dot in weight files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Input => "input",
@@ -167,7 +167,7 @@ impl Matrix {
         }
     }
 
-    /// The parameter that is trained for it.
+    /// Returns the parameter that is trained for this matrix.
     pub const fn parameter(self) -> Parameter {
         match self {
             Self::Input => Parameter::InputWeight,
@@ -176,19 +176,19 @@ impl Matrix {
         }
     }
 
-    /// The matrix that a parameter is trained for.
+    /// Returns the matrix that a parameter is trained for, if there is one.
     pub fn of(parameter: Parameter) -> Option<Self> {
         Self::ALL.into_iter().find(|m| m.parameter() == parameter)
     }
 
-    /// Name of one of its arrays in weight files: `recurrent.mask`.
+    /// Returns the name of one of its arrays in weight files, such as `recurrent.mask`.
     pub fn array(self, what: &str) -> String {
         format!("{}.{what}", self.name())
     }
 }
 
 impl Connectivity {
-    /// The connections of a matrix.
+    /// Returns the connections of a matrix.
     pub fn of(&self, matrix: Matrix) -> &Connections {
         match matrix {
             Matrix::Input => &self.input,
@@ -197,7 +197,7 @@ impl Connectivity {
         }
     }
 
-    /// The same, to be changed.
+    /// Returns the connections of a matrix, to be changed.
     pub fn of_mut(&mut self, matrix: Matrix) -> &mut Connections {
         match matrix {
             Matrix::Input => &mut self.input,

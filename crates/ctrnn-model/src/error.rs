@@ -1,10 +1,10 @@
-//! What can be wrong with a network.
+//! Errors in the configuration, the weights and the inputs of a network.
 
 use thiserror::Error;
 
 use crate::Violation;
 
-/// A broken rule of a network: its configuration, its weights, its inputs.
+/// Error in the configuration, the weights or the inputs of a network.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -35,25 +35,25 @@ pub enum ModelError {
     /// A tensor given by name has another shape than the network's.
     #[error("{name} has shape {found:?}, but this network needs {expected:?}")]
     Shape {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// The shape that the network has.
+        /// Shape in this network.
         expected: Vec<usize>,
-        /// The shape that was given.
+        /// Shape of the given tensor.
         found: Vec<usize>,
     },
     /// A tensor given by name is not part of the network.
     #[error("{name} is not a tensor of this network; it has {known}")]
     UnknownTensor {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// The names that the network knows.
+        /// Names of the tensors of this network.
         known: String,
     },
     /// A tensor that the network needs is absent.
     #[error("{name} is missing")]
     MissingTensor {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
     },
     /// A tensor holds NaN, an infinity, or a number beyond single precision, in which networks compute.
@@ -61,7 +61,7 @@ pub enum ModelError {
         "{name} holds {value:e} at flat index {index}, which is not a finite number in single precision"
     )]
     NotFinite {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
         /// Flat index of the first such element.
         index: usize,
@@ -71,9 +71,9 @@ pub enum ModelError {
     /// A tensor of a weight file contradicts the configuration.
     #[error("{name} of the weights contradicts the configuration: {reason}")]
     Contradiction {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// How.
+        /// Explanation of the contradiction.
         reason: String,
     },
     /// The linear algebra behind an initialisation did not converge.

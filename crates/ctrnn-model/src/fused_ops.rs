@@ -9,8 +9,8 @@ use ctrnn_kernels::AdamStep;
 /// The provided methods are plain tensor operations, on any backend; an empty `impl` is enough. A backend overrides those that it
 /// computes in fewer or more exact operations.
 pub trait FusedOps: Backend {
-    /// Returns `value [1]`, a function of `y` with this gradient: a single operation under automatic differentiation. Of the three
-    /// only `y` may be tracked.
+    /// Returns `value [1]` as a function of `y` with the given gradient: a single operation under automatic differentiation. Only
+    /// `y` may be tracked.
     fn with_gradient(
         _y: Tensor<Self, 3>,
         value: Tensor<Self, 1>,
@@ -23,7 +23,7 @@ pub trait FusedOps: Backend {
     /// and its gradient with respect to `y`, `2 w (y - target)`. Nothing is tracked: see [`FusedOps::with_gradient`].
     ///
     /// # Panics
-    /// If the shapes are others.
+    /// If the shapes differ from these.
     fn squared_error(
         y: Tensor<Self, 3>,
         target: Tensor<Self, 3>,

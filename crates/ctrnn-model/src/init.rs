@@ -1,7 +1,7 @@
-//! How weights begin: drawn on the host, from the seed alone, the same on every device.
+//! Initialisation of the weights: drawn on the host, from the seed alone, the same on every device.
 //!
-//! Everything is done to the weights that act on the network: the drawn numbers get mask and signs, then the balance, then
-//! the spectral radius. What is trained for them follows from the parametrization.
+//! Every step acts on the effective weights: the drawn numbers get mask and signs, then the balance, then the spectral radius. The
+//! raw (trained) weights follow from them by the parametrization.
 
 use burn::tensor::TensorData;
 use ctrnn_random::{Key, Rng, Stream};
@@ -13,10 +13,10 @@ use crate::synapses::{Constraints, n_connections};
 use crate::{Activation, Balance, CtrnnConfig, ModelError, WeightInit, Weights};
 
 impl CtrnnConfig {
-    /// Returns the balance that the recurrent weights begin with: the one asked for, or the usual one.
+    /// Returns the balance of the initial recurrent weights: the one asked for, or the default.
     ///
-    /// `row` is usual under Dale's law (Song et al. 2016): without it the columns of four excitatory units to one inhibitory
-    /// add up to an eigenvalue of about `0.5 sqrt(N)`, and rates grow without bound. `none` where no unit can receive both
+    /// The default is `row` under Dale's law (Song et al. 2016): without it the columns of four excitatory units to one inhibitory
+    /// add up to an eigenvalue of about `0.5 sqrt(N)`, and rates grow without bound. It is `none` where no unit can receive both
     /// kinds, or the weights are not random.
     ///
     /// ```
@@ -36,13 +36,13 @@ impl CtrnnConfig {
         }
     }
 
-    /// Returns the spectral radius that the recurrent weights begin with, unless they keep their natural scale: the one asked
-    /// for; or, where no balance is asked for either, the usual one.
+    /// Returns the spectral radius of the initial recurrent weights, or `None` if they keep their natural scale: the one asked for
+    /// or, where no balance is asked for either, the default.
     ///
-    /// 1 is usual under Dale's law, as unconstrained gaussian weights have it: neither rates nor gradients grow with the
-    /// length of a trial. 0.2 for `power`, whose slope grows with the rate. None without Dale's law, where no loop of
-    /// connections gives a radius, besides fixed weights, which are a scale of their own, and above 1024 units, where finding
-    /// it takes minutes.
+    /// The default is 1 under Dale's law, as unconstrained gaussian weights have it: neither rates nor gradients grow with the
+    /// length of a trial. It is 0.2 for `power`, whose slope grows with the rate. It is absent without Dale's law, without a loop
+    /// of connections (the radius is then 0), with fixed weights, which set a scale of their own, and above 1024 units, where
+    /// finding it takes minutes.
     pub fn spectral_radius(&self) -> Option<f64> {
         if let Some(radius) = self.init.spectral_radius {
             return radius.asked();
@@ -59,7 +59,7 @@ impl CtrnnConfig {
         (is_usual && self.has_loops()).then_some(usual)
     }
 
-    /// Returns the same network with the values written out that follow from others where they are absent.
+    /// Returns the same network with every absent value that follows from other values filled in.
     #[must_use]
     pub fn written_out(mut self) -> Self {
         let (balance, radius) = (self.balance(), self.spectral_radius());
@@ -100,7 +100,7 @@ impl CtrnnConfig {
     }
 }
 
-/// The weight matrices and masks before the first training step, by the names of weight files.
+/// Draws the weight matrices and masks before the first training step, by the names of weight files.
 ///
 /// # Errors
 /// If a spectral radius or a balance is asked of a matrix that cannot have it.
@@ -124,7 +124,7 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
     Ok(weights)
 }
 
-/// The connections of a matrix: the possible ones, or as many of them as the density asks for, all such choices equally
+/// Draws the connections of a matrix: the possible ones, or as many of them as the density asks for, all such choices equally
 /// likely; fixed ones are always among them.
 fn draw_mask(config: &CtrnnConfig, matrix: Matrix, rng: &mut Rng) -> Option<Vec<f64>> {
     let possible = config.possible(matrix);
@@ -145,7 +145,7 @@ fn draw_mask(config: &CtrnnConfig, matrix: Matrix, rng: &mut Rng) -> Option<Vec<
     Some(mask)
 }
 
-/// Drawn weights under mask, signs and fixed weights.
+/// Draws weights and applies mask, signs and fixed weights.
 fn draw_effective(config: &CtrnnConfig, constraints: &Constraints, rng: &mut Rng) -> Vec<f64> {
     let [post, pre] = constraints.shape;
     let fan_in = match &constraints.mask {
@@ -164,7 +164,7 @@ fn draw_effective(config: &CtrnnConfig, constraints: &Constraints, rng: &mut Rng
 }
 
 impl WeightInit {
-    /// A matrix `[post, pre]`, row-major, whose entries have the root mean square `bound` (`uniform`: which lie within it).
+    /// Draws a matrix `[post, pre]`, row-major, whose entries have the root mean square `bound` (`uniform`: lie within it).
     fn draw(self, post: usize, pre: usize, bound: f64, rng: &mut Rng) -> Vec<f64> {
         let size = post * pre;
         if size == 0 {
@@ -201,7 +201,7 @@ fn random_sign(rng: &mut Rng) -> f64 {
     }
 }
 
-/// The orthonormal factor of a gaussian matrix, with signs chosen so that it is uniform over orthogonal matrices.
+/// Returns the orthonormal factor of a gaussian matrix, with signs chosen so that it is uniform over orthogonal matrices.
 ///
 /// # References
 /// Mezzadri (2007), "How to generate random matrices from the classical compact groups", section 5.
@@ -292,7 +292,7 @@ fn scale_to(
     Ok(())
 }
 
-/// A zero of a continuous function that is negative at zero, by doubling and halving.
+/// Finds a zero of a continuous function that is negative at zero, by doubling and halving.
 fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<f64>, ModelError> {
     if f(0.0)? >= 0.0 {
         return Ok(None);
@@ -429,7 +429,7 @@ mod tests {
         }
     }
 
-    /// What is usual never asks for what the connections cannot have.
+    /// Default balances and radii never ask for something that the connections cannot have.
     #[test]
     fn what_is_usual_under_dales_law() {
         let usual = |change: &dyn Fn(&mut CtrnnConfig)| {

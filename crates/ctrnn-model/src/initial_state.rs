@@ -1,11 +1,11 @@
-//! The state that trials start from.
+//! States that trials start from.
 
 use ctrnn_kernels::UnitState;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The state at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
+/// State at the start of a trial: `v(0)` (voltage form) or `r(0)` (rate form).
 ///
 /// In files: a word, or a list of numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,8 +17,8 @@ pub enum InitialState {
     Learned,
     /// A trained vector for each condition of the task, `[C,N]`, that starts at zero.
     LearnedPerCondition,
-    /// Training goes on from the last state of the same row of the batch before ([`CtrnnModule::carry`](crate::CtrnnModule::carry)), without a gradient
-    /// through it; the first batch, and whatever is not training, starts from zero.
+    /// The last state of the same row of the previous batch ([`CtrnnModule::carry`](crate::CtrnnModule::carry)), without a gradient
+    /// through it. It is used in training alone; the first batch, and every other pass, starts from zero.
     Carry,
     /// A fixed vector `[N]`.
     Given(Vec<f64>),
@@ -80,12 +80,12 @@ impl JsonSchema for InitialState {
 }
 
 impl InitialState {
-    /// Whether it is trained.
+    /// Returns true if the state is trained.
     pub const fn is_learned(&self) -> bool {
         matches!(self, Self::Learned | Self::LearnedPerCondition)
     }
 
-    /// The fixed value of a unit, where the state is not trained.
+    /// Returns the fixed value of a unit; zero unless the state is given.
     pub(crate) fn fixed(&self, unit: usize) -> f64 {
         match self {
             Self::Given(state) => state[unit],
@@ -94,7 +94,7 @@ impl InitialState {
     }
 }
 
-/// Names of the carried state in weight files, `[B,N]`: not trained, written where there is one.
+/// Names of the carried state in weight files, `[B,N]`: not trained, written if the network has one.
 pub(crate) const CARRIED_STATE: UnitState<&str> = UnitState {
     activity: "carried_state",
 };

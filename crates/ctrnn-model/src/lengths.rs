@@ -1,4 +1,4 @@
-//! A pass in which every trial ends at its own length.
+//! Passes in which every trial ends at its own length.
 
 use std::ops::Range;
 
@@ -67,11 +67,11 @@ impl<B: Backend> Forward<B> {
     }
 }
 
-/// Runs neighbouring trials of one length by one call of `run` each, which is given the inputs `[trial, time, ..]` of these trials,
-/// and fills all results up with zeros.
+/// Runs adjacent trials of equal length by one call of `run`, which receives the inputs `[trial, time, ..]` of these trials, and
+/// pads all results with zeros.
 ///
 /// # Panics
-/// If there is not one length for each trial, or one is not from 1 to the number of time steps.
+/// If there is not one length for each trial, or a length is not from 1 to the number of time steps.
 pub(crate) fn run_by_length<B: Backend>(
     inputs: &Tensor<B, 3>,
     forward: &Forward<B>,
@@ -114,7 +114,7 @@ pub(crate) fn run_by_length<B: Backend>(
     }
 }
 
-/// Returns `[trial, time, ..]` with zeros up to `n_steps` time steps.
+/// Returns `[trial, time, ..]`, padded with zeros to `n_steps` time steps.
 fn filled_up<B: Backend>(values: &Tensor<B, 3>, n_steps: usize) -> Tensor<B, 3> {
     let [trials, length, width] = values.dims();
     if length == n_steps {
@@ -142,7 +142,7 @@ mod tests {
         x.to_data().iter().collect()
     }
 
-    /// Until their ends trials go the same way, with noise of every kind; what lies behind is 0, and the last state is that there.
+    /// Trials agree until their ends, with noise of every kind; everything later is 0, and the final state is the one at the end.
     #[test]
     fn a_trial_that_ends_early_is_the_beginning_of_a_longer_one() {
         let config = CtrnnConfig {
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// A weight of 1e50 overflows behind the end of the first trial; its gradients are those of the trial alone.
+    /// A weight of 1e50 overflows after the end of the first trial; its gradients are those of the trial alone.
     #[test]
     fn what_would_overflow_behind_the_end_has_finite_gradients() {
         type Grad = Autodiff<F64>;

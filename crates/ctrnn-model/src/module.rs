@@ -1,4 +1,4 @@
-//! `CtrnnModule`: a pass over a batch of trials, one time step, and the parameters of a leaky recurrent network.
+//! The module [`CtrnnModule`]: a pass over a batch of trials, one time step, and the parameters of a leaky recurrent network.
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::backend::Backend;
@@ -58,7 +58,7 @@ pub struct CtrnnModule<B: Backend> {
     /// Time constants in ms, one or N, where they are not trained.
     #[module(skip)]
     pub(crate) fixed_tau_ms: Vec<f64>,
-    /// The state that the last batch of a training was left in, `[B,N]`, where the next one starts from it.
+    /// Final state `[B,N]` of the last training batch, where the next batch starts from it.
     #[module(skip)]
     pub(crate) carried_state: Option<UnitState<TensorData>>,
     /// The values of the conditions to which `condition_states` belong, by the names of weight files.
@@ -77,8 +77,8 @@ pub struct CtrnnModule<B: Backend> {
 impl<B: RecurrenceBackend> CtrnnModule<B> {
     /// Runs a batch of trials: `inputs [trial, time, input]`.
     ///
-    /// The backend's own sweep does the work; [`CtrnnModule::forward_reference`] is what it is tested against. On an autodiff
-    /// backend burn holds what the pass kept for the way back until the next `backward`: evaluate on `network.valid()`.
+    /// The backend's own sweep does the work; it is tested against [`CtrnnModule::forward_reference`]. On an autodiff backend burn
+    /// holds the memory of the backward pass until the next `backward`: evaluate on `network.valid()`.
     ///
     /// # Panics
     /// If a shape disagrees with the network's.
@@ -91,8 +91,8 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         trajectory(B::sweep(self.sweep(inputs.swap_dims(0, 1), forward)))
     }
 
-    /// [`CtrnnModule::forward`] with a drive `[trial, time, unit]` beside the inputs, as if each unit had an input of weight 1
-    /// to itself: `W_in u + drive`.
+    /// Runs [`CtrnnModule::forward`] with a drive `[trial, time, unit]` besides the inputs, as if each unit had an input of its own
+    /// with weight 1: `W_in u + drive`.
     ///
     /// # Panics
     /// If a shape disagrees with the network's.
@@ -129,7 +129,7 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
 }
 
 impl<B: Backend> CtrnnModule<B> {
-    /// One noise-free time step: the state after `inputs [trial, input]` act on `state [trial, unit]`.
+    /// Returns the state after one noise-free time step, in which `inputs [trial, input]` act on `state [trial, unit]`.
     ///
     /// The state is `v` in the voltage form and `r` in the rate form. Training, simulation and fixed points share this.
     pub fn step(
@@ -150,7 +150,7 @@ impl<B: Backend> CtrnnModule<B> {
         recurrence::single_step(&sweep, seen)
     }
 
-    /// [`CtrnnModule::forward`] by the plain path of tensor operations, on any backend: the reference.
+    /// Runs [`CtrnnModule::forward`] by the plain path of tensor operations, on any backend: the reference.
     pub fn forward_reference(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Trajectory<B> {
         if !forward.lengths.is_empty() {
             return run_by_length(&inputs, forward, |_, inputs, forward| {
@@ -162,12 +162,12 @@ impl<B: Backend> CtrnnModule<B> {
         ))
     }
 
-    /// What the network answers, `f_out(y)`, for the readout `y` of [`Trajectory::outputs`](crate::Trajectory).
+    /// Applies the output nonlinearity: returns `f_out(y)` for the readout `y` of [`Trajectory::outputs`](crate::Trajectory).
     pub fn activate(&self, outputs: Tensor<B, 3>) -> Tensor<B, 3> {
         self.config().output_nonlinearity.apply(outputs)
     }
 
-    /// The sweep of this network over time-major `inputs [T,B,I]`.
+    /// Returns the sweep of this network over time-major `inputs [T,B,I]`.
     fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> SweepTensors<B> {
         let config = &self.config;
         let [steps, trials, width] = inputs.dims();
@@ -211,13 +211,13 @@ impl<B: Backend> CtrnnModule<B> {
         }
     }
 
-    /// What the network was built from.
+    /// Returns the configuration that the network was built from.
     pub fn config(&self) -> &CtrnnConfig {
         &self.config
     }
 
-    /// The values of the conditions to which the rows of the learned initial states belong, by name; empty where nobody has
-    /// said so ([`CtrnnModule::with_weights`] does with [`CONDITION_VALUES`]).
+    /// Returns the values of the conditions to which the rows of the learned initial states belong, by name; empty unless they were
+    /// given ([`CtrnnModule::with_weights`] with [`CONDITION_VALUES`]).
     pub fn condition_values(&self) -> Vec<(&str, Vec<f64>)> {
         let values = self.condition_values.iter();
         values
@@ -225,22 +225,22 @@ impl<B: Backend> CtrnnModule<B> {
             .collect()
     }
 
-    /// The device that holds the parameters.
+    /// Returns the device that holds the parameters.
     pub fn device(&self) -> B::Device {
         self.w_rc_raw.device()
     }
 
-    /// The same weights under another time step (same time constants), for running a trained network at another dt.
+    /// Returns a network with these weights and time constants and another time step, for running a trained network at another dt.
     ///
     /// # Errors
-    /// What [`CtrnnConfig::check`] refuses: `dt_ms` above `tau_ms` under Euler's integrator, for instance.
+    /// If [`CtrnnConfig::check`] refuses the result: `dt_ms` above `tau_ms` under Euler's integrator, for instance.
     pub fn with_dt_ms(mut self, dt_ms: f64) -> Result<Self, ModelError> {
         self.config.dt_ms = dt_ms;
         self.config.check()?;
         Ok(self)
     }
 
-    /// The constraints of a weight matrix.
+    /// Returns the constraints of a weight matrix.
     pub fn synapses(&self, matrix: Matrix) -> &Synapses<B> {
         match matrix {
             Matrix::Input => &self.input,
@@ -249,12 +249,12 @@ impl<B: Backend> CtrnnModule<B> {
         }
     }
 
-    /// The weights that act on the network `[post, pre]`, computed from what is trained.
+    /// Returns the effective weights `[post, pre]`, which act on the network, computed from the trained ones.
     pub fn effective_weights(&self, matrix: Matrix) -> Tensor<B, 2> {
         self.synapses(matrix).effective(self.raw_weights(matrix))
     }
 
-    /// The weights that are trained, `[post, pre]`: before sign and mask.
+    /// Returns the raw weights `[post, pre]`, which are trained: before sign and mask.
     pub fn raw_weights(&self, matrix: Matrix) -> Tensor<B, 2> {
         match matrix {
             Matrix::Input => self.w_in_raw.val(),
@@ -263,7 +263,7 @@ impl<B: Backend> CtrnnModule<B> {
         }
     }
 
-    /// The time constants in ms as they are now: one for all units, or one for each.
+    /// Returns the current time constants in ms: one for all units, or one for each.
     pub fn tau_ms(&self) -> Tensor<B, 1> {
         match (&self.tau_raw, self.config.tau_ms.learned()) {
             (Some(raw), Some(learned)) => learned.tau_ms(raw.val()),
@@ -277,12 +277,12 @@ impl<B: Backend> CtrnnModule<B> {
         }
     }
 
-    /// What a step adds of the drive, `[N]`: `alpha = dt / tau` of each unit under Euler's integrator.
+    /// Returns the gain `[N]`, the factor of the drive in a time step: `alpha = dt / tau` of each unit under Euler's integrator.
     pub fn gain(&self) -> Tensor<B, 1> {
         self.step_factors().gain
     }
 
-    /// Decay, gain and noise scale of a step. Fixed time constants are worked on in double precision.
+    /// Returns decay, gain and noise scale of a step. For fixed time constants they are computed in double precision.
     fn step_factors(&self) -> StepFactors<B> {
         match &self.tau_raw {
             Some(_) => StepFactors::new(&self.config, self.tau_ms()),

@@ -1,4 +1,4 @@
-//! Noise: how large it is, by which convention, and where its draws come from.
+//! Noise of a network: levels, conventions and covariances.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -14,10 +14,10 @@ use crate::{InputPath, words};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoiseLevels {
-    /// `sigma` of the pre-activation noise `eps`, which the dynamics carry on; `convention` says how. A number is that of all
-    /// units, a list has one for each. `{ covariance = [[..], ..] }` or `{ covariance = "FILE.npz" }` (the array `covariance
-    /// [N,N]`) correlates the units: `L n` stands for `sigma n`, with `C = L L'`; its draws are made before the pass, in
-    /// memory for one number per trial, time step and unit.
+    /// `sigma` of the pre-activation noise `eps`, which the dynamics carry on; `convention` defines its scale. A number holds for
+    /// all units, a list has one value for each. `{ covariance = [[..], ..] }` or `{ covariance = "FILE.npz" }` (the array
+    /// `covariance [N,N]`) correlates the units: `L n` takes the place of `sigma n`, with `C = L L'`; its draws are made before the
+    /// pass, which takes memory for one number per trial, time step and unit.
     pub preactivation: PreactivationNoise,
     /// `sigma_post` of the post-activation noise `xi = sigma_post n`, which the readout alone sees.
     #[schemars(range(min = 0))]
@@ -30,10 +30,10 @@ pub struct NoiseLevels {
     /// The time constant in ms that `convention = "song"` has for the input noise; 100 in Song et al. (2016).
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub input_tau_ms: f64,
-    /// Standard deviation of what is added to each unit's initial state (zero, given or learned), once per trial.
+    /// Standard deviation of the noise added to each unit's initial state (zero, given or learned), once per trial.
     #[schemars(range(min = 0))]
     pub initial_state: f64,
-    /// How sigma becomes noise of a time step. `spec`: `eps = sigma n`, the potential receives `alpha sigma n`.
+    /// Convention by which sigma becomes noise of a time step. `spec`: `eps = sigma n`, the potential receives `alpha sigma n`.
     /// `song` (Song et al. 2016, equation 3): `eps = sqrt(2 / alpha) sigma n`, the potential receives
     /// `sqrt(2 alpha) sigma n`, nearly independent of dt. `raw` (Valente et al. 2022): `sigma n` is added to the new state itself.
     /// Under the exponential integrator, with d = exp(-dt / tau), `song` gives the potential `sqrt(1 - d^2) sigma n`: without
@@ -64,7 +64,7 @@ pub enum PreactivationNoise {
     Shared(f64),
     /// One `sigma` for each unit, `[N]`.
     PerUnit(Vec<f64>),
-    /// A covariance `C [N,N]` between units: `L n` stands for `sigma n`, with `C = L L'`.
+    /// A covariance `C [N,N]` between units: `L n` takes the place of `sigma n`, with `C = L L'`.
     ///
     /// The draws of a pass are made before it and multiplied by the triangular `L`, which takes memory for `T B N` numbers
     /// and at most `T B N^2` multiplications.
@@ -117,15 +117,15 @@ impl From<f64> for PreactivationNoise {
 }
 
 words! {
-    /// How `sigma` becomes noise of a time step, with `alpha = dt / tau`.
+    /// Convention by which `sigma` becomes noise of a time step, with `alpha = dt / tau`.
     ///
-    /// | convention | `eps` | what the potential receives |
+    /// | convention | `eps` | added to the potential |
     /// |---|---|---|
     /// | `spec` | `sigma n` | `alpha sigma n` |
     /// | `song` | `sqrt(2 / alpha) sigma n` | `sqrt(2 alpha) sigma n` |
     /// | `raw` | | `sigma n`, whatever dt and tau |
     ///
-    /// Under the exponential integrator `1 - d` stands for alpha, with `d = exp(-dt / tau)`, and `song` is
+    /// Under the exponential integrator `1 - d` replaces alpha, with `d = exp(-dt / tau)`, and `song` is
     /// `eps = sqrt((1 + d) / (1 - d)) sigma n`, so that the potential receives `sqrt(1 - d^2) sigma n` and a unit without weights has
     /// the standard deviation sigma at every dt: the exact step of the process `tau dv = -v dt + sqrt(2 tau) sigma dW`, which
     /// Euler's `song` approaches as dt becomes small.
@@ -138,7 +138,7 @@ words! {
         /// `eps = sigma n`.
         #[default]
         Spec = "spec",
-        /// Nearly independent of `dt`.
+        /// Scaled so that the noise is nearly independent of `dt`.
         Song = "song",
         /// Added to the new state itself.
         Raw = "raw",
@@ -146,7 +146,7 @@ words! {
 }
 
 impl NoiseConvention {
-    /// Returns where the noise of a network in this form enters a sweep.
+    /// Returns the place where the noise of a network in this form enters a sweep.
     pub(crate) const fn target(self, form: Form) -> NoiseTarget {
         match (form, self) {
             (Form::Rate, Self::Spec | Self::Song) => NoiseTarget::Drive,
@@ -156,7 +156,7 @@ impl NoiseConvention {
 }
 
 impl PreactivationNoise {
-    /// Whether there is none.
+    /// Returns true if every noise level is zero.
     pub fn is_silent(&self) -> bool {
         match self {
             Self::Shared(sigma) => *sigma == 0.0,
@@ -166,7 +166,7 @@ impl PreactivationNoise {
         }
     }
 
-    /// What multiplies the normals of each unit; with a covariance they are multiplied by its factor already.
+    /// Returns the factor of the normals of each unit: 1 with a covariance, whose factor the normals contain already.
     fn sigma(&self, n_units: usize) -> Vec<f64> {
         match self {
             Self::Shared(sigma) => vec![*sigma; n_units],
@@ -188,10 +188,10 @@ impl PreactivationNoise {
 }
 
 impl NoiseLevels {
-    /// What multiplies the standard normals of `eps` in a sweep whose steps have `gain [N]`.
+    /// Returns the factor of the standard normals of `eps` in a sweep whose steps have `gain [N]`.
     ///
-    /// Voltage form: `gain eps` is added to the state (`raw`: sigma). Rate form: `eps` stands inside `f` (`raw`: sigma is
-    /// added to the state).
+    /// Voltage form: `gain eps` is added to the state (`raw`: sigma). Rate form: `eps` is added inside `f` (`raw`: sigma is added
+    /// to the state).
     pub(crate) fn scale<B: Backend>(
         &self,
         form: Form,
@@ -221,7 +221,7 @@ impl NoiseLevels {
         }
     }
 
-    /// Standard deviation of the input noise of a time step.
+    /// Returns the standard deviation of the input noise of a time step.
     pub(crate) fn input_std(&self, integrator: Integrator, dt_ms: f64) -> f64 {
         let gain = integrator.gain_of(dt_ms, self.input_tau_ms);
         match (self.convention, integrator) {
@@ -234,7 +234,7 @@ impl NoiseLevels {
     }
 }
 
-/// The lower triangular `L` with `C = L L'` of a covariance, row by row. Directions without variance are allowed.
+/// Returns the lower triangular `L` with `C = L L'` of a covariance, row by row. Directions without variance are allowed.
 fn cholesky(rows: &[Vec<f64>]) -> Result<Vec<f64>, &'static str> {
     let n = rows.len();
     let largest = rows.iter().flatten().fold(0.0, |m: f64, c| m.max(c.abs()));

@@ -1,4 +1,4 @@
-//! Where the noise of a pass comes from: off, drawn by address, or given; and the inputs with their noise.
+//! Sources of the noise of a pass: off, drawn by address, or given; and the inputs with their noise.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -9,7 +9,7 @@ use crate::parameters::host_tensor;
 use crate::recurrence::{NormalTensors, drawn, one_by_one};
 use crate::{CtrnnConfig, Noise, NoiseAddress, NoiseLevels};
 
-/// A source of the draws of `stream`.
+/// Returns the source of the draws of `stream`.
 fn source<B: Backend>(
     noise: &Noise<B>,
     stream: Stream,
@@ -33,7 +33,7 @@ fn draws(stream: Stream, address: NoiseAddress) -> DrawAddress {
     )
 }
 
-/// The source of the normals behind `eps`, multiplied by the factor of the covariance where there is one.
+/// Returns the source of the normals of `eps`, multiplied by the factor of the covariance where there is one.
 ///
 /// # Shapes
 /// `shape` is `[T, B, N]`; `factor [N,N]` row by row.
@@ -66,7 +66,7 @@ pub(crate) fn preactivation<B: Backend>(
     }
 }
 
-/// The source of the normals behind `xi`.
+/// Returns the source of the normals of `xi`.
 pub(crate) fn postactivation<B: Backend>(
     levels: &NoiseLevels,
     noise: &Noise<B>,
@@ -81,7 +81,7 @@ pub(crate) fn postactivation<B: Backend>(
     source(noise, Stream::Xi, given)
 }
 
-/// The inputs that the network sees: with baseline, noise and rectification.
+/// Returns the inputs that the network sees: with baseline, noise and rectification.
 ///
 /// ```text
 /// u <- u + baseline + std n,   then max(u, 0) if rectified
@@ -128,7 +128,7 @@ pub(crate) fn seen_inputs<B: Backend>(
     }
 }
 
-/// What is added to the initial states `[B,N]`, if anything.
+/// Returns the noise that is added to the initial states `[B,N]`, if any.
 pub(crate) fn of_initial_state<B: Backend>(
     levels: &NoiseLevels,
     noise: &Noise<B>,

@@ -1,4 +1,4 @@
-//! What becomes of the readout: the output nonlinearity.
+//! Output nonlinearities.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use crate::words;
 
 words! {
-    /// The output nonlinearity `f_out`: the network answers `f_out(y)`, with the readout `y = W_out (r + xi) + b_out`.
+    /// Output nonlinearity `f_out`: the network answers `f_out(y)`, with the readout `y = W_out (r + xi) + b_out`.
     ///
     /// Losses that are defined on logits (cross-entropy) take `y`; everything else, files included, takes `f_out(y)`.
     ///
@@ -25,7 +25,7 @@ words! {
 }
 
 impl OutputNonlinearity {
-    /// `f_out(y)` of readouts `[.., .., output]`.
+    /// Returns `f_out(y)` of readouts `[.., .., output]`.
     pub fn apply<B: Backend>(self, readout: Tensor<B, 3>) -> Tensor<B, 3> {
         match self {
             Self::Identity => readout,
@@ -36,11 +36,11 @@ impl OutputNonlinearity {
     }
 }
 
-/// The softmax over the last dimension, for any finite readout.
+/// Returns the softmax over the last dimension, for any finite readout.
 ///
-/// With `c = log sum exp(y)` held fixed, `p = exp(y - c)` adds up to s = 1, and `p (2 - s)` has the value and the gradient of
-/// `p / s`: the way back of burn's division takes a reciprocal that is good to 12 bits on some CPUs. Two gradients meet in `p`,
-/// so that their sum does not depend on an order.
+/// With `c = log sum exp(y)` held fixed, `p = exp(y - c)` adds up to s = 1, and `p (2 - s)` has the value and the gradient of `p /
+/// s`: the backward pass of burn's division uses a reciprocal that is accurate to only 12 bits on some CPUs. Two gradients meet in
+/// `p`, so that their sum does not depend on an order.
 fn softmax<B: Backend>(readout: Tensor<B, 3>) -> Tensor<B, 3> {
     let y = readout.clone().detach();
     let largest = y.clone().max_dim(2);

@@ -1,7 +1,7 @@
-//! The rules of a network that no type can hold, each written once.
+//! Rules of a network that no type can express, each written once.
 //!
-//! A rule is a function from a configuration to the violations of it. All violations are collected; a configuration file
-//! shows each at the keys that it joins, a library user gets the same words.
+//! A rule is a function from a configuration to the violations of it. All violations are collected; a configuration file shows each
+//! at the keys that it joins, a library user gets the same messages.
 
 mod arrays;
 mod values;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl CtrnnConfig {
-    /// Checks every rule that no type can hold.
+    /// Checks every rule that no type can express.
     ///
     /// # Errors
     /// [`ModelError::Config`] with all violations.
@@ -62,13 +62,13 @@ impl CtrnnConfig {
         found
     }
 
-    /// Returns the violations of rules about the arrays that files give; sizes and table must be in order.
+    /// Returns the violations of rules about the arrays that files give; sizes and table must be valid.
     pub fn violations_of_arrays(&self) -> Vec<Violation> {
         arrays::all(self)
     }
 }
 
-/// Checks that `alpha = dt / tau` lies in (0, 1], as Euler's method needs it.
+/// Checks that `alpha = dt / tau` lies in (0, 1], as Euler's method requires.
 fn time_step(config: &CtrnnConfig) -> Option<Violation> {
     let (dt, [tau, _]) = (config.dt_ms, config.tau_ms.range_ms());
     if dt <= tau || config.integrator != Integrator::Euler {
@@ -88,7 +88,7 @@ fn time_step(config: &CtrnnConfig) -> Option<Violation> {
     Some(at_time_step(violation))
 }
 
-/// Checks that a step adds something of the drive.
+/// Checks that the gain of a time step is a positive normal number in single precision.
 fn gain(config: &CtrnnConfig) -> Option<Violation> {
     let (dt, [_, tau]) = (config.dt_ms, config.tau_ms.range_ms());
     let gain = config.integrator.gain_of(dt, tau) as f32;

@@ -4,15 +4,15 @@ use faer::Mat;
 
 use crate::ModelError;
 
-/// Above this number of units the spectral radius is not computed unless it is asked for: it takes minutes.
+/// Largest number of units for which the spectral radius is computed unasked: above it, that takes minutes.
 pub(crate) const MOST_UNITS_FOR_RADIUS: usize = 1024;
 
-/// A radius below this fraction of the Frobenius norm is rounding of a matrix whose true radius is zero.
+/// Fraction of the Frobenius norm below which a radius is rounding of a matrix whose true radius is zero.
 const NILPOTENT: f64 = 1e-6;
 
-/// The largest modulus of an eigenvalue of a row-major `[n, n]` matrix.
+/// Returns the largest modulus of an eigenvalue of a row-major `[n, n]` matrix.
 ///
-/// The eigenvalues are those of the strongly connected parts of the network, each found by itself: a chain of units
+/// The eigenvalues are those of the strongly connected components of the network, each computed separately: a chain of units
 /// without a loop has exactly 0, where rounding of the whole matrix would give up to `eps^(1/n)` times its norm.
 ///
 /// # Errors
@@ -41,20 +41,20 @@ pub fn spectral_radius(matrix: &[f64], n: usize) -> Result<f64, ModelError> {
     Ok(radius)
 }
 
-/// [`spectral_radius`], or nothing where it is zero but for rounding.
+/// Returns the [`spectral_radius`], or `None` if it is zero to rounding.
 pub(crate) fn positive_radius(matrix: &[f64], n: usize) -> Result<Option<f64>, ModelError> {
     let radius = spectral_radius(matrix, n)?;
     let norm = matrix.iter().map(|w| w * w).sum::<f64>().sqrt();
     Ok((radius > NILPOTENT * norm).then_some(radius))
 }
 
-/// Whether the connections of a `[n, n]` matrix, all weights that are not zero, form a loop.
+/// Returns true if the connections of a `[n, n]` matrix, all weights that are not zero, form a loop.
 pub(crate) fn has_loop(matrix: &[f64], n: usize) -> bool {
     let is_loop = |part: &Vec<usize>| part.len() > 1 || matrix[part[0] * (n + 1)] != 0.0;
     strongly_connected(matrix, n).iter().any(is_loop)
 }
 
-/// The units by strongly connected part, in ascending order within each: two units share a part where each reaches the
+/// Returns the strongly connected components, the units of each in ascending order: two units share a component if each reaches the
 /// other along weights that are not zero.
 ///
 /// # References
@@ -76,7 +76,7 @@ fn strongly_connected(matrix: &[f64], n: usize) -> Vec<Vec<usize>> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// The units that `start` reaches and nobody has seen before, in the order in which a depth-first search leaves them.
+/// Returns the unseen units that `start` reaches, in depth-first postorder, and marks them as seen.
 fn visit(
     start: usize,
     n: usize,

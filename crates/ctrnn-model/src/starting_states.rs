@@ -8,13 +8,13 @@ use crate::parameters::{constant, host_tensor};
 use crate::{CtrnnModule, Forward, InitialState, activation, noise_sources};
 
 impl<B: Backend> CtrnnModule<B> {
-    /// Remembers the last state `[trial, unit]` of a batch, for the next one to start from. It is kept on the host and written
-    /// with the weights, so that a resumed training goes on from it.
+    /// Keeps the last state `[trial, unit]` of a batch, for the next one to start from. It is kept on the host and written with the
+    /// weights, so that a resumed training continues from it.
     pub fn carry(&mut self, state: UnitState<Tensor<B, 2>>) {
         self.carried_state = Some(state.map(Tensor::into_data));
     }
 
-    /// The state that the last batch was left in, if there is one for a batch of so many trials.
+    /// Returns the final state of the last batch, if there is one for a batch of this many trials.
     pub fn carried_state(&self, trials: usize) -> Option<UnitState<Tensor<B, 2>>> {
         let state = self.carried_state.as_ref()?;
         if state.activity.shape[0] != trials {
@@ -26,7 +26,7 @@ impl<B: Backend> CtrnnModule<B> {
     /// Returns the state, all `[trials, N]`, that a pass starts from.
     ///
     /// # Panics
-    /// If `forward` gives states of another shape, or no condition for each trial where the state is that of a condition.
+    /// If `forward` holds states of another shape, or no condition for each trial where the state is that of a condition.
     pub(crate) fn starting_states(
         &self,
         forward: &Forward<B>,
@@ -73,7 +73,7 @@ impl<B: Backend> CtrnnModule<B> {
         }
     }
 
-    /// The one state `[N]` of all trials.
+    /// Returns the one initial state `[N]` that all trials share.
     pub(crate) fn shared_initial_state(&self) -> Tensor<B, 1> {
         let n = self.config().n_units;
         match (&self.initial_state, &self.config().initial_state) {
@@ -86,8 +86,8 @@ impl<B: Backend> CtrnnModule<B> {
     }
 }
 
-/// The rows `conditions` of `states [C,N]`, by a product with one-hot rows: the same on every backend, and its gradient
-/// adds trials in their order.
+/// Selects the rows `conditions` of `states [C,N]` by a product with one-hot rows: the result is the same on every backend, and its
+/// gradient adds trials in their order.
 fn select<B: Backend>(states: Tensor<B, 2>, conditions: &[usize], trials: usize) -> Tensor<B, 2> {
     let [n_conditions, _] = states.dims();
     assert_eq!(

@@ -7,18 +7,18 @@ use burn_ndarray::{NdArray, NdArrayDevice};
 use crate::CtrnnConfig;
 use crate::parameters::host_tensor;
 
-/// What a sweep is told of time and noise, per unit `[N]`.
+/// Factors of a sweep that depend on the time step and the noise, per unit `[N]`.
 pub(crate) struct StepFactors<B: Backend> {
-    /// What remains of a state after one step.
+    /// Decay: the fraction of a state that survives a time step.
     pub decay: Tensor<B, 1>,
-    /// What a step adds of the drive.
+    /// Gain: the factor of the drive in a time step.
     pub gain: Tensor<B, 1>,
-    /// What multiplies the normals of the pre-activation noise.
+    /// Noise scale: the factor of the standard normals of the pre-activation noise.
     pub noise_scale: Tensor<B, 1>,
 }
 
 impl<B: Backend> StepFactors<B> {
-    /// The factors for time constants `tau`, one or N, through which gradients flow.
+    /// Returns the factors for time constants `tau`, one or N, through which gradients flow.
     pub fn new(config: &CtrnnConfig, tau: Tensor<B, 1>) -> Self {
         let tau = tau.expand([config.n_units]);
         let gain = config.integrator.gain(config.dt_ms, tau);
@@ -31,7 +31,7 @@ impl<B: Backend> StepFactors<B> {
         }
     }
 
-    /// The factors for time constants that are not trained, computed in double precision.
+    /// Returns the factors for time constants that are not trained, computed in double precision.
     pub fn fixed(config: &CtrnnConfig, tau_ms: &[f64], device: &B::Device) -> Self {
         let tau_ms = TensorData::new(tau_ms.to_vec(), [tau_ms.len()]);
         let tau = host_tensor(tau_ms, &NdArrayDevice::default());

@@ -1,4 +1,4 @@
-//! What a network consists of, in numbers.
+//! Summary of a network, in numbers.
 
 use burn::tensor::backend::Backend;
 
@@ -6,52 +6,52 @@ use crate::parameters::TAU_MS;
 use crate::spectrum::MOST_UNITS_FOR_RADIUS;
 use crate::{CtrnnModule, Matrix, ModelError, Parameter, spectral_radius};
 
-/// What a network consists of.
+/// Summary of a network: its parameters, time constants and recurrent weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// The trained parameters.
     pub parameters: Vec<ParameterSummary>,
     /// The shortest and the longest time constant.
     pub tau_ms: [f64; 2],
-    /// Of the effective recurrent matrix; absent for networks of more than 1024 units.
+    /// Spectral radius of the effective recurrent matrix; absent for networks of more than 1024 units.
     pub spectral_radius: Option<f64>,
-    /// Sum of the recurrent weights above zero.
+    /// Sum of the positive recurrent weights.
     pub excitation: f64,
-    /// Sum of the recurrent weights below zero, without its sign.
+    /// Magnitude of the sum of the negative recurrent weights.
     pub inhibition: f64,
-    /// Largest of `|E - I| / (E + I)` over the units, with E and I the sums of the recurrent weights onto one.
+    /// Largest of `|E - I| / (E + I)` over the units, with E and I the excitation and inhibition onto a unit.
     pub largest_imbalance: f64,
 }
 
 /// One trained parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSummary {
-    /// Its name.
+    /// Name, as in weight files.
     pub name: &'static str,
-    /// Its shape.
+    /// Shape.
     pub shape: Vec<usize>,
-    /// Number of its entries.
+    /// Number of entries.
     pub count: usize,
-    /// How many of them training can change.
+    /// Number of entries that training can change.
     pub free: usize,
-    /// What constrains it, in words; empty if nothing does.
+    /// Constraints in words; empty if there are none.
     pub constraint: String,
 }
 
 impl Summary {
-    /// Number of trained entries of all parameters.
+    /// Returns the number of trained entries of all parameters.
     pub fn count(&self) -> usize {
         self.parameters.iter().map(|p| p.count).sum()
     }
 
-    /// Number of entries that training can change.
+    /// Returns the number of entries that training can change.
     pub fn free(&self) -> usize {
         self.parameters.iter().map(|p| p.free).sum()
     }
 }
 
 impl<B: Backend> CtrnnModule<B> {
-    /// What the network consists of.
+    /// Returns the summary of the network.
     ///
     /// # Errors
     /// [`ModelError::Eigenvalues`] if the recurrent weights are not finite.

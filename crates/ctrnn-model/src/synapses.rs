@@ -1,5 +1,5 @@
-//! The constraints of one weight matrix, decided: on the host, where weights are drawn and checked, and as tensors,
-//! where they are trained.
+//! Resolved constraints of one weight matrix: on the host, where weights are drawn and checked, and as tensors, where they are
+//! trained.
 
 use std::sync::Arc;
 
@@ -11,26 +11,26 @@ use burn::tensor::{Tensor, TensorData};
 use crate::connectivity::Matrix;
 use crate::{CtrnnConfig, ModelError, Parametrization, Weights, host_tensor};
 
-/// How far an effective weight of a file may be from what its raw weight gives, relative: rounding of single precision.
+/// Relative tolerance between an effective weight of a file and the one computed from its raw weight: rounding of single precision.
 const AGREEMENT: f64 = 1e-6;
 
-/// What constrains the weights of one matrix `[post, pre]`; matrices are row-major, absent is unconstrained.
+/// Constraints on the weights of one matrix `[post, pre]`. Arrays are row-major; an absent one constrains nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Constraints {
     pub matrix: Matrix,
     pub shape: [usize; 2],
     /// 1 where a connection exists, fixed or plastic; else 0.
     pub mask: Option<Vec<f64>>,
-    /// +1 or -1 for each presynaptic unit, and how it is kept.
+    /// Sign of each presynaptic unit, +1 or -1, and the parametrization that keeps it.
     pub signs: Option<(Vec<f64>, Parametrization)>,
-    /// The weight, where it is fixed at another value than zero.
+    /// Fixed weights; 0 where a weight is not fixed at another value.
     pub fixed: Option<Vec<f64>>,
     /// Factor of every update.
     pub plasticity: Option<Vec<f64>>,
 }
 
 impl Constraints {
-    /// The constraints of a matrix with this mask.
+    /// Returns the constraints of a matrix with this mask.
     pub fn new(config: &CtrnnConfig, matrix: Matrix, mask: Option<Vec<f64>>) -> Self {
         let connections = config.connectivity.of(matrix);
         Self {
@@ -43,7 +43,7 @@ impl Constraints {
         }
     }
 
-    /// The constraints of a matrix whose weights are given: a random mask is the one beside them.
+    /// Returns the constraints of a matrix whose weights are given: a random mask is the one given with them.
     ///
     /// # Errors
     /// Names the array that is missing or contradicts the configuration.
@@ -70,7 +70,7 @@ impl Constraints {
         Ok(constraints)
     }
 
-    /// Signs and fixed weights come from the configuration; a file must agree.
+    /// Checks that signs and fixed weights of a file agree with the configuration, which determines them.
     fn check_given(&self, weights: &Weights) -> Result<(), ModelError> {
         let signs = self.signs.as_ref().map(|(signs, _)| signs);
         for (what, own) in [("sign", signs), ("fixed", self.fixed.as_ref())] {
@@ -87,7 +87,7 @@ impl Constraints {
         Ok(())
     }
 
-    /// Whether nothing is constrained.
+    /// Returns true if nothing is constrained.
     pub fn is_none(&self) -> bool {
         self.mask.is_none()
             && self.signs.is_none()
@@ -95,13 +95,13 @@ impl Constraints {
             && self.plasticity.is_none()
     }
 
-    /// Whether entry k is a connection that is trained.
+    /// Returns true if entry k is a connection that is trained.
     pub fn is_plastic(&self, k: usize) -> bool {
         let exists = self.mask.as_ref().is_none_or(|mask| mask[k] == 1.0);
         exists && self.fixed_weight(k) == 0.0
     }
 
-    /// Number of weights that training can change.
+    /// Returns the number of weights that training can change.
     pub fn n_free(&self) -> usize {
         let moves = |k: usize| self.plasticity.as_ref().is_none_or(|rate| rate[k] > 0.0);
         (0..self.shape[0] * self.shape[1])
@@ -109,7 +109,7 @@ impl Constraints {
             .count()
     }
 
-    /// The constraints in words.
+    /// Returns the constraints in words.
     pub fn words(&self) -> Vec<String> {
         let size: usize = self.shape.iter().product();
         let mut words = Vec::new();
@@ -132,12 +132,12 @@ impl Constraints {
         words
     }
 
-    /// The fixed weight of entry k; 0 where there is none.
+    /// Returns the fixed weight of entry k; 0 if there is none.
     pub fn fixed_weight(&self, k: usize) -> f64 {
         self.fixed.as_ref().map_or(0.0, |fixed| fixed[k])
     }
 
-    /// The sign of entry k, where it has one.
+    /// Returns the sign of entry k, if it has one.
     pub fn sign(&self, k: usize) -> Option<f64> {
         self.signs
             .as_ref()
@@ -150,7 +150,7 @@ impl Constraints {
             .map(|(_, parametrization)| *parametrization)
     }
 
-    /// The effective weight of entry k.
+    /// Returns the effective weight of entry k with the raw weight `raw`.
     pub fn effective(&self, k: usize, raw: f64) -> f64 {
         if !self.is_plastic(k) {
             return self.fixed_weight(k);
@@ -164,7 +164,7 @@ impl Constraints {
         }
     }
 
-    /// The raw weights behind effective ones that obey the constraints; 0 where nothing is trained.
+    /// Returns the raw weights behind effective ones that obey the constraints; 0 where nothing is trained.
     pub fn raw(&self, effective: &[f64]) -> Vec<f64> {
         let raw = |(k, &weight): (usize, &f64)| match self.parametrization() {
             _ if !self.is_plastic(k) => 0.0,
@@ -175,7 +175,7 @@ impl Constraints {
         effective.iter().enumerate().map(raw).collect()
     }
 
-    /// Checks that effective weights obey.
+    /// Checks that effective weights obey the constraints.
     ///
     /// # Errors
     /// Names the first weight that does not.
@@ -201,7 +201,7 @@ impl Constraints {
         Ok(())
     }
 
-    /// The raw weights of a file that holds raw weights, effective ones, or both.
+    /// Returns the raw weights of a file that holds raw weights, effective ones, or both.
     ///
     /// # Errors
     /// If neither is there, or a weight breaks a rule, or the two do not belong together.
@@ -252,7 +252,7 @@ impl Constraints {
         }
     }
 
-    /// Mask, signs and fixed weights as weight files hold them.
+    /// Returns mask, signs and fixed weights as weight files hold them.
     pub fn arrays(&self) -> Weights {
         let [post, pre] = self.shape;
         let mut arrays = Weights::new();
@@ -275,7 +275,7 @@ impl Constraints {
     }
 }
 
-/// A drawn mask has the number of connections that its density asks for, all of them possible ones.
+/// Checks that a drawn mask has the number of connections that its density asks for, all of them possible ones.
 fn check_drawn_mask(mask: &[f64], config: &CtrnnConfig, matrix: Matrix) -> Result<(), ModelError> {
     let possible = config.possible(matrix);
     let fixed = config.connectivity.of(matrix).fixed.as_ref();
@@ -301,7 +301,8 @@ fn check_drawn_mask(mask: &[f64], config: &CtrnnConfig, matrix: Matrix) -> Resul
     })
 }
 
-/// Number of connections that the density of a matrix asks for: of the possible ones, and no fewer than are fixed.
+/// Returns the number of connections that the density of a matrix asks for: a fraction of the possible ones, and no fewer than are
+/// fixed.
 pub(crate) fn n_connections(config: &CtrnnConfig, matrix: Matrix) -> usize {
     let possible = config.possible(matrix);
     let n_possible = match possible {
@@ -332,7 +333,7 @@ fn contradiction(name: String, index: usize, found: f64) -> ModelError {
     }
 }
 
-/// The constraints of one weight matrix where it is trained.
+/// Constraints of one weight matrix, as tensors.
 #[derive(Module, Debug)]
 pub struct Synapses<B: Backend> {
     /// 0 where nothing is trained; else 1, or the sign of the column where the parametrization needs it; `[post, pre]`.
@@ -382,12 +383,12 @@ impl<B: Backend> Synapses<B> {
         &self.constraints
     }
 
-    /// The effective weights of the raw ones.
+    /// Returns the effective weights of raw ones.
     ///
     /// ```text
     /// W = w slope + offset        slope = dW/dw at w, offset = W - w slope, both held constant
     /// ```
-    /// so that the gradient takes one road back to the tracked `w`. `abs` and `rectify` have the slope s at zero.
+    /// so that the gradient reaches the tracked `w` by a single path. `abs` and `rectify` have the slope s at zero.
     pub fn effective(&self, raw: Tensor<B, 2>) -> Tensor<B, 2> {
         let plastic = match &self.factor {
             None => raw,
@@ -399,13 +400,13 @@ impl<B: Backend> Synapses<B> {
         add(plastic, self.fixed.clone())
     }
 
-    /// Slope and offset of the effective weights at `raw`.
+    /// Returns the slope and offset of the effective weights at `raw`.
     fn tangent(
         &self,
         raw: Tensor<B, 2>,
         factor: Tensor<B, 2>,
     ) -> (Tensor<B, 2>, Option<Tensor<B, 2>>) {
-        // 1 from zero on, -1 below.
+        // 1 from zero on, -1 below: `sign` alone is 0 at zero.
         let direction = |raw: Tensor<B, 2>| (raw.sign() * 2.0 + 1.0).sign();
         match self.parametrization {
             None | Some(Parametrization::Clamp) => (factor, None),
@@ -419,7 +420,7 @@ impl<B: Backend> Synapses<B> {
         }
     }
 
-    /// Gradients of the raw weights, zero where the plasticity is.
+    /// Returns the gradients of the raw weights, set to zero where the plasticity is zero.
     pub fn plastic_gradient(&self, gradient: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.plasticity {
             Some(rate) => gradient.mask_fill(rate.clone().equal_elem(0.0), 0.0),
@@ -427,7 +428,7 @@ impl<B: Backend> Synapses<B> {
         }
     }
 
-    /// The raw weights after an update that an optimizer proposes: `w + rate (proposed - w)`, then the projection.
+    /// Returns the raw weights after an update that an optimizer proposes: `w + plasticity (proposed - w)`, then the projection.
     pub fn settle(&self, before: Tensor<B, 2>, proposed: Tensor<B, 2>) -> Tensor<B, 2> {
         let project = |w: Tensor<B, 2>| match &self.projected {
             Some(signs) => relu(w * signs.clone()) * signs.clone(),
@@ -443,7 +444,7 @@ impl<B: Backend> Synapses<B> {
         }
     }
 
-    /// Whether an optimizer's proposals pass unchanged.
+    /// Returns true if an optimizer's proposals pass unchanged.
     pub fn accepts_any_update(&self) -> bool {
         self.plasticity.is_none() && self.projected.is_none()
     }

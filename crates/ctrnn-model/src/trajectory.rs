@@ -1,11 +1,10 @@
-//! What a forward pass is asked for and what it gives.
+//! Options and results of a forward pass.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use ctrnn_kernels::UnitState;
 
-/// What a forward pass needs beside its inputs; the default is a noise-free pass from the network's own initial state
-/// that records the outputs alone.
+/// Options of a forward pass; the default is a noise-free pass from the network's own initial state that records the outputs alone.
 #[derive(Clone, Debug)]
 pub struct Forward<B: Backend> {
     /// Noise of the inputs, the initial state, the dynamics and the readout.
@@ -16,13 +15,13 @@ pub struct Forward<B: Backend> {
     /// Number of the condition of each trial, `[trial]`, for a network with an initial state per condition.
     pub conditions: Vec<usize>,
     /// Number of time steps of each trial, `[trial]`: outputs and states after a trial's end are 0, and its final state is the one
-    /// there. Empty: all trials run for all time steps, together, which is faster; the states of a short trial may then grow without
-    /// bound behind its end.
+    /// at its end. Empty: all trials run for all time steps, together, which is faster; the states of a short trial may then grow
+    /// without bound after its end.
     pub lengths: Vec<usize>,
-    /// What to keep beside outputs and final state.
+    /// Results to keep besides outputs and final state.
     pub record: Record,
-    /// Keep a few states for the way back instead of the whole trajectory, and compute it again there: about a third more
-    /// time, and memory that grows with the root of T. Gradients are the same to rounding. It does nothing where rates or
+    /// Keep a few states for the backward pass instead of the whole trajectory, and recompute it there: about a third more time,
+    /// and memory that grows with the square root of T. Gradients are the same to rounding. It has no effect where rates or
     /// potentials are recorded, and on backends without a fused sweep.
     pub recompute: bool,
 }
@@ -40,26 +39,26 @@ impl<B: Backend> Default for Forward<B> {
     }
 }
 
-/// Where the noise of a forward pass comes from. Its size is always the network's own `sigma` and convention.
+/// Source of the noise of a forward pass. Its size is always given by the network's own `sigma` and convention.
 #[derive(Clone, Debug, Default)]
 pub enum Noise<B: Backend> {
-    /// None at all.
+    /// No noise.
     #[default]
     Off,
     /// Standard normals drawn from our generator at this address.
     Drawn(NoiseAddress),
     /// Standard normals given as `[trial, time, unit]`; a kind that is absent is zero.
     Given {
-        /// Draws behind `eps`.
+        /// Standard normals of `eps`.
         preactivation: Option<Tensor<B, 3>>,
-        /// Draws behind `xi`.
+        /// Standard normals of `xi`.
         postactivation: Option<Tensor<B, 3>>,
-        /// Draws behind the noise of the inputs, `[trial, time, input]`.
+        /// Standard normals of the input noise, `[trial, time, input]`.
         input: Option<Tensor<B, 3>>,
     },
 }
 
-/// The address of a pass's noise: the same address gives the same noise, whatever the batch, device or thread count.
+/// Address of a pass's noise: the same address gives the same noise, whatever the batch, device or thread count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoiseAddress {
     /// Seed of the run.
@@ -70,7 +69,7 @@ pub struct NoiseAddress {
     pub first_trial: u32,
 }
 
-/// What a forward pass keeps beside outputs and final state.
+/// Results that a forward pass keeps besides outputs and final state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Firing rates after every step.
@@ -85,19 +84,19 @@ impl Record {
         rates: false,
         potentials: false,
     };
-    /// Rates too.
+    /// Outputs, final state and firing rates.
     pub const RATES: Self = Self {
         rates: true,
         potentials: false,
     };
-    /// Rates and potentials too.
+    /// Outputs, final state, firing rates and potentials.
     pub const ALL: Self = Self {
         rates: true,
         potentials: true,
     };
 }
 
-/// What a forward pass gives: `[trial, time, unit]` views of time-major memory. Index k is the state after input k.
+/// Results of a forward pass: `[trial, time, unit]` views of time-major memory. Index k is the state after input k.
 #[derive(Clone, Debug)]
 pub struct Trajectory<B: Backend> {
     /// The readout `y`, `[trial, time, output]`, before the output nonlinearity ([`CtrnnModule::activate`](crate::CtrnnModule::activate)).

@@ -1,23 +1,23 @@
-//! What a broken rule of a network says.
+//! Broken rules of a network, with the keys they concern.
 
 use std::fmt;
 
-/// A broken rule: the keys that it joins, what is wrong, and what to write instead.
+/// A broken rule: the keys that it joins, an error message, and a suggested fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The kind of rule.
+    /// Kind of rule.
     pub topic: Topic,
-    /// What is wrong.
+    /// Error message.
     pub message: String,
-    /// What to write instead.
+    /// Suggested fix.
     pub help: String,
-    /// The keys that it joins, by their full paths in a configuration file (`model.tau_ms`), each with the words of a label.
+    /// Keys that the rule joins, by full path in a configuration file (`model.tau_ms`), each with the text of its label.
     pub keys: Vec<(String, &'static str)>,
-    /// Further keys that must be known for the rule to be checked.
+    /// Further keys that must be known before the rule can be checked.
     pub depends_on: Vec<&'static str>,
 }
 
-/// The kind of a rule.
+/// Kind of rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// The value of one key.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::connectivity::Matrix;
 use crate::{InputPath, words};
 
-/// How each weight matrix begins, and the spectral radius of the effective recurrent matrix.
+/// Distributions of the initial weight matrices, and the spectral radius of the effective recurrent matrix.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeightInits {
@@ -31,12 +31,12 @@ pub struct WeightInits {
     /// scaled: the others are, until the whole fits. `"natural"`: as drawn and balanced, without constraints about 1 for
     /// `gaussian` and `orthogonal`, about 0.58 for `uniform`. Absent: `natural`; but under Dale's law, where `balance` is absent
     /// too, 1, so that neither rates nor gradients grow with the length of a trial (Song et al. 2016 take 1.5, PsychRNN 1.1), and
-    /// 0.2 for `activation = "power"`, whose slope grows with the rate. Beside fixed weights, without a loop of connections, and
+    /// 0.2 for `activation = "power"`, whose slope grows with the rate. With fixed weights, without a loop of connections, and
     /// above 1024 units, where finding it takes minutes, it stays `natural`.
     #[schemars(with = "SpectralRadius")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spectral_radius: Option<SpectralRadius>,
-    /// A weight file (npz or safetensors) to begin with, relative to this file. What it lacks is drawn.
+    /// A weight file (npz or safetensors) to start from, relative to this file. What it lacks is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<InputPath>,
 }
@@ -52,12 +52,12 @@ impl WeightInits {
     }
 }
 
-/// The scale of the recurrent weights at the start.
+/// Scale of the initial recurrent weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SpectralRadius {
-    /// The scale of the distribution that they are drawn from.
+    /// Scale of the distribution that the weights are drawn from.
     Natural,
-    /// The largest modulus of an eigenvalue.
+    /// Spectral radius to scale to: the largest modulus of an eigenvalue.
     Of(f64),
 }
 
@@ -65,7 +65,7 @@ impl SpectralRadius {
     /// The word for [`SpectralRadius::Natural`].
     const NATURAL: &str = "natural";
 
-    /// Returns the radius that is asked for, if one is.
+    /// Returns the radius to scale to; `None` for the natural scale.
     pub const fn asked(self) -> Option<f64> {
         match self {
             Self::Natural => None,

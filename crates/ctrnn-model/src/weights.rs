@@ -1,4 +1,4 @@
-//! The tensors of a network by name: drawn, checked, taken in, given out.
+//! Tensors of a network by name: drawn, checked, loaded, returned.
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
@@ -13,7 +13,7 @@ impl CtrnnConfig {
     /// Draws the initial network of `seed`. Biases and a learned initial state begin at zero.
     ///
     /// # Errors
-    /// What [`CtrnnConfig::check`] refuses, and a spectral radius asked of a matrix that has none.
+    /// If [`CtrnnConfig::check`] refuses the configuration, or a spectral radius is asked of a matrix that has none.
     ///
     /// ```
     /// use burn::backend::NdArray;
@@ -50,11 +50,11 @@ impl CtrnnConfig {
 }
 
 impl<B: Backend> CtrnnModule<B> {
-    /// Builds the network with these weights, as [`CtrnnModule::weights`] gives them; nothing is drawn.
+    /// Builds the network with these weights, as [`CtrnnModule::weights`] returns them; nothing is drawn.
     ///
     /// # Errors
-    /// What [`CtrnnConfig::check`] refuses; or names the tensor that is missing, unknown, has another shape, is not finite,
-    /// or contradicts the configuration.
+    /// If [`CtrnnConfig::check`] refuses the configuration; otherwise names the tensor that is missing, unknown, has another shape,
+    /// is not finite, or contradicts the configuration.
     pub fn from_weights(
         config: &CtrnnConfig,
         weights: &Weights,
@@ -147,10 +147,10 @@ impl<B: Backend> CtrnnModule<B> {
         Self::from_weights(&self.config, &all, &self.device())
     }
 
-    /// Returns every tensor of the network by name, as weight files hold them: the parameters, zeros or the given values where
-    /// a parameter is not trained, `tau_ms [1 or N]`, and where there are such things `tau_raw` and
-    /// `carried_state [B,N]` and the values of conditions ([`CONDITION_VALUES`]). Of a constrained matrix the weight is the effective one, and `weight_raw`, `mask`, `sign` and
-    /// `fixed` stand beside it.
+    /// Returns every tensor of the network by name, as weight files hold them: the parameters (zeros or the given values where a
+    /// parameter is not trained), `tau_ms [1 or N]` and, where the network has them, `tau_raw`, `carried_state [B,N]` and the
+    /// values of conditions ([`CONDITION_VALUES`]). The `weight` of a constrained matrix is the effective one, accompanied by
+    /// `weight_raw`, `mask`, `sign` and `fixed`.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name().to_owned(), data);
@@ -227,7 +227,7 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// The shape of an array that stands beside a constrained weight matrix; its values are checked with the constraints.
+/// Returns the shape of an array that accompanies a constrained weight matrix; its values are checked with the constraints.
 fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
     let (matrix, what) = name.split_once('.')?;
     let matrix = Matrix::ALL.into_iter().find(|m| m.name() == matrix)?;
@@ -272,7 +272,7 @@ fn check_shape(name: &str, data: &TensorData, expected: &[usize]) -> Result<(), 
     })
 }
 
-/// A tensor that the network holds fixed must have the value that the configuration gives it.
+/// Checks that a tensor that is not trained has the value that the configuration gives it.
 fn check_untrained(
     parameter: Parameter,
     data: &TensorData,
@@ -302,7 +302,7 @@ fn check_untrained(
     })
 }
 
-/// A carried state is that of a configuration that carries it, with a row for each trial.
+/// Checks that a carried state comes with a configuration that carries it, and has a row for each trial.
 fn check_carried(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
     if config.initial_state != InitialState::Carry {
         return Err(ModelError::Contradiction {
@@ -314,7 +314,7 @@ fn check_carried(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<
     check_shape(name, data, &[trials, config.n_units])
 }
 
-/// Values of conditions belong to an initial state for each of them.
+/// Checks that values of conditions come with an initial state for each of them.
 fn check_condition_values(
     name: &str,
     data: &TensorData,
@@ -329,7 +329,7 @@ fn check_condition_values(
     }
 }
 
-/// Time constants come from the configuration; a file must agree to single precision.
+/// Checks that the time constants of a file agree, to single precision, with the configuration, which determines them.
 fn check_tau(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
     let len = config.tau_ms.count(config.n_units);
     if data.shape[..] != [1] {

@@ -1,4 +1,4 @@
-//! What the configuration of a network says about each matrix and each parameter: shape, signs, possible connections.
+//! Shape, signs and possible connections of each matrix and each parameter, as the configuration determines them.
 
 use crate::connectivity::Matrix;
 use crate::{CtrnnConfig, Dale, InitialState, Parameter, Parametrization, ReadoutSigns};
@@ -15,7 +15,7 @@ impl Matrix {
 }
 
 impl Parameter {
-    /// Its shape in a network.
+    /// Returns the shape of this parameter in a network.
     pub fn shape(self, config: &CtrnnConfig) -> Vec<usize> {
         let (i, n, o) = (config.n_inputs, config.n_units, config.n_outputs);
         match self {
@@ -32,7 +32,7 @@ impl Parameter {
         }
     }
 
-    /// Whether a network trains it.
+    /// Returns true if a network with this configuration trains this parameter.
     pub fn is_trained(self, config: &CtrnnConfig) -> bool {
         match self {
             Self::InputWeight | Self::RecurrentWeight | Self::OutputWeight => true,
@@ -59,7 +59,7 @@ impl CtrnnConfig {
         }
     }
 
-    /// Returns how the signs of a matrix are kept; none: its weights may have any sign.
+    /// Returns the parametrization that keeps the signs of a matrix; `None` if its weights may have any sign.
     pub fn parametrization(&self, matrix: Matrix) -> Option<Parametrization> {
         let dale = self.dale.as_ref();
         match matrix {

@@ -2,8 +2,8 @@
 
 /// Declares an enum whose variants are the words of a key, with the list of them and their names.
 ///
-/// A title, which is what messages call such a word, gives it a schema as well; without one, the schema can be derived, with
-/// the descriptions of the words.
+/// With a title, the noun that messages use for such a word, the enum gets a schema as well; without one, the schema can be
+/// derived, with the descriptions of the words.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! words {
@@ -20,7 +20,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every one, in the order in which the documentation lists them.
+            /// Every variant, in the order in which the documentation lists them.
             pub const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
 
             /// Returns the word used in configurations.

@@ -18,13 +18,13 @@ use crate::fused_ops::assert_errors_fit;
 
 /// A backend whose tensors are arrays in host memory.
 pub(super) trait CpuBackend: Backend {
-    /// Its numbers.
+    /// Element type.
     type Number: SweepElement;
-    /// The memory that sweeps of this process reuse.
+    /// Returns the memory that sweeps of this process reuse.
     fn workspace() -> &'static Workspace<Self::Number>;
-    /// The numbers of a tensor in the order of its shape; a copy only where memory has another order.
+    /// Returns the numbers of a tensor in the order of its shape; a copy only where memory has another order.
     fn numbers(tensor: &Self::FloatTensorPrimitive) -> Cow<'_, [Self::Number]>;
-    /// A tensor that takes over numbers in the order of its shape.
+    /// Returns a tensor that takes over numbers in the order of its shape.
     fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
 }
 
@@ -105,7 +105,7 @@ pub(super) use fused_sweep;
 ndarray_backend!(f32, F32);
 ndarray_backend!(f64, F64);
 
-/// The instruction set that this process uses.
+/// Returns the instruction set that this process uses.
 ///
 /// # Panics
 /// If the environment asks for one that this CPU lacks; a program asks [`KernelPath::selected`] first.
@@ -142,7 +142,7 @@ impl<B: CpuBackend> StoredTrajectory<B> {
     }
 }
 
-/// Numbers that go back to the workspace when nobody needs them, unless a tensor has taken them over.
+/// Numbers that return to the workspace when dropped, unless a tensor has taken them over.
 enum Buffer<B: CpuBackend> {
     Pooled(Vec<B::Number>),
     Shared(B::FloatTensorPrimitive),

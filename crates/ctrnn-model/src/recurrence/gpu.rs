@@ -24,7 +24,7 @@ use crate::fused_ops::assert_errors_fit;
 #[cfg(feature = "wgpu")]
 pub type Gpu = CubeBackend<burn_wgpu::WgpuRuntime, f32, i32, u32>;
 
-/// The same through CUDA.
+/// The CUDA backend: burn's, without its fusion layer, whatever features other crates of a program turn on.
 #[cfg(feature = "cuda")]
 pub type Cuda = CubeBackend<cubecl::cuda::CudaRuntime, f32, i32, u8>;
 

@@ -1,4 +1,4 @@
-//! The recurrence over time: what a sweep takes and gives, and the trait by which a backend brings its own.
+//! The recurrence over time: operands and results of a sweep, and the trait by which a backend brings its own.
 
 mod autodiff;
 mod cpu;
@@ -106,7 +106,7 @@ impl<B: Backend> std::fmt::Debug for Pullback<B> {
 ///           (NoiseTarget::State: r' = decay r + gain f(z) + noise_scale n)
 /// readout:  y  = W_out (r + readout_noise xi) + b_out
 /// ```
-/// Per-unit and learned time constants, integrators and noise conventions are formulas in front of it.
+/// Per-unit and learned time constants, integrators and noise conventions are converted to these factors before the sweep.
 #[derive(Clone, Debug)]
 pub struct SweepTensors<B: Backend> {
     /// Inputs, weights, factors per unit and initial state.

@@ -50,7 +50,7 @@ impl<B: Backend> Step<B> {
         }
     }
 
-    /// One time step: `inputs [B,I]` where the network has inputs, `noise [B,N]` standard normal.
+    /// Advances the trials by one time step: `inputs [B,I]` where the network has inputs, `noise [B,N]` standard normal.
     fn advance(
         &self,
         before: Trials<B>,
@@ -101,7 +101,7 @@ fn add<B: Backend>(x: Tensor<B, 2>, noise: Option<Tensor<B, 2>>) -> Tensor<B, 2>
     }
 }
 
-/// The state before the first step.
+/// Returns the state before the first step.
 fn start<B: Backend>(sweep: &SweepTensors<B>) -> Trials<B> {
     let state = sweep.operands.initial_state.clone().map(tensor::<B, 2>);
     let activity = state.activity.clone();
@@ -125,7 +125,7 @@ pub(crate) fn single_step<B: Backend>(
         .state
 }
 
-/// Runs the recurrence step by step and stacks what is wanted.
+/// Runs the recurrence step by step and stacks the recorded results.
 ///
 /// Each step projects its own input: slicing one big projection would make the backward pass quadratic in T.
 pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {

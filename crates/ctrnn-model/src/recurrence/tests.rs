@@ -723,7 +723,7 @@ fn recomputing_the_trajectory_changes_no_gradient() {
     }
 }
 
-/// The squared error as one operation, and as tensor operations; times 3, so that what comes from above is not 1.
+/// The squared error as one operation, and as tensor operations; times 3, so that the upstream gradient is not 1.
 #[test]
 fn a_squared_error_and_its_gradient_are_those_of_tensor_operations() {
     for width in [1, 3] {

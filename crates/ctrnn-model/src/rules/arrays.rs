@@ -12,7 +12,7 @@ pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
         found.extend(density(config, matrix));
         found.extend(values(config, matrix));
     }
-    // Fixed weights are compared with masks and signs, which must be in order.
+    // Fixed weights are compared with masks and signs, which must be valid.
     if found.is_empty() {
         found.extend(
             Matrix::ALL
@@ -23,7 +23,7 @@ pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
     found
 }
 
-/// Checks that every file named in the table has been read: it would be passed over in silence.
+/// Checks that every file named in the table has been read: otherwise it would be ignored silently.
 fn unread_files(config: &CtrnnConfig) -> Vec<Violation> {
     let covariance = match &config.noise.preactivation {
         PreactivationNoise::CovarianceFile { covariance } => Some(covariance),

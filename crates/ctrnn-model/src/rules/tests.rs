@@ -1,4 +1,4 @@
-//! Every rule that can be broken in Rust, and the words of it.
+//! Every rule that can be broken in Rust, and its message.
 
 use super::*;
 use crate::{

@@ -17,11 +17,11 @@ use crate::{ModelError, Parameter, Weights};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LearnedTimeConstants {
-    /// Where they begin: anything but learned, strictly within the bounds.
+    /// Initial time constants: any kind but learned, strictly within the bounds.
     pub initial: Box<TimeConstants>,
     /// `[lo, hi]` in ms.
     pub bounds: [f64; 2],
-    /// Whether each unit has its own; else one is shared.
+    /// True if each unit has a time constant of its own; otherwise all units share one.
     #[serde(default = "default_per_unit")]
     pub per_unit: bool,
 }
@@ -31,7 +31,7 @@ const fn default_per_unit() -> bool {
 }
 
 impl LearnedTimeConstants {
-    /// tau of the trained parameter.
+    /// Returns tau for values of the trained parameter.
     pub(crate) fn tau_ms<B: Backend>(&self, raw: Tensor<B, 1>) -> Tensor<B, 1> {
         let [lo, hi] = self.bounds;
         // burn's own sigmoid computes in f32 whatever the backend.
@@ -39,7 +39,7 @@ impl LearnedTimeConstants {
         sigmoid * (hi - lo) + lo
     }
 
-    /// The trained parameter of a network with these weights: its own tensor, or what gives their time constants.
+    /// Returns the trained parameter of a network with these weights: their own tensor, or the one that gives their time constants.
     ///
     /// # Errors
     /// If the weights have neither, or a time constant that is not strictly within the bounds.
@@ -65,7 +65,7 @@ impl LearnedTimeConstants {
     }
 }
 
-/// The `len` time constants of a weight file, which may hold one for all units.
+/// Returns the `len` time constants of a weight file, which may hold one for all units.
 pub(super) fn tau_of(weights: &Weights, len: usize) -> Result<Vec<f64>, ModelError> {
     let data = weights
         .get(TAU_MS)

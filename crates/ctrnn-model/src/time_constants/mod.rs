@@ -1,4 +1,4 @@
-//! Time constants: what the configuration may say of them, how they are drawn or learned, and what they make of a step.
+//! Time constants: their kinds in a configuration, how they are drawn or learned, and the gain of a step.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub use learned::LearnedTimeConstants;
 use learned::tau_of;
 
 words! {
-    /// How the state follows its drive over one time step.
+    /// Integrator: the rule by which the state follows its drive over one time step.
     ///
     /// ```text
     /// v' = decay v + gain [W_rc r + W_in u + b + eps]        decay = 1 - gain
@@ -36,7 +36,7 @@ words! {
 }
 
 impl Integrator {
-    /// The gain of a step of `dt_ms` for time constants `tau [N]`, in (0, 1].
+    /// Returns the gain of a step of `dt_ms` for time constants `tau [N]`, in (0, 1].
     pub(crate) fn gain<B: Backend>(self, dt_ms: f64, tau: Tensor<B, 1>) -> Tensor<B, 1> {
         let alpha = constant(dt_ms, tau.dims()[0], &tau.device()) / tau;
         match self {
@@ -45,7 +45,7 @@ impl Integrator {
         }
     }
 
-    /// The same for one time constant, in double precision.
+    /// Returns the gain of a step of `dt_ms` for one time constant, in double precision.
     pub fn gain_of(self, dt_ms: f64, tau_ms: f64) -> f64 {
         match self {
             Self::Euler => dt_ms / tau_ms,
@@ -54,10 +54,10 @@ impl Integrator {
     }
 }
 
-/// `1 - exp(-x)`, to full relative precision where x is small: `2 t / (1 + t)` with `t = tanh(x / 2)`.
+/// Returns `1 - exp(-x)`, to full relative precision where x is small: `2 t / (1 + t)` with `t = tanh(x / 2)`.
 ///
-/// The value stands beside the graph, which only holds the derivative `exp(-x)`: the way back of burn's division takes a
-/// reciprocal, which a build with burn's feature `simd` has to 12 bits only.
+/// The value is computed outside the graph, which only holds the derivative `exp(-x)`: the backward pass of burn's division uses a
+/// reciprocal, which is accurate to only 12 bits in a build with burn's feature `simd`.
 fn exponential_gain<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1> {
     let at = x.clone().detach();
     let t = (at.clone() * 0.5).tanh();
@@ -66,41 +66,41 @@ fn exponential_gain<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1> {
     (x - at) * derivative + value
 }
 
-/// The time constants of the units, in ms.
+/// Time constants of the units, in ms.
 ///
 /// In files: `100.0`; `[100.0, 50.0]`, one for each unit; `{ e = 100.0, i = 50.0 }`; `{ uniform = [50, 200] }`;
 /// `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }`; or
 /// `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TimeConstants {
-    /// One for all units.
+    /// One time constant for all units.
     Shared(f64),
-    /// One for each unit.
+    /// One time constant for each unit.
     PerUnit(Vec<f64>),
-    /// Those of the excitatory and of the inhibitory units.
+    /// Separate time constants for excitatory and inhibitory units.
     PerType(Box<PerType>),
     /// Drawn for each unit, uniform between two bounds.
     Uniform([f64; 2]),
     /// Drawn for each unit: the logarithm is normal.
     LogNormal(LogNormal),
-    /// Trained.
+    /// Trained within bounds.
     Learned(LearnedTimeConstants),
 }
 
-/// One kind of time constants for each cell type of Dale's law: a number, or a distribution that each unit draws from.
+/// Time constants of each cell type of Dale's law: a number, or a distribution that each unit draws from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerType {
-    /// Those of the excitatory units.
+    /// Time constants of excitatory units.
     pub e: TimeConstants,
-    /// Those of the inhibitory units.
+    /// Time constants of inhibitory units.
     pub i: TimeConstants,
 }
 
-/// `ln tau` is normal with mean `ln median` and standard deviation `sigma`, cut off at `min` and `max`.
+/// Log-normal distribution: `ln tau` is normal with mean `ln median` and standard deviation `sigma`, truncated at `min` and `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogNormal {
-    /// Median before the cut, in ms.
+    /// Median before truncation, in ms.
     pub median: f64,
     /// Standard deviation of the logarithm.
     pub sigma: f64,
@@ -117,7 +117,7 @@ impl From<f64> for TimeConstants {
 }
 
 impl TimeConstants {
-    /// How they are learned, if they are.
+    /// Returns the bounds and initial values, if the time constants are learned.
     pub fn learned(&self) -> Option<&LearnedTimeConstants> {
         match self {
             Self::Learned(learned) => Some(learned),
@@ -125,7 +125,7 @@ impl TimeConstants {
         }
     }
 
-    /// How many there are for `n_units` units: 1 where they share one.
+    /// Returns the number of time constants of `n_units` units: 1 where they share one.
     pub fn count(&self, n_units: usize) -> usize {
         match self {
             Self::Shared(_) => 1,
@@ -134,7 +134,7 @@ impl TimeConstants {
         }
     }
 
-    /// The smallest and the largest value that a unit can have, in ms.
+    /// Returns the smallest and the largest value that a unit can have, in ms.
     pub fn range_ms(&self) -> [f64; 2] {
         match self {
             Self::Shared(tau) => [*tau, *tau],
@@ -152,7 +152,7 @@ impl TimeConstants {
         }
     }
 
-    /// Whether each unit draws its own, so that the configuration alone does not tell them.
+    /// Returns true if each unit draws its own, so that the configuration alone does not determine them.
     pub(crate) fn are_drawn(&self) -> bool {
         match self {
             Self::Uniform(_) | Self::LogNormal(_) => true,
@@ -161,7 +161,7 @@ impl TimeConstants {
         }
     }
 
-    /// Whether they differ between excitatory and inhibitory units.
+    /// Returns true if they differ between excitatory and inhibitory units.
     pub fn need_cell_types(&self) -> bool {
         match self {
             Self::PerType(_) => true,
@@ -170,7 +170,7 @@ impl TimeConstants {
         }
     }
 
-    /// Whether values of tau may be those of these time constants, for units of these `signs` (+1 excitatory, -1 inhibitory,
+    /// Returns true if `tau_ms` may be values of these time constants, for units of these `signs` (+1 excitatory, -1 inhibitory,
     /// empty without Dale's law); a file holds them in single precision.
     pub(crate) fn allow(&self, tau_ms: &[f64], signs: &[f64]) -> bool {
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b;
@@ -192,8 +192,8 @@ impl TimeConstants {
         }
     }
 
-    /// The values at the beginning, [`TimeConstants::count`] of them, for units of these `signs` (as in
-    /// [`TimeConstants::allow`]). What is drawn comes from `seed` and is rounded to single precision, as files hold it.
+    /// Returns the initial values, [`TimeConstants::count`] of them, for units of these `signs` (as in [`TimeConstants::allow`]).
+    /// Drawn values come from `seed` and are rounded to single precision, as files hold them.
     pub(crate) fn draw(&self, n_units: usize, signs: &[f64], seed: u64) -> Vec<f64> {
         let key = Key::new(seed, Stream::TimeConstants, 0);
         let draw = |one: &dyn Fn(&mut Rng) -> f64| -> Vec<f64> {
@@ -226,8 +226,8 @@ impl TimeConstants {
         }
     }
 
-    /// The values that a network with these weights has, [`TimeConstants::count`] of them: those of the configuration, or those
-    /// of the weights where they were drawn. `weights` has been checked.
+    /// Returns the values that a network with these weights has: those of the configuration, or those of the weights where they
+    /// were drawn; empty for learned ones, which follow from their parameter. `weights` has been checked.
     ///
     /// # Errors
     /// If they were drawn and the weights lack them.
@@ -246,14 +246,14 @@ impl TimeConstants {
 }
 
 impl PerType {
-    /// Those of a unit of this sign.
+    /// Returns the time constants of units of this sign.
     fn of(&self, sign: f64) -> &TimeConstants {
         if sign > 0.0 { &self.e } else { &self.i }
     }
 }
 
 impl LogNormal {
-    /// A draw by rejection that accepts more than a third of the proposals: from the normal distribution where the
+    /// Draws a value by rejection, which accepts more than a third of the proposals: from the normal distribution where the
     /// interval is longer than one standard deviation, from the uniform one where it is shorter.
     fn draw(&self, rng: &mut Rng) -> f64 {
         let z = |tau: f64| (tau / self.median).ln() / self.sigma;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{PerType, TimeConstants};
 
-/// The kinds that are written as a table.
+/// Kinds of time constants that are written as a table.
 const KINDS: [&str; 3] = ["uniform", "lognormal", "learned"];
 
 impl Serialize for TimeConstants {
@@ -171,7 +171,7 @@ impl JsonSchema for TimeConstants {
     }
 }
 
-/// The schema of a table with the one key `kind`.
+/// Returns the schema of a table with the one key `kind`.
 fn one_of(kind: &str, value: &Schema) -> Schema {
     json_schema!({
         "type": "object",
@@ -181,7 +181,7 @@ fn one_of(kind: &str, value: &Schema) -> Schema {
     })
 }
 
-/// A schema with a description.
+/// Returns a schema with a description.
 fn with_text(schema: &Schema, text: &str) -> Schema {
     let mut schema = schema.clone();
     schema.insert("description".to_owned(), text.into());

@@ -190,7 +190,7 @@ fn time_constants_of_a_file_begin_the_learning() {
     }
 }
 
-/// What is drawn survives the way out and in through single precision to the bit.
+/// Drawn values survive saving and loading in single precision, to the bit.
 #[test]
 fn drawn_and_learned_time_constants_survive_the_way_out_and_in() {
     let device = Default::default();
