@@ -4,7 +4,7 @@
 //! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma] [f64] [shape...]
 //! ```
 //!
-//! A shape is a letter of the table or `B,T,N,I,O`. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. Printed are
+//! A shape is a letter of the table or `B,T,N,I,O`. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
 //! the fastest and the median of the repetitions in ms, forward and backward apart, and the GFLOP/s of the fastest.
 
 use std::time::{Duration, Instant};

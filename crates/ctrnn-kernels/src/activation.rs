@@ -1,6 +1,6 @@
-//! The activations: firing rate as a function of potential, and its derivative.
+//! Activations: the firing rate as a function of the potential, and its derivative.
 
-/// A firing rate as a function of potential, `r = f(v)`.
+/// Activation function: the firing rate as a function of the potential, `r = f(v)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -32,7 +32,7 @@ impl Activation {
         Self::Linear,
     ];
 
-    /// The name used in configurations and files.
+    /// Returns the name used in configurations and files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Relu => "relu",
@@ -45,12 +45,12 @@ impl Activation {
         }
     }
 
-    /// The activation called `name`, if there is one.
+    /// Returns the activation called `name`, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.name() == name)
     }
 
-    /// Returns whether every rate is at least zero, as Dale's law needs.
+    /// Returns true if every rate is at least zero, as Dale's law needs.
     pub const fn is_nonnegative(self) -> bool {
         !matches!(self, Self::Tanh | Self::Linear)
     }
@@ -85,7 +85,7 @@ impl Activation {
     }
 }
 
-/// Returns the larger of `v` and 0; not-a-number stays what it is, unlike with [`f64::max`].
+/// Returns the larger of `v` and 0, but NaN for NaN, unlike [`f64::max`].
 fn positive_part(v: f64) -> f64 {
     if v < 0.0 { 0.0 } else { v }
 }

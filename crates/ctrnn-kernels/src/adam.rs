@@ -1,6 +1,6 @@
-//! The numbers of an update of the optimizer.
+//! Coefficients of an update of the optimizer Adam.
 
-/// The numbers of an update of Adam or AdamW.
+/// Coefficients of an update of Adam or AdamW.
 ///
 /// ```text
 /// g' = g + penalty w

@@ -1,16 +1,16 @@
-//! Coefficients of the polynomials that stand for exponentials and logarithms, on the CPU and on GPUs (`scripts/minimax.py`).
+//! Coefficients of the polynomials that approximate exponentials and logarithms, on the CPU and on GPUs (`scripts/minimax.py`).
 
-/// The numbers in the polynomials of an element type, from `scripts/minimax.py`; lowest power first.
+/// Coefficients of the polynomials for an element type, from `scripts/minimax.py`; lowest power first.
 pub trait Coefficients: Sized + 'static {
     /// `expm1(x) / x` for |x| <= ln(2) / 2; relative error 2.2e-8 (`f32`), 2.1e-17 (`f64`).
     const EXPM1: &[Self];
     /// `log1p(x) / x` on [0, 1]; relative error 3.3e-8 (`f32`), 6.9e-17 (`f64`).
     const LOG1P: &[Self];
-    /// `ln 2` as a sum; the first times an exponent is exact.
+    /// `ln 2` as a sum of two numbers; the first has so few bits that its product with an exponent is exact.
     const LN_2: [Self; 2];
     /// `1 / ln 2`
     const LOG2_E: Self;
-    /// Exponentials of less than this stay at its value: `2^n` would leave the normal numbers.
+    /// Smallest argument of the exponentials, which are constant below it: `2^n` would leave the normal numbers.
     const LOWEST: Self;
 }
 

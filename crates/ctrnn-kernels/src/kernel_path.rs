@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
-/// The environment variable that overrides the choice.
+/// Environment variable that overrides the choice.
 const VARIABLE: &str = "CTRNN_KERNEL";
 
 /// An instruction set that the kernels are written for.
@@ -25,7 +25,7 @@ impl KernelPath {
     /// Every path, the fastest first.
     pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
-    /// The name, as the environment variable and run manifests give it.
+    /// Returns the name, as used in the environment variable and in run manifests.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Avx512 => "avx512",
@@ -35,7 +35,7 @@ impl KernelPath {
         }
     }
 
-    /// Returns whether this CPU has the instructions.
+    /// Returns true if this CPU has the instructions.
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -56,21 +56,21 @@ impl KernelPath {
         }
     }
 
-    /// The paths of this CPU, the fastest first; the last is always [`KernelPath::Portable`].
+    /// Returns the paths of this CPU, the fastest first; the last is always [`KernelPath::Portable`].
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|path| path.is_available())
     }
 
-    /// The fastest path of this CPU.
+    /// Returns the fastest path of this CPU.
     pub fn detected() -> Self {
         Self::available().next().unwrap_or(Self::Portable)
     }
 
-    /// The path to use: the one that the environment variable `CTRNN_KERNEL` names, else the detected one. The variable
+    /// Returns the path to use: the one that the environment variable `CTRNN_KERNEL` names, else the detected one. The variable
     /// is read once per process.
     ///
     /// # Errors
-    /// When the variable names no path, or one that this CPU lacks.
+    /// If the variable names an unknown path, or one that this CPU lacks.
     pub fn selected() -> Result<Self, KernelPathError> {
         static SELECTED: OnceLock<Result<KernelPath, KernelPathError>> = OnceLock::new();
         SELECTED
@@ -81,10 +81,10 @@ impl KernelPath {
             .clone()
     }
 
-    /// The path called `name`.
+    /// Returns the path called `name`.
     ///
     /// # Errors
-    /// When there is no such path, or this CPU lacks its instructions.
+    /// If there is no such path, or this CPU lacks its instructions.
     pub fn from_name(name: &str) -> Result<Self, KernelPathError> {
         let path = Self::ALL
             .into_iter()
@@ -104,7 +104,7 @@ impl fmt::Display for KernelPath {
     }
 }
 
-/// Why a kernel path cannot be used.
+/// Reason why a kernel path cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum KernelPathError {
     /// The name is not one of [`KernelPath::ALL`].

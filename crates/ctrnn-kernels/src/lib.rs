@@ -2,7 +2,7 @@
 //!
 //! This crate knows no tensors, tasks or files. [`forward`] takes every trial of a batch through all its time steps, [`backward`]
 //! takes gradients back (BPTT); both run on the vector instructions of the machine and on all threads of the current rayon
-//! pool, and give the same bits for any number of threads.
+//! pool, and return the same bits for any number of threads.
 //!
 //! # The sweep forward
 //!
@@ -16,7 +16,7 @@
 //! ```
 //!
 //! In the rate form `noise_scale n(t)` is added to `r(t+1)` or to `z(t)` ([`NoiseTarget`]). Decay, gain and noise scale are
-//! vectors over units: time constants, integrators and conventions of noise are formulas in front of the sweep. `xi` never
+//! vectors over units: time constants, integrators and noise conventions are converted to them before the sweep. `xi` never
 //! enters the recurrence.
 //!
 //! # The sweep backward

@@ -1,4 +1,4 @@
-//! The tensors that a sweep takes and gives, each listed once.
+//! Tensors that a sweep takes and returns, each listed once.
 //!
 //! Whatever exists for every tensor of a sweep (its slice, its buffer on a device, its gradient, whether that gradient is wanted)
 //! is an [`Operands`] or a [`SweepResults`] of it. A new tensor is one line in a table below, and its use.
@@ -23,7 +23,7 @@ macro_rules! table {
         }
 
         impl<T> $table<T> {
-            /// The number of tensors.
+            /// Number of tensors.
             pub const COUNT: usize = table!(@count $($field)+; $($states)?);
 
             /// Calls `value` for each tensor in the order of the list.
@@ -70,14 +70,14 @@ macro_rules! table {
         }
 
         impl<T> $table<Option<T>> {
-            /// Returns the table of values if each is there.
+            /// Returns the table of values, if every value is present.
             pub fn all(self) -> Option<$table<T>> {
                 Some($table { $($field: self.$field?,)+ $($states: self.$states.all()?,)? })
             }
         }
 
         impl $table<&'static str> {
-            /// The name of each tensor.
+            /// Names of the tensors.
             pub const NAMES: Self = Self {
                 $($field: stringify!($field),)+
                 $($states: UnitState::NAMES,)?
@@ -113,13 +113,13 @@ macro_rules! table {
 table! {
     /// One `T` for each number that a unit carries from one time step to the next.
     pub struct UnitState {
-        /// The variable that the leak acts on `[B, N]`: the potential `v` in the voltage form, the rate `r` in the rate form.
+        /// Variable that the leak acts on, `[B, N]`: the potential `v` in the voltage form, the rate `r` in the rate form.
         activity: [trials, units],
     }
 }
 
 table! {
-    /// One `T` for each tensor that a sweep takes and has a gradient for. Matrices are `[post, pre]`, row by row.
+    /// One `T` for each tensor that a sweep takes and that has a gradient. Matrices are `[post, pre]`, row by row.
     pub struct Operands {
         /// Inputs `u [T, B, I]`.
         inputs: [steps, trials, inputs],
@@ -146,7 +146,7 @@ table! {
 }
 
 table! {
-    /// One `T` for each tensor that a sweep gives. Index k of a trial is the state after input k.
+    /// One `T` for each result of a sweep. Index k of a trial is the state after input k.
     pub struct SweepResults {
         /// Readout `y [T, B, O]`.
         outputs: [steps, trials, outputs],
@@ -161,7 +161,7 @@ table! {
 }
 
 impl<E> Operands<&[E]> {
-    /// Panics if a slice does not have the length that the shape implies.
+    /// Asserts that each slice has the length that the shape implies.
     pub(crate) fn assert_lens(&self, shape: &Shape) {
         assert_lens(
             self.map(Some).into_array(),
@@ -207,7 +207,7 @@ fn assert_lens<E, const N: usize>(slices: [Option<&[E]>; N], lens: [usize; N], n
     }
 }
 
-/// Panics if `slice` has another length.
+/// Asserts that `slice` has the expected length.
 pub(crate) fn assert_len<E>(name: &str, slice: &[E], expected: usize) {
     assert_eq!(
         slice.len(),

@@ -1,17 +1,17 @@
-//! The sizes of a sweep.
+//! Sizes of a sweep.
 
-/// The sizes of a sweep.
+/// Sizes of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Trials B, at least 1.
+    /// Number of trials B, at least 1.
     pub trials: usize,
-    /// Time steps T, at least 1.
+    /// Number of time steps T, at least 1.
     pub steps: usize,
-    /// Inputs I, may be 0.
+    /// Number of inputs I; may be 0.
     pub inputs: usize,
-    /// Units N, at least 1.
+    /// Number of units N, at least 1.
     pub units: usize,
-    /// Outputs O, may be 0.
+    /// Number of outputs O; may be 0.
     pub outputs: usize,
 }
 
@@ -27,25 +27,25 @@ impl Shape {
         }
     }
 
-    /// Numbers in a buffer `[time, trial, unit]` with one entry per time step: `T B N`.
+    /// Returns the length of a buffer `[time, trial, unit]` with one entry per time step: `T B N`.
     #[must_use]
     pub const fn states(&self) -> usize {
         self.steps * self.trials * self.units
     }
 
-    /// Numbers in a buffer `[trial, unit]`: `B N`.
+    /// Returns the length of a buffer `[trial, unit]`: `B N`.
     #[must_use]
     pub const fn state(&self) -> usize {
         self.trials * self.units
     }
 
-    /// Rows of a buffer over time `[time, trial, *]`: `T B`.
+    /// Returns the number of rows of a buffer over time `[time, trial, *]`: `T B`.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.steps * self.trials
     }
 
-    /// Numbers in a history that starts with the initial state: `(T + 1) B N`.
+    /// Returns the length of a history that starts with the initial state: `(T + 1) B N`.
     #[must_use]
     pub const fn history(&self) -> usize {
         self.states() + self.state()

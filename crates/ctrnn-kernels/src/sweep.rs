@@ -1,4 +1,4 @@
-//! The problem that a sweep solves, and what each of its slices means.
+//! The problem that a sweep solves, and the meaning of each of its slices.
 //!
 //! Buffers over time are time-major, `[time, trial, *]`, without gaps; matrices are `[post, pre]`, row by row.
 
@@ -9,7 +9,7 @@ use crate::shape::Shape;
 use crate::simd::Element;
 use crate::{Activation, Operands};
 
-/// The variable that the leak acts on.
+/// Variable that the leak acts on.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -22,7 +22,7 @@ pub enum Form {
     Rate,
 }
 
-/// The source of standard normals for each trial, unit and time step; `T` holds given ones, such as a slice or a tensor.
+/// Source of standard normals for each trial, unit and time step; `T` holds given ones, such as a slice or a tensor.
 #[derive(Clone, Copy, Debug)]
 pub enum NoiseSource<T> {
     /// No noise.
@@ -34,16 +34,16 @@ pub enum NoiseSource<T> {
     Given(T),
 }
 
-/// The address at which the normals of a sweep are drawn.
+/// Address at which the normals of a sweep are drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct DrawAddress {
     /// Seed, stream and layer.
     pub key: Key,
-    /// The training step.
+    /// Training step.
     pub step: u32,
-    /// The number of the batch's first trial.
+    /// Number of the batch's first trial.
     pub first_trial: u32,
-    /// The number of the sweep's first time step over four; 0 unless the sweep is a part of a longer one.
+    /// Number of the sweep's first time step divided by four; 0 unless the sweep is a part of a longer one.
     pub first_time_block: u32,
 }
 
@@ -66,14 +66,14 @@ impl<T> NoiseSource<T> {
         }
     }
 
-    /// Returns whether there is no noise.
+    /// Returns true if there is no noise.
     pub const fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 }
 
 impl DrawAddress {
-    /// The number of time steps for which one call of the generator gives a unit its normals.
+    /// Number of time steps for which one call of the generator returns a unit's normals.
     pub(crate) const TIMES: usize = 4;
 
     /// Returns the address of a whole sweep's draws.
@@ -100,13 +100,13 @@ impl DrawAddress {
     }
 }
 
-/// The place where the noise `eps` of the rate form enters.
+/// Place where the noise `eps` of the rate form enters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NoiseTarget {
-    /// It is added to the new state.
+    /// New state.
     #[default]
     State,
-    /// It is added to the drive `z`, before the activation.
+    /// Drive `z`, before the activation.
     Drive,
 }
 
@@ -132,7 +132,7 @@ pub struct SweepSlices<'a, E> {
 }
 
 impl<'a, E: Element> SweepSlices<'a, E> {
-    /// Panics if a slice does not have the length that the shape implies, or a size that must be positive is zero.
+    /// Asserts that each slice has the length that the shape implies, and that every size that must be positive is.
     pub(crate) fn assert_lens(&self) {
         let Shape {
             trials,
@@ -171,7 +171,7 @@ impl<'a, E: Element> SweepSlices<'a, E> {
         }
     }
 
-    /// Returns the source of `eps`, or nothing if it would be multiplied with zero.
+    /// Returns the source of `eps`, or [`NoiseSource::None`] if every noise scale is zero.
     pub(crate) fn used_eps(&self) -> NoiseSource<&'a [E]> {
         let is_unused = self.operands.noise_scale.iter().all(|&s| s == E::default());
         if is_unused {
@@ -181,7 +181,7 @@ impl<'a, E: Element> SweepSlices<'a, E> {
         }
     }
 
-    /// Returns the source of `xi`, or nothing if it would be multiplied with zero.
+    /// Returns the source of `xi`, or [`NoiseSource::None`] if `sigma_post` is zero or there are no outputs.
     pub(crate) fn used_xi(&self) -> NoiseSource<&'a [E]> {
         let is_unused = self.sigma_post == E::default() || self.shape.outputs == 0;
         if is_unused {

@@ -1,4 +1,4 @@
-//! The sweeps, compiled for each element type.
+//! Entry points of the sweeps, compiled for each element type.
 //!
 //! Generic functions are compiled by every crate that calls them, and these hold all paths and activations: as methods of
 //! [`SweepElement`] they are compiled once, here, and with the optimisation level of this crate.
@@ -12,7 +12,7 @@ use crate::simd::Element;
 use crate::sweep::{DrawAddress, SweepSlices};
 use crate::workspace::Workspace;
 
-/// Takes every trial through all time steps and writes the results that have a place.
+/// Runs the forward sweep: takes every trial through all time steps and writes the results that have a destination.
 ///
 /// # Panics
 /// If a slice does not have the length that the shape implies.
@@ -24,10 +24,10 @@ pub fn forward<E: SweepElement>(
     E::forward(sweep, trajectory, workspace);
 }
 
-/// Takes the gradients of a loss back through all time steps.
+/// Runs the backward sweep (BPTT): takes the gradients of a loss back through all time steps.
 ///
 /// # Panics
-/// If a slice does not have the length that the shape implies, or what the forward sweep saved lacks a part that is needed.
+/// If a slice does not have the length that the shape implies, or a needed part of the saved forward results is absent.
 pub fn backward<E: SweepElement>(
     sweep: &SweepSlices<'_, E>,
     saved: &Saved<'_, E>,
@@ -51,7 +51,7 @@ pub fn forward_keeping_states<E: SweepElement>(
     E::forward_keeping_states(sweep, segment, to, workspace);
 }
 
-/// Computes [`backward()`] from the states that [`forward_keeping_states`] kept of the same sweep.
+/// Runs [`backward()`] from the states that [`forward_keeping_states`] kept for the same sweep.
 ///
 /// # Panics
 /// As [`backward()`].
@@ -67,7 +67,7 @@ pub fn backward_recomputing<E: SweepElement>(
 }
 
 /// Draws standard normals `[T, B, N]`, the same bits as [`NoiseSource::Drawn`](crate::NoiseSource::Drawn); with a lower triangular
-/// `factor` `L [N, N]`, row by row, `L n` in place of `n`. Entries above the diagonal of `L` are not read.
+/// `factor` `L [N, N]`, row by row, returns `L n` in place of `n`. Entries above the diagonal of `L` are not read.
 ///
 /// # Panics
 /// If the factor does not have `N N` numbers.
@@ -80,7 +80,7 @@ pub fn draw_normals<E: SweepElement>(
     E::draw_normals(address, sizes, factor, workspace)
 }
 
-/// A number whose sweeps this crate has compiled: `f32` or `f64`. The methods are those of the functions with their names.
+/// Element type whose sweeps this crate has compiled: `f32` or `f64`. The methods implement the functions with the same names.
 pub trait SweepElement: Element {
     /// See [`forward()`].
     fn forward(

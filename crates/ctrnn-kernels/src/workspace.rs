@@ -5,16 +5,16 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::kernel_path::KernelPath;
 
-/// Idle buffers kept at most; the oldest goes first.
+/// Largest number of idle buffers; beyond it the oldest is freed.
 const MAX_IDLE: usize = 256;
 /// Alignment of vectors in bytes: the longest vector and a cache line.
 const ALIGNMENT: usize = 64;
 
-/// The instruction set of a sequence of sweeps, and the memory they reuse: after the first step of a shape, no sweep asks the
-/// operating system for memory.
+/// Instruction set of a sequence of sweeps, and the memory they reuse: after the first step of a shape, no sweep allocates memory
+/// from the operating system.
 ///
-/// It may be shared by threads. Buffers whose content crosses sweeps (histories, outputs) can live here as well:
-/// [`Workspace::take`] one, and [`Workspace::give`] it back when the step is over.
+/// Threads may share it. Buffers whose content crosses sweeps (histories, outputs) can live here as well: [`Workspace::take`] one,
+/// and [`Workspace::give`] it back when the step is over.
 #[derive(Debug)]
 pub struct Workspace<E> {
     path: KernelPath,
@@ -22,10 +22,10 @@ pub struct Workspace<E> {
 }
 
 impl<E: Copy + Default> Workspace<E> {
-    /// An empty workspace for sweeps on `path`.
+    /// Creates an empty workspace for sweeps on `path`.
     ///
     /// # Panics
-    /// When this CPU lacks the instructions of `path`.
+    /// If this CPU lacks the instructions of `path`.
     #[must_use]
     pub fn new(path: KernelPath) -> Self {
         assert!(path.is_available(), "this CPU has no {path} instructions");
@@ -35,13 +35,13 @@ impl<E: Copy + Default> Workspace<E> {
         }
     }
 
-    /// The instruction set.
+    /// Returns the instruction set.
     #[must_use]
     pub const fn path(&self) -> KernelPath {
         self.path
     }
 
-    /// A buffer of `len` numbers whose content is arbitrary, though initialised.
+    /// Returns a buffer of `len` numbers whose content is arbitrary, though initialised.
     #[must_use]
     pub fn take(&self, len: usize) -> Vec<E> {
         let mut buffer = self.fitting(len).unwrap_or_default();
@@ -61,7 +61,7 @@ impl<E: Copy + Default> Workspace<E> {
         idle.push(buffer);
     }
 
-    /// The smallest idle buffer that holds `len` numbers and at most twice as many.
+    /// Returns the smallest idle buffer that holds `len` numbers and at most twice as many.
     fn fitting(&self, len: usize) -> Option<Vec<E>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, _) = idle
@@ -72,7 +72,7 @@ impl<E: Copy + Default> Workspace<E> {
         Some(idle.remove(at))
     }
 
-    /// An aligned buffer of arbitrary content that returns by itself.
+    /// Returns an aligned buffer of arbitrary content, which goes back to the workspace when dropped.
     pub(crate) fn scratch(&self, len: usize) -> Scratch<'_, E> {
         let buffer = self.take(len + ALIGNMENT / size_of::<E>());
         let start = buffer.as_ptr().align_offset(ALIGNMENT);
@@ -83,7 +83,7 @@ impl<E: Copy + Default> Workspace<E> {
         }
     }
 
-    /// An aligned buffer of zeros that returns by itself.
+    /// Returns an aligned buffer of zeros, which goes back to the workspace when dropped.
     pub(crate) fn zeros(&self, len: usize) -> Scratch<'_, E> {
         let mut scratch = self.scratch(len);
         scratch.fill(E::default());
@@ -91,7 +91,7 @@ impl<E: Copy + Default> Workspace<E> {
     }
 }
 
-/// An aligned buffer on loan from a [`Workspace`].
+/// Aligned buffer on loan from a [`Workspace`].
 pub(crate) struct Scratch<'a, E: Copy + Default> {
     home: &'a Workspace<E>,
     buffer: Vec<E>,

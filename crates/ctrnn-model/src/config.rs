@@ -12,7 +12,7 @@ use crate::{
     WeightInits,
 };
 
-/// A network.
+/// Configuration of a network.
 ///
 /// Read and written with serde, it is the table `[model]` of a configuration file. The fields after `connectivity` are not
 /// keys of that table: sizes come from the task ([`CtrnnConfig::with_sizes`]), the time step from `[time]`, arrays from the

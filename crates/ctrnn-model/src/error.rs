@@ -65,7 +65,7 @@ pub enum ModelError {
         name: String,
         /// Flat index of the first such element.
         index: usize,
-        /// The element.
+        /// Value of that element.
         value: f64,
     },
     /// A tensor of a weight file contradicts the configuration.
@@ -76,7 +76,7 @@ pub enum ModelError {
         /// Explanation of the contradiction.
         reason: String,
     },
-    /// The linear algebra behind an initialisation did not converge.
+    /// The eigenvalue iteration for the spectral radius did not converge.
     #[error("the eigenvalues of the recurrent matrix could not be found: {0}")]
     Eigenvalues(String),
 }

@@ -24,7 +24,7 @@ pub enum InitialState {
     Given(Vec<f64>),
 }
 
-/// The initial states that are written as a word.
+/// Initial states that are written as a word.
 const WORDS: [(&str, InitialState); 4] = [
     ("zero", InitialState::Zero),
     ("learned", InitialState::Learned),

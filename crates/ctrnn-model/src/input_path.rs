@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A file that is read. In a configuration file it is relative to that file, in an override to the current folder; in a
+/// Path of an input file. In a configuration file it is relative to that file, in an override to the current folder; in a
 /// resolved configuration it is absolute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -39,19 +39,19 @@ use crate::{
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct CtrnnModule<B: Backend> {
-    /// The trained numbers behind `W_in [N,I]`, before sign and mask.
+    /// Raw input weights, the trained numbers behind `W_in [N,I]`, before sign and mask.
     pub w_in_raw: Param<Tensor<B, 2>>,
-    /// The trained numbers behind `W_rc [N,N]`, before sign and mask.
+    /// Raw recurrent weights, the trained numbers behind `W_rc [N,N]`, before sign and mask.
     pub w_rc_raw: Param<Tensor<B, 2>>,
-    /// `b [N]`, if trained; else zero.
+    /// Recurrent bias `b [N]`, if trained; else it is zero.
     pub bias: Option<Param<Tensor<B, 1>>>,
-    /// The trained numbers behind `W_out [O,N]`, before sign and mask.
+    /// Raw readout weights, the trained numbers behind `W_out [O,N]`, before sign and mask.
     pub w_out_raw: Param<Tensor<B, 2>>,
-    /// `b_out [O]`, if trained; else zero.
+    /// Readout bias `b_out [O]`, if trained; else it is zero.
     pub bias_out: Option<Param<Tensor<B, 1>>>,
-    /// `v(0)` or `r(0)`, `[N]`, if one is trained for all trials; else given by the configuration.
+    /// Initial state `v(0)` or `r(0)`, `[N]`, if one is trained for all trials; else the configuration gives it.
     pub initial_state: Option<Param<Tensor<B, 1>>>,
-    /// `v(0)` or `r(0)` of each condition, `[C,N]`, if trained.
+    /// Initial state `v(0)` or `r(0)` of each condition, `[C,N]`, if trained.
     pub condition_states: Option<Param<Tensor<B, 2>>>,
     /// The parameter behind the time constants, `[1]` or `[N]`, if they are trained.
     pub tau_raw: Option<Param<Tensor<B, 1>>>,

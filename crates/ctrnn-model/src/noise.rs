@@ -10,7 +10,7 @@ use crate::parameters::{constant, host_tensor};
 use crate::time_constants::Integrator;
 use crate::{InputPath, words};
 
-/// The noises of a network; `n` is standard normal per trial, unit and time step.
+/// Noise levels of a network; `n` is standard normal per trial, unit and time step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoiseLevels {
@@ -27,7 +27,7 @@ pub struct NoiseLevels {
     /// have input noise of their own, which validation and files see too; this one is off outside training.
     #[schemars(range(min = 0))]
     pub input: f64,
-    /// The time constant in ms that `convention = "song"` has for the input noise; 100 in Song et al. (2016).
+    /// Time constant in ms of the input noise under `convention = "song"`; 100 in Song et al. (2016).
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub input_tau_ms: f64,
     /// Standard deviation of the noise added to each unit's initial state (zero, given or learned), once per trial.
@@ -54,7 +54,7 @@ impl Default for NoiseLevels {
     }
 }
 
-/// The size of the pre-activation noise. `eps = sigma n` in the convention `spec`; others scale it.
+/// Size of the pre-activation noise. `eps = sigma n` in the convention `spec`; others scale it.
 ///
 /// In files: a number, a list, or a table with the rows of a `covariance`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,9 +9,9 @@ use crate::{CtrnnModule, Matrix, ModelError, Parameter, spectral_radius};
 /// Summary of a network: its parameters, time constants and recurrent weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// The trained parameters.
+    /// Trained parameters.
     pub parameters: Vec<ParameterSummary>,
-    /// The shortest and the longest time constant.
+    /// Shortest and longest time constant, in ms.
     pub tau_ms: [f64; 2],
     /// Spectral radius of the effective recurrent matrix; absent for networks of more than 1024 units.
     pub spectral_radius: Option<f64>,

@@ -338,11 +338,11 @@ fn contradiction(name: String, index: usize, found: f64) -> ModelError {
 pub struct Synapses<B: Backend> {
     /// 0 where nothing is trained; else 1, or the sign of the column where the parametrization needs it; `[post, pre]`.
     factor: Option<Tensor<B, 2>>,
-    /// The fixed weights `[post, pre]`.
+    /// Fixed weights `[post, pre]`.
     fixed: Option<Tensor<B, 2>>,
     /// Factor of every update `[post, pre]`.
     plasticity: Option<Tensor<B, 2>>,
-    /// The sign of every column `[1, pre]`, where updates are projected.
+    /// Sign of every column `[1, pre]`, where updates are projected onto it.
     projected: Option<Tensor<B, 2>>,
     #[module(skip)]
     parametrization: Option<Parametrization>,

@@ -99,7 +99,7 @@ impl Record {
 /// Results of a forward pass: `[trial, time, unit]` views of time-major memory. Index k is the state after input k.
 #[derive(Clone, Debug)]
 pub struct Trajectory<B: Backend> {
-    /// The readout `y`, `[trial, time, output]`, before the output nonlinearity ([`CtrnnModule::activate`](crate::CtrnnModule::activate)).
+    /// Readout `y`, `[trial, time, output]`, before the output nonlinearity ([`CtrnnModule::activate`](crate::CtrnnModule::activate)).
     pub outputs: Tensor<B, 3>,
     /// Firing rates `[trial, time, unit]`, if recorded.
     pub rates: Option<Tensor<B, 3>>,

@@ -62,7 +62,7 @@ pub enum SpectralRadius {
 }
 
 impl SpectralRadius {
-    /// The word for [`SpectralRadius::Natural`].
+    /// Word for [`SpectralRadius::Natural`] in configurations.
     const NATURAL: &str = "natural";
 
     /// Returns the radius to scale to; `None` for the natural scale.
@@ -118,7 +118,7 @@ impl JsonSchema for SpectralRadius {
 }
 
 words! {
-    /// The place where the inhibitory weights of `W_rc` are scaled so that they cancel the excitatory ones. Fixed weights
+    /// Scaling of the inhibitory weights of `W_rc` so that they cancel the excitatory ones. Fixed weights
     /// count and stay.
     #[derive(Default)]
     pub enum Balance: "balance" {

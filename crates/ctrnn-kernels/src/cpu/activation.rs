@@ -71,7 +71,7 @@ impl Activation {
     }
 }
 
-/// Horner's scheme.
+/// Evaluates a polynomial by Horner's scheme.
 #[inline(always)]
 fn polynomial<S: Simd>(coefficients: &'static [S::Elem], x: S) -> S {
     let (last, lower) = coefficients.split_last().expect("constants are not empty");
@@ -82,7 +82,7 @@ fn polynomial<S: Simd>(coefficients: &'static [S::Elem], x: S) -> S {
     sum
 }
 
-/// `x <= 0` as `n ln 2 + rest`: returns `2^n` and `expm1(rest)`.
+/// Writes `x <= 0` as `n ln 2 + rest`; returns `2^n` and `expm1(rest)`.
 #[inline(always)]
 fn reduced<S: Simd>(x: S) -> (S, S) {
     let x = x.at_least(S::splat(S::Elem::LOWEST));
@@ -92,21 +92,21 @@ fn reduced<S: Simd>(x: S) -> (S, S) {
     (n.exp2(), rest * polynomial(S::Elem::EXPM1, rest))
 }
 
-/// `exp(x)` for `x <= 0`.
+/// Returns `exp(x)` for `x <= 0`.
 #[inline(always)]
 fn exp_of_negative<S: Simd>(x: S) -> S {
     let (scale, fraction) = reduced(x);
     scale.mul_add(fraction, scale)
 }
 
-/// `exp(x) - 1` for `x <= 0`, with its full relative accuracy near 0.
+/// Returns `exp(x) - 1` for `x <= 0`, with its full relative accuracy near 0.
 #[inline(always)]
 fn expm1_of_negative<S: Simd>(x: S) -> S {
     let (scale, fraction) = reduced(x);
     scale.mul_add(fraction, scale - S::splat(S::Elem::from(1.0)))
 }
 
-/// `tanh |x| = -e / (2 + e)` with `e = expm1(-2 |x|)`.
+/// Returns `tanh |x| = -e / (2 + e)` with `e = expm1(-2 |x|)`.
 #[inline(always)]
 fn tanh<S: Simd>(x: S) -> S {
     let two = S::splat(S::Elem::from(2.0));
@@ -115,7 +115,7 @@ fn tanh<S: Simd>(x: S) -> S {
     x.positive_or(-t, t)
 }
 
-/// `1 / (1 + z)` for positive `x` and `z / (1 + z)` for others, `z = exp(-|x|)`.
+/// Returns `1 / (1 + z)` for positive `x` and `z / (1 + z)` for others, `z = exp(-|x|)`.
 #[inline(always)]
 fn sigmoid<S: Simd>(x: S) -> S {
     let one = S::splat(S::Elem::from(1.0));
@@ -123,7 +123,7 @@ fn sigmoid<S: Simd>(x: S) -> S {
     x.positive_or(one, z) / (one + z)
 }
 
-/// `max(x, 0) + log1p(exp(-|x|))`
+/// Returns `max(x, 0) + log1p(exp(-|x|))`.
 #[inline(always)]
 fn softplus<S: Simd>(x: S) -> S {
     let z = exp_of_negative(-x.abs());
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// Compares rates by relative, and slopes by absolute error: a slope that is computed from a saturated rate has no more.
+    /// Compares rates by relative, and slopes by absolute error: a slope computed from a saturated rate has no relative accuracy.
     fn agrees_with_the_enum<E: Element>(path: KernelPath, lowest: f64, limits: [f64; 2]) {
         for activation in Activation::ALL {
             for k in 0..2000 {

@@ -1,4 +1,4 @@
-//! Normals drawn before a sweep: for inputs, and for noise that units share.
+//! Normals drawn before a sweep: for inputs, and for noise that is correlated between units.
 
 use super::noise::Noise;
 use super::rows::{Rows, write_rows};
@@ -9,11 +9,11 @@ use crate::simd::{Element, Job, Packed, Product, Simd, Term, padded};
 use crate::sweep::{DrawAddress, NoiseSource};
 use crate::workspace::Workspace;
 
-/// Columns of `L n` that are computed together, from the columns of `n` up to their last: two thirds of the whole product at
-/// 128 units. A multiple of every vector.
+/// Columns of `L n` that are computed together, from the columns of `n` up to their last: two thirds of the whole product at 128
+/// units. A multiple of every vector length.
 const BLOCK: usize = 48;
 
-/// [`draw_normals`](crate::draw_normals) for every path.
+/// Implements [`draw_normals`](crate::draw_normals) for every path.
 pub(crate) fn draw_normals<E: Element>(
     address: DrawAddress,
     [steps, trials, units]: [usize; 3],
@@ -47,7 +47,7 @@ pub(crate) fn draw_normals<E: Element>(
     numbers
 }
 
-/// Some columns of `L n`: the first, and their part of `L'` as deep as the diagonal reaches.
+/// Columns of `L n`: the first, and their part of `L'` as deep as the diagonal reaches.
 struct Block<'a, E: Element> {
     first: usize,
     depth: usize,
@@ -61,7 +61,7 @@ struct MakeBlocks<'a, E: Element> {
 }
 
 impl<'a, E: Element> Job<E> for MakeBlocks<'a, E> {
-    /// Absent where the normals stay as they are.
+    /// `None` where no factor multiplies the normals.
     type Output = Option<Vec<Block<'a, E>>>;
 
     #[inline(always)]
@@ -86,7 +86,7 @@ impl<'a, E: Element> Job<E> for MakeBlocks<'a, E> {
     }
 }
 
-/// The normals of one tile.
+/// Normals of one tile.
 struct DrawTile<'a, E: Element> {
     address: DrawAddress,
     sizes: [usize; 3],

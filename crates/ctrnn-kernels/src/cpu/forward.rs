@@ -1,4 +1,4 @@
-//! The sweep forward in time.
+//! The forward sweep.
 
 use super::activation::for_activation;
 use super::noise::Noise;
@@ -12,7 +12,8 @@ use crate::simd::{
 use crate::sweep::{Form, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 
-/// Places for the results of a forward sweep; those without one are not computed. Index k of a trial is the state after input k.
+/// Destinations of the results of a forward sweep; results without one are not computed. Index k of a trial is the state after
+/// input k.
 ///
 /// The backward sweep needs `rates`, in the rate form also `responses`, and in the voltage form `potentials` if the gradient of
 /// decay is wanted. In `f32` these are 4 bytes each per trial, unit and time step.
@@ -61,7 +62,7 @@ impl<E> TrajectorySlices<'_, E> {
     }
 }
 
-/// [`forward`](crate::forward) for every path.
+/// Implements [`forward`](crate::forward) for every path.
 pub(crate) fn forward<E: Element>(
     sweep: &SweepSlices<'_, E>,
     trajectory: TrajectorySlices<'_, E>,
@@ -96,7 +97,7 @@ pub(crate) fn forward<E: Element>(
     });
 }
 
-/// The part of the forward sweep that all tiles share: weights and vectors in the layout of the path, filled up with zeros.
+/// Part of the forward sweep that all tiles share: weights and vectors in the layout of the path, padded with zeros.
 struct Plan<'a, E: Element> {
     sweep: &'a SweepSlices<'a, E>,
     workspace: &'a Workspace<E>,
@@ -146,7 +147,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
     }
 }
 
-/// The sweep of one tile.
+/// Forward sweep of one tile.
 struct TileJob<'a, E: Element> {
     plan: &'a Plan<'a, E>,
     tile: Tile,
@@ -157,14 +158,14 @@ struct TileJob<'a, E: Element> {
     final_state: UnitState<Rows<'a, E>>,
 }
 
-/// The state of a tile, a row of [`padded`] units for each trial.
+/// State of a tile, a row of [`padded`] units for each trial.
 struct State<'a, E: Element> {
     /// `v`; voltage form only.
     potentials: Scratch<'a, E>,
     /// `f(z)`; rate form only.
     responses: Scratch<'a, E>,
     rates: Scratch<'a, E>,
-    /// Drive of the next state, as the products give it.
+    /// Drive of the next state, as the products return it.
     drive: Scratch<'a, E>,
 }
 
@@ -231,7 +232,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         state
     }
 
-    /// `drive = scale (W_rc r + W_in u + b)`
+    /// Computes `drive = scale (W_rc r + W_in u + b)`.
     #[inline(always)]
     fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize) {
         let sweep = self.plan.sweep;
@@ -262,7 +263,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         });
     }
 
-    /// The voltage form, from drives to the next state: `v = decay v + drive + noise_scale n`, `r = f(v)`.
+    /// Computes the next state from the drives in the voltage form: `v = decay v + drive + noise_scale n`, `r = f(v)`.
     #[inline(always)]
     fn update_potentials<S: Simd<Elem = E>>(
         &mut self,
@@ -293,7 +294,8 @@ impl<'a, E: Element> TileJob<'a, E> {
         write_rows(&mut self.rates, t + 1, &state.rates, units);
     }
 
-    /// The rate form, from drives to the next state: `r = decay r + gain f(z)`, with `noise_scale n` in `z` or beside it.
+    /// Computes the next state from the drives in the rate form: `r = decay r + gain f(z)`, with `noise_scale n` added to `z` or to
+    /// `r`.
     #[inline(always)]
     fn update_rates<S: Simd<Elem = E>>(
         &mut self,
@@ -346,7 +348,7 @@ impl<'a, E: Element> TileJob<'a, E> {
     }
 }
 
-/// `y = W_out (r + sigma_post xi) + b_out`
+/// Readout `y = W_out (r + sigma_post xi) + b_out`.
 struct Readout<'a, E: Element> {
     noise: Option<Noise<'a, E>>,
     /// `r + sigma_post xi`, where there is noise.

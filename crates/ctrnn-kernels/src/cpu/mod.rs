@@ -1,4 +1,4 @@
-//! The sweeps on the CPU, tile by tile.
+//! Sweeps on the CPU, tile by tile.
 
 pub(crate) mod activation;
 pub(crate) mod backward;

@@ -1,4 +1,4 @@
-//! The normals of a sweep, tile by tile.
+//! Normals of a sweep, tile by tile.
 
 use ctrnn_random::Key;
 
@@ -10,7 +10,7 @@ use crate::workspace::{Scratch, Workspace};
 
 const TIMES: usize = DrawAddress::TIMES;
 
-/// The normals of a tile for four time steps, drawn or copied when a time step is first asked for.
+/// Normals of a tile for four time steps, drawn or copied when a time step is first asked for.
 pub(crate) struct Noise<'a, E: Element> {
     path: KernelPath,
     source: NoiseSource<&'a [E]>,
@@ -87,8 +87,8 @@ impl<'a, E: Element> Noise<'a, E> {
     }
 }
 
-/// Draws the normals of neighbouring trials for four time steps. A function of its own on every path: inside the sweeps it would
-/// cost them registers.
+/// Draws the normals of adjacent trials for four time steps. A separate function on every path: inside the sweeps it would cost
+/// them registers.
 struct Draw<'a, E> {
     key: Key,
     /// The first trial.

@@ -19,10 +19,12 @@ use crate::simd::Element;
 use crate::sweep::{Form, NoiseSource, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 
-/// Trials times time steps of a segment at least: with fewer, packing the weights for each segment costs a noticeable share.
+/// Smallest number of rows (trials times time steps) of a segment: with fewer, packing the weights for each segment costs a
+/// noticeable share.
 const SEGMENT_ROWS: usize = 2048;
 
-/// Returns the time steps of a segment: about the root of T, which needs the least memory, and more for small batches.
+/// Returns the number of time steps of a segment: about the square root of T, which needs the least memory, and more for small
+/// batches.
 ///
 /// A multiple of four, as noise is drawn for four time steps at once.
 #[must_use]
@@ -34,13 +36,13 @@ pub fn segment_steps(shape: &Shape) -> usize {
         .next_multiple_of(4)
 }
 
-/// Returns how many numbers one variable of the state has before all segments of K steps: `[T / K rounded up, B, N]`.
+/// Returns the length of the buffer for one variable of the state before every segment of K steps: `[T / K rounded up, B, N]`.
 #[must_use]
 pub const fn kept_states(shape: &Shape, segment: usize) -> usize {
     shape.steps.div_ceil(segment) * shape.trials * shape.units
 }
 
-/// Places for the results of a forward sweep that is to be recomputed.
+/// Destinations of the results of a forward sweep whose trajectory is recomputed later.
 #[derive(Debug)]
 pub struct SegmentSlices<'a, E> {
     /// State before each segment, `[segment, B, N]`; see [`kept_states`].
@@ -51,7 +53,7 @@ pub struct SegmentSlices<'a, E> {
     pub final_state: UnitState<&'a mut [E]>,
 }
 
-/// [`forward_keeping_states`](crate::forward_keeping_states) for every path.
+/// Implements [`forward_keeping_states`](crate::forward_keeping_states) for every path.
 pub(crate) fn forward_keeping_states<E: Element>(
     sweep: &SweepSlices<'_, E>,
     segment: usize,
@@ -84,7 +86,7 @@ pub(crate) fn forward_keeping_states<E: Element>(
     }
 }
 
-/// [`backward_recomputing`](crate::backward_recomputing) for every path.
+/// Implements [`backward_recomputing`](crate::backward_recomputing) for every path.
 pub(crate) fn backward_recomputing<E: Element>(
     sweep: &SweepSlices<'_, E>,
     segment: usize,

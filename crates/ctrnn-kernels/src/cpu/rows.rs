@@ -31,7 +31,7 @@ pub(crate) fn write_rows<E: Element>(to: &mut Rows<'_, E>, t: usize, rows: &[E],
     }
 }
 
-/// `sums += a b` for a padded row `sums`; `b` may end before its padding.
+/// Computes `sums += a b` for a padded row `sums`; `b` may end before its padding.
 #[inline(always)]
 pub(crate) fn add_products<S: Simd>(sums: &mut [S::Elem], a: &[S::Elem], b: &[S::Elem]) {
     let (sums, a) = (groups_mut(sums), groups(a));
@@ -44,7 +44,7 @@ pub(crate) fn add_products<S: Simd>(sums: &mut [S::Elem], a: &[S::Elem], b: &[S:
     });
 }
 
-/// `sums += others`
+/// Computes `sums += others`.
 #[inline(always)]
 pub(crate) fn add<E: Element>(sums: &mut [E], others: &[E]) {
     for (sum, &other) in sums.iter_mut().zip(others) {
@@ -52,7 +52,7 @@ pub(crate) fn add<E: Element>(sums: &mut [E], others: &[E]) {
     }
 }
 
-/// `noisy_rates = rates + sigma noise` for padded rows; the padding of the rates may be missing.
+/// Computes `noisy_rates = rates + sigma noise` for padded rows; the padding of the rates may be missing.
 #[inline(always)]
 pub(crate) fn add_noise<S: Simd>(
     noisy_rates: &mut [S::Elem],

@@ -1,13 +1,13 @@
-//! Sums over many numbers, added in double precision, in an order that shape alone decides.
+//! Sums over many numbers, added in double precision, in an order that depends on the shape alone.
 
 use crate::simd::Element;
 
-/// `sum w (y - target)^2`; its gradient with respect to `y`, `2 w (y - target)`, goes to `gradient`.
+/// Returns `sum w (y - target)^2`; writes its gradient with respect to `y`, `2 w (y - target)`, to `gradient`.
 ///
 /// `weights` holds a weight for each number, or one for each row of them, the rows being equally long.
 ///
 /// # Panics
-/// When the lengths do not fit each other.
+/// If the lengths do not fit each other.
 pub fn squared_error<E: Element>(y: &[E], target: &[E], weights: &[E], gradient: &mut [E]) -> E {
     assert_eq!(y.len(), target.len(), "a target for each number");
     assert_eq!(y.len(), gradient.len(), "a gradient for each number");
@@ -31,7 +31,7 @@ pub fn squared_error<E: Element>(y: &[E], target: &[E], weights: &[E], gradient:
     E::from_f64(sum)
 }
 
-/// `sum x^2`
+/// Returns `sum x^2`.
 pub fn sum_of_squares<E: Element>(numbers: &[E]) -> f64 {
     const LANES: usize = 8;
     let square = |x: &E| -> f64 { (*x).into() * (*x).into() };

@@ -8,20 +8,19 @@ use rayon::prelude::*;
 
 use crate::shape::Shape;
 
-/// Some neighbouring trials of a batch.
+/// Adjacent trials of a batch that go through time together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tile {
-    /// The first trial.
+    /// First trial.
     pub(crate) first: usize,
-    /// The number of trials.
+    /// Number of trials.
     pub(crate) trials: usize,
 }
 
-/// The tiles of a batch.
+/// Splits a batch into tiles.
 ///
-/// Large tiles use weights more often once they are in a near cache; small ones give more threads something to do. Where the
-/// recurrent weights fill the second-level cache, each time step fetches them from further away, and only a large tile makes up
-/// for that.
+/// Large tiles reuse weights more often once they are in a near cache; small ones keep more threads busy. Where the recurrent
+/// weights fill the second-level cache, each time step fetches them from further away, and only a large tile makes up for that.
 pub(crate) fn tiles(shape: &Shape) -> Vec<Tile> {
     let size = match (shape.units, shape.trials) {
         (_, ..=32) => 8,
@@ -39,10 +38,10 @@ pub(crate) fn tiles(shape: &Shape) -> Vec<Tile> {
         .collect()
 }
 
-/// The parts of a buffer that belong to each tile: for each tile, its rows at each time.
+/// Parts of a buffer that belong to each tile: for each tile, its rows at each time.
 pub(crate) type TiledRows<'a, E> = Vec<Option<Vec<&'a mut [E]>>>;
 
-/// Splits a buffer `[time, trial, width]` by tiles; no buffer gives no parts.
+/// Splits a buffer `[time, trial, width]` by tiles; without a buffer every part is `None`.
 pub(crate) fn split<'a, E>(
     buffer: Option<&'a mut [E]>,
     tiles: &[Tile],

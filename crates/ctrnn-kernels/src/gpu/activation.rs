@@ -68,7 +68,7 @@ fn slope(r: f32, #[comptime] f: Activation) -> f32 {
     }
 }
 
-/// Horner's scheme.
+/// Evaluates a polynomial by Horner's scheme.
 #[cube]
 pub(super) fn polynomial(x: f32, #[comptime] p: Polynomial) -> f32 {
     let last = comptime![p.0.len() - 1];
@@ -80,27 +80,27 @@ pub(super) fn polynomial(x: f32, #[comptime] p: Polynomial) -> f32 {
     sum
 }
 
-/// `n` of `x = n ln 2 + rest`, for `x <= 0`.
+/// Returns `n` of `x = n ln 2 + rest`, for `x <= 0`.
 #[cube]
 fn exponent(x: f32) -> f32 {
     f32::floor(fma(x, f32::new(LOG2_E), 0.5f32))
 }
 
-/// `expm1(x - n ln 2)`
+/// Returns `expm1(x - n ln 2)`.
 #[cube]
 fn fraction(x: f32, n: f32) -> f32 {
     let rest = fma(n, f32::new(-LN_2_LOW), fma(n, f32::new(-LN_2_HIGH), x));
     rest * polynomial(rest, EXPM1)
 }
 
-/// `2^n` for a whole number from -126 to 0.
+/// Returns `2^n` for a whole number from -126 to 0.
 #[cube]
 fn exp2(n: f32) -> f32 {
     let bits = i32::cast_from(n) + 127i32;
     f32::reinterpret(u32::cast_from(bits) << 23u32)
 }
 
-/// `exp(x)` for `x <= 0`.
+/// Returns `exp(x)` for `x <= 0`.
 #[cube]
 fn exp_of_negative(x: f32) -> f32 {
     let x = max(x, f32::new(LOWEST));
@@ -109,7 +109,7 @@ fn exp_of_negative(x: f32) -> f32 {
     fma(scale, fraction(x, n), scale)
 }
 
-/// `exp(x) - 1` for `x <= 0`, with its full relative accuracy near 0.
+/// Returns `exp(x) - 1` for `x <= 0`, with its full relative accuracy near 0.
 #[cube]
 fn expm1_of_negative(x: f32) -> f32 {
     let x = max(x, f32::new(LOWEST));
@@ -118,7 +118,7 @@ fn expm1_of_negative(x: f32) -> f32 {
     fma(scale, fraction(x, n), scale - 1.0f32)
 }
 
-/// `tanh |x| = -e / (2 + e)` with `e = expm1(-2 |x|)`.
+/// Returns `tanh |x| = -e / (2 + e)` with `e = expm1(-2 |x|)`.
 #[cube]
 fn tanh(x: f32) -> f32 {
     let e = expm1_of_negative(-(2.0f32 * f32::abs(x)));
@@ -126,14 +126,14 @@ fn tanh(x: f32) -> f32 {
     select(x > 0.0f32, -t, t)
 }
 
-/// `1 / (1 + z)` for positive `x` and `z / (1 + z)` for others, `z = exp(-|x|)`.
+/// Returns `1 / (1 + z)` for positive `x` and `z / (1 + z)` for others, `z = exp(-|x|)`.
 #[cube]
 fn sigmoid(x: f32) -> f32 {
     let z = exp_of_negative(-f32::abs(x));
     select(x > 0.0f32, 1.0f32, z) / (1.0f32 + z)
 }
 
-/// `max(x, 0) + log1p(exp(-|x|))`
+/// Returns `max(x, 0) + log1p(exp(-|x|))`.
 #[cube]
 fn softplus(x: f32) -> f32 {
     let z = exp_of_negative(-f32::abs(x));

@@ -1,4 +1,4 @@
-//! An update of Adam in one launch; as tensor operations it is a dozen for each parameter.
+//! Updates of Adam, in one launch; as tensor operations an update is a dozen for each parameter.
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -7,7 +7,7 @@ use super::launches::count;
 use super::tile::elementwise;
 use crate::AdamStep;
 
-/// A parameter and its moments.
+/// Parameter and its two moments.
 #[derive(CubeType, CubeLaunch)]
 struct Parameter {
     weights: Array<f32>,
@@ -15,7 +15,7 @@ struct Parameter {
     moment_2: Array<f32>,
 }
 
-/// An [`AdamStep`] on the device.
+/// [`AdamStep`] on the device.
 #[derive(CubeType, CubeLaunch)]
 struct Step {
     keep: f32,
@@ -26,7 +26,7 @@ struct Step {
     eps: f32,
 }
 
-/// A thread updates a weight and its moments.
+/// Updates a weight and its moments in each thread.
 #[cube(launch_unchecked)]
 fn update(
     before: &Parameter,
@@ -47,7 +47,7 @@ fn update(
     }
 }
 
-/// Returns the next `n` weights and their next moments.
+/// Returns the next `n` weights and their next two moments.
 pub fn adam<R: Runtime>(
     client: &ComputeClient<R>,
     step: &AdamStep,

@@ -1,4 +1,4 @@
-//! The time loop backward (BPTT).
+//! The backward time loop (BPTT).
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -12,22 +12,22 @@ use super::staging::{accumulate, accumulate_staged};
 use super::tile::{CHUNK, Tile};
 use crate::{Activation, Form, NoiseTarget, Shape, UnitState};
 
-/// Sums over trials and time that a unit has: bias, decay, gain, noise scale.
+/// Number of sums over trials and time for each unit: bias, decay, gain, noise scale.
 const SUMS: usize = 4;
 
-/// The properties that a kernel is compiled for.
+/// Properties that a kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     tile: Tile,
     form: Form,
     activation: Activation,
     noise_target: NoiseTarget,
-    /// Gradients that the loss gives.
+    /// True for each result that the loss has a gradient for.
     has_outputs: bool,
     has_rates: bool,
     has_potentials: bool,
     has_final_state: bool,
-    /// Sums that need more than the others.
+    /// True for each wanted sum, of those that need more than the others.
     wants_decay: bool,
     wants_noise_scale: bool,
 }
@@ -67,7 +67,7 @@ struct Found {
     units: Array<f32>,
 }
 
-/// Returns the gradient that the loss gives to the rates of a time step.
+/// Returns the upstream gradient of the loss with respect to the rates of a time step.
 #[cube]
 fn upstream(from: &From, at: Place, #[comptime] kind: Kind) -> Quad {
     let mut sum = Quad::new(0.0f32);
@@ -163,7 +163,7 @@ fn initial_state_gradient(
     }
 }
 
-/// All time steps of a tile of trials, from the last to the first.
+/// Takes a tile of trials through all time steps, from the last to the first.
 #[cube(launch_unchecked)]
 fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[comptime] kind: Kind) {
     let threads = comptime![kind.tile.threads];
@@ -274,18 +274,18 @@ fn write_sums(
     }
 }
 
-/// The time step of a launch for each time step.
+/// Time step of a launch, where each time step is a launch of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum StepKind {
-    /// The last time step, which is the first of the backward sweep.
+    /// Last time step, where the backward sweep starts.
     Last,
     Inner,
-    /// After the first time step: the gradient of the initial state.
+    /// Step after the first time step: the gradient of the initial state.
     Initial,
 }
 
-/// One time step of a tile of trials and units, or the gradient of the initial state. `carry` is in the buffer of the latter; sums go
-/// on from the time step before.
+/// Takes a tile of trials and units through one time step, or computes the gradient of the initial state. `carry` is in the buffer
+/// of the latter; sums continue from the previous launch.
 #[cube(launch_unchecked)]
 fn one_step(
     given: &Given,
@@ -426,7 +426,7 @@ pub(super) fn run<R: Runtime>(
     if kind.tile.resident {
         count(|launches| &mut launches.backward);
         let (found, sizes) = (found(), sizes(shape));
-        // SAFETY: units, trials and time steps are within the buffers; `load` and `store` see to the last tile, and cubes of a launch
+        // SAFETY: units, trials and time steps are within the buffers; `load` and `store` bound the last tile, and cubes of a launch
         // write units and trials of their own.
         unsafe {
             all_steps::launch_unchecked::<R>(
@@ -506,7 +506,7 @@ fn array<R: Runtime>(handle: &Handle, len: usize) -> ArrayArg<R> {
     unsafe { ArrayArg::from_raw_parts(handle.clone(), len) }
 }
 
-/// Returns a buffer as an argument; a shorter one, which is not read, where there is none.
+/// Returns a buffer as an argument; where there is none, a shorter one that is not read.
 fn optional<R: Runtime>(sweep: &SweepBuffers, handle: Option<&Handle>, len: usize) -> ArrayArg<R> {
     match handle {
         Some(handle) => array(handle, len),

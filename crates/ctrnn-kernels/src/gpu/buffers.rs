@@ -37,7 +37,7 @@ impl SweepBuffers {
         }
     }
 
-    /// Returns whether the readout sees noise.
+    /// Returns true if the readout sees noise.
     pub(super) fn has_readout_noise(&self) -> bool {
         !self.xi.is_none() && self.sigma_post != 0.0 && self.shape.outputs > 0
     }

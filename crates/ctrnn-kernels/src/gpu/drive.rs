@@ -1,4 +1,4 @@
-//! The drive of the recurrence from outside: inputs, bias and noise, for all time steps at once.
+//! External drive of the recurrence: inputs, bias and noise, for all time steps at once.
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -9,7 +9,7 @@ use super::product::{Operand, product};
 use super::tile::elementwise;
 use crate::Form;
 
-/// Up to this many inputs are summed where the drive is made; more are a product of matrices in front.
+/// Largest number of inputs that are summed where the drive is made; more are a matrix product before it.
 const FEW_INPUTS: usize = 8;
 
 /// Operands of the drive.
@@ -23,12 +23,12 @@ struct Given {
     normals: Array<f32>,
 }
 
-/// The properties that a kernel is compiled for.
+/// Properties that a kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Kind {
-    /// The drive holds `W_in u` already.
+    /// True if the drive holds `W_in u` already.
     is_projected: bool,
-    /// The drive is multiplied by the gain.
+    /// True if the drive is multiplied by the gain.
     is_scaled: bool,
     has_noise: bool,
 }
@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// `e = scale (W_in u + b) + noise_scale n` for each `[time, trial, unit]`; the scale is gain or 1.
+/// Computes `e = scale (W_in u + b) + noise_scale n` for each `[time, trial, unit]`; the scale is gain or 1.
 #[cube(launch_unchecked)]
 fn fill(
     drive: &mut Array<f32>,
@@ -136,7 +136,7 @@ fn given<R: Runtime>(sweep: &SweepBuffers, normals: Option<&Handle>) -> GivenLau
     )
 }
 
-/// `r(t+1) + sigma xi`, the rates that a noisy readout sees.
+/// Computes `r(t+1) + sigma xi`, the rates that a noisy readout sees.
 #[cube(launch_unchecked)]
 fn add_noise(
     noisy: &mut Array<f32>,
@@ -163,7 +163,7 @@ pub(super) fn noisy_rates<R: Runtime>(
     let noisy = client.empty(shape.states() * size_of::<f32>());
     let (cubes, dim) = elementwise(shape.states());
     count(|launches| &mut launches.other);
-    // SAFETY: rates have one state more than normals, which is skipped.
+    // SAFETY: rates have one more state than normals, the initial one, which is skipped.
     unsafe {
         add_noise::launch_unchecked::<R>(
             client,

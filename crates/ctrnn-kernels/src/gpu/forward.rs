@@ -1,4 +1,4 @@
-//! The time loop forward.
+//! The forward time loop.
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -11,13 +11,13 @@ use super::staging::{accumulate, accumulate_staged};
 use super::tile::{CHUNK, Tile, elementwise};
 use crate::{Activation, Form, Shape, UnitState};
 
-/// The properties that a kernel is compiled for.
+/// Properties that a kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     tile: Tile,
     form: Form,
     activation: Activation,
-    /// Noise is added to the new rates.
+    /// True if noise is added to the new rates.
     has_state_noise: bool,
     keep: Keep,
 }
@@ -42,7 +42,7 @@ struct Found {
     history: Array<f32>,
     responses: Array<f32>,
     potentials: Array<f32>,
-    /// The final state; before the last time step the state so far.
+    /// Final state; until the last time step, the current state.
     state: Array<f32>,
 }
 
@@ -101,7 +101,7 @@ fn state_noise(given: &Given, at: Place, #[comptime] kind: Kind) -> Quad {
     }
 }
 
-/// All time steps of a tile of trials.
+/// Takes a tile of trials through all time steps.
 #[cube(launch_unchecked)]
 fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: Kind) {
     let threads = comptime![kind.tile.threads];
@@ -175,7 +175,7 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
     }
 }
 
-/// One time step of a tile of trials and units; `found.state` holds the state before and then that after it.
+/// Takes a tile of trials and units through one time step; `found.state` holds the state before it and then the one after it.
 #[cube(launch_unchecked)]
 fn one_step(given: &Given, found: &mut Found, time: u32, sizes: &Sizes, #[comptime] kind: Kind) {
     let threads = comptime![kind.tile.threads];
@@ -226,7 +226,7 @@ fn one_step(given: &Given, found: &mut Found, time: u32, sizes: &Sizes, #[compti
     }
 }
 
-/// The rates of the initial state, and a copy of it; a thread takes four trials of a unit.
+/// Computes the rates of the initial state, and copies it; a thread takes four trials of a unit.
 #[cube(launch_unchecked)]
 fn begin(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: Kind) {
     let n = sizes.units as usize;
@@ -279,7 +279,7 @@ pub(super) fn run<R: Runtime>(
     if kind.tile.resident {
         count(|launches| &mut launches.forward);
         let sizes = sizes(shape);
-        // SAFETY: units, trials and time steps are within the buffers; `load` and `store` see to the last tile.
+        // SAFETY: units, trials and time steps are within the buffers; `load` and `store` bound the last tile.
         unsafe {
             all_steps::launch_unchecked::<R>(client, cubes, dim, given(), found(), sizes, kind);
         }
@@ -295,7 +295,7 @@ pub(super) fn run<R: Runtime>(
     for time in 0..shape.steps as u32 {
         count(|launches| &mut launches.forward);
         let (cubes, sizes) = (cubes.clone(), sizes(shape));
-        // SAFETY: as above; cubes of a launch write units and trials of their own, and read rates of the time step before.
+        // SAFETY: as above; cubes of a launch write units and trials of their own, and read rates of the previous time step.
         unsafe {
             one_step::launch_unchecked::<R>(
                 client,

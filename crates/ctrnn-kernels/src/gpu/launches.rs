@@ -1,8 +1,8 @@
-//! A count of launches: they cost the host time, and a time loop in one launch is what this module is for.
+//! Counts of kernel launches. Launches cost host time; running a time loop in a single launch is the purpose of this module.
 
 use std::cell::Cell;
 
-/// Launches of kernels of this crate, by kind.
+/// Numbers of launches of kernels of this crate, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Launches {
     /// Forward time loops: one per sweep, or one per time step where a network is too large for that.
@@ -17,7 +17,7 @@ thread_local! {
     static LAUNCHES: Cell<Launches> = const { Cell::new(Launches { forward: 0, backward: 0, other: 0 }) };
 }
 
-/// The launches of this thread so far.
+/// Returns the numbers of launches of this thread so far.
 #[must_use]
 pub fn launches() -> Launches {
     LAUNCHES.get()

@@ -20,8 +20,8 @@
 //! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit
 //! there: a launch per time step then divides units over cubes as well.
 //!
-//! Everything is `f32`. Sums have an order that shape alone decides: the same device gives the same bits on every run. Buffers
-//! are time-major as on the CPU. Tiles are chosen from the shape and the limits of the device ([`Tile`]).
+//! Everything is `f32`. Sums have an order that depends on the shape alone: the same device returns the same bits on every run.
+//! Buffers are time-major as on the CPU. Tiles are chosen from the shape and the limits of the device ([`Tile`]).
 
 #![expect(
     unsafe_code,

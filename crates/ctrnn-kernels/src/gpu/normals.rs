@@ -1,4 +1,4 @@
-//! Standard normals: the integers of the CPU, and its normals to 1e-6.
+//! Standard normals: the same integers as on the CPU, and its normals to 1e-6.
 
 use ctrnn_random::normal;
 use cubecl::prelude::*;
@@ -13,7 +13,7 @@ const SIN: Polynomial = Polynomial(&normal::SIN);
 const COS: Polynomial = Polynomial(&normal::COS);
 const WORD: f32 = normal::WORD;
 
-/// Philox4x32-10 in place. `ctrnn_random::philox` has the reference and its known answers.
+/// Applies Philox4x32-10 in place. `ctrnn_random::philox` has the reference and its known answers.
 #[cube]
 fn philox(words: &mut Array<u32>, key0: u32, key1: u32) {
     let mut k0 = key0;
@@ -33,7 +33,7 @@ fn philox(words: &mut Array<u32>, key0: u32, key1: u32) {
     }
 }
 
-/// `ln u`, `u = (word | 1) / 2^32`; see `ctrnn_random::normal::ln`.
+/// Returns `ln u`, `u = (word | 1) / 2^32`; see `ctrnn_random::normal::ln`.
 #[cube]
 fn ln(word: u32) -> f32 {
     let signed = f32::cast_from(i32::reinterpret(word | 1u32));
@@ -64,7 +64,7 @@ fn box_muller(radius: u32, angle: u32, normals: &mut Array<f32>, #[comptime] at:
     normals[at + 1] = r * select(sin_negative, -sin, sin);
 }
 
-/// A [`DrawAddress`] on the device.
+/// [`DrawAddress`] on the device.
 #[derive(CubeType, CubeLaunch)]
 struct Address {
     key0: u32,
@@ -74,7 +74,7 @@ struct Address {
     first_time_block: u32,
 }
 
-/// A thread draws for one unit of a trial and four time steps; `normals` is `[time, trial, unit]`.
+/// Draws for one unit of a trial and four time steps in each thread; `normals` is `[time, trial, unit]`.
 #[cube(launch_unchecked)]
 fn draw(normals: &mut Array<f32>, address: &Address, steps: u32, trials: u32, units: u32) {
     let n = units as usize;

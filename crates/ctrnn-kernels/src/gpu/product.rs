@@ -1,4 +1,4 @@
-//! Products of matrices anywhere in memory, in `f32` on every device, with sums of fixed order.
+//! Matrix products with arbitrary strides, in `f32` on every device, with sums of fixed order.
 //!
 //! Readouts, projections and weight gradients are all `C = A B`. A weight gradient has a small `C` and a sum over all trials and
 //! time steps: that sum is cut into chunks that are computed side by side and added in their order.
@@ -9,24 +9,24 @@ use cubecl::server::Handle;
 use super::launches::count;
 use super::tile::elementwise;
 
-/// Rows and columns of `C` in a cube.
+/// Rows and columns of `C` per cube.
 const EDGE: usize = 64;
 /// Terms of the sum that are staged in shared memory at once.
 const DEPTH: usize = 16;
 /// Threads along each side of a cube; a thread computes 4 x 4 numbers.
 const SIDE: usize = 16;
-/// Rows of shared memory are one longer, so that threads of a group meet different banks.
+/// Length of a row of shared memory: one longer than its content, so that threads of a group access different banks.
 const STRIDE: usize = EDGE + 1;
-/// Cubes that keep a large device busy.
+/// Number of cubes that keeps a large device busy.
 const MANY_CUBES: usize = 264;
-/// A chunk shorter than this is not worth its sum.
+/// Smallest length of a chunk; shorter ones are not worth adding up.
 const LEAST_CHUNK: usize = 128;
 
-/// A matrix `[row, column]` in a buffer.
+/// Matrix `[row, column]` in a buffer.
 #[derive(Clone, Debug)]
 pub(super) struct Operand<'a> {
     handle: &'a Handle,
-    /// Numbers of the buffer.
+    /// Length of the buffer.
     len: usize,
     offset: usize,
     by_row: usize,
@@ -71,7 +71,7 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// The place of a matrix in its buffer.
+/// Layout of a matrix in its buffer.
 #[derive(CubeType, CubeLaunch)]
 struct Strides {
     offset: u32,
@@ -81,7 +81,7 @@ struct Strides {
 
 #[cube]
 impl Strides {
-    /// Returns the place of an entry.
+    /// Returns the index of an entry.
     fn at(&self, row: usize, column: usize) -> usize {
         self.offset as usize + row * self.by_row as usize + column * self.by_column as usize
     }
@@ -96,16 +96,16 @@ struct Extents {
     chunk: u32,
 }
 
-/// The properties that a product is compiled for.
+/// Properties that a product is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Kind {
-    /// Neighbouring numbers of a factor lie along the sum.
+    /// True if adjacent numbers of a factor lie along the sum.
     a_along_depth: bool,
     b_along_depth: bool,
     has_bias: bool,
 }
 
-/// A cube computes 64 x 64 numbers of `C`, for a chunk of the sum.
+/// Computes 64 x 64 numbers of `C` in each cube, for a chunk of the sum.
 #[cube(launch_unchecked)]
 fn tile_product(
     a: &Array<f32>,
@@ -139,7 +139,7 @@ fn tile_product(
         let k0 = start + stage * comptime![DEPTH];
         #[unroll]
         for s in 0..4usize {
-            // Neighbouring threads read neighbouring numbers, along the sum or along the edge.
+            // Adjacent threads read adjacent numbers, along the sum or along the edge.
             let (ka, i) = place(thread, s, kind.a_along_depth);
             let mut value = 0.0f32;
             if k0 + ka < end && row0 + i < m {
@@ -248,7 +248,7 @@ pub(super) fn product<R: Runtime>(
     sum_of_parts(client, parts, [1, chunks, length])
 }
 
-/// A thread adds the parts of one number, from the first to the last.
+/// Adds the parts of one number in each thread, from the first to the last.
 #[cube(launch_unchecked)]
 fn add_parts(parts: &Array<f32>, sums: &mut Array<f32>, n_parts: u32, length: u32, total: u32) {
     let at = ABSOLUTE_POS;

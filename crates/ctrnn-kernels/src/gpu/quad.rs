@@ -1,23 +1,23 @@
-//! Four neighbouring trials of a unit, read and written together.
+//! Four adjacent trials of a unit, read and written together.
 
 use cubecl::prelude::*;
 
 use crate::Shape;
 
-/// One number for each of four neighbouring trials.
+/// One value for each of four adjacent trials.
 pub(super) type Quad = Vector<f32, Const<4>>;
 
-/// The place of a [`Quad`] in a buffer `[row, unit]`, where a row is a trial.
+/// Place of a [`Quad`] in a buffer `[row, unit]`, where a row is a trial.
 #[derive(CubeType, Clone, Copy)]
 pub(super) struct Place {
-    /// Row of the first trial of a time step.
+    /// Row of the first trial of the time step.
     pub(super) row: usize,
-    /// The first of the four trials.
+    /// First of the four trials.
     pub(super) trial: usize,
-    /// Trials of a time step.
+    /// Trials per time step.
     pub(super) trials: usize,
     pub(super) unit: usize,
-    /// Units of a row.
+    /// Units per row.
     pub(super) units: usize,
 }
 
@@ -46,7 +46,7 @@ impl Place {
     }
 }
 
-/// Sizes that a kernel is told when it is launched.
+/// Sizes that a kernel receives at launch.
 #[derive(CubeType, CubeLaunch)]
 pub(super) struct Sizes {
     pub(super) steps: u32,
@@ -83,7 +83,7 @@ pub(super) fn load(buffer: &Array<f32>, at: Place) -> Quad {
     quad
 }
 
-/// [`load`], with zeros for trials beyond the last: gradients of trials that do not exist.
+/// Reads as [`load`] does, but returns zeros for trials beyond the last: gradients of trials that do not exist.
 #[cube]
 pub(super) fn load_or_zero(buffer: &Array<f32>, at: Place) -> Quad {
     let mut quad = load(buffer, at);

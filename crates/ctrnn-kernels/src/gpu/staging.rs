@@ -34,8 +34,9 @@ pub(super) fn accumulate(
     }
 }
 
-/// [`accumulate`] over all presynaptic units, staged in shared memory from the rows of `source` that start at `at.row`, for the trials
-/// from `at.trial` and the thread's units from `at.unit` on; zeros for trials beyond the last, which have no part in sums over trials.
+/// Runs [`accumulate`] over all presynaptic units, staged in shared memory from the rows of `source` that start at `at.row`, for
+/// the trials from `at.trial` and the thread's units from `at.unit` on; zeros for trials beyond the last, which do not count in
+/// sums over trials.
 #[cube]
 pub(super) fn accumulate_staged(
     sums: &mut Array<Quad>,

@@ -6,19 +6,19 @@ use cubecl::server::Handle;
 use super::launches::count;
 use super::product::sum_of_parts;
 
-/// Threads of a cube.
+/// Threads per cube.
 const THREADS: usize = 256;
-/// Cubes share a sum up to this many; more would leave the last thread more parts to add than they save.
+/// Largest number of cubes that share a sum; more would leave the last thread more parts to add than they save.
 const MOST_CUBES: usize = 64;
-/// Numbers that are worth a cube.
+/// Smallest number of terms per cube.
 const WORTH_A_CUBE: usize = 4 * THREADS;
 
-/// Cubes for a sum over `n` numbers.
+/// Returns the number of cubes for a sum over `n` numbers.
 fn cubes(n: usize) -> usize {
     n.div_ceil(WORTH_A_CUBE).clamp(1, MOST_CUBES)
 }
 
-/// The sum over the threads of a cube, known to its first thread.
+/// Returns the sum over the threads of a cube; only its first thread has it.
 #[cube]
 fn cube_sum(own: f32) -> f32 {
     let mut sums = SharedMemory::<f32>::new(THREADS);
@@ -37,7 +37,7 @@ fn cube_sum(own: f32) -> f32 {
     sums[0]
 }
 
-/// A cube adds the squares of every `CUBE_COUNT`-th row of 256 numbers.
+/// Adds the squares of every `CUBE_COUNT`-th row of 256 numbers in each cube.
 #[cube(launch_unchecked)]
 fn squares(numbers: &Array<f32>, parts: &mut Array<f32>, first_part: u32, n: u32) {
     let mut sum = 0.0f32;
@@ -53,7 +53,7 @@ fn squares(numbers: &Array<f32>, parts: &mut Array<f32>, first_part: u32, n: u32
     }
 }
 
-/// The sum of the squares of all numbers of these buffers, `[1]`; with each buffer comes its length.
+/// Returns the sum of the squares of all numbers of these buffers, `[1]`; each buffer comes with its length.
 pub fn sum_of_squares<R: Runtime>(
     client: &ComputeClient<R>,
     buffers: &[(Handle, usize)],
@@ -80,7 +80,7 @@ pub fn sum_of_squares<R: Runtime>(
     sum_of_parts(client, parts, [1, n_parts, 1])
 }
 
-/// As [`squares`], of weighted errors, whose gradients go where the errors came from.
+/// Adds weighted squared errors as [`squares`] does, and writes the gradients in place of the errors.
 #[cube(launch_unchecked)]
 fn errors(
     y: &Array<f32>,
@@ -107,8 +107,8 @@ fn errors(
     }
 }
 
-/// `sum w (y - target)^2` over `n` numbers, `[1]`, and its gradient with respect to each, `2 w (y - target)`. The next weight
-/// comes every `width` numbers.
+/// Returns `sum w (y - target)^2` over `n` numbers, `[1]`, and its gradient with respect to each, `2 w (y - target)`. Each weight
+/// holds for `width` consecutive numbers.
 pub fn squared_error<R: Runtime>(
     client: &ComputeClient<R>,
     [y, target, weights]: [&Handle; 3],

@@ -1,4 +1,4 @@
-//! Whole sweeps: the launches in their order.
+//! Whole sweeps: their launches in order.
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -23,7 +23,7 @@ fn normals<R: Runtime>(
     }
 }
 
-/// Takes every trial through all time steps. Nothing here waits for the device.
+/// Runs the forward sweep: takes every trial through all time steps. It does not wait for the device.
 pub fn forward<R: Runtime>(
     client: &ComputeClient<R>,
     sweep: &SweepBuffers,
@@ -81,10 +81,10 @@ fn readout<R: Runtime>(
     product(client, &rates, &w_out, bias, [shape.rows(), o, n])
 }
 
-/// Takes the gradients of a loss back through all time steps. Nothing here waits for the device.
+/// Runs the backward sweep: takes the gradients of a loss back through all time steps. It does not wait for the device.
 ///
 /// # Panics
-/// If the trajectory lacks what the backward sweep needs.
+/// If the trajectory lacks a part that the backward sweep needs.
 pub fn backward<R: Runtime>(
     client: &ComputeClient<R>,
     sweep: &SweepBuffers,

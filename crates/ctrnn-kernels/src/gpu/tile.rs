@@ -1,30 +1,30 @@
-//! The division of a sweep into cubes and threads.
+//! Division of a sweep into cubes and threads.
 
 use cubecl::prelude::*;
 
 use crate::Shape;
 
-/// Networks of up to this many units run a whole sweep in one launch.
+/// Largest number of units of a network whose whole sweep runs in one launch.
 pub const RESIDENT_UNITS: usize = 512;
 
-/// Trials of a quad.
+/// Number of trials of a quad.
 pub(super) const QUAD: usize = 4;
 
-/// Cubes that keep a large device busy.
+/// Number of cubes that keeps a large device busy.
 const MANY_CUBES: usize = 128;
 
-/// The part of a sweep that one cube of the time loop takes.
+/// Part of a sweep that one cube of the time loop takes.
 ///
-/// Sums over presynaptic units run from the first to the last for every tile: it changes speed, not results.
+/// Sums over presynaptic units run from the first to the last for every tile: the tile changes speed, not results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
-    /// Threads of a cube.
+    /// Threads per cube.
     pub threads: usize,
-    /// Units of a thread; they are `threads` apart.
+    /// Units per thread; they are `threads` apart.
     pub per_thread: usize,
-    /// Groups of four trials.
+    /// Groups of four trials per cube.
     pub quads: usize,
-    /// True if all units are in one cube, so that it can go on to the next time step by itself.
+    /// True if all units are in one cube, which can then go on to the next time step without another launch.
     pub resident: bool,
 }
 
@@ -73,17 +73,17 @@ impl Tile {
         }
     }
 
-    /// Units of a cube.
+    /// Returns the number of units of a cube.
     pub const fn units(&self) -> usize {
         self.threads * self.per_thread
     }
 
-    /// Trials of a cube.
+    /// Returns the number of trials of a cube.
     pub const fn trials(&self) -> usize {
         self.quads * QUAD
     }
 
-    /// Bytes of shared memory: two buffers of rates, or a chunk of them.
+    /// Returns the bytes of shared memory: two buffers of rates, or a chunk of them.
     pub const fn shared_bytes(&self) -> usize {
         let units = if self.resident {
             2 * self.units()
@@ -107,16 +107,16 @@ impl Tile {
         )
     }
 
-    /// Returns the threads of a cube.
+    /// Returns the number of threads of a cube.
     pub(super) fn dim(&self) -> CubeDim {
         CubeDim::new_1d(self.threads as u32)
     }
 }
 
-/// Presynaptic units that a cube which is not resident stages in shared memory at once.
+/// Presynaptic units that a cube stages in shared memory at once, if it is not resident.
 pub(super) const CHUNK: usize = 128;
 
-/// Returns cubes and threads for `n` independent numbers; `ABSOLUTE_POS` counts them. No axis is longer than every device allows.
+/// Returns cubes and threads for `n` independent numbers, indexed by `ABSOLUTE_POS`. No axis is longer than every device allows.
 pub(super) fn elementwise(n: usize) -> (CubeCount, CubeDim) {
     const THREADS: usize = 256;
     const ROW: usize = 1 << 14;

@@ -37,7 +37,7 @@ pub(crate) struct F32x8(__m256);
 #[derive(Clone, Copy)]
 pub(crate) struct F64x4(__m256d);
 
-/// `2^n` by building the exponent field.
+/// Returns `2^n` by building the exponent field.
 #[inline(always)]
 fn exp2_f32(n: __m256) -> __m256 {
     // SAFETY: called by the vector types below alone.
@@ -47,7 +47,7 @@ fn exp2_f32(n: __m256) -> __m256 {
     }
 }
 
-/// `2^n` by building the exponent field.
+/// Returns `2^n` by building the exponent field.
 #[inline(always)]
 fn exp2_f64(n: __m256d) -> __m256d {
     // SAFETY: called by the vector types below alone.
@@ -104,10 +104,10 @@ macro_rules! vector {
                 Self::splat(-0.0) - self
             }
         }
-        /// The loop of [`Simd::four_by_three`]: twelve sums, three vectors of `w` and one of `x` are all the registers.
+        /// Runs the loop of [`Simd::four_by_three`]: twelve sums, three vectors of `w` and one of `x` are all the registers.
             ///
             /// # Safety
-            /// As there; and the CPU must have the features.
+            /// The contract of [`Simd::four_by_three`]; and the CPU must have the features.
             #[inline]
             #[target_feature(enable = "avx2,fma")]
             unsafe fn $four_by_three(
@@ -119,7 +119,7 @@ macro_rules! vector {
                 if n == 0 {
                     return sums;
                 }
-                // SAFETY: it reads what the caller vouches for and writes registers alone.
+                // SAFETY: it reads what the caller guarantees to be readable, and writes registers alone.
                 unsafe {
                     asm!(
                         "2:",
@@ -188,18 +188,18 @@ macro_rules! vector {
             }
             #[inline(always)]
             unsafe fn load_from(from: *const $elem) -> Self {
-                // SAFETY: see above; the caller vouches for the pointer.
+                // SAFETY: see above; the caller guarantees the pointer.
                 Self(unsafe { $load(from) })
             }
             #[inline(always)]
             unsafe fn store_to(self, to: *mut $elem) {
-                // SAFETY: see above; the caller vouches for the pointer.
+                // SAFETY: see above; the caller guarantees the pointer.
                 unsafe { $store(to, self.0) }
             }
             #[inline(always)]
             unsafe fn load_first(from: *const $elem, n: usize) -> Self {
                 let mut lanes = [0.0; $lanes];
-                // SAFETY: the caller vouches for `n` numbers; the array holds a vector.
+                // SAFETY: the caller guarantees `n` numbers; the array holds a vector.
                 unsafe {
                     lanes[..n].copy_from_slice(std::slice::from_raw_parts(from, n));
                     Self::load_from(lanes.as_ptr())
@@ -208,7 +208,7 @@ macro_rules! vector {
             #[inline(always)]
             unsafe fn store_first(self, to: *mut $elem, n: usize) {
                 let mut lanes = [0.0; $lanes];
-                // SAFETY: the array holds a vector; the caller vouches for `n` numbers.
+                // SAFETY: the array holds a vector; the caller guarantees `n` numbers.
                 unsafe {
                     self.store_to(lanes.as_mut_ptr());
                     std::slice::from_raw_parts_mut(to, n).copy_from_slice(&lanes[..n]);
@@ -221,7 +221,7 @@ macro_rules! vector {
                 w: ([*const $elem; 3], usize),
                 n: usize,
             ) -> [[Self; 3]; 4] {
-                // SAFETY: see above; the caller vouches for the pointers.
+                // SAFETY: see above; the caller guarantees the pointers.
                 unsafe { $four_by_three(sums, x, w, n) }
             }
             #[inline(always)]
@@ -231,7 +231,7 @@ macro_rules! vector {
             }
             #[inline(always)]
             fn at_least(self, low: Self) -> Self {
-                // The second operand is the result where one is not a number.
+                // The instruction returns its second operand if one is NaN, so that a NaN lane stays NaN.
                 // SAFETY: see above.
                 Self(unsafe { $max(low.0, self.0) })
             }

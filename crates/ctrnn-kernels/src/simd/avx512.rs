@@ -99,12 +99,12 @@ macro_rules! vector {
             }
             #[inline(always)]
             unsafe fn load_from(from: *const $elem) -> Self {
-                // SAFETY: see above; the caller vouches for the pointer.
+                // SAFETY: see above; the caller guarantees the pointer.
                 Self(unsafe { $load(from) })
             }
             #[inline(always)]
             unsafe fn store_to(self, to: *mut $elem) {
-                // SAFETY: see above; the caller vouches for the pointer.
+                // SAFETY: see above; the caller guarantees the pointer.
                 unsafe { $store(to, self.0) }
             }
             #[inline(always)]
@@ -124,7 +124,7 @@ macro_rules! vector {
             }
             #[inline(always)]
             fn at_least(self, low: Self) -> Self {
-                // The second operand is the result where one is not a number.
+                // The instruction returns its second operand if one is NaN, so that a NaN lane stays NaN.
                 // SAFETY: see above.
                 Self(unsafe { $max(low.0, self.0) })
             }

@@ -33,7 +33,7 @@ pub(crate) struct F32x4(float32x4_t);
 #[derive(Clone, Copy)]
 pub(crate) struct F64x2(float64x2_t);
 
-/// `2^n` by building the exponent field.
+/// Returns `2^n` by building the exponent field.
 #[inline(always)]
 fn exp2_f32(n: float32x4_t) -> float32x4_t {
     // SAFETY: called by the vector types below alone.
@@ -43,7 +43,7 @@ fn exp2_f32(n: float32x4_t) -> float32x4_t {
     }
 }
 
-/// `2^n` by building the exponent field.
+/// Returns `2^n` by building the exponent field.
 #[inline(always)]
 fn exp2_f64(n: float64x2_t) -> float64x2_t {
     // SAFETY: called by the vector types below alone.
@@ -116,18 +116,18 @@ macro_rules! vector {
             }
             #[inline(always)]
             unsafe fn load_from(from: *const $elem) -> Self {
-                // SAFETY: see above; the caller vouches for the pointer.
+                // SAFETY: see above; the caller guarantees the pointer.
                 Self(unsafe { $load(from) })
             }
             #[inline(always)]
             unsafe fn store_to(self, to: *mut $elem) {
-                // SAFETY: see above; the caller vouches for the pointer.
+                // SAFETY: see above; the caller guarantees the pointer.
                 unsafe { $store(to, self.0) }
             }
             #[inline(always)]
             unsafe fn load_first(from: *const $elem, n: usize) -> Self {
                 let mut lanes = [0.0; $lanes];
-                // SAFETY: the caller vouches for `n` numbers; the array holds a vector.
+                // SAFETY: the caller guarantees `n` numbers; the array holds a vector.
                 unsafe {
                     lanes[..n].copy_from_slice(std::slice::from_raw_parts(from, n));
                     Self::load_from(lanes.as_ptr())
@@ -136,7 +136,7 @@ macro_rules! vector {
             #[inline(always)]
             unsafe fn store_first(self, to: *mut $elem, n: usize) {
                 let mut lanes = [0.0; $lanes];
-                // SAFETY: the array holds a vector; the caller vouches for `n` numbers.
+                // SAFETY: the array holds a vector; the caller guarantees `n` numbers.
                 unsafe {
                     self.store_to(lanes.as_mut_ptr());
                     std::slice::from_raw_parts_mut(to, n).copy_from_slice(&lanes[..n]);
@@ -149,7 +149,7 @@ macro_rules! vector {
             }
             #[inline(always)]
             fn at_least(self, low: Self) -> Self {
-                // This instruction keeps what is not a number.
+                // This instruction keeps NaN.
                 // SAFETY: see above.
                 Self(unsafe { $max(low.0, self.0) })
             }

@@ -6,7 +6,7 @@ use ctrnn_random::{Key, normal};
 
 use super::vector::NORMALS;
 
-/// `ctrnn_random::unit_normals_lanes`, operation by operation; a test compares the bits.
+/// Computes `ctrnn_random::unit_normals_lanes`, operation by operation; a test compares the bits.
 ///
 /// # Safety
 /// The CPU must have AVX2.
@@ -18,7 +18,7 @@ pub(super) unsafe fn unit_normals(
 ) -> [[f32; NORMALS]; 4] {
     let mut normals = [[0.0; NORMALS]; 4];
     for half in [0, 8] {
-        // SAFETY: handed on to the caller; each array has room for eight numbers from `half` on.
+        // SAFETY: the caller guarantees what the callees need; each array has room for eight numbers from `half` on.
         unsafe {
             let [w0, w1, w2, w3] = words(key, first_unit.wrapping_add(half as u32), address);
             let (a, b) = box_muller(w0, w1);
@@ -31,14 +31,14 @@ pub(super) unsafe fn unit_normals(
     normals
 }
 
-/// The four words of eight neighbouring units: `ctrnn_random::philox` with each word in the low half of a 64-bit lane. The
-/// multiplication reads that half alone, so whatever is left in the other does no harm.
+/// Returns the four words of eight adjacent units: `ctrnn_random::philox` with each word in the low half of a 64-bit lane. The
+/// multiplication reads that half alone, so the content of the other does not matter.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn words(key: Key, first_unit: u32, address: [u32; 3]) -> [__m256i; 4] {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let (m0, m1) = (word(0xD251_1F53), word(0xCD9E_8D57));
         let rest = [word(address[0]), word(address[1]), word(address[2])];
@@ -64,7 +64,7 @@ unsafe fn words(key: Key, first_unit: u32, address: [u32; 3]) -> [__m256i; 4] {
     }
 }
 
-/// The keys of Philox's rounds.
+/// Returns the keys of Philox's rounds.
 #[inline(always)]
 fn round_keys(Key([k0, k1]): Key) -> [[u32; 2]; 10] {
     std::array::from_fn(|round| {
@@ -76,37 +76,37 @@ fn round_keys(Key([k0, k1]): Key) -> [[u32; 2]; 10] {
     })
 }
 
-/// The low words of 64-bit lanes, in each half of a vector those of the first before those of the second. (A function, as a
-/// closure would not be compiled for the instruction set.)
+/// Returns the low words of 64-bit lanes, in each half of a vector those of the first before those of the second. It is a function
+/// because a closure would not be compiled for the instruction set.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn low_words([first, second]: [__m256i; 2]) -> __m256i {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let (first, second) = (_mm256_castsi256_ps(first), _mm256_castsi256_ps(second));
         _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(first, second))
     }
 }
 
-/// A word in every lane.
+/// Returns a word in every lane.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn word(x: u32) -> __m256i {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe { _mm256_set1_epi32(x as i32) }
 }
 
-/// `ctrnn_random::normal::box_muller`.
+/// Computes `ctrnn_random::normal::box_muller`.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn box_muller(radius: __m256i, angle: __m256i) -> (__m256, __m256) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let r = _mm256_sqrt_ps(_mm256_mul_ps(_mm256_set1_ps(-2.0), ln(radius)));
         let (sin, cos) = sin_cos_2pi(angle);
@@ -114,13 +114,13 @@ unsafe fn box_muller(radius: __m256i, angle: __m256i) -> (__m256, __m256) {
     }
 }
 
-/// `ctrnn_random::normal::ln`.
+/// Computes `ctrnn_random::normal::ln`.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn ln(word: __m256i) -> __m256 {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let signed = _mm256_cvtepi32_ps(_mm256_or_si256(word, _mm256_set1_epi32(1)));
         let bits = _mm256_castps_si256(signed);
@@ -140,13 +140,13 @@ unsafe fn ln(word: __m256i) -> __m256 {
     }
 }
 
-/// `ctrnn_random::normal::sin_cos_2pi`.
+/// Computes `ctrnn_random::normal::sin_cos_2pi`.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn sin_cos_2pi(word: __m256i) -> (__m256, __m256) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let quadrant = _mm256_srli_epi32::<30>(_mm256_add_epi32(word, _mm256_set1_epi32(1 << 29)));
         let rest = _mm256_sub_epi32(word, _mm256_slli_epi32::<30>(quadrant));
@@ -163,26 +163,26 @@ unsafe fn sin_cos_2pi(word: __m256i) -> (__m256, __m256) {
     }
 }
 
-/// `-x` in the lanes where bit 1 of `quadrant` is set.
+/// Returns `-x` in the lanes where bit 1 of `quadrant` is set, `x` in the others.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn negated_if_bit_1(x: __m256, quadrant: __m256i) -> __m256 {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let sign = _mm256_slli_epi32::<30>(_mm256_and_si256(quadrant, _mm256_set1_epi32(2)));
         _mm256_xor_ps(x, _mm256_castsi256_ps(sign))
     }
 }
 
-/// Horner's scheme, with multiplication and addition rounded apart as in `ctrnn_random::normal`.
+/// Evaluates a polynomial by Horner's scheme, with multiplication and addition rounded separately as in `ctrnn_random::normal`.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn polynomial<const N: usize>(coefficients: &[f32; N], x: __m256) -> __m256 {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let mut sum = _mm256_set1_ps(coefficients[N - 1]);
         for i in (0..N - 1).rev() {

@@ -6,7 +6,7 @@ use ctrnn_random::{Key, normal};
 
 use super::vector::NORMALS;
 
-/// `ctrnn_random::unit_normals_lanes`, operation by operation; a test compares the bits.
+/// Computes `ctrnn_random::unit_normals_lanes`, operation by operation; a test compares the bits.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
@@ -16,7 +16,7 @@ pub(super) unsafe fn unit_normals(
     first_unit: u32,
     address: [u32; 3],
 ) -> [[f32; NORMALS]; 4] {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let units = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
         let low = philox(
@@ -40,28 +40,28 @@ pub(super) unsafe fn unit_normals(
     }
 }
 
-/// The low halves of 64-bit lanes, those of `first` before those of `second`. (A function, as a closure would not be compiled
-/// for the instruction set.)
+/// Returns the low halves of 64-bit lanes, those of `first` before those of `second`. It is a function because a closure would not
+/// be compiled for the instruction set.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
 #[inline(always)]
 unsafe fn low_words(first: __m512i, second: __m512i) -> __m512i {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let first = _mm512_castsi256_si512(_mm512_cvtepi64_epi32(first));
         _mm512_inserti64x4::<1>(first, _mm512_cvtepi64_epi32(second))
     }
 }
 
-/// `ctrnn_random::philox` with each word in the low half of a 64-bit lane. The multiplication reads that half alone, so whatever
-/// is left in the other does no harm.
+/// Applies `ctrnn_random::philox` with each word in the low half of a 64-bit lane. The multiplication reads that half alone, so the
+/// content of the other does not matter.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
 #[inline(always)]
 unsafe fn philox(key: Key, units: __m512i, address: [u32; 3]) -> [__m512i; 4] {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let word = |x: u32| _mm512_set1_epi64(i64::from(x));
         let (m0, m1) = (word(0xD251_1F53), word(0xCD9E_8D57));
@@ -80,16 +80,16 @@ unsafe fn philox(key: Key, units: __m512i, address: [u32; 3]) -> [__m512i; 4] {
     }
 }
 
-/// `a ^ b ^ c` as a truth table.
+/// Truth table of `a ^ b ^ c`.
 const XOR3: i32 = 0x96;
 
-/// `ctrnn_random::normal::box_muller`.
+/// Computes `ctrnn_random::normal::box_muller`.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
 #[inline(always)]
 unsafe fn box_muller(radius: __m512i, angle: __m512i) -> (__m512, __m512) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let r = _mm512_sqrt_ps(_mm512_mul_ps(_mm512_set1_ps(-2.0), ln(radius)));
         let (sin, cos) = sin_cos_2pi(angle);
@@ -97,13 +97,13 @@ unsafe fn box_muller(radius: __m512i, angle: __m512i) -> (__m512, __m512) {
     }
 }
 
-/// `ctrnn_random::normal::ln`.
+/// Computes `ctrnn_random::normal::ln`.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
 #[inline(always)]
 unsafe fn ln(word: __m512i) -> __m512 {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let signed = _mm512_cvtepi32_ps(_mm512_or_si512(word, _mm512_set1_epi32(1)));
         let bits = _mm512_castps_si512(signed);
@@ -120,13 +120,13 @@ unsafe fn ln(word: __m512i) -> __m512 {
     }
 }
 
-/// `ctrnn_random::normal::sin_cos_2pi`.
+/// Computes `ctrnn_random::normal::sin_cos_2pi`.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
 #[inline(always)]
 unsafe fn sin_cos_2pi(word: __m512i) -> (__m512, __m512) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let quadrant = _mm512_srli_epi32::<30>(_mm512_add_epi32(word, _mm512_set1_epi32(1 << 29)));
         let rest = _mm512_sub_epi32(word, _mm512_slli_epi32::<30>(quadrant));
@@ -143,26 +143,26 @@ unsafe fn sin_cos_2pi(word: __m512i) -> (__m512, __m512) {
     }
 }
 
-/// `-x` in the lanes where bit 1 of `quadrant` is set.
+/// Returns `-x` in the lanes where bit 1 of `quadrant` is set, `x` in the others.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
 #[inline(always)]
 unsafe fn negated_if_bit_1(x: __m512, quadrant: __m512i) -> __m512 {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let sign = _mm512_slli_epi32::<30>(_mm512_and_si512(quadrant, _mm512_set1_epi32(2)));
         _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(x), sign))
     }
 }
 
-/// Horner's scheme, with multiplication and addition rounded apart as in `ctrnn_random::normal`.
+/// Evaluates a polynomial by Horner's scheme, with multiplication and addition rounded separately as in `ctrnn_random::normal`.
 ///
 /// # Safety
 /// The CPU must have the features of `avx512.rs`.
 #[inline(always)]
 unsafe fn polynomial<const N: usize>(coefficients: &[f32; N], x: __m512) -> __m512 {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees what the callees need.
     unsafe {
         let mut sum = _mm512_set1_ps(coefficients[N - 1]);
         for i in (0..N - 1).rev() {

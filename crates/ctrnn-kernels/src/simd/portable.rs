@@ -6,12 +6,12 @@ use super::vector::{Element, Job, Simd};
 
 const LANES: usize = 4;
 
-/// Four numbers.
+/// Vector of four numbers.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
 pub(crate) struct Array<E>([E; LANES]);
 
-/// The scalar functions that [`Element`] does not have.
+/// Scalar functions that [`Element`] does not have.
 pub(crate) trait Scalar: Element {
     fn square_root(self) -> Self;
     fn nearest(self) -> Self;
@@ -23,7 +23,7 @@ impl Scalar for f32 {
     fn square_root(self) -> Self {
         self.sqrt()
     }
-    /// Adding 1.5 2^23 leaves no bits for a fraction; right for |x| < 2^22, far beyond any exponent.
+    /// Rounds by adding 1.5 2^23, which leaves no bits for a fraction; right for |x| < 2^22, far beyond any exponent.
     #[inline(always)]
     fn nearest(self) -> Self {
         const SHIFT: f32 = 12_582_912.0;
@@ -40,7 +40,7 @@ impl Scalar for f64 {
     fn square_root(self) -> Self {
         self.sqrt()
     }
-    /// Adding 1.5 2^52 leaves no bits for a fraction; right for |x| < 2^51, far beyond any exponent.
+    /// Rounds by adding 1.5 2^52, which leaves no bits for a fraction; right for |x| < 2^51, far beyond any exponent.
     #[inline(always)]
     fn nearest(self) -> Self {
         const SHIFT: f64 = 6_755_399_441_055_744.0;
@@ -120,24 +120,24 @@ impl<E: Scalar> Simd for Array<E> {
     }
     #[inline(always)]
     unsafe fn load_from(from: *const E) -> Self {
-        // SAFETY: the caller vouches for a whole vector.
+        // SAFETY: the caller guarantees a whole vector.
         Self(unsafe { from.cast::<[E; LANES]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn store_to(self, to: *mut E) {
-        // SAFETY: the caller vouches for a whole vector.
+        // SAFETY: the caller guarantees a whole vector.
         unsafe { to.cast::<[E; LANES]>().write_unaligned(self.0) }
     }
     #[inline(always)]
     unsafe fn load_first(from: *const E, n: usize) -> Self {
         let mut lanes = [E::default(); LANES];
-        // SAFETY: the caller vouches for `n` numbers.
+        // SAFETY: the caller guarantees `n` numbers.
         lanes[..n].copy_from_slice(unsafe { std::slice::from_raw_parts(from, n) });
         Self(lanes)
     }
     #[inline(always)]
     unsafe fn store_first(self, to: *mut E, n: usize) {
-        // SAFETY: the caller vouches for `n` numbers.
+        // SAFETY: the caller guarantees `n` numbers.
         unsafe { std::slice::from_raw_parts_mut(to, n) }.copy_from_slice(&self.0[..n]);
     }
     #[inline(always)]

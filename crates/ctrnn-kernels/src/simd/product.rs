@@ -7,8 +7,8 @@
 use super::vector::{Element, GROUP, Job, Simd};
 use crate::workspace::{Scratch, Workspace};
 
-/// `columns` rounded up to whole vectors of every path, and then a cache line more, so that neighbouring rows do not compete
-/// for the same cache sets.
+/// Returns `columns` rounded up to whole vectors of every path, plus a cache line, so that adjacent rows do not compete for the
+/// same cache sets.
 pub(crate) const fn padded(columns: usize) -> usize {
     columns.next_multiple_of(GROUP) + GROUP
 }
@@ -22,8 +22,8 @@ fn groups<S: Simd>(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// A matrix `[depth, columns]` in the order in which [`Product`] reads it: group by group of columns, each group row by row,
-/// the last vector filled with zeros.
+/// Matrix `[depth, columns]` in the order in which [`Product`] reads it: group by group of columns, each group row by row, the last
+/// vector padded with zeros.
 pub(crate) struct Packed<'a, E: Element> {
     data: Scratch<'a, E>,
     depth: usize,
@@ -75,7 +75,7 @@ pub(crate) struct Term<'a, E> {
     pub(crate) depth: usize,
 }
 
-/// `out[m] = start + sum over the terms of (row m of the term) * (its part of the weights)` for `n_rows` rows.
+/// Product `out[m] = start + sum over the terms of (row m of the term) * (its part of the weights)` for `n_rows` rows.
 ///
 /// The terms lie one below the other in `weights`, from the top; a last term may be left out. `start` and the rows of `out`
 /// hold whole vectors.
@@ -130,7 +130,7 @@ impl<E: Element> Job<E> for Product<'_, E> {
     }
 }
 
-/// The part of a [`Product`] that is summed in registers.
+/// Part of a [`Product`] that is summed in registers.
 struct ProductTile<'a, E> {
     panel: *const E,
     start: *const E,
@@ -146,7 +146,7 @@ impl<E: Element> ProductTile<'_, E> {
     /// As [`ProductTile::sum`], with `V = vectors`.
     #[inline(always)]
     unsafe fn run<S: Simd<Elem = E>>(&self, vectors: usize) {
-        // SAFETY: handed on to the caller.
+        // SAFETY: the caller guarantees what the callees need.
         unsafe {
             match (S::ROWS, vectors) {
                 (8, 3) => self.sum::<S, 8, 3>(),
@@ -169,7 +169,7 @@ impl<E: Element> ProductTile<'_, E> {
     /// `first_row..first_row + rows`. Writable: `V` vectors in each of `rows` rows at `out`. `1 <= rows <= R`.
     #[inline(always)]
     unsafe fn sum<S: Simd<Elem = E>, const R: usize, const V: usize>(&self) {
-        // SAFETY: every access below is within the bounds that the caller vouches for.
+        // SAFETY: every access below is within the bounds that the caller guarantees.
         unsafe {
             let mut start = [S::splat(E::default()); V];
             for (v, start) in start.iter_mut().enumerate() {
@@ -193,7 +193,7 @@ impl<E: Element> ProductTile<'_, E> {
         }
     }
 
-    /// The inner loop. The sums come and go by value: behind a reference they would be stored at every step.
+    /// Runs the inner loop. The sums are passed by value: behind a reference they would be stored at every step.
     ///
     /// # Safety
     /// Readable: `depth` numbers at each of `rows`, `depth * V` vectors at `panel`.
@@ -205,7 +205,7 @@ impl<E: Element> ProductTile<'_, E> {
         mut panel: *const E,
     ) -> [[S; V]; R] {
         if S::FOUR_BY_THREE && R == 4 && V == 3 {
-            // SAFETY: the sizes are the same; the rows and the panel are as long as the caller vouches for.
+            // SAFETY: the sizes are the same; the rows and the panel are as long as the caller guarantees.
             return unsafe {
                 let w = [0, 1, 2].map(|v| panel.add(v * S::LANES));
                 let sums = S::four_by_three(
@@ -237,14 +237,14 @@ impl<E: Element> ProductTile<'_, E> {
     }
 }
 
-/// The same value as another type that is the same one once its sizes are known.
+/// Returns a value as a type that is the same one once its size is known.
 ///
 /// # Safety
 /// `A` and `B` must be the same type.
 #[inline(always)]
 unsafe fn same<A: Copy, B: Copy>(value: A) -> B {
     debug_assert_eq!(size_of::<A>(), size_of::<B>());
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { std::mem::transmute_copy(&value) }
 }
 
@@ -259,7 +259,7 @@ pub(crate) struct Block<'a, E: Element> {
 }
 
 impl<'a, E: Element> Block<'a, E> {
-    /// A block of zeros in strips of one vector.
+    /// Returns a block of zeros in strips of one vector.
     pub(crate) fn strips<S: Simd<Elem = E>>(
         workspace: &'a Workspace<E>,
         rows: usize,
@@ -272,7 +272,7 @@ impl<'a, E: Element> Block<'a, E> {
         }
     }
 
-    /// A block of zeros in one strip.
+    /// Returns a block of zeros in one strip.
     pub(crate) fn matrix<S: Simd<Elem = E>>(
         workspace: &'a Workspace<E>,
         rows: usize,
@@ -286,7 +286,7 @@ impl<'a, E: Element> Block<'a, E> {
         }
     }
 
-    /// One row of a strip.
+    /// Returns one row of a strip.
     #[inline(always)]
     pub(crate) fn row_mut(&mut self, strip: usize, row: usize) -> &mut [E] {
         &mut self.data[(strip * self.rows + row) * self.width..][..self.width]
@@ -324,7 +324,7 @@ impl<'a, E: Element> Block<'a, E> {
     }
 }
 
-/// `sums[m, :] += sum over k of a[k, m] * b[first + k, :]` for `m < columns` and `k < rows`.
+/// Accumulation `sums[m, :] += sum over k of a[k, m] * b[first + k, :]` for `m < columns` and `k < rows`.
 ///
 /// `b` has strips of one vector; `sums` has rows of `stride` numbers, `columns` of them rounded up to a multiple of
 /// [`Simd::ROWS`].
@@ -385,7 +385,7 @@ impl<E: Element> Job<E> for Accumulate<'_, E> {
     }
 }
 
-/// The part of an [`Accumulate`] that is summed in registers.
+/// Part of an [`Accumulate`] that is summed in registers.
 struct AccumulateTile<E> {
     a: *const E,
     a_stride: usize,
@@ -403,7 +403,7 @@ impl<E: Element> AccumulateTile<E> {
     /// As [`AccumulateTile::sum`], with `V = vectors`.
     #[inline(always)]
     unsafe fn run<S: Simd<Elem = E>>(&self, full: bool, vectors: usize) -> usize {
-        // SAFETY: handed on to the caller.
+        // SAFETY: the caller guarantees what the callees need.
         unsafe {
             match (S::ROWS, full) {
                 (8, true) => self.vectors::<S, 8>(vectors),
@@ -418,7 +418,7 @@ impl<E: Element> AccumulateTile<E> {
     /// As [`AccumulateTile::sum`], with `V = vectors`.
     #[inline(always)]
     unsafe fn vectors<S: Simd<Elem = E>, const R: usize>(&self, vectors: usize) -> usize {
-        // SAFETY: handed on to the caller.
+        // SAFETY: the caller guarantees what the callees need.
         unsafe {
             match vectors {
                 3 => self.sum::<S, R, 3>(),
@@ -434,7 +434,7 @@ impl<E: Element> AccumulateTile<E> {
     /// vectors in each of `R` rows at `sums`.
     #[inline(always)]
     unsafe fn sum<S: Simd<Elem = E>, const R: usize, const V: usize>(&self) {
-        // SAFETY: every access below is within the bounds that the caller vouches for.
+        // SAFETY: every access below is within the bounds that the caller guarantees.
         unsafe {
             let mut sums = [[S::splat(E::default()); V]; R];
             let (mut a, mut b) = (self.a, self.b);
@@ -470,7 +470,7 @@ impl<E: Element> AccumulateTile<E> {
     }
 }
 
-/// `out[m * n + o] = start[o] + (row m of rows) . (row o of matrix)` for `n_rows` rows, where `n = start.len()`.
+/// Computes `out[m * n + o] = start[o] + (row m of rows) . (row o of matrix)` for `n_rows` rows, where `n = start.len()`.
 ///
 /// Both have rows `stride` apart, of `width` numbers each, a whole number of vectors.
 #[inline(always)]
@@ -507,7 +507,7 @@ pub(crate) fn dots<S: Simd>(
     }
 }
 
-/// The dot products of `r <= 4` rows with `q <= 2` rows, before the lanes are summed; further rows repeat the last.
+/// Returns the dot products of `r <= 4` rows with `q <= 2` rows, before the lanes are summed; further rows repeat the last.
 ///
 /// # Safety
 /// `r` rows at `rows` and `q` rows at `matrix` are readable, each of `width` numbers, `stride` apart.

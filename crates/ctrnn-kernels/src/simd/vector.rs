@@ -1,4 +1,4 @@
-//! The traits that the sweeps are written against: a number, a vector of them, and work that is compiled for each instruction set.
+//! Traits that the sweeps are written against: a number, a vector of them, and work that is compiled for each instruction set.
 
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
@@ -8,10 +8,10 @@ use ctrnn_random::{Key, unit_normals_lanes};
 use crate::coefficients::Coefficients;
 use crate::kernel_path::KernelPath;
 
-/// Units whose normals are drawn at once, on every path.
+/// Number of units whose normals are drawn at once, on every path.
 pub(crate) const NORMALS: usize = 16;
 
-/// The numbers that a sweep computes with: `f32` (tuned) or `f64` (for reference and analysis).
+/// Element type that a sweep computes with: `f32` (tuned) or `f64` (for reference and analysis).
 pub trait Element:
     Vectors
     + Coefficients
@@ -33,7 +33,7 @@ pub trait Element:
     + Into<f64>
     + 'static
 {
-    /// The nearest number to `x`.
+    /// Returns the nearest number to `x`.
     fn from_f64(x: f64) -> Self;
 }
 
@@ -49,7 +49,7 @@ impl Element for f64 {
     }
 }
 
-/// Work written once for every vector type.
+/// Work that is written once for every vector type.
 pub trait Job<E> {
     /// Result of the work.
     type Output;
@@ -59,32 +59,31 @@ pub trait Job<E> {
     fn run<S: Simd<Elem = E>>(self) -> Self::Output;
 }
 
-/// The vector types of an element, and the way into the functions compiled for them.
+/// Vector types of an element, and the entry to the functions compiled for them.
 pub trait Vectors: Sized {
     /// Runs `job` with the vectors of `path`.
     ///
     /// # Panics
-    /// When the CPU lacks the instructions of `path`.
+    /// If the CPU lacks the instructions of `path`.
     fn dispatch<J: Job<Self>>(path: KernelPath, job: J) -> J::Output;
 }
 
-/// Numbers that padded rows consist of: whole vectors of every path.
+/// Numbers that padded rows are a multiple of: whole vectors of every path.
 pub(crate) const GROUP: usize = 16;
 
-/// A padded row by groups. What is done with each vector of some rows is then done without a look at their lengths:
-/// see [`each_vector`].
+/// Splits a padded row into groups. Code for each vector of several rows then needs no check of their lengths: see [`each_vector`].
 #[inline(always)]
 pub(crate) fn groups<E>(row: &[E]) -> &[[E; GROUP]] {
     row.as_chunks().0
 }
 
-/// [`groups`] that can be written.
+/// Splits a padded row into groups, mutably; see [`groups`].
 #[inline(always)]
 pub(crate) fn groups_mut<E>(row: &mut [E]) -> &mut [[E; GROUP]] {
     row.as_chunks_mut().0
 }
 
-/// Runs a block for each vector of `$n` groups, with the group's number and the vector's first lane in it. A macro, since
+/// Runs a block for each vector of `$n` groups, with the group's number and the vector's first lane in it. It is a macro because
 /// iterators and closures would not be compiled for the instruction set.
 macro_rules! each_vector {
     ($simd:ty, $n:expr, |$group:ident, $lane:ident| $body:block) => {
@@ -99,7 +98,7 @@ macro_rules! each_vector {
 }
 pub(crate) use each_vector;
 
-/// A vector of [`Simd::LANES`] numbers.
+/// Vector of [`Simd::LANES`] numbers.
 pub trait Simd:
     Copy
     + Add<Output = Self>
@@ -108,18 +107,18 @@ pub trait Simd:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
-    /// The number in a lane.
+    /// Element type of a lane.
     type Elem: Element;
 
-    /// Numbers in a vector.
+    /// Number of lanes.
     const LANES: usize;
-    /// Rows that the inner loops of the products work on at once, by the number of registers: 8, 4 or 2, and no more than
+    /// Number of rows that the inner loops of the products work on at once, by the number of registers: 8, 4 or 2, and no more than
     /// lanes.
     const ROWS: usize;
-    /// Vectors side by side that these loops work on at once, at most: 3 or 2.
+    /// Largest number of vectors side by side that these loops work on at once: 3 or 2.
     const VECTORS: usize;
 
-    /// `x` in every lane.
+    /// Returns a vector with `x` in every lane.
     fn splat(x: Self::Elem) -> Self;
 
     /// Reads a vector.
@@ -146,35 +145,35 @@ pub trait Simd:
     /// `n` numbers must be writable from `to` on.
     unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
 
-    /// `self * b + c`, rounded once where the CPU can.
+    /// Returns `self * b + c`, rounded once where the CPU can.
     fn mul_add(self, b: Self, c: Self) -> Self;
 
-    /// The larger of the lane and `low`; not-a-number stays what it is.
+    /// Returns the larger of the lane and `low`; NaN stays NaN.
     fn at_least(self, low: Self) -> Self;
 
-    /// The square root.
+    /// Returns the square root.
     fn sqrt(self) -> Self;
 
-    /// The nearest integer, ties to even.
+    /// Returns the nearest integer, ties to even.
     fn round(self) -> Self;
 
-    /// `2^n` for an integer `n` in the exponent range of normal numbers.
+    /// Returns `2^n` for an integer `n` in the exponent range of normal numbers.
     fn exp2(self) -> Self;
 
-    /// `a` in the lanes where `self > 0`, else `b`.
+    /// Returns `a` in the lanes where `self > 0`, else `b`.
     fn positive_or(self, a: Self, b: Self) -> Self;
 
-    /// The sum of the lanes, in an order fixed by the path.
+    /// Returns the sum of the lanes, in an order fixed by the path.
     fn sum(self) -> Self::Elem;
 
     /// Runs `job` in a function of its own for this instruction set, so that it is compiled once and has all registers.
     fn outlined<J: Job<Self::Elem>>(job: J) -> J::Output;
 
-    /// True if [`Simd::four_by_three`] is there, for paths whose registers it fills so exactly that the compiler fails to
+    /// True if [`Simd::four_by_three`] is implemented, for paths whose registers it fills so exactly that the compiler fails to
     /// keep the sums in them.
     const FOUR_BY_THREE: bool = false;
 
-    /// The inner loop of the products for four rows by three vectors: `sums[m][v] += x[m] w[v]`, `n` times, with `x` and `w`
+    /// Runs the inner loop of the products for four rows by three vectors: `sums[m][v] += x[m] w[v]`, `n` times, with `x` and `w`
     /// moving on by a number of bytes after each.
     ///
     /// # Safety
@@ -188,7 +187,7 @@ pub trait Simd:
         unreachable!("asked for on a path that has none")
     }
 
-    /// The normals of [`NORMALS`] neighbouring units for four time steps, the same bits on every path:
+    /// Returns the normals of [`NORMALS`] adjacent units for four time steps, the same bits on every path:
     /// `ctrnn_random::unit_normals_lanes`.
     #[inline(always)]
     fn unit_normals(
@@ -225,7 +224,7 @@ pub trait Simd:
         }
     }
 
-    /// `|self|`
+    /// Returns `|self|`.
     #[inline(always)]
     fn abs(self) -> Self {
         self.positive_or(self, -self)

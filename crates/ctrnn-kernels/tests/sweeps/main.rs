@@ -115,8 +115,8 @@ fn gradients_are_portable<E: SweepElement>(kind: Kind, path: KernelPath, limit: 
     }
 }
 
-/// A trajectory that is recomputed segment by segment gives what one that was kept gives: the same bits forward, the same
-/// gradients to rounding.
+/// Recomputing a trajectory segment by segment returns what keeping it returns: the same bits forward, the same gradients to
+/// rounding.
 #[test]
 fn recomputing_changes_nothing() {
     on_each_path(|path| {
@@ -405,7 +405,7 @@ fn what_is_not_a_number_stays_so() {
     });
 }
 
-/// What is computed for one gradient does not depend on which others are wanted.
+/// A gradient does not depend on which other gradients are wanted.
 #[test]
 fn a_gradient_wanted_alone_is_the_same() {
     use ctrnn_kernels::{Operands, Saved, backward};

@@ -9,7 +9,7 @@ use ctrnn_kernels::{
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
-/// Where the noise of a test comes from.
+/// Source of the noise of a test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Normals {
     None,
@@ -37,7 +37,7 @@ pub fn names() -> [&'static str; 10] {
     Operands::NAMES.into_array()
 }
 
-/// What a sweep gives, in the order of the loss's coefficients.
+/// Results of a sweep, in the order of the loss's coefficients.
 pub struct Results<E> {
     pub rates: Vec<E>,
     pub responses: Vec<E>,
@@ -46,7 +46,7 @@ pub struct Results<E> {
     pub final_state: Vec<E>,
 }
 
-/// A network, its trials, and the coefficients of a loss that is linear in everything a sweep gives.
+/// A network, its trials, and the coefficients of a loss that is linear in all results of a sweep.
 #[derive(Clone)]
 pub struct Network<E> {
     pub kind: Kind,

@@ -124,7 +124,7 @@ enum Stored<B: CpuBackend> {
     },
 }
 
-/// A trajectory, in bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
+/// Stored trajectory. In bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
 /// form, and for the potentials where the gradient of decay is wanted.
 pub(super) struct StoredTrajectory<B: CpuBackend> {
     rates: Buffer<B>,

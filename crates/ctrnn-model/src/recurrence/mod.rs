@@ -28,7 +28,7 @@ pub use gpu::Gpu;
 pub(crate) use noise::{drawn, one_by_one};
 pub(crate) use plain::{single_step, sweep as plain_sweep};
 
-/// A backend on which the recurrence runs.
+/// Backend on which the recurrence runs.
 ///
 /// The provided methods are the plain path: one small tensor operation after another, on any backend; an empty `impl`
 /// is enough. A backend with a fused sweep overrides both methods and must agree with the plain path to rounding.
@@ -117,9 +117,9 @@ pub struct SweepTensors<B: Backend> {
     pub activation: Activation,
     /// Place where the pre-activation noise enters; in the voltage form always the state.
     pub noise_target: NoiseTarget,
-    /// Standard normals behind the pre-activation noise.
+    /// Standard normals of the pre-activation noise.
     pub preactivation: NormalTensors<B>,
-    /// Standard normals behind the readout noise.
+    /// Standard normals of the readout noise.
     pub postactivation: NormalTensors<B>,
     /// Standard deviation of the readout noise, `sigma_post`.
     pub readout_noise: f64,

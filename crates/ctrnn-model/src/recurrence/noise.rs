@@ -10,7 +10,7 @@ use super::NormalTensors;
 use super::cpu::CpuBackend;
 use crate::parameters::host_tensor;
 
-/// Returns the normals `[T,B,N]` of a source, drawn one after another: the reference. Nothing where there is no noise.
+/// Returns the normals `[T,B,N]` of a source, drawn one after another: the reference. `None` without noise.
 pub(crate) fn one_by_one<B: Backend>(
     source: &NormalTensors<B>,
     shape: [usize; 3],

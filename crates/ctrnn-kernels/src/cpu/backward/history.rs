@@ -10,7 +10,8 @@ use crate::cpu::tile::Tile;
 use crate::shape::Shape;
 use crate::simd::{Accumulate, Block, Element, Simd, padded};
 
-/// The numbers from which the weight gradients of some time steps are computed. Row `s * trials + m` is trial `m` in the `s`-th step.
+/// Numbers from which the weight gradients of a block of time steps are computed. Row `s * trials + m` is trial `m` in the `s`-th
+/// step.
 pub(super) struct History<'a, E: Element> {
     plan: &'a Plan<'a, E>,
     tile: Tile,

@@ -1,4 +1,4 @@
-//! The sweep backward in time (BPTT).
+//! The backward sweep (BPTT).
 
 mod history;
 mod plan;
@@ -21,11 +21,11 @@ pub use plan::Saved;
 use plan::{MakePlan, Plan, WantedSums};
 use sums::{Sums, plus, write, zero_sums};
 
-/// Rows (time steps times trials) that a weight gradient is summed over at once: deep enough to keep the registers busy, few
-/// enough to stay in the cache.
+/// Rows (time steps times trials) that a weight gradient is summed over at once: deep enough to keep the registers busy, few enough
+/// to stay in the cache.
 const BLOCK_ROWS: usize = 256;
 
-/// [`backward`](crate::backward) for every path.
+/// Implements [`backward`](crate::backward) for every path.
 pub(crate) fn backward<E: Element>(
     sweep: &SweepSlices<'_, E>,
     saved: &Saved<'_, E>,
@@ -79,7 +79,7 @@ fn tile_jobs<'a, E: Element>(
     tiles.iter().map(job).collect()
 }
 
-/// The sweep of one tile.
+/// Backward sweep of one tile.
 struct TileJob<'a, E: Element> {
     plan: &'a Plan<'a, E>,
     tile: Tile,
@@ -89,11 +89,11 @@ struct TileJob<'a, E: Element> {
 
 /// Gradients that go back from one time step to the one before, a row of [`padded`] units for each trial.
 struct Adjoint<'a, E: Element> {
-    /// With respect to the (scaled) drive of the step after.
+    /// Gradient with respect to the (scaled) drive of the next step.
     drive: Scratch<'a, E>,
-    /// With respect to the state, from the step after.
+    /// Gradient with respect to the state, from the next step.
     carry: UnitState<Scratch<'a, E>>,
-    /// With respect to the rates, along the weights and the readout.
+    /// Gradient with respect to the rates, along the weights and the readout.
     rates: Scratch<'a, E>,
 }
 
@@ -170,7 +170,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         adjoint
     }
 
-    /// The gradients of the rates after step `t`: from the drives of the next step and from the readout.
+    /// Computes the gradients of the rates after step `t`: from the drives of the next step and from the readout.
     #[inline(always)]
     fn back_to_rates<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
         let Shape {
@@ -214,8 +214,8 @@ impl<'a, E: Element> TileJob<'a, E> {
         });
     }
 
-    /// The voltage form, from the gradients of the rates after a step to those of its (scaled) drive, which are those of the
-    /// potentials, and of the potentials before it along the leak.
+    /// Takes one step of the voltage form: from the gradients of the rates after a step to those of its (scaled) drive, which are
+    /// those of the potentials, and of the potentials before it along the leak.
     #[inline(always)]
     fn update_potentials<S: Simd<Elem = E>>(
         &self,
@@ -259,8 +259,8 @@ impl<'a, E: Element> TileJob<'a, E> {
         });
     }
 
-    /// The rate form, from the gradients of the rates after a step to those of its drive, and of the rates before it along the
-    /// leak.
+    /// Takes one step of the rate form: from the gradients of the rates after a step to those of its drive, and of the rates before
+    /// it along the leak.
     #[inline(always)]
     fn update_rates<S: Simd<Elem = E>>(
         &self,
@@ -313,7 +313,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         });
     }
 
-    /// Gradients of the inputs of step `t`, if wanted.
+    /// Writes the gradients of the inputs of step `t`, if wanted.
     #[inline(always)]
     fn write_inputs<S: Simd<Elem = E>>(&mut self, adjoint: &Adjoint<'_, E>, t: usize) {
         let Shape { units, inputs, .. } = self.plan.sweep.shape;
@@ -344,7 +344,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
     }
 
-    /// The gradient of the initial state: through the first drive and along the leak.
+    /// Writes the gradient of the initial state: through the first drive and along the leak.
     #[inline(always)]
     fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);

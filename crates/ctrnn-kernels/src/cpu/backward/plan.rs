@@ -1,4 +1,4 @@
-//! The part of the backward sweep that all tiles share.
+//! Part of the backward sweep that all tiles share.
 
 use crate::cpu::rows::padded_rows;
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
@@ -38,7 +38,7 @@ impl<E: Element> Saved<'_, E> {
     }
 }
 
-/// The groups of sums that are computed.
+/// Groups of sums that are computed.
 #[derive(Clone, Copy)]
 pub(super) struct WantedSums {
     /// Input and recurrent weights, bias; in the voltage form also gain, which follows from them.
@@ -71,7 +71,7 @@ impl WantedSums {
     }
 }
 
-/// The part of the backward sweep that all tiles share.
+/// Part of the backward sweep that all tiles share.
 pub(super) struct Plan<'a, E: Element> {
     pub(super) sweep: &'a SweepSlices<'a, E>,
     pub(super) saved: &'a Saved<'a, E>,

@@ -38,7 +38,7 @@ pub(super) fn plus<'a, E: Element>(mut sums: Sums<'a, E>, others: Sums<'a, E>) -
     sums
 }
 
-/// Writes sums over all tiles to where the gradients go.
+/// Writes sums over all tiles to the destinations of the gradients.
 pub(super) fn write<E: Element>(
     sums: &Sums<'_, E>,
     sweep: &SweepSlices<'_, E>,
@@ -93,7 +93,7 @@ fn write_readout<E: Element>(
     }
 }
 
-/// Writes sums as rows of `width` numbers, each multiplied with the scale of the drive of its row.
+/// Writes sums as rows of `width` numbers, each multiplied by the scale of the drive of its row.
 fn write_scaled<E: Element>(
     to: &mut [E],
     width: usize,
@@ -107,8 +107,8 @@ fn write_scaled<E: Element>(
     }
 }
 
-/// In the voltage form the gradient of a gain is the sum of (gradient of v) * (drive), and the drive is linear in the
-/// weights: it follows from the gradients of the weights, without the drive itself.
+/// Writes the gradient of the gain. In the voltage form it is the sum of (gradient of v) * (drive); the drive is linear in the
+/// weights, so it follows from the gradients of the weights, without the drive itself.
 fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &SweepSlices<'_, E>, gain: &mut [E]) {
     let Shape { units, inputs, .. } = sweep.shape;
     let stride = padded(units);
