@@ -170,9 +170,9 @@ impl Matrix {
     /// The parameter that is trained for it.
     pub const fn parameter(self) -> Parameter {
         match self {
-            Self::Input => Parameter::InputWeight,
-            Self::Recurrent => Parameter::RecurrentWeight,
-            Self::Output => Parameter::OutputWeight,
+            Self::Input => Parameter::INPUT_WEIGHT,
+            Self::Recurrent => Parameter::RECURRENT_WEIGHT,
+            Self::Output => Parameter::OUTPUT_WEIGHT,
         }
     }
 

@@ -8,7 +8,7 @@ mod values;
 
 use crate::{
     Activation, Balance, CtrnnConfig, InitialState, Integrator, Matrix, ModelError,
-    OutputNonlinearity, Parameter, Parametrization, TimeConstants, Topic, Violation, WeightInit,
+    OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit,
 };
 
 impl CtrnnConfig {
@@ -301,14 +301,14 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
 
 /// Checks that every frozen word is a parameter or a group of them.
 fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
-    let is_unknown = |word: &str| !Parameter::ALL.into_iter().any(|p| p.is_called(word));
+    let is_unknown = |word: &str| !Role::ALL.into_iter().any(|role| role.is_called(word));
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
             format!("{word:?} in train.freeze is no parameter and no group of them"),
             format!(
                 "parameters: {}; groups: input, recurrent, output",
-                Parameter::ALL.map(Parameter::name).join(", ")
+                Role::ALL.map(Role::name).join(", ")
             ),
         )
         .at(format!("train.freeze[{index}]"), "")

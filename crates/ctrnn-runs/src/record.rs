@@ -25,7 +25,7 @@ use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, atomic, digest,
     host_name, npz, refuse_if_held,
 };
-use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
 use ctrnn_random::{Key, Stream};
 use serde_json::json;
 
@@ -737,9 +737,10 @@ fn optimizer_of<B: Backend>(
     state: &BTreeMap<String, TensorData>,
     device: &B::Device,
 ) -> Result<OptimizerState<B>, RunError> {
-    let length = |p: Parameter| p.shape(&run.model).iter().product();
     let optimizer = run.config.train.optimizer.clone();
-    Ok(OptimizerState::restore(optimizer, state, length, device)?)
+    Ok(OptimizerState::restore(
+        optimizer, state, &run.model, device,
+    )?)
 }
 
 /// Returns what inputs and outputs the network of a run has: their numbers from whichever of its weight files can be read.
