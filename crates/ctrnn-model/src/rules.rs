@@ -4,7 +4,7 @@
 //! shows each at the keys that it joins, a library user gets the same words.
 
 mod arrays;
-mod values;
+mod single_keys;
 
 use crate::{
     Activation, Balance, CtrnnConfig, InitialState, Integrator, Matrix, ModelError,
@@ -32,7 +32,7 @@ impl CtrnnConfig {
 
     /// Returns the violations of rules that need neither the sizes of the task nor arrays of files.
     pub fn violations_of_table(&self) -> Vec<Violation> {
-        let mut found = values::of_table(self);
+        let mut found = single_keys::of_table(self);
         found.extend(time_step(self));
         found.extend(gain(self));
         found.extend(initial_state(self));
@@ -50,7 +50,7 @@ impl CtrnnConfig {
 
     /// Returns the violations of rules about the sizes that the task gives.
     pub fn violations_of_sizes(&self) -> Vec<Violation> {
-        let mut found = values::sizes(self);
+        let mut found = single_keys::sizes(self);
         if self.output_nonlinearity == OutputNonlinearity::Softmax && self.n_outputs == 1 {
             let violation = Violation::new(
                 Topic::Readout,
@@ -133,7 +133,7 @@ fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
     }
     let broken = state.iter().find(|x| !x.is_finite());
     let violation = broken.map(|x| {
-        values::value(
+        single_keys::value(
             "model.initial_state",
             x.to_string(),
             "must be a finite number",
