@@ -15,8 +15,8 @@
 use std::path::Path;
 
 use ctrnn_analysis::InjectedError;
-use ctrnn_config::{ConfigErrors, Diagnostic, Run, word_like};
-use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder, printable};
+use ctrnn_config::{ConfigErrors, Diagnostic, Run, render_error, word_like};
+use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
 use ctrnn_runs::RunError;
@@ -162,15 +162,7 @@ impl Failure {
                 code,
                 message,
                 help,
-            } => {
-                let (red, bold, end) = if color {
-                    ("\x1b[1;31m", "\x1b[1m", "\x1b[0m")
-                } else {
-                    ("", "", "")
-                };
-                let (message, help) = (printable(message), printable(help));
-                format!("{red}error[{code}]{end}{bold}: {message}{end}\nhelp: {help}\n")
-            }
+            } => render_error(code, message, help, color),
         }
     }
 }
