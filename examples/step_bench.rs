@@ -106,10 +106,10 @@ where
         config.dt_ms = scalar("alpha")? * TAU_MS;
         config.noise.preactivation = noise.into();
         let named = [
-            (Parameter::InputWeight, "w_in"),
-            (Parameter::RecurrentWeight, "w_rc"),
-            (Parameter::RecurrentBias, "b"),
-            (Parameter::OutputWeight, "w_out"),
+            (Parameter::INPUT_WEIGHT, "w_in"),
+            (Parameter::RECURRENT_WEIGHT, "w_rc"),
+            (Parameter::RECURRENT_BIAS, "b"),
+            (Parameter::OUTPUT_WEIGHT, "w_out"),
         ];
         let mut weights = BTreeMap::new();
         for (parameter, name) in named {
@@ -188,10 +188,10 @@ where
         )]
         .into();
         let named = [
-            (Parameter::InputWeight, "w_in"),
-            (Parameter::RecurrentWeight, "w_rc"),
-            (Parameter::RecurrentBias, "b"),
-            (Parameter::OutputWeight, "w_out"),
+            (Parameter::INPUT_WEIGHT, "w_in"),
+            (Parameter::RECURRENT_WEIGHT, "w_rc"),
+            (Parameter::RECURRENT_BIAS, "b"),
+            (Parameter::OUTPUT_WEIGHT, "w_out"),
         ];
         for (parameter, name) in named {
             let shape = parameter.shape(self.network.config());

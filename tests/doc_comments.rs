@@ -10,11 +10,10 @@ const OPENINGS: [&str; 9] = [
 ];
 
 /// Doc comments that still open with such a word, by crate. The numbers may only fall; a crate that is not listed has none.
-const LEFT: [(&str, usize); 6] = [
+const LEFT: [(&str, usize); 5] = [
     ("ctrnn-analysis", 56),
     ("ctrnn-cli", 3), // report.rs and study.rs
     ("ctrnn-config", 66),
-    ("ctrnn-model", 2), // parameters.rs
     ("ctrnn-runs", 37),
     ("ctrnn-train", 115),
 ];

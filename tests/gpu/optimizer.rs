@@ -2,7 +2,7 @@
 
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::TensorData;
-use ctrnn_model::{CtrnnConfig, Parameter, RecurrenceBackend, Weights, host_tensor, launches};
+use ctrnn_model::{CtrnnConfig, ParameterSpec, RecurrenceBackend, Weights, host_tensor, launches};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_train::{Adam, AdamW, Gradients, Optimizer, OptimizerState};
 
@@ -11,12 +11,12 @@ type Trained = (Weights, std::collections::BTreeMap<String, TensorData>);
 /// Gradients that are the same on every backend; 300 units are more than a cube has threads.
 fn gradients<B: RecurrenceBackend>(config: &CtrnnConfig, step: u64) -> Gradients<B> {
     let rng = &mut Rng::new(Key::new(3, Stream::Weights, 0), step, 0);
-    let trained = Parameter::ALL.into_iter().filter(|p| p.is_trained(config));
-    let gradient = |p: Parameter| {
-        let n = p.shape(config).iter().product();
+    let trained = config.parameters().into_iter().filter(|p| p.is_trained);
+    let gradient = |p: ParameterSpec| {
+        let n = p.n_elements();
         let numbers: Vec<f32> = (0..n).map(|_| rng.normal()).collect();
         let data = TensorData::new(numbers, [n]);
-        (p, host_tensor(data, &Default::default()))
+        (p.parameter, host_tensor(data, &Default::default()))
     };
     Gradients(trained.map(gradient).collect())
 }

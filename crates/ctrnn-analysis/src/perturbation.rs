@@ -99,16 +99,16 @@ impl Perturbation {
         let mut weights = network.weights();
         weights.retain(|name, _| !name.split('.').any(|part| constrained.contains(&part)));
         let values =
-            |weights: &Weights, p: Parameter| weights[p.name()].iter::<f64>().collect::<Vec<_>>();
-        let mut w_rc = values(&weights, Parameter::RecurrentWeight);
+            |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
+        let mut w_rc = values(&weights, Parameter::RECURRENT_WEIGHT);
         for cut in &self.cut {
             cut.post
                 .iter()
                 .for_each(|i| cut.pre.iter().for_each(|j| w_rc[i * n + j] = 0.0));
         }
-        let mut w_out = values(&weights, Parameter::OutputWeight);
-        let mut bias = values(&weights, Parameter::RecurrentBias);
-        let mut bias_out = values(&weights, Parameter::OutputBias);
+        let mut w_out = values(&weights, Parameter::OUTPUT_WEIGHT);
+        let mut bias = values(&weights, Parameter::RECURRENT_BIAS);
+        let mut bias_out = values(&weights, Parameter::OUTPUT_BIAS);
         let silenced = self.lesioned.iter().map(|&unit| (unit, 0.0));
         for (unit, rate) in silenced.chain(self.clamped.iter().copied()) {
             for (matrix, bias) in [(&mut w_rc, &mut bias), (&mut w_out, &mut bias_out)] {
@@ -119,10 +119,10 @@ impl Perturbation {
             }
         }
         let changed = [
-            (Parameter::RecurrentWeight, w_rc),
-            (Parameter::OutputWeight, w_out),
-            (Parameter::RecurrentBias, bias),
-            (Parameter::OutputBias, bias_out),
+            (Parameter::RECURRENT_WEIGHT, w_rc),
+            (Parameter::OUTPUT_WEIGHT, w_out),
+            (Parameter::RECURRENT_BIAS, bias),
+            (Parameter::OUTPUT_BIAS, bias_out),
         ];
         for (p, values) in changed {
             let data = TensorData::new(values, p.shape(&config)).convert::<B::FloatElem>();

@@ -102,7 +102,7 @@ impl Dynamics {
         let values = |name: &str| weights[name].iter::<f64>().collect::<Vec<_>>();
         let matrix = |p: Parameter| {
             let shape = p.shape(config);
-            Array2::from_shape_vec((shape[0], shape[1]), values(p.name()))
+            Array2::from_shape_vec((shape[0], shape[1]), values(&p.name()))
                 .expect("as many values as the shape says")
         };
         let tau_ms: Array1<f64> = match &values("tau_ms")[..] {
@@ -110,11 +110,11 @@ impl Dynamics {
             each => each.to_vec().into(),
         };
         Self {
-            w_in: matrix(Parameter::InputWeight),
-            w_rc: matrix(Parameter::RecurrentWeight),
-            bias: values(Parameter::RecurrentBias.name()).into(),
-            w_out: matrix(Parameter::OutputWeight),
-            bias_out: values(Parameter::OutputBias.name()).into(),
+            w_in: matrix(Parameter::INPUT_WEIGHT),
+            w_rc: matrix(Parameter::RECURRENT_WEIGHT),
+            bias: values(&Parameter::RECURRENT_BIAS.name()).into(),
+            w_out: matrix(Parameter::OUTPUT_WEIGHT),
+            bias_out: values(&Parameter::OUTPUT_BIAS.name()).into(),
             gain: tau_ms.mapv(|tau| config.integrator.gain_of(config.dt_ms, tau)),
             tau_ms,
             dt_ms: config.dt_ms,

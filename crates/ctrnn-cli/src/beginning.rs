@@ -259,12 +259,13 @@ pub fn branch(
 fn fits(weights: &Weights, run: &Run) -> bool {
     let has_conditions = matches!(run.model.initial_state, InitialState::LearnedPerCondition)
         && conditions_of_states(weights);
-    Parameter::ALL.into_iter().all(|parameter| {
-        let Some(data) = weights.get(parameter.name()) else {
+    run.model.parameters().into_iter().all(|spec| {
+        let parameter = spec.parameter;
+        let Some(data) = weights.get(&parameter.name()) else {
             return true; // drawn
         };
-        let (found, asked) = (&data.shape[..], parameter.shape(&run.model));
-        let is_by_condition = parameter == Parameter::InitialState && has_conditions;
+        let (found, asked) = (&data.shape[..], spec.shape);
+        let is_by_condition = parameter == Parameter::INITIAL_STATE && has_conditions;
         found == asked || is_by_condition && found.last() == asked.last()
     })
 }

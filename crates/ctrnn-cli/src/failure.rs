@@ -15,10 +15,10 @@
 use std::path::Path;
 
 use ctrnn_analysis::InjectedError;
-use ctrnn_config::{ConfigErrors, Diagnostic, Run, word_like};
-use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder, printable};
+use ctrnn_config::{ConfigErrors, Diagnostic, Run, render_error, word_like};
+use ctrnn_files::{ErrorKind, FileError, FormatError, RunFolder};
 use ctrnn_kernels::KernelPathError;
-use ctrnn_model::{Activation, ModelError};
+use ctrnn_model::ModelError;
 use ctrnn_runs::RunError;
 use ctrnn_tasks::{TaskError, TaskErrorKind};
 use ctrnn_train::{Culprit, NotFinite, TrainError};
@@ -162,15 +162,7 @@ impl Failure {
                 code,
                 message,
                 help,
-            } => {
-                let (red, bold, end) = if color {
-                    ("\x1b[1;31m", "\x1b[1m", "\x1b[0m")
-                } else {
-                    ("", "", "")
-                };
-                let (message, help) = (printable(message), printable(help));
-                format!("{red}error[{code}]{end}{bold}: {message}{end}\nhelp: {help}\n")
-            }
+            } => render_error(code, message, help, color),
         }
     }
 }
@@ -351,11 +343,7 @@ fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -
         _ => Vec::new(),
     };
     remedies.push(format!("a smaller time.dt_ms (now {})", run.model.dt_ms));
-    let is_bounded = matches!(
-        run.model.activation,
-        Activation::Tanh | Activation::Retanh | Activation::Sigmoid
-    );
-    if !is_bounded {
+    if run.model.activation.range()[1].is_infinite() {
         let name = run.model.activation.name();
         let others = match run.model.dale {
             Some(_) => "retanh or sigmoid",

@@ -36,54 +36,11 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     } else {
         args.resume.unwrap_or_else(resume_by_default)
     };
-    let source = args.init_from.as_deref();
-    let begun = source.map(|source| {
-        let found = weights_to_begin_with(source, args.checkpoint.as_deref(), terminal);
-        match found {
-            Ok((file, given)) => Ok((file, Some(given))),
-            Err(error) if resume == Resume::Never => Err(error),
-            Err(error) => {
-                let kept = kept_weights(args, &overrides(args, None)?, registry);
-                kept.map(|file| (file, None)).ok_or(error)
-            }
-        }
-    });
-    let (init_file, given) = begun.transpose()?.unzip();
-    let overrides = overrides(args, init_file.as_deref())?;
-    let root = args.data.data_root.as_deref();
-    // Training with a configuration implies consent to its program; a dry run does not.
-    let consent = if args.dry_run {
-        args.trust.consent(terminal)
-    } else {
-        Consent::given(terminal)
-    };
-    let reading = Reading {
-        registry,
-        overrides: &overrides,
-        data_root: root,
-        programs: Programs::Agreed(&|words| consent.agree(words)),
-        trained: None,
-    };
-    let mut run = reading.file(&args.config)?;
-    run.given = given.flatten();
-    check_reproduced(&args.config, &run)?;
-    let unused = run.unused_keys();
-    run.notes
-        .iter()
-        .chain(&unused)
-        .for_each(|note| terminal.note(note));
+    let (run, given) = read(args, resume, registry, terminal)?;
     let path = args
         .run_dir
         .clone()
         .unwrap_or_else(|| default_path(&args.config, run.config.seed));
-    let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
-    if is_in_parts(&config) {
-        terminal.note(format!(
-            "{} belongs to a run that was made in parts, so a new run of it may differ: its first lines explain how to repeat it",
-            args.config.display()
-        ));
-    }
-    let given = Given { config, overrides };
     let exists = path.symlink_metadata().is_ok();
     if exists && !RunFolder::at(&path).run_json().is_file() {
         return Err(no_run_folder(&path));
@@ -132,6 +89,59 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
         replace: args.force,
     };
     train_and_report(&run, start, &stop, terminal)
+}
+
+/// Reads the configuration of a command, with the weights to begin with.
+fn read(
+    args: &TrainArgs,
+    resume: Resume,
+    registry: &Registry,
+    terminal: &Terminal,
+) -> Result<(Run, Given), Failure> {
+    let source = args.init_from.as_deref();
+    let begun = source.map(|source| {
+        let found = weights_to_begin_with(source, args.checkpoint.as_deref(), terminal);
+        match found {
+            Ok((file, given)) => Ok((file, Some(given))),
+            Err(error) if resume == Resume::Never => Err(error),
+            Err(error) => {
+                let kept = kept_weights(args, &overrides(args, None)?, registry);
+                kept.map(|file| (file, None)).ok_or(error)
+            }
+        }
+    });
+    let (init_file, given) = begun.transpose()?.unzip();
+    let overrides = overrides(args, init_file.as_deref())?;
+    let root = args.data.data_root.as_deref();
+    // Training with a configuration implies consent to its program; a dry run does not.
+    let consent = if args.dry_run {
+        args.trust.consent(terminal)
+    } else {
+        Consent::given(terminal)
+    };
+    let reading = Reading {
+        registry,
+        overrides: &overrides,
+        data_root: root,
+        programs: Programs::Agreed(&|words| consent.agree(words)),
+        trained: None,
+    };
+    let mut run = reading.file(&args.config)?;
+    run.given = given.flatten();
+    check_reproduced(&args.config, &run)?;
+    let unused = run.unused_keys();
+    run.notes
+        .iter()
+        .chain(&unused)
+        .for_each(|note| terminal.note(note));
+    let config = std::fs::read(&args.config).map_err(|error| unreadable(&args.config, &error))?;
+    if is_in_parts(&config) {
+        terminal.note(format!(
+            "{} belongs to a run that was made in parts, so a new run of it may differ: its first lines explain how to repeat it",
+            args.config.display()
+        ));
+    }
+    Ok((run, Given { config, overrides }))
 }
 
 /// Continues a run.

@@ -289,11 +289,7 @@ impl Diagnostic {
     /// The problem as shown on a terminal, with colours if asked for; ends with a newline.
     pub fn render(&self, color: bool) -> String {
         let paint = Paint(color);
-        let mut text = format!(
-            "{}{}\n",
-            paint.red(&format!("error[{}]", self.code.id())),
-            paint.bold(&format!(": {}", printable(&self.message))),
-        );
+        let mut text = heading(self.code.id(), &self.message, color);
         let lines = self.labels.iter().map(|label| label.place.line_column().0);
         let gutter = lines.max().map_or(0, |line| line.to_string().len());
         let bar = paint.blue("|");
@@ -327,11 +323,29 @@ impl Diagnostic {
                 "",
             );
         }
-        if !self.help.is_empty() {
-            let _ = writeln!(text, "{}: {}", paint.cyan("help"), printable(&self.help));
-        }
-        text
+        text + &help_line(&self.help, color)
     }
+}
+
+/// Returns an error without a place as shown on a terminal: its code, what is wrong, and the remedy.
+pub fn render_error(code: &str, message: &str, help: &str, color: bool) -> String {
+    heading(code, message, color) + &help_line(help, color)
+}
+
+fn heading(code: &str, message: &str, color: bool) -> String {
+    let paint = Paint(color);
+    format!(
+        "{}{}\n",
+        paint.red(&format!("error[{code}]")),
+        paint.bold(&format!(": {}", printable(message))),
+    )
+}
+
+fn help_line(help: &str, color: bool) -> String {
+    if help.is_empty() {
+        return String::new();
+    }
+    format!("{}: {}\n", Paint(color).cyan("help"), printable(help))
 }
 
 /// Terminal colours, or none.

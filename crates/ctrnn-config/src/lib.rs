@@ -27,7 +27,7 @@ mod suggestion;
 
 pub use conformance::{InputFile, canonical};
 pub use ctrnn_model::InputPath;
-pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source};
+pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, render_error};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::{MAX_CONFIG_BYTES, shortened};
 pub use overrides::{only_options_of, only_under, overridden};

@@ -50,9 +50,19 @@ impl Activation {
         Self::ALL.into_iter().find(|a| a.name() == name)
     }
 
-    /// Returns true if every rate is at least zero, as Dale's law needs.
+    /// Returns the bounds of the rates.
+    pub const fn range(self) -> [f64; 2] {
+        match self {
+            Self::Relu | Self::Softplus | Self::Power => [0.0, f64::INFINITY],
+            Self::Sigmoid | Self::Retanh => [0.0, 1.0],
+            Self::Tanh => [-1.0, 1.0],
+            Self::Linear => [f64::NEG_INFINITY, f64::INFINITY],
+        }
+    }
+
+    /// Returns true if no rate is negative, as Dale's law requires.
     pub const fn is_nonnegative(self) -> bool {
-        !matches!(self, Self::Tanh | Self::Linear)
+        self.range()[0] >= 0.0
     }
 
     /// Returns the rate `f(v)` exactly, to the rounding of the standard library: the reference for every other form of `f`.
@@ -97,6 +107,30 @@ fn sigmoid(v: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Far out on both sides the rates come close to their bounds, and never beyond.
+    #[test]
+    fn rates_fill_their_range() {
+        for activation in Activation::ALL {
+            let [low, high] = activation.range();
+            let rates = (-400..=400).map(|k| activation.value(0.1 * f64::from(k)));
+            let (least, most) = rates.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), rate| {
+                assert!((low..=high).contains(&rate), "{activation:?}: {rate}");
+                (a.min(rate), b.max(rate))
+            });
+            let is_reached = |bound: f64, found: f64| {
+                if bound.is_finite() {
+                    (bound - found).abs() < 1e-9
+                } else {
+                    found.abs() > 10.0
+                }
+            };
+            assert!(
+                is_reached(low, least) && is_reached(high, most),
+                "{activation:?}: {least} to {most}"
+            );
+        }
+    }
 
     /// Central differences: error O(h^2) = 1e-10 times third derivatives of order 1, and rounding 1e-16 / h = 1e-11.
     #[test]

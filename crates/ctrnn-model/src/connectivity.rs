@@ -170,9 +170,9 @@ impl Matrix {
     /// Returns the parameter that is trained for this matrix.
     pub const fn parameter(self) -> Parameter {
         match self {
-            Self::Input => Parameter::InputWeight,
-            Self::Recurrent => Parameter::RecurrentWeight,
-            Self::Output => Parameter::OutputWeight,
+            Self::Input => Parameter::INPUT_WEIGHT,
+            Self::Recurrent => Parameter::RECURRENT_WEIGHT,
+            Self::Output => Parameter::OUTPUT_WEIGHT,
         }
     }
 

@@ -79,7 +79,7 @@ pub use initial_state::InitialState;
 pub use input_path::InputPath;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
-pub use parameters::{CONDITION_VALUES, Parameter, Weights, host_tensor};
+pub use parameters::{CONDITION_VALUES, Parameter, ParameterSpec, Role, Weights, host_tensor};
 pub use readout::OutputNonlinearity;
 #[cfg(feature = "cuda")]
 pub use recurrence::Cuda;

@@ -1,6 +1,7 @@
 //! The trained tensors of a network by name, and their way to and from host arrays.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
@@ -9,9 +10,21 @@ use burn::tensor::{Element, Tensor, TensorData};
 /// Host arrays by name, as weight files hold them; rows are postsynaptic.
 pub type Weights = BTreeMap<String, TensorData>;
 
-/// A trained tensor of a network.
+/// Trained tensor of a network, by its layer and its role there.
+///
+/// Its name in weight files, optimizer state and messages is that of the role in the first layer, `recurrent.weight`, and
+/// `layers.1.recurrent.weight` in the layer after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Parameter {
+pub struct Parameter {
+    /// Layer, counted from 0.
+    pub layer: u16,
+    /// Role of the tensor in its layer.
+    pub role: Role,
+}
+
+/// Role of a trained tensor in its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
     /// `W_in [N,I]`
     InputWeight,
     /// `W_rc [N,N]`
@@ -24,8 +37,26 @@ pub enum Parameter {
     OutputBias,
     /// `v(0)` or `r(0)`, `[N]`, or `[C,N]` for C conditions
     InitialState,
-    /// What the learned time constants are computed from, `[1]` or `[N]`
+    /// Raw values of the learned time constants, `[1]` or `[N]`
     TimeConstants,
+}
+
+/// Parameter of a network with its shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterSpec {
+    /// The parameter.
+    pub parameter: Parameter,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// True if the network trains it; otherwise it has a fixed value or none.
+    pub is_trained: bool,
+}
+
+impl ParameterSpec {
+    /// Returns the number of elements.
+    pub fn n_elements(&self) -> usize {
+        self.shape.iter().product()
+    }
 }
 
 /// Name of the time constants in weight files: always written.
@@ -35,8 +66,8 @@ pub(crate) const TAU_MS: &str = "tau_ms";
 /// value of the conditions follows. NaN: the value does not apply.
 pub const CONDITION_VALUES: &str = "initial_state.condition.";
 
-impl Parameter {
-    /// Every parameter that a network can have.
+impl Role {
+    /// All roles, in the order of weight files and optimizers.
     pub const ALL: [Self; 7] = [
         Self::InputWeight,
         Self::RecurrentWeight,
@@ -47,7 +78,7 @@ impl Parameter {
         Self::TimeConstants,
     ];
 
-    /// Its name in weight files, optimizer state and messages.
+    /// Returns the name of the parameter with this role in the first layer.
     pub const fn name(self) -> &'static str {
         match self {
             Self::InputWeight => "input.weight",
@@ -60,13 +91,56 @@ impl Parameter {
         }
     }
 
-    /// Whether a word is its name or that of its group, what stands before the dot.
+    /// Returns true if a word is the name or that of its group, the part before the dot.
     pub fn is_called(self, word: &str) -> bool {
         let name = self.name();
         name == word || name.split('.').next() == Some(word)
     }
 
-    /// Its burn id: a function of the name (64-bit FNV-1a), where burn's own ids are random per process.
+    /// Returns the parameter with this role in a layer.
+    pub const fn of_layer(self, layer: u16) -> Parameter {
+        Parameter { layer, role: self }
+    }
+}
+
+impl From<Role> for Parameter {
+    /// Returns the parameter of the first layer.
+    fn from(role: Role) -> Self {
+        role.of_layer(0)
+    }
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.layer > 0 {
+            write!(f, "layers.{}.", self.layer)?;
+        }
+        f.write_str(self.role.name())
+    }
+}
+
+impl Parameter {
+    /// [`Role::InputWeight`] of the first layer.
+    pub const INPUT_WEIGHT: Self = Role::InputWeight.of_layer(0);
+    /// [`Role::RecurrentWeight`] of the first layer.
+    pub const RECURRENT_WEIGHT: Self = Role::RecurrentWeight.of_layer(0);
+    /// [`Role::RecurrentBias`] of the first layer.
+    pub const RECURRENT_BIAS: Self = Role::RecurrentBias.of_layer(0);
+    /// [`Role::OutputWeight`] of the first layer.
+    pub const OUTPUT_WEIGHT: Self = Role::OutputWeight.of_layer(0);
+    /// [`Role::OutputBias`] of the first layer.
+    pub const OUTPUT_BIAS: Self = Role::OutputBias.of_layer(0);
+    /// [`Role::InitialState`] of the first layer.
+    pub const INITIAL_STATE: Self = Role::InitialState.of_layer(0);
+    /// [`Role::TimeConstants`] of the first layer.
+    pub const TIME_CONSTANTS: Self = Role::TimeConstants.of_layer(0);
+
+    /// Returns the name in weight files, optimizer state and messages.
+    pub fn name(self) -> String {
+        self.to_string()
+    }
+
+    /// Returns the burn id: a function of the name (64-bit FNV-1a), because burn's own ids are random per process.
     pub fn id(self) -> ParamId {
         let hash = self
             .name()
@@ -77,12 +151,7 @@ impl Parameter {
         ParamId::from(hash)
     }
 
-    /// The parameter with a burn id.
-    pub fn from_id(id: ParamId) -> Option<Self> {
-        Self::ALL.into_iter().find(|parameter| parameter.id() == id)
-    }
-
-    /// A trained burn parameter with this one's id.
+    /// Returns a trained burn parameter with this one's id.
     pub(crate) fn param<B: Backend, const D: usize>(
         self,
         value: Tensor<B, D>,
@@ -108,4 +177,19 @@ pub fn host_tensor<B: Backend, const D: usize>(
 /// A vector of one value.
 pub(crate) fn constant<B: Backend>(value: f64, len: usize, device: &B::Device) -> Tensor<B, 1> {
     host_tensor(TensorData::new(vec![value; len], [len]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of a single layer are those of the weight files of version 0.1.0; a later layer has its own.
+    #[test]
+    fn a_parameter_is_named_by_its_layer_and_role() {
+        let names = Role::ALL.map(|role| Parameter::from(role).name());
+        assert_eq!(names, Role::ALL.map(Role::name));
+        let later = Role::RecurrentWeight.of_layer(1);
+        assert_eq!(later.name(), "layers.1.recurrent.weight");
+        assert_ne!(later.id(), Parameter::RECURRENT_WEIGHT.id());
+    }
 }

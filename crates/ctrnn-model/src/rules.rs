@@ -4,11 +4,11 @@
 //! at the keys that it joins, a library user gets the same messages.
 
 mod arrays;
-mod values;
+mod single_keys;
 
 use crate::{
     Activation, Balance, CtrnnConfig, InitialState, Integrator, Matrix, ModelError,
-    OutputNonlinearity, Parameter, Parametrization, TimeConstants, Topic, Violation, WeightInit,
+    OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit,
 };
 
 impl CtrnnConfig {
@@ -32,7 +32,7 @@ impl CtrnnConfig {
 
     /// Returns the violations of rules that need neither the sizes of the task nor arrays of files.
     pub fn violations_of_table(&self) -> Vec<Violation> {
-        let mut found = values::of_table(self);
+        let mut found = single_keys::of_table(self);
         found.extend(time_step(self));
         found.extend(gain(self));
         found.extend(initial_state(self));
@@ -50,7 +50,7 @@ impl CtrnnConfig {
 
     /// Returns the violations of rules about the sizes that the task gives.
     pub fn violations_of_sizes(&self) -> Vec<Violation> {
-        let mut found = values::sizes(self);
+        let mut found = single_keys::sizes(self);
         if self.output_nonlinearity == OutputNonlinearity::Softmax && self.n_outputs == 1 {
             let violation = Violation::new(
                 Topic::Readout,
@@ -133,7 +133,7 @@ fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
     }
     let broken = state.iter().find(|x| !x.is_finite());
     let violation = broken.map(|x| {
-        values::value(
+        single_keys::value(
             "model.initial_state",
             x.to_string(),
             "must be a finite number",
@@ -301,14 +301,14 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
 
 /// Checks that every frozen word is a parameter or a group of them.
 fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
-    let is_unknown = |word: &str| !Parameter::ALL.into_iter().any(|p| p.is_called(word));
+    let is_unknown = |word: &str| !Role::ALL.into_iter().any(|role| role.is_called(word));
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
             format!("{word:?} in train.freeze is no parameter and no group of them"),
             format!(
                 "parameters: {}; groups: input, recurrent, output",
-                Parameter::ALL.map(Parameter::name).join(", ")
+                Role::ALL.map(Role::name).join(", ")
             ),
         )
         .at(format!("train.freeze[{index}]"), "")

@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 
 use crate::parameters::TAU_MS;
 use crate::spectrum::MOST_UNITS_FOR_RADIUS;
-use crate::{CtrnnModule, Matrix, ModelError, Parameter, spectral_radius};
+use crate::{CtrnnModule, Matrix, ModelError, Parameter, ParameterSpec, spectral_radius};
 
 /// Summary of a network: its parameters, time constants and recurrent weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSummary {
     /// Name, as in weight files.
-    pub name: &'static str,
+    pub name: String,
     /// Shape.
     pub shape: Vec<usize>,
     /// Number of entries.
@@ -58,18 +58,19 @@ impl<B: Backend> CtrnnModule<B> {
     pub fn summary(&self) -> Result<Summary, ModelError> {
         let weights = self.weights();
         let n = self.config().n_units;
-        let recurrent: Vec<f64> = weights[Parameter::RecurrentWeight.name()].iter().collect();
+        let recurrent: Vec<f64> = weights[&Parameter::RECURRENT_WEIGHT.name()]
+            .iter()
+            .collect();
         let taus = || weights[TAU_MS].iter::<f64>();
         let sum_of = |sign: f64, w: &[f64]| w.iter().map(|w| (sign * w).max(0.0)).sum::<f64>();
         let imbalance = |row: &[f64]| {
             let (e, i) = (sum_of(1.0, row), sum_of(-1.0, row));
             (e - i).abs() / (e + i).max(f64::MIN_POSITIVE)
         };
-        let trained = Parameter::ALL
-            .into_iter()
-            .filter(|p| p.is_trained(self.config()));
+        let all = self.config().parameters().into_iter();
+        let trained = all.filter(|spec| spec.is_trained);
         Ok(Summary {
-            parameters: trained.map(|p| self.parameter_summary(p)).collect(),
+            parameters: trained.map(|p| self.parameter_summary(&p)).collect(),
             tau_ms: [
                 taus().fold(f64::INFINITY, f64::min),
                 taus().fold(0.0, f64::max),
@@ -85,9 +86,8 @@ impl<B: Backend> CtrnnModule<B> {
         })
     }
 
-    fn parameter_summary(&self, parameter: Parameter) -> ParameterSummary {
-        let shape = parameter.shape(self.config());
-        let count = shape.iter().product();
+    fn parameter_summary(&self, spec: &ParameterSpec) -> ParameterSummary {
+        let (parameter, count) = (spec.parameter, spec.n_elements());
         let is_frozen = self.config().is_frozen(parameter);
         let constraints = Matrix::of(parameter).map(|m| self.synapses(m).constraints());
         let free = match constraints {
@@ -101,7 +101,7 @@ impl<B: Backend> CtrnnModule<B> {
         }
         ParameterSummary {
             name: parameter.name(),
-            shape,
+            shape: spec.shape.clone(),
             count,
             free,
             constraint: words.join(", "),
@@ -136,7 +136,7 @@ mod tests {
         let found: Vec<_> = summary
             .parameters
             .iter()
-            .map(|p| (p.name, p.count, p.free, p.constraint.as_str()))
+            .map(|p| (p.name.as_str(), p.count, p.free, p.constraint.as_str()))
             .collect();
         let expected = [
             ("input.weight", 30, 0, "frozen"),

@@ -7,7 +7,10 @@ use crate::connectivity::Matrix;
 use crate::initial_state::CARRIED_STATE;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::synapses::{Constraints, Synapses};
-use crate::{CtrnnConfig, CtrnnModule, InitialState, ModelError, Parameter, Weights, init};
+use crate::{
+    CtrnnConfig, CtrnnModule, InitialState, ModelError, Parameter, ParameterSpec, Role, Weights,
+    init,
+};
 
 impl CtrnnConfig {
     /// Draws the initial network of `seed`. Biases and a learned initial state begin at zero.
@@ -30,12 +33,12 @@ impl CtrnnConfig {
         self.check()?;
         let mut weights = init::draw(self, seed)?;
         let mut put = |p: Parameter, values: Vec<f64>| {
-            weights.insert(p.name().to_owned(), TensorData::new(values, p.shape(self)));
+            weights.insert(p.name(), TensorData::new(values, p.shape(self)));
         };
         for p in [
-            Parameter::RecurrentBias,
-            Parameter::OutputBias,
-            Parameter::InitialState,
+            Parameter::RECURRENT_BIAS,
+            Parameter::OUTPUT_BIAS,
+            Parameter::INITIAL_STATE,
         ] {
             if p.is_trained(self) {
                 put(p, vec![0.0; p.shape(self).iter().product()]);
@@ -78,30 +81,30 @@ impl<B: Backend> CtrnnModule<B> {
         let (w_in_raw, input) = matrix(Matrix::Input)?;
         let (w_rc_raw, recurrent) = matrix(Matrix::Recurrent)?;
         let (w_out_raw, output) = matrix(Matrix::Output)?;
-        let is_shared = Parameter::InitialState.shape(config).len() == 1;
+        let is_shared = Parameter::INITIAL_STATE.shape(config).len() == 1;
         let tau_raw = match config.tau_ms.learned() {
             Some(learned) => {
                 let raw = learned.raw_of(weights, config.n_units)?;
-                Some(Parameter::TimeConstants.param(host_tensor(raw, device)))
+                Some(Parameter::TIME_CONSTANTS.param(host_tensor(raw, device)))
             }
             None => None,
         };
         Ok(Self {
             w_in_raw,
             w_rc_raw,
-            bias: vector(Parameter::RecurrentBias)?,
+            bias: vector(Parameter::RECURRENT_BIAS)?,
             w_out_raw,
-            bias_out: vector(Parameter::OutputBias)?,
+            bias_out: vector(Parameter::OUTPUT_BIAS)?,
             initial_state: if is_shared {
-                vector(Parameter::InitialState)?
+                vector(Parameter::INITIAL_STATE)?
             } else {
                 None
             },
             condition_states: if is_shared {
                 None
             } else {
-                let states = find(weights, Parameter::InitialState)?;
-                Some(Parameter::InitialState.param(host_tensor(states, device)))
+                let states = find(weights, Parameter::INITIAL_STATE)?;
+                Some(Parameter::INITIAL_STATE.param(host_tensor(states, device)))
             },
             tau_raw,
             fixed_tau_ms: config.tau_ms.of(
@@ -141,7 +144,7 @@ impl<B: Backend> CtrnnModule<B> {
             }
         }
         if weights.contains_key(TAU_MS) {
-            all.remove(Parameter::TimeConstants.name()); // it follows from the time constants that are given
+            all.remove(&Parameter::TIME_CONSTANTS.name()); // it follows from the time constants that are given
         }
         all.extend(weights.clone());
         Self::from_weights(&self.config, &all, &self.device())
@@ -153,19 +156,19 @@ impl<B: Backend> CtrnnModule<B> {
     /// `weight_raw`, `mask`, `sign` and `fixed`.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
-        let mut put = |p: Parameter, data: TensorData| weights.insert(p.name().to_owned(), data);
+        let mut put = |p: Parameter, data: TensorData| weights.insert(p.name(), data);
         for matrix in Matrix::ALL {
             put(matrix.parameter(), self.effective_weights(matrix).to_data());
         }
-        put(Parameter::RecurrentBias, self.bias_value().to_data());
-        put(Parameter::OutputBias, self.bias_out_value().to_data());
+        put(Parameter::RECURRENT_BIAS, self.bias_value().to_data());
+        put(Parameter::OUTPUT_BIAS, self.bias_out_value().to_data());
         let initial_state = match &self.condition_states {
             Some(states) => states.to_data(),
             None => self.shared_initial_state().to_data(),
         };
-        put(Parameter::InitialState, initial_state);
+        put(Parameter::INITIAL_STATE, initial_state);
         if let Some(raw) = &self.tau_raw {
-            put(Parameter::TimeConstants, raw.to_data());
+            put(Parameter::TIME_CONSTANTS, raw.to_data());
         }
         if let Some(state) = &self.carried_state {
             let named = CARRIED_STATE.zip(state.clone()).into_array();
@@ -194,25 +197,29 @@ impl<B: Backend> CtrnnModule<B> {
 
 /// Returns the weights of a parameter.
 fn find(weights: &Weights, parameter: Parameter) -> Result<TensorData, ModelError> {
-    let found = weights.get(parameter.name()).cloned();
+    let found = weights.get(&parameter.name()).cloned();
     found.ok_or_else(|| ModelError::MissingTensor {
-        name: parameter.name().to_owned(),
+        name: parameter.name(),
     })
 }
 
 /// Checks that `weights` fits a network: known names, right shapes, finite values, nothing that contradicts the
 /// configuration. Names may be absent.
 fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
+    let parameters = config.parameters();
     for (name, data) in weights {
         if name.starts_with(CONDITION_VALUES) {
             check_condition_values(name, data, config)?;
             continue;
         }
         check_finite(name, data)?;
-        match Parameter::ALL.into_iter().find(|p| p.name() == name) {
-            Some(parameter) => {
-                check_shape(name, data, &parameter.shape(config))?;
-                check_untrained(parameter, data, config)?;
+        match parameters
+            .iter()
+            .find(|spec| spec.parameter.name() == *name)
+        {
+            Some(spec) => {
+                check_shape(name, data, &spec.shape)?;
+                check_untrained(spec, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
             None if CARRIED_STATE.into_array().contains(&name.as_str()) => {
@@ -240,7 +247,7 @@ fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
 }
 
 fn unknown(name: &str) -> ModelError {
-    let known = Parameter::ALL.map(Parameter::name).join(", ");
+    let known = Role::ALL.map(Role::name).join(", ");
     let carried = CARRIED_STATE.into_array().join(", ");
     ModelError::UnknownTensor {
         name: name.to_owned(),
@@ -274,21 +281,22 @@ fn check_shape(name: &str, data: &TensorData, expected: &[usize]) -> Result<(), 
 
 /// Checks that a tensor that is not trained has the value that the configuration gives it.
 fn check_untrained(
-    parameter: Parameter,
+    spec: &ParameterSpec,
     data: &TensorData,
     config: &CtrnnConfig,
 ) -> Result<(), ModelError> {
-    if parameter.is_trained(config) {
+    if spec.is_trained {
         return Ok(());
     }
-    if parameter == Parameter::TimeConstants {
+    let parameter = spec.parameter;
+    if parameter == Parameter::TIME_CONSTANTS {
         return Err(ModelError::Contradiction {
-            name: parameter.name().to_owned(),
+            name: parameter.name(),
             reason: "the configuration does not learn the time constants".to_owned(),
         });
     }
     let fixed = |index: usize| match parameter {
-        Parameter::InitialState => config.initial_state.fixed(index),
+        Parameter::INITIAL_STATE => config.initial_state.fixed(index),
         _ => 0.0,
     };
     let agrees =
@@ -297,7 +305,7 @@ fn check_untrained(
         return Ok(());
     }
     Err(ModelError::Contradiction {
-        name: parameter.name().to_owned(),
+        name: parameter.name(),
         reason: "the configuration holds it fixed at another value".to_owned(),
     })
 }
@@ -407,7 +415,7 @@ mod tests {
         assert_eq!(values(&loaded), values(&trained));
         assert_eq!(loaded.config(), trained.config());
         assert_eq!([loaded.w_in_raw.id, loaded.w_rc_raw.id], ids);
-        assert_eq!(ids[0], Parameter::InputWeight.id());
+        assert_eq!(ids[0], Parameter::INPUT_WEIGHT.id());
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! Shape, signs and possible connections of each matrix and each parameter, as the configuration determines them.
 
+use std::collections::HashMap;
+
+use burn::module::ParamId;
+
 use crate::connectivity::Matrix;
-use crate::{CtrnnConfig, Dale, InitialState, Parameter, Parametrization, ReadoutSigns};
+use crate::{
+    CtrnnConfig, Dale, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
+};
 
 impl Matrix {
     /// Returns the shape `[post, pre]` in a network.
@@ -18,36 +24,58 @@ impl Parameter {
     /// Returns the shape of this parameter in a network.
     pub fn shape(self, config: &CtrnnConfig) -> Vec<usize> {
         let (i, n, o) = (config.n_inputs, config.n_units, config.n_outputs);
-        match self {
-            Self::InputWeight => vec![n, i],
-            Self::RecurrentWeight => vec![n, n],
-            Self::RecurrentBias => vec![n],
-            Self::OutputWeight => vec![o, n],
-            Self::OutputBias => vec![o],
-            Self::InitialState => match config.initial_state {
+        match self.role {
+            Role::InputWeight => vec![n, i],
+            Role::RecurrentWeight => vec![n, n],
+            Role::RecurrentBias => vec![n],
+            Role::OutputWeight => vec![o, n],
+            Role::OutputBias => vec![o],
+            Role::InitialState => match config.initial_state {
                 InitialState::LearnedPerCondition => vec![config.n_conditions, n],
                 _ => vec![n],
             },
-            Self::TimeConstants => vec![config.tau_ms.count(n)],
+            Role::TimeConstants => vec![config.tau_ms.count(n)],
         }
     }
 
     /// Returns true if a network with this configuration trains this parameter.
     pub fn is_trained(self, config: &CtrnnConfig) -> bool {
-        match self {
-            Self::InputWeight | Self::RecurrentWeight | Self::OutputWeight => true,
-            Self::RecurrentBias => config.bias.recurrent,
-            Self::OutputBias => config.bias.readout,
-            Self::InitialState => config.initial_state.is_learned(),
-            Self::TimeConstants => config.tau_ms.learned().is_some(),
+        match self.role {
+            Role::InputWeight | Role::RecurrentWeight | Role::OutputWeight => true,
+            Role::RecurrentBias => config.bias.recurrent,
+            Role::OutputBias => config.bias.readout,
+            Role::InitialState => config.initial_state.is_learned(),
+            Role::TimeConstants => config.tau_ms.learned().is_some(),
         }
     }
 }
 
 impl CtrnnConfig {
+    /// Lists the parameters that such a network can have, trained or fixed, layer after layer: the one list from which weight
+    /// files, gradients and optimizers are made.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let spec = |role: Role| {
+            let parameter = role.of_layer(0);
+            ParameterSpec {
+                parameter,
+                shape: parameter.shape(self),
+                is_trained: parameter.is_trained(self),
+            }
+        };
+        Role::ALL.map(spec).into()
+    }
+
+    /// Returns the parameters by their burn ids.
+    pub fn parameters_by_id(&self) -> HashMap<ParamId, Parameter> {
+        let all = self.parameters().into_iter().map(|spec| spec.parameter);
+        all.map(|parameter| (parameter.id(), parameter)).collect()
+    }
+
     /// Returns true if training leaves a parameter as it is.
     pub fn is_frozen(&self, parameter: Parameter) -> bool {
-        self.frozen.iter().any(|word| parameter.is_called(word))
+        self.frozen
+            .iter()
+            .any(|word| parameter.role.is_called(word))
     }
 
     /// Returns the fraction of the possible connections of a matrix that exist.

@@ -164,13 +164,9 @@ fn any_gradients(network: &CtrnnModule<Grad>, seed: u64, step: u64) -> Gradients
             host_tensor(TensorData::new(values, [len]), &Default::default()),
         )
     };
-    Gradients(
-        Parameter::ALL
-            .into_iter()
-            .filter(|p| p.is_trained(network.config()))
-            .map(&mut draw)
-            .collect(),
-    )
+    let all = network.config().parameters().into_iter();
+    let trained = all.filter(|spec| spec.is_trained);
+    Gradients(trained.map(|spec| draw(spec.parameter)).collect())
 }
 
 /// Checks effective weights against the rules as a user states them.
@@ -181,8 +177,9 @@ fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
         taus.iter().all(|tau| (20.0..=500.0).contains(tau)),
         "{taus:?}"
     );
-    for p in Parameter::ALL.into_iter().filter(|&p| config.is_frozen(p)) {
-        assert_eq!(weights.get(p.name()), initial.get(p.name()), "{p:?}");
+    let all = config.parameters().into_iter().map(|spec| spec.parameter);
+    for p in all.filter(|&p| config.is_frozen(p)) {
+        assert_eq!(weights.get(&p.name()), initial.get(&p.name()), "{p:?}");
     }
     let values = |weights: &Weights, name: &str| -> Option<Vec<f64>> {
         weights.get(name).map(|data| data.iter().collect())

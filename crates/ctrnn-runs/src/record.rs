@@ -25,7 +25,7 @@ use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, atomic, digest,
     host_name, npz, refuse_if_held,
 };
-use ctrnn_model::{CtrnnModule, Parameter, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
 use ctrnn_random::{Key, Stream};
 use serde_json::json;
 
@@ -165,76 +165,28 @@ impl RunRecord {
     ) -> Result<Reopened, RunError> {
         let folder = RunFolder::at(path);
         check_inputs(&folder, run)?;
-        // Before anything is written: a run that keeps such a metric could not be resumed any more.
-        let key = Key::new(run.config.seed, Stream::Validation, 0);
-        let trials = EvaluationTrials::of(
-            run.task.as_ref(),
-            run.clock,
-            key,
-            run.config.validate.trials,
-        )?;
-        check_metrics(&run.settings(), run.task.as_ref(), &trials)
-            .map_err(|error| with_place(run, error))?;
-        drop(trials);
+        check_measurable(run)?; // before anything is written
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
         let lock = Arc::new(lock);
         let folder = folder.held_by(&lock);
         folder.check_held()?; // before leftovers of it are removed
-        let foreign = folder.foreign_in_states()?;
-        let foreign = foreign.iter().filter(|name| name.starts_with("model"));
-        let names: Vec<String> = foreign.map(|name| name.display().to_string()).collect();
-        if !names.is_empty() {
-            let path = path.to_owned();
-            return Err(FileError::Foreign { path, names }.into()); // the folder is replaced at the end
-        }
+        check_model_folder(&folder)?;
         let (before, asked) = (recorded(&folder)?, run.table_in(&folder));
         check_resume(&before, &asked, path)?;
         let changed = differences(&before, &asked);
         let mut json = RunJson::load(&folder.run_json())?;
         folder.clean_leftovers()?;
-        let newest = folder.newest_whole_checkpoint()?;
-        if let (None, Some((_, error))) = (newest.step, newest.passed_over.first()) {
-            return Err(RunError::Data {
-                path: folder.checkpoints(),
-                reason: format!("holds no whole checkpoint; the newest: {error}"),
-            });
-        }
-        if newest.step.is_none()
-            && let Ok(step @ 1..) = folder.model_step()
-        {
-            return Err(RunError::LostCheckpoints {
-                run: path.to_owned(),
-                step,
-            });
-        }
-        let mut notes: Vec<String> = newest
-            .passed_over
-            .iter()
-            .map(|(step, error)| {
-                format!("passed over and removed the damaged checkpoint of step {step}: {error}")
-            })
-            .collect();
-        for (step, _) in &newest.passed_over {
-            folder.remove(&folder.checkpoint(*step))?; // else pruning would count it among the newest
-        }
-        let checkpoint = match newest.step {
-            Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
-            None => None,
-        };
-        if let Some(checkpoint) = &checkpoint {
-            // A process may have been killed between a checkpoint and its pointer.
-            folder.point_last(checkpoint.counters.step)?;
-            if let Some(best) = checkpoint.counters.best {
-                folder.point_best(best.step)?;
-            }
-        }
-        let step = newest.step.unwrap_or(0);
+        let (checkpoint, mut notes) = newest_checkpoint(&folder)?;
+        let reached = checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.counters.step);
+        let step = reached.unwrap_or(0);
         // From here on the run is not what its last process left, whether or not this one comes to train.
         let was_killed = json.state == RunState::Running // it could not say so itself
             || json.exit_code.is_some_and(|code| code > 128);
         json.state = RunState::Stopped;
         json.store(&folder)?;
-        cut_metrics(&folder, newest.step)?;
+        cut_metrics(&folder, reached)?;
         // What is later was not reached from here: figures would show another network than the curves.
         if let Some(later) = folder.remove_model_after(step)? {
             notes.push(format!(
@@ -415,6 +367,63 @@ impl Drop for RunRecord {
             let _nobody_is_left_to_tell = self.json.store(&self.folder);
         }
     }
+}
+
+/// Checks that the metrics of a run can be measured: a run that keeps another one could not be resumed any more.
+fn check_measurable(run: &Run) -> Result<(), RunError> {
+    let key = Key::new(run.config.seed, Stream::Validation, 0);
+    let (task, n) = (run.task.as_ref(), run.config.validate.trials);
+    let trials = EvaluationTrials::of(task, run.clock, key, n)?;
+    check_metrics(&run.settings(), task, &trials).map_err(|error| with_place(run, error))
+}
+
+/// Checks that `model/`, which is replaced at the end, holds nothing but the run's own files.
+fn check_model_folder(folder: &RunFolder) -> Result<(), FileError> {
+    let foreign = folder.foreign_in_states()?;
+    let foreign = foreign.iter().filter(|name| name.starts_with("model"));
+    let names: Vec<String> = foreign.map(|name| name.display().to_string()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let path = folder.root().to_owned();
+    Err(FileError::Foreign { path, names })
+}
+
+/// Reads the newest whole checkpoint of a run, if it has one, and removes damaged ones that are newer; a note names each.
+///
+/// # Errors
+/// If there are checkpoints and none is whole, or if there are none but `model/` shows that there were.
+fn newest_checkpoint(folder: &RunFolder) -> Result<(Option<Checkpoint>, Vec<String>), RunError> {
+    let newest = folder.newest_whole_checkpoint()?;
+    if let (None, Some((_, error))) = (newest.step, newest.passed_over.first()) {
+        return Err(RunError::Data {
+            path: folder.checkpoints(),
+            reason: format!("holds no whole checkpoint; the newest: {error}"),
+        });
+    }
+    let Some(step) = newest.step else {
+        return match folder.model_step() {
+            Ok(step @ 1..) => Err(RunError::LostCheckpoints {
+                run: folder.root().to_owned(),
+                step,
+            }),
+            _ => Ok((None, Vec::new())),
+        };
+    };
+    let mut notes = Vec::new();
+    for (step, error) in &newest.passed_over {
+        notes.push(format!(
+            "passed over and removed the damaged checkpoint of step {step}: {error}"
+        ));
+        folder.remove(&folder.checkpoint(*step))?; // else pruning would count it among the newest
+    }
+    let checkpoint = Checkpoint::read(&folder.checkpoint(step))?;
+    // A process may have been killed between a checkpoint and its pointer.
+    folder.point_last(step)?;
+    if let Some(best) = checkpoint.counters.best {
+        folder.point_best(best.step)?;
+    }
+    Ok((Some(checkpoint), notes))
 }
 
 /// Checks that the files of trials, noise and connections that a run reads are those that it was begun with.
@@ -737,9 +746,10 @@ fn optimizer_of<B: Backend>(
     state: &BTreeMap<String, TensorData>,
     device: &B::Device,
 ) -> Result<OptimizerState<B>, RunError> {
-    let length = |p: Parameter| p.shape(&run.model).iter().product();
     let optimizer = run.config.train.optimizer.clone();
-    Ok(OptimizerState::restore(optimizer, state, length, device)?)
+    Ok(OptimizerState::restore(
+        optimizer, state, &run.model, device,
+    )?)
 }
 
 /// Returns what inputs and outputs the network of a run has: their numbers from whichever of its weight files can be read.

@@ -103,14 +103,14 @@ pub fn with_states_of_conditions(
             Some((name[CONDITION_VALUES.len()..].to_owned(), values))
         })
         .collect();
-    let name = Parameter::InitialState.name();
-    let note = match weights.get(name) {
+    let name = Parameter::INITIAL_STATE.name();
+    let note = match weights.get(&name) {
         Some(states) if columns.is_empty() => (n > 1 && states.shape.len() == 2).then(|| {
             "the weights do not say to which conditions their initial states belong: they are taken by number, which is right only if the conditions and their order are the same".to_owned()
         }),
         Some(states) => match by_value(states, &columns, &wanted, model.n_units) {
             Some((states, missing)) => {
-                weights.insert(name.to_owned(), states);
+                weights.insert(name.clone(), states);
                 missing_note(&missing, wanted.len())
             }
             None => None, // their shape is wrong, which the network says

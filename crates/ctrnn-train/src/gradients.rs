@@ -1,8 +1,8 @@
 //! Gradients by parameter, their global norm, and how they are limited.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{CtrnnModule, Matrix, Parameter, RecurrenceBackend, host_tensor};
@@ -23,6 +23,7 @@ impl<B: Backend> Gradients<B> {
         A: AutodiffBackend<InnerBackend = B>,
     {
         let mut collect = Collect::<A> {
+            parameters: network.config().parameters_by_id(),
             grads: &mut grads,
             found: BTreeMap::new(),
         };
@@ -80,7 +81,7 @@ impl<B: Backend> Gradients<B> {
         let is_finite =
             |gradient: &Tensor<B, 1>| gradient.to_data().iter::<f64>().all(f64::is_finite);
         match self.0.iter().find(|(_, gradient)| !is_finite(gradient)) {
-            Some((parameter, _)) => Culprit::Gradient(parameter.name().to_owned()),
+            Some((parameter, _)) => Culprit::Gradient(parameter.name()),
             None => Culprit::GradientNorm,
         }
     }
@@ -104,6 +105,7 @@ fn scale<B: Backend>(norm: Tensor<B, 1>, max: f64) -> Tensor<B, 1> {
 }
 
 struct Collect<'a, A: AutodiffBackend> {
+    parameters: HashMap<ParamId, Parameter>,
     grads: &'a mut A::Gradients,
     found: BTreeMap<Parameter, Tensor<A::InnerBackend, 1>>,
 }
@@ -111,10 +113,10 @@ struct Collect<'a, A: AutodiffBackend> {
 impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
         let gradient = param.val().grad_remove(self.grads);
-        if let (Some(parameter), Some(gradient)) = (Parameter::from_id(param.id), gradient) {
+        if let (Some(parameter), Some(gradient)) = (self.parameters.get(&param.id), gradient) {
             let length = gradient.shape().num_elements();
             if length > 0 {
-                self.found.insert(parameter, gradient.reshape([length])); // burn reads a 0 here as "keep"
+                self.found.insert(*parameter, gradient.reshape([length])); // burn reads a 0 here as "keep"
             }
         }
     }

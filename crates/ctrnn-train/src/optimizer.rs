@@ -4,16 +4,18 @@ pub mod config;
 mod schedule;
 mod update_rule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
 use crate::gradients::Gradients;
 use crate::optimizer::config::Optimizer;
 use crate::optimizer::update_rule::Memory;
-use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
+use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Matrix, Parameter, RecurrenceBackend, Synapses, host_tensor};
+use ctrnn_model::{
+    CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Synapses, host_tensor,
+};
 
 /// An optimizer: its rule, and what the rule remembers of each parameter.
 #[derive(Clone, Debug)]
@@ -60,7 +62,9 @@ impl<B: Backend> OptimizerState<B> {
         let synapses = constrained
             .filter(|(_, s)| !s.accepts_any_update())
             .collect();
+        let parameters = network.config().parameters_by_id();
         network.map(&mut Update {
+            parameters,
             optimizer: self,
             lr,
             gradients,
@@ -106,20 +110,21 @@ impl<B: Backend> OptimizerState<B> {
         state
     }
 
-    /// An optimizer with the state that [`OptimizerState::state`] gave; `length` says how long each parameter is.
+    /// Returns an optimizer of a network with the state that [`OptimizerState::state`] returned.
     ///
     /// # Errors
     /// [`TrainError::OptimizerState`] names an array that is unknown, missing, of another length or not finite.
     pub fn restore(
         rule: Optimizer,
         state: &BTreeMap<String, TensorData>,
-        length: impl Fn(Parameter) -> usize,
+        network: &CtrnnConfig,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
         let refuse = |name: &str, why: &str| TrainError::OptimizerState(format!("{name} {why}"));
         let mut optimizer = Self::new(rule.clone());
         let mut known = 0;
-        for parameter in Parameter::ALL {
+        for spec in network.parameters() {
+            let parameter = spec.parameter;
             let Some(updates) = state.get(&format!("{}.updates", parameter.name())) else {
                 continue;
             };
@@ -131,7 +136,7 @@ impl<B: Backend> OptimizerState<B> {
                     .get(&name)
                     .ok_or_else(|| refuse(&name, "is missing"))?;
                 known += 1;
-                if data.num_elements() != length(parameter) {
+                if data.num_elements() != spec.n_elements() {
                     return Err(refuse(&name, "has another length than its parameter"));
                 }
                 if data.iter::<f64>().any(|x| !x.is_finite()) {
@@ -144,7 +149,7 @@ impl<B: Backend> OptimizerState<B> {
                 .next()
                 .and_then(|n| usize::try_from(n).ok());
             let updates =
-                updates.ok_or_else(|| refuse(parameter.name(), "has no count of updates"))?;
+                updates.ok_or_else(|| refuse(&parameter.name(), "has no count of updates"))?;
             optimizer
                 .memory
                 .insert(parameter, Memory { updates, moments });
@@ -161,6 +166,7 @@ impl<B: Backend> OptimizerState<B> {
 }
 
 struct Update<'a, B: Backend> {
+    parameters: HashMap<ParamId, Parameter>,
     optimizer: &'a mut OptimizerState<B>,
     lr: f64,
     gradients: Gradients<B>,
@@ -195,8 +201,10 @@ where
     A::InnerBackend: RecurrenceBackend,
 {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
-        let found =
-            Parameter::from_id(param.id).and_then(|p| Some((p, self.gradients.0.remove(&p)?)));
+        let found = self
+            .parameters
+            .get(&param.id)
+            .and_then(|&p| Some((p, self.gradients.0.remove(&p)?)));
         let Some((parameter, gradient)) = found else {
             return param;
         };
@@ -210,7 +218,7 @@ where
 #[cfg(test)]
 mod tests {
     use burn::backend::{Autodiff, NdArray};
-    use ctrnn_model::CtrnnConfig;
+    use ctrnn_model::ParameterSpec;
 
     use super::*;
     use crate::gradients::Clip;
@@ -226,24 +234,18 @@ mod tests {
     }
 
     fn gradients(network: &CtrnnModule<Grad>, value: f64) -> Gradients<Inner> {
-        let one = |p: Parameter| {
-            let len = p.shape(network.config()).iter().product();
+        let one = |spec: ParameterSpec| {
+            let len = spec.n_elements();
             (
-                p,
+                spec.parameter,
                 host_tensor(
                     TensorData::new(vec![value; len], [len]),
                     &Default::default(),
                 ),
             )
         };
-        let trained = |p: &Parameter| p.is_trained(network.config());
-        Gradients(
-            Parameter::ALL
-                .into_iter()
-                .filter(trained)
-                .map(one)
-                .collect(),
-        )
+        let all = network.config().parameters().into_iter();
+        Gradients(all.filter(|spec| spec.is_trained).map(one).collect())
     }
 
     fn bias(network: &CtrnnModule<Grad>) -> f64 {
@@ -257,7 +259,7 @@ mod tests {
     fn bias_after(rule: Optimizer, along: &[f64]) -> f64 {
         let mut optimizer = OptimizerState::new(rule);
         let one = TensorData::new(vec![1.0; 2], [2]);
-        let name = Parameter::RecurrentBias.name().to_owned();
+        let name = Parameter::RECURRENT_BIAS.name();
         let start = network().with_weights(&[(name, one)].into()).unwrap();
         let end = along.iter().fold(start, |network, &gradient| {
             let gradients = gradients(&network, gradient);
@@ -366,8 +368,8 @@ mod tests {
     fn groups_have_their_own_rates() {
         let mut optimizer = OptimizerState::new(Optimizer::Sgd(Sgd::default())).with_rates(
             [
-                (Parameter::RecurrentBias, 0.001),
-                (Parameter::InitialState, 0.0),
+                (Parameter::RECURRENT_BIAS, 0.001),
+                (Parameter::INITIAL_STATE, 0.0),
             ]
             .into(),
         );
@@ -414,9 +416,8 @@ mod tests {
             let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
             let once = optimizer.step(0.1, network(), gradients(&network(), 2.0));
             let config = once.config().clone();
-            let length = |p: Parameter| p.shape(&config).iter().product();
             let restored =
-                OptimizerState::restore(rule, &optimizer.state(), length, &Default::default());
+                OptimizerState::restore(rule, &optimizer.state(), &config, &Default::default());
             let (a, b) = (
                 optimizer.step(0.1, once.clone(), gradients(&network(), 1.0)),
                 restored
@@ -432,8 +433,9 @@ mod tests {
         let rule = Optimizer::default();
         let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
         optimizer.step(0.1, network(), gradients(&network(), 2.0));
-        let restore = |state: &BTreeMap<String, TensorData>, rule: Optimizer, length: usize| {
-            OptimizerState::<Inner>::restore(rule, state, |_| length, &Default::default())
+        let restore = |state: &BTreeMap<String, TensorData>, rule: Optimizer, n: usize| {
+            let sizes = CtrnnConfig::new(1, n, 1);
+            OptimizerState::<Inner>::restore(rule, state, &sizes, &Default::default())
                 .unwrap_err()
                 .to_string()
         };
@@ -455,7 +457,7 @@ mod tests {
         let clip = |to: Clip| gradients.clone().clipped(&norm, to);
         let clipped = clip(Clip::GlobalNorm(1.0)).global_norm().into_scalar();
         assert!((clipped - 1.0).abs() < 1e-12, "{clipped}");
-        let first = |g: &Gradients<Inner>| g.0[&Parameter::RecurrentWeight].to_data();
+        let first = |g: &Gradients<Inner>| g.0[&Parameter::RECURRENT_WEIGHT].to_data();
         for within in [
             Clip::GlobalNorm(49.0),
             Clip::TensorNorm(4.0),
@@ -473,9 +475,9 @@ mod tests {
         let norm = gradients.global_norm();
         let first = |g: &Gradients<Inner>, p: Parameter| g.0[&p].to_data().iter::<f64>().next();
         let by_tensor = gradients.clone().clipped(&norm, Clip::TensorNorm(3.0));
-        assert_eq!(first(&by_tensor, Parameter::RecurrentWeight), Some(-1.5));
-        assert_eq!(first(&by_tensor, Parameter::OutputBias), Some(-2.0));
+        assert_eq!(first(&by_tensor, Parameter::RECURRENT_WEIGHT), Some(-1.5));
+        assert_eq!(first(&by_tensor, Parameter::OUTPUT_BIAS), Some(-2.0));
         let by_value = gradients.clipped(&norm, Clip::Value(0.5));
-        assert_eq!(first(&by_value, Parameter::OutputBias), Some(-0.5));
+        assert_eq!(first(&by_value, Parameter::OUTPUT_BIAS), Some(-0.5));
     }
 }

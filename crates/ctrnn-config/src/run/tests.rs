@@ -627,8 +627,8 @@ fn optimizers_schedules_and_groups_are_read() {
     ];
     let train = run(text, &overrides).config.train;
     let groups = [
-        (Parameter::RecurrentWeight, 1e-4),
-        (Parameter::InitialState, 0.0),
+        (Parameter::RECURRENT_WEIGHT, 1e-4),
+        (Parameter::INITIAL_STATE, 0.0),
     ];
     assert_eq!(train.groups.rates(), groups.into());
     assert_eq!(train.clip(), Some(Clip::Value(0.1)));

@@ -1,6 +1,6 @@
 //! Rules of `[train]`.
 
-use ctrnn_model::{CtrnnConfig, Form, Parameter};
+use ctrnn_model::{CtrnnConfig, Form, Role};
 use ctrnn_tasks::Clock;
 use ctrnn_train::{
     Bound, Loss, LossConfig, Metric, Objective, Optimizer, PopulationKl, TrainConfig,
@@ -195,9 +195,13 @@ impl Check<'_> {
 
     /// Checks that a run that trains has a parameter that is not frozen.
     pub(super) fn check_something_is_trained(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
-        let is_frozen = |p: &Parameter| train.freeze.iter().any(|word| p.is_called(word));
-        let mut trained = Parameter::ALL.into_iter().filter(|p| p.is_trained(model));
-        if train.steps == 0 || !trained.all(|p| is_frozen(&p)) || !self.is_sound(&["train.freeze"])
+        let mut trained = model
+            .parameters()
+            .into_iter()
+            .filter(|spec| spec.is_trained);
+        if train.steps == 0
+            || !trained.all(|spec| model.is_frozen(spec.parameter))
+            || !self.is_sound(&["train.freeze"])
         {
             return;
         }
@@ -216,11 +220,11 @@ impl Check<'_> {
             let name = parameter.name();
             let message =
                 format!("train.groups.{name} has a learning rate, but {name} is not trained");
-            let help = match parameter {
-                Parameter::InitialState => {
+            let help = match parameter.role {
+                Role::InitialState => {
                     "model.initial_state = \"learned\" trains it; else remove the group"
                 }
-                Parameter::TimeConstants => {
+                Role::TimeConstants => {
                     "`train-ctrnn config explain model.tau_ms` says how to train it; else remove the group"
                 }
                 _ => {

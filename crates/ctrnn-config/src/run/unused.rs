@@ -1,6 +1,6 @@
 //! Keys that were given but change nothing beside the others.
 
-use ctrnn_model::{NoiseConvention, Parameter};
+use ctrnn_model::NoiseConvention;
 use ctrnn_train::Schedule;
 
 use super::{Origin, Run};
@@ -94,14 +94,15 @@ impl Run {
         let train = &self.config.train;
         let mut found = Vec::new();
         let mut note = |key: String, why: String| found.push((key, why));
-        for parameter in Parameter::ALL {
-            let (name, frozen) = (parameter.name(), &train.freeze);
-            let word = frozen.iter().find(|word| parameter.is_called(word));
-            if let (Some(word), Some(_)) = (word, train.groups.lr(parameter)) {
+        for spec in self.model.parameters() {
+            let (role, frozen) = (spec.parameter.role, &train.freeze);
+            let name = spec.parameter.name();
+            let word = frozen.iter().find(|word| role.is_called(word));
+            if let (Some(word), Some(_)) = (word, train.groups.lr(role)) {
                 let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
                 note(format!("train.groups.{name}"), why);
             }
-            if frozen.iter().any(|word| word == name) && !parameter.is_trained(&self.model) {
+            if frozen.contains(&name) && !spec.is_trained {
                 note(
                     "train.freeze".to_owned(),
                     format!("on {name}, which is not trained anyway"),

@@ -238,7 +238,7 @@ fn weights_come_back_to_the_bit() {
         let read = CtrnnModule::<F64>::from_weights(&config, &effective_only, &Default::default())
             .unwrap();
         for matrix in Matrix::ALL {
-            let name = matrix.parameter().name();
+            let name = &matrix.parameter().name();
             let (a, b) = (values(&read.weights(), name), values(&written, name));
             let close = a
                 .iter()
@@ -432,20 +432,20 @@ fn nn4n_case(golden: &serde_json::Value, case: &serde_json::Value) {
             )
         };
         let synapses = start.synapses(matrix);
-        let given = tensor(&golden[name]);
+        let given = tensor(&golden[&name]);
         let projected = synapses.effective(synapses.settle(given.clone(), given));
-        let enforced = tensor(&case["enforced"][name]);
+        let enforced = tensor(&case["enforced"][&name]);
         assert_eq!(
             (projected.clone() - enforced).abs().max().into_scalar(),
             0.0,
             "{name}"
         );
-        weights.insert(name.to_owned(), projected.to_data());
+        weights.insert(name.clone(), projected.to_data());
     }
     for (name, len) in [("recurrent.bias", 6), ("output.bias", 2)] {
         weights.insert(
             name.to_owned(),
-            TensorData::new(floats(&golden[name]), [len]),
+            TensorData::new(floats(&golden[&name]), [len]),
         );
     }
     let network = start.with_weights(&weights).unwrap();

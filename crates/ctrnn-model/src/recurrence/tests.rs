@@ -9,8 +9,8 @@ use proptest::test_runner::RngSeed;
 use crate::{
     Activation, CtrnnConfig, CtrnnModule, Form, Forward, FusedOps, InitialState, InputStage,
     Integrator, LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention, NoiseLevels,
-    OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend, TimeConstants,
-    Trajectory, UnitState, Weights,
+    OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend, Role,
+    TimeConstants, Trajectory, UnitState, Weights,
 };
 
 type F64 = NdArray<f64>;
@@ -24,14 +24,12 @@ fn formula(size: usize, scale: f64, phase: f64) -> Vec<f64> {
 }
 
 fn weights_by_formula(config: &CtrnnConfig, scale: f64) -> Weights {
-    Parameter::ALL
-        .into_iter()
-        .filter(|p| p.is_trained(config))
+    let trained = config.parameters().into_iter().filter(|p| p.is_trained);
+    trained
         .enumerate()
         .map(|(k, p)| {
-            let shape = p.shape(config);
-            let values = formula(shape.iter().product(), scale, k as f64);
-            (p.name().to_owned(), TensorData::new(values, shape))
+            let values = formula(p.n_elements(), scale, k as f64);
+            (p.parameter.name(), TensorData::new(values, p.shape))
         })
         .collect()
 }
@@ -79,11 +77,11 @@ fn one_unit_by_hand() {
         ..CtrnnConfig::new(1, 1, 1)
     };
     let scalars = [
-        (Parameter::RecurrentWeight, 0.5),
-        (Parameter::InputWeight, 2.0),
-        (Parameter::RecurrentBias, 0.1),
-        (Parameter::OutputWeight, 3.0),
-        (Parameter::OutputBias, -1.0),
+        (Parameter::RECURRENT_WEIGHT, 0.5),
+        (Parameter::INPUT_WEIGHT, 2.0),
+        (Parameter::RECURRENT_BIAS, 0.1),
+        (Parameter::OUTPUT_WEIGHT, 3.0),
+        (Parameter::OUTPUT_BIAS, -1.0),
     ];
     let weights = scalars
         .map(|(p, w)| {
@@ -183,13 +181,14 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
             Activation::from_name(case["activation"].as_str().unwrap()).unwrap(),
         )
     };
-    let weights = Parameter::ALL
+    let weights = config
+        .parameters()
         .into_iter()
         .zip(["w_in", "w_rc", "bias", "w_out", "bias_out"])
         .map(|(p, key)| {
             (
-                p.name().to_owned(),
-                TensorData::new(floats(&golden[key]), p.shape(&config)),
+                p.parameter.name(),
+                TensorData::new(floats(&golden[key]), p.shape),
             )
         })
         .collect();
@@ -293,27 +292,28 @@ fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
         p.as_ref()
             .map(|p| p.grad(&grads).unwrap().to_data().to_vec::<f64>().unwrap())
     };
-    for parameter in Parameter::ALL.into_iter().filter(|p| p.is_trained(config)) {
-        if config.n_inputs == 0 && parameter == Parameter::InputWeight {
+    let trained = config.parameters().into_iter().filter(|p| p.is_trained);
+    for parameter in trained.map(|p| p.parameter) {
+        if config.n_inputs == 0 && parameter == Parameter::INPUT_WEIGHT {
             continue;
         }
-        let found = match parameter {
-            Parameter::InputWeight => flat(network.w_in_raw.grad(&grads).unwrap()),
-            Parameter::RecurrentWeight => flat(network.w_rc_raw.grad(&grads).unwrap()),
-            Parameter::OutputWeight => flat(network.w_out_raw.grad(&grads).unwrap()),
-            Parameter::RecurrentBias => vector(&network.bias).unwrap(),
-            Parameter::OutputBias => vector(&network.bias_out).unwrap(),
-            Parameter::InitialState => match &network.condition_states {
+        let found = match parameter.role {
+            Role::InputWeight => flat(network.w_in_raw.grad(&grads).unwrap()),
+            Role::RecurrentWeight => flat(network.w_rc_raw.grad(&grads).unwrap()),
+            Role::OutputWeight => flat(network.w_out_raw.grad(&grads).unwrap()),
+            Role::RecurrentBias => vector(&network.bias).unwrap(),
+            Role::OutputBias => vector(&network.bias_out).unwrap(),
+            Role::InitialState => match &network.condition_states {
                 Some(states) => flat(states.grad(&grads).unwrap()),
                 None => vector(&network.initial_state).unwrap(),
             },
-            Parameter::TimeConstants => vector(&network.tau_raw).unwrap(),
+            Role::TimeConstants => vector(&network.tau_raw).unwrap(),
         };
         let expected: Vec<f64> = (0..found.len())
             .map(|k| {
                 let moved = |by: f64| {
                     let mut weights = base.clone();
-                    let data = weights.get_mut(parameter.name()).unwrap();
+                    let data = weights.get_mut(&parameter.name()).unwrap();
                     data.as_mut_slice::<f64>().unwrap()[k] += by;
                     loss_value(&build(&weights), b, t)
                 };

@@ -48,7 +48,7 @@ impl LearnedTimeConstants {
         weights: &Weights,
         n_units: usize,
     ) -> Result<TensorData, ModelError> {
-        if let Some(raw) = weights.get(Parameter::TimeConstants.name()) {
+        if let Some(raw) = weights.get(&Parameter::TIME_CONSTANTS.name()) {
             return Ok(raw.clone());
         }
         let len = if self.per_unit { n_units } else { 1 };

@@ -150,7 +150,7 @@ impl Observer for RunLog {
 
 /// The spread of learned time constants, if there are any.
 fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
-    weights.get(Parameter::TimeConstants.name())?;
+    weights.get(&Parameter::TIME_CONSTANTS.name())?;
     let tau_ms: Vec<f64> = weights.get("tau_ms")?.iter().collect();
     Some(json!({
         "min": tau_ms.iter().copied().fold(f64::INFINITY, f64::min),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use ctrnn_files::{Array, ArrayData, TensorFile, read_arrays};
-use ctrnn_model::{CtrnnConfig, Parameter, Weights};
+use ctrnn_model::{CtrnnConfig, ParameterSpec, Weights};
 
 use crate::RunError;
 
@@ -66,8 +66,8 @@ pub(crate) fn safetensors_bytes(
 /// Longest weight file of a network: every parameter in double precision six times over (raw weights, masks, signs and
 /// fixed weights stand beside the effective ones), and 16 MiB of header.
 fn longest_file(network: &CtrnnConfig) -> u64 {
-    let elements = |p: Parameter| p.shape(network).iter().product::<usize>() as u64;
-    let all: u64 = Parameter::ALL.into_iter().map(elements).sum();
+    let elements = |spec: &ParameterSpec| spec.n_elements() as u64;
+    let all: u64 = network.parameters().iter().map(elements).sum();
     (16 << 20) + 6 * 8 * all
 }
 

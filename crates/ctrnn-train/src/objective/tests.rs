@@ -313,7 +313,7 @@ impl Case {
     fn slope(&self, minimised: &Minimised<Grad>, parameter: Parameter, at: usize) -> f64 {
         let value = |h: f64| {
             let mut weights = self.network.weights();
-            let data = weights.get_mut(parameter.name()).unwrap();
+            let data = weights.get_mut(&parameter.name()).unwrap();
             let mut values: Vec<f64> = data.iter().collect();
             values[at] += h;
             *data = TensorData::new(values, data.shape.clone());

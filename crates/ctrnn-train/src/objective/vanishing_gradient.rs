@@ -180,7 +180,7 @@ mod tests {
         assert!((values(&omega)[0] - 0.0361).abs() < 1e-12);
         let found = Gradients::of(&network, omega.backward()).0;
         assert_eq!(found.len(), 1, "the immediate gradient reaches W_rc alone");
-        let slope: f64 = found[&Parameter::RecurrentWeight].clone().into_scalar();
+        let slope: f64 = found[&Parameter::RECURRENT_WEIGHT].clone().into_scalar();
         assert!((slope + 0.1368).abs() < 1e-12, "{slope}");
     }
 
@@ -274,7 +274,7 @@ mod tests {
             assert!((found - expected).abs() < 1e-11, "{steps}: {found}");
             let found = Gradients::of(&network, omega.backward()).0;
             assert_eq!(found.len(), 1, "the immediate gradient reaches W_rc alone");
-            let found = found[&Parameter::RecurrentWeight].to_data();
+            let found = found[&Parameter::RECURRENT_WEIGHT].to_data();
             for (found, slope) in found.iter::<f64>().zip(slopes) {
                 assert!((found - slope).abs() < 1e-9, "{steps}: {found} {slope}");
             }
@@ -340,7 +340,7 @@ mod tests {
         let at = Sensitivity::of(&network, &Forward::default(), &batch, squares);
         let omega = value(&OMEGA, &network, &at, &batch);
         let found = Gradients::of(&network, omega.backward()).0;
-        let found: Vec<f64> = found[&Parameter::RecurrentWeight]
+        let found: Vec<f64> = found[&Parameter::RECURRENT_WEIGHT]
             .to_data()
             .iter()
             .collect();

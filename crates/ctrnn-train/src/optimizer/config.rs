@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ctrnn_model::Parameter;
+use ctrnn_model::{Parameter, Role};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -421,25 +421,25 @@ pub struct Group {
 impl Groups {
     /// Returns the learning rates of the parameters that have one of their own.
     pub fn rates(&self) -> BTreeMap<Parameter, f64> {
-        let rate = |parameter| Some((parameter, self.lr(parameter)?));
-        Parameter::ALL.into_iter().filter_map(rate).collect()
+        let rate = |role: Role| Some((role.into(), self.lr(role)?));
+        Role::ALL.into_iter().filter_map(rate).collect()
     }
 
     /// Whether no parameter has a rate of its own.
     pub fn is_empty(&self) -> bool {
-        Parameter::ALL.into_iter().all(|p| self.lr(p).is_none())
+        Role::ALL.into_iter().all(|role| self.lr(role).is_none())
     }
 
     /// The learning rate of a parameter, if it has one of its own.
-    pub fn lr(&self, parameter: Parameter) -> Option<f64> {
-        let group = match parameter {
-            Parameter::InputWeight => self.input.as_ref()?.weight.as_ref(),
-            Parameter::RecurrentWeight => self.recurrent.as_ref()?.weight.as_ref(),
-            Parameter::RecurrentBias => self.recurrent.as_ref()?.bias.as_ref(),
-            Parameter::OutputWeight => self.output.as_ref()?.weight.as_ref(),
-            Parameter::OutputBias => self.output.as_ref()?.bias.as_ref(),
-            Parameter::InitialState => self.initial_state.as_ref(),
-            Parameter::TimeConstants => self.tau_raw.as_ref(),
+    pub fn lr(&self, role: Role) -> Option<f64> {
+        let group = match role {
+            Role::InputWeight => self.input.as_ref()?.weight.as_ref(),
+            Role::RecurrentWeight => self.recurrent.as_ref()?.weight.as_ref(),
+            Role::RecurrentBias => self.recurrent.as_ref()?.bias.as_ref(),
+            Role::OutputWeight => self.output.as_ref()?.weight.as_ref(),
+            Role::OutputBias => self.output.as_ref()?.bias.as_ref(),
+            Role::InitialState => self.initial_state.as_ref(),
+            Role::TimeConstants => self.tau_raw.as_ref(),
         };
         group.map(|group| group.lr)
     }
