@@ -591,7 +591,7 @@ fn configurations_are_shown_and_explained() {
     let explained = project.run(&["config", "explain", "tau_ms"]).exits(0);
     assert_snapshot!(explained.stdout, @r#"
         model.tau_ms: a number or a list or a table
-          Time constants of the units in ms, at least `time.dt_ms` under Euler's integrator. A number is that of all units, a list has one for each, `{ e = 100, i = 50 }` one for each cell type of `model.dale` (e and i may also be distributions). `{ uniform = [50, 200] }` and `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }` draw one for each unit (sigma is the standard deviation of ln tau; the law is cut off at min and max). `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi], tau = lo + (hi - lo) / (1 + exp(-raw)), and raw is the parameter, so that tau stays within the bounds and alpha within (0, 1] at every step of any optimizer; `initial` is any of the other kinds, `per_unit = false` trains one for all. 100 ms is the choice of Song et al. (2016) and Yang et al. (2019); different and learned ones are those of Perez-Nieves et al. (2021).
+          Time constants of the units in ms, at least `time.dt_ms` under Euler's integrator. A number holds for all units, a list has one value for each, `{ e = 100, i = 50 }` one for each cell type of `model.dale` (e and i may also be distributions). `{ uniform = [50, 200] }` and `{ lognormal = { median = 100, sigma = 0.5, min = 40, max = 400 } }` draw one for each unit (sigma is the standard deviation of ln tau; the law is cut off at min and max). `{ learned = { initial = 100.0, bounds = [20, 500], per_unit = true } }` trains them: with bounds [lo, hi], tau = lo + (hi - lo) / (1 + exp(-raw)), and raw is the parameter, so that tau stays within the bounds and alpha within (0, 1] at every step of any optimizer; `initial` is any of the other kinds, `per_unit = false` trains one for all. 100 ms is the choice of Song et al. (2016) and Yang et al. (2019); different and learned ones are those of Perez-Nieves et al. (2021).
           default: 100.0
           unit:    ms
           range:   above 0
@@ -615,7 +615,7 @@ fn configurations_are_shown_and_explained() {
         .exits(0)
         .stdout;
     assert!(
-        listed.contains("parametrization      How a weight W of sign s is kept"),
+        listed.contains("parametrization      Parametrization of a weight W of sign s"),
         "{listed}"
     );
     let of_a_task = ["config", "explain", "task.go_nogo.delay_ms"];
