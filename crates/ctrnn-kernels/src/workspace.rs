@@ -67,6 +67,7 @@ impl<E: Copy + Default> Workspace<E> {
         let (at, _) = idle
             .iter()
             .enumerate()
+            // A much larger buffer stays for larger requests.
             .filter(|(_, buffer)| (len..=2 * len).contains(&buffer.capacity()))
             .min_by_key(|(_, buffer)| buffer.capacity())?;
         Some(idle.remove(at))

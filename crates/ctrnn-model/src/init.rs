@@ -108,6 +108,7 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
     let key = Key::new(seed, Stream::Weights, 0);
     let mut weights = Weights::new();
     for (index, matrix) in (0..).zip(Matrix::ALL) {
+        // Masks have generators of their own, 3 to 5, after those of the weights, 0 to 2.
         let mask = draw_mask(config, matrix, &mut Rng::new(key, 3 + index, 0));
         let constraints = Constraints::new(config, matrix, mask);
         let mut effective = draw_effective(config, &constraints, &mut Rng::new(key, index, 0));
@@ -293,6 +294,8 @@ fn scale_to(
 }
 
 /// Finds a zero of a continuous function that is negative at zero, by doubling and halving.
+///
+/// Returns `None` if the function is not negative at zero, or is still negative near 1e6.
 fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<f64>, ModelError> {
     if f(0.0)? >= 0.0 {
         return Ok(None);

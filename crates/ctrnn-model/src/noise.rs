@@ -241,6 +241,7 @@ fn cholesky(rows: &[Vec<f64>]) -> Result<Vec<f64>, &'static str> {
     if !largest.is_finite() || rows.iter().flatten().any(|c| c.is_nan()) {
         return Err("must be of finite numbers");
     }
+    // Differences as small as this count as rounding.
     let tolerance = 1e-9 * largest;
     let is_symmetric = (0..n).all(|i| (0..i).all(|j| (rows[i][j] - rows[j][i]).abs() <= tolerance));
     if !is_symmetric {
@@ -255,6 +256,7 @@ fn cholesky(rows: &[Vec<f64>]) -> Result<Vec<f64>, &'static str> {
         let has_variance = variance > tolerance;
         for i in j..n {
             let rest = rows[i][j] - dot(&factor, i);
+            // A semidefinite matrix obeys c_ij^2 <= c_ii c_jj, and here c_jj is at most the tolerance.
             if !has_variance && rest.abs() > tolerance.sqrt() * largest.sqrt() {
                 return Err("must be positive semidefinite: no noise has it");
             }

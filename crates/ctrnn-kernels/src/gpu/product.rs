@@ -209,6 +209,7 @@ pub(super) fn product<R: Runtime>(
     [rows, columns, depth]: [usize; 3],
 ) -> Handle {
     let tiles = rows.div_ceil(EDGE) * columns.div_ceil(EDGE);
+    // Every chunk adds the bias, so with a bias there is only one.
     let chunks = match bias {
         Some(_) => 1,
         None => (MANY_CUBES / tiles).clamp(1, depth.div_ceil(LEAST_CHUNK).max(1)),

@@ -199,6 +199,7 @@ impl<B: RecurrenceBackend> Backward<B, 1> for Port {
         let (slots, zero) = ops.state;
         slots.put(self.0, gradient);
         if let [Some(token)] = ops.parents {
+            // The core consumes a gradient of its token; the value is not used.
             grads.register::<B>(token.id, zero);
         }
     }

@@ -233,6 +233,7 @@ fn run_keeping<B: CpuBackend>(
     wanted: Operands<bool>,
 ) -> (ResultTensors<B>, Stored<B>) {
     let is_recorded = sweep.record.rates || sweep.record.potentials;
+    // A recorded trajectory takes its memory anyway.
     if sweep.recompute && !is_recorded {
         return run_keeping_states(sweep);
     }

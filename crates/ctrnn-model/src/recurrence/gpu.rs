@@ -199,6 +199,7 @@ impl<R: CubeRuntime> Device<R> {
     ) -> GradientTensors<Cube<R, I, BT>> {
         let shape = sweep.shape;
         let n = shape.units;
+        // In the voltage form the gradient of gain is computed from those of the weights.
         let gain_from_weights = wanted.gain && sweep.form == Form::Voltage;
         let asked = Operands {
             w_in: wanted.w_in || gain_from_weights,
