@@ -237,7 +237,7 @@ impl<E: Element> ProductTile<'_, E> {
     }
 }
 
-/// Returns a value as a type that is the same one once its size is known.
+/// Reinterprets a value as a type that is the same one once the const sizes are known.
 ///
 /// # Safety
 /// `A` and `B` must be the same type.

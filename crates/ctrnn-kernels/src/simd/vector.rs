@@ -68,7 +68,7 @@ pub trait Vectors: Sized {
     fn dispatch<J: Job<Self>>(path: KernelPath, job: J) -> J::Output;
 }
 
-/// Numbers that padded rows are a multiple of: whole vectors of every path.
+/// Length that padded rows are a multiple of: whole vectors of every path.
 pub(crate) const GROUP: usize = 16;
 
 /// Splits a padded row into groups. Code for each vector of several rows then needs no check of their lengths: see [`each_vector`].
