@@ -116,7 +116,7 @@ pub fn with_states_of_conditions(
                 weights.insert(name.to_owned(), states);
                 missing_note(&missing, wanted.len())
             }
-            None => None, // their shape is wrong, which the network says
+            None => None, // the network reports the wrong shape
         },
         None => None,
     };

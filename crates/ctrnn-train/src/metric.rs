@@ -13,8 +13,8 @@ ctrnn_model::words! {
         Loss = "val.loss",
         /// Fraction of validation trials with the right choice, over those that have one; higher is better.
         Accuracy = "val.accuracy",
-        /// The least accuracy over conditions, each over its trials that have a right choice; higher is better. It wants some trials
-        /// of each condition: see validate.trials.
+        /// The least accuracy over conditions, each over its trials that have a right choice; higher is better.
+        /// Needs several trials of each condition: see validate.trials.
         MinAccuracy = "val.min_accuracy",
     }
 }

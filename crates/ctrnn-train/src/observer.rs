@@ -14,28 +14,28 @@ use crate::metric::Metric;
 /// Receives reports from a training run. Every method is optional; an error ends the run.
 #[expect(unused_variables, reason = "provided methods do nothing")]
 pub trait Observer {
-    /// Called every `train.log_every` steps, and after the last one.
+    /// Receives a report every `train.log_every` steps, and after the last one.
     fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// Called after each validation.
+    /// Receives the result of each validation.
     fn evaluated(&mut self, report: &Validation) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// Called every `checkpoint.every_steps` steps, after a validation among the best, and at the end, with the
-    /// complete state of the run.
+    /// Receives the complete state of the run every `checkpoint.every_steps` steps, after a validation among the
+    /// best, and at the end.
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// Called after a rollback to an earlier state, which `snapshot` holds: earlier reports of later steps are void.
+    /// Handles a rollback to an earlier state, which `snapshot` holds: earlier reports of later steps are void.
     fn rolled_back(&mut self, rollback: &Rollback, snapshot: &Snapshot) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// Called when an observer could not write and training continues (`checkpoint.on_error = "retry"`).
+    /// Handles the failed write of an observer after which training continues (`checkpoint.on_error = "retry"`).
     fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
         Ok(())
     }

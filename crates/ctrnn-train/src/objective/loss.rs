@@ -9,7 +9,7 @@
 //! soft_cross_entropy  - sum_k target_k log softmax(y)_k
 //! ```
 //!
-//! and with mask `m` and trials b of T_b time steps it is averaged in one of three ways, none of which padding changes:
+//! and with mask `m` and trials b of T_b time steps it is averaged in one of three ways, none of which depends on padding:
 //!
 //! ```text
 //! mask     sum m l / sum m

@@ -106,7 +106,7 @@ impl Default for Adam {
     }
 }
 
-/// AdamW: Adam's step, and besides `w -= lr weight_decay w`.
+/// AdamW: Adam's step, and in addition `w -= lr weight_decay w`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
@@ -268,7 +268,7 @@ impl<'de> Deserialize<'de> for Schedule {
     }
 }
 
-/// The same rate at every step.
+/// Constant learning rate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constant {
