@@ -605,7 +605,7 @@ fn configurations_are_shown_and_explained() {
         "#);
     let listed = project.run(&["config", "explain"]).exits(0).stdout;
     for table in [
-        "checkpoint  What is saved on the way",
+        "checkpoint  Checkpoints during training",
         "model       The network: ",
     ] {
         assert!(listed.contains(table), "{listed}");

@@ -553,5 +553,5 @@ fn channels_have_names_of_their_own() {
     assert_ne!(twice, GENERATOR);
     project.write("generator.sh", twice);
     let refused = project.run(&training("run", &[])).exits(4);
-    refused.says(&["names \"a\" twice among its inputs"]);
+    refused.says(&["names the input \"a\" twice"]);
 }

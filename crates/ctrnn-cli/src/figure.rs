@@ -68,7 +68,7 @@ mod tests {
         let error = FigureFormat::of(Path::new("out/fig.pdf")).unwrap_err();
         assert_eq!(
             error.render(false),
-            "error[C031]: out/fig.pdf is neither .svg nor .png\nhelp: write to out/fig.svg\n"
+            "error[C031]: out/fig.pdf is not the name of a figure; expected .svg or .png\nhelp: write to out/fig.svg\n"
         );
     }
 }

@@ -180,7 +180,7 @@ mod tests {
             ..PerturbArgs::default()
         };
         for (args, message) in [
-            (lesion("9-3"), "\"9-3\" cannot be read as --lesion"),
+            (lesion("9-3"), "\"9-3\" is not a value of --lesion"),
             (lesion("30"), "there is no unit 30"),
             (current("0@0..50=1"), "multiples of dt_ms = 20"),
             (current("0@40..40=1"), "40..40 ms is empty"),
@@ -192,7 +192,7 @@ mod tests {
                 },
                 "unit 4 is lesioned and clamped",
             ),
-            (current("0@0..40=NaN"), "cannot be read as --current"),
+            (current("0@0..40=NaN"), "is not a value of --current"),
         ] {
             let found = read(&args).unwrap_err();
             assert!(found.contains(message), "{found}");

@@ -1,7 +1,7 @@
-//! Walks the tree of a configuration against the schema and finds everything that does not conform.
+//! Validation against the schema: walks the tree of a configuration and finds everything that does not conform.
 //!
-//! What does not conform is taken out of the tree, so that the checks of meaning that follow see a
-//! tree that can be read; they skip what depends on a key that was taken out.
+//! Values that do not conform are removed from the tree, so that the checks of meaning that follow can read it; they
+//! skip everything that depends on a removed key.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -13,30 +13,29 @@ use crate::document::{Node, Value, shortened};
 use crate::schema::{self, describe, is_named, join, keys_of, name_of, shapes, types, words};
 use crate::suggestion::{quoted, tasks_like, word_like};
 
-/// A file that a configuration names.
+/// An input file named in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputFile {
-    /// The path that it names, absolute.
+    /// The path given in the configuration, made absolute.
     pub named: PathBuf,
-    /// Where the file is: the same, or below the data root.
+    /// The actual path of the file: the same, or below the data root.
     pub path: PathBuf,
 }
 
-/// What a walk found.
+/// Result of a walk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings {
-    /// What is wrong.
+    /// The problems found.
     pub(crate) problems: Vec<Diagnostic>,
-    /// The full paths of the keys that were taken out.
+    /// The full paths of the removed keys.
     pub(crate) removed: Vec<String>,
-    /// The files that the configuration names.
+    /// The files named in the configuration.
     pub(crate) files: Vec<InputFile>,
 }
 
-/// Checks a document; afterwards it holds only what conforms to the schema, with every path to a
-/// file absolute.
+/// Checks a document. Afterwards it holds only values that conform to the schema, and all paths to files are absolute.
 ///
-/// With a data root, the files that the configuration file names are looked for there.
+/// With a data root, the files named in the configuration file are searched for there.
 pub(crate) fn check(document: &mut Node, schema: &Json, data_root: Option<&Path>) -> Findings {
     let tasks: Vec<String> = match document.get("task") {
         Some(tasks) => tasks.entries().map(|(name, _)| name.clone()).collect(),
@@ -53,21 +52,22 @@ pub(crate) fn check(document: &mut Node, schema: &Json, data_root: Option<&Path>
     walk.found
 }
 
-/// After this many problems the rest of the file is not looked at: it is something else.
+/// Largest number of problems reported. A file with more is most likely not a configuration.
 const MAX_PROBLEMS: usize = 100;
 
-/// Longest path to a file.
+/// Longest path to a file, in bytes.
 const MAX_PATH_BYTES: usize = 4096;
 
 struct Walk<'a> {
     root: &'a Json,
-    /// The tasks that the document names.
+    /// The tasks named in the document.
     tasks: &'a [&'a str],
     data_root: Option<&'a Path>,
     found: Findings,
 }
 
-/// The methods that answer whether a value at `path` may stay; they note the problem if it may not.
+/// Checks of single values: each method returns true if the value at `path` may stay, and otherwise reports the
+/// problem.
 impl Walk<'_> {
     fn conforms(&mut self, node: &mut Node, schema: &Json, path: &str) -> bool {
         if self.found.problems.len() >= MAX_PROBLEMS {
@@ -91,8 +91,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Of several shapes, takes the one that the value breaks least, and those that have all of its keys before the
-    /// others. A table without a key of any of them breaks them all.
+    /// Checks a value against several shapes and keeps the result for the shape that it violates least; shapes that
+    /// have all of its keys take precedence. A table with keys, none of which is in any shape, violates all of them.
     fn best_shape_conforms(&mut self, node: &mut Node, shapes: &[&Json], path: &str) -> bool {
         if is_foreign(node, shapes) {
             for (key, child) in node.entries().take(MAX_PROBLEMS) {
@@ -144,7 +144,7 @@ impl Walk<'_> {
         }
     }
 
-    /// For a value of the right type.
+    /// Checks a value whose type is already known to fit the shape.
     fn shape_conforms(&mut self, node: &mut Node, shape: &Json, path: &str) -> bool {
         let subject = format!("{path} = {}", node.value);
         match &mut node.value {
@@ -242,7 +242,7 @@ impl Walk<'_> {
         self.reject(problem.at(place, "").help(self.remedy(path)))
     }
 
-    /// Notes a problem.
+    /// Reports a problem and returns false.
     fn reject(&mut self, problem: Diagnostic) -> bool {
         self.found.problems.push(problem);
         false
@@ -282,7 +282,8 @@ impl Walk<'_> {
             .help(self.remedy(path))
     }
 
-    /// What to write at a key, by its default, its words, or its explanation; for a key that is free, those of its table.
+    /// Suggests a value for a key: its default, its allowed words, or a pointer to its explanation; for a key without a
+    /// schema, those of its table.
     fn remedy(&self, path: &str) -> String {
         let path = path.split('[').next().unwrap_or(path);
         let found = schema::find(self.root, path);
@@ -304,13 +305,13 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a number is among the shapes of a key that takes words.
+/// Returns true if a key that takes words takes numbers as well.
 fn is_number_too(root: &Json, schema: &Json) -> bool {
     let is_number = |shape: &Json| shape["type"] == "number" || shape["type"] == "integer";
     shapes(root, schema).into_iter().any(is_number)
 }
 
-/// Whether a value is of a type that the shape allows.
+/// Returns true if the shape allows the type of the value.
 fn fits(value: &Value, shape: &Json) -> bool {
     let types = types(shape);
     let allows = |kind| types.contains(&kind);
@@ -326,7 +327,7 @@ fn fits(value: &Value, shape: &Json) -> bool {
         }
 }
 
-/// Whether a string is one of the words of the shapes, or they list none.
+/// Returns true if a string is one of the words of the shapes, or if a shape does not restrict strings.
 fn is_word(root: &Json, word: &str, shapes: &[&Json]) -> bool {
     shapes.iter().any(|shape| match words(root, shape) {
         words if words.is_empty() => {
@@ -336,7 +337,7 @@ fn is_word(root: &Json, word: &str, shapes: &[&Json]) -> bool {
     })
 }
 
-/// Whether a word is what the pattern `^PREFIX.+$` of a shape allows; no other patterns are in use.
+/// Returns true if a word matches the shape's pattern `^PREFIX.+$`, the only form of pattern in use.
 fn has_prefixed_form(word: &str, shape: &Json) -> bool {
     let pattern = shape["pattern"].as_str().unwrap_or_default();
     let prefix = pattern
@@ -346,7 +347,7 @@ fn has_prefixed_form(word: &str, shape: &Json) -> bool {
     rest.is_some_and(|rest| !rest.is_empty())
 }
 
-/// Whether a table has keys, but none of any shape.
+/// Returns true if a table has keys, but none of them is in any shape.
 fn is_foreign(node: &Node, shapes: &[&Json]) -> bool {
     let is_known = |key: &str| {
         shapes
@@ -368,7 +369,7 @@ fn is_required(shape: &Json, key: &str) -> bool {
     required(shape).any(|required| required == key)
 }
 
-/// The rule of a range that a number breaks.
+/// Finds the rule of a range that a number breaks.
 fn range_rule(number: f64, shape: &Json) -> Option<String> {
     if !number.is_finite() {
         return Some("must be a finite number".to_owned());
@@ -384,9 +385,9 @@ fn range_rule(number: f64, shape: &Json) -> Option<String> {
         .or_else(|| single_precision_rule(number, shape))
 }
 
-/// Finds the rule that a number breaks once it is rounded to single precision, in which networks compute: it stays finite, and strictly
-/// within the bounds that it may not reach. What must be above 0 is a divisor, so that a number with less than the full precision
-/// will not do.
+/// Finds the rule that a number breaks once it is rounded to single precision, in which networks compute: it must
+/// remain finite, and strictly within exclusive bounds. A number that must be above 0 is a divisor, so subnormal
+/// numbers, which lack full precision, are refused too.
 fn single_precision_rule(number: f64, shape: &Json) -> Option<String> {
     let rounded = number as f32;
     let reaches = |key: &str, other: fn(&f64, &f64) -> bool| {
@@ -417,7 +418,7 @@ fn single_precision_rule(number: f64, shape: &Json) -> Option<String> {
     ))
 }
 
-/// The rule that the length of a list breaks.
+/// Finds the rule that the length of a list breaks.
 fn length_rule(length: f64, shape: &Json) -> Option<String> {
     let bound = |key: &str| shape[key].as_f64();
     match (bound("minItems"), bound("maxItems")) {
@@ -434,24 +435,26 @@ fn length_rule(length: f64, shape: &Json) -> Option<String> {
     }
 }
 
-/// A path as meant: absolute, starting from the folder of the text that holds it.
+/// Resolves a path to an absolute one, relative to the folder of the text in which it is written.
 fn absolute(place: &Place, path: &str) -> PathBuf {
     canonical(place.source.folder.join(path))
 }
 
-/// Returns a path with links followed where it is there, and absolute in any case.
+/// Returns a path with links followed if it exists, and absolute in any case.
 pub fn canonical(path: PathBuf) -> PathBuf {
     let absolute = path.canonicalize().or_else(|_| std::path::absolute(&path));
     absolute.unwrap_or(path)
 }
 
-/// Whether a file is one that a run keeps in its own folder, where its configuration is.
+/// Returns true if a file is the copy of the initial weights that a run keeps in its own folder, next to its
+/// configuration.
 fn is_kept_by_run(folder: &Path, file: &Path) -> bool {
     let run = RunFolder::at(folder);
     run.run_json().is_file() && canonical(run.initial_weights()) == file
 }
 
-/// A file below the data root: of the ends of its path, the longest that is there; else its name.
+/// Returns the location of a file below the data root: the longest suffix of its path that exists there, or else its
+/// name.
 pub(crate) fn re_pointed(named: &Path, root: &Path) -> PathBuf {
     let parts: Vec<_> = named
         .components()

@@ -1,4 +1,4 @@
-//! The covariance of the pre-activation noise, from a file.
+//! Covariance of the pre-activation noise, read from a file.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use ctrnn_files::npz;
 /// Reads the array `covariance [N,N]` of an npz file, as rows.
 ///
 /// # Errors
-/// Says what is wrong with the file.
+/// Describes the fault of the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<Vec<f64>>, String> {
     let mut arrays = npz::read(path).map_err(|error| error.to_string())?;
     let file = path.display();

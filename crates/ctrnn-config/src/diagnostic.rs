@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, where it stands, and what to type instead.
+//! Diagnostics: problems of a configuration, with their place in the text and a remedy.
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
@@ -7,34 +7,34 @@ use std::sync::Arc;
 
 use ctrnn_files::printable;
 
-/// The kinds of problem, each with its code.
+/// Code of a kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
-    /// A key that the schema does not have, in the file or in an override.
+    /// A key that is not in the schema, in the file or in an override.
     UnknownKey,
-    /// A value of another type than its key takes.
+    /// A value of the wrong type for its key.
     WrongType,
-    /// A word that is not one of those allowed.
+    /// A word that is not among the allowed ones.
     UnknownWord,
     /// A number, or the length of a list, outside its range; NaN and infinities.
     OutOfRange,
-    /// A table without a key that it needs.
+    /// A missing key that its table requires.
     MissingKey,
-    /// Text that is not TOML.
+    /// A syntax error: text that is not TOML.
     Syntax,
-    /// A file that cannot be read: missing, a folder, not UTF-8.
+    /// An unreadable file: missing, a folder, or not UTF-8.
     Unreadable,
-    /// A configuration of another version.
+    /// An unsupported version of the configuration format.
     Version,
     /// An override that is not `KEY=VALUE` or `~KEY`.
     BadOverride,
-    /// Two overrides of one key.
+    /// Two overrides of the same key.
     RepeatedOverride,
-    /// A task that the registry does not have.
+    /// A task that is not in the registry.
     UnknownTask,
-    /// No task at all.
+    /// A configuration without a task.
     NoTask,
-    /// More than one task.
+    /// A configuration with more than one task.
     SeveralTasks,
     /// A value that breaks a rule of its task, for instance a duration between two time steps.
     TaskRule,
@@ -42,30 +42,30 @@ pub enum Code {
     TimeStep,
     /// Initial weights or an initial state that cannot be made.
     Initial,
-    /// A stopping rule without a bound, with two, or with one that cannot be met.
+    /// A stopping rule without a bound, with two bounds, or with one that cannot be met.
     StopRule,
-    /// Settings of the training that contradict one another.
+    /// Training settings that contradict each other.
     Training,
-    /// A key that a resumed run must keep.
+    /// A changed key that a resumed run must keep.
     FixedKey,
     /// An output nonlinearity that does not fit the loss or the number of outputs.
     Readout,
     /// Connections or signs that contradict each other or the activation.
     Connections,
-    /// An override of a key that the command does not let be overridden.
+    /// An override of a key that the command does not allow to be overridden.
     NotHere,
-    /// Fewer steps than a resumed run has done already.
+    /// Fewer steps than a resumed run has already done.
     StepsDone,
-    /// Files that the configuration names and that are missing, corrupt, or of another kind than it says.
+    /// An input file that is missing, corrupt, or of a kind other than the configuration says.
     Data,
-    /// A file that the operating system did not let us read.
+    /// An I/O error while reading a file.
     Io,
-    /// A program that the configuration names and that is not started.
+    /// A program named in the configuration that is not started, for lack of permission.
     Program,
 }
 
 impl Code {
-    /// Every code, in the order of the documentation.
+    /// All codes, in the order of the documentation.
     pub const ALL: [Self; 26] = [
         Self::UnknownKey,
         Self::WrongType,
@@ -95,7 +95,7 @@ impl Code {
         Self::Program,
     ];
 
-    /// The code as printed; it keeps its meaning from release to release.
+    /// Returns the code as printed; its meaning does not change between releases.
     pub const fn id(self) -> &'static str {
         match self {
             Self::UnknownKey => "C001",
@@ -127,7 +127,7 @@ impl Code {
         }
     }
 
-    /// The exit code of a command that this problem ends: 2 configuration, 4 data, 5 input/output.
+    /// Returns the exit code of a command that ends with this problem: 2 configuration, 4 data, 5 input/output.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Data | Self::Program => 4,
@@ -137,37 +137,37 @@ impl Code {
     }
 }
 
-/// A text that was read: the configuration file, or one override.
+/// A source text: the configuration file, or one override.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
-    /// When it was read: 0 for the file, 1 for the first override.
+    /// Position in reading order: 0 for the file, 1 for the first override.
     pub order: usize,
-    /// What messages call it: the path as given, or `command line`.
+    /// Name used in messages: the path as given, or `command line`.
     pub name: String,
-    /// The text.
+    /// The content.
     pub text: String,
-    /// The folder that relative paths in it start from.
+    /// The base folder of relative paths in the text.
     pub folder: PathBuf,
 }
 
-/// A range of bytes of a [`Source`].
+/// A place in a source text: a range of bytes of a [`Source`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The text.
+    /// The source text.
     pub source: Arc<Source>,
-    /// The bytes.
+    /// The range of bytes.
     pub span: Range<usize>,
 }
 
 impl Place {
-    /// Line and column of the first byte, both counted from 1, columns in characters.
+    /// Returns line and column of the first byte, both counted from 1; columns count characters.
     pub fn line_column(&self) -> (usize, usize) {
         let before = &self.source.text[..self.start()];
         let column = before.rsplit('\n').next().unwrap_or_default();
         (before.matches('\n').count() + 1, column.chars().count() + 1)
     }
 
-    /// The bytes of the line of the first byte, without its end.
+    /// Returns the range of bytes of the line with the first byte, without the line break.
     pub(crate) fn line_span(&self) -> Range<usize> {
         let text = &self.source.text;
         let start = text[..self.start()].rfind('\n').map_or(0, |n| n + 1);
@@ -175,12 +175,12 @@ impl Place {
         start..start + line.len()
     }
 
-    /// The line of the first byte, without its end.
+    /// Returns the line with the first byte, without the line break.
     fn line(&self) -> &str {
         &self.source.text[self.line_span()]
     }
 
-    /// The line as shown; of a long one, what stands around the place.
+    /// Returns the line for display; a long one is cut to an excerpt around the place.
     fn excerpt(&self) -> Excerpt {
         const LONGEST: usize = 160;
         const BEFORE: usize = 60;
@@ -206,12 +206,12 @@ impl Place {
         }
     }
 
-    /// The first byte, moved back to the start of a character inside the text.
+    /// Returns the index of the first byte, moved back to a character boundary inside the text.
     fn start(&self) -> usize {
         self.source.text.floor_char_boundary(self.span.start)
     }
 
-    /// Number of characters to underline on the first line; at least one.
+    /// Returns the number of characters to underline on the first line; at least one.
     fn width(&self) -> usize {
         let end = self
             .source
@@ -229,37 +229,37 @@ impl Place {
     }
 }
 
-/// A line as shown, and where the carets stand under it.
+/// A line for display, and the position of the carets under it.
 struct Excerpt {
     text: String,
     indent: usize,
     width: usize,
 }
 
-/// A place and what to say about it; the text may be empty.
+/// A label: a place in the text, with a note that may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// What.
+    /// The note.
     pub text: String,
 }
 
-/// One problem of a configuration.
+/// A diagnostic: one problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Its kind.
+    /// The kind of the problem.
     pub code: Code,
-    /// What is wrong, in one line.
+    /// The problem in one line.
     pub message: String,
-    /// Where; the first label is the place to change. Empty where there is no text to show.
+    /// Places in the text, the one to change first; empty if there is no text to show.
     pub labels: Vec<Label>,
-    /// What to type instead; empty if the message says it all.
+    /// The remedy; empty if the message suffices.
     pub help: String,
 }
 
 impl Diagnostic {
-    /// A problem without a place.
+    /// Creates a diagnostic without places and remedy.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -269,7 +269,7 @@ impl Diagnostic {
         }
     }
 
-    /// Adds a place.
+    /// Adds a label.
     #[must_use]
     pub fn at(mut self, place: &Place, text: impl Into<String>) -> Self {
         self.labels.push(Label {
@@ -279,14 +279,14 @@ impl Diagnostic {
         self
     }
 
-    /// Says what to do about it.
+    /// Sets the remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
     }
 
-    /// The problem as shown on a terminal, with colours if asked for; ends with a newline.
+    /// Renders the problem for a terminal, with colours if requested; ends with a newline.
     pub fn render(&self, color: bool) -> String {
         let paint = Paint(color);
         let mut text = heading(self.code.id(), &self.message, color);
@@ -348,7 +348,7 @@ fn help_line(help: &str, color: bool) -> String {
     format!("{}: {}\n", Paint(color).cyan("help"), printable(help))
 }
 
-/// Terminal colours, or none.
+/// Terminal colours, if enabled.
 struct Paint(bool);
 
 impl Paint {
@@ -373,13 +373,13 @@ impl Paint {
     }
 }
 
-/// Everything that is wrong with a configuration.
+/// All errors of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<Diagnostic>);
 
 impl ConfigErrors {
-    /// The exit code of the command: 2 if anything is wrong with the configuration itself,
-    /// otherwise that of the first problem (4 data, 5 input/output).
+    /// Returns the exit code of the command: 2 if any problem is in the configuration itself, otherwise that of the
+    /// first problem (4 data, 5 input/output).
     pub fn exit_code(&self) -> u8 {
         let codes = || self.0.iter().map(|problem| problem.code.exit_code());
         codes()
@@ -388,7 +388,7 @@ impl ConfigErrors {
             .unwrap_or(2)
     }
 
-    /// All problems as shown on a terminal, an empty line between two.
+    /// Renders all problems for a terminal, separated by empty lines.
     pub fn render(&self, color: bool) -> String {
         let texts: Vec<String> = self.0.iter().map(|problem| problem.render(color)).collect();
         texts.join("\n")

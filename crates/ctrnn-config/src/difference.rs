@@ -1,4 +1,4 @@
-//! Which keys differ between two resolved configurations, and which of them a resumed run may change.
+//! Differences between two resolved configurations, and the keys that a resumed run may change.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use toml::{Table, Value};
 
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic};
 
-/// A key whose value differs; a side without the key is `None`.
+/// A key whose value differs between two configurations; a side without the key is `None`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// The full path of the key.
     pub key: String,
-    /// Its value on the left, or in the run that is resumed.
+    /// The value on the left, or in the run that is resumed.
     pub left: Option<Value>,
-    /// Its value on the right, or as asked for now.
+    /// The value on the right, or as now requested.
     pub right: Option<Value>,
 }
 
 impl Difference {
-    /// The value on the left, in words.
+    /// Returns the value on the left as text, or "absent".
     pub fn left_word(&self) -> String {
         word(self.left.as_ref())
     }
 
-    /// The value on the right, in words.
+    /// Returns the value on the right as text, or "absent".
     pub fn right_word(&self) -> String {
         word(self.right.as_ref())
     }
@@ -33,7 +33,7 @@ fn word(value: Option<&Value>) -> String {
     value.map_or("absent".to_owned(), Value::to_string)
 }
 
-/// The keys that differ between two resolved configurations, sorted; lists are compared as a whole.
+/// Returns the keys that differ between two resolved configurations, sorted; lists are compared as a whole.
 pub fn differences(left: &Table, right: &Table) -> Vec<Difference> {
     let mut found = Vec::new();
     collect("", left, right, &mut found);
@@ -60,7 +60,7 @@ fn collect(table: &str, left: &Table, right: &Table, found: &mut Vec<Difference>
     }
 }
 
-/// The keys that a resumed run may change: a table stands for all its keys.
+/// The keys that a resumed run may change; a table includes all of its keys.
 pub const CHANGEABLE_ON_RESUME: [&str; 7] = [
     "train.steps",
     "train.schedule.steps",
@@ -71,10 +71,10 @@ pub const CHANGEABLE_ON_RESUME: [&str; 7] = [
     "device",
 ];
 
-/// Checks that a resumed run changes only what it may; `other` is a folder that a run of the other values could have.
+/// Checks that a resumed run changes only the keys that it may; the remedy suggests `other` as the folder of a new run.
 ///
 /// # Errors
-/// One problem for each other key that differs.
+/// One problem for each differing key that must not change.
 pub fn check_resume(before: &Table, now: &Table, other: &Path) -> Result<(), ConfigErrors> {
     let allowed = |key: &str| {
         CHANGEABLE_ON_RESUME.iter().any(|may| {

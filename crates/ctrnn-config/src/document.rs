@@ -1,4 +1,4 @@
-//! A configuration as a tree in which every key and value knows where it was written.
+//! A configuration as a tree in which every key and value has its place in the source text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,16 +13,16 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Place, Source};
 
-/// A value, where it stands, and where its key stands.
+/// A value, with the place where it is written and that of its key.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) value: Value,
     pub(crate) place: Place,
-    /// The key; for an item of a list and for the whole document, the value itself.
+    /// Place of the key; for an item of a list and for the whole document, that of the value.
     pub(crate) key: Place,
 }
 
-/// A TOML value whose parts know where they were written.
+/// A TOML value whose parts have places.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     String(String),
@@ -34,17 +34,17 @@ pub(crate) enum Value {
     Table(BTreeMap<String, Node>),
 }
 
-/// Longest configuration that is read: 1 MiB. The longest list, an initial state of 16384 units, takes a third of it.
+/// Largest configuration that is read: 1 MiB. The longest list, an initial state of 16384 units, takes a third of it.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// More errors of syntax than this are not shown: the file is something else.
+/// Largest number of syntax errors reported. A file with more is most likely not a configuration.
 const MAX_SYNTAX_ERRORS: usize = 10;
 
-/// Tables and lists in each other are read this deep; no configuration of ours has more than ten levels.
+/// Largest nesting depth of tables and lists. Valid configurations have at most ten levels.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 impl Node {
-    /// Parses a whole document; what could be read comes back together with the errors.
+    /// Parses a whole document; returns the readable part together with the errors.
     pub(crate) fn parse(source: &Arc<Source>) -> (Self, Vec<Diagnostic>) {
         let (table, errors) = DeTable::parse_recoverable(&source.text);
         let mut problems: Vec<_> = errors
@@ -76,7 +76,7 @@ impl Node {
         (document, problems)
     }
 
-    /// Parses one value, the part of `source` that starts at byte `offset`.
+    /// Parses a single value: the part of `source` that starts at byte `offset`.
     pub(crate) fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Self, Diagnostic> {
         let value = DeValue::parse(&source.text[offset..]);
         let value = value.map_err(|error| syntax_error(&error, source, offset))?;
@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// Removes every value of one line that a syntax error was found in: what recovery made of it means nothing.
+    /// Removes all values on lines with a syntax error: their recovered form is meaningless.
     fn forget_lines(&mut self, lines: &[Range<usize>]) {
         if let Value::Table(table) = &mut self.value {
             let is_in_one = |start| lines.iter().any(|line| line.contains(&start));
@@ -140,7 +140,7 @@ impl Node {
         }
     }
 
-    /// The value at a path such as `task.npz.files[0]`.
+    /// Returns the value at a path such as `task.npz.files[0]`.
     pub(crate) fn get(&self, path: &str) -> Option<&Self> {
         let mut keys = path.split(['.', '[']).map(|key| key.trim_end_matches(']'));
         keys.try_fold(self, |node, key| match &node.value {
@@ -150,7 +150,7 @@ impl Node {
         })
     }
 
-    /// The entries of a table; none for any other value.
+    /// Returns the entries of a table; empty for any other value.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&String, &Self)> {
         let table = if let Value::Table(table) = &self.value {
             Some(table)
@@ -160,7 +160,7 @@ impl Node {
         table.into_iter().flatten()
     }
 
-    /// The entries of a table; makes it one if it is not.
+    /// Returns the entries of a table; any other value is replaced by an empty table first.
     pub(crate) fn table_mut(&mut self) -> &mut BTreeMap<String, Self> {
         if !matches!(self.value, Value::Table(_)) {
             self.value = Value::Table(BTreeMap::new());
@@ -171,7 +171,7 @@ impl Node {
         table
     }
 
-    /// An empty table.
+    /// Creates an empty table.
     pub(crate) fn empty_table(key: &Place) -> Self {
         Self {
             value: Value::Table(BTreeMap::new()),
@@ -180,7 +180,7 @@ impl Node {
         }
     }
 
-    /// The value without its places.
+    /// Converts to a TOML value without places.
     pub(crate) fn to_toml(&self) -> toml::Value {
         match &self.value {
             Value::String(text) => toml::Value::String(text.clone()),
@@ -212,7 +212,7 @@ impl Value {
         Self::Table(table.into_iter().map(read).collect())
     }
 
-    /// The value in words: `the string "many"`, `the integer 3`, `a table`.
+    /// Describes the value in words: `the string "many"`, `the integer 3`, `a table`.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::String(_) => format!("the string {self}"),
@@ -240,13 +240,13 @@ impl fmt::Display for Value {
     }
 }
 
-/// Tells whether a number has many digits unless it is written with an exponent.
+/// Returns true if a number has many digits unless it is written with an exponent.
 fn is_long(number: f64) -> bool {
     let size = number.abs();
     size.is_finite() && (size >= 1e16 || (size > 0.0 && size < 1e-5))
 }
 
-/// A text for a message: as it is, or where it is long, its beginning.
+/// Shortens a text for a message: a long one is cut to its beginning.
 pub fn shortened(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 80;
     match text.char_indices().nth(LONGEST) {
@@ -299,11 +299,11 @@ pub(crate) fn read(path: &Path) -> Result<Source, Diagnostic> {
     })
 }
 
-/// Turns ranges of what the parser saw into places of the source.
+/// Converts ranges of bytes from the parser to places of the source.
 struct Reader<'a> {
     source: &'a Arc<Source>,
     offset: usize,
-    /// Tables and lists around the value.
+    /// Number of tables and lists around the value.
     depth: usize,
 }
 
@@ -356,7 +356,7 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, offset: usize) ->
         .help("write `key = value` under a [table]; a string stands in double quotes")
 }
 
-/// The bytes of the line that a problem begins in.
+/// Returns the range of bytes of the line on which a problem begins.
 fn first_line(problem: &Diagnostic) -> Option<Range<usize>> {
     problem.labels.first().map(|label| label.place.line_span())
 }

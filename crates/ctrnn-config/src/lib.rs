@@ -1,8 +1,8 @@
 //! The configuration language: TOML files, overrides, their schema and their errors.
 //!
-//! A [`RunConfig`] is a configuration as written, with its defaults; a [`Run`] is what it means, every value decided and every file
-//! found. [`RunConfig::load`] goes from one to the other in three passes (syntax, schema, meaning) and reports everything that is
-//! wrong at once.
+//! A [`RunConfig`] is a configuration as written, with its defaults; a [`Run`] is its resolved form, in which every
+//! value is decided and every file found. [`RunConfig::load`] resolves a configuration in three passes (syntax, schema,
+//! meaning) and reports all problems at once.
 //!
 //! ```
 //! use ctrnn_config::RunConfig;

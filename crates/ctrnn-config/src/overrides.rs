@@ -1,4 +1,4 @@
-//! Overrides on the command line, `model.n_units=64`, laid over the tree of the file.
+//! Command-line overrides, such as `model.n_units=64`, applied to the tree of the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,19 +9,20 @@ use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{MAX_DEPTH, Node, Value, shortened};
 use crate::schema;
 
-/// One override: a key, and its value or nothing to remove it.
+/// An override: a key, and its new value, or none to remove the key.
 pub(crate) struct Override {
-    /// The parts of the key with their bytes.
+    /// The parts of the key, with their ranges of bytes.
     key: Vec<(String, Range<usize>)>,
     value: Option<Node>,
     source: Arc<Source>,
 }
 
 impl Override {
-    /// Reads `KEY=VALUE` or `~KEY`.
+    /// Parses `KEY=VALUE` or `~KEY`.
     ///
-    /// A value is any TOML value; what starts like none of them is a string (`model.activation=tanh`). So is `none`, until
-    /// [`remove_none`] says which keys it removes.
+    /// The value may be any TOML value; other text is a string (`model.activation=tanh`), unless it starts like a list,
+    /// a table or a quoted string. The bare word `none` is a string at first; [`remove_none`] then decides which keys
+    /// it removes.
     fn parse(text: &str, order: usize) -> Result<Self, Diagnostic> {
         let source = Arc::new(Source {
             order,
@@ -49,31 +50,31 @@ impl Override {
         })
     }
 
-    /// The key with dots.
+    /// Returns the key with dots.
     pub(crate) fn path(&self) -> String {
         let parts: Vec<&str> = self.key.iter().map(|(part, _)| part.as_str()).collect();
         parts.join(".")
     }
 
-    /// The place of the whole key.
+    /// Returns the place of the whole key.
     pub(crate) fn key_place(&self) -> Place {
         let end =
             |range: Option<&(String, Range<usize>)>| range.map_or(0..0, |(_, span)| span.clone());
         self.place(end(self.key.first()).start..end(self.key.last()).end)
     }
 
-    /// Whether it removes a key.
+    /// Returns true if the override removes a key.
     pub(crate) fn is_removal(&self) -> bool {
         self.value.is_none()
     }
 
-    /// Whether its value is the bare word `none`: not `"none"`, which is a string.
+    /// Returns true if the value is the bare word `none`, as opposed to the string `"none"`.
     fn is_none(&self) -> bool {
         let after_key = self.source.text.split_once('=');
         self.value.is_some() && after_key.is_some_and(|(_, value)| value.trim() == NONE)
     }
 
-    /// The task that the override speaks of, if it does.
+    /// Returns the task whose table the override sets or changes, if any.
     fn task(&self) -> Option<&str> {
         match self.key.as_slice() {
             [(table, _), (name, _), ..] if table == "task" && self.value.is_some() => Some(name),
@@ -88,7 +89,7 @@ impl Override {
         }
     }
 
-    /// Lays the override over the tree.
+    /// Applies the override to the tree.
     fn apply(self, document: &mut Node) -> Result<(), Diagnostic> {
         let places: Vec<Place> = self
             .key
@@ -133,10 +134,10 @@ impl Override {
     }
 }
 
-/// The word that removes a key which cannot be `"none"`.
+/// The word that removes a key, unless `"none"` is one of the key's values.
 const NONE: &str = "none";
 
-/// Turns `KEY=none` into a removal, but for keys of which "none" is a value.
+/// Turns `KEY=none` into a removal, except for keys that have "none" as a value.
 pub(crate) fn remove_none(overrides: &mut [Override], schema: &serde_json::Value) {
     for given in overrides.iter_mut().filter(|given| given.is_none()) {
         let found = schema::find(schema, &given.path());
@@ -147,7 +148,7 @@ pub(crate) fn remove_none(overrides: &mut [Override], schema: &serde_json::Value
     }
 }
 
-/// Reads all overrides; every one that cannot be read, and every repeated one, is a problem.
+/// Parses all overrides; each one that cannot be parsed, and each repeated one, is a problem.
 pub(crate) fn parse(texts: &[String], problems: &mut Vec<Diagnostic>) -> Vec<Override> {
     let mut seen: BTreeMap<String, Place> = BTreeMap::new();
     let mut overrides = Vec::new();
@@ -175,7 +176,7 @@ pub(crate) fn parse(texts: &[String], problems: &mut Vec<Diagnostic>) -> Vec<Ove
     overrides
 }
 
-/// The overrides without those that a shell has taken apart at spaces around `=`, each of which is one problem.
+/// Returns the overrides without those that the shell has split at spaces around `=`; each of these is one problem.
 fn joined<'a>(texts: &'a [String], problems: &mut Vec<Diagnostic>) -> Vec<&'a str> {
     let mut whole = Vec::new();
     let mut rest = texts;
@@ -201,7 +202,7 @@ fn joined<'a>(texts: &'a [String], problems: &mut Vec<Diagnostic>) -> Vec<&'a st
     whole
 }
 
-/// Counts the first words that are one override with spaces around its `=`.
+/// Counts the leading words that form one override with spaces around its `=`.
 fn parts_of_one(words: &[String]) -> usize {
     let is_key = |word: &str| !word.is_empty() && !word.contains(['=', '~']);
     let is_value = |word: &str| !word.is_empty() && !word.starts_with('~') && !is_override(word);
@@ -218,16 +219,16 @@ fn parts_of_one(words: &[String]) -> usize {
     }
 }
 
-/// Whether a word starts as `KEY=` does.
+/// Returns true if a word starts like `KEY=`.
 fn is_override(word: &str) -> bool {
     let is_of_key = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     word.split_once('=')
         .is_some_and(|(key, _)| key.chars().all(is_of_key))
 }
 
-/// Lays the overrides over the tree in their order.
+/// Applies the overrides to the tree in their order, and returns notes for the user.
 ///
-/// One that names another task than the file replaces the file's task; a note says so.
+/// An override that names another task than the file replaces the file's task, with a note.
 pub(crate) fn apply(
     overrides: Vec<Override>,
     is_task: impl Fn(&str) -> bool,
@@ -264,7 +265,8 @@ pub(crate) fn apply(
     notes
 }
 
-/// The value that overrides give a key, itself or in a table around it; none where one cannot be read.
+/// Returns the value that overrides set for a key, directly or in a table around it; `None` if there is no such
+/// override, or none that can be parsed.
 pub fn overridden(texts: &[String], key: &str) -> Option<toml::Value> {
     let given = parse(texts, &mut Vec::new());
     given.into_iter().rev().find_map(|given| {
@@ -278,10 +280,10 @@ pub fn overridden(texts: &[String], key: &str) -> Option<toml::Value> {
     })
 }
 
-/// Checks that every override is of a key under one of `tables`, where the others are fixed.
+/// Checks that every override is of a key under one of `tables`; all other keys are fixed.
 ///
 /// # Errors
-/// One problem for each override that is not, or that cannot be read.
+/// One problem for each override of another key, or that cannot be parsed.
 pub fn only_under(tables: &[&str], texts: &[String]) -> Result<(), ConfigErrors> {
     only(tables, texts, |key| {
         let message = format!("{key} is fixed in a run and cannot be overridden here");
@@ -292,10 +294,10 @@ pub fn only_under(tables: &[&str], texts: &[String]) -> Result<(), ConfigErrors>
     })
 }
 
-/// Checks that all overrides are options of a task, by their full keys.
+/// Checks that all overrides are options of a task, written with their full keys.
 ///
 /// # Errors
-/// One problem for each override that is not, or that cannot be read.
+/// One problem for each other override, and for each that cannot be parsed.
 pub fn only_options_of(task: &str, texts: &[String]) -> Result<(), ConfigErrors> {
     let table = format!("task.{task}");
     only(&[&table], texts, |key| {
@@ -309,7 +311,8 @@ pub fn only_options_of(task: &str, texts: &[String]) -> Result<(), ConfigErrors>
     })
 }
 
-/// Checks that all overrides are of keys under these tables; `say` gives the message and the remedy for another key.
+/// Checks that all overrides are of keys under these tables; for any other key, `say` returns the message and the
+/// remedy.
 fn only(
     tables: &[&str],
     texts: &[String],
@@ -379,7 +382,7 @@ fn parse_key(
     Ok(parts)
 }
 
-/// Reads the value that starts at byte `offset` of the override.
+/// Parses the value that starts at byte `offset` of the override.
 fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> {
     let text = &source.text[offset..];
     if text.trim().is_empty() {
@@ -423,7 +426,7 @@ mod tests {
             .map_err(|errors| errors.to_string())
     }
 
-    /// `balance` is the one key of which "none" is a value.
+    /// `balance` is the only key that has "none" as a value.
     #[test]
     fn none_is_a_value_where_the_key_has_it() {
         let balance = |overrides: &[&str]| run(overrides).unwrap().model.balance().name();
@@ -463,7 +466,7 @@ mod tests {
         assert_eq!(run(&["model.n_units = 12"]).unwrap().model.n_units, 12);
     }
 
-    /// `model.n_units = 12` without quotes.
+    /// The override `model.n_units = 12`, without quotes in the shell.
     #[test]
     fn words_that_a_shell_took_apart_are_one_mistake() {
         for words in [

@@ -1,4 +1,4 @@
-//! The configuration as meant: every value decided, every question answered, or all the errors.
+//! The resolved configuration: every value decided and every file found, or a list of all errors.
 
 mod connectivity;
 mod training;
@@ -31,7 +31,7 @@ use crate::overrides::{self, Override};
 use crate::run_config::{RunConfig, VERSION};
 use crate::schema::{self, schema};
 
-/// A run as meant.
+/// A resolved run: its task, network and objective.
 pub struct Run {
     /// The time grid.
     pub clock: Clock,
@@ -39,42 +39,43 @@ pub struct Run {
     pub task_name: String,
     /// The task.
     pub task: Box<dyn Task>,
-    /// The network; its numbers of inputs and outputs are the task's.
+    /// The network, whose numbers of inputs and outputs are those of the task.
     pub model: CtrnnConfig,
-    /// The weight file that the network begins with, absolute.
+    /// The weight file with which the network is initialised, absolute.
     pub init_file: Option<PathBuf>,
-    /// The content of [`Run::init_file`], where it was read already: a run that trains removes its old checkpoints.
+    /// The content of [`Run::init_file`], if already read: a run that trains removes its old checkpoints, which may
+    /// hold the file.
     pub given: Option<GivenWeights>,
-    /// The weights with which the run began, where its folder keeps them.
+    /// The initial weights of the run, if its folder keeps them.
     pub initial: Option<InitialWeights>,
     /// The loss and its penalties.
     pub objective: Objective,
-    /// The configuration with every value written out and every path absolute; reading it again gives the same run.
+    /// The configuration with every value written out and every path absolute; reading it again yields the same run.
     pub config: RunConfig,
     /// Notes for the user; not errors.
     pub notes: Vec<String>,
-    /// Every file that the configuration names.
+    /// All files named in the configuration.
     pub input_files: Vec<InputFile>,
     document: Node,
 }
 
-/// Weights to begin with, as they were read from a file.
+/// Initial weights, as read from a file.
 #[derive(Clone, Debug)]
 pub struct GivenWeights {
     /// The weights.
     pub weights: Weights,
     /// The digest of the file.
     pub blake3: String,
-    /// The run that they are of, and which of its states was asked for.
+    /// The run from which the weights come, and the state that was requested.
     pub source: WeightSource,
 }
 
-/// A run whose weights another run begins with.
+/// A run whose weights initialise another run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightSource {
-    /// Its folder, absolute.
+    /// The folder of the run, absolute.
     pub run: PathBuf,
-    /// The word for a checkpoint: `last`, `best`, or a step; absent: the newest weights.
+    /// The requested checkpoint: `last`, `best`, or a step; absent: the newest weights.
     pub checkpoint: Option<String>,
 }
 
@@ -83,14 +84,14 @@ pub struct WeightSource {
 pub struct InitialWeights {
     /// The file in the run folder.
     pub path: PathBuf,
-    /// Its digest, as `manifest.json` promises it.
+    /// The digest of the file, as recorded in `manifest.json`.
     pub blake3: String,
 }
 
-/// Where a value of a run comes from.
+/// The origin of a value of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody gave it.
+    /// The default value.
     Default,
     /// The configuration file.
     File,
@@ -108,22 +109,23 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Way to read a configuration: the tasks that it may name, the overrides on top of it, and what it may reach.
+/// Options for reading a configuration: the known tasks, the overrides, and the data and programs that may be used.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
-    /// The tasks that there are.
+    /// The known tasks.
     pub registry: &'a Registry,
-    /// Overrides of the command line.
+    /// Overrides from the command line.
     pub overrides: &'a [String],
-    /// The folder in which the files that a configuration file names are looked for, instead of where they were.
+    /// The folder in which files named in the configuration file are searched for, instead of at their original paths.
     ///
-    /// The longest end of a file's path that is there counts: `/old/lab/data/a.npz` is `lab/data/a.npz`,
-    /// `data/a.npz` or `a.npz` below the root.
+    /// The longest suffix of a file's path that exists below the root is used: `/old/lab/data/a.npz` is
+    /// `lab/data/a.npz`, `data/a.npz` or `a.npz` below the root.
     pub data_root: Option<&'a Path>,
-    /// Whether a program that the configuration names may be started.
+    /// Permission to start programs that the configuration names.
     pub programs: Programs<'a>,
-    /// For the resolved configuration of a run, whose network has sizes already: says what its inputs and outputs are, and is
-    /// asked only if the trials come from files. Other files than the run was trained on are taken whole, to test the network with.
+    /// Returns the inputs and outputs of a trained network; for the resolved configuration of a run, whose network
+    /// already has sizes. Called only if the trials come from files. If these are other files than the run was trained
+    /// on, all of their trials are used to test the network.
     pub trained: Option<&'a dyn Fn() -> Option<TrainedChannels>>,
 }
 
@@ -134,12 +136,12 @@ pub struct TrainedChannels {
     pub n_inputs: usize,
     /// Number of outputs.
     pub n_outputs: usize,
-    /// Outputs that were choices; `None` where that is not recorded.
+    /// Indices of the outputs that were choices; `None` if not recorded.
     pub choices: Option<Vec<usize>>,
 }
 
 impl<'a> Reading<'a> {
-    /// Just the words of the file; no program is started.
+    /// Creates options without overrides, for which no program is started.
     pub fn new(registry: &'a Registry) -> Self {
         Self {
             registry,
@@ -150,18 +152,19 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads a configuration file, lays the overrides over it, and decides everything.
+    /// Reads a configuration file, applies the overrides, and resolves it.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All problems of the configuration at once.
     pub fn file(&self, path: &Path) -> Result<Run, ConfigErrors> {
         resolve(document::read(path)?, self)?.whole()
     }
 
-    /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
+    /// Reads a configuration from a text and resolves it; messages call it `name`, and its relative paths start from
+    /// `folder`.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All problems of the configuration at once.
     pub fn text(&self, text: &str, name: &str, folder: &Path) -> Result<Run, ConfigErrors> {
         let source = Source {
             order: 0,
@@ -172,40 +175,40 @@ impl<'a> Reading<'a> {
         resolve(source, self)?.whole()
     }
 
-    /// Reads a configuration file as far as it can be without starting a program.
+    /// Reads a configuration file and resolves it as far as possible without starting a program.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All problems of the configuration at once.
     pub fn values(&self, path: &Path) -> Result<Values, ConfigErrors> {
         resolve(document::read(path)?, self)
     }
 }
 
-/// The values of a configuration, and the run that they make, if that can be known.
+/// The values of a configuration, and its resolved run if no program is needed to determine it.
 pub enum Values {
-    /// Everything is decided.
+    /// A fully resolved run.
     Run(Box<Run>),
-    /// The number of inputs and outputs, and what follows from it, is known to a program that is not started.
+    /// A partly resolved configuration: only a program, which is not started, knows the numbers of inputs and outputs.
     Undecided {
-        /// The configuration with every value written out that does not follow from the task's inputs and outputs.
+        /// The configuration with every value written out that does not depend on the task's inputs and outputs.
         resolved: Box<RunConfig>,
         /// Notes for the user; not errors.
         notes: Vec<String>,
-        /// Why the rest is not known.
+        /// The reason why the rest is not known.
         problem: Diagnostic,
-        /// The text, for the origin of each value.
+        /// The source text, from which the origin of each value follows.
         document: Document,
     },
 }
 
-/// The text of a configuration with everything that was laid over it.
+/// The text of a configuration, with its overrides applied.
 pub struct Document(Node);
 
 impl Values {
-    /// The run.
+    /// Returns the run.
     ///
     /// # Errors
-    /// If a program alone knows what it is.
+    /// If the run cannot be determined without starting a program.
     fn whole(self) -> Result<Run, ConfigErrors> {
         match self {
             Self::Run(run) => Ok(*run),
@@ -213,7 +216,7 @@ impl Values {
         }
     }
 
-    /// The configuration with every value written out that is known.
+    /// Returns the configuration with every known value written out.
     pub fn resolved(&self) -> &RunConfig {
         match self {
             Self::Run(run) => &run.config,
@@ -221,7 +224,7 @@ impl Values {
         }
     }
 
-    /// Where the value of a key, given by its full path, comes from.
+    /// Returns the origin of the value of a key, given by its full path.
     pub fn origin(&self, key: &str) -> Origin {
         match self {
             Self::Run(run) => run.origin(key),
@@ -229,7 +232,7 @@ impl Values {
         }
     }
 
-    /// Notes for the user; not errors.
+    /// Returns notes for the user, which are not errors.
     pub fn notes(&self) -> Vec<String> {
         match self {
             Self::Run(run) => run.notes.clone(),
@@ -242,10 +245,11 @@ impl Values {
 }
 
 impl RunConfig {
-    /// Reads a configuration file with overrides. A program that it names is not started; [`Reading`] says more.
+    /// Reads a configuration file with overrides and resolves it. Programs that it names are not started; for other
+    /// options, see [`Reading`].
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All problems of the configuration at once.
     pub fn load(
         path: &Path,
         overrides: &[String],
@@ -259,10 +263,11 @@ impl RunConfig {
         .file(path)
     }
 
-    /// The same from a text; `name` is what messages call it, `folder` where its relative paths start.
+    /// Reads a configuration from a text and resolves it; messages call it `name`, and its relative paths start from
+    /// `folder`.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All problems of the configuration at once.
     pub fn from_text(
         text: &str,
         name: &str,
@@ -278,12 +283,12 @@ impl RunConfig {
         .text(text, name, folder)
     }
 
-    /// The configuration as a table, as [`differences`](crate::differences) takes it.
+    /// Converts the configuration to a table, as used by [`differences`](crate::differences).
     pub fn table(&self) -> toml::Table {
         toml::Table::try_from(self).expect("a configuration is made of TOML types")
     }
 
-    /// The configuration as a TOML file: version, seed, time, task, model, train, validate, checkpoint, device.
+    /// Writes the configuration as TOML: version, seed, time, task, model, train, validate, checkpoint, device.
     pub fn toml(&self) -> String {
         toml::to_string(self).expect("a configuration is made of TOML types")
     }
@@ -309,13 +314,14 @@ impl Run {
         }
     }
 
-    /// The resolved configuration as a TOML file: version, seed, time, task, model, train, validate, checkpoint, device.
+    /// Writes the resolved configuration as TOML: version, seed, time, task, model, train, validate, checkpoint,
+    /// device.
     pub fn resolved_toml(&self) -> String {
         self.config.toml()
     }
 
-    /// The files that the numbers of a run depend on besides its configuration: trials, connections, and a covariance of the
-    /// noise.
+    /// Returns the input files on which the results of a run depend besides its configuration: trials, connections, and
+    /// a covariance of the noise.
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
         let preactivation = &self.config.model.noise.preactivation;
@@ -327,12 +333,13 @@ impl Run {
         files
     }
 
-    /// The resolved configuration as a table, as [`differences`](crate::differences) takes it.
+    /// Converts the resolved configuration to a table, as used by [`differences`](crate::differences).
     pub fn resolved_table(&self) -> toml::Table {
         self.config.table()
     }
 
-    /// The same run, whose resolved configuration names its files where they were, not where they are now.
+    /// Replaces the paths of files in the resolved configuration by those originally named, from before the data root
+    /// was applied.
     #[must_use]
     pub fn with_named_paths(mut self) -> Self {
         for InputFile { named, path } in &self.input_files {
@@ -359,7 +366,7 @@ impl Run {
         self
     }
 
-    /// The same run, whose network begins with the weights in this file.
+    /// Sets the file of initial weights.
     #[must_use]
     pub fn beginning_with(mut self, file: PathBuf) -> Self {
         self.config.model.init.file = Some(InputPath(file.clone()));
@@ -367,8 +374,8 @@ impl Run {
         self
     }
 
-    /// The resolved configuration as a run folder keeps it: a file of weights to begin with is the run's own copy, named by
-    /// its place in the folder, so that it is there wherever the folder is moved.
+    /// Returns the resolved configuration as stored in a run folder: a file of initial weights is replaced by the run's
+    /// own copy, named relative to the folder, so that the folder can be moved.
     pub fn kept(&self) -> RunConfig {
         let mut config = self.config.clone();
         if let Some(file) = &mut config.model.init.file {
@@ -377,8 +384,8 @@ impl Run {
         config
     }
 
-    /// The resolved configuration of a run that is there already, with the run's own copy of the initial weights named as
-    /// [`Run::kept`] does.
+    /// Returns the resolved configuration of an existing run, with the run's own copy of the initial weights named as
+    /// in [`Run::kept`].
     pub fn kept_in(&self, folder: &RunFolder) -> RunConfig {
         let own = InputPath(conformance::canonical(folder.initial_weights()));
         if self.config.model.init.file == Some(own) {
@@ -388,12 +395,12 @@ impl Run {
         }
     }
 
-    /// The table of the configuration that [`RunFolder::resolved`] would hold.
+    /// Returns the configuration that [`RunFolder::resolved`] would hold, as a table.
     pub fn table_in(&self, folder: &RunFolder) -> toml::Table {
         toml::Table::try_from(self.kept_in(folder)).expect("a configuration is made of TOML types")
     }
 
-    /// A problem with the value of a key, shown where somebody wrote it.
+    /// Creates a diagnostic about the value of a key, with its place if it is given in the text.
     pub fn problem(&self, key: &str, code: Code, message: impl Into<String>) -> Diagnostic {
         let problem = Diagnostic::new(code, message);
         match self.document.get(key) {
@@ -402,7 +409,7 @@ impl Run {
         }
     }
 
-    /// Where the value of a key, given by its full path, comes from.
+    /// Returns the origin of the value of a key, given by its full path.
     pub fn origin(&self, key: &str) -> Origin {
         origin(&self.document, key)
     }
@@ -416,7 +423,7 @@ fn origin(document: &Node, key: &str) -> Origin {
     }
 }
 
-/// Replaces a string wherever it stands in a value.
+/// Replaces a string wherever it occurs in a value.
 fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
     match value {
         toml::Value::String(text) if text == from => *text = to.to_owned(),
@@ -430,7 +437,7 @@ fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
     }
 }
 
-/// The three passes: syntax, schema, meaning.
+/// Resolves a configuration in three passes: syntax, schema, meaning.
 fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let Reading {
         registry,
@@ -466,6 +473,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         &mut document,
         &mut problems,
     );
+    // Checked before the schema: under another version, any further problem would be misleading.
     if let Some(problem) = other_version(&document) {
         return Err(problem.into());
     }
@@ -502,11 +510,11 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     }
 }
 
-/// The trials from files that a run was trained on, as its resolved configuration records them.
+/// The trial files on which a run was trained, as recorded in its resolved configuration.
 struct TrainedOn {
-    /// The table of the task, with files where they are now.
+    /// The table of the task, with the present paths of the files.
     table: toml::Table,
-    /// The files, where they were.
+    /// The original paths of the files.
     named: Vec<PathBuf>,
     channels: TrainedChannels,
 }
@@ -532,7 +540,7 @@ impl TrainedOn {
         })
     }
 
-    /// Tells a task, whose table is now `table` with the files that are there, of the run.
+    /// Describes the training data to a task whose table is now `table`, with `files` in their present places.
     fn now(&self, table: &toml::Table, files: &[InputFile]) -> Trained<'_> {
         let named = |path: PathBuf| {
             let file = files.iter().find(|file| file.path == path);
@@ -549,13 +557,13 @@ impl TrainedOn {
     }
 }
 
-/// The files of trials that the table of a task names.
+/// Returns the trial files named in the table of a task.
 fn files_of(table: &toml::Table) -> Option<Vec<PathBuf>> {
     let paths = table.get("files")?.as_array()?.iter();
     paths.map(|path| path.as_str().map(PathBuf::from)).collect()
 }
 
-/// A configuration of another version: nothing else that could be said about it is sure.
+/// Reports an unsupported `version`. Other checks are skipped: they assume version 1.
 fn other_version(document: &Node) -> Option<Diagnostic> {
     let node = document.get("version")?;
     let Value::Integer(version) = node.value else {
@@ -582,7 +590,8 @@ fn unknown_removal(
     (!is_known).then(|| schema::unknown_path(schema, &path).at(&removal.key_place(), ""))
 }
 
-/// The file from top to bottom, then the command line, then what has no place.
+/// Returns the sort key of a problem: the file from top to bottom, then the command line, then problems without a
+/// place.
 fn reading_order(problem: &Diagnostic) -> (usize, usize) {
     let first = problem.labels.first().map(|label| &label.place);
     first.map_or((usize::MAX, 0), |place| {
@@ -590,7 +599,7 @@ fn reading_order(problem: &Diagnostic) -> (usize, usize) {
     })
 }
 
-/// A run; or what is known of it, and the problem that a program is not started which knows the rest.
+/// A run, or its known part together with the problem that a program needed for the rest is not started.
 enum Decided {
     Run(Box<Run>),
     Undecided(Box<RunConfig>, Diagnostic),
@@ -599,14 +608,14 @@ enum Decided {
 /// A task, or the problem that its program is not started.
 type Built = Result<Box<dyn Task>, Diagnostic>;
 
-/// The checks of meaning, on a tree that conforms to the schema.
+/// Checks of meaning, on a tree that conforms to the schema.
 struct Check<'a> {
     document: &'a Node,
-    /// The keys that did not conform: what depends on one is not checked.
+    /// Keys removed because they did not conform; checks that depend on one are skipped.
     removed: &'a [String],
-    /// The files that the configuration names.
+    /// The files named in the configuration.
     files: &'a [InputFile],
-    /// The run that the configuration belongs to, if it is trained.
+    /// The trained run to which the configuration belongs, if any.
     trained: Option<&'a TrainedOn>,
     problems: Vec<Diagnostic>,
 }
@@ -689,13 +698,13 @@ impl Check<'_> {
         .ok()
     }
 
-    /// Adds a problem, with labels at those keys that somebody wrote.
+    /// Adds a problem, with labels at those of the keys that are given in the text.
     fn report(&mut self, problem: Diagnostic, keys: &[(&str, &str)]) {
         let labelled = self.labelled(problem, keys);
         self.problems.push(labelled);
     }
 
-    /// A problem with labels at those keys that somebody wrote.
+    /// Adds labels to a problem, at those of the keys that are given in the text.
     fn labelled(&self, problem: Diagnostic, keys: &[(&str, &str)]) -> Diagnostic {
         keys.iter().fold(problem, |problem, (key, text)| {
             match self.document.get(key) {
@@ -705,7 +714,7 @@ impl Check<'_> {
         })
     }
 
-    /// Whether none of the keys, nor anything in them or around them, was taken out.
+    /// Returns true if none of the keys was removed, nor anything inside or around them.
     fn is_sound(&self, keys: &[&str]) -> bool {
         let touches = |a: &str, b: &str| {
             a.strip_prefix(b)
@@ -717,7 +726,7 @@ impl Check<'_> {
         })
     }
 
-    /// Reports broken rules of the network, but for those of keys that are known to be broken.
+    /// Reports broken rules of the network, except those that depend on removed keys.
     fn report_violations(&mut self, violations: Vec<Violation>) {
         for violation in violations {
             let labels = violation
@@ -734,7 +743,8 @@ impl Check<'_> {
         }
     }
 
-    /// Returns the network with all that needs no task: the time step, the frozen parameters, the covariance of a file.
+    /// Returns the parts of the network that do not depend on the task: the time step, the frozen parameters, the
+    /// covariance from a file.
     fn network(&mut self, config: &RunConfig) -> CtrnnConfig {
         let mut network = CtrnnConfig {
             dt_ms: config.time.dt_ms,
@@ -759,7 +769,7 @@ impl Check<'_> {
         network
     }
 
-    /// Returns the network with the sizes of the task and the arrays of its file of connections.
+    /// Adds the sizes of the task and the arrays of the connections file to the network.
     fn network_of_task(&mut self, network: CtrnnConfig, task: &dyn Task) -> CtrnnConfig {
         let network = network.with_sizes(sizes_of(task));
         self.report_violations(network.violations_of_sizes());
@@ -770,7 +780,7 @@ impl Check<'_> {
         network
     }
 
-    /// Checks that the network answers what the loss makes it learn.
+    /// Checks that the output nonlinearity of the network fits the loss.
     fn check_loss(&mut self, model: &CtrnnConfig, loss: Loss) {
         let nonlinearity = model.output_nonlinearity;
         let key = "model.output_nonlinearity";
@@ -786,8 +796,8 @@ impl Check<'_> {
         self.report(problem, &labels);
     }
 
-    /// The one task: its entry, its table with every value written out, and the task itself, or the problem that its program is
-    /// not started.
+    /// Returns the registry entry of the only task, its table with every value written out, and the task itself, or the
+    /// problem that its program is not started.
     fn task<'r>(
         &mut self,
         config: &RunConfig,
@@ -841,8 +851,8 @@ impl Check<'_> {
         self.problems.extend(problem);
     }
 
-    /// The problem of a broken rule of the task. Where a key of the task was taken out, only rules broken by a key that
-    /// stands there are sure.
+    /// Returns the problem for a broken rule of the task. If a key of the task was removed, only rules broken by a key
+    /// that is present are certain; for others, returns `None`.
     fn task_problem(&self, task: &str, error: TaskError) -> Option<Diagnostic> {
         let table = format!("task.{task}");
         let key = if error.key.is_empty() {
@@ -882,8 +892,8 @@ impl Check<'_> {
         Some(self.labelled(problem, &[(&table, text)]))
     }
 
-    /// A network with an initial state per condition is trained on all of them, and tested with other trials only where those are
-    /// that number its conditions.
+    /// Checks the trials of a network with an initial state per condition: it must be trained on all conditions, and it
+    /// can be tested with other trials only if the training trials, which number its conditions, can be read.
     fn check_conditions(&mut self, model: &CtrnnConfig, task: &dyn Task) -> Option<()> {
         if model.initial_state != InitialState::LearnedPerCondition {
             return Some(());
@@ -910,7 +920,7 @@ impl Check<'_> {
         None
     }
 
-    /// Refuses a condition that only trials set aside for validation have: nothing would train its initial state.
+    /// Refuses a condition that only held-out trials have, since its initial state would never be trained.
     fn check_held_out_conditions(&mut self, task: &dyn Task) {
         let Some(set) = task.trial_set() else { return };
         let Some(condition) = first_untrained(task, set) else {
@@ -939,7 +949,7 @@ fn code(topic: Topic) -> Code {
     }
 }
 
-/// No task, or more than one.
+/// Reports that there is no task, or more than one.
 fn not_one_task(document: &Node) -> Diagnostic {
     let tasks: Vec<&Node> = document
         .get("task")

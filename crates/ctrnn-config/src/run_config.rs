@@ -1,7 +1,7 @@
-//! The configuration as written: what a TOML file may hold, with its defaults.
+//! The configuration as written: the keys that a TOML file may hold, with their defaults.
 //!
-//! The doc comment of a field is what `train-ctrnn config explain KEY` prints and what the schema holds,
-//! so that adding a key is adding a field. [`Run`](crate::Run) is the configuration as meant.
+//! `train-ctrnn config explain KEY` prints the doc comment of a field, and the schema holds it, so that adding a key is
+//! adding a field. The resolved form of the configuration is [`Run`](crate::Run).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,17 +32,17 @@ pub struct RunConfig {
     /// The network: `v(t+1) = (1 - alpha) v(t) + alpha [W_rc r(t) + W_in u(t) + b + eps(t)]`, `r = f(v)`,
     /// `y = W_out [r + xi] + b_out`, with `alpha = dt_ms / tau_ms`.
     pub model: CtrnnConfig,
-    /// How the network is trained.
+    /// Training of the network.
     pub train: TrainConfig,
-    /// Trials that the network is not trained on, drawn once from a stream of their own.
+    /// Validation trials, on which the network is not trained; drawn once, from their own random stream.
     pub validate: ValidateConfig,
-    /// What is saved on the way.
+    /// Checkpoints during training.
     pub checkpoint: CheckpointConfig,
-    /// What computes.
+    /// The device that computes.
     pub device: DeviceConfig,
 }
 
-/// The one version of the format that this build reads.
+/// The only version of the format that this build reads.
 pub const VERSION: i64 = 1;
 
 impl Default for RunConfig {
@@ -69,9 +69,9 @@ pub struct TimeConfig {
     /// of it. 20 ms with tau 100 ms is the choice of Song et al. (2016) and Yang et al. (2019).
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub dt_ms: f64,
-    /// How the state follows its drive over a step. `euler`: alpha = dt / tau, an error of first order in dt. `exponential`:
-    /// 1 - exp(-dt / tau) stands for alpha, which is exact where the drive does not change within a step. A trained network
-    /// runs with either: `eval RUN time.integrator=exponential time.dt_ms=5`.
+    /// Numerical integration of a step. `euler`: alpha = dt / tau, with an error of first order in dt. `exponential`:
+    /// alpha = 1 - exp(-dt / tau), which is exact if the drive does not change within a step. A trained network runs
+    /// with either: `eval RUN time.integrator=exponential time.dt_ms=5`.
     pub integrator: Integrator,
 }
 
@@ -84,43 +84,44 @@ impl Default for TimeConfig {
     }
 }
 
-/// What computes.
+/// The device that computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceConfig {
-    /// `cpu`; `wgpu`, the best graphics adapter; `wgpu:` and an index or a part of a name, another; `cuda` or `cuda:` and an index.
+    /// `cpu`; `wgpu`, the best graphics adapter; `wgpu:` and an index or a part of a name, another adapter; `cuda` or
+    /// `cuda:` and an index.
     pub backend: Backend,
-    /// Number of CPU threads; 0: `RAYON_NUM_THREADS`, else the CPUs that Slurm gives a task, else all cores, but one for the
-    /// training of a small network. The results do not depend on it.
+    /// Number of CPU threads; 0: `RAYON_NUM_THREADS`, else the number of CPUs that Slurm assigns to a task, else all
+    /// cores, but one for the training of a small network. The results do not depend on it.
     #[schemars(range(max = 1024))]
     pub threads: usize,
 }
 
-/// What computes the tensors.
+/// Computing backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// A graphics adapter.
+    /// A graphics adapter, through wgpu.
     Wgpu(AdapterChoice),
-    /// A CUDA device by its number.
+    /// A CUDA device, by its number.
     Cuda(usize),
 }
 
-/// Which graphics adapter is meant.
+/// Choice of a graphics adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// The best one.
+    /// The best adapter.
     Best,
-    /// One by its place in the list of `info`.
+    /// An adapter by its position in the list of `info`.
     Index(usize),
-    /// The first whose name contains this.
+    /// The first adapter whose name contains this text.
     Named(String),
 }
 
 impl AdapterChoice {
-    /// An index, or a part of a name.
+    /// Parses an index, or a part of a name.
     pub fn of(word: &str) -> Self {
         match word.parse() {
             Ok(index) => Self::Index(index),

@@ -1,8 +1,9 @@
-//! The JSON schema of a configuration: generated from the types, walked to check a file, asked for explanations.
+//! The JSON schema of a configuration: generated from the types, used to check a file and to explain keys.
 //!
-//! The schema is draft 7. What stands in many places, a duration and the tables of tasks, stands there once, and the places hold
-//! a `$ref` to it. A table with a `name` is a `oneOf` of tables whose `name` is a `const`; a value of several shapes is an `anyOf`;
-//! a string with `"format": "path"` is a file that is read, a table with `"format": "tasks"` holds tables of tasks.
+//! The schema is draft 7. Definitions that are used in many places, a duration and the tables of tasks, are stored once
+//! and referred to by `$ref`. A table with a `name` is a `oneOf` of tables whose `name` is a `const`; a value of
+//! several shapes is an `anyOf`; a string with `"format": "path"` is a file that is read, a table with `"format":
+//! "tasks"` holds tables of tasks.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use crate::document::shortened;
 use crate::run_config::RunConfig;
 use crate::suggestion::{self, split};
 
-/// The schema of a configuration with the tasks of `registry`, made when it is first asked for.
+/// Returns the schema of a configuration with the tasks of `registry`, generated on the first call.
 pub fn schema(registry: &Registry) -> &Json {
     registry.schema(make)
 }
@@ -43,7 +44,7 @@ fn make(registry: &Registry) -> Json {
     schema
 }
 
-/// The schema of a task's table, with references to those of the tasks that may stand in it.
+/// Returns the schema of a task's table, with references to the tasks that it may contain.
 fn task_schema(task: &TaskEntry, registry: &Registry) -> Json {
     let mut schema = task.schema().clone();
     let keys = schema["properties"].as_object_mut();
@@ -61,7 +62,7 @@ fn task_schema(task: &TaskEntry, registry: &Registry) -> Json {
     schema
 }
 
-/// Replaces the shapes of a duration, wherever there is one, by a reference to the one place that they keep.
+/// Replaces every duration by a reference to a single definition of its shapes.
 fn refer_to_durations(schema: &mut Json) {
     let mut duration = Json::from(SchemaGenerator::default().root_schema_for::<Duration>());
     tidy(&mut duration);
@@ -74,7 +75,7 @@ fn refer_to_durations(schema: &mut Json) {
     schema["definitions"] = json!({ "duration": { "anyOf": shapes } });
 }
 
-/// Replaces every `anyOf` of these shapes.
+/// Replaces every `anyOf` of these shapes by the reference.
 fn refer(schema: &mut Json, shapes: &Json, reference: &Json) {
     match schema {
         Json::Array(items) => items
@@ -93,7 +94,7 @@ fn refer(schema: &mut Json, shapes: &Json, reference: &Json) {
     }
 }
 
-/// Removes what says nothing: null, which TOML does not have, defaults of whole tables, formats of numbers.
+/// Removes redundant entries: null, which TOML does not have, defaults of whole tables, formats of numbers.
 fn tidy(schema: &mut Json) {
     if let Json::Array(shapes) = schema {
         shapes.iter_mut().for_each(tidy);
@@ -116,7 +117,7 @@ fn tidy(schema: &mut Json) {
     }
 }
 
-/// Turns "this or null" into this.
+/// Simplifies "this or null" to this.
 fn forget_null(map: &mut Map<String, Json>) {
     if let Some(Json::Array(types)) = map.get_mut("type") {
         types.retain(|kind| kind != "null");
@@ -137,34 +138,34 @@ fn forget_null(map: &mut Map<String, Json>) {
     }
 }
 
-/// What a key means.
+/// Explanation of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The full path of the key.
     pub key: String,
-    /// The `name` of the table that has the key, where it depends on one.
+    /// The `name` of the table in which the key exists, if it depends on one.
     pub of: Option<String>,
     /// The type in words.
     pub kind: String,
-    /// The default as written in TOML; absent where there is none.
+    /// The default as written in TOML; absent if there is none.
     pub default: Option<String>,
-    /// The unit, where the value has one.
+    /// The unit, if the value has one.
     pub unit: Option<&'static str>,
-    /// The range of a number in words; absent where any finite one will do.
+    /// The range of a number in words; absent if any finite number is allowed.
     pub range: Option<String>,
-    /// The words allowed; empty where there is no such list.
+    /// The allowed words; empty if the value is not limited to words.
     pub words: Vec<String>,
-    /// Formula, units, source.
+    /// The description: meaning, formula, units, source.
     pub text: String,
-    /// For a table, its keys, each with the first sentence of its text.
+    /// The keys of a table, each with the first sentence of its description.
     pub keys: Vec<(String, String)>,
 }
 
-/// Explains a key of `schema` by its full path; more than one answer where a `name` decides. The empty path is the whole
-/// configuration.
+/// Explains a key of `schema`, given by its full path; returns several explanations if a `name` selects the meaning.
+/// The empty path is the whole configuration.
 ///
 /// # Errors
-/// An unknown key, with the keys that may have been meant.
+/// An unknown key, with suggestions.
 pub fn explain(schema: &Json, key: &str) -> Result<Vec<Explanation>, Diagnostic> {
     if key.is_empty() {
         return Ok(vec![explanation(schema, key, None, schema)]);
@@ -209,12 +210,13 @@ fn explanation(root: &Json, key: &str, of: Option<&str>, schema: &Json) -> Expla
     }
 }
 
-/// Tells whether a key is the `name` of a table that is one of several kinds; the table was found in its place.
+/// Returns true if a key is the `name` of a table of several kinds; the lookup then finds the schema of the table
+/// itself.
 fn is_name_of(root: &Json, key: &str, found: &Json) -> bool {
     split(key).1 == "name" && is_named(root, found)
 }
 
-/// The first sentence of the text of a key of a table.
+/// Returns the first sentence of the description of a key of a table.
 fn summary(root: &Json, table: &Json, key: &str) -> String {
     if is_name_of(root, key, table) {
         return format!("Kind: {}", words(root, table).join(", "));
@@ -235,7 +237,8 @@ fn summary(root: &Json, table: &Json, key: &str) -> String {
     first_sentence(&text).to_owned()
 }
 
-/// A text up to its first full stop before a new sentence or paragraph; that of "et al." is not one.
+/// Cuts a text after its first sentence or paragraph. A full stop ends a sentence unless a lowercase letter or "et al"
+/// is next to it.
 fn first_sentence(text: &str) -> &str {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let mut ends = paragraph.match_indices(". ").map(|(end, _)| end);
@@ -247,7 +250,7 @@ fn first_sentence(text: &str) -> &str {
     paragraph[..end.unwrap_or(paragraph.len())].trim_end_matches('.')
 }
 
-/// The bounds of a number, or of the items of a list, in words.
+/// Describes the bounds of a number, or of the items of a list.
 fn range(root: &Json, schema: &Json) -> Option<String> {
     let of_shape = |shape: &Json| {
         let numbers = match shape.get("items") {
@@ -272,7 +275,7 @@ fn range(root: &Json, schema: &Json) -> Option<String> {
     shapes(root, schema).into_iter().find_map(of_shape)
 }
 
-/// The description of a schema, followed by those of its words.
+/// Returns the description of a schema, followed by the descriptions of its words.
 fn text(root: &Json, schema: &Json) -> String {
     let mut lines: Vec<String> = schema["description"]
         .as_str()
@@ -290,7 +293,7 @@ fn text(root: &Json, schema: &Json) -> String {
     lines.join("\n")
 }
 
-/// Joins the lines of a paragraph.
+/// Joins the lines of each paragraph.
 fn join_lines(text: &str) -> String {
     let paragraphs: Vec<String> = text
         .split("\n\n")
@@ -299,7 +302,7 @@ fn join_lines(text: &str) -> String {
     paragraphs.join("\n\n")
 }
 
-/// The schemas of a full path, each with the `name` that its table must have.
+/// Returns the schemas of a full path, each with the `name` that its table must have.
 pub(crate) fn find<'a>(schema: &'a Json, path: &str) -> Vec<(Option<&'a str>, &'a Json)> {
     path.split('.').fold(vec![(None, schema)], |found, key| {
         found
@@ -309,7 +312,7 @@ pub(crate) fn find<'a>(schema: &'a Json, path: &str) -> Vec<(Option<&'a str>, &'
     })
 }
 
-/// The schemas of `key` in all shapes of a table; the same one twice counts once.
+/// Returns the schemas of `key` in all shapes of a table.
 fn child<'a>(
     root: &'a Json,
     of: Option<&'a str>,
@@ -328,12 +331,12 @@ fn child<'a>(
     found
 }
 
-/// Every key of a schema by its full path, tables included.
+/// Returns the full paths of all keys of a schema, including tables.
 pub fn keys(schema: &Json) -> Vec<String> {
     keys_that(schema, &|_| true).into_iter().collect()
 }
 
-/// The keys that suit, of tables that do.
+/// Returns the full paths of the keys for which `suits` returns true; other tables are not entered.
 fn keys_that(schema: &Json, suits: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     collect_keys(schema, schema, "", suits, &mut keys);
@@ -358,9 +361,10 @@ fn collect_keys(
     }
 }
 
-/// A key that is not in the schema, with what it may have been meant to be.
+/// Reports an unknown key, with suggestions.
 ///
-/// `table` holds the shapes of its table, `given_tasks` the tasks of the configuration: keys of others are not suggested.
+/// `table` holds the shapes of its table, `given_tasks` the tasks of the configuration; keys of other tasks are not
+/// suggested.
 pub(crate) fn unknown_key(
     schema: &Json,
     path: &str,
@@ -391,7 +395,7 @@ pub(crate) fn unknown_key(
         .help(format!("{meant}{}", list_keys(schema, parent, table)))
 }
 
-/// "Keys of [model]: ..."
+/// Lists the keys of a table: "Keys of [model]: ..."
 fn list_keys(root: &Json, path: &str, table: &[&Json]) -> String {
     let name = match table {
         [only] => name_of(only)
@@ -413,7 +417,7 @@ fn list_keys(root: &Json, path: &str, table: &[&Json]) -> String {
     }
 }
 
-/// The schemas of the table that `path` is in.
+/// Returns the schemas of the table that contains `path`.
 fn table_of<'a>(schema: &'a Json, path: &str) -> Vec<&'a Json> {
     match split(path) {
         ("", _) => vec![schema],
@@ -424,7 +428,7 @@ fn table_of<'a>(schema: &'a Json, path: &str) -> Vec<&'a Json> {
     }
 }
 
-/// An unknown key that no configuration holds: one that is asked about, or removed.
+/// Reports an unknown key that is not in a configuration, but explained or removed by the user.
 pub(crate) fn unknown_path(schema: &Json, path: &str) -> Diagnostic {
     let known = |path: &&str| !table_of(schema, path).is_empty();
     let parts = path
@@ -439,8 +443,8 @@ pub(crate) fn unknown_path(schema: &Json, path: &str) -> Diagnostic {
     unknown_key(schema, unknown, &table_of(schema, unknown), &tasks)
 }
 
-/// The shapes that a value may have, references followed: the alternatives of `anyOf` and `oneOf`, without null, or the
-/// schema itself. `root` is the schema of the whole configuration, here and below.
+/// Returns the shapes that a value may have, with references resolved: the alternatives of `anyOf` and `oneOf`, without
+/// null, or the schema itself. `root` is the schema of the whole configuration, also in the functions below.
 pub(crate) fn shapes<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a Json> {
     let schema = resolved(root, schema);
     let alternatives = schema
@@ -457,7 +461,7 @@ pub(crate) fn shapes<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a Json> {
     }
 }
 
-/// What a reference points to; any other schema is itself.
+/// Returns the target of a reference; any other schema unchanged.
 fn resolved<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
     let path = schema["$ref"]
         .as_str()
@@ -465,7 +469,7 @@ fn resolved<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
     path.and_then(|path| root.pointer(path)).unwrap_or(schema)
 }
 
-/// Whether a schema is that of a table whose `name` says which keys it has.
+/// Returns true if a schema is that of a table whose `name` selects its keys.
 pub(crate) fn is_named(root: &Json, schema: &Json) -> bool {
     schema.get("oneOf").is_some()
         && shapes(root, schema)
@@ -473,12 +477,12 @@ pub(crate) fn is_named(root: &Json, schema: &Json) -> bool {
             .all(|shape| name_of(shape).is_some())
 }
 
-/// The `name` that a table must have.
+/// Returns the `name` that a table must have.
 pub(crate) fn name_of(schema: &Json) -> Option<&str> {
     schema["properties"]["name"]["const"].as_str()
 }
 
-/// The keys of a table, of all its shapes, sorted.
+/// Returns the keys of a table in all its shapes, sorted.
 pub(crate) fn keys_of<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
     let mut keys = Vec::new();
     for key in shapes(root, schema)
@@ -494,7 +498,7 @@ pub(crate) fn keys_of<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
     keys
 }
 
-/// The words that a string may be; for a table with a `name`, its names; empty where anything goes.
+/// Returns the words allowed for a string, or the names of a table with a `name`; empty if any string is allowed.
 pub(crate) fn words<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
     let listed = |shape| -> Vec<&str> {
         let shape: &Json = shape;
@@ -510,7 +514,7 @@ pub(crate) fn words<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
     shapes(root, schema).into_iter().flat_map(listed).collect()
 }
 
-/// The types of JSON that a shape allows.
+/// Returns the JSON types that a shape allows.
 pub(crate) fn types(shape: &Json) -> Vec<&str> {
     match &shape["type"] {
         Json::String(one) => vec![one],
@@ -520,7 +524,7 @@ pub(crate) fn types(shape: &Json) -> Vec<&str> {
     }
 }
 
-/// The type of a schema in words: `an integer`, `a number or a table`, `"mse" or "cross_entropy"`.
+/// Describes the type of a schema: `an integer`, `a number or a table`, `"mse" or "cross_entropy"`.
 pub(crate) fn describe(root: &Json, schema: &Json) -> String {
     let mut kinds: Vec<String> = Vec::new();
     for shape in shapes(root, schema) {
@@ -550,7 +554,7 @@ fn kind_in_words(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// A key of a table by its full path.
+/// Joins a table and a key to a full path.
 pub(crate) fn join(table: &str, key: &str) -> String {
     if table.is_empty() {
         key.to_owned()
@@ -567,7 +571,7 @@ mod tests {
         explain(schema(&ctrnn_runs::registry()), key).unwrap()
     }
 
-    /// `UPDATE_SCHEMA=1 cargo test -p ctrnn-config schema` writes the file anew.
+    /// `UPDATE_SCHEMA=1 cargo test -p ctrnn-config schema` regenerates the file.
     #[test]
     fn the_committed_schema_is_that_of_the_types() {
         let path = concat!(
@@ -585,7 +589,7 @@ mod tests {
         );
     }
 
-    /// The `name` of a table of several kinds is a word, whose explanation ends there.
+    /// The `name` of a table of several kinds is a word; its explanation is limited to the words.
     #[test]
     fn a_name_is_one_of_the_kinds() {
         let [name] = &explained("train.schedule.name")[..] else {

@@ -1,6 +1,6 @@
-//! What a misspelt key or word was probably meant to be.
+//! Suggestions for misspelt keys and words.
 
-/// Names that other tools and habits give to our keys.
+/// Common names of our keys in other tools and in the literature.
 const ALIASES: [(&str, &str); 88] = [
     ("random_seed", "seed"),
     ("rng_seed", "seed"),
@@ -92,11 +92,11 @@ const ALIASES: [(&str, &str); 88] = [
     ("num_threads", "device.threads"),
 ];
 
-/// The keys that `unknown`, a full path, may have been meant to be, best first, at most three.
+/// Returns the keys closest to `unknown`, a full path; at most three.
 ///
-/// `keys` are the full paths of the schema. Every key is compared by its last part and by its aliases;
-/// at equal distance a key of the same table wins. A key of another table must have a name that is the same or, if it is
-/// long, nearly so: short words are near to some key of some table whatever they mean.
+/// `keys` are the full paths of the schema. Every key is compared by its last part and by its aliases; at equal
+/// distance a key of the same table wins. Keys of distant tables must match exactly unless the word is long: a short
+/// word is similar to some key of some table by chance.
 pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
     let (table, word) = split(unknown);
     let word = word.to_lowercase().replace('-', "_");
@@ -128,15 +128,15 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Letters of a word that is long enough to be recognised with a slip in it.
+/// Smallest length of a word that is recognised in distant tables despite a spelling mistake.
 const LONG: usize = 5;
 
-/// Whether a table is another one, or the one that it is directly in.
+/// Returns true if two tables are the same, or `other` directly contains `table`.
 fn is_beside(table: &str, other: &str) -> bool {
     table == other || split(table).0 == other
 }
 
-/// Names that the literature gives to our tasks.
+/// Names of our tasks in the literature.
 const TASK_ALIASES: [(&str, &str); 30] = [
     ("2afc", "perceptual_decision"),
     ("dot_motion", "perceptual_decision"),
@@ -170,8 +170,8 @@ const TASK_ALIASES: [(&str, &str); 30] = [
     ("yang19", "multitask"),
 ];
 
-/// The tasks that an unknown name may mean: those that the literature calls so, the one that is spelt nearly so, or those
-/// whose name has it as a part.
+/// Returns the tasks that an unknown name may mean: the one with this name in the literature, or the one spelt most
+/// similarly, or those whose name contains it.
 pub fn tasks_like<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let names: Vec<&str> = names.collect();
     let word = unknown.to_lowercase().replace(['-', ' '], "_");
@@ -188,7 +188,7 @@ pub fn tasks_like<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Ve
     containing
 }
 
-/// The word nearest to `unknown`, if one is near.
+/// Returns the word closest to `unknown`, if one is close enough.
 pub fn word_like<'a>(unknown: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let unknown = unknown.to_lowercase();
     let near = words
@@ -198,13 +198,14 @@ pub fn word_like<'a>(unknown: &str, words: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, word)| word)
 }
 
-/// The words in quotes, with commas between.
+/// Quotes the words and separates them by commas.
 pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("{word:?}")).collect();
     words.join(", ")
 }
 
-/// Edit distance with swapped neighbours counted once; nothing where more than a third of the letters differ.
+/// Returns the edit distance (a swap of neighbours counts as one edit); `None` if more than a third of the letters
+/// differ.
 fn distance(a: &str, b: &str) -> Option<usize> {
     let most = a.len().max(b.len()) / 3;
     let lengths = a.chars().count().abs_diff(b.chars().count());
@@ -215,7 +216,7 @@ fn distance(a: &str, b: &str) -> Option<usize> {
     (distance <= most).then_some(distance)
 }
 
-/// The table of a path and its last part.
+/// Splits a path into its table and its last part.
 pub(crate) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('.').unwrap_or(("", path))
 }
@@ -280,7 +281,7 @@ mod tests {
         assert!(tasks_like("elephant", registry.names()).is_empty());
     }
 
-    /// Short words are near to something by chance.
+    /// In other tables, a short word is similar to some key by chance.
     #[test]
     fn of_short_words_only_the_same_ones_count_in_other_tables() {
         let registry = ctrnn_runs::registry();

@@ -415,6 +415,7 @@ mod tests {
                 "{name}: {error:?}"
             );
         }
+        fs::create_dir(run.join("figures")).unwrap();
         for name in ["report.html", "figures/a.svg", "notes.txt"] {
             check(&run.join(name), true).unwrap();
         }

@@ -499,7 +499,6 @@ mod tests {
             ".lock",
             "report.html",
             "model/weights.npz",
-            "model/more/x",
             "tb/events.out.tfevents.0000000017.lab.ctrnn",
             "checkpoints/best",
             "checkpoints/step-00000010/state.json",
@@ -515,6 +514,7 @@ mod tests {
             "checkpoints/why.txt",
             "analysis/mine.svg",
             "analysis/pca.txt",
+            "model/more/x",
         ];
         for name in own.iter().chain(&theirs) {
             let path = folder.path().join(name);
@@ -533,6 +533,7 @@ mod tests {
             "checkpoints/why.txt",
             "analysis/mine.svg",
             "analysis/pca.txt",
+            "model/more",
         ];
         assert_eq!(foreign, expected.map(PathBuf::from));
     }

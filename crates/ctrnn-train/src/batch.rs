@@ -1,33 +1,33 @@
-//! A batch of trials as tensors: time-major in memory, as the sweep wants them.
+//! A batch of trials as tensors, time-major in memory: the layout that the recurrence iterates over.
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::host_tensor;
 use ctrnn_tasks::{Mask, TrialBatch};
 
-/// A batch of trials on a device.
+/// A batch of trials as tensors on a device.
 #[derive(Clone, Debug)]
 pub struct Batch<B: Backend> {
-    /// `u`, a `[trial, time, input]` view of time-major memory.
+    /// Inputs `u`, a `[trial, time, input]` view of time-major memory.
     pub inputs: Tensor<B, 3>,
-    /// What the readout should be, time-major `[T,B,O]`; class labels as one-hot rows.
+    /// Target values of the readout, time-major `[T,B,O]`; class labels as one-hot rows.
     pub targets: Tensor<B, 3>,
-    /// What counts, time-major `[T,B,1]` or `[T,B,O]`.
+    /// Loss mask, time-major `[T,B,1]` or `[T,B,O]`.
     pub mask: Tensor<B, 3>,
-    /// Sum of `mask`.
+    /// Sum of all entries of `mask`.
     pub mask_sum: f64,
-    /// 1 within the trials and 0 in their padding, time-major `[T,B,1]`.
+    /// Indicator of the time steps within the trials: 1 there and 0 in the padding, time-major `[T,B,1]`.
     pub within: Tensor<B, 3>,
-    /// Sum of `within`: the number of time steps of all trials together.
+    /// Sum of all entries of `within`: the number of time steps of all trials together.
     pub within_sum: f64,
     /// Number of time steps of each trial, `[B]`.
     pub n_steps: Vec<usize>,
-    /// Number of trials in which something counts.
+    /// Number of trials whose mask is not zero everywhere.
     pub counted_trials: usize,
 }
 
 impl<B: Backend> Batch<B> {
-    /// Moves a batch to the device.
+    /// Converts a batch of trials to tensors on the device.
     pub fn new(trials: &TrialBatch, device: &B::Device) -> Self {
         let (n_trials, n_steps) = (trials.n_trials, trials.max_steps);
         let time_major = |values: &[f32], width: usize| -> Tensor<B, 3> {
@@ -58,13 +58,13 @@ impl<B: Backend> Batch<B> {
         }
     }
 
-    /// Whether some trials are shorter than others.
+    /// Returns true if some trials are shorter than others and hence padded.
     pub fn is_padded(&self) -> bool {
         let [n_steps, n_trials, _] = self.within.dims();
         self.within_sum < (n_trials * n_steps) as f64
     }
 
-    /// The same under automatic differentiation.
+    /// Returns the batch with its tensors lifted to the autodiff backend.
     pub fn from_inner(batch: &Batch<B::InnerBackend>) -> Self
     where
         B: AutodiffBackend,
@@ -83,7 +83,7 @@ impl<B: Backend> Batch<B> {
     }
 }
 
-/// 1 within the trials and 0 in their padding, `[time, trial]`.
+/// Returns the indicator of the time steps within the trials (0 in the padding), `[time, trial]`.
 fn within(trials: &TrialBatch) -> Vec<f32> {
     let is_within = |t: usize| {
         trials
@@ -94,7 +94,7 @@ fn within(trials: &TrialBatch) -> Vec<f32> {
     (0..trials.max_steps).flat_map(is_within).collect()
 }
 
-/// `[trial, time, width]` rows in the order `[time, trial, width]`.
+/// Reorders `[trial, time, width]` rows to `[time, trial, width]`.
 fn transposed(values: &[f32], n_trials: usize, n_steps: usize, width: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(values.len());
     for t in 0..n_steps {

@@ -1,4 +1,4 @@
-//! What the unit tests of this crate share: a backend in double precision, and small batches.
+//! Shared fixtures of the unit tests of this crate: a backend in double precision, and small batches.
 
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{Tensor, TensorData};
@@ -9,7 +9,7 @@ use crate::batch::Batch;
 
 pub type Grad = Autodiff<NdArray<f64>>;
 
-/// A batch of trials without inputs, each a target and a mask.
+/// Builds a batch of trials without inputs, one for each target and mask.
 pub fn batch(trials: &[(Target, Mask)], n_outputs: usize) -> Batch<Grad> {
     let trials: Vec<Trial> = trials
         .iter()
@@ -37,7 +37,7 @@ fn trial(target: &Target, mask: &Mask, n_outputs: usize) -> Trial {
     trial
 }
 
-/// A readout `[trial, time, output]`.
+/// Builds a readout `[trial, time, output]`.
 pub fn outputs(shape: [usize; 3], values: &[f64]) -> Tensor<Grad, 3> {
     host_tensor(TensorData::new(values.to_vec(), shape), &Default::default())
 }

@@ -1,8 +1,9 @@
-//! Initial states of conditions: which row of `initial_state [C,N]` belongs to which condition.
+//! Initial states of conditions: the mapping from conditions to rows of `initial_state [C,N]`.
 //!
-//! Weights say so themselves: beside the states there is an array `initial_state.condition.NAME [C]` for each value of the conditions. So
-//! states find their conditions in another task too, whatever the order there. Weights of earlier versions have no such arrays; their states
-//! are taken in the order of the task's conditions.
+//! The weights hold this mapping themselves: besides the states, there is an array `initial_state.condition.NAME [C]`
+//! for each value of the conditions. Therefore states are matched to conditions by value, also in another task that
+//! orders them differently. Weights of earlier versions have no such arrays; their states are taken in the order of the
+//! task's conditions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,10 +14,10 @@ use ctrnn_tasks::{Condition, Task, TrialBatch, TrialSet, value_bits};
 
 use crate::TrainError;
 
-/// The condition of each trial by the number of its initial state, for a network with an initial state per condition; else none.
+/// Returns the index of each trial's initial state; empty unless the network has an initial state per condition.
 ///
 /// # Errors
-/// [`TrainError::UnknownCondition`] if a trial has a condition that the network has no state for.
+/// [`TrainError::UnknownCondition`] if a trial has a condition for which the network has no state.
 pub fn condition_numbers<B: Backend>(
     network: &CtrnnModule<B>,
     task: &dyn Task,
@@ -41,7 +42,7 @@ pub fn condition_numbers<B: Backend>(
     })
 }
 
-/// The conditions of columns of values, which must be those of `names`, in whatever order.
+/// Builds the conditions from columns of values; `None` unless the columns have exactly these `names`, in any order.
 fn conditions(columns: &[(&str, Vec<f64>)], names: &[&str]) -> Option<Vec<Condition>> {
     let column = |name: &&str| columns.iter().find(|(own, _)| own == name);
     let in_order: Vec<_> = names.iter().map(column).collect::<Option<_>>()?;
@@ -59,7 +60,7 @@ fn conditions(columns: &[(&str, Vec<f64>)], names: &[&str]) -> Option<Vec<Condit
     Some((0..n).map(condition).collect())
 }
 
-/// The condition of the first held-out trial that no trial for training has, in words.
+/// Describes the condition of the first held-out trial whose condition no training trial has.
 pub fn first_untrained(task: &dyn Task, set: &dyn TrialSet) -> Option<String> {
     let conditions = task.conditions();
     let bits = |values: &[(String, f64)]| -> Vec<u64> {
@@ -71,7 +72,7 @@ pub fn first_untrained(task: &dyn Task, set: &dyn TrialSet) -> Option<String> {
     Some(described(&unknown))
 }
 
-/// "coh = 0.5, side = 1"
+/// Formats the values of a condition: "coh = 0.5, side = 1".
 pub(crate) fn described(values: &[(String, f64)]) -> String {
     let shown = values
         .iter()
@@ -79,8 +80,10 @@ pub(crate) fn described(values: &[(String, f64)]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Weights to begin a run with, whose initial states are brought into the order of the task's conditions, and a note where there is
-/// something to know: states that are taken by number, and conditions that the weights do not know, whose states begin at zero.
+/// Reorders the initial states in `weights` to the order of the task's conditions, for a run that begins with them.
+///
+/// Also returns a note for the user if the states had to be matched by number, or if the weights lack some of the
+/// conditions; the states of those begin at zero.
 pub fn with_states_of_conditions(
     model: &CtrnnConfig,
     task: &dyn Task,
@@ -113,7 +116,7 @@ pub fn with_states_of_conditions(
                 weights.insert(name.clone(), states);
                 missing_note(&missing, wanted.len())
             }
-            None => None, // their shape is wrong, which the network says
+            None => None, // the network reports the wrong shape
         },
         None => None,
     };
@@ -121,14 +124,14 @@ pub fn with_states_of_conditions(
     (weights, note)
 }
 
-/// Whether weights say to which conditions their initial states belong.
+/// Returns true if the weights record the conditions of their initial states.
 pub fn conditions_of_states(weights: &Weights) -> bool {
     weights
         .keys()
         .any(|name| name.starts_with(CONDITION_VALUES))
 }
 
-/// The states of these conditions, in this order, and those conditions that no state belongs to.
+/// Returns the states of the `wanted` conditions, in that order, and the conditions without a state.
 fn by_value<'a>(
     states: &TensorData,
     columns: &[(String, Vec<f64>)],
@@ -158,6 +161,7 @@ fn by_value<'a>(
     };
     let places: HashMap<Vec<u64>, usize> = known.iter().map(key).zip(0..).collect();
     let mut missing = Vec::new();
+    // Zeros remain for a condition without a stored state.
     let mut found = vec![0.0; wanted.len() * n_units];
     for (row, condition) in found.chunks_exact_mut(n_units).zip(wanted) {
         match places.get(&key(condition)) {
@@ -185,8 +189,8 @@ fn missing_note(missing: &[&Condition], n: usize) -> Option<String> {
     ))
 }
 
-/// The arrays that say which conditions the initial states of a network belong to; none where a name of a value cannot be that
-/// of an array.
+/// Returns the arrays that record the conditions of a network's initial states; empty if the name of a value cannot be
+/// part of an array name.
 pub(crate) fn condition_arrays(conditions: &[Condition]) -> Weights {
     let Some(first) = conditions.first() else {
         return Weights::new();
@@ -211,10 +215,10 @@ pub(crate) fn condition_arrays(conditions: &[Condition]) -> Weights {
     first.values.iter().enumerate().map(array).collect()
 }
 
-/// The name of the first tensor with a number that is not finite.
+/// Returns the name of the first tensor with an entry that is not finite.
 pub fn first_nonfinite(tensors: &Weights) -> Option<&str> {
     let is_broken = |data: &TensorData| data.iter::<f64>().any(|x| !x.is_finite());
-    // NaN among the values of a condition says that the value does not apply.
+    // NaN among the values of a condition is legitimate: it marks a value that does not apply.
     let mut numbers = tensors
         .iter()
         .filter(|(name, _)| !name.starts_with(CONDITION_VALUES));

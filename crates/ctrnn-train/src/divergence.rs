@@ -1,4 +1,4 @@
-//! Divergence: numbers that stopped being finite, and what was done about it.
+//! Divergence: numbers that are not finite, and the rollbacks that respond to them.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use thiserror::Error;
 /// The first tensor that is not finite, in the order in which a step computes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Culprit {
-    /// The inputs that the task gave.
+    /// The inputs, which come from the task.
     Inputs,
-    /// The targets that the task gave.
+    /// The targets, which come from the task.
     Targets,
-    /// The mask that the task gave.
+    /// The mask, which comes from the task.
     Mask,
-    /// The weights of this name.
+    /// The weights with this name.
     Weights(String),
-    /// The readout, from inputs and weights that are finite.
+    /// The readout, computed from finite inputs and weights.
     Outputs,
-    /// The loss of a finite readout.
+    /// The loss, computed from a finite readout.
     Loss,
-    /// The gradient of the parameter of this name.
+    /// The gradient of the parameter with this name.
     Gradient(String),
-    /// The norm over all gradients: each is finite, the sum of their squares is not.
+    /// The global gradient norm: every gradient is finite, but the sum of their squares is not.
     GradientNorm,
 }
 
 impl Culprit {
-    /// Whether the task gave it: no learning rate changes that.
+    /// Returns true if the tensor comes from the task: a smaller learning rate cannot help then.
     pub fn is_data(&self) -> bool {
         matches!(self, Self::Inputs | Self::Targets | Self::Mask)
     }
@@ -48,38 +48,39 @@ impl fmt::Display for Culprit {
     }
 }
 
-/// A number of a training run is not finite.
+/// Error: a number in a training run is not finite.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub struct NotFinite {
-    /// The step that found it.
+    /// The step at which it was found.
     pub step: u64,
-    /// What is not finite.
+    /// The tensor that is not finite.
     pub what: Culprit,
-    /// Global gradient norm at the last check before, if there was one.
+    /// Global gradient norm at the previous check, if there was one.
     pub norm_before: Option<f64>,
     /// Learning rate of the step.
     pub lr: f64,
-    /// How often the run had gone back before.
+    /// Number of rollbacks before.
     pub rollbacks: u64,
     /// The step of the last good state, if one is kept.
     pub good_step: Option<u64>,
-    /// The largest input and the largest target of the batch, by absolute value, where a batch gave these numbers.
+    /// The largest input and the largest target of the batch, by absolute value, if it was found in a batch.
     pub largest: Option<[f64; 2]>,
 }
 
 impl NotFinite {
-    /// Whether the last good state itself gives these numbers, before any update that a smaller rate could shrink.
+    /// Returns true if the failing step directly follows the last good state: no update lies between that a smaller
+    /// learning rate could shrink.
     pub fn is_in_good_state(&self) -> bool {
         let is_first = self.good_step.is_some_and(|good| self.step == good + 1);
         is_first && !matches!(self.what, Culprit::Weights(_))
     }
 
-    /// Whether the network had never been updated.
+    /// Returns true if the network has not been updated yet.
     pub fn is_before_any_update(&self) -> bool {
         self.step == 1 && !matches!(self.what, Culprit::Weights(_))
     }
 
-    /// "the readout is not finite at step 1"
+    /// Returns the tensor and the step in words: "the readout is not finite at step 1".
     pub fn what_and_step(&self) -> String {
         format!("{} is not finite at step {}", self.what, self.step)
     }
@@ -103,13 +104,13 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// How often a run went back, and what is left of its learning rate.
+/// Number of rollbacks of a run, and the resulting scale of its learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rollbacks {
-    /// Times so far.
+    /// Number of rollbacks so far.
     pub count: u64,
-    /// What the learning rate of the schedule is multiplied with: the product of `lr_factor` over all rollbacks.
+    /// Factor on the scheduled learning rate: the product of `lr_factor` over all rollbacks.
     pub lr_scale: f64,
 }
 
@@ -123,7 +124,7 @@ impl Default for Rollbacks {
 }
 
 impl Rollbacks {
-    /// One more.
+    /// Returns the state after one more rollback.
     pub(crate) fn next(self, lr_factor: f64) -> Self {
         Self {
             count: self.count + 1,
@@ -132,14 +133,14 @@ impl Rollbacks {
     }
 }
 
-/// A run went back to its last good state.
+/// A rollback of a run to its last good state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollback {
-    /// Why.
+    /// The reason for the rollback.
     pub found: NotFinite,
-    /// Updates done in the state that it goes on from.
+    /// Number of updates in the restored state.
     pub to_step: u64,
-    /// Rollbacks so far, this one included.
+    /// Number of rollbacks so far, including this one.
     pub count: u64,
     /// Learning rate of the next step.
     pub lr: f64,

@@ -1,4 +1,4 @@
-//! What can go wrong while a network trains.
+//! Errors of training.
 
 use ctrnn_files::{ErrorKind, FileError};
 use ctrnn_model::ModelError;
@@ -8,49 +8,49 @@ use thiserror::Error;
 use crate::divergence::NotFinite;
 use crate::metric::{Bound, Metric};
 
-/// Training, evaluation or loading a run failed.
+/// An error while a network is trained, evaluated or loaded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The loss, a gradient or a weight stopped being a finite number, and going back was of no use.
+    /// A loss, gradient or weight that is not finite, when rollbacks are used up or cannot help.
     #[error(transparent)]
     NotFinite(Box<NotFinite>),
-    /// All steps are done and the required bound of `train.stop` is not met.
+    /// A run that did all its steps without meeting the required bound of `train.stop`.
     #[error("{metric} is {found} after {step} steps, but train.stop requires {bound}")]
     TargetNotMet {
-        /// The metric.
+        /// The metric of the bound.
         metric: &'static str,
-        /// Its last value.
+        /// The last value of the metric, in words.
         found: String,
         /// The bound.
         bound: Bound,
-        /// Steps done.
+        /// Number of steps done.
         step: u64,
     },
-    /// The mask of a whole batch, or of the validation trials, is zero: nothing counts.
+    /// A mask that is zero for a whole batch, or for all validation trials, so that the loss is undefined.
     #[error("the mask of {0} sums to 0, so that no output counts in the loss")]
     EmptyMask(String),
-    /// A metric that is looked at is never measured: no validation trial has a right answer.
+    /// Keys whose metric can never be measured, because no validation trial has a right answer.
     #[error("{} can never be measured: no validation trial of this task has a right answer; use val.loss", named(.0))]
     NoRightAnswers(Vec<(&'static str, Metric)>),
-    /// A trial has a condition for which the network has no initial state.
+    /// A trial with a condition for which the network has no initial state.
     #[error(
         "a trial has the condition {condition}, for which the network has no initial state (model.initial_state = \"learned_per_condition\")"
     )]
     UnknownCondition {
-        /// Its values.
+        /// The values of the condition.
         condition: String,
     },
-    /// A state of an optimizer does not fit the network or the optimizer.
+    /// An optimizer state that does not fit the network or the optimizer.
     #[error("the optimizer's state does not fit: {0}")]
     OptimizerState(String),
-    /// A network could not be built or given its weights.
+    /// An error while a network is built or its weights are loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A file could not be read or written.
+    /// An error while a file is read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A task could not make its trials.
+    /// An error while a task makes its trials.
     #[error(transparent)]
     Task(#[from] TaskError),
 }
@@ -64,7 +64,8 @@ fn named(metrics: &[(&str, Metric)]) -> String {
 }
 
 impl TrainError {
-    /// The exit code of a command that ends with this error: 2 configuration, 3 training failed, 4 data, 5 input/output.
+    /// Returns the exit code of a command that ends with this error: 2 configuration, 3 training failed, 4 data, 5
+    /// input/output.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,

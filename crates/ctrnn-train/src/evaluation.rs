@@ -23,25 +23,26 @@ use crate::objective::penalty::Statistic;
 use crate::objective::{LossInputs, Objective};
 use crate::observer::{EvalReport, Score, Worst};
 
-/// Trials that run together: enough to be quick, few enough for memory.
+/// Number of trials that run together: a compromise between speed and memory.
 pub(crate) const TOGETHER: usize = 256;
 
-/// Values of a condition that are scored one by one: a table of more would take more memory than the trials themselves.
+/// Largest number of values of a condition that are scored one by one. A table with more would take more memory than
+/// the trials themselves.
 const MOST_SCORED: usize = 10_000;
 
-/// The trials that a network is evaluated on.
+/// The trials on which a network is evaluated.
 pub enum EvaluationTrials<'a> {
-    /// Trials that were made.
+    /// Trials in memory.
     Made(Cow<'a, [Trial]>),
-    /// The first trials that a task holds out; each is made when it is needed.
+    /// The first trials of a task's held-out set, as many as given; each is made on demand.
     HeldOut(&'a dyn TrialSet, usize),
 }
 
 impl<'a> EvaluationTrials<'a> {
-    /// The first `n` trials of [`evaluation_trials`], fewer if there are not so many.
+    /// Selects the first `n` trials of [`evaluation_trials`], or all if there are fewer.
     ///
     /// # Errors
-    /// If the task cannot make them.
+    /// If the task cannot make the trials.
     pub fn of(task: &'a dyn Task, clock: Clock, key: Key, n: usize) -> Result<Self, TrainError> {
         match task.trial_set() {
             Some(set) => Ok(Self::HeldOut(set, n.min(set.n_held_out()))),
@@ -59,10 +60,10 @@ impl<'a> EvaluationTrials<'a> {
         }
     }
 
-    /// Some of them.
+    /// Returns the trials with these numbers.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If a number is not below [`EvaluationTrials::n_trials`].
     pub fn some(&self, numbers: Range<usize>) -> Cow<'_, [Trial]> {
         match self {
             Self::Made(trials) => trials[numbers].into(),
@@ -71,11 +72,12 @@ impl<'a> EvaluationTrials<'a> {
     }
 }
 
-/// The trials of these numbers that a network is evaluated on: those that the task holds out, as far as there are so many; else
-/// trials that take the task's conditions in turn, each drawn at its own address of `key`, the same ones every time.
+/// Returns the evaluation trials with these numbers: the trials that the task holds out, as far as there are enough;
+/// for a task without a held-out set, trials that cycle through its conditions, each drawn at its own address of `key`,
+/// so that they are the same every time.
 ///
 /// # Errors
-/// If the task cannot make them.
+/// If the task cannot make the trials.
 pub fn evaluation_trials(
     task: &dyn Task,
     clock: Clock,
@@ -98,10 +100,10 @@ pub fn evaluation_trials(
     Ok((0..numbers.len()).map(|b| batch.trial(b)).collect())
 }
 
-/// Runs `network` on `trials`, 256 at a time, and scores it. No number depends on how many run together.
+/// Evaluates `network` on `trials`, 256 at a time. The results do not depend on how many trials run together.
 ///
 /// # Errors
-/// [`TrainError::EmptyMask`] if nothing counts in the loss.
+/// [`TrainError::EmptyMask`] if the mask of all trials is zero.
 pub fn evaluate<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     task: &dyn Task,
@@ -119,22 +121,23 @@ pub fn evaluate<B: RecurrenceBackend>(
     evaluate_terms(network, task, trials, &scored, noise)
 }
 
-/// Terms beside those of the objective, each with its value for a batch.
+/// Function that computes the values of further terms, besides those of the objective, for a batch.
 pub(crate) type Further<'a, B> = dyn Fn(&Trajectory<B>, &Batch<B>) -> Vec<f64> + 'a;
 
-/// What an evaluation measures beside accuracy.
+/// The quantities that an evaluation measures besides accuracy.
 pub(crate) struct Scored<'a, B: Backend> {
     pub objective: &'a Objective,
-    /// The names of all terms: the loss, the penalties, then those of `further`; none where there is only the loss.
+    /// Names of all terms: the loss, the penalties, then those of `further`; empty if the loss is the only term.
     pub names: Vec<String>,
     pub record: Record,
-    /// Values of terms that the objective does not hold.
+    /// Values of terms that are not part of the objective.
     pub further: &'a Further<'a, B>,
-    /// Number of trials that run together: all of them if there are terms in `further`, of which nobody knows how parts make a whole.
+    /// Number of trials that run together: all of them if there are terms in `further`, since values of blocks of an
+    /// arbitrary term cannot be combined.
     pub together: usize,
 }
 
-/// What a pass over some trials measured.
+/// Measurements from one forward pass over a block of trials.
 struct Block<B: Backend> {
     loss_sum: f64,
     weight: f64,
@@ -152,10 +155,10 @@ impl<B: Backend> Block<B> {
 }
 
 impl<B: RecurrenceBackend> Scored<'_, B> {
-    /// Measures some trials.
+    /// Measures a block of trials.
     ///
-    /// Where a number is not finite, short trials may have overflowed behind their end, and infinity times a mask of 0 is NaN: each
-    /// trial then runs once more, for its own length.
+    /// If a number is not finite, short trials may have overflowed after their end: there the mask is 0, and infinity
+    /// times 0 is NaN. Each trial is then run once more, for its own length only.
     fn measure(
         &self,
         network: &CtrnnModule<B>,
@@ -271,7 +274,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     })
 }
 
-/// Names of conditions, and the value in each trial.
+/// Names of conditions, with the value in each trial.
 type Columns = Vec<(String, Vec<f64>)>;
 
 fn append(all: &mut Columns, some: &Columns) {
@@ -284,7 +287,7 @@ fn append(all: &mut Columns, some: &Columns) {
     }
 }
 
-/// The order in which trials with the same values stand together.
+/// Compares trials by their values, so that sorting puts trials with equal values next to each other.
 fn compare(columns: &[(String, Vec<f64>)], a: usize, b: usize) -> Ordering {
     let bits = |trial: usize| {
         columns
@@ -294,15 +297,15 @@ fn compare(columns: &[(String, Vec<f64>)], a: usize, b: usize) -> Ordering {
     bits(a).cmp(bits(b))
 }
 
-/// All trials, those with the same values together; within a group they keep their order.
+/// Returns all trials ordered by their values; trials with equal values keep their order.
 fn grouped(columns: &[(String, Vec<f64>)], n_trials: usize) -> Vec<usize> {
     let mut trials: Vec<usize> = (0..n_trials).collect();
     trials.sort_unstable_by(|&a, &b| compare(columns, a, b).then(a.cmp(&b)));
     trials
 }
 
-/// The condition with the least accuracy, of equal ones the first to appear; none if there is but one. A value that does not
-/// apply to it is left out.
+/// Returns the condition with the least accuracy, the first to appear if there are several; `None` if there is only one
+/// condition. Values that do not apply to the condition are left out.
 fn worst(conditions: &Columns, answers: &[Answer]) -> Option<Worst> {
     let trials = grouped(conditions, answers.len());
     let groups = || trials.chunk_by(|&a, &b| compare(conditions, a, b).is_eq());
@@ -324,7 +327,7 @@ fn tally(answers: &[Answer], trials: &[usize]) -> Tally {
     trials.iter().map(|&b| &answers[b]).collect()
 }
 
-/// The score of each value of each condition; of conditions with too many values, only how many there are.
+/// Scores each value of each condition; for conditions with too many values, returns only their number.
 fn scores(
     conditions: &Columns,
     answers: &[Answer],
@@ -374,7 +377,7 @@ mod tests {
         assert_eq!((by.len(), unscored["x"]), (0, MOST_SCORED + 1));
     }
 
-    /// Wrong where a = 1 and b = 2 together, which is half of the trials of either value; c = 0 has no right choice.
+    /// Wrong where a = 1 and b = 2 together, which is half of the trials with either value; c = 0 has no right choice.
     #[test]
     fn the_worst_condition_is_one_of_all_values_together() {
         let condition = |a, b| Condition::new([("a", a), ("b", b)]);

@@ -1,4 +1,4 @@
-//! Networks that fit a task.
+//! Networks whose sizes fit a task.
 
 use ctrnn_model::{CtrnnConfig, Sizes};
 use ctrnn_tasks::Task;

@@ -1,4 +1,4 @@
-//! Gradients by parameter, their global norm, and how they are limited.
+//! Gradients by parameter, their global norm, and gradient clipping.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,15 +9,16 @@ use ctrnn_model::{CtrnnModule, Matrix, Parameter, RecurrenceBackend, host_tensor
 
 use crate::divergence::Culprit;
 
-/// The gradient of each trained parameter, flat, in the order of [`Parameter`].
+/// Gradient of each trained parameter, flat, in the order of [`Parameter`].
 ///
-/// Any learning rule ends here; the optimizer does not ask how they were found.
+/// This is the interface between learning rules and the optimizer, which does not depend on how the gradients were
+/// found.
 #[derive(Clone, Debug)]
 pub struct Gradients<B: Backend>(pub BTreeMap<Parameter, Tensor<B, 1>>);
 
 impl<B: Backend> Gradients<B> {
-    /// What backpropagation left for the parameters of `network`, without those that are frozen; zero where the
-    /// plasticity of a synapse is.
+    /// Collects the gradients of the parameters of `network` from backpropagation, without frozen parameters; zero for
+    /// synapses whose plasticity is zero.
     pub fn of<A>(network: &CtrnnModule<A>, mut grads: A::Gradients) -> Self
     where
         A: AutodiffBackend<InnerBackend = B>,
@@ -41,7 +42,7 @@ impl<B: Backend> Gradients<B> {
         Self(found)
     }
 
-    /// The norm over all parameters together, `[1]`, still on the device; 0 where everything is frozen.
+    /// Returns the norm over all parameters together, `[1]`, on the device; 0 if everything is frozen.
     pub fn global_norm(&self) -> Tensor<B, 1>
     where
         B: RecurrenceBackend,
@@ -53,7 +54,7 @@ impl<B: Backend> Gradients<B> {
         }
     }
 
-    /// The gradients, limited; `norm` is [`Gradients::global_norm`]. Nothing is read to the host.
+    /// Returns the clipped gradients; `norm` is [`Gradients::global_norm`]. Nothing is read to the host.
     #[must_use]
     pub fn clipped(self, norm: &Tensor<B, 1>, clip: Clip) -> Self
     where
@@ -76,7 +77,7 @@ impl<B: Backend> Gradients<B> {
         })
     }
 
-    /// What is behind a global norm that is not finite.
+    /// Finds the cause of a global norm that is not finite.
     pub(crate) fn first_not_finite(&self) -> Culprit {
         let is_finite =
             |gradient: &Tensor<B, 1>| gradient.to_data().iter::<f64>().all(f64::is_finite);
@@ -87,18 +88,19 @@ impl<B: Backend> Gradients<B> {
     }
 }
 
-/// How gradients are limited.
+/// Gradient clipping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clip {
-    /// The norm over all parameters together is scaled down to this where it is larger.
+    /// Upper bound of the norm over all parameters together; larger gradients are scaled down to it.
     GlobalNorm(f64),
-    /// The norm of each parameter's gradient alone is.
+    /// Upper bound of the norm of each parameter's gradient; larger ones are scaled down to it.
     TensorNorm(f64),
-    /// Each entry is cut to this modulus.
+    /// Upper bound of the absolute value of each entry.
     Value(f64),
 }
 
-/// `max / max(norm, max)`: exactly 1 where the norm is within the bound, so that every bit of the gradient stays.
+/// Returns `max / max(norm, max)`: exactly 1 if the norm is within the bound, which leaves the gradient unchanged to
+/// the bit.
 fn scale<B: Backend>(norm: Tensor<B, 1>, max: f64) -> Tensor<B, 1> {
     let larger = norm.clamp_min(max);
     larger.clone().clamp_max(max) / larger

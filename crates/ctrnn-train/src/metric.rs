@@ -1,11 +1,11 @@
-//! Metrics of validation, and bounds on them.
+//! Validation metrics, and bounds on them.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 
 ctrnn_model::words! {
-    /// A number that validation measures.
+    /// A metric measured in validation.
     #[derive(JsonSchema)]
     #[schemars(title = "metric")]
     pub enum Metric {
@@ -13,19 +13,19 @@ ctrnn_model::words! {
         Loss = "val.loss",
         /// Fraction of validation trials with the right choice, over those that have one; higher is better.
         Accuracy = "val.accuracy",
-        /// The least accuracy over conditions, each over its trials that have a right choice; higher is better. It wants some trials
-        /// of each condition: see validate.trials.
+        /// The least accuracy over conditions, each over its trials that have a right choice; higher is better.
+        /// Needs several trials of each condition: see validate.trials.
         MinAccuracy = "val.min_accuracy",
     }
 }
 
 impl Metric {
-    /// Tells whether it is measured only on trials that have a right answer.
+    /// Returns true if the metric is measured only on trials that have a right answer.
     pub const fn needs_answers(self) -> bool {
         !matches!(self, Self::Loss)
     }
 
-    /// Whether `new` is better than `old`: a lower loss, a higher accuracy. A tie is not.
+    /// Returns true if `new` is better than `old`: a lower loss or a higher accuracy. A tie is not better.
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
             Self::Loss => new < old,
@@ -34,17 +34,17 @@ impl Metric {
     }
 }
 
-/// A bound of a metric.
+/// A bound on a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
-    /// The metric is this or more.
+    /// Lower bound: met if the metric is this or more.
     AtLeast(f64),
-    /// The metric is this or less.
+    /// Upper bound: met if the metric is this or less.
     AtMost(f64),
 }
 
 impl Bound {
-    /// Whether `value` has reached the bound; NaN never has.
+    /// Returns true if `value` meets the bound; NaN never does.
     pub fn is_met(self, value: f64) -> bool {
         match self {
             Self::AtLeast(bound) => value >= bound,

@@ -1,10 +1,10 @@
-//! Tables of the configuration whose `name` says which keys the rest of them has.
+//! Tables of the configuration whose key `name` selects the other keys.
 
 use schemars::Schema;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
-/// Reads a table whose `name` says which keys the rest of it has: the name, or `default`, and the rest.
+/// Reads a table whose `name` selects its other keys; returns the name, or `default` if absent, and the other keys.
 pub(crate) fn named<'de, D: Deserializer<'de>>(
     default: &str,
     deserializer: D,
@@ -21,7 +21,7 @@ pub(crate) fn read<T: DeserializeOwned, E: serde::de::Error>(table: toml::Table)
     table.try_into().map_err(E::custom)
 }
 
-/// Lets the first kind of a table with a `name` do without it.
+/// Makes `name` optional in the schema of the first kind of a table.
 pub(crate) fn first_name_is_default(schema: &mut Schema) {
     let first = schema.get_mut("oneOf").and_then(|kinds| kinds.get_mut(0));
     if let Some(required) = first

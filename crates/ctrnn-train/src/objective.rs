@@ -1,4 +1,4 @@
-//! What is minimised: a loss of the readout, penalties, and functions that a program brings.
+//! The objective that training minimises: a loss of the readout, penalties, and custom terms added by a program.
 
 pub mod config;
 mod inputs;
@@ -24,21 +24,21 @@ pub use inputs::LossInputs;
 use crate::objective::penalty::Statistic;
 use crate::objective::vanishing_gradient::Sensitivity;
 
-/// A loss and its penalties, as meant.
+/// The objective: a loss and its penalties, with all settings resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     /// The loss of the readout.
     pub loss: Loss,
-    /// How it is averaged.
+    /// Normalisation of the loss.
     pub normalisation: Normalisation,
-    /// What is added to it.
+    /// Penalties added to the loss.
     pub penalties: Vec<Penalty>,
-    /// The vanishing-gradient penalty, which there is in training only.
+    /// The vanishing-gradient penalty, which is computed in training only.
     pub omega: Option<Omega>,
 }
 
 impl From<Loss> for Objective {
-    /// The loss alone.
+    /// Returns an objective without penalties.
     fn from(loss: Loss) -> Self {
         Self {
             loss,
@@ -49,13 +49,13 @@ impl From<Loss> for Objective {
     }
 }
 
-/// A penalty with its coefficient; formulas at the keys of [`LossConfig`].
+/// A penalty with its coefficient; for the formulas, see the fields of [`LossConfig`].
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the keys")]
 pub enum Penalty {
     WeightL1(PerMatrix),
     WeightL2(PerMatrix),
-    /// Absent weights are those at step 0, which [`Objective::measured_from`] supplies.
+    /// The coefficients, and the weights at step 0; `None` until [`Objective::measured_from`] supplies them.
     WeightDeviation(PerMatrix, Option<Arc<Weights>>),
     RateL1(f64),
     RateL2(f64),
@@ -72,7 +72,8 @@ pub enum Penalty {
 const OMEGA: &str = "omega";
 
 impl LossConfig {
-    /// The penalties that are asked for, in the order of the keys; `lag` is that of `state_prediction` in time steps.
+    /// Returns the penalties that are set, in the order of the fields; `lag` is that of `state_prediction` in time
+    /// steps.
     pub fn penalties(&self, lag: usize) -> Vec<Penalty> {
         [
             self.weight_l1.map(Penalty::WeightL1),
@@ -96,7 +97,7 @@ impl LossConfig {
 }
 
 impl Penalty {
-    /// The key in configurations.
+    /// Returns the key of the penalty in configurations.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::WeightL1(_) => "weight_l1",
@@ -120,12 +121,12 @@ impl Penalty {
         )
     }
 
-    /// The penalty times its coefficient, `[1]`.
+    /// Computes the penalty times its coefficient, `[1]`.
     pub fn value<B: Backend>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
         self.of(self.statistic(inputs))
     }
 
-    /// Computes the means that the penalty is a function of.
+    /// Computes the means on which the penalty depends.
     pub(crate) fn statistic<B: Backend>(&self, inputs: &LossInputs<B>) -> Statistic<B> {
         let batch = inputs.batch;
         let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
@@ -180,7 +181,7 @@ impl Penalty {
     }
 }
 
-/// The sum over the matrices of a network, each with its coefficient.
+/// Sums a function of each weight matrix of a network, times the coefficient of the matrix.
 fn by_matrix<B: Backend>(
     coefficients: &PerMatrix,
     network: &CtrnnModule<B>,
@@ -196,7 +197,8 @@ fn by_matrix<B: Backend>(
     input + recurrent + output
 }
 
-/// What `weights` are beside those they are measured from.
+/// Returns `weights` minus their initial values. Without initial values the difference is to the weights themselves:
+/// zero.
 fn deviation<B: Backend>(weights: Tensor<B, 2>, initial: Option<TensorData>) -> Tensor<B, 2> {
     match initial {
         Some(initial) => {
@@ -208,7 +210,7 @@ fn deviation<B: Backend>(weights: Tensor<B, 2>, initial: Option<TensorData>) -> 
 }
 
 impl Objective {
-    /// The names of the terms in training, in order; none where there is nothing but the loss.
+    /// Returns the names of the terms in training, in order; empty if the loss is the only term.
     pub fn term_names(&self) -> Vec<&'static str> {
         let penalties = self.penalties.iter().map(Penalty::name);
         let further: Vec<_> = penalties.chain(self.omega.map(|_| OMEGA)).collect();
@@ -219,13 +221,13 @@ impl Objective {
         }
     }
 
-    /// The names of the terms that an evaluation measures.
+    /// Returns the names of the terms that an evaluation measures: all except the vanishing-gradient penalty.
     pub(crate) fn measured_names(&self) -> Vec<String> {
         let names = self.term_names().into_iter().filter(|&name| name != OMEGA);
         names.map(str::to_owned).collect()
     }
 
-    /// What a forward pass must record for the penalties.
+    /// Returns the quantities that a forward pass must record for the penalties.
     pub fn record(&self) -> Record {
         if self.penalties.iter().any(Penalty::needs_rates) {
             Record::RATES
@@ -234,13 +236,13 @@ impl Objective {
         }
     }
 
-    /// Whether a term depends on the weights at step 0.
+    /// Returns true if a term depends on the weights at step 0 and does not have them yet.
     pub fn needs_initial_weights(&self) -> bool {
         let needs = |penalty: &Penalty| matches!(penalty, Penalty::WeightDeviation(_, None));
         self.penalties.iter().any(needs)
     }
 
-    /// The same with deviations measured from these weights, where they are not yet measured from others.
+    /// Supplies `weights` as initial values to the deviation penalties that have none yet.
     #[must_use]
     pub fn measured_from(mut self, weights: &Weights) -> Self {
         let weights = Arc::new(weights.clone());
@@ -253,31 +255,31 @@ impl Objective {
     }
 }
 
-/// A term that a program brings: from what it may depend on to a tensor `[1]`.
+/// A custom term of the objective, added by a program: maps inputs to a tensor `[1]`.
 pub(crate) type CustomTerm<'a, B> = Box<dyn Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a>;
 
-/// Everything that a trainer minimises.
+/// The objective of a trainer, with its custom terms.
 pub(crate) struct Minimised<'a, B: AutodiffBackend> {
     pub objective: Objective,
     pub custom: Vec<(String, CustomTerm<'a, B>)>,
 }
 
-/// The value of an objective.
+/// Value of the objective for one batch.
 pub(crate) struct Evaluated<B: AutodiffBackend> {
-    /// The sum of all terms, `[1]`.
+    /// Sum of all terms, `[1]`.
     pub value: Tensor<B, 1>,
-    /// The terms in the order of their names; none where there is nothing but the loss.
+    /// The terms in the order of their names; empty if the loss is the only term.
     pub terms: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
 impl<B: AutodiffBackend> Minimised<'_, B> {
-    /// The names of the terms, in order; none where there is nothing but the loss.
+    /// Returns the names of the terms, in order; empty if the loss is the only term.
     pub fn term_names(&self) -> Vec<String> {
         let names = self.objective.term_names().into_iter().map(str::to_owned);
         self.with_custom(names.collect())
     }
 
-    /// The names of the terms that a validation measures.
+    /// Returns the names of the terms that a validation measures.
     pub fn measured_names(&self) -> Vec<String> {
         self.with_custom(self.objective.measured_names())
     }
@@ -290,15 +292,16 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
         names
     }
 
-    /// What a forward pass must record for the terms.
+    /// Returns the quantities that a forward pass must record for the terms.
     pub fn record(&self) -> Record {
         match self.custom.as_slice() {
             [] => self.objective.record(),
+            // A custom term may read the rates, so they are always recorded for it.
             _ => Record::RATES,
         }
     }
 
-    /// The terms that a program brought, for a batch that nothing is learned from.
+    /// Computes the custom terms for a batch outside of training.
     pub fn custom_values(
         &self,
         network: &CtrnnModule<B>,
@@ -322,7 +325,7 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
 }
 
 impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
-    /// The objective of a batch: `trajectory` is what the pass `forward` gave.
+    /// Computes the objective of a batch, given the `trajectory` of its forward pass `forward`.
     pub fn of(
         &self,
         network: &CtrnnModule<B>,
@@ -351,7 +354,7 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
 }
 
 impl<B: AutodiffBackend> Evaluated<B> {
-    /// The sum of terms, the first of which is the loss.
+    /// Sums the terms; the first one is the loss.
     fn of(terms: Vec<Tensor<B, 1>>) -> Self {
         let sum = terms.iter().cloned().reduce(|sum, term| sum + term);
         let alone = terms.len() == 1;
@@ -365,7 +368,7 @@ impl<B: AutodiffBackend> Evaluated<B> {
         }
     }
 
-    /// The gradient of everything that is minimised.
+    /// Computes the gradient of the objective with respect to the parameters.
     pub fn gradients(&self, network: &CtrnnModule<B>) -> Gradients<B::InnerBackend> {
         Gradients::of(network, self.value.backward())
     }

@@ -1,4 +1,4 @@
-//! What a training run tells those who watch it: the loop itself neither prints nor writes.
+//! Observers of a training run, and the reports that they receive: the loop itself neither prints nor writes.
 
 use std::collections::BTreeMap;
 
@@ -11,120 +11,121 @@ use crate::TrainError;
 use crate::divergence::{Rollback, Rollbacks};
 use crate::metric::Metric;
 
-/// Watches a training run. Everything is optional; an error ends the run.
+/// Receives reports from a training run. Every method is optional; an error ends the run.
 #[expect(unused_variables, reason = "provided methods do nothing")]
 pub trait Observer {
-    /// Every `train.log_every` steps, and after the last one.
+    /// Receives a report every `train.log_every` steps, and after the last one.
     fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// After each validation.
+    /// Receives the result of each validation.
     fn evaluated(&mut self, report: &Validation) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// Every `checkpoint.every_steps` steps, and at the end: everything that a run is.
+    /// Receives the complete state of the run every `checkpoint.every_steps` steps, after a validation among the
+    /// best, and at the end.
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// The run went back to an earlier state, which `snapshot` holds: what was told of later steps no longer counts.
+    /// Handles a rollback to an earlier state, which `snapshot` holds: earlier reports of later steps are void.
     fn rolled_back(&mut self, rollback: &Rollback, snapshot: &Snapshot) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// An observer could not write, and training goes on all the same (`checkpoint.on_error = "retry"`).
+    /// Handles the failed write of an observer after which training continues (`checkpoint.on_error = "retry"`).
     fn troubled(&mut self, error: &FileError) -> Result<(), TrainError> {
         Ok(())
     }
 }
 
-/// One training step.
+/// Report of one training step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepReport {
-    /// Updates done, this one included.
+    /// Number of updates done, including this one.
     pub step: u64,
-    /// Steps that the run will do.
+    /// Total number of steps of the run.
     pub of_steps: u64,
-    /// Trials trained on since the run began.
+    /// Number of trials trained on since the run began.
     pub trials: u64,
     /// Seconds of training since the run began, over all its processes.
     pub wall_s: f64,
-    /// The loss, before this step's update; penalties included.
+    /// Loss before this step's update, including penalties.
     pub loss: f64,
-    /// What it is the sum of, by name; empty where there is nothing but the loss itself.
+    /// The terms of the loss, by name; empty if the loss is the only term.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub terms: BTreeMap<String, f64>,
-    /// Fraction of the batch's trials with the right choice; none has a right choice: absent.
+    /// Fraction of the batch's trials with the right choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
     /// Global norm of the gradient, before clipping.
     pub grad_norm: f64,
-    /// Learning rate.
+    /// Learning rate of the update.
     pub lr: f64,
 }
 
-/// A validation during training.
+/// Report of a validation during training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Validation {
-    /// Updates done.
+    /// Number of updates done.
     pub step: u64,
-    /// Trials trained on since the run began.
+    /// Number of trials trained on since the run began.
     pub trials: u64,
     /// Seconds of training since the run began.
     pub wall_s: f64,
-    /// What was measured.
+    /// The measurements.
     pub report: EvalReport,
 }
 
-/// How a network does on a set of trials.
+/// Performance of a network on a set of trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalReport {
     /// Fraction of trials with the right choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
-    /// Mean time from the onset of the evidence to the decision, over the trials with a decision; absent but in the
+    /// Mean time from the onset of the evidence to the decision, over the trials with a decision; present only in the
     /// reaction-time version of a task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaction_ms: Option<f64>,
-    /// The loss, penalties included.
+    /// The loss, including penalties.
     pub loss: f64,
-    /// What it is the sum of, by name; empty where there is nothing but the loss itself.
+    /// The terms of the loss, by name; empty if the loss is the only term.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub terms: BTreeMap<String, f64>,
     /// Number of trials.
     pub trials: usize,
-    /// Which choices were made where another was right; absent if no trial has a right choice.
+    /// Counts of choices made against right choices; absent if no trial has a right choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
-    /// For each condition and each of its values, the score on those trials.
+    /// Scores on the trials with each value of each condition.
     pub by: BTreeMap<String, BTreeMap<String, Score>>,
-    /// Conditions with more than 10,000 values, which are not in `by`, and how many they have.
+    /// Number of values of those conditions that have more than 10,000 of them; these are not in `by`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unscored: BTreeMap<String, usize>,
-    /// The condition, all of its values together, with the least accuracy; absent if no trial has a right choice or there is
-    /// but one condition.
+    /// The condition (a combination of all values) with the least accuracy; absent if no trial has a right choice or
+    /// there is only one condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst: Option<Worst>,
 }
 
-/// The condition that a network does worst in.
+/// The condition with the least accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Worst {
-    /// Its values by name.
+    /// The values of the condition, by name.
     pub condition: BTreeMap<String, f64>,
     /// Fraction of its trials with the right choice, over those that have one.
     pub accuracy: f64,
-    /// Number of its trials.
+    /// Number of trials with the condition.
     pub trials: usize,
 }
 
-/// How often each choice was made where each was right. The choice is the largest output, or the sign of the only one, at the
-/// last time step that counts, also for tasks with a rule of their own for what is right.
+/// Confusion matrix: how often each choice was made where each was right. The choice is the largest output, or the sign
+/// of the only one, at the last time step that counts, also for tasks with their own rule for the right answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The names of the choices.
     pub choices: Vec<String>,
-    /// Numbers of trials: a row for each right choice, a column for each choice made.
+    /// Numbers of trials: one row for each right choice, one column for each choice made.
     pub counts: Vec<Vec<usize>>,
 }
 
@@ -138,14 +139,14 @@ impl EvalReport {
         }
     }
 
-    /// The least accuracy over conditions; absent if no trial has a right choice.
+    /// Returns the least accuracy over conditions; `None` if no trial has a right choice.
     pub fn min_accuracy(&self) -> Option<f64> {
         let worst = self.worst.as_ref().map(|worst| worst.accuracy);
         worst.or(self.accuracy)
     }
 }
 
-/// How a network does on the trials of one condition.
+/// Performance of a network on the trials of one condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Fraction of trials with the right choice, over those that have one; absent if none has.
@@ -157,69 +158,69 @@ pub struct Score {
     pub reaction_ms: Option<f64>,
 }
 
-/// Everything that a run is at one step: what a checkpoint holds.
+/// Complete state of a run at one step: the content of a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Where the run stands.
+    /// Progress of the run.
     pub counters: Counters,
-    /// The network.
+    /// The network, as weights by name.
     pub weights: Weights,
-    /// The optimizer's state by name.
+    /// State of the optimizer, as arrays by name.
     pub optimizer: BTreeMap<String, TensorData>,
-    /// Whether this is the best validated step so far.
+    /// True if this step has the best validation so far.
     pub is_best: bool,
-    /// The last good state, to which the run would go back, where it is another one.
+    /// The last good state, to which a rollback would return; absent if it is this one.
     pub good: Option<SavedState>,
 }
 
-/// A state of a run on the host.
+/// A state of a run, in host memory.
 #[derive(Clone, Debug)]
 pub struct SavedState {
-    /// Where the run stood.
+    /// Progress of the run.
     pub counters: Counters,
-    /// The network.
+    /// The network, as weights by name.
     pub weights: Weights,
-    /// The optimizer's state by name.
+    /// State of the optimizer, as arrays by name.
     pub optimizer: BTreeMap<String, TensorData>,
 }
 
-/// Where a run stands. Random numbers have no state: the step is their address.
+/// Progress of a run. Random number generators need no state here: their address is the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counters {
-    /// Updates done.
+    /// Number of updates done.
     pub step: u64,
-    /// Trials trained on.
+    /// Number of trials trained on.
     pub trials: u64,
-    /// Seconds of training, over all processes.
+    /// Seconds of training, summed over all processes.
     pub wall_s: f64,
     /// The best validation so far.
     pub best: Option<Best>,
-    /// The metric that it is the best in; checkpoints of earlier versions do not say.
+    /// The metric by which `best` is ranked; absent in checkpoints of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_metric: Option<Metric>,
-    /// The next best ones, as many as `checkpoint.keep_best` asks for; the better one first.
+    /// The next best validations, best first, as many as `checkpoint.keep_best` asks for.
     #[serde(default)]
     pub runners_up: Vec<Best>,
-    /// The metric of `train.stop` at the last validation.
+    /// Value of the metric of `train.stop` at the last validation.
     pub last_metric: Option<f64>,
-    /// How long `train.stop` has waited for a better value.
+    /// Validations without improvement, counted for `train.stop`.
     #[serde(default)]
     pub stop_wait: Wait,
-    /// How long the plateau schedule has.
+    /// Validations without improvement, counted for the plateau schedule.
     #[serde(default)]
     pub plateau_wait: Wait,
-    /// How often the plateau schedule has lowered the learning rate.
+    /// Number of times the plateau schedule has lowered the learning rate.
     #[serde(default)]
     pub plateaus: u32,
-    /// Global gradient norm of the last step.
+    /// Global gradient norm at the last check.
     pub grad_norm: Option<f64>,
-    /// How often the run went back to an earlier state.
+    /// Rollbacks of the run to an earlier state.
     #[serde(default)]
     pub rollbacks: Rollbacks,
 }
 
-/// Validations in a row without a better value of a metric.
+/// Count of consecutive validations without improvement of a metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
@@ -227,12 +228,13 @@ pub struct Wait {
     pub metric: Option<Metric>,
     /// The best value so far.
     pub best: Option<f64>,
-    /// Validations since.
+    /// Number of validations since.
     pub validations: u64,
 }
 
 impl Wait {
-    /// Takes note of a validation; a value that is not finite is never better. Another metric begins anew.
+    /// Records a validation. A value that is not finite is never an improvement. If the metric differs from the
+    /// previous one, the count starts again.
     pub fn note(&mut self, metric: Metric, value: f64) {
         if self.metric != Some(metric) {
             *self = Self {
@@ -249,13 +251,13 @@ impl Wait {
     }
 }
 
-/// The best validation of a run.
+/// Best validation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// Its step.
+    /// The step of the validation.
     pub step: u64,
-    /// The value of `checkpoint.best`.
+    /// Value of the metric `checkpoint.best`.
     pub value: f64,
 }
 

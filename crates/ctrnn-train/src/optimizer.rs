@@ -1,4 +1,4 @@
-//! Optimizers: burn's update rules, driven parameter by parameter, with their state held by name.
+//! Optimizers: burn's update rules, applied parameter by parameter, with their state held by name.
 
 pub mod config;
 mod schedule;
@@ -17,7 +17,7 @@ use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Synapses, host_tensor,
 };
 
-/// An optimizer: its rule, and what the rule remembers of each parameter.
+/// An optimizer: its update rule, and the state (moments) of each parameter.
 #[derive(Clone, Debug)]
 pub struct OptimizerState<B: Backend> {
     rule: Optimizer,
@@ -26,7 +26,7 @@ pub struct OptimizerState<B: Backend> {
 }
 
 impl<B: Backend> OptimizerState<B> {
-    /// An optimizer that has seen nothing yet.
+    /// Creates an optimizer without any state.
     pub fn new(rule: Optimizer) -> Self {
         Self {
             rule,
@@ -35,15 +35,15 @@ impl<B: Backend> OptimizerState<B> {
         }
     }
 
-    /// The same optimizer with these learning rates in place of the rule's own; 0 holds a parameter fixed.
+    /// Sets learning rates for single parameters, in place of the rule's own; 0 keeps a parameter fixed.
     #[must_use]
     pub fn with_rates(mut self, rates: BTreeMap<Parameter, f64>) -> Self {
         self.rates = rates;
         self
     }
 
-    /// The network after one update along `gradients`. A parameter that is frozen or has no gradient stays as it is; one
-    /// with a rate of its own is updated at `lr` times the ratio of that rate to the rule's.
+    /// Returns the network after one update along `gradients`. A parameter that is frozen or has no gradient stays
+    /// unchanged; one with its own learning rate is updated at `lr` times the ratio of that rate to the rule's.
     pub fn step<A>(
         &mut self,
         lr: f64,
@@ -72,7 +72,7 @@ impl<B: Backend> OptimizerState<B> {
         })
     }
 
-    /// One parameter's next value.
+    /// Returns the next value of one parameter, and stores its optimizer state.
     fn update(
         &mut self,
         parameter: Parameter,
@@ -94,7 +94,7 @@ impl<B: Backend> OptimizerState<B> {
         value
     }
 
-    /// The optimizer's state as named arrays: `<parameter>.<moment>` and `<parameter>.updates`.
+    /// Returns the optimizer's state as named arrays: `<parameter>.<moment>` and `<parameter>.updates`.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
         let mut state = BTreeMap::new();
         for (parameter, memory) in &self.memory {
@@ -113,7 +113,7 @@ impl<B: Backend> OptimizerState<B> {
     /// Returns an optimizer of a network with the state that [`OptimizerState::state`] returned.
     ///
     /// # Errors
-    /// [`TrainError::OptimizerState`] names an array that is unknown, missing, of another length or not finite.
+    /// [`TrainError::OptimizerState`] names an array that is unknown, missing, of the wrong length or not finite.
     pub fn restore(
         rule: Optimizer,
         state: &BTreeMap<String, TensorData>,
@@ -170,12 +170,12 @@ struct Update<'a, B: Backend> {
     optimizer: &'a mut OptimizerState<B>,
     lr: f64,
     gradients: Gradients<B>,
-    /// The weight matrices whose updates are scaled or projected.
+    /// The weight matrices whose updates are scaled by plasticity or projected onto signs.
     synapses: BTreeMap<Parameter, Synapses<B>>,
 }
 
 impl<B: RecurrenceBackend> Update<'_, B> {
-    /// One parameter's next value: the optimizer proposes, plasticity and projection settle.
+    /// Returns the next value of one parameter: the optimizer's proposal, scaled by plasticity and projected.
     fn next<const D: usize>(
         &mut self,
         parameter: Parameter,
@@ -255,7 +255,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Where the bias, at first 1, is after updates at rate 0.1 along these gradients.
+    /// Returns the bias, initially 1, after updates at rate 0.1 along these gradients.
     fn bias_after(rule: Optimizer, along: &[f64]) -> f64 {
         let mut optimizer = OptimizerState::new(rule);
         let one = TensorData::new(vec![1.0; 2], [2]);
@@ -272,7 +272,8 @@ mod tests {
         assert!((found - expected).abs() < 2e-7, "{found} {expected}");
     }
 
-    /// The first step of Adam is -lr g / (|g| + eps), whatever the size of g. Weight decay 0.5 of the bias 1 only adds to g.
+    /// The first step of Adam is -lr g / (|g| + eps), whatever the size of g. Weight decay 0.5 of the bias 1 only adds
+    /// to g.
     #[test]
     fn adam_by_hand() {
         let rule = |weight_decay| {
@@ -306,7 +307,7 @@ mod tests {
         assert_near(bias_after(rule(true), &[2.0, 1.0]), expected);
     }
 
-    /// Adam's step -0.1 on what decay leaves of the bias: 1 - 0.1 * 0.5.
+    /// Adam's step -0.1 on the decayed bias: 1 - 0.1 * 0.5.
     #[test]
     fn adamw_by_hand() {
         let rule = Optimizer::AdamW(AdamW {
@@ -363,7 +364,8 @@ mod tests {
         assert_near(bias_after(rule, &[2.0, 3.0]), expected);
     }
 
-    /// Plain descent along 1 at rate 0.1; the group's rate is a tenth of the rule's 0.01, and 0 holds fixed.
+    /// Plain descent along 1 at rate 0.1; the group's rate is a tenth of the rule's 0.01, and 0 keeps a parameter
+    /// fixed.
     #[test]
     fn groups_have_their_own_rates() {
         let mut optimizer = OptimizerState::new(Optimizer::Sgd(Sgd::default())).with_rates(
@@ -380,7 +382,7 @@ mod tests {
         assert_eq!(first("initial_state"), 0.0);
     }
 
-    /// Every rule, with everything that it can remember.
+    /// Returns every rule, with all of its optional state.
     fn rules() -> Vec<Optimizer> {
         vec![
             Optimizer::default(),

@@ -1,11 +1,12 @@
-//! Which validations were the best ones.
+//! Ranking of the best validations.
 
 use crate::metric::Metric;
 use crate::observer::{Best, Counters};
 
 impl Counters {
-    /// Ranks the validation after the present step among the `keep` best ones: its place, 0 for the best of all, or
-    /// none if it is not among them. A tie goes to the earlier step. Another metric than before ranks from the beginning.
+    /// Ranks the validation after the present step among the `keep` best ones. Returns its place, 0 for the best of
+    /// all, or `None` if it is not among them. A tie goes to the earlier step. If the metric differs from the previous
+    /// one, the ranking is cleared first.
     pub(crate) fn rank(&mut self, metric: Metric, value: f64, keep: usize) -> Option<usize> {
         let step = self.step;
         if self.best_metric.is_some_and(|before| before != metric) {
@@ -28,7 +29,7 @@ impl Counters {
         (place < keep).then_some(place)
     }
 
-    /// The steps of the best validations, the best one first.
+    /// Returns the steps of the best validations, best first.
     pub fn best_steps(&self) -> Vec<u64> {
         let ranking = self.best.iter().chain(&self.runners_up);
         ranking.map(|best| best.step).collect()
@@ -55,7 +56,7 @@ mod tests {
         assert_eq!(counters.best.map(|best| best.value), Some(0.5));
     }
 
-    /// An accuracy of 0.4 is no worse than a loss of 0.5: they are not compared.
+    /// An accuracy of 0.4 is not worse than a loss of 0.5: they are not comparable.
     #[test]
     fn another_metric_ranks_from_the_beginning() {
         let mut counters = Counters {

@@ -1,4 +1,4 @@
-//! Settings of the training loop: the tables `[train]`, `[validate]` and `[checkpoint]`, as written and as meant.
+//! Settings of the training loop: the tables `[train]`, `[validate]` and `[checkpoint]`, as written and as resolved.
 //!
 //! The doc comment of a key is what `train-ctrnn config explain KEY` prints and what the schema holds.
 
@@ -14,26 +14,26 @@ use crate::objective::{
 };
 use crate::optimizer::config::{Groups, Optimizer, Schedule};
 
-/// Length of a time step in ms where none is given.
+/// Default length of a time step, in ms.
 pub const DEFAULT_DT_MS: f64 = 20.0;
 
-/// What a training run needs to know beside its network and its task.
+/// Settings of a training run, besides its network and its task.
 #[derive(Clone, Debug)]
 pub struct TrainSettings {
-    /// The one seed: trials, noise and validation trials follow from it.
+    /// The seed of the run, from which trials, noise and validation trials are derived.
     pub seed: u64,
     /// The time grid.
     pub clock: Clock,
-    /// `[train]`; [`TrainSettings::objective`] is what its `loss` means.
+    /// `[train]`; its `loss` in resolved form is [`TrainSettings::objective`].
     pub train: TrainConfig,
     /// The loss and its penalties.
     pub objective: Objective,
-    /// `[validate]`
+    /// Settings of validation, `[validate]`.
     pub validate: ValidateConfig,
-    /// `[checkpoint]`
+    /// Settings of checkpoints, `[checkpoint]`.
     pub checkpoint: CheckpointConfig,
-    /// Every how many steps loss and gradient norm are read from the device and checked. Reading makes the host wait,
-    /// so 1 costs nothing on a CPU and much on a GPU.
+    /// Interval, in steps, at which loss and gradient norm are read from the device and checked. Each read makes the
+    /// host wait for the device, so 1 is free on a CPU and expensive on a GPU.
     pub check_every: u64,
 }
 
@@ -52,7 +52,7 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
-    /// Lists the metrics that a run looks at, each with the key that names it.
+    /// Lists the metrics on which a run depends, each with the key that selects it.
     pub(crate) fn metrics(&self) -> impl Iterator<Item = (&'static str, Metric)> {
         let plateau = match &self.train.schedule {
             Schedule::Plateau(plateau) => Some(("train.schedule.metric", plateau.metric)),
@@ -68,7 +68,7 @@ impl TrainSettings {
     }
 }
 
-/// How the network is trained.
+/// Training of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
@@ -77,42 +77,46 @@ pub struct TrainConfig {
     /// Trials per step.
     #[schemars(range(min = 1, max = 65536))]
     pub batch_size: usize,
-    /// Norm that the gradient over all parameters together is scaled down to where it is larger. Absent: no clipping.
+    /// Clips the gradient: its norm over all parameters together is scaled down to this if it is larger. Absent: no
+    /// clipping.
     #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_norm: Option<f64>,
-    /// Norm that the gradient of each parameter alone is scaled down to where it is larger. In place of `clip_grad_norm`.
+    /// Clips the gradient of each parameter: its norm is scaled down to this if it is larger. In place of
+    /// `clip_grad_norm`.
     #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_norm_per_tensor: Option<f64>,
-    /// Modulus that each entry of the gradient is cut to where it is larger. In place of `clip_grad_norm`.
+    /// Clips each entry of the gradient to this absolute value. In place of `clip_grad_norm`.
     #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_value: Option<f64>,
-    /// Whether the way back computes the states of a trial again instead of keeping them: for T time steps it keeps those of
-    /// about 2 sqrt(T), for one more forward sweep of time. For trials so long that their states do not fit into memory; not
-    /// with penalties on rates, which need all of them. The result is the same to rounding.
+    /// Recomputes the states of a trial in the backward pass instead of keeping them (gradient checkpointing): for T
+    /// time steps about 2 sqrt(T) states are kept, at the cost of one more forward sweep. For trials so long that their
+    /// states do not fit into memory; not with penalties on rates, which need all states. The result is the same up to
+    /// rounding.
     pub recompute: bool,
-    /// Every how many steps the loss is read from the device and reported.
+    /// Number of steps between reports of the loss, for which it is read from the device.
     #[schemars(range(min = 1))]
     pub log_every: u64,
-    /// What is not trained: names of parameters as in weight files (`recurrent.bias`, `initial_state`), or the word before
-    /// the dot for a whole group (`input`, `recurrent`, `output`). It keeps its first value to the bit.
+    /// Frozen parameters, which are not trained: names as in weight files (`recurrent.bias`, `initial_state`), or the
+    /// word before the dot for a whole group (`input`, `recurrent`, `output`). They keep their initial values to the
+    /// bit.
     pub freeze: Vec<String>,
     /// The update rule, by `name`, with its learning rate `lr`.
     pub optimizer: Optimizer,
-    /// How the learning rate changes over the run, by `name`.
+    /// The learning-rate schedule, by `name`.
     pub schedule: Schedule,
     /// Parameters with a learning rate of their own, by their names in weight files:
     /// `groups = { recurrent.weight = { lr = 1e-4 }, initial_state = { lr = 0 } }`.
     #[serde(skip_serializing_if = "Groups::is_empty")]
     pub groups: Groups,
-    /// What is minimised: a loss by `name`, and penalties.
+    /// The objective: a loss by `name`, and penalties.
     pub loss: LossConfig,
     /// Stops the training early, once a validation metric has reached its bound. Absent: all steps are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopConfig>,
-    /// What is done when the loss, a gradient or a weight is no longer a finite number.
+    /// Response to a loss, gradient or weight that is no longer a finite number.
     pub divergence: DivergenceConfig,
 }
 
@@ -138,7 +142,7 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Returns how the gradient is clipped, if it is.
+    /// Returns the gradient clipping, if any.
     pub fn clip(&self) -> Option<Clip> {
         let global = self.clip_grad_norm.map(Clip::GlobalNorm);
         let by_tensor = self.clip_grad_norm_per_tensor.map(Clip::TensorNorm);
@@ -152,7 +156,7 @@ impl TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopConfig {
-    /// The validation metric that is looked at, every `validate.every_steps`.
+    /// The validation metric, measured every `validate.every_steps`.
     pub metric: Metric,
     /// Stop when the metric is this or more. Give this, `at_most`, or `patience` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,20 +168,20 @@ pub struct StopConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub patience: Option<u64>,
-    /// Whether a run that ends without having met its bound has failed (exit code 3).
+    /// Fails the run (exit code 3) if it ends without having met its bound.
     #[serde(default)]
     pub required: bool,
 }
 
-/// What is done when the loss, a gradient or a weight is no longer a finite number: the run goes back to its last good
-/// state, the one after the last multiple of `checkpoint.every_steps`, and trains on from there with a smaller learning
-/// rate. The trials are the same ones again.
+/// Response to a loss, gradient or weight that is no longer a finite number: the run goes back to its last good state,
+/// the one after the last multiple of `checkpoint.every_steps`, and continues from there with a smaller learning rate.
+/// The trials are the same ones again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DivergenceConfig {
-    /// How often a run goes back before it has failed (exit code 3). 0: never; no good state is kept.
+    /// Maximal number of rollbacks before the run fails (exit code 3). 0: none; no good state is kept.
     pub max_rollbacks: u64,
-    /// What the learning rate is multiplied with each time, for the rest of the run.
+    /// Factor on the learning rate at each rollback, for the rest of the run.
     #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub lr_factor: f64,
 }
@@ -195,9 +199,9 @@ impl Default for DivergenceConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ValidateConfig {
-    /// Every how many steps the network is validated; it always is at the last one. 0: only there.
+    /// Number of steps between validations; there always is one at the last step. 0: only there.
     pub every_steps: u64,
-    /// Number of validation trials; the same ones every time.
+    /// Number of validation trials; they are the same in every validation.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub trials: usize,
 }
@@ -215,24 +219,24 @@ impl Default for ValidateConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// Every how many steps everything is saved; it always is at the last one. 0: only there.
+    /// Number of steps between checkpoints; there always is one at the last step. 0: only there.
     pub every_steps: u64,
-    /// How many of the newest checkpoints are kept; the best ones are kept besides.
+    /// Number of newest checkpoints to keep, in addition to the best ones.
     #[schemars(range(min = 1))]
     pub keep_last: usize,
-    /// How many of the best checkpoints are kept. One is saved at each validation that is among the best so far.
+    /// Number of best checkpoints to keep. One is saved at each validation that is among the best so far.
     #[schemars(range(min = 1))]
     pub keep_best: usize,
     /// The metric whose best checkpoints are kept: the lowest `val.loss`, or the highest `val.accuracy` or
     /// `val.min_accuracy`. Ties go to the earlier step.
     pub best: Metric,
-    /// What happens when a checkpoint or a line of the log cannot be written, as on a full disk. `stop`: the run ends
-    /// (exit code 5). `retry`: it trains on; the next checkpoint tries again, lines wait in memory, and only what
-    /// cannot be written at the end is an error.
+    /// Response to a checkpoint or a line of the log that cannot be written, as on a full disk. `stop`: the run ends
+    /// (exit code 5). `retry`: training continues; the next checkpoint tries again, lines wait in memory, and only data
+    /// that cannot be written at the end are an error.
     pub on_error: OnError,
 }
 
-/// What happens when something cannot be written.
+/// Response to a failed write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(title = "way to handle errors")]
@@ -240,7 +244,7 @@ pub enum OnError {
     /// The run ends.
     #[default]
     Stop,
-    /// It trains on and tries again.
+    /// Training continues, and later writes try again.
     Retry,
 }
 
@@ -263,7 +267,7 @@ impl StopConfig {
         at_least.or(self.at_most.map(Bound::AtMost))
     }
 
-    /// Tells whether the metric has reached the bound.
+    /// Returns true if the metric has reached the bound.
     pub fn is_met(&self, metric: Option<f64>) -> bool {
         self.bound()
             .zip(metric)

@@ -1,4 +1,4 @@
-//! The training loop, in full view.
+//! The training loop.
 
 mod notify;
 mod overflow;
@@ -33,7 +33,7 @@ use crate::optimizer::config::Schedule;
 pub use overflow::Overflow;
 pub use rollback::LastGoodState;
 
-/// Why a run ended.
+/// The reason why a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
     /// All steps are done.
@@ -48,19 +48,19 @@ pub enum Ending {
         /// Validations since the best one.
         validations: u64,
     },
-    /// It was asked to stop, for this reason; it can be resumed.
+    /// A stop was requested, for this reason; the run can be resumed.
     Asked(String),
 }
 
 impl Ending {
-    /// The exit code of a command that was asked to stop and saved.
+    /// Exit code of a command that stopped on request after saving.
     pub const STOPPED_EXIT_CODE: u8 = 75;
 }
 
-/// Asked between steps: a reason to stop now, if there is one.
+/// Function that is called between steps; returns the reason to stop now, if there is one.
 pub type StopRequest<'a> = &'a dyn Fn() -> Option<String>;
 
-/// What is left of a training step for those who report it.
+/// Data from one training step that observers may report.
 struct Done<B: AutodiffBackend> {
     trials: TrialBatch,
     outputs: Tensor<B::InnerBackend, 3>,
@@ -68,23 +68,23 @@ struct Done<B: AutodiffBackend> {
     lr: f64,
 }
 
-/// A forward pass over a batch, and its gradients.
+/// Result of a forward pass and a backward pass over a batch.
 struct Computed<B: AutodiffBackend> {
     trajectory: Trajectory<B>,
     gradients: Gradients<B::InnerBackend>,
-    /// The norm over all gradients, `[1]`.
+    /// Norm over all gradients, `[1]`.
     norm: Tensor<B::InnerBackend, 1>,
     numbers: Option<Numbers>,
 }
 
-/// What was read from the device.
+/// Numbers read from the device.
 struct Numbers {
     loss: f64,
     terms: Vec<f64>,
     grad_norm: f64,
 }
 
-/// A network in training.
+/// A trainer: the network, its optimizer, and the progress of a run.
 pub struct Trainer<'a, B: AutodiffBackend> {
     network: CtrnnModule<B>,
     optimizer: OptimizerState<B::InnerBackend>,
@@ -93,12 +93,12 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     minimised: Minimised<'a, B>,
     counters: Counters,
     validation: EvaluationTrials<'a>,
-    /// The batch of a later step, where one is there already.
+    /// The batch of a later step, if another thread made it ahead of time.
     made_ahead: Option<(u64, Result<TrialBatch, TaskError>)>,
     good: Option<LastGoodState<B>>,
-    /// Whether trials of different lengths have run together.
+    /// True once trials of different lengths have run together.
     has_padding: bool,
-    /// What kept an observer from writing, as last told.
+    /// The last reason given to observers for a failed write.
     trouble: Option<String>,
 }
 
@@ -107,10 +107,10 @@ where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
-    /// A run at its beginning.
+    /// Creates a trainer at step 0.
     ///
     /// # Errors
-    /// If the task cannot give its validation trials, or a metric that is looked at cannot be measured on them.
+    /// If the task cannot make its validation trials, or a metric on which the run depends cannot be measured on them.
     pub fn new(
         network: CtrnnModule<B>,
         task: &'a dyn Task,
@@ -120,10 +120,10 @@ where
         Self::resume(network, optimizer, Counters::default(), task, settings)
     }
 
-    /// A run that goes on from where a checkpoint left it.
+    /// Creates a trainer that continues from a checkpoint.
     ///
     /// # Errors
-    /// As [`Trainer::new`].
+    /// See [`Trainer::new`].
     pub fn resume(
         network: CtrnnModule<B>,
         optimizer: OptimizerState<B::InnerBackend>,
@@ -164,7 +164,7 @@ where
         Ok(begun.with_good(first))
     }
 
-    /// Adds a function of outputs, rates and weights to what is minimised, for instance
+    /// Adds a custom term to the objective: a function of outputs, rates and weights, for instance
     ///
     /// ```
     /// # use burn::backend::{Autodiff, NdArray};
@@ -187,36 +187,36 @@ where
     /// # Ok::<(), ctrnn_train::TrainError>(())
     /// ```
     ///
-    /// `name` is what reports call it. The result must depend on outputs, rates or weights and have one element. Where such a
-    /// function is added, all validation trials run together, so that it sees them as one batch.
+    /// Reports list the term as `name`. The result must depend on outputs, rates or weights and have one element. If
+    /// there is a custom term, all validation trials run together, so that the term sees them as one batch.
     pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
         self.minimised
             .custom
             .push((name.to_owned(), Box::new(term)));
     }
 
-    /// The names of the terms of the loss, as reports have them; none where there is nothing but the loss.
+    /// Returns the names of the terms of the loss, as used in reports; empty if the loss is the only term.
     pub fn term_names(&self) -> Vec<String> {
         self.minimised.term_names()
     }
 
-    /// The network as it is now.
+    /// Returns the network in its present state.
     pub fn network(&self) -> &CtrnnModule<B> {
         &self.network
     }
 
-    /// Where the run stands.
+    /// Returns the progress of the run.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Trains until all steps are done or `train.stop` ends the run.
     ///
-    /// A number that is not finite takes it back to the last good state, with a smaller learning rate
+    /// If a number is not finite, training goes back to the last good state, with a smaller learning rate
     /// ([`DivergenceConfig`](crate::DivergenceConfig)).
     ///
     /// # Errors
-    /// A number not finite after all rollbacks, a required bound not met, or a task that fails.
+    /// A number that is not finite after all rollbacks, a required bound that is not met, or a task that fails.
     pub fn run(&mut self) -> Result<Ending, TrainError> {
         self.run_with(&mut [])
     }
@@ -224,15 +224,16 @@ where
     /// Trains like [`Trainer::run`] and reports to observers.
     ///
     /// # Errors
-    /// As [`Trainer::run`], or an observer that fails.
+    /// See [`Trainer::run`]; also the error of an observer.
     pub fn run_with(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Ending, TrainError> {
         self.run_until(observers, &|| None)
     }
 
-    /// Trains like [`Trainer::run_with`], but at most until `stop`, which is asked after every step, gives a reason.
+    /// Trains like [`Trainer::run_with`], but stops early if `stop`, which is called after every step, returns a
+    /// reason.
     ///
     /// # Errors
-    /// As [`Trainer::run_with`].
+    /// See [`Trainer::run_with`].
     pub fn run_until(
         &mut self,
         observers: &mut [&mut dyn Observer],
@@ -251,7 +252,8 @@ where
                 Err(TrainError::NotFinite(found)) => self.roll_back(*found, observers)?,
                 Err(error @ TrainError::Task(_)) => {
                     let reason = soon(stop);
-                    // The weights are those of the last step: what was trained is not lost with the trials of the next one.
+                    // The weights are those of the last step: save them, so that failing trials do not cost the
+                    // training done.
                     if self.counters.step > 0 {
                         self.check_weights()?;
                         self.save(false, true, observers)?;
@@ -267,7 +269,7 @@ where
         self.ended(Ending::AllSteps)
     }
 
-    /// A training step and all that follows from it.
+    /// Does one training step, and the reports, validation and saving that are due after it.
     fn step(
         &mut self,
         wall_s: impl Fn() -> f64,
@@ -282,7 +284,7 @@ where
         self.after_step(observers, stop)
     }
 
-    /// One training step; where there is a second thread, it makes the next batch meanwhile.
+    /// Does one training step; meanwhile, a second thread (if there is one) makes the next batch.
     fn train_step(&mut self, stop: StopRequest) -> Result<Done<B>, TrainError> {
         let trials = self.trials(stop)?;
         let next = self.request(self.counters.step + 1);
@@ -303,7 +305,7 @@ where
         done
     }
 
-    /// The loop body, in the order of the picture.
+    /// Updates the network with one batch: the body of the loop, in the order of the crate documentation.
     fn learn_from(&mut self, trials: TrialBatch) -> Result<Done<B>, TrainError> {
         let batch = Batch::<B>::new(&trials, &self.network.device());
         self.has_padding |= batch.is_padded();
@@ -339,8 +341,8 @@ where
 
     /// Computes the gradients of a batch.
     ///
-    /// Where a number is not finite, short trials may have overflowed behind their end, and infinity times 0 is NaN, in the loss and
-    /// on the way back: each trial then runs once more, for its own length.
+    /// If a number is not finite, short trials may have overflowed after their end: there the mask is 0, and infinity
+    /// times 0 is NaN, in the loss and in the backward pass. Each trial is then run once more, for its own length only.
     fn gradients(&mut self, batch: &Batch<B>, pass: Forward<B>) -> Result<Computed<B>, TrainError> {
         match self.gradients_of_pass(batch, &pass) {
             Err(TrainError::NotFinite(_)) if batch.is_padded() => {
@@ -369,15 +371,15 @@ where
         })
     }
 
-    /// Trains `n` steps without validation, reports or checkpoints, to see how long they take.
+    /// Trains `n` steps without validation, reports or checkpoints, to measure how long they take.
     ///
     /// # Errors
-    /// As [`Trainer::run`].
+    /// See [`Trainer::run`].
     pub fn steps_only(&mut self, n: u64) -> Result<(), TrainError> {
         (0..n).try_for_each(|_| self.train_step(&|| None).map(drop))
     }
 
-    /// The batch of this step, which may have been made ahead.
+    /// Returns the batch of this step, which may have been made ahead of time.
     fn trials(&mut self, stop: StopRequest) -> Result<TrialBatch, TrainError> {
         let request = self.request(self.counters.step);
         Ok(match self.made_ahead.take() {
@@ -386,7 +388,7 @@ where
         })
     }
 
-    /// What asks for the batch of a step, a function of the seed and the step alone.
+    /// Returns the request for the batch of a step: a function of the seed and the step alone.
     fn request(&self, step: u64) -> BatchRequest {
         BatchRequest {
             clock: self.settings.clock,
@@ -398,7 +400,7 @@ where
         }
     }
 
-    /// What the forward pass of a training step adds to the inputs: its noise, and where its trials start.
+    /// Returns the settings of the forward pass of a training step: noise, recording, and initial states.
     fn pass(&self, step: u64, trials: &TrialBatch) -> Result<Forward<B>, TrainError> {
         let address = NoiseAddress {
             seed: self.settings.seed,
@@ -415,7 +417,7 @@ where
         })
     }
 
-    /// Loss and gradient norm on the host, when they are due; an error if one is not finite.
+    /// Reads loss and gradient norm to the host if they are due; an error if one is not finite.
     fn read(
         &mut self,
         batch: &Batch<B>,
@@ -432,6 +434,7 @@ where
             settings.validate.every_steps,
             settings.checkpoint.every_steps,
         ];
+        // Reading waits for the device, so most steps skip it.
         if !every.into_iter().any(|every| self.is_due_at(step, every)) {
             return Ok(None);
         }
@@ -462,7 +465,7 @@ where
         self.is_due_at(self.counters.step, every)
     }
 
-    /// Every `every` steps and at the last one; 0: only there.
+    /// Returns true at every multiple of `every` and at the last step; 0: only at the last step.
     fn is_due_at(&self, step: u64, every: u64) -> bool {
         step == self.settings.train.steps || (every > 0 && step.is_multiple_of(every))
     }
@@ -494,7 +497,7 @@ where
         self.tell(observers, false, |observer| observer.stepped(&report))
     }
 
-    /// Validation, the stop criterion and checkpoints, each when due; none of them sees weights that are not finite.
+    /// Does validation, the stop criterion and checkpoints, each if due, after checking that the weights are finite.
     fn after_step(
         &mut self,
         observers: &mut [&mut dyn Observer],
@@ -538,7 +541,7 @@ where
         self.save(place == Some(0), true, observers)
     }
 
-    /// How a run has ended: an error if it is over, but its required bound is not met.
+    /// Returns the ending of a run, or an error if the run is over without having met its required bound.
     fn ended(&self, ending: Ending) -> Result<Ending, TrainError> {
         let is_over = matches!(ending, Ending::AllSteps | Ending::NoProgress { .. });
         let missed = self
@@ -588,7 +591,7 @@ where
         Ok(validation.report)
     }
 
-    /// The place of a validation among the best ones, if it is one of them.
+    /// Ranks a validation among the best ones; returns its place, if it is one of them.
     fn rank(&mut self, report: &EvalReport) -> Option<usize> {
         let CheckpointConfig {
             best: metric,
@@ -599,7 +602,7 @@ where
         self.counters.rank(metric, value, keep_best)
     }
 
-    /// Lets the plateau schedule see a validation.
+    /// Updates the plateau schedule after a validation.
     fn note_plateau(&mut self, report: &EvalReport) {
         let Schedule::Plateau(plateau) = &self.settings.train.schedule else {
             return;
@@ -614,7 +617,7 @@ where
         }
     }
 
-    /// Whether `train.stop` ends the run after this validation.
+    /// Returns the ending if `train.stop` ends the run after this validation.
     fn stop_rule(&mut self, report: &EvalReport) -> Option<Ending> {
         let stop = self.settings.train.stop.as_ref()?;
         let value = report.metric(stop.metric)?;
@@ -628,7 +631,7 @@ where
         is_over.then_some(Ending::NoProgress { validations })
     }
 
-    /// Lets the observers save everything; what they cannot write when the run ends is an error in any case.
+    /// Passes a snapshot to the observers for saving. If the run ends (`is_last`), a failed write is always an error.
     fn save(
         &mut self,
         is_best: bool,
@@ -639,7 +642,7 @@ where
         self.tell(observers, is_last, |observer| observer.saved(&snapshot))
     }
 
-    /// Everything that the run is now.
+    /// Returns the complete state of the run.
     pub fn snapshot(&self, is_best: bool) -> Snapshot {
         Snapshot {
             counters: self.counters.clone(),
@@ -651,10 +654,10 @@ where
     }
 }
 
-/// How often a stop is asked for while trials are awaited.
+/// Interval between checks for a stop request while waiting for trials.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A batch, on another thread if it may have to be waited for.
+/// Makes a batch, on another thread if making it can be interrupted.
 fn sampled(
     task: &dyn Task,
     request: &BatchRequest,
@@ -671,10 +674,10 @@ fn sampled(
 }
 
 fn tell<T>(send: &Sender<T>, made: T) {
-    let _ = send.send(made); // nobody may be left to take it
+    let _ = send.send(made); // the receiver may be gone
 }
 
-/// The batch that another thread makes. Where there is a reason to stop, what makes it is not waited for.
+/// Waits for the batch that another thread makes. If a stop is requested, the task is interrupted.
 fn awaited(
     interrupt: &Interrupt,
     made: &Receiver<Result<TrialBatch, TaskError>>,
@@ -691,8 +694,8 @@ fn awaited(
     batch
 }
 
-/// The reason to stop that `stop` has now or in a moment: a signal to all processes of a job may reach the program that makes
-/// the trials first, and trials that are missing for that reason are no error.
+/// Returns the reason to stop, waiting up to half a second for one: a signal to all processes of a job may reach the
+/// program that makes the trials first, and missing trials are then not an error.
 fn soon(stop: StopRequest) -> Option<String> {
     const MOMENT: Duration = Duration::from_millis(500);
     let begun = Instant::now();
@@ -705,8 +708,8 @@ fn soon(stop: StopRequest) -> Option<String> {
     }
 }
 
-/// Refuses metrics that can never be measured, for which a run would wait until its end. The validation trials are the same every time, and
-/// whether a trial has a right answer does not depend on the readout.
+/// Refuses metrics that can never be measured, for which a run would wait in vain. One look is enough: the validation
+/// trials are the same every time, and whether a trial has a right answer does not depend on the readout.
 pub fn check_metrics(
     settings: &TrainSettings,
     task: &dyn Task,

@@ -1,4 +1,4 @@
-//! Whatever the text of a configuration or an override is, reading it ends in a run or in errors, never in a panic.
+//! Robustness of the reader: any text of a configuration or an override yields a run or errors, and never a panic.
 //!
 //! `CTRNN_CASES=N cargo test -p ctrnn-config any_text` tries N cases of each property (`just any-bytes`).
 
@@ -33,7 +33,7 @@ const CONFIGS: [&str; 3] = [
      optimizer = { name = 'sgd', lr = 0.1 }",
 ];
 
-/// What a text of TOML is made of, and what its reader may stumble over.
+/// Pieces of TOML text, some of which are hard to read.
 const PIECES: [&str; 40] = [
     "=",
     ".",
@@ -77,7 +77,7 @@ const PIECES: [&str; 40] = [
     "[task.npz]\nfiles = ['/dev/null']",
 ];
 
-/// A configuration in which some places are overwritten, cut or repeated.
+/// Generates a valid configuration in which some places are overwritten, cut or repeated.
 fn altered() -> impl Strategy<Value = String> {
     let change = (any::<Index>(), 0..4_usize, select(&PIECES[..]));
     (select(&CONFIGS[..]), vec(change, 1..6)).prop_map(|(text, changes)| {
@@ -91,7 +91,7 @@ fn altered() -> impl Strategy<Value = String> {
     })
 }
 
-/// A line of pieces.
+/// Generates a line of pieces.
 fn pieces() -> impl Strategy<Value = String> {
     vec(select(&PIECES[..]), 0..30).prop_map(|pieces| pieces.concat())
 }
@@ -100,7 +100,7 @@ thread_local! {
     static TASKS: Registry = ctrnn_runs::registry();
 }
 
-/// Reads it; what is wrong must have a place or a remedy, and can be shown.
+/// Reads the text. Every problem must have a place or a remedy, and must be renderable.
 fn read(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
     let source = Source {
         order: 0,

@@ -1,7 +1,8 @@
-//! Every key of the schema, broken in three ways: misspelt, of another type, and out of range or no word of its list.
+//! Every key of the schema, broken in three ways: misspelt, of the wrong type, and out of range or not one of its
+//! words.
 //!
-//! The mistakes and what must be said about them are made from the schema, so that a new key is tested as soon as it is
-//! there; only a fixed sample is a snapshot. `INSTA_UPDATE=always cargo test -p ctrnn-config broken_keys` renews it.
+//! The mistakes and the expected messages are derived from the schema, so that a new key is tested at once; only a
+//! fixed sample is a snapshot. `INSTA_UPDATE=always cargo test -p ctrnn-config broken_keys` updates it.
 
 use std::path::Path;
 
@@ -16,13 +17,14 @@ use crate::suggestion::split;
 /// A configuration with one mistake.
 struct Mistake {
     text: String,
-    /// Line and column that an error must point at.
+    /// Line and column to which an error must point.
     place: (usize, usize),
-    /// One of these it must be.
+    /// The codes that are accepted.
     codes: &'static [Code],
 }
 
-/// A configuration that sets one key; the line of the key, and the columns of its last part and of its value.
+/// Builds a configuration that sets one key; returns also the line of the key, and the columns of its last part and of
+/// its value.
 pub(super) fn setting(
     path: &str,
     of: Option<&str>,
@@ -42,7 +44,7 @@ pub(super) fn setting(
     (lines.join("\n"), line, [key, path.chars().count() + 4])
 }
 
-/// The table around a key whose `name` says which keys it has.
+/// Returns the table around a key, if its `name` selects its keys.
 pub(super) fn named_table<'a>(schema: &Json, path: &'a str) -> Option<&'a str> {
     let ends = path.match_indices('.').map(|(end, _)| end);
     let tables = ends.map(|end| &path[..end]).collect::<Vec<_>>();
@@ -54,7 +56,7 @@ pub(super) fn named_table<'a>(schema: &Json, path: &'a str) -> Option<&'a str> {
     tables.iter().rev().find(is_named).copied()
 }
 
-/// A value that breaks the rule of a key, beyond its type, and how that is called.
+/// Returns a value that breaks the rule of a key but has the right type, and the codes for that mistake.
 fn beyond(root: &Json, schema: &Json) -> Option<(String, &'static [Code])> {
     if let Some(version) = schema.get("const").and_then(Json::as_i64) {
         return Some((format!("{}", version + 1), &[Code::Version]));
@@ -112,7 +114,7 @@ fn mistakes(root: &Json, path: &str, of: Option<&str>, schema: &Json) -> [Mistak
             (r#""no_such_word""#.to_owned(), &[Code::UnknownWord][..])
         }
         Some(found) => found,
-        // Neither a range nor words: another type again.
+        // Neither a range nor words: use another wrong type.
         None => ("1979-05-27".to_owned(), &[Code::WrongType][..]),
     };
     [
@@ -131,7 +133,7 @@ fn errors(text: &str, registry: &Registry) -> ConfigErrors {
         .expect_err("something is wrong with it")
 }
 
-/// What is missing in the answer to a mistake.
+/// Returns the fault of the answer to a mistake, if any.
 fn complaint(mistake: &Mistake, registry: &Registry) -> Option<String> {
     let errors = errors(&mistake.text, registry);
     let is_it = |problem: &Diagnostic| {
@@ -152,7 +154,7 @@ fn complaint(mistake: &Mistake, registry: &Registry) -> Option<String> {
     })
 }
 
-/// What is missing in the answers to mistakes in keys of one registry's schema.
+/// Returns the faults of the answers to mistakes in the keys of one registry's schema.
 fn complaints(registry: &Registry, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let root = schema::schema(registry);
     let mut complaints = Vec::new();
@@ -166,7 +168,7 @@ fn complaints(registry: &Registry, is_wanted: impl Fn(&str) -> bool) -> Vec<Stri
     complaints
 }
 
-/// The keys of a task are broken in a schema that has no other task: that of all of them takes long to make.
+/// The keys of each task are tested in a schema with that task only: the schema of all tasks takes long to generate.
 #[test]
 fn every_key_broken_in_three_ways_is_shown_with_its_place() {
     let of_tasks = |path: &str| path.starts_with("task.");

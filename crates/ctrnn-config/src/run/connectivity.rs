@@ -1,4 +1,4 @@
-//! The connections of the network: what the keys say, and what a file of masks, signs and fixed weights holds.
+//! The connections of the network: checks of their keys, and of a file of masks, signs and fixed weights.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::diagnostic::{Code, Diagnostic};
 const FILE: &str = "model.connectivity.file";
 
 impl Check<'_> {
-    /// Checks that signs are not given by a list and by a fraction: the list would win in silence.
+    /// Checks that signs are not given both by a list and by a fraction: the list would silently take precedence.
     pub(super) fn check_one_kind_of_signs(&mut self, model: &CtrnnConfig) {
         const SIGNS: &str = "model.dale.signs";
         const FRACTION: &str = "model.dale.excitatory_fraction";
@@ -25,7 +25,7 @@ impl Check<'_> {
         }
     }
 
-    /// Returns the network with the arrays of its file of connections, if that can be read.
+    /// Adds the arrays of the connections file to the network, if the file can be read.
     pub(super) fn with_connections(&mut self, mut network: CtrnnConfig) -> CtrnnConfig {
         if !self.is_sound(&["model.n_units", FILE]) {
             return network;
@@ -55,7 +55,7 @@ fn given(path: &Path) -> Result<BTreeMap<String, Array>, Refusal> {
     })
 }
 
-/// Puts the arrays of a file in their places; their values are checked with the network.
+/// Sets the arrays of a file in the network; their values are checked later, with the network.
 fn fill(
     connectivity: &mut Connectivity,
     arrays: BTreeMap<String, Array>,

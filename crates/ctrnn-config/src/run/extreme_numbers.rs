@@ -1,5 +1,5 @@
-//! Every number of a configuration at the ends of its type: refused with its place, or a run that neither panics nor writes what
-//! is not finite.
+//! Every number of a configuration at the limits of its type: it is either refused with its place, or the run neither
+//! panics nor writes a number that is not finite.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -34,7 +34,7 @@ const FLOATS: &[&str] = &[
 
 const INTEGERS: &[&str] = &["1", "4294967296", "9007199254740993", "9223372036854775807"];
 
-/// Settings of a small run, beside the key under test.
+/// Settings of a small run, in addition to the key under test.
 const SMALL: [&str; 4] = [
     "train.steps=1",
     "train.batch_size=2",
@@ -42,7 +42,7 @@ const SMALL: [&str; 4] = [
     "validate.trials=2",
 ];
 
-/// Lists the numbers to try where this shape is asked for.
+/// Lists the numbers to try for this shape.
 fn numbers(shape: &Json) -> &'static [&'static str] {
     match types(shape)[..] {
         ["number"] => FLOATS,
@@ -51,7 +51,7 @@ fn numbers(shape: &Json) -> &'static [&'static str] {
     }
 }
 
-/// Lists the values to try at a key: numbers, or lists of numbers as long as they must be.
+/// Lists the values to try at a key: numbers, or lists of numbers of the required length.
 fn values(root: &Json, schema: &Json) -> Vec<String> {
     let mut all = Vec::new();
     for shape in shapes(root, schema) {
@@ -74,7 +74,7 @@ fn load(text: &str, path: &str, registry: &Registry) -> Result<Run, ConfigErrors
     RunConfig::from_text(text, "run.toml", Path::new("/lab"), &overrides, registry)
 }
 
-/// Makes trials of a run, which have time steps.
+/// Checks that a run can make trials, with at least one time step.
 fn assert_has_trials(run: &Run) {
     let request = BatchRequest {
         clock: run.clock,
@@ -88,7 +88,7 @@ fn assert_has_trials(run: &Run) {
     assert!(batch.n_steps.iter().all(|&n| n > 0), "{:?}", batch.n_steps);
 }
 
-/// Trains a run for a step. It may diverge; then nothing is written.
+/// Trains a run for one step. It may diverge; in that case nothing is written.
 fn assert_trains(run: &Run) {
     let trainer = || -> Result<_, TrainError> {
         let network = run
@@ -107,7 +107,7 @@ fn assert_trains(run: &Run) {
     }
 }
 
-/// Collects the settings at which something panics, or is refused without a remedy.
+/// Collects the settings that cause a panic, or are refused without a remedy.
 fn complaints(
     registry: &Registry,
     is_wanted: impl Fn(&str) -> bool,
@@ -143,7 +143,7 @@ fn extreme_numbers_of_a_run_are_refused_or_harmless() {
     let go_nogo = registries
         .find(|registry| registry.get("go_nogo").is_some())
         .unwrap();
-    // A run of that many steps would do them all.
+    // A run with an extreme number of steps would never end.
     let is_wanted = |path: &str| !of_tasks(path) && path != "train.steps";
     let all = complaints(&go_nogo, is_wanted, assert_trains);
     assert!(all.is_empty(), "{}", all.join("\n\n"));

@@ -1,11 +1,11 @@
-//! What the reading of a configuration accepts, and the exact text of every kind of error.
+//! Tests of reading a configuration: accepted input, and the exact text of every kind of error.
 
 use super::*;
 use ctrnn_model::{Form, Parameter};
 use ctrnn_runs::registry;
 use ctrnn_train::{Bound, Clip, ForTask, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
 
-/// A run from a text in the folder `/lab`, which does not exist.
+/// Reads a run from a text in the folder `/lab`, which does not exist.
 fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
     RunConfig::from_text(text, "run.toml", Path::new("/lab"), &overrides, &registry())
@@ -15,7 +15,7 @@ fn run(text: &str, overrides: &[&str]) -> Run {
     read(text, overrides).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// The text of the errors; every one of them says what to do.
+/// Returns the text of the errors; each of them must have a remedy.
 fn errors(text: &str, overrides: &[&str]) -> String {
     let errors = read(text, overrides).expect_err("the configuration is wrong");
     assert_eq!(errors.exit_code(), 2);
@@ -1250,7 +1250,7 @@ fn a_list_of_signs_takes_the_place_of_the_fraction() {
     assert!(dale.get("excitatory_fraction").is_none());
 }
 
-/// A file of connections, and the error that it gives.
+/// Returns the exit code and the text of the errors for a file of connections.
 fn refused_connections(arrays: &[(&str, ctrnn_files::Array)], text: &str) -> (u8, String) {
     let folder = tempfile::tempdir().unwrap();
     let arrays = arrays
@@ -1874,7 +1874,7 @@ fn a_text_that_is_no_configuration_does_not_flood_the_screen() {
     assert!(errors.0.len() <= 10, "{}", errors.0.len());
 }
 
-/// A task that cannot be built, in the way that its key says.
+/// A task that cannot be built; its key selects the kind of error.
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 struct Broken {

@@ -10,7 +10,7 @@ use super::Check;
 use crate::diagnostic::{Code, Diagnostic};
 
 impl Check<'_> {
-    /// Checks that `train.stop` has one bound, or a patience in its place.
+    /// Checks that `train.stop` has one bound, or only a patience.
     pub(super) fn check_stop(&mut self, train: &TrainConfig) {
         let Some(stop) = &train.stop else { return };
         let one_bound = "give one of the two, for instance at_least = 0.9";
@@ -35,7 +35,7 @@ impl Check<'_> {
         }
     }
 
-    /// An accuracy is a fraction.
+    /// Checks that a bound of an accuracy is a fraction.
     fn check_accuracy_bound(&mut self, metric: Metric, bound: Bound) {
         let (key, value) = match bound {
             Bound::AtLeast(value) => ("train.stop.at_least", value),
@@ -49,7 +49,7 @@ impl Check<'_> {
         }
     }
 
-    /// Refuses a penalty on rates beside recomputation, which does not keep them.
+    /// Refuses a penalty on rates together with recomputation, which does not keep the rates.
     pub(super) fn check_recompute(&mut self, train: &TrainConfig, objective: &Objective) {
         if !train.recompute || !objective.record().rates {
             return;
@@ -61,7 +61,8 @@ impl Check<'_> {
         self.report(problem, &labels);
     }
 
-    /// Checks that a warm-up fits into the run, Nesterov's correction has a momentum, and one way of clipping is given.
+    /// Checks that a warm-up fits into the run, Nesterov momentum has a momentum, and at most one way of clipping is
+    /// set.
     pub(super) fn check_training(&mut self, train: &TrainConfig) {
         let warmup = train.schedule.warmup_steps();
         let keys = ["train.steps", "train.schedule"];
@@ -115,7 +116,7 @@ impl Check<'_> {
         }
     }
 
-    /// What is minimised: the lag of state prediction on the time grid, groups of units that are there.
+    /// Resolves the objective: the lag of state prediction must be on the time grid, and groups of units must exist.
     pub(super) fn objective(
         &mut self,
         config: &LossConfig,
@@ -154,7 +155,7 @@ impl Check<'_> {
         }
     }
 
-    /// Two groups of units of one size, both in the network.
+    /// Checks that two groups of units have the same size and are both in the network.
     fn check_populations(&mut self, groups: &PopulationKl, n_units: usize) {
         let key = "train.loss.population_kl";
         if !self.is_sound(&[key, "model.n_units"]) {

@@ -1,4 +1,4 @@
-//! Keys that were given but change nothing beside the others.
+//! Keys that are given but have no effect under the other settings.
 
 use ctrnn_model::NoiseConvention;
 use ctrnn_train::Schedule;
@@ -6,7 +6,7 @@ use ctrnn_train::Schedule;
 use super::{Origin, Run};
 use crate::run_config::RunConfig;
 
-/// Keys that say how weights are drawn, and nothing where a file has them.
+/// Keys that control the random initialisation of weights, and have no effect if a file holds the weights.
 pub const KEYS_OF_DRAWN_WEIGHTS: [&str; 5] = [
     "model.init.input",
     "model.init.recurrent",
@@ -16,7 +16,7 @@ pub const KEYS_OF_DRAWN_WEIGHTS: [&str; 5] = [
 ];
 
 impl Run {
-    /// Returns a note for each key that has another value than its default, and no effect beside the others.
+    /// Returns a note for each key that differs from its default and has no effect under the other settings.
     pub fn unused_keys(&self) -> Vec<String> {
         let found = self
             .unused_of_task()
@@ -28,7 +28,8 @@ impl Run {
             .collect()
     }
 
-    /// Whether somebody gave a key another value than its default: the resolved configuration of a run gives every key.
+    /// Returns true if a key was set to a value other than its default. The resolved configuration of a run sets every
+    /// key, so presence alone does not count.
     fn is_given(&self, key: &str) -> bool {
         let is_usual = || {
             let value = |table: toml::Table| {
@@ -117,7 +118,7 @@ impl Run {
             note("train.divergence.lr_factor".to_owned(), why.to_owned());
         }
         if train.steps == 0 {
-            return found; // the initial network is all that is asked for
+            return found; // a run of no steps only writes the initial network
         }
         if train.log_every > train.steps {
             let why = format!(
@@ -172,7 +173,7 @@ impl Run {
     }
 }
 
-/// "1 step", "2 steps"
+/// Formats a count: "1 step", "2 steps".
 fn counted(n: u64, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),

@@ -458,21 +458,6 @@ impl TrialsFromCommand {
 
 impl Hello {
     fn layout(self) -> Result<Layout, String> {
-        let none = Vec::new();
-        for (what, names) in [
-            ("inputs", &self.inputs),
-            ("outputs", &self.outputs),
-            ("choices", self.choices.as_ref().unwrap_or(&none)),
-        ] {
-            let mut sorted: Vec<&String> = names.iter().collect();
-            sorted.sort();
-            if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(format!(
-                    "names {:?} twice among its {what}",
-                    shortened(pair[0])
-                ));
-            }
-        }
         let place = |name: &String| {
             let place = self.outputs.iter().position(|output| output == name);
             place.ok_or_else(|| format!("names {name:?} as a choice, which is no output"))

@@ -900,7 +900,7 @@ mod tests {
             (
                 vec![inputs(), targets(), ("mask", at_f64(&[3, 4], 6, 1e39))],
                 &[
-                    "mask holds 1000000000000000000000000000000000000000 at trial 1, time step 2; single precision (f32) does not",
+                    "mask holds 1e39 at trial 1, time step 2; it must be 0 (does not count) or more, at most 1e9",
                     "mask = mask / mask.max()",
                 ],
             ),

@@ -6,7 +6,7 @@ use ctrnn_tasks::{Task, TrialBatch};
 
 use crate::observer::{Confusion, Score};
 
-/// Answers counted.
+/// Counts of answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     trials: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts one trial.
+    /// Adds one trial to the counts.
     pub fn count(&mut self, answer: &Answer) {
         self.trials += 1;
         self.answered += usize::from(answer.is_correct.is_some());
@@ -26,12 +26,12 @@ impl Tally {
         self.reaction_steps += answer.reaction_steps.unwrap_or(0) as usize;
     }
 
-    /// The fraction that is right, absent if no trial has a right choice.
+    /// Returns the fraction of right answers; `None` if no trial has a right choice.
     pub fn accuracy(self) -> Option<f64> {
         (self.answered > 0).then(|| self.right as f64 / self.answered as f64)
     }
 
-    /// All of it, with time steps of `dt_ms`.
+    /// Returns the score, with time steps of `dt_ms`.
     pub fn score(self, dt_ms: f64) -> Score {
         let mean_ms = || self.reaction_steps as f64 * dt_ms / self.decided as f64;
         Score {
@@ -50,20 +50,20 @@ impl<'a> FromIterator<&'a Answer> for Tally {
     }
 }
 
-/// What a network did in one trial; small, since there may be millions.
+/// Answer of a network in one trial. Kept small, since there may be millions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// Whether it was right; `None` where nothing is.
+    /// True if the answer was right; `None` if the trial has no right answer.
     pub is_correct: Option<bool>,
-    /// The choice that is right; `None` if no choice is.
+    /// The right choice; `None` if there is none.
     pub right: Option<u32>,
-    /// The choice that was made.
+    /// The choice made.
     pub chosen: Option<u32>,
-    /// When, in a reaction-time version: [`Task::reaction_steps`].
+    /// Time of the decision, in the reaction-time version of a task: [`Task::reaction_steps`].
     pub reaction_steps: Option<u32>,
 }
 
-/// Accuracy of a batch with `outputs [trial, time, output]`.
+/// Returns the accuracy on a batch with `outputs [trial, time, output]`.
 pub(crate) fn batch_accuracy<B: Backend>(
     task: &dyn Task,
     batch: &TrialBatch,
@@ -73,7 +73,7 @@ pub(crate) fn batch_accuracy<B: Backend>(
     answers.iter().collect::<Tally>().accuracy()
 }
 
-/// What the readout `[trial, time, output]` answers in each trial.
+/// Returns the answer in each trial, from the readout `[trial, time, output]`.
 pub(crate) fn answers<B: Backend>(
     task: &dyn Task,
     batch: &TrialBatch,
@@ -94,7 +94,7 @@ pub(crate) fn answers<B: Backend>(
     (0..batch.n_trials).map(answer).collect()
 }
 
-/// Counts choices made against choices that were right; absent if no trial has a right choice among those of the task.
+/// Counts choices made against right choices; `None` if no trial has a right choice among those of the task.
 pub(crate) fn confusion(task: &dyn Task, answers: &[Answer]) -> Option<Confusion> {
     let layout = task.layout();
     let choices = layout.alternatives();

@@ -1,13 +1,13 @@
 //! `[train] loss` as written: the loss and the penalties that are added to it.
 //!
-//! A penalty is a key with its coefficient `c`; one that is absent is not computed. Where a penalty has more to say, its key is a
-//! table with the coefficient as `weight`. `r` are firing rates; means over trials and times leave padding out.
+//! Each penalty is a key with its coefficient `c`; an absent penalty is not computed. A penalty with further parameters
+//! is a table, with the coefficient as `weight`. `r` are firing rates; means over trials and times leave padding out.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What is minimised: a loss, and penalties with their coefficients.
+/// The objective of training: a loss, and penalties with their coefficients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
@@ -15,7 +15,7 @@ pub struct LossConfig {
     /// class labels and no target values, `mse` otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Loss>,
-    /// How the loss is averaged over trials, times and outputs, with their mask `m`.
+    /// Average of the loss over trials, times and outputs, with their mask `m`.
     pub normalisation: Normalisation,
     /// `c mean |W|` of each matrix: one number for all, or `{ input, recurrent, output, on }`; `on = "raw"` takes the weights
     /// before sign and mask.
@@ -40,14 +40,14 @@ pub struct LossConfig {
     /// Pulls the mean rate of each unit to a target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_target: Option<RateTarget>,
-    /// How unequal the mean rates of the units are.
+    /// Penalty on the spread of the units' mean rates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_spread: Option<RateSpread>,
     /// `c` times the entropy of the population, `- sum_i p_i log p_i` with `p_i = |r_i| / sum_j |r_j|`, averaged over
     /// trials and times. Positive: few units share the activity; negative: many do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_entropy: Option<f64>,
-    /// How unlike two groups of units are.
+    /// Penalty on the divergence between two groups of units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub population_kl: Option<PopulationKl>,
     /// `c mean_b | mean_t r^T W_rc r |` over trials b and times t: synaptic weights times the correlations of the units that
@@ -55,11 +55,11 @@ pub struct LossConfig {
     #[schemars(range(min = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hebbian: Option<f64>,
-    /// How far rates are from those some time later.
+    /// Penalty on the change of rates over a time lag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_prediction: Option<StatePrediction>,
-    /// Keeps gradients from vanishing or exploding on their way back in time; voltage form only, and not measured outside
-    /// of training. Takes a second pass over each batch.
+    /// Keeps gradients from vanishing or exploding during backpropagation through time; voltage form only, and measured
+    /// only in training. Takes a second pass over each batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omega: Option<Omega>,
 }
@@ -80,7 +80,7 @@ ctrnn_model::words! {
     }
 }
 
-/// What a loss is divided by, so that padding, unscored time and the number of trials change nothing.
+/// Divisor of the loss, chosen so that padding, unscored time and the number of trials change nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(title = "normalisation")]
@@ -98,24 +98,24 @@ pub enum Normalisation {
 /// A coefficient for each weight matrix; 0 leaves one out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PerMatrix {
-    /// Of `W_in`.
+    /// Coefficient for `W_in`.
     pub input: f64,
-    /// Of `W_rc`.
+    /// Coefficient for `W_rc`.
     pub recurrent: f64,
-    /// Of `W_out`.
+    /// Coefficient for `W_out`.
     pub output: f64,
-    /// The weights that are meant.
+    /// The weights that are penalised.
     pub on: On,
 }
 
-/// The weights that a penalty is on. They are the same where nothing constrains a matrix.
+/// The weights that a penalty acts on. Both are the same for a matrix without constraints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum On {
-    /// Those that act: after sign and mask.
+    /// Effective weights: after sign and mask.
     #[default]
     Effective,
-    /// Those that are trained.
+    /// Raw weights: the trained parameters.
     Raw,
 }
 
@@ -126,7 +126,7 @@ pub struct RateTarget {
     /// The coefficient `c`.
     #[schemars(range(min = 0))]
     pub weight: f64,
-    /// The mean rate that is wanted.
+    /// The target rate.
     pub rate: f64,
 }
 
@@ -134,7 +134,7 @@ pub struct RateTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateSpread {
-    /// The coefficient `c`; negative: more spread.
+    /// The coefficient `c`; a negative one increases the spread.
     pub weight: f64,
     /// The measure.
     pub measure: Spread,
@@ -155,15 +155,15 @@ pub enum Spread {
     MaxAd,
 }
 
-/// `c mean_k KL_k`: unit k of one group against unit k of the other, each as a normal distribution over trials and times,
-/// the mean of both directions: `KL = ((v + d^2) / w + (w + d^2) / v - 2) / 4`, with variances `v` and `w` (divided by the
-/// number of samples) and `d` the difference of the means.
+/// `c mean_k KL_k`: unit k of one group against unit k of the other, each as a normal distribution over trials and
+/// times, averaged over both directions: `KL = ((v + d^2) / w + (w + d^2) / v - 2) / 4`, with variances `v` and `w`
+/// (divided by the number of samples) and `d` the difference of the means.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PopulationKl {
     /// The coefficient `c`; negative drives the groups apart.
     pub weight: f64,
-    /// The first group: units from the first index up to, but without, the second.
+    /// The first group: units from the first index up to the second, exclusive.
     #[schemars(schema_with = "range")]
     pub first: [usize; 2],
     /// The second group, as long as the first.
@@ -171,7 +171,7 @@ pub struct PopulationKl {
     pub second: [usize; 2],
 }
 
-/// `c mean (r(t + lag) - r(t))^2` over trials, units, and times t of which `t + lag` is still in the trial.
+/// `c mean (r(t + lag) - r(t))^2` over trials, units, and those times t for which `t + lag` is still within the trial.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatePrediction {
@@ -183,37 +183,38 @@ pub struct StatePrediction {
     pub lag_ms: f64,
 }
 
-/// `c mean ( |d(t+1) dx(t+1)/dx(t)|^2 / |d(t+1)|^2 - 1 )^2` over trials and their T steps, the first from the initial state
-/// `x(0)`, with `d = dE/dx`, of which only the immediate gradient reaches `W_rc` (Pascanu et al. 2013; Song et al. 2016 use c = 2).
+/// `c mean ( |d(t+1) dx(t+1)/dx(t)|^2 / |d(t+1)|^2 - 1 )^2` over trials and their T steps, the first from the initial
+/// state `x(0)`, with `d = dE/dx`; `d` and `x` are held constant, so that only the immediate gradient reaches `W_rc`
+/// (Pascanu et al. 2013; Song et al. 2016 use c = 2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Omega {
     /// The coefficient `c`.
     #[schemars(range(min = 0))]
     pub weight: f64,
-    /// Where the slope in `dx(t+1)/dx(t)` is taken.
+    /// The time at which the slope in `dx(t+1)/dx(t)` is taken.
     #[serde(default)]
     pub pairing: Pairing,
-    /// Steps with `|d(t+1)|^2` of at most this do not count.
+    /// Lower bound of `|d(t+1)|^2`: steps at or below it do not count.
     #[serde(default = "smallest_gradient")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub bound: f64,
 }
 
-/// The bound of Song et al. (2016).
+/// Returns the bound used by Song et al. (2016).
 const fn smallest_gradient() -> f64 {
     1e-20
 }
 
-/// Where the slope of the activation is taken in the vanishing-gradient penalty.
+/// The time at which the slope of the activation is taken in the vanishing-gradient penalty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(title = "pairing")]
 pub enum Pairing {
-    /// At `x(t)`, as the derivative says.
+    /// At `x(t)`, as in the derivative.
     #[default]
     Paper,
-    /// At `x(t+1)`, as the code published with Song et al. (2016) has it.
+    /// At `x(t+1)`, as in the code published with Song et al. (2016).
     Code,
 }
 

@@ -6,20 +6,20 @@ use ctrnn_model::{CtrnnModule, Trajectory};
 
 use crate::batch::Batch;
 
-/// What a term of the objective may depend on.
+/// Inputs of a term of the objective.
 #[derive(Debug)]
 pub struct LossInputs<'a, B: Backend> {
     /// The network.
     pub network: &'a CtrnnModule<B>,
     /// The readout, `[trial, time, output]`.
     pub outputs: Tensor<B, 3>,
-    /// Targets, mask, and what is within the trials; time-major.
+    /// Targets, mask and padding of the batch; time-major.
     pub batch: &'a Batch<B>,
     rates: Option<Tensor<B, 3>>,
 }
 
 impl<'a, B: Backend> LossInputs<'a, B> {
-    /// What a forward pass gave.
+    /// Takes outputs and rates from the trajectory of a forward pass.
     pub(crate) fn new(
         network: &'a CtrnnModule<B>,
         trajectory: Trajectory<B>,
@@ -33,10 +33,10 @@ impl<'a, B: Backend> LossInputs<'a, B> {
         }
     }
 
-    /// Firing rates, `[trial, time, unit]`.
+    /// Returns the firing rates, `[trial, time, unit]`.
     ///
     /// # Panics
-    /// If the pass did not record them; a trainer's passes do where a term beside the loss may ask.
+    /// If the forward pass did not record them. A trainer records them if there are custom terms or penalties on rates.
     pub fn rates(&self) -> Tensor<B, 3> {
         self.rates.clone().expect("rates are recorded")
     }

@@ -1,4 +1,4 @@
-//! Losses: how far the readout is from what the task asks, where the mask counts.
+//! Losses: distances between readout and target, weighted by the mask.
 //!
 //! With readout `y` and target, the loss `l` of an output (cross-entropies: of all outputs together) at one time is
 //!
@@ -9,7 +9,7 @@
 //! soft_cross_entropy  - sum_k target_k log softmax(y)_k
 //! ```
 //!
-//! and with mask `m` and trials b of T_b time steps it is averaged in one of three ways, none of which padding changes:
+//! and with mask `m` and trials b of T_b time steps it is averaged in one of three ways, none of which depends on padding:
 //!
 //! ```text
 //! mask     sum m l / sum m
@@ -25,7 +25,7 @@ use crate::batch::Batch;
 use crate::objective::config::{Loss, Normalisation};
 
 impl Loss {
-    /// Whether a network with this output nonlinearity answers what the loss makes it learn.
+    /// Returns true if a network with this output nonlinearity can be trained with the loss.
     pub fn suits(self, nonlinearity: OutputNonlinearity) -> bool {
         match self {
             Self::Mse => true,
@@ -36,7 +36,8 @@ impl Loss {
         }
     }
 
-    /// What the loss takes of the readout of a network: `mse` compares answers, the others take the readout itself.
+    /// Returns the values that the loss compares to the targets: the activated outputs for `mse`, the raw readout
+    /// otherwise.
     pub(crate) fn seen<B: Backend>(
         self,
         nonlinearity: OutputNonlinearity,
@@ -44,16 +45,17 @@ impl Loss {
     ) -> Tensor<B, 3> {
         match self {
             Self::Mse => nonlinearity.apply(outputs),
+            // The other losses contain their nonlinearity, in a numerically stable form.
             _ => outputs,
         }
     }
 
-    /// Whether each output has a loss of its own.
+    /// Returns true if each output has a loss of its own, rather than all outputs one together.
     const fn is_by_output(self) -> bool {
         matches!(self, Self::Mse | Self::Bce)
     }
 
-    /// The loss of a batch, averaged by the mask, `[1]`.
+    /// Computes the loss of a batch, averaged by the mask, `[1]`.
     pub fn value<B: RecurrenceBackend>(
         self,
         outputs: Tensor<B, 3>,
@@ -62,7 +64,7 @@ impl Loss {
         self.averaged(Normalisation::Mask, outputs, batch)
     }
 
-    /// The loss of a batch, `[1]`.
+    /// Computes the loss of a batch, `[1]`.
     ///
     /// # Shapes
     /// `outputs [trial, time, output]`, a view of time-major memory.
@@ -75,7 +77,7 @@ impl Loss {
         self.sum(normalisation, outputs, batch) / self.weight(normalisation, batch)
     }
 
-    /// The sum of the weighted terms of a batch, `[1]`; divided by [`Loss::weight`] it is the loss.
+    /// Sums the weighted loss terms of a batch, `[1]`; the loss is this sum divided by [`Loss::weight`].
     pub(crate) fn sum<B: RecurrenceBackend>(
         self,
         normalisation: Normalisation,
@@ -97,7 +99,7 @@ impl Loss {
         }
     }
 
-    /// What each term is multiplied by, `[T,B,1]` or `[T,B,O]`.
+    /// Returns the weight of each loss term, `[T,B,1]` or `[T,B,O]`.
     fn weights<B: Backend>(self, normalisation: Normalisation, batch: &Batch<B>) -> Tensor<B, 3> {
         let mask = batch.mask.clone();
         let masked = |mask: Tensor<B, 3>| match self {
@@ -116,7 +118,7 @@ impl Loss {
         }
     }
 
-    /// What the sum of the weighted terms is divided by; over several batches both add up.
+    /// Returns the divisor of the sum of weighted terms. Over several batches, sums and divisors are each added.
     pub fn weight<B: Backend>(self, normalisation: Normalisation, batch: &Batch<B>) -> f64 {
         let [_, _, mask_width] = batch.mask.dims();
         let [_, _, n_outputs] = batch.targets.dims();
@@ -130,10 +132,10 @@ impl Loss {
     }
 }
 
-/// `sum w (- target log p - (1 - target) log(1 - p))` with `p = 1 / (1 + exp(-y))`, `[1]`, for any finite readout: as
-/// `max(y, 0) - y target + log(1 + exp(-|y|))`.
+/// Computes `sum w (- target log p - (1 - target) log (1 - p))` with `p = 1 / (1 + exp(-y))`, `[1]`, in the form
+/// `max(y, 0) - y target + log(1 + exp(-|y|))`, which is finite for any finite readout.
 ///
-/// Its gradient is `w (p - target)`, computed beside the value as that of [`cross_entropy_sum`].
+/// Its gradient is `w (p - target)`, computed in the same pass as the value (see [`cross_entropy_sum`]).
 fn binary_cross_entropy_sum<B: RecurrenceBackend>(
     outputs: Tensor<B, 3>,
     target: Tensor<B, 3>,
@@ -150,16 +152,17 @@ fn binary_cross_entropy_sum<B: RecurrenceBackend>(
     B::with_gradient(outputs, (value * weights).sum(), gradient)
 }
 
-/// `sum_k w_k target_k (- log softmax(y)_k)` over all trials and times, `[1]`, for any finite readout.
+/// Computes `sum_k w_k target_k (- log softmax(y)_k)` over all trials and times, `[1]`, for any finite readout.
 ///
-/// Its gradient is `softmax(y) sum_k w_k target_k - w target`; it is computed beside the value:
-/// one pass, and no overflow of `exp` on the way back.
+/// Its gradient is `softmax(y) sum_k w_k target_k - w target`, computed in the same pass as the value: this saves a
+/// second pass, and `exp` cannot overflow in the backward pass.
 fn cross_entropy_sum<B: RecurrenceBackend>(
     outputs: Tensor<B, 3>,
     target: Tensor<B, 3>,
     weights: Tensor<B, 3>,
 ) -> Tensor<B, 1> {
     let y = outputs.clone().detach();
+    // Subtracting the largest output keeps `exp` from overflowing; the softmax is unchanged.
     let below = y.clone() - y.max_dim(2);
     let exp = below.clone().exp();
     let sum = exp.clone().sum_dim(2);
@@ -227,7 +230,7 @@ mod tests {
         }
     }
 
-    /// Only class 1 counts in the mask, with weight 2: softmax (1/4, 3/4), gradient 2 (1/4, 3/4 - 1) / 2.
+    /// Only class 1 has a mask above 0, with weight 2: softmax (1/4, 3/4), gradient 2 (1/4, 3/4 - 1) / 2.
     #[test]
     fn the_gradient_under_a_mask_per_output_by_hand() {
         let batch = batch(
@@ -249,7 +252,7 @@ mod tests {
         assert!((values(&loss)[0] - 1e4).abs() < 1e-9);
     }
 
-    /// A short trial beside a long one costs what it costs alone: padding is masked, and the mask normalises.
+    /// A short trial in a batch with a long one has the same loss as alone: padding is masked, and the mask normalises.
     #[test]
     fn padding_changes_no_loss() {
         let short = (Target::Values(vec![0.0; 2]), Mask::Steps(vec![1.0]));
@@ -365,7 +368,7 @@ mod tests {
         }
     }
 
-    /// A trial in which nothing counts changes no mean over trials, and padding changes no loss at all.
+    /// A trial with a mask of zeros does not change the mean over trials, and padding does not change any loss.
     #[test]
     fn no_loss_sees_padding_whatever_its_normalisation() {
         for loss in [

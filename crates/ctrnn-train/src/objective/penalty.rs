@@ -1,8 +1,8 @@
 //! Penalties on firing rates and weights, each a function of tensors that may or may not be tracked.
 //!
-//! A penalty on rates is a function of means over the samples of a batch, its [`Statistic`]. Batches that are run one after another
-//! join theirs, so that the penalty of all trials is the same whatever the batches. Rates are time-major `[T,B,N]`; padding never
-//! counts.
+//! A penalty on rates is a function of means over the samples of a batch, its [`Statistic`]. The statistics of
+//! successive batches can be joined, so that the penalty over all trials does not depend on how they are divided into
+//! batches. Rates are time-major `[T,B,N]`; padding is never included.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -10,22 +10,22 @@ use burn::tensor::backend::Backend;
 use crate::batch::Batch;
 use crate::objective::config::{PopulationKl, Spread};
 
-/// Keeps logarithms, roots and quotients of silent units finite.
+/// Small constant that keeps logarithms, roots and quotients finite for silent units.
 const TINY: f64 = 1e-12;
 
 /// Means over samples, such as the time steps of some trials.
 #[derive(Clone, Debug)]
 pub(crate) struct Statistic<B: Backend> {
-    /// `[1,1,K]`.
+    /// The mean, `[1,1,K]`.
     mean: Tensor<B, 3>,
-    /// The variance about the mean, `[1,1,K]`, for penalties that depend on it.
+    /// The variance about the mean, `[1,1,K]`, if the penalty depends on it.
     variance: Option<Tensor<B, 3>>,
     /// Number of samples.
     samples: f64,
 }
 
 impl<B: Backend> Statistic<B> {
-    /// Wraps the mean of one number, `[1]`, over so many samples.
+    /// Wraps the mean of a scalar, `[1]`, over this many samples.
     pub fn of_one(mean: Tensor<B, 1>, samples: f64) -> Self {
         Self {
             mean: mean.reshape([1, 1, 1]),
@@ -34,18 +34,18 @@ impl<B: Backend> Statistic<B> {
         }
     }
 
-    /// Unwraps the mean of one number, `[1]`.
+    /// Unwraps the mean of a scalar, `[1]`.
     pub fn one(self) -> Tensor<B, 1> {
         self.mean.reshape([1])
     }
 
-    /// Tells whether all its numbers are finite.
+    /// Returns true if all entries are finite.
     pub fn is_finite(&self) -> bool {
         let mut all = std::iter::once(&self.mean).chain(&self.variance);
         all.all(|tensor| tensor.to_data().iter::<f64>().all(f64::is_finite))
     }
 
-    /// Joins the samples of both (Chan, Golub and LeVeque 1983).
+    /// Merges the statistics of two sets of samples (Chan, Golub and LeVeque 1983).
     #[must_use]
     pub fn joined(self, other: Self) -> Self {
         let samples = self.samples + other.samples;
@@ -65,17 +65,17 @@ impl<B: Backend> Statistic<B> {
     }
 }
 
-/// `mean |r|`.
+/// Computes `mean |r|`.
 pub(crate) fn rate_l1<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
     mean(rates.abs(), batch)
 }
 
-/// `mean r^2`.
+/// Computes `mean r^2`.
 pub(crate) fn rate_l2<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
     mean(rates.square(), batch)
 }
 
-/// `mu_i`, the mean rate of each unit.
+/// Computes `mu_i`, the mean rate of each unit.
 pub(crate) fn unit_rates<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
     Statistic {
         mean: unit_means(rates, batch),
@@ -84,12 +84,12 @@ pub(crate) fn unit_rates<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> S
     }
 }
 
-/// `mean_i (mu_i - rate)^2`, `[1]`.
+/// Computes `mean_i (mu_i - rate)^2`, `[1]`.
 pub(crate) fn rate_target<B: Backend>(of_units: Statistic<B>, rate: f64) -> Tensor<B, 1> {
     (of_units.mean - rate).square().mean()
 }
 
-/// The spread of the units' mean rates, `[1]`.
+/// Computes the spread of the units' mean rates, `[1]`.
 pub(crate) fn rate_spread<B: Backend>(of_units: Statistic<B>, measure: Spread) -> Tensor<B, 1> {
     let mean = of_units.mean.clone().mean_dim(2);
     let deviation = of_units.mean - mean.clone();
@@ -102,14 +102,15 @@ pub(crate) fn rate_spread<B: Backend>(of_units: Statistic<B>, measure: Spread) -
     }
 }
 
-/// `- sum_i p_i log p_i` with `p_i = |r_i| / sum_j |r_j|`, averaged over trials and times; 0 where all are silent.
+/// Computes `- sum_i p_i log p_i` with `p_i = |r_i| / sum_j |r_j|`, averaged over trials and times; 0 if all units are
+/// silent.
 pub(crate) fn rate_entropy<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
     let size = rates.abs();
     let p = size.clone() / (size.sum_dim(2) + TINY);
     mean(-(p.clone() * (p + TINY).log()).sum_dim(2), batch)
 }
 
-/// Mean and variance of every unit of the first group, then of the second.
+/// Computes mean and variance of every unit of the first group, followed by those of the second.
 pub(crate) fn group_moments<B: Backend>(
     rates: Tensor<B, 3>,
     batch: &Batch<B>,
@@ -126,7 +127,7 @@ pub(crate) fn group_moments<B: Backend>(
     }
 }
 
-/// `mean_k KL_k` between two groups of units of these moments (formula at [`PopulationKl`]), `[1]`.
+/// Computes `mean_k KL_k` between two groups of units from their moments (formula at [`PopulationKl`]), `[1]`.
 pub(crate) fn population_kl<B: Backend>(moments: Statistic<B>) -> Tensor<B, 1> {
     let halves = |both: Tensor<B, 3>| {
         let size = both.dims()[2] / 2;
@@ -139,7 +140,7 @@ pub(crate) fn population_kl<B: Backend>(moments: Statistic<B>) -> Tensor<B, 1> {
     both.mean() / 4.0
 }
 
-/// `mean_b | mean_t r^T W r |` over trials b and their times t; `weights [N,N]`.
+/// Computes `mean_b | mean_t r^T W r |` over trials b and their times t; `weights [N,N]`.
 pub(crate) fn hebbian<B: Backend>(
     rates: Tensor<B, 3>,
     weights: Tensor<B, 2>,
@@ -154,8 +155,8 @@ pub(crate) fn hebbian<B: Backend>(
     Statistic::of_one(by_trial.abs().mean(), trials as f64)
 }
 
-/// `mean (r(t + lag) - r(t))^2` over trials, units and the times t of which `t + lag` is within the trial; 0 where there is no
-/// such time.
+/// Computes `mean (r(t + lag) - r(t))^2` over trials, units and those times t for which `t + lag` is within the trial;
+/// 0 if there are no such times.
 pub(crate) fn state_prediction<B: Backend>(
     rates: Tensor<B, 3>,
     batch: &Batch<B>,
@@ -175,32 +176,32 @@ pub(crate) fn state_prediction<B: Backend>(
     Statistic::of_one(sum / (samples * units) as f64, samples as f64)
 }
 
-/// `mean |W|`, `[1]`; 0 of a matrix without entries.
+/// Computes `mean |W|`, `[1]`; 0 for a matrix without entries.
 pub(crate) fn weight_l1<B: Backend>(weights: Tensor<B, 2>) -> Tensor<B, 1> {
     let n = weights.shape().num_elements().max(1);
     weights.abs().sum() / n as f64
 }
 
-/// `mean W^2`, `[1]`; 0 of a matrix without entries.
+/// Computes `mean W^2`, `[1]`; 0 for a matrix without entries.
 pub(crate) fn weight_l2<B: Backend>(weights: Tensor<B, 2>) -> Tensor<B, 1> {
     let n = weights.shape().num_elements().max(1);
     weights.square().sum() / n as f64
 }
 
-/// The mean over everything within the trials.
+/// Computes the mean over all entries within the trials.
 fn mean<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
     let [_, _, width] = values.dims();
     let sum = within(values, batch).sum();
     Statistic::of_one(sum / (batch.within_sum * width as f64), batch.within_sum)
 }
 
-/// The mean of each unit over trials and times, `[1,1,N]`.
+/// Computes the mean of each unit over trials and times, `[1,1,N]`.
 fn unit_means<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 3> {
     let sums = within(values, batch).sum_dim(0).sum_dim(1);
     sums / batch.within_sum
 }
 
-/// The values with zeros in the padding.
+/// Sets the values in the padding to zero.
 fn within<B: Backend>(values: Tensor<B, 3>, batch: &Batch<B>) -> Tensor<B, 3> {
     if batch.is_padded() {
         values * batch.within.clone()

@@ -1,4 +1,4 @@
-//! Each penalty by hand, against finite differences, and under padding; and how the terms meet.
+//! Tests of the penalties: by hand, against finite differences, under padding, and combined in an objective.
 
 use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
@@ -17,7 +17,7 @@ use crate::objective::config::{Spread, StatePrediction};
 type Inner = NdArray<f64>;
 type Grad = Autodiff<Inner>;
 
-/// A network of `n` units with 1 input and 1 output; weights by name.
+/// Builds a network of `n` units with 1 input and 1 output; weights by name.
 fn network(n: usize, weights: &[(&str, Vec<f64>)]) -> CtrnnModule<Grad> {
     let mut config = CtrnnConfig::new(1, n, 1);
     config.activation = Activation::Softplus;
@@ -34,13 +34,13 @@ fn network(n: usize, weights: &[(&str, Vec<f64>)]) -> CtrnnModule<Grad> {
     network.with_weights(&given.collect()).unwrap()
 }
 
-/// Trials of these lengths, of which everything counts.
+/// Builds trials of these lengths whose mask is 1 everywhere.
 fn trials(lengths: &[usize]) -> Batch<Grad> {
     let trial = |&n: &usize| (Target::Values(vec![0.0; n]), Mask::Steps(vec![1.0; n]));
     batch(&lengths.iter().map(trial).collect::<Vec<_>>(), 1)
 }
 
-/// Rates `[trial, time, unit]` as a trajectory.
+/// Wraps rates `[trial, time, unit]` in a trajectory.
 fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
     let [trials, steps, units] = rates.dims();
     Trajectory {
@@ -56,7 +56,7 @@ fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
     }
 }
 
-/// The value of a penalty at these rates in trials of these lengths; what follows a trial in its row is padding.
+/// Computes a penalty for these rates in trials of these lengths; rates after the end of a trial are padding.
 fn value(
     penalty: &Penalty,
     network: &CtrnnModule<Grad>,
@@ -94,7 +94,7 @@ fn penalties_on_weights_by_hand() {
     assert_near(of(&Penalty::WeightL1(c)), 1.5 + 10.0 + 150.0);
     assert_near(of(&Penalty::WeightL2(c)), 2.5 + 15.0 + 450.0);
     assert_near(of(&Penalty::WeightDeviation(c, None)), 0.0);
-    // Every weight of W_rc is 1 away from where it was.
+    // Every weight of W_rc differs by 1 from its initial value.
     let mut from = network.weights();
     let shifted = TensorData::new(vec![0.0, 0.0, 1.0, -1.0], [2, 2]);
     from.insert("recurrent.weight".to_owned(), shifted);
@@ -102,7 +102,8 @@ fn penalties_on_weights_by_hand() {
     assert_near(of(&deviation), 10.0);
 }
 
-/// Under Dale's law a raw weight acts by its modulus: with the other sign it acts the same, but is 2 |w| away.
+/// Under Dale's law a raw weight acts by its absolute value: with the opposite sign it acts the same, but its deviation
+/// is 2 |w|.
 #[test]
 fn penalties_on_raw_weights_see_no_sign() {
     let mut config = CtrnnConfig::new(1, 2, 1);
@@ -122,7 +123,7 @@ fn penalties_on_raw_weights_see_no_sign() {
         let penalty = Penalty::WeightDeviation(c, Some(Arc::new(from.clone())));
         value(&penalty, &network, [1, 1, 2], &[0.0; 2], &[1])
     };
-    // Every raw weight with the other sign, which acts as before.
+    // Flip the sign of every raw weight; the effective weights stay the same.
     let mut from = turned.clone();
     let opposite: Vec<f64> = raw.iter().map(|w| -w).collect();
     from.insert(
@@ -209,7 +210,7 @@ fn state_prediction_by_hand() {
     assert_near(of_rates(&Penalty::StatePrediction(1.0, 2)), 0.0);
 }
 
-/// Every penalty, with its coefficient.
+/// Returns every penalty, with its coefficient.
 fn every_penalty() -> Vec<Penalty> {
     let c = PerMatrix {
         input: 0.3,
@@ -309,7 +310,7 @@ impl Case {
         minimised.of(network, &Self::forward(), &trajectory, &self.batch)
     }
 
-    /// The slope of what is minimised in one entry of a parameter, by central differences.
+    /// Computes the slope of the objective in one entry of a parameter, by central differences.
     fn slope(&self, minimised: &Minimised<Grad>, parameter: Parameter, at: usize) -> f64 {
         let value = |h: f64| {
             let mut weights = self.network.weights();
@@ -409,7 +410,7 @@ fn the_terms_add_up_to_the_value() {
     );
 }
 
-/// Without penalties nothing is recorded, named, or done beside the loss.
+/// Without penalties nothing is recorded, named, or computed besides the loss.
 #[test]
 fn a_loss_alone_is_only_that() {
     let minimised = Case::minimised(Vec::new());
@@ -420,7 +421,8 @@ fn a_loss_alone_is_only_that() {
     assert_eq!(on_weights.term_names(), ["mse", "weight_l2"]);
 }
 
-/// A short trial costs the same alone as beside a longer one whose rates are all zero, but for the means.
+/// A short trial has the same cost alone as in a batch with a longer one whose rates are all zero, except for the
+/// means.
 #[test]
 fn no_penalty_sees_padding() {
     let network = network(4, &[]);
@@ -473,8 +475,8 @@ fn the_inner_backend_gives_the_same_values() {
     }
 }
 
-/// 600 trials of 5 to 50 time steps, short ones first, are worth the same in blocks of any size as at once: loss, penalties,
-/// accuracy.
+/// 600 trials of 5 to 50 time steps, short ones first, have the same loss, penalties and accuracy in blocks of any size
+/// as in one block.
 #[test]
 fn no_number_of_an_evaluation_depends_on_its_blocks() {
     let task = Integrator {

@@ -1,7 +1,7 @@
-//! The vanishing-gradient penalty Omega: keeps the norm of the gradient as it travels back in time.
+//! The vanishing-gradient penalty Omega: keeps the norm of the gradient constant during backpropagation through time.
 //!
-//! With `x` the potentials, `E` the loss and `d(t) = dE/dx(t)`, for every trial and each of its T steps from t to t+1, the first of
-//! which starts from the initial state x(0)
+//! With `x` the potentials, `E` the loss and `d(t) = dE/dx(t)`, for every trial and each of its T steps from t to t+1,
+//! where the first step starts from the initial state x(0)
 //!
 //! ```text
 //! q     = d(t+1) dx(t+1)/dx(t) = (1 - alpha) d(t+1) + f'(x(t)) * ((alpha d(t+1)) W_rc)
@@ -27,16 +27,17 @@ use crate::batch::Batch;
 use crate::objective::config::{Omega, Pairing};
 use crate::objective::inputs::LossInputs;
 
-/// The gradient of the loss with respect to the potentials after each step, and the slopes `f'`, time-major.
+/// Gradient of the loss with respect to the potentials after each step, and the slopes `f'`, time-major.
 pub(crate) struct Sensitivity<B: AutodiffBackend> {
-    /// `dE/dx(t)` for t = 1 to T, `[T,B,N]`.
+    /// Gradient `dE/dx(t)` for t = 1 to T, `[T,B,N]`.
     pub d: Tensor<B, 3>,
-    /// `f'(x(t))` for t = 0 to T, `[T+1,B,N]`.
+    /// Slope `f'(x(t))` for t = 0 to T, `[T+1,B,N]`.
     pub slopes: Tensor<B, 3>,
 }
 
 impl<B: AutodiffBackend + RecurrenceBackend> Sensitivity<B> {
-    /// Runs the batch once more; `loss` is that of the readout `[trial, time, output]`.
+    /// Runs one more forward and backward pass over the batch; `loss` maps the readout `[trial, time, output]` to the
+    /// loss.
     pub fn of(
         network: &CtrnnModule<B>,
         forward: &Forward<B>,
@@ -67,13 +68,13 @@ impl<B: AutodiffBackend + RecurrenceBackend> Sensitivity<B> {
     }
 }
 
-/// 1 where a value is above a bound, else 0.
+/// Returns 1 where a value is above the bound, and 0 elsewhere.
 fn one_where<B: Backend>(values: Tensor<B, 3>, above: f64) -> Tensor<B, 3> {
     let others = values.clone().lower_equal_elem(above);
     values.ones_like().mask_fill(others, 0.0)
 }
 
-/// Omega times its weight, `[1]`, as a function of the network's `W_rc`.
+/// Computes Omega times its weight, `[1]`, as a function of the network's `W_rc`.
 pub(crate) fn omega<B: AutodiffBackend>(
     omega: &Omega,
     inputs: &LossInputs<B>,
@@ -119,7 +120,7 @@ mod tests {
         ..OMEGA
     };
 
-    /// alpha is 0.2; weights by name.
+    /// Builds a network with alpha = 0.2; weights by name.
     fn network(
         n: usize,
         activation: Activation,
@@ -141,7 +142,7 @@ mod tests {
         network(1, Activation::Linear, &[("recurrent.weight", weight)])
     }
 
-    /// A trial of `steps` inputs, of which the outputs of all count.
+    /// Builds a trial of `steps` inputs whose outputs all have mask 1.
     fn trial(steps: usize) -> Batch<Grad> {
         let ones = (
             Target::Values(vec![1.0; steps]),
@@ -184,8 +185,8 @@ mod tests {
         assert!((slope + 0.1368).abs() < 1e-12, "{slope}");
     }
 
-    /// Slope 0 at x(0), 1 at x(1) and x(2): q / d of the two steps is 0.8 and 0.9 or, in the pairing of the code, 0.9 twice.
-    /// The last d of a second trial is 0 and does not count: (2 * 0.1296 + 0.0361) / 3, and 0.0361.
+    /// Slope 0 at x(0), 1 at x(1) and x(2): q / d of the two steps is 0.8 and 0.9 or, in the pairing of the code, 0.9
+    /// twice. The last d of a second trial is 0, so that step does not count: (2 * 0.1296 + 0.0361) / 3, and 0.0361.
     #[test]
     fn pairings_and_bound_by_hand() {
         let network = one_unit();
@@ -204,7 +205,7 @@ mod tests {
         }
     }
 
-    /// A time step that is padding does not count: the steps to x(1) and x(2) are left.
+    /// A step into padding does not count: the steps to x(1) and x(2) are left.
     #[test]
     fn padding_does_not_count() {
         let (network, batch) = (one_unit(), trial(3));
@@ -281,7 +282,7 @@ mod tests {
         }
     }
 
-    /// The slopes at x(0) are those of the state that a pass is given.
+    /// The slopes at x(0) are those of the initial state passed to the forward pass.
     #[test]
     fn a_given_initial_state_counts() {
         let (network, batch) = (network(2, Activation::Tanh, &[]), trial(1));
@@ -333,7 +334,8 @@ mod tests {
         }
     }
 
-    /// With two pairs of steps and three units, the gradient is the slope in each weight, d and slopes held.
+    /// With two pairs of steps and three units, the gradient is the slope in each weight, with d and slopes held
+    /// constant.
     #[test]
     fn the_immediate_gradient_is_the_slope() {
         let (network, batch) = (network(3, Activation::Tanh, &[]), trial(4));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::metric::Metric;
 use crate::named::{first_name_is_default, named, read};
 
-/// The update rule; `name` says which, `adam` where it is absent.
+/// The update rule; `name` selects it, `adam` if absent.
 ///
 /// `g` is the gradient of a parameter `w`. `weight_decay` adds `weight_decay w` to `g`, except in AdamW.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -36,7 +36,7 @@ impl Default for Optimizer {
 }
 
 impl Optimizer {
-    /// The name used in configurations.
+    /// Returns the name used in configurations.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Adam(_) => "adam",
@@ -47,7 +47,7 @@ impl Optimizer {
         }
     }
 
-    /// The learning rate.
+    /// Returns the learning rate.
     pub const fn lr(&self) -> f64 {
         match self {
             Self::Adam(rule) => rule.lr,
@@ -73,21 +73,21 @@ impl<'de> Deserialize<'de> for Optimizer {
     }
 }
 
-/// Adam: `m = beta_1 m + (1 - beta_1) g`, `s = beta_2 s + (1 - beta_2) g^2`, `w -= lr m^ / (sqrt(s^) + eps)`,
-/// with `m^` and `s^` corrected for their start at zero.
+/// Adam: `m = beta_1 m + (1 - beta_1) g`, `s = beta_2 s + (1 - beta_2) g^2`, `w -= lr m^ / (sqrt(s^) + eps)`, where
+/// `m^` and `s^` are `m` and `s` with bias correction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
     /// Learning rate.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// `[beta_1, beta_2]`: decay per step of the two moments of the gradient, in [0, 1).
+    /// `[beta_1, beta_2]`: decay rates per step of the first and second moment of the gradient, in [0, 1).
     #[schemars(schema_with = "betas")]
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// Small constant added to the root of the second moment.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub eps: f64,
-    /// What of the parameter is added to its gradient.
+    /// Weight decay (L2): this fraction of the parameter is added to its gradient.
     #[schemars(range(min = 0))]
     pub weight_decay: f64,
     /// Divides by the largest second moment so far (AMSGrad, Reddi et al. 2018).
@@ -106,20 +106,20 @@ impl Default for Adam {
     }
 }
 
-/// AdamW: Adam's step, and beside it `w -= lr weight_decay w`.
+/// AdamW: Adam's step, and in addition `w -= lr weight_decay w`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
     /// Learning rate.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// `[beta_1, beta_2]`: decay per step of the two moments of the gradient, in [0, 1).
+    /// `[beta_1, beta_2]`: decay rates per step of the first and second moment of the gradient, in [0, 1).
     #[schemars(schema_with = "betas")]
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// Small constant added to the root of the second moment.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub eps: f64,
-    /// What of the parameter is taken off at a step, as a multiple of the learning rate.
+    /// Decoupled weight decay: `lr weight_decay` times the parameter is subtracted at each step.
     #[schemars(range(min = 0))]
     pub weight_decay: f64,
     /// Divides by the largest second moment so far (AMSGrad, Reddi et al. 2018).
@@ -145,12 +145,12 @@ pub struct Sgd {
     /// Learning rate.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// What is left of the last update after a step, in [0, 1); 0: plain gradient descent.
+    /// Momentum coefficient, in [0, 1); 0: plain gradient descent.
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
-    /// Nesterov's correction: the gradient as if the momentum had already moved the parameter. Needs `momentum`.
+    /// Nesterov momentum: the gradient as if the momentum had already moved the parameter. Needs `momentum`.
     pub nesterov: bool,
-    /// What of the parameter is added to its gradient.
+    /// Weight decay (L2): this fraction of the parameter is added to its gradient.
     #[schemars(range(min = 0))]
     pub weight_decay: f64,
 }
@@ -174,18 +174,18 @@ pub struct RmsProp {
     /// Learning rate.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// What is left of the mean square after a step, in [0, 1).
+    /// Decay rate per step of the mean square of the gradient, in [0, 1).
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub decay: f64,
-    /// Added to the root of the mean square.
+    /// Small constant added to the root of the mean square.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub eps: f64,
-    /// What is left of the last update after a step, in [0, 1).
+    /// Momentum coefficient, in [0, 1).
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
     /// Divides by the standard deviation of the gradient instead of its root mean square.
     pub centered: bool,
-    /// What of the parameter is added to its gradient.
+    /// Weight decay (L2): this fraction of the parameter is added to its gradient.
     #[schemars(range(min = 0))]
     pub weight_decay: f64,
 }
@@ -210,10 +210,10 @@ pub struct AdaGrad {
     /// Learning rate.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// Added to the root of the sum.
+    /// Small constant added to the root of the sum.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub eps: f64,
-    /// What of the parameter is added to its gradient.
+    /// Weight decay (L2): this fraction of the parameter is added to its gradient.
     #[schemars(range(min = 0))]
     pub weight_decay: f64,
 }
@@ -228,10 +228,10 @@ impl Default for AdaGrad {
     }
 }
 
-/// How the learning rate changes over the run; `name` says how, `constant` where it is absent.
+/// Learning-rate schedule; `name` selects it, `constant` if absent.
 ///
-/// Each may begin with a warm-up: over the first `warmup_steps` updates the rate rises linearly to `lr`, and the
-/// schedule counts its own steps `s` from there.
+/// Each schedule may begin with a warm-up: over the first `warmup_steps` updates the rate rises linearly to `lr`, and
+/// the schedule counts its own steps `s` from there.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "lowercase")]
 #[schemars(title = "schedule", transform = first_name_is_default)]
@@ -268,7 +268,7 @@ impl<'de> Deserialize<'de> for Schedule {
     }
 }
 
-/// The same rate at every step.
+/// Constant learning rate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constant {
@@ -282,12 +282,12 @@ pub struct Constant {
 pub struct Cosine {
     /// Updates over which the rate rises linearly to `lr`; 0: none.
     pub warmup_steps: u64,
-    /// Length S of the descent in updates. Absent: from the warm-up to `train.steps`; a run that is resumed with more steps keeps
-    /// the length that it began with, unless it is given another.
+    /// Length S of the descent in updates. Absent: from the warm-up to `train.steps`; a run that is resumed with more
+    /// steps keeps the original length, unless another one is given.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// The last rate as a fraction of `lr`, from 0 to 1.
+    /// Final rate as a fraction of `lr`, from 0 to 1.
     #[schemars(range(min = 0, max = 1))]
     pub final_fraction: f64,
 }
@@ -298,7 +298,7 @@ pub struct Cosine {
 pub struct Exponential {
     /// Updates over which the rate rises linearly to `lr`; 0: none.
     pub warmup_steps: u64,
-    /// What the rate is multiplied by after every update, in (0, 1].
+    /// Factor on the rate after every update, in (0, 1].
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub factor: f64,
 }
@@ -318,10 +318,10 @@ impl Default for Exponential {
 pub struct StepSchedule {
     /// Updates over which the rate rises linearly to `lr`; 0: none.
     pub warmup_steps: u64,
-    /// After how many updates the rate changes, again and again.
+    /// Number of updates between changes of the rate.
     #[schemars(range(min = 1))]
     pub every_steps: u64,
-    /// What it is multiplied by then, in (0, 1].
+    /// Factor on the rate at each change, in (0, 1].
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub factor: f64,
 }
@@ -336,21 +336,21 @@ impl Default for StepSchedule {
     }
 }
 
-/// `lr factor^k`, where k counts the times that `metric` had not improved for `patience` validations in a row.
+/// `lr factor^k`, where k counts how often `metric` has not improved for `patience` validations in a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plateau {
     /// Updates over which the rate rises linearly to `lr`; 0: none.
     pub warmup_steps: u64,
-    /// The validation metric that is looked at, every `validate.every_steps`.
+    /// The validation metric, measured every `validate.every_steps`.
     pub metric: Metric,
-    /// Validations without a better value before the rate changes.
+    /// Number of validations without improvement before the rate changes.
     #[schemars(range(min = 1))]
     pub patience: u64,
-    /// What it is multiplied by then, in (0, 1].
+    /// Factor on the rate at each change, in (0, 1].
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub factor: f64,
-    /// The least rate as a fraction of `lr`, from 0 to 1.
+    /// Smallest rate as a fraction of `lr`, from 0 to 1.
     #[schemars(range(min = 0, max = 1))]
     pub final_fraction: f64,
 }
@@ -371,19 +371,19 @@ impl Default for Plateau {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Groups {
-    /// Of the input weights.
+    /// Learning rates of the input weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<WeightGroups>,
-    /// Of the recurrence.
+    /// Learning rates of the recurrent weights and biases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recurrent: Option<WeightAndBiasGroups>,
-    /// Of the readout.
+    /// Learning rates of the readout weights and biases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<WeightAndBiasGroups>,
-    /// `initial_state`, where it is learned.
+    /// Learning rate of `initial_state`, if it is learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_state: Option<Group>,
-    /// `tau_raw`, where time constants are learned.
+    /// Learning rate of `tau_raw`, if time constants are learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tau_raw: Option<Group>,
 }
@@ -392,7 +392,7 @@ pub struct Groups {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeightGroups {
-    /// The weights.
+    /// Learning rate of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Group>,
 }
@@ -401,36 +401,36 @@ pub struct WeightGroups {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeightAndBiasGroups {
-    /// The weights.
+    /// Learning rate of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Group>,
-    /// The bias.
+    /// Learning rate of the bias.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bias: Option<Group>,
 }
 
-/// What is special about a parameter.
+/// Settings of a single parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// Its learning rate, in place of `train.optimizer.lr`; the schedule acts on it alike. 0: it stays as it is.
+    /// Learning rate, in place of `train.optimizer.lr`; the schedule applies to it alike. 0: the parameter stays fixed.
     #[schemars(range(min = 0))]
     pub lr: f64,
 }
 
 impl Groups {
-    /// Returns the learning rates of the parameters that have one of their own.
+    /// Returns the learning rates of the parameters that have their own.
     pub fn rates(&self) -> BTreeMap<Parameter, f64> {
         let rate = |role: Role| Some((role.into(), self.lr(role)?));
         Role::ALL.into_iter().filter_map(rate).collect()
     }
 
-    /// Whether no parameter has a rate of its own.
+    /// Returns true if no parameter has its own learning rate.
     pub fn is_empty(&self) -> bool {
         Role::ALL.into_iter().all(|role| self.lr(role).is_none())
     }
 
-    /// The learning rate of a parameter, if it has one of its own.
+    /// Returns the learning rate of a parameter, if it has its own.
     pub fn lr(&self, role: Role) -> Option<f64> {
         let group = match role {
             Role::InputWeight => self.input.as_ref()?.weight.as_ref(),

@@ -1,14 +1,14 @@
-//! Learning-rate schedules: what the learning rate of an update is multiplied by.
+//! Learning-rate schedules: the factor on the learning rate of each update.
 
 use std::f64::consts::PI;
 
 use crate::optimizer::config::{Cosine, Schedule};
 
 impl Schedule {
-    /// What the learning rate of the update that follows `step` updates is multiplied by, in a run of `of_steps`.
+    /// Returns the factor on the learning rate of the update that follows `step` updates, in a run of `of_steps`.
     ///
-    /// Over the warm-up it is `(step + 1) / warmup_steps`, then a function of `s = step - warmup_steps`. The plateau
-    /// schedule depends on what validation finds: its factor comes with the counters of the run, here it is 1.
+    /// During the warm-up it is `(step + 1) / warmup_steps`, then a function of `s = step - warmup_steps`. For the
+    /// plateau schedule, which depends on validation results, this factor is 1; see [`Schedule::plateau_factor`].
     pub fn factor(&self, step: u64, of_steps: u64) -> f64 {
         let warmup = self.warmup_steps();
         let Some(s) = step.checked_sub(warmup) else {
@@ -27,8 +27,8 @@ impl Schedule {
         }
     }
 
-    /// The same schedule with the length written down that it has in a run of `of_steps`: given more steps later, the run
-    /// then stays at the end of its schedule. In a run of no steps nothing is decided yet.
+    /// Returns the schedule with its length fixed to the one in a run of `of_steps`: if the run is later given more
+    /// steps, the learning rate stays at its final value. A run of 0 steps does not fix the length.
     #[must_use]
     pub fn of_fixed_length(self, of_steps: u64) -> Self {
         match self {
@@ -43,7 +43,7 @@ impl Schedule {
         }
     }
 
-    /// The step from which on the rate stays what it is, of a schedule with a fixed length.
+    /// Returns the step after which the learning rate is constant, for a schedule with a fixed length.
     pub fn end(&self) -> Option<u64> {
         match self {
             Self::Cosine(cosine) => Some(cosine.warmup_steps + cosine.steps?),
@@ -51,7 +51,7 @@ impl Schedule {
         }
     }
 
-    /// What the plateau schedule multiplies the learning rate by after this many plateaus; 1 for all others.
+    /// Returns the factor of the plateau schedule after this many plateaus; 1 for all other schedules.
     pub fn plateau_factor(&self, plateaus: u32) -> f64 {
         match self {
             Self::Plateau(plateau) => {
@@ -62,7 +62,7 @@ impl Schedule {
         }
     }
 
-    /// Updates over which the rate rises.
+    /// Returns the number of warm-up updates.
     pub const fn warmup_steps(&self) -> u64 {
         match self {
             Self::Constant(schedule) => schedule.warmup_steps,
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(factors(&Schedule::default(), [0, 1, 9]), [1.0; 3]);
     }
 
-    /// A rise in quarters, of which the last is the whole rate; the schedule begins after it.
+    /// A rise in quarters, the last of which reaches the full rate; the schedule begins after it.
     #[test]
     fn warm_up_rises_linearly_to_the_rate() {
         let schedule = Schedule::Constant(Constant { warmup_steps: 4 });
@@ -125,7 +125,7 @@ mod tests {
         assert_near(&factors(&pinned, [0, 2, 4]), &[1.0, 0.5, 0.0]);
     }
 
-    /// 2 steps of warm-up in a run of 10 leave 8, of which a run of 20 makes no more.
+    /// 2 steps of warm-up in a run of 10 leave 8; that does not change in a run of 20.
     #[test]
     fn a_length_that_is_written_down_is_kept() {
         let open = Schedule::Cosine(Cosine {

@@ -1,7 +1,8 @@
-//! The update of one parameter by each rule, with what the rule remembers as plain tensors.
+//! Update rules for one parameter, with their state as plain tensors.
 //!
-//! Adam and AdamW are the backend's own if it has one, else burn's, whose moments are public. The others have private moments in burn, which no checkpoint could
-//! hold, and are a few lines each.
+//! Adam and AdamW use the backend's own operation if it has one, otherwise burn's implementation, whose moments are
+//! public. The other rules are implemented here, in a few lines each, because burn keeps their moments private, so that
+//! no checkpoint could hold them.
 
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamState, AdamWState, AdaptiveMomentumState, SimpleOptimizer};
@@ -11,17 +12,17 @@ use ctrnn_model::{AdamStep, RecurrenceBackend};
 
 use crate::optimizer::config::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 
-/// What an update rule remembers of one parameter, flat.
+/// State of an update rule for one parameter, flat.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory<B: Backend> {
-    /// Updates so far.
+    /// Number of updates so far.
     pub updates: usize,
-    /// In the order of [`Optimizer::moment_names`].
+    /// Moments, in the order of [`Optimizer::moment_names`].
     pub moments: Vec<Tensor<B, 1>>,
 }
 
 impl Optimizer {
-    /// The names of what the rule remembers, as optimizer files have them.
+    /// Returns the names of the state arrays, as used in optimizer files.
     pub(crate) fn moment_names(&self) -> &'static [&'static str] {
         const ADAM: [&str; 3] = ["moment_1", "moment_2", "max_moment_2"];
         let adam = |amsgrad: bool| &ADAM[..if amsgrad { 3 } else { 2 }];
@@ -34,7 +35,8 @@ impl Optimizer {
         }
     }
 
-    /// A parameter's next value and what is remembered for the next update; no memory: this is the first.
+    /// Returns the next value of a parameter, and the state for the next update; `memory` is `None` at the first
+    /// update.
     pub(crate) fn step<B: RecurrenceBackend>(
         &self,
         lr: f64,
@@ -52,7 +54,8 @@ impl Optimizer {
     }
 }
 
-/// burn's Adam with our constants (burn's own `eps` is 1e-5).
+/// Applies Adam, by burn unless the backend has an operation for it; all constants are set, since burn's defaults
+/// differ (`eps` 1e-5).
 fn adam_step<B: RecurrenceBackend>(
     rule: &Adam,
     lr: f64,
@@ -87,7 +90,7 @@ fn adam_step<B: RecurrenceBackend>(
     (value, memory_of(state.map(|state| state.momentum)))
 }
 
-/// burn's AdamW with our constants.
+/// Applies AdamW, by burn unless the backend has an operation for it.
 fn adamw_step<B: RecurrenceBackend>(
     rule: &AdamW,
     lr: f64,
@@ -119,7 +122,7 @@ fn adamw_step<B: RecurrenceBackend>(
     (value, memory_of(state.map(|state| state.momentum)))
 }
 
-/// An update of Adam by one operation of the backend; the numbers are those of [`AdamStep`].
+/// Constants of an Adam update by a single operation of the backend, see [`AdamStep`].
 struct Fused {
     betas: [f64; 2],
     eps: f64,
@@ -128,7 +131,7 @@ struct Fused {
 }
 
 impl Fused {
-    /// What the update gives, if the backend has one.
+    /// Returns the updated value and state, or `None` if the backend has no such operation.
     fn step<B: RecurrenceBackend>(
         &self,
         lr: f64,
@@ -140,6 +143,8 @@ impl Fused {
         // In f32, as burn does: 1 - 0.999^t is known to a few parts in 10^5 while t is small.
         let betas = self.betas.map(|beta| beta as f32);
         let young = betas.map(|beta| 1.0 - beta.powi(updates as i32));
+        // Bias correction: with c1 = 1 - beta_1^t, c2 = 1 - beta_2^t the step lr (m / c1) / (sqrt(s / c2) + eps) is
+        // multiplied out.
         let step = AdamStep {
             keep: self.keep as f32,
             penalty: self.penalty as f32,
@@ -160,7 +165,7 @@ impl Fused {
     }
 }
 
-/// The state of burn's Adam and AdamW.
+/// Converts to the state of burn's Adam and AdamW.
 fn moments_of<B: Backend>(memory: Memory<B>) -> AdaptiveMomentumState<B, 1> {
     let mut moments = memory.moments.into_iter();
     let mut next = || moments.next();
@@ -260,7 +265,7 @@ fn adagrad_step<B: Backend>(
     (value, memory)
 }
 
-/// `g + weight_decay w`; without decay every bit of `g` stays.
+/// Returns `g + weight_decay w`; without weight decay, `g` unchanged to the bit.
 fn decayed<B: Backend>(
     gradient: Tensor<B, 1>,
     value: &Tensor<B, 1>,
@@ -272,7 +277,7 @@ fn decayed<B: Backend>(
     }
 }
 
-/// The number of updates, this one included.
+/// Returns the number of updates, including this one.
 fn updates_with<B: Backend>(memory: &Option<Memory<B>>) -> usize {
     memory.as_ref().map_or(0, |memory| memory.updates) + 1
 }

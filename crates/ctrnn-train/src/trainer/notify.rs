@@ -1,4 +1,4 @@
-//! How observers are told, and what happens when one of them cannot write.
+//! Notification of observers, and the response to an observer that cannot write.
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_files::{ErrorKind, FileError};
@@ -9,12 +9,12 @@ use crate::observer::Observer;
 use crate::settings::OnError;
 
 impl<B: AutodiffBackend> Trainer<'_, B> {
-    /// Tells the observers in their order. With `checkpoint.on_error = "retry"` one that cannot write keeps those after
-    /// it from being told, but not the run from going on: all of them are told of the trouble, once.
+    /// Calls the observers in order. With `checkpoint.on_error = "retry"`, a failed write skips the remaining observers
+    /// but does not end the run; all observers are notified of the trouble, once until the cause changes.
     ///
     /// # Errors
-    /// Returns the error of the first observer that fails; whatever the configuration says, where nothing comes after this (`is_last`) or
-    /// the folder of the run is another one now.
+    /// Returns the error of the first observer that fails. A failed write at the end of the run (`is_last`), or because
+    /// the run folder has been moved or replaced, is an error whatever the configuration says.
     pub(super) fn tell(
         &mut self,
         observers: &mut [&mut dyn Observer],
@@ -29,6 +29,7 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
                 if self.trouble != trouble {
                     self.trouble = trouble;
                     for observer in observers {
+                        // A failure here is ignored as well: training goes on, and later writes try again.
                         let _waits_as_well = observer.troubled(&error);
                     }
                 }
@@ -39,12 +40,12 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
     }
 }
 
-/// Whether it may be over at a later try.
+/// Returns true if a later attempt may succeed.
 fn may_pass(error: &FileError) -> bool {
     error.kind() == ErrorKind::Io && !matches!(error, FileError::Displaced { .. })
 }
 
-/// What the operating system says, without the path: it is the same trouble for every file.
+/// Returns the operating system's message without the path, which is the same for every file on a full disk.
 fn cause(error: &FileError) -> String {
     match error {
         FileError::Io { error, .. } => error.to_string(),

@@ -1,4 +1,4 @@
-//! Where in a trial the states of a network stop being finite.
+//! Localisation of an overflow: the time step of a trial at which the states stop being finite.
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_model::{Forward, Record, RecurrenceBackend};
@@ -7,21 +7,21 @@ use super::Trainer;
 use crate::TrainError;
 use crate::batch::Batch;
 
-/// The states of a batch whose loss or gradient is not finite.
+/// The location of an overflow in a batch whose loss or gradient is not finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Overflow {
-    /// A potential is not finite.
+    /// An overflow of the potentials.
     States {
-        /// The first time step after which one is not, counted from 0.
+        /// The earliest time step after which a potential is not finite, counted from 0.
         from_step: usize,
-        /// Time steps of the trial.
+        /// Number of time steps of the trial.
         n_steps: usize,
     },
-    /// All potentials are finite.
+    /// An overflow elsewhere: all potentials are finite.
     Elsewhere {
-        /// The largest modulus of a potential.
+        /// The largest absolute value of a potential.
         largest: f64,
-        /// Time steps of its trial.
+        /// Number of time steps of the trial with the largest potential.
         n_steps: usize,
     },
 }
@@ -31,10 +31,10 @@ where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
-    /// Finds where the states overflow in the batch of the step that comes next: after an error, of the step that failed.
+    /// Finds where the states overflow in the batch of the next step; after an error, this is the step that failed.
     ///
     /// # Errors
-    /// If the task cannot give the batch.
+    /// If the task cannot make the batch.
     pub fn overflow(&mut self) -> Result<Overflow, TrainError> {
         let step = self.counters.step;
         let trials = self.task.sample_batch(&self.request(step))?;

@@ -1,4 +1,4 @@
-//! States that overflow behind the end of a short trial change no number of a run.
+//! States that overflow after the end of a short trial do not change any number of a run.
 
 use ctrnn_model::{Activation, Biases, CtrnnConfig, CtrnnModule, InitialState, Noise};
 use ctrnn_random::Rng;
@@ -12,8 +12,8 @@ use crate::objective::{Objective, Penalty};
 use crate::settings::TrainConfig;
 use crate::{Constant, Loss, Optimizer, Sgd};
 
-/// Trials of two time steps, of which the second has an input of 1, and long ones in which nothing happens and only the first
-/// time step counts.
+/// A task with trials of two time steps, the second of which has an input of 1, and long trials without input, in which
+/// only the first time step counts.
 struct ShortAndLong {
     long: usize,
 }
@@ -44,7 +44,7 @@ impl Task for ShortAndLong {
     }
 }
 
-/// One linear unit without leak or bias whose state is 1e50 times larger after each step.
+/// Builds one linear unit without leak or bias, whose state grows by a factor of 1e37 at each step.
 fn network() -> CtrnnModule<Grad> {
     let config = CtrnnConfig {
         tau_ms: 20.0.into(),
@@ -59,14 +59,14 @@ fn network() -> CtrnnModule<Grad> {
     let weight = |value: f64| burn::tensor::TensorData::new(vec![value], [1, 1]);
     let weights = [
         ("input.weight".to_owned(), weight(1.0)),
-        ("recurrent.weight".to_owned(), weight(1e50)),
+        ("recurrent.weight".to_owned(), weight(1e37)),
         ("output.weight".to_owned(), weight(1.0)),
     ];
     let network = config.init(1, &Default::default()).unwrap();
     network.with_weights(&weights.into()).unwrap()
 }
 
-/// The weights after some steps on trials of which the long ones have so many time steps.
+/// Returns the weights after some training steps; the long trials have `long` time steps.
 fn trained(long: usize, check_every: u64, objective: Objective) -> Vec<f64> {
     let settings = TrainSettings {
         train: TrainConfig {
@@ -100,7 +100,7 @@ fn trained(long: usize, check_every: u64, objective: Objective) -> Vec<f64> {
         .collect()
 }
 
-/// The same weights as with long trials that end after two steps, whether or not every step is looked at.
+/// The weights are the same as with long trials that end after two steps, whether or not every step is checked.
 #[test]
 fn training_goes_on_whatever_the_padding_does() {
     let expected = trained(2, 1, Loss::Mse.into());
@@ -109,7 +109,8 @@ fn training_goes_on_whatever_the_padding_does() {
     assert_eq!(trained(12, 100, Loss::Mse.into()), expected);
 }
 
-/// Penalties and Omega see the same: one unit, whose gradient grows by 1e100 per step in the one pair that counts.
+/// Penalties and Omega are unaffected as well: one unit, whose gradient grows by 1e100 per step in the one pair that
+/// counts.
 #[test]
 fn no_term_sees_what_overflowed() {
     let config = LossConfig {

@@ -1,9 +1,9 @@
-//! Guards against numbers that are not finite, and the way back to the last good state.
+//! Checks for numbers that are not finite, and the rollback to the last good state.
 //!
 //! The last good state is the one after the last multiple of `checkpoint.every_steps`, or the first one, once its
-//! weights were found finite. It is a function of the step alone, so that a run that was stopped and resumed goes back
-//! to the same place as one that was not: a checkpoint of another step holds the good state beside its own.
-//! Keeping it costs the memory of weights and moments once more; tensors are shared until a step replaces them.
+//! weights were found finite. It depends on the step alone, so that a run that was stopped and resumed goes back to the
+//! same place as an uninterrupted one; therefore a checkpoint of another step holds the good state in addition to its
+//! own. Keeping it costs the memory of weights and moments once more; tensors are shared until a step replaces them.
 
 use burn::tensor::Tensor;
 use burn::tensor::TensorData;
@@ -18,19 +18,19 @@ use crate::divergence::{Culprit, NotFinite, Rollback};
 use crate::observer::{Counters, Observer, SavedState};
 use crate::optimizer::OptimizerState;
 
-/// State of a run to which training goes back when a number stops being finite.
+/// State of a run to which training goes back when a number is not finite.
 #[derive(Clone, Debug)]
 pub struct LastGoodState<B: AutodiffBackend> {
     /// The network.
     pub network: CtrnnModule<B>,
-    /// The state of the optimizer.
+    /// State of the optimizer.
     pub optimizer: OptimizerState<B::InnerBackend>,
-    /// Steps, trials and the like.
+    /// Progress of the run: steps, trials and so on.
     pub counters: Counters,
 }
 
 impl<B: AutodiffBackend> LastGoodState<B> {
-    /// Its values on the host.
+    /// Copies the state to the host.
     pub(super) fn saved(&self) -> SavedState {
         SavedState {
             counters: self.counters.clone(),
@@ -45,14 +45,14 @@ where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
-    /// Returns the trainer with the last good state that a checkpoint held besides its own.
+    /// Sets the last good state, as read from a checkpoint.
     #[must_use]
     pub fn with_good(mut self, good: LastGoodState<B>) -> Self {
         self.good = self.may_ever_roll_back().then_some(good);
         self
     }
 
-    /// Keeps the state as it is now, where it is one to go back to.
+    /// Keeps the present state as the last good one, if its step is a multiple of `checkpoint.every_steps`.
     pub(super) fn keep_good(&mut self) {
         let every = self.settings.checkpoint.every_steps;
         if every > 0 && self.counters.step.is_multiple_of(every) {
@@ -72,21 +72,23 @@ where
         self.settings.train.divergence.max_rollbacks > 0
     }
 
-    /// The good state, where it is not the present one: that of the step itself needs no second copy.
+    /// Returns the last good state unless it is the present one, of which a checkpoint needs no second copy.
     pub(super) fn good_elsewhere(&self) -> Option<SavedState> {
         let good = self.good.as_ref()?;
         (good.counters.step != self.counters.step).then(|| good.saved())
     }
 
-    /// Goes back to the last good state, with a smaller learning rate. The batches that follow are the same ones
-    /// again: their address is the step.
+    /// Goes back to the last good state, with a smaller learning rate. The batches that follow are the same ones again,
+    /// since the step is their address.
     ///
-    /// Where not every step was looked at and trials were padded, padding that overflowed may be all that was wrong. The rate then
-    /// stays as it is, and every step from there on is looked at, so that it can run such trials for their own lengths.
+    /// If trials were padded and not every step was checked, overflow in the padding may have been the only fault. In
+    /// that case the learning rate stays unchanged, and every step from there on is checked, so that such trials can be
+    /// run again for their own lengths.
     ///
     /// # Errors
-    /// What was found, if it came from the task, if the good state itself is not finite, or if `max_rollbacks` are
-    /// used up; an observer that fails, since steps that were abandoned must not stay in any file.
+    /// Returns the error `found` if it came from the task, if the good state itself is not finite, or if
+    /// `max_rollbacks` are used up. Also fails if an observer fails, since steps that were abandoned must not remain in
+    /// any file.
     pub(super) fn roll_back(
         &mut self,
         found: NotFinite,
@@ -123,7 +125,7 @@ where
             .try_for_each(|observer| observer.rolled_back(&rollback, &snapshot))
     }
 
-    /// The learning rate of the next update: that of the schedule, less what rollbacks took from it.
+    /// Returns the learning rate of the next update: the scheduled rate, scaled down by plateaus and rollbacks.
     pub(super) fn rate(&self) -> f64 {
         let train = &self.settings.train;
         let factor = train.schedule.factor(self.counters.step, train.steps);
@@ -131,7 +133,7 @@ where
         train.optimizer.lr() * factor * plateaus * self.counters.rollbacks.lr_scale
     }
 
-    /// What to say about a number that is not finite, found at `step`.
+    /// Describes a number that is not finite, found at `step`.
     pub(super) fn not_finite(&self, step: u64, what: Culprit) -> NotFinite {
         NotFinite {
             step,
@@ -144,7 +146,7 @@ where
         }
     }
 
-    /// The same for what a batch gave.
+    /// Describes a number that is not finite, with the largest input and target of the batch in which it was found.
     pub(super) fn not_finite_in(&self, batch: &Batch<B>, step: u64, what: Culprit) -> NotFinite {
         let largest = [&batch.inputs, &batch.targets].map(|tensor| {
             let data = tensor.to_data();
@@ -157,7 +159,7 @@ where
         }
     }
 
-    /// The first tensor behind a loss that is not finite.
+    /// Finds the first tensor that makes a loss not finite.
     pub(super) fn culprit_of_loss(&self, batch: &Batch<B>, outputs: &Tensor<B, 3>) -> Culprit {
         if !tensor_is_finite(&batch.inputs) {
             Culprit::Inputs
@@ -174,7 +176,7 @@ where
         }
     }
 
-    /// Refuses weights that are not finite, before they are validated, kept or written.
+    /// Refuses weights that are not finite; to be called before they are validated, kept or written.
     pub(super) fn check_weights(&self) -> Result<(), TrainError> {
         match self.weights_not_finite() {
             None => Ok(()),
