@@ -62,7 +62,8 @@ fn a_run_does_not_begin_among_the_files_of_another() {
         "run/tb/inner",
     ] {
         project.train(path, &["train.steps=1"]).exits(5).says(&[
-            &format!("error[F002]: {path} is where the run run keeps its own files"),
+            &format!("error[F002]: {path} is where the run "),
+            "keeps its own files",
             "help: ",
         ]);
         assert!(!project.path(path).exists(), "{path}");

@@ -352,7 +352,7 @@ fn a_home_that_cannot_be_written_is_a_note() {
         command.env("HOME", home).env("XDG_STATE_HOME", "state");
         command.output().unwrap().into()
     };
-    let note = ["note: other commands will ask for --trust"];
+    let note = ["so other commands will require --trust"];
     train("a", "/dev/null").exits(0).says(&note);
     train("b", "relative").exits(0).says(&note);
     assert!(
@@ -410,7 +410,7 @@ fn assert_stopped(project: &Project, run: &str, child: Child) {
     project
         .run(&["resume", run, "train.steps=1"])
         .exits(2)
-        .says(&["has done "]);
+        .says(&["has made "]);
     assert!(!reached.trim().is_empty());
 }
 

@@ -647,7 +647,7 @@ fn what_a_run_was_resumed_with_holds_for_the_command_that_began_it() {
     project.run(&more).exits(75);
     let answer = project.run(&by_itself("smoke.toml", &begun)).exits(0);
     answer.says(&[
-        "note: run goes on with train.steps = 20",
+        "note: run continues with train.steps = 20",
         "the command says 10",
     ]);
     assert_eq!(project.json("run/model/model.json")["step"], 20);
@@ -713,7 +713,7 @@ fn a_schedule_is_stretched_where_that_is_said() {
     project
         .run(&again)
         .exits(0)
-        .says(&["note: run/config.resolved.toml is of a run that was made in parts"]);
+        .says(&["note: run/config.resolved.toml belongs to a run that was made in parts"]);
 }
 
 /// Validations come at other steps, and with them the plateaus.
@@ -830,7 +830,7 @@ fn a_run_cannot_be_resumed_to_fewer_steps() {
         .run(&["resume", "run", "train.steps=5"])
         .exits(2)
         .says(&[
-            "error[C021]: run has done 10 steps already",
+            "error[C021]: run has made 10 steps already",
             "command line:1:13",
             "help: ",
         ]);

@@ -62,7 +62,7 @@ fn another_file_is_evaluated_as_a_whole() {
     project
         .run(&eval)
         .exits(0)
-        .says(&["note: --trials 50: 2 of 12 trials are held out of training"]);
+        .says(&["note: --trials 50: only 2 of 12 trials are held out of training"]);
 
     let simulate = ["simulate", "run", &files("test.npz"), "-o", "states.npz"];
     project.run(&simulate).exits(0);

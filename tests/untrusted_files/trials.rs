@@ -349,7 +349,7 @@ fn archives() -> Vec<Case> {
         case(
             "bomb of 4 GiB",
             altered(|entry| entry.bytes = u32::MAX - 1),
-            "promises 4294967294 bytes",
+            "declares 4294967294 bytes",
         ),
         case(
             "zip64 bomb of 2^63",
@@ -467,7 +467,7 @@ fn inputs_of_a_simulation() {
         case(
             "bomb",
             altered(|entry| entry.bytes = u32::MAX - 1),
-            "promises",
+            "declares",
         ),
     ];
     let simulate = [

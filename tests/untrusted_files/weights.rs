@@ -262,7 +262,7 @@ fn only_weight_files_are_opened() {
     let cases = vec![case(
         "a pickle",
         b"\x80\x04.".to_vec(),
-        "must end in .safetensors or .npz",
+        "expected a name that ends in .safetensors or .npz",
     )];
     let train = ["train", "smoke.toml", "model.init.file=weights.pt"];
     assert_all_refused(&project, "weights.pt", cases, &train, 4);

@@ -80,8 +80,8 @@ fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
 fn asked_source(source: &Path, checkpoint: Option<&str>) -> Result<WeightSource, Failure> {
     let (run, named) = run_and_checkpoint(source);
     if let (Some(asked), Some(named)) = (checkpoint, &named) {
-        let what = format!("two checkpoints are asked for: {named} and {asked}");
-        let help = "leave --checkpoint out, or give the folder of the run alone";
+        let what = format!("two checkpoints are given: {named} and {asked}");
+        let help = "remove --checkpoint, or give only the folder of the run";
         return Err(Failure::new(USAGE, "U005", what, help));
     }
     Ok(WeightSource {
@@ -217,7 +217,7 @@ pub fn with_own_beginning(
     });
     if !is_as_it_was && file.exists() {
         terminal.note(format!(
-            "{} goes on with the weights that it began with; {} has others now",
+            "{} continues with its own initial weights; {} has other weights now",
             path.display(),
             file.display()
         ));

@@ -7,7 +7,7 @@ pub fn printable(text: &str) -> String {
     text.replace(is_obeyed, "\u{fffd}")
 }
 
-/// Whether a character is an instruction and has no glyph.
+/// Returns true if a character is an instruction and has no glyph.
 pub(crate) fn is_obeyed(c: char) -> bool {
     let is_format = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' // soft hyphen, Arabic letter mark, and characters of no width

@@ -12,6 +12,7 @@ use ctrnn_model::CtrnnModule;
 use crate::RunError;
 use crate::checkpoint::weight_metadata;
 use crate::record::portable_json;
+use crate::weights::description::description;
 use crate::weights::weight_file::{CONFIG, arrays_of, safetensors_bytes};
 
 /// What a network is exported to.
@@ -103,8 +104,8 @@ fn refuse_to_lose(folder: &Path) -> Result<(), FileError> {
 
 /// The module of a network. A JSON text never holds three quotes in a row, so it stands in a raw string of Python.
 fn torch_model<B: Backend>(network: &CtrnnModule<B>) -> String {
-    let model =
-        serde_json::to_string_pretty(network.config()).expect("a configuration is plain data");
+    let model = description(network.config());
+    let model = serde_json::to_string_pretty(&model).expect("a JSON value");
     TORCH_MODEL
         .replacen("from activations import activations\n", ACTIVATIONS, 1)
         .replacen("\n{}\n", &format!("\n{model}\n"), 1)

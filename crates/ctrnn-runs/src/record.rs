@@ -36,6 +36,7 @@ use crate::record::manifest::{manifest, note_channels};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
 use crate::record::run_log::{RunLog, cut_metrics, metrics_header, now};
 use crate::record::tensorboard_log::TensorBoardLog;
+use crate::weights::description::description;
 use crate::weights::weight_file::{arrays_of, read_weights, safetensors_bytes};
 
 /// What the user gave, kept byte for byte.
@@ -542,7 +543,7 @@ impl ModelFiles {
             "schema": 1,
             "step": step,
             "task": run.task_name,
-            "model": network.config(),
+            "model": description(network.config()),
             "config": serde_json::from_str::<serde_json::Value>(&resolved).expect("written a line above"),
         });
         Self {

@@ -1,6 +1,6 @@
 //! The task `command`: trials that a program of the user's makes, in any language.
 
-use ctrnn_config::{InputPath, shortened};
+use ctrnn_config::InputPath;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
