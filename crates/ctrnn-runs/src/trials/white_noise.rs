@@ -1,4 +1,4 @@
-//! The task `white_noise`: trials for a network of which no task is known, such as one that was imported.
+//! Task `white_noise`: trials for a network without a known task, such as an imported one.
 
 use ctrnn_random::Rng;
 use ctrnn_tasks::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
