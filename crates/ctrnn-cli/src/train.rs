@@ -526,7 +526,7 @@ impl Job for TrainJob<'_> {
                     RunError::Train(TrainError::File(FileError::AlreadyExists { .. }))
                         if !replace =>
                     {
-                        run_exists(path, run) // another process was quicker
+                        run_exists(path, run) // another process created the run first
                     }
                     error => error.into(),
                 })?;

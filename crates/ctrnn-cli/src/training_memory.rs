@@ -53,7 +53,7 @@ fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
     let of_trial = i + o + mask_width(run);
     let held = match run.task.trial_set() {
         Some(_) => 0,                              // each is made when it is needed
-        None => 2 * trials * max_steps * of_trial, // one by one, and the batch that they were made as
+        None => 2 * trials * max_steps * of_trial, // the single trials, and the batch as which they were made
     };
     let rates = if run.objective.record().rates {
         (1.0 + ARRAYS_OF_A_RATE_PENALTY) * run.model.n_units as f64
@@ -68,7 +68,7 @@ fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
 /// Returns the number of mask values per time step in trials of the task.
 fn mask_width(run: &Run) -> usize {
     if run.task.interrupt().is_some() {
-        return run.model.n_outputs; // a program is not asked for that
+        return run.model.n_outputs; // a program is not asked for a batch just for the estimate
     }
     let request = BatchRequest {
         clock: run.clock,

@@ -69,7 +69,7 @@ impl Export {
                 output::check_folder(path)?;
                 if force && path.exists() {
                     refuse_to_lose(path)?;
-                    let there = path.canonicalize().map_err(FileError::io("read", path))?; // a link stays
+                    let there = path.canonicalize().map_err(FileError::io("read", path))?; // replaces the target and keeps the link
                     atomic::replace_folder(&there, fill, || Ok(()))?;
                 } else {
                     atomic::create_folder(path, fill)?;

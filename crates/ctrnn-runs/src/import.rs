@@ -195,7 +195,7 @@ where
     let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
     let mut settings = run.settings();
     if run.task.unstarted_program().is_some() {
-        settings.validate.trials = 0; // there are none to measure the network on
+        settings.validate.trials = 0; // no trials can be made to validate the network
     }
     let trainer = Trainer::new(network, run.task.as_ref(), settings);
     let mut trainer = trainer.map_err(|error| with_place(run, error))?;

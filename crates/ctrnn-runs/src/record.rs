@@ -100,7 +100,7 @@ impl RunRecord {
             restarts: 0,
         };
         let target = if replace && path.is_symlink() {
-            path.canonicalize().map_err(FileError::io("read", path))? // the link stays
+            path.canonicalize().map_err(FileError::io("read", path))? // replaces the target and keeps the link
         } else {
             path.to_owned()
         };
@@ -137,7 +137,7 @@ impl RunRecord {
         } else {
             atomic::clean_staged_runs(path)?;
             if let Err(error) = atomic::create_folder(path, fill) {
-                refuse_if_held(path)?; // somebody else was quicker, and trains
+                refuse_if_held(path)?; // another process created the run first, and trains it
                 return Err(error);
             }
         }
@@ -179,7 +179,7 @@ impl RunRecord {
         let lock = RunLock::acquire(path, &Holder::this_process(&now()))?;
         let lock = Arc::new(lock);
         let folder = folder.held_by(&lock);
-        folder.check_held()?; // before leftovers of it are removed
+        folder.check_held()?; // checked before leftovers in it are removed
         let foreign = folder.foreign_in_states()?;
         let foreign = foreign.iter().filter(|name| name.starts_with("model"));
         let names: Vec<String> = foreign.map(|name| name.display().to_string()).collect();
@@ -215,7 +215,7 @@ impl RunRecord {
             })
             .collect();
         for (step, _) in &newest.passed_over {
-            folder.remove(&folder.checkpoint(*step))?; // else pruning would count it among the newest
+            folder.remove(&folder.checkpoint(*step))?; // otherwise pruning would count it among the newest
         }
         let checkpoint = match newest.step {
             Some(step) => Some(Checkpoint::read(&folder.checkpoint(step))?),
@@ -301,7 +301,7 @@ impl RunRecord {
         if let (Err(RunError::Train(TrainError::File(_))), Err(cause)) =
             (&ended, self.folder.check_held())
         {
-            ended = Err(cause.into()); // a file that is missing, for instance, went with the folder
+            ended = Err(cause.into()); // the actual cause: a missing file, for instance, was moved with its folder
         }
         let written = self.write_ending(&ended);
         ended.and_then(|ending| written.map(|()| ending))
@@ -347,7 +347,7 @@ impl RunRecord {
         };
         let logged = log.event(name, detail);
         if !matches!(ended, Ok(_) | Err(TrainError::TargetNotMet { .. })) {
-            return Ok(ended?); // what went wrong first is what the user should hear of
+            return Ok(ended?); // the first error is the cause, so it takes precedence over that of the log
         }
         logged?;
         let step = trainer.counters().step;
@@ -389,7 +389,7 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
     run.check_held()?;
     let mut json = RunJson::load(&run.run_json())?;
     if json.state != RunState::Running {
-        return Ok(()); // no step was made, or it has ended
+        return Ok(()); // no step was made, or the end is already recorded
     }
     json.state = RunState::Stopped;
     json.exit_code = Some(exit_code);

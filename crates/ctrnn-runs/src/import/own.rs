@@ -37,7 +37,7 @@ fn with_config(mut arrays: Arrays, config: &Array) -> Result<Imported, String> {
     if let Some(model) = config.get_mut("model").and_then(toml::Value::as_table_mut)
         && let Some(init) = model.get_mut("init").and_then(toml::Value::as_table_mut)
     {
-        init.remove("file"); // the weights are here
+        init.remove("file"); // the imported weights replace it
     }
     let names: Vec<String> = arrays.names().map(str::to_owned).collect();
     let weights = names

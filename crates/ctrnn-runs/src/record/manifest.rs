@@ -35,7 +35,7 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     }
     let is_named = |path: &PathBuf| run.input_files.iter().any(|file| file.path == *path);
     for path in run.task.input_files().iter().filter(|path| !is_named(path)) {
-        let digest = digest::blake3_file(path)?; // a word of the task's program
+        let digest = digest::blake3_file(path)?; // an argument of the task's program
         inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
     }
     let mut manifest = Map::new();

@@ -192,7 +192,7 @@ fn is_felt(change: &Value, run: &Run) -> bool {
         || run.config.train.stop.is_some();
     match key {
         "train.steps" => counts_validations,
-        SCHEDULE_STEPS => !change["before"].is_null(), // else no step was made before
+        SCHEDULE_STEPS => !change["before"].is_null(), // otherwise no step was made before
         "checkpoint.keep_last" | "checkpoint.keep_best" | "checkpoint.on_error" => false,
         key => !key.starts_with("device."),
     }

@@ -94,7 +94,7 @@ impl Generator {
         let kept = Arc::clone(&errors);
         on_a_thread(move || {
             keep_last(stderr, &kept);
-            let _ = ended.send(()); // nobody may be left to hear it
+            let _ = ended.send(()); // best effort: the receiver may be gone
         })?;
         Ok(Self {
             child,

@@ -613,7 +613,7 @@ fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
         }
         None if !n_is(b) && n_is(t) => ("swapaxes(0, 1)", false),
         Some((_, found)) if found == [b, t] || found == [t, b] => return Ok(()),
-        Some((_, found)) if found == [t, i] && n_is(i) => ("T", true), // MATLAB 7.3 turns all axes round
+        Some((_, found)) if found == [t, i] && n_is(i) => ("T", true), // MATLAB 7.3 reverses the order of all axes
         Some((_, found)) if found == [b, i] => ("transpose(0, 2, 1)", false),
         Some((_, found)) if found == [t, i] => ("transpose(1, 2, 0)", false),
         Some((_, found)) if found == [i, b] => ("transpose(2, 0, 1)", false),

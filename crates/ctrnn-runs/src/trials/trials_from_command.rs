@@ -749,7 +749,7 @@ mod tests {
         let (folder, task) = start(&script, 60_000.0);
         let task = task.unwrap();
         let pipe = folder.path().join("program.sh.pipe");
-        let mut pipe = std::fs::File::open(pipe).unwrap(); // once the other end is open, too
+        let mut pipe = std::fs::File::open(pipe).unwrap(); // blocks until the other end is open, too
         drop(task);
         let (ended, end) = std::sync::mpsc::channel();
         std::thread::spawn(move || ended.send(std::io::Read::read(&mut pipe, &mut [0])));

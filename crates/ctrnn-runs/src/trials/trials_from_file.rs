@@ -186,7 +186,7 @@ impl Task for TrialsFromFile {
                 ConditionOrder::Weighted => {
                     let left = rng.uniform_in(0.0, n_drawn);
                     let k = self.ends.partition_point(|&end| f64::from(end) <= left);
-                    k.min(self.ends.len() - 1) // the upper bound itself, by rounding
+                    k.min(self.ends.len() - 1) // rounding may yield the upper bound itself
                 }
             };
             self.trial(*rng.choose(self.members(k)))
@@ -288,7 +288,7 @@ impl TrialsFromFile {
             return Err(TaskError::data("files", what));
         }
         let n_outputs = files.iter().map(|file| file.n_outputs);
-        let is_classes = files[0].target_kind == TargetKind::Classes; // of which some need not occur
+        let is_classes = files[0].target_kind == TargetKind::Classes; // a file need not contain all of them
         let trained = trained.filter(|_| is_classes);
         let n_outputs = n_outputs.chain(trained.map(|trained| trained.n_outputs));
         let starts = files.iter().scan(0, |next, file| {

@@ -87,6 +87,6 @@ pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, RunEr
         });
     }
     let mut weights = tensors_of(read_arrays(path)?);
-    weights.remove(CONFIG); // what `export --to npz` writes beside them
+    weights.remove(CONFIG); // also written by `export --to npz`
     Ok(weights)
 }
