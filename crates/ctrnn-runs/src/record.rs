@@ -301,7 +301,7 @@ impl RunRecord {
         if let (Err(RunError::Train(TrainError::File(_))), Err(cause)) =
             (&ended, self.folder.check_held())
         {
-            ended = Err(cause.into()); // the actual cause: a missing file, for instance, was moved with its folder
+            ended = Err(cause.into()); // the actual cause: a missing file, for instance, went missing with its folder
         }
         let written = self.write_ending(&ended);
         ended.and_then(|ending| written.map(|()| ending))

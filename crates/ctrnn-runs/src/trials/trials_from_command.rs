@@ -25,11 +25,11 @@ use crate::trials::trial_file::{Reader, TrialFile};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
-/// The program is started once, in the current folder, as `command`, then `script`, then `arguments`, and ended with us. It is asked by lines of
+/// The program is started once, in the current folder, as `command`, then `script`, then `arguments`, and ends with this process. It is asked by lines of
 /// JSON on its standard input and answers on its standard output, where nothing else may be written. Each question has one
 /// answer, which repeats its `id`. The first line is
 /// `{"id": 1, "hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"id": 1, "inputs": ["fixation", "u"], "outputs": ["left",
-/// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` for the outputs that
+/// "right"]}`, with `"target": "classes"` if it will send labels, and `"choices": ["left", "right"]` for the outputs that
 /// are choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, by 64 trials
 /// that are asked for beforehand). Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
 /// answer is `{"id": 2, "bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
@@ -38,7 +38,7 @@ use crate::trials::trial_file::{Reader, TrialFile};
 /// `examples/trials_from_python.py` is a generator to copy.
 ///
 /// `train CONFIG` starts the program. Every other command that makes trials starts only a program that you have trained with
-/// before, or that `--trust` agrees to; `docs/trust.md` says more.
+/// before, or that `--trust` agrees to; see `docs/trust.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandConfig {
@@ -52,7 +52,7 @@ pub struct CommandConfig {
     pub arguments: Vec<String>,
     /// Time limit for an answer.
     pub timeout_ms: f64,
-    /// The most time steps that a trial may have; it bounds the memory that an answer may take.
+    /// Largest number of time steps of a trial; it bounds the memory that an answer may take.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_steps: u32,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left

@@ -26,7 +26,7 @@ use crate::trials::trial_file::TrialFile;
 /// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
 /// or -100; numbers that count are at most 1e9. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
 /// validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot targets or two values
-/// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` says otherwise.
+/// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` overrides this.
 ///
 /// `eval`, `simulate` and `analyze` with other files than the run's (`task.npz.files=["test.npz"]`) take all of their
 /// trials, in the order of the files; the network stays as it is.
@@ -41,7 +41,7 @@ pub struct NpzConfig {
     #[schemars(range(min = 0, max = 1))]
     pub validation_fraction: f64,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
-    /// out of accuracy. A condition that the trials do not have is passed over.
+    /// out of accuracy. A condition that the trials do not have is ignored.
     pub no_answer: BTreeMap<String, Vec<f64>>,
     /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
     /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
