@@ -136,6 +136,7 @@ fn silhouette(rows: ArrayView2<f64>, labels: &[usize]) -> f64 {
         if next.is_infinite() {
             return 0.0;
         }
+        // The floor avoids 0 / 0 for equal rows.
         (next - own) / own.max(next).max(1e-300)
     };
     (0..n).map(of).sum::<f64>() / n as f64

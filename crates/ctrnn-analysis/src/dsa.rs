@@ -47,6 +47,7 @@ pub fn delay_dynamics(
         Array2::from_shape_vec((n_rows, n_delays * n_units), rows).expect("rows of one width");
     let found = svd(embedded.view())?;
     let largest = found.s.iter().copied().fold(0.0, f64::max);
+    // Directions with smaller singular values contain only rounding errors.
     let rank = rank.min(found.s.iter().filter(|s| **s > 1e-10 * largest).count());
     let mut seen = found.u.slice(ndarray::s![.., ..rank]).to_owned();
     seen *= &found.s.slice(ndarray::s![..rank]);

@@ -82,6 +82,7 @@ impl Pca {
         let mut sum = 0.0;
         let enough = |part: &f64| {
             sum += part;
+            // Rounding may leave the sum of all parts slightly below 1.
             sum >= fraction - 1e-12
         };
         self.explained()

@@ -19,6 +19,7 @@ pub fn d_prime(rates: ArrayView2<f64>, group: &[Option<bool>]) -> Array1<f64> {
         });
         let pooled = ((a.1 + b.1) / 2.0).sqrt();
         match b.0 - a.0 {
+            // Smaller differences are rounding; an empty group has a mean of NaN.
             difference if difference.abs() < 1e-12 || difference.is_nan() => 0.0,
             difference => difference / pooled.max(1e-12),
         }
@@ -92,6 +93,7 @@ pub fn variance_split(rates: ArrayView2<f64>, variables: ArrayView2<f64>) -> Var
                 .fold(Array1::<f64>::zeros(n_units), |a, b| a + b)
         })
         .collect();
+    // The floor avoids 0 / 0 for a constant unit.
     let total = (&between + &within).mapv(|v: f64| v.max(1e-300));
     let main = by_variable
         .iter()

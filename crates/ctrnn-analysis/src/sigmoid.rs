@@ -122,6 +122,7 @@ impl SigmoidFit {
             if !level.x.is_finite() {
                 return 0.0; // such a level has no position on the curve
             }
+            // A probability of exactly 0 or 1 would have an infinite logarithm.
             let p = self.at(level.x).clamp(1e-12, 1.0 - 1e-12);
             level.chosen as f64 * p.ln() + (level.n - level.chosen) as f64 * (1.0 - p).ln()
         };

@@ -115,7 +115,8 @@ impl Flow {
     }
 }
 
-/// Returns an arrow at each grid point, one cell long at the largest speed and at least a fifth of that.
+/// Returns an arrow at each grid point. Its length grows with the square root of the speed, up to 0.85 of a cell, and is
+/// at least a quarter of that.
 fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
     let n = flow.speed.nrows();
     let cell = ranges.map(|[low, high]| (high - low) / n as f64);
@@ -124,11 +125,13 @@ fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
     let length = |[x, y]: [f64; 2]| x.hypot(y);
     let all = || (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
     let lengths = all().map(|(i, j)| length(in_cells(i, j)));
+    // The floor avoids a division by zero where nothing moves.
     let longest = lengths.fold(1e-300, f64::max);
     let mut layers = Vec::new();
     for (i, j) in all() {
         let [dx, dy] = in_cells(i, j);
         let size = length([dx, dy]);
+        // A state at rest has no direction.
         if size < 1e-9 * longest {
             continue;
         }

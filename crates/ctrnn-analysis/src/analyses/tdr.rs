@@ -229,6 +229,7 @@ pub fn regression(
         kept.dot(&beta).dot(&kept.column(n))
     });
     let (axes, part) = qr(denoised.view());
+    // The part orthogonal to the earlier axes must be larger than rounding.
     let is_new = |k: usize| part[[k, k]] > 1e-9 * part.column(k).dot(&part.column(k)).sqrt();
     if !(0..n_variables).all(is_new) {
         return Err(Unsuitable::Lacks(
@@ -264,6 +265,7 @@ fn moments(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> (Array1<f64>, Ar
         Err(_) => return (Array1::zeros(rates.dim().2), Array1::ones(rates.dim().2)),
     };
     let variance = left.mapv(|x| x * x).mean_axis(Axis(0)).unwrap_or_default();
+    // A smaller variance is rounding of a constant rate, which z-scoring would amplify.
     let std = variance.mapv(|v: f64| if v > 1e-18 { v.sqrt() } else { 1.0 });
     (mean, std)
 }

@@ -127,6 +127,7 @@ pub fn autocorrelation(
         row /= f64::max(pairs[lag], 1.0);
     }
     let variance = |lags: ndarray::ArrayView1<f64>| match lags.first() {
+        // A smaller variance is rounding of a constant rate.
         Some(&variance) if variance > 1e-18 => variance,
         _ => f64::NAN,
     };

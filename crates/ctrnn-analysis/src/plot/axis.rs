@@ -61,6 +61,7 @@ impl Axis {
 
     /// Returns positions and labels of the ticks on a drawable range; those outside of it are left out.
     pub(super) fn ticks_on(&self, range: [f64; 2]) -> Vec<(f64, String)> {
+        // The tolerance keeps a tick that rounding moved just beyond an end.
         let is_on = |(at, _): &&(f64, String)| (-1e-9..=1.0 + 1e-9).contains(&fraction(*at, range));
         match &self.ticks {
             Ticks::Round => round_ticks(range),
@@ -184,6 +185,7 @@ pub(crate) fn round_ticks(range: [f64; 2]) -> Vec<(f64, String)> {
         r if r < 7.5 => 5.0 * unit,
         _ => 10.0 * unit,
     };
+    // The tolerance keeps a tick at an end in spite of rounding.
     let first = (low / step - 1e-9).ceil();
     let last = (high / step + 1e-9).floor();
     let n = (last - first + 1.0).clamp(0.0, MOST) as usize;

@@ -209,6 +209,7 @@ impl Frame {
     }
 
     fn contains(&self, [x, y]: [f64; 2]) -> bool {
+        // A point on the edge counts as inside in spite of rounding.
         let within = |value: f64, low: f64, high: f64| (low - 1e-6..=high + 1e-6).contains(&value);
         within(x, self.corner[0], self.right()) && within(y, self.corner[1], self.bottom())
     }
