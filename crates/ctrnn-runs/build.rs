@@ -1,9 +1,9 @@
-//! Tells the manifest of a run what built this program.
+//! Build script that embeds the commit and the toolchain for the manifest of a run.
 
 use std::path::Path;
 use std::process::Command;
 
-/// What results depend on: this crate and those that it uses.
+/// Sources on which results depend: this crate and the crates that it uses.
 const SOURCES: [&str; 10] = [
     "src",
     "../ctrnn-config/src",
@@ -23,7 +23,8 @@ fn output(program: &str, args: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
-/// Runs this again if the file or folder changes; one that is not there would make it run every time.
+/// Reruns this script if the file or folder changes. A missing path is skipped because it would rerun the script on
+/// every build.
 fn watch(path: &str) {
     if Path::new(path).exists() {
         println!("cargo:rerun-if-changed={path}");

@@ -1,8 +1,8 @@
 //! Analyses of a trained network by name, one file each.
 //!
-//! The result of an analysis is a type that implements [`Answer`]: it is computed from a [`Study`] and then gives arrays for a notebook,
-//! statements for a reader and figures for a paper. [`ANALYSES`] lists all of them. An analysis that makes no sense for a task (a psychometric
-//! curve without evidence) says so.
+//! The result of an analysis is a type that implements [`Answer`]: it is computed from a [`Study`] and provides arrays
+//! for a notebook, statements for a reader and figures for a paper. [`ANALYSES`] lists all of them. An analysis that
+//! does not apply to a task (a psychometric curve without evidence) returns [`Unsuitable`].
 
 pub mod accuracy;
 #[cfg(test)]
@@ -36,7 +36,7 @@ use crate::{Arrays, Study};
 
 macro_rules! analyses {
     ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
-        /// Every analysis, in the order of help texts and reports.
+        /// List of every analysis, in the order of help texts and reports.
         pub const ANALYSES: &[Analysis] = &[$(Analysis {
             name: stringify!($name),
             title: $title,
@@ -49,7 +49,7 @@ macro_rules! analyses {
     };
 }
 
-// Section of a report, result in the module of its name, heading, summary.
+// Columns: section of a report, result in the module of its name, heading, summary.
 analyses! {
     Training, curves::Curves, "Learning curves", "loss and accuracy during training";
     Behaviour, accuracy::Accuracy, "Accuracy", "fraction of right trials by condition";
@@ -74,46 +74,46 @@ analyses! {
     Comparison, comparison::Comparison, "Distances to other runs", "distances to other runs: Procrustes, CKA, dynamical similarity";
 }
 
-/// The result of an analysis.
+/// Result of an analysis.
 pub trait Answer: Sized {
-    /// Settings; the command line uses their defaults.
+    /// Settings of the analysis; the command line uses their defaults.
     type Options: Default;
 
-    /// The data that the analysis is made from.
+    /// Data that the analysis needs.
     const BASIS: Basis = Basis::FiniteStates;
-    /// True if it looks at other runs, too.
+    /// True if the analysis compares with other runs.
     const SEES_PEERS: bool = false;
 
-    /// Analyses a network and its trials.
+    /// Computes the analysis of a network and its trials.
     ///
     /// # Errors
-    /// Why there is no result for this network and these trials.
+    /// Returns the reason if there is no result for this network and these trials.
     fn compute(study: &Study, options: &Self::Options) -> Result<Self, Unsuitable>;
 
-    /// Returns the numbers, for `<name>.npz`.
+    /// Returns the numbers for `<name>.npz`.
     fn arrays(&self) -> Arrays;
 
-    /// Returns the main numbers, one sentence each.
+    /// Returns the main results, one sentence each.
     fn statements(&self) -> Vec<String>;
 
-    /// Draws the result, for `<name><suffix>.svg`: suffixes, of which the first is mostly empty, and figures.
+    /// Draws the result as figures, each with its suffix for `<name><suffix>.svg`; the first suffix is usually empty.
     fn figures(&self) -> Vec<(&'static str, Figure)>;
 }
 
-/// An analysis by name.
+/// An analysis that can be requested by name.
 #[derive(Clone, Copy, Debug)]
 pub struct Analysis {
-    /// The name by which it is asked for, and by which its files are called.
+    /// Name on the command line and of its files.
     pub name: &'static str,
-    /// Its heading in a report.
+    /// Heading in a report.
     pub title: &'static str,
-    /// Its content, in a line.
+    /// Summary in one line.
     pub summary: &'static str,
-    /// Its place in a report.
+    /// Section of a report.
     pub section: Section,
-    /// The data that it is made from.
+    /// Data that the analysis needs.
     pub basis: Basis,
-    /// True if it looks at other runs, too.
+    /// True if the analysis compares with other runs.
     pub sees_peers: bool,
     find: fn(&Study) -> Result<Findings, Unsuitable>,
 }
@@ -121,7 +121,7 @@ pub struct Analysis {
 /// A section of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// The course of training.
+    /// Course of training.
     Training,
     /// Choices and their times.
     Behaviour,
@@ -133,12 +133,12 @@ pub enum Section {
     Units,
     /// Connectivity.
     Weights,
-    /// Other runs.
+    /// Comparison with other runs.
     Comparison,
 }
 
 impl Section {
-    /// Returns its heading.
+    /// Returns the heading of the section.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Training => "Training",
@@ -152,7 +152,7 @@ impl Section {
     }
 }
 
-/// Data that an analysis is made from; each level includes those before.
+/// Data that an analysis needs; each level includes those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Basis {
     /// Numbers measured during training.
@@ -165,21 +165,21 @@ pub enum Basis {
     FiniteStates,
 }
 
-/// The result of an analysis, ready to be written.
+/// Results of an analysis, ready to be written.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// The content of `<name>.npz`.
+    /// Content of `<name>.npz`.
     pub arrays: Arrays,
     /// Suffix and content of each `<name><suffix>.svg`.
     pub figures: Vec<(&'static str, Figure)>,
-    /// The main numbers, one sentence each.
+    /// Main results, one sentence each.
     pub statements: Vec<String>,
 }
 
-/// Why an analysis has no result.
+/// Reason why an analysis has no result.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unsuitable {
-    /// The task or the run lacks what it is about.
+    /// The task or the run lacks the subject of the analysis.
     #[error("{0}")]
     Lacks(String),
     /// A decomposition did not converge.
@@ -202,15 +202,15 @@ impl Unsuitable {
 }
 
 impl Analysis {
-    /// Finds the analysis of a name.
+    /// Returns the analysis with this name, or `None`.
     pub fn named(name: &str) -> Option<&'static Self> {
         ANALYSES.iter().find(|analysis| analysis.name == name)
     }
 
-    /// Analyses a network and its trials, with default options.
+    /// Computes the analysis of a network and its trials, with default options.
     ///
     /// # Errors
-    /// Why there is no result for this network and these trials.
+    /// Returns the reason if there is no result for this network and these trials.
     pub fn run(&self, study: &Study) -> Result<Findings, Unsuitable> {
         match study.first_nonfinite() {
             Some(place) if self.basis == Basis::FiniteStates => {

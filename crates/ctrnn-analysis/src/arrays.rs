@@ -1,4 +1,4 @@
-//! Arrays by name, as a notebook reads them.
+//! Named arrays, as written to npz files.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use ctrnn_files::Array;
 use ndarray::Dimension;
 
-/// Arrays by name: the content of an npz file.
+/// Named arrays: the content of an npz file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arrays(BTreeMap<String, Array>);
 
@@ -27,9 +27,9 @@ impl Deref for Arrays {
     }
 }
 
-/// Numbers that can be written as an array.
+/// Trait of values that can be written as an array.
 pub trait ToArray {
-    /// Returns them as an array of a file.
+    /// Converts the values to an array of a file.
     fn to_array(&self) -> Array;
 }
 
@@ -51,7 +51,7 @@ impl ToArray for Vec<f64> {
     }
 }
 
-/// Indices and counts.
+/// Writes indices and counts.
 impl ToArray for Vec<usize> {
     fn to_array(&self) -> Array {
         let values = self.iter().map(|&x| x as i64).collect();
@@ -59,7 +59,7 @@ impl ToArray for Vec<usize> {
     }
 }
 
-/// A list of one number.
+/// Writes a list of one number.
 impl ToArray for f64 {
     fn to_array(&self) -> Array {
         [*self][..].to_array()

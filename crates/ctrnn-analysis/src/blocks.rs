@@ -1,10 +1,10 @@
-//! Blocks of a weight matrix: units in groups, sorted, and the weights between groups.
+//! Blocks of a weight matrix: grouped and sorted units, and the weights between groups.
 
 use ndarray::{Array2, ArrayView2};
 
 use crate::plot::up_to;
 
-/// What the weights from one group of units to another are like.
+/// Statistics of the weights from one group of units to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Block {
     /// Postsynaptic and presynaptic group.
@@ -13,11 +13,11 @@ pub struct Block {
     pub mean: f64,
     /// Standard deviation of all entries.
     pub std: f64,
-    /// Fraction of entries that are not zero.
+    /// Fraction of nonzero entries.
     pub density: f64,
 }
 
-/// Units by group, within a group by falling preference.
+/// Returns the units sorted by group, and by falling preference within a group.
 pub fn sorted_units(groups: &[usize], preference: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..groups.len()).collect();
     order.sort_by(|&a, &b| {
@@ -28,14 +28,14 @@ pub fn sorted_units(groups: &[usize], preference: &[f64]) -> Vec<usize> {
     order
 }
 
-/// Rows and columns of a square matrix in this order.
+/// Permutes rows and columns of a square matrix into this order.
 pub fn reordered(weights: ArrayView2<f64>, order: &[usize]) -> Array2<f64> {
     Array2::from_shape_fn((order.len(), order.len()), |(i, j)| {
         weights[[order[i], order[j]]]
     })
 }
 
-/// The weights `[post, pre]` between every pair of groups.
+/// Computes the statistics of the weights `[post, pre]` between every pair of groups.
 pub fn blocks(weights: ArrayView2<f64>, groups: &[usize]) -> Vec<Block> {
     let n_groups = groups.iter().max().map_or(0, |k| k + 1);
     let members = |group: usize| (0..groups.len()).filter(move |&unit| groups[unit] == group);
@@ -60,7 +60,8 @@ pub fn blocks(weights: ArrayView2<f64>, groups: &[usize]) -> Vec<Block> {
     found
 }
 
-/// Finds the magnitude that all but a few of some weights stay below; of weights that are nearly all 0 the largest, and 1 where all are.
+/// Returns the quantile `part` of the magnitudes of weights; if that is 0, the largest magnitude, or 1 if all weights
+/// are 0.
 pub fn reach_of(weights: &Array2<f64>, part: f64) -> f64 {
     let mut magnitudes: Vec<f64> = weights.iter().map(|w| w.abs()).collect();
     magnitudes.sort_by(f64::total_cmp);

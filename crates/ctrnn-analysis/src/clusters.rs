@@ -1,19 +1,20 @@
-//! Clusters of rows.
+//! K-means clustering of rows.
 
 use ctrnn_random::{Key, Rng, Stream};
 use ndarray::{Array2, ArrayView2, Axis};
 
-/// Rows in groups.
+/// Rows assigned to clusters.
 #[derive(Clone, Debug)]
 pub struct Clusters {
-    /// The group of every row.
+    /// Cluster of every row.
     pub labels: Vec<usize>,
-    /// The mean silhouette, from -1 to 1: how much nearer rows lie to their own group than to the next one; 0 for a single group.
+    /// Mean silhouette, from -1 to 1: the closeness of rows to their own cluster compared with the next one; 0 for a
+    /// single cluster.
     pub silhouette: f64,
 }
 
-/// Rows `[n, k]` in the number of groups, from 2 to `most`, that has the largest silhouette. Each number is tried from 20
-/// random beginnings of `seed`; labels are in the order of falling group size.
+/// Clusters rows `[n, k]` by k-means, into the number of clusters from 2 to `most` with the largest silhouette. Each
+/// number is tried from 20 random initialisations of `seed`; labels are in order of falling cluster size.
 ///
 /// # References
 /// Lloyd (1982) and Arthur & Vassilvitskii (2007), k-means++; Rousseeuw (1987), silhouettes.
@@ -59,7 +60,8 @@ fn k_means(rows: ArrayView2<f64>, k: usize, seed: u64) -> Vec<usize> {
     best.map_or_else(Vec::new, |(labels, _)| labels)
 }
 
-/// k-means++: a row becomes a centre with a probability proportional to its squared distance to the nearest one so far.
+/// Draws initial centres by k-means++: a row becomes a centre with a probability proportional to its squared distance
+/// to the nearest earlier one.
 fn first_centres(rows: ArrayView2<f64>, k: usize, rng: &mut Rng) -> Array2<f64> {
     let mut chosen = vec![rng.below(rows.nrows() as u32) as usize];
     while chosen.len() < k {
@@ -80,7 +82,7 @@ fn first_centres(rows: ArrayView2<f64>, k: usize, rng: &mut Rng) -> Array2<f64> 
     rows.select(Axis(0), &chosen)
 }
 
-/// Labels and the sum of squared distances to the centres.
+/// Runs Lloyd's algorithm; returns labels and the sum of squared distances to the centres.
 fn lloyd(rows: ArrayView2<f64>, mut centres: Array2<f64>) -> (Vec<usize>, f64) {
     let mut labels: Vec<usize> = Vec::new();
     for _ in 0..100 {
@@ -111,8 +113,8 @@ fn lloyd(rows: ArrayView2<f64>, mut centres: Array2<f64>) -> (Vec<usize>, f64) {
     (labels, cost)
 }
 
-/// The mean of `(b - a) / max(a, b)`: a the mean distance to the own group, b that to the nearest other; 0 for a group of one and without
-/// another group.
+/// Computes the mean silhouette `(b - a) / max(a, b)`: a is the mean distance to the own cluster, b that to the nearest
+/// other; 0 for a cluster of one row and for a single cluster.
 fn silhouette(rows: ArrayView2<f64>, labels: &[usize]) -> f64 {
     let n = labels.len();
     let k = labels.iter().max().map_or(0, |k| k + 1);
@@ -134,12 +136,13 @@ fn silhouette(rows: ArrayView2<f64>, labels: &[usize]) -> f64 {
         if next.is_infinite() {
             return 0.0;
         }
+        // The floor avoids 0 / 0 for equal rows.
         (next - own) / own.max(next).max(1e-300)
     };
     (0..n).map(of).sum::<f64>() / n as f64
 }
 
-/// The labels renamed, so that 0 is the largest group.
+/// Renames the labels in order of falling cluster size, so that 0 is the largest.
 fn by_size(labels: &[usize]) -> Vec<usize> {
     let k = labels.iter().max().map_or(0, |k| k + 1);
     let size = |c: usize| labels.iter().filter(|&&label| label == c).count();
@@ -153,7 +156,7 @@ fn by_size(labels: &[usize]) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// Three heaps of 5, 4 and 3 rows, far apart.
+    /// Three separate clusters of 5, 4 and 3 rows.
     #[test]
     fn heaps_are_found() {
         let centres = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]];
@@ -166,7 +169,7 @@ mod tests {
         assert!(found.silhouette > 0.95);
     }
 
-    /// Equal rows, or too few for two groups, are one group.
+    /// Equal rows, or too few for two clusters, form one cluster.
     #[test]
     fn equal_rows_are_one_group() {
         for n in [0, 1, 2, 5] {

@@ -1,4 +1,4 @@
-//! Courses through the state space, to be drawn: means of groups of trials, or single trials.
+//! Trajectories to be drawn: means of groups of trials, or single trials.
 
 use ndarray::{Array1, Array2, Array3};
 
@@ -6,32 +6,33 @@ use crate::Study;
 use crate::groups::{Group, groups, mean_course};
 use crate::plot::{Layer, Panel, Rgb, colour};
 
-/// At most so many single trials are drawn where there is one group.
+/// Largest number of single trials drawn if there is only one group.
 const MOST_TRIALS: usize = 7;
 
-/// Courses, and what they are grouped by.
+/// Trajectories, and the condition by which they are grouped.
 #[derive(Clone, Debug)]
 pub struct Courses {
-    /// The name of the condition that trials are grouped by.
+    /// Name of the condition by which trials are grouped.
     pub by: String,
-    /// The courses.
+    /// Trajectory of each group or trial.
     pub courses: Vec<Course>,
     dt_ms: f64,
 }
 
-/// One course.
+/// A trajectory with its name and colour.
 #[derive(Clone, Debug)]
 pub struct Course {
-    /// Its name in a legend.
+    /// Name in the legend.
     pub name: String,
-    /// Its colour.
+    /// Colour in figures.
     pub colour: Rgb,
     /// Coordinates, `[time, axis]`.
     pub values: Array2<f64>,
 }
 
 impl Courses {
-    /// Returns the means of groups of trials of `values [trial, time, axis]`, or single trials where there is one group.
+    /// Returns the means of groups of trials of `values [trial, time, axis]`, or single trials if there is only one
+    /// group.
     pub fn of(study: &Study, values: &Array3<f64>) -> Self {
         let (by, groups) = groups(study);
         let trial = |(k, &b): (usize, &usize)| Course {
@@ -55,7 +56,8 @@ impl Courses {
         Self { by, courses, dt_ms }
     }
 
-    /// Draws the courses on a plane of two axes, with their beginnings and ends. The legend, which may be long, is left to a figure over time.
+    /// Draws the trajectories on a plane of two axes, with starts and ends marked. The legend, which may be long, is
+    /// left to a figure over time.
     pub fn draw_on_plane(&self, panel: &mut Panel, [x, y]: [usize; 2]) {
         for Course { colour, values, .. } in &self.courses {
             let along = |k: usize| values.column(k).to_vec();
@@ -92,7 +94,7 @@ impl Courses {
     }
 }
 
-/// Projects `values [trial, time, N]` on axes given as rows, after `mean` is taken out.
+/// Projects `values [trial, time, N]`, after subtracting `mean`, on axes given as rows.
 pub fn projected(values: &Array3<f64>, mean: &Array1<f64>, axes: &Array2<f64>) -> Array3<f64> {
     let (b, t, n) = values.dim();
     let flat = values.to_shape((b * t, n)).expect("a product of sizes");

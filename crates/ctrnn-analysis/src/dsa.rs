@@ -1,4 +1,4 @@
-//! Dynamical similarity: how alike the dynamics of two networks are, whatever coordinates they are seen in.
+//! Dynamical similarity analysis (DSA): similarity of the dynamics of two networks, independent of coordinates.
 
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
@@ -6,10 +6,11 @@ use crate::Unsuitable;
 use crate::linear_algebra::{NotConverged, eigen, least_squares, svd};
 use faer::c64;
 
-/// The rank-reduced linear map of one time step among delay-embedded states.
+/// Fits the reduced-rank linear map of one time step among delay-embedded states.
 ///
-/// A vector of the `n_delays` last states of a trial, seen in the `rank` main directions of all of them, is mapped to the next one by the
-/// matrix of least squares: dynamic mode decomposition of a Hankel matrix. States that are 0 throughout have a map without dimensions.
+/// Vectors of the last `n_delays` states of a trial are projected on their first `rank` principal directions, and the
+/// map to the next one is fitted by least squares: dynamic mode decomposition of a Hankel matrix. States that are 0
+/// throughout give an empty map.
 ///
 /// # Errors
 /// If no trial is longer than `n_delays`, or a decomposition does not converge.
@@ -46,6 +47,7 @@ pub fn delay_dynamics(
         Array2::from_shape_vec((n_rows, n_delays * n_units), rows).expect("rows of one width");
     let found = svd(embedded.view())?;
     let largest = found.s.iter().copied().fold(0.0, f64::max);
+    // Directions with smaller singular values contain only rounding errors.
     let rank = rank.min(found.s.iter().filter(|s| **s > 1e-10 * largest).count());
     let mut seen = found.u.slice(ndarray::s![.., ..rank]).to_owned();
     seen *= &found.s.slice(ndarray::s![..rank]);
@@ -60,18 +62,18 @@ pub fn delay_dynamics(
     Ok(least_squares(before.view(), after.view())?.t().to_owned())
 }
 
-/// The distance between two maps `[k, k]` up to an orthogonal change of coordinates C: the angle, in [0, pi],
+/// Computes the distance between two maps `[k, k]` up to an orthogonal change of coordinates C: the angle, in [0, pi],
 ///
 /// ```text
 /// min over C of arccos( <C A C', B> / (|A| |B|) )
 /// ```
 ///
-/// found by gradient ascent on the orthogonal matrices from several beginnings: the eigenvectors of both symmetric parts, matched in
-/// order, under several choices of sign, rotations and reflections alike. Two maps that are 0 or have no dimensions are alike (0); they have
-/// nothing in common with any other (pi / 2).
+/// It is found by gradient ascent on the orthogonal matrices, including reflections, from several initial values: the
+/// identity, the singular vectors of both symmetric parts, matched in order, and the eigenvector frames under several
+/// choices of sign. Two maps that are zero or empty have the distance 0; such a map and any other have pi / 2.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// [`NotConverged`] if a decomposition does not converge.
 ///
 /// # References
 /// Ostrow, Eisen, Kozachkov & Fiete (2023), Beyond geometry: comparing the temporal structure of computation in neural circuits with
@@ -106,7 +108,8 @@ fn padded(a: ArrayView2<f64>, k: usize) -> Array2<f64> {
     })
 }
 
-/// The identity, and orthogonal matrices that bring the real Schur-like frames of both maps onto each other, under random signs.
+/// Returns initial values of C: the identity, matches of the eigenvector frames of both maps under random signs, and
+/// that of their symmetric parts.
 fn beginnings(a: &Array2<f64>, b: &Array2<f64>) -> Result<Vec<Array2<f64>>, NotConverged> {
     let k = a.nrows();
     let mut found = vec![Array2::eye(k)];
@@ -134,7 +137,7 @@ fn beginnings(a: &Array2<f64>, b: &Array2<f64>) -> Result<Vec<Array2<f64>>, NotC
     Ok(found)
 }
 
-/// Orthonormal vectors that span the eigenvectors in the order of falling modulus: the frame of a real Schur form.
+/// Returns orthonormal vectors that span the eigenvectors in order of falling modulus, as in a real Schur form.
 fn frame(a: &Array2<f64>) -> Result<Array2<f64>, NotConverged> {
     let found = eigen(a.view())?;
     let k = a.nrows();
@@ -149,9 +152,10 @@ fn frame(a: &Array2<f64>) -> Result<Array2<f64>, NotConverged> {
     Ok(crate::linear_algebra::qr(spanning.view()).0)
 }
 
-/// The largest `<C A C', B>` uphill from a beginning.
+/// Maximises `<C A C', B>` by gradient ascent from an initial C.
 ///
-/// The gradient at C is `G = B C A' + B' C A`. Steps along it are followed by the nearest orthogonal matrix.
+/// The gradient at C is `G = B C A' + B' C A`. After each step along it, C is replaced by the nearest orthogonal
+/// matrix.
 fn ascend(a: &Array2<f64>, b: &Array2<f64>, mut c: Array2<f64>) -> Result<f64, NotConverged> {
     let value = |c: &Array2<f64>| (c.dot(a).dot(&c.t()) * b).sum();
     let mut best = value(&c);
@@ -178,7 +182,7 @@ fn ascend(a: &Array2<f64>, b: &Array2<f64>, mut c: Array2<f64>) -> Result<f64, N
     Ok(best)
 }
 
-/// [`dynamical_distance`] of the [`delay_dynamics`] of two sets of trials `[trial, time, unit]`.
+/// Computes the [`dynamical_distance`] of the [`delay_dynamics`] of two sets of trials `[trial, time, unit]`.
 ///
 /// # Errors
 /// If no trial is longer than `n_delays`, or a decomposition does not converge.
@@ -255,7 +259,7 @@ mod tests {
         assert!(dsa(x.view(), y.view(), 3, 5).unwrap() < 1e-3);
     }
 
-    /// Trials must be longer than the delays; one pair of states is enough.
+    /// Trials must be longer than the delays; one pair of successive states suffices.
     #[test]
     fn short_trials_and_silence() {
         let w = array![[0.9, -0.3], [0.3, 0.9]];
@@ -274,7 +278,7 @@ mod tests {
         assert_eq!(dsa(silent.view(), trials(&w).view(), 3, 5), Ok(quarter));
     }
 
-    /// A Jordan block has one eigenvector; it is like itself all the same.
+    /// A Jordan block has only one eigenvector, but its distance to itself must still be 0.
     #[test]
     fn defective_maps_are_compared() {
         let jordan = array![[0.5, 1.0, 0.0], [0.0, 0.5, 1.0], [0.0, 0.0, 0.5]];
@@ -287,7 +291,8 @@ mod tests {
         );
     }
 
-    /// Rotations by 90 degrees to the left and to the right are mirror images; one by 90 degrees and the identity have nothing in common.
+    /// Rotations by 90 degrees to the left and to the right are mirror images; a rotation by 90 degrees and the
+    /// identity are orthogonal.
     #[test]
     fn angles_by_hand() {
         let left = array![[0.0, -1.0], [1.0, 0.0]];

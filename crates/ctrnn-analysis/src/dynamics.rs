@@ -1,9 +1,9 @@
-//! The noise-free dynamics of a network in double precision on the host: step, Jacobian, readout.
+//! Noise-free dynamics of a network in double precision on the host: step, Jacobian, readout.
 
 use ctrnn_model::{Activation, Form};
 use ndarray::{Array1, Array2};
 
-/// A network as a map from state to state. With `F(s, u)` the state towards which it moves,
+/// A network as a map from state to state. With `F(s, u)`, the target towards which the state moves,
 ///
 /// ```text
 /// s' = s + gain (F(s, u) - s)       voltage form: F = W_rc f(v) + W_in u + b        s = v
@@ -13,39 +13,39 @@ use ndarray::{Array1, Array2};
 /// Fixed points are the states with `F(s, u) = s`: they depend on neither dt nor tau.
 #[derive(Clone, Debug)]
 pub struct Dynamics {
-    /// `W_in [N,I]`
+    /// Input weights `W_in [N,I]`.
     pub w_in: Array2<f64>,
-    /// `W_rc [N,N]`, effective.
+    /// Effective recurrent weights `W_rc [N,N]`.
     pub w_rc: Array2<f64>,
-    /// `b [N]`
+    /// Bias `b [N]`.
     pub bias: Array1<f64>,
-    /// `W_out [O,N]`
+    /// Output weights `W_out [O,N]`.
     pub w_out: Array2<f64>,
-    /// `b_out [O]`
+    /// Readout bias `b_out [O]`.
     pub bias_out: Array1<f64>,
-    /// What a step adds of the drive, `[N]`: `dt / tau` under Euler's integrator.
+    /// Fraction of the way to its target that a step moves each unit, `[N]`: `dt / tau` for Euler's method.
     pub gain: Array1<f64>,
-    /// Time constants `[N]`.
+    /// Time constants in ms, `[N]`.
     pub tau_ms: Array1<f64>,
-    /// Time step.
+    /// Time step in ms.
     pub dt_ms: f64,
-    /// What the state is: potentials or rates.
+    /// Form of the dynamics: the state is potentials or rates.
     pub form: Form,
-    /// `f`
+    /// Activation function `f`.
     pub activation: Activation,
-    /// Added to every input.
+    /// Baseline that is added to every input.
     pub input_baseline: f64,
-    /// Whether inputs below zero become zero.
+    /// True if negative inputs are set to zero.
     pub rectifies_inputs: bool,
 }
 
 impl Dynamics {
-    /// Number of units N.
+    /// Returns the number of units N.
     pub fn n_units(&self) -> usize {
         self.w_rc.nrows()
     }
 
-    /// `W_in u + b`, with baseline and rectification of the inputs.
+    /// Computes `W_in u + b`, with baseline and rectification of the inputs.
     pub fn input_drive(&self, input: &Array1<f64>) -> Array1<f64> {
         let seen = input.mapv(|u| match u + self.input_baseline {
             u if self.rectifies_inputs => u.max(0.0),
@@ -54,7 +54,7 @@ impl Dynamics {
         self.w_in.dot(&seen) + &self.bias
     }
 
-    /// `r`, the rates of a state.
+    /// Computes the rates `r` of a state.
     pub fn rates(&self, state: &Array1<f64>) -> Array1<f64> {
         match self.form {
             Form::Voltage => state.mapv(|v| self.activation.value(v)),
@@ -62,7 +62,7 @@ impl Dynamics {
         }
     }
 
-    /// `F(s, u)` for `input_drive = W_in u + b`.
+    /// Computes the target `F(s, u)` for `input_drive = W_in u + b`.
     pub fn target(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array1<f64> {
         let drive = self.w_rc.dot(&self.rates(state)) + input_drive;
         match self.form {
@@ -71,13 +71,13 @@ impl Dynamics {
         }
     }
 
-    /// The state after one time step.
+    /// Computes the state after one time step.
     pub fn next(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array1<f64> {
         let moved = &self.target(state, input_drive) - state;
         state + &(&self.gain * &moved)
     }
 
-    /// `dF/ds [N,N]`: `W_rc diag(f'(v))` in the voltage form, `diag(f'(z)) W_rc` in the rate form.
+    /// Computes `dF/ds [N,N]`: `W_rc diag(f'(v))` in the voltage form, `diag(f'(z)) W_rc` in the rate form.
     pub fn jacobian(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
         match self.form {
             Form::Voltage => &self.w_rc * &state.mapv(|v| self.activation.slope(v)),
@@ -89,7 +89,7 @@ impl Dynamics {
         }
     }
 
-    /// The Jacobian of one time step, `I + diag(gain) (dF/ds - I)`.
+    /// Computes the Jacobian of one time step, `I + diag(gain) (dF/ds - I)`.
     pub fn step_jacobian(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
         let mut jacobian = self.jacobian(state, input_drive);
         for (i, mut row) in jacobian.outer_iter_mut().enumerate() {
@@ -100,13 +100,13 @@ impl Dynamics {
         jacobian
     }
 
-    /// `y = W_out r + b_out`, before the output nonlinearity.
+    /// Computes the readout `y = W_out r + b_out`, before the output nonlinearity.
     pub fn readout(&self, state: &Array1<f64>) -> Array1<f64> {
         self.w_out.dot(&self.rates(state)) + &self.bias_out
     }
 
-    /// The time in which a mode of one time step with an eigenvalue of this modulus falls to 1/e (below 1) or grows by e: infinite for 1, 0 for
-    /// 0, which is gone within the step.
+    /// Returns the time in which a mode with this eigenvalue modulus per time step falls to 1/e (below 1) or grows by
+    /// e: infinite for 1, and 0 for 0, where the mode vanishes within the step.
     pub fn timescale_ms(&self, modulus: f64) -> f64 {
         self.dt_ms / modulus.ln().abs()
     }
@@ -116,7 +116,7 @@ impl Dynamics {
 pub mod tests {
     use super::*;
 
-    /// A network of weights `w` and nothing else, whose steps reach their target: `s' = F(s)`.
+    /// Creates a network of weights `w` without inputs, whose steps reach their target: `s' = F(s)`.
     pub fn map(w: Array2<f64>, activation: Activation, form: Form) -> Dynamics {
         let n = w.nrows();
         Dynamics {

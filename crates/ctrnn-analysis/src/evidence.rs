@@ -1,25 +1,26 @@
-//! Evidence: the number that says which of two choices is right.
+//! Evidence: the number that determines the correct one of two choices.
 
 use ctrnn_tasks::TrialBatch;
 
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
 
-/// A signed number per trial: of the two choices of a task one is right above a bound, the other below.
+/// Signed evidence per trial: one of the two choices of a task is correct above a bound, the other below.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    /// Its name, such as `coh`, `coh × side` or `first_hz − second_hz`.
+    /// Name, such as `coh`, `coh × side` or `first_hz − second_hz`.
     pub name: String,
-    /// In each trial.
+    /// Evidence in each trial.
     pub values: Vec<f64>,
-    /// Which trials it is defined for.
+    /// Trials for which the evidence is defined.
     pub trials: Vec<usize>,
-    /// The choices that are right below and above.
+    /// Choices that are correct below and above the bound.
     pub choices: [usize; 2],
 }
 
-/// Finds what decides between the two choices of some trials: a column of the conditions, a strength times a side of -1 or 1, or the
-/// difference of two columns of one unit; of several the one with the most levels, at least three. Catch trials are left out.
+/// Finds the evidence that determines the choice in some trials: a condition, a strength times a side of -1 or 1, or
+/// the difference of two conditions with the same unit; of several, the one with the most levels, at least three. Catch
+/// trials are left out.
 #[must_use]
 pub fn evidence(batch: &TrialBatch, trials: &[usize]) -> Option<Evidence> {
     let catch = column(batch, "catch");
@@ -38,17 +39,17 @@ pub fn evidence(batch: &TrialBatch, trials: &[usize]) -> Option<Evidence> {
     }))
 }
 
-/// Evidence, and the trials that one value of the context selects: all of them where it needs no context.
+/// Evidence in the trials selected by one value of a context; all trials if no context is needed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Context {
-    /// Its name; empty where it is the only one.
+    /// Name of the context; empty if it is the only one.
     pub name: String,
-    /// The evidence in its trials.
+    /// Evidence in the trials of the context.
     pub evidence: Evidence,
 }
 
 impl Context {
-    /// Returns the beginning of a sentence about it.
+    /// Returns the beginning of a sentence about the context.
     pub fn prefix(&self) -> String {
         if self.name.is_empty() {
             String::new()
@@ -58,10 +59,11 @@ impl Context {
     }
 }
 
-/// Finds one context where one number decides; else those of the column of the conditions in each level of which one does.
+/// Returns a single context if one number determines the choice; otherwise the levels of the condition within each of
+/// which one number does.
 ///
 /// # Errors
-/// If no number decides.
+/// If no number determines the choice.
 pub fn contexts(study: &Study) -> Result<Vec<Context>, Unsuitable> {
     let batch = &study.batch;
     let all: Vec<usize> = (0..batch.n_trials).collect();
@@ -87,12 +89,12 @@ pub fn contexts(study: &Study) -> Result<Vec<Context>, Unsuitable> {
     })
 }
 
-/// Number of different values.
+/// Counts the different values.
 fn levels(evidence: &Evidence) -> usize {
     distinct(evidence.trials.iter().map(|&b| evidence.values[b])).len()
 }
 
-/// Different values, ascending.
+/// Returns the different values in ascending order.
 pub fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.filter(|x| !x.is_nan()).collect();
     values.sort_by(f64::total_cmp);
@@ -100,7 +102,7 @@ pub fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-/// The values of a condition, by its name.
+/// Returns the values of a condition by its name.
 pub fn column<'a>(batch: &'a TrialBatch, name: &str) -> Option<&'a [f64]> {
     let found = batch.conditions.iter().find(|(key, _)| key == name);
     found.map(|(_, values)| &values[..])
@@ -133,7 +135,7 @@ fn candidates(batch: &TrialBatch) -> Vec<(String, Vec<f64>)> {
     found
 }
 
-/// The evidence, if one bound parts the trials in which one choice is right from those in which the other is.
+/// Returns the evidence if one bound separates the trials with either correct choice.
 fn decisive(
     batch: &TrialBatch,
     trials: &[usize],
@@ -170,7 +172,7 @@ mod tests {
     use super::*;
     use ctrnn_tasks::{Condition, Layout, Timeline, Trial};
 
-    /// Two conditions of a trial, and what is right in it.
+    /// Two conditions of a trial, and its correct choice.
     type Row<'a> = ([(&'a str, f64); 2], Option<usize>);
 
     fn batch(rows: &[Row]) -> TrialBatch {

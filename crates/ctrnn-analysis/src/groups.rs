@@ -1,25 +1,26 @@
-//! Trials in groups, by what they show or ask for.
+//! Groups of trials for figures, by evidence, condition or correct choice.
 
 use crate::Study;
 use crate::evidence::{column, distinct, evidence};
 use crate::plot::{Rgb, level_colour};
 use crate::text::{short, spoken};
 
-/// Trials of one kind.
+/// Trials of one group.
 pub struct Group {
-    /// Its name in a legend.
+    /// Name in the legend.
     pub name: String,
-    /// Its trials.
+    /// Indices of the trials.
     pub trials: Vec<usize>,
-    /// Its colour.
+    /// Colour in figures.
     pub colour: Rgb,
 }
 
-/// Most groups that a figure can tell apart.
+/// Largest number of groups that can be distinguished in a figure.
 const MOST_LEVELS: usize = 12;
 
-/// Trials by evidence, of more than 12 levels in 12 groups of neighbours; without one by the column of the conditions that has the most levels, up
-/// to 12; else by what was right, if there are no more choices than that; else all of them. The name says what they are grouped by.
+/// Groups trials by evidence, with more than 12 levels merged into 12 groups; without evidence by the condition with
+/// the most levels, up to 12; otherwise by the correct choice, if there are at most 12; otherwise all in one. Returns
+/// the name of the grouping variable, too.
 pub fn groups(study: &Study) -> (String, Vec<Group>) {
     let all: Vec<usize> = (0..study.batch.n_trials).collect();
     if let Some(found) = evidence(&study.batch, &all) {
@@ -90,7 +91,7 @@ fn by_level(values: &[f64], trials: &[usize], is_ordered: bool) -> Vec<Group> {
     (0..n_groups).map(group).collect()
 }
 
-/// The mean over the trials of a group of `values [trial, time, k]` at each time at which at least half of them still run.
+/// Averages `values [trial, time, k]` over the trials of a group, as long as at least half of them are running.
 pub fn mean_course(
     study: &Study,
     values: &ndarray::Array3<f64>,
@@ -119,7 +120,7 @@ pub fn mean_course(
     course
 }
 
-/// All trials as one group.
+/// Returns all trials as one group.
 pub fn of_all(study: &Study) -> Group {
     Group {
         name: "all trials".to_owned(),

@@ -1,9 +1,10 @@
-//! What a trained network does.
+//! Analyses of trained networks, simulations, and figures.
 //!
-//! [`simulate`] runs a network on given inputs and returns every state as a host array; [`States`] knows how such arrays are
-//! written for Python. A [`Study`] holds a network with the trials that it went through; [`analyses`] has one file for each question about
-//! it, whose result gives arrays, statements and figures, and [`report`] makes a page of all of them. [`trial_figure`] draws trials of a
-//! task; [`plot`] is what figures are made of. The other functions are the mathematics that several analyses share.
+//! [`simulate`] runs a network on given inputs and returns every state as a host array; [`States`] converts these to
+//! arrays for Python. A [`Study`] holds a network with its trials and states; [`analyses`] has one file for each
+//! question about it, whose result provides arrays, statements and figures, and [`report`] makes a page of all of them.
+//! [`trial_figure`] draws trials of a task; [`plot`] is the plotting library. The other functions are the mathematics
+//! shared by several analyses.
 //!
 //! ```
 //! use burn::backend::NdArray;

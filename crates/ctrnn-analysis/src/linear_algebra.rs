@@ -1,32 +1,32 @@
-//! Decompositions of real matrices, in double precision.
+//! Decompositions of real matrices in double precision.
 
 use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef, c64};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use thiserror::Error;
 
-/// A decomposition whose iteration did not converge, as with numbers that are not finite.
+/// Error of a decomposition that did not converge, as with numbers that are not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the {0} of a matrix did not converge; does it hold NaN or infinity?")]
 pub struct NotConverged(&'static str);
 
-/// Singular values in descending order: `A = U diag(s) V'`.
+/// Singular value decomposition `A = U diag(s) V'`.
 #[derive(Clone, Debug)]
 pub struct Svd {
-    /// `[rows, k]`, k the smaller side.
+    /// Left singular vectors `[rows, k]`, where k is the smaller side.
     pub u: Array2<f64>,
-    /// `[k]`
+    /// Singular values `[k]` in descending order.
     pub s: Array1<f64>,
-    /// `[columns, k]`
+    /// Right singular vectors `[columns, k]`.
     pub v: Array2<f64>,
 }
 
 /// Eigenvalues of a general matrix, and unit right eigenvectors as columns.
 #[derive(Clone, Debug)]
 pub struct Eigen {
-    /// In the order of falling modulus.
+    /// Eigenvalues in order of falling modulus.
     pub values: Vec<c64>,
-    /// `[n, n]`, a column for each value.
+    /// Unit right eigenvectors `[n, n]`, a column for each eigenvalue.
     pub vectors: Array2<c64>,
 }
 
@@ -38,7 +38,7 @@ fn array(a: MatRef<f64>) -> Array2<f64> {
     Array2::from_shape_fn((a.nrows(), a.ncols()), |(i, j)| a[(i, j)])
 }
 
-/// The mean of every column, and what is left without it: exactly 0 in a column of equal numbers.
+/// Returns the mean of every column, and the matrix with the means subtracted, which is exactly 0 in a constant column.
 pub fn centred(a: ArrayView2<f64>) -> (Array1<f64>, Array2<f64>) {
     let Some(first) = a.outer_iter().next() else {
         return (Array1::zeros(a.ncols()), a.to_owned());
@@ -49,10 +49,10 @@ pub fn centred(a: ArrayView2<f64>) -> (Array1<f64>, Array2<f64>) {
     (mean + first, left)
 }
 
-/// Eigenvalues of a square matrix, in the order of falling modulus.
+/// Computes the eigenvalues of a square matrix, in order of falling modulus.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// [`NotConverged`] if the iteration does not converge.
 pub fn eigenvalues(a: ArrayView2<f64>) -> Result<Vec<c64>, NotConverged> {
     let values = mat(a).eigenvalues();
     let mut values = values.map_err(|_| NotConverged("eigenvalues"))?;
@@ -60,10 +60,10 @@ pub fn eigenvalues(a: ArrayView2<f64>) -> Result<Vec<c64>, NotConverged> {
     Ok(values)
 }
 
-/// Eigenvalues and eigenvectors of a square matrix.
+/// Computes the eigenvalues and eigenvectors of a square matrix.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// [`NotConverged`] if the iteration does not converge.
 pub fn eigen(a: ArrayView2<f64>) -> Result<Eigen, NotConverged> {
     let found = mat(a).eigen().map_err(|_| NotConverged("eigenvectors"))?;
     let (u, s) = (found.U(), found.S());
@@ -76,7 +76,8 @@ pub fn eigen(a: ArrayView2<f64>) -> Result<Eigen, NotConverged> {
     })
 }
 
-/// Equal moduli (of a conjugate pair, for instance) by real part, then imaginary part, the larger first.
+/// Orders eigenvalues by falling modulus; equal moduli (of a conjugate pair, for instance) by falling real part, then
+/// imaginary part.
 fn by_falling_modulus(a: &c64, b: &c64) -> std::cmp::Ordering {
     let key = |z: &c64| [z.re.hypot(z.im), z.re, z.im];
     let (a, b) = (key(a), key(b));
@@ -85,10 +86,10 @@ fn by_falling_modulus(a: &c64, b: &c64) -> std::cmp::Ordering {
     })
 }
 
-/// The thin singular value decomposition.
+/// Computes the thin singular value decomposition.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// [`NotConverged`] if the iteration does not converge.
 pub fn svd(a: ArrayView2<f64>) -> Result<Svd, NotConverged> {
     if a.is_empty() {
         return Ok(Svd {
@@ -107,15 +108,16 @@ pub fn svd(a: ArrayView2<f64>) -> Result<Svd, NotConverged> {
     })
 }
 
-/// The nuclear norm: the sum of the singular values.
+/// Computes the nuclear norm, the sum of the singular values.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// [`NotConverged`] if the iteration does not converge.
 pub fn nuclear_norm(a: ArrayView2<f64>) -> Result<f64, NotConverged> {
     Ok(svd(a)?.s.sum())
 }
 
-/// `Q R = A` with orthonormal columns of Q and a diagonal of R that is not negative; at least as many rows as columns.
+/// Computes the QR decomposition `Q R = A` with orthonormal columns of Q and a nonnegative diagonal of R; A must have
+/// at least as many rows as columns.
 pub fn qr(a: ArrayView2<f64>) -> (Array2<f64>, Array2<f64>) {
     let found = mat(a).qr();
     let (mut q, mut r) = (
@@ -131,17 +133,19 @@ pub fn qr(a: ArrayView2<f64>) -> (Array2<f64>, Array2<f64>) {
     (q, r)
 }
 
-/// The solution x of the square system `A x = b`; not finite where A is singular.
+/// Solves the square system `A x = b`; the solution is not finite if A is singular.
 pub fn solve(a: ArrayView2<f64>, b: &Array1<f64>) -> Array1<f64> {
     let rhs = Mat::from_fn(b.len(), 1, |i, _| b[i]);
     let x = mat(a).partial_piv_lu().solve(&rhs);
     (0..b.len()).map(|i| x[(i, 0)]).collect()
 }
 
-/// The smallest X `[k, m]` that minimises `|A X - B|` for `A [n, k]` and `B [n, m]`; singular values of A below 1e-12 of the largest count as 0.
+/// Solves least squares: returns the X `[k, m]` of smallest norm that minimises `
+/// A X - B
+/// ` for `A [n, k]` and `B [n, m]`; singular values of A below 1e-12 of the largest count as 0.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// [`NotConverged`] if the decomposition does not converge.
 pub fn least_squares(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<Array2<f64>, NotConverged> {
     let Svd { u, s, v } = svd(a)?;
     let least = 1e-12 * s.iter().copied().fold(0.0, f64::max);
@@ -154,7 +158,7 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// A rotation by 90 degrees has the eigenvalues i and -i; diag(3, 4) the singular values 4 and 3.
+    /// A rotation by 90 degrees has the eigenvalues i and -i; diag(3, 4) has the singular values 4 and 3.
     #[test]
     fn small_matrices_by_hand() {
         let values = eigenvalues(array![[0.0, -1.0], [1.0, 0.0]].view()).unwrap();
@@ -178,7 +182,7 @@ mod tests {
         assert!((x[[0, 0]] - 1.0).abs() < 1e-12 && (x[[1, 0]] - 2.0).abs() < 1e-12);
     }
 
-    /// `x + y = 2` has the smallest solution (1, 1); 0 x = 5 that of 0.
+    /// `x + y = 2` has the smallest solution (1, 1); `0 x = 5` has 0.
     #[test]
     fn where_much_would_do_least_squares_takes_the_smallest() {
         let x = least_squares(array![[1.0, 1.0]].view(), array![[2.0]].view()).unwrap();
@@ -187,7 +191,7 @@ mod tests {
         assert_eq!(x, array![[0.0]]);
     }
 
-    /// A column of tenths has a mean that rounding moves; what is left of it is nothing all the same.
+    /// The mean of a column of tenths is subject to rounding; the centred column must still be exactly 0.
     #[test]
     fn a_constant_column_is_centred_to_zero() {
         let a = Array2::from_shape_fn((7, 2), |(i, k)| if k == 0 { 0.1 } else { i as f64 });
@@ -201,7 +205,7 @@ mod tests {
         assert_eq!(centred(Array2::zeros((0, 3)).view()).0.len(), 3);
     }
 
-    /// The frame of QR is orthonormal and finite whatever the rank, eigenvectors are finite without a full set of them.
+    /// The Q of QR is orthonormal and finite for any rank; eigenvectors are finite even without a full set of them.
     #[test]
     fn matrices_without_full_rank_are_decomposed() {
         let jordan = array![[0.5, 1.0, 0.0], [0.0, 0.5, 1.0], [0.0, 0.0, 0.5]];

@@ -1,23 +1,23 @@
-//! What was measured during training: `metrics.csv`.
+//! Training metrics from `metrics.csv`.
 
 use std::path::Path;
 
 use ctrnn_files::FileError;
 
-/// Columns of `metrics.csv` by name; NaN where nothing was measured.
+/// Columns of `metrics.csv` by name; NaN if nothing was measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
     names: Vec<String>,
-    /// The split of each row, `train` or `val`.
+    /// Split of each row, `train` or `val`.
     splits: Vec<String>,
     rows: Vec<Vec<f64>>,
 }
 
 impl Metrics {
-    /// Reads a file.
+    /// Reads a metrics.csv file.
     ///
     /// # Errors
-    /// If it is missing or unreadable. A row that was cut off when a run was killed is left out.
+    /// If it is missing or unreadable. A row truncated when a run was killed is left out.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         const MOST_BYTES: u64 = 1 << 30;
         let bytes = ctrnn_files::read_at_most(path, MOST_BYTES)?;
@@ -50,7 +50,7 @@ impl Metrics {
         }
     }
 
-    /// The rows of at most `step` steps.
+    /// Keeps the rows of at most `step` steps.
     #[must_use]
     pub fn until(mut self, step: u64) -> Self {
         let Some(column) = self.names.iter().position(|name| name == "step") else {
@@ -68,7 +68,7 @@ impl Metrics {
         }
     }
 
-    /// Step and value of the rows of a split in which a column was measured.
+    /// Returns step and value of the rows of a split in which a metric was measured.
     pub fn curve(&self, split: &str, name: &str) -> (Vec<f64>, Vec<f64>) {
         let place = |name: &str| self.names.iter().position(|known| known == name);
         let (Some(step), Some(column)) = (place("step"), place(name)) else {

@@ -8,20 +8,20 @@ use ctrnn_files::Array;
 use ctrnn_model::{Biases, CtrnnModule, ModelError, Parameter, Weights};
 use thiserror::Error;
 
-/// What is done to a network while it runs; the default is nothing.
+/// Perturbation of a network during a simulation; the default is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Perturbation {
-    /// Units that nobody hears any more: their outgoing weights are zero.
+    /// Lesioned units: their outgoing weights are set to zero.
     pub lesioned: Vec<usize>,
-    /// Recurrent connections, from presynaptic to postsynaptic units, that are zero.
+    /// Recurrent connections, from presynaptic to postsynaptic units, that are set to zero.
     pub cut: Vec<Cut>,
-    /// Units whose rate stays at a value whatever drives them.
+    /// Units whose rate is clamped to a value.
     pub clamped: Vec<(usize, f64)>,
-    /// Currents into units.
+    /// Currents injected into units.
     pub currents: Vec<Current>,
 }
 
-/// All connections from some units to others.
+/// All connections from some units to others, which are cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// Postsynaptic units.
@@ -30,24 +30,24 @@ pub struct Cut {
     pub pre: Vec<usize>,
 }
 
-/// A current, beside `W_in u`, into some units at some time steps.
+/// A current injected into some units at some time steps, in addition to `W_in u`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Current {
-    /// The units.
+    /// Units that receive the current.
     pub units: Vec<usize>,
-    /// Time steps, as indices of the inputs; what lies behind the end of a trial is left out.
+    /// Time steps, as indices of the inputs; those after the end of a trial are ignored.
     pub steps: Range<usize>,
-    /// In the units of the drive `W_rc r + W_in u + b`.
+    /// Strength, in the units of the drive `W_rc r + W_in u + b`.
     pub value: f64,
 }
 
-/// A unit that the network does not have.
+/// Error of a unit that the network does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("there is no unit {unit}: the network has {n_units}, numbered from 0")]
 pub struct NoSuchUnit {
-    /// The number that was given.
+    /// Requested index of a unit.
     pub unit: usize,
-    /// The number of units.
+    /// Number of units of the network.
     pub n_units: usize,
 }
 
@@ -55,7 +55,7 @@ impl Perturbation {
     /// Checks that all units exist.
     ///
     /// # Errors
-    /// [`NoSuchUnit`]
+    /// [`NoSuchUnit`] if one does not.
     pub fn check(&self, n_units: usize) -> Result<(), NoSuchUnit> {
         let cut = self
             .cut
@@ -75,13 +75,14 @@ impl Perturbation {
         }
     }
 
-    /// The network with lesions, cuts and clamps. It has the effective weights of the given one, and no constraints: a weight that
-    /// is zero now may have been fixed at another value.
+    /// Returns the network with lesions, cuts and clamps. It has the effective weights of the original and no
+    /// constraints, because a weight that is now zero may have been fixed at another value.
     ///
-    /// A clamped unit sends nothing, and what it would send, `W c`, is added to the biases.
+    /// The outgoing weights of clamped units are set to zero, and their constant contribution `W c` is added to the
+    /// biases.
     ///
     /// # Errors
-    /// As [`CtrnnModule::from_weights`].
+    /// See [`CtrnnModule::from_weights`].
     pub fn apply<B: Backend>(
         &self,
         network: &CtrnnModule<B>,
@@ -131,7 +132,7 @@ impl Perturbation {
         CtrnnModule::from_weights(&config, &weights, &network.device())
     }
 
-    /// The currents `[trial, time, unit]`; nothing if there are none.
+    /// Returns the injected currents `[trial, time, unit]`, or `None` if there are none.
     pub fn drive(&self, n_trials: usize, n_steps: usize, n_units: usize) -> Option<Array> {
         if self.currents.is_empty() {
             return None;
@@ -151,7 +152,8 @@ impl Perturbation {
         ))
     }
 
-    /// Sets the recorded rates `[trial, time, unit]` of clamped units, which the network itself does not know, to their values.
+    /// Sets the recorded rates `[trial, time, unit]` of clamped units to their values, which the perturbed network does
+    /// not compute.
     pub(crate) fn clamp(&self, rates: Array) -> Array {
         if self.clamped.is_empty() {
             return rates;
@@ -181,7 +183,8 @@ mod tests {
 
     type B = NdArray<f64>;
 
-    /// Two linear units with alpha = 1; the second hears the first by weight 2 and is read out by weight 1.
+    /// Creates two linear units with alpha = 1; the first projects to the second with weight 2, which is read out with
+    /// weight 1.
     fn network() -> CtrnnModule<B> {
         let config = CtrnnConfig {
             tau_ms: ctrnn_model::TimeConstants::Shared(20.0),
@@ -202,7 +205,7 @@ mod tests {
         drawn.with_weights(&given).unwrap()
     }
 
-    /// The output over four time steps under a constant input of 1.
+    /// Returns the output over four time steps under a constant input of 1.
     fn outputs(perturbation: &Perturbation) -> Vec<f64> {
         let inputs = Array::f64(&[1, 4, 1], vec![1.0; 4]);
         let states =

@@ -1,8 +1,8 @@
-//! Figures: panels with axes, drawn as SVG or PNG. Nothing else in this workspace knows how.
+//! Figures: panels with axes, drawn as SVG or PNG. This is the only plotting code of the workspace.
 //!
-//! Sizes are in millimetres on paper. Text in an SVG is text, in the embedded font Arimo or, where that is not
-//! installed, in Arial or Helvetica, which are as wide. Colours are those of Okabe & Ito (2008), which readers with any kind of
-//! colour vision can tell apart.
+//! Sizes are in millimetres on paper. Text in an SVG remains text, in the embedded font Arimo or, if that is not
+//! installed, in Arial or Helvetica, which have the same widths. Colours are those of Okabe & Ito (2008), which readers
+//! with any kind of colour vision can distinguish.
 //!
 //! ```
 //! use ctrnn_analysis::plot::{Figure, Layer, colour};
@@ -41,7 +41,7 @@ pub use layer::{HeatMap, Layer};
 pub use panel::Panel;
 pub(crate) use panel::{BAR_MM, panel_mm};
 
-/// Whether all numbers of an SVG are finite: none is written as Rust writes NaN or an infinity.
+/// Returns true if all numbers of an SVG are finite: none is formatted as NaN or infinity.
 #[cfg(test)]
 pub(crate) fn is_clean(svg: &str) -> bool {
     let without_images = svg.split("base64,").map(|part| match part.split_once('"') {

@@ -1,25 +1,26 @@
-//! Principal components, and how many dimensions activity fills.
+//! Principal components, and the dimensionality of activity.
 
 use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::linear_algebra::{NotConverged, centred, svd};
 
-/// The principal components of rows of observations.
+/// Principal components of observations.
 #[derive(Clone, Debug)]
 pub struct Pca {
-    /// The mean of the observations, `[N]`.
+    /// Mean of the observations, `[N]`.
     pub mean: Array1<f64>,
-    /// Orthonormal rows `[k, N]`, k = min(n, N), the largest variance first; the entry of largest magnitude in each is positive.
+    /// Orthonormal components as rows `[k, N]`, k = min(n, N), in order of falling variance; the entry of largest
+    /// magnitude in each is positive.
     pub components: Array2<f64>,
     /// Variance along each component, `[k]`, with n - 1 in the denominator.
     pub variances: Array1<f64>,
 }
 
 impl Pca {
-    /// The components of `observations [n, N]`, n > 1.
+    /// Computes the principal components of `observations [n, N]`, n > 1.
     ///
     /// # Errors
-    /// [`NotConverged`]
+    /// [`NotConverged`] if the decomposition does not converge.
     pub fn of(observations: ArrayView2<f64>) -> Result<Self, NotConverged> {
         let (mean, left) = centred(observations);
         let found = svd(left.view())?;
@@ -41,7 +42,7 @@ impl Pca {
         })
     }
 
-    /// The coordinates of `observations [n, N]` on the first `k` components, `[n, k]`.
+    /// Projects `observations [n, N]` on the first `k` components, `[n, k]`.
     pub fn project(&self, observations: ArrayView2<f64>, k: usize) -> Array2<f64> {
         let axes = self
             .components
@@ -49,21 +50,23 @@ impl Pca {
         (&observations - &self.mean).dot(&axes.t())
     }
 
-    /// The number of directions in which the observations vary by more than rounding: at least 1e-12 of the largest deviation.
+    /// Returns the number of directions in which the observations vary by more than rounding: at least 1e-12 of the
+    /// largest deviation.
     pub fn rank(&self) -> usize {
         let largest = self.variances.iter().copied().fold(0.0, f64::max);
         let varies = |variance: &&f64| **variance > 1e-24 * largest;
         self.variances.iter().filter(varies).count()
     }
 
-    /// The fraction of the variance along each component; 0 where nothing varies.
+    /// Returns the fraction of the variance that each component explains; 0 if there is no variance.
     pub fn explained(&self) -> Array1<f64> {
         let whole = self.variances.sum();
         let part = |variance| if whole > 0.0 { variance / whole } else { 0.0 };
         self.variances.mapv(part)
     }
 
-    /// The participation ratio `(sum l)^2 / sum l^2` of the variances: N if they are equal, 1 if there is only one, 0 if there is none.
+    /// Returns the participation ratio `(sum l)^2 / sum l^2` of the variances: N if they are equal, 1 if there is only
+    /// one, 0 if there is none.
     ///
     /// # References
     /// Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and measurement.
@@ -74,11 +77,12 @@ impl Pca {
         }
     }
 
-    /// The number of components that together explain at least this fraction of the variance.
+    /// Returns the number of components that together explain at least this fraction of the variance.
     pub fn n_explaining(&self, fraction: f64) -> usize {
         let mut sum = 0.0;
         let enough = |part: &f64| {
             sum += part;
+            // Rounding may leave the sum of all parts slightly below 1.
             sum >= fraction - 1e-12
         };
         self.explained()
@@ -93,7 +97,8 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// Four points at (+-2, +-1): variances 16/3 and 4/3 along the axes, participation ratio (20/3)^2 / (272/9) = 25/17.
+    /// Four points at (+-2, +-1) have variances 16/3 and 4/3 along the axes, participation ratio (20/3)^2 / (272/9) =
+    /// 25/17.
     #[test]
     fn components_of_a_rectangle() {
         let points = array![[2.0, 1.0], [2.0, -1.0], [-2.0, 1.0], [-2.0, -1.0]] + 5.0;

@@ -1,19 +1,19 @@
-//! Rate maps: firing rates over places in a box, and how spatial they are.
+//! Rate maps: firing rates by position in a box, and measures of spatial tuning.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
-/// The mean rate of a unit in each bin of a square box.
+/// Mean rate of a unit in each bin of a square box.
 #[derive(Clone, Debug)]
 pub struct RateMap {
-    /// `[bin y, bin x]`, NaN where nobody has been.
+    /// Mean rates `[bin y, bin x]`; NaN in bins that were not visited.
     pub rates: Array2<f64>,
-    /// Visits `[bin y, bin x]`.
+    /// Number of visits, without smoothing, `[bin y, bin x]`.
     pub visits: Array2<f64>,
 }
 
 impl RateMap {
-    /// Averages `rates [n]` at `positions [n, 2]` (x, y) in `n_bins` by `n_bins` bins over `[low, high]` along both sides. Each bin
-    /// takes in its neighbours with the weights of a Gaussian of `smoothing` bins.
+    /// Averages `rates [n]` at `positions [n, 2]` (x, y) in `n_bins` by `n_bins` bins over `[low, high]` along both
+    /// sides, smoothed over neighbouring bins with a Gaussian of `smoothing` bins.
     pub fn of(
         positions: ArrayView2<f64>,
         rates: ArrayView1<f64>,
@@ -45,7 +45,7 @@ impl RateMap {
         Self { rates, visits }
     }
 
-    /// Spatial information in bits per spike, `sum p_i (r_i / r) log2(r_i / r)`: 0 for a flat map.
+    /// Computes the spatial information in bits per spike, `sum p_i (r_i / r) log2(r_i / r)`: 0 for a flat map.
     ///
     /// # References
     /// Skaggs et al. (1993), An information-theoretic approach to deciphering the hippocampal code.
@@ -69,7 +69,7 @@ impl RateMap {
         }
     }
 
-    /// The correlation of the map with itself, moved by every distance up to half of the box in steps of a bin, `[2 h + 1, 2 h + 1]`.
+    /// Computes the spatial autocorrelation, for shifts up to half of the box in steps of a bin, `[2 h + 1, 2 h + 1]`.
     pub fn autocorrelation(&self) -> Array2<f64> {
         let n = self.rates.nrows() as isize;
         let half = n / 2;
@@ -90,9 +90,9 @@ impl RateMap {
         })
     }
 
-    /// The grid score: the smaller correlation of the ring around the centre of the autocorrelation with itself turned by 60 and 120
-    /// degrees, less the largest one with itself turned by 30, 90 and 150; the best of all outer radii, NaN where no ring fits. Above about 0.3 a map is
-    /// called a grid.
+    /// Computes the grid score: the smaller correlation of the ring around the centre of the autocorrelation with
+    /// itself rotated by 60 and 120 degrees, minus the largest one for 30, 90 and 150 degrees; the maximum over all
+    /// outer radii, NaN if no ring fits. Maps above about 0.3 are called grids.
     ///
     /// # References
     /// Sargolini et al. (2006), Conjunctive representation of position, direction, and velocity.
@@ -115,7 +115,7 @@ impl RateMap {
     }
 }
 
-/// Where the central peak of an autocorrelation ends: the first radius with a mean correlation below 0.
+/// Returns the radius of the central peak of an autocorrelation: the first one with a mean correlation below 0.
 fn inner_radius(auto: &Array2<f64>) -> f64 {
     let half = auto.nrows() / 2;
     let mean = |r: usize| {
@@ -130,7 +130,7 @@ fn inner_radius(auto: &Array2<f64>) -> f64 {
     (1..half).find(|&r| mean(r) < 0.0).unwrap_or(half / 2) as f64
 }
 
-/// The correlation of a ring of an autocorrelation with itself turned about the centre.
+/// Computes the correlation of a ring of an autocorrelation with itself rotated about the centre.
 fn turned_correlation(auto: &Array2<f64>, degrees: f64, [inner, outer]: [f64; 2]) -> f64 {
     let half = (auto.nrows() / 2) as isize;
     let (sin, cos) = degrees.to_radians().sin_cos();
@@ -150,7 +150,7 @@ fn turned_correlation(auto: &Array2<f64>, degrees: f64, [inner, outer]: [f64; 2]
     correlation(&pairs)
 }
 
-/// Between the four nearest bins of an autocorrelation, x and y from its centre; NaN beyond it.
+/// Interpolates an autocorrelation between the four nearest bins, at x and y from its centre; NaN outside of it.
 fn value_at(auto: &Array2<f64>, x: f64, y: f64) -> f64 {
     let half = (auto.nrows() / 2) as f64;
     let (x, y) = (x + half, y + half);
@@ -165,7 +165,7 @@ fn value_at(auto: &Array2<f64>, x: f64, y: f64) -> f64 {
         + fy * ((1.0 - fx) * at(1, 0) + fx * at(1, 1))
 }
 
-/// Pearson's correlation; NaN of fewer than three pairs or of a constant.
+/// Computes Pearson's correlation; NaN for fewer than three pairs or a constant.
 fn correlation(pairs: &[(f64, f64)]) -> f64 {
     if pairs.len() < 3 {
         return f64::NAN;
@@ -220,7 +220,8 @@ mod tests {
         RateMap::of(positions.view(), rates.view(), [0.0, 1.0], n, 0.0)
     }
 
-    /// Three waves at 60 degrees are a grid of triangles; two at 90 degrees one of squares, which is none of those.
+    /// Three waves at 60 degrees form a triangular grid; two at 90 degrees a square one, which does not score as a
+    /// grid.
     #[test]
     fn triangles_score_and_squares_do_not() {
         let wave = |x: f64, y: f64, degrees: f64| {
@@ -233,7 +234,7 @@ mod tests {
         assert!(squares.grid_score() < 0.0, "{}", squares.grid_score());
     }
 
-    /// Active in one quarter of the box only: log2 4 = 2 bits. Everywhere alike: none.
+    /// Activity in one quarter of the box: log2 4 = 2 bits. Uniform activity: none.
     #[test]
     fn information_by_hand() {
         let quarter = map(|x, y| f64::from(u8::from(x < 0.5 && y < 0.5)));

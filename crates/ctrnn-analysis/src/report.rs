@@ -1,4 +1,4 @@
-//! A report: a page about a run, in one file that opens anywhere.
+//! Report: an HTML page about a run, as a single self-contained file.
 
 use std::fmt::Write as _;
 
@@ -13,38 +13,39 @@ use crate::text::spoken;
 const TEMPLATE: &str = include_str!("report.html");
 const MOST_MANIFEST_BYTES: u64 = 1 << 20;
 
-/// Facts about a run that its analyses do not find.
+/// Facts about a run that are not results of its analyses.
 pub struct ReportedRun<'a> {
-    /// Its folder, of which state, events and manifest are read.
+    /// Run folder, whose state, events and manifest are read.
     pub folder: &'a RunFolder,
-    /// The whole configuration, as `config.resolved.toml` has it.
+    /// Complete configuration, as in `config.resolved.toml`.
     pub config: &'a str,
-    /// True if training continued under another configuration, so that this one does not repeat the run.
+    /// True if training continued with a changed configuration, so that this one does not reproduce the run.
     pub is_in_parts: bool,
-    /// The name of the task.
+    /// Name of the task.
     pub task: &'a str,
-    /// The network.
+    /// Configuration of the network.
     pub model: &'a CtrnnConfig,
-    /// Steps of the training.
+    /// Number of training steps.
     pub n_steps: u64,
-    /// Trials in each.
+    /// Number of trials in a training step.
     pub batch_size: usize,
-    /// The name of the optimizer.
+    /// Name of the optimizer.
     pub optimizer: &'static str,
-    /// The seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// Steps after which the weights were saved.
+    /// Step of the analysed weights.
     pub step: u64,
-    /// Remarks about the weights.
+    /// Notes on the weights.
     pub notes: &'a [String],
-    /// True if the trials are run with the network's own noise.
+    /// True if trials are run with the network's own noise.
     pub has_noise: bool,
 }
 
 /// Analyses with their results.
 type Found<'a> = [(&'a Analysis, Result<Findings, Unsuitable>)];
 
-/// Makes the page about a run: numbers, warnings, the results of analyses in the order in which they are given, and how to repeat it.
+/// Writes the page about a run: key numbers, warnings, the results of analyses in the given order, and the commands
+/// that reproduce it.
 ///
 /// # Errors
 /// If a file of the run cannot be read.
@@ -91,7 +92,7 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
     ))
 }
 
-/// Replaces every `{{name}}` of a template by its value; values are not searched for further ones.
+/// Replaces every `{{name}}` of a template by its value; values are not expanded again.
 fn filled(template: &str, values: &[(&str, &str)]) -> String {
     let mut parts = template.split("{{");
     let mut page = parts.next().unwrap_or_default().to_owned();
@@ -106,7 +107,7 @@ fn filled(template: &str, values: &[(&str, &str)]) -> String {
     page
 }
 
-/// Returns the numbers that are looked for first.
+/// Returns the key numbers at the top of the page.
 fn tiles(run: &ReportedRun, study: &Study) -> String {
     let percent = |part: f64| format!("{:.1} %", 100.0 * part);
     let right = accuracy(study).map(|accuracy| {
@@ -139,7 +140,7 @@ fn tiles(run: &ReportedRun, study: &Study) -> String {
     text + "</div>\n"
 }
 
-/// Writes a loss with four decimals, or as a power of ten where these say little.
+/// Formats a loss with four decimals, or in scientific notation if these are not informative.
 fn loss_words(loss: f64) -> String {
     match loss.abs() {
         0.0 => "0".to_owned(),
@@ -148,7 +149,7 @@ fn loss_words(loss: f64) -> String {
     }
 }
 
-/// Computes the fraction of right trials, where trials have right answers.
+/// Computes the fraction of correct trials, if trials have correct answers.
 fn accuracy(study: &Study) -> Option<f64> {
     let correct: Vec<bool> = study.is_correct().into_iter().flatten().collect();
     let right = correct.iter().filter(|right| **right).count();
@@ -164,7 +165,7 @@ fn state_words(state: &RunJson) -> String {
     }
 }
 
-/// Returns what a reader should know before believing a figure.
+/// Returns warnings about the reliability of the figures.
 fn warnings(run: &ReportedRun, state: &RunJson, study: &Study) -> String {
     let mut lines = run.notes.to_vec();
     if let Some(code) = state.exit_code.filter(|code| *code != 0) {
@@ -190,7 +191,7 @@ fn warnings(run: &ReportedRun, state: &RunJson, study: &Study) -> String {
     format!("<div class=\"box warning tiles\"><div><h3>Warnings</h3>\n{list}</div></div>\n")
 }
 
-/// Counts what went wrong in training, by its events.
+/// Counts the problems in training, according to its events.
 fn troubles(folder: &RunFolder) -> Vec<String> {
     let events = std::fs::read_to_string(folder.events()).unwrap_or_default();
     let count = |name: &str| {
@@ -274,7 +275,7 @@ fn tau_words(tau_ms: &ndarray::Array1<f64>) -> String {
     }
 }
 
-/// Returns the results of analyses, a card for each that has one.
+/// Renders the results of analyses, with a card for each that has one.
 fn cards(found: &Found) -> String {
     let with_result = found.iter().filter_map(|(analysis, findings)| {
         let findings = findings.as_ref().ok()?;
@@ -287,7 +288,7 @@ fn cards(found: &Found) -> String {
 }
 
 fn card(analysis: &Analysis, findings: &Findings) -> String {
-    /// Figures that are wider stand alone in their row.
+    /// Width from which a figure has its own row.
     const WIDE_MM: f64 = 95.0;
     let mut figures = String::new();
     let mut width_mm = 0.0;
@@ -307,7 +308,7 @@ fn card(analysis: &Analysis, findings: &Findings) -> String {
     )
 }
 
-/// Returns the text with a capital letter.
+/// Capitalises the first letter of a text.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());

@@ -1,13 +1,13 @@
-//! What units are selective for: d', and how the variables of a task explain their rates.
+//! Selectivity of units: d', and the variance of rates explained by task variables.
 
 use std::collections::HashMap;
 
 use ctrnn_tasks::value_bits;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-/// The discriminability `d' = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2)` of two groups of trials by every unit, from `rates [trial, unit]`;
-/// `group` says which of the two a trial is in, or neither; a rate that is not finite does not count. 0 where both variances are 0 and the
-/// means equal, or a group is empty.
+/// Computes the discriminability `d' = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2)` of two groups of trials by every unit,
+/// from `rates [trial, unit]`; `group` is the group of each trial, or `None`; non-finite rates do not count. It is 0 if
+/// the means are equal or a group is empty.
 pub fn d_prime(rates: ArrayView2<f64>, group: &[Option<bool>]) -> Array1<f64> {
     let of = |unit: ArrayView1<f64>| {
         let [a, b] = [false, true].map(|side| {
@@ -19,6 +19,7 @@ pub fn d_prime(rates: ArrayView2<f64>, group: &[Option<bool>]) -> Array1<f64> {
         });
         let pooled = ((a.1 + b.1) / 2.0).sqrt();
         match b.0 - a.0 {
+            // Smaller differences are rounding; an empty group has a mean of NaN.
             difference if difference.abs() < 1e-12 || difference.is_nan() => 0.0,
             difference => difference / pooled.max(1e-12),
         }
@@ -33,19 +34,19 @@ fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     (mean, square / (n - 1.0).max(1.0))
 }
 
-/// The variance of the rates of every unit, split by what explains it; fractions of the whole.
+/// Decomposition of the variance of the rates of every unit, as fractions of the total.
 #[derive(Clone, Debug)]
 pub struct VarianceSplit {
-    /// By each variable alone, averaged over the others, `[variable, unit]`.
+    /// Variance explained by each variable alone, averaged over the others, `[variable, unit]`.
     pub by_variable: Array2<f64>,
-    /// By the conditions beyond the sum of the variables: nonlinear mixed selectivity, `[unit]`.
+    /// Variance explained by the conditions beyond the sum of the variables: nonlinear mixed selectivity, `[unit]`.
     pub by_interaction: Array1<f64>,
-    /// Within conditions: noise, `[unit]`.
+    /// Variance within conditions: noise, `[unit]`.
     pub residual: Array1<f64>,
 }
 
-/// Splits the variance of `rates [trial, unit]` over a balanced set of trials into parts of `variables [trial, variable]`, whose
-/// values are levels of factors. Conditions that occur more often than others weigh no more.
+/// Decomposes the variance of `rates [trial, unit]` by `variables [trial, variable]`, whose values are the levels of
+/// factors. Conditions have equal weights, however often they occur.
 ///
 /// # References
 /// Rigotti et al. (2013), The importance of mixed selectivity in complex cognitive tasks.
@@ -92,6 +93,7 @@ pub fn variance_split(rates: ArrayView2<f64>, variables: ArrayView2<f64>) -> Var
                 .fold(Array1::<f64>::zeros(n_units), |a, b| a + b)
         })
         .collect();
+    // The floor avoids 0 / 0 for a constant unit.
     let total = (&between + &within).mapv(|v: f64| v.max(1e-300));
     let main = by_variable
         .iter()
@@ -105,7 +107,7 @@ pub fn variance_split(rates: ArrayView2<f64>, variables: ArrayView2<f64>) -> Var
     }
 }
 
-/// Indices by equal rows, in the order of first appearance.
+/// Groups the indices of equal rows, in order of first appearance.
 fn groups(rows: impl Iterator<Item = Vec<f64>>) -> Vec<(Vec<f64>, Vec<usize>)> {
     let mut groups: Vec<(Vec<f64>, Vec<usize>)> = Vec::new();
     let mut places: HashMap<Vec<u64>, usize> = HashMap::new();
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// Groups (1, 3) and (5, 7): means 2 and 6, variances 2: d' = 4 / sqrt 2. A silent unit has 0.
+    /// Groups (1, 3) and (5, 7) have means 2 and 6, variances 2: d' = 4 / sqrt 2. A silent unit has 0.
     #[test]
     fn d_prime_by_hand() {
         let rates = array![[1.0, 0.0], [3.0, 0.0], [5.0, 0.0], [7.0, 0.0], [99.0, 0.0]];
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(d_prime(with_nan.view(), &[None; 5])[0], 0.0);
     }
 
-    /// Unit 0 follows the first variable, unit 1 the product, unit 2 noise that the conditions share.
+    /// Unit 0 follows the first variable, unit 1 the product, unit 2 noise independent of the condition.
     #[test]
     fn variance_goes_to_what_explains_it() {
         let mut rows = Vec::new();

@@ -1,15 +1,15 @@
-//! Sigmoid curves of choices: how often one is made, as a function of the evidence for it.
+//! Sigmoid curves of choices: probability of a choice as a function of the evidence for it.
 
 use ctrnn_random::{Key, Rng, Stream};
 
 /// Trials at one level of the evidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// Signed evidence.
+    /// Signed evidence of the level.
     pub x: f64,
-    /// Trials.
+    /// Number of trials.
     pub n: usize,
-    /// Those of them in which the choice was made.
+    /// Number of trials in which the choice was made.
     pub chosen: usize,
 }
 
@@ -19,7 +19,7 @@ impl Level {
         self.chosen as f64 / self.n as f64
     }
 
-    /// The interval of Wilson (1927) for the probability of the choice, at 95 %.
+    /// Returns the 95 % interval of Wilson (1927) for the probability of the choice.
     pub fn interval(&self) -> [f64; 2] {
         const Z: f64 = 1.959_964;
         let n = self.n.max(1) as f64;
@@ -30,17 +30,17 @@ impl Level {
     }
 }
 
-/// The shape of a psychometric function: a distribution function F with F(0) = 1/2.
+/// Shape of a psychometric function: a distribution function F with F(0) = 1/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sigmoid {
-    /// `F(z) = 1 / (1 + exp(-z))`
+    /// Logistic function `F(z) = 1 / (1 + exp(-z))`.
     Logistic,
-    /// `F(z) = Phi(z)`, the normal distribution.
+    /// Normal distribution function `F(z) = Phi(z)`.
     Probit,
 }
 
 impl Sigmoid {
-    /// Its name in files.
+    /// Returns the name used in files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Logistic => "logistic",
@@ -56,27 +56,29 @@ impl Sigmoid {
     }
 }
 
-/// `P(x) = lapse + (1 - 2 lapse) F((x - bias) / width)`: the probability of the choice at the evidence x.
+/// Psychometric function `P(x) = lapse + (1 - 2 lapse) F((x - bias) / width)`: the probability of the choice at the
+/// evidence x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SigmoidFit {
-    /// F
+    /// Shape F of the function.
     pub shape: Sigmoid,
-    /// The evidence at which both choices are equally likely.
+    /// Bias: the evidence at which both choices are equally likely.
     pub bias: f64,
-    /// The evidence by which F rises from 1/2 to F(1): 0.73 (logistic) or 0.84 (probit); the threshold.
+    /// Width (threshold): the increase of evidence that raises F from 1/2 to F(1), which is 0.73 (logistic) or 0.84
+    /// (probit).
     pub width: f64,
-    /// The fraction of trials in which the choice does not follow the evidence, on either side.
+    /// Lapse rate: the fraction of trials in which the choice does not follow the evidence, on either side.
     pub lapse: f64,
-    /// The logarithm of the likelihood.
+    /// Log-likelihood of the fit.
     pub log_likelihood: f64,
 }
 
-/// A fit with the 95 % intervals of its parameters: percentiles 2.5 and 97.5 of a parametric bootstrap.
+/// A fit with 95 % confidence intervals of its parameters: percentiles 2.5 and 97.5 of a parametric bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SigmoidIntervals {
-    /// The fit of greatest likelihood.
+    /// Maximum-likelihood fit.
     pub fit: SigmoidFit,
-    /// Interval of the bias; NaN, as the others, where no sample could be fitted.
+    /// Interval of the bias; NaN, like the others, if no sample could be fitted.
     pub bias: [f64; 2],
     /// Interval of the width.
     pub width: [f64; 2],
@@ -85,14 +87,14 @@ pub struct SigmoidIntervals {
 }
 
 impl SigmoidFit {
-    /// `P(x)`
+    /// Computes the probability `P(x)`.
     pub fn at(&self, x: f64) -> f64 {
         self.lapse + (1.0 - 2.0 * self.lapse) * self.shape.at((x - self.bias) / self.width)
     }
 
-    /// The curve of greatest likelihood, with a lapse of at most 0.4 and a width of at least a hundredth of the largest distance of
-    /// neighbouring levels; none where there are fewer than two levels, one choice in all trials, or levels too far apart or too close for
-    /// double precision.
+    /// Fits the curve by maximum likelihood, with a lapse of at most 0.4 and a width of at least a hundredth of the
+    /// largest distance of neighbouring levels. Returns `None` with fewer than two levels, only one choice in all
+    /// trials, or levels too far apart or too close for double precision.
     pub fn fit(shape: Sigmoid, levels: &[Level]) -> Option<Self> {
         let bounds = Bounds::of(levels)?;
         let is_made = |level: &Level| level.chosen > 0;
@@ -118,16 +120,17 @@ impl SigmoidFit {
     fn likelihood(&self, levels: &[Level]) -> f64 {
         let of = |level: &Level| {
             if !level.x.is_finite() {
-                return 0.0; // no place on the curve
+                return 0.0; // such a level has no position on the curve
             }
+            // A probability of exactly 0 or 1 would have an infinite logarithm.
             let p = self.at(level.x).clamp(1e-12, 1.0 - 1e-12);
             level.chosen as f64 * p.ln() + (level.n - level.chosen) as f64 * (1.0 - p).ln()
         };
         levels.iter().map(of).sum()
     }
 
-    /// The curve of greatest likelihood with its intervals: `n_samples` times, choices are drawn from the fit and fitted
-    /// again; sample k draws at its own address of `seed`.
+    /// Fits the curve by maximum likelihood with confidence intervals: `n_samples` times, choices are drawn from the
+    /// fit and fitted again; sample k has its own random address of `seed`.
     ///
     /// # References
     /// Wichmann & Hill (2001), The psychometric function: I and II.
@@ -162,7 +165,7 @@ impl SigmoidFit {
     }
 }
 
-/// Percentiles 2.5 and 97.5.
+/// Returns the percentiles 2.5 and 97.5.
 fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
     values.sort_by(f64::total_cmp);
     [0.025, 0.975].map(|part| {
@@ -173,7 +176,7 @@ fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
 
 const MOST_LAPSE: f64 = 0.4;
 
-/// What the unbounded parameters of the search mean.
+/// Mapping from the unbounded parameters of the search to those of the curve.
 struct Bounds {
     /// Half of the range of the evidence.
     scale: f64,
@@ -214,7 +217,7 @@ impl Bounds {
     }
 }
 
-/// The minimum of a function of three parameters by the simplex of Nelder & Mead (1965).
+/// Minimises a function of three parameters by the simplex method of Nelder & Mead (1965).
 fn minimise(f: &dyn Fn([f64; 3]) -> f64, start: [f64; 3]) -> [f64; 3] {
     let mut simplex: Vec<([f64; 3], f64)> = (0..4)
         .map(|k| {
@@ -267,7 +270,7 @@ fn minimise(f: &dyn Fn([f64; 3]) -> f64, start: [f64; 3]) -> [f64; 3] {
     simplex[0].0
 }
 
-/// `Phi(z)` to 1e-15: the series of Marsaglia (2004) near 0, a continued fraction in the tails.
+/// Computes `Phi(z)` to 1e-15: the series of Marsaglia (2004) near 0, a continued fraction in the tails.
 pub(crate) fn normal_cdf(z: f64) -> f64 {
     if z.abs() > 6.0 {
         let x = z.abs();
@@ -334,7 +337,7 @@ mod tests {
         }
     }
 
-    /// Of 36 intervals at 95 %, from six observers of each shape, 34 are expected to hold the truth.
+    /// Expects 34 of 36 intervals at 95 %, from six observers of each shape, to contain the true value.
     #[test]
     fn intervals_hold_the_truth_as_often_as_they_say() {
         let mut n_held = 0;
@@ -361,7 +364,8 @@ mod tests {
         assert!(n_held >= 31, "{n_held} of 36");
     }
 
-    /// Three of four and one of four, symmetric about 0: the logistic curve with bias 0 goes through 3/4 at ln 3 widths.
+    /// Three of four and one of four, symmetric about 0: the logistic curve with bias 0 passes through 3/4 at ln 3
+    /// widths.
     #[test]
     fn two_levels_are_met_exactly() {
         let level = |x, chosen| Level { x, n: 4000, chosen };
@@ -374,7 +378,7 @@ mod tests {
         assert!(SigmoidFit::fit(Sigmoid::Logistic, &never).is_none());
     }
 
-    /// Tables of the normal distribution; 8 of 10 by Wilson: 0.490 to 0.943.
+    /// Compared with tables of the normal distribution; Wilson's interval of 8 of 10 is 0.490 to 0.943.
     #[test]
     fn distributions_by_the_book() {
         for (z, p) in [

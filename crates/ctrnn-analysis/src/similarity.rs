@@ -1,16 +1,17 @@
-//! How alike two sets of states are: Procrustes distance and centred kernel alignment.
+//! Similarity of two sets of states: Procrustes distance and centred kernel alignment (CKA).
 
 use ndarray::{Array2, ArrayView2};
 
 use crate::linear_algebra::{NotConverged, centred, nuclear_norm};
 
-/// The angle of Procrustes, in [0, pi / 2]: `arccos |X'Y|_*` of states `[n, N]` and `[n, M]` of the same n observations, centred and
-/// scaled to norm 1. It does not change under rotation, reflection, translation and scaling of either, is 0 where these bring
-/// one onto the other, and obeys the triangle inequality. Two constants are alike (0); a constant has nothing in common with
-/// what changes (pi / 2).
+/// Computes the Procrustes angle, in [0, pi / 2]: `arccos
+/// X'Y
+/// _*` of states `[n, N]` and `[n, M]` of the same n observations, centred and scaled to norm 1. It is invariant under
+/// rotation, reflection, translation and scaling of either, 0 if these map one onto the other, and obeys the triangle
+/// inequality. Two constants have the angle 0; a constant and varying states have pi / 2.
 ///
 /// # Errors
-/// [`NotConverged`]
+/// [`NotConverged`] if the decomposition does not converge.
 ///
 /// # References
 /// Williams, Kunz, Kornblith & Linderman (2021), Generalized shape metrics on neural representations.
@@ -25,8 +26,14 @@ pub fn procrustes_angle(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64, N
     }
 }
 
-/// Linear CKA, in [0, 1]: `|X'Y|^2 / (|X'X| |Y'Y|)` (Frobenius) of the centred states `[n, N]` and `[n, M]` of the same n observations.
-/// 1 for states that differ by a rotation and a scale, and for two constants; 0 for a constant and what changes.
+/// Computes linear CKA, in [0, 1]: `
+/// X'Y
+/// ^2 / (
+/// X'X
+///
+/// Y'Y
+/// )` (Frobenius) of the centred states `[n, N]` and `[n, M]` of the same n observations. It is 1 for states that
+/// differ by a rotation and a scale, and for two constants; 0 for a constant and varying states.
 ///
 /// # References
 /// Kornblith, Norouzi, Lee & Hinton (2019), Similarity of neural network representations revisited.
@@ -41,7 +48,7 @@ pub fn cka(x: ArrayView2<f64>, y: ArrayView2<f64>) -> f64 {
     }
 }
 
-/// Centred columns, Frobenius norm 1; none of a constant.
+/// Centres the columns and scales to Frobenius norm 1; `None` for constant states.
 fn scaled(x: ArrayView2<f64>) -> Option<Array2<f64>> {
     let (_, left) = centred(x);
     let norm = left.mapv(|v| v * v).sum().sqrt();
@@ -73,8 +80,8 @@ mod tests {
         assert_eq!(procrustes_angle(moving.view(), still.view()), Ok(quarter));
     }
 
-    /// Along orthogonal time courses nothing is shared; with one of two equal dimensions in common, the nuclear norm is 1 / sqrt 2 and
-    /// CKA is (1/2) / (1 x 1 / sqrt 2).
+    /// Orthogonal time courses have no similarity; with one of two equal dimensions in common, the nuclear norm is 1 /
+    /// sqrt 2 and CKA is (1/2) / (1 x 1 / sqrt 2).
     #[test]
     fn values_by_hand() {
         let (a, b) = ([1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0]);

@@ -1,4 +1,4 @@
-//! Running a network on given inputs, with every state recorded.
+//! Simulation of a network on given inputs, with every state recorded.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,25 +16,25 @@ use thiserror::Error;
 
 use crate::{Dynamics, Perturbation};
 
-/// Every state of a simulation, `[trial, time, ...]`; index k is the state after input k, at `t_ms[k] = (k+1) dt_ms`.
+/// All states of a simulation, `[trial, time, ...]`; index k is the state after input k, at `t_ms[k] = (k+1) dt_ms`.
 #[derive(Clone, Debug)]
 pub struct States {
-    /// `v`, or `z` of that step in the rate form, `[B,T,N]`.
+    /// Potentials `v`, or the drive `z` of that step in the rate form, `[B,T,N]`.
     pub potentials: Array,
     /// Firing rates `[B,T,N]`.
     pub rates: Array,
-    /// The inputs `[B,T,I]` as given: before baseline, input noise and rectification.
+    /// Inputs `[B,T,I]` as given: before baseline, input noise and rectification.
     pub inputs: Array,
-    /// What the network answers, `f_out(y)`, `[B,T,O]`.
+    /// Outputs of the network `f_out(y)`, `[B,T,O]`.
     pub outputs: Array,
-    /// Time of each state.
+    /// Time of each state in ms.
     pub t_ms: Vec<f32>,
 }
 
-/// Runs `network` on `inputs [B,T,I]`; `pass` says with which noise and from which state.
+/// Simulates `network` on `inputs [B,T,I]`; `pass` sets noise and initial state.
 ///
 /// # Panics
-/// If a shape is not the network's; [`Injected::read`] checks what comes from a file.
+/// If a shape does not fit the network; [`Injected::read`] checks arrays from a file.
 pub fn simulate<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     inputs: &Array,
@@ -43,13 +43,13 @@ pub fn simulate<B: RecurrenceBackend>(
     run(network, inputs, pass, None)
 }
 
-/// [`simulate`], while something is done to the network.
+/// Simulates a perturbed network; otherwise like [`simulate`].
 ///
 /// # Errors
 /// If the perturbed network cannot be built.
 ///
 /// # Panics
-/// If a shape is not the network's, or a unit does not exist ([`Perturbation::check`]).
+/// If a shape does not fit the network, or a unit does not exist ([`Perturbation::check`]).
 pub fn simulate_perturbed<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     inputs: &Array,
@@ -94,7 +94,7 @@ fn run<B: RecurrenceBackend>(
 }
 
 impl Dynamics {
-    /// The dynamics of a network.
+    /// Returns the noise-free dynamics of a network.
     pub fn of<B: Backend>(network: &CtrnnModule<B>) -> Self {
         let config = network.config();
         let weights = network.weights();
@@ -127,13 +127,13 @@ impl Dynamics {
 }
 
 impl States {
-    /// Tells whether all states and answers are finite.
+    /// Returns true if all states and outputs are finite.
     pub fn are_finite(&self) -> bool {
         let all = [&self.potentials, &self.rates, &self.outputs];
         all.iter().all(|array| array.first_nonfinite().is_none())
     }
 
-    /// The arrays by the names that `states.npz` gives them.
+    /// Returns the arrays by their names in `states.npz`.
     pub fn into_arrays(self) -> BTreeMap<String, Array> {
         let t_ms = Array::f32(&[self.t_ms.len()], self.t_ms);
         [
@@ -148,30 +148,30 @@ impl States {
     }
 }
 
-/// Inputs, and optionally initial state and noise, that a user gives to a simulation.
+/// User-supplied inputs of a simulation, and optionally initial state and noise.
 #[derive(Clone, Debug)]
 pub struct Injected {
-    /// `inputs [B,T,I]`
+    /// Inputs `[B,T,I]`.
     pub inputs: Array,
-    /// `initial_state [B,N]`
+    /// Initial state `[B,N]`.
     pub initial_state: Option<Array>,
-    /// Standard normals behind the pre-activation noise, `[B,T,N]`.
+    /// Standard normal numbers for the pre-activation noise, `[B,T,N]`.
     pub preactivation_noise: Option<Array>,
-    /// Standard normals behind the post-activation noise, `[B,T,N]`.
+    /// Standard normal numbers for the post-activation noise, `[B,T,N]`.
     pub postactivation_noise: Option<Array>,
-    /// Standard normals behind the noise of the inputs, `[B,T,I]`.
+    /// Standard normal numbers for the input noise, `[B,T,I]`.
     pub input_noise: Option<Array>,
-    /// The number of each trial's condition, for an initial state per condition.
+    /// Index of each trial's condition, for an initial state per condition.
     pub conditions: Vec<usize>,
 }
 
-/// What can be wrong with a file of inputs.
+/// Error of a file of inputs.
 #[derive(Debug, Error)]
 pub enum InjectedError {
     /// The file cannot be read as arrays.
     #[error(transparent)]
     File(#[from] FileError),
-    /// An array is missing, unknown, or has another shape than the network asks for.
+    /// An array is missing, unknown, or has a shape that does not fit the network.
     #[error("{0}")]
     Array(String),
 }
@@ -180,7 +180,7 @@ impl Injected {
     /// Reads a file of inputs for a network.
     ///
     /// # Errors
-    /// Names the array and what is wrong with it.
+    /// Names the array and the problem.
     pub fn read(path: &Path, config: &CtrnnConfig) -> Result<Self, InjectedError> {
         let mut arrays = npz::read(path)?;
         let error =
@@ -252,7 +252,7 @@ impl Injected {
         Ok(())
     }
 
-    /// A network with an initial state per condition must be told states or conditions.
+    /// Checks that initial states or conditions are given if the network has an initial state per condition.
     fn check_start(&self, config: &CtrnnConfig) -> Result<(), String> {
         let is_per_condition = matches!(config.initial_state, InitialState::LearnedPerCondition);
         if is_per_condition && self.initial_state.is_none() && self.conditions.is_empty() {
@@ -261,7 +261,7 @@ impl Injected {
         Ok(())
     }
 
-    /// What is given for some of the trials.
+    /// Returns the inputs, states and noise of some of the trials.
     #[must_use]
     pub fn rows(&self, trials: Range<usize>) -> Self {
         let some = |array: &Option<Array>| array.as_ref().map(|array| array.rows(trials.clone()));
@@ -276,7 +276,7 @@ impl Injected {
         }
     }
 
-    /// The given noise; none where no array is.
+    /// Returns the given noise; none for arrays that are absent.
     pub fn noise<B: Backend>(&self, device: &B::Device) -> Noise<B> {
         let given = |array: &Option<Array>| array.as_ref().map(|array| tensor(array, device));
         let all = [
@@ -295,7 +295,7 @@ impl Injected {
         }
     }
 
-    /// The given initial state, if there is one.
+    /// Returns the given initial state, if there is one.
     pub fn state<B: Backend>(&self, device: &B::Device) -> Option<UnitState<Tensor<B, 2>>> {
         self.initial_state.as_ref().map(|array| UnitState {
             activity: tensor(array, device),
@@ -303,7 +303,7 @@ impl Injected {
     }
 }
 
-/// The conditions of an array of numbers from 0.
+/// Returns the condition indices of an array of numbers from 0.
 fn numbers(array: Option<Array>, config: &CtrnnConfig) -> Result<Vec<usize>, String> {
     let (Some(array), InitialState::LearnedPerCondition) = (array, &config.initial_state) else {
         return Ok(Vec::new());
@@ -321,7 +321,7 @@ fn numbers(array: Option<Array>, config: &CtrnnConfig) -> Result<Vec<usize>, Str
     numbers.iter().map(number).collect()
 }
 
-/// An initial state `[N]` or `[B,N]` as `[B,N]`.
+/// Returns an initial state `[N]` or `[B,N]` as `[B,N]`.
 fn for_each_trial(state: Array, n_trials: usize) -> Array {
     if state.shape().len() == 2 {
         return state;

@@ -1,4 +1,4 @@
-//! What every analysis starts from: a network and the trials that it went through.
+//! Common input of all analyses: a network, its trials and its states.
 
 use ctrnn_files::Array;
 use ctrnn_model::Form;
@@ -10,64 +10,64 @@ use crate::selectivity::d_prime;
 use crate::text::spoken;
 use crate::{Dynamics, Unsuitable};
 
-/// A network, the trials that it went through, and what it did in them.
+/// A network, its trials, and its states and outputs in them.
 pub struct Study<'a> {
-    /// The task.
+    /// Task of the run.
     pub task: &'a dyn Task,
-    /// The trials.
+    /// Trials on which the network was run.
     pub batch: TrialBatch,
-    /// The network.
+    /// Noise-free dynamics of the network.
     pub dynamics: Dynamics,
-    /// The network before training, where that is known.
+    /// Dynamics of the network before training, if it is known.
     pub before: Option<Dynamics>,
-    /// `v`, or `z` in the rate form, `[trial, time, unit]`.
+    /// Potentials `v`, or the drive `z` in the rate form, `[trial, time, unit]`.
     pub potentials: Array3<f64>,
-    /// `r`, `[trial, time, unit]`.
+    /// Rates `r`, `[trial, time, unit]`.
     pub rates: Array3<f64>,
-    /// What the network answers, `[trial, time, output]`.
+    /// Outputs of the network, `[trial, time, output]`.
     pub outputs: Array3<f64>,
-    /// +1 or -1 for each unit, under Dale's law.
+    /// Sign of each unit, +1 or -1, under Dale's law.
     pub signs: Option<Vec<f64>>,
-    /// What was measured during training.
+    /// Training metrics of the run.
     pub metrics: Option<Metrics>,
     /// Other networks on the same trials.
     pub peers: Vec<Peer>,
-    /// Decides everything random: bootstraps, beginnings of searches.
+    /// Seed of all random numbers: bootstraps, initial states of searches.
     pub seed: u64,
 }
 
-/// Another network that went through the same trials.
+/// Another network that was run on the same trials.
 pub struct Peer {
-    /// What to call it.
+    /// Name of the network in results.
     pub name: String,
-    /// `r`, `[trial, time, unit]`.
+    /// Rates `r`, `[trial, time, unit]`.
     pub rates: Array3<f64>,
-    /// What was measured during its training.
+    /// Training metrics of its run.
     pub metrics: Option<Metrics>,
 }
 
-/// The inputs of an epoch, held constant: the median over its last time steps in all trials.
+/// Constant input that represents an epoch: the median over all its time steps in all trials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypicalInput {
-    /// The epochs that have it.
+    /// Epochs that have this input.
     pub epochs: Vec<&'static str>,
-    /// `[I]`
+    /// Input values `[I]`.
     pub input: Array1<f64>,
 }
 
 impl TypicalInput {
-    /// Returns the names of its epochs.
+    /// Returns the names of the epochs with this input.
     pub fn title(&self) -> String {
         spoken(&self.epochs.join(", "))
     }
 
-    /// Returns some inputs as an array `[input, I]` of `n_inputs` columns.
+    /// Returns inputs as an array `[input, I]` with `n_inputs` columns.
     pub(crate) fn table(inputs: &[Self], n_inputs: usize) -> Array2<f64> {
         Array2::from_shape_fn((inputs.len(), n_inputs), |(k, i)| inputs[k].input[i])
     }
 }
 
-/// An array of a file as an array of three dimensions.
+/// Converts an array of a file to an array of three dimensions.
 ///
 /// # Panics
 /// If it has another number of dimensions.
@@ -84,12 +84,12 @@ pub fn three_dimensional(array: &Array) -> Array3<f64> {
 }
 
 impl Study<'_> {
-    /// The inputs and outputs of the task.
+    /// Returns the inputs and outputs of the task.
     pub fn layout(&self) -> Layout {
         self.task.layout()
     }
 
-    /// The states of the dynamics `[trial, time, unit]`: potentials, or rates in the rate form.
+    /// Returns the states of the dynamics `[trial, time, unit]`: potentials, or rates in the rate form.
     pub fn states(&self) -> &Array3<f64> {
         match self.dynamics.form {
             Form::Voltage => &self.potentials,
@@ -97,13 +97,13 @@ impl Study<'_> {
         }
     }
 
-    /// Which states belong to a trial and not to its padding, `[trial, time]`.
+    /// Returns true for each state that belongs to a trial and not to its padding, `[trial, time]`.
     pub fn counts(&self) -> Array2<bool> {
         let shape = (self.batch.n_trials, self.batch.max_steps);
         Array2::from_shape_fn(shape, |(b, t)| t < self.batch.n_steps[b])
     }
 
-    /// Every state that belongs to a trial, one per row.
+    /// Returns all states that belong to a trial, one per row.
     pub fn all_states(&self) -> Array2<f64> {
         self.counted(self.states())
     }
@@ -117,7 +117,7 @@ impl Study<'_> {
         ndarray::stack(ndarray::Axis(0), &rows).expect("rows of one width")
     }
 
-    /// Trial and time step of the first state, or answer, that is not finite.
+    /// Returns trial and time step of the first non-finite state or output.
     pub fn first_nonfinite(&self) -> Option<[usize; 2]> {
         [&self.potentials, &self.rates, &self.outputs]
             .into_iter()
@@ -125,7 +125,7 @@ impl Study<'_> {
             .min()
     }
 
-    /// The inputs `[time, input]` of a trial.
+    /// Returns the inputs `[time, input]` of a trial.
     pub fn inputs(&self, b: usize) -> Array2<f64> {
         let width = self.batch.n_inputs;
         let rows = self.batch.rows(&self.batch.inputs, b, width);
@@ -134,7 +134,7 @@ impl Study<'_> {
         })
     }
 
-    /// The time step at which the choice of a trial is read: the last one that counts.
+    /// Returns the time step at which the choice of a trial is read: the last one that counts.
     pub fn answer_step(&self, b: usize) -> usize {
         self.batch
             .trial(b)
@@ -142,20 +142,20 @@ impl Study<'_> {
             .unwrap_or(self.batch.n_steps[b] - 1)
     }
 
-    /// The choices that the network made, `[trial]`.
+    /// Returns the choices of the network, `[trial]`.
     pub fn choices(&self) -> Vec<Option<usize>> {
         let choices = self.layout().choices;
         let choice = |b: usize| self.batch.trial(b).choice(&self.readout(b), &choices);
         (0..self.batch.n_trials).map(choice).collect()
     }
 
-    /// Whether the network was right, `[trial]`.
+    /// Returns, for each trial, true if the network was correct; `None` without a correct answer.
     pub fn is_correct(&self) -> Vec<Option<bool>> {
         let is_correct = |b: usize| self.task.is_correct(&self.batch.trial(b), &self.readout(b));
         (0..self.batch.n_trials).map(is_correct).collect()
     }
 
-    /// `[time, output]` of a trial, row by row.
+    /// Returns the outputs `[time, output]` of a trial, row by row.
     pub fn readout(&self, b: usize) -> Vec<f32> {
         let rows = self
             .outputs
@@ -163,7 +163,7 @@ impl Study<'_> {
         rows.iter().map(|&y| y as f32).collect()
     }
 
-    /// Names of the epochs, in the order of their appearance.
+    /// Returns the names of the epochs in order of appearance.
     pub fn epochs(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for timeline in &self.batch.timelines {
@@ -176,7 +176,7 @@ impl Study<'_> {
         names
     }
 
-    /// Mean rates `[trial, unit]` within an epoch; NaN in a trial without it.
+    /// Computes the mean rates `[trial, unit]` within an epoch; NaN in a trial without it.
     pub fn rates_in(&self, epoch: &str) -> Array2<f64> {
         let mut means = Array2::from_elem((self.batch.n_trials, self.dynamics.n_units()), f64::NAN);
         for (b, mut row) in means.outer_iter_mut().enumerate() {
@@ -192,7 +192,7 @@ impl Study<'_> {
         means
     }
 
-    /// Finds the last epoch before the answer that lasts longer than one time step, or the last one.
+    /// Returns the last epoch before the answer that lasts longer than one time step, otherwise the last one.
     pub fn telling_epoch(&self) -> &'static str {
         let epochs = self.epochs();
         let telling = ["delay", "decision", "stimulus"];
@@ -200,7 +200,8 @@ impl Study<'_> {
         found.or(epochs.last()).copied().unwrap_or("trial")
     }
 
-    /// Computes d' of every unit between the two choices that the network made, in the telling epoch; none unless there are two choices.
+    /// Computes d' of every unit between the two choices of the network, in the [`telling_epoch`](Self::telling_epoch);
+    /// `None` unless there are two choices.
     pub fn choice_preference(&self) -> Option<Array1<f64>> {
         let [first, second] = self.layout().alternatives()[..] else {
             return None;
@@ -218,7 +219,7 @@ impl Study<'_> {
         })
     }
 
-    /// Returns the mean over trials of the state at the end of an epoch.
+    /// Computes the mean over trials of the state at the end of an epoch.
     pub fn mean_end(&self, epoch: &str) -> Array1<f64> {
         let end = |b: usize| {
             let last = steps_of(&self.batch, b, epoch).last()?;
@@ -235,7 +236,7 @@ impl Study<'_> {
         (1..=n).map(step).collect()
     }
 
-    /// Returns the typical inputs of all epochs, of which there is one at least.
+    /// Returns the typical inputs of all epochs, at least one.
     ///
     /// # Errors
     /// If the trials have no epochs.
@@ -248,7 +249,7 @@ impl Study<'_> {
         Ok(inputs)
     }
 
-    /// The typical inputs of all epochs; epochs that share theirs are named together.
+    /// Returns the typical inputs of all epochs; epochs with equal inputs are merged.
     pub fn typical_inputs(&self) -> Vec<TypicalInput> {
         let mut found: Vec<TypicalInput> = Vec::new();
         let steps = self.input_steps();
@@ -265,10 +266,10 @@ impl Study<'_> {
         found
     }
 
-    /// Returns the precision to which each input is held: about a hundredth of its range over all trials and time steps, a power of
-    /// ten; zero for an input that never changes.
+    /// Returns the rounding step of each input: a power of ten, about a hundredth of its range over all trials and time
+    /// steps; zero for a constant input.
     ///
-    /// The rest of a median is noise, and under it a line of fixed points would drift.
+    /// Smaller digits of a median are noise, which would make a line of fixed points drift.
     fn input_steps(&self) -> Array1<f64> {
         let width = self.batch.n_inputs;
         let range = |k: usize| {
@@ -290,7 +291,7 @@ impl Study<'_> {
         (0..width).map(range).collect()
     }
 
-    /// Returns the median of each input over all trials and time steps of an epoch, to the precision in `steps`.
+    /// Returns the median of each input over all trials and time steps of an epoch, rounded to `steps`.
     fn typical_input(&self, epoch: &str, steps: &Array1<f64>) -> Array1<f64> {
         let width = self.batch.n_inputs;
         let median = |k: usize| {
@@ -311,13 +312,13 @@ impl Study<'_> {
     }
 }
 
-/// Trial and time step of the first number of `[trial, time, unit]` that is not finite.
+/// Returns trial and time step of the first non-finite number of `[trial, time, unit]`.
 pub fn first_nonfinite(values: &Array3<f64>) -> Option<[usize; 2]> {
     let mut numbers = values.indexed_iter();
     numbers.find_map(|((b, t, _), x)| (!x.is_finite()).then_some([b, t]))
 }
 
-/// All time steps of a trial that belong to an epoch of this name.
+/// Returns the time steps of a trial that belong to an epoch of this name.
 pub fn steps_of(batch: &TrialBatch, b: usize, epoch: &str) -> std::ops::Range<usize> {
     let mut named = batch.timelines[b]
         .epochs

@@ -1,6 +1,6 @@
-//! Numbers and names as they are written in figures and sentences.
+//! Formatting of numbers and names in figures and sentences.
 
-/// Writes a number with few digits and the minus sign of typography.
+/// Formats a number with few digits and the typographic minus sign.
 pub fn short(x: f64) -> String {
     let text = match x.abs() {
         0.0 => "0".to_owned(),
@@ -21,13 +21,13 @@ pub fn short(x: f64) -> String {
     text.replace('-', "−")
 }
 
-/// Writes a number with at most so many decimals.
+/// Formats a number with at most `decimals` decimals.
 pub fn rounded(x: f64, decimals: i32) -> String {
     let unit = 10f64.powi(decimals);
     short((x * unit).round() / unit)
 }
 
-/// Writes a name without underscores.
+/// Formats a name without underscores.
 pub fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }

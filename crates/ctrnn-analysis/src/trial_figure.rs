@@ -1,4 +1,4 @@
-//! A picture of a few trials of a task: inputs, targets, mask and epochs.
+//! Figure of a few trials of a task: inputs, targets, mask and epochs.
 
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
@@ -8,22 +8,23 @@ use ctrnn_tasks::{
 use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
 use crate::text::short;
 
-/// Heights of a channel with a line and of a channel of a group, in millimetres.
+/// Heights in millimetres: of a single channel, and of a channel in a group.
 const LANE_MM: f64 = 5.0;
 const GROUP_MM: f64 = 0.6;
 const SMALLEST_GROUP_MM: f64 = 9.0;
 const MASK_MM: f64 = 3.0;
-/// Of all inputs, or all targets: as high as that word is long, which stands beside them.
+/// Smallest height of the panels of inputs and of targets, which fits the word at their side.
 const SMALLEST_PANEL_MM: f64 = 9.5;
-/// Widths of all data areas together, in millimetres: with labels, two columns of a journal.
+/// Total width of the data areas in millimetres: with labels, two columns of a journal.
 const WIDTH_MM: f64 = 150.0;
-/// Least width of a trial where there are many; the page is as wide as they need.
+/// Smallest width of a trial; with many trials the page becomes wider.
 const NARROWEST_MM: f64 = 5.0;
-/// Neighbouring channels of one name are drawn as a heat map from so many on.
+/// Number of neighbouring channels with a common name from which they are drawn as a heat map.
 const SMALLEST_GROUP: usize = 6;
 
-/// Draws every trial of a batch in a column of its own: inputs, targets, and how much each time step counts. Shaded bands are
-/// epochs. Channels that differ in their number only, such as `ring 0`, `ring 1`, ..., are a heat map.
+/// Draws every trial of a batch in its own column: inputs, targets, and the weight of each time step in the loss.
+/// Shaded bands are epochs. Channels whose names differ only in a number, such as `ring 0`, `ring 1`, ..., form a heat
+/// map.
 #[must_use]
 pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clock) -> Figure {
     let inputs = lanes(&layout.inputs);
@@ -63,10 +64,10 @@ pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clo
     figure
 }
 
-/// `n` trials of a task that show what there is: of the first trials of a few training steps, those that differ most.
+/// Returns `n` diverse trials of a task, selected from the first trials of a few training steps.
 ///
 /// # Errors
-/// Whatever keeps the task from making trials.
+/// Returns the error of a task that cannot make trials.
 pub fn example_trials(
     task: &dyn Task,
     clock: Clock,
@@ -88,7 +89,8 @@ pub fn example_trials(
     Ok(TrialBatch::new(varied(trials?, n)))
 }
 
-/// `n` of these trials: the first, then again and again the one in which most is new, of its condition and its correct choice.
+/// Selects `n` diverse trials: the first, then repeatedly the one with the most new values of conditions and correct
+/// choice.
 fn varied(mut trials: Vec<Trial>, n: usize) -> Vec<Trial> {
     let mut chosen: Vec<Trial> = Vec::new();
     while chosen.len() < n && !trials.is_empty() {
@@ -103,7 +105,7 @@ fn varied(mut trials: Vec<Trial>, n: usize) -> Vec<Trial> {
     chosen
 }
 
-/// How much of a trial, values of its condition and correct choice, is in none of the others.
+/// Counts the values of a trial, of its conditions and its correct choice, that occur in none of the others.
 fn novelty(trial: &Trial, others: &[Trial]) -> usize {
     let is_new =
         |(k, value): (usize, &(String, f64))| others.iter().all(|o| o.condition[k] != *value);
@@ -125,7 +127,8 @@ struct Lane {
     height_mm: f64,
 }
 
-/// Channels in order; groups of neighbours whose names differ in a number, or after their first word, only.
+/// Returns the channels in order; neighbours whose names differ only in a number, or after their first word, are
+/// grouped.
 fn lanes(names: &[String]) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
     for (k, name) in names.iter().enumerate() {
@@ -154,7 +157,7 @@ fn lanes(names: &[String]) -> Vec<Lane> {
     lanes
 }
 
-/// A large group as one lane, a small one channel by channel.
+/// Splits a group into single channels unless it is large enough for a heat map.
 fn drawn(lane: Lane, names: &[String]) -> Vec<Lane> {
     if lane.n >= SMALLEST_GROUP {
         let height_mm = (GROUP_MM * lane.n as f64).clamp(SMALLEST_GROUP_MM, 25.0);
@@ -173,7 +176,7 @@ fn height(lanes: &[Lane]) -> f64 {
     lanes.iter().map(|lane| lane.height_mm).sum()
 }
 
-/// From the smallest to the largest value, 0 and 1 among them unless values are larger by far or small.
+/// Returns the range of the values, extended to include 0; [0, 1] if all are 0.
 fn scale(values: &[f32]) -> [f64; 2] {
     let finite = values.iter().copied().filter(|value| value.is_finite());
     let [low, high] = finite.fold([0.0f32, 0.0], |[low, high], value| {
@@ -227,7 +230,7 @@ impl Column<'_> {
         shown.enumerate().map(band).collect()
     }
 
-    /// One lane above the other, the first on top.
+    /// Draws the lanes above each other, the first on top.
     fn channels(&self, label: &str, lanes: &[Lane], rows: &[f32], scale: [f64; 2]) -> Panel {
         let total = height(lanes);
         let mut layers = self.bands();
@@ -298,7 +301,8 @@ impl Column<'_> {
         })]
     }
 
-    /// How much each time step counts: a bar as dark as its weight; one row for each output, if they differ.
+    /// Draws the mask: a bar as dark as the weight of each time step, in one row, or in a row for each output if they
+    /// differ.
     fn mask(&self) -> Panel {
         let n_steps = self.batch.n_steps[self.b];
         let (rows, n) = match &self.batch.mask {
@@ -339,7 +343,7 @@ impl Column<'_> {
     }
 }
 
-/// Names the bands of a panel after the epochs of trial `b`.
+/// Labels the bands of a panel with the epochs of trial `b`.
 fn label_bands(panel: &mut Panel, batch: &TrialBatch, b: usize) {
     let epochs = &batch.timelines[b].epochs;
     let mut names = epochs.iter().filter(|(_, steps)| !steps.is_empty());
@@ -352,7 +356,7 @@ fn label_bands(panel: &mut Panel, batch: &TrialBatch, b: usize) {
     }
 }
 
-/// With at most three decimals.
+/// Formats a number with at most three decimals.
 fn decimal(value: f64) -> String {
     if value.is_nan() || value.abs() >= 1e12 {
         return short(value);
@@ -389,7 +393,7 @@ mod tests {
         );
     }
 
-    /// A word beside a panel does not reach into the next panel.
+    /// Checks that the word at the side of a panel does not reach into the next panel.
     #[test]
     fn a_single_channel_is_as_high_as_the_word_beside_it() {
         assert_eq!(height(&lanes(&["u".to_owned()])), SMALLEST_PANEL_MM);

@@ -1,9 +1,8 @@
 //! Advice on the device on which a configuration is expected to train faster.
 //!
 //! The time of a step is estimated for both devices from its work, `6 B T N^2` operations in the recurrence and its
-//! gradients, so
-//! that the advice does not depend on the load of the machine; a measured time that is shorter replaces the estimate.
-//! `docs/performance.md` has the measurements behind the constants.
+//! gradients, so that the advice does not depend on the load of the machine; a measured time that is shorter replaces
+//! the estimate. `docs/performance.md` has the measurements behind the constants.
 
 use ctrnn_config::{Backend, Run};
 

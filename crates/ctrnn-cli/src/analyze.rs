@@ -1,4 +1,4 @@
-//! `analyze`: what a trained network does, as arrays and figures.
+//! `analyze`: analyses of a trained network, as arrays and figures.
 
 use std::path::{Path, PathBuf};
 
@@ -52,7 +52,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
         return Err(refused(analysis.name, why));
     }
-    // RUN/analysis holds nothing but what analyses write.
+    // `RUN/analysis` contains only results of analyses, so they may be replaced.
     let force = args.force || args.output.is_none();
     let outputs = found
         .iter()
@@ -108,7 +108,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     Ok(0)
 }
 
-/// `<name>.npz`, and `<name><suffix>.svg` of every figure.
+/// Returns the paths of the results: `<name>.npz`, and `<name><suffix>.svg` for every figure.
 fn paths(folder: &Path, name: &str, findings: &Findings) -> Vec<PathBuf> {
     let arrays = format!("{name}.npz");
     let suffixes = findings.figures.iter().map(|(suffix, _)| suffix);
@@ -119,7 +119,7 @@ fn paths(folder: &Path, name: &str, findings: &Findings) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Writes what an analysis found; the paths as text.
+/// Writes the results of an analysis; returns their paths as text.
 fn write(
     folder: &Path,
     name: &str,

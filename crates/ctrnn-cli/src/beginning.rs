@@ -1,4 +1,5 @@
-//! Weights that a run begins with: those of `--init-from`, those that a run keeps, and the command of a run that branches off another.
+//! Initial weights of a run, from `--init-from` or the run folder, and the command that branches a new run off an
+//! existing one.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +17,10 @@ use crate::run_path::{default_path, free_name, with_name};
 use crate::terminal::Terminal;
 use crate::train::quoted;
 
-/// The file of the weights that `--init-from` means, and what it holds.
+/// Returns the weight file that `--init-from` refers to, and its content.
 ///
 /// # Errors
-/// If two checkpoints are asked for, there is no such run, or its weights cannot be read.
+/// If two checkpoints are requested, the run does not exist, or its weights cannot be read.
 pub fn weights_to_begin_with(
     source: &Path,
     checkpoint: Option<&str>,
@@ -37,7 +38,7 @@ pub fn weights_to_begin_with(
         if !matches!(digest, Err(FileError::Missing { .. })) {
             break;
         }
-        // The run trains, and has removed this checkpoint for newer ones.
+        // The run is still in training and has replaced this checkpoint by newer ones.
         found = RunWeights::read(&folder, checkpoint, None)?;
         digest = digest::blake3_file(&found.path);
     }
@@ -76,7 +77,7 @@ fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
     Failure::new(DATA, "D001", what, help)
 }
 
-/// The run and the checkpoint that `--init-from` and `--checkpoint` name.
+/// Returns the run and the checkpoint named by `--init-from` and `--checkpoint`.
 fn asked_source(source: &Path, checkpoint: Option<&str>) -> Result<WeightSource, Failure> {
     let (run, named) = run_and_checkpoint(source);
     if let (Some(asked), Some(named)) = (checkpoint, &named) {
@@ -90,7 +91,7 @@ fn asked_source(source: &Path, checkpoint: Option<&str>) -> Result<WeightSource,
     })
 }
 
-/// The run and the word for a checkpoint in `RUN`, `RUN@WHICH`, `RUN/checkpoints/step-00000500` or `RUN/checkpoints/last`.
+/// Splits `RUN`, `RUN@WHICH`, `RUN/checkpoints/step-00000500` or `RUN/checkpoints/last` into run and checkpoint.
 fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
     let name = source.file_name().and_then(|name| name.to_str());
     let is_among_checkpoints = source
@@ -117,7 +118,7 @@ fn run_and_checkpoint(source: &Path) -> (PathBuf, Option<String>) {
     }
 }
 
-/// The same source by a path that another working directory has, too.
+/// Makes the path of a source absolute, so that it is valid in any working directory.
 fn absolute(source: WeightSource) -> WeightSource {
     let run = source.run.canonicalize();
     let run = run.or_else(|_| std::path::absolute(&source.run));
@@ -127,8 +128,8 @@ fn absolute(source: WeightSource) -> WeightSource {
     }
 }
 
-/// The weights that the run of this command began with, where it goes on with a run that is there: what `--init-from`
-/// names need not be there any more.
+/// Returns the initial weights kept by the run that this command continues, if there is one: the source of
+/// `--init-from` may no longer exist.
 pub fn kept_weights(
     args: &TrainArgs,
     overrides: &[String],
@@ -153,7 +154,8 @@ pub fn kept_weights(
     began_from(&folder, args)?.then_some(own)
 }
 
-/// Whether a run began with the weights that `--init-from` and `--checkpoint` name; none if its folder does not say.
+/// Returns true if a run began with the weights that `--init-from` and `--checkpoint` name, or `None` if its folder
+/// does not record them.
 fn began_from(folder: &RunFolder, args: &TrainArgs) -> Option<bool> {
     let source = args.init_from.as_deref()?;
     let asked = absolute(asked_source(source, args.checkpoint.as_deref()).ok()?);
@@ -162,7 +164,7 @@ fn began_from(folder: &RunFolder, args: &TrainArgs) -> Option<bool> {
         let began: WeightSource = serde_json::from_value(began.clone()).ok()?;
         return Some(began == asked);
     }
-    // An earlier version recorded the file alone.
+    // Earlier versions recorded only the file.
     let step = asked
         .checkpoint
         .as_deref()
@@ -176,7 +178,7 @@ fn began_from(folder: &RunFolder, args: &TrainArgs) -> Option<bool> {
     Some(paths.any(|path| Path::new(path).starts_with(&place)))
 }
 
-/// A run that is there goes on with what it began with, of which it keeps a copy: the weights that `--init-from` named then may
+/// Replaces the initial weights of a continued run by the copy that it keeps, because the source of `--init-from` may
 /// have been trained further since.
 ///
 /// # Errors
@@ -225,8 +227,8 @@ pub fn with_own_beginning(
     Ok(run.beginning_with(own))
 }
 
-/// The command that trains a new run which begins with the newest weights of the run at `path`; none if they do not fit the network
-/// that is asked for.
+/// Returns the command for a new run that begins with the newest weights of the run at `path`, or `None` if they do not
+/// fit the requested network.
 pub fn branch(
     path: &Path,
     asked: Option<&Run>,
@@ -255,7 +257,7 @@ pub fn branch(
     Some(words.join(" "))
 }
 
-/// Whether weights have the shapes that a network asks for; those of initial states may be of other conditions.
+/// Returns true if weights have the shapes of a network; initial states may belong to other conditions.
 fn fits(weights: &Weights, run: &Run) -> bool {
     let has_conditions = matches!(run.model.initial_state, InitialState::LearnedPerCondition)
         && conditions_of_states(weights);

@@ -51,7 +51,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         .for_each(|note| terminal.note(note));
     let size = Size::of(&run)?;
     if let Some(mib) = size.training_mib.filter(|&mib| mib > MUCH_MIB) {
-        // Where there is not so much, the program is ended before it can print anything else.
+        // If there is less memory, the process is killed before it can print anything else.
         terminal.note(format!(
             "training takes about {mib:.0} MiB of memory; one step of it is tried now"
         ));
@@ -139,8 +139,8 @@ impl Size {
 }
 
 /// Counts the numbers that a sweep over a batch keeps for the backward pass: the rates of every time step, and the
-/// responses in
-/// the rate form or the potentials if time constants are learned. With recomputation only a few of them are kept.
+/// responses in the rate form or the potentials if time constants are learned. With recomputation only a few of them
+/// are kept.
 fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let model = &run.model;
     let shape = Shape {

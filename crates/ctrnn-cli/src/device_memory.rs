@@ -62,9 +62,8 @@ impl DeviceMemory {
         ))
     }
 
-    /// Sets up a device so that a lack of memory ends the process. The driver reports it to a thread of the runtime
-    /// only, and the
-    /// training would continue with wrong numbers and save them.
+    /// Sets up a device so that a lack of memory ends the process. The driver reports it only to a thread of the
+    /// runtime, and the training would otherwise continue with wrong numbers and save them.
     pub fn watch(self, adapter: &Adapter, device: &WgpuDevice) {
         let exhausted = self.exhausted(adapter);
         let setup = init_setup::<AutoGraphicsApi>(device, RuntimeOptions::default());

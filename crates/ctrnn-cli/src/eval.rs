@@ -200,9 +200,8 @@ fn label(name: &str, value: &str) -> String {
     }
 }
 
-/// Formats the confusion matrix, with a row for each correct choice and a column for each actual choice. If it is too
-/// large, says
-/// where to find it.
+/// Formats the confusion matrix, with a row for each correct choice and a column for each actual choice; if it is too
+/// large, says where to find it.
 fn confusion_table(confusion: &Confusion) -> String {
     let n = confusion.choices.len();
     if n > MAX_CHOICES {

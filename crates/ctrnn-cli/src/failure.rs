@@ -109,8 +109,8 @@ impl Failure {
     }
 
     /// Creates the error of numbers that are not finite, with a remedy that depends on their cause and on the settings
-    /// of the run.
-    /// `spectral_radius` is that of the network before its first step, `folder` the folder of the run, if there is one.
+    /// of the run. `spectral_radius` is that of the network before its first step, `folder` the folder of the run, if
+    /// there is one.
     pub fn diverged(
         found: &NotFinite,
         message: String,

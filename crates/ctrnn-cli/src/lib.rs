@@ -8,8 +8,7 @@
 //! ```
 //!
 //! Data goes to stdout, everything else to stderr. An error is printed once, here, as `error[CODE]: message` with the
-//! remedy after
-//! `help:`; scripts can use the [`exit codes`](failure).
+//! remedy after `help:`; scripts can use the [`exit codes`](failure).
 
 #[cfg(feature = "wgpu")]
 mod adapter;

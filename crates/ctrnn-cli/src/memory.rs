@@ -3,8 +3,7 @@
 /// Makes the allocator keep freed memory.
 ///
 /// A training step frees its large arrays, and the next one allocates the same sizes again. The C library would return
-/// them to the
-/// operating system in between, and fresh pages cost more than the arithmetic on them (ADR 6).
+/// them to the operating system in between, and fresh pages cost more than the arithmetic on them (ADR 6).
 pub(crate) fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "the allocator has no other switch")]

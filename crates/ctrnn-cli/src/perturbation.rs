@@ -98,8 +98,7 @@ fn clamp(word: &str) -> Option<Vec<(usize, f64)>> {
 }
 
 /// Parses a current: `0-9@200..400=0.5`. The input of a time step acts from its time on, so 200..400 at a dt of 20 are
-/// the inputs
-/// 10 to 19.
+/// the inputs 10 to 19.
 fn current(word: &str, clock: Clock) -> Result<Current, Failure> {
     let parts = || {
         let (who, rest) = word.split_once('@')?;

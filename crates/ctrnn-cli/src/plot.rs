@@ -14,7 +14,7 @@ use crate::run_path::Needs;
 use crate::study::{load, named, names_and_overrides, note_unused, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
-/// Draws an analysis; beside each figure stands the npz that it was drawn from.
+/// Draws an analysis, and writes the npz with its data next to each figure.
 pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let format = FigureFormat::of(&args.output)?;
     output::check(&args.output, args.force, terminal)?;
@@ -46,7 +46,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         analysis.run(study).map_err(|why| refused(name, &why))
     })?;
     let figures = &findings.figures;
-    // Nothing can stand beside a pipe.
+    // A pipe has no folder for the other files.
     let is_alone = files::is_stream(&args.output);
     let files = match is_alone {
         true if figures.len() > 1 => return Err(too_many(name, figures.len(), &args.output)),
@@ -81,7 +81,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     Ok(0)
 }
 
-/// `folder/name.svg` with a suffix is `folder/name<suffix>.svg`.
+/// Adds a suffix to the name of a file: `folder/name.svg` becomes `folder/name<suffix>.svg`.
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! `report`: a page about a run, in one file that opens anywhere.
+//! `report`: an HTML page about a run, as a single self-contained file.
 
 use ctrnn_analysis::{ANALYSES, Analysis, ReportedRun, report};
 use ctrnn_config::MAX_CONFIG_BYTES;
@@ -19,7 +19,7 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     if let Some(path) = &args.output {
         output::check(path, args.force, terminal)?;
     }
-    // A report is made of what there is, so that it can be written of anybody's run.
+    // Without trust no program is started: a report of another user's run uses the data that are available.
     let needs = if args.trials.trust.trust {
         Needs::Trials(args.trials.trust.consent(terminal))
     } else {

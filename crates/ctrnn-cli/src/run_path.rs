@@ -33,8 +33,7 @@ pub fn default_path(config: &Path, seed: u64) -> PathBuf {
 }
 
 /// Suggests a free folder for a run other than the one at `path`: the same name with the first values that differ, such
-/// as
-/// `runs/smoke-s1-lr0.003`, and a number if needed.
+/// as `runs/smoke-s1-lr0.003`, and a number if needed.
 pub fn folder_beside(path: &Path, differing: &[Difference]) -> PathBuf {
     let path = with_name(path);
     let name = with_values(&path, differing);
@@ -44,7 +43,7 @@ pub fn folder_beside(path: &Path, differing: &[Difference]) -> PathBuf {
     free_name(name)
 }
 
-/// This name, or the same with a number if something has it already.
+/// Returns this name if it is free, otherwise the name with a number.
 pub fn free_name(name: OsString) -> PathBuf {
     match Path::new(&name).symlink_metadata() {
         Err(_) => name.into(),
@@ -62,7 +61,7 @@ fn numbered_name(name: &OsString) -> PathBuf {
     names.find(is_free).expect("there is no last number")
 }
 
-/// The path of a folder with its name in it, which `.` and `..` do not have.
+/// Returns the path of a folder so that it ends in its name, unlike `.` and `..`.
 pub fn with_name(path: &Path) -> PathBuf {
     let named = path.components().as_path(); // without a slash or a dot at its end
     let has_name = named.file_name().is_some();
@@ -105,7 +104,7 @@ fn name_part(Difference { key, right, .. }: &Difference) -> String {
 /// changed.
 ///
 /// # Errors
-/// As [`existing`], and if a file of trials has changed.
+/// See [`existing`]; also if a file of trials has changed.
 pub fn existing_with_data(
     path: &Path,
     data: &Data,
@@ -164,7 +163,7 @@ pub fn existing(
     let run = read(&overrides)?;
     let is_per_condition = matches!(run.model.initial_state, InitialState::LearnedPerCondition);
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
-        // The conditions are numbered by the trials that the run was trained on.
+        // Conditions are numbered by the trials of training.
         let own = read(&[])?;
         check_inputs(&folder, &own)?;
         check_conditions(&run, &own)?;
@@ -174,8 +173,7 @@ pub fn existing(
 }
 
 /// Checks that the conditions are those of the run itself, in the same order: a network with an initial state for each
-/// condition
-/// finds them by index.
+/// condition finds them by index.
 fn check_conditions(now: &Run, own: &Run) -> Result<(), Failure> {
     let values = |run: &Run| -> Vec<Vec<(String, f64)>> {
         let conditions = run.task.conditions().into_iter();

@@ -21,8 +21,7 @@ pub struct StopRequests {
 
 impl StopRequests {
     /// Starts to listen. The first Ctrl-C or TERM requests a stop, the second one stops at once with exit code 130 or
-    /// 143. A signal
-    /// that was ignored when this process started stays ignored.
+    /// 143. A signal that was ignored when this process started stays ignored.
     ///
     /// # Errors
     /// If the operating system refuses.

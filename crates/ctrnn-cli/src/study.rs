@@ -1,4 +1,4 @@
-//! From a run folder to what analyses start from.
+//! Preparation of the data of analyses from a run folder.
 
 use std::path::Path;
 
@@ -23,10 +23,10 @@ use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
 
-/// Most numbers in the rates of all trials: 160 MB in double precision.
+/// Largest number of values in the rates of all trials: 160 MB in double precision.
 const MOST_STATES: usize = 20_000_000;
 
-/// The words of a command line that name something, and the overrides among them.
+/// Splits the arguments of a command line into names and overrides.
 pub fn names_and_overrides(words: &[String]) -> (Vec<String>, Vec<String>) {
     let is_override = |word: &&String| word.contains('=') || word.starts_with('~');
     let (overrides, names) = words.iter().partition::<Vec<&String>, _>(is_override);
@@ -34,7 +34,7 @@ pub fn names_and_overrides(words: &[String]) -> (Vec<String>, Vec<String>) {
     (owned(names), owned(overrides))
 }
 
-/// The analysis of a name.
+/// Returns the analysis with this name.
 pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
     Analysis::named(name).ok_or_else(|| {
         let names: Vec<&str> = ANALYSES.iter().map(|analysis| analysis.name).collect();
@@ -46,7 +46,7 @@ pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
     })
 }
 
-/// Says which options have no effect on any of these analyses.
+/// Prints notes on options that have no effect on any of these analyses.
 pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, terminal: &Terminal) {
     note_unused_noise(args.noise, run, terminal);
     let note = |option: &str, why: &str| terminal.note(format!("{option} has no effect: {why}"));
@@ -83,29 +83,29 @@ pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, termi
     }
 }
 
-/// The error of an analysis that has no result.
+/// Creates the error of an analysis that has no result.
 pub fn refused(name: &str, why: &Unsuitable) -> Failure {
     let help = "`train-ctrnn analyze RUN all` does every analysis that suits the task";
     Failure::new(USAGE, "C034", format!("{name}: {why}"), help)
 }
 
-/// A run, loaded.
+/// A loaded run.
 pub struct Loaded {
-    /// Its folder.
+    /// Run folder.
     pub folder: RunFolder,
-    /// Its configuration.
+    /// Configuration of the run.
     pub run: Run,
-    /// Its weights.
+    /// Weights of the run.
     pub weights: RunWeights,
-    /// Whether they are those of a checkpoint that was asked for.
+    /// True if the weights are those of a requested checkpoint.
     is_asked_for: bool,
-    /// The number of its trials that are analysed.
+    /// Number of trials to analyse.
     n_trials: usize,
 }
 
 impl Loaded {
-    /// Returns what was measured during training. Rows that a killed or running run wrote after its newest state are left out:
-    /// `resume` takes them back, too.
+    /// Returns the metrics of training. Rows later than the newest state, written by a killed or running process, are
+    /// left out, because `resume` removes them too.
     fn metrics(&self) -> Option<Metrics> {
         let metrics = Metrics::read(&self.folder.metrics()).ok()?;
         Some(if self.is_asked_for {
@@ -132,7 +132,7 @@ pub fn load(
     Ok(loaded)
 }
 
-/// Loads a run, without deciding on its trials.
+/// Loads a run without determining the number of its trials.
 fn load_at(
     path: &Path,
     checkpoint: Option<&str>,
@@ -153,8 +153,8 @@ fn load_at(
     })
 }
 
-/// As many trials as are asked for; else as many as memory can hold the states of, which is said where some of a file are left
-/// out.
+/// Returns the requested number of trials, or by default a number whose states fit into memory; prints a note if trials
+/// of test files are left out.
 fn n_trials(run: &Run, asked: Option<u32>, terminal: &Terminal) -> usize {
     let default = || (50 * run.task.n_conditions()).clamp(200, 1000);
     let n = trial_count(run, asked, default, terminal);
@@ -175,7 +175,7 @@ fn fitting(run: &Run, max_steps: usize) -> usize {
     (MOST_STATES / (max_steps * run.model.n_units).max(1)).max(8)
 }
 
-/// Lets a network, and those that it is compared with, go through trials; then does something with what they did.
+/// Runs a network, and those that it is compared with, on the trials, and passes the resulting study to `then`.
 pub fn with_study<T>(
     loaded: &Loaded,
     args: &AnalyzedTrials,
@@ -198,7 +198,7 @@ pub fn with_study<T>(
     then(&study)
 }
 
-/// Does analyses, each with its name; those that do not suit are given with their reason.
+/// Runs analyses; each has its findings, or the reason why it is unsuitable.
 pub fn analyse(
     study: &Study,
     wanted: &[&'static Analysis],
@@ -308,7 +308,7 @@ fn same_channels(
     ))
 }
 
-/// The trials of an analysis; fewer, where memory cannot hold their states and no number was asked for.
+/// Returns the trials of an analysis; fewer if memory cannot hold their states and no number was requested.
 fn trials(loaded: &Loaded, is_asked: bool) -> Result<TrialBatch, Failure> {
     let Loaded { run, n_trials, .. } = loaded;
     if run.task.unstarted_program().is_some() {
@@ -329,7 +329,7 @@ fn trials(loaded: &Loaded, is_asked: bool) -> Result<TrialBatch, Failure> {
     Ok(TrialBatch::new(&kept))
 }
 
-/// A batch without trials, where the program that makes them is not started.
+/// Returns a batch without trials, used if the program that makes them is not started.
 fn no_trials(run: &Run) -> TrialBatch {
     TrialBatch {
         n_trials: 0,
@@ -346,7 +346,7 @@ fn no_trials(run: &Run) -> TrialBatch {
     }
 }
 
-/// The states of a network in no trial.
+/// Returns the states of a network in zero trials.
 fn no_states(run: &Run) -> ctrnn_analysis::States {
     let none = |width: usize| Array::f32(&[0, 0, width], Vec::new());
     let model = &run.model;
@@ -359,7 +359,7 @@ fn no_states(run: &Run) -> ctrnn_analysis::States {
     }
 }
 
-/// A pass of a network over the trials of a batch.
+/// Runs a network on the trials of a batch.
 fn pass<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     run: &Run,
@@ -380,7 +380,7 @@ fn pass<B: RecurrenceBackend>(
     if states.are_finite() {
         return Ok(states);
     }
-    // Short trials may have overflowed behind their end, where nobody looks.
+    // Short trials may overflow in their padding, which is not analysed.
     let forward = Forward {
         lengths: batch.n_steps.clone(),
         ..forward

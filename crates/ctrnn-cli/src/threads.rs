@@ -1,4 +1,4 @@
-//! The number of threads that compute.
+//! Number of computing threads.
 
 use std::error::Error as _;
 use std::io;
@@ -17,11 +17,12 @@ const MOST_PER_CORE: usize = 4;
 /// Maximum number on a machine with few cores, so that users can check that results do not depend on the number.
 const MOST_ANYWHERE: usize = 16;
 
-/// Number of multiplications in a time step, trials times units squared, below which a single thread trains.
+/// Number of multiplications in a time step (trials times units squared) below which training uses a single thread.
 ///
-/// A core does some 5e10 a second, so below this a time step takes less than 2 us, and a sweep over 30 time steps, of which a
-/// training step has two, less than 60 us: as long as it takes to wake other threads and to wait for them. Two threads make a
-/// step of 32 trials of 64 units (1.3e5) 1.5 times faster (docs/performance.md), one of 32 units (3.3e4) slower.
+/// A core does about 5e10 multiplications per second, so below this a time step takes less than 2 us, and a sweep over
+/// 30 time steps, of which a training step has two, less than 60 us: as long as waking and joining other threads. With
+/// two threads, a step of 32 trials of 64 units (1.3e5) is 1.5 times faster (docs/performance.md), one of 32 units
+/// (3.3e4) slower.
 const ONE_THREAD_BELOW: usize = 100_000;
 
 /// Starts the threads of this process. Only the first call counts.
@@ -56,7 +57,7 @@ pub fn tell(run: &Run, terminal: &Terminal) {
     }
 }
 
-/// Notes the variables for the number of threads that do not hold a number.
+/// Prints notes on environment variables for the number of threads that do not hold a number.
 pub fn tell_variables(terminal: &Terminal) {
     for note in unread_variables(variable) {
         terminal.note(note);
@@ -67,7 +68,7 @@ fn unread_variables(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let note = |name: &str| {
         let value = variable(name)?;
         let is_number = value.trim().parse::<usize>();
-        // rayon itself reads 0 as nothing.
+        // rayon itself treats 0 as unset.
         let is_fine = match is_number {
             Ok(0) => name == RAYON,
             Ok(_) => true,
@@ -97,8 +98,7 @@ pub fn elsewhere(asked: usize) -> usize {
 /// Decides the number of threads that compute.
 ///
 /// It is the first of these that is given: the key `device.threads` (unless 0), `RAYON_NUM_THREADS`, the CPUs that
-/// Slurm assigned
-/// to the task, the cores. The last two are limited to the number of useful threads.
+/// Slurm assigned to the task, the cores. The last two are limited to the number of useful threads.
 fn decide(
     key: usize,
     variable: impl Fn(&str) -> Option<String>,
@@ -155,7 +155,7 @@ pub fn not_started(n: usize, why: impl std::fmt::Display) -> Failure {
 mod tests {
     use super::*;
 
-    /// Decides on four cores, where `key` and these variables are given.
+    /// Decides on four cores, with the key and the two variables given.
     fn decided(key: usize, rayon: &str, slurm: &str, useful: usize) -> usize {
         let variable = |name: &str| match name {
             "RAYON_NUM_THREADS" => Some(rayon.to_owned()),

@@ -170,7 +170,8 @@ pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Re
     )
 }
 
-/// A run goes on from its newest checkpoint alone; another one, if it is there, may begin a new run.
+/// Creates the error of `resume --checkpoint`: a run continues only from its newest checkpoint, but another one can be
+/// the beginning of a new run.
 fn other_checkpoint(
     folder: &RunFolder,
     checkpoint: &str,
@@ -248,7 +249,7 @@ fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
     Ok(is_same_file && own(&overrides) == own(&given.overrides_text()))
 }
 
-/// The run at `path` is that of another command.
+/// Creates the error of a run at `path` that another command began.
 fn another_run(path: &Path, differing: &[Difference], branch: Option<&str>) -> Failure {
     let shown = differing.iter().take(3).map(|d| {
         format!(
@@ -316,7 +317,7 @@ fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, 
     Ok(overrides)
 }
 
-/// The override that names a file of weights to begin with; none if its path is not UTF-8.
+/// Returns the override that names a file of initial weights, or `None` if its path is not UTF-8.
 fn init_override(file: &Path) -> Option<String> {
     let file = toml::Value::String(file.to_str()?.to_owned());
     Some(format!("model.init.file={file}"))
@@ -439,7 +440,7 @@ fn resume_run(
     train_and_report(&run, start, &stop, terminal)
 }
 
-/// A run that another process trains, or that cannot go on; a new one may begin with its weights.
+/// Adds to the error of a run that is locked or cannot continue the command for a new run with its weights.
 fn or_from_weights(error: RunError, branch: Option<&str>) -> Failure {
     if let (RunError::LostCheckpoints { .. }, Some(branch)) = (&error, branch) {
         let help = format!(
@@ -459,7 +460,7 @@ fn or_from_weights(error: RunError, branch: Option<&str>) -> Failure {
     Failure::new(IO, "F002", error.to_string(), help)
 }
 
-/// A change that a run refuses is made in a new one, which may begin with its weights.
+/// Adds to the error of a change that a run refuses the command for a new run with its weights.
 fn or_branch(mut errors: ConfigErrors, branch: Option<&str>) -> ConfigErrors {
     if let (Some(last), Some(branch)) = (errors.0.last_mut(), branch) {
         last.help.push_str(&format!(
@@ -479,7 +480,7 @@ enum Start<'a> {
     Again {
         path: &'a Path,
         overrides: &'a [String],
-        /// The command of a run that begins with the weights of this one.
+        /// Command for a new run that begins with the weights of this one.
         branch: Option<&'a str>,
     },
 }
@@ -535,7 +536,7 @@ impl Job for TrainJob<'_> {
                     RunError::Train(TrainError::File(FileError::AlreadyExists { .. }))
                         if !replace =>
                     {
-                        run_exists(path, run) // another process was quicker
+                        run_exists(path, run) // another process created the run first
                     }
                     error => error.into(),
                 })?;

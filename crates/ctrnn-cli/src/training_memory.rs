@@ -1,25 +1,23 @@
 //! Estimate of the memory for training on the CPU.
 //!
 //! The factors were fitted to the peak resident memory of whole runs, including checkpoints: 64 to 2500 units, batches
-//! of 8 to 1024
-//! trials, one and two threads. In this range they are accurate to 10 %.
+//! of 8 to 1024 trials, one and two threads. In this range they are accurate to 10 %.
 
 use ctrnn_config::Run;
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Mask};
 use ctrnn_train::Optimizer;
 
-/// Bytes of the program itself, whatever it trains.
+/// Bytes of the program itself, without any training.
 const PROGRAM: f64 = 25.0 * 1048576.0;
 /// Copies of every parameter that exist at the same time: the network and its last good state, gradients, intermediate
-/// results of
-/// the sweep and the update, and the files of a checkpoint before they are written.
+/// results of the sweep and the update, and the files of a checkpoint before they are written.
 const COPIES: f64 = 15.0;
-/// Further copies for each moment of the optimizer: its own, and that of the last good state.
+/// Further copies for each moment of the optimizer: the current one and that of the last good state.
 const COPIES_OF_A_MOMENT: f64 = 2.0;
 /// Further copies of parameters with masks: raw and effective weights, masks, and intermediate results.
 const COPIES_UNDER_MASKS: f64 = 15.0;
-/// Further copies under Dale's law, without masks and with them.
+/// Further copies under Dale's law, without and with masks.
 const COPIES_UNDER_DALE: [f64; 2] = [11.0, 6.0];
 /// Factor for the padding of states: tiles of trials are filled up.
 const ROOM_OF_STATES: f64 = 1.25;
@@ -48,14 +46,14 @@ pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     PROGRAM + size_of::<f32>() as f64 * numbers
 }
 
-/// Numbers of the validation trials, and those that a block of them takes while it runs.
+/// Counts the numbers in all validation trials, and those needed while a block of them runs.
 fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
     let (i, o) = (run.model.n_inputs, run.model.n_outputs);
     let trials = run.config.validate.trials;
     let of_trial = i + o + mask_width(run);
     let held = match run.task.trial_set() {
         Some(_) => 0,                              // each is made when it is needed
-        None => 2 * trials * max_steps * of_trial, // one by one, and the batch that they were made as
+        None => 2 * trials * max_steps * of_trial, // the single trials, and the batch as which they were made
     };
     let rates = if run.objective.record().rates {
         (1.0 + ARRAYS_OF_A_RATE_PENALTY) * run.model.n_units as f64
@@ -67,10 +65,10 @@ fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
     [held as f64, rows * of_row]
 }
 
-/// Numbers of the mask of a time step, as a trial of the task has it.
+/// Returns the number of mask values per time step in trials of the task.
 fn mask_width(run: &Run) -> usize {
     if run.task.interrupt().is_some() {
-        return run.model.n_outputs; // a program is not asked for that
+        return run.model.n_outputs; // a program is not asked for a batch just for the estimate
     }
     let request = BatchRequest {
         clock: run.clock,
@@ -129,7 +127,8 @@ mod tests {
     use super::bytes;
     use ctrnn_config::RunConfig;
 
-    /// Largest resident sets of runs of four steps with 3 inputs and 3 outputs and 60 time steps, one thread, in MiB.
+    /// Compares with the peak resident memory, in MiB, of runs of four steps with 3 inputs and 3 outputs and 60 time
+    /// steps, on one thread.
     #[test]
     fn the_estimate_is_what_whole_runs_took() {
         for (sizes, measured) in [

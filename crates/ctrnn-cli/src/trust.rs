@@ -2,8 +2,7 @@
 //!
 //! A configuration is untrusted, and it can name a program that makes its trials. Such a program is started only if
 //! trials are needed, and only if the user has agreed: by `train CONFIG`, or by `--trust`. Consent is remembered,
-//! outside of any
-//! run folder, by a digest of the program ([ADR 10](../../../docs/adr/0010-programs-are-agreed-to.md)).
+//! outside of any run folder, by a digest of the program ([ADR 10](../../../docs/adr/0010-programs-are-agreed-to.md)).
 
 use std::path::{Path, PathBuf};
 

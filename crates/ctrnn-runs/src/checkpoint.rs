@@ -1,4 +1,4 @@
-//! Checkpoints: everything that a run is at one step, as files.
+//! Checkpoints: the complete state of a run at one step, as files.
 
 use ctrnn_train::{
     Counters, Observer, Rollback, SavedState, Snapshot, TrainError, first_nonfinite,
@@ -22,38 +22,38 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const GOOD_WEIGHTS: &str = "good_weights.safetensors";
 const GOOD_OPTIMIZER: &str = "good_optimizer.safetensors";
-/// Versions of `state.json`.
+/// Readable versions of `state.json`.
 const VERSIONS: Versions = Versions(&[]);
 
-/// `state.json`
+/// Content of `state.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
     schema: u32,
     counters: Counters,
-    /// Of the last good state, where it is another one.
+    /// Counters of the last good state, if it differs from this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     good: Option<Counters>,
 }
 
-/// What a checkpoint held.
+/// Content of a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// Where the run stood.
+    /// Step counters of the run.
     pub counters: Counters,
-    /// The network.
+    /// Weights of the network.
     pub weights: Weights,
-    /// The optimizer's state by name.
+    /// Optimizer state by name.
     pub optimizer: BTreeMap<String, TensorData>,
-    /// The last good state, to which the run would go back, where it is another one.
+    /// Last good state, to which a rollback returns, if it differs from this one.
     pub good: Option<SavedState>,
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint folder, whole or not at all.
+    /// Reads a checkpoint folder completely, or fails.
     ///
     /// # Errors
-    /// Names the file that is missing, damaged, or not what a checkpoint of this version holds.
+    /// Names the file that is missing, damaged, or invalid for a checkpoint of this version.
     pub fn read(folder: &Path) -> Result<Self, RunError> {
         let files = read_checkpoint(folder)?;
         let state: State = VERSIONS
@@ -99,7 +99,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// What the weights and the optimizer's state hold, sorted by name.
+    /// Returns summaries of the weights and of the optimizer state, sorted by name.
     pub fn summary(&self) -> (Vec<TensorSummary>, Vec<TensorSummary>) {
         let of = |tensors: &BTreeMap<String, TensorData>| {
             tensors.iter().map(TensorSummary::of).collect()
@@ -128,11 +128,11 @@ fn tensors(files: &CheckpointFiles, folder: &Path, name: &str) -> Result<Weights
 /// Shape and range of an array of a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorSummary {
-    /// Its name.
+    /// Name of the array.
     pub name: String,
-    /// Its sizes.
+    /// Size along each axis.
     pub shape: Vec<usize>,
-    /// Smallest and largest element; absent where there is none.
+    /// Smallest and largest element; `None` for an empty array.
     pub range: Option<(f64, f64)>,
 }
 
@@ -150,7 +150,7 @@ impl TensorSummary {
     }
 }
 
-/// Metadata of a weight file: one file is the model.
+/// Returns the metadata of a weight file, with which the file alone describes the model.
 pub(crate) fn weight_metadata(resolved_json: &str) -> BTreeMap<String, String> {
     [
         ("format", "pt"),
@@ -169,7 +169,8 @@ pub struct CheckpointWriter<'a> {
 }
 
 impl<'a> CheckpointWriter<'a> {
-    /// A writer that keeps the `keep_last` newest checkpoints and the best ones; `resolved_json` goes into the weight files.
+    /// Creates a writer that keeps the `keep_last` newest checkpoints and the best ones; `resolved_json` is stored in
+    /// the weight files.
     pub fn new(folder: &'a RunFolder, resolved_json: &'a str, keep_last: usize) -> Self {
         Self {
             folder,
@@ -203,7 +204,7 @@ impl<'a> CheckpointWriter<'a> {
             .collect()
     }
 
-    /// Writes a checkpoint and makes `last` name it.
+    /// Writes a checkpoint and points `last` to it.
     fn write(&self, snapshot: &Snapshot) -> Result<(), FileError> {
         let step = snapshot.counters.step;
         self.folder.sync_logs()?;
@@ -211,7 +212,7 @@ impl<'a> CheckpointWriter<'a> {
         self.folder.point_last(step)
     }
 
-    /// Removes what is neither among the newest nor among the best, nor the one that was just written.
+    /// Removes checkpoints except the newest ones, the best ones and the one just written.
     fn prune(&self, counters: &Counters) -> Result<(), FileError> {
         let mut keep = counters.best_steps();
         keep.push(counters.step);
@@ -229,7 +230,8 @@ impl Observer for CheckpointWriter<'_> {
         Ok(self.prune(&snapshot.counters)?)
     }
 
-    /// The checkpoint of the good state is written anew, since it counts the rollback, and later ones are removed.
+    /// Rewrites the checkpoint of the good state, because its counters now include the rollback, and removes later
+    /// ones.
     fn rolled_back(&mut self, _: &Rollback, snapshot: &Snapshot) -> Result<(), TrainError> {
         self.write(snapshot)?;
         if let Some(best) = snapshot.counters.best {
@@ -237,12 +239,12 @@ impl Observer for CheckpointWriter<'_> {
         }
         let step = snapshot.counters.step;
         self.folder.remove_checkpoints_after(step)?;
-        self.folder.remove_model_after(step)?; // the run has left that state as well
+        self.folder.remove_model_after(step)?; // the run has abandoned that state as well
         Ok(self.prune(&snapshot.counters)?)
     }
 }
 
-/// The step of a checkpoint by the word for it: `last`, `best`, or a number of steps.
+/// Returns the step of a checkpoint named `last`, `best`, or by a number of steps.
 ///
 /// # Errors
 /// If there is no such checkpoint.
@@ -284,7 +286,7 @@ mod tests {
 
     type Grad = Autodiff<NdArray<f64>>;
 
-    /// A run with whole checkpoints after steps 1 and 2.
+    /// Returns a run with undamaged checkpoints after steps 1 and 2.
     fn run() -> (TempDir, RunFolder) {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::at(folder.path());
@@ -303,7 +305,7 @@ mod tests {
         (folder, run)
     }
 
-    /// The files of the newest checkpoint.
+    /// Returns the files of the newest checkpoint.
     fn files(run: &RunFolder) -> Vec<PathBuf> {
         let entries = fs::read_dir(run.checkpoint(2)).unwrap();
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -312,14 +314,14 @@ mod tests {
         files
     }
 
-    /// A damaged newest checkpoint is refused by name and the older one taken; then it is mended.
+    /// Checks that a damaged newest checkpoint is refused by name and the older one is used; then repairs it.
     #[track_caller]
     fn assert_refused(run: &RunFolder, path: &Path, whole: &[u8], damaged: &[u8]) {
         fs::write(path, damaged).unwrap();
         let error = Checkpoint::read(&run.checkpoint(2)).expect_err("a damaged file is refused");
         let name = path.file_name().unwrap().to_string_lossy();
         let message = error.to_string();
-        // A damaged manifest may accuse the file of which it promises something else.
+        // The error of a damaged manifest may name the file whose digest in it is wrong.
         let names_it = message.contains(&*name) || name == "MANIFEST.json";
         assert!(names_it && message.contains("step-00000002"), "{message}");
         assert_eq!(error.exit_code(), 4);
@@ -334,7 +336,7 @@ mod tests {
         let (_folder, run) = run();
         for path in files(&run) {
             let whole = fs::read(&path).unwrap();
-            // The last byte of the manifest is the end of its last line, which says nothing.
+            // The last byte of the manifest is only its final line feed, which may be missing.
             let longest = whole.len() - 1 - usize::from(path.ends_with("MANIFEST.json"));
             for k in 0..100 {
                 assert_refused(&run, &path, &whole, &whole[..longest * k / 99]);

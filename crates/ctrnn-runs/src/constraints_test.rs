@@ -1,4 +1,4 @@
-//! What training must never break: signs, masks, fixed and frozen weights, whatever the optimizer and the gradient.
+//! Tests of the invariants of training: signs, masks, fixed and frozen weights, for every optimizer and any gradient.
 
 use ctrnn_train::{AdaGrad, Adam, AdamW, Clip, Gradients, Optimizer, OptimizerState, RmsProp, Sgd};
 use std::path::Path;
@@ -21,7 +21,7 @@ type Grad = Autodiff<Inner>;
 
 const N: usize = 6;
 
-/// Every optimizer with everything on that moves a weight besides its gradient.
+/// Returns every optimizer, with all options enabled that move a weight apart from its gradient.
 fn optimizers(lr: f64) -> Vec<Optimizer> {
     vec![
         Optimizer::Adam(Adam {
@@ -51,7 +51,7 @@ fn optimizers(lr: f64) -> Vec<Optimizer> {
     ]
 }
 
-/// Constraints of every kind at random: given or random masks, fixed weights and plasticity of each matrix, signs by a
+/// Draws constraints of every kind: given or random masks, fixed weights and plasticity of each matrix, signs by a
 /// fraction or a list.
 fn any_constraints(rng: &mut Rng) -> CtrnnConfig {
     let mut coin = || rng.below(2) == 0;
@@ -123,7 +123,7 @@ fn add_constraints(config: &mut CtrnnConfig, matrix: Matrix, rng: &mut Rng) {
     }
 }
 
-/// The sign of each presynaptic unit, as a user states it.
+/// Returns the sign of each presynaptic unit as configured.
 fn signs_of(config: &CtrnnConfig, matrix: Matrix) -> Option<Vec<f64>> {
     match (matrix, &config.dale) {
         (Matrix::Input, _) => config.positive_input.then(|| vec![1.0; 3]),
@@ -132,7 +132,7 @@ fn signs_of(config: &CtrnnConfig, matrix: Matrix) -> Option<Vec<f64>> {
     }
 }
 
-/// A network under constraints of every kind, with learned time constants and frozen groups at random.
+/// Creates a network with constraints of every kind, and randomly with learned time constants and frozen groups.
 fn any_network(seed: u64) -> CtrnnModule<Grad> {
     let rng = &mut Rng::new(Key::new(seed, Stream::Trials, 0), 1, 0);
     let mut config = any_constraints(rng);
@@ -154,7 +154,8 @@ fn any_network(seed: u64) -> CtrnnModule<Grad> {
     config.init(seed, &Default::default()).unwrap()
 }
 
-/// Normal draws for every parameter, frozen and masked ones too: harsher than any loss.
+/// Draws normal gradients for every parameter, including frozen and masked ones: a stricter test than the gradient of
+/// any loss.
 fn any_gradients(network: &CtrnnModule<Grad>, seed: u64, step: u64) -> Gradients<Inner> {
     let mut rng = Rng::new(Key::new(seed, Stream::Trials, 0), 0, step);
     let mut draw = |p: Parameter| {
@@ -170,7 +171,7 @@ fn any_gradients(network: &CtrnnModule<Grad>, seed: u64, step: u64) -> Gradients
     Gradients(trained.map(|spec| draw(spec.parameter)).collect())
 }
 
-/// Checks effective weights against the rules as a user states them.
+/// Checks effective weights against the configured rules.
 fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
     let connectivity = &config.connectivity;
     let taus: Vec<f64> = weights["tau_ms"].iter().collect();
@@ -230,7 +231,7 @@ fn assert_obeys(weights: &Weights, initial: &Weights, config: &CtrnnConfig) {
     }
 }
 
-/// What a weight file holds after it was written and read.
+/// Returns the weights after writing them to a file and reading them back.
 fn through_a_file(weights: &Weights) -> Weights {
     let bytes = safetensors_bytes(weights, Default::default());
     tensors_of(
@@ -268,7 +269,7 @@ proptest! {
     }
 }
 
-/// Trains ten steps along true gradients.
+/// Trains ten steps with true gradients.
 fn trained(mut network: CtrnnModule<Grad>, rule: Optimizer) -> CtrnnModule<Grad> {
     let mut optimizer = OptimizerState::<Inner>::new(rule.clone());
     for _ in 0..10 {
@@ -350,7 +351,7 @@ fn a_synapse_without_plasticity_keeps_every_bit_and_another_learns_at_its_rate()
         let end = trained(start.clone(), rule.clone());
         assert_eq!(bits(&end.weights()), bits(&start.weights()));
 
-        // One step: half the plasticity, half the update.
+        // After one step, half the plasticity must give half the update.
         let moved = |rate: f64| {
             let mut config = config.clone();
             config.connectivity.recurrent.plasticity = Some(vec![rate; N * N]);

@@ -1,4 +1,4 @@
-//! Dale's law with nothing else said must give a network that trains, also where trials are long.
+//! Tests that networks under Dale's law train with default settings, also on long trials.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{initial_network, registry, trainer_at};
 
 type Grad = Autodiff<NdArray<f32>>;
 
-/// Trials of 200 time steps for 128 units.
+/// Configuration with trials of 200 time steps and 128 units.
 const LONG: &str = "seed = 1
     [task.perceptual_decision]
     fixation_ms = 100
@@ -32,7 +32,7 @@ fn run(overrides: &[&str]) -> Run {
     RunConfig::from_text(LONG, "run.toml", Path::new("."), &overrides, &registry()).unwrap()
 }
 
-/// The loss before each step.
+/// Records the loss before each step.
 struct Losses(Vec<f64>);
 
 impl Observer for Losses {
@@ -65,7 +65,8 @@ fn every_parametrization_trains_with_its_defaults() {
     }
 }
 
-/// With few connections, positive inputs, every activation that fits, both forms, and cell types in any number and order.
+/// Covers few connections, positive inputs, every compatible activation, both forms, and cell types in any number and
+/// order.
 #[test]
 fn other_networks_under_dales_law_stay_small_with_their_defaults() {
     let signs = (0..128).map(|unit| if unit % 3 == 0 { "-1" } else { "1" });

@@ -1,4 +1,4 @@
-//! What can go wrong with a run and its folder.
+//! Errors of runs and run folders.
 
 use std::path::PathBuf;
 
@@ -16,33 +16,33 @@ pub enum RunError {
     /// Training or evaluation failed.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// Something that the configuration names cannot be used.
+    /// An object named in the configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// A file holds something else than it should.
+    /// The content of a file is invalid.
     #[error("{}: {reason}", path.display())]
     Data {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         reason: String,
     },
-    /// A run is to go on whose checkpoints are gone, while the network that it has come to is there.
+    /// A run to be resumed has lost its checkpoints, although its trained network exists.
     #[error("{} has no checkpoint to go on from, but model/ holds its network of step {step}", run.display())]
     LostCheckpoints {
-        /// The run folder.
+        /// Path of the run folder.
         run: PathBuf,
-        /// The step of the network.
+        /// Step of the network.
         step: u64,
     },
-    /// A checkpoint is asked for that a run does not have.
+    /// The run does not have the requested checkpoint.
     #[error("{} {}", run.display(), no_checkpoint(asked, steps))]
     NoCheckpoint {
-        /// The run folder.
+        /// Path of the run folder.
         run: PathBuf,
-        /// The word for the checkpoint, or its step.
+        /// Requested checkpoint: `last`, `best` or a step.
         asked: String,
-        /// The steps of the checkpoints that the run has.
+        /// Steps of the existing checkpoints.
         steps: Vec<u64>,
     },
 }

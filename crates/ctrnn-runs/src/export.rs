@@ -1,4 +1,4 @@
-//! The weights of a run as files for other programs.
+//! Export of the weights of a run for other programs.
 
 use ctrnn_config::Run;
 use std::ffi::OsStr;
@@ -15,32 +15,33 @@ use crate::record::portable_json;
 use crate::weights::description::description;
 use crate::weights::weight_file::{CONFIG, arrays_of, safetensors_bytes};
 
-/// What a network is exported to.
+/// Format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Export {
-    /// An npz file: the arrays of `model/weights.npz`, and the configuration as bytes of JSON, `config_json`.
+    /// An npz file with the arrays of `model/weights.npz` and the configuration as bytes of JSON, `config_json`.
     Npz,
     /// A safetensors file with the configuration in its metadata, as in `model/`.
     Safetensors,
-    /// A folder with `weights.safetensors` and `torch_model.py`, which runs the same dynamics and needs torch alone.
+    /// A folder with `weights.safetensors` and `torch_model.py`, which runs the same dynamics and needs only torch.
     Torch,
 }
 
-/// A Python module with `{}` where the description of the network belongs.
+/// Python module with `{}` as the placeholder for the description of the network.
 const TORCH_MODEL: &str = include_str!("torch_model.py");
-/// The activations for numpy and torch, which the module holds in the place of their import.
+/// Activations for numpy and torch, which replace the import of them in the module.
 const ACTIVATIONS: &str = include_str!("activations.py");
 
-/// The files of a folder for torch; Python keeps its own there.
+/// Names of the files in a torch export; Python adds its cache folder.
 const TORCH_FILES: [&str; 3] = [WEIGHTS, MODULE, "__pycache__"];
 const WEIGHTS: &str = "weights.safetensors";
 const MODULE: &str = "torch_model.py";
 
 impl Export {
-    /// Writes a network of a run. With `force` a file that is there is replaced, or a folder that an export wrote.
+    /// Writes the network of a run. With `force` an existing file, or the folder of an earlier export, is replaced.
     ///
     /// # Errors
-    /// As [`output::check`]; if a folder is there, without `force` or with other files in it; or if it cannot be written.
+    /// See [`output::check`]; also if a folder exists and `force` is unset or it holds other files, or if writing
+    /// fails.
     pub fn write<B: Backend>(
         self,
         run: &Run,
@@ -69,7 +70,7 @@ impl Export {
                 output::check_folder(path)?;
                 if force && path.exists() {
                     refuse_to_lose(path)?;
-                    let there = path.canonicalize().map_err(FileError::io("read", path))?; // a link stays
+                    let there = path.canonicalize().map_err(FileError::io("read", path))?; // replaces the target and keeps the link
                     atomic::replace_folder(&there, fill, || Ok(()))?;
                 } else {
                     atomic::create_folder(path, fill)?;
@@ -80,7 +81,7 @@ impl Export {
     }
 }
 
-/// Refuses to replace what is no folder, and a folder that holds more than an export for torch.
+/// Refuses to replace anything but a folder, and a folder that holds more than a torch export.
 fn refuse_to_lose(folder: &Path) -> Result<(), FileError> {
     let path = folder.to_owned();
     if !folder.is_dir() {
@@ -102,7 +103,8 @@ fn refuse_to_lose(folder: &Path) -> Result<(), FileError> {
     }
 }
 
-/// The module of a network. A JSON text never holds three quotes in a row, so it stands in a raw string of Python.
+/// Returns the Python module of a network. JSON never contains three quotes in a row, so it fits into a raw Python
+/// string.
 fn torch_model<B: Backend>(network: &CtrnnModule<B>) -> String {
     let model = description(network.config());
     let model = serde_json::to_string_pretty(&model).expect("a JSON value");

@@ -1,8 +1,8 @@
-//! Networks that another program trained: their weights become a finished run of 0 steps.
+//! Import of networks trained by other programs: their weights become a finished run of 0 steps.
 //!
-//! Each format has a file of its own, which turns the conventions of that program into ours: weights `[post, pre]`, one
-//! bias of the recurrence, a configuration that says form, activation and time constants. What a file does not say is assumed and told in
-//! [`Imported::notes`]; what our networks cannot be is refused.
+//! Each format has its own file, which converts the conventions of that program to ours: weights `[post, pre]`, a
+//! single recurrent bias, and a configuration with form, activation and time constants. Values that a file lacks are
+//! assumed and listed in [`Imported::notes`]; networks that this crate cannot represent are refused.
 
 mod arrays;
 mod nn4n;
@@ -27,40 +27,40 @@ use crate::record::run_log::RunLog;
 use crate::record::{Given, RunRecord, states, with_place};
 use crate::weights::weight_file::tensors_of;
 
-/// What wrote a file of weights.
+/// Program or format from which a weight file originates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// `torch.save` of the state_dict of a `torch.nn.RNN`, alone or with a linear readout.
+    /// File of `torch.save` with the state_dict of a `torch.nn.RNN`, alone or with a linear readout.
     Torch,
-    /// `torch.save` of the state_dict of nn4n's `CTRNN`, version 1.1.1 or 1.2.0.
+    /// File of `torch.save` with the state_dict of nn4n's `CTRNN`, version 1.1.1 or 1.2.0.
     Nn4n,
-    /// PsychRNN's `Basic.save`.
+    /// File of PsychRNN's `Basic.save`.
     PsychRnn,
-    /// `np.savez` of arrays by our names, or `train-ctrnn export --to npz`.
+    /// File of `np.savez` with arrays named as in this crate, or of `train-ctrnn export --to npz`.
     Npz,
 }
 
-/// A network as read from a file.
+/// A network read from a file of another program.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The configuration of a run with this network: TOML.
+    /// Configuration of a run with this network, as TOML.
     pub config: toml::Table,
-    /// Weights by our names, rows postsynaptic.
+    /// Weights by parameter name, rows postsynaptic.
     pub weights: BTreeMap<String, Array>,
-    /// Notes on the origin of values, and on those assumed where the file says nothing.
+    /// Notes on the origin of values, and on values that were assumed because the file lacks them.
     pub notes: Vec<Note>,
 }
 
-/// Something to know about an import.
+/// A note on an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The key that has the value which was assumed.
+    /// Key whose value was assumed; `None` for a note on the file.
     key: Option<&'static str>,
     text: String,
 }
 
 impl Note {
-    /// Creates a note on what was done with the file.
+    /// Creates a note on the conversion of the file.
     fn new(text: impl Into<String>) -> Self {
         Self {
             key: None,
@@ -78,7 +78,7 @@ impl Note {
 }
 
 impl Imported {
-    /// Returns the notes that hold for a run of this network: what the command line gave was not assumed.
+    /// Returns the notes that apply to a run of this network: values set on the command line were not assumed.
     pub fn notes(&self, run: &Run) -> Vec<String> {
         let holds = |note: &&Note| {
             note.key
@@ -93,7 +93,8 @@ impl Imported {
 }
 
 impl Imported {
-    /// The inputs and outputs that the weights have, without names; none if there are no such weights.
+    /// Returns the unnamed inputs and outputs implied by the shapes of the weights, or `None` if the weights are
+    /// missing.
     pub fn layout(&self) -> Option<Layout> {
         let size = |name: &str, side: usize| {
             let shape = self.weights.get(name)?.shape();
@@ -110,7 +111,7 @@ impl Imported {
 }
 
 impl Origin {
-    /// The name used on the command line.
+    /// Returns the name used on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Torch => "torch",
@@ -120,11 +121,11 @@ impl Origin {
         }
     }
 
-    /// Reads a file; of one of `torch.save` the dictionary of tensors under `entry`, or the only one. `overrides` say what the
-    /// file does not: where it fixes alpha, time constants follow the time step.
+    /// Reads a file. In a file of `torch.save`, `entry` names the state_dict, unless there is only one. `overrides`
+    /// supply values that the file lacks: if the file fixes alpha, time constants follow the time step.
     ///
     /// # Errors
-    /// If it is missing, damaged, of another program, or of a network that cannot be one of ours.
+    /// If the file is missing, damaged, of another program, or holds a network that cannot be represented here.
     pub fn read(
         self,
         path: &Path,
@@ -171,7 +172,7 @@ impl Origin {
     }
 }
 
-/// Writes an imported network as a run that has done the steps that its configuration asks for: none.
+/// Writes an imported network as a finished run of 0 steps, which is the number that its configuration asks for.
 ///
 /// # Errors
 /// If the weights do not fit the configuration, or the folder exists or cannot be written.
@@ -194,7 +195,7 @@ where
     let network = CtrnnModule::<B>::from_weights(&run.model, &weights, device)?;
     let mut settings = run.settings();
     if run.task.unstarted_program().is_some() {
-        settings.validate.trials = 0; // there are none to measure the network on
+        settings.validate.trials = 0; // no trials can be made to validate the network
     }
     let trainer = Trainer::new(network, run.task.as_ref(), settings);
     let mut trainer = trainer.map_err(|error| with_place(run, error))?;
@@ -205,7 +206,7 @@ where
     Ok(())
 }
 
-/// What a file says of a network of which nothing else is known.
+/// Description of a network that can be derived from a weight file alone.
 struct Found {
     dt_ms: f64,
     n_inputs: usize,
@@ -214,7 +215,7 @@ struct Found {
 }
 
 impl Found {
-    /// The configuration of a finished run of 0 steps, on noise.
+    /// Returns the configuration of a finished run of 0 steps on white noise.
     fn config(self) -> toml::Table {
         let size = |n: usize| toml::Value::Integer(n as i64);
         let task = toml::Table::from_iter([
@@ -242,7 +243,7 @@ impl Found {
     }
 }
 
-/// A TOML table of some values.
+/// Builds a TOML table from some values.
 fn table<const N: usize>(entries: [(&str, toml::Value); N]) -> toml::Table {
     entries
         .map(|(key, value)| (key.to_owned(), value))

@@ -1,7 +1,8 @@
-//! Run folders: what a run writes, reads and goes on from; networks of other programs; trials from outside.
+//! Run folders (record, resume, read), import and export of networks, and tasks with external trials.
 //!
-//! A [`RunRecord`] is the folder that a run leaves behind, [`RunWeights`] finds the network of one, [`record_import`] makes one of the
-//! weights of another program. [`registry`] has all tasks, those included whose trials come from a file or a program.
+//! A [`RunRecord`] writes the folder of a run, [`RunWeights`] reads the network in one, and [`record_import`] creates
+//! one from the weights of another program. [`registry`] returns all tasks, including those whose trials come from a
+//! file or a program.
 
 mod checkpoint;
 #[cfg(test)]

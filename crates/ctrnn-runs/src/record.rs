@@ -1,4 +1,4 @@
-//! The record of a run: its folder, from the first byte to the last.
+//! Record of a run: the contents of its folder.
 
 mod machine_history;
 pub mod manifest;
@@ -39,45 +39,45 @@ use crate::record::tensorboard_log::TensorBoardLog;
 use crate::weights::description::description;
 use crate::weights::weight_file::{arrays_of, read_weights, safetensors_bytes};
 
-/// What the user gave, kept byte for byte.
+/// User input to a run, kept byte for byte.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    /// The configuration file.
+    /// Content of the configuration file.
     pub config: Vec<u8>,
-    /// The overrides of the command line.
+    /// Overrides from the command line.
     pub overrides: Vec<String>,
 }
 
 impl Given {
-    /// The content of overrides.txt: a line for each.
+    /// Returns the content of overrides.txt, with a line for each override.
     pub fn overrides_text(&self) -> String {
         self.overrides.iter().map(|o| format!("{o}\n")).collect()
     }
 }
 
-/// The right to write to a run folder, and where its run stands.
+/// A run folder that this process may write to, and the state of its run.
 pub struct RunRecord {
     folder: RunFolder,
     json: RunJson,
     _lock: Arc<RunLock>,
 }
 
-/// A run taken up again: its record, and the checkpoint to go on from, if it has a whole one.
+/// A resumed run: its record, and the checkpoint from which it continues.
 pub struct Reopened {
-    /// The record.
+    /// Record of the run.
     pub record: RunRecord,
-    /// The newest whole checkpoint.
+    /// Newest undamaged checkpoint; `None` to start at step 0.
     pub checkpoint: Option<Checkpoint>,
-    /// What the user should know, such as damaged checkpoints that were passed over.
+    /// Notes for the user, such as on damaged checkpoints that were skipped.
     pub notes: Vec<String>,
 }
 
 impl RunRecord {
-    /// Creates the folder of a new run that begins with `network`; it appears complete. With `replace` a run that is there makes
-    /// room.
+    /// Creates the folder of a new run that begins with `network`; it appears atomically. With `replace` an existing
+    /// run is replaced.
     ///
     /// # Errors
-    /// If something is there and `replace` is not set, or the folder cannot be written.
+    /// If the path exists and `replace` is not set, or the folder cannot be written.
     pub fn create<B: Backend>(
         path: &Path,
         run: &Run,
@@ -101,7 +101,7 @@ impl RunRecord {
             restarts: 0,
         };
         let target = if replace && path.is_symlink() {
-            path.canonicalize().map_err(FileError::io("read", path))? // the link stays
+            path.canonicalize().map_err(FileError::io("read", path))? // replaces the target and keeps the link
         } else {
             path.to_owned()
         };
@@ -138,7 +138,7 @@ impl RunRecord {
         } else {
             atomic::clean_staged_runs(path)?;
             if let Err(error) = atomic::create_folder(path, fill) {
-                refuse_if_held(path)?; // somebody else was quicker, and trains
+                refuse_if_held(path)?; // another process created the run first, and trains it
                 return Err(error);
             }
         }
@@ -150,14 +150,14 @@ impl RunRecord {
         })
     }
 
-    /// Takes up an existing run, for which `run` is the configuration now; `overrides` are those that made it so.
+    /// Reopens an existing run; `run` is its present configuration, which results from `overrides`.
     ///
-    /// Whatever a killed process left half done is put right: metrics.csv is cut back to the checkpoint, a run without
-    /// a whole checkpoint starts at step 0. What differs from the configuration before is kept in events.jsonl and
-    /// manifest.json.
+    /// Repairs anything that a killed process left unfinished: metrics.csv is truncated to the checkpoint, and a run
+    /// without an undamaged checkpoint starts at step 0. Differences from the previous configuration are recorded in
+    /// events.jsonl and manifest.json.
     ///
     /// # Errors
-    /// If another process holds the run, its data have changed, or a file is missing, damaged or cannot be written.
+    /// If another process holds the run, its data have changed, or a file is missing, damaged or not writable.
     pub fn reopen(
         path: &Path,
         run: &Run,
@@ -226,15 +226,15 @@ impl RunRecord {
         })
     }
 
-    /// The folder.
+    /// Returns the run folder.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
     }
 
-    /// Trains, with log and checkpoints in the folder, and writes how it ended.
+    /// Trains, with log and checkpoints in the folder, and records the outcome.
     ///
     /// # Errors
-    /// As [`Trainer::run`]; the folder then says so too.
+    /// See [`Trainer::run`]; the folder records the error too.
     pub fn train<B>(
         &mut self,
         run: &Run,
@@ -254,7 +254,7 @@ impl RunRecord {
         if let (Err(RunError::Train(TrainError::File(_))), Err(cause)) =
             (&ended, self.folder.check_held())
         {
-            ended = Err(cause.into()); // a file that is missing, for instance, went with the folder
+            ended = Err(cause.into()); // the actual cause: a missing file, for instance, went missing with its folder
         }
         let written = self.write_ending(&ended);
         ended.and_then(|ending| written.map(|()| ending))
@@ -280,7 +280,7 @@ impl RunRecord {
             run.config.checkpoint.keep_last,
         );
         let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
-        // The log says "checkpoint" once there is one.
+        // The checkpoint writer comes first, so that the log reports a checkpoint only once it exists.
         let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log, &mut tensorboard];
         for observer in observers {
             all.push(&mut **observer);
@@ -300,7 +300,7 @@ impl RunRecord {
         };
         let logged = log.event(name, detail);
         if !matches!(ended, Ok(_) | Err(TrainError::TargetNotMet { .. })) {
-            return Ok(ended?); // what went wrong first is what the user should hear of
+            return Ok(ended?); // the first error is the cause, so it takes precedence over that of the log
         }
         logged?;
         let step = trainer.counters().step;
@@ -308,7 +308,7 @@ impl RunRecord {
         Ok(ended?)
     }
 
-    /// What became of the run, in `RUN.json`.
+    /// Records the outcome of the run in `RUN.json`.
     fn write_ending(&mut self, ended: &Result<Ending, RunError>) -> Result<(), RunError> {
         let (state, code, reason) = match ended {
             Ok(Ending::AllSteps) => (RunState::Done, 0, None),
@@ -334,15 +334,15 @@ impl RunRecord {
     }
 }
 
-/// Says in `RUN.json` that this process, which trains the run, ends now, whatever it is in the middle of.
+/// Records in `RUN.json` that this process, which trains the run, is ending now, at any point of its work.
 ///
 /// # Errors
-/// If `RUN.json` cannot be read or written, or the folder is no longer that of the run.
+/// If `RUN.json` cannot be read or written, or the folder no longer belongs to the run.
 pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(), FileError> {
     run.check_held()?;
     let mut json = RunJson::load(&run.run_json())?;
     if json.state != RunState::Running {
-        return Ok(()); // no step was made, or it has ended
+        return Ok(()); // no step was made, or the end is already recorded
     }
     json.state = RunState::Stopped;
     json.exit_code = Some(exit_code);
@@ -351,13 +351,13 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
     json.store(run)
 }
 
-/// The names of the terms of the loss of a run.
+/// Returns the names of the loss terms of a run.
 fn term_names(run: &Run) -> Vec<String> {
     let names = run.objective.term_names();
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// A run whose training panicked says so.
+/// Records a panic during training in the run folder.
 impl Drop for RunRecord {
     fn drop(&mut self) {
         if self.json.state == RunState::Running {
@@ -430,15 +430,15 @@ fn newest_checkpoint(folder: &RunFolder) -> Result<(Option<Checkpoint>, Vec<Stri
 /// Checks that the files of trials, noise and connections that a run reads are those that it was begun with.
 ///
 /// # Errors
-/// Names a file that is missing or has another digest.
+/// Names a file that is missing or has a different digest.
 pub fn check_inputs(folder: &RunFolder, run: &Run) -> Result<(), RunError> {
     check_files(folder, run, &run.data_files())
 }
 
-/// Checks that these files are those that a run was begun with, wherever they are now.
+/// Checks that these files have not changed since the run began; their paths may differ.
 ///
 /// # Errors
-/// Names a file that is missing or has another digest.
+/// Names a file that is missing or has a different digest.
 pub fn check_files(folder: &RunFolder, run: &Run, files: &[PathBuf]) -> Result<(), RunError> {
     let manifest: serde_json::Value = ctrnn_files::json::read(&folder.manifest())?;
     let inputs = manifest["inputs"]
@@ -467,7 +467,7 @@ pub fn check_files(folder: &RunFolder, run: &Run, files: &[PathBuf]) -> Result<(
     Ok(())
 }
 
-/// The lock of a run that is about to be replaced, so that nobody trains in it.
+/// Locks a run that is about to be replaced, so that no process trains it meanwhile.
 fn lock_existing(path: &Path) -> Result<Option<RunLock>, FileError> {
     if path.is_dir() {
         RunLock::acquire(path, &Holder::this_process(&now())).map(Some)
@@ -476,8 +476,8 @@ fn lock_existing(path: &Path) -> Result<Option<RunLock>, FileError> {
     }
 }
 
-/// Returns the resolved configuration as JSON, without what does not belong to the network: the device, and the folders of input
-/// files. Weight files carry it, and they are the same whatever the machine.
+/// Returns the resolved configuration as JSON without the device and the folders of input files. It is stored in weight
+/// files, which must not depend on the machine.
 pub(crate) fn portable_json(run: &Run) -> String {
     let mut table = run.kept().table();
     table.remove("device");
@@ -490,13 +490,13 @@ pub(crate) fn portable_json(run: &Run) -> String {
     value.to_string()
 }
 
-/// Returns the run in this folder, which began with the weights that the folder keeps.
+/// Returns `run` with the initial weights that this folder keeps.
 ///
 /// # Errors
 /// If its manifest is damaged.
 pub fn begun_in(mut run: Run, folder: &RunFolder) -> Result<Run, RunError> {
     let manifest: serde_json::Value = match ctrnn_files::json::read(&folder.manifest()) {
-        Err(FileError::Missing { .. }) => return Ok(run), // a command that needs it says so
+        Err(FileError::Missing { .. }) => return Ok(run), // reported by a command that needs it
         manifest => manifest?,
     };
     let promised = manifest["initial"]["blake3"].as_str();
@@ -507,7 +507,7 @@ pub fn begun_in(mut run: Run, folder: &RunFolder) -> Result<Run, RunError> {
     Ok(run)
 }
 
-/// Replaces a string wherever it stands in a JSON value.
+/// Replaces every occurrence of a string in a JSON value.
 fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
     match value {
         serde_json::Value::String(text) if text == from => *text = to.to_owned(),
@@ -521,14 +521,14 @@ fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
     }
 }
 
-/// Identifies a run wherever its folder is moved.
+/// Returns the identifier of a run, which does not depend on the location of its folder.
 fn run_id(config: &[u8], created: &str) -> String {
     let seed = format!("{created} {} {}", host_name(), std::process::id());
     let digest = digest::blake3(&[config, seed.as_bytes()].concat());
     digest[..16].to_owned()
 }
 
-/// The files of a network: its weights, and what a reader needs beside them.
+/// The files of a network: its weights, and the metadata that a reader needs.
 struct ModelFiles {
     weights: Weights,
     safetensors: Vec<u8>,
@@ -559,7 +559,7 @@ impl ModelFiles {
     }
 }
 
-/// Writes `model/`: the network of the last step.
+/// Writes `model/`, the network after the last step.
 fn write_model<B: AutodiffBackend>(
     folder: &RunFolder,
     run: &Run,
@@ -574,11 +574,12 @@ fn write_model<B: AutodiffBackend>(
     })
 }
 
-/// The network with which a run begins: the one that its folder keeps, if there is a folder; else drawn from its seed, or given by
-/// a file that may leave parts to be drawn.
+/// Returns the network with which a run begins: read from its folder if that exists, otherwise drawn from the seed or
+/// read from a file, whose missing parts are drawn.
 ///
 /// # Errors
-/// If it cannot be drawn, the file does not fit it, or what the folder keeps is missing, damaged or of another network.
+/// If it cannot be drawn, the file does not fit it, or the weights in the folder are missing, damaged or of another
+/// network.
 pub fn initial_network<B: AutodiffBackend>(
     run: &Run,
     device: &B::Device,
@@ -601,19 +602,18 @@ pub fn initial_network<B: AutodiffBackend>(
     }
 }
 
-/// A note on the initial states of conditions with which a new run begins, if the weights that it is given do not have those of
-/// its very conditions.
+/// Returns a note if the initial weights of a new run lack the initial states of exactly its conditions.
 pub fn initial_states_note(run: &Run) -> Option<String> {
-    let weights = given_weights(run, run.init_file.as_deref()?).ok()?; // what is wrong with it is said where it is needed
+    let weights = given_weights(run, run.init_file.as_deref()?).ok()?; // reported by the command that needs it
     states(run, weights).1
 }
 
-/// Weights whose initial states are those of the run's conditions.
+/// Returns weights with an initial state for each condition of the run, and a note if they were changed.
 pub(crate) fn states(run: &Run, weights: Weights) -> (Weights, Option<String>) {
     with_states_of_conditions(&run.model, run.task.as_ref(), weights)
 }
 
-/// The network with which a run began, as its folder keeps it.
+/// Returns the initial network of a run as its folder keeps it.
 fn kept_network<B: Backend>(
     run: &Run,
     initial: &InitialWeights,
@@ -632,7 +632,7 @@ fn kept_network<B: Backend>(
         .map_err(|error| unusable(error.to_string()))
 }
 
-/// The error of a weight file to begin with, at the key that names it.
+/// Creates the error of an unusable file of initial weights, located at the key that names it.
 fn unusable_init_file(run: &Run, path: &Path, error: &RunError) -> RunError {
     let (code, help) = match error.exit_code() {
         5 => (Code::Io, "check the path and its permissions"),
@@ -655,20 +655,20 @@ fn unusable_init_file(run: &Run, path: &Path, error: &RunError) -> RunError {
     RunError::Config(problem.into())
 }
 
-/// The weights of a file to begin with.
+/// Returns the initial weights given by a file.
 fn given_weights(run: &Run, path: &Path) -> Result<Weights, RunError> {
     let mut weights = match &run.given {
         Some(given) => given.weights.clone(),
         None => read_weights(path, &run.model)?,
     };
-    weights.remove("carried_state"); // where another training stood is no beginning
+    weights.remove("carried_state"); // a carried state from another run must not seed a new one
     Ok(weights)
 }
 
-/// What a run minimises, with deviations measured from the weights with which it began.
+/// Returns the training objective of a run; its deviation penalties refer to the initial weights.
 ///
 /// # Errors
-/// As [`initial_network`].
+/// See [`initial_network`].
 pub fn objective<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<Objective, RunError> {
     let objective = run.objective.clone();
     if objective.needs_initial_weights() {
@@ -678,10 +678,10 @@ pub fn objective<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<Ob
     }
 }
 
-/// A trainer at a checkpoint of a run, or at the beginning where there is none.
+/// Creates a trainer at a checkpoint of a run, or at the beginning without one.
 ///
 /// # Errors
-/// If the checkpoint is of another network or optimizer, or a metric that the configuration names can never be measured.
+/// If the checkpoint belongs to another network or optimizer, or a metric in the configuration can never be measured.
 pub fn trainer_at<'a, B>(
     run: &'a Run,
     checkpoint: Option<Checkpoint>,
@@ -717,7 +717,8 @@ where
     }))
 }
 
-/// Places an error about metrics that are never measured at the keys that name them; leaves any other error as it is.
+/// Locates an error about metrics that are never measured at the keys that name them; returns any other error
+/// unchanged.
 pub(crate) fn with_place(run: &Run, error: TrainError) -> RunError {
     let TrainError::NoRightAnswers(metrics) = error else {
         return error.into();
@@ -741,7 +742,7 @@ pub(crate) fn with_place(run: &Run, error: TrainError) -> RunError {
     RunError::Config(ConfigErrors(metrics.into_iter().map(problem).collect()))
 }
 
-/// The optimizer of a run with the state that a checkpoint holds.
+/// Returns the optimizer of a run with the state stored in a checkpoint.
 fn optimizer_of<B: Backend>(
     run: &Run,
     state: &BTreeMap<String, TensorData>,
@@ -753,7 +754,7 @@ fn optimizer_of<B: Backend>(
     )?)
 }
 
-/// Returns what inputs and outputs the network of a run has: their numbers from whichever of its weight files can be read.
+/// Returns the inputs and outputs of the network of a run; their numbers come from the first readable weight file.
 pub fn trained_channels(folder: &RunFolder) -> Option<TrainedChannels> {
     let newest = || {
         let step = folder.newest_whole_checkpoint().ok()?.step?;

@@ -1,4 +1,4 @@
-//! Tasks whose trials come from outside: from files and from programs; and white noise for networks without a task.
+//! Tasks with external trials, from files and from programs, and white noise for networks without a task.
 
 pub mod choices;
 mod generator;
@@ -12,7 +12,7 @@ use ctrnn_tasks::Registry;
 
 use white_noise::WhiteNoise;
 
-/// Returns all built-in tasks, with those that read files or run a program, and the one of networks without a task.
+/// Returns all built-in tasks, those that read files or run a program, and white noise.
 pub fn registry() -> Registry {
     let mut registry = Registry::built_in();
     registry.add_entry(trials_from_file::npz_entry());

@@ -9,28 +9,28 @@ use crate::sigmoid::Level;
 use crate::text::{short, spoken};
 use crate::{Arrays, Study};
 
-/// Conditions in the figure.
+/// Largest number of conditions in the figure.
 const MOST_PANELS: usize = 4;
 
-/// Fraction of right trials, overall and at every level of every condition.
+/// Fraction of correct trials, overall and at every level of every condition.
 #[derive(Clone, Debug)]
 pub struct Accuracy {
-    /// True where the network was right; none in a trial without a right answer.
+    /// True for each correct trial; `None` for a trial without a correct answer.
     pub is_correct: Vec<Option<bool>>,
-    /// Conditions that differ from trial to trial.
+    /// Conditions that vary across trials.
     pub conditions: Vec<Condition>,
-    /// The accuracy of guessing, where it is known.
+    /// Chance level, if it is known.
     pub chance: Option<f64>,
 }
 
-/// A condition of the trials, level by level.
+/// Accuracy at each level of a condition.
 #[derive(Clone, Debug)]
 pub struct Condition {
-    /// Its name.
+    /// Name of the condition.
     pub name: String,
-    /// Trials at each level, `chosen` being those that are right.
+    /// Trials at each level; `chosen` counts the correct ones.
     pub levels: Vec<Level>,
-    /// The name of each level, where it has one.
+    /// Name of each level, if it has one.
     pub level_names: Vec<Option<String>>,
 }
 
@@ -128,7 +128,7 @@ impl Accuracy {
     fn draw(&self, panel: &mut Panel, name: &str, levels: &[Level], width_mm: f64) {
         let x: Vec<f64> = (0..levels.len()).map(|k| k as f64 + 0.5).collect();
         let intervals: Vec<[f64; 2]> = levels.iter().map(Level::interval).collect();
-        // A digit is about 1.4 mm wide.
+        // A digit is about 1.4 mm wide in this font size.
         let label_mm = |level: &Level| 1.4 * short(level.x).chars().count() as f64 + 1.5;
         let needed_mm = levels.iter().map(label_mm).sum::<f64>();
         let every = ((needed_mm / width_mm).ceil() as usize).max(1);
@@ -146,7 +146,7 @@ impl Accuracy {
     }
 }
 
-/// Returns the trials with an answer at each value of a condition, ascending.
+/// Returns the trials with an answer at each value of a condition, in ascending order.
 fn levels(values: &[f64], correct: &[Option<bool>]) -> Vec<Level> {
     let answered = values.iter().zip(correct);
     let mut answered: Vec<(f64, bool)> = answered
@@ -164,8 +164,8 @@ fn levels(values: &[f64], correct: &[Option<bool>]) -> Vec<Level> {
         .collect()
 }
 
-/// Returns the same levels, or where there are too many to be told apart, groups of neighbours of about the same number of trials, each at
-/// its mean value.
+/// Returns the levels unchanged, or if there are too many to draw, groups of neighbouring levels with about equal
+/// numbers of trials, each at its mean value.
 fn binned(levels: &[Level]) -> Vec<Level> {
     const MOST: usize = 50;
     const BINS: usize = 20;
@@ -198,7 +198,7 @@ fn binned(levels: &[Level]) -> Vec<Level> {
 mod tests {
     use super::*;
 
-    /// A value that is not a number, and a trial without an answer, are left out; -0 is 0.
+    /// NaN values and trials without an answer are left out; -0 equals 0.
     #[test]
     fn levels_are_sorted_and_counted() {
         let values = [2.0, -0.0, f64::NAN, 0.0, 2.0, 1.0];
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(found, [(0.0, 2, 1), (2.0, 2, 2)]);
     }
 
-    /// As many points as there is room for, whatever the number of values, and no trial is lost.
+    /// Checks that the number of points is limited for any number of values, and that no trial is lost.
     #[test]
     fn many_values_are_drawn_in_groups() {
         let each = |n: usize| {

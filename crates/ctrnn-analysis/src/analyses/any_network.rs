@@ -1,5 +1,5 @@
-//! Whatever the network and the trials are, every analysis ends in findings that can be drawn or in a sentence that says why not, never in a
-//! panic.
+//! Property tests: for any network and trials, every analysis returns findings that can be drawn or a reason why it is
+//! unsuitable, and never panics.
 //!
 //! `CTRNN_CASES=N cargo test -p ctrnn-analysis any_network` tries N networks (`just any-networks`).
 
@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::plot::is_clean;
 use crate::{Dynamics, Peer, Study, simulate, three_dimensional};
 
-/// More than the figures of a small network ever need.
+/// Size limit of the figures of a small network; none should need more.
 const MOST_BYTES: usize = 2_000_000;
 
 fn config() -> ProptestConfig {
@@ -33,11 +33,11 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// A network, in words.
+/// Description of a random network.
 #[derive(Clone, Debug)]
 struct Drawn {
     n_units: usize,
-    /// Name of the recurrent matrix, and its factor.
+    /// Name of the recurrent matrix, and its scaling factor.
     recurrent: (&'static str, f64),
     input: f64,
     bias: f64,
@@ -45,7 +45,7 @@ struct Drawn {
     tau_ms: f64,
     form: Form,
     activation: Activation,
-    /// The part of the units that are excitatory, under Dale's law.
+    /// Excitatory fraction, under Dale's law.
     excitatory: Option<f64>,
     trials: Trials,
     /// Factor of `W_rc` before training, and in another network on the same trials.
@@ -53,17 +53,17 @@ struct Drawn {
     metrics: Option<&'static str>,
 }
 
-/// Trials, in words.
+/// Description of random trials.
 #[derive(Clone, Debug)]
 struct Trials {
-    /// Time steps of each.
+    /// Number of time steps of each trial.
     n_steps: Vec<usize>,
     n_inputs: usize,
     n_outputs: usize,
     magnitude: f32,
-    /// One epoch, two, or one that only some trials have.
+    /// Kind of epochs: one, two, or one that only some trials have.
     epochs: &'static str,
-    /// Conditions: none, one, two that are independent, or evidence that decides.
+    /// Kind of conditions: none, one, two independent ones, or evidence that determines the choice.
     conditions: &'static str,
 }
 
@@ -184,7 +184,7 @@ impl Trials {
 }
 
 impl Drawn {
-    /// The network with `W_rc` times this much.
+    /// Creates the network with `W_rc` scaled by `gain`.
     fn network(&self, gain: f64) -> Result<CtrnnModule<NdArray>, ModelError> {
         let (n, trials) = (self.n_units, &self.trials);
         let config = CtrnnConfig {
@@ -198,9 +198,9 @@ impl Drawn {
         let mut weight = |i: usize, j: usize| match kind {
             "zero" => 0.0,
             "unit" => f64::from(u8::from(i == j)),
-            // One eigenvalue, one eigenvector.
+            // A Jordan block: one eigenvalue with a single eigenvector.
             "jordan" => f64::from(u8::from(i == j || i + 1 == j)),
-            // A cycle: all eigenvalues lie on the unit circle.
+            // A cyclic permutation: all eigenvalues lie on the unit circle.
             "turn" => f64::from(u8::from((i + 1) % n == j)),
             "ones" => 1.0,
             _ => f64::from(rng.normal()),
@@ -225,7 +225,7 @@ impl Drawn {
             ),
         ] {
             let values: Vec<f64> = values;
-            // As in a file: finite in single precision.
+            // As in a file, values must be finite in single precision.
             let values = values
                 .into_iter()
                 .map(|x| x.clamp(-3e38, 3e38))
@@ -275,7 +275,7 @@ impl Drawn {
     }
 }
 
-/// Lists the faults in the texts and figures of all analyses of a study.
+/// Lists the defects in the texts and figures of all analyses of a study.
 fn faults(study: &Study) -> Vec<String> {
     let mut faults = Vec::new();
     for analysis in ANALYSES {

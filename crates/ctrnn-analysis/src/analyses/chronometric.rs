@@ -1,4 +1,4 @@
-//! Chronometric curves: when a decision is made, as a function of the evidence.
+//! Chronometric curves: decision time as a function of the evidence.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
@@ -9,12 +9,12 @@ use crate::study::steps_of;
 use crate::text::{short, spoken};
 use crate::{Arrays, Study};
 
-/// Decision times by the strength of the evidence.
+/// Decision times by strength of the evidence.
 #[derive(Clone, Debug)]
 pub struct Chronometric {
-    /// The contexts, and the decision times in each.
+    /// Contexts, and the decision times in each.
     pub curves: Vec<(Context, Vec<DecisionTime>)>,
-    /// The lead that makes a decision, where the task does not say itself when it was made.
+    /// Lead that counts as a decision, if the task does not define the time of a decision itself.
     pub margin: Option<f64>,
 }
 
@@ -109,8 +109,8 @@ fn draw(panel: &mut Panel, times: &[DecisionTime], k: usize, name: Option<&str>)
         .add(Layer::points(x, y, colour(k)));
 }
 
-/// Finds when each trial was decided, after the onset of the stimulus; and the lead that makes a decision, where the task does not say
-/// itself when it was made: half of the median final lead.
+/// Returns the decision time of each trial after stimulus onset, and the lead that counts as a decision: half of the
+/// median final lead. The lead is `None` if the task defines the time of a decision itself.
 fn decision_times(study: &Study) -> (Vec<Option<f64>>, Option<f64>) {
     let dt_ms = study.dynamics.dt_ms;
     let n_trials = study.batch.n_trials;
@@ -137,13 +137,13 @@ fn decision_times(study: &Study) -> (Vec<Option<f64>>, Option<f64>) {
         let readout = study.outputs.slice(ndarray::s![b, .., ..]);
         let step = decision_step(readout, &layout.choices, choices[b]?, last[b], margin)?;
         let onset = onset(study, b);
-        // What was decided before the stimulus was not decided by it.
+        // A decision before the stimulus cannot depend on it.
         (step >= onset).then(|| (step - onset + 1) as f64 * dt_ms)
     };
     ((0..n_trials).map(time).collect(), Some(margin))
 }
 
-/// Returns the step at which the stimulus of a trial begins, or its second epoch where none has that name.
+/// Returns the time step of stimulus onset in a trial, or the start of its second epoch if no epoch is called stimulus.
 fn onset(study: &Study, b: usize) -> usize {
     let stimulus = steps_of(&study.batch, b, "stimulus");
     if stimulus.is_empty() {
@@ -154,8 +154,8 @@ fn onset(study: &Study, b: usize) -> usize {
     }
 }
 
-/// Measures how far a readout `[O]` is ahead for `choice`: of all other `choices`; where a single output chooses by its sign (0 below
-/// zero, 1 above), of zero.
+/// Computes the lead of `choice` in a readout `[O]`: its smallest margin over all other `choices`. A single output
+/// chooses by its sign (0 below zero, 1 above), and its lead is its distance from zero.
 pub fn lead(readout: ArrayView1<f64>, choices: &[usize], choice: usize) -> f64 {
     if let [only] = choices {
         return if choice == 1 {
@@ -170,8 +170,8 @@ pub fn lead(readout: ArrayView1<f64>, choices: &[usize], choice: usize) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// The time step at which a readout `[T, O]` has made up its mind: from which on, until `last`, `choice` keeps a lead of at
-/// least `margin`. None if it never does.
+/// Returns the time step of the decision in a readout `[T, O]`: the first from which `choice` keeps a lead of at least
+/// `margin` until `last`, or `None`.
 pub fn decision_step(
     readout: ArrayView2<f64>,
     choices: &[usize],
@@ -190,15 +190,15 @@ pub fn decision_step(
 pub struct DecisionTime {
     /// Strength of the evidence.
     pub strength: f64,
-    /// Mean in ms.
+    /// Mean decision time in ms.
     pub mean_ms: f64,
     /// Standard error of the mean, in ms; NaN for a single trial.
     pub error_ms: f64,
-    /// Trials with a decision.
+    /// Number of trials with a decision.
     pub n: usize,
 }
 
-/// Groups `(strength, time in ms)` of trials by strength, in ascending order.
+/// Averages the times of trials `(strength, time in ms)` by strength, in ascending order.
 pub fn by_strength(trials: &[(f64, f64)]) -> Vec<DecisionTime> {
     let mut strengths: Vec<f64> = trials.iter().map(|(strength, _)| *strength).collect();
     strengths.sort_by(f64::total_cmp);
@@ -226,7 +226,7 @@ pub fn by_strength(trials: &[(f64, f64)]) -> Vec<DecisionTime> {
 mod tests {
     use super::*;
 
-    /// Ahead by 1 at steps 0 and 2 to 4, behind at step 1: decided at 2; never ahead by 3.
+    /// The lead is 1 at steps 0 and 2 to 4, and negative at step 1: decided at 2; it never reaches 3.
     #[test]
     fn a_decision_lasts() {
         let y = ndarray::array![
@@ -240,12 +240,12 @@ mod tests {
         assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 0.5), Some(2));
         assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 3.0), None);
         assert_eq!(decision_step(y.view(), &[0, 1], 1, 5, 0.5), Some(5));
-        // The sign of output 0 alone: above zero at steps 2 to 4, never below.
+        // With output 0 alone, the sign decides: above zero at steps 2 to 4, never below.
         assert_eq!(decision_step(y.view(), &[0], 1, 4, 0.5), Some(2));
         assert_eq!(decision_step(y.view(), &[0], 0, 4, 0.5), None);
     }
 
-    /// 100 and 300 ms: mean 200, standard deviation 141.4, standard error 100.
+    /// Times of 100 and 300 ms have mean 200, standard deviation 141.4 and standard error 100.
     #[test]
     fn times_are_averaged_by_strength() {
         let found = by_strength(&[(0.5, 100.0), (0.1, 400.0), (0.5, 300.0)]);

@@ -10,12 +10,12 @@ use crate::study::first_nonfinite;
 use crate::text::{rounded, short};
 use crate::{Arrays, Pca, Study};
 
-/// Settings of the dynamical similarity.
+/// Settings of the dynamical similarity analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Delays.
+    /// Number of delays in the embedding.
     pub n_delays: usize,
-    /// Dimensions of the linear map.
+    /// Rank of the linear map.
     pub rank: usize,
 }
 
@@ -31,24 +31,24 @@ impl Default for Options {
 /// Distances between this run and others, and of the others to each other.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// Names of the runs, this one first.
+    /// Names of the runs, starting with this one.
     pub names: Vec<String>,
-    /// Distances `[run, run]` by several measures.
+    /// Distances `[run, run]` by each measure.
     pub measures: Vec<Measure>,
-    /// Why there is no dynamical similarity among the measures.
+    /// Reason why dynamical similarity is not among the measures, if it is not.
     pub without_dsa: Option<Unsuitable>,
 }
 
 /// Distances between runs by one measure.
 #[derive(Clone, Debug)]
 pub struct Measure {
-    /// Its name among arrays.
+    /// Name in arrays.
     pub name: &'static str,
-    /// Its name in text.
+    /// Name in text.
     pub title: &'static str,
-    /// `[run, run]`
+    /// Distances, `[run, run]`.
     pub table: Array2<f64>,
-    /// The largest value that it can have, where there is one.
+    /// Largest possible value, if there is one.
     most: Option<f64>,
 }
 
@@ -157,7 +157,7 @@ impl Measure {
         }
     }
 
-    /// Draws the table, with its numbers where there is room for them.
+    /// Draws the table, with its numbers if there is room for them.
     fn draw(&self, panel: &mut Panel, highest: f64) {
         panel.matrix(&self.table, [0.0, highest], ColourMap::Blues);
         if self.table.nrows() <= 5 {
@@ -170,7 +170,7 @@ impl Measure {
     }
 }
 
-/// Returns a symmetric table of a distance between `n` things, with `same` on its diagonal.
+/// Returns the symmetric table of a distance between `n` items, with `same` on its diagonal.
 fn pairwise(
     n: usize,
     same: f64,
@@ -185,8 +185,8 @@ fn pairwise(
     Ok(table)
 }
 
-/// Fits the delay-embedded dynamics of a network, seen in its first principal components: what is left out is under a hundredth of the variance,
-/// or beyond twenty dimensions.
+/// Fits the delay-embedded dynamics of a network in its first principal components: as many as explain 99 % of the
+/// variance, at most twenty.
 fn dynamics_of(
     study: &Study,
     rates: &Array3<f64>,

@@ -7,18 +7,18 @@ use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::spoken;
 use crate::{Arrays, Study};
 
-/// Most choices whose numbers of trials are written into the figure, and whose names fit beside it.
+/// Largest number of choices for which the figure shows counts, and has room for names.
 const MOST_NUMBERS: usize = 6;
 const MOST_NAMES: usize = 12;
 
-/// Counts of each choice where another one, or the same, was right.
+/// Counts of each choice for each correct choice.
 #[derive(Clone, Debug)]
 pub struct Confusion {
-    /// Trials, `[right choice, choice that was made]`.
+    /// Number of trials, `[correct choice, actual choice]`.
     pub counts: Array2<f64>,
-    /// The choices, as indices of outputs.
+    /// Choices, as indices of outputs.
     pub choices: Vec<usize>,
-    /// Their names.
+    /// Names of the choices.
     pub names: Vec<String>,
 }
 

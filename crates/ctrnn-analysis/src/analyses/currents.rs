@@ -1,4 +1,4 @@
-//! Excitatory and inhibitory currents, and how they balance.
+//! Excitatory and inhibitory currents, and their balance.
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 
@@ -11,11 +11,17 @@ use crate::{Arrays, Study};
 /// Recurrent currents, averaged over units and trials, and their imbalance.
 #[derive(Clone, Debug)]
 pub struct Currents {
-    /// The mean excitatory current over time.
+    /// Mean excitatory current over time.
     pub excitatory: Vec<f64>,
-    /// The mean inhibitory current over time.
+    /// Mean inhibitory current over time.
     pub inhibitory: Vec<f64>,
-    /// `|E + I| / (|E| + |I|)` of each unit; NaN where there is neither.
+    /// Imbalance `
+    /// E + I
+    ///  / (
+    /// E
+    ///  +
+    /// I
+    /// )` of each unit; NaN if it receives no current.
     pub imbalance: Array1<f64>,
     t_ms: Vec<f64>,
 }
@@ -81,18 +87,18 @@ impl Answer for Currents {
     }
 }
 
-/// The recurrent currents into every unit, `[trial, time, unit]`.
+/// Recurrent currents into every unit, split by sign, `[trial, time, unit]`.
 #[derive(Clone, Debug)]
 pub struct SplitCurrents {
-    /// From positive weights.
+    /// Excitatory currents, at least zero.
     pub excitatory: Array3<f64>,
-    /// From negative weights, below zero.
+    /// Inhibitory currents, at most zero.
     pub inhibitory: Array3<f64>,
 }
 
 impl SplitCurrents {
-    /// `max(W, 0) r` and `min(W, 0) r` for `weights [N,N]` and rates that are not negative. (Of negative rates the signs change
-    /// places: what counts is the sign of each product.)
+    /// Computes `max(W, 0) r` and `min(W, 0) r` for `weights [N,N]` and nonnegative rates. For negative rates the two
+    /// are exchanged, because the sign of each product counts.
     pub fn of(weights: ArrayView2<f64>, rates: ArrayView3<f64>) -> Self {
         let (b, t, n) = rates.dim();
         let flat = rates.to_shape((b * t, n)).expect("a product of sizes");
@@ -112,8 +118,14 @@ impl SplitCurrents {
         }
     }
 
-    /// `|E + I| / (|E| + |I|)` of the currents into every unit, averaged over the states that `counts [trial, time]`: 0 where inhibition
-    /// cancels excitation at every time, 1 where there is only one of them; NaN where there is neither.
+    /// Returns the imbalance `
+    /// E + I
+    ///  / (
+    /// E
+    ///  +
+    /// I
+    /// )` of every unit, with numerator and denominator summed over the states selected by `counts [trial, time]`: 0 if
+    /// inhibition cancels excitation at every time, 1 if only one of them is present, NaN if neither is.
     pub fn imbalance(&self, counts: ArrayView2<bool>) -> Array1<f64> {
         let n = self.excitatory.dim().2;
         let unit = |n: usize| {
@@ -142,7 +154,9 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// Rates (2, 3): unit 0 receives 2 x 3 = 6 and -2 x 1 = -2, so |4| / 8; unit 1 only 3.
+    /// Rates (2, 3): unit 0 receives 2 x 3 = 6 and -2 x 1 = -2, so
+    /// 4
+    ///  / 8; unit 1 receives only 3.
     #[test]
     fn currents_by_hand() {
         let weights = array![[-1.0, 2.0], [0.0, 1.0]];

@@ -8,10 +8,10 @@ use crate::{Arrays, Study};
 
 const SPLITS: [&str; 2] = ["train", "val"];
 
-/// Measurements during the training of a run, and of others that it is compared with.
+/// Training metrics of a run, and of others with which it is compared.
 #[derive(Clone, Debug)]
 pub struct Curves {
-    /// Names and numbers, this run first.
+    /// Names and metrics of the runs, starting with this one.
     pub runs: Vec<(String, Metrics)>,
 }
 
@@ -82,7 +82,7 @@ impl Curves {
     fn draw_loss(&self, panel: &mut Panel, is_named: bool) {
         let metrics = || self.runs.iter().map(|(_, metrics)| metrics);
         let losses = || metrics().flat_map(|m| SPLITS.map(|split| m.curve(split, "loss").1));
-        // A loss of 0, or with penalties below it, has no logarithm.
+        // A logarithmic axis needs positive losses; a loss may be 0, and penalties may be negative.
         let is_log = losses().flatten().all(|loss| loss > 0.0);
         let seen = |loss: f64| if is_log { loss.log10() } else { loss };
         let range = range_of(losses().flatten().map(seen), 0.05);
@@ -93,7 +93,7 @@ impl Curves {
         self.draw(panel, "loss", is_named, seen);
     }
 
-    /// Draws a column of the metrics over the steps: a line for each run and split, thin and pale for training.
+    /// Draws a metric over the training steps: a line for each run and split, thin and pale for training.
     fn draw(&self, panel: &mut Panel, column: &str, is_named: bool, seen: impl Fn(f64) -> f64) {
         let n = self.runs.len();
         let mut end = 1.0;

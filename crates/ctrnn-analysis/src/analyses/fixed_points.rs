@@ -14,37 +14,38 @@ use crate::{Arrays, Pca, Study};
 
 pub use search::{FixedPoint, Search};
 
-/// Most states from which a search begins.
+/// Largest number of initial states of a search.
 const MOST_STARTS: usize = 200;
-/// Most panels in a row.
+/// Largest number of panels in a row.
 pub(super) const MOST_INPUTS: usize = 4;
-/// From so many marginal points on they are a continuum: isolated ones are rare, and each start finds another one on a line or a plane of them.
+/// Number of marginal points from which they are reported as a continuum: isolated ones are rare, whereas on a line or
+/// plane of them each start finds a different one.
 const CONTINUUM: usize = 10;
-/// Most trials whose trajectories are drawn.
+/// Largest number of trials whose trajectories are drawn.
 const MOST_TRAJECTORIES: usize = 24;
-/// Most eigenvalues of one kind of points in a panel.
+/// Largest number of eigenvalues drawn in a panel for each kind of point.
 const MOST_EIGENVALUES: usize = 4000;
 
 /// Fixed and slow points under every typical input.
 #[derive(Clone, Debug)]
 pub struct FixedPoints {
-    /// The inputs, `[input, I]`.
+    /// Typical inputs, `[input, I]`.
     pub inputs: Array2<f64>,
-    /// The epochs that have each of them.
+    /// Epochs with each of the inputs.
     pub epochs: Vec<String>,
-    /// The points under each input.
+    /// Fixed and slow points under each input.
     pub points: Vec<Vec<FixedPoint>>,
-    /// The readout of every point, `[point, output]`.
+    /// Readout at every point, `[point, output]`.
     pub readouts: Array2<f64>,
-    /// The timescale of every mode of every point in ms, `[point, unit]`.
+    /// Timescale of every mode of every point in ms, `[point, unit]`.
     pub timescales_ms: Array2<f64>,
-    /// Principal components of the states that were visited.
+    /// Principal components of the visited states.
     pub pca: Pca,
-    /// Some trials on the first components.
+    /// Projections of some trials on the first components.
     trajectories: Vec<Array2<f64>>,
 }
 
-/// A kind of fixed points.
+/// Class of fixed points in figures.
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
@@ -163,8 +164,8 @@ impl FixedPoints {
         self.points.iter().flatten().any(MARGINAL.holds)
     }
 
-    /// Draws points on the plane of the first two components, of a single input also on that of the first and the third, over the
-    /// trajectories of some trials.
+    /// Draws points over the trajectories of some trials, in the plane of the first two components, and for a single
+    /// input also in that of the first and the third.
     fn map(&self) -> Figure {
         let planes: Vec<(usize, usize)> = match self.points.len() {
             1 if self.pca.components.nrows() > 2 => vec![(0, 1), (0, 2)],
@@ -259,7 +260,7 @@ impl FixedPoints {
     }
 }
 
-/// Returns vectors of `n` numbers as rows.
+/// Returns a matrix with the given vectors of `n` numbers as rows.
 fn table(rows: impl Iterator<Item = Array1<f64>>, n: usize) -> Array2<f64> {
     let rows: Vec<Array1<f64>> = rows.collect();
     Array2::from_shape_fn((rows.len(), n), |(i, j)| rows[i][j])
@@ -273,7 +274,7 @@ fn moduli(points: &[&FixedPoint], n_units: usize) -> Array2<f64> {
     })
 }
 
-/// Draws visited states, half of them moved by normal numbers of half of the standard deviation of each unit.
+/// Draws visited states as starts, half of them perturbed by normal noise of half the standard deviation of each unit.
 fn starts(study: &Study, states: &Array2<f64>) -> Array2<f64> {
     let n = (MOST_STARTS * 64 / study.dynamics.n_units().max(64))
         .max(64)
@@ -292,7 +293,8 @@ fn starts(study: &Study, states: &Array2<f64>) -> Array2<f64> {
     starts
 }
 
-/// Returns the starts, every fourth of them after ten seconds of the noise-free network: what attracts is found at once.
+/// Returns the starts, every fourth of them advanced by ten seconds of noise-free dynamics, so that attractors are
+/// found quickly.
 fn relaxed(study: &Study, mut starts: Array2<f64>, drive: &Array1<f64>) -> Array2<f64> {
     let n_steps = ((10_000.0 / study.dynamics.dt_ms) as usize).min(1000);
     for mut row in starts.outer_iter_mut().step_by(4) {
@@ -306,7 +308,7 @@ fn relaxed(study: &Study, mut starts: Array2<f64>, drive: &Array1<f64>) -> Array
     starts
 }
 
-/// Says in a sentence how many points there are of each kind.
+/// Describes the number of points of each kind in a sentence.
 fn census(points: &[FixedPoint]) -> String {
     let count = |kind: Kind| points.iter().filter(|p| (kind.holds)(p)).count();
     let (stable, unstable) = (count(STABLE), count(UNSTABLE));
@@ -326,7 +328,7 @@ fn census(points: &[FixedPoint]) -> String {
     )
 }
 
-/// Returns a remark in the middle of the trajectories.
+/// Returns a note, placed in the middle of the trajectories, that nothing was found.
 fn nothing_found(trajectories: &[Array2<f64>], second: usize) -> Layer {
     let [x, y] = [0, second].map(|k| {
         let seen = trajectories.iter().flat_map(|seen| seen.column(k).to_vec());

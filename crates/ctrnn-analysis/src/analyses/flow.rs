@@ -1,4 +1,4 @@
-//! Flow fields: where the dynamics lead on a plane through the state space.
+//! Flow fields: direction and speed of the dynamics on a plane through the state space.
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, s};
 
@@ -9,24 +9,24 @@ use crate::study::TypicalInput;
 use crate::text::short;
 use crate::{Arrays, Dynamics, Pca, Study};
 
-/// Places along each axis at which the speed is known, and arrows.
+/// Number of grid points along each axis: for the speed, and for arrows.
 const N_PLACES: usize = 81;
 const N_ARROWS: usize = 15;
 
-/// The flow on the plane of the first two principal components.
+/// Flow on the plane of the first two principal components.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// The components, `[2, unit]`.
+    /// First two principal components, `[2, unit]`.
     pub axes: Array2<f64>,
-    /// The mean state, through which the plane goes.
+    /// Mean state, which is the origin of the plane.
     pub origin: Array1<f64>,
-    /// The ranges of both axes.
+    /// Ranges of both axes.
     pub ranges: [[f64; 2]; 2],
-    /// The inputs, `[input, I]`.
+    /// Typical inputs, `[input, I]`.
     pub inputs: Array2<f64>,
-    /// The epochs that have each of them.
+    /// Epochs with each of the inputs.
     pub epochs: Vec<String>,
-    /// The flow under each input: on a fine grid, and on a coarse one for arrows.
+    /// Flow under each input: on a fine grid, and on a coarse one for arrows.
     pub fields: Vec<[FlowField; 2]>,
 }
 
@@ -115,20 +115,23 @@ impl Flow {
     }
 }
 
-/// Returns an arrow at each place, as long as a cell where the flow is fastest, never shorter than a fifth of that.
+/// Returns an arrow at each grid point. Its length grows with the square root of the speed, up to 0.85 of a cell, and is
+/// at least a quarter of that.
 fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
     let n = flow.speed.nrows();
     let cell = ranges.map(|[low, high]| (high - low) / n as f64);
-    // In units of cells, so that an arrow has its direction on paper.
+    // In units of cells, so that arrows have the correct direction on paper.
     let in_cells = |i: usize, j: usize| [0, 1].map(|k| flow.velocity[[i, j, k]] / cell[k]);
     let length = |[x, y]: [f64; 2]| x.hypot(y);
     let all = || (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
     let lengths = all().map(|(i, j)| length(in_cells(i, j)));
+    // The floor avoids a division by zero where nothing moves.
     let longest = lengths.fold(1e-300, f64::max);
     let mut layers = Vec::new();
     for (i, j) in all() {
         let [dx, dy] = in_cells(i, j);
         let size = length([dx, dy]);
+        // A state at rest has no direction.
         if size < 1e-9 * longest {
             continue;
         }
@@ -146,19 +149,19 @@ fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
     layers
 }
 
-/// The movement of states on a grid in a plane, seen in that plane.
+/// Velocity of states on a grid in a plane, projected on that plane.
 #[derive(Clone, Debug)]
 pub struct FlowField {
-    /// Places along the two axes, `[n]` each.
+    /// Coordinates of the grid along the two axes, `[n]` each.
     pub places: [Array1<f64>; 2],
-    /// `[n, n, 2]`: movement per ms along the axes at `[second axis, first axis]`.
+    /// Velocity per ms along the axes, `[n, n, 2]`, at `[second axis, first axis]`.
     pub velocity: Array3<f64>,
-    /// `[n, n]`: Euclidean length per ms of the movement of the whole state.
+    /// Speed per ms of the whole state (Euclidean norm), `[n, n]`.
     pub speed: Array2<f64>,
 }
 
-/// Computes where a time step under a constant input (`input_drive = W_in u + b`) takes the states `origin + a_1 e_1 + a_2 e_2` of a
-/// plane: `axes [2, N]` orthonormal, `ranges` those of a_1 and a_2.
+/// Computes the velocity at the states `origin + a_1 e_1 + a_2 e_2` of a plane under a constant input (`input_drive =
+/// W_in u + b`): `axes [2, N]` are orthonormal, `ranges` are those of a_1 and a_2.
 pub fn flow_field(
     dynamics: &Dynamics,
     input_drive: &Array1<f64>,
@@ -197,7 +200,8 @@ mod tests {
     use crate::dynamics::tests::map;
     use ctrnn_model::{Activation, Form};
 
-    /// `v' = 0`: within a step of 20 ms a unit at 1 moves by -1; the third unit, at 2, lies outside of the plane but counts in the speed.
+    /// `v' = 0`: in a step of 20 ms a unit at 1 moves by -1; the third unit, at 2, is outside of the plane but
+    /// contributes to the speed.
     #[test]
     fn states_fall_to_the_origin() {
         let dynamics = map(Array2::zeros((3, 3)), Activation::Tanh, Form::Voltage);

@@ -1,4 +1,4 @@
-//! Lyapunov exponents: how fast neighbouring trajectories part or meet.
+//! Lyapunov exponents: rates of divergence of neighbouring trajectories.
 
 use ndarray::{Array1, Array2, ArrayView2};
 
@@ -8,12 +8,13 @@ use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
 use crate::{Arrays, Dynamics, Study};
 
-/// Settings.
+/// Settings of the Lyapunov exponents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Most exponents.
+    /// Largest number of exponents.
     pub n_exponents: usize,
-    /// Time steps: the inputs of one trial after the other, again and again. The first sixth of them does not count.
+    /// Number of time steps, through the inputs of all trials in turn, repeatedly. The first sixth is a transient that
+    /// does not count.
     pub n_steps: usize,
 }
 
@@ -29,9 +30,9 @@ impl Default for Options {
 /// Lyapunov exponents under the inputs of a task.
 #[derive(Clone, Debug)]
 pub struct Lyapunov {
-    /// The exponents.
+    /// Exponents and their convergence.
     pub exponents: Exponents,
-    /// Time steps that count.
+    /// Number of time steps after the transient.
     n_counted: usize,
     dt_ms: f64,
 }
@@ -110,18 +111,21 @@ impl Answer for Lyapunov {
     }
 }
 
-/// The Lyapunov spectrum of a driven network.
+/// Lyapunov spectrum of a driven network.
 #[derive(Clone, Debug)]
 pub struct Exponents {
-    /// Exponents per second, the largest first, `[k]`; above 0 means chaos, -infinity that a direction is gone within a time step.
+    /// Exponents per second in descending order, `[k]`; a positive one means chaos, -infinity a direction that vanishes
+    /// within a time step.
     pub exponents_per_s: Array1<f64>,
-    /// Estimates of the exponents after each stretch of time, `[stretches, k]`: whether they have settled.
+    /// Running estimates of the exponents, `[stretches, k]`, which show the convergence.
     pub convergence: Array2<f64>,
 }
 
 impl Exponents {
-    /// The dimension of Kaplan and Yorke: `j + (l_1 + ... + l_j) / |l_(j+1)|`, j the largest number with a sum that is not
-    /// negative; the number of exponents if their sum is not negative.
+    /// Returns the Kaplan-Yorke dimension `j + (l_1 + ... + l_j) /
+    /// l_(j+1)
+    /// `, where j is the largest number with a nonnegative sum; the number of exponents if their total sum is not
+    /// negative.
     pub fn dimension(&self) -> f64 {
         let mut sum = 0.0;
         for (j, exponent) in self.exponents_per_s.iter().enumerate() {
@@ -134,12 +138,12 @@ impl Exponents {
     }
 }
 
-/// The `n_exponents` largest exponents along the trajectory from `state` under `inputs [T,I]`, after `n_transient` time steps
-/// that do not count. An orthonormal frame is carried along by the Jacobian of every time step and made orthonormal again; the
-/// logarithms of the diagonal of R are averaged.
+/// Computes the `n_exponents` largest exponents along the trajectory from `state` under `inputs [T,I]`, after a
+/// transient of `n_transient` time steps. An orthonormal frame is multiplied by the Jacobian of every time step and
+/// reorthonormalised by QR; the logarithms of the diagonal of R are averaged.
 ///
 /// # Errors
-/// If the state does not stay finite.
+/// If the state diverges.
 ///
 /// # References
 /// Benettin et al. (1980), Lyapunov characteristic exponents; Engelken, Wolf & Abbott (2023), Lyapunov spectra of chaotic
@@ -195,7 +199,8 @@ mod tests {
     use crate::linear_algebra::eigenvalues;
     use ctrnn_model::{Activation, Form};
 
-    /// Those of a linear map are the logarithms of the moduli of its eigenvalues: a step takes 20 ms, 50 of them a second.
+    /// The exponents of a linear map are the logarithms of the moduli of its eigenvalues: a step takes 20 ms, 50 of
+    /// them a second.
     #[test]
     fn exponents_of_a_linear_network_are_its_eigenvalues() {
         let w = Array2::from_shape_fn((4, 4), |(i, j)| ((4 * i + j) as f64).powi(2).sin());
@@ -214,7 +219,7 @@ mod tests {
         assert_eq!(found.convergence.dim(), (50, 4));
     }
 
-    /// A factor of 0 ends a direction at once; doubling leaves double precision after 1024 steps.
+    /// A factor of 0 removes a direction at once; doubling overflows double precision after 1024 steps.
     #[test]
     fn directions_that_vanish_and_states_that_diverge() {
         let inputs = Array2::zeros((2000, 0));
@@ -242,7 +247,7 @@ mod tests {
         );
     }
 
-    /// (1, -2, -3): one whole dimension, and half of the second.
+    /// Exponents (1, -2, -3): one whole dimension, and half of the second.
     #[test]
     fn kaplan_and_yorke_by_hand() {
         let of = |exponents: &[f64]| Exponents {

@@ -1,4 +1,4 @@
-//! Trajectories on principal components, and how many dimensions they fill.
+//! Trajectories on principal components, and the dimensionality of activity.
 
 use ndarray::{Array2, Array3, s};
 
@@ -8,19 +8,19 @@ use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::text::short;
 use crate::{Arrays, Pca, Study};
 
-/// Most components that are kept.
+/// Largest number of components that are kept.
 const MOST_COMPONENTS: usize = 10;
 
-/// States on their principal components.
+/// States projected on their principal components.
 #[derive(Clone, Debug)]
 pub struct StateSpace {
-    /// All components.
+    /// Principal components with their variances.
     pub pca: Pca,
-    /// The first components, `[k, unit]`.
+    /// First components, `[k, unit]`.
     pub axes: Array2<f64>,
-    /// The states on these, `[trial, time, k]`.
+    /// Scores of the states on the first components, `[trial, time, k]`.
     pub scores: Array3<f64>,
-    /// The same, averaged over groups of trials.
+    /// Scores averaged over groups of trials.
     pub courses: Courses,
 }
 

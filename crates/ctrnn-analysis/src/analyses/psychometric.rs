@@ -1,4 +1,4 @@
-//! Psychometric curves: how often a choice is made, as a function of the evidence for it.
+//! Psychometric curves: frequency of a choice as a function of the evidence for it.
 
 use ndarray::Array2;
 
@@ -12,7 +12,7 @@ use crate::{Arrays, Study};
 /// Settings of the fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Samples of the bootstrap.
+    /// Number of bootstrap samples.
     pub n_samples: usize,
 }
 
@@ -22,25 +22,25 @@ impl Default for Options {
     }
 }
 
-/// Choices by the evidence, with fitted curves.
+/// Choice frequencies by evidence, with fitted curves.
 #[derive(Clone, Debug)]
 pub struct Psychometric {
-    /// For each context a curve against the evidence of each of them: what counts, and what should be ignored.
+    /// Curves `[context][evidence]`: in each context, against the relevant evidence and against that to be ignored.
     pub curves: Vec<Vec<Curve>>,
 }
 
-/// Frequency of the second of two choices, by one kind of evidence in one context.
+/// Frequency of the second of two choices, against one kind of evidence in one context.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    /// The context.
+    /// Context of the trials.
     pub context: Context,
-    /// The name of the evidence.
+    /// Name of the evidence.
     pub against: String,
-    /// The name of the second choice.
+    /// Name of the second choice.
     pub choice: String,
-    /// The trials at each level of the evidence.
+    /// Trials at each level of the evidence.
     pub levels: Vec<Level>,
-    /// A logistic and a probit fit, where there is one.
+    /// Logistic and probit fit, if there is one.
     pub fits: [Option<SigmoidIntervals>; 2],
 }
 
@@ -201,7 +201,7 @@ impl Curve {
     }
 }
 
-/// Counts how often the second choice was made at every level of some values.
+/// Counts the second choices at every level of some values.
 fn levels(
     values: &[f64],
     trials: &[usize],

@@ -8,20 +8,20 @@ use crate::rate_map::RateMap;
 use crate::text::rounded;
 use crate::{Arrays, Study};
 
-/// Units with maps in the figure, those of the most spatial information.
+/// Number of units with maps in the figure: those with the most spatial information.
 const SHOWN: usize = 16;
 const COLUMNS: usize = 8;
 
-/// Firing rates over places in a box.
+/// Firing rates as a function of position in a box.
 #[derive(Clone, Debug)]
 pub struct RateMaps {
-    /// The map of each unit.
+    /// Rate map of each unit.
     pub maps: Vec<RateMap>,
-    /// Spatial information of each unit, in bits.
+    /// Spatial information of each unit, in bits per spike.
     pub information_bits: Vec<f64>,
     /// Grid score of each unit.
     pub grid_score: Vec<f64>,
-    /// The range of places along both sides of the box.
+    /// Range of positions along both sides of the box.
     pub range: [f64; 2],
 }
 

@@ -11,13 +11,13 @@ use crate::{Arrays, Study};
 /// Firing rates of units.
 #[derive(Clone, Debug)]
 pub struct Rates {
-    /// The mean rate over all states.
+    /// Mean rate over all states.
     pub mean: f64,
-    /// The mean rate of each unit.
+    /// Mean rate of each unit.
     pub mean_rates: Vec<f64>,
-    /// The number of units that never fire.
+    /// Number of units that never fire.
     pub n_silent: usize,
-    /// The mean over trials, `[time, unit]`.
+    /// Mean rate over trials, `[time, unit]`.
     pub mean_course: Array2<f64>,
     dt_ms: f64,
 }
@@ -89,7 +89,7 @@ impl Answer for Rates {
 }
 
 impl Rates {
-    /// Returns the units in the order of the times at which their mean rates are largest.
+    /// Returns the units, sorted by the time of their largest mean rate.
     fn order(&self) -> Vec<usize> {
         let peak = |&unit: &usize| {
             let course = self.mean_course.column(unit);

@@ -10,18 +10,19 @@ use crate::study::TypicalInput;
 use crate::text::{short, spoken};
 use crate::{Arrays, Study};
 
-/// Most epochs at whose ends the network is linearised, and modes that are drawn of each.
+/// Largest number of epochs at whose ends the network is linearised, and of modes drawn for each.
 const MOST_EPOCHS: usize = 7;
 const MOST_MODES: usize = 10;
 
-/// Eigenvalues of the recurrent weights, and timescales of the network around the states at the ends of epochs.
+/// Eigenvalues of the recurrent weights, and timescales of the network linearised at the ends of epochs.
 #[derive(Clone, Debug)]
 pub struct Spectrum {
-    /// Eigenvalues before training, where that is known.
+    /// Eigenvalues before training, if they are known.
     pub before: Option<Vec<c64>>,
     /// Eigenvalues after training.
     pub after: Vec<c64>,
-    /// Epochs, and the timescales in ms of the network linearised at the mean state at the end of each; none where that is not finite.
+    /// Epochs, and the timescales in ms of the network linearised at the mean state at the end of each; `None` if that
+    /// is not finite.
     pub timescales_ms: Vec<(&'static str, Option<Vec<f64>>)>,
     dt_ms: f64,
 }
@@ -98,13 +99,13 @@ impl Spectrum {
         before.chain([("after", &self.after[..], colour(0))])
     }
 
-    /// Returns the timescales beyond which a mode is gone at once, and neither grows nor decays.
+    /// Returns the timescales below which a mode vanishes at once, and above which it neither grows nor decays.
     fn bounds_ms(&self) -> [f64; 2] {
         [1e-3 * self.dt_ms, 1e6 * self.dt_ms]
     }
 
-    /// Draws the timescales of the ten slowest modes at the end of each epoch. Those of modes that neither grow nor decay, or are gone at once,
-    /// have no place on a logarithmic axis: they are counted.
+    /// Draws the timescales of the ten slowest modes at the end of each epoch. Modes that neither grow nor decay, or
+    /// vanish at once, do not fit on a logarithmic axis and are counted instead.
     fn draw_timescales(&self, panel: &mut Panel) {
         let [gone, lasting] = self.bounds_ms();
         let mut drawn = Vec::new();
@@ -136,13 +137,14 @@ impl Spectrum {
     }
 }
 
-/// Returns real and imaginary parts.
+/// Returns the real and imaginary parts.
 fn parts(values: &[c64]) -> [Vec<f64>; 2] {
     let (re, im) = values.iter().map(|z| (z.re, z.im)).unzip();
     [re, im]
 }
 
-/// Computes the timescales of the network linearised at the mean state at the end of an epoch, under its inputs; none where that is not finite.
+/// Computes the timescales of the network linearised at the mean state at the end of an epoch, under its inputs; `None`
+/// if that is not finite.
 fn timescales_ms(
     study: &Study,
     epoch: &str,
@@ -165,7 +167,7 @@ fn timescales_ms(
     Ok(Some(modes.iter().map(time).collect()))
 }
 
-/// Draws layers on the complex plane, over its axes and the unit circle; both axes have the same scale.
+/// Draws layers on the complex plane, above the axes and the unit circle; both axes have the same scale.
 pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator<Item = Layer>) {
     let layers: Vec<Layer> = layers.into_iter().collect();
     let points = layers
@@ -184,7 +186,7 @@ pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator
         .extend(layers);
 }
 
-/// Counts the timescales below and above bounds, where there are any.
+/// Formats the numbers of timescales below and above the bounds, if there are any.
 fn beyond_axis(times: &[f64], [gone, lasting]: [f64; 2]) -> Option<String> {
     let modes = |n: usize, [one, several]: [&str; 2]| match n {
         0 => None,

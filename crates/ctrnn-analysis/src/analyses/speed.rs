@@ -1,4 +1,4 @@
-//! Speed of the state.
+//! Speed of the state along trajectories.
 
 use ndarray::{Array2, ArrayView3, s};
 
@@ -8,12 +8,12 @@ use crate::plot::{Figure, Layer, Rgb, up_to};
 use crate::text::short;
 use crate::{Arrays, Study};
 
-/// The speed of the state.
+/// Speed of the state over time.
 #[derive(Clone, Debug)]
 pub struct Speed {
-    /// Distance per ms between one state and the next, `[trial, time - 1]`.
+    /// Distance per ms between successive states, `[trial, time - 1]`.
     pub speeds: Array2<f64>,
-    /// The name of the condition that trials are grouped by.
+    /// Name of the condition by which trials are grouped.
     pub by: String,
     /// Name, colour, and speed per second over time of each group.
     pub courses: Vec<(String, Rgb, Vec<f64>)>,
@@ -30,7 +30,7 @@ impl Answer for Speed {
         if n == 0 {
             return Err(Unsuitable::lacks("a trial of one time step has no speed"));
         }
-        // With a last time step more, so that there are as many as states.
+        // Padded by one time step, because there is one speed less than states.
         let mut padded = ndarray::Array3::zeros((n_trials, n + 1, 1));
         padded.slice_mut(s![.., ..n, 0]).assign(&speeds);
         let (by, groups) = groups(study);
@@ -61,7 +61,7 @@ impl Answer for Speed {
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let mut figure = Figure::new(&[55.0], &[34.0]);
         let lines = self.courses.iter().map(|(name, colour, y)| {
-            // Between one state and the next, of which the first lies at the end of a time step.
+            // A speed lies between two successive states, and the first state at the end of a time step.
             let t = (0..y.len()).map(|t| (t as f64 + 1.5) * self.dt_ms);
             let line = Layer::line(t.collect(), y.clone(), *colour);
             line.wide(0.3).named(name)
@@ -83,7 +83,7 @@ impl Speed {
     }
 }
 
-/// The Euclidean distance between one state and the next of `states [trial, time, unit]`, per ms, `[trial, time - 1]`.
+/// Computes the Euclidean distance per ms between successive `states [trial, time, unit]`, `[trial, time - 1]`.
 pub fn speeds(states: ArrayView3<f64>, dt_ms: f64) -> Array2<f64> {
     let (n_trials, n_steps, _) = states.dim();
     Array2::from_shape_fn((n_trials, n_steps.saturating_sub(1)), |(b, t)| {
@@ -96,7 +96,7 @@ pub fn speeds(states: ArrayView3<f64>, dt_ms: f64) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
-    /// From (0, 0) to (3, 4) in 20 ms.
+    /// The state moves from (0, 0) to (3, 4) in 20 ms.
     #[test]
     fn a_step_by_hand() {
         let states = ndarray::array![[[0.0, 0.0], [3.0, 4.0], [3.0, 4.0]]];

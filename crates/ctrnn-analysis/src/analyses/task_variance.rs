@@ -10,19 +10,19 @@ use crate::study::steps_of;
 use crate::text::{short, spoken};
 use crate::{Arrays, Study};
 
-/// Most clusters of units.
+/// Largest number of clusters of units.
 const MOST_CLUSTERS: usize = 10;
 
-/// The variance of each unit over the trials of each task or epoch, and units in clusters by where they vary.
+/// Variance of each unit over the trials of each task or epoch, and clusters of units with similar profiles.
 #[derive(Clone, Debug)]
 pub struct TaskVariance {
     /// Names of the tasks or epochs.
     pub names: Vec<String>,
-    /// `[task or epoch, unit]`
+    /// Task variance, `[task or epoch, unit]`.
     pub variances: Array2<f64>,
-    /// The units that vary.
+    /// Units whose rates vary.
     pub active: Vec<usize>,
-    /// The clusters of these.
+    /// Clusters of the active units.
     pub clusters: Clusters,
 }
 
@@ -100,12 +100,12 @@ impl Answer for TaskVariance {
     }
 }
 
-/// Returns the largest variance of each unit.
+/// Returns the largest variance of each unit across tasks or epochs.
 fn largest(variances: &Array2<f64>) -> Array1<f64> {
     variances.fold_axis(Axis(0), 0.0f64, |a, b| a.max(*b))
 }
 
-/// Returns the variances of some units as parts of the largest of each, `[unit, task or epoch]`.
+/// Returns the variances of some units, normalised by the largest of each, `[unit, task or epoch]`.
 fn normalised(variances: &Array2<f64>, units: &[usize]) -> Array2<f64> {
     let largest = largest(variances);
     Array2::from_shape_fn((units.len(), variances.nrows()), |(i, k)| {
@@ -113,7 +113,7 @@ fn normalised(variances: &Array2<f64>, units: &[usize]) -> Array2<f64> {
     })
 }
 
-/// Computes the variance of units by the task of each trial where several are mixed, else by epoch.
+/// Computes the variance of units for each task if trials of several are mixed, otherwise for each epoch.
 fn variances(study: &Study) -> (Vec<String>, Vec<Array1<f64>>) {
     let (rates, counts) = (&study.rates, study.counts());
     if let Some(tasks) = column(&study.batch, "task") {
@@ -137,8 +137,9 @@ fn variances(study: &Study) -> (Vec<String>, Vec<Array1<f64>>) {
     study.epochs().into_iter().map(of).unzip()
 }
 
-/// The task variance of every unit: the variance over trials (conditions) of its rate, averaged over time,
-/// `TV = < <r^2>_trial - <r>_trial^2 >_time`, from `rates [trial, time, unit]`; `counts [trial, time]` says which states exist.
+/// Computes the task variance of every unit: the variance over trials (conditions) of its rate, averaged over time, `TV
+/// = < <r^2>_trial - <r>_trial^2 >_time`, from `rates [trial, time, unit]`; `counts [trial, time]` is false for
+/// padding.
 ///
 /// # References
 /// Yang et al. (2019), Task representations in neural networks trained to perform many cognitive tasks.
@@ -161,7 +162,8 @@ pub fn variance_over_trials(rates: ArrayView3<f64>, counts: ArrayView2<bool>) ->
 mod tests {
     use super::*;
 
-    /// Two trials, rates 0 and 2 at the first time, equal at the second; the third exists in one trial only: (1 + 0) / 2.
+    /// Two trials with rates 0 and 2 at the first time, equal ones at the second; only one trial has a third: (1 + 0) /
+    /// 2.
     #[test]
     fn task_variance_by_hand() {
         let rates = ndarray::array![[[0.0], [5.0], [9.0]], [[2.0], [5.0], [0.0]]];

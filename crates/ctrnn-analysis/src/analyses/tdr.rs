@@ -1,4 +1,4 @@
-//! Targeted dimensionality reduction: axes of the state space along which the variables of a task are seen.
+//! Targeted dimensionality reduction: axes of the state space that encode the variables of a task.
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 
@@ -10,24 +10,24 @@ use crate::plot::{Figure, Layer, colour};
 use crate::text::spoken;
 use crate::{Arrays, Pca, Study};
 
-/// Most variables of the task.
+/// Largest number of task variables.
 const MOST_VARIABLES: usize = 4;
 
-/// Principal components in which the axes of the variables lie.
+/// Number of principal components that span the axes of the variables.
 const N_COMPONENTS: usize = 12;
 
-/// Trajectories on the axes of the task's variables.
+/// Trajectories on the axes of task variables.
 #[derive(Clone, Debug)]
 pub struct Tdr {
     /// Names of the variables.
     pub names: Vec<String>,
-    /// Their axes.
+    /// Regression with the axes of the variables.
     pub regression: Regression,
-    /// The mean rate of each unit, which is taken out.
+    /// Mean rate of each unit, which is subtracted.
     pub mean: Array1<f64>,
-    /// The rates on the axes, `[trial, time, variable]`.
+    /// Projections of the rates on the axes, `[trial, time, variable]`.
     pub scores: Array3<f64>,
-    /// The same, averaged over groups of trials.
+    /// Projections averaged over groups of trials.
     pub courses: Courses,
     t_ms: Vec<f64>,
 }
@@ -89,7 +89,8 @@ impl Answer for Tdr {
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let names: Vec<String> = self.names.iter().map(|name| spoken(name)).collect();
-        // The groups lie apart on the axis of the variable that they are grouped by; the last variable is mostly the choice.
+        // Groups are separated on the axis of the variable by which they are grouped; the last variable is usually the
+        // choice.
         let up = names.len() - 1;
         let grouped = names.iter().position(|name| *name == self.courses.by);
         let across = grouped.unwrap_or(0).min(up - 1);
@@ -113,8 +114,8 @@ impl Answer for Tdr {
     }
 }
 
-/// Finds the variables of a task that differ from trial to trial, with their values in each: the evidence, conditions that are no part of it,
-/// and the choice.
+/// Returns the task variables that vary across trials, with their values: the evidence, conditions that are not part of
+/// it, and the choice.
 fn variables(study: &Study) -> Vec<(String, Vec<f64>)> {
     let all: Vec<usize> = (0..study.batch.n_trials).collect();
     let found = evidence(&study.batch, &all).map(|found| (found.name, found.values));
@@ -142,25 +143,25 @@ fn variables(study: &Study) -> Vec<(String, Vec<f64>)> {
     variables
 }
 
-/// A regression of rates on variables of the task.
+/// Regression of rates on task variables.
 #[derive(Clone, Debug)]
 pub struct Regression {
-    /// Regression coefficients `[variable, time, unit]` of z-scored rates on the variables.
+    /// Regression coefficients of z-scored rates on the variables, `[variable, time, unit]`.
     pub coefficients: Array3<f64>,
-    /// The time at which the coefficients of each variable are largest, `[variable]`.
+    /// Time step at which the coefficients of each variable are largest, `[variable]`.
     pub peak: Vec<usize>,
-    /// Orthonormal rows `[variable, unit]`: the coefficients at the peak, seen in the first principal components and made
-    /// orthogonal to those of the variables before.
+    /// Orthonormal axes `[variable, unit]`: the coefficients at the peak, projected on the first principal components
+    /// and orthogonalised against those of earlier variables.
     pub axes: Array2<f64>,
 }
 
-/// Regresses the z-scored rates `[trial, time, unit]` of every unit at every time on `variables [trial, variable]`, which are scaled
-/// to a largest magnitude of 1, and a constant; `counts [trial, time]` says which states exist. Components of `pca`, `n_components` of
-/// them, are what the axes may lie in: the denoising of the source.
+/// Regresses the z-scored rates `[trial, time, unit]` of every unit at every time on `variables [trial, variable]`,
+/// scaled to a largest magnitude of 1, and a constant; `counts [trial, time]` is false for padding. The axes are
+/// restricted to the first `n_components` components of `pca`, the denoising step of the reference.
 ///
 /// # Errors
-/// If there are fewer units than variables, no time at which a regression tells the variables apart, or no axis for one of them that differs
-/// from the others.
+/// If there are fewer units than variables, no time at which a regression separates the variables, or a variable
+/// without an axis of its own.
 ///
 /// # References
 /// Mante, Sussillo, Shenoy & Newsome (2013), Context-dependent computation, supplement section 6.
@@ -228,6 +229,7 @@ pub fn regression(
         kept.dot(&beta).dot(&kept.column(n))
     });
     let (axes, part) = qr(denoised.view());
+    // The part orthogonal to the earlier axes must be larger than rounding.
     let is_new = |k: usize| part[[k, k]] > 1e-9 * part.column(k).dot(&part.column(k)).sqrt();
     if !(0..n_variables).all(is_new) {
         return Err(Unsuitable::Lacks(
@@ -245,7 +247,7 @@ fn largest<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
     values.fold(0.0f64, |a, b| a.max(b.abs())).max(1e-12)
 }
 
-/// Says whether the columns are independent: none is left with nearly nothing after the others are taken out.
+/// Returns true if the columns are linearly independent: none nearly vanishes after projecting out the others.
 fn has_full_rank(design: &Array2<f64>) -> bool {
     let (_, r) = qr(design.view());
     r.diag()
@@ -253,7 +255,8 @@ fn has_full_rank(design: &Array2<f64>) -> bool {
         .all(|x| x.abs() > 1e-9 * (design.nrows() as f64).sqrt())
 }
 
-/// Mean and standard deviation of every unit over the states that exist; 1 where a unit is constant.
+/// Computes mean and standard deviation of every unit over the states that count; the standard deviation of a constant
+/// unit is set to 1.
 fn moments(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> (Array1<f64>, Array1<f64>) {
     let exist = counts.indexed_iter().filter(|(_, counts)| **counts);
     let rows: Vec<_> = exist.map(|((b, t), _)| rates.slice(s![b, t, ..])).collect();
@@ -262,6 +265,7 @@ fn moments(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> (Array1<f64>, Ar
         Err(_) => return (Array1::zeros(rates.dim().2), Array1::ones(rates.dim().2)),
     };
     let variance = left.mapv(|x| x * x).mean_axis(Axis(0)).unwrap_or_default();
+    // A smaller variance is rounding of a constant rate, which z-scoring would amplify.
     let std = variance.mapv(|v: f64| if v > 1e-18 { v.sqrt() } else { 1.0 });
     (mean, std)
 }
@@ -270,7 +274,8 @@ fn moments(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> (Array1<f64>, Ar
 mod tests {
     use super::*;
 
-    /// Unit 0 follows the first variable, unit 1 the second at the later time; units 2 and 3 are constant. The axes are the units.
+    /// Unit 0 follows the first variable, unit 1 the second at the later time; units 2 and 3 are constant. The axes are
+    /// the units.
     #[test]
     fn axes_find_the_units_that_carry_a_variable() {
         let values = [-1.0, 1.0];
@@ -287,11 +292,11 @@ mod tests {
         assert!((found.axes[[0, 0]].abs() - 1.0).abs() < 1e-9);
         assert!((found.axes[[1, 1]].abs() - 1.0).abs() < 1e-9);
         assert_eq!(found.peak[1], 1);
-        // z-scored, unit 0 is exactly +-1 with the variable
+        // The z-scored rate of unit 0 is exactly +-1 with the variable.
         assert!((found.coefficients[[0, 0, 0]] - 1.0).abs() < 1e-9);
     }
 
-    /// One unit for two variables, two variables that are one, three trials, silence: none of them has two axes.
+    /// One unit for two variables, two equal variables, three trials, silence: none of these has two axes.
     #[test]
     fn where_there_are_no_axes_it_says_so() {
         let values = [-1.0, 1.0];

@@ -1,4 +1,4 @@
-//! Timescales: of units, from the autocorrelation of their rates.
+//! Timescales of units, from the autocorrelation of their rates.
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 
@@ -8,17 +8,17 @@ use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
 use crate::{Arrays, Study};
 
-/// Most units whose autocorrelation is drawn.
+/// Largest number of units whose autocorrelation is drawn.
 const MOST_UNITS: usize = 60;
 
-/// Autocorrelation of the rates of units, and its decay.
+/// Autocorrelation of the rates of units, and its decay time.
 #[derive(Clone, Debug)]
 pub struct Timescales {
-    /// `[lag, unit]`, up to half of the longest trial.
+    /// Autocorrelation `[lag, unit]`, up to half of the longest trial.
     pub autocorrelation: Array2<f64>,
-    /// The time in ms in which it falls to 1/e, in each unit; NaN where it does not.
+    /// Time in ms in which the autocorrelation of each unit falls to 1/e; NaN if it does not.
     pub decay_ms: Vec<f64>,
-    /// The time constant of each unit.
+    /// Time constant of each unit.
     pub tau_ms: Array1<f64>,
     dt_ms: f64,
 }
@@ -93,7 +93,7 @@ impl Answer for Timescales {
 }
 
 impl Timescales {
-    /// Returns the decay times that are known, in ascending order.
+    /// Returns the known decay times in ascending order.
     fn sorted(&self) -> Vec<f64> {
         let known = self.decay_ms.iter().copied().filter(|t| t.is_finite());
         let mut sorted: Vec<f64> = known.collect();
@@ -102,8 +102,9 @@ impl Timescales {
     }
 }
 
-/// The autocorrelation of every unit over lags `[lag, unit]`, averaged over trials, from `rates [trial, time, unit]`: of what is left after
-/// the mean over time of each trial is taken out; `counts [trial, time]` says which states exist. NaN for a silent unit.
+/// Computes the autocorrelation of every unit over lags `[lag, unit]`, averaged over trials, from `rates [trial, time,
+/// unit]` after subtracting the mean over time of each trial; `counts [trial, time]` is false for padding. NaN for a
+/// silent unit.
 pub fn autocorrelation(
     rates: ArrayView3<f64>,
     counts: ArrayView2<bool>,
@@ -126,6 +127,7 @@ pub fn autocorrelation(
         row /= f64::max(pairs[lag], 1.0);
     }
     let variance = |lags: ndarray::ArrayView1<f64>| match lags.first() {
+        // A smaller variance is rounding of a constant rate.
         Some(&variance) if variance > 1e-18 => variance,
         _ => f64::NAN,
     };
@@ -133,7 +135,8 @@ pub fn autocorrelation(
     sums / &variances
 }
 
-/// The time in which the autocorrelation `[lag]` of a unit falls to 1/e, between lags by interpolation; NaN if it does not.
+/// Returns the time in which the autocorrelation `[lag]` of a unit falls to 1/e, interpolated between lags; NaN if it
+/// does not.
 pub fn decay_time_ms(autocorrelation: ndarray::ArrayView1<f64>, dt_ms: f64) -> f64 {
     let bound = (-1.0f64).exp();
     let below = autocorrelation.iter().position(|c| *c < bound);
@@ -150,7 +153,7 @@ pub fn decay_time_ms(autocorrelation: ndarray::ArrayView1<f64>, dt_ms: f64) -> f
 mod tests {
     use super::*;
 
-    /// A course of +1, -1, +1, ... has the correlation -1 at lag 1 and 1 at lag 2.
+    /// A rate of +1, -1, +1, ... has the correlation -1 at lag 1 and 1 at lag 2.
     #[test]
     fn an_alternating_unit() {
         let rates =
@@ -164,7 +167,7 @@ mod tests {
         assert!(found[[1, 1]].is_nan());
     }
 
-    /// 1, 0.5, 0.25: 1/e = 0.368 lies (0.5 - 0.368) / 0.25 = 0.528 of the way from lag 1 to 2.
+    /// Autocorrelation 1, 0.5, 0.25: 1/e = 0.368 is (0.5 - 0.368) / 0.25 = 0.528 of the way from lag 1 to 2.
     #[test]
     fn times_lie_between_lags() {
         let found = decay_time_ms(ndarray::array![1.0, 0.5, 0.25].view(), 20.0);

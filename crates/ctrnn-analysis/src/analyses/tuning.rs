@@ -1,4 +1,4 @@
-//! Selectivity of units, and what explains the variance of their rates.
+//! Selectivity of units, and decomposition of the variance of their rates.
 
 use ndarray::{Array1, Array2, Axis};
 
@@ -9,23 +9,23 @@ use crate::selectivity::{VarianceSplit, variance_split};
 use crate::text::spoken;
 use crate::{Arrays, Study};
 
-/// Most variables of the task.
+/// Largest number of task variables.
 const MOST_VARIABLES: usize = 4;
-/// The colour of interactions.
+/// Colour of interactions.
 const DARK: Rgb = Rgb([90, 90, 90]);
 
-/// Selectivity of units for variables of the task and choices, in the last epoch before the answer.
+/// Selectivity of units for task variables and choices, in the last epoch before the answer.
 #[derive(Clone, Debug)]
 pub struct Tuning {
-    /// The epoch.
+    /// Name of the epoch.
     pub epoch: &'static str,
-    /// Mean rates in it, `[trial, unit]`.
+    /// Mean rates in that epoch, `[trial, unit]`.
     pub rates: Array2<f64>,
     /// Names of the variables.
     pub names: Vec<String>,
-    /// The variance of the rates, split by its causes.
+    /// Decomposition of the variance of the rates.
     pub split: VarianceSplit,
-    /// d' of every unit between two choices, where there are two.
+    /// Discriminability d' of two choices by every unit; `None` unless there are two.
     pub d_prime: Option<Array1<f64>>,
     /// Names of the choices.
     pub choices: Vec<String>,
@@ -111,7 +111,7 @@ impl Answer for Tuning {
 }
 
 impl Tuning {
-    /// Draws a column for each unit: what part of its variance each variable explains.
+    /// Draws a column for each unit with the fraction of its variance that each variable explains.
     fn draw_variance(&self, panel: &mut Panel) {
         let parts = |unit: usize| {
             let alone = self.split.by_variable.column(unit).to_vec();

@@ -9,13 +9,13 @@ use crate::plot::{Figure, Layer, Panel, colour, range_of, up_to};
 use crate::text::short;
 use crate::{Arrays, Study};
 
-/// Most singular values in the figure.
+/// Largest number of singular values in the figure.
 const MOST_VALUES: usize = 20;
 
-/// Weights before and after training.
+/// Change of the weights by training.
 #[derive(Clone, Debug)]
 pub struct WeightChange {
-    /// Name and weights, before and after, of each matrix: input, recurrent, output.
+    /// Name and weights, before and after training, of each matrix: input, recurrent, output.
     pub matrices: [(&'static str, [Array2<f64>; 2]); 3],
     /// Singular values of the change of the recurrent weights.
     pub singular_values: Array1<f64>,
@@ -89,7 +89,7 @@ impl Answer for WeightChange {
 }
 
 impl WeightChange {
-    /// Says how many dimensions the change of the recurrent weights has.
+    /// Describes the dimensionality of the change of the recurrent weights.
     fn rank_statement(&self) -> String {
         let energies = self.singular_values.mapv(|s| s * s);
         let energy: f64 = energies.sum();

@@ -8,25 +8,25 @@ use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
 use crate::text::{short, spoken};
 use crate::{Arrays, Study};
 
-/// The part of the weights that the colours tell apart.
+/// Fraction of the weights within the colour scale; larger ones are saturated.
 const SHOWN: f64 = 0.98;
 
-/// Weight matrices with their units in groups, and what the weights between groups are like.
+/// Weight matrices with grouped units, and statistics of the blocks between groups.
 #[derive(Clone, Debug)]
 pub struct SortedWeights {
-    /// Units in the order of the sorted matrices.
+    /// Order of units in the sorted matrices.
     pub order: Vec<usize>,
-    /// The group of each unit: excitatory and inhibitory units under Dale's law, else units that prefer one choice or the other.
+    /// Group of each unit: excitatory and inhibitory units under Dale's law, otherwise units that prefer either choice.
     pub groups: Vec<usize>,
     /// Names of the groups.
     pub names: Vec<String>,
-    /// Weights between every pair of groups.
+    /// Statistics of the weights between every pair of groups.
     pub blocks: Vec<Block>,
-    /// `[post, pre]`, sorted.
+    /// Sorted recurrent weights, `[post, pre]`.
     pub recurrent: Array2<f64>,
-    /// `[post, input]`, sorted.
+    /// Sorted input weights, `[post, input]`.
     pub input: Array2<f64>,
-    /// `[output, pre]`, sorted.
+    /// Sorted output weights, `[output, pre]`.
     pub output: Array2<f64>,
     /// Names of inputs and outputs.
     channels: [Vec<String>; 2],
@@ -118,7 +118,7 @@ impl SortedWeights {
             .y_ticks(Ticks::first_and_last(self.order.len()));
     }
 
-    /// Draws the recurrent weights, with lines between groups; returns the largest magnitude that its colours tell apart.
+    /// Draws the recurrent weights, with lines between groups; returns the largest magnitude of the colour scale.
     fn draw_recurrent(&self, panel: &mut Panel) -> f64 {
         let reach = draw_signed(panel, &self.recurrent);
         let size = self.order.len() as f64;
@@ -160,15 +160,15 @@ impl SortedWeights {
     }
 }
 
-/// Draws weights of both signs; returns the largest magnitude that the colours tell apart.
+/// Draws weights of both signs; returns the largest magnitude of the colour scale.
 fn draw_signed(panel: &mut Panel, weights: &Array2<f64>) -> f64 {
     let reach = reach_of(weights, SHOWN);
     panel.matrix(weights, [-reach, reach], ColourMap::BlueWhiteRed);
     reach
 }
 
-/// Returns names of groups and the group of each unit: excitatory and inhibitory units under Dale's law, else units that prefer one choice or
-/// the other.
+/// Returns the names of the groups and the group of each unit: excitatory and inhibitory units under Dale's law,
+/// otherwise units that prefer either choice.
 fn unit_groups(study: &Study, preference: &[f64]) -> (Vec<String>, Vec<usize>) {
     let layout = study.layout();
     let (names, is_second): ([String; 2], Vec<bool>) =

@@ -1,4 +1,4 @@
-//! Whatever numbers a figure is given, it is drawn: no panic, no coordinate that is not finite, no file without bounds.
+//! Property tests: figures of any numbers are drawn without a panic, non-finite coordinates or unbounded files.
 //!
 //! `CTRNN_CASES=N cargo test -p ctrnn-analysis any_numbers` tries N cases of each property (`just any-networks`).
 
@@ -24,7 +24,7 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// Ordinary numbers, and those at which arithmetic ends.
+/// Returns ordinary numbers and extreme ones.
 fn number() -> impl Strategy<Value = f64> {
     const ENDS: [f64; 17] = [
         0.0,
@@ -52,7 +52,7 @@ fn number() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Many of them, few, one, none, or one again and again.
+/// Returns many numbers, few, one, none, or one repeated.
 fn numbers() -> impl Strategy<Value = Vec<f64>> {
     prop_oneof![
         vec(number(), 0..12),
@@ -204,7 +204,7 @@ proptest! {
         prop_assert!(found.column(1).iter().all(|x| x.is_nan()), "a constant unit has no autocorrelation");
         let time = decay_time_ms(found.column(0), dt_ms);
         prop_assert!(time.is_nan() || time >= 0.0);
-        // Points on a line, many or few, are fitted by it; so are two columns that are one.
+        // Columns 0 and 2 are equal, so that the matrix does not have full rank.
         let a = ndarray::Array2::from_shape_fn((rows.len(), 3), |(i, k)| if k == 2 { rows[i][0] } else { rows[i][k] });
         let b = a.dot(&ndarray::array![[1.0], [-2.0], [0.5]]);
         let x = least_squares(a.view(), b.view()).unwrap();

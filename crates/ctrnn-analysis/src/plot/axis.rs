@@ -5,28 +5,28 @@ use crate::text::short;
 /// One axis of a panel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
-    /// What it measures, with its unit; empty for none.
+    /// Label with the quantity and its unit; empty for none.
     pub label: String,
-    /// From where to where; as far as the data go, if it is not said.
+    /// Range; that of the data if it is not set.
     pub range: Option<[f64; 2]>,
-    /// Its ticks.
+    /// Ticks of the axis.
     pub ticks: Ticks,
 }
 
 /// The ticks of an axis.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Ticks {
-    /// At round numbers.
+    /// Ticks at round numbers.
     #[default]
     Round,
-    /// At these places, with these labels.
+    /// Ticks at these positions, with these labels.
     At(Vec<(f64, String)>),
     /// No ticks, and no line.
     None,
 }
 
 impl Axis {
-    /// An axis with this label.
+    /// Creates an axis with this label.
     #[must_use]
     pub fn new(label: &str) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Axis {
         }
     }
 
-    /// Neither label nor ticks nor line.
+    /// Creates an axis without label, ticks and line.
     #[must_use]
     pub fn hidden() -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Axis {
         }
     }
 
-    /// The same axis from `low` to `high`.
+    /// Returns the axis with the range from `low` to `high`.
     #[must_use]
     pub fn with_range(self, low: f64, high: f64) -> Self {
         Self {
@@ -53,14 +53,15 @@ impl Axis {
         }
     }
 
-    /// The same axis with these ticks.
+    /// Returns the axis with these ticks.
     #[must_use]
     pub fn with_ticks(self, ticks: Ticks) -> Self {
         Self { ticks, ..self }
     }
 
-    /// Places and labels of the ticks on a range that can be drawn; those beyond it are left out.
+    /// Returns positions and labels of the ticks on a drawable range; those outside of it are left out.
     pub(super) fn ticks_on(&self, range: [f64; 2]) -> Vec<(f64, String)> {
+        // The tolerance keeps a tick that rounding moved just beyond an end.
         let is_on = |(at, _): &&(f64, String)| (-1e-9..=1.0 + 1e-9).contains(&fraction(*at, range));
         match &self.ticks {
             Ticks::Round => round_ticks(range),
@@ -71,12 +72,12 @@ impl Axis {
 }
 
 impl Ticks {
-    /// Returns the ticks of a logarithmic axis, whose places are exponents: powers of ten, at most nine; where there are fewer than three, also
-    /// multiples of them, and where these are too far apart, round numbers.
+    /// Returns the ticks of a logarithmic axis, whose positions are exponents: at most nine powers of ten; if there are
+    /// fewer than three, also multiples of them, or round numbers if these are too far apart.
     #[must_use]
     pub fn logarithmic(range: [f64; 2]) -> Self {
         const MOST: i32 = 8;
-        // Beyond lies what double precision does not hold.
+        // Limits the range to powers of ten that double precision can represent.
         let range = drawable(range.map(|power| power.clamp(-300.0, 300.0)));
         let (low, high) = (range[0].min(range[1]), range[0].max(range[1]));
         let (first, last) = (low.floor() as i32, high.ceil() as i32);
@@ -123,7 +124,7 @@ impl Ticks {
     }
 }
 
-/// The range of finite values, with this part of it as room at both ends; [0, 1] without values.
+/// Returns the range of finite values, extended at both ends by the fraction `room`; [0, 1] without values.
 pub(crate) fn range_of(values: impl IntoIterator<Item = f64>, room: f64) -> [f64; 2] {
     let finite = values.into_iter().filter(|x| x.is_finite());
     let [low, high] = finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| {
@@ -136,7 +137,7 @@ pub(crate) fn range_of(values: impl IntoIterator<Item = f64>, room: f64) -> [f64
     [low - more, high + more].map(|end| end.clamp(f64::MIN, f64::MAX))
 }
 
-/// From 0 to the largest of some magnitudes; to 1 where they are all 0.
+/// Returns the range from 0 to the largest of some magnitudes, or to 1 if they are all 0.
 pub(crate) fn up_to(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     let largest = values
         .into_iter()
@@ -145,8 +146,8 @@ pub(crate) fn up_to(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     [0.0, if largest > 0.0 { largest } else { 1.0 }]
 }
 
-/// A range that values can be placed on: ends that are finite and apart by more than rounding. A single value lies in the middle of its
-/// range; without a finite end the range is [0, 1].
+/// Returns a drawable range: its ends are finite and differ by more than rounding. A single value becomes the middle of
+/// its range; without a finite end the range is [0, 1].
 pub(crate) fn drawable(range: [f64; 2]) -> [f64; 2] {
     if are_apart(range) {
         return range;
@@ -166,12 +167,13 @@ fn are_apart([low, high]: [f64; 2]) -> bool {
     half.is_finite() && half > 1e-300 && half > 1e-12 * f64::max(low.abs(), high.abs())
 }
 
-/// Where a value lies on a range that can be drawn: 0 at its first end, 1 at its second. Halves do not overflow.
+/// Returns the relative position of a value on a drawable range: 0 at its first end, 1 at its second. Halving the
+/// values avoids an overflow.
 pub(crate) fn fraction(value: f64, [low, high]: [f64; 2]) -> f64 {
     (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
 }
 
-/// About four ticks at multiples of 1, 2 or 5 times a power of ten, at most ten of them, on a range that can be drawn.
+/// Returns about four, at most ten ticks at multiples of 1, 2 or 5 times a power of ten, on a drawable range.
 pub(crate) fn round_ticks(range: [f64; 2]) -> Vec<(f64, String)> {
     const MOST: f64 = 10.0;
     let (low, high) = (range[0].min(range[1]), range[0].max(range[1]));
@@ -183,6 +185,7 @@ pub(crate) fn round_ticks(range: [f64; 2]) -> Vec<(f64, String)> {
         r if r < 7.5 => 5.0 * unit,
         _ => 10.0 * unit,
     };
+    // The tolerance keeps a tick at an end in spite of rounding.
     let first = (low / step - 1e-9).ceil();
     let last = (high / step + 1e-9).floor();
     let n = (last - first + 1.0).clamp(0.0, MOST) as usize;
@@ -201,17 +204,17 @@ pub(crate) fn round_ticks(range: [f64; 2]) -> Vec<(f64, String)> {
         .collect()
 }
 
-/// The power of ten of a number; a step that rounding left a little below one has that one.
+/// Returns the power of ten of a number, with tolerance for a step slightly below one by rounding.
 fn exponent(value: f64) -> i32 {
     (value.abs() * 1.000_001).log10().floor() as i32
 }
 
-/// With the minus sign of typography.
+/// Formats a number with the typographic minus sign.
 fn number(value: f64, decimals: usize) -> String {
     format!("{value:.decimals$}").replace('-', "−")
 }
 
-/// As a power of ten, with digits down to those of a step.
+/// Formats a number in scientific notation, with digits down to those of a step.
 fn scientific(value: f64, step: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -250,7 +253,7 @@ mod tests {
         assert_eq!(labels([-1e300, 1e300])[0], "−1.0e300");
     }
 
-    /// A constant lies in the middle of its axis, however small or large; what is not finite has no place.
+    /// A constant is in the middle of its axis, at any magnitude; a non-finite number has no position.
     #[test]
     fn every_range_can_be_drawn() {
         assert_eq!(range_of([], 0.1), [0.0, 1.0]);

@@ -1,4 +1,4 @@
-//! What a figure is made of once it is laid out: shapes on a sheet, in millimetres from its upper left corner.
+//! Shapes of a figure after layout, in millimetres from the upper left corner of the sheet.
 
 use super::Rgb;
 
@@ -25,11 +25,11 @@ pub enum Shape {
         text: String,
         size_mm: f64,
         anchor: Anchor,
-        /// Anticlockwise.
+        /// Rotation in degrees, anticlockwise.
         degrees: f64,
         colour: Rgb,
     },
-    /// Pixels in rows from the top.
+    /// An image of pixels in rows from the top.
     Image {
         corner: [f64; 2],
         size: [f64; 2],
@@ -38,7 +38,7 @@ pub enum Shape {
     },
 }
 
-/// The point of a line of text that is placed.
+/// Horizontal alignment of text at its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     Start,
@@ -46,7 +46,7 @@ pub enum Anchor {
     End,
 }
 
-/// A sheet with shapes, painted in their order.
+/// A sheet with shapes, painted in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Canvas {
     pub size_mm: [f64; 2],

@@ -1,22 +1,22 @@
-//! Colours that everybody can tell apart.
+//! Colours that are distinguishable with any kind of colour vision.
 
 use super::{drawable, fraction};
 
-/// Red, green and blue, from 0 to 255.
+/// Red, green and blue components, from 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rgb(pub [u8; 3]);
 
 impl Rgb {
-    /// Black.
+    /// The colour black.
     pub const BLACK: Self = Self([0, 0, 0]);
-    /// The grey of axes and remarks.
+    /// Grey of axes and notes.
     pub const GREY: Self = Self([110, 110, 110]);
-    /// The grey of bands behind data.
+    /// Pale grey of bands behind data.
     pub const PALE: Self = Self([238, 238, 238]);
-    /// White.
+    /// The colour white.
     pub const WHITE: Self = Self([255, 255, 255]);
 
-    /// The colour at the fraction `t` of the way to `other`.
+    /// Mixes the colour with `other` at the fraction `t`: 0 is this colour, 1 the other.
     #[must_use]
     pub fn towards(self, other: Self, t: f64) -> Self {
         let part = |k: usize| {
@@ -27,8 +27,8 @@ impl Rgb {
     }
 }
 
-/// The palette, without yellow, which is too pale for lines: blue, vermilion, green, purple, orange, sky blue, black;
-/// then again from the start.
+/// Returns colour `k` of the palette: blue, vermilion, green, purple, orange, sky blue, black, then again from the
+/// start. Yellow is left out because it is too pale for lines.
 ///
 /// # References
 /// Okabe & Ito (2008), Color universal design.
@@ -46,7 +46,8 @@ pub fn colour(k: usize) -> Rgb {
     Rgb(PALETTE[k % PALETTE.len()])
 }
 
-/// Returns the colour of level k of n: from blue over grey to vermilion where the levels are ordered, else one of the palette.
+/// Returns the colour of level k of n: from blue through grey to vermilion for ordered levels, otherwise from the
+/// palette.
 pub(crate) fn level_colour(k: usize, n: usize, is_ordered: bool) -> Rgb {
     const MIDDLE: Rgb = Rgb([175, 175, 175]);
     if !is_ordered || n < 3 {
@@ -61,18 +62,18 @@ pub(crate) fn level_colour(k: usize, n: usize, is_ordered: bool) -> Rgb {
     }
 }
 
-/// How numbers become colours.
+/// Colour maps of heat maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourMap {
-    /// White at the lower end, dark blue at the upper one.
+    /// From white at the lower end to dark blue at the upper end.
     Blues,
-    /// Blue below the middle of the scale, white there, vermilion above.
+    /// From blue through white in the middle to vermilion.
     BlueWhiteRed,
 }
 
 impl ColourMap {
-    /// The colour of a value on the scale, one of 17 in even steps, which keeps pictures small; values beyond it have the
-    /// colours of its ends, NaN is grey.
+    /// Returns the colour of a value on the scale. There are 17 even levels, which keeps image files small; values
+    /// outside of the scale have the colours of its ends, NaN is grey.
     #[must_use]
     pub fn colour(self, value: f64, scale: [f64; 2]) -> Rgb {
         let position = (fraction(value, drawable(scale)) * 16.0).round() / 16.0;

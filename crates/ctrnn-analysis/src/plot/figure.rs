@@ -1,11 +1,11 @@
-//! Panels on a sheet: how large everything is and where it goes.
+//! Layout of panels on a sheet.
 
 use std::collections::HashSet;
 
 use super::canvas::{Anchor, Canvas, Shape};
 use super::{HeatMap, Layer, Panel, Rgb, Ticks, drawable, font, fraction, png, range_of, svg};
 
-/// Sizes on paper, in millimetres. Text is 7 points, as journals ask for; a point is 0.353 mm.
+/// Sizes on paper in millimetres. Text has 7 points, as journals require; a point is 0.353 mm.
 const TEXT_MM: f64 = 2.47;
 const TITLE_MM: f64 = 2.65;
 const SMALL_MM: f64 = 2.12;
@@ -15,31 +15,32 @@ const AXIS_MM: f64 = 0.18;
 const SPACE_MM: f64 = 1.0;
 const COLUMN_GAP_MM: f64 = 3.0;
 const EDGE_MM: f64 = 2.0;
-/// Between the beginnings of neighbouring names that are tilted.
+/// Distance between the starts of neighbouring tilted labels.
 const TILTED_GAP_MM: f64 = 1.5 * SMALL_MM;
 
-/// More than these are not told apart on paper: stretches of a line, discs of a layer, cells of a heat map along a side.
+/// Limits beyond which details cannot be distinguished on paper: stretches of a line, discs of a layer, cells along a
+/// side of a heat map.
 const MOST_STRETCHES: usize = 400;
 const MOST_DISCS: usize = 20_000;
 const MOST_CELLS: usize = 1500;
 
-/// Why a figure cannot be drawn.
+/// Reason why a figure cannot be drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FigureError {
-    /// It has no pixels, or too many.
+    /// The image has no pixels, or too many.
     #[error("a picture of {width} x {height} pixels cannot be drawn; choose another resolution")]
     Pixels {
-        /// Pixels in a row.
+        /// Width in pixels.
         width: u32,
-        /// Rows.
+        /// Height in pixels.
         height: u32,
     },
 }
 
-/// A table of panels.
+/// A grid of panels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Above all panels; empty for none.
+    /// Title above all panels; empty for none.
     pub title: String,
     columns_mm: Vec<f64>,
     rows_mm: Vec<f64>,
@@ -47,7 +48,8 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// No panels yet, in columns and rows whose data areas have these sizes in millimetres; room for labels is added.
+    /// Creates a figure without panels, in columns and rows whose data areas have these sizes in millimetres; room for
+    /// labels is added.
     #[must_use]
     pub fn new(columns_mm: &[f64], rows_mm: &[f64]) -> Self {
         Self {
@@ -58,8 +60,8 @@ impl Figure {
         }
     }
 
-    /// Returns the panel in a row and column, for axes and layers to be added to it. Panels are painted in the order in which they
-    /// are asked for first.
+    /// Returns the panel in a row and column, to which axes and layers can be added. Panels are painted in the order of
+    /// the first call.
     ///
     /// # Panics
     /// If there is no such row or column.
@@ -73,7 +75,7 @@ impl Figure {
         &mut self.panels[k].1
     }
 
-    /// Puts a panel into a row and column.
+    /// Places a panel in a row and column.
     ///
     /// # Panics
     /// If there is no such row or column.
@@ -87,22 +89,22 @@ impl Figure {
         self.panels.push(([row, column], panel));
     }
 
-    /// Width and height on paper.
+    /// Returns width and height on paper.
     #[must_use]
     pub fn size_mm(&self) -> [f64; 2] {
         self.draw().size_mm
     }
 
-    /// The figure as an SVG file.
+    /// Renders the figure as an SVG file.
     #[must_use]
     pub fn to_svg(&self) -> String {
         svg::write(&self.draw())
     }
 
-    /// The figure as a PNG file of so many dots per inch.
+    /// Renders the figure as a PNG file with a resolution of `dpi` dots per inch.
     ///
     /// # Errors
-    /// [`FigureError::Pixels`] if that is no picture.
+    /// [`FigureError::Pixels`] if the image would be empty or too large.
     pub fn to_png(&self, dpi: f64) -> Result<Vec<u8>, FigureError> {
         png::write(&self.draw(), dpi)
     }
@@ -137,13 +139,13 @@ impl Figure {
         canvas
     }
 
-    /// Whether the names of bands are tilted, because one of them is wider than its band.
+    /// Returns true if the names of bands are tilted, because one of them is wider than its band.
     fn tilted(&self) -> bool {
         let mut panels = self.panels.iter();
         panels.any(|([_, column], panel)| panel.has_narrow_bands(self.columns_mm[*column]))
     }
 
-    /// Where the data areas of the rows (`side` 0) or columns (1) begin.
+    /// Returns the starts of the data areas of the rows (`side` 0) or columns (1).
     fn starts(&self, side: usize, mut at: f64) -> Vec<f64> {
         let sizes = [&self.rows_mm, &self.columns_mm][side];
         let start = |(k, size): (usize, &f64)| {
@@ -155,7 +157,7 @@ impl Figure {
         sizes.iter().enumerate().map(start).collect()
     }
 
-    /// The room that row or column `k` needs before and after its data area.
+    /// Returns the margins that row or column `k` needs before and after its data area.
     fn margins(&self, side: usize, k: usize) -> [f64; 2] {
         let tilted = self.tilted();
         let here = self.panels.iter().filter(|(place, _)| place[side] == k);
@@ -170,7 +172,7 @@ impl Figure {
     }
 }
 
-/// The data area of a panel on the sheet.
+/// Data area of a panel on the sheet.
 struct Frame {
     corner: [f64; 2],
     size: [f64; 2],
@@ -194,7 +196,8 @@ impl Frame {
         self.corner[1] + self.size[1]
     }
 
-    /// The upper left corner and the size of a rectangle of the data, cut to the frame; none where an edge is NaN.
+    /// Returns the upper left corner and the size of a rectangle in data coordinates, clipped to the frame; `None` if
+    /// an edge is NaN.
     fn rectangle(&self, x: [f64; 2], y: [f64; 2]) -> Option<([f64; 2], [f64; 2])> {
         if x.iter().chain(&y).any(|edge| edge.is_nan()) {
             return None;
@@ -206,13 +209,14 @@ impl Frame {
     }
 
     fn contains(&self, [x, y]: [f64; 2]) -> bool {
+        // A point on the edge counts as inside in spite of rounding.
         let within = |value: f64, low: f64, high: f64| (low - 1e-6..=high + 1e-6).contains(&value);
         within(x, self.corner[0], self.right()) && within(y, self.corner[1], self.bottom())
     }
 }
 
 impl Panel {
-    /// The ranges of both axes: as given, or as far as the data go, in y with a little room.
+    /// Returns the ranges of both axes: as set, or those of the data, with a margin in y.
     fn ranges(&self) -> [[f64; 2]; 2] {
         let of_data = |side: usize, room: f64| {
             let extents = self.layers.iter().map(Layer::extent);
@@ -224,7 +228,7 @@ impl Panel {
         ]
     }
 
-    /// The room above, for title and names of bands.
+    /// Returns the height above the data area, for the title and the names of bands.
     fn above(&self, width_mm: f64, tilted: bool) -> f64 {
         let n_lines = font::wrap(&self.title, TEXT_MM, width_mm).len() as f64;
         let title = n_lines * TEXT_MM * LINE_HEIGHT;
@@ -260,7 +264,8 @@ impl Panel {
         ticks_mm + label_mm
     }
 
-    /// The room on the right, for the legend and for what reaches beyond the frame: a tilted name, half a tick label.
+    /// Returns the width right of the data area, for the legend and for overhanging text: a tilted name, half a tick
+    /// label.
     fn right(&self, width_mm: f64, tilted: bool) -> f64 {
         let names = self.layers.iter().filter_map(Layer::legend);
         let widest = names
@@ -291,7 +296,7 @@ impl Panel {
         })
     }
 
-    /// Whether a name is wider than its band.
+    /// Returns true if a name is wider than its band.
     fn has_narrow_bands(&self, width_mm: f64) -> bool {
         let range = self.ranges()[0];
         self.bands().any(|(ends, label)| {
@@ -300,14 +305,14 @@ impl Panel {
         })
     }
 
-    /// The names of bands, each at the middle of its band, in millimetres from the left; tilted ones that would touch are
-    /// moved apart.
+    /// Returns the names of bands with their positions in millimetres from the left, each at the middle of its band;
+    /// tilted ones that would touch are moved apart.
     fn label_places(&self, width_mm: f64, tilted: bool) -> Vec<(f64, &str)> {
         let range = self.ranges()[0];
         let apart = if tilted { TILTED_GAP_MM } else { 0.0 };
         let mut last = f64::NEG_INFINITY;
         let place = |(ends, label): ([f64; 2], _)| {
-            // Of a band that leaves the panel, what is seen.
+            // Clamped to the visible part of a band that extends beyond the panel.
             let [from, to] = ends.map(|x| fraction(x, range).clamp(0.0, 1.0));
             let middle = (from + to) / 2.0 * width_mm;
             last = f64::max(middle, last + apart);
@@ -420,7 +425,7 @@ impl Panel {
     }
 }
 
-/// The height of the name of a band.
+/// Returns the height of the name of a band.
 fn label_height(label: &str, tilted: bool) -> f64 {
     if tilted {
         font::width(label) * SMALL_MM * 0.71 + SMALL_MM * 0.7
@@ -483,7 +488,7 @@ fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
     }
 }
 
-/// Returns the shape of a part of a line that is seen: a disc where it is a single point.
+/// Returns the shape of an uninterrupted part of a line: a disc if it is a single point.
 fn stretch(points: &[[f64; 2]], colour: Rgb, width_mm: f64, dashed: bool) -> Option<Shape> {
     match points {
         [] => None,
@@ -501,7 +506,7 @@ fn stretch(points: &[[f64; 2]], colour: Rgb, width_mm: f64, dashed: bool) -> Opt
     }
 }
 
-/// The points of a line; of very many, those of each stretch that reach furthest to the four sides, and its ends.
+/// Thins the points of a very long line to the ends and extremes in x and y of each stretch.
 fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     if points.len() <= 6 * MOST_STRETCHES {
         return points.to_vec();
@@ -523,7 +528,7 @@ fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     stretches.flat_map(furthest).collect()
 }
 
-/// Places of discs; of very many, the first in each cell of a grid over the frame.
+/// Thins very many discs to the first in each cell of a grid over the frame.
 fn spread(mut places: Vec<[f64; 2]>, frame: &Frame) -> Vec<[f64; 2]> {
     if places.len() > MOST_DISCS {
         let side_mm = (frame.size[0] * frame.size[1] / MOST_DISCS as f64).sqrt();
@@ -556,7 +561,7 @@ fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
     });
 }
 
-/// Selects the rows or columns of `n` that a heat map shows: evenly spaced ones where there are very many.
+/// Selects the rows or columns of `n` that a heat map shows: evenly spaced ones if there are very many.
 fn shown(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(n.div_ceil(MOST_CELLS).max(1))
 }
@@ -613,7 +618,7 @@ mod tests {
         }
     }
 
-    /// At 254 dots per inch there are ten to the millimetre.
+    /// At 254 dots per inch a millimetre has ten pixels.
     #[test]
     fn a_png_has_the_size_of_the_sheet() {
         let figure = figure();
@@ -624,7 +629,7 @@ mod tests {
         assert!(figure.to_png(0.0).is_err());
     }
 
-    /// The y axis goes up: the middle of 0 to 10 lies in the middle, the upper end at the top.
+    /// The y axis points up: the middle of 0 to 10 is in the middle, the upper end at the top.
     #[test]
     fn the_data_fill_the_frame() {
         let frame = Frame {
@@ -643,7 +648,7 @@ mod tests {
         assert_eq!(frame.rectangle([f64::NAN, 9.0], [0.0, 5.0]), None);
     }
 
-    /// A line breaks where it has no number, so that what is left here are two points without a line.
+    /// A line is interrupted at NaN, which leaves two separate points here.
     #[test]
     fn no_line_is_drawn_through_nan() {
         let canvas = figure().draw();
@@ -655,7 +660,7 @@ mod tests {
         assert_eq!(canvas.shapes.iter().filter(point).count(), 2);
     }
 
-    /// A spike within 100 000 points of a line is kept, and very many discs and cells make a file of ordinary size.
+    /// A spike within 100 000 points of a line is kept; very many discs and cells make a file of ordinary size.
     #[test]
     fn what_paper_cannot_show_is_left_out() {
         let n = 100_000;

@@ -1,15 +1,15 @@
-//! The embedded font: how wide text is, and the outlines of its letters.
+//! Embedded font: widths of text, and outlines of glyphs.
 
 use ttf_parser::{Face, OutlineBuilder};
 
-/// Arimo, cut to Latin, Greek and a few signs; see `fonts/OFL.txt`.
+/// Font Arimo, reduced to Latin, Greek and a few symbols; see `fonts/OFL.txt`.
 const BYTES: &[u8] = include_bytes!("../../fonts/arimo_latin_greek.ttf");
 
 pub fn face() -> Face<'static> {
     Face::parse(BYTES, 0).expect("the embedded font is a font")
 }
 
-/// The width of a line of text, in units of its size.
+/// Returns the width of a line of text, in units of its size.
 pub fn width(text: &str) -> f64 {
     let face = face();
     let advance = |letter: char| {
@@ -19,7 +19,7 @@ pub fn width(text: &str) -> f64 {
     text.chars().map(advance).sum::<f64>() / f64::from(face.units_per_em())
 }
 
-/// Breaks text between words into lines of at most `width_mm`, where it can; not at a no-break space.
+/// Breaks text between words into lines of at most `width_mm` if possible, but not at a no-break space.
 pub fn wrap(text: &str, size_mm: f64, width_mm: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_ascii_whitespace() {
@@ -35,7 +35,7 @@ pub fn wrap(text: &str, size_mm: f64, width_mm: f64) -> Vec<String> {
     lines
 }
 
-/// Sends the outlines of a line of text to `pen`, in units of its size, the baseline at y = 0, y upwards.
+/// Sends the outlines of a line of text to `pen`, in units of its size, with the baseline at y = 0 and y upwards.
 pub fn outline(text: &str, pen: &mut impl FnMut(Stroke)) {
     let face = face();
     let scale = 1.0 / f32::from(face.units_per_em());
@@ -48,7 +48,7 @@ pub fn outline(text: &str, pen: &mut impl FnMut(Stroke)) {
     }
 }
 
-/// A piece of an outline.
+/// Segment of an outline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stroke {
     Move([f32; 2]),

@@ -1,90 +1,90 @@
-//! What a panel shows.
+//! Layers of a panel: lines, points, bands, heat maps and text.
 
 use ndarray::Array2;
 
 use super::{ColourMap, Rgb, drawable, fraction};
 
-/// Something drawn in the coordinates of a panel; later layers cover earlier ones.
+/// A graphical element in the coordinates of a panel; later layers cover earlier ones.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// A line through points.
     Line {
-        /// Along the x axis.
+        /// Coordinates along the x axis.
         x: Vec<f64>,
-        /// Along the y axis.
+        /// Coordinates along the y axis.
         y: Vec<f64>,
-        /// Its colour.
+        /// Colour of the line.
         colour: Rgb,
-        /// Its width on paper.
+        /// Width on paper.
         width_mm: f64,
-        /// Whether it is dashed.
+        /// True if the line is dashed.
         dashed: bool,
-        /// Its name in the legend, if any.
+        /// Name in the legend, if any.
         name: Option<String>,
     },
-    /// Discs.
+    /// Discs at points.
     Points {
-        /// Along the x axis.
+        /// Coordinates along the x axis.
         x: Vec<f64>,
-        /// Along the y axis.
+        /// Coordinates along the y axis.
         y: Vec<f64>,
-        /// Their colour.
+        /// Colour of the discs.
         colour: Rgb,
-        /// Their radius on paper.
+        /// Radius on paper.
         radius_mm: f64,
-        /// Their name in the legend, if any.
+        /// Name in the legend, if any.
         name: Option<String>,
     },
     /// A filled rectangle.
     Box {
-        /// From where to where along the x axis.
+        /// Range along the x axis.
         x: [f64; 2],
-        /// From where to where along the y axis.
+        /// Range along the y axis.
         y: [f64; 2],
-        /// Its colour.
+        /// Fill colour.
         colour: Rgb,
     },
-    /// A range of the x axis, over the whole height, with a label above the panel.
+    /// A range of the x axis over the whole height, with a label above the panel.
     Band {
-        /// From where to where along the x axis.
+        /// Range along the x axis.
         x: [f64; 2],
-        /// Its colour.
+        /// Fill colour.
         colour: Rgb,
-        /// Its name above the panel; empty for none.
+        /// Label above the panel; empty for none.
         label: String,
     },
-    /// Numbers as colours.
+    /// A matrix of numbers as colours.
     HeatMap(HeatMap),
-    /// A word, centred on a point of the panel.
+    /// A short text, centred on a point of the panel.
     Text {
-        /// Where.
+        /// Position of its centre.
         at: [f64; 2],
-        /// The word.
+        /// Content of the text.
         text: String,
-        /// Its colour.
+        /// Colour of the text.
         colour: Rgb,
     },
 }
 
-/// Numbers as colours, in rows that fill a rectangle.
+/// A matrix of numbers as colours, in rows that fill a rectangle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
-    /// From where to where along the x axis.
+    /// Range along the x axis.
     pub x: [f64; 2],
-    /// From where to where along the y axis; the first row lies at the first of them.
+    /// Range along the y axis; the first row is at its first end.
     pub y: [f64; 2],
-    /// Numbers in a row.
+    /// Number of columns.
     pub columns: usize,
-    /// Row by row.
+    /// Values, row by row.
     pub values: Vec<f64>,
-    /// The numbers at the ends of the colour map.
+    /// Values at the ends of the colour map.
     pub scale: [f64; 2],
-    /// The colours.
+    /// Colour map.
     pub map: ColourMap,
 }
 
 impl Layer {
-    /// A line of ordinary width.
+    /// Creates a line of ordinary width.
     #[must_use]
     pub fn line(x: Vec<f64>, y: Vec<f64>, colour: Rgb) -> Self {
         Self::Line {
@@ -97,7 +97,7 @@ impl Layer {
         }
     }
 
-    /// A line that keeps each value from one edge to the next: `edges` has one number more than `values`.
+    /// Creates a step line that holds each value from one edge to the next: `edges` has one number more than `values`.
     #[must_use]
     pub fn stairs(edges: &[f64], values: &[f64], colour: Rgb) -> Self {
         let x = edges.windows(2).flat_map(|pair| [pair[0], pair[1]]);
@@ -105,7 +105,7 @@ impl Layer {
         Self::line(x.collect(), y.collect(), colour)
     }
 
-    /// Discs of ordinary size.
+    /// Creates discs of ordinary size.
     #[must_use]
     pub fn points(x: Vec<f64>, y: Vec<f64>, colour: Rgb) -> Self {
         Self::Points {
@@ -117,21 +117,21 @@ impl Layer {
         }
     }
 
-    /// Returns a thin grey dashed line for orientation.
+    /// Creates a thin grey dashed line for orientation.
     #[must_use]
     pub fn guide(x: [f64; 2], y: [f64; 2]) -> Self {
         let line = Self::line(x.to_vec(), y.to_vec(), Rgb([170, 170, 170]));
         line.wide(0.15).dashed()
     }
 
-    /// Returns rings: discs with white ones on them.
+    /// Creates rings: discs covered by smaller white ones.
     #[must_use]
     pub fn rings(x: Vec<f64>, y: Vec<f64>, colour: Rgb, radius_mm: f64) -> [Self; 2] {
         let inner = Self::points(x.clone(), y.clone(), Rgb::WHITE).radius(radius_mm - 0.25);
         [Self::points(x, y, colour).radius(radius_mm), inner]
     }
 
-    /// Returns a short vertical line from low to high at every x.
+    /// Creates a vertical line from low to high at every x.
     #[must_use]
     pub fn error_bars(x: &[f64], intervals: &[[f64; 2]], colour: Rgb) -> Vec<Self> {
         let bar = |(x, interval): (&f64, &[f64; 2])| {
@@ -140,7 +140,8 @@ impl Layer {
         x.iter().zip(intervals).map(bar).collect()
     }
 
-    /// Returns a histogram of values in bins over a range, as filled boxes. What is not in the range, NaN among it, is not counted.
+    /// Creates a histogram of values in bins over a range, as filled boxes. Values outside of the range, and NaN, are
+    /// not counted.
     pub(super) fn histogram(
         values: &[f64],
         range: [f64; 2],
@@ -166,7 +167,7 @@ impl Layer {
         counted.map(bar).collect()
     }
 
-    /// Returns numbers as colours, in rows that fill a rectangle; the first row lies at the first end of `y`.
+    /// Creates a heat map of values in rows that fill a rectangle; the first row is at the first end of `y`.
     #[must_use]
     pub fn heat_map(
         values: &Array2<f64>,
@@ -184,7 +185,7 @@ impl Layer {
         })
     }
 
-    /// A word, centred on a point.
+    /// Creates a short text, centred on a point.
     #[must_use]
     pub fn text(x: f64, y: f64, text: &str, colour: Rgb) -> Self {
         Self::Text {
@@ -194,7 +195,7 @@ impl Layer {
         }
     }
 
-    /// The same line of another width.
+    /// Returns the line with another width.
     #[must_use]
     pub fn wide(mut self, mm: f64) -> Self {
         if let Self::Line { width_mm, .. } = &mut self {
@@ -203,7 +204,7 @@ impl Layer {
         self
     }
 
-    /// The same line, dashed.
+    /// Returns the line dashed.
     #[must_use]
     pub fn dashed(mut self) -> Self {
         if let Self::Line { dashed, .. } = &mut self {
@@ -212,7 +213,7 @@ impl Layer {
         self
     }
 
-    /// The same discs of another radius.
+    /// Returns the discs with another radius.
     #[must_use]
     pub fn radius(mut self, mm: f64) -> Self {
         if let Self::Points { radius_mm, .. } = &mut self {
@@ -221,7 +222,7 @@ impl Layer {
         self
     }
 
-    /// The same line or points with a name in the legend.
+    /// Returns the line or points with a name in the legend.
     #[must_use]
     pub fn named(mut self, text: &str) -> Self {
         if let Self::Line { name, .. } | Self::Points { name, .. } = &mut self {
@@ -230,7 +231,7 @@ impl Layer {
         self
     }
 
-    /// Colour and name in the legend.
+    /// Returns the colour and name for the legend, if the layer has a name.
     pub(super) fn legend(&self) -> Option<(Rgb, &str)> {
         match self {
             Self::Line { colour, name, .. } | Self::Points { colour, name, .. } => {
@@ -240,7 +241,7 @@ impl Layer {
         }
     }
 
-    /// From where to where it goes along x and y; finite numbers count.
+    /// Returns the coordinates that determine the extent along x and y; only finite ones count.
     pub(crate) fn extent(&self) -> [Vec<f64>; 2] {
         match self {
             Self::Line { x, y, .. } | Self::Points { x, y, .. } => [x.clone(), y.clone()],

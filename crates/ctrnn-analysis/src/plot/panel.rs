@@ -1,26 +1,26 @@
-//! One pair of axes, built step by step.
+//! A pair of axes, built step by step.
 
 use ndarray::Array2;
 
 use super::{Axis, ColourMap, Layer, Ticks, colour, range_of};
 
-/// One pair of axes and what is drawn in it.
+/// A pair of axes, and the layers drawn in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {
-    /// Above the panel, broken into lines; empty for none.
+    /// Title above the panel, broken into lines; empty for none.
     pub title: String,
-    /// The horizontal axis.
+    /// Horizontal axis.
     pub x: Axis,
-    /// The vertical axis.
+    /// Vertical axis.
     pub y: Axis,
-    /// The layers, from back to front.
+    /// Layers, from back to front.
     pub layers: Vec<Layer>,
 }
 
 /// Width of a colour bar in mm.
 pub const BAR_MM: f64 = 2.5;
 
-/// Returns the width of each of some equal panels, of at most `most_mm`, that fit the two columns of a page together.
+/// Returns the width of each of `n_panels` equal panels that together fit the two columns of a page, at most `most_mm`.
 pub fn panel_mm(n_panels: usize, most_mm: f64) -> f64 {
     const PAGE_MM: f64 = 132.0;
     most_mm.min(PAGE_MM / n_panels.max(1) as f64)
@@ -79,7 +79,7 @@ impl Panel {
         self.x("time (ms)", [0.0, end])
     }
 
-    /// Lets both axes go as far as lines and points do, with this part of it as room at both ends.
+    /// Fits the ranges of both axes to the lines and points, with the fraction `room` added at both ends.
     pub fn fit(&mut self, room: f64) -> &mut Self {
         let range = |side: usize| {
             let drawn = self.layers.iter().filter_map(|layer| match layer {
@@ -96,19 +96,19 @@ impl Panel {
         self
     }
 
-    /// Draws something on top.
+    /// Draws a layer on top.
     pub fn add(&mut self, layer: Layer) -> &mut Self {
         self.layers.push(layer);
         self
     }
 
-    /// Draws several things on top, one after the other.
+    /// Draws several layers on top, in order.
     pub fn extend(&mut self, layers: impl IntoIterator<Item = Layer>) -> &mut Self {
         self.layers.extend(layers);
         self
     }
 
-    /// Draws numbers as colours over a rectangle, from x to x and from y to y.
+    /// Draws a heat map over a rectangle, given by its ranges in x and y.
     pub fn heat_map(
         &mut self,
         values: &Array2<f64>,
@@ -119,7 +119,7 @@ impl Panel {
         self.add(Layer::heat_map(values, over, scale, map))
     }
 
-    /// Draws a matrix as colours, its first row on top, and lets it fill the panel.
+    /// Draws a matrix as a heat map that fills the panel, with its first row on top.
     pub fn matrix(&mut self, values: &Array2<f64>, scale: [f64; 2], map: ColourMap) -> &mut Self {
         let [columns, rows] = [values.ncols(), values.nrows()].map(|n| n as f64);
         self.x.range = Some([0.0, columns]);
@@ -127,7 +127,7 @@ impl Panel {
         self.heat_map(values, [[0.0, columns], [0.0, rows]], scale, map)
     }
 
-    /// Draws how many of some values lie in each bin of a range; `what` they are.
+    /// Draws a histogram of values over a range; `what` names them.
     pub fn histogram(
         &mut self,
         [x, what]: [&str; 2],
@@ -143,7 +143,7 @@ impl Panel {
             .extend(boxes)
     }
 
-    /// Draws the colours of a scale from low to high, with its numbers on the left.
+    /// Draws a colour bar from low to high, with its numbers on the left.
     pub fn colour_bar(&mut self, scale: [f64; 2], map: ColourMap, label: &str) -> &mut Self {
         const STEPS: usize = 64;
         let [low, high] = scale;

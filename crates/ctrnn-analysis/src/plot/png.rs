@@ -1,4 +1,4 @@
-//! Shapes as pixels.
+//! PNG output of shapes.
 
 use tiny_skia::{
     Color, FillRule, FilterQuality, LineJoin, Paint, Path, PathBuilder, Pixmap, PixmapPaint,
@@ -9,10 +9,10 @@ use super::canvas::{Anchor, Canvas, Shape};
 use super::font::{self, Stroke as Outline};
 use super::{FigureError, Rgb};
 
-/// Pixels that half a gigabyte of memory holds.
+/// Largest number of pixels: half a gigabyte of memory.
 const MOST_PIXELS: u64 = 1 << 27;
 
-/// The sheet as a PNG file of so many dots per inch.
+/// Renders the sheet as a PNG file with a resolution of `dpi` dots per inch.
 pub fn write(canvas: &Canvas, dpi: f64) -> Result<Vec<u8>, FigureError> {
     let scale = dpi / 25.4;
     let [width, height] = canvas.size_mm.map(|mm| (mm * scale).ceil() as u32);
@@ -32,7 +32,7 @@ pub fn write(canvas: &Canvas, dpi: f64) -> Result<Vec<u8>, FigureError> {
     pixmap.encode_png().map_err(|_| too_large())
 }
 
-/// A PNG file of these pixels, in rows from the top.
+/// Encodes pixels, in rows from the top, as a PNG file.
 pub fn encode_pixels(columns: usize, pixels: &[Rgb]) -> Vec<u8> {
     let pixmap = pixmap(columns, pixels);
     let encoded = pixmap.map(|pixmap| {
@@ -43,7 +43,7 @@ pub fn encode_pixels(columns: usize, pixels: &[Rgb]) -> Vec<u8> {
     encoded.unwrap_or_default()
 }
 
-/// None if there are no pixels.
+/// Creates an image of pixels; `None` if there are no pixels.
 fn pixmap(columns: usize, pixels: &[Rgb]) -> Option<Pixmap> {
     let rows = pixels.len().checked_div(columns)?;
     let mut pixmap = Pixmap::new(columns as u32, rows as u32)?;
@@ -120,7 +120,7 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
     }
 }
 
-/// Returns how far a text lies from its point, in its widths.
+/// Returns the shift of a text relative to its position, in units of its width.
 fn shift(anchor: Anchor) -> f64 {
     match anchor {
         Anchor::Start => 0.0,

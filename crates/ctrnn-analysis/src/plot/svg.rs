@@ -1,4 +1,4 @@
-//! Shapes as SVG.
+//! SVG output of shapes.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use super::canvas::{Anchor, Canvas, Shape};
 use super::{Rgb, png};
 
-/// The whole sheet; sizes on paper are kept.
+/// Renders the whole sheet, with its sizes on paper.
 pub fn write(canvas: &Canvas) -> String {
     let [width, height] = canvas.size_mm.map(number);
     let mut svg = format!(
@@ -83,7 +83,7 @@ fn element(shape: &Shape) -> String {
     }
 }
 
-/// Returns how a text lies at its point.
+/// Returns the attributes that position, align and rotate a text.
 fn text_attributes(anchor: Anchor, degrees: f64, [x, y]: [&str; 2]) -> String {
     let anchor = match anchor {
         Anchor::Start => "",
@@ -97,7 +97,7 @@ fn text_attributes(anchor: Anchor, degrees: f64, [x, y]: [&str; 2]) -> String {
     format!("{anchor} transform=\"rotate({degrees} {x} {y})\"")
 }
 
-/// Moves relative to the last point, which are short to write; rounding does not add up.
+/// Formats a path in relative coordinates, which are shorter; rounding errors do not accumulate.
 fn path(points: &[[f64; 2]]) -> String {
     let mut path = String::new();
     let mut last = [0i64; 2]; // in hundredths of a millimetre
@@ -118,7 +118,7 @@ fn path(points: &[[f64; 2]]) -> String {
     path
 }
 
-/// With at most two decimals, and no zero that can be left out.
+/// Formats a number with at most two decimals, and without superfluous zeros.
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');

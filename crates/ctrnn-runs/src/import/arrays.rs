@@ -1,10 +1,10 @@
-//! The arrays of a file, taken out one by one, so that what is left over is noticed.
+//! Arrays of a file, removed one by one, so that unused arrays are noticed.
 
 use std::collections::BTreeMap;
 
 use ctrnn_files::{Array, ArrayData};
 
-/// Arrays by name. Errors are sentences; the caller adds the path.
+/// Arrays of a file by name. Errors are sentences; the caller adds the path.
 pub struct Arrays(BTreeMap<String, Array>);
 
 /// A matrix `[rows, columns]`, row-major.
@@ -28,19 +28,19 @@ impl Arrays {
         self.0.contains_key(name)
     }
 
-    /// An array that may be absent.
+    /// Removes an array, which may be absent.
     pub fn take(&mut self, name: &str) -> Option<Array> {
         self.0.remove(name)
     }
 
-    /// An array that must be there.
+    /// Removes an array, which must be present.
     pub fn need(&mut self, name: &str) -> Result<Array, String> {
         let present = self.present();
         self.take(name)
             .ok_or(format!("has no array {name}; {present}"))
     }
 
-    /// "it has: a, b, c"
+    /// Lists the arrays that are present: "it has: a, b, c".
     pub fn present(&self) -> String {
         let names: Vec<&str> = self.names().take(20).collect();
         if names.is_empty() {
@@ -50,8 +50,8 @@ impl Arrays {
         }
     }
 
-    /// Takes away what stands before the name `end` and before others that begin alike: `module.`, `_orig_mod.`, or the name
-    /// of the network in a larger one. Names that do not begin so stay as they are.
+    /// Removes the prefix of the name `end`, such as `module.`, `_orig_mod.` or the name of the network in a larger
+    /// one, from it and from all names with the same prefix. Other names stay unchanged.
     pub fn without_prefix(&mut self, end: &str) -> Option<String> {
         let prefixes = self.names().filter_map(|name| name.strip_suffix(end));
         let prefixes: Vec<String> = prefixes.map(str::to_owned).collect();
@@ -81,7 +81,7 @@ impl Arrays {
         })
     }
 
-    /// A vector of so many numbers; zeros where it is absent.
+    /// Removes a vector of length `len`; returns zeros if it is absent.
     pub fn vector_or_zero(&mut self, name: &str, len: usize) -> Result<Vec<f64>, String> {
         if self.contains(name) {
             self.vector(name, len)
@@ -101,7 +101,7 @@ impl Arrays {
         values(name, &array)
     }
 
-    /// Refuses what no one took: it would be left out of the network.
+    /// Checks that no array is unused, because it would be missing from the network.
     pub fn nothing_left(&self, of: &str) -> Result<(), String> {
         let left: Vec<&str> = self.names().take(20).collect();
         if left.is_empty() {
@@ -113,7 +113,7 @@ impl Arrays {
 }
 
 impl MatrixOf {
-    /// Checks the shape that the other arrays ask for.
+    /// Checks the shape of the matrix against that implied by other arrays.
     pub fn expect(&self, name: &str, rows: usize, columns: usize) -> Result<(), String> {
         if (self.rows, self.columns) == (rows, columns) {
             Ok(())
@@ -139,12 +139,12 @@ impl MatrixOf {
     }
 }
 
-/// A vector as an array.
+/// Converts a vector to an array.
 pub fn vector_array(values: Vec<f64>) -> Array {
     Array::f64(&[values.len()], values)
 }
 
-/// Numbers that are finite in single precision, in which networks compute.
+/// Returns the values of an array; all must be finite in single precision, in which networks compute.
 fn values(name: &str, array: &Array) -> Result<Vec<f64>, String> {
     if !matches!(array.data(), ArrayData::F32(_) | ArrayData::F64(_)) {
         return Err(format!(
@@ -167,7 +167,7 @@ fn values(name: &str, array: &Array) -> Result<Vec<f64>, String> {
     }
 }
 
-/// Sums two vectors of one length.
+/// Adds two vectors of equal length.
 pub fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a + b).collect()
 }

@@ -1,23 +1,26 @@
-//! nn4n's `CTRNN`, version 1.1.1 or 1.2.0.
+//! Import of nn4n's `CTRNN`, version 1.1.1 or 1.2.0.
 //!
 //! ```text
 //! v' = (1 - alpha) v + alpha [W_hid f(v) + b_hid + W_in u + b_in]        y = W_out f(v) + b_out
 //! ```
-//! is our voltage form with `b = b_in + b_hid`, and weights are `[post, pre]` there too. Version 1.1.1 has v(0) as `hidden_state`; 1.2.0
-//! has none and starts at zero, and holds alpha where it was learned, of which `tau = dt / alpha` for each unit.
+//! This is our voltage form with `b = b_in + b_hid`; its weights are `[post, pre]` too. Version 1.1.1 stores v(0) as
+//! `hidden_state`; 1.2.0 does not and starts at zero. It stores alpha if it was learned, which gives `tau = dt / alpha`
+//! for each unit.
 //!
-//! A state_dict holds neither activation, dt and tau nor masks and noise. nn4n projects weights onto their signs and masks before each pass in
-//! training, so that what an optimizer left last may break them; weights are taken as they are.
-//! Its post-activation noise enters the recurrence, which ours never does; there is none outside training, here or there.
+//! A state_dict holds neither activation, dt and tau nor masks and noise. nn4n projects weights onto their signs and
+//! masks before each training pass, so the last update of the optimizer may violate them; weights are imported
+//! unchanged. The post-activation noise of nn4n enters the recurrence, ours does not; both are absent outside of
+//! training.
 
 use super::arrays::{Arrays, sum, vector_array};
 use super::{Found, Imported, Note, table};
 
-/// nn4n's defaults.
+/// Defaults of nn4n.
 const DT_MS: f64 = 10.0;
 const TAU_MS: f64 = 100.0;
 
-/// `given_dt_ms` is the time step that the command line gives: alpha times it says tau.
+/// Converts the arrays of a state_dict. `given_dt_ms` is the time step set on the command line, with which alpha
+/// determines tau.
 pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported, String> {
     let prefix = arrays.without_prefix("recurrent_layer.hidden_layer.weight");
     let dt_ms = given_dt_ms.unwrap_or(DT_MS);
@@ -88,7 +91,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     })
 }
 
-/// A time constant for each unit; nn4n lets alpha leave (0, 1], where a unit has none.
+/// Returns the time constant of each unit; nn4n lets alpha leave (0, 1], where a unit has no valid time constant.
 fn tau_of(alpha: &[f64], dt_ms: f64) -> Result<toml::Value, String> {
     let tau = |(unit, &alpha): (usize, &f64)| {
         if alpha > 0.0 && alpha <= 1.0 {

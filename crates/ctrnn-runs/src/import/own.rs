@@ -1,7 +1,8 @@
-//! Arrays by our own names, as `train-ctrnn export --to npz` and `np.savez` write them.
+//! Import of arrays named as in this crate, as `train-ctrnn export --to npz` and `np.savez` write them.
 //!
-//! `input.weight [N,I]`, `recurrent.weight [N,N]` and `output.weight [O,N]` must be there; `recurrent.bias`, `output.bias` and `initial_state` are zero and `tau_ms [1 or N]`
-//! is 100 where they are absent. `config_json`, bytes of JSON, is the resolved configuration that `export` wrote beside them.
+//! `input.weight [N,I]`, `recurrent.weight [N,N]` and `output.weight [O,N]` are required. If absent, `recurrent.bias`,
+//! `output.bias` and `initial_state` are zero and `tau_ms [1 or N]` is 100. `config_json`, bytes of JSON, is the
+//! resolved configuration that `export` adds.
 
 use ctrnn_files::{Array, ArrayData};
 
@@ -25,7 +26,7 @@ fn with_config(mut arrays: Arrays, config: &Array) -> Result<Imported, String> {
     };
     let mut config: toml::Table =
         serde_json::from_slice(bytes).map_err(|error| format!("{CONFIG}: {error}"))?;
-    // What was minimised says what `eval` measures; how long training went on does not belong to the new run.
+    // The loss is kept because `eval` measures it; the length of the old training does not apply to the new run.
     let mut train = table([("steps", 0.into())]);
     let loss = config
         .get("train")
@@ -36,7 +37,7 @@ fn with_config(mut arrays: Arrays, config: &Array) -> Result<Imported, String> {
     if let Some(model) = config.get_mut("model").and_then(toml::Value::as_table_mut)
         && let Some(init) = model.get_mut("init").and_then(toml::Value::as_table_mut)
     {
-        init.remove("file"); // the weights are here
+        init.remove("file"); // the imported weights replace it
     }
     let names: Vec<String> = arrays.names().map(str::to_owned).collect();
     let weights = names

@@ -1,15 +1,16 @@
-//! PsychRNN's `Basic` and `BasicScan`, version 1.0.0.
+//! Import of PsychRNN's `Basic` and `BasicScan`, version 1.0.0.
 //!
 //! ```text
 //! v' = (1 - alpha) v + alpha [W_rec f(v) + W_in u + b_rec] + sqrt(2 alpha) sigma n        y = W_out f(v) + b_out
 //! ```
-//! is our voltage form with the noise convention `song`, and v(0) is `init_state`. `W_rec`, `W_in` and `W_out` of the file are the weights that act:
-//! after mask and Dale's law. With `dale_ratio`, the first `int(dale_ratio N)` units are excitatory, weights are kept at their
-//! signs by `abs`, inputs are positive, and `Dale_out` says whether inhibitory units reach the readout: in files of the released package
-//! they do, with their sign; its documentation says they do not. Masks are those of the file; drawn masks of ours stand in weight files
-//! likewise, and the configuration has their density.
+//! This is our voltage form with the noise convention `song`; v(0) is `init_state`. `W_rec`, `W_in` and `W_out` in the
+//! file are effective weights, after mask and Dale's law. With `dale_ratio`, the first `int(dale_ratio N)` units are
+//! excitatory, `abs` keeps weights at their signs, inputs are positive, and `Dale_out` determines whether inhibitory
+//! units reach the readout: in files of the released package they do, with their sign; its documentation says they do
+//! not. Masks are taken from the file; as with masks drawn here, the weight file stores them and the configuration
+//! their density.
 //!
-//! Where there is no Dale's law, `dale_ratio` is a Python object, which is passed over unread, like what the optimizer left there.
+//! Without Dale's law, `dale_ratio` is a Python object, which is skipped unread, like the variables of the optimizer.
 
 use std::path::Path;
 
@@ -25,7 +26,7 @@ const DT_MS: f64 = 10.0;
 const TAU_MS: f64 = 100.0;
 const DALE_RATIO: &str = "dale_ratio";
 
-/// The arrays of numbers of a file.
+/// Reads the numeric arrays of a file.
 pub fn read(path: &Path) -> Result<Arrays, RunError> {
     let mut file = NpzReader::open_foreign(path)?;
     let names: Vec<String> = file.names().map(str::to_owned).collect();
@@ -143,12 +144,12 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
     })
 }
 
-/// The number of excitatory units, where Dale's law acts.
+/// Returns the number of excitatory units, or `None` without Dale's law.
 fn excitatory(arrays: &mut Arrays, n: usize) -> Result<Option<usize>, String> {
     let Some(ratio) = arrays.take(DALE_RATIO) else {
         return Ok(None);
     };
-    // PsychRNN takes a ratio of 0 for no law at all.
+    // PsychRNN treats a ratio of 0 as no Dale's law.
     if ratio.to_f64().is_ok_and(|ratio| ratio == [0.0]) {
         return Ok(None);
     }
@@ -166,7 +167,7 @@ fn excitatory(arrays: &mut Arrays, n: usize) -> Result<Option<usize>, String> {
     }
 }
 
-/// What the readout sees of inhibitory units: their sign, or (as the documentation has it) nothing.
+/// Returns the signs with which inhibitory units reach the readout: their own, or (as in the documentation) none.
 fn readout_signs(arrays: &mut Arrays, excitatory: usize, n: usize) -> Result<ReadoutSigns, String> {
     let signs = arrays.matrix("Dale_out")?;
     signs.expect("Dale_out", n, n)?;
@@ -182,7 +183,8 @@ fn readout_signs(arrays: &mut Arrays, excitatory: usize, n: usize) -> Result<Rea
     }
 }
 
-/// A mask, where it rules out a connection between units of which the presynaptic ones are `possible`; and the fraction of those that it leaves.
+/// Returns a mask and its density among connections from `possible` presynaptic units, or `None` if it allows all of
+/// them.
 fn mask(
     arrays: &mut Arrays,
     name: &str,

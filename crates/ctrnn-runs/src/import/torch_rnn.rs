@@ -1,10 +1,11 @@
-//! `torch.nn.RNN` with one layer in one direction, alone or with a linear readout.
+//! Import of `torch.nn.RNN` with one layer in one direction, alone or with a linear readout.
 //!
 //! ```text
 //! h' = f(W_ih u + b_ih + W_hh h + b_hh)        f = tanh, or relu
 //! ```
-//! is our rate form with `tau = dt`, so that alpha is 1: `r' = f(W_rc r + W_in u + b)` with `W_in = W_ih`, `W_rc = W_hh`,
-//! `b = b_ih + b_hh` and `r(0) = 0`. The readout is the one further matrix of the file; without one, every unit is an output.
+//! This is our rate form with `tau = dt`, so that alpha is 1: `r' = f(W_rc r + W_in u + b)` with `W_in = W_ih`, `W_rc =
+//! W_hh`, `b = b_ih + b_hh` and `r(0) = 0`. The readout is the only other matrix in the file; without one, every unit
+//! is an output.
 
 use ctrnn_files::Array;
 
@@ -13,7 +14,8 @@ use super::{Found, Imported, Note, table};
 
 const DT_MS: f64 = 20.0;
 
-/// `given_dt_ms` is the time step that the command line gives; tau is the same, as alpha is 1.
+/// Converts the arrays of a state_dict. `given_dt_ms` is the time step set on the command line; tau equals it, because
+/// alpha is 1.
 pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported, String> {
     let prefix = prefix(&arrays)?;
     let dt_ms = given_dt_ms.unwrap_or(DT_MS);
@@ -77,7 +79,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     })
 }
 
-/// What stands before `weight_hh_l0`: the name of the RNN in its module.
+/// Returns the prefix of `weight_hh_l0`: the name of the RNN in its module.
 fn prefix(arrays: &Arrays) -> Result<String, String> {
     let of_rnn = |name: &str| name.strip_suffix("weight_hh_l0").map(str::to_owned);
     let mut prefixes = arrays.names().filter_map(of_rnn);
@@ -124,7 +126,7 @@ fn refuse_more_than_a_layer(arrays: &Arrays) -> Result<(), String> {
     Ok(())
 }
 
-/// The one matrix that is left, and its bias; the units themselves where there is none.
+/// Returns the remaining matrix and its bias; the identity if there is none.
 fn readout(
     arrays: &mut Arrays,
     n: usize,

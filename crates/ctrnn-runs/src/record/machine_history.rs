@@ -9,12 +9,12 @@ use crate::record::manifest::machine;
 use crate::record::resumed::changes_json;
 use crate::record::run_log::now;
 
-/// The one field on which no result depends.
+/// Manifest field on which no result depends.
 const THREADS: &str = "threads";
 
-/// Appends to `resumed` in the manifest what has changed since the run was begun or last resumed: device, kernel path,
-/// threads, versions, and the values of the configuration in `changed`. Returns the manifest, and a note for the user if
-/// the machine makes numbers differ from those of a run that was never stopped.
+/// Appends changes since the run began or was last resumed to `resumed` in the manifest: device, kernel path, threads,
+/// versions, and the configuration values in `changed`. Returns the manifest, and a note for the user if the machine
+/// makes numbers differ from those of an uninterrupted run.
 ///
 /// # Errors
 /// If the manifest is missing, damaged, or cannot be replaced.
@@ -57,7 +57,7 @@ pub(crate) fn note_changes(
     Ok((manifest, note))
 }
 
-/// The fields of `machine` that are not what the manifest says last.
+/// Returns the fields of `machine` that differ from the latest values in the manifest.
 fn changes(manifest: &Map<String, Value>, machine: Map<String, Value>) -> Map<String, Value> {
     let entries = manifest.get("resumed").and_then(Value::as_array);
     let entries = entries.map(Vec::as_slice).unwrap_or_default();

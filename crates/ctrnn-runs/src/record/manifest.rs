@@ -1,4 +1,4 @@
-//! manifest.json: what made a run, beside its configuration.
+//! Content of manifest.json: the provenance of a run, apart from its configuration.
 
 use ctrnn_config::{Backend, InputFile, Run};
 use std::path::PathBuf;
@@ -11,20 +11,21 @@ use serde_json::{Map, Value, json};
 use crate::RunError;
 use crate::trials::trials_from_command::check_layout;
 
-/// The key of the inputs and outputs of the task.
+/// Key of the inputs and outputs of the task.
 const CHANNELS: &str = "channels";
 
-/// The key of the run whose weights this one began with.
+/// Key of the run that provided the initial weights.
 pub const INIT_FROM: &str = "init_from";
 
-/// The manifest of a run that computes on `device` and begins with weights whose file has the digest `initial`, as JSON text.
+/// Returns the manifest, as JSON text, of a run that computes on `device`; `initial` is the digest of its initial
+/// weights.
 ///
 /// # Errors
 /// If an input file cannot be read.
 pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String, RunError> {
     let mut inputs = Vec::new();
     for InputFile { path, .. } in &run.input_files {
-        // The script of a program that is not started is not read, so it need not be there.
+        // A script is not read if its program is not started, so it may be missing.
         let is_needed = run.task.unstarted_program().is_none() || path.is_file();
         let digest = match &run.given {
             Some(given) if run.init_file.as_ref() == Some(path) => Some(given.blake3.clone()),
@@ -34,7 +35,7 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     }
     let is_named = |path: &PathBuf| run.input_files.iter().any(|file| file.path == *path);
     for path in run.task.input_files().iter().filter(|path| !is_named(path)) {
-        let digest = digest::blake3_file(path)?; // a word of the task's program
+        let digest = digest::blake3_file(path)?; // an argument of the task's program
         inputs.push(json!({ "path": path.to_string_lossy(), "blake3": digest }));
     }
     let mut manifest = Map::new();
@@ -52,12 +53,12 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
 }
 
-/// The inputs and outputs of the task, by name: all that must be known of it where no trials are made.
+/// Returns the inputs and outputs of the task by name, which is all that is needed if no trials are made.
 fn channels(run: &Run) -> Value {
     serde_json::to_value(run.task.layout()).expect("names and numbers have a JSON form")
 }
 
-/// Writes the inputs and outputs of the task into the manifest of a run that an earlier version began without them.
+/// Adds the inputs and outputs of the task to a manifest from an earlier version that lacks them.
 ///
 /// # Errors
 /// If the manifest is missing, damaged, or cannot be replaced.
@@ -71,7 +72,8 @@ pub(crate) fn note_channels(folder: &RunFolder, run: &Run) -> Result<(), RunErro
     Ok(())
 }
 
-/// The inputs and outputs of the task of a run, as its manifest says, else as many as its model has; none where neither says so.
+/// Returns the inputs and outputs of the task of a run from its manifest, or unnamed ones with the sizes of its model;
+/// `None` if neither is available.
 pub fn recorded_layout(folder: &RunFolder) -> Option<Layout> {
     let manifest: Map<String, Value> = json_file::read(&folder.manifest()).ok()?;
     let layout = match manifest.get(CHANNELS) {
@@ -86,14 +88,14 @@ pub fn recorded_layout(folder: &RunFolder) -> Option<Layout> {
     check_layout(&layout).ok().map(|()| layout)
 }
 
-/// The outputs that are choices of the task of a run, as its manifest says.
+/// Returns the outputs that are choices of the task of a run, according to its manifest.
 pub(crate) fn recorded_choices(folder: &RunFolder) -> Option<Vec<usize>> {
     let mut manifest: Map<String, Value> = json_file::read(&folder.manifest()).ok()?;
     let layout: Layout = serde_json::from_value(manifest.remove(CHANNELS)?).ok()?;
     Some(layout.choices)
 }
 
-/// Channels of which only the numbers and the loss are known; none where they are too many to be true.
+/// Returns unnamed channels, given their numbers and the loss; `None` if the numbers are implausibly large.
 pub(crate) fn unnamed_layout(
     n_inputs: usize,
     n_outputs: usize,
@@ -108,7 +110,7 @@ pub(crate) fn unnamed_layout(
     is_possible.then(|| Layout::numbered(n_inputs, n_outputs, target))
 }
 
-/// What computes: everything of the manifest that can change while a run is stopped.
+/// Returns the fields of the manifest that may change while a run is stopped: device, kernels, threads, versions.
 pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
     let machine = json!({
         "versions": {
@@ -130,7 +132,7 @@ pub(crate) fn machine(run: &Run, device: &str) -> Map<String, Value> {
     }
 }
 
-/// The kernels that compute the recurrence.
+/// Returns the name of the kernels that compute the recurrence.
 fn kernel_path(run: &Run) -> &'static str {
     match run.config.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),

@@ -1,4 +1,4 @@
-//! A run that is taken up again: what it was configured with, and what follows from other values.
+//! Resumed runs: the recorded configuration, and the consequences of changed values.
 
 use ctrnn_config::{Difference, MAX_CONFIG_BYTES, Run};
 use ctrnn_train::Schedule;
@@ -12,10 +12,10 @@ use crate::RunError;
 
 const SCHEDULE_STEPS: &str = "train.schedule.steps";
 
-/// The resolved configuration that a run folder holds: nothing that it names need be there.
+/// Returns the resolved configuration recorded in a run folder; the files that it names may be missing.
 ///
 /// # Errors
-/// If it is missing or not TOML.
+/// If it is missing or is not valid TOML.
 pub fn recorded(folder: &RunFolder) -> Result<Table, RunError> {
     let path = folder.resolved();
     let bytes = read_at_most(&path, MAX_CONFIG_BYTES)?;
@@ -35,8 +35,8 @@ pub fn recorded(folder: &RunFolder) -> Result<Table, RunError> {
     Ok(table)
 }
 
-/// Returns, as overrides, values that an earlier version left open in a resolved configuration: the length of a cosine schedule, which is
-/// that of the steps on record.
+/// Returns overrides for values that an earlier version left open in a resolved configuration: the length of a cosine
+/// schedule, taken from the recorded number of steps.
 pub fn left_open(folder: &RunFolder) -> Vec<String> {
     let text = read_at_most(&folder.resolved(), MAX_CONFIG_BYTES).unwrap_or_default();
     let table: Option<Table> = String::from_utf8_lossy(&text).parse().ok();
@@ -57,7 +57,7 @@ fn open_length(recorded: &Table) -> Option<toml::Value> {
     }
 }
 
-/// Notes side effects of other values on a run that goes on from `step`.
+/// Returns notes on side effects of changed values on a run that continues from `step`.
 pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
     let mut notes = schedule_effects(changed, run, step);
     let train = &run.config.train;
@@ -89,7 +89,7 @@ pub(crate) fn effects(changed: &[Difference], run: &Run, step: u64) -> Vec<Strin
     notes
 }
 
-/// A schedule keeps the length that it began with, so that more steps are made at its last rate.
+/// Returns a note if a schedule keeps its original length, so that further steps are made at its last rate.
 fn schedule_effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String> {
     let train = &run.config.train;
     let rate =
@@ -136,7 +136,7 @@ fn short(rate: f64) -> String {
     }
 }
 
-/// The changes of a resume as its event and the manifest have them.
+/// Returns the changes on resume, as stored in the event and the manifest.
 pub(crate) fn changes_json(changed: &[Difference]) -> Value {
     let one = |d: &Difference| json!({ "key": d.key, "before": d.left, "now": d.right });
     changed.iter().map(one).collect()
@@ -144,12 +144,13 @@ pub(crate) fn changes_json(changed: &[Difference]) -> Value {
 
 const PARTS: &str = "# This run was made in parts";
 
-/// Whether a configuration is the resolved one of a run in parts.
+/// Returns true if a configuration is the resolved one of a run made in parts.
 pub fn is_in_parts(config: &[u8]) -> bool {
     config.starts_with(PARTS.as_bytes())
 }
 
-/// Returns the comment above the resolved configuration of a run in parts, which it does not reproduce alone; empty otherwise.
+/// Returns the comment above the resolved configuration of a run made in parts, which it alone does not reproduce;
+/// empty otherwise.
 pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
     let entries = manifest.get("resumed").and_then(Value::as_array);
     let parts = entries.into_iter().flatten().filter_map(|entry| {
@@ -182,22 +183,22 @@ pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
     header
 }
 
-/// Whether the change of a key can make the network that the run ends with another one than that of a run that had the last
-/// values from the beginning.
+/// Returns true if the change of a key can affect the final network, compared with a run that had the last values from
+/// the beginning.
 fn is_felt(change: &Value, run: &Run) -> bool {
     let key = change["key"].as_str().unwrap_or_default();
-    // The last step of a part is validated, whether or not that is due.
+    // The last step of a part is validated, even if no validation is due.
     let counts_validations = matches!(run.config.train.schedule, Schedule::Plateau(_))
         || run.config.train.stop.is_some();
     match key {
         "train.steps" => counts_validations,
-        SCHEDULE_STEPS => !change["before"].is_null(), // else no step was made before
+        SCHEDULE_STEPS => !change["before"].is_null(), // otherwise no step was made before
         "checkpoint.keep_last" | "checkpoint.keep_best" | "checkpoint.on_error" => false,
         key => !key.starts_with("device."),
     }
 }
 
-/// `train.steps = 400 (before: 200)`, in one line of a comment.
+/// Formats a change for one line of a comment: `train.steps = 400 (before: 200)`.
 fn change_text(change: &Value) -> String {
     let word = |value: &Value| match value {
         Value::Null => "absent".to_owned(),

@@ -1,4 +1,4 @@
-//! Observer that appends metrics.csv and events.jsonl as a run goes on.
+//! Observer that appends to metrics.csv and events.jsonl during a run.
 
 use ctrnn_train::{NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use ctrnn_model::{Parameter, Weights};
 use jiff::Timestamp;
 use serde_json::json;
 
-/// The columns of metrics.csv, with one for each term of the loss; an empty field was not measured.
+/// Returns the columns of metrics.csv, including one for each loss term. An empty field means not measured.
 pub fn metrics_header(terms: &[String]) -> String {
     let terms: String = terms.iter().map(|term| format!("loss_{term},")).collect();
     format!("step,wall_s,trials,split,loss,{terms}accuracy,grad_norm,lr\n")
 }
 
-/// Writes the log of a run: whole lines only.
+/// Observer that writes the log of a run, in whole lines only.
 pub struct RunLog {
     folder: RunFolder,
     metrics: LineFile,
@@ -24,11 +24,11 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Opens the log of a run folder for appending; `terms` are the names of the terms of the loss. Where there are no rows
-    /// yet, the header follows them.
+    /// Opens the log of a run folder for appending; `terms` are the names of the loss terms. While there are no rows,
+    /// the header is rewritten to match them.
     ///
     /// # Errors
-    /// If a file cannot be opened, or the folder is no longer that of the run ([`RunFolder::check_held`]).
+    /// If a file cannot be opened, or the folder no longer belongs to the run ([`RunFolder::check_held`]).
     pub fn open(folder: &RunFolder, terms: Vec<String>) -> Result<Self, TrainError> {
         folder.check_held()?;
         let path = folder.metrics();
@@ -46,16 +46,16 @@ impl RunLog {
         Ok(log)
     }
 
-    /// The fields of the terms, a comma after each.
+    /// Formats the values of the loss terms, each followed by a comma.
     fn fields(&self, values: &BTreeMap<String, f64>) -> String {
         let one = |term: &String| format!("{},", field(values.get(term).copied()));
         self.terms.iter().map(one).collect()
     }
 
-    /// Appends an event: an object with `event`, its name, and whatever belongs to it.
+    /// Appends an event: an object with its name as `event`, and the fields of `detail`.
     ///
     /// # Errors
-    /// If it cannot be written, or the folder is no longer that of the run.
+    /// If it cannot be written, or the folder no longer belongs to the run.
     pub fn event(&mut self, name: &str, mut detail: serde_json::Value) -> Result<(), TrainError> {
         if let Some(fields) = detail.as_object_mut() {
             fields.insert("event".to_owned(), name.into());
@@ -71,12 +71,12 @@ impl RunLog {
     }
 }
 
-/// The time now, in RFC 3339.
+/// Returns the current time in RFC 3339.
 pub fn now() -> String {
     rfc3339(SystemTime::now())
 }
 
-/// A clock beyond the year 9999 shows the last moment that can be written.
+/// Formats a time in RFC 3339; times beyond the year 9999 become the last representable moment.
 fn rfc3339(time: SystemTime) -> String {
     let limit = if time < UNIX_EPOCH {
         Timestamp::MIN
@@ -120,7 +120,7 @@ impl Observer for RunLog {
         self.event("checkpoint", detail)
     }
 
-    /// The rows of steps that will be done again go; the event says that they were there.
+    /// Removes the rows of steps that will be repeated; the event records the rollback.
     fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {
         let NotFinite {
             step,
@@ -148,7 +148,7 @@ impl Observer for RunLog {
     }
 }
 
-/// The spread of learned time constants, if there are any.
+/// Returns the range of the learned time constants, if there are any.
 fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
     weights.get(&Parameter::TIME_CONSTANTS.name())?;
     let tau_ms: Vec<f64> = weights.get("tau_ms")?.iter().collect();
@@ -159,10 +159,11 @@ fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
     }))
 }
 
-/// Longest metrics.csv that is read: 1 GiB, ten million rows.
+/// Size limit for reading metrics.csv: 1 GiB, about ten million rows.
 const MAX_METRICS_BYTES: u64 = 1 << 30;
 
-/// Cuts metrics.csv back to the rows of at most `step` steps, from which a resume goes on; to none without a checkpoint.
+/// Truncates metrics.csv to the rows of at most `step` steps, from which a resume continues; removes all rows without a
+/// checkpoint.
 ///
 /// # Errors
 /// If the file cannot be read or replaced.

@@ -1,15 +1,15 @@
-//! Observer that writes TensorBoard's event files as a run goes on.
+//! Observer that writes TensorBoard event files during a run.
 
 use ctrnn_train::{Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 use std::collections::BTreeMap;
 
 use ctrnn_files::{EventFile, RunFolder};
 
-/// Writes `train/loss`, `train/loss_<term>`, `train/accuracy`, `train/grad_norm`, `train/lr`, and `val/loss` and so on: the numbers
-/// of metrics.csv, at the same steps.
+/// Writes `train/loss`, `train/loss_<term>`, `train/accuracy`, `train/grad_norm`, `train/lr`, and `val/loss` and so on:
+/// the numbers of metrics.csv, at the same steps.
 ///
-/// Every process of a run writes a file of its own, made when there is something to write. It begins by saying from which step on
-/// the files before it no longer count, as what a resumed run does again.
+/// Every process of a run writes its own file, created with the first value. The file starts with the step from which
+/// earlier files no longer count, because a resumed run repeats those steps.
 pub struct TensorBoardLog {
     folder: RunFolder,
     first_step: u64,
@@ -17,7 +17,7 @@ pub struct TensorBoardLog {
 }
 
 impl TensorBoardLog {
-    /// The log of a process that goes on after `step` steps.
+    /// Creates the log of a process that continues after `step` steps.
     pub fn new(folder: &RunFolder, step: u64) -> Self {
         Self {
             folder: folder.clone(),
@@ -30,7 +30,7 @@ impl TensorBoardLog {
         self.folder.check_held()?;
         let file = match self.file.take() {
             Some(file) => file,
-            // A validation of the network at the start is of step 0.
+            // A validation of the initial network belongs to step 0.
             None => {
                 EventFile::create(&self.folder.tensorboard(), self.first_step.min(step.max(1)))?
             }
@@ -43,7 +43,7 @@ impl TensorBoardLog {
     }
 }
 
-/// A name and a value, where one was measured.
+/// Name and value of a scalar; `None` if it was not measured.
 type Scalar = (String, Option<f64>);
 
 fn losses(loss: f64, terms: &BTreeMap<String, f64>, accuracy: Option<f64>) -> Vec<Scalar> {

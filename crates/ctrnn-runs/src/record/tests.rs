@@ -1,4 +1,4 @@
-//! A run is the same however often it was stopped, and numbers that are not finite never reach its files.
+//! Tests that interruptions do not change a run, and that non-finite numbers never reach its files.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -20,14 +20,14 @@ use crate::trials::registry;
 
 type Cpu = Autodiff<NdArray<f32>>;
 
-/// Makes the recurrent gradient of `step` not finite until the run went back `rollbacks` times.
+/// Makes the recurrent gradient of `step` non-finite until the run has been rolled back `rollbacks` times.
 #[derive(Clone, Copy)]
 struct Spoiled {
     step: u64,
     rollbacks: u64,
 }
 
-/// Keeps the number of steps and of rollbacks of a run.
+/// Records the number of steps and of rollbacks of a run.
 struct Progress<'a>(&'a Cell<[u64; 2]>);
 
 impl Observer for Progress<'_> {
@@ -42,7 +42,7 @@ impl Observer for Progress<'_> {
     }
 }
 
-/// 32 units, 20 trials, both noises; something is saved or measured at nearly every step.
+/// Returns a run with 32 units, 20 trials and both noises; something is saved or measured at nearly every step.
 fn toy(steps: u64, extra: &str) -> Run {
     let text = format!(
         "seed = 3
@@ -67,7 +67,7 @@ fn toy(steps: u64, extra: &str) -> Run {
     RunConfig::from_text(&text, "toy.toml", folder, &[], &registry()).unwrap()
 }
 
-/// A folder in memory where there is one: these tests write hundreds of checkpoints to the disk otherwise.
+/// Creates a folder in memory if possible, because these tests write hundreds of checkpoints.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
@@ -77,7 +77,7 @@ fn folder() -> TempDir {
     }
 }
 
-/// Trains from the beginning or from the last checkpoint until the end or until `stop` says so.
+/// Trains from the beginning or from the last checkpoint until the end or until `stop` requests it.
 fn train(
     run: &Run,
     path: &Path,
@@ -103,14 +103,14 @@ fn train(
             let [step, rollbacks] = now.get();
             let is_spoiled = step + 1 == spoiled.step && rollbacks < spoiled.rollbacks;
             let zero = inputs.network.w_rc_raw.val().sum() * 0.0;
-            // The root has an infinite slope at zero, and 0 times infinity is not a number.
+            // The square root has an infinite slope at zero, and 0 times infinity is NaN.
             if is_spoiled { zero.sqrt() } else { zero }
         });
     }
     record.train(run, &mut trainer, &mut [&mut Progress(&now)], stop)
 }
 
-/// The same, stopped and taken up again after every step; returns how often.
+/// Trains with a stop and a resume after every step; returns the number of stops.
 fn train_in_steps(run: &Run, path: &Path, spoiled: Option<Spoiled>) -> u64 {
     let mut stops = 0;
     while let Ending::Asked(_) = train(run, path, spoiled, &|| Some("a test".to_owned())).unwrap() {
@@ -119,7 +119,7 @@ fn train_in_steps(run: &Run, path: &Path, spoiled: Option<Spoiled>) -> u64 {
     stops
 }
 
-/// What is left of a run, without the times at which it happened.
+/// Results of a run, without wall-clock times.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     metrics: Vec<String>,
@@ -180,7 +180,7 @@ fn assert_all_checkpoints_are_finite(path: &Path) {
     }
 }
 
-/// Equal after every one of 200 stops, so equal after a stop at any of them.
+/// Checks equality after each of 200 stops, and therefore after a stop at any of them.
 #[test]
 fn a_run_stopped_at_every_step_equals_one_that_was_not() {
     let (folder, run) = (folder(), toy(200, ""));
@@ -191,7 +191,7 @@ fn a_run_stopped_at_every_step_equals_one_that_was_not() {
     assert_eq!(events(&parts, "resumed").len(), 199);
 }
 
-/// One stop each, at steps before, on and after checkpoints and validations.
+/// Stops once, at steps before, on and after checkpoints and validations.
 #[test]
 fn a_run_stopped_once_equals_one_that_was_not() {
     let (folder, run) = (folder(), toy(45, ""));
@@ -214,7 +214,8 @@ fn a_run_stopped_once_equals_one_that_was_not() {
     }
 }
 
-/// A term that divides, and uses the readout six times. burn walks the graph by node numbers, which differ each time.
+/// Uses a term that divides, and reads the readout six times. burn walks the graph by node numbers, which differ each
+/// time.
 #[test]
 fn a_term_of_ones_own_repeats_to_the_bit() {
     let run = toy(10, "");
@@ -233,7 +234,8 @@ fn a_term_of_ones_own_repeats_to_the_bit() {
     assert!((0..5).all(|_| weights() == first));
 }
 
-/// Nobody knows how a function of one's own is put together from parts of the trials: all 300 run together.
+/// Checks that all 300 validation trials run together, because a custom term cannot be assembled from parts of the
+/// trials.
 #[test]
 fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
     struct Last(Option<EvalReport>);
@@ -258,7 +260,8 @@ fn a_term_of_ones_own_sees_all_validation_trials_at_once() {
     assert_eq!(last.0.unwrap().terms["trials"], 300.0);
 }
 
-/// Step 47 is not finite at first: back to step 40, half the rate, and on. The same if it is stopped at every step.
+/// Step 47 is non-finite at first: the run returns to step 40 with half the rate, and continues. Stopping at every step
+/// does not change that.
 #[test]
 fn a_rollback_is_part_of_the_run() {
     let (folder, run) = (folder(), toy(60, ""));
@@ -294,7 +297,7 @@ fn a_rollback_is_part_of_the_run() {
     }
 }
 
-/// A run killed just after it went back neither meets the abandoned steps again nor forgets the smaller rate.
+/// Checks that a run killed just after a rollback neither reads the abandoned steps nor forgets the smaller rate.
 #[test]
 fn checkpoints_of_abandoned_steps_are_removed() {
     let (folder, run) = (folder(), toy(50, ""));
@@ -317,7 +320,7 @@ fn checkpoints_of_abandoned_steps_are_removed() {
     assert!(steps.contains(&best), "best is {best} of {steps:?}");
 }
 
-/// The error of a run, and the folder that it left.
+/// Returns the error of a run, and its folder.
 fn failed(run: &Run, spoiled: Option<Spoiled>) -> (Box<NotFinite>, TempDir) {
     let folder = folder();
     let path = folder.path().join("run");
@@ -356,7 +359,7 @@ fn a_gradient_that_stays_nan_fails_after_all_rollbacks() {
     assert_eq!(told, [Some(5e-4), Some(2.5e-4), Some(1.25e-4)]);
 }
 
-/// The first update throws the weights so far that the readout of the second step overflows.
+/// The first update makes the weights so large that the readout of the second step overflows.
 #[test]
 fn a_learning_rate_of_a_million_fails_in_the_step_that_overflows() {
     let (found, folder) = failed(&toy(200, "optimizer = { lr = 1e6 }"), None);
@@ -371,7 +374,7 @@ fn a_learning_rate_of_a_million_fails_in_the_step_that_overflows() {
     );
 }
 
-/// A weight that overflows in the last update, whose gradient was finite, is found before it is written.
+/// Checks that a weight that overflows in the last update, after a finite gradient, is detected before it is written.
 #[test]
 fn weights_that_are_not_finite_are_not_written() {
     let extra = "optimizer = { name = 'sgd', lr = 1e20, weight_decay = 1e30 }\ndivergence = { max_rollbacks = 0 }";
@@ -386,7 +389,7 @@ fn weights_that_are_not_finite_are_not_written() {
     assert_eq!(run.list_checkpoints().unwrap(), [0; 0]);
 }
 
-/// Go/no-go with an infinite input at one step.
+/// Go/no-go task with an infinite input at one step.
 struct Infinite(GoNogo, u64);
 
 impl Task for Infinite {
@@ -421,7 +424,8 @@ fn an_infinite_input_fails_at_once() {
     assert_eq!(found.what, Culprit::Inputs);
 }
 
-/// White noise has no right answers: a metric that needs them is refused before the first step, at every key that names one.
+/// White noise has no correct answers: a metric that needs them is refused before the first step, at every key that
+/// names one.
 #[test]
 fn a_metric_that_is_never_measured_is_refused() {
     let trainer = |task: &str, metrics: &str| {

@@ -1,4 +1,4 @@
-//! Choices of trials that come from elsewhere: which outputs they are, and which is right in each trial.
+//! Choices in external trials: the outputs that represent them, and the correct one in each trial.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An output, by its index or its name.
+/// Index or name of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputName {
-    /// Counted from 0.
+    /// Index of an output, from 0.
     Index(usize),
-    /// As in the layout of the task.
+    /// Name of an output in the layout of the task.
     Name(String),
 }
 
@@ -62,10 +62,10 @@ impl JsonSchema for OutputName {
     }
 }
 
-/// Finds the outputs that the key `choices` names.
+/// Returns the indices of the outputs that the key `choices` names.
 ///
 /// # Errors
-/// If one is not an output or is named twice, or if a single one is to choose between labels.
+/// If one is not an output or is named twice, or if only one is given for a task with labels.
 pub(crate) fn named(names: &[OutputName], layout: &Layout) -> Result<Vec<usize>, TaskError> {
     let outputs = layout.outputs.len();
     let refuse = |message: String| {
@@ -93,7 +93,7 @@ pub(crate) fn named(names: &[OutputName], layout: &Layout) -> Result<Vec<usize>,
     Ok(choices)
 }
 
-/// Tells whether the condition of a trial is not among those of `no_answer`.
+/// Returns true if the condition of a trial is not among those of `no_answer`.
 pub(crate) fn has_answer(trial: &Trial, no_answer: &BTreeMap<String, Vec<f64>>) -> bool {
     let has_none = |(name, value): &(String, f64)| {
         let is_it = |none: &f64| value_bits(*none) == value_bits(*value);
@@ -104,7 +104,7 @@ pub(crate) fn has_answer(trial: &Trial, no_answer: &BTreeMap<String, Vec<f64>>) 
     !trial.condition.iter().any(has_none)
 }
 
-/// Takes the correct choice of each trial from its target; those of the conditions in `no_answer` have none.
+/// Sets the correct choice of each trial from its target; trials with a condition in `no_answer` have none.
 pub(crate) fn set_answers(
     trials: &mut [Trial],
     choices: &[usize],
@@ -127,8 +127,8 @@ mod tests {
     use crate::trials::trials_from_file::{NpzConfig, TrialsFromFile};
     use ctrnn_config::InputPath;
 
-    /// The task of a file of trials of one input and one time step with these targets, `[trial][output]`, and `cond_k` their
-    /// numbers.
+    /// Builds a task from a file of trials with one input and one time step, these targets `[trial][output]`, and their
+    /// numbers as `cond_k`.
     fn task(targets: &[&[f64]], config: NpzConfig) -> Result<TrialsFromFile, TaskError> {
         let n = targets.len();
         let folder = tempfile::tempdir().unwrap();
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// Each held-out trial by its number, and its correct choice.
+    /// Returns the number and the correct choice of each held-out trial.
     fn answers(task: &TrialsFromFile) -> Vec<(usize, Option<usize>)> {
         let set = task.trial_set().unwrap();
         (0..set.n_held_out())
@@ -176,7 +176,7 @@ mod tests {
             .collect()
     }
 
-    /// Holds out all but one of ten trials.
+    /// Returns a configuration that holds out all but one of ten trials.
     fn most() -> NpzConfig {
         NpzConfig {
             validation_fraction: 0.9,
@@ -236,7 +236,7 @@ mod tests {
         );
     }
 
-    /// Graded targets of trials without an answer do not make a regression of the others.
+    /// Checks that graded targets of trials without an answer do not turn the others into a regression.
     #[test]
     fn trials_without_an_answer_are_not_looked_at() {
         let mut targets: Vec<&[f64]> = (0..10)

@@ -1,11 +1,12 @@
-//! A program that makes trials: it is started once, asked on its standard input, and answers on its standard output.
+//! External program that makes trials: started once, queried on its standard input, read from its standard output.
 //!
-//! A question is a line of JSON with an `id`. An answer is a line of JSON that repeats the `id`; if it has the key `bytes`, so
-//! many bytes follow. An answer with the key `error` is the program's way to say that it cannot. What it writes to its
-//! standard error is quoted where it fails, without control characters.
+//! A question is a line of JSON with an `id`. An answer is a line of JSON that repeats the `id`; if it has the key
+//! `bytes`, that many bytes follow. With the key `error` the program reports a failure. Its standard error is quoted on
+//! failure, without control characters.
 //!
-//! The program has a process group of its own, which signals from the terminal do not reach. The whole group is ended when
-//! the generator is dropped, and when this process ends in any way, `kill -9` included. What has left the group, as `setsid` does, goes on.
+//! The program has its own process group, which signals from the terminal do not reach. The whole group is killed when
+//! the generator is dropped, and when this process ends in any way, including `kill -9`. Processes that leave the
+//! group, as with `setsid`, continue.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -20,13 +21,13 @@ use ctrnn_files::printable;
 use ctrnn_tasks::Interrupt;
 use serde_json::Value;
 
-/// A longer line of JSON is taken for garbage.
+/// Limit on the length of a JSON line, in bytes; a longer one is treated as garbage.
 const MAX_LINE: u64 = 1 << 20;
-/// How much of the standard error is kept.
+/// Number of bytes of the standard error that are kept.
 const MAX_ERRORS: usize = 2000;
-/// How often a wait looks for a request to end.
+/// Interval at which a wait checks for a request to stop.
 const POLL: Duration = Duration::from_millis(50);
-/// How long a process that has closed its output may take to end.
+/// Time that a process may take to exit after it has closed its output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A running program.
@@ -36,16 +37,16 @@ pub(crate) struct Generator {
     #[cfg(unix)]
     group: ProcessGroup,
     questions: ChildStdin,
-    /// The number of questions asked: the `id` of the last one.
+    /// Number of questions asked, which is the `id` of the last one.
     asked: u64,
-    /// The most bytes that may follow the line of an answer.
+    /// Limit on the number of bytes that follow the line of an answer.
     longest: Arc<AtomicU64>,
     answers: Receiver<Result<Option<Answer>, String>>,
     errors: Arc<Mutex<Vec<u8>>>,
     errors_ended: Receiver<()>,
 }
 
-/// A line of JSON and what followed it.
+/// A line of JSON, and the bytes that follow it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub header: Value,
@@ -53,7 +54,7 @@ pub(crate) struct Answer {
 }
 
 impl Generator {
-    /// Starts `command` (the program and its arguments) in `folder`.
+    /// Starts `command` (a program and its arguments) in `folder`.
     pub fn start(command: &[String], folder: &Path) -> Result<Self, String> {
         let (program, arguments) = command.split_first().ok_or("no program is named")?;
         let cannot = |error: std::io::Error| {
@@ -84,7 +85,7 @@ impl Generator {
             unreachable!("three pipes were asked for");
         };
         let longest = Arc::new(AtomicU64::new(0));
-        // A program that answers without being asked has to wait: its answers take no more memory.
+        // A capacity of 1 bounds the memory for answers of a program that sends them unasked: it has to wait.
         let (send, answers) = sync_channel(1);
         let allowed = Arc::clone(&longest);
         on_a_thread(move || read_answers(BufReader::new(stdout), &allowed, &send))?;
@@ -93,7 +94,7 @@ impl Generator {
         let kept = Arc::clone(&errors);
         on_a_thread(move || {
             keep_last(stderr, &kept);
-            let _ = ended.send(()); // nobody may be left to hear it
+            let _ = ended.send(()); // best effort: the receiver may be gone
         })?;
         Ok(Self {
             child,
@@ -108,8 +109,8 @@ impl Generator {
         })
     }
 
-    /// Asks and waits for the answer, which may have at most `longest` bytes behind its line; after an error the generator is
-    /// of no more use.
+    /// Sends a question and waits for its answer, with at most `longest` bytes after its line. After an error the
+    /// generator must not be used again.
     pub fn ask(
         &mut self,
         mut question: Value,
@@ -160,7 +161,7 @@ impl Generator {
         }
     }
 
-    /// The answer, if it is one to the last question.
+    /// Returns the answer if it belongs to the last question.
     fn to_the_last_question(&self, mut answer: Answer) -> Result<Answer, String> {
         let asked = self.asked;
         let Some(id) = answer.header.as_object_mut().and_then(|h| h.remove("id")) else {
@@ -192,7 +193,7 @@ impl Generator {
         message
     }
 
-    /// How the process ended; none if it goes on.
+    /// Returns the exit status of the process, or `None` if it is still running.
     fn wait(&mut self) -> Option<ExitStatus> {
         let start = Instant::now();
         while start.elapsed() < LAST_WORDS {
@@ -204,7 +205,7 @@ impl Generator {
         None
     }
 
-    /// The id of the process.
+    /// Returns the process id.
     #[cfg(test)]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -220,10 +221,10 @@ impl Drop for Generator {
     }
 }
 
-/// The processes that a program starts, as long as they stay in its group.
+/// Process group of a program, with all processes that it starts, unless they leave the group.
 ///
-/// A shell holds the end of a pipe whose other end only this process has. It reads to the end, which comes when we ask for it or
-/// are no more, and then ends the group.
+/// A shell holds the read end of a pipe whose write end only this process has. The read returns when this process asks
+/// for the end or exits for any reason, and the shell then kills the group.
 #[cfg(unix)]
 #[derive(Debug)]
 struct ProcessGroup {
@@ -232,10 +233,10 @@ struct ProcessGroup {
 
 #[cfg(unix)]
 impl ProcessGroup {
-    /// The signals that ask us to stop do not end the keeper, wherever they come from; the end of the pipe does.
+    /// Script of that shell. Signals that ask this process to stop must not end it; only the end of the pipe does.
     const KEEPER: &str = "trap '' INT TERM HUP; read _; kill -s KILL -- \"-$0\"";
 
-    /// The group that `leader` leads.
+    /// Returns the process group that `leader` leads.
     fn of(leader: &Child) -> std::io::Result<Self> {
         use std::os::unix::process::CommandExt;
         let keeper = Command::new("/bin/sh")
@@ -248,19 +249,19 @@ impl ProcessGroup {
         Ok(Self { keeper })
     }
 
-    /// Ends every process of the group.
+    /// Kills every process of the group.
     fn end(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
 }
 
-/// The beginning of a text that may be long.
+/// Returns the beginning of a text that may be long.
 fn shortened(text: &str) -> String {
     beginning(text, 80)
 }
 
-/// The first `n` characters of a text, and a sign that there are more.
+/// Returns the first `n` characters of a text, with a mark if there are more.
 fn beginning(text: &str, n: usize) -> String {
     match text.char_indices().nth(n) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -268,7 +269,7 @@ fn beginning(text: &str, n: usize) -> String {
     }
 }
 
-/// Does something on a thread of its own; the system may allow none.
+/// Runs work on its own thread; fails if the system allows no more threads.
 fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let started = thread::Builder::new().spawn(work);
     started
@@ -276,7 +277,7 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
         .map_err(|error| format!("needs a thread, which cannot be started: {error}"))
 }
 
-/// Sends every answer, then the end or what was wrong.
+/// Sends every answer, and finally the end of the output or an error.
 fn read_answers(
     mut stdout: impl BufRead,
     longest: &AtomicU64,
@@ -291,7 +292,7 @@ fn read_answers(
     }
 }
 
-/// The next answer; none at the end.
+/// Reads the next answer; `None` at the end of the output.
 fn read_answer(stdout: &mut impl BufRead, longest: &AtomicU64) -> Result<Option<Answer>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read from: {error}");
     let mut line = Vec::new();
@@ -331,7 +332,7 @@ fn garbage(line: &[u8]) -> String {
     )
 }
 
-/// Reads to the end and keeps the last of it.
+/// Reads to the end and keeps only the last bytes.
 fn keep_last(mut stderr: impl Read, kept: &Mutex<Vec<u8>>) {
     let mut piece = [0; 1024];
     while let Ok(n) = stderr.read(&mut piece) {

@@ -1,9 +1,9 @@
-//! Remedies of files of trials: the lines of numpy that mend them.
+//! Remedies for invalid trial files, as lines of numpy.
 
 use ctrnn_files::{ErrorKind, FileError, FormatError};
 use ctrnn_tasks::TaskError;
 
-/// A file that cannot be read at all.
+/// Creates the error of a file that cannot be read at all.
 pub(crate) fn unreadable(key: &str, error: &FileError) -> TaskError {
     match error {
         FileError::Missing { path } => {
@@ -24,7 +24,8 @@ pub(crate) fn unreadable(key: &str, error: &FileError) -> TaskError {
     }
 }
 
-/// Lines of numpy that make numbers of an array of Python objects: they may be numbers, names, or arrays of different lengths.
+/// Returns lines of numpy that convert an array of Python objects, which may be numbers, names, or arrays of different
+/// lengths.
 pub(crate) fn numbers_of_objects(name: &str) -> String {
     let may_be_ragged = !(["n_steps", "dt_ms"].contains(&name) || name.starts_with("cond_"));
     let padded = may_be_ragged.then(|| {
@@ -39,12 +40,12 @@ pub(crate) fn numbers_of_objects(name: &str) -> String {
     all.collect::<Vec<_>>().join("; ")
 }
 
-/// A line of numpy that takes an array for the numbers that it holds.
+/// Returns a line of numpy that converts an array to double precision.
 fn as_numbers(name: &str) -> String {
     format!("{name} = {name}.astype(\"f8\")")
 }
 
-/// A line of numpy that numbers the values of an array, for those whose values may be names.
+/// Returns a line of numpy that replaces values, which may be names, by their ranks.
 fn as_ranks(name: &str) -> Option<String> {
     let may_be_names = name == "labels" || name.starts_with("cond_");
     may_be_names.then(|| {
@@ -54,7 +55,7 @@ fn as_ranks(name: &str) -> Option<String> {
     })
 }
 
-/// A line of numpy that makes numbers of an array of another type, as its header writes it.
+/// Returns a line of numpy that converts an array of another type, given as in its header, to numbers.
 pub(crate) fn numbers_of(name: &str, dtype: &str) -> String {
     match dtype
         .trim_start_matches(['<', '>', '=', '|'])
@@ -77,7 +78,7 @@ pub(crate) fn numbers_of(name: &str, dtype: &str) -> String {
     }
 }
 
-/// A line of numpy that gives an array the shape that is asked for, if its shape says how.
+/// Returns a line of numpy that reshapes an array to the expected shape, if that can be inferred from its own.
 pub(crate) fn reshaping(name: &str, found: &[usize], expected: &[usize]) -> Option<String> {
     let is_swapped = |[a, b]: [usize; 2]| {
         let mut swapped = found.to_vec();
@@ -121,7 +122,7 @@ pub(crate) fn reshaping(name: &str, found: &[usize], expected: &[usize]) -> Opti
 mod tests {
     use super::*;
 
-    /// What may be numbers is never numbered instead: the ranks of texts are other data.
+    /// Checks that texts that may be numbers are never replaced by their ranks, which are other data.
     #[test]
     fn numbers_that_were_saved_as_text_stay_numbers() {
         for name in ["inputs", "targets", "mask", "n_steps", "dt_ms"] {

@@ -1,7 +1,7 @@
-//! The arrays of one file of trials: read, checked, and cut into trials.
+//! Arrays of one trial file: reading, checking, and extraction of trials.
 //!
-//! They stay in memory as the file holds them. What lies after the end of a trial (`n_steps`) or under a mask of 0 is no
-//! data: it may be anything, and is 0 in the trials that are made of it.
+//! They stay in memory in the types of the file. Values after the end of a trial (`n_steps`) or under a mask of 0 are
+//! ignored: they may be anything, and are 0 in the extracted trials.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Seek};
@@ -14,17 +14,17 @@ use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, 
 
 use crate::trials::remedies::{numbers_of, numbers_of_objects, reshaping, unreadable};
 
-/// A class is an output, so a larger label is taken for a slip.
+/// Largest number of classes. Each class is an output, so a larger label is assumed to be a mistake.
 const MAX_CLASSES: u32 = 4096;
-/// Largest input, target and weight of a mask: squares and products of them, summed over a batch and all parameters, stay far from
-/// the largest number of single precision.
+/// Largest magnitude of inputs, targets and mask weights: their squares and products, summed over a batch and all
+/// parameters, stay far below the largest single-precision number.
 const MAX_VALUE: f32 = 1e9;
-/// Numbers that are looked at together.
+/// Number of values that are checked together.
 const AT_ONCE: usize = 1 << 16;
 
-/// Reads arrays of one file by name and says what is wrong with them.
+/// Reader that takes arrays of one file by name and describes problems with them.
 pub(crate) struct Reader<'a> {
-    /// The key of the task's table that is to blame.
+    /// Key of the task's table to which errors refer.
     key: &'static str,
     path: &'a Path,
     arrays: BTreeMap<String, PackedArray>,
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
     /// Reads all arrays.
     ///
     /// # Errors
-    /// If one is not part of a file of trials or cannot be read.
+    /// If an array does not belong in a trial file or cannot be read.
     pub(crate) fn new<R: BufRead + Seek>(
         key: &'static str,
         path: &'a Path,
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An array that holds no numbers is told with the line of numpy that makes numbers of it.
+    /// Creates the error of an unreadable array; for one without numbers, with the line of numpy that converts it.
     fn unreadable_array(&self, name: &str, error: &FileError) -> TaskError {
         let FileError::Format { rule, .. } = error else {
             return unreadable(self.key, error);
@@ -111,24 +111,24 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The arrays of one file, checked.
+/// Checked arrays of one trial file.
 pub(crate) struct TrialFile {
     pub(crate) path: PathBuf,
     pub(crate) n_trials: usize,
     pub(crate) n_inputs: usize,
-    /// As far as the file says: labels need as many as their largest class asks for.
+    /// Number of outputs implied by the file; with labels, by the largest class.
     pub(crate) n_outputs: usize,
-    /// The kind of target.
+    /// Kind of target.
     pub(crate) target_kind: TargetKind,
-    /// Names and values, `[trial]`.
+    /// Names and values of the conditions, `[trial]`.
     pub(crate) conditions: Vec<(String, Vec<f64>)>,
-    /// For each class, whether it occurs among the labels that count.
+    /// True for each class that occurs among the labels that count.
     pub(crate) classes: Vec<bool>,
-    /// Notes on what is odd, although nothing is wrong.
+    /// Notes on unusual data that is not an error.
     pub(crate) notes: Vec<String>,
     key: &'static str,
     max_steps: usize,
-    /// None where all trials have the same length.
+    /// Number of time steps of each trial; `None` if all trials have the same length.
     n_steps: Option<Vec<u32>>,
     inputs: PackedArray,
     target: PackedArray,
@@ -146,15 +146,15 @@ impl std::fmt::Debug for TrialFile {
 }
 
 impl TrialFile {
-    /// Reads a file.
+    /// Reads a trial file.
     ///
     /// # Errors
-    /// Names the array, the place in it, what is wrong there and how it is mended.
+    /// Names the array, the position in it, the problem and its remedy.
     pub(crate) fn read(path: &Path, clock: Clock) -> Result<Self, TaskError> {
         Self::from_arrays(Reader::new("files", path, NpzReader::open(path))?, clock)
     }
 
-    /// Checks the arrays and takes them over.
+    /// Checks the arrays and takes them.
     pub(crate) fn from_arrays(mut reader: Reader, clock: Clock) -> Result<Self, TaskError> {
         check_dt(&reader, clock)?;
         let Some(inputs) = reader.arrays.remove("inputs") else {
@@ -194,13 +194,13 @@ impl TrialFile {
         Ok(file)
     }
 
-    /// Time steps of a trial.
+    /// Returns the number of time steps of a trial.
     pub(crate) fn steps(&self, b: usize) -> usize {
         let given = self.n_steps.as_ref().map(|n_steps| n_steps[b] as usize);
         given.unwrap_or(self.max_steps)
     }
 
-    /// Time steps of the shortest and of the longest trial.
+    /// Returns the number of time steps of the shortest and of the longest trial.
     pub(crate) fn shortest_and_longest(&self) -> RangeInclusive<usize> {
         let n_steps = self.n_steps.iter().flatten();
         let shortest = n_steps
@@ -211,13 +211,13 @@ impl TrialFile {
         shortest..=longest
     }
 
-    /// Whether the mask has a weight for each output.
+    /// Returns true if the mask has a weight for each output.
     pub(crate) fn is_masked_by_output(&self) -> bool {
         let mask = self.mask.as_ref();
         mask.is_some_and(|mask| mask.shape().len() == 3)
     }
 
-    /// Makes trial `b`, cut to its length, for the outputs of a layout, without its answer.
+    /// Returns trial `b`, cut to its length, for the outputs of a layout, without its answer.
     pub(crate) fn trial(&self, b: usize, layout: &Layout) -> Trial {
         let n_steps = self.steps(b);
         let n_outputs = layout.outputs.len();
@@ -246,7 +246,7 @@ impl TrialFile {
         }
     }
 
-    /// Targets; where nothing counts they may be anything, and 0 times NaN is NaN.
+    /// Returns the targets of a trial. Unusable values, allowed where nothing counts, become 0, because 0 times NaN is NaN.
     fn target_values(&self, b: usize) -> Vec<f32> {
         let mut values = self.floats(&self.target, b, self.n_outputs);
         let no_numbers = values.iter_mut().filter(|value| !is_usable(**value));
@@ -254,7 +254,7 @@ impl TrialFile {
         values
     }
 
-    /// Labels; where nothing counts they may be no classes.
+    /// Returns the labels of a trial. Labels that are not classes, allowed where nothing counts, become 0.
     fn target_classes(&self, b: usize, n_outputs: usize) -> Vec<u32> {
         let labels = self.target.elements(self.within(b, 1)).integers();
         let class = |label: Option<i64>| {
@@ -264,7 +264,7 @@ impl TrialFile {
         labels.into_iter().map(|l| class(l).unwrap_or(0)).collect()
     }
 
-    /// The place of trial `b`, without padding, in an array `[trial, time, width]`.
+    /// Returns the range of trial `b`, without padding, in an array `[trial, time, width]`.
     fn within(&self, b: usize, width: usize) -> Range<usize> {
         let start = b * self.max_steps * width;
         start..start + self.steps(b) * width
@@ -274,7 +274,7 @@ impl TrialFile {
         array.elements(self.within(b, width)).into_f32_or_nan()
     }
 
-    /// The weight of each output at each time step of a trial in the loss, `[time, output]`.
+    /// Returns the loss weight of each output at each time step of a trial, `[time, output]`.
     fn weights(&self, b: usize) -> Vec<f32> {
         let Some(mask) = &self.mask else {
             return vec![1.0; self.steps(b) * self.n_outputs];
@@ -290,8 +290,8 @@ impl TrialFile {
         }
     }
 
-    /// The trials of which some numbers of an array `[trial, time, width]` are not as they should be. Most files have none,
-    /// which is found out without looking at trials.
+    /// Returns the trials with invalid numbers in an array `[trial, time, width]`. Most files have none, which is
+    /// determined without a loop over trials.
     fn suspects<'a>(
         &'a self,
         array: &'a PackedArray,
@@ -313,7 +313,7 @@ impl TrialFile {
         blocks.filter(is_suspect).flatten()
     }
 
-    /// Inputs reach the network at every time step of a trial, also where nothing counts.
+    /// Checks the inputs at all time steps of each trial, because they reach the network even where nothing counts.
     fn check_inputs(&self) -> Result<(), TaskError> {
         for b in self.suspects(&self.inputs, self.n_inputs, is_usable) {
             let inputs = self.floats(&self.inputs, b, self.n_inputs);
@@ -358,7 +358,7 @@ impl TrialFile {
         Ok(())
     }
 
-    /// Finds which classes the labels that count hold.
+    /// Returns, for each class, true if it occurs among the labels that count.
     fn counted_classes(&self) -> Result<Vec<bool>, TaskError> {
         let mut classes = Vec::new();
         for b in 0..self.n_trials {
@@ -376,7 +376,7 @@ impl TrialFile {
         Ok(classes)
     }
 
-    /// The labels of a trial that count, with their time steps.
+    /// Returns the labels of a trial that count, with their time steps.
     fn counted_labels(&self, b: usize) -> impl Iterator<Item = (usize, Option<i64>)> {
         let labels = self.target.elements(self.within(b, 1)).integers();
         let mask = self.mask.as_ref().map(|mask| self.floats(mask, b, 1));
@@ -385,7 +385,7 @@ impl TrialFile {
         numbered.filter(move |(t, _)| counts(*t))
     }
 
-    /// Checks that a network of so many outputs has one for each label that counts.
+    /// Checks that a network with this number of outputs has one for each label that counts.
     pub(crate) fn check_outputs(&self, n_outputs: usize) -> Result<(), TaskError> {
         let beyond = |b: usize| {
             let mut labels = self.counted_labels(b);
@@ -451,7 +451,7 @@ impl TrialFile {
         }
     }
 
-    /// An element of trial `b`, as the file holds it.
+    /// Formats an element of trial `b` as stored in the file.
     fn text(&self, array: &PackedArray, b: usize, width: usize, at: usize) -> String {
         let index = self.within(b, width).start + at;
         let text = array.elements(index..index + 1).text(0);
@@ -501,7 +501,7 @@ impl TrialFile {
         ))
     }
 
-    /// Where nothing else tells trials from time steps, a sign that their axes are swapped.
+    /// Returns a note if the axes of trials and time steps may be swapped and no other array distinguishes them.
     fn note_axes(&self) -> Option<String> {
         let [n_trials, n_steps] = [self.n_trials, self.max_steps];
         if self.n_steps.is_some() || !self.conditions.is_empty() || n_trials < 2 {
@@ -572,7 +572,7 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
     Err(reader.error(message).with_help(help))
 }
 
-/// Trials, time steps and inputs.
+/// Returns the numbers of trials, time steps and inputs.
 fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError> {
     let wrong = || {
         reader.error(format!(
@@ -592,7 +592,7 @@ fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError
     }
 }
 
-/// Finds inputs whose axes lie in another order, by the arrays whose axes are known.
+/// Checks the order of the axes of the inputs against arrays whose axes are known.
 fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
     let shape = |name: &str| reader.arrays.get(name).map(PackedArray::shape);
     let rows = ["labels", "targets", "mask"].into_iter().find_map(|name| {
@@ -613,7 +613,7 @@ fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
         }
         None if !n_is(b) && n_is(t) => ("swapaxes(0, 1)", false),
         Some((_, found)) if found == [b, t] || found == [t, b] => return Ok(()),
-        Some((_, found)) if found == [t, i] && n_is(i) => ("T", true), // MATLAB 7.3 turns all axes round
+        Some((_, found)) if found == [t, i] && n_is(i) => ("T", true), // MATLAB 7.3 reverses the order of all axes
         Some((_, found)) if found == [b, i] => ("transpose(0, 2, 1)", false),
         Some((_, found)) if found == [t, i] => ("transpose(1, 2, 0)", false),
         Some((_, found)) if found == [i, b] => ("transpose(2, 0, 1)", false),
@@ -641,7 +641,7 @@ fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
         .with_help(format!("inputs = inputs.{order}{and_others}")))
 }
 
-/// The length of each trial.
+/// Reads the length of each trial.
 fn read_n_steps(
     reader: &Reader,
     [n_trials, max_steps]: [usize; 2],
@@ -672,7 +672,7 @@ fn read_n_steps(
     Ok(Some(lengths))
 }
 
-/// Labels or targets, and the number of outputs that their shape says: 1 for labels.
+/// Reads labels or targets, and the number of outputs given by their shape: 1 for labels.
 fn take_target(
     reader: &mut Reader,
     [n_trials, max_steps]: [usize; 2],
@@ -737,7 +737,7 @@ fn take_mask(
     Ok(Some(mask))
 }
 
-/// The conditions of each trial. NaN says that one does not apply, as a coherence does not to a catch trial.
+/// Reads the conditions of each trial. NaN means that one does not apply, as a coherence does not to a catch trial.
 fn take_conditions(
     reader: &mut Reader,
     n_trials: usize,
@@ -776,7 +776,7 @@ fn take_conditions(
     Ok(conditions)
 }
 
-/// Values as a person wrote them: 6.4 that was saved in single precision is 6.4, not 6.400000095367432.
+/// Returns values as originally written: 6.4 saved in single precision is 6.4, not 6.400000095367432.
 fn decimal(values: ArrayData) -> Result<Vec<f64>, ctrnn_files::ValueError> {
     match values {
         ArrayData::F32(values) => {

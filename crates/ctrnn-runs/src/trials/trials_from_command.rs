@@ -1,4 +1,4 @@
-//! The task `command`: trials that a program of the user's makes, in any language.
+//! Task `command`: trials made by an external program in any language.
 
 use ctrnn_config::InputPath;
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ use crate::trials::trial_file::{Reader, TrialFile};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
-/// The program is started once, in the current folder, as `command`, then `script`, then `arguments`, and ended with us. It is asked by lines of
+/// The program is started once, in the current folder, as `command`, then `script`, then `arguments`, and ends with this process. It is asked by lines of
 /// JSON on its standard input and answers on its standard output, where nothing else may be written. Each question has one
 /// answer, which repeats its `id`. The first line is
 /// `{"id": 1, "hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"id": 1, "inputs": ["fixation", "u"], "outputs": ["left",
-/// "right"]}`, with `"target": "classes"` if it will give labels, and `"choices": ["left", "right"]` for the outputs that
+/// "right"]}`, with `"target": "classes"` if it will send labels, and `"choices": ["left", "right"]` for the outputs that
 /// are choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, by 64 trials
 /// that are asked for beforehand). Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
 /// answer is `{"id": 2, "bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
@@ -38,7 +38,7 @@ use crate::trials::trial_file::{Reader, TrialFile};
 /// `examples/trials_from_python.py` is a generator to copy.
 ///
 /// `train CONFIG` starts the program. Every other command that makes trials starts only a program that you have trained with
-/// before, or that `--trust` agrees to; `docs/trust.md` says more.
+/// before, or that `--trust` agrees to; see `docs/trust.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandConfig {
@@ -50,9 +50,9 @@ pub struct CommandConfig {
     pub script: Option<InputPath>,
     /// Further arguments.
     pub arguments: Vec<String>,
-    /// How long an answer may take.
+    /// Time limit for an answer.
     pub timeout_ms: f64,
-    /// The most time steps that a trial may have; it bounds the memory that an answer may take.
+    /// Largest number of time steps of a trial; it bounds the memory that an answer may take.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_steps: u32,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
@@ -80,29 +80,29 @@ pub(crate) fn command_entry() -> TaskEntry {
     })
 }
 
-/// The remedy of an answer that is wrong.
+/// Remedy for an invalid answer.
 const PROTOCOL: &str = "correct the program; `train-ctrnn tasks describe command` says what it is asked and how it answers";
 
-/// A program that makes trials.
+/// Task whose trials are made by an external program.
 #[derive(Debug)]
 pub struct TrialsFromCommand {
     config: CommandConfig,
     script: Option<PathBuf>,
     clock: Clock,
     layout: Layout,
-    /// Whether the user has agreed to start the program.
+    /// True if the user has agreed to start the program.
     is_agreed: bool,
-    /// Whether the program has given one batch twice.
+    /// True once the program has made one batch twice, as a check of repeatability.
     is_repeated: AtomicBool,
-    /// The outputs that are choices. The program names them; else targets say so, once for all batches: none until then.
+    /// Outputs that are choices, named by the program or inferred once from targets; `None` until then.
     choices: Mutex<Option<Vec<usize>>>,
-    /// Ends the wait for an answer.
+    /// Request to end the wait for an answer.
     interrupt: Interrupt,
-    /// None after a failure, and until the next batch is asked for.
+    /// Running program; `None` after a failure until the next batch is requested.
     generator: Mutex<Option<Generator>>,
 }
 
-/// What the program says of itself.
+/// Answer of the program to the first question: its channels.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hello {
@@ -126,13 +126,13 @@ impl Task for TrialsFromCommand {
         self.layout.clone()
     }
 
-    /// One for all: the program alone knows more.
+    /// Returns a single condition, because only the program knows its conditions.
     fn conditions(&self) -> Vec<Condition> {
         vec![Condition::new([])]
     }
 
     /// # Panics
-    /// If the program fails; [`sample_batch`](Task::sample_batch) says so in an error.
+    /// If the program fails; [`sample_batch`](Task::sample_batch) returns an error instead.
     fn sample_trial(&self, _: &Condition, clock: Clock, rng: &mut Rng) -> Trial {
         let request = BatchRequest {
             clock,
@@ -148,7 +148,8 @@ impl Task for TrialsFromCommand {
         }
     }
 
-    /// The script, and other words that are files; the program itself where no file follows it, since else it is an interpreter.
+    /// Returns the script and other arguments that are files; if there are none, the program itself, which is then not
+    /// an interpreter.
     fn input_files(&self) -> Vec<PathBuf> {
         if !self.is_agreed {
             return Vec::new(); // it makes no trials
@@ -193,7 +194,7 @@ impl Task for TrialsFromCommand {
 }
 
 impl TrialsFromCommand {
-    /// The batch that the program makes now.
+    /// Requests a batch from the program.
     fn asked(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
         let choices = self.choices(request.clock)?;
         let file = self.file(request)?;
@@ -203,8 +204,8 @@ impl TrialsFromCommand {
         Ok(TrialBatch::new(&trials))
     }
 
-    /// The outputs that are choices. Where the program does not name them, the same trials of it say so in every command: few of a
-    /// batch could look like choices by chance.
+    /// Returns the outputs that are choices. If the program does not name them, they are inferred from the same trials
+    /// in every command, and from many: few trials could resemble choices by chance.
     fn choices(&self, clock: Clock) -> Result<Vec<usize>, TaskError> {
         const LOOKED_AT: usize = 64;
         let mut known = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
@@ -224,21 +225,21 @@ impl TrialsFromCommand {
         Ok(known.insert(choices).clone())
     }
 
-    /// The trials of an answer, without their choices.
+    /// Returns the trials of an answer, without their choices.
     fn trials(&self, file: &TrialFile) -> Vec<Trial> {
         (0..file.n_trials)
             .map(|b| file.trial(b, &self.layout))
             .collect()
     }
 
-    /// The answer of the program to a request.
+    /// Returns the answer of the program to a request.
     fn file(&self, request: &BatchRequest) -> Result<TrialFile, TaskError> {
         let Key([low, high]) = request.key;
-        // 53 bits are exact in every language's numbers.
+        // 53 bits are exact in a double, the only number type of some languages.
         let seed = (u64::from(high) << 32 | u64::from(low)) >> 11;
         let question = json!({
             "seed": seed,
-            // A program knows no first trial: a part of a batch is a batch of another step.
+            // A program cannot start in the middle of a batch: a part of a batch is a batch of another step.
             "step": request.step + request.first_trial as u64,
             "n_trials": request.n_trials,
             "dt_ms": request.clock.dt_ms(),
@@ -249,9 +250,9 @@ impl TrialsFromCommand {
         self.read(&answer, longest)
     }
 
-    /// The most bytes that a batch can have, as double precision without compression.
+    /// Returns the largest size of a batch in bytes, in uncompressed double precision.
     fn longest_answer(&self, n_trials: usize) -> u64 {
-        /// Numbers for each trial, such as conditions, and bytes for names and headers.
+        /// Allowance in numbers per trial, for conditions and the like, and in bytes for names and headers.
         const BESIDES: [u64; 2] = [1000, 1 << 20];
         let (inputs, outputs) = (self.layout.inputs.len(), self.layout.outputs.len());
         let channels = (inputs + 2 * outputs + 1) as u64; // targets or labels, and a mask for each output
@@ -259,10 +260,11 @@ impl TrialsFromCommand {
         (n_trials as u64).saturating_mul(8 * of_trial) + BESIDES[1]
     }
 
-    /// The task of a configuration: starts the program and asks for its channels, if that is allowed.
+    /// Creates the task from its configuration: starts the program and asks for its channels, if that is allowed.
     ///
     /// # Errors
-    /// If the configuration names no program or none that can be started, if nobody has agreed to it, or if its answer is no answer.
+    /// If the configuration names no program that can be started, the user has not agreed to it, or its answer is
+    /// invalid.
     pub fn new(config: CommandConfig, context: &BuildContext) -> Result<Self, TaskError> {
         if config.command.is_empty() {
             let help = "give for instance task.command.command = [\"python3\"] and task.command.script = \"trials.py\"";
@@ -309,7 +311,7 @@ impl TrialsFromCommand {
         Ok(task)
     }
 
-    /// The error that the program is not started, and alone knows `what`.
+    /// Creates the error of a program that is not started although it is needed for `what`.
     fn unstarted(&self, what: &str) -> TaskError {
         let words = as_typed(&self.words());
         let message = format!(
@@ -324,7 +326,7 @@ impl TrialsFromCommand {
         TaskError::data("command", message).with_help(PROTOCOL)
     }
 
-    /// The program and all its arguments.
+    /// Returns the program and all its arguments.
     fn words(&self) -> Vec<String> {
         let script = self
             .script
@@ -341,7 +343,7 @@ impl TrialsFromCommand {
         Duration::from_secs_f64(self.config.timeout_ms / 1000.0)
     }
 
-    /// A running program, its channels, and whether it named its choices.
+    /// Starts the program and returns it with its channels, and true if it named its choices.
     fn greet(&self) -> Result<(Generator, Layout, bool), TaskError> {
         let help = "give a program that is installed, by its name or its path";
         let mut generator = Generator::start(&self.words(), Path::new("."))
@@ -362,7 +364,7 @@ impl TrialsFromCommand {
         Ok((generator, layout, names_choices))
     }
 
-    /// Asks the program, which is started again if it failed before, for an answer of at most `longest` bytes.
+    /// Asks the program for an answer of at most `longest` bytes, and restarts it first if it failed before.
     fn ask(&self, question: Value, longest: u64) -> Result<Answer, TaskError> {
         if !self.is_agreed {
             return Err(self.unstarted("trials"));
@@ -401,7 +403,8 @@ impl TrialsFromCommand {
         Ok(file)
     }
 
-    /// Checks, before memory is taken, that an answer is not larger than its batch can be and its trials are as short as promised.
+    /// Checks, before memory is allocated, that an answer is not larger than its batch can be and its trials are not
+    /// longer than promised.
     fn check_size<R: BufRead + Seek>(
         &self,
         npz: &mut NpzReader<R>,
@@ -436,7 +439,7 @@ impl TrialsFromCommand {
         Err(self.error(what))
     }
 
-    /// Whether a batch has the channels that the program named.
+    /// Checks that a batch has the channels that the program named.
     fn check_channels(&self, file: &TrialFile) -> Result<(), TaskError> {
         let is_classes = self.layout.target == TargetKind::Classes;
         let kind = |is_classes| if is_classes { "labels" } else { "targets" };
@@ -482,7 +485,7 @@ impl Hello {
     }
 }
 
-/// Whether a layout that did not come from our own code can be one.
+/// Checks that a layout from an external source is valid.
 pub(crate) fn check_layout(layout: &Layout) -> Result<(), String> {
     let mut names = layout.inputs.iter().chain(&layout.outputs);
     if layout.outputs.is_empty() {
@@ -514,14 +517,14 @@ pub(crate) fn check_layout(layout: &Layout) -> Result<(), String> {
     }
 }
 
-/// The first of some values that occurs again.
+/// Returns the first value that occurs again.
 fn first_twice<T: PartialEq>(values: &[T]) -> Option<&T> {
     let again = |&(k, value): &(usize, &T)| values[k + 1..].contains(value);
     let found = values.iter().enumerate().find(again);
     found.map(|(_, value)| value)
 }
 
-/// Tells whether two batches are equal. A condition that does not apply is NaN, which equals itself here.
+/// Returns true if two batches are equal. NaN, a condition that does not apply, equals itself here.
 fn is_same(a: &TrialBatch, b: &TrialBatch) -> bool {
     let bits = |batch: &TrialBatch| -> Vec<(String, Vec<u64>)> {
         let columns = batch.conditions.iter();
@@ -541,7 +544,8 @@ fn is_same(a: &TrialBatch, b: &TrialBatch) -> bool {
     bits(a) == bits(b) && rest(a) == rest(b)
 }
 
-/// Returns the bytes of all arrays of an answer. An array whose header cannot be read counts nothing: reading it fails.
+/// Returns the bytes of all arrays of an answer. An array with an unreadable header counts as 0, because reading it
+/// fails anyway.
 fn unpacked_bytes<R: BufRead + Seek>(npz: &mut NpzReader<R>) -> u64 {
     let names: Vec<String> = npz.names().map(str::to_owned).collect();
     let headers = names.iter().filter_map(|name| npz.header(name).ok());
@@ -550,10 +554,10 @@ fn unpacked_bytes<R: BufRead + Seek>(npz: &mut NpzReader<R>) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// The words of a command as a shell would take them, in one line and without characters that a terminal obeys.
+/// Formats the words of a command as for a shell, in one line and without terminal control characters.
 pub fn as_typed(words: &[String]) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
-    // What `Debug` would escape is not printed, or changes the direction of what is.
+    // Characters that `Debug` would escape are not printable, or change the direction of text.
     let is_odd = |c: char| !"'\"\\".contains(c) && c.escape_debug().len() > 1;
     let shown = |word: &String| {
         if word.chars().any(is_odd) {
@@ -572,7 +576,7 @@ mod tests {
     use ctrnn_files::{Array, npz};
     use ctrnn_tasks::{Registry, Target};
 
-    /// Two trials of one input, two outputs and three time steps.
+    /// Returns two trials with one input, two outputs and three time steps.
     fn arrays_with(first_input: f32) -> BTreeMap<String, Array> {
         BTreeMap::from([
             (
@@ -587,7 +591,7 @@ mod tests {
         ])
     }
 
-    /// A folder with two batches that differ, and a shell script that is the program.
+    /// Creates a folder with two different batches and a shell script as the program.
     fn start(
         script: &str,
         timeout_ms: f64,
@@ -655,7 +659,7 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        // Of one process: 64 trials for the choices, then the first batch twice.
+        // One process: 64 trials for the choices, then the first batch twice.
         let ids: Vec<_> = questions.iter().map(|q| q["id"].as_u64()).collect();
         assert_eq!(ids, [Some(2), Some(3), Some(4), Some(5)]);
         assert_eq!(questions[0]["n_trials"], 64);
@@ -666,7 +670,7 @@ mod tests {
         assert_eq!(task.input_files(), [folder.path().join("program.sh")]);
     }
 
-    /// A batch of one-hot targets is no choice where the 64 trials that are looked at are a regression.
+    /// Checks that a batch of one-hot targets is not taken as choices if the 64 inspected trials are a regression.
     #[test]
     fn what_is_a_choice_is_decided_once() {
         let script = "read question\nid=2\nanswer GRADED\nwhile read question; do\nid=$((id + 1))\nanswer BATCH\ndone\n";
@@ -722,7 +726,7 @@ mod tests {
         assert!(!is_alive());
     }
 
-    /// A program that has started others and does not wait for them, as a wrapper may.
+    /// Uses a program that starts others and does not wait for them, as a wrapper may.
     #[test]
     fn everything_that_the_program_started_ends_with_the_task() {
         let script =
@@ -730,7 +734,7 @@ mod tests {
         let (folder, task) = start(&script, 60_000.0);
         let task = task.unwrap();
         let pipe = folder.path().join("program.sh.pipe");
-        let mut pipe = std::fs::File::open(pipe).unwrap(); // once the other end is open, too
+        let mut pipe = std::fs::File::open(pipe).unwrap(); // blocks until the other end is open, too
         drop(task);
         let (ended, end) = std::sync::mpsc::channel();
         std::thread::spawn(move || ended.send(std::io::Read::read(&mut pipe, &mut [0])));

@@ -1,4 +1,4 @@
-//! The task `npz`: trials that another tool wrote.
+//! Task `npz`: trials written by another tool.
 
 use ctrnn_config::InputPath;
 use std::cmp::Ordering;
@@ -26,7 +26,7 @@ use crate::trials::trial_file::TrialFile;
 /// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
 /// or -100; numbers that count are at most 1e9. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
 /// validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot targets or two values
-/// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` says otherwise.
+/// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` overrides this.
 ///
 /// `eval`, `simulate` and `analyze` with other files than the run's (`task.npz.files=["test.npz"]`) take all of their
 /// trials, in the order of the files; the network stays as it is.
@@ -41,7 +41,7 @@ pub struct NpzConfig {
     #[schemars(range(min = 0, max = 1))]
     pub validation_fraction: f64,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
-    /// out of accuracy. A condition that the trials do not have is passed over.
+    /// out of accuracy. A condition that the trials do not have is ignored.
     pub no_answer: BTreeMap<String, Vec<f64>>,
     /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
     /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
@@ -70,28 +70,28 @@ pub(super) fn npz_entry() -> TaskEntry {
     })
 }
 
-/// Trials read from files. They stay in the files' arrays; a trial is known by its number, through all files, and made when
-/// it is needed.
+/// Trials read from files. They stay in the arrays of the files; a trial is identified by its number across all files,
+/// and built when it is needed.
 #[derive(Debug)]
 pub struct TrialsFromFile {
     layout: Layout,
     files: Vec<TrialFile>,
-    /// The number of the first trial of each file.
+    /// Number of the first trial of each file.
     starts: Vec<usize>,
     no_answer: BTreeMap<String, Vec<f64>>,
     validation_fraction: f64,
-    /// The trials that batches are drawn from, condition after condition.
+    /// Trials from which batches are drawn, grouped by condition.
     drawn: Vec<u32>,
-    /// For each condition, how many of `drawn` belong to it or to one before it.
+    /// Cumulative number of trials in `drawn`, by condition.
     ends: Vec<u32>,
-    /// The conditions by their values, ascending.
+    /// Conditions, sorted by their values.
     by_values: Vec<u32>,
     held_out: Vec<u32>,
-    /// The configuration of the run that is tested, which knows other conditions.
+    /// Configuration of the trained run, whose conditions differ, if its network is tested.
     tested: Option<Tested>,
 }
 
-/// Trials that a network was trained on, while it is tested with others.
+/// Trials on which a network was trained, while it is tested with others.
 #[derive(Debug)]
 struct Tested {
     config: NpzConfig,
@@ -104,12 +104,12 @@ impl Task for TrialsFromFile {
         self.layout.clone()
     }
 
-    /// All is checked when the files are read.
+    /// Returns no errors: everything is checked when the files are read.
     fn check(&self, _: Clock) -> Result<(), Vec<TaskError>> {
         Ok(())
     }
 
-    /// Lists the conditions that are trained on: a network with an initial state per condition knows no others.
+    /// Returns the conditions of training, because a network with an initial state per condition knows no others.
     fn conditions(&self) -> Vec<Condition> {
         if let Some(tested) = &self.tested {
             return tested.conditions();
@@ -174,8 +174,8 @@ impl Task for TrialsFromFile {
         self.files.iter().map(|file| file.path.clone()).collect()
     }
 
-    /// Draws the place of a condition among all trials, where the provided method goes through all conditions: there may be
-    /// as many as trials.
+    /// Draws a condition by its position among all trials. The provided method would go through all conditions, of
+    /// which there may be as many as trials.
     fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
         let n_drawn = f64::from(*self.ends.last().expect("one condition at least"));
         let trial = |place: usize| {
@@ -186,7 +186,7 @@ impl Task for TrialsFromFile {
                 ConditionOrder::Weighted => {
                     let left = rng.uniform_in(0.0, n_drawn);
                     let k = self.ends.partition_point(|&end| f64::from(end) <= left);
-                    k.min(self.ends.len() - 1) // the upper bound itself, by rounding
+                    k.min(self.ends.len() - 1) // rounding may yield the upper bound itself
                 }
             };
             self.trial(*rng.choose(self.members(k)))
@@ -225,11 +225,11 @@ impl TrialSet for TrialsFromFile {
 }
 
 impl TrialsFromFile {
-    /// Reads and checks every file, and sets trials aside for validation: all of them, in their order, where a network is
-    /// tested with other files than it was trained on.
+    /// Reads and checks every file, and sets trials aside for validation: all of them, in order, if a network is tested
+    /// with other files than it was trained on.
     ///
     /// # Errors
-    /// Names the file, the array and what is wrong with it.
+    /// Names the file, the array and the problem.
     pub fn read(config: &NpzConfig, context: &BuildContext) -> Result<Self, Vec<TaskError>> {
         let read = Self::read_files(config, context.clock, context.trained);
         let mut read = read.map_err(|error| vec![error])?;
@@ -251,7 +251,7 @@ impl TrialsFromFile {
             && config.choices.is_none()
             && let Some(choices) = trained_choices(trained, context.clock)
         {
-            // A test need not show every choice, and may look like one where there is none.
+            // Test files need not contain every choice, and may resemble choices if there are none.
             read.layout.choices = choices;
         }
         read.tested = trained.and_then(|trained| {
@@ -288,7 +288,7 @@ impl TrialsFromFile {
             return Err(TaskError::data("files", what));
         }
         let n_outputs = files.iter().map(|file| file.n_outputs);
-        let is_classes = files[0].target_kind == TargetKind::Classes; // of which some need not occur
+        let is_classes = files[0].target_kind == TargetKind::Classes; // a file need not contain all of them
         let trained = trained.filter(|_| is_classes);
         let n_outputs = n_outputs.chain(trained.map(|trained| trained.n_outputs));
         let starts = files.iter().scan(0, |next, file| {
@@ -314,11 +314,11 @@ impl TrialsFromFile {
         Ok(read)
     }
 
-    /// Finds the outputs that are choices by the targets of all trials that may have an answer.
+    /// Infers the outputs that are choices from the targets of all trials that may have an answer.
     fn implied_choices(&self) -> Vec<usize> {
         let trials = (0..self.n_trials() as u32).map(|trial| self.made(trial));
         match self.layout.target {
-            // Labels need no look at the trials, of which there may be many.
+            // Labels imply their choices, so the trials, of which there may be many, need not be inspected.
             TargetKind::Classes => implied_choices(trials.take(1)),
             TargetKind::Values => {
                 implied_choices(trials.filter(|trial| has_answer(trial, &self.no_answer)))
@@ -326,7 +326,7 @@ impl TrialsFromFile {
         }
     }
 
-    /// Sets trials aside by chance; all of them stay in their order. The others are sorted into their conditions.
+    /// Sets random trials aside, or all in order; sorts the others into their conditions.
     fn split(&mut self, n_held_out: usize, seed: u64) {
         let n = self.n_trials();
         let mut trials: Vec<u32> = (0..n as u32).collect();
@@ -342,7 +342,7 @@ impl TrialsFromFile {
         }
     }
 
-    /// Conditions come in the order in which they appear, and trials within them, too.
+    /// Groups trials by condition, in order of first appearance; trials keep their order within a condition.
     fn sort_into_conditions(&mut self, trials: &[u32]) {
         let mut order: Vec<u32> = (0..trials.len() as u32).collect();
         let compare = |a: u32, b: u32| self.compare(trials[a as usize], trials[b as usize]);
@@ -369,7 +369,7 @@ impl TrialsFromFile {
         self.files.iter().map(|file| file.n_trials).sum()
     }
 
-    /// The trials of a condition.
+    /// Returns the trials of a condition.
     fn members(&self, condition: usize) -> &[u32] {
         let start = match condition {
             0 => 0,
@@ -378,14 +378,14 @@ impl TrialsFromFile {
         &self.drawn[start as usize..self.ends[condition] as usize]
     }
 
-    /// The file of a trial, and its row there.
+    /// Returns the file of a trial, and its row in that file.
     fn place(&self, trial: u32) -> [usize; 2] {
         let trial = trial as usize;
         let file = self.starts.partition_point(|&start| start <= trial) - 1;
         [file, trial - self.starts[file]]
     }
 
-    /// Makes a trial without its answer.
+    /// Builds a trial without its answer.
     fn made(&self, trial: u32) -> Trial {
         let [file, b] = self.place(trial);
         self.files[file].trial(b, &self.layout)
@@ -421,7 +421,7 @@ impl TrialsFromFile {
             .cmp(self.column_values(b).map(value_bits))
     }
 
-    /// Classes that an output stands for, but no label.
+    /// Returns a note on classes that have an output but no label.
     fn note_classes(&self) -> Option<String> {
         if self.layout.target == TargetKind::Values {
             return None;
@@ -458,7 +458,7 @@ impl TrialsFromFile {
 }
 
 impl Tested {
-    /// Conditions of the trials that the run was trained on; none if they are no longer there.
+    /// Returns the conditions of the trials on which the run was trained; empty if the files no longer exist.
     fn conditions(&self) -> Vec<Condition> {
         let Ok(mut read) = TrialsFromFile::read_files(&self.config, self.clock, None) else {
             return Vec::new();
@@ -469,8 +469,8 @@ impl Tested {
     }
 }
 
-/// Finds the choices of the trials that a run was trained on: those that it recorded, else those of its files; `None` if they are
-/// no longer there.
+/// Returns the choices of the trials on which a run was trained: those that it recorded, otherwise those of its files;
+/// `None` if these no longer exist.
 fn trained_choices(trained: Trained, clock: Clock) -> Option<Vec<usize>> {
     if let Some(choices) = trained.choices {
         return Some(choices.to_vec());
@@ -480,7 +480,7 @@ fn trained_choices(trained: Trained, clock: Clock) -> Option<Vec<usize>> {
     Some(read.layout.choices)
 }
 
-/// Computes the number of trials to set aside of `n`: at least one, and one is left where there are two.
+/// Computes the number of trials to set aside of `n`: at least one, and leaves at least one if there are two.
 fn n_held_out(n: usize, fraction: f64) -> usize {
     ((n as f64 * fraction).round() as usize).clamp(1, n.max(2) - 1)
 }
@@ -503,7 +503,7 @@ fn nothing_to_train_on(n_trials: usize) -> TaskError {
     }
 }
 
-/// Whether a file can be one set of trials with the first, for the network of a run if there is one.
+/// Checks that a file can be combined with the first, for the network of a run if there is one.
 fn file_fits(
     file: &TrialFile,
     first: &TrialFile,
@@ -537,7 +537,7 @@ fn layout(file: &TrialFile, n_outputs: usize) -> Layout {
     }
 }
 
-/// Whether two files can be one set of trials.
+/// Checks that two files can be combined into one set of trials.
 fn agree(file: &TrialFile, first: &TrialFile) -> Result<(), TaskError> {
     let names = |file: &TrialFile| {
         let names = file.conditions.iter().map(|(name, _)| name.clone());
@@ -575,7 +575,7 @@ mod tests {
 
     type Arrays = Vec<(&'static str, Array)>;
 
-    /// `inputs[b][t] = 10 b + t`, and labels that say the trial's number modulo 3.
+    /// Returns trials with `inputs[b][t] = 10 b + t`, and the trial's number modulo 3 as labels.
     fn numbered(n_trials: usize, n_steps: usize) -> Arrays {
         let rows = || (0..n_trials).flat_map(|b| (0..n_steps).map(move |t| (b, t)));
         let inputs = rows().map(|(b, t)| (10 * b + t) as f32).collect();
@@ -636,7 +636,7 @@ mod tests {
         }
     }
 
-    /// 60 trials of conditions that come 1, 2, .. times: what is drawn is what a walk through all conditions draws.
+    /// Uses 60 trials with 1, 2, .. trials per condition: the draw must equal that of a walk through all conditions.
     #[test]
     fn conditions_are_drawn_by_their_place() {
         let mut arrays = numbered(60, 2);
@@ -728,7 +728,8 @@ mod tests {
         );
     }
 
-    /// The states of a network with one for each condition are numbered as in its training, whatever the test holds.
+    /// Checks that the initial states of a network with one per condition are numbered as in training, for any test
+    /// files.
     #[test]
     fn a_test_has_the_conditions_of_the_training() {
         let folder = tempfile::tempdir().unwrap();
@@ -783,7 +784,7 @@ mod tests {
         );
     }
 
-    /// NaN, infinities, labels of -100 and 255: after the end of a trial, and targets where the mask is 0.
+    /// Uses NaN, infinities, labels of -100 and 255: after the end of a trial, and in targets where the mask is 0.
     #[test]
     fn padding_is_not_data() {
         let nan = f32::NAN;
@@ -824,7 +825,7 @@ mod tests {
         assert_eq!(second.mask, Mask::Outputs(vec![1.0, 1.0, 0.0, 1.0]));
     }
 
-    /// Inputs are seen by the network even where its answer does not count.
+    /// Checks that inputs must be valid even where the mask is 0, because the network reads them.
     #[test]
     fn what_is_data_is_told_by_its_place() {
         let zeros = |shape: &[usize]| Array::f32(shape, vec![0.0; shape.iter().product()]);

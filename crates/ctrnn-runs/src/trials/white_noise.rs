@@ -1,4 +1,4 @@
-//! The task `white_noise`: trials for a network of which no task is known, such as one that was imported.
+//! Task `white_noise`: trials for a network without a known task, such as an imported one.
 
 use ctrnn_random::Rng;
 use ctrnn_tasks::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// White noise into any number of inputs; the outputs should stay at zero.
 ///
 /// Every input is independent normal noise at every time step. There is one epoch, `trial`, one condition and no choice: the task
-/// is there to drive a network, not to teach it anything. `train-ctrnn import` gives it to networks whose task it is not told.
+/// is there to drive a network, not to teach it anything. `train-ctrnn import` sets it for networks without a known task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WhiteNoise {

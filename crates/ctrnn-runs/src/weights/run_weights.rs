@@ -1,7 +1,8 @@
-//! The weights of a run: its newest whole state, wherever it stands in the folder, or a checkpoint that was asked for.
+//! Weights of a run: its newest undamaged state in the folder, or a requested checkpoint.
 //!
-//! `model/` is written when training ends or is stopped, and stays as it was while the run goes on after a resume. So the newest state is the
-//! one of the most steps among `model/` and the checkpoints; where there is neither yet, it is the one with which the run began.
+//! `model/` is written when training ends or is stopped, and is not updated when the run continues after a resume. The
+//! newest state is therefore the one with the most steps among `model/` and the checkpoints; without either, it is the
+//! initial one.
 
 use ctrnn_config::Run;
 use std::path::{Path, PathBuf};
@@ -15,24 +16,25 @@ use crate::RunError;
 use crate::checkpoint::{Checkpoint, checkpoint_step};
 use crate::weights::weight_file::{read_weights, tensors_of};
 
-/// A run that trains removes old checkpoints while its folder is read; after this many listings something else is wrong.
+/// Largest number of listings. A run in training removes old checkpoints while its folder is read, which may need a
+/// few; more indicate another problem.
 const MOST_LISTINGS: usize = 20;
 
 /// The weights of a run at one step.
 #[derive(Clone, Debug)]
 pub struct RunWeights {
-    /// Updates made.
+    /// Number of updates made.
     pub step: u64,
-    /// The file in which they were found.
+    /// Path of the file from which they were read.
     pub path: PathBuf,
-    /// The weights.
+    /// Weights by name.
     pub weights: Weights,
-    /// Notes for the user: damaged states that were passed over, and which step this is if it is not simply the
-    /// network of a finished run.
+    /// Notes for the user: damaged states that were skipped, and the step, unless this is the network of a finished
+    /// run.
     pub notes: Vec<String>,
 }
 
-/// The place of a state; of equal steps the greater one is read.
+/// Location of a state; for equal steps the later variant is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Initial,
@@ -48,11 +50,11 @@ struct State {
 }
 
 impl RunWeights {
-    /// Reads the newest whole state of a run or, by the word for it, a checkpoint. With the sizes of the network, files that are too
-    /// long for it are not read.
+    /// Reads the newest undamaged state of a run, or the one that `checkpoint` names. With the sizes of the network,
+    /// oversized files are refused.
     ///
     /// # Errors
-    /// If the checkpoint that was asked for is missing or damaged, or no state is whole.
+    /// If the requested checkpoint is missing or damaged, or no state is undamaged.
     pub fn read(
         folder: &RunFolder,
         checkpoint: Option<&str>,
@@ -73,10 +75,10 @@ impl RunWeights {
         })
     }
 
-    /// The network with these weights.
+    /// Creates the network with these weights.
     ///
     /// # Errors
-    /// If they are of another network.
+    /// If they belong to another network.
     pub fn network<B: Backend>(
         &self,
         run: &Run,
@@ -95,7 +97,7 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
     let mut states = states;
     for _ in 0..MOST_LISTINGS {
         for &state in &states {
-            // What a run began with is not what it has become: it stands in for no damaged state.
+            // The initial weights must not replace a damaged state, because they are untrained.
             if state.place == Place::Initial && (!damaged.is_empty() || has_ended(folder)) {
                 break;
             }
@@ -135,14 +137,14 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
     })
 }
 
-/// Whether a run has done all its steps: what it began with is then not its network.
+/// Returns true if a run has done all its steps: its initial weights are then not its network.
 fn has_ended(folder: &RunFolder) -> bool {
     RunJson::load(&folder.run_json()).is_ok_and(|json| json.state == RunState::Done)
 }
 
 type Damaged = Vec<(String, RunError)>;
 
-/// The states that a run folder holds, the newest first, and what it says of a `model/` whose step cannot be read.
+/// Returns the states in a run folder, newest first, and the error of a `model/` whose step cannot be read.
 fn states(folder: &RunFolder) -> Result<(Vec<State>, Damaged), RunError> {
     let at = |place| move |step| State { step, place };
     let steps = folder.list_checkpoints()?.into_iter();
@@ -161,7 +163,7 @@ fn states(folder: &RunFolder) -> Result<(Vec<State>, Damaged), RunError> {
 }
 
 impl State {
-    /// The file of its weights.
+    /// Returns the weight file of this state.
     fn path(self, folder: &RunFolder) -> PathBuf {
         match self.place {
             Place::Model => folder.model_weights(),
@@ -190,7 +192,7 @@ impl State {
         }
     }
 
-    /// Says which network this is; nothing where it is that of a finished run.
+    /// Describes this network; `None` for the network of a finished run.
     fn note(self, folder: &RunFolder) -> Option<String> {
         let state = RunJson::load(&folder.run_json()).map(|json| json.state);
         let ending = match state {

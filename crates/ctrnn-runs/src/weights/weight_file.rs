@@ -1,4 +1,4 @@
-//! Weights on their way between tensors and files.
+//! Conversion of weights between tensors and files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,10 +9,10 @@ use ctrnn_model::{CtrnnConfig, ParameterSpec, Weights};
 
 use crate::RunError;
 
-/// Name of the resolved configuration, bytes of JSON, among the arrays of an npz file of weights.
+/// Name of the array with the resolved configuration, bytes of JSON, in an npz file of weights.
 pub(crate) const CONFIG: &str = "config_json";
 
-/// A host array of a file as tensor data.
+/// Converts an array of a file to tensor data.
 fn data_of(array: Array) -> TensorData {
     let (shape, data) = array.into_parts();
     match data {
@@ -25,7 +25,7 @@ fn data_of(array: Array) -> TensorData {
     }
 }
 
-/// Tensor data as a host array of a file.
+/// Converts tensor data to an array of a file.
 fn array_of(data: &TensorData) -> Array {
     let shape = data.shape.to_vec();
     match data.dtype {
@@ -35,7 +35,7 @@ fn array_of(data: &TensorData) -> Array {
     }
 }
 
-/// Arrays of a file by name.
+/// Converts tensors to arrays of a file, by name.
 pub(crate) fn arrays_of(tensors: &BTreeMap<String, TensorData>) -> BTreeMap<String, Array> {
     tensors
         .iter()
@@ -43,7 +43,7 @@ pub(crate) fn arrays_of(tensors: &BTreeMap<String, TensorData>) -> BTreeMap<Stri
         .collect()
 }
 
-/// Tensors by name from the arrays of a file.
+/// Converts arrays of a file to tensors, by name.
 pub(crate) fn tensors_of(arrays: BTreeMap<String, Array>) -> BTreeMap<String, TensorData> {
     arrays
         .into_iter()
@@ -51,7 +51,7 @@ pub(crate) fn tensors_of(arrays: BTreeMap<String, Array>) -> BTreeMap<String, Te
         .collect()
 }
 
-/// A safetensors file of tensors. The same tensors and metadata give the same bytes.
+/// Returns the bytes of a safetensors file. Equal tensors and metadata produce equal bytes.
 pub(crate) fn safetensors_bytes(
     tensors: &BTreeMap<String, TensorData>,
     metadata: BTreeMap<String, String>,
@@ -63,18 +63,18 @@ pub(crate) fn safetensors_bytes(
     file.to_bytes()
 }
 
-/// Longest weight file of a network: every parameter in double precision six times over (raw weights, masks, signs and
-/// fixed weights stand beside the effective ones), and 16 MiB of header.
+/// Returns the size limit of a weight file: six times every parameter in double precision (raw weights, masks, signs
+/// and fixed weights in addition to effective ones), and 16 MiB of header.
 fn longest_file(network: &CtrnnConfig) -> u64 {
     let elements = |spec: &ParameterSpec| spec.n_elements() as u64;
     let all: u64 = network.parameters().iter().map(elements).sum();
     (16 << 20) + 6 * 8 * all
 }
 
-/// Reads the weights of a network from a safetensors or npz file, whichever its name ends with.
+/// Reads the weights of a network from a safetensors or npz file, depending on the extension of its name.
 ///
 /// # Errors
-/// If the file is missing, damaged, neither of the two, or longer than any of such a network.
+/// If the file is missing, damaged, of another format, or longer than any weight file of such a network.
 pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, RunError> {
     let limit = longest_file(network);
     let bytes = path.metadata().map_or(0, |metadata| metadata.len());
@@ -87,6 +87,6 @@ pub fn read_weights(path: &Path, network: &CtrnnConfig) -> Result<Weights, RunEr
         });
     }
     let mut weights = tensors_of(read_arrays(path)?);
-    weights.remove(CONFIG); // what `export --to npz` writes beside them
+    weights.remove(CONFIG); // also written by `export --to npz`
     Ok(weights)
 }

@@ -1,4 +1,4 @@
-//! Fixed and slow points: where the dynamics stand still, or nearly so.
+//! Search for fixed and slow points of the dynamics.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -9,17 +9,17 @@ use crate::linear_algebra::{Eigen, NotConverged, eigen, solve};
 /// Settings of the search for fixed points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
-    /// Steps of gradient descent on q, which bring a state into the basin of a point.
+    /// Number of gradient-descent steps on q, which move a state into the basin of a point.
     pub gradient_steps: usize,
-    /// Most steps of Levenberg's and Marquardt's damped Newton method, which follow.
+    /// Largest number of Levenberg-Marquardt (damped Newton) steps, which follow the gradient descent.
     pub newton_steps: usize,
-    /// A point of at most this q is fixed.
+    /// Largest q of a fixed point.
     pub fixed_q: f64,
-    /// A point of at most this q, but more than `fixed_q`, is slow; of more it is dropped.
+    /// Largest q of a slow point; points with a larger q are dropped.
     pub slow_q: f64,
-    /// Points nearer to each other than this (Euclidean) are one.
+    /// Euclidean distance below which points are duplicates.
     pub distance: f64,
-    /// A point further from the mean of the starts than this many times the furthest start is dropped.
+    /// Largest distance of a point from the mean of the starts, as a multiple of that of the furthest start.
     pub reach: f64,
 }
 
@@ -38,7 +38,7 @@ impl Default for Search {
 
 impl Search {
     /// Searches from every row of `starts [n, N]` for a point with `F(s, u) = s`, under a constant input given as
-    /// `input_drive = W_in u + b`; returns distinct points, fixed before slow, the smallest q first within each.
+    /// `input_drive = W_in u + b`. Returns distinct points: fixed ones before slow ones, each in ascending order of q.
     ///
     /// ```text
     /// q(s) = 1/2 |F(s, u) - s|^2
@@ -48,7 +48,7 @@ impl Search {
     /// lambda grows until a step makes q smaller.
     ///
     /// # Errors
-    /// [`NotConverged`] if the eigenvalues at a point cannot be had.
+    /// [`NotConverged`] if the eigenvalues at a point cannot be computed.
     ///
     /// # References
     /// Sussillo & Barak (2013), Opening the black box; Levenberg (1944); Marquardt (1963).
@@ -89,40 +89,42 @@ impl Search {
     }
 }
 
-/// A state in which the network stays, or nearly so, and what happens around it.
+/// A fixed or slow point of the dynamics, with the linearisation around it.
 #[derive(Clone, Debug)]
 pub struct FixedPoint {
-    /// `[N]`: potentials, or rates in the rate form.
+    /// State `[N]`: potentials, or rates in the rate form.
     pub state: Array1<f64>,
-    /// `q = 1/2 |F(s) - s|^2`
+    /// Residual `q = 1/2
+    /// F(s) - s
+    /// ^2`.
     pub q: f64,
-    /// True if q is zero but for rounding; else the point is slow.
+    /// True if q is zero up to rounding; otherwise the point is slow.
     pub is_fixed: bool,
-    /// Eigenvalues of one time step there, falling modulus, and their modes.
+    /// Eigenvalues of the Jacobian of one time step, in order of falling modulus, and the modes.
     pub modes: Eigen,
 }
 
-/// A mode whose eigenvalue has a modulus nearer to 1 than this neither grows nor decays: where it lies exactly is beyond what weights in
-/// single precision and a trained network say.
+/// Distance of the modulus of an eigenvalue from 1 below which its mode is marginal, neither growing nor decaying:
+/// weights in single precision and the accuracy of training do not determine it more precisely.
 const MARGINAL: f64 = 1e-3;
 
 impl FixedPoint {
-    /// Says whether every mode decays: all eigenvalues of a time step lie within the unit circle.
+    /// Returns true if every mode decays: all eigenvalues of a time step lie within the unit circle.
     pub fn is_stable(&self) -> bool {
         self.n_unstable() == 0 && self.n_marginal() == 0
     }
 
-    /// Says whether no mode grows, but some do not decay either, as along a line of fixed points.
+    /// Returns true if no mode grows, but some do not decay either, as along a line of fixed points.
     pub fn is_marginal(&self) -> bool {
         self.n_unstable() == 0 && self.n_marginal() > 0
     }
 
-    /// The number of modes that grow: of dimensions in which it repels.
+    /// Returns the number of growing modes, which is the number of unstable dimensions.
     pub fn n_unstable(&self) -> usize {
         self.count(|modulus| modulus > 1.0 + MARGINAL)
     }
 
-    /// The number of modes that neither grow nor decay: the modulus of their eigenvalue is 1 to within 0.001.
+    /// Returns the number of marginal modes, with an eigenvalue modulus of 1 to within 0.001.
     pub fn n_marginal(&self) -> usize {
         self.count(|modulus| (modulus - 1.0).abs() <= MARGINAL)
     }
@@ -139,19 +141,20 @@ struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// `F(s) - s`
+    /// Computes `F(s) - s`.
     fn residual(&self, state: &Array1<f64>) -> Array1<f64> {
         self.dynamics.target(state, self.input_drive) - state
     }
 
-    /// `dF/ds - I`
+    /// Computes its Jacobian `dF/ds - I`.
     fn jacobian(&self, state: &Array1<f64>) -> Array2<f64> {
         let mut jacobian = self.dynamics.jacobian(state, self.input_drive);
         jacobian.diag_mut().mapv_inplace(|x| x - 1.0);
         jacobian
     }
 
-    /// Gradient descent; a step that would raise q is halved, one that lowers it lets the next be larger.
+    /// Runs gradient descent on q with an adaptive step: a step that would raise q is halved, after a successful one
+    /// the next may be larger.
     fn descend(&self, mut state: Array1<f64>, n_steps: usize) -> Array1<f64> {
         let mut q = half_square(&self.residual(&state));
         let mut rate = 0.1;
@@ -174,6 +177,7 @@ impl Problem<'_> {
         let mut q = half_square(&residual);
         let mut damping = 1e-3;
         for _ in 0..search.newton_steps {
+            // Converged up to rounding, or no step reduces q any further.
             if q < 1e-30 || damping > 1e12 {
                 break;
             }
@@ -206,7 +210,7 @@ fn half_square(x: &Array1<f64>) -> f64 {
     0.5 * x.dot(x)
 }
 
-/// Returns the states, given in the order of preference, that are no nearer than `distance` to a preferred one.
+/// Removes states closer than `distance` to a preferred one; the states are given in order of preference.
 fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>, f64)> {
     let mut kept: Vec<(Array1<f64>, f64)> = Vec::new();
     for (state, q) in states {
@@ -220,7 +224,8 @@ fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>,
     kept
 }
 
-/// Returns a test of whether a state is not much further from the mean of the starts than they are; those that lie on one point reach by 1.
+/// Returns a predicate that is true for states at most `reach` times as far from the mean of the starts as the furthest
+/// start, whose distance counts as at least 1, because the starts may coincide.
 fn within_reach(starts: ArrayView2<f64>, reach: f64) -> impl Fn(&Array1<f64>) -> bool {
     let mean = starts.mean_axis(ndarray::Axis(0)).unwrap_or_default();
     let distance = {
@@ -244,7 +249,7 @@ mod tests {
     }
 
     /// `h' = tanh(w h)` with w = 2 has the fixed points 0, unstable with eigenvalue 2, and +-h* with h* = tanh(2 h*) =
-    /// 0.957504, stable with eigenvalue 2 (1 - h*^2). Two such units that do not know of each other have the nine pairs.
+    /// 0.957504, stable with eigenvalue 2 (1 - h*^2). Two such uncoupled units have the nine pairs.
     #[test]
     fn the_nine_points_of_two_bistable_units() {
         let w = Array2::from_diag_elem(2, 2.0);
@@ -279,7 +284,7 @@ mod tests {
         }
     }
 
-    /// A linear network without a drive has one fixed point, the origin; the eigenvalues there are those of its weights.
+    /// A linear network without drive has one fixed point, the origin, where its eigenvalues are those of the weights.
     #[test]
     fn a_linear_network_rests_at_the_origin() {
         let w = ndarray::array![[0.5, -0.9], [0.9, 0.5]];
@@ -293,8 +298,8 @@ mod tests {
         assert!((found[0].modes.values[0].im.abs() - 0.9).abs() < 1e-9);
     }
 
-    /// `h' = h` in two of three dimensions: every point of a plane is fixed, and neither attracts nor repels within it. A saddle with a
-    /// marginal direction is unstable.
+    /// `h' = h` in two of three dimensions: every point of a plane is fixed and marginal within the plane. A saddle
+    /// with a marginal direction is unstable.
     #[test]
     fn a_plane_of_fixed_points_is_marginal() {
         let found = |third: f64| {
@@ -319,7 +324,7 @@ mod tests {
         }
     }
 
-    /// `h' = h - eps`: nothing is fixed, everything is slow with q = eps^2 / 2.
+    /// `h' = h - eps`: no point is fixed, every point is slow with q = eps^2 / 2.
     #[test]
     fn a_drifting_line_is_slow() {
         let mut dynamics = map(Array2::eye(1), Activation::Linear, Form::Voltage);
