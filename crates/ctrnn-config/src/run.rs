@@ -1,6 +1,8 @@
 //! The resolved configuration: every value decided and every file found, or a list of all errors.
 
 mod connectivity;
+mod task;
+mod trained_on;
 mod training;
 mod unused;
 
@@ -12,24 +14,20 @@ use std::sync::Arc;
 
 use ctrnn_files::RunFolder;
 use ctrnn_model::{
-    CtrnnConfig, InitialState, InputPath, PreactivationNoise, Topic, Violation, WeightInits,
-    Weights,
+    CtrnnConfig, InputPath, PreactivationNoise, Topic, Violation, WeightInits, Weights,
 };
-use ctrnn_tasks::{
-    BuildContext, Clock, Layout, Programs, Registry, TargetKind, Task, TaskEntry, TaskError,
-    TaskErrorKind, Trained,
-};
-use ctrnn_train::{Loss, Objective, TrainSettings, first_untrained, sizes_of};
-
+use ctrnn_tasks::{Clock, Layout, Programs, Registry, TargetKind, Task};
+use ctrnn_train::{Loss, Objective, TrainSettings, sizes_of};
 use serde::{Deserialize, Serialize};
 
 use crate::conformance::{self, InputFile};
 use crate::covariance;
-use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
+use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Source};
 use crate::document::{self, Node, Value};
 use crate::overrides::{self, Override};
 use crate::run_config::{RunConfig, VERSION};
 use crate::schema::{self, schema};
+use trained_on::TrainedOn;
 
 /// A resolved run: its task, network and objective.
 pub struct Run {
@@ -510,59 +508,6 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     }
 }
 
-/// The trial files on which a run was trained, as recorded in its resolved configuration.
-struct TrainedOn {
-    /// The table of the task, with the present paths of the files.
-    table: toml::Table,
-    /// The original paths of the files.
-    named: Vec<PathBuf>,
-    channels: TrainedChannels,
-}
-
-impl TrainedOn {
-    fn recorded(
-        document: &Node,
-        data_root: Option<&Path>,
-        channels: &dyn Fn() -> Option<TrainedChannels>,
-    ) -> Option<Self> {
-        let (_, task) = document.get("task")?.entries().next()?;
-        let mut table = task.to_toml().as_table()?.clone();
-        let named = files_of(&table)?;
-        if let Some(root) = data_root {
-            let path = |path: &PathBuf| conformance::re_pointed(path, root).display().to_string();
-            let files: Vec<String> = named.iter().map(path).collect();
-            table.insert("files".to_owned(), files.into());
-        }
-        Some(Self {
-            table,
-            named,
-            channels: channels()?,
-        })
-    }
-
-    /// Describes the training data to a task whose table is now `table`, with `files` in their present places.
-    fn now(&self, table: &toml::Table, files: &[InputFile]) -> Trained<'_> {
-        let named = |path: PathBuf| {
-            let file = files.iter().find(|file| file.path == path);
-            file.map_or(path, |file| file.named.clone())
-        };
-        let now = files_of(table).unwrap_or_default().into_iter().map(named);
-        Trained {
-            n_inputs: self.channels.n_inputs,
-            n_outputs: self.channels.n_outputs,
-            choices: self.channels.choices.as_deref(),
-            table: &self.table,
-            is_test: !now.eq(self.named.iter().cloned()),
-        }
-    }
-}
-
-/// Returns the trial files named in the table of a task.
-fn files_of(table: &toml::Table) -> Option<Vec<PathBuf>> {
-    let paths = table.get("files")?.as_array()?.iter();
-    paths.map(|path| path.as_str().map(PathBuf::from)).collect()
-}
-
 /// Reports an unsupported `version`. Other checks are skipped: they assume version 1.
 fn other_version(document: &Node) -> Option<Diagnostic> {
     let node = document.get("version")?;
@@ -795,145 +740,6 @@ impl Check<'_> {
         let labels = [(key, "the answer"), ("train.loss.name", "the loss")];
         self.report(problem, &labels);
     }
-
-    /// Returns the registry entry of the only task, its table with every value written out, and the task itself, or the
-    /// problem that its program is not started.
-    fn task<'r>(
-        &mut self,
-        config: &RunConfig,
-        clock: Clock,
-        registry: &'r Registry,
-        programs: Programs,
-    ) -> Option<(&'r TaskEntry, toml::Table, Built)> {
-        let mut named = config.task.iter();
-        let (Some((name, table)), None) = (named.next(), named.next()) else {
-            if self.is_sound(&["task"]) {
-                self.problems.push(not_one_task(self.document));
-            }
-            return None;
-        };
-        let entry = registry.get(name)?;
-        let base_dir = &self.document.place.source.folder;
-        let context = BuildContext {
-            clock,
-            seed: config.seed,
-            base_dir,
-            registry,
-            programs,
-            trained: self.trained.map(|run| run.now(table, self.files)),
-        };
-        let resolved = match entry.resolve(table.clone(), registry) {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                self.report_task(name, error);
-                return None;
-            }
-        };
-        match entry.build(resolved.clone(), &context) {
-            Ok(task) => Some((entry, resolved, Ok(task))),
-            Err(errors) => {
-                let (unstarted, broken): (Vec<_>, Vec<_>) = errors
-                    .into_iter()
-                    .partition(|error| error.kind == TaskErrorKind::Program);
-                let is_whole = broken.is_empty();
-                broken
-                    .into_iter()
-                    .for_each(|error| self.report_task(name, error));
-                let unstarted = unstarted.into_iter().next().filter(|_| is_whole)?;
-                let problem = self.task_problem(name, unstarted)?;
-                Some((entry, resolved, Err(problem)))
-            }
-        }
-    }
-
-    fn report_task(&mut self, task: &str, error: TaskError) {
-        let problem = self.task_problem(task, error);
-        self.problems.extend(problem);
-    }
-
-    /// Returns the problem for a broken rule of the task. If a key of the task was removed, only rules broken by a key
-    /// that is present are certain; for others, returns `None`.
-    fn task_problem(&self, task: &str, error: TaskError) -> Option<Diagnostic> {
-        let table = format!("task.{task}");
-        let key = if error.key.is_empty() {
-            table.clone()
-        } else {
-            schema::join(&table, &error.key)
-        };
-        if self.document.get(&key).is_none() && !self.is_sound(&[&table]) {
-            return None;
-        }
-        let code = match error.kind {
-            TaskErrorKind::Config => Code::TaskRule,
-            TaskErrorKind::Data => Code::Data,
-            TaskErrorKind::Io => Code::Io,
-            TaskErrorKind::Program => Code::Program,
-        };
-        let help = error.help.unwrap_or_else(|| match error.kind {
-            TaskErrorKind::Config => {
-                format!("`train-ctrnn tasks describe {task}` explains its keys")
-            }
-            TaskErrorKind::Data => {
-                format!(
-                    "write it again; `train-ctrnn tasks describe {task}` says what it must hold"
-                )
-            }
-            TaskErrorKind::Io => "check the path and its permissions".to_owned(),
-            TaskErrorKind::Program => {
-                "a command that makes trials starts it with --trust".to_owned()
-            }
-        });
-        let problem = Diagnostic::new(code, format!("{key}: {}", error.message)).help(help);
-        if self.document.get(&key).is_some() {
-            return Some(self.labelled(problem, &[(&key, "")]));
-        }
-        let default = format!("{} has its default", error.key);
-        let text = if error.key.is_empty() { "" } else { &default };
-        Some(self.labelled(problem, &[(&table, text)]))
-    }
-
-    /// Checks the trials of a network with an initial state per condition: it must be trained on all conditions, and it
-    /// can be tested with other trials only if the training trials, which number its conditions, can be read.
-    fn check_conditions(&mut self, model: &CtrnnConfig, task: &dyn Task) -> Option<()> {
-        if model.initial_state != InitialState::LearnedPerCondition {
-            return Some(());
-        }
-        let Some(trained) = self.trained else {
-            self.check_held_out_conditions(task);
-            return Some(());
-        };
-        if task.n_conditions() > 0 {
-            return Some(());
-        }
-        let named: Vec<String> = trained
-            .named
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        let message = format!(
-            "the trials that the run was trained on cannot be read: {}; they say which initial state belongs to which condition",
-            named.join(", ")
-        );
-        let problem = Diagnostic::new(Code::Data, message)
-            .help("put them back, or say where they are now: --data-root DIR");
-        self.report(problem, &[("task", "")]);
-        None
-    }
-
-    /// Refuses a condition that only held-out trials have, since its initial state would never be trained.
-    fn check_held_out_conditions(&mut self, task: &dyn Task) {
-        let Some(set) = task.trial_set() else { return };
-        let Some(condition) = first_untrained(task, set) else {
-            return;
-        };
-        let message = format!(
-            "model.initial_state = \"learned_per_condition\", but no trial that is trained on has the condition {condition}: only trials that are set aside for validation have it"
-        );
-        let problem = Diagnostic::new(Code::Initial, message).help(
-            "one initial state for all conditions: model.initial_state = \"learned\"; or more trials of this condition, a smaller validation_fraction, or another seed, by which trials are set aside",
-        );
-        self.report(problem, &[("model.initial_state", "")]);
-    }
 }
 
 /// Returns the code of a broken rule of the network.
@@ -947,30 +753,6 @@ fn code(topic: Topic) -> Code {
         Topic::Readout => Code::Readout,
         Topic::Arrays => Code::Data,
     }
-}
-
-/// Reports that there is no task, or more than one.
-fn not_one_task(document: &Node) -> Diagnostic {
-    let tasks: Vec<&Node> = document
-        .get("task")
-        .into_iter()
-        .flat_map(Node::entries)
-        .map(|(_, node)| node)
-        .collect();
-    if tasks.is_empty() {
-        let start = Place {
-            span: 0..0,
-            ..document.place.clone()
-        };
-        return Diagnostic::new(Code::NoTask, "the configuration names no task")
-            .at(&start, "")
-            .help("add a table of its name, for instance [task.go_nogo]; `train-ctrnn tasks list` shows all tasks");
-    }
-    let problem = Diagnostic::new(Code::SeveralTasks, "a run has one task, not several");
-    let labelled = tasks
-        .into_iter()
-        .fold(problem, |problem, task| problem.at(&task.key, ""));
-    labelled.help("keep one of them")
 }
 
 fn default_loss(layout: &Layout) -> Loss {

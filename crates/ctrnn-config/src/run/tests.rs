@@ -3,6 +3,7 @@
 use super::*;
 use ctrnn_model::{Form, Parameter};
 use ctrnn_runs::registry;
+use ctrnn_tasks::{TaskEntry, TaskError};
 use ctrnn_train::{Bound, Clip, ForTask, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
 
 /// Reads a run from a text in the folder `/lab`, which does not exist.
