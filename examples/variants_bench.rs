@@ -256,9 +256,9 @@ fn print_table(times: &[(&str, f64)]) {
     for (name, ms) in times {
         print!("{name:28} {ms:8.3} {:9.3}", ms / plain);
         if name.starts_with("noise") {
-            println!(" {:9.3}", ms / shared)
+            println!(" {:9.3}", ms / shared);
         } else {
-            println!()
+            println!();
         }
     }
 }

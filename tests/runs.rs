@@ -648,7 +648,7 @@ fn what_a_run_was_resumed_with_holds_for_the_command_that_began_it() {
     let answer = project.run(&by_itself("smoke.toml", &begun)).exits(0);
     answer.says(&[
         "note: run continues with train.steps = 20",
-        "the command says 10",
+        "the command has 10",
     ]);
     assert_eq!(project.json("run/model/model.json")["step"], 20);
     project.train("whole", &[NOISE, "train.steps=20"]).exits(0);

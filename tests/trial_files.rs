@@ -404,7 +404,7 @@ fn conditions_are_those_of_the_file_of_the_training() {
 fn choices_are_those_of_the_training_without_its_file() {
     let project = Project::new();
     let trials = |n: usize, low: f32| {
-        let target = |i: usize| if i / 2 % 2 == 0 { 1.0 } else { low };
+        let target = |i: usize| if (i / 2).is_multiple_of(2) { 1.0 } else { low };
         [
             ("inputs", Array::f32(&[n, 2, 1], vec![0.5; 2 * n])),
             (

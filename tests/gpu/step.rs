@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use burn::backend::Autodiff;
 use ctrnn_model::{CtrnnConfig, Gpu};
 use ctrnn_tasks::GoNogo;
-use ctrnn_train::{Clip, TrainSettings, Trainer};
+use ctrnn_train::{TrainSettings, Trainer};
 
 /// Kernels launched, and buffers read by the host.
 static LAUNCHES: AtomicUsize = AtomicUsize::new(0);

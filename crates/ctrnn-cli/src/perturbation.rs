@@ -182,14 +182,14 @@ mod tests {
             (lesion("9-3"), "\"9-3\" is not a value of --lesion"),
             (lesion("30"), "there is no unit 30"),
             (current("0@0..50=1"), "multiples of dt_ms = 20"),
-            (current("0@40..40=1"), "40..40 ms is empty"),
+            (current("0@40..40=1"), "40..40 ms is an empty interval"),
             (
                 PerturbArgs {
                     lesion: words(&["3-5"]),
                     clamp: words(&["4=1"]),
                     ..PerturbArgs::default()
                 },
-                "unit 4 is lesioned and clamped",
+                "unit 4 is both lesioned and clamped",
             ),
             (current("0@0..40=NaN"), "is not a value of --current"),
         ] {

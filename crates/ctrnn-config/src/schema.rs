@@ -84,9 +84,9 @@ fn refer(schema: &mut Json, shapes: &Json, reference: &Json) {
         Json::Object(map) => {
             for (key, value) in map {
                 if key == "anyOf" && value == shapes {
-                    *value = reference.clone()
+                    *value = reference.clone();
                 } else {
-                    refer(value, shapes, reference)
+                    refer(value, shapes, reference);
                 }
             }
         }

@@ -310,9 +310,9 @@ fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<
     while high - low > 1e-9 * high {
         let middle = 0.5 * (low + high);
         if f(middle)? < 0.0 {
-            low = middle
+            low = middle;
         } else {
-            high = middle
+            high = middle;
         }
     }
     Ok(Some(high))

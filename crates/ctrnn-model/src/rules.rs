@@ -159,7 +159,10 @@ fn carried_noise(config: &CtrnnConfig) -> Option<Violation> {
 
 /// Checks that no spectral radius is asked of a zero matrix, which has no scale.
 fn zero_matrix(config: &CtrnnConfig) -> Option<Violation> {
-    let radius = config.init.spectral_radius.and_then(|r| r.asked())?;
+    let radius = config
+        .init
+        .spectral_radius
+        .and_then(super::weight_init::SpectralRadius::asked)?;
     (config.init.recurrent == WeightInit::Zero).then(|| {
         Violation::new(
             Topic::Initial,

@@ -411,13 +411,13 @@ impl Panel {
         for (k, (is_line, (colour, name))) in entries.enumerate() {
             let y = frame.corner[1] + TEXT_MM * (0.7 + k as f64 * LINE_HEIGHT);
             if is_line {
-                canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4)
+                canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4);
             } else {
                 canvas.shapes.push(Shape::Disc {
                     centre: [x + 2.3, y],
                     radius_mm: 0.6,
                     fill: colour,
-                })
+                });
             }
             let at = [x + 4.0, y + 0.35 * TEXT_MM];
             canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);

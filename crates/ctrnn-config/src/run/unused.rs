@@ -33,9 +33,9 @@ impl Run {
     fn is_given(&self, key: &str) -> bool {
         let is_usual = || {
             let value = |table: toml::Table| {
-                let words = key.split('.');
-                words.fold(Some(toml::Value::Table(table)), |value, word| {
-                    value?.as_table()?.get(word).cloned()
+                let mut words = key.split('.');
+                words.try_fold(toml::Value::Table(table), |value, word| {
+                    value.as_table()?.get(word).cloned()
                 })
             };
             value(self.config.table()) == value(RunConfig::default().table())

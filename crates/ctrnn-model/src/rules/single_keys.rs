@@ -59,7 +59,10 @@ pub(super) fn of_table(config: &CtrnnConfig) -> Vec<Violation> {
 /// Checks numbers, which the schema of a configuration file bounds as well.
 fn numbers(config: &CtrnnConfig) -> Vec<Violation> {
     let baseline = config.input.baseline;
-    let radius = config.init.spectral_radius.and_then(|r| r.asked());
+    let radius = config
+        .init
+        .spectral_radius
+        .and_then(super::super::weight_init::SpectralRadius::asked);
     let excitatory = config.dale.as_ref().and_then(|d| d.excitatory_fraction);
     let density = config.density;
     let found = [

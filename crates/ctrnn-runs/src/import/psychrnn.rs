@@ -208,9 +208,9 @@ fn mask(
     let (mut n_possible, mut n_there) = (0, 0);
     for (k, x) in values.iter_mut().enumerate() {
         if possible(k % columns.max(1)) {
-            (n_possible, n_there) = (n_possible + 1, n_there + usize::from(*x == 1.0))
+            (n_possible, n_there) = (n_possible + 1, n_there + usize::from(*x == 1.0));
         } else {
-            *x = 0.0
+            *x = 0.0;
         }
     }
     let is_full = n_there == n_possible;

@@ -561,14 +561,7 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
         "has time steps of {shortest} ms, but time.dt_ms = {}",
         clock.dt_ms()
     );
-    let help = if shortest > 0.0 && shortest.is_finite() {
-        format!("set time.dt_ms={shortest}")
-    } else {
-        format!(
-            "write the time step that the trials have, or leave dt_ms out: dt_ms = {}",
-            clock.dt_ms()
-        )
-    };
+    let help = format!("set time.dt_ms={shortest}");
     Err(reader.error(message).with_help(help))
 }
 

@@ -336,9 +336,9 @@ impl TrialsFromFile {
         let training = trials.split_off(n_held_out);
         self.held_out = trials;
         if training.is_empty() {
-            self.sort_into_conditions(&self.held_out.clone())
+            self.sort_into_conditions(&self.held_out.clone());
         } else {
-            self.sort_into_conditions(&training)
+            self.sort_into_conditions(&training);
         }
     }
 
@@ -919,13 +919,13 @@ mod tests {
             (
                 vec![inputs(), targets(), ("dt_ms", at_f64(&[1], 0, -5.0))],
                 &[
-                    "has time steps of -5 ms",
-                    "write the time step that the trials have, or leave dt_ms out: dt_ms = 20",
+                    "dt_ms is -5; it must be the length of a time step in ms",
+                    "dt_ms = 20, or leave it out",
                 ],
             ),
             (
                 vec![inputs(), targets(), ("dt_ms", at_f64(&[1], 0, f64::NAN))],
-                &["has time steps of NaN ms", "dt_ms = 20"],
+                &["dt_ms is NaN", "dt_ms = 20"],
             ),
             (
                 vec![inputs(), targets(), ("dt_ms", at_f64(&[1], 0, 5.0))],
