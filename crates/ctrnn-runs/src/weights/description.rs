@@ -31,7 +31,14 @@ mod tests {
         assert_eq!(sizes, [Some(3), Some(8), Some(2)]);
         assert_eq!(model["dt_ms"], 20.0);
         assert_eq!(model["integrator"], "euler");
-        for key in ["form", "activation", "output_nonlinearity", "tau_ms", "noise", "input"] {
+        for key in [
+            "form",
+            "activation",
+            "output_nonlinearity",
+            "tau_ms",
+            "noise",
+            "input",
+        ] {
             assert!(!model[key].is_null(), "{key}");
         }
     }
