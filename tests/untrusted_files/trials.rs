@@ -357,7 +357,7 @@ fn archives() -> Vec<Case> {
                 1 << 63,
                 Entry::deflated("inputs.npy", &inputs()).packed.len() as u64,
             ),
-            "promises 9223372036854775808 bytes",
+            "declares 9223372036854775808 bytes",
         ),
         case("zip64 content of 2^64 - 1", wide(100, u64::MAX), "overlaps"),
         case(
