@@ -68,7 +68,7 @@ def load_run(path):
     path = Path(path)
     if not (path / "RUN.json").is_file():
         raise FileNotFoundError(f"{path} is not a run: it has no RUN.json")
-    for _ in range(MOST_LISTINGS):
+    for _ in range(MAX_LISTINGS):
         step, newest = newest_weights(path)
         try:
             described = description(path, newest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .run import MOST_LISTINGS, Run, broken_promise, load_run
+from .run import MAX_LISTINGS, Run, broken_promise, load_run
 from .states import load_states
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
@@ -22,7 +22,7 @@ def weights(run, checkpoint=None):
     `Run.step` is the step.
     """
     given = run
-    for _ in range(MOST_LISTINGS):
+    for _ in range(MAX_LISTINGS):
         run = given if isinstance(given, Run) else load_run(given)
         path = run.newest if checkpoint is None else checkpoint_of(run, checkpoint)
         if path is None:
