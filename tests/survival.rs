@@ -445,7 +445,7 @@ fn a_run_whose_folder_is_exchanged_ends_and_writes_nothing_there() {
             let expected = if cfg!(target_os = "linux") {
                 format!("was renamed to {}", place.display())
             } else {
-                "was removed or replaced".to_owned()
+                "was removed or replaced, or its .lock was removed".to_owned()
             };
             assert!(
                 said.contains("error[F002]: the folder of the run at run "),
@@ -463,7 +463,6 @@ fn a_run_whose_folder_is_exchanged_ends_and_writes_nothing_there() {
     }
 }
 
-/// The lock is what tells folders apart; a run without it no longer knows that it is alone.
 /// The checkpoints of another run would be overwritten and pruned.
 #[cfg(unix)]
 #[test]
@@ -482,15 +481,21 @@ fn checkpoints_that_are_a_link_are_refused() {
     assert!(project.tree("a") == before);
 }
 
+/// The lock is what tells folders apart: a run without it no longer knows that it is alone. Nothing else is lost.
 #[test]
 fn a_run_whose_lock_is_removed_ends() {
     let project = Project::in_memory();
-    let mut child = start(&project, &toy("run", &["train.steps=1000000"]));
+    let mut command = project.command(&toy("run", &["train.steps=1000000"]));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
     wait_until("the first checkpoint", || {
         project.path("run/checkpoints/last").exists()
     });
     fs::remove_file(project.path("run/.lock")).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(5));
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("train-ctrnn resume run"), "{said}");
     project.run(&["resume", "run", "--max-time=0s"]).exits(75);
 }
 

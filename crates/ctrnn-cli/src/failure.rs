@@ -457,6 +457,13 @@ fn file_failure(error: &FileError) -> Failure {
             );
             &owned
         }
+        FileError::Displaced { now: None, path } if path.join("RUN.json").is_file() => {
+            owned = format!(
+                "a run is at that place: if it is this one, and only its .lock was removed, continue it: train-ctrnn resume {}",
+                quoted(&path.display().to_string())
+            );
+            &owned
+        }
         FileError::Displaced { now: None, .. } => {
             "everything that was saved has been lost with the folder; begin again with --run-dir and another folder, and keep it while the run is training"
         }

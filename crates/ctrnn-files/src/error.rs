@@ -475,7 +475,7 @@ impl From<FormatError> for ReadError {
 }
 
 fn fate(now: Option<&Path>) -> String {
-    now.map_or("removed or replaced".to_owned(), |now| {
+    now.map_or("removed or replaced, or its .lock was removed".to_owned(), |now| {
         format!("renamed to {}", now.display())
     })
 }
