@@ -475,9 +475,10 @@ impl From<FormatError> for ReadError {
 }
 
 fn fate(now: Option<&Path>) -> String {
-    now.map_or("removed or replaced, or its .lock was removed".to_owned(), |now| {
-        format!("renamed to {}", now.display())
-    })
+    now.map_or(
+        "removed or replaced, or its .lock was removed".to_owned(),
+        |now| format!("renamed to {}", now.display()),
+    )
 }
 
 fn entries(asked: Option<&str>, dictionaries: &usize, held: &[String]) -> String {
