@@ -215,6 +215,15 @@ struct Found {
 }
 
 impl Found {
+    /// Returns the import of the network with these weights.
+    fn with<const N: usize>(self, weights: [(&str, Array); N], notes: Vec<Note>) -> Imported {
+        Imported {
+            config: self.config(),
+            weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
+            notes,
+        }
+    }
+
     /// Returns the configuration of a finished run of 0 steps on white noise.
     fn config(self) -> toml::Table {
         let size = |n: usize| toml::Value::Integer(n as i64);

@@ -84,11 +84,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
         ("output.bias", vector_array(b_out)),
         ("initial_state", vector_array(initial_state)),
     ];
-    Ok(Imported {
-        config: found.config(),
-        weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
-        notes,
-    })
+    Ok(found.with(weights, notes))
 }
 
 /// Returns the time constant of each unit; nn4n lets alpha leave (0, 1], where a unit has no valid time constant.

@@ -107,9 +107,5 @@ fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
         ("output.bias", vector_array(b_out)),
         ("initial_state", vector_array(initial_state)),
     ];
-    Ok(Imported {
-        config: found.config(),
-        weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
-        notes,
-    })
+    Ok(found.with(weights, notes))
 }

@@ -72,11 +72,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
         ("output.bias", vector_array(b_out)),
         ("initial_state", vector_array(vec![0.0; n])),
     ];
-    Ok(Imported {
-        config: found.config(),
-        weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
-        notes,
-    })
+    Ok(found.with(weights, notes))
 }
 
 /// Returns the prefix of `weight_hh_l0`: the name of the RNN in its module.
