@@ -70,7 +70,11 @@ fn an_analysis_that_does_not_suit_says_why() {
     project
         .run(&["analyze", "run", "rate_maps", "-o", "found"])
         .exits(2)
-        .says(&["error[C034]", "nobody moves through a box", "help:"]);
+        .says(&[
+            "error[C034]",
+            "the task has no movement through a box",
+            "help:",
+        ]);
     project
         .run(&["analyze", "run", "pcaa", "-o", "found"])
         .exits(2)

@@ -704,7 +704,7 @@ fn a_named_branch_can_be_begun() {
         .says(&["--init-from run, and a checkpoint"]);
 }
 
-/// What is finished has been trained on the file that it was begun with.
+/// A finished run has been trained on the file that it was begun with.
 #[test]
 fn a_changed_file_of_a_finished_run_is_named() {
     let project = Project::new();

@@ -706,7 +706,7 @@ impl Check<'_> {
                 }
                 Err(message) => {
                     let problem = Diagnostic::new(Code::Data, message)
-                        .help("write the file anew: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
+                        .help("write the file again: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
                     self.report(problem, &[("model.noise.preactivation", "")]);
                 }
             }

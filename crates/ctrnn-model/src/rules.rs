@@ -308,7 +308,7 @@ fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
-            format!("{word:?} in train.freeze is no parameter and no group of them"),
+            format!("{word:?} in train.freeze is not a parameter or a group of them"),
             format!(
                 "parameters: {}; groups: input, recurrent, output",
                 Role::ALL.map(Role::name).join(", ")

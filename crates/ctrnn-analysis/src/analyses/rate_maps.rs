@@ -34,7 +34,7 @@ impl Answer for RateMaps {
         for b in 0..study.batch.n_trials {
             let path = study.task.positions(&study.batch.trial(b));
             let path =
-                path.ok_or_else(|| Unsuitable::lacks("nobody moves through a box in the task"))?;
+                path.ok_or_else(|| Unsuitable::lacks("the task has no movement through a box"))?;
             states.extend((0..path.len()).map(|t| (b, t)));
             positions.extend(path);
         }

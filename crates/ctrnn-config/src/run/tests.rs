@@ -164,7 +164,7 @@ state_prediction = { weight = 1, lag_ms = 30 }
           |        ^^^^^^ the rate form
         help: remove train.loss.omega, or model.form = "voltage"
 
-        error[C025]: train.loss.population_kl.second = [5, 11] is no group of the 10 units, which are counted from 0
+        error[C025]: train.loss.population_kl.second = [5, 11] is not a group of the 10 units, which are counted from 0
          --> run.toml:7:56
           |
         7 | population_kl = { weight = 1, first = [0, 5], second = [5, 11] }
@@ -478,7 +478,7 @@ metric = "val.accuracy"
 at_least = 90
 "#;
     insta::assert_snapshot!(errors(text, &[]), @"
-        error[C004]: train.stop.at_least = 90 is no accuracy, which is a fraction from 0 to 1
+        error[C004]: train.stop.at_least = 90 is not an accuracy; expected a fraction from 0 to 1
          --> run.toml:4:12
           |
         4 | at_least = 90
@@ -1115,7 +1115,7 @@ freeze = ["input", "readout.bias"]
           |                    ^^^^^
         help: model.self_connections = true, or model.init.recurrent = "gaussian"
 
-        error[C003]: "readout.bias" in train.freeze is no parameter and no group of them
+        error[C003]: "readout.bias" in train.freeze is not a parameter or a group of them
          --> run.toml:9:20
           |
         9 | freeze = ["input", "readout.bias"]

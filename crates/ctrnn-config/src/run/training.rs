@@ -43,7 +43,7 @@ impl Check<'_> {
         };
         if metric != Metric::Loss && !(0.0..=1.0).contains(&value) {
             let message =
-                format!("{key} = {value} is no accuracy, which is a fraction from 0 to 1");
+                format!("{key} = {value} is not an accuracy; expected a fraction from 0 to 1");
             let problem = Diagnostic::new(Code::OutOfRange, message).help("90 % is written 0.9");
             self.report(problem, &[(key, "")]);
         }
@@ -174,7 +174,7 @@ impl Check<'_> {
         let (message, key) = match outside {
             Some((name, [from, to])) => (
                 format!(
-                    "{key}.{name} = [{from}, {to}] is no group of the {n_units} units, which are counted from 0"
+                    "{key}.{name} = [{from}, {to}] is not a group of the {n_units} units, which are counted from 0"
                 ),
                 format!("{key}.{name}"),
             ),
