@@ -1,8 +1,5 @@
 //! Checkpoints: the complete state of a run at one step, as files.
 
-use ctrnn_train::{
-    Counters, Observer, Rollback, SavedState, Snapshot, TrainError, first_nonfinite,
-};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +9,9 @@ use ctrnn_files::{
     read_checkpoint, read_pointer,
 };
 use ctrnn_model::Weights;
+use ctrnn_train::{
+    Counters, Observer, Rollback, SavedState, Snapshot, TrainError, first_nonfinite,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::RunError;

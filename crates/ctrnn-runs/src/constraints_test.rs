@@ -1,6 +1,5 @@
 //! Tests of the invariants of training: signs, masks, fixed and frozen weights, for every optimizer and any gradient.
 
-use ctrnn_train::{AdaGrad, Adam, AdamW, Clip, Gradients, Optimizer, OptimizerState, RmsProp, Sgd};
 use std::path::Path;
 
 use burn::backend::{Autodiff, NdArray};
@@ -11,6 +10,7 @@ use ctrnn_model::{
     Parameter, Parametrization, ReadoutSigns, TimeConstants, Weights, host_tensor,
 };
 use ctrnn_random::{Key, Rng, Stream};
+use ctrnn_train::{AdaGrad, Adam, AdamW, Clip, Gradients, Optimizer, OptimizerState, RmsProp, Sgd};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

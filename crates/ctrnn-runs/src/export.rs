@@ -1,10 +1,10 @@
 //! Export of the weights of a run for other programs.
 
-use ctrnn_config::Run;
 use std::ffi::OsStr;
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
+use ctrnn_config::Run;
 use ctrnn_files::output::{self, OutputFile};
 use ctrnn_files::{Array, ArrayData, FileError, atomic, npz};
 use ctrnn_model::CtrnnModule;

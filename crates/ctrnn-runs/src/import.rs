@@ -10,15 +10,15 @@ mod own;
 mod psychrnn;
 mod torch_rnn;
 
-use ctrnn_config::{Run, overridden};
-use ctrnn_train::Trainer;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
+use ctrnn_config::{Run, overridden};
 use ctrnn_files::{Array, StateDict, is_torch_file, npz, read_state_dict};
 use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
 use ctrnn_tasks::Layout;
+use ctrnn_train::Trainer;
 use serde_json::json;
 
 use crate::RunError;

@@ -21,14 +21,13 @@ use crate::TrainError;
 use crate::batch::Batch;
 use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::batch_accuracy;
-use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
-
 use crate::evaluation::{EvaluationTrials, Scored, TOGETHER, evaluate_terms};
 use crate::gradients::Gradients;
 use crate::objective::{Evaluated, LossInputs, Minimised};
 use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
 use crate::optimizer::config::Schedule;
+use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
 
 pub use overflow::Overflow;
 pub use rollback::LastGoodState;

@@ -1,8 +1,8 @@
 //! Content of manifest.json: the provenance of a run, apart from its configuration.
 
-use ctrnn_config::{Backend, InputFile, Run};
 use std::path::PathBuf;
 
+use ctrnn_config::{Backend, InputFile, Run};
 use ctrnn_files::{RunFolder, digest, json as json_file};
 use ctrnn_kernels::KernelPath;
 use ctrnn_tasks::{Layout, TargetKind};

@@ -1,10 +1,10 @@
 //! Resumed runs: the recorded configuration, and the consequences of changed values.
 
-use ctrnn_config::{Difference, MAX_CONFIG_BYTES, Run};
-use ctrnn_train::Schedule;
 use std::fmt::Write as _;
 
+use ctrnn_config::{Difference, MAX_CONFIG_BYTES, Run};
 use ctrnn_files::{RunFolder, read_at_most};
+use ctrnn_train::Schedule;
 use serde_json::{Map, Value, json};
 use toml::Table;
 

@@ -1,11 +1,11 @@
 //! Observer that appends to metrics.csv and events.jsonl during a run.
 
-use ctrnn_train::{NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ctrnn_files::{FileError, LineFile, RunFolder, read_at_most};
 use ctrnn_model::{Parameter, Weights};
+use ctrnn_train::{NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 use jiff::Timestamp;
 use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! Observer that writes TensorBoard event files during a run.
 
-use ctrnn_train::{Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 use std::collections::BTreeMap;
 
 use ctrnn_files::{EventFile, RunFolder};
+use ctrnn_train::{Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 
 /// Writes `train/loss`, `train/loss_<term>`, `train/accuracy`, `train/grad_norm`, `train/lr`, and `val/loss` and so on:
 /// the numbers of metrics.csv, at the same steps.

@@ -1,6 +1,5 @@
 //! Task `command`: trials made by an external program in any language.
 
-use ctrnn_config::InputPath;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ctrnn_config::InputPath;
 use ctrnn_files::npz::NpzReader;
 use ctrnn_files::printable;
 use ctrnn_random::{Key, Rng, Stream};

@@ -1,11 +1,11 @@
 //! Task `npz`: trials written by another tool.
 
-use ctrnn_config::InputPath;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use ctrnn_config::InputPath;
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, TargetKind, Task,

@@ -4,10 +4,10 @@
 //! newest state is therefore the one with the most steps among `model/` and the checkpoints; without either, it is the
 //! initial one.
 
-use ctrnn_config::Run;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
+use ctrnn_config::Run;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, TensorFile};
 use ctrnn_model::{CtrnnConfig, CtrnnModule, Weights};
 use ctrnn_train::first_nonfinite;
