@@ -89,7 +89,7 @@ fn the_files_of_a_run_stay_even_by_force() {
             let answer = project.run(&forced);
             if answer.code != Some(2) {
                 answer.exits(5).says(&["keeps its own files", "help: "]);
-            } // a figure must end in .svg or .png
+            } // a figure must end in .svg, .pdf or .png
         }
     }
     for output in ["run/model", "run/model/torch", "run/checkpoints/torch"] {

@@ -31,7 +31,7 @@ pub mod weights;
 use thiserror::Error;
 
 use crate::linear_algebra::NotConverged;
-use crate::plot::Figure;
+use crate::plot::{Figure, ScriptFiles, Sources};
 use crate::{Arrays, Study};
 
 macro_rules! analyses {
@@ -198,6 +198,22 @@ impl Unsuitable {
             step + 1,
             trial + 1
         ))
+    }
+}
+
+impl Findings {
+    /// Writes a Python script for each figure, which draws it from the arrays in `<stem>.npz`; adds the numbers that
+    /// only a figure contains to the arrays.
+    pub fn scripts(&mut self, title: &str, stem: &str) -> Vec<String> {
+        let mut sources = Sources::new(&self.arrays);
+        let figures = self.figures.iter();
+        let scripts = figures.map(|(suffix, figure)| {
+            let files = ScriptFiles { stem, suffix };
+            figure.to_script(title, &files, &mut sources)
+        });
+        let scripts = scripts.collect();
+        self.arrays.extend(sources.added);
+        scripts
     }
 }
 

@@ -17,6 +17,11 @@ impl Arrays {
         self.0.insert(name.into(), values.to_array());
         self
     }
+
+    /// Adds arrays.
+    pub fn extend(&mut self, arrays: impl IntoIterator<Item = (String, Array)>) {
+        self.0.extend(arrays);
+    }
 }
 
 impl Deref for Arrays {
@@ -56,6 +61,13 @@ impl ToArray for Vec<usize> {
     fn to_array(&self) -> Array {
         let values = self.iter().map(|&x| x as i64).collect();
         Array::i64(&[self.len()], values)
+    }
+}
+
+/// Writes texts, such as names.
+impl ToArray for Vec<String> {
+    fn to_array(&self) -> Array {
+        Array::texts(self.iter().cloned())
     }
 }
 

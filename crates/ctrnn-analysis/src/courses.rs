@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Array3};
 
 use crate::Study;
+use crate::epochs::Epochs;
 use crate::groups::{Group, groups, mean_course};
 use crate::plot::{Layer, Panel, Rgb, colour};
 
@@ -16,6 +17,8 @@ pub struct Courses {
     pub by: String,
     /// Trajectory of each group or trial.
     pub courses: Vec<Course>,
+    /// Epochs of the trials.
+    pub epochs: Epochs,
     dt_ms: f64,
 }
 
@@ -52,8 +55,12 @@ impl Courses {
             }
             several => several.iter().map(mean).collect(),
         };
-        let dt_ms = study.dynamics.dt_ms;
-        Self { by, courses, dt_ms }
+        Self {
+            by,
+            courses,
+            epochs: Epochs::of(study),
+            dt_ms: study.dynamics.dt_ms,
+        }
     }
 
     /// Draws the trajectories on a plane of two axes, with starts and ends marked. The legend, which may be long, is
@@ -88,6 +95,7 @@ impl Courses {
             panel.add(if is_named { line.named(name) } else { line });
         }
         panel.time_axis();
+        self.epochs.mark(panel);
         if is_named {
             panel.title(format!("by {}", self.by));
         }

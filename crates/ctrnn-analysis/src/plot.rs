@@ -1,7 +1,7 @@
-//! Figures: panels with axes, drawn as SVG or PNG. This is the only plotting code of the workspace.
+//! Figures: panels with axes, drawn as SVG, PDF or PNG, or as a Python script that draws them. This is the only plotting code of the workspace.
 //!
-//! Sizes are in millimetres on paper. Text in an SVG remains text, in the embedded font Arimo or, if that is not
-//! installed, in Arial or Helvetica, which have the same widths. Colours are those of Okabe & Ito (2008), which readers
+//! Sizes are in millimetres on paper. Text in an SVG remains text, in the font Arimo or, if that is not
+//! installed, in Arial or Helvetica, which have the same widths; a PDF contains the font. Colours are those of Okabe & Ito (2008), which readers
 //! with any kind of colour vision can distinguish.
 //!
 //! ```
@@ -23,11 +23,16 @@ mod any_numbers;
 mod axis;
 mod canvas;
 mod colours;
+mod draw;
 mod figure;
 mod font;
 mod layer;
 mod panel;
+mod pdf;
 mod png;
+mod script;
+mod sources;
+mod style;
 mod svg;
 
 #[cfg(test)]
@@ -39,6 +44,9 @@ pub use colours::{ColourMap, Rgb, colour};
 pub use figure::{Figure, FigureError};
 pub use layer::{HeatMap, Layer};
 pub use panel::Panel;
+pub(crate) use script::ScriptFiles;
+pub(crate) use sources::Sources;
+pub use style::Style;
 pub(crate) use panel::{BAR_MM, panel_mm};
 
 /// Returns true if all numbers of an SVG are finite: none is formatted as NaN or infinity.

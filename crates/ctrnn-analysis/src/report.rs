@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::Study;
 use crate::analyses::{Analysis, Findings, Unsuitable};
-use crate::text::spoken;
+use crate::text::{filled, spoken};
 
 const TEMPLATE: &str = include_str!("report.html");
 const MOST_MANIFEST_BYTES: u64 = 1 << 20;
@@ -90,21 +90,6 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
             ("created", &escaped(&state.created)),
         ],
     ))
-}
-
-/// Replaces every `{{name}}` of a template by its value; values are not expanded again.
-fn filled(template: &str, values: &[(&str, &str)]) -> String {
-    let mut parts = template.split("{{");
-    let mut page = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (name, rest) = part
-            .split_once("}}")
-            .expect("a hole of a template is closed");
-        let value = values.iter().find(|(known, _)| *known == name);
-        page.push_str(value.expect("a hole of a template has a value").1);
-        page.push_str(rest);
-    }
-    page
 }
 
 /// Returns the key numbers at the top of the page.
@@ -366,12 +351,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_is_put_into_its_hole_and_not_searched() {
-        let values = [("a", "{{b}}"), ("b", "1")];
-        assert_eq!(filled("{{a}}, {{b}}.", &values), "{{b}}, 1.");
-    }
 
     #[test]
     fn a_section_stands_once() {

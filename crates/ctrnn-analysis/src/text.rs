@@ -32,9 +32,30 @@ pub fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// Replaces every `{{name}}` of a template by its value; values are not expanded again.
+pub fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let mut parts = template.split("{{");
+    let mut page = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part
+            .split_once("}}")
+            .expect("a hole of a template is closed");
+        let value = values.iter().find(|(known, _)| *known == name);
+        page.push_str(value.expect("a hole of a template has a value").1);
+        page.push_str(rest);
+    }
+    page
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_put_into_its_hole_and_not_searched() {
+        let values = [("a", "{{b}}"), ("b", "1")];
+        assert_eq!(filled("{{a}}, {{b}}.", &values), "{{b}}, 1.");
+    }
 
     #[test]
     fn numbers_have_three_digits() {

@@ -73,8 +73,9 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let (mut all, mut left_out) = (serde_json::Map::new(), serde_json::Map::new());
     for (analysis, found) in found {
         match found {
-            Ok(findings) => {
-                let files = write(&folder, analysis.name, &findings, force)?;
+            Ok(mut findings) => {
+                let scripts = findings.scripts(analysis.title, analysis.name);
+                let files = write(&folder, analysis.name, &findings, &scripts, force)?;
                 terminal.say(format!("{}:", analysis.name));
                 findings
                     .statements
@@ -108,11 +109,13 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     Ok(0)
 }
 
-/// Returns the paths of the results: `<name>.npz`, and `<name><suffix>.svg` for every figure.
+/// Returns the paths of the results: `<name>.npz`, and `<name><suffix>.svg` and `<name><suffix>.py` for every figure.
 fn paths(folder: &Path, name: &str, findings: &Findings) -> Vec<PathBuf> {
     let arrays = format!("{name}.npz");
-    let suffixes = findings.figures.iter().map(|(suffix, _)| suffix);
-    let figures = suffixes.map(|suffix| format!("{name}{suffix}.svg"));
+    let figures = [".svg", ".py"].into_iter().flat_map(|kind| {
+        let suffixes = findings.figures.iter().map(|(suffix, _)| suffix);
+        suffixes.map(move |suffix| format!("{name}{suffix}{kind}"))
+    });
     std::iter::once(arrays)
         .chain(figures)
         .map(|file| folder.join(file))
@@ -124,12 +127,15 @@ fn write(
     folder: &Path,
     name: &str,
     findings: &Findings,
+    scripts: &[String],
     force: bool,
 ) -> Result<Vec<String>, Failure> {
     let files = paths(folder, name, findings);
     npz::write_to(OutputFile::create(&files[0], force)?, &findings.arrays)?;
-    for (path, (_, figure)) in files[1..].iter().zip(&findings.figures) {
-        output::write(path, force, figure.to_svg().as_bytes())?;
+    let figures = findings.figures.iter().map(|(_, figure)| figure.to_svg());
+    let contents = figures.chain(scripts.iter().cloned());
+    for (path, content) in files[1..].iter().zip(contents) {
+        output::write(path, force, content.as_bytes())?;
     }
     Ok(files.iter().map(|path| path_text(path)).collect())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use ctrnn_analysis::plot::Style;
 
 use crate::trust::Trust;
 
@@ -181,7 +182,7 @@ pub enum TasksCommand {
         /// Number of trials; each is a column.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=12))]
         trials: u32,
-        /// File to write, .svg or .png [default: the name of the task and .svg].
+        /// File to write, .svg, .pdf or .png [default: the name of the task and .svg].
         #[arg(short, long, value_name = "FIG")]
         output: Option<PathBuf>,
         /// Replace an existing file.
@@ -525,9 +526,13 @@ pub struct PlotArgs {
     pub what: Vec<String>,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// File to write, .svg or .png; further figures of the analysis are named by it and a suffix.
+    /// File to write, .svg, .pdf or .png; further figures of the analysis are named by it and a suffix. Next to them are
+    /// written the arrays as npz and a Python script that draws each figure with matplotlib.
     #[arg(short, long, value_name = "FIG")]
     pub output: PathBuf,
+    /// Width of the figure in mm and font size in points: width=85,font=7, or one of them.
+    #[arg(long, value_name = "STYLE", default_value = "font=7")]
+    pub style: Style,
     /// Replace existing files.
     #[arg(long)]
     pub force: bool,

@@ -15,6 +15,8 @@ const DPI: f64 = 300.0;
 pub enum FigureFormat {
     /// Vector graphics.
     Svg,
+    /// Vector graphics on a page, with the font.
+    Pdf,
     /// Pixel graphics.
     Png,
 }
@@ -25,13 +27,14 @@ impl FigureFormat {
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
             Some("svg") => Ok(Self::Svg),
+            Some("pdf") => Ok(Self::Pdf),
             Some("png") => Ok(Self::Png),
             Some("") if is_stream(path) => Ok(Self::Svg),
             _ => Err(Failure::new(
                 USAGE,
                 "C031",
                 format!(
-                    "{} is not the name of a figure; expected .svg or .png",
+                    "{} is not the name of a figure; expected .svg, .pdf or .png",
                     path.display()
                 ),
                 format!("write to {}", path.with_extension("svg").display()),
@@ -43,6 +46,7 @@ impl FigureFormat {
     pub fn draw(self, figure: &Figure) -> Result<Vec<u8>, Failure> {
         match self {
             Self::Svg => Ok(figure.to_svg().into_bytes()),
+            Self::Pdf => Ok(figure.to_pdf()),
             Self::Png => figure.to_png(DPI).map_err(|error| {
                 let help = "draw fewer trials, or write .svg";
                 Failure::new(USAGE, "C032", error.to_string(), help)
@@ -65,10 +69,14 @@ mod tests {
             FigureFormat::of(Path::new("a.b.PNG")).unwrap(),
             FigureFormat::Png
         );
-        let error = FigureFormat::of(Path::new("out/fig.pdf")).unwrap_err();
+        assert_eq!(
+            FigureFormat::of(Path::new("out/fig.pdf")).unwrap(),
+            FigureFormat::Pdf
+        );
+        let error = FigureFormat::of(Path::new("out/fig.eps")).unwrap_err();
         assert_eq!(
             error.render(false),
-            "error[C031]: out/fig.pdf is not the name of a figure; expected .svg or .png\nhelp: write to out/fig.svg\n"
+            "error[C031]: out/fig.eps is not the name of a figure; expected .svg, .pdf or .png\nhelp: write to out/fig.svg\n"
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::run_path::Needs;
 use crate::study::{load, named, names_and_overrides, note_unused, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
-/// Draws an analysis, and writes the npz with its data next to each figure.
+/// Draws an analysis, and writes its arrays and a script that draws each figure next to them.
 pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let format = FigureFormat::of(&args.output)?;
     output::check(&args.output, args.force, terminal)?;
@@ -42,9 +42,16 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         terminal,
     )?;
     note_unused(&args.trials, &[analysis], &loaded.run, terminal);
-    let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
+    let mut findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
         analysis.run(study).map_err(|why| refused(name, &why))
     })?;
+    for (_, figure) in &mut findings.figures {
+        *figure = figure.styled(&args.style).map_err(|error| {
+            let help = "give a larger width or a smaller font: --style width=MM,font=POINTS";
+            Failure::new(USAGE, "C032", error.to_string(), help)
+        })?;
+    }
+    let scripts = findings.scripts(analysis.title, &stem(&args.output));
     let figures = &findings.figures;
     // A pipe has no folder for the other files.
     let is_alone = files::is_stream(&args.output);
@@ -53,11 +60,13 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         true => vec![args.output.clone()],
         false => {
             let suffixes = figures.iter().map(|(suffix, _)| suffix);
-            let arrays = args.output.with_extension("npz");
-            suffixes
+            let drawn: Vec<PathBuf> = suffixes
                 .map(|suffix| with_suffix(&args.output, suffix))
-                .chain([arrays])
-                .collect()
+                .collect();
+            let scripts = drawn.iter().map(|path| path.with_extension("py"));
+            let scripts: Vec<PathBuf> = scripts.collect();
+            let arrays = args.output.with_extension("npz");
+            [drawn, scripts, vec![arrays]].concat()
         }
     };
     for path in &files {
@@ -68,6 +77,9 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         terminal.say(format!("drew {}", path.display()));
     }
     if let (false, Some(path)) = (is_alone, files.last()) {
+        for (path, script) in files[figures.len()..].iter().zip(&scripts) {
+            files::write(path, args.force, script.as_bytes())?;
+        }
         npz::write_to(OutputFile::create(path, args.force)?, &findings.arrays)?;
     }
     let json = || {
@@ -79,6 +91,12 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         terminal.say(line);
     }
     Ok(0)
+}
+
+/// Returns the name of a file without its extension, as text.
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }
 
 /// Adds a suffix to the name of a file: `folder/name.svg` becomes `folder/name<suffix>.svg`.

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-/// A type of numbers in a file.
+/// Largest number of characters of a text in an array; longer ones are cut off.
+const MOST_CHARACTERS: usize = 4096;
+
+/// A type of elements in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -24,6 +27,8 @@ pub enum Dtype {
     U32,
     U64,
     Bool,
+    /// Text of at most so many characters, padded with NUL; 4 bytes each.
+    Text(u16),
 }
 
 impl Dtype {
@@ -34,6 +39,15 @@ impl Dtype {
             Self::F16 | Self::BF16 | Self::I16 | Self::U16 => 2,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F64 | Self::I64 | Self::U64 => 8,
+            Self::Text(characters) => 4 * usize::from(characters),
+        }
+    }
+
+    /// Returns the number of bytes whose order depends on the machine: those of a number, or of a character of a text.
+    pub(crate) fn word_bytes(self) -> usize {
+        match self {
+            Self::Text(_) => 4,
+            number => number.bytes(),
         }
     }
 }
@@ -52,6 +66,7 @@ pub enum ArrayData {
     I64(Vec<i64>),
     U8(Vec<u8>),
     Bool(Vec<bool>),
+    Text(Vec<String>),
 }
 
 /// An array: elements in row-major order (the last index runs fastest) and their shape.
@@ -117,6 +132,12 @@ impl Array {
         Self::new(shape, ArrayData::I64(data))
     }
 
+    /// Creates a list of texts.
+    pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
+        let texts: Vec<String> = texts.into_iter().map(Into::into).collect();
+        Self::new(&[texts.len()], ArrayData::Text(texts))
+    }
+
     /// Returns the sizes, the slowest index first.
     pub fn shape(&self) -> &[usize] {
         &self.shape
@@ -148,6 +169,7 @@ impl Array {
             ArrayData::I64(data) => ArrayData::I64(data[some].to_vec()),
             ArrayData::U8(data) => ArrayData::U8(data[some].to_vec()),
             ArrayData::Bool(data) => ArrayData::Bool(data[some].to_vec()),
+            ArrayData::Text(data) => ArrayData::Text(data[some].to_vec()),
         };
         Self::new(&shape, data)
     }
@@ -167,6 +189,7 @@ impl Array {
             ArrayData::I64(data) => convert(data, "f32", exact_f32),
             ArrayData::U8(data) => Ok(data.iter().map(|&x| f32::from(x)).collect()),
             ArrayData::Bool(data) => Ok(data.iter().map(|&x| f32::from(x)).collect()),
+            ArrayData::Text(data) => no_number(data, "f32"),
         }
     }
 
@@ -182,6 +205,7 @@ impl Array {
             ArrayData::I64(data) => convert(data, "f64", exact_f64),
             ArrayData::U8(data) => Ok(data.iter().map(|&x| f64::from(x)).collect()),
             ArrayData::Bool(data) => Ok(data.iter().map(|&x| f64::from(x)).collect()),
+            ArrayData::Text(data) => no_number(data, "f64"),
         }
     }
 
@@ -197,6 +221,7 @@ impl Array {
             ArrayData::I64(data) => Ok(data.clone()),
             ArrayData::U8(data) => Ok(data.iter().map(|&x| i64::from(x)).collect()),
             ArrayData::Bool(data) => Ok(data.iter().map(|&x| i64::from(x)).collect()),
+            ArrayData::Text(data) => no_number(data, "integer"),
         }
     }
 
@@ -269,6 +294,7 @@ impl ArrayData {
             Self::I64(data) => data.len(),
             Self::U8(data) => data.len(),
             Self::Bool(data) => data.len(),
+            Self::Text(data) => data.len(),
         }
     }
 
@@ -286,6 +312,10 @@ impl ArrayData {
             Self::I64(_) => Dtype::I64,
             Self::U8(_) => Dtype::U8,
             Self::Bool(_) => Dtype::Bool,
+            Self::Text(data) => {
+                let longest = data.iter().map(|text| text.chars().count()).max();
+                Dtype::Text(longest.unwrap_or(0).clamp(1, MOST_CHARACTERS) as u16)
+            }
         }
     }
 
@@ -298,6 +328,15 @@ impl ArrayData {
             Self::I64(data) => encode(data, i64::to_le_bytes),
             Self::U8(data) => data.clone(),
             Self::Bool(data) => data.iter().map(|&x| u8::from(x)).collect(),
+            Self::Text(data) => {
+                let width = self.dtype().bytes() / 4;
+                let padded = |text: &String| {
+                    let characters = text.chars().chain(std::iter::repeat('\0'));
+                    let codes = characters.take(width).map(u32::from);
+                    codes.flat_map(u32::to_le_bytes).collect::<Vec<u8>>()
+                };
+                data.iter().flat_map(padded).collect()
+            }
         }
     }
 
@@ -326,6 +365,15 @@ impl ArrayData {
             Dtype::U16 => Self::I32(decode(bytes, |x| i32::from(u16::from_le_bytes(x)))),
             Dtype::U32 => Self::I64(decode(bytes, |x| i64::from(u32::from_le_bytes(x)))),
             Dtype::Bool => Self::Bool(bytes.iter().map(|&x| x != 0).collect()),
+            Dtype::Text(_) => {
+                let texts = bytes.chunks_exact(dtype.bytes()).map(|text| {
+                    let codes = decode(text, u32::from_le_bytes).into_iter();
+                    let characters = codes.map(|c| char::from_u32(c).unwrap_or('\u{fffd}'));
+                    let padded: String = characters.collect();
+                    padded.trim_end_matches('\0').to_owned()
+                });
+                Self::Text(texts.collect())
+            }
         }
     }
 
@@ -343,6 +391,7 @@ impl ArrayData {
             Self::I64(data) => data.iter().map(|&x| integer(x)).collect(),
             Self::U8(data) => data.iter().map(|&x| f32::from(x)).collect(),
             Self::Bool(data) => data.iter().map(|&x| f32::from(x)).collect(),
+            Self::Text(data) => vec![f32::NAN; data.len()],
         }
     }
 
@@ -355,6 +404,7 @@ impl ArrayData {
             Self::I64(data) => data.iter().map(|&x| Some(x)).collect(),
             Self::U8(data) => data.iter().map(|&x| Some(x.into())).collect(),
             Self::Bool(data) => data.iter().map(|&x| Some(x.into())).collect(),
+            Self::Text(data) => vec![None; data.len()],
         }
     }
 
@@ -370,7 +420,20 @@ impl ArrayData {
             Self::I64(data) => data[index].to_string(),
             Self::U8(data) => data[index].to_string(),
             Self::Bool(data) => data[index].to_string(),
+            Self::Text(data) => data[index].clone(),
         }
+    }
+}
+
+/// Refuses texts where numbers are wanted, unless there are none.
+fn no_number<T>(data: &[String], wanted: &'static str) -> Result<Vec<T>, ValueError> {
+    match data.first() {
+        None => Ok(Vec::new()),
+        Some(text) => Err(ValueError {
+            index: 0,
+            value: format!("{text:?}"),
+            wanted,
+        }),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::safetensors::TensorFile;
 pub fn read_arrays(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") => Ok(TensorFile::read(path)?.tensors),
-        Some("npz") => npz::read(path),
+        Some("npz") => npz::read_numbers(path),
         _ => Err(FileError::Format {
             path: path.to_owned(),
             rule: FormatError::UnknownExtension,

@@ -53,10 +53,13 @@ impl NpyHeader {
 
 /// Builds the header of an array for writing: little-endian, row-major, version 1.
 pub(crate) fn header(dtype: Dtype, shape: &[usize]) -> Vec<u8> {
-    let (kind, _) = KINDS
-        .iter()
-        .find(|(_, known)| *known == dtype)
-        .expect("numpy should know the type");
+    let kind = match dtype {
+        Dtype::Text(characters) => format!("U{characters}"),
+        number => {
+            let known = KINDS.iter().find(|(_, known)| *known == number);
+            known.expect("numpy should know the type").0.to_owned()
+        }
+    };
     let order = if dtype.bytes() == 1 { '|' } else { '<' };
     let mut sizes = String::new();
     for size in shape {
@@ -134,8 +137,14 @@ fn dtype(name: &str, descr: &str) -> Result<(bool, Dtype), FormatError> {
             name: name.to_owned(),
         });
     }
-    match KINDS.iter().find(|(known, _)| *known == kind) {
-        Some(&(_, dtype)) => Ok((descr.starts_with('>'), dtype)),
+    let number = KINDS.iter().find(|(known, _)| *known == kind);
+    let number = number.map(|&(_, dtype)| dtype);
+    let text = || {
+        let characters = kind.strip_prefix('U')?.parse().ok()?;
+        (characters > 0).then_some(Dtype::Text(characters))
+    };
+    match number.or_else(text) {
+        Some(dtype) => Ok((descr.starts_with('>'), dtype)),
         None => Err(FormatError::Dtype {
             name: name.to_owned(),
             dtype: descr.to_owned(),

@@ -38,6 +38,8 @@ use crate::regular_file;
 use crate::zip::{self, Content, Directory, Entry};
 
 const EXTENSION: &str = ".npy";
+/// Most bytes of an array of texts, which take several times as much in memory.
+const MOST_TEXT_BYTES: u64 = 1 << 24;
 
 /// Reads all arrays of a file.
 ///
@@ -50,6 +52,19 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
     names
         .into_iter()
         .map(|name| reader.read(&name).map(|array| (name, array)))
+        .collect()
+}
+
+/// Reads all arrays of a file of numbers.
+///
+/// # Errors
+/// As [`read`], or if an array contains text.
+pub(crate) fn read_numbers(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
+    let mut reader = NpzReader::open(path)?;
+    let names: Vec<String> = reader.names().map(str::to_owned).collect();
+    names
+        .into_iter()
+        .map(|name| Ok((name.clone(), reader.read_packed(&name)?.unpacked())))
         .collect()
 }
 
@@ -174,15 +189,26 @@ impl<R: BufRead + Seek> NpzReader<R> {
     /// # Errors
     /// If there is no such array, its type, shape or size breaks a rule, or its bytes are damaged.
     pub fn read(&mut self, name: &str) -> Result<Array, FileError> {
-        Ok(self.read_packed(name)?.unpacked())
+        Ok(self.read_any(name)?.unpacked())
     }
 
-    /// Reads an array without widening its type: it takes as much memory as its elements in the file, also while it is
-    /// being read.
+    /// Reads an array of numbers without widening its type: it takes as much memory as its elements in the file, also
+    /// while it is being read.
     ///
     /// # Errors
-    /// As [`NpzReader::read`].
+    /// As [`NpzReader::read`], or if the array contains text.
     pub fn read_packed(&mut self, name: &str) -> Result<PackedArray, FileError> {
+        let array = self.read_any(name)?;
+        match array.dtype() {
+            Dtype::Text(characters) => Err(FileError::format(&self.path)(FormatError::Dtype {
+                name: name.to_owned(),
+                dtype: format!("<U{characters}"),
+            })),
+            _ => Ok(array),
+        }
+    }
+
+    fn read_any(&mut self, name: &str) -> Result<PackedArray, FileError> {
         let path = self.path.clone();
         let (header, content) = self.open_array(name)?;
         let elements = read_elements(&header, content);
@@ -245,6 +271,13 @@ fn open_entry<'a, R: BufRead + Seek>(
 ) -> Result<(NpyHeader, Content<'a, R>), ReadError> {
     let mut content = Content::open(source, entry)?;
     let header = npy::read_header(name, &mut content)?;
+    if let Dtype::Text(characters) = header.dtype
+        && header.data_bytes() > MOST_TEXT_BYTES
+    {
+        let dtype = format!("<U{characters}");
+        let name = name.to_owned();
+        return Err(FormatError::Dtype { name, dtype }.into());
+    }
     let needed = header.data_bytes();
     let found = entry.bytes.saturating_sub(header.header_bytes);
     if needed != found {
@@ -271,12 +304,13 @@ fn read_elements<R: BufRead + Seek>(
     }
     content.finish()?;
     if header.big_endian {
-        bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+        let word = header.dtype.word_bytes();
+        bytes.chunks_exact_mut(word).for_each(<[u8]>::reverse);
     }
     Ok(PackedArray::new(&header.shape, header.dtype, bytes))
 }
 
-/// Number of bytes read at a time; a multiple of the width of every type.
+/// Number of bytes read at a time, rounded to whole elements.
 const BLOCK_BYTES: usize = 1 << 16;
 
 /// Reads column-major elements of `width` bytes each into row-major order.
@@ -294,10 +328,11 @@ fn read_column_major(
     }
     let mut index = vec![0; shape.len()];
     let mut at = 0;
-    let mut block = vec![0; BLOCK_BYTES];
+    let mut block = vec![0; (BLOCK_BYTES / width).max(1) * width];
     let mut left = out.len();
     while left > 0 {
-        let block = &mut block[..left.min(BLOCK_BYTES)];
+        let some = left.min(block.len());
+        let block = &mut block[..some];
         content.read_exact(block)?;
         left -= block.len();
         for element in block.chunks_exact(width) {
@@ -735,6 +770,33 @@ mod tests {
             read_x(&empty).unwrap(),
             Array::new(&[3, 0], ArrayData::U8(vec![]))
         );
+    }
+
+    /// `np.array([["a", "longer"], ["", "τ"]])` in both byte orders; a file of trials has numbers only.
+    #[test]
+    fn text_is_read_in_either_byte_order() {
+        let texts = ["a", "longer", "", "τ"];
+        let padded = |text: &&str| {
+            let characters = text.chars().chain(std::iter::repeat('\0')).take(6);
+            characters.map(u32::from).collect::<Vec<u32>>()
+        };
+        let codes: Vec<u32> = texts.iter().flat_map(padded).collect();
+        let little: Vec<u8> = codes.iter().flat_map(|c| c.to_le_bytes()).collect();
+        let big: Vec<u8> = codes.iter().flat_map(|c| c.to_be_bytes()).collect();
+        let expected = Array::new(
+            &[2, 2],
+            ArrayData::Text(texts.map(str::to_owned).to_vec()),
+        );
+        for (descr, bytes) in [("<U6", &little), (">U6", &big)] {
+            let content = npy(descr, "False", "(2, 2)", bytes);
+            assert_eq!(read_x(&content).unwrap(), expected);
+            let archive = theirs(&[("x.npy", &content)], CompressionMethod::Stored);
+            let mut reader = NpzReader::from_bytes(&archive, Path::new("t.npz")).unwrap();
+            let error = reader.read_packed("x").unwrap_err().to_string();
+            assert!(error.contains("has dtype <U6"), "{error}");
+        }
+        assert!(refused(&npy("<U0", "False", "(1,)", &[])).contains("dtype <U0"));
+        assert!(expected.to_f64().is_err());
     }
 
     #[test]

@@ -128,12 +128,14 @@ impl RunFolder {
         let is_checkpoint =
             |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
         let is_finding = |name: &str| {
-            let is_figure =
-                |end: &str| end == ".svg" || end.starts_with('_') && end.ends_with(".svg");
+            let is_result = |end: &str| {
+                let suffix = [".svg", ".py"].iter().find_map(|kind| end.strip_suffix(kind));
+                end == ".npz" || suffix.is_some_and(|s| s.is_empty() || s.starts_with('_'))
+            };
             analyses
                 .iter()
                 .filter_map(|analysis| name.strip_prefix(*analysis))
-                .any(|end| end == ".npz" || is_figure(end))
+                .any(is_result)
         };
         let is_own =
             |name: &str| Self::owns(OsStr::new(name)) || matches!(name, "report.html" | "analysis");
@@ -504,6 +506,7 @@ mod tests {
             "checkpoints/step-00000010/state.json",
             "analysis/pca.npz",
             "analysis/pca_3d.svg",
+            "analysis/pca_3d.py",
             ".RUN.json.tmp-abc123",
         ];
         let theirs = [

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 
 use super::{Answer, Unsuitable};
+use crate::epochs::Epochs;
 use crate::groups::{mean_course, of_all};
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
@@ -23,6 +24,7 @@ pub struct Currents {
     /// I
     /// )` of each unit; NaN if it receives no current.
     pub imbalance: Array1<f64>,
+    epochs: Epochs,
     t_ms: Vec<f64>,
 }
 
@@ -47,6 +49,7 @@ impl Answer for Currents {
             t_ms: study.times_ms(excitatory.len()),
             excitatory,
             imbalance,
+            epochs: Epochs::of(study),
         })
     }
 
@@ -72,14 +75,15 @@ impl Answer for Currents {
         let line = |current: Vec<f64>, ink| Layer::line(self.t_ms.clone(), current, ink).wide(0.35);
         let end = self.t_ms.last().copied().unwrap_or(1.0);
         let mut figure = Figure::new(&[48.0, 34.0], &[34.0]);
-        figure
-            .cell(0, 0)
+        let panel = figure.cell(0, 0);
+        panel
             .x_label("time (ms)")
             .y_label("current per unit")
             .add(Layer::guide([0.0, end], [0.0, 0.0]))
             .add(line(self.excitatory.clone(), colour(1)).named("excitatory"))
             .add(line(self.inhibitory.clone(), colour(0)).named("inhibitory"))
             .add(line(sum, Rgb::BLACK).named("sum"));
+        self.epochs.mark(panel);
         let panel = figure.cell(0, 1);
         let values = self.imbalance.to_vec();
         panel.histogram(["imbalance", "units"], &values, [0.0, 1.0], 20);

@@ -3,6 +3,7 @@
 use ndarray::{Array2, Axis};
 
 use super::{Answer, Unsuitable};
+use crate::epochs::Epochs;
 use crate::groups::{mean_course, of_all};
 use crate::plot::{BAR_MM, ColourMap, Figure, Ticks, range_of, up_to};
 use crate::text::short;
@@ -19,6 +20,7 @@ pub struct Rates {
     pub n_silent: usize,
     /// Mean rate over trials, `[time, unit]`.
     pub mean_course: Array2<f64>,
+    epochs: Epochs,
     dt_ms: f64,
 }
 
@@ -37,6 +39,7 @@ impl Answer for Rates {
                 .filter(|unit| unit.iter().all(|r| r.abs() < 1e-6))
                 .count(),
             mean_course: mean_course(study, &study.rates, &of_all(study)),
+            epochs: Epochs::of(study),
             dt_ms: study.dynamics.dt_ms,
         })
     }
@@ -76,13 +79,14 @@ impl Answer for Rates {
             .reversed_axes();
         let n = units.nrows();
         let end = units.ncols() as f64 * self.dt_ms;
-        figure
-            .cell(0, 1)
+        let panel = figure.cell(0, 1);
+        panel
             .title("mean over trials")
             .x("time (ms)", [0.0, end])
             .y("unit (sorted by peak)", [n as f64, 0.0])
             .y_ticks(Ticks::first_and_last(n))
             .heat_map(&units, [[0.0, end], [0.0, n as f64]], scale, map);
+        self.epochs.mark(panel);
         figure.cell(0, 2).colour_bar(scale, map, "rate");
         vec![("", figure)]
     }

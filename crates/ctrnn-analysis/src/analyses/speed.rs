@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView3, s};
 
 use super::{Answer, Unsuitable};
+use crate::epochs::Epochs;
 use crate::groups::{groups, mean_course};
 use crate::plot::{Figure, Layer, Rgb, up_to};
 use crate::text::short;
@@ -17,6 +18,7 @@ pub struct Speed {
     pub by: String,
     /// Name, colour, and speed per second over time of each group.
     pub courses: Vec<(String, Rgb, Vec<f64>)>,
+    epochs: Epochs,
     dt_ms: f64,
 }
 
@@ -45,6 +47,7 @@ impl Answer for Speed {
             courses: courses.collect(),
             speeds,
             by,
+            epochs: Epochs::of(study),
             dt_ms,
         })
     }
@@ -66,12 +69,13 @@ impl Answer for Speed {
             let line = Layer::line(t.collect(), y.clone(), *colour);
             line.wide(0.3).named(name)
         });
-        figure
-            .cell(0, 0)
+        let panel = figure.cell(0, 0);
+        panel
             .title(format!("by {}", self.by))
             .y("speed (1/s)", [0.0, 1.05 * up_to([self.highest()])[1]])
             .extend(lines)
             .time_axis();
+        self.epochs.mark(panel);
         vec![("", figure)]
     }
 }

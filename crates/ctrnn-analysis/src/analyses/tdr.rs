@@ -110,6 +110,7 @@ impl Answer for Tdr {
         });
         let panel = figure.cell(0, 1).y_label("regression weight (r.m.s.)");
         panel.extend(lines).time_axis();
+        self.courses.epochs.mark(panel);
         vec![("", figure)]
     }
 }

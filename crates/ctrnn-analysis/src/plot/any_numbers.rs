@@ -113,6 +113,7 @@ fn panel() -> impl Strategy<Value = Panel> {
         x,
         y,
         layers,
+        bar: None,
     });
     prop_oneof![
         4 => drawn,
@@ -152,6 +153,7 @@ proptest! {
         let [width, height] = figure.size_mm();
         prop_assert!(width < 300.0 && height < 100.0, "{width} x {height} mm");
         prop_assert!(figure.to_png(20.0).is_ok());
+        prop_assert!(figure.to_pdf().starts_with(b"%PDF"));
     }
 
     #[test]

@@ -15,6 +15,11 @@ pub enum Shape {
         size: [f64; 2],
         fill: Rgb,
     },
+    /// Rectangles of one colour, each by its upper left corner and its size.
+    Cells {
+        fill: Rgb,
+        cells: Vec<[[f64; 2]; 2]>,
+    },
     Disc {
         centre: [f64; 2],
         radius_mm: f64,
@@ -46,6 +51,17 @@ pub enum Anchor {
     End,
 }
 
+impl Anchor {
+    /// Returns the shift of a text relative to its position, in units of its width.
+    pub fn shift(self) -> f64 {
+        match self {
+            Self::Start => 0.0,
+            Self::Middle => -0.5,
+            Self::End => -1.0,
+        }
+    }
+}
+
 /// A sheet with shapes, painted in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Canvas {
@@ -53,7 +69,46 @@ pub struct Canvas {
     pub shapes: Vec<Shape>,
 }
 
+impl Shape {
+    /// Multiplies all lengths.
+    fn magnify(&mut self, factor: f64) {
+        let scale = |place: &mut [f64; 2]| *place = place.map(|mm| factor * mm);
+        match self {
+            Self::Polyline {
+                points, width_mm, ..
+            } => {
+                points.iter_mut().for_each(scale);
+                *width_mm *= factor;
+            }
+            Self::Rectangle { corner, size, .. } | Self::Image { corner, size, .. } => {
+                scale(corner);
+                scale(size);
+            }
+            Self::Cells { cells, .. } => cells.iter_mut().flatten().for_each(scale),
+            Self::Disc {
+                centre, radius_mm, ..
+            } => {
+                scale(centre);
+                *radius_mm *= factor;
+            }
+            Self::Text { at, size_mm, .. } => {
+                scale(at);
+                *size_mm *= factor;
+            }
+        }
+    }
+}
+
 impl Canvas {
+    /// Multiplies all lengths.
+    pub fn magnify(&mut self, factor: f64) {
+        if factor != 1.0 {
+            self.size_mm = self.size_mm.map(|mm| factor * mm);
+            let shapes = self.shapes.iter_mut();
+            shapes.for_each(|shape| shape.magnify(factor));
+        }
+    }
+
     pub fn text(&mut self, at: [f64; 2], text: &str, size_mm: f64, anchor: Anchor, colour: Rgb) {
         self.turned_text(at, text, size_mm, anchor, 0.0, colour);
     }

@@ -1,14 +1,13 @@
 //! Layout of panels on a sheet.
 
-use std::collections::HashSet;
-
 use super::canvas::{Anchor, Canvas, Shape};
-use super::{HeatMap, Layer, Panel, Rgb, Ticks, drawable, font, fraction, png, range_of, svg};
+use super::draw::{Frame, draw_layer};
+use super::{Layer, Panel, Rgb, Style, Ticks, drawable, font, fraction, pdf, png, range_of, svg};
 
-/// Sizes on paper in millimetres. Text has 7 points, as journals require; a point is 0.353 mm.
-const TEXT_MM: f64 = 2.47;
+/// Sizes on paper in millimetres at the default font size of 7 points, as journals require; a point is 0.353 mm.
+pub(super) const TEXT_MM: f64 = 2.47;
 const TITLE_MM: f64 = 2.65;
-const SMALL_MM: f64 = 2.12;
+pub(super) const SMALL_MM: f64 = 2.12;
 const LINE_HEIGHT: f64 = 1.25;
 const TICK_MM: f64 = 0.9;
 const AXIS_MM: f64 = 0.18;
@@ -18,14 +17,8 @@ const EDGE_MM: f64 = 2.0;
 /// Distance between the starts of neighbouring tilted labels.
 const TILTED_GAP_MM: f64 = 1.5 * SMALL_MM;
 
-/// Limits beyond which details cannot be distinguished on paper: stretches of a line, discs of a layer, cells along a
-/// side of a heat map.
-const MOST_STRETCHES: usize = 400;
-const MOST_DISCS: usize = 20_000;
-const MOST_CELLS: usize = 1500;
-
 /// Reason why a figure cannot be drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum FigureError {
     /// The image has no pixels, or too many.
     #[error("a picture of {width} x {height} pixels cannot be drawn; choose another resolution")]
@@ -34,6 +27,16 @@ pub enum FigureError {
         width: u32,
         /// Height in pixels.
         height: u32,
+    },
+    /// The requested width leaves no room for the data.
+    #[error(
+        "a width of {width} mm leaves no room between the labels of this figure; it needs at least {needed:.0} mm at this font size"
+    )]
+    Narrow {
+        /// Requested width in millimetres.
+        width: f64,
+        /// Smallest possible width in millimetres.
+        needed: f64,
     },
 }
 
@@ -45,6 +48,8 @@ pub struct Figure {
     columns_mm: Vec<f64>,
     rows_mm: Vec<f64>,
     panels: Vec<([usize; 2], Panel)>,
+    /// Factor of all sizes: a font size relative to the default.
+    magnification: f64,
 }
 
 impl Figure {
@@ -57,6 +62,7 @@ impl Figure {
             columns_mm: columns_mm.to_vec(),
             rows_mm: rows_mm.to_vec(),
             panels: Vec::new(),
+            magnification: 1.0,
         }
     }
 
@@ -89,6 +95,49 @@ impl Figure {
         self.panels.push(([row, column], panel));
     }
 
+    /// Returns the figure in a style. Lines and markers grow with the font; the data areas fill the width, with their
+    /// proportions kept.
+    ///
+    /// # Errors
+    /// [`FigureError::Narrow`] if the labels alone are wider than the figure may be.
+    pub fn styled(&self, style: &Style) -> Result<Self, FigureError> {
+        let magnification = style.magnification();
+        let resized = |factor: f64| {
+            let mut figure = self.clone();
+            figure.magnification = magnification;
+            let columns = figure.columns_mm.iter_mut().enumerate();
+            // A colour bar keeps its width.
+            let data = columns.filter(|(k, _)| !self.is_of_bars(*k));
+            data.for_each(|(_, mm)| *mm *= factor);
+            figure.rows_mm.iter_mut().for_each(|mm| *mm *= factor);
+            figure
+        };
+        let Some(width) = style.width_mm else {
+            return Ok(resized(1.0 / magnification));
+        };
+        const SMALLEST: f64 = 0.2;
+        let width_of = |factor: f64| resized(factor).size_mm()[0];
+        let needed = width_of(SMALLEST);
+        if needed > width {
+            return Err(FigureError::Narrow { width, needed });
+        }
+        let mut range = [SMALLEST, 2.0];
+        while width_of(range[1]) < width && range[1] < 1e3 {
+            range[1] *= 2.0;
+        }
+        for _ in 0..40 {
+            let middle = (range[0] + range[1]) / 2.0;
+            range[usize::from(width_of(middle) > width)] = middle;
+        }
+        Ok(resized(range[0]))
+    }
+
+    /// Returns true if a column contains only colour bars.
+    fn is_of_bars(&self, column: usize) -> bool {
+        let mut here = self.panels.iter().filter(|(place, _)| place[1] == column);
+        here.clone().count() > 0 && here.all(|(_, panel)| panel.bar.is_some())
+    }
+
     /// Returns width and height on paper.
     #[must_use]
     pub fn size_mm(&self) -> [f64; 2] {
@@ -109,38 +158,61 @@ impl Figure {
         png::write(&self.draw(), dpi)
     }
 
+    /// Renders the figure as a PDF file with embedded font.
+    #[must_use]
+    pub fn to_pdf(&self) -> Vec<u8> {
+        pdf::write(&self.draw())
+    }
+
     fn draw(&self) -> Canvas {
         let mut canvas = Canvas::default();
         let tilted = self.tilted();
-        let title_mm = match self.title.as_str() {
-            "" => 0.0,
-            title => {
-                let at = [EDGE_MM, EDGE_MM + TITLE_MM];
-                canvas.text(at, title, TITLE_MM, Anchor::Start, Rgb::BLACK);
-                TITLE_MM * LINE_HEIGHT + SPACE_MM
-            }
-        };
-        let lefts = self.starts(1, EDGE_MM);
-        let tops = self.starts(0, EDGE_MM + title_mm);
-        for ([row, column], panel) in &self.panels {
-            let frame = Frame {
-                corner: [lefts[*column], tops[*row]],
-                size: [self.columns_mm[*column], self.rows_mm[*row]],
-                ranges: panel.ranges(),
-            };
+        if !self.title.is_empty() {
+            let at = [EDGE_MM, EDGE_MM + TITLE_MM];
+            canvas.text(at, &self.title, TITLE_MM, Anchor::Start, Rgb::BLACK);
+        }
+        for (frame, panel) in self.placed() {
             panel.draw(&frame, tilted, &mut canvas);
         }
+        let [lefts, tops] = self.corners();
         let below = self.margins(0, self.rows_mm.len().saturating_sub(1))[1];
         let right = self.margins(1, self.columns_mm.len().saturating_sub(1))[1];
         canvas.size_mm = [
             lefts.last().unwrap_or(&0.0) + self.columns_mm.last().unwrap_or(&0.0) + right + EDGE_MM,
             tops.last().unwrap_or(&0.0) + self.rows_mm.last().unwrap_or(&0.0) + below + EDGE_MM,
         ];
+        canvas.magnify(self.magnification);
         canvas
     }
 
+    /// Returns the left ends of the columns and the upper ends of the rows.
+    fn corners(&self) -> [Vec<f64>; 2] {
+        let title_mm = match self.title.as_str() {
+            "" => 0.0,
+            _ => TITLE_MM * LINE_HEIGHT + SPACE_MM,
+        };
+        [self.starts(1, EDGE_MM), self.starts(0, EDGE_MM + title_mm)]
+    }
+
+    /// Returns the panels with their data areas, at the default font size.
+    pub(super) fn placed(&self) -> Vec<(Frame, &Panel)> {
+        let [lefts, tops] = self.corners();
+        let place = |([row, column], panel): &([usize; 2], Panel)| Frame {
+            corner: [lefts[*column], tops[*row]],
+            size: [self.columns_mm[*column], self.rows_mm[*row]],
+            ranges: panel.ranges(),
+        };
+        let panels = self.panels.iter();
+        panels.map(|placed| (place(placed), &placed.1)).collect()
+    }
+
+    /// Returns the factor of all sizes: a font size relative to the default.
+    pub(super) fn magnification(&self) -> f64 {
+        self.magnification
+    }
+
     /// Returns true if the names of bands are tilted, because one of them is wider than its band.
-    fn tilted(&self) -> bool {
+    pub(super) fn tilted(&self) -> bool {
         let mut panels = self.panels.iter();
         panels.any(|([_, column], panel)| panel.has_narrow_bands(self.columns_mm[*column]))
     }
@@ -172,49 +244,6 @@ impl Figure {
     }
 }
 
-/// Data area of a panel on the sheet.
-struct Frame {
-    corner: [f64; 2],
-    size: [f64; 2],
-    ranges: [[f64; 2]; 2],
-}
-
-impl Frame {
-    fn x(&self, value: f64) -> f64 {
-        self.corner[0] + self.size[0] * fraction(value, self.ranges[0])
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        self.corner[1] + self.size[1] * (1.0 - fraction(value, self.ranges[1]))
-    }
-
-    fn right(&self) -> f64 {
-        self.corner[0] + self.size[0]
-    }
-
-    fn bottom(&self) -> f64 {
-        self.corner[1] + self.size[1]
-    }
-
-    /// Returns the upper left corner and the size of a rectangle in data coordinates, clipped to the frame; `None` if
-    /// an edge is NaN.
-    fn rectangle(&self, x: [f64; 2], y: [f64; 2]) -> Option<([f64; 2], [f64; 2])> {
-        if x.iter().chain(&y).any(|edge| edge.is_nan()) {
-            return None;
-        }
-        let xs = x.map(|value| self.x(value).clamp(self.corner[0], self.right()));
-        let ys = y.map(|value| self.y(value).clamp(self.corner[1], self.bottom()));
-        let corner = [xs[0].min(xs[1]), ys[0].min(ys[1])];
-        Some((corner, [(xs[1] - xs[0]).abs(), (ys[1] - ys[0]).abs()]))
-    }
-
-    fn contains(&self, [x, y]: [f64; 2]) -> bool {
-        // A point on the edge counts as inside in spite of rounding.
-        let within = |value: f64, low: f64, high: f64| (low - 1e-6..=high + 1e-6).contains(&value);
-        within(x, self.corner[0], self.right()) && within(y, self.corner[1], self.bottom())
-    }
-}
-
 impl Panel {
     /// Returns the ranges of both axes: as set, or those of the data, with a margin in y.
     fn ranges(&self) -> [[f64; 2]; 2] {
@@ -230,12 +259,21 @@ impl Panel {
 
     /// Returns the height above the data area, for the title and the names of bands.
     fn above(&self, width_mm: f64, tilted: bool) -> f64 {
-        let n_lines = font::wrap(&self.title, TEXT_MM, width_mm).len() as f64;
-        let title = n_lines * TEXT_MM * LINE_HEIGHT;
-        let heights = self.bands().map(|(_, label)| label_height(label, tilted));
-        let bands = heights.fold(0.0, f64::max);
+        let title = self.title_lines(width_mm).len() as f64 * TEXT_MM * LINE_HEIGHT;
+        let bands = self.band_height(tilted);
         let space = if title + bands > 0.0 { SPACE_MM } else { 0.0 };
         title + bands + space
+    }
+
+    /// Returns the title, broken into lines.
+    pub(super) fn title_lines(&self, width_mm: f64) -> Vec<String> {
+        font::wrap(&self.title, TEXT_MM, width_mm)
+    }
+
+    /// Returns the height of the names of bands.
+    pub(super) fn band_height(&self, tilted: bool) -> f64 {
+        let heights = self.bands().map(|(_, label)| label_height(label, tilted));
+        heights.fold(0.0, f64::max)
     }
 
     fn below(&self) -> f64 {
@@ -322,18 +360,23 @@ impl Panel {
     }
 
     fn draw(&self, frame: &Frame, tilted: bool, canvas: &mut Canvas) {
-        for layer in &self.layers {
-            draw_layer(layer, frame, canvas);
-        }
-        self.draw_band_labels(frame, tilted, canvas);
-        self.draw_title(frame, tilted, canvas);
+        // Points are drawn over the axes, so that one at the end of an axis is seen whole.
+        let is_point = |layer: &Layer| matches!(layer, Layer::Points { .. });
+        let first_points = self.layers.iter().position(is_point);
+        let (below, above) = self
+            .layers
+            .split_at(first_points.unwrap_or(self.layers.len()));
+        below.iter().for_each(|layer| draw_layer(layer, frame, canvas));
         self.draw_x_axis(frame, canvas);
         self.draw_y_axis(frame, canvas);
+        above.iter().for_each(|layer| draw_layer(layer, frame, canvas));
+        self.draw_band_labels(frame, tilted, canvas);
+        self.draw_title(frame, tilted, canvas);
         self.draw_legend(frame, canvas);
     }
 
     fn draw_title(&self, frame: &Frame, tilted: bool, canvas: &mut Canvas) {
-        let lines = font::wrap(&self.title, TEXT_MM, frame.size[0]);
+        let lines = self.title_lines(frame.size[0]);
         let top = frame.corner[1] - self.above(frame.size[0], tilted);
         for (k, line) in lines.iter().enumerate() {
             let y = top + TEXT_MM * (1.0 + k as f64 * LINE_HEIGHT);
@@ -434,138 +477,6 @@ fn label_height(label: &str, tilted: bool) -> f64 {
     }
 }
 
-fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
-    match layer {
-        Layer::Line {
-            x,
-            y,
-            colour,
-            width_mm,
-            dashed,
-            ..
-        } => {
-            let points = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
-            let points: Vec<[f64; 2]> = points.collect();
-            let seen = points.split(|point| !frame.contains(*point));
-            let shapes = seen.filter_map(|points| stretch(points, *colour, *width_mm, *dashed));
-            canvas.shapes.extend(shapes);
-        }
-        Layer::Points {
-            x,
-            y,
-            colour,
-            radius_mm,
-            ..
-        } => {
-            let places = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
-            let seen = places.filter(|&place| frame.contains(place)).collect();
-            for centre in spread(seen, frame) {
-                canvas.shapes.push(Shape::Disc {
-                    centre,
-                    radius_mm: *radius_mm,
-                    fill: *colour,
-                });
-            }
-        }
-        Layer::Box { x, y, colour } => {
-            if let Some((corner, size)) = frame.rectangle(*x, *y) {
-                canvas.rectangle(corner, size, *colour);
-            }
-        }
-        Layer::Band { x, colour, .. } => {
-            if let Some((corner, size)) = frame.rectangle(*x, frame.ranges[1]) {
-                canvas.rectangle(corner, size, *colour);
-            }
-        }
-        Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
-        Layer::Text { at, text, colour } => {
-            let [x, y] = [frame.x(at[0]), frame.y(at[1])];
-            if frame.contains([x, y]) {
-                let at = [x, y + 0.35 * SMALL_MM];
-                canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
-            }
-        }
-    }
-}
-
-/// Returns the shape of an uninterrupted part of a line: a disc if it is a single point.
-fn stretch(points: &[[f64; 2]], colour: Rgb, width_mm: f64, dashed: bool) -> Option<Shape> {
-    match points {
-        [] => None,
-        [alone] => Some(Shape::Disc {
-            centre: *alone,
-            radius_mm: width_mm,
-            fill: colour,
-        }),
-        _ => Some(Shape::Polyline {
-            points: thinned(points),
-            colour,
-            width_mm,
-            dashed,
-        }),
-    }
-}
-
-/// Thins the points of a very long line to the ends and extremes in x and y of each stretch.
-fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
-    if points.len() <= 6 * MOST_STRETCHES {
-        return points.to_vec();
-    }
-    let furthest = |stretch: &[[f64; 2]]| {
-        let largest = |side: usize, sign: f64| {
-            (0..stretch.len())
-                .max_by(|&a, &b| (sign * stretch[a][side]).total_cmp(&(sign * stretch[b][side])))
-        };
-        let sides =
-            [(0, -1.0), (0, 1.0), (1, -1.0), (1, 1.0)].map(|(side, sign)| largest(side, sign));
-        let ends = [Some(0), Some(stretch.len() - 1)];
-        let mut kept: Vec<usize> = sides.into_iter().chain(ends).flatten().collect();
-        kept.sort_unstable();
-        kept.dedup();
-        kept.into_iter().map(|k| stretch[k]).collect::<Vec<_>>()
-    };
-    let stretches = points.chunks(points.len().div_ceil(MOST_STRETCHES));
-    stretches.flat_map(furthest).collect()
-}
-
-/// Thins very many discs to the first in each cell of a grid over the frame.
-fn spread(mut places: Vec<[f64; 2]>, frame: &Frame) -> Vec<[f64; 2]> {
-    if places.len() > MOST_DISCS {
-        let side_mm = (frame.size[0] * frame.size[1] / MOST_DISCS as f64).sqrt();
-        let mut taken = HashSet::new();
-        places.retain(|place| taken.insert(place.map(|x| (x / side_mm).floor() as i64)));
-    }
-    places
-}
-
-fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
-    let columns = map.columns.max(1);
-    let n_rows = map.values.len() / columns;
-    let Some((corner, size)) = frame.rectangle(map.x, map.y).filter(|_| n_rows > 0) else {
-        return;
-    };
-    let first_is_top = frame.y(map.y[0]) < frame.y(map.y[1]);
-    let row = |k: usize| if first_is_top { k } else { n_rows - 1 - k };
-    let shown_columns: Vec<usize> = shown(columns).collect();
-    let pixels = shown(n_rows).flat_map(|k| {
-        let row = &map.values[row(k) * columns..];
-        shown_columns
-            .iter()
-            .map(|&column| map.map.colour(row[column], map.scale))
-    });
-    canvas.shapes.push(Shape::Image {
-        corner,
-        size,
-        pixels: pixels.collect(),
-        columns: shown_columns.len(),
-    });
-}
-
-/// Selects the rows or columns of `n` that a heat map shows: evenly spaced ones if there are very many.
-fn shown(n: usize) -> impl Iterator<Item = usize> {
-    (0..n).step_by(n.div_ceil(MOST_CELLS).max(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -596,6 +507,7 @@ mod tests {
                 line,
                 Layer::points(vec![1.0], vec![2.0], colour(1)).named("mean"),
             ],
+            bar: None,
         };
         let mut figure = Figure::new(&[40.0], &[30.0]);
         figure.place(0, 0, panel);

@@ -3,7 +3,7 @@
 use ttf_parser::{Face, OutlineBuilder};
 
 /// Font Arimo, reduced to Latin, Greek and a few symbols; see `fonts/OFL.txt`.
-const BYTES: &[u8] = include_bytes!("../../fonts/arimo_latin_greek.ttf");
+pub const BYTES: &[u8] = include_bytes!("../../fonts/arimo_latin_greek.ttf");
 
 pub fn face() -> Face<'static> {
     Face::parse(BYTES, 0).expect("the embedded font is a font")

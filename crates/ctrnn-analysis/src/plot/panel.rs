@@ -15,6 +15,8 @@ pub struct Panel {
     pub y: Axis,
     /// Layers, from back to front.
     pub layers: Vec<Layer>,
+    /// Scale and colours if the panel is a colour bar.
+    pub bar: Option<([f64; 2], ColourMap)>,
 }
 
 /// Width of a colour bar in mm.
@@ -150,6 +152,7 @@ impl Panel {
         let values = Array2::from_shape_fn((STEPS, 1), |(k, _)| {
             low + (high - low) * (k as f64 + 0.5) / STEPS as f64
         });
+        self.bar = Some((scale, map));
         self.x("", [0.0, 1.0])
             .x_ticks(Ticks::None)
             .y(label, scale)

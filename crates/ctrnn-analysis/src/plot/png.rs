@@ -5,7 +5,7 @@ use tiny_skia::{
     PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
 };
 
-use super::canvas::{Anchor, Canvas, Shape};
+use super::canvas::{Canvas, Shape};
 use super::font::{self, Stroke as Outline};
 use super::{FigureError, Rgb};
 
@@ -78,6 +78,17 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
                 pixmap.fill_rect(rectangle, &paint(*fill), to_pixels, None);
             }
         }
+        Shape::Cells { fill, cells } => {
+            // Whole pixels, as in an image without smoothing.
+            let mut ink = paint(*fill);
+            ink.anti_alias = false;
+            for [corner, size] in cells {
+                let ([x, y], [w, h]) = (corner.map(|v| v as f32), size.map(|v| v as f32));
+                if let Some(cell) = Rect::from_xywh(x, y, w, h) {
+                    pixmap.fill_rect(cell, &ink, to_pixels, None);
+                }
+            }
+        }
         Shape::Disc {
             centre: [x, y],
             radius_mm,
@@ -96,7 +107,7 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             degrees,
             colour,
         } => {
-            let shift = shift(*anchor) * font::width(text);
+            let shift = anchor.shift() * font::width(text);
             let size = *size_mm as f32;
             let place = to_pixels
                 .pre_translate(at[0] as f32, at[1] as f32)
@@ -117,15 +128,6 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
                 draw_image(&image, *corner, *size, pixmap, to_pixels);
             }
         }
-    }
-}
-
-/// Returns the shift of a text relative to its position, in units of its width.
-fn shift(anchor: Anchor) -> f64 {
-    match anchor {
-        Anchor::Start => 0.0,
-        Anchor::Middle => -0.5,
-        Anchor::End => -1.0,
     }
 }
 

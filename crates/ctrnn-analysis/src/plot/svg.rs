@@ -41,6 +41,15 @@ fn element(shape: &Shape) -> String {
             let fill = hex(*fill);
             format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"{fill}\"/>")
         }
+        Shape::Cells { fill, cells } => {
+            let cell = |[[x, y], size]: &[[f64; 2]; 2]| {
+                let ([x, y], [w, h]) = ([*x, *y].map(number), size.map(number));
+                format!("M{x} {y}h{w}v{h}h-{w}z")
+            };
+            let path: String = cells.iter().map(cell).collect();
+            let fill = hex(*fill);
+            format!("<path d=\"{path}\" fill=\"{fill}\" shape-rendering=\"crispEdges\"/>")
+        }
         Shape::Disc {
             centre,
             radius_mm,

@@ -1,0 +1,91 @@
+//! Marks of the epochs of trials on time courses.
+
+use crate::Study;
+use crate::plot::{Layer, Panel, Rgb};
+use crate::text::spoken;
+
+/// Largest number of epochs whose names fit above a panel.
+const MOST_NAMES: usize = 8;
+
+/// The epochs of trials in order, each from its median onset to its median end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Epochs {
+    /// Name, onset and end in ms of each epoch.
+    pub epochs: Vec<(String, [f64; 2])>,
+}
+
+impl Epochs {
+    /// Returns the epochs of the trials of a study. An epoch that occurs several times in a trial is there as often.
+    pub fn of(study: &Study) -> Self {
+        let timelines = || study.batch.timelines.iter().zip(&study.batch.n_steps);
+        let mut found: Vec<(String, [Vec<usize>; 2])> = Vec::new();
+        for (timeline, &n_steps) in timelines() {
+            let mut counts: Vec<(&str, usize)> = Vec::new();
+            for (name, steps) in &timeline.epochs {
+                let [start, end] = [steps.start, steps.end].map(|step| step.min(n_steps));
+                if start == end {
+                    continue;
+                }
+                let count = match counts.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, count)) => {
+                        *count += 1;
+                        *count
+                    }
+                    None => {
+                        counts.push((name, 1));
+                        1
+                    }
+                };
+                let key = occurrence(name, count);
+                match found.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, [starts, ends])) => {
+                        starts.push(start);
+                        ends.push(end);
+                    }
+                    None => found.push((key, [vec![start], vec![end]])),
+                }
+            }
+        }
+        let in_ms = |steps: Vec<usize>| median(steps) as f64 * study.dynamics.dt_ms;
+        let epoch = |(name, ends): (String, [Vec<usize>; 2])| (name, ends.map(in_ms));
+        let mut epochs: Vec<_> = found.into_iter().map(epoch).collect();
+        epochs.sort_by(|(_, a), (_, b)| a[0].total_cmp(&b[0]));
+        Self { epochs }
+    }
+
+    /// Shades every other epoch behind a panel over the time of trials and writes the names above it; over a heat map,
+    /// which hides the shades, a line marks each onset.
+    pub fn mark(&self, panel: &mut Panel) {
+        let has_map = panel.layers.iter().any(|layer| matches!(layer, Layer::HeatMap(_)));
+        let is_named = self.epochs.len() <= MOST_NAMES;
+        let bands = self.epochs.iter().enumerate().map(|(k, (name, ends))| Layer::Band {
+            x: *ends,
+            colour: if k % 2 == 0 { Rgb([248, 248, 248]) } else { Rgb::PALE },
+            label: if is_named { spoken(name) } else { String::new() },
+        });
+        let bands: Vec<Layer> = bands.collect();
+        panel.layers.splice(0..0, bands);
+        if let (true, Some(y)) = (has_map, panel.y.range) {
+            let onsets = self.epochs.iter().map(|(_, [onset, _])| *onset);
+            let later = onsets.filter(|onset| *onset > 0.0);
+            let line = |onset: f64| {
+                let line = Layer::line(vec![onset; 2], y.to_vec(), Rgb([90, 90, 90]));
+                line.wide(0.15).dashed()
+            };
+            panel.extend(later.map(line));
+        }
+    }
+}
+
+/// Returns the name of an epoch's occurrence in a trial: `pulse`, `pulse 2`, ...
+pub fn occurrence(name: &str, count: usize) -> String {
+    match count {
+        1 => name.to_owned(),
+        _ => format!("{name} {count}"),
+    }
+}
+
+fn median(mut steps: Vec<usize>) -> usize {
+    steps.sort_unstable();
+    steps[steps.len() / 2]
+}

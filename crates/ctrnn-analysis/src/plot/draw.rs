@@ -1,0 +1,240 @@
+//! Layers as shapes on the sheet.
+
+use std::collections::HashSet;
+
+use super::canvas::{Anchor, Canvas, Shape};
+use super::figure::SMALL_MM;
+use super::{HeatMap, Layer, Rgb, fraction};
+
+/// Limits beyond which details cannot be distinguished on paper: stretches of a line, discs of a layer, cells along a
+/// side of a heat map.
+const MOST_STRETCHES: usize = 400;
+const MOST_DISCS: usize = 20_000;
+const MOST_CELLS: usize = 1500;
+
+/// Largest number of cells of a heat map that are drawn as rectangles instead of an image.
+const MOST_VECTOR_CELLS: usize = 4096;
+
+/// Data area of a panel on the sheet.
+pub(super) struct Frame {
+    pub corner: [f64; 2],
+    pub size: [f64; 2],
+    pub ranges: [[f64; 2]; 2],
+}
+
+impl Frame {
+    pub fn x(&self, value: f64) -> f64 {
+        self.corner[0] + self.size[0] * fraction(value, self.ranges[0])
+    }
+
+    pub fn y(&self, value: f64) -> f64 {
+        self.corner[1] + self.size[1] * (1.0 - fraction(value, self.ranges[1]))
+    }
+
+    pub fn right(&self) -> f64 {
+        self.corner[0] + self.size[0]
+    }
+
+    pub fn bottom(&self) -> f64 {
+        self.corner[1] + self.size[1]
+    }
+
+    /// Returns the upper left corner and the size of a rectangle in data coordinates, clipped to the frame; `None` if
+    /// an edge is NaN.
+    pub fn rectangle(&self, x: [f64; 2], y: [f64; 2]) -> Option<([f64; 2], [f64; 2])> {
+        if x.iter().chain(&y).any(|edge| edge.is_nan()) {
+            return None;
+        }
+        let xs = x.map(|value| self.x(value).clamp(self.corner[0], self.right()));
+        let ys = y.map(|value| self.y(value).clamp(self.corner[1], self.bottom()));
+        let corner = [xs[0].min(xs[1]), ys[0].min(ys[1])];
+        Some((corner, [(xs[1] - xs[0]).abs(), (ys[1] - ys[0]).abs()]))
+    }
+
+    pub fn contains(&self, [x, y]: [f64; 2]) -> bool {
+        // A point on the edge counts as inside in spite of rounding.
+        let within = |value: f64, low: f64, high: f64| (low - 1e-6..=high + 1e-6).contains(&value);
+        within(x, self.corner[0], self.right()) && within(y, self.corner[1], self.bottom())
+    }
+}
+
+/// Draws a layer in the frame of its panel.
+pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
+    match layer {
+        Layer::Line {
+            x,
+            y,
+            colour,
+            width_mm,
+            dashed,
+            ..
+        } => {
+            let points = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
+            let points: Vec<[f64; 2]> = points.collect();
+            let seen = points.split(|point| !frame.contains(*point));
+            let shapes = seen.filter_map(|points| stretch(points, *colour, *width_mm, *dashed));
+            canvas.shapes.extend(shapes);
+        }
+        Layer::Points {
+            x,
+            y,
+            colour,
+            radius_mm,
+            ..
+        } => {
+            let places = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
+            let seen = places.filter(|&place| frame.contains(place)).collect();
+            for centre in spread(seen, frame) {
+                canvas.shapes.push(Shape::Disc {
+                    centre,
+                    radius_mm: *radius_mm,
+                    fill: *colour,
+                });
+            }
+        }
+        Layer::Box { x, y, colour } => {
+            if let Some((corner, size)) = frame.rectangle(*x, *y) {
+                canvas.rectangle(corner, size, *colour);
+            }
+        }
+        Layer::Band { x, colour, .. } => {
+            if let Some((corner, size)) = frame.rectangle(*x, frame.ranges[1]) {
+                canvas.rectangle(corner, size, *colour);
+            }
+        }
+        Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
+        Layer::Text { at, text, colour } => {
+            let [x, y] = [frame.x(at[0]), frame.y(at[1])];
+            if frame.contains([x, y]) {
+                let at = [x, y + 0.35 * SMALL_MM];
+                canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
+            }
+        }
+    }
+}
+
+/// Returns the shape of an uninterrupted part of a line: a disc if it is a single point.
+fn stretch(points: &[[f64; 2]], colour: Rgb, width_mm: f64, dashed: bool) -> Option<Shape> {
+    match points {
+        [] => None,
+        [alone] => Some(Shape::Disc {
+            centre: *alone,
+            radius_mm: width_mm,
+            fill: colour,
+        }),
+        _ => Some(Shape::Polyline {
+            points: thinned(points),
+            colour,
+            width_mm,
+            dashed,
+        }),
+    }
+}
+
+/// Thins the points of a very long line to the ends and extremes in x and y of each stretch.
+fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    if points.len() <= 6 * MOST_STRETCHES {
+        return points.to_vec();
+    }
+    let furthest = |stretch: &[[f64; 2]]| {
+        let largest = |side: usize, sign: f64| {
+            (0..stretch.len())
+                .max_by(|&a, &b| (sign * stretch[a][side]).total_cmp(&(sign * stretch[b][side])))
+        };
+        let sides =
+            [(0, -1.0), (0, 1.0), (1, -1.0), (1, 1.0)].map(|(side, sign)| largest(side, sign));
+        let ends = [Some(0), Some(stretch.len() - 1)];
+        let mut kept: Vec<usize> = sides.into_iter().chain(ends).flatten().collect();
+        kept.sort_unstable();
+        kept.dedup();
+        kept.into_iter().map(|k| stretch[k]).collect::<Vec<_>>()
+    };
+    let stretches = points.chunks(points.len().div_ceil(MOST_STRETCHES));
+    stretches.flat_map(furthest).collect()
+}
+
+/// Thins very many discs to the first in each cell of a grid over the frame.
+fn spread(mut places: Vec<[f64; 2]>, frame: &Frame) -> Vec<[f64; 2]> {
+    if places.len() > MOST_DISCS {
+        let side_mm = (frame.size[0] * frame.size[1] / MOST_DISCS as f64).sqrt();
+        let mut taken = HashSet::new();
+        places.retain(|place| taken.insert(place.map(|x| (x / side_mm).floor() as i64)));
+    }
+    places
+}
+
+fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
+    let columns = map.columns.max(1);
+    let n_rows = map.values.len() / columns;
+    let Some((corner, size)) = frame.rectangle(map.x, map.y).filter(|_| n_rows > 0) else {
+        return;
+    };
+    let first_is_top = frame.y(map.y[0]) < frame.y(map.y[1]);
+    let row = |k: usize| if first_is_top { k } else { n_rows - 1 - k };
+    let shown_columns: Vec<usize> = shown(columns).collect();
+    let pixels = shown(n_rows).flat_map(|k| {
+        let row = &map.values[row(k) * columns..];
+        shown_columns
+            .iter()
+            .map(|&column| map.map.colour(row[column], map.scale))
+    });
+    let pixels: Vec<Rgb> = pixels.collect();
+    let columns = shown_columns.len();
+    if pixels.len() <= MOST_VECTOR_CELLS {
+        canvas.shapes.extend(cells([corner, size], columns, &pixels));
+    } else {
+        canvas.shapes.push(enlarged([corner, size], columns, &pixels));
+    }
+}
+
+/// Returns the cells of a matrix as rectangles, one shape for each colour; neighbours of one colour in a row are joined.
+/// Each rectangle reaches a little below its right and lower neighbours, so that no viewer shows gaps between them.
+fn cells([corner, size]: [[f64; 2]; 2], columns: usize, pixels: &[Rgb]) -> Vec<Shape> {
+    const OVERLAP_MM: f64 = 0.02;
+    let n_rows = pixels.len() / columns;
+    let cell = [size[0] / columns as f64, size[1] / n_rows as f64];
+    let mut shapes: Vec<(Rgb, Vec<[[f64; 2]; 2]>)> = Vec::new();
+    for (i, row) in pixels.chunks_exact(columns).enumerate() {
+        let mut from = 0;
+        for run in row.chunk_by(|a, b| a == b) {
+            let to = from + run.len();
+            let right = if to < columns { OVERLAP_MM } else { 0.0 };
+            let below = if i + 1 < n_rows { OVERLAP_MM } else { 0.0 };
+            let rectangle = [
+                [corner[0] + from as f64 * cell[0], corner[1] + i as f64 * cell[1]],
+                [run.len() as f64 * cell[0] + right, cell[1] + below],
+            ];
+            match shapes.iter_mut().find(|(fill, _)| *fill == run[0]) {
+                Some((_, cells)) => cells.push(rectangle),
+                None => shapes.push((run[0], vec![rectangle])),
+            }
+            from = to;
+        }
+    }
+    let shape = |(fill, cells)| Shape::Cells { fill, cells };
+    shapes.into_iter().map(shape).collect()
+}
+
+/// Returns a matrix as an image in which each cell has several pixels: viewers that smooth images blur only the edges of
+/// its cells.
+fn enlarged([corner, size]: [[f64; 2]; 2], columns: usize, pixels: &[Rgb]) -> Shape {
+    /// Pixels along the longer side of an image.
+    const SIDE: usize = 1200;
+    let n_rows = pixels.len() / columns;
+    let times = (SIDE / columns.max(n_rows)).max(1);
+    let wide = |row: &[Rgb]| -> Vec<Rgb> {
+        row.iter().flat_map(|&ink| std::iter::repeat_n(ink, times)).collect()
+    };
+    let rows = pixels.chunks_exact(columns).map(wide);
+    Shape::Image {
+        corner,
+        size,
+        columns: columns * times,
+        pixels: rows.flat_map(|row| row.repeat(times)).collect(),
+    }
+}
+
+/// Selects the rows or columns of `n` that a heat map shows: evenly spaced ones if there are very many.
+fn shown(n: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(n.div_ceil(MOST_CELLS).max(1))
+}

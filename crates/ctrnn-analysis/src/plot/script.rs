@@ -1,0 +1,357 @@
+//! A figure as a script for Python, which draws it with matplotlib from the arrays of its analysis.
+
+use std::fmt::Write as _;
+
+use super::draw::Frame;
+use super::figure::{SMALL_MM, TEXT_MM};
+use super::sources::{Sources, number, text};
+use super::{ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks};
+use crate::text::filled;
+
+const TEMPLATE: &str = include_str!("script.py");
+const POINTS_PER_MM: f64 = 72.0 / 25.4;
+/// Largest number of points of a line that is drawn together with its neighbours of the same style.
+const MOST_JOINED: usize = 8;
+
+/// Names of the files of a script.
+pub(crate) struct ScriptFiles<'a> {
+    /// Name of the npz file without its extension.
+    pub stem: &'a str,
+    /// Suffix of the figure.
+    pub suffix: &'a str,
+}
+
+impl Figure {
+    /// Writes the script of a figure. Its numbers come from the arrays of `sources`, to which others are added.
+    pub(crate) fn to_script(&self, title: &str, files: &ScriptFiles, sources: &mut Sources) -> String {
+        let magnification = self.magnification();
+        let [width, height] = self.size_mm();
+        let mut panels = String::new();
+        if !self.title.is_empty() {
+            let title = text(&self.title);
+            let _ = writeln!(panels, "figure.suptitle({title}, x=0.01, ha=\"left\")\n");
+        }
+        let tilted = self.tilted();
+        for (k, (frame, panel)) in self.placed().into_iter().enumerate() {
+            let data_name = format!("figure{}.{k}", files.suffix);
+            let mut writer = PanelWriter {
+                panel,
+                frame: &frame,
+                tilted,
+                magnification,
+                data_name,
+                sources,
+                lines: Vec::new(),
+            };
+            writer.write();
+            let _ = writeln!(panels, "# Panel {}", k + 1);
+            for line in writer.lines {
+                let _ = writeln!(panels, "{line}");
+            }
+            panels.push('\n');
+        }
+        let fonts = [TEXT_MM, SMALL_MM].map(|mm| short(mm * magnification * POINTS_PER_MM));
+        let script = format!("{}{}.py", plain(files.stem), files.suffix);
+        let values = [
+            ("title", title),
+            ("script", &script),
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("npz", &text(&format!("{}.npz", files.stem))),
+            ("size", &format!("{}, {}", short(width), short(height))),
+            ("fonts", &fonts.join(", ")),
+            ("panels", &panels),
+        ];
+        filled(TEMPLATE, &values)
+    }
+}
+
+/// Returns a name for a comment: without quotes, backslashes and control characters.
+fn plain(name: &str) -> String {
+    let is_plain = |c: &char| !c.is_control() && !['"', '\\', '{'].contains(c);
+    name.chars().filter(is_plain).collect()
+}
+
+/// Formats a size with at most three decimals.
+fn short(x: f64) -> String {
+    number((1000.0 * x).round() / 1000.0)
+}
+
+fn hex(Rgb([r, g, b]): Rgb) -> String {
+    format!("\"#{r:02x}{g:02x}{b:02x}\"")
+}
+
+fn pair([low, high]: [f64; 2]) -> String {
+    format!("({}, {})", number(low), number(high))
+}
+
+/// Style of a line without a name.
+#[derive(PartialEq)]
+struct LineStyle {
+    colour: Rgb,
+    width_mm: f64,
+    dashed: bool,
+}
+
+struct PanelWriter<'a> {
+    panel: &'a Panel,
+    frame: &'a Frame,
+    tilted: bool,
+    magnification: f64,
+    /// Beginning of the names of arrays that are added.
+    data_name: String,
+    sources: &'a mut Sources,
+    lines: Vec<String>,
+}
+
+impl PanelWriter<'_> {
+    fn write(&mut self) {
+        let mm = |x: f64| short(x * self.magnification);
+        let ([left, top], [width, height]) = (self.frame.corner.map(mm), self.frame.size.map(mm));
+        let axes = format!("ax = panel({left}, {top}, {width}, {height})");
+        self.lines.push(axes);
+        if let Some((scale, map)) = self.panel.bar {
+            return self.colour_bar(scale, map);
+        }
+        let mut from = 0;
+        while from < self.panel.layers.len() {
+            from += self.layers(from);
+        }
+        self.axes();
+        let is_named = self.panel.layers.iter().any(|layer| layer.legend().is_some());
+        if is_named {
+            let legend = "ax.legend(loc=\"upper left\", bbox_to_anchor=(1.02, 1))";
+            self.lines.push(legend.to_owned());
+        }
+    }
+
+    fn colour_bar(&mut self, [low, high]: [f64; 2], map: ColourMap) {
+        let norm = format!("Normalize({}, {})", number(low), number(high));
+        let label = text(&self.panel.y.label);
+        self.lines.push(format!(
+            "figure.colorbar(ScalarMappable({norm}, {}), cax=ax, ticklocation=\"left\", label={label})",
+            map_name(map)
+        ));
+    }
+
+    /// Writes the layer at a place, together with following ones that belong to it; returns their number.
+    fn layers(&mut self, at: usize) -> usize {
+        let rest = &self.panel.layers[at..];
+        match &rest[0] {
+            Layer::Line { .. } => {
+                let style = line_style(&rest[0]);
+                let alike = |layer: &&Layer| style.is_some() && line_style(layer) == style;
+                let n = rest.iter().take_while(alike).count();
+                match n {
+                    0 | 1 => self.line(at, &rest[0]),
+                    _ => self.lines_of_one_style(at, &rest[..n]),
+                }
+                n.max(1)
+            }
+            Layer::Box { .. } => {
+                let is_box = |layer: &&Layer| matches!(layer, Layer::Box { .. });
+                let n = rest.iter().take_while(is_box).count();
+                self.boxes(at, &rest[..n]);
+                n
+            }
+            other => {
+                self.single(at, other);
+                1
+            }
+        }
+    }
+
+    fn vector(&mut self, at: usize, what: &str, values: &[f64]) -> String {
+        let name = format!("{}.{at}.{what}", self.data_name);
+        self.sources.vector(values, || name)
+    }
+
+    fn line(&mut self, at: usize, layer: &Layer) {
+        let Layer::Line { x, y, colour, width_mm, dashed, name } = layer else {
+            return;
+        };
+        let n = x.len().min(y.len());
+        let [x, y] = [("x", x), ("y", y)].map(|(what, values)| self.vector(at, what, &values[..n]));
+        let width = short(width_mm * self.magnification * POINTS_PER_MM);
+        let dashes = if *dashed { ", dashes=(6, 4)" } else { "" };
+        let label = label(name.as_deref());
+        let colour = hex(*colour);
+        self.lines.push(format!(
+            "ax.plot({x}, {y}, color={colour}, linewidth={width}{dashes}{label})"
+        ));
+    }
+
+    /// Writes lines of one style one by one if their numbers are known; otherwise joins them, with NaN in between.
+    fn lines_of_one_style(&mut self, at: usize, layers: &[Layer]) {
+        let is_known = layers.iter().all(|layer| match layer {
+            Layer::Line { x, y, .. } => {
+                let known = |values: &[f64]| self.sources.expression(values).is_some();
+                x.len() > MOST_JOINED && known(x) && known(y)
+            }
+            _ => false,
+        });
+        if is_known || layers.len() < 3 {
+            for (k, layer) in layers.iter().enumerate() {
+                self.line(at + k, layer);
+            }
+            return;
+        }
+        let (mut all_x, mut all_y) = (Vec::new(), Vec::new());
+        for layer in layers {
+            if let Layer::Line { x, y, .. } = layer {
+                let n = x.len().min(y.len());
+                for (all, values) in [(&mut all_x, x), (&mut all_y, y)] {
+                    all.extend(values[..n].iter().chain([&f64::NAN]));
+                }
+            }
+        }
+        let mut joined = layers[0].clone();
+        if let Layer::Line { x, y, .. } = &mut joined {
+            (*x, *y) = (all_x, all_y);
+        }
+        self.line(at, &joined);
+    }
+
+    /// Writes the boxes of each colour as bars.
+    fn boxes(&mut self, at: usize, layers: &[Layer]) {
+        let mut colours: Vec<Rgb> = Vec::new();
+        for layer in layers {
+            if let Layer::Box { colour, .. } = layer
+                && !colours.contains(colour)
+            {
+                colours.push(*colour);
+            }
+        }
+        for (k, ink) in colours.into_iter().enumerate() {
+            let sides = layers.iter().filter_map(|layer| match layer {
+                Layer::Box { x, y, colour } if *colour == ink => {
+                    Some([x[0], x[1] - x[0], y[0], y[1] - y[0]])
+                }
+                _ => None,
+            });
+            let sides: Vec<[f64; 4]> = sides.collect();
+            let [left, width, bottom, height] = ["left", "width", "bottom", "height"].map(|what| {
+                let column = ["left", "width", "bottom", "height"].iter().position(|w| *w == what);
+                let values: Vec<f64> = sides.iter().map(|s| s[column.unwrap_or(0)]).collect();
+                let same = values.iter().all(|x| (x - values[0]).abs() <= 1e-9 * values[0].abs());
+                if same {
+                    number(values[0])
+                } else {
+                    self.vector(at + k, what, &values)
+                }
+            });
+            let colour = hex(ink);
+            self.lines.push(format!(
+                "ax.bar({left}, {height}, {width}, {bottom}, align=\"edge\", color={colour}, linewidth=0)"
+            ));
+        }
+    }
+
+    fn single(&mut self, at: usize, layer: &Layer) {
+        let line = match layer {
+            Layer::Points { x, y, colour, radius_mm, name } => {
+                let n = x.len().min(y.len());
+                let [x, y] =
+                    [("x", x), ("y", y)].map(|(what, values)| self.vector(at, what, &values[..n]));
+                let size = short(2.0 * radius_mm * self.magnification * POINTS_PER_MM);
+                format!(
+                    "ax.plot({x}, {y}, \"o\", color={}, markersize={size}, markeredgewidth=0, clip_on=False{})",
+                    hex(*colour),
+                    label(name.as_deref())
+                )
+            }
+            Layer::Band { x: [start, end], colour, label } => {
+                let ends = [start, end].map(|x| number(*x)).join(", ");
+                let tilted = if self.tilted { ", tilted=True" } else { "" };
+                format!("band(ax, {ends}, {}, {}{tilted})", hex(*colour), text(label))
+            }
+            Layer::HeatMap(map) => self.heat_map(at, map),
+            Layer::Text { at: [x, y], text: content, colour } => format!(
+                "ax.text({}, {}, {}, color={}, fontsize=SMALL, ha=\"center\", va=\"center\")",
+                number(*x),
+                number(*y),
+                text(content),
+                hex(*colour)
+            ),
+            Layer::Line { .. } | Layer::Box { .. } => return,
+        };
+        self.lines.push(line);
+    }
+
+    fn heat_map(&mut self, at: usize, map: &HeatMap) -> String {
+        let columns = map.columns.max(1);
+        let n_rows = map.values.len() / columns;
+        if n_rows == 0 {
+            return "# an empty matrix".to_owned();
+        }
+        let name = format!("{}.{at}.values", self.data_name);
+        let values = &map.values[..n_rows * columns];
+        let values = self.sources.matrix(values, columns, || name);
+        let [low, high] = map.scale.map(number);
+        let [x, y] = [map.x, map.y].map(pair);
+        let colours = map_name(map.map);
+        format!("matrix(ax, {x}, {y}, {values}, {colours}, {low}, {high})")
+    }
+
+    fn axes(&mut self) {
+        let panel = self.panel;
+        let lines: Vec<String> = panel.title_lines(self.frame.size[0]);
+        if !lines.is_empty() {
+            let pad = panel.band_height(self.tilted) * self.magnification * POINTS_PER_MM + 3.0;
+            let title = text(&lines.join("\n"));
+            let title = format!("ax.set_title({title}, loc=\"left\", pad={})", short(pad));
+            self.lines.push(title);
+        }
+        for (k, (letter, axis)) in [("x", &panel.x), ("y", &panel.y)].into_iter().enumerate() {
+            if !axis.label.is_empty() {
+                let label = text(&axis.label);
+                self.lines.push(format!("ax.set_{letter}label({label})"));
+            }
+            let [low, high] = self.frame.ranges[k].map(number);
+            self.lines.push(format!("ax.set_{letter}lim({low}, {high})"));
+            let spine = ["bottom", "left"][k];
+            match &axis.ticks {
+                Ticks::Round => {}
+                Ticks::At(_) => {
+                    let ticks = axis.ticks_on(self.frame.ranges[k]);
+                    let (places, names): (Vec<String>, Vec<String>) =
+                        ticks.iter().map(|(x, name)| (number(*x), text(name))).unzip();
+                    let (places, names) = (places.join(", "), names.join(", "));
+                    self.lines
+                        .push(format!("ax.set_{letter}ticks([{places}], [{names}])"));
+                }
+                Ticks::None => self.lines.push(format!(
+                    "ax.set_{letter}ticks([])\nax.spines[\"{spine}\"].set_visible(False)"
+                )),
+            }
+        }
+    }
+}
+
+fn label(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!(", label={}", text(name)))
+}
+
+fn map_name(map: ColourMap) -> &'static str {
+    match map {
+        ColourMap::Blues => "BLUES",
+        ColourMap::BlueWhiteRed => "BLUE_WHITE_RED",
+    }
+}
+
+/// Returns the style of a line without a name.
+fn line_style(layer: &Layer) -> Option<LineStyle> {
+    match layer {
+        Layer::Line {
+            colour,
+            width_mm,
+            dashed,
+            name: None,
+            ..
+        } => Some(LineStyle {
+            colour: *colour,
+            width_mm: *width_mm,
+            dashed: *dashed,
+        }),
+        _ => None,
+    }
+}
