@@ -36,7 +36,8 @@ use thiserror::Error;
 
 use crate::linear_algebra::NotConverged;
 use crate::plot::{Figure, ScriptFiles, Sources};
-use crate::{ArrayDoc, Arrays, Study};
+use crate::arrays::{FIGURE_ARRAYS, README, readme};
+use crate::{ArrayDoc, Arrays, Study, TRIAL_ARRAYS};
 
 macro_rules! analyses {
     ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
@@ -269,12 +270,25 @@ impl Findings {
         self.arrays.extend(sources.added);
         scripts
     }
+
+    /// Documents the arrays in an array of texts.
+    pub fn document(&mut self, analysis: &Analysis) {
+        let names: Vec<&str> = self.arrays.keys().map(String::as_str).collect();
+        let readme = readme(&names, analysis.documented());
+        self.arrays.extend([(README.name.to_owned(), readme)]);
+    }
 }
 
 impl Analysis {
     /// Returns the analysis with this name, or `None`.
     pub fn named(name: &str) -> Option<&'static Self> {
         ANALYSES.iter().find(|analysis| analysis.name == name)
+    }
+
+    /// Returns the documentation of all arrays: its own, those of its trials and axes, and those of its figures.
+    pub fn documented(&self) -> impl Iterator<Item = &'static ArrayDoc> {
+        let common = [TRIAL_ARRAYS, FIGURE_ARRAYS];
+        self.arrays.iter().chain(common.into_iter().flatten())
     }
 
     /// Returns the keys of the analysis' settings.
@@ -365,8 +379,14 @@ fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> 
 fn find<A: Answer>(study: &Study, options: &Map<String, Value>) -> Result<Findings, Unsuitable> {
     let options = parsed(options).expect("settings that check_options accepts");
     let answer = A::compute(study, &options)?;
+    let mut arrays = answer.arrays();
+    let has_axis = |axis: &str| A::ARRAYS.iter().any(|doc| doc.has_axis(axis));
+    if has_axis("trial") {
+        arrays.add_missing(study.trial_arrays());
+    }
+    arrays.add_missing(study.axis_arrays(has_axis));
     Ok(Findings {
-        arrays: answer.arrays(),
+        arrays,
         figures: answer.figures(),
         statements: answer.statements(),
     })

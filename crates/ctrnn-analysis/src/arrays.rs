@@ -18,6 +18,13 @@ impl Arrays {
         self
     }
 
+    /// Adds arrays whose names are not in use.
+    pub(crate) fn add_missing(&mut self, arrays: impl IntoIterator<Item = (String, Array)>) {
+        for (name, array) in arrays {
+            self.0.entry(name).or_insert(array);
+        }
+    }
+
     /// Adds arrays.
     pub fn extend(&mut self, arrays: impl IntoIterator<Item = (String, Array)>) {
         self.0.extend(arrays);
@@ -43,6 +50,80 @@ pub struct ArrayDoc {
     pub unit: &'static str,
     /// Meaning of the values.
     pub meaning: &'static str,
+}
+
+/// Documentation of the numbers that only a figure has, which its script reads.
+pub const FIGURE_ARRAYS: &[ArrayDoc] = &[
+    ArrayDoc {
+        name: "figure{}.{}.{}.{}",
+        shape: "[point]",
+        unit: "",
+        meaning: "numbers of one layer of a figure: suffix of the figure, panel and layer from 0, coordinate; read by its script",
+    },
+    ArrayDoc {
+        name: "figure{}.{}.{}.values",
+        shape: "[row, column]",
+        unit: "",
+        meaning: "matrix of one layer of a figure; read by its script",
+    },
+];
+
+/// Documentation of the array that documents the others.
+pub const README: ArrayDoc = ArrayDoc {
+    name: "readme",
+    shape: "[line]",
+    unit: "",
+    meaning: "one line about each array of this file",
+};
+
+impl ArrayDoc {
+    /// Returns true if this documents the array of a name: `{}` represents any text.
+    pub fn is_of(&self, name: &str) -> bool {
+        let mut parts = self.name.split("{}");
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = name.strip_prefix(first) else {
+            return false;
+        };
+        let parts: Vec<&str> = parts.collect();
+        let Some((last, between)) = parts.split_last() else {
+            return rest.is_empty();
+        };
+        for part in between {
+            match rest.split_once(part) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
+
+    /// Returns the number of axes.
+    pub fn rank(&self) -> usize {
+        let axes = self.shape.trim_matches(['[', ']']);
+        axes.split(',').filter(|axis| !axis.trim().is_empty()).count()
+    }
+
+    /// Returns true if one of the axes has this name.
+    pub fn has_axis(&self, name: &str) -> bool {
+        let mut axes = self.shape.trim_matches(['[', ']']).split(',');
+        axes.any(|axis| axis.trim() == name)
+    }
+
+    /// Returns a line about the array.
+    pub fn line(&self) -> String {
+        let unit = match self.unit {
+            "" => String::new(),
+            unit => format!(" ({unit})"),
+        };
+        format!("{} {}{unit}: {}", self.name, self.shape, self.meaning)
+    }
+}
+
+/// Returns a list of lines about arrays: those of `docs` that document an array.
+pub fn readme<'a>(names: &[&str], docs: impl IntoIterator<Item = &'a ArrayDoc>) -> Array {
+    let documented = docs.into_iter().filter(|doc| names.iter().any(|name| doc.is_of(name)));
+    let lines: Vec<String> = documented.chain([&README]).map(ArrayDoc::line).collect();
+    Array::texts(lines)
 }
 
 /// Trait of values that can be written as an array.

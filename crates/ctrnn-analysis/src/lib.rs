@@ -45,13 +45,14 @@ mod simulation;
 mod study;
 mod text;
 mod trial_figure;
+mod trial_record;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
 pub use analyses::{
     ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
     Unsuitable,
 };
-pub use arrays::{ArrayDoc, Arrays, ToArray};
+pub use arrays::{FIGURE_ARRAYS, README, readme, ArrayDoc, Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
 pub use courses::{Course, Courses};
@@ -72,3 +73,4 @@ pub use similarity::{cka, procrustes_angle};
 pub use simulation::{Injected, InjectedError, States, simulate, simulate_perturbed};
 pub use study::{Peer, Study, TypicalInput, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
+pub use trial_record::{EpochNames, TRIAL_ARRAYS, TrialRecord, channel_arrays};

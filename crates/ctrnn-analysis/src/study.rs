@@ -1,5 +1,7 @@
 //! Common input of all analyses: a network, its trials and its states.
 
+use std::collections::BTreeMap;
+
 use ctrnn_files::Array;
 use ctrnn_model::Form;
 use ctrnn_tasks::{Layout, Task, TrialBatch};
@@ -10,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::selection::{Selection, SelectionError};
 use crate::selectivity::d_prime;
 use crate::text::spoken;
-use crate::{Dynamics, Unsuitable};
+use crate::{Dynamics, EpochNames, ToArray, TrialRecord, Unsuitable, channel_arrays};
 
 /// A network, its trials, and its states and outputs in them.
 pub struct Study<'a> {
@@ -190,6 +192,37 @@ impl Study<'_> {
             .outputs
             .slice(ndarray::s![b, ..self.batch.n_steps[b], ..]);
         rows.iter().map(|&y| y as f32).collect()
+    }
+
+    /// Returns lengths, epochs, conditions and answers of the trials, as arrays by name.
+    pub(crate) fn trial_arrays(&self) -> BTreeMap<String, Array> {
+        let mut epochs = EpochNames::default();
+        self.batch.timelines.iter().for_each(|timeline| epochs.add(timeline));
+        let record = TrialRecord {
+            task: self.task,
+            batch: &self.batch,
+            epochs: &epochs,
+        };
+        let mut arrays = record.rows(|b| self.readout(b));
+        arrays.extend(record.names());
+        arrays
+    }
+
+    /// Returns the arrays that name or number the positions along some axes.
+    pub(crate) fn axis_arrays(&self, has_axis: impl Fn(&str) -> bool) -> BTreeMap<String, Array> {
+        let signs = self.signs.as_deref();
+        let mut arrays = channel_arrays(self.layout(), self.dynamics.n_units(), signs);
+        let t_ms = self.times_ms(self.batch.max_steps).to_array();
+        arrays.insert("t_ms".to_owned(), t_ms);
+        let axes = [
+            ("t_ms", "time"),
+            ("unit_names", "unit"),
+            ("input_names", "input"),
+            ("output_names", "output"),
+        ];
+        let needed = |name: &str| axes.iter().any(|(known, axis)| *known == name && has_axis(axis));
+        arrays.retain(|name, _| needed(name));
+        arrays
     }
 
     /// Returns the names of the epochs in order of appearance.

@@ -79,6 +79,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         match found {
             Ok(mut findings) => {
                 let scripts = findings.scripts(analysis.title, analysis.name);
+                findings.document(analysis);
                 let files = write(&folder, analysis.name, &findings, &scripts, force)?;
                 terminal.say(format!("{}:", analysis.name));
                 findings

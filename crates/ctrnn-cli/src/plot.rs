@@ -57,6 +57,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         })?;
     }
     let scripts = findings.scripts(analysis.title, &stem(&args.output));
+    findings.document(analysis);
     let figures = &findings.figures;
     // A pipe has no folder for the other files.
     let is_alone = files::is_stream(&args.output);

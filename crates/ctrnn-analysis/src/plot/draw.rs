@@ -238,3 +238,55 @@ fn enlarged([corner, size]: [[f64; 2]; 2], columns: usize, pixels: &[Rgb]) -> Sh
 fn shown(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(n.div_ceil(MOST_CELLS).max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{ColourMap, Figure};
+    use ndarray::Array2;
+
+    fn drawn(n: usize) -> (Vec<Shape>, String) {
+        let values = Array2::from_shape_fn((n, n), |(i, k)| ((i * n + k) % 3) as f64);
+        let over = [[0.0, n as f64]; 2];
+        let mut figure = Figure::new(&[20.0], &[20.0]);
+        figure.cell(0, 0).heat_map(&values, over, [0.0, 2.0], ColourMap::Blues);
+        let mut canvas = Canvas::default();
+        for (frame, panel) in figure.placed() {
+            panel.layers.iter().for_each(|layer| draw_layer(layer, &frame, &mut canvas));
+        }
+        (canvas.shapes, figure.to_svg())
+    }
+
+    /// Three colours make three shapes, whose rectangles cover the panel; runs of one colour are joined.
+    #[test]
+    fn a_small_matrix_is_drawn_as_cells() {
+        let (shapes, svg) = drawn(8);
+        let mut area = 0.0;
+        for shape in &shapes {
+            let Shape::Cells { cells, .. } = shape else {
+                panic!("{shape:?}");
+            };
+            area += cells.iter().map(|[_, [w, h]]| w * h).sum::<f64>();
+        }
+        assert_eq!(shapes.len(), 3);
+        assert!((400.0..405.0).contains(&area), "{area} mm2");
+        assert!(!svg.contains("<image"), "{svg}");
+        assert!(svg.contains("shape-rendering=\"crispEdges\""));
+        let run = cells([[0.0, 0.0], [4.0, 1.0]], 4, &[Rgb::BLACK; 4]);
+        let cells = vec![[[0.0, 0.0], [4.0, 1.0]]];
+        let fill = Rgb::BLACK;
+        assert_eq!(run, [Shape::Cells { fill, cells }]);
+    }
+
+    /// Each cell of a large matrix has several pixels, which limits the effect of smoothing to its edge.
+    #[test]
+    fn a_large_matrix_is_an_image_of_large_cells() {
+        let (shapes, svg) = drawn(100);
+        let [Shape::Image { columns, pixels, .. }] = &shapes[..] else {
+            panic!("one image");
+        };
+        assert_eq!((*columns, pixels.len()), (1200, 1200 * 1200));
+        assert!(pixels[..12].iter().all(|ink| *ink == pixels[0]) && pixels[12] != pixels[0]);
+        assert!(svg.len() < 60_000, "{} bytes", svg.len());
+    }
+}

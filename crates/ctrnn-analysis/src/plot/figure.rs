@@ -480,7 +480,7 @@ fn label_height(label: &str, tilted: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::{Axis, ColourMap, colour};
+    use crate::plot::{Axis, ColourMap, HeatMap, colour};
 
     fn figure() -> Figure {
         let line = Layer::line(vec![0.0, 1.0, 2.0], vec![0.0, f64::NAN, 4.0], colour(0));
@@ -523,7 +523,7 @@ mod tests {
             ">delay</text>",
             ">mean</text>",
             "mm\" height=\"",
-            "data:image/png;base64,",
+            "shape-rendering=\"crispEdges\"",
             "<circle ",
         ] {
             assert!(svg.contains(expected), "{expected}\n{svg}");
@@ -539,6 +539,23 @@ mod tests {
         let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
         assert_eq!(width, (figure.draw().size_mm[0] * 10.0).ceil() as u32);
         assert!(figure.to_png(0.0).is_err());
+    }
+
+    /// A marker at the end of an axis lies over the axis, and is not cut off.
+    #[test]
+    fn points_at_the_ends_are_whole() {
+        let mut figure = Figure::new(&[40.0], &[30.0]);
+        let points = Layer::points(vec![0.0, 1.0], vec![0.0, 1.0], colour(1));
+        figure.cell(0, 0).x("x", [0.0, 1.0]).y("y", [0.0, 1.0]).add(points);
+        let shapes = figure.draw().shapes;
+        let last_line = shapes.iter().rposition(|s| matches!(s, Shape::Polyline { .. }));
+        let discs = shapes.iter().enumerate();
+        let discs: Vec<usize> = discs
+            .filter(|(_, s)| matches!(s, Shape::Disc { .. }))
+            .map(|(k, _)| k)
+            .collect();
+        assert_eq!(discs.len(), 2);
+        assert!(discs.iter().all(|k| Some(*k) > last_line));
     }
 
     /// The y axis points up: the middle of 0 to 10 is in the middle, the upper end at the top.

@@ -62,8 +62,8 @@ pub fn write(canvas: &Canvas) -> Vec<u8> {
         let bytes: Vec<u8> = pixels.iter().flat_map(|Rgb(parts)| *parts).collect();
         let bytes = compressed(&bytes);
         let mut written = pdf.image_xobject(image(k), &bytes);
+        written.filter(Filter::FlateDecode);
         written
-            .filter(Filter::FlateDecode)
             .width(*columns as i32)
             .height((pixels.len() / columns) as i32)
             .bits_per_component(8);
@@ -256,7 +256,6 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::plot::{ColourMap, Figure, Layer, colour};
 
     fn figure() -> Figure {
