@@ -287,8 +287,8 @@ impl Analysis {
 
     /// Returns the documentation of all arrays: its own, those of its trials and axes, and those of its figures.
     pub fn documented(&self) -> impl Iterator<Item = &'static ArrayDoc> {
-        let common = [TRIAL_ARRAYS, FIGURE_ARRAYS];
-        self.arrays.iter().chain(common.into_iter().flatten())
+        let common = [TRIAL_ARRAYS, FIGURE_ARRAYS, &[README]];
+        common.into_iter().flatten().chain(self.arrays)
     }
 
     /// Returns the keys of the analysis' settings.

@@ -77,6 +77,21 @@ pub const README: ArrayDoc = ArrayDoc {
 };
 
 impl ArrayDoc {
+    /// Creates the documentation of an array.
+    pub const fn new(
+        name: &'static str,
+        shape: &'static str,
+        unit: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            shape,
+            unit,
+            meaning,
+        }
+    }
+
     /// Returns true if this documents the array of a name: `{}` represents any text.
     pub fn is_of(&self, name: &str) -> bool {
         let mut parts = self.name.split("{}");
@@ -122,7 +137,7 @@ impl ArrayDoc {
 /// Returns a list of lines about arrays: those of `docs` that document an array.
 pub fn readme<'a>(names: &[&str], docs: impl IntoIterator<Item = &'a ArrayDoc>) -> Array {
     let documented = docs.into_iter().filter(|doc| names.iter().any(|name| doc.is_of(name)));
-    let lines: Vec<String> = documented.chain([&README]).map(ArrayDoc::line).collect();
+    let lines: Vec<String> = documented.map(ArrayDoc::line).collect();
     Array::texts(lines)
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3};
 
-use crate::Study;
+use crate::{Arrays, Study};
 use crate::epochs::Epochs;
 use crate::groups::{Group, groups, mean_course};
 use crate::plot::{Layer, Panel, Rgb, colour};
@@ -61,6 +61,16 @@ impl Courses {
             epochs: Epochs::of(study),
             dt_ms: study.dynamics.dt_ms,
         }
+    }
+
+    /// Adds the trajectories, `course_0`, `course_1`, ..., and their names.
+    pub fn add_to(&self, arrays: Arrays) -> Arrays {
+        let names = self.courses.iter().map(|course| course.name.clone());
+        let arrays = arrays.with("group_names", &names.collect::<Vec<String>>());
+        let courses = self.courses.iter().enumerate();
+        courses.fold(arrays, |arrays, (k, course)| {
+            arrays.with(format!("course_{k}"), &course.values)
+        })
     }
 
     /// Draws the trajectories on a plane of two axes, with starts and ends marked. The legend, which may be long, is

@@ -42,6 +42,7 @@ mod selectivity;
 mod sigmoid;
 mod similarity;
 mod simulation;
+mod state_space_view;
 mod study;
 mod text;
 mod trial_figure;
@@ -70,7 +71,9 @@ pub use selection::{Selection, SelectionError};
 pub use selectivity::{VarianceSplit, d_prime, variance_split};
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};
-pub use simulation::{Injected, InjectedError, States, simulate, simulate_perturbed};
+pub use simulation::{
+    Injected, InjectedError, STATES_ARRAYS, States, simulate, simulate_perturbed,
+};
 pub use study::{Peer, Study, TypicalInput, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
 pub use trial_record::{EpochNames, TRIAL_ARRAYS, TrialRecord, channel_arrays};

@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
-use ctrnn_files::{FileError, RunFolder, RunJson, read_at_most};
+use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_model::CtrnnConfig;
 use serde_json::Value as Json;
 
 use crate::Study;
-use crate::analyses::{Analysis, Findings, Unsuitable};
+use crate::analyses::{Analysis, Findings, Section, Unsuitable};
+use crate::state_space_view::state_space_view;
 use crate::text::{filled, spoken};
 
 const TEMPLATE: &str = include_str!("report.html");
+const SCRIPT: &str = include_str!("state_space_view.js");
 const MOST_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// Facts about a run that are not results of its analyses.
@@ -51,13 +53,20 @@ type Found<'a> = [(&'a Analysis, Result<Findings, Unsuitable>)];
 /// If a file of the run cannot be read.
 pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String, FileError> {
     let state = RunJson::load(&run.folder.run_json())?;
+    let events = events(run.folder);
     let root = run.folder.root().file_name().unwrap_or_default();
     let chapters = found.chunk_by(|(a, _), (b, _)| a.section == b.section);
     let mut sections: Vec<(&str, String)> = chapters
         .map(|chapter| (chapter[0].0.section.title(), cards(chapter)))
         .collect();
+    let view = state_space_view(study, found);
+    if let Some(view) = &view {
+        let states = sections.iter().position(|(title, _)| *title == Section::StateSpace.title());
+        let after = states.map_or(sections.len(), |k| k + 1);
+        sections.insert(after, ("Interactive state space", interactive(view)));
+    }
     sections.extend([
-        ("Network", network(run, study)),
+        ("Network", network(run, study, &events)),
         ("Left out", left_out(found)),
         ("How to reproduce", reproduction(run)?),
     ]);
@@ -76,24 +85,25 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
         "{} · {} units · {}",
         spoken(run.task),
         run.model.n_units,
-        state_words(&state)
+        state_words(run, &state)
     );
     Ok(filled(
         TEMPLATE,
         &[
             ("name", &escaped(&root.to_string_lossy())),
             ("lead", &escaped(&lead)),
-            ("tiles", &tiles(run, study)),
-            ("warnings", &warnings(run, &state, study)),
+            ("tiles", &tiles(run, study, &events)),
+            ("warnings", &warnings(run, &state, study, &events)),
             ("links", &links),
             ("sections", &bodies),
             ("created", &escaped(&state.created)),
+            ("script", &view.map_or_else(String::new, |_| format!("<script>\n{SCRIPT}</script>\n"))),
         ],
     ))
 }
 
 /// Returns the key numbers at the top of the page.
-fn tiles(run: &ReportedRun, study: &Study) -> String {
+fn tiles(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
     let percent = |part: f64| format!("{:.1} %", 100.0 * part);
     let right = accuracy(study).map(|accuracy| {
         let chance = study.task.chance();
@@ -102,11 +112,12 @@ fn tiles(run: &ReportedRun, study: &Study) -> String {
     });
     let metrics = study.metrics.clone().map(|metrics| metrics.until(run.step));
     let loss = metrics.and_then(|metrics| metrics.curve("val", "loss").1.last().copied());
+    let steps = (
+        run.step.to_string(),
+        format!("steps of {} trials", run.batch_size),
+    );
+    let steps = (!is_imported(events)).then_some(steps);
     let of_run = [
-        (
-            run.step.to_string(),
-            format!("steps of {} trials", run.batch_size),
-        ),
         (run.model.n_units.to_string(), "units".to_owned()),
         (
             study.batch.n_trials.to_string(),
@@ -115,7 +126,8 @@ fn tiles(run: &ReportedRun, study: &Study) -> String {
     ];
     let loss = loss.map(|loss| (loss_words(loss), "validation loss".to_owned()));
     let mut text = "<div class=\"tiles\">\n".to_owned();
-    for (number, what) in right.into_iter().chain(loss).chain(of_run) {
+    let tiles = right.into_iter().chain(loss).chain(steps).chain(of_run);
+    for (number, what) in tiles {
         let (number, what) = (escaped(&number), escaped(&what));
         let _ = writeln!(
             text,
@@ -141,9 +153,15 @@ fn accuracy(study: &Study) -> Option<f64> {
     (!correct.is_empty()).then(|| right as f64 / correct.len() as f64)
 }
 
-fn state_words(state: &RunJson) -> String {
-    let word = serde_json::to_value(state.state).unwrap_or_default();
-    let word = word.as_str().unwrap_or_default();
+fn state_words(run: &ReportedRun, state: &RunJson) -> String {
+    let word = match state.state {
+        RunState::Created => "not trained yet",
+        RunState::Running if run.folder.is_in_use() => "training",
+        RunState::Running => "killed while training",
+        RunState::Stopped => "stopped",
+        RunState::Done => "finished",
+        RunState::Failed => "failed",
+    };
     match &state.reason {
         Some(reason) => format!("{word} ({reason})"),
         None => word.to_owned(),
@@ -151,15 +169,19 @@ fn state_words(state: &RunJson) -> String {
 }
 
 /// Returns warnings about the reliability of the figures.
-fn warnings(run: &ReportedRun, state: &RunJson, study: &Study) -> String {
+fn warnings(run: &ReportedRun, state: &RunJson, study: &Study, events: &[Json]) -> String {
     let mut lines = run.notes.to_vec();
     if let Some(code) = state.exit_code.filter(|code| *code != 0) {
         lines.push(format!("the last process ended with exit code {code}"));
     }
     if state.restarts > 0 {
-        lines.push(format!("the run was resumed {} times", state.restarts));
+        let times = match state.restarts {
+            1 => "once".to_owned(),
+            n => format!("{n} times"),
+        };
+        lines.push(format!("the run was resumed {times}"));
     }
-    lines.extend(troubles(run.folder));
+    lines.extend(troubles(events));
     if let Some((accuracy, chance)) = accuracy(study).zip(study.task.chance())
         && accuracy < chance + 0.1
     {
@@ -176,12 +198,24 @@ fn warnings(run: &ReportedRun, state: &RunJson, study: &Study) -> String {
     format!("<div class=\"box warning tiles\"><div><h3>Warnings</h3>\n{list}</div></div>\n")
 }
 
-/// Counts the problems in training, according to its events.
-fn troubles(folder: &RunFolder) -> Vec<String> {
+/// Returns the events of a run; none if they cannot be read.
+fn events(folder: &RunFolder) -> Vec<Json> {
     let events = std::fs::read_to_string(folder.events()).unwrap_or_default();
+    let parsed = events.lines().flat_map(serde_json::from_str::<Json>);
+    parsed.collect()
+}
+
+/// Returns true if the weights were imported and never trained.
+fn is_imported(events: &[Json]) -> bool {
+    let has = |name: &str| events.iter().any(|event| event["event"] == name);
+    has("imported")
+}
+
+/// Counts the problems in training, according to its events.
+fn troubles(events: &[Json]) -> Vec<String> {
     let count = |name: &str| {
-        let events = events.lines().flat_map(serde_json::from_str::<Json>);
-        events.filter(|event| event["event"] == name).count()
+        let named = events.iter().filter(|event| event["event"] == name);
+        named.count()
     };
     let kinds = [
         (
@@ -192,7 +226,8 @@ fn troubles(folder: &RunFolder) -> Vec<String> {
     ];
     let counted = kinds.map(|(event, what)| (count(event), what));
     let some = counted.into_iter().filter(|(n, _)| *n > 0);
-    some.map(|(n, what)| format!("training {what} ({n} times, see events.jsonl)"))
+    let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{n} times") };
+    some.map(|(n, what)| format!("training {what} ({}, see events.jsonl)", times(n)))
         .collect()
 }
 
@@ -210,7 +245,7 @@ fn table<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     format!("<table>\n{}</table>", rows.collect::<String>())
 }
 
-fn network(run: &ReportedRun, study: &Study) -> String {
+fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
     let model = run.model;
     let form = format!("{:?}", model.form).to_lowercase();
     let dale = match &study.signs {
@@ -232,14 +267,14 @@ fn network(run: &ReportedRun, study: &Study) -> String {
             format!("{form}, {}", model.activation.name()),
         ),
         ("time constant", tau_words(&study.dynamics.tau_ms)),
-        ("time step", format!("{} ms", model.dt_ms)),
+        ("time step", format!("{} ms", decimal(model.dt_ms))),
         ("Dale's law", dale),
         (
             "training",
-            format!(
-                "{} steps of {} trials, {}",
-                run.n_steps, run.batch_size, run.optimizer
-            ),
+            match is_imported(events) {
+                true => "none here; the weights were imported".to_owned(),
+                false => training_words(run),
+            },
         ),
         ("seed", run.seed.to_string()),
         (
@@ -250,11 +285,27 @@ fn network(run: &ReportedRun, study: &Study) -> String {
     format!("<div class=\"box\">{}</div>\n", table(rows))
 }
 
+/// Describes how far training went. The number of steps that the configuration allows is a limit.
+fn training_words(run: &ReportedRun) -> String {
+    let trials = format!("{} trials, {}", run.batch_size, run.optimizer);
+    if run.step == run.n_steps {
+        format!("{} steps of {trials}", run.step)
+    } else {
+        format!("{} of at most {} steps of {trials}", run.step, run.n_steps)
+    }
+}
+
+/// Formats a number with at most six decimals.
+fn decimal(x: f64) -> String {
+    let text = format!("{x:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn tau_words(tau_ms: &ndarray::Array1<f64>) -> String {
     let shortest = tau_ms.iter().copied().fold(f64::INFINITY, f64::min);
     let longest = tau_ms.iter().copied().fold(0.0, f64::max);
     if longest - shortest < 1e-9 {
-        format!("{shortest} ms")
+        format!("{} ms", decimal(shortest))
     } else {
         format!("{shortest:.1} to {longest:.1} ms")
     }
@@ -298,6 +349,26 @@ fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());
     first.unwrap_or_default() + letters.as_str()
+}
+
+/// Returns the interactive view of the state space: a canvas, its controls and its data.
+fn interactive(view: &Json) -> String {
+    // A script ends at `</script`, whatever its type is.
+    let data = view.to_string().replace('<', "\\u003c");
+    format!(
+        "<article class=\"card wide\" id=\"view\">\n\
+         <p class=\"about\">Mean trajectories by {}. Drag or use the arrow keys to rotate, + and − (or the wheel, after a click) to zoom; \
+         point at a trajectory to read its values. Grey discs are starts, large discs the states at the time of the slider.</p>\n\
+         <canvas tabindex=\"0\" role=\"img\" aria-label=\"Trajectories on the first principal components; arrow keys rotate, plus and minus zoom, Home resets\"></canvas>\n\
+         <div class=\"tip\" hidden></div>\n\
+         <div class=\"bar\"><button type=\"button\" class=\"play\">Play</button>\
+         <input type=\"range\" min=\"0\" value=\"0\" aria-label=\"time\"><output></output>\
+         <button type=\"button\" class=\"reset\">Reset view</button></div>\n\
+         <div class=\"bar legend\" role=\"group\" aria-label=\"trajectories\"></div>\n\
+         <noscript><p class=\"about\">The interactive view needs JavaScript; all other figures do not.</p></noscript>\n\
+         <script type=\"application/json\" id=\"view-data\">{data}</script>\n</article>\n",
+        escaped(view["by"].as_str().unwrap_or_default())
+    )
 }
 
 fn left_out(found: &Found) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
-use ctrnn_files::{Array, FileError, npz};
+use ctrnn_files::{Array, ArrayData, FileError, npz};
 use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Forward, InitialState, ModelError, Noise, Parameter, Record,
     RecurrenceBackend, UnitState, host_tensor,
@@ -14,7 +14,53 @@ use ctrnn_model::{
 use ndarray::{Array1, Array2};
 use thiserror::Error;
 
-use crate::{Dynamics, Perturbation};
+use crate::{ArrayDoc, Dynamics, Perturbation};
+
+/// Documentation of the arrays of `states.npz`, beside those of its trials.
+pub const STATES_ARRAYS: &[ArrayDoc] = &[
+    ArrayDoc::new(
+        "potentials",
+        "[trial, time, unit]",
+        "",
+        "potentials v, in the rate form the drive z of the time step; NaN after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "rates",
+        "[trial, time, unit]",
+        "",
+        "firing rates r; NaN after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "inputs",
+        "[trial, time, input]",
+        "",
+        "inputs u as given, before baseline, noise and rectification; 0 after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "outputs",
+        "[trial, time, output]",
+        "",
+        "outputs of the network; NaN after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "targets",
+        "[trial, time, output]",
+        "",
+        "targets of the task; 0 after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "mask",
+        "[trial, time] or [trial, time, output]",
+        "",
+        "weight of each time step in the loss; 0 after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "trial_index",
+        "[trial, 2]",
+        "",
+        "file and row from 0 of a trial that comes from files",
+    ),
+];
 
 /// All states of a simulation, `[trial, time, ...]`; index k is the state after input k, at `t_ms[k] = (k+1) dt_ms`.
 #[derive(Clone, Debug)]
@@ -131,6 +177,34 @@ impl States {
     pub fn are_finite(&self) -> bool {
         let all = [&self.potentials, &self.rates, &self.outputs];
         all.iter().all(|array| array.first_nonfinite().is_none())
+    }
+
+    /// Returns the outputs `[time, output]` of a trial, up to its last time step, row by row.
+    pub fn readout(&self, trial: usize, n_steps: usize) -> Vec<f32> {
+        let width = self.outputs.shape()[2];
+        let whole = self.outputs.rows(trial..trial + 1);
+        let values = whole.data().clone().into_f32_or_nan();
+        values[..n_steps * width].to_vec()
+    }
+
+    /// Sets potentials, rates and outputs after the last time step of each trial to NaN.
+    pub fn end_at(&mut self, n_steps: &[usize]) {
+        for array in [&mut self.potentials, &mut self.rates, &mut self.outputs] {
+            let whole = std::mem::replace(array, Array::f32(&[0], Vec::new()));
+            let (shape, mut data) = whole.into_parts();
+            let [_, max_steps, width] = shape[..] else {
+                unreachable!("states have three axes");
+            };
+            for (trial, &n) in n_steps.iter().enumerate() {
+                let padding = (trial * max_steps + n) * width..(trial + 1) * max_steps * width;
+                match &mut data {
+                    ArrayData::F32(values) => values[padding].fill(f32::NAN),
+                    ArrayData::F64(values) => values[padding].fill(f64::NAN),
+                    _ => unreachable!("states are floating point numbers"),
+                }
+            }
+            *array = Array::new(&shape, data);
+        }
     }
 
     /// Returns the arrays by their names in `states.npz`.

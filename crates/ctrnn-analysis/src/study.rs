@@ -204,7 +204,7 @@ impl Study<'_> {
             epochs: &epochs,
         };
         let mut arrays = record.rows(|b| self.readout(b));
-        arrays.extend(record.names());
+        arrays.extend(epochs.names(self.task));
         arrays
     }
 

@@ -98,9 +98,17 @@ impl EpochNames {
         }
     }
 
-    /// Returns the names as an array.
-    pub fn to_array(&self) -> Array {
-        Array::texts(self.0.iter().cloned())
+    /// Returns the names of the epochs and of the choices of a task, as arrays by name.
+    pub fn names(&self, task: &dyn Task) -> BTreeMap<String, Array> {
+        let layout = task.layout();
+        let epochs = Array::texts(self.0.iter().cloned());
+        let mut names = BTreeMap::from([("epoch_names".to_owned(), epochs)]);
+        let choices = layout.alternatives();
+        if !choices.is_empty() {
+            let choices = choices.iter().map(|choice| layout.choice_name(*choice));
+            names.insert("choice_names".to_owned(), Array::texts(choices));
+        }
+        names
     }
 
     /// Returns first and last time steps, `[trial, epoch, 2]`; -1 for an epoch that a trial lacks.
@@ -175,18 +183,6 @@ impl TrialRecord<'_> {
             rows.insert(format!("cond_{name}"), Array::f32(&n, column));
         }
         rows
-    }
-
-    /// Returns the names of epochs and choices.
-    pub fn names(&self) -> BTreeMap<String, Array> {
-        let layout = self.task.layout();
-        let mut names = BTreeMap::from([("epoch_names".to_owned(), self.epochs.to_array())]);
-        let choices = layout.alternatives();
-        if !choices.is_empty() {
-            let choices = choices.iter().map(|choice| layout.choice_name(*choice));
-            names.insert("choice_names".to_owned(), Array::texts(choices));
-        }
-        names
     }
 }
 

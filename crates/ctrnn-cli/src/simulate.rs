@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_analysis::{Injected, Perturbation, States, simulate_perturbed};
+use ctrnn_analysis::{
+    EpochNames, Injected, Perturbation, README, STATES_ARRAYS, States, TRIAL_ARRAYS, TrialRecord,
+    channel_arrays, readme, simulate_perturbed,
+};
 use ctrnn_config::{Backend, Run, only_under};
 use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
-use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::RunWeights;
 use ctrnn_tasks::{Registry, Trial, TrialBatch};
@@ -111,6 +114,7 @@ impl Job for SimulateJob<'_> {
         }
         let simulation = Simulation {
             network: &network,
+            shown: &shown,
             perturbation: &perturbation,
             noise: args.noise.then(|| evaluation_noise(run)),
             device,
@@ -118,12 +122,10 @@ impl Job for SimulateJob<'_> {
         let mut writer = NpzWriter::to(OutputFile::create(&args.output, args.force)?);
         for first in (0..n_trials).step_by(TOGETHER) {
             let numbers = first..n_trials.min(first + TOGETHER);
-            let (injected, trial_arrays) = shown.some(&network, numbers)?;
-            trial_arrays
-                .iter()
-                .try_for_each(|(name, array)| writer.append(name, array))?;
-            simulation.write(first, &injected, &args.record, &mut writer)?;
+            let some = shown.some(&network, numbers)?;
+            simulation.write(first, &some, &args.record, &mut writer)?;
         }
+        shown.write_names(run, &network, &mut writer)?;
         writer.finish()?;
         Ok([n_trials, n_steps, run.model.n_units])
     }
@@ -147,6 +149,7 @@ fn check_currents(perturbation: &Perturbation, n_steps: usize, run: &Run) -> Res
 /// A network with its perturbation and noise.
 struct Simulation<'a, B: RecurrenceBackend> {
     network: &'a CtrnnModule<B>,
+    shown: &'a Shown<'a>,
     perturbation: &'a Perturbation,
     /// Address of the noise, used only if the file does not contain any.
     noise: Option<NoiseAddress>,
@@ -154,15 +157,27 @@ struct Simulation<'a, B: RecurrenceBackend> {
 }
 
 impl<B: RecurrenceBackend> Simulation<'_, B> {
-    /// Runs trials from number `first` on, and writes their states.
+    /// Runs trials from number `first` on, and writes them and their states; those after the end of a trial are NaN.
     fn write(
         &self,
         first: usize,
-        injected: &Injected,
+        some: &SomeTrials,
         record: &[Recorded],
         writer: &mut NpzWriter,
     ) -> Result<(), Failure> {
-        let states = self.states(first, injected)?;
+        let mut states = self.states(first, &some.injected)?;
+        let mut rows = some.arrays.clone();
+        if let (Some(batch), Shown::Trials(trials)) = (&some.batch, self.shown) {
+            let record = TrialRecord {
+                task: trials.run.task.as_ref(),
+                batch,
+                epochs: &trials.epochs,
+            };
+            rows.extend(record.rows(|b| states.readout(b, batch.n_steps[b])));
+            states.end_at(&batch.n_steps);
+        }
+        rows.iter()
+            .try_for_each(|(name, array)| writer.append(name, array))?;
         if first == 0 {
             let t_ms = states.t_ms.clone();
             writer.add("t_ms", &Array::f32(&[t_ms.len()], t_ms))?;
@@ -220,17 +235,50 @@ impl Shown<'_> {
         }
     }
 
-    /// Returns some trials, and the arrays that are written together with their states.
+    /// Returns some trials.
     fn some<B: RecurrenceBackend>(
         &self,
         network: &CtrnnModule<B>,
         numbers: Range<usize>,
-    ) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
+    ) -> Result<SomeTrials, Failure> {
         match self {
-            Self::File(injected) => Ok((injected.rows(numbers), BTreeMap::new())),
+            Self::File(injected) => Ok(SomeTrials {
+                injected: injected.rows(numbers),
+                arrays: BTreeMap::new(),
+                batch: None,
+            }),
             Self::Trials(trials) => trials.some(network, numbers),
         }
     }
+
+    /// Writes the names of epochs, choices, channels and units, and the documentation of all arrays.
+    fn write_names<B: RecurrenceBackend>(
+        &self,
+        run: &Run,
+        network: &CtrnnModule<B>,
+        writer: &mut NpzWriter,
+    ) -> Result<(), Failure> {
+        let signs = network.config().signs(Matrix::Recurrent);
+        let mut names = channel_arrays(run.task.layout(), run.model.n_units, signs.as_deref());
+        if let Self::Trials(trials) = self {
+            names.extend(trials.epochs.names(run.task.as_ref()));
+        }
+        names
+            .iter()
+            .try_for_each(|(name, array)| writer.add(name, array))?;
+        let written: Vec<&str> = writer.names().collect();
+        let readme = readme(&written, STATES_ARRAYS.iter().chain(TRIAL_ARRAYS));
+        Ok(writer.add(README.name, &readme)?)
+    }
+}
+
+/// Trials that run together.
+struct SomeTrials {
+    injected: Injected,
+    /// Arrays that are written together with their states.
+    arrays: BTreeMap<String, Array>,
+    /// The trials, unless they are only inputs.
+    batch: Option<TrialBatch>,
 }
 
 /// The trials of an evaluation, made when they are needed.
@@ -239,20 +287,25 @@ struct PaddedTrials<'a> {
     n_trials: usize,
     /// Length to which all are padded.
     max_steps: usize,
+    /// Names of the epochs of all.
+    epochs: EpochNames,
 }
 
 impl<'a> PaddedTrials<'a> {
-    /// Makes all trials once to find the length of the longest.
+    /// Makes all trials once to find the length of the longest and the names of their epochs.
     fn of(run: &'a Run, n_trials: usize) -> Result<Self, Failure> {
         let mut trials = Self {
             run,
             n_trials,
             max_steps: 0,
+            epochs: EpochNames::default(),
         };
         for first in (0..n_trials).step_by(TOGETHER) {
             let made = trials.make(first..n_trials.min(first + TOGETHER))?;
             let longest = made.iter().map(|trial| trial.n_steps).max();
             trials.max_steps = trials.max_steps.max(longest.unwrap_or(0));
+            made.iter()
+                .for_each(|trial| trials.epochs.add(&trial.timeline));
         }
         Ok(trials)
     }
@@ -267,7 +320,7 @@ impl<'a> PaddedTrials<'a> {
         &self,
         network: &CtrnnModule<B>,
         numbers: Range<usize>,
-    ) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
+    ) -> Result<SomeTrials, Failure> {
         let made = self.make(numbers.clone())?;
         if made.iter().any(|trial| trial.n_steps > self.max_steps) {
             return Err(other_trials());
@@ -291,7 +344,11 @@ impl<'a> PaddedTrials<'a> {
             input_noise: None,
             conditions: condition_numbers(network, self.run.task.as_ref(), &batch)?,
         };
-        Ok((injected, arrays))
+        Ok(SomeTrials {
+            injected,
+            arrays,
+            batch: Some(batch),
+        })
     }
 }
 

@@ -445,6 +445,12 @@ impl NpzWriter {
             .map_err(FileError::io("write", self.file.path()))
     }
 
+    /// Returns the names of the arrays so far.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let written = self.entries.iter().filter_map(|entry| entry.name.strip_suffix(EXTENSION));
+        written.chain(self.growing.iter().map(|array| &array.name[..]))
+    }
+
     /// Completes the file and renames it into place.
     ///
     /// # Errors

@@ -99,6 +99,11 @@ impl RunFolder {
         }
     }
 
+    /// Returns true if a process is training the run.
+    pub fn is_in_use(&self) -> bool {
+        lock::is_held(&self.root)
+    }
+
     /// Returns true if a run keeps its own files under this name in its folder.
     pub(crate) fn owns(name: &OsStr) -> bool {
         const OWN: [&str; 12] = [

@@ -7,7 +7,7 @@ use crate::evidence::distinct;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::sigmoid::Level;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of conditions in the figure.
 const MOST_PANELS: usize = 4;
@@ -36,6 +36,27 @@ pub struct Condition {
 
 impl Answer for Accuracy {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new("accuracy", "[1]", "", "fraction of correct trials"),
+        ArrayDoc::new(
+            "is_correct",
+            "[trial]",
+            "",
+            "1 in a correct trial, 0 in a wrong one, 2 in a trial without a right answer",
+        ),
+        ArrayDoc::new(
+            "by_{}",
+            "[level, 3]",
+            "",
+            "value of a condition, fraction of correct trials, number of trials",
+        ),
+        ArrayDoc::new(
+            "names_of_{}",
+            "[level]",
+            "",
+            "names of the values of a condition, if the task names them",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let is_correct = study.is_correct();
@@ -74,7 +95,12 @@ impl Answer for Accuracy {
                 1 => levels[i].fraction(),
                 _ => levels[i].n as f64,
             });
-            arrays.with(format!("by_{}", condition.name), &table)
+            let arrays = arrays.with(format!("by_{}", condition.name), &table);
+            let names: Option<Vec<String>> = condition.level_names.iter().cloned().collect();
+            match names {
+                Some(names) => arrays.with(format!("names_of_{}", condition.name), &names),
+                None => arrays,
+            }
         })
     }
 
@@ -90,7 +116,7 @@ impl Answer for Accuracy {
             for (level, name) in condition.levels.iter().zip(&condition.level_names) {
                 statements.extend(name.as_ref().map(|name| {
                     let (key, value) = (spoken(&condition.name), spoken(name));
-                    format!("{key} {}, {value}: {:.1} %", level.x, percent(level))
+                    format!("{key} {}, {value}: {:.1} %", short(level.x), percent(level))
                 }));
             }
         }

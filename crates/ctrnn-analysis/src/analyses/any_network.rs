@@ -281,7 +281,7 @@ fn faults(study: &Study) -> Vec<String> {
     let mut faults = Vec::new();
     for analysis in ANALYSES {
         let mut fault = |what: String| faults.push(format!("{}: {what}", analysis.name));
-        let findings = match analysis.run(study) {
+        let mut findings = match analysis.run(study) {
             Ok(findings) => findings,
             Err(why) if why.to_string().contains("NaN") => {
                 fault(why.to_string());
@@ -291,6 +291,16 @@ fn faults(study: &Study) -> Vec<String> {
         };
         if findings.arrays.is_empty() || findings.figures.is_empty() {
             fault("nothing is found".to_owned());
+        }
+        findings.scripts(analysis.title, analysis.name);
+        findings.document(analysis);
+        for (name, array) in findings.arrays.iter() {
+            let doc = analysis.documented().find(|doc| doc.is_of(name));
+            match doc.map(|doc| doc.rank() == array.shape().len()) {
+                Some(true) => {}
+                Some(false) => fault(format!("{name} has shape {:?}, not {doc:?}", array.shape())),
+                None => fault(format!("the array {name} is not documented")),
+            }
         }
         let is_undefined = |line: &&String| {
             ["NaN", "inf ", "undefined"]
@@ -304,6 +314,10 @@ fn faults(study: &Study) -> Vec<String> {
             .cloned()
             .for_each(&mut fault);
         for (suffix, figure) in &findings.figures {
+            figure
+                .unexplained()
+                .into_iter()
+                .for_each(|what| fault(format!("figure {suffix:?}: {what}")));
             match figure.to_svg() {
                 svg if !is_clean(&svg) => fault(format!("figure {suffix:?} is {svg}")),
                 svg if svg.len() > MOST_BYTES => {

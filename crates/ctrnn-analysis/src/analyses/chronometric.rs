@@ -7,7 +7,7 @@ use crate::evidence::{Context, Evidence, contexts};
 use crate::plot::{Figure, Layer, Panel, colour, range_of};
 use crate::study::steps_of;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Decision times by strength of the evidence.
 #[derive(Clone, Debug)]
@@ -20,6 +20,21 @@ pub struct Chronometric {
 
 impl Answer for Chronometric {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "margin",
+            "[1]",
+            "",
+            "lead of an output that counts as a decision, if the task does not define decisions itself",
+        ),
+        ArrayDoc::new(
+            "decision_times{}",
+            "[strength, 4]",
+            "",
+            "strength of the evidence, mean decision time in ms, its standard error in ms, number of trials; with several contexts one array for each, numbered from 0",
+        ),
+        ArrayDoc::new("context_names", "[context]", "", "contexts, in the order of their numbers"),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let contexts = contexts(study)?;
@@ -44,6 +59,8 @@ impl Answer for Chronometric {
 
     fn arrays(&self) -> Arrays {
         let mut arrays = Arrays::default().with("margin", &Vec::from_iter(self.margin));
+        let contexts = self.curves.iter().map(|(context, _)| context.name.clone());
+        arrays = arrays.with("context_names", &contexts.collect::<Vec<String>>());
         for (k, (_, times)) in self.curves.iter().enumerate() {
             let is_alone = self.curves.len() == 1;
             let label = if is_alone {

@@ -10,7 +10,7 @@ use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
 use crate::similarity::{cka, procrustes_angle};
 use crate::study::first_nonfinite;
 use crate::text::{rounded, short};
-use crate::{Arrays, Pca, Study};
+use crate::{ArrayDoc, Arrays, Pca, Study};
 
 /// Settings of the dynamical similarity analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +57,15 @@ pub struct Measure {
 
 impl Answer for Comparison {
     type Options = Options;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new("names", "[network]", "", "names of the networks, starting with this one"),
+        ArrayDoc::new(
+            "{}",
+            "[network, network]",
+            "",
+            "distances between networks: procrustes and dsa in rad, cka as a similarity from 0 to 1",
+        ),
+    ];
 
     const SEES_PEERS: bool = true;
 
@@ -114,7 +123,8 @@ impl Answer for Comparison {
 
     fn arrays(&self) -> Arrays {
         let measures = self.measures.iter();
-        measures.fold(Arrays::default(), |arrays, measure| {
+        let arrays = Arrays::default().with("names", &self.names);
+        measures.fold(arrays, |arrays, measure| {
             arrays.with(measure.name, &measure.table)
         })
     }

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::{Answer, NoOptions, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::spoken;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of choices for which the figure shows counts, and has room for names.
 const MOST_NUMBERS: usize = 6;
@@ -24,6 +24,16 @@ pub struct Confusion {
 
 impl Answer for Confusion {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "counts",
+            "[correct choice, choice]",
+            "trials",
+            "number of trials by correct and actual choice",
+        ),
+        ArrayDoc::new("choices", "[choice]", "", "choices, as indices of outputs"),
+        ArrayDoc::new("names", "[choice]", "", "names of the choices"),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let layout = study.layout();
@@ -52,6 +62,7 @@ impl Answer for Confusion {
         Arrays::default()
             .with("counts", &self.counts)
             .with("choices", &self.choices)
+            .with("names", &self.names)
     }
 
     fn statements(&self) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::epochs::Epochs;
 use crate::groups::{mean_course, of_all};
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Recurrent currents, averaged over units and trials, and their imbalance.
 #[derive(Clone, Debug)]
@@ -30,6 +30,26 @@ pub struct Currents {
 
 impl Answer for Currents {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "excitatory",
+            "[time]",
+            "",
+            "excitatory recurrent current, averaged over units and trials",
+        ),
+        ArrayDoc::new(
+            "inhibitory",
+            "[time]",
+            "",
+            "inhibitory recurrent current, averaged over units and trials",
+        ),
+        ArrayDoc::new(
+            "imbalance",
+            "[unit]",
+            "",
+            "|E + I| / (|E| + |I|) of each unit: 0 is balance; NaN without currents",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let found = SplitCurrents::of(study.dynamics.w_rc.view(), study.rates.view());

@@ -4,7 +4,7 @@ use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::metrics::Metrics;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, range_of};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 const SPLITS: [&str; 2] = ["train", "val"];
 
@@ -19,6 +19,20 @@ impl Answer for Curves {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Metrics;
     const SEES_PEERS: bool = true;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "{}_step",
+            "[measurement]",
+            "training steps",
+            "steps of a metric, whose name begins with its split: train or val",
+        ),
+        ArrayDoc::new(
+            "{}",
+            "[measurement]",
+            "",
+            "a metric: loss, accuracy (fraction), grad_norm or lr, with its split",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let own = study.metrics.clone();

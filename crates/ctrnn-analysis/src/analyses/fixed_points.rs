@@ -10,7 +10,7 @@ use super::spectrum::draw_on_complex_plane;
 use super::{Answer, Unsuitable};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour, panel_mm, range_of};
 use crate::study::TypicalInput;
-use crate::{Arrays, Pca, Study};
+use crate::{ArrayDoc, Arrays, Pca, Study};
 
 pub use search::{FixedPoint, Search};
 
@@ -75,6 +75,54 @@ const STABLE: Kind = Kind {
 
 impl Answer for FixedPoints {
     type Options = Search;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new("inputs", "[held input, input]", "", "inputs that are held constant"),
+        ArrayDoc::new("input_epochs", "[held input]", "", "epochs with each of the inputs"),
+        ArrayDoc::new("input_index", "[point]", "", "held input of each point, from 0"),
+        ArrayDoc::new(
+            "states",
+            "[point, unit]",
+            "",
+            "potentials at each point (firing rates in the rate form)",
+        ),
+        ArrayDoc::new("readouts", "[point, output]", "", "outputs at each point"),
+        ArrayDoc::new("q", "[point]", "", "|F(s) - s|^2 / 2 of one time step F"),
+        ArrayDoc::new("is_fixed", "[point]", "", "1 for a fixed point, 0 for a slow point"),
+        ArrayDoc::new("is_stable", "[point]", "", "1 if all modes decay"),
+        ArrayDoc::new(
+            "is_marginal",
+            "[point]",
+            "",
+            "1 if no mode grows and one neither grows nor decays",
+        ),
+        ArrayDoc::new("n_unstable", "[point]", "", "number of growing modes"),
+        ArrayDoc::new("n_marginal", "[point]", "", "number of modes that neither grow nor decay"),
+        ArrayDoc::new(
+            "eigenvalues_real",
+            "[point, unit]",
+            "per time step",
+            "real parts of the eigenvalues of the Jacobian of one time step, largest modulus first",
+        ),
+        ArrayDoc::new(
+            "eigenvalues_imag",
+            "[point, unit]",
+            "per time step",
+            "imaginary parts of the eigenvalues",
+        ),
+        ArrayDoc::new("timescales_ms", "[point, unit]", "ms", "timescale of each mode"),
+        ArrayDoc::new(
+            "modes_real",
+            "[point, mode, unit]",
+            "",
+            "real parts of the right eigenvectors of the leading modes",
+        ),
+        ArrayDoc::new(
+            "modes_imag",
+            "[point, mode, unit]",
+            "",
+            "imaginary parts of the right eigenvectors of the leading modes",
+        ),
+    ];
 
     fn compute(study: &Study, options: &Search) -> Result<Self, Unsuitable> {
         let inputs = study.some_typical_inputs()?;
@@ -127,6 +175,7 @@ impl Answer for FixedPoints {
         };
         Arrays::default()
             .with("inputs", &self.inputs)
+            .with("input_epochs", &self.epochs)
             .with("input_index", &input_index.collect::<Vec<usize>>())
             .with("states", &table(points.iter().map(|p| p.state.clone()), n))
             .with("readouts", &self.readouts)

@@ -7,7 +7,7 @@ use super::{Answer, NoOptions, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::study::TypicalInput;
 use crate::text::short;
-use crate::{Arrays, Dynamics, Pca, Study};
+use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
 
 /// Number of grid points along each axis: for the speed, and for arrows.
 const N_PLACES: usize = 81;
@@ -32,6 +32,31 @@ pub struct Flow {
 
 impl Answer for Flow {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "axes",
+            "[2, unit]",
+            "",
+            "first two principal components of the visited states",
+        ),
+        ArrayDoc::new("origin", "[unit]", "", "mean state, the origin of the plane"),
+        ArrayDoc::new("inputs", "[held input, input]", "", "inputs that are held constant"),
+        ArrayDoc::new("input_epochs", "[held input]", "", "epochs with each of the inputs"),
+        ArrayDoc::new("places_0", "[place]", "", "grid along the first component"),
+        ArrayDoc::new("places_1", "[place]", "", "grid along the second component"),
+        ArrayDoc::new(
+            "velocity_{}",
+            "[place, place, 2]",
+            "1/ms",
+            "velocity on the plane under a held input, numbered from 0; at [second axis, first axis]",
+        ),
+        ArrayDoc::new(
+            "speed_{}",
+            "[place, place]",
+            "1/ms",
+            "speed of the whole state under a held input; at [second axis, first axis]",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let states = study.all_states();
@@ -69,6 +94,7 @@ impl Answer for Flow {
             .with("axes", &self.axes)
             .with("origin", &self.origin)
             .with("inputs", &self.inputs)
+            .with("input_epochs", &self.epochs)
             .with("places_0", x)
             .with("places_1", y);
         let fields = self.fields.iter().enumerate();

@@ -8,7 +8,7 @@ use super::{Answer, Unsuitable};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
-use crate::{Arrays, Dynamics, Study};
+use crate::{ArrayDoc, Arrays, Dynamics, Study};
 
 /// Settings of the Lyapunov exponents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,16 @@ pub struct Lyapunov {
 
 impl Answer for Lyapunov {
     type Options = Options;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new("exponents_per_s", "[exponent]", "1/s", "Lyapunov exponents, largest first"),
+        ArrayDoc::new(
+            "convergence",
+            "[stretch, exponent]",
+            "1/s",
+            "running estimates of the exponents",
+        ),
+        ArrayDoc::new("dimension", "[1]", "", "Kaplan-Yorke dimension"),
+    ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let trials = (0..study.batch.n_trials).cycle();

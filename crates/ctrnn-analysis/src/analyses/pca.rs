@@ -6,7 +6,7 @@ use super::{Answer, NoOptions, Unsuitable};
 use crate::courses::{Courses, projected};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::text::short;
-use crate::{Arrays, Pca, Study};
+use crate::{ArrayDoc, Arrays, Pca, Study};
 
 /// Largest number of components that are kept.
 const MOST_COMPONENTS: usize = 10;
@@ -26,6 +26,40 @@ pub struct StateSpace {
 
 impl Answer for StateSpace {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "components",
+            "[component, unit]",
+            "",
+            "principal components of the visited states, orthonormal",
+        ),
+        ArrayDoc::new("mean", "[unit]", "", "mean state, which is subtracted"),
+        ArrayDoc::new(
+            "explained_variance",
+            "[all components]",
+            "",
+            "fraction of the variance along each component",
+        ),
+        ArrayDoc::new(
+            "scores",
+            "[trial, time, component]",
+            "",
+            "states projected on the components; computed through the padding of short trials, see n_steps",
+        ),
+        ArrayDoc::new("participation_ratio", "[1]", "", "(sum l)^2 / sum l^2 of the variances l"),
+        ArrayDoc::new(
+            "course_{}",
+            "[time, component]",
+            "",
+            "mean scores of a group of trials, numbered from 0; single trials if there is only one group",
+        ),
+        ArrayDoc::new(
+            "group_names",
+            "[group]",
+            "",
+            "groups of trials, in the order of their numbers",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let states = study.all_states();
@@ -56,10 +90,7 @@ impl Answer for StateSpace {
             .with("explained_variance", &self.pca.explained())
             .with("scores", &self.scores)
             .with("participation_ratio", &self.pca.participation_ratio());
-        let courses = self.courses.courses.iter().enumerate();
-        courses.fold(arrays, |arrays, (k, course)| {
-            arrays.with(format!("course_{k}"), &course.values)
-        })
+        self.courses.add_to(arrays)
     }
 
     fn statements(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use crate::evidence::{Context, Evidence, contexts, distinct};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour, range_of};
 use crate::sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 use crate::text::{rounded, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Settings of the fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,35 @@ pub struct Curve {
 
 impl Answer for Psychometric {
     type Options = Options;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "evidence{}",
+            "[level]",
+            "",
+            "levels of the evidence; with several contexts _ROW_COLUMN, row = context, column = evidence, from 0",
+        ),
+        ArrayDoc::new("n_trials{}", "[level]", "trials", "number of trials at each level"),
+        ArrayDoc::new("n_chosen{}", "[level]", "trials", "number of trials with the second choice"),
+        ArrayDoc::new(
+            "{}_log_likelihood{}",
+            "[1]",
+            "",
+            "log-likelihood of a fit: logistic or probit",
+        ),
+        ArrayDoc::new(
+            "logistic{}",
+            "[3, 3]",
+            "",
+            "rows: bias, width, lapse; columns: fit, lower and upper end of the 95 % interval",
+        ),
+        ArrayDoc::new(
+            "probit{}",
+            "[3, 3]",
+            "",
+            "rows: bias, width, lapse; columns: fit, lower and upper end of the 95 % interval",
+        ),
+        ArrayDoc::new("names{}", "[3]", "", "context, evidence, second choice of a curve"),
+    ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let contexts = contexts(study)?;
@@ -132,6 +161,8 @@ impl Curve {
                 format!("n_chosen{label}"),
                 &column(|level| level.chosen as f64),
             );
+        let names = vec![self.context.name.clone(), self.against.clone(), self.choice.clone()];
+        let arrays = arrays.with(format!("names{label}"), &names);
         self.fits.iter().flatten().fold(arrays, |arrays, found| {
             let (fit, name) = (found.fit, found.fit.shape.name());
             let rows = [

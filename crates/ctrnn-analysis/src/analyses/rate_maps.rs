@@ -6,7 +6,7 @@ use super::{Answer, NoOptions, Unsuitable};
 use crate::plot::{ColourMap, Figure, Ticks, range_of, up_to};
 use crate::rate_map::RateMap;
 use crate::text::rounded;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Number of units with maps in the figure: those with the most spatial information.
 const SHOWN: usize = 16;
@@ -27,6 +27,28 @@ pub struct RateMaps {
 
 impl Answer for RateMaps {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "maps",
+            "[unit, row, column]",
+            "",
+            "mean rate at each place, from the lower left corner; NaN where no trial was",
+        ),
+        ArrayDoc::new(
+            "visits",
+            "[row, column]",
+            "time steps",
+            "number of time steps at each place",
+        ),
+        ArrayDoc::new(
+            "information_bits",
+            "[unit]",
+            "bits",
+            "spatial information (Skaggs et al. 1993)",
+        ),
+        ArrayDoc::new("grid_score", "[unit]", "", "grid score (Sargolini et al. 2006)"),
+        ArrayDoc::new("range", "[2]", "", "range of the places along both axes"),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let mut positions: Vec<[f64; 2]> = Vec::new();

@@ -7,7 +7,7 @@ use crate::epochs::Epochs;
 use crate::groups::{mean_course, of_all};
 use crate::plot::{BAR_MM, ColourMap, Figure, Ticks, range_of, up_to};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Firing rates of units.
 #[derive(Clone, Debug)]
@@ -26,6 +26,16 @@ pub struct Rates {
 
 impl Answer for Rates {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new("mean_rates", "[unit]", "", "mean rate over all states"),
+        ArrayDoc::new("mean_course", "[time, unit]", "", "mean rate over trials"),
+        ArrayDoc::new(
+            "order",
+            "[unit]",
+            "",
+            "units, from 0, sorted by the time of their largest mean rate",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let all = study.counted(&study.rates);

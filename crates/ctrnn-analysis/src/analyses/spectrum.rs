@@ -8,7 +8,7 @@ use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::study::TypicalInput;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of epochs at whose ends the network is linearised, and of modes drawn for each.
 const MOST_EPOCHS: usize = 7;
@@ -30,6 +30,26 @@ pub struct Spectrum {
 impl Answer for Spectrum {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Trials;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "{}_real",
+            "[unit]",
+            "",
+            "real parts of the eigenvalues of the recurrent weights, before or after training",
+        ),
+        ArrayDoc::new(
+            "{}_imag",
+            "[unit]",
+            "",
+            "imaginary parts of the eigenvalues of the recurrent weights, before or after training",
+        ),
+        ArrayDoc::new(
+            "timescales_ms_{}",
+            "[unit]",
+            "ms",
+            "timescales of the network linearised at the mean state at the end of an epoch",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let of = |weights: &Array2<f64>| eigenvalues(weights.view());

@@ -7,7 +7,7 @@ use crate::epochs::Epochs;
 use crate::groups::{groups, mean_course};
 use crate::plot::{Figure, Layer, Rgb, up_to};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Speed of the state over time.
 #[derive(Clone, Debug)]
@@ -24,6 +24,26 @@ pub struct Speed {
 
 impl Answer for Speed {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "speed",
+            "[trial, interval]",
+            "1/ms",
+            "distance per ms between successive states; interval k is between the states k and k + 1",
+        ),
+        ArrayDoc::new(
+            "course_{}",
+            "[interval]",
+            "1/s",
+            "mean speed of a group of trials, numbered from 0",
+        ),
+        ArrayDoc::new(
+            "group_names",
+            "[group]",
+            "",
+            "groups of trials, in the order of their numbers",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let dt_ms = study.dynamics.dt_ms;
@@ -53,7 +73,14 @@ impl Answer for Speed {
     }
 
     fn arrays(&self) -> Arrays {
-        Arrays::default().with("speed", &self.speeds)
+        let names = self.courses.iter().map(|(name, ..)| name.clone());
+        let arrays = Arrays::default()
+            .with("speed", &self.speeds)
+            .with("group_names", &names.collect::<Vec<String>>());
+        let courses = self.courses.iter().enumerate();
+        courses.fold(arrays, |arrays, (k, (_, _, per_s))| {
+            arrays.with(format!("course_{k}"), per_s)
+        })
     }
 
     fn statements(&self) -> Vec<String> {

@@ -8,7 +8,7 @@ use crate::evidence::{column, distinct};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Ticks, colour};
 use crate::study::steps_of;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of clusters of units.
 const MOST_CLUSTERS: usize = 10;
@@ -28,6 +28,22 @@ pub struct TaskVariance {
 
 impl Answer for TaskVariance {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "task_variance",
+            "[task or epoch, unit]",
+            "",
+            "variance over trials, averaged over time",
+        ),
+        ArrayDoc::new("names", "[task or epoch]", "", "names of the tasks or epochs"),
+        ArrayDoc::new(
+            "cluster",
+            "[unit]",
+            "",
+            "cluster of each unit, from 0; -1 for a unit whose rate does not vary",
+        ),
+        ArrayDoc::new("silhouette", "[1]", "", "mean silhouette score of the clusters"),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let (names, rows) = variances(study);
@@ -60,6 +76,7 @@ impl Answer for TaskVariance {
         }
         Arrays::default()
             .with("task_variance", &self.variances)
+            .with("names", &self.names)
             .with("cluster", &labels)
             .with("silhouette", &self.clusters.silhouette)
     }

@@ -8,7 +8,7 @@ use crate::evidence::{column, distinct, evidence};
 use crate::linear_algebra::{centred, least_squares, qr};
 use crate::plot::{Figure, Layer, colour};
 use crate::text::spoken;
-use crate::{Arrays, Pca, Study};
+use crate::{ArrayDoc, Arrays, Pca, Study};
 
 /// Largest number of task variables.
 const MOST_VARIABLES: usize = 4;
@@ -34,6 +34,36 @@ pub struct Tdr {
 
 impl Answer for Tdr {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new("axes", "[variable, unit]", "", "orthonormal axes of the variables"),
+        ArrayDoc::new("variable_names", "[variable]", "", "names of the variables"),
+        ArrayDoc::new(
+            "coefficients",
+            "[variable, time, unit]",
+            "",
+            "regression coefficients of z-scored rates",
+        ),
+        ArrayDoc::new(
+            "scores",
+            "[trial, time, variable]",
+            "",
+            "rates projected on the axes; computed through the padding of short trials, see n_steps",
+        ),
+        ArrayDoc::new("mean", "[unit]", "", "mean rate, which is subtracted"),
+        ArrayDoc::new("peak", "[variable]", "time steps", "time step of the largest coefficients"),
+        ArrayDoc::new(
+            "course_{}",
+            "[time, variable]",
+            "",
+            "mean scores of a group of trials, numbered from 0",
+        ),
+        ArrayDoc::new(
+            "group_names",
+            "[group]",
+            "",
+            "groups of trials, in the order of their numbers",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let (names, columns): (Vec<String>, Vec<Vec<f64>>) = variables(study).into_iter().unzip();
@@ -75,12 +105,14 @@ impl Answer for Tdr {
     }
 
     fn arrays(&self) -> Arrays {
-        Arrays::default()
+        let arrays = Arrays::default()
             .with("axes", &self.regression.axes)
+            .with("variable_names", &self.names)
             .with("coefficients", &self.regression.coefficients)
             .with("scores", &self.scores)
             .with("mean", &self.mean)
-            .with("peak", &self.regression.peak)
+            .with("peak", &self.regression.peak);
+        self.courses.add_to(arrays)
     }
 
     fn statements(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use super::{Answer, NoOptions, Unsuitable};
 use crate::linear_algebra::centred;
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of units whose autocorrelation is drawn.
 const MOST_UNITS: usize = 60;
@@ -25,6 +25,22 @@ pub struct Timescales {
 
 impl Answer for Timescales {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "autocorrelation",
+            "[lag, unit]",
+            "",
+            "autocorrelation of the rates; the lag is a number of time steps",
+        ),
+        ArrayDoc::new(
+            "decay_ms",
+            "[unit]",
+            "ms",
+            "time in which the autocorrelation falls to 1/e; NaN if it does not",
+        ),
+        ArrayDoc::new("tau_ms", "[unit]", "ms", "time constant"),
+        ArrayDoc::new("lag_ms", "[lag]", "ms", "lags"),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let longest = study.batch.n_steps.iter().copied().max().unwrap_or(0);
@@ -52,6 +68,7 @@ impl Answer for Timescales {
             .with("autocorrelation", &self.autocorrelation)
             .with("decay_ms", &self.decay_ms)
             .with("tau_ms", &self.tau_ms)
+            .with("lag_ms", &self.lags_ms())
     }
 
     fn statements(&self) -> Vec<String> {
@@ -65,7 +82,7 @@ impl Answer for Timescales {
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let auto = &self.autocorrelation;
-        let lag: Vec<f64> = (0..auto.nrows()).map(|k| k as f64 * self.dt_ms).collect();
+        let lag = self.lags_ms();
         let end = lag[lag.len() - 1];
         let units = auto
             .axis_iter(Axis(1))
@@ -93,6 +110,11 @@ impl Answer for Timescales {
 }
 
 impl Timescales {
+    fn lags_ms(&self) -> Vec<f64> {
+        let lags = 0..self.autocorrelation.nrows();
+        lags.map(|k| k as f64 * self.dt_ms).collect()
+    }
+
     /// Returns the known decay times in ascending order.
     fn sorted(&self) -> Vec<f64> {
         let known = self.decay_ms.iter().copied().filter(|t| t.is_finite());

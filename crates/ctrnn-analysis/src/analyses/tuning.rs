@@ -7,7 +7,7 @@ use crate::evidence::distinct;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::selectivity::{VarianceSplit, variance_split};
 use crate::text::spoken;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of task variables.
 const MOST_VARIABLES: usize = 4;
@@ -33,6 +33,30 @@ pub struct Tuning {
 
 impl Answer for Tuning {
     type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "rates",
+            "[trial, unit]",
+            "",
+            "mean rates in the epoch of `epoch`; NaN in a trial without it",
+        ),
+        ArrayDoc::new("epoch", "[1]", "", "name of the epoch"),
+        ArrayDoc::new("variable_names", "[variable]", "", "names of the variables"),
+        ArrayDoc::new(
+            "variance_by_variable",
+            "[variable, unit]",
+            "",
+            "fraction of the variance that each variable explains alone",
+        ),
+        ArrayDoc::new(
+            "variance_by_interaction",
+            "[unit]",
+            "",
+            "fraction of the variance that only interactions explain",
+        ),
+        ArrayDoc::new("variance_residual", "[unit]", "", "fraction of the variance that remains"),
+        ArrayDoc::new("d_prime", "[unit]", "", "discriminability of the two choices"),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let varied =
@@ -71,6 +95,8 @@ impl Answer for Tuning {
     fn arrays(&self) -> Arrays {
         let arrays = Arrays::default()
             .with("rates", &self.rates)
+            .with("epoch", &vec![self.epoch.to_owned()])
+            .with("variable_names", &self.names)
             .with("variance_by_variable", &self.split.by_variable)
             .with("variance_by_interaction", &self.split.by_interaction)
             .with("variance_residual", &self.split.residual);

@@ -7,7 +7,7 @@ use crate::blocks::reach_of;
 use crate::linear_algebra::svd;
 use crate::plot::{Figure, Layer, Panel, colour, range_of, up_to};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of singular values in the figure.
 const MOST_VALUES: usize = 20;
@@ -24,6 +24,26 @@ pub struct WeightChange {
 impl Answer for WeightChange {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "change_singular_values",
+            "[unit]",
+            "",
+            "singular values of the change of the recurrent weights",
+        ),
+        ArrayDoc::new(
+            "{}_before",
+            "[post, pre]",
+            "",
+            "input, recurrent or output weights before training",
+        ),
+        ArrayDoc::new(
+            "{}_after",
+            "[post, pre]",
+            "",
+            "input, recurrent or output weights after training",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let before = study.before.as_ref();

@@ -6,7 +6,7 @@ use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Fraction of the weights within the colour scale; larger ones are saturated.
 const SHOWN: f64 = 0.98;
@@ -36,6 +36,25 @@ pub struct SortedWeights {
 impl Answer for SortedWeights {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new("recurrent_sorted", "[post, pre]", "", "sorted recurrent weights"),
+        ArrayDoc::new("order", "[unit]", "", "units, from 0, in the order of the sorted weights"),
+        ArrayDoc::new("group", "[unit]", "", "group of each unit, as an index of group_names"),
+        ArrayDoc::new("group_names", "[group]", "", "names of the groups"),
+        ArrayDoc::new("block_mean", "[post group, pre group]", "", "mean weight between groups"),
+        ArrayDoc::new(
+            "block_std",
+            "[post group, pre group]",
+            "",
+            "standard deviation of the weights between groups",
+        ),
+        ArrayDoc::new(
+            "block_density",
+            "[post group, pre group]",
+            "",
+            "fraction of nonzero weights between groups",
+        ),
+    ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let network = &study.dynamics;
@@ -68,6 +87,7 @@ impl Answer for SortedWeights {
             .with("recurrent_sorted", &self.recurrent)
             .with("order", &self.order)
             .with("group", &self.groups)
+            .with("group_names", &self.names)
             .with("block_mean", &table(|block| block.mean))
             .with("block_std", &table(|block| block.std))
             .with("block_density", &table(|block| block.density))

@@ -132,6 +132,37 @@ impl Figure {
         Ok(resized(range[0]))
     }
 
+    /// Lists what a reader of the figure would have to guess: colours that no legend explains, matrices without a colour
+    /// bar, and courses over the time of a trial without its epochs.
+    #[cfg(test)]
+    pub(crate) fn unexplained(&self) -> Vec<String> {
+        let panels = || self.panels.iter().map(|(_, panel)| panel);
+        let layers = || panels().flat_map(|panel| &panel.layers);
+        let is_coloured = |Rgb(parts): &Rgb| {
+            let [least, most] = [parts.iter().min(), parts.iter().max()];
+            most > least.map(|least| least.saturating_add(40)).as_ref()
+        };
+        let named: Vec<Rgb> = layers().filter_map(|l| Some(l.legend()?.0)).collect();
+        let mut used: Vec<Rgb> = layers().filter_map(Layer::ink).filter(is_coloured).collect();
+        used.sort_by_key(|ink| ink.0);
+        used.dedup();
+        let mut found = Vec::new();
+        if used.len() > 1 {
+            let unknown = used.iter().filter(|ink| !named.contains(ink));
+            found.extend(unknown.map(|ink| format!("no legend explains {ink:?}")));
+        }
+        let is_map = |layer: &Layer| matches!(layer, Layer::HeatMap(_));
+        if layers().any(is_map) && !panels().any(|panel| panel.bar.is_some()) {
+            found.push("a matrix without a colour bar".to_owned());
+        }
+        let is_band = |layer: &Layer| matches!(layer, Layer::Band { .. });
+        let is_bare = |panel: &&Panel| {
+            panel.x.label == "time (ms)" && !panel.layers.iter().any(is_band)
+        };
+        found.extend(panels().find(is_bare).map(|_| "a course without epochs".to_owned()));
+        found
+    }
+
     /// Returns true if a column contains only colour bars.
     fn is_of_bars(&self, column: usize) -> bool {
         let mut here = self.panels.iter().filter(|(place, _)| place[1] == column);

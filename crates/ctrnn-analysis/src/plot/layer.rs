@@ -241,6 +241,18 @@ impl Layer {
         }
     }
 
+    /// Returns the colour of data.
+    #[cfg(test)]
+    pub(super) fn ink(&self) -> Option<Rgb> {
+        match self {
+            Self::Line { x, colour, .. } | Self::Points { x, colour, .. } => {
+                (!x.is_empty()).then_some(*colour)
+            }
+            Self::Box { colour, .. } => Some(*colour),
+            _ => None,
+        }
+    }
+
     /// Returns the coordinates that determine the extent along x and y; only finite ones count.
     pub(crate) fn extent(&self) -> [Vec<f64>; 2] {
         match self {

@@ -1,0 +1,98 @@
+//! Data of the interactive view of the state space in a report.
+
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use crate::analyses::pca::StateSpace;
+use crate::analyses::{Analysis, Answer, Findings, Unsuitable};
+use crate::plot::Rgb;
+use crate::text::{short, spoken};
+use crate::{Arrays, Study};
+
+/// Largest number of times at which a trajectory is shown.
+const MOST_TIMES: usize = 240;
+/// Largest coordinate of the view, as an integer: finer than a pixel.
+const REACH: f64 = 9999.0;
+
+/// Returns the trajectories of a study on its first three principal components, and the fixed points among the results,
+/// as JSON; `None` if there are fewer than two components.
+pub fn state_space_view(
+    study: &Study,
+    found: &[(&Analysis, Result<Findings, Unsuitable>)],
+) -> Option<Value> {
+    if study.first_nonfinite().is_some() {
+        return None;
+    }
+    let space = StateSpace::compute(study, &Default::default()).ok()?;
+    let n_axes = space.axes.nrows().min(3);
+    let courses = &space.courses.courses;
+    if n_axes < 2 || courses.is_empty() {
+        return None;
+    }
+    let points = fixed_points(found, &space);
+    let drawn = courses.iter().flat_map(|course| course.values.iter().copied());
+    let reach = drawn.fold(0.0, |most: f64, x| most.max(x.abs())).max(1e-9);
+    let scaled = |x: f64| (x / reach * REACH).round().clamp(-2.0 * REACH, 2.0 * REACH) as i64;
+    let longest = courses.iter().map(|course| course.values.nrows()).max()?;
+    let every = longest.div_ceil(MOST_TIMES).max(1);
+    let course = |course: &crate::Course| {
+        let Rgb([r, g, b]) = course.colour;
+        let axis = |k: usize| -> Vec<i64> {
+            let column = course.values.columns().into_iter().nth(k);
+            let values = column.into_iter().flatten();
+            values.step_by(every).map(|x| scaled(*x)).collect()
+        };
+        json!({
+            "name": course.name,
+            "colour": format!("#{r:02x}{g:02x}{b:02x}"),
+            "at": [axis(0), axis(1), if n_axes > 2 { axis(2) } else { Vec::new() }],
+        })
+    };
+    let explained = space.pca.explained();
+    let axis = |k: usize| format!("PC {} ({} %)", k + 1, short(100.0 * explained[k]));
+    let point = |(kind, at): &(&str, [f64; 3])| json!([kind, at.map(scaled)]);
+    Some(json!({
+        "by": space.courses.by,
+        "dt": study.dynamics.dt_ms * every as f64,
+        "first": study.dynamics.dt_ms,
+        "reach": reach / REACH,
+        "axes": (0..n_axes).map(axis).collect::<Vec<_>>(),
+        "courses": courses.iter().map(course).collect::<Vec<_>>(),
+        "epochs": space.courses.epochs.epochs.iter()
+            .map(|(name, ends)| json!([spoken(name), ends[0], ends[1]])).collect::<Vec<_>>(),
+        "points": points.iter().map(point).collect::<Vec<_>>(),
+    }))
+}
+
+/// Returns kind and place of each fixed point on the components.
+fn fixed_points(
+    found: &[(&Analysis, Result<Findings, Unsuitable>)],
+    space: &StateSpace,
+) -> Vec<(&'static str, [f64; 3])> {
+    let of_points = found.iter().find(|(analysis, _)| analysis.name == "fixed_points");
+    let Some((_, Ok(findings))) = of_points else {
+        return Vec::new();
+    };
+    let column = |name: &str| numbers(&findings.arrays, name);
+    let (Some(states), Some(is_fixed), Some(is_stable)) =
+        (column("states"), column("is_fixed"), column("is_stable"))
+    else {
+        return Vec::new();
+    };
+    let n_units = space.pca.mean.len();
+    let Ok(states) = Array2::from_shape_vec((is_fixed.len(), n_units), states) else {
+        return Vec::new();
+    };
+    let places = (&states - &space.pca.mean).dot(&space.axes.t());
+    let kinds = is_fixed.iter().zip(&is_stable);
+    let place = |row: ndarray::ArrayView1<f64>| [0, 1, 2].map(|k| row.get(k).copied().unwrap_or(0.0));
+    let points = kinds.zip(places.rows()).filter(|((fixed, _), _)| **fixed == 1.0);
+    let points = points.map(|((_, stable), row)| {
+        (if *stable == 1.0 { "stable" } else { "unstable" }, place(row))
+    });
+    points.collect()
+}
+
+fn numbers(arrays: &Arrays, name: &str) -> Option<Vec<f64>> {
+    arrays.get(name)?.to_f64().ok()
+}
