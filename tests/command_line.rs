@@ -508,16 +508,29 @@ fn simulated_trials_hold_every_array() {
     assert_eq!(
         names,
         [
+            "choice",
+            "choice_names",
             "cond_go",
+            "correct",
+            "correct_choice",
+            "epoch_names",
+            "epoch_steps",
+            "input_names",
             "inputs",
             "mask",
+            "n_steps",
+            "output_names",
             "outputs",
             "potentials",
             "rates",
+            "readme",
             "t_ms",
-            "targets"
+            "targets",
+            "unit_names"
         ]
     );
+    assert_eq!(shape(&states, "epoch_steps")[..1], [4]);
+    assert_eq!(shape(&states, "readme"), [names.len()], "one line about each array");
     assert_eq!(shape(&states, "potentials"), [4, 30, 8]);
     assert_eq!(shape(&states, "rates"), [4, 30, 8]);
     assert_eq!(shape(&states, "inputs"), [4, 30, 3]);

@@ -24,6 +24,13 @@ with safetensors.safe_open("run/model/weights.safetensors", "numpy") as file:
 states = numpy.load("states.npz", allow_pickle=False)
 assert states["rates"].shape == (4, 30, 8) and states["rates"].dtype == numpy.float32
 assert list(states["t_ms"][:2]) == [20, 40] and states["cond_go"].shape == (4,)
+starts, ends = states["epoch_steps"][:, :, 0], states["epoch_steps"][:, :, 1]
+assert starts.shape == (4, len(states["epoch_names"])) and (ends.max(axis=1) == states["n_steps"]).all()
+assert all(str(name) for name in states["choice_names"]) and set(states["choice"]) <= {-1, 0, 1}
+assert 0 <= numpy.nanmean(states["correct"]) <= 1 and len(states["unit_names"]) == 8
+after_end = numpy.arange(30) >= states["n_steps"][:, None]
+assert (numpy.isnan(states["rates"]).all(axis=2) == after_end).all() and not numpy.isnan(states["inputs"]).any()
+assert any(line.startswith("rates [trial, time, unit]") for line in states["readme"])
 "#;
 
 #[test]
@@ -40,6 +47,36 @@ fn python_reads_what_a_run_writes() {
         .current_dir(project.path("."))
         .status();
     assert!(status.expect("Python starts").success());
+}
+
+/// Every script of `analyze all` draws its figure from the arrays next to it, also after the folder was moved.
+#[test]
+#[ignore = "needs Python with numpy and matplotlib"]
+fn python_draws_every_figure() {
+    let project = Project::new();
+    project.train("run", &["train.steps=20"]).exits(0);
+    project.run(&["analyze", "run", "all"]).exits(0);
+    let plot = ["plot", "run", "pca", "-o", "a b.pdf", "--style", "width=85,font=6"];
+    project.run(&plot).exits(0);
+    std::fs::rename(project.path("run/analysis"), project.path("moved")).unwrap();
+    let files = |folder: &str, kind: &str| {
+        let files = std::fs::read_dir(project.path(folder)).expect("a folder");
+        let paths = files.map(|file| file.expect("a file").path());
+        let some = paths.filter(|path| path.extension().is_some_and(|end| end == kind));
+        some.collect::<Vec<_>>()
+    };
+    let scripts = [files("moved", "py"), files(".", "py")].concat();
+    assert_eq!(files("moved", "py").len(), files("moved", "svg").len());
+    assert_eq!(files(".", "py").len(), 2, "pca and its time courses");
+    for script in scripts {
+        let mut command = python();
+        let drawn = command.arg(&script).env("MPLBACKEND", "Agg").output();
+        let drawn = drawn.expect("Python starts");
+        let said = String::from_utf8_lossy(&drawn.stderr).into_owned();
+        assert!(drawn.status.success(), "{}: {said}", script.display());
+        let picture = std::fs::read(script.with_extension("png")).expect("a picture");
+        assert!(picture.len() > 2000, "{}", script.display());
+    }
 }
 
 fn python() -> Command {

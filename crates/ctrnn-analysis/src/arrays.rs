@@ -55,16 +55,16 @@ pub struct ArrayDoc {
 /// Documentation of the numbers that only a figure has, which its script reads.
 pub const FIGURE_ARRAYS: &[ArrayDoc] = &[
     ArrayDoc {
-        name: "figure{}.{}.{}.{}",
-        shape: "[point]",
-        unit: "",
-        meaning: "numbers of one layer of a figure: suffix of the figure, panel and layer from 0, coordinate; read by its script",
-    },
-    ArrayDoc {
         name: "figure{}.{}.{}.values",
         shape: "[row, column]",
         unit: "",
         meaning: "matrix of one layer of a figure; read by its script",
+    },
+    ArrayDoc {
+        name: "figure{}.{}.{}.{}",
+        shape: "[point]",
+        unit: "",
+        meaning: "numbers of one layer of a figure: suffix of the figure, panel and layer from 0, coordinate; read by its script",
     },
 ];
 
@@ -134,10 +134,10 @@ impl ArrayDoc {
     }
 }
 
-/// Returns a list of lines about arrays: those of `docs` that document an array.
+/// Returns a list of lines about arrays, those of `docs` that document one of them, and about the list itself.
 pub fn readme<'a>(names: &[&str], docs: impl IntoIterator<Item = &'a ArrayDoc>) -> Array {
     let documented = docs.into_iter().filter(|doc| names.iter().any(|name| doc.is_of(name)));
-    let lines: Vec<String> = documented.map(ArrayDoc::line).collect();
+    let lines: Vec<String> = documented.chain([&README]).map(ArrayDoc::line).collect();
     Array::texts(lines)
 }
 
@@ -184,5 +184,91 @@ impl ToArray for Vec<String> {
 impl ToArray for f64 {
     fn to_array(&self) -> Array {
         [*self][..].to_array()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{ANALYSES, STATES_ARRAYS, TRIAL_ARRAYS};
+
+    const INTRODUCTION: &str = "# Arrays
+
+All arrays of `states.npz` (`simulate`) and of the files of `analyze` and `plot`: name, axes, unit, meaning. In a name, `{}` represents a number or a
+label. Trials, time steps, units, inputs, outputs and groups are numbered from 0; index k of a time axis is the state after time step k. Every file
+describes its own arrays, too:
+
+```python
+import numpy as np
+data = np.load(\"pca.npz\")
+print(*data[\"readme\"], sep=\"\\n\")
+```
+
+A trial ends after `n_steps[trial]` time steps. In `states.npz` what the network did after that is NaN, so that `np.nanmean(rates, axis=0)` is the mean over
+running trials; inputs, targets and mask are 0 there.
+
+A test generates this page: `UPDATE_DOCS=1 cargo test -p ctrnn-analysis page_of_arrays`.
+
+";
+
+    fn table(title: &str, docs: &[ArrayDoc]) -> String {
+        let cell = |text: &str| text.replace('|', "\\|");
+        let row = |doc: &ArrayDoc| {
+            let (shape, meaning) = (cell(doc.shape), cell(doc.meaning));
+            format!("| `{}` | {shape} | {} | {meaning} |\n", doc.name, doc.unit)
+        };
+        let rows: String = docs.iter().map(row).collect();
+        format!("## {title}\n\n| name | axes | unit | meaning |\n|---|---|---|---|\n{rows}\n")
+    }
+
+    #[test]
+    fn the_page_of_arrays_is_up_to_date() {
+        let analyses: String = ANALYSES
+            .iter()
+            .map(|analysis| table(&format!("{}.npz", analysis.name), analysis.arrays))
+            .collect();
+        let page = [
+            INTRODUCTION.to_owned(),
+            table("states.npz", STATES_ARRAYS),
+            table("Trials, names and axes", TRIAL_ARRAYS),
+            "`states.npz` of trials has all of these, and the file of an analysis those of its axes.\n\n".to_owned(),
+            analyses,
+            table("In every file", &[&FIGURE_ARRAYS[..], &[README]].concat()),
+        ]
+        .concat();
+        let page = format!("{}\n", page.trim_end());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/arrays.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/arrays.md is out of date: UPDATE_DOCS=1 cargo test -p ctrnn-analysis page_of_arrays"
+        );
+    }
+
+    #[test]
+    fn every_analysis_documents_its_arrays() {
+        for analysis in ANALYSES {
+            assert!(!analysis.arrays.is_empty(), "{}", analysis.name);
+            for doc in analysis.arrays {
+                assert!(doc.rank() > 0, "{doc:?}");
+                assert!(!doc.meaning.ends_with('.'), "{doc:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_with_holes_documents_several_arrays() {
+        let doc = ArrayDoc::new("{}_log_likelihood{}", "[1]", "", "");
+        assert!(doc.is_of("logistic_log_likelihood") && doc.is_of("probit_log_likelihood_0_1"));
+        assert!(!doc.is_of("logistic"));
+        let doc = ArrayDoc::new("course_{}", "[time, component]", "", "");
+        assert!(doc.is_of("course_12") && !doc.is_of("scores"));
+        assert_eq!((doc.rank(), doc.has_axis("time"), doc.has_axis("tim")), (2, true, false));
+        assert!(README.is_of("readme") && !README.is_of("readme2"));
     }
 }

@@ -73,12 +73,17 @@ impl Courses {
         })
     }
 
-    /// Draws the trajectories on a plane of two axes, with starts and ends marked. The legend, which may be long, is
-    /// left to a figure over time.
+    /// Draws the trajectories on a plane of two axes, with starts and ends marked.
     pub fn draw_on_plane(&self, panel: &mut Panel, [x, y]: [usize; 2]) {
-        for Course { colour, values, .. } in &self.courses {
+        for Course {
+            name,
+            colour,
+            values,
+        } in &self.courses
+        {
             let along = |k: usize| values.column(k).to_vec();
-            panel.add(Layer::line(along(x), along(y), *colour).wide(0.35));
+            let line = Layer::line(along(x), along(y), *colour).wide(0.35);
+            panel.add(line.named(name));
             if values.nrows() > 0 {
                 let last = values.nrows() - 1;
                 for (t, ink, mm) in [(0, Rgb([120, 120, 120]), 0.7), (last, *colour, 0.9)] {

@@ -249,7 +249,8 @@ mod tests {
         let values = Array2::from_shape_fn((n, n), |(i, k)| ((i * n + k) % 3) as f64);
         let over = [[0.0, n as f64]; 2];
         let mut figure = Figure::new(&[20.0], &[20.0]);
-        figure.cell(0, 0).heat_map(&values, over, [0.0, 2.0], ColourMap::Blues);
+        let panel = figure.cell(0, 0).x("", over[0]).y("", over[1]);
+        panel.heat_map(&values, over, [0.0, 2.0], ColourMap::Blues);
         let mut canvas = Canvas::default();
         for (frame, panel) in figure.placed() {
             panel.layers.iter().for_each(|layer| draw_layer(layer, &frame, &mut canvas));
