@@ -336,7 +336,7 @@ fn a_report_is_one_page_that_loads_nothing() {
     assert!(page.contains(policy));
     assert!(page.contains("id=\"view-data\"") && !page.contains("<script src"));
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
-    assert!(page.contains("<td>training</td><td>"));
+    assert!(page.contains("<td>training</td><td>10 steps of"));
     let links = page.matches("http").count();
     assert_eq!(
         links,

@@ -103,6 +103,8 @@ fn a_report_shows_one_step() {
     project.run(&["report", "run"]).exits(0).says(&[NEWEST]);
     let page = project.text("run/report.html");
     assert!(page.contains("<b>30</b><span>steps of 4 trials"));
+    assert!(page.contains("<td>30 of at most 32 steps of 4 trials"));
+    assert!(page.contains("killed while training"));
     assert!(page.contains("the network of step 30, its newest checkpoint; the run has not ended"));
     project
         .run(&["analyze", "run", "curves", "-o", "a"])

@@ -113,7 +113,7 @@ impl Answer for Lyapunov {
         let courses = (0..n.min(4)).map(|k| {
             let course = convergence.column(k).to_vec();
             let line = Layer::line(t.clone(), course, colour(k)).wide(0.3);
-            line.named(&(k + 1).to_string())
+            line.named(&format!("exponent {}", k + 1))
         });
         figure
             .cell(0, 1)

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3};
 
 use super::{Answer, NoOptions, Unsuitable};
-use crate::plot::{ColourMap, Figure, Ticks, range_of, up_to};
+use crate::plot::{BAR_MM, ColourMap, Figure, Ticks, range_of, up_to};
 use crate::rate_map::RateMap;
 use crate::text::rounded;
 use crate::{ArrayDoc, Arrays, Study};
@@ -104,7 +104,9 @@ impl Answer for RateMaps {
         let mut order: Vec<usize> = (0..bits.len()).collect();
         order.sort_by(|&a, &b| bits[b].total_cmp(&bits[a]));
         order.truncate(SHOWN);
-        let columns_mm = vec![16.0; order.len().min(COLUMNS)];
+        let n_columns = order.len().min(COLUMNS);
+        let mut columns_mm = vec![16.0; n_columns];
+        columns_mm.push(BAR_MM);
         let rows_mm = vec![16.0; order.len().div_ceil(COLUMNS)];
         let mut figure = Figure::new(&columns_mm, &rows_mm);
         let whole = [0.0, 1.0];
@@ -120,6 +122,8 @@ impl Answer for RateMaps {
                 .y_ticks(Ticks::None)
                 .heat_map(rates, [whole, whole], scale, ColourMap::Blues);
         }
+        let bar = figure.cell(0, n_columns);
+        bar.colour_bar(whole, ColourMap::Blues, "rate / largest");
         vec![("", figure)]
     }
 }

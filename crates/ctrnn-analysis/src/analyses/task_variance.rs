@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use super::{Answer, NoOptions, Unsuitable};
 use crate::clusters::{Clusters, clusters};
 use crate::evidence::{column, distinct};
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Ticks, colour};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::study::steps_of;
 use crate::text::{short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
@@ -101,7 +101,7 @@ impl Answer for TaskVariance {
         let is_edge = |place: &usize| labels[order[*place]] != labels[order[place - 1]];
         let edges = (1..order.len())
             .filter(is_edge)
-            .map(|place| Layer::line(vec![place as f64; 2], vec![0.0, n], colour(1)).wide(0.3));
+            .map(|place| Layer::line(vec![place as f64; 2], vec![0.0, n], Rgb([40, 40, 40])).wide(0.3));
         let names: Vec<String> = self.names.iter().map(|name| spoken(name)).collect();
         let height_mm = (5.0 * n).clamp(20.0, 70.0);
         let mut figure = Figure::new(&[70.0, BAR_MM], &[height_mm]);

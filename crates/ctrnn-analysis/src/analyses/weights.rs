@@ -38,6 +38,8 @@ impl Answer for SortedWeights {
     const BASIS: Basis = Basis::Weights;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new("recurrent_sorted", "[post, pre]", "", "sorted recurrent weights"),
+        ArrayDoc::new("input_sorted", "[post, input]", "", "sorted input weights"),
+        ArrayDoc::new("output_sorted", "[output, pre]", "", "sorted output weights"),
         ArrayDoc::new("order", "[unit]", "", "units, from 0, in the order of the sorted weights"),
         ArrayDoc::new("group", "[unit]", "", "group of each unit, as an index of group_names"),
         ArrayDoc::new("group_names", "[group]", "", "names of the groups"),
@@ -85,6 +87,8 @@ impl Answer for SortedWeights {
         };
         Arrays::default()
             .with("recurrent_sorted", &self.recurrent)
+            .with("input_sorted", &self.input)
+            .with("output_sorted", &self.output)
             .with("order", &self.order)
             .with("group", &self.groups)
             .with("group_names", &self.names)

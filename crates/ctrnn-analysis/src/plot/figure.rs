@@ -478,20 +478,24 @@ impl Panel {
 
     fn draw_legend(&self, frame: &Frame, canvas: &mut Canvas) {
         let x = frame.right() + SPACE_MM;
-        let entries = self.layers.iter().filter_map(|layer| {
+        let entries = self.layers.iter().enumerate().filter_map(|(k, layer)| {
             let is_line = !matches!(layer, Layer::Points { .. });
-            layer.legend().map(|entry| (is_line, entry))
+            let is_ring = layer.is_ring_with(self.layers.get(k + 1));
+            layer.legend().map(|entry| (is_line, is_ring, entry))
         });
-        for (k, (is_line, (colour, name))) in entries.enumerate() {
+        for (k, (is_line, is_ring, (colour, name))) in entries.enumerate() {
             let y = frame.corner[1] + TEXT_MM * (0.7 + k as f64 * LINE_HEIGHT);
             if is_line {
                 canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4);
             } else {
-                canvas.shapes.push(Shape::Disc {
-                    centre: [x + 2.3, y],
-                    radius_mm: 0.6,
-                    fill: colour,
-                });
+                let inner = is_ring.then_some((0.4, Rgb::WHITE));
+                for (radius_mm, fill) in [Some((0.7, colour)), inner].into_iter().flatten() {
+                    canvas.shapes.push(Shape::Disc {
+                        centre: [x + 2.3, y],
+                        radius_mm,
+                        fill,
+                    });
+                }
             }
             let at = [x + 4.0, y + 0.35 * TEXT_MM];
             canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);

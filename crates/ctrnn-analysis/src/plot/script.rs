@@ -154,8 +154,9 @@ impl PanelWriter<'_> {
                 n
             }
             other => {
-                self.single(at, other);
-                1
+                let is_ring = other.is_ring_with(rest.get(1));
+                self.single(at, other, is_ring);
+                if is_ring { 2 } else { 1 }
             }
         }
     }
@@ -246,15 +247,16 @@ impl PanelWriter<'_> {
         }
     }
 
-    fn single(&mut self, at: usize, layer: &Layer) {
+    fn single(&mut self, at: usize, layer: &Layer, is_ring: bool) {
         let line = match layer {
             Layer::Points { x, y, colour, radius_mm, name } => {
                 let n = x.len().min(y.len());
                 let [x, y] =
                     [("x", x), ("y", y)].map(|(what, values)| self.vector(at, what, &values[..n]));
                 let size = short(2.0 * radius_mm * self.magnification * POINTS_PER_MM);
+                let edge = if is_ring { "0.7, markerfacecolor=\"white\"" } else { "0" };
                 format!(
-                    "ax.plot({x}, {y}, \"o\", color={}, markersize={size}, markeredgewidth=0, clip_on=False{})",
+                    "ax.plot({x}, {y}, \"o\", color={}, markersize={size}, markeredgewidth={edge}, clip_on=False{})",
                     hex(*colour),
                     label(name.as_deref())
                 )
@@ -353,5 +355,68 @@ fn line_style(layer: &Layer) -> Option<LineStyle> {
             dashed: *dashed,
         }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Arrays;
+    use crate::plot::colour;
+
+    fn script() -> (String, Vec<String>) {
+        let t: Vec<f64> = (0..20).map(|k| 20.0 * f64::from(k + 1)).collect();
+        let rate: Vec<f64> = t.iter().map(|t| 1.0 - (-t / 100.0).exp()).collect();
+        let other: Vec<f64> = t.iter().map(|t| (t / 30.0).sin()).collect();
+        let arrays = Arrays::default().with("t_ms", &t).with("rate", &rate);
+        let mut figure = Figure::new(&[40.0, 2.5], &[30.0]);
+        let band = Layer::Band {
+            x: [0.0, 100.0],
+            colour: Rgb::PALE,
+            label: "delay".to_owned(),
+        };
+        figure
+            .cell(0, 0)
+            .title("a \"title\" of $5")
+            .add(band)
+            .add(Layer::line(t.clone(), rate[..10].to_vec(), colour(0)).named("rate"))
+            .add(Layer::line(t, other, colour(1)).dashed().named("other"))
+            .extend(Layer::error_bars(&[1.0, 2.0, 3.0], &[[0.0, 1.0]; 3], colour(1)))
+            .add(Layer::points(vec![40.0], vec![0.5], Rgb::BLACK))
+            .x("time (ms)", [0.0, 400.0])
+            .y("rate", [0.0, 1.0])
+            .y_ticks(Ticks::At(vec![(0.0, "0".to_owned()), (1.0, "all".to_owned())]));
+        figure.cell(0, 1).colour_bar([0.0, 1.0], ColourMap::Blues, "bar");
+        let mut sources = Sources::new(&arrays);
+        let files = ScriptFiles {
+            stem: "my \"pca\"",
+            suffix: "_time",
+        };
+        let script = figure.to_script("A test", &files, &mut sources);
+        (script, sources.added.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The numbers are those of the file where it has them; only those of `other` and the joined bars are added.
+    #[test]
+    fn a_script_draws_what_the_figure_shows() {
+        let (script, added) = script();
+        for line in [
+            "\"\"\"A test: draws this figure",
+            "    python my pca_time.py [-o FILE]",
+            "data = np.load(HERE.with_name(\"my \\\"pca\\\".npz\"), allow_pickle=False)",
+            "band(ax, 0, 100, \"#eeeeee\", \"delay\")",
+            "ax.plot(data[\"t_ms\"][:10], data[\"rate\"][:10], color=\"#0072b2\", linewidth=0.709, label=\"rate\")",
+            "ax.plot(data[\"t_ms\"], data[\"figure_time.0.2.y\"], color=\"#d55e00\", linewidth=0.709, dashes=(6, 4), label=\"other\")",
+            "ax.plot([40], [0.5], \"o\", color=\"#000000\", markersize=3.402, markeredgewidth=0, clip_on=False)",
+            "ax.set_title(\"a \\\"title\\\" of $5\", loc=\"left\", pad=",
+            "ax.set_xlim(0, 400)",
+            "ax.set_yticks([0, 1], [\"0\", \"all\"])",
+            "ax.legend(loc=\"upper left\", bbox_to_anchor=(1.02, 1))",
+            "figure.colorbar(ScalarMappable(Normalize(0, 1), BLUES), cax=ax, ticklocation=\"left\", label=\"bar\")",
+        ] {
+            assert!(script.contains(line), "{line}\n{script}");
+        }
+        assert_eq!(added, ["figure_time.0.2.y"], "nine numbers of error bars are written out");
+        assert!(!script.contains("{{"));
     }
 }

@@ -7,7 +7,7 @@ use ctrnn_files::{Array, ArrayData};
 use crate::Arrays;
 
 /// Smallest number of values that are referred to by name; fewer are written out.
-const SHORTEST: usize = 9;
+const SHORTEST: usize = 10;
 /// Largest number of slices of one array that are searched.
 const MOST_SLICES: usize = 300_000;
 /// Largest number of slices with the same beginning that are compared.
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(vector(&[1.0, 0.5]), "[1, 0.5]");
         let even: Vec<f64> = (0..10).map(|k| 0.1 * f64::from(k)).collect();
         assert_eq!(vector(&even), "np.linspace(0, 0.9, 10)");
-        assert_eq!(vector(&[2.5; 9]), "np.full(9, 2.5)");
+        assert_eq!(vector(&[2.5; 10]), "np.full(10, 2.5)");
         assert_eq!(vector(&values(11, 9.0)), r#"data["figure.0.0.x"]"#);
         assert_eq!(vector(&values(10, 9.0)), r#"data["figure.0.0.x"][:10]"#);
         assert_eq!(sources.added.len(), 1);
