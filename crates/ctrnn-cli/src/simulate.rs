@@ -123,7 +123,7 @@ impl Job for SimulateJob<'_> {
         for first in (0..n_trials).step_by(TOGETHER) {
             let numbers = first..n_trials.min(first + TOGETHER);
             let some = shown.some(&network, numbers)?;
-            simulation.write(first, &some, &args.record, &mut writer)?;
+            simulation.write(first, some, &args.record, &mut writer)?;
         }
         shown.write_names(run, &network, &mut writer)?;
         writer.finish()?;
@@ -161,12 +161,12 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
     fn write(
         &self,
         first: usize,
-        some: &SomeTrials,
+        some: SomeTrials,
         record: &[Recorded],
         writer: &mut NpzWriter,
     ) -> Result<(), Failure> {
         let mut states = self.states(first, &some.injected)?;
-        let mut rows = some.arrays.clone();
+        let mut rows = some.arrays;
         if let (Some(batch), Shown::Trials(trials)) = (&some.batch, self.shown) {
             let record = TrialRecord {
                 task: trials.run.task.as_ref(),
