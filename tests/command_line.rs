@@ -530,7 +530,11 @@ fn simulated_trials_hold_every_array() {
         ]
     );
     assert_eq!(shape(&states, "epoch_steps")[..1], [4]);
-    assert_eq!(shape(&states, "readme"), [names.len()], "one line about each array");
+    assert_eq!(
+        shape(&states, "readme"),
+        [names.len()],
+        "one line about each array"
+    );
     assert_eq!(shape(&states, "potentials"), [4, 30, 8]);
     assert_eq!(shape(&states, "rates"), [4, 30, 8]);
     assert_eq!(shape(&states, "inputs"), [4, 30, 3]);

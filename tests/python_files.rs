@@ -56,7 +56,15 @@ fn python_draws_every_figure() {
     let project = Project::new();
     project.train("run", &["train.steps=20"]).exits(0);
     project.run(&["analyze", "run", "all"]).exits(0);
-    let plot = ["plot", "run", "pca", "-o", "a b.pdf", "--style", "width=85,font=6"];
+    let plot = [
+        "plot",
+        "run",
+        "pca",
+        "-o",
+        "a b.pdf",
+        "--style",
+        "width=85,font=6",
+    ];
     project.run(&plot).exits(0);
     std::fs::rename(project.path("run/analysis"), project.path("moved")).unwrap();
     let files = |folder: &str, kind: &str| {

@@ -9,8 +9,8 @@ use ctrnn::model::CtrnnConfig;
 use ctrnn::tasks::{BuildContext, Clock, Programs, Task, TaskEntry};
 use ctrnn::train::{TrainSettings, Trainer};
 
-/// Maximum size of a committed picture.
-const MAX_BYTES: u64 = 80_000;
+/// Maximum size of a committed picture: the cells of noisy channels are drawn one by one.
+const MAX_BYTES: u64 = 250_000;
 
 const INTRODUCTION: &str = "# Tasks
 

@@ -34,9 +34,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::arrays::{FIGURE_ARRAYS, README, readme};
 use crate::linear_algebra::NotConverged;
 use crate::plot::{Figure, ScriptFiles, Sources};
-use crate::arrays::{FIGURE_ARRAYS, README, readme};
 use crate::{ArrayDoc, Arrays, Study, TRIAL_ARRAYS};
 
 macro_rules! analyses {

@@ -115,7 +115,9 @@ impl ArrayDoc {
     /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         let axes = self.shape.trim_matches(['[', ']']);
-        axes.split(',').filter(|axis| !axis.trim().is_empty()).count()
+        axes.split(',')
+            .filter(|axis| !axis.trim().is_empty())
+            .count()
     }
 
     /// Returns true if one of the axes has this name.
@@ -136,7 +138,9 @@ impl ArrayDoc {
 
 /// Returns a list of lines about arrays, those of `docs` that document one of them, and about the list itself.
 pub fn readme<'a>(names: &[&str], docs: impl IntoIterator<Item = &'a ArrayDoc>) -> Array {
-    let documented = docs.into_iter().filter(|doc| names.iter().any(|name| doc.is_of(name)));
+    let documented = docs
+        .into_iter()
+        .filter(|doc| names.iter().any(|name| doc.is_of(name)));
     let lines: Vec<String> = documented.chain([&README]).map(ArrayDoc::line).collect();
     Array::texts(lines)
 }
@@ -268,7 +272,10 @@ A test generates this page: `UPDATE_DOCS=1 cargo test -p ctrnn-analysis page_of_
         assert!(!doc.is_of("logistic"));
         let doc = ArrayDoc::new("course_{}", "[time, component]", "", "");
         assert!(doc.is_of("course_12") && !doc.is_of("scores"));
-        assert_eq!((doc.rank(), doc.has_axis("time"), doc.has_axis("tim")), (2, true, false));
+        assert_eq!(
+            (doc.rank(), doc.has_axis("time"), doc.has_axis("tim")),
+            (2, true, false)
+        );
         assert!(README.is_of("readme") && !README.is_of("readme2"));
     }
 }

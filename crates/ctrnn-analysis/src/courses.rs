@@ -2,10 +2,10 @@
 
 use ndarray::{Array1, Array2, Array3};
 
-use crate::{Arrays, Study};
 use crate::epochs::Epochs;
 use crate::groups::{Group, groups, mean_course};
 use crate::plot::{Layer, Panel, Rgb, colour};
+use crate::{Arrays, Study};
 
 /// Largest number of single trials drawn if there is only one group.
 const MOST_TRIALS: usize = 7;

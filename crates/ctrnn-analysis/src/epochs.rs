@@ -56,13 +56,28 @@ impl Epochs {
     /// Shades every other epoch behind a panel over the time of trials and writes the names above it; over a heat map,
     /// which hides the shades, a line marks each onset.
     pub fn mark(&self, panel: &mut Panel) {
-        let has_map = panel.layers.iter().any(|layer| matches!(layer, Layer::HeatMap(_)));
+        let has_map = panel
+            .layers
+            .iter()
+            .any(|layer| matches!(layer, Layer::HeatMap(_)));
         let is_named = self.epochs.len() <= MOST_NAMES;
-        let bands = self.epochs.iter().enumerate().map(|(k, (name, ends))| Layer::Band {
-            x: *ends,
-            colour: if k % 2 == 0 { Rgb([248, 248, 248]) } else { Rgb::PALE },
-            label: if is_named { spoken(name) } else { String::new() },
-        });
+        let bands = self
+            .epochs
+            .iter()
+            .enumerate()
+            .map(|(k, (name, ends))| Layer::Band {
+                x: *ends,
+                colour: if k % 2 == 0 {
+                    Rgb([248, 248, 248])
+                } else {
+                    Rgb::PALE
+                },
+                label: if is_named {
+                    spoken(name)
+                } else {
+                    String::new()
+                },
+            });
         let bands: Vec<Layer> = bands.collect();
         panel.layers.splice(0..0, bands);
         if let (true, Some(y)) = (has_map, panel.y.range) {

@@ -53,7 +53,7 @@ pub use analyses::{
     ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
     Unsuitable,
 };
-pub use arrays::{FIGURE_ARRAYS, README, readme, ArrayDoc, Arrays, ToArray};
+pub use arrays::{ArrayDoc, Arrays, FIGURE_ARRAYS, README, ToArray, readme};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
 pub use courses::{Course, Courses};

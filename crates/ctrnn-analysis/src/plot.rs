@@ -44,10 +44,10 @@ pub use colours::{ColourMap, Rgb, colour};
 pub use figure::{Figure, FigureError};
 pub use layer::{HeatMap, Layer};
 pub use panel::Panel;
+pub(crate) use panel::{BAR_MM, panel_mm};
 pub(crate) use script::ScriptFiles;
 pub(crate) use sources::Sources;
 pub use style::Style;
-pub(crate) use panel::{BAR_MM, panel_mm};
 
 /// Returns true if all numbers of an SVG are finite: none is formatted as NaN or infinity.
 #[cfg(test)]

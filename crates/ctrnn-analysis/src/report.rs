@@ -61,7 +61,9 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
         .collect();
     let view = state_space_view(study, found);
     if let Some(view) = &view {
-        let states = sections.iter().position(|(title, _)| *title == Section::StateSpace.title());
+        let states = sections
+            .iter()
+            .position(|(title, _)| *title == Section::StateSpace.title());
         let after = states.map_or(sections.len(), |k| k + 1);
         sections.insert(after, ("Interactive state space", interactive(view)));
     }
@@ -97,7 +99,10 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
             ("links", &links),
             ("sections", &bodies),
             ("created", &escaped(&state.created)),
-            ("script", &view.map_or_else(String::new, |_| format!("<script>\n{SCRIPT}</script>\n"))),
+            (
+                "script",
+                &view.map_or_else(String::new, |_| format!("<script>\n{SCRIPT}</script>\n")),
+            ),
         ],
     ))
 }
@@ -226,7 +231,13 @@ fn troubles(events: &[Json]) -> Vec<String> {
     ];
     let counted = kinds.map(|(event, what)| (count(event), what));
     let some = counted.into_iter().filter(|(n, _)| *n > 0);
-    let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{n} times") };
+    let times = |n: usize| {
+        if n == 1 {
+            "once".to_owned()
+        } else {
+            format!("{n} times")
+        }
+    };
     some.map(|(n, what)| format!("training {what} ({}, see events.jsonl)", times(n)))
         .collect()
 }

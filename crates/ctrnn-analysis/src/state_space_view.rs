@@ -30,7 +30,9 @@ pub fn state_space_view(
         return None;
     }
     let points = fixed_points(found, &space);
-    let drawn = courses.iter().flat_map(|course| course.values.iter().copied());
+    let drawn = courses
+        .iter()
+        .flat_map(|course| course.values.iter().copied());
     let reach = drawn.fold(0.0, |most: f64, x| most.max(x.abs())).max(1e-9);
     let scaled = |x: f64| (x / reach * REACH).round().clamp(-2.0 * REACH, 2.0 * REACH) as i64;
     let longest = courses.iter().map(|course| course.values.nrows()).max()?;
@@ -69,7 +71,9 @@ fn fixed_points(
     found: &[(&Analysis, Result<Findings, Unsuitable>)],
     space: &StateSpace,
 ) -> Vec<(&'static str, [f64; 3])> {
-    let of_points = found.iter().find(|(analysis, _)| analysis.name == "fixed_points");
+    let of_points = found
+        .iter()
+        .find(|(analysis, _)| analysis.name == "fixed_points");
     let Some((_, Ok(findings))) = of_points else {
         return Vec::new();
     };
@@ -85,10 +89,16 @@ fn fixed_points(
     };
     let places = (&states - &space.pca.mean).dot(&space.axes.t());
     let kinds = is_fixed.iter().zip(&is_stable);
-    let place = |row: ndarray::ArrayView1<f64>| [0, 1, 2].map(|k| row.get(k).copied().unwrap_or(0.0));
-    let points = kinds.zip(places.rows()).filter(|((fixed, _), _)| **fixed == 1.0);
+    let place =
+        |row: ndarray::ArrayView1<f64>| [0, 1, 2].map(|k| row.get(k).copied().unwrap_or(0.0));
+    let points = kinds
+        .zip(places.rows())
+        .filter(|((fixed, _), _)| **fixed == 1.0);
     let points = points.map(|((_, stable), row)| {
-        (if *stable == 1.0 { "stable" } else { "unstable" }, place(row))
+        (
+            if *stable == 1.0 { "stable" } else { "unstable" },
+            place(row),
+        )
     });
     points.collect()
 }

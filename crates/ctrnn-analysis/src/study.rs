@@ -197,7 +197,10 @@ impl Study<'_> {
     /// Returns lengths, epochs, conditions and answers of the trials, as arrays by name.
     pub(crate) fn trial_arrays(&self) -> BTreeMap<String, Array> {
         let mut epochs = EpochNames::default();
-        self.batch.timelines.iter().for_each(|timeline| epochs.add(timeline));
+        self.batch
+            .timelines
+            .iter()
+            .for_each(|timeline| epochs.add(timeline));
         let record = TrialRecord {
             task: self.task,
             batch: &self.batch,
@@ -220,7 +223,10 @@ impl Study<'_> {
             ("input_names", "input"),
             ("output_names", "output"),
         ];
-        let needed = |name: &str| axes.iter().any(|(known, axis)| *known == name && has_axis(axis));
+        let needed = |name: &str| {
+            axes.iter()
+                .any(|(known, axis)| *known == name && has_axis(axis))
+        };
         arrays.retain(|name, _| needed(name));
         arrays
     }

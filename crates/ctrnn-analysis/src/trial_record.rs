@@ -131,7 +131,10 @@ impl EpochNames {
 /// Returns the epochs of a trial that last at least one time step, with the names of their columns.
 fn occurrences(timeline: &Timeline) -> Vec<(String, [usize; 2])> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let lasting = timeline.epochs.iter().filter(|(_, steps)| !steps.is_empty());
+    let lasting = timeline
+        .epochs
+        .iter()
+        .filter(|(_, steps)| !steps.is_empty());
     lasting
         .map(|(name, steps)| {
             let count = counts.entry(name).or_default();
@@ -170,13 +173,18 @@ impl TrialRecord<'_> {
             ("epoch_steps".to_owned(), self.epochs.steps(self.batch)),
         ]);
         if !alternatives.is_empty() {
-            let made = trials.iter().map(|(trial, y)| index(trial.choice(y, &layout.choices)));
+            let made = trials
+                .iter()
+                .map(|(trial, y)| index(trial.choice(y, &layout.choices)));
             rows.insert("choice".to_owned(), Array::i64(&n, made.collect()));
             let right = self.batch.correct.iter().map(|choice| index(*choice));
             rows.insert("correct_choice".to_owned(), Array::i64(&n, right.collect()));
         }
-        let is_correct = trials.iter().map(|(trial, y)| self.task.is_correct(trial, y));
-        let correct = is_correct.map(|right| right.map_or(f32::NAN, |right| f32::from(u8::from(right))));
+        let is_correct = trials
+            .iter()
+            .map(|(trial, y)| self.task.is_correct(trial, y));
+        let correct =
+            is_correct.map(|right| right.map_or(f32::NAN, |right| f32::from(u8::from(right))));
         rows.insert("correct".to_owned(), Array::f32(&n, correct.collect()));
         for (name, values) in &self.batch.conditions {
             let column = values.iter().map(|&x| x as f32).collect();
@@ -187,7 +195,11 @@ impl TrialRecord<'_> {
 }
 
 /// Returns the names of inputs, outputs and units; `signs` are those of the units' outgoing weights under Dale's law.
-pub fn channel_arrays(layout: Layout, n_units: usize, signs: Option<&[f64]>) -> BTreeMap<String, Array> {
+pub fn channel_arrays(
+    layout: Layout,
+    n_units: usize,
+    signs: Option<&[f64]>,
+) -> BTreeMap<String, Array> {
     let unit = |k: usize| {
         let kind = match signs.map(|signs| signs[k]) {
             Some(sign) if sign > 0.0 => 'e',
@@ -199,6 +211,9 @@ pub fn channel_arrays(layout: Layout, n_units: usize, signs: Option<&[f64]>) -> 
     BTreeMap::from([
         ("input_names".to_owned(), Array::texts(layout.inputs)),
         ("output_names".to_owned(), Array::texts(layout.outputs)),
-        ("unit_names".to_owned(), Array::texts((0..n_units).map(unit))),
+        (
+            "unit_names".to_owned(),
+            Array::texts((0..n_units).map(unit)),
+        ),
     ])
 }

@@ -447,7 +447,10 @@ impl NpzWriter {
 
     /// Returns the names of the arrays so far.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let written = self.entries.iter().filter_map(|entry| entry.name.strip_suffix(EXTENSION));
+        let written = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.name.strip_suffix(EXTENSION));
         written.chain(self.growing.iter().map(|array| &array.name[..]))
     }
 
@@ -789,10 +792,7 @@ mod tests {
         let codes: Vec<u32> = texts.iter().flat_map(padded).collect();
         let little: Vec<u8> = codes.iter().flat_map(|c| c.to_le_bytes()).collect();
         let big: Vec<u8> = codes.iter().flat_map(|c| c.to_be_bytes()).collect();
-        let expected = Array::new(
-            &[2, 2],
-            ArrayData::Text(texts.map(str::to_owned).to_vec()),
-        );
+        let expected = Array::new(&[2, 2], ArrayData::Text(texts.map(str::to_owned).to_vec()));
         for (descr, bytes) in [("<U6", &little), (">U6", &big)] {
             let content = npy(descr, "False", "(2, 2)", bytes);
             assert_eq!(read_x(&content).unwrap(), expected);

@@ -134,7 +134,9 @@ impl RunFolder {
             |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
         let is_finding = |name: &str| {
             let is_result = |end: &str| {
-                let suffix = [".svg", ".py"].iter().find_map(|kind| end.strip_suffix(kind));
+                let suffix = [".svg", ".py"]
+                    .iter()
+                    .find_map(|kind| end.strip_suffix(kind));
                 end == ".npz" || suffix.is_some_and(|s| s.is_empty() || s.starts_with('_'))
             };
             analyses

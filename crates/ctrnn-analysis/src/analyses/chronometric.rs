@@ -33,7 +33,12 @@ impl Answer for Chronometric {
             "",
             "strength of the evidence, mean decision time in ms, its standard error in ms, number of trials; with several contexts one array for each, numbered from 0",
         ),
-        ArrayDoc::new("context_names", "[context]", "", "contexts, in the order of their numbers"),
+        ArrayDoc::new(
+            "context_names",
+            "[context]",
+            "",
+            "contexts, in the order of their numbers",
+        ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {

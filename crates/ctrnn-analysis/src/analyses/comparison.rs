@@ -58,7 +58,12 @@ pub struct Measure {
 impl Answer for Comparison {
     type Options = Options;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("names", "[network]", "", "names of the networks, starting with this one"),
+        ArrayDoc::new(
+            "names",
+            "[network]",
+            "",
+            "names of the networks, starting with this one",
+        ),
         ArrayDoc::new(
             "{}",
             "[network, network]",

@@ -76,9 +76,24 @@ const STABLE: Kind = Kind {
 impl Answer for FixedPoints {
     type Options = Search;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("inputs", "[held input, input]", "", "inputs that are held constant"),
-        ArrayDoc::new("input_epochs", "[held input]", "", "epochs with each of the inputs"),
-        ArrayDoc::new("input_index", "[point]", "", "held input of each point, from 0"),
+        ArrayDoc::new(
+            "inputs",
+            "[held input, input]",
+            "",
+            "inputs that are held constant",
+        ),
+        ArrayDoc::new(
+            "input_epochs",
+            "[held input]",
+            "",
+            "epochs with each of the inputs",
+        ),
+        ArrayDoc::new(
+            "input_index",
+            "[point]",
+            "",
+            "held input of each point, from 0",
+        ),
         ArrayDoc::new(
             "states",
             "[point, unit]",
@@ -87,7 +102,12 @@ impl Answer for FixedPoints {
         ),
         ArrayDoc::new("readouts", "[point, output]", "", "outputs at each point"),
         ArrayDoc::new("q", "[point]", "", "|F(s) - s|^2 / 2 of one time step F"),
-        ArrayDoc::new("is_fixed", "[point]", "", "1 for a fixed point, 0 for a slow point"),
+        ArrayDoc::new(
+            "is_fixed",
+            "[point]",
+            "",
+            "1 for a fixed point, 0 for a slow point",
+        ),
         ArrayDoc::new("is_stable", "[point]", "", "1 if all modes decay"),
         ArrayDoc::new(
             "is_marginal",
@@ -96,7 +116,12 @@ impl Answer for FixedPoints {
             "1 if no mode grows and one neither grows nor decays",
         ),
         ArrayDoc::new("n_unstable", "[point]", "", "number of growing modes"),
-        ArrayDoc::new("n_marginal", "[point]", "", "number of modes that neither grow nor decay"),
+        ArrayDoc::new(
+            "n_marginal",
+            "[point]",
+            "",
+            "number of modes that neither grow nor decay",
+        ),
         ArrayDoc::new(
             "eigenvalues_real",
             "[point, unit]",
@@ -109,7 +134,12 @@ impl Answer for FixedPoints {
             "per time step",
             "imaginary parts of the eigenvalues",
         ),
-        ArrayDoc::new("timescales_ms", "[point, unit]", "ms", "timescale of each mode"),
+        ArrayDoc::new(
+            "timescales_ms",
+            "[point, unit]",
+            "ms",
+            "timescale of each mode",
+        ),
         ArrayDoc::new(
             "modes_real",
             "[point, mode, unit]",

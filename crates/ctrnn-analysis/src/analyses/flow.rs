@@ -39,9 +39,24 @@ impl Answer for Flow {
             "",
             "first two principal components of the visited states",
         ),
-        ArrayDoc::new("origin", "[unit]", "", "mean state, the origin of the plane"),
-        ArrayDoc::new("inputs", "[held input, input]", "", "inputs that are held constant"),
-        ArrayDoc::new("input_epochs", "[held input]", "", "epochs with each of the inputs"),
+        ArrayDoc::new(
+            "origin",
+            "[unit]",
+            "",
+            "mean state, the origin of the plane",
+        ),
+        ArrayDoc::new(
+            "inputs",
+            "[held input, input]",
+            "",
+            "inputs that are held constant",
+        ),
+        ArrayDoc::new(
+            "input_epochs",
+            "[held input]",
+            "",
+            "epochs with each of the inputs",
+        ),
         ArrayDoc::new("places_0", "[place]", "", "grid along the first component"),
         ArrayDoc::new("places_1", "[place]", "", "grid along the second component"),
         ArrayDoc::new(

@@ -43,7 +43,12 @@ pub struct Lyapunov {
 impl Answer for Lyapunov {
     type Options = Options;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("exponents_per_s", "[exponent]", "1/s", "Lyapunov exponents, largest first"),
+        ArrayDoc::new(
+            "exponents_per_s",
+            "[exponent]",
+            "1/s",
+            "Lyapunov exponents, largest first",
+        ),
         ArrayDoc::new(
             "convergence",
             "[stretch, exponent]",

@@ -46,7 +46,12 @@ impl Answer for StateSpace {
             "",
             "states projected on the components; computed through the padding of short trials, see n_steps",
         ),
-        ArrayDoc::new("participation_ratio", "[1]", "", "(sum l)^2 / sum l^2 of the variances l"),
+        ArrayDoc::new(
+            "participation_ratio",
+            "[1]",
+            "",
+            "(sum l)^2 / sum l^2 of the variances l",
+        ),
         ArrayDoc::new(
             "course_{}",
             "[time, component]",

@@ -56,8 +56,18 @@ impl Answer for Psychometric {
             "",
             "levels of the evidence; with several contexts _ROW_COLUMN, row = context, column = evidence, from 0",
         ),
-        ArrayDoc::new("n_trials{}", "[level]", "trials", "number of trials at each level"),
-        ArrayDoc::new("n_chosen{}", "[level]", "trials", "number of trials with the second choice"),
+        ArrayDoc::new(
+            "n_trials{}",
+            "[level]",
+            "trials",
+            "number of trials at each level",
+        ),
+        ArrayDoc::new(
+            "n_chosen{}",
+            "[level]",
+            "trials",
+            "number of trials with the second choice",
+        ),
         ArrayDoc::new(
             "{}_log_likelihood{}",
             "[1]",
@@ -76,7 +86,12 @@ impl Answer for Psychometric {
             "",
             "rows: bias, width, lapse; columns: fit, lower and upper end of the 95 % interval",
         ),
-        ArrayDoc::new("names{}", "[3]", "", "context, evidence, second choice of a curve"),
+        ArrayDoc::new(
+            "names{}",
+            "[3]",
+            "",
+            "context, evidence, second choice of a curve",
+        ),
     ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
@@ -161,7 +176,11 @@ impl Curve {
                 format!("n_chosen{label}"),
                 &column(|level| level.chosen as f64),
             );
-        let names = vec![self.context.name.clone(), self.against.clone(), self.choice.clone()];
+        let names = vec![
+            self.context.name.clone(),
+            self.against.clone(),
+            self.choice.clone(),
+        ];
         let arrays = arrays.with(format!("names{label}"), &names);
         self.fits.iter().flatten().fold(arrays, |arrays, found| {
             let (fit, name) = (found.fit, found.fit.shape.name());

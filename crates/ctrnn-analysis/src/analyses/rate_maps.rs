@@ -46,7 +46,12 @@ impl Answer for RateMaps {
             "bits",
             "spatial information (Skaggs et al. 1993)",
         ),
-        ArrayDoc::new("grid_score", "[unit]", "", "grid score (Sargolini et al. 2006)"),
+        ArrayDoc::new(
+            "grid_score",
+            "[unit]",
+            "",
+            "grid score (Sargolini et al. 2006)",
+        ),
         ArrayDoc::new("range", "[2]", "", "range of the places along both axes"),
     ];
 

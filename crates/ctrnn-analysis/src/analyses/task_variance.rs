@@ -35,14 +35,24 @@ impl Answer for TaskVariance {
             "",
             "variance over trials, averaged over time",
         ),
-        ArrayDoc::new("names", "[task or epoch]", "", "names of the tasks or epochs"),
+        ArrayDoc::new(
+            "names",
+            "[task or epoch]",
+            "",
+            "names of the tasks or epochs",
+        ),
         ArrayDoc::new(
             "cluster",
             "[unit]",
             "",
             "cluster of each unit, from 0; -1 for a unit whose rate does not vary",
         ),
-        ArrayDoc::new("silhouette", "[1]", "", "mean silhouette score of the clusters"),
+        ArrayDoc::new(
+            "silhouette",
+            "[1]",
+            "",
+            "mean silhouette score of the clusters",
+        ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
@@ -99,9 +109,9 @@ impl Answer for TaskVariance {
         let values = values.select(Axis(0), &order).reversed_axes();
         let n = self.names.len() as f64;
         let is_edge = |place: &usize| labels[order[*place]] != labels[order[place - 1]];
-        let edges = (1..order.len())
-            .filter(is_edge)
-            .map(|place| Layer::line(vec![place as f64; 2], vec![0.0, n], Rgb([40, 40, 40])).wide(0.3));
+        let edges = (1..order.len()).filter(is_edge).map(|place| {
+            Layer::line(vec![place as f64; 2], vec![0.0, n], Rgb([40, 40, 40])).wide(0.3)
+        });
         let names: Vec<String> = self.names.iter().map(|name| spoken(name)).collect();
         let height_mm = (5.0 * n).clamp(20.0, 70.0);
         let mut figure = Figure::new(&[70.0, BAR_MM], &[height_mm]);

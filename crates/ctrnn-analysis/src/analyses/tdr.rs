@@ -35,7 +35,12 @@ pub struct Tdr {
 impl Answer for Tdr {
     type Options = NoOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("axes", "[variable, unit]", "", "orthonormal axes of the variables"),
+        ArrayDoc::new(
+            "axes",
+            "[variable, unit]",
+            "",
+            "orthonormal axes of the variables",
+        ),
         ArrayDoc::new("variable_names", "[variable]", "", "names of the variables"),
         ArrayDoc::new(
             "coefficients",
@@ -50,7 +55,12 @@ impl Answer for Tdr {
             "rates projected on the axes; computed through the padding of short trials, see n_steps",
         ),
         ArrayDoc::new("mean", "[unit]", "", "mean rate, which is subtracted"),
-        ArrayDoc::new("peak", "[variable]", "time steps", "time step of the largest coefficients"),
+        ArrayDoc::new(
+            "peak",
+            "[variable]",
+            "time steps",
+            "time step of the largest coefficients",
+        ),
         ArrayDoc::new(
             "course_{}",
             "[time, variable]",

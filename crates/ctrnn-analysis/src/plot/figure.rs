@@ -143,12 +143,17 @@ impl Figure {
             most > least.map(|least| least.saturating_add(40)).as_ref()
         };
         let named: Vec<Rgb> = layers().filter_map(|l| Some(l.legend()?.0)).collect();
-        let mut used: Vec<Rgb> = layers().filter_map(Layer::ink).filter(is_coloured).collect();
+        let mut used: Vec<Rgb> = layers()
+            .filter_map(Layer::ink)
+            .filter(is_coloured)
+            .collect();
         used.sort_by_key(|ink| ink.0);
         used.dedup();
         let mut found = Vec::new();
         if used.len() > 1 {
-            let unknown = used.iter().filter(|ink| !named.contains(ink));
+            // A paler line of the same colour belongs to the same entry.
+            let pale = |ink: &Rgb| named.iter().any(|n| n.towards(Rgb::WHITE, 0.5) == *ink);
+            let unknown = used.iter().filter(|ink| !named.contains(ink) && !pale(ink));
             found.extend(unknown.map(|ink| format!("no legend explains {ink:?}")));
         }
         let is_map = |layer: &Layer| matches!(layer, Layer::HeatMap(_));
@@ -156,10 +161,13 @@ impl Figure {
             found.push("a matrix without a colour bar".to_owned());
         }
         let is_band = |layer: &Layer| matches!(layer, Layer::Band { .. });
-        let is_bare = |panel: &&Panel| {
-            panel.x.label == "time (ms)" && !panel.layers.iter().any(is_band)
-        };
-        found.extend(panels().find(is_bare).map(|_| "a course without epochs".to_owned()));
+        let is_bare =
+            |panel: &&Panel| panel.x.label == "time (ms)" && !panel.layers.iter().any(is_band);
+        found.extend(
+            panels()
+                .find(is_bare)
+                .map(|_| "a course without epochs".to_owned()),
+        );
         found
     }
 
@@ -397,10 +405,14 @@ impl Panel {
         let (below, above) = self
             .layers
             .split_at(first_points.unwrap_or(self.layers.len()));
-        below.iter().for_each(|layer| draw_layer(layer, frame, canvas));
+        below
+            .iter()
+            .for_each(|layer| draw_layer(layer, frame, canvas));
         self.draw_x_axis(frame, canvas);
         self.draw_y_axis(frame, canvas);
-        above.iter().for_each(|layer| draw_layer(layer, frame, canvas));
+        above
+            .iter()
+            .for_each(|layer| draw_layer(layer, frame, canvas));
         self.draw_band_labels(frame, tilted, canvas);
         self.draw_title(frame, tilted, canvas);
         self.draw_legend(frame, canvas);
@@ -581,9 +593,15 @@ mod tests {
     fn points_at_the_ends_are_whole() {
         let mut figure = Figure::new(&[40.0], &[30.0]);
         let points = Layer::points(vec![0.0, 1.0], vec![0.0, 1.0], colour(1));
-        figure.cell(0, 0).x("x", [0.0, 1.0]).y("y", [0.0, 1.0]).add(points);
+        figure
+            .cell(0, 0)
+            .x("x", [0.0, 1.0])
+            .y("y", [0.0, 1.0])
+            .add(points);
         let shapes = figure.draw().shapes;
-        let last_line = shapes.iter().rposition(|s| matches!(s, Shape::Polyline { .. }));
+        let last_line = shapes
+            .iter()
+            .rposition(|s| matches!(s, Shape::Polyline { .. }));
         let discs = shapes.iter().enumerate();
         let discs: Vec<usize> = discs
             .filter(|(_, s)| matches!(s, Shape::Disc { .. }))

@@ -244,9 +244,15 @@ impl Layer {
     /// Returns true if these points and the layer above them are rings ([`Layer::rings`]).
     pub(super) fn is_ring_with(&self, above: Option<&Self>) -> bool {
         match (self, above) {
-            (Self::Points { x, y, .. }, Some(Self::Points { x: inner_x, y: inner_y, colour, .. })) => {
-                *colour == Rgb::WHITE && x == inner_x && y == inner_y
-            }
+            (
+                Self::Points { x, y, .. },
+                Some(Self::Points {
+                    x: inner_x,
+                    y: inner_y,
+                    colour,
+                    ..
+                }),
+            ) => *colour == Rgb::WHITE && x == inner_x && y == inner_y,
             _ => false,
         }
     }

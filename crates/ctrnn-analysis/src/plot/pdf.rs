@@ -267,7 +267,12 @@ mod tests {
             .title("a title")
             .x_label("τ (ms)")
             .y_label("rate")
-            .heat_map(&values, [[0.0, 80.0]; 2], [-1.0, 1.0], ColourMap::BlueWhiteRed)
+            .heat_map(
+                &values,
+                [[0.0, 80.0]; 2],
+                [-1.0, 1.0],
+                ColourMap::BlueWhiteRed,
+            )
             .add(Layer::line(x.clone(), x.clone(), colour(0)).dashed())
             .add(Layer::points(x.clone(), x, colour(1)).named("points"));
         figure
@@ -281,7 +286,9 @@ mod tests {
         assert!(pdf.starts_with(b"%PDF-1.") && text.trim_end().ends_with("%%EOF"));
         let find = |from: usize, what: &[u8]| {
             let mut windows = pdf[from..].windows(what.len());
-            windows.position(|window| window == what).map(|at| from + at)
+            windows
+                .position(|window| window == what)
+                .map(|at| from + at)
         };
         let table = find(0, b"\nxref").unwrap() + 1;
         assert!(text.contains(&format!("startxref\n{table}\n")));

@@ -43,7 +43,9 @@ plt.rcParams.update({
     "ytick.major.width": 0.5,
     "axes.labelpad": 2,
     "legend.frameon": False,
-    "legend.handlelength": 1.2,
+    "legend.fontsize": SMALL,
+    "legend.handlelength": 1,
+    "legend.handletextpad": 0.5,
     "legend.borderaxespad": 0,
     "pdf.fonttype": 42,  # text stays text
     "svg.fonttype": "none",

@@ -23,7 +23,12 @@ pub(crate) struct ScriptFiles<'a> {
 
 impl Figure {
     /// Writes the script of a figure. Its numbers come from the arrays of `sources`, to which others are added.
-    pub(crate) fn to_script(&self, title: &str, files: &ScriptFiles, sources: &mut Sources) -> String {
+    pub(crate) fn to_script(
+        &self,
+        title: &str,
+        files: &ScriptFiles,
+        sources: &mut Sources,
+    ) -> String {
         let magnification = self.magnification();
         let [width, height] = self.size_mm();
         let mut panels = String::new();
@@ -117,7 +122,11 @@ impl PanelWriter<'_> {
             from += self.layers(from);
         }
         self.axes();
-        let is_named = self.panel.layers.iter().any(|layer| layer.legend().is_some());
+        let is_named = self
+            .panel
+            .layers
+            .iter()
+            .any(|layer| layer.legend().is_some());
         if is_named {
             let legend = "ax.legend(loc=\"upper left\", bbox_to_anchor=(1.02, 1))";
             self.lines.push(legend.to_owned());
@@ -167,7 +176,15 @@ impl PanelWriter<'_> {
     }
 
     fn line(&mut self, at: usize, layer: &Layer) {
-        let Layer::Line { x, y, colour, width_mm, dashed, name } = layer else {
+        let Layer::Line {
+            x,
+            y,
+            colour,
+            width_mm,
+            dashed,
+            name,
+        } = layer
+        else {
             return;
         };
         let n = x.len().min(y.len());
@@ -231,9 +248,13 @@ impl PanelWriter<'_> {
             });
             let sides: Vec<[f64; 4]> = sides.collect();
             let [left, width, bottom, height] = ["left", "width", "bottom", "height"].map(|what| {
-                let column = ["left", "width", "bottom", "height"].iter().position(|w| *w == what);
+                let column = ["left", "width", "bottom", "height"]
+                    .iter()
+                    .position(|w| *w == what);
                 let values: Vec<f64> = sides.iter().map(|s| s[column.unwrap_or(0)]).collect();
-                let same = values.iter().all(|x| (x - values[0]).abs() <= 1e-9 * values[0].abs());
+                let same = values
+                    .iter()
+                    .all(|x| (x - values[0]).abs() <= 1e-9 * values[0].abs());
                 if same {
                     number(values[0])
                 } else {
@@ -249,25 +270,47 @@ impl PanelWriter<'_> {
 
     fn single(&mut self, at: usize, layer: &Layer, is_ring: bool) {
         let line = match layer {
-            Layer::Points { x, y, colour, radius_mm, name } => {
+            Layer::Points {
+                x,
+                y,
+                colour,
+                radius_mm,
+                name,
+            } => {
                 let n = x.len().min(y.len());
                 let [x, y] =
                     [("x", x), ("y", y)].map(|(what, values)| self.vector(at, what, &values[..n]));
                 let size = short(2.0 * radius_mm * self.magnification * POINTS_PER_MM);
-                let edge = if is_ring { "0.7, markerfacecolor=\"white\"" } else { "0" };
+                let edge = if is_ring {
+                    "0.7, markerfacecolor=\"white\""
+                } else {
+                    "0"
+                };
                 format!(
                     "ax.plot({x}, {y}, \"o\", color={}, markersize={size}, markeredgewidth={edge}, clip_on=False{})",
                     hex(*colour),
                     label(name.as_deref())
                 )
             }
-            Layer::Band { x: [start, end], colour, label } => {
+            Layer::Band {
+                x: [start, end],
+                colour,
+                label,
+            } => {
                 let ends = [start, end].map(|x| number(*x)).join(", ");
                 let tilted = if self.tilted { ", tilted=True" } else { "" };
-                format!("band(ax, {ends}, {}, {}{tilted})", hex(*colour), text(label))
+                format!(
+                    "band(ax, {ends}, {}, {}{tilted})",
+                    hex(*colour),
+                    text(label)
+                )
             }
             Layer::HeatMap(map) => self.heat_map(at, map),
-            Layer::Text { at: [x, y], text: content, colour } => format!(
+            Layer::Text {
+                at: [x, y],
+                text: content,
+                colour,
+            } => format!(
                 "ax.text({}, {}, {}, color={}, fontsize=SMALL, ha=\"center\", va=\"center\")",
                 number(*x),
                 number(*y),
@@ -309,14 +352,17 @@ impl PanelWriter<'_> {
                 self.lines.push(format!("ax.set_{letter}label({label})"));
             }
             let [low, high] = self.frame.ranges[k].map(number);
-            self.lines.push(format!("ax.set_{letter}lim({low}, {high})"));
+            self.lines
+                .push(format!("ax.set_{letter}lim({low}, {high})"));
             let spine = ["bottom", "left"][k];
             match &axis.ticks {
                 Ticks::Round => {}
                 Ticks::At(_) => {
                     let ticks = axis.ticks_on(self.frame.ranges[k]);
-                    let (places, names): (Vec<String>, Vec<String>) =
-                        ticks.iter().map(|(x, name)| (number(*x), text(name))).unzip();
+                    let (places, names): (Vec<String>, Vec<String>) = ticks
+                        .iter()
+                        .map(|(x, name)| (number(*x), text(name)))
+                        .unzip();
                     let (places, names) = (places.join(", "), names.join(", "));
                     self.lines
                         .push(format!("ax.set_{letter}ticks([{places}], [{names}])"));
@@ -381,19 +427,31 @@ mod tests {
             .add(band)
             .add(Layer::line(t.clone(), rate[..10].to_vec(), colour(0)).named("rate"))
             .add(Layer::line(t, other, colour(1)).dashed().named("other"))
-            .extend(Layer::error_bars(&[1.0, 2.0, 3.0], &[[0.0, 1.0]; 3], colour(1)))
+            .extend(Layer::error_bars(
+                &[1.0, 2.0, 3.0],
+                &[[0.0, 1.0]; 3],
+                colour(1),
+            ))
             .add(Layer::points(vec![40.0], vec![0.5], Rgb::BLACK))
             .x("time (ms)", [0.0, 400.0])
             .y("rate", [0.0, 1.0])
-            .y_ticks(Ticks::At(vec![(0.0, "0".to_owned()), (1.0, "all".to_owned())]));
-        figure.cell(0, 1).colour_bar([0.0, 1.0], ColourMap::Blues, "bar");
+            .y_ticks(Ticks::At(vec![
+                (0.0, "0".to_owned()),
+                (1.0, "all".to_owned()),
+            ]));
+        figure
+            .cell(0, 1)
+            .colour_bar([0.0, 1.0], ColourMap::Blues, "bar");
         let mut sources = Sources::new(&arrays);
         let files = ScriptFiles {
             stem: "my \"pca\"",
             suffix: "_time",
         };
         let script = figure.to_script("A test", &files, &mut sources);
-        (script, sources.added.into_iter().map(|(name, _)| name).collect())
+        (
+            script,
+            sources.added.into_iter().map(|(name, _)| name).collect(),
+        )
     }
 
     /// The numbers are those of the file where it has them; only those of `other` and the joined bars are added.
@@ -416,7 +474,11 @@ mod tests {
         ] {
             assert!(script.contains(line), "{line}\n{script}");
         }
-        assert_eq!(added, ["figure_time.0.2.y"], "nine numbers of error bars are written out");
+        assert_eq!(
+            added,
+            ["figure_time.0.2.y"],
+            "nine numbers of error bars are written out"
+        );
         assert!(!script.contains("{{"));
     }
 }

@@ -132,7 +132,11 @@ impl Sources {
         for (k, _) in shape.iter().enumerate() {
             let stride: usize = shape[k + 1..].iter().product();
             index.push(if k == slice.axis {
-                if n == slice.len { ":".to_owned() } else { format!(":{n}") }
+                if n == slice.len {
+                    ":".to_owned()
+                } else {
+                    format!(":{n}")
+                }
             } else {
                 (rest / stride).to_string()
             });
@@ -149,7 +153,12 @@ impl Sources {
 
     /// Returns an expression for a matrix of so many columns; one that is no known array, part of one, or one with
     /// another order of its rows or columns, is added under this name.
-    pub fn matrix(&mut self, values: &[f64], columns: usize, name: impl FnOnce() -> String) -> String {
+    pub fn matrix(
+        &mut self,
+        values: &[f64],
+        columns: usize,
+        name: impl FnOnce() -> String,
+    ) -> String {
         let rows = values.len() / columns.max(1);
         if let Some(known) = self.known_matrix(values, [rows, columns]) {
             return known;
@@ -163,11 +172,15 @@ impl Sources {
 
     fn known_matrix(&self, values: &[f64], [rows, columns]: [usize; 2]) -> Option<String> {
         let is_equal = |at: &dyn Fn(usize, usize) -> f64| {
-            (0..rows * columns).all(|k| {
-                at(k / columns, k % columns).to_bits() == values[k].to_bits()
-            })
+            (0..rows * columns)
+                .all(|k| at(k / columns, k % columns).to_bits() == values[k].to_bits())
         };
-        for Known { name, shape, values: known } in &self.known {
+        for Known {
+            name,
+            shape,
+            values: known,
+        } in &self.known
+        {
             let data = entry(name);
             match shape[..] {
                 [m, n] => {
@@ -273,7 +286,8 @@ mod tests {
     #[test]
     fn numbers_are_found_where_they_are() {
         let table = Array2::from_shape_fn((12, 10), |(i, j)| ((i * 10 + j) as f64).sin());
-        let cube = Array3::from_shape_fn((3, 12, 9), |(i, j, k)| ((i * 108 + j * 9 + k) as f64).cos());
+        let cube =
+            Array3::from_shape_fn((3, 12, 9), |(i, j, k)| ((i * 108 + j * 9 + k) as f64).cos());
         let order: Vec<usize> = (0..12).map(|k| (5 * k) % 12).collect();
         let arrays = Arrays::default()
             .with("t_ms", &values(20, 0.0))

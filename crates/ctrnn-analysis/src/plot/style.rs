@@ -41,7 +41,10 @@ impl FromStr for Style {
                 let number = value.trim().parse().ok();
                 let number = number.filter(|number| (low..=high).contains(number));
                 number.ok_or_else(|| {
-                    format!("`{part}` is not a {key} from {low} to {high} {unit}, such as {key}={}", if key == "font" { 8 } else { 85 })
+                    format!(
+                        "`{part}` is not a {key} from {low} to {high} {unit}, such as {key}={}",
+                        if key == "font" { 8 } else { 85 }
+                    )
                 })
             };
             match key.trim() {
@@ -69,7 +72,10 @@ mod tests {
         assert_eq!((style.width_mm, style.font_pt), (Some(85.0), 8.0));
         assert_eq!("font=9".parse::<Style>().unwrap().width_mm, None);
         for (text, problem) in [
-            ("width=8.5cm", "`width=8.5cm` is not a width from 20 to 1000 mm, such as width=85"),
+            (
+                "width=8.5cm",
+                "`width=8.5cm` is not a width from 20 to 1000 mm, such as width=85",
+            ),
             ("width=5", "is not a width"),
             ("font=NaN", "`font=NaN` is not a font from 3 to 40 points"),
             ("height=5", "`height=5` is not a part of a style"),
@@ -89,16 +95,32 @@ mod tests {
         figure.cell(0, 1).colour_bar([0.0, 1.0], map, "rate");
         let sizes = |svg: &str| -> Vec<f64> {
             let parts = svg.split("font-size=\"").skip(1);
-            parts.map(|part| part.split('"').next().unwrap().parse().unwrap()).collect()
+            parts
+                .map(|part| part.split('"').next().unwrap().parse().unwrap())
+                .collect()
         };
         for (width, font) in [(85.0, 7.0), (174.0, 10.0), (60.0, 5.0)] {
-            let style = Style { width_mm: Some(width), font_pt: font };
+            let style = Style {
+                width_mm: Some(width),
+                font_pt: font,
+            };
             let styled = figure.styled(&style).unwrap();
-            assert!((styled.size_mm()[0] - width).abs() < 0.01, "{:?}", styled.size_mm());
+            assert!(
+                (styled.size_mm()[0] - width).abs() < 0.01,
+                "{:?}",
+                styled.size_mm()
+            );
             let label_mm = font * 25.4 / 72.0;
-            assert!(sizes(&styled.to_svg()).iter().all(|mm| (mm - label_mm).abs() < 0.02));
+            assert!(
+                sizes(&styled.to_svg())
+                    .iter()
+                    .all(|mm| (mm - label_mm).abs() < 0.02)
+            );
         }
-        let narrow = Style { width_mm: Some(21.0), font_pt: 12.0 };
+        let narrow = Style {
+            width_mm: Some(21.0),
+            font_pt: 12.0,
+        };
         let error = figure.styled(&narrow).unwrap_err();
         assert!(matches!(error, FigureError::Narrow { needed, .. } if needed > 21.0));
         assert_eq!(figure.styled(&Style::default()).unwrap(), figure);

@@ -22,7 +22,9 @@ fn data_of(array: Array) -> TensorData {
         ArrayData::I64(values) => TensorData::new(values, shape),
         ArrayData::U8(values) => TensorData::new(values, shape),
         ArrayData::Bool(values) => TensorData::new(values, shape),
-        ArrayData::Text(_) => unreachable!("a file of weights with text is refused when it is read"),
+        ArrayData::Text(_) => {
+            unreachable!("a file of weights with text is refused when it is read")
+        }
     }
 }
 
