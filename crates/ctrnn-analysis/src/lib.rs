@@ -43,9 +43,10 @@ mod simulation;
 mod study;
 mod text;
 mod trial_figure;
+mod unsuitable;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
-pub use analyses::{ANALYSES, Analysis, Answer, Basis, Findings, Section, Unsuitable};
+pub use analyses::{ANALYSES, Analysis, Answer, Basis, Findings, Section};
 pub use arrays::{Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
@@ -65,3 +66,4 @@ pub use similarity::{cka, procrustes_angle};
 pub use simulation::{Injected, InjectedError, States, simulate, simulate_perturbed};
 pub use study::{Peer, Study, TypicalInput, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
+pub use unsuitable::Unsuitable;
