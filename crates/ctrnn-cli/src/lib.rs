@@ -12,12 +12,10 @@
 
 #[cfg(feature = "wgpu")]
 mod adapter;
-mod advice;
 mod analyze;
 mod args;
 mod backend;
 mod check;
-mod check_without_trials;
 mod ckpt;
 mod config;
 #[cfg(feature = "wgpu")]
@@ -45,7 +43,6 @@ mod tasks;
 mod terminal;
 mod threads;
 mod train;
-mod training_memory;
 mod trial_arrays;
 mod trial_count;
 mod trial_length;
