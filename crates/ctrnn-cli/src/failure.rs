@@ -76,8 +76,9 @@ impl Failure {
     /// Creates the error of a wrong command line, with clap's advice and the usage.
     pub fn command_line(error: &clap::Error) -> Self {
         let text = error.render().to_string();
-        let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut paragraphs = text.split("\n\n").map(in_one_line);
+        let mut paragraphs = text
+            .split("\n\n")
+            .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
         let message = paragraphs.next().unwrap_or_default();
         let (mut tips, mut usage) = (Vec::new(), String::new());
         for paragraph in paragraphs {

@@ -37,8 +37,9 @@ fn numbered_name(name: &OsString) -> PathBuf {
         name.push(format!("-{number}"));
         PathBuf::from(name)
     });
-    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
-    names.find(is_free).expect("there is no last number")
+    names
+        .find(|path| path.symlink_metadata().is_err())
+        .expect("there is no last number")
 }
 
 /// Returns the path of a folder so that it ends in its name, unlike `.` and `..`.
@@ -52,8 +53,10 @@ pub fn with_name(path: &Path) -> PathBuf {
 }
 
 fn with_values(path: &Path, differing: &[Difference]) -> OsString {
-    let is_telling = |d: &&Difference| d.right.is_some() && !d.key.starts_with("device.");
-    let mut telling: Vec<&Difference> = differing.iter().filter(is_telling).collect();
+    let mut telling: Vec<&Difference> = differing
+        .iter()
+        .filter(|d| d.right.is_some() && !d.key.starts_with("device."))
+        .collect();
     if telling.is_empty() {
         telling = differing.iter().collect();
     }

@@ -53,13 +53,18 @@ pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
 /// Lists the graphics adapters of this machine.
 #[cfg(feature = "wgpu")]
 fn listed() -> Vec<serde_json::Value> {
-    let describe = |adapter: crate::adapter::Adapter| {
-        json!({
-            "index": adapter.index, "name": adapter.name, "kind": adapter.kind, "driver": adapter.driver,
-            "largest_buffer": adapter.largest_buffer(),
+    adapters()
+        .into_iter()
+        .map(|adapter| {
+            json!({
+                "index": adapter.index,
+                "name": adapter.name,
+                "kind": adapter.kind,
+                "driver": adapter.driver,
+                "largest_buffer": adapter.largest_buffer(),
+            })
         })
-    };
-    adapters().into_iter().map(describe).collect()
+        .collect()
 }
 
 /// Returns no adapters: this program was built without wgpu.

@@ -77,8 +77,9 @@ impl Objective {
 
     /// Returns true if a term depends on the weights at step 0 and does not have them yet.
     pub fn needs_initial_weights(&self) -> bool {
-        let needs = |penalty: &Penalty| matches!(penalty, Penalty::WeightDeviation(_, None));
-        self.penalties.iter().any(needs)
+        self.penalties
+            .iter()
+            .any(|penalty| matches!(penalty, Penalty::WeightDeviation(_, None)))
     }
 
     /// Supplies `weights` as initial values to the deviation penalties that have none yet.
@@ -158,8 +159,10 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
         };
         let batch = Batch::from_inner(batch);
         let inputs = LossInputs::new(network, trajectory, &batch);
-        let value = |(_, term): &(String, CustomTerm<B>)| term(&inputs).into_scalar().elem();
-        self.custom.iter().map(value).collect()
+        self.custom
+            .iter()
+            .map(|(_, term)| term(&inputs).into_scalar().elem())
+            .collect()
     }
 }
 

@@ -65,8 +65,10 @@ fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
         "{} is not a run to begin with: it has no RUN.json",
         run.display()
     );
-    let is_run = |folder: &&Path| RunFolder::at(*folder).run_json().is_file();
-    let around = source.ancestors().skip(1).find(is_run);
+    let around = source
+        .ancestors()
+        .skip(1)
+        .find(|folder| RunFolder::at(*folder).run_json().is_file());
     let is_weight_file = source
         .extension()
         .is_some_and(|extension| extension == "safetensors" || extension == "npz");

@@ -89,19 +89,18 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
 
 /// Returns the time constant of each unit; nn4n lets alpha leave (0, 1], where a unit has no valid time constant.
 fn tau_of(alpha: &[f64], dt_ms: f64) -> Result<toml::Value, String> {
-    let tau = |(unit, &alpha): (usize, &f64)| {
-        if alpha > 0.0 && alpha <= 1.0 {
-            Ok((dt_ms / alpha).into())
-        } else {
-            Err(format!(
-                "alpha of unit {unit} is {alpha}, outside (0, 1]: no time constant gives it"
-            ))
-        }
-    };
     alpha
         .iter()
         .enumerate()
-        .map(tau)
+        .map(|(unit, &alpha)| {
+            if alpha > 0.0 && alpha <= 1.0 {
+                Ok((dt_ms / alpha).into())
+            } else {
+                Err(format!(
+                    "alpha of unit {unit} is {alpha}, outside (0, 1]: no time constant gives it"
+                ))
+            }
+        })
         .collect::<Result<Vec<_>, _>>()
         .map(toml::Value::Array)
 }

@@ -77,8 +77,9 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
 
 /// Returns the prefix of `weight_hh_l0`: the name of the RNN in its module.
 fn prefix(arrays: &Arrays) -> Result<String, String> {
-    let of_rnn = |name: &str| name.strip_suffix("weight_hh_l0").map(str::to_owned);
-    let mut prefixes = arrays.names().filter_map(of_rnn);
+    let mut prefixes = arrays
+        .names()
+        .filter_map(|name| name.strip_suffix("weight_hh_l0").map(str::to_owned));
     match (prefixes.next(), prefixes.next()) {
         (Some(prefix), None) => Ok(prefix),
         (None, _) => {
@@ -128,8 +129,10 @@ fn readout(
     n: usize,
     notes: &mut Vec<Note>,
 ) -> Result<(MatrixOf, Vec<f64>), String> {
-    let of_layer = |name: &str| name.strip_suffix("weight").map(str::to_owned);
-    let layers: Vec<String> = arrays.names().filter_map(of_layer).collect();
+    let layers: Vec<String> = arrays
+        .names()
+        .filter_map(|name| name.strip_suffix("weight").map(str::to_owned))
+        .collect();
     let [layer] = &layers[..] else {
         if layers.is_empty() {
             notes.push(Note::new("there is no readout: every unit is an output"));

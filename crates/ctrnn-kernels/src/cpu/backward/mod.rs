@@ -70,13 +70,15 @@ fn tile_jobs<'a, E: Element>(
     let mut inputs = split(inputs, &tiles, shape, shape.inputs).into_iter();
     let mut initial_state =
         initial_state.map(|state| split(state, &tiles, shape, shape.units).into_iter());
-    let job = |&tile: &Tile| TileJob {
-        plan,
-        tile,
-        inputs: inputs.next().flatten(),
-        initial_state: initial_state.each_mut().map(|rows| rows.next().flatten()),
-    };
-    tiles.iter().map(job).collect()
+    tiles
+        .iter()
+        .map(|&tile| TileJob {
+            plan,
+            tile,
+            inputs: inputs.next().flatten(),
+            initial_state: initial_state.each_mut().map(|rows| rows.next().flatten()),
+        })
+        .collect()
 }
 
 /// Backward sweep of one tile.

@@ -163,8 +163,11 @@ pub(crate) fn state_prediction<B: Backend>(
     lag: usize,
 ) -> Statistic<B> {
     let [steps, _, units] = rates.dims();
-    let of_trial = |n_steps: &usize| n_steps.saturating_sub(lag);
-    let samples: usize = batch.n_steps.iter().map(of_trial).sum();
+    let samples: usize = batch
+        .n_steps
+        .iter()
+        .map(|n_steps| n_steps.saturating_sub(lag))
+        .sum();
     if samples == 0 {
         return Statistic::of_one(rates.sum() * 0.0, 0.0);
     }
