@@ -7,10 +7,8 @@
 //! W_hh`, `b = b_ih + b_hh` and `r(0) = 0`. The readout is the only other matrix in the file; without one, every unit
 //! is an output.
 
-use ctrnn_files::Array;
-
-use super::arrays::{Arrays, MatrixOf, sum, vector_array};
-use super::{Found, Imported, Note, table};
+use super::arrays::{Arrays, MatrixOf, sum};
+use super::{Found, Imported, Note};
 
 const DT_MS: f64 = 20.0;
 
@@ -55,24 +53,19 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     arrays.nothing_left("torch.nn.RNN with a linear readout")?;
     let found = Found {
         dt_ms,
-        n_inputs: w_ih.columns,
-        n_outputs: w_out.rows,
-        model: table([
-            ("n_units", (n as i64).into()),
-            ("form", "rate".into()),
-            ("activation", "tanh".into()),
-            ("tau_ms", dt_ms.into()),
-        ]),
+        form: "rate",
+        activation: "tanh",
+        tau_ms: dt_ms.into(),
+        w_in: w_ih,
+        w_rc: w_hh,
+        bias: sum(&b_ih, &b_hh),
+        w_out,
+        b_out,
+        initial_state: vec![0.0; n],
+        model: toml::Table::new(),
+        notes,
     };
-    let weights: [(&str, Array); 6] = [
-        ("input.weight", w_ih.into_array()),
-        ("recurrent.weight", w_hh.into_array()),
-        ("recurrent.bias", vector_array(sum(&b_ih, &b_hh))),
-        ("output.weight", w_out.into_array()),
-        ("output.bias", vector_array(b_out)),
-        ("initial_state", vector_array(vec![0.0; n])),
-    ];
-    Ok(found.with(weights, notes))
+    Ok(found.into_import())
 }
 
 /// Returns the prefix of `weight_hh_l0`: the name of the RNN in its module.
