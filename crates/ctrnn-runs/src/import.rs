@@ -149,19 +149,7 @@ impl Origin {
             path: path.to_owned(),
             reason,
         };
-        let is_of_torch = matches!(self, Self::Torch | Self::Nn4n);
-        if !is_of_torch && is_torch_file(path) {
-            let reason = "is a file of torch.save: import it with --from torch or --from nn4n";
-            return Err(refuse(reason.to_owned()));
-        }
-        if is_of_torch && !is_torch_file(path) && npz::NpzReader::open_foreign(path).is_ok() {
-            let reason = "is an npz file: import it with --from npz or --from psychrnn";
-            return Err(refuse(reason.to_owned()));
-        }
-        if !is_of_torch && entry.is_some() {
-            let reason = "is an npz file, which has no entries: --entry is for files of torch.save";
-            return Err(refuse(reason.to_owned()));
-        }
+        self.check_container(path, entry).map_err(refuse)?;
         let mut taken = None;
         let mut tensors = || -> Result<_, RunError> {
             let StateDict { entry, tensors } = read_state_dict(path, entry)?;
@@ -182,6 +170,22 @@ impl Origin {
             network.notes.insert(0, note);
         }
         Ok(network)
+    }
+
+    /// Checks that a file is of the kind that the program writes: of `torch.save` or npz.
+    fn check_container(self, path: &Path, entry: Option<&str>) -> Result<(), String> {
+        let is_of_torch = matches!(self, Self::Torch | Self::Nn4n);
+        let reason = if !is_of_torch && is_torch_file(path) {
+            "is a file of torch.save: import it with --from torch or --from nn4n"
+        } else if is_of_torch && !is_torch_file(path) && npz::NpzReader::open_foreign(path).is_ok()
+        {
+            "is an npz file: import it with --from npz or --from psychrnn"
+        } else if !is_of_torch && entry.is_some() {
+            "is an npz file, which has no entries: --entry is for files of torch.save"
+        } else {
+            return Ok(());
+        };
+        Err(reason.to_owned())
     }
 }
 

@@ -57,32 +57,19 @@ fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
     let bias = arrays.vector_or_zero("recurrent.bias", n)?;
     let b_out = arrays.vector_or_zero("output.bias", w_out.rows)?;
     let initial_state = arrays.vector_or_zero("initial_state", n)?;
-    let mut notes = vec![
-        Note::assumed_dt("the file", DT_MS),
-        Note::assumed(
-            "model.form",
-            "it does not say the form: voltage is assumed (else model.form=rate)",
-        ),
-        Note::assumed(
-            "model.activation",
-            "it does not say the activation: relu is assumed (else model.activation=NAME)",
-        ),
-    ];
-    let tau_ms = match arrays.take("tau_ms").map(|tau| tau.to_f64()) {
-        None => {
-            notes.push(Note::assumed_tau(TAU_MS));
-            TAU_MS.into()
-        }
-        Some(Err(error)) => return Err(format!("tau_ms: {error}")),
-        Some(Ok(tau)) if tau.len() == 1 => tau[0].into(),
-        Some(Ok(tau)) => tau.into(),
-    };
+    let tau_ms = arrays.take("tau_ms").map(|tau| tau.to_f64()).transpose();
+    let tau_ms = tau_ms.map_err(|error| format!("tau_ms: {error}"))?;
     arrays.nothing_left("network without constraints")?;
+    let notes = notes(tau_ms.is_some());
     let found = Found {
         dt_ms: DT_MS,
         form: "voltage",
         activation: "relu",
-        tau_ms,
+        tau_ms: match tau_ms.as_deref() {
+            None => TAU_MS.into(),
+            Some([tau]) => (*tau).into(),
+            Some(tau) => tau.to_vec().into(),
+        },
         w_in,
         w_rc,
         bias,
@@ -93,4 +80,21 @@ fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
         notes,
     };
     Ok(found.into_import())
+}
+
+/// Returns notes on what a file without a configuration does not say.
+fn notes(says_tau: bool) -> Vec<Note> {
+    let tau = (!says_tau).then(|| Note::assumed_tau(TAU_MS));
+    let assumed = [
+        Note::assumed_dt("the file", DT_MS),
+        Note::assumed(
+            "model.form",
+            "it does not say the form: voltage is assumed (else model.form=rate)",
+        ),
+        Note::assumed(
+            "model.activation",
+            "it does not say the activation: relu is assumed (else model.activation=NAME)",
+        ),
+    ];
+    assumed.into_iter().chain(tau).collect()
 }

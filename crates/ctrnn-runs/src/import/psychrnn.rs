@@ -74,20 +74,25 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
         b_out,
         initial_state: start.values,
         model: constraints(n, dale),
-        notes: vec![
-            Note::assumed_dt("the file", DT_MS),
-            Note::assumed_tau(TAU_MS),
-            Note::assumed(
-                "model.activation",
-                "it does not say the transfer function: relu is assumed (else model.activation=NAME)",
-            ),
-            Note::assumed(
-                "model.noise.preactivation",
-                "it does not say the noise: none (else model.noise.preactivation=REC_NOISE)",
-            ),
-        ],
+        notes: notes(),
     };
     Ok(with_masks(found, masks))
+}
+
+/// Returns notes on what the file does not say.
+fn notes() -> Vec<Note> {
+    vec![
+        Note::assumed_dt("the file", DT_MS),
+        Note::assumed_tau(TAU_MS),
+        Note::assumed(
+            "model.activation",
+            "it does not say the transfer function: relu is assumed (else model.activation=NAME)",
+        ),
+        Note::assumed(
+            "model.noise.preactivation",
+            "it does not say the noise: none (else model.noise.preactivation=REC_NOISE)",
+        ),
+    ]
 }
 
 /// Returns the keys of the noise and of Dale's law for a network of `n` units.

@@ -18,22 +18,8 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     let prefix = prefix(&arrays)?;
     let dt_ms = given_dt_ms.unwrap_or(DT_MS);
     refuse_more_than_a_layer(&arrays)?;
-    let name = |what: &str| format!("{prefix}{what}_l0");
-    let w_hh = arrays.matrix(&name("weight_hh"))?;
-    let w_ih = arrays.matrix(&name("weight_ih"))?;
-    let n = w_hh.columns;
-    if w_hh.rows != n && w_ih.rows == w_hh.rows {
-        let gates = w_hh.rows / n.max(1);
-        return Err(format!(
-            "{} has {} rows for {n} units: a gated network (an LSTM or GRU with {gates} gates) is none of ours",
-            name("weight_hh"),
-            w_hh.rows
-        ));
-    }
-    w_hh.expect(&name("weight_hh"), n, n)?;
-    w_ih.expect(&name("weight_ih"), n, w_ih.columns)?;
-    let b_ih = arrays.vector_or_zero(&name("bias_ih"), n)?;
-    let b_hh = arrays.vector_or_zero(&name("bias_hh"), n)?;
+    let (w_ih, w_hh, bias) = recurrent(&mut arrays, &prefix)?;
+    let n = w_hh.rows;
     let mut notes = vec![
         Note::assumed(
             "model.activation",
@@ -58,7 +44,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
         tau_ms: dt_ms.into(),
         w_in: w_ih,
         w_rc: w_hh,
-        bias: sum(&b_ih, &b_hh),
+        bias,
         w_out,
         b_out,
         initial_state: vec![0.0; n],
@@ -66,6 +52,27 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
         notes,
     };
     Ok(found.into_import())
+}
+
+/// Removes `W_ih`, `W_hh` and the sum of the two biases.
+fn recurrent(arrays: &mut Arrays, prefix: &str) -> Result<(MatrixOf, MatrixOf, Vec<f64>), String> {
+    let name = |what: &str| format!("{prefix}{what}_l0");
+    let w_hh = arrays.matrix(&name("weight_hh"))?;
+    let w_ih = arrays.matrix(&name("weight_ih"))?;
+    let n = w_hh.columns;
+    if w_hh.rows != n && w_ih.rows == w_hh.rows {
+        let gates = w_hh.rows / n.max(1);
+        return Err(format!(
+            "{} has {} rows for {n} units: a gated network (an LSTM or GRU with {gates} gates) is none of ours",
+            name("weight_hh"),
+            w_hh.rows
+        ));
+    }
+    w_hh.expect(&name("weight_hh"), n, n)?;
+    w_ih.expect(&name("weight_ih"), n, w_ih.columns)?;
+    let b_ih = arrays.vector_or_zero(&name("bias_ih"), n)?;
+    let b_hh = arrays.vector_or_zero(&name("bias_hh"), n)?;
+    Ok((w_ih, w_hh, sum(&b_ih, &b_hh)))
 }
 
 /// Returns the prefix of `weight_hh_l0`: the name of the RNN in its module.
@@ -122,24 +129,9 @@ fn readout(
     n: usize,
     notes: &mut Vec<Note>,
 ) -> Result<(MatrixOf, Vec<f64>), String> {
-    let layers: Vec<String> = arrays
-        .names()
-        .filter_map(|name| name.strip_suffix("weight").map(str::to_owned))
-        .collect();
-    let [layer] = &layers[..] else {
-        if layers.is_empty() {
-            notes.push(Note::new("there is no readout: every unit is an output"));
-            return Ok((MatrixOf::identity(n), vec![0.0; n]));
-        }
-        let names: Vec<&str> = layers
-            .iter()
-            .map(|name| name.trim_end_matches('.'))
-            .collect();
-        return Err(format!(
-            "holds {} layers besides the recurrent one: {}; one linear readout can be taken, no encoder and no second head",
-            layers.len(),
-            names.join(", ")
-        ));
+    let Some(layer) = remaining_layer(arrays)? else {
+        notes.push(Note::new("there is no readout: every unit is an output"));
+        return Ok((MatrixOf::identity(n), vec![0.0; n]));
     };
     let name = format!("{layer}weight");
     let w_out = arrays.matrix(&name)?;
@@ -155,4 +147,24 @@ fn readout(
     )));
     let b_out = arrays.vector_or_zero(&format!("{layer}bias"), w_out.rows)?;
     Ok((w_out, b_out))
+}
+
+/// Returns the prefix of the only remaining weights, or `None` if there are none.
+fn remaining_layer(arrays: &Arrays) -> Result<Option<String>, String> {
+    let mut layers: Vec<&str> = arrays
+        .names()
+        .filter_map(|name| name.strip_suffix("weight"))
+        .collect();
+    if layers.len() < 2 {
+        return Ok(layers.pop().map(str::to_owned));
+    }
+    let names: Vec<&str> = layers
+        .iter()
+        .map(|name| name.trim_end_matches('.'))
+        .collect();
+    Err(format!(
+        "holds {} layers besides the recurrent one: {}; one linear readout can be taken, no encoder and no second head",
+        layers.len(),
+        names.join(", ")
+    ))
 }
