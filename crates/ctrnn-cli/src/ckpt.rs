@@ -217,10 +217,7 @@ fn prune(
     if let Some(lock) = &lock {
         folder = folder.held_by(lock);
     }
-    let keep_last = match keep {
-        Some(keep) => keep,
-        None => keep_last(&folder)?,
-    };
+    let keep_last = keep.map_or_else(|| keep_last(&folder), Ok)?;
     let (word, removed) = if dry_run {
         let removed = folder.checkpoints_to_prune(keep_last, &needed(&folder)?)?;
         ("would remove", removed)

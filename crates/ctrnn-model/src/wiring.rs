@@ -6,7 +6,7 @@ use burn::module::ParamId;
 
 use crate::connectivity::Matrix;
 use crate::{
-    CtrnnConfig, Dale, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
+    CtrnnConfig, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
 };
 
 impl Matrix {

@@ -35,15 +35,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     let b_hidden = arrays.vector_or_zero(&layer("hidden", "bias"), n)?;
     let b_out = arrays.vector_or_zero("readout_layer.bias", w_out.rows)?;
     let initial_state = arrays.vector_or_zero("recurrent_layer.hidden_state", n)?;
-    let alpha = if arrays.contains("recurrent_layer.alpha") {
-        Some(arrays.vector("recurrent_layer.alpha", n)?)
-    } else {
-        None
-    };
-    let tau_ms = match &alpha {
-        Some(alpha) => tau_of(alpha, dt_ms)?,
-        None => TAU_MS.into(),
-    };
+    let (tau_ms, tau_note) = tau(&mut arrays, n, dt_ms)?;
     arrays.nothing_left("CTRNN of nn4n 1.1.1 or 1.2.0")?;
     let found = Found {
         dt_ms,
@@ -57,23 +49,15 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
         b_out,
         initial_state,
         model: toml::Table::new(),
-        notes: notes(prefix, alpha.is_some(), dt_ms),
+        notes: notes(prefix, tau_note),
     };
     Ok(found.into_import())
 }
 
 /// Returns the notes on what the file does not say.
-fn notes(prefix: Option<String>, has_alpha: bool, dt_ms: f64) -> Vec<Note> {
+fn notes(prefix: Option<String>, tau: Note) -> Vec<Note> {
     let left_out =
         prefix.map(|prefix| Note::new(format!("{prefix:?} before the names was left out")));
-    let tau = if has_alpha {
-        Note::assumed(
-            "model.tau_ms",
-            format!("it has alpha, so that tau = dt / alpha with dt = {dt_ms} ms"),
-        )
-    } else {
-        Note::assumed_tau(TAU_MS)
-    };
     let assumed = [
         Note::assumed(
             "model.activation",
@@ -86,6 +70,17 @@ fn notes(prefix: Option<String>, has_alpha: bool, dt_ms: f64) -> Vec<Note> {
         tau,
     ];
     left_out.into_iter().chain(assumed).collect()
+}
+
+/// Returns the time constants, from alpha if the file has it, and the note on them.
+fn tau(arrays: &mut Arrays, n: usize, dt_ms: f64) -> Result<(toml::Value, Note), String> {
+    const ALPHA: &str = "recurrent_layer.alpha";
+    if !arrays.contains(ALPHA) {
+        return Ok((TAU_MS.into(), Note::assumed_tau(TAU_MS)));
+    }
+    let text = format!("it has alpha, so that tau = dt / alpha with dt = {dt_ms} ms");
+    let tau_ms = tau_of(&arrays.vector(ALPHA, n)?, dt_ms)?;
+    Ok((tau_ms, Note::assumed("model.tau_ms", text)))
 }
 
 /// Returns the time constant of each unit; nn4n lets alpha leave (0, 1], where a unit has no valid time constant.

@@ -20,21 +20,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     refuse_more_than_a_layer(&arrays)?;
     let (w_ih, w_hh, bias) = recurrent(&mut arrays, &prefix)?;
     let n = w_hh.rows;
-    let mut notes = vec![
-        Note::assumed(
-            "model.activation",
-            "the file does not say the nonlinearity: tanh is assumed (else model.activation=relu)",
-        ),
-        Note::assumed(
-            "time.dt_ms",
-            format!("it has no time: one step is taken for {DT_MS} ms (else time.dt_ms=T)"),
-        ),
-    ];
-    if !prefix.is_empty() {
-        notes.push(Note::new(format!(
-            "the recurrent network is its part {prefix:?}"
-        )));
-    }
+    let mut notes = notes(&prefix);
     let (w_out, b_out) = readout(&mut arrays, n, &mut notes)?;
     arrays.nothing_left("torch.nn.RNN with a linear readout")?;
     let found = Found {
@@ -52,6 +38,23 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
         notes,
     };
     Ok(found.into_import())
+}
+
+/// Returns notes on what the file does not say, and on the part of it that is the network.
+fn notes(prefix: &str) -> Vec<Note> {
+    let part = (!prefix.is_empty())
+        .then(|| Note::new(format!("the recurrent network is its part {prefix:?}")));
+    let assumed = [
+        Note::assumed(
+            "model.activation",
+            "the file does not say the nonlinearity: tanh is assumed (else model.activation=relu)",
+        ),
+        Note::assumed(
+            "time.dt_ms",
+            format!("it has no time: one step is taken for {DT_MS} ms (else time.dt_ms=T)"),
+        ),
+    ];
+    assumed.into_iter().chain(part).collect()
 }
 
 /// Removes `W_ih`, `W_hh` and the sum of the two biases.
