@@ -1,6 +1,6 @@
 //! Diagnostics: problems of a configuration, with their place in the text and a remedy.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use ctrnn_files::{Array, ArrayData, TensorFile, read_arrays};
-use ctrnn_model::{CtrnnConfig, ParameterSpec, Weights};
+use ctrnn_model::{CtrnnConfig, Weights};
 
 use crate::RunError;
 
