@@ -160,10 +160,12 @@ pub enum OptionError {
         expected: String,
     },
     /// A value is not of the type of its key.
-    #[error("the options of {analysis}: {problem}")]
+    #[error("{analysis}.{key}: {problem}")]
     Value {
         /// Name of the analysis.
         analysis: &'static str,
+        /// Key of the value.
+        key: String,
         /// Problem, with the expected type.
         problem: String,
     },
@@ -244,11 +246,16 @@ impl Analysis {
     /// If a key is unknown or a value is not of its type.
     pub fn check_options(&self, given: &Map<String, Value>) -> Result<(), OptionError> {
         let options = self.options();
-        let is_known = |key: &&String| options.iter().any(|option| option.key == **key);
-        let Some(key) = given.keys().find(|key| !is_known(key)) else {
-            return (self.parse)(given).map_err(|problem| OptionError::Value {
-                analysis: self.name,
-                problem,
+        let is_known = |key: &String| options.iter().any(|option| option.key == *key);
+        let unknown = given.keys().find(|key| !is_known(key));
+        let Some(key) = unknown else {
+            return given.iter().try_for_each(|(key, value)| {
+                let alone = Map::from_iter([(key.clone(), value.clone())]);
+                (self.parse)(&alone).map_err(|problem| OptionError::Value {
+                    analysis: self.name,
+                    key: key.clone(),
+                    problem,
+                })
             });
         };
         let keys: Vec<&str> = options.iter().map(|option| &option.key[..]).collect();
