@@ -218,6 +218,10 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Takes one step of the voltage form: from the gradients of the rates after a step to those of its (scaled) drive, which are
     /// those of the potentials, and of the potentials before it along the leak.
+    ///
+    /// Each form has its own function, although they begin alike: the loop over lanes holds another equation, and the gradients
+    /// from outside are added at another place. The order of these additions decides the rounding, so one function would have a
+    /// branch at each of them.
     #[inline(always)]
     fn update_potentials<S: Simd<Elem = E>>(
         &self,
