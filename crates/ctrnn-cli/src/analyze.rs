@@ -15,7 +15,7 @@ use crate::study::{Words, analyse, load, named, note_unused, refused, with_study
 use crate::terminal::{Terminal, path_text};
 
 /// Analyses a run.
-pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let Words {
         names,
         overrides,
@@ -109,7 +109,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         || json!({ "wrote": path_text(&folder), "step": step, "analyses": all, "left_out": left_out }),
     )?;
     terminal.say(format!("wrote {n_files} files to {}", folder.display()));
-    Ok(0)
+    Ok(())
 }
 
 /// Returns the paths of the results: `<name>.npz`, and `<name><suffix>.svg` for every figure.

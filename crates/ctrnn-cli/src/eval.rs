@@ -24,7 +24,7 @@ const MAX_CHOICES: usize = 9;
 const MAX_VALUES: usize = 20;
 
 /// Evaluates a run.
-pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     only_under(&["task", "validate.trials", "time"], &args.overrides)?;
     let (folder, run) = existing_with_data(
         &args.run,
@@ -53,7 +53,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         json
     };
     terminal.print(|| table(&report), json)?;
-    Ok(0)
+    Ok(())
 }
 
 struct EvalJob<'a> {

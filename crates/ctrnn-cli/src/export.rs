@@ -15,7 +15,7 @@ use crate::run_path::{Needs, existing, weights_of};
 use crate::terminal::Terminal;
 
 /// Exports a run.
-pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let (folder, run) = existing(&args.run, &args.data, &[], registry, Needs::Network)?;
     match args.to {
         ExportFormat::Torch => check_folder(&args.output)?,
@@ -30,7 +30,7 @@ pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     with_backend(&run, job)?;
     terminal.wrote(&args.output)?;
     terminal.say(format!("wrote {}", args.output.display()));
-    Ok(0)
+    Ok(())
 }
 
 struct ExportJob<'a> {

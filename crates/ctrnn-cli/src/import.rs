@@ -16,7 +16,7 @@ use crate::output::check_replaced;
 use crate::terminal::{Terminal, path_text};
 
 /// Imports a file of weights.
-pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     check_output(&args.output, args.force)?;
     let origin = match args.from {
         ImportFormat::Torch => ImportOrigin::Torch,
@@ -53,8 +53,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         }),
     };
     with_backend(&run, job)?;
-    say_imported(&run, &args.output, terminal)?;
-    Ok(0)
+    say_imported(&run, &args.output, terminal)
 }
 
 /// Checks that the run can be written, so that no other file is lost.

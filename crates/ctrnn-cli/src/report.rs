@@ -15,7 +15,7 @@ use crate::study::{Settings, analyse, load, with_study};
 use crate::terminal::Terminal;
 
 /// Writes the report of a run.
-pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.output {
         output::check(path, args.force, terminal)?;
     }
@@ -54,7 +54,11 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     };
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();
     let page = with_study(&loaded, &args.trials, registry, terminal, |study| {
-        Ok(report(&about, study, &analyse(study, &everything, &Settings::new()))?)
+        Ok(report(
+            &about,
+            study,
+            &analyse(study, &everything, &Settings::new()),
+        )?)
     })?;
     ctrnn_files::output::write(&path, force, page.as_bytes())?;
     terminal.wrote(&path)?;
@@ -64,5 +68,5 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ));
     }
     terminal.say(format!("wrote {}", path.display()));
-    Ok(0)
+    Ok(())
 }

@@ -28,7 +28,7 @@ use crate::trial_count::trial_count;
 const TOGETHER: usize = 64;
 
 /// Simulates a run.
-pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let tables: &[&str] = match args.inputs {
         Some(_) => &["time"],
         None => &["task", "time"],
@@ -65,7 +65,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
         "wrote {}: {trials} trials, {steps} time steps, {units} units",
         args.output.display()
     ));
-    Ok(0)
+    Ok(())
 }
 
 struct SimulateJob<'a> {

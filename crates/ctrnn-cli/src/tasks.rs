@@ -21,7 +21,7 @@ use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
 /// Runs a subcommand of `tasks`.
-pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     match &args.command {
         TasksCommand::List => list(registry, terminal)?,
         TasksCommand::Describe { name } => describe(entry(name, registry)?, terminal)?,
@@ -63,7 +63,7 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             ));
         }
     }
-    Ok(0)
+    Ok(())
 }
 
 fn describe(task: &TaskEntry, terminal: &Terminal) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::terminal::Terminal;
 
 /// Checks a configuration as far as possible without trials.
-pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let overrides = args.data.overrides(&args.overrides);
     let reading = Reading {
         overrides: &overrides,
@@ -35,8 +35,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     terminal.print(
         || text(config, network.as_ref()),
         || json(config, network.as_ref()),
-    )?;
-    Ok(0)
+    )
 }
 
 /// A job that draws the initial network of a run.
