@@ -1,9 +1,8 @@
 //! `export`: the weights of a run as files for other programs.
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::Run;
 use ctrnn_files::output::check_folder;
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Export, RunWeights};
 use ctrnn_tasks::Registry;
 
@@ -42,11 +41,7 @@ struct ExportJob<'a> {
 impl Job for ExportJob<'_> {
     type Output = ();
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure> {
         let Self { args, run, weights } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
         let export = match args.to {

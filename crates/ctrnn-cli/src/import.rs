@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{ConfigErrors, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Given, ImportOrigin, Imported, record_import};
 use ctrnn_tasks::{Programs, Registry};
 
@@ -120,11 +119,7 @@ struct ImportJob<'a> {
 impl Job for ImportJob<'_> {
     type Output = ();
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure> {
         let name = device_name::<B>(device);
         record_import::<B>(
             &self.args.output,

@@ -1,8 +1,7 @@
 //! `check --no-trials`: checks a configuration without making trials or starting a program.
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{Reading, Run, RunConfig, Values};
-use ctrnn_model::{RecurrenceBackend, Summary};
+use ctrnn_model::{Summary, TrainingBackend};
 use ctrnn_runs::initial_network;
 use ctrnn_tasks::Registry;
 use ctrnn_train::TrainError;
@@ -44,11 +43,11 @@ struct Drawn<'a>(&'a Run);
 impl Job for Drawn<'_> {
     type Output = Summary;
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Summary, Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(
+        self,
+        device: &B::Device,
+        _: CheckEvery,
+    ) -> Result<Summary, Failure> {
         let network = initial_network::<B>(self.0, device)?;
         Ok(network.summary().map_err(TrainError::from)?)
     }

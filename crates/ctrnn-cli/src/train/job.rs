@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::Run;
 use ctrnn_files::RunFolder;
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Given, RunRecord, trainer_at};
 use ctrnn_train::{Ending, Observer, Trainer};
 
@@ -37,17 +36,13 @@ pub enum Start<'a> {
 impl Start<'_> {
     /// Creates or reopens the record of a run, with a trainer at its step. The network comes first, so that any error in
     /// it is found before a folder is created.
-    fn open<'r, B>(
+    fn open<'r, B: TrainingBackend>(
         self,
         run: &'r Run,
         check_every: u64,
         device: (&str, &B::Device),
         terminal: &Terminal,
-    ) -> Result<(RunRecord, Trainer<'r, B>), Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    ) -> Result<(RunRecord, Trainer<'r, B>), Failure> {
         let (device_name, device) = device;
         match self {
             Self::New {
@@ -96,11 +91,11 @@ impl Job for TrainJob<'_> {
     type Output = Trained;
     const TRAINS: bool = true;
 
-    fn run<B>(self, device: &B::Device, check_every: CheckEvery) -> Result<Trained, Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(
+        self,
+        device: &B::Device,
+        check_every: CheckEvery,
+    ) -> Result<Trained, Failure> {
         let Self {
             run,
             start,
