@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::{Backend, Reading, Run};
+use ctrnn_config::{Backend, Reading, Run, counted};
 use ctrnn_kernels::{KernelPath, Shape, kept_states, segment_steps};
 use ctrnn_model::{Form, ParameterSummary, RecurrenceBackend, Summary};
 use ctrnn_runs::{initial_states_note, trainer_at};
@@ -102,14 +102,16 @@ fn large_besides_states(run: &Run) -> String {
     )
 }
 
-/// Describes an overflow: "the states overflow in a trial of 207 steps, from time step 93 on".
+/// Describes an overflow: "the states overflow in a trial of 207 steps, from time step 93 on (counted from 0)".
 fn described_overflow(overflow: Overflow) -> String {
     match overflow {
         Overflow::States { from_step, n_steps } => format!(
-            "the states overflow in a trial of {n_steps} steps, from time step {from_step} on"
+            "the states overflow in a trial of {}, from time step {from_step} on (counted from 0)",
+            counted(n_steps, "step")
         ),
         Overflow::Elsewhere { largest, n_steps } => {
-            format!("the states reach {largest:.1e} in a trial of {n_steps} steps")
+            let steps = counted(n_steps, "step");
+            format!("the states reach {largest:.1e} in a trial of {steps}")
         }
     }
 }
@@ -260,8 +262,8 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
     line(
         "network",
         format!(
-            "{} units, {}, {:?} form, {}",
-            m.n_units,
+            "{}, {}, {:?} form, {}",
+            counted(m.n_units, "unit"),
             m.activation.name(),
             m.form,
             parameters(tried.network.count(), tried.network.free()),
@@ -287,9 +289,9 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
     line(
         "training",
         format!(
-            "{} steps of {} trials, {}, loss {}",
-            run.config.train.steps,
-            run.config.train.batch_size,
+            "{} of {}, {}, loss {}",
+            counted(run.config.train.steps, "step"),
+            counted(run.config.train.batch_size, "trial"),
             optimizer(run),
             loss(&run.objective)
         ),
@@ -331,14 +333,6 @@ fn text(run: &Run, size: &Size, tried: &Tried) -> String {
     text
 }
 
-/// Formats a count: "1 condition", "2 conditions".
-pub fn counted(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
-}
-
 /// Describes trials: "400 of 14 to 22 time steps, 80 of them held out for validation".
 fn trials(set: &dyn TrialSet) -> String {
     let (shortest, longest) = set.n_steps().into_inner();
@@ -370,10 +364,11 @@ fn loss(objective: &Objective) -> String {
 
 /// Formats numbers of parameters: "172 parameters, 82 of them free".
 pub fn parameters(count: usize, free: usize) -> String {
+    let parameters = counted(count, "parameter");
     if free == count {
-        format!("{count} parameters")
+        parameters
     } else {
-        format!("{count} parameters, {free} of them free")
+        format!("{parameters}, {free} of them free")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::{Reading, Run, RunConfig, Values};
+use ctrnn_config::{Reading, Run, RunConfig, Values, counted};
 use ctrnn_model::{RecurrenceBackend, Summary};
 use ctrnn_runs::initial_network;
 use ctrnn_tasks::Registry;
@@ -96,12 +96,19 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
     let activation = config.model.activation.name();
     line(
         "network",
-        format!("{} units, {activation}{parameters}", config.model.n_units),
+        format!(
+            "{}, {activation}{parameters}",
+            counted(config.model.n_units, "unit")
+        ),
     );
     let train = &config.train;
     line(
         "training",
-        format!("{} steps of {} trials", train.steps, train.batch_size),
+        format!(
+            "{} of {}",
+            counted(train.steps, "step"),
+            counted(train.batch_size, "trial")
+        ),
     );
     text
 }

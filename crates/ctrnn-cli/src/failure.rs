@@ -237,7 +237,10 @@ impl From<TrainError> for Failure {
             TrainError::OptimizerState(_) => {
                 "resume with the optimizer with which the run was trained"
             }
-            TrainError::Model(_) => "check that the file belongs to this network",
+            TrainError::Model(error) => match undrawable(error) {
+                Some(help) => return Self::new(USAGE, "C016", error.to_string(), help),
+                None => "check that the file belongs to this network",
+            },
             TrainError::Task(error) => return task_failure(error),
             _ => "`train-ctrnn tasks describe` with the name of the task explains its keys",
         };
@@ -298,6 +301,22 @@ fn task_failure(error: &TaskError) -> Failure {
     Failure::new(exit_code, code, message.to_string(), help)
 }
 
+/// Returns the remedy for initial weights that cannot be drawn as the keys of the network ask.
+fn undrawable(error: &ModelError) -> Option<&'static str> {
+    match error {
+        ModelError::Unbalanced => Some(
+            "model.init.balance=none; or excitatory and inhibitory units, which model.dale gives, with connections to one unit",
+        ),
+        ModelError::ZeroSpectralRadius { .. } => Some(
+            "model.init.spectral_radius=natural; or more connections: model.density.recurrent, model.connectivity.file",
+        ),
+        ModelError::FixedSpectralRadius { .. } => Some(
+            "a larger model.init.spectral_radius, or smaller fixed weights in model.connectivity.file",
+        ),
+        _ => None,
+    }
+}
+
 /// Returns the remedy for numbers that are not finite that does not depend on the configuration.
 fn diverged_somewhere(found: &NotFinite) -> String {
     if found.what.is_data() {
@@ -337,6 +356,9 @@ fn unstable_states(found: &NotFinite, run: &Run, spectral_radius: Option<f64>) -
         return help;
     }
     let mut remedies = match spectral_radius {
+        Some(radius) if radius > 1.0 && run.init_file.is_some() => vec![format!(
+            "smaller recurrent weights in the file of model.init.file (their spectral radius is {radius:.3})"
+        )],
         Some(radius) if radius > 1.0 => {
             vec![format!("model.init.spectral_radius=1 (now {radius:.3})")]
         }

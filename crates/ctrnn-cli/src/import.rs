@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::{KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run};
+use ctrnn_config::{KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, counted};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_runs::{Given, ImportOrigin, Imported, record_import};
@@ -11,13 +11,15 @@ use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
-use crate::failure::Failure;
+use crate::failure::{Failure, USAGE};
 use crate::output::check_replaced;
 use crate::terminal::{Terminal, path_text};
+use crate::train::quoted;
 
 /// Imports a file of weights.
 pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     check_folder(&args.output)?;
+    check_entry(args)?;
     if args.output.symlink_metadata().is_ok() {
         if !args.force || !RunFolder::at(&args.output).run_json().is_file() {
             return Err(FileError::AlreadyExists {
@@ -34,7 +36,8 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ImportFormat::Npz => ImportOrigin::Npz,
     };
     let entry = args.entry.as_deref();
-    let imported = origin.read(&args.file, entry, &args.overrides)?;
+    let overrides = args.data.overrides(&args.overrides);
+    let imported = origin.read(&args.file, entry, &overrides)?;
     let source = serde_json::json!({
         "from": origin.name(),
         "file": path_text(&args.file),
@@ -44,14 +47,20 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     let name = format!("what {} says", args.file.display());
     let layout = imported.layout();
     let reading = Reading {
-        overrides: &args.overrides,
+        overrides: &overrides,
+        data_root: args.data.data_root.as_deref(),
         programs: Programs::Never {
             layout: layout.as_ref(),
         },
         ..Reading::new(registry)
     };
-    let run = reading.text(&config, &name, Path::new("."))?;
-    let notes = [&imported.notes(&run), &run.notes, &drawn(&run)];
+    let mut run = reading.text(&config, &name, Path::new("."))?;
+    let notes = [
+        &imported.notes(&run),
+        &run.notes,
+        &drawn(&run),
+        &without_steps(&mut run, &args.output),
+    ];
     notes
         .into_iter()
         .flatten()
@@ -66,7 +75,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     }
     let given = Given {
         config: config.into_bytes(),
-        overrides: args.overrides.clone(),
+        overrides,
     };
     let job = ImportJob {
         args,
@@ -78,10 +87,10 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     with_backend(&run, job)?;
     terminal.wrote(&args.output)?;
     terminal.say(format!(
-        "imported {} units, {} inputs and {} outputs into {}",
-        run.model.n_units,
-        run.model.n_inputs,
-        run.model.n_outputs,
+        "imported {}, {} and {} into {}",
+        counted(run.model.n_units, "unit"),
+        counted(run.model.n_inputs, "input"),
+        counted(run.model.n_outputs, "output"),
         args.output.display()
     ));
     terminal.say(format!(
@@ -89,6 +98,17 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         args.output.display()
     ));
     Ok(0)
+}
+
+/// Refuses `--entry` for a file of arrays, which has no entries.
+fn check_entry(args: &ImportArgs) -> Result<(), Failure> {
+    let has_entries = matches!(args.from, ImportFormat::Torch | ImportFormat::Nn4n);
+    if args.entry.is_none() || has_entries {
+        return Ok(());
+    }
+    let what = "--entry names a state_dict in a file of torch.save; an npz file has none";
+    let help = "leave out --entry, or import a file of torch.save with --from torch or --from nn4n";
+    Err(Failure::new(USAGE, "U005", what, help))
 }
 
 /// Returns notes on overrides for drawn weights, which have no effect because the file provides all weights.
@@ -99,6 +119,16 @@ fn drawn(run: &Run) -> Vec<String> {
     given
         .map(|key| format!("{key} has no effect: the weights are those of the file"))
         .collect()
+}
+
+/// Sets the number of steps to 0, which is the number that an import makes, and returns a note if it was another one.
+fn without_steps(run: &mut Run, output: &Path) -> Vec<String> {
+    let steps = std::mem::take(&mut run.config.train.steps);
+    let note = format!(
+        "train.steps has no effect: an import makes no steps; `train-ctrnn resume {} train.steps={steps}` trains it",
+        quoted(&output.display().to_string())
+    );
+    (steps > 0).then_some(note).into_iter().collect()
 }
 
 struct ImportJob<'a> {

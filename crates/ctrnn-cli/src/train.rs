@@ -5,14 +5,15 @@ use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{
-    Code, ConfigErrors, Difference, MAX_CONFIG_BYTES, Reading, Run, check_resume, differences,
+    Code, ConfigErrors, Difference, MAX_CONFIG_BYTES, Reading, Run, check_resume, counted,
+    differences,
 };
 use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most, refuse_if_held};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_runs::{
     Given, Reopened, RunError, RunRecord, as_typed, check_files, check_inputs, checkpoint_step,
-    initial_states_note, is_in_parts, trainer_at,
+    initial_states_note, is_begun_by_requeued_job, is_in_parts, trainer_at,
 };
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::{Ending, Observer, TrainError};
@@ -31,7 +32,7 @@ use crate::trust::Consent;
 
 /// Trains a network.
 pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let resume = if args.force {
+    let mut resume = if args.force {
         Resume::Never
     } else {
         args.resume.unwrap_or_else(resume_by_default)
@@ -45,8 +46,17 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     if exists && !RunFolder::at(&path).run_json().is_file() {
         return Err(no_run_folder(&path));
     }
+    let mut is_replaced = args.force;
     if exists && args.force {
-        check_replaced(&path)?;
+        if is_begun_by_requeued_job(&RunFolder::at(&path)) {
+            terminal.note(format!(
+                "{} was begun by this Slurm job before it was requeued: the run is continued, not replaced",
+                path.display()
+            ));
+            (resume, is_replaced) = (Resume::Auto, false);
+        } else {
+            check_replaced(&path)?;
+        }
     }
     match (resume, exists) {
         (Resume::Auto | Resume::Must, true) => {
@@ -60,7 +70,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
             return resume_run(&path, run, &[], max_time, dry_run, branch, terminal);
         }
         (Resume::Must, false) => return Err(no_run(&path, &args.config)),
-        (Resume::Never, true) if !args.force => {
+        (Resume::Never, true) if !is_replaced => {
             refuse_if_held(&path).map_err(|error| {
                 let branch = branch(&path, Some(&run), &args.config, &args.overrides, &args.data);
                 or_from_weights(error.into(), branch.as_deref())
@@ -86,7 +96,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let start = Start::New {
         path: &path,
         given,
-        replace: args.force,
+        replace: is_replaced,
     };
     train_and_report(&run, start, &stop, terminal)
 }
@@ -418,8 +428,9 @@ fn resume_run(
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
     if run.config.train.steps < reached {
         let message = format!(
-            "{} has made {reached} steps already, more than train.steps = {}",
+            "{} has made {} already, more than train.steps = {}",
             path.display(),
+            counted(reached, "step"),
             run.config.train.steps
         );
         let problem = run.problem("train.steps", Code::StepsDone, message);
@@ -562,8 +573,8 @@ impl Job for TrainJob<'_> {
         let first = trainer.counters().step;
         let folder = record.folder().root().to_owned();
         terminal.say(format!(
-            "training {} units on {} into {}{}",
-            run.model.n_units,
+            "training {} on {} into {}{}",
+            counted(run.model.n_units, "unit"),
             run.task_name,
             folder.display(),
             if first > 0 {
@@ -573,10 +584,10 @@ impl Job for TrainJob<'_> {
             }
         ));
         terminal.detail(format!(
-            "device {device_name}, threads {}, seed {}, {} trials a step",
+            "device {device_name}, threads {}, seed {}, {} a step",
             rayon::current_num_threads(),
             run.config.seed,
-            run.config.train.batch_size
+            counted(run.config.train.batch_size, "trial")
         ));
         let began = Instant::now();
         let mut progress = Progress::new(terminal, first, run.config.train.steps);
@@ -617,7 +628,10 @@ fn train_and_report(
         Ending::AllSteps => ("done".to_owned(), 0),
         Ending::TargetMet { value } => (format!("done, target met ({value:.4})"), 0),
         Ending::NoProgress { validations } => (
-            format!("done, no progress for {validations} validations"),
+            format!(
+                "done, no progress for {}",
+                counted(*validations, "validation")
+            ),
             0,
         ),
         Ending::Asked(reason) => (
@@ -626,8 +640,8 @@ fn train_and_report(
         ),
     };
     terminal.say(format!(
-        "{word}: {} steps in {}",
-        trained.step,
+        "{word}: {} in {}",
+        counted(trained.step, "step"),
         clock(trained.seconds)
     ));
     let folder = quoted(&trained.folder.display().to_string());

@@ -578,6 +578,7 @@ where
             } else {
                 self.validation.n_trials()
             },
+            run: None,
         };
         let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
         let validation = Validation {
