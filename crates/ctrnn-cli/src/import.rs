@@ -55,11 +55,12 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ..Reading::new(registry)
     };
     let mut run = reading.text(&config, &name, Path::new("."))?;
+    let asked_steps = without_steps(&mut run, &args.output);
     let notes = [
         &imported.notes(&run),
         &run.notes,
         &drawn(&run),
-        &without_steps(&mut run, &args.output),
+        &asked_steps,
     ];
     notes
         .into_iter()
