@@ -418,10 +418,10 @@ fn an_import_makes_no_steps_and_takes_the_options_of_the_machine() {
         .run(&[
             "import", "net.npz", "--from", "npz", "--entry", "foo", "-o", "other",
         ])
-        .exits(2)
+        .exits(4)
         .says(&[
-            "error[U005]: --entry names a state_dict",
-            "help: leave out --entry",
+            "error[D003]: net.npz: is an npz file, which has no entries: --entry is for files of torch.save",
+            "help: --from names the program that wrote the file",
         ]);
 }
 

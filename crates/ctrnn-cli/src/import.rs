@@ -6,12 +6,12 @@ use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, counted};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
-use ctrnn_runs::{Given, ImportOrigin, Imported, record_import};
+use ctrnn_runs::{Given, ImportOrigin, Imported, RunError, record_import};
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
-use crate::failure::{Failure, USAGE};
+use crate::failure::{DATA, Failure};
 use crate::output::check_replaced;
 use crate::terminal::{Terminal, path_text};
 use crate::train::quoted;
@@ -19,7 +19,6 @@ use crate::train::quoted;
 /// Imports a file of weights.
 pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     check_folder(&args.output)?;
-    check_entry(args)?;
     if args.output.symlink_metadata().is_ok() {
         if !args.force || !RunFolder::at(&args.output).run_json().is_file() {
             return Err(FileError::AlreadyExists {
@@ -37,7 +36,8 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     };
     let entry = args.entry.as_deref();
     let overrides = args.data.overrides(&args.overrides);
-    let imported = origin.read(&args.file, entry, &overrides)?;
+    let imported = origin.read(&args.file, entry, &overrides);
+    let imported = imported.map_err(not_imported)?;
     let source = serde_json::json!({
         "from": origin.name(),
         "file": path_text(&args.file),
@@ -101,15 +101,15 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     Ok(0)
 }
 
-/// Refuses `--entry` for a file of arrays, which has no entries.
-fn check_entry(args: &ImportArgs) -> Result<(), Failure> {
-    let has_entries = matches!(args.from, ImportFormat::Torch | ImportFormat::Nn4n);
-    if args.entry.is_none() || has_entries {
-        return Ok(());
+/// Creates the error of a file that cannot be imported.
+fn not_imported(error: RunError) -> Failure {
+    match error {
+        RunError::Data { .. } => {
+            let help = "--from names the program that wrote the file; docs/python.md says what is read of each";
+            Failure::new(DATA, "D003", error.to_string(), help)
+        }
+        error => error.into(),
     }
-    let what = "--entry names a state_dict in a file of torch.save; an npz file has none";
-    let help = "leave out --entry, or import a file of torch.save with --from torch or --from nn4n";
-    Err(Failure::new(USAGE, "U005", what, help))
 }
 
 /// Returns notes on overrides for drawn weights, which have no effect because the file provides all weights.
