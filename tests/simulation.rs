@@ -458,6 +458,8 @@ fn silencing_by_group_and_window_follows_the_formulas() {
     let eval = |further: &[&str]| {
         let eval = ["eval", "run", "--trials", "40", "--json"];
         let found = project.run(&[&eval[..], further].concat()).exits(0).json();
+        let n_perturbations = found["perturbations"].as_array().map(Vec::len);
+        assert_eq!(n_perturbations, Some(further.len() / 2));
         found["loss"].as_f64().unwrap()
     };
     let loss = eval(&perturbation);
@@ -519,4 +521,6 @@ fn windows_and_groups_that_do_not_exist() {
     project.run(&[&figure[..], &silent].concat()).exits(0);
     let page = ["report", "run", "-o", "a.html"];
     project.run(&[&page[..], &silent].concat()).exits(0);
+    let page = project.text("a.html");
+    assert!(page.contains("the network is perturbed: --silence all@stimulus"));
 }

@@ -52,6 +52,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
     let json = || {
         let mut json = serde_json::to_value(&report).expect("a report is plain numbers");
         json["step"] = weights.step.into();
+        json["perturbations"] = args.perturb.words().into();
         json
     };
     terminal.print(|| table(&report), json)?;

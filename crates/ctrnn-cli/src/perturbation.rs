@@ -76,8 +76,8 @@ fn parsed(args: &PerturbArgs, groups: &Groups, clock: Clock) -> Result<Perturbat
 }
 
 impl PerturbArgs {
-    /// Returns the options that are given.
-    pub fn given(&self) -> Vec<&'static str> {
+    /// Returns the options that are given, with their values.
+    pub fn given(&self) -> Vec<(&'static str, &str)> {
         let all = [
             ("--silence", &self.silence),
             ("--lesion", &self.lesion),
@@ -85,8 +85,18 @@ impl PerturbArgs {
             ("--current", &self.current),
             ("--cut", &self.cut),
         ];
-        let given = all.into_iter().filter(|(_, words)| !words.is_empty());
-        given.map(|(option, _)| option).collect()
+        let each = all
+            .into_iter()
+            .flat_map(|(option, words)| words.iter().map(move |word| (option, word.as_str())));
+        each.collect()
+    }
+
+    /// Returns the options as they were typed.
+    pub fn words(&self) -> Vec<String> {
+        let given = self.given().into_iter();
+        given
+            .map(|(option, word)| format!("{option} {word}"))
+            .collect()
     }
 }
 

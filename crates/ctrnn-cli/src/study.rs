@@ -131,7 +131,8 @@ pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, termi
         ];
         let given = options.into_iter().filter(|(_, is_given)| *is_given);
         let given = given.map(|(option, _)| option);
-        let given = given.chain(args.perturb.given());
+        let perturbed = args.perturb.given().into_iter().map(|(option, _)| option);
+        let given = given.chain(perturbed);
         given.for_each(|option| note(option, why));
     }
 }
