@@ -120,7 +120,7 @@ fn a_test_must_fit_the_network() {
         [inputs, ("labels", Array::i64(&[3, 2], more)), number],
     );
     for (name, says) in [
-        ("wide.npz", "has 4 inputs, but the network of the run has 3"),
+        ("wide.npz", "has 4 inputs, but the network has 3"),
         ("more.npz", "label 3 at trial 2, time step 0 has no output"),
     ] {
         let eval = project.run(&["eval", "run", &files(name)]);

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{Biases, CtrnnModule, ModelError, Parameter, Weights};
+use ctrnn_model::{Biases, CtrnnModule, ModelError, Parameter, TimeConstants, Weights};
 use ctrnn_tasks::Timeline;
 use thiserror::Error;
 
@@ -214,6 +214,11 @@ impl Perturbation {
         let constrained = ["mask", "sign", "fixed", "weight_raw"];
         let mut weights = network.weights();
         weights.retain(|name, _| !name.split('.').any(|part| constrained.contains(&part)));
+        if config.tau_ms.need_cell_types() {
+            let tau_ms = weights["tau_ms"].iter().collect();
+            config.tau_ms = TimeConstants::PerUnit(tau_ms);
+            weights.remove("tau_raw");
+        }
         let values =
             |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
         let mut w_rc = values(&weights, Parameter::RECURRENT_WEIGHT);

@@ -52,7 +52,10 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
     let json = || {
         let mut json = serde_json::to_value(&report).expect("a report is plain numbers");
         json["step"] = weights.step.into();
-        json["perturbations"] = args.perturb.words().into();
+        let perturbations = args.perturb.words();
+        if !perturbations.is_empty() {
+            json["perturbations"] = perturbations.into();
+        }
         json
     };
     terminal.print(|| table(&report), json)?;

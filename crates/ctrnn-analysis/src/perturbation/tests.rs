@@ -1,7 +1,7 @@
 use burn::backend::NdArray;
 use ctrnn_files::Array;
 use ctrnn_model::{
-    Activation, CtrnnConfig, Forward, InitialState, Noise, NoiseAddress, NoiseLevels,
+    Activation, CtrnnConfig, Dale, Forward, InitialState, Noise, NoiseAddress, NoiseLevels,
 };
 
 use super::*;
@@ -148,6 +148,35 @@ fn a_clamped_rate_is_recorded_and_an_unknown_unit_refused() {
         n_units: 1,
     };
     assert_eq!(clamped.check(1), Err(unknown));
+}
+
+/// Without Dale's law there are no cell types, which balance and time constants may name.
+#[test]
+fn cell_types_are_perturbed() {
+    for tau_ms in [
+        serde_json::json!({ "e": 100.0, "i": 50.0 }),
+        serde_json::json!({ "learned": { "initial": { "e": 100.0, "i": 50.0 }, "bounds": [20.0, 200.0] } }),
+    ] {
+        let config = CtrnnConfig {
+            dale: Some(Dale::default()),
+            tau_ms: serde_json::from_value(tau_ms).unwrap(),
+            ..CtrnnConfig::new(1, 5, 1)
+        };
+        let config = config.written_out();
+        let network = config.init::<B>(3, &Default::default()).unwrap();
+        let inputs = Array::f64(&[1, 6, 1], vec![1.0; 6]);
+        let none = lesion(0, Window::Steps(9..9));
+        let all = clamp(4, 0.0, Window::Always);
+        let of = |perturbation: &Perturbation| {
+            let pass = Forward::default();
+            simulate_perturbed(&network, &inputs, pass, &[], perturbation).unwrap()
+        };
+        let plain = simulate(&network, &inputs, Forward::default());
+        assert_eq!(of(&none).potentials, plain.potentials);
+        let rates = of(&all).rates.to_f64().unwrap();
+        assert!(rates.chunks_exact(5).all(|row| row[4] == 0.0));
+        assert_ne!(of(&all).potentials, plain.potentials);
+    }
 }
 
 /// A window at the very end leaves everything before it as it is, noise of every kind included; a lesion of no effect

@@ -596,7 +596,7 @@ fn file_fits(
         file.path.display(),
         counted(found, what)
     );
-    let help = "a network takes trials with the channels that it was trained on";
+    let help = "test a network with trials of the channels that it was trained on";
     Err(TaskError::data("files", message).with_help(help))
 }
 
