@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::{ANALYSES, Analysis, Findings};
+use ctrnn_config::counted;
 use ctrnn_files::npz;
 use ctrnn_files::output::{self, OutputFile};
 use ctrnn_tasks::Registry;
@@ -108,7 +109,11 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     terminal.print_json(
         || json!({ "wrote": path_text(&folder), "step": step, "analyses": all, "left_out": left_out }),
     )?;
-    terminal.say(format!("wrote {n_files} files to {}", folder.display()));
+    terminal.say(format!(
+        "wrote {} to {}",
+        counted(n_files, "file"),
+        folder.display()
+    ));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use ctrnn_config::counted;
 use ctrnn_files::{CheckpointManifest, FileError, Holder, RunFolder, RunLock, read_pointer};
 use ctrnn_runs::{Checkpoint, TensorSummary, checkpoint_step, now};
 use serde_json::{Value as Json, json};
@@ -131,9 +132,10 @@ fn check_undamaged(whole: &[u64], damaged: &BTreeMap<u64, String>) -> Result<(),
         return Ok(());
     };
     let what = format!(
-        "{} of {} checkpoints are damaged; the newest of these: {problem}",
+        "of {}, {} {} damaged; the newest of these: {problem}",
+        counted(damaged.len() + whole.len(), "checkpoint"),
         damaged.len(),
-        damaged.len() + whole.len()
+        if damaged.len() == 1 { "is" } else { "are" }
     );
     let help = match whole.last() {
         Some(step) => format!(

@@ -38,6 +38,15 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     output::check(&path, force, terminal)?;
     let config = read_at_most(&loaded.folder.resolved(), MAX_CONFIG_BYTES)?;
     let run = &loaded.run;
+    let perturbed = args.trials.perturb.words().into_iter();
+    let perturbed = perturbed.map(|word| format!("the network is perturbed: {word}"));
+    let notes: Vec<String> = loaded
+        .weights
+        .notes
+        .iter()
+        .cloned()
+        .chain(perturbed)
+        .collect();
     let about = ReportedRun {
         folder: &loaded.folder,
         config: &String::from_utf8_lossy(&config),
@@ -49,7 +58,7 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         optimizer: run.config.train.optimizer.name(),
         seed: run.config.seed,
         step: loaded.weights.step,
-        notes: &loaded.weights.notes,
+        notes: &notes,
         has_noise: args.trials.noise,
     };
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{example_trials, trial_figure};
-use ctrnn_config::{Reading, Run, only_options_of, tasks_like};
+use ctrnn_config::{Reading, Run, counted, only_options_of, tasks_like};
 use ctrnn_files::output::{self as files, OutputFile};
 use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
@@ -41,7 +41,8 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             files::write(path, *force, &format.draw(&figure)?)?;
             terminal.wrote(path)?;
             terminal.say(format!(
-                "drew {trials} trials of {name} in {}",
+                "drew {} of {name} in {}",
+                counted(trials, "trial"),
                 path.display()
             ));
         }
@@ -58,7 +59,8 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             write(OutputFile::create(path, *force)?, &batch, source.dt_ms)?;
             terminal.wrote(path)?;
             terminal.say(format!(
-                "wrote {trials} trials of {name} to {}",
+                "wrote {} of {name} to {}",
+                counted(trials, "trial"),
                 path.display()
             ));
         }

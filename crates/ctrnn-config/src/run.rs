@@ -459,7 +459,8 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     );
     let notes = overrides::apply(
         overrides,
-        |name| registry.get(name).is_some(),
+        registry,
+        schema,
         &mut document,
         &mut problems,
     );

@@ -574,6 +574,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             } else {
                 self.validation.n_trials()
             },
+            run: None,
         };
         let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
         let validation = Validation {

@@ -1,6 +1,6 @@
 //! `check --no-trials`: checks a configuration without making trials or starting a program.
 
-use ctrnn_config::{Reading, Run, RunConfig, Values};
+use ctrnn_config::{Reading, Run, RunConfig, Values, counted};
 use ctrnn_model::{Summary, TrainingBackend};
 use ctrnn_runs::initial_network;
 use ctrnn_tasks::Registry;
@@ -75,11 +75,18 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
         ("outputs", outputs),
         (
             "network",
-            format!("{} units, {activation}{parameters}", config.model.n_units),
+            format!(
+                "{}, {activation}{parameters}",
+                counted(config.model.n_units, "unit")
+            ),
         ),
         (
             "training",
-            format!("{} steps of {} trials", train.steps, train.batch_size),
+            format!(
+                "{} of {}",
+                counted(train.steps, "step"),
+                counted(train.batch_size, "trial")
+            ),
         ),
     ])
 }

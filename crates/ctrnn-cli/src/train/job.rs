@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ctrnn_config::Run;
+use ctrnn_config::{Run, counted};
 use ctrnn_files::RunFolder;
 use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Given, RunRecord, trainer_at};
@@ -139,16 +139,16 @@ fn announce(run: &Run, folder: &Path, first_step: u64, device_name: &str, termin
         step => format!(", from step {step}"),
     };
     terminal.say(format!(
-        "training {} units on {} into {}{from}",
-        run.model.n_units,
+        "training {} on {} into {}{from}",
+        counted(run.model.n_units, "unit"),
         run.task_name,
         folder.display(),
     ));
     terminal.detail(format!(
-        "device {device_name}, threads {}, seed {}, {} trials a step",
+        "device {device_name}, threads {}, seed {}, {} a step",
         rayon::current_num_threads(),
         run.config.seed,
-        run.config.train.batch_size
+        counted(run.config.train.batch_size, "trial")
     ));
 }
 
@@ -168,8 +168,8 @@ pub fn train_and_report(
     let trained = with_backend(run, job)?;
     let (word, code, next) = described(&trained.ending);
     terminal.say(format!(
-        "{word}: {} steps in {}",
-        trained.step,
+        "{word}: {} in {}",
+        counted(trained.step, "step"),
         clock(trained.seconds)
     ));
     terminal.say(format!(
@@ -201,7 +201,10 @@ fn described(ending: &Ending) -> (String, u8, &'static str) {
         Ending::AllSteps => "done".to_owned(),
         Ending::TargetMet { value } => format!("done, target met ({value:.4})"),
         Ending::NoProgress { validations } => {
-            format!("done, no progress for {validations} validations")
+            format!(
+                "done, no progress for {}",
+                counted(*validations, "validation")
+            )
         }
         Ending::Asked(reason) => {
             let word = format!("stopped by {reason} and saved");
