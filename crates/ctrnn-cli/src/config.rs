@@ -204,9 +204,9 @@ impl GivenKeys {
 }
 
 fn explanation_text(e: &Explanation) -> String {
-    let mut text = match e.key.as_str() {
-        "" => "a configuration".to_owned(),
-        key => key.to_owned(),
+    let (mut text, table) = match e.key.as_str() {
+        "" => ("a configuration".to_owned(), "TABLE".to_owned()),
+        key => (key.to_owned(), format!("{key}.KEY")),
     };
     if let Some(of) = &e.of {
         let _ = write!(text, " (of {of})");
@@ -231,11 +231,7 @@ fn explanation_text(e: &Explanation) -> String {
         for (key, line) in &e.keys {
             let _ = writeln!(text, "    {key:width$}  {line}");
         }
-        let of_key = match e.key.as_str() {
-            "" => "TABLE".to_owned(),
-            table => format!("{table}.KEY"),
-        };
-        let _ = writeln!(text, "`train-ctrnn config explain {of_key}` explains a key");
+        let _ = writeln!(text, "`train-ctrnn config explain {table}` explains a key");
     }
     text
 }

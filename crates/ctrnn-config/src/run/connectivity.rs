@@ -84,10 +84,9 @@ fn fill(
 ) -> Result<(), Refusal> {
     for (name, array) in arrays {
         let refuse = |why: String| Err((Code::Data, format!("{name} {why}")));
-        let values = match array.to_f64() {
-            Ok(values) => values,
-            Err(error) => return refuse(error.to_string()),
-        };
+        let values = array
+            .to_f64()
+            .map_err(|error| (Code::Data, format!("{name} {error}")))?;
         if name == "recurrent.sign" {
             connectivity.signs = Some(values);
             continue;

@@ -85,26 +85,20 @@ impl Check<'_> {
         if self.document.get(&key).is_none() && !self.is_sound(&[&table]) {
             return None;
         }
-        let code = match error.kind {
-            TaskErrorKind::Config => Code::TaskRule,
-            TaskErrorKind::Data => Code::Data,
-            TaskErrorKind::Io => Code::Io,
-            TaskErrorKind::Program => Code::Program,
+        let describe = format!("`train-ctrnn tasks describe {task}`");
+        let (code, help) = match error.kind {
+            TaskErrorKind::Config => (Code::TaskRule, format!("{describe} explains its keys")),
+            TaskErrorKind::Data => (
+                Code::Data,
+                format!("write it again; {describe} says what it must hold"),
+            ),
+            TaskErrorKind::Io => (Code::Io, "check the path and its permissions".to_owned()),
+            TaskErrorKind::Program => (
+                Code::Program,
+                "a command that makes trials starts it with --trust".to_owned(),
+            ),
         };
-        let help = error.help.unwrap_or_else(|| match error.kind {
-            TaskErrorKind::Config => {
-                format!("`train-ctrnn tasks describe {task}` explains its keys")
-            }
-            TaskErrorKind::Data => {
-                format!(
-                    "write it again; `train-ctrnn tasks describe {task}` says what it must hold"
-                )
-            }
-            TaskErrorKind::Io => "check the path and its permissions".to_owned(),
-            TaskErrorKind::Program => {
-                "a command that makes trials starts it with --trust".to_owned()
-            }
-        });
+        let help = error.help.unwrap_or(help);
         let problem = Diagnostic::new(code, format!("{key}: {}", error.message)).help(help);
         if self.document.get(&key).is_some() {
             return Some(self.labelled(problem, &[(&key, "")]));

@@ -143,11 +143,7 @@ impl Check<'_> {
             self.check_populations(groups, model.n_units);
         }
         if config.omega.is_some() && model.form == Form::Rate {
-            let message = "train.loss.omega is defined for model.form = \"voltage\"";
-            let problem = Diagnostic::new(Code::Training, message)
-                .help("remove train.loss.omega, or model.form = \"voltage\"");
-            let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
-            self.report(problem, &labels);
+            self.report_omega_of_rate_form();
         }
         Objective {
             loss,
@@ -155,6 +151,14 @@ impl Check<'_> {
             penalties: config.penalties(lag.unwrap_or(1)),
             omega: config.omega,
         }
+    }
+
+    fn report_omega_of_rate_form(&mut self) {
+        let message = "train.loss.omega is defined for model.form = \"voltage\"";
+        let problem = Diagnostic::new(Code::Training, message)
+            .help("remove train.loss.omega, or model.form = \"voltage\"");
+        let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
+        self.report(problem, &labels);
     }
 
     /// Checks that two groups of units have the same size and are both in the network.

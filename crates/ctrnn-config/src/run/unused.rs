@@ -95,23 +95,8 @@ impl Run {
 
     fn unused_of_training(&self) -> Vec<(String, String)> {
         let train = &self.config.train;
-        let mut found = Vec::new();
+        let mut found = self.unused_of_parameters();
         let mut note = |key: String, why: String| found.push((key, why));
-        for spec in self.model.parameters() {
-            let (role, frozen) = (spec.parameter.role, &train.freeze);
-            let name = spec.parameter.name();
-            let word = frozen.iter().find(|word| role.is_called(word));
-            if let (Some(word), Some(_)) = (word, train.groups.lr(role)) {
-                let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
-                note(format!("train.groups.{name}"), why);
-            }
-            if frozen.contains(&name) && !spec.is_trained {
-                note(
-                    "train.freeze".to_owned(),
-                    format!("on {name}, which is not trained anyway"),
-                );
-            }
-        }
         let divergence = &train.divergence;
         if divergence.max_rollbacks == 0
             && divergence.lr_factor != RunConfig::default().train.divergence.lr_factor
@@ -149,50 +134,76 @@ impl Run {
             let why = "it is 1, so that the learning rate stays as it is";
             note(format!("train.schedule.{key}"), why.to_owned());
         }
-        let validations = match self.config.validate.every_steps {
-            0 => 1,
-            every => train.steps.div_ceil(every),
-        };
-        let often = "validate.every_steps=N validates more often";
-        if let Some(stop) = &train.stop {
-            if validations == 1 {
-                let why = format!("the only validation is that at the end of the run; {often}");
-                note("train.stop".to_owned(), why);
-            } else if stop
-                .patience
-                .is_some_and(|patience| patience >= validations)
-            {
-                let why = format!(
-                    "the run has {}; {often}",
-                    counted(validations, "validation")
+        found.extend(self.unreached_stop());
+        found.extend(self.unreached_schedule());
+        found
+    }
+
+    /// Lists learning rates of frozen parameters, and frozen parameters that are not trained anyway.
+    fn unused_of_parameters(&self) -> Vec<(String, String)> {
+        let train = &self.config.train;
+        let mut found = Vec::new();
+        let mut note = |key: String, why: String| found.push((key, why));
+        for spec in self.model.parameters() {
+            let (role, frozen) = (spec.parameter.role, &train.freeze);
+            let name = spec.parameter.name();
+            let word = frozen.iter().find(|word| role.is_called(word));
+            if let (Some(word), Some(_)) = (word, train.groups.lr(role)) {
+                let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
+                note(format!("train.groups.{name}"), why);
+            }
+            if frozen.contains(&name) && !spec.is_trained {
+                note(
+                    "train.freeze".to_owned(),
+                    format!("on {name}, which is not trained anyway"),
                 );
-                note("train.stop.patience".to_owned(), why);
             }
-        }
-        match &train.schedule {
-            Schedule::Plateau(plateau) if plateau.patience >= validations => {
-                let why = format!(
-                    "the run has {}; {often}",
-                    counted(validations, "validation")
-                );
-                note("train.schedule.patience".to_owned(), why);
-            }
-            schedule if schedule.end().is_some_and(|end| end > train.steps) => {
-                let why = format!(
-                    "from step {} on, which the run of {} does not reach: the learning rate is not yet at its end",
-                    train.steps,
-                    counted(train.steps, "step")
-                );
-                note("train.schedule.steps".to_owned(), why);
-            }
-            Schedule::Step(step) if step.warmup_steps + step.every_steps >= train.steps => {
-                let steps = counted(train.steps, "step");
-                let why = format!("the run has {steps}: the rate never changes");
-                note("train.schedule.every_steps".to_owned(), why);
-            }
-            _ => {}
         }
         found
+    }
+
+    /// Returns the number of validations in the run.
+    fn n_validations(&self) -> u64 {
+        match self.config.validate.every_steps {
+            0 => 1,
+            every => self.config.train.steps.div_ceil(every),
+        }
+    }
+
+    /// Returns the key of `train.stop` that cannot stop the run, and why.
+    fn unreached_stop(&self) -> Option<(String, String)> {
+        let stop = self.config.train.stop.as_ref()?;
+        let n = self.n_validations();
+        if n == 1 {
+            let why = format!("the only validation is that at the end of the run; {MORE_OFTEN}");
+            return Some(("train.stop".to_owned(), why));
+        }
+        let is_unreached = stop.patience.is_some_and(|patience| patience >= n);
+        is_unreached.then(|| ("train.stop.patience".to_owned(), too_few(n)))
+    }
+
+    /// Returns the key of the schedule whose change of the learning rate the run does not reach, and why.
+    fn unreached_schedule(&self) -> Option<(String, String)> {
+        let train = &self.config.train;
+        let steps = counted(train.steps, "step");
+        let (key, why) = match &train.schedule {
+            Schedule::Plateau(plateau) if plateau.patience >= self.n_validations() => {
+                ("patience", too_few(self.n_validations()))
+            }
+            schedule if schedule.end().is_some_and(|end| end > train.steps) => (
+                "steps",
+                format!(
+                    "from step {} on, which the run of {steps} does not reach: the learning rate is not yet at its end",
+                    train.steps
+                ),
+            ),
+            Schedule::Step(step) if step.warmup_steps + step.every_steps >= train.steps => (
+                "every_steps",
+                format!("the run has {steps}: the rate never changes"),
+            ),
+            _ => return None,
+        };
+        Some((format!("train.schedule.{key}"), why))
     }
 
     /// Lists penalties with the coefficient 0, of weights that are not trained, or over a lag that no trial has.
@@ -251,6 +262,12 @@ impl Run {
 }
 
 const NO_WEIGHT: &str = "its weight is 0";
+const MORE_OFTEN: &str = "validate.every_steps=N validates more often";
+
+/// Returns the reason why so many validations are too few.
+fn too_few(n: u64) -> String {
+    format!("the run has {}; {MORE_OFTEN}", counted(n, "validation"))
+}
 
 /// Returns the matrices to which a penalty gives a weight.
 fn penalised(penalty: &PerMatrix) -> Vec<Parameter> {

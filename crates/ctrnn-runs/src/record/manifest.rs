@@ -17,6 +17,9 @@ const CHANNELS: &str = "channels";
 /// Key of the run that provided the initial weights.
 pub const INIT_FROM: &str = "init_from";
 
+/// Field on which no result depends.
+pub(crate) const THREADS: &str = "threads";
+
 /// Key of the Slurm job that began the run.
 const SLURM_JOB: &str = "slurm_job_id";
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use toml::Table;
 
 use crate::RunError;
-use crate::record::machine_history::THREADS;
+use crate::record::manifest::THREADS;
 
 const SCHEDULE_STEPS: &str = "train.schedule.steps";
 
