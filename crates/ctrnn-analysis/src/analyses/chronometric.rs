@@ -251,7 +251,13 @@ pub fn by_strength(trials: &[(f64, Option<f64>)]) -> Vec<DecisionTime> {
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_tasks::PerceptualDecision;
+    use ndarray::{Array3, s};
+
     use super::*;
+    use crate::analyses::observer;
+    use crate::evidence::column;
+    use crate::plot::is_clean;
 
     /// Times of 100 and 300 ms have mean 200, standard deviation 141.4 and standard error 100. Where no trial is
     /// decided there is no mean, but a count.
@@ -271,5 +277,50 @@ mod tests {
         assert!(
             (found[1].mean_ms - 200.0).abs() < 1e-12 && (found[1].error_ms - 100.0).abs() < 1e-9
         );
+    }
+
+    /// The choice leads from the third time step of the stimulus on at weak evidence and from the second at medium
+    /// evidence; at the strongest it never leads. A quarter of the trials are decided before the stimulus.
+    #[test]
+    fn undecided_trials_are_counted() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2, 0.4],
+            stimulus_ms: 200.0.into(),
+            input_noise: 0.0,
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 6 * 8);
+        let coherence = column(&batch, "coh").expect("a condition").to_vec();
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        for b in 0..batch.n_trials {
+            let onset = batch.timelines[b].steps("stimulus").start;
+            let from = match coherence[b] {
+                _ if (b / 6) % 4 == 0 => 0,
+                c if c < 0.15 => onset + 2,
+                c if c < 0.3 => onset + 1,
+                _ => continue,
+            };
+            let choice = batch.correct[b].expect("a side");
+            outputs.slice_mut(s![b, from.., choice]).fill(1.0);
+        }
+        let study = observer::study(&task, batch, outputs);
+        let found = Chronometric::compute(&study, &NoOptions {}).unwrap();
+        assert_eq!((found.margin, found.n_early), (Some(0.5), 12));
+        let table = &found.arrays()["decision_times"];
+        assert_eq!(table.shape(), [3, 5]);
+        let values = table.to_f64().unwrap();
+        assert_eq!([0, 1, 3, 4].map(|k| values[k]), [0.1, 60.0, 12.0, 4.0]);
+        assert_eq!([5, 6, 8, 9].map(|k| values[k]), [0.2, 40.0, 12.0, 4.0]);
+        assert_eq!([10, 13, 14].map(|k| values[k]), [0.4, 0.0, 16.0]);
+        let said = found.statements().join("\n");
+        for expected in [
+            "mean decision time from the onset of the stimulus: 60 ms at 10 %, 40 ms at 20 %",
+            "24 of 48 trials are undecided and left out: the curve is conditioned on having decided",
+            "12 trials are decided before the onset of the stimulus",
+        ] {
+            assert!(said.contains(expected), "{expected}\n{said}");
+        }
+        assert!(is_clean(&found.figures()[0].1.to_svg()));
     }
 }

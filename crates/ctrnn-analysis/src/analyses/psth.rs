@@ -276,3 +276,59 @@ fn selectivity(study: &Study, groups: &[Group]) -> Array1<f64> {
     };
     (0..rates.ncols()).map(explained).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_tasks::PerceptualDecision;
+
+    use super::*;
+    use crate::analyses::observer;
+    use crate::evidence::column;
+    use crate::plot::is_clean;
+
+    /// Unit 1 fires from the onset of the stimulus on, if the evidence is for the right.
+    #[test]
+    fn rates_are_aligned_to_events() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2],
+            input_noise: 0.0,
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 4 * 10);
+        let side = column(&batch, "side").expect("a condition").to_vec();
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut study = observer::study(&task, batch, Array3::zeros(shape));
+        for b in 0..side.len() {
+            let onset = study.batch.timelines[b].steps("stimulus").start;
+            let rate = if side[b] > 0.0 { 1.0 } else { 0.0 };
+            study.rates.slice_mut(s![b, onset.., 1]).fill(rate);
+        }
+        let options = Options {
+            before_ms: 60.0,
+            after_ms: 100.0,
+            units: 1,
+        };
+        let found = Psth::compute(&study, &options).unwrap();
+        assert_eq!(found.units, [1]);
+        assert_eq!(found.selectivity.to_vec(), [0.0, 1.0, 0.0]);
+        assert_eq!(found.groups.len(), 4);
+        let events: Vec<&str> = found.aligned.iter().map(|aligned| &aligned.event[..]).collect();
+        assert_eq!(events, ["stimulus", "response"], "the delay has no duration");
+        let stimulus = &found.aligned[0];
+        assert_eq!(stimulus.t_ms, [-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+        assert_eq!(stimulus.n_trials, [10; 4]);
+        let right = stimulus.rates.slice(s![3, .., 1]).to_vec();
+        assert_eq!(right, [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        assert!(stimulus.rates.slice(s![0, .., 1]).iter().all(|rate| *rate == 0.0));
+        // The response ends after 100 ms.
+        let response = &found.aligned[1];
+        assert_eq!(response.rates[[3, 8, 1]], 1.0);
+        assert!(is_clean(&found.figures()[0].1.to_svg()));
+        let options = Options {
+            after_ms: 200.0,
+            ..options
+        };
+        let found = Psth::compute(&study, &options).unwrap();
+        assert!(found.aligned[1].rates[[3, 9, 1]].is_nan(), "no trial is running");
+    }
+}

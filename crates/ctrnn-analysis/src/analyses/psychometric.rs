@@ -414,3 +414,105 @@ fn why_not_fitted(levels: &[Level]) -> &'static str {
         _ => "the evidence in trials with a choice is of one level",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_random::{Key, Rng, Stream};
+    use ctrnn_tasks::{Multisensory, PerceptualDecision, Task};
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::analyses::observer;
+
+    /// Returns outputs `[trial, time, output]` with a 1 at the choice.
+    fn outputs(
+        batch: &ctrnn_tasks::TrialBatch,
+        mut choice: impl FnMut(usize) -> usize,
+    ) -> Array3<f64> {
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        for b in 0..batch.n_trials {
+            outputs.slice_mut(ndarray::s![b, .., choice(b)]).fill(1.0);
+        }
+        outputs
+    }
+
+    fn short() -> ctrnn_tasks::Duration {
+        20.0.into()
+    }
+
+    /// An observer with thresholds of 2 and 1.5 Hz who combines them optimally (1.2 Hz), with a bias of 0.3 Hz; 1 of 25
+    /// conditions is the catch trial, in which it chooses at random.
+    #[test]
+    fn thresholds_of_a_multisensory_observer_are_recovered() {
+        let task = Multisensory {
+            fixation_ms: short(),
+            stimulus_ms: short(),
+            response_ms: short(),
+            input_noise: 0.0,
+            ..Multisensory::default()
+        };
+        let n_conditions = task.conditions().len();
+        let batch = observer::batch(&task, 3000 * n_conditions);
+        let mut rng = Rng::new(Key::new(3, Stream::Eval, 0), 0, 0);
+        let [modality, rate] = ["modality", "rate_hz"]
+            .map(|name| column(&batch, name).expect("a condition").to_vec());
+        let (low, high) = (1, 2);
+        let outputs = outputs(&batch, |b| {
+            let sigma = [2.0, 1.5, 1.2][modality[b] as usize];
+            let felt = rate[b] + sigma * f64::from(rng.normal());
+            if felt > 12.8 { high } else { low }
+        });
+        let study = observer::study(&task, batch, outputs);
+        let found = Psychometric::compute(&study, &Options { n_samples: 20 }).unwrap();
+        assert_eq!(found.contexts.n_catch, 3000);
+        let names: Vec<&str> = found.contexts.contexts.iter().map(|c| &c.name[..]).collect();
+        let expected = ["modality = visual", "modality = auditory", "modality = both"];
+        assert_eq!(names, expected);
+        let combination = found.combination.as_ref().unwrap();
+        assert_eq!(combination.names[..3], ["visual", "auditory", "both"]);
+        for (sigma, truth) in combination.sigma.iter().zip([2.0, 1.5, 1.2, 1.2]) {
+            assert!((sigma / truth - 1.0).abs() < 0.05, "{sigma}: {truth}");
+        }
+        for curves in &found.curves {
+            let fit = curves[0].fits[0].as_ref().unwrap().fit;
+            assert!((fit.bias - 12.8).abs() < 0.05, "{fit:?}");
+        }
+        let arrays = found.arrays();
+        assert_eq!(arrays["cue_sigma"].shape(), [4, 3]);
+        assert_eq!(arrays["n_catch"].to_f64().unwrap(), [3000.0]);
+        let said = found.statements().join("\n");
+        for expected in [
+            "modality = visual: P(high) by rate: bias 12.",
+            " Hz [",
+            "threshold sigma with both cues 1.",
+            "the optimal combination of visual and auditory has 1.",
+            "3000 catch trials are left out",
+        ] {
+            assert!(said.contains(expected), "{expected}\n{said}");
+        }
+    }
+
+    /// Catch trials have a side of 0, which is neither left nor right.
+    #[test]
+    fn catch_trials_are_left_out() {
+        let task = PerceptualDecision {
+            catch_fraction: 0.2,
+            input_noise: 0.0,
+            ..PerceptualDecision::default()
+        };
+        let n_conditions = task.conditions().len();
+        let batch = observer::batch(&task, 20 * n_conditions);
+        let correct = batch.correct.clone();
+        let outputs = outputs(&batch, |b| correct[b].unwrap_or(1));
+        let study = observer::study(&task, batch, outputs);
+        let found = Psychometric::compute(&study, &Options { n_samples: 5 }).unwrap();
+        let curve = &found.curves[0][0];
+        assert_eq!(curve.against, "coh × side");
+        assert_eq!(curve.quantity.axis(), "coherence (%)");
+        assert_eq!(found.contexts.n_catch, 20);
+        let counts: Vec<usize> = curve.levels.iter().map(|level| level.n).collect();
+        assert_eq!(counts, [20, 20, 20, 20, 40, 20, 20, 20, 20]);
+        assert_eq!(curve.levels[8].chosen, 20);
+    }
+}

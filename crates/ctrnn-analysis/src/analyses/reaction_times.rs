@@ -273,7 +273,13 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_tasks::{ReactionTime, Task};
+    use ndarray::{Array3, s};
+
     use super::*;
+    use crate::analyses::observer;
+    use crate::evidence::column;
+    use crate::plot::is_clean;
 
     /// `numpy.quantile([100, 200, 300, 500], [0.1, 0.5, 0.9])` is 130, 250, 440.
     #[test]
@@ -283,5 +289,57 @@ mod tests {
             assert!((quantile(&times, part) - expected).abs() < 1e-9);
         }
         assert!(quantile(&[], 0.5).is_nan());
+    }
+
+    /// The network crosses the threshold in the fifth time step of the evidence (100 ms), at the strong coherence in the
+    /// third (60 ms); every fourth cycle it is wrong, 40 ms later, and every fifth it does not decide.
+    #[test]
+    fn times_are_sorted_by_strength_and_outcome() {
+        let task = ReactionTime {
+            coherences: vec![0.1, 0.4],
+            input_noise: 0.0,
+            ..ReactionTime::default()
+        };
+        let n_conditions = task.conditions().len();
+        let batch = observer::batch(&task, 20 * n_conditions);
+        let coherence = column(&batch, "coh").expect("a condition").to_vec();
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        for b in 0..batch.n_trials {
+            let cycle = b / n_conditions;
+            let Some(correct) = batch.correct[b].filter(|_| cycle % 5 != 0) else {
+                continue;
+            };
+            let onset = batch.timelines[b].steps("stimulus").start;
+            let step = onset + if coherence[b].abs() > 0.2 { 2 } else { 4 };
+            let (choice, step) = if cycle % 4 == 0 {
+                (1 - correct, step + 2)
+            } else {
+                (correct, step)
+            };
+            outputs.slice_mut(s![b, step.., choice]).fill(1.1);
+        }
+        let study = observer::study(&task, batch, outputs);
+        let found = ReactionTimes::compute(&study, &NoOptions {}).unwrap();
+        assert_eq!((found.margin, found.n_early, found.n_catch), (None, 0, 20));
+        let names: Vec<&str> = found.groups.iter().map(|own| &own.name[..]).collect();
+        assert_eq!((&found.by[..], names), ("coherence", vec!["10 %", "40 %"]));
+        // Of 20 cycles 4 are undecided, and of the others those numbered 4, 8, 12, 16 wrong.
+        let arrays = found.arrays();
+        let values = |name: &str| arrays[name].to_f64().unwrap();
+        assert_eq!(values("n_trials"), [24.0, 8.0, 0.0, 8.0, 24.0, 8.0, 0.0, 8.0]);
+        let expected = [[100.0; 5], [60.0; 5]].concat();
+        assert_eq!(values("quantiles_correct"), expected);
+        let expected = [[140.0; 5], [100.0; 5]].concat();
+        assert_eq!(values("quantiles_wrong"), expected);
+        let said = found.statements().join("\n");
+        for expected in [
+            "median reaction time of 48 correct trials: 80 ms (10 % to 90 %: 60 to 100 ms)",
+            "16 of 80 trials are undecided",
+            "20 catch trials are left out",
+        ] {
+            assert!(said.contains(expected), "{expected}\n{said}");
+        }
+        assert!(is_clean(&found.figures()[0].1.to_svg()));
     }
 }
