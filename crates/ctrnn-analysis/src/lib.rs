@@ -38,6 +38,7 @@ mod preference;
 mod principal_components;
 mod rate_map;
 mod report;
+mod selection;
 mod selectivity;
 mod sigmoid;
 mod similarity;
@@ -47,8 +48,11 @@ mod text;
 mod trial_figure;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
-pub use analyses::{ANALYSES, Analysis, Answer, Basis, Findings, Section, Unsuitable};
-pub use arrays::{Arrays, ToArray};
+pub use analyses::{
+    ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
+    Unsuitable,
+};
+pub use arrays::{ArrayDoc, Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
 pub use courses::{Course, Courses};
@@ -63,6 +67,7 @@ pub use preference::{Preference, Preferences};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;
 pub use report::{ReportedRun, report};
+pub use selection::{Selection, SelectionError};
 pub use selectivity::{VarianceSplit, d_prime, variance_split};
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};
