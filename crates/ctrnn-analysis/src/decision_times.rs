@@ -40,16 +40,19 @@ impl DecisionTimes {
             (steps, Some(margin))
         };
         let is_early = |(step, onset): (&Option<usize>, &usize)| step.is_some_and(|t| t < *onset);
-        let n_early = steps.iter().zip(&onsets).filter(|&pair| is_early(pair)).count();
+        let n_early = steps
+            .iter()
+            .zip(&onsets)
+            .filter(|&pair| is_early(pair))
+            .count();
         let steps: Vec<Option<usize>> = steps
             .into_iter()
             .zip(&onsets)
             .map(|(step, onset)| step.filter(|t| t >= onset))
             .collect();
         let dt_ms = study.dynamics.dt_ms;
-        let time = |(step, onset): (&Option<usize>, &usize)| {
-            step.map(|t| (t - onset + 1) as f64 * dt_ms)
-        };
+        let time =
+            |(step, onset): (&Option<usize>, &usize)| step.map(|t| (t - onset + 1) as f64 * dt_ms);
         Self {
             times_ms: steps.iter().zip(&onsets).map(time).collect(),
             steps,

@@ -53,7 +53,9 @@ impl Evidence {
         let signed = self.quantity(task);
         let label = match &self.source {
             Source::Value(_) | Source::OnSide(_) if self.bound == 0.0 => signed.label,
-            Source::Value(_) | Source::OnSide(_) => format!("distance of {} from bound", signed.label),
+            Source::Value(_) | Source::OnSide(_) => {
+                format!("distance of {} from bound", signed.label)
+            }
             Source::Difference(_) => format!("|{}|", signed.label),
         };
         Quantity { label, ..signed }
@@ -155,11 +157,11 @@ pub struct Contexts {
 impl Contexts {
     /// Returns sentences on the trials that are left out.
     pub fn statements(&self) -> Vec<String> {
-        let catch = (self.n_catch > 0).then(|| format!("{} catch trials are left out", self.n_catch));
-        let without = self
-            .without_evidence
-            .iter()
-            .map(|name| format!("{name}: no condition says by its size which of two choices is right"));
+        let catch =
+            (self.n_catch > 0).then(|| format!("{} catch trials are left out", self.n_catch));
+        let without = self.without_evidence.iter().map(|name| {
+            format!("{name}: no condition says by its size which of two choices is right")
+        });
         catch.into_iter().chain(without).collect()
     }
 }
@@ -185,7 +187,10 @@ pub fn contexts(study: &Study) -> Result<Contexts, Unsuitable> {
         (Some(by), over_all) => {
             for cell in study.cells(&by)? {
                 match evidence_in(&cell, over_all.as_ref(), batch) {
-                    Some(evidence) => found.push(Context { name: cell.name, evidence }),
+                    Some(evidence) => found.push(Context {
+                        name: cell.name,
+                        evidence,
+                    }),
                     None => without_evidence.push(cell.name),
                 }
             }
@@ -209,11 +214,7 @@ pub fn contexts(study: &Study) -> Result<Contexts, Unsuitable> {
 }
 
 /// Returns the evidence in a group of trials: that over all trials, if there is one.
-fn evidence_in(
-    group: &Group,
-    over_all: Option<&Evidence>,
-    batch: &TrialBatch,
-) -> Option<Evidence> {
+fn evidence_in(group: &Group, over_all: Option<&Evidence>, batch: &TrialBatch) -> Option<Evidence> {
     let Some(over_all) = over_all else {
         return evidence(batch, &group.trials);
     };
@@ -247,7 +248,14 @@ fn by_one_condition(study: &Study, shown: &[usize]) -> Option<Vec<Context>> {
 
 /// Returns a condition with one of its values, such as "context = motion" or "delay = 400 ms".
 pub fn level_name(task: &dyn Task, condition: &str, value: f64) -> String {
-    let Quantity { label, unit, factor } = quantity_of(task, condition);
+    let Quantity {
+        label,
+        unit,
+        factor,
+    } = quantity_of(task, condition);
+    if value.is_nan() {
+        return format!("no {label}");
+    }
     let value = match task.value_name(condition, value) {
         Some(name) => spoken(&name),
         None if unit.is_empty() => short(factor * value),

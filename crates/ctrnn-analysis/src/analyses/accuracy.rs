@@ -3,12 +3,12 @@
 use ctrnn_tasks::{Meaning, Quantity};
 use ndarray::Array2;
 
-use super::{Answer, ArrayDoc, NoOptions, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::evidence::quantity_of;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::sigmoid::Level;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of conditions in the figure.
 const MOST_PANELS: usize = 4;
@@ -42,9 +42,24 @@ pub struct Condition {
 impl Answer for Accuracy {
     type Options = NoOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("accuracy", "[1]", "", "fraction of right trials among those with a right answer"),
-        ArrayDoc::new("is_correct", "[trial]", "", "1 for a right trial, 0 for a wrong one, 2 for one without a right answer"),
-        ArrayDoc::new("by_{}", "[level, 3]", "condition, fraction, trials", "for each level of the condition of this name: its value, the fraction of right trials, and the number of trials"),
+        ArrayDoc::new(
+            "accuracy",
+            "[1]",
+            "",
+            "fraction of right trials among those with a right answer",
+        ),
+        ArrayDoc::new(
+            "is_correct",
+            "[trial]",
+            "",
+            "1 for a right trial, 0 for a wrong one, 2 for one without a right answer",
+        ),
+        ArrayDoc::new(
+            "by_{}",
+            "[level, 3]",
+            "condition, fraction, trials",
+            "for each level of the condition of this name: its value, the fraction of right trials, and the number of trials",
+        ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
@@ -109,7 +124,10 @@ impl Answer for Accuracy {
         let shown = &self.conditions[..self.conditions.len().min(MOST_PANELS)];
         let n = shown.len().max(1);
         let width_mm = panel_mm(n, 38.0);
-        let most_names = shown.iter().map(|condition| condition.level_names.len()).max();
+        let most_names = shown
+            .iter()
+            .map(|condition| condition.level_names.len())
+            .max();
         let height_mm = f64::max(32.0, ROW_MM * most_names.unwrap_or(0) as f64);
         let mut figure = Figure::new(&vec![width_mm; n], &[height_mm]);
         for (k, condition) in shown.iter().enumerate() {
@@ -165,7 +183,10 @@ impl Accuracy {
             .x(&condition.quantity.axis(), [0.0, n])
             .x_ticks(Ticks::At(ticks.collect()))
             .y("fraction right", [0.0, 1.02])
-            .extend(self.chance.map(|chance| Layer::guide([0.0, n], [chance; 2])))
+            .extend(
+                self.chance
+                    .map(|chance| Layer::guide([0.0, n], [chance; 2])),
+            )
             .extend(Layer::error_bars(&x, &intervals, colour(0)));
         let y = levels.iter().map(Level::fraction).collect();
         panel.add(Layer::points(x, y, colour(0)));
@@ -174,7 +195,9 @@ impl Accuracy {
     /// Draws levels with names from top to bottom.
     fn draw_named(&self, panel: &mut Panel, condition: &Condition) {
         let n = condition.levels.len() as f64;
-        let y: Vec<f64> = (0..condition.levels.len()).map(|k| k as f64 + 0.5).collect();
+        let y: Vec<f64> = (0..condition.levels.len())
+            .map(|k| k as f64 + 0.5)
+            .collect();
         let bar = |(level, &y): (&Level, &f64)| {
             Layer::line(level.interval().to_vec(), vec![y; 2], colour(0)).wide(0.2)
         };
@@ -183,7 +206,10 @@ impl Accuracy {
             .x("fraction right", [0.0, 1.02])
             .y("", [n, 0.0])
             .y_ticks(Ticks::named(&condition.level_names))
-            .extend(self.chance.map(|chance| Layer::guide([chance; 2], [0.0, n])))
+            .extend(
+                self.chance
+                    .map(|chance| Layer::guide([chance; 2], [0.0, n])),
+            )
             .extend(condition.levels.iter().zip(&y).map(bar));
         let x = condition.levels.iter().map(Level::fraction).collect();
         panel.add(Layer::points(x, y, colour(0)));

@@ -3,13 +3,13 @@
 use ctrnn_tasks::Quantity;
 use ndarray::Array2;
 
-use super::{Answer, ArrayDoc, NoOptions, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::DecisionTimes;
 use crate::evidence::{Context, Contexts, contexts, distinct};
 use crate::plot::{Figure, Layer, Panel, Rgb, level_colour, range_of};
 use crate::sigmoid::Level;
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of curves with colours of their own.
 const MOST_COLOURS: usize = 7;
@@ -48,9 +48,24 @@ pub struct DecisionTime {
 impl Answer for Chronometric {
     type Options = NoOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("decision_times{}", "[level, 5]", "condition, ms, ms, trials, trials", "columns strength of the evidence, mean time from the onset of the stimulus over the decided trials, its standard error, number of decided and of undecided trials"),
-        ArrayDoc::new("margin", "[0 or 1]", "output", "lead from which on a trial counts as decided; empty if the task defines reaction times"),
-        ArrayDoc::new("n_early", "[1]", "trials", "trials decided before the onset of the stimulus, which count as undecided"),
+        ArrayDoc::new(
+            "decision_times{}",
+            "[level, 5]",
+            "condition, ms, ms, trials, trials",
+            "columns strength of the evidence, mean time from the onset of the stimulus over the decided trials, its standard error, number of decided and of undecided trials",
+        ),
+        ArrayDoc::new(
+            "margin",
+            "[0 or 1]",
+            "output",
+            "lead from which on a trial counts as decided; empty if the task defines reaction times",
+        ),
+        ArrayDoc::new(
+            "n_early",
+            "[1]",
+            "trials",
+            "trials decided before the onset of the stimulus, which count as undecided",
+        ),
         ArrayDoc::new("n_catch", "[1]", "trials", "catch trials, left out"),
     ];
 
@@ -94,19 +109,28 @@ impl Answer for Chronometric {
             .with("n_early", &(self.n_early as f64))
             .with("n_catch", &(self.contexts.n_catch as f64));
         let is_alone = self.curves.len() == 1;
-        self.curves.iter().enumerate().fold(arrays, |arrays, (k, times)| {
-            let label = if is_alone {
-                String::new()
-            } else {
-                format!("_{k}")
-            };
-            let table = Array2::from_shape_fn((times.len(), 5), |(i, j)| {
-                let time = &times[i];
-                let counts = [time.n, time.n_undecided].map(|n| n as f64);
-                [time.strength, time.mean_ms, time.error_ms, counts[0], counts[1]][j]
-            });
-            arrays.with(format!("decision_times{label}"), &table)
-        })
+        self.curves
+            .iter()
+            .enumerate()
+            .fold(arrays, |arrays, (k, times)| {
+                let label = if is_alone {
+                    String::new()
+                } else {
+                    format!("_{k}")
+                };
+                let table = Array2::from_shape_fn((times.len(), 5), |(i, j)| {
+                    let time = &times[i];
+                    let counts = [time.n, time.n_undecided].map(|n| n as f64);
+                    [
+                        time.strength,
+                        time.mean_ms,
+                        time.error_ms,
+                        counts[0],
+                        counts[1],
+                    ][j]
+                });
+                arrays.with(format!("decision_times{label}"), &table)
+            })
     }
 
     fn statements(&self) -> Vec<String> {
@@ -125,12 +149,14 @@ impl Answer for Chronometric {
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let has_undecided = self.curves.iter().flatten().any(|time| time.n_undecided > 0);
+        let has_undecided = self
+            .curves
+            .iter()
+            .flatten()
+            .any(|time| time.n_undecided > 0);
         let n_panels = if has_undecided { 2 } else { 1 };
         let mut figure = Figure::new(&[40.0; 2][..n_panels], &[34.0]);
-        figure
-            .cell(0, 0)
-            .y_label(&format!("{} (ms)", self.name));
+        figure.cell(0, 0).y_label(&format!("{} (ms)", self.name));
         self.draw(&mut figure, 0, !has_undecided, |time| {
             let ends = [-1.0, 1.0].map(|side| time.mean_ms + side * time.error_ms);
             (time.mean_ms, ends)
@@ -166,7 +192,11 @@ impl Chronometric {
         let decided = || times.iter().filter(|time| time.n > 0);
         let at = |time: &DecisionTime| {
             let strength = short(factor * time.strength);
-            format!("{} ms at {strength}{}{unit}", short(time.mean_ms), if unit.is_empty() { "" } else { " " })
+            format!(
+                "{} ms at {strength}{}{unit}",
+                short(time.mean_ms),
+                if unit.is_empty() { "" } else { " " }
+            )
         };
         let mut statements = Vec::new();
         if let (Some(weakest), Some(strongest)) = (decided().next(), decided().next_back()) {
@@ -270,7 +300,10 @@ mod tests {
             (0.5, Some(300.0)),
             (0.9, None),
         ]);
-        let counts: Vec<_> = found.iter().map(|t| (t.strength, t.n, t.n_undecided)).collect();
+        let counts: Vec<_> = found
+            .iter()
+            .map(|t| (t.strength, t.n, t.n_undecided))
+            .collect();
         assert_eq!(counts, [(0.1, 1, 0), (0.5, 2, 1), (0.9, 0, 1)]);
         assert_eq!(found[0].mean_ms, 400.0);
         assert!(found[0].error_ms.is_nan() && found[2].mean_ms.is_nan());

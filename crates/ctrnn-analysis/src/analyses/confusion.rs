@@ -2,10 +2,10 @@
 
 use ndarray::Array2;
 
-use super::{Answer, ArrayDoc, NoOptions, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::spoken;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of choices for which the figure shows counts.
 const MOST_NUMBERS: usize = 6;
@@ -27,8 +27,18 @@ pub struct Confusion {
 impl Answer for Confusion {
     type Options = NoOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("counts", "[correct choice, actual choice]", "trials", "number of trials"),
-        ArrayDoc::new("choices", "[choice]", "", "choices, as indices of outputs; 0 and 1 for the sign of a single one"),
+        ArrayDoc::new(
+            "counts",
+            "[correct choice, actual choice]",
+            "trials",
+            "number of trials",
+        ),
+        ArrayDoc::new(
+            "choices",
+            "[choice]",
+            "",
+            "choices, as indices of outputs; 0 and 1 for the sign of a single one",
+        ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {

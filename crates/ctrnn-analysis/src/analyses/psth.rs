@@ -4,13 +4,13 @@ use ndarray::{Array1, Array2, Array3, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, ArrayDoc, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::decision_times::DecisionTimes;
 use crate::groups::{Group, groups};
 use crate::plot::{Figure, Layer, Rgb, panel_mm, range_of};
 use crate::study::steps_of;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of events in the figure.
 const MOST_PANELS: usize = 4;
@@ -78,11 +78,26 @@ struct Event {
 impl Answer for Psth {
     type Options = Options;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("rates_{}", "[group, time, unit]", "rate", "mean rate of each group of trials around the event of this name; NaN where fewer than half of the trials with the event are running"),
+        ArrayDoc::new(
+            "rates_{}",
+            "[group, time, unit]",
+            "rate",
+            "mean rate of each group of trials around the event of this name; NaN where fewer than half of the trials with the event are running",
+        ),
         ArrayDoc::new("t_ms_{}", "[time]", "ms", "time relative to the event"),
         ArrayDoc::new("n_trials_{}", "[group]", "trials", "trials with the event"),
-        ArrayDoc::new("selectivity", "[unit]", "", "fraction of the variance over trials of the mean rate in the last epoch before the answer that the groups explain"),
-        ArrayDoc::new("units", "[shown]", "", "most selective units, in falling order, numbered from 0"),
+        ArrayDoc::new(
+            "selectivity",
+            "[unit]",
+            "",
+            "fraction of the variance over trials of the mean rate in the last epoch before the answer that the groups explain",
+        ),
+        ArrayDoc::new(
+            "units",
+            "[shown]",
+            "",
+            "most selective units, in falling order, numbered from 0",
+        ),
     ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
@@ -97,7 +112,9 @@ impl Answer for Psth {
             let why = "the trials have no epoch and no decision to which rates could be aligned";
             return Err(Unsuitable::lacks(why));
         }
-        let aligned = events.into_iter().map(|event| aligned(study, &groups, event, options));
+        let aligned = events
+            .into_iter()
+            .map(|event| aligned(study, &groups, event, options));
         let selectivity = selectivity(study, &groups);
         let mut units: Vec<usize> = (0..selectivity.len()).collect();
         units.sort_by(|&a, &b| selectivity[b].total_cmp(&selectivity[a]));
@@ -105,7 +122,10 @@ impl Answer for Psth {
         Ok(Self {
             by,
             aligned: aligned.collect(),
-            groups: groups.into_iter().map(|group| (group.name, group.colour)).collect(),
+            groups: groups
+                .into_iter()
+                .map(|group| (group.name, group.colour))
+                .collect(),
             selectivity,
             units,
         })
@@ -125,18 +145,28 @@ impl Answer for Psth {
     }
 
     fn statements(&self) -> Vec<String> {
-        let events: Vec<&str> = self.aligned.iter().map(|aligned| &aligned.label[..]).collect();
+        let events: Vec<&str> = self
+            .aligned
+            .iter()
+            .map(|aligned| &aligned.label[..])
+            .collect();
         let units = self.units.iter();
         let units: Vec<String> = units
             .map(|&unit| format!("{unit} ({:.0} %)", 100.0 * self.selectivity[unit]))
             .collect();
-        let aligned = format!("mean rates by {}, aligned to {}", self.by, events.join(", "));
+        let aligned = format!(
+            "mean rates by {}, aligned to {}",
+            self.by,
+            events.join(", ")
+        );
         let selective = format!(
             "units whose mean rates differ most between the groups (variance explained): {}",
             units.join(", ")
         );
         let has_several = self.groups.len() > 1 && !self.units.is_empty();
-        std::iter::once(aligned).chain(has_several.then_some(selective)).collect()
+        std::iter::once(aligned)
+            .chain(has_several.then_some(selective))
+            .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -147,7 +177,8 @@ impl Answer for Psth {
             .collect();
         let mut figure = Figure::new(&vec![width_mm; shown.len()], &vec![24.0; rows.len()]);
         for (row, &unit) in rows.iter().enumerate() {
-            let courses: Vec<Array2<f64>> = shown.iter().map(|aligned| aligned.course(unit)).collect();
+            let courses: Vec<Array2<f64>> =
+                shown.iter().map(|aligned| aligned.course(unit)).collect();
             let range = range_of(courses.iter().flatten().copied(), 0.05);
             for (column, (aligned, course)) in shown.iter().zip(&courses).enumerate() {
                 let panel = figure.cell(row, column);
@@ -201,13 +232,20 @@ fn events(study: &Study) -> Vec<Event> {
             })
             .collect(),
     };
-    let mut events: Vec<Event> = epochs[first.min(epochs.len())..].iter().map(onset).collect();
+    let mut events: Vec<Event> = epochs[first.min(epochs.len())..]
+        .iter()
+        .map(onset)
+        .collect();
     let decisions = DecisionTimes::of(study);
     if !study.layout().choices.is_empty() && decisions.steps.iter().any(Option::is_some) {
         events.push(Event {
             name: decisions.name().replace(' ', "_"),
             label: decisions.name().to_owned(),
-            steps: decisions.steps.iter().map(|step| step.map(|t| t + 1)).collect(),
+            steps: decisions
+                .steps
+                .iter()
+                .map(|step| step.map(|t| t + 1))
+                .collect(),
         });
     }
     events
@@ -216,8 +254,8 @@ fn events(study: &Study) -> Vec<Event> {
 fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> Aligned {
     let dt_ms = study.dynamics.dt_ms;
     let longest = study.batch.max_steps as f64;
-    let [before, after] = [options.before_ms, options.after_ms]
-        .map(|ms| (ms / dt_ms).round().min(longest) as isize);
+    let [before, after] =
+        [options.before_ms, options.after_ms].map(|ms| (ms / dt_ms).round().min(longest) as isize);
     let offsets: Vec<isize> = (-before..=after).collect();
     let n_units = study.dynamics.n_units();
     let mut rates = Array3::from_elem((groups.len(), offsets.len(), n_units), f64::NAN);
@@ -267,7 +305,9 @@ fn selectivity(study: &Study, groups: &[Group]) -> Array1<f64> {
         let all = members.concat();
         let grand = mean(&all);
         let total: f64 = all.iter().map(|rate| (rate - grand).powi(2)).sum();
-        let between = members.iter().map(|own| own.len() as f64 * (mean(own) - grand).powi(2));
+        let between = members
+            .iter()
+            .map(|own| own.len() as f64 * (mean(own) - grand).powi(2));
         if total > 1e-24 * all.len() as f64 {
             (between.sum::<f64>() / total).min(1.0)
         } else {
@@ -312,14 +352,31 @@ mod tests {
         assert_eq!(found.units, [1]);
         assert_eq!(found.selectivity.to_vec(), [0.0, 1.0, 0.0]);
         assert_eq!(found.groups.len(), 4);
-        let events: Vec<&str> = found.aligned.iter().map(|aligned| &aligned.event[..]).collect();
-        assert_eq!(events, ["stimulus", "response"], "the delay has no duration");
+        let events: Vec<&str> = found
+            .aligned
+            .iter()
+            .map(|aligned| &aligned.event[..])
+            .collect();
+        assert_eq!(
+            events,
+            ["stimulus", "response"],
+            "the delay has no duration"
+        );
         let stimulus = &found.aligned[0];
-        assert_eq!(stimulus.t_ms, [-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+        assert_eq!(
+            stimulus.t_ms,
+            [-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
+        );
         assert_eq!(stimulus.n_trials, [10; 4]);
         let right = stimulus.rates.slice(s![3, .., 1]).to_vec();
         assert_eq!(right, [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
-        assert!(stimulus.rates.slice(s![0, .., 1]).iter().all(|rate| *rate == 0.0));
+        assert!(
+            stimulus
+                .rates
+                .slice(s![0, .., 1])
+                .iter()
+                .all(|rate| *rate == 0.0)
+        );
         // The response ends after 100 ms.
         let response = &found.aligned[1];
         assert_eq!(response.rates[[3, 8, 1]], 1.0);
@@ -329,6 +386,9 @@ mod tests {
             ..options
         };
         let found = Psth::compute(&study, &options).unwrap();
-        assert!(found.aligned[1].rates[[3, 9, 1]].is_nan(), "no trial is running");
+        assert!(
+            found.aligned[1].rates[[3, 9, 1]].is_nan(),
+            "no trial is running"
+        );
     }
 }

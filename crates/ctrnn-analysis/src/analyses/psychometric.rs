@@ -5,12 +5,12 @@ use ndarray::Array2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, ArrayDoc, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Contexts, Evidence, column, contexts, distinct};
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, panel_mm, range_of};
 use crate::sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals, percentiles};
 use crate::text::{rounded, short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of curves with colours of their own.
 const MOST_COLOURS: usize = 7;
@@ -78,16 +78,66 @@ pub struct Combination {
 impl Answer for Psychometric {
     type Options = Options;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("evidence{}", "[level]", "condition", "evidence at each level"),
-        ArrayDoc::new("n_trials{}", "[level]", "trials", "trials with either of the two choices"),
-        ArrayDoc::new("n_chosen{}", "[level]", "trials", "trials with the second choice"),
-        ArrayDoc::new("n_other{}", "[level]", "trials", "trials with neither choice, left out of the fit"),
-        ArrayDoc::new("probit{}", "[parameter, 3]", "condition", "rows bias (mu), width (sigma), lapse of the normal fit; columns fit, lower and upper end of the 95 % interval"),
-        ArrayDoc::new("probit_log_likelihood{}", "[1]", "", "log-likelihood of the normal fit"),
-        ArrayDoc::new("logistic{}", "[parameter, 3]", "condition", "rows bias, width, lapse of the logistic fit; columns as in probit"),
-        ArrayDoc::new("logistic_log_likelihood{}", "[1]", "", "log-likelihood of the logistic fit"),
-        ArrayDoc::new("n_catch", "[1]", "trials", "catch trials, left out of the fits"),
-        ArrayDoc::new("cue_sigma", "[4, 3]", "condition", "rows first cue, second cue, both, optimal prediction for both; columns threshold sigma of the normal fit, lower and upper end of the 95 % interval"),
+        ArrayDoc::new(
+            "evidence{}",
+            "[level]",
+            "condition",
+            "evidence at each level",
+        ),
+        ArrayDoc::new(
+            "n_trials{}",
+            "[level]",
+            "trials",
+            "trials with either of the two choices",
+        ),
+        ArrayDoc::new(
+            "n_chosen{}",
+            "[level]",
+            "trials",
+            "trials with the second choice",
+        ),
+        ArrayDoc::new(
+            "n_other{}",
+            "[level]",
+            "trials",
+            "trials with neither choice, left out of the fit",
+        ),
+        ArrayDoc::new(
+            "probit{}",
+            "[parameter, 3]",
+            "condition",
+            "rows bias (mu), width (sigma), lapse of the normal fit; columns fit, lower and upper end of the 95 % interval",
+        ),
+        ArrayDoc::new(
+            "probit_log_likelihood{}",
+            "[1]",
+            "",
+            "log-likelihood of the normal fit",
+        ),
+        ArrayDoc::new(
+            "logistic{}",
+            "[parameter, 3]",
+            "condition",
+            "rows bias, width, lapse of the logistic fit; columns as in probit",
+        ),
+        ArrayDoc::new(
+            "logistic_log_likelihood{}",
+            "[1]",
+            "",
+            "log-likelihood of the logistic fit",
+        ),
+        ArrayDoc::new(
+            "n_catch",
+            "[1]",
+            "trials",
+            "catch trials, left out of the fits",
+        ),
+        ArrayDoc::new(
+            "cue_sigma",
+            "[4, 3]",
+            "condition",
+            "rows first cue, second cue, both, optimal prediction for both; columns threshold sigma of the normal fit, lower and upper end of the 95 % interval",
+        ),
     ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
@@ -223,11 +273,17 @@ impl Curve {
             Some(found) => self.fit_statement(found),
             None => format!("no curve is fitted: {}", why_not_fitted(&self.levels)),
         };
-        std::iter::once(format!("{prefix}{fit}")).chain(other).collect()
+        std::iter::once(format!("{prefix}{fit}"))
+            .chain(other)
+            .collect()
     }
 
     fn fit_statement(&self, found: &SigmoidIntervals) -> String {
-        let Quantity { label, unit, factor } = &self.quantity;
+        let Quantity {
+            label,
+            unit,
+            factor,
+        } = &self.quantity;
         let estimate = |x: f64, interval: [f64; 2], unit: &str, factor: f64| {
             let [x, low, high] = [x, interval[0], interval[1]].map(|x| rounded(factor * x, 4));
             let unit = match unit {
@@ -284,7 +340,11 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
         };
         let [normal, logistic] = &curve.fits;
         if let Some(found) = normal {
-            let name = if is_alone { "normal" } else { &curve.context.name };
+            let name = if is_alone {
+                "normal"
+            } else {
+                &curve.context.name
+            };
             let line = line(&found.fit, if is_alone { colour(0) } else { ink }).wide(0.4);
             panel.add(if is_named { line.named(name) } else { line });
         }
@@ -315,7 +375,11 @@ impl Combination {
         let [first, second] = cues.single;
         // Several curves of one value belong to a finer division of the trials.
         let found = [first, second, cues.both].map(|value| {
-            let own: Vec<&Curve> = curves.iter().flatten().filter(|c| is_of(c, value)).collect();
+            let own: Vec<&Curve> = curves
+                .iter()
+                .flatten()
+                .filter(|c| is_of(c, value))
+                .collect();
             match own[..] {
                 [only] => Some((only, only.fits[0].as_ref()?)),
                 _ => None,
@@ -332,7 +396,12 @@ impl Combination {
             name.map_or_else(|| short(value), |name| spoken(&name))
         };
         Some(Self {
-            names: [name(first), name(second), name(cues.both), "optimal".to_owned()],
+            names: [
+                name(first),
+                name(second),
+                name(cues.both),
+                "optimal".to_owned(),
+            ],
             sigma: [
                 a.fit.width,
                 b.fit.width,
@@ -348,7 +417,10 @@ impl Combination {
         let Quantity { unit, factor, .. } = &self.quantity;
         let estimate = |k: usize| {
             let [low, high] = self.intervals[k].map(|x| rounded(factor * x, 4));
-            format!("{} {unit} [{low}, {high}]", rounded(factor * self.sigma[k], 4))
+            format!(
+                "{} {unit} [{low}, {high}]",
+                rounded(factor * self.sigma[k], 4)
+            )
         };
         format!(
             "threshold sigma with {} cues {}; the optimal combination of {} and {} has {}",
@@ -380,7 +452,12 @@ impl Combination {
             )
             .extend(Layer::error_bars(&x, &intervals, Rgb::BLACK))
             .add(Layer::points(x[..3].to_vec(), sigma[..3].to_vec(), Rgb::BLACK).radius(0.8))
-            .extend(Layer::rings(x[3..].to_vec(), sigma[3..].to_vec(), Rgb::BLACK, 0.8));
+            .extend(Layer::rings(
+                x[3..].to_vec(),
+                sigma[3..].to_vec(),
+                Rgb::BLACK,
+                0.8,
+            ));
     }
 }
 
@@ -455,8 +532,8 @@ mod tests {
         let n_conditions = task.conditions().len();
         let batch = observer::batch(&task, 3000 * n_conditions);
         let mut rng = Rng::new(Key::new(3, Stream::Eval, 0), 0, 0);
-        let [modality, rate] = ["modality", "rate_hz"]
-            .map(|name| column(&batch, name).expect("a condition").to_vec());
+        let [modality, rate] =
+            ["modality", "rate_hz"].map(|name| column(&batch, name).expect("a condition").to_vec());
         let (low, high) = (1, 2);
         let outputs = outputs(&batch, |b| {
             let sigma = [2.0, 1.5, 1.2][modality[b] as usize];
@@ -466,8 +543,17 @@ mod tests {
         let study = observer::study(&task, batch, outputs);
         let found = Psychometric::compute(&study, &Options { n_samples: 20 }).unwrap();
         assert_eq!(found.contexts.n_catch, 3000);
-        let names: Vec<&str> = found.contexts.contexts.iter().map(|c| &c.name[..]).collect();
-        let expected = ["modality = visual", "modality = auditory", "modality = both"];
+        let names: Vec<&str> = found
+            .contexts
+            .contexts
+            .iter()
+            .map(|c| &c.name[..])
+            .collect();
+        let expected = [
+            "modality = visual",
+            "modality = auditory",
+            "modality = both",
+        ];
         assert_eq!(names, expected);
         let combination = found.combination.as_ref().unwrap();
         assert_eq!(combination.names[..3], ["visual", "auditory", "both"]);

@@ -3,13 +3,13 @@
 use ctrnn_tasks::Quantity;
 use ndarray::Array2;
 
-use super::{Answer, ArrayDoc, NoOptions, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::DecisionTimes;
 use crate::evidence::{distinct, evidence, shown_trials};
 use crate::groups::Group;
 use crate::plot::{Figure, Layer, Panel, colour, level_colour, range_of};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Fractions of the trials at which quantiles are given.
 ///
@@ -56,15 +56,60 @@ pub struct Distribution {
 impl Answer for ReactionTimes {
     type Options = NoOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("times", "[trial]", "ms", "time from the onset of the stimulus to the decision; NaN without one"),
-        ArrayDoc::new("is_correct", "[trial]", "", "1 for a correct trial, 0 for a wrong one, 2 for one without a correct answer"),
-        ArrayDoc::new("group", "[trial]", "", "number of the group of trials, -1 for a trial that is in none"),
-        ArrayDoc::new("quantile_fractions", "[quantile]", "", "fractions of the trials at which quantiles are given"),
-        ArrayDoc::new("quantiles_correct", "[group, quantile]", "ms", "quantiles of the times of correct trials; NaN without any"),
-        ArrayDoc::new("quantiles_wrong", "[group, quantile]", "ms", "quantiles of the times of wrong trials"),
-        ArrayDoc::new("n_trials", "[group, 4]", "trials", "columns decided correct, decided wrong, decided without a correct answer, undecided"),
-        ArrayDoc::new("margin", "[0 or 1]", "output", "lead from which on a trial counts as decided; empty if the task defines reaction times"),
-        ArrayDoc::new("n_early", "[1]", "trials", "trials decided before the onset of the stimulus, which count as undecided"),
+        ArrayDoc::new(
+            "times",
+            "[trial]",
+            "ms",
+            "time from the onset of the stimulus to the decision; NaN without one",
+        ),
+        ArrayDoc::new(
+            "is_correct",
+            "[trial]",
+            "",
+            "1 for a correct trial, 0 for a wrong one, 2 for one without a correct answer",
+        ),
+        ArrayDoc::new(
+            "group",
+            "[trial]",
+            "",
+            "number of the group of trials, -1 for a trial that is in none",
+        ),
+        ArrayDoc::new(
+            "quantile_fractions",
+            "[quantile]",
+            "",
+            "fractions of the trials at which quantiles are given",
+        ),
+        ArrayDoc::new(
+            "quantiles_correct",
+            "[group, quantile]",
+            "ms",
+            "quantiles of the times of correct trials; NaN without any",
+        ),
+        ArrayDoc::new(
+            "quantiles_wrong",
+            "[group, quantile]",
+            "ms",
+            "quantiles of the times of wrong trials",
+        ),
+        ArrayDoc::new(
+            "n_trials",
+            "[group, 4]",
+            "trials",
+            "columns decided correct, decided wrong, decided without a correct answer, undecided",
+        ),
+        ArrayDoc::new(
+            "margin",
+            "[0 or 1]",
+            "output",
+            "lead from which on a trial counts as decided; empty if the task defines reaction times",
+        ),
+        ArrayDoc::new(
+            "n_early",
+            "[1]",
+            "trials",
+            "trials decided before the onset of the stimulus, which count as undecided",
+        ),
         ArrayDoc::new("n_catch", "[1]", "trials", "catch trials, left out"),
     ];
 
@@ -93,7 +138,11 @@ impl Answer for ReactionTimes {
         };
         Ok(Self {
             groups: groups.into_iter().map(distribution).collect(),
-            times_ms: found.times_ms.iter().map(|t| t.unwrap_or(f64::NAN)).collect(),
+            times_ms: found
+                .times_ms
+                .iter()
+                .map(|t| t.unwrap_or(f64::NAN))
+                .collect(),
             is_correct,
             by,
             margin: found.margin,
@@ -148,7 +197,10 @@ impl Answer for ReactionTimes {
                     2 => "trials without a correct answer".to_owned(),
                     _ => format!("{name} trials"),
                 };
-                format!("median {} of {n} {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)", self.name)
+                format!(
+                    "median {} of {n} {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)",
+                    self.name
+                )
             })
         };
         let mut statements: Vec<String> = kinds.iter().enumerate().filter_map(of_kind).collect();
@@ -165,7 +217,10 @@ impl Answer for ReactionTimes {
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let mut figure = Figure::new(&[40.0, 46.0], &[34.0]);
-        let all = self.groups.iter().flat_map(|own| own.times_ms.iter().flatten());
+        let all = self
+            .groups
+            .iter()
+            .flat_map(|own| own.times_ms.iter().flatten());
         let range = range_of(all.copied(), 0.02);
         let label = format!("{} (ms)", self.name);
         for column in 0..2 {
@@ -213,7 +268,12 @@ impl ReactionTimes {
         for k in 0..n {
             let own = &self.groups[k * self.groups.len() / n];
             let ink = level_colour(k, n, n > 4);
-            for (kind, times) in own.times_ms.iter().enumerate().filter(|(_, t)| !t.is_empty()) {
+            for (kind, times) in own
+                .times_ms
+                .iter()
+                .enumerate()
+                .filter(|(_, t)| !t.is_empty())
+            {
                 let mut edges = vec![low];
                 edges.extend(times);
                 edges.push(high);
@@ -221,7 +281,11 @@ impl ReactionTimes {
                 let line = Layer::stairs(&edges, &parts, ink);
                 let line = if kind == 1 { line.dashed() } else { line };
                 let is_first = own.times_ms[..kind].iter().all(Vec::is_empty);
-                panel.add(if is_first { line.named(&own.name) } else { line });
+                panel.add(if is_first {
+                    line.named(&own.name)
+                } else {
+                    line
+                });
             }
         }
         panel
@@ -239,14 +303,20 @@ fn groups(
     if !study.by.is_empty() {
         let cell = |cell: Group| {
             let is_shown = |b: &usize| shown.binary_search(b).is_ok();
-            (cell.name, cell.trials.into_iter().filter(is_shown).collect())
+            (
+                cell.name,
+                cell.trials.into_iter().filter(is_shown).collect(),
+            )
         };
         let cells = study.cells(&study.by)?.into_iter();
         return Ok((study.by.join(", "), cells.map(cell).collect()));
     }
     let found = evidence(&study.batch, shown).filter(|found| found.is_quantity(study.task));
     let Some(found) = found else {
-        return Ok(("trials".to_owned(), vec![("all trials".to_owned(), shown.to_vec())]));
+        return Ok((
+            "trials".to_owned(),
+            vec![("all trials".to_owned(), shown.to_vec())],
+        ));
     };
     let quantity = found.strength_quantity(study.task);
     let strengths = distinct(found.trials.iter().map(|&b| found.strength(b)));
@@ -327,7 +397,10 @@ mod tests {
         // Of 20 cycles 4 are undecided, and of the others those numbered 4, 8, 12, 16 wrong.
         let arrays = found.arrays();
         let values = |name: &str| arrays[name].to_f64().unwrap();
-        assert_eq!(values("n_trials"), [24.0, 8.0, 0.0, 8.0, 24.0, 8.0, 0.0, 8.0]);
+        assert_eq!(
+            values("n_trials"),
+            [24.0, 8.0, 0.0, 8.0, 24.0, 8.0, 0.0, 8.0]
+        );
         let expected = [[100.0; 5], [60.0; 5]].concat();
         assert_eq!(values("quantiles_correct"), expected);
         let expected = [[140.0; 5], [100.0; 5]].concat();

@@ -2,12 +2,12 @@
 
 use ndarray::{Array2, Axis};
 
-use super::{Answer, ArrayDoc, Basis, NoOptions, Unsuitable};
+use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
-use crate::preference::{Preference, Preferences};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
+use crate::preference::{Preference, Preferences};
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Fraction of the weights within the colour scale; larger ones are saturated.
 const SHOWN: f64 = 0.98;
@@ -41,15 +41,60 @@ impl Answer for SortedWeights {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("recurrent_sorted", "[post, pre]", "", "recurrent weights, sorted by group and preference"),
-        ArrayDoc::new("order", "[unit]", "", "units in the order of the sorted matrix, numbered from 0"),
-        ArrayDoc::new("group", "[unit]", "", "group of each unit: of excitatory and inhibitory under Dale's law, otherwise of prefer second choice, prefer first choice, no preference, silent, those that exist"),
-        ArrayDoc::new("preference", "[unit]", "", "1 prefers the second choice, -1 the first, 0 neither, NaN is silent; missing unless there are two choices"),
-        ArrayDoc::new("d_prime", "[unit]", "", "d' of the two choices, positive for the second"),
-        ArrayDoc::new("preference_p", "[unit]", "", "two-sided p-value of the rank-sum test between the choices"),
-        ArrayDoc::new("block_mean", "[post group, pre group]", "", "mean weight of each block"),
-        ArrayDoc::new("block_std", "[post group, pre group]", "", "standard deviation of the weights of each block"),
-        ArrayDoc::new("block_density", "[post group, pre group]", "", "fraction of nonzero weights of each block"),
+        ArrayDoc::new(
+            "recurrent_sorted",
+            "[post, pre]",
+            "",
+            "recurrent weights, sorted by group and preference",
+        ),
+        ArrayDoc::new(
+            "order",
+            "[unit]",
+            "",
+            "units in the order of the sorted matrix, numbered from 0",
+        ),
+        ArrayDoc::new(
+            "group",
+            "[unit]",
+            "",
+            "group of each unit: of excitatory and inhibitory under Dale's law, otherwise of prefer second choice, prefer first choice, no preference, silent, those that exist",
+        ),
+        ArrayDoc::new(
+            "preference",
+            "[unit]",
+            "",
+            "1 prefers the second choice, -1 the first, 0 neither, NaN is silent; missing unless there are two choices",
+        ),
+        ArrayDoc::new(
+            "d_prime",
+            "[unit]",
+            "",
+            "d' of the two choices, positive for the second",
+        ),
+        ArrayDoc::new(
+            "preference_p",
+            "[unit]",
+            "",
+            "two-sided p-value of the rank-sum test between the choices",
+        ),
+        ArrayDoc::new(
+            "block_mean",
+            "[post group, pre group]",
+            "",
+            "mean weight of each block",
+        ),
+        ArrayDoc::new(
+            "block_std",
+            "[post group, pre group]",
+            "",
+            "standard deviation of the weights of each block",
+        ),
+        ArrayDoc::new(
+            "block_density",
+            "[post group, pre group]",
+            "",
+            "fraction of nonzero weights of each block",
+        ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
@@ -111,7 +156,9 @@ impl Answer for SortedWeights {
     fn statements(&self) -> Vec<String> {
         let size = |k: usize| self.groups.iter().filter(|group| **group == k).count();
         let sizes = self.names.iter().enumerate();
-        let sizes: Vec<String> = sizes.map(|(k, name)| format!("{} {name}", size(k))).collect();
+        let sizes: Vec<String> = sizes
+            .map(|(k, name)| format!("{} {name}", size(k)))
+            .collect();
         let statement = |block: &Block| {
             let [post, pre] = block.groups.map(|group| &self.names[group]);
             format!(
@@ -222,7 +269,10 @@ fn unit_groups(study: &Study, preferences: Option<&Preferences>) -> (Vec<String>
             (None, Some(preferences), &[first, second]) => {
                 let others = ["no preference", "silent"].map(str::to_owned);
                 let names = [name(second), name(first)].into_iter().chain(others);
-                let of_unit = preferences.units.iter().map(|&preference| preference as usize);
+                let of_unit = preferences
+                    .units
+                    .iter()
+                    .map(|&preference| preference as usize);
                 (names.collect(), of_unit.collect())
             }
             _ => {
