@@ -343,7 +343,7 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
             let name = if is_alone {
                 "normal"
             } else {
-                &curve.context.name
+                &curve.context.name[..]
             };
             let line = line(&found.fit, if is_alone { colour(0) } else { ink }).wide(0.4);
             panel.add(if is_named { line.named(name) } else { line });
