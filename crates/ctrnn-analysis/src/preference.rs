@@ -3,7 +3,6 @@
 use ndarray::{Array1, ArrayView1};
 
 use crate::Study;
-use crate::selectivity::d_prime;
 use crate::sigmoid::normal_cdf;
 
 /// Largest expected fraction of units without a preference among those that are found to have one.

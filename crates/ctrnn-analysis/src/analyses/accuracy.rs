@@ -308,7 +308,11 @@ fn binned(levels: &[Level]) -> Vec<Level> {
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_tasks::Multisensory;
+    use ndarray::{Array3, s};
+
     use super::*;
+    use crate::analyses::observer;
 
     /// NaN values and trials without an answer are left out; -0 equals 0.
     #[test]
@@ -347,5 +351,51 @@ mod tests {
                 .all(|level| (level.n, level.chosen) == (500, 250))
         );
         assert!((found[0].x - 249.5).abs() < 1e-9, "{}", found[0].x);
+    }
+
+    /// Conditions have the labels, units and names of the task; the catch trials, which have no right answer, are in
+    /// none of them. With `--by` there is a level for each combination.
+    #[test]
+    fn conditions_have_names() {
+        let task = Multisensory {
+            rates_hz: vec![10.0, 15.0],
+            input_noise: 0.0,
+            ..Multisensory::default()
+        };
+        let batch = observer::batch(&task, 70);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        outputs.slice_mut(s![.., .., 2]).fill(1.0);
+        let mut study = observer::study(&task, batch, outputs);
+        let found = Accuracy::compute(&study, &NoOptions {}).unwrap();
+        let names: Vec<&str> = found.conditions.iter().map(|c| &c.name[..]).collect();
+        assert_eq!(names, ["modality", "rate_hz"]);
+        assert_eq!(
+            found.conditions[0].level_names,
+            ["visual", "auditory", "both"]
+        );
+        assert_eq!(found.conditions[1].quantity.axis(), "rate (Hz)");
+        assert_eq!(
+            found.statements(),
+            [
+                "50.0 % of 60 trials are right",
+                "modality visual: 50.0 % of 20 trials",
+                "modality auditory: 50.0 % of 20 trials",
+                "modality both: 50.0 % of 20 trials",
+            ]
+        );
+        let svg = found.figures()[0].1.to_svg();
+        assert!(svg.contains(">auditory</text>") && svg.contains(">rate (Hz)</text>"));
+        study.by = vec!["modality".to_owned(), "rate_hz".to_owned()];
+        let found = Accuracy::compute(&study, &NoOptions {}).unwrap();
+        let said = found.statements();
+        assert_eq!(
+            said[1],
+            "modality = visual, rate = 10 Hz: 0.0 % of 10 trials"
+        );
+        assert_eq!(
+            said[2],
+            "modality = visual, rate = 15 Hz: 100.0 % of 10 trials"
+        );
     }
 }

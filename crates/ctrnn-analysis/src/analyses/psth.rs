@@ -9,7 +9,7 @@ use crate::decision_times::DecisionTimes;
 use crate::groups::{Group, groups};
 use crate::plot::{Figure, Layer, Rgb, panel_mm, range_of};
 use crate::study::steps_of;
-use crate::text::{short, spoken};
+use crate::text::spoken;
 use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of events in the figure.

@@ -279,25 +279,18 @@ impl Curve {
     }
 
     fn fit_statement(&self, found: &SigmoidIntervals) -> String {
-        let Quantity {
-            label,
-            unit,
-            factor,
-        } = &self.quantity;
-        let estimate = |x: f64, interval: [f64; 2], unit: &str, factor: f64| {
-            let [x, low, high] = [x, interval[0], interval[1]].map(|x| rounded(factor * x, 4));
-            let unit = match unit {
-                "" => String::new(),
-                unit => format!(" {unit}"),
-            };
-            format!("{x}{unit} [{low}, {high}]")
+        let plain = Quantity {
+            label: String::new(),
+            unit: String::new(),
+            factor: 1.0,
         };
         format!(
-            "P({}) by {label}: bias {}, threshold sigma {}, lapse {} (normal distribution function, 95 % intervals)",
+            "P({}) by {}: bias {}, threshold sigma {}, lapse {} (normal distribution function, 95 % intervals)",
             self.choice,
-            estimate(found.fit.bias, found.bias, unit, *factor),
-            estimate(found.fit.width, found.width, unit, *factor),
-            estimate(found.fit.lapse, found.lapse, "", 1.0)
+            self.quantity.label,
+            estimate(found.fit.bias, found.bias, &self.quantity),
+            estimate(found.fit.width, found.width, &self.quantity),
+            estimate(found.fit.lapse, found.lapse, &plain)
         )
     }
 
@@ -414,21 +407,14 @@ impl Combination {
     }
 
     fn statement(&self) -> String {
-        let Quantity { unit, factor, .. } = &self.quantity;
-        let estimate = |k: usize| {
-            let [low, high] = self.intervals[k].map(|x| rounded(factor * x, 4));
-            format!(
-                "{} {unit} [{low}, {high}]",
-                rounded(factor * self.sigma[k], 4)
-            )
-        };
+        let of = |k: usize| estimate(self.sigma[k], self.intervals[k], &self.quantity);
         format!(
             "threshold sigma with {} cues {}; the optimal combination of {} and {} has {}",
             self.names[2],
-            estimate(2),
+            of(2),
             self.names[0],
             self.names[1],
-            estimate(3)
+            of(3)
         )
     }
 
@@ -458,6 +444,21 @@ impl Combination {
                 Rgb::BLACK,
                 0.8,
             ));
+    }
+}
+
+/// Formats a parameter with its interval, if there is one, in the unit of a quantity.
+fn estimate(value: f64, interval: [f64; 2], quantity: &Quantity) -> String {
+    let text = |x: f64| rounded(quantity.factor * x, 4);
+    let value = match &quantity.unit[..] {
+        "" => text(value),
+        unit => format!("{} {unit}", text(value)),
+    };
+    match interval {
+        [low, high] if low.is_finite() && high.is_finite() => {
+            format!("{value} [{}, {}]", text(low), text(high))
+        }
+        _ => value,
     }
 }
 

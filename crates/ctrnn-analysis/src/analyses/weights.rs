@@ -285,3 +285,48 @@ fn unit_groups(study: &Study, preferences: Option<&Preferences>) -> (Vec<String>
     let groups = groups.iter().map(place).collect();
     (present.iter().map(|&k| names[k].clone()).collect(), groups)
 }
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_tasks::PerceptualDecision;
+    use ndarray::{Array3, s};
+
+    use super::*;
+    use crate::analyses::observer;
+    use crate::plot::is_clean;
+
+    /// Unit 0 is silent, unit 1 fires more before the choice of the right, unit 2 in every other cycle of conditions.
+    #[test]
+    fn units_without_a_preference_are_a_group() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2],
+            input_noise: 0.0,
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 4 * 10);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        let choices: Vec<usize> = batch.correct.iter().map(|c| c.expect("a side")).collect();
+        for (b, &choice) in choices.iter().enumerate() {
+            outputs.slice_mut(s![b, .., choice]).fill(1.0);
+        }
+        let mut study = observer::study(&task, batch, outputs);
+        for (b, &choice) in choices.iter().enumerate() {
+            study.rates.slice_mut(s![b, .., 1]).fill(choice as f64);
+            let rate = if b / 4 % 2 == 0 { 0.3 } else { 0.5 };
+            study.rates.slice_mut(s![b, .., 2]).fill(rate);
+        }
+        let found = SortedWeights::compute(&study, &NoOptions {}).unwrap();
+        assert_eq!(found.names, ["prefer right", "no preference", "silent"]);
+        assert_eq!(found.groups, [2, 0, 1]);
+        assert_eq!(found.order, [1, 2, 0]);
+        let preference = found.arrays()["preference"].to_f64().unwrap();
+        assert!(preference[0].is_nan());
+        assert_eq!(preference[1..], [1.0, 0.0]);
+        let first = &found.statements()[0];
+        let expected = "3 units: 1 prefer right, 1 no preference, 1 silent";
+        assert_eq!(first, expected);
+        let svg = found.figures()[0].1.to_svg();
+        assert!(is_clean(&svg) && svg.contains(">no preference</text>"));
+    }
+}
