@@ -46,11 +46,11 @@ mod simulation;
 mod study;
 mod text;
 mod trial_figure;
+mod unsuitable;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
 pub use analyses::{
     ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
-    Unsuitable,
 };
 pub use arrays::{ArrayDoc, Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
@@ -74,3 +74,4 @@ pub use similarity::{cka, procrustes_angle};
 pub use simulation::{Injected, InjectedError, States, simulate, simulate_perturbed};
 pub use study::{Peer, Study, TypicalInput, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
+pub use unsuitable::Unsuitable;

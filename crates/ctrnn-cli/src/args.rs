@@ -7,8 +7,6 @@ use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ctrnn_analysis::{AnalysisOption, Selection};
 
-use crate::trust::Trust;
-
 /// Train continuous-time recurrent neural networks on cognitive tasks.
 #[derive(Debug, Parser)]
 #[command(name = "train-ctrnn", version, max_term_width = 100)]
@@ -147,6 +145,14 @@ impl Data {
         let threads = self.threads.map(|n| format!("device.threads={n}"));
         given.iter().cloned().chain(threads).collect()
     }
+}
+
+/// Option by which a user agrees to a program.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub struct Trust {
+    /// Agree to start the program that makes the trials, now and in later commands until it changes (docs/trust.md).
+    #[arg(long)]
+    pub trust: bool,
 }
 
 const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes a key, and so does KEY=none unless none is a value of the key";

@@ -60,10 +60,6 @@ fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
         .into_iter()
         .map(|step| (step, CheckpointManifest::load(&folder.checkpoint(step))))
         .collect();
-    let bytes = |manifest: &CheckpointManifest| -> u64 {
-        let sizes = manifest.files.values().map(|file| file.bytes);
-        sizes.fold(0, u64::saturating_add)
-    };
     let text = || {
         let mut text = format!("{:>10}  {:>12}\n", "step", "bytes");
         for (step, manifest) in &rows {
@@ -89,6 +85,12 @@ fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
     };
     terminal.print(text, json)?;
     Ok(0)
+}
+
+/// Returns the size of a checkpoint.
+fn bytes(manifest: &CheckpointManifest) -> u64 {
+    let sizes = manifest.files.values().map(|file| file.bytes);
+    sizes.fold(0, u64::saturating_add)
 }
 
 fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failure> {
@@ -121,26 +123,29 @@ fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failu
         json!({ "run": path_text(run), "whole": whole, "damaged": damaged.collect::<Vec<_>>() })
     };
     terminal.print(text, json)?;
-    match damaged.last_key_value() {
-        None => Ok(0),
-        Some((_, problem)) => {
-            let what = format!(
-                "{} of {} checkpoints are damaged; the newest of these: {problem}",
-                damaged.len(),
-                damaged.len() + whole.len()
-            );
-            let help = match whole.last() {
-                Some(step) => format!(
-                    "`resume` continues from the newest undamaged one; --checkpoint {step} uses the one of step {step}"
-                ),
-                None => {
-                    "no checkpoint is undamaged: restore the folder from a copy, or train again"
-                        .to_owned()
-                }
-            };
-            Err(Failure::new(DATA, "D005", what, help))
+    check_undamaged(&whole, &damaged)?;
+    Ok(0)
+}
+
+/// Checks that none of the verified checkpoints is damaged.
+fn check_undamaged(whole: &[u64], damaged: &BTreeMap<u64, String>) -> Result<(), Failure> {
+    let Some((_, problem)) = damaged.last_key_value() else {
+        return Ok(());
+    };
+    let what = format!(
+        "{} of {} checkpoints are damaged; the newest of these: {problem}",
+        damaged.len(),
+        damaged.len() + whole.len()
+    );
+    let help = match whole.last() {
+        Some(step) => format!(
+            "`resume` continues from the newest undamaged one; --checkpoint {step} uses the one of step {step}"
+        ),
+        None => {
+            "no checkpoint is undamaged: restore the folder from a copy, or train again".to_owned()
         }
-    }
+    };
+    Err(Failure::new(DATA, "D005", what, help))
 }
 
 fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<u8, Failure> {
@@ -212,44 +217,43 @@ fn prune(
     if let Some(lock) = &lock {
         folder = folder.held_by(lock);
     }
-    let keep_last = match keep {
-        Some(keep) => keep,
-        None => keep_last(&folder)?,
-    };
-    let pointers = Pointers::read(&folder)?;
-    let newest_whole = folder.newest_whole_checkpoint()?.step;
-    let mut stay: Vec<u64> = [pointers.last, pointers.best, newest_whole]
-        .into_iter()
-        .flatten()
-        .collect();
-    if let Some(step) = newest_whole {
-        let newest = Checkpoint::read(&folder.checkpoint(step))?;
-        stay.extend(newest.counters.best_steps());
-    }
-    let removed = if dry_run {
-        folder.checkpoints_to_prune(keep_last, &stay)?
+    let keep_last = keep.map_or_else(|| keep_last(&folder), Ok)?;
+    let (word, removed) = if dry_run {
+        let removed = folder.checkpoints_to_prune(keep_last, &needed(&folder)?)?;
+        ("would remove", removed)
     } else {
-        folder.prune_checkpoints(keep_last, &stay)?
+        let removed = folder.prune_checkpoints(keep_last, &needed(&folder)?)?;
+        ("removed", removed)
     };
-    let left: Vec<u64> = folder
-        .list_checkpoints()?
-        .into_iter()
-        .filter(|step| !removed.contains(step))
-        .collect();
-    let word = if dry_run { "would remove" } else { "removed" };
-    let steps = |steps: &[u64]| match steps {
-        [] => "none".to_owned(),
-        steps => steps
-            .iter()
-            .map(u64::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
+    let mut left = folder.list_checkpoints()?;
+    left.retain(|step| !removed.contains(step));
     terminal.print(
-        || format!("{word}: {}\nkept: {}\n", steps(&removed), steps(&left)),
+        || format!("{word}: {}\nkept: {}\n", listed(&removed), listed(&left)),
         || json!({ "run": path_text(run), "removed": removed, "kept": left, "dry_run": dry_run }),
     )?;
     Ok(0)
+}
+
+/// Returns the steps of the checkpoints that a run needs, however old: those of the pointers, the newest undamaged one,
+/// and those that this one names as the best.
+fn needed(folder: &RunFolder) -> Result<Vec<u64>, Failure> {
+    let pointers = Pointers::read(folder)?;
+    let mut needed: Vec<u64> = pointers.last.into_iter().chain(pointers.best).collect();
+    if let Some(step) = folder.newest_whole_checkpoint()?.step {
+        let newest = Checkpoint::read(&folder.checkpoint(step))?;
+        needed.push(step);
+        needed.extend(newest.counters.best_steps());
+    }
+    Ok(needed)
+}
+
+/// Formats steps: "100, 200", or "none".
+fn listed(steps: &[u64]) -> String {
+    if steps.is_empty() {
+        return "none".to_owned();
+    }
+    let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
+    steps.join(", ")
 }
 
 /// Reads `checkpoint.keep_last` from the recorded configuration of a run.

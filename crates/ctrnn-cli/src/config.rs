@@ -214,17 +214,17 @@ fn explanation_text(e: &Explanation) -> String {
     }
     let _ = writeln!(text, ": {}", e.kind);
     let _ = writeln!(text, "  {}", e.text.replace('\n', "\n  "));
-    if let Some(default) = &e.default {
-        let _ = writeln!(text, "  default: {default}");
-    }
-    if let Some(unit) = e.unit {
-        let _ = writeln!(text, "  unit:    {unit}");
-    }
-    if let Some(range) = &e.range {
-        let _ = writeln!(text, "  range:   {range}");
-    }
-    if !e.words.is_empty() {
-        let _ = writeln!(text, "  one of:  {}", e.words.join(", "));
+    let words = (!e.words.is_empty()).then(|| e.words.join(", "));
+    let facts = [
+        ("default:", e.default.as_deref()),
+        ("unit:", e.unit),
+        ("range:", e.range.as_deref()),
+        ("one of:", words.as_deref()),
+    ];
+    for (name, fact) in facts {
+        if let Some(fact) = fact {
+            let _ = writeln!(text, "  {name:<8} {fact}");
+        }
     }
     if !e.keys.is_empty() {
         let width = e.keys.iter().map(|(key, _)| key.len()).max().unwrap_or(0);

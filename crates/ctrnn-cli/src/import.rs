@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::{KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run};
+use ctrnn_config::{ConfigErrors, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::RecurrenceBackend;
 use ctrnn_runs::{Given, ImportOrigin, Imported, record_import};
@@ -17,45 +17,19 @@ use crate::terminal::{Terminal, path_text};
 
 /// Imports a file of weights.
 pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    check_folder(&args.output)?;
-    if args.output.symlink_metadata().is_ok() {
-        if !args.force || !RunFolder::at(&args.output).run_json().is_file() {
-            return Err(FileError::AlreadyExists {
-                path: args.output.clone(),
-            }
-            .into());
-        }
-        check_replaced(&args.output)?;
-    }
+    check_output(&args.output, args.force)?;
     let origin = match args.from {
         ImportFormat::Torch => ImportOrigin::Torch,
         ImportFormat::Nn4n => ImportOrigin::Nn4n,
         ImportFormat::Psychrnn => ImportOrigin::PsychRnn,
         ImportFormat::Npz => ImportOrigin::Npz,
     };
-    let entry = args.entry.as_deref();
-    let imported = origin.read(&args.file, entry, &args.overrides)?;
-    let source = serde_json::json!({
-        "from": origin.name(),
-        "file": path_text(&args.file),
-        "blake3": digest::blake3_file(&args.file)?,
-    });
+    let imported = origin.read(&args.file, args.entry.as_deref(), &args.overrides)?;
     let config = imported.config.to_string();
-    let name = format!("what {} says", args.file.display());
-    let layout = imported.layout();
-    let reading = Reading {
-        overrides: &args.overrides,
-        programs: Programs::Never {
-            layout: layout.as_ref(),
-        },
-        ..Reading::new(registry)
-    };
-    let run = reading.text(&config, &name, Path::new("."))?;
-    let notes = [&imported.notes(&run), &run.notes, &drawn(&run)];
-    notes
-        .into_iter()
-        .flatten()
-        .for_each(|note| terminal.note(note));
+    let run = run_of(&imported, &config, args, registry)?;
+    terminal.notes(imported.notes(&run));
+    terminal.notes(&run.notes);
+    terminal.notes(drawn(&run));
     // The initial weights of the run are those of the file; drawn ones are not used.
     let initial = RunFolder::at(&args.output).initial_weights();
     let run = run.beginning_with(std::path::absolute(&initial).unwrap_or(initial));
@@ -64,31 +38,66 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
             "the trials of the task are made by a program, which was not started: {program}"
         ));
     }
-    let given = Given {
-        config: config.into_bytes(),
-        overrides: args.overrides.clone(),
-    };
     let job = ImportJob {
         args,
         run: &run,
-        given,
+        given: Given {
+            config: config.into_bytes(),
+            overrides: args.overrides.clone(),
+        },
         imported: &imported,
-        source,
+        source: serde_json::json!({
+            "from": origin.name(),
+            "file": path_text(&args.file),
+            "blake3": digest::blake3_file(&args.file)?,
+        }),
     };
     with_backend(&run, job)?;
-    terminal.wrote(&args.output)?;
-    terminal.say(format!(
-        "imported {} units, {} inputs and {} outputs into {}",
-        run.model.n_units,
-        run.model.n_inputs,
-        run.model.n_outputs,
-        args.output.display()
-    ));
-    terminal.say(format!(
-        "next: train-ctrnn simulate {} -o states.npz",
-        args.output.display()
-    ));
+    say_imported(&run, &args.output, terminal)?;
     Ok(0)
+}
+
+/// Checks that the run can be written, so that no other file is lost.
+fn check_output(path: &Path, force: bool) -> Result<(), Failure> {
+    check_folder(path)?;
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    if !force || !RunFolder::at(path).run_json().is_file() {
+        let path = path.to_owned();
+        return Err(FileError::AlreadyExists { path }.into());
+    }
+    check_replaced(path)
+}
+
+/// Builds the run of a network from the configuration that its file implies and the overrides.
+fn run_of(
+    imported: &Imported,
+    config: &str,
+    args: &ImportArgs,
+    registry: &Registry,
+) -> Result<Run, ConfigErrors> {
+    let layout = imported.layout();
+    let reading = Reading {
+        overrides: &args.overrides,
+        programs: Programs::Never {
+            layout: layout.as_ref(),
+        },
+        ..Reading::new(registry)
+    };
+    let name = format!("what {} says", args.file.display());
+    reading.text(config, &name, Path::new("."))
+}
+
+fn say_imported(run: &Run, path: &Path, terminal: &Terminal) -> Result<(), Failure> {
+    let (model, folder) = (&run.model, path.display());
+    terminal.wrote(path)?;
+    terminal.say(format!(
+        "imported {} units, {} inputs and {} outputs into {folder}",
+        model.n_units, model.n_inputs, model.n_outputs,
+    ));
+    terminal.say(format!("next: train-ctrnn simulate {folder} -o states.npz"));
+    Ok(())
 }
 
 /// Returns notes on overrides for drawn weights, which have no effect because the file provides all weights.

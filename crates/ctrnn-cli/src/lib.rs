@@ -12,13 +12,10 @@
 
 #[cfg(feature = "wgpu")]
 mod adapter;
-mod advice;
 mod analyze;
 mod args;
 mod backend;
-mod beginning;
 mod check;
-mod check_without_trials;
 mod ckpt;
 mod config;
 #[cfg(feature = "wgpu")]
@@ -27,6 +24,7 @@ mod eval;
 mod export;
 pub mod failure;
 mod figure;
+mod folder_name;
 mod import;
 mod info;
 mod init;
@@ -37,6 +35,7 @@ mod plot;
 mod progress;
 mod report;
 mod run_path;
+mod shell;
 mod simulate;
 mod stop;
 mod study;
@@ -44,7 +43,6 @@ mod tasks;
 mod terminal;
 mod threads;
 mod train;
-mod training_memory;
 mod trial_arrays;
 mod trial_count;
 mod trial_length;

@@ -114,7 +114,7 @@ pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, termi
         .any(|analysis| analysis.basis == Basis::Metrics);
     let needs_trials = wanted
         .iter()
-        .any(|analysis| analysis.basis == Basis::Trials);
+        .any(|analysis| analysis.basis >= Basis::Trials);
     if args.trials.is_some() && !has_curves && !needs_trials {
         note("--trials", "the weights are enough for these analyses");
     }

@@ -6,21 +6,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args as ClapArgs;
 use ctrnn_files::{atomic, digest};
 use ctrnn_runs::as_typed;
 use ctrnn_tasks::TaskError;
 use serde_json::{Value as Json, json};
 
+use crate::args::Trust;
 use crate::terminal::Terminal;
-
-/// Option by which a user agrees to a program.
-#[derive(Clone, Copy, Debug, Default, ClapArgs)]
-pub struct Trust {
-    /// Agree to start the program that makes the trials, now and in later commands until it changes (docs/trust.md).
-    #[arg(long)]
-    pub trust: bool,
-}
 
 impl Trust {
     /// Returns the consent for a command that makes trials.

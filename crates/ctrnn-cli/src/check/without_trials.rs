@@ -1,7 +1,5 @@
 //! `check --no-trials`: checks a configuration without making trials or starting a program.
 
-use std::fmt::Write as _;
-
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{Reading, Run, RunConfig, Values};
 use ctrnn_model::{RecurrenceBackend, Summary};
@@ -10,9 +8,9 @@ use ctrnn_tasks::Registry;
 use ctrnn_train::TrainError;
 use serde_json::json;
 
+use super::words::{channels, parameters, table};
 use crate::args::CheckArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
-use crate::check::parameters;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
@@ -25,33 +23,19 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         ..Reading::new(registry)
     };
     let values = reading.values(&args.config)?;
-    values.notes().iter().for_each(|note| terminal.note(note));
+    terminal.notes(values.notes());
     if let Values::Run(run) = &values {
-        run.unused_keys()
-            .iter()
-            .for_each(|note| terminal.note(note));
+        terminal.notes(run.unused_keys());
     }
     let network = match &values {
         Values::Run(run) => Some((&**run, with_backend(run, Drawn(run))?)),
         Values::Undecided { .. } => None,
     };
     let config = values.resolved();
-    let text = || text(config, network.as_ref());
-    let json = || {
-        let run = network.as_ref().map(|(run, _)| *run);
-        let summary = network.as_ref().map(|(_, summary)| summary);
-        json!({
-            "task": task(config),
-            "n_inputs": run.map(|run| run.model.n_inputs),
-            "n_units": config.model.n_units,
-            "n_outputs": run.map(|run| run.model.n_outputs),
-            "parameters": summary.map(Summary::count),
-            "free_parameters": summary.map(Summary::free),
-            "steps": config.train.steps,
-            "batch_size": config.train.batch_size,
-        })
-    };
-    terminal.print(text, json)?;
+    terminal.print(
+        || text(config, network.as_ref()),
+        || json(config, network.as_ref()),
+    )?;
     Ok(0)
 }
 
@@ -76,32 +60,42 @@ fn task(config: &RunConfig) -> &str {
 }
 
 fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "{name:<12} {value}");
-    };
     let unknown = || "unknown: the program that defines them is not started here".to_owned();
     let layout = network.map(|(run, _)| run.task.layout());
-    let channels = |names: Option<&Vec<String>>| {
-        names.map_or_else(unknown, |names| {
-            format!("{}: {}", names.len(), names.join(", "))
-        })
-    };
-    line("task", task(config).to_owned());
-    line("inputs", channels(layout.as_ref().map(|l| &l.inputs)));
-    line("outputs", channels(layout.as_ref().map(|l| &l.outputs)));
+    let (inputs, outputs) = layout.map_or_else(
+        || (unknown(), unknown()),
+        |layout| (channels(&layout.inputs), channels(&layout.outputs)),
+    );
     let parameters = network.map_or_else(String::new, |(_, summary)| {
         format!(", {}", parameters(summary.count(), summary.free()))
     });
     let activation = config.model.activation.name();
-    line(
-        "network",
-        format!("{} units, {activation}{parameters}", config.model.n_units),
-    );
     let train = &config.train;
-    line(
-        "training",
-        format!("{} steps of {} trials", train.steps, train.batch_size),
-    );
-    text
+    table([
+        ("task", task(config).to_owned()),
+        ("inputs", inputs),
+        ("outputs", outputs),
+        (
+            "network",
+            format!("{} units, {activation}{parameters}", config.model.n_units),
+        ),
+        (
+            "training",
+            format!("{} steps of {} trials", train.steps, train.batch_size),
+        ),
+    ])
+}
+
+fn json(config: &RunConfig, network: Option<&(&Run, Summary)>) -> serde_json::Value {
+    let (run, summary) = network.map(|(run, summary)| (run, summary)).unzip();
+    json!({
+        "task": task(config),
+        "n_inputs": run.map(|run| run.model.n_inputs),
+        "n_units": config.model.n_units,
+        "n_outputs": run.map(|run| run.model.n_outputs),
+        "parameters": summary.map(Summary::count),
+        "free_parameters": summary.map(Summary::free),
+        "steps": config.train.steps,
+        "batch_size": config.train.batch_size,
+    })
 }

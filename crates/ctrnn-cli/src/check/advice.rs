@@ -6,7 +6,7 @@
 
 use ctrnn_config::{Backend, Run};
 
-use crate::check::counted;
+use super::words::counted;
 use crate::threads::in_training;
 
 /// Operations per second of one thread of the CPU kernels.
