@@ -62,7 +62,9 @@ pub use dynamics::Dynamics;
 pub use evidence::{Context, Contexts, Evidence, evidence};
 pub use linear_algebra::{Eigen, NotConverged};
 pub use metrics::Metrics;
-pub use perturbation::{Current, Cut, NoSuchUnit, Perturbation};
+pub use perturbation::{
+    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
+};
 pub use preference::{Preference, Preferences};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;

@@ -22,9 +22,7 @@ impl Unsuitable {
 
     pub(crate) fn diverges(who: &str, [trial, step]: [usize; 2]) -> Self {
         Self::lacks(format!(
-            "{who} diverges: its states are not finite from time step {} of trial {} on",
-            step + 1,
-            trial + 1
+            "{who} diverges: its states are not finite from time step {step} of trial {trial} on (both counted from 0)"
         ))
     }
 }

@@ -26,7 +26,7 @@ const MUCH_MIB: f64 = 1024.0;
 const LARGE_STATE: f64 = 1e6;
 
 /// Checks a configuration.
-pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     if args.no_trials {
         return without_trials::run(args, registry, terminal);
     }
@@ -53,8 +53,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         || description::text(&run, &size, &tried),
         || description::json(&run, &size, &tried),
     )?;
-    check_finite(&run, &tried)?;
-    Ok(0)
+    check_finite(&run, &tried)
 }
 
 /// Checks that the numbers of the first steps are finite.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use ctrnn_config::counted;
 use ctrnn_files::{CheckpointManifest, FileError, Holder, RunFolder, RunLock, read_pointer};
 use ctrnn_runs::{Checkpoint, TensorSummary, checkpoint_step, now};
 use serde_json::{Value as Json, json};
@@ -15,7 +16,7 @@ use crate::run_path::{existing_folder, recorded};
 use crate::terminal::{Terminal, path_text};
 
 /// Lists, checks, shows or removes checkpoints.
-pub fn run(args: &CkptArgs, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &CkptArgs, terminal: &Terminal) -> Result<(), Failure> {
     match &args.command {
         CkptCommand::List { run } => list(run, terminal),
         CkptCommand::Verify { run, which } => verify(run, which, terminal),
@@ -52,7 +53,7 @@ impl Pointers {
     }
 }
 
-fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
+fn list(run: &Path, terminal: &Terminal) -> Result<(), Failure> {
     let folder = existing_folder(run)?;
     let pointers = Pointers::read(&folder)?;
     let rows: Vec<_> = folder
@@ -83,8 +84,7 @@ fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
         });
         json!({ "run": path_text(run), "checkpoints": rows.collect::<Vec<_>>() })
     };
-    terminal.print(text, json)?;
-    Ok(0)
+    terminal.print(text, json)
 }
 
 /// Returns the size of a checkpoint.
@@ -93,7 +93,7 @@ fn bytes(manifest: &CheckpointManifest) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failure> {
+fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<(), Failure> {
     let folder = existing_folder(run)?;
     let steps = match which {
         [] => folder.list_checkpoints()?,
@@ -123,8 +123,7 @@ fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failu
         json!({ "run": path_text(run), "whole": whole, "damaged": damaged.collect::<Vec<_>>() })
     };
     terminal.print(text, json)?;
-    check_undamaged(&whole, &damaged)?;
-    Ok(0)
+    check_undamaged(&whole, &damaged)
 }
 
 /// Checks that none of the verified checkpoints is damaged.
@@ -133,9 +132,10 @@ fn check_undamaged(whole: &[u64], damaged: &BTreeMap<u64, String>) -> Result<(),
         return Ok(());
     };
     let what = format!(
-        "{} of {} checkpoints are damaged; the newest of these: {problem}",
+        "of {}, {} {} damaged; the newest of these: {problem}",
+        counted(damaged.len() + whole.len(), "checkpoint"),
         damaged.len(),
-        damaged.len() + whole.len()
+        if damaged.len() == 1 { "is" } else { "are" }
     );
     let help = match whole.last() {
         Some(step) => format!(
@@ -148,7 +148,7 @@ fn check_undamaged(whole: &[u64], damaged: &BTreeMap<u64, String>) -> Result<(),
     Err(Failure::new(DATA, "D005", what, help))
 }
 
-fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<u8, Failure> {
+fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<(), Failure> {
     let folder = existing_folder(run)?;
     let step = checkpoint_step(&folder, which)?;
     let checkpoint = Checkpoint::read(&folder.checkpoint(step))?;
@@ -178,8 +178,7 @@ fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<u8, Failure> {
             "optimizer": optimizer.iter().map(array_json).collect::<Vec<_>>(),
         })
     };
-    terminal.print(text, json)?;
-    Ok(0)
+    terminal.print(text, json)
 }
 
 fn array_text(array: &TensorSummary) -> String {
@@ -205,7 +204,7 @@ fn prune(
     keep: Option<usize>,
     dry_run: bool,
     terminal: &Terminal,
-) -> Result<u8, Failure> {
+) -> Result<(), Failure> {
     let mut folder = existing_folder(run)?;
     // Kept to the end of the function, so that no process trains the run meanwhile.
     let lock = if dry_run {
@@ -230,8 +229,7 @@ fn prune(
     terminal.print(
         || format!("{word}: {}\nkept: {}\n", listed(&removed), listed(&left)),
         || json!({ "run": path_text(run), "removed": removed, "kept": left, "dry_run": dry_run }),
-    )?;
-    Ok(0)
+    )
 }
 
 /// Returns the steps of the checkpoints that a run needs, however old: those of the pointers, the newest undamaged one,

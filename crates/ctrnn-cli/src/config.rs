@@ -17,15 +17,15 @@ use crate::run_path::{existing_folder, recorded};
 use crate::terminal::Terminal;
 
 /// Runs a subcommand of `config`.
-pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     match &args.command {
         ConfigCommand::Schema => {
             let schema = schema(registry);
             let pretty = || serde_json::to_string_pretty(schema).expect("a JSON value");
-            terminal.print(pretty, || schema.clone())?;
+            terminal.print(pretty, || schema.clone())
         }
-        ConfigCommand::Show { run, overrides } => show(run, overrides, registry, terminal)?,
-        ConfigCommand::Diff { a, b } => diff(a, b, registry, terminal)?,
+        ConfigCommand::Show { run, overrides } => show(run, overrides, registry, terminal),
+        ConfigCommand::Diff { a, b } => diff(a, b, registry, terminal),
         ConfigCommand::Explain { key } => {
             let schema = schema(registry);
             let key = key.as_deref().unwrap_or_default();
@@ -39,10 +39,9 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
                     .collect::<Vec<_>>()
                     .join("\n")
             };
-            terminal.print(text, json)?;
+            terminal.print(text, json)
         }
     }
-    Ok(0)
 }
 
 /// Returns the full path of a key given by its last part, if only one key ends in it.

@@ -234,7 +234,10 @@ impl From<TrainError> for Failure {
             TrainError::OptimizerState(_) => {
                 "resume with the optimizer with which the run was trained"
             }
-            TrainError::Model(_) => "check that the file belongs to this network",
+            TrainError::Model(ref error) => match undrawable(error) {
+                Some(help) => return Self::new(USAGE, "C016", error.to_string(), help),
+                None => "check that the file belongs to this network",
+            },
             _ => TASK_HELP,
         };
         let exit_code = error.exit_code();
@@ -287,5 +290,21 @@ impl From<InjectedError> for Failure {
                 "numpy.savez(FILE, inputs=array of shape [trial, time, input]) writes such a file",
             ),
         }
+    }
+}
+
+/// Returns the remedy for initial weights that cannot be drawn as the keys of the network ask.
+fn undrawable(error: &ModelError) -> Option<&'static str> {
+    match error {
+        ModelError::Unbalanced => Some(
+            "model.init.balance=none; or excitatory and inhibitory units, which model.dale gives, with connections to one unit",
+        ),
+        ModelError::ZeroSpectralRadius { .. } => Some(
+            "model.init.spectral_radius=natural; or more connections: model.density.recurrent, model.connectivity.file",
+        ),
+        ModelError::FixedSpectralRadius { .. } => Some(
+            "a larger model.init.spectral_radius, or smaller fixed weights in model.connectivity.file",
+        ),
+        _ => None,
     }
 }

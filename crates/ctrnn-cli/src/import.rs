@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::{ConfigErrors, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run};
+use ctrnn_config::{ConfigErrors, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, counted};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Given, ImportOrigin, Imported, record_import};
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{ImportArgs, ImportFormat};
 use crate::backend::{CheckEvery, Job, device_name, with_backend};
-use crate::failure::Failure;
+use crate::failure::{DATA, Failure};
 use crate::output::check_replaced;
+use crate::shell::quoted_path;
 use crate::terminal::{Terminal, path_text};
 
 /// Imports a file of weights.
-pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     check_output(&args.output, args.force)?;
     let origin = match args.from {
         ImportFormat::Torch => ImportOrigin::Torch,
@@ -24,9 +24,12 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ImportFormat::Psychrnn => ImportOrigin::PsychRnn,
         ImportFormat::Npz => ImportOrigin::Npz,
     };
-    let imported = origin.read(&args.file, args.entry.as_deref(), &args.overrides)?;
+    let overrides = args.data.overrides(&args.overrides);
+    let imported = origin.read(&args.file, args.entry.as_deref(), &overrides);
+    let imported = imported.map_err(not_imported)?;
     let config = imported.config.to_string();
-    let run = run_of(&imported, &config, args, registry)?;
+    let mut run = run_of(&imported, &config, args, &overrides, registry)?;
+    terminal.notes(without_steps(&mut run, &args.output));
     terminal.notes(imported.notes(&run));
     terminal.notes(&run.notes);
     terminal.notes(drawn(&run));
@@ -43,7 +46,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         run: &run,
         given: Given {
             config: config.into_bytes(),
-            overrides: args.overrides.clone(),
+            overrides,
         },
         imported: &imported,
         source: serde_json::json!({
@@ -53,8 +56,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         }),
     };
     with_backend(&run, job)?;
-    say_imported(&run, &args.output, terminal)?;
-    Ok(0)
+    say_imported(&run, &args.output, terminal)
 }
 
 /// Checks that the run can be written, so that no other file is lost.
@@ -75,11 +77,13 @@ fn run_of(
     imported: &Imported,
     config: &str,
     args: &ImportArgs,
+    overrides: &[String],
     registry: &Registry,
 ) -> Result<Run, ConfigErrors> {
     let layout = imported.layout();
     let reading = Reading {
-        overrides: &args.overrides,
+        overrides,
+        data_root: args.data.data_root.as_deref(),
         programs: Programs::Never {
             layout: layout.as_ref(),
         },
@@ -93,11 +97,24 @@ fn say_imported(run: &Run, path: &Path, terminal: &Terminal) -> Result<(), Failu
     let (model, folder) = (&run.model, path.display());
     terminal.wrote(path)?;
     terminal.say(format!(
-        "imported {} units, {} inputs and {} outputs into {folder}",
-        model.n_units, model.n_inputs, model.n_outputs,
+        "imported {}, {} and {} into {folder}",
+        counted(model.n_units, "unit"),
+        counted(model.n_inputs, "input"),
+        counted(model.n_outputs, "output"),
     ));
     terminal.say(format!("next: train-ctrnn simulate {folder} -o states.npz"));
     Ok(())
+}
+
+/// Creates the error of a file that cannot be imported.
+fn not_imported(error: RunError) -> Failure {
+    match error {
+        RunError::Data { .. } => {
+            let help = "--from names the program that wrote the file; docs/python.md says what is read of each";
+            Failure::new(DATA, "D003", error.to_string(), help)
+        }
+        error => error.into(),
+    }
 }
 
 /// Returns notes on overrides for drawn weights, which have no effect because the file provides all weights.
@@ -108,6 +125,17 @@ fn drawn(run: &Run) -> Vec<String> {
     given
         .map(|key| format!("{key} has no effect: the weights are those of the file"))
         .collect()
+}
+
+/// Sets the number of steps to 0, which is the number that an import makes, and returns a note if it was another one.
+fn without_steps(run: &mut Run, output: &Path) -> Option<String> {
+    let steps = std::mem::take(&mut run.config.train.steps);
+    (steps > 0).then(|| {
+        format!(
+            "train.steps has no effect: an import makes no steps; `train-ctrnn resume {} train.steps={steps}` trains it",
+            quoted_path(output)
+        )
+    })
 }
 
 struct ImportJob<'a> {
@@ -121,11 +149,7 @@ struct ImportJob<'a> {
 impl Job for ImportJob<'_> {
     type Output = ();
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure> {
         let name = device_name::<B>(device);
         record_import::<B>(
             &self.args.output,

@@ -10,7 +10,7 @@ use crate::terminal::Terminal;
 use crate::threads;
 
 /// Shows the version of this program and the devices that it found.
-pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(terminal: &Terminal) -> Result<(), Failure> {
     let kernels: Vec<&str> = KernelPath::available().map(KernelPath::name).collect();
     let backends = [
         ("cpu", true),
@@ -28,8 +28,7 @@ pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
         "backends": backends.map(|(name, _)| name).collect::<Vec<_>>(),
         "adapters": listed(),
     });
-    terminal.print(|| text(&info), || info.clone())?;
-    Ok(0)
+    terminal.print(|| text(&info), || info.clone())
 }
 
 fn text(info: &Value) -> String {

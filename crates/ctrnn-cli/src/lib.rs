@@ -116,31 +116,30 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         threads::tell_variables(terminal);
     }
     match command {
-        Command::Init(args) => init::run(&args, registry, terminal),
-        Command::Tasks(args) => tasks::run(&args, registry, terminal),
-        Command::Check(args) => check::run(&args, registry, terminal),
-        Command::Train(args) => train::train(&args, registry, terminal),
-        Command::Resume(args) => train::resume(&args, registry, terminal),
-        Command::Eval(args) => eval::run(&args, registry, terminal),
-        Command::Simulate(args) => simulate::run(&args, registry, terminal),
-        Command::Export(args) => export::run(&args, registry, terminal),
-        Command::Import(args) => import::run(&args, registry, terminal),
-        Command::Analyze(args) => analyze::run(&args, registry, terminal),
-        Command::Plot(args) => plot::run(&args, registry, terminal),
-        Command::Report(args) => report::run(&args, registry, terminal),
-        Command::Ckpt(args) => ckpt::run(&args, terminal),
-        Command::Config(args) => config::run(&args, registry, terminal),
-        Command::Info => info::run(terminal),
+        Command::Init(args) => init::run(&args, registry, terminal)?,
+        Command::Tasks(args) => tasks::run(&args, registry, terminal)?,
+        Command::Check(args) => check::run(&args, registry, terminal)?,
+        Command::Train(args) => return train::train(&args, registry, terminal),
+        Command::Resume(args) => return train::resume(&args, registry, terminal),
+        Command::Eval(args) => eval::run(&args, registry, terminal)?,
+        Command::Simulate(args) => simulate::run(&args, registry, terminal)?,
+        Command::Export(args) => export::run(&args, registry, terminal)?,
+        Command::Import(args) => import::run(&args, registry, terminal)?,
+        Command::Analyze(args) => analyze::run(&args, registry, terminal)?,
+        Command::Plot(args) => plot::run(&args, registry, terminal)?,
+        Command::Report(args) => report::run(&args, registry, terminal)?,
+        Command::Ckpt(args) => ckpt::run(&args, terminal)?,
+        Command::Config(args) => config::run(&args, registry, terminal)?,
+        Command::Info => info::run(terminal)?,
         Command::Completions { shell } => {
             let script = args::completions(shell);
             let json = || json!({ "shell": shell.to_string(), "script": script });
             terminal.print(|| script.clone(), json)?;
-            Ok(0)
         }
         Command::Man => {
             let page = args::manual();
             terminal.print(|| page.clone(), || json!({ "page": page }))?;
-            Ok(0)
         }
     }
+    Ok(0)
 }

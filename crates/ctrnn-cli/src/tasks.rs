@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{example_trials, trial_figure};
-use ctrnn_config::{Reading, Run, only_options_of, tasks_like};
+use ctrnn_config::{Reading, Run, counted, only_options_of, tasks_like};
 use ctrnn_files::output::{self as files, OutputFile};
 use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
@@ -21,7 +21,7 @@ use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
 /// Runs a subcommand of `tasks`.
-pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     match &args.command {
         TasksCommand::List => list(registry, terminal)?,
         TasksCommand::Describe { name } => describe(entry(name, registry)?, terminal)?,
@@ -41,7 +41,8 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             files::write(path, *force, &format.draw(&figure)?)?;
             terminal.wrote(path)?;
             terminal.say(format!(
-                "drew {trials} trials of {name} in {}",
+                "drew {} of {name} in {}",
+                counted(trials, "trial"),
                 path.display()
             ));
         }
@@ -58,12 +59,13 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             write(OutputFile::create(path, *force)?, &batch, source.dt_ms)?;
             terminal.wrote(path)?;
             terminal.say(format!(
-                "wrote {trials} trials of {name} to {}",
+                "wrote {} of {name} to {}",
+                counted(trials, "trial"),
                 path.display()
             ));
         }
     }
-    Ok(0)
+    Ok(())
 }
 
 fn describe(task: &TaskEntry, terminal: &Terminal) -> Result<(), Failure> {

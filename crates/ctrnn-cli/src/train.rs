@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use ctrnn_config::{GivenWeights, Reading, Run};
 use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, refuse_if_held};
-use ctrnn_runs::{Given, check_files, checkpoint_step, initial_states_note, is_in_parts};
+use ctrnn_runs::{
+    Given, check_files, checkpoint_step, initial_states_note, is_begun_by_requeued_job, is_in_parts,
+};
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
@@ -42,7 +44,15 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
     if exists && !RunFolder::at(&path).run_json().is_file() {
         return Err(no_run_folder(&path));
     }
+    let is_own = args.force && is_begun_by_requeued_job(&RunFolder::at(&path));
+    if is_own {
+        terminal.note(format!(
+            "{} was begun by this Slurm job before it was requeued: the run is continued, not replaced",
+            path.display()
+        ));
+    }
     match resume {
+        _ if is_own => by_its_own_command(&path, run, &given, args, registry, terminal),
         Resume::Auto | Resume::Must if exists => {
             by_its_own_command(&path, run, &given, args, registry, terminal)
         }

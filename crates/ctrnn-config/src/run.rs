@@ -253,12 +253,11 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        let reading = Reading::new(registry);
-        Reading {
+        let reading = Reading {
             overrides,
-            ..reading
-        }
-        .file(path)
+            ..Reading::new(registry)
+        };
+        reading.file(path)
     }
 
     /// Reads a configuration from a text and resolves it; messages call it `name`, and its relative paths start from
@@ -273,12 +272,11 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        let reading = Reading::new(registry);
-        Reading {
+        let reading = Reading {
             overrides,
-            ..reading
-        }
-        .text(text, name, folder)
+            ..Reading::new(registry)
+        };
+        reading.text(text, name, folder)
     }
 
     /// Converts the configuration to a table, as used by [`differences`](crate::differences).
@@ -461,7 +459,8 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     );
     let notes = overrides::apply(
         overrides,
-        |name| registry.get(name).is_some(),
+        registry,
+        schema,
         &mut document,
         &mut problems,
     );

@@ -147,7 +147,8 @@ impl CtrnnConfig {
         possible
     }
 
-    /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights.
+    /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, and
+    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain.
     #[must_use]
     pub fn unconstrained(self) -> Self {
         let free = Self::default();
@@ -157,6 +158,7 @@ impl CtrnnConfig {
             density: free.density,
             self_connections: free.self_connections,
             connectivity: free.connectivity,
+            init: free.init,
             ..self
         }
     }

@@ -13,10 +13,9 @@ mod torch_rnn;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{Run, overridden};
 use ctrnn_files::{Array, StateDict, is_torch_file, npz, read_state_dict};
-use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, TrainingBackend, Weights};
 use ctrnn_tasks::Layout;
 use ctrnn_train::Trainer;
 use serde_json::json;
@@ -193,7 +192,7 @@ impl Origin {
 ///
 /// # Errors
 /// If the weights do not fit the configuration, or the folder exists or cannot be written.
-pub fn record_import<B>(
+pub fn record_import<B: TrainingBackend>(
     path: &Path,
     run: &Run,
     given: &Given,
@@ -201,11 +200,7 @@ pub fn record_import<B>(
     source: &serde_json::Value,
     device: (&str, &B::Device),
     replace: bool,
-) -> Result<(), RunError>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+) -> Result<(), RunError> {
     let (device_name, device) = device;
     let weights: Weights = tensors_of(imported.weights.clone());
     let (weights, _) = states(run, weights);

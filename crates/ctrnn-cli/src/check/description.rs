@@ -1,6 +1,6 @@
 //! Description of a training, as text and as JSON.
 
-use ctrnn_config::{Backend, Run};
+use ctrnn_config::{Backend, Run, counted};
 use ctrnn_kernels::KernelPath;
 use ctrnn_model::{ParameterSummary, Summary};
 use ctrnn_tasks::TrialSet;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::advice::advice;
 use super::first_steps::{Outcome, Tried};
 use super::size::Size;
-use super::words::{Row, channels, counted, parameters, table};
+use super::words::{Row, channels, parameters, table};
 use crate::progress::clock;
 
 /// Describes a run and its first steps in lines.
@@ -38,8 +38,8 @@ fn task_rows(run: &Run) -> Vec<Row> {
 fn network_rows(run: &Run, network: &Summary) -> Vec<Row> {
     let model = &run.model;
     let units = format!(
-        "{} units, {}, {:?} form, {}",
-        model.n_units,
+        "{}, {}, {:?} form, {}",
+        counted(model.n_units, "unit"),
         model.activation.name(),
         model.form,
         parameters(network.count(), network.free()),
@@ -65,9 +65,9 @@ fn time(run: &Run, network: &Summary, size: &Size) -> String {
 fn training_rows(run: &Run, size: &Size) -> Vec<Row> {
     let train = &run.config.train;
     let training = format!(
-        "{} steps of {} trials, {} lr {}, loss {}",
-        train.steps,
-        train.batch_size,
+        "{} of {}, {} lr {}, loss {}",
+        counted(train.steps, "step"),
+        counted(train.batch_size, "trial"),
         train.optimizer.name(),
         train.optimizer.lr(),
         loss(&run.objective)
@@ -100,14 +100,16 @@ fn device_rows(run: &Run, size: &Size, tried: &Tried) -> Vec<Row> {
     rows
 }
 
-/// Describes an overflow: "the states overflow in a trial of 207 steps, from time step 93 on".
+/// Describes an overflow: "the states overflow in a trial of 207 steps, from time step 93 on (counted from 0)".
 pub fn describe_overflow(overflow: Overflow) -> String {
     match overflow {
         Overflow::States { from_step, n_steps } => format!(
-            "the states overflow in a trial of {n_steps} steps, from time step {from_step} on"
+            "the states overflow in a trial of {}, from time step {from_step} on (counted from 0)",
+            counted(n_steps, "step")
         ),
         Overflow::Elsewhere { largest, n_steps } => {
-            format!("the states reach {largest:.1e} in a trial of {n_steps} steps")
+            let steps = counted(n_steps, "step");
+            format!("the states reach {largest:.1e} in a trial of {steps}")
         }
     }
 }

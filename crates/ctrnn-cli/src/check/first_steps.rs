@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::Run;
-use ctrnn_model::{RecurrenceBackend, Summary};
+use ctrnn_model::{Summary, TrainingBackend};
 use ctrnn_runs::trainer_at;
 use ctrnn_train::{NotFinite, Overflow, TrainError, Trainer};
 
@@ -39,11 +38,7 @@ impl Job for FirstSteps<'_> {
     type Output = Tried;
     const TRAINS: bool = true;
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Tried, Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(self, device: &B::Device, _: CheckEvery) -> Result<Tried, Failure> {
         let mut trainer = trainer_at::<B>(self.0, None, 1, device)?;
         let network = trainer.network().summary().map_err(TrainError::from)?;
         let outcome = match time(&mut trainer) {
@@ -63,11 +58,7 @@ impl Job for FirstSteps<'_> {
 }
 
 /// Measures steps per second by the fastest of a few steps.
-fn time<B>(trainer: &mut Trainer<'_, B>) -> Result<f64, TrainError>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+fn time<B: TrainingBackend>(trainer: &mut Trainer<'_, B>) -> Result<f64, TrainError> {
     trainer.steps_only(1)?; // not timed: it allocates memory, starts threads and fills caches
     let began = Instant::now();
     let mut fastest_s = f64::INFINITY;

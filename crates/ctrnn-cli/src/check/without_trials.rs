@@ -1,8 +1,7 @@
 //! `check --no-trials`: checks a configuration without making trials or starting a program.
 
-use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::{Reading, Run, RunConfig, Values};
-use ctrnn_model::{RecurrenceBackend, Summary};
+use ctrnn_config::{Reading, Run, RunConfig, Values, counted};
+use ctrnn_model::{Summary, TrainingBackend};
 use ctrnn_runs::initial_network;
 use ctrnn_tasks::Registry;
 use ctrnn_train::TrainError;
@@ -15,7 +14,7 @@ use crate::failure::Failure;
 use crate::terminal::Terminal;
 
 /// Checks a configuration as far as possible without trials.
-pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let overrides = args.data.overrides(&args.overrides);
     let reading = Reading {
         overrides: &overrides,
@@ -35,8 +34,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     terminal.print(
         || text(config, network.as_ref()),
         || json(config, network.as_ref()),
-    )?;
-    Ok(0)
+    )
 }
 
 /// A job that draws the initial network of a run.
@@ -45,11 +43,11 @@ struct Drawn<'a>(&'a Run);
 impl Job for Drawn<'_> {
     type Output = Summary;
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<Summary, Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(
+        self,
+        device: &B::Device,
+        _: CheckEvery,
+    ) -> Result<Summary, Failure> {
         let network = initial_network::<B>(self.0, device)?;
         Ok(network.summary().map_err(TrainError::from)?)
     }
@@ -77,11 +75,18 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
         ("outputs", outputs),
         (
             "network",
-            format!("{} units, {activation}{parameters}", config.model.n_units),
+            format!(
+                "{}, {activation}{parameters}",
+                counted(config.model.n_units, "unit")
+            ),
         ),
         (
             "training",
-            format!("{} steps of {} trials", train.steps, train.batch_size),
+            format!(
+                "{} of {}",
+                counted(train.steps, "step"),
+                counted(train.batch_size, "trial")
+            ),
         ),
     ])
 }

@@ -1,5 +1,7 @@
 //! Words and lines of a description.
 
+use ctrnn_config::counted;
+
 /// Name and value of a line.
 pub type Row = (&'static str, String);
 
@@ -15,19 +17,12 @@ pub fn channels(names: &[String]) -> String {
     format!("{}: {}", names.len(), names.join(", "))
 }
 
-/// Formats a count: "1 condition", "2 conditions".
-pub fn counted(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
-}
-
 /// Formats numbers of parameters: "172 parameters, 82 of them free".
 pub fn parameters(count: usize, free: usize) -> String {
+    let parameters = counted(count, "parameter");
     if free == count {
-        format!("{count} parameters")
+        parameters
     } else {
-        format!("{count} parameters, {free} of them free")
+        format!("{parameters}, {free} of them free")
     }
 }

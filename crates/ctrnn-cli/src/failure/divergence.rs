@@ -83,7 +83,12 @@ fn calmer_states(run: &Run, spectral_radius: Option<f64>) -> Vec<String> {
     let model = &run.model;
     let radius = spectral_radius
         .filter(|radius| *radius > 1.0)
-        .map(|radius| format!("model.init.spectral_radius=1 (now {radius:.3})"));
+        .map(|radius| match run.init_file {
+            Some(_) => format!(
+                "smaller recurrent weights in the file of model.init.file (their spectral radius is {radius:.3})"
+            ),
+            None => format!("model.init.spectral_radius=1 (now {radius:.3})"),
+        });
     let time_step = format!("a smaller time.dt_ms (now {})", model.dt_ms);
     let activation = model.activation.range()[1].is_infinite().then(|| {
         let others = match model.dale {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, check_resume, differences};
+use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, check_resume, counted, differences};
 use ctrnn_files::{RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_runs::{Given, check_inputs};
 use ctrnn_tasks::Registry;
@@ -84,8 +84,9 @@ fn check_steps(folder: &RunFolder, run: &Run) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!(
-        "{} has made {reached} steps already, more than train.steps = {asked}",
+        "{} has made {} already, more than train.steps = {asked}",
         folder.root().display(),
+        counted(reached, "step"),
     );
     let problem = run.problem("train.steps", Code::StepsDone, message);
     let help = format!("use a larger number: train.steps={}", 2 * reached);

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::Run;
+use ctrnn_config::{Run, counted};
 use ctrnn_files::RunFolder;
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Given, RunRecord, trainer_at};
 use ctrnn_train::{Ending, Observer, Trainer};
 
@@ -37,17 +36,13 @@ pub enum Start<'a> {
 impl Start<'_> {
     /// Creates or reopens the record of a run, with a trainer at its step. The network comes first, so that any error in
     /// it is found before a folder is created.
-    fn open<'r, B>(
+    fn open<'r, B: TrainingBackend>(
         self,
         run: &'r Run,
         check_every: u64,
         device: (&str, &B::Device),
         terminal: &Terminal,
-    ) -> Result<(RunRecord, Trainer<'r, B>), Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    ) -> Result<(RunRecord, Trainer<'r, B>), Failure> {
         let (device_name, device) = device;
         match self {
             Self::New {
@@ -96,11 +91,11 @@ impl Job for TrainJob<'_> {
     type Output = Trained;
     const TRAINS: bool = true;
 
-    fn run<B>(self, device: &B::Device, check_every: CheckEvery) -> Result<Trained, Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(
+        self,
+        device: &B::Device,
+        check_every: CheckEvery,
+    ) -> Result<Trained, Failure> {
         let Self {
             run,
             start,
@@ -144,16 +139,16 @@ fn announce(run: &Run, folder: &Path, first_step: u64, device_name: &str, termin
         step => format!(", from step {step}"),
     };
     terminal.say(format!(
-        "training {} units on {} into {}{from}",
-        run.model.n_units,
+        "training {} on {} into {}{from}",
+        counted(run.model.n_units, "unit"),
         run.task_name,
         folder.display(),
     ));
     terminal.detail(format!(
-        "device {device_name}, threads {}, seed {}, {} trials a step",
+        "device {device_name}, threads {}, seed {}, {} a step",
         rayon::current_num_threads(),
         run.config.seed,
-        run.config.train.batch_size
+        counted(run.config.train.batch_size, "trial")
     ));
 }
 
@@ -173,8 +168,8 @@ pub fn train_and_report(
     let trained = with_backend(run, job)?;
     let (word, code, next) = described(&trained.ending);
     terminal.say(format!(
-        "{word}: {} steps in {}",
-        trained.step,
+        "{word}: {} in {}",
+        counted(trained.step, "step"),
         clock(trained.seconds)
     ));
     terminal.say(format!(
@@ -206,7 +201,10 @@ fn described(ending: &Ending) -> (String, u8, &'static str) {
         Ending::AllSteps => "done".to_owned(),
         Ending::TargetMet { value } => format!("done, target met ({value:.4})"),
         Ending::NoProgress { validations } => {
-            format!("done, no progress for {validations} validations")
+            format!(
+                "done, no progress for {}",
+                counted(*validations, "validation")
+            )
         }
         Ending::Asked(reason) => {
             let word = format!("stopped by {reason} and saved");

@@ -509,6 +509,7 @@ fn no_number_of_an_evaluation_depends_on_its_blocks() {
                 record: Record::RATES,
                 further: &|_, _| Vec::new(),
                 together,
+                run: None,
             };
             evaluate_terms::<Inner>(&network, &task, &trials, &scored, &draws).unwrap()
         };
