@@ -2,7 +2,6 @@
 
 use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch};
 
-use crate::groups::Group;
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
 
@@ -186,7 +185,7 @@ pub fn contexts(study: &Study) -> Result<Contexts, Unsuitable> {
     let contexts = match (by, over_all) {
         (Some(by), over_all) => {
             for cell in study.cells(&by)? {
-                match evidence_in(&cell, over_all.as_ref(), batch) {
+                match evidence_in(&cell.trials, over_all.as_ref(), batch) {
                     Some(evidence) => found.push(Context {
                         name: cell.name,
                         evidence,
@@ -213,13 +212,18 @@ pub fn contexts(study: &Study) -> Result<Contexts, Unsuitable> {
     })
 }
 
-/// Returns the evidence in a group of trials: that over all trials, if there is one.
-fn evidence_in(group: &Group, over_all: Option<&Evidence>, batch: &TrialBatch) -> Option<Evidence> {
+/// Returns the evidence in some of the trials: that over all trials, if there is one.
+fn evidence_in(
+    trials: &[usize],
+    over_all: Option<&Evidence>,
+    batch: &TrialBatch,
+) -> Option<Evidence> {
     let Some(over_all) = over_all else {
-        return evidence(batch, &group.trials);
+        return evidence(batch, trials);
     };
-    let trials = group.trials.iter().copied();
     let trials: Vec<usize> = trials
+        .iter()
+        .copied()
         .filter(|b| over_all.trials.binary_search(b).is_ok())
         .collect();
     (!trials.is_empty()).then(|| Evidence {
