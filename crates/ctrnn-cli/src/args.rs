@@ -315,7 +315,8 @@ pub struct ResumeArgs {
 pub struct EvalArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides of validate.trials and of keys under task and time, such as 'task.perceptual_decision.coherences=[0.1]'.
+    /// Overrides of validate.trials, validate.balance and of keys under task and time, such as
+    /// 'task.perceptual_decision.coherences=[0.1]'.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Checkpoint to use instead of the newest weights: last, best or a number of steps.
@@ -324,9 +325,19 @@ pub struct EvalArgs {
     /// Number of trials [default: validate.trials; with task.npz.files=[...] other than the run's files, all trials].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
-    /// Simulate the network's own noise.
-    #[arg(long)]
+    /// Evaluate the validation trials of the run, with the noise that they had: gives the numbers of metrics.csv at the
+    /// step of the weights.
+    #[arg(long, conflicts_with = "trials")]
+    pub validation: bool,
+    /// Simulate the network's own noise [default: as in validation: validate.noise, which is true unless it was set].
+    #[arg(long, conflicts_with = "no_noise")]
     pub noise: bool,
+    /// Leave out the network's own noise.
+    #[arg(long)]
+    pub no_noise: bool,
+    /// Conditions whose values are crossed, such as context,coh: accuracy, with its 95 % interval, of each combination.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub by: Vec<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]

@@ -1770,6 +1770,7 @@ fn a_run_holds_what_the_file_says() {
     assert_eq!(run.objective, Loss::Mse.into());
     let stop = StopConfig {
         metric: Metric::Accuracy,
+        over: 1,
         at_least: Some(0.9),
         at_most: None,
         patience: None,

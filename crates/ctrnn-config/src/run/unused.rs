@@ -117,6 +117,16 @@ impl Run {
             let why = "max_rollbacks = 0, so that the run never goes back";
             note("train.divergence.lr_factor".to_owned(), why.to_owned());
         }
+        let usual = RunConfig::default().validate;
+        let validate = &self.config.validate;
+        if validate.noise != usual.noise && self.model.noise.is_silent() {
+            let why = "every level of model.noise is 0";
+            note("validate.noise".to_owned(), why.to_owned());
+        }
+        if validate.balance != usual.balance && self.task.mixed_tasks().is_empty() {
+            let why = "only a mixture of tasks (task.multitask) has trials of several tasks";
+            note("validate.balance".to_owned(), why.to_owned());
+        }
         if train.steps == 0 {
             return found; // a run of no steps only writes the initial network
         }
@@ -135,6 +145,13 @@ impl Run {
         if let Some(stop) = &train.stop {
             if validations == 1 {
                 let why = format!("the only validation is that at the end of the run; {often}");
+                note("train.stop".to_owned(), why);
+            } else if stop.over as u64 > validations {
+                let why = format!(
+                    "the run has {}, fewer than train.stop.over = {}; {often}",
+                    counted(validations, "validation"),
+                    stop.over
+                );
                 note("train.stop".to_owned(), why);
             } else if stop
                 .patience
