@@ -1,6 +1,8 @@
 //! Evaluation: loss and accuracy on a fixed set of trials, overall and per condition.
 
 pub(crate) mod accuracy;
+#[cfg(test)]
+mod breakdown_test;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

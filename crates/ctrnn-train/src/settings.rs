@@ -248,8 +248,8 @@ impl Dealing {
     /// Returns the order of the conditions in a batch.
     pub const fn order(self) -> ConditionOrder {
         match self {
-            Self::Tasks => ConditionOrder::DealingdTasks,
-            Self::Conditions => ConditionOrder::Dealingd,
+            Self::Tasks => ConditionOrder::BalancedTasks,
+            Self::Conditions => ConditionOrder::Balanced,
         }
     }
 }
