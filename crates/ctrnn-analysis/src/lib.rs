@@ -36,6 +36,7 @@ pub mod plot;
 mod principal_components;
 mod rate_map;
 mod report;
+mod selection;
 mod selectivity;
 mod sigmoid;
 mod similarity;
@@ -45,8 +46,11 @@ mod text;
 mod trial_figure;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
-pub use analyses::{ANALYSES, Analysis, Answer, Basis, Findings, Section, Unsuitable};
-pub use arrays::{Arrays, ToArray};
+pub use analyses::{
+    ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
+    Unsuitable,
+};
+pub use arrays::{ArrayDoc, Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
 pub use courses::{Course, Courses};
@@ -59,6 +63,7 @@ pub use perturbation::{Current, Cut, NoSuchUnit, Perturbation};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;
 pub use report::{ReportedRun, report};
+pub use selection::{Selection, SelectionError};
 pub use selectivity::{VarianceSplit, d_prime, variance_split};
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};
