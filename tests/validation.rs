@@ -314,3 +314,120 @@ fn a_metric_that_is_never_measured_is_refused_by_check() {
         check("signs.npz").exits(0);
     }
 }
+
+/// The expected numbers are counted from the outputs of `simulate` on the same trials.
+#[test]
+fn evaluation_by_condition_equals_the_outputs_of_simulate() {
+    let project = Project::new();
+    project.write(
+        "context.toml",
+        "seed = 5\n[task.context_decision]\nfixation_ms = 100\nstimulus_ms = { uniform = [100, 300] }\n\
+         delay_ms = 100\nresponse_ms = 100\n[model]\nn_units = 8\nnoise = { preactivation = 0.3, input = 0.1 }\n\
+         [train]\nsteps = 0\n",
+    );
+    project
+        .run(&["train", "context.toml", "--run-dir", "run"])
+        .exits(0);
+    let simulate = [
+        "simulate",
+        "run",
+        "--trials=600",
+        "--noise",
+        "-o",
+        "states.npz",
+    ];
+    project.run(&simulate).exits(0);
+    let arrays = project.arrays("states.npz");
+    let values = |name: &str| arrays[name].to_f64().expect("numbers");
+    let shape = arrays["outputs"].shape();
+    let (n_steps, n_outputs) = (shape[1], shape[2]);
+    let (outputs, targets, mask) = (values("outputs"), values("targets"), values("mask"));
+    // The choice is the largest of the outputs besides fixation, at the last time step that counts.
+    let choice = |rows: &[f64], b: usize| -> usize {
+        let t = (0..n_steps).rfind(|t| mask[b * n_steps + t] > 0.0).unwrap();
+        let row = &rows[(b * n_steps + t) * n_outputs..][..n_outputs];
+        (1..n_outputs)
+            .max_by(|&i, &j| row[i].total_cmp(&row[j]))
+            .unwrap()
+    };
+    let is_right: Vec<bool> = (0..600)
+        .map(|b| choice(&outputs, b) == choice(&targets, b))
+        .collect();
+    let conditions = ["context", "motion"].map(|name| values(&format!("cond_{name}")));
+
+    let by = ["run", "--trials=600", "--by=context,motion"];
+    let report = eval(&project, &by);
+    let groups = report["groups"].as_array().unwrap();
+    let mut counted = 0;
+    for group in groups {
+        let own = &group["condition"];
+        let is_in = |b: &usize| {
+            let names = ["context", "motion"].into_iter().zip(&conditions);
+            names
+                .into_iter()
+                .all(|(name, column)| own[name].as_f64() == Some(column[*b]))
+        };
+        let members: Vec<usize> = (0..600).filter(is_in).collect();
+        let right = members.iter().filter(|&&b| is_right[b]).count();
+        assert_eq!(group["trials"], members.len());
+        assert_eq!(
+            (&group["right"], &group["answered"]),
+            (&right.into(), &members.len().into())
+        );
+        counted += members.len();
+    }
+    assert_eq!(counted, 600);
+    assert_eq!(
+        groups[0]["name"].as_str().unwrap().split(" = ").next(),
+        Some("context")
+    );
+
+    let selection = format!("--where=context=0,motion>{}", conditions[1][0].abs() / 2.0);
+    let some = eval(&project, &["run", "--trials=600", &selection]);
+    let bound = conditions[1][0].abs() / 2.0;
+    let is_in = |b: &usize| conditions[0][*b] == 0.0 && conditions[1][*b] > bound;
+    let members: Vec<usize> = (0..600).filter(is_in).collect();
+    let right = members.iter().filter(|&&b| is_right[b]).count();
+    assert_eq!(some["trials"], members.len());
+    let expected = right as f64 / members.len() as f64;
+    assert_eq!(some["accuracy"].as_f64(), Some(expected));
+    let text = project
+        .run(&["eval", "run", "--by=context", "--where=context=0"])
+        .exits(0);
+    assert!(
+        text.stdout.contains("only those with context=0"),
+        "{text:?}"
+    );
+    project
+        .run(&["eval", "run", "--where=colour=99"])
+        .exits(2)
+        .says(&["no trial satisfies"]);
+    project
+        .run(&["eval", "run", "--by=contexts"])
+        .exits(2)
+        .says(&["the trials have no condition \"contexts\"", "context"]);
+}
+
+/// Wilson (1927), equation of the score interval.
+#[test]
+fn a_group_has_the_interval_of_wilson() {
+    let project = Project::new();
+    project.train("run", &["train.steps=1"]).exits(0);
+    let report = eval(&project, &["run", "--by=go", "--trials=100"]);
+    for group in report["groups"].as_array().unwrap() {
+        let count = |key: &str| group[key].as_f64().unwrap();
+        let (n, p, z) = (
+            count("answered"),
+            count("right") / count("answered"),
+            1.959_964,
+        );
+        let bound = |side: f64| {
+            let root = (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+            (p + z * z / (2.0 * n) + side * z * root) / (1.0 + z * z / n)
+        };
+        for (k, side) in [-1.0, 1.0].into_iter().enumerate() {
+            let found = group["interval"][k].as_f64().unwrap();
+            assert!((found - bound(side)).abs() < 1e-9, "{group}");
+        }
+    }
+}

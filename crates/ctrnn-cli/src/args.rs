@@ -336,7 +336,10 @@ pub struct EvalArgs {
     /// Leave out the network's own noise.
     #[arg(long)]
     pub no_noise: bool,
-    /// Conditions whose values are crossed, such as context,coh: accuracy, with its 95 % interval, of each combination.
+    /// Evaluate only the trials in which all these conditions hold: context=motion,coh>0.1.
+    #[arg(long = "where", value_name = "NAME=VALUE,...")]
+    pub selection: Option<Selection>,
+    /// Score each combination of the values of these conditions: context,coh.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub by: Vec<String>,
     #[command(flatten)]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_analysis::Level;
+use ctrnn_analysis::{Level, SelectionError};
 use ctrnn_config::{Origin, Run, only_under};
 use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, objective};
-use ctrnn_tasks::Registry;
+use ctrnn_tasks::{Registry, Task};
 use ctrnn_train::{
     Breakdown, Confusion, EvalReport, EvaluationTrials, GroupScore, Metric, Score, evaluate,
     validation_noise,
@@ -60,10 +60,9 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         weights: &weights,
     };
     let report = with_backend(&run, job)?;
-    let source = TrialSource::of(args, &run);
     terminal.print(
-        || table(&report, &source, &run),
-        || json(&report, &source, &run, weights.step),
+        || table(&report, args, &run),
+        || json(&report, args, &run, weights.step),
     )?;
     Ok(0)
 }
@@ -125,10 +124,14 @@ impl TrialSource {
     }
 }
 
-fn json(report: &EvalReport, source: &TrialSource, run: &Run, step: u64) -> serde_json::Value {
+fn json(report: &EvalReport, args: &EvalArgs, run: &Run, step: u64) -> serde_json::Value {
+    let source = TrialSource::of(args, run);
     let mut json = serde_json::to_value(report).expect("a report is plain numbers");
     json["step"] = step.into();
     json["trials_from"] = source.word().into();
+    if let Some(selection) = &args.selection {
+        json["where"] = selection.to_string().into();
+    }
     if !report.groups.is_empty() {
         let groups = report.groups.iter();
         json["groups"] = groups.map(|group| group_json(group, run)).collect();
@@ -199,7 +202,7 @@ impl Job for EvalJob<'_> {
             let trials = EvaluationTrials::of(task, run.clock, key, order, n_trials)?;
             (trials, evaluation_noise(run))
         };
-        check_conditions(&args.by, &trials)?;
+        let only = selected(args, &trials, task)?;
         let has_noise = args.noise || (settings.validate.noise && !args.no_noise);
         let noise = if has_noise {
             Noise::Drawn(address)
@@ -208,7 +211,7 @@ impl Job for EvalJob<'_> {
         };
         let objective = objective::<B>(run, device)?;
         let breakdown = Breakdown {
-            only: None,
+            only: only.as_deref(),
             by: &args.by,
         };
         Ok(evaluate(
@@ -217,20 +220,34 @@ impl Job for EvalJob<'_> {
     }
 }
 
-/// Checks that the trials have these conditions.
-fn check_conditions(names: &[String], trials: &EvaluationTrials) -> Result<(), Failure> {
-    let first = trials.some(0..trials.n_trials().min(1));
-    let conditions = first.iter().flat_map(|trial| &trial.condition);
-    let known: Vec<&str> = conditions.map(|(name, _)| name.as_str()).collect();
-    let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) else {
-        return Ok(());
+/// Returns the numbers of the trials that `--where` selects, if it is given; checks the conditions of `--by`.
+fn selected(
+    args: &EvalArgs,
+    trials: &EvaluationTrials,
+    task: &dyn Task,
+) -> Result<Option<Vec<usize>>, Failure> {
+    if args.selection.is_none() && args.by.is_empty() {
+        return Ok(None);
+    }
+    let conditions = trials.conditions();
+    let known: Vec<&str> = conditions.iter().map(|(name, _)| name.as_str()).collect();
+    if let Some(unknown) = args.by.iter().find(|name| !known.contains(&name.as_str())) {
+        let what = format!("--by: the trials have no condition {unknown:?}");
+        let help = match known.as_slice() {
+            [] => "the trials of this task have no conditions".to_owned(),
+            known => format!("conditions: {}", known.join(", ")),
+        };
+        return Err(Failure::new(USAGE, "C033", what, help));
+    }
+    let Some(selection) = &args.selection else {
+        return Ok(None);
     };
-    let what = format!("--by: {unknown:?} is not a condition of the trials");
-    let help = match known.as_slice() {
-        [] => "the trials of this task have no conditions".to_owned(),
-        known => format!("conditions: {}", known.join(", ")),
+    let selected = selection.trials_of(&conditions, trials.n_trials(), task);
+    let refused = |error: SelectionError| {
+        let help = "`train-ctrnn eval RUN` lists conditions and their values";
+        Failure::new(USAGE, "C033", format!("--where: {error}"), help)
     };
-    Err(Failure::new(USAGE, "C033", what, help))
+    selected.map(Some).map_err(refused)
 }
 
 /// Prints a note if `--noise` is given for a network without noise.
@@ -254,7 +271,7 @@ fn reaction(reaction_ms: Option<f64>) -> String {
     reaction_ms.map_or(String::new(), |ms| format!("   reaction time {ms:.0} ms"))
 }
 
-fn table(report: &EvalReport, source: &TrialSource, run: &Run) -> String {
+fn table(report: &EvalReport, args: &EvalArgs, run: &Run) -> String {
     let noise = if report.noise {
         "with noise"
     } else if run.model.noise.is_silent() {
@@ -268,8 +285,11 @@ fn table(report: &EvalReport, source: &TrialSource, run: &Run) -> String {
         report.loss,
         report.trials,
         reaction(report.reaction_ms),
-        source.sentence(noise)
+        TrialSource::of(args, run).sentence(noise)
     );
+    if let Some(selection) = &args.selection {
+        let _ = writeln!(text, "  only those with {selection}");
+    }
     let over_tasks = |metric| percent(report.metric(metric));
     if !report.tasks.is_empty() {
         let [mean, least] = [Metric::TaskAccuracy, Metric::MinTaskAccuracy].map(over_tasks);

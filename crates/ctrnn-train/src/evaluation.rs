@@ -82,6 +82,24 @@ impl<'a> EvaluationTrials<'a> {
         }
     }
 
+    /// Returns the names of the conditions, each with its value in every trial.
+    pub fn conditions(&self) -> Vec<(String, Vec<f64>)> {
+        let mut columns = Columns::new();
+        for number in 0..self.n_trials() {
+            let values = match self {
+                Self::Made(trials) => Cow::Borrowed(&trials[number].condition),
+                Self::HeldOut(set, _) => Cow::Owned(set.held_out_condition(number)),
+            };
+            if number == 0 {
+                columns.extend(values.iter().map(|(name, _)| (name.clone(), Vec::new())));
+            }
+            for ((_, column), (_, value)) in columns.iter_mut().zip(values.iter()) {
+                column.push(*value);
+            }
+        }
+        columns
+    }
+
     /// Returns the trials with these numbers.
     ///
     /// # Panics
