@@ -55,6 +55,8 @@ fn keys_of_a_configuration() {
             "train.schedule.every_steps",
         ),
         (&[two], "task.multitask.turn_steps"),
+        (&["validate.noise=false"], "validate.noise"),
+        (&["validate.balance=conditions"], "validate.balance"),
     ] {
         let arguments = [&["check", "smoke.toml"], overrides].concat();
         let told = format!("{key} has no effect");

@@ -64,9 +64,11 @@ fn groups_and_selections_count_the_trials_that_they_name() {
         groups.iter().map(|group| group.score.trials).sum::<usize>(),
         N_TRIALS
     );
-    let values = |b: usize| by.iter().map(move |name| made[b].value(name).unwrap());
+    let values =
+        |b: usize| -> Vec<f64> { by.iter().map(|name| made[b].value(name).unwrap()).collect() };
     for group in &groups {
-        let is_in = |b: &usize| values(*b).eq(group.condition.iter().map(|(_, x)| *x));
+        let own: Vec<f64> = group.condition.iter().map(|(_, x)| *x).collect();
+        let is_in = |b: &usize| values(*b) == own;
         let members: Vec<usize> = (0..N_TRIALS).filter(is_in).collect();
         let answers: Vec<bool> = members.iter().filter_map(|&b| is_correct(b)).collect();
         let right = answers.iter().filter(|&&right| right).count();

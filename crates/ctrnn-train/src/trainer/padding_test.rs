@@ -84,6 +84,7 @@ fn trained(long: usize, check_every: u64, objective: Objective) -> Vec<f64> {
         validate: crate::ValidateConfig {
             trials: 4,
             every_steps: 6,
+            ..Default::default()
         },
         check_every,
         ..TrainSettings::default()
