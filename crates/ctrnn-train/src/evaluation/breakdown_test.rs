@@ -51,8 +51,9 @@ fn groups_and_selections_count_the_trials_that_they_name() {
         normalisation: Normalisation::Mask,
         ..Loss::Mse.into()
     };
-    let report =
-        |breakdown| evaluate(&network, &task, &trials, &objective, &noise, breakdown).unwrap();
+    let report = |breakdown: Breakdown| {
+        evaluate(&network, &task, &trials, &objective, &noise, breakdown).unwrap()
+    };
 
     let by = ["context", "motion"].map(str::to_owned);
     let crossed = Breakdown {
