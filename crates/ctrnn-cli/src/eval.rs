@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_analysis::{Level, SelectionError};
-use ctrnn_config::{Origin, Run, only_under};
-use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_analysis::{Level, SelectionError, forward_perturbed};
+use ctrnn_config::{Origin, Run, counted, only_under};
+use ctrnn_model::{Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, objective};
-use ctrnn_tasks::{Registry, Task};
+use ctrnn_tasks::{Registry, Task, TrialBatch};
 use ctrnn_train::{
-    Breakdown, Confusion, EvalReport, EvaluationTrials, GroupScore, Metric, Score, evaluate,
-    validation_noise,
+    Breakdown, Confusion, EvalReport, EvaluationTrials, GroupScore, Metric, RunTrials, Score,
+    evaluate_with, validation_noise,
 };
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::{Failure, USAGE};
+use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
@@ -33,7 +34,7 @@ const MAX_GROUPS: usize = 200;
 type Scores = BTreeMap<String, Score>;
 
 /// Evaluates a run.
-pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     check_overrides(args)?;
     let (folder, run) = existing_with_data(
         &args.run,
@@ -64,7 +65,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         || table(&report, args, &run),
         || json(&report, args, &run, weights.step),
     )?;
-    Ok(0)
+    Ok(())
 }
 
 /// Checks that overrides may be given.
@@ -129,6 +130,10 @@ fn json(report: &EvalReport, args: &EvalArgs, run: &Run, step: u64) -> serde_jso
     let mut json = serde_json::to_value(report).expect("a report is plain numbers");
     json["step"] = step.into();
     json["trials_from"] = source.word().into();
+    let perturbations = args.perturb.words();
+    if !perturbations.is_empty() {
+        json["perturbations"] = perturbations.into();
+    }
     if let Some(selection) = &args.selection {
         json["where"] = selection.to_string().into();
     }
@@ -214,8 +219,16 @@ impl Job for EvalJob<'_> {
             only: only.as_deref(),
             by: &args.by,
         };
-        Ok(evaluate(
-            &network, task, &trials, &objective, &noise, breakdown,
+        let perturbation = perturbation(&args.perturb, &network, run)?;
+        let all = || trials.some(0..trials.n_trials());
+        check_windows(&perturbation, || all().iter().map(Shown::of).collect(), run)?;
+        let perturbed = |batch: &TrialBatch, inputs, pass: &Forward<B::InnerBackend>| {
+            forward_perturbed(&network, &perturbation, &batch.timelines, inputs, pass)
+        };
+        let perturbed: &RunTrials<_> = &perturbed;
+        let perturbed = (!perturbation.is_none()).then_some(perturbed);
+        Ok(evaluate_with(
+            &network, task, &trials, &objective, &noise, breakdown, perturbed,
         )?)
     }
 }
@@ -280,10 +293,10 @@ fn table(report: &EvalReport, args: &EvalArgs, run: &Run) -> String {
         "without noise"
     };
     let mut text = format!(
-        "accuracy {}   loss {:.5}   {} trials{}\n  {}\n",
+        "accuracy {}   loss {:.5}   {}{}\n  {}\n",
         percent(report.accuracy),
         report.loss,
-        report.trials,
+        counted(report.trials, "trial"),
         reaction(report.reaction_ms),
         TrialSource::of(args, run).sentence(noise)
     );
@@ -306,10 +319,10 @@ fn table(report: &EvalReport, args: &EvalArgs, run: &Run) -> String {
         let values: Vec<String> = values.collect();
         let _ = writeln!(
             text,
-            "  worst condition: {}: {}, {} trials",
+            "  worst condition: {}: {}, {}",
             values.join(", "),
             percent(Some(worst.accuracy)),
-            worst.trials
+            counted(worst.trials, "trial")
         );
     }
     for (term, value) in &report.terms {
@@ -339,9 +352,9 @@ fn group_table(report: &EvalReport, run: &Run) -> String {
         });
         let _ = writeln!(
             text,
-            "  {name:<width$} {:>9}{interval:<15}  {} trials{}",
+            "  {name:<width$} {:>9}{interval:<15}  {}{}",
             percent(group.score.accuracy),
-            group.score.trials,
+            counted(group.score.trials, "trial"),
             reaction(group.score.reaction_ms)
         );
     }
@@ -396,10 +409,10 @@ fn condition_table(report: &EvalReport, run: &Run) -> String {
         for (value, score) in rows {
             let _ = writeln!(
                 text,
-                "  {:<width$} {:>9}   {} trials{}",
+                "  {:<width$} {:>9}   {}{}",
                 label(name, value, run),
                 percent(score.accuracy),
-                score.trials,
+                counted(score.trials, "trial"),
                 reaction(score.reaction_ms)
             );
         }

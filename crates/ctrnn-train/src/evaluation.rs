@@ -9,10 +9,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::ElementConversion;
 use burn::tensor::backend::Backend;
+use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{
-    CtrnnModule, Forward, Noise, NoiseAddress, Record, RecurrenceBackend, Trajectory,
+    CtrnnModule, Forward, ModelError, Noise, NoiseAddress, Record, RecurrenceBackend, Trajectory,
 };
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
@@ -187,7 +187,28 @@ pub fn evaluate<B: RecurrenceBackend>(
     trials: &EvaluationTrials,
     objective: &Objective,
     noise: &Noise<B>,
+) -> Result<EvalReport, TrainError> {
+    let all = Breakdown::default();
+    evaluate_with(network, task, trials, objective, noise, all, None)
+}
+
+/// Function that runs trials in place of [`CtrnnModule::forward`], for instance with a perturbed network.
+pub type RunTrials<'a, B> =
+    dyn Fn(&TrialBatch, Tensor<B, 3>, &Forward<B>) -> Result<Trajectory<B>, ModelError> + 'a;
+
+/// Evaluates `network` like [`evaluate`], on some of the trials, with scores of groups, or with the trials run by a function
+/// of the caller's.
+///
+/// # Errors
+/// As [`evaluate`], and those of that function.
+pub fn evaluate_with<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    task: &dyn Task,
+    trials: &EvaluationTrials,
+    objective: &Objective,
+    noise: &Noise<B>,
     breakdown: Breakdown,
+    run: Option<&RunTrials<B>>,
 ) -> Result<EvalReport, TrainError> {
     let scored = Scored {
         objective,
@@ -195,6 +216,7 @@ pub fn evaluate<B: RecurrenceBackend>(
         record: objective.record(),
         further: &|_, _| Vec::new(),
         together: TOGETHER,
+        run,
     };
     evaluate_terms(network, task, trials, &scored, noise, breakdown)
 }
@@ -210,6 +232,8 @@ pub(crate) struct Scored<'a, B: Backend> {
     pub record: Record,
     /// Values of terms that are not part of the objective.
     pub further: &'a Further<'a, B>,
+    /// Function that runs the trials; `None`: the network itself.
+    pub run: Option<&'a RunTrials<'a, B>>,
     /// Number of trials that run together: all of them if there are terms in `further`, since values of blocks of an
     /// arbitrary term cannot be combined.
     pub together: usize,
@@ -258,23 +282,27 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
             let batch = Batch::new(&some, &network.device());
             (some, batch)
         });
-        let pass = |forward: &Forward<B>| {
-            let trajectory = network.forward(batch.inputs.clone(), forward);
-            match (&counted, only) {
+        let pass = |forward: &Forward<B>| -> Result<Block<B>, TrainError> {
+            let inputs = batch.inputs.clone();
+            let trajectory = match self.run {
+                None => network.forward(inputs, forward),
+                Some(run) => run(trials, inputs, forward)?,
+            };
+            Ok(match (&counted, only) {
                 (Some((some, batch)), Some(only)) => {
                     self.block(network, task, some, batch, trajectory.of_trials(only))
                 }
                 _ => self.block(network, task, trials, &batch, trajectory),
-            }
+            })
         };
-        let block = pass(&forward);
+        let block = pass(&forward)?;
         if block.is_finite() || !batch.is_padded() {
             return Ok(block);
         }
-        Ok(pass(&Forward {
+        pass(&Forward {
             lengths: trials.n_steps.clone(),
             ..forward
-        }))
+        })
     }
 
     /// Measures trials whose pass is done.

@@ -62,7 +62,8 @@ pub use condition_states::{
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{
-    Breakdown, EvaluationTrials, evaluate, evaluation_noise, evaluation_trials, validation_noise,
+    Breakdown, EvaluationTrials, RunTrials, evaluate, evaluate_with, evaluation_noise,
+    evaluation_trials, validation_noise,
 };
 pub use for_task::{ForTask, sizes_of};
 pub use gradients::{Clip, Gradients};

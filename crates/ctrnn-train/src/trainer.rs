@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{
-    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend, Trajectory,
+    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, TrainingBackend, Trajectory,
 };
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Trial, TrialBatch};
@@ -103,11 +103,7 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     trouble: Option<String>,
 }
 
-impl<'a, B> Trainer<'a, B>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// Creates a trainer at step 0.
     ///
     /// # Errors
@@ -580,6 +576,7 @@ where
             } else {
                 self.validation.n_trials()
             },
+            run: None,
         };
         let noise = if self.settings.validate.noise {
             Noise::Drawn(validation_noise(self.settings.seed))

@@ -52,7 +52,10 @@ fn groups_and_selections_count_the_trials_that_they_name() {
         ..Loss::Mse.into()
     };
     let report = |breakdown: Breakdown| {
-        evaluate(&network, &task, &trials, &objective, &noise, breakdown).unwrap()
+        evaluate_with(
+            &network, &task, &trials, &objective, &noise, breakdown, None,
+        )
+        .unwrap()
     };
 
     let by = ["context", "motion"].map(str::to_owned);

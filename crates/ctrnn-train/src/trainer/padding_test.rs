@@ -145,8 +145,7 @@ fn no_term_sees_what_overflowed() {
     let key = Key::new(1, Stream::Validation, 0);
     let trials = EvaluationTrials::of(&task, clock, key, ConditionOrder::Balanced, 2).unwrap();
     let network = burn::module::AutodiffModule::valid(&network());
-    let all = Breakdown::default();
-    let report = evaluate(&network, &task, &trials, &objective, &Noise::Off, all).unwrap();
+    let report = evaluate(&network, &task, &trials, &objective, &Noise::Off).unwrap();
     // The short trial: rates 0 and 1, squared error 1 over 3 steps that count. The long one: 12 rates of 0.
     let expected = [
         ("mse", 1.0 / 3.0),
