@@ -9,7 +9,7 @@ use ctrnn_config::{Origin, Run, counted, only_under};
 use ctrnn_model::{Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, objective};
-use ctrnn_tasks::{Registry, Task, TrialBatch};
+use ctrnn_tasks::{Meaning, Registry, Task, TrialBatch};
 use ctrnn_train::{
     Breakdown, Confusion, EvalReport, EvaluationTrials, GroupScore, Metric, RunTrials, Score,
     evaluate_with, validation_noise,
@@ -362,13 +362,12 @@ fn group_table(report: &EvalReport, run: &Run) -> String {
     text
 }
 
-/// Formats a row for each value of each condition, if there are not too many. The condition of a mixture is an index within
-/// a task, which says nothing by itself and is left out.
+/// Formats a row for each value of each condition, if there are not too many or they have names. An index, such as the
+/// condition of a mixture, says nothing by itself and is left out.
 fn condition_table(report: &EvalReport, run: &Run) -> String {
-    let is_mixture = !report.tasks.is_empty();
-    let is_shown = |name: &str| !is_mixture || name != "condition";
-    let is_short =
-        |name: &str, values: &Scores| values.len() <= MAX_VALUES || (is_mixture && name == "task");
+    let is_shown = |name: &str| !matches!(run.task.meaning(name), Meaning::Index);
+    let has_names = |name: &str| matches!(run.task.meaning(name), Meaning::Names(_));
+    let is_short = |name: &str, values: &Scores| values.len() <= MAX_VALUES || has_names(name);
     let rows = |values: &Scores| -> Vec<(f64, Score)> {
         let mut rows: Vec<_> = values
             .iter()
