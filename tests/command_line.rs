@@ -374,8 +374,10 @@ fn evaluation_tells_accuracy_by_condition() {
         "by",
         "confusion",
         "loss",
+        "noise",
         "step",
         "trials",
+        "trials_from",
         "worst",
     ];
     assert_eq!(keys, expected);

@@ -56,6 +56,8 @@ fn keys_of_a_configuration() {
             "train.schedule.every_steps",
         ),
         (&[two], "task.multitask.turn_steps"),
+        (&["validate.noise=false"], "validate.noise"),
+        (&["validate.balance=conditions"], "validate.balance"),
         (&[turns], "task.multitask.tasks.anti"),
         (
             &["train.steps=20", "validate.every_steps=60"],

@@ -111,7 +111,7 @@ fn metrics_have_one_header_and_the_promised_rows() {
 
     let text = project.text("run/metrics.csv");
     assert!(
-        text.starts_with("step,wall_s,trials,split,loss,accuracy,grad_norm,lr\n"),
+        text.starts_with("step,wall_s,trials,split,loss,accuracy,grad_norm,lr,noise\n"),
         "{text}"
     );
     let expected = [
@@ -146,7 +146,7 @@ fn metrics_have_a_column_for_each_term_of_the_loss() {
     project
         .train("run", &[&penalties[..], &["train.steps=5"]].concat())
         .exits(0);
-    let header = "step,wall_s,trials,split,loss,loss_mse,loss_weight_l1,loss_rate_l2,accuracy,grad_norm,lr\n";
+    let header = "step,wall_s,trials,split,loss,loss_mse,loss_weight_l1,loss_rate_l2,accuracy,grad_norm,lr,noise\n";
     assert!(project.text("run/metrics.csv").starts_with(header));
     for row in project.metrics("run") {
         let number = |column: &str| row[column].parse::<f64>().unwrap();
@@ -294,6 +294,7 @@ fn what_is_remembered_survives_a_stop() {
         "train.schedule={name=\"step\",every_steps=2}",
         "train.schedule={name=\"plateau\",metric=\"val.accuracy\",patience=1}",
         "train.stop={metric=\"val.accuracy\",patience=3}",
+        "train.stop={metric=\"val.loss\",at_most=0.1,over=3}",
         "train.loss.weight_deviation=0.1",
         "train.groups={recurrent={weight={lr=1e-4}},initial_state={lr=0}}",
     ];

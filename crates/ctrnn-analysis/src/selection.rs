@@ -170,15 +170,28 @@ impl Selection {
         batch: &TrialBatch,
         task: &dyn Task,
     ) -> Result<Vec<usize>, SelectionError> {
-        let mut selected: Vec<usize> = (0..batch.n_trials).collect();
+        self.trials_of(&batch.conditions, batch.n_trials, task)
+    }
+
+    /// Returns the indices of the trials as [`trials`](Self::trials), from the values of each condition, `[n_trials]`.
+    ///
+    /// # Errors
+    /// See [`Selection::trials`].
+    pub fn trials_of(
+        &self,
+        conditions: &[(String, Vec<f64>)],
+        n_trials: usize,
+        task: &dyn Task,
+    ) -> Result<Vec<usize>, SelectionError> {
+        let mut selected: Vec<usize> = (0..n_trials).collect();
         for term in &self.terms {
-            let values = condition(batch, &term.name)?;
+            let values = column(conditions, &term.name)?;
             let number = term.number(values, task)?;
             selected.retain(|&b| term.comparison.holds(values[b], number));
         }
         if selected.is_empty() {
             let of_term = |term: &Term| {
-                let values = condition(batch, &term.name).unwrap_or_default();
+                let values = column(conditions, &term.name).unwrap_or_default();
                 let known = known_values(&term.name, values, task);
                 format!("{} = {known}", term.name)
             };
@@ -200,13 +213,19 @@ pub(crate) fn condition<'a>(
     batch: &'a TrialBatch,
     name: &str,
 ) -> Result<&'a [f64], SelectionError> {
-    let mut columns = batch.conditions.iter();
-    let found = columns.find(|(known, _)| known == name);
+    column(&batch.conditions, name)
+}
+
+fn column<'a>(
+    conditions: &'a [(String, Vec<f64>)],
+    name: &str,
+) -> Result<&'a [f64], SelectionError> {
+    let found = conditions.iter().find(|(known, _)| known == name);
     found
         .map(|(_, values)| &values[..])
         .ok_or_else(|| SelectionError::NoSuchCondition {
             name: name.to_owned(),
-            known: match &batch.conditions[..] {
+            known: match conditions {
                 [] => "none".to_owned(),
                 several => several
                     .iter()

@@ -322,7 +322,8 @@ pub struct ResumeArgs {
 pub struct EvalArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides of validate.trials and of keys under task and time, such as 'task.perceptual_decision.coherences=[0.1]'.
+    /// Overrides of validate.trials, validate.balance and of keys under task and time, such as
+    /// 'task.perceptual_decision.coherences=[0.1]'.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Checkpoint to use instead of the newest weights: last, best or a number of steps.
@@ -331,9 +332,22 @@ pub struct EvalArgs {
     /// Number of trials [default: validate.trials; with task.npz.files=[...] other than the run's files, all trials].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
-    /// Simulate the network's own noise.
-    #[arg(long)]
+    /// Evaluate the validation trials of the run, with the noise that they had: gives the numbers of metrics.csv at the
+    /// step of the weights.
+    #[arg(long, conflicts_with = "trials")]
+    pub validation: bool,
+    /// Simulate the network's own noise [default: as in validation: validate.noise, which is true unless it was set].
+    #[arg(long, conflicts_with = "no_noise")]
     pub noise: bool,
+    /// Leave out the network's own noise.
+    #[arg(long)]
+    pub no_noise: bool,
+    /// Evaluate only the trials in which all these conditions hold: context=motion,coh>0.1.
+    #[arg(long = "where", value_name = "NAME=VALUE,...")]
+    pub selection: Option<Selection>,
+    /// Score each combination of the values of these conditions: context,coh.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub by: Vec<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]

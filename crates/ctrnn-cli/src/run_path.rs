@@ -53,13 +53,11 @@ pub fn existing(
     needs: Needs,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
-    let mut overrides = data.overrides(overrides);
-    if !overrides
-        .iter()
-        .any(|given| given.starts_with("train.schedule"))
-    {
-        overrides.extend(left_open(&folder));
-    }
+    let given = data.overrides(overrides);
+    let left_open = left_open(&folder).into_iter();
+    let left_open = left_open.filter(|(key, _)| !is_set(key, &given));
+    let left_open = left_open.map(|(key, value)| format!("{key}={value}"));
+    let overrides: Vec<String> = left_open.chain(given.iter().cloned()).collect();
     let read = |overrides: &[String]| read_resolved(&folder, data, overrides, registry, needs);
     let run = read(&overrides)?;
     let is_per_condition = matches!(run.model.initial_state, InitialState::LearnedPerCondition);
@@ -71,6 +69,17 @@ pub fn existing(
     }
     let run = begun_in(run.with_named_paths(), &folder)?;
     Ok((folder, run))
+}
+
+/// Returns true if an override sets or removes a key or a table around it; for a key of a schedule, any of its keys.
+fn is_set(key: &str, overrides: &[String]) -> bool {
+    overrides.iter().any(|given| {
+        let given = given.trim_start_matches('~');
+        let path = given.split('=').next().unwrap_or_default().trim();
+        let rest = key.strip_prefix(path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            || (key.starts_with("train.schedule.") && path.starts_with("train.schedule"))
+    })
 }
 
 /// Reads the resolved configuration of a run with these overrides.

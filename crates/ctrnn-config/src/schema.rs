@@ -639,7 +639,14 @@ mod tests {
             (None, Some("at least 1, at most 16384"))
         );
         let [best] = explained("checkpoint.best").try_into().unwrap();
-        assert_eq!(best.words, ["val.loss", "val.accuracy", "val.min_accuracy"]);
+        let words = [
+            "val.loss",
+            "val.accuracy",
+            "val.min_accuracy",
+            "val.task_accuracy",
+            "val.min_task_accuracy",
+        ];
+        assert_eq!(best.words, words);
         assert!(
             best.text.contains("val.accuracy: Fraction of"),
             "{}",

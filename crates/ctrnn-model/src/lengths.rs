@@ -94,6 +94,27 @@ impl<B: Backend> Noise<B> {
     }
 }
 
+impl<B: Backend> Trajectory<B> {
+    /// Returns the results of some of the trials, in the given order.
+    #[must_use]
+    pub fn of_trials(self, trials: &[usize]) -> Self {
+        let device = self.outputs.device();
+        let numbers: Vec<i64> = trials.iter().map(|&b| b as i64).collect();
+        let numbers = Tensor::<B, 1, Int>::from_ints(numbers.as_slice(), &device);
+        // Selected in time-major memory, which is the layout of a trajectory.
+        let some = |all: Tensor<B, 3>| {
+            let some = all.swap_dims(0, 1).select(1, numbers.clone());
+            some.swap_dims(0, 1)
+        };
+        Self {
+            outputs: some(self.outputs),
+            rates: self.rates.map(some),
+            potentials: self.potentials.map(some),
+            final_state: self.final_state.map(|all| all.select(0, numbers.clone())),
+        }
+    }
+}
+
 impl<B: Backend> Forward<B> {
     /// Returns the pass of some of the trials, all of them `n_steps` long.
     fn of_trials(&self, trials: Range<usize>, n_steps: usize) -> Self {

@@ -213,7 +213,7 @@ pub fn record_import<B: TrainingBackend>(
     let mut trainer = trainer.map_err(|error| with_place(run, error))?;
     let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), replace)?;
     let detail = json!({ "source": source, "assumed": imported.notes(run) });
-    RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
+    RunLog::open(record.folder(), &trainer.term_names(), &[])?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;
     Ok(())
 }

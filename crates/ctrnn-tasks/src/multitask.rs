@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::channels::{Channels, Columns, Plan};
-use crate::task::batch_of;
+use crate::task::{batch_of, batch_with};
 use crate::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Meaning,
     Registry, Task, TaskEntry, TaskError, Trial, TrialBatch,
@@ -45,7 +45,7 @@ pub struct MultitaskConfig {
     /// yang_contextdm1 and yang_contextdm2 have 5.
     #[serde(default)]
     pub weights: Option<BTreeMap<String, f64>>,
-    /// Order of the tasks in training. Validation cycles through all of them.
+    /// Order of the tasks in training. Validation cycles through all of them: see validate.balance.
     pub mixing: Mixing,
     /// Order of the turns, by name; alphabetical if the list is empty.
     pub turns: Vec<String>,
@@ -227,6 +227,14 @@ impl Task for Multitask {
     }
 
     fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
+        if request.conditions == ConditionOrder::BalancedTasks {
+            let tasks = self.possible_conditions();
+            let condition = |b: usize, _: &mut Rng| {
+                let own = &tasks[b % tasks.len()];
+                own[b / tasks.len() % own.len()]
+            };
+            return Ok(batch_with(self, request, condition));
+        }
         let conditions = match self.task_at(request) {
             None => self.conditions.clone(),
             Some(k) => {
@@ -247,6 +255,10 @@ impl Task for Multitask {
         let (part, own) = self.own_trial(trial)?;
         let readout = part.columns.readout(outputs, trial.n_outputs);
         part.task.reaction_steps(&own, &readout)
+    }
+
+    fn mixed_tasks(&self) -> Vec<String> {
+        self.parts.iter().map(|part| part.name.clone()).collect()
     }
 
     fn meaning(&self, condition: &str) -> Meaning {
@@ -345,6 +357,16 @@ impl Multitask {
         }
     }
 
+    /// Returns the conditions of positive weight, one list for each task that has any.
+    fn possible_conditions(&self) -> Vec<Vec<&Condition>> {
+        let of_task = |k: usize| -> Vec<&Condition> {
+            let is_possible = |c: &&Condition| c.weight > 0.0 && c.value("task") == k as f64;
+            self.conditions.iter().filter(is_possible).collect()
+        };
+        let tasks = (0..self.parts.len()).map(of_task);
+        tasks.filter(|own| !own.is_empty()).collect()
+    }
+
     /// Returns the task of a trial, and the trial in the layout of that task.
     fn own_trial(&self, trial: &Trial) -> Option<(&Part, Trial)> {
         let part = &self.parts[trial.value("task")? as usize];
@@ -354,7 +376,7 @@ impl Multitask {
 
     /// Returns the only task of a batch, or `None` if the batch may have any of them.
     fn task_at(&self, request: &BatchRequest) -> Option<usize> {
-        if request.conditions == ConditionOrder::Balanced {
+        if request.conditions != ConditionOrder::Weighted {
             return None;
         }
         match self.mixing {
@@ -652,6 +674,31 @@ mod tests {
         let last = wrong.len() - 4;
         wrong[last..].copy_from_slice(&[9.0, 9.0, 1.0, 0.5]); // of left and right the former
         assert_eq!(task.is_correct(&trial, &wrong), Some(false));
+    }
+
+    /// go_nogo has 2 conditions and perceptual_decision more; each gets every other trial.
+    #[test]
+    fn balanced_tasks_get_the_same_number_of_trials() {
+        let task = build(TWO).unwrap();
+        let request = |first_trial, n_trials| BatchRequest {
+            clock: Clock::new(20.0).unwrap(),
+            first_trial,
+            n_trials,
+            key: Key::new(1, Stream::Validation, 0),
+            step: 0,
+            conditions: ConditionOrder::BalancedTasks,
+        };
+        let batch = task.sample_batch(&request(0, 12)).unwrap();
+        let expected: Vec<f64> = (0..12).map(|b| f64::from(b % 2)).collect();
+        assert_eq!(tasks_of(&batch), expected);
+        let (name, conditions) = &batch.conditions[1];
+        assert_eq!(name, "condition");
+        let of_task = |k: usize| conditions.iter().skip(k).step_by(2).copied();
+        assert!(of_task(0).eq([0.0, 1.0, 0.0, 1.0, 0.0, 1.0]));
+        assert!(of_task(1).eq([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+        let later = task.sample_batch(&request(5, 2)).unwrap();
+        assert_eq!(later.trial(1), batch.trial(6)); // a part of the same trials
+        assert_eq!(task.mixed_tasks(), ["go_nogo", "perceptual_decision"]);
     }
 
     #[test]

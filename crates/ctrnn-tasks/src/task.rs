@@ -32,8 +32,11 @@ pub struct BatchRequest {
 pub enum ConditionOrder {
     /// For training: the condition of each trial is drawn by weight.
     Weighted,
-    /// For validation: the conditions of positive weight are used in a cycle.
+    /// The conditions of positive weight are used in a cycle.
     Balanced,
+    /// For validation: the tasks of a mixture are used in a cycle, and so are the conditions of each; for any other task
+    /// the same as `Balanced`.
+    BalancedTasks,
 }
 
 /// Request from another thread to stop waiting for trials: [`Task::sample_batch`] then fails soon.
@@ -201,6 +204,12 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// Returns the names of the tasks of a mixture; the condition `task` of a trial is an index into them. Empty for
+    /// any other task.
+    fn mixed_tasks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Describes a condition: label, unit and scale of a quantity, or the names of its values. By default its name says
     /// what it is ([`Meaning::of_name`]).
     fn meaning(&self, condition: &str) -> Meaning {
@@ -275,13 +284,22 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
     request: &BatchRequest,
 ) -> TrialBatch {
     let possible: Vec<&Condition> = conditions.iter().filter(|c| c.weight > 0.0).collect();
+    batch_with(task, request, |b, rng| match request.conditions {
+        ConditionOrder::Weighted => Condition::draw(conditions, rng),
+        ConditionOrder::Balanced | ConditionOrder::BalancedTasks => possible[b % possible.len()],
+    })
+}
+
+/// Makes a batch of trials of a task; `condition` chooses the condition of trial `b`.
+pub(crate) fn batch_with<'a, T: Task + ?Sized>(
+    task: &T,
+    request: &BatchRequest,
+    condition: impl Fn(usize, &mut Rng) -> &'a Condition,
+) -> TrialBatch {
     let trials = (0..request.n_trials).map(|place| {
         let b = request.first_trial + place;
         let mut rng = Rng::new(request.key, b as u64, request.step);
-        let condition = match request.conditions {
-            ConditionOrder::Weighted => Condition::draw(conditions, &mut rng),
-            ConditionOrder::Balanced => possible[b % possible.len()],
-        };
+        let condition = condition(b, &mut rng);
         task.sample_trial(condition, request.clock, &mut rng)
     });
     let longest = task.longest_steps(request.clock).unwrap_or(0);

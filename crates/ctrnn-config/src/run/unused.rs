@@ -104,6 +104,16 @@ impl Run {
             let why = "max_rollbacks = 0, so that the run never goes back";
             note("train.divergence.lr_factor".to_owned(), why.to_owned());
         }
+        let usual = RunConfig::default().validate;
+        let validate = &self.config.validate;
+        if validate.noise != usual.noise && self.model.noise.is_silent() {
+            let why = "every level of model.noise is 0";
+            note("validate.noise".to_owned(), why.to_owned());
+        }
+        if validate.balance != usual.balance && self.task.mixed_tasks().is_empty() {
+            let why = "only a mixture of tasks (task.multitask) has trials of several tasks";
+            note("validate.balance".to_owned(), why.to_owned());
+        }
         if train.steps == 0 {
             return found; // a run of no steps only writes the initial network
         }
@@ -176,6 +186,14 @@ impl Run {
         let n = self.n_validations();
         if n == 1 {
             let why = format!("the only validation is that at the end of the run; {MORE_OFTEN}");
+            return Some(("train.stop".to_owned(), why));
+        }
+        if stop.over as u64 > n {
+            let why = format!(
+                "the run has {}, fewer than train.stop.over = {}; {MORE_OFTEN}",
+                counted(n, "validation"),
+                stop.over
+            );
             return Some(("train.stop".to_owned(), why));
         }
         let is_unreached = stop.patience.is_some_and(|patience| patience >= n);

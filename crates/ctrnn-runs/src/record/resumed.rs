@@ -27,23 +27,46 @@ pub fn recorded(folder: &RunFolder) -> Result<Table, RunError> {
     let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
     let table: Result<Table, toml::de::Error> = text.parse();
     let mut table = table.map_err(|error| damaged(error.message().to_owned()))?;
-    let length = open_length(&table);
-    let train = table.get_mut("train");
-    let schedule = train.and_then(|train| train.get_mut("schedule")?.as_table_mut());
-    if let Some((steps, schedule)) = length.zip(schedule) {
-        schedule.insert("steps".to_owned(), steps);
+    for (key, value) in open_values(&table) {
+        let (path, last) = key.rsplit_once('.').expect("a key of a table");
+        let mut inner = Some(&mut table);
+        for word in path.split('.') {
+            inner = inner.and_then(|table| table.get_mut(word)?.as_table_mut());
+        }
+        if let Some(inner) = inner {
+            inner.insert(last.to_owned(), value);
+        }
     }
     Ok(table)
 }
 
-/// Returns overrides for values that an earlier version left open in a resolved configuration: the length of a cosine
-/// schedule, taken from the recorded number of steps.
-pub fn left_open(folder: &RunFolder) -> Vec<String> {
+/// Returns keys that an earlier version left open in a resolved configuration, each with the value that it meant.
+pub fn left_open(folder: &RunFolder) -> Vec<(&'static str, toml::Value)> {
     let text = read_at_most(&folder.resolved(), MAX_CONFIG_BYTES).unwrap_or_default();
     let table: Option<Table> = String::from_utf8_lossy(&text).parse().ok();
-    let steps = table.as_ref().and_then(open_length);
-    let steps = steps.map(|steps| format!("{SCHEDULE_STEPS}={steps}"));
-    steps.into_iter().collect()
+    table.as_ref().map(open_values).unwrap_or_default()
+}
+
+/// Returns the keys that a recorded configuration lacks but whose value follows from the version that wrote it: the length
+/// of a cosine schedule was the number of steps; validation had no noise, its trials were dealt over the conditions of
+/// all tasks, and each validation alone was compared with the bound of `train.stop`.
+fn open_values(recorded: &Table) -> Vec<(&'static str, toml::Value)> {
+    let lacks = |table: Option<&toml::Value>, key: &str| {
+        table.is_some_and(|table| table.is_table() && table.get(key).is_none())
+    };
+    let (train, validate) = (recorded.get("train"), recorded.get("validate"));
+    let stop = train.and_then(|train| train.get("stop"));
+    let earlier = [
+        (validate, "noise", "validate.noise", false.into()),
+        (validate, "balance", "validate.balance", "conditions".into()),
+        (stop, "over", "train.stop.over", 1.into()),
+    ];
+    let open = earlier
+        .into_iter()
+        .filter(|(table, key, ..)| lacks(*table, key));
+    let length = open_length(recorded).map(|steps| (SCHEDULE_STEPS, steps));
+    let open = open.map(|(.., key, value)| (key, value));
+    open.chain(length).collect()
 }
 
 fn open_length(recorded: &Table) -> Option<toml::Value> {

@@ -243,7 +243,7 @@ impl TrialsFromCommand {
             "step": request.step + request.first_trial as u64,
             "n_trials": request.n_trials,
             "dt_ms": request.clock.dt_ms(),
-            "balanced": request.conditions == ConditionOrder::Balanced,
+            "balanced": request.conditions != ConditionOrder::Weighted,
         });
         let longest = self.longest_answer(request.n_trials);
         let answer = self.ask(question, longest)?;

@@ -183,7 +183,7 @@ impl Task for TrialsFromFile {
             let b = request.first_trial + place;
             let mut rng = Rng::new(request.key, b as u64, request.step);
             let k = match request.conditions {
-                ConditionOrder::Balanced => b % self.ends.len(),
+                ConditionOrder::Balanced | ConditionOrder::BalancedTasks => b % self.ends.len(),
                 ConditionOrder::Weighted => {
                     let left = rng.uniform_in(0.0, n_drawn);
                     let k = self.ends.partition_point(|&end| f64::from(end) <= left);
@@ -732,7 +732,7 @@ mod tests {
                 let mut rng = Rng::new(request.key, number as u64, request.step);
                 let condition = match order {
                     ConditionOrder::Weighted => Condition::draw(&conditions, &mut rng),
-                    ConditionOrder::Balanced => &conditions[number % conditions.len()],
+                    _ => &conditions[number % conditions.len()],
                 };
                 let trial = task.sample_trial(condition, request.clock, &mut rng);
                 assert_eq!(batch.trial(b), trial);

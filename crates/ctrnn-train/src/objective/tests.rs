@@ -13,7 +13,7 @@ use ctrnn_tasks::{Clock, Duration, Integrator, Mask, Target};
 use super::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTarget};
 use super::*;
 use crate::burn_test::{batch, outputs, values};
-use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
+use crate::evaluation::{Breakdown, EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
 use crate::objective::config::{Spread, StatePrediction};
 
 type Inner = NdArray<f64>;
@@ -511,7 +511,8 @@ fn no_number_of_an_evaluation_depends_on_its_blocks() {
                 together,
                 run: None,
             };
-            evaluate_terms::<Inner>(&network, &task, &trials, &scored, &draws).unwrap()
+            let all = Breakdown::default();
+            evaluate_terms::<Inner>(&network, &task, &trials, &scored, &draws, all).unwrap()
         };
         let whole = report(600);
         for together in [1, 100, 256] {
