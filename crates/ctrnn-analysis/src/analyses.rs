@@ -7,20 +7,27 @@
 pub mod accuracy;
 #[cfg(test)]
 mod any_network;
+pub mod choice_probability;
 pub mod chronometric;
 pub mod comparison;
 pub mod confusion;
 pub mod currents;
 pub mod curves;
+pub mod decoding;
+pub mod dpca;
 pub mod fixed_points;
 pub mod flow;
 pub mod lyapunov;
+pub mod noise_correlations;
 pub mod pca;
 pub mod psychometric;
 pub mod rate_maps;
 pub mod rates;
+pub mod sequences;
 pub mod spectrum;
 pub mod speed;
+#[cfg(test)]
+pub mod synthetic;
 pub mod task_variance;
 pub mod tdr;
 pub mod timescales;
@@ -28,11 +35,15 @@ pub mod tuning;
 pub mod weight_change;
 pub mod weights;
 
+use schemars::{JsonSchema, schema_for};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::linear_algebra::NotConverged;
 use crate::plot::Figure;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 macro_rules! analyses {
     ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
@@ -44,6 +55,9 @@ macro_rules! analyses {
             section: Section::$section,
             basis: $name::$answer::BASIS,
             sees_peers: $name::$answer::SEES_PEERS,
+            arrays: $name::$answer::ARRAYS,
+            options: options::<$name::$answer>,
+            parse: |given| parsed::<<$name::$answer as Answer>::Options>(given).map(drop),
             find: find::<$name::$answer>,
         }),*];
     };
@@ -58,17 +72,22 @@ analyses! {
     Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";
     StateSpace, pca::StateSpace, "Principal components", "trajectories on principal components, and how many dimensions they fill";
     StateSpace, tdr::Tdr, "Targeted dimensionality reduction", "trajectories on the axes of the task's variables";
+    StateSpace, dpca::Dpca, "Demixed principal components", "directions that each depend on one variable of the task, or on time alone";
+    StateSpace, decoding::Decoding, "Decoding", "linear decoding of the task's variables over time, and its generalisation to other times";
     StateSpace, speed::Speed, "Speed", "how fast the state moves";
     Dynamics, fixed_points::FixedPoints, "Fixed points", "fixed and slow points under the inputs of every epoch, and their stability";
     Dynamics, flow::Flow, "Flow", "where the dynamics lead on the plane of the first two components";
     Dynamics, spectrum::Spectrum, "Spectrum", "eigenvalues of the recurrent weights and timescales of the linearised network";
     Dynamics, lyapunov::Lyapunov, "Lyapunov exponents", "Lyapunov exponents under the inputs of the task";
-    Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates and the time in which it decays";
+    Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates, the time in which it decays, and intrinsic timescales";
     Units, rates::Rates, "Rates", "histogram of firing rates and rates over time";
-    Units, tuning::Tuning, "Tuning", "selectivity of units: d' and what explains the variance of their rates";
-    Units, task_variance::TaskVariance, "Task variance", "variance of units by task or epoch, and clusters of units";
+    Units, tuning::Tuning, "Tuning", "selectivity of units: d', what explains the variance of their rates, and tests";
+    Units, choice_probability::ChoiceProbability, "Choice probability", "how well the rate of a unit predicts the choice at equal evidence";
+    Units, noise_correlations::NoiseCorrelations, "Noise correlations", "correlations of units within conditions and between them";
+    Units, task_variance::TaskVariance, "Task variance", "variance of units by task or epoch, clusters of units, and their lesions";
+    Units, sequences::Sequences, "Sequences", "units in order of their peak, and how sequential they are";
     Units, currents::Currents, "Currents", "excitatory and inhibitory currents and their balance";
-    Units, rate_maps::RateMaps, "Rate maps", "firing rates over places in a box, place and grid scores";
+    Units, rate_maps::RateMaps, "Rate maps", "firing rates over places in a box: information, fields and grid scores, with shuffles";
     Weights, weights::SortedWeights, "Connectivity", "weight matrices sorted by cell type and preference, and block statistics";
     Weights, weight_change::WeightChange, "Before and after training", "weights before and after training";
     Comparison, comparison::Comparison, "Distances to other runs", "distances to other runs: Procrustes, CKA, dynamical similarity";
@@ -76,13 +95,15 @@ analyses! {
 
 /// Result of an analysis.
 pub trait Answer: Sized {
-    /// Settings of the analysis; the command line uses their defaults.
-    type Options: Default;
+    /// Settings of the analysis: a structure of keys with defaults.
+    type Options: Default + Serialize + DeserializeOwned + JsonSchema;
 
     /// Data that the analysis needs.
     const BASIS: Basis = Basis::FiniteStates;
     /// True if the analysis compares with other runs.
     const SEES_PEERS: bool = false;
+    /// Documentation of each array of `<name>.npz`.
+    const ARRAYS: &'static [ArrayDoc] = &[];
 
     /// Computes the analysis of a network and its trials.
     ///
@@ -115,7 +136,52 @@ pub struct Analysis {
     pub basis: Basis,
     /// True if the analysis compares with other runs.
     pub sees_peers: bool,
-    find: fn(&Study) -> Result<Findings, Unsuitable>,
+    /// Documentation of each array of `<name>.npz`.
+    pub arrays: &'static [ArrayDoc],
+    options: fn() -> Vec<AnalysisOption>,
+    parse: fn(&Map<String, Value>) -> Result<(), String>,
+    find: fn(&Study, &Map<String, Value>) -> Result<Findings, Unsuitable>,
+}
+
+/// Settings of an analysis that has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoOptions {}
+
+/// Key of the settings of an analysis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnalysisOption {
+    /// Name of the key.
+    pub key: String,
+    /// Default; null if there is none.
+    pub default: Value,
+    /// Documentation.
+    pub summary: String,
+}
+
+/// Error of the settings of an analysis.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OptionError {
+    /// The analysis has no such key.
+    #[error("{key} is not an option of {analysis}; {expected}")]
+    Unknown {
+        /// Name of the analysis.
+        analysis: &'static str,
+        /// Requested key.
+        key: String,
+        /// Keys that exist.
+        expected: String,
+    },
+    /// A value is not of the type of its key.
+    #[error("{analysis}.{key}: {problem}")]
+    Value {
+        /// Name of the analysis.
+        analysis: &'static str,
+        /// Key of the value.
+        key: String,
+        /// Problem, with the expected type.
+        problem: String,
+    },
 }
 
 /// A section of a report.
@@ -207,22 +273,94 @@ impl Analysis {
         ANALYSES.iter().find(|analysis| analysis.name == name)
     }
 
-    /// Computes the analysis of a network and its trials, with default options.
+    /// Returns the keys of the analysis' settings.
+    pub fn options(&self) -> Vec<AnalysisOption> {
+        (self.options)()
+    }
+
+    /// Checks settings that are given by their keys.
+    ///
+    /// # Errors
+    /// If a key is unknown or a value is not of its type.
+    pub fn check_options(&self, given: &Map<String, Value>) -> Result<(), OptionError> {
+        let options = self.options();
+        let is_known = |key: &String| options.iter().any(|option| option.key == *key);
+        let unknown = given.keys().find(|key| !is_known(key));
+        let Some(key) = unknown else {
+            return given.iter().try_for_each(|(key, value)| {
+                let alone = Map::from_iter([(key.clone(), value.clone())]);
+                (self.parse)(&alone).map_err(|problem| OptionError::Value {
+                    analysis: self.name,
+                    key: key.clone(),
+                    problem,
+                })
+            });
+        };
+        let keys: Vec<&str> = options.iter().map(|option| &option.key[..]).collect();
+        Err(OptionError::Unknown {
+            analysis: self.name,
+            key: key.clone(),
+            expected: match &keys[..] {
+                [] => "it has none".to_owned(),
+                keys => format!("expected {}", keys.join(", ")),
+            },
+        })
+    }
+
+    /// Computes the analysis of a network and its trials, with default settings.
     ///
     /// # Errors
     /// Returns the reason if there is no result for this network and these trials.
     pub fn run(&self, study: &Study) -> Result<Findings, Unsuitable> {
+        self.run_with(study, &Map::new())
+    }
+
+    /// Computes the analysis of a network and its trials; settings that are not given have their defaults.
+    ///
+    /// # Errors
+    /// Returns the reason if there is no result for this network and these trials.
+    ///
+    /// # Panics
+    /// If the settings are wrong ([`check_options`](Self::check_options)).
+    pub fn run_with(
+        &self,
+        study: &Study,
+        options: &Map<String, Value>,
+    ) -> Result<Findings, Unsuitable> {
         match study.first_nonfinite() {
             Some(place) if self.basis == Basis::FiniteStates => {
                 Err(Unsuitable::diverges("the network", place))
             }
-            _ => (self.find)(study),
+            _ => (self.find)(study, options),
         }
     }
 }
 
-fn find<A: Answer>(study: &Study) -> Result<Findings, Unsuitable> {
-    let answer = A::compute(study, &A::Options::default())?;
+fn options<A: Answer>() -> Vec<AnalysisOption> {
+    let schema = schema_for!(A::Options).to_value();
+    let defaults = serde_json::to_value(A::Options::default()).expect("settings are plain values");
+    let Some(properties) = schema["properties"].as_object() else {
+        return Vec::new();
+    };
+    let option = |(key, property): (&String, &Value)| AnalysisOption {
+        key: key.clone(),
+        default: defaults[key].clone(),
+        summary: property["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    properties.iter().map(option).collect()
+}
+
+/// Returns settings from given keys; the error is the problem and the expected type.
+fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> {
+    serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())
+}
+
+fn find<A: Answer>(study: &Study, options: &Map<String, Value>) -> Result<Findings, Unsuitable> {
+    let options = parsed(options).expect("settings that check_options accepts");
+    let answer = A::compute(study, &options)?;
     Ok(Findings {
         arrays: answer.arrays(),
         figures: answer.figures(),

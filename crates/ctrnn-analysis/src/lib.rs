@@ -39,6 +39,7 @@ mod principal_components;
 mod rate_map;
 mod report;
 mod responses;
+mod selection;
 mod selectivity;
 mod sigmoid;
 mod similarity;
@@ -50,7 +51,10 @@ mod trial_figure;
 mod variables;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
-pub use analyses::{ANALYSES, Analysis, Answer, Basis, Findings, Section, Unsuitable};
+pub use analyses::{
+    ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
+    Unsuitable,
+};
 pub use arrays::{ArrayDoc, Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
@@ -64,6 +68,7 @@ pub use perturbation::{Current, Cut, NoSuchUnit, Perturbation};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;
 pub use report::{ReportedRun, report};
+pub use selection::{Selection, SelectionError};
 pub use selectivity::{SelectivityTest, VarianceSplit, d_prime, selectivity_test, variance_split};
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};

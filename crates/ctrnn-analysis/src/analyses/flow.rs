@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayView2, s};
 
 use super::fixed_points::MOST_INPUTS;
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::study::TypicalInput;
 use crate::text::short;
@@ -31,9 +31,9 @@ pub struct Flow {
 }
 
 impl Answer for Flow {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let states = study.all_states();
         let pca = Pca::of(states.view())?;
         if pca.rank() < 2 {

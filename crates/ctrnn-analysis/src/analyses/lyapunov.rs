@@ -1,6 +1,8 @@
 //! Lyapunov exponents: rates of divergence of neighbouring trajectories.
 
 use ndarray::{Array1, Array2, ArrayView2};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::linear_algebra::qr;
@@ -9,7 +11,8 @@ use crate::text::short;
 use crate::{Arrays, Dynamics, Study};
 
 /// Settings of the Lyapunov exponents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Largest number of exponents.
     pub n_exponents: usize,

@@ -3,7 +3,7 @@
 use faer::c64;
 use ndarray::{Array1, Array2};
 
-use super::{Answer, Basis, Unsuitable};
+use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::study::TypicalInput;
@@ -28,10 +28,10 @@ pub struct Spectrum {
 }
 
 impl Answer for Spectrum {
-    type Options = ();
+    type Options = NoOptions;
     const BASIS: Basis = Basis::Trials;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let of = |weights: &Array2<f64>| eigenvalues(weights.view());
         let before = study.before.as_ref().map(|network| of(&network.w_rc));
         let before = before.transpose()?;

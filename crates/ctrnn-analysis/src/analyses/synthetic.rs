@@ -137,6 +137,7 @@ impl Synthetic {
             signs: None,
             metrics: None,
             peers: Vec::new(),
+            by: Vec::new(),
             seed: 1,
         }
     }

@@ -2,12 +2,15 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::Dynamics;
 use crate::linear_algebra::{Eigen, NotConverged, eigen, solve};
 
 /// Settings of the search for fixed points.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Search {
     /// Number of gradient-descent steps on q, which move a state into the basin of a point.
     pub gradient_steps: usize,
