@@ -79,7 +79,7 @@ pub fn variance_split(
         .collect();
     // The floor avoids 0 / 0 for a constant unit.
     let total = (&between + &within).mapv(|v: f64| v.max(1e-300));
-    let main = unique.iter().fold(Array1::zeros(rates.ncols()), |a, b| a + b);
+    let main = unique.iter().fold(Array1::<f64>::zeros(rates.ncols()), |a, b| a + b);
     let part = |variance: Array1<f64>| variance.mapv(|v| v.max(0.0)) / &total;
     Ok(VarianceSplit {
         by_variable: Array2::from_shape_fn((unique.len(), rates.ncols()), |(k, n)| {
@@ -168,7 +168,8 @@ fn permutation_test(
     }
     let mut q = p.clone();
     for mut row in q.outer_iter_mut() {
-        row.assign(&Array1::from(q_values(&row.to_vec())));
+        let corrected = q_values(&row.to_vec());
+        row.assign(&Array1::from(corrected));
     }
     Ok(SelectivityTest {
         p,
@@ -392,5 +393,50 @@ mod tests {
         assert!(close(found.by_variable[[0, 0]], 1.0) && close(found.residual[0], 0.0));
         assert!(close(found.by_interaction[1], 1.0) && close(found.by_variable[[1, 1]], 0.0));
         assert!(close(found.by_variable[[1, 2]], 0.5) && close(found.residual[2], 0.5));
+    }
+
+    /// Two correlated variables, of which the first alone drives unit 0: nothing is left for interactions.
+    #[test]
+    fn correlated_variables_do_not_interact() {
+        let pairs = [[-1.0, -1.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 1.0]];
+        let variables = Array2::from_shape_fn((10, 2), |(i, k)| pairs[i % 5][k]);
+        let rates = Array2::from_shape_fn((10, 1), |(i, _)| 3.0 * pairs[i % 5][0]);
+        let found = variance_split(rates.view(), variables.view()).unwrap();
+        assert!(found.by_interaction[0] < 1e-12 && found.residual[0] < 1e-12);
+        assert!(found.by_variable[[1, 0]] < 1e-12 && found.by_variable[[0, 0]] > 0.1);
+        let sum = found.by_variable.column(0).sum() + found.shared[0];
+        assert!((sum - 1.0).abs() < 1e-12);
+    }
+
+    /// Unit 0 follows the first variable, unit 1 the product of both, unit 2 nothing.
+    #[test]
+    fn the_test_finds_what_drives_a_unit() {
+        let mut rng = ctrnn_random::Rng::new(
+            ctrnn_random::Key::new(1, ctrnn_random::Stream::Eval, 0),
+            0,
+            0,
+        );
+        let sign = |bit: usize| [-1.0, 1.0][bit & 1];
+        let variables = Array2::from_shape_fn((80, 2), |(b, k)| sign(b >> k));
+        let rates = Array2::from_shape_fn((80, 3), |(b, n)| {
+            let noise = f64::from(rng.normal());
+            noise + [1.5 * sign(b), 1.5 * sign(b) * sign(b >> 1), 0.0][n]
+        });
+        let found = selectivity_test(rates.view(), variables.view(), 199, 1).unwrap();
+        let least = 1.0 / 200.0;
+        assert_eq!([found.p[[0, 0]], found.p[[2, 1]]], [least; 2]);
+        for (term, unit) in [(1, 0), (2, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)] {
+            assert!(found.p[[term, unit]] > 0.02, "{}", found.p);
+        }
+        assert!((found.q[[0, 0]] - 3.0 * least).abs() < 1e-12 && !found.is_deterministic);
+    }
+
+    /// Copies of one response do not make it more significant: 3 of 3 conditions cannot be tested.
+    #[test]
+    fn copies_are_no_evidence() {
+        let variables = Array2::from_shape_fn((300, 1), |(b, _)| (b % 3) as f64);
+        let rates = Array2::from_shape_fn((300, 2), |(b, n)| ((b % 3) * (n + 1)) as f64);
+        let found = selectivity_test(rates.view(), variables.view(), 99, 1).unwrap();
+        assert!(found.is_deterministic && found.p.iter().all(|p| p.is_nan()), "{}", found.p);
     }
 }

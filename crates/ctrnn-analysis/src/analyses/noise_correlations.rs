@@ -62,13 +62,13 @@ impl Answer for NoiseCorrelations {
             .collect();
         cells.retain(|own| own.len() > 1);
         let mut means = Array2::zeros((cells.len(), rates.ncols()));
-        let mut left = Vec::new();
+        let mut left: Vec<Array2<f64>> = Vec::new();
         for (mut row, own) in means.outer_iter_mut().zip(&cells) {
             let (mean, deviations) = centred(rates.select(Axis(0), own).view());
             row.assign(&mean);
             left.push(deviations);
         }
-        let views: Vec<_> = left.iter().map(Array2::view).collect();
+        let views: Vec<_> = left.iter().map(|a| a.view()).collect();
         let left = ndarray::concatenate(Axis(0), &views).unwrap_or_default();
         let noise = correlations(&left);
         if noise.iter().all(|r| r.is_nan()) || rates.ncols() < 2 {

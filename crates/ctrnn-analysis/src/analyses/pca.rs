@@ -218,3 +218,36 @@ impl StateSpace {
             .add(Layer::points(x, sums, colour(0)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyses::synthetic::Synthetic;
+
+    /// A large time course that both conditions share, along unit 0, hides their difference along unit 1; conditions count
+    /// equally, although one has three times as many trials.
+    #[test]
+    fn the_common_time_course_can_be_removed() {
+        let coh: Vec<f64> = (0..12).map(|b| f64::from(u8::from(b % 4 == 0))).collect();
+        let rates = Array3::from_shape_fn((12, 10, 3), |(b, t, n)| match n {
+            0 => 5.0 * (t as f64).sin(),
+            1 => coh[b] * t as f64 / 10.0,
+            _ => 0.1,
+        });
+        let synthetic = Synthetic::of(&[("coh", coh)], rates);
+        let study = synthetic.study();
+        let axis = |removes_condition_independent: bool| {
+            let options = PcaOptions {
+                removes_condition_independent,
+            };
+            StateSpace::compute(&study, &options).unwrap()
+        };
+        assert!(axis(false).axes[[0, 0]].abs() > 0.99);
+        let found = axis(true);
+        assert!((found.axes[[0, 1]] - 1.0).abs() < 1e-9, "{}", found.axes);
+        assert!(found.removed.unwrap() > 0.9);
+        // The mean of both conditions is 0.45 at the end: half of the difference.
+        let end = found.scores[[0, 9, 0]] + found.pca.mean[1];
+        assert!((end - 0.45).abs() < 1e-9, "{end}");
+    }
+}

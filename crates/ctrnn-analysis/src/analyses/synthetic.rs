@@ -81,6 +81,25 @@ impl Synthetic {
         }
     }
 
+    /// Creates a network whose first two units drive one output each, in trials with the input 1 or -1.
+    pub fn decider(n_units: usize, n_trials: usize) -> Self {
+        let mut found = Self::network(n_units, n_trials);
+        let sides = [-1.0f32, 1.0];
+        let n_steps = found.batch.max_steps;
+        for (b, own) in found.batch.inputs.chunks_exact_mut(n_steps).enumerate() {
+            own.fill(sides[b % 2]);
+        }
+        let dynamics = &mut found.dynamics;
+        dynamics.w_rc.fill(0.0);
+        dynamics.w_in.fill(0.5);
+        dynamics.w_in[[0, 0]] = -2.0;
+        dynamics.w_in[[1, 0]] = 2.0;
+        dynamics.w_out.fill(0.0);
+        dynamics.w_out[[0, 0]] = 1.0;
+        dynamics.w_out[[1, 1]] = 1.0;
+        found
+    }
+
     /// Creates a network of random weights with the responses of its own noise-free dynamics to random inputs.
     pub fn network(n_units: usize, n_trials: usize) -> Self {
         let mut rng = Rng::new(Key::new(5, Stream::Eval, 0), 0, 0);

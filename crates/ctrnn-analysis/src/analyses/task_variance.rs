@@ -381,7 +381,10 @@ fn lesions(study: &Study, active: &[usize], labels: &[usize]) -> Option<Lesions>
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array3;
+
     use super::*;
+    use crate::analyses::synthetic::Synthetic;
 
     /// Two trials with rates 0 and 2 at the first time, equal ones at the second; only one trial has a third: (1 + 0) /
     /// 2. A third trial that repeats the second changes nothing if each counts half.
@@ -394,5 +397,32 @@ mod tests {
         let (rates, counts) = (rates.select(Axis(0), &[0, 1, 1]), counts.select(Axis(0), &[0, 1, 1]));
         let found = variance_over_trials(rates.view(), counts.view(), &[1.0, 0.5, 0.5]);
         assert!((found[0] - 0.5).abs() < 1e-12);
+    }
+
+    /// Reference: tests/golden/make_populations.py, `task_variance`: conditions with three, two, one and one trial.
+    #[test]
+    fn task_variance_is_that_of_numpy() {
+        let rates = Array3::from_shape_fn((7, 4, 3), |(b, t, n)| {
+            (b as f64 * 5.0 + t as f64 * 2.0 + n as f64).sin()
+        });
+        let condition = vec![0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0];
+        let synthetic = Synthetic::of(&[("coh", condition)], rates);
+        let (names, found) = variances(&synthetic.study());
+        assert_eq!(names, ["stimulus"]);
+        for (found, expected) in found[0].iter().zip([0.446038920722, 0.434732631560, 0.435268285445]) {
+            assert!((found - expected).abs() < 1e-10, "{found} {expected}");
+        }
+    }
+
+    /// Units 0 and 1 decide, the others do nothing: without the first group all trials are wrong or chance, without the
+    /// second none is.
+    #[test]
+    fn lesions_show_who_decides() {
+        let synthetic = Synthetic::decider(6, 20);
+        let study = synthetic.study();
+        let found = lesions(&study, &[0, 1, 2, 3, 4, 5], &[0, 0, 1, 1, 1, 1]).unwrap();
+        assert_eq!((found.tasks.len(), found.n_trials[0]), (1, 20));
+        assert_eq!(found.intact, [1.0]);
+        assert!(found.lesioned[[0, 0]] < 0.6 && found.lesioned[[0, 1]] == 1.0, "{found:?}");
     }
 }

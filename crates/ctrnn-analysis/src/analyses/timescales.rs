@@ -354,7 +354,7 @@ fn in_epoch(study: &Study, epoch: &str, bin_ms: f64) -> Option<Intrinsic> {
     let dt_ms = study.dynamics.dt_ms;
     let steps: Vec<_> =
         (0..study.batch.n_trials).map(|b| steps_of(&study.batch, b, epoch)).collect();
-    let shared = crate::responses::common_steps(steps.iter().map(std::iter::ExactSizeIterator::len));
+    let shared = crate::responses::common_steps(steps.iter().map(ExactSizeIterator::len));
     let size = ((bin_ms / dt_ms).round() as usize).max(1).max(shared.div_ceil(MOST_BINS));
     let n_bins = shared / size;
     let conditions = &study.batch.conditions;
@@ -508,7 +508,7 @@ mod tests {
     #[test]
     fn an_alternating_unit() {
         let rates =
-            ndarray::Array3::from_shape_fn(
+            Array3::from_shape_fn(
                 (1, 4, 2),
                 |(_, t, n)| if n == 0 && t % 2 == 0 { 1.0 } else { 0.0 },
             );
@@ -524,5 +524,55 @@ mod tests {
         let found = decay_time_ms(ndarray::array![1.0, 0.5, 0.25].view(), 20.0);
         assert!((found - 20.0 * (1.0 + (0.5 - (-1.0f64).exp()) / 0.25)).abs() < 1e-12);
         assert!(decay_time_ms(ndarray::array![1.0, 0.9].view(), 20.0).is_nan());
+    }
+
+    /// Reference: tests/golden/make_populations.py, `decay`.
+    #[test]
+    fn decays_are_those_of_scipy() {
+        let lag_ms: Vec<f64> = (1..15).map(|k| 50.0 * f64::from(k)).collect();
+        let values: Vec<f64> = lag_ms
+            .iter()
+            .enumerate()
+            .map(|(k, lag)| 0.6 * ((-lag / 180.0).exp() + 0.2) + 0.01 * (k as f64 * 2.3).sin())
+            .collect();
+        let found = Decay::fit(&lag_ms, &values).unwrap();
+        for (found, expected) in
+            [found.tau_ms, found.amplitude, found.offset].iter().zip(SCIPY_DECAY)
+        {
+            assert!((found / expected - 1.0).abs() < 1e-5, "{found} {expected}");
+        }
+        // A line does not determine a timescale, nor does a rise.
+        let line: Vec<f64> = lag_ms.iter().map(|lag| 1.0 - lag / 1000.0).collect();
+        assert_eq!(Decay::fit(&lag_ms, &line), None);
+        assert_eq!(Decay::fit(&lag_ms, &lag_ms), None);
+    }
+
+    const SCIPY_DECAY: [f64; 3] = [181.045952573, 0.602410624, 0.196634192];
+
+    /// An Ornstein-Uhlenbeck process of 100 ms in every trial.
+    #[test]
+    fn a_known_timescale_is_found() {
+        use ctrnn_random::{Key, Rng, Stream};
+        let keep = (-0.1f64).exp();
+        let mut rates = Array3::zeros((400, 60, 2));
+        for b in 0..400 {
+            for n in 0..2 {
+                let mut rng = Rng::new(Key::new(3, Stream::Eval, 0), b as u64, n as u64);
+                let mut x = f64::from(rng.normal());
+                for t in 0..60 {
+                    rates[[b, t, n]] = x;
+                    x = keep * x + (1.0 - keep * keep).sqrt() * f64::from(rng.normal());
+                }
+            }
+        }
+        let conditions = [("coh", (0..400).map(|b| (b % 2) as f64).collect())];
+        let synthetic = crate::analyses::synthetic::Synthetic::of(&conditions, rates);
+        let options = TimescalesOptions {
+            bin_ms: 10.0,
+            ..TimescalesOptions::default()
+        };
+        let found = Timescales::compute(&synthetic.study(), &options).unwrap();
+        let tau_ms = found.intrinsic.unwrap().mean_fit.unwrap().tau_ms;
+        assert!((tau_ms - 100.0).abs() < 15.0, "{tau_ms}");
     }
 }

@@ -255,3 +255,30 @@ impl Tuning {
             .y("variance explained", [0.0, 1.0]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::analyses::synthetic::Synthetic;
+
+    /// Strength and side make one variable, signed coherence: a unit that is linear in it does not interact.
+    #[test]
+    fn a_unit_linear_in_signed_coherence_has_no_interaction() {
+        let coh: Vec<f64> = (0..48).map(|b| [0.1, 0.2, 0.4][b % 3]).collect();
+        let side: Vec<f64> = (0..48).map(|b| [-1.0, 1.0][b / 3 % 2]).collect();
+        let choices: Vec<usize> = side.iter().map(|side| usize::from(*side > 0.0)).collect();
+        let rates = Array3::from_shape_fn((48, 4, 3), |(b, t, n)| {
+            let noise = 0.01 * ((b * 12 + t * 3 + n) as f64 * 1.3).sin();
+            noise + if n == 0 { 2.0 + coh[b] * side[b] } else { 1.0 }
+        });
+        let conditions = [("coh", coh), ("side", side)];
+        let synthetic = Synthetic::with_choices(&conditions, rates, &choices, &[4; 48], 3);
+        let found = Tuning::compute(&synthetic.study(), &TuningOptions::default()).unwrap();
+        assert_eq!(found.names, ["coh × side"]);
+        assert!(found.split.by_interaction.iter().all(|part| *part < 1e-9));
+        assert!(found.split.by_variable[[0, 0]] > 0.99, "{}", found.split.by_variable);
+        assert!(found.test.q[[0, 0]] < 0.01 && found.test.q[[0, 1]] > 0.05, "{}", found.test.q);
+    }
+}

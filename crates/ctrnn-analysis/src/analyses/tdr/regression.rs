@@ -108,7 +108,7 @@ fn denoising(
         .iter()
         .map(|(_, trials)| responses.mean_course(trials))
         .collect();
-    let views: Vec<ArrayView2<f64>> = courses.iter().map(Array2::view).collect();
+    let views: Vec<ArrayView2<f64>> = courses.iter().map(|a| a.view()).collect();
     let states = ndarray::concatenate(Axis(0), &views).expect("courses of one width");
     let pca = Pca::of(states.view())?;
     let n = pca.rank().min(n_components.max(1));
