@@ -23,7 +23,8 @@ pub struct Clusters {
 /// Lloyd (1982) and Arthur & Vassilvitskii (2007), k-means++; Rousseeuw (1987), silhouettes.
 pub fn clusters(rows: ArrayView2<f64>, most: usize, seed: u64) -> Clusters {
     let n = rows.nrows();
-    let distances = Array2::from_shape_fn((n, n), |(i, j)| distance2(rows.row(i), rows.row(j)).sqrt());
+    let distances =
+        Array2::from_shape_fn((n, n), |(i, j)| distance2(rows.row(i), rows.row(j)).sqrt());
     let numbers: Vec<usize> = (2..=most.min(n.saturating_sub(1))).collect();
     let tried = numbers.into_par_iter().map(|k| {
         let labels = k_means(rows, k, seed);

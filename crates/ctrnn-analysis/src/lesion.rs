@@ -15,7 +15,11 @@ const BLOCK: usize = 64;
 /// It starts in each trial from the recorded state after the first time step, since a network's initial state may depend
 /// on the trial. Outputs after the end of a trial are 0.
 pub fn outputs_without(study: &Study, units: &[usize], trials: &[usize]) -> Array3<f64> {
-    let longest = trials.iter().map(|&b| study.batch.n_steps[b]).max().unwrap_or(0);
+    let longest = trials
+        .iter()
+        .map(|&b| study.batch.n_steps[b])
+        .max()
+        .unwrap_or(0);
     let n_outputs = study.dynamics.w_out.nrows();
     let mut outputs = Array3::zeros((trials.len(), longest, n_outputs));
     let blocks: Vec<_> = outputs.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
@@ -24,12 +28,15 @@ pub fn outputs_without(study: &Study, units: &[usize], trials: &[usize]) -> Arra
         .zip(trials.par_chunks(BLOCK))
         .for_each(|(mut own, trials)| {
             let lesion = Lesion::of(study, units);
-            let mut state = study.states().index_axis(Axis(1), 0).select(Axis(0), trials);
+            let mut state = study
+                .states()
+                .index_axis(Axis(1), 0)
+                .select(Axis(0), trials);
             for t in 0..longest {
-                if t > 0 {
-                    lesion.step(&mut state, trials, t);
-                }
-                own.index_axis_mut(Axis(1), t).assign(&lesion.readout(&state));
+                let rates = study.dynamics.all_rates(&state);
+                own.index_axis_mut(Axis(1), t)
+                    .assign(&lesion.readout(&rates));
+                lesion.step(&mut state, &rates, trials, t + 1);
             }
         });
     for (mut own, &b) in outputs.outer_iter_mut().zip(trials) {
@@ -63,11 +70,10 @@ impl<'a> Lesion<'a> {
         }
     }
 
-    /// Moves the states `[trial, unit]` to time step `t`.
-    fn step(&self, state: &mut Array2<f64>, trials: &[usize], t: usize) {
+    /// Moves the states `[trial, unit]`, which have these rates, to time step `t`.
+    fn step(&self, state: &mut Array2<f64>, rates: &Array2<f64>, trials: &[usize], t: usize) {
         let dynamics = &self.study.dynamics;
-        let drive = self.drive(trials, t);
-        let target = dynamics.targets(&dynamics.all_rates(state).dot(&self.recurrent), &drive);
+        let target = dynamics.targets(&rates.dot(&self.recurrent), &self.drive(trials, t));
         for (mut own, target) in state.outer_iter_mut().zip(target.outer_iter()) {
             ndarray::Zip::from(&mut own)
                 .and(&target)
@@ -89,10 +95,13 @@ impl<'a> Lesion<'a> {
         self.study.dynamics.input_drives(inputs)
     }
 
-    fn readout(&self, state: &Array2<f64>) -> Array2<f64> {
+    /// Returns the outputs at these rates `[trial, unit]`.
+    fn readout(&self, rates: &Array2<f64>) -> Array2<f64> {
         let dynamics = &self.study.dynamics;
-        let mut outputs = dynamics.all_rates(state).dot(&self.output) + &dynamics.bias_out;
-        outputs.outer_iter_mut().for_each(|own| dynamics.activate(own));
+        let mut outputs = rates.dot(&self.output) + &dynamics.bias_out;
+        outputs
+            .outer_iter_mut()
+            .for_each(|own| dynamics.activate(own));
         outputs
     }
 }
@@ -117,7 +126,11 @@ impl Dynamics {
 
     /// Computes `W_in u + b` of several inputs `[trial, input]`, with baseline and rectification.
     fn input_drives(&self, mut inputs: Array2<f64>) -> Array2<f64> {
-        let floor = if self.rectifies_inputs { 0.0 } else { f64::NEG_INFINITY };
+        let floor = if self.rectifies_inputs {
+            0.0
+        } else {
+            f64::NEG_INFINITY
+        };
         inputs.mapv_inplace(|u| (u + self.input_baseline).max(floor));
         inputs.dot(&self.w_in.t()) + &self.bias
     }

@@ -91,7 +91,11 @@ mod tests {
         let found = shrunk_covariance(&x);
         // S = [[0.625, 0.3125], [0.3125, 1.875]], mu = 1.25, |S - mu|^2 = 0.9765625, sum |x|^4 = 34.375,
         // |S|^2 = 4.1015625, error = (8.59375 - 4.1015625) / 4 = 1.123..., larger than the spread: all is shrunk.
-        assert!((&found - &(Array2::<f64>::eye(2) * 1.25)).iter().all(|x| x.abs() < 1e-12));
+        assert!(
+            (&found - &(Array2::<f64>::eye(2) * 1.25))
+                .iter()
+                .all(|x| x.abs() < 1e-12)
+        );
     }
 
     #[test]

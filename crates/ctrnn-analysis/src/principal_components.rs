@@ -127,7 +127,9 @@ mod tests {
     /// Observations in several blocks of rows have the components of all together.
     #[test]
     fn blocks_of_rows_are_joined() {
-        let x = Array2::from_shape_fn((5000, 3), |(i, j)| ((3 * i + j) as f64).powi(2).sin() + j as f64);
+        let x = Array2::from_shape_fn((5000, 3), |(i, j)| {
+            ((3 * i + j) as f64).powi(2).sin() + j as f64
+        });
         let pca = Pca::of(x.view()).unwrap();
         let left = &x - &x.mean_axis(ndarray::Axis(0)).unwrap();
         let covariance = left.t().dot(&left) / 4999.0;

@@ -121,14 +121,25 @@ impl RateMap {
             square += visits * rate * rate;
             n += visits;
         }
-        if square > 0.0 { sum * sum / (n * square) } else { f64::NAN }
+        if square > 0.0 {
+            sum * sum / (n * square)
+        } else {
+            f64::NAN
+        }
     }
 
     /// Counts the fields: groups of at least `least_bins` bins that touch along a side, with rates above the fraction
     /// `threshold` of the largest.
     pub fn n_fields(&self, threshold: f64, least_bins: usize) -> usize {
-        let largest = self.rates.iter().copied().filter(|r| r.is_finite()).fold(0.0, f64::max);
-        let mut is_open = self.rates.mapv(|rate| largest > 0.0 && rate > threshold * largest);
+        let largest = self
+            .rates
+            .iter()
+            .copied()
+            .filter(|r| r.is_finite())
+            .fold(0.0, f64::max);
+        let mut is_open = self
+            .rates
+            .mapv(|rate| largest > 0.0 && rate > threshold * largest);
         let (n_rows, n_columns) = is_open.dim();
         let mut n_fields = 0;
         for start in 0..n_rows * n_columns {
@@ -139,8 +150,17 @@ impl RateMap {
                     continue;
                 }
                 size += 1;
-                let sides = [[y.wrapping_sub(1), x], [y + 1, x], [y, x.wrapping_sub(1)], [y, x + 1]];
-                border.extend(sides.into_iter().filter(|[y, x]| *y < n_rows && *x < n_columns));
+                let sides = [
+                    [y.wrapping_sub(1), x],
+                    [y + 1, x],
+                    [y, x.wrapping_sub(1)],
+                    [y, x + 1],
+                ];
+                border.extend(
+                    sides
+                        .into_iter()
+                        .filter(|[y, x]| *y < n_rows && *x < n_columns),
+                );
             }
             n_fields += usize::from(size >= least_bins.max(1));
         }

@@ -53,17 +53,23 @@ impl Responses {
         let count = self.n_steps.iter().sum::<usize>() as f64;
         let n_units = first.len();
         // Differences from the first state keep a constant unit exactly constant.
-        let sum = self.states().fold(Array1::<f64>::zeros(n_units), |a, row| a + &row - &first);
+        let sum = self
+            .states()
+            .fold(Array1::<f64>::zeros(n_units), |a, row| a + &row - &first);
         let mean = sum / count;
-        let squares = self.states().fold(Array1::<f64>::zeros(n_units), |mut a, row| {
-            ndarray::Zip::from(&mut a).and(row).and(&first).and(&mean).for_each(
-                |a, &x, &first, &mean| {
-                    let d = x - first - mean;
-                    *a += d * d;
-                },
-            );
-            a
-        });
+        let squares = self
+            .states()
+            .fold(Array1::<f64>::zeros(n_units), |mut a, row| {
+                ndarray::Zip::from(&mut a)
+                    .and(row)
+                    .and(&first)
+                    .and(&mean)
+                    .for_each(|a, &x, &first, &mean| {
+                        let d = x - first - mean;
+                        *a += d * d;
+                    });
+                a
+            });
         // A smaller variance is rounding of a constant rate, which z-scoring would amplify.
         let std = (squares / count).mapv(|v| if v > 1e-18 { v.sqrt() } else { 1.0 });
         let mean = mean + first;
@@ -126,14 +132,23 @@ pub fn repeats(study: &Study) -> bool {
     let cells = groups((0..study.batch.n_trials).map(key));
     let is_copy = |trials: &[usize]| {
         let n = common_steps(trials.iter().map(|&b| study.batch.n_steps[b]));
-        let of = |b: usize| study.rates.slice(s![b, ..n.min(study.batch.n_steps[b]), ..]);
+        let of = |b: usize| {
+            study
+                .rates
+                .slice(s![b, ..n.min(study.batch.n_steps[b]), ..])
+        };
         let first = of(trials[0]);
         trials[1..].iter().all(|&b| {
             let pairs = of(b).into_iter().zip(first);
-            pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-6 * (1.0 + b.abs()))
+            pairs
+                .into_iter()
+                .all(|(a, b)| (a - b).abs() <= 1e-6 * (1.0 + b.abs()))
         })
     };
-    let several: Vec<_> = cells.iter().filter(|(_, trials)| trials.len() > 1).collect();
+    let several: Vec<_> = cells
+        .iter()
+        .filter(|(_, trials)| trials.len() > 1)
+        .collect();
     !several.is_empty() && several.iter().all(|(_, trials)| is_copy(trials))
 }
 
@@ -168,9 +183,12 @@ mod tests {
     /// Three trials of 1, 2 and 3 steps: at the third step one of three runs, which is less than half.
     #[test]
     fn padding_is_in_no_mean() {
-        let rates = Array3::from_shape_fn((3, 3, 1), |(b, t, _)| {
-            if t <= b { (b + 2 * t) as f64 } else { 1e9 }
-        });
+        let rates = Array3::from_shape_fn(
+            (3, 3, 1),
+            |(b, t, _)| {
+                if t <= b { (b + 2 * t) as f64 } else { 1e9 }
+            },
+        );
         let found = Responses::of(&rates, &[1, 2, 3], &[0, 1, 2], 0.0);
         // States 0, 1, 3, 2, 4, 6: mean 8 / 3, mean square 11.
         assert!((found.mean[0] - 8.0 / 3.0).abs() < 1e-12);

@@ -79,7 +79,9 @@ pub fn variance_split(
         .collect();
     // The floor avoids 0 / 0 for a constant unit.
     let total = (&between + &within).mapv(|v: f64| v.max(1e-300));
-    let main = unique.iter().fold(Array1::<f64>::zeros(rates.ncols()), |a, b| a + b);
+    let main = unique
+        .iter()
+        .fold(Array1::<f64>::zeros(rates.ncols()), |a, b| a + b);
     let part = |variance: Array1<f64>| variance.mapv(|v| v.max(0.0)) / &total;
     Ok(VarianceSplit {
         by_variable: Array2::from_shape_fn((unique.len(), rates.ncols()), |(k, n)| {
@@ -126,7 +128,10 @@ pub fn selectivity_test(
     if is_deterministic {
         // Copies of one response are no further evidence.
         let first: Vec<usize> = cells.iter().map(|(_, trials)| trials[0]).collect();
-        let (rates, variables) = (rates.select(Axis(0), &first), variables.select(Axis(0), &first));
+        let (rates, variables) = (
+            rates.select(Axis(0), &first),
+            variables.select(Axis(0), &first),
+        );
         let found = permutation_test(rates.view(), variables.view(), n_permutations, seed)?;
         return Ok(SelectivityTest {
             is_deterministic,
@@ -160,11 +165,19 @@ fn permutation_test(
             let is_larger = |(drawn, observed): (&f64, &f64)| {
                 f64::from(u8::from(*drawn >= observed * (1.0 - 1e-9)))
             };
-            drawn.iter().zip(&observed).map(is_larger).collect::<Array1<f64>>()
+            drawn
+                .iter()
+                .zip(&observed)
+                .map(is_larger)
+                .collect::<Array1<f64>>()
         };
         let zero = || Array1::<f64>::zeros(n_units);
-        let count = (0..n_permutations).into_par_iter().map(exceeds).reduce(zero, |a, b| a + b);
-        p.row_mut(term).assign(&((count + 1.0) / (n_permutations + 1) as f64));
+        let count = (0..n_permutations)
+            .into_par_iter()
+            .map(exceeds)
+            .reduce(zero, |a, b| a + b);
+        p.row_mut(term)
+            .assign(&((count + 1.0) / (n_permutations + 1) as f64));
     }
     let mut q = p.clone();
     for mut row in q.outer_iter_mut() {
@@ -185,7 +198,9 @@ fn cells_repeat(rates: ArrayView2<f64>, cells: &[(Vec<f64>, Vec<usize>)]) -> boo
         let mut others = trials[1..].iter();
         others.all(|&b| {
             let pairs = rates.row(b).into_iter().zip(first);
-            pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-9 * (1.0 + b.abs()))
+            pairs
+                .into_iter()
+                .all(|(a, b)| (a - b).abs() <= 1e-9 * (1.0 + b.abs()))
         })
     };
     cells.iter().all(|(_, trials)| is_copy(trials))
@@ -209,16 +224,16 @@ struct Design {
 }
 
 impl Design {
-    fn of(
-        variables: ArrayView2<f64>,
-        weight: impl Fn(usize) -> f64,
-    ) -> Result<Self, NotConverged> {
+    fn of(variables: ArrayView2<f64>, weight: impl Fn(usize) -> f64) -> Result<Self, NotConverged> {
         let found = groups(variables.outer_iter().map(|row| row.to_vec()));
         let mut cell_of = vec![0; variables.nrows()];
         for (c, (_, trials)) in found.iter().enumerate() {
             trials.iter().for_each(|&b| cell_of[b] = c);
         }
-        let weights: Vec<f64> = found.iter().map(|(_, trials)| weight(trials.len())).collect();
+        let weights: Vec<f64> = found
+            .iter()
+            .map(|(_, trials)| weight(trials.len()))
+            .collect();
         let levels: Vec<Vec<Vec<usize>>> = (0..variables.ncols())
             .map(|k| {
                 let level = groups(found.iter().map(|(values, _)| vec![values[k]]));
@@ -226,12 +241,17 @@ impl Design {
             })
             .collect();
         let model = |left_out: Option<usize>| {
-            let factors = levels.iter().enumerate().filter(|(k, _)| Some(*k) != left_out);
+            let factors = levels
+                .iter()
+                .enumerate()
+                .filter(|(k, _)| Some(*k) != left_out);
             let columns: Vec<&Vec<usize>> = factors.flat_map(|(_, members)| members).collect();
             let mut dummies = Array2::zeros((found.len(), columns.len() + 1));
             dummies.column_mut(0).assign(&Array1::from(weights.clone()));
             for (k, members) in columns.iter().enumerate() {
-                members.iter().for_each(|&c| dummies[[c, k + 1]] = weights[c]);
+                members
+                    .iter()
+                    .for_each(|&c| dummies[[c, k + 1]] = weights[c]);
             }
             range(&dummies)
         };
@@ -326,7 +346,11 @@ impl Design {
             total if total < 1e-18 || *explained <= 1e-12 * total => 0.0,
             total => explained / rest.max(1e-12 * total),
         };
-        explained.iter().zip(rest.iter().zip(&total)).map(ratio).collect()
+        explained
+            .iter()
+            .zip(rest.iter().zip(&total))
+            .map(ratio)
+            .collect()
     }
 }
 
@@ -398,7 +422,13 @@ mod tests {
     /// Two correlated variables, of which the first alone drives unit 0: nothing is left for interactions.
     #[test]
     fn correlated_variables_do_not_interact() {
-        let pairs = [[-1.0, -1.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 1.0]];
+        let pairs = [
+            [-1.0, -1.0],
+            [-1.0, 0.0],
+            [0.0, 0.0],
+            [1.0, 0.0],
+            [1.0, 1.0],
+        ];
         let variables = Array2::from_shape_fn((10, 2), |(i, k)| pairs[i % 5][k]);
         let rates = Array2::from_shape_fn((10, 1), |(i, _)| 3.0 * pairs[i % 5][0]);
         let found = variance_split(rates.view(), variables.view()).unwrap();
@@ -437,6 +467,10 @@ mod tests {
         let variables = Array2::from_shape_fn((300, 1), |(b, _)| (b % 3) as f64);
         let rates = Array2::from_shape_fn((300, 2), |(b, n)| ((b % 3) * (n + 1)) as f64);
         let found = selectivity_test(rates.view(), variables.view(), 99, 1).unwrap();
-        assert!(found.is_deterministic && found.p.iter().all(|p| p.is_nan()), "{}", found.p);
+        assert!(
+            found.is_deterministic && found.p.iter().all(|p| p.is_nan()),
+            "{}",
+            found.p
+        );
     }
 }

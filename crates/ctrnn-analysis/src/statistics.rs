@@ -51,12 +51,16 @@ pub fn permutation(n: usize, seed: u64, purpose: u32, number: usize) -> Vec<usiz
 
 /// Returns Pearson's correlation of finite pairs; NaN for fewer than three pairs or a constant.
 pub fn correlation(pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let pairs: Vec<(f64, f64)> = pairs.filter(|(a, b)| a.is_finite() && b.is_finite()).collect();
+    let pairs: Vec<(f64, f64)> = pairs
+        .filter(|(a, b)| a.is_finite() && b.is_finite())
+        .collect();
     if pairs.len() < 3 {
         return f64::NAN;
     }
     let n = pairs.len() as f64;
-    let sums = pairs.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+    let sums = pairs
+        .iter()
+        .fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
     let (ma, mb) = (sums.0 / n, sums.1 / n);
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
     for (a, b) in pairs {
@@ -97,7 +101,10 @@ mod tests {
         let found = q_values(&[0.005, 0.04, f64::NAN, 0.2, 0.035, 0.01]);
         let expected = [0.025, 0.05, f64::NAN, 0.2, 0.05, 0.025];
         for (a, b) in found.iter().zip(expected) {
-            assert!((a - b).abs() < 1e-12 || (a.is_nan() && b.is_nan()), "{found:?}");
+            assert!(
+                (a - b).abs() < 1e-12 || (a.is_nan() && b.is_nan()),
+                "{found:?}"
+            );
         }
     }
 

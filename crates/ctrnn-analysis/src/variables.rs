@@ -78,10 +78,19 @@ impl Variable {
         self.levels.len()
     }
 
-    /// Returns the index of the level of each trial, with more than `most` levels of a number merged into `most` groups
-    /// of about equal numbers of levels; `None` if the variable does not apply.
+    /// Returns the number of groups of levels if more than `most` levels of a number are merged into `most` groups;
+    /// categories are never merged.
+    pub fn n_groups(&self, most: usize) -> usize {
+        match self.role {
+            Role::Category | Role::Choice => self.n_levels(),
+            _ => self.n_levels().min(most),
+        }
+    }
+
+    /// Returns the group of each trial, of [`n_groups`](Self::n_groups) with about equal numbers of levels; `None` if the
+    /// variable does not apply.
     pub fn level_of(&self, most: usize) -> Vec<Option<usize>> {
-        let n = self.n_levels();
+        let (n, most) = (self.n_levels(), self.n_groups(most));
         let group = |value: &f64| {
             let is_level = |(level, _): &(f64, String)| value_bits(*level) == value_bits(*value);
             let place = self.levels.iter().position(is_level)?;
@@ -90,9 +99,9 @@ impl Variable {
         self.values.iter().map(group).collect()
     }
 
-    /// Returns the names of the levels, with more than `most` merged as in [`level_of`](Self::level_of).
+    /// Returns the names of the groups of [`n_groups`](Self::n_groups).
     pub fn level_names(&self, most: usize) -> Vec<String> {
-        let n = self.n_levels();
+        let (n, most) = (self.n_levels(), self.n_groups(most));
         if n <= most {
             return self.levels.iter().map(|(_, name)| name.clone()).collect();
         }
@@ -125,7 +134,10 @@ impl Variable {
         match self.role {
             Role::Direction => [("cos", f64::cos as fn(f64) -> f64), ("sin", f64::sin)]
                 .map(|(part, of)| {
-                    column(format!("{part} {}", self.name), &|x: f64| of(x.to_radians()))
+                    column(
+                        format!("{part} {}", self.name),
+                        &|x: f64| of(x.to_radians()),
+                    )
                 })
                 .into(),
             Role::Category | Role::Choice if self.n_levels() > 2 => self.levels
@@ -155,6 +167,19 @@ pub fn natural(study: &Study) -> Vec<Variable> {
     let mut found: Vec<Variable> = choice(study).into_iter().collect();
     found.extend(of_conditions(study));
     found
+}
+
+/// Returns the variables of these names, or of the conditions by which the study is grouped; `None` if there are neither.
+///
+/// # Errors
+/// As [`named`].
+pub fn requested(study: &Study, names: &[String]) -> Result<Option<Vec<Variable>>, Unsuitable> {
+    let names = if names.is_empty() { &study.by } else { names };
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let found = names.iter().map(|name| named(study, name));
+    found.collect::<Result<_, _>>().map(Some)
 }
 
 /// Returns the variables of the conditions: as [`natural`], without the choice.
@@ -259,7 +284,11 @@ fn evidences(batch: &TrialBatch) -> Vec<(String, Vec<f64>)> {
     let all: Vec<usize> = (0..batch.n_trials).collect();
     let names: Vec<String> = match (evidence(batch, &all), selector(batch)) {
         (Some(found), _) => vec![found.name],
-        (None, Some(selector)) => selector.evidence.into_iter().map(|(_, name)| name).collect(),
+        (None, Some(selector)) => selector
+            .evidence
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect(),
         (None, None) => Vec::new(),
     };
     let mut found: Vec<(String, Vec<f64>)> = Vec::new();
@@ -282,7 +311,12 @@ fn combined(batch: &TrialBatch, name: &str) -> Option<Vec<f64>> {
         let (a, b) = name.split_once(signs)?;
         let (a, b) = (column(batch, a.trim())?, column(batch, b.trim())?);
         // Adding 0 turns the -0 of 0 x -1 into 0.
-        Some(a.iter().zip(b).map(|(a, b)| combine(*a, *b) + 0.0).collect())
+        Some(
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| combine(*a, *b) + 0.0)
+                .collect(),
+        )
     };
     of_two(['×', '*'], |a, b| a * b).or_else(|| of_two(['−', '-'], |a, b| a - b))
 }
@@ -340,7 +374,12 @@ fn choice_among_all(study: &Study, choices: &[Option<usize>], name: &str) -> Opt
     };
     let values: Vec<f64> = choices.iter().map(index).collect();
     let levels = distinct(values.iter().copied()).into_iter();
-    let named = |level: f64| (level, spoken(&layout.choice_name(alternatives[level as usize])));
+    let named = |level: f64| {
+        (
+            level,
+            spoken(&layout.choice_name(alternatives[level as usize])),
+        )
+    };
     let levels: Vec<(f64, String)> = levels.map(named).collect();
     (!levels.is_empty()).then(|| Variable {
         name: name.to_owned(),

@@ -81,8 +81,18 @@ impl Answer for ChoiceProbability {
             "",
             "probability that the rate is higher with the second choice than with the first at equal evidence",
         ),
-        ArrayDoc::new("p", "[unit]", "", "p-values of permutations of the choices within conditions"),
-        ArrayDoc::new("q", "[unit]", "", "p-values corrected for the number of units"),
+        ArrayDoc::new(
+            "p",
+            "[unit]",
+            "",
+            "p-values of permutations of the choices within conditions",
+        ),
+        ArrayDoc::new(
+            "q",
+            "[unit]",
+            "",
+            "p-values corrected for the number of units",
+        ),
         ArrayDoc::new(
             "n_trials",
             "[condition, 2]",
@@ -99,7 +109,13 @@ impl Answer for ChoiceProbability {
         let epoch = study.telling_epoch();
         let rates = study.rates_in(epoch);
         let choices = study.choices();
-        let strata = strata(study, &rates, [first, second], &choices, options.trials.max(1));
+        let strata = strata(
+            study,
+            &rates,
+            [first, second],
+            &choices,
+            options.trials.max(1),
+        );
         if strata.is_empty() {
             return Err(Unsuitable::Lacks(format!(
                 "no condition has {} trials of either choice; responses must vary: add noise (--noise), trials (--trials N) or weaker evidence",
@@ -116,7 +132,11 @@ impl Answer for ChoiceProbability {
             _ => f64::NAN,
         };
         let counts = |stratum: &Stratum| {
-            let n = stratum.is_second.iter().filter(|is_second| **is_second).count();
+            let n = stratum
+                .is_second
+                .iter()
+                .filter(|is_second| **is_second)
+                .count();
             [stratum.is_second.len() - n, n]
         };
         Ok(Self {
@@ -151,8 +171,12 @@ impl Answer for ChoiceProbability {
             spoken(self.epoch),
             self.n_trials.len()
         )];
-        let known: Vec<f64> =
-            self.choice_probability.iter().copied().filter(|p| p.is_finite()).collect();
+        let known: Vec<f64> = self
+            .choice_probability
+            .iter()
+            .copied()
+            .filter(|p| p.is_finite())
+            .collect();
         if !known.is_empty() {
             let mean = known.iter().sum::<f64>() / known.len() as f64;
             lines.push(format!(
@@ -174,11 +198,20 @@ impl Answer for ChoiceProbability {
         panel
             .histogram([&label, "units"], &areas, [0.0, 1.0], 25)
             .add(Layer::guide([0.5; 2], [0.0, n]));
-        let known: Vec<f64> =
-            self.choice_probability.iter().copied().filter(|p| p.is_finite()).collect();
+        let known: Vec<f64> = self
+            .choice_probability
+            .iter()
+            .copied()
+            .filter(|p| p.is_finite())
+            .collect();
         let panel = figure.cell(0, 1);
         panel
-            .histogram(["choice probability (preferred choice)", "units"], &known, [0.0, 1.0], 25)
+            .histogram(
+                ["choice probability (preferred choice)", "units"],
+                &known,
+                [0.0, 1.0],
+                25,
+            )
             .add(Layer::guide([0.5; 2], [0.0, n]));
         vec![("", figure)]
     }
@@ -260,12 +293,21 @@ fn p_values(
             .collect();
         let drawn = area(strata, &orders);
         let is_farther = |(drawn, observed): (&f64, &f64)| {
-            f64::from(u8::from((drawn - 0.5).abs() >= (observed - 0.5).abs() - 1e-12))
+            f64::from(u8::from(
+                (drawn - 0.5).abs() >= (observed - 0.5).abs() - 1e-12,
+            ))
         };
-        drawn.iter().zip(observed).map(is_farther).collect::<Array1<f64>>()
+        drawn
+            .iter()
+            .zip(observed)
+            .map(is_farther)
+            .collect::<Array1<f64>>()
     };
     let zero = || Array1::<f64>::zeros(observed.len());
-    let count = (0..n_permutations).into_par_iter().map(exceeds).reduce(zero, |a, b| a + b);
+    let count = (0..n_permutations)
+        .into_par_iter()
+        .map(exceeds)
+        .reduce(zero, |a, b| a + b);
     let p = |count: &f64| (count + 1.0) / (n_permutations + 1) as f64;
     count.iter().map(p).collect()
 }
@@ -275,7 +317,9 @@ fn p_values(
 fn preference(study: &Study, rates: &Array2<f64>) -> Vec<f64> {
     let layout = study.layout();
     let alternatives = layout.alternatives();
-    let evidence = of_conditions(study).into_iter().find(|v| v.role == Role::Evidence);
+    let evidence = of_conditions(study)
+        .into_iter()
+        .find(|v| v.role == Role::Evidence);
     let side = |b: usize| match &study.batch.correct[b] {
         Some(correct) if *correct == alternatives[0] => -1.0,
         Some(correct) if *correct == alternatives[1] => 1.0,
@@ -298,7 +342,10 @@ fn preference(study: &Study, rates: &Array2<f64>) -> Vec<f64> {
     let mean = trials.iter().map(|&b| values[b]).sum::<f64>() / trials.len().max(1) as f64;
     let of = |unit: ndarray::ArrayView1<f64>| {
         let first = trials.first().map_or(0.0, |&b| unit[b]);
-        let sum: f64 = trials.iter().map(|&b| (values[b] - mean) * (unit[b] - first)).sum();
+        let sum: f64 = trials
+            .iter()
+            .map(|&b| (values[b] - mean) * (unit[b] - first))
+            .sum();
         if sum.abs() < 1e-12 { 0.0 } else { sum }
     };
     rates.axis_iter(Axis(1)).map(of).collect()

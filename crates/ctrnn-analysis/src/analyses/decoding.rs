@@ -12,7 +12,7 @@ use crate::plot::{BAR_MM, ColourMap, Figure, Layer, colour};
 use crate::responses::{Responses, repeats};
 use crate::statistics::permutation;
 use crate::text::{rounded, short, spoken};
-use crate::variables::{self, Role, Variable, natural, shown};
+use crate::variables::{Role, Variable, natural, requested, shown};
 use crate::{Arrays, Pca, Study};
 
 /// Largest number of variables without a list of them.
@@ -27,7 +27,8 @@ const PURPOSE: u32 = 22;
 #[serde(default, deny_unknown_fields)]
 pub struct DecodingOptions {
     /// Variables to decode: `choice`, `correct`, names of conditions, products `a*b` and differences `a-b` of two. Of
-    /// evidence the sign is decoded. Empty for the choice, the evidence and other conditions, four at most.
+    /// evidence the sign is decoded. Empty for those of `--by`, or the choice, the evidence and other conditions, four at
+    /// most.
     pub variables: Vec<String>,
     /// Number of folds of the cross-validation.
     pub folds: usize,
@@ -100,7 +101,12 @@ impl Answer for Decoding {
             "fraction",
             "held-out trials decoded correctly, averaged over the classes of a variable",
         ),
-        ArrayDoc::new("n_trials_{}", "[class]", "", "number of trials of each class"),
+        ArrayDoc::new(
+            "n_trials_{}",
+            "[class]",
+            "",
+            "number of trials of each class",
+        ),
         ArrayDoc::new("t_ms", "[time]", "ms", "middle of each time bin"),
     ];
 
@@ -124,11 +130,14 @@ impl Answer for Decoding {
 
     fn arrays(&self) -> Arrays {
         let arrays = Arrays::default().with("t_ms", &self.t_ms);
-        self.decoded.iter().enumerate().fold(arrays, |arrays, (k, decoded)| {
-            arrays
-                .with(format!("accuracy_{k}"), &decoded.accuracy)
-                .with(format!("n_trials_{k}"), &decoded.n_trials)
-        })
+        self.decoded
+            .iter()
+            .enumerate()
+            .fold(arrays, |arrays, (k, decoded)| {
+                arrays
+                    .with(format!("accuracy_{k}"), &decoded.accuracy)
+                    .with(format!("n_trials_{k}"), &decoded.n_trials)
+            })
     }
 
     fn statements(&self) -> Vec<String> {
@@ -145,7 +154,8 @@ impl Answer for Decoding {
         let mut lines: Vec<String> = self.decoded.iter().filter_map(line).collect();
         lines.push(format!("{}-fold cross-validation", self.n_folds));
         if self.repeats {
-            let why = "trials of one condition do not differ: held-out trials repeat those of training";
+            let why =
+                "trials of one condition do not differ: held-out trials repeat those of training";
             lines.push(why.to_owned());
         }
         lines
@@ -164,11 +174,16 @@ impl Answer for Decoding {
             let map = ColourMap::BlueWhiteRed;
             let over = [[start, end], [start, end]];
             // White is chance for any number of classes.
-            let gain = decoded.accuracy.mapv(|a| (a - decoded.chance()) / (1.0 - decoded.chance()));
+            let gain = decoded
+                .accuracy
+                .mapv(|a| (a - decoded.chance()) / (1.0 - decoded.chance()));
             panel
                 .title(&decoded.name[..])
                 .x("time of test (ms)", [start, end])
-                .y(if k == 0 { "time of training (ms)" } else { "" }, [start, end])
+                .y(
+                    if k == 0 { "time of training (ms)" } else { "" },
+                    [start, end],
+                )
                 .heat_map(&gain, over, [-1.0, 1.0], map);
             let diagonal = decoded.accuracy.diag().to_vec();
             let line = Layer::line(self.t_ms.clone(), diagonal, colour(k)).wide(0.35);
@@ -183,7 +198,10 @@ impl Answer for Decoding {
             ColourMap::BlueWhiteRed,
             "accuracy (0 chance, 1 perfect)",
         );
-        course.cell(0, 0).y("decoding accuracy", [0.0, 1.02]).time_axis();
+        course
+            .cell(0, 0)
+            .y("decoding accuracy", [0.0, 1.02])
+            .time_axis();
         vec![("", course), ("_generalisation", generalisation)]
     }
 }
@@ -216,9 +234,18 @@ impl Labels {
             (name, names, variable.values.iter().map(sign).collect())
         } else {
             let names = variable.level_names(MOST_CLASSES);
-            (spoken(&variable.name), names, variable.level_of(MOST_CLASSES))
+            (
+                spoken(&variable.name),
+                names,
+                variable.level_of(MOST_CLASSES),
+            )
         };
-        let count = |class: usize| trials.iter().filter(|&&b| class_of[b] == Some(class)).count();
+        let count = |class: usize| {
+            trials
+                .iter()
+                .filter(|&&b| class_of[b] == Some(class))
+                .count()
+        };
         let kept: Vec<usize> = (0..names.len()).filter(|&c| count(c) >= n_folds).collect();
         let pairs = trials.iter().filter_map(|&b| {
             let place = kept.iter().position(|c| Some(*c) == class_of[b])?;
@@ -242,10 +269,14 @@ impl Labels {
     fn folds(&self, n_folds: usize, seed: u64) -> Vec<usize> {
         let mut folds = vec![0; self.trials.len()];
         for class in 0..self.classes.len() {
-            let own: Vec<usize> =
-                (0..self.labels.len()).filter(|&i| self.labels[i] == class).collect();
+            let own: Vec<usize> = (0..self.labels.len())
+                .filter(|&i| self.labels[i] == class)
+                .collect();
             let order = permutation(own.len(), seed, PURPOSE, class);
-            order.iter().enumerate().for_each(|(k, &i)| folds[own[i]] = k % n_folds);
+            order
+                .iter()
+                .enumerate()
+                .for_each(|(k, &i)| folds[own[i]] = k % n_folds);
         }
         folds
     }
@@ -258,14 +289,19 @@ impl Binned {
         let responses = Responses::of(&study.rates, &study.batch.n_steps, &all, 0.0);
         let n_steps = responses.n_common_steps(&all);
         let size = n_steps.div_ceil(options.bins.max(1)).max(1);
-        let n_bins: Vec<usize> =
-            responses.n_steps.iter().map(|&n| n.min(n_steps) / size).collect();
+        let n_bins: Vec<usize> = responses
+            .n_steps
+            .iter()
+            .map(|&n| n.min(n_steps) / size)
+            .collect();
         let most = n_steps / size;
         let n_units = study.dynamics.n_units();
         let mut binned = Array3::zeros((all.len(), most, n_units));
         for (b, &n) in n_bins.iter().enumerate() {
             for bin in 0..n {
-                let rows = responses.values.slice(s![b, bin * size..(bin + 1) * size, ..]);
+                let rows = responses
+                    .values
+                    .slice(s![b, bin * size..(bin + 1) * size, ..]);
                 let mean = rows.mean_axis(Axis(0)).unwrap_or_default();
                 binned.slice_mut(s![b, bin, ..]).assign(&mean);
             }
@@ -279,13 +315,20 @@ impl Binned {
         if rows.len() < 2 {
             return Err(Unsuitable::lacks("the trials are too short to be decoded"));
         }
-        let pca = Pca::of(ndarray::stack(Axis(0), &rows).expect("rows of one width").view())?;
+        let pca = Pca::of(
+            ndarray::stack(Axis(0), &rows)
+                .expect("rows of one width")
+                .view(),
+        )?;
         if pca.rank() == 0 {
-            return Err(Unsuitable::lacks("no rate changes, so nothing can be decoded"));
+            return Err(Unsuitable::lacks(
+                "no rate changes, so nothing can be decoded",
+            ));
         }
         let k = pca.rank().min(options.components.max(1));
         let axes = pca.components.slice(s![..k, ..]).to_owned();
-        let middle = |bin: usize| ((bin * size) as f64 + 0.5 * (size + 1) as f64) * study.dynamics.dt_ms;
+        let middle =
+            |bin: usize| ((bin * size) as f64 + 0.5 * (size + 1) as f64) * study.dynamics.dt_ms;
         Ok(Self {
             values: crate::courses::projected(&binned, &pca.mean, &axes),
             n_bins,
@@ -306,22 +349,23 @@ fn wanted(study: &Study, names: &[String], n_folds: usize) -> Result<Vec<Labels>
             "{what} with two or more values that occur in at least {n_folds} trials each"
         ))
     };
-    if names.is_empty() {
+    let Some(requested) = requested(study, names)? else {
         let all = natural(study);
-        let found = all.iter().filter_map(|variable| Labels::of(study, variable, n_folds));
+        let found = all
+            .iter()
+            .filter_map(|variable| Labels::of(study, variable, n_folds));
         let found: Vec<Labels> = found.take(MOST_VARIABLES).collect();
         return if found.is_empty() {
             Err(few("the task has no variable"))
         } else {
             Ok(found)
         };
-    }
-    let of = |name: &String| {
-        let variable = variables::named(study, name)?;
-        let found = Labels::of(study, &variable, n_folds);
-        found.ok_or_else(|| few(&format!("`{name}` is not a variable")))
     };
-    names.iter().map(of).collect()
+    let of = |variable: &Variable| {
+        let found = Labels::of(study, variable, n_folds);
+        found.ok_or_else(|| few(&format!("`{}` is not a variable", variable.name)))
+    };
+    requested.iter().map(of).collect()
 }
 
 /// Trains a decoder at every time on all folds but one and tests it at all times on that one.
@@ -361,7 +405,10 @@ fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Arra
                 }
             }
         }
-        (right / tested).mean_axis(Axis(1)).unwrap_or_default().to_vec()
+        (right / tested)
+            .mean_axis(Axis(1))
+            .unwrap_or_default()
+            .to_vec()
     };
     let rows: Vec<Vec<f64>> = (0..n).into_par_iter().map(row).collect();
     Array2::from_shape_fn((n, n), |(i, j)| rows[i][j])

@@ -13,7 +13,7 @@ use crate::plot::{Figure, Layer, Panel, Ticks, colour, level_colour};
 use crate::responses::{common_steps, smoothed};
 use crate::statistics::permutation;
 use crate::text::{rounded, short, spoken};
-use crate::variables::{self, Role, Variable, of_conditions, shown};
+use crate::variables::{Role, Variable, natural, of_conditions, requested, shown};
 use crate::{Arrays, Study};
 
 /// Largest number of factors: of three there are seven sets, each with components of its own.
@@ -34,7 +34,8 @@ const COLUMNS: usize = 3;
 #[serde(default, deny_unknown_fields)]
 pub struct DpcaOptions {
     /// Factors: names of conditions, products `a*b` and differences `a-b` of two, `choice`, `correct`; at most three.
-    /// Trials must occur in every combination of their values. Empty for the conditions of the task and the choice.
+    /// Trials must occur in every combination of their values. Empty for those of `--by`, or the conditions of the task and
+    /// the choice.
     pub factors: Vec<String>,
     /// Largest number of components of each marginalisation.
     pub components: usize,
@@ -126,11 +127,26 @@ impl Answer for Dpca {
             "fraction",
             "variance of the condition averages in each marginalisation",
         ),
-        ArrayDoc::new("scores", "[cell, time, component]", "rate", "scores of the condition averages"),
-        ArrayDoc::new("cells", "[cell, factor]", "", "level of each factor in each cell, from 0"),
+        ArrayDoc::new(
+            "scores",
+            "[cell, time, component]",
+            "rate",
+            "scores of the condition averages",
+        ),
+        ArrayDoc::new(
+            "cells",
+            "[cell, factor]",
+            "",
+            "level of each factor in each cell, from 0",
+        ),
         ArrayDoc::new("n_trials", "[cell]", "", "number of trials of each cell"),
         ArrayDoc::new("mean", "[unit]", "rate", "mean rate that is subtracted"),
-        ArrayDoc::new("regularisation", "[1]", "", "strength of the regularisation, lambda"),
+        ArrayDoc::new(
+            "regularisation",
+            "[1]",
+            "",
+            "strength of the regularisation, lambda",
+        ),
     ];
 
     fn compute(study: &Study, options: &DpcaOptions) -> Result<Self, Unsuitable> {
@@ -141,7 +157,9 @@ impl Answer for Dpca {
             n_steps: grid.common_steps(study),
         };
         if rates.n_steps == 0 {
-            return Err(Unsuitable::lacks("the trials of the conditions have no common time"));
+            return Err(Unsuitable::lacks(
+                "the trials of the conditions have no common time",
+            ));
         }
         let averages = rates.averages(&grid, &grid.cells);
         let splits = splits(&rates, &grid);
@@ -185,13 +203,19 @@ impl Answer for Dpca {
             .with("decoders", &table(&|c| &c.decoder))
             .with(
                 "marginalisation",
-                &components.iter().map(|c| c.marginalisation).collect::<Vec<usize>>(),
+                &components
+                    .iter()
+                    .map(|c| c.marginalisation)
+                    .collect::<Vec<usize>>(),
             )
             .with(
                 "explained_variance",
                 &components.iter().map(|c| c.explained).collect::<Vec<f64>>(),
             )
-            .with("shares", &Array2::from_shape_fn(shape, |(k, m)| components[k].shares[m]))
+            .with(
+                "shares",
+                &Array2::from_shape_fn(shape, |(k, m)| components[k].shares[m]),
+            )
             .with(
                 "marginalisations",
                 &Array2::from_shape_fn((n_sets, n_factors), |(m, k)| {
@@ -225,7 +249,8 @@ impl Answer for Dpca {
                 if self.is_cross_validated {
                     format!("{} by cross-validation", short(self.demixed.strength))
                 } else {
-                    "negligible, since trials of one condition do not differ or do not repeat".to_owned()
+                    "negligible, since trials of one condition do not differ or do not repeat"
+                        .to_owned()
                 }
             ),
         ];
@@ -234,7 +259,10 @@ impl Answer for Dpca {
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        vec![("", self.draw_components()), ("_variance", self.draw_variances())]
+        vec![
+            ("", self.draw_components()),
+            ("_variance", self.draw_variances()),
+        ]
     }
 }
 
@@ -258,7 +286,9 @@ impl Dpca {
             let own = all.filter(|(_, c)| c.marginalisation == m);
             own.map(|(k, _)| k).take(COLUMNS).collect()
         };
-        let mut sets: Vec<usize> = (0..variances.len()).filter(|&m| !of_set(m).is_empty()).collect();
+        let mut sets: Vec<usize> = (0..variances.len())
+            .filter(|&m| !of_set(m).is_empty())
+            .collect();
         sets.sort_by(|&a, &b| variances[b].total_cmp(&variances[a]));
         sets.truncate(ROWS);
         let n_columns = sets.iter().map(|&m| of_set(m).len()).max().unwrap_or(1);
@@ -297,7 +327,8 @@ impl Dpca {
                 Some(&f) => (own[0], n_levels[f], self.is_ordered[f]),
                 None => (0, 1, false),
             };
-            let mut layer = Layer::line(t, mean.to_vec(), level_colour(level, n, is_ordered)).wide(0.3);
+            let mut layer =
+                Layer::line(t, mean.to_vec(), level_colour(level, n, is_ordered)).wide(0.3);
             let is_first = own.iter().skip(1).all(|&level| level == 0);
             if !is_first {
                 layer = layer.dashed();
@@ -307,7 +338,9 @@ impl Dpca {
             panel.add(layer);
         }
         let explained = rounded(100.0 * component.explained, 1);
-        panel.title(format!("{explained} % of variance")).time_axis();
+        panel
+            .title(format!("{explained} % of variance"))
+            .time_axis();
     }
 
     /// Draws the variance that each component explains, divided by marginalisation, and that of each marginalisation.
@@ -332,7 +365,9 @@ impl Dpca {
         panel
             .x("component", [0.4, n + 0.6])
             .y("variance explained (%)", [0.0, 104.0 * highest.max(1e-3)]);
-        let sets: Vec<String> = (0..self.demixed.variances.len()).map(|m| self.set_name(m)).collect();
+        let sets: Vec<String> = (0..self.demixed.variances.len())
+            .map(|m| self.set_name(m))
+            .collect();
         let n = sets.len();
         let panel = figure.cell(0, 1);
         for (m, part) in self.demixed.variances.iter().enumerate() {
@@ -354,15 +389,20 @@ impl Grid {
     /// Returns the trials of every combination of the levels of some factors.
     fn of(study: &Study, factors: Vec<Variable>) -> Self {
         let trials = shown(study, &factors);
-        let level_of: Vec<Vec<Option<usize>>> =
-            factors.iter().map(|variable| variable.level_of(MOST_LEVELS)).collect();
-        let n_levels: Vec<usize> =
-            factors.iter().map(|variable| variable.n_levels().min(MOST_LEVELS)).collect();
+        let level_of: Vec<Vec<Option<usize>>> = factors
+            .iter()
+            .map(|variable| variable.level_of(MOST_LEVELS))
+            .collect();
+        let n_levels: Vec<usize> = factors
+            .iter()
+            .map(|variable| variable.n_groups(MOST_LEVELS))
+            .collect();
         let mut cells = vec![Vec::new(); n_levels.iter().product()];
         for b in trials {
-            let place = level_of.iter().zip(&n_levels).try_fold(0, |place, (level_of, &n)| {
-                Some(place * n + level_of[b]?)
-            });
+            let place = level_of
+                .iter()
+                .zip(&n_levels)
+                .try_fold(0, |place, (level_of, &n)| Some(place * n + level_of[b]?));
             if let Some(place) = place {
                 cells[place].push(b);
             }
@@ -378,18 +418,27 @@ impl Grid {
 
     /// Names the combinations without trials; `None` if there are none.
     fn missing(&self) -> Option<String> {
-        let missing: Vec<usize> =
-            (0..self.cells.len()).filter(|&c| self.cells[c].is_empty()).collect();
+        let missing: Vec<usize> = (0..self.cells.len())
+            .filter(|&c| self.cells[c].is_empty())
+            .collect();
         let name = |&cell: &usize| {
             let levels = levels(&self.n_levels, cell);
             let parts = levels.iter().enumerate().map(|(k, &level)| {
-                format!("{} = {}", spoken(&self.factors[k].name), self.names[k][level])
+                format!(
+                    "{} = {}",
+                    spoken(&self.factors[k].name),
+                    self.names[k][level]
+                )
             });
             parts.collect::<Vec<_>>().join(", ")
         };
         let named: Vec<String> = missing.iter().take(MOST_NAMED).map(name).collect();
         let more = missing.len().saturating_sub(MOST_NAMED);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let rest = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         (!missing.is_empty()).then(|| format!("no trial has {}{rest}", named.join("; ")))
     }
 
@@ -401,23 +450,26 @@ impl Grid {
 
 /// Returns the factors with their trials, and why variables are left out.
 fn grid(study: &Study, names: &[String]) -> Result<(Grid, Vec<String>), Unsuitable> {
-    if names.len() > MOST_FACTORS {
-        let why = format!("at most {MOST_FACTORS} factors can be demixed, not {}", names.len());
-        return Err(Unsuitable::lacks(why));
-    }
-    if !names.is_empty() {
-        let named = names.iter().map(|name| variables::named(study, name));
-        let grid = Grid::of(study, named.collect::<Result<_, _>>()?);
+    if let Some(factors) = requested(study, names)? {
+        if factors.len() > MOST_FACTORS {
+            let why = format!(
+                "at most {MOST_FACTORS} factors can be demixed, not {}",
+                factors.len()
+            );
+            return Err(Unsuitable::lacks(why));
+        }
+        let grid = Grid::of(study, factors);
         return match grid.missing() {
             None => Ok((grid, Vec::new())),
             Some(missing) => Err(Unsuitable::Lacks(format!(
-                "demixing needs trials in every combination of {}, but {missing}; choose others with dpca.factors=[...]",
-                names.join(", ")
+                "demixing needs trials in every combination of the factors, but {missing}; choose others with dpca.factors=[...]"
             ))),
         };
     }
     let conditions = of_conditions(study);
-    let choice = variables::natural(study).into_iter().filter(|v| v.role == Role::Choice);
+    let choice = natural(study)
+        .into_iter()
+        .filter(|v| v.role == Role::Choice);
     let mut factors: Vec<Variable> = Vec::new();
     let mut left_out = Vec::new();
     for variable in conditions.into_iter().chain(choice) {
@@ -425,7 +477,9 @@ fn grid(study: &Study, names: &[String]) -> Result<(Grid, Vec<String>), Unsuitab
         let mut more = factors.clone();
         more.push(variable);
         if more.len() > MOST_FACTORS {
-            left_out.push(format!("{name} is not a factor: there are at most {MOST_FACTORS}"));
+            left_out.push(format!(
+                "{name} is not a factor: there are at most {MOST_FACTORS}"
+            ));
             continue;
         }
         match Grid::of(study, more.clone()).missing() {
@@ -489,7 +543,9 @@ fn splits(rates: &Smoothed, grid: &Grid) -> Vec<[Averages; 2]> {
     let differs = |trials: &Vec<usize>| {
         let of = |b: usize| rates.study.rates.slice(s![b, ..rates.n_steps, ..]);
         let (a, b) = (of(trials[0]), of(trials[1]));
-        a.iter().zip(b.iter()).any(|(a, b)| (a - b).abs() > 1e-6 * (1.0 + a.abs()))
+        a.iter()
+            .zip(b.iter())
+            .any(|(a, b)| (a - b).abs() > 1e-6 * (1.0 + a.abs()))
     };
     if !cells.iter().any(differs) {
         return Vec::new();

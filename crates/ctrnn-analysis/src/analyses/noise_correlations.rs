@@ -53,8 +53,9 @@ impl Answer for NoiseCorrelations {
         let epoch = study.telling_epoch();
         let rates = study.rates_in(epoch);
         let conditions = &study.batch.conditions;
-        let trials: Vec<usize> =
-            (0..rates.nrows()).filter(|&b| rates[[b, 0]].is_finite()).collect();
+        let trials: Vec<usize> = (0..rates.nrows())
+            .filter(|&b| rates[[b, 0]].is_finite())
+            .collect();
         let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
         let mut cells: Vec<Vec<usize>> = selectivity::groups(trials.iter().map(key))
             .into_iter()
@@ -71,24 +72,25 @@ impl Answer for NoiseCorrelations {
         let views: Vec<_> = left.iter().map(|a| a.view()).collect();
         let left = ndarray::concatenate(Axis(0), &views).unwrap_or_default();
         let noise = correlations(&left);
-        if noise.iter().all(|r| r.is_nan()) || rates.ncols() < 2 {
-            return Err(Unsuitable::lacks(
-                "noise correlations need two units whose rates differ between trials of one condition: add noise (--noise) or trials (--trials N)",
-            ));
-        }
         let (_, tuned) = centred(means.view());
         let preference = study.choice_preference();
         let mut order: Vec<usize> = (0..rates.ncols()).collect();
         if let Some(preference) = preference {
             order.sort_by(|&a, &b| preference[a].total_cmp(&preference[b]));
         }
-        Ok(Self {
+        let found = Self {
             epoch,
             noise,
             signal: correlations(&tuned),
             order,
             counts: [left.nrows(), cells.len()],
-        })
+        };
+        if found.pairs().is_empty() {
+            return Err(Unsuitable::lacks(
+                "noise correlations need two units whose rates differ between trials of one condition: add noise (--noise) or trials (--trials N)",
+            ));
+        }
+        Ok(found)
     }
 
     fn arrays(&self) -> Arrays {
@@ -122,21 +124,28 @@ impl Answer for NoiseCorrelations {
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let mut figure = Figure::new(&[38.0, BAR_MM, 40.0], &[38.0]);
-        let sorted = self.noise.select(Axis(0), &self.order).select(Axis(1), &self.order);
+        let sorted = self
+            .noise
+            .select(Axis(0), &self.order)
+            .select(Axis(1), &self.order);
         figure
             .cell(0, 0)
             .x_label("unit (sorted by preference)")
             .matrix(&sorted, [-1.0, 1.0], ColourMap::BlueWhiteRed);
-        figure.cell(0, 1).colour_bar(
-            [-1.0, 1.0],
-            ColourMap::BlueWhiteRed,
-            "noise correlation",
-        );
-        let pairs: Vec<[f64; 2]> =
-            self.pairs().into_iter().filter(|pair| pair[0].is_finite()).collect();
+        figure
+            .cell(0, 1)
+            .colour_bar([-1.0, 1.0], ColourMap::BlueWhiteRed, "noise correlation");
+        let pairs: Vec<[f64; 2]> = self
+            .pairs()
+            .into_iter()
+            .filter(|pair| pair[0].is_finite())
+            .collect();
         let every = pairs.len().div_ceil(MOST_PAIRS).max(1);
-        let (x, y): (Vec<f64>, Vec<f64>) =
-            pairs.iter().step_by(every).map(|pair| (pair[0], pair[1])).unzip();
+        let (x, y): (Vec<f64>, Vec<f64>) = pairs
+            .iter()
+            .step_by(every)
+            .map(|pair| (pair[0], pair[1]))
+            .unzip();
         let (centres, means) = binned(&pairs);
         figure
             .cell(0, 2)
@@ -144,7 +153,11 @@ impl Answer for NoiseCorrelations {
             .y("noise correlation", [-1.0, 1.0])
             .add(Layer::points(x, y, Rgb([190, 190, 190])).radius(0.25))
             .add(Layer::guide([-1.0, 1.0], [0.0, 0.0]))
-            .add(Layer::line(centres, means, colour(0)).wide(0.4).named("mean"));
+            .add(
+                Layer::line(centres, means, colour(0))
+                    .wide(0.4)
+                    .named("mean"),
+            );
         vec![("", figure)]
     }
 }
@@ -165,8 +178,11 @@ impl NoiseCorrelations {
 fn binned(pairs: &[[f64; 2]]) -> (Vec<f64>, Vec<f64>) {
     let bin = |x: f64| (((x + 1.0) / 2.0 * BINS as f64) as usize).min(BINS - 1);
     let mean = |k: usize| {
-        let own: Vec<f64> =
-            pairs.iter().filter(|pair| bin(pair[0]) == k).map(|pair| pair[1]).collect();
+        let own: Vec<f64> = pairs
+            .iter()
+            .filter(|pair| bin(pair[0]) == k)
+            .map(|pair| pair[1])
+            .collect();
         let centre = -1.0 + 2.0 * (k as f64 + 0.5) / BINS as f64;
         (!own.is_empty()).then(|| (centre, own.iter().sum::<f64>() / own.len() as f64))
     };

@@ -46,7 +46,12 @@ impl Answer for StateSpace {
     type Options = PcaOptions;
 
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("components", "[component, unit]", "", "first principal components: unit vectors"),
+        ArrayDoc::new(
+            "components",
+            "[component, unit]",
+            "",
+            "first principal components: unit vectors",
+        ),
         ArrayDoc::new("mean", "[unit]", "state", "mean state that is subtracted"),
         ArrayDoc::new(
             "explained_variance",
@@ -54,9 +59,24 @@ impl Answer for StateSpace {
             "fraction",
             "variance along each component, of all components",
         ),
-        ArrayDoc::new("scores", "[trial, time, component]", "state", "projections of the states"),
-        ArrayDoc::new("participation_ratio", "[1]", "", "number of dimensions that the states fill"),
-        ArrayDoc::new("course_{}", "[time, component]", "state", "mean scores of a group of trials"),
+        ArrayDoc::new(
+            "scores",
+            "[trial, time, component]",
+            "state",
+            "projections of the states",
+        ),
+        ArrayDoc::new(
+            "participation_ratio",
+            "[1]",
+            "",
+            "number of dimensions that the states fill",
+        ),
+        ArrayDoc::new(
+            "course_{}",
+            "[time, component]",
+            "state",
+            "mean scores of a group of trials",
+        ),
         ArrayDoc::new(
             "condition_independent_variance",
             "[1]",
@@ -160,7 +180,9 @@ fn without_common_course(study: &Study) -> (Array3<f64>, f64) {
     let cells = groups((0..study.batch.n_trials).map(key));
     let mut weights = vec![0.0; study.batch.n_trials];
     for (_, trials) in &cells {
-        trials.iter().for_each(|&b| weights[b] = 1.0 / trials.len() as f64);
+        trials
+            .iter()
+            .for_each(|&b| weights[b] = 1.0 / trials.len() as f64);
     }
     let before = {
         let states = study.all_states();
@@ -168,8 +190,9 @@ fn without_common_course(study: &Study) -> (Array3<f64>, f64) {
     };
     let mut values = study.states().clone();
     for t in 0..study.batch.max_steps {
-        let running: Vec<usize> =
-            (0..study.batch.n_trials).filter(|&b| study.batch.n_steps[b] > t).collect();
+        let running: Vec<usize> = (0..study.batch.n_trials)
+            .filter(|&b| study.batch.n_steps[b] > t)
+            .collect();
         let whole: f64 = running.iter().map(|&b| weights[b]).sum();
         let mut mean = Array1::<f64>::zeros(values.dim().2);
         let first = study.states().slice(s![running[0], t, ..]);
@@ -184,14 +207,20 @@ fn without_common_course(study: &Study) -> (Array3<f64>, f64) {
         }
     }
     let after = values_square(study, &values);
-    let removed = if before > 0.0 { 1.0 - after / before } else { 0.0 };
+    let removed = if before > 0.0 {
+        1.0 - after / before
+    } else {
+        0.0
+    };
     (values, removed.clamp(0.0, 1.0))
 }
 
 /// Returns the sum of the squares of all values that belong to a trial.
 fn values_square(study: &Study, values: &Array3<f64>) -> f64 {
     let trials = values.outer_iter().zip(&study.batch.n_steps);
-    trials.map(|(trial, &n)| trial.slice(s![..n, ..]).mapv(|x| x * x).sum()).sum()
+    trials
+        .map(|(trial, &n)| trial.slice(s![..n, ..]).mapv(|x| x * x).sum())
+        .sum()
 }
 
 impl StateSpace {

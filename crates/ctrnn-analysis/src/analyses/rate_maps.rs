@@ -77,15 +77,50 @@ impl Answer for RateMaps {
     type Options = RateMapsOptions;
 
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("maps", "[unit, bin y, bin x]", "rate", "mean rate by position; NaN where the path does not lead"),
+        ArrayDoc::new(
+            "maps",
+            "[unit, bin y, bin x]",
+            "rate",
+            "mean rate by position; NaN where the path does not lead",
+        ),
         ArrayDoc::new("visits", "[bin y, bin x]", "time steps", "number of visits"),
-        ArrayDoc::new("information_bits", "[unit]", "bits per spike", "spatial information"),
-        ArrayDoc::new("information_p", "[unit]", "", "p-values of the spatial information from shuffles"),
-        ArrayDoc::new("information_q", "[unit]", "", "p-values corrected for the number of units"),
-        ArrayDoc::new("sparsity", "[unit]", "", "sparsity of the map: 1 if it is flat"),
+        ArrayDoc::new(
+            "information_bits",
+            "[unit]",
+            "bits per spike",
+            "spatial information",
+        ),
+        ArrayDoc::new(
+            "information_p",
+            "[unit]",
+            "",
+            "p-values of the spatial information from shuffles",
+        ),
+        ArrayDoc::new(
+            "information_q",
+            "[unit]",
+            "",
+            "p-values corrected for the number of units",
+        ),
+        ArrayDoc::new(
+            "sparsity",
+            "[unit]",
+            "",
+            "sparsity of the map: 1 if it is flat",
+        ),
         ArrayDoc::new("n_fields", "[unit]", "", "number of fields"),
-        ArrayDoc::new("grid_score", "[unit]", "", "grid score; NaN if it is not defined"),
-        ArrayDoc::new("shuffled_grid_score", "[k]", "", "grid scores of shuffled maps, in ascending order"),
+        ArrayDoc::new(
+            "grid_score",
+            "[unit]",
+            "",
+            "grid score; NaN if it is not defined",
+        ),
+        ArrayDoc::new(
+            "shuffled_grid_score",
+            "[k]",
+            "",
+            "grid scores of shuffled maps, in ascending order",
+        ),
         ArrayDoc::new("range", "[2]", "position", "ends of both sides of the box"),
     ];
 
@@ -105,10 +140,15 @@ impl Answer for RateMaps {
         let visits = Visits::of(positions.view(), range, n_bins, 1.0);
         let n_units = study.dynamics.n_units();
         let rates = |unit: usize| -> Array1<f64> {
-            states.iter().map(|&(b, t)| study.rates[[b, t, unit]]).collect()
+            states
+                .iter()
+                .map(|&(b, t)| study.rates[[b, t, unit]])
+                .collect()
         };
-        let maps: Vec<RateMap> =
-            (0..n_units).into_par_iter().map(|unit| visits.map(rates(unit).view())).collect();
+        let maps: Vec<RateMap> = (0..n_units)
+            .into_par_iter()
+            .map(|unit| visits.map(rates(unit).view()))
+            .collect();
         let shuffles = Shuffles {
             visits: &visits,
             n_states: states.len(),
@@ -126,7 +166,9 @@ impl Answer for RateMaps {
             .into_par_iter()
             .map(|number| {
                 let unit = number % n_units;
-                shuffles.map(unit, &rates(unit), options.shuffles + number).grid_score()
+                shuffles
+                    .map(unit, &rates(unit), options.shuffles + number)
+                    .grid_score()
             })
             .collect();
         shuffled.retain(|score| score.is_finite());
@@ -174,10 +216,14 @@ impl Answer for RateMaps {
         let with_fields = self.n_fields.iter().filter(|n| **n > 0).count();
         let mut lines = vec![if self.p.is_empty() {
             let n = count(&self.information_bits, 0.5);
-            format!("{n} of {n_units} units carry more than 0.5 bits of place; without shuffles none is tested")
+            format!(
+                "{n} of {n_units} units carry more than 0.5 bits of place; without shuffles none is tested"
+            )
         } else {
             let n = self.q.iter().filter(|q| **q < LEVEL).count();
-            format!("{n} of {n_units} units carry spatial information (shuffles, false discovery rate {LEVEL})")
+            format!(
+                "{n} of {n_units} units carry spatial information (shuffles, false discovery rate {LEVEL})"
+            )
         }];
         lines.push(format!("{with_fields} units have a field"));
         lines.push(match self.grid_bound() {
@@ -187,7 +233,10 @@ impl Answer for RateMaps {
                 short(bound),
                 short(100.0 * PERCENTILE)
             ),
-            None => format!("{} units have a grid score above 0.3", count(&self.grid_score, 0.3)),
+            None => format!(
+                "{} units have a grid score above 0.3",
+                count(&self.grid_score, 0.3)
+            ),
         });
         lines
     }
@@ -228,7 +277,8 @@ impl Shuffles<'_> {
     /// Returns shuffle `number` of a unit: its rates are rotated by a random number of time steps.
     fn map(&self, unit: usize, rates: &Array1<f64>, number: usize) -> RateMap {
         let key = Key::new(self.seed, Stream::Eval, PURPOSE);
-        let part = Rng::new(key, unit as u64, number as u64).uniform_in(LEAST_SHIFT, 1.0 - LEAST_SHIFT);
+        let part =
+            Rng::new(key, unit as u64, number as u64).uniform_in(LEAST_SHIFT, 1.0 - LEAST_SHIFT);
         let shift = (part * self.n_states as f64) as usize;
         let rotated = (0..self.n_states).map(|k| rates[(k + shift) % self.n_states]);
         self.visits.map(rotated.collect::<Array1<f64>>().view())
@@ -247,7 +297,9 @@ impl RateMaps {
     fn grid_bound(&self) -> Option<f64> {
         let n = self.shuffled_grid_scores.len();
         let place = (PERCENTILE * n as f64) as usize;
-        self.shuffled_grid_scores.get(place.min(n.saturating_sub(1))).copied()
+        self.shuffled_grid_scores
+            .get(place.min(n.saturating_sub(1)))
+            .copied()
     }
 
     fn title(&self, unit: usize) -> String {

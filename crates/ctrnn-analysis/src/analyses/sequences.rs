@@ -39,17 +39,37 @@ impl Answer for Sequences {
     type Options = NoOptions;
 
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("order", "[k]", "", "units whose mean rate changes, in order of their peak in odd trials"),
-        ArrayDoc::new("peak_ms", "[k, 2]", "ms", "peak of these units in odd and in even trials"),
+        ArrayDoc::new(
+            "order",
+            "[k]",
+            "",
+            "units whose mean rate changes, in order of their peak in odd trials",
+        ),
+        ArrayDoc::new(
+            "peak_ms",
+            "[k, 2]",
+            "ms",
+            "peak of these units in odd and in even trials",
+        ),
         ArrayDoc::new(
             "courses",
             "[k, time]",
             "fraction",
             "mean rate of these units in even trials, from 0 at the least to 1 at the largest",
         ),
-        ArrayDoc::new("ridge_to_background", "[k]", "", "rate around the peak over the rate elsewhere"),
+        ArrayDoc::new(
+            "ridge_to_background",
+            "[k]",
+            "",
+            "rate around the peak over the rate elsewhere",
+        ),
         ArrayDoc::new("sequentiality", "[1]", "", "sqrt(peak_entropy * sparsity)"),
-        ArrayDoc::new("peak_entropy", "[1]", "", "entropy of peak times over its maximum"),
+        ArrayDoc::new(
+            "peak_entropy",
+            "[1]",
+            "",
+            "entropy of peak times over its maximum",
+        ),
         ArrayDoc::new("sparsity", "[1]", "", "temporal sparsity"),
     ];
 
@@ -111,7 +131,10 @@ impl Answer for Sequences {
         )];
         let ridge = median(&self.ridge);
         if ridge.is_finite() {
-            lines.push(format!("ridge-to-background ratio {} (median)", short(ridge)));
+            lines.push(format!(
+                "ridge-to-background ratio {} (median)",
+                short(ridge)
+            ));
         }
         if self.agreement.is_finite() {
             lines.push(format!(
@@ -131,8 +154,15 @@ impl Answer for Sequences {
             .title("even trials, sorted by odd ones")
             .x("time (ms)", [0.0, end])
             .y("unit (sorted by its peak)", [n, 0.0])
-            .heat_map(&self.courses, [[0.0, end], [0.0, n]], [0.0, 1.0], ColourMap::Blues);
-        figure.cell(0, 1).colour_bar([0.0, 1.0], ColourMap::Blues, "rate (least to largest)");
+            .heat_map(
+                &self.courses,
+                [[0.0, end], [0.0, n]],
+                [0.0, 1.0],
+                ColourMap::Blues,
+            );
+        figure
+            .cell(0, 1)
+            .colour_bar([0.0, 1.0], ColourMap::Blues, "rate (least to largest)");
         let peaks = self.peak_ms.column(1).to_vec();
         let panel = figure.cell(0, 2);
         panel.histogram(["time of the peak (ms)", "units"], &peaks, [0.0, end], 15);
@@ -161,7 +191,10 @@ fn mean_course(study: &Study, half: usize) -> Array2<f64> {
     let trials: Vec<usize> = if is_alone {
         (half..study.batch.n_trials).step_by(2).collect()
     } else {
-        cells.iter().flat_map(|(_, own)| own.iter().copied().skip(half).step_by(2)).collect()
+        cells
+            .iter()
+            .flat_map(|(_, own)| own.iter().copied().skip(half).step_by(2))
+            .collect()
     };
     let n_steps = common_steps(trials.iter().map(|&b| study.batch.n_steps[b]));
     let mut course = Array2::zeros((n_steps, study.dynamics.n_units()));
@@ -184,7 +217,11 @@ fn scaled(course: &Array2<f64>) -> Array2<f64> {
         let low = unit.iter().copied().fold(f64::INFINITY, f64::min);
         let high = unit.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // Smaller changes are rounding.
-        let range = if high - low > 1e-9 * (1.0 + high.abs()) { high - low } else { f64::NAN };
+        let range = if high - low > 1e-9 * (1.0 + high.abs()) {
+            high - low
+        } else {
+            f64::NAN
+        };
         unit.mapv_inplace(|x| (x - low) / range);
     }
     scaled
@@ -195,7 +232,9 @@ fn scaled(course: &Array2<f64>) -> Array2<f64> {
 fn peak_entropy(peaks: &[usize], n_steps: usize) -> f64 {
     let n_bins = n_steps.min(peaks.len());
     let mut counts = vec![0.0; n_bins];
-    peaks.iter().for_each(|&t| counts[t * n_bins / n_steps] += 1.0);
+    peaks
+        .iter()
+        .for_each(|&t| counts[t * n_bins / n_steps] += 1.0);
     entropy(&counts) / (n_bins as f64).ln()
 }
 
@@ -229,8 +268,10 @@ fn ridges(courses: &Array2<f64>, peaks: &[usize]) -> Vec<f64> {
     let ratio = |(course, &peak): (ndarray::ArrayView1<f64>, &usize)| {
         let is_ridge = |t: usize| t.abs_diff(peak) <= reach;
         let mean = |wanted: bool| {
-            let own: Vec<f64> =
-                (0..n).filter(|&t| is_ridge(t) == wanted).map(|t| course[t]).collect();
+            let own: Vec<f64> = (0..n)
+                .filter(|&t| is_ridge(t) == wanted)
+                .map(|t| course[t])
+                .collect();
             own.iter().sum::<f64>() / own.len() as f64
         };
         match mean(true) / mean(false) {

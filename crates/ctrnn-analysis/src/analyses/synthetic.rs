@@ -51,7 +51,13 @@ impl Synthetic {
     /// the choice of the first output.
     pub fn of(conditions: &[(&str, Vec<f64>)], rates: Array3<f64>) -> Self {
         let (n_trials, n_steps, n_units) = rates.dim();
-        Self::with_choices(conditions, rates, &vec![0; n_trials], &vec![n_steps; n_trials], n_units)
+        Self::with_choices(
+            conditions,
+            rates,
+            &vec![0; n_trials],
+            &vec![n_steps; n_trials],
+            n_units,
+        )
     }
 
     /// Creates trials of different lengths in which the network makes the given choices, all of them correct.
@@ -65,8 +71,10 @@ impl Synthetic {
         let (n_trials, longest, _) = rates.dim();
         let trials = (0..n_trials).map(|b| {
             let mut condition = Condition::new([]);
-            condition.values =
-                conditions.iter().map(|(name, values)| ((*name).to_owned(), values[b])).collect();
+            condition.values = conditions
+                .iter()
+                .map(|(name, values)| ((*name).to_owned(), values[b]))
+                .collect();
             trial(&condition, n_steps[b], Some(choices[b]))
         });
         let outputs = Array3::from_shape_fn((n_trials, longest, 2), |(b, _, k)| {

@@ -61,9 +61,19 @@ impl Answer for TaskVariance {
             "rate²",
             "variance over trials, averaged over time; conditions of a task have equal weights",
         ),
-        ArrayDoc::new("cluster", "[unit]", "", "cluster of each unit, from 0; -1 for an inactive one"),
+        ArrayDoc::new(
+            "cluster",
+            "[unit]",
+            "",
+            "cluster of each unit, from 0; -1 for an inactive one",
+        ),
         ArrayDoc::new("silhouette", "[1]", "", "mean silhouette of the clusters"),
-        ArrayDoc::new("silhouettes", "[k]", "", "mean silhouette of 2, 3, ... clusters"),
+        ArrayDoc::new(
+            "silhouettes",
+            "[k]",
+            "",
+            "mean silhouette of 2, 3, ... clusters",
+        ),
         ArrayDoc::new(
             "accuracy",
             "[task]",
@@ -76,7 +86,12 @@ impl Answer for TaskVariance {
             "fraction",
             "right trials without the units of a cluster",
         ),
-        ArrayDoc::new("lesion_trials", "[task]", "", "number of trials of each task in the lesions"),
+        ArrayDoc::new(
+            "lesion_trials",
+            "[task]",
+            "",
+            "number of trials of each task in the lesions",
+        ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
@@ -183,7 +198,9 @@ impl Lesions {
     /// Names the lesion that costs most.
     fn statement(&self) -> Option<String> {
         let changes = self.changes();
-        let known = changes.indexed_iter().filter(|(_, change)| change.is_finite());
+        let known = changes
+            .indexed_iter()
+            .filter(|(_, change)| change.is_finite());
         let ((task, cluster), change) = known.min_by(|a, b| a.1.total_cmp(b.1))?;
         Some(format!(
             "the lesion that costs most is that of cluster {cluster}: accuracy of {} from {} to {} %",
@@ -198,7 +215,10 @@ impl Lesions {
         let (n_tasks, n_clusters) = changes.dim();
         let names: Vec<String> = self.tasks.iter().map(|name| spoken(name)).collect();
         let clusters: Vec<String> = (0..n_clusters).map(|c| c.to_string()).collect();
-        let size_mm = [(4.0 * n_clusters as f64).max(12.0), (5.0 * n_tasks as f64).clamp(6.0, 90.0)];
+        let size_mm = [
+            (4.0 * n_clusters as f64).max(12.0),
+            (5.0 * n_tasks as f64).clamp(6.0, 90.0),
+        ];
         let scale = [-100.0, 100.0];
         let mut figure = Figure::new(&[size_mm[0], BAR_MM], &[size_mm[1].max(20.0)]);
         let panel: &mut Panel = figure.cell(0, 0);
@@ -226,8 +246,14 @@ fn normalised(variances: &Array2<f64>, units: &[usize]) -> Array2<f64> {
     })
 }
 
-/// Returns name and trials of each task of a mixture; a single task is named by `alone`.
+/// Returns name and trials of each group of `study.by`, or of each task of a mixture; a single task is named by `alone`.
 fn tasks(study: &Study, alone: &str) -> Vec<(String, Vec<usize>)> {
+    if let (false, Ok(groups)) = (study.by.is_empty(), study.cells(&study.by)) {
+        return groups
+            .into_iter()
+            .map(|group| (group.name, group.trials))
+            .collect();
+    }
     let Some(tasks) = column(&study.batch, "task") else {
         return vec![(alone.to_owned(), (0..study.batch.n_trials).collect())];
     };
@@ -244,7 +270,9 @@ fn tasks(study: &Study, alone: &str) -> Vec<(String, Vec<usize>)> {
 fn repetitions(study: &Study) -> (Vec<usize>, Vec<f64>) {
     let key = |b: usize| -> Vec<u64> {
         let conditions = study.batch.conditions.iter();
-        conditions.map(|(_, values)| value_bits(values[b])).collect()
+        conditions
+            .map(|(_, values)| value_bits(values[b]))
+            .collect()
     };
     let mut counts = std::collections::HashMap::new();
     let keys: Vec<Vec<u64>> = (0..study.batch.n_trials).map(key).collect();
@@ -258,15 +286,15 @@ fn repetitions(study: &Study) -> (Vec<usize>, Vec<f64>) {
     (numbers, weights)
 }
 
-/// Computes the variance of units for each task after fixation if trials of several tasks are mixed, otherwise for each
-/// epoch.
+/// Computes the variance of units after fixation for each task, if trials of several tasks are mixed, or for each group of
+/// `study.by`; otherwise for each epoch.
 fn variances(study: &Study) -> (Vec<String>, Vec<Array1<f64>>) {
     let (_, weights) = repetitions(study);
     let catch = column(&study.batch, "catch");
     let counts = Array2::from_shape_fn((study.batch.n_trials, study.batch.max_steps), |(b, t)| {
         t < study.batch.n_steps[b] && catch.is_none_or(|catch| catch[b] != 1.0)
     });
-    if column(&study.batch, "task").is_some() {
+    if column(&study.batch, "task").is_some() || !study.by.is_empty() {
         let of = |(name, trials): (String, Vec<usize>)| {
             let mut counts = counts.select(Axis(0), &trials);
             for (mut own, &b) in counts.outer_iter_mut().zip(&trials) {
@@ -274,7 +302,10 @@ fn variances(study: &Study) -> (Vec<String>, Vec<Array1<f64>>) {
             }
             let rates = study.rates.select(Axis(0), &trials);
             let weights: Vec<f64> = trials.iter().map(|&b| weights[b]).collect();
-            (name, variance_over_trials(rates.view(), counts.view(), &weights))
+            (
+                name,
+                variance_over_trials(rates.view(), counts.view(), &weights),
+            )
         };
         return tasks(study, "").into_iter().map(of).unzip();
     }
@@ -366,7 +397,10 @@ fn lesions(study: &Study, active: &[usize], labels: &[usize]) -> Option<Lesions>
     let n_clusters = labels.iter().max().map_or(0, |k| k + 1);
     let mut lesioned = Array2::zeros((tasks.len(), n_clusters));
     for cluster in 0..n_clusters {
-        let members = active.iter().zip(labels).filter(|(_, label)| **label == cluster);
+        let members = active
+            .iter()
+            .zip(labels)
+            .filter(|(_, label)| **label == cluster);
         let units: Vec<usize> = members.map(|(&unit, _)| unit).collect();
         let column = Array1::from(accuracies(&units));
         lesioned.column_mut(cluster).assign(&column);
@@ -394,7 +428,10 @@ mod tests {
         let counts = ndarray::array![[true, true, true], [true, true, false]];
         let found = variance_over_trials(rates.view(), counts.view(), &[1.0; 2]);
         assert_eq!(found[0], 0.5);
-        let (rates, counts) = (rates.select(Axis(0), &[0, 1, 1]), counts.select(Axis(0), &[0, 1, 1]));
+        let (rates, counts) = (
+            rates.select(Axis(0), &[0, 1, 1]),
+            counts.select(Axis(0), &[0, 1, 1]),
+        );
         let found = variance_over_trials(rates.view(), counts.view(), &[1.0, 0.5, 0.5]);
         assert!((found[0] - 0.5).abs() < 1e-12);
     }
@@ -409,7 +446,11 @@ mod tests {
         let synthetic = Synthetic::of(&[("coh", condition)], rates);
         let (names, found) = variances(&synthetic.study());
         assert_eq!(names, ["stimulus"]);
-        for (found, expected) in found[0].iter().zip([0.446038920722, 0.434732631560, 0.435268285445]) {
+        for (found, expected) in
+            found[0]
+                .iter()
+                .zip([0.446038920722, 0.434732631560, 0.435268285445])
+        {
             assert!((found - expected).abs() < 1e-10, "{found} {expected}");
         }
     }
@@ -423,6 +464,9 @@ mod tests {
         let found = lesions(&study, &[0, 1, 2, 3, 4, 5], &[0, 0, 1, 1, 1, 1]).unwrap();
         assert_eq!((found.tasks.len(), found.n_trials[0]), (1, 20));
         assert_eq!(found.intact, [1.0]);
-        assert!(found.lesioned[[0, 0]] < 0.6 && found.lesioned[[0, 1]] == 1.0, "{found:?}");
+        assert!(
+            found.lesioned[[0, 0]] < 0.6 && found.lesioned[[0, 1]] == 1.0,
+            "{found:?}"
+        );
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use self::regression::{Regression, regression};
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
+use crate::groups::Group;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour, level_colour, panel_mm};
 use crate::responses::Responses;
 use crate::text::{short, spoken};
@@ -102,7 +103,12 @@ impl Answer for Tdr {
     type Options = TdrOptions;
 
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("axes", "[axis, unit]", "", "orthonormal axes of the regressors"),
+        ArrayDoc::new(
+            "axes",
+            "[axis, unit]",
+            "",
+            "orthonormal axes of the regressors",
+        ),
         ArrayDoc::new(
             "raw_axes",
             "[axis, unit]",
@@ -115,7 +121,12 @@ impl Answer for Tdr {
             "standard deviations",
             "denoised regression coefficients of z-scored responses; NaN where fewer than half of the trials are running",
         ),
-        ArrayDoc::new("peak", "[axis]", "time steps", "index of the time of each axis"),
+        ArrayDoc::new(
+            "peak",
+            "[axis]",
+            "time steps",
+            "index of the time of each axis",
+        ),
         ArrayDoc::new(
             "components",
             "[component, unit]",
@@ -123,8 +134,18 @@ impl Answer for Tdr {
             "principal components of the condition averages that denoise",
         ),
         ArrayDoc::new("mean", "[unit]", "rate", "mean that is subtracted"),
-        ArrayDoc::new("std", "[unit]", "rate", "standard deviation that is divided by"),
-        ArrayDoc::new("trials", "[k]", "", "trials of the regression, numbered from 0"),
+        ArrayDoc::new(
+            "std",
+            "[unit]",
+            "rate",
+            "standard deviation that is divided by",
+        ),
+        ArrayDoc::new(
+            "trials",
+            "[k]",
+            "",
+            "trials of the regression, numbered from 0",
+        ),
         ArrayDoc::new(
             "scores",
             "[k, time, axis]",
@@ -155,8 +176,9 @@ impl Answer for Tdr {
         let variables = chosen(study, &options.regressors)?;
         let columns = regressors(&variables);
         if columns.len() < 2 {
-            let why = "fewer than two variables differ from trial to trial";
-            return Err(Unsuitable::lacks(why));
+            return Err(Unsuitable::lacks(
+                "fewer than two variables differ from trial to trial, or they have too many categories; tdr.regressors=[...] names them",
+            ));
         }
         let trials = shown(study, &variables);
         if trials.is_empty() {
@@ -207,9 +229,18 @@ impl Answer for Tdr {
 
     fn statements(&self) -> Vec<String> {
         let at = |(name, &t): (&String, &usize)| {
-            format!("{} at {} ms", spoken(name), short((t + 1) as f64 * self.dt_ms))
+            format!(
+                "{} at {} ms",
+                spoken(name),
+                short((t + 1) as f64 * self.dt_ms)
+            )
         };
-        let peaks: Vec<String> = self.names.iter().zip(&self.regression.peak).map(at).collect();
+        let peaks: Vec<String> = self
+            .names
+            .iter()
+            .zip(&self.regression.peak)
+            .map(at)
+            .collect();
         vec![
             format!(
                 "axes, made orthogonal in this order, with the time of each: {}",
@@ -275,7 +306,9 @@ impl Tdr {
                 .add(Layer::line(x, y, colour(k)).wide(0.3).named(&spoken(name)))
                 .add(Layer::points(vec![ms(peak)], vec![size(k, peak)], colour(k)).radius(0.8));
         }
-        panel.y_label("regression weight (r.m.s. over units)").time_axis();
+        panel
+            .y_label("regression weight (r.m.s. over units)")
+            .time_axis();
         figure
     }
 }
@@ -317,7 +350,8 @@ impl Sorting {
         let shape = (self.lines.len(), longest.unwrap_or(0), n_axes);
         let mut all = Array3::from_elem(shape, f64::NAN);
         for (mut own, line) in all.outer_iter_mut().zip(&self.lines) {
-            own.slice_mut(s![..line.values.nrows(), ..]).assign(&line.values);
+            own.slice_mut(s![..line.values.nrows(), ..])
+                .assign(&line.values);
         }
         all
     }
@@ -333,7 +367,10 @@ impl Sorting {
 /// Returns the variables of the named regressors, or those of the task in the order of their roles.
 fn chosen(study: &Study, names: &[String]) -> Result<Vec<Variable>, Unsuitable> {
     if !names.is_empty() {
-        return names.iter().map(|name| variables::named(study, name)).collect();
+        return names
+            .iter()
+            .map(|name| variables::named(study, name))
+            .collect();
     }
     let mut found = variables::natural(study);
     found.sort_by_key(|variable| variable.role);
@@ -371,7 +408,11 @@ fn panels(
     trials: &[usize],
     course: impl Fn(&[usize]) -> Array2<f64>,
 ) -> (Vec<Sorting>, usize) {
-    let axis_of = |variable: usize| columns.iter().position(|column| column.variable == variable);
+    let axis_of = |variable: usize| {
+        columns
+            .iter()
+            .position(|column| column.variable == variable)
+    };
     let is_choice = |variable: &Variable| variable.role == Role::Choice && variable.n_levels() == 2;
     let choice = variables.iter().position(is_choice);
     // Without a choice the last variable is upright.
@@ -397,11 +438,11 @@ fn panels(
     let counting = selector(&study.batch);
     let mut found = Vec::new();
     let mut n_columns = 0;
-    for (name, value) in rows(variables, context) {
+    for Row { name, value, own } in rows(study, variables, context) {
         let own: Vec<usize> = used
             .iter()
             .copied()
-            .filter(|&i| value.is_none_or(|(k, x)| variables[k].values[trials[i]] == x))
+            .filter(|&i| own.contains(&trials[i]))
             .collect();
         let here = counting.as_ref().and_then(|selector| {
             let (k, x) = value?;
@@ -418,26 +459,54 @@ fn panels(
                 context: name.clone(),
                 by: variables[by].name.clone(),
                 axes: [axis_of(across).unwrap_or(0), up],
-                lines: lines(&variables[by], divided.map(|k| &variables[k]), trials, &own, &course),
+                lines: lines(
+                    &variables[by],
+                    divided.map(|k| &variables[k]),
+                    trials,
+                    &own,
+                    &course,
+                ),
             });
         }
     }
     (found, n_columns)
 }
 
-/// Returns name and value of each context, or a single one without either.
-fn rows(variables: &[Variable], context: Option<usize>) -> Vec<(String, Option<(usize, f64)>)> {
-    match context {
-        None => vec![(String::new(), None)],
-        Some(k) => {
-            let levels = variables[k].levels.iter();
-            let row = |(level, name): &(f64, String)| {
-                let name = format!("{} {name}", spoken(&variables[k].name));
-                (name, Some((k, *level)))
-            };
-            levels.map(row).collect()
-        }
+/// Trials of a row of panels.
+struct Row {
+    name: String,
+    /// Index and value of the variable that is the context.
+    value: Option<(usize, f64)>,
+    own: Vec<usize>,
+}
+
+/// Returns a row for each group of `study.by` or each context; a single one without either.
+fn rows(study: &Study, variables: &[Variable], context: Option<usize>) -> Vec<Row> {
+    if let (false, Ok(groups)) = (study.by.is_empty(), study.cells(&study.by)) {
+        let row = |group: Group| Row {
+            name: group.name,
+            value: None,
+            own: group.trials,
+        };
+        return groups.into_iter().take(2 * MOST_PANELS).map(row).collect();
     }
+    let all = 0..study.batch.n_trials;
+    let Some(k) = context else {
+        return vec![Row {
+            name: String::new(),
+            value: None,
+            own: all.collect(),
+        }];
+    };
+    let row = |(level, name): &(f64, String)| Row {
+        name: format!("{} {name}", spoken(&variables[k].name)),
+        value: Some((k, *level)),
+        own: all
+            .clone()
+            .filter(|&b| variables[k].values[b] == *level)
+            .collect(),
+    };
+    variables[k].levels.iter().map(row).collect()
 }
 
 /// Returns the variable of the horizontal axis and the variable that sorts, for each panel of a row; `counting` is the
@@ -467,7 +536,7 @@ fn lines(
     course: &impl Fn(&[usize]) -> Array2<f64>,
 ) -> Vec<Line> {
     let (level_of, names) = (by.level_of(MOST_LEVELS), by.level_names(MOST_LEVELS));
-    let n_levels = by.n_levels().min(MOST_LEVELS);
+    let n_levels = by.n_groups(MOST_LEVELS);
     let mut found = Vec::new();
     for level in 0..n_levels {
         for side in 0..choice.map_or(1, Variable::n_levels) {

@@ -102,7 +102,12 @@ impl Answer for Timescales {
             "time in which that autocorrelation falls to 1/e; NaN if it does not",
         ),
         ArrayDoc::new("tau_ms", "[unit]", "ms", "time constant of each unit"),
-        ArrayDoc::new("intrinsic_lag_ms", "[lag]", "ms", "lags of the correlations over trials"),
+        ArrayDoc::new(
+            "intrinsic_lag_ms",
+            "[lag]",
+            "ms",
+            "lags of the correlations over trials",
+        ),
         ArrayDoc::new(
             "intrinsic_correlation",
             "[lag, unit]",
@@ -151,7 +156,8 @@ impl Answer for Timescales {
         };
         let of = |part: fn(&Decay) -> f64| -> Vec<f64> {
             let fits = found.fits.iter();
-            fits.map(|fit| fit.as_ref().map_or(f64::NAN, part)).collect()
+            fits.map(|fit| fit.as_ref().map_or(f64::NAN, part))
+                .collect()
         };
         arrays
             .with("intrinsic_lag_ms", &found.lag_ms)
@@ -248,7 +254,12 @@ impl Intrinsic {
         let known = self.known();
         let most = known.iter().copied().fold(1.0, f64::max);
         let panel = figure.cell(0, 1);
-        panel.histogram(["intrinsic timescale (ms)", "units"], &known, [0.0, most * 1.02], 18);
+        panel.histogram(
+            ["intrinsic timescale (ms)", "units"],
+            &known,
+            [0.0, most * 1.02],
+            18,
+        );
         figure
     }
 }
@@ -268,10 +279,15 @@ impl Decay {
         if lag_ms.len() < LEAST_LAGS || correlation.iter().any(|c| !c.is_finite()) {
             return None;
         }
-        let bounds = [(lag_ms[0] / 5.0).ln(), (10.0 * lag_ms[lag_ms.len() - 1]).ln()];
+        let bounds = [
+            (lag_ms[0] / 5.0).ln(),
+            (10.0 * lag_ms[lag_ms.len() - 1]).ln(),
+        ];
         let step = (bounds[1] - bounds[0]) / N_TRIED as f64;
         let error = |log_tau: f64| linear_fit(lag_ms, correlation, log_tau.exp()).1;
-        let tried: Vec<f64> = (0..=N_TRIED).map(|k| error(bounds[0] + k as f64 * step)).collect();
+        let tried: Vec<f64> = (0..=N_TRIED)
+            .map(|k| error(bounds[0] + k as f64 * step))
+            .collect();
         let best = (0..=N_TRIED).min_by(|&a, &b| tried[a].total_cmp(&tried[b]))?;
         if best == 0 || best == N_TRIED {
             return None;
@@ -291,7 +307,10 @@ impl Decay {
 fn linear_fit(lag_ms: &[f64], values: &[f64], tau_ms: f64) -> ([f64; 2], f64) {
     let n = values.len() as f64;
     let decay: Vec<f64> = lag_ms.iter().map(|lag| (-lag / tau_ms).exp()).collect();
-    let (mean_x, mean_y) = (decay.iter().sum::<f64>() / n, values.iter().sum::<f64>() / n);
+    let (mean_x, mean_y) = (
+        decay.iter().sum::<f64>() / n,
+        values.iter().sum::<f64>() / n,
+    );
     let (mut xx, mut xy) = (0.0, 0.0);
     for (x, y) in decay.iter().zip(values) {
         xx += (x - mean_x).powi(2);
@@ -328,13 +347,12 @@ fn mean_of_known(row: ArrayView1<f64>) -> f64 {
 ///
 /// # References
 /// Murray et al. (2014), A hierarchy of intrinsic timescales across primate cortex.
-fn intrinsic(
-    study: &Study,
-    options: &TimescalesOptions,
-) -> Result<Option<Intrinsic>, Unsuitable> {
+fn intrinsic(study: &Study, options: &TimescalesOptions) -> Result<Option<Intrinsic>, Unsuitable> {
     let epochs = study.epochs();
     if options.epoch.is_empty() {
-        let tried = ["fixation", study.telling_epoch()].into_iter().chain(epochs.iter().copied());
+        let tried = ["fixation", study.telling_epoch()]
+            .into_iter()
+            .chain(epochs.iter().copied());
         let mut found = tried
             .filter(|epoch| epochs.contains(epoch))
             .filter_map(|epoch| in_epoch(study, epoch, options.bin_ms));
@@ -352,14 +370,18 @@ fn intrinsic(
 
 fn in_epoch(study: &Study, epoch: &str, bin_ms: f64) -> Option<Intrinsic> {
     let dt_ms = study.dynamics.dt_ms;
-    let steps: Vec<_> =
-        (0..study.batch.n_trials).map(|b| steps_of(&study.batch, b, epoch)).collect();
+    let steps: Vec<_> = (0..study.batch.n_trials)
+        .map(|b| steps_of(&study.batch, b, epoch))
+        .collect();
     let shared = crate::responses::common_steps(steps.iter().map(ExactSizeIterator::len));
-    let size = ((bin_ms / dt_ms).round() as usize).max(1).max(shared.div_ceil(MOST_BINS));
+    let size = ((bin_ms / dt_ms).round() as usize)
+        .max(1)
+        .max(shared.div_ceil(MOST_BINS));
     let n_bins = shared / size;
     let conditions = &study.batch.conditions;
-    let trials: Vec<usize> =
-        (0..study.batch.n_trials).filter(|&b| steps[b].len() >= n_bins * size).collect();
+    let trials: Vec<usize> = (0..study.batch.n_trials)
+        .filter(|&b| steps[b].len() >= n_bins * size)
+        .collect();
     if n_bins <= LEAST_LAGS || trials.len() < LEAST_TRIALS {
         return None;
     }
@@ -367,13 +389,19 @@ fn in_epoch(study: &Study, epoch: &str, bin_ms: f64) -> Option<Intrinsic> {
     for (mut own, &b) in binned.outer_iter_mut().zip(&trials) {
         for (bin, mut row) in own.outer_iter_mut().enumerate() {
             let from = steps[b].start + bin * size;
-            let mean = study.rates.slice(s![b, from..from + size, ..]).mean_axis(Axis(0));
+            let mean = study
+                .rates
+                .slice(s![b, from..from + size, ..])
+                .mean_axis(Axis(0));
             row.assign(&mean.unwrap_or_default());
         }
     }
     let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
     for (_, members) in groups(trials.iter().map(key)) {
-        let mean = binned.select(Axis(0), &members).mean_axis(Axis(0)).unwrap_or_default();
+        let mean = binned
+            .select(Axis(0), &members)
+            .mean_axis(Axis(0))
+            .unwrap_or_default();
         for i in members {
             let mut own = binned.index_axis_mut(Axis(0), i);
             own -= &mean;
@@ -405,10 +433,16 @@ fn correlation_over_trials(deviations: &Array3<f64>) -> Array2<f64> {
     let row = |lag: usize| {
         let mut sum = Array1::<f64>::zeros(n_units);
         for bin in 0..n_bins - lag {
-            let (a, b) = (deviations.slice(s![.., bin, ..]), deviations.slice(s![.., bin + lag, ..]));
+            let (a, b) = (
+                deviations.slice(s![.., bin, ..]),
+                deviations.slice(s![.., bin + lag, ..]),
+            );
             let mut product = Array1::<f64>::zeros(n_units);
             for (a, b) in a.outer_iter().zip(b.outer_iter()) {
-                ndarray::Zip::from(&mut product).and(a).and(b).for_each(|p, a, b| *p += a * b);
+                ndarray::Zip::from(&mut product)
+                    .and(a)
+                    .and(b)
+                    .for_each(|p, a, b| *p += a * b);
             }
             product /= n_trials as f64;
             sum += &(product / (&std.row(bin) * &std.row(bin + lag)));
@@ -507,11 +541,10 @@ mod tests {
     /// A rate of +1, -1, +1, ... has the correlation -1 at lag 1 and 1 at lag 2.
     #[test]
     fn an_alternating_unit() {
-        let rates =
-            Array3::from_shape_fn(
-                (1, 4, 2),
-                |(_, t, n)| if n == 0 && t % 2 == 0 { 1.0 } else { 0.0 },
-            );
+        let rates = Array3::from_shape_fn(
+            (1, 4, 2),
+            |(_, t, n)| if n == 0 && t % 2 == 0 { 1.0 } else { 0.0 },
+        );
         let counts = Array2::from_elem((1, 4), true);
         let found = autocorrelation(rates.view(), counts.view(), 3);
         assert_eq!(found.column(0).to_vec(), [1.0, -1.0, 1.0]);
@@ -536,8 +569,9 @@ mod tests {
             .map(|(k, lag)| 0.6 * ((-lag / 180.0).exp() + 0.2) + 0.01 * (k as f64 * 2.3).sin())
             .collect();
         let found = Decay::fit(&lag_ms, &values).unwrap();
-        for (found, expected) in
-            [found.tau_ms, found.amplitude, found.offset].iter().zip(SCIPY_DECAY)
+        for (found, expected) in [found.tau_ms, found.amplitude, found.offset]
+            .iter()
+            .zip(SCIPY_DECAY)
         {
             assert!((found / expected - 1.0).abs() < 1e-5, "{found} {expected}");
         }

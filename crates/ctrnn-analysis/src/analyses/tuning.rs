@@ -9,7 +9,7 @@ use crate::arrays::ArrayDoc;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::selectivity::{SelectivityTest, VarianceSplit, selectivity_test, variance_split};
 use crate::text::spoken;
-use crate::variables::{self, Variable, of_conditions, shown};
+use crate::variables::{Variable, of_conditions, requested, shown};
 use crate::{Arrays, Study};
 
 /// Largest number of task variables without a list of them.
@@ -26,8 +26,8 @@ const DARK: Rgb = Rgb([90, 90, 90]);
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TuningOptions {
-    /// Variables: names of conditions, products `a*b` and differences `a-b` of two, `choice`, `correct`. Empty for the
-    /// evidence and up to three other conditions.
+    /// Variables: names of conditions, products `a*b` and differences `a-b` of two, `choice`, `correct`. Empty for those of
+    /// `--by`, or the evidence and up to three other conditions.
     pub variables: Vec<String>,
     /// Number of random permutations of the test of selectivity.
     pub permutations: usize,
@@ -84,7 +84,12 @@ impl Answer for Tuning {
             "fraction",
             "variance explained by conditions beyond the sum of variables",
         ),
-        ArrayDoc::new("variance_residual", "[unit]", "fraction", "variance within conditions"),
+        ArrayDoc::new(
+            "variance_residual",
+            "[unit]",
+            "fraction",
+            "variance within conditions",
+        ),
         ArrayDoc::new(
             "p",
             "[variable + 1, unit]",
@@ -114,8 +119,10 @@ impl Answer for Tuning {
         if trials.is_empty() {
             return Err(Unsuitable::lacks("no trial has a value of every variable"));
         }
-        let levels: Vec<Vec<Option<usize>>> =
-            chosen.iter().map(|variable| variable.level_of(MOST_LEVELS)).collect();
+        let levels: Vec<Vec<Option<usize>>> = chosen
+            .iter()
+            .map(|variable| variable.level_of(MOST_LEVELS))
+            .collect();
         let factors = Array2::from_shape_fn((trials.len(), chosen.len()), |(i, k)| {
             levels[k][trials[i]].map_or(f64::NAN, |level| level as f64)
         });
@@ -128,7 +135,10 @@ impl Answer for Tuning {
             split: variance_split(own.view(), factors.view())?,
             test: selectivity_test(own.view(), factors.view(), n_permutations, study.seed)?,
             rates,
-            names: chosen.iter().map(|variable| spoken(&variable.name)).collect(),
+            names: chosen
+                .iter()
+                .map(|variable| spoken(&variable.name))
+                .collect(),
             d_prime: study.choice_preference(),
             choices: choices.map(|c| spoken(&layout.choice_name(c))).collect(),
         })
@@ -153,8 +163,13 @@ impl Answer for Tuning {
         let n_units = self.rates.ncols();
         let is_significant = |term: usize, unit: usize| self.test.q[[term, unit]] < LEVEL;
         let n_variables = self.names.len();
-        let count = |is_counted: &dyn Fn(usize) -> bool| (0..n_units).filter(|&n| is_counted(n)).count();
-        let n_main = |unit: usize| (0..n_variables).filter(|&k| is_significant(k, unit)).count();
+        let count =
+            |is_counted: &dyn Fn(usize) -> bool| (0..n_units).filter(|&n| is_counted(n)).count();
+        let n_main = |unit: usize| {
+            (0..n_variables)
+                .filter(|&k| is_significant(k, unit))
+                .count()
+        };
         let each: Vec<String> = (0..n_variables)
             .map(|k| format!("{} for {}", count(&|n| is_significant(k, n)), self.names[k]))
             .collect();
@@ -202,12 +217,12 @@ impl Answer for Tuning {
 
 /// Returns the named variables, or the evidence and other conditions.
 fn chosen(study: &Study, names: &[String]) -> Result<Vec<Variable>, Unsuitable> {
-    let found: Vec<Variable> = match names {
-        [] => of_conditions(study).into_iter().take(MOST_VARIABLES).collect(),
-        names => {
-            let named = names.iter().map(|name| variables::named(study, name));
-            named.collect::<Result<_, _>>()?
-        }
+    let found: Vec<Variable> = match requested(study, names)? {
+        Some(found) => found,
+        None => of_conditions(study)
+            .into_iter()
+            .take(MOST_VARIABLES)
+            .collect(),
     };
     if found.is_empty() {
         let why = "all trials of the task are of one condition";
@@ -278,7 +293,15 @@ mod tests {
         let found = Tuning::compute(&synthetic.study(), &TuningOptions::default()).unwrap();
         assert_eq!(found.names, ["coh × side"]);
         assert!(found.split.by_interaction.iter().all(|part| *part < 1e-9));
-        assert!(found.split.by_variable[[0, 0]] > 0.99, "{}", found.split.by_variable);
-        assert!(found.test.q[[0, 0]] < 0.01 && found.test.q[[0, 1]] > 0.05, "{}", found.test.q);
+        assert!(
+            found.split.by_variable[[0, 0]] > 0.99,
+            "{}",
+            found.split.by_variable
+        );
+        assert!(
+            found.test.q[[0, 0]] < 0.01 && found.test.q[[0, 1]] > 0.05,
+            "{}",
+            found.test.q
+        );
     }
 }

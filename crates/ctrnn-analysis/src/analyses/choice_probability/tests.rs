@@ -36,7 +36,10 @@ fn the_unit_that_decides_is_significant() {
     let options = ChoiceProbabilityOptions::default();
     let found = ChoiceProbability::compute(&synthetic.study(), &options).unwrap();
     assert!(found.roc_area[0] > 0.99 && found.q[0] < 0.01, "{found:?}");
-    assert!((found.roc_area[1] - 0.5).abs() < 0.2 && found.q[1] > 0.05, "{found:?}");
+    assert!(
+        (found.roc_area[1] - 0.5).abs() < 0.2 && found.q[1] > 0.05,
+        "{found:?}"
+    );
 }
 
 #[test]

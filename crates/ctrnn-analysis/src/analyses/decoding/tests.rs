@@ -27,7 +27,11 @@ fn a_code_that_switches_does_not_generalise() {
     let mean = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
         decoded.accuracy.slice(s![rows, columns]).mean().unwrap()
     };
-    assert!(mean(0..6, 0..6) > 0.97 && mean(6..12, 6..12) > 0.97, "{}", decoded.accuracy);
+    assert!(
+        mean(0..6, 0..6) > 0.97 && mean(6..12, 6..12) > 0.97,
+        "{}",
+        decoded.accuracy
+    );
     for off in [mean(0..6, 6..12), mean(6..12, 0..6)] {
         assert!((off - 0.5).abs() < 0.12, "{}", decoded.accuracy);
     }
@@ -57,7 +61,11 @@ fn folds_hold_every_class() {
     };
     let folds = labels.folds(5, 1);
     for fold in 0..5 {
-        let own = |class| (0..25).filter(|&i| folds[i] == fold && labels.labels[i] == class).count();
+        let own = |class| {
+            (0..25)
+                .filter(|&i| folds[i] == fold && labels.labels[i] == class)
+                .count()
+        };
         assert_eq!([own(0), own(1)], [2, 3]);
     }
 }

@@ -58,7 +58,10 @@ impl Averages {
     /// Returns the averages as `[cell and time, unit]`.
     fn flat(&self) -> Array2<f64> {
         let (c, t, n) = self.values.dim();
-        let flat = self.values.to_shape((c * t, n)).expect("a product of sizes");
+        let flat = self
+            .values
+            .to_shape((c * t, n))
+            .expect("a product of sizes");
         flat.to_owned()
     }
 
@@ -167,7 +170,13 @@ impl Regression {
             rows
         };
         let fitted = svd(scaled(&|s| s * s / (s * s + penalty)).view())?;
-        let least = 1e-10 * fitted.s.first().copied().unwrap_or(0.0).max(1e-7 * self.norm2.sqrt());
+        let least = 1e-10
+            * fitted
+                .s
+                .first()
+                .copied()
+                .unwrap_or(0.0)
+                .max(1e-7 * self.norm2.sqrt());
         let n = fitted.s.iter().take(n).take_while(|s| **s > least).count();
         let encoder = fitted.v.slice(s![.., ..n]).to_owned();
         let weights = self.v.dot(&scaled(&|s| s / (s * s + penalty)));
@@ -258,7 +267,9 @@ fn strength(
     if splits.is_empty() {
         return Ok(WEAK);
     }
-    let strengths: Vec<f64> = (0..N_STRENGTHS).map(|k| 1e-7 * 1.5f64.powi(k as i32)).collect();
+    let strengths: Vec<f64> = (0..N_STRENGTHS)
+        .map(|k| 1e-7 * 1.5f64.powi(k as i32))
+        .collect();
     let errors = |[train, test]: &[Averages; 2]| -> Result<Vec<f64>, NotConverged> {
         let [train, test] = [train, test].map(|a| (&a.flat() - &pca.mean).dot(&axes.t()));
         let parts = marginals(&train, &averages.n_levels, sets);
@@ -273,7 +284,9 @@ fn strength(
                 let size = (&found.decoder * &square.dot(&found.decoder)).sum();
                 Ok(size - 2.0 * fit)
             };
-            (0..parts.len()).map(of_part).sum::<Result<f64, NotConverged>>()
+            (0..parts.len())
+                .map(of_part)
+                .sum::<Result<f64, NotConverged>>()
         };
         strengths.iter().map(error).collect()
     };

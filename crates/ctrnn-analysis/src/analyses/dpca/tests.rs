@@ -9,7 +9,10 @@ use crate::analyses::synthetic::Synthetic;
 #[test]
 fn missing_conditions_are_named() {
     let pairs: Vec<(f64, f64)> = (0..15).map(|b| ((b % 5) as f64, (b / 5) as f64)).collect();
-    let kept: Vec<(f64, f64)> = pairs.into_iter().filter(|pair| *pair != (2.0, 1.0)).collect();
+    let kept: Vec<(f64, f64)> = pairs
+        .into_iter()
+        .filter(|pair| *pair != (2.0, 1.0))
+        .collect();
     let a: Vec<f64> = kept.iter().map(|pair| pair.0).collect();
     let context: Vec<f64> = kept.iter().map(|pair| pair.1).collect();
     let rates = Array3::from_shape_fn((14, 4, 3), |(b, t, n)| ((b * 12 + t * 3 + n) as f64).sin());
@@ -20,11 +23,19 @@ fn missing_conditions_are_named() {
         ..DpcaOptions::default()
     };
     let why = Dpca::compute(&study, &options).unwrap_err().to_string();
-    assert!(why.contains("no trial has a = 2, context = colour;"), "{why}");
+    assert!(
+        why.contains("no trial has a = 2, context = colour;"),
+        "{why}"
+    );
     let found = Dpca::compute(&study, &DpcaOptions::default()).unwrap();
     assert_eq!(found.factors, ["a"]);
     let lines = found.statements();
-    assert!(lines.iter().any(|line| line.contains("context is not a factor")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("context is not a factor")),
+        "{lines:?}"
+    );
 }
 
 /// Scores of the averages are the averages of scores; variances of components add up in their marginalisations.

@@ -13,7 +13,9 @@ fn a_known_covariance_is_found() {
     let n = 3000;
     let coh: Vec<f64> = (0..n).map(|b| (b % 5) as f64).collect();
     let mut rng = Rng::new(Key::new(8, Stream::Eval, 0), 0, 0);
-    let noise: Vec<[f64; 3]> = (0..n).map(|_| [0; 3].map(|_| f64::from(rng.normal()))).collect();
+    let noise: Vec<[f64; 3]> = (0..n)
+        .map(|_| [0; 3].map(|_| f64::from(rng.normal())))
+        .collect();
     let rates = Array3::from_shape_fn((n, 1, 4), |(b, _, unit)| {
         let [shared, own, other] = noise[b];
         match unit {

@@ -33,13 +33,24 @@ fn known_axes_are_recovered() {
         values,
     };
     let found = demixed(&averages, &[], 1).unwrap();
-    assert_eq!(found.marginalisations, [vec![], vec![0], vec![1], vec![0, 1]]);
+    assert_eq!(
+        found.marginalisations,
+        [vec![], vec![0], vec![1], vec![0, 1]]
+    );
     assert!((found.variances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
     for k in 0..3 {
-        let own = found.components.iter().find(|c| c.marginalisation == k).unwrap();
+        let own = found
+            .components
+            .iter()
+            .find(|c| c.marginalisation == k)
+            .unwrap();
         let cosine = cosine(&own.encoder, axes.row(k));
         assert!(cosine > 0.98, "marginalisation {k}: {cosine}");
-        assert!(own.shares[k] > 0.98, "marginalisation {k}: {:?}", own.shares);
+        assert!(
+            own.shares[k] > 0.98,
+            "marginalisation {k}: {:?}",
+            own.shares
+        );
     }
     assert!(found.variances[3] < 0.01);
 }
@@ -52,7 +63,8 @@ fn noise_is_regularised() {
     let mut noisy = |size: f64| Averages {
         n_levels: vec![3],
         values: Array3::from_shape_fn((3, 10, 30), |(cell, t, n)| {
-            (cell as f64 - 1.0) * axes[[0, n]] + (t as f64).sin() * axes[[1, n]]
+            (cell as f64 - 1.0) * axes[[0, n]]
+                + (t as f64).sin() * axes[[1, n]]
                 + size * f64::from(rng.normal())
         }),
     };
@@ -60,7 +72,11 @@ fn noise_is_regularised() {
     let splits: Vec<[Averages; 2]> = (0..5).map(|_| [noisy(0.1), noisy(0.5)]).collect();
     let found = demixed(&averages, &splits, 2).unwrap();
     assert!(found.strength > 1e-4, "{}", found.strength);
-    let own = found.components.iter().find(|c| c.marginalisation == 1).unwrap();
+    let own = found
+        .components
+        .iter()
+        .find(|c| c.marginalisation == 1)
+        .unwrap();
     assert!(cosine(&own.encoder, axes.row(0)) > 0.95);
 }
 
@@ -79,10 +95,28 @@ fn components_are_those_of_numpy() {
         assert!((found - expected).abs() < 1e-9, "{found} {expected}");
     }
     for (set, expected) in NUMPY_EXPLAINED.iter().enumerate() {
-        let own = found.components.iter().find(|c| c.marginalisation == set).unwrap();
-        assert!((own.explained - expected).abs() < 1e-6, "{} {expected}", own.explained);
+        let own = found
+            .components
+            .iter()
+            .find(|c| c.marginalisation == set)
+            .unwrap();
+        assert!(
+            (own.explained - expected).abs() < 1e-6,
+            "{} {expected}",
+            own.explained
+        );
     }
 }
 
-const NUMPY_VARIANCES: [f64; 4] = [0.106512860431, 0.431133378276, 0.231829664139, 0.230524097153];
-const NUMPY_EXPLAINED: [f64; 4] = [0.089055818395, 0.477347883575, 0.129764781951, 0.156287826522];
+const NUMPY_VARIANCES: [f64; 4] = [
+    0.106512860431,
+    0.431133378276,
+    0.231829664139,
+    0.230524097153,
+];
+const NUMPY_EXPLAINED: [f64; 4] = [
+    0.089055818395,
+    0.477347883575,
+    0.129764781951,
+    0.156287826522,
+];

@@ -38,7 +38,12 @@ fn axes_find_the_units_that_carry_a_variable() {
         (1, 1) => 3.0 * design[[b, 1]],
         (_, _) => 1.0,
     });
-    let found = regression(&responses(&rates), design.view(), &columns(&["a", "b"], &design), 2);
+    let found = regression(
+        &responses(&rates),
+        design.view(),
+        &columns(&["a", "b"], &design),
+        2,
+    );
     let found = found.unwrap();
     assert!((found.axes[[0, 0]].abs() - 1.0).abs() < 1e-9);
     assert!((found.axes[[1, 1]].abs() - 1.0).abs() < 1e-9);
@@ -59,7 +64,8 @@ fn where_there_are_no_axes_it_says_so() {
         regression(&responses(rates), design.view(), &names, 12).map(|_| ())
     };
     let same = Array2::from_shape_fn((8, 2), |(b, _)| design[[b, 0]]);
-    let constant = Array2::from_shape_fn((8, 2), |(b, k)| if k == 0 { 1.0 } else { design[[b, 1]] });
+    let constant =
+        Array2::from_shape_fn((8, 2), |(b, k)| if k == 0 { 1.0 } else { design[[b, 1]] });
     let few = (
         follows(1.0, 4).slice(s![..3, .., ..]).to_owned(),
         design.slice(s![..3, ..]).to_owned(),
@@ -67,7 +73,11 @@ fn where_there_are_no_axes_it_says_so() {
     for (rates, design, why) in [
         (follows(1.0, 1), design.clone(), "there is 1"),
         (follows(1.0, 4), same, "`a` and `b` are collinear"),
-        (follows(1.0, 4), constant, "`a` has the same value in all trials"),
+        (
+            follows(1.0, 4),
+            constant,
+            "`a` has the same value in all trials",
+        ),
         (few.0, few.1, "at least 4 trials"),
         (follows(0.0, 4), design.clone(), "do not change with `a`"),
     ] {
@@ -91,14 +101,18 @@ fn collinear_regressors_are_refused_by_name() {
         regressors: ["n1", "n2", "n1-n2"].map(str::to_owned).to_vec(),
         ..TdrOptions::default()
     };
-    let why = Tdr::compute(&synthetic.study(), &options).unwrap_err().to_string();
+    let why = Tdr::compute(&synthetic.study(), &options)
+        .unwrap_err()
+        .to_string();
     let expected = "the regressors `n1`, `n2` and `n1-n2` are collinear";
     assert!(why.starts_with(expected), "{why}");
     let options = TdrOptions {
         regressors: vec!["n3".to_owned()],
         ..options
     };
-    let why = Tdr::compute(&synthetic.study(), &options).unwrap_err().to_string();
+    let why = Tdr::compute(&synthetic.study(), &options)
+        .unwrap_err()
+        .to_string();
     assert!(why.contains("\"n3\" is not a variable"), "{why}");
 }
 
@@ -151,7 +165,9 @@ fn known_axes_are_recovered() {
     let mut study = synthetic.study();
     let nuisance = directions(40, N_UNITS);
     study.potentials = Array3::from_shape_fn(study.rates.dim(), |(b, t, n)| {
-        (0..20).map(|k| ((b * 7 + t * 3 + k * 11) as f64).sin() * nuisance[[k + 20, n]]).sum()
+        (0..20)
+            .map(|k| ((b * 7 + t * 3 + k * 11) as f64).sin() * nuisance[[k + 20, n]])
+            .sum()
     });
     let options = TdrOptions {
         smoothing_ms: 0.0,
@@ -165,7 +181,11 @@ fn known_axes_are_recovered() {
         assert!(found > 0.98, "axis {k}: {found}");
     }
     let product = found.regression.axes.dot(&found.regression.axes.t());
-    assert!((product - Array2::<f64>::eye(4)).iter().all(|x| x.abs() < 1e-9));
+    assert!(
+        (product - Array2::<f64>::eye(4))
+            .iter()
+            .all(|x| x.abs() < 1e-9)
+    );
     // Two contexts with three panels each, in which the irrelevant evidence is divided by choice, too.
     let panels: Vec<(&str, [usize; 2], &str, usize)> = found
         .panels
@@ -182,8 +202,16 @@ fn known_axes_are_recovered() {
     ];
     assert_eq!(panels, expected);
     // The end of a trial is not part of any mean or score.
-    assert!(found.panels.iter().flat_map(|p| &p.lines).all(|l| l.values.iter().all(|x| x.abs() < 100.0)));
-    assert!(found.scores[[2, N_STEPS - 1, 0]].is_nan() && found.scores[[0, N_STEPS - 1, 0]].is_finite());
+    assert!(
+        found
+            .panels
+            .iter()
+            .flat_map(|p| &p.lines)
+            .all(|l| l.values.iter().all(|x| x.abs() < 100.0))
+    );
+    assert!(
+        found.scores[[2, N_STEPS - 1, 0]].is_nan() && found.scores[[0, N_STEPS - 1, 0]].is_finite()
+    );
 }
 
 /// Nine of thirty trials are longer, and in these the variable is much stronger: the axis is that of the times at which
@@ -222,7 +250,10 @@ fn categories_are_contrasts() {
     assert_eq!(found.names, ["context: motion", "context: colour"]);
     // The first contrast raises unit 0 against the mean of units 0 to 2.
     let axis = found.regression.raw_axes.row(0);
-    assert!(axis[0] > 0.0 && axis[1] < 0.0 && (axis[1] - axis[2]).abs() < 0.05, "{axis}");
+    assert!(
+        axis[0] > 0.0 && axis[1] < 0.0 && (axis[1] - axis[2]).abs() < 0.05,
+        "{axis}"
+    );
 }
 
 /// Reference: tests/golden/make_populations.py, `tdr`.
@@ -230,11 +261,16 @@ fn categories_are_contrasts() {
 fn axes_are_those_of_numpy() {
     let wave = |k: usize| (k as f64 * 1.7).sin();
     let design = Array2::from_shape_fn((24, 2), |(b, k)| {
-        if k == 0 { [-1.0, 1.0][b % 2] } else { [-1.0, 0.0, 1.0][b / 2 % 3] }
+        if k == 0 {
+            [-1.0, 1.0][b % 2]
+        } else {
+            [-1.0, 0.0, 1.0][b / 2 % 3]
+        }
     });
     let n_steps: Vec<usize> = (0..24).map(|b| if b < 8 { 7 } else { 5 }).collect();
     let rates = Array3::from_shape_fn((24, 7, 6), |(b, t, n)| {
-        design[[b, 0]] * wave(n * 3 + t) + design[[b, 1]] * wave(n * 5 + 2 * t + 1)
+        design[[b, 0]] * wave(n * 3 + t)
+            + design[[b, 1]] * wave(n * 5 + 2 * t + 1)
             + 0.3 * wave(b * 42 + t * 6 + n)
     });
     let all: Vec<usize> = (0..24).collect();
@@ -251,6 +287,20 @@ fn axes_are_those_of_numpy() {
 
 const NUMPY_PEAKS: [usize; 2] = [0, 0];
 const NUMPY_AXES: [[f64; 6]; 2] = [
-    [0.4012492786, -0.3199523721, -0.5190177805, -0.1376138542, 0.4167791240, 0.5240301790],
-    [0.5603388385, -0.1990971268, -0.0692411029, 0.6523357197, -0.4570892471, -0.0843440501],
+    [
+        0.4012492786,
+        -0.3199523721,
+        -0.5190177805,
+        -0.1376138542,
+        0.4167791240,
+        0.5240301790,
+    ],
+    [
+        0.5603388385,
+        -0.1990971268,
+        -0.0692411029,
+        0.6523357197,
+        -0.4570892471,
+        -0.0843440501,
+    ],
 ];
