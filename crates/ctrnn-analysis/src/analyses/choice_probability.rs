@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
-use crate::plot::{Figure, Layer};
+use crate::plot::{Figure, Layer, Panel};
 use crate::statistics::{permutation, q_values, ranks, roc_area};
 use crate::text::{rounded, spoken};
-use crate::variables::{Role, of_conditions};
 use crate::{Arrays, Study, selectivity};
 
 /// Largest false discovery rate of a choice probability that is called significant.
@@ -125,7 +124,7 @@ impl Answer for ChoiceProbability {
         let order = |stratum: &Stratum| (0..stratum.is_second.len()).collect();
         let observed = area(&strata, &strata.iter().map(order).collect::<Vec<_>>());
         let p = p_values(&strata, &observed, options.permutations, study.seed);
-        let preference = preference(study, &rates);
+        let preference = preference(study, &rates, [first, second]);
         let toward = |(area, preference): (&f64, &f64)| match *preference {
             p if p > 0.0 => *area,
             p if p < 0.0 => 1.0 - area,
@@ -192,29 +191,27 @@ impl Answer for ChoiceProbability {
         let mut figure = Figure::new(&[44.0, 44.0], &[34.0]);
         let areas = self.roc_area.to_vec();
         let label = format!("ROC area ({} against {})", self.choices[1], self.choices[0]);
-        let top = |values: &[f64]| values.len() as f64;
-        let n = top(&areas);
         let panel = figure.cell(0, 0);
-        panel
-            .histogram([&label, "units"], &areas, [0.0, 1.0], 25)
-            .add(Layer::guide([0.5; 2], [0.0, n]));
+        panel.histogram([&label, "units"], &areas, [0.0, 1.0], 25);
+        mark_chance(panel);
         let known: Vec<f64> = self
             .choice_probability
             .iter()
             .copied()
             .filter(|p| p.is_finite())
             .collect();
+        let label = "choice probability (preferred choice)";
         let panel = figure.cell(0, 1);
-        panel
-            .histogram(
-                ["choice probability (preferred choice)", "units"],
-                &known,
-                [0.0, 1.0],
-                25,
-            )
-            .add(Layer::guide([0.5; 2], [0.0, n]));
+        panel.histogram([label, "units"], &known, [0.0, 1.0], 25);
+        mark_chance(panel);
         vec![("", figure)]
     }
+}
+
+/// Draws a line at one half, over the height of the panel.
+fn mark_chance(panel: &mut Panel) {
+    let height = panel.y.range.unwrap_or([0.0, 1.0]);
+    panel.add(Layer::guide([0.5; 2], height));
 }
 
 /// Returns the conditions in which the network makes either choice at least `least` times.
@@ -312,43 +309,21 @@ fn p_values(
     count.iter().map(p).collect()
 }
 
-/// Returns the covariance of each unit's rate with the evidence, or with the correct choice if there is no evidence; its
-/// sign is the side that the unit prefers.
-fn preference(study: &Study, rates: &Array2<f64>) -> Vec<f64> {
-    let layout = study.layout();
-    let alternatives = layout.alternatives();
-    let evidence = of_conditions(study)
-        .into_iter()
-        .find(|v| v.role == Role::Evidence);
-    let side = |b: usize| match &study.batch.correct[b] {
-        Some(correct) if *correct == alternatives[0] => -1.0,
-        Some(correct) if *correct == alternatives[1] => 1.0,
-        _ => f64::NAN,
-    };
-    let mut values: Vec<f64> = match evidence {
-        Some(variable) => variable.values,
-        None => (0..study.batch.n_trials).map(side).collect(),
-    };
-    let agrees: f64 = (0..values.len())
-        .map(|b| values[b] * side(b))
-        .filter(|product| product.is_finite())
-        .sum();
-    if agrees < 0.0 {
-        values.iter_mut().for_each(|value| *value = -*value);
+/// Returns the difference of the mean rates of each unit between the trials in which the second choice is correct and
+/// those in which the first is: its sign is the choice that the unit's preferred evidence favours.
+fn preference(study: &Study, rates: &Array2<f64>, choices: [usize; 2]) -> Vec<f64> {
+    let correct = &study.batch.correct;
+    let means = choices.map(|choice| {
+        let is_own = |&b: &usize| correct[b] == Some(choice) && rates[[b, 0]].is_finite();
+        let trials: Vec<usize> = (0..rates.nrows()).filter(is_own).collect();
+        rates.select(Axis(0), &trials).mean_axis(Axis(0))
+    });
+    match means {
+        [Some(first), Some(second)] => (second - first)
+            .mapv(|d| if d.abs() < 1e-12 { 0.0 } else { d })
+            .to_vec(),
+        _ => vec![0.0; rates.ncols()],
     }
-    let trials: Vec<usize> = (0..values.len())
-        .filter(|&b| values[b].is_finite() && rates[[b, 0]].is_finite())
-        .collect();
-    let mean = trials.iter().map(|&b| values[b]).sum::<f64>() / trials.len().max(1) as f64;
-    let of = |unit: ndarray::ArrayView1<f64>| {
-        let first = trials.first().map_or(0.0, |&b| unit[b]);
-        let sum: f64 = trials
-            .iter()
-            .map(|&b| (values[b] - mean) * (unit[b] - first))
-            .sum();
-        if sum.abs() < 1e-12 { 0.0 } else { sum }
-    };
-    rates.axis_iter(Axis(1)).map(of).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::linear_decoder::Decoder;
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, colour};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, colour, panel_mm};
 use crate::responses::{Responses, repeats};
 use crate::statistics::permutation;
 use crate::text::{rounded, short, spoken};
@@ -163,7 +163,7 @@ impl Answer for Decoding {
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let n = self.decoded.len();
-        let mut columns = vec![34.0; n];
+        let mut columns = vec![panel_mm(n, 34.0); n];
         columns.push(BAR_MM);
         let mut generalisation = Figure::new(&columns, &[34.0]);
         let end = self.t_ms.last().copied().unwrap_or(1.0);

@@ -23,8 +23,10 @@ const MOST_LEVELS: usize = 8;
 /// Largest number of missing conditions that are named.
 const MOST_NAMED: usize = 3;
 /// Number of splits of the trials by which the regularisation is chosen, and of their random numbers.
-const N_SPLITS: usize = 10;
+const N_SPLITS: usize = 5;
 const PURPOSE: u32 = 21;
+/// Least fraction of the variance that a component of the figure explains.
+const LEAST_DRAWN: f64 = 1e-3;
 /// Number of marginalisations in the figure, and of components of each.
 const ROWS: usize = 4;
 const COLUMNS: usize = 3;
@@ -283,7 +285,7 @@ impl Dpca {
         let variances = &self.demixed.variances;
         let of_set = |m: usize| -> Vec<usize> {
             let all = self.demixed.components.iter().enumerate();
-            let own = all.filter(|(_, c)| c.marginalisation == m);
+            let own = all.filter(|(_, c)| c.marginalisation == m && c.explained > LEAST_DRAWN);
             own.map(|(k, _)| k).take(COLUMNS).collect()
         };
         let mut sets: Vec<usize> = (0..variances.len())

@@ -66,6 +66,8 @@ pub struct Tdr {
     pub scores: Array3<f64>,
     /// Trajectories by context, sorted by a variable.
     pub panels: Vec<Sorting>,
+    /// Name of the choice whose lines are dashed.
+    dashed: Option<String>,
     n_columns: usize,
     dt_ms: f64,
 }
@@ -198,6 +200,10 @@ impl Answer for Tdr {
             names: columns.into_iter().map(|column| column.name).collect(),
             scores: scores(&responses, &regression.axes),
             panels,
+            dashed: variables
+                .iter()
+                .find(|variable| variable.role == Role::Choice && variable.n_levels() == 2)
+                .map(|variable| variable.levels[1].1.clone()),
             n_columns,
             regression,
             trials,
@@ -263,6 +269,9 @@ impl Tdr {
         let n_rows = self.panels.len().div_ceil(self.n_columns.max(1));
         let side_mm = panel_mm(self.n_columns, 36.0);
         let mut figure = Figure::new(&vec![side_mm; self.n_columns], &vec![32.0; n_rows]);
+        if let Some(choice) = &self.dashed {
+            figure.title = format!("dashed lines: choice {choice}");
+        }
         let bounds = self.bounds();
         for (k, sorting) in self.panels.iter().enumerate() {
             let (row, column) = (k / self.n_columns, k % self.n_columns);
@@ -396,6 +405,54 @@ fn scores(responses: &Responses, axes: &Array2<f64>) -> Array3<f64> {
     scores
 }
 
+/// Variables of the panels, as indices.
+struct Plan {
+    /// The choice between two alternatives.
+    choice: Option<usize>,
+    /// Axis, not variable, that is upright in all panels: that of the choice, or else of the last variable.
+    up: usize,
+    /// Variable whose values have a row each.
+    context: Option<usize>,
+    /// Variables with an axis across, by which trials are sorted.
+    sorted: Vec<usize>,
+}
+
+impl Plan {
+    fn of(variables: &[Variable], columns: &[Regressor]) -> Self {
+        let all = || 0..variables.len();
+        let is_choice =
+            |k: &usize| variables[*k].role == Role::Choice && variables[*k].n_levels() == 2;
+        let choice = all().find(is_choice);
+        let upright = choice.unwrap_or(variables.len() - 1);
+        let up = match axis_of(columns, upright) {
+            Some(up) if variables.len() > 1 => up,
+            _ => 1, // a single variable with several regressors
+        };
+        let is_context = |k: &usize| {
+            let n_levels = variables[*k].n_levels();
+            variables[*k].role == Role::Category && *k != upright && n_levels <= MOST_PANELS
+        };
+        let context = all().find(is_context);
+        let others = all().filter(|&k| k != upright && Some(k) != context);
+        let mut sorted: Vec<usize> = others.take(MOST_PANELS - 1).collect();
+        if sorted.is_empty() {
+            sorted.push(context.unwrap_or(upright));
+        }
+        Self {
+            choice,
+            up,
+            context,
+            sorted,
+        }
+    }
+}
+
+fn axis_of(columns: &[Regressor], variable: usize) -> Option<usize> {
+    columns
+        .iter()
+        .position(|column| column.variable == variable)
+}
+
 /// Returns the panels, row by row, and their number in a row.
 ///
 /// There is a row for each context, and in it the choice over the axis of each variable, sorted by that variable. With
@@ -408,64 +465,28 @@ fn panels(
     trials: &[usize],
     course: impl Fn(&[usize]) -> Array2<f64>,
 ) -> (Vec<Sorting>, usize) {
-    let axis_of = |variable: usize| {
-        columns
-            .iter()
-            .position(|column| column.variable == variable)
-    };
-    let is_choice = |variable: &Variable| variable.role == Role::Choice && variable.n_levels() == 2;
-    let choice = variables.iter().position(is_choice);
-    // Without a choice the last variable is upright.
-    let upright = choice.unwrap_or(variables.len() - 1);
-    let up = match axis_of(upright) {
-        Some(up) if variables.len() > 1 => up,
-        _ => 1, // a single variable with several regressors
-    };
-    let is_few = |variable: &Variable| {
-        variable.role == Role::Category && (2..=MOST_PANELS).contains(&variable.n_levels())
-    };
-    let context = (0..variables.len()).find(|&k| k != upright && is_few(&variables[k]));
-    let mut sorted: Vec<usize> = (0..variables.len())
-        .filter(|&k| k != upright && Some(k) != context)
-        .collect();
-    if sorted.is_empty() {
-        sorted.push(context.unwrap_or(upright));
-    }
-    sorted.truncate(MOST_PANELS - 1);
+    let plan = Plan::of(variables, columns);
     let correct = study.is_correct();
-    let is_used = |&i: &usize| correct[trials[i]] != Some(false);
-    let used: Vec<usize> = (0..trials.len()).filter(is_used).collect();
-    let counting = selector(&study.batch);
+    let selector = selector(&study.batch);
     let mut found = Vec::new();
     let mut n_columns = 0;
-    for Row { name, value, own } in rows(study, variables, context) {
-        let own: Vec<usize> = used
-            .iter()
-            .copied()
-            .filter(|&i| own.contains(&trials[i]))
-            .collect();
-        let here = counting.as_ref().and_then(|selector| {
-            let (k, x) = value?;
-            let counts = |(level, _): &&(f64, String)| *level == x;
-            (selector.name == variables[k].name)
-                .then(|| selector.evidence.iter().find(counts))?
-                .map(|(_, name)| name.clone())
+    for Row { name, value, own } in rows(study, variables, plan.context) {
+        let is_used = |&i: &usize| own.contains(&trials[i]) && correct[trials[i]] != Some(false);
+        let own: Vec<usize> = (0..trials.len()).filter(is_used).collect();
+        let counting = selector.as_ref().and_then(|selector| {
+            let (_, x) = value.filter(|(k, _)| selector.name == variables[*k].name)?;
+            selector.evidence.iter().find(|(level, _)| *level == x)
         });
-        let pairs = shown_pairs(&sorted, variables, here.as_deref());
+        let counting = counting.map(|(_, name)| &name[..]);
+        let pairs = shown_pairs(&plan.sorted, variables, counting);
         n_columns = pairs.len();
         for (across, by) in pairs {
-            let divided = choice.filter(|&k| k != by);
+            let choice = plan.choice.filter(|&k| k != by).map(|k| &variables[k]);
             found.push(Sorting {
                 context: name.clone(),
                 by: variables[by].name.clone(),
-                axes: [axis_of(across).unwrap_or(0), up],
-                lines: lines(
-                    &variables[by],
-                    divided.map(|k| &variables[k]),
-                    trials,
-                    &own,
-                    &course,
-                ),
+                axes: [axis_of(columns, across).unwrap_or(0), plan.up],
+                lines: lines(&variables[by], choice, trials, &own, &course),
             });
         }
     }

@@ -10,7 +10,9 @@ use crate::analyses::synthetic::{Synthetic, directions};
 /// generalise within either half and are at chance in the other.
 #[test]
 fn a_code_that_switches_does_not_generalise() {
-    let axes = directions(2, 20);
+    let mut axes = directions(2, 20);
+    let second = &axes.row(1) - &(&axes.row(0) * axes.row(0).dot(&axes.row(1)));
+    axes.row_mut(1).assign(&second);
     let context: Vec<f64> = (0..80).map(|b| (b % 2) as f64).collect();
     let mut rng = Rng::new(Key::new(6, Stream::Eval, 0), 0, 0);
     let rates = Array3::from_shape_fn((80, 12, 20), |(b, t, n)| {

@@ -7,10 +7,11 @@ use crate::Pca;
 use crate::linear_algebra::{NotConverged, Svd, svd};
 
 /// Largest number of principal components in which components are demixed: enough for all but rounding and noise.
-const MOST_RANK: usize = 60;
+const MOST_RANK: usize = 40;
 
-/// Strengths of the regularisation among which cross-validation chooses: `1e-7 * 1.5^k`, as published.
-const N_STRENGTHS: usize = 26;
+/// Strengths of the regularisation among which cross-validation chooses: `1e-7 * 2.25^k`, over the published range with
+/// every second of its steps.
+const N_STRENGTHS: usize = 13;
 
 /// Strength without trials to choose by.
 const WEAK: f64 = 1e-7;
@@ -268,7 +269,7 @@ fn strength(
         return Ok(WEAK);
     }
     let strengths: Vec<f64> = (0..N_STRENGTHS)
-        .map(|k| 1e-7 * 1.5f64.powi(k as i32))
+        .map(|k| 1e-7 * 2.25f64.powi(k as i32))
         .collect();
     let errors = |[train, test]: &[Averages; 2]| -> Result<Vec<f64>, NotConverged> {
         let [train, test] = [train, test].map(|a| (&a.flat() - &pca.mean).dot(&axes.t()));

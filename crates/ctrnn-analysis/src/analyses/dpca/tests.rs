@@ -53,6 +53,6 @@ fn scores_are_projections() {
     let first = &found.demixed.components[0];
     let state: Array1<f64> = &study.rates.slice(s![1, 2, ..]) - &found.demixed.mean;
     assert!((state.dot(&first.decoder) - found.scores[[1, 2, 0]]).abs() < 1e-9);
-    let explained: f64 = found.demixed.components.iter().map(|c| c.explained).sum();
-    assert!((explained - 1.0).abs() < 1e-6, "{explained}");
+    let whole: f64 = found.demixed.variances.iter().sum();
+    assert!((whole - 1.0).abs() < 1e-9, "{whole}");
 }
