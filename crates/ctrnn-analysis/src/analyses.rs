@@ -41,9 +41,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::linear_algebra::NotConverged;
 use crate::plot::Figure;
-use crate::{ArrayDoc, Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study, Unsuitable};
 
 macro_rules! analyses {
     ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
@@ -240,31 +239,6 @@ pub struct Findings {
     pub figures: Vec<(&'static str, Figure)>,
     /// Main results, one sentence each.
     pub statements: Vec<String>,
-}
-
-/// Reason why an analysis has no result.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Unsuitable {
-    /// The task or the run lacks the subject of the analysis.
-    #[error("{0}")]
-    Lacks(String),
-    /// A decomposition did not converge.
-    #[error(transparent)]
-    NotConverged(#[from] NotConverged),
-}
-
-impl Unsuitable {
-    pub(crate) fn lacks(what: impl Into<String>) -> Self {
-        Self::Lacks(what.into())
-    }
-
-    pub(crate) fn diverges(who: &str, [trial, step]: [usize; 2]) -> Self {
-        Self::lacks(format!(
-            "{who} diverges: its states are not finite from time step {} of trial {} on",
-            step + 1,
-            trial + 1
-        ))
-    }
 }
 
 impl Analysis {
