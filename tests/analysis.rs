@@ -82,6 +82,25 @@ fn an_analysis_that_does_not_suit_says_why() {
     assert!(!project.path("found").exists());
 }
 
+#[test]
+fn population_analyses_take_settings() {
+    let project = run();
+    let common = ["--trials", "60", "-o", "found", "--force"];
+    let analyze = |words: &[&str]| project.run(&[&["analyze", "run"], words, &common[..]].concat());
+    analyze(&["tdr", r#"tdr.regressors=["side","coh","side"]"#])
+        .exits(2)
+        .says(&["error[C034]", "`side` and `side` are collinear"]);
+    analyze(&["dpca", r#"dpca.factors=["side","hue"]"#])
+        .exits(2)
+        .says(&["\"hue\" is not a variable of these trials", "coh × side"]);
+    analyze(&["tuning", "tuning.permutations=20", "--by", "coh,side"])
+        .exits(0)
+        .says(&["selective units", "for coh", "for side"]);
+    analyze(&["pca", "pca.removes_condition_independent=true"])
+        .exits(0)
+        .says(&["the mean over conditions"]);
+}
+
 /// Weights as a user imports them: what `W_rc` is, and what is said of the network and its trials.
 struct Imported {
     name: &'static str,
