@@ -20,9 +20,13 @@ pub mod flow;
 pub mod lyapunov;
 pub mod noise_correlations;
 pub mod pca;
+pub mod psth;
 pub mod psychometric;
 pub mod rate_maps;
 pub mod rates;
+#[cfg(test)]
+mod observer;
+pub mod reaction_times;
 pub mod sequences;
 pub mod spectrum;
 pub mod speed;
@@ -69,6 +73,7 @@ analyses! {
     Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
     Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";
     Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";
+    Behaviour, reaction_times::ReactionTimes, "Reaction times", "distributions of reaction times, of correct and wrong trials by the strength of the evidence";
     StateSpace, pca::StateSpace, "Principal components", "trajectories on principal components, and how many dimensions they fill";
     StateSpace, tdr::Tdr, "Targeted dimensionality reduction", "trajectories on the axes of the task's variables";
     StateSpace, dpca::Dpca, "Demixed principal components", "directions that each depend on one variable of the task, or on time alone";
@@ -80,6 +85,7 @@ analyses! {
     Dynamics, lyapunov::Lyapunov, "Lyapunov exponents", "Lyapunov exponents under the inputs of the task";
     Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates, the time in which it decays, and intrinsic timescales";
     Units, rates::Rates, "Rates", "histogram of firing rates and rates over time";
+    Units, psth::Psth, "Peristimulus time histograms", "mean rates aligned to the onsets of epochs and to the decision";
     Units, tuning::Tuning, "Tuning", "selectivity of units: d', what explains the variance of their rates, and tests";
     Units, choice_probability::ChoiceProbability, "Choice probability", "how well the rate of a unit predicts the choice at equal evidence";
     Units, noise_correlations::NoiseCorrelations, "Noise correlations", "correlations of units within conditions and between them";
