@@ -19,13 +19,13 @@ pub mod fixed_points;
 pub mod flow;
 pub mod lyapunov;
 pub mod noise_correlations;
+#[cfg(test)]
+mod observer;
 pub mod pca;
 pub mod psth;
 pub mod psychometric;
 pub mod rate_maps;
 pub mod rates;
-#[cfg(test)]
-mod observer;
 pub mod reaction_times;
 pub mod sequences;
 pub mod spectrum;

@@ -1,14 +1,10 @@
 //! Variables of a task that differ from trial to trial: signed evidence, contexts, categories and the choice.
 
-use ctrnn_tasks::{TrialBatch, value_bits};
+use ctrnn_tasks::{Meaning, TrialBatch, value_bits};
 
 use crate::evidence::{column, distinct, evidence};
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
-
-/// Conditions that are not variables: `catch` marks trials without a stimulus, and `condition` of a mixture of tasks
-/// numbers the conditions of each.
-const NOT_VARIABLES: [&str; 2] = ["catch", "condition"];
 
 /// Kind of a variable. Axes of variables are made orthogonal in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,14 +181,14 @@ pub fn requested(study: &Study, names: &[String]) -> Result<Option<Vec<Variable>
 /// Returns the variables of the conditions: as [`natural`], without the choice.
 pub fn of_conditions(study: &Study) -> Vec<Variable> {
     let batch = &study.batch;
-    let signed = evidences(batch);
+    let signed = evidences(study);
     let is_product = |name: &str| name.contains('×');
     let parts: Vec<&str> = signed
         .iter()
         .filter(|(name, _)| is_product(name))
         .flat_map(|(name, _)| name.split('×').map(str::trim))
         .collect();
-    let selector = selector(batch).map(|found| found.name);
+    let selector = selector(study).map(|found| found.name);
     let mut found: Vec<Variable> = signed
         .iter()
         .filter(|(name, _)| is_product(name) || column(batch, name).is_some())
@@ -200,7 +196,7 @@ pub fn of_conditions(study: &Study) -> Vec<Variable> {
         .collect();
     for (name, values) in &batch.conditions {
         let is_known = found.iter().any(|variable| variable.name == *name);
-        if is_known || parts.contains(&&name[..]) || NOT_VARIABLES.contains(&&name[..]) {
+        if is_known || parts.contains(&&name[..]) || !is_variable(study, name) {
             continue;
         }
         let is_selector = selector.as_ref() == Some(name);
@@ -258,14 +254,15 @@ pub fn shown(study: &Study, variables: &[Variable]) -> Vec<usize> {
 
 /// Finds the condition whose value selects the evidence that determines the choice, if not one evidence determines it
 /// in all trials.
-pub fn selector(batch: &TrialBatch) -> Option<Selector> {
+pub fn selector(study: &Study) -> Option<Selector> {
+    let batch = &study.batch;
     let all: Vec<usize> = (0..batch.n_trials).collect();
     if evidence(batch, &all).is_some() {
         return None;
     }
     batch.conditions.iter().find_map(|(name, values)| {
         let levels = distinct(values.iter().copied());
-        if !(2..=4).contains(&levels.len()) || NOT_VARIABLES.contains(&&name[..]) {
+        if !(2..=4).contains(&levels.len()) || !is_variable(study, name) {
             return None;
         }
         let of_level = |&level: &f64| {
@@ -279,10 +276,17 @@ pub fn selector(batch: &TrialBatch) -> Option<Selector> {
     })
 }
 
+/// Returns false for a condition that is no variable: a mark of catch trials, or an index that has a meaning only together
+/// with another condition.
+fn is_variable(study: &Study, name: &str) -> bool {
+    name != "catch" && study.task.meaning(name) != Meaning::Index
+}
+
 /// Returns name and values of the evidence, or of that of each context.
-fn evidences(batch: &TrialBatch) -> Vec<(String, Vec<f64>)> {
+fn evidences(study: &Study) -> Vec<(String, Vec<f64>)> {
+    let batch = &study.batch;
     let all: Vec<usize> = (0..batch.n_trials).collect();
-    let names: Vec<String> = match (evidence(batch, &all), selector(batch)) {
+    let names: Vec<String> = match (evidence(batch, &all), selector(study)) {
         (Some(found), _) => vec![found.name],
         (None, Some(selector)) => selector
             .evidence

@@ -467,7 +467,7 @@ fn panels(
 ) -> (Vec<Sorting>, usize) {
     let plan = Plan::of(variables, columns);
     let correct = study.is_correct();
-    let selector = selector(&study.batch);
+    let selector = selector(study);
     let mut found = Vec::new();
     let mut n_columns = 0;
     for Row { name, value, own } in rows(study, variables, plan.context) {
