@@ -1,7 +1,7 @@
 //! `analyze`, `plot`, `report` and perturbed simulations on real runs; the fixed points of a trained network.
 
 use ctrnn::analysis::{Dynamics, Search};
-use ctrnn::model::{Activation, Form};
+use ctrnn::model::{Activation, Form, OutputNonlinearity};
 use ctrnn_files::{Array, npz};
 use ndarray::{Array1, Array2};
 
@@ -464,6 +464,7 @@ fn a_flip_flop_has_eight_stable_points() {
         dt_ms: 20.0,
         form: Form::Voltage,
         activation: Activation::Tanh,
+        output_nonlinearity: OutputNonlinearity::Identity,
         input_baseline: 0.0,
         rectifies_inputs: false,
     };
