@@ -1,7 +1,7 @@
 //! `analyze`, `plot`, `report` and perturbed simulations on real runs; the fixed points of a trained network.
 
 use ctrnn::analysis::{Dynamics, Search};
-use ctrnn::model::{Activation, Form};
+use ctrnn::model::{Activation, Form, OutputNonlinearity};
 use ctrnn_files::{Array, npz};
 use ndarray::{Array1, Array2};
 
@@ -80,6 +80,25 @@ fn an_analysis_that_does_not_suit_says_why() {
         .exits(2)
         .says(&["error[C033]", "\"pcaa\" is not an analysis", "pca,"]);
     assert!(!project.path("found").exists());
+}
+
+#[test]
+fn population_analyses_take_settings() {
+    let project = run();
+    let common = ["--trials", "60", "-o", "found", "--force"];
+    let analyze = |words: &[&str]| project.run(&[&["analyze", "run"], words, &common[..]].concat());
+    analyze(&["tdr", r#"tdr.regressors=["side","coh","side"]"#])
+        .exits(2)
+        .says(&["error[C034]", "`side` and `side` are collinear"]);
+    analyze(&["dpca", r#"dpca.factors=["side","hue"]"#])
+        .exits(2)
+        .says(&["\"hue\" is not a variable of these trials", "coh × side"]);
+    analyze(&["tuning", "tuning.permutations=20", "--by", "coh,side"])
+        .exits(0)
+        .says(&["selective units", "for coh", "for side"]);
+    analyze(&["pca", "pca.removes_condition_independent=true"])
+        .exits(0)
+        .says(&["the mean over conditions"]);
 }
 
 /// Weights as a user imports them: what `W_rc` is, and what is said of the network and its trials.
@@ -445,6 +464,7 @@ fn a_flip_flop_has_eight_stable_points() {
         dt_ms: 20.0,
         form: Form::Voltage,
         activation: Activation::Tanh,
+        output_nonlinearity: OutputNonlinearity::Identity,
         input_baseline: 0.0,
         rectifies_inputs: false,
     };

@@ -1,6 +1,6 @@
 //! Noise-free dynamics of a network in double precision on the host: step, Jacobian, readout.
 
-use ctrnn_model::{Activation, Form};
+use ctrnn_model::{Activation, Form, OutputNonlinearity};
 use ndarray::{Array1, Array2};
 
 /// A network as a map from state to state. With `F(s, u)`, the target towards which the state moves,
@@ -33,6 +33,8 @@ pub struct Dynamics {
     pub form: Form,
     /// Activation function `f`.
     pub activation: Activation,
+    /// Nonlinearity `f_out` of the outputs.
+    pub output_nonlinearity: OutputNonlinearity,
     /// Baseline that is added to every input.
     pub input_baseline: f64,
     /// True if negative inputs are set to zero.
@@ -130,6 +132,7 @@ pub mod tests {
             dt_ms: 20.0,
             form,
             activation,
+            output_nonlinearity: OutputNonlinearity::Identity,
             input_baseline: 0.0,
             rectifies_inputs: false,
         }

@@ -108,6 +108,41 @@ pub fn svd(a: ArrayView2<f64>) -> Result<Svd, NotConverged> {
     })
 }
 
+/// Smallest number of rows of a block of [`centred_svd`].
+const LEAST_BLOCK: usize = 1024;
+
+/// Returns the mean of every column, and singular values and right singular vectors `[columns, k]` of the matrix with the
+/// means subtracted. A tall matrix is worked on in blocks of rows: their triangular factors are joined by QR, which is as
+/// accurate as the decomposition of the whole and needs no copy of it.
+///
+/// # Errors
+/// [`NotConverged`] if the iteration does not converge.
+pub fn centred_svd(
+    a: ArrayView2<f64>,
+) -> Result<(Array1<f64>, Array1<f64>, Array2<f64>), NotConverged> {
+    let block = (4 * a.ncols()).max(LEAST_BLOCK);
+    if a.nrows() <= 2 * block {
+        let (mean, left) = centred(a);
+        let Svd { s, v, .. } = svd(left.view())?;
+        return Ok((mean, s, v));
+    }
+    let first = a.row(0);
+    let mut mean = Array1::<f64>::zeros(a.ncols());
+    for rows in a.axis_chunks_iter(Axis(0), block) {
+        mean += &(&rows - &first).sum_axis(Axis(0));
+    }
+    mean /= a.nrows() as f64;
+    let mut triangle = Array2::zeros((0, a.ncols()));
+    for rows in a.axis_chunks_iter(Axis(0), block) {
+        let left = &rows - &first - &mean;
+        let joined = ndarray::concatenate(Axis(0), &[triangle.view(), left.view()]);
+        let joined = joined.expect("rows of one width");
+        triangle = array(mat(joined.view()).qr().thin_R());
+    }
+    let Svd { s, v, .. } = svd(triangle.view())?;
+    Ok((mean + first, s, v))
+}
+
 /// Computes the nuclear norm, the sum of the singular values.
 ///
 /// # Errors

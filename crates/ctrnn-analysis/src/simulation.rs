@@ -119,6 +119,7 @@ impl Dynamics {
             dt_ms: config.dt_ms,
             form: config.form,
             activation: config.activation,
+            output_nonlinearity: config.output_nonlinearity,
             input_baseline: config.input.baseline,
             rectifies_inputs: config.input.rectify,
         }
