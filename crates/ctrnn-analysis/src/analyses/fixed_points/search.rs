@@ -1,32 +1,65 @@
 //! Search for fixed and slow points of the dynamics.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ctrnn_random::{Key, Rng, Stream};
+use ndarray::{Array1, ArrayView2};
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::descent::Problem;
+use super::point::FixedPoint;
+use super::starts::{Followed, Region, distance, draw};
 use crate::Dynamics;
-use crate::linear_algebra::{Eigen, NotConverged, eigen, solve};
+use crate::linear_algebra::NotConverged;
+
+/// Work of a search: numbers of starts and of linearised points times the cube of the number of units, which together
+/// take some 30 s on one core.
+const WORK_OF_STARTS: f64 = 2.2e10;
+const WORK_OF_POINTS: f64 = 8e9;
+/// Number of units below which the work is not that of matrices.
+const SMALL: usize = 50;
 
 /// Settings of the search for fixed points.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Search {
-    /// Number of gradient-descent steps on q, which move a state into the basin of a point.
-    pub gradient_steps: usize,
-    /// Largest number of Levenberg-Marquardt (damped Newton) steps, which follow the gradient descent.
+    /// Inputs to hold, in place of those of the task's epochs: numbers in the order of the task's inputs, as in `1,0,0.5`,
+    /// several inputs separated by semicolons, or a file (.npz or .json) with the array `inputs [K, I]`. Default: those
+    /// of each epoch and group of conditions.
+    pub inputs: String,
+    /// Largest number of inputs that are held; of more, those that are held longest in each group.
+    pub most_inputs: usize,
+    /// Largest number of starts under each input. Default: 2000, fewer with more than 100 units or many inputs.
+    pub starts: Option<usize>,
+    /// Number of starts in a round. The search ends after the first round that finds nothing new.
+    pub round: usize,
+    /// Standard deviation of the noise added to visited states, as a multiple of that of each unit over all of them.
+    /// Golub & Sussillo (2018) use noise of 0.5 in units of the state.
+    pub noise: f64,
+    /// Largest number of points under each input; on a line or plane of them each start ends at another one.
+    /// Default: 500, fewer with more than 100 units or many inputs.
+    pub points: Option<usize>,
+    /// Largest number of Newton and Levenberg-Marquardt steps from a start.
     pub newton_steps: usize,
-    /// Largest q of a fixed point.
+    /// Largest `q = 1/2 |F(s) - s|^2` of a fixed point.
     pub fixed_q: f64,
     /// Largest q of a slow point; points with a larger q are dropped.
     pub slow_q: f64,
-    /// Euclidean distance below which points are duplicates.
+    /// Euclidean distance below which points are the same.
     pub distance: f64,
-    /// Largest distance of a point from the mean of the starts, as a multiple of that of the furthest start.
+    /// Largest distance of a point from the mean of the visited states, as a multiple of that of the furthest one.
     pub reach: f64,
 }
 
 impl Default for Search {
     fn default() -> Self {
         Self {
-            gradient_steps: 100,
+            inputs: String::new(),
+            most_inputs: 24,
+            starts: None,
+            round: 100,
+            noise: 1.0,
+            points: None,
             newton_steps: 100,
             fixed_q: 1e-20,
             slow_q: 1e-6,
@@ -36,204 +69,180 @@ impl Default for Search {
     }
 }
 
+/// Reason for which a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A whole round of starts found nothing new.
+    NothingNew,
+    /// The largest number of starts was reached.
+    Starts,
+    /// The largest number of points was reached.
+    Points,
+}
+
+/// Result of a search under one input.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Distinct points: fixed ones before slow ones, the former by their number of unstable directions and falling
+    /// number of hits, the latter by ascending q.
+    pub points: Vec<FixedPoint>,
+    /// Number of starts.
+    pub n_starts: usize,
+    /// Number of starts in the last round.
+    pub n_last: usize,
+    /// Number of rounds.
+    pub n_rounds: usize,
+    /// Reason for the end.
+    pub end: End,
+    /// Visited states that were followed under the held input.
+    pub followed: Followed,
+}
+
 impl Search {
-    /// Searches from every row of `starts [n, N]` for a point with `F(s, u) = s`, under a constant input given as
-    /// `input_drive = W_in u + b`. Returns distinct points: fixed ones before slow ones, each in ascending order of q.
+    /// Returns the search with its limits for each of `n_inputs` inputs of a network set.
+    #[must_use]
+    pub fn limited(&self, n_units: usize, n_inputs: usize) -> Self {
+        let size = ((n_units + SMALL) as f64).powi(3) * n_inputs.max(1) as f64;
+        let within = |work: f64, [least, most]: [usize; 2]| {
+            Some(((work / size) as usize).clamp(least, most))
+        };
+        Self {
+            starts: self.starts.or(within(WORK_OF_STARTS, [24, 2000])),
+            points: self.points.or(within(WORK_OF_POINTS, [8, 500])),
+            ..self.clone()
+        }
+    }
+
+    /// Searches for points with `F(s, u) = s` under a constant input, given as `input_drive = W_in u + b`, from starts
+    /// among and around the `visited` states `[n, N]`, in rounds, until a round finds no new point that is isolated:
+    /// slow points and marginal ones, such as those of a line, do not count.
     ///
     /// ```text
     /// q(s) = 1/2 |F(s, u) - s|^2
     /// ```
     ///
-    /// is minimised by gradient descent, then by Newton steps `(J'J + lambda I) d = -J' (F - s)` with `J = dF/ds - I`, whose damping
-    /// lambda grows until a step makes q smaller.
+    /// is minimised by Newton steps, and where these fail by Levenberg-Marquardt steps. All starts are drawn from
+    /// `seed`.
     ///
     /// # Errors
     /// [`NotConverged`] if the eigenvalues at a point cannot be computed.
     ///
+    /// # Panics
+    /// If there are no visited states.
+    ///
     /// # References
-    /// Sussillo & Barak (2013), Opening the black box; Levenberg (1944); Marquardt (1963).
+    /// Sussillo & Barak (2013), Opening the black box; Golub & Sussillo (2018), FixedPointFinder; Levenberg (1944);
+    /// Marquardt (1963).
     pub fn run(
         &self,
         dynamics: &Dynamics,
         input_drive: &Array1<f64>,
-        starts: ArrayView2<f64>,
-    ) -> Result<Vec<FixedPoint>, NotConverged> {
+        visited: ArrayView2<f64>,
+        seed: u64,
+    ) -> Result<Found, NotConverged> {
+        assert!(visited.nrows() > 0, "a search needs a visited state");
+        let limited = self.limited(dynamics.n_units(), 1);
+        let [most_starts, most_points] =
+            [limited.starts, limited.points].map(|limit| limit.unwrap_or(1).max(1));
         let problem = Problem {
             dynamics,
             input_drive,
         };
-        let rows: Vec<ArrayView1<f64>> = starts.outer_iter().collect();
-        let minimised: Vec<(Array1<f64>, f64)> = rows
-            .par_iter()
-            .map(|start| {
-                let near = problem.descend(start.to_owned(), self.gradient_steps);
-                problem.newton(near, self)
-            })
+        let mut region = Region::of(dynamics, visited);
+        let followed = Followed::from(dynamics, input_drive, visited, &region, self.reach);
+        let settled: Vec<usize> = (0..followed.ends.nrows())
+            .filter(|&k| followed.has_settled[k])
             .collect();
-        let is_in_reach = within_reach(starts, self.reach);
-        let mut found: Vec<(Array1<f64>, f64)> = minimised
-            .into_iter()
-            .filter(|(state, q)| *q <= self.slow_q && is_in_reach(state))
-            .collect();
-        found.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-        let distinct = distinct(found, self.distance);
-        let point = |(state, q): &(Array1<f64>, f64)| {
-            Ok(FixedPoint {
-                q: *q,
-                is_fixed: *q <= self.fixed_q,
-                modes: eigen(dynamics.step_jacobian(state, input_drive).view())?,
-                state: state.clone(),
-            })
+        let ends = followed.ends.select(ndarray::Axis(0), &settled);
+        region.widen(&ends);
+        let mut rng = Rng::new(Key::new(seed, Stream::Eval, 4), 0, 0);
+        let mut found = Found {
+            points: Vec::new(),
+            n_starts: 0,
+            n_last: 0,
+            n_rounds: 0,
+            end: End::NothingNew,
+            followed,
         };
-        distinct.par_iter().map(point).collect()
+        loop {
+            // Rare points are missed by a round with few starts for each of those that are known.
+            let n = self.round.max(10 * found.points.len()).max(1);
+            let n = n.min(most_starts - found.n_starts);
+            let starts = draw(self, n, [visited, ends.view()], &region, &found, &mut rng);
+            let ended: Vec<(Array1<f64>, f64)> = starts
+                .into_par_iter()
+                .map(|start| {
+                    problem.descend(start, self.newton_steps, 1e-6 * self.fixed_q, region.radius)
+                })
+                .collect();
+            found.n_rounds += 1;
+            found.n_starts += n;
+            found.n_last = n;
+            let is_point = |(state, q): &(Array1<f64>, f64)| {
+                *q <= self.slow_q && region.holds(state, self.reach)
+            };
+            let arrived = ended.into_iter().filter(is_point).collect();
+            let n_new = found.add(self, &problem, arrived, most_points)?;
+            if found.points.len() >= most_points {
+                found.end = End::Points;
+            } else if n_new > 0 && found.n_starts >= most_starts {
+                found.end = End::Starts;
+            } else if n_new > 0 {
+                continue;
+            }
+            break;
+        }
+        found.sort();
+        Ok(found)
     }
 }
 
-/// A fixed or slow point of the dynamics, with the linearisation around it.
-#[derive(Clone, Debug)]
-pub struct FixedPoint {
-    /// State `[N]`: potentials, or rates in the rate form.
-    pub state: Array1<f64>,
-    /// Residual `q = 1/2
-    /// F(s) - s
-    /// ^2`.
-    pub q: f64,
-    /// True if q is zero up to rounding; otherwise the point is slow.
-    pub is_fixed: bool,
-    /// Eigenvalues of the Jacobian of one time step, in order of falling modulus, and the modes.
-    pub modes: Eigen,
-}
-
-/// Distance of the modulus of an eigenvalue from 1 below which its mode is marginal, neither growing nor decaying:
-/// weights in single precision and the accuracy of training do not determine it more precisely.
-const MARGINAL: f64 = 1e-3;
-
-impl FixedPoint {
-    /// Returns true if every mode decays: all eigenvalues of a time step lie within the unit circle.
-    pub fn is_stable(&self) -> bool {
-        self.n_unstable() == 0 && self.n_marginal() == 0
-    }
-
-    /// Returns true if no mode grows, but some do not decay either, as along a line of fixed points.
-    pub fn is_marginal(&self) -> bool {
-        self.n_unstable() == 0 && self.n_marginal() > 0
-    }
-
-    /// Returns the number of growing modes, which is the number of unstable dimensions.
-    pub fn n_unstable(&self) -> usize {
-        self.count(|modulus| modulus > 1.0 + MARGINAL)
-    }
-
-    /// Returns the number of marginal modes, with an eigenvalue modulus of 1 to within 0.001.
-    pub fn n_marginal(&self) -> usize {
-        self.count(|modulus| (modulus - 1.0).abs() <= MARGINAL)
-    }
-
-    fn count(&self, is: impl Fn(f64) -> bool) -> usize {
-        let moduli = self.modes.values.iter().map(|z| z.re.hypot(z.im));
-        moduli.filter(|modulus| is(*modulus)).count()
-    }
-}
-
-struct Problem<'a> {
-    dynamics: &'a Dynamics,
-    input_drive: &'a Array1<f64>,
-}
-
-impl Problem<'_> {
-    /// Computes `F(s) - s`.
-    fn residual(&self, state: &Array1<f64>) -> Array1<f64> {
-        self.dynamics.target(state, self.input_drive) - state
-    }
-
-    /// Computes its Jacobian `dF/ds - I`.
-    fn jacobian(&self, state: &Array1<f64>) -> Array2<f64> {
-        let mut jacobian = self.dynamics.jacobian(state, self.input_drive);
-        jacobian.diag_mut().mapv_inplace(|x| x - 1.0);
-        jacobian
-    }
-
-    /// Runs gradient descent on q with an adaptive step: a step that would raise q is halved, after a successful one
-    /// the next may be larger.
-    fn descend(&self, mut state: Array1<f64>, n_steps: usize) -> Array1<f64> {
-        let mut q = half_square(&self.residual(&state));
-        let mut rate = 0.1;
-        for _ in 0..n_steps {
-            let gradient = self.jacobian(&state).t().dot(&self.residual(&state));
-            let proposed = &state - &(&gradient * rate);
-            let next = half_square(&self.residual(&proposed));
-            if next < q {
-                (state, q) = (proposed, next);
-                rate *= 1.3;
+impl Found {
+    /// Adds the states at which the starts of a round ended, with their q. Returns the number of new isolated points.
+    fn add(
+        &mut self,
+        search: &Search,
+        problem: &Problem,
+        mut arrived: Vec<(Array1<f64>, f64)>,
+        most_points: usize,
+    ) -> Result<usize, NotConverged> {
+        arrived.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        let mut new: Vec<(Array1<f64>, f64, usize)> = Vec::new();
+        for (state, q) in arrived {
+            let is_here = |other: &Array1<f64>| distance(other, &state) < search.distance;
+            if let Some(known) = self.points.iter_mut().find(|point| is_here(&point.state)) {
+                known.hits += 1;
+            } else if let Some((.., hits)) = new.iter_mut().find(|(other, ..)| is_here(other)) {
+                *hits += 1;
             } else {
-                rate *= 0.5;
+                new.push((state, q, 1));
             }
         }
-        state
-    }
-
-    fn newton(&self, mut state: Array1<f64>, search: &Search) -> (Array1<f64>, f64) {
-        let mut residual = self.residual(&state);
-        let mut q = half_square(&residual);
-        let mut damping = 1e-3;
-        for _ in 0..search.newton_steps {
-            // Converged up to rounding, or no step reduces q any further.
-            if q < 1e-30 || damping > 1e12 {
-                break;
-            }
-            let jacobian = self.jacobian(&state);
-            let normal = jacobian.t().dot(&jacobian);
-            let downhill = -jacobian.t().dot(&residual);
-            let scale = normal.diag().mean().unwrap_or(1.0);
-            loop {
-                let mut damped = normal.clone();
-                damped.diag_mut().mapv_inplace(|x| x + damping * scale);
-                let proposed = &state + &solve(damped.view(), &downhill);
-                let next = self.residual(&proposed);
-                let next_q = half_square(&next);
-                if next_q < q {
-                    (state, residual, q) = (proposed, next, next_q);
-                    damping = (damping * 0.1).max(1e-15);
-                    break;
-                }
-                damping *= 10.0;
-                if damping > 1e12 {
-                    break;
-                }
-            }
-        }
-        (state, q)
-    }
-}
-
-fn half_square(x: &Array1<f64>) -> f64 {
-    0.5 * x.dot(x)
-}
-
-/// Removes states closer than `distance` to a preferred one; the states are given in order of preference.
-fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>, f64)> {
-    let mut kept: Vec<(Array1<f64>, f64)> = Vec::new();
-    for (state, q) in states {
-        let is_new = |(other, _): &(Array1<f64>, f64)| {
-            2.0 * half_square(&(other - &state)) >= distance * distance
+        new.truncate(most_points.saturating_sub(self.points.len()));
+        let point = |(state, q, hits): (Array1<f64>, f64, usize)| {
+            let sizes = [q, search.fixed_q];
+            let point = FixedPoint::new(problem.dynamics, problem.input_drive, state, sizes)?;
+            Ok(FixedPoint { hits, ..point })
         };
-        if kept.iter().all(is_new) {
-            kept.push((state, q));
-        }
+        let new: Vec<FixedPoint> = new.into_par_iter().map(point).collect::<Result<_, _>>()?;
+        let is_isolated = |point: &&FixedPoint| point.is_fixed && point.n_marginal == 0;
+        let n_new = new.iter().filter(is_isolated).count();
+        self.points.extend(new);
+        Ok(n_new)
     }
-    kept
-}
 
-/// Returns a predicate that is true for states at most `reach` times as far from the mean of the starts as the furthest
-/// start, whose distance counts as at least 1, because the starts may coincide.
-fn within_reach(starts: ArrayView2<f64>, reach: f64) -> impl Fn(&Array1<f64>) -> bool {
-    let mean = starts.mean_axis(ndarray::Axis(0)).unwrap_or_default();
-    let distance = {
-        let mean = mean.clone();
-        move |state: ArrayView1<f64>| (2.0 * half_square(&(&state - &mean))).sqrt()
-    };
-    let furthest = starts.outer_iter().map(&distance).fold(0.0, f64::max);
-    move |state| distance(state.view()) <= reach * furthest.max(1.0)
+    fn sort(&mut self) {
+        self.points.sort_by(|a, b| {
+            let slow = (!a.is_fixed).cmp(&!b.is_fixed);
+            let within = if a.is_fixed {
+                (a.n_unstable, std::cmp::Reverse(a.hits))
+                    .cmp(&(b.n_unstable, std::cmp::Reverse(b.hits)))
+            } else {
+                a.q.total_cmp(&b.q)
+            };
+            slow.then(within)
+        });
+    }
 }
 
 #[cfg(test)]
@@ -269,7 +278,7 @@ mod tests {
                     .iter()
                     .filter(|h| h.abs() < 0.5)
                     .count();
-                assert_eq!(point.n_unstable(), at_zero);
+                assert_eq!(point.n_unstable, at_zero);
                 for h in dynamics.rates(&point.state) {
                     assert!(
                         h.abs() < 1e-9 || (h.abs() - 0.957_504_024).abs() < 1e-8,
@@ -317,10 +326,10 @@ mod tests {
                 .iter()
                 .all(|point| point.is_marginal() && !point.is_stable())
         );
-        assert!(stable_beside.iter().all(|point| point.n_marginal() == 2));
+        assert!(stable_beside.iter().all(|point| point.n_marginal == 2));
         for point in found(2.0) {
             assert!(!point.is_stable() && !point.is_marginal());
-            assert_eq!((point.n_unstable(), point.n_marginal()), (1, 2));
+            assert_eq!((point.n_unstable, point.n_marginal), (1, 2));
         }
     }
 
