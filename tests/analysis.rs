@@ -276,6 +276,56 @@ fn a_figure_has_its_arrays_beside_it() {
         .says(&["C031"]);
 }
 
+/// Half of the trials have positive evidence, and the settings of an analysis are those that are given.
+#[test]
+fn trials_are_selected_and_settings_taken() {
+    let project = run();
+    let words = [
+        "analyze",
+        "run",
+        "pca",
+        "psychometric",
+        "lyapunov",
+        "-o",
+        "found",
+        "--trials",
+        "60",
+    ];
+    let shape = |name: &str, array: &str| {
+        let arrays = npz::read(&project.path(format!("found/{name}.npz"))).unwrap();
+        arrays[array].shape().to_vec()
+    };
+    let given = ["lyapunov.n_exponents=3", "lyapunov.n_steps=600"];
+    project.run(&[&words[..], &given].concat()).exits(0);
+    assert_eq!(shape("lyapunov", "exponents_per_s"), [3]);
+    let by = ["--where", "coh>0", "--by", "coh", "--force"];
+    project
+        .run(&[&words[..3], &words[5..], &by].concat())
+        .exits(0);
+    for (extra, message) in [
+        (&["--where", "coh>9"][..], "no trial satisfies coh>9"),
+        (&["--where", "coh"], "NAME=VALUE"),
+        (
+            &["--by", "colour"],
+            "the trials have no condition \"colour\"",
+        ),
+        (
+            &["lyapunov.steps=6"],
+            "steps is not an option of lyapunov; expected n_exponents, n_steps",
+        ),
+        (
+            &["lyapunov.n_steps=few"],
+            "the options of lyapunov: invalid type",
+        ),
+        (&["flow.n_steps=6"], "n_steps is not an option of flow"),
+    ] {
+        project
+            .run(&[&words[..5], extra].concat())
+            .exits(2)
+            .says(&[message]);
+    }
+}
+
 #[test]
 fn a_report_is_one_page_without_scripts() {
     let project = run();

@@ -28,11 +28,15 @@ pub mod tuning;
 pub mod weight_change;
 pub mod weights;
 
+use schemars::{JsonSchema, schema_for};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::linear_algebra::NotConverged;
 use crate::plot::Figure;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 macro_rules! analyses {
     ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
@@ -44,6 +48,9 @@ macro_rules! analyses {
             section: Section::$section,
             basis: $name::$answer::BASIS,
             sees_peers: $name::$answer::SEES_PEERS,
+            arrays: $name::$answer::ARRAYS,
+            options: options::<$name::$answer>,
+            parse: |given| parsed::<<$name::$answer as Answer>::Options>(given).map(drop),
             find: find::<$name::$answer>,
         }),*];
     };
@@ -76,13 +83,15 @@ analyses! {
 
 /// Result of an analysis.
 pub trait Answer: Sized {
-    /// Settings of the analysis; the command line uses their defaults.
-    type Options: Default;
+    /// Settings of the analysis: a structure of keys with defaults.
+    type Options: Default + Serialize + DeserializeOwned + JsonSchema;
 
     /// Data that the analysis needs.
     const BASIS: Basis = Basis::FiniteStates;
     /// True if the analysis compares with other runs.
     const SEES_PEERS: bool = false;
+    /// Documentation of each array of `<name>.npz`.
+    const ARRAYS: &'static [ArrayDoc] = &[];
 
     /// Computes the analysis of a network and its trials.
     ///
@@ -115,7 +124,50 @@ pub struct Analysis {
     pub basis: Basis,
     /// True if the analysis compares with other runs.
     pub sees_peers: bool,
-    find: fn(&Study) -> Result<Findings, Unsuitable>,
+    /// Documentation of each array of `<name>.npz`.
+    pub arrays: &'static [ArrayDoc],
+    options: fn() -> Vec<AnalysisOption>,
+    parse: fn(&Map<String, Value>) -> Result<(), String>,
+    find: fn(&Study, &Map<String, Value>) -> Result<Findings, Unsuitable>,
+}
+
+/// Settings of an analysis that has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoOptions {}
+
+/// Key of the settings of an analysis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnalysisOption {
+    /// Name of the key.
+    pub key: String,
+    /// Default; null if there is none.
+    pub default: Value,
+    /// Documentation.
+    pub summary: String,
+}
+
+/// Error of the settings of an analysis.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OptionError {
+    /// The analysis has no such key.
+    #[error("{key} is not an option of {analysis}; {expected}")]
+    Unknown {
+        /// Name of the analysis.
+        analysis: &'static str,
+        /// Requested key.
+        key: String,
+        /// Keys that exist.
+        expected: String,
+    },
+    /// A value is not of the type of its key.
+    #[error("the options of {analysis}: {problem}")]
+    Value {
+        /// Name of the analysis.
+        analysis: &'static str,
+        /// Problem, with the expected type.
+        problem: String,
+    },
 }
 
 /// A section of a report.
@@ -207,22 +259,89 @@ impl Analysis {
         ANALYSES.iter().find(|analysis| analysis.name == name)
     }
 
-    /// Computes the analysis of a network and its trials, with default options.
+    /// Returns the keys of the analysis' settings.
+    pub fn options(&self) -> Vec<AnalysisOption> {
+        (self.options)()
+    }
+
+    /// Checks settings that are given by their keys.
+    ///
+    /// # Errors
+    /// If a key is unknown or a value is not of its type.
+    pub fn check_options(&self, given: &Map<String, Value>) -> Result<(), OptionError> {
+        let options = self.options();
+        let is_known = |key: &&String| options.iter().any(|option| option.key == **key);
+        let Some(key) = given.keys().find(|key| !is_known(key)) else {
+            return (self.parse)(given).map_err(|problem| OptionError::Value {
+                analysis: self.name,
+                problem,
+            });
+        };
+        let keys: Vec<&str> = options.iter().map(|option| &option.key[..]).collect();
+        Err(OptionError::Unknown {
+            analysis: self.name,
+            key: key.clone(),
+            expected: match &keys[..] {
+                [] => "it has none".to_owned(),
+                keys => format!("expected {}", keys.join(", ")),
+            },
+        })
+    }
+
+    /// Computes the analysis of a network and its trials, with default settings.
     ///
     /// # Errors
     /// Returns the reason if there is no result for this network and these trials.
     pub fn run(&self, study: &Study) -> Result<Findings, Unsuitable> {
+        self.run_with(study, &Map::new())
+    }
+
+    /// Computes the analysis of a network and its trials; settings that are not given have their defaults.
+    ///
+    /// # Errors
+    /// Returns the reason if there is no result for this network and these trials.
+    ///
+    /// # Panics
+    /// If the settings are wrong ([`check_options`](Self::check_options)).
+    pub fn run_with(
+        &self,
+        study: &Study,
+        options: &Map<String, Value>,
+    ) -> Result<Findings, Unsuitable> {
         match study.first_nonfinite() {
             Some(place) if self.basis == Basis::FiniteStates => {
                 Err(Unsuitable::diverges("the network", place))
             }
-            _ => (self.find)(study),
+            _ => (self.find)(study, options),
         }
     }
 }
 
-fn find<A: Answer>(study: &Study) -> Result<Findings, Unsuitable> {
-    let answer = A::compute(study, &A::Options::default())?;
+fn options<A: Answer>() -> Vec<AnalysisOption> {
+    let schema = schema_for!(A::Options).to_value();
+    let defaults = serde_json::to_value(A::Options::default()).expect("settings are plain values");
+    let Some(properties) = schema["properties"].as_object() else {
+        return Vec::new();
+    };
+    let option = |(key, property): (&String, &Value)| AnalysisOption {
+        key: key.clone(),
+        default: defaults[key].clone(),
+        summary: property["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    properties.iter().map(option).collect()
+}
+
+/// Returns settings from given keys; the error is the problem and the expected type.
+fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> {
+    serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())
+}
+
+fn find<A: Answer>(study: &Study, options: &Map<String, Value>) -> Result<Findings, Unsuitable> {
+    let options = parsed(options).expect("settings that check_options accepts");
+    let answer = A::compute(study, &options)?;
     Ok(Findings {
         arrays: answer.arrays(),
         figures: answer.figures(),

@@ -27,6 +27,19 @@ impl Deref for Arrays {
     }
 }
 
+/// Documentation of an array of an npz file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArrayDoc {
+    /// Name; `{}` represents a number or a label.
+    pub name: &'static str,
+    /// Meaning of each axis, such as `[point, unit]`.
+    pub shape: &'static str,
+    /// Unit of the values; empty for numbers without a unit.
+    pub unit: &'static str,
+    /// Meaning of the values.
+    pub meaning: &'static str,
+}
+
 /// Trait of values that can be written as an array.
 pub trait ToArray {
     /// Converts the values to an array of a file.

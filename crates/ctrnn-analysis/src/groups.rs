@@ -1,11 +1,15 @@
 //! Groups of trials for figures, by evidence, condition or correct choice.
 
-use crate::Study;
+use std::cmp::Ordering;
+
 use crate::evidence::{column, distinct, evidence};
 use crate::plot::{Rgb, level_colour};
+use crate::selection::condition;
 use crate::text::{short, spoken};
+use crate::{Study, Unsuitable};
 
 /// Trials of one group.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     /// Name in the legend.
     pub name: String,
@@ -18,11 +22,67 @@ pub struct Group {
 /// Largest number of groups that can be distinguished in a figure.
 const MOST_LEVELS: usize = 12;
 
-/// Groups trials by evidence, with more than 12 levels merged into 12 groups; without evidence by the condition with
+/// Returns the groups of trials with equal values of all these conditions, in ascending order of the values; NaN, which
+/// says that a condition does not apply, is the last. There is one group for each combination that occurs.
+///
+/// # Errors
+/// If the trials lack one of the conditions.
+pub fn cells(study: &Study, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
+    let columns = names.iter().map(|name| condition(&study.batch, name));
+    let columns: Vec<&[f64]> = columns
+        .collect::<Result<_, _>>()
+        .map_err(|error| Unsuitable::lacks(error.to_string()))?;
+    let order = |a: &usize, b: &usize| {
+        let each = columns
+            .iter()
+            .map(|column| ascending(column[*a], column[*b]));
+        each.fold(Ordering::Equal, Ordering::then)
+    };
+    let mut trials: Vec<usize> = (0..study.batch.n_trials).collect();
+    trials.sort_by(order);
+    let cells: Vec<&[usize]> = trials.chunk_by(|a, b| order(a, b).is_eq()).collect();
+    let n_cells = cells.len();
+    let cell = |(k, own): (usize, &&[usize])| Group {
+        name: names
+            .iter()
+            .zip(&columns)
+            .map(|(name, column)| value_text(study, name, column[own[0]]))
+            .collect::<Vec<_>>()
+            .join(", "),
+        trials: own.to_vec(),
+        colour: level_colour(k, n_cells, n_cells > 4),
+    };
+    Ok(cells.iter().enumerate().map(cell).collect())
+}
+
+/// Compares two values of a condition; 0 equals -0, and NaN is the largest.
+fn ascending(a: f64, b: f64) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (false, false) => (a + 0.0).total_cmp(&(b + 0.0)),
+        (a, b) => a.cmp(&b),
+    }
+}
+
+/// Formats a condition and its value: "context = motion", "coh = 0.1".
+fn value_text(study: &Study, name: &str, value: f64) -> String {
+    let label = spoken(name);
+    if value.is_nan() {
+        return format!("no {label}");
+    }
+    match study.task.value_name(name, value) {
+        Some(value) => format!("{label} = {}", spoken(&value)),
+        None => format!("{label} = {}", short(value)),
+    }
+}
+
+/// Groups trials by `study.by`, if it is not empty; otherwise by evidence, with more than 12 levels merged into 12 groups; without evidence by the condition with
 /// the most levels, up to 12; otherwise by the correct choice, if there are at most 12; otherwise all in one. Returns
 /// the name of the grouping variable, too.
 pub fn groups(study: &Study) -> (String, Vec<Group>) {
     let all: Vec<usize> = (0..study.batch.n_trials).collect();
+    if let (false, Ok(cells)) = (study.by.is_empty(), cells(study, &study.by)) {
+        return (spoken(&study.by.join(", ")), cells);
+    }
     if let Some(found) = evidence(&study.batch, &all) {
         return (
             spoken(&found.name),

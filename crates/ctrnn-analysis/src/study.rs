@@ -3,11 +3,12 @@
 use ctrnn_files::Array;
 use ctrnn_model::Form;
 use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
-use ndarray::{Array1, Array2, Array3, ArrayView1};
+use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
 
+use crate::groups::{Group, cells};
 use crate::metrics::Metrics;
+use crate::selection::{Selection, SelectionError};
 use crate::selectivity::d_prime;
-use crate::text::spoken;
 use crate::{Dynamics, Unsuitable};
 
 /// A network, its trials, and its states and outputs in them.
@@ -32,6 +33,8 @@ pub struct Study<'a> {
     pub metrics: Option<Metrics>,
     /// Other networks on the same trials.
     pub peers: Vec<Peer>,
+    /// Conditions by which analyses group or split the trials; if empty, they choose.
+    pub by: Vec<String>,
     /// Seed of all random numbers: bootstraps, initial states of searches.
     pub seed: u64,
 }
@@ -63,6 +66,31 @@ pub fn three_dimensional(array: &Array) -> Array3<f64> {
 }
 
 impl Study<'_> {
+    /// Restricts the study to some of its trials.
+    ///
+    /// # Errors
+    /// If the selection does not fit the trials, or no trial is left.
+    pub fn restrict(&mut self, selection: &Selection) -> Result<(), SelectionError> {
+        let trials = selection.trials(&self.batch, self.task)?;
+        self.batch = self.batch.select(&trials);
+        let n_steps = self.batch.max_steps;
+        let all = [&mut self.potentials, &mut self.rates, &mut self.outputs];
+        let peers = self.peers.iter_mut().map(|peer| &mut peer.rates);
+        for values in all.into_iter().chain(peers) {
+            let rows = values.select(Axis(0), &trials);
+            *values = rows.slice_move(ndarray::s![.., ..n_steps, ..]);
+        }
+        Ok(())
+    }
+
+    /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values.
+    ///
+    /// # Errors
+    /// If the trials lack one of the conditions.
+    pub fn cells(&self, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
+        cells(self, names)
+    }
+
     /// Returns the inputs and outputs of the task.
     pub fn layout(&self) -> Layout {
         self.task.layout()
@@ -93,7 +121,7 @@ impl Study<'_> {
             .flat_map(|b| (0..self.batch.n_steps[b]).map(move |t| (b, t)))
             .map(|(b, t)| values.slice(ndarray::s![b, t, ..]))
             .collect();
-        ndarray::stack(ndarray::Axis(0), &rows).expect("rows of one width")
+        ndarray::stack(Axis(0), &rows).expect("rows of one width")
     }
 
     /// Returns trial and time step of the first non-finite state or output.
@@ -163,7 +191,7 @@ impl Study<'_> {
             if let Some(mean) = self
                 .rates
                 .slice(ndarray::s![b, steps, ..])
-                .mean_axis(ndarray::Axis(0))
+                .mean_axis(Axis(0))
             {
                 row.assign(&mean);
             }

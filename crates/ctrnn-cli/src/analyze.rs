@@ -11,12 +11,16 @@ use serde_json::json;
 use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
 use crate::run_path::Needs;
-use crate::study::{analyse, load, named, names_and_overrides, note_unused, refused, with_study};
+use crate::study::{Words, analyse, load, named, note_unused, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
 /// Analyses a run.
 pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
-    let (names, overrides) = names_and_overrides(&args.what);
+    let Words {
+        names,
+        overrides,
+        settings,
+    } = Words::sort(&args.what)?;
     let is_all = names.iter().any(|name| name == "all");
     let wanted: Vec<&'static Analysis> = if is_all {
         ANALYSES.iter().collect()
@@ -47,7 +51,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         .clone()
         .unwrap_or_else(|| loaded.folder.analysis());
     let found = with_study(&loaded, &args.trials, registry, terminal, |study| {
-        Ok(analyse(study, &wanted))
+        Ok(analyse(study, &wanted, &settings))
     })?;
     if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
         return Err(refused(analysis.name, why));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use ctrnn_analysis::{AnalysisOption, Selection};
 
 use crate::trust::Trust;
 
@@ -480,7 +481,7 @@ pub struct AnalyzeArgs {
     /// The run folder.
     pub run: PathBuf,
     /// Names of analyses, or `all` for every one that applies to the task; KEY=VALUE overrides of keys under task and
-    /// time.
+    /// time; ANALYSIS.KEY=VALUE settings of an analysis.
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     #[command(flatten)]
@@ -506,6 +507,12 @@ pub struct AnalyzedTrials {
     /// Simulate the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    /// Analyse only the trials in which all these conditions hold: context=motion,coh>0.1.
+    #[arg(long = "where", value_name = "NAME=VALUE,...")]
+    pub selection: Option<Selection>,
+    /// Group or split the trials by these conditions, crossed: context,coh.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub by: Vec<String>,
     /// Another run of the task to compare with; may be repeated.
     #[arg(long, value_name = "RUN")]
     pub with: Vec<PathBuf>,
@@ -520,7 +527,7 @@ pub struct AnalyzedTrials {
 pub struct PlotArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Name of an analysis, and KEY=VALUE overrides of keys under task and time.
+    /// Name of an analysis, KEY=VALUE overrides of keys under task and time, and ANALYSIS.KEY=VALUE settings.
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     #[command(flatten)]
@@ -553,9 +560,28 @@ fn analyses_help() -> String {
         .iter()
         .map(|analysis| format!("  {:14} {}\n", analysis.name, analysis.summary))
         .collect();
+    let settings: String = ctrnn_analysis::ANALYSES
+        .iter()
+        .flat_map(|analysis| {
+            let options = analysis.options().into_iter();
+            options.map(|option| setting_help(analysis.name, &option))
+        })
+        .collect();
     format!(
-        "Analyses:\n{lines}\nThe trials are those of `simulate`. The network's noise is off unless --noise is given."
+        "Analyses:\n{lines}\nSettings, as in `analyze RUN lyapunov lyapunov.n_steps=5000`:\n{settings}\nThe trials are those of \
+         `simulate`. The network's noise is off unless --noise is given."
     )
+}
+
+/// Formats a setting of an analysis with its default and the first sentence of its documentation.
+fn setting_help(analysis: &str, option: &AnalysisOption) -> String {
+    let summary = option.summary.split("\n\n").next().unwrap_or_default();
+    let default = match &option.default {
+        serde_json::Value::Null => String::new(),
+        value => format!(" [default: {value}]"),
+    };
+    let key = format!("{analysis}.{}", option.key);
+    format!("  {key}\n      {}{default}\n", summary.replace('\n', " "))
 }
 
 #[derive(Debug, ClapArgs)]

@@ -11,7 +11,7 @@ use crate::failure::{Failure, USAGE};
 use crate::figure::FigureFormat;
 use crate::output;
 use crate::run_path::Needs;
-use crate::study::{load, named, names_and_overrides, note_unused, refused, with_study};
+use crate::study::{Words, load, named, note_unused, refused, settings_for, with_study};
 use crate::terminal::{Terminal, path_text};
 
 /// Draws an analysis, and writes the npz with its data next to each figure.
@@ -21,7 +21,11 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     if !files::is_stream(&args.output) {
         output::check(&args.output.with_extension("npz"), args.force, terminal)?;
     }
-    let (names, overrides) = names_and_overrides(&args.what);
+    let Words {
+        names,
+        overrides,
+        settings,
+    } = Words::sort(&args.what)?;
     let [name] = &names[..] else {
         let what = format!(
             "{} names of analyses are given, but a file takes one",
@@ -43,7 +47,8 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     )?;
     note_unused(&args.trials, &[analysis], &loaded.run, terminal);
     let findings = with_study(&loaded, &args.trials, registry, terminal, |study| {
-        analysis.run(study).map_err(|why| refused(name, &why))
+        let found = analysis.run_with(study, &settings_for(&settings, analysis));
+        found.map_err(|why| refused(name, &why))
     })?;
     let figures = &findings.figures;
     // A pipe has no folder for the other files.

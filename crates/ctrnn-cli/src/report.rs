@@ -11,7 +11,7 @@ use crate::eval::note_unused_noise;
 use crate::failure::Failure;
 use crate::output;
 use crate::run_path::Needs;
-use crate::study::{analyse, load, with_study};
+use crate::study::{Settings, analyse, load, with_study};
 use crate::terminal::Terminal;
 
 /// Writes the report of a run.
@@ -54,7 +54,7 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     };
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();
     let page = with_study(&loaded, &args.trials, registry, terminal, |study| {
-        Ok(report(&about, study, &analyse(study, &everything))?)
+        Ok(report(&about, study, &analyse(study, &everything, &Settings::new()))?)
     })?;
     ctrnn_files::output::write(&path, force, page.as_bytes())?;
     terminal.wrote(&path)?;

@@ -1,5 +1,6 @@
 //! Preparation of the data of analyses from a run folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
@@ -7,13 +8,14 @@ use ctrnn_analysis::{
     ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Study, Unsuitable, simulate,
     three_dimensional,
 };
-use ctrnn_config::{Run, only_under, word_like};
+use ctrnn_config::{Run, only_under, overridden, word_like};
 use ctrnn_files::{Array, RunFolder};
 use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, initial_network};
 use ctrnn_tasks::{Mask, Registry, Target, TrialBatch};
 use ctrnn_train::{condition_numbers, evaluation_trials};
+use serde_json::{Map, Value};
 
 use crate::args::AnalyzedTrials;
 use crate::backend::{CheckEvery, Job, with_backend};
@@ -26,12 +28,60 @@ use crate::trial_count::trial_count;
 /// Largest number of values in the rates of all trials: 160 MB in double precision.
 const MOST_STATES: usize = 20_000_000;
 
-/// Splits the arguments of a command line into names and overrides.
-pub fn names_and_overrides(words: &[String]) -> (Vec<String>, Vec<String>) {
-    let is_override = |word: &&String| word.contains('=') || word.starts_with('~');
-    let (overrides, names) = words.iter().partition::<Vec<&String>, _>(is_override);
-    let owned = |words: Vec<&String>| words.into_iter().cloned().collect();
-    (owned(names), owned(overrides))
+/// Words after the run on a command line: names of analyses, their settings, and overrides of the configuration.
+pub struct Words {
+    /// Names of analyses.
+    pub names: Vec<String>,
+    /// Overrides of keys under task and time.
+    pub overrides: Vec<String>,
+    /// Settings of each analysis by its name.
+    pub settings: Settings,
+}
+
+/// Settings of analyses, by the name of the analysis.
+pub type Settings = BTreeMap<&'static str, Map<String, Value>>;
+
+impl Words {
+    /// Sorts the words of a command line.
+    pub fn sort(words: &[String]) -> Result<Self, Failure> {
+        let is_override = |word: &&String| word.contains('=') || word.starts_with('~');
+        let (assignments, names) = words.iter().partition::<Vec<&String>, _>(is_override);
+        let (settings, overrides): (Vec<&String>, Vec<&String>) = assignments
+            .into_iter()
+            .partition(|word| analysis_of_setting(word).is_some());
+        Ok(Self {
+            names: names.into_iter().cloned().collect(),
+            overrides: overrides.into_iter().cloned().collect(),
+            settings: settings_of(&settings.into_iter().cloned().collect::<Vec<_>>())?,
+        })
+    }
+}
+
+/// Returns the analysis that a word ANALYSIS.KEY=VALUE is a setting of.
+fn analysis_of_setting(word: &str) -> Option<&'static Analysis> {
+    let (name, _) = word.split_once('=')?.0.split_once('.')?;
+    Analysis::named(name.trim())
+}
+
+/// Returns the settings that are given by words ANALYSIS.KEY=VALUE.
+fn settings_of(words: &[String]) -> Result<Settings, Failure> {
+    let mut settings = Settings::new();
+    for word in words {
+        let Some((analysis, (key, _))) = analysis_of_setting(word).zip(word.split_once('=')) else {
+            continue;
+        };
+        only_under(&[analysis.name], std::slice::from_ref(word))?;
+        let value = overridden(std::slice::from_ref(word), key.trim());
+        let value = value.and_then(|value| serde_json::to_value(value).ok());
+        let key = key.trim().split_once('.').map_or("", |(_, key)| key);
+        let own = settings.entry(analysis.name).or_default();
+        own.insert(key.to_owned(), value.unwrap_or_default());
+        analysis.check_options(own).map_err(|error| {
+            let help = "`train-ctrnn analyze --help` lists the settings of every analysis";
+            Failure::new(USAGE, "C033", error.to_string(), help)
+        })?;
+    }
+    Ok(settings)
 }
 
 /// Returns the analysis with this name.
@@ -194,14 +244,34 @@ pub fn with_study<T>(
         peers: &peers,
         terminal,
     };
-    let study = with_backend(&loaded.run, job)?;
+    let mut study = with_backend(&loaded.run, job)?;
+    if study.batch.n_trials > 0 {
+        select(&mut study, args)?;
+    }
     then(&study)
+}
+
+/// Restricts a study to the trials of `--where`, and checks the conditions of `--by`.
+fn select(study: &mut Study, args: &AnalyzedTrials) -> Result<(), Failure> {
+    let wrong = |option: &str, problem: String| {
+        let help = "`train-ctrnn eval RUN` lists the conditions of the trials and their values";
+        Failure::new(USAGE, "C033", format!("{option}: {problem}"), help)
+    };
+    if let Some(selection) = &args.selection {
+        let restricted = study.restrict(selection);
+        restricted.map_err(|error| wrong("--where", error.to_string()))?;
+    }
+    study.by.clone_from(&args.by);
+    let cells = study.cells(&args.by);
+    cells.map_err(|error| wrong("--by", error.to_string()))?;
+    Ok(())
 }
 
 /// Runs analyses; each has its findings, or the reason why it is unsuitable.
 pub fn analyse(
     study: &Study,
     wanted: &[&'static Analysis],
+    settings: &Settings,
 ) -> Vec<(&'static Analysis, Result<Findings, Unsuitable>)> {
     let without_trials = study.task.unstarted_program().map(|program| {
         format!(
@@ -210,12 +280,17 @@ pub fn analyse(
     });
     let found = |analysis: &Analysis| match &without_trials {
         Some(why) if analysis.basis >= Basis::Trials => Err(Unsuitable::Lacks(why.clone())),
-        _ => analysis.run(study),
+        _ => analysis.run_with(study, &settings_for(settings, analysis)),
     };
     wanted
         .iter()
         .map(|analysis| (*analysis, found(analysis)))
         .collect()
+}
+
+/// Returns the settings of one analysis.
+pub fn settings_for(settings: &Settings, analysis: &Analysis) -> Map<String, Value> {
+    settings.get(analysis.name).cloned().unwrap_or_default()
 }
 
 struct StudyJob<'a> {
@@ -276,6 +351,7 @@ impl<'a> Job for StudyJob<'a> {
             rates: three_dimensional(&states.rates),
             outputs: three_dimensional(&states.outputs),
             task: run.task.as_ref(),
+            by: Vec::new(),
             signs,
             metrics: loaded.metrics(),
             seed: run.config.seed,

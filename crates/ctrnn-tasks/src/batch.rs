@@ -180,6 +180,15 @@ impl TrialBatch {
         );
     }
 
+    /// Returns some of the trials as a batch, in the given order.
+    ///
+    /// # Panics
+    /// If no trial is selected or one does not exist.
+    #[must_use]
+    pub fn select(&self, trials: &[usize]) -> Self {
+        Self::new(trials.iter().map(|&b| self.trial(b)))
+    }
+
     /// Returns the target of each output, `[B, T, O]`: the target values, or a one-hot row for each class label.
     #[must_use]
     pub fn target_rows(&self) -> Cow<'_, [f32]> {
@@ -331,6 +340,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn some_trials_are_a_batch() {
+        let trials = [2, 5, 3].map(|n_steps| trial(n_steps, TargetKind::Values));
+        let some = TrialBatch::new(&trials).select(&[2, 0]);
+        assert_eq!(some.max_steps, 3);
+        assert_eq!(
+            [some.trial(0), some.trial(1)],
+            [trials[2].clone(), trials[0].clone()]
+        );
     }
 
     #[test]

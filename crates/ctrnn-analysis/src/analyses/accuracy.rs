@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::evidence::distinct;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::sigmoid::Level;
@@ -35,9 +35,9 @@ pub struct Condition {
 }
 
 impl Answer for Accuracy {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let is_correct = study.is_correct();
         if is_correct.iter().all(Option::is_none) {
             return Err(Unsuitable::lacks("the task has no right answers"));

@@ -247,6 +247,7 @@ impl Drawn {
         let (dynamics, states) = ran(1.0);
         let array = |values: &Array| -> Array3<f64> { three_dimensional(values) };
         Study {
+            by: Vec::new(),
             task: &self.trials,
             dynamics,
             before: self.others[0].map(|gain| ran(gain).0),

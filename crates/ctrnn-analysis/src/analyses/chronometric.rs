@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::evidence::{Context, Evidence, contexts};
 use crate::plot::{Figure, Layer, Panel, colour, range_of};
 use crate::study::steps_of;
@@ -19,9 +19,9 @@ pub struct Chronometric {
 }
 
 impl Answer for Chronometric {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let contexts = contexts(study)?;
         let (times, margin) = decision_times(study);
         if study.layout().choices.len() < 2 || times.iter().all(Option::is_none) {

@@ -1,6 +1,8 @@
 //! Distances between runs.
 
 use ndarray::{Array2, Array3};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::dsa::{delay_dynamics, dynamical_distance};
@@ -11,7 +13,8 @@ use crate::text::{rounded, short};
 use crate::{Arrays, Pca, Study};
 
 /// Settings of the dynamical similarity analysis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Number of delays in the embedding.
     pub n_delays: usize,

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::spoken;
 use crate::{Arrays, Study};
@@ -23,9 +23,9 @@ pub struct Confusion {
 }
 
 impl Answer for Confusion {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let layout = study.layout();
         let choices = layout.alternatives();
         let place = |choice: usize| choices.iter().position(|&c| c == choice);

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::groups::{mean_course, of_all};
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
@@ -27,9 +27,9 @@ pub struct Currents {
 }
 
 impl Answer for Currents {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let found = SplitCurrents::of(study.dynamics.w_rc.view(), study.rates.view());
         let imbalance = found.imbalance(study.counts().view());
         if !imbalance.iter().any(|x| x.is_finite()) {

@@ -1,6 +1,6 @@
 //! Loss and accuracy during training.
 
-use super::{Answer, Basis, Unsuitable};
+use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::metrics::Metrics;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, range_of};
 use crate::text::short;
@@ -16,11 +16,11 @@ pub struct Curves {
 }
 
 impl Answer for Curves {
-    type Options = ();
+    type Options = NoOptions;
     const BASIS: Basis = Basis::Metrics;
     const SEES_PEERS: bool = true;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let own = study.metrics.clone();
         let own = own.ok_or_else(|| Unsuitable::lacks("the run has no metrics.csv"))?;
         let peers = study.peers.iter();

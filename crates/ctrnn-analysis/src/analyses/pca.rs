@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, s};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::courses::{Courses, projected};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::text::short;
@@ -25,9 +25,9 @@ pub struct StateSpace {
 }
 
 impl Answer for StateSpace {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let states = study.all_states();
         if states.nrows() < 3 || states.ncols() < 2 {
             let why = "principal components need two units and three states";

@@ -1,6 +1,8 @@
 //! Psychometric curves: frequency of a choice as a function of the evidence for it.
 
 use ndarray::Array2;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Evidence, contexts, distinct};
@@ -10,7 +12,8 @@ use crate::text::{rounded, spoken};
 use crate::{Arrays, Study};
 
 /// Settings of the fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Number of bootstrap samples.
     pub n_samples: usize,

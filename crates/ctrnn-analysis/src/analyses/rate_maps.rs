@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::plot::{ColourMap, Figure, Ticks, range_of, up_to};
 use crate::rate_map::RateMap;
 use crate::text::rounded;
@@ -26,9 +26,9 @@ pub struct RateMaps {
 }
 
 impl Answer for RateMaps {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let mut positions: Vec<[f64; 2]> = Vec::new();
         let mut states: Vec<(usize, usize)> = Vec::new();
         for b in 0..study.batch.n_trials {

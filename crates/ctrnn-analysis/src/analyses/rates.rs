@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::groups::{mean_course, of_all};
 use crate::plot::{BAR_MM, ColourMap, Figure, Ticks, range_of, up_to};
 use crate::text::short;
@@ -23,9 +23,9 @@ pub struct Rates {
 }
 
 impl Answer for Rates {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let all = study.counted(&study.rates);
         let n_states = all.nrows().max(1) as f64;
         let mean = |unit: ndarray::ArrayView1<f64>| unit.iter().sum::<f64>() / n_states;

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView3, s};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::groups::{groups, mean_course};
 use crate::plot::{Figure, Layer, Rgb, up_to};
 use crate::text::short;
@@ -21,9 +21,9 @@ pub struct Speed {
 }
 
 impl Answer for Speed {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let dt_ms = study.dynamics.dt_ms;
         let speeds = speeds(study.states().view(), dt_ms);
         let (n_trials, n) = speeds.dim();

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::clusters::{Clusters, clusters};
 use crate::evidence::{column, distinct};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Ticks, colour};
@@ -27,9 +27,9 @@ pub struct TaskVariance {
 }
 
 impl Answer for TaskVariance {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let (names, rows) = variances(study);
         if names.len() < 2 {
             let why = "a single task of a single epoch makes no groups of units";

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::courses::{Courses, projected};
 use crate::evidence::{column, distinct, evidence};
 use crate::linear_algebra::{centred, least_squares, qr};
@@ -33,9 +33,9 @@ pub struct Tdr {
 }
 
 impl Answer for Tdr {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let (names, columns): (Vec<String>, Vec<Vec<f64>>) = variables(study).into_iter().unzip();
         if columns.len() < 2 {
             let why = "fewer than two variables differ from trial to trial";

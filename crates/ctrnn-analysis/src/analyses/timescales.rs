@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::linear_algebra::centred;
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::text::short;
@@ -24,9 +24,9 @@ pub struct Timescales {
 }
 
 impl Answer for Timescales {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let longest = study.batch.n_steps.iter().copied().max().unwrap_or(0);
         let n_lags = (longest / 2).max(2);
         let auto = autocorrelation(study.rates.view(), study.counts().view(), n_lags);

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::{Answer, Unsuitable};
+use super::{Answer, NoOptions, Unsuitable};
 use crate::evidence::distinct;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::selectivity::{VarianceSplit, variance_split};
@@ -32,9 +32,9 @@ pub struct Tuning {
 }
 
 impl Answer for Tuning {
-    type Options = ();
+    type Options = NoOptions;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let varied =
             study.batch.conditions.iter().filter(|(name, values)| {
                 name != "catch" && distinct(values.iter().copied()).len() > 1

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2};
 
-use super::{Answer, Basis, Unsuitable};
+use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::reach_of;
 use crate::linear_algebra::svd;
 use crate::plot::{Figure, Layer, Panel, colour, range_of, up_to};
@@ -22,10 +22,10 @@ pub struct WeightChange {
 }
 
 impl Answer for WeightChange {
-    type Options = ();
+    type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let before = study.before.as_ref();
         let before =
             before.ok_or_else(|| Unsuitable::lacks("the weights before training are not known"))?;

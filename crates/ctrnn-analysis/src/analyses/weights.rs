@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 
-use super::{Answer, Basis, Unsuitable};
+use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
 use crate::text::{short, spoken};
@@ -34,10 +34,10 @@ pub struct SortedWeights {
 }
 
 impl Answer for SortedWeights {
-    type Options = ();
+    type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
 
-    fn compute(study: &Study, (): &()) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let network = &study.dynamics;
         let preference = match study.choice_preference() {
             Some(preference) => preference.to_vec(),

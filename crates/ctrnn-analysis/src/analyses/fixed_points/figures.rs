@@ -154,8 +154,9 @@ fn name_kinds(panel: &mut Panel, kinds: &[Kind]) {
     }
 }
 
-fn existing<'a>(points: impl Iterator<Item = &'a FixedPoint> + Clone) -> Vec<Kind> {
-    let exists = |kind: &Kind| points.clone().any(|point| (kind.holds)(point));
+/// Returns the kinds of which there is a point.
+fn existing(found: &FixedPoints) -> Vec<Kind> {
+    let exists = |kind: &Kind| found.points().any(|(_, point)| (kind.holds)(point));
     KINDS.into_iter().filter(exists).collect()
 }
 
@@ -171,7 +172,7 @@ fn state_space(found: &FixedPoints) -> Figure {
         _ => shown.iter().map(|&k| (k, 1)).collect(),
     };
     let (mut figure, size_mm) = grid(panels.len(), 42.0, Some(HEIGHT_MM));
-    let kinds = existing(found.points().map(|(_, point)| point));
+    let kinds = existing(found);
     for (place, &(k, second)) in panels.iter().enumerate() {
         let [first_axis, second_axis] =
             [0, second].map(|axis| found.pca.components.row(axis).to_owned());
@@ -276,7 +277,7 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
     let width = panel_mm(shown.len(), 42.0);
     let size_mm = [width, HEIGHT_MM];
     let mut figure = Figure::new(&vec![width; shown.len()], &vec![HEIGHT_MM; n_rows]);
-    let kinds = existing(found.points().map(|(_, point)| point));
+    let kinds = existing(found);
     for row in 0..n_rows {
         let stimulus_axis = selection.stimulus_axes.row(row).to_owned();
         let axes = [&selection.choice_axis, &stimulus_axis];
@@ -311,7 +312,7 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
         .take(MOST_INPUTS)
         .collect();
     let (mut figure, _) = grid(shown.len(), HEIGHT_MM, None);
-    let kinds = existing(found.points().map(|(_, point)| point));
+    let kinds = existing(found);
     let most = (MOST_EIGENVALUES / found.dynamics.n_units()).clamp(1, 16);
     for (place, &k) in shown.iter().enumerate() {
         let of = |kind: &Kind| {

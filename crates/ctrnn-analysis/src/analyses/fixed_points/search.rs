@@ -247,49 +247,45 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_files::npz;
+    use ctrnn_model::{Activation, Form};
+    use ndarray::Array2;
+
     use super::*;
     use crate::dynamics::tests::map;
-    use ctrnn_model::{Activation, Form};
-    use ctrnn_random::{Key, Rng, Stream};
 
-    fn starts(n: usize, n_units: usize, scale: f64) -> Array2<f64> {
+    fn states(n: usize, n_units: usize, scale: f64) -> Array2<f64> {
         let mut rng = Rng::new(Key::new(3, Stream::Eval, 0), 0, 0);
         Array2::from_shape_simple_fn((n, n_units), || scale * f64::from(rng.normal()))
+    }
+
+    fn search(dynamics: &Dynamics, visited: &Array2<f64>) -> Found {
+        let drive = dynamics.bias.clone();
+        let found = Search::default().run(dynamics, &drive, visited.view(), 1);
+        found.unwrap()
     }
 
     /// `h' = tanh(w h)` with w = 2 has the fixed points 0, unstable with eigenvalue 2, and +-h* with h* = tanh(2 h*) =
     /// 0.957504, stable with eigenvalue 2 (1 - h*^2). Two such uncoupled units have the nine pairs.
     #[test]
     fn the_nine_points_of_two_bistable_units() {
-        let w = Array2::from_diag_elem(2, 2.0);
         for form in [Form::Rate, Form::Voltage] {
-            let dynamics = map(w.clone(), Activation::Tanh, form);
-            let none = Array1::zeros(2);
-            let scale = if form == Form::Rate { 1.0 } else { 2.0 };
-            let found = Search::default()
-                .run(&dynamics, &none, starts(200, 2, scale).view())
-                .unwrap();
-            assert_eq!(found.len(), 9, "{form:?}");
-            for point in &found {
-                let residual = dynamics.target(&point.state, &none) - &point.state;
-                assert!(point.is_fixed && residual.iter().all(|x| x.abs() < 1e-9));
-                let at_zero = dynamics
-                    .rates(&point.state)
-                    .iter()
-                    .filter(|h| h.abs() < 0.5)
-                    .count();
-                assert_eq!(point.n_unstable, at_zero);
-                for h in dynamics.rates(&point.state) {
-                    assert!(
-                        h.abs() < 1e-9 || (h.abs() - 0.957_504_024).abs() < 1e-8,
-                        "{h}"
-                    );
+            let dynamics = map(Array2::from_diag_elem(2, 2.0), Activation::Tanh, form);
+            let found = search(&dynamics, &states(50, 2, 1.0));
+            assert_eq!((found.points.len(), found.end), (9, End::NothingNew), "{form:?}");
+            for point in &found.points {
+                assert!(point.is_fixed);
+                let rates = dynamics.rates(&point.state);
+                let n_zero = rates.iter().filter(|h| h.abs() < 0.5).count();
+                assert_eq!(point.n_unstable, n_zero);
+                for h in rates {
+                    assert!(h.abs() < 1e-9 || (h.abs() - 0.957_504_024).abs() < 1e-8, "{h}");
                 }
             }
-            assert_eq!(found.iter().filter(|point| point.is_stable()).count(), 4);
-            let stable = found.iter().find(|point| point.is_stable()).unwrap();
+            let stable: Vec<_> = found.points.iter().filter(|point| point.is_stable()).collect();
+            assert_eq!(stable.len(), 4);
             let expected = 2.0 * (1.0 - 0.957_504_024f64.powi(2));
-            assert!((stable.modes.values[0].re - expected).abs() < 1e-6);
+            assert!((stable[0].modes.values[0].re - expected).abs() < 1e-6);
         }
     }
 
@@ -298,10 +294,8 @@ mod tests {
     fn a_linear_network_rests_at_the_origin() {
         let w = ndarray::array![[0.5, -0.9], [0.9, 0.5]];
         let dynamics = map(w, Activation::Linear, Form::Voltage);
-        let found = Search::default()
-            .run(&dynamics, &Array1::zeros(2), starts(20, 2, 3.0).view())
-            .unwrap();
-        assert_eq!(found.len(), 1);
+        let found = search(&dynamics, &states(20, 2, 3.0)).points;
+        assert_eq!((found.len(), found[0].hits), (1, 200));
         assert!(found[0].state.iter().all(|v| v.abs() < 1e-9));
         assert!(!found[0].is_stable(), "|0.5 + 0.9 i| = 1.03");
         assert!((found[0].modes.values[0].im.abs() - 0.9).abs() < 1e-9);
@@ -313,20 +307,11 @@ mod tests {
     fn a_plane_of_fixed_points_is_marginal() {
         let found = |third: f64| {
             let w = Array2::from_diag(&ndarray::array![1.0, 1.0 + 1e-7, third]);
-            let dynamics = map(w, Activation::Linear, Form::Voltage);
-            let starts = starts(40, 3, 1.0);
-            Search::default()
-                .run(&dynamics, &Array1::zeros(3), starts.view())
-                .unwrap()
+            search(&map(w, Activation::Linear, Form::Voltage), &states(40, 3, 1.0)).points
         };
-        let stable_beside = found(0.5);
-        assert!(stable_beside.len() > 30, "{}", stable_beside.len());
-        assert!(
-            stable_beside
-                .iter()
-                .all(|point| point.is_marginal() && !point.is_stable())
-        );
-        assert!(stable_beside.iter().all(|point| point.n_marginal == 2));
+        let plane = found(0.5);
+        assert!(plane.len() > 30, "{}", plane.len());
+        assert!(plane.iter().all(|point| point.is_marginal() && point.n_marginal == 2));
         for point in found(2.0) {
             assert!(!point.is_stable() && !point.is_marginal());
             assert_eq!((point.n_unstable, point.n_marginal), (1, 2));
@@ -338,16 +323,86 @@ mod tests {
     fn a_drifting_line_is_slow() {
         let mut dynamics = map(Array2::eye(1), Activation::Linear, Form::Voltage);
         dynamics.bias[0] = -1e-4;
-        let drive = dynamics.bias.clone();
-        let starts = starts(5, 1, 1.0);
-        let found = Search::default()
-            .run(&dynamics, &drive, starts.view())
-            .unwrap();
-        assert_eq!(found.len(), 5);
-        assert!(
-            found
-                .iter()
-                .all(|point| !point.is_fixed && (point.q - 5e-9).abs() < 1e-15)
-        );
+        let found = search(&dynamics, &states(5, 1, 1.0)).points;
+        assert!(!found.is_empty());
+        let is_slow = |point: &FixedPoint| !point.is_fixed && (point.q - 5e-9).abs() < 1e-15;
+        assert!(found.iter().all(is_slow));
+    }
+
+    /// Reads a network that was trained to remember three bits.
+    fn flip_flop(file: &str) -> Dynamics {
+        let path = format!("{}/../../tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+        let weights = npz::read(std::path::Path::new(&path)).unwrap();
+        let values = |name: &str| weights[name].to_f64().unwrap();
+        let matrix = |name: &str| {
+            let shape = weights[name].shape();
+            Array2::from_shape_vec((shape[0], shape[1]), values(name)).unwrap()
+        };
+        let n = weights["recurrent.bias"].shape()[0];
+        Dynamics {
+            w_in: matrix("input.weight"),
+            bias: values("recurrent.bias").into(),
+            w_out: matrix("output.weight"),
+            bias_out: values("output.bias").into(),
+            gain: Array1::from_elem(n, 0.2),
+            tau_ms: Array1::from_elem(n, 100.0),
+            dt_ms: 20.0,
+            ..map(matrix("recurrent.weight"), Activation::Tanh, Form::Voltage)
+        }
+    }
+
+    /// Returns the number of points with 0, 1, 2 and 3 unstable directions.
+    fn by_unstable_directions(found: &Found) -> [usize; 4] {
+        let fixed = || found.points.iter().filter(|point| point.is_fixed);
+        [0, 1, 2, 3].map(|d| fixed().filter(|point| point.n_unstable == d).count())
+    }
+
+    /// A cube of eight stable points has twelve edges, six faces and a centre, with a saddle in each. Networks of 24 and
+    /// of 100 units, trained by
+    ///
+    /// ```text
+    /// train-ctrnn train configs/tasks/flip_flop.toml model.n_units=100 '~train.stop' train.steps=3000
+    /// ```
+    ///
+    /// have just these. The states are those after a pulse on each of the three inputs, or all the same.
+    #[test]
+    fn the_27_points_of_three_bits() {
+        for file in ["flip_flop.npz", "flip_flop_100.npz"] {
+            let network = flip_flop(file);
+            let after_pulse = |k: usize| {
+                let pulse = Array1::from_shape_fn(3, |bit| f64::from((k >> bit & 1) as i8 * 2 - 1));
+                let drive = network.input_drive(&pulse);
+                let rest = Array1::zeros(network.n_units());
+                (0..5).fold(rest, |state, _| network.next(&state, &drive))
+            };
+            let corners: Vec<_> = (0..8).map(after_pulse).collect();
+            let visited = Array2::from_shape_fn((8, network.n_units()), |(k, i)| corners[k][i]);
+            for visited in [visited, Array2::zeros((8, network.n_units()))] {
+                let found = search(&network, &visited);
+                assert_eq!(by_unstable_directions(&found), [8, 12, 6, 1], "{file}");
+                assert_eq!((found.points.len(), found.end), (27, End::NothingNew));
+                let hits: usize = found.points.iter().map(|point| point.hits).sum();
+                assert!(found.n_starts <= 2000 && hits <= found.n_starts);
+            }
+        }
+    }
+
+    /// `v' = v + 0.2 (1.5 max(v, 0) + 1 - v)` grows without bound from any v; 3 radii from the mean are left at the step
+    /// found by iteration.
+    #[test]
+    fn states_that_run_away_are_timed() {
+        let mut dynamics = map(ndarray::array![[1.5]], Activation::Relu, Form::Voltage);
+        dynamics.gain[0] = 0.2;
+        dynamics.bias[0] = 1.0;
+        let visited = ndarray::array![[0.0], [1.0]];
+        let found = search(&dynamics, &visited);
+        assert!(found.points.is_empty());
+        // Mean 0.5; standard deviation 0.5, twice which is the radius.
+        let (mut v, mut step) = (1.0f64, 0);
+        while (v - 0.5).abs() <= 3.0 {
+            v += 0.2 * (1.5 * v + 1.0 - v);
+            step += 1;
+        }
+        assert_eq!(found.followed.divergence(), Some((2, step - 1)));
     }
 }
