@@ -6,6 +6,8 @@ mod point;
 mod search;
 mod selection;
 mod starts;
+#[cfg(test)]
+mod tests;
 
 use faer::c64;
 use ndarray::{Array1, Array2, Array3, Axis};
