@@ -207,7 +207,11 @@ pub mod tests {
         let w = Array2::from_shape_fn((3, 3), |(i, j)| ((3 * i + j) as f64 * 0.7).sin());
         let (state, input) = (ndarray::array![0.3, -0.4, 0.8], ndarray::array![0.4, -0.6]);
         for activation in Activation::ALL {
-            for (form, rectifies) in [(Form::Voltage, true), (Form::Rate, true), (Form::Rate, false)] {
+            for (form, rectifies) in [
+                (Form::Voltage, true),
+                (Form::Rate, true),
+                (Form::Rate, false),
+            ] {
                 let mut dynamics = map(w.clone(), activation, form);
                 dynamics.w_in = Array2::from_shape_fn((3, 2), |(i, k)| (i as f64 - k as f64).cos());
                 (dynamics.input_baseline, dynamics.rectifies_inputs) = (0.2, rectifies);

@@ -230,8 +230,9 @@ fn rows_of_json(path: &Path) -> Result<Vec<Vec<f64>>, String> {
     if let Ok(row) = serde_json::from_value::<Vec<f64>>(json.clone()) {
         return Ok(vec![row]);
     }
-    serde_json::from_value(json)
-        .map_err(|_| "expected a list of lists of numbers, or an object with it as \"inputs\"".to_owned())
+    serde_json::from_value(json).map_err(|_| {
+        "expected a list of lists of numbers, or an object with it as \"inputs\"".to_owned()
+    })
 }
 
 /// Input of a trial in an epoch.
@@ -267,10 +268,16 @@ impl Medians {
         let of_trial = |b: usize| {
             let drawn = noiseless.as_ref().map(|noiseless| noiseless.trial(b));
             let trial = drawn.unwrap_or_else(|| study.batch.trial(b));
-            epochs.iter().map(|epoch| epoch_input(&trial, epoch)).collect()
+            epochs
+                .iter()
+                .map(|epoch| epoch_input(&trial, epoch))
+                .collect()
         };
         Self {
-            inputs: (0..study.batch.n_trials).into_par_iter().map(of_trial).collect(),
+            inputs: (0..study.batch.n_trials)
+                .into_par_iter()
+                .map(of_trial)
+                .collect(),
             conditions: conditions(study),
             epochs,
         }
@@ -309,12 +316,7 @@ impl Medians {
 
     /// Returns the names of a smallest set of conditions of which the inputs of an epoch are a function, those with the
     /// fewest values first.
-    fn telling_conditions(
-        &self,
-        study: &Study,
-        e: usize,
-        trials: &HashSet<usize>,
-    ) -> Vec<String> {
+    fn telling_conditions(&self, study: &Study, e: usize, trials: &HashSet<usize>) -> Vec<String> {
         let columns = &study.batch.conditions;
         let bits = |k: usize, b: usize| value_bits(columns[k].1[b]);
         let n_levels = |k: usize| {
@@ -371,7 +373,9 @@ impl Medians {
         let mean = rows.iter().map(|(x, _)| x).sum::<f64>() / rows.len() as f64;
         let square: f64 = rows.iter().map(|(x, _)| (x - mean).powi(2)).sum();
         let none = Array1::zeros(study.batch.n_inputs);
-        let sum = rows.iter().fold(none, |sum, (x, input)| sum + input * (x - mean));
+        let sum = rows
+            .iter()
+            .fold(none, |sum, (x, input)| sum + input * (x - mean));
         (square > 0.0).then(|| sum / square)
     }
 
@@ -379,7 +383,11 @@ impl Medians {
     fn median_over_conditions(&self, e: usize, trials: &[usize]) -> Option<Array1<f64>> {
         let is_here: HashSet<usize> = trials.iter().copied().collect();
         let rows = self.conditions.iter().filter_map(|own| {
-            let own: Vec<usize> = own.iter().copied().filter(|b| is_here.contains(b)).collect();
+            let own: Vec<usize> = own
+                .iter()
+                .copied()
+                .filter(|b| is_here.contains(b))
+                .collect();
             self.median_over_trials(e, &own)
         });
         let rows: Vec<Vec<f64>> = rows.collect();
@@ -509,7 +517,9 @@ impl<'a> Noiseless<'a> {
         let key = Key::new(self.study.seed, Stream::Eval, 0);
         let mut rng = Rng::noiseless(key, b as u64, 0);
         let condition = &self.conditions[self.numbers[b]];
-        self.study.task.sample_trial(condition, self.clock, &mut rng)
+        self.study
+            .task
+            .sample_trial(condition, self.clock, &mut rng)
     }
 }
 
@@ -534,13 +544,14 @@ impl Collected {
         } = grouping;
         let epoch = medians.epochs[e];
         let is_stimulus = |name: &&String| !CONTEXTS.contains(&name.as_str());
-        self.stimuli.extend(telling.iter().filter(is_stimulus).filter_map(|condition| {
-            Some(Stimulus {
-                condition: condition.clone(),
-                epoch,
-                change: medians.change(study, e, condition)?,
-            })
-        }));
+        self.stimuli
+            .extend(telling.iter().filter(is_stimulus).filter_map(|condition| {
+                Some(Stimulus {
+                    condition: condition.clone(),
+                    epoch,
+                    change: medians.change(study, e, condition)?,
+                })
+            }));
         let at_median: Vec<String> = telling
             .iter()
             .filter(|name| !by.contains(name))
@@ -657,7 +668,12 @@ fn longest(inputs: Vec<HeldInput>, study: &Study, most: usize) -> Vec<HeldInput>
     let n_steps = |held: &HeldInput| {
         let of = |place: &Place| {
             let steps = |&b: &usize| {
-                span(&study.batch.timelines[b], place.epoch, study.batch.n_steps[b]).len()
+                span(
+                    &study.batch.timelines[b],
+                    place.epoch,
+                    study.batch.n_steps[b],
+                )
+                .len()
             };
             place.trials.iter().map(steps).sum::<usize>()
         };
@@ -667,11 +683,17 @@ fn longest(inputs: Vec<HeldInput>, study: &Study, most: usize) -> Vec<HeldInput>
     let group = |k: usize| inputs[k].places.first().map(|place| &place.group);
     let rank = |k: usize| {
         let longer = |&j: &usize| (lengths[j], k) > (lengths[k], j);
-        (0..inputs.len()).filter(|&j| group(j) == group(k)).filter(longer).count()
+        (0..inputs.len())
+            .filter(|&j| group(j) == group(k))
+            .filter(longer)
+            .count()
     };
     let mut order: Vec<usize> = (0..inputs.len()).collect();
     order.sort_by_key(|&k| (rank(k), std::cmp::Reverse(lengths[k])));
     let kept: HashSet<usize> = order.into_iter().take(most).collect();
     let numbered = inputs.into_iter().enumerate();
-    numbered.filter(|(k, _)| kept.contains(k)).map(|(_, held)| held).collect()
+    numbered
+        .filter(|(k, _)| kept.contains(k))
+        .map(|(_, held)| held)
+        .collect()
 }

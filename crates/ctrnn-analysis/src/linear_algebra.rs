@@ -125,7 +125,9 @@ fn eigenvectors(a: ArrayView2<f64>, value: c64, k: usize) -> [Array1<c64>; 2] {
     });
     let decomposed = shifted.partial_piv_lu();
     let iterate = |is_left: bool| {
-        let mut x = Mat::from_fn(n, 1, |i, _| c64::new(1.0 + ((i * (k + 1)) as f64).cos(), 0.0));
+        let mut x = Mat::from_fn(n, 1, |i, _| {
+            c64::new(1.0 + ((i * (k + 1)) as f64).cos(), 0.0)
+        });
         for _ in 0..3 {
             if is_left {
                 decomposed.solve_transpose_in_place(&mut x);
@@ -151,7 +153,11 @@ fn eigenvectors(a: ArrayView2<f64>, value: c64, k: usize) -> [Array1<c64>; 2] {
 fn unit(x: Array1<c64>) -> Array1<c64> {
     let length = x.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
     let largest = x.iter().copied().fold(c64::new(0.0, 0.0), |most, z| {
-        if z.norm() > most.norm() * (1.0 + 1e-9) { z } else { most }
+        if z.norm() > most.norm() * (1.0 + 1e-9) {
+            z
+        } else {
+            most
+        }
     });
     if !(length > 0.0 && length.is_finite()) {
         return Array1::from_elem(x.len(), c64::new(0.0, 0.0));
@@ -249,7 +255,9 @@ mod tests {
         let mut inner = Array2::zeros((4, 4));
         inner[[0, 0]] = 3.0;
         inner[[1, 1]] = 2.0;
-        inner.slice_mut(ndarray::s![2.., 2..]).assign(&array![[1.0, -1.0], [1.0, 1.0]]);
+        inner
+            .slice_mut(ndarray::s![2.., 2..])
+            .assign(&array![[1.0, -1.0], [1.0, 1.0]]);
         let unit = |k: usize| Array1::from_shape_fn(4, |i| f64::from(u8::from(i == k)));
         let columns: Vec<_> = (0..4).map(|k| solve(basis.view(), &unit(k))).collect();
         let inverse = Array2::from_shape_fn((4, 4), |(i, j)| columns[j][i]);
@@ -260,7 +268,10 @@ mod tests {
             let (r, l, m) = (&found.right[k], &found.left[k], found.values[k]);
             let right = complex.dot(r) - r.mapv(|z| z * m);
             let left = complex.t().dot(l) - l.mapv(|z| z * m);
-            assert!(right.iter().chain(&left).all(|z| z.norm() < 1e-8), "mode {k}");
+            assert!(
+                right.iter().chain(&left).all(|z| z.norm() < 1e-8),
+                "mode {k}"
+            );
             let product: c64 = l.iter().zip(r).map(|(l, r)| l * r).sum();
             assert!(product.re > 0.0 && product.im.abs() < 1e-12);
         }

@@ -16,7 +16,7 @@ use super::{Answer, Unsuitable};
 use crate::held_inputs::{HeldInput, HeldInputs};
 use crate::plot::Figure;
 use crate::text::{listed, short};
-use crate::{Arrays, Dynamics, Pca, Study};
+use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
 
 pub use point::FixedPoint;
 pub use search::{End, Found, Search};
@@ -53,6 +53,176 @@ pub struct FixedPoints {
 
 impl Answer for FixedPoints {
     type Options = Search;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc {
+            name: "inputs",
+            shape: "[input, channel]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "n_starts",
+            shape: "[input]",
+            unit: "",
+            meaning: "number of starts of the search",
+        },
+        ArrayDoc {
+            name: "n_rounds",
+            shape: "[input]",
+            unit: "",
+            meaning: "number of rounds of starts",
+        },
+        ArrayDoc {
+            name: "is_complete",
+            shape: "[input]",
+            unit: "",
+            meaning: "1 if the last round found no new isolated point, 0 if the search ended at a limit",
+        },
+        ArrayDoc {
+            name: "diverges_ms",
+            shape: "[input]",
+            unit: "ms",
+            meaning: "time after which the first visited state runs away with the input held; NaN if none does",
+        },
+        ArrayDoc {
+            name: "input_index",
+            shape: "[point]",
+            unit: "",
+            meaning: "row of `inputs` under which the point was found",
+        },
+        ArrayDoc {
+            name: "states",
+            shape: "[point, unit]",
+            unit: "",
+            meaning: "state: potentials, or rates in the rate form",
+        },
+        ArrayDoc {
+            name: "readouts",
+            shape: "[point, output]",
+            unit: "",
+            meaning: "readout, before the output nonlinearity",
+        },
+        ArrayDoc {
+            name: "q",
+            shape: "[point]",
+            unit: "",
+            meaning: "residual 1/2 |F(s) - s|^2",
+        },
+        ArrayDoc {
+            name: "hits",
+            shape: "[point]",
+            unit: "",
+            meaning: "number of starts that ended at the point",
+        },
+        ArrayDoc {
+            name: "is_fixed",
+            shape: "[point]",
+            unit: "",
+            meaning: "1 for a fixed point, 0 for a slow point",
+        },
+        ArrayDoc {
+            name: "is_stable",
+            shape: "[point]",
+            unit: "",
+            meaning: "1 if every mode decays",
+        },
+        ArrayDoc {
+            name: "is_marginal",
+            shape: "[point]",
+            unit: "",
+            meaning: "1 if no mode grows but some do not decay either",
+        },
+        ArrayDoc {
+            name: "n_unstable",
+            shape: "[point]",
+            unit: "",
+            meaning: "number of growing modes",
+        },
+        ArrayDoc {
+            name: "n_marginal",
+            shape: "[point]",
+            unit: "",
+            meaning: "number of modes with a time scale above 200 time constants",
+        },
+        ArrayDoc {
+            name: "eigenvalues_real",
+            shape: "[point, mode]",
+            unit: "",
+            meaning: "eigenvalues of the Jacobian of one time step by falling modulus, real parts",
+        },
+        ArrayDoc {
+            name: "eigenvalues_imag",
+            shape: "[point, mode]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "rates_per_s_real",
+            shape: "[point, mode]",
+            unit: "1/s",
+            meaning: "eigenvalues of the differential equation, Re of (lambda - 1) / tau: growth rates",
+        },
+        ArrayDoc {
+            name: "rates_per_s_imag",
+            shape: "[point, mode]",
+            unit: "1/s",
+            meaning: "imaginary parts of the same: angular frequencies",
+        },
+        ArrayDoc {
+            name: "timescales_ms",
+            shape: "[point, mode]",
+            unit: "ms",
+            meaning: "time scales 1 / |growth rate|",
+        },
+        ArrayDoc {
+            name: "right_real",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "unit right eigenvectors of the leading modes, real parts",
+        },
+        ArrayDoc {
+            name: "right_imag",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "left_real",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "unit left eigenvectors of the leading modes (selection vectors), real parts",
+        },
+        ArrayDoc {
+            name: "left_imag",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "input_jacobian",
+            shape: "[point, unit, channel]",
+            unit: "",
+            meaning: "derivative dF/du of the target by the inputs",
+        },
+        ArrayDoc {
+            name: "choice_axis",
+            shape: "[unit]",
+            unit: "",
+            meaning: "unit vector along which the second choice is read out against the first",
+        },
+        ArrayDoc {
+            name: "stimulus_axes",
+            shape: "[stimulus, unit]",
+            unit: "",
+            meaning: "unit vectors along which the stimuli drive the network, orthogonal to the choice axis",
+        },
+        ArrayDoc {
+            name: "selection_cosines",
+            shape: "[point, stimulus]",
+            unit: "",
+            meaning: "cosine of the selection vector with the effect of a stimulus; NaN for an oscillating mode",
+        },
+    ];
 
     fn compute(study: &Study, options: &Search) -> Result<Self, Unsuitable> {
         let held = HeldInputs::of(study, &options.inputs, options.most_inputs)?;
@@ -69,8 +239,16 @@ impl Answer for FixedPoints {
         Ok(Self {
             pca: Pca::of(study.states_at(&places, MOST_OBSERVED).view())?,
             selection: SelectionVectors::of(study, &held, &found),
-            channels: held.inputs.iter().map(|held| held.channels(&layout)).collect(),
-            trajectories: held.inputs.iter().map(|held| trajectories(study, held)).collect(),
+            channels: held
+                .inputs
+                .iter()
+                .map(|held| held.channels(&layout))
+                .collect(),
+            trajectories: held
+                .inputs
+                .iter()
+                .map(|held| trajectories(study, held))
+                .collect(),
             dynamics: study.dynamics.clone(),
             found,
             held,
@@ -112,15 +290,21 @@ impl FixedPoints {
 
     fn arrays_of_inputs(&self) -> Arrays {
         let numbers = |of: fn(&Found) -> usize| self.found.iter().map(of).collect::<Vec<usize>>();
-        let diverges_ms = self.found.iter().map(|found| match found.followed.divergence() {
-            Some((_, step)) => (step + 1) as f64 * self.dynamics.dt_ms,
-            None => f64::NAN,
-        });
+        let diverges_ms = self
+            .found
+            .iter()
+            .map(|found| match found.followed.divergence() {
+                Some((_, step)) => (step + 1) as f64 * self.dynamics.dt_ms,
+                None => f64::NAN,
+            });
         Arrays::default()
             .with("inputs", &self.held.table())
             .with("n_starts", &numbers(|found| found.n_starts))
             .with("n_rounds", &numbers(|found| found.n_rounds))
-            .with("is_complete", &numbers(|found| (found.end == End::NothingNew).into()))
+            .with(
+                "is_complete",
+                &numbers(|found| (found.end == End::NothingNew).into()),
+            )
             .with("diverges_ms", &diverges_ms.collect::<Vec<f64>>())
     }
 
@@ -131,7 +315,9 @@ impl FixedPoints {
         };
         let n = self.dynamics.n_units();
         let states = self.points().map(|(_, point)| point.state.clone());
-        let readouts = self.points().map(|(_, point)| self.dynamics.readout(&point.state));
+        let readouts = self
+            .points()
+            .map(|(_, point)| self.dynamics.readout(&point.state));
         let q: Vec<f64> = self.points().map(|(_, point)| point.q).collect();
         let input_index: Vec<usize> = self.points().map(|(k, _)| k).collect();
         arrays
@@ -206,7 +392,10 @@ fn fixed_points(points: &[FixedPoint]) -> String {
     let count = |is: &dyn Fn(&FixedPoint) -> bool| fixed.iter().filter(|point| is(point)).count();
     let mut kinds = vec![(count(&FixedPoint::is_stable), "stable".to_owned())];
     let n_marginal = count(&FixedPoint::is_marginal);
-    let least = fixed.iter().filter(|point| point.is_marginal()).map(|point| point.n_marginal);
+    let least = fixed
+        .iter()
+        .filter(|point| point.is_marginal())
+        .map(|point| point.n_marginal);
     let marginal = match least.min() {
         Some(1) if n_marginal >= CONTINUUM => {
             "marginal (a continuum: at least 1 marginal direction)".to_owned()
@@ -217,7 +406,11 @@ fn fixed_points(points: &[FixedPoint]) -> String {
         _ => "marginal".to_owned(),
     };
     kinds.push((n_marginal, marginal));
-    let most = fixed.iter().map(|point| point.n_unstable).max().unwrap_or(0);
+    let most = fixed
+        .iter()
+        .map(|point| point.n_unstable)
+        .max()
+        .unwrap_or(0);
     kinds.extend((1..=most).map(|d| {
         let directions = if d == 1 { "direction" } else { "directions" };
         let kind = format!("with {d} unstable {directions}");
@@ -235,7 +428,10 @@ fn fixed_points(points: &[FixedPoint]) -> String {
 /// Describes the starts of a search, and how often they ended at each isolated point.
 fn search_report(found: &Found) -> String {
     let n = found.n_starts;
-    let isolated = found.points.iter().filter(|point| point.is_fixed && point.n_marginal == 0);
+    let isolated = found
+        .points
+        .iter()
+        .filter(|point| point.is_fixed && point.n_marginal == 0);
     let hits: Vec<usize> = isolated.map(|point| point.hits).collect();
     let hits = match (hits.iter().min(), hits.iter().max()) {
         (Some(least), Some(most)) if hits.len() > 1 => {
@@ -248,7 +444,10 @@ fn search_report(found: &Found) -> String {
             format!(", the last {} found nothing new", found.n_last)
         }
         End::NothingNew => String::new(),
-        End::Starts => ", of which the last still found new points: there may be more (option starts)".to_owned(),
+        End::Starts => {
+            ", of which the last still found new points: there may be more (option starts)"
+                .to_owned()
+        }
         End::Points => ": no more points are kept (option points)".to_owned(),
     };
     format!("{n} starts{hits}{end}")
@@ -256,7 +455,11 @@ fn search_report(found: &Found) -> String {
 
 /// Returns the states of some trials that have an input.
 fn trajectories(study: &Study, held: &HeldInput) -> Vec<Array2<f64>> {
-    let mut trials: Vec<usize> = held.places.iter().flat_map(|place| place.trials.clone()).collect();
+    let mut trials: Vec<usize> = held
+        .places
+        .iter()
+        .flat_map(|place| place.trials.clone())
+        .collect();
     if held.places.is_empty() {
         trials = (0..study.batch.n_trials).collect();
     }
@@ -266,7 +469,9 @@ fn trajectories(study: &Study, held: &HeldInput) -> Vec<Array2<f64>> {
     let shown = (0..n).map(|k| trials[k * trials.len() / n]);
     let states = |b: usize| {
         let states = study.states().index_axis(Axis(0), b);
-        states.slice(ndarray::s![..study.batch.n_steps[b], ..]).to_owned()
+        states
+            .slice(ndarray::s![..study.batch.n_steps[b], ..])
+            .to_owned()
     };
     shown.map(states).collect()
 }

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::held_inputs::HeldInputs;
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::text::short;
-use crate::{Arrays, Dynamics, Pca, Study};
+use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
 
 /// Number of grid points along each axis: for the speed, and for arrows.
 const N_PLACES: usize = 81;
@@ -58,6 +58,50 @@ pub struct Flow {
 
 impl Answer for Flow {
     type Options = Options;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc {
+            name: "axes",
+            shape: "[axis, unit]",
+            unit: "",
+            meaning: "first two principal components",
+        },
+        ArrayDoc {
+            name: "origin",
+            shape: "[unit]",
+            unit: "",
+            meaning: "mean state, the origin of the plane",
+        },
+        ArrayDoc {
+            name: "inputs",
+            shape: "[input, channel]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "places_0",
+            shape: "[column]",
+            unit: "",
+            meaning: "coordinates of the grid along the first axis",
+        },
+        ArrayDoc {
+            name: "places_1",
+            shape: "[row]",
+            unit: "",
+            meaning: "coordinates of the grid along the second axis",
+        },
+        ArrayDoc {
+            name: "velocity_{}",
+            shape: "[row, column, axis]",
+            unit: "1/ms",
+            meaning: "velocity in the plane under the held input of this number",
+        },
+        ArrayDoc {
+            name: "speed_{}",
+            shape: "[row, column]",
+            unit: "1/ms",
+            meaning: "speed of the whole state under the held input of this number",
+        },
+    ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let places: Vec<(usize, usize)> = study.visited_steps().collect();

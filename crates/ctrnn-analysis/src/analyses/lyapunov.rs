@@ -10,7 +10,7 @@ use crate::held_inputs::{HeldInput, HeldInputs};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
-use crate::{Arrays, Dynamics, Study};
+use crate::{ArrayDoc, Arrays, Dynamics, Study};
 
 /// Largest number of held inputs in the figure.
 const MOST_DRAWN: usize = 7;
@@ -65,6 +65,38 @@ pub struct Lyapunov {
 
 impl Answer for Lyapunov {
     type Options = Options;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc {
+            name: "exponents_per_s",
+            shape: "[exponent]",
+            unit: "1/s",
+            meaning: "Lyapunov exponents under the inputs of the trials in falling order",
+        },
+        ArrayDoc {
+            name: "convergence",
+            shape: "[stretch, exponent]",
+            unit: "1/s",
+            meaning: "running estimates of the exponents",
+        },
+        ArrayDoc {
+            name: "dimension",
+            shape: "[1]",
+            unit: "",
+            meaning: "Kaplan-Yorke dimension",
+        },
+        ArrayDoc {
+            name: "inputs",
+            shape: "[input, channel]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "held_exponents_per_s",
+            shape: "[input, exponent]",
+            unit: "1/s",
+            meaning: "largest exponents under each held input; NaN if the states diverge",
+        },
+    ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let trials = (0..study.batch.n_trials).cycle();
@@ -108,7 +140,9 @@ impl Answer for Lyapunov {
         };
         let shape = (held.inputs.len(), self.n_held_exponents);
         let exponents = Array2::from_shape_fn(shape, |(k, j)| {
-            self.held_exponents[k].as_ref().map_or(f64::NAN, |found| found[j])
+            self.held_exponents[k]
+                .as_ref()
+                .map_or(f64::NAN, |found| found[j])
         });
         arrays
             .with("inputs", &held.table())
@@ -123,13 +157,19 @@ impl Answer for Lyapunov {
             short(largest),
             short(self.exponents.dimension())
         );
-        let held = self.held_exponents().map(|(held, exponents)| match exponents {
-            Some(exponents) => {
-                let largest = exponents.first().copied().unwrap_or(f64::NEG_INFINITY);
-                format!("{} held: largest exponent {} per second", held.name, short(largest))
-            }
-            None => format!("{} held: the states diverge", held.name),
-        });
+        let held = self
+            .held_exponents()
+            .map(|(held, exponents)| match exponents {
+                Some(exponents) => {
+                    let largest = exponents.first().copied().unwrap_or(f64::NEG_INFINITY);
+                    format!(
+                        "{} held: largest exponent {} per second",
+                        held.name,
+                        short(largest)
+                    )
+                }
+                None => format!("{} held: the states diverge", held.name),
+            });
         let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
         [driven].into_iter().chain(held).chain(notes).collect()
     }
@@ -193,7 +233,9 @@ impl Lyapunov {
 /// Computes the exponents under a held input, from a state that the network visits; `None` if the states diverge.
 fn under(study: &Study, held: &HeldInput, options: &Options) -> Option<Array1<f64>> {
     let n = study.dynamics.n_units().min(options.n_held_exponents);
-    let inputs = held.input.broadcast((options.n_held_steps, held.input.len()))?;
+    let inputs = held
+        .input
+        .broadcast((options.n_held_steps, held.input.len()))?;
     let start = held.visited(study, 1).row(0).to_owned();
     let n_transient = options.n_held_steps / 3;
     let found = exponents(&study.dynamics, &start, inputs, n, n_transient);

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Basis, Unsuitable};
+use crate::held_inputs::{HeldInput, HeldInputs};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
-use crate::held_inputs::{HeldInput, HeldInputs};
 use crate::text::short;
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of inputs whose timescales are drawn, and of modes drawn for each.
 const MOST_DRAWN: usize = 7;
@@ -55,6 +55,32 @@ pub struct Spectrum {
 impl Answer for Spectrum {
     type Options = Options;
     const BASIS: Basis = Basis::Trials;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc {
+            name: "{}_real",
+            shape: "[mode]",
+            unit: "",
+            meaning: "eigenvalues of the recurrent weights `before` and `after` training by falling modulus, real parts",
+        },
+        ArrayDoc {
+            name: "{}_imag",
+            shape: "[mode]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "inputs",
+            shape: "[input, channel]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "timescales_ms",
+            shape: "[input, mode]",
+            unit: "ms",
+            meaning: "time scales of the network linearised under each held input at the mean state at the end of its epochs; NaN if that is not finite",
+        },
+    ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let of = |weights: &Array2<f64>| eigenvalues(weights.view());
@@ -89,7 +115,9 @@ impl Answer for Spectrum {
             return arrays;
         };
         let timescales = Array2::from_shape_fn((held.inputs.len(), self.after.len()), |(k, j)| {
-            self.timescales_ms[k].as_ref().map_or(f64::NAN, |times| times[j])
+            self.timescales_ms[k]
+                .as_ref()
+                .map_or(f64::NAN, |times| times[j])
         });
         arrays
             .with("inputs", &held.table())
@@ -109,7 +137,11 @@ impl Answer for Spectrum {
             Some(format!("{}: {what}", held.name))
         });
         let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
-        self.stages().map(radius).chain(beyond).chain(notes).collect()
+        self.stages()
+            .map(radius)
+            .chain(beyond)
+            .chain(notes)
+            .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -157,11 +189,7 @@ impl Spectrum {
                 .map(|(time, mode)| (mode as f64, time.log10()))
                 .unzip();
             drawn.extend(y.iter().copied());
-            panel.add(
-                Layer::points(x, y, colour(k))
-                    .radius(0.7)
-                    .named(&held.name),
-            );
+            panel.add(Layer::points(x, y, colour(k)).radius(0.7).named(&held.name));
         }
         let [low, high] = range_of(drawn.iter().copied(), 0.0);
         let range = drawable([low.floor(), high.ceil()]);

@@ -122,7 +122,12 @@ pub fn all(found: &FixedPoints) -> Vec<(&'static str, Figure)> {
             figures.push(("", state_space(found)));
         }
         figures.push(("_eigenvalues", eigenvalues(found)));
-        figures.extend(found.selection.as_ref().map(|s| ("_selection", contexts(found, s))));
+        figures.extend(
+            found
+                .selection
+                .as_ref()
+                .map(|s| ("_selection", contexts(found, s))),
+        );
     }
     let is_followed = |k: &usize| {
         let under = &found.found[*k];
@@ -223,16 +228,30 @@ fn draw_points(
         size_mm,
     };
     panel.x("", ranges[0]).y("", ranges[1]);
-    panel.extend(paths.into_iter().map(|[x, y]| Layer::line(x, y, PALE).wide(0.15)));
-    let slow: Vec<usize> = (0..points.len()).filter(|&p| has_direction(&points[p])).collect();
+    panel.extend(
+        paths
+            .into_iter()
+            .map(|[x, y]| Layer::line(x, y, PALE).wide(0.15)),
+    );
+    let slow: Vec<usize> = (0..points.len())
+        .filter(|&p| has_direction(&points[p]))
+        .collect();
     let arrows = (0..slow.len().min(MOST_DIRECTIONS)).map(|i| {
         let p = slow[i * slow.len() / slow.len().min(MOST_DIRECTIONS)];
         let right = points[p].modes.right[0].mapv(|z| z.re);
         (places[p], axes.map(|axis| right.dot(axis)))
     });
-    panel.extend(segments(&plane, &arrows.collect::<Vec<_>>(), RIGHT_LENGTH, Rgb::GREY));
+    panel.extend(segments(
+        &plane,
+        &arrows.collect::<Vec<_>>(),
+        RIGHT_LENGTH,
+        Rgb::GREY,
+    ));
     for kind in KINDS {
-        let own = points.iter().zip(&places).filter(|(point, _)| (kind.holds)(point));
+        let own = points
+            .iter()
+            .zip(&places)
+            .filter(|(point, _)| (kind.holds)(point));
         let own: Vec<[f64; 2]> = own.map(|(_, place)| *place).collect();
         panel.extend(plane.marks(kind, &own));
     }
@@ -246,12 +265,20 @@ fn along(states: ArrayView2<f64>, mean: &Array1<f64>, axis: &Array1<f64>) -> Vec
 
 /// Returns a line through each place along a vector. They have one scale, such that the longest covers a fraction of the
 /// panel.
-fn segments(plane: &Plane, vectors: &[([f64; 2], [f64; 2])], fraction: f64, ink: Rgb) -> Vec<Layer> {
+fn segments(
+    plane: &Plane,
+    vectors: &[([f64; 2], [f64; 2])],
+    fraction: f64,
+    ink: Rgb,
+) -> Vec<Layer> {
     let mm = |[dx, dy]: [f64; 2]| {
         let [x, y] = [0, 1].map(|side| plane.length(side, 1.0));
         (dx / x).hypot(dy / y)
     };
-    let longest = vectors.iter().map(|(_, vector)| mm(*vector)).fold(0.0, f64::max);
+    let longest = vectors
+        .iter()
+        .map(|(_, vector)| mm(*vector))
+        .fold(0.0, f64::max);
     if !(longest > 0.0 && longest.is_finite()) {
         return Vec::new();
     }
@@ -292,12 +319,17 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
             }
             let is_below = row + 1 == n_rows;
             panel
-                .title(if row == 0 { &*found.held.inputs[k].name } else { "" })
+                .title(if row == 0 {
+                    &*found.held.inputs[k].name
+                } else {
+                    ""
+                })
                 .x_label(if is_below { "choice axis" } else { "" })
                 .y_label(&format!("{} axis", spoken(&selection.stimuli[row])));
             if row == 0 && column + 1 == shown.len() {
                 name_kinds(panel, &kinds);
-                panel.add(Layer::line(Vec::new(), Vec::new(), Rgb::GREY).named("right eigenvector"));
+                panel
+                    .add(Layer::line(Vec::new(), Vec::new(), Rgb::GREY).named("right eigenvector"));
                 panel.add(Layer::line(Vec::new(), Vec::new(), SELECTION).named("selection vector"));
             }
         }
@@ -316,7 +348,10 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
     let most = (MOST_EIGENVALUES / found.dynamics.n_units()).clamp(1, 16);
     for (place, &k) in shown.iter().enumerate() {
         let of = |kind: &Kind| {
-            let own = found.found[k].points.iter().filter(|point| (kind.holds)(point));
+            let own = found.found[k]
+                .points
+                .iter()
+                .filter(|point| (kind.holds)(point));
             let values = own.take(most).flat_map(|point| point.modes.values.iter());
             let (x, y) = values.map(|z| (z.re, z.im)).unzip();
             Layer::points(x, y, kind.colour).radius(0.45)
@@ -341,7 +376,9 @@ fn distances(found: &FixedPoints, inputs: &[usize]) -> Figure {
     let (mut figure, _) = grid(shown.len(), 42.0, Some(34.0));
     for (place, &k) in shown.iter().enumerate() {
         let followed = &found.found[k].followed;
-        let logs = followed.distances.mapv(|distance| distance.max(1e-12).log10());
+        let logs = followed
+            .distances
+            .mapv(|distance| distance.max(1e-12).log10());
         let range = range_of(logs.iter().copied(), 0.05);
         let range = drawable([range[0].max(-3.0), range[1].max(1.0)]);
         let n = logs.nrows();
@@ -353,7 +390,10 @@ fn distances(found: &FixedPoints, inputs: &[usize]) -> Figure {
         let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
         panel
             .title(&*found.held.inputs[k].name)
-            .x("time with the input held (s)", drawable([0.0, t(n.saturating_sub(1))]))
+            .x(
+                "time with the input held (s)",
+                drawable([0.0, t(n.saturating_sub(1))]),
+            )
             .y("distance (radii of the visited states)", range)
             .y_ticks(Ticks::logarithmic(range))
             .extend(courses);

@@ -47,7 +47,8 @@ impl FixedPoint {
         let modes = modes(dynamics.step_jacobian(&state, input_drive).view(), N_MODES)?;
         let gain = dynamics.gain.mean().unwrap_or(1.0);
         let growth = |m: &c64| m.norm().ln() / gain;
-        let count = |is: &dyn Fn(f64) -> bool| modes.values.iter().filter(|m| is(growth(m))).count();
+        let count =
+            |is: &dyn Fn(f64) -> bool| modes.values.iter().filter(|m| is(growth(m))).count();
         Ok(Self {
             q,
             is_fixed: q <= fixed_q,

@@ -272,17 +272,28 @@ mod tests {
         for form in [Form::Rate, Form::Voltage] {
             let dynamics = map(Array2::from_diag_elem(2, 2.0), Activation::Tanh, form);
             let found = search(&dynamics, &states(50, 2, 1.0));
-            assert_eq!((found.points.len(), found.end), (9, End::NothingNew), "{form:?}");
+            assert_eq!(
+                (found.points.len(), found.end),
+                (9, End::NothingNew),
+                "{form:?}"
+            );
             for point in &found.points {
                 assert!(point.is_fixed);
                 let rates = dynamics.rates(&point.state);
                 let n_zero = rates.iter().filter(|h| h.abs() < 0.5).count();
                 assert_eq!(point.n_unstable, n_zero);
                 for h in rates {
-                    assert!(h.abs() < 1e-9 || (h.abs() - 0.957_504_024).abs() < 1e-8, "{h}");
+                    assert!(
+                        h.abs() < 1e-9 || (h.abs() - 0.957_504_024).abs() < 1e-8,
+                        "{h}"
+                    );
                 }
             }
-            let stable: Vec<_> = found.points.iter().filter(|point| point.is_stable()).collect();
+            let stable: Vec<_> = found
+                .points
+                .iter()
+                .filter(|point| point.is_stable())
+                .collect();
             assert_eq!(stable.len(), 4);
             let expected = 2.0 * (1.0 - 0.957_504_024f64.powi(2));
             assert!((stable[0].modes.values[0].re - expected).abs() < 1e-6);
@@ -307,11 +318,19 @@ mod tests {
     fn a_plane_of_fixed_points_is_marginal() {
         let found = |third: f64| {
             let w = Array2::from_diag(&ndarray::array![1.0, 1.0 + 1e-7, third]);
-            search(&map(w, Activation::Linear, Form::Voltage), &states(40, 3, 1.0)).points
+            search(
+                &map(w, Activation::Linear, Form::Voltage),
+                &states(40, 3, 1.0),
+            )
+            .points
         };
         let plane = found(0.5);
         assert!(plane.len() > 30, "{}", plane.len());
-        assert!(plane.iter().all(|point| point.is_marginal() && point.n_marginal == 2));
+        assert!(
+            plane
+                .iter()
+                .all(|point| point.is_marginal() && point.n_marginal == 2)
+        );
         for point in found(2.0) {
             assert!(!point.is_stable() && !point.is_marginal());
             assert_eq!((point.n_unstable, point.n_marginal), (1, 2));

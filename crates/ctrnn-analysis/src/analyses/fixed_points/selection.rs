@@ -40,13 +40,21 @@ impl SelectionVectors {
     pub fn of(study: &Study, held: &HeldInputs, found: &[Found]) -> Option<Self> {
         let choice_axis = unit(choice_axis(study)?)?;
         let in_epoch = |epoch: &str| {
-            let has = |k: &usize| held.inputs[*k].places.iter().any(|place| place.epoch == epoch);
+            let has = |k: &usize| {
+                held.inputs[*k]
+                    .places
+                    .iter()
+                    .any(|place| place.epoch == epoch)
+            };
             (0..held.inputs.len()).filter(has).collect::<Vec<usize>>()
         };
         let epoch = held.stimuli.iter().map(|stimulus| stimulus.epoch);
         let epoch = epoch.max_by_key(|epoch| in_epoch(epoch).len())?;
         let inputs = in_epoch(epoch);
-        let stimuli = held.stimuli.iter().filter(|stimulus| stimulus.epoch == epoch);
+        let stimuli = held
+            .stimuli
+            .iter()
+            .filter(|stimulus| stimulus.epoch == epoch);
         let mut kept = Vec::new();
         for stimulus in stimuli {
             let drive = study.dynamics.w_in.dot(&stimulus.change);
@@ -60,23 +68,36 @@ impl SelectionVectors {
             return None;
         }
         let cosine = |k: usize, point: &FixedPoint| {
-            let jacobian = study.dynamics.input_jacobian(&point.state, &held.inputs[k].input);
-            let effects = kept.iter().map(|(stimulus, _)| jacobian.dot(&stimulus.change));
-            effects.map(|effect| selected(point, &choice_axis, &effect)).collect::<Vec<f64>>()
+            let jacobian = study
+                .dynamics
+                .input_jacobian(&point.state, &held.inputs[k].input);
+            let effects = kept
+                .iter()
+                .map(|(stimulus, _)| jacobian.dot(&stimulus.change));
+            effects
+                .map(|effect| selected(point, &choice_axis, &effect))
+                .collect::<Vec<f64>>()
         };
         let slowest = inputs.iter().filter_map(|&k| {
             let point = slowest(&study.dynamics, &found[k].points)?;
             Some((held.inputs[k].name.clone(), cosine(k, point)))
         });
         let points = found.iter().enumerate().flat_map(|(k, found)| {
-            found.points.iter().map(move |point| Array1::from(cosine(k, point))).collect::<Vec<_>>()
+            found
+                .points
+                .iter()
+                .map(move |point| Array1::from(cosine(k, point)))
+                .collect::<Vec<_>>()
         });
         Some(Self {
             epoch,
             slowest: slowest.collect(),
             cosines: table(points, kept.len()),
             stimulus_axes: table(kept.iter().map(|(_, axis)| axis.clone()), choice_axis.len()),
-            stimuli: kept.iter().map(|(Stimulus { condition, .. }, _)| condition.clone()).collect(),
+            stimuli: kept
+                .iter()
+                .map(|(Stimulus { condition, .. }, _)| condition.clone())
+                .collect(),
             inputs,
             choice_axis,
         })
@@ -97,7 +118,10 @@ impl SelectionVectors {
             let each: Vec<String> = each
                 .map(|(stimulus, cosine)| format!("{} with {}", short(*cosine), spoken(stimulus)))
                 .collect();
-            format!("{name}: at the slowest point the selection vector has the cosine {}", listed(&each))
+            format!(
+                "{name}: at the slowest point the selection vector has the cosine {}",
+                listed(&each)
+            )
         };
         self.slowest.iter().map(of).collect()
     }
@@ -106,7 +130,9 @@ impl SelectionVectors {
 /// Returns the point whose leading mode is real and changes most slowly.
 pub fn slowest<'a>(dynamics: &Dynamics, points: &'a [FixedPoint]) -> Option<&'a FixedPoint> {
     let rate = |point: &FixedPoint| dynamics.rate_per_ms(point.modes.values[0]).re.abs();
-    let real = points.iter().filter(|point| point.modes.values[0].im == 0.0);
+    let real = points
+        .iter()
+        .filter(|point| point.modes.values[0].im == 0.0);
     real.min_by(|a, b| rate(a).total_cmp(&rate(b)))
 }
 
@@ -121,7 +147,9 @@ fn choice_axis(study: &Study) -> Option<Array1<f64>> {
         _ => return None,
     };
     let places: Vec<(usize, usize)> = study.visited_steps().collect();
-    let mean = study.states_at(&places, super::MOST_VISITED).mean_axis(ndarray::Axis(0))?;
+    let mean = study
+        .states_at(&places, super::MOST_VISITED)
+        .mean_axis(ndarray::Axis(0))?;
     Some(match study.dynamics.form {
         ctrnn_model::Form::Voltage => weights * mean.mapv(|v| study.dynamics.activation.slope(v)),
         ctrnn_model::Form::Rate => weights,
@@ -135,14 +163,22 @@ fn selected(point: &FixedPoint, choice_axis: &Array1<f64>, effect: &Array1<f64>)
     }
     let [_, left] = oriented(point, choice_axis);
     let size = (left.dot(&left) * effect.dot(effect)).sqrt();
-    if size > 0.0 { left.dot(effect) / size } else { 0.0 }
+    if size > 0.0 {
+        left.dot(effect) / size
+    } else {
+        0.0
+    }
 }
 
 /// Returns the right and the left eigenvector of a real leading mode, with the right one towards the second choice.
 pub fn oriented(point: &FixedPoint, choice_axis: &Array1<f64>) -> [Array1<f64>; 2] {
     let real = |vector: &Array1<c64>| vector.mapv(|z| z.re);
     let [right, left] = [real(&point.modes.right[0]), real(&point.modes.left[0])];
-    let sign = if right.dot(choice_axis) < 0.0 { -1.0 } else { 1.0 };
+    let sign = if right.dot(choice_axis) < 0.0 {
+        -1.0
+    } else {
+        1.0
+    };
     [right * sign, left * sign]
 }
 

@@ -34,7 +34,9 @@ impl Region {
     /// the voltage form.
     pub fn of(dynamics: &Dynamics, visited: ArrayView2<f64>) -> Self {
         let n = dynamics.n_units();
-        let mean = visited.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(n));
+        let mean = visited
+            .mean_axis(Axis(0))
+            .unwrap_or_else(|| Array1::zeros(n));
         let std = if visited.nrows() > 1 {
             visited.std_axis(Axis(0), 0.0)
         } else {
@@ -58,7 +60,9 @@ impl Region {
         } else {
             least
         };
-        let distances = visited.outer_iter().map(|state| distance(&state.to_owned(), &mean));
+        let distances = visited
+            .outer_iter()
+            .map(|state| distance(&state.to_owned(), &mean));
         let typical = 2.0 * scale.dot(&scale).sqrt();
         let radius = distances.fold(typical, f64::max);
         Self {
@@ -176,7 +180,11 @@ pub fn draw(
         0 if is_first => visited_row(rng),
         0 | 1 if found.points.len() > 1 => {
             let centre = midpoint(found, rng);
-            noisy(centre, if k % 4 == 0 { 0.0 } else { 0.1 * search.noise }, rng)
+            noisy(
+                centre,
+                if k % 4 == 0 { 0.0 } else { 0.1 * search.noise },
+                rng,
+            )
         }
         2 => noisy(region.mean.clone(), 2.0 * search.noise, rng),
         _ => noisy(visited_row(rng), search.noise, rng),
