@@ -276,20 +276,11 @@ fn a_figure_has_its_arrays_beside_it() {
         .says(&["C031"]);
 }
 
-/// Half of the trials have positive evidence, and the settings of an analysis are those that are given.
 #[test]
 fn trials_are_selected_and_settings_taken() {
     let project = run();
     let words = [
-        "analyze",
-        "run",
-        "pca",
-        "psychometric",
-        "lyapunov",
-        "-o",
-        "found",
-        "--trials",
-        "60",
+        "analyze", "run", "pca", "accuracy", "lyapunov", "-o", "found", "--trials", "60",
     ];
     let shape = |name: &str, array: &str| {
         let arrays = npz::read(&project.path(format!("found/{name}.npz"))).unwrap();
@@ -298,13 +289,14 @@ fn trials_are_selected_and_settings_taken() {
     let given = ["lyapunov.n_exponents=3", "lyapunov.n_steps=600"];
     project.run(&[&words[..], &given].concat()).exits(0);
     assert_eq!(shape("lyapunov", "exponents_per_s"), [3]);
-    let by = ["--where", "coh>0", "--by", "coh", "--force"];
+    let by = ["--where", "go=1", "--by", "go", "--force"];
     project
-        .run(&[&words[..3], &words[5..], &by].concat())
+        .run(&[&words[..4], &words[5..], &by].concat())
         .exits(0);
+    assert_eq!(shape("accuracy", "is_correct"), [30], "half of the trials");
     for (extra, message) in [
-        (&["--where", "coh>9"][..], "no trial satisfies coh>9"),
-        (&["--where", "coh"], "NAME=VALUE"),
+        (&["--where", "go>9"][..], "no trial satisfies go>9"),
+        (&["--where", "go"], "NAME=VALUE"),
         (
             &["--by", "colour"],
             "the trials have no condition \"colour\"",
@@ -315,7 +307,7 @@ fn trials_are_selected_and_settings_taken() {
         ),
         (
             &["lyapunov.n_steps=few"],
-            "the options of lyapunov: invalid type",
+            "lyapunov.n_steps: invalid type: string \"few\"",
         ),
         (&["flow.n_steps=6"], "n_steps is not an option of flow"),
     ] {

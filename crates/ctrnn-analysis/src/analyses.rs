@@ -34,9 +34,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::linear_algebra::NotConverged;
 use crate::plot::Figure;
-use crate::{ArrayDoc, Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study, Unsuitable};
 
 macro_rules! analyses {
     ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
@@ -161,10 +160,12 @@ pub enum OptionError {
         expected: String,
     },
     /// A value is not of the type of its key.
-    #[error("the options of {analysis}: {problem}")]
+    #[error("{analysis}.{key}: {problem}")]
     Value {
         /// Name of the analysis.
         analysis: &'static str,
+        /// Key of the value.
+        key: String,
         /// Problem, with the expected type.
         problem: String,
     },
@@ -228,31 +229,6 @@ pub struct Findings {
     pub statements: Vec<String>,
 }
 
-/// Reason why an analysis has no result.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Unsuitable {
-    /// The task or the run lacks the subject of the analysis.
-    #[error("{0}")]
-    Lacks(String),
-    /// A decomposition did not converge.
-    #[error(transparent)]
-    NotConverged(#[from] NotConverged),
-}
-
-impl Unsuitable {
-    pub(crate) fn lacks(what: impl Into<String>) -> Self {
-        Self::Lacks(what.into())
-    }
-
-    pub(crate) fn diverges(who: &str, [trial, step]: [usize; 2]) -> Self {
-        Self::lacks(format!(
-            "{who} diverges: its states are not finite from time step {} of trial {} on",
-            step + 1,
-            trial + 1
-        ))
-    }
-}
-
 impl Analysis {
     /// Returns the analysis with this name, or `None`.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -270,11 +246,16 @@ impl Analysis {
     /// If a key is unknown or a value is not of its type.
     pub fn check_options(&self, given: &Map<String, Value>) -> Result<(), OptionError> {
         let options = self.options();
-        let is_known = |key: &&String| options.iter().any(|option| option.key == **key);
-        let Some(key) = given.keys().find(|key| !is_known(key)) else {
-            return (self.parse)(given).map_err(|problem| OptionError::Value {
-                analysis: self.name,
-                problem,
+        let is_known = |key: &String| options.iter().any(|option| option.key == *key);
+        let unknown = given.keys().find(|key| !is_known(key));
+        let Some(key) = unknown else {
+            return given.iter().try_for_each(|(key, value)| {
+                let alone = Map::from_iter([(key.clone(), value.clone())]);
+                (self.parse)(&alone).map_err(|problem| OptionError::Value {
+                    analysis: self.name,
+                    key: key.clone(),
+                    problem,
+                })
             });
         };
         let keys: Vec<&str> = options.iter().map(|option| &option.key[..]).collect();

@@ -22,6 +22,16 @@ pub struct Group {
 /// Largest number of groups that can be distinguished in a figure.
 const MOST_LEVELS: usize = 12;
 
+impl Study<'_> {
+    /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values.
+    ///
+    /// # Errors
+    /// If the trials lack one of the conditions.
+    pub fn cells(&self, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
+        cells(self, names)
+    }
+}
+
 /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values; NaN, which
 /// says that a condition does not apply, is the last. There is one group for each combination that occurs.
 ///

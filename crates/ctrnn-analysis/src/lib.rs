@@ -45,11 +45,11 @@ mod simulation;
 mod study;
 mod text;
 mod trial_figure;
+mod unsuitable;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Found, Search};
 pub use analyses::{
     ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
-    Unsuitable,
 };
 pub use arrays::{ArrayDoc, Arrays, ToArray};
 pub use blocks::{Block, blocks, reordered, sorted_units};
@@ -61,7 +61,9 @@ pub use evidence::{Context, Evidence, evidence};
 pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};
 pub use linear_algebra::{Eigen, Modes, NotConverged};
 pub use metrics::Metrics;
-pub use perturbation::{Current, Cut, NoSuchUnit, Perturbation};
+pub use perturbation::{
+    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
+};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;
 pub use report::{ReportedRun, report};
@@ -72,3 +74,4 @@ pub use similarity::{cka, procrustes_angle};
 pub use simulation::{Injected, InjectedError, States, simulate, simulate_perturbed};
 pub use study::{Peer, Study, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
+pub use unsuitable::Unsuitable;

@@ -36,10 +36,11 @@ pub use axis::{Axis, Ticks};
 pub(crate) use axis::{drawable, fraction, range_of, up_to};
 pub(crate) use colours::level_colour;
 pub use colours::{ColourMap, Rgb, colour};
-pub use figure::{Figure, FigureError};
+pub use figure::Figure;
 pub use layer::{HeatMap, Layer};
 pub use panel::Panel;
 pub(crate) use panel::{BAR_MM, panel_mm};
+pub use png::FigureError;
 
 /// Returns true if all numbers of an SVG are finite: none is formatted as NaN or infinity.
 #[cfg(test)]

@@ -6,9 +6,9 @@ use ctrnn_files::{FileError, RunFolder, RunJson, read_at_most};
 use ctrnn_model::CtrnnConfig;
 use serde_json::Value as Json;
 
-use crate::Study;
-use crate::analyses::{Analysis, Findings, Unsuitable};
+use crate::analyses::{Analysis, Findings};
 use crate::text::spoken;
+use crate::{Study, Unsuitable};
 
 const TEMPLATE: &str = include_str!("report.html");
 const MOST_MANIFEST_BYTES: u64 = 1 << 20;

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use ctrnn_tasks::{Task, TrialBatch};
+use ndarray::Axis;
 use thiserror::Error;
 
+use crate::Study;
 use crate::evidence::distinct;
 use crate::text::spoken;
 
@@ -259,6 +261,25 @@ impl fmt::Display for Selection {
             let sign = signs.clone().find(|(_, known)| known == comparison);
             let sign = sign.map_or("=", |(sign, _)| sign);
             write!(f, "{}{name}{sign}{value}", if k > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Study<'_> {
+    /// Restricts the study to some of its trials.
+    ///
+    /// # Errors
+    /// If the selection does not fit the trials, or no trial is left.
+    pub fn restrict(&mut self, selection: &Selection) -> Result<(), SelectionError> {
+        let trials = selection.trials(&self.batch, self.task)?;
+        self.batch = self.batch.select(&trials);
+        let n_steps = self.batch.max_steps;
+        let all = [&mut self.potentials, &mut self.rates, &mut self.outputs];
+        let peers = self.peers.iter_mut().map(|peer| &mut peer.rates);
+        for values in all.into_iter().chain(peers) {
+            let rows = values.select(Axis(0), &trials);
+            *values = rows.slice_move(ndarray::s![.., ..n_steps, ..]);
         }
         Ok(())
     }

@@ -5,9 +5,7 @@ use ctrnn_model::Form;
 use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
 
-use crate::groups::{Group, cells};
 use crate::metrics::Metrics;
-use crate::selection::{Selection, SelectionError};
 use crate::selectivity::d_prime;
 use crate::{Dynamics, Unsuitable};
 
@@ -66,31 +64,6 @@ pub fn three_dimensional(array: &Array) -> Array3<f64> {
 }
 
 impl Study<'_> {
-    /// Restricts the study to some of its trials.
-    ///
-    /// # Errors
-    /// If the selection does not fit the trials, or no trial is left.
-    pub fn restrict(&mut self, selection: &Selection) -> Result<(), SelectionError> {
-        let trials = selection.trials(&self.batch, self.task)?;
-        self.batch = self.batch.select(&trials);
-        let n_steps = self.batch.max_steps;
-        let all = [&mut self.potentials, &mut self.rates, &mut self.outputs];
-        let peers = self.peers.iter_mut().map(|peer| &mut peer.rates);
-        for values in all.into_iter().chain(peers) {
-            let rows = values.select(Axis(0), &trials);
-            *values = rows.slice_move(ndarray::s![.., ..n_steps, ..]);
-        }
-        Ok(())
-    }
-
-    /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values.
-    ///
-    /// # Errors
-    /// If the trials lack one of the conditions.
-    pub fn cells(&self, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
-        cells(self, names)
-    }
-
     /// Returns the inputs and outputs of the task.
     pub fn layout(&self) -> Layout {
         self.task.layout()

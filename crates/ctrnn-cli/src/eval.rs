@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_config::{Origin, Run, only_under};
-use ctrnn_model::{Noise, NoiseAddress, RecurrenceBackend};
+use ctrnn_analysis::forward_perturbed;
+use ctrnn_config::{Origin, Run, counted, only_under};
+use ctrnn_model::{Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, objective};
-use ctrnn_tasks::Registry;
-use ctrnn_train::{Confusion, EvalReport, EvaluationTrials, Score, evaluate};
+use ctrnn_tasks::{Registry, TrialBatch};
+use ctrnn_train::{Confusion, EvalReport, EvaluationTrials, RunTrials, Score, evaluate_with};
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::{Failure, USAGE};
+use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
@@ -24,7 +26,7 @@ const MAX_CHOICES: usize = 9;
 const MAX_VALUES: usize = 20;
 
 /// Evaluates a run.
-pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     only_under(&["task", "validate.trials", "time"], &args.overrides)?;
     let (folder, run) = existing_with_data(
         &args.run,
@@ -50,10 +52,14 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
     let json = || {
         let mut json = serde_json::to_value(&report).expect("a report is plain numbers");
         json["step"] = weights.step.into();
+        let perturbations = args.perturb.words();
+        if !perturbations.is_empty() {
+            json["perturbations"] = perturbations.into();
+        }
         json
     };
     terminal.print(|| table(&report), json)?;
-    Ok(0)
+    Ok(())
 }
 
 struct EvalJob<'a> {
@@ -87,7 +93,17 @@ impl Job for EvalJob<'_> {
         };
         let objective = objective::<B>(run, device)?;
         let task = run.task.as_ref();
-        Ok(evaluate(&network, task, &trials, &objective, &noise)?)
+        let perturbation = perturbation(&args.perturb, &network, run)?;
+        let all = || trials.some(0..trials.n_trials());
+        check_windows(&perturbation, || all().iter().map(Shown::of).collect(), run)?;
+        let perturbed = |batch: &TrialBatch, inputs, pass: &Forward<B::InnerBackend>| {
+            forward_perturbed(&network, &perturbation, &batch.timelines, inputs, pass)
+        };
+        let perturbed: &RunTrials<_> = &perturbed;
+        let perturbed = (!perturbation.is_none()).then_some(perturbed);
+        Ok(evaluate_with(
+            &network, task, &trials, &objective, &noise, perturbed,
+        )?)
     }
 }
 
@@ -120,10 +136,10 @@ fn reaction(reaction_ms: Option<f64>) -> String {
 
 fn table(report: &EvalReport) -> String {
     let mut text = format!(
-        "accuracy {}   loss {:.5}   {} trials{}\n",
+        "accuracy {}   loss {:.5}   {}{}\n",
         percent(report.accuracy),
         report.loss,
-        report.trials,
+        counted(report.trials, "trial"),
         reaction(report.reaction_ms)
     );
     text.push_str(&condition_table(report));
@@ -134,10 +150,10 @@ fn table(report: &EvalReport) -> String {
             .collect();
         let _ = writeln!(
             text,
-            "  worst condition: {}: {}, {} trials",
+            "  worst condition: {}: {}, {}",
             values.join(", "),
             percent(Some(worst.accuracy)),
-            worst.trials
+            counted(worst.trials, "trial")
         );
     }
     for (term, value) in &report.terms {
@@ -181,10 +197,10 @@ fn condition_table(report: &EvalReport) -> String {
         for (value, score) in rows {
             let _ = writeln!(
                 text,
-                "  {:<width$} {:>9}   {} trials{}",
+                "  {:<width$} {:>9}   {}{}",
                 label(name, value),
                 percent(score.accuracy),
-                score.trials,
+                counted(score.trials, "trial"),
                 reaction(score.reaction_ms)
             );
         }

@@ -1,16 +1,16 @@
 //! `simulate`: runs a trained network and writes its states as npz.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Injected, Perturbation, States, simulate_perturbed};
-use ctrnn_config::{Backend, Run, only_under};
+use ctrnn_config::{Backend, Run, counted, only_under};
 use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::RunWeights;
-use ctrnn_tasks::{Registry, Trial, TrialBatch};
+use ctrnn_tasks::{Registry, Timeline, Trial, TrialBatch};
 use ctrnn_train::{condition_numbers, evaluation_trials};
 
 use crate::args::{Recorded, SimulateArgs};
@@ -18,7 +18,7 @@ use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
 use crate::output;
-use crate::perturbation::perturbation;
+use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
@@ -28,7 +28,7 @@ use crate::trial_count::trial_count;
 const TOGETHER: usize = 64;
 
 /// Simulates a run.
-pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let tables: &[&str] = match args.inputs {
         Some(_) => &["time"],
         None => &["task", "time"],
@@ -62,10 +62,13 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     terminal.wrote(&args.output)?;
     terminal.say(format!(
-        "wrote {}: {trials} trials, {steps} time steps, {units} units",
-        args.output.display()
+        "wrote {}: {}, {}, {}",
+        args.output.display(),
+        counted(trials, "trial"),
+        counted(steps, "time step"),
+        counted(units, "unit")
     ));
-    Ok(0)
+    Ok(())
 }
 
 struct SimulateJob<'a> {
@@ -91,18 +94,18 @@ impl Job for SimulateJob<'_> {
             weights,
         } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
-        let perturbation = perturbation(&args.perturb, run.model.n_units, run.clock)?;
+        let perturbation = perturbation(&args.perturb, &network, run)?;
         let shown = match &args.inputs {
-            Some(path) => Shown::File(Box::new(Injected::read(path, network.config())?)),
+            Some(path) => Inputs::File(Box::new(Injected::read(path, network.config())?)),
             None => {
                 let default = || run.task.n_conditions();
                 let n_trials = trial_count(run, args.trials, default, terminal);
-                Shown::Trials(PaddedTrials::of(run, n_trials)?)
+                Inputs::Trials(PaddedTrials::of(run, n_trials)?)
             }
         };
         let [n_trials, n_steps] = shown.size();
-        check_currents(&perturbation, n_steps, run)?;
-        if let (true, Shown::File(injected)) = (args.noise, &shown)
+        check_windows(&perturbation, || shown.all(), run)?;
+        if let (true, Inputs::File(injected)) = (args.noise, &shown)
             && !matches!(injected.noise::<B::InnerBackend>(device), Noise::Off)
         {
             let what = "--noise has no effect: the file of --inputs contains the noise";
@@ -118,30 +121,15 @@ impl Job for SimulateJob<'_> {
         let mut writer = NpzWriter::to(OutputFile::create(&args.output, args.force)?);
         for first in (0..n_trials).step_by(TOGETHER) {
             let numbers = first..n_trials.min(first + TOGETHER);
-            let (injected, trial_arrays) = shown.some(&network, numbers)?;
+            let (injected, trial_arrays, timelines) = shown.some(&network, numbers)?;
             trial_arrays
                 .iter()
                 .try_for_each(|(name, array)| writer.append(name, array))?;
-            simulation.write(first, &injected, &args.record, &mut writer)?;
+            simulation.write(first, &injected, &timelines, &args.record, &mut writer)?;
         }
         writer.finish()?;
         Ok([n_trials, n_steps, run.model.n_units])
     }
-}
-
-/// Refuses a current that starts after the end of every trial.
-fn check_currents(perturbation: &Perturbation, n_steps: usize, run: &Run) -> Result<(), Failure> {
-    let mut currents = perturbation.currents.iter();
-    let Some(late) = currents.find(|current| current.steps.start >= n_steps) else {
-        return Ok(());
-    };
-    let ms = |steps: usize| steps as f64 * run.clock.dt_ms();
-    let what = format!(
-        "--current from {} ms on has no effect: the longest trial ends at {} ms",
-        ms(late.steps.start),
-        ms(n_steps)
-    );
-    Err(Failure::new(USAGE, "C036", what, "give an earlier time"))
 }
 
 /// A network with its perturbation and noise.
@@ -159,10 +147,11 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
         &self,
         first: usize,
         injected: &Injected,
+        timelines: &[Timeline],
         record: &[Recorded],
         writer: &mut NpzWriter,
     ) -> Result<(), Failure> {
-        let states = self.states(first, injected)?;
+        let states = self.states(first, injected, timelines)?;
         if first == 0 {
             let t_ms = states.t_ms.clone();
             writer.add("t_ms", &Array::f32(&[t_ms.len()], t_ms))?;
@@ -180,7 +169,12 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
         Ok(())
     }
 
-    fn states(&self, first: usize, injected: &Injected) -> Result<States, Failure> {
+    fn states(
+        &self,
+        first: usize,
+        injected: &Injected,
+        timelines: &[Timeline],
+    ) -> Result<States, Failure> {
         let noise = match (injected.noise(self.device), self.noise) {
             (Noise::Off, Some(address)) => Noise::Drawn(NoiseAddress {
                 first_trial: address.first_trial + first as u32,
@@ -198,20 +192,24 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
             self.network,
             &injected.inputs,
             pass,
+            timelines,
             self.perturbation,
         )?)
     }
 }
 
 /// The inputs of a simulation.
-enum Shown<'a> {
+enum Inputs<'a> {
     /// Inputs from a file, perhaps with initial states and noise.
     File(Box<Injected>),
     /// Trials of the task.
     Trials(PaddedTrials<'a>),
 }
 
-impl Shown<'_> {
+/// Trials to run: inputs, the arrays that are written with their states, and timelines.
+type SomeTrials = (Injected, BTreeMap<String, Array>, Vec<Timeline>);
+
+impl Inputs<'_> {
     /// Returns the number of trials and time steps.
     fn size(&self) -> [usize; 2] {
         match self {
@@ -220,14 +218,22 @@ impl Shown<'_> {
         }
     }
 
-    /// Returns some trials, and the arrays that are written together with their states.
+    /// Returns what windows of perturbations need to know of all trials.
+    fn all(&self) -> Vec<Shown> {
+        match self {
+            Self::File(_) => vec![Shown::of_file(self.size()[1])],
+            Self::Trials(trials) => trials.shown.iter().cloned().collect(),
+        }
+    }
+
+    /// Returns some trials.
     fn some<B: RecurrenceBackend>(
         &self,
         network: &CtrnnModule<B>,
         numbers: Range<usize>,
-    ) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
+    ) -> Result<SomeTrials, Failure> {
         match self {
-            Self::File(injected) => Ok((injected.rows(numbers), BTreeMap::new())),
+            Self::File(injected) => Ok((injected.rows(numbers), BTreeMap::new(), Vec::new())),
             Self::Trials(trials) => trials.some(network, numbers),
         }
     }
@@ -239,6 +245,8 @@ struct PaddedTrials<'a> {
     n_trials: usize,
     /// Length to which all are padded.
     max_steps: usize,
+    /// Lengths and epochs that occur.
+    shown: BTreeSet<Shown>,
 }
 
 impl<'a> PaddedTrials<'a> {
@@ -248,11 +256,13 @@ impl<'a> PaddedTrials<'a> {
             run,
             n_trials,
             max_steps: 0,
+            shown: BTreeSet::new(),
         };
         for first in (0..n_trials).step_by(TOGETHER) {
             let made = trials.make(first..n_trials.min(first + TOGETHER))?;
             let longest = made.iter().map(|trial| trial.n_steps).max();
             trials.max_steps = trials.max_steps.max(longest.unwrap_or(0));
+            trials.shown.extend(made.iter().map(Shown::of));
         }
         Ok(trials)
     }
@@ -267,7 +277,7 @@ impl<'a> PaddedTrials<'a> {
         &self,
         network: &CtrnnModule<B>,
         numbers: Range<usize>,
-    ) -> Result<(Injected, BTreeMap<String, Array>), Failure> {
+    ) -> Result<SomeTrials, Failure> {
         let made = self.make(numbers.clone())?;
         if made.iter().any(|trial| trial.n_steps > self.max_steps) {
             return Err(other_trials());
@@ -291,7 +301,7 @@ impl<'a> PaddedTrials<'a> {
             input_noise: None,
             conditions: condition_numbers(network, self.run.task.as_ref(), &batch)?,
         };
-        Ok((injected, arrays))
+        Ok((injected, arrays, batch.timelines))
     }
 }
 

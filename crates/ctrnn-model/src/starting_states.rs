@@ -27,7 +27,7 @@ impl<B: Backend> CtrnnModule<B> {
     ///
     /// # Panics
     /// If `forward` holds states of another shape, or no condition for each trial where the state is that of a condition.
-    pub(crate) fn starting_states(
+    pub fn starting_states(
         &self,
         forward: &Forward<B>,
         trials: usize,

@@ -9,7 +9,8 @@ pub mod tensorboard_log;
 mod tests;
 
 use ctrnn_config::{
-    Code, ConfigErrors, InitialWeights, InputFile, Run, TrainedChannels, check_resume, differences,
+    Code, ConfigErrors, InitialWeights, InputFile, Run, TrainedChannels, check_resume, counted,
+    differences,
 };
 use ctrnn_train::{
     Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
@@ -316,7 +317,7 @@ impl RunRecord {
                 (RunState::Done, 0, Some(format!("target met: {value}")))
             }
             Ok(Ending::NoProgress { validations }) => {
-                let reason = format!("no progress for {validations} validations");
+                let reason = format!("no progress for {}", counted(*validations, "validation"));
                 (RunState::Done, 0, Some(reason))
             }
             Ok(Ending::Asked(reason)) => (

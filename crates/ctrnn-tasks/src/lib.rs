@@ -63,14 +63,14 @@
 //! assert!(registry.get("interval").unwrap().description().contains("Distinguish a long interval"));
 //! ```
 //!
-//! A task of this crate has its own file and a line in [`Registry::built_in`]; `tests/tasks.rs`
-//! then tests it together with all others.
+//! A task of this crate has its own file and a line in `all_tasks.rs`; `tests/tasks.rs` then tests it together with all
+//! others.
 
 mod abba;
+mod all_tasks;
 mod answers;
 mod anti;
 mod batch;
-mod built_in;
 mod channels;
 mod check;
 mod clock;

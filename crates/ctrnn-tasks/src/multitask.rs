@@ -33,13 +33,16 @@ const TASK_OF_BATCH: u64 = (1 << 48) - 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultitaskConfig {
-    /// A table for each task, as in `[task.multitask.tasks.go_nogo]`; an empty table gives the task its defaults.
+    /// A table for each task, as in `[task.multitask.tasks.go_nogo]`; an empty table gives the task its defaults. In a file
+    /// these are all tasks. On the command line `task.multitask.tasks.NAME.KEY=VALUE`, `task.multitask.tasks.NAME={}` and
+    /// `~task.multitask.tasks.NAME` change the tasks of the file, or the default ones if it has none, and
+    /// `task.multitask.tasks={...}` replaces them all.
     #[schemars(schema_with = "tables_of_tasks")]
     pub tasks: BTreeMap<String, toml::Table>,
     /// Weights of the tasks: their probability or length of turn relative to the others; 1 for tasks that are not
     /// listed. If
-    /// the key is absent, every weight is 1, except that with the default tasks yang_contextdm1 and yang_contextdm2
-    /// have 5.
+    /// the key is absent, every weight is 1, except that with exactly the 20 default tasks, whatever their options,
+    /// yang_contextdm1 and yang_contextdm2 have 5.
     #[serde(default)]
     pub weights: Option<BTreeMap<String, f64>>,
     /// Order of the tasks in training. Validation cycles through all of them.
@@ -105,7 +108,7 @@ impl MultitaskConfig {
         let often = ["yang_contextdm1", "yang_contextdm2"];
         match &self.weights {
             Some(given) => given.clone(),
-            None if self.tasks == tasks_of_yang() => {
+            None if self.tasks.keys().eq(tasks_of_yang().keys()) => {
                 often.map(|name| (name.to_owned(), 5.0)).into()
             }
             None => BTreeMap::new(),
@@ -130,7 +133,6 @@ pub(crate) fn entry() -> TaskEntry {
 
 /// Fills in the defaults of every task.
 fn resolve(mut config: MultitaskConfig, registry: &Registry) -> Result<MultitaskConfig, TaskError> {
-    // First, because the default weights apply only while the tables of the default tasks are empty.
     config.weights = Some(config.weights());
     for (name, table) in &mut config.tasks {
         if let Some(entry) = registry.get(name) {
@@ -385,7 +387,9 @@ fn check(config: &MultitaskConfig) -> Vec<TaskError> {
     for (name, weight) in config.weights() {
         let key = format!("weights.{name}");
         if !config.tasks.contains_key(&name) {
-            errors.push(unknown(key, &name));
+            let help =
+                "remove this weight, or all of them, so that each is 1: ~task.multitask.weights";
+            errors.push(unknown(key, &name).with_help(help));
         } else if !(weight > 0.0 && weight.is_finite()) {
             let message = format!(
                 "{weight} is not a positive number; to exclude a task, leave out its table"
@@ -440,9 +444,14 @@ fn unused_keys(config: &MultitaskConfig) -> Vec<(String, String)> {
         ),
     ];
     let unused = keys.into_iter().filter(|(_, is_unused, _)| *is_unused);
-    unused
-        .map(|(key, _, why)| (key.to_owned(), why.to_owned()))
-        .collect()
+    let unused = unused.map(|(key, _, why)| (key.to_owned(), why.to_owned()));
+    let has_no_turn =
+        |name: &&String| has_turns && !config.turns.is_empty() && !config.turns.contains(name);
+    let untrained = config.tasks.keys().filter(has_no_turn).map(|name| {
+        let why = "turns does not name it, so it is never trained on, only validated";
+        (format!("tasks.{name}"), why.to_owned())
+    });
+    unused.chain(untrained).collect()
 }
 
 /// Builds one task of the mixture.

@@ -16,7 +16,7 @@ pub enum TrainError {
     #[error(transparent)]
     NotFinite(Box<NotFinite>),
     /// A run that did all its steps without meeting the required bound of `train.stop`.
-    #[error("{metric} is {found} after {step} steps, but train.stop requires {bound}")]
+    #[error("{metric} is {found} at step {step}, but train.stop requires {bound}")]
     TargetNotMet {
         /// The metric of the bound.
         metric: &'static str,

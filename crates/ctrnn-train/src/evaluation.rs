@@ -7,9 +7,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::ElementConversion;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CtrnnModule, Forward, Noise, Record, RecurrenceBackend, Trajectory};
+use burn::tensor::{ElementConversion, Tensor};
+use ctrnn_model::{CtrnnModule, Forward, ModelError, Noise, Record, RecurrenceBackend, Trajectory};
 use ctrnn_random::Key;
 use ctrnn_tasks::{
     BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch, TrialSet, value_bits,
@@ -111,12 +111,32 @@ pub fn evaluate<B: RecurrenceBackend>(
     objective: &Objective,
     noise: &Noise<B>,
 ) -> Result<EvalReport, TrainError> {
+    evaluate_with(network, task, trials, objective, noise, None)
+}
+
+/// Function that runs trials in place of [`CtrnnModule::forward`], for instance with a perturbed network.
+pub type RunTrials<'a, B> =
+    dyn Fn(&TrialBatch, Tensor<B, 3>, &Forward<B>) -> Result<Trajectory<B>, ModelError> + 'a;
+
+/// Evaluates `network` like [`evaluate`], with the trials run by a function of the caller's.
+///
+/// # Errors
+/// As [`evaluate`], and those of that function.
+pub fn evaluate_with<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    task: &dyn Task,
+    trials: &EvaluationTrials,
+    objective: &Objective,
+    noise: &Noise<B>,
+    run: Option<&RunTrials<B>>,
+) -> Result<EvalReport, TrainError> {
     let scored = Scored {
         objective,
         names: objective.measured_names(),
         record: objective.record(),
         further: &|_, _| Vec::new(),
         together: TOGETHER,
+        run,
     };
     evaluate_terms(network, task, trials, &scored, noise)
 }
@@ -132,6 +152,8 @@ pub(crate) struct Scored<'a, B: Backend> {
     pub record: Record,
     /// Values of terms that are not part of the objective.
     pub further: &'a Further<'a, B>,
+    /// Function that runs the trials; `None`: the network itself.
+    pub run: Option<&'a RunTrials<'a, B>>,
     /// Number of trials that run together: all of them if there are terms in `further`, since values of blocks of an
     /// arbitrary term cannot be combined.
     pub together: usize,
@@ -173,7 +195,7 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
             conditions: condition_numbers(network, task, trials)?,
             ..Forward::default()
         };
-        let block = self.pass(network, task, trials, &batch, &forward);
+        let block = self.pass(network, task, trials, &batch, &forward)?;
         if block.is_finite() || !batch.is_padded() {
             return Ok(block);
         }
@@ -181,7 +203,7 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
             lengths: trials.n_steps.clone(),
             ..forward
         };
-        Ok(self.pass(network, task, trials, &batch, &forward))
+        self.pass(network, task, trials, &batch, &forward)
     }
 
     fn pass(
@@ -191,14 +213,18 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
         trials: &TrialBatch,
         batch: &Batch<B>,
         forward: &Forward<B>,
-    ) -> Block<B> {
+    ) -> Result<Block<B>, TrainError> {
         let Objective {
             loss,
             normalisation,
             penalties,
             ..
         } = self.objective;
-        let trajectory = network.forward(batch.inputs.clone(), forward);
+        let inputs = batch.inputs.clone();
+        let trajectory = match self.run {
+            None => network.forward(inputs, forward),
+            Some(run) => run(trials, inputs, forward)?,
+        };
         let outputs = trajectory.outputs.clone();
         let seen = loss.seen(network.config().output_nonlinearity, outputs.clone());
         let loss_sum = loss.sum(*normalisation, seen, batch).into_scalar().elem();
@@ -206,13 +232,13 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
         let further = (self.further)(&trajectory, batch);
         let inputs = LossInputs::new(network, trajectory, batch);
         let statistics = penalties.iter().map(|penalty| penalty.statistic(&inputs));
-        Block {
+        Ok(Block {
             loss_sum,
             weight: loss.weight(*normalisation, batch),
             statistics: statistics.collect(),
             further,
             answers,
-        }
+        })
     }
 }
 

@@ -61,7 +61,7 @@ pub use condition_states::{
 };
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
-pub use evaluation::{EvaluationTrials, evaluate, evaluation_trials};
+pub use evaluation::{EvaluationTrials, RunTrials, evaluate, evaluate_with, evaluation_trials};
 pub use for_task::{ForTask, sizes_of};
 pub use gradients::{Clip, Gradients};
 pub use metric::{Bound, Metric};

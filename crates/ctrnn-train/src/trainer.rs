@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{
-    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend, Trajectory,
+    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, TrainingBackend, Trajectory,
 };
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Trial, TrialBatch};
@@ -101,11 +101,7 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     trouble: Option<String>,
 }
 
-impl<'a, B> Trainer<'a, B>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// Creates a trainer at step 0.
     ///
     /// # Errors
@@ -578,6 +574,7 @@ where
             } else {
                 self.validation.n_trials()
             },
+            run: None,
         };
         let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
         let validation = Validation {

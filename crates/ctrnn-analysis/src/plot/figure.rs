@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use super::canvas::{Anchor, Canvas, Shape};
-use super::{HeatMap, Layer, Panel, Rgb, Ticks, drawable, font, fraction, png, range_of, svg};
+use super::{
+    FigureError, HeatMap, Layer, Panel, Rgb, Ticks, drawable, font, fraction, png, range_of, svg,
+};
 
 /// Sizes on paper in millimetres. Text has 7 points, as journals require; a point is 0.353 mm.
 const TEXT_MM: f64 = 2.47;
@@ -23,19 +25,6 @@ const TILTED_GAP_MM: f64 = 1.5 * SMALL_MM;
 const MOST_STRETCHES: usize = 400;
 const MOST_DISCS: usize = 20_000;
 const MOST_CELLS: usize = 1500;
-
-/// Reason why a figure cannot be drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FigureError {
-    /// The image has no pixels, or too many.
-    #[error("a picture of {width} x {height} pixels cannot be drawn; choose another resolution")]
-    Pixels {
-        /// Width in pixels.
-        width: u32,
-        /// Height in pixels.
-        height: u32,
-    },
-}
 
 /// A grid of panels.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,12 +5,25 @@ use tiny_skia::{
     PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
 };
 
+use super::Rgb;
 use super::canvas::{Anchor, Canvas, Shape};
 use super::font::{self, Stroke as Outline};
-use super::{FigureError, Rgb};
 
 /// Largest number of pixels: half a gigabyte of memory.
 const MOST_PIXELS: u64 = 1 << 27;
+
+/// Reason why a figure cannot be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FigureError {
+    /// The image has no pixels, or too many.
+    #[error("a picture of {width} x {height} pixels cannot be drawn; choose another resolution")]
+    Pixels {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+}
 
 /// Renders the sheet as a PNG file with a resolution of `dpi` dots per inch.
 pub fn write(canvas: &Canvas, dpi: f64) -> Result<Vec<u8>, FigureError> {

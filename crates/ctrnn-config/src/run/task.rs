@@ -6,6 +6,7 @@ use ctrnn_tasks::{
 };
 use ctrnn_train::first_untrained;
 
+use super::trained_on::given_network;
 use super::{Built, Check};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::document::Node;
@@ -31,13 +32,17 @@ impl Check<'_> {
         };
         let entry = registry.get(name)?;
         let base_dir = &self.document.place.source.folder;
+        let init_file = config.model.init.file.as_ref().map(|file| file.0.as_path());
         let context = BuildContext {
             clock,
             seed: config.seed,
             base_dir,
             registry,
             programs,
-            trained: self.trained.map(|run| run.now(table, self.files)),
+            trained: match self.trained {
+                Some(run) => Some(run.now(table, self.files)),
+                None => given_network(table, programs, init_file),
+            },
         };
         let resolved = match entry.resolve(table.clone(), registry) {
             Ok(resolved) => resolved,

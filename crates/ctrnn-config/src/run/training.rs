@@ -7,6 +7,7 @@ use ctrnn_train::{
 };
 
 use super::Check;
+use crate::count::counted;
 use crate::diagnostic::{Code, Diagnostic};
 
 impl Check<'_> {
@@ -68,8 +69,9 @@ impl Check<'_> {
         let keys = ["train.steps", "train.schedule"];
         if warmup > train.steps && train.steps > 0 && self.is_sound(&keys) {
             let message = format!(
-                "a warm-up of {warmup} steps is longer than the run of {} steps",
-                train.steps
+                "a warm-up of {} is longer than the run of {}",
+                counted(warmup, "step"),
+                counted(train.steps, "step")
             );
             let problem = Diagnostic::new(Code::Training, message).help(format!(
                 "the rate would never reach train.optimizer.lr: train.schedule.warmup_steps = {} or less, or a longer run",

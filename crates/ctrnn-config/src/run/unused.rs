@@ -1,9 +1,10 @@
 //! Keys that are given but have no effect under the other settings.
 
-use ctrnn_model::NoiseConvention;
-use ctrnn_train::Schedule;
+use ctrnn_model::{NoiseConvention, Parameter};
+use ctrnn_train::{PerMatrix, Schedule};
 
 use super::{Origin, Run};
+use crate::count::counted;
 use crate::run_config::RunConfig;
 
 /// Keys that control the random initialisation of weights, and have no effect if a file holds the weights.
@@ -22,7 +23,8 @@ impl Run {
             .unused_of_task()
             .into_iter()
             .chain(self.unused_of_model())
-            .chain(self.unused_of_training());
+            .chain(self.unused_of_training())
+            .chain(self.unused_of_loss());
         found
             .map(|(key, why)| format!("{key} has no effect: {why}"))
             .collect()
@@ -121,11 +123,31 @@ impl Run {
             return found; // a run of no steps only writes the initial network
         }
         if train.log_every > train.steps {
-            let why = format!(
-                "on a run of {} steps: no training loss is reported",
-                train.steps
-            );
+            let steps = counted(train.steps, "step");
+            let why = format!("on a run of {steps}: no training loss is reported");
             note("train.log_every".to_owned(), why);
+        }
+        for (key, every, done) in [
+            (
+                "validate.every_steps",
+                self.config.validate.every_steps,
+                "validation",
+            ),
+            (
+                "checkpoint.every_steps",
+                self.config.checkpoint.every_steps,
+                "checkpoint",
+            ),
+        ] {
+            if every > train.steps && self.is_given(key) {
+                let steps = counted(train.steps, "step");
+                let why = format!("on a run of {steps}: the only {done} is that at its end");
+                note(key.to_owned(), why);
+            }
+        }
+        if let Some(key) = flat_schedule(&train.schedule) {
+            let why = "it is 1, so that the learning rate stays as it is";
+            note(format!("train.schedule.{key}"), why.to_owned());
         }
         let validations = match self.config.validate.every_steps {
             0 => 1,
@@ -164,19 +186,92 @@ impl Run {
                 note("train.schedule.steps".to_owned(), why);
             }
             Schedule::Step(step) if step.warmup_steps + step.every_steps >= train.steps => {
-                let why = format!("the run has {} steps: the rate never changes", train.steps);
+                let steps = counted(train.steps, "step");
+                let why = format!("the run has {steps}: the rate never changes");
                 note("train.schedule.every_steps".to_owned(), why);
             }
             _ => {}
         }
         found
     }
+
+    /// Lists penalties with the coefficient 0, of weights that are not trained, or over a lag that no trial has.
+    fn unused_of_loss(&self) -> Vec<(String, String)> {
+        let loss = &self.config.train.loss;
+        let mut found = Vec::new();
+        let mut note = |key: &str, why: String| found.push((format!("train.loss.{key}"), why));
+        let of_weights = [
+            ("weight_l1", loss.weight_l1),
+            ("weight_l2", loss.weight_l2),
+            ("weight_deviation", loss.weight_deviation),
+        ];
+        let of_weights = of_weights
+            .into_iter()
+            .filter_map(|(key, penalty)| Some((key, penalty?)));
+        for (key, penalty) in of_weights {
+            let penalised = penalised(&penalty);
+            if penalised.is_empty() {
+                note(key, NO_WEIGHT.to_owned());
+            }
+            for parameter in penalised.into_iter().filter(|p| self.model.is_frozen(*p)) {
+                let name = parameter.name();
+                note(key, format!("on {name}, which train.freeze holds"));
+            }
+        }
+        let others = [
+            ("rate_l1", loss.rate_l1),
+            ("rate_l2", loss.rate_l2),
+            ("rate_target", loss.rate_target.map(|p| p.weight)),
+            ("rate_spread", loss.rate_spread.map(|p| p.weight)),
+            ("rate_entropy", loss.rate_entropy),
+            ("population_kl", loss.population_kl.map(|p| p.weight)),
+            ("hebbian", loss.hebbian),
+            ("state_prediction", loss.state_prediction.map(|p| p.weight)),
+            ("omega", loss.omega.map(|p| p.weight)),
+        ];
+        for (key, weight) in others {
+            if weight == Some(0.0) {
+                note(key, NO_WEIGHT.to_owned());
+            }
+        }
+        let longest = self.task.longest_steps(self.clock);
+        if let (Some(lagged), Some(n_steps)) = (loss.state_prediction, longest)
+            && n_steps > 0
+            && lagged.lag_ms >= n_steps as f64 * self.clock.dt_ms()
+        {
+            let why = format!(
+                "its lag_ms = {} is not shorter than the longest trial, which takes {} ms",
+                lagged.lag_ms,
+                n_steps as f64 * self.clock.dt_ms()
+            );
+            note("state_prediction", why);
+        }
+        found
+    }
 }
 
-/// Formats a count: "1 step", "2 steps".
-fn counted(n: u64, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
+const NO_WEIGHT: &str = "its weight is 0";
+
+/// Returns the matrices to which a penalty gives a weight.
+fn penalised(penalty: &PerMatrix) -> Vec<Parameter> {
+    let weights = [
+        (Parameter::INPUT_WEIGHT, penalty.input),
+        (Parameter::RECURRENT_WEIGHT, penalty.recurrent),
+        (Parameter::OUTPUT_WEIGHT, penalty.output),
+    ];
+    let given = weights.into_iter().filter(|(_, weight)| *weight != 0.0);
+    given.map(|(matrix, _)| matrix).collect()
+}
+
+/// Returns the key by whose value of 1 a schedule does not change the learning rate, if there is one.
+fn flat_schedule(schedule: &Schedule) -> Option<&'static str> {
+    let (key, value) = match schedule {
+        Schedule::Constant(_) => return None,
+        Schedule::Cosine(cosine) => ("final_fraction", cosine.final_fraction),
+        Schedule::Exponential(exponential) => ("factor", exponential.factor),
+        Schedule::Step(step) => ("factor", step.factor),
+        Schedule::Plateau(plateau) if plateau.factor == 1.0 => ("factor", plateau.factor),
+        Schedule::Plateau(plateau) => ("final_fraction", plateau.final_fraction),
+    };
+    (value == 1.0).then_some(key)
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use toml::Table;
 
 use crate::RunError;
+use crate::record::machine_history::THREADS;
 
 const SCHEDULE_STEPS: &str = "train.schedule.steps";
 
@@ -153,34 +154,67 @@ pub fn is_in_parts(config: &[u8]) -> bool {
 /// empty otherwise.
 pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
     let entries = manifest.get("resumed").and_then(Value::as_array);
-    let parts = entries.into_iter().flatten().filter_map(|entry| {
-        let changes = entry["changed"].as_array()?;
-        Some((&entry["from_step"], changes))
-    });
-    let parts: Vec<(&Value, &Vec<Value>)> = parts.collect();
-    let makes_parts = |change: &Value| is_felt(change, run);
-    if !parts
-        .iter()
-        .any(|(_, changes)| changes.iter().any(makes_parts))
-    {
+    let parts: Vec<Part> = entries.into_iter().flatten().map(Part::of).collect();
+    let is_felt = |part: &Part| {
+        let mut changes = part.changed.iter();
+        !part.machine.is_empty() || changes.any(|change| is_felt(change, run))
+    };
+    if !parts.iter().any(is_felt) {
         return String::new();
     }
     let mut header = format!(
-        "{PARTS}: it was resumed with other values, so that a new run of this file need not be the same.\n\
-         # It began with config.toml and overrides.txt. Then\n"
+        "{PARTS}: it was resumed with other values, or on another machine or version, so that a new run of this file\n\
+         # need not be the same to the last bit. It began with config.toml and overrides.txt. Then\n"
     );
-    for (from_step, changes) in parts {
-        let changes: Vec<String> = changes.iter().map(change_text).collect();
-        let _ = writeln!(
-            header,
-            "#   from step {from_step} on: {}",
-            changes.join(", ")
-        );
+    for part in parts {
+        let changed = part.changed.iter().map(change_text);
+        let machine = part
+            .machine
+            .iter()
+            .map(|(field, now)| machine_text(field, now));
+        let changes: Vec<String> = changed.chain(machine).collect();
+        if !changes.is_empty() {
+            let _ = writeln!(
+                header,
+                "#   from step {} on: {}",
+                part.from_step,
+                changes.join(", ")
+            );
+        }
     }
     header.push_str(
         "# To repeat it, train what it began with and resume that run at the same steps with the same values.\n\n",
     );
     header
+}
+
+/// A part of a run, from a resume on.
+struct Part<'a> {
+    from_step: &'a Value,
+    /// Changed values of the configuration.
+    changed: &'a [Value],
+    /// Fields of the machine that changed so that numbers can differ in the last bits, with their new values.
+    machine: Vec<(&'a String, &'a Value)>,
+}
+
+impl<'a> Part<'a> {
+    /// Returns the part that an entry of `resumed` in the manifest describes.
+    fn of(entry: &'a Value) -> Self {
+        // From step 0 on there is no earlier part.
+        let is_later = entry["from_step"].as_u64().is_some_and(|step| step > 0);
+        let machine = entry["now"].as_object().filter(|_| is_later);
+        let machine = machine.into_iter().flatten();
+        Self {
+            from_step: &entry["from_step"],
+            changed: entry["changed"].as_array().map_or(&[], Vec::as_slice),
+            machine: machine.filter(|(field, _)| *field != THREADS).collect(),
+        }
+    }
+}
+
+/// Formats a changed field of the machine for one line of a comment: `kernel_path = "portable"`.
+fn machine_text(field: &str, now: &Value) -> String {
+    format!("{field} = {now}").replace('\n', " ")
 }
 
 /// Returns true if the change of a key can affect the final network, compared with a run that had the last values from

@@ -2,6 +2,7 @@
 
 use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
+use burn::tensor::TensorData;
 use ctrnn_model::{
     Activation, CtrnnConfig, Dale, Forward, Noise, NoiseAddress, Parameter, Parametrization,
     UnitState,
@@ -9,6 +10,7 @@ use ctrnn_model::{
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Clock, Duration, Integrator, Mask, Target};
 
+use super::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTarget};
 use super::*;
 use crate::burn_test::{batch, outputs, values};
 use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
@@ -507,6 +509,7 @@ fn no_number_of_an_evaluation_depends_on_its_blocks() {
                 record: Record::RATES,
                 further: &|_, _| Vec::new(),
                 together,
+                run: None,
             };
             evaluate_terms::<Inner>(&network, &task, &trials, &scored, &draws).unwrap()
         };
