@@ -8,6 +8,8 @@ use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Condition, Layout, Trial, value_bits};
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::evidence::column;
 use crate::groups::{Group, of_all};
@@ -191,6 +193,25 @@ impl HeldInput {
     }
 }
 
+/// Deserializes inputs by hand: the text, a number, or lists of numbers, which are written as text.
+pub fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    fn text(value: &Value) -> String {
+        match value {
+            Value::String(text) => text.clone(),
+            Value::Array(items) => {
+                let between = if items.iter().any(Value::is_array) {
+                    "; "
+                } else {
+                    ","
+                };
+                items.iter().map(text).collect::<Vec<_>>().join(between)
+            }
+            other => other.to_string(),
+        }
+    }
+    Ok(text(&Value::deserialize(deserializer)?))
+}
+
 /// Reads the numbers of an input by hand, one row for each input.
 fn read_rows(text: &str) -> Result<Vec<Vec<f64>>, Unsuitable> {
     let unreadable = |why: String| Unsuitable::lacks(format!("{text:?} cannot be read: {why}"));
@@ -222,8 +243,7 @@ fn rows_of_npz(path: &Path) -> Result<Vec<Vec<f64>>, String> {
 
 fn rows_of_json(path: &Path) -> Result<Vec<Vec<f64>>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let mut json: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let mut json: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     if let Some(inputs) = json.get_mut("inputs") {
         json = inputs.take();
     }

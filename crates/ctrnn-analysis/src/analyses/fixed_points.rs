@@ -29,8 +29,9 @@ const MOST_OBSERVED: usize = 20_000;
 /// Number of marginal points from which they are reported as a continuum: isolated ones are rare, whereas on a line or
 /// plane of them each start finds a different one.
 const CONTINUUM: usize = 10;
-/// Largest number of trials whose trajectories are drawn for each input.
+/// Largest number of trials whose trajectories are drawn for each input, and for all of them.
 const MOST_TRAJECTORIES: usize = 24;
+const ALL_TRAJECTORIES: usize = 96;
 
 /// Fixed and slow points under every held input.
 #[derive(Clone, Debug)]
@@ -247,7 +248,7 @@ impl Answer for FixedPoints {
             trajectories: held
                 .inputs
                 .iter()
-                .map(|held| trajectories(study, held))
+                .map(|own| trajectories(study, own, ALL_TRAJECTORIES.div_ceil(held.inputs.len())))
                 .collect(),
             dynamics: study.dynamics.clone(),
             found,
@@ -453,8 +454,8 @@ fn search_report(found: &Found) -> String {
     format!("{n} starts{hits}{end}")
 }
 
-/// Returns the states of some trials that have an input.
-fn trajectories(study: &Study, held: &HeldInput) -> Vec<Array2<f64>> {
+/// Returns the states of at most `most` trials that have an input.
+fn trajectories(study: &Study, held: &HeldInput, most: usize) -> Vec<Array2<f64>> {
     let mut trials: Vec<usize> = held
         .places
         .iter()
@@ -465,7 +466,7 @@ fn trajectories(study: &Study, held: &HeldInput) -> Vec<Array2<f64>> {
     }
     trials.sort_unstable();
     trials.dedup();
-    let n = trials.len().min(MOST_TRAJECTORIES);
+    let n = trials.len().min(MOST_TRAJECTORIES).min(most);
     let shown = (0..n).map(|k| trials[k * trials.len() / n]);
     let states = |b: usize| {
         let states = study.states().index_axis(Axis(0), b);

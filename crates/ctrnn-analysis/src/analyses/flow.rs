@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::HeldInputs;
+use crate::held_inputs::{HeldInputs, as_text};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
@@ -25,6 +25,7 @@ const MOST_OBSERVED: usize = 20_000;
 pub struct Options {
     /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
     /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
     pub inputs: String,
     /// Largest number of inputs that are held; of more, those that are held longest in each group.
     pub most_inputs: usize,

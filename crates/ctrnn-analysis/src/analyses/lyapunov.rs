@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HeldInput, HeldInputs};
+use crate::held_inputs::{HeldInput, HeldInputs, as_text};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
@@ -26,6 +26,7 @@ pub struct Options {
     pub n_steps: usize,
     /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
     /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
     pub inputs: String,
     /// Largest number of inputs that are held; of more, those that are held longest in each group.
     pub most_inputs: usize,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Basis, Unsuitable};
-use crate::held_inputs::{HeldInput, HeldInputs};
+use crate::held_inputs::{HeldInput, HeldInputs, as_text};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::text::short;
@@ -23,6 +23,7 @@ const MOST_MODES: usize = 10;
 pub struct Options {
     /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
     /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
     pub inputs: String,
     /// Largest number of inputs that are held; of more, those that are held longest in each group.
     pub most_inputs: usize,

@@ -10,6 +10,7 @@ use super::descent::Problem;
 use super::point::FixedPoint;
 use super::starts::{Followed, Region, distance, draw};
 use crate::Dynamics;
+use crate::held_inputs::as_text;
 use crate::linear_algebra::NotConverged;
 
 /// Work of a search: numbers of starts and of linearised points times the cube of the number of units, which together
@@ -26,6 +27,7 @@ pub struct Search {
     /// Inputs to hold, in place of those of the task's epochs: numbers in the order of the task's inputs, as in `1,0,0.5`,
     /// several inputs separated by semicolons, or a file (.npz or .json) with the array `inputs [K, I]`. Default: those
     /// of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
     pub inputs: String,
     /// Largest number of inputs that are held; of more, those that are held longest in each group.
     pub most_inputs: usize,
@@ -150,55 +152,70 @@ impl Search {
         };
         let mut region = Region::of(dynamics, visited);
         let followed = Followed::from(dynamics, input_drive, visited, &region, self.reach);
-        let settled: Vec<usize> = (0..followed.ends.nrows())
-            .filter(|&k| followed.has_settled[k])
-            .collect();
-        let ends = followed.ends.select(ndarray::Axis(0), &settled);
+        let ends = followed.settled();
         region.widen(&ends);
         let mut rng = Rng::new(Key::new(seed, Stream::Eval, 4), 0, 0);
-        let mut found = Found {
+        let mut found = Found::new(followed);
+        // At least two rounds, because there are midpoints from the second one on.
+        let round = self.round.min(most_starts.div_ceil(2)).max(1);
+        loop {
+            // Rare points are missed by a round with few starts for each of those that are known.
+            let n = round.max(10 * found.points.len());
+            let n = n.min(most_starts - found.n_starts);
+            let starts = draw(self, n, [visited, ends.view()], &region, &found, &mut rng);
+            let n_new = found.add(
+                self,
+                &problem,
+                self.descended(&problem, &region, starts),
+                most_points,
+            )?;
+            found.end = if found.points.len() >= most_points {
+                End::Points
+            } else if n_new == 0 {
+                End::NothingNew
+            } else if found.n_starts >= most_starts {
+                End::Starts
+            } else {
+                continue;
+            };
+            break;
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Descends from every start. Returns the last states and their q.
+    fn descended(
+        &self,
+        problem: &Problem,
+        region: &Region,
+        starts: Vec<Array1<f64>>,
+    ) -> Vec<(Array1<f64>, f64)> {
+        // Beyond the limit of a fixed point, so that its state is exact.
+        let goal = 1e-6 * self.fixed_q;
+        let descend = |start| {
+            let (state, q) = problem.descend(start, self.newton_steps, goal, region.radius);
+            let is_near = region.holds(&state, self.reach);
+            (state, if is_near { q } else { f64::INFINITY })
+        };
+        starts.into_par_iter().map(descend).collect()
+    }
+}
+
+impl Found {
+    fn new(followed: Followed) -> Self {
+        Self {
             points: Vec::new(),
             n_starts: 0,
             n_last: 0,
             n_rounds: 0,
             end: End::NothingNew,
             followed,
-        };
-        loop {
-            // Rare points are missed by a round with few starts for each of those that are known.
-            let n = self.round.max(10 * found.points.len()).max(1);
-            let n = n.min(most_starts - found.n_starts);
-            let starts = draw(self, n, [visited, ends.view()], &region, &found, &mut rng);
-            let ended: Vec<(Array1<f64>, f64)> = starts
-                .into_par_iter()
-                .map(|start| {
-                    problem.descend(start, self.newton_steps, 1e-6 * self.fixed_q, region.radius)
-                })
-                .collect();
-            found.n_rounds += 1;
-            found.n_starts += n;
-            found.n_last = n;
-            let is_point = |(state, q): &(Array1<f64>, f64)| {
-                *q <= self.slow_q && region.holds(state, self.reach)
-            };
-            let arrived = ended.into_iter().filter(is_point).collect();
-            let n_new = found.add(self, &problem, arrived, most_points)?;
-            if found.points.len() >= most_points {
-                found.end = End::Points;
-            } else if n_new > 0 && found.n_starts >= most_starts {
-                found.end = End::Starts;
-            } else if n_new > 0 {
-                continue;
-            }
-            break;
         }
-        found.sort();
-        Ok(found)
     }
-}
 
-impl Found {
-    /// Adds the states at which the starts of a round ended, with their q. Returns the number of new isolated points.
+    /// Adds the states at which the starts of a round ended, with their q, which is infinite out of reach. Returns the
+    /// number of new isolated points.
     fn add(
         &mut self,
         search: &Search,
@@ -206,6 +223,10 @@ impl Found {
         mut arrived: Vec<(Array1<f64>, f64)>,
         most_points: usize,
     ) -> Result<usize, NotConverged> {
+        self.n_rounds += 1;
+        self.n_last = arrived.len();
+        self.n_starts += arrived.len();
+        arrived.retain(|(_, q)| *q <= search.slow_q);
         arrived.sort_by(|(_, a), (_, b)| a.total_cmp(b));
         let mut new: Vec<(Array1<f64>, f64, usize)> = Vec::new();
         for (state, q) in arrived {
@@ -423,5 +444,31 @@ mod tests {
             step += 1;
         }
         assert_eq!(found.followed.divergence(), Some((2, step - 1)));
+    }
+
+    #[test]
+    #[ignore = "temporary"]
+    fn cost_temporary() {
+        let n = 256;
+        let w = states(n, n, 1.5 / 16.0);
+        let mut dynamics = map(w, Activation::Tanh, Form::Voltage);
+        dynamics.gain = Array1::from_elem(n, 0.2);
+        dynamics.tau_ms = Array1::from_elem(n, 100.0);
+        let limited = Search::default().limited(n, 24);
+        let found = limited
+            .run(
+                &dynamics,
+                &Array1::from_elem(n, 0.1),
+                states(500, n, 1.0).view(),
+                1,
+            )
+            .unwrap();
+        println!(
+            "starts {} points {} rounds {} {:?}",
+            found.n_starts,
+            found.points.len(),
+            found.n_rounds,
+            found.end
+        );
     }
 }

@@ -141,6 +141,12 @@ impl Followed {
         }
     }
 
+    /// Returns the last states of those that have settled, `[k, N]`.
+    pub fn settled(&self) -> Array2<f64> {
+        let settled = (0..self.has_settled.len()).filter(|&k| self.has_settled[k]);
+        self.ends.select(Axis(0), &settled.collect::<Vec<_>>())
+    }
+
     /// Tells which of the states run away: they have left the surroundings of the visited states and do not settle.
     pub fn runs_away(&self, k: usize) -> bool {
         self.left_at[k].is_some() && !self.has_settled[k]

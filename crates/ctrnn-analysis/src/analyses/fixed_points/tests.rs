@@ -187,6 +187,15 @@ fn inputs_by_hand_are_read() {
         let why = of(text).unwrap_err().to_string();
         assert!(why.contains(word), "{why}");
     }
+    // The command line makes numbers and lists of what looks like them.
+    for (given, text) in [
+        ("3", "3"),
+        ("[1,0.5]", "1,0.5"),
+        ("[[1,2],[3,4]]", "1,2; 3,4"),
+    ] {
+        let options: Search = serde_json::from_str(&format!("{{\"inputs\":{given}}}")).unwrap();
+        assert_eq!(options.inputs, text);
+    }
     let options = Search {
         inputs: "0,0,0,0,0,0,0".to_owned(),
         ..Search::default()
