@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
 
 use crate::metrics::Metrics;
 use crate::selectivity::d_prime;
-use crate::{Dynamics, Unsuitable};
+use crate::Dynamics;
 
 /// A network, its trials, and its states and outputs in them.
 pub struct Study<'a> {
