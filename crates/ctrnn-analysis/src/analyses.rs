@@ -16,11 +16,15 @@ pub mod fixed_points;
 pub mod flow;
 pub mod lyapunov;
 pub mod pca;
+pub mod psth;
 pub mod psychometric;
 pub mod rate_maps;
 pub mod rates;
+pub mod reaction_times;
 pub mod spectrum;
 pub mod speed;
+#[cfg(test)]
+mod observer;
 pub mod task_variance;
 pub mod tdr;
 pub mod timescales;
@@ -62,6 +66,7 @@ analyses! {
     Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
     Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";
     Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";
+    Behaviour, reaction_times::ReactionTimes, "Reaction times", "distributions of reaction times, of correct and wrong trials by the strength of the evidence";
     StateSpace, pca::StateSpace, "Principal components", "trajectories on principal components, and how many dimensions they fill";
     StateSpace, tdr::Tdr, "Targeted dimensionality reduction", "trajectories on the axes of the task's variables";
     StateSpace, speed::Speed, "Speed", "how fast the state moves";
@@ -71,6 +76,7 @@ analyses! {
     Dynamics, lyapunov::Lyapunov, "Lyapunov exponents", "Lyapunov exponents under the inputs of the task";
     Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates and the time in which it decays";
     Units, rates::Rates, "Rates", "histogram of firing rates and rates over time";
+    Units, psth::Psth, "Peristimulus time histograms", "mean rates aligned to the onsets of epochs and to the decision";
     Units, tuning::Tuning, "Tuning", "selectivity of units: d' and what explains the variance of their rates";
     Units, task_variance::TaskVariance, "Task variance", "variance of units by task or epoch, and clusters of units";
     Units, currents::Currents, "Currents", "excitatory and inhibitory currents and their balance";

@@ -40,6 +40,23 @@ pub struct ArrayDoc {
     pub meaning: &'static str,
 }
 
+impl ArrayDoc {
+    /// Creates the documentation of an array.
+    pub const fn new(
+        name: &'static str,
+        shape: &'static str,
+        unit: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            shape,
+            unit,
+            meaning,
+        }
+    }
+}
+
 /// Trait of values that can be written as an array.
 pub trait ToArray {
     /// Converts the values to an array of a file.

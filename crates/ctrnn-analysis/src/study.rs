@@ -183,6 +183,13 @@ impl Study<'_> {
     /// Computes d' of every unit between the two choices of the network, in the [`telling_epoch`](Self::telling_epoch);
     /// `None` unless there are two choices.
     pub fn choice_preference(&self) -> Option<Array1<f64>> {
+        let group = self.choice_groups()?;
+        let rates = self.rates_in(self.telling_epoch());
+        Some(d_prime(rates.view(), &group).mapv(|d| d.clamp(-20.0, 20.0)))
+    }
+
+    /// Returns, for each trial, true if the network made the second of two choices; `None` unless both are made.
+    pub fn choice_groups(&self) -> Option<Vec<Option<bool>>> {
         let [first, second] = self.layout().alternatives()[..] else {
             return None;
         };
@@ -193,10 +200,7 @@ impl Study<'_> {
         };
         let group: Vec<Option<bool>> = self.choices().into_iter().map(side).collect();
         let both = group.contains(&Some(true)) && group.contains(&Some(false));
-        both.then(|| {
-            let rates = self.rates_in(self.telling_epoch());
-            d_prime(rates.view(), &group).mapv(|d| d.clamp(-20.0, 20.0))
-        })
+        both.then_some(group)
     }
 
     /// Returns trial and time step of every state that belongs to a trial.

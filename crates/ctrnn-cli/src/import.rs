@@ -5,7 +5,7 @@ use std::path::Path;
 use ctrnn_config::{ConfigErrors, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, counted};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::TrainingBackend;
-use ctrnn_runs::{Given, ImportOrigin, Imported, record_import};
+use ctrnn_runs::{Given, ImportOrigin, Imported, RunError, record_import};
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{ImportArgs, ImportFormat};

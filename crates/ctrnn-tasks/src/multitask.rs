@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::channels::{Channels, Columns, Plan};
 use crate::task::batch_of;
 use crate::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Registry,
-    Task, TaskEntry, TaskError, Trial, TrialBatch,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Meaning,
+    Registry, Task, TaskEntry, TaskError, Trial, TrialBatch,
 };
 
 /// Address of the random number that selects the task of a batch; no trial has this number.
@@ -249,9 +249,19 @@ impl Task for Multitask {
         part.task.reaction_steps(&own, &readout)
     }
 
-    fn value_name(&self, condition: &str, value: f64) -> Option<String> {
-        let part = self.parts.get(value as usize)?;
-        (condition == "task").then(|| part.name.clone())
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "task" => {
+                let numbered = self.parts.iter().enumerate();
+                Meaning::Names(
+                    numbered
+                        .map(|(k, part)| (k as f64, part.name.clone()))
+                        .collect(),
+                )
+            }
+            "condition" => Meaning::Index,
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn correct_rule(&self) -> String {

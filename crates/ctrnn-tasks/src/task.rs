@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ctrnn_random::{Key, Rng};
 
-use crate::{Check, Clock, Condition, Epoch, Layout, TaskError, Timeline, Trial, TrialBatch};
+use crate::{
+    Check, Clock, Condition, Cues, Epoch, Layout, Meaning, TaskError, Timeline, Trial, TrialBatch,
+};
 
 /// A request for a batch of trials.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -199,8 +201,27 @@ pub trait Task: Send + Sync {
         None
     }
 
-    /// Returns the name of a condition's value that is only an index, such as the `task` of a mixture.
-    fn value_name(&self, _condition: &str, _value: f64) -> Option<String> {
+    /// Describes a condition: label, unit and scale of a quantity, or the names of its values. By default its name says
+    /// what it is ([`Meaning::of_name`]).
+    fn meaning(&self, condition: &str) -> Meaning {
+        Meaning::of_name(condition)
+    }
+
+    /// Returns the name of a condition's value, such as `motion` for the context 0; `None` if it is a number.
+    fn value_name(&self, condition: &str, value: f64) -> Option<String> {
+        match self.meaning(condition) {
+            Meaning::Names(names) => {
+                let mut names = names.into_iter();
+                names
+                    .find(|(known, _)| *known == value)
+                    .map(|(_, name)| name)
+            }
+            Meaning::Quantity(_) | Meaning::Index => None,
+        }
+    }
+
+    /// Returns the condition that shows one of two cues, or both; `None` if the task does not combine cues.
+    fn cues(&self) -> Option<Cues> {
         None
     }
 

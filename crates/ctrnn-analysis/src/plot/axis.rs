@@ -114,12 +114,12 @@ impl Ticks {
         Self::At(places.zip(names.iter().cloned()).collect())
     }
 
-    /// Returns the numbers of the first and the last of `n` rows or columns, at their middles.
+    /// Returns the numbers of the first and the last of `n` rows or columns, counted from 0, at their middles.
     #[must_use]
     pub fn first_and_last(n: usize) -> Self {
-        let mut shown = vec![1, n.max(1)];
+        let mut shown = vec![0, n.saturating_sub(1)];
         shown.dedup();
-        let tick = |k: usize| (k as f64 - 0.5, k.to_string());
+        let tick = |k: usize| (k as f64 + 0.5, k.to_string());
         Self::At(shown.into_iter().map(tick).collect())
     }
 }
