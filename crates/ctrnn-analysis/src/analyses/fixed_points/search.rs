@@ -397,34 +397,51 @@ mod tests {
         [0, 1, 2, 3].map(|d| fixed().filter(|point| point.n_unstable == d).count())
     }
 
-    /// A cube of eight stable points has twelve edges, six faces and a centre, with a saddle in each. Networks of 24 and
-    /// of 100 units, trained by
+    /// A cube of eight stable points has twelve edges, six faces and a centre, with a saddle in each. Networks trained by
     ///
     /// ```text
     /// train-ctrnn train configs/tasks/flip_flop.toml model.n_units=100 '~train.stop' train.steps=3000
     /// ```
     ///
-    /// have just these. The states are those after a pulse on each of the three inputs, or all the same.
+    /// have just these.
+    fn assert_27_points(network: &Dynamics, visited: &Array2<f64>) {
+        let found = search(network, visited);
+        assert_eq!(by_unstable_directions(&found), [8, 12, 6, 1]);
+        assert_eq!((found.points.len(), found.end), (27, End::NothingNew));
+        let hits: usize = found.points.iter().map(|point| point.hits).sum();
+        assert!(found.n_starts <= 2000 && hits <= found.n_starts);
+    }
+
+    /// Returns the states of a network after a pulse on each of the three inputs.
+    fn after_pulses(network: &Dynamics) -> Array2<f64> {
+        let after_pulse = |k: usize| {
+            let pulse = Array1::from_shape_fn(3, |bit| f64::from((k >> bit & 1) as i8 * 2 - 1));
+            let drive = network.input_drive(&pulse);
+            let rest = Array1::zeros(network.n_units());
+            (0..5).fold(rest, |state, _| network.next(&state, &drive))
+        };
+        let corners: Vec<_> = (0..8).map(after_pulse).collect();
+        Array2::from_shape_fn((8, network.n_units()), |(k, i)| corners[k][i])
+    }
+
     #[test]
     fn the_27_points_of_three_bits() {
-        for file in ["flip_flop.npz", "flip_flop_100.npz"] {
-            let network = flip_flop(file);
-            let after_pulse = |k: usize| {
-                let pulse = Array1::from_shape_fn(3, |bit| f64::from((k >> bit & 1) as i8 * 2 - 1));
-                let drive = network.input_drive(&pulse);
-                let rest = Array1::zeros(network.n_units());
-                (0..5).fold(rest, |state, _| network.next(&state, &drive))
-            };
-            let corners: Vec<_> = (0..8).map(after_pulse).collect();
-            let visited = Array2::from_shape_fn((8, network.n_units()), |(k, i)| corners[k][i]);
-            for visited in [visited, Array2::zeros((8, network.n_units()))] {
-                let found = search(&network, &visited);
-                assert_eq!(by_unstable_directions(&found), [8, 12, 6, 1], "{file}");
-                assert_eq!((found.points.len(), found.end), (27, End::NothingNew));
-                let hits: usize = found.points.iter().map(|point| point.hits).sum();
-                assert!(found.n_starts <= 2000 && hits <= found.n_starts);
-            }
-        }
+        let network = flip_flop("flip_flop.npz");
+        assert_27_points(&network, &after_pulses(&network));
+    }
+
+    /// Starts spread by themselves if all visited states are the same.
+    #[test]
+    fn the_27_points_from_one_state() {
+        assert_27_points(&flip_flop("flip_flop.npz"), &Array2::zeros((8, 24)));
+    }
+
+    #[test]
+    #[ignore = "takes minutes without optimisation, seconds with --release"]
+    fn the_27_points_of_100_units() {
+        let network = flip_flop("flip_flop_100.npz");
+        assert_27_points(&network, &after_pulses(&network));
+        assert_27_points(&network, &Array2::zeros((8, 100)));
     }
 
     /// `v' = v + 0.2 (1.5 max(v, 0) + 1 - v)` grows without bound from any v; 3 radii from the mean are left at the step
@@ -444,31 +461,5 @@ mod tests {
             step += 1;
         }
         assert_eq!(found.followed.divergence(), Some((2, step - 1)));
-    }
-
-    #[test]
-    #[ignore = "temporary"]
-    fn cost_temporary() {
-        let n = 256;
-        let w = states(n, n, 1.5 / 16.0);
-        let mut dynamics = map(w, Activation::Tanh, Form::Voltage);
-        dynamics.gain = Array1::from_elem(n, 0.2);
-        dynamics.tau_ms = Array1::from_elem(n, 100.0);
-        let limited = Search::default().limited(n, 24);
-        let found = limited
-            .run(
-                &dynamics,
-                &Array1::from_elem(n, 0.1),
-                states(500, n, 1.0).view(),
-                1,
-            )
-            .unwrap();
-        println!(
-            "starts {} points {} rounds {} {:?}",
-            found.n_starts,
-            found.points.len(),
-            found.n_rounds,
-            found.end
-        );
     }
 }
