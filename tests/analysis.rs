@@ -477,9 +477,8 @@ fn a_flip_flop_has_eight_stable_points() {
         after_pulse.mapv(|v: f64| v * (0.3 + 0.1 * (k / 8) as f64))
     };
     let starts = Array2::from_shape_fn((64, n), |(k, unit)| start(k)[unit]);
-    let found = Search::default()
-        .run(&network, &silence, starts.view())
-        .unwrap();
+    let found = Search::default().run(&network, &silence, starts.view(), 1);
+    let found = found.unwrap().points;
     let stable: Vec<Vec<f64>> = found
         .iter()
         .filter(|point| point.is_fixed && point.is_stable())

@@ -30,6 +30,7 @@ mod dsa;
 mod dynamics;
 mod evidence;
 mod groups;
+mod held_inputs;
 mod lesion;
 mod linear_algebra;
 mod linear_decoder;
@@ -53,7 +54,7 @@ mod trial_figure;
 mod unsuitable;
 mod variables;
 
-pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
+pub use analyses::fixed_points::{FixedPoint, FixedPoints, Found, Search};
 pub use analyses::{
     ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
 };
@@ -65,7 +66,8 @@ pub use decision_times::DecisionTimes;
 pub use dsa::{delay_dynamics, dsa, dynamical_distance};
 pub use dynamics::Dynamics;
 pub use evidence::{Context, Contexts, Evidence, evidence};
-pub use linear_algebra::{Eigen, NotConverged};
+pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};
+pub use linear_algebra::{Eigen, Modes, NotConverged};
 pub use metrics::Metrics;
 pub use perturbation::{
     Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
@@ -79,6 +81,6 @@ pub use selectivity::{SelectivityTest, VarianceSplit, d_prime, selectivity_test,
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};
 pub use simulation::{Injected, InjectedError, States, simulate, simulate_perturbed};
-pub use study::{Peer, Study, TypicalInput, three_dimensional};
+pub use study::{Peer, Study, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
 pub use unsuitable::Unsuitable;

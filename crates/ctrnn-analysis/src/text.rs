@@ -32,6 +32,15 @@ pub fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// Joins words to a list: `a, b and c`.
+pub fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
