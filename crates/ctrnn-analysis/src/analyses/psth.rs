@@ -182,9 +182,8 @@ impl Answer for Psth {
             let range = range_of(courses.iter().flatten().copied(), 0.05);
             for (column, (aligned, course)) in shown.iter().zip(&courses).enumerate() {
                 let panel = figure.cell(row, column);
-                let ends = [aligned.t_ms[0], aligned.t_ms[aligned.t_ms.len() - 1]];
                 panel
-                    .x("", ends)
+                    .x("", aligned.range())
                     .y("", range)
                     .add(Layer::guide([0.0, 0.0], range));
                 let is_named = row == 0 && column + 1 == shown.len();
@@ -209,6 +208,16 @@ impl Answer for Psth {
 }
 
 impl Aligned {
+    /// Returns the times in which any group has a mean rate.
+    fn range(&self) -> [f64; 2] {
+        let is_known = |k: &usize| {
+            let mut rates = self.rates.index_axis(Axis(1), *k).into_iter();
+            rates.any(|rate| rate.is_finite())
+        };
+        let known = (0..self.t_ms.len()).filter(is_known);
+        range_of(known.map(|k| self.t_ms[k]), 0.0)
+    }
+
     /// Returns the mean rates `[group, time]` of a unit, or of all units together.
     fn course(&self, unit: Option<usize>) -> Array2<f64> {
         match unit {
@@ -240,7 +249,7 @@ fn events(study: &Study) -> Vec<Event> {
     if !study.layout().choices.is_empty() && decisions.steps.iter().any(Option::is_some) {
         events.push(Event {
             name: decisions.name().replace(' ', "_"),
-            label: decisions.name().to_owned(),
+            label: decisions.name().trim_end_matches(" time").to_owned(),
             steps: decisions
                 .steps
                 .iter()

@@ -220,7 +220,7 @@ impl Answer for Psychometric {
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let n_kinds = self.curves[0].len();
         let mut columns_mm = vec![panel_mm(n_kinds, 40.0); n_kinds];
-        columns_mm.extend(self.combination.iter().map(|_| 30.0));
+        columns_mm.extend(self.combination.iter().map(|_| 40.0));
         let mut figure = Figure::new(&columns_mm, &[34.0]);
         for kind in 0..n_kinds {
             let curves: Vec<&Curve> = self.curves.iter().map(|row| &row[kind]).collect();

@@ -16,8 +16,8 @@ use crate::{ArrayDoc, Arrays, Study};
 /// # References
 /// Ratcliff & McKoon (2008), The diffusion decision model: theory and data for two-choice decision tasks.
 const QUANTILES: [f64; 5] = [0.1, 0.3, 0.5, 0.7, 0.9];
-/// Number of bins of the histogram.
-const N_BINS: usize = 20;
+/// Largest number of bins of the histogram.
+const MOST_BINS: f64 = 20.0;
 /// Largest number of distributions in the figure.
 const MOST_GROUPS: usize = 8;
 
@@ -39,6 +39,7 @@ pub struct ReactionTimes {
     pub n_early: usize,
     n_catch: usize,
     name: &'static str,
+    dt_ms: f64,
 }
 
 /// Reaction times of a group of trials.
@@ -149,6 +150,7 @@ impl Answer for ReactionTimes {
             n_early: found.n_early,
             n_catch: study.batch.n_trials - shown.len(),
             name: found.name(),
+            dt_ms: study.dynamics.dt_ms,
         })
     }
 
@@ -222,11 +224,9 @@ impl Answer for ReactionTimes {
             .iter()
             .flat_map(|own| own.times_ms.iter().flatten());
         let range = range_of(all.copied(), 0.02);
+        self.draw_histogram(figure.cell(0, 0));
         let label = format!("{} (ms)", self.name);
-        for column in 0..2 {
-            figure.cell(0, column).x(&label, range);
-        }
-        self.draw_histogram(figure.cell(0, 0), range);
+        figure.cell(0, 1).x(&label, range);
         self.draw_distributions(figure.cell(0, 1), range);
         vec![("", figure)]
     }
@@ -241,24 +241,36 @@ impl Distribution {
 
 impl ReactionTimes {
     /// Draws the numbers of correct and wrong trials of all groups in bins of time.
-    fn draw_histogram(&self, panel: &mut Panel, [low, high]: [f64; 2]) {
-        let edges: Vec<f64> = (0..=N_BINS)
-            .map(|k| low + (high - low) * k as f64 / N_BINS as f64)
-            .collect();
+    fn draw_histogram(&self, panel: &mut Panel) {
+        let all = self
+            .groups
+            .iter()
+            .flat_map(|own| own.times_ms.iter().flatten());
+        let [low, high] = all.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], &time| {
+            [low.min(time), high.max(time)]
+        });
+        // Times are multiples of the time step: bins of as many steps each hold equally many possible times.
+        let n_steps = ((high - low) / self.dt_ms).round() + 1.0;
+        let width_ms = self.dt_ms * (n_steps / MOST_BINS).ceil();
+        let n_bins = (n_steps * self.dt_ms / width_ms).ceil() as usize;
+        let start = low - self.dt_ms / 2.0;
+        let edges: Vec<f64> = (0..=n_bins).map(|k| start + width_ms * k as f64).collect();
         let kinds = [("correct", 0), ("wrong", 1), ("no correct answer", 2)];
         let mut highest = 1.0f64;
         for (name, kind) in kinds {
-            let mut counts = vec![0.0; N_BINS];
+            let mut counts = vec![0.0; n_bins];
             for time in self.groups.iter().flat_map(|own| &own.times_ms[kind]) {
-                let bin = ((time - low) / (high - low) * N_BINS as f64) as usize;
-                counts[bin.min(N_BINS - 1)] += 1.0;
+                let bin = ((time - start) / width_ms) as usize;
+                counts[bin.min(n_bins - 1)] += 1.0;
             }
             if counts.iter().any(|count| *count > 0.0) {
                 highest = counts.iter().copied().fold(highest, f64::max);
                 panel.add(Layer::stairs(&edges, &counts, colour(kind)).named(name));
             }
         }
-        panel.y("trials", [0.0, 1.05 * highest]);
+        panel
+            .x(&format!("{} (ms)", self.name), [edges[0], edges[n_bins]])
+            .y("trials", [0.0, 1.05 * highest]);
     }
 
     /// Draws the defective distribution functions of the groups: the fraction of all trials of a group that are decided
