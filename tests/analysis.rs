@@ -87,15 +87,15 @@ fn population_analyses_take_settings() {
     let project = run();
     let common = ["--trials", "60", "-o", "found", "--force"];
     let analyze = |words: &[&str]| project.run(&[&["analyze", "run"], words, &common[..]].concat());
-    analyze(&["tdr", r#"tdr.regressors=["side","coh","side"]"#])
+    analyze(&["tdr", r#"tdr.regressors=["go","go"]"#])
         .exits(2)
-        .says(&["error[C034]", "`side` and `side` are collinear"]);
-    analyze(&["dpca", r#"dpca.factors=["side","hue"]"#])
+        .says(&["error[C034]", "`go` and `go` are collinear"]);
+    analyze(&["dpca", r#"dpca.factors=["go","hue"]"#])
         .exits(2)
-        .says(&["\"hue\" is not a variable of these trials", "coh × side"]);
-    analyze(&["tuning", "tuning.permutations=20", "--by", "coh,side"])
+        .says(&["\"hue\" is not a variable of these trials", "go"]);
+    analyze(&["tuning", "tuning.permutations=20", "--by", "go"])
         .exits(0)
-        .says(&["selective units", "for coh", "for side"]);
+        .says(&["selective units", "for go"]);
     analyze(&["pca", "pca.removes_condition_independent=true"])
         .exits(0)
         .says(&["the mean over conditions"]);
