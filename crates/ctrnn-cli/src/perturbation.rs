@@ -153,10 +153,10 @@ impl Groups {
         else {
             return self.group(word);
         };
+        let mut units = self.group(group)?;
         if !(fraction > 0.0 && fraction <= 1.0) {
             return Err(NoUnits::Fraction(word.to_owned()));
         }
-        let mut units = self.group(group)?;
         let n = ((units.len() as f64 * fraction).round() as usize).max(1);
         Rng::new(Key::new(self.seed, Stream::Eval, FRACTIONS), 0, 0).shuffle(&mut units);
         units.truncate(n);
@@ -530,6 +530,7 @@ mod tests {
             ),
             (lesion("excitatory"), "or groups: all, e, i, sign:+, sign:-"),
             (lesion("e:1.5"), "is not a fraction of a group"),
+            (lesion("cluster:2"), "\"cluster\" is not a group of units"),
             (lesion("3@"), "\"3@\" is not a value of --lesion"),
             (current("0@0..50=1"), "multiples of dt_ms = 20"),
             (current("0@40..40=1"), "40..40 ms is an empty interval"),

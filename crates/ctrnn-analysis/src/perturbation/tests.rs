@@ -13,7 +13,7 @@ type B = NdArray<f64>;
 /// weight 1.
 fn network() -> CtrnnModule<B> {
     let config = CtrnnConfig {
-        tau_ms: ctrnn_model::TimeConstants::Shared(20.0),
+        tau_ms: TimeConstants::Shared(20.0),
         activation: Activation::Linear,
         initial_state: InitialState::Zero,
         ..CtrnnConfig::new(1, 2, 1)

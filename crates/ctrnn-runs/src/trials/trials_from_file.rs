@@ -41,7 +41,7 @@ pub struct NpzConfig {
     #[schemars(range(min = 0, max = 1))]
     pub validation_fraction: f64,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
-    /// out of accuracy. A condition that the trials do not have is ignored.
+    /// out of accuracy. A note names a value or condition that no trial has.
     pub no_answer: BTreeMap<String, Vec<f64>>,
     /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
     /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
