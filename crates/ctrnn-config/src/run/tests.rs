@@ -665,7 +665,7 @@ tasks.npz = {}";
           |
         3 | tasks.go_nogo = { delay = 100 }
           |                   ^^^^^
-        help: did you mean "train.optimizer.decay"? Keys of [task.multitask.tasks.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
+        help: did you mean "delay_ms"? Keys of [task.multitask.tasks.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
 
         error[C011]: unknown task perceptual_decison
          --> run.toml:4:7
