@@ -105,11 +105,12 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
             .iter()
             .filter(|(_, target)| target == key)
             .map(|(alias, _)| *alias);
-        let own = split(key).1;
-        // Whoever leaves out the unit of a key means that key, whatever is spelt similarly elsewhere.
+        let (own_table, own) = split(key);
+        // Whoever leaves out the unit of a key of this table means that key, whatever is spelt similarly elsewhere.
+        let without_unit = own.strip_suffix("_ms").filter(|_| own_table == table);
         let distance = names
             .chain([own])
-            .chain(own.strip_suffix("_ms"))
+            .chain(without_unit)
             .filter_map(|name| distance(&word, name))
             .min()?;
         if distance > 0 && word.len() < LONG && !is_beside(table, split(key).0) {

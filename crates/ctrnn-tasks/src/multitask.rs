@@ -755,7 +755,7 @@ mod tests {
             rule_noise = -1\ntasks.go_nogo = { delay_ms = 30 }\ntasks.multitask = {}\ntasks.nothing = {}\n";
         let expected = [
             "weights.go_nogo: 0 is not a positive number; to exclude a task, leave out its table",
-            "weights.lorenz: \"lorenz\" is not one of the tasks go_nogo, multitask, nothing",
+            "weights.lorenz: \"lorenz\" is not one of the tasks go_nogo, multitask, nothing; remove this weight, or all of them, so that each is 1: ~task.multitask.weights",
             "turns[0]: \"sine\" is not one of the tasks go_nogo, multitask, nothing",
             "turn_steps: a turn must have at least one training step",
             "rule_noise: -1 is not 0 or a positive number",

@@ -934,7 +934,7 @@ mod tests {
         let (_folder, task) = start(&format!("{hello}{ANSWERS}"), 60_000.0);
         let task = task.unwrap();
         let error = task.sample_batch(&request(2)).unwrap_err().message;
-        assert!(error.ends_with("gave 1 inputs, but named 2"), "{error}");
+        assert!(error.ends_with("gave 1 input, but named 2"), "{error}");
     }
 
     #[test]
