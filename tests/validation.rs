@@ -353,9 +353,8 @@ fn evaluation_by_condition_equals_the_outputs_of_simulate() {
     let choice = |rows: &[f64], b: usize| -> usize {
         let t = (0..n_steps).rfind(|t| mask[b * n_steps + t] > 0.0).unwrap();
         let row = &rows[(b * n_steps + t) * n_outputs..][..n_outputs];
-        (1..n_outputs)
-            .max_by(|&i, &j| row[i].total_cmp(&row[j]))
-            .unwrap()
+        let larger = |best: usize, k: usize| if row[k] > row[best] { k } else { best };
+        (1..n_outputs).reduce(larger).unwrap() // the first of equal ones
     };
     let is_right: Vec<bool> = (0..600)
         .map(|b| choice(&outputs, b) == choice(&targets, b))
