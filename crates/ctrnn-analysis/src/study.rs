@@ -5,9 +5,9 @@ use ctrnn_model::Form;
 use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
 
+use crate::Dynamics;
 use crate::metrics::Metrics;
 use crate::selectivity::d_prime;
-use crate::Dynamics;
 
 /// A network, its trials, and its states and outputs in them.
 pub struct Study<'a> {
