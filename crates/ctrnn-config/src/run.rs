@@ -457,13 +457,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
             .iter()
             .filter_map(|o| unknown_removal(o, &document, schema)),
     );
-    let notes = overrides::apply(
-        overrides,
-        registry,
-        schema,
-        &mut document,
-        &mut problems,
-    );
+    let notes = overrides::apply(overrides, registry, schema, &mut document, &mut problems);
     // Checked before the schema: under another version, any further problem would be misleading.
     if let Some(problem) = other_version(&document) {
         return Err(problem.into());
