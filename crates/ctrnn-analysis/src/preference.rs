@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(rank_sum(&[], &[1.0]), 1.0);
     }
 
-    /// Of four tests at 5 %, the bounds are 0.0125, 0.025, 0.0375, 0.05.
+    /// The bounds of four tests at 5 % are 0.0125, 0.025, 0.0375, 0.05.
     #[test]
     fn discoveries_by_hand() {
         let found = largest_significant(&[0.9, 0.001, 0.03, 0.02], 0.05);

@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// Of upper values 2, 3 and lower ones 1, 2, the pairs are (2,1), (2,2), (3,1), (3,2): 3.5 of 4.
+    /// The pairs of upper values 2, 3 and lower ones 1, 2 are (2,1), (2,2), (3,1), (3,2): 3.5 of 4.
     #[test]
     fn roc_area_by_hand() {
         let found = ranks(&[2.0, 3.0, 1.0, 2.0]);

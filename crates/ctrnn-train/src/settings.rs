@@ -217,7 +217,7 @@ pub struct ValidateConfig {
     /// et al. (2019). Each validation trial has the same noise in every validation, from a stream that training does not
     /// use, so that two networks are compared on equal terms. Without noise in `model.noise` the key has no effect.
     pub noise: bool,
-    /// How the trials of validation and of `eval` are dealt in a mixture of tasks: `tasks`, the same number for each task,
+    /// Dealing of the trials of validation and of `eval` in a mixture of tasks: `tasks`, the same number for each task,
     /// and within a task for each of its conditions; `conditions`, the same number for each condition, so that a task with
     /// more conditions has more trials.
     pub balance: Dealing,
