@@ -150,8 +150,8 @@ fn inputs_are_grouped_on_request() {
         names(&held),
         [
             "fixation",
-            "stimulus, motion = −0.5",
-            "stimulus, motion = 0.5",
+            "stimulus, motion coherence = −50 %",
+            "stimulus, motion coherence = 50 %",
             "response"
         ]
     );
