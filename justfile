@@ -81,6 +81,10 @@ data-nn4n:
 radius:
     cargo test -p ctrnn-model --locked the_radius_of_200_units -- --ignored --nocapture
 
+# Find the 27 fixed points of a network of 100 units that remembers three bits (seconds; unoptimised it would be minutes)
+fixed-points:
+    cargo test --release -p ctrnn-analysis --locked the_27_points -- --ignored
+
 # Test that Python reads runs and computes the same states (needs numpy, pandas, safetensors, tensorboard; torch if installed):
 # PYTHON=.venv/bin/python just python
 python:

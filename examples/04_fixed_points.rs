@@ -35,20 +35,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let dynamics = Dynamics::of(trainer.network());
     let silence = dynamics.input_drive(&Array1::zeros(3)); // between pulses the inputs are 0
+    // States around which the search starts; with all the same, it spreads its starts itself.
     let mut rng = Rng::new(Key::new(1, Stream::Eval, 0), 0, 0);
-    let starts = Array2::from_shape_simple_fn((300, 32), || 1.5 * f64::from(rng.normal()));
-    let found = Search::default().run(&dynamics, &silence, starts.view())?;
-    println!("unstable directions   slowest mode (ms)   readout");
-    for point in &found {
-        let slowest = point.modes.values[0];
-        let timescale_ms = dynamics.timescale_ms(slowest.re.hypot(slowest.im));
+    let visited = Array2::from_shape_simple_fn((300, 32), || f64::from(rng.normal()));
+    let found = Search::default().run(&dynamics, &silence, visited.view(), 1)?;
+    println!("unstable directions   slowest mode (ms)   hits   readout");
+    for point in &found.points {
+        let timescale_ms = dynamics.timescale_ms(point.modes.values[0]);
         let readout = dynamics.readout(&point.state);
         println!(
-            "{:19}   {timescale_ms:17.0}   {readout:5.2}",
-            point.n_unstable()
+            "{:19}   {timescale_ms:17.0}   {:4}   {readout:5.2}",
+            point.n_unstable, point.hits
         );
     }
-    let stable = found.iter().filter(|point| point.is_stable()).count();
-    println!("{stable} stable points of {}", found.len());
+    let stable = found
+        .points
+        .iter()
+        .filter(|point| point.is_stable())
+        .count();
+    println!(
+        "{stable} stable points of {}; {} starts",
+        found.points.len(),
+        found.n_starts
+    );
     Ok(())
 }

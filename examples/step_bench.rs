@@ -22,7 +22,7 @@ use cpu_time::ProcessTime;
 use ctrnn::files::{Array, npz};
 use ctrnn::model::{
     Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter,
-    RecurrenceBackend,
+    TrainingBackend,
 };
 use ctrnn::train::{Adam, Batch, Gradients, Loss, Normalisation, Optimizer, OptimizerState};
 use serde::Deserialize;
@@ -74,11 +74,7 @@ struct Bench<B: AutodiffBackend> {
     step: u32,
 }
 
-impl<B> Bench<B>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+impl<B: TrainingBackend> Bench<B> {
     fn new(arrays: &BTreeMap<String, Array>, noise: f64) -> Result<Self, Box<dyn Error>> {
         let device = Default::default();
         let tensor = |name: &str| -> Result<Tensor<B, 3>, Box<dyn Error>> {
@@ -220,11 +216,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Answers commands; up to `together` steps are timed as one.
-fn serve<B>(args: &Args, together: usize) -> Result<(), Box<dyn Error>>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+fn serve<B: TrainingBackend>(args: &Args, together: usize) -> Result<(), Box<dyn Error>> {
     let rss_import = memory_mib("VmRSS");
     let began = Instant::now();
     let mut bench = Bench::<B>::new(&npz::read(&args.data)?, args.noise)?;
@@ -257,11 +249,7 @@ fn number<B: AutodiffBackend>(loss: Tensor<B, 1>) -> f32 {
     loss.into_scalar().elem()
 }
 
-fn run<B>(bench: &mut Bench<B>, n: usize, together: usize) -> serde_json::Value
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+fn run<B: TrainingBackend>(bench: &mut Bench<B>, n: usize, together: usize) -> serde_json::Value {
     let (mut times, mut cpu) = (Vec::with_capacity(n), Vec::with_capacity(n));
     let mut loss = number(bench.step());
     let faults = page_faults();
@@ -281,11 +269,7 @@ where
 }
 
 /// Seconds of forward and loss, backward, and optimizer: the medians of eleven steps.
-fn parts<B>(bench: &mut Bench<B>) -> serde_json::Value
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+fn parts<B: TrainingBackend>(bench: &mut Bench<B>) -> serde_json::Value {
     let mut laps: [Vec<f64>; 3] = Default::default();
     for _ in 0..11 {
         let start = Instant::now();

@@ -1,7 +1,7 @@
 //! `analyze`, `plot`, `report` and perturbed simulations on real runs; the fixed points of a trained network.
 
 use ctrnn::analysis::{Dynamics, Search};
-use ctrnn::model::{Activation, Form};
+use ctrnn::model::{Activation, Form, OutputNonlinearity};
 use ctrnn_files::{Array, npz};
 use ndarray::{Array1, Array2};
 
@@ -80,6 +80,25 @@ fn an_analysis_that_does_not_suit_says_why() {
         .exits(2)
         .says(&["error[C033]", "\"pcaa\" is not an analysis", "pca,"]);
     assert!(!project.path("found").exists());
+}
+
+#[test]
+fn population_analyses_take_settings() {
+    let project = run();
+    let common = ["--trials", "60", "-o", "found", "--force"];
+    let analyze = |words: &[&str]| project.run(&[&["analyze", "run"], words, &common[..]].concat());
+    analyze(&["tdr", r#"tdr.regressors=["go","go"]"#])
+        .exits(2)
+        .says(&["error[C034]", "`go` and `go` are collinear"]);
+    analyze(&["dpca", r#"dpca.factors=["go","hue"]"#])
+        .exits(2)
+        .says(&["\"hue\" is not a variable of these trials", "go"]);
+    analyze(&["tuning", "tuning.permutations=20", "--by", "go"])
+        .exits(0)
+        .says(&["selective units", "for go"]);
+    analyze(&["pca", "pca.removes_condition_independent=true"])
+        .exits(0)
+        .says(&["the mean over conditions"]);
 }
 
 /// Weights as a user imports them: what `W_rc` is, and what is said of the network and its trials.
@@ -450,6 +469,7 @@ fn a_flip_flop_has_eight_stable_points() {
         dt_ms: 20.0,
         form: Form::Voltage,
         activation: Activation::Tanh,
+        output_nonlinearity: OutputNonlinearity::Identity,
         input_baseline: 0.0,
         rectifies_inputs: false,
     };
@@ -462,9 +482,8 @@ fn a_flip_flop_has_eight_stable_points() {
         after_pulse.mapv(|v: f64| v * (0.3 + 0.1 * (k / 8) as f64))
     };
     let starts = Array2::from_shape_fn((64, n), |(k, unit)| start(k)[unit]);
-    let found = Search::default()
-        .run(&network, &silence, starts.view())
-        .unwrap();
+    let found = Search::default().run(&network, &silence, starts.view(), 1);
+    let found = found.unwrap().points;
     let stable: Vec<Vec<f64>> = found
         .iter()
         .filter(|point| point.is_fixed && point.is_stable())

@@ -75,6 +75,22 @@ const MISTAKES: &[Mistake] = &[
         ("delay_ms", "«dealy_ms» = 100"),
         &["error[C001]", r#"did you mean "delay_ms"?"#],
     ),
+    overrides(
+        "key without its unit",
+        &["task.go_nogo.«delay»=3"],
+        &["error[C001]", r#"did you mean "delay_ms"?"#],
+    ),
+    overrides(
+        "balance without inhibition",
+        &[
+            "model.dale={excitatory_fraction=1.0}",
+            "model.init.balance=\"row\"",
+        ],
+        &[
+            "error[C016]: the recurrent weights cannot be balanced",
+            "help: model.init.balance=none",
+        ],
+    ),
     file(
         "misspelt kind of duration",
         ("delay_ms", "delay_ms = { «unifrom» = [100, 200] }"),

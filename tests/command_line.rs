@@ -78,7 +78,8 @@ fn help_of_train() {
                                 cuda:INDEX
           --resume <RESUME>     Action if the run folder exists already [default: auto under Slurm, else
                                 never] [possible values: auto, never, must]
-          --force               Replace an existing run
+          --force               Replace an existing run; a requeued Slurm job continues the run that it
+                                began itself
           --max-time <TIME>     Stop and save after this time, such as 3h50m; `resume` continues
           --init-from <RUN>     Begin with the newest weights of another run; the optimizer's state and
                                 the step start at 0
@@ -373,8 +374,10 @@ fn evaluation_tells_accuracy_by_condition() {
         "by",
         "confusion",
         "loss",
+        "noise",
         "step",
         "trials",
+        "trials_from",
         "worst",
     ];
     assert_eq!(keys, expected);

@@ -392,3 +392,97 @@ fn an_export_is_a_beginning() {
         .exits(4)
         .says(&["odd"]);
 }
+
+/// An import makes no steps, whatever is asked of it; `resume` then makes as many as it is told.
+#[test]
+fn an_import_makes_no_steps_and_takes_the_options_of_the_machine() {
+    let project = Project::new();
+    project.train("run", &["train.steps=2"]).exits(0);
+    project
+        .run(&["export", "run", "--to", "npz", "-o", "net.npz"])
+        .exits(0);
+    let import = ["import", "net.npz", "--from", "npz", "-o", "own"];
+    project
+        .run(&[&import[..], &["train.steps=50", "--threads", "1"]].concat())
+        .exits(0)
+        .says(&["note: train.steps has no effect: an import makes no steps; `train-ctrnn resume own train.steps=50` trains it"]);
+    assert_eq!(
+        project.bytes("own/model/weights.npz"),
+        project.bytes("run/model/weights.npz")
+    );
+    let resolved = project.text("own/config.resolved.toml");
+    assert!(resolved.contains("\nsteps = 0\n") && resolved.contains("threads = 1"));
+    project.run(&["resume", "own", "train.steps=2"]).exits(0);
+    assert_eq!(project.json("own/model/model.json")["step"], 2);
+    project
+        .run(&[
+            "import", "net.npz", "--from", "npz", "--entry", "foo", "-o", "other",
+        ])
+        .exits(4)
+        .says(&[
+            "error[D003]: net.npz: is an npz file, which has no entries: --entry is for files of torch.save",
+            "help: --from names the program that wrote the file",
+        ]);
+}
+
+/// Labels need not contain every class of the weights, but none beyond them.
+#[test]
+fn weights_say_how_many_classes_there_are() {
+    use ctrnn_files::Array;
+    let project = Project::new();
+    let trials = |name: &str, n_classes: usize| {
+        let labels = (0..24).map(|i| (i / 2 % n_classes) as i64).collect();
+        project.write_arrays(
+            name,
+            [
+                ("inputs", Array::f32(&[12, 2, 3], vec![0.5; 72])),
+                ("labels", Array::i64(&[12, 2], labels)),
+            ],
+        );
+        format!("task.npz.files=[\"{name}\"]")
+    };
+    let [two, three, four] =
+        [("two.npz", 2), ("three.npz", 3), ("four.npz", 4)].map(|(name, n)| trials(name, n));
+    project.train("run", &[&three, "train.steps=1"]).exits(0);
+    project
+        .run(&["export", "run", "--to", "npz", "-o", "net.npz"])
+        .exits(0);
+    for (output, further) in [
+        ("own", "seed=1"),
+        ("whole", "task.npz.validation_fraction=1"),
+    ] {
+        project
+            .run(&[
+                "import", "net.npz", "--from", "npz", "-o", output, &two, further,
+            ])
+            .exits(0);
+        let eval = project.run(&["eval", output, "--json"]).exits(0).json();
+        assert!(eval["accuracy"].is_number(), "{eval}");
+    }
+    let file = "model.init.file=\"net.npz\"";
+    project
+        .train("begun", &[&two, "train.steps=1", file])
+        .exits(0);
+    let from = ["train.steps=1", "--init-from", "run"];
+    project
+        .train("branch", &[&[&two[..]], &from[..]].concat())
+        .exits(0);
+    let shape = |run: &str| {
+        project.arrays(&format!("{run}/model/weights.npz"))["output.weight"]
+            .shape()
+            .to_vec()
+    };
+    assert_eq!(
+        (shape("own"), shape("begun"), shape("branch")),
+        (vec![3, 8], vec![3, 8], vec![3, 8])
+    );
+    project
+        .train("beyond", &[&four, "train.steps=1", file])
+        .exits(4)
+        .says(&["label 3 at trial 3, time step 0 has no output: the network has 3"]);
+    // What is trained needs trials to train on.
+    project
+        .train("nothing", &[&two, file, "task.npz.validation_fraction=1"])
+        .exits(2)
+        .says(&["none is left to train on"]);
+}

@@ -19,6 +19,7 @@ fn keys_of_a_configuration() {
     let silent = "model.noise={preactivation=0,postactivation=0,convention=\"raw\"}";
     let held = "train.groups={recurrent={weight={lr=0.1}}}";
     let two = "task.multitask={turn_steps=7,tasks={go_nogo={},anti={}}}";
+    let turns = "task.multitask={mixing=\"blocks\",turns=[\"go_nogo\"],tasks={go_nogo={},anti={}}}";
     let stop = "train.stop={metric=\"val.loss\",at_most=0}";
     let patient = "train.stop={metric=\"val.loss\",patience=5}";
     for (overrides, key) in [
@@ -55,6 +56,38 @@ fn keys_of_a_configuration() {
             "train.schedule.every_steps",
         ),
         (&[two], "task.multitask.turn_steps"),
+        (&["validate.noise=false"], "validate.noise"),
+        (&["validate.balance=conditions"], "validate.balance"),
+        (&[turns], "task.multitask.tasks.anti"),
+        (
+            &["train.steps=20", "validate.every_steps=60"],
+            "validate.every_steps",
+        ),
+        (
+            &["train.steps=20", "checkpoint.every_steps=60"],
+            "checkpoint.every_steps",
+        ),
+        (
+            &["train.schedule={name=\"exponential\",factor=1}"],
+            "train.schedule.factor",
+        ),
+        (
+            &["train.schedule={name=\"cosine\",final_fraction=1}"],
+            "train.schedule.final_fraction",
+        ),
+        (&["train.loss.weight_l1=0"], "train.loss.weight_l1"),
+        (&["train.loss.omega={weight=0}"], "train.loss.omega"),
+        (
+            &[
+                "train.loss.weight_l2={recurrent=0.1}",
+                "train.freeze=[\"recurrent.weight\"]",
+            ],
+            "train.loss.weight_l2",
+        ),
+        (
+            &["train.loss.state_prediction={weight=0.1,lag_ms=600}"],
+            "train.loss.state_prediction",
+        ),
     ] {
         let arguments = [&["check", "smoke.toml"], overrides].concat();
         let told = format!("{key} has no effect");
@@ -128,7 +161,7 @@ fn options_of_eval_simulate_and_analyze() {
                 "-o",
                 "t.npz",
             ],
-            "--current from 90000 ms on has no effect",
+            "a perturbation from 90000 ms on has no effect",
         ),
     ] {
         project.run(arguments).exits(2).says(&[says, "help: "]);
@@ -228,4 +261,91 @@ fn further_keys_options_and_variables() {
         .says(&["note: task.npz.validation_fraction has no effect: other files"]);
     let eval = project.run(&["eval", "npz", test]).exits(0);
     assert!(!eval.stderr.contains("has no effect"), "{eval:?}");
+}
+
+/// What the command line changes of the default tasks is changed, and no other task is lost.
+#[test]
+fn the_default_tasks_of_a_mixture_are_changed_one_by_one() {
+    let project = Project::new();
+    project.write("mix.toml", "[task.multitask]\n[model]\nn_units = 8\n");
+    let n_tasks = |overrides: &[&str]| {
+        let show = [&["config", "show", "mix.toml", "--json"], overrides].concat();
+        let shown = project.run(&show).exits(0).json();
+        let tasks = shown["task"]["multitask"]["tasks"].as_object();
+        tasks.expect("a table of tasks").len()
+    };
+    assert_eq!(n_tasks(&[]), 20);
+    assert_eq!(n_tasks(&["~task.multitask.tasks.yang_dm1"]), 19);
+    assert_eq!(n_tasks(&["task.multitask.tasks.yang_dm1=none"]), 19);
+    let slower = "task.multitask.tasks.yang_dm1.stimulus_ms=400";
+    assert_eq!(n_tasks(&[slower, "task.multitask.tasks.anti={}"]), 21);
+    assert_eq!(n_tasks(&["task.multitask.tasks={anti={}}"]), 1);
+    project
+        .run(&["check", "mix.toml", "--no-trials", slower])
+        .exits(0)
+        .says(&[
+            "note: the command line changes the 20 default tasks of multitask; task.multitask.tasks={...} replaces them",
+        ]);
+    project.write(
+        "two.toml",
+        "[task.multitask.tasks]\ngo_nogo = {}\nanti = {}\n[model]\nn_units = 8\n",
+    );
+    let less = ["config", "show", "two.toml", "~task.multitask.tasks.anti"];
+    let shown = project.run(&less).exits(0);
+    assert!(!shown.stdout.contains("anti"), "{shown:?}");
+}
+
+/// A file's own signs decide which units are excitatory, so that a fraction beside them is refused, and not recorded.
+#[test]
+fn a_fraction_beside_the_signs_of_a_file() {
+    let project = Project::new();
+    let signs = [1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0, 1.0].to_vec();
+    project.write_arrays("signs.npz", [("recurrent.sign", Array::f64(&[8], signs))]);
+    let file = "model.connectivity.file=\"signs.npz\"";
+    let (own, other) = ("model.dale={}", "model.dale={excitatory_fraction=0.5}");
+    let begun = ["train.steps=1", file];
+    project
+        .train("run", &[&begun[..], &[own]].concat())
+        .exits(0);
+    let resolved = project.text("run/config.resolved.toml");
+    assert!(!resolved.contains("excitatory_fraction"), "{resolved}");
+    project
+        .train("other", &[&begun[..], &[other]].concat())
+        .exits(2)
+        .says(&[
+            "error[C023]: model.dale.excitatory_fraction has no effect: model.connectivity.file has recurrent.sign",
+            "help: keep one of the two",
+        ]);
+    project.run(&["eval", "run"]).exits(0);
+}
+
+/// Values of `no_answer` that no trial has are told with those that exist.
+#[test]
+fn conditions_without_answer_that_no_trial_has() {
+    let project = Project::new();
+    let coherences = (0..12).map(|b| [0.1, 0.2, f64::NAN][b % 3]).collect();
+    let trials = [
+        ("inputs", Array::f32(&[12, 3, 1], vec![0.5; 36])),
+        (
+            "labels",
+            Array::i64(&[12, 3], (0..36).map(|i| i / 3 % 2).collect()),
+        ),
+        ("cond_coh", Array::f64(&[12], coherences)),
+    ];
+    project.write_arrays("a.npz", trials);
+    let check = |no_answer: &str| {
+        let no_answer = format!("task.npz.no_answer={no_answer}");
+        let file = "task.npz.files=[\"a.npz\"]";
+        project
+            .run(&["check", "smoke.toml", file, &no_answer])
+            .exits(0)
+    };
+    check("{coh=[0.1,5]}")
+        .says(&["note: task.npz.no_answer: no trial has coh = 5; there are 0.1, 0.2\n"]);
+    check("{side=[1]}")
+        .says(&["note: task.npz.no_answer has no effect: no trial has a condition side"]);
+    for known in ["{coh=[0.1,0.2]}", "{}"] {
+        let told = check(known);
+        assert!(!told.stderr.contains("no_answer"), "{told:?}");
+    }
 }

@@ -205,6 +205,7 @@ impl Project {
             "CLICOLOR_FORCE",
             "SLURM_JOB_ID",
             "SLURM_CPUS_PER_TASK",
+            "SLURM_RESTART_COUNT",
             "RAYON_NUM_THREADS",
             "CTRNN_DATA_ROOT",
             "XDG_STATE_HOME",

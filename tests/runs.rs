@@ -111,7 +111,7 @@ fn metrics_have_one_header_and_the_promised_rows() {
 
     let text = project.text("run/metrics.csv");
     assert!(
-        text.starts_with("step,wall_s,trials,split,loss,accuracy,grad_norm,lr\n"),
+        text.starts_with("step,wall_s,trials,split,loss,accuracy,grad_norm,lr,noise\n"),
         "{text}"
     );
     let expected = [
@@ -146,7 +146,7 @@ fn metrics_have_a_column_for_each_term_of_the_loss() {
     project
         .train("run", &[&penalties[..], &["train.steps=5"]].concat())
         .exits(0);
-    let header = "step,wall_s,trials,split,loss,loss_mse,loss_weight_l1,loss_rate_l2,accuracy,grad_norm,lr\n";
+    let header = "step,wall_s,trials,split,loss,loss_mse,loss_weight_l1,loss_rate_l2,accuracy,grad_norm,lr,noise\n";
     assert!(project.text("run/metrics.csv").starts_with(header));
     for row in project.metrics("run") {
         let number = |column: &str| row[column].parse::<f64>().unwrap();
@@ -294,6 +294,7 @@ fn what_is_remembered_survives_a_stop() {
         "train.schedule={name=\"step\",every_steps=2}",
         "train.schedule={name=\"plateau\",metric=\"val.accuracy\",patience=1}",
         "train.stop={metric=\"val.accuracy\",patience=3}",
+        "train.stop={metric=\"val.loss\",at_most=0.1,over=3}",
         "train.loss.weight_deviation=0.1",
         "train.groups={recurrent={weight={lr=1e-4}},initial_state={lr=0}}",
     ];
@@ -361,6 +362,17 @@ fn the_manifest_says_where_a_run_went_to_another_machine() {
         (&resumed[1]["bit_exact"], &resumed[1]["from_step"]),
         (&json!(false), &json!(3))
     );
+    let resolved = project.text("run/config.resolved.toml");
+    assert!(
+        resolved.starts_with("# This run was made in parts")
+            && resolved.contains("\n#   from step 3 on: kernel_path = \"portable\"\n"),
+        "{resolved}"
+    );
+    let again = ["train", "run/config.resolved.toml", "--run-dir", "again"];
+    project
+        .run(&again)
+        .exits(0)
+        .says(&["belongs to a run that was made in parts"]);
 }
 
 /// Everything after the newest whole checkpoint is done again.
@@ -637,6 +649,36 @@ fn under_slurm_two_cells_of_a_sweep_do_not_share_a_folder() {
     answer.says(&["train.optimizer.lr is", "--run-dir runs/smoke-s1-lr0.003\n"]);
 }
 
+/// With `--force` in its script, a requeued job would lose the steps that it made before.
+#[test]
+fn a_requeued_job_goes_on_with_its_own_run_despite_force() {
+    let project = Project::new();
+    let job = |number: &str, restarts: &str, further: &[&str]| {
+        let mut arguments = vec!["train", "smoke.toml", "train.steps=4", "--force"];
+        arguments.extend(TINY.iter().chain(further));
+        let mut command = project.command(&arguments);
+        command.env("SLURM_JOB_ID", number);
+        if !restarts.is_empty() {
+            command.env("SLURM_RESTART_COUNT", restarts);
+        }
+        Answer::from(command.output().unwrap())
+    };
+    let id = || project.json("runs/smoke-s1/RUN.json")["id"].clone();
+    job("17", "", &["--max-time=0s"]).exits(75);
+    let first = id();
+    job("17", "1", &[]).exits(0).says(&[
+        "note: runs/smoke-s1 was begun by this Slurm job before it was requeued: the run is continued",
+        "from step 1",
+    ]);
+    assert_eq!(id(), first, "the run was replaced");
+    // Another job replaces it, and so does the same one unless it was requeued.
+    job("18", "1", &["--max-time=0s"]).exits(75);
+    let second = id();
+    assert_ne!(second, first);
+    job("18", "0", &[]).exits(0);
+    assert_ne!(id(), second);
+}
+
 /// A job is requeued after somebody gave its run more steps: these are made.
 #[test]
 fn what_a_run_was_resumed_with_holds_for_the_command_that_began_it() {
@@ -702,8 +744,8 @@ fn a_schedule_is_stretched_where_that_is_said() {
     ]);
     assert!((rates(&project, "run")[10] - 5.5e-3).abs() < 1e-12);
     let resolved = project.text("run/config.resolved.toml");
-    let header = "# This run was made in parts: it was resumed with other values, so that a new run of this file need not be the same.
-# It began with config.toml and overrides.txt. Then
+    let header = "# This run was made in parts: it was resumed with other values, or on another machine or version, so that a new run of this file
+# need not be the same to the last bit. It began with config.toml and overrides.txt. Then
 #   from step 10 on: train.schedule.steps = 20 (before: 10), train.steps = 20 (before: 10)
 # To repeat it, train what it began with and resume that run at the same steps with the same values.
 

@@ -311,3 +311,217 @@ fn states_follow_the_formulas_of_every_variant() {
         assert_ne!(found[3], found[4], "the noise of the inputs was not seen");
     }
 }
+
+/// What a perturbation does in the trial of `batch` with this number, at a time step: the rates that it holds, by unit.
+type Held<'a> = dyn Fn(usize, usize) -> Vec<(usize, f64)> + 'a;
+
+/// Rates and outputs `[trial, time, unit]` of the voltage form with softplus and without noise, in double precision, with rates held in
+/// some steps: connections of that step, readout and record see the held ones.
+fn recompute_held(weights: &BTreeMap<String, Array>, inputs: &Array, held: &Held) -> [Vec<f64>; 2] {
+    let [w_in, w_rc, w_out] =
+        ["input", "recurrent", "output"].map(|w| values(weights, &format!("{w}.weight")));
+    let [b, b_out] = ["recurrent", "output"].map(|b| values(weights, &format!("{b}.bias")));
+    let [trials, steps, n_inputs] = inputs.shape()[..] else {
+        panic!("inputs [trial, time, input]")
+    };
+    let gain = DT_MS / values(weights, "tau_ms")[0];
+    let u = inputs.to_f64().expect("real numbers");
+    let [mut rates, mut outputs] = [vec![], vec![]];
+    for trial in 0..trials {
+        let mut v = values(weights, "initial_state");
+        for t in 0..steps {
+            let seen = |v: &[f64]| {
+                let mut r: Vec<f64> = v.iter().map(|v| v.exp().ln_1p()).collect();
+                held(trial, t)
+                    .iter()
+                    .for_each(|&(unit, rate)| r[unit] = rate);
+                r
+            };
+            let recurrent = product(&w_rc, &seen(&v));
+            let input = product(&w_in, &u[(trial * steps + t) * n_inputs..][..n_inputs]);
+            for i in 0..v.len() {
+                v[i] += gain * (recurrent[i] + input[i] + b[i] - v[i]);
+            }
+            let r = seen(&v);
+            let y = product(&w_out, &r);
+            outputs.extend(y.iter().zip(&b_out).map(|(y, b)| y + b));
+            rates.extend(r);
+        }
+    }
+    [rates, outputs]
+}
+
+/// A quarter of the excitatory units is silenced in an epoch whose time differs from trial to trial, another unit is
+/// clamped in a window of fixed times, and a third loses its connections: `simulate` and `eval` are what the exported
+/// weights and the formulas give.
+#[test]
+fn silencing_by_group_and_window_follows_the_formulas() {
+    const TRIALS: usize = 40;
+    let project = Project::new();
+    project
+        .train(
+            "run",
+            &[
+                "train.steps=20",
+                "model.dale={excitatory_fraction=0.75}",
+                "model.activation=softplus",
+                "model.noise={preactivation=0,postactivation=0}",
+                "task.go_nogo.delay_ms={uniform=[100,400]}",
+            ],
+        )
+        .exits(0);
+    let perturbation = [
+        "--silence",
+        "e:0.34@stimulus",
+        "--clamp",
+        "7@100..200=0.5",
+        "--lesion",
+        "6@response",
+    ];
+    let simulate = ["simulate", "run", "--trials", "40", "-o", "states.npz"];
+    project
+        .run(&[&simulate[..], &perturbation].concat())
+        .exits(0);
+    let states = project.arrays("states.npz");
+    let weights = project.arrays("run/model/weights.npz");
+    let rates = values(&states, "rates");
+    let max_steps = states["rates"].shape()[1];
+    let mask = values(&states, "mask");
+    let n_masks = mask.len() / (TRIALS * max_steps);
+    // The last step of a trial counts, and padding does not.
+    let n_steps: Vec<usize> = mask
+        .chunks_exact(max_steps * n_masks)
+        .map(|mask| mask.iter().rposition(|&m| m > 0.0).expect("it counts") / n_masks + 1)
+        .collect();
+
+    // 34 % of six units are two, whose rates are 0 throughout the stimulus: 100 to 300 ms, steps 5 to 14. Without the
+    // perturbation no rate of softplus is 0.
+    let is_silent = |unit: &usize| {
+        let rate = |trial: usize, t: usize| rates[(trial * max_steps + t) * N_UNITS + unit];
+        (0..TRIALS).all(|trial| (5..15).all(|t| rate(trial, t) == 0.0))
+    };
+    let silenced: Vec<usize> = (0..6).filter(is_silent).collect();
+    assert_eq!(silenced.len(), 2, "{silenced:?}");
+
+    // The response is the last 200 ms of a trial, 10 steps.
+    let in_response = |trial: usize, t: usize| {
+        let end = n_steps[trial];
+        (end - 10..end).contains(&t)
+    };
+    let held = |trial: usize, t: usize| {
+        let mut held = Vec::new();
+        if (5..15).contains(&t) {
+            held.extend(silenced.iter().map(|&unit| (unit, 0.0)));
+        }
+        if (5..10).contains(&t) {
+            held.push((7, 0.5));
+        }
+        if in_response(trial, t) {
+            held.push((6, 0.0));
+        }
+        held
+    };
+    let [expected_rates, expected] = recompute_held(&weights, &states["inputs"], &held);
+    let outputs = values(&states, "outputs");
+    let n_outputs = outputs.len() / (TRIALS * max_steps);
+    let is_near =
+        |found: f64, expected: f64| (found - expected).abs() <= 1e-5 * expected.abs().max(1.0);
+    let (mut errors, mut weight) = (0.0, 0.0);
+    let targets = values(&states, "targets");
+    for trial in 0..TRIALS {
+        for t in 0..n_steps[trial] {
+            let at = trial * max_steps + t;
+            for unit in 0..N_UNITS {
+                // The lesioned unit's own rate goes on.
+                if unit != 6 || !in_response(trial, t) {
+                    let (found, expected) = (
+                        rates[at * N_UNITS + unit],
+                        expected_rates[at * N_UNITS + unit],
+                    );
+                    assert!(
+                        is_near(found, expected),
+                        "trial {trial}, step {t}, unit {unit}: {found}, expected {expected}"
+                    );
+                }
+            }
+            for k in 0..n_outputs {
+                let (found, expected) = (outputs[at * n_outputs + k], expected[at * n_outputs + k]);
+                assert!(
+                    is_near(found, expected),
+                    "trial {trial}, step {t}, output {k}: {found}, expected {expected}"
+                );
+                let m = mask[at * n_masks + k % n_masks];
+                errors += m * (expected - targets[at * n_outputs + k]).powi(2);
+                weight += m;
+            }
+        }
+    }
+    let eval = |further: &[&str]| {
+        let eval = ["eval", "run", "--trials", "40", "--json"];
+        let found = project.run(&[&eval[..], further].concat()).exits(0).json();
+        let perturbations = found["perturbations"].as_array();
+        assert_eq!(perturbations.map_or(0, Vec::len), further.len() / 2);
+        found["loss"].as_f64().unwrap()
+    };
+    let loss = eval(&perturbation);
+    assert!(
+        is_near(loss, errors / weight),
+        "{loss}, expected {}",
+        errors / weight
+    );
+    assert_ne!(loss, eval(&[]));
+}
+
+/// Windows that no trial has are refused, with those that exist; analyses take the same options.
+#[test]
+fn windows_and_groups_that_do_not_exist() {
+    let project = Project::new();
+    project.train("run", &["train.steps=5"]).exits(0);
+    for (option, word, says) in [
+        (
+            "--silence",
+            "0-3@stimulos",
+            "epochs are fixation, stimulus, delay, response",
+        ),
+        ("--silence", "e@stimulus", "\"e\" is not a group of units"),
+        ("--lesion", "area:motor", "groups: all, sign:+, sign:-"),
+        ("--clamp", "0@2000..=1", "the longest trial ends at 600 ms"),
+        ("--current", "0=1e39", "too large to compute with"),
+    ] {
+        for command in [
+            &["eval", "run"][..],
+            &["analyze", "run", "accuracy"],
+            &["simulate", "run", "-o", "x.npz"],
+        ] {
+            project
+                .run(&[command, &[option, word]].concat())
+                .exits(2)
+                .says(&["error[C036]", says]);
+        }
+    }
+    project.write_arrays("u.npz", [("inputs", Array::f32(&[1, 5, 3], vec![0.0; 15]))]);
+    project
+        .run(&[
+            "simulate",
+            "run",
+            "--inputs",
+            "u.npz",
+            "-o",
+            "x.npz",
+            "--silence",
+            "0@stimulus",
+        ])
+        .exits(2)
+        .says(&["the inputs of a file have no epochs"]);
+    let silent = ["--silence", "all@stimulus"];
+    project
+        .run(&[&["analyze", "run", "accuracy", "rates"], &silent[..]].concat())
+        .exits(0)
+        .says(&["perturbations with a window are seen in the states"]);
+    let figure = ["plot", "run", "accuracy", "-o", "a.svg"];
+    project.run(&[&figure[..], &silent].concat()).exits(0);
+    let page = ["report", "run", "-o", "a.html"];
+    project.run(&[&page[..], &silent].concat()).exits(0);
+    let page = project.text("a.html");
+    assert!(page.contains("the network is perturbed: --silence all@stimulus"));
+}

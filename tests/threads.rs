@@ -61,7 +61,7 @@ fn no_more_threads_start_than_can_be_used() {
     assert_eq!(on_record(&project, "run", &many, SMALL), most);
     let answer = project.run(&training("many", &["train.steps=1", "--threads=1000"]));
     let expected =
-        format!("note: 1000 threads are more than this machine can use; {most} are used");
+        format!("note: 1000 threads are more than this machine can use, which is {most}");
     answer.exits(0).says(&[&expected]);
     assert_eq!(project.json("many/manifest.json")["threads"], most);
 }

@@ -120,7 +120,7 @@ fn a_test_must_fit_the_network() {
         [inputs, ("labels", Array::i64(&[3, 2], more)), number],
     );
     for (name, says) in [
-        ("wide.npz", "has 4 inputs, but the network of the run has 3"),
+        ("wide.npz", "has 4 inputs, but the network has 3"),
         ("more.npz", "label 3 at trial 2, time step 0 has no output"),
     ] {
         let eval = project.run(&["eval", "run", &files(name)]);
@@ -474,4 +474,51 @@ fn what_lies_behind_the_end_of_a_trial_changes_nothing() {
     }
     let analyze = ["analyze", "run", "pca", &files("both.npz"), "-o", "found"];
     project.run(&analyze).exits(0);
+}
+
+/// A file that is named twice would be set aside for validation and trained on.
+#[test]
+fn a_file_named_twice_is_refused() {
+    let project = Project::new();
+    project.write_arrays("a.npz", three_classes(12));
+    let path = project.path("a.npz");
+    for second in ["a.npz", "./a.npz", path.to_str().unwrap()] {
+        let files = format!("task.npz.files=[\"a.npz\",\"{second}\"]");
+        project
+            .run(&["check", "smoke.toml", &files])
+            .exits(2)
+            .says(&[
+                "error[C014]: task.npz.files: ",
+                "is named twice",
+                "help: name each file once",
+            ]);
+    }
+}
+
+/// The arrays of a file of inputs are not copied as a whole.
+#[cfg(target_os = "linux")]
+#[test]
+fn inputs_of_a_simulation_take_as_much_memory_as_their_file() {
+    const STEPS: usize = 64;
+    let project = Project::new();
+    project.train("run", &["train.steps=0"]).exits(0);
+    let n = 1 << 16; // 96 MiB in double precision, 48 in single
+    let values = (0..n * STEPS * 3).map(|i| (i % 7) as f64 * 0.1);
+    let wide: Vec<f64> = values.collect();
+    let narrow: Vec<f32> = wide.iter().map(|&x| x as f32).collect();
+    project.write_arrays("f64.npz", [("inputs", Array::f64(&[n, STEPS, 3], wide))]);
+    project.write_arrays("f32.npz", [("inputs", Array::f32(&[n, STEPS, 3], narrow))]);
+    for name in ["f64.npz", "f32.npz"] {
+        let size = project.path(name).metadata().unwrap().len() / 1024;
+        let simulate = [
+            "simulate", "run", "--inputs", name, "-o", "s.npz", "--force",
+        ];
+        let small = ["--record", "outputs", "--threads", "1"];
+        let arguments = [&simulate[..], &small].concat();
+        let peak = crate::project::peak_kilobytes(&mut project.command(&arguments));
+        assert!(
+            peak > size && peak < size * 3 / 2 + 100 * 1024,
+            "{name}: {size} kB take {peak} kB"
+        );
+    }
 }

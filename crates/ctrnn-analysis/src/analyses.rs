@@ -7,20 +7,31 @@
 pub mod accuracy;
 #[cfg(test)]
 mod any_network;
+pub mod choice_probability;
 pub mod chronometric;
 pub mod comparison;
 pub mod confusion;
 pub mod currents;
 pub mod curves;
+pub mod decoding;
+pub mod dpca;
 pub mod fixed_points;
 pub mod flow;
 pub mod lyapunov;
+pub mod noise_correlations;
+#[cfg(test)]
+mod observer;
 pub mod pca;
+pub mod psth;
 pub mod psychometric;
 pub mod rate_maps;
 pub mod rates;
+pub mod reaction_times;
+pub mod sequences;
 pub mod spectrum;
 pub mod speed;
+#[cfg(test)]
+pub mod synthetic;
 pub mod task_variance;
 pub mod tdr;
 pub mod timescales;
@@ -35,9 +46,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::arrays::{FIGURE_ARRAYS, README, readme};
-use crate::linear_algebra::NotConverged;
 use crate::plot::{Figure, ScriptFiles, Sources};
-use crate::{ArrayDoc, Arrays, Study, TRIAL_ARRAYS};
+use crate::{ArrayDoc, Arrays, Study, TRIAL_ARRAYS, Unsuitable};
 
 macro_rules! analyses {
     ($($section:ident, $name:ident::$answer:ident, $title:literal, $summary:literal;)*) => {
@@ -64,19 +74,26 @@ analyses! {
     Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
     Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";
     Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";
+    Behaviour, reaction_times::ReactionTimes, "Reaction times", "distributions of reaction times, of correct and wrong trials by the strength of the evidence";
     StateSpace, pca::StateSpace, "Principal components", "trajectories on principal components, and how many dimensions they fill";
     StateSpace, tdr::Tdr, "Targeted dimensionality reduction", "trajectories on the axes of the task's variables";
+    StateSpace, dpca::Dpca, "Demixed principal components", "directions that each depend on one variable of the task, or on time alone";
+    StateSpace, decoding::Decoding, "Decoding", "linear decoding of the task's variables over time, and its generalisation to other times";
     StateSpace, speed::Speed, "Speed", "how fast the state moves";
     Dynamics, fixed_points::FixedPoints, "Fixed points", "fixed and slow points under the inputs of every epoch, and their stability";
     Dynamics, flow::Flow, "Flow", "where the dynamics lead on the plane of the first two components";
     Dynamics, spectrum::Spectrum, "Spectrum", "eigenvalues of the recurrent weights and timescales of the linearised network";
     Dynamics, lyapunov::Lyapunov, "Lyapunov exponents", "Lyapunov exponents under the inputs of the task";
-    Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates and the time in which it decays";
+    Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates, the time in which it decays, and intrinsic timescales";
     Units, rates::Rates, "Rates", "histogram of firing rates and rates over time";
-    Units, tuning::Tuning, "Tuning", "selectivity of units: d' and what explains the variance of their rates";
-    Units, task_variance::TaskVariance, "Task variance", "variance of units by task or epoch, and clusters of units";
+    Units, psth::Psth, "Peristimulus time histograms", "mean rates aligned to the onsets of epochs and to the decision";
+    Units, tuning::Tuning, "Tuning", "selectivity of units: d', what explains the variance of their rates, and tests";
+    Units, choice_probability::ChoiceProbability, "Choice probability", "how well the rate of a unit predicts the choice at equal evidence";
+    Units, noise_correlations::NoiseCorrelations, "Noise correlations", "correlations of units within conditions and between them";
+    Units, task_variance::TaskVariance, "Task variance", "variance of units by task or epoch, clusters of units, and their lesions";
+    Units, sequences::Sequences, "Sequences", "units in order of their peak, and how sequential they are";
     Units, currents::Currents, "Currents", "excitatory and inhibitory currents and their balance";
-    Units, rate_maps::RateMaps, "Rate maps", "firing rates over places in a box, place and grid scores";
+    Units, rate_maps::RateMaps, "Rate maps", "firing rates over places in a box: information, fields and grid scores, with shuffles";
     Weights, weights::SortedWeights, "Connectivity", "weight matrices sorted by cell type and preference, and block statistics";
     Weights, weight_change::WeightChange, "Before and after training", "weights before and after training";
     Comparison, comparison::Comparison, "Distances to other runs", "distances to other runs: Procrustes, CKA, dynamical similarity";
@@ -229,31 +246,6 @@ pub struct Findings {
     pub figures: Vec<(&'static str, Figure)>,
     /// Main results, one sentence each.
     pub statements: Vec<String>,
-}
-
-/// Reason why an analysis has no result.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Unsuitable {
-    /// The task or the run lacks the subject of the analysis.
-    #[error("{0}")]
-    Lacks(String),
-    /// A decomposition did not converge.
-    #[error(transparent)]
-    NotConverged(#[from] NotConverged),
-}
-
-impl Unsuitable {
-    pub(crate) fn lacks(what: impl Into<String>) -> Self {
-        Self::Lacks(what.into())
-    }
-
-    pub(crate) fn diverges(who: &str, [trial, step]: [usize; 2]) -> Self {
-        Self::lacks(format!(
-            "{who} diverges: its states are not finite from time step {} of trial {} on",
-            step + 1,
-            trial + 1
-        ))
-    }
 }
 
 impl Findings {

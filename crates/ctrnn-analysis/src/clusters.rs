@@ -2,6 +2,7 @@
 
 use ctrnn_random::{Key, Rng, Stream};
 use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
 
 /// Rows assigned to clusters.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Clusters {
     /// Mean silhouette, from -1 to 1: the closeness of rows to their own cluster compared with the next one; 0 for a
     /// single cluster.
     pub silhouette: f64,
+    /// Mean silhouette of 2, 3, ... clusters.
+    pub scores: Vec<f64>,
 }
 
 /// Clusters rows `[n, k]` by k-means, into the number of clusters from 2 to `most` with the largest silhouette. Each
@@ -19,18 +22,26 @@ pub struct Clusters {
 /// # References
 /// Lloyd (1982) and Arthur & Vassilvitskii (2007), k-means++; Rousseeuw (1987), silhouettes.
 pub fn clusters(rows: ArrayView2<f64>, most: usize, seed: u64) -> Clusters {
-    let tried = (2..=most.min(rows.nrows().saturating_sub(1))).map(|k| {
+    let n = rows.nrows();
+    let distances =
+        Array2::from_shape_fn((n, n), |(i, j)| distance2(rows.row(i), rows.row(j)).sqrt());
+    let numbers: Vec<usize> = (2..=most.min(n.saturating_sub(1))).collect();
+    let tried = numbers.into_par_iter().map(|k| {
         let labels = k_means(rows, k, seed);
         Clusters {
-            silhouette: silhouette(rows, &labels),
+            silhouette: silhouette(&distances, &labels),
             labels,
+            scores: Vec::new(),
         }
     });
     let one = Clusters {
         labels: vec![0; rows.nrows()],
         silhouette: f64::NEG_INFINITY,
+        scores: Vec::new(),
     };
-    let best = tried.fold(one, |best, next| {
+    let tried: Vec<Clusters> = tried.collect();
+    let scores = tried.iter().map(|found| found.silhouette).collect();
+    let best = tried.into_iter().fold(one, |best, next| {
         if next.silhouette > best.silhouette {
             next
         } else {
@@ -41,6 +52,7 @@ pub fn clusters(rows: ArrayView2<f64>, most: usize, seed: u64) -> Clusters {
     Clusters {
         labels: by_size(&best.labels),
         silhouette: if is_single { 0.0 } else { best.silhouette },
+        scores,
     }
 }
 
@@ -115,13 +127,13 @@ fn lloyd(rows: ArrayView2<f64>, mut centres: Array2<f64>) -> (Vec<usize>, f64) {
 
 /// Computes the mean silhouette `(b - a) / max(a, b)`: a is the mean distance to the own cluster, b that to the nearest
 /// other; 0 for a cluster of one row and for a single cluster.
-fn silhouette(rows: ArrayView2<f64>, labels: &[usize]) -> f64 {
+fn silhouette(distances: &Array2<f64>, labels: &[usize]) -> f64 {
     let n = labels.len();
     let k = labels.iter().max().map_or(0, |k| k + 1);
     let of = |i: usize| {
         let (mut sums, mut counts) = (vec![0.0; k], vec![0.0; k]);
         for j in (0..n).filter(|&j| j != i) {
-            sums[labels[j]] += distance2(rows.row(i), rows.row(j)).sqrt();
+            sums[labels[j]] += distances[[i, j]];
             counts[labels[j]] += 1.0;
         }
         let mean = |c: usize| sums[c] / counts[c];

@@ -119,11 +119,10 @@ impl Courses {
 
 /// Projects `values [trial, time, N]`, after subtracting `mean`, on axes given as rows.
 pub fn projected(values: &Array3<f64>, mean: &Array1<f64>, axes: &Array2<f64>) -> Array3<f64> {
-    let (b, t, n) = values.dim();
-    let flat = values.to_shape((b * t, n)).expect("a product of sizes");
-    let found = (&flat - mean).dot(&axes.t());
-    let shape = (b, t, axes.nrows());
-    found
-        .into_shape_with_order(shape)
-        .expect("a product of sizes")
+    let (b, t, _) = values.dim();
+    let mut scores = Array3::zeros((b, t, axes.nrows()));
+    for (mut own, trial) in scores.outer_iter_mut().zip(values.outer_iter()) {
+        own.assign(&(&trial - mean).dot(&axes.t()));
+    }
+    scores
 }

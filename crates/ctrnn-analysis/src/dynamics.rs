@@ -1,7 +1,8 @@
 //! Noise-free dynamics of a network in double precision on the host: step, Jacobian, readout.
 
-use ctrnn_model::{Activation, Form};
-use ndarray::{Array1, Array2};
+use ctrnn_model::{Activation, Form, OutputNonlinearity};
+use faer::c64;
+use ndarray::{Array1, Array2, Axis};
 
 /// A network as a map from state to state. With `F(s, u)`, the target towards which the state moves,
 ///
@@ -33,6 +34,8 @@ pub struct Dynamics {
     pub form: Form,
     /// Activation function `f`.
     pub activation: Activation,
+    /// Nonlinearity `f_out` of the outputs.
+    pub output_nonlinearity: OutputNonlinearity,
     /// Baseline that is added to every input.
     pub input_baseline: f64,
     /// True if negative inputs are set to zero.
@@ -84,7 +87,7 @@ impl Dynamics {
             Form::Rate => {
                 let z = self.w_rc.dot(state) + input_drive;
                 let slopes = z.mapv(|z| self.activation.slope(z));
-                &self.w_rc * &slopes.insert_axis(ndarray::Axis(1))
+                &self.w_rc * &slopes.insert_axis(Axis(1))
             }
         }
     }
@@ -105,10 +108,50 @@ impl Dynamics {
         self.w_out.dot(&self.rates(state)) + &self.bias_out
     }
 
-    /// Returns the time in which a mode with this eigenvalue modulus per time step falls to 1/e (below 1) or grows by
-    /// e: infinite for 1, and 0 for 0, where the mode vanishes within the step.
-    pub fn timescale_ms(&self, modulus: f64) -> f64 {
-        self.dt_ms / modulus.ln().abs()
+    /// Computes the states `[k, N]` after one time step from those in the rows of `states`.
+    pub fn next_of_all(&self, states: &Array2<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
+        let f = |z: f64| self.activation.value(z);
+        let target = match self.form {
+            Form::Voltage => states.mapv(f).dot(&self.w_rc.t()) + input_drive,
+            Form::Rate => (states.dot(&self.w_rc.t()) + input_drive).mapv(f),
+        };
+        states + &((target - states) * &self.gain)
+    }
+
+    /// Computes `dF/du [N,I]`: `W_in` in the voltage form, `diag(f'(z)) W_in` in the rate form; the columns of inputs
+    /// that rectification sets to zero are zero.
+    pub fn input_jacobian(&self, state: &Array1<f64>, input: &Array1<f64>) -> Array2<f64> {
+        let slope = |u: &f64| f64::from(!self.rectifies_inputs || u + self.input_baseline > 0.0);
+        let seen: Array1<f64> = input.iter().map(slope).collect();
+        let weights = &self.w_in * &seen;
+        match self.form {
+            Form::Voltage => weights,
+            Form::Rate => {
+                let z = self.w_rc.dot(state) + self.input_drive(input);
+                let slopes = z.mapv(|z| self.activation.slope(z));
+                weights * slopes.insert_axis(Axis(1))
+            }
+        }
+    }
+
+    /// Returns the eigenvalue per ms, `Re λ / tau` in the literature, of `tau ds/dt = F(s, u) - s` that belongs to an
+    /// eigenvalue m of the Jacobian of one time step:
+    ///
+    /// ```text
+    /// (m - 1) / h,   h = mean of gain_i tau_i
+    /// ```
+    ///
+    /// With Euler's method `h = dt`; the eigenvalue is exact there, and with any other method if all units have the same
+    /// time constant.
+    pub fn rate_per_ms(&self, m: c64) -> c64 {
+        let h = (&self.gain * &self.tau_ms).mean().unwrap_or(self.dt_ms);
+        c64::new((m.re - 1.0) / h, m.im / h)
+    }
+
+    /// Returns the time in which a mode with this eigenvalue per time step falls to 1/e or grows by e, `1 / |Re λ|` with
+    /// the [rate](Self::rate_per_ms) λ: infinite if it does neither.
+    pub fn timescale_ms(&self, m: c64) -> f64 {
+        1.0 / self.rate_per_ms(m).re.abs()
     }
 }
 
@@ -130,6 +173,7 @@ pub mod tests {
             dt_ms: 20.0,
             form,
             activation,
+            output_nonlinearity: OutputNonlinearity::Identity,
             input_baseline: 0.0,
             rectifies_inputs: false,
         }
@@ -157,6 +201,66 @@ pub mod tests {
                         assert!(error < 1e-8, "{activation:?} {form:?} {i} {j} {error}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn input_jacobians_agree_with_finite_differences() {
+        let w = Array2::from_shape_fn((3, 3), |(i, j)| ((3 * i + j) as f64 * 0.7).sin());
+        let (state, input) = (ndarray::array![0.3, -0.4, 0.8], ndarray::array![0.4, -0.6]);
+        for activation in Activation::ALL {
+            for (form, rectifies) in [
+                (Form::Voltage, true),
+                (Form::Rate, true),
+                (Form::Rate, false),
+            ] {
+                let mut dynamics = map(w.clone(), activation, form);
+                dynamics.w_in = Array2::from_shape_fn((3, 2), |(i, k)| (i as f64 - k as f64).cos());
+                (dynamics.input_baseline, dynamics.rectifies_inputs) = (0.2, rectifies);
+                let jacobian = dynamics.input_jacobian(&state, &input);
+                for k in 0..2 {
+                    let target = |by: f64| {
+                        let mut input = input.clone();
+                        input[k] += by;
+                        dynamics.target(&state, &dynamics.input_drive(&input))
+                    };
+                    let difference = (target(1e-6) - target(-1e-6)) / 2e-6;
+                    let error = (&jacobian.column(k) - &difference).mapv(f64::abs).sum();
+                    assert!(error < 1e-8, "{activation:?} {form:?} {k} {error}");
+                }
+                assert_eq!(jacobian.column(1).iter().all(|x| *x == 0.0), rectifies);
+            }
+        }
+    }
+
+    /// Euler's method with `dt / tau = 0.2`: the mode of `dF/ds = 0.5` decays at `(0.5 - 1) / 100 ms`.
+    #[test]
+    fn rates_do_not_depend_on_the_time_step() {
+        for gain in [0.2, 0.01] {
+            let mut dynamics = map(ndarray::array![[0.5]], Activation::Linear, Form::Voltage);
+            dynamics.gain = ndarray::array![gain];
+            dynamics.tau_ms = ndarray::array![100.0];
+            dynamics.dt_ms = 100.0 * gain;
+            let m = dynamics.step_jacobian(&ndarray::array![0.0], &ndarray::array![0.0])[[0, 0]];
+            let rate = dynamics.rate_per_ms(c64::new(m, 0.0));
+            assert!((rate.re + 0.005).abs() < 1e-12, "{}", rate.re);
+            assert!((dynamics.timescale_ms(c64::new(m, 0.0)) - 200.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn all_states_step_alike() {
+        let w = Array2::from_shape_fn((3, 3), |(i, j)| ((3 * i + j) as f64 * 0.7).sin());
+        let states = ndarray::array![[0.3, -0.4, 0.8], [1.0, 0.0, -2.0]];
+        let drive = ndarray::array![0.1, 0.2, -0.3];
+        for form in [Form::Voltage, Form::Rate] {
+            let mut dynamics = map(w.clone(), Activation::Tanh, form);
+            dynamics.gain = ndarray::array![0.2, 0.5, 1.0];
+            let all = dynamics.next_of_all(&states, &drive);
+            for (state, next) in states.outer_iter().zip(all.outer_iter()) {
+                let error = &dynamics.next(&state.to_owned(), &drive) - &next;
+                assert!(error.iter().all(|x| x.abs() < 1e-15));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Evidence: the number that determines the correct one of two choices.
 
-use ctrnn_tasks::TrialBatch;
+use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch};
 
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
@@ -16,6 +16,89 @@ pub struct Evidence {
     pub trials: Vec<usize>,
     /// Choices that are correct below and above the bound.
     pub choices: [usize; 2],
+    /// Bound: 0 if it separates the choices, otherwise the middle between the values with either.
+    pub bound: f64,
+    source: Source,
+}
+
+/// Conditions that make up the evidence.
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    /// A condition.
+    Value(String),
+    /// A strength times a side.
+    OnSide(String),
+    /// The difference of two conditions.
+    Difference([String; 2]),
+}
+
+impl Evidence {
+    /// Returns label, unit and scale of the evidence.
+    pub fn quantity(&self, task: &dyn Task) -> Quantity {
+        match &self.source {
+            Source::Value(name) | Source::OnSide(name) => quantity_of(task, name),
+            Source::Difference([first, second]) => {
+                let [first, second] = [first, second].map(|name| quantity_of(task, name));
+                Quantity {
+                    label: format!("{} − {}", first.label, second.label),
+                    ..first
+                }
+            }
+        }
+    }
+
+    /// Returns label, unit and scale of the strength of the evidence, its distance from the bound.
+    pub fn strength_quantity(&self, task: &dyn Task) -> Quantity {
+        let signed = self.quantity(task);
+        let label = match &self.source {
+            Source::Value(_) | Source::OnSide(_) if self.bound == 0.0 => signed.label,
+            Source::Value(_) | Source::OnSide(_) => {
+                format!("distance of {} from bound", signed.label)
+            }
+            Source::Difference(_) => format!("|{}|", signed.label),
+        };
+        Quantity { label, ..signed }
+    }
+
+    /// Returns true if the evidence is a quantity, not the number of a name.
+    pub fn is_quantity(&self, task: &dyn Task) -> bool {
+        let is_quantity = |name: &str| matches!(task.meaning(name), Meaning::Quantity(_));
+        match &self.source {
+            Source::Value(name) | Source::OnSide(name) => is_quantity(name),
+            Source::Difference(names) => names.iter().all(|name| is_quantity(name)),
+        }
+    }
+
+    /// Returns the strength of the evidence in a trial: its distance from the bound.
+    pub fn strength(&self, b: usize) -> f64 {
+        let distance = (self.values[b] - self.bound).abs();
+        // Rounded, so that values on either side of a bound such as 0.15 have equal strengths.
+        let unit = 1e-12 * self.bound.abs();
+        if unit > 0.0 {
+            (distance / unit).round() * unit
+        } else {
+            distance
+        }
+    }
+}
+
+/// Returns label, unit and scale of a condition, whose values may be names.
+pub fn quantity_of(task: &dyn Task, condition: &str) -> Quantity {
+    match task.meaning(condition) {
+        Meaning::Quantity(quantity) => quantity,
+        Meaning::Names(_) | Meaning::Index => Quantity {
+            label: spoken(condition),
+            unit: String::new(),
+            factor: 1.0,
+        },
+    }
+}
+
+/// Returns the trials that are not catch trials.
+pub fn shown_trials(batch: &TrialBatch) -> Vec<usize> {
+    let catch = column(batch, "catch");
+    let is_shown = |b: &usize| catch.is_none_or(|catch| catch[*b] != 1.0);
+    (0..batch.n_trials).filter(is_shown).collect()
 }
 
 /// Finds the evidence that determines the choice in some trials: a condition, a strength times a side of -1 or 1, or
@@ -23,12 +106,12 @@ pub struct Evidence {
 /// trials are left out.
 #[must_use]
 pub fn evidence(batch: &TrialBatch, trials: &[usize]) -> Option<Evidence> {
-    let catch = column(batch, "catch");
-    let is_shown = |b: &usize| catch.is_none_or(|catch| catch[*b] != 1.0);
+    let shown = shown_trials(batch);
+    let is_shown = |b: &usize| shown.binary_search(b).is_ok();
     let trials: Vec<usize> = trials.iter().copied().filter(is_shown).collect();
-    let mut found = candidates(batch)
+    let mut found = candidates(batch, &trials)
         .into_iter()
-        .filter_map(|(name, values)| decisive(batch, &trials, name, values));
+        .filter_map(|candidate| decisive(batch, &trials, candidate));
     let first = found.next()?;
     Some(found.fold(first, |best, next| {
         if levels(&next) > levels(&best) {
@@ -39,7 +122,7 @@ pub fn evidence(batch: &TrialBatch, trials: &[usize]) -> Option<Evidence> {
     }))
 }
 
-/// Evidence in the trials selected by one value of a context; all trials if no context is needed.
+/// Evidence in the trials selected by values of conditions; in all trials if no selection is needed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Context {
     /// Name of the context; empty if it is the only one.
@@ -59,34 +142,130 @@ impl Context {
     }
 }
 
-/// Returns a single context if one number determines the choice; otherwise the levels of the condition within each of
+/// Contexts with evidence, and the trials that are in none of them.
+#[derive(Clone, Debug)]
+pub struct Contexts {
+    /// Contexts, at least one.
+    pub contexts: Vec<Context>,
+    /// Names of the groups of trials in which no number determines the choice.
+    pub without_evidence: Vec<String>,
+    /// Number of catch trials.
+    pub n_catch: usize,
+}
+
+impl Contexts {
+    /// Returns sentences on the trials that are left out.
+    pub fn statements(&self) -> Vec<String> {
+        let catch =
+            (self.n_catch > 0).then(|| format!("{} catch trials are left out", self.n_catch));
+        let without = self.without_evidence.iter().map(|name| {
+            format!("{name}: no condition says by its size which of two choices is right")
+        });
+        catch.into_iter().chain(without).collect()
+    }
+}
+
+/// Returns the evidence in each group of trials by `study.by`, by default in the cues of a task that combines them;
+/// otherwise a single context if one number determines the choice, or else the levels of the condition within each of
 /// which one number does.
 ///
 /// # Errors
 /// If no number determines the choice.
-pub fn contexts(study: &Study) -> Result<Vec<Context>, Unsuitable> {
+pub fn contexts(study: &Study) -> Result<Contexts, Unsuitable> {
     let batch = &study.batch;
-    let all: Vec<usize> = (0..batch.n_trials).collect();
-    if let Some(evidence) = evidence(batch, &all) {
-        let name = String::new();
-        return Ok(vec![Context { name, evidence }]);
+    let shown = shown_trials(batch);
+    let over_all = evidence(batch, &shown).filter(|found| found.is_quantity(study.task));
+    let mut without_evidence = Vec::new();
+    let by = if study.by.is_empty() {
+        study.task.cues().map(|cues| vec![cues.condition])
+    } else {
+        Some(study.by.clone())
+    };
+    let mut found = Vec::new();
+    let contexts = match (by, over_all) {
+        (Some(by), over_all) => {
+            for cell in study.cells(&by)? {
+                match evidence_in(&cell.trials, over_all.as_ref(), batch) {
+                    Some(evidence) => found.push(Context {
+                        name: cell.name,
+                        evidence,
+                    }),
+                    None => without_evidence.push(cell.name),
+                }
+            }
+            found
+        }
+        (None, Some(evidence)) => vec![Context {
+            name: String::new(),
+            evidence,
+        }],
+        (None, None) => by_one_condition(study, &shown).unwrap_or_default(),
+    };
+    if contexts.is_empty() {
+        let why = "no condition of the task says by its size which of two choices is right";
+        return Err(Unsuitable::lacks(why));
     }
-    let of_column = |(name, values): &(String, Vec<f64>)| {
-        let levels = distinct(values.iter().copied());
+    Ok(Contexts {
+        contexts,
+        without_evidence,
+        n_catch: batch.n_trials - shown.len(),
+    })
+}
+
+/// Returns the evidence in some of the trials: that over all trials, if there is one.
+fn evidence_in(
+    trials: &[usize],
+    over_all: Option<&Evidence>,
+    batch: &TrialBatch,
+) -> Option<Evidence> {
+    let Some(over_all) = over_all else {
+        return evidence(batch, trials);
+    };
+    let trials: Vec<usize> = trials
+        .iter()
+        .copied()
+        .filter(|b| over_all.trials.binary_search(b).is_ok())
+        .collect();
+    (!trials.is_empty()).then(|| Evidence {
+        trials,
+        ..over_all.clone()
+    })
+}
+
+/// Returns the first condition of two to four levels within each of which one number determines the choice.
+fn by_one_condition(study: &Study, shown: &[usize]) -> Option<Vec<Context>> {
+    let batch = &study.batch;
+    batch.conditions.iter().find_map(|(name, values)| {
+        let levels = distinct(shown.iter().map(|&b| values[b]));
         let context = |level: &f64| {
             let is_here = |&b: &usize| values[b] == *level;
-            let trials: Vec<usize> = all.iter().copied().filter(is_here).collect();
-            let name = format!("{} {}", spoken(name), short(*level));
-            let evidence = evidence(batch, &trials)?;
-            Some(Context { name, evidence })
+            let trials: Vec<usize> = shown.iter().copied().filter(is_here).collect();
+            Some(Context {
+                name: level_name(study.task, name, *level),
+                evidence: evidence(batch, &trials)?,
+            })
         };
         let found: Option<Vec<Context>> = levels.iter().map(context).collect();
         found.filter(|_| (2..=4).contains(&levels.len()))
-    };
-    let found = batch.conditions.iter().find_map(of_column);
-    found.ok_or_else(|| {
-        Unsuitable::lacks("no condition of the task says by its size which of two choices is right")
     })
+}
+
+/// Returns a condition with one of its values, such as "context = motion" or "delay = 400 ms".
+pub fn level_name(task: &dyn Task, condition: &str, value: f64) -> String {
+    let Quantity {
+        label,
+        unit,
+        factor,
+    } = quantity_of(task, condition);
+    if value.is_nan() {
+        return format!("no {label}");
+    }
+    let value = match task.value_name(condition, value) {
+        Some(name) => spoken(&name),
+        None if unit.is_empty() => short(factor * value),
+        None => format!("{} {unit}", short(factor * value)),
+    };
+    format!("{label} = {value}")
 }
 
 /// Counts the different values.
@@ -108,27 +287,28 @@ pub fn column<'a>(batch: &'a TrialBatch, name: &str) -> Option<&'a [f64]> {
     found.map(|(_, values)| &values[..])
 }
 
-fn candidates(batch: &TrialBatch) -> Vec<(String, Vec<f64>)> {
-    let columns: Vec<&(String, Vec<f64>)> = batch
-        .conditions
-        .iter()
-        .filter(|(name, _)| name != "catch")
-        .collect();
-    let mut found: Vec<(String, Vec<f64>)> = columns.iter().map(|&column| column.clone()).collect();
-    let is_side = |values: &[f64]| distinct(values.iter().copied()) == [-1.0, 1.0];
-    for (name, values) in &columns {
-        for (other, sides) in columns
-            .iter()
-            .filter(|(other, sides)| other != name && is_side(sides))
-        {
+/// A number that may be evidence: its name, its value in each trial, and its source.
+type Candidate = (String, Vec<f64>, Source);
+
+fn candidates(batch: &TrialBatch, trials: &[usize]) -> Vec<Candidate> {
+    let columns = || batch.conditions.iter().filter(|(name, _)| name != "catch");
+    let is_side = |values: &[f64]| distinct(trials.iter().map(|&b| values[b])) == [-1.0, 1.0];
+    let alone = |(name, values): &(String, Vec<f64>)| {
+        (name.clone(), values.clone(), Source::Value(name.clone()))
+    };
+    let mut found: Vec<Candidate> = columns().map(alone).collect();
+    for (name, values) in columns() {
+        for (other, sides) in columns().filter(|(other, sides)| other != name && is_side(sides)) {
             let products = values.iter().zip(sides).map(|(x, side)| (x * side) + 0.0);
-            found.push((format!("{name} × {other}"), products.collect()));
+            let source = Source::OnSide(name.clone());
+            found.push((format!("{name} × {other}"), products.collect(), source));
         }
         let unit = |name: &str| name.rsplit_once('_').map(|(_, unit)| unit.to_owned());
-        for (other, others) in columns.iter().filter(|(other, _)| other > name) {
+        for (other, others) in columns().filter(|(other, _)| other > name) {
             if unit(name).is_some() && unit(name) == unit(other) {
                 let differences = values.iter().zip(others).map(|(a, b)| a - b);
-                found.push((format!("{name} − {other}"), differences.collect()));
+                let source = Source::Difference([name.clone(), other.clone()]);
+                found.push((format!("{name} − {other}"), differences.collect(), source));
             }
         }
     }
@@ -139,8 +319,7 @@ fn candidates(batch: &TrialBatch) -> Vec<(String, Vec<f64>)> {
 fn decisive(
     batch: &TrialBatch,
     trials: &[usize],
-    name: String,
-    values: Vec<f64>,
+    (name, values, source): Candidate,
 ) -> Option<Evidence> {
     let mut answered: Vec<(f64, usize)> = trials
         .iter()
@@ -154,6 +333,7 @@ fn decisive(
         .iter()
         .all(|(_, correct)| *correct == above)
         && answered[turn - 1].0 < answered[turn].0;
+    let [low, high] = [answered[turn - 1].0, answered[turn].0];
     let evidence = Evidence {
         name,
         choices: [below, above],
@@ -163,6 +343,12 @@ fn decisive(
             .filter(|&b| values[b].is_finite())
             .collect(),
         values,
+        bound: if low < 0.0 && high > 0.0 {
+            0.0
+        } else {
+            low / 2.0 + high / 2.0
+        },
+        source,
     };
     (is_parted && below != above && levels(&evidence) > 2).then_some(evidence)
 }

@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use crate::evidence::{column, distinct, evidence};
+use ctrnn_tasks::Meaning;
+
+use crate::evidence::{distinct, evidence, level_name, quantity_of, shown_trials};
 use crate::plot::{Rgb, level_colour};
 use crate::selection::condition;
 use crate::text::{short, spoken};
@@ -21,6 +23,16 @@ pub struct Group {
 
 /// Largest number of groups that can be distinguished in a figure.
 const MOST_LEVELS: usize = 12;
+
+impl Study<'_> {
+    /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values.
+    ///
+    /// # Errors
+    /// If the trials lack one of the conditions.
+    pub fn cells(&self, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
+        cells(self, names)
+    }
+}
 
 /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values; NaN, which
 /// says that a condition does not apply, is the last. There is one group for each combination that occurs.
@@ -46,7 +58,7 @@ pub fn cells(study: &Study, names: &[String]) -> Result<Vec<Group>, Unsuitable> 
         name: names
             .iter()
             .zip(&columns)
-            .map(|(name, column)| value_text(study, name, column[own[0]]))
+            .map(|(name, column)| level_name(study.task, name, column[own[0]]))
             .collect::<Vec<_>>()
             .join(", "),
         trials: own.to_vec(),
@@ -63,73 +75,65 @@ fn ascending(a: f64, b: f64) -> Ordering {
     }
 }
 
-/// Formats a condition and its value: "context = motion", "coh = 0.1".
-fn value_text(study: &Study, name: &str, value: f64) -> String {
-    let label = spoken(name);
-    if value.is_nan() {
-        return format!("no {label}");
-    }
-    match study.task.value_name(name, value) {
-        Some(value) => format!("{label} = {}", spoken(&value)),
-        None => format!("{label} = {}", short(value)),
-    }
-}
-
-/// Groups trials by `study.by`, if it is not empty; otherwise by evidence, with more than 12 levels merged into 12 groups; without evidence by the condition with
-/// the most levels, up to 12; otherwise by the correct choice, if there are at most 12; otherwise all in one. Returns
-/// the name of the grouping variable, too.
+/// Groups trials by `study.by`, if it is not empty; otherwise by evidence, with more than 12 levels merged into 12
+/// groups; without evidence by the condition with the most levels, up to 12; otherwise by the correct choice, if there
+/// are at most 12; otherwise all in one. Catch trials are left out of groups by evidence or condition. Returns the name
+/// of the grouping variable, too.
 pub fn groups(study: &Study) -> (String, Vec<Group>) {
-    let all: Vec<usize> = (0..study.batch.n_trials).collect();
+    let shown = shown_trials(&study.batch);
     if let (false, Ok(cells)) = (study.by.is_empty(), cells(study, &study.by)) {
         return (spoken(&study.by.join(", ")), cells);
     }
-    if let Some(found) = evidence(&study.batch, &all) {
-        return (
-            spoken(&found.name),
-            by_level(&found.values, &found.trials, true),
-        );
+    let found = evidence(&study.batch, &shown).filter(|found| found.is_quantity(study.task));
+    if let Some(found) = found {
+        let quantity = found.quantity(study.task);
+        let text = |value: f64| short(quantity.factor * value);
+        let groups = by_level(&found.values, &found.trials, true, text);
+        return (quantity.axis(), groups);
     }
-    let columns = study
+    let is_grouping = |(name, _): &&(String, Vec<f64>)| {
+        name != "catch" && study.task.meaning(name) != Meaning::Index
+    };
+    let n_levels = |values: &[f64]| distinct(shown.iter().map(|&b| values[b])).len();
+    let best = study
         .batch
         .conditions
         .iter()
-        .filter(|(name, _)| name != "catch");
-    let level = |values: &[f64]| distinct(values.iter().copied()).len();
-    let best = columns
-        .filter(|(_, values)| (2..=MOST_LEVELS).contains(&level(values)))
-        .max_by_key(|(_, values)| level(values));
+        .filter(is_grouping)
+        .filter(|(_, values)| (2..=MOST_LEVELS).contains(&n_levels(values)))
+        .max_by_key(|(_, values)| n_levels(values));
     if let Some((name, values)) = best {
-        let shown: Vec<usize> = match column(&study.batch, "catch") {
-            Some(catch) => all.into_iter().filter(|&b| catch[b] != 1.0).collect(),
-            None => all,
+        let quantity = quantity_of(study.task, name);
+        let text = |value: f64| match study.task.value_name(name, value) {
+            Some(name) => spoken(&name),
+            None => short(quantity.factor * value),
         };
-        let mut groups = by_level(values, &shown, level(values) > 4);
-        let levels = distinct(shown.iter().map(|&b| values[b]));
-        for (group, level) in groups.iter_mut().zip(levels) {
-            if let Some(name) = study.task.value_name(name, level) {
-                group.name = spoken(&name);
-            }
-        }
-        return (spoken(name), groups);
+        let groups = by_level(values, &shown, n_levels(values) > 4, text);
+        return (quantity.axis(), groups);
     }
+    let all: Vec<usize> = (0..study.batch.n_trials).collect();
     let correct: Vec<f64> = study
         .batch
         .correct
         .iter()
         .map(|c| c.map_or(f64::NAN, |c| c as f64))
         .collect();
-    if (2..=MOST_LEVELS).contains(&level(&correct)) {
+    if (2..=MOST_LEVELS).contains(&distinct(correct.iter().copied()).len()) {
         let layout = study.layout();
-        let mut groups = by_level(&correct, &all, false);
-        for (group, value) in groups.iter_mut().zip(distinct(correct.iter().copied())) {
-            group.name = spoken(&layout.choice_name(value as usize));
-        }
+        let text = |choice: f64| spoken(&layout.choice_name(choice as usize));
+        let groups = by_level(&correct, &all, false, text);
         return ("correct choice".to_owned(), groups);
     }
     ("trials".to_owned(), vec![of_all(study)])
 }
 
-fn by_level(values: &[f64], trials: &[usize], is_ordered: bool) -> Vec<Group> {
+/// Groups trials by the levels of some values, neighbouring ones together if there are many; `text` formats a level.
+fn by_level(
+    values: &[f64],
+    trials: &[usize],
+    is_ordered: bool,
+    text: impl Fn(f64) -> String,
+) -> Vec<Group> {
     let levels = distinct(trials.iter().map(|&b| values[b]));
     let n_groups = levels.len().min(MOST_LEVELS);
     let group = |k: usize| {
@@ -137,8 +141,8 @@ fn by_level(values: &[f64], trials: &[usize], is_ordered: bool) -> Vec<Group> {
         let [first, last] = [own[0], own[own.len() - 1]];
         Group {
             name: match own {
-                [level] => short(*level),
-                _ => format!("{} to {}", short(first), short(last)),
+                [level] => text(*level),
+                _ => format!("{} to {}", text(first), text(last)),
             },
             trials: trials
                 .iter()

@@ -25,55 +25,69 @@ mod arrays;
 mod blocks;
 mod clusters;
 mod courses;
+mod decision_times;
 mod dsa;
 mod dynamics;
 mod epochs;
 mod evidence;
 mod groups;
+mod held_inputs;
+mod lesion;
 mod linear_algebra;
+mod linear_decoder;
 mod metrics;
 mod perturbation;
 pub mod plot;
+mod preference;
 mod principal_components;
 mod rate_map;
 mod report;
+mod responses;
 mod selection;
 mod selectivity;
 mod sigmoid;
 mod similarity;
 mod simulation;
 mod state_space_view;
+mod statistics;
 mod study;
 mod text;
 mod trial_figure;
 mod trial_record;
+mod unsuitable;
+mod variables;
 
-pub use analyses::fixed_points::{FixedPoint, FixedPoints, Search};
+pub use analyses::fixed_points::{FixedPoint, FixedPoints, Found, Search};
 pub use analyses::{
     ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
-    Unsuitable,
 };
 pub use arrays::{ArrayDoc, Arrays, FIGURE_ARRAYS, README, ToArray, readme};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
 pub use courses::{Course, Courses};
+pub use decision_times::DecisionTimes;
 pub use dsa::{delay_dynamics, dsa, dynamical_distance};
 pub use dynamics::Dynamics;
 pub use epochs::Epochs;
-pub use evidence::{Context, Evidence, evidence};
-pub use linear_algebra::{Eigen, NotConverged};
+pub use evidence::{Context, Contexts, Evidence, evidence};
+pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};
+pub use linear_algebra::{Eigen, Modes, NotConverged};
 pub use metrics::Metrics;
-pub use perturbation::{Current, Cut, NoSuchUnit, Perturbation};
+pub use perturbation::{
+    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
+};
+pub use preference::{Preference, Preferences};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;
 pub use report::{ReportedRun, report};
 pub use selection::{Selection, SelectionError};
-pub use selectivity::{VarianceSplit, d_prime, variance_split};
+pub use selectivity::{SelectivityTest, VarianceSplit, d_prime, selectivity_test, variance_split};
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};
 pub use simulation::{
     Injected, InjectedError, STATES_ARRAYS, States, simulate, simulate_perturbed,
 };
-pub use study::{Peer, Study, TypicalInput, three_dimensional};
+pub use study::{Peer, Study, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
 pub use trial_record::{EpochNames, TRIAL_ARRAYS, TrialRecord, channel_arrays};
+pub use unsuitable::Unsuitable;

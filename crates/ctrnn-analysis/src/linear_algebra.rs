@@ -76,6 +76,96 @@ pub fn eigen(a: ArrayView2<f64>) -> Result<Eigen, NotConverged> {
     })
 }
 
+/// Eigenvalues of a general matrix A, and unit eigenvectors of the leading ones on both sides.
+#[derive(Clone, Debug)]
+pub struct Modes {
+    /// Eigenvalues in order of falling modulus.
+    pub values: Vec<c64>,
+    /// Right eigenvectors `A r = m r`; the entry of largest modulus is real and positive.
+    pub right: Vec<Array1<c64>>,
+    /// Left eigenvectors `l A = m l`, whose product `l r` is real and not negative.
+    pub left: Vec<Array1<c64>>,
+}
+
+/// Computes the eigenvalues of a square matrix, and the eigenvectors of the `n_modes` leading ones by inverse iteration;
+/// one that it does not find is zero.
+///
+/// # Errors
+/// [`NotConverged`] if the eigenvalues do not converge.
+pub fn modes(a: ArrayView2<f64>, n_modes: usize) -> Result<Modes, NotConverged> {
+    let values = eigenvalues(a)?;
+    let (mut right, mut left) = (Vec::new(), Vec::new());
+    for k in 0..n_modes.min(values.len()) {
+        let is_conjugate = k > 0 && values[k].im != 0.0 && values[k] == values[k - 1].conj();
+        let [r, l]: [Array1<c64>; 2] = if is_conjugate {
+            [&right, &left].map(|known: &Vec<Array1<c64>>| known[k - 1].mapv(|z| z.conj()))
+        } else {
+            eigenvectors(a, values[k], k)
+        };
+        right.push(r);
+        left.push(l);
+    }
+    Ok(Modes {
+        values,
+        right,
+        left,
+    })
+}
+
+/// Computes the right and the left eigenvector of an eigenvalue. Where several modes share an eigenvalue, they differ by
+/// the number `k` of the mode.
+fn eigenvectors(a: ArrayView2<f64>, value: c64, k: usize) -> [Array1<c64>; 2] {
+    let n = a.nrows();
+    let size = a.iter().fold(1e-300, |size: f64, x| size.max(x.abs()));
+    // Off the eigenvalue, where the matrix is singular, but much nearer to it than to any other that differs.
+    let shift = value + c64::new(1e-10 * size, 0.0);
+    let shifted = Mat::from_fn(n, n, |i, j| {
+        let diagonal = if i == j { shift } else { c64::new(0.0, 0.0) };
+        c64::new(a[[i, j]], 0.0) - diagonal
+    });
+    let decomposed = shifted.partial_piv_lu();
+    let iterate = |is_left: bool| {
+        let mut x = Mat::from_fn(n, 1, |i, _| {
+            c64::new(1.0 + ((i * (k + 1)) as f64).cos(), 0.0)
+        });
+        for _ in 0..3 {
+            if is_left {
+                decomposed.solve_transpose_in_place(&mut x);
+            } else {
+                decomposed.solve_in_place(&mut x);
+            }
+            let largest = (0..n).fold(0.0, |most: f64, i| most.max(x[(i, 0)].norm()));
+            (0..n).for_each(|i| x[(i, 0)] /= largest);
+        }
+        unit((0..n).map(|i| x[(i, 0)]).collect())
+    };
+    let right = iterate(false);
+    let mut left = iterate(true);
+    let product: c64 = left.iter().zip(&right).map(|(l, r)| l * r).sum();
+    let modulus = product.norm();
+    if modulus > 0.0 {
+        left.mapv_inplace(|l| l * product.conj() / modulus);
+    }
+    [right, left]
+}
+
+/// Scales a vector to length 1, its entry of largest modulus to a positive number; zero if it is not finite.
+fn unit(x: Array1<c64>) -> Array1<c64> {
+    let length = x.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
+    let largest = x.iter().copied().fold(c64::new(0.0, 0.0), |most, z| {
+        if z.norm() > most.norm() * (1.0 + 1e-9) {
+            z
+        } else {
+            most
+        }
+    });
+    if !(length > 0.0 && length.is_finite()) {
+        return Array1::from_elem(x.len(), c64::new(0.0, 0.0));
+    }
+    let phase = largest.conj() / largest.norm();
+    x.mapv(|z| z * phase / length)
+}
+
 /// Orders eigenvalues by falling modulus; equal moduli (of a conjugate pair, for instance) by falling real part, then
 /// imaginary part.
 fn by_falling_modulus(a: &c64, b: &c64) -> std::cmp::Ordering {
@@ -106,6 +196,41 @@ pub fn svd(a: ArrayView2<f64>) -> Result<Svd, NotConverged> {
         s: (0..k).map(|i| found.S()[i]).collect(),
         v: array(found.V()),
     })
+}
+
+/// Smallest number of rows of a block of [`centred_svd`].
+const LEAST_BLOCK: usize = 1024;
+
+/// Returns the mean of every column, and singular values and right singular vectors `[columns, k]` of the matrix with the
+/// means subtracted. A tall matrix is worked on in blocks of rows: their triangular factors are joined by QR, which is as
+/// accurate as the decomposition of the whole and needs no copy of it.
+///
+/// # Errors
+/// [`NotConverged`] if the iteration does not converge.
+pub fn centred_svd(
+    a: ArrayView2<f64>,
+) -> Result<(Array1<f64>, Array1<f64>, Array2<f64>), NotConverged> {
+    let block = (4 * a.ncols()).max(LEAST_BLOCK);
+    if a.nrows() <= 2 * block {
+        let (mean, left) = centred(a);
+        let Svd { s, v, .. } = svd(left.view())?;
+        return Ok((mean, s, v));
+    }
+    let first = a.row(0);
+    let mut mean = Array1::<f64>::zeros(a.ncols());
+    for rows in a.axis_chunks_iter(Axis(0), block) {
+        mean += &(&rows - &first).sum_axis(Axis(0));
+    }
+    mean /= a.nrows() as f64;
+    let mut triangle = Array2::zeros((0, a.ncols()));
+    for rows in a.axis_chunks_iter(Axis(0), block) {
+        let left = &rows - &first - &mean;
+        let joined = ndarray::concatenate(Axis(0), &[triangle.view(), left.view()]);
+        let joined = joined.expect("rows of one width");
+        triangle = array(mat(joined.view()).qr().thin_R());
+    }
+    let Svd { s, v, .. } = svd(triangle.view())?;
+    Ok((mean + first, s, v))
 }
 
 /// Computes the nuclear norm, the sum of the singular values.
@@ -157,6 +282,40 @@ pub fn least_squares(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<Array2<f6
 mod tests {
     use super::*;
     use ndarray::array;
+
+    /// A matrix with the eigenvalues 3, 2 and 1 +- i, by its eigenvectors: left and right ones are its own.
+    #[test]
+    fn modes_are_eigenvectors_on_both_sides() {
+        let skew = |(i, j)| 0.3 * ((5 * i + 3 * j) as f64).sin();
+        let basis = Array2::eye(4) + Array2::from_shape_fn((4, 4), skew);
+        let mut inner = Array2::zeros((4, 4));
+        inner[[0, 0]] = 3.0;
+        inner[[1, 1]] = 2.0;
+        inner
+            .slice_mut(ndarray::s![2.., 2..])
+            .assign(&array![[1.0, -1.0], [1.0, 1.0]]);
+        let unit = |k: usize| Array1::from_shape_fn(4, |i| f64::from(u8::from(i == k)));
+        let columns: Vec<_> = (0..4).map(|k| solve(basis.view(), &unit(k))).collect();
+        let inverse = Array2::from_shape_fn((4, 4), |(i, j)| columns[j][i]);
+        let a = basis.dot(&inner).dot(&inverse);
+        let found = modes(a.view(), 4).unwrap();
+        let complex = a.mapv(|x| c64::new(x, 0.0));
+        for k in 0..4 {
+            let (r, l, m) = (&found.right[k], &found.left[k], found.values[k]);
+            let right = complex.dot(r) - r.mapv(|z| z * m);
+            let left = complex.t().dot(l) - l.mapv(|z| z * m);
+            assert!(
+                right.iter().chain(&left).all(|z| z.norm() < 1e-8),
+                "mode {k}"
+            );
+            let product: c64 = l.iter().zip(r).map(|(l, r)| l * r).sum();
+            assert!(product.re > 0.0 && product.im.abs() < 1e-12);
+        }
+        assert!((found.values[0].re - 3.0).abs() < 1e-9);
+        // A Jordan block has one eigenvector on each side, at right angles.
+        let block = modes(array![[1.0, 1.0], [0.0, 1.0]].view(), 2).unwrap();
+        assert!((block.right[0][0].re - 1.0).abs() < 1e-6 && block.left[0][0].norm() < 1e-6);
+    }
 
     /// A rotation by 90 degrees has the eigenvalues i and -i; diag(3, 4) has the singular values 4 and 3.
     #[test]

@@ -1,24 +1,50 @@
-//! Perturbations of a network: lesions, cut connections, clamped rates, injected currents.
+//! Perturbations of a network: lesions, cut connections, clamped rates, injected currents, each always or in a window.
 
+mod window;
+
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use ctrnn_files::Array;
-use ctrnn_model::{Biases, CtrnnModule, ModelError, Parameter, Weights};
+use ctrnn_model::{Biases, CtrnnModule, ModelError, Parameter, TimeConstants, Weights};
+use ctrnn_tasks::Timeline;
 use thiserror::Error;
+
+pub use window::{Window, forward_perturbed};
 
 /// Perturbation of a network during a simulation; the default is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Perturbation {
-    /// Lesioned units: their outgoing weights are set to zero.
-    pub lesioned: Vec<usize>,
-    /// Recurrent connections, from presynaptic to postsynaptic units, that are set to zero.
+    /// Lesioned units: their outgoing weights are zero.
+    pub lesioned: Vec<Lesion>,
+    /// Recurrent connections, from presynaptic to postsynaptic units, that are zero.
     pub cut: Vec<Cut>,
     /// Units whose rate is clamped to a value.
-    pub clamped: Vec<(usize, f64)>,
+    pub clamped: Vec<Clamp>,
     /// Currents injected into units.
     pub currents: Vec<Current>,
+}
+
+/// Units without outgoing connections; their own rates go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesion {
+    /// Lesioned units.
+    pub units: Vec<usize>,
+    /// Time of the lesion.
+    pub when: Window,
+}
+
+/// Units whose rate is held at a value, which connections and readout see and which is recorded. Their potential goes
+/// on underneath, and determines the rate after the window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clamp {
+    /// Clamped units.
+    pub units: Vec<usize>,
+    /// Their rate.
+    pub rate: f64,
+    /// Time of the clamp.
+    pub when: Window,
 }
 
 /// All connections from some units to others, which are cut.
@@ -28,58 +54,134 @@ pub struct Cut {
     pub post: Vec<usize>,
     /// Presynaptic units.
     pub pre: Vec<usize>,
+    /// Time of the cut.
+    pub when: Window,
 }
 
-/// A current injected into some units at some time steps, in addition to `W_in u`.
+/// A current injected into some units, in addition to `W_in u`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Current {
     /// Units that receive the current.
     pub units: Vec<usize>,
-    /// Time steps, as indices of the inputs; those after the end of a trial are ignored.
-    pub steps: Range<usize>,
     /// Strength, in the units of the drive `W_rc r + W_in u + b`.
     pub value: f64,
+    /// Time of the current.
+    pub when: Window,
 }
 
-/// Error of a unit that the network does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("there is no unit {unit}: the network has {n_units}, numbered from 0")]
-pub struct NoSuchUnit {
-    /// Requested index of a unit.
-    pub unit: usize,
-    /// Number of units of the network.
-    pub n_units: usize,
+/// Error of a unit that the network does not have, or that two perturbations hold at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PerturbationError {
+    /// A unit that the network does not have.
+    #[error("there is no unit {unit}: the network has {n_units}, numbered from 0")]
+    NoSuchUnit {
+        /// Requested index of a unit.
+        unit: usize,
+        /// Number of units of the network.
+        n_units: usize,
+    },
+    /// A unit that is clamped by two perturbations, or lesioned and clamped.
+    #[error("unit {unit} is {how} at the same time, or windows that may overlap")]
+    Twice {
+        /// Index of the unit.
+        unit: usize,
+        /// The two perturbations: "clamped twice" or "both lesioned and clamped".
+        how: &'static str,
+    },
+}
+
+/// The parts of a perturbation that act at a time, for each lesion, cut and clamp.
+type Active = Vec<bool>;
+
+/// Time steps of a trial, from the first up to the second, in which the same lesions, cuts and clamps act.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Segment {
+    steps: [usize; 2],
+    active: Active,
 }
 
 impl Perturbation {
-    /// Checks that all units exist.
-    ///
-    /// # Errors
-    /// [`NoSuchUnit`] if one does not.
-    pub fn check(&self, n_units: usize) -> Result<(), NoSuchUnit> {
-        let cut = self
-            .cut
-            .iter()
-            .flat_map(|cut| cut.post.iter().chain(&cut.pre));
-        let currents = self.currents.iter().flat_map(|current| &current.units);
-        let clamped = self.clamped.iter().map(|(unit, _)| unit);
-        let all = self
-            .lesioned
-            .iter()
-            .chain(cut)
-            .chain(currents)
-            .chain(clamped);
-        match all.copied().find(|&unit| unit >= n_units) {
-            Some(unit) => Err(NoSuchUnit { unit, n_units }),
-            None => Ok(()),
-        }
+    /// Returns true if nothing is perturbed.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 
-    /// Returns the network with lesions, cuts and clamps. It has the effective weights of the original and no
-    /// constraints, because a weight that is now zero may have been fixed at another value.
+    /// Checks that all units exist, and that no unit is held in two ways at once.
     ///
-    /// The outgoing weights of clamped units are set to zero, and their constant contribution `W c` is added to the
-    /// biases.
+    /// # Errors
+    /// Names the first unit that does not exist or is held in two ways.
+    pub fn check(&self, n_units: usize) -> Result<(), PerturbationError> {
+        let lesioned = self.lesioned.iter().map(|lesion| &lesion.units);
+        let cut = self.cut.iter().flat_map(|cut| [&cut.post, &cut.pre]);
+        let clamped = self.clamped.iter().map(|clamp| &clamp.units);
+        let currents = self.currents.iter().map(|current| &current.units);
+        let all = lesioned.chain(cut).chain(clamped).chain(currents);
+        if let Some(unit) = all.flatten().copied().find(|&unit| unit >= n_units) {
+            return Err(PerturbationError::NoSuchUnit { unit, n_units });
+        }
+        for (k, clamp) in self.clamped.iter().enumerate() {
+            let again = self.clamped[..k]
+                .iter()
+                .map(|c| (&c.units, &c.when, "clamped twice"));
+            let lesions = self.lesioned.iter();
+            let lesions = lesions.map(|l| (&l.units, &l.when, "both lesioned and clamped"));
+            for (units, when, how) in again.chain(lesions) {
+                let shared = clamp.units.iter().find(|unit| units.contains(unit));
+                if let Some(&unit) = shared.filter(|_| clamp.when.may_overlap(when)) {
+                    return Err(PerturbationError::Twice { unit, how });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the windows of all parts.
+    fn windows(&self) -> impl Iterator<Item = &Window> {
+        let currents = self.currents.iter().map(|current| &current.when);
+        self.held_windows().chain(currents)
+    }
+
+    /// Returns the windows of lesions, cuts and clamps, in the order of [`Active`].
+    fn held_windows(&self) -> impl Iterator<Item = &Window> {
+        let lesioned = self.lesioned.iter().map(|lesion| &lesion.when);
+        let cut = self.cut.iter().map(|cut| &cut.when);
+        let clamped = self.clamped.iter().map(|clamp| &clamp.when);
+        lesioned.chain(cut).chain(clamped)
+    }
+
+    /// Returns the names of the epochs that are windows.
+    pub fn epochs(&self) -> BTreeSet<&str> {
+        let mut epochs = BTreeSet::new();
+        for window in self.windows() {
+            if let Window::Epoch(name) = window {
+                epochs.insert(name.as_str());
+            }
+        }
+        epochs
+    }
+
+    /// Returns the latest time step with which a window of fixed times begins.
+    pub fn latest_start(&self) -> Option<usize> {
+        let start = |window: &Window| match window {
+            Window::Steps(steps) => Some(steps.start),
+            _ => None,
+        };
+        self.windows().filter_map(start).max()
+    }
+
+    /// Returns the part of the perturbation that acts all the time.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        let lasts = |when: &Window| *when == Window::Always;
+        let mut lasting = self.clone();
+        lasting.lesioned.retain(|lesion| lasts(&lesion.when));
+        lasting.cut.retain(|cut| lasts(&cut.when));
+        lasting.clamped.retain(|clamp| lasts(&clamp.when));
+        lasting.currents.retain(|current| lasts(&current.when));
+        lasting
+    }
+
+    /// Returns the network with all lesions, cuts and clamps, as if they acted all the time.
     ///
     /// # Errors
     /// See [`CtrnnModule::from_weights`].
@@ -87,7 +189,20 @@ impl Perturbation {
         &self,
         network: &CtrnnModule<B>,
     ) -> Result<CtrnnModule<B>, ModelError> {
-        if self.lesioned.is_empty() && self.cut.is_empty() && self.clamped.is_empty() {
+        self.applied(&vec![true; self.held_windows().count()], network)
+    }
+
+    /// Returns the network with the active lesions, cuts and clamps. It has the effective weights of the original and no
+    /// constraints, because a weight that is now zero may have been fixed at another value.
+    ///
+    /// The outgoing weights of clamped units are set to zero, and their constant contribution `W c` is added to the
+    /// biases.
+    fn applied<B: Backend>(
+        &self,
+        active: &[bool],
+        network: &CtrnnModule<B>,
+    ) -> Result<CtrnnModule<B>, ModelError> {
+        if !active.contains(&true) {
             return Ok(network.clone());
         }
         let mut config = network.config().clone().unconstrained();
@@ -99,10 +214,15 @@ impl Perturbation {
         let constrained = ["mask", "sign", "fixed", "weight_raw"];
         let mut weights = network.weights();
         weights.retain(|name, _| !name.split('.').any(|part| constrained.contains(&part)));
+        if config.tau_ms.need_cell_types() {
+            let tau_ms = weights["tau_ms"].iter().collect();
+            config.tau_ms = TimeConstants::PerUnit(tau_ms);
+            weights.remove("tau_raw");
+        }
         let values =
             |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
         let mut w_rc = values(&weights, Parameter::RECURRENT_WEIGHT);
-        for cut in &self.cut {
+        for cut in self.active_cuts(active) {
             cut.post
                 .iter()
                 .for_each(|i| cut.pre.iter().for_each(|j| w_rc[i * n + j] = 0.0));
@@ -110,8 +230,7 @@ impl Perturbation {
         let mut w_out = values(&weights, Parameter::OUTPUT_WEIGHT);
         let mut bias = values(&weights, Parameter::RECURRENT_BIAS);
         let mut bias_out = values(&weights, Parameter::OUTPUT_BIAS);
-        let silenced = self.lesioned.iter().map(|&unit| (unit, 0.0));
-        for (unit, rate) in silenced.chain(self.clamped.iter().copied()) {
+        for (unit, rate) in self.held_rates(active) {
             for (matrix, bias) in [(&mut w_rc, &mut bias), (&mut w_out, &mut bias_out)] {
                 for (row, b) in matrix.chunks_exact_mut(n).zip(bias.iter_mut()) {
                     *b += row[unit] * rate;
@@ -132,146 +251,76 @@ impl Perturbation {
         CtrnnModule::from_weights(&config, &weights, &network.device())
     }
 
+    fn active_cuts<'a>(&'a self, active: &'a [bool]) -> impl Iterator<Item = &'a Cut> {
+        let active = active.iter().skip(self.lesioned.len());
+        let cuts = self.cut.iter().zip(active);
+        cuts.filter_map(|(cut, is_active)| is_active.then_some(cut))
+    }
+
+    /// Returns the units of active clamps with their rates.
+    fn clamped_rates<'a>(&'a self, active: &'a [bool]) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let active = active.iter().skip(self.lesioned.len() + self.cut.len());
+        let clamped = self.clamped.iter().zip(active);
+        let clamped = clamped.filter_map(|(clamp, is_active)| is_active.then_some(clamp));
+        clamped.flat_map(|clamp| clamp.units.iter().map(|&unit| (unit, clamp.rate)))
+    }
+
+    /// Returns the units of active lesions and clamps with the rates that their connections carry.
+    fn held_rates<'a>(&'a self, active: &'a [bool]) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let lesioned = self.lesioned.iter().zip(active);
+        let lesioned = lesioned.filter_map(|(lesion, is_active)| is_active.then_some(lesion));
+        let lesioned = lesioned.flat_map(|lesion| lesion.units.iter().map(|&unit| (unit, 0.0)));
+        lesioned.chain(self.clamped_rates(active))
+    }
+
+    /// Returns the segments of a trial in which the same lesions, cuts and clamps act.
+    fn segments(&self, timeline: &Timeline, n_steps: usize) -> Vec<Segment> {
+        let windows: Vec<Vec<Range<usize>>> = self
+            .held_windows()
+            .map(|window| window.steps(timeline, n_steps))
+            .collect();
+        let ends = windows
+            .iter()
+            .flatten()
+            .flat_map(|steps| [steps.start, steps.end]);
+        let ends: BTreeSet<usize> = ends.chain([0, n_steps]).collect();
+        let ends: Vec<usize> = ends.into_iter().collect();
+        let mut segments: Vec<Segment> = Vec::new();
+        for pair in ends.windows(2) {
+            let is_active =
+                |window: &Vec<Range<usize>>| window.iter().any(|steps| steps.contains(&pair[0]));
+            let active: Active = windows.iter().map(is_active).collect();
+            match segments.last_mut() {
+                Some(before) if before.active == active => before.steps[1] = pair[1],
+                _ => segments.push(Segment {
+                    steps: [pair[0], pair[1]],
+                    active,
+                }),
+            }
+        }
+        segments
+    }
+
     /// Returns the injected currents `[trial, time, unit]`, or `None` if there are none.
-    pub fn drive(&self, n_trials: usize, n_steps: usize, n_units: usize) -> Option<Array> {
+    fn drive(&self, timelines: &[&Timeline], n_steps: usize, n_units: usize) -> Option<TensorData> {
         if self.currents.is_empty() {
             return None;
         }
-        let mut trial = vec![0.0; n_steps * n_units];
-        for current in &self.currents {
-            for t in current.steps.start..current.steps.end.min(n_steps) {
-                current
-                    .units
-                    .iter()
-                    .for_each(|unit| trial[t * n_units + unit] += current.value);
+        let mut drive = vec![0.0; timelines.len() * n_steps * n_units];
+        for (timeline, trial) in timelines
+            .iter()
+            .zip(drive.chunks_exact_mut(n_steps * n_units))
+        {
+            for current in &self.currents {
+                for t in current.when.steps(timeline, n_steps).into_iter().flatten() {
+                    let units = current.units.iter();
+                    units.for_each(|unit| trial[t * n_units + unit] += current.value);
+                }
             }
         }
-        Some(Array::f64(
-            &[n_trials, n_steps, n_units],
-            trial.repeat(n_trials),
-        ))
-    }
-
-    /// Sets the recorded rates `[trial, time, unit]` of clamped units to their values, which the perturbed network does
-    /// not compute.
-    pub(crate) fn clamp(&self, rates: Array) -> Array {
-        if self.clamped.is_empty() {
-            return rates;
-        }
-        let n = rates.shape()[2];
-        let shape = rates.shape().to_vec();
-        let mut values = rates.to_f64().expect("rates are floats");
-        for row in values.chunks_exact_mut(n) {
-            self.clamped
-                .iter()
-                .for_each(|&(unit, rate)| row[unit] = rate);
-        }
-        match rates.data() {
-            ctrnn_files::ArrayData::F64(_) => Array::f64(&shape, values),
-            _ => Array::f32(&shape, values.into_iter().map(|x| x as f32).collect()),
-        }
+        Some(TensorData::new(drive, [timelines.len(), n_steps, n_units]))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::backend::NdArray;
-    use ctrnn_model::{Activation, CtrnnConfig, Forward, InitialState};
-
-    use super::*;
-    use crate::simulation::simulate_perturbed;
-
-    type B = NdArray<f64>;
-
-    /// Creates two linear units with alpha = 1; the first projects to the second with weight 2, which is read out with
-    /// weight 1.
-    fn network() -> CtrnnModule<B> {
-        let config = CtrnnConfig {
-            tau_ms: ctrnn_model::TimeConstants::Shared(20.0),
-            activation: Activation::Linear,
-            initial_state: InitialState::Zero,
-            ..CtrnnConfig::new(1, 2, 1)
-        };
-        let put =
-            |values: &[f64], shape: &[usize]| TensorData::new(values.to_vec(), shape.to_vec());
-        let given: Weights = [
-            ("input.weight", put(&[1.0, 0.0], &[2, 1])),
-            ("recurrent.weight", put(&[0.0, 0.0, 2.0, 0.0], &[2, 2])),
-            ("output.weight", put(&[0.0, 1.0], &[1, 2])),
-        ]
-        .map(|(name, data)| (name.to_owned(), data))
-        .into();
-        let drawn = config.init(1, &Default::default()).unwrap();
-        drawn.with_weights(&given).unwrap()
-    }
-
-    /// Returns the output over four time steps under a constant input of 1.
-    fn outputs(perturbation: &Perturbation) -> Vec<f64> {
-        let inputs = Array::f64(&[1, 4, 1], vec![1.0; 4]);
-        let states =
-            simulate_perturbed(&network(), &inputs, Forward::default(), perturbation).unwrap();
-        states.outputs.to_f64().unwrap()
-    }
-
-    #[test]
-    fn every_perturbation_by_hand() {
-        let none = Perturbation::default;
-        assert_eq!(outputs(&none()), [0.0, 2.0, 2.0, 2.0]);
-        assert_eq!(
-            outputs(&Perturbation {
-                lesioned: vec![0],
-                ..none()
-            }),
-            [0.0; 4]
-        );
-        let cut = Cut {
-            post: vec![1],
-            pre: vec![0],
-        };
-        assert_eq!(
-            outputs(&Perturbation {
-                cut: vec![cut],
-                ..none()
-            }),
-            [0.0; 4]
-        );
-        assert_eq!(
-            outputs(&Perturbation {
-                clamped: vec![(0, 3.0)],
-                ..none()
-            }),
-            [6.0; 4]
-        );
-        let current = Current {
-            units: vec![1],
-            steps: 2..9,
-            value: 0.5,
-        };
-        assert_eq!(
-            outputs(&Perturbation {
-                currents: vec![current],
-                ..none()
-            }),
-            [0.0, 2.0, 2.5, 2.5]
-        );
-    }
-
-    #[test]
-    fn a_clamped_rate_is_recorded_and_an_unknown_unit_refused() {
-        let perturbation = Perturbation {
-            clamped: vec![(1, 7.0)],
-            ..Perturbation::default()
-        };
-        let inputs = Array::f64(&[1, 2, 1], vec![1.0; 2]);
-        let states =
-            simulate_perturbed(&network(), &inputs, Forward::default(), &perturbation).unwrap();
-        assert_eq!(states.rates.to_f64().unwrap(), [1.0, 7.0, 1.0, 7.0]);
-        assert_eq!(
-            perturbation.check(1),
-            Err(NoSuchUnit {
-                unit: 1,
-                n_units: 1
-            })
-        );
-    }
-}
+mod tests;

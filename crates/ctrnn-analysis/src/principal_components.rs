@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use crate::linear_algebra::{NotConverged, centred, svd};
+use crate::linear_algebra::{NotConverged, centred_svd};
 
 /// Principal components of observations.
 #[derive(Clone, Debug)]
@@ -22,9 +22,8 @@ impl Pca {
     /// # Errors
     /// [`NotConverged`] if the decomposition does not converge.
     pub fn of(observations: ArrayView2<f64>) -> Result<Self, NotConverged> {
-        let (mean, left) = centred(observations);
-        let found = svd(left.view())?;
-        let mut components = found.v.t().to_owned();
+        let (mean, s, v) = centred_svd(observations)?;
+        let mut components = v.t().to_owned();
         for mut row in components.outer_iter_mut() {
             let largest = row
                 .iter()
@@ -38,7 +37,7 @@ impl Pca {
         Ok(Self {
             mean,
             components,
-            variances: found.s.mapv(|s| s * s / freedom),
+            variances: s.mapv(|s| s * s / freedom),
         })
     }
 
@@ -123,6 +122,21 @@ mod tests {
         );
         let line = Array2::from_shape_fn((7, 2), |(i, k)| (i * (k + 1)) as f64);
         assert_eq!(Pca::of(line.view()).unwrap().rank(), 1);
+    }
+
+    /// Observations in several blocks of rows have the components of all together.
+    #[test]
+    fn blocks_of_rows_are_joined() {
+        let x = Array2::from_shape_fn((5000, 3), |(i, j)| {
+            ((3 * i + j) as f64).powi(2).sin() + j as f64
+        });
+        let pca = Pca::of(x.view()).unwrap();
+        let left = &x - &x.mean_axis(ndarray::Axis(0)).unwrap();
+        let covariance = left.t().dot(&left) / 4999.0;
+        for (k, row) in pca.components.outer_iter().enumerate() {
+            let error = covariance.dot(&row) - &(&row * pca.variances[k]);
+            assert!(error.iter().all(|e| e.abs() < 1e-12), "{error}");
+        }
     }
 
     /// ```python

@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
+use crate::statistics::correlation;
+
 /// Mean rate of a unit in each bin of a square box.
 #[derive(Clone, Debug)]
 pub struct RateMap {
@@ -9,6 +11,62 @@ pub struct RateMap {
     pub rates: Array2<f64>,
     /// Number of visits, without smoothing, `[bin y, bin x]`.
     pub visits: Array2<f64>,
+}
+
+/// Bins of a square box in which an animal was, for the maps of many units.
+#[derive(Clone, Debug)]
+pub struct Visits {
+    /// Bin of each state.
+    bins: Vec<[usize; 2]>,
+    visits: Array2<f64>,
+    smooth: Array2<f64>,
+    smoothing: f64,
+}
+
+impl Visits {
+    /// Assigns `positions [n, 2]` (x, y) to `n_bins` by `n_bins` bins over `[low, high]` along both sides; maps are
+    /// smoothed with a Gaussian of `smoothing` bins.
+    pub fn of(
+        positions: ArrayView2<f64>,
+        [low, high]: [f64; 2],
+        n_bins: usize,
+        smoothing: f64,
+    ) -> Self {
+        let bin = |x: f64| (((x - low) / (high - low) * n_bins as f64) as usize).min(n_bins - 1);
+        let place = |place: ArrayView1<f64>| {
+            [
+                bin(place[1].clamp(low, high)),
+                bin(place[0].clamp(low, high)),
+            ]
+        };
+        let bins: Vec<[usize; 2]> = positions.outer_iter().map(place).collect();
+        let mut visits = Array2::zeros((n_bins, n_bins));
+        bins.iter().for_each(|&at| visits[at] += 1.0);
+        Self {
+            smooth: smoothed(&visits, smoothing),
+            bins,
+            visits,
+            smoothing,
+        }
+    }
+
+    /// Averages the rate of a unit, `[n]`, in each bin.
+    pub fn map(&self, rates: ArrayView1<f64>) -> RateMap {
+        let mut sums = Array2::zeros(self.visits.dim());
+        for (&at, rate) in self.bins.iter().zip(rates) {
+            sums[at] += rate;
+        }
+        let mut rates = smoothed(&sums, self.smoothing) / &self.smooth;
+        rates.zip_mut_with(&self.visits, |rate, &n| {
+            if n == 0.0 {
+                *rate = f64::NAN;
+            }
+        });
+        RateMap {
+            rates,
+            visits: self.visits.clone(),
+        }
+    }
 }
 
 impl RateMap {
@@ -21,28 +79,7 @@ impl RateMap {
         n_bins: usize,
         smoothing: f64,
     ) -> Self {
-        let bin = |x: f64| (((x - low) / (high - low) * n_bins as f64) as usize).min(n_bins - 1);
-        let (mut sums, mut visits) = (
-            Array2::zeros((n_bins, n_bins)),
-            Array2::zeros((n_bins, n_bins)),
-        );
-        for (place, rate) in positions.outer_iter().zip(rates) {
-            let at = [
-                bin(place[1].clamp(low, high)),
-                bin(place[0].clamp(low, high)),
-            ];
-            sums[at] += rate;
-            visits[at] += 1.0;
-        }
-        let (smooth_sums, smooth_visits) =
-            (smoothed(&sums, smoothing), smoothed(&visits, smoothing));
-        let mut rates = smooth_sums / &smooth_visits;
-        rates.zip_mut_with(&visits, |rate, &n| {
-            if n == 0.0 {
-                *rate = f64::NAN;
-            }
-        });
-        Self { rates, visits }
+        Visits::of(positions, [low, high], n_bins, smoothing).map(rates)
     }
 
     /// Computes the spatial information in bits per spike, `sum p_i (r_i / r) log2(r_i / r)`: 0 for a flat map.
@@ -69,6 +106,67 @@ impl RateMap {
         }
     }
 
+    /// Computes the sparsity `(sum p_i r_i)^2 / sum p_i r_i^2`: 1 for a flat map, the fraction of the box in which the unit
+    /// fires if it fires equally there and nowhere else; NaN for a silent unit.
+    ///
+    /// # References
+    /// Skaggs et al. (1996), Theta phase precession in hippocampal neuronal populations.
+    pub fn sparsity(&self) -> f64 {
+        let pairs = self.rates.iter().zip(&self.visits);
+        let visited = pairs.filter(|(rate, _)| rate.is_finite());
+        let (mut sum, mut square, mut n) = (0.0, 0.0, 0.0);
+        for (rate, visits) in visited {
+            let rate = rate.max(0.0);
+            sum += visits * rate;
+            square += visits * rate * rate;
+            n += visits;
+        }
+        if square > 0.0 {
+            sum * sum / (n * square)
+        } else {
+            f64::NAN
+        }
+    }
+
+    /// Counts the fields: groups of at least `least_bins` bins that touch along a side, with rates above the fraction
+    /// `threshold` of the largest.
+    pub fn n_fields(&self, threshold: f64, least_bins: usize) -> usize {
+        let largest = self
+            .rates
+            .iter()
+            .copied()
+            .filter(|r| r.is_finite())
+            .fold(0.0, f64::max);
+        let mut is_open = self
+            .rates
+            .mapv(|rate| largest > 0.0 && rate > threshold * largest);
+        let (n_rows, n_columns) = is_open.dim();
+        let mut n_fields = 0;
+        for start in 0..n_rows * n_columns {
+            let mut border = vec![[start / n_columns, start % n_columns]];
+            let mut size = 0;
+            while let Some([y, x]) = border.pop() {
+                if !std::mem::take(&mut is_open[[y, x]]) {
+                    continue;
+                }
+                size += 1;
+                let sides = [
+                    [y.wrapping_sub(1), x],
+                    [y + 1, x],
+                    [y, x.wrapping_sub(1)],
+                    [y, x + 1],
+                ];
+                border.extend(
+                    sides
+                        .into_iter()
+                        .filter(|[y, x]| *y < n_rows && *x < n_columns),
+                );
+            }
+            n_fields += usize::from(size >= least_bins.max(1));
+        }
+        n_fields
+    }
+
     /// Computes the spatial autocorrelation, for shifts up to half of the box in steps of a bin, `[2 h + 1, 2 h + 1]`.
     pub fn autocorrelation(&self) -> Array2<f64> {
         let n = self.rates.nrows() as isize;
@@ -86,7 +184,7 @@ impl RateMap {
                     }
                 }
             }
-            correlation(&pairs)
+            correlation(pairs.into_iter())
         })
     }
 
@@ -147,7 +245,7 @@ fn turned_correlation(auto: &Array2<f64>, degrees: f64, [inner, outer]: [f64; 2]
             }
         }
     }
-    correlation(&pairs)
+    correlation(pairs.into_iter())
 }
 
 /// Interpolates an autocorrelation between the four nearest bins, at x and y from its centre; NaN outside of it.
@@ -163,25 +261,6 @@ fn value_at(auto: &Array2<f64>, x: f64, y: f64) -> f64 {
     let at = |di: usize, dj: usize| auto[[i as usize + di, j as usize + dj]];
     (1.0 - fy) * ((1.0 - fx) * at(0, 0) + fx * at(0, 1))
         + fy * ((1.0 - fx) * at(1, 0) + fx * at(1, 1))
-}
-
-/// Computes Pearson's correlation; NaN for fewer than three pairs or a constant.
-fn correlation(pairs: &[(f64, f64)]) -> f64 {
-    if pairs.len() < 3 {
-        return f64::NAN;
-    }
-    let n = pairs.len() as f64;
-    let (sa, sb) = pairs
-        .iter()
-        .fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
-    let (ma, mb) = (sa / n, sb / n);
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (a, b) in pairs {
-        ab += (a - ma) * (b - mb);
-        aa += (a - ma).powi(2);
-        bb += (b - mb).powi(2);
-    }
-    ab / (aa * bb).sqrt()
 }
 
 fn smoothed(map: &Array2<f64>, width: f64) -> Array2<f64> {
@@ -241,6 +320,18 @@ mod tests {
         assert!((quarter.information() - 2.0).abs() < 1e-9);
         assert!(map(|_, _| 5.0).information().abs() < 1e-9);
         assert_eq!(quarter.rates[[0, 39]], 0.0);
+    }
+
+    /// A quarter of the box: sparsity 1/4. Two separate squares are two fields, of which one is large.
+    #[test]
+    fn sparsity_and_fields_by_hand() {
+        let quarter = map(|x, y| f64::from(u8::from(x < 0.5 && y < 0.5)));
+        assert!((quarter.sparsity() - 0.25).abs() < 1e-12);
+        assert!((map(|_, _| 5.0).sparsity() - 1.0).abs() < 1e-12);
+        assert!(map(|_, _| 0.0).sparsity().is_nan());
+        let two = map(|x, y| f64::from(u8::from((x < 0.2 && y < 0.2) || (x > 0.95 && y > 0.95))));
+        assert_eq!([1, 9, 100].map(|least| two.n_fields(0.2, least)), [2, 1, 0]);
+        assert_eq!(map(|_, _| 0.0).n_fields(0.2, 1), 0);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_model::CtrnnConfig;
 use serde_json::Value as Json;
 
-use crate::Study;
-use crate::analyses::{Analysis, Findings, Section, Unsuitable};
+use crate::analyses::{Analysis, Findings, Section};
 use crate::state_space_view::state_space_view;
 use crate::text::{filled, spoken};
+use crate::{Study, Unsuitable};
 
 const TEMPLATE: &str = include_str!("report.html");
 const SCRIPT: &str = include_str!("state_space_view.js");

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use ctrnn_tasks::{Task, TrialBatch};
+use ndarray::Axis;
 use thiserror::Error;
 
+use crate::Study;
 use crate::evidence::distinct;
 use crate::text::spoken;
 
@@ -168,15 +170,28 @@ impl Selection {
         batch: &TrialBatch,
         task: &dyn Task,
     ) -> Result<Vec<usize>, SelectionError> {
-        let mut selected: Vec<usize> = (0..batch.n_trials).collect();
+        self.trials_of(&batch.conditions, batch.n_trials, task)
+    }
+
+    /// Returns the indices of the trials as [`trials`](Self::trials), from the values of each condition, `[n_trials]`.
+    ///
+    /// # Errors
+    /// See [`Selection::trials`].
+    pub fn trials_of(
+        &self,
+        conditions: &[(String, Vec<f64>)],
+        n_trials: usize,
+        task: &dyn Task,
+    ) -> Result<Vec<usize>, SelectionError> {
+        let mut selected: Vec<usize> = (0..n_trials).collect();
         for term in &self.terms {
-            let values = condition(batch, &term.name)?;
+            let values = column(conditions, &term.name)?;
             let number = term.number(values, task)?;
             selected.retain(|&b| term.comparison.holds(values[b], number));
         }
         if selected.is_empty() {
             let of_term = |term: &Term| {
-                let values = condition(batch, &term.name).unwrap_or_default();
+                let values = column(conditions, &term.name).unwrap_or_default();
                 let known = known_values(&term.name, values, task);
                 format!("{} = {known}", term.name)
             };
@@ -198,13 +213,19 @@ pub(crate) fn condition<'a>(
     batch: &'a TrialBatch,
     name: &str,
 ) -> Result<&'a [f64], SelectionError> {
-    let mut columns = batch.conditions.iter();
-    let found = columns.find(|(known, _)| known == name);
+    column(&batch.conditions, name)
+}
+
+fn column<'a>(
+    conditions: &'a [(String, Vec<f64>)],
+    name: &str,
+) -> Result<&'a [f64], SelectionError> {
+    let found = conditions.iter().find(|(known, _)| known == name);
     found
         .map(|(_, values)| &values[..])
         .ok_or_else(|| SelectionError::NoSuchCondition {
             name: name.to_owned(),
-            known: match &batch.conditions[..] {
+            known: match conditions {
                 [] => "none".to_owned(),
                 several => several
                     .iter()
@@ -259,6 +280,25 @@ impl fmt::Display for Selection {
             let sign = signs.clone().find(|(_, known)| known == comparison);
             let sign = sign.map_or("=", |(sign, _)| sign);
             write!(f, "{}{name}{sign}{value}", if k > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Study<'_> {
+    /// Restricts the study to some of its trials.
+    ///
+    /// # Errors
+    /// If the selection does not fit the trials, or no trial is left.
+    pub fn restrict(&mut self, selection: &Selection) -> Result<(), SelectionError> {
+        let trials = selection.trials(&self.batch, self.task)?;
+        self.batch = self.batch.select(&trials);
+        let n_steps = self.batch.max_steps;
+        let all = [&mut self.potentials, &mut self.rates, &mut self.outputs];
+        let peers = self.peers.iter_mut().map(|peer| &mut peer.rates);
+        for values in all.into_iter().chain(peers) {
+            let rows = values.select(Axis(0), &trials);
+            *values = rows.slice_move(ndarray::s![.., ..n_steps, ..]);
         }
         Ok(())
     }

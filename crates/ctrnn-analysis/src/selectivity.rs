@@ -1,9 +1,13 @@
-//! Selectivity of units: d', and the variance of rates explained by task variables.
+//! Selectivity of units: d', the variance of rates explained by task variables, and its significance.
 
 use std::collections::HashMap;
 
 use ctrnn_tasks::value_bits;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use crate::linear_algebra::{NotConverged, Svd, centred, svd};
+use crate::statistics::{permutation, q_values};
 
 /// Computes the discriminability `d' = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2)` of two groups of trials by every unit,
 /// from `rates [trial, unit]`; `group` is the group of each trial, or `None`; non-finite rates do not count. It is 0 if
@@ -37,9 +41,13 @@ fn mean_and_variance(values: &[f64]) -> (f64, f64) {
 /// Decomposition of the variance of the rates of every unit, as fractions of the total.
 #[derive(Clone, Debug)]
 pub struct VarianceSplit {
-    /// Variance explained by each variable alone, averaged over the others, `[variable, unit]`.
+    /// Variance that each variable explains beyond the others in an additive model, `[variable, unit]`; in a balanced
+    /// design this is the variance of the means over its levels.
     pub by_variable: Array2<f64>,
-    /// Variance explained by the conditions beyond the sum of the variables: nonlinear mixed selectivity, `[unit]`.
+    /// Variance that the additive model owes to correlated variables and to none of them alone, `[unit]`; 0 in a balanced
+    /// design.
+    pub shared: Array1<f64>,
+    /// Variance explained by the conditions beyond the additive model: nonlinear mixed selectivity, `[unit]`.
     pub by_interaction: Array1<f64>,
     /// Variance within conditions: noise, `[unit]`.
     pub residual: Array1<f64>,
@@ -48,67 +56,313 @@ pub struct VarianceSplit {
 /// Decomposes the variance of `rates [trial, unit]` by `variables [trial, variable]`, whose values are the levels of
 /// factors. Conditions have equal weights, however often they occur.
 ///
+/// # Errors
+/// [`NotConverged`] if a decomposition of the design does not converge.
+///
 /// # References
 /// Rigotti et al. (2013), The importance of mixed selectivity in complex cognitive tasks.
-pub fn variance_split(rates: ArrayView2<f64>, variables: ArrayView2<f64>) -> VarianceSplit {
-    let n_units = rates.ncols();
-    let cells = groups(variables.outer_iter().map(|row| row.to_vec()));
-    let cell_means: Vec<Array1<f64>> = cells
+pub fn variance_split(
+    rates: ArrayView2<f64>,
+    variables: ArrayView2<f64>,
+) -> Result<VarianceSplit, NotConverged> {
+    let design = Design::of(variables, |_| 1.0)?;
+    let n_cells = design.cells.len() as f64;
+    let (means, within) = design.moments(rates);
+    let (_, left) = centred(means.view());
+    let square = |a: &Array2<f64>| a.mapv(|x| x * x).sum_axis(Axis(0)) / n_cells;
+    let between = square(&left);
+    let additive = square(&design.full.t().dot(&left));
+    let unique: Vec<Array1<f64>> = design
+        .own
         .iter()
-        .map(|(_, trials)| mean_of(&rates, trials))
-        .collect();
-    let grand = mean_rows(cell_means.iter());
-    let within = {
-        let square = |(trials, mean): (&Vec<usize>, &Array1<f64>)| {
-            let parts = trials
-                .iter()
-                .map(|&b| (&rates.row(b) - mean).mapv(|x| x * x));
-            parts.fold(Array1::<f64>::zeros(n_units), |a, b| a + b) / trials.len() as f64
-        };
-        let parts: Vec<Array1<f64>> = cells
-            .iter()
-            .map(|(_, trials)| trials)
-            .zip(&cell_means)
-            .map(square)
-            .collect();
-        mean_rows(parts.iter())
-    };
-    let between = mean_rows(
-        cell_means
-            .iter()
-            .map(|mean| (mean - &grand).mapv(|x| x * x))
-            .collect::<Vec<_>>()
-            .iter(),
-    );
-    let by_variable: Vec<Array1<f64>> = (0..variables.ncols())
-        .map(|k| {
-            let levels = groups(cells.iter().map(|(values, _)| vec![values[k]]));
-            let part = |(_, members): &(Vec<f64>, Vec<usize>)| {
-                let mean = mean_rows(members.iter().map(|&c| &cell_means[c]));
-                (mean - &grand).mapv(|x| x * x) * (members.len() as f64 / cells.len() as f64)
-            };
-            levels
-                .iter()
-                .map(part)
-                .fold(Array1::<f64>::zeros(n_units), |a, b| a + b)
-        })
+        .map(|basis| square(&basis.t().dot(&left)))
         .collect();
     // The floor avoids 0 / 0 for a constant unit.
     let total = (&between + &within).mapv(|v: f64| v.max(1e-300));
-    let main = by_variable
+    let main = unique
         .iter()
-        .fold(Array1::<f64>::zeros(n_units), |a, b| a + b);
-    VarianceSplit {
-        by_variable: Array2::from_shape_fn((by_variable.len(), n_units), |(k, n)| {
-            by_variable[k][n] / total[n]
+        .fold(Array1::<f64>::zeros(rates.ncols()), |a, b| a + b);
+    let part = |variance: Array1<f64>| variance.mapv(|v| v.max(0.0)) / &total;
+    Ok(VarianceSplit {
+        by_variable: Array2::from_shape_fn((unique.len(), rates.ncols()), |(k, n)| {
+            unique[k][n] / total[n]
         }),
-        by_interaction: (&between - &main).mapv(|v: f64| v.max(0.0)) / &total,
+        shared: part(&additive - &main),
+        by_interaction: part(&between - &additive),
         residual: within / &total,
+    })
+}
+
+/// Significance of the selectivity of units.
+#[derive(Clone, Debug)]
+pub struct SelectivityTest {
+    /// p-values of each variable, and in the last row of the interactions, `[variable + 1, unit]`; NaN where the trials
+    /// do not allow a test.
+    pub p: Array2<f64>,
+    /// p-values corrected for the number of units, `[variable + 1, unit]`.
+    pub q: Array2<f64>,
+    /// True if trials of one condition do not differ, so that conditions are permuted in place of trials.
+    pub is_deterministic: bool,
+}
+
+/// Number of the random numbers that permute trials.
+const PURPOSE: u32 = 20;
+
+/// Tests by permutations whether the rates `[trial, unit]` depend on each of the variables `[trial, variable]`, and on
+/// their interactions. The statistic is the F ratio of what a term adds to the additive model of the others; the
+/// residuals of that model are permuted.
+///
+/// # Errors
+/// [`NotConverged`] if a decomposition of the design does not converge.
+///
+/// # References
+/// Freedman & Lane (1983), A nonstochastic interpretation of reported significance levels; Benjamini & Hochberg (1995).
+pub fn selectivity_test(
+    rates: ArrayView2<f64>,
+    variables: ArrayView2<f64>,
+    n_permutations: usize,
+    seed: u64,
+) -> Result<SelectivityTest, NotConverged> {
+    let cells = groups(variables.outer_iter().map(|row| row.to_vec()));
+    let is_deterministic = cells.len() < rates.nrows() && cells_repeat(rates, &cells);
+    if is_deterministic {
+        // Copies of one response are no further evidence.
+        let first: Vec<usize> = cells.iter().map(|(_, trials)| trials[0]).collect();
+        let (rates, variables) = (
+            rates.select(Axis(0), &first),
+            variables.select(Axis(0), &first),
+        );
+        let found = permutation_test(rates.view(), variables.view(), n_permutations, seed)?;
+        return Ok(SelectivityTest {
+            is_deterministic,
+            ..found
+        });
+    }
+    permutation_test(rates, variables, n_permutations, seed)
+}
+
+fn permutation_test(
+    rates: ArrayView2<f64>,
+    variables: ArrayView2<f64>,
+    n_permutations: usize,
+    seed: u64,
+) -> Result<SelectivityTest, NotConverged> {
+    let design = Design::of(variables, |trials| (trials as f64).sqrt())?;
+    let n_units = rates.ncols();
+    let n_terms = variables.ncols() + 1;
+    let mut p = Array2::from_elem((n_terms, n_units), f64::NAN);
+    for term in 0..n_terms {
+        if !design.is_testable(term) {
+            continue;
+        }
+        let left = design.residuals(rates, term);
+        let observed = design.f_ratio(&left, None, term);
+        let exceeds = |number: usize| {
+            let number = number * n_terms + term;
+            let order = permutation(rates.nrows(), seed, PURPOSE, number);
+            let drawn = design.f_ratio(&left, Some(&order), term);
+            // The tolerance counts equal ratios in spite of rounding.
+            let is_larger = |(drawn, observed): (&f64, &f64)| {
+                f64::from(u8::from(*drawn >= observed * (1.0 - 1e-9)))
+            };
+            drawn
+                .iter()
+                .zip(&observed)
+                .map(is_larger)
+                .collect::<Array1<f64>>()
+        };
+        let zero = || Array1::<f64>::zeros(n_units);
+        let count = (0..n_permutations)
+            .into_par_iter()
+            .map(exceeds)
+            .reduce(zero, |a, b| a + b);
+        p.row_mut(term)
+            .assign(&((count + 1.0) / (n_permutations + 1) as f64));
+    }
+    let mut q = p.clone();
+    for mut row in q.outer_iter_mut() {
+        let corrected = q_values(&row.to_vec());
+        row.assign(&Array1::from(corrected));
+    }
+    Ok(SelectivityTest {
+        p,
+        q,
+        is_deterministic: false,
+    })
+}
+
+/// Returns true if trials of one condition have equal rates.
+fn cells_repeat(rates: ArrayView2<f64>, cells: &[(Vec<f64>, Vec<usize>)]) -> bool {
+    let is_copy = |trials: &Vec<usize>| {
+        let first = rates.row(trials[0]);
+        let mut others = trials[1..].iter();
+        others.all(|&b| {
+            let pairs = rates.row(b).into_iter().zip(first);
+            pairs
+                .into_iter()
+                .all(|(a, b)| (a - b).abs() <= 1e-9 * (1.0 + b.abs()))
+        })
+    };
+    cells.iter().all(|(_, trials)| is_copy(trials))
+}
+
+/// Design of factors: the conditions that occur, and orthonormal bases of what variables explain in the space of
+/// weighted condition means.
+struct Design {
+    /// Trials of each condition.
+    cells: Vec<Vec<usize>>,
+    /// Condition of each trial.
+    cell_of: Vec<usize>,
+    /// Weight of each condition.
+    weights: Vec<f64>,
+    /// Basis of the additive model with all variables and a constant, `[cell, k]`.
+    full: Array2<f64>,
+    /// Basis of the additive model without each variable.
+    without: Vec<Array2<f64>>,
+    /// Basis of what each variable adds to the others.
+    own: Vec<Array2<f64>>,
+}
+
+impl Design {
+    fn of(variables: ArrayView2<f64>, weight: impl Fn(usize) -> f64) -> Result<Self, NotConverged> {
+        let found = groups(variables.outer_iter().map(|row| row.to_vec()));
+        let mut cell_of = vec![0; variables.nrows()];
+        for (c, (_, trials)) in found.iter().enumerate() {
+            trials.iter().for_each(|&b| cell_of[b] = c);
+        }
+        let weights: Vec<f64> = found
+            .iter()
+            .map(|(_, trials)| weight(trials.len()))
+            .collect();
+        let levels: Vec<Vec<Vec<usize>>> = (0..variables.ncols())
+            .map(|k| {
+                let level = groups(found.iter().map(|(values, _)| vec![values[k]]));
+                level.into_iter().map(|(_, members)| members).collect()
+            })
+            .collect();
+        let model = |left_out: Option<usize>| {
+            let factors = levels
+                .iter()
+                .enumerate()
+                .filter(|(k, _)| Some(*k) != left_out);
+            let columns: Vec<&Vec<usize>> = factors.flat_map(|(_, members)| members).collect();
+            let mut dummies = Array2::zeros((found.len(), columns.len() + 1));
+            dummies.column_mut(0).assign(&Array1::from(weights.clone()));
+            for (k, members) in columns.iter().enumerate() {
+                members
+                    .iter()
+                    .for_each(|&c| dummies[[c, k + 1]] = weights[c]);
+            }
+            range(&dummies)
+        };
+        let full = model(None)?;
+        let without: Vec<Array2<f64>> = (0..variables.ncols())
+            .map(|k| model(Some(k)))
+            .collect::<Result<_, _>>()?;
+        let own = without
+            .iter()
+            .map(|without| range(&(&full - &without.dot(&without.t().dot(&full)))))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            cells: found.into_iter().map(|(_, trials)| trials).collect(),
+            cell_of,
+            weights,
+            full,
+            without,
+            own,
+        })
+    }
+
+    /// Returns the mean of each condition `[cell, unit]`, and the variance within conditions, averaged over these.
+    fn moments(&self, rates: ArrayView2<f64>) -> (Array2<f64>, Array1<f64>) {
+        let mut means = Array2::zeros((self.cells.len(), rates.ncols()));
+        let mut within = Array1::<f64>::zeros(rates.ncols());
+        for (mut own, trials) in means.outer_iter_mut().zip(&self.cells) {
+            let (mean, left) = centred(rates.select(Axis(0), trials).view());
+            within += &(left.mapv(|x| x * x).sum_axis(Axis(0)) / trials.len() as f64);
+            own.assign(&mean);
+        }
+        (means, within / self.cells.len() as f64)
+    }
+
+    /// Returns the model that a term is compared with: all variables for the interactions, the others for a variable.
+    fn reduced(&self, term: usize) -> &Array2<f64> {
+        self.without.get(term).unwrap_or(&self.full)
+    }
+
+    /// Returns true if a term and the residuals have degrees of freedom.
+    fn is_testable(&self, term: usize) -> bool {
+        let n_trials = self.cell_of.len();
+        match self.own.get(term) {
+            Some(own) => own.ncols() > 0 && n_trials > self.full.ncols(),
+            None => self.cells.len() > self.full.ncols() && n_trials > self.cells.len(),
+        }
+    }
+
+    /// Returns the sums of rates over the trials of each condition, divided by the square root of their number.
+    fn weighted(&self, rates: &Array2<f64>, order: Option<&[usize]>) -> Array2<f64> {
+        let mut sums = Array2::<f64>::zeros((self.cells.len(), rates.ncols()));
+        for (b, &cell) in self.cell_of.iter().enumerate() {
+            let source = order.map_or(b, |order| order[b]);
+            let mut row = sums.row_mut(cell);
+            row += &rates.row(source);
+        }
+        for (mut row, weight) in sums.outer_iter_mut().zip(&self.weights) {
+            row /= *weight;
+        }
+        sums
+    }
+
+    /// Returns the residuals of the model without a term, `[trial, unit]`.
+    fn residuals(&self, rates: ArrayView2<f64>, term: usize) -> Array2<f64> {
+        let (_, mut left) = centred(rates);
+        let reduced = self.reduced(term);
+        let mut fit = reduced.dot(&reduced.t().dot(&self.weighted(&left, None)));
+        for (mut row, weight) in fit.outer_iter_mut().zip(&self.weights) {
+            row /= *weight;
+        }
+        for (mut row, &cell) in left.outer_iter_mut().zip(&self.cell_of) {
+            row -= &fit.row(cell);
+        }
+        left
+    }
+
+    /// Returns the ratio of what a term explains to what is left, without the constant factor of the degrees of freedom,
+    /// `[unit]`; the rows of `left` are taken in the given order.
+    fn f_ratio(&self, left: &Array2<f64>, order: Option<&[usize]>, term: usize) -> Array1<f64> {
+        let square = |a: &Array2<f64>| a.mapv(|x| x * x).sum_axis(Axis(0));
+        let total = square(left);
+        let cells = self.weighted(left, order);
+        let additive = square(&self.full.t().dot(&cells));
+        let (explained, rest) = match self.own.get(term) {
+            Some(own) => (square(&own.t().dot(&cells)), &total - &additive),
+            None => {
+                let between = square(&cells);
+                (&between - &additive, &total - &between)
+            }
+        };
+        // Less than rounding is nothing: a constant unit, or one without noise.
+        let ratio = |(explained, (rest, total)): (&f64, (&f64, &f64))| match *total {
+            total if total < 1e-18 || *explained <= 1e-12 * total => 0.0,
+            total => explained / rest.max(1e-12 * total),
+        };
+        explained
+            .iter()
+            .zip(rest.iter().zip(&total))
+            .map(ratio)
+            .collect()
     }
 }
 
+/// Returns an orthonormal basis of the range of a matrix.
+fn range(a: &Array2<f64>) -> Result<Array2<f64>, NotConverged> {
+    let Svd { u, s, .. } = svd(a.view())?;
+    let kept: Vec<usize> = (0..s.len()).filter(|&k| s[k] > 1e-9).collect();
+    Ok(u.select(Axis(1), &kept))
+}
+
 /// Groups the indices of equal rows, in order of first appearance.
-fn groups(rows: impl Iterator<Item = Vec<f64>>) -> Vec<(Vec<f64>, Vec<usize>)> {
+pub fn groups(rows: impl Iterator<Item = Vec<f64>>) -> Vec<(Vec<f64>, Vec<usize>)> {
     let mut groups: Vec<(Vec<f64>, Vec<usize>)> = Vec::new();
     let mut places: HashMap<Vec<u64>, usize> = HashMap::new();
     for (b, row) in rows.enumerate() {
@@ -120,20 +374,6 @@ fn groups(rows: impl Iterator<Item = Vec<f64>>) -> Vec<(Vec<f64>, Vec<usize>)> {
         groups[place].1.push(b);
     }
     groups
-}
-
-fn mean_of(rates: &ArrayView2<f64>, trials: &[usize]) -> Array1<f64> {
-    rates
-        .select(Axis(0), trials)
-        .mean_axis(Axis(0))
-        .unwrap_or_default()
-}
-
-fn mean_rows<'a>(rows: impl Iterator<Item = &'a Array1<f64>>) -> Array1<f64> {
-    let rows: Vec<_> = rows.collect();
-    let zero = Array1::<f64>::zeros(rows.first().map_or(0, |row| row.len()));
-    let n = rows.len() as f64;
-    rows.into_iter().fold(zero, |a, b| a + b) / n
 }
 
 #[cfg(test)]
@@ -172,10 +412,65 @@ mod tests {
             1 => rows[i][0] * rows[i][1],
             _ => rows[i][2] + rows[i][1],
         });
-        let found = variance_split(rates.view(), variables.view());
+        let found = variance_split(rates.view(), variables.view()).unwrap();
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
         assert!(close(found.by_variable[[0, 0]], 1.0) && close(found.residual[0], 0.0));
         assert!(close(found.by_interaction[1], 1.0) && close(found.by_variable[[1, 1]], 0.0));
         assert!(close(found.by_variable[[1, 2]], 0.5) && close(found.residual[2], 0.5));
+    }
+
+    /// Two correlated variables, of which the first alone drives unit 0: nothing is left for interactions.
+    #[test]
+    fn correlated_variables_do_not_interact() {
+        let pairs = [
+            [-1.0, -1.0],
+            [-1.0, 0.0],
+            [0.0, 0.0],
+            [1.0, 0.0],
+            [1.0, 1.0],
+        ];
+        let variables = Array2::from_shape_fn((10, 2), |(i, k)| pairs[i % 5][k]);
+        let rates = Array2::from_shape_fn((10, 1), |(i, _)| 3.0 * pairs[i % 5][0]);
+        let found = variance_split(rates.view(), variables.view()).unwrap();
+        assert!(found.by_interaction[0] < 1e-12 && found.residual[0] < 1e-12);
+        assert!(found.by_variable[[1, 0]] < 1e-12 && found.by_variable[[0, 0]] > 0.1);
+        let sum = found.by_variable.column(0).sum() + found.shared[0];
+        assert!((sum - 1.0).abs() < 1e-12);
+    }
+
+    /// Unit 0 follows the first variable, unit 1 the product of both, unit 2 nothing.
+    #[test]
+    fn the_test_finds_what_drives_a_unit() {
+        let mut rng = ctrnn_random::Rng::new(
+            ctrnn_random::Key::new(1, ctrnn_random::Stream::Eval, 0),
+            0,
+            0,
+        );
+        let sign = |bit: usize| [-1.0, 1.0][bit & 1];
+        let variables = Array2::from_shape_fn((80, 2), |(b, k)| sign(b >> k));
+        let rates = Array2::from_shape_fn((80, 3), |(b, n)| {
+            let noise = f64::from(rng.normal());
+            noise + [1.5 * sign(b), 1.5 * sign(b) * sign(b >> 1), 0.0][n]
+        });
+        let found = selectivity_test(rates.view(), variables.view(), 199, 1).unwrap();
+        let least = 1.0 / 200.0;
+        assert_eq!([found.p[[0, 0]], found.p[[2, 1]]], [least; 2]);
+        for (term, unit) in [(1, 0), (2, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)] {
+            assert!(found.p[[term, unit]] > 0.02, "{}", found.p);
+        }
+        assert!((found.q[[0, 0]] - 3.0 * least).abs() < 1e-12 && !found.is_deterministic);
+    }
+
+    /// Copies of one response do not make it more significant: 3 of 3 conditions cannot be tested.
+    #[test]
+    fn copies_are_no_evidence() {
+        let variables = Array2::from_shape_fn((300, 1), |(b, _)| (b % 3) as f64);
+        let rates = Array2::from_shape_fn((300, 2), |(b, n)| ((b % 3) * (n + 1)) as f64);
+        let found = selectivity_test(rates.view(), variables.view(), 99, 1).unwrap();
+        assert!(
+            found.is_deterministic && found.p.iter().all(|p| p.is_nan()),
+            "{}",
+            found.p
+        );
     }
 }

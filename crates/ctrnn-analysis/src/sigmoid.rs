@@ -1,6 +1,9 @@
 //! Sigmoid curves of choices: probability of a choice as a function of the evidence for it.
 
 use ctrnn_random::{Key, Rng, Stream};
+use ndarray::{Array1, Array2};
+
+use crate::linear_algebra::solve;
 
 /// Trials at one level of the evidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +57,14 @@ impl Sigmoid {
             Self::Probit => normal_cdf(z),
         }
     }
+
+    /// Computes the derivative `F'(z)`.
+    fn slope(self, z: f64) -> f64 {
+        match self {
+            Self::Logistic => self.at(z) * self.at(-z),
+            Self::Probit => density(z),
+        }
+    }
 }
 
 /// Psychometric function `P(x) = lapse + (1 - 2 lapse) F((x - bias) / width)`: the probability of the choice at the
@@ -74,10 +85,12 @@ pub struct SigmoidFit {
 }
 
 /// A fit with 95 % confidence intervals of its parameters: percentiles 2.5 and 97.5 of a parametric bootstrap.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SigmoidIntervals {
     /// Maximum-likelihood fit.
     pub fit: SigmoidFit,
+    /// Fits of the bootstrap samples.
+    pub samples: Vec<SigmoidFit>,
     /// Interval of the bias; NaN, like the others, if no sample could be fitted.
     pub bias: [f64; 2],
     /// Interval of the width.
@@ -113,8 +126,95 @@ impl SigmoidFit {
             log_likelihood: curve.likelihood(levels),
             ..curve
         });
-        fits.into_iter()
-            .max_by(|a, b| a.log_likelihood.total_cmp(&b.log_likelihood))
+        let best = fits
+            .into_iter()
+            .max_by(|a, b| a.log_likelihood.total_cmp(&b.log_likelihood))?;
+        Some(best.polished(levels, &bounds))
+    }
+
+    /// Refines a fit to the precision of the arithmetic by Fisher scoring: Newton steps with the expected information.
+    /// A parameter at a bound, such as a lapse of 0, stays there while the likelihood would rise beyond it.
+    fn polished(self, levels: &[Level], bounds: &Bounds) -> Self {
+        const MOST_STEPS: usize = 100;
+        let [low, high] = bounds.limits();
+        let mut best = self;
+        for _ in 0..MOST_STEPS {
+            let (mut gradient, mut information) = best.score(levels);
+            let at = best.parameters();
+            for k in 0..3 {
+                let is_held = (at[k] <= low[k] && gradient[k] <= 0.0)
+                    || (at[k] >= high[k] && gradient[k] >= 0.0);
+                if is_held {
+                    gradient[k] = 0.0;
+                    information.row_mut(k).fill(0.0);
+                    information.column_mut(k).fill(0.0);
+                    information[[k, k]] = 1.0;
+                }
+                // Two levels do not determine three parameters.
+                information[[k, k]] *= 1.0 + 1e-9;
+            }
+            let step = solve(information.view(), &gradient);
+            if !step.iter().all(|x| x.is_finite()) {
+                return best;
+            }
+            let tried = (0..20).map(|halvings| {
+                let part = 0.5f64.powi(halvings);
+                let moved =
+                    std::array::from_fn(|k| (at[k] + part * step[k]).clamp(low[k], high[k]));
+                best.with_parameters(moved, levels)
+            });
+            // At the maximum, the likelihood of equally good fits differs by rounding.
+            let least = best.log_likelihood - 1e-14 * best.log_likelihood.abs();
+            let Some(next) = tried.into_iter().find(|fit| fit.log_likelihood >= least) else {
+                return best;
+            };
+            let is_at_rest = next
+                .parameters()
+                .iter()
+                .zip(at)
+                .all(|(new, old)| (new - old).abs() <= 1e-13 * old.abs());
+            best = next;
+            if is_at_rest {
+                break;
+            }
+        }
+        best
+    }
+
+    fn parameters(&self) -> [f64; 3] {
+        [self.bias, self.width, self.lapse]
+    }
+
+    fn with_parameters(&self, [bias, width, lapse]: [f64; 3], levels: &[Level]) -> Self {
+        let moved = Self {
+            bias,
+            width,
+            lapse,
+            ..*self
+        };
+        Self {
+            log_likelihood: moved.likelihood(levels),
+            ..moved
+        }
+    }
+
+    /// Computes the gradient of the log-likelihood by bias, width and lapse, and its expected information.
+    fn score(&self, levels: &[Level]) -> (Array1<f64>, Array2<f64>) {
+        let (mut gradient, mut information) = (Array1::zeros(3), Array2::zeros((3, 3)));
+        for level in levels.iter().filter(|level| level.x.is_finite()) {
+            let z = (level.x - self.bias) / self.width;
+            let slope = (1.0 - 2.0 * self.lapse) * self.shape.slope(z) / self.width;
+            let slopes = [-slope, -slope * z, 1.0 - 2.0 * self.shape.at(z)];
+            let p = self.at(level.x).clamp(LEAST_CHANCE, 1.0 - LEAST_CHANCE);
+            let (n, variance) = (level.n as f64, p * (1.0 - p));
+            for i in 0..3 {
+                gradient[i] += (level.chosen as f64 - n * p) / variance * slopes[i];
+                for j in 0..3 {
+                    information[[i, j]] += n / variance * slopes[i] * slopes[j];
+                }
+            }
+        }
+        (gradient, information)
     }
 
     fn likelihood(&self, levels: &[Level]) -> f64 {
@@ -122,8 +222,7 @@ impl SigmoidFit {
             if !level.x.is_finite() {
                 return 0.0; // such a level has no position on the curve
             }
-            // A probability of exactly 0 or 1 would have an infinite logarithm.
-            let p = self.at(level.x).clamp(1e-12, 1.0 - 1e-12);
+            let p = self.at(level.x).clamp(LEAST_CHANCE, 1.0 - LEAST_CHANCE);
             level.chosen as f64 * p.ln() + (level.n - level.chosen) as f64 * (1.0 - p).ln()
         };
         levels.iter().map(of).sum()
@@ -161,12 +260,13 @@ impl SigmoidFit {
             bias: interval(|fit| fit.bias),
             width: interval(|fit| fit.width),
             lapse: interval(|fit| fit.lapse),
+            samples,
         })
     }
 }
 
 /// Returns the percentiles 2.5 and 97.5.
-fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
+pub(crate) fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
     values.sort_by(f64::total_cmp);
     [0.025, 0.975].map(|part| {
         let place = (part * (values.len().saturating_sub(1)) as f64).round() as usize;
@@ -175,6 +275,11 @@ fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
 }
 
 const MOST_LAPSE: f64 = 0.4;
+/// Least distance of a probability from 0 and 1, which would have an infinite logarithm.
+const LEAST_CHANCE: f64 = 1e-12;
+
+/// Logarithm of the largest width, in half ranges of the evidence.
+const MOST_LOG_WIDTH: f64 = 5.0;
 
 /// Mapping from the unbounded parameters of the search to those of the curve.
 struct Bounds {
@@ -206,11 +311,21 @@ impl Bounds {
         })
     }
 
+    /// Returns the least and the largest bias, width and lapse.
+    fn limits(&self) -> [[f64; 3]; 2] {
+        let low = [self.centre - 2.0 * self.scale, self.least_width, 0.0];
+        let most_width = self.least_width + self.scale * MOST_LOG_WIDTH.exp();
+        [
+            low,
+            [self.centre + 2.0 * self.scale, most_width, MOST_LAPSE],
+        ]
+    }
+
     fn curve(&self, shape: Sigmoid, [bias, width, lapse]: [f64; 3]) -> SigmoidFit {
         SigmoidFit {
             shape,
             bias: self.centre + self.scale * bias.clamp(-2.0, 2.0),
-            width: self.least_width + self.scale * width.clamp(-30.0, 5.0).exp(),
+            width: self.least_width + self.scale * width.clamp(-30.0, MOST_LOG_WIDTH).exp(),
             lapse: MOST_LAPSE / (1.0 + (-lapse).exp()),
             log_likelihood: 0.0,
         }
@@ -362,6 +477,94 @@ mod tests {
             n_held += pairs.iter().filter(|pair| held(pair)).count();
         }
         assert!(n_held >= 31, "{n_held} of 36");
+    }
+
+    /// The parameters are those that scipy finds (`tests/golden/make_psychometric.py`).
+    #[test]
+    fn fits_are_those_of_scipy() {
+        let level = |(x, n, chosen): &(f64, usize, usize)| Level {
+            x: *x,
+            n: *n,
+            chosen: *chosen,
+        };
+        let lapses = [
+            (-0.5, 100, 4),
+            (-0.25, 100, 7),
+            (-0.1, 100, 14),
+            (0.0, 100, 41),
+            (0.1, 100, 79),
+            (0.25, 100, 94),
+            (0.5, 100, 97),
+        ];
+        let no_lapses = [
+            (-8.0, 40, 0),
+            (-4.0, 40, 2),
+            (-2.0, 40, 9),
+            (-1.0, 40, 14),
+            (1.0, 40, 28),
+            (2.0, 40, 34),
+            (4.0, 40, 39),
+            (8.0, 40, 40),
+        ];
+        let rates = [
+            (9.0, 50, 2),
+            (10.0, 50, 5),
+            (11.0, 50, 12),
+            (12.0, 50, 19),
+            (13.0, 50, 33),
+            (14.0, 50, 38),
+            (15.0, 50, 47),
+            (16.0, 50, 48),
+        ];
+        let observers: [(&[_], _, _, _); 6] = [
+            (
+                &lapses,
+                Sigmoid::Logistic,
+                [0.0195945671788, 0.0563594601486, 0.0428819199351],
+                -238.565263597,
+            ),
+            (
+                &lapses,
+                Sigmoid::Probit,
+                [0.0194685857788, 0.0924691215991, 0.0475071974126],
+                -238.904512303,
+            ),
+            (
+                &no_lapses,
+                Sigmoid::Logistic,
+                [-0.239423729711, 1.27797712918, 0.0],
+                -101.537907039,
+            ),
+            (
+                &no_lapses,
+                Sigmoid::Probit,
+                [-0.242601584591, 2.22499386315, 0.0],
+                -101.27174154,
+            ),
+            (
+                &rates,
+                Sigmoid::Logistic,
+                [12.4157343693, 1.10511451785, 0.0],
+                -165.638797847,
+            ),
+            (
+                &rates,
+                Sigmoid::Probit,
+                [12.4144388978, 1.80881609046, 0.011702954738],
+                -165.573879913,
+            ),
+        ];
+        for (observer, shape, expected, likelihood) in observers {
+            let levels: Vec<Level> = observer.iter().map(level).collect();
+            let found = SigmoidFit::fit(shape, &levels).unwrap();
+            for (value, expected) in found.parameters().into_iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-9, "{found:?}: {expected}");
+            }
+            assert!(
+                (found.log_likelihood - likelihood).abs() < 1e-8,
+                "{found:?}"
+            );
+        }
     }
 
     /// Three of four and one of four, symmetric about 0: the logistic curve with bias 0 passes through 3/4 at ln 3

@@ -9,12 +9,13 @@ use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, ArrayData, FileError, npz};
 use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Forward, InitialState, ModelError, Noise, Parameter, Record,
-    RecurrenceBackend, UnitState, host_tensor,
+    RecurrenceBackend, Trajectory, UnitState, host_tensor,
 };
+use ctrnn_tasks::Timeline;
 use ndarray::{Array1, Array2};
 use thiserror::Error;
 
-use crate::{ArrayDoc, Dynamics, Perturbation};
+use crate::{ArrayDoc, Dynamics, Perturbation, forward_perturbed};
 
 /// Documentation of the arrays of `states.npz`, beside those of its trials.
 pub const STATES_ARRAYS: &[ArrayDoc] = &[
@@ -86,10 +87,14 @@ pub fn simulate<B: RecurrenceBackend>(
     inputs: &Array,
     pass: Forward<B>,
 ) -> States {
-    run(network, inputs, pass, None)
+    run(network, inputs, pass, |inputs, pass| {
+        Ok(network.forward(inputs, pass))
+    })
+    .expect("only a perturbed network may be impossible")
 }
 
-/// Simulates a perturbed network; otherwise like [`simulate`].
+/// Simulates a perturbed network; otherwise like [`simulate`]. `timelines` are those of the trials, for windows that are
+/// epochs.
 ///
 /// # Errors
 /// If the perturbed network cannot be built.
@@ -100,14 +105,11 @@ pub fn simulate_perturbed<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     inputs: &Array,
     pass: Forward<B>,
+    timelines: &[Timeline],
     perturbation: &Perturbation,
 ) -> Result<States, ModelError> {
-    let [n_trials, n_steps] = [inputs.shape()[0], inputs.shape()[1]];
-    let drive = perturbation.drive(n_trials, n_steps, network.config().n_units);
-    let states = run(&perturbation.apply(network)?, inputs, pass, drive);
-    Ok(States {
-        rates: perturbation.clamp(states.rates),
-        ..states
+    run(network, inputs, pass, |inputs, pass| {
+        forward_perturbed(network, perturbation, timelines, inputs, pass)
     })
 }
 
@@ -115,28 +117,25 @@ fn run<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     inputs: &Array,
     pass: Forward<B>,
-    drive: Option<Array>,
-) -> States {
+    forward: impl Fn(Tensor<B, 3>, &Forward<B>) -> Result<Trajectory<B>, ModelError>,
+) -> Result<States, ModelError> {
     let device = network.device();
-    let forward = Forward {
+    let pass = Forward {
         record: Record::ALL,
         ..pass
     };
     let inputs: Tensor<B, 3> = tensor(inputs, &device);
-    let trajectory = match drive {
-        None => network.forward(inputs.clone(), &forward),
-        Some(drive) => network.forward_driven(inputs.clone(), tensor(&drive, &device), &forward),
-    };
+    let trajectory = forward(inputs.clone(), &pass)?;
     let host = |recorded: Option<Tensor<B, 3>>| array(recorded.expect("Record::ALL keeps it"));
     let n_steps = inputs.dims()[1];
     let dt_ms = network.config().dt_ms;
-    States {
+    Ok(States {
         potentials: host(trajectory.potentials),
         rates: host(trajectory.rates),
         inputs: array(inputs),
         outputs: array(network.activate(trajectory.outputs)),
         t_ms: (1..=n_steps).map(|k| (k as f64 * dt_ms) as f32).collect(),
-    }
+    })
 }
 
 impl Dynamics {
@@ -166,6 +165,7 @@ impl Dynamics {
             dt_ms: config.dt_ms,
             form: config.form,
             activation: config.activation,
+            output_nonlinearity: config.output_nonlinearity,
             input_baseline: config.input.baseline,
             rectifies_inputs: config.input.rectify,
         }
@@ -319,7 +319,7 @@ impl Injected {
                     "{name} holds NaN or an infinity at flat index {index}"
                 ));
             }
-            if let Some(Err(problem)) = array.map(Array::to_f32) {
+            if let Some(problem) = array.and_then(|array| array.check_f32().err()) {
                 return Err(format!("{name}: {problem}"));
             }
         }

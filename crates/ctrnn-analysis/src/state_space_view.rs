@@ -4,10 +4,10 @@ use ndarray::Array2;
 use serde_json::{Value, json};
 
 use crate::analyses::pca::StateSpace;
-use crate::analyses::{Analysis, Answer, Findings, Unsuitable};
+use crate::analyses::{Analysis, Answer, Findings};
 use crate::plot::Rgb;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study};
+use crate::{Arrays, Study, Unsuitable};
 
 /// Largest number of times at which a trajectory is shown.
 const MOST_TIMES: usize = 240;

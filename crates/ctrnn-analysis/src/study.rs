@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 
 use ctrnn_files::Array;
 use ctrnn_model::Form;
-use ctrnn_tasks::{Layout, Task, TrialBatch};
+use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
 
-use crate::groups::{Group, cells};
 use crate::metrics::Metrics;
-use crate::selection::{Selection, SelectionError};
 use crate::selectivity::d_prime;
-use crate::text::spoken;
-use crate::{Dynamics, EpochNames, ToArray, TrialRecord, Unsuitable, channel_arrays};
+use crate::{Dynamics, EpochNames, ToArray, TrialRecord, channel_arrays};
 
 /// A network, its trials, and its states and outputs in them.
 pub struct Study<'a> {
@@ -52,27 +49,6 @@ pub struct Peer {
     pub metrics: Option<Metrics>,
 }
 
-/// Constant input that represents an epoch: the median over all its time steps in all trials.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TypicalInput {
-    /// Epochs that have this input.
-    pub epochs: Vec<&'static str>,
-    /// Input values `[I]`.
-    pub input: Array1<f64>,
-}
-
-impl TypicalInput {
-    /// Returns the names of the epochs with this input.
-    pub fn title(&self) -> String {
-        spoken(&self.epochs.join(", "))
-    }
-
-    /// Returns inputs as an array `[input, I]` with `n_inputs` columns.
-    pub(crate) fn table(inputs: &[Self], n_inputs: usize) -> Array2<f64> {
-        Array2::from_shape_fn((inputs.len(), n_inputs), |(k, i)| inputs[k].input[i])
-    }
-}
-
 /// Converts an array of a file to an array of three dimensions.
 ///
 /// # Panics
@@ -90,31 +66,6 @@ pub fn three_dimensional(array: &Array) -> Array3<f64> {
 }
 
 impl Study<'_> {
-    /// Restricts the study to some of its trials.
-    ///
-    /// # Errors
-    /// If the selection does not fit the trials, or no trial is left.
-    pub fn restrict(&mut self, selection: &Selection) -> Result<(), SelectionError> {
-        let trials = selection.trials(&self.batch, self.task)?;
-        self.batch = self.batch.select(&trials);
-        let n_steps = self.batch.max_steps;
-        let all = [&mut self.potentials, &mut self.rates, &mut self.outputs];
-        let peers = self.peers.iter_mut().map(|peer| &mut peer.rates);
-        for values in all.into_iter().chain(peers) {
-            let rows = values.select(Axis(0), &trials);
-            *values = rows.slice_move(ndarray::s![.., ..n_steps, ..]);
-        }
-        Ok(())
-    }
-
-    /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values.
-    ///
-    /// # Errors
-    /// If the trials lack one of the conditions.
-    pub fn cells(&self, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
-        cells(self, names)
-    }
-
     /// Returns the inputs and outputs of the task.
     pub fn layout(&self) -> Layout {
         self.task.layout()
@@ -271,6 +222,13 @@ impl Study<'_> {
     /// Computes d' of every unit between the two choices of the network, in the [`telling_epoch`](Self::telling_epoch);
     /// `None` unless there are two choices.
     pub fn choice_preference(&self) -> Option<Array1<f64>> {
+        let group = self.choice_groups()?;
+        let rates = self.rates_in(self.telling_epoch());
+        Some(d_prime(rates.view(), &group).mapv(|d| d.clamp(-20.0, 20.0)))
+    }
+
+    /// Returns, for each trial, true if the network made the second of two choices; `None` unless both are made.
+    pub fn choice_groups(&self) -> Option<Vec<Option<bool>>> {
         let [first, second] = self.layout().alternatives()[..] else {
             return None;
         };
@@ -281,102 +239,31 @@ impl Study<'_> {
         };
         let group: Vec<Option<bool>> = self.choices().into_iter().map(side).collect();
         let both = group.contains(&Some(true)) && group.contains(&Some(false));
-        both.then(|| {
-            let rates = self.rates_in(self.telling_epoch());
-            d_prime(rates.view(), &group).mapv(|d| d.clamp(-20.0, 20.0))
-        })
+        both.then_some(group)
     }
 
-    /// Computes the mean over trials of the state at the end of an epoch.
-    pub fn mean_end(&self, epoch: &str) -> Array1<f64> {
-        let end = |b: usize| {
-            let last = steps_of(&self.batch, b, epoch).last()?;
-            Some(self.states().slice(ndarray::s![b, last, ..]).to_owned())
-        };
-        let ends: Vec<Array1<f64>> = (0..self.batch.n_trials).filter_map(end).collect();
-        let none = Array1::<f64>::zeros(self.dynamics.n_units());
-        ends.iter().fold(none, |a, b| a + b) / ends.len().max(1) as f64
+    /// Returns trial and time step of every state that belongs to a trial.
+    pub fn visited_steps(&self) -> impl Iterator<Item = (usize, usize)> {
+        let trials = 0..self.batch.n_trials;
+        trials.flat_map(|b| (0..self.batch.n_steps[b]).map(move |t| (b, t)))
+    }
+
+    /// Returns the states at some places, given by trial and time step, one per row; of more than `most` places, evenly
+    /// spread ones.
+    pub fn states_at(&self, places: &[(usize, usize)], most: usize) -> Array2<f64> {
+        let n = places.len().min(most);
+        let mut states = Array2::zeros((n, self.dynamics.n_units()));
+        for (k, mut row) in states.outer_iter_mut().enumerate() {
+            let (b, t) = places[k * places.len() / n];
+            row.assign(&self.states().slice(ndarray::s![b, t, ..]));
+        }
+        states
     }
 
     /// Returns the times of the first `n` states of a trial in ms.
     pub fn times_ms(&self, n: usize) -> Vec<f64> {
         let step = |t: usize| t as f64 * self.dynamics.dt_ms;
         (1..=n).map(step).collect()
-    }
-
-    /// Returns the typical inputs of all epochs, at least one.
-    ///
-    /// # Errors
-    /// If the trials have no epochs.
-    pub fn some_typical_inputs(&self) -> Result<Vec<TypicalInput>, Unsuitable> {
-        let inputs = self.typical_inputs();
-        if inputs.is_empty() {
-            let why = "the trials do not say when their epochs are";
-            return Err(Unsuitable::lacks(why));
-        }
-        Ok(inputs)
-    }
-
-    /// Returns the typical inputs of all epochs; epochs with equal inputs are merged.
-    pub fn typical_inputs(&self) -> Vec<TypicalInput> {
-        let mut found: Vec<TypicalInput> = Vec::new();
-        let steps = self.input_steps();
-        for epoch in self.epochs() {
-            let input = self.typical_input(epoch, &steps);
-            match found.iter_mut().find(|known| known.input == input) {
-                Some(known) => known.epochs.push(epoch),
-                None => found.push(TypicalInput {
-                    epochs: vec![epoch],
-                    input,
-                }),
-            }
-        }
-        found
-    }
-
-    /// Returns the rounding step of each input: a power of ten, about a hundredth of its range over all trials and time
-    /// steps; zero for a constant input.
-    ///
-    /// Smaller digits of a median are noise, which would make a line of fixed points drift.
-    fn input_steps(&self) -> Array1<f64> {
-        let width = self.batch.n_inputs;
-        let range = |k: usize| {
-            let mut bounds = [f64::INFINITY, f64::NEG_INFINITY];
-            for b in 0..self.batch.n_trials {
-                let rows = self.batch.rows(&self.batch.inputs, b, width);
-                for row in rows.chunks_exact(width).take(self.batch.n_steps[b]) {
-                    let value = f64::from(row[k]);
-                    bounds = [bounds[0].min(value), bounds[1].max(value)];
-                }
-            }
-            let range = bounds[1] - bounds[0];
-            if range > 0.0 {
-                10f64.powf(range.log10().round() - 2.0)
-            } else {
-                0.0
-            }
-        };
-        (0..width).map(range).collect()
-    }
-
-    /// Returns the median of each input over all trials and time steps of an epoch, rounded to `steps`.
-    fn typical_input(&self, epoch: &str, steps: &Array1<f64>) -> Array1<f64> {
-        let width = self.batch.n_inputs;
-        let median = |k: usize| {
-            let trial = |b: usize| {
-                let rows = self.batch.rows(&self.batch.inputs, b, width);
-                steps_of(&self.batch, b, epoch).map(move |t| f64::from(rows[t * width + k]))
-            };
-            let mut values: Vec<f64> = (0..self.batch.n_trials).flat_map(trial).collect();
-            values.sort_by(f64::total_cmp);
-            let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
-            if steps[k] > 0.0 {
-                (middle / steps[k]).round() * steps[k]
-            } else {
-                middle
-            }
-        };
-        (0..width).map(median).collect()
     }
 }
 
@@ -388,11 +275,13 @@ pub fn first_nonfinite(values: &Array3<f64>) -> Option<[usize; 2]> {
 
 /// Returns the time steps of a trial that belong to an epoch of this name.
 pub fn steps_of(batch: &TrialBatch, b: usize, epoch: &str) -> std::ops::Range<usize> {
-    let mut named = batch.timelines[b]
-        .epochs
-        .iter()
-        .filter(|(name, _)| *name == epoch);
+    span(&batch.timelines[b], epoch, batch.n_steps[b])
+}
+
+/// Returns the time steps from the first epoch of this name to the last, before `n_steps`.
+pub fn span(timeline: &Timeline, epoch: &str, n_steps: usize) -> std::ops::Range<usize> {
+    let mut named = timeline.epochs.iter().filter(|(name, _)| *name == epoch);
     let first = named.next().map_or(0..0, |(_, steps)| steps.clone());
     let last = named.next_back().map_or(first.end, |(_, steps)| steps.end);
-    first.start..last.min(batch.n_steps[b])
+    first.start..last.min(n_steps)
 }

@@ -47,6 +47,15 @@ pub fn filled(template: &str, values: &[(&str, &str)]) -> String {
     page
 }
 
+/// Joins words to a list: `a, b and c`.
+pub fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,13 @@ impl Adapter {
             .min(limits.max_buffer_size)
     }
 
+    /// Returns its place in the order of preference, from 0.
+    fn rank(&self) -> usize {
+        let order = ["discrete", "integrated", "virtual", "cpu"];
+        let place = order.iter().position(|kind| *kind == self.kind);
+        place.unwrap_or(order.len())
+    }
+
     /// Checks that the kernels can run on the adapter.
     ///
     /// # Errors
@@ -124,31 +131,28 @@ pub fn choose(choice: &AdapterChoice) -> Result<(Adapter, WgpuDevice), Failure> 
         (AdapterChoice::Best, Some(word)) => AdapterChoice::of(&word),
         (choice, _) => choice.clone(),
     };
-    let rank = |adapter: &&Adapter| {
-        let order = ["discrete", "integrated", "virtual", "cpu"];
-        order
-            .iter()
-            .position(|kind| *kind == adapter.kind)
-            .unwrap_or(order.len())
-    };
     let found = match &choice {
-        AdapterChoice::Best => adapters.iter().min_by_key(rank),
+        AdapterChoice::Best => adapters.iter().min_by_key(|adapter| adapter.rank()),
         AdapterChoice::Index(index) => adapters.get(*index),
         AdapterChoice::Named(part) => adapters.iter().find(|a| contains(&a.name, part)),
     };
     found
         .and_then(|adapter| Some((adapter.clone(), adapter.device.clone()?)))
-        .ok_or_else(|| {
-            let names = adapters
-                .iter()
-                .map(|a| format!("wgpu:{} is {}", a.index, a.name));
-            Failure::new(
-                DEVICE,
-                "G003",
-                format!("{choice} is not a usable graphics adapter"),
-                format!("choose one of {}", names.collect::<Vec<_>>().join(", ")),
-            )
-        })
+        .ok_or_else(|| unusable(&choice, &adapters))
+}
+
+/// Creates the error of an adapter that does not exist or that burn cannot select.
+fn unusable(choice: &AdapterChoice, adapters: &[Adapter]) -> Failure {
+    let names: Vec<String> = adapters
+        .iter()
+        .map(|a| format!("wgpu:{} is {}", a.index, a.name))
+        .collect();
+    Failure::new(
+        DEVICE,
+        "G003",
+        format!("{choice} is not a usable graphics adapter"),
+        format!("choose one of {}", names.join(", ")),
+    )
 }
 
 fn contains(name: &str, part: &str) -> bool {

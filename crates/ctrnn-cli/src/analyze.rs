@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::{ANALYSES, Analysis, Findings};
+use ctrnn_config::counted;
 use ctrnn_files::npz;
 use ctrnn_files::output::{self, OutputFile};
 use ctrnn_tasks::Registry;
@@ -15,7 +16,7 @@ use crate::study::{Words, analyse, load, named, note_unused, refused, with_study
 use crate::terminal::{Terminal, path_text};
 
 /// Analyses a run.
-pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let Words {
         names,
         overrides,
@@ -110,8 +111,12 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     terminal.print_json(
         || json!({ "wrote": path_text(&folder), "step": step, "analyses": all, "left_out": left_out }),
     )?;
-    terminal.say(format!("wrote {n_files} files to {}", folder.display()));
-    Ok(0)
+    terminal.say(format!(
+        "wrote {} to {}",
+        counted(n_files, "file"),
+        folder.display()
+    ));
+    Ok(())
 }
 
 /// Returns the paths of the results: `<name>.npz`, and `<name><suffix>.svg` and `<name><suffix>.py` for every figure.

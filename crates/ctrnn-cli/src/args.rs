@@ -8,8 +8,6 @@ use clap_complete::Shell;
 use ctrnn_analysis::plot::Style;
 use ctrnn_analysis::{AnalysisOption, Selection};
 
-use crate::trust::Trust;
-
 /// Train continuous-time recurrent neural networks on cognitive tasks.
 #[derive(Debug, Parser)]
 #[command(name = "train-ctrnn", version, max_term_width = 100)]
@@ -150,6 +148,14 @@ impl Data {
     }
 }
 
+/// Option by which a user agrees to a program.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub struct Trust {
+    /// Agree to start the program that makes the trials, now and in later commands until it changes (docs/trust.md).
+    #[arg(long)]
+    pub trust: bool,
+}
+
 const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes a key, and so does KEY=none unless none is a value of the key";
 
 #[derive(Debug, ClapArgs)]
@@ -271,7 +277,7 @@ pub struct TrainArgs {
     /// Action if the run folder exists already [default: auto under Slurm, else never].
     #[arg(long, value_enum)]
     pub resume: Option<Resume>,
-    /// Replace an existing run.
+    /// Replace an existing run; a requeued Slurm job continues the run that it began itself.
     #[arg(long, conflicts_with = "resume")]
     pub force: bool,
     /// Stop and save after this time, such as 3h50m; `resume` continues.
@@ -317,7 +323,8 @@ pub struct ResumeArgs {
 pub struct EvalArgs {
     /// The run folder.
     pub run: PathBuf,
-    /// Overrides of validate.trials and of keys under task and time, such as 'task.perceptual_decision.coherences=[0.1]'.
+    /// Overrides of validate.trials, validate.balance and of keys under task and time, such as
+    /// 'task.perceptual_decision.coherences=[0.1]'.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Checkpoint to use instead of the newest weights: last, best or a number of steps.
@@ -326,13 +333,28 @@ pub struct EvalArgs {
     /// Number of trials [default: validate.trials; with task.npz.files=[...] other than the run's files, all trials].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
-    /// Simulate the network's own noise.
-    #[arg(long)]
+    /// Evaluate the validation trials of the run, with the noise that they had: gives the numbers of metrics.csv at the
+    /// step of the weights.
+    #[arg(long, conflicts_with = "trials")]
+    pub validation: bool,
+    /// Simulate the network's own noise [default: as in validation: validate.noise, which is true unless it was set].
+    #[arg(long, conflicts_with = "no_noise")]
     pub noise: bool,
+    /// Leave out the network's own noise.
+    #[arg(long)]
+    pub no_noise: bool,
+    /// Evaluate only the trials in which all these conditions hold: context=motion,coh>0.1.
+    #[arg(long = "where", value_name = "NAME=VALUE,...")]
+    pub selection: Option<Selection>,
+    /// Score each combination of the values of these conditions: context,coh.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub by: Vec<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
     pub trust: Trust,
+    #[command(flatten)]
+    pub perturb: PerturbArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -442,6 +464,8 @@ pub struct ImportArgs {
     /// Key of the state_dict in a file of torch.save that holds several, such as model or ema.model.
     #[arg(long, value_name = "NAME")]
     pub entry: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
     /// Folder of the run.
     #[arg(short, long, value_name = "RUN")]
     pub output: PathBuf,
@@ -459,21 +483,29 @@ pub enum Recorded {
     Outputs,
 }
 
-/// Perturbations of a network during a simulation. Units are numbers from 0 and ranges, such as 3,8-11.
+/// Perturbations of a network while it runs. UNITS are numbers from 0 and ranges, such as 3,8-11, and groups: all, e and
+/// i (Dale's law), sign:+ and sign:- (by their outgoing weights); GROUP:FRACTION is a random fraction of a group, by the
+/// seed of the run. WINDOW is a time in ms, such as 200..400, 200.. or ..400, or an epoch of the trials, such as
+/// stimulus; without it the perturbation lasts for the whole trial.
 #[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Perturbations")]
 pub struct PerturbArgs {
-    /// Inject a current into units between two times in ms, in addition to W_in u: 0-9@200..400=0.5.
-    #[arg(long, value_name = "UNITS@FROM..TO=VALUE")]
-    pub current: Vec<String>,
-    /// Silence these units: their outgoing weights are set to zero.
-    #[arg(long, value_name = "UNITS")]
+    /// Set the rates of these units to 0: e:0.25@stimulus. UNITS: 3,8-11, all, e, i, sign:+, GROUP:FRACTION. WINDOW: ms, such
+    /// as 200..400, or an epoch.
+    #[arg(long, value_name = "UNITS[@WINDOW]")]
+    pub silence: Vec<String>,
+    /// Set the outgoing weights of these units to zero; their own rates go on: 3,8-11@200..400.
+    #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub lesion: Vec<String>,
-    /// Set the recurrent connections from presynaptic to postsynaptic units to zero: 0-9>20-29.
-    #[arg(long, value_name = "PRE>POST")]
-    pub cut: Vec<String>,
-    /// Clamp the rates of these units to a value: 4=0.5.
-    #[arg(long, value_name = "UNITS=RATE")]
+    /// Clamp the rates of these units to a value: 4@delay=0.5.
+    #[arg(long, value_name = "UNITS[@WINDOW]=RATE")]
     pub clamp: Vec<String>,
+    /// Inject a current into units, in addition to W_in u: 0-9@200..400=0.5.
+    #[arg(long, value_name = "UNITS[@WINDOW]=VALUE")]
+    pub current: Vec<String>,
+    /// Set the recurrent connections from presynaptic to postsynaptic units to zero: 0-9>20-29@delay.
+    #[arg(long, value_name = "PRE>POST[@WINDOW]")]
+    pub cut: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -521,6 +553,8 @@ pub struct AnalyzedTrials {
     pub data: Data,
     #[command(flatten)]
     pub trust: Trust,
+    #[command(flatten)]
+    pub perturb: PerturbArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use std::panic::catch_unwind;
 
-use burn::tensor::backend::{AutodiffBackend, Backend as BurnBackend};
+use burn::tensor::backend::Backend as BurnBackend;
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
 use ctrnn_config::{AdapterChoice, Backend, DeviceConfig, Run};
@@ -11,7 +11,7 @@ use ctrnn_config::{AdapterChoice, Backend, DeviceConfig, Run};
 use ctrnn_model::Cuda;
 #[cfg(feature = "wgpu")]
 use ctrnn_model::Gpu;
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::TrainingBackend;
 
 #[cfg(feature = "wgpu")]
 use crate::adapter::{Adapter, adapters, choose};
@@ -28,10 +28,11 @@ pub trait Job {
     const TRAINS: bool = false;
 
     /// Does the work on a device; loss and gradient norm may be read every `check_every` steps.
-    fn run<B>(self, device: &B::Device, check_every: CheckEvery) -> Result<Self::Output, Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend;
+    fn run<B: TrainingBackend>(
+        self,
+        device: &B::Device,
+        check_every: CheckEvery,
+    ) -> Result<Self::Output, Failure>;
 }
 
 /// The interval at which numbers are read from the device.

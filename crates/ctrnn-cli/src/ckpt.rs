@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use ctrnn_config::counted;
 use ctrnn_files::{CheckpointManifest, FileError, Holder, RunFolder, RunLock, read_pointer};
 use ctrnn_runs::{Checkpoint, TensorSummary, checkpoint_step, now};
 use serde_json::{Value as Json, json};
@@ -15,7 +16,7 @@ use crate::run_path::{existing_folder, recorded};
 use crate::terminal::{Terminal, path_text};
 
 /// Lists, checks, shows or removes checkpoints.
-pub fn run(args: &CkptArgs, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &CkptArgs, terminal: &Terminal) -> Result<(), Failure> {
     match &args.command {
         CkptCommand::List { run } => list(run, terminal),
         CkptCommand::Verify { run, which } => verify(run, which, terminal),
@@ -52,7 +53,7 @@ impl Pointers {
     }
 }
 
-fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
+fn list(run: &Path, terminal: &Terminal) -> Result<(), Failure> {
     let folder = existing_folder(run)?;
     let pointers = Pointers::read(&folder)?;
     let rows: Vec<_> = folder
@@ -60,10 +61,6 @@ fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
         .into_iter()
         .map(|step| (step, CheckpointManifest::load(&folder.checkpoint(step))))
         .collect();
-    let bytes = |manifest: &CheckpointManifest| -> u64 {
-        let sizes = manifest.files.values().map(|file| file.bytes);
-        sizes.fold(0, u64::saturating_add)
-    };
     let text = || {
         let mut text = format!("{:>10}  {:>12}\n", "step", "bytes");
         for (step, manifest) in &rows {
@@ -87,11 +84,16 @@ fn list(run: &Path, terminal: &Terminal) -> Result<u8, Failure> {
         });
         json!({ "run": path_text(run), "checkpoints": rows.collect::<Vec<_>>() })
     };
-    terminal.print(text, json)?;
-    Ok(0)
+    terminal.print(text, json)
 }
 
-fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failure> {
+/// Returns the size of a checkpoint.
+fn bytes(manifest: &CheckpointManifest) -> u64 {
+    let sizes = manifest.files.values().map(|file| file.bytes);
+    sizes.fold(0, u64::saturating_add)
+}
+
+fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<(), Failure> {
     let folder = existing_folder(run)?;
     let steps = match which {
         [] => folder.list_checkpoints()?,
@@ -121,29 +123,32 @@ fn verify(run: &Path, which: &[String], terminal: &Terminal) -> Result<u8, Failu
         json!({ "run": path_text(run), "whole": whole, "damaged": damaged.collect::<Vec<_>>() })
     };
     terminal.print(text, json)?;
-    match damaged.last_key_value() {
-        None => Ok(0),
-        Some((_, problem)) => {
-            let what = format!(
-                "{} of {} checkpoints are damaged; the newest of these: {problem}",
-                damaged.len(),
-                damaged.len() + whole.len()
-            );
-            let help = match whole.last() {
-                Some(step) => format!(
-                    "`resume` continues from the newest undamaged one; --checkpoint {step} uses the one of step {step}"
-                ),
-                None => {
-                    "no checkpoint is undamaged: restore the folder from a copy, or train again"
-                        .to_owned()
-                }
-            };
-            Err(Failure::new(DATA, "D005", what, help))
-        }
-    }
+    check_undamaged(&whole, &damaged)
 }
 
-fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<u8, Failure> {
+/// Checks that none of the verified checkpoints is damaged.
+fn check_undamaged(whole: &[u64], damaged: &BTreeMap<u64, String>) -> Result<(), Failure> {
+    let Some((_, problem)) = damaged.last_key_value() else {
+        return Ok(());
+    };
+    let what = format!(
+        "of {}, {} {} damaged; the newest of these: {problem}",
+        counted(damaged.len() + whole.len(), "checkpoint"),
+        damaged.len(),
+        if damaged.len() == 1 { "is" } else { "are" }
+    );
+    let help = match whole.last() {
+        Some(step) => format!(
+            "`resume` continues from the newest undamaged one; --checkpoint {step} uses the one of step {step}"
+        ),
+        None => {
+            "no checkpoint is undamaged: restore the folder from a copy, or train again".to_owned()
+        }
+    };
+    Err(Failure::new(DATA, "D005", what, help))
+}
+
+fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<(), Failure> {
     let folder = existing_folder(run)?;
     let step = checkpoint_step(&folder, which)?;
     let checkpoint = Checkpoint::read(&folder.checkpoint(step))?;
@@ -173,8 +178,7 @@ fn show(run: &Path, which: &str, terminal: &Terminal) -> Result<u8, Failure> {
             "optimizer": optimizer.iter().map(array_json).collect::<Vec<_>>(),
         })
     };
-    terminal.print(text, json)?;
-    Ok(0)
+    terminal.print(text, json)
 }
 
 fn array_text(array: &TensorSummary) -> String {
@@ -200,7 +204,7 @@ fn prune(
     keep: Option<usize>,
     dry_run: bool,
     terminal: &Terminal,
-) -> Result<u8, Failure> {
+) -> Result<(), Failure> {
     let mut folder = existing_folder(run)?;
     // Kept to the end of the function, so that no process trains the run meanwhile.
     let lock = if dry_run {
@@ -212,44 +216,42 @@ fn prune(
     if let Some(lock) = &lock {
         folder = folder.held_by(lock);
     }
-    let keep_last = match keep {
-        Some(keep) => keep,
-        None => keep_last(&folder)?,
-    };
-    let pointers = Pointers::read(&folder)?;
-    let newest_whole = folder.newest_whole_checkpoint()?.step;
-    let mut stay: Vec<u64> = [pointers.last, pointers.best, newest_whole]
-        .into_iter()
-        .flatten()
-        .collect();
-    if let Some(step) = newest_whole {
-        let newest = Checkpoint::read(&folder.checkpoint(step))?;
-        stay.extend(newest.counters.best_steps());
-    }
-    let removed = if dry_run {
-        folder.checkpoints_to_prune(keep_last, &stay)?
+    let keep_last = keep.map_or_else(|| keep_last(&folder), Ok)?;
+    let (word, removed) = if dry_run {
+        let removed = folder.checkpoints_to_prune(keep_last, &needed(&folder)?)?;
+        ("would remove", removed)
     } else {
-        folder.prune_checkpoints(keep_last, &stay)?
+        let removed = folder.prune_checkpoints(keep_last, &needed(&folder)?)?;
+        ("removed", removed)
     };
-    let left: Vec<u64> = folder
-        .list_checkpoints()?
-        .into_iter()
-        .filter(|step| !removed.contains(step))
-        .collect();
-    let word = if dry_run { "would remove" } else { "removed" };
-    let steps = |steps: &[u64]| match steps {
-        [] => "none".to_owned(),
-        steps => steps
-            .iter()
-            .map(u64::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
+    let mut left = folder.list_checkpoints()?;
+    left.retain(|step| !removed.contains(step));
     terminal.print(
-        || format!("{word}: {}\nkept: {}\n", steps(&removed), steps(&left)),
+        || format!("{word}: {}\nkept: {}\n", listed(&removed), listed(&left)),
         || json!({ "run": path_text(run), "removed": removed, "kept": left, "dry_run": dry_run }),
-    )?;
-    Ok(0)
+    )
+}
+
+/// Returns the steps of the checkpoints that a run needs, however old: those of the pointers, the newest undamaged one,
+/// and those that this one names as the best.
+fn needed(folder: &RunFolder) -> Result<Vec<u64>, Failure> {
+    let pointers = Pointers::read(folder)?;
+    let mut needed: Vec<u64> = pointers.last.into_iter().chain(pointers.best).collect();
+    if let Some(step) = folder.newest_whole_checkpoint()?.step {
+        let newest = Checkpoint::read(&folder.checkpoint(step))?;
+        needed.push(step);
+        needed.extend(newest.counters.best_steps());
+    }
+    Ok(needed)
+}
+
+/// Formats steps: "100, 200", or "none".
+fn listed(steps: &[u64]) -> String {
+    if steps.is_empty() {
+        return "none".to_owned();
+    }
+    let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
+    steps.join(", ")
 }
 
 /// Reads `checkpoint.keep_last` from the recorded configuration of a run.

@@ -17,15 +17,15 @@ use crate::run_path::{existing_folder, recorded};
 use crate::terminal::Terminal;
 
 /// Runs a subcommand of `config`.
-pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     match &args.command {
         ConfigCommand::Schema => {
             let schema = schema(registry);
             let pretty = || serde_json::to_string_pretty(schema).expect("a JSON value");
-            terminal.print(pretty, || schema.clone())?;
+            terminal.print(pretty, || schema.clone())
         }
-        ConfigCommand::Show { run, overrides } => show(run, overrides, registry, terminal)?,
-        ConfigCommand::Diff { a, b } => diff(a, b, registry, terminal)?,
+        ConfigCommand::Show { run, overrides } => show(run, overrides, registry, terminal),
+        ConfigCommand::Diff { a, b } => diff(a, b, registry, terminal),
         ConfigCommand::Explain { key } => {
             let schema = schema(registry);
             let key = key.as_deref().unwrap_or_default();
@@ -39,10 +39,9 @@ pub fn run(args: &ConfigArgs, registry: &Registry, terminal: &Terminal) -> Resul
                     .collect::<Vec<_>>()
                     .join("\n")
             };
-            terminal.print(text, json)?;
+            terminal.print(text, json)
         }
     }
-    Ok(0)
 }
 
 /// Returns the full path of a key given by its last part, if only one key ends in it.
@@ -205,26 +204,26 @@ impl GivenKeys {
 }
 
 fn explanation_text(e: &Explanation) -> String {
-    let mut text = match e.key.as_str() {
-        "" => "a configuration".to_owned(),
-        key => key.to_owned(),
+    let (mut text, table) = match e.key.as_str() {
+        "" => ("a configuration".to_owned(), "TABLE".to_owned()),
+        key => (key.to_owned(), format!("{key}.KEY")),
     };
     if let Some(of) = &e.of {
         let _ = write!(text, " (of {of})");
     }
     let _ = writeln!(text, ": {}", e.kind);
     let _ = writeln!(text, "  {}", e.text.replace('\n', "\n  "));
-    if let Some(default) = &e.default {
-        let _ = writeln!(text, "  default: {default}");
-    }
-    if let Some(unit) = e.unit {
-        let _ = writeln!(text, "  unit:    {unit}");
-    }
-    if let Some(range) = &e.range {
-        let _ = writeln!(text, "  range:   {range}");
-    }
-    if !e.words.is_empty() {
-        let _ = writeln!(text, "  one of:  {}", e.words.join(", "));
+    let words = (!e.words.is_empty()).then(|| e.words.join(", "));
+    let facts = [
+        ("default:", e.default.as_deref()),
+        ("unit:", e.unit),
+        ("range:", e.range.as_deref()),
+        ("one of:", words.as_deref()),
+    ];
+    for (name, fact) in facts {
+        if let Some(fact) = fact {
+            let _ = writeln!(text, "  {name:<8} {fact}");
+        }
     }
     if !e.keys.is_empty() {
         let width = e.keys.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
@@ -232,11 +231,7 @@ fn explanation_text(e: &Explanation) -> String {
         for (key, line) in &e.keys {
             let _ = writeln!(text, "    {key:width$}  {line}");
         }
-        let of_key = match e.key.as_str() {
-            "" => "TABLE".to_owned(),
-            table => format!("{table}.KEY"),
-        };
-        let _ = writeln!(text, "`train-ctrnn config explain {of_key}` explains a key");
+        let _ = writeln!(text, "`train-ctrnn config explain {table}` explains a key");
     }
     text
 }

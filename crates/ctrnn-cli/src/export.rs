@@ -1,9 +1,8 @@
 //! `export`: the weights of a run as files for other programs.
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::Run;
 use ctrnn_files::output::check_folder;
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Export, RunWeights};
 use ctrnn_tasks::Registry;
 
@@ -15,7 +14,7 @@ use crate::run_path::{Needs, existing, weights_of};
 use crate::terminal::Terminal;
 
 /// Exports a run.
-pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let (folder, run) = existing(&args.run, &args.data, &[], registry, Needs::Network)?;
     match args.to {
         ExportFormat::Torch => check_folder(&args.output)?,
@@ -30,7 +29,7 @@ pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     with_backend(&run, job)?;
     terminal.wrote(&args.output)?;
     terminal.say(format!("wrote {}", args.output.display()));
-    Ok(0)
+    Ok(())
 }
 
 struct ExportJob<'a> {
@@ -42,11 +41,7 @@ struct ExportJob<'a> {
 impl Job for ExportJob<'_> {
     type Output = ();
 
-    fn run<B>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure>
-    where
-        B: AutodiffBackend + RecurrenceBackend,
-        B::InnerBackend: RecurrenceBackend,
-    {
+    fn run<B: TrainingBackend>(self, device: &B::Device, _: CheckEvery) -> Result<(), Failure> {
         let Self { args, run, weights } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
         let export = match args.to {

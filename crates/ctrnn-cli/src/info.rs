@@ -1,7 +1,7 @@
 //! `info`: version, machine, kernels, devices.
 
 use ctrnn_kernels::KernelPath;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[cfg(feature = "wgpu")]
 use crate::adapter::adapters;
@@ -10,60 +10,78 @@ use crate::terminal::Terminal;
 use crate::threads;
 
 /// Shows the version of this program and the devices that it found.
-pub fn run(terminal: &Terminal) -> Result<u8, Failure> {
-    let version = env!("CARGO_PKG_VERSION");
-    let threads = threads::elsewhere(0);
-    let kernel = KernelPath::selected().map_or("none", KernelPath::name);
+pub fn run(terminal: &Terminal) -> Result<(), Failure> {
     let kernels: Vec<&str> = KernelPath::available().map(KernelPath::name).collect();
-    let backends: Vec<&str> = [
+    let backends = [
         ("cpu", true),
         ("wgpu", cfg!(feature = "wgpu")),
         ("cuda", cfg!(feature = "cuda")),
-    ]
-    .into_iter()
-    .filter_map(|(name, is_built)| is_built.then_some(name))
-    .collect();
-    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
-    let adapters = listed();
-    let text = || {
-        let mut text = format!(
-            "train-ctrnn {version} (burn 0.21.0, {target})\nthreads      {threads}\nkernels      {kernel} (available: {})\nbackends     {}",
-            kernels.join(", "),
-            backends.join(", ")
+    ];
+    let backends = backends.into_iter().filter(|(_, is_built)| *is_built);
+    let info = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "burn": "0.21.0",
+        "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        "threads": threads::elsewhere(0),
+        "kernel": KernelPath::selected().map_or("none", KernelPath::name),
+        "kernels": kernels,
+        "backends": backends.map(|(name, _)| name).collect::<Vec<_>>(),
+        "adapters": listed(),
+    });
+    terminal.print(|| text(&info), || info.clone())
+}
+
+fn text(info: &Value) -> String {
+    let word = |info: &Value, key: &str| info[key].as_str().unwrap_or_default().to_owned();
+    let list = |key: &str| {
+        let words = info[key].as_array().into_iter().flatten();
+        words
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut text = format!(
+        "train-ctrnn {} (burn {}, {})\nthreads      {}\nkernels      {} (available: {})\nbackends     {}",
+        word(info, "version"),
+        word(info, "burn"),
+        word(info, "target"),
+        info["threads"],
+        word(info, "kernel"),
+        list("kernels"),
+        list("backends"),
+    );
+    for adapter in info["adapters"].as_array().into_iter().flatten() {
+        let field = |key: &str| word(adapter, key);
+        let index = format!("wgpu:{}", adapter["index"]);
+        text += &format!(
+            "\n{index:<13}{} ({}; {})",
+            field("name"),
+            field("kind"),
+            field("driver")
         );
-        for adapter in &adapters {
-            let field = |name: &str| adapter[name].as_str().unwrap_or_default().to_owned();
-            let (name, kind, driver) = (field("name"), field("kind"), field("driver"));
-            let word = format!("wgpu:{}", adapter["index"]);
-            text += &format!("\n{word:<13}{name} ({kind}; {driver})");
-        }
-        text
-    };
-    let json = || {
-        json!({
-            "version": version, "burn": "0.21.0", "target": target, "threads": threads,
-            "kernel": kernel, "kernels": kernels, "backends": backends,
-            "adapters": adapters,
-        })
-    };
-    terminal.print(text, json)?;
-    Ok(0)
+    }
+    text
 }
 
 /// Lists the graphics adapters of this machine.
 #[cfg(feature = "wgpu")]
-fn listed() -> Vec<serde_json::Value> {
-    let describe = |adapter: crate::adapter::Adapter| {
-        json!({
-            "index": adapter.index, "name": adapter.name, "kind": adapter.kind, "driver": adapter.driver,
-            "largest_buffer": adapter.largest_buffer(),
+fn listed() -> Vec<Value> {
+    adapters()
+        .into_iter()
+        .map(|adapter| {
+            json!({
+                "index": adapter.index,
+                "name": adapter.name,
+                "kind": adapter.kind,
+                "driver": adapter.driver,
+                "largest_buffer": adapter.largest_buffer(),
+            })
         })
-    };
-    adapters().into_iter().map(describe).collect()
+        .collect()
 }
 
 /// Returns no adapters: this program was built without wgpu.
 #[cfg(not(feature = "wgpu"))]
-fn listed() -> Vec<serde_json::Value> {
+fn listed() -> Vec<Value> {
     Vec::new()
 }

@@ -25,7 +25,7 @@ fn files(registry: &Registry) -> [(&'static str, String); 3] {
 }
 
 /// Creates a project in a folder; existing files are not overwritten.
-pub fn run(args: &InitArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &InitArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.dir).map_err(|error| {
         let what = format!("cannot create {}: {error}", args.dir.display());
         Failure::new(IO, "F002", what, "choose another folder")
@@ -53,5 +53,5 @@ pub fn run(args: &InitArgs, registry: &Registry, terminal: &Terminal) -> Result<
     terminal.say(format!(
         "next: {enter}train-ctrnn train perceptual_decision.toml"
     ));
-    Ok(0)
+    Ok(())
 }

@@ -12,13 +12,10 @@
 
 #[cfg(feature = "wgpu")]
 mod adapter;
-mod advice;
 mod analyze;
 mod args;
 mod backend;
-mod beginning;
 mod check;
-mod check_without_trials;
 mod ckpt;
 mod config;
 #[cfg(feature = "wgpu")]
@@ -27,6 +24,7 @@ mod eval;
 mod export;
 pub mod failure;
 mod figure;
+mod folder_name;
 mod import;
 mod info;
 mod init;
@@ -37,6 +35,7 @@ mod plot;
 mod progress;
 mod report;
 mod run_path;
+mod shell;
 mod simulate;
 mod stop;
 mod study;
@@ -44,7 +43,6 @@ mod tasks;
 mod terminal;
 mod threads;
 mod train;
-mod training_memory;
 mod trial_arrays;
 mod trial_count;
 mod trial_length;
@@ -118,31 +116,30 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         threads::tell_variables(terminal);
     }
     match command {
-        Command::Init(args) => init::run(&args, registry, terminal),
-        Command::Tasks(args) => tasks::run(&args, registry, terminal),
-        Command::Check(args) => check::run(&args, registry, terminal),
-        Command::Train(args) => train::train(&args, registry, terminal),
-        Command::Resume(args) => train::resume(&args, registry, terminal),
-        Command::Eval(args) => eval::run(&args, registry, terminal),
-        Command::Simulate(args) => simulate::run(&args, registry, terminal),
-        Command::Export(args) => export::run(&args, registry, terminal),
-        Command::Import(args) => import::run(&args, registry, terminal),
-        Command::Analyze(args) => analyze::run(&args, registry, terminal),
-        Command::Plot(args) => plot::run(&args, registry, terminal),
-        Command::Report(args) => report::run(&args, registry, terminal),
-        Command::Ckpt(args) => ckpt::run(&args, terminal),
-        Command::Config(args) => config::run(&args, registry, terminal),
-        Command::Info => info::run(terminal),
+        Command::Init(args) => init::run(&args, registry, terminal)?,
+        Command::Tasks(args) => tasks::run(&args, registry, terminal)?,
+        Command::Check(args) => check::run(&args, registry, terminal)?,
+        Command::Train(args) => return train::train(&args, registry, terminal),
+        Command::Resume(args) => return train::resume(&args, registry, terminal),
+        Command::Eval(args) => eval::run(&args, registry, terminal)?,
+        Command::Simulate(args) => simulate::run(&args, registry, terminal)?,
+        Command::Export(args) => export::run(&args, registry, terminal)?,
+        Command::Import(args) => import::run(&args, registry, terminal)?,
+        Command::Analyze(args) => analyze::run(&args, registry, terminal)?,
+        Command::Plot(args) => plot::run(&args, registry, terminal)?,
+        Command::Report(args) => report::run(&args, registry, terminal)?,
+        Command::Ckpt(args) => ckpt::run(&args, terminal)?,
+        Command::Config(args) => config::run(&args, registry, terminal)?,
+        Command::Info => info::run(terminal)?,
         Command::Completions { shell } => {
             let script = args::completions(shell);
             let json = || json!({ "shell": shell.to_string(), "script": script });
             terminal.print(|| script.clone(), json)?;
-            Ok(0)
         }
         Command::Man => {
             let page = args::manual();
             terminal.print(|| page.clone(), || json!({ "page": page }))?;
-            Ok(0)
         }
     }
+    Ok(0)
 }

@@ -15,7 +15,7 @@ use crate::study::{Words, load, named, note_unused, refused, settings_for, with_
 use crate::terminal::{Terminal, path_text};
 
 /// Draws an analysis, and writes its arrays and a script that draws each figure next to them.
-pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let format = FigureFormat::of(&args.output)?;
     output::check(&args.output, args.force, terminal)?;
     if !files::is_stream(&args.output) {
@@ -96,7 +96,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     for line in &findings.statements {
         terminal.say(line);
     }
-    Ok(0)
+    Ok(())
 }
 
 /// Returns the name of a file without its extension, as text.

@@ -15,7 +15,7 @@ use crate::study::{Settings, analyse, load, with_study};
 use crate::terminal::Terminal;
 
 /// Writes the report of a run.
-pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.output {
         output::check(path, args.force, terminal)?;
     }
@@ -38,6 +38,15 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     output::check(&path, force, terminal)?;
     let config = read_at_most(&loaded.folder.resolved(), MAX_CONFIG_BYTES)?;
     let run = &loaded.run;
+    let perturbed = args.trials.perturb.words().into_iter();
+    let perturbed = perturbed.map(|word| format!("the network is perturbed: {word}"));
+    let notes: Vec<String> = loaded
+        .weights
+        .notes
+        .iter()
+        .cloned()
+        .chain(perturbed)
+        .collect();
     let about = ReportedRun {
         folder: &loaded.folder,
         config: &String::from_utf8_lossy(&config),
@@ -49,12 +58,16 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         optimizer: run.config.train.optimizer.name(),
         seed: run.config.seed,
         step: loaded.weights.step,
-        notes: &loaded.weights.notes,
+        notes: &notes,
         has_noise: args.trials.noise,
     };
     let everything: Vec<&'static Analysis> = ANALYSES.iter().collect();
     let page = with_study(&loaded, &args.trials, registry, terminal, |study| {
-        Ok(report(&about, study, &analyse(study, &everything, &Settings::new()))?)
+        Ok(report(
+            &about,
+            study,
+            &analyse(study, &everything, &Settings::new()),
+        )?)
     })?;
     ctrnn_files::output::write(&path, force, page.as_bytes())?;
     terminal.wrote(&path)?;
@@ -64,5 +77,5 @@ pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Resul
         ));
     }
     terminal.say(format!("wrote {}", path.display()));
-    Ok(0)
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `simulate`: runs a trained network and writes its states as npz.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use burn::tensor::backend::AutodiffBackend;
@@ -8,12 +8,12 @@ use ctrnn_analysis::{
     EpochNames, Injected, Perturbation, README, STATES_ARRAYS, States, TRIAL_ARRAYS, TrialRecord,
     channel_arrays, readme, simulate_perturbed,
 };
-use ctrnn_config::{Backend, Run, only_under};
+use ctrnn_config::{Backend, Run, counted, only_under};
 use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
 use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::RunWeights;
-use ctrnn_tasks::{Registry, Trial, TrialBatch};
+use ctrnn_tasks::{Registry, Timeline, Trial, TrialBatch};
 use ctrnn_train::{condition_numbers, evaluation_trials};
 
 use crate::args::{Recorded, SimulateArgs};
@@ -21,7 +21,7 @@ use crate::backend::{CheckEvery, Job, with_backend, with_f64};
 use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
 use crate::output;
-use crate::perturbation::perturbation;
+use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
@@ -31,7 +31,7 @@ use crate::trial_count::trial_count;
 const TOGETHER: usize = 64;
 
 /// Simulates a run.
-pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let tables: &[&str] = match args.inputs {
         Some(_) => &["time"],
         None => &["task", "time"],
@@ -65,10 +65,13 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     terminal.wrote(&args.output)?;
     terminal.say(format!(
-        "wrote {}: {trials} trials, {steps} time steps, {units} units",
-        args.output.display()
+        "wrote {}: {}, {}, {}",
+        args.output.display(),
+        counted(trials, "trial"),
+        counted(steps, "time step"),
+        counted(units, "unit")
     ));
-    Ok(0)
+    Ok(())
 }
 
 struct SimulateJob<'a> {
@@ -94,18 +97,18 @@ impl Job for SimulateJob<'_> {
             weights,
         } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
-        let perturbation = perturbation(&args.perturb, run.model.n_units, run.clock)?;
+        let perturbation = perturbation(&args.perturb, &network, run)?;
         let shown = match &args.inputs {
-            Some(path) => Shown::File(Box::new(Injected::read(path, network.config())?)),
+            Some(path) => Inputs::File(Box::new(Injected::read(path, network.config())?)),
             None => {
                 let default = || run.task.n_conditions();
                 let n_trials = trial_count(run, args.trials, default, terminal);
-                Shown::Trials(PaddedTrials::of(run, n_trials)?)
+                Inputs::Trials(PaddedTrials::of(run, n_trials)?)
             }
         };
         let [n_trials, n_steps] = shown.size();
-        check_currents(&perturbation, n_steps, run)?;
-        if let (true, Shown::File(injected)) = (args.noise, &shown)
+        check_windows(&perturbation, || shown.all(), run)?;
+        if let (true, Inputs::File(injected)) = (args.noise, &shown)
             && !matches!(injected.noise::<B::InnerBackend>(device), Noise::Off)
         {
             let what = "--noise has no effect: the file of --inputs contains the noise";
@@ -131,25 +134,10 @@ impl Job for SimulateJob<'_> {
     }
 }
 
-/// Refuses a current that starts after the end of every trial.
-fn check_currents(perturbation: &Perturbation, n_steps: usize, run: &Run) -> Result<(), Failure> {
-    let mut currents = perturbation.currents.iter();
-    let Some(late) = currents.find(|current| current.steps.start >= n_steps) else {
-        return Ok(());
-    };
-    let ms = |steps: usize| steps as f64 * run.clock.dt_ms();
-    let what = format!(
-        "--current from {} ms on has no effect: the longest trial ends at {} ms",
-        ms(late.steps.start),
-        ms(n_steps)
-    );
-    Err(Failure::new(USAGE, "C036", what, "give an earlier time"))
-}
-
 /// A network with its perturbation and noise.
 struct Simulation<'a, B: RecurrenceBackend> {
     network: &'a CtrnnModule<B>,
-    shown: &'a Shown<'a>,
+    shown: &'a Inputs<'a>,
     perturbation: &'a Perturbation,
     /// Address of the noise, used only if the file does not contain any.
     noise: Option<NoiseAddress>,
@@ -165,9 +153,13 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
         record: &[Recorded],
         writer: &mut NpzWriter,
     ) -> Result<(), Failure> {
-        let mut states = self.states(first, &some.injected)?;
+        let timelines = some
+            .batch
+            .as_ref()
+            .map_or(&[][..], |batch| &batch.timelines);
+        let mut states = self.states(first, &some.injected, timelines)?;
         let mut rows = some.arrays;
-        if let (Some(batch), Shown::Trials(trials)) = (&some.batch, self.shown) {
+        if let (Some(batch), Inputs::Trials(trials)) = (&some.batch, self.shown) {
             let record = TrialRecord {
                 task: trials.run.task.as_ref(),
                 batch,
@@ -195,7 +187,12 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
         Ok(())
     }
 
-    fn states(&self, first: usize, injected: &Injected) -> Result<States, Failure> {
+    fn states(
+        &self,
+        first: usize,
+        injected: &Injected,
+        timelines: &[Timeline],
+    ) -> Result<States, Failure> {
         let noise = match (injected.noise(self.device), self.noise) {
             (Noise::Off, Some(address)) => Noise::Drawn(NoiseAddress {
                 first_trial: address.first_trial + first as u32,
@@ -213,25 +210,34 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
             self.network,
             &injected.inputs,
             pass,
+            timelines,
             self.perturbation,
         )?)
     }
 }
 
 /// The inputs of a simulation.
-enum Shown<'a> {
+enum Inputs<'a> {
     /// Inputs from a file, perhaps with initial states and noise.
     File(Box<Injected>),
     /// Trials of the task.
     Trials(PaddedTrials<'a>),
 }
 
-impl Shown<'_> {
+impl Inputs<'_> {
     /// Returns the number of trials and time steps.
     fn size(&self) -> [usize; 2] {
         match self {
             Self::File(injected) => [0, 1].map(|side| injected.inputs.shape()[side]),
             Self::Trials(trials) => [trials.n_trials, trials.max_steps],
+        }
+    }
+
+    /// Returns what windows of perturbations need to know of all trials.
+    fn all(&self) -> Vec<Shown> {
+        match self {
+            Self::File(_) => vec![Shown::of_file(self.size()[1])],
+            Self::Trials(trials) => trials.shown.iter().cloned().collect(),
         }
     }
 
@@ -289,6 +295,8 @@ struct PaddedTrials<'a> {
     max_steps: usize,
     /// Names of the epochs of all.
     epochs: EpochNames,
+    /// Lengths and epochs that occur.
+    shown: BTreeSet<Shown>,
 }
 
 impl<'a> PaddedTrials<'a> {
@@ -299,6 +307,7 @@ impl<'a> PaddedTrials<'a> {
             n_trials,
             max_steps: 0,
             epochs: EpochNames::default(),
+            shown: BTreeSet::new(),
         };
         for first in (0..n_trials).step_by(TOGETHER) {
             let made = trials.make(first..n_trials.min(first + TOGETHER))?;
@@ -306,6 +315,7 @@ impl<'a> PaddedTrials<'a> {
             trials.max_steps = trials.max_steps.max(longest.unwrap_or(0));
             made.iter()
                 .for_each(|trial| trials.epochs.add(&trial.timeline));
+            trials.shown.extend(made.iter().map(Shown::of));
         }
         Ok(trials)
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
-    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Study, Unsuitable, simulate,
-    three_dimensional,
+    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Perturbation, Study, Unsuitable,
+    simulate_perturbed, three_dimensional,
 };
 use ctrnn_config::{Run, only_under, overridden, word_like};
 use ctrnn_files::{Array, RunFolder};
@@ -21,6 +21,7 @@ use crate::args::AnalyzedTrials;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
+use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{Needs, existing_with_data, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
@@ -129,7 +130,10 @@ pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, termi
             ("--noise", args.noise),
         ];
         let given = options.into_iter().filter(|(_, is_given)| *is_given);
-        given.for_each(|(option, _)| note(option, why));
+        let given = given.map(|(option, _)| option);
+        let perturbed = args.perturb.given().into_iter().map(|(option, _)| option);
+        let given = given.chain(perturbed);
+        given.for_each(|option| note(option, why));
     }
 }
 
@@ -324,12 +328,14 @@ impl<'a> Job for StudyJob<'a> {
                 Noise::Off
             }
         };
-        let states = pass(&network, run, &batch, noise())?;
+        let perturbation = perturbation(&args.perturb, &network, run)?;
+        let lasting = lasting_dynamics(&perturbation, &network, run, &batch, terminal)?;
+        let states = pass(&network, run, &batch, noise(), &perturbation)?;
         let signs = network.config().signs(Matrix::Recurrent);
         let others = peers.iter().map(|(name, peer)| {
             let other = peer.weights.network::<B::InnerBackend>(&peer.run, device)?;
             same_channels(name, network.config(), other.config())?;
-            let states = pass(&other, &peer.run, &batch, noise())?;
+            let states = pass(&other, &peer.run, &batch, noise(), &Perturbation::default())?;
             Ok(Peer {
                 name: name.clone(),
                 rates: three_dimensional(&states.rates),
@@ -346,7 +352,7 @@ impl<'a> Job for StudyJob<'a> {
         Ok(Study {
             peers: others.collect::<Result<_, Failure>>()?,
             before,
-            dynamics: Dynamics::of(&network),
+            dynamics: lasting,
             potentials: three_dimensional(&states.potentials),
             rates: three_dimensional(&states.rates),
             outputs: three_dimensional(&states.outputs),
@@ -441,6 +447,7 @@ fn pass<B: RecurrenceBackend>(
     run: &Run,
     batch: &TrialBatch,
     noise: Noise<B>,
+    perturbation: &Perturbation,
 ) -> Result<ctrnn_analysis::States, Failure> {
     if batch.n_trials == 0 {
         return Ok(no_states(run));
@@ -452,7 +459,12 @@ fn pass<B: RecurrenceBackend>(
         conditions: condition_numbers(network, run.task.as_ref(), batch)?,
         ..Forward::default()
     };
-    let states = simulate(network, &inputs, forward.clone());
+    let run = |forward: Forward<B>| -> Result<ctrnn_analysis::States, Failure> {
+        let timelines = &batch.timelines;
+        let states = simulate_perturbed(network, &inputs, forward, timelines, perturbation)?;
+        Ok(states)
+    };
+    let states = run(forward.clone())?;
     if states.are_finite() {
         return Ok(states);
     }
@@ -461,5 +473,34 @@ fn pass<B: RecurrenceBackend>(
         lengths: batch.n_steps.clone(),
         ..forward
     };
-    Ok(simulate(network, &inputs, forward))
+    run(forward)
+}
+
+/// Returns the dynamics of a network with those perturbations that last all the time, and prints a note on others: what
+/// is computed from the dynamics, such as fixed points, does not see them.
+fn lasting_dynamics<B: RecurrenceBackend>(
+    perturbation: &Perturbation,
+    network: &CtrnnModule<B>,
+    run: &Run,
+    batch: &TrialBatch,
+    terminal: &Terminal,
+) -> Result<Dynamics, Failure> {
+    let shown = || {
+        (0..batch.n_trials)
+            .map(|b| Shown::of(&batch.trial(b)))
+            .collect()
+    };
+    check_windows(perturbation, shown, run)?;
+    let lasting = perturbation.lasting();
+    if lasting != *perturbation {
+        terminal.note("perturbations with a window are seen in the states of the trials; what is computed from the weights, such as fixed points, leaves them out");
+    }
+    let mut dynamics = Dynamics::of(&lasting.apply(network)?);
+    for current in &lasting.currents {
+        current
+            .units
+            .iter()
+            .for_each(|&unit| dynamics.bias[unit] += current.value);
+    }
+    Ok(dynamics)
 }

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{example_trials, trial_figure};
-use ctrnn_config::{Reading, Run, only_options_of, tasks_like};
+use ctrnn_config::{Reading, Run, counted, only_options_of, tasks_like};
 use ctrnn_files::output::{self as files, OutputFile};
 use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
     BatchRequest, ConditionOrder, Programs, Registry, Target, TaskEntry, TrialBatch,
 };
+use serde_json::json;
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
 use crate::failure::{Failure, USAGE};
@@ -19,17 +21,10 @@ use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 
 /// Runs a subcommand of `tasks`.
-pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
+pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     match &args.command {
         TasksCommand::List => list(registry, terminal)?,
-        TasksCommand::Describe { name } => {
-            let entry = entry(name, registry)?;
-            let json = || serde_json::json!({ "name": entry.name, "description": entry.description(), "schema": entry.schema() });
-            terminal.print(
-                || format!("# {}\n\n{}", entry.name, entry.description()),
-                json,
-            )?;
-        }
+        TasksCommand::Describe { name } => describe(entry(name, registry)?, terminal)?,
         TasksCommand::Preview {
             name,
             source,
@@ -42,13 +37,12 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
             let format = FigureFormat::of(path)?;
             let run = run_of(name, source, registry, terminal)?;
             output::check(path, *force, terminal)?;
-            let task = run.task.as_ref();
-            let batch = example_trials(task, run.clock, source.seed, *trials as usize)?;
-            let figure = trial_figure(name, &task.layout(), &batch, run.clock);
+            let figure = preview(name, &run, *trials as usize)?;
             files::write(path, *force, &format.draw(&figure)?)?;
             terminal.wrote(path)?;
             terminal.say(format!(
-                "drew {trials} trials of {name} in {}",
+                "drew {} of {name} in {}",
+                counted(trials, "trial"),
                 path.display()
             ));
         }
@@ -61,34 +55,54 @@ pub fn run(args: &TasksArgs, registry: &Registry, terminal: &Terminal) -> Result
         } => {
             let run = run_of(name, source, registry, terminal)?;
             output::check(path, *force, terminal)?;
-            let request = BatchRequest {
-                clock: run.clock,
-                first_trial: 0,
-                n_trials: *trials as usize,
-                key: Key::new(source.seed, Stream::Trials, 0),
-                step: 0,
-                conditions: ConditionOrder::Balanced,
-            };
-            let batch = run.task.sample_batch(&request)?;
+            let batch = exported(&run, *trials as usize)?;
             write(OutputFile::create(path, *force)?, &batch, source.dt_ms)?;
             terminal.wrote(path)?;
             terminal.say(format!(
-                "wrote {trials} trials of {name} to {}",
+                "wrote {} of {name} to {}",
+                counted(trials, "trial"),
                 path.display()
             ));
         }
     }
-    Ok(0)
+    Ok(())
+}
+
+fn describe(task: &TaskEntry, terminal: &Terminal) -> Result<(), Failure> {
+    let (name, description) = (&task.name, task.description());
+    terminal.print(
+        || format!("# {name}\n\n{description}"),
+        || json!({ "name": name, "description": description, "schema": task.schema() }),
+    )
+}
+
+/// Draws trials of the task of a run.
+fn preview(name: &str, run: &Run, n_trials: usize) -> Result<Figure, Failure> {
+    let task = run.task.as_ref();
+    let batch = example_trials(task, run.clock, run.config.seed, n_trials)?;
+    Ok(trial_figure(name, &task.layout(), &batch, run.clock))
+}
+
+/// Returns trials of the task of a run, which cycle through the conditions.
+fn exported(run: &Run, n_trials: usize) -> Result<TrialBatch, Failure> {
+    let request = BatchRequest {
+        clock: run.clock,
+        first_trial: 0,
+        n_trials,
+        key: Key::new(run.config.seed, Stream::Trials, 0),
+        step: 0,
+        conditions: ConditionOrder::Balanced,
+    };
+    Ok(run.task.sample_batch(&request)?)
 }
 
 fn list(registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let width = registry.names().map(str::len).max().unwrap_or(0);
     let line = |entry: &TaskEntry| format!("{:width$}  {}\n", entry.name, entry.summary());
-    let json =
-        |entry: &TaskEntry| serde_json::json!({ "name": entry.name, "summary": entry.summary() });
+    let json = |entry: &TaskEntry| json!({ "name": entry.name, "summary": entry.summary() });
     terminal.print(
         || registry.entries().map(line).collect(),
-        || serde_json::json!({ "tasks": registry.entries().map(json).collect::<Vec<_>>() }),
+        || json!({ "tasks": registry.entries().map(json).collect::<Vec<_>>() }),
     )
 }
 

@@ -71,6 +71,13 @@ impl Terminal {
         self.say(format!("note: {}", message.as_ref()));
     }
 
+    /// Prints notes on stderr.
+    pub fn notes(&self, messages: impl IntoIterator<Item = impl AsRef<str>>) {
+        for message in messages {
+            self.note(message);
+        }
+    }
+
     /// Prints a result on stdout: the JSON value with `--json`, else the text.
     pub fn print(
         &self,

@@ -52,7 +52,7 @@ pub fn tell(run: &Run, terminal: &Terminal) {
     let (asked, n) = (run.config.device.threads, rayon::current_num_threads());
     if n < asked {
         terminal.note(format!(
-            "{asked} threads are more than this machine can use; {n} are used"
+            "{asked} threads are more than this machine can use, which is {n}"
         ));
     }
 }

@@ -1,6 +1,6 @@
 //! The number of trials that a command uses.
 
-use ctrnn_config::{Origin, Run};
+use ctrnn_config::{Origin, Run, counted};
 
 use crate::terminal::Terminal;
 
@@ -24,13 +24,15 @@ pub fn trial_count(
     }
     let (available, is_test) = (set.n_held_out(), set.n_training() == 0);
     if let Some(n) = asked.filter(|&n| n > available) {
+        let are = if available == 1 { "is" } else { "are" };
         let reason = if is_test {
-            format!("there are only {available} trials")
+            format!("there {are} only {}", counted(available, "trial"))
         } else {
             let all = available + set.n_training();
-            format!("only {available} of {all} trials are held out of training")
+            let all = counted(all, "trial");
+            format!("only {available} of {all} {are} held out of training")
         };
-        terminal.note(format!("--trials {n}: {reason}; all of these are used"));
+        terminal.note(format!("--trials {n}: {reason}; no more are used"));
     }
     let default = || if is_test { available } else { default() };
     asked.unwrap_or_else(default).min(available)

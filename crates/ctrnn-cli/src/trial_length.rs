@@ -1,6 +1,6 @@
 //! Length of the longest trial of a task.
 
-use ctrnn_config::Run;
+use ctrnn_config::{Run, counted};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder};
 
@@ -56,7 +56,7 @@ impl LongestTrial {
 
 impl std::fmt::Display for LongestTrial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "up to {} steps in a trial", self.n_steps)?;
+        write!(f, "up to {} in a trial", counted(self.n_steps, "step"))?;
         match self.of_drawn {
             None => Ok(()),
             Some(drawn) => write!(f, ", the longest of {drawn} drawn trials"),

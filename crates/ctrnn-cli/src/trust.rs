@@ -6,21 +6,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args as ClapArgs;
 use ctrnn_files::{atomic, digest};
 use ctrnn_runs::as_typed;
 use ctrnn_tasks::TaskError;
 use serde_json::{Value as Json, json};
 
+use crate::args::Trust;
 use crate::terminal::Terminal;
-
-/// Option by which a user agrees to a program.
-#[derive(Clone, Copy, Debug, Default, ClapArgs)]
-pub struct Trust {
-    /// Agree to start the program that makes the trials, now and in later commands until it changes (docs/trust.md).
-    #[arg(long)]
-    pub trust: bool,
-}
 
 impl Trust {
     /// Returns the consent for a command that makes trials.
@@ -87,9 +79,20 @@ struct Program {
 /// Maximum number of files in a folder that is run as a program.
 const MAX_FILES: usize = 10_000;
 
-/// Lists the file at a path, or the files of a folder that Python would run. Other folders hold data and are left out.
+/// Files that Python or Node starts in a folder that is run as a program.
+const STARTED: [&str; 6] = [
+    "__main__.py",
+    "__main__.pyc",
+    "package.json",
+    "index.js",
+    "index.json",
+    "index.node",
+];
+
+/// Lists the file at a path, or the files of a folder that an interpreter would run. Other folders hold data and are
+/// left out.
 fn files_at(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !path.join("__main__.py").is_file() {
+    if !STARTED.iter().any(|name| path.join(name).is_file()) {
         return Ok(path
             .is_file()
             .then(|| path.to_owned())
@@ -285,6 +288,21 @@ mod tests {
         assert_eq!(first.files.len(), 2);
         std::fs::write(package.join("parts/b.py"), "c").unwrap();
         assert_ne!(first, program(&words));
+    }
+
+    /// `python3 FOLDER` runs a compiled `__main__.pyc` too, and `node FOLDER` runs `index.js`.
+    #[test]
+    fn whatever_an_interpreter_starts_in_a_folder_counts() {
+        for name in STARTED {
+            let folder = tempfile::tempdir().unwrap();
+            let words = ["interpreter", folder.path().to_str().unwrap()];
+            assert!(program(&words).files.is_empty());
+            let file = folder.path().join(name);
+            std::fs::write(&file, "a").unwrap();
+            let first = program(&words);
+            std::fs::write(&file, "b").unwrap();
+            assert_ne!(first, program(&words), "{name}");
+        }
     }
 
     #[test]

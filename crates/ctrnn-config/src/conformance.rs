@@ -158,36 +158,7 @@ impl Walk<'_> {
                     && self.obeys(length_rule(length, shape), path, path, &node.place)
             }
             Value::String(file) if shape["format"] == "path" => {
-                let broken = (file.len() > MAX_PATH_BYTES).then(|| {
-                    format!(
-                        "has {} bytes, at most {MAX_PATH_BYTES} are read",
-                        file.len()
-                    )
-                });
-                let key = path;
-                if !self.obeys(broken, key, key, &node.place) {
-                    return false;
-                }
-                let named = absolute(&node.place, file);
-                let is_in_file = node.place.source.order == 0;
-                let is_kept = is_kept_by_run(&node.place.source.folder, &named);
-                let root = self.data_root.filter(|_| is_in_file && !is_kept);
-                let path = root.map_or_else(|| named.clone(), |root| re_pointed(&named, root));
-                let odd = [&named, &path]
-                    .into_iter()
-                    .find(|path| path.to_str().is_none());
-                let broken = odd.map(|odd| {
-                    format!(
-                        "leads to {}, which is not UTF-8, as a configuration is",
-                        odd.display()
-                    )
-                });
-                if !self.obeys(broken, key, key, &node.place) {
-                    return false;
-                }
-                *file = path.to_string_lossy().into_owned();
-                self.found.files.push(InputFile { named, path });
-                true
+                self.file_conforms(file, &node.place, path)
             }
             Value::Integer(number) => self.obeys(
                 range_rule(*number as f64, shape),
@@ -200,6 +171,39 @@ impl Walk<'_> {
             }
             Value::String(_) | Value::Boolean(_) | Value::Datetime(_) => true,
         }
+    }
+
+    /// Checks the path of a file, replaces it by the place where the file is now, and lists the file.
+    fn file_conforms(&mut self, file: &mut String, place: &Place, key: &str) -> bool {
+        let broken = (file.len() > MAX_PATH_BYTES).then(|| {
+            format!(
+                "has {} bytes, at most {MAX_PATH_BYTES} are read",
+                file.len()
+            )
+        });
+        if !self.obeys(broken, key, key, place) {
+            return false;
+        }
+        let named = absolute(place, file);
+        let is_in_file = place.source.order == 0;
+        let is_kept = is_kept_by_run(&place.source.folder, &named);
+        let root = self.data_root.filter(|_| is_in_file && !is_kept);
+        let path = root.map_or_else(|| named.clone(), |root| re_pointed(&named, root));
+        let odd = [&named, &path]
+            .into_iter()
+            .find(|path| path.to_str().is_none());
+        let broken = odd.map(|odd| {
+            format!(
+                "leads to {}, which is not UTF-8, as a configuration is",
+                odd.display()
+            )
+        });
+        if !self.obeys(broken, key, key, place) {
+            return false;
+        }
+        *file = path.to_string_lossy().into_owned();
+        self.found.files.push(InputFile { named, path });
+        true
     }
 
     fn table_conforms(&mut self, node: &mut Node, shape: &Json, path: &str) -> bool {

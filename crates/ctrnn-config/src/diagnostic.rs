@@ -1,6 +1,6 @@
 //! Diagnostics: problems of a configuration, with their place in the text and a remedy.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -288,42 +288,43 @@ impl Diagnostic {
 
     /// Renders the problem for a terminal, with colours if requested; ends with a newline.
     pub fn render(&self, color: bool) -> String {
-        let paint = Paint(color);
         let mut text = heading(self.code.id(), &self.message, color);
         let lines = self.labels.iter().map(|label| label.place.line_column().0);
         let gutter = lines.max().map_or(0, |line| line.to_string().len());
-        let bar = paint.blue("|");
-        for (i, Label { place, text: note }) in self.labels.iter().enumerate() {
-            let (line, column) = place.line_column();
-            let arrow = if i > 0 && self.labels[i - 1].place.source == place.source {
-                ":::"
-            } else {
-                "-->"
-            };
-            let number = paint.blue(&format!("{line:>gutter$}"));
-            let Excerpt {
-                text: source_line,
-                indent,
-                width,
-            } = place.excerpt();
-            let carets = paint.red(&"^".repeat(width));
-            let note = if note.is_empty() {
-                String::new()
-            } else {
-                format!(" {}", paint.red(note))
-            };
-            let _ = writeln!(
-                text,
-                "{:gutter$}{} {}:{line}:{column}\n{:gutter$} {bar}\n{number} {bar} {source_line}\n{:gutter$} {bar} {:indent$}{carets}{note}",
-                "",
-                paint.blue(arrow),
-                printable(&place.source.name),
-                "",
-                "",
-                "",
-            );
+        for (i, label) in self.labels.iter().enumerate() {
+            let is_continued = i > 0 && self.labels[i - 1].place.source == label.place.source;
+            let arrow = if is_continued { ":::" } else { "-->" };
+            text += &label.render(arrow, gutter, Paint(color));
         }
         text + &help_line(&self.help, color)
+    }
+}
+
+impl Label {
+    /// Renders the line of the source, with the place underlined, below a heading with its position.
+    fn render(&self, arrow: &str, gutter: usize, paint: Paint) -> String {
+        let (line, column) = self.place.line_column();
+        let Excerpt {
+            text: source_line,
+            indent,
+            width,
+        } = self.place.excerpt();
+        let bar = paint.blue("|");
+        let number = paint.blue(&format!("{line:>gutter$}"));
+        let carets = paint.red(&"^".repeat(width));
+        let note = match self.text.as_str() {
+            "" => String::new(),
+            note => format!(" {}", paint.red(note)),
+        };
+        format!(
+            "{:gutter$}{} {}:{line}:{column}\n{:gutter$} {bar}\n{number} {bar} {source_line}\n{:gutter$} {bar} {:indent$}{carets}{note}\n",
+            "",
+            paint.blue(arrow),
+            printable(&self.place.source.name),
+            "",
+            "",
+            "",
+        )
     }
 }
 
@@ -349,6 +350,7 @@ fn help_line(help: &str, color: bool) -> String {
 }
 
 /// Terminal colours, if enabled.
+#[derive(Clone, Copy)]
 struct Paint(bool);
 
 impl Paint {

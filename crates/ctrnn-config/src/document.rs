@@ -104,13 +104,10 @@ impl Node {
         let reader = &reader.deeper();
         let value = match value.into_inner() {
             DeValue::String(text) => Value::String(text.into_owned()),
-            DeValue::Integer(number) => integer(&number).map_or_else(
-                || {
-                    problems.push(too_large(number.as_str(), &place));
-                    Value::Integer(0)
-                },
-                Value::Integer,
-            ),
+            DeValue::Integer(number) => Value::Integer(integer(&number).unwrap_or_else(|| {
+                problems.push(too_large(number.as_str(), &place));
+                0
+            })),
             DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(truth) => Value::Boolean(truth),
             DeValue::Datetime(time) => Value::Datetime(time),
@@ -255,25 +252,29 @@ pub fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns the remedy for a folder in place of a configuration file.
+fn file_in(folder: &Path) -> String {
+    let run = RunFolder::at(folder);
+    if run.run_json().is_file() {
+        format!(
+            "it is a run: go on with it (`train-ctrnn resume`), or name its configuration, {}",
+            run.resolved().display()
+        )
+    } else {
+        format!(
+            "name a file in it, for instance {}",
+            folder.join("run.toml").display()
+        )
+    }
+}
+
 /// Reads the configuration file.
 pub(crate) fn read(path: &Path) -> Result<Source, Diagnostic> {
     let name = path.display().to_string();
     let unreadable =
         |why: String| Diagnostic::new(Code::Unreadable, format!("cannot read {name}: {why}"));
     if path.is_dir() {
-        let run = RunFolder::at(path);
-        let help = if run.run_json().is_file() {
-            format!(
-                "it is a run: go on with it (`train-ctrnn resume`), or name its configuration, {}",
-                run.resolved().display()
-            )
-        } else {
-            format!(
-                "name a file in it, for instance {}",
-                path.join("run.toml").display()
-            )
-        };
-        return Err(unreadable("it is a folder".into()).help(help));
+        return Err(unreadable("it is a folder".into()).help(file_in(path)));
     }
     let bytes = read_at_most(path, MAX_CONFIG_BYTES).map_err(|error| match error {
         FileError::Missing { .. } => unreadable("there is no such file".into())

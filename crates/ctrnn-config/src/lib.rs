@@ -15,6 +15,7 @@
 //! ```
 
 mod conformance;
+mod count;
 mod covariance;
 mod diagnostic;
 mod difference;
@@ -26,6 +27,7 @@ mod schema;
 mod suggestion;
 
 pub use conformance::{InputFile, canonical};
+pub use count::counted;
 pub use ctrnn_model::InputPath;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, render_error};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ctrnn_tasks::Registry;
+
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Place, Source};
 use crate::document::{MAX_DEPTH, Node, Value, shortened};
 use crate::schema;
@@ -87,6 +89,47 @@ impl Override {
             source: self.source.clone(),
             span,
         }
+    }
+
+    /// Writes out the default tables of tasks if the override changes one of them and the document has none, and returns
+    /// a note. Otherwise the one that is changed would replace them all.
+    fn write_default_tasks(
+        &self,
+        schema: &serde_json::Value,
+        registry: &Registry,
+        document: &mut Node,
+    ) -> Option<String> {
+        let [(root, _), (task, _), (key, _), _, ..] = &self.key[..] else {
+            return None;
+        };
+        let (table, path) = (format!("{root}.{task}"), format!("{root}.{task}.{key}"));
+        let mut found = schema::find(schema, &path).into_iter();
+        let is_of_tasks = found.any(|(_, key)| key["format"] == "tasks");
+        let has_no_task = self.is_removal() && document.get(&table).is_none();
+        if !is_of_tasks || has_no_task || document.get(&path).is_some() {
+            return None;
+        }
+        let entry = registry.get(task)?;
+        let defaults = entry.resolve(toml::Table::new(), registry).ok()?;
+        let defaults = defaults.get(key)?.as_table()?;
+        let mut node = document;
+        for (part, span) in &self.key[..3] {
+            let place = self.place(span.clone());
+            let Value::Table(table) = &mut node.value else {
+                return None; // reported when the override is applied
+            };
+            let entry = table.entry(part.clone());
+            node = entry.or_insert_with(|| Node::empty_table(&place));
+        }
+        let place = node.place.clone();
+        let tables = defaults
+            .keys()
+            .map(|name| (name.clone(), Node::empty_table(&place)));
+        node.table_mut().extend(tables);
+        Some(format!(
+            "the command line changes the {} default tasks of {task}; {path}={{...}} replaces them",
+            defaults.len()
+        ))
     }
 
     /// Applies the override to the tree.
@@ -228,17 +271,21 @@ fn is_override(word: &str) -> bool {
 
 /// Applies the overrides to the tree in their order, and returns notes for the user.
 ///
-/// An override that names another task than the file replaces the file's task, with a note.
+/// An override that names another task than the file replaces the file's task, with a note. One that changes a table of
+/// tasks that the file does not have changes the default tasks.
 pub(crate) fn apply(
     overrides: Vec<Override>,
-    is_task: impl Fn(&str) -> bool,
+    registry: &Registry,
+    schema: &serde_json::Value,
     document: &mut Node,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    let task = overrides
-        .iter()
-        .find_map(|o| o.task().filter(|name| is_task(name)).map(str::to_owned));
+    let task = overrides.iter().find_map(|o| {
+        o.task()
+            .filter(|name| registry.get(name).is_some())
+            .map(str::to_owned)
+    });
     if let (Some(task), Some(given)) = (task, document.get("task")) {
         let others: Vec<String> = given
             .entries()
@@ -258,6 +305,9 @@ pub(crate) fn apply(
         }
     }
     for new in overrides {
+        if let Some(note) = new.write_default_tasks(schema, registry, document) {
+            notes.push(note);
+        }
         if let Err(problem) = new.apply(document) {
             problems.push(problem);
         }

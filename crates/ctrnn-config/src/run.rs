@@ -253,12 +253,11 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        let reading = Reading::new(registry);
-        Reading {
+        let reading = Reading {
             overrides,
-            ..reading
-        }
-        .file(path)
+            ..Reading::new(registry)
+        };
+        reading.file(path)
     }
 
     /// Reads a configuration from a text and resolves it; messages call it `name`, and its relative paths start from
@@ -273,12 +272,11 @@ impl RunConfig {
         overrides: &[String],
         registry: &Registry,
     ) -> Result<Run, ConfigErrors> {
-        let reading = Reading::new(registry);
-        Reading {
+        let reading = Reading {
             overrides,
-            ..reading
-        }
-        .text(text, name, folder)
+            ..Reading::new(registry)
+        };
+        reading.text(text, name, folder)
     }
 
     /// Converts the configuration to a table, as used by [`differences`](crate::differences).
@@ -445,13 +443,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         trained,
     } = *reading;
     if let Some(root) = data_root.filter(|root| !root.is_dir()) {
-        let problem = Diagnostic::new(
-            Code::Data,
-            format!("--data-root: {} is not a folder", root.display()),
-        );
-        return Err(problem
-            .help("name the folder that holds the input files, or leave --data-root (CTRNN_DATA_ROOT) out")
-            .into());
+        return Err(no_data_root(root).into());
     }
     let schema = schema(registry);
     let source = Arc::new(source);
@@ -465,12 +457,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
             .iter()
             .filter_map(|o| unknown_removal(o, &document, schema)),
     );
-    let notes = overrides::apply(
-        overrides,
-        |name| registry.get(name).is_some(),
-        &mut document,
-        &mut problems,
-    );
+    let notes = overrides::apply(overrides, registry, schema, &mut document, &mut problems);
     // Checked before the schema: under another version, any further problem would be misleading.
     if let Some(problem) = other_version(&document) {
         return Err(problem.into());
@@ -486,26 +473,31 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     };
     let decided = is_toml.then(|| check.decide(registry, programs)).flatten();
     let mut problems = check.problems;
-    match decided {
-        Some(Decided::Run(run)) if problems.is_empty() => Ok(Values::Run(Box::new(Run {
+    let Some(decided) = decided.filter(|_| problems.is_empty()) else {
+        problems.sort_by_key(reading_order);
+        return Err(ConfigErrors(problems));
+    };
+    Ok(match decided {
+        Decided::Run(run) => Values::Run(Box::new(Run {
             notes: notes.into_iter().chain(run.task.notes()).collect(),
             input_files: found.files,
             document,
             ..*run
-        }))),
-        Some(Decided::Undecided(resolved, problem)) if problems.is_empty() => {
-            Ok(Values::Undecided {
-                resolved,
-                notes,
-                problem,
-                document: Document(document),
-            })
-        }
-        _ => {
-            problems.sort_by_key(reading_order);
-            Err(ConfigErrors(problems))
-        }
-    }
+        })),
+        Decided::Undecided(resolved, problem) => Values::Undecided {
+            resolved,
+            notes,
+            problem,
+            document: Document(document),
+        },
+    })
+}
+
+fn no_data_root(root: &Path) -> Diagnostic {
+    let message = format!("--data-root: {} is not a folder", root.display());
+    let help =
+        "name the folder that holds the input files, or leave --data-root (CTRNN_DATA_ROOT) out";
+    Diagnostic::new(Code::Data, message).help(help)
 }
 
 /// Reports an unsupported `version`. Other checks are skipped: they assume version 1.
@@ -603,12 +595,11 @@ impl Check<'_> {
             return None; // values can be written out for networks that are in order
         }
         let model = model.written_out();
-        let mut resolved = config;
-        resolved.task = [(entry.name.clone(), table)].into();
-        resolved.train.loss.name = Some(loss);
-        resolved.model.dale.clone_from(&model.dale);
-        resolved.model.init = WeightInits {
-            file: resolved.model.init.file,
+        config.task = [(entry.name.clone(), table)].into();
+        config.train.loss.name = Some(loss);
+        config.model.dale.clone_from(&model.dale);
+        config.model.init = WeightInits {
+            file: config.model.init.file,
             ..model.init.clone()
         };
         Some(Decided::Run(Box::new(Run {
@@ -616,11 +607,11 @@ impl Check<'_> {
             task_name: entry.name.clone(),
             task,
             model,
-            init_file: resolved.model.init.file.clone().map(|file| file.0),
+            init_file: config.model.init.file.clone().map(|file| file.0),
             given: None,
             initial: None,
             objective,
-            config: resolved,
+            config,
             notes: Vec::new(),
             input_files: Vec::new(),
             document: self.document.clone(),

@@ -242,17 +242,16 @@ fn summary(root: &Json, table: &Json, key: &str) -> String {
 fn first_sentence(text: &str) -> &str {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let mut ends = paragraph.match_indices(". ").map(|(end, _)| end);
-    let is_end = |&end: &usize| {
+    let end = ends.find(|&end| {
         let next = paragraph[end + 2..].chars().next();
         !paragraph[..end].ends_with("et al") && next.is_some_and(|c| !c.is_lowercase())
-    };
-    let end = ends.find(is_end);
+    });
     paragraph[..end.unwrap_or(paragraph.len())].trim_end_matches('.')
 }
 
 /// Describes the bounds of a number, or of the items of a list.
 fn range(root: &Json, schema: &Json) -> Option<String> {
-    let of_shape = |shape: &Json| {
+    shapes(root, schema).into_iter().find_map(|shape| {
         let numbers = match shape.get("items") {
             Some(items) => items,
             None => shape,
@@ -271,8 +270,7 @@ fn range(root: &Json, schema: &Json) -> Option<String> {
         .flatten()
         .collect();
         (!bounds.is_empty()).then(|| bounds.join(", "))
-    };
-    shapes(root, schema).into_iter().find_map(of_shape)
+    })
 }
 
 /// Returns the description of a schema, followed by the descriptions of its words.
@@ -430,13 +428,12 @@ fn table_of<'a>(schema: &'a Json, path: &str) -> Vec<&'a Json> {
 
 /// Reports an unknown key that is not in a configuration, but explained or removed by the user.
 pub(crate) fn unknown_path(schema: &Json, path: &str) -> Diagnostic {
-    let known = |path: &&str| !table_of(schema, path).is_empty();
     let parts = path
         .match_indices('.')
         .map(|(end, _)| &path[..end])
         .chain([path]);
     let unknown = parts
-        .filter(known)
+        .filter(|path| !table_of(schema, path).is_empty())
         .find(|part| find(schema, part).is_empty())
         .unwrap_or(path);
     let tasks = keys_of(schema, &schema["properties"]["task"]);
@@ -500,18 +497,20 @@ pub(crate) fn keys_of<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
 
 /// Returns the words allowed for a string, or the names of a table with a `name`; empty if any string is allowed.
 pub(crate) fn words<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
-    let listed = |shape| -> Vec<&str> {
-        let shape: &Json = shape;
-        match &shape["enum"] {
-            Json::Array(words) => words.iter().filter_map(Json::as_str).collect(),
-            _ => shape["const"]
-                .as_str()
-                .or_else(|| name_of(shape))
-                .into_iter()
-                .collect(),
-        }
-    };
-    shapes(root, schema).into_iter().flat_map(listed).collect()
+    shapes(root, schema)
+        .into_iter()
+        .flat_map(|shape| -> Vec<&str> {
+            let shape: &Json = shape;
+            match &shape["enum"] {
+                Json::Array(words) => words.iter().filter_map(Json::as_str).collect(),
+                _ => shape["const"]
+                    .as_str()
+                    .or_else(|| name_of(shape))
+                    .into_iter()
+                    .collect(),
+            }
+        })
+        .collect()
 }
 
 /// Returns the JSON types that a shape allows.
@@ -640,7 +639,14 @@ mod tests {
             (None, Some("at least 1, at most 16384"))
         );
         let [best] = explained("checkpoint.best").try_into().unwrap();
-        assert_eq!(best.words, ["val.loss", "val.accuracy", "val.min_accuracy"]);
+        let words = [
+            "val.loss",
+            "val.accuracy",
+            "val.min_accuracy",
+            "val.task_accuracy",
+            "val.min_task_accuracy",
+        ];
+        assert_eq!(best.words, words);
         assert!(
             best.text.contains("val.accuracy: Fraction of"),
             "{}",

@@ -105,8 +105,12 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
             .iter()
             .filter(|(_, target)| target == key)
             .map(|(alias, _)| *alias);
+        let (own_table, own) = split(key);
+        // Whoever leaves out the unit of a key of this table means that key, whatever is spelt similarly elsewhere.
+        let without_unit = own.strip_suffix("_ms").filter(|_| own_table == table);
         let distance = names
-            .chain([split(key).1])
+            .chain([own])
+            .chain(without_unit)
             .filter_map(|name| distance(&word, name))
             .min()?;
         if distance > 0 && word.len() < LONG && !is_beside(table, split(key).0) {
@@ -255,6 +259,15 @@ mod tests {
         );
         assert_eq!(keys_like("sigma_rec", &KEYS), ["model.noise.preactivation"]);
         assert_eq!(keys_like("model.dt", &KEYS), ["time.dt_ms"]);
+        let keys = [
+            &KEYS[..],
+            &["task.go_nogo.delay_ms", "train.optimizer.decay"],
+        ]
+        .concat();
+        assert_eq!(
+            keys_like("task.go_nogo.delay", &keys),
+            ["task.go_nogo.delay_ms"]
+        );
     }
 
     #[test]

@@ -181,15 +181,26 @@ impl Array {
     pub fn to_f32(&self) -> Result<Vec<f32>, ValueError> {
         match &self.data {
             ArrayData::F32(data) => Ok(data.clone()),
-            ArrayData::F64(data) => convert(data, "f32", |x| {
-                let narrow = x as f32;
-                (narrow.is_finite() == x.is_finite()).then_some(narrow)
-            }),
-            ArrayData::I32(data) => convert(data, "f32", |x| exact_f32(i64::from(x))),
-            ArrayData::I64(data) => convert(data, "f32", exact_f32),
+            ArrayData::F64(data) => convert(data, F32, narrow),
+            ArrayData::I32(data) => convert(data, F32, |x| exact_f32(i64::from(x))),
+            ArrayData::I64(data) => convert(data, F32, exact_f32),
             ArrayData::U8(data) => Ok(data.iter().map(|&x| f32::from(x)).collect()),
             ArrayData::Bool(data) => Ok(data.iter().map(|&x| f32::from(x)).collect()),
             ArrayData::Text(data) => no_number(data, "f32"),
+        }
+    }
+
+    /// Checks that f32 holds the elements as [`Array::to_f32`] gives them, without a copy.
+    ///
+    /// # Errors
+    /// Those of [`Array::to_f32`].
+    pub fn check_f32(&self) -> Result<(), ValueError> {
+        match &self.data {
+            ArrayData::F32(_) | ArrayData::U8(_) | ArrayData::Bool(_) => Ok(()),
+            ArrayData::F64(data) => check(data, F32, narrow),
+            ArrayData::I32(data) => check(data, F32, |x| exact_f32(i64::from(x))),
+            ArrayData::I64(data) => check(data, F32, exact_f32),
+            ArrayData::Text(data) => no_number::<f32>(data, F32).map(drop),
         }
     }
 
@@ -448,20 +459,44 @@ fn decode<T, const N: usize>(bytes: &[u8], from_bytes: impl Fn([u8; N]) -> T) ->
     bytes.as_chunks().0.iter().map(|&x| from_bytes(x)).collect()
 }
 
+/// Name of single precision in errors.
+const F32: &str = "f32";
+
 fn convert<T: Copy + ToString, U>(
     data: &[T],
     wanted: &'static str,
     try_one: impl Fn(T) -> Option<U>,
 ) -> Result<Vec<U>, ValueError> {
-    let refuse = |index, value: T| ValueError {
+    converted(data, wanted, try_one).collect()
+}
+
+/// Checks that every element can be converted.
+fn check<T: Copy + ToString, U>(
+    data: &[T],
+    wanted: &'static str,
+    try_one: impl Fn(T) -> Option<U>,
+) -> Result<(), ValueError> {
+    converted(data, wanted, try_one).try_for_each(|x| x.map(drop))
+}
+
+fn converted<T: Copy + ToString, U>(
+    data: &[T],
+    wanted: &'static str,
+    try_one: impl Fn(T) -> Option<U>,
+) -> impl Iterator<Item = Result<U, ValueError>> {
+    let refuse = move |index, value: T| ValueError {
         index,
         value: value.to_string(),
         wanted,
     };
-    data.iter()
-        .enumerate()
-        .map(|(index, &x)| try_one(x).ok_or_else(|| refuse(index, x)))
-        .collect()
+    let elements = data.iter().enumerate();
+    elements.map(move |(index, &x)| try_one(x).ok_or_else(|| refuse(index, x)))
+}
+
+/// Converts f64 to the nearest f32, unless that makes a finite number infinite.
+fn narrow(x: f64) -> Option<f32> {
+    let narrow = x as f32;
+    (narrow.is_finite() == x.is_finite()).then_some(narrow)
 }
 
 /// Converts an integer to f32 if that is exact.

@@ -260,15 +260,14 @@ fn links(path: &Path) -> impl Iterator<Item = PathBuf> {
 /// Returns the run folder to whose own files a path belongs.
 fn owner(path: &Path) -> Option<PathBuf> {
     let path = canonical(path);
-    let is_owner = |folder: &&Path| {
-        let below = path.strip_prefix(folder).expect("an ancestor");
-        let first = below.iter().next().unwrap_or_default();
-        let run = RunFolder::at(*folder);
-        RunFolder::owns(first) && run.run_json().is_file()
-    };
     path.ancestors()
         .skip(1)
-        .find(is_owner)
+        .find(|folder| {
+            let below = path.strip_prefix(folder).expect("an ancestor");
+            let first = below.iter().next().unwrap_or_default();
+            let run = RunFolder::at(*folder);
+            RunFolder::owns(first) && run.run_json().is_file()
+        })
         .map(Path::to_path_buf)
 }
 
@@ -297,11 +296,10 @@ fn is_through(_: &Path, there: &Metadata) -> bool {
 /// Returns true if the path is an entry of `/proc/self/fd`: the user opened it for writing, even if it leads to a file.
 #[cfg(unix)]
 fn is_descriptor(path: &Path) -> bool {
-    let is_one = |path: PathBuf| {
+    links(path).any(|path| {
         let folder = parent(&path).canonicalize().unwrap_or_default();
         folder.ends_with("fd") && (folder.starts_with("/proc") || folder.starts_with("/dev"))
-    };
-    links(path).any(is_one)
+    })
 }
 
 /// Opens a pipe, a device or a descriptor.

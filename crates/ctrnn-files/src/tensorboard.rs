@@ -190,8 +190,9 @@ fn masked_crc(bytes: &[u8]) -> u32 {
 
 /// Computes CRC-32C, with Castagnoli's polynomial 0x1edc6f41, bits reflected.
 fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, &byte: &u8| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)];
-    !bytes.iter().fold(!0, step)
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)]
+    })
 }
 
 const TABLE: [u32; 256] = {

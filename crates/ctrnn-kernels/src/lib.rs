@@ -110,7 +110,7 @@ mod coefficients;
 mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
-mod kernel_path;
+mod instruction_set;
 mod operands;
 mod shape;
 mod simd;
@@ -124,7 +124,7 @@ pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{squared_error, sum_of_squares};
-pub use kernel_path::{KernelPath, KernelPathError};
+pub use instruction_set::{KernelPath, KernelPathError};
 pub use operands::{GradientSlices, Operands, SweepResults, UnitState, UpstreamSlices};
 pub use shape::Shape;
 pub use simd::Element;

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
-use crate::kernel_path::KernelPath;
+use crate::instruction_set::KernelPath;
 
 /// Largest number of idle buffers; beyond it the oldest is freed.
 const MAX_IDLE: usize = 256;

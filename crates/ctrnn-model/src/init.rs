@@ -68,7 +68,7 @@ impl CtrnnConfig {
             self.init.spectral_radius = Some(radius.into());
         }
         if let Some(dale) = &mut self.dale
-            && dale.signs.is_some()
+            && (dale.signs.is_some() || self.connectivity.signs.is_some())
         {
             dale.excitatory_fraction = None;
         }

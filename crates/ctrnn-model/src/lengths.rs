@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::{Forward, Noise, NoiseAddress, Trajectory, host_tensor};
+use crate::{CtrnnConfig, Forward, Noise, NoiseAddress, Trajectory, host_tensor, noise_sources};
 
 impl<B: Backend> Noise<B> {
     /// Returns the noise of some of the trials.
@@ -33,20 +33,84 @@ impl<B: Backend> Noise<B> {
         }
     }
 
-    /// Returns the noise of the first `n` time steps.
-    fn of_steps(self, n: usize) -> Self {
-        let narrow = |normals: Option<Tensor<B, 3>>| normals.map(|all| all.narrow(1, 0, n));
+    /// Returns the noise of the first time steps.
+    fn of_first_steps(self, n: usize) -> Self {
         match self {
+            Self::Given { .. } => self.given(|normals| normals.narrow(1, 0, n)),
+            address => address,
+        }
+    }
+
+    /// Returns the noise of a pass with its normals drawn, so that parts of them can be given to passes over some of the
+    /// trials and time steps. The noise of the initial state is left out: it is part of
+    /// [`CtrnnModule::starting_states`](crate::CtrnnModule::starting_states).
+    #[must_use]
+    pub fn drawn_for(
+        &self,
+        config: &CtrnnConfig,
+        [trials, steps]: [usize; 2],
+        device: &B::Device,
+    ) -> Self {
+        match self {
+            Self::Drawn(_) => noise_sources::all_drawn(config, self, [trials, steps], device),
+            given => given.clone(),
+        }
+    }
+
+    /// Returns given noise of the trials with these numbers.
+    ///
+    /// # Panics
+    /// If the noise is drawn by address.
+    #[must_use]
+    pub fn of_rows(&self, rows: &Tensor<B, 1, Int>) -> Self {
+        self.clone()
+            .given(|normals| normals.select(0, rows.clone()))
+    }
+
+    /// Returns given noise of some time steps.
+    ///
+    /// # Panics
+    /// If the noise is drawn by address.
+    #[must_use]
+    pub fn of_steps(self, steps: Range<usize>) -> Self {
+        self.given(|normals| normals.narrow(1, steps.start, steps.len()))
+    }
+
+    /// Changes the normals of given noise.
+    fn given(self, change: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::Drawn(_) => panic!("noise that is drawn by address has no normals yet"),
             Self::Given {
                 preactivation,
                 postactivation,
                 input,
             } => Self::Given {
-                preactivation: narrow(preactivation),
-                postactivation: narrow(postactivation),
-                input: narrow(input),
+                preactivation: preactivation.map(&change),
+                postactivation: postactivation.map(&change),
+                input: input.map(&change),
             },
-            address => address,
+        }
+    }
+}
+
+impl<B: Backend> Trajectory<B> {
+    /// Returns the results of some of the trials, in the given order.
+    #[must_use]
+    pub fn of_trials(self, trials: &[usize]) -> Self {
+        let device = self.outputs.device();
+        let numbers: Vec<i64> = trials.iter().map(|&b| b as i64).collect();
+        let numbers = Tensor::<B, 1, Int>::from_ints(numbers.as_slice(), &device);
+        // Selected in time-major memory, which is the layout of a trajectory.
+        let some = |all: Tensor<B, 3>| {
+            let some = all.swap_dims(0, 1).select(1, numbers.clone());
+            some.swap_dims(0, 1)
+        };
+        Self {
+            outputs: some(self.outputs),
+            rates: self.rates.map(some),
+            potentials: self.potentials.map(some),
+            final_state: self.final_state.map(|all| all.select(0, numbers.clone())),
         }
     }
 }
@@ -57,7 +121,7 @@ impl<B: Backend> Forward<B> {
         let state = self.initial_state.clone();
         let conditions = self.conditions.get(trials.clone());
         Self {
-            noise: self.noise.of_trials(trials.clone()).of_steps(n_steps),
+            noise: self.noise.of_trials(trials.clone()).of_first_steps(n_steps),
             initial_state: state
                 .map(|variables| variables.map(|all| all.narrow(0, trials.start, trials.len()))),
             conditions: conditions.unwrap_or_default().to_vec(),

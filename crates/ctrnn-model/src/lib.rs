@@ -87,7 +87,7 @@ pub use recurrence::Cuda;
 pub use recurrence::Gpu;
 pub use recurrence::{
     GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
-    primitive, tensor,
+    TrainingBackend, primitive, tensor,
 };
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};

@@ -24,7 +24,8 @@ pub struct NoiseLevels {
     pub postactivation: f64,
     /// `sigma_in` of the noise of each input at each time step: a standard deviation of `sigma_in` for `spec` and `raw`, of
     /// `sqrt(2 / alpha) sigma_in` for `song`, with `alpha = dt_ms / input_tau_ms`. 0.01 with `song` in Song et al. (2016). Tasks
-    /// have input noise of their own, which validation and files see too; this one is off outside training.
+    /// have input noise of their own, which files contain too; this one is part of the network, and validation and `eval` have it as training does
+    /// (`validate.noise`).
     #[schemars(range(min = 0))]
     pub input: f64,
     /// Time constant in ms of the input noise under `convention = "song"`; 100 in Song et al. (2016).
@@ -188,6 +189,12 @@ impl PreactivationNoise {
 }
 
 impl NoiseLevels {
+    /// Returns true if every noise level is zero.
+    pub fn is_silent(&self) -> bool {
+        let others = [self.postactivation, self.input, self.initial_state];
+        self.preactivation.is_silent() && others.iter().all(|&level| level == 0.0)
+    }
+
     /// Returns the factor of the standard normals of `eps` in a sweep whose steps have `gain [N]`.
     ///
     /// Voltage form: `gain eps` is added to the state (`raw`: sigma). Rate form: `eps` is added inside `f` (`raw`: sigma is added

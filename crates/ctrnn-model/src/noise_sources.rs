@@ -33,6 +33,35 @@ fn draws(stream: Stream, address: NoiseAddress) -> DrawAddress {
     )
 }
 
+/// Draws the normals of every kind of noise that a network has, for `trials` trials of `steps` time steps.
+pub(crate) fn all_drawn<B: Backend>(
+    config: &CtrnnConfig,
+    noise: &Noise<B>,
+    [trials, steps]: [usize; 2],
+    device: &B::Device,
+) -> Noise<B> {
+    let of = |stream, width| match source::<B>(noise, stream, None) {
+        NoiseSource::Drawn(draws) if width > 0 => {
+            let normals = drawn(draws, [steps, trials, width], None, device);
+            Some(normals.swap_dims(0, 1))
+        }
+        _ => None,
+    };
+    let (levels, n) = (&config.noise, config.n_units);
+    let is_heard = |level: f64| level > 0.0;
+    Noise::Given {
+        preactivation: (!levels.preactivation.is_silent())
+            .then(|| of(Stream::Eps, n))
+            .flatten(),
+        postactivation: is_heard(levels.postactivation)
+            .then(|| of(Stream::Xi, n))
+            .flatten(),
+        input: is_heard(levels.input)
+            .then(|| of(Stream::InputNoise, config.n_inputs))
+            .flatten(),
+    }
+}
+
 /// Returns the source of the normals of `eps`, multiplied by the factor of the covariance where there is one.
 ///
 /// # Shapes

@@ -50,8 +50,9 @@ pub(crate) fn positive_radius(matrix: &[f64], n: usize) -> Result<Option<f64>, M
 
 /// Returns true if the connections of a `[n, n]` matrix, all weights that are not zero, form a loop.
 pub(crate) fn has_loop(matrix: &[f64], n: usize) -> bool {
-    let is_loop = |part: &Vec<usize>| part.len() > 1 || matrix[part[0] * (n + 1)] != 0.0;
-    strongly_connected(matrix, n).iter().any(is_loop)
+    strongly_connected(matrix, n)
+        .iter()
+        .any(|part| part.len() > 1 || matrix[part[0] * (n + 1)] != 0.0)
 }
 
 /// Returns the strongly connected components, the units of each in ascending order: two units share a component if each reaches the

@@ -27,11 +27,7 @@ impl<B: Backend> CtrnnModule<B> {
     ///
     /// # Panics
     /// If `forward` holds states of another shape, or no condition for each trial where the state is that of a condition.
-    pub(crate) fn starting_states(
-        &self,
-        forward: &Forward<B>,
-        trials: usize,
-    ) -> UnitState<Tensor<B, 2>> {
+    pub fn starting_states(&self, forward: &Forward<B>, trials: usize) -> UnitState<Tensor<B, 2>> {
         let n = self.config().n_units;
         if let Some(state) = &forward.initial_state {
             for values in state.each_ref().into_array() {

@@ -190,8 +190,10 @@ impl<B: Backend> CtrnnModule<B> {
         let mut arrays = constraints.arrays();
         let raw = self.raw_weights(matrix).to_data();
         arrays.insert(matrix.array("weight_raw"), raw);
-        let own_type = |(name, data): (String, TensorData)| (name, data.convert::<B::FloatElem>());
-        arrays.into_iter().map(own_type).collect()
+        arrays
+            .into_iter()
+            .map(|(name, data)| (name, data.convert::<B::FloatElem>()))
+            .collect()
     }
 }
 

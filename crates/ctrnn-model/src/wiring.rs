@@ -6,7 +6,7 @@ use burn::module::ParamId;
 
 use crate::connectivity::Matrix;
 use crate::{
-    CtrnnConfig, Dale, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
+    CtrnnConfig, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
 };
 
 impl Matrix {
@@ -54,15 +54,16 @@ impl CtrnnConfig {
     /// Lists the parameters that such a network can have, trained or fixed, layer after layer: the one list from which weight
     /// files, gradients and optimizers are made.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
-        let spec = |role: Role| {
-            let parameter = role.of_layer(0);
-            ParameterSpec {
-                parameter,
-                shape: parameter.shape(self),
-                is_trained: parameter.is_trained(self),
-            }
-        };
-        Role::ALL.map(spec).into()
+        Role::ALL
+            .map(|role| {
+                let parameter = role.of_layer(0);
+                ParameterSpec {
+                    parameter,
+                    shape: parameter.shape(self),
+                    is_trained: parameter.is_trained(self),
+                }
+            })
+            .into()
     }
 
     /// Returns the parameters by their burn ids.
@@ -134,9 +135,11 @@ impl CtrnnConfig {
         if matrix == Matrix::Recurrent && !self.self_connections {
             forbid(&|row, col| row == col);
         }
-        let reads_excitation = |dale: &Dale| dale.readout == ReadoutSigns::Excitatory;
         if matrix == Matrix::Output
-            && self.dale.as_ref().is_some_and(reads_excitation)
+            && self
+                .dale
+                .as_ref()
+                .is_some_and(|dale| dale.readout == ReadoutSigns::Excitatory)
             && let Some(signs) = self.unit_signs()
         {
             forbid(&|_, col| signs[col] < 0.0);
@@ -144,7 +147,8 @@ impl CtrnnConfig {
         possible
     }
 
-    /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights.
+    /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, and
+    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain.
     #[must_use]
     pub fn unconstrained(self) -> Self {
         let free = Self::default();
@@ -154,6 +158,7 @@ impl CtrnnConfig {
             density: free.density,
             self_connections: free.self_connections,
             connectivity: free.connectivity,
+            init: free.init,
             ..self
         }
     }

@@ -20,6 +20,8 @@ pub struct Rng {
     counter: [u32; 4],
     words: Buffer<u32>,
     normals: Buffer<f32>,
+    /// True if every normal is 0.
+    is_noiseless: bool,
 }
 
 /// A partly used block: the items from `next` on are still to be drawn.
@@ -64,6 +66,17 @@ impl Rng {
             counter: [0, trial as u32, high, step as u32],
             words: Buffer::empty(),
             normals: Buffer::empty(),
+            is_noiseless: false,
+        }
+    }
+
+    /// Creates the generator of an address whose normals are all 0; its other draws are those of [`new`](Self::new). A
+    /// trial that is drawn from it is the same trial without noise on its inputs.
+    #[must_use]
+    pub fn noiseless(key: Key, trial: u64, step: u64) -> Self {
+        Self {
+            is_noiseless: true,
+            ..Self::new(key, trial, step)
         }
     }
 
@@ -130,13 +143,14 @@ impl Rng {
 
     /// Draws a standard normal.
     pub fn normal(&mut self) -> f32 {
-        match self.normals.pop() {
+        let normal = match self.normals.pop() {
             Some(normal) => normal,
             None => {
                 let block = self.block();
                 self.normals.refill(normal::from_words(block))
             }
-        }
+        };
+        if self.is_noiseless { 0.0 } else { normal }
     }
 
     /// Fills `out` with standard normals: the same as one call of [`normal`](Self::normal) per element, but faster.
@@ -148,6 +162,9 @@ impl Rng {
         for chunk in chunks {
             lanes::normals(self.counter, self.key, chunk);
             self.counter[0] = self.counter[0].wrapping_add(LANES as u32);
+            if self.is_noiseless {
+                chunk.fill(0.0);
+            }
         }
         rest.fill_with(|| self.normal());
     }
@@ -242,6 +259,22 @@ mod tests {
             filled.fill_normal(&mut normals);
             assert_eq!(normals, expected);
             assert_eq!(filled.next_u32(), single.next_u32());
+        }
+    }
+
+    /// Uniform draws between normals are the same with and without noise.
+    #[test]
+    fn without_noise_all_else_is_the_same() {
+        let key = Key::new(7, Stream::Trials, 0);
+        let (mut noisy, mut quiet) = (Rng::new(key, 3, 9), Rng::noiseless(key, 3, 9));
+        for length in [1, 200, 3, 129] {
+            let mut normals = vec![1.0; length];
+            noisy.fill_normal(&mut normals);
+            quiet.fill_normal(&mut normals);
+            assert!(normals.iter().all(|normal| *normal == 0.0));
+            assert_eq!(quiet.next_u32(), noisy.next_u32());
+            assert_ne!(noisy.normal(), quiet.normal());
+            assert_eq!(quiet.uniform(), noisy.uniform());
         }
     }
 

@@ -17,9 +17,9 @@ pub enum Stream {
     Eps = 3,
     /// Post-activation noise.
     Xi = 4,
-    /// Validation trials and their noise.
+    /// Validation trials.
     Validation = 5,
-    /// Trials of `eval`, `simulate` and `tasks export`, and their noise.
+    /// Trials of `eval`, `simulate` and `tasks export`.
     Eval = 6,
     /// Choices of a curriculum.
     Curriculum = 7,

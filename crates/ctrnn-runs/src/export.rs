@@ -62,22 +62,26 @@ impl Export {
             }
             Self::Safetensors => output::write(path, force, &safetensors())?,
             Self::Torch => {
-                let fill = |staged: &Path| -> Result<(), RunError> {
-                    atomic::write(&staged.join(WEIGHTS), &safetensors())?;
-                    let module = torch_model(network);
-                    Ok(atomic::write(&staged.join(MODULE), module.as_bytes())?)
-                };
-                output::check_folder(path)?;
-                if force && path.exists() {
-                    refuse_to_lose(path)?;
-                    let there = path.canonicalize().map_err(FileError::io("read", path))?; // replaces the target and keeps the link
-                    atomic::replace_folder(&there, fill, || Ok(()))?;
-                } else {
-                    atomic::create_folder(path, fill)?;
-                }
+                write_folder(path, force, &safetensors(), &torch_model(network))?;
             }
         }
         Ok(())
+    }
+}
+
+/// Writes the folder of a torch export.
+fn write_folder(path: &Path, force: bool, weights: &[u8], module: &str) -> Result<(), RunError> {
+    let fill = |staged: &Path| -> Result<(), RunError> {
+        atomic::write(&staged.join(WEIGHTS), weights)?;
+        Ok(atomic::write(&staged.join(MODULE), module.as_bytes())?)
+    };
+    output::check_folder(path)?;
+    if force && path.exists() {
+        refuse_to_lose(path)?;
+        let there = path.canonicalize().map_err(FileError::io("read", path))?; // replaces the target and keeps the link
+        atomic::replace_folder(&there, fill, || Ok(()))
+    } else {
+        atomic::create_folder(path, fill)
     }
 }
 

@@ -13,10 +13,9 @@ mod torch_rnn;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::backend::AutodiffBackend;
 use ctrnn_config::{Run, overridden};
 use ctrnn_files::{Array, StateDict, is_torch_file, npz, read_state_dict};
-use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, TrainingBackend, Weights};
 use ctrnn_tasks::Layout;
 use ctrnn_train::Trainer;
 use serde_json::json;
@@ -26,6 +25,7 @@ use crate::record::manifest::unnamed_layout;
 use crate::record::run_log::RunLog;
 use crate::record::{Given, RunRecord, states, with_place};
 use crate::weights::weight_file::tensors_of;
+use arrays::{MatrixOf, vector_array};
 
 /// Program or format from which a weight file originates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,18 @@ impl Note {
             key: Some(key),
             text: text.into(),
         }
+    }
+
+    /// Creates the note on the time step assumed because `who` does not say it.
+    fn assumed_dt(who: &str, dt_ms: f64) -> Self {
+        let text = format!("{who} does not say dt: {dt_ms} ms is assumed (else time.dt_ms=DT)");
+        Self::assumed("time.dt_ms", text)
+    }
+
+    /// Creates the note on the time constant assumed because the file does not say it.
+    fn assumed_tau(tau_ms: f64) -> Self {
+        let text = format!("it does not say tau: {tau_ms} ms is assumed (else model.tau_ms=TAU)");
+        Self::assumed("model.tau_ms", text)
     }
 }
 
@@ -136,19 +148,7 @@ impl Origin {
             path: path.to_owned(),
             reason,
         };
-        let is_of_torch = matches!(self, Self::Torch | Self::Nn4n);
-        if !is_of_torch && is_torch_file(path) {
-            let reason = "is a file of torch.save: import it with --from torch or --from nn4n";
-            return Err(refuse(reason.to_owned()));
-        }
-        if is_of_torch && !is_torch_file(path) && npz::NpzReader::open_foreign(path).is_ok() {
-            let reason = "is an npz file: import it with --from npz or --from psychrnn";
-            return Err(refuse(reason.to_owned()));
-        }
-        if !is_of_torch && entry.is_some() {
-            let reason = "is an npz file, which has no entries: --entry is for files of torch.save";
-            return Err(refuse(reason.to_owned()));
-        }
+        self.check_container(path, entry).map_err(refuse)?;
         let mut taken = None;
         let mut tensors = || -> Result<_, RunError> {
             let StateDict { entry, tensors } = read_state_dict(path, entry)?;
@@ -170,13 +170,29 @@ impl Origin {
         }
         Ok(network)
     }
+
+    /// Checks that a file is of the kind that the program writes: of `torch.save` or npz.
+    fn check_container(self, path: &Path, entry: Option<&str>) -> Result<(), String> {
+        let is_of_torch = matches!(self, Self::Torch | Self::Nn4n);
+        let reason = if !is_of_torch && is_torch_file(path) {
+            "is a file of torch.save: import it with --from torch or --from nn4n"
+        } else if is_of_torch && !is_torch_file(path) && npz::NpzReader::open_foreign(path).is_ok()
+        {
+            "is an npz file: import it with --from npz or --from psychrnn"
+        } else if !is_of_torch && entry.is_some() {
+            "is an npz file, which has no entries: --entry is for files of torch.save"
+        } else {
+            return Ok(());
+        };
+        Err(reason.to_owned())
+    }
 }
 
 /// Writes an imported network as a finished run of 0 steps, which is the number that its configuration asks for.
 ///
 /// # Errors
 /// If the weights do not fit the configuration, or the folder exists or cannot be written.
-pub fn record_import<B>(
+pub fn record_import<B: TrainingBackend>(
     path: &Path,
     run: &Run,
     given: &Given,
@@ -184,11 +200,7 @@ pub fn record_import<B>(
     source: &serde_json::Value,
     device: (&str, &B::Device),
     replace: bool,
-) -> Result<(), RunError>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+) -> Result<(), RunError> {
     let (device_name, device) = device;
     let weights: Weights = tensors_of(imported.weights.clone());
     let (weights, _) = states(run, weights);
@@ -201,54 +213,63 @@ where
     let mut trainer = trainer.map_err(|error| with_place(run, error))?;
     let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), replace)?;
     let detail = json!({ "source": source, "assumed": imported.notes(run) });
-    RunLog::open(record.folder(), trainer.term_names())?.event("imported", detail)?;
+    RunLog::open(record.folder(), &trainer.term_names(), &[])?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;
     Ok(())
 }
 
-/// Description of a network that can be derived from a weight file alone.
+/// A network as far as a weight file alone determines it.
 struct Found {
     dt_ms: f64,
-    n_inputs: usize,
-    n_outputs: usize,
+    form: &'static str,
+    activation: &'static str,
+    tau_ms: toml::Value,
+    w_in: MatrixOf,
+    w_rc: MatrixOf,
+    bias: Vec<f64>,
+    w_out: MatrixOf,
+    b_out: Vec<f64>,
+    initial_state: Vec<f64>,
+    /// Further keys of `[model]`.
     model: toml::Table,
+    notes: Vec<Note>,
 }
 
 impl Found {
-    /// Returns the import of the network with these weights.
-    fn with<const N: usize>(self, weights: [(&str, Array); N], notes: Vec<Note>) -> Imported {
-        Imported {
-            config: self.config(),
-            weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
-            notes,
-        }
-    }
-
-    /// Returns the configuration of a finished run of 0 steps on white noise.
-    fn config(self) -> toml::Table {
+    /// Returns the weights, and the configuration of a finished run of 0 steps on white noise.
+    fn into_import(self) -> Imported {
         let size = |n: usize| toml::Value::Integer(n as i64);
-        let task = toml::Table::from_iter([
-            ("inputs".to_owned(), size(self.n_inputs)),
-            ("outputs".to_owned(), size(self.n_outputs)),
+        let mut model = table([
+            ("n_units", size(self.w_rc.rows)),
+            ("form", self.form.into()),
+            ("activation", self.activation.into()),
+            ("tau_ms", self.tau_ms),
         ]);
-        let tables = [
-            (
-                "time",
-                toml::Table::from_iter([("dt_ms".to_owned(), self.dt_ms.into())]),
-            ),
-            (
-                "task",
-                toml::Table::from_iter([("white_noise".to_owned(), task.into())]),
-            ),
-            ("model", self.model),
-            (
-                "train",
-                toml::Table::from_iter([("steps".to_owned(), 0.into())]),
-            ),
+        model.extend(self.model);
+        let white_noise = table([
+            ("inputs", size(self.w_in.columns)),
+            ("outputs", size(self.w_out.rows)),
+        ]);
+        let config = table([
+            ("version", 1.into()),
+            ("time", table([("dt_ms", self.dt_ms.into())]).into()),
+            ("task", table([("white_noise", white_noise.into())]).into()),
+            ("model", model.into()),
+            ("train", table([("steps", 0.into())]).into()),
+        ]);
+        let weights = [
+            ("input.weight", self.w_in.into_array()),
+            ("recurrent.weight", self.w_rc.into_array()),
+            ("recurrent.bias", vector_array(self.bias)),
+            ("output.weight", self.w_out.into_array()),
+            ("output.bias", vector_array(self.b_out)),
+            ("initial_state", vector_array(self.initial_state)),
         ];
-        let mut config = toml::Table::from_iter([("version".to_owned(), 1.into())]);
-        config.extend(tables.map(|(name, table)| (name.to_owned(), table.into())));
-        config
+        Imported {
+            config,
+            weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
+            notes: self.notes,
+        }
     }
 }
 

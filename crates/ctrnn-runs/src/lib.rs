@@ -20,7 +20,7 @@ pub use checkpoint::{Checkpoint, CheckpointWriter, TensorSummary, checkpoint_ste
 pub use error::RunError;
 pub use export::Export;
 pub use import::{Imported, Origin as ImportOrigin, record_import};
-pub use record::manifest::{INIT_FROM, recorded_layout};
+pub use record::manifest::{INIT_FROM, is_begun_by_requeued_job, recorded_layout};
 pub use record::resumed::{is_in_parts, left_open, recorded};
 pub use record::run_log::{RunLog, metrics_header, now};
 pub use record::tensorboard_log::TensorBoardLog;

@@ -9,7 +9,8 @@ pub mod tensorboard_log;
 mod tests;
 
 use ctrnn_config::{
-    Code, ConfigErrors, InitialWeights, InputFile, Run, TrainedChannels, check_resume, differences,
+    Code, ConfigErrors, InitialWeights, InputFile, Run, TrainedChannels, check_resume, counted,
+    differences,
 };
 use ctrnn_train::{
     Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
@@ -26,7 +27,6 @@ use ctrnn_files::{
     host_name, npz, refuse_if_held,
 };
 use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
-use ctrnn_random::{Key, Stream};
 use serde_json::json;
 
 use crate::RunError;
@@ -109,7 +109,7 @@ impl RunRecord {
         let initial = ModelFiles::of(run, network, 0);
         let manifest = manifest(run, device, &digest::blake3(&initial.safetensors))?;
         let resolved = toml::to_string(&run.kept()).expect("a configuration is made of TOML types");
-        let terms = term_names(run);
+        let header = metrics_header(&term_names(run), &run.task.mixed_tasks());
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), RunError> {
             let taken = RunLock::acquire(staged, &Holder::this_process(&started))?;
@@ -120,7 +120,7 @@ impl RunRecord {
             atomic::write(&folder.resolved(), resolved.as_bytes())?;
             atomic::write(&folder.manifest(), manifest.as_bytes())?;
             atomic::create_folder(&staged.join("initial"), |staged| initial.write(staged))?;
-            atomic::write(&folder.metrics(), metrics_header(&terms).as_bytes())?;
+            atomic::write(&folder.metrics(), header.as_bytes())?;
             atomic::write(&folder.events(), b"")?;
             json.store(&folder)?;
             Ok(())
@@ -202,7 +202,7 @@ impl RunRecord {
         folder.write(&folder.resolved(), resolved.as_bytes())?;
         notes.extend(note);
         notes.extend(effects(&changed, run, step));
-        let mut log = RunLog::open(&folder, term_names(run))?;
+        let mut log = RunLog::open(&folder, &term_names(run), &run.task.mixed_tasks())?;
         if was_killed {
             log.event("killed", json!({ "pid": json.pid, "host": json.host }))?;
         }
@@ -272,7 +272,7 @@ impl RunRecord {
         B::InnerBackend: RecurrenceBackend,
     {
         let resolved_json = portable_json(run);
-        let mut log = RunLog::open(&self.folder, trainer.term_names())?;
+        let mut log = RunLog::open(&self.folder, &trainer.term_names(), &run.task.mixed_tasks())?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
         let mut checkpoints = CheckpointWriter::new(
             &self.folder,
@@ -316,7 +316,7 @@ impl RunRecord {
                 (RunState::Done, 0, Some(format!("target met: {value}")))
             }
             Ok(Ending::NoProgress { validations }) => {
-                let reason = format!("no progress for {validations} validations");
+                let reason = format!("no progress for {}", counted(*validations, "validation"));
                 (RunState::Done, 0, Some(reason))
             }
             Ok(Ending::Asked(reason)) => (
@@ -372,10 +372,9 @@ impl Drop for RunRecord {
 
 /// Checks that the metrics of a run can be measured: a run that keeps another one could not be resumed any more.
 fn check_measurable(run: &Run) -> Result<(), RunError> {
-    let key = Key::new(run.config.seed, Stream::Validation, 0);
-    let (task, n) = (run.task.as_ref(), run.config.validate.trials);
-    let trials = EvaluationTrials::of(task, run.clock, key, n)?;
-    check_metrics(&run.settings(), task, &trials).map_err(|error| with_place(run, error))
+    let (task, settings) = (run.task.as_ref(), run.settings());
+    let trials = EvaluationTrials::of_validation(task, &settings)?;
+    check_metrics(&settings, task, &trials).map_err(|error| with_place(run, error))
 }
 
 /// Checks that `model/`, which is replaced at the end, holds nothing but the run's own files.
@@ -720,26 +719,46 @@ where
 /// Locates an error about metrics that are never measured at the keys that name them; returns any other error
 /// unchanged.
 pub(crate) fn with_place(run: &Run, error: TrainError) -> RunError {
-    let TrainError::NoRightAnswers(metrics) = error else {
-        return error.into();
-    };
-    let problem = |(key, metric): (&str, Metric)| {
-        let name = metric.name();
-        let message = format!(
-            "{key} = {name:?} can never be measured: no validation trial has a right answer"
-        );
-        let few = run.config.validate.trials;
-        let all = run.task.n_conditions();
-        let help = if few < all {
-            format!(
-                "{few} validation trials are fewer than the {all} conditions: validate.trials={all} shows each; or use val.loss ({key} = \"val.loss\")"
-            )
-        } else {
-            format!("this task has no right answers: use val.loss ({key} = \"val.loss\")")
+    let few = run.config.validate.trials;
+    let problems = |metrics: Vec<(&str, Metric)>, why: &str, help: &dyn Fn(&str) -> String| {
+        let problem = |(key, metric): (&str, Metric)| {
+            let message = format!("{key} = {:?} can never be measured: {why}", metric.name());
+            run.problem(key, Code::Training, message).help(help(key))
         };
-        run.problem(key, Code::Training, message).help(help)
+        RunError::Config(ConfigErrors(metrics.into_iter().map(problem).collect()))
     };
-    RunError::Config(ConfigErrors(metrics.into_iter().map(problem).collect()))
+    match error {
+        TrainError::NoRightAnswers(metrics) => {
+            let all = run.task.n_conditions();
+            let help = |key: &str| {
+                let loss = format!("use val.loss ({key} = \"val.loss\")");
+                if few < all {
+                    format!(
+                        "{few} validation trials are fewer than the {all} conditions: validate.trials={all} shows each; or {loss}"
+                    )
+                } else {
+                    format!("this task has no right answers: {loss}")
+                }
+            };
+            problems(metrics, "no validation trial has a right answer", &help)
+        }
+        TrainError::NoMixture(metrics) => {
+            let help = |key: &str| format!("use val.accuracy ({key} = \"val.accuracy\")");
+            problems(metrics, "the task is not a mixture of tasks", &help)
+        }
+        TrainError::UntestedTasks { metrics, untested } => {
+            let why = format!("no validation trial is of the task {}", untested.join(", "));
+            let n_tasks = run.task.mixed_tasks().len();
+            let help = |_: &str| {
+                format!(
+                    "validate.trials={} gives each task 10, and validate.balance=tasks the same number",
+                    10 * n_tasks
+                )
+            };
+            problems(metrics, &why, &help)
+        }
+        error => error.into(),
+    }
 }
 
 /// Returns the optimizer of a run with the state stored in a checkpoint.

@@ -1,6 +1,7 @@
 //! Tasks with external trials, from files and from programs, and white noise for networks without a task.
 
 pub mod choices;
+mod decimal;
 mod generator;
 mod remedies;
 mod trial_file;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ring::directions_deg;
 use crate::{
-    Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Timeline, Trial,
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Ring, Task, TaskError, Timeline,
+    Trial,
 };
 
 /// First input of the ring, after fixation.
@@ -169,6 +170,20 @@ impl Task for Abba {
         let places: Vec<f64> = (0..=self.n_tests).map(|k| k as f64).collect();
         let grid = Condition::grid(&[("sample_deg", &samples), ("match_at", &places)]);
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "sample_deg" => Meaning::quantity("sample direction", "deg"),
+            "match_at" => {
+                let name = |k: usize| match k {
+                    0 => "no test".to_owned(),
+                    k => format!("test {k}"),
+                };
+                Meaning::Names((0..=self.n_tests).map(|k| (k as f64, name(k))).collect())
+            }
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

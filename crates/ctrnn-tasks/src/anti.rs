@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ring::directions_deg;
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Ring, Task, TaskError, Trial,
+};
 
 /// Inputs before the ring.
 const PRO_CUE: usize = 1;
@@ -122,6 +124,14 @@ impl Task for Anti {
             })
             .collect();
         Condition::with_catch(weighted, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "anti" => Meaning::names(&["pro", "anti"]),
+            "direction" => Meaning::quantity("direction", "deg"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

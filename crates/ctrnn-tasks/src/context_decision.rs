@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{shares, signed};
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
+use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Trial};
 
 /// First of the two context inputs, and first input of each pair.
 const CONTEXT: usize = 1;
@@ -101,6 +101,15 @@ impl Task for ContextDecision {
             ("colour", &coherences),
         ];
         Condition::with_catch(Condition::grid(&axes), self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "context" => Meaning::names(&["motion", "colour"]),
+            "motion" => Meaning::percent("motion coherence"),
+            "colour" => Meaning::percent("colour coherence"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::rising_and_falling;
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
+use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Trial};
 
 /// First of the two tuned inputs.
 const TUNED: usize = 1;
@@ -109,6 +109,14 @@ impl Task for DelayedDiscrimination {
         };
         let conditions = self.pairs_hz.iter().flat_map(orders).collect();
         Condition::with_catch(conditions, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "first_hz" => Meaning::quantity("first frequency", "Hz"),
+            "second_hz" => Meaning::quantity("second frequency", "Hz"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

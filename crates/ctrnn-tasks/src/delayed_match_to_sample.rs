@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ring::directions_deg;
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Ring, Task, TaskError, Trial,
+};
 
 /// First input of the ring, after fixation.
 const RING: usize = 1;
@@ -162,6 +164,14 @@ impl Task for DelayedMatchToSample {
         let samples = directions_deg(self.n_directions);
         let grid = Condition::grid(&[("sample_deg", &samples), ("match", &[0.0, 1.0])]);
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "sample_deg" => Meaning::quantity("sample direction", "deg"),
+            "match" => Meaning::names(&["non-match", "match"]),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Condition, Layout, TargetKind, Task};
+use crate::{Layout, TargetKind, Task};
 
 /// Describes epochs, inputs, outputs, conditions and the rule for correct trials, in Markdown.
 pub(crate) fn describe(task: &dyn Task) -> String {
@@ -24,7 +24,7 @@ pub(crate) fn describe(task: &dyn Task) -> String {
     );
     text += &section("Inputs", populations(&inputs));
     text += &section(&format!("Outputs, {target}"), populations(&outputs));
-    text += &section("Conditions", describe_conditions(&task.conditions()));
+    text += &section("Conditions", describe_conditions(task));
     text += &format!("## Correct\n\n{}\n", task.correct_rule());
     if let Some(chance) = task.chance() {
         text += &format!("Chance: {:.1} %.\n", 100.0 * chance);
@@ -107,8 +107,9 @@ fn populations(names: &[String]) -> Vec<String> {
     list.collect()
 }
 
-/// Lists each name with its values in order of appearance.
-fn describe_conditions(conditions: &[Condition]) -> Vec<String> {
+/// Lists each name with its values in order of appearance, and with the names of these.
+fn describe_conditions(task: &dyn Task) -> Vec<String> {
+    let conditions = task.conditions();
     let names = conditions
         .first()
         .into_iter()
@@ -116,10 +117,14 @@ fn describe_conditions(conditions: &[Condition]) -> Vec<String> {
     names
         .map(|(name, _)| {
             let mut values: Vec<String> = Vec::new();
-            for condition in conditions {
-                let value = condition.value(name).to_string();
-                if !values.contains(&value) {
-                    values.push(value);
+            for condition in &conditions {
+                let value = condition.value(name);
+                let text = match task.value_name(name, value) {
+                    Some(meaning) => format!("{value} ({meaning})"),
+                    None => value.to_string(),
+                };
+                if !values.contains(&text) {
+                    values.push(text);
                 }
             }
             format!("{name}: {}", values.join(", "))
@@ -197,7 +202,7 @@ mod tests {
             "## Epochs\n\n* fixation: 100 ms\n* stimulus: 200 ms\n* delay: 100 to 400 ms, uniform\n",
             "## Inputs\n\n* fixation\n* go_cue\n* nogo_cue\n",
             "## Outputs, compared with values\n\n* fixation\n* go\n",
-            "## Conditions\n\n* go: 0, 1\n",
+            "## Conditions\n\n* go: 0 (no-go), 1 (go)\n",
             "## Correct\n\nThe choice is the largest of the outputs fixation, go at the last time",
         ] {
             assert!(

@@ -4,7 +4,9 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Ring, Task, TaskError, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Ring, Task, TaskError, Trial,
+};
 
 /// First input of the cues, and first input of the rings.
 const CUE: usize = 1;
@@ -163,6 +165,14 @@ impl Task for DualDelayedMatchToSample {
         let names = ["first_cue", "first_match", "second_cue", "second_match"];
         let grid = Condition::grid(&names.map(|name| (name, &[0.0, 1.0][..])));
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "first_cue" | "second_cue" => Meaning::names(&["location a", "location b"]),
+            "first_match" | "second_match" => Meaning::names(&["non-match", "match"]),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

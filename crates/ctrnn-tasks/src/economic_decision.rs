@@ -4,7 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
+use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Trial};
 
 /// First input of the offers: two on the left, then two on the right.
 const OFFERS: usize = 1;
@@ -101,6 +101,18 @@ impl Task for EconomicDecision {
         };
         let conditions = self.offers.iter().flat_map(sides).collect();
         Condition::with_catch(conditions, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "a" => Meaning::quantity("amount of A", ""),
+            "b" => Meaning::quantity("amount of B", ""),
+            "a_side" => Meaning::Names(vec![
+                (-1.0, "A on the left".to_owned()),
+                (1.0, "A on the right".to_owned()),
+            ]),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

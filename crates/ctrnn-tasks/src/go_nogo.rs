@@ -4,7 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
+use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Trial};
 
 const FIXATION: usize = 0;
 /// Inputs after fixation.
@@ -80,6 +80,13 @@ impl Task for GoNogo {
             Condition::new([("go", 0.0)]).with_weight(1.0 - self.go_fraction),
             Condition::new([("go", 1.0)]).with_weight(self.go_fraction),
         ]
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "go" => Meaning::names(&["no-go", "go"]),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ring::directions_deg;
 use crate::{
-    Check, Clock, Condition, Duration, Epoch, Layout, Target, Task, TaskError, Trial,
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Target, Task, TaskError, Trial,
     angular_distance,
 };
 
@@ -89,6 +89,13 @@ impl Task for HeadDirection {
 
     fn conditions(&self) -> Vec<Condition> {
         Condition::grid(&[("direction", &directions_deg(self.directions))])
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "direction" => Meaning::quantity("direction", "deg"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     /// Draws a trial. The velocity, in units of its standard deviation, follows w' = c w + sqrt(1 - c^2) n with

@@ -4,7 +4,9 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// Inputs and outputs after fixation, in the order of the stimuli.
 const FIRST: usize = 1;
@@ -98,6 +100,14 @@ impl Task for IntervalDiscrimination {
         let mut grid = Condition::grid(&[("first_ms", durations), ("second_ms", durations)]);
         grid.retain(|condition| condition.value("first_ms") != condition.value("second_ms"));
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "first_ms" => Meaning::quantity("first interval", "ms"),
+            "second_ms" => Meaning::quantity("second interval", "ms"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

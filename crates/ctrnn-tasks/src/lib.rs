@@ -63,14 +63,14 @@
 //! assert!(registry.get("interval").unwrap().description().contains("Distinguish a long interval"));
 //! ```
 //!
-//! A task of this crate has its own file and a line in [`Registry::built_in`]; `tests/tasks.rs`
-//! then tests it together with all others.
+//! A task of this crate has its own file and a line in `all_tasks.rs`; `tests/tasks.rs` then tests it together with all
+//! others.
 
 mod abba;
+mod all_tasks;
 mod answers;
 mod anti;
 mod batch;
-mod built_in;
 mod channels;
 mod check;
 mod clock;
@@ -95,6 +95,7 @@ mod interval_discrimination;
 mod layout;
 mod lorenz;
 mod match_to_category;
+mod meaning;
 mod motor_timing;
 mod multisensory;
 mod multitask;
@@ -142,6 +143,7 @@ pub use interval_discrimination::IntervalDiscrimination;
 pub use layout::{Layout, TargetKind};
 pub use lorenz::Lorenz;
 pub use match_to_category::MatchToCategory;
+pub use meaning::{Cues, Meaning, Quantity};
 pub use motor_timing::MotorTiming;
 pub use multisensory::Multisensory;
 pub use multitask::{Mixing, Multitask, MultitaskConfig};

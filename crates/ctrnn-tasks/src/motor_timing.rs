@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::interval::{CHANCE, check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// Inputs.
 const CUE: usize = 0;
@@ -71,6 +73,13 @@ impl Task for MotorTiming {
     fn longest_steps(&self, clock: Clock) -> Option<usize> {
         let ramps = self.intervals_ms.iter().map(|&ms| ramp_steps(ms, clock));
         Some(clock.nearest(self.cue_ms.bounds_ms()[1]) + ramps.max()?)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "interval" => Meaning::quantity("interval", "ms"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::rising_and_falling;
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
+use crate::{
+    Check, Clock, Condition, Cues, Duration, Epoch, Layout, Meaning, Task, TaskError, Trial,
+};
 
 /// First of the two inputs of each modality.
 const MODALITIES: [usize; 2] = [1, 3];
@@ -95,6 +97,21 @@ impl Task for Multisensory {
         let axes: [(&str, &[f64]); 2] =
             [("modality", &[0.0, 1.0, 2.0]), ("rate_hz", &self.rates_hz)];
         Condition::with_catch(Condition::grid(&axes), self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "modality" => Meaning::names(&["visual", "auditory", "both"]),
+            _ => Meaning::of_name(condition),
+        }
+    }
+
+    fn cues(&self) -> Option<Cues> {
+        Some(Cues {
+            condition: "modality".to_owned(),
+            single: [0.0, 1.0],
+            both: 2.0,
+        })
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::channels::{Channels, Columns, Plan};
-use crate::task::batch_of;
+use crate::task::{batch_of, batch_with};
 use crate::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Registry,
-    Task, TaskEntry, TaskError, Trial, TrialBatch,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Meaning,
+    Registry, Task, TaskEntry, TaskError, Trial, TrialBatch,
 };
 
 /// Address of the random number that selects the task of a batch; no trial has this number.
@@ -33,16 +33,19 @@ const TASK_OF_BATCH: u64 = (1 << 48) - 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultitaskConfig {
-    /// A table for each task, as in `[task.multitask.tasks.go_nogo]`; an empty table gives the task its defaults.
+    /// A table for each task, as in `[task.multitask.tasks.go_nogo]`; an empty table gives the task its defaults. In a file
+    /// these are all tasks. On the command line `task.multitask.tasks.NAME.KEY=VALUE`, `task.multitask.tasks.NAME={}` and
+    /// `~task.multitask.tasks.NAME` change the tasks of the file, or the default ones if it has none, and
+    /// `task.multitask.tasks={...}` replaces them all.
     #[schemars(schema_with = "tables_of_tasks")]
     pub tasks: BTreeMap<String, toml::Table>,
     /// Weights of the tasks: their probability or length of turn relative to the others; 1 for tasks that are not
     /// listed. If
-    /// the key is absent, every weight is 1, except that with the default tasks yang_contextdm1 and yang_contextdm2
-    /// have 5.
+    /// the key is absent, every weight is 1, except that with exactly the 20 default tasks, whatever their options,
+    /// yang_contextdm1 and yang_contextdm2 have 5.
     #[serde(default)]
     pub weights: Option<BTreeMap<String, f64>>,
-    /// Order of the tasks in training. Validation cycles through all of them.
+    /// Order of the tasks in training. Validation cycles through all of them: see validate.balance.
     pub mixing: Mixing,
     /// Order of the turns, by name; alphabetical if the list is empty.
     pub turns: Vec<String>,
@@ -105,7 +108,7 @@ impl MultitaskConfig {
         let often = ["yang_contextdm1", "yang_contextdm2"];
         match &self.weights {
             Some(given) => given.clone(),
-            None if self.tasks == tasks_of_yang() => {
+            None if self.tasks.keys().eq(tasks_of_yang().keys()) => {
                 often.map(|name| (name.to_owned(), 5.0)).into()
             }
             None => BTreeMap::new(),
@@ -130,7 +133,6 @@ pub(crate) fn entry() -> TaskEntry {
 
 /// Fills in the defaults of every task.
 fn resolve(mut config: MultitaskConfig, registry: &Registry) -> Result<MultitaskConfig, TaskError> {
-    // First, because the default weights apply only while the tables of the default tasks are empty.
     config.weights = Some(config.weights());
     for (name, table) in &mut config.tasks {
         if let Some(entry) = registry.get(name) {
@@ -225,6 +227,14 @@ impl Task for Multitask {
     }
 
     fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
+        if request.conditions == ConditionOrder::BalancedTasks {
+            let tasks = self.possible_conditions();
+            let condition = |b: usize, _: &mut Rng| {
+                let own = &tasks[b % tasks.len()];
+                own[b / tasks.len() % own.len()]
+            };
+            return Ok(batch_with(self, request, condition));
+        }
         let conditions = match self.task_at(request) {
             None => self.conditions.clone(),
             Some(k) => {
@@ -247,9 +257,23 @@ impl Task for Multitask {
         part.task.reaction_steps(&own, &readout)
     }
 
-    fn value_name(&self, condition: &str, value: f64) -> Option<String> {
-        let part = self.parts.get(value as usize)?;
-        (condition == "task").then(|| part.name.clone())
+    fn mixed_tasks(&self) -> Vec<String> {
+        self.parts.iter().map(|part| part.name.clone()).collect()
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "task" => {
+                let numbered = self.parts.iter().enumerate();
+                Meaning::Names(
+                    numbered
+                        .map(|(k, part)| (k as f64, part.name.clone()))
+                        .collect(),
+                )
+            }
+            "condition" => Meaning::Index,
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn correct_rule(&self) -> String {
@@ -333,6 +357,16 @@ impl Multitask {
         }
     }
 
+    /// Returns the conditions of positive weight, one list for each task that has any.
+    fn possible_conditions(&self) -> Vec<Vec<&Condition>> {
+        let of_task = |k: usize| -> Vec<&Condition> {
+            let is_possible = |c: &&Condition| c.weight > 0.0 && c.value("task") == k as f64;
+            self.conditions.iter().filter(is_possible).collect()
+        };
+        let tasks = (0..self.parts.len()).map(of_task);
+        tasks.filter(|own| !own.is_empty()).collect()
+    }
+
     /// Returns the task of a trial, and the trial in the layout of that task.
     fn own_trial(&self, trial: &Trial) -> Option<(&Part, Trial)> {
         let part = &self.parts[trial.value("task")? as usize];
@@ -342,7 +376,7 @@ impl Multitask {
 
     /// Returns the only task of a batch, or `None` if the batch may have any of them.
     fn task_at(&self, request: &BatchRequest) -> Option<usize> {
-        if request.conditions == ConditionOrder::Balanced {
+        if request.conditions != ConditionOrder::Weighted {
             return None;
         }
         match self.mixing {
@@ -385,7 +419,9 @@ fn check(config: &MultitaskConfig) -> Vec<TaskError> {
     for (name, weight) in config.weights() {
         let key = format!("weights.{name}");
         if !config.tasks.contains_key(&name) {
-            errors.push(unknown(key, &name));
+            let help =
+                "remove this weight, or all of them, so that each is 1: ~task.multitask.weights";
+            errors.push(unknown(key, &name).with_help(help));
         } else if !(weight > 0.0 && weight.is_finite()) {
             let message = format!(
                 "{weight} is not a positive number; to exclude a task, leave out its table"
@@ -440,9 +476,14 @@ fn unused_keys(config: &MultitaskConfig) -> Vec<(String, String)> {
         ),
     ];
     let unused = keys.into_iter().filter(|(_, is_unused, _)| *is_unused);
-    unused
-        .map(|(key, _, why)| (key.to_owned(), why.to_owned()))
-        .collect()
+    let unused = unused.map(|(key, _, why)| (key.to_owned(), why.to_owned()));
+    let has_no_turn =
+        |name: &&String| has_turns && !config.turns.is_empty() && !config.turns.contains(name);
+    let untrained = config.tasks.keys().filter(has_no_turn).map(|name| {
+        let why = "turns does not name it, so it is never trained on, only validated";
+        (format!("tasks.{name}"), why.to_owned())
+    });
+    unused.chain(untrained).collect()
 }
 
 /// Builds one task of the mixture.
@@ -635,6 +676,31 @@ mod tests {
         assert_eq!(task.is_correct(&trial, &wrong), Some(false));
     }
 
+    /// go_nogo has 2 conditions and perceptual_decision more; each gets every other trial.
+    #[test]
+    fn balanced_tasks_get_the_same_number_of_trials() {
+        let task = build(TWO).unwrap();
+        let request = |first_trial, n_trials| BatchRequest {
+            clock: Clock::new(20.0).unwrap(),
+            first_trial,
+            n_trials,
+            key: Key::new(1, Stream::Validation, 0),
+            step: 0,
+            conditions: ConditionOrder::BalancedTasks,
+        };
+        let batch = task.sample_batch(&request(0, 12)).unwrap();
+        let expected: Vec<f64> = (0..12).map(|b| f64::from(b % 2)).collect();
+        assert_eq!(tasks_of(&batch), expected);
+        let (name, conditions) = &batch.conditions[1];
+        assert_eq!(name, "condition");
+        let of_task = |k: usize| conditions.iter().skip(k).step_by(2).copied();
+        assert!(of_task(0).eq([0.0, 1.0, 0.0, 1.0, 0.0, 1.0]));
+        assert!(of_task(1).eq([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+        let later = task.sample_batch(&request(5, 2)).unwrap();
+        assert_eq!(later.trial(1), batch.trial(6)); // a part of the same trials
+        assert_eq!(task.mixed_tasks(), ["go_nogo", "perceptual_decision"]);
+    }
+
     #[test]
     fn tasks_mix_by_trial_and_by_batch() {
         let by_trial = build(&format!("{TWO}mixing = \"trials\"")).unwrap();
@@ -689,7 +755,7 @@ mod tests {
             rule_noise = -1\ntasks.go_nogo = { delay_ms = 30 }\ntasks.multitask = {}\ntasks.nothing = {}\n";
         let expected = [
             "weights.go_nogo: 0 is not a positive number; to exclude a task, leave out its table",
-            "weights.lorenz: \"lorenz\" is not one of the tasks go_nogo, multitask, nothing",
+            "weights.lorenz: \"lorenz\" is not one of the tasks go_nogo, multitask, nothing; remove this weight, or all of them, so that each is 1: ~task.multitask.weights",
             "turns[0]: \"sine\" is not one of the tasks go_nogo, multitask, nothing",
             "turn_steps: a turn must have at least one training step",
             "rule_noise: -1 is not 0 or a positive number",

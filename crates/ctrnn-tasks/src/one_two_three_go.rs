@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::interval::{CHANCE, check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// Names of the epochs, one for each beat.
 const BEATS: [&str; 4] = ["one", "two", "three", "four"];
@@ -77,6 +79,13 @@ impl Task for OneTwoThreeGo {
         let beats = |&ms: &f64| (self.flashes - 1) * clock.nearest(ms) + ramp_steps(ms, clock);
         let longest = self.intervals_ms.iter().map(beats).max()?;
         Some(clock.nearest(self.fixation_ms.bounds_ms()[1]) + longest)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "interval" => Meaning::quantity("interval", "ms"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

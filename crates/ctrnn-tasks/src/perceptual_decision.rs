@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::shares;
 use crate::{
-    Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial, TruncatedExponential,
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Trial,
+    TruncatedExponential,
 };
 
 /// Inputs and outputs after fixation.
@@ -120,6 +121,14 @@ impl Task for PerceptualDecision {
     fn conditions(&self) -> Vec<Condition> {
         let grid = Condition::grid(&[("coh", &self.coherences), ("side", &[-1.0, 1.0])]);
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "coh" => Meaning::percent("coherence"),
+            "side" => Meaning::sides(),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::signed;
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Trial};
+use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Trial};
 
 /// Inputs and outputs after fixation.
 const LEFT: usize = 1;
@@ -103,6 +103,13 @@ impl Task for PulseAccumulation {
     fn conditions(&self) -> Vec<Condition> {
         let grid = Condition::grid(&[("gamma", &signed(&self.gammas))]);
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "gamma" => Meaning::quantity("log ratio of rates", ""),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

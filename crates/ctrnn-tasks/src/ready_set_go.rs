@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::interval::{CHANCE, check_intervals, in_time_rule, is_in_time, ramp_steps, set_ramp};
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// Inputs.
 const READY: usize = 0;
@@ -84,6 +86,13 @@ impl Task for ReadySetGo {
         };
         let longest = self.conditions().iter().map(after_fixation).max()?;
         Some(clock.nearest(self.fixation_ms.bounds_ms()[1]) + longest)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "interval" => Meaning::quantity("interval", "ms"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -24,11 +24,12 @@ pub struct BuildContext<'a> {
     pub registry: &'a Registry,
     /// Permission to start a program that the table names.
     pub programs: Programs<'a>,
-    /// The run that is evaluated or continued; none if the task is built for a new run.
+    /// The network, if it is given; none for a new run whose network is drawn.
     pub trained: Option<Trained<'a>>,
 }
 
-/// The run for which a task is evaluated: its network is given, whatever the trials are.
+/// The network for which a task is built, if it is given, whatever the trials are: that of a run that is evaluated or
+/// continued, or that of a file of weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Trained<'a> {
     /// Number of inputs of its network.
@@ -41,6 +42,8 @@ pub struct Trained<'a> {
     pub table: &'a toml::Table,
     /// True if the files differ from those in that table: they hold test trials.
     pub is_test: bool,
+    /// True if the network is about to be trained in a new run.
+    pub is_new: bool,
 }
 
 /// A value that is computed on first use.

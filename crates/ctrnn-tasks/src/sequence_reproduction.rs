@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::trial::largest;
 use crate::{
-    Check, Clock, Condition, Duration, Epoch, Layout, Target, Task, TaskError, Timeline, Trial,
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Target, Task, TaskError, Timeline,
+    Trial,
 };
 
 /// First input; the items follow.
@@ -99,6 +100,13 @@ impl Task for SequenceReproduction {
             .iter()
             .sum();
         Some(besides + 2 * longest * clock.nearest(self.item_ms))
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "length" => Meaning::quantity("length", "items"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ctrnn_random::{Key, Rng};
 
-use crate::{Check, Clock, Condition, Epoch, Layout, TaskError, Timeline, Trial, TrialBatch};
+use crate::{
+    Check, Clock, Condition, Cues, Epoch, Layout, Meaning, TaskError, Timeline, Trial, TrialBatch,
+};
 
 /// A request for a batch of trials.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +32,11 @@ pub struct BatchRequest {
 pub enum ConditionOrder {
     /// For training: the condition of each trial is drawn by weight.
     Weighted,
-    /// For validation: the conditions of positive weight are used in a cycle.
+    /// The conditions of positive weight are used in a cycle.
     Balanced,
+    /// For validation: the tasks of a mixture are used in a cycle, and so are the conditions of each; for any other task
+    /// the same as `Balanced`.
+    BalancedTasks,
 }
 
 /// Request from another thread to stop waiting for trials: [`Task::sample_batch`] then fails soon.
@@ -199,8 +204,33 @@ pub trait Task: Send + Sync {
         None
     }
 
-    /// Returns the name of a condition's value that is only an index, such as the `task` of a mixture.
-    fn value_name(&self, _condition: &str, _value: f64) -> Option<String> {
+    /// Returns the names of the tasks of a mixture; the condition `task` of a trial is an index into them. Empty for
+    /// any other task.
+    fn mixed_tasks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Describes a condition: label, unit and scale of a quantity, or the names of its values. By default its name says
+    /// what it is ([`Meaning::of_name`]).
+    fn meaning(&self, condition: &str) -> Meaning {
+        Meaning::of_name(condition)
+    }
+
+    /// Returns the name of a condition's value, such as `motion` for the context 0; `None` if it is a number.
+    fn value_name(&self, condition: &str, value: f64) -> Option<String> {
+        match self.meaning(condition) {
+            Meaning::Names(names) => {
+                let mut names = names.into_iter();
+                names
+                    .find(|(known, _)| *known == value)
+                    .map(|(_, name)| name)
+            }
+            Meaning::Quantity(_) | Meaning::Index => None,
+        }
+    }
+
+    /// Returns the condition that shows one of two cues, or both; `None` if the task does not combine cues.
+    fn cues(&self) -> Option<Cues> {
         None
     }
 
@@ -254,13 +284,22 @@ pub(crate) fn batch_of<T: Task + ?Sized>(
     request: &BatchRequest,
 ) -> TrialBatch {
     let possible: Vec<&Condition> = conditions.iter().filter(|c| c.weight > 0.0).collect();
+    batch_with(task, request, |b, rng| match request.conditions {
+        ConditionOrder::Weighted => Condition::draw(conditions, rng),
+        ConditionOrder::Balanced | ConditionOrder::BalancedTasks => possible[b % possible.len()],
+    })
+}
+
+/// Makes a batch of trials of a task; `condition` chooses the condition of trial `b`.
+pub(crate) fn batch_with<'a, T: Task + ?Sized>(
+    task: &T,
+    request: &BatchRequest,
+    condition: impl Fn(usize, &mut Rng) -> &'a Condition,
+) -> TrialBatch {
     let trials = (0..request.n_trials).map(|place| {
         let b = request.first_trial + place;
         let mut rng = Rng::new(request.key, b as u64, request.step);
-        let condition = match request.conditions {
-            ConditionOrder::Weighted => Condition::draw(conditions, &mut rng),
-            ConditionOrder::Balanced => possible[b % possible.len()],
-        };
+        let condition = condition(b, &mut rng);
         task.sample_trial(condition, request.clock, &mut rng)
     });
     let longest = task.longest_steps(request.clock).unwrap_or(0);

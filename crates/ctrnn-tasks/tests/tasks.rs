@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
-    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Mask, Programs, Registry, Target,
-    Task, Trial, TrialBatch,
+    BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Mask, Meaning, Programs,
+    Registry, Target, Task, Trial, TrialBatch,
 };
 
 const TRIALS: usize = 400;
@@ -398,5 +398,46 @@ fn every_task_says_what_it_is() {
                 entry.name
             );
         }
+    }
+}
+
+/// A condition whose values are names has a name for each of them; only a catch trial has values without.
+#[test]
+fn conditions_are_described() {
+    for (name, task) in tasks() {
+        for condition in task.conditions() {
+            for (key, value) in &condition.values {
+                let is_named = matches!(task.meaning(key), Meaning::Names(_));
+                assert!(
+                    !is_named || condition.is_catch() || task.value_name(key, *value).is_some(),
+                    "{name}: {key} = {value}"
+                );
+            }
+        }
+        if let Some(cues) = task.cues() {
+            let [first, second] = cues.single;
+            for value in [first, second, cues.both] {
+                assert!(task.value_name(&cues.condition, value).is_some(), "{name}");
+            }
+        }
+    }
+    let described = |name: &str, key: &str| {
+        let (_, task) = tasks()
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .unwrap();
+        match task.meaning(key) {
+            Meaning::Quantity(quantity) => quantity.axis(),
+            other => format!("{other:?}"),
+        }
+    };
+    for (task, key, axis) in [
+        ("perceptual_decision", "coh", "coherence (%)"),
+        ("multisensory", "rate_hz", "rate (Hz)"),
+        ("delay_go", "direction_deg", "direction (deg)"),
+        ("ready_set_go", "interval", "interval (ms)"),
+        ("yang_contextdm1", "coh2", "coherence on ring 2 (%)"),
+    ] {
+        assert_eq!(described(task, key), axis);
     }
 }

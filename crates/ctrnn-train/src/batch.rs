@@ -85,13 +85,14 @@ impl<B: Backend> Batch<B> {
 
 /// Returns the indicator of the time steps within the trials (0 in the padding), `[time, trial]`.
 fn within(trials: &TrialBatch) -> Vec<f32> {
-    let is_within = |t: usize| {
-        trials
-            .n_steps
-            .iter()
-            .map(move |&n_steps| f32::from(u8::from(t < n_steps)))
-    };
-    (0..trials.max_steps).flat_map(is_within).collect()
+    (0..trials.max_steps)
+        .flat_map(|t| {
+            trials
+                .n_steps
+                .iter()
+                .map(move |&n_steps| f32::from(u8::from(t < n_steps)))
+        })
+        .collect()
 }
 
 /// Reorders `[trial, time, width]` rows to `[time, trial, width]`.

@@ -16,10 +16,10 @@ pub enum TrainError {
     #[error(transparent)]
     NotFinite(Box<NotFinite>),
     /// A run that did all its steps without meeting the required bound of `train.stop`.
-    #[error("{metric} is {found} after {step} steps, but train.stop requires {bound}")]
+    #[error("{metric} is {found} at step {step}, but train.stop requires {bound}")]
     TargetNotMet {
-        /// The metric of the bound.
-        metric: &'static str,
+        /// The metric of the bound, in words.
+        metric: String,
         /// The last value of the metric, in words.
         found: String,
         /// The bound.
@@ -33,6 +33,17 @@ pub enum TrainError {
     /// Keys whose metric can never be measured, because no validation trial has a right answer.
     #[error("{} can never be measured: no validation trial of this task has a right answer; use val.loss", named(.0))]
     NoRightAnswers(Vec<(&'static str, Metric)>),
+    /// Keys whose metric is one of the tasks of a mixture, while the task is not a mixture.
+    #[error("{} can never be measured: this task is not a mixture of tasks; use val.accuracy", named(.0))]
+    NoMixture(Vec<(&'static str, Metric)>),
+    /// Keys whose metric is one of the tasks of a mixture, some of which have no validation trial.
+    #[error("{} needs validation trials of every task, but there are none of {}", named(.metrics), .untested.join(", "))]
+    UntestedTasks {
+        /// The keys with their metrics.
+        metrics: Vec<(&'static str, Metric)>,
+        /// Tasks without a validation trial.
+        untested: Vec<String>,
+    },
     /// A trial with a condition for which the network has no initial state.
     #[error(
         "a trial has the condition {condition}, for which the network has no initial state (model.initial_state = \"learned_per_condition\")"
@@ -70,7 +81,7 @@ impl TrainError {
         match self {
             Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,
             Self::EmptyMask(_) | Self::OptimizerState(_) | Self::UnknownCondition { .. } => 4,
-            Self::NoRightAnswers(_) => 2,
+            Self::NoRightAnswers(_) | Self::NoMixture(_) | Self::UntestedTasks { .. } => 2,
             Self::Model(
                 ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }

@@ -1,16 +1,20 @@
 //! Evaluation: loss and accuracy on a fixed set of trials, overall and per condition.
 
 pub(crate) mod accuracy;
+#[cfg(test)]
+mod breakdown_test;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::ElementConversion;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CtrnnModule, Forward, Noise, Record, RecurrenceBackend, Trajectory};
-use ctrnn_random::Key;
+use burn::tensor::{ElementConversion, Tensor};
+use ctrnn_model::{
+    CtrnnModule, Forward, ModelError, Noise, NoiseAddress, Record, RecurrenceBackend, Trajectory,
+};
+use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
     BatchRequest, Clock, ConditionOrder, Task, Trial, TrialBatch, TrialSet, value_bits,
 };
@@ -21,7 +25,8 @@ use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::{Answer, Tally, answers, confusion};
 use crate::objective::penalty::Statistic;
 use crate::objective::{LossInputs, Objective};
-use crate::observer::{EvalReport, Score, Worst};
+use crate::observer::{EvalReport, GroupScore, Score, Worst};
+use crate::settings::TrainSettings;
 
 /// Number of trials that run together: a compromise between speed and memory.
 pub(crate) const TOGETHER: usize = 256;
@@ -39,17 +44,34 @@ pub enum EvaluationTrials<'a> {
 }
 
 impl<'a> EvaluationTrials<'a> {
-    /// Selects the first `n` trials of [`evaluation_trials`], or all if there are fewer.
+    /// Selects the first `n` trials that the task holds out, or all if there are fewer; for a task without a held-out
+    /// set, makes `n` trials, whose conditions are in the given order.
     ///
     /// # Errors
     /// If the task cannot make the trials.
-    pub fn of(task: &'a dyn Task, clock: Clock, key: Key, n: usize) -> Result<Self, TrainError> {
-        match task.trial_set() {
-            Some(set) => Ok(Self::HeldOut(set, n.min(set.n_held_out()))),
-            None => Ok(Self::Made(
-                evaluation_trials(task, clock, key, 0..n)?.into(),
-            )),
-        }
+    pub fn of(
+        task: &'a dyn Task,
+        clock: Clock,
+        key: Key,
+        order: ConditionOrder,
+        n: usize,
+    ) -> Result<Self, TrainError> {
+        Ok(match task.trial_set() {
+            Some(set) => Self::HeldOut(set, n.min(set.n_held_out())),
+            None if n == 0 => Self::Made(Vec::new().into()),
+            None => Self::Made(drawn_trials(task, clock, key, order, 0..n)?.into()),
+        })
+    }
+
+    /// Returns the trials of the validations of a run, which are the same every time.
+    ///
+    /// # Errors
+    /// If the task cannot make the trials.
+    pub fn of_validation(task: &'a dyn Task, settings: &TrainSettings) -> Result<Self, TrainError> {
+        let key = Key::new(settings.seed, Stream::Validation, 0);
+        let validate = &settings.validate;
+        let order = validate.balance.order();
+        Self::of(task, settings.clock, key, order, validate.trials)
     }
 
     /// Returns the number of trials.
@@ -58,6 +80,24 @@ impl<'a> EvaluationTrials<'a> {
             Self::Made(trials) => trials.len(),
             Self::HeldOut(_, n) => *n,
         }
+    }
+
+    /// Returns the names of the conditions, each with its value in every trial.
+    pub fn conditions(&self) -> Vec<(String, Vec<f64>)> {
+        let mut columns = Columns::new();
+        for number in 0..self.n_trials() {
+            let values = match self {
+                Self::Made(trials) => Cow::Borrowed(&trials[number].condition),
+                Self::HeldOut(set, _) => Cow::Owned(set.held_out_condition(number)),
+            };
+            if number == 0 {
+                columns.extend(values.iter().map(|(name, _)| (name.clone(), Vec::new())));
+            }
+            for ((_, column), (_, value)) in columns.iter_mut().zip(values.iter()) {
+                column.push(*value);
+            }
+        }
+        columns
     }
 
     /// Returns the trials with these numbers.
@@ -88,16 +128,53 @@ pub fn evaluation_trials(
         let some = numbers.start..numbers.end.min(set.n_held_out());
         return Ok(some.map(|number| set.held_out(number)).collect());
     }
+    drawn_trials(task, clock, key, ConditionOrder::Balanced, numbers)
+}
+
+fn drawn_trials(
+    task: &dyn Task,
+    clock: Clock,
+    key: Key,
+    order: ConditionOrder,
+    numbers: Range<usize>,
+) -> Result<Vec<Trial>, TrainError> {
     let request = BatchRequest {
         clock,
         first_trial: numbers.start,
         n_trials: numbers.len(),
         key,
         step: 0,
-        conditions: ConditionOrder::Balanced,
+        conditions: order,
     };
     let batch = task.sample_batch(&request)?;
     Ok((0..numbers.len()).map(|b| batch.trial(b)).collect())
+}
+
+/// Returns the address of the noise in every validation of a run: a number that no training step has.
+pub const fn validation_noise(seed: u64) -> NoiseAddress {
+    NoiseAddress {
+        seed,
+        step: u32::MAX - 1,
+        first_trial: 0,
+    }
+}
+
+/// Returns the address of the noise outside training and validation: a number that no training step has.
+pub const fn evaluation_noise(seed: u64) -> NoiseAddress {
+    NoiseAddress {
+        seed,
+        step: u32::MAX,
+        first_trial: 0,
+    }
+}
+
+/// Selection and grouping of the trials of an evaluation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Breakdown<'a> {
+    /// Numbers of the trials that count, increasing; `None` for all. A trial has the same noise whichever others count.
+    pub only: Option<&'a [usize]>,
+    /// Names of conditions whose values are crossed: each combination is scored. Empty for none.
+    pub by: &'a [String],
 }
 
 /// Evaluates `network` on `trials`, 256 at a time. The results do not depend on how many trials run together.
@@ -111,14 +188,37 @@ pub fn evaluate<B: RecurrenceBackend>(
     objective: &Objective,
     noise: &Noise<B>,
 ) -> Result<EvalReport, TrainError> {
+    let all = Breakdown::default();
+    evaluate_with(network, task, trials, objective, noise, all, None)
+}
+
+/// Function that runs trials in place of [`CtrnnModule::forward`], for instance with a perturbed network.
+pub type RunTrials<'a, B> =
+    dyn Fn(&TrialBatch, Tensor<B, 3>, &Forward<B>) -> Result<Trajectory<B>, ModelError> + 'a;
+
+/// Evaluates `network` like [`evaluate`], on some of the trials, with scores of groups, or with the trials run by a function
+/// of the caller's.
+///
+/// # Errors
+/// As [`evaluate`], and those of that function.
+pub fn evaluate_with<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    task: &dyn Task,
+    trials: &EvaluationTrials,
+    objective: &Objective,
+    noise: &Noise<B>,
+    breakdown: Breakdown,
+    run: Option<&RunTrials<B>>,
+) -> Result<EvalReport, TrainError> {
     let scored = Scored {
         objective,
         names: objective.measured_names(),
         record: objective.record(),
         further: &|_, _| Vec::new(),
         together: TOGETHER,
+        run,
     };
-    evaluate_terms(network, task, trials, &scored, noise)
+    evaluate_terms(network, task, trials, &scored, noise, breakdown)
 }
 
 /// Function that computes the values of further terms, besides those of the objective, for a batch.
@@ -132,6 +232,8 @@ pub(crate) struct Scored<'a, B: Backend> {
     pub record: Record,
     /// Values of terms that are not part of the objective.
     pub further: &'a Further<'a, B>,
+    /// Function that runs the trials; `None`: the network itself.
+    pub run: Option<&'a RunTrials<'a, B>>,
     /// Number of trials that run together: all of them if there are terms in `further`, since values of blocks of an
     /// arbitrary term cannot be combined.
     pub together: usize,
@@ -155,7 +257,7 @@ impl<B: Backend> Block<B> {
 }
 
 impl<B: RecurrenceBackend> Scored<'_, B> {
-    /// Measures a block of trials.
+    /// Measures a block of trials, or those of them that count (`only`).
     ///
     /// If a number is not finite, short trials may have overflowed after their end: there the mask is 0, and infinity
     /// times 0 is NaN. Each trial is then run once more, for its own length only.
@@ -164,6 +266,7 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
         network: &CtrnnModule<B>,
         task: &dyn Task,
         trials: &TrialBatch,
+        only: Option<&[usize]>,
         noise: Noise<B>,
     ) -> Result<Block<B>, TrainError> {
         let batch = Batch::new(trials, &network.device());
@@ -173,24 +276,43 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
             conditions: condition_numbers(network, task, trials)?,
             ..Forward::default()
         };
-        let block = self.pass(network, task, trials, &batch, &forward);
+        let counted = only.map(|only| {
+            let some = only.iter().map(|&b| trials.trial(b));
+            let some = TrialBatch::padded(some, trials.max_steps);
+            let batch = Batch::new(&some, &network.device());
+            (some, batch)
+        });
+        let pass = |forward: &Forward<B>| -> Result<Block<B>, TrainError> {
+            let inputs = batch.inputs.clone();
+            let trajectory = match self.run {
+                None => network.forward(inputs, forward),
+                Some(run) => run(trials, inputs, forward)?,
+            };
+            Ok(match (&counted, only) {
+                (Some((some, batch)), Some(only)) => {
+                    self.block(network, task, some, batch, trajectory.of_trials(only))
+                }
+                _ => self.block(network, task, trials, &batch, trajectory),
+            })
+        };
+        let block = pass(&forward)?;
         if block.is_finite() || !batch.is_padded() {
             return Ok(block);
         }
-        let forward = Forward {
+        pass(&Forward {
             lengths: trials.n_steps.clone(),
             ..forward
-        };
-        Ok(self.pass(network, task, trials, &batch, &forward))
+        })
     }
 
-    fn pass(
+    /// Measures trials whose pass is done.
+    fn block(
         &self,
         network: &CtrnnModule<B>,
         task: &dyn Task,
         trials: &TrialBatch,
         batch: &Batch<B>,
-        forward: &Forward<B>,
+        trajectory: Trajectory<B>,
     ) -> Block<B> {
         let Objective {
             loss,
@@ -198,7 +320,6 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
             penalties,
             ..
         } = self.objective;
-        let trajectory = network.forward(batch.inputs.clone(), forward);
         let outputs = trajectory.outputs.clone();
         let seen = loss.seen(network.config().output_nonlinearity, outputs.clone());
         let loss_sum = loss.sum(*normalisation, seen, batch).into_scalar().elem();
@@ -222,6 +343,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     trials: &EvaluationTrials,
     scored: &Scored<B>,
     noise: &Noise<B>,
+    breakdown: Breakdown,
 ) -> Result<EvalReport, TrainError> {
     let penalties = &scored.objective.penalties;
     let together = scored.together;
@@ -233,12 +355,17 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     let mut conditions = Columns::new();
     for first in (0..n_trials).step_by(together) {
         let numbers = first..n_trials.min(first.saturating_add(together));
+        let only = breakdown.only.map(|only| within(only, &numbers));
+        if only.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
         let padded = TrialBatch::new(trials.some(numbers.clone()).iter());
-        let block = scored.measure(network, task, &padded, noise.of_trials(numbers))?;
+        let noise = noise.of_trials(numbers);
+        let block = scored.measure(network, task, &padded, only.as_deref(), noise)?;
         loss_sum += block.loss_sum;
         weight_sum += block.weight;
         answered.extend(block.answers);
-        append(&mut conditions, &padded.conditions);
+        append(&mut conditions, &padded.conditions, only.as_deref());
         further = block.further;
         for (all, own) in statistics.iter_mut().zip(block.statistics) {
             *all = Some(match all.take() {
@@ -266,9 +393,12 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         reaction_ms: all.reaction_ms,
         loss: terms.iter().sum(),
         terms: scored.names.iter().cloned().zip(terms).collect(),
-        trials: n_trials,
+        trials: answered.len(),
+        noise: !matches!(noise, Noise::Off) && !network.config().noise.is_silent(),
+        tasks: task_scores(task, &conditions, &answered, dt_ms),
         confusion: confusion(task, &answered),
         by,
+        groups: group_scores(&conditions, breakdown.by, &answered, dt_ms),
         unscored,
         worst: worst(&conditions, &answered),
     })
@@ -277,14 +407,59 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
 /// Names of conditions, with the value in each trial.
 type Columns = Vec<(String, Vec<f64>)>;
 
-fn append(all: &mut Columns, some: &Columns) {
+/// Returns the places within a block of those trials that are in it; `numbers` increase.
+fn within(numbers: &[usize], block: &Range<usize>) -> Vec<usize> {
+    let place = |end: usize| numbers.partition_point(|&b| b < end);
+    let inside = &numbers[place(block.start)..place(block.end)];
+    inside.iter().map(|b| b - block.start).collect()
+}
+
+/// Appends the values of the trials of a block, or of some of them.
+fn append(all: &mut Columns, block: &Columns, only: Option<&[usize]>) {
     if all.is_empty() {
-        all.extend(some.iter().cloned());
-        return;
+        all.extend(block.iter().map(|(name, _)| (name.clone(), Vec::new())));
     }
-    for ((_, all), (_, some)) in all.iter_mut().zip(some) {
-        all.extend(some);
+    for ((_, all), (_, block)) in all.iter_mut().zip(block) {
+        match only {
+            None => all.extend(block),
+            Some(only) => all.extend(only.iter().map(|&b| block[b])),
+        }
     }
+}
+
+/// Scores each combination of the values of some conditions, in increasing order.
+fn group_scores(
+    conditions: &Columns,
+    by: &[String],
+    answers: &[Answer],
+    dt_ms: f64,
+) -> Vec<GroupScore> {
+    if by.is_empty() {
+        return Vec::new();
+    }
+    let column = |name: &String| conditions.iter().find(|(own, _)| own == name).cloned();
+    let columns: Columns = by.iter().filter_map(column).collect();
+    let trials = grouped(&columns, answers.len());
+    let groups = trials.chunk_by(|&a, &b| compare(&columns, a, b).is_eq());
+    let score = |group: &[usize]| {
+        let tally = tally(answers, group);
+        let value = |(name, column): &(String, Vec<f64>)| (name.clone(), column[group[0]] + 0.0);
+        GroupScore {
+            condition: columns.iter().map(value).collect(),
+            score: tally.score(dt_ms),
+            right: tally.right(),
+            answered: tally.answered(),
+        }
+    };
+    let mut scores: Vec<GroupScore> = groups.map(score).collect();
+    scores.sort_by(|a, b| {
+        let pairs = a.condition.iter().zip(&b.condition);
+        let mut orders = pairs.map(|((_, a), (_, b))| a.total_cmp(b));
+        orders
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    });
+    scores
 }
 
 /// Compares trials by their values, so that sorting puts trials with equal values next to each other.
@@ -321,6 +496,26 @@ fn worst(conditions: &Columns, answers: &[Answer]) -> Option<Worst> {
         accuracy,
         trials: group.len(),
     })
+}
+
+/// Scores each task of a mixture, by name; tasks without trials are left out.
+fn task_scores(
+    task: &dyn Task,
+    conditions: &Columns,
+    answers: &[Answer],
+    dt_ms: f64,
+) -> BTreeMap<String, Score> {
+    let names = task.mixed_tasks();
+    let mut tallies = vec![Tally::default(); names.len()];
+    let column = conditions.iter().find(|(name, _)| name == "task");
+    if let Some((_, column)) = column.filter(|_| !names.is_empty()) {
+        for (answer, &k) in answers.iter().zip(column) {
+            tallies[k as usize].count(answer);
+        }
+    }
+    let scores = tallies.into_iter().map(|tally| tally.score(dt_ms));
+    let scored = names.into_iter().zip(scores);
+    scored.filter(|(_, score)| score.trials > 0).collect()
 }
 
 fn tally(answers: &[Answer], trials: &[usize]) -> Tally {

@@ -61,7 +61,10 @@ pub use condition_states::{
 };
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
-pub use evaluation::{EvaluationTrials, evaluate, evaluation_trials};
+pub use evaluation::{
+    Breakdown, EvaluationTrials, RunTrials, evaluate, evaluate_with, evaluation_noise,
+    evaluation_trials, validation_noise,
+};
 pub use for_task::{ForTask, sizes_of};
 pub use gradients::{Clip, Gradients};
 pub use metric::{Bound, Metric};
@@ -71,8 +74,8 @@ pub use objective::config::{
 };
 pub use objective::{LossInputs, Objective, Penalty};
 pub use observer::{
-    Best, Confusion, Counters, EvalReport, Observer, SavedState, Score, Snapshot, StepReport,
-    Validation, Wait, Worst,
+    Best, Confusion, Counters, EvalReport, GroupScore, Observer, SavedState, Score, Snapshot,
+    StepReport, Validation, Wait, Window, Worst,
 };
 pub use optimizer::OptimizerState;
 pub use optimizer::config::{
@@ -80,7 +83,7 @@ pub use optimizer::config::{
     RmsProp, Schedule, Sgd, StepSchedule, WeightAndBiasGroups, WeightGroups,
 };
 pub use settings::{
-    CheckpointConfig, DEFAULT_DT_MS, DivergenceConfig, OnError, StopConfig, TrainConfig,
+    CheckpointConfig, DEFAULT_DT_MS, Dealing, DivergenceConfig, OnError, StopConfig, TrainConfig,
     TrainSettings, ValidateConfig,
 };
 pub use trainer::{Ending, LastGoodState, Overflow, StopRequest, Trainer, check_metrics};

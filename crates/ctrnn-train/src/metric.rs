@@ -16,6 +16,10 @@ ctrnn_model::words! {
         /// The least accuracy over conditions, each over its trials that have a right choice; higher is better.
         /// Needs several trials of each condition: see validate.trials.
         MinAccuracy = "val.min_accuracy",
+        /// The mean over the tasks of a mixture of their accuracies, without tasks that have none; higher is better.
+        TaskAccuracy = "val.task_accuracy",
+        /// The least accuracy of a task of a mixture; higher is better.
+        MinTaskAccuracy = "val.min_task_accuracy",
     }
 }
 
@@ -25,11 +29,18 @@ impl Metric {
         !matches!(self, Self::Loss)
     }
 
+    /// Returns true if the metric is measured only in a mixture of tasks.
+    pub const fn needs_tasks(self) -> bool {
+        matches!(self, Self::TaskAccuracy | Self::MinTaskAccuracy)
+    }
+
     /// Returns true if `new` is better than `old`: a lower loss or a higher accuracy. A tie is not better.
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
             Self::Loss => new < old,
-            Self::Accuracy | Self::MinAccuracy => new > old,
+            Self::Accuracy | Self::MinAccuracy | Self::TaskAccuracy | Self::MinTaskAccuracy => {
+                new > old
+            }
         }
     }
 }

@@ -8,20 +8,16 @@ mod vanishing_gradient;
 
 use std::sync::Arc;
 
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{ElementConversion, Tensor, TensorData};
-use ctrnn_model::{
-    CtrnnModule, Forward, Matrix, Record, RecurrenceBackend, Trajectory, Weights, host_tensor,
-};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Tensor};
+use ctrnn_model::{CtrnnModule, Forward, Record, RecurrenceBackend, Trajectory, Weights};
 
 use crate::batch::Batch;
 use crate::gradients::Gradients;
-use crate::objective::config::{
-    Loss, LossConfig, Normalisation, Omega, On, PerMatrix, PopulationKl, RateSpread, RateTarget,
-};
+use crate::objective::config::{Loss, Normalisation, Omega};
 pub use inputs::LossInputs;
+pub use penalty::Penalty;
 
-use crate::objective::penalty::Statistic;
 use crate::objective::vanishing_gradient::Sensitivity;
 
 /// The objective: a loss and its penalties, with all settings resolved.
@@ -49,165 +45,8 @@ impl From<Loss> for Objective {
     }
 }
 
-/// A penalty with its coefficient; for the formulas, see the fields of [`LossConfig`].
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the names are those of the keys")]
-pub enum Penalty {
-    WeightL1(PerMatrix),
-    WeightL2(PerMatrix),
-    /// The coefficients, and the weights at step 0; `None` until [`Objective::measured_from`] supplies them.
-    WeightDeviation(PerMatrix, Option<Arc<Weights>>),
-    RateL1(f64),
-    RateL2(f64),
-    RateTarget(RateTarget),
-    RateSpread(RateSpread),
-    RateEntropy(f64),
-    PopulationKl(PopulationKl),
-    Hebbian(f64),
-    /// The coefficient, and the lag in time steps.
-    StatePrediction(f64, usize),
-}
-
 /// The name of the vanishing-gradient penalty.
 const OMEGA: &str = "omega";
-
-impl LossConfig {
-    /// Returns the penalties that are set, in the order of the fields; `lag` is that of `state_prediction` in time
-    /// steps.
-    pub fn penalties(&self, lag: usize) -> Vec<Penalty> {
-        [
-            self.weight_l1.map(Penalty::WeightL1),
-            self.weight_l2.map(Penalty::WeightL2),
-            self.weight_deviation
-                .map(|c| Penalty::WeightDeviation(c, None)),
-            self.rate_l1.map(Penalty::RateL1),
-            self.rate_l2.map(Penalty::RateL2),
-            self.rate_target.map(Penalty::RateTarget),
-            self.rate_spread.map(Penalty::RateSpread),
-            self.rate_entropy.map(Penalty::RateEntropy),
-            self.population_kl.map(Penalty::PopulationKl),
-            self.hebbian.map(Penalty::Hebbian),
-            self.state_prediction
-                .map(|p| Penalty::StatePrediction(p.weight, lag)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
-impl Penalty {
-    /// Returns the key of the penalty in configurations.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::WeightL1(_) => "weight_l1",
-            Self::WeightL2(_) => "weight_l2",
-            Self::WeightDeviation(..) => "weight_deviation",
-            Self::RateL1(_) => "rate_l1",
-            Self::RateL2(_) => "rate_l2",
-            Self::RateTarget(_) => "rate_target",
-            Self::RateSpread(_) => "rate_spread",
-            Self::RateEntropy(_) => "rate_entropy",
-            Self::PopulationKl(_) => "population_kl",
-            Self::Hebbian(_) => "hebbian",
-            Self::StatePrediction(..) => "state_prediction",
-        }
-    }
-
-    const fn needs_rates(&self) -> bool {
-        !matches!(
-            self,
-            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..)
-        )
-    }
-
-    /// Computes the penalty times its coefficient, `[1]`.
-    pub fn value<B: Backend>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
-        self.of(self.statistic(inputs))
-    }
-
-    /// Computes the means on which the penalty depends.
-    pub(crate) fn statistic<B: Backend>(&self, inputs: &LossInputs<B>) -> Statistic<B> {
-        let batch = inputs.batch;
-        let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
-        let weights = |value| Statistic::of_one(value, 1.0);
-        match self {
-            Self::WeightL1(c) => {
-                weights(by_matrix(c, inputs.network, |_, w| penalty::weight_l1(w)))
-            }
-            Self::WeightL2(c) => {
-                weights(by_matrix(c, inputs.network, |_, w| penalty::weight_l2(w)))
-            }
-            Self::WeightDeviation(c, from) => weights(by_matrix(c, inputs.network, |matrix, w| {
-                let names = match c.on {
-                    On::Effective => &["weight"][..],
-                    On::Raw => &["weight_raw", "weight"],
-                };
-                let arrays = names.iter().map(|name| matrix.array(name));
-                let initial = |from: &Weights| arrays.clone().find_map(|a| from.get(&a).cloned());
-                penalty::weight_l2(deviation(w, from.as_deref().and_then(initial)))
-            })),
-            Self::RateL1(_) => penalty::rate_l1(rates(), batch),
-            Self::RateL2(_) => penalty::rate_l2(rates(), batch),
-            Self::RateTarget(_) | Self::RateSpread(_) => penalty::unit_rates(rates(), batch),
-            Self::RateEntropy(_) => penalty::rate_entropy(rates(), batch),
-            Self::PopulationKl(groups) => penalty::group_moments(rates(), batch, groups),
-            Self::Hebbian(_) => penalty::hebbian(
-                rates(),
-                inputs.network.effective_weights(Matrix::Recurrent),
-                batch,
-            ),
-            Self::StatePrediction(_, lag) => penalty::state_prediction(rates(), batch, *lag),
-        }
-    }
-
-    /// Computes the penalty times its coefficient, `[1]`, from its statistic.
-    pub(crate) fn of<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
-        match self {
-            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => statistic.one(),
-            Self::RateL1(c)
-            | Self::RateL2(c)
-            | Self::RateEntropy(c)
-            | Self::Hebbian(c)
-            | Self::StatePrediction(c, _) => statistic.one() * *c,
-            Self::RateTarget(target) => {
-                penalty::rate_target(statistic, target.rate) * target.weight
-            }
-            Self::RateSpread(spread) => {
-                penalty::rate_spread(statistic, spread.measure) * spread.weight
-            }
-            Self::PopulationKl(groups) => penalty::population_kl(statistic) * groups.weight,
-        }
-    }
-}
-
-/// Sums a function of each weight matrix of a network, times the coefficient of the matrix.
-fn by_matrix<B: Backend>(
-    coefficients: &PerMatrix,
-    network: &CtrnnModule<B>,
-    of_one: impl Fn(Matrix, Tensor<B, 2>) -> Tensor<B, 1>,
-) -> Tensor<B, 1> {
-    let weights = |matrix| match coefficients.on {
-        On::Effective => network.effective_weights(matrix),
-        On::Raw => network.raw_weights(matrix),
-    };
-    let input = of_one(Matrix::Input, weights(Matrix::Input)) * coefficients.input;
-    let recurrent = of_one(Matrix::Recurrent, weights(Matrix::Recurrent)) * coefficients.recurrent;
-    let output = of_one(Matrix::Output, weights(Matrix::Output)) * coefficients.output;
-    input + recurrent + output
-}
-
-/// Returns `weights` minus their initial values. Without initial values the difference is to the weights themselves:
-/// zero.
-fn deviation<B: Backend>(weights: Tensor<B, 2>, initial: Option<TensorData>) -> Tensor<B, 2> {
-    match initial {
-        Some(initial) => {
-            let initial = host_tensor(initial, &weights.device());
-            weights - initial
-        }
-        None => weights.clone() - weights.detach(),
-    }
-}
 
 impl Objective {
     /// Returns the names of the terms in training, in order; empty if the loss is the only term.
@@ -238,8 +77,9 @@ impl Objective {
 
     /// Returns true if a term depends on the weights at step 0 and does not have them yet.
     pub fn needs_initial_weights(&self) -> bool {
-        let needs = |penalty: &Penalty| matches!(penalty, Penalty::WeightDeviation(_, None));
-        self.penalties.iter().any(needs)
+        self.penalties
+            .iter()
+            .any(|penalty| matches!(penalty, Penalty::WeightDeviation(_, None)))
     }
 
     /// Supplies `weights` as initial values to the deviation penalties that have none yet.
@@ -319,8 +159,10 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
         };
         let batch = Batch::from_inner(batch);
         let inputs = LossInputs::new(network, trajectory, &batch);
-        let value = |(_, term): &(String, CustomTerm<B>)| term(&inputs).into_scalar().elem();
-        self.custom.iter().map(value).collect()
+        self.custom
+            .iter()
+            .map(|(_, term)| term(&inputs).into_scalar().elem())
+            .collect()
     }
 }
 

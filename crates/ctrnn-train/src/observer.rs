@@ -59,6 +59,8 @@ pub struct StepReport {
     pub terms: BTreeMap<String, f64>,
     /// Fraction of the batch's trials with the right choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
+    /// True if the batch was run with noise.
+    pub noise: bool,
     /// Global norm of the gradient, before clipping.
     pub grad_norm: f64,
     /// Learning rate of the update.
@@ -94,11 +96,20 @@ pub struct EvalReport {
     pub terms: BTreeMap<String, f64>,
     /// Number of trials.
     pub trials: usize,
+    /// True if the network or its inputs had noise.
+    #[serde(default)]
+    pub noise: bool,
+    /// Scores on the trials of each task of a mixture, by name; empty for any other task.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, Score>,
     /// Counts of choices made against right choices; absent if no trial has a right choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
     /// Scores on the trials with each value of each condition.
     pub by: BTreeMap<String, BTreeMap<String, Score>>,
+    /// Scores on the trials with each combination of the values of the requested conditions.
+    #[serde(skip)]
+    pub groups: Vec<GroupScore>,
     /// Number of values of those conditions that have more than 10,000 of them; these are not in `by`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unscored: BTreeMap<String, usize>,
@@ -136,7 +147,18 @@ impl EvalReport {
             Metric::Loss => Some(self.loss),
             Metric::Accuracy => self.accuracy,
             Metric::MinAccuracy => self.min_accuracy(),
+            Metric::TaskAccuracy => {
+                let accuracies: Vec<f64> = self.task_accuracies().collect();
+                let n = accuracies.len();
+                (n > 0).then(|| accuracies.iter().sum::<f64>() / n as f64)
+            }
+            Metric::MinTaskAccuracy => self.task_accuracies().reduce(f64::min),
         }
+    }
+
+    /// Returns the accuracies of those tasks of a mixture that have one.
+    fn task_accuracies(&self) -> impl Iterator<Item = f64> {
+        self.tasks.values().filter_map(|score| score.accuracy)
     }
 
     /// Returns the least accuracy over conditions; `None` if no trial has a right choice.
@@ -156,6 +178,19 @@ pub struct Score {
     /// Mean reaction time, as in [`EvalReport`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaction_ms: Option<f64>,
+}
+
+/// Performance of a network on the trials with one combination of values of several conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupScore {
+    /// The values, in the order in which the conditions were requested; NaN where a condition does not apply.
+    pub condition: Vec<(String, f64)>,
+    /// The score.
+    pub score: Score,
+    /// Number of trials with the right choice.
+    pub right: usize,
+    /// Number of trials that have a right choice.
+    pub answered: usize,
 }
 
 /// Complete state of a run at one step: the content of a checkpoint.
@@ -202,8 +237,12 @@ pub struct Counters {
     /// The next best validations, best first, as many as `checkpoint.keep_best` asks for.
     #[serde(default)]
     pub runners_up: Vec<Best>,
-    /// Value of the metric of `train.stop` at the last validation.
+    /// Value of the metric of `train.stop` after the last validation, averaged over `train.stop.over` validations; absent
+    /// while there are fewer.
     pub last_metric: Option<f64>,
+    /// The values that the next average for `train.stop` includes.
+    #[serde(default)]
+    pub stop_window: Window,
     /// Validations without improvement, counted for `train.stop`.
     #[serde(default)]
     pub stop_wait: Wait,
@@ -218,6 +257,50 @@ pub struct Counters {
     /// Rollbacks of the run to an earlier state.
     #[serde(default)]
     pub rollbacks: Rollbacks,
+}
+
+/// The last values of a validation metric, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The metric.
+    pub metric: Option<Metric>,
+    /// The values.
+    #[serde(with = "exact")]
+    pub values: Vec<f64>,
+}
+
+impl Window {
+    /// Adds a value and returns the mean of the last `over` ones; `None` while there are fewer. If the metric differs from
+    /// the previous one, earlier values are dropped.
+    pub fn mean(&mut self, metric: Metric, value: f64, over: usize) -> Option<f64> {
+        if self.metric != Some(metric) {
+            *self = Self {
+                metric: Some(metric),
+                values: Vec::new(),
+            };
+        }
+        self.values.push(value);
+        let surplus = self.values.len().saturating_sub(over);
+        self.values.drain(..surplus);
+        (self.values.len() == over).then(|| self.values.iter().sum::<f64>() / over as f64)
+    }
+}
+
+/// Numbers as text: a number of JSON may differ in its last bit after reading, and cannot be NaN.
+mod exact {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(f64::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let values = texts.iter().map(|text| text.parse());
+        values.collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
 }
 
 /// Count of consecutive validations without improvement of a metric.
@@ -264,6 +347,24 @@ pub struct Best {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_holds_the_last_values_to_the_bit() {
+        let mut window = Window::default();
+        let mut mean = |value| window.mean(Metric::Loss, value, 3);
+        assert_eq!(
+            [mean(0.1), mean(0.7), mean(0.1)],
+            [None, None, Some(0.9 / 3.0)]
+        );
+        assert_eq!(mean(1.0), Some((0.7 + 0.1 + 1.0) / 3.0));
+        assert!(mean(f64::NAN).is_some_and(f64::is_nan));
+        let text = toml::to_string(&window).unwrap();
+        let mut read: Window = toml::from_str(&text).unwrap();
+        assert_eq!(read.values[..2], [0.1, 1.0]);
+        assert!(read.values[2].is_nan());
+        assert_eq!(read.mean(Metric::Loss, 2.0, 1), Some(2.0)); // a smaller window on resume
+        assert_eq!(read.mean(Metric::Accuracy, 0.5, 2), None);
+    }
 
     #[test]
     fn waiting_ends_with_a_better_value_only() {

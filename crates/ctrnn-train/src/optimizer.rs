@@ -57,8 +57,9 @@ impl<B: Backend> OptimizerState<B> {
         gradients
             .0
             .retain(|&parameter, _| !network.config().is_frozen(parameter));
-        let of_parameter = |m: Matrix| (m.parameter(), network.synapses(m).valid());
-        let constrained = Matrix::ALL.into_iter().map(of_parameter);
+        let constrained = Matrix::ALL
+            .into_iter()
+            .map(|m| (m.parameter(), network.synapses(m).valid()));
         let synapses = constrained
             .filter(|(_, s)| !s.accepts_any_update())
             .collect();

@@ -19,8 +19,10 @@ impl Counters {
             .into_iter()
             .chain(self.runners_up.drain(..))
             .collect();
-        let is_worse = |other: &Best| metric.is_better(value, other.value);
-        let place = ranking.iter().position(is_worse).unwrap_or(ranking.len());
+        let place = ranking
+            .iter()
+            .position(|other| metric.is_better(value, other.value))
+            .unwrap_or(ranking.len());
         ranking.insert(place, Best { step, value });
         ranking.truncate(keep);
         let mut ranking = ranking.into_iter();

@@ -2,7 +2,7 @@
 //!
 //! The doc comment of a key is what `train-ctrnn config explain KEY` prints and what the schema holds.
 
-use ctrnn_tasks::Clock;
+use ctrnn_tasks::{Clock, ConditionOrder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +158,11 @@ impl TrainConfig {
 pub struct StopConfig {
     /// The validation metric, measured every `validate.every_steps`.
     pub metric: Metric,
+    /// Number of validations over which the metric is averaged: the mean of the last `over` ones has to reach the bound
+    /// or to improve, and nothing is compared before there are so many. 5 in Song et al. (2016).
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub over: usize,
     /// Stop when the metric is this or more. Give this, `at_most`, or `patience` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<f64>,
@@ -195,6 +200,10 @@ impl Default for DivergenceConfig {
     }
 }
 
+fn one() -> usize {
+    1
+}
+
 /// Validation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -204,6 +213,14 @@ pub struct ValidateConfig {
     /// Number of validation trials; they are the same in every validation.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub trials: usize,
+    /// The noise of the network and of its inputs (`model.noise`) in validation and in `eval`, as in Song et al. (2016) and Yang
+    /// et al. (2019). Each validation trial has the same noise in every validation, from a stream that training does not
+    /// use, so that two networks are compared on equal terms. Without noise in `model.noise` the key has no effect.
+    pub noise: bool,
+    /// Dealing of the trials of validation and of `eval` in a mixture of tasks: `tasks`, the same number for each task,
+    /// and within a task for each of its conditions; `conditions`, the same number for each condition, so that a task with
+    /// more conditions has more trials.
+    pub balance: Dealing,
 }
 
 impl Default for ValidateConfig {
@@ -211,6 +228,28 @@ impl Default for ValidateConfig {
         Self {
             every_steps: 100,
             trials: 512,
+            noise: true,
+            balance: Dealing::Tasks,
+        }
+    }
+}
+
+ctrnn_model::words! {
+    /// The way in which trials are dealt in a mixture of tasks.
+    pub enum Dealing: "way to deal trials" {
+        /// The same number of trials for each task.
+        Tasks = "tasks",
+        /// The same number of trials for each condition of any task.
+        Conditions = "conditions",
+    }
+}
+
+impl Dealing {
+    /// Returns the order of the conditions in a batch.
+    pub const fn order(self) -> ConditionOrder {
+        match self {
+            Self::Tasks => ConditionOrder::BalancedTasks,
+            Self::Conditions => ConditionOrder::Balanced,
         }
     }
 }
@@ -227,8 +266,8 @@ pub struct CheckpointConfig {
     /// Number of best checkpoints to keep. One is saved at each validation that is among the best so far.
     #[schemars(range(min = 1))]
     pub keep_best: usize,
-    /// The metric whose best checkpoints are kept: the lowest `val.loss`, or the highest `val.accuracy` or
-    /// `val.min_accuracy`. Ties go to the earlier step.
+    /// The metric whose best checkpoints are kept: the lowest `val.loss`, or the highest of the accuracies. Ties go to
+    /// the earlier step.
     pub best: Metric,
     /// Response to a checkpoint or a line of the log that cannot be written, as on a full disk. `stop`: the run ends
     /// (exit code 5). `retry`: training continues; the next checkpoint tries again, lines wait in memory, and only data

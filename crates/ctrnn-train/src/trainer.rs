@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{
-    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, RecurrenceBackend, Trajectory,
+    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, TrainingBackend, Trajectory,
 };
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Trial, TrialBatch};
@@ -21,7 +21,9 @@ use crate::TrainError;
 use crate::batch::Batch;
 use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::batch_accuracy;
-use crate::evaluation::{EvaluationTrials, Scored, TOGETHER, evaluate_terms};
+use crate::evaluation::{
+    Breakdown, EvaluationTrials, Scored, TOGETHER, evaluate_terms, validation_noise,
+};
 use crate::gradients::Gradients;
 use crate::objective::{Evaluated, LossInputs, Minimised};
 use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
@@ -101,11 +103,7 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     trouble: Option<String>,
 }
 
-impl<'a, B> Trainer<'a, B>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// Creates a trainer at step 0.
     ///
     /// # Errors
@@ -140,11 +138,7 @@ where
             },
             custom: Vec::new(),
         };
-        let key = Key::new(settings.seed, Stream::Validation, 0);
-        let validation = match settings.validate.trials {
-            0 => EvaluationTrials::Made(Vec::new().into()),
-            n => EvaluationTrials::of(task, settings.clock, key, n)?,
-        };
+        let validation = EvaluationTrials::of_validation(task, &settings)?;
         check_metrics(&settings, task, &validation)?;
         let begun = Self {
             network,
@@ -490,6 +484,7 @@ where
             loss,
             terms: self.term_names().into_iter().zip(terms).collect(),
             accuracy: batch_accuracy(self.task, &done.trials, done.outputs),
+            noise: !self.network.config().noise.is_silent(),
             grad_norm,
             lr: done.lr,
         };
@@ -555,7 +550,10 @@ where
     fn target_missed(&self, stop: &StopConfig) -> TrainError {
         let found = self.counters.last_metric;
         TrainError::TargetNotMet {
-            metric: stop.metric.name(),
+            metric: match stop.over {
+                1 => stop.metric.name().to_owned(),
+                n => format!("the mean of {} over {n} validations", stop.metric.name()),
+            },
             found: found.map_or("not measured".to_owned(), |x| format!("{x:.4}")),
             bound: stop.bound().expect("a required target has a bound"),
             step: self.counters.step,
@@ -578,8 +576,15 @@ where
             } else {
                 self.validation.n_trials()
             },
+            run: None,
         };
-        let report = evaluate_terms(&network, self.task, &self.validation, &scored, &Noise::Off)?;
+        let noise = if self.settings.validate.noise {
+            Noise::Drawn(validation_noise(self.settings.seed))
+        } else {
+            Noise::Off
+        };
+        let all = Breakdown::default();
+        let report = evaluate_terms(&network, self.task, &self.validation, &scored, &noise, all)?;
         let validation = Validation {
             step: self.counters.step,
             trials: self.counters.trials,
@@ -620,7 +625,10 @@ where
     fn stop_rule(&mut self, report: &EvalReport) -> Option<Ending> {
         let stop = self.settings.train.stop.as_ref()?;
         let value = report.metric(stop.metric)?;
-        self.counters.last_metric = Some(value);
+        let window = &mut self.counters.stop_window;
+        let value = window.mean(stop.metric, value, stop.over);
+        self.counters.last_metric = value;
+        let value = value?;
         self.counters.stop_wait.note(stop.metric, value);
         if stop.is_met(Some(value)) {
             return Some(Ending::TargetMet { value });
@@ -714,6 +722,7 @@ pub fn check_metrics(
     task: &dyn Task,
     validation: &EvaluationTrials,
 ) -> Result<(), TrainError> {
+    check_task_metrics(settings, task, validation)?;
     let of_answers = settings
         .metrics()
         .filter(|(_, metric)| metric.needs_answers());
@@ -730,4 +739,36 @@ pub fn check_metrics(
         return Ok(());
     }
     Err(TrainError::NoRightAnswers(of_answers))
+}
+
+/// Refuses metrics of the tasks of a mixture where there is no mixture, or a task without a validation trial.
+fn check_task_metrics(
+    settings: &TrainSettings,
+    task: &dyn Task,
+    validation: &EvaluationTrials,
+) -> Result<(), TrainError> {
+    let of_tasks = settings
+        .metrics()
+        .filter(|(_, metric)| metric.needs_tasks());
+    let metrics: Vec<_> = of_tasks.collect();
+    if metrics.is_empty() {
+        return Ok(());
+    }
+    let tasks = task.mixed_tasks();
+    if tasks.is_empty() {
+        return Err(TrainError::NoMixture(metrics));
+    }
+    let mut is_tested = vec![false; tasks.len()];
+    for number in 0..validation.n_trials() {
+        if let Some(k) = validation.some(number..number + 1)[0].value("task") {
+            is_tested[k as usize] = true;
+        }
+    }
+    let untested = tasks.into_iter().zip(is_tested).filter(|(_, is)| !is);
+    let untested: Vec<String> = untested.map(|(name, _)| name).collect();
+    if untested.is_empty() {
+        Ok(())
+    } else {
+        Err(TrainError::UntestedTasks { metrics, untested })
+    }
 }

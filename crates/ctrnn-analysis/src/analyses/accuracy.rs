@@ -1,9 +1,10 @@
 //! Accuracy by condition.
 
+use ctrnn_tasks::{Meaning, Quantity};
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
-use crate::evidence::distinct;
+use crate::evidence::quantity_of;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::sigmoid::Level;
 use crate::text::{short, spoken};
@@ -11,13 +12,15 @@ use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of conditions in the figure.
 const MOST_PANELS: usize = 4;
+/// Height of a row with the name of a level.
+const ROW_MM: f64 = 3.2;
 
 /// Fraction of correct trials, overall and at every level of every condition.
 #[derive(Clone, Debug)]
 pub struct Accuracy {
     /// True for each correct trial; `None` for a trial without a correct answer.
     pub is_correct: Vec<Option<bool>>,
-    /// Conditions that vary across trials.
+    /// Conditions that vary across trials with an answer; with `--by` the groups of trials.
     pub conditions: Vec<Condition>,
     /// Chance level, if it is known.
     pub chance: Option<f64>,
@@ -28,33 +31,40 @@ pub struct Accuracy {
 pub struct Condition {
     /// Name of the condition.
     pub name: String,
+    /// Label, unit and scale of the levels.
+    pub quantity: Quantity,
     /// Trials at each level; `chosen` counts the correct ones.
     pub levels: Vec<Level>,
-    /// Name of each level, if it has one.
-    pub level_names: Vec<Option<String>>,
+    /// Name of each level; empty for levels that are numbers.
+    pub level_names: Vec<String>,
 }
 
 impl Answer for Accuracy {
     type Options = NoOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("accuracy", "[1]", "", "fraction of correct trials"),
+        ArrayDoc::new(
+            "accuracy",
+            "[1]",
+            "",
+            "fraction of right trials among those with a right answer",
+        ),
         ArrayDoc::new(
             "is_correct",
             "[trial]",
             "",
-            "1 in a correct trial, 0 in a wrong one, 2 in a trial without a right answer",
+            "1 for a right trial, 0 for a wrong one, 2 for one without a right answer",
         ),
         ArrayDoc::new(
             "by_{}",
             "[level, 3]",
-            "",
-            "value of a condition, fraction of correct trials, number of trials",
+            "condition, fraction, trials",
+            "for each level of the condition of this name: its value, the fraction of right trials, and the number of trials",
         ),
         ArrayDoc::new(
             "names_of_{}",
             "[level]",
             "",
-            "names of the values of a condition, if the task names them",
+            "names of the levels of the condition of this name; missing if they are numbers",
         ),
     ];
 
@@ -63,20 +73,18 @@ impl Answer for Accuracy {
         if is_correct.iter().all(Option::is_none) {
             return Err(Unsuitable::lacks("the task has no right answers"));
         }
-        let columns = study.batch.conditions.iter();
-        let conditions = columns
-            .filter(|(_, values)| distinct(values.iter().copied()).len() > 1)
-            .map(|(name, values)| {
-                let levels = levels(values, &is_correct);
-                let names = levels.iter().map(|l| study.task.value_name(name, l.x));
-                Condition {
-                    name: name.clone(),
-                    level_names: names.collect(),
-                    levels,
-                }
-            });
+        let conditions = if study.by.is_empty() {
+            let columns = study.batch.conditions.iter();
+            columns
+                .filter(|(name, _)| study.task.meaning(name) != Meaning::Index)
+                .map(|(name, values)| condition(study, name, levels(values, &is_correct)))
+                .filter(|condition| condition.levels.len() > 1)
+                .collect()
+        } else {
+            vec![crossed(study, &is_correct)?]
+        };
         Ok(Self {
-            conditions: conditions.collect(),
+            conditions,
             chance: study.task.chance(),
             is_correct,
         })
@@ -96,10 +104,11 @@ impl Answer for Accuracy {
                 _ => levels[i].n as f64,
             });
             let arrays = arrays.with(format!("by_{}", condition.name), &table);
-            let names: Option<Vec<String>> = condition.level_names.iter().cloned().collect();
-            match names {
-                Some(names) => arrays.with(format!("names_of_{}", condition.name), &names),
-                None => arrays,
+            let names = &condition.level_names;
+            if names.is_empty() {
+                arrays
+            } else {
+                arrays.with(format!("names_of_{}", condition.name), names)
             }
         })
     }
@@ -113,29 +122,47 @@ impl Answer for Accuracy {
             whole.n
         )];
         for condition in &self.conditions {
-            for (level, name) in condition.levels.iter().zip(&condition.level_names) {
-                statements.extend(name.as_ref().map(|name| {
-                    let (key, value) = (spoken(&condition.name), spoken(name));
-                    format!("{key} {}, {value}: {:.1} %", short(level.x), percent(level))
-                }));
-            }
+            let named = condition.levels.iter().zip(&condition.level_names);
+            statements.extend(named.map(|(level, name)| {
+                let (label, n) = (&condition.quantity.label, level.n);
+                let text = format!("{label} {name}: {:.1} % of {n} trials", percent(level));
+                text.trim_start().to_owned()
+            }));
         }
         statements
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let n = self.conditions.len().clamp(1, MOST_PANELS);
+        let shown = &self.conditions[..self.conditions.len().min(MOST_PANELS)];
+        let n = shown.len().max(1);
         let width_mm = panel_mm(n, 38.0);
-        let mut figure = Figure::new(&vec![width_mm; n], &[32.0]);
-        for (k, condition) in self.conditions.iter().take(n).enumerate() {
-            let name = spoken(&condition.name);
-            let levels = binned(&condition.levels);
-            self.draw(figure.cell(0, k), &name, &levels, width_mm);
+        let most_names = shown
+            .iter()
+            .map(|condition| condition.level_names.len())
+            .max();
+        let height_mm = f64::max(32.0, ROW_MM * most_names.unwrap_or(0) as f64);
+        let mut figure = Figure::new(&vec![width_mm; n], &[height_mm]);
+        for (k, condition) in shown.iter().enumerate() {
+            let panel = figure.cell(0, k);
+            if condition.level_names.is_empty() {
+                self.draw(panel, condition, width_mm);
+            } else {
+                self.draw_named(panel, condition);
+            }
         }
-        if self.conditions.is_empty() {
-            self.draw(figure.cell(0, 0), "all trials", &[self.whole()], width_mm);
+        if shown.is_empty() {
+            let all = Condition {
+                name: String::new(),
+                quantity: Quantity {
+                    label: String::new(),
+                    unit: String::new(),
+                    factor: 1.0,
+                },
+                levels: vec![self.whole()],
+                level_names: vec!["all trials".to_owned()],
+            };
+            self.draw_named(figure.cell(0, 0), &all);
         }
-        figure.cell(0, 0).y_label("fraction right");
         vec![("", figure)]
     }
 }
@@ -151,25 +178,96 @@ impl Accuracy {
         }
     }
 
-    fn draw(&self, panel: &mut Panel, name: &str, levels: &[Level], width_mm: f64) {
+    /// Draws the levels of a quantity from left to right.
+    fn draw(&self, panel: &mut Panel, condition: &Condition, width_mm: f64) {
+        let levels = binned(&condition.levels);
+        let text = |level: &Level| short(condition.quantity.factor * level.x);
         let x: Vec<f64> = (0..levels.len()).map(|k| k as f64 + 0.5).collect();
         let intervals: Vec<[f64; 2]> = levels.iter().map(Level::interval).collect();
         // A digit is about 1.4 mm wide in this font size.
-        let label_mm = |level: &Level| 1.4 * short(level.x).chars().count() as f64 + 1.5;
+        let label_mm = |level: &Level| 1.4 * text(level).chars().count() as f64 + 1.5;
         let needed_mm = levels.iter().map(label_mm).sum::<f64>();
         let every = ((needed_mm / width_mm).ceil() as usize).max(1);
-        let labels = levels.iter().map(|level| short(level.x));
+        let labels = levels.iter().map(text);
         let ticks = x.iter().copied().zip(labels).step_by(every);
         let n = levels.len() as f64;
         panel
-            .x(name, [0.0, n])
+            .x(&condition.quantity.axis(), [0.0, n])
             .x_ticks(Ticks::At(ticks.collect()))
-            .y("", [0.0, 1.02])
-            .add(Layer::guide([0.0, n], [self.chance.unwrap_or(0.0); 2]))
+            .y("fraction right", [0.0, 1.02])
+            .extend(
+                self.chance
+                    .map(|chance| Layer::guide([0.0, n], [chance; 2])),
+            )
             .extend(Layer::error_bars(&x, &intervals, colour(0)));
         let y = levels.iter().map(Level::fraction).collect();
         panel.add(Layer::points(x, y, colour(0)));
     }
+
+    /// Draws levels with names from top to bottom.
+    fn draw_named(&self, panel: &mut Panel, condition: &Condition) {
+        let n = condition.levels.len() as f64;
+        let y: Vec<f64> = (0..condition.levels.len())
+            .map(|k| k as f64 + 0.5)
+            .collect();
+        let bar = |(level, &y): (&Level, &f64)| {
+            Layer::line(level.interval().to_vec(), vec![y; 2], colour(0)).wide(0.2)
+        };
+        panel
+            .title(&*condition.quantity.label)
+            .x("fraction right", [0.0, 1.02])
+            .y("", [n, 0.0])
+            .y_ticks(Ticks::named(&condition.level_names))
+            .extend(
+                self.chance
+                    .map(|chance| Layer::guide([chance; 2], [0.0, n])),
+            )
+            .extend(condition.levels.iter().zip(&y).map(bar));
+        let x = condition.levels.iter().map(Level::fraction).collect();
+        panel.add(Layer::points(x, y, colour(0)));
+    }
+}
+
+/// Describes the levels of a condition.
+fn condition(study: &Study, name: &str, levels: Vec<Level>) -> Condition {
+    let value_name = |level: &Level| study.task.value_name(name, level.x);
+    let is_named = levels.iter().any(|level| value_name(level).is_some());
+    let level_name = |level: &Level| {
+        let known = value_name(level);
+        known.map_or_else(|| short(level.x), |name| spoken(&name))
+    };
+    Condition {
+        name: name.to_owned(),
+        quantity: quantity_of(study.task, name),
+        level_names: levels.iter().filter(|_| is_named).map(level_name).collect(),
+        levels,
+    }
+}
+
+/// Returns the groups of trials by `study.by` as the levels of one condition, numbered from 0.
+fn crossed(study: &Study, is_correct: &[Option<bool>]) -> Result<Condition, Unsuitable> {
+    let (mut levels, mut level_names) = (Vec::new(), Vec::new());
+    for cell in study.cells(&study.by)? {
+        let answered = || cell.trials.iter().filter_map(|&b| is_correct[b]);
+        if answered().next().is_some() {
+            levels.push(Level {
+                x: levels.len() as f64,
+                n: answered().count(),
+                chosen: answered().filter(|right| *right).count(),
+            });
+            level_names.push(cell.name);
+        }
+    }
+    Ok(Condition {
+        name: study.by.join("_"),
+        quantity: Quantity {
+            label: String::new(),
+            unit: String::new(),
+            factor: 1.0,
+        },
+        levels,
+        level_names,
+    })
 }
 
 /// Returns the trials with an answer at each value of a condition, in ascending order.
@@ -222,7 +320,11 @@ fn binned(levels: &[Level]) -> Vec<Level> {
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_tasks::Multisensory;
+    use ndarray::{Array3, s};
+
     use super::*;
+    use crate::analyses::observer;
 
     /// NaN values and trials without an answer are left out; -0 equals 0.
     #[test]
@@ -261,5 +363,51 @@ mod tests {
                 .all(|level| (level.n, level.chosen) == (500, 250))
         );
         assert!((found[0].x - 249.5).abs() < 1e-9, "{}", found[0].x);
+    }
+
+    /// Conditions have the labels, units and names of the task; the catch trials, which have no right answer, are in
+    /// none of them. With `--by` there is a level for each combination.
+    #[test]
+    fn conditions_have_names() {
+        let task = Multisensory {
+            rates_hz: vec![10.0, 15.0],
+            input_noise: 0.0,
+            ..Multisensory::default()
+        };
+        let batch = observer::batch(&task, 70);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        outputs.slice_mut(s![.., .., 2]).fill(1.0);
+        let mut study = observer::study(&task, batch, outputs);
+        let found = Accuracy::compute(&study, &NoOptions {}).unwrap();
+        let names: Vec<&str> = found.conditions.iter().map(|c| &c.name[..]).collect();
+        assert_eq!(names, ["modality", "rate_hz"]);
+        assert_eq!(
+            found.conditions[0].level_names,
+            ["visual", "auditory", "both"]
+        );
+        assert_eq!(found.conditions[1].quantity.axis(), "rate (Hz)");
+        assert_eq!(
+            found.statements(),
+            [
+                "50.0 % of 60 trials are right",
+                "modality visual: 50.0 % of 20 trials",
+                "modality auditory: 50.0 % of 20 trials",
+                "modality both: 50.0 % of 20 trials",
+            ]
+        );
+        let svg = found.figures()[0].1.to_svg();
+        assert!(svg.contains(">auditory</text>") && svg.contains(">rate (Hz)</text>"));
+        study.by = vec!["modality".to_owned(), "rate_hz".to_owned()];
+        let found = Accuracy::compute(&study, &NoOptions {}).unwrap();
+        let said = found.statements();
+        assert_eq!(
+            said[1],
+            "modality = visual, rate = 10 Hz: 0.0 % of 10 trials"
+        );
+        assert_eq!(
+            said[2],
+            "modality = visual, rate = 15 Hz: 100.0 % of 10 trials"
+        );
     }
 }

@@ -1,210 +1,33 @@
-//! Chronometric curves: decision time as a function of the evidence.
+//! Chronometric curves: decision time as a function of the strength of the evidence.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ctrnn_tasks::Quantity;
+use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
-use crate::evidence::{Context, Evidence, contexts};
-use crate::plot::{Figure, Layer, Panel, colour, range_of};
-use crate::study::steps_of;
-use crate::text::{short, spoken};
+use crate::decision_times::DecisionTimes;
+use crate::evidence::{Context, Contexts, contexts, distinct};
+use crate::plot::{Figure, Layer, Panel, Rgb, level_colour, range_of};
+use crate::sigmoid::Level;
+use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
+
+/// Largest number of curves with colours of their own.
+const MOST_COLOURS: usize = 7;
 
 /// Decision times by strength of the evidence.
 #[derive(Clone, Debug)]
 pub struct Chronometric {
-    /// Contexts, and the decision times in each.
-    pub curves: Vec<(Context, Vec<DecisionTime>)>,
+    /// Contexts, and the trials that are left out.
+    pub contexts: Contexts,
+    /// Decision times in each context.
+    pub curves: Vec<Vec<DecisionTime>>,
     /// Lead that counts as a decision, if the task does not define the time of a decision itself.
     pub margin: Option<f64>,
-}
-
-impl Answer for Chronometric {
-    type Options = NoOptions;
-    const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new(
-            "margin",
-            "[1]",
-            "",
-            "lead of an output that counts as a decision, if the task does not define decisions itself",
-        ),
-        ArrayDoc::new(
-            "decision_times{}",
-            "[strength, 4]",
-            "",
-            "strength of the evidence, mean decision time in ms, its standard error in ms, number of trials; with several contexts one array for each, numbered from 0",
-        ),
-        ArrayDoc::new(
-            "context_names",
-            "[context]",
-            "",
-            "contexts, in the order of their numbers",
-        ),
-    ];
-
-    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
-        let contexts = contexts(study)?;
-        let (times, margin) = decision_times(study);
-        if study.layout().choices.len() < 2 || times.iter().all(Option::is_none) {
-            let why = "no trial is decided after the onset of the stimulus";
-            return Err(Unsuitable::lacks(why));
-        }
-        let curve = |context: Context| {
-            let Evidence { values, trials, .. } = &context.evidence;
-            let decided = trials
-                .iter()
-                .filter_map(|&b| Some((values[b].abs(), times[b]?)));
-            let found = by_strength(&decided.collect::<Vec<_>>());
-            (context, found)
-        };
-        Ok(Self {
-            curves: contexts.into_iter().map(curve).collect(),
-            margin,
-        })
-    }
-
-    fn arrays(&self) -> Arrays {
-        let mut arrays = Arrays::default().with("margin", &Vec::from_iter(self.margin));
-        let contexts = self.curves.iter().map(|(context, _)| context.name.clone());
-        arrays = arrays.with("context_names", &contexts.collect::<Vec<String>>());
-        for (k, (_, times)) in self.curves.iter().enumerate() {
-            let is_alone = self.curves.len() == 1;
-            let label = if is_alone {
-                String::new()
-            } else {
-                format!("_{k}")
-            };
-            let table = Array2::from_shape_fn((times.len(), 4), |(i, j)| {
-                let time = &times[i];
-                [time.strength, time.mean_ms, time.error_ms, time.n as f64][j]
-            });
-            arrays = arrays.with(format!("decision_times{label}"), &table);
-        }
-        arrays
-    }
-
-    fn statements(&self) -> Vec<String> {
-        let statement = |(context, times): &(Context, Vec<DecisionTime>)| {
-            let (weakest, strongest) = (times.first()?, times.last()?);
-            Some(format!(
-                "{}decisions {} ms after stimulus onset at the weakest evidence, {} ms at the strongest",
-                context.prefix(),
-                short(weakest.mean_ms),
-                short(strongest.mean_ms)
-            ))
-        };
-        self.curves.iter().filter_map(statement).collect()
-    }
-
-    fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let mut figure = Figure::new(&[40.0], &[34.0]);
-        let times = self.curves.iter().flat_map(|(_, times)| times);
-        let range = range_of(times.map(|time| time.strength), 0.06);
-        let strength = match &self.curves[..] {
-            [(only, _)] => format!("strength of {}", spoken(&only.evidence.name)),
-            _ => "strength of the evidence".to_owned(),
-        };
-        let panel = figure.cell(0, 0).x(&strength, range);
-        panel.y_label(match self.margin {
-            Some(_) => "decision time (ms)",
-            None => "reaction time (ms)",
-        });
-        for (k, (context, times)) in self.curves.iter().enumerate() {
-            let name = (self.curves.len() > 1).then_some(&context.name[..]);
-            draw(panel, times, k, name);
-        }
-        vec![("", figure)]
-    }
-}
-
-fn draw(panel: &mut Panel, times: &[DecisionTime], k: usize, name: Option<&str>) {
-    let x: Vec<f64> = times.iter().map(|time| time.strength).collect();
-    let y: Vec<f64> = times.iter().map(|time| time.mean_ms).collect();
-    let bar = |t: &DecisionTime| [-1.0, 1.0].map(|s| t.mean_ms + s * t.error_ms);
-    let bars: Vec<[f64; 2]> = times.iter().map(bar).collect();
-    let line = Layer::line(x.clone(), y.clone(), colour(k)).wide(0.3);
-    panel
-        .extend(Layer::error_bars(&x, &bars, colour(k)))
-        .add(match name {
-            Some(name) => line.named(name),
-            None => line,
-        })
-        .add(Layer::points(x, y, colour(k)));
-}
-
-/// Returns the decision time of each trial after stimulus onset, and the lead that counts as a decision: half of the
-/// median final lead. The lead is `None` if the task defines the time of a decision itself.
-fn decision_times(study: &Study) -> (Vec<Option<f64>>, Option<f64>) {
-    let dt_ms = study.dynamics.dt_ms;
-    let n_trials = study.batch.n_trials;
-    let reaction = |b: usize| {
-        let trial = study.batch.trial(b);
-        let steps = study.task.reaction_steps(&trial, &study.readout(b))?;
-        Some(steps as f64 * dt_ms)
-    };
-    let reactions: Vec<Option<f64>> = (0..n_trials).map(reaction).collect();
-    if reactions.iter().any(Option::is_some) {
-        return (reactions, None);
-    }
-    let layout = study.layout();
-    let choices = study.choices();
-    let last: Vec<usize> = (0..n_trials).map(|b| study.answer_step(b)).collect();
-    let final_lead = |b: usize| {
-        let readout = study.outputs.slice(ndarray::s![b, last[b], ..]);
-        Some(lead(readout, &layout.choices, choices[b]?))
-    };
-    let mut leads: Vec<f64> = (0..n_trials).filter_map(final_lead).collect();
-    leads.sort_by(f64::total_cmp);
-    let margin = 0.5 * leads.get(leads.len() / 2).copied().unwrap_or(0.0);
-    let time = |b: usize| {
-        let readout = study.outputs.slice(ndarray::s![b, .., ..]);
-        let step = decision_step(readout, &layout.choices, choices[b]?, last[b], margin)?;
-        let onset = onset(study, b);
-        // A decision before the stimulus cannot depend on it.
-        (step >= onset).then(|| (step - onset + 1) as f64 * dt_ms)
-    };
-    ((0..n_trials).map(time).collect(), Some(margin))
-}
-
-/// Returns the time step of stimulus onset in a trial, or the start of its second epoch if no epoch is called stimulus.
-fn onset(study: &Study, b: usize) -> usize {
-    let stimulus = steps_of(&study.batch, b, "stimulus");
-    if stimulus.is_empty() {
-        let second = study.batch.timelines[b].epochs.get(1);
-        second.map_or(0, |(_, steps)| steps.start)
-    } else {
-        stimulus.start
-    }
-}
-
-/// Computes the lead of `choice` in a readout `[O]`: its smallest margin over all other `choices`. A single output
-/// chooses by its sign (0 below zero, 1 above), and its lead is its distance from zero.
-pub fn lead(readout: ArrayView1<f64>, choices: &[usize], choice: usize) -> f64 {
-    if let [only] = choices {
-        return if choice == 1 {
-            readout[*only]
-        } else {
-            -readout[*only]
-        };
-    }
-    let others = choices.iter().filter(|&&other| other != choice);
-    others
-        .map(|&other| readout[choice] - readout[other])
-        .fold(f64::INFINITY, f64::min)
-}
-
-/// Returns the time step of the decision in a readout `[T, O]`: the first from which `choice` keeps a lead of at least
-/// `margin` until `last`, or `None`.
-pub fn decision_step(
-    readout: ArrayView2<f64>,
-    choices: &[usize],
-    choice: usize,
-    last: usize,
-    margin: f64,
-) -> Option<usize> {
-    let is_ahead = |t: usize| lead(readout.row(t), choices, choice) >= margin;
-    let mut steps = (0..=last).rev().take_while(|&t| is_ahead(t));
-    let first = steps.next()?;
-    Some(steps.last().unwrap_or(first))
+    /// Number of trials that are decided before the onset of the stimulus.
+    pub n_early: usize,
+    quantity: Quantity,
+    /// Name of the times.
+    name: &'static str,
 }
 
 /// Mean and standard error of decision times at one level of the evidence.
@@ -212,25 +35,244 @@ pub fn decision_step(
 pub struct DecisionTime {
     /// Strength of the evidence.
     pub strength: f64,
-    /// Mean decision time in ms.
+    /// Mean time of the decided trials in ms; NaN if there are none.
     pub mean_ms: f64,
-    /// Standard error of the mean, in ms; NaN for a single trial.
+    /// Standard error of the mean, in ms; NaN for less than two trials.
     pub error_ms: f64,
     /// Number of trials with a decision.
     pub n: usize,
+    /// Number of trials without a decision after the onset of the stimulus.
+    pub n_undecided: usize,
 }
 
-/// Averages the times of trials `(strength, time in ms)` by strength, in ascending order.
-pub fn by_strength(trials: &[(f64, f64)]) -> Vec<DecisionTime> {
-    let mut strengths: Vec<f64> = trials.iter().map(|(strength, _)| *strength).collect();
-    strengths.sort_by(f64::total_cmp);
-    strengths.dedup();
-    let group = |strength: f64| {
-        let times: Vec<f64> = trials
+impl Answer for Chronometric {
+    type Options = NoOptions;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "decision_times{}",
+            "[level, 5]",
+            "condition, ms, ms, trials, trials",
+            "columns strength of the evidence, mean time from the onset of the stimulus over the decided trials, its standard error, number of decided and of undecided trials; with several contexts one array for each, numbered from 0",
+        ),
+        ArrayDoc::new(
+            "context_names",
+            "[context]",
+            "",
+            "contexts, in the order of their numbers; an empty name if there is only one",
+        ),
+        ArrayDoc::new(
+            "margin",
+            "[0 or 1]",
+            "output",
+            "lead from which on a trial counts as decided; empty if the task defines reaction times",
+        ),
+        ArrayDoc::new(
+            "n_early",
+            "[1]",
+            "trials",
+            "trials decided before the onset of the stimulus, which count as undecided",
+        ),
+        ArrayDoc::new("n_catch", "[1]", "trials", "catch trials, left out"),
+    ];
+
+    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
+        let contexts = contexts(study)?;
+        let found = DecisionTimes::of(study);
+        if study.layout().choices.is_empty() || found.times_ms.iter().all(Option::is_none) {
+            let why = "no trial is decided after the onset of the stimulus";
+            return Err(Unsuitable::lacks(why));
+        }
+        let curve = |context: &Context| {
+            let trials = context.evidence.trials.iter();
+            let trials = trials.map(|&b| (context.evidence.strength(b), found.times_ms[b]));
+            by_strength(&trials.collect::<Vec<_>>())
+        };
+        let mut quantities = contexts.contexts.iter().map(|context| {
+            let quantity = context.evidence.strength_quantity(study.task);
+            (&context.evidence.name, quantity)
+        });
+        let first = quantities.next().expect("there is at least one context");
+        let is_one_kind = quantities.all(|(name, _)| name == first.0);
+        let label = "strength of the evidence".to_owned();
+        let quantity = if is_one_kind {
+            first.1
+        } else {
+            Quantity { label, ..first.1 }
+        };
+        Ok(Self {
+            curves: contexts.contexts.iter().map(curve).collect(),
+            contexts,
+            margin: found.margin,
+            n_early: found.n_early,
+            quantity,
+            name: found.name(),
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        let contexts = self.contexts.contexts.iter();
+        let names = contexts.map(|context| context.name.clone());
+        let arrays = Arrays::default()
+            .with("context_names", &names.collect::<Vec<String>>())
+            .with("margin", &Vec::from_iter(self.margin))
+            .with("n_early", &(self.n_early as f64))
+            .with("n_catch", &(self.contexts.n_catch as f64));
+        let is_alone = self.curves.len() == 1;
+        self.curves
             .iter()
-            .filter(|(s, _)| *s == strength)
-            .map(|(_, t)| *t)
+            .enumerate()
+            .fold(arrays, |arrays, (k, times)| {
+                let label = if is_alone {
+                    String::new()
+                } else {
+                    format!("_{k}")
+                };
+                let table = Array2::from_shape_fn((times.len(), 5), |(i, j)| {
+                    let time = &times[i];
+                    let counts = [time.n, time.n_undecided].map(|n| n as f64);
+                    [
+                        time.strength,
+                        time.mean_ms,
+                        time.error_ms,
+                        counts[0],
+                        counts[1],
+                    ][j]
+                });
+                arrays.with(format!("decision_times{label}"), &table)
+            })
+    }
+
+    fn statements(&self) -> Vec<String> {
+        let contexts = self.contexts.contexts.iter().zip(&self.curves);
+        let mut statements: Vec<String> = contexts
+            .flat_map(|(context, times)| self.statements_of(&context.prefix(), times))
             .collect();
+        if self.n_early > 0 {
+            statements.push(format!(
+                "{} trials are decided before the onset of the stimulus, and count as undecided",
+                self.n_early
+            ));
+        }
+        statements.extend(self.contexts.statements());
+        statements
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let has_undecided = self
+            .curves
+            .iter()
+            .flatten()
+            .any(|time| time.n_undecided > 0);
+        let n_panels = if has_undecided { 2 } else { 1 };
+        let mut figure = Figure::new(&[40.0; 2][..n_panels], &[34.0]);
+        figure.cell(0, 0).y_label(&format!("{} (ms)", self.name));
+        self.draw(&mut figure, 0, !has_undecided, |time| {
+            let ends = [-1.0, 1.0].map(|side| time.mean_ms + side * time.error_ms);
+            (time.mean_ms, ends)
+        });
+        if has_undecided {
+            figure
+                .cell(0, 1)
+                .title("left out of the curve")
+                .y("fraction undecided", [0.0, 1.0]);
+            self.draw(&mut figure, 1, true, |time| {
+                let level = time.undecided();
+                (level.fraction(), level.interval())
+            });
+        }
+        vec![("", figure)]
+    }
+}
+
+impl DecisionTime {
+    /// Returns all trials, the undecided ones as those in which the choice was made.
+    fn undecided(&self) -> Level {
+        Level {
+            x: self.strength,
+            n: self.n + self.n_undecided,
+            chosen: self.n_undecided,
+        }
+    }
+}
+
+impl Chronometric {
+    fn statements_of(&self, prefix: &str, times: &[DecisionTime]) -> Vec<String> {
+        let Quantity { unit, factor, .. } = &self.quantity;
+        let decided = || times.iter().filter(|time| time.n > 0);
+        let at = |time: &DecisionTime| {
+            let strength = short(factor * time.strength);
+            format!(
+                "{} ms at {strength}{}{unit}",
+                short(time.mean_ms),
+                if unit.is_empty() { "" } else { " " }
+            )
+        };
+        let mut statements = Vec::new();
+        if let (Some(weakest), Some(strongest)) = (decided().next(), decided().next_back()) {
+            statements.push(format!(
+                "{prefix}mean {} from the onset of the stimulus: {}, {}",
+                self.name,
+                at(weakest),
+                at(strongest)
+            ));
+        }
+        let n_undecided: usize = times.iter().map(|time| time.n_undecided).sum();
+        if n_undecided > 0 {
+            let n = n_undecided + times.iter().map(|time| time.n).sum::<usize>();
+            statements.push(format!(
+                "{prefix}{n_undecided} of {n} trials are undecided and left out: the curve is conditioned on having decided"
+            ));
+        }
+        statements
+    }
+
+    /// Draws a number with its interval for each level of each context.
+    fn draw(
+        &self,
+        figure: &mut Figure,
+        column: usize,
+        is_named: bool,
+        value: impl Fn(&DecisionTime) -> (f64, [f64; 2]),
+    ) {
+        let factor = self.quantity.factor;
+        let times = self.curves.iter().flatten();
+        let range = range_of(times.map(|time| factor * time.strength), 0.06);
+        let panel = figure.cell(0, column);
+        panel.x.range = Some(range);
+        panel.x_label(&self.quantity.axis());
+        let n = self.curves.len();
+        for (k, (context, times)) in self.contexts.contexts.iter().zip(&self.curves).enumerate() {
+            let x: Vec<f64> = times.iter().map(|time| factor * time.strength).collect();
+            let (y, bars): (Vec<f64>, Vec<[f64; 2]>) = times.iter().map(&value).unzip();
+            let ink = level_colour(k, n, n > MOST_COLOURS);
+            let name = (is_named && n > 1).then_some(&context.name[..]);
+            draw_curve(panel, [x, y], &bars, ink, name);
+        }
+    }
+}
+
+fn draw_curve(
+    panel: &mut Panel,
+    [x, y]: [Vec<f64>; 2],
+    bars: &[[f64; 2]],
+    ink: Rgb,
+    name: Option<&str>,
+) {
+    let line = Layer::line(x.clone(), y.clone(), ink).wide(0.3);
+    panel
+        .extend(Layer::error_bars(&x, bars, ink))
+        .add(match name {
+            Some(name) => line.named(name),
+            None => line,
+        })
+        .add(Layer::points(x, y, ink));
+}
+
+/// Averages the times of the decided ones of some trials `(strength, time in ms)` by strength, in ascending order.
+pub fn by_strength(trials: &[(f64, Option<f64>)]) -> Vec<DecisionTime> {
+    let group = |strength: f64| {
+        let here = || trials.iter().filter(|(s, _)| *s == strength);
+        let times: Vec<f64> = here().filter_map(|(_, time)| *time).collect();
         let n = times.len() as f64;
         let mean_ms = times.iter().sum::<f64>() / n;
         let variance = times.iter().map(|t| (t - mean_ms).powi(2)).sum::<f64>() / (n - 1.0);
@@ -239,45 +281,88 @@ pub fn by_strength(trials: &[(f64, f64)]) -> Vec<DecisionTime> {
             mean_ms,
             error_ms: (variance / n).sqrt(),
             n: times.len(),
+            n_undecided: here().count() - times.len(),
         }
     };
+    let strengths = distinct(trials.iter().map(|(strength, _)| *strength));
     strengths.into_iter().map(group).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_tasks::PerceptualDecision;
+    use ndarray::{Array3, s};
+
     use super::*;
+    use crate::analyses::observer;
+    use crate::evidence::column;
+    use crate::plot::is_clean;
 
-    /// The lead is 1 at steps 0 and 2 to 4, and negative at step 1: decided at 2; it never reaches 3.
-    #[test]
-    fn a_decision_lasts() {
-        let y = ndarray::array![
-            [1.0, 0.0],
-            [0.0, 1.0],
-            [1.0, 0.0],
-            [2.0, 0.0],
-            [1.0, 0.0],
-            [0.0, 9.0]
-        ];
-        assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 0.5), Some(2));
-        assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 3.0), None);
-        assert_eq!(decision_step(y.view(), &[0, 1], 1, 5, 0.5), Some(5));
-        // With output 0 alone, the sign decides: above zero at steps 2 to 4, never below.
-        assert_eq!(decision_step(y.view(), &[0], 1, 4, 0.5), Some(2));
-        assert_eq!(decision_step(y.view(), &[0], 0, 4, 0.5), None);
-    }
-
-    /// Times of 100 and 300 ms have mean 200, standard deviation 141.4 and standard error 100.
+    /// Times of 100 and 300 ms have mean 200, standard deviation 141.4 and standard error 100. Where no trial is
+    /// decided there is no mean, but a count.
     #[test]
     fn times_are_averaged_by_strength() {
-        let found = by_strength(&[(0.5, 100.0), (0.1, 400.0), (0.5, 300.0)]);
-        assert_eq!(
-            (found[0].strength, found[0].mean_ms, found[0].n),
-            (0.1, 400.0, 1)
-        );
-        assert!(found[0].error_ms.is_nan());
+        let found = by_strength(&[
+            (0.5, Some(100.0)),
+            (0.1, Some(400.0)),
+            (0.5, None),
+            (0.5, Some(300.0)),
+            (0.9, None),
+        ]);
+        let counts: Vec<_> = found
+            .iter()
+            .map(|t| (t.strength, t.n, t.n_undecided))
+            .collect();
+        assert_eq!(counts, [(0.1, 1, 0), (0.5, 2, 1), (0.9, 0, 1)]);
+        assert_eq!(found[0].mean_ms, 400.0);
+        assert!(found[0].error_ms.is_nan() && found[2].mean_ms.is_nan());
         assert!(
             (found[1].mean_ms - 200.0).abs() < 1e-12 && (found[1].error_ms - 100.0).abs() < 1e-9
         );
+    }
+
+    /// The choice leads from the third time step of the stimulus on at weak evidence and from the second at medium
+    /// evidence; at the strongest it never leads. A quarter of the trials are decided before the stimulus.
+    #[test]
+    fn undecided_trials_are_counted() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2, 0.4],
+            stimulus_ms: 200.0.into(),
+            input_noise: 0.0,
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 6 * 8);
+        let coherence = column(&batch, "coh").expect("a condition").to_vec();
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        for b in 0..batch.n_trials {
+            let onset = batch.timelines[b].steps("stimulus").start;
+            let from = match coherence[b] {
+                _ if (b / 6) % 4 == 0 => 0,
+                c if c < 0.15 => onset + 2,
+                c if c < 0.3 => onset + 1,
+                _ => continue,
+            };
+            let choice = batch.correct[b].expect("a side");
+            outputs.slice_mut(s![b, from.., choice]).fill(1.0);
+        }
+        let study = observer::study(&task, batch, outputs);
+        let found = Chronometric::compute(&study, &NoOptions {}).unwrap();
+        assert_eq!((found.margin, found.n_early), (Some(0.5), 12));
+        let table = &found.arrays()["decision_times"];
+        assert_eq!(table.shape(), [3, 5]);
+        let values = table.to_f64().unwrap();
+        assert_eq!([0, 1, 3, 4].map(|k| values[k]), [0.1, 60.0, 12.0, 4.0]);
+        assert_eq!([5, 6, 8, 9].map(|k| values[k]), [0.2, 40.0, 12.0, 4.0]);
+        assert_eq!([10, 13, 14].map(|k| values[k]), [0.4, 0.0, 16.0]);
+        let said = found.statements().join("\n");
+        for expected in [
+            "mean decision time from the onset of the stimulus: 60 ms at 10 %, 40 ms at 20 %",
+            "24 of 48 trials are undecided and left out: the curve is conditioned on having decided",
+            "12 trials are decided before the onset of the stimulus",
+        ] {
+            assert!(said.contains(expected), "{expected}\n{said}");
+        }
+        assert!(is_clean(&found.figures()[0].1.to_svg()));
     }
 }

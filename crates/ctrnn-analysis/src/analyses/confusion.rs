@@ -7,9 +7,11 @@ use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::spoken;
 use crate::{ArrayDoc, Arrays, Study};
 
-/// Largest number of choices for which the figure shows counts, and has room for names.
+/// Largest number of choices for which the figure shows counts.
 const MOST_NUMBERS: usize = 6;
-const MOST_NAMES: usize = 12;
+/// Heights of the figure that a name of a row needs, and widths that one character of the name of a column needs.
+const NAME_MM: f64 = 3.2;
+const LETTER_MM: f64 = 1.4;
 
 /// Counts of each choice for each correct choice.
 #[derive(Clone, Debug)]
@@ -27,11 +29,16 @@ impl Answer for Confusion {
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "counts",
-            "[correct choice, choice]",
+            "[correct choice, actual choice]",
             "trials",
-            "number of trials by correct and actual choice",
+            "number of trials",
         ),
-        ArrayDoc::new("choices", "[choice]", "", "choices, as indices of outputs"),
+        ArrayDoc::new(
+            "choices",
+            "[choice]",
+            "",
+            "choices, as indices of outputs; 0 and 1 for the sign of a single one",
+        ),
         ArrayDoc::new("names", "[choice]", "", "names of the choices"),
     ];
 
@@ -82,10 +89,11 @@ impl Answer for Confusion {
         let side = (7.0 * n as f64).clamp(22.0, 60.0);
         let mut figure = Figure::new(&[side, BAR_MM], &[side]);
         let panel = figure.cell(0, 0).x_label("chosen").y_label("correct");
-        if n <= MOST_NAMES {
-            let ticks = Ticks::named(&self.names);
-            panel.x_ticks(ticks.clone()).y_ticks(ticks);
-        }
+        let longest = self.names.iter().map(|name| name.chars().count()).max();
+        let letters = longest.unwrap_or(0) as f64 + 1.0;
+        panel
+            .x_ticks(self.ticks(side, LETTER_MM * letters))
+            .y_ticks(self.ticks(side, NAME_MM));
         panel.matrix(&fractions, [0.0, 1.0], ColourMap::Blues);
         if n <= MOST_NUMBERS {
             panel.extend(fractions.indexed_iter().map(|((i, j), &fraction)| {
@@ -101,5 +109,17 @@ impl Answer for Confusion {
         let bar = figure.cell(0, 1);
         bar.colour_bar([0.0, 1.0], ColourMap::Blues, "fraction of row");
         vec![("", figure)]
+    }
+}
+
+impl Confusion {
+    /// Returns the names of the choices along a side: as many as there is room for, at even distances.
+    fn ticks(&self, side_mm: f64, name_mm: f64) -> Ticks {
+        let room = (side_mm / name_mm).max(1.0);
+        let every = (self.names.len() as f64 / room).ceil() as usize;
+        let Ticks::At(all) = Ticks::named(&self.names) else {
+            return Ticks::None;
+        };
+        Ticks::At(all.into_iter().step_by(every.max(1)).collect())
     }
 }

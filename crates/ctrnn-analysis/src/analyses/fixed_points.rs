@@ -1,418 +1,498 @@
 //! Fixed and slow points under the inputs of every epoch, and their stability.
 
+mod descent;
+mod figures;
+mod point;
 mod search;
+mod selection;
+mod starts;
+#[cfg(test)]
+mod tests;
 
-use ctrnn_random::{Key, Rng, Stream};
 use faer::c64;
-use ndarray::{Array1, Array2, Array3, Axis, s};
+use ndarray::{Array1, Array2, Array3, Axis};
 
-use super::spectrum::draw_on_complex_plane;
 use super::{Answer, Unsuitable};
-use crate::plot::{Figure, Layer, Panel, Rgb, colour, panel_mm, range_of};
-use crate::study::TypicalInput;
-use crate::{ArrayDoc, Arrays, Pca, Study};
+use crate::held_inputs::{HeldInput, HeldInputs};
+use crate::plot::Figure;
+use crate::text::{listed, short};
+use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
 
-pub use search::{FixedPoint, Search};
+pub use point::FixedPoint;
+pub use search::{End, Found, Search};
+pub use selection::SelectionVectors;
+pub use starts::{Followed, Region};
 
-/// Largest number of initial states of a search.
-const MOST_STARTS: usize = 200;
-/// Largest number of panels in a row.
-pub(super) const MOST_INPUTS: usize = 4;
+/// Largest number of visited states from which starts are drawn, and of those that determine principal components.
+const MOST_VISITED: usize = 4000;
+const MOST_OBSERVED: usize = 20_000;
 /// Number of marginal points from which they are reported as a continuum: isolated ones are rare, whereas on a line or
 /// plane of them each start finds a different one.
 const CONTINUUM: usize = 10;
-/// Largest number of trials whose trajectories are drawn.
+/// Largest number of trials whose trajectories are drawn for each input, and for all of them.
 const MOST_TRAJECTORIES: usize = 24;
-/// Largest number of eigenvalues drawn in a panel for each kind of point.
-const MOST_EIGENVALUES: usize = 4000;
+const ALL_TRAJECTORIES: usize = 96;
 
-/// Fixed and slow points under every typical input.
+/// Fixed and slow points under every held input.
 #[derive(Clone, Debug)]
 pub struct FixedPoints {
-    /// Typical inputs, `[input, I]`.
-    pub inputs: Array2<f64>,
-    /// Epochs with each of the inputs.
-    pub epochs: Vec<String>,
+    /// Inputs that were held.
+    pub held: HeldInputs,
     /// Fixed and slow points under each input.
-    pub points: Vec<Vec<FixedPoint>>,
-    /// Readout at every point, `[point, output]`.
-    pub readouts: Array2<f64>,
-    /// Timescale of every mode of every point in ms, `[point, unit]`.
-    pub timescales_ms: Array2<f64>,
+    pub found: Vec<Found>,
+    /// The network.
+    pub dynamics: Dynamics,
     /// Principal components of the visited states.
     pub pca: Pca,
-    /// Projections of some trials on the first components.
-    trajectories: Vec<Array2<f64>>,
+    /// Axes of choice and stimuli, for a task with two choices and stimuli that differ within an epoch.
+    pub selection: Option<SelectionVectors>,
+    /// Values of every input by the names of its channels.
+    channels: Vec<String>,
+    /// States of some trials that have each input.
+    trajectories: Vec<Vec<Array2<f64>>>,
 }
-
-/// Class of fixed points in figures.
-#[derive(Clone, Copy)]
-struct Kind {
-    name: &'static str,
-    colour: Rgb,
-    radius_mm: f64,
-    holds: fn(&FixedPoint) -> bool,
-}
-
-const UNSTABLE: Kind = Kind {
-    name: "unstable",
-    colour: Rgb([213, 94, 0]),
-    radius_mm: 0.85,
-    holds: |p| p.is_fixed && p.n_unstable() > 0,
-};
-const MARGINAL: Kind = Kind {
-    name: "marginal",
-    colour: Rgb([0, 114, 178]),
-    radius_mm: 0.7,
-    holds: |p| p.is_fixed && p.is_marginal(),
-};
-const STABLE: Kind = Kind {
-    name: "stable",
-    colour: Rgb::BLACK,
-    radius_mm: 0.95,
-    holds: |p| p.is_fixed && p.is_stable(),
-};
 
 impl Answer for FixedPoints {
     type Options = Search;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new(
-            "inputs",
-            "[held input, input]",
-            "",
-            "inputs that are held constant",
-        ),
-        ArrayDoc::new(
-            "input_epochs",
-            "[held input]",
-            "",
-            "epochs with each of the inputs",
-        ),
-        ArrayDoc::new(
-            "input_index",
-            "[point]",
-            "",
-            "held input of each point, from 0",
-        ),
-        ArrayDoc::new(
-            "states",
-            "[point, unit]",
-            "",
-            "potentials at each point (firing rates in the rate form)",
-        ),
-        ArrayDoc::new("readouts", "[point, output]", "", "outputs at each point"),
-        ArrayDoc::new("q", "[point]", "", "|F(s) - s|^2 / 2 of one time step F"),
-        ArrayDoc::new(
-            "is_fixed",
-            "[point]",
-            "",
-            "1 for a fixed point, 0 for a slow point",
-        ),
-        ArrayDoc::new("is_stable", "[point]", "", "1 if all modes decay"),
-        ArrayDoc::new(
-            "is_marginal",
-            "[point]",
-            "",
-            "1 if no mode grows and one neither grows nor decays",
-        ),
-        ArrayDoc::new("n_unstable", "[point]", "", "number of growing modes"),
-        ArrayDoc::new(
-            "n_marginal",
-            "[point]",
-            "",
-            "number of modes that neither grow nor decay",
-        ),
-        ArrayDoc::new(
-            "eigenvalues_real",
-            "[point, unit]",
-            "per time step",
-            "real parts of the eigenvalues of the Jacobian of one time step, largest modulus first",
-        ),
-        ArrayDoc::new(
-            "eigenvalues_imag",
-            "[point, unit]",
-            "per time step",
-            "imaginary parts of the eigenvalues",
-        ),
-        ArrayDoc::new(
-            "timescales_ms",
-            "[point, unit]",
-            "ms",
-            "timescale of each mode",
-        ),
-        ArrayDoc::new(
-            "modes_real",
-            "[point, mode, unit]",
-            "",
-            "real parts of the right eigenvectors of the leading modes",
-        ),
-        ArrayDoc::new(
-            "modes_imag",
-            "[point, mode, unit]",
-            "",
-            "imaginary parts of the right eigenvectors of the leading modes",
-        ),
+        ArrayDoc {
+            name: "inputs",
+            shape: "[held input, input]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "held_names",
+            shape: "[held input]",
+            unit: "",
+            meaning: "names of the held inputs: their epochs and groups of trials",
+        },
+        ArrayDoc {
+            name: "n_starts",
+            shape: "[held input]",
+            unit: "",
+            meaning: "number of starts of the search",
+        },
+        ArrayDoc {
+            name: "n_rounds",
+            shape: "[held input]",
+            unit: "",
+            meaning: "number of rounds of starts",
+        },
+        ArrayDoc {
+            name: "is_complete",
+            shape: "[held input]",
+            unit: "",
+            meaning: "1 if the last round found no new isolated point, 0 if the search ended at a limit",
+        },
+        ArrayDoc {
+            name: "diverges_ms",
+            shape: "[held input]",
+            unit: "ms",
+            meaning: "time after which the first visited state runs away with the input held; NaN if none does",
+        },
+        ArrayDoc {
+            name: "input_index",
+            shape: "[point]",
+            unit: "",
+            meaning: "row of `inputs` under which the point was found",
+        },
+        ArrayDoc {
+            name: "states",
+            shape: "[point, unit]",
+            unit: "",
+            meaning: "state: potentials, or rates in the rate form",
+        },
+        ArrayDoc {
+            name: "readouts",
+            shape: "[point, output]",
+            unit: "",
+            meaning: "readout, before the output nonlinearity",
+        },
+        ArrayDoc {
+            name: "q",
+            shape: "[point]",
+            unit: "",
+            meaning: "residual 1/2 |F(s) - s|^2",
+        },
+        ArrayDoc {
+            name: "hits",
+            shape: "[point]",
+            unit: "",
+            meaning: "number of starts that ended at the point",
+        },
+        ArrayDoc {
+            name: "is_fixed",
+            shape: "[point]",
+            unit: "",
+            meaning: "1 for a fixed point, 0 for a slow point",
+        },
+        ArrayDoc {
+            name: "is_stable",
+            shape: "[point]",
+            unit: "",
+            meaning: "1 if every mode decays",
+        },
+        ArrayDoc {
+            name: "is_marginal",
+            shape: "[point]",
+            unit: "",
+            meaning: "1 if no mode grows but some do not decay either",
+        },
+        ArrayDoc {
+            name: "n_unstable",
+            shape: "[point]",
+            unit: "",
+            meaning: "number of growing modes",
+        },
+        ArrayDoc {
+            name: "n_marginal",
+            shape: "[point]",
+            unit: "",
+            meaning: "number of modes with a time scale above 200 time constants",
+        },
+        ArrayDoc {
+            name: "eigenvalues_real",
+            shape: "[point, mode]",
+            unit: "",
+            meaning: "eigenvalues of the Jacobian of one time step by falling modulus, real parts",
+        },
+        ArrayDoc {
+            name: "eigenvalues_imag",
+            shape: "[point, mode]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "rates_per_s_real",
+            shape: "[point, mode]",
+            unit: "1/s",
+            meaning: "eigenvalues of the differential equation, Re of (lambda - 1) / tau: growth rates",
+        },
+        ArrayDoc {
+            name: "rates_per_s_imag",
+            shape: "[point, mode]",
+            unit: "1/s",
+            meaning: "imaginary parts of the same: angular frequencies",
+        },
+        ArrayDoc {
+            name: "timescales_ms",
+            shape: "[point, mode]",
+            unit: "ms",
+            meaning: "time scales 1 / |growth rate|",
+        },
+        ArrayDoc {
+            name: "right_real",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "unit right eigenvectors of the leading modes, real parts",
+        },
+        ArrayDoc {
+            name: "right_imag",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "left_real",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "unit left eigenvectors of the leading modes (selection vectors), real parts",
+        },
+        ArrayDoc {
+            name: "left_imag",
+            shape: "[point, mode, unit]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "input_jacobian",
+            shape: "[point, unit, input]",
+            unit: "",
+            meaning: "derivative dF/du of the target by the inputs",
+        },
+        ArrayDoc {
+            name: "choice_axis",
+            shape: "[unit]",
+            unit: "",
+            meaning: "unit vector along which the second choice is read out against the first",
+        },
+        ArrayDoc {
+            name: "stimulus_names",
+            shape: "[stimulus]",
+            unit: "",
+            meaning: "names of the stimuli",
+        },
+        ArrayDoc {
+            name: "stimulus_axes",
+            shape: "[stimulus, unit]",
+            unit: "",
+            meaning: "unit vectors along which the stimuli drive the network, orthogonal to the choice axis",
+        },
+        ArrayDoc {
+            name: "selection_cosines",
+            shape: "[point, stimulus]",
+            unit: "",
+            meaning: "cosine of the selection vector with the effect of a stimulus; NaN for an oscillating mode",
+        },
     ];
 
     fn compute(study: &Study, options: &Search) -> Result<Self, Unsuitable> {
-        let inputs = study.some_typical_inputs()?;
-        let states = study.all_states();
-        let starts = starts(study, &states);
-        let under = |typical: &TypicalInput| {
-            let drive = study.dynamics.input_drive(&typical.input);
-            let starts = relaxed(study, starts.clone(), &drive);
-            Ok(options.run(&study.dynamics, &drive, starts.view())?)
+        let held = HeldInputs::of(study, &options.inputs, options.most_inputs)?;
+        let search = options.limited(study.dynamics.n_units(), held.inputs.len());
+        let under = |held: &HeldInput| {
+            let drive = study.dynamics.input_drive(&held.input);
+            let visited = held.visited(study, MOST_VISITED);
+            Ok(search.run(&study.dynamics, &drive, visited.view(), study.seed)?)
         };
-        let points: Vec<Vec<FixedPoint>> = inputs
-            .iter()
-            .map(under)
-            .collect::<Result<_, Unsuitable>>()?;
-        let pca = Pca::of(states.view())?;
-        let trajectory = |b: usize| {
-            let states = study.states().slice(s![b, ..study.batch.n_steps[b], ..]);
-            pca.project(states, 3)
-        };
-        let shown = 0..study.batch.n_trials.min(MOST_TRAJECTORIES);
-        let all: Vec<&FixedPoint> = points.iter().flatten().collect();
-        let readouts = all.iter().map(|p| study.dynamics.readout(&p.state));
+        let found = held.inputs.iter().map(under);
+        let found: Vec<Found> = found.collect::<Result<_, Unsuitable>>()?;
+        let places: Vec<(usize, usize)> = study.visited_steps().collect();
+        let layout = study.layout();
         Ok(Self {
-            inputs: TypicalInput::table(&inputs, study.batch.n_inputs),
-            epochs: inputs.iter().map(TypicalInput::title).collect(),
-            readouts: table(readouts, study.batch.n_outputs),
-            timescales_ms: moduli(&all, study.dynamics.n_units())
-                .mapv(|modulus| study.dynamics.timescale_ms(modulus)),
-            trajectories: shown.map(trajectory).collect(),
-            points,
-            pca,
+            pca: Pca::of(study.states_at(&places, MOST_OBSERVED).view())?,
+            selection: SelectionVectors::of(study, &held, &found),
+            channels: held
+                .inputs
+                .iter()
+                .map(|held| held.channels(&layout))
+                .collect(),
+            trajectories: held
+                .inputs
+                .iter()
+                .map(|own| trajectories(study, own, ALL_TRAJECTORIES.div_ceil(held.inputs.len())))
+                .collect(),
+            dynamics: study.dynamics.clone(),
+            found,
+            held,
         })
     }
 
     fn arrays(&self) -> Arrays {
-        let n = self.pca.mean.len();
-        let points: Vec<&FixedPoint> = self.points.iter().flatten().collect();
-        let inputs = (0..).zip(&self.points);
-        let input_index = inputs.flat_map(|(k, points)| vec![k; points.len()]);
-        let numbers =
-            |of: fn(&FixedPoint) -> usize| points.iter().map(|p| of(p)).collect::<Vec<_>>();
-        let q: Vec<f64> = points.iter().map(|p| p.q).collect();
-        let value = |part: fn(&c64) -> f64| {
-            Array2::from_shape_fn((points.len(), n), |(i, j)| part(&points[i].modes.values[j]))
-        };
-        let mode = |part: fn(&c64) -> f64| {
-            Array3::from_shape_fn((points.len(), n.min(3), n), |(i, k, j)| {
-                part(&points[i].modes.vectors[[j, k]])
-            })
-        };
-        Arrays::default()
-            .with("inputs", &self.inputs)
-            .with("input_epochs", &self.epochs)
-            .with("input_index", &input_index.collect::<Vec<usize>>())
-            .with("states", &table(points.iter().map(|p| p.state.clone()), n))
-            .with("readouts", &self.readouts)
-            .with("q", &q)
-            .with("is_fixed", &numbers(|p| p.is_fixed.into()))
-            .with("is_stable", &numbers(|p| p.is_stable().into()))
-            .with("is_marginal", &numbers(|p| p.is_marginal().into()))
-            .with("n_unstable", &numbers(FixedPoint::n_unstable))
-            .with("n_marginal", &numbers(FixedPoint::n_marginal))
-            .with("eigenvalues_real", &value(|z| z.re))
-            .with("eigenvalues_imag", &value(|z| z.im))
-            .with("timescales_ms", &self.timescales_ms)
-            .with("modes_real", &mode(|z| z.re))
-            .with("modes_imag", &mode(|z| z.im))
+        let arrays = self.arrays_of_inputs();
+        let arrays = self.arrays_of_points(arrays);
+        let arrays = self.arrays_of_modes(arrays);
+        match &self.selection {
+            Some(selection) => selection.arrays(arrays),
+            None => arrays,
+        }
     }
 
     fn statements(&self) -> Vec<String> {
-        let inputs = self.epochs.iter().zip(&self.points);
-        let statement = |(epochs, points): (_, &Vec<_>)| format!("{epochs}: {}", census(points));
-        inputs.map(statement).collect()
+        let of = |k: usize| {
+            let (name, channels) = (&self.held.inputs[k].name, &self.channels[k]);
+            format!("{name} ({channels}): {}", self.census(&self.found[k]))
+        };
+        let mut lines: Vec<String> = (0..self.found.len()).map(of).collect();
+        lines.extend(self.selection.iter().flat_map(SelectionVectors::statements));
+        lines.extend(self.held.notes.iter().cloned());
+        lines
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let eigenvalues = ("_eigenvalues", self.eigenvalue_figure());
-        if self.pca.components.nrows() > 1 {
-            vec![("", self.map()), eigenvalues]
-        } else {
-            vec![eigenvalues]
-        }
+        figures::all(self)
     }
 }
 
 impl FixedPoints {
-    fn has_marginal(&self) -> bool {
-        self.points.iter().flatten().any(MARGINAL.holds)
+    /// Returns all points, with the index of their input.
+    fn points(&self) -> impl Iterator<Item = (usize, &FixedPoint)> {
+        let inputs = self.found.iter().enumerate();
+        inputs.flat_map(|(k, found)| found.points.iter().map(move |point| (k, point)))
     }
 
-    /// Draws points over the trajectories of some trials, in the plane of the first two components, and for a single
-    /// input also in that of the first and the third.
-    fn map(&self) -> Figure {
-        let planes: Vec<(usize, usize)> = match self.points.len() {
-            1 if self.pca.components.nrows() > 2 => vec![(0, 1), (0, 2)],
-            n => (0..n.min(MOST_INPUTS)).map(|k| (k, 1)).collect(),
-        };
-        let n = planes.len();
-        let mut figure = Figure::new(&vec![panel_mm(n, 42.0); n], &[38.0]);
-        for (place, &(input, second)) in planes.iter().enumerate() {
-            let panel = figure.cell(0, place);
-            self.draw_plane(panel, input, second, place + 1 == n);
-        }
-        figure
-    }
-
-    fn draw_plane(&self, panel: &mut Panel, input: usize, second: usize, is_named: bool) {
-        let pale = Rgb([205, 205, 205]);
-        panel.extend(self.trajectories.iter().map(|seen| {
-            let [x, y] = [0, second].map(|k| seen.column(k).to_vec());
-            Layer::line(x, y, pale).wide(0.15)
-        }));
-        if self.points[input].is_empty() {
-            panel.add(nothing_found(&self.trajectories, second));
-        }
-        let seen = |holds: fn(&FixedPoint) -> bool| {
-            let kept = self.points[input].iter().filter(|p| holds(p));
-            let states: Vec<_> = kept.map(|p| p.state.view()).collect();
-            match ndarray::stack(Axis(0), &states) {
-                Ok(states) => {
-                    let seen = self.pca.project(states.view(), 3);
-                    [0, second].map(|k| seen.column(k).to_vec())
-                }
-                Err(_) => [Vec::new(), Vec::new()],
-            }
-        };
-        let named = |layer: Layer, name| if is_named { layer.named(name) } else { layer };
-        let discs = |kind: Kind| {
-            let [x, y] = seen(kind.holds);
-            named(
-                Layer::points(x, y, kind.colour).radius(kind.radius_mm),
-                kind.name,
+    fn arrays_of_inputs(&self) -> Arrays {
+        let numbers = |of: fn(&Found) -> usize| self.found.iter().map(of).collect::<Vec<usize>>();
+        let diverges_ms = self
+            .found
+            .iter()
+            .map(|found| match found.followed.divergence() {
+                Some((_, step)) => (step + 1) as f64 * self.dynamics.dt_ms,
+                None => f64::NAN,
+            });
+        let names = self.held.inputs.iter().map(|held| held.name.clone());
+        Arrays::default()
+            .with("inputs", &self.held.table())
+            .with("held_names", &names.collect::<Vec<String>>())
+            .with("n_starts", &numbers(|found| found.n_starts))
+            .with("n_rounds", &numbers(|found| found.n_rounds))
+            .with(
+                "is_complete",
+                &numbers(|found| (found.end == End::NothingNew).into()),
             )
-        };
-        let [x, y] = seen(|p| !p.is_fixed);
-        panel.add(named(Layer::points(x, y, colour(4)).radius(0.5), "slow"));
-        let [x, y] = seen(UNSTABLE.holds);
-        let [outer, inner] = Layer::rings(x, y, UNSTABLE.colour, UNSTABLE.radius_mm);
-        panel.extend([named(outer, UNSTABLE.name), inner]);
-        if self.has_marginal() {
-            panel.add(discs(MARGINAL));
-        }
-        panel
-            .add(discs(STABLE))
-            .fit(0.08)
-            .title(&*self.epochs[input])
-            .x_label("PC 1")
-            .y_label(&format!("PC {}", second + 1));
+            .with("diverges_ms", &diverges_ms.collect::<Vec<f64>>())
     }
 
-    fn eigenvalue_figure(&self) -> Figure {
-        let shown = self.points.len().min(MOST_INPUTS);
-        let side = panel_mm(shown, 38.0);
-        let mut figure = Figure::new(&vec![side; shown], &[side]);
-        let mut kinds = vec![UNSTABLE, STABLE];
-        if self.has_marginal() {
-            kinds.insert(1, MARGINAL);
-        }
-        for (k, points) in self.points[..shown].iter().enumerate() {
-            let n_units = points.first().map_or(1, |p| p.state.len());
-            let most = (MOST_EIGENVALUES / n_units).clamp(1, 16);
-            let mut layers: Vec<Layer> = Vec::new();
-            for kind in &kinds {
-                let kept = points.iter().filter(|p| (kind.holds)(p)).take(most);
-                let values = kept.flat_map(|p| p.modes.values.iter().map(|z| (z.re, z.im)));
-                let (x, y) = values.unzip();
-                let discs = Layer::points(x, y, kind.colour).radius(0.45);
-                layers.push(if k + 1 == shown {
-                    discs.named(kind.name)
-                } else {
-                    discs
-                });
-            }
-            if !points.iter().any(|point| point.is_fixed) {
-                layers.push(Layer::text(0.0, 0.3, "no fixed point", Rgb::GREY));
-            }
-            let panel = figure.cell(0, k).title(&*self.epochs[k]);
-            draw_on_complex_plane(panel, layers);
-            if k > 0 {
-                panel.y_label("");
-            }
-        }
-        figure
+    fn arrays_of_points(&self, arrays: Arrays) -> Arrays {
+        let numbers = |of: fn(&FixedPoint) -> usize| {
+            let points = self.points().map(|(_, point)| of(point));
+            points.collect::<Vec<usize>>()
+        };
+        let n = self.dynamics.n_units();
+        let states = self.points().map(|(_, point)| point.state.clone());
+        let readouts = self
+            .points()
+            .map(|(_, point)| self.dynamics.readout(&point.state));
+        let q: Vec<f64> = self.points().map(|(_, point)| point.q).collect();
+        let input_index: Vec<usize> = self.points().map(|(k, _)| k).collect();
+        arrays
+            .with("input_index", &input_index)
+            .with("states", &table(states, n))
+            .with("readouts", &table(readouts, self.dynamics.w_out.nrows()))
+            .with("q", &q)
+            .with("hits", &numbers(|point| point.hits))
+            .with("is_fixed", &numbers(|point| point.is_fixed.into()))
+            .with("is_stable", &numbers(|point| point.is_stable().into()))
+            .with("is_marginal", &numbers(|point| point.is_marginal().into()))
+            .with("n_unstable", &numbers(|point| point.n_unstable))
+            .with("n_marginal", &numbers(|point| point.n_marginal))
     }
+
+    fn arrays_of_modes(&self, mut arrays: Arrays) -> Arrays {
+        let points: Vec<(usize, &FixedPoint)> = self.points().collect();
+        let (n, dynamics) = (self.dynamics.n_units(), &self.dynamics);
+        let value = |of: &dyn Fn(c64) -> f64| {
+            Array2::from_shape_fn((points.len(), n), |(i, j)| of(points[i].1.modes.values[j]))
+        };
+        let vector = |is_left: bool, part: fn(&c64) -> f64| {
+            let shape = (points.len(), n.min(point::N_MODES), n);
+            Array3::from_shape_fn(shape, |(i, k, j)| {
+                let modes = &points[i].1.modes;
+                part(&if is_left { &modes.left } else { &modes.right }[k][j])
+            })
+        };
+        for (name, part) in [("real", (|z| z.re) as fn(&c64) -> f64), ("imag", |z| z.im)] {
+            let per_s = |m: c64| 1000.0 * part(&dynamics.rate_per_ms(m));
+            arrays = arrays
+                .with(format!("eigenvalues_{name}"), &value(&|m| part(&m)))
+                .with(format!("rates_per_s_{name}"), &value(&per_s))
+                .with(format!("right_{name}"), &vector(false, part))
+                .with(format!("left_{name}"), &vector(true, part));
+        }
+        let jacobians: Vec<Array2<f64>> = points
+            .iter()
+            .map(|(k, point)| dynamics.input_jacobian(&point.state, &self.held.inputs[*k].input))
+            .collect();
+        let shape = (points.len(), n, dynamics.w_in.ncols());
+        let jacobians = Array3::from_shape_fn(shape, |(i, j, u)| jacobians[i][[j, u]]);
+        arrays
+            .with("timescales_ms", &value(&|m| dynamics.timescale_ms(m)))
+            .with("input_jacobian", &jacobians)
+    }
+
+    /// Describes the points under one input in a sentence.
+    fn census(&self, found: &Found) -> String {
+        let mut parts = vec![fixed_points(&found.points)];
+        match found.points.iter().filter(|point| !point.is_fixed).count() {
+            0 => {}
+            1 => parts.push("1 slow point".to_owned()),
+            n => parts.push(format!("{n} slow points")),
+        }
+        if let Some((n_away, step)) = found.followed.divergence() {
+            let n = found.followed.has_settled.len();
+            let after_ms = (step + 1) as f64 * self.dynamics.dt_ms;
+            parts.push(format!(
+                "the states diverge: {n_away} of {n} visited ones run away and are out of reach after {} ms",
+                short(after_ms)
+            ));
+        }
+        parts.push(search_report(found));
+        parts.join("; ")
+    }
+}
+
+/// Describes the number of fixed points of each kind.
+fn fixed_points(points: &[FixedPoint]) -> String {
+    let fixed: Vec<&FixedPoint> = points.iter().filter(|point| point.is_fixed).collect();
+    let count = |is: &dyn Fn(&FixedPoint) -> bool| fixed.iter().filter(|point| is(point)).count();
+    let mut kinds = vec![(count(&FixedPoint::is_stable), "stable".to_owned())];
+    let n_marginal = count(&FixedPoint::is_marginal);
+    let least = fixed
+        .iter()
+        .filter(|point| point.is_marginal())
+        .map(|point| point.n_marginal);
+    let marginal = match least.min() {
+        Some(1) if n_marginal >= CONTINUUM => {
+            "marginal (a continuum: at least 1 marginal direction)".to_owned()
+        }
+        Some(d) if n_marginal >= CONTINUUM => {
+            format!("marginal (a continuum: at least {d} marginal directions)")
+        }
+        _ => "marginal".to_owned(),
+    };
+    kinds.push((n_marginal, marginal));
+    let most = fixed
+        .iter()
+        .map(|point| point.n_unstable)
+        .max()
+        .unwrap_or(0);
+    kinds.extend((1..=most).map(|d| {
+        let directions = if d == 1 { "direction" } else { "directions" };
+        let kind = format!("with {d} unstable {directions}");
+        (count(&|point| point.n_unstable == d), kind)
+    }));
+    let kinds = kinds.into_iter().filter(|(n, _)| *n > 0);
+    let kinds: Vec<String> = kinds.map(|(n, kind)| format!("{n} {kind}")).collect();
+    match fixed.len() {
+        0 => "no fixed points".to_owned(),
+        1 => format!("1 fixed point, {}", listed(&kinds).trim_start_matches("1 ")),
+        n => format!("{n} fixed points, {}", listed(&kinds)),
+    }
+}
+
+/// Describes the starts of a search, and how often they ended at each isolated point.
+fn search_report(found: &Found) -> String {
+    let n = found.n_starts;
+    let isolated = found
+        .points
+        .iter()
+        .filter(|point| point.is_fixed && point.n_marginal == 0);
+    let hits: Vec<usize> = isolated.map(|point| point.hits).collect();
+    let hits = match (hits.iter().min(), hits.iter().max()) {
+        (Some(least), Some(most)) if hits.len() > 1 => {
+            format!(", each isolated point found {least} to {most} times")
+        }
+        _ => String::new(),
+    };
+    let end = match found.end {
+        End::NothingNew if found.n_rounds > 1 => {
+            format!(", the last {} found nothing new", found.n_last)
+        }
+        End::NothingNew => String::new(),
+        End::Starts => {
+            ", of which the last still found new points: there may be more (option starts)"
+                .to_owned()
+        }
+        End::Points => ": no more points are kept (option points)".to_owned(),
+    };
+    format!("{n} starts{hits}{end}")
+}
+
+/// Returns the states of at most `most` trials that have an input.
+fn trajectories(study: &Study, held: &HeldInput, most: usize) -> Vec<Array2<f64>> {
+    let mut trials: Vec<usize> = held
+        .places
+        .iter()
+        .flat_map(|place| place.trials.clone())
+        .collect();
+    if held.places.is_empty() {
+        trials = (0..study.batch.n_trials).collect();
+    }
+    trials.sort_unstable();
+    trials.dedup();
+    let n = trials.len().min(MOST_TRAJECTORIES).min(most);
+    let shown = (0..n).map(|k| trials[k * trials.len() / n]);
+    let states = |b: usize| {
+        let states = study.states().index_axis(Axis(0), b);
+        states
+            .slice(ndarray::s![..study.batch.n_steps[b], ..])
+            .to_owned()
+    };
+    shown.map(states).collect()
 }
 
 /// Returns a matrix with the given vectors of `n` numbers as rows.
 fn table(rows: impl Iterator<Item = Array1<f64>>, n: usize) -> Array2<f64> {
     let rows: Vec<Array1<f64>> = rows.collect();
     Array2::from_shape_fn((rows.len(), n), |(i, j)| rows[i][j])
-}
-
-/// Returns the moduli of the eigenvalues of points, `[point, unit]`.
-fn moduli(points: &[&FixedPoint], n_units: usize) -> Array2<f64> {
-    Array2::from_shape_fn((points.len(), n_units), |(i, j)| {
-        let z = points[i].modes.values[j];
-        z.re.hypot(z.im)
-    })
-}
-
-/// Draws visited states as starts, half of them perturbed by normal noise of half the standard deviation of each unit.
-fn starts(study: &Study, states: &Array2<f64>) -> Array2<f64> {
-    let n = (MOST_STARTS * 64 / study.dynamics.n_units().max(64))
-        .max(64)
-        .min(states.nrows());
-    let std = states.std_axis(Axis(0), 0.0);
-    let mut rng = Rng::new(Key::new(study.seed, Stream::Eval, 4), 0, 0);
-    let chosen: Vec<usize> = (0..n)
-        .map(|_| rng.below(states.nrows() as u32) as usize)
-        .collect();
-    let mut starts = states.select(Axis(0), &chosen);
-    for (k, mut row) in starts.outer_iter_mut().enumerate() {
-        if k % 2 == 1 {
-            row.zip_mut_with(&std, |v, std| *v += 0.5 * std * f64::from(rng.normal()));
-        }
-    }
-    starts
-}
-
-/// Returns the starts, every fourth of them advanced by ten seconds of noise-free dynamics, so that attractors are
-/// found quickly.
-fn relaxed(study: &Study, mut starts: Array2<f64>, drive: &Array1<f64>) -> Array2<f64> {
-    let n_steps = ((10_000.0 / study.dynamics.dt_ms) as usize).min(1000);
-    for mut row in starts.outer_iter_mut().step_by(4) {
-        let settled = (0..n_steps).fold(row.to_owned(), |state, _| {
-            study.dynamics.next(&state, drive)
-        });
-        if settled.iter().all(|x| x.is_finite()) {
-            row.assign(&settled);
-        }
-    }
-    starts
-}
-
-/// Describes the number of points of each kind in a sentence.
-fn census(points: &[FixedPoint]) -> String {
-    let count = |kind: Kind| points.iter().filter(|p| (kind.holds)(p)).count();
-    let (stable, unstable) = (count(STABLE), count(UNSTABLE));
-    let slow = points.iter().filter(|p| !p.is_fixed).count();
-    let n = count(MARGINAL);
-    if n == 0 {
-        return format!("{stable} stable and {unstable} unstable fixed points, {slow} slow points");
-    }
-    let marginal = points.iter().filter(|p| (MARGINAL.holds)(p));
-    let continuum = match marginal.map(FixedPoint::n_marginal).min() {
-        Some(1) if n >= CONTINUUM => " (a continuum: at least 1 marginal direction)".to_owned(),
-        Some(d) if n >= CONTINUUM => format!(" (a continuum: at least {d} marginal directions)"),
-        _ => String::new(),
-    };
-    format!(
-        "{stable} stable, {unstable} unstable and {n} marginal fixed points{continuum}, {slow} slow points"
-    )
-}
-
-/// Returns a note, placed in the middle of the trajectories, that nothing was found.
-fn nothing_found(trajectories: &[Array2<f64>], second: usize) -> Layer {
-    let [x, y] = [0, second].map(|k| {
-        let seen = trajectories.iter().flat_map(|seen| seen.column(k).to_vec());
-        let [low, high] = range_of(seen, 0.0);
-        (low + high) / 2.0
-    });
-    Layer::text(x, y, "none found", Rgb::GREY)
 }

@@ -1,17 +1,44 @@
 //! Flow fields: direction and speed of the dynamics on a plane through the state space.
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, s};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::fixed_points::MOST_INPUTS;
-use super::{Answer, NoOptions, Unsuitable};
+use super::{Answer, Unsuitable};
+use crate::held_inputs::{HeldInputs, as_text};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
-use crate::study::TypicalInput;
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
 
 /// Number of grid points along each axis: for the speed, and for arrows.
 const N_PLACES: usize = 81;
 const N_ARROWS: usize = 15;
+/// Largest number of panels in a row.
+const IN_A_ROW: usize = 4;
+/// Largest number of states that determine the plane.
+const MOST_OBSERVED: usize = 20_000;
+
+/// Settings of the flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
+    /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
+    pub inputs: String,
+    /// Largest number of inputs that are held; of more, those that are held longest in each group.
+    pub most_inputs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            inputs: String::new(),
+            most_inputs: 8,
+        }
+    }
+}
 
 /// Flow on the plane of the first two principal components.
 #[derive(Clone, Debug)]
@@ -22,59 +49,70 @@ pub struct Flow {
     pub origin: Array1<f64>,
     /// Ranges of both axes.
     pub ranges: [[f64; 2]; 2],
-    /// Typical inputs, `[input, I]`.
-    pub inputs: Array2<f64>,
-    /// Epochs with each of the inputs.
-    pub epochs: Vec<String>,
+    /// Inputs that were held.
+    pub held: HeldInputs,
+    /// Values of every input by the names of its channels.
+    channels: Vec<String>,
     /// Flow under each input: on a fine grid, and on a coarse one for arrows.
     pub fields: Vec<[FlowField; 2]>,
 }
 
 impl Answer for Flow {
-    type Options = NoOptions;
+    type Options = Options;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new(
-            "axes",
-            "[2, unit]",
-            "",
-            "first two principal components of the visited states",
-        ),
-        ArrayDoc::new(
-            "origin",
-            "[unit]",
-            "",
-            "mean state, the origin of the plane",
-        ),
-        ArrayDoc::new(
-            "inputs",
-            "[held input, input]",
-            "",
-            "inputs that are held constant",
-        ),
-        ArrayDoc::new(
-            "input_epochs",
-            "[held input]",
-            "",
-            "epochs with each of the inputs",
-        ),
-        ArrayDoc::new("places_0", "[place]", "", "grid along the first component"),
-        ArrayDoc::new("places_1", "[place]", "", "grid along the second component"),
-        ArrayDoc::new(
-            "velocity_{}",
-            "[place, place, 2]",
-            "1/ms",
-            "velocity on the plane under a held input, numbered from 0; at [second axis, first axis]",
-        ),
-        ArrayDoc::new(
-            "speed_{}",
-            "[place, place]",
-            "1/ms",
-            "speed of the whole state under a held input; at [second axis, first axis]",
-        ),
+        ArrayDoc {
+            name: "axes",
+            shape: "[axis, unit]",
+            unit: "",
+            meaning: "first two principal components",
+        },
+        ArrayDoc {
+            name: "origin",
+            shape: "[unit]",
+            unit: "",
+            meaning: "mean state, the origin of the plane",
+        },
+        ArrayDoc {
+            name: "inputs",
+            shape: "[held input, input]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "held_names",
+            shape: "[held input]",
+            unit: "",
+            meaning: "names of the held inputs: their epochs and groups of trials",
+        },
+        ArrayDoc {
+            name: "places_0",
+            shape: "[column]",
+            unit: "",
+            meaning: "coordinates of the grid along the first axis",
+        },
+        ArrayDoc {
+            name: "places_1",
+            shape: "[row]",
+            unit: "",
+            meaning: "coordinates of the grid along the second axis",
+        },
+        ArrayDoc {
+            name: "velocity_{}",
+            shape: "[row, column, axis]",
+            unit: "1/ms",
+            meaning: "velocity in the plane under the held input of this number",
+        },
+        ArrayDoc {
+            name: "speed_{}",
+            shape: "[row, column]",
+            unit: "1/ms",
+            meaning: "speed of the whole state under the held input of this number",
+        },
     ];
 
-    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
-        let states = study.all_states();
+    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+        let places: Vec<(usize, usize)> = study.visited_steps().collect();
+        let states = study.states_at(&places, MOST_OBSERVED);
         let pca = Pca::of(states.view())?;
         if pca.rank() < 2 {
             return Err(Unsuitable::lacks(match pca.rank() {
@@ -86,30 +124,32 @@ impl Answer for Flow {
         let axes = pca.components.slice(s![..2, ..]);
         let seen = pca.project(states.view(), 2);
         let ranges = [0, 1].map(|k| range_of(seen.column(k).to_vec(), 0.1));
-        let mut inputs = study.some_typical_inputs()?;
-        inputs.truncate(MOST_INPUTS);
-        let fields = inputs.iter().map(|typical| {
-            let drive = study.dynamics.input_drive(&typical.input);
+        let held = HeldInputs::of(study, &options.inputs, options.most_inputs)?;
+        let fields = held.inputs.par_iter().map(|held| {
+            let drive = study.dynamics.input_drive(&held.input);
             [N_PLACES, N_ARROWS]
                 .map(|n| flow_field(&study.dynamics, &drive, &pca.mean, axes, ranges, n))
         });
+        let layout = study.layout();
+        let channels = held.inputs.iter().map(|held| held.channels(&layout));
         Ok(Self {
             fields: fields.collect(),
             axes: axes.to_owned(),
             ranges,
-            inputs: TypicalInput::table(&inputs, study.batch.n_inputs),
-            epochs: inputs.iter().map(TypicalInput::title).collect(),
+            channels: channels.collect(),
+            held,
             origin: pca.mean,
         })
     }
 
     fn arrays(&self) -> Arrays {
         let [x, y] = &self.fields[0][0].places;
+        let names = self.held.inputs.iter().map(|held| held.name.clone());
         let arrays = Arrays::default()
             .with("axes", &self.axes)
             .with("origin", &self.origin)
-            .with("inputs", &self.inputs)
-            .with("input_epochs", &self.epochs)
+            .with("inputs", &self.held.table())
+            .with("held_names", &names.collect::<Vec<String>>())
             .with("places_0", x)
             .with("places_1", y);
         let fields = self.fields.iter().enumerate();
@@ -121,29 +161,37 @@ impl Answer for Flow {
     }
 
     fn statements(&self) -> Vec<String> {
-        vec![format!(
+        let fastest = format!(
             "the flow on the plane of the first two components reaches {} per second",
             short(self.fastest())
-        )]
+        );
+        let names = self.held.inputs.iter().zip(&self.channels);
+        let inputs = names.map(|(held, channels)| format!("{} ({channels})", held.name));
+        let inputs: Vec<String> = inputs.collect();
+        let mut lines = vec![fastest, format!("inputs held: {}", inputs.join("; "))];
+        lines.extend(self.held.notes.iter().cloned());
+        lines
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let n = self.fields.len();
+        let columns = self.fields.len().min(IN_A_ROW);
         let scale = up_to([self.fastest()]);
-        let mut widths_mm = vec![panel_mm(n, 42.0); n];
+        let mut widths_mm = vec![panel_mm(columns, 42.0); columns];
         widths_mm.push(BAR_MM);
-        let mut figure = Figure::new(&widths_mm, &[38.0]);
+        let rows = self.fields.len().div_ceil(IN_A_ROW);
+        let mut figure = Figure::new(&widths_mm, &vec![38.0; rows]);
         for (k, [fine, coarse]) in self.fields.iter().enumerate() {
             let per_s = fine.speed.mapv(|v| 1000.0 * v);
+            let (row, column) = (k / IN_A_ROW, k % IN_A_ROW);
             figure
-                .cell(0, k)
-                .title(&*self.epochs[k])
+                .cell(row, column)
+                .title(&*self.held.inputs[k].name)
                 .x("PC 1", self.ranges[0])
-                .y(if k == 0 { "PC 2" } else { "" }, self.ranges[1])
+                .y(if column == 0 { "PC 2" } else { "" }, self.ranges[1])
                 .heat_map(&per_s, self.ranges, scale, ColourMap::Blues)
                 .extend(arrows(coarse, self.ranges));
         }
-        let bar = figure.cell(0, n);
+        let bar = figure.cell(0, columns);
         bar.colour_bar(scale, ColourMap::Blues, "speed (1/s)");
         vec![("", figure)]
     }
@@ -212,26 +260,19 @@ pub fn flow_field(
     n: usize,
 ) -> FlowField {
     let places = ranges.map(|[low, high]| Array1::linspace(low, high, n));
-    let mut velocity = Array3::zeros((n, n, 2));
-    let mut speed = Array2::zeros((n, n));
-    for i in 0..n {
-        for j in 0..n {
-            let along = [
-                axes.row(0).mapv(|e| e * places[0][j]),
-                axes.row(1).mapv(|e| e * places[1][i]),
-            ];
-            let state = origin + &along[0] + &along[1];
-            let moved = (dynamics.next(&state, input_drive) - &state) / dynamics.dt_ms;
-            for k in 0..2 {
-                velocity[[i, j, k]] = axes.row(k).dot(&moved);
-            }
-            speed[[i, j]] = moved.dot(&moved).sqrt();
-        }
-    }
+    let grid = Array2::from_shape_fn((n * n, 2), |(k, axis)| {
+        places[axis][if axis == 0 { k % n } else { k / n }]
+    });
+    let states = grid.dot(&axes) + origin;
+    let moved = (dynamics.next_of_all(&states, input_drive) - &states) / dynamics.dt_ms;
+    let along = moved.dot(&axes.t());
     FlowField {
+        velocity: Array3::from_shape_fn((n, n, 2), |(i, j, k)| along[[i * n + j, k]]),
+        speed: Array2::from_shape_fn((n, n), |(i, j)| {
+            let moved = moved.row(i * n + j);
+            moved.dot(&moved).sqrt()
+        }),
         places,
-        velocity,
-        speed,
     }
 }
 

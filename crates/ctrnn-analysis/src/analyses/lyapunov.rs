@@ -1,24 +1,39 @@
 //! Lyapunov exponents: rates of divergence of neighbouring trajectories.
 
 use ndarray::{Array1, Array2, ArrayView2};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
+use crate::held_inputs::{HeldInput, HeldInputs, as_text};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Dynamics, Study};
 
+/// Largest number of held inputs in the figure.
+const MOST_DRAWN: usize = 7;
+
 /// Settings of the Lyapunov exponents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Largest number of exponents.
+    /// Largest number of exponents under the inputs of the trials.
     pub n_exponents: usize,
     /// Number of time steps, through the inputs of all trials in turn, repeatedly. The first sixth is a transient that
     /// does not count.
     pub n_steps: usize,
+    /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
+    /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
+    pub inputs: String,
+    /// Largest number of inputs that are held; of more, those that are held longest in each group.
+    pub most_inputs: usize,
+    /// Largest number of exponents under each held input.
+    pub n_held_exponents: usize,
+    /// Number of time steps under each held input. The first third is a transient that does not count.
+    pub n_held_steps: usize,
 }
 
 impl Default for Options {
@@ -26,15 +41,24 @@ impl Default for Options {
         Self {
             n_exponents: 20,
             n_steps: 3000,
+            inputs: String::new(),
+            most_inputs: 24,
+            n_held_exponents: 3,
+            n_held_steps: 600,
         }
     }
 }
 
-/// Lyapunov exponents under the inputs of a task.
+/// Lyapunov exponents under the inputs of a task, and with inputs held.
 #[derive(Clone, Debug)]
 pub struct Lyapunov {
-    /// Exponents and their convergence.
+    /// Exponents under the inputs of the trials, and their convergence.
     pub exponents: Exponents,
+    /// Inputs that were held; `None` if the trials have no epochs.
+    pub held: Option<HeldInputs>,
+    /// Exponents per second under each held input; `None` if the states diverge.
+    pub held_exponents: Vec<Option<Array1<f64>>>,
+    n_held_exponents: usize,
     /// Number of time steps after the transient.
     n_counted: usize,
     dt_ms: f64,
@@ -43,19 +67,42 @@ pub struct Lyapunov {
 impl Answer for Lyapunov {
     type Options = Options;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new(
-            "exponents_per_s",
-            "[exponent]",
-            "1/s",
-            "Lyapunov exponents, largest first",
-        ),
-        ArrayDoc::new(
-            "convergence",
-            "[stretch, exponent]",
-            "1/s",
-            "running estimates of the exponents",
-        ),
-        ArrayDoc::new("dimension", "[1]", "", "Kaplan-Yorke dimension"),
+        ArrayDoc {
+            name: "exponents_per_s",
+            shape: "[exponent]",
+            unit: "1/s",
+            meaning: "Lyapunov exponents under the inputs of the trials in falling order",
+        },
+        ArrayDoc {
+            name: "convergence",
+            shape: "[stretch, exponent]",
+            unit: "1/s",
+            meaning: "running estimates of the exponents",
+        },
+        ArrayDoc {
+            name: "dimension",
+            shape: "[1]",
+            unit: "",
+            meaning: "Kaplan-Yorke dimension",
+        },
+        ArrayDoc {
+            name: "inputs",
+            shape: "[held input, input]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "held_names",
+            shape: "[held input]",
+            unit: "",
+            meaning: "names of the held inputs: their epochs and groups of trials",
+        },
+        ArrayDoc {
+            name: "held_exponents_per_s",
+            shape: "[held input, exponent]",
+            unit: "1/s",
+            meaning: "largest exponents under each held input; NaN if the states diverge",
+        },
     ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
@@ -73,28 +120,67 @@ impl Answer for Lyapunov {
         let n_transient = options.n_steps / 6;
         let n = study.dynamics.n_units().min(options.n_exponents);
         let exponents = exponents(&study.dynamics, &start, inputs.view(), n, n_transient)?;
+        let held = match HeldInputs::of(study, &options.inputs, options.most_inputs) {
+            Ok(held) => Some(held),
+            Err(_) if study.epochs().is_empty() && options.inputs.is_empty() => None,
+            Err(why) => return Err(why),
+        };
+        let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
+        let held_exponents = inputs.par_iter().map(|held| under(study, held, options));
         Ok(Self {
             exponents,
+            held_exponents: held_exponents.collect(),
+            held,
+            n_held_exponents: study.dynamics.n_units().min(options.n_held_exponents),
             n_counted: options.n_steps - n_transient,
             dt_ms: study.dynamics.dt_ms,
         })
     }
 
     fn arrays(&self) -> Arrays {
-        Arrays::default()
+        let arrays = Arrays::default()
             .with("exponents_per_s", &self.exponents.exponents_per_s)
             .with("convergence", &self.exponents.convergence)
-            .with("dimension", &self.exponents.dimension())
+            .with("dimension", &self.exponents.dimension());
+        let Some(held) = &self.held else {
+            return arrays;
+        };
+        let shape = (held.inputs.len(), self.n_held_exponents);
+        let exponents = Array2::from_shape_fn(shape, |(k, j)| {
+            self.held_exponents[k]
+                .as_ref()
+                .map_or(f64::NAN, |found| found[j])
+        });
+        let names = held.inputs.iter().map(|held| held.name.clone());
+        arrays
+            .with("inputs", &held.table())
+            .with("held_names", &names.collect::<Vec<String>>())
+            .with("held_exponents_per_s", &exponents)
     }
 
     fn statements(&self) -> Vec<String> {
         let largest = self.exponents.exponents_per_s[0];
         let verb = if largest > 0.0 { "part" } else { "meet" };
-        vec![format!(
+        let driven = format!(
             "largest Lyapunov exponent {} per second: neighbouring trajectories {verb}; Kaplan-Yorke dimension {}",
             short(largest),
             short(self.exponents.dimension())
-        )]
+        );
+        let held = self
+            .held_exponents()
+            .map(|(held, exponents)| match exponents {
+                Some(exponents) => {
+                    let largest = exponents.first().copied().unwrap_or(f64::NEG_INFINITY);
+                    format!(
+                        "{} held: largest exponent {} per second",
+                        held.name,
+                        short(largest)
+                    )
+                }
+                None => format!("{} held: the states diverge", held.name),
+            });
+        let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
+        [driven].into_iter().chain(held).chain(notes).collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -102,7 +188,7 @@ impl Answer for Lyapunov {
             exponents_per_s,
             convergence,
         } = &self.exponents;
-        let mut figure = Figure::new(&[40.0, 40.0], &[34.0]);
+        let mut figure = Figure::new(&[34.0, 34.0, 34.0], &[34.0]);
         let n = exponents_per_s.len();
         let x = (1..=n).map(|k| k as f64).collect();
         let range = [0.4, n as f64 + 0.6];
@@ -125,8 +211,44 @@ impl Answer for Lyapunov {
             .x_label("simulated time (s)")
             .y_label("estimate (1/s)")
             .extend(courses);
+        let points = self.held_exponents().take(MOST_DRAWN).enumerate();
+        let points = points.filter_map(|(k, (held, exponents))| {
+            let y = exponents.as_ref()?.to_vec();
+            let x = (1..=y.len()).map(|j| j as f64).collect();
+            Some(Layer::points(x, y, colour(k)).radius(0.7).named(&held.name))
+        });
+        let points: Vec<Layer> = points.collect();
+        if !points.is_empty() {
+            let range = [0.4, self.n_held_exponents as f64 + 0.6];
+            figure
+                .cell(0, 2)
+                .title("inputs held")
+                .x("exponent", range)
+                .add(Layer::guide(range, [0.0, 0.0]))
+                .extend(points);
+        }
         vec![("", figure)]
     }
+}
+
+impl Lyapunov {
+    /// Returns the held inputs with their exponents.
+    fn held_exponents(&self) -> impl Iterator<Item = (&HeldInput, &Option<Array1<f64>>)> {
+        let inputs = self.held.iter().flat_map(|held| &held.inputs);
+        inputs.zip(&self.held_exponents)
+    }
+}
+
+/// Computes the exponents under a held input, from a state that the network visits; `None` if the states diverge.
+fn under(study: &Study, held: &HeldInput, options: &Options) -> Option<Array1<f64>> {
+    let n = study.dynamics.n_units().min(options.n_held_exponents);
+    let inputs = held
+        .input
+        .broadcast((options.n_held_steps, held.input.len()))?;
+    let start = held.visited(study, 1).row(0).to_owned();
+    let n_transient = options.n_held_steps / 3;
+    let found = exponents(&study.dynamics, &start, inputs, n, n_transient);
+    Some(found.ok()?.exponents_per_s)
 }
 
 /// Lyapunov spectrum of a driven network.

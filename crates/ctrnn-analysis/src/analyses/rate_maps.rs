@@ -1,16 +1,53 @@
 //! Rate maps of spatial tasks.
 
+use ctrnn_random::{Key, Rng, Stream};
 use ndarray::{Array1, Array2, Array3};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Answer, NoOptions, Unsuitable};
+use super::{Answer, Unsuitable};
 use crate::plot::{BAR_MM, ColourMap, Figure, Ticks, range_of, up_to};
-use crate::rate_map::RateMap;
-use crate::text::rounded;
+use crate::rate_map::{RateMap, Visits};
+use crate::statistics::q_values;
+use crate::text::{rounded, short};
 use crate::{ArrayDoc, Arrays, Study};
 
 /// Number of units with maps in the figure: those with the most spatial information.
 const SHOWN: usize = 16;
 const COLUMNS: usize = 8;
+
+/// Number of the random numbers of shuffles.
+const PURPOSE: u32 = 24;
+/// Largest false discovery rate of spatial information that is called significant.
+const LEVEL: f64 = 0.05;
+/// Least shift of rates against positions, as a fraction of all time steps.
+const LEAST_SHIFT: f64 = 0.05;
+/// Percentile of the shuffled grid scores of all units that a grid exceeds.
+const PERCENTILE: f64 = 0.95;
+
+/// Settings of rate maps.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateMapsOptions {
+    /// Number of shuffles for the significance of spatial information, of every unit, and of grid scores, of all units
+    /// together: rates are shifted in time against positions. 0 for none.
+    pub shuffles: usize,
+    /// Least rate within a field, as a fraction of the largest rate of the unit.
+    pub field_threshold: f64,
+    /// Least number of bins of a field.
+    pub field_bins: usize,
+}
+
+impl Default for RateMapsOptions {
+    fn default() -> Self {
+        Self {
+            shuffles: 100,
+            field_threshold: 0.2,
+            field_bins: 9,
+        }
+    }
+}
 
 /// Firing rates as a function of position in a box.
 #[derive(Clone, Debug)]
@@ -21,41 +58,72 @@ pub struct RateMaps {
     pub information_bits: Vec<f64>,
     /// Grid score of each unit.
     pub grid_score: Vec<f64>,
+    /// Sparsity of each unit.
+    pub sparsity: Vec<f64>,
+    /// Number of fields of each unit.
+    pub n_fields: Vec<usize>,
+    /// p-values of the spatial information of each unit; empty without shuffles.
+    pub p: Vec<f64>,
+    /// p-values corrected for the number of units.
+    pub q: Vec<f64>,
+    /// Grid scores of shuffled maps of all units, in ascending order.
+    pub shuffled_grid_scores: Vec<f64>,
     /// Range of positions along both sides of the box.
     pub range: [f64; 2],
 }
 
 impl Answer for RateMaps {
-    type Options = NoOptions;
+    type Options = RateMapsOptions;
+
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "maps",
-            "[unit, row, column]",
-            "",
-            "mean rate at each place, from the lower left corner; NaN where no trial was",
+            "[unit, bin y, bin x]",
+            "rate",
+            "mean rate by position, from the lower left corner; NaN where the path does not lead",
         ),
-        ArrayDoc::new(
-            "visits",
-            "[row, column]",
-            "time steps",
-            "number of time steps at each place",
-        ),
+        ArrayDoc::new("visits", "[bin y, bin x]", "time steps", "number of visits"),
         ArrayDoc::new(
             "information_bits",
             "[unit]",
-            "bits",
-            "spatial information (Skaggs et al. 1993)",
+            "bits per spike",
+            "spatial information",
         ),
+        ArrayDoc::new(
+            "information_p",
+            "[unit]",
+            "",
+            "p-values of the spatial information from shuffles",
+        ),
+        ArrayDoc::new(
+            "information_q",
+            "[unit]",
+            "",
+            "p-values corrected for the number of units",
+        ),
+        ArrayDoc::new(
+            "sparsity",
+            "[unit]",
+            "",
+            "sparsity of the map: 1 if it is flat",
+        ),
+        ArrayDoc::new("n_fields", "[unit]", "", "number of fields"),
         ArrayDoc::new(
             "grid_score",
             "[unit]",
             "",
-            "grid score (Sargolini et al. 2006)",
+            "grid score; NaN if it is not defined",
         ),
-        ArrayDoc::new("range", "[2]", "", "range of the places along both axes"),
+        ArrayDoc::new(
+            "shuffled_grid_score",
+            "[k]",
+            "",
+            "grid scores of shuffled maps, in ascending order",
+        ),
+        ArrayDoc::new("range", "[2]", "position", "ends of both sides of the box"),
     ];
 
-    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &RateMapsOptions) -> Result<Self, Unsuitable> {
         let mut positions: Vec<[f64; 2]> = Vec::new();
         let mut states: Vec<(usize, usize)> = Vec::new();
         for b in 0..study.batch.n_trials {
@@ -68,15 +136,51 @@ impl Answer for RateMaps {
         let positions = Array2::from_shape_fn((positions.len(), 2), |(i, k)| positions[i][k]);
         let range = range_of(positions.iter().copied(), 0.0);
         let n_bins = ((positions.nrows() as f64 / 20.0).sqrt() as usize).clamp(10, 40);
-        let map = |unit: usize| {
-            let rates = states.iter().map(|&(b, t)| study.rates[[b, t, unit]]);
-            let rates: Array1<f64> = rates.collect();
-            RateMap::of(positions.view(), rates.view(), range, n_bins, 1.0)
+        let visits = Visits::of(positions.view(), range, n_bins, 1.0);
+        let n_units = study.dynamics.n_units();
+        let rates = |unit: usize| -> Array1<f64> {
+            states
+                .iter()
+                .map(|&(b, t)| study.rates[[b, t, unit]])
+                .collect()
         };
-        let maps: Vec<RateMap> = (0..study.dynamics.n_units()).map(map).collect();
+        let maps: Vec<RateMap> = (0..n_units)
+            .into_par_iter()
+            .map(|unit| visits.map(rates(unit).view()))
+            .collect();
+        let shuffles = Shuffles {
+            visits: &visits,
+            n_states: states.len(),
+            seed: study.seed,
+        };
+        let information_bits: Vec<f64> = maps.iter().map(RateMap::information).collect();
+        let p: Vec<f64> = match options.shuffles {
+            0 => Vec::new(),
+            n => (0..n_units)
+                .into_par_iter()
+                .map(|unit| shuffles.p_value(unit, &rates(unit), information_bits[unit], n))
+                .collect(),
+        };
+        let mut shuffled: Vec<f64> = (0..options.shuffles)
+            .into_par_iter()
+            .map(|number| {
+                let unit = number % n_units;
+                shuffles
+                    .map(unit, &rates(unit), options.shuffles + number)
+                    .grid_score()
+            })
+            .collect();
+        shuffled.retain(|score| score.is_finite());
+        shuffled.sort_by(f64::total_cmp);
+        let n_fields = |map: &RateMap| map.n_fields(options.field_threshold, options.field_bins);
         Ok(Self {
-            information_bits: maps.iter().map(RateMap::information).collect(),
-            grid_score: maps.iter().map(RateMap::grid_score).collect(),
+            information_bits,
+            grid_score: maps.par_iter().map(RateMap::grid_score).collect(),
+            sparsity: maps.iter().map(RateMap::sparsity).collect(),
+            n_fields: maps.iter().map(n_fields).collect(),
+            q: q_values(&p),
+            p,
+            shuffled_grid_scores: shuffled,
             maps,
             range,
         })
@@ -86,22 +190,54 @@ impl Answer for RateMaps {
         let (n_rows, n_columns) = self.maps[0].rates.dim();
         let shape = (self.maps.len(), n_rows, n_columns);
         let maps = Array3::from_shape_fn(shape, |(unit, y, x)| self.maps[unit].rates[[y, x]]);
-        Arrays::default()
+        let arrays = Arrays::default();
+        let arrays = if self.p.is_empty() {
+            arrays
+        } else {
+            arrays
+                .with("information_p", &self.p)
+                .with("information_q", &self.q)
+                .with("shuffled_grid_score", &self.shuffled_grid_scores)
+        };
+        arrays
             .with("maps", &maps)
             .with("visits", &self.maps[0].visits)
             .with("information_bits", &self.information_bits)
+            .with("sparsity", &self.sparsity)
+            .with("n_fields", &self.n_fields)
             .with("grid_score", &self.grid_score)
             .with("range", &self.range[..])
     }
 
     fn statements(&self) -> Vec<String> {
+        let n_units = self.maps.len();
         let count = |values: &[f64], bound: f64| values.iter().filter(|x| **x > bound).count();
-        vec![format!(
-            "{} of {} units carry more than 0.5 bits of place, {} have a grid score above 0.3",
-            count(&self.information_bits, 0.5),
-            self.maps.len(),
-            count(&self.grid_score, 0.3)
-        )]
+        let with_fields = self.n_fields.iter().filter(|n| **n > 0).count();
+        let mut lines = vec![if self.p.is_empty() {
+            let n = count(&self.information_bits, 0.5);
+            format!(
+                "{n} of {n_units} units carry more than 0.5 bits of place; without shuffles none is tested"
+            )
+        } else {
+            let n = self.q.iter().filter(|q| **q < LEVEL).count();
+            format!(
+                "{n} of {n_units} units carry spatial information (shuffles, false discovery rate {LEVEL})"
+            )
+        }];
+        lines.push(format!("{with_fields} units have a field"));
+        lines.push(match self.grid_bound() {
+            Some(bound) => format!(
+                "{} units have a grid score above {}, the percentile {} of shuffled maps",
+                count(&self.grid_score, bound),
+                short(bound),
+                short(100.0 * PERCENTILE)
+            ),
+            None => format!(
+                "{} units have a grid score above 0.3",
+                count(&self.grid_score, 0.3)
+            ),
+        });
+        lines
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -133,7 +269,42 @@ impl Answer for RateMaps {
     }
 }
 
+/// Maps of rates that are shifted in time against positions.
+struct Shuffles<'a> {
+    visits: &'a Visits,
+    n_states: usize,
+    seed: u64,
+}
+
+impl Shuffles<'_> {
+    /// Returns shuffle `number` of a unit: its rates are rotated by a random number of time steps.
+    fn map(&self, unit: usize, rates: &Array1<f64>, number: usize) -> RateMap {
+        let key = Key::new(self.seed, Stream::Eval, PURPOSE);
+        let part =
+            Rng::new(key, unit as u64, number as u64).uniform_in(LEAST_SHIFT, 1.0 - LEAST_SHIFT);
+        let shift = (part * self.n_states as f64) as usize;
+        let rotated = (0..self.n_states).map(|k| rates[(k + shift) % self.n_states]);
+        self.visits.map(rotated.collect::<Array1<f64>>().view())
+    }
+
+    /// Returns the p-value of the spatial information of a unit.
+    fn p_value(&self, unit: usize, rates: &Array1<f64>, observed: f64, n_shuffles: usize) -> f64 {
+        let drawn = (0..n_shuffles).map(|number| self.map(unit, rates, number).information());
+        let count = drawn.filter(|bits| *bits >= observed - 1e-12).count();
+        (count + 1) as f64 / (n_shuffles + 1) as f64
+    }
+}
+
 impl RateMaps {
+    /// Returns the grid score that a grid exceeds: a percentile of those of shuffled maps; `None` without shuffles.
+    fn grid_bound(&self) -> Option<f64> {
+        let n = self.shuffled_grid_scores.len();
+        let place = (PERCENTILE * n as f64) as usize;
+        self.shuffled_grid_scores
+            .get(place.min(n.saturating_sub(1)))
+            .copied()
+    }
+
     fn title(&self, unit: usize) -> String {
         let bits = rounded(self.information_bits[unit], 2);
         let grid = self.grid_score[unit];

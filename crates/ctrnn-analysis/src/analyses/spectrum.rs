@@ -1,18 +1,42 @@
 //! Eigenvalues of the recurrent weights and timescales of the linearised network.
 
 use faer::c64;
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Answer, Basis, NoOptions, Unsuitable};
+use super::{Answer, Basis, Unsuitable};
+use crate::held_inputs::{HeldInput, HeldInputs, as_text};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
-use crate::study::TypicalInput;
-use crate::text::{short, spoken};
+use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
-/// Largest number of epochs at whose ends the network is linearised, and of modes drawn for each.
-const MOST_EPOCHS: usize = 7;
+/// Largest number of inputs whose timescales are drawn, and of modes drawn for each.
+const MOST_DRAWN: usize = 7;
 const MOST_MODES: usize = 10;
+
+/// Settings of the spectrum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
+    /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
+    pub inputs: String,
+    /// Largest number of inputs that are held; of more, those that are held longest in each group.
+    pub most_inputs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            inputs: String::new(),
+            most_inputs: 24,
+        }
+    }
+}
 
 /// Eigenvalues of the recurrent weights, and timescales of the network linearised at the ends of epochs.
 #[derive(Clone, Debug)]
@@ -21,48 +45,67 @@ pub struct Spectrum {
     pub before: Option<Vec<c64>>,
     /// Eigenvalues after training.
     pub after: Vec<c64>,
-    /// Epochs, and the timescales in ms of the network linearised at the mean state at the end of each; `None` if that
-    /// is not finite.
-    pub timescales_ms: Vec<(&'static str, Option<Vec<f64>>)>,
+    /// Inputs that were held; `None` if the trials have no epochs.
+    pub held: Option<HeldInputs>,
+    /// Timescales in ms of the network linearised under each input, at the mean state at the end of its epochs; `None`
+    /// if that is not finite.
+    pub timescales_ms: Vec<Option<Vec<f64>>>,
     dt_ms: f64,
 }
 
 impl Answer for Spectrum {
-    type Options = NoOptions;
+    type Options = Options;
     const BASIS: Basis = Basis::Trials;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new(
-            "{}_real",
-            "[unit]",
-            "",
-            "real parts of the eigenvalues of the recurrent weights, before or after training",
-        ),
-        ArrayDoc::new(
-            "{}_imag",
-            "[unit]",
-            "",
-            "imaginary parts of the eigenvalues of the recurrent weights, before or after training",
-        ),
-        ArrayDoc::new(
-            "timescales_ms_{}",
-            "[unit]",
-            "ms",
-            "timescales of the network linearised at the mean state at the end of an epoch",
-        ),
+        ArrayDoc {
+            name: "{}_real",
+            shape: "[mode]",
+            unit: "",
+            meaning: "eigenvalues of the recurrent weights `before` and `after` training by falling modulus, real parts",
+        },
+        ArrayDoc {
+            name: "{}_imag",
+            shape: "[mode]",
+            unit: "",
+            meaning: "imaginary parts of the same",
+        },
+        ArrayDoc {
+            name: "inputs",
+            shape: "[held input, input]",
+            unit: "",
+            meaning: "inputs that were held",
+        },
+        ArrayDoc {
+            name: "held_names",
+            shape: "[held input]",
+            unit: "",
+            meaning: "names of the held inputs: their epochs and groups of trials",
+        },
+        ArrayDoc {
+            name: "timescales_ms",
+            shape: "[held input, mode]",
+            unit: "ms",
+            meaning: "time scales of the network linearised under each held input at the mean state at the end of its epochs; NaN if that is not finite",
+        },
     ];
 
-    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         let of = |weights: &Array2<f64>| eigenvalues(weights.view());
         let before = study.before.as_ref().map(|network| of(&network.w_rc));
         let before = before.transpose()?;
         let after = of(&study.dynamics.w_rc)?;
-        let inputs = study.typical_inputs();
-        let epochs = study.epochs().into_iter().take(MOST_EPOCHS);
-        let timescales = epochs.map(|epoch| Ok((epoch, timescales_ms(study, epoch, &inputs)?)));
+        let held = match HeldInputs::of(study, &options.inputs, options.most_inputs) {
+            Ok(held) => Some(held),
+            Err(_) if study.epochs().is_empty() && options.inputs.is_empty() => None,
+            Err(why) => return Err(why),
+        };
+        let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
+        let timescales = inputs.par_iter().map(|held| timescales_ms(study, held));
         Ok(Self {
             before,
             after,
             timescales_ms: timescales.collect::<Result<_, Unsuitable>>()?,
+            held,
             dt_ms: study.dynamics.dt_ms,
         })
     }
@@ -75,12 +118,19 @@ impl Answer for Spectrum {
                 .with(format!("{name}_real"), &re)
                 .with(format!("{name}_imag"), &im);
         }
-        for (epoch, times) in &self.timescales_ms {
-            if let Some(times) = times {
-                arrays = arrays.with(format!("timescales_ms_{epoch}"), times);
-            }
-        }
+        let Some(held) = &self.held else {
+            return arrays;
+        };
+        let timescales = Array2::from_shape_fn((held.inputs.len(), self.after.len()), |(k, j)| {
+            self.timescales_ms[k]
+                .as_ref()
+                .map_or(f64::NAN, |times| times[j])
+        });
+        let names = held.inputs.iter().map(|held| held.name.clone());
         arrays
+            .with("inputs", &held.table())
+            .with("held_names", &names.collect::<Vec<String>>())
+            .with("timescales_ms", &timescales)
     }
 
     fn statements(&self) -> Vec<String> {
@@ -88,14 +138,19 @@ impl Answer for Spectrum {
             let radius = short(values[0].re.hypot(values[0].im));
             format!("spectral radius {name} training: {radius}")
         };
-        let beyond = self.timescales_ms.iter().filter_map(|(epoch, times)| {
+        let beyond = self.timescales().filter_map(|(held, times)| {
             let what = match times {
                 Some(times) => beyond_axis(times, self.bounds_ms())?,
                 None => "the states are not finite".to_owned(),
             };
-            Some(format!("{}: {what}", spoken(epoch)))
+            Some(format!("{}: {what}", held.name))
         });
-        self.stages().map(radius).chain(beyond).collect()
+        let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
+        self.stages()
+            .map(radius)
+            .chain(beyond)
+            .chain(notes)
+            .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -119,17 +174,23 @@ impl Spectrum {
         before.chain([("after", &self.after[..], colour(0))])
     }
 
-    /// Returns the timescales below which a mode vanishes at once, and above which it neither grows nor decays.
+    /// Returns the inputs with their timescales.
+    fn timescales(&self) -> impl Iterator<Item = (&HeldInput, &Option<Vec<f64>>)> {
+        let inputs = self.held.iter().flat_map(|held| &held.inputs);
+        inputs.zip(&self.timescales_ms)
+    }
+
+    /// Returns the timescales that fit on the axis: a thousandth of a time step to a million of them.
     fn bounds_ms(&self) -> [f64; 2] {
         [1e-3 * self.dt_ms, 1e6 * self.dt_ms]
     }
 
     /// Draws the timescales of the ten slowest modes at the end of each epoch. Modes that neither grow nor decay, or
-    /// vanish at once, do not fit on a logarithmic axis and are counted instead.
+    /// change within a thousandth of a time step, do not fit on a logarithmic axis and are counted instead.
     fn draw_timescales(&self, panel: &mut Panel) {
         let [gone, lasting] = self.bounds_ms();
         let mut drawn = Vec::new();
-        for (k, (epoch, times)) in self.timescales_ms.iter().enumerate() {
+        for (k, (held, times)) in self.timescales().take(MOST_DRAWN).enumerate() {
             let Some(times) = times else { continue };
             let slowest = times.iter().zip(1..=MOST_MODES);
             let (x, y): (Vec<f64>, Vec<f64>) = slowest
@@ -137,11 +198,7 @@ impl Spectrum {
                 .map(|(time, mode)| (mode as f64, time.log10()))
                 .unzip();
             drawn.extend(y.iter().copied());
-            panel.add(
-                Layer::points(x, y, colour(k))
-                    .radius(0.7)
-                    .named(&spoken(epoch)),
-            );
+            panel.add(Layer::points(x, y, colour(k)).radius(0.7).named(&held.name));
         }
         let [low, high] = range_of(drawn.iter().copied(), 0.0);
         let range = drawable([low.floor(), high.ceil()]);
@@ -163,28 +220,17 @@ fn parts(values: &[c64]) -> [Vec<f64>; 2] {
     [re, im]
 }
 
-/// Computes the timescales of the network linearised at the mean state at the end of an epoch, under its inputs; `None`
-/// if that is not finite.
-fn timescales_ms(
-    study: &Study,
-    epoch: &str,
-    inputs: &[TypicalInput],
-) -> Result<Option<Vec<f64>>, Unsuitable> {
-    let mean = study.mean_end(epoch);
+/// Computes the timescales of the network linearised under a held input, at the mean state at the end of its epochs;
+/// `None` if that is not finite.
+fn timescales_ms(study: &Study, held: &HeldInput) -> Result<Option<Vec<f64>>, Unsuitable> {
+    let mean = held.mean_end(study);
     if !mean.iter().all(|x| x.is_finite()) {
         return Ok(None);
     }
-    let typical = inputs
-        .iter()
-        .find(|typical| typical.epochs.contains(&epoch));
-    let input = match typical {
-        Some(typical) => typical.input.clone(),
-        None => Array1::zeros(study.batch.n_inputs),
-    };
-    let drive = study.dynamics.input_drive(&input);
+    let drive = study.dynamics.input_drive(&held.input);
     let modes = eigenvalues(study.dynamics.step_jacobian(&mean, &drive).view())?;
-    let time = |z: &c64| study.dynamics.timescale_ms(z.re.hypot(z.im));
-    Ok(Some(modes.iter().map(time).collect()))
+    let times = modes.iter().map(|m| study.dynamics.timescale_ms(*m));
+    Ok(Some(times.collect()))
 }
 
 /// Draws layers on the complex plane, above the axes and the unit circle; both axes have the same scale.
@@ -225,8 +271,8 @@ fn beyond_axis(times: &[f64], [gone, lasting]: [f64; 2]) -> Option<String> {
         modes(
             count(&|time| *time < gone),
             [
-                "vanishes within one time step",
-                "vanish within one time step",
+                "changes within a thousandth of a time step",
+                "change within a thousandth of a time step",
             ],
         ),
     ];
@@ -244,7 +290,7 @@ mod tests {
         assert_eq!(beyond_axis(&[20.0, 100.0], bounds), None);
         assert_eq!(
             beyond_axis(&[f64::INFINITY, 1e9, 20.0, 0.0, 0.0], bounds).unwrap(),
-            "2 modes neither grow nor decay within a million time steps, 2 modes vanish within one time step"
+            "2 modes neither grow nor decay within a million time steps, 2 modes change within a thousandth of a time step"
         );
         let one = beyond_axis(&[f64::INFINITY], bounds).unwrap();
         assert_eq!(

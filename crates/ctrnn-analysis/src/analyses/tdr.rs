@@ -1,380 +1,600 @@
 //! Targeted dimensionality reduction: axes of the state space that encode the variables of a task.
 
-use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
+mod regression;
 
-use super::{Answer, NoOptions, Unsuitable};
-use crate::courses::{Courses, projected};
-use crate::evidence::{column, distinct, evidence};
-use crate::linear_algebra::{centred, least_squares, qr};
-use crate::plot::{Figure, Layer, colour};
-use crate::text::spoken;
-use crate::{ArrayDoc, Arrays, Pca, Study};
+use ndarray::{Array1, Array2, Array3, Axis, s};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// Largest number of task variables.
-const MOST_VARIABLES: usize = 4;
+pub use self::regression::{Regression, regression};
+use super::{Answer, Unsuitable};
+use crate::arrays::ArrayDoc;
+use crate::epochs::Epochs;
+use crate::groups::Group;
+use crate::plot::{Figure, Layer, Panel, Rgb, colour, level_colour, panel_mm};
+use crate::responses::Responses;
+use crate::text::{short, spoken};
+use crate::variables::{self, Regressor, Role, Variable, regressors, selector, shown};
+use crate::{Arrays, Study};
 
-/// Number of principal components that span the axes of the variables.
-const N_COMPONENTS: usize = 12;
+/// Largest number of regressors without a list of them.
+const MOST_REGRESSORS: usize = 6;
+
+/// Largest number of rows and of columns of panels.
+const MOST_PANELS: usize = 4;
+
+/// Largest number of levels by which trajectories are sorted in a panel.
+const MOST_LEVELS: usize = 6;
+
+/// Settings of targeted dimensionality reduction; the defaults are those of Mante et al. (2013).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TdrOptions {
+    /// Regressors in the order in which their axes are made orthogonal: `choice`, `correct` (the correct choice), names of
+    /// conditions, products `a*b` and differences `a-b` of two. Empty for the choice, the evidence, other numbers and
+    /// contexts, in this order.
+    pub regressors: Vec<String>,
+    /// Standard deviation in ms of the Gaussian that smooths rates in time; 0 for none.
+    pub smoothing_ms: f64,
+    /// Number of principal components that denoise the regression coefficients.
+    pub components: usize,
+}
+
+impl Default for TdrOptions {
+    fn default() -> Self {
+        Self {
+            regressors: Vec::new(),
+            smoothing_ms: 40.0,
+            components: 12,
+        }
+    }
+}
 
 /// Trajectories on the axes of task variables.
 #[derive(Clone, Debug)]
 pub struct Tdr {
-    /// Names of the variables.
+    /// Names of the regressors, in the order of their axes.
     pub names: Vec<String>,
-    /// Regression with the axes of the variables.
+    /// Regression with the axes of the regressors.
     pub regression: Regression,
-    /// Mean rate of each unit, which is subtracted.
+    /// Trials to which all variables apply.
+    pub trials: Vec<usize>,
+    /// Mean of the smoothed rate of each unit, which is subtracted.
     pub mean: Array1<f64>,
-    /// Projections of the rates on the axes, `[trial, time, variable]`.
+    /// Standard deviation of the smoothed rate of each unit, by which it is divided.
+    pub std: Array1<f64>,
+    /// Projections of the z-scored responses on the axes, `[trial, time, axis]`; NaN after the end of a trial.
     pub scores: Array3<f64>,
-    /// Projections averaged over groups of trials.
-    pub courses: Courses,
-    t_ms: Vec<f64>,
+    /// Trajectories by context, sorted by a variable.
+    pub panels: Vec<Sorting>,
+    /// Name of the choice whose lines are dashed.
+    dashed: Option<String>,
+    n_columns: usize,
+    epochs: Epochs,
+    dt_ms: f64,
+}
+
+/// Trajectories of one panel: means over the trials of each level of a variable and each choice.
+#[derive(Clone, Debug)]
+pub struct Sorting {
+    /// Name of the context; empty if there is only one.
+    pub context: String,
+    /// Name of the variable by which trials are sorted.
+    pub by: String,
+    /// Index of the horizontal and of the vertical axis.
+    pub axes: [usize; 2],
+    /// Trajectories.
+    pub lines: Vec<Line>,
+}
+
+/// Mean trajectory of the trials of one level and one choice.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Index of the level, and the number of levels.
+    pub level: [usize; 2],
+    /// Name of the level.
+    pub name: String,
+    /// Index of the choice among the alternatives; 0 if trials are not divided by it.
+    pub choice: usize,
+    /// Number of trials.
+    pub n_trials: usize,
+    /// Coordinates on all axes, `[time, axis]`.
+    pub values: Array2<f64>,
+    is_ordered: bool,
 }
 
 impl Answer for Tdr {
-    type Options = NoOptions;
+    type Options = TdrOptions;
+
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "axes",
-            "[variable, unit]",
+            "[axis, unit]",
             "",
-            "orthonormal axes of the variables",
+            "orthonormal axes of the regressors",
         ),
-        ArrayDoc::new("variable_names", "[variable]", "", "names of the variables"),
+        ArrayDoc::new("axis_names", "[axis]", "", "names of the regressors"),
+        ArrayDoc::new(
+            "raw_axes",
+            "[axis, unit]",
+            "",
+            "unit vectors of the regression coefficients at their peak, before they are made orthogonal",
+        ),
         ArrayDoc::new(
             "coefficients",
-            "[variable, time, unit]",
+            "[axis, time, unit]",
+            "standard deviations",
+            "denoised regression coefficients of z-scored responses; NaN where fewer than half of the trials are running",
+        ),
+        ArrayDoc::new(
+            "peak",
+            "[axis]",
+            "time steps",
+            "index of the time of each axis",
+        ),
+        ArrayDoc::new(
+            "components",
+            "[component, unit]",
             "",
-            "regression coefficients of z-scored rates",
+            "principal components of the condition averages that denoise",
+        ),
+        ArrayDoc::new("mean", "[unit]", "rate", "mean that is subtracted"),
+        ArrayDoc::new(
+            "std",
+            "[unit]",
+            "rate",
+            "standard deviation that is divided by",
+        ),
+        ArrayDoc::new(
+            "trials",
+            "[k]",
+            "",
+            "trials of the regression, numbered from 0",
         ),
         ArrayDoc::new(
             "scores",
-            "[trial, time, variable]",
-            "",
-            "rates projected on the axes; computed through the padding of short trials, see n_steps",
-        ),
-        ArrayDoc::new("mean", "[unit]", "", "mean rate, which is subtracted"),
-        ArrayDoc::new(
-            "peak",
-            "[variable]",
-            "time steps",
-            "time step of the largest coefficients",
+            "[k, time, axis]",
+            "standard deviations",
+            "projections of the responses of these trials; NaN after the end of a trial",
         ),
         ArrayDoc::new(
-            "course_{}",
-            "[time, variable]",
+            "panel_{}_axes",
+            "[2]",
             "",
-            "mean scores of a group of trials, numbered from 0",
+            "horizontal and vertical axis of a panel of the figure",
         ),
         ArrayDoc::new(
-            "group_names",
-            "[group]",
+            "panel_{}_courses",
+            "[line, time, axis]",
+            "standard deviations",
+            "trajectories of a panel; NaN after their end",
+        ),
+        ArrayDoc::new(
+            "panel_{}_levels",
+            "[line, 3]",
             "",
-            "groups of trials, in the order of their numbers",
+            "level, choice and number of trials of each trajectory",
+        ),
+        ArrayDoc::new(
+            "panel_{}_names",
+            "[line]",
+            "",
+            "names of the levels of the trajectories",
         ),
     ];
 
-    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
-        let (names, columns): (Vec<String>, Vec<Vec<f64>>) = variables(study).into_iter().unzip();
+    fn compute(study: &Study, options: &TdrOptions) -> Result<Self, Unsuitable> {
+        let variables = chosen(study, &options.regressors)?;
+        let columns = regressors(&variables);
         if columns.len() < 2 {
-            let why = "fewer than two variables differ from trial to trial";
-            return Err(Unsuitable::lacks(why));
+            return Err(Unsuitable::lacks(
+                "fewer than two variables differ from trial to trial, or they have too many categories; tdr.regressors=[...] names them",
+            ));
         }
-        let catch = column(&study.batch, "catch");
-        let shown: Vec<usize> = (0..study.batch.n_trials)
-            .filter(|&b| catch.is_none_or(|catch| catch[b] != 1.0))
-            .filter(|&b| columns.iter().all(|column| column[b].is_finite()))
-            .collect();
-        if shown.is_empty() {
+        let trials = shown(study, &variables);
+        if trials.is_empty() {
             return Err(Unsuitable::lacks("no trial has a value of every variable"));
         }
-        let variables =
-            Array2::from_shape_fn((shown.len(), columns.len()), |(i, k)| columns[k][shown[i]]);
-        let rates = study.rates.select(Axis(0), &shown);
-        let counts = study.counts().select(Axis(0), &shown);
-        let pca = Pca::of(study.all_states().view())?;
-        let regression = regression(
-            rates.view(),
-            counts.view(),
-            variables.view(),
-            &pca,
-            N_COMPONENTS,
-        )?;
-        let mean = study.rates.mean_axis(Axis(0));
-        let mean = mean.and_then(|m| m.mean_axis(Axis(0))).unwrap_or_default();
-        let scores = projected(&study.rates, &mean, &regression.axes);
+        let design = Array2::from_shape_fn((trials.len(), columns.len()), |(i, k)| {
+            columns[k].values[trials[i]]
+        });
+        let dt_ms = study.dynamics.dt_ms;
+        let width = options.smoothing_ms / dt_ms;
+        let responses = Responses::of(&study.rates, &study.batch.n_steps, &trials, width);
+        let regression = regression(&responses, design.view(), &columns, options.components)?;
+        let (panels, n_columns) = panels(study, &variables, &columns, &trials, |own| {
+            responses.mean_course(own).dot(&regression.axes.t())
+        });
         Ok(Self {
-            names,
-            courses: Courses::of(study, &scores),
+            names: columns.into_iter().map(|column| column.name).collect(),
+            scores: scores(&responses, &regression.axes),
+            panels,
+            dashed: variables
+                .iter()
+                .find(|variable| variable.role == Role::Choice && variable.n_levels() == 2)
+                .map(|variable| variable.levels[1].1.clone()),
+            n_columns,
+            epochs: Epochs::of(study),
             regression,
-            mean,
-            scores,
-            t_ms: study.times_ms(study.batch.max_steps),
+            trials,
+            mean: responses.mean,
+            std: responses.std,
+            dt_ms,
         })
     }
 
     fn arrays(&self) -> Arrays {
         let arrays = Arrays::default()
             .with("axes", &self.regression.axes)
-            .with("variable_names", &self.names)
+            .with("axis_names", &self.names)
+            .with("raw_axes", &self.regression.raw_axes)
             .with("coefficients", &self.regression.coefficients)
+            .with("components", &self.regression.components)
             .with("scores", &self.scores)
+            .with("trials", &self.trials)
             .with("mean", &self.mean)
+            .with("std", &self.std)
             .with("peak", &self.regression.peak);
-        self.courses.add_to(arrays)
+        let panels = self.panels.iter().enumerate();
+        panels.fold(arrays, |arrays, (k, panel)| {
+            let names = panel.lines.iter().map(|line| line.name.clone());
+            arrays
+                .with(format!("panel_{k}_axes"), &panel.axes.to_vec())
+                .with(format!("panel_{k}_courses"), &panel.courses())
+                .with(format!("panel_{k}_levels"), &panel.levels())
+                .with(format!("panel_{k}_names"), &names.collect::<Vec<String>>())
+        })
     }
 
     fn statements(&self) -> Vec<String> {
-        vec![format!("axes, in this order: {}", self.names.join(", "))]
+        let at = |(name, &t): (&String, &usize)| {
+            format!(
+                "{} at {} ms",
+                spoken(name),
+                short((t + 1) as f64 * self.dt_ms)
+            )
+        };
+        let peaks: Vec<String> = self
+            .names
+            .iter()
+            .zip(&self.regression.peak)
+            .map(at)
+            .collect();
+        vec![
+            format!(
+                "axes, made orthogonal in this order, with the time of each: {}",
+                peaks.join(", ")
+            ),
+            format!(
+                "coefficients denoised with {} principal components of the condition averages",
+                self.regression.components.nrows()
+            ),
+        ]
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let names: Vec<String> = self.names.iter().map(|name| spoken(name)).collect();
-        // Groups are separated on the axis of the variable by which they are grouped; the last variable is usually the
-        // choice.
-        let up = names.len() - 1;
-        let grouped = names.iter().position(|name| *name == self.courses.by);
-        let across = grouped.unwrap_or(0).min(up - 1);
-        let mut figure = Figure::new(&[48.0, 40.0], &[38.0]);
-        let panel = figure.cell(0, 0);
-        panel.x_label(&format!("{} axis", names[across]));
-        panel.y_label(&format!("{} axis", names[up]));
-        self.courses.draw_on_plane(panel, [across, up]);
-        let weight = |k: usize, t: usize| {
-            let weights = self.regression.coefficients.slice(s![k, t, ..]);
+        vec![("", self.draw_panels()), ("_time", self.draw_weights())]
+    }
+}
+
+impl Tdr {
+    fn draw_panels(&self) -> Figure {
+        let n_rows = self.panels.len().div_ceil(self.n_columns.max(1));
+        let side_mm = panel_mm(self.n_columns, 36.0);
+        let mut figure = Figure::new(&vec![side_mm; self.n_columns], &vec![32.0; n_rows]);
+        if let Some(choice) = &self.dashed {
+            figure.title = format!("dashed lines: choice {choice}");
+        }
+        let bounds = self.bounds();
+        for (k, sorting) in self.panels.iter().enumerate() {
+            let (row, column) = (k / self.n_columns, k % self.n_columns);
+            let panel = figure.cell(row, column);
+            let [x, y] = sorting.axes;
+            // Neighbours that are sorted by one variable share a legend.
+            let is_last = column + 1 == self.n_columns;
+            let next = self.panels.get(k + 1).filter(|_| !is_last);
+            sorting.draw(panel, next.is_none_or(|next| next.by != sorting.by));
+            panel
+                .x(&format!("{} axis", spoken(&self.names[x])), bounds[x])
+                .y(&format!("{} axis", spoken(&self.names[y])), bounds[y]);
+        }
+        figure
+    }
+
+    /// Returns the range of each axis over all panels, so that panels can be compared.
+    fn bounds(&self) -> Vec<[f64; 2]> {
+        let of = |axis: usize| {
+            let lines = self.panels.iter().flat_map(|panel| &panel.lines);
+            let values = lines.flat_map(|line| line.values.column(axis).to_vec());
+            crate::plot::range_of(values, 0.06)
+        };
+        (0..self.names.len()).map(of).collect()
+    }
+
+    /// Draws the size of the regression coefficients over time, with a disc at the time of each axis.
+    fn draw_weights(&self) -> Figure {
+        let coefficients = &self.regression.coefficients;
+        let size = |k: usize, t: usize| {
+            let weights = coefficients.slice(s![k, t, ..]);
             weights.mapv(|x| x * x).mean().unwrap_or(0.0).sqrt()
         };
-        let lines = names.iter().enumerate().map(|(k, name)| {
-            let y = (0..self.t_ms.len()).map(|t| weight(k, t)).collect();
-            let line = Layer::line(self.t_ms.clone(), y, colour(k));
-            line.wide(0.3).named(name)
-        });
-        let panel = figure.cell(0, 1).y_label("regression weight (r.m.s.)");
-        panel.extend(lines).time_axis();
-        self.courses.epochs.mark(panel);
-        vec![("", figure)]
-    }
-}
-
-/// Returns the task variables that vary across trials, with their values: the evidence, conditions that are not part of
-/// it, and the choice.
-fn variables(study: &Study) -> Vec<(String, Vec<f64>)> {
-    let all: Vec<usize> = (0..study.batch.n_trials).collect();
-    let found = evidence(&study.batch, &all).map(|found| (found.name, found.values));
-    let mut variables: Vec<(String, Vec<f64>)> = found.into_iter().collect();
-    for (name, values) in &study.batch.conditions {
-        let is_varied = distinct(values.iter().copied()).len() > 1;
-        let is_part = variables.first().is_some_and(|(first, _)| {
-            let mut parts = first.split([' ', '×', '−']);
-            parts.any(|part| part == name)
-        });
-        if name != "catch" && is_varied && !is_part && variables.len() < MOST_VARIABLES {
-            variables.push((name.clone(), values.clone()));
+        let n_steps = coefficients.dim().1;
+        let known: Vec<usize> = (0..n_steps).filter(|&t| size(0, t).is_finite()).collect();
+        let ms = |t: usize| (t + 1) as f64 * self.dt_ms;
+        let mut figure = Figure::new(&[60.0], &[38.0]);
+        let panel = figure.cell(0, 0);
+        for (k, name) in self.names.iter().enumerate() {
+            let x = known.iter().map(|&t| ms(t)).collect();
+            let y = known.iter().map(|&t| size(k, t)).collect();
+            let peak = self.regression.peak[k];
+            panel
+                .add(Layer::line(x, y, colour(k)).wide(0.3).named(&spoken(name)))
+                .add(Layer::points(vec![ms(peak)], vec![size(k, peak)], colour(k)).radius(0.8));
         }
+        panel
+            .y_label("regression weight (r.m.s. over units)")
+            .time_axis();
+        self.epochs.mark(panel);
+        figure
     }
-    let outputs = study.layout().alternatives();
-    if outputs.len() == 2 && variables.len() < MOST_VARIABLES {
-        let sign = |choice: Option<usize>| match choice {
-            Some(choice) if choice == outputs[0] => -1.0,
-            Some(choice) if choice == outputs[1] => 1.0,
-            _ => 0.0,
-        };
-        let signs = study.choices().into_iter().map(sign).collect();
-        variables.push(("choice".to_owned(), signs));
-    }
-    variables
 }
 
-/// Regression of rates on task variables.
-#[derive(Clone, Debug)]
-pub struct Regression {
-    /// Regression coefficients of z-scored rates on the variables, `[variable, time, unit]`.
-    pub coefficients: Array3<f64>,
-    /// Time step at which the coefficients of each variable are largest, `[variable]`.
-    pub peak: Vec<usize>,
-    /// Orthonormal axes `[variable, unit]`: the coefficients at the peak, projected on the first principal components
-    /// and orthogonalised against those of earlier variables.
-    pub axes: Array2<f64>,
-}
-
-/// Regresses the z-scored rates `[trial, time, unit]` of every unit at every time on `variables [trial, variable]`,
-/// scaled to a largest magnitude of 1, and a constant; `counts [trial, time]` is false for padding. The axes are
-/// restricted to the first `n_components` components of `pca`, the denoising step of the reference.
-///
-/// # Errors
-/// If there are fewer units than variables, no time at which a regression separates the variables, or a variable
-/// without an axis of its own.
-///
-/// # References
-/// Mante, Sussillo, Shenoy & Newsome (2013), Context-dependent computation, supplement section 6.
-pub fn regression(
-    rates: ArrayView3<f64>,
-    counts: ArrayView2<bool>,
-    variables: ArrayView2<f64>,
-    pca: &Pca,
-    n_components: usize,
-) -> Result<Regression, Unsuitable> {
-    let (n_trials, n_steps, n_units) = rates.dim();
-    let n_variables = variables.ncols();
-    if n_units < n_variables {
-        return Err(Unsuitable::Lacks(format!(
-            "orthogonal axes of {n_variables} variables need as many units; there {}",
-            if n_units == 1 {
-                "is 1".to_owned()
-            } else {
-                format!("are {n_units}")
+impl Sorting {
+    /// Draws the trajectories on the plane of the two axes; those of the second choice are dashed, discs mark their
+    /// starts.
+    fn draw(&self, panel: &mut Panel, is_named: bool) {
+        let mut named: Vec<usize> = Vec::new();
+        for line in &self.lines {
+            let [level, n_levels] = line.level;
+            let ink = level_colour(level, n_levels, line.is_ordered);
+            let [x, y] = self.axes.map(|axis| line.values.column(axis).to_vec());
+            let start = [&x, &y].map(|side| side.iter().take(1).copied().collect::<Vec<f64>>());
+            let [x0, y0] = start;
+            let mut layer = Layer::line(x, y, ink).wide(0.35);
+            if line.choice > 0 {
+                layer = layer.dashed();
             }
-        )));
-    }
-    let (mean, std) = moments(rates, counts);
-    let scale: Vec<f64> = variables
-        .columns()
-        .into_iter()
-        .map(|c| largest(c.iter()))
-        .collect();
-    let mut is_regressed = false;
-    let mut coefficients = Array3::zeros((n_variables, n_steps, n_units));
-    for t in 0..n_steps {
-        let trials: Vec<usize> = (0..n_trials).filter(|&b| counts[[b, t]]).collect();
-        let design = Array2::from_shape_fn((trials.len(), n_variables + 1), |(i, k)| match k {
-            0 => 1.0,
-            k => variables[[trials[i], k - 1]] / scale[k - 1],
-        });
-        if trials.len() <= n_variables + 1 || !has_full_rank(&design) {
-            continue;
+            if is_named && !named.contains(&level) {
+                layer = layer.named(&line.name);
+                named.push(level);
+            }
+            panel
+                .add(layer)
+                .add(Layer::points(x0, y0, Rgb([120, 120, 120])).radius(0.7));
         }
-        is_regressed = true;
-        let z = Array2::from_shape_fn((trials.len(), n_units), |(i, n)| {
-            (rates[[trials[i], t, n]] - mean[n]) / std[n]
+        let by = format!("sorted by {}", spoken(&self.by));
+        panel.title(if self.context.is_empty() {
+            by
+        } else {
+            format!("{}, {by}", self.context)
         });
-        let found = least_squares(design.view(), z.view())?;
-        for k in 0..n_variables {
-            coefficients
-                .slice_mut(s![k, t, ..])
-                .assign(&found.row(k + 1));
+    }
+
+    fn courses(&self) -> Array3<f64> {
+        let longest = self.lines.iter().map(|line| line.values.nrows()).max();
+        let n_axes = self.lines.first().map_or(0, |line| line.values.ncols());
+        let shape = (self.lines.len(), longest.unwrap_or(0), n_axes);
+        let mut all = Array3::from_elem(shape, f64::NAN);
+        for (mut own, line) in all.outer_iter_mut().zip(&self.lines) {
+            own.slice_mut(s![..line.values.nrows(), ..])
+                .assign(&line.values);
         }
+        all
     }
-    if !is_regressed {
-        return Err(Unsuitable::Lacks(format!(
-            "at no time do at least {} trials tell the {n_variables} variables apart",
-            n_variables + 2
-        )));
+
+    fn levels(&self) -> Array2<f64> {
+        Array2::from_shape_fn((self.lines.len(), 3), |(i, k)| {
+            let line = &self.lines[i];
+            [line.level[0], line.choice, line.n_trials][k] as f64
+        })
     }
-    let length = |k: usize, t: usize| coefficients.slice(s![k, t, ..]).mapv(|x| x * x).sum();
-    let last = |k: usize| (0..n_steps).max_by(|&a, &b| length(k, a).total_cmp(&length(k, b)));
-    let peak: Vec<usize> = (0..n_variables).map(|k| last(k).unwrap_or(0)).collect();
-    let kept = pca
-        .components
-        .slice(s![..n_components.min(pca.components.nrows()), ..]);
-    let denoised = Array2::from_shape_fn((n_units, n_variables), |(n, k)| {
-        let beta = coefficients.slice(s![k, peak[k], ..]);
-        kept.dot(&beta).dot(&kept.column(n))
+}
+
+/// Returns the variables of the named regressors, or those of the task in the order of their roles.
+fn chosen(study: &Study, names: &[String]) -> Result<Vec<Variable>, Unsuitable> {
+    if !names.is_empty() {
+        return names
+            .iter()
+            .map(|name| variables::named(study, name))
+            .collect();
+    }
+    let mut found = variables::natural(study);
+    found.sort_by_key(|variable| variable.role);
+    let mut n_regressors = 0;
+    found.retain(|variable| {
+        let own = regressors(std::slice::from_ref(variable)).len();
+        let fits = n_regressors + own <= MOST_REGRESSORS;
+        n_regressors += if fits { own } else { 0 };
+        fits
     });
-    let (axes, part) = qr(denoised.view());
-    // The part orthogonal to the earlier axes must be larger than rounding.
-    let is_new = |k: usize| part[[k, k]] > 1e-9 * part.column(k).dot(&part.column(k)).sqrt();
-    if !(0..n_variables).all(is_new) {
-        return Err(Unsuitable::Lacks(
-            "the rates do not change with each of the variables in a way of its own".to_owned(),
-        ));
+    Ok(found)
+}
+
+fn scores(responses: &Responses, axes: &Array2<f64>) -> Array3<f64> {
+    let (n_trials, n_steps, _) = responses.values.dim();
+    let mut scores = Array3::from_elem((n_trials, n_steps, axes.nrows()), f64::NAN);
+    for (i, mut own) in scores.outer_iter_mut().enumerate() {
+        let n = responses.n_steps[i];
+        let states = responses.values.index_axis(Axis(0), i);
+        own.slice_mut(s![..n, ..])
+            .assign(&states.slice(s![..n, ..]).dot(&axes.t()));
     }
-    Ok(Regression {
-        axes: axes.t().to_owned(),
-        coefficients,
-        peak,
-    })
+    scores
 }
 
-fn largest<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
-    values.fold(0.0f64, |a, b| a.max(b.abs())).max(1e-12)
+/// Variables of the panels, as indices.
+struct Plan {
+    /// The choice between two alternatives.
+    choice: Option<usize>,
+    /// Axis, not variable, that is upright in all panels: that of the choice, or else of the last variable.
+    up: usize,
+    /// Variable whose values have a row each.
+    context: Option<usize>,
+    /// Variables with an axis across, by which trials are sorted.
+    sorted: Vec<usize>,
 }
 
-/// Returns true if the columns are linearly independent: none nearly vanishes after projecting out the others.
-fn has_full_rank(design: &Array2<f64>) -> bool {
-    let (_, r) = qr(design.view());
-    r.diag()
-        .iter()
-        .all(|x| x.abs() > 1e-9 * (design.nrows() as f64).sqrt())
-}
-
-/// Computes mean and standard deviation of every unit over the states that count; the standard deviation of a constant
-/// unit is set to 1.
-fn moments(rates: ArrayView3<f64>, counts: ArrayView2<bool>) -> (Array1<f64>, Array1<f64>) {
-    let exist = counts.indexed_iter().filter(|(_, counts)| **counts);
-    let rows: Vec<_> = exist.map(|((b, t), _)| rates.slice(s![b, t, ..])).collect();
-    let (mean, left) = match ndarray::stack(Axis(0), &rows) {
-        Ok(states) => centred(states.view()),
-        Err(_) => return (Array1::zeros(rates.dim().2), Array1::ones(rates.dim().2)),
-    };
-    let variance = left.mapv(|x| x * x).mean_axis(Axis(0)).unwrap_or_default();
-    // A smaller variance is rounding of a constant rate, which z-scoring would amplify.
-    let std = variance.mapv(|v: f64| if v > 1e-18 { v.sqrt() } else { 1.0 });
-    (mean, std)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Unit 0 follows the first variable, unit 1 the second at the later time; units 2 and 3 are constant. The axes are
-    /// the units.
-    #[test]
-    fn axes_find_the_units_that_carry_a_variable() {
-        let values = [-1.0, 1.0];
-        let variables = Array2::from_shape_fn((8, 2), |(b, k)| values[(b >> k) & 1]);
-        let rates = Array3::from_shape_fn((8, 2, 4), |(b, t, n)| match (n, t) {
-            (0, _) => 2.0 * variables[[b, 0]],
-            (1, 1) => 3.0 * variables[[b, 1]],
-            (_, _) => 1.0,
-        });
-        let flat = rates.to_shape((16, 4)).unwrap();
-        let pca = Pca::of(flat.view()).unwrap();
-        let counts = Array2::from_elem((8, 2), true);
-        let found = regression(rates.view(), counts.view(), variables.view(), &pca, 2).unwrap();
-        assert!((found.axes[[0, 0]].abs() - 1.0).abs() < 1e-9);
-        assert!((found.axes[[1, 1]].abs() - 1.0).abs() < 1e-9);
-        assert_eq!(found.peak[1], 1);
-        // The z-scored rate of unit 0 is exactly +-1 with the variable.
-        assert!((found.coefficients[[0, 0, 0]] - 1.0).abs() < 1e-9);
-    }
-
-    /// One unit for two variables, two equal variables, three trials, silence: none of these has two axes.
-    #[test]
-    fn where_there_are_no_axes_it_says_so() {
-        let values = [-1.0, 1.0];
-        let variables = Array2::from_shape_fn((8, 2), |(b, k)| values[(b >> k) & 1]);
-        let follows = |gain: f64, n_units: usize| {
-            Array3::from_shape_fn((8, 2, n_units), |(b, _, n)| {
-                gain * variables[[b, n % 2]] + 0.1
-            })
+impl Plan {
+    fn of(variables: &[Variable], columns: &[Regressor]) -> Self {
+        let all = || 0..variables.len();
+        let is_choice =
+            |k: &usize| variables[*k].role == Role::Choice && variables[*k].n_levels() == 2;
+        let choice = all().find(is_choice);
+        let upright = choice.unwrap_or(variables.len() - 1);
+        let up = match axis_of(columns, upright) {
+            Some(up) if variables.len() > 1 => up,
+            _ => 1, // a single variable with several regressors
         };
-        let of = |rates: &Array3<f64>, variables: &Array2<f64>| {
-            let (b, t, n) = rates.dim();
-            let flat = rates.to_shape((b * t, n)).unwrap();
-            let pca = Pca::of(flat.view()).unwrap();
-            let counts = Array2::from_elem((b, t), true);
-            regression(rates.view(), counts.view(), variables.view(), &pca, 12)
+        let is_context = |k: &usize| {
+            let n_levels = variables[*k].n_levels();
+            variables[*k].role == Role::Category && *k != upright && n_levels <= MOST_PANELS
         };
-        let same = Array2::from_shape_fn((8, 2), |(b, _)| values[b & 1]);
-        let few = s![..3, .., ..];
-        for (rates, variables, why) in [
-            (follows(1.0, 1), variables.clone(), "there is 1"),
-            (follows(1.0, 4), same, "tell the 2 variables apart"),
-            (
-                follows(1.0, 4).slice(few).to_owned(),
-                variables.slice(s![..3, ..]).to_owned(),
-                "at least 4 trials",
-            ),
-            (
-                follows(0.0, 4),
-                variables.clone(),
-                "the rates do not change",
-            ),
-        ] {
-            let found = of(&rates, &variables).unwrap_err().to_string();
-            assert!(found.contains(why), "{found}");
+        let context = all().find(is_context);
+        let others = all().filter(|&k| k != upright && Some(k) != context);
+        let mut sorted: Vec<usize> = others.take(MOST_PANELS - 1).collect();
+        if sorted.is_empty() {
+            sorted.push(context.unwrap_or(upright));
         }
-        assert!(of(&follows(1.0, 2), &variables).is_ok());
+        Self {
+            choice,
+            up,
+            context,
+            sorted,
+        }
     }
+}
+
+fn axis_of(columns: &[Regressor], variable: usize) -> Option<usize> {
+    columns
+        .iter()
+        .position(|column| column.variable == variable)
+}
+
+/// Returns the panels, row by row, and their number in a row.
+///
+/// There is a row for each context, and in it the choice over the axis of each variable, sorted by that variable. With
+/// two kinds of evidence, one of which counts in each context, the panel in the middle shows the axis of the one that
+/// does not count, sorted by the one that does (Mante et al. 2013, Fig. 2). Trials with a wrong choice are left out.
+fn panels(
+    study: &Study,
+    variables: &[Variable],
+    columns: &[Regressor],
+    trials: &[usize],
+    course: impl Fn(&[usize]) -> Array2<f64>,
+) -> (Vec<Sorting>, usize) {
+    let plan = Plan::of(variables, columns);
+    let correct = study.is_correct();
+    let selector = selector(study);
+    let mut found = Vec::new();
+    let mut n_columns = 0;
+    for Row { name, value, own } in rows(study, variables, plan.context) {
+        let is_used = |&i: &usize| own.contains(&trials[i]) && correct[trials[i]] != Some(false);
+        let own: Vec<usize> = (0..trials.len()).filter(is_used).collect();
+        let counting = selector.as_ref().and_then(|selector| {
+            let (_, x) = value.filter(|(k, _)| selector.name == variables[*k].name)?;
+            selector.evidence.iter().find(|(level, _)| *level == x)
+        });
+        let counting = counting.map(|(_, name)| &name[..]);
+        let pairs = shown_pairs(&plan.sorted, variables, counting);
+        n_columns = pairs.len();
+        for (across, by) in pairs {
+            let choice = plan.choice.filter(|&k| k != by).map(|k| &variables[k]);
+            found.push(Sorting {
+                context: name.clone(),
+                by: variables[by].name.clone(),
+                axes: [axis_of(columns, across).unwrap_or(0), plan.up],
+                lines: lines(&variables[by], choice, trials, &own, &course),
+            });
+        }
+    }
+    (found, n_columns)
+}
+
+/// Trials of a row of panels.
+struct Row {
+    name: String,
+    /// Index and value of the variable that is the context.
+    value: Option<(usize, f64)>,
+    own: Vec<usize>,
+}
+
+/// Returns a row for each group of `study.by` or each context; a single one without either.
+fn rows(study: &Study, variables: &[Variable], context: Option<usize>) -> Vec<Row> {
+    if let (false, Ok(groups)) = (study.by.is_empty(), study.cells(&study.by)) {
+        let row = |group: Group| Row {
+            name: group.name,
+            value: None,
+            own: group.trials,
+        };
+        return groups.into_iter().take(2 * MOST_PANELS).map(row).collect();
+    }
+    let all = 0..study.batch.n_trials;
+    let Some(k) = context else {
+        return vec![Row {
+            name: String::new(),
+            value: None,
+            own: all.collect(),
+        }];
+    };
+    let row = |(level, name): &(f64, String)| Row {
+        name: format!("{} {name}", spoken(&variables[k].name)),
+        value: Some((k, *level)),
+        own: all
+            .clone()
+            .filter(|&b| variables[k].values[b] == *level)
+            .collect(),
+    };
+    variables[k].levels.iter().map(row).collect()
+}
+
+/// Returns the variable of the horizontal axis and the variable that sorts, for each panel of a row; `counting` is the
+/// evidence that counts in it.
+fn shown_pairs(
+    sorted: &[usize],
+    variables: &[Variable],
+    counting: Option<&str>,
+) -> Vec<(usize, usize)> {
+    match (sorted, counting) {
+        ([first, second], Some(counting)) if variables[*first].name == counting => {
+            vec![(*first, *first), (*second, *first), (*second, *second)]
+        }
+        ([first, second], Some(counting)) if variables[*second].name == counting => {
+            vec![(*first, *first), (*first, *second), (*second, *second)]
+        }
+        _ => sorted.iter().map(|&k| (k, k)).collect(),
+    }
+}
+
+/// Averages over the trials of each level and choice; `own` are positions in `trials`.
+fn lines(
+    by: &Variable,
+    choice: Option<&Variable>,
+    trials: &[usize],
+    own: &[usize],
+    course: &impl Fn(&[usize]) -> Array2<f64>,
+) -> Vec<Line> {
+    let (level_of, names) = (by.level_of(MOST_LEVELS), by.level_names(MOST_LEVELS));
+    let n_levels = by.n_groups(MOST_LEVELS);
+    let mut found = Vec::new();
+    for level in 0..n_levels {
+        for side in 0..choice.map_or(1, Variable::n_levels) {
+            let is_member = |&i: &usize| {
+                level_of[trials[i]] == Some(level)
+                    && choice.is_none_or(|v| v.values[trials[i]] == v.levels[side].0)
+            };
+            let members: Vec<usize> = own.iter().copied().filter(is_member).collect();
+            if members.is_empty() {
+                continue;
+            }
+            found.push(Line {
+                level: [level, n_levels],
+                name: names[level].clone(),
+                choice: side,
+                n_trials: members.len(),
+                values: course(&members),
+                is_ordered: by.role != Role::Category && by.role != Role::Choice,
+            });
+        }
+    }
+    found
 }

@@ -1,18 +1,45 @@
 //! Selectivity of units, and decomposition of the variance of their rates.
 
 use ndarray::{Array1, Array2, Axis};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Answer, NoOptions, Unsuitable};
-use crate::evidence::distinct;
+use super::{Answer, Unsuitable};
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
-use crate::selectivity::{VarianceSplit, variance_split};
+use crate::selectivity::{SelectivityTest, VarianceSplit, selectivity_test, variance_split};
 use crate::text::spoken;
+use crate::variables::{Variable, of_conditions, requested, shown};
 use crate::{ArrayDoc, Arrays, Study};
 
-/// Largest number of task variables.
+/// Largest number of task variables without a list of them.
 const MOST_VARIABLES: usize = 4;
-/// Colour of interactions.
+/// Largest number of levels of a variable; more are merged.
+const MOST_LEVELS: usize = 12;
+/// Largest false discovery rate of a selectivity that is called significant.
+const LEVEL: f64 = 0.05;
+/// Colours of variance shared by variables, and of interactions.
+const PALE: Rgb = Rgb([190, 190, 190]);
 const DARK: Rgb = Rgb([90, 90, 90]);
+
+/// Settings of the selectivity of units.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TuningOptions {
+    /// Variables: names of conditions, products `a*b` and differences `a-b` of two, `choice`, `correct`. Empty for those of
+    /// `--by`, or the evidence and up to three other conditions.
+    pub variables: Vec<String>,
+    /// Number of random permutations of the test of selectivity.
+    pub permutations: usize,
+}
+
+impl Default for TuningOptions {
+    fn default() -> Self {
+        Self {
+            variables: Vec::new(),
+            permutations: 999,
+        }
+    }
+}
 
 /// Selectivity of units for task variables and choices, in the last epoch before the answer.
 #[derive(Clone, Debug)]
@@ -25,6 +52,8 @@ pub struct Tuning {
     pub names: Vec<String>,
     /// Decomposition of the variance of the rates.
     pub split: VarianceSplit,
+    /// Significance of the selectivity.
+    pub test: SelectivityTest,
     /// Discriminability d' of two choices by every unit; `None` unless there are two.
     pub d_prime: Option<Array1<f64>>,
     /// Names of the choices.
@@ -32,12 +61,13 @@ pub struct Tuning {
 }
 
 impl Answer for Tuning {
-    type Options = NoOptions;
+    type Options = TuningOptions;
+
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "rates",
             "[trial, unit]",
-            "",
+            "rate",
             "mean rates in the epoch of `epoch`; NaN in a trial without it",
         ),
         ArrayDoc::new("epoch", "[1]", "", "name of the epoch"),
@@ -45,58 +75,76 @@ impl Answer for Tuning {
         ArrayDoc::new(
             "variance_by_variable",
             "[variable, unit]",
-            "",
-            "fraction of the variance that each variable explains alone",
+            "fraction",
+            "variance that each variable explains beyond the others",
+        ),
+        ArrayDoc::new(
+            "variance_shared",
+            "[unit]",
+            "fraction",
+            "variance explained by correlated variables, by none of them alone",
         ),
         ArrayDoc::new(
             "variance_by_interaction",
             "[unit]",
-            "",
-            "fraction of the variance that only interactions explain",
+            "fraction",
+            "variance explained by conditions beyond the sum of variables",
         ),
         ArrayDoc::new(
             "variance_residual",
             "[unit]",
+            "fraction",
+            "variance within conditions",
+        ),
+        ArrayDoc::new(
+            "p",
+            "[variable + 1, unit]",
             "",
-            "fraction of the variance that remains",
+            "p-values of the permutation test, of interactions in the last row; NaN where there is none",
+        ),
+        ArrayDoc::new(
+            "q",
+            "[variable + 1, unit]",
+            "",
+            "p-values corrected for the number of units (false discovery rate)",
         ),
         ArrayDoc::new(
             "d_prime",
             "[unit]",
             "",
-            "discriminability of the two choices",
+            "discriminability of the second choice from the first",
         ),
     ];
 
-    fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
-        let varied =
-            study.batch.conditions.iter().filter(|(name, values)| {
-                name != "catch" && distinct(values.iter().copied()).len() > 1
-            });
-        let columns: Vec<_> = varied.take(MOST_VARIABLES).collect();
-        if columns.is_empty() {
-            let why = "all trials of the task are of one condition";
-            return Err(Unsuitable::lacks(why));
-        }
+    fn compute(study: &Study, options: &TuningOptions) -> Result<Self, Unsuitable> {
+        let chosen = chosen(study, &options.variables)?;
         let epoch = study.telling_epoch();
         let rates = study.rates_in(epoch);
-        let trials: Vec<usize> = (0..rates.nrows())
-            .filter(|&b| rates[[b, 0]].is_finite())
-            .filter(|&b| columns.iter().all(|(_, values)| values[b].is_finite()))
-            .collect();
+        let mut trials = shown(study, &chosen);
+        trials.retain(|&b| rates[[b, 0]].is_finite());
         if trials.is_empty() {
             return Err(Unsuitable::lacks("no trial has a value of every variable"));
         }
-        let variables = Array2::from_shape_fn((trials.len(), columns.len()), |(i, k)| {
-            columns[k].1[trials[i]]
+        let levels: Vec<Vec<Option<usize>>> = chosen
+            .iter()
+            .map(|variable| variable.level_of(MOST_LEVELS))
+            .collect();
+        let factors = Array2::from_shape_fn((trials.len(), chosen.len()), |(i, k)| {
+            levels[k][trials[i]].map_or(f64::NAN, |level| level as f64)
         });
         let layout = study.layout();
         let choices = layout.alternatives().into_iter();
+        let own = rates.select(Axis(0), &trials);
+        let n_permutations = options.permutations;
         Ok(Self {
             epoch,
-            split: variance_split(rates.select(Axis(0), &trials).view(), variables.view()),
+            split: variance_split(own.view(), factors.view())?,
+            test: selectivity_test(own.view(), factors.view(), n_permutations, study.seed)?,
             rates,
-            names: columns.iter().map(|(name, _)| spoken(name)).collect(),
+            names: chosen
+                .iter()
+                .map(|variable| spoken(&variable.name))
+                .collect(),
             d_prime: study.choice_preference(),
             choices: choices.map(|c| spoken(&layout.choice_name(c))).collect(),
         })
@@ -108,8 +156,11 @@ impl Answer for Tuning {
             .with("epoch", &vec![self.epoch.to_owned()])
             .with("variable_names", &self.names)
             .with("variance_by_variable", &self.split.by_variable)
+            .with("variance_shared", &self.split.shared)
             .with("variance_by_interaction", &self.split.by_interaction)
-            .with("variance_residual", &self.split.residual);
+            .with("variance_residual", &self.split.residual)
+            .with("p", &self.test.p)
+            .with("q", &self.test.q);
         match &self.d_prime {
             Some(d_prime) => arrays.with("d_prime", d_prime),
             None => arrays,
@@ -117,19 +168,45 @@ impl Answer for Tuning {
     }
 
     fn statements(&self) -> Vec<String> {
-        let VarianceSplit {
-            by_interaction,
-            residual,
-            ..
-        } = &self.split;
-        let parts = by_interaction.iter().zip(residual);
-        let mixed = parts.filter(|(mixed, rest)| **mixed > 0.1 && **rest < 0.9);
-        vec![format!(
-            "{} of {} units owe more than 10 % of their variance to interactions (mixed selectivity), {} epoch",
-            mixed.count(),
-            self.rates.ncols(),
-            self.epoch
-        )]
+        let n_units = self.rates.ncols();
+        let is_significant = |term: usize, unit: usize| self.test.q[[term, unit]] < LEVEL;
+        let n_variables = self.names.len();
+        let count =
+            |is_counted: &dyn Fn(usize) -> bool| (0..n_units).filter(|&n| is_counted(n)).count();
+        let n_main = |unit: usize| {
+            (0..n_variables)
+                .filter(|&k| is_significant(k, unit))
+                .count()
+        };
+        let each: Vec<String> = (0..n_variables)
+            .map(|k| format!("{} for {}", count(&|n| is_significant(k, n)), self.names[k]))
+            .collect();
+        let mut lines = vec![format!(
+            "selective units of {n_units} in the {} epoch (permutation test, false discovery rate {LEVEL}): {}",
+            spoken(self.epoch),
+            each.join(", ")
+        )];
+        if n_variables > 1 {
+            let mixed = count(&|n| n_main(n) > 1 || is_significant(n_variables, n));
+            let nonlinear = count(&|n| is_significant(n_variables, n));
+            let is_tested = self.test.p.row(n_variables).iter().any(|p| p.is_finite());
+            lines.push(if is_tested {
+                format!(
+                    "mixed selectivity: {mixed} units, of which {nonlinear} are nonlinear (their variables interact)"
+                )
+            } else {
+                format!(
+                    "mixed selectivity: {mixed} units; interactions are not tested, which takes noise and repeated conditions"
+                )
+            });
+        }
+        if self.test.is_deterministic {
+            lines.push(
+                "trials of one condition do not differ: conditions are permuted in place of trials"
+                    .to_owned(),
+            );
+        }
+        lines
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -146,20 +223,36 @@ impl Answer for Tuning {
     }
 }
 
+/// Returns the named variables, or the evidence and other conditions.
+fn chosen(study: &Study, names: &[String]) -> Result<Vec<Variable>, Unsuitable> {
+    let found: Vec<Variable> = match requested(study, names)? {
+        Some(found) => found,
+        None => of_conditions(study)
+            .into_iter()
+            .take(MOST_VARIABLES)
+            .collect(),
+    };
+    if found.is_empty() {
+        let why = "all trials of the task are of one condition";
+        return Err(Unsuitable::lacks(why));
+    }
+    Ok(found)
+}
+
 impl Tuning {
     /// Draws a column for each unit with the fraction of its variance that each variable explains.
     fn draw_variance(&self, panel: &mut Panel) {
         let parts = |unit: usize| {
             let alone = self.split.by_variable.column(unit).to_vec();
-            alone.into_iter().chain([self.split.by_interaction[unit]])
+            let rest = [self.split.shared[unit], self.split.by_interaction[unit]];
+            alone.into_iter().chain(rest)
         };
-        let explained = |unit: usize| {
-            self.split.by_variable.column(unit).sum() + self.split.by_interaction[unit]
-        };
+        let explained = |unit: usize| parts(unit).sum::<f64>();
         let mut order: Vec<usize> = (0..self.rates.ncols()).collect();
         order.sort_by(|&a, &b| explained(b).total_cmp(&explained(a)));
         let mut inks: Vec<Rgb> = (0..self.names.len()).map(colour).collect();
-        inks.push(DARK);
+        let is_shared = self.split.shared.iter().any(|part| *part > 0.005);
+        inks.extend([PALE, DARK]);
         for (place, &unit) in order.iter().enumerate() {
             let mut bottom = 0.0;
             for (part, &ink) in parts(unit).zip(&inks) {
@@ -172,7 +265,8 @@ impl Tuning {
             }
         }
         let names = self.names.iter().map(|name| &name[..]);
-        let entries = inks.iter().zip(names.chain(["interactions"]));
+        let entries = inks.iter().zip(names.chain(["shared", "interactions"]));
+        let entries = entries.filter(|(_, name)| is_shared || *name != "shared");
         panel
             .extend(entries.map(|(&ink, name)| {
                 Layer::line(Vec::new(), Vec::new(), ink)
@@ -182,5 +276,40 @@ impl Tuning {
             .title(format!("rates in the {} epoch", spoken(self.epoch)))
             .x("unit (sorted)", [0.0, order.len() as f64])
             .y("variance explained", [0.0, 1.0]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::analyses::synthetic::Synthetic;
+
+    /// Strength and side make one variable, signed coherence: a unit that is linear in it does not interact.
+    #[test]
+    fn a_unit_linear_in_signed_coherence_has_no_interaction() {
+        let coh: Vec<f64> = (0..48).map(|b| [0.1, 0.2, 0.4][b % 3]).collect();
+        let side: Vec<f64> = (0..48).map(|b| [-1.0, 1.0][b / 3 % 2]).collect();
+        let choices: Vec<usize> = side.iter().map(|side| usize::from(*side > 0.0)).collect();
+        let rates = Array3::from_shape_fn((48, 4, 3), |(b, t, n)| {
+            let noise = 0.01 * ((b * 12 + t * 3 + n) as f64 * 1.3).sin();
+            noise + if n == 0 { 2.0 + coh[b] * side[b] } else { 1.0 }
+        });
+        let conditions = [("coh", coh), ("side", side)];
+        let synthetic = Synthetic::with_choices(&conditions, rates, &choices, &[4; 48], 3);
+        let found = Tuning::compute(&synthetic.study(), &TuningOptions::default()).unwrap();
+        assert_eq!(found.names, ["coh × side"]);
+        assert!(found.split.by_interaction.iter().all(|part| *part < 1e-9));
+        assert!(
+            found.split.by_variable[[0, 0]] > 0.99,
+            "{}",
+            found.split.by_variable
+        );
+        assert!(
+            found.test.q[[0, 0]] < 0.01 && found.test.q[[0, 1]] > 0.05,
+            "{}",
+            found.test.q
+        );
     }
 }

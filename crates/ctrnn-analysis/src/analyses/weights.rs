@@ -5,6 +5,7 @@ use ndarray::{Array2, Axis};
 use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
+use crate::preference::{Preference, Preferences};
 use crate::text::{short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
 
@@ -16,7 +17,8 @@ const SHOWN: f64 = 0.98;
 pub struct SortedWeights {
     /// Order of units in the sorted matrices.
     pub order: Vec<usize>,
-    /// Group of each unit: excitatory and inhibitory units under Dale's law, otherwise units that prefer either choice.
+    /// Group of each unit: excitatory and inhibitory units under Dale's law, otherwise units that prefer either choice,
+    /// those without a preference, and silent ones.
     pub groups: Vec<usize>,
     /// Names of the groups.
     pub names: Vec<String>,
@@ -28,6 +30,8 @@ pub struct SortedWeights {
     pub input: Array2<f64>,
     /// Sorted output weights, `[output, pre]`.
     pub output: Array2<f64>,
+    /// Preference of each unit for one of two choices; `None` unless there are two.
+    pub preferences: Option<Preferences>,
     /// Names of inputs and outputs.
     channels: [Vec<String>; 2],
     has_types: bool,
@@ -41,56 +45,80 @@ impl Answer for SortedWeights {
             "recurrent_sorted",
             "[post, pre]",
             "",
-            "sorted recurrent weights",
+            "recurrent weights, sorted by group and preference",
         ),
-        ArrayDoc::new("input_sorted", "[post, input]", "", "sorted input weights"),
+        ArrayDoc::new(
+            "input_sorted",
+            "[post, input]",
+            "",
+            "input weights, in the same order of units",
+        ),
         ArrayDoc::new(
             "output_sorted",
             "[output, pre]",
             "",
-            "sorted output weights",
+            "output weights, in the same order of units",
         ),
         ArrayDoc::new(
             "order",
             "[unit]",
             "",
-            "units, from 0, in the order of the sorted weights",
+            "units in the order of the sorted matrices, numbered from 0",
         ),
         ArrayDoc::new(
             "group",
             "[unit]",
             "",
-            "group of each unit, as an index of group_names",
+            "group of each unit, as an index of group_names: of excitatory and inhibitory under Dale's law, otherwise of prefer second choice, prefer first choice, no preference, silent, those that exist",
         ),
         ArrayDoc::new("group_names", "[group]", "", "names of the groups"),
+        ArrayDoc::new(
+            "preference",
+            "[unit]",
+            "",
+            "1 prefers the second choice, -1 the first, 0 neither, NaN is silent; missing unless there are two choices",
+        ),
+        ArrayDoc::new(
+            "d_prime",
+            "[unit]",
+            "",
+            "d' of the two choices, positive for the second",
+        ),
+        ArrayDoc::new(
+            "preference_p",
+            "[unit]",
+            "",
+            "two-sided p-value of the rank-sum test between the choices",
+        ),
         ArrayDoc::new(
             "block_mean",
             "[post group, pre group]",
             "",
-            "mean weight between groups",
+            "mean weight of each block",
         ),
         ArrayDoc::new(
             "block_std",
             "[post group, pre group]",
             "",
-            "standard deviation of the weights between groups",
+            "standard deviation of the weights of each block",
         ),
         ArrayDoc::new(
             "block_density",
             "[post group, pre group]",
             "",
-            "fraction of nonzero weights between groups",
+            "fraction of nonzero weights of each block",
         ),
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let network = &study.dynamics;
-        let preference = match study.choice_preference() {
-            Some(preference) => preference.to_vec(),
+        let preferences = Preferences::of(study);
+        let (names, groups) = unit_groups(study, preferences.as_ref());
+        let d_prime = match &preferences {
+            Some(preferences) => preferences.d_prime.to_vec(),
             None => vec![0.0; network.n_units()],
         };
-        let (names, groups) = unit_groups(study, &preference);
-        let order = sorted_units(&groups, &preference);
+        let order = sorted_units(&groups, &d_prime);
         let layout = study.layout();
         Ok(Self {
             blocks: blocks(network.w_rc.view(), &groups),
@@ -100,6 +128,7 @@ impl Answer for SortedWeights {
             order,
             groups,
             names,
+            preferences,
             channels: [layout.inputs, layout.outputs],
             has_types: study.signs.is_some(),
         })
@@ -110,7 +139,7 @@ impl Answer for SortedWeights {
         let table = |of: fn(&Block) -> f64| {
             Array2::from_shape_fn((k, k), |(i, j)| of(&self.blocks[i * k + j]))
         };
-        Arrays::default()
+        let arrays = Arrays::default()
             .with("recurrent_sorted", &self.recurrent)
             .with("input_sorted", &self.input)
             .with("output_sorted", &self.output)
@@ -119,10 +148,33 @@ impl Answer for SortedWeights {
             .with("group_names", &self.names)
             .with("block_mean", &table(|block| block.mean))
             .with("block_std", &table(|block| block.std))
-            .with("block_density", &table(|block| block.density))
+            .with("block_density", &table(|block| block.density));
+        let Some(Preferences {
+            d_prime,
+            p_values,
+            units,
+        }) = &self.preferences
+        else {
+            return arrays;
+        };
+        let code = |preference: &Preference| match preference {
+            Preference::Second => 1.0,
+            Preference::First => -1.0,
+            Preference::None => 0.0,
+            Preference::Silent => f64::NAN,
+        };
+        arrays
+            .with("d_prime", d_prime)
+            .with("preference_p", p_values)
+            .with("preference", &units.iter().map(code).collect::<Vec<f64>>())
     }
 
     fn statements(&self) -> Vec<String> {
+        let size = |k: usize| self.groups.iter().filter(|group| **group == k).count();
+        let sizes = self.names.iter().enumerate();
+        let sizes: Vec<String> = sizes
+            .map(|(k, name)| format!("{} {name}", size(k)))
+            .collect();
         let statement = |block: &Block| {
             let [post, pre] = block.groups.map(|group| &self.names[group]);
             format!(
@@ -132,7 +184,9 @@ impl Answer for SortedWeights {
                 short(block.density)
             )
         };
-        self.blocks.iter().map(statement).collect()
+        std::iter::once(format!("{} units: {}", self.order.len(), sizes.join(", ")))
+            .chain(self.blocks.iter().map(statement))
+            .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -182,15 +236,14 @@ impl SortedWeights {
         let middle = |k: usize| (below(k) + below(k + 1)) / 2.0;
         let names = self.names.iter().enumerate().filter(|_| n_groups > 1);
         let ticks = names.map(|(k, name)| (middle(k), name.clone()));
-        let by_preference = n_groups > 1 && !self.has_types;
         panel
-            .title(if by_preference {
-                "recurrent, sorted by preference"
-            } else {
+            .title(if self.has_types {
                 "recurrent, sorted by type and preference"
+            } else {
+                "recurrent, sorted by preference"
             })
-            .x_ticks(Ticks::At(ticks.collect()))
-            .y_ticks(Ticks::At(Vec::new()));
+            .x_ticks(Ticks::At(Vec::new()))
+            .y_ticks(Ticks::At(ticks.collect()));
         reach
     }
 
@@ -217,32 +270,79 @@ fn draw_signed(panel: &mut Panel, weights: &Array2<f64>) -> f64 {
 }
 
 /// Returns the names of the groups and the group of each unit: excitatory and inhibitory units under Dale's law,
-/// otherwise units that prefer either choice.
-fn unit_groups(study: &Study, preference: &[f64]) -> (Vec<String>, Vec<usize>) {
+/// otherwise units that prefer either choice, those without a preference, and silent ones. Groups without a unit are
+/// left out.
+fn unit_groups(study: &Study, preferences: Option<&Preferences>) -> (Vec<String>, Vec<usize>) {
     let layout = study.layout();
-    let (names, is_second): ([String; 2], Vec<bool>) =
-        match (&study.signs, &layout.alternatives()[..]) {
-            (Some(signs), _) => {
-                let names = ["excitatory", "inhibitory"].map(str::to_owned);
-                (names, signs.iter().map(|sign| *sign < 0.0).collect())
+    let name = |choice: usize| format!("prefer {}", spoken(&layout.choice_name(choice)));
+    let (names, groups): (Vec<String>, Vec<usize>) =
+        match (&study.signs, preferences, &layout.alternatives()[..]) {
+            (Some(signs), _, _) => {
+                let names = ["excitatory", "inhibitory"].map(str::to_owned).to_vec();
+                let is_inhibitory = signs.iter().map(|sign| usize::from(*sign < 0.0));
+                (names, is_inhibitory.collect())
             }
-            (None, &[first, second]) => {
-                let name = |choice| format!("prefer {}", spoken(&layout.choice_name(choice)));
-                let names = [second, first].map(name);
-                (names, preference.iter().map(|d| *d <= 0.0).collect())
+            (None, Some(preferences), &[first, second]) => {
+                let others = ["no preference", "silent"].map(str::to_owned);
+                let names = [name(second), name(first)].into_iter().chain(others);
+                let of_unit = preferences
+                    .units
+                    .iter()
+                    .map(|&preference| preference as usize);
+                (names.collect(), of_unit.collect())
             }
-            _ => return (vec!["all units".to_owned()], vec![0; preference.len()]),
+            _ => {
+                let n_units = study.dynamics.n_units();
+                return (vec!["all units".to_owned()], vec![0; n_units]);
+            }
         };
-    let groups: Vec<usize> = is_second.iter().copied().map(usize::from).collect();
-    let has_both = is_second.contains(&true) && is_second.contains(&false);
-    if has_both {
-        return (names.to_vec(), groups);
+    let present: Vec<usize> = (0..names.len()).filter(|k| groups.contains(k)).collect();
+    let place = |group: &usize| present.iter().position(|k| k == group).unwrap_or(0);
+    let groups = groups.iter().map(place).collect();
+    (present.iter().map(|&k| names[k].clone()).collect(), groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_tasks::PerceptualDecision;
+    use ndarray::{Array3, s};
+
+    use super::*;
+    use crate::analyses::observer;
+    use crate::plot::is_clean;
+
+    /// Unit 0 is silent, unit 1 fires more before the choice of the right, unit 2 in every other cycle of conditions.
+    #[test]
+    fn units_without_a_preference_are_a_group() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2],
+            input_noise: 0.0,
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 4 * 10);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut outputs = Array3::zeros(shape);
+        let choices: Vec<usize> = batch.correct.iter().map(|c| c.expect("a side")).collect();
+        for (b, &choice) in choices.iter().enumerate() {
+            outputs.slice_mut(s![b, .., choice]).fill(1.0);
+        }
+        let mut study = observer::study(&task, batch, outputs);
+        for (b, &choice) in choices.iter().enumerate() {
+            study.rates.slice_mut(s![b, .., 1]).fill(choice as f64);
+            let rate = if b / 4 % 2 == 0 { 0.3 } else { 0.5 };
+            study.rates.slice_mut(s![b, .., 2]).fill(rate);
+        }
+        let found = SortedWeights::compute(&study, &NoOptions {}).unwrap();
+        assert_eq!(found.names, ["prefer right", "no preference", "silent"]);
+        assert_eq!(found.groups, [2, 0, 1]);
+        assert_eq!(found.order, [1, 2, 0]);
+        let preference = found.arrays()["preference"].to_f64().unwrap();
+        assert!(preference[0].is_nan());
+        assert_eq!(preference[1..], [1.0, 0.0]);
+        let first = &found.statements()[0];
+        let expected = "3 units: 1 prefer right, 1 no preference, 1 silent";
+        assert_eq!(first, expected);
+        let svg = found.figures()[0].1.to_svg();
+        assert!(is_clean(&svg) && svg.contains(">no preference</text>"));
     }
-    let only = &names[groups[0]];
-    let name = if study.signs.is_some() {
-        only
-    } else {
-        "all units"
-    };
-    (vec![name.to_owned()], vec![0; preference.len()])
 }

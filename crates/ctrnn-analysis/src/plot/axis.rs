@@ -114,7 +114,7 @@ impl Ticks {
         Self::At(places.zip(names.iter().cloned()).collect())
     }
 
-    /// Returns the numbers, from 0, of the first and the last of `n` rows or columns, at their middles.
+    /// Returns the numbers of the first and the last of `n` rows or columns, counted from 0, at their middles.
     #[must_use]
     pub fn first_and_last(n: usize) -> Self {
         let mut shown = vec![0, n.saturating_sub(1)];

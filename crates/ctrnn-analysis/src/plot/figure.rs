@@ -2,7 +2,9 @@
 
 use super::canvas::{Anchor, Canvas, Shape};
 use super::draw::{Frame, draw_layer};
-use super::{Layer, Panel, Rgb, Style, Ticks, drawable, font, fraction, pdf, png, range_of, svg};
+use super::{
+    FigureError, Layer, Panel, Rgb, Style, Ticks, drawable, font, fraction, pdf, png, range_of, svg,
+};
 
 /// Sizes on paper in millimetres at the default font size of 7 points, as journals require; a point is 0.353 mm.
 pub(super) const TEXT_MM: f64 = 2.47;
@@ -16,29 +18,6 @@ const COLUMN_GAP_MM: f64 = 3.0;
 const EDGE_MM: f64 = 2.0;
 /// Distance between the starts of neighbouring tilted labels.
 const TILTED_GAP_MM: f64 = 1.5 * SMALL_MM;
-
-/// Reason why a figure cannot be drawn.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum FigureError {
-    /// The image has no pixels, or too many.
-    #[error("a picture of {width} x {height} pixels cannot be drawn; choose another resolution")]
-    Pixels {
-        /// Width in pixels.
-        width: u32,
-        /// Height in pixels.
-        height: u32,
-    },
-    /// The requested width leaves no room for the data.
-    #[error(
-        "a width of {width} mm leaves no room between the labels of this figure; it needs at least {needed:.0} mm at this font size"
-    )]
-    Narrow {
-        /// Requested width in millimetres.
-        width: f64,
-        /// Smallest possible width in millimetres.
-        needed: f64,
-    },
-}
 
 /// A grid of panels.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,9 +5,9 @@ use tiny_skia::{
     PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
 };
 
+use super::{FigureError, Rgb};
 use super::canvas::{Canvas, Shape};
 use super::font::{self, Stroke as Outline};
-use super::{FigureError, Rgb};
 
 /// Largest number of pixels: half a gigabyte of memory.
 const MOST_PIXELS: u64 = 1 << 27;

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ctrnn_files::{Array, ErrorKind, read_arrays};
-use ctrnn_model::{Connectivity, CtrnnConfig, Matrix};
+use ctrnn_model::{Connectivity, CtrnnConfig, Dale, Matrix};
 
 use super::Check;
 use crate::diagnostic::{Code, Diagnostic};
 
 const FILE: &str = "model.connectivity.file";
+const FRACTION: &str = "model.dale.excitatory_fraction";
 
 impl Check<'_> {
     /// Checks that signs are not given both by a list and by a fraction: the list would silently take precedence.
     pub(super) fn check_one_kind_of_signs(&mut self, model: &CtrnnConfig) {
         const SIGNS: &str = "model.dale.signs";
-        const FRACTION: &str = "model.dale.excitatory_fraction";
         let is_listed = model.dale.as_ref().is_some_and(|dale| dale.signs.is_some());
         if is_listed && self.document.get(FRACTION).is_some() {
             let message = "model.dale has both a list of signs and a fraction";
@@ -42,7 +42,28 @@ impl Check<'_> {
             ));
             self.report(problem, &[(FILE, "")]);
         }
+        self.check_fraction_beside_signs(&network);
         network
+    }
+
+    /// Checks that no fraction of excitatory units is given if the connections file has a sign for each unit. The
+    /// default, which earlier versions wrote into the folders of such runs, is accepted.
+    fn check_fraction_beside_signs(&mut self, network: &CtrnnConfig) {
+        let fraction = network
+            .dale
+            .as_ref()
+            .and_then(|dale| dale.excitatory_fraction);
+        let is_given = self.document.get(FRACTION).is_some()
+            && fraction != Dale::default().excitatory_fraction;
+        if is_given && network.connectivity.signs.is_some() {
+            let message = format!(
+                "{FRACTION} has no effect: {FILE} has recurrent.sign, a sign for each unit"
+            );
+            let problem = Diagnostic::new(Code::Connections, message).help(format!(
+                "keep one of the two: remove {FRACTION}, or recurrent.sign from the file"
+            ));
+            self.report(problem, &[(FRACTION, "one"), (FILE, "the other")]);
+        }
     }
 }
 
@@ -63,10 +84,9 @@ fn fill(
 ) -> Result<(), Refusal> {
     for (name, array) in arrays {
         let refuse = |why: String| Err((Code::Data, format!("{name} {why}")));
-        let values = match array.to_f64() {
-            Ok(values) => values,
-            Err(error) => return refuse(error.to_string()),
-        };
+        let values = array
+            .to_f64()
+            .map_err(|error| (Code::Data, format!("{name} {error}")))?;
         if name == "recurrent.sign" {
             connectivity.signs = Some(values);
             continue;

@@ -6,6 +6,7 @@ use ctrnn_tasks::{
 };
 use ctrnn_train::first_untrained;
 
+use super::trained_on::given_network;
 use super::{Built, Check};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::document::Node;
@@ -31,13 +32,17 @@ impl Check<'_> {
         };
         let entry = registry.get(name)?;
         let base_dir = &self.document.place.source.folder;
+        let init_file = config.model.init.file.as_ref().map(|file| file.0.as_path());
         let context = BuildContext {
             clock,
             seed: config.seed,
             base_dir,
             registry,
             programs,
-            trained: self.trained.map(|run| run.now(table, self.files)),
+            trained: match self.trained {
+                Some(run) => Some(run.now(table, self.files)),
+                None => given_network(table, programs, init_file),
+            },
         };
         let resolved = match entry.resolve(table.clone(), registry) {
             Ok(resolved) => resolved,
@@ -80,26 +85,20 @@ impl Check<'_> {
         if self.document.get(&key).is_none() && !self.is_sound(&[&table]) {
             return None;
         }
-        let code = match error.kind {
-            TaskErrorKind::Config => Code::TaskRule,
-            TaskErrorKind::Data => Code::Data,
-            TaskErrorKind::Io => Code::Io,
-            TaskErrorKind::Program => Code::Program,
+        let describe = format!("`train-ctrnn tasks describe {task}`");
+        let (code, help) = match error.kind {
+            TaskErrorKind::Config => (Code::TaskRule, format!("{describe} explains its keys")),
+            TaskErrorKind::Data => (
+                Code::Data,
+                format!("write it again; {describe} says what it must hold"),
+            ),
+            TaskErrorKind::Io => (Code::Io, "check the path and its permissions".to_owned()),
+            TaskErrorKind::Program => (
+                Code::Program,
+                "a command that makes trials starts it with --trust".to_owned(),
+            ),
         };
-        let help = error.help.unwrap_or_else(|| match error.kind {
-            TaskErrorKind::Config => {
-                format!("`train-ctrnn tasks describe {task}` explains its keys")
-            }
-            TaskErrorKind::Data => {
-                format!(
-                    "write it again; `train-ctrnn tasks describe {task}` says what it must hold"
-                )
-            }
-            TaskErrorKind::Io => "check the path and its permissions".to_owned(),
-            TaskErrorKind::Program => {
-                "a command that makes trials starts it with --trust".to_owned()
-            }
-        });
+        let help = error.help.unwrap_or(help);
         let problem = Diagnostic::new(code, format!("{key}: {}", error.message)).help(help);
         if self.document.get(&key).is_some() {
             return Some(self.labelled(problem, &[(&key, "")]));

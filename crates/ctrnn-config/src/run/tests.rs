@@ -340,7 +340,7 @@ backend = "cudda"
            |
         10 | best = "val_accuracy"
            |        ^^^^^^^^^^^^^^
-        help: did you mean "val.accuracy"? checkpoint.best is one of "val.loss", "val.accuracy", "val.min_accuracy"
+        help: did you mean "val.accuracy"? checkpoint.best is one of "val.loss", "val.accuracy", "val.min_accuracy", "val.task_accuracy", "val.min_task_accuracy"
 
         error[C003]: "cudda" is not a backend
           --> run.toml:12:11
@@ -466,7 +466,7 @@ fn a_missing_key() {
           |
         3 | stop = { at_least = 0.9 }
           | ^^^^ has no metric
-        help: train.stop.metric is one of "val.loss", "val.accuracy", "val.min_accuracy"
+        help: train.stop.metric is one of "val.loss", "val.accuracy", "val.min_accuracy", "val.task_accuracy", "val.min_task_accuracy"
         "#);
 }
 
@@ -665,7 +665,7 @@ tasks.npz = {}";
           |
         3 | tasks.go_nogo = { delay = 100 }
           |                   ^^^^^
-        help: did you mean "train.optimizer.decay"? Keys of [task.multitask.tasks.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
+        help: did you mean "delay_ms"? Keys of [task.multitask.tasks.go_nogo]: delay_ms, fixation_ms, go_fraction, input_noise, response_ms, stimulus_ms
 
         error[C011]: unknown task perceptual_decison
          --> run.toml:4:7
@@ -1697,6 +1697,8 @@ fn the_shortest_configuration_is_resolved_to_every_value() {
         [validate]
         every_steps = 100
         trials = 512
+        noise = true
+        balance = "tasks"
 
         [checkpoint]
         every_steps = 500
@@ -1770,6 +1772,7 @@ fn a_run_holds_what_the_file_says() {
     assert_eq!(run.objective, Loss::Mse.into());
     let stop = StopConfig {
         metric: Metric::Accuracy,
+        over: 1,
         at_least: Some(0.9),
         at_most: None,
         patience: None,

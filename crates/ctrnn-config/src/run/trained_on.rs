@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_tasks::Trained;
+use ctrnn_files::read_arrays;
+use ctrnn_tasks::{Programs, Trained};
 
 use super::TrainedChannels;
 use crate::conformance::{self, InputFile};
@@ -51,8 +52,41 @@ impl TrainedOn {
             choices: self.channels.choices.as_deref(),
             table: &self.table,
             is_test: !now.eq(self.named.iter().cloned()),
+            is_new: false,
         }
     }
+}
+
+/// Describes the network of a task with trials from files whose weights are given: by an import, whose programs are
+/// never started, or by a file of initial weights. `table` is that of the task.
+pub(super) fn given_network<'a>(
+    table: &'a toml::Table,
+    programs: Programs,
+    init_file: Option<&Path>,
+) -> Option<Trained<'a>> {
+    files_of(table)?;
+    let (n_inputs, n_outputs, is_new) = match (programs, init_file) {
+        (
+            Programs::Never {
+                layout: Some(layout),
+            },
+            _,
+        ) => (layout.inputs.len(), layout.outputs.len(), false),
+        (_, Some(file)) => {
+            let weights = read_arrays(file).ok()?; // reported where the weights are needed
+            let size = |name: &str, side: usize| weights.get(name)?.shape().get(side).copied();
+            (size("input.weight", 1)?, size("output.weight", 0)?, true)
+        }
+        _ => return None,
+    };
+    Some(Trained {
+        n_inputs,
+        n_outputs,
+        choices: None,
+        table,
+        is_test: false,
+        is_new,
+    })
 }
 
 /// Returns the trial files named in the table of a task.

@@ -7,6 +7,7 @@ use ctrnn_train::{
 };
 
 use super::Check;
+use crate::count::counted;
 use crate::diagnostic::{Code, Diagnostic};
 
 impl Check<'_> {
@@ -68,8 +69,9 @@ impl Check<'_> {
         let keys = ["train.steps", "train.schedule"];
         if warmup > train.steps && train.steps > 0 && self.is_sound(&keys) {
             let message = format!(
-                "a warm-up of {warmup} steps is longer than the run of {} steps",
-                train.steps
+                "a warm-up of {} is longer than the run of {}",
+                counted(warmup, "step"),
+                counted(train.steps, "step")
             );
             let problem = Diagnostic::new(Code::Training, message).help(format!(
                 "the rate would never reach train.optimizer.lr: train.schedule.warmup_steps = {} or less, or a longer run",
@@ -141,11 +143,7 @@ impl Check<'_> {
             self.check_populations(groups, model.n_units);
         }
         if config.omega.is_some() && model.form == Form::Rate {
-            let message = "train.loss.omega is defined for model.form = \"voltage\"";
-            let problem = Diagnostic::new(Code::Training, message)
-                .help("remove train.loss.omega, or model.form = \"voltage\"");
-            let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
-            self.report(problem, &labels);
+            self.report_omega_of_rate_form();
         }
         Objective {
             loss,
@@ -153,6 +151,14 @@ impl Check<'_> {
             penalties: config.penalties(lag.unwrap_or(1)),
             omega: config.omega,
         }
+    }
+
+    fn report_omega_of_rate_form(&mut self) {
+        let message = "train.loss.omega is defined for model.form = \"voltage\"";
+        let problem = Diagnostic::new(Code::Training, message)
+            .help("remove train.loss.omega, or model.form = \"voltage\"");
+        let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
+        self.report(problem, &labels);
     }
 
     /// Checks that two groups of units have the same size and are both in the network.

@@ -1,9 +1,10 @@
 //! Keys that are given but have no effect under the other settings.
 
-use ctrnn_model::NoiseConvention;
-use ctrnn_train::Schedule;
+use ctrnn_model::{NoiseConvention, Parameter};
+use ctrnn_train::{PerMatrix, Schedule};
 
 use super::{Origin, Run};
+use crate::count::counted;
 use crate::run_config::RunConfig;
 
 /// Keys that control the random initialisation of weights, and have no effect if a file holds the weights.
@@ -22,7 +23,8 @@ impl Run {
             .unused_of_task()
             .into_iter()
             .chain(self.unused_of_model())
-            .chain(self.unused_of_training());
+            .chain(self.unused_of_training())
+            .chain(self.unused_of_loss());
         found
             .map(|(key, why)| format!("{key} has no effect: {why}"))
             .collect()
@@ -93,6 +95,63 @@ impl Run {
 
     fn unused_of_training(&self) -> Vec<(String, String)> {
         let train = &self.config.train;
+        let mut found = self.unused_of_parameters();
+        let mut note = |key: String, why: String| found.push((key, why));
+        let divergence = &train.divergence;
+        if divergence.max_rollbacks == 0
+            && divergence.lr_factor != RunConfig::default().train.divergence.lr_factor
+        {
+            let why = "max_rollbacks = 0, so that the run never goes back";
+            note("train.divergence.lr_factor".to_owned(), why.to_owned());
+        }
+        let usual = RunConfig::default().validate;
+        let validate = &self.config.validate;
+        if validate.noise != usual.noise && self.model.noise.is_silent() {
+            let why = "every level of model.noise is 0";
+            note("validate.noise".to_owned(), why.to_owned());
+        }
+        if validate.balance != usual.balance && self.task.mixed_tasks().is_empty() {
+            let why = "only a mixture of tasks (task.multitask) has trials of several tasks";
+            note("validate.balance".to_owned(), why.to_owned());
+        }
+        if train.steps == 0 {
+            return found; // a run of no steps only writes the initial network
+        }
+        if train.log_every > train.steps {
+            let steps = counted(train.steps, "step");
+            let why = format!("on a run of {steps}: no training loss is reported");
+            note("train.log_every".to_owned(), why);
+        }
+        for (key, every, done) in [
+            (
+                "validate.every_steps",
+                self.config.validate.every_steps,
+                "validation",
+            ),
+            (
+                "checkpoint.every_steps",
+                self.config.checkpoint.every_steps,
+                "checkpoint",
+            ),
+        ] {
+            if every > train.steps && self.is_given(key) {
+                let steps = counted(train.steps, "step");
+                let why = format!("on a run of {steps}: the only {done} is that at its end");
+                note(key.to_owned(), why);
+            }
+        }
+        if let Some(key) = flat_schedule(&train.schedule) {
+            let why = "it is 1, so that the learning rate stays as it is";
+            note(format!("train.schedule.{key}"), why.to_owned());
+        }
+        found.extend(self.unreached_stop());
+        found.extend(self.unreached_schedule());
+        found
+    }
+
+    /// Lists learning rates of frozen parameters, and frozen parameters that are not trained anyway.
+    fn unused_of_parameters(&self) -> Vec<(String, String)> {
+        let train = &self.config.train;
         let mut found = Vec::new();
         let mut note = |key: String, why: String| found.push((key, why));
         for spec in self.model.parameters() {
@@ -110,73 +169,144 @@ impl Run {
                 );
             }
         }
-        let divergence = &train.divergence;
-        if divergence.max_rollbacks == 0
-            && divergence.lr_factor != RunConfig::default().train.divergence.lr_factor
-        {
-            let why = "max_rollbacks = 0, so that the run never goes back";
-            note("train.divergence.lr_factor".to_owned(), why.to_owned());
-        }
-        if train.steps == 0 {
-            return found; // a run of no steps only writes the initial network
-        }
-        if train.log_every > train.steps {
-            let why = format!(
-                "on a run of {} steps: no training loss is reported",
-                train.steps
-            );
-            note("train.log_every".to_owned(), why);
-        }
-        let validations = match self.config.validate.every_steps {
+        found
+    }
+
+    /// Returns the number of validations in the run.
+    fn n_validations(&self) -> u64 {
+        match self.config.validate.every_steps {
             0 => 1,
-            every => train.steps.div_ceil(every),
+            every => self.config.train.steps.div_ceil(every),
+        }
+    }
+
+    /// Returns the key of `train.stop` that cannot stop the run, and why.
+    fn unreached_stop(&self) -> Option<(String, String)> {
+        let stop = self.config.train.stop.as_ref()?;
+        let n = self.n_validations();
+        if n == 1 {
+            let why = format!("the only validation is that at the end of the run; {MORE_OFTEN}");
+            return Some(("train.stop".to_owned(), why));
+        }
+        if stop.over as u64 > n {
+            let why = format!(
+                "the run has {}, fewer than train.stop.over = {}; {MORE_OFTEN}",
+                counted(n, "validation"),
+                stop.over
+            );
+            return Some(("train.stop".to_owned(), why));
+        }
+        let is_unreached = stop.patience.is_some_and(|patience| patience >= n);
+        is_unreached.then(|| ("train.stop.patience".to_owned(), too_few(n)))
+    }
+
+    /// Returns the key of the schedule whose change of the learning rate the run does not reach, and why.
+    fn unreached_schedule(&self) -> Option<(String, String)> {
+        let train = &self.config.train;
+        let steps = counted(train.steps, "step");
+        let (key, why) = match &train.schedule {
+            Schedule::Plateau(plateau) if plateau.patience >= self.n_validations() => {
+                ("patience", too_few(self.n_validations()))
+            }
+            schedule if schedule.end().is_some_and(|end| end > train.steps) => (
+                "steps",
+                format!(
+                    "from step {} on, which the run of {steps} does not reach: the learning rate is not yet at its end",
+                    train.steps
+                ),
+            ),
+            Schedule::Step(step) if step.warmup_steps + step.every_steps >= train.steps => (
+                "every_steps",
+                format!("the run has {steps}: the rate never changes"),
+            ),
+            _ => return None,
         };
-        let often = "validate.every_steps=N validates more often";
-        if let Some(stop) = &train.stop {
-            if validations == 1 {
-                let why = format!("the only validation is that at the end of the run; {often}");
-                note("train.stop".to_owned(), why);
-            } else if stop
-                .patience
-                .is_some_and(|patience| patience >= validations)
-            {
-                let why = format!(
-                    "the run has {}; {often}",
-                    counted(validations, "validation")
-                );
-                note("train.stop.patience".to_owned(), why);
+        Some((format!("train.schedule.{key}"), why))
+    }
+
+    /// Lists penalties with the coefficient 0, of weights that are not trained, or over a lag that no trial has.
+    fn unused_of_loss(&self) -> Vec<(String, String)> {
+        let loss = &self.config.train.loss;
+        let mut found = Vec::new();
+        let mut note = |key: &str, why: String| found.push((format!("train.loss.{key}"), why));
+        let of_weights = [
+            ("weight_l1", loss.weight_l1),
+            ("weight_l2", loss.weight_l2),
+            ("weight_deviation", loss.weight_deviation),
+        ];
+        let of_weights = of_weights
+            .into_iter()
+            .filter_map(|(key, penalty)| Some((key, penalty?)));
+        for (key, penalty) in of_weights {
+            let penalised = penalised(&penalty);
+            if penalised.is_empty() {
+                note(key, NO_WEIGHT.to_owned());
+            }
+            for parameter in penalised.into_iter().filter(|p| self.model.is_frozen(*p)) {
+                let name = parameter.name();
+                note(key, format!("on {name}, which train.freeze holds"));
             }
         }
-        match &train.schedule {
-            Schedule::Plateau(plateau) if plateau.patience >= validations => {
-                let why = format!(
-                    "the run has {}; {often}",
-                    counted(validations, "validation")
-                );
-                note("train.schedule.patience".to_owned(), why);
+        let others = [
+            ("rate_l1", loss.rate_l1),
+            ("rate_l2", loss.rate_l2),
+            ("rate_target", loss.rate_target.map(|p| p.weight)),
+            ("rate_spread", loss.rate_spread.map(|p| p.weight)),
+            ("rate_entropy", loss.rate_entropy),
+            ("population_kl", loss.population_kl.map(|p| p.weight)),
+            ("hebbian", loss.hebbian),
+            ("state_prediction", loss.state_prediction.map(|p| p.weight)),
+            ("omega", loss.omega.map(|p| p.weight)),
+        ];
+        for (key, weight) in others {
+            if weight == Some(0.0) {
+                note(key, NO_WEIGHT.to_owned());
             }
-            schedule if schedule.end().is_some_and(|end| end > train.steps) => {
-                let why = format!(
-                    "from step {} on, which the run of {} does not reach: the learning rate is not yet at its end",
-                    train.steps,
-                    counted(train.steps, "step")
-                );
-                note("train.schedule.steps".to_owned(), why);
-            }
-            Schedule::Step(step) if step.warmup_steps + step.every_steps >= train.steps => {
-                let why = format!("the run has {} steps: the rate never changes", train.steps);
-                note("train.schedule.every_steps".to_owned(), why);
-            }
-            _ => {}
+        }
+        let longest = self.task.longest_steps(self.clock);
+        if let (Some(lagged), Some(n_steps)) = (loss.state_prediction, longest)
+            && n_steps > 0
+            && lagged.lag_ms >= n_steps as f64 * self.clock.dt_ms()
+        {
+            let why = format!(
+                "its lag_ms = {} is not shorter than the longest trial, which takes {} ms",
+                lagged.lag_ms,
+                n_steps as f64 * self.clock.dt_ms()
+            );
+            note("state_prediction", why);
         }
         found
     }
 }
 
-/// Formats a count: "1 step", "2 steps".
-fn counted(n: u64, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
+const NO_WEIGHT: &str = "its weight is 0";
+const MORE_OFTEN: &str = "validate.every_steps=N validates more often";
+
+/// Returns the reason why so many validations are too few.
+fn too_few(n: u64) -> String {
+    format!("the run has {}; {MORE_OFTEN}", counted(n, "validation"))
+}
+
+/// Returns the matrices to which a penalty gives a weight.
+fn penalised(penalty: &PerMatrix) -> Vec<Parameter> {
+    let weights = [
+        (Parameter::INPUT_WEIGHT, penalty.input),
+        (Parameter::RECURRENT_WEIGHT, penalty.recurrent),
+        (Parameter::OUTPUT_WEIGHT, penalty.output),
+    ];
+    let given = weights.into_iter().filter(|(_, weight)| *weight != 0.0);
+    given.map(|(matrix, _)| matrix).collect()
+}
+
+/// Returns the key by whose value of 1 a schedule does not change the learning rate, if there is one.
+fn flat_schedule(schedule: &Schedule) -> Option<&'static str> {
+    let (key, value) = match schedule {
+        Schedule::Constant(_) => return None,
+        Schedule::Cosine(cosine) => ("final_fraction", cosine.final_fraction),
+        Schedule::Exponential(exponential) => ("factor", exponential.factor),
+        Schedule::Step(step) => ("factor", step.factor),
+        Schedule::Plateau(plateau) if plateau.factor == 1.0 => ("factor", plateau.factor),
+        Schedule::Plateau(plateau) => ("final_fraction", plateau.final_fraction),
+    };
+    (value == 1.0).then_some(key)
 }

@@ -136,7 +136,7 @@ fn softplus<S: Simd>(x: S) -> S {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel_path::KernelPath;
+    use crate::instruction_set::KernelPath;
     use crate::simd::{Element, GROUP, Job};
 
     /// Rates and slopes of a group of potentials.

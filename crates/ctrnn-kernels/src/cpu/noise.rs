@@ -3,7 +3,7 @@
 use ctrnn_random::Key;
 
 use super::tile::Tile;
-use crate::kernel_path::KernelPath;
+use crate::instruction_set::KernelPath;
 use crate::simd::{Element, Job, NORMALS, Simd, padded};
 use crate::sweep::{DrawAddress, NoiseSource};
 use crate::workspace::{Scratch, Workspace};

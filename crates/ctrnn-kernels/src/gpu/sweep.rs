@@ -105,17 +105,16 @@ pub fn backward<R: Runtime>(
     let (n, o) = (shape.units, shape.outputs);
     let g_y = upstream.outputs.as_ref().filter(|_| o > 0);
     let w_out = Operand::new(&sweep.operands.w_out, o, n);
-    let through_readout = |g_y: &Handle| {
-        product(
-            client,
-            &Operand::new(g_y, rows, o),
-            &w_out,
-            None,
-            [rows, n, o],
-        )
-    };
     let upstream = UpstreamBuffers {
-        outputs: g_y.map(through_readout),
+        outputs: g_y.map(|g_y| {
+            product(
+                client,
+                &Operand::new(g_y, rows, o),
+                &w_out,
+                None,
+                [rows, n, o],
+            )
+        }),
         ..upstream.clone()
     };
     let eps = if wanted.noise_scale {

@@ -29,7 +29,7 @@ pub(crate) use product::{Accumulate, Block, Packed, Product, Term, dots, padded}
 pub use vector::{Element, Job, Simd};
 pub(crate) use vector::{GROUP, NORMALS, each_vector, groups, groups_mut};
 
-use crate::kernel_path::KernelPath;
+use crate::instruction_set::KernelPath;
 use vector::Vectors;
 
 macro_rules! dispatch {

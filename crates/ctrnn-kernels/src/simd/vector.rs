@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use ctrnn_random::{Key, unit_normals_lanes};
 
 use crate::coefficients::Coefficients;
-use crate::kernel_path::KernelPath;
+use crate::instruction_set::KernelPath;
 
 /// Number of units whose normals are drawn at once, on every path.
 pub(crate) const NORMALS: usize = 16;

@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
 use ctrnn_kernels::{Activation, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults};
@@ -46,6 +46,17 @@ pub trait RecurrenceBackend: FusedOps {
     ) -> Option<(ResultTensors<Self>, Pullback<Self>)> {
         None
     }
+}
+
+/// Backend on which networks are trained: it has gradients, and the recurrence runs on it and on the one without gradients.
+pub trait TrainingBackend:
+    RecurrenceBackend + AutodiffBackend<InnerBackend: RecurrenceBackend>
+{
+}
+
+impl<B> TrainingBackend for B where
+    B: RecurrenceBackend + AutodiffBackend<InnerBackend: RecurrenceBackend>
+{
 }
 
 /// Results of a sweep, or gradients of a loss with respect to them; `None` where one was not recorded or is not used by the loss.

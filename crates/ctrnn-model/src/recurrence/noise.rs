@@ -45,8 +45,8 @@ fn by_kernel<C: CpuBackend>(
     shape: [usize; 3],
     factor: Option<&[f64]>,
 ) -> Vec<C::Number> {
-    let rounded = |factor: &[f64]| factor.iter().map(|&x| C::Number::from_f64(x)).collect();
-    let factor: Option<Vec<C::Number>> = factor.map(rounded);
+    let factor: Option<Vec<C::Number>> =
+        factor.map(|factor| factor.iter().map(|&x| C::Number::from_f64(x)).collect());
     draw_normals(address, shape, factor.as_deref(), C::workspace())
 }
 

@@ -211,8 +211,9 @@ impl TimeConstants {
                     each => each.to_vec(),
                 };
                 let (e, i) = (of_type(&types.e), of_type(&types.i));
-                let own = |unit: usize| if signs[unit] > 0.0 { e[unit] } else { i[unit] };
-                (0..n_units).map(own).collect()
+                (0..n_units)
+                    .map(|unit| if signs[unit] > 0.0 { e[unit] } else { i[unit] })
+                    .collect()
             }
             Self::Uniform([lo, hi]) => draw(&|rng| rng.uniform_in(*lo, *hi)),
             Self::LogNormal(law) => draw(&|rng| law.draw(rng)),

@@ -65,6 +65,19 @@ impl Arrays {
         (!prefix.is_empty()).then_some(prefix)
     }
 
+    /// Removes `W_in`, `W_rc` and `W_out`, whose shapes must fit together.
+    pub fn matrices(&mut self, names: [&str; 3]) -> Result<[MatrixOf; 3], String> {
+        let [w_in, w_rc, w_out] = names;
+        let recurrent = self.matrix(w_rc)?;
+        let n = recurrent.rows;
+        recurrent.expect(w_rc, n, n)?;
+        let input = self.matrix(w_in)?;
+        input.expect(w_in, n, input.columns)?;
+        let output = self.matrix(w_out)?;
+        output.expect(w_out, output.rows, n)?;
+        Ok([input, recurrent, output])
+    }
+
     pub fn matrix(&mut self, name: &str) -> Result<MatrixOf, String> {
         let array = self.need(name)?;
         let [rows, columns] = array.shape()[..] else {

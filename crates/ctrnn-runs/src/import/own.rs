@@ -6,7 +6,7 @@
 
 use ctrnn_files::{Array, ArrayData};
 
-use super::arrays::{Arrays, vector_array};
+use super::arrays::Arrays;
 use super::{Found, Imported, Note, table};
 use crate::weights::weight_file::CONFIG;
 
@@ -51,21 +51,42 @@ fn with_config(mut arrays: Arrays, config: &Array) -> Result<Imported, String> {
 }
 
 fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
-    let w_rc = arrays.matrix("recurrent.weight")?;
+    let [w_in, w_rc, w_out] =
+        arrays.matrices(["input.weight", "recurrent.weight", "output.weight"])?;
     let n = w_rc.rows;
-    w_rc.expect("recurrent.weight", n, n)?;
-    let w_in = arrays.matrix("input.weight")?;
-    w_in.expect("input.weight", n, w_in.columns)?;
-    let w_out = arrays.matrix("output.weight")?;
-    w_out.expect("output.weight", w_out.rows, n)?;
     let bias = arrays.vector_or_zero("recurrent.bias", n)?;
     let b_out = arrays.vector_or_zero("output.bias", w_out.rows)?;
     let initial_state = arrays.vector_or_zero("initial_state", n)?;
-    let mut notes = vec![
-        Note::assumed(
-            "time.dt_ms",
-            format!("the file does not say dt: {DT_MS} ms is assumed (else time.dt_ms=DT)"),
-        ),
+    let tau_ms = arrays.take("tau_ms").map(|tau| tau.to_f64()).transpose();
+    let tau_ms = tau_ms.map_err(|error| format!("tau_ms: {error}"))?;
+    arrays.nothing_left("network without constraints")?;
+    let notes = notes(tau_ms.is_some());
+    let found = Found {
+        dt_ms: DT_MS,
+        form: "voltage",
+        activation: "relu",
+        tau_ms: match tau_ms.as_deref() {
+            None => TAU_MS.into(),
+            Some([tau]) => (*tau).into(),
+            Some(tau) => tau.to_vec().into(),
+        },
+        w_in,
+        w_rc,
+        bias,
+        w_out,
+        b_out,
+        initial_state,
+        model: toml::Table::new(),
+        notes,
+    };
+    Ok(found.into_import())
+}
+
+/// Returns notes on what a file without a configuration does not say.
+fn notes(says_tau: bool) -> Vec<Note> {
+    let tau = (!says_tau).then(|| Note::assumed_tau(TAU_MS));
+    let assumed = [
+        Note::assumed_dt("the file", DT_MS),
         Note::assumed(
             "model.form",
             "it does not say the form: voltage is assumed (else model.form=rate)",
@@ -75,37 +96,5 @@ fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
             "it does not say the activation: relu is assumed (else model.activation=NAME)",
         ),
     ];
-    let tau_ms = match arrays.take("tau_ms").map(|tau| tau.to_f64()) {
-        None => {
-            notes.push(Note::assumed(
-                "model.tau_ms",
-                format!("it does not say tau: {TAU_MS} ms is assumed (else model.tau_ms=TAU)"),
-            ));
-            TAU_MS.into()
-        }
-        Some(Err(error)) => return Err(format!("tau_ms: {error}")),
-        Some(Ok(tau)) if tau.len() == 1 => tau[0].into(),
-        Some(Ok(tau)) => tau.into(),
-    };
-    arrays.nothing_left("network without constraints")?;
-    let found = Found {
-        dt_ms: DT_MS,
-        n_inputs: w_in.columns,
-        n_outputs: w_out.rows,
-        model: table([
-            ("n_units", (n as i64).into()),
-            ("form", "voltage".into()),
-            ("activation", "relu".into()),
-            ("tau_ms", tau_ms),
-        ]),
-    };
-    let weights = [
-        ("input.weight", w_in.into_array()),
-        ("recurrent.weight", w_rc.into_array()),
-        ("recurrent.bias", vector_array(bias)),
-        ("output.weight", w_out.into_array()),
-        ("output.bias", vector_array(b_out)),
-        ("initial_state", vector_array(initial_state)),
-    ];
-    Ok(found.with(weights, notes))
+    assumed.into_iter().chain(tau).collect()
 }

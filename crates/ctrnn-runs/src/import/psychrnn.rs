@@ -16,9 +16,9 @@ use std::path::Path;
 
 use ctrnn_files::npz::NpzReader;
 use ctrnn_files::{Array, FileError, FormatError};
-use ctrnn_model::ReadoutSigns;
+use ctrnn_model::{Matrix, ReadoutSigns};
 
-use super::arrays::{Arrays, MatrixOf, vector_array};
+use super::arrays::{Arrays, MatrixOf};
 use super::{Found, Imported, Note, table};
 use crate::RunError;
 
@@ -44,104 +44,101 @@ pub fn read(path: &Path) -> Result<Arrays, RunError> {
     Ok(Arrays::new(arrays))
 }
 
+/// Converts the arrays of a file.
 pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
-    let w_rc = arrays.matrix("W_rec")?;
-    let n = w_rc.rows;
-    w_rc.expect("W_rec", n, n)?;
-    let w_in = arrays.matrix("W_in")?;
-    w_in.expect("W_in", n, w_in.columns)?;
-    let w_out = arrays.matrix("W_out")?;
-    w_out.expect("W_out", w_out.rows, n)?;
+    let [w_in, w_rc, w_out] = arrays.matrices(["W_in", "W_rec", "W_out"])?;
+    let (n, n_inputs, n_outputs) = (w_rc.rows, w_in.columns, w_out.rows);
     let bias = arrays.vector("b_rec", n)?;
-    let b_out = arrays.vector("b_out", w_out.rows)?;
+    let b_out = arrays.vector("b_out", n_outputs)?;
     let start = arrays.matrix("init_state")?;
     start.expect("init_state", 1, n)?;
-    let (n_inputs, n_outputs) = (w_in.columns, w_out.rows);
+    let dale = dale(&mut arrays, n)?;
+    let reaches = |col: usize| match dale {
+        Some((excitatory, ReadoutSigns::Excitatory)) => col < excitatory,
+        _ => true,
+    };
+    let masks = [
+        mask(&mut arrays, "input", n, n_inputs, |_| true)?,
+        mask(&mut arrays, "rec", n, n, |_| true)?,
+        mask(&mut arrays, "output", n_outputs, n, reaches)?,
+    ];
+    let found = Found {
+        dt_ms: DT_MS,
+        form: "voltage",
+        activation: "relu",
+        tau_ms: TAU_MS.into(),
+        w_in,
+        w_rc,
+        bias,
+        w_out,
+        b_out,
+        initial_state: start.values,
+        model: constraints(n, dale),
+        notes: notes(),
+    };
+    Ok(with_masks(found, masks))
+}
 
-    let mut model = table([
-        ("n_units", (n as i64).into()),
-        ("form", "voltage".into()),
-        ("activation", "relu".into()),
-        ("tau_ms", TAU_MS.into()),
-        (
-            "noise",
-            table([("convention", "song".into()), ("preactivation", 0.0.into())]).into(),
+/// Returns notes on what the file does not say.
+fn notes() -> Vec<Note> {
+    vec![
+        Note::assumed_dt("the file", DT_MS),
+        Note::assumed_tau(TAU_MS),
+        Note::assumed(
+            "model.activation",
+            "it does not say the transfer function: relu is assumed (else model.activation=NAME)",
         ),
-    ]);
-    let n_excitatory = excitatory(&mut arrays, n)?;
-    let mut readout = ReadoutSigns::Free;
-    if let Some(excitatory) = n_excitatory {
-        readout = readout_signs(&mut arrays, excitatory, n)?;
+        Note::assumed(
+            "model.noise.preactivation",
+            "it does not say the noise: none (else model.noise.preactivation=REC_NOISE)",
+        ),
+    ]
+}
+
+/// Returns the keys of the noise and of Dale's law for a network of `n` units.
+fn constraints(n: usize, dale: Option<(usize, ReadoutSigns)>) -> toml::Table {
+    let noise = table([("convention", "song".into()), ("preactivation", 0.0.into())]);
+    let mut model = table([("noise", noise.into())]);
+    if let Some((excitatory, readout)) = dale {
         let dale = table([
             ("excitatory_fraction", (excitatory as f64 / n as f64).into()),
             ("parametrization", "abs".into()),
             ("readout", readout.name().into()),
         ]);
-        model.insert("dale".to_owned(), dale.into());
-        model.insert("positive_input".to_owned(), true.into());
+        model.extend(table([
+            ("dale", dale.into()),
+            ("positive_input", true.into()),
+        ]));
     }
-    let reaches = |col: usize| {
-        readout != ReadoutSigns::Excitatory
-            || n_excitatory.is_none_or(|excitatory| col < excitatory)
-    };
-    let mut weights = std::collections::BTreeMap::from([
-        ("input.weight".to_owned(), w_in.into_array()),
-        ("recurrent.weight".to_owned(), w_rc.into_array()),
-        ("recurrent.bias".to_owned(), vector_array(bias)),
-        ("output.weight".to_owned(), w_out.into_array()),
-        ("output.bias".to_owned(), vector_array(b_out)),
-        ("initial_state".to_owned(), vector_array(start.values)),
-    ]);
+    model
+}
+
+/// Adds the masks of the three matrices to the weights, and their densities to the configuration.
+fn with_masks(mut found: Found, masks: [Option<(Array, f64)>; 3]) -> Imported {
     let mut density = toml::Table::new();
-    let mut masked = |matrix: &str, mask: Option<(Array, f64)>| {
-        if let Some((mask, fraction)) = mask {
-            weights.insert(format!("{matrix}.mask"), mask);
-            density.insert(matrix.to_owned(), fraction.into());
-        }
-    };
-    masked(
-        "input",
-        mask(&mut arrays, "input_connectivity", n, n_inputs, |_| true)?,
-    );
-    masked(
-        "recurrent",
-        mask(&mut arrays, "rec_connectivity", n, n, |_| true)?,
-    );
-    masked(
-        "output",
-        mask(&mut arrays, "output_connectivity", n_outputs, n, reaches)?,
-    );
-    if !density.is_empty() {
-        model.insert("density".to_owned(), density.into());
+    let mut arrays = Vec::new();
+    for (matrix, mask) in Matrix::ALL.into_iter().zip(masks) {
+        let Some((mask, fraction)) = mask else {
+            continue;
+        };
+        density.insert(matrix.name().to_owned(), fraction.into());
+        arrays.push((matrix.array("mask"), mask));
     }
-    let found = Found {
-        dt_ms: DT_MS,
-        n_inputs,
-        n_outputs,
-        model,
+    if !density.is_empty() {
+        found.model.insert("density".to_owned(), density.into());
+    }
+    let mut imported = found.into_import();
+    imported.weights.extend(arrays);
+    imported
+}
+
+/// Returns the number of excitatory units, and the signs with which the others reach the readout; `None` without Dale's
+/// law.
+fn dale(arrays: &mut Arrays, n: usize) -> Result<Option<(usize, ReadoutSigns)>, String> {
+    let Some(excitatory) = excitatory(arrays, n)? else {
+        return Ok(None);
     };
-    Ok(Imported {
-        config: found.config(),
-        weights,
-        notes: vec![
-            Note::assumed(
-                "time.dt_ms",
-                format!("the file does not say dt: {DT_MS} ms is assumed (else time.dt_ms=DT)"),
-            ),
-            Note::assumed(
-                "model.tau_ms",
-                format!("it does not say tau: {TAU_MS} ms is assumed (else model.tau_ms=TAU)"),
-            ),
-            Note::assumed(
-                "model.activation",
-                "it does not say the transfer function: relu is assumed (else model.activation=NAME)",
-            ),
-            Note::assumed(
-                "model.noise.preactivation",
-                "it does not say the noise: none (else model.noise.preactivation=REC_NOISE)",
-            ),
-        ],
-    })
+    Ok(Some((excitatory, readout_signs(arrays, excitatory, n)?)))
 }
 
 /// Returns the number of excitatory units, or `None` without Dale's law.
@@ -187,19 +184,18 @@ fn readout_signs(arrays: &mut Arrays, excitatory: usize, n: usize) -> Result<Rea
 /// them.
 fn mask(
     arrays: &mut Arrays,
-    name: &str,
+    matrix: &str,
     rows: usize,
     columns: usize,
     possible: impl Fn(usize) -> bool,
 ) -> Result<Option<(Array, f64)>, String> {
-    if !arrays.contains(name) {
+    let name = format!("{matrix}_connectivity");
+    if !arrays.contains(&name) {
         return Ok(None);
     }
-    let MatrixOf { mut values, .. } = {
-        let mask = arrays.matrix(name)?;
-        mask.expect(name, rows, columns)?;
-        mask
-    };
+    let mask = arrays.matrix(&name)?;
+    mask.expect(&name, rows, columns)?;
+    let MatrixOf { mut values, .. } = mask;
     if let Some(x) = values.iter().find(|&&x| x != 0.0 && x != 1.0) {
         return Err(format!(
             "{name} holds {x}: a connection is there (1) or not (0)"

@@ -7,10 +7,8 @@
 //! W_hh`, `b = b_ih + b_hh` and `r(0) = 0`. The readout is the only other matrix in the file; without one, every unit
 //! is an output.
 
-use ctrnn_files::Array;
-
-use super::arrays::{Arrays, MatrixOf, sum, vector_array};
-use super::{Found, Imported, Note, table};
+use super::arrays::{Arrays, MatrixOf, sum};
+use super::{Found, Imported, Note};
 
 const DT_MS: f64 = 20.0;
 
@@ -20,6 +18,47 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     let prefix = prefix(&arrays)?;
     let dt_ms = given_dt_ms.unwrap_or(DT_MS);
     refuse_more_than_a_layer(&arrays)?;
+    let (w_ih, w_hh, bias) = recurrent(&mut arrays, &prefix)?;
+    let n = w_hh.rows;
+    let mut notes = notes(&prefix);
+    let (w_out, b_out) = readout(&mut arrays, n, &mut notes)?;
+    arrays.nothing_left("torch.nn.RNN with a linear readout")?;
+    let found = Found {
+        dt_ms,
+        form: "rate",
+        activation: "tanh",
+        tau_ms: dt_ms.into(),
+        w_in: w_ih,
+        w_rc: w_hh,
+        bias,
+        w_out,
+        b_out,
+        initial_state: vec![0.0; n],
+        model: toml::Table::new(),
+        notes,
+    };
+    Ok(found.into_import())
+}
+
+/// Returns notes on what the file does not say, and on the part of it that is the network.
+fn notes(prefix: &str) -> Vec<Note> {
+    let part = (!prefix.is_empty())
+        .then(|| Note::new(format!("the recurrent network is its part {prefix:?}")));
+    let assumed = [
+        Note::assumed(
+            "model.activation",
+            "the file does not say the nonlinearity: tanh is assumed (else model.activation=relu)",
+        ),
+        Note::assumed(
+            "time.dt_ms",
+            format!("it has no time: one step is taken for {DT_MS} ms (else time.dt_ms=T)"),
+        ),
+    ];
+    assumed.into_iter().chain(part).collect()
+}
+
+/// Removes `W_ih`, `W_hh` and the sum of the two biases.
+fn recurrent(arrays: &mut Arrays, prefix: &str) -> Result<(MatrixOf, MatrixOf, Vec<f64>), String> {
     let name = |what: &str| format!("{prefix}{what}_l0");
     let w_hh = arrays.matrix(&name("weight_hh"))?;
     let w_ih = arrays.matrix(&name("weight_ih"))?;
@@ -36,49 +75,14 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     w_ih.expect(&name("weight_ih"), n, w_ih.columns)?;
     let b_ih = arrays.vector_or_zero(&name("bias_ih"), n)?;
     let b_hh = arrays.vector_or_zero(&name("bias_hh"), n)?;
-    let mut notes = vec![
-        Note::assumed(
-            "model.activation",
-            "the file does not say the nonlinearity: tanh is assumed (else model.activation=relu)",
-        ),
-        Note::assumed(
-            "time.dt_ms",
-            format!("it has no time: one step is taken for {DT_MS} ms (else time.dt_ms=T)"),
-        ),
-    ];
-    if !prefix.is_empty() {
-        notes.push(Note::new(format!(
-            "the recurrent network is its part {prefix:?}"
-        )));
-    }
-    let (w_out, b_out) = readout(&mut arrays, n, &mut notes)?;
-    arrays.nothing_left("torch.nn.RNN with a linear readout")?;
-    let found = Found {
-        dt_ms,
-        n_inputs: w_ih.columns,
-        n_outputs: w_out.rows,
-        model: table([
-            ("n_units", (n as i64).into()),
-            ("form", "rate".into()),
-            ("activation", "tanh".into()),
-            ("tau_ms", dt_ms.into()),
-        ]),
-    };
-    let weights: [(&str, Array); 6] = [
-        ("input.weight", w_ih.into_array()),
-        ("recurrent.weight", w_hh.into_array()),
-        ("recurrent.bias", vector_array(sum(&b_ih, &b_hh))),
-        ("output.weight", w_out.into_array()),
-        ("output.bias", vector_array(b_out)),
-        ("initial_state", vector_array(vec![0.0; n])),
-    ];
-    Ok(found.with(weights, notes))
+    Ok((w_ih, w_hh, sum(&b_ih, &b_hh)))
 }
 
 /// Returns the prefix of `weight_hh_l0`: the name of the RNN in its module.
 fn prefix(arrays: &Arrays) -> Result<String, String> {
-    let of_rnn = |name: &str| name.strip_suffix("weight_hh_l0").map(str::to_owned);
-    let mut prefixes = arrays.names().filter_map(of_rnn);
+    let mut prefixes = arrays
+        .names()
+        .filter_map(|name| name.strip_suffix("weight_hh_l0").map(str::to_owned));
     match (prefixes.next(), prefixes.next()) {
         (Some(prefix), None) => Ok(prefix),
         (None, _) => {
@@ -128,22 +132,9 @@ fn readout(
     n: usize,
     notes: &mut Vec<Note>,
 ) -> Result<(MatrixOf, Vec<f64>), String> {
-    let of_layer = |name: &str| name.strip_suffix("weight").map(str::to_owned);
-    let layers: Vec<String> = arrays.names().filter_map(of_layer).collect();
-    let [layer] = &layers[..] else {
-        if layers.is_empty() {
-            notes.push(Note::new("there is no readout: every unit is an output"));
-            return Ok((MatrixOf::identity(n), vec![0.0; n]));
-        }
-        let names: Vec<&str> = layers
-            .iter()
-            .map(|name| name.trim_end_matches('.'))
-            .collect();
-        return Err(format!(
-            "holds {} layers besides the recurrent one: {}; one linear readout can be taken, no encoder and no second head",
-            layers.len(),
-            names.join(", ")
-        ));
+    let Some(layer) = remaining_layer(arrays)? else {
+        notes.push(Note::new("there is no readout: every unit is an output"));
+        return Ok((MatrixOf::identity(n), vec![0.0; n]));
     };
     let name = format!("{layer}weight");
     let w_out = arrays.matrix(&name)?;
@@ -159,4 +150,24 @@ fn readout(
     )));
     let b_out = arrays.vector_or_zero(&format!("{layer}bias"), w_out.rows)?;
     Ok((w_out, b_out))
+}
+
+/// Returns the prefix of the only remaining weights, or `None` if there are none.
+fn remaining_layer(arrays: &Arrays) -> Result<Option<String>, String> {
+    let mut layers: Vec<&str> = arrays
+        .names()
+        .filter_map(|name| name.strip_suffix("weight"))
+        .collect();
+    if layers.len() < 2 {
+        return Ok(layers.pop().map(str::to_owned));
+    }
+    let names: Vec<&str> = layers
+        .iter()
+        .map(|name| name.trim_end_matches('.'))
+        .collect();
+    Err(format!(
+        "holds {} layers besides the recurrent one: {}; one linear readout can be taken, no encoder and no second head",
+        layers.len(),
+        names.join(", ")
+    ))
 }

@@ -5,12 +5,9 @@ use ctrnn_files::{RunFolder, json};
 use serde_json::{Map, Value};
 
 use crate::RunError;
-use crate::record::manifest::machine;
+use crate::record::manifest::{THREADS, machine};
 use crate::record::resumed::changes_json;
 use crate::record::run_log::now;
-
-/// Manifest field on which no result depends.
-const THREADS: &str = "threads";
 
 /// Appends changes since the run began or was last resumed to `resumed` in the manifest: device, kernel path, threads,
 /// versions, and the configuration values in `changed`. Returns the manifest, and a note for the user if the machine

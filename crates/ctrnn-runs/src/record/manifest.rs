@@ -17,6 +17,22 @@ const CHANNELS: &str = "channels";
 /// Key of the run that provided the initial weights.
 pub const INIT_FROM: &str = "init_from";
 
+/// Field on which no result depends.
+pub(crate) const THREADS: &str = "threads";
+
+/// Key of the Slurm job that began the run.
+const SLURM_JOB: &str = "slurm_job_id";
+
+/// Returns true if this process belongs to a Slurm job that was requeued, and that job began the run.
+pub fn is_begun_by_requeued_job(folder: &RunFolder) -> bool {
+    let number = |name: &str| std::env::var(name).ok();
+    let restarts: Option<u32> = number("SLURM_RESTART_COUNT").and_then(|n| n.trim().parse().ok());
+    let manifest: Option<Map<String, Value>> = json_file::read(&folder.manifest()).ok();
+    let began = manifest.and_then(|mut manifest| manifest.remove(SLURM_JOB));
+    let job = number("SLURM_JOB_ID").map(Value::String);
+    restarts.is_some_and(|n| n > 0) && job.is_some() && began == job
+}
+
 /// Returns the manifest, as JSON text, of a run that computes on `device`; `initial` is the digest of its initial
 /// weights.
 ///
@@ -47,6 +63,9 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     if let Some(given) = &run.given {
         let source = serde_json::to_value(&given.source).expect("two texts");
         manifest.insert(INIT_FROM.to_owned(), source);
+    }
+    if let Ok(job) = std::env::var("SLURM_JOB_ID") {
+        manifest.insert(SLURM_JOB.to_owned(), job.into());
     }
     let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
     manifest.insert("initial".to_owned(), initial);

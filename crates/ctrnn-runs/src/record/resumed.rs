@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use toml::Table;
 
 use crate::RunError;
+use crate::record::manifest::THREADS;
 
 const SCHEDULE_STEPS: &str = "train.schedule.steps";
 
@@ -26,23 +27,46 @@ pub fn recorded(folder: &RunFolder) -> Result<Table, RunError> {
     let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
     let table: Result<Table, toml::de::Error> = text.parse();
     let mut table = table.map_err(|error| damaged(error.message().to_owned()))?;
-    let length = open_length(&table);
-    let train = table.get_mut("train");
-    let schedule = train.and_then(|train| train.get_mut("schedule")?.as_table_mut());
-    if let Some((steps, schedule)) = length.zip(schedule) {
-        schedule.insert("steps".to_owned(), steps);
+    for (key, value) in open_values(&table) {
+        let (path, last) = key.rsplit_once('.').expect("a key of a table");
+        let mut inner = Some(&mut table);
+        for word in path.split('.') {
+            inner = inner.and_then(|table| table.get_mut(word)?.as_table_mut());
+        }
+        if let Some(inner) = inner {
+            inner.insert(last.to_owned(), value);
+        }
     }
     Ok(table)
 }
 
-/// Returns overrides for values that an earlier version left open in a resolved configuration: the length of a cosine
-/// schedule, taken from the recorded number of steps.
-pub fn left_open(folder: &RunFolder) -> Vec<String> {
+/// Returns keys that an earlier version left open in a resolved configuration, each with the value that it meant.
+pub fn left_open(folder: &RunFolder) -> Vec<(&'static str, toml::Value)> {
     let text = read_at_most(&folder.resolved(), MAX_CONFIG_BYTES).unwrap_or_default();
     let table: Option<Table> = String::from_utf8_lossy(&text).parse().ok();
-    let steps = table.as_ref().and_then(open_length);
-    let steps = steps.map(|steps| format!("{SCHEDULE_STEPS}={steps}"));
-    steps.into_iter().collect()
+    table.as_ref().map(open_values).unwrap_or_default()
+}
+
+/// Returns the keys that a recorded configuration lacks but whose value follows from the version that wrote it: the length
+/// of a cosine schedule was the number of steps; validation had no noise, its trials were dealt over the conditions of
+/// all tasks, and each validation alone was compared with the bound of `train.stop`.
+fn open_values(recorded: &Table) -> Vec<(&'static str, toml::Value)> {
+    let lacks = |table: Option<&toml::Value>, key: &str| {
+        table.is_some_and(|table| table.is_table() && table.get(key).is_none())
+    };
+    let (train, validate) = (recorded.get("train"), recorded.get("validate"));
+    let stop = train.and_then(|train| train.get("stop"));
+    let earlier = [
+        (validate, "noise", "validate.noise", false.into()),
+        (validate, "balance", "validate.balance", "conditions".into()),
+        (stop, "over", "train.stop.over", 1.into()),
+    ];
+    let open = earlier
+        .into_iter()
+        .filter(|(table, key, ..)| lacks(*table, key));
+    let length = open_length(recorded).map(|steps| (SCHEDULE_STEPS, steps));
+    let open = open.map(|(.., key, value)| (key, value));
+    open.chain(length).collect()
 }
 
 fn open_length(recorded: &Table) -> Option<toml::Value> {
@@ -153,34 +177,67 @@ pub fn is_in_parts(config: &[u8]) -> bool {
 /// empty otherwise.
 pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
     let entries = manifest.get("resumed").and_then(Value::as_array);
-    let parts = entries.into_iter().flatten().filter_map(|entry| {
-        let changes = entry["changed"].as_array()?;
-        Some((&entry["from_step"], changes))
-    });
-    let parts: Vec<(&Value, &Vec<Value>)> = parts.collect();
-    let makes_parts = |change: &Value| is_felt(change, run);
-    if !parts
-        .iter()
-        .any(|(_, changes)| changes.iter().any(makes_parts))
-    {
+    let parts: Vec<Part> = entries.into_iter().flatten().map(Part::of).collect();
+    let is_felt = |part: &Part| {
+        let mut changes = part.changed.iter();
+        !part.machine.is_empty() || changes.any(|change| is_felt(change, run))
+    };
+    if !parts.iter().any(is_felt) {
         return String::new();
     }
     let mut header = format!(
-        "{PARTS}: it was resumed with other values, so that a new run of this file need not be the same.\n\
-         # It began with config.toml and overrides.txt. Then\n"
+        "{PARTS}: it was resumed with other values, or on another machine or version, so that a new run of this file\n\
+         # need not be the same to the last bit. It began with config.toml and overrides.txt. Then\n"
     );
-    for (from_step, changes) in parts {
-        let changes: Vec<String> = changes.iter().map(change_text).collect();
-        let _ = writeln!(
-            header,
-            "#   from step {from_step} on: {}",
-            changes.join(", ")
-        );
+    for part in parts {
+        let changed = part.changed.iter().map(change_text);
+        let machine = part
+            .machine
+            .iter()
+            .map(|(field, now)| machine_text(field, now));
+        let changes: Vec<String> = changed.chain(machine).collect();
+        if !changes.is_empty() {
+            let _ = writeln!(
+                header,
+                "#   from step {} on: {}",
+                part.from_step,
+                changes.join(", ")
+            );
+        }
     }
     header.push_str(
         "# To repeat it, train what it began with and resume that run at the same steps with the same values.\n\n",
     );
     header
+}
+
+/// A part of a run, from a resume on.
+struct Part<'a> {
+    from_step: &'a Value,
+    /// Changed values of the configuration.
+    changed: &'a [Value],
+    /// Fields of the machine that changed so that numbers can differ in the last bits, with their new values.
+    machine: Vec<(&'a String, &'a Value)>,
+}
+
+impl<'a> Part<'a> {
+    /// Returns the part that an entry of `resumed` in the manifest describes.
+    fn of(entry: &'a Value) -> Self {
+        // From step 0 on there is no earlier part.
+        let is_later = entry["from_step"].as_u64().is_some_and(|step| step > 0);
+        let machine = entry["now"].as_object().filter(|_| is_later);
+        let machine = machine.into_iter().flatten();
+        Self {
+            from_step: &entry["from_step"],
+            changed: entry["changed"].as_array().map_or(&[], Vec::as_slice),
+            machine: machine.filter(|(field, _)| *field != THREADS).collect(),
+        }
+    }
+}
+
+/// Formats a changed field of the machine for one line of a comment: `kernel_path = "portable"`.
+fn machine_text(field: &str, now: &Value) -> String {
+    format!("{field} = {now}").replace('\n', " ")
 }
 
 /// Returns true if the change of a key can affect the final network, compared with a run that had the last values from

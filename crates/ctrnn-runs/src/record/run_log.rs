@@ -5,14 +5,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ctrnn_files::{FileError, LineFile, RunFolder, read_at_most};
 use ctrnn_model::{Parameter, Weights};
-use ctrnn_train::{NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
+use ctrnn_train::{
+    EvalReport, NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError, Validation,
+};
 use jiff::Timestamp;
 use serde_json::json;
 
-/// Returns the columns of metrics.csv, including one for each loss term. An empty field means not measured.
-pub fn metrics_header(terms: &[String]) -> String {
+/// Returns the columns of metrics.csv, including one for each loss term, and one for the accuracy of each task of a
+/// mixture. An empty field means not measured; `noise` is 1 for a pass with noise and 0 for one without.
+pub fn metrics_header(terms: &[String], tasks: &[String]) -> String {
     let terms: String = terms.iter().map(|term| format!("loss_{term},")).collect();
-    format!("step,wall_s,trials,split,loss,{terms}accuracy,grad_norm,lr\n")
+    let tasks: String = tasks
+        .iter()
+        .map(|task| format!("accuracy_{task},"))
+        .collect();
+    format!("step,wall_s,trials,split,loss,{terms}accuracy,{tasks}grad_norm,lr,noise\n")
 }
 
 /// Observer that writes the log of a run, in whole lines only.
@@ -20,36 +27,42 @@ pub struct RunLog {
     folder: RunFolder,
     metrics: LineFile,
     events: LineFile,
-    terms: Vec<String>,
+    /// Columns of metrics.csv: those of its header, which an earlier version may have written.
+    columns: Vec<String>,
 }
 
 impl RunLog {
-    /// Opens the log of a run folder for appending; `terms` are the names of the loss terms. While there are no rows,
-    /// the header is rewritten to match them.
+    /// Opens the log of a run folder for appending; `terms` are the names of the loss terms, `tasks` the tasks of a
+    /// mixture. While there are no rows, the header is rewritten to match them.
     ///
     /// # Errors
     /// If a file cannot be opened, or the folder no longer belongs to the run ([`RunFolder::check_held`]).
-    pub fn open(folder: &RunFolder, terms: Vec<String>) -> Result<Self, TrainError> {
+    pub fn open(
+        folder: &RunFolder,
+        terms: &[String],
+        tasks: &[String],
+    ) -> Result<Self, TrainError> {
         folder.check_held()?;
         let path = folder.metrics();
         let text = std::fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
-        if text.lines().count() <= 1 {
-            folder.write(&path, metrics_header(&terms).as_bytes())?;
-        }
+        let mut lines = text.lines();
+        let header = match (lines.next(), lines.next()) {
+            (Some(header), Some(_)) => header.to_owned(),
+            _ => {
+                let header = metrics_header(terms, tasks);
+                folder.write(&path, header.as_bytes())?;
+                header
+            }
+        };
+        let columns = header.trim_end().split(',').map(str::to_owned);
         let log = Self {
             folder: folder.clone(),
             metrics: LineFile::open(&path)?,
             events: LineFile::open(&folder.events())?,
-            terms,
+            columns: columns.collect(),
         };
         folder.check_held()?; // the files that are open are then those of the run
         Ok(log)
-    }
-
-    /// Formats the values of the loss terms, each followed by a comma.
-    fn fields(&self, values: &BTreeMap<String, f64>) -> String {
-        let one = |term: &String| format!("{},", field(values.get(term).copied()));
-        self.terms.iter().map(one).collect()
     }
 
     /// Appends an event: an object with its name as `event`, and the fields of `detail`.
@@ -65,9 +78,11 @@ impl RunLog {
         Ok(self.events.append(&detail.to_string())?)
     }
 
-    fn row(&mut self, row: &str) -> Result<(), TrainError> {
+    /// Appends a row to metrics.csv, from the value of each column.
+    fn row(&mut self, value: impl Fn(&str) -> String) -> Result<(), TrainError> {
         self.folder.check_held()?;
-        Ok(self.metrics.append(row)?)
+        let row: Vec<String> = self.columns.iter().map(|column| value(column)).collect();
+        Ok(self.metrics.append(&row.join(","))?)
     }
 }
 
@@ -87,29 +102,47 @@ fn rfc3339(time: SystemTime) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Formats the value of a loss term by its column; empty for any other column.
+fn term(terms: &BTreeMap<String, f64>, column: &str) -> String {
+    let name = column.strip_prefix("loss_");
+    field(name.and_then(|name| terms.get(name)).copied())
+}
+
 fn field(value: Option<f64>) -> String {
     value.map(|x| x.to_string()).unwrap_or_default()
 }
 
 impl Observer for RunLog {
     fn stepped(&mut self, r: &StepReport) -> Result<(), TrainError> {
-        let accuracy = field(r.accuracy);
-        let terms = self.fields(&r.terms);
-        let row = format!(
-            "{},{:.3},{},train,{},{terms}{accuracy},{},{}",
-            r.step, r.wall_s, r.trials, r.loss, r.grad_norm, r.lr
-        );
-        self.row(&row)
+        self.row(|column| match column {
+            "step" => r.step.to_string(),
+            "wall_s" => format!("{:.3}", r.wall_s),
+            "trials" => r.trials.to_string(),
+            "split" => "train".to_owned(),
+            "loss" => r.loss.to_string(),
+            "accuracy" => field(r.accuracy),
+            "grad_norm" => r.grad_norm.to_string(),
+            "lr" => r.lr.to_string(),
+            "noise" => u8::from(r.noise).to_string(),
+            _ => term(&r.terms, column),
+        })
     }
 
     fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
-        let accuracy = field(v.report.accuracy);
-        let terms = self.fields(&v.report.terms);
-        let row = format!(
-            "{},{:.3},{},val,{},{terms}{accuracy},,",
-            v.step, v.wall_s, v.trials, v.report.loss
-        );
-        self.row(&row)
+        let EvalReport { terms, tasks, .. } = &v.report;
+        self.row(|column| match column {
+            "step" => v.step.to_string(),
+            "wall_s" => format!("{:.3}", v.wall_s),
+            "trials" => v.trials.to_string(),
+            "split" => "val".to_owned(),
+            "loss" => v.report.loss.to_string(),
+            "accuracy" => field(v.report.accuracy),
+            "noise" => u8::from(v.report.noise).to_string(),
+            _ => match column.strip_prefix("accuracy_") {
+                Some(task) => field(tasks.get(task).and_then(|score| score.accuracy)),
+                None => term(terms, column),
+            },
+        })
     }
 
     fn saved(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {

@@ -67,7 +67,9 @@ impl Observer for TensorBoardLog {
 
     fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
         let report = &validation.report;
-        let scalars = losses(report.loss, &report.terms, report.accuracy);
+        let mut scalars = losses(report.loss, &report.terms, report.accuracy);
+        let tasks = report.tasks.iter();
+        scalars.extend(tasks.map(|(task, score)| (format!("accuracy_{task}"), score.accuracy)));
         self.append("val", validation.step, &scalars)
     }
 

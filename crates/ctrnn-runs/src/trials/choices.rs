@@ -95,13 +95,13 @@ pub(crate) fn named(names: &[OutputName], layout: &Layout) -> Result<Vec<usize>,
 
 /// Returns true if the condition of a trial is not among those of `no_answer`.
 pub(crate) fn has_answer(trial: &Trial, no_answer: &BTreeMap<String, Vec<f64>>) -> bool {
-    let has_none = |(name, value): &(String, f64)| {
-        let is_it = |none: &f64| value_bits(*none) == value_bits(*value);
-        no_answer
-            .get(name)
-            .is_some_and(|values| values.iter().any(is_it))
-    };
-    !trial.condition.iter().any(has_none)
+    !trial.condition.iter().any(|(name, value)| {
+        no_answer.get(name).is_some_and(|values| {
+            values
+                .iter()
+                .any(|none| value_bits(*none) == value_bits(*value))
+        })
+    })
 }
 
 /// Sets the correct choice of each trial from its target; trials with a condition in `no_answer` have none.

@@ -85,17 +85,11 @@ impl Generator {
             unreachable!("three pipes were asked for");
         };
         let longest = Arc::new(AtomicU64::new(0));
+        let (errors, errors_ended) = collect_errors(stderr)?;
         // A capacity of 1 bounds the memory for answers of a program that sends them unasked: it has to wait.
         let (send, answers) = sync_channel(1);
         let allowed = Arc::clone(&longest);
         on_a_thread(move || read_answers(BufReader::new(stdout), &allowed, &send))?;
-        let errors = Arc::new(Mutex::new(Vec::new()));
-        let (ended, errors_ended) = channel();
-        let kept = Arc::clone(&errors);
-        on_a_thread(move || {
-            keep_last(stderr, &kept);
-            let _ = ended.send(()); // best effort: the receiver may be gone
-        })?;
         Ok(Self {
             child,
             #[cfg(unix)]
@@ -330,6 +324,20 @@ fn garbage(line: &[u8]) -> String {
     format!(
         "wrote {text:?} to its standard output, where only answers belong: a line of JSON {{..}} each"
     )
+}
+
+/// Keeps the last bytes of the standard error of a program; a message tells when it has ended.
+fn collect_errors(
+    stderr: impl Read + Send + 'static,
+) -> Result<(Arc<Mutex<Vec<u8>>>, Receiver<()>), String> {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let (ended, errors_ended) = channel();
+    let kept = Arc::clone(&errors);
+    on_a_thread(move || {
+        keep_last(stderr, &kept);
+        let _ = ended.send(()); // best effort: the receiver may be gone
+    })?;
+    Ok((errors, errors_ended))
 }
 
 /// Reads to the end and keeps only the last bytes.

@@ -8,10 +8,12 @@ use std::io::{BufRead, Seek};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
+use ctrnn_config::counted;
 use ctrnn_files::npz::NpzReader;
-use ctrnn_files::{Array, ArrayData, Dtype, FileError, FormatError, PackedArray};
+use ctrnn_files::{Dtype, FileError, FormatError, PackedArray};
 use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, Trial};
 
+use crate::trials::decimal::decimal;
 use crate::trials::remedies::{numbers_of, numbers_of_objects, reshaping, unreadable};
 
 /// Largest number of classes. Each class is an output, so a larger label is assumed to be a mistake.
@@ -516,7 +518,11 @@ impl TrialFile {
                 "all {n_trials} trials have the same {name}, which differ from time step to time step"
             )
         } else if n_trials < n_steps {
-            format!("{n_trials} trials of {n_steps} time steps each")
+            format!(
+                "{} of {} each",
+                counted(n_trials, "trial"),
+                counted(n_steps, "time step")
+            )
         } else {
             return None;
         };
@@ -755,7 +761,7 @@ fn take_conditions(
         let mut values = Vec::with_capacity(n_trials);
         for first in (0..n_trials).step_by(AT_ONCE) {
             let some = array.elements(first..(first + AT_ONCE).min(n_trials));
-            values.extend(decimal(some).map_err(|error| inexact(&error))?);
+            values.extend(decimal(some, array.dtype()).map_err(|error| inexact(&error))?);
         }
         if let Some(b) = values.iter().position(|value| value.is_infinite()) {
             let what = format!("{name} holds an infinity at trial {b}");
@@ -767,15 +773,4 @@ fn take_conditions(
         conditions.push((condition.to_owned(), values));
     }
     Ok(conditions)
-}
-
-/// Returns values as originally written: 6.4 saved in single precision is 6.4, not 6.400000095367432.
-fn decimal(values: ArrayData) -> Result<Vec<f64>, ctrnn_files::ValueError> {
-    match values {
-        ArrayData::F32(values) => {
-            let shortest = |x: &f32| x.to_string().parse().unwrap_or(f64::from(*x));
-            Ok(values.iter().map(shortest).collect())
-        }
-        other => Array::new(&[other.len()], other).to_f64(),
-    }
 }

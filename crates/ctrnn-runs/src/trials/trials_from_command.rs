@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ctrnn_config::InputPath;
+use ctrnn_config::{InputPath, counted};
 use ctrnn_files::npz::NpzReader;
 use ctrnn_files::printable;
 use ctrnn_random::{Key, Rng, Stream};
@@ -243,7 +243,7 @@ impl TrialsFromCommand {
             "step": request.step + request.first_trial as u64,
             "n_trials": request.n_trials,
             "dt_ms": request.clock.dt_ms(),
-            "balanced": request.conditions == ConditionOrder::Balanced,
+            "balanced": request.conditions != ConditionOrder::Weighted,
         });
         let longest = self.longest_answer(request.n_trials);
         let answer = self.ask(question, longest)?;
@@ -416,7 +416,10 @@ impl TrialsFromCommand {
             && let [_, steps, _] = header.shape[..]
             && steps > max_steps as usize
         {
-            let what = format!("made trials of {steps} time steps, but max_steps = {max_steps}");
+            let what = format!(
+                "made trials of {}, but max_steps = {max_steps}",
+                counted(steps, "time step")
+            );
             let help = format!("allow them: task.command.max_steps = {steps}");
             return Err(self.error(what).with_help(help));
         }
@@ -435,7 +438,10 @@ impl TrialsFromCommand {
         if file.n_trials == n_trials {
             return Ok(());
         }
-        let what = format!("made {} trials instead of {n_trials}", file.n_trials);
+        let what = format!(
+            "made {} instead of {n_trials}",
+            counted(file.n_trials, "trial")
+        );
         Err(self.error(what))
     }
 
@@ -446,12 +452,15 @@ impl TrialsFromCommand {
         let n_outputs = self.layout.outputs.len();
         let difference = if file.n_inputs != self.layout.inputs.len() {
             let (found, named) = (file.n_inputs, self.layout.inputs.len());
-            format!("gave {found} inputs, but named {named}")
+            format!("gave {}, but named {named}", counted(found, "input"))
         } else if file.target_kind != self.layout.target {
             let (found, named) = (kind(!is_classes), kind(is_classes));
             format!("gave {found}, but announced {named}")
         } else if file.n_outputs > n_outputs || (!is_classes && file.n_outputs < n_outputs) {
-            format!("gave {} outputs, but named {n_outputs}", file.n_outputs)
+            format!(
+                "gave {}, but named {n_outputs}",
+                counted(file.n_outputs, "output")
+            )
         } else {
             return Ok(());
         };
@@ -925,7 +934,7 @@ mod tests {
         let (_folder, task) = start(&format!("{hello}{ANSWERS}"), 60_000.0);
         let task = task.unwrap();
         let error = task.sample_batch(&request(2)).unwrap_err().message;
-        assert!(error.ends_with("gave 1 inputs, but named 2"), "{error}");
+        assert!(error.ends_with("gave 1 input, but named 2"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use ctrnn_config::InputPath;
+use ctrnn_config::{InputPath, counted};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, TargetKind, Task,
@@ -41,7 +41,7 @@ pub struct NpzConfig {
     #[schemars(range(min = 0, max = 1))]
     pub validation_fraction: f64,
     /// Trials without a correct answer, by condition: `{ coh = [0] }` names those whose `cond_coh` is 0. They are left
-    /// out of accuracy. A condition that the trials do not have is ignored.
+    /// out of accuracy. A note names a value or condition that no trial has.
     pub no_answer: BTreeMap<String, Vec<f64>>,
     /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
     /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
@@ -167,6 +167,7 @@ impl Task for TrialsFromFile {
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.files.iter().flat_map(|f| f.notes.clone()).collect();
         notes.extend(self.note_classes());
+        notes.extend(self.note_no_answer());
         notes
     }
 
@@ -182,7 +183,7 @@ impl Task for TrialsFromFile {
             let b = request.first_trial + place;
             let mut rng = Rng::new(request.key, b as u64, request.step);
             let k = match request.conditions {
-                ConditionOrder::Balanced => b % self.ends.len(),
+                ConditionOrder::Balanced | ConditionOrder::BalancedTasks => b % self.ends.len(),
                 ConditionOrder::Weighted => {
                     let left = rng.uniform_in(0.0, n_drawn);
                     let k = self.ends.partition_point(|&end| f64::from(end) <= left);
@@ -242,7 +243,7 @@ impl TrialsFromFile {
             n_held_out(n, config.validation_fraction)
         };
         let has_both = 0 < n_held_out && n_held_out < n;
-        if !has_both && context.trained.is_none() {
+        if !has_both && context.trained.is_none_or(|network| network.is_new) {
             return Err(vec![nothing_to_train_on(n)]);
         }
         read.split(n_held_out, context.seed);
@@ -273,6 +274,7 @@ impl TrialsFromFile {
             let help = "give at least one: task.npz.files = [\"trials.npz\"]";
             return Err(TaskError::config("files", "no file of trials is named").with_help(help));
         }
+        check_each_once(&config.files)?;
         let mut files: Vec<TrialFile> = Vec::new();
         for InputPath(path) in &config.files {
             let file = TrialFile::read(path, clock)?;
@@ -421,6 +423,37 @@ impl TrialsFromFile {
             .cmp(self.column_values(b).map(value_bits))
     }
 
+    /// Returns a note for each condition or value of `no_answer` that no trial has.
+    fn note_no_answer(&self) -> Vec<String> {
+        if self.tested.is_some() {
+            return Vec::new(); // test trials need not have every condition of the training
+        }
+        let note = |(name, asked): (&String, &Vec<f64>)| {
+            let columns = self.files.iter().filter_map(|file| {
+                let mut columns = file.conditions.iter();
+                columns.find_map(|(column, values)| (column == name).then_some(values))
+            });
+            let mut found: Vec<f64> = columns.flatten().copied().collect();
+            found.sort_unstable_by(|a, b| value_bits(*a).cmp(&value_bits(*b)));
+            found.dedup_by_key(|value| value_bits(*value));
+            if found.is_empty() {
+                return Some(format!(
+                    "task.npz.no_answer has no effect: no trial has a condition {name}"
+                ));
+            }
+            let is_absent =
+                |value: &&f64| !found.iter().any(|x| value_bits(*x) == value_bits(**value));
+            let absent = asked.iter().find(is_absent)?;
+            found.retain(|value| !value.is_nan()); // where the condition does not apply
+            found.sort_unstable_by(f64::total_cmp);
+            Some(format!(
+                "task.npz.no_answer: no trial has {name} = {absent}; there {}",
+                shown_values(&found)
+            ))
+        };
+        self.no_answer.iter().filter_map(note).collect()
+    }
+
     /// Returns a note on classes that have an output but no label.
     fn note_classes(&self) -> Option<String> {
         if self.layout.target == TargetKind::Values {
@@ -430,7 +463,8 @@ impl TrialsFromFile {
             let mut files = self.files.iter();
             files.any(|file| file.classes.get(*class) == Some(&true))
         };
-        let classes = 0..self.layout.outputs.len();
+        let in_files = self.files.iter().map(|file| file.n_outputs);
+        let classes = 0..in_files.max().unwrap_or(0); // the network may have more outputs
         let never: Vec<String> = classes
             .clone()
             .filter(|class| !occurs(class))
@@ -480,6 +514,20 @@ fn trained_choices(trained: Trained, clock: Clock) -> Option<Vec<usize>> {
     Some(read.layout.choices)
 }
 
+/// Lists values, or if there are many says how many and in which range.
+fn shown_values(sorted: &[f64]) -> String {
+    const MOST: usize = 12;
+    match sorted {
+        [only] => format!("is only {only}"),
+        few if few.len() <= MOST => {
+            let few: Vec<String> = few.iter().map(f64::to_string).collect();
+            format!("are {}", few.join(", "))
+        }
+        [first, .., last] => format!("are {} values from {first} to {last}", sorted.len()),
+        [] => "is none".to_owned(),
+    }
+}
+
 /// Computes the number of trials to set aside of `n`: at least one, and leaves at least one if there are two.
 fn n_held_out(n: usize, fraction: f64) -> usize {
     ((n as f64 * fraction).round() as usize).clamp(1, n.max(2) - 1)
@@ -503,6 +551,27 @@ fn nothing_to_train_on(n_trials: usize) -> TaskError {
     }
 }
 
+/// Refuses a file that is named twice, also by another spelling of its path: trials that are set aside for validation
+/// would be trained on.
+fn check_each_once(files: &[InputPath]) -> Result<(), TaskError> {
+    let mut seen = BTreeMap::new();
+    for InputPath(path) in files {
+        let place = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let Some(earlier) = seen.insert(place, path) else {
+            continue;
+        };
+        let same = if earlier == path {
+            String::new()
+        } else {
+            format!(", as {} too", earlier.display())
+        };
+        let message = format!("{} is named twice{same}", path.display());
+        let help = "name each file once; trials that occur twice would be both set aside for validation and trained on";
+        return Err(TaskError::config("files", message).with_help(help));
+    }
+    Ok(())
+}
+
 /// Checks that a file can be combined with the first, for the network of a run if there is one.
 fn file_fits(
     file: &TrialFile,
@@ -510,21 +579,22 @@ fn file_fits(
     trained: Option<Trained>,
 ) -> Result<(), TaskError> {
     agree(file, first)?;
-    let Some(trained) = trained.filter(|trained| trained.is_test) else {
+    let Some(trained) = trained else {
         return Ok(());
     };
     let is_classes = file.target_kind == TargetKind::Classes;
     let (what, found, expected) = match () {
-        () if file.n_inputs != trained.n_inputs => ("inputs", file.n_inputs, trained.n_inputs),
+        () if file.n_inputs != trained.n_inputs => ("input", file.n_inputs, trained.n_inputs),
         () if !is_classes && file.n_outputs != trained.n_outputs => {
-            ("outputs", file.n_outputs, trained.n_outputs)
+            ("output", file.n_outputs, trained.n_outputs)
         }
-        () if is_classes => return file.check_outputs(trained.n_outputs),
+        () if file.n_outputs > trained.n_outputs => return file.check_outputs(trained.n_outputs),
         () => return Ok(()),
     };
     let message = format!(
-        "{} has {found} {what}, but the network of the run has {expected}",
-        file.path.display()
+        "{} has {}, but the network has {expected}",
+        file.path.display(),
+        counted(found, what)
     );
     let help = "test a network with trials of the channels that it was trained on";
     Err(TaskError::data("files", message).with_help(help))
@@ -545,11 +615,19 @@ fn agree(file: &TrialFile, first: &TrialFile) -> Result<(), TaskError> {
     };
     let is_classes = |file: &TrialFile| file.target_kind == TargetKind::Classes;
     let difference = if file.n_inputs != first.n_inputs {
-        format!("{} inputs against {}", file.n_inputs, first.n_inputs)
+        format!(
+            "{} against {}",
+            counted(file.n_inputs, "input"),
+            first.n_inputs
+        )
     } else if is_classes(file) != is_classes(first) {
         "one has labels, the other targets".to_owned()
     } else if !is_classes(file) && file.n_outputs != first.n_outputs {
-        format!("{} outputs against {}", file.n_outputs, first.n_outputs)
+        format!(
+            "{} against {}",
+            counted(file.n_outputs, "output"),
+            first.n_outputs
+        )
     } else if file.is_masked_by_output() != first.is_masked_by_output() {
         "one has a mask per output, the other has not".to_owned()
     } else if names(file) != names(first) {
@@ -654,7 +732,7 @@ mod tests {
                 let mut rng = Rng::new(request.key, number as u64, request.step);
                 let condition = match order {
                     ConditionOrder::Weighted => Condition::draw(&conditions, &mut rng),
-                    ConditionOrder::Balanced => &conditions[number % conditions.len()],
+                    _ => &conditions[number % conditions.len()],
                 };
                 let trial = task.sample_trial(condition, request.clock, &mut rng);
                 assert_eq!(batch.trial(b), trial);
@@ -697,6 +775,7 @@ mod tests {
             choices: None,
             table: &table,
             is_test: true,
+            is_new: false,
         };
         let task = read_as(&config(&[&one, &two]), Some(trained)).unwrap();
         assert_eq!((task.n_training(), task.n_held_out()), (0, 5));
@@ -723,7 +802,7 @@ mod tests {
         };
         let error = read_as(&config(&[&own]), Some(wide)).unwrap_err()[0].to_string();
         assert!(
-            error.contains("has 1 inputs, but the network of the run has 2"),
+            error.contains("has 1 input, but the network has 2"),
             "{error}"
         );
     }
@@ -749,6 +828,7 @@ mod tests {
             choices: None,
             table: &table,
             is_test: true,
+            is_new: false,
         };
         let conditions = read_as(&own, None).unwrap().conditions();
         assert_eq!(conditions.len(), 2);
@@ -772,6 +852,7 @@ mod tests {
             choices: None,
             table: &table,
             is_test: false,
+            is_new: false,
         };
         let task = read_as(&whole, Some(trained)).unwrap();
         assert_eq!(task.n_held_out(), 9);

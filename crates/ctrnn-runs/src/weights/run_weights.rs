@@ -93,8 +93,7 @@ impl RunWeights {
 }
 
 fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeights, RunError> {
-    let (states, mut damaged) = states(folder)?;
-    let mut states = states;
+    let (mut states, mut damaged) = states(folder)?;
     for _ in 0..MOST_LISTINGS {
         for &state in &states {
             // The initial weights must not replace a damaged state, because they are untrained.
@@ -123,18 +122,21 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
         }
         states = self::states(folder)?.0;
     }
-    Err(match damaged.into_iter().next() {
-        Some((_, error)) => error,
-        None => RunError::Data {
-            path: folder.root().to_owned(),
-            reason: if has_ended(folder) {
-                "has no network any more: it has ended, but model/ and its checkpoints are gone"
-            } else {
-                "has no network yet: no checkpoint, and no model/"
-            }
-            .to_owned(),
-        },
-    })
+    let damaged = damaged.into_iter().next();
+    Err(damaged.map_or_else(|| no_network(folder), |(_, error)| error))
+}
+
+/// Creates the error of a run folder without any state.
+fn no_network(folder: &RunFolder) -> RunError {
+    let reason = if has_ended(folder) {
+        "has no network any more: it has ended, but model/ and its checkpoints are gone"
+    } else {
+        "has no network yet: no checkpoint, and no model/"
+    };
+    RunError::Data {
+        path: folder.root().to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 /// Returns true if a run has done all its steps: its initial weights are then not its network.

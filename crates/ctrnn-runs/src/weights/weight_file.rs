@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use ctrnn_files::{Array, ArrayData, TensorFile, read_arrays};
-use ctrnn_model::{CtrnnConfig, ParameterSpec, Weights};
+use ctrnn_model::{CtrnnConfig, Weights};
 
 use crate::RunError;
 
@@ -69,8 +69,11 @@ pub(crate) fn safetensors_bytes(
 /// Returns the size limit of a weight file: six times every parameter in double precision (raw weights, masks, signs
 /// and fixed weights in addition to effective ones), and 16 MiB of header.
 fn longest_file(network: &CtrnnConfig) -> u64 {
-    let elements = |spec: &ParameterSpec| spec.n_elements() as u64;
-    let all: u64 = network.parameters().iter().map(elements).sum();
+    let all: u64 = network
+        .parameters()
+        .iter()
+        .map(|spec| spec.n_elements() as u64)
+        .sum();
     (16 << 20) + 6 * 8 * all
 }
 

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Member, Scene, evidence};
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// Two stimuli are shown at once; the response is towards the stronger one.
 ///
@@ -94,6 +96,10 @@ impl Task for YangDecision {
     fn conditions(&self) -> Vec<Condition> {
         let conditions = self.evidence.conditions(&self.coherences);
         Condition::with_catch(conditions, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        evidence::meaning(condition)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::two_directions;
 use super::{Evidence, Member, Scene, evidence};
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// Two stimuli are shown one after the other; the response is towards the stronger one.
 ///
@@ -106,6 +108,10 @@ impl Task for YangDelayedDecision {
     fn conditions(&self) -> Vec<Condition> {
         let conditions = self.evidence.conditions(&self.coherences);
         Condition::with_catch(conditions, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        evidence::meaning(condition)
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

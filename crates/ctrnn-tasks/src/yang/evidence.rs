@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Member, about};
-use crate::Condition;
+use crate::{Condition, Meaning};
 
 /// The rings that show the evidence, and the rule for the correct stimulus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +44,16 @@ pub(super) fn family<T>(
             (name, about(&summary), with(evidence))
         })
         .collect()
+}
+
+/// Describes the conditions of a decision.
+pub(super) fn meaning(condition: &str) -> Meaning {
+    match condition {
+        "coh" => Meaning::percent("coherence"),
+        "coh1" => Meaning::percent("coherence on ring 1"),
+        "coh2" => Meaning::percent("coherence on ring 2"),
+        _ => Meaning::of_name(condition),
+    }
 }
 
 /// The strengths of the stimuli, `by_ring[ring][stimulus]`, and the index of the one that is stronger by the rule.

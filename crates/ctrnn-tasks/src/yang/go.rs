@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Member, Scene, about};
 use crate::ring::directions_deg;
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// A stimulus is shown on one of two rings; the response is towards it or, in anti tasks, in the opposite direction.
 ///
@@ -177,6 +179,14 @@ impl Task for YangGo {
             n => Condition::grid(&[rings, ("direction", &directions_deg(n))]),
         };
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "ring" => Meaning::Names(vec![(1.0, "ring 1".to_owned()), (2.0, "ring 2".to_owned())]),
+            "direction" => Meaning::quantity("direction", "deg"),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Member, Scene, about};
-use crate::{Check, Clock, Condition, Duration, Epoch, Layout, Task, TaskError, Timeline, Trial};
+use crate::{
+    Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
+};
 
 /// A sample is shown and, after a delay, a test; the response is towards the test, or withheld.
 ///
@@ -119,6 +121,13 @@ impl Task for YangMatch {
     fn conditions(&self) -> Vec<Condition> {
         let grid = Condition::grid(&[("match", &[0.0, 1.0])]);
         Condition::with_catch(grid, self.catch_fraction)
+    }
+
+    fn meaning(&self, condition: &str) -> Meaning {
+        match condition {
+            "match" => Meaning::names(&["non-match", "match"]),
+            _ => Meaning::of_name(condition),
+        }
     }
 
     fn sample_trial(&self, condition: &Condition, clock: Clock, rng: &mut Rng) -> Trial {

@@ -26,6 +26,16 @@ impl Tally {
         self.reaction_steps += answer.reaction_steps.unwrap_or(0) as usize;
     }
 
+    /// Returns the number of right answers.
+    pub fn right(self) -> usize {
+        self.right
+    }
+
+    /// Returns the number of trials that have a right answer.
+    pub fn answered(self) -> usize {
+        self.answered
+    }
+
     /// Returns the fraction of right answers; `None` if no trial has a right choice.
     pub fn accuracy(self) -> Option<f64> {
         (self.answered > 0).then(|| self.right as f64 / self.answered as f64)

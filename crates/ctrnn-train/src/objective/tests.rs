@@ -2,6 +2,7 @@
 
 use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
+use burn::tensor::TensorData;
 use ctrnn_model::{
     Activation, CtrnnConfig, Dale, Forward, Noise, NoiseAddress, Parameter, Parametrization,
     UnitState,
@@ -9,9 +10,10 @@ use ctrnn_model::{
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Clock, Duration, Integrator, Mask, Target};
 
+use super::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTarget};
 use super::*;
 use crate::burn_test::{batch, outputs, values};
-use crate::evaluation::{EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
+use crate::evaluation::{Breakdown, EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
 use crate::objective::config::{Spread, StatePrediction};
 
 type Inner = NdArray<f64>;
@@ -507,8 +509,10 @@ fn no_number_of_an_evaluation_depends_on_its_blocks() {
                 record: Record::RATES,
                 further: &|_, _| Vec::new(),
                 together,
+                run: None,
             };
-            evaluate_terms::<Inner>(&network, &task, &trials, &scored, &draws).unwrap()
+            let all = Breakdown::default();
+            evaluate_terms::<Inner>(&network, &task, &trials, &scored, &draws, all).unwrap()
         };
         let whole = report(600);
         for together in [1, 100, 256] {

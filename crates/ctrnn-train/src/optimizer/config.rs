@@ -421,8 +421,10 @@ pub struct Group {
 impl Groups {
     /// Returns the learning rates of the parameters that have their own.
     pub fn rates(&self) -> BTreeMap<Parameter, f64> {
-        let rate = |role: Role| Some((role.into(), self.lr(role)?));
-        Role::ALL.into_iter().filter_map(rate).collect()
+        Role::ALL
+            .into_iter()
+            .filter_map(|role| Some((role.into(), self.lr(role)?)))
+            .collect()
     }
 
     /// Returns true if no parameter has its own learning rate.

@@ -47,9 +47,19 @@ impl Optimizer {
         match self {
             Self::Adam(rule) => adam_step(rule, lr, value, gradient, memory),
             Self::AdamW(rule) => adamw_step(rule, lr, value, gradient, memory),
-            Self::Sgd(rule) => sgd_step(rule, lr, value, gradient, memory),
-            Self::RmsProp(rule) => rmsprop_step(rule, lr, value, gradient, memory),
-            Self::AdaGrad(rule) => adagrad_step(rule, lr, value, gradient, memory),
+            Self::Sgd(rule) => descend(lr, rule.weight_decay, value, gradient, memory, |g, m| {
+                sgd(rule, g, m)
+            }),
+            Self::RmsProp(rule) => {
+                descend(lr, rule.weight_decay, value, gradient, memory, |g, m| {
+                    rmsprop(rule, g, m)
+                })
+            }
+            Self::AdaGrad(rule) => {
+                descend(lr, rule.weight_decay, value, gradient, memory, |g, m| {
+                    adagrad(rule, g, m)
+                })
+            }
         }
     }
 }
@@ -188,44 +198,50 @@ fn memory_of<B: Backend>(state: Option<AdaptiveMomentumState<B, 1>>) -> Memory<B
     }
 }
 
-fn sgd_step<B: Backend>(
-    rule: &Sgd,
+/// Direction of a step `w -= lr d`, and the moments for the next update.
+type Directed<B> = (Tensor<B, 1>, Vec<Tensor<B, 1>>);
+
+/// Makes a step along the direction that a rule finds from the gradient, weight decay included, and from its moments
+/// (none at the first update).
+fn descend<B: Backend>(
     lr: f64,
+    weight_decay: f64,
     value: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,
+    rule: impl FnOnce(Tensor<B, 1>, Vec<Tensor<B, 1>>) -> Directed<B>,
 ) -> (Tensor<B, 1>, Memory<B>) {
-    let gradient = decayed(gradient, &value, rule.weight_decay);
-    let updates = updates_with(&memory);
-    let velocity = match memory.and_then(|memory| memory.moments.into_iter().next()) {
+    let gradient = match weight_decay {
+        0.0 => gradient, // unchanged to the bit
+        _ => gradient + value.clone() * weight_decay,
+    };
+    let (updates, moments) =
+        memory.map_or((0, Vec::new()), |memory| (memory.updates, memory.moments));
+    let (direction, moments) = rule(gradient, moments);
+    let updates = updates + 1;
+    (value - direction * lr, Memory { updates, moments })
+}
+
+fn sgd<B: Backend>(rule: &Sgd, gradient: Tensor<B, 1>, moments: Vec<Tensor<B, 1>>) -> Directed<B> {
+    let velocity = match moments.into_iter().next() {
         Some(velocity) => gradient.clone() + velocity * rule.momentum,
         None => gradient.clone(),
     };
-    let along = if rule.nesterov {
+    let direction = if rule.nesterov {
         velocity.clone() * rule.momentum + gradient
     } else {
         velocity.clone()
     };
-    let memory = Memory {
-        updates,
-        moments: vec![velocity],
-    };
-    (value - along * lr, memory)
+    (direction, vec![velocity])
 }
 
-fn rmsprop_step<B: Backend>(
+fn rmsprop<B: Backend>(
     rule: &RmsProp,
-    lr: f64,
-    value: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
-    memory: Option<Memory<B>>,
-) -> (Tensor<B, 1>, Memory<B>) {
-    let gradient = decayed(gradient, &value, rule.weight_decay);
-    let updates = updates_with(&memory);
+    moments: Vec<Tensor<B, 1>>,
+) -> Directed<B> {
     let zero = gradient.zeros_like();
-    let mut last = memory
-        .map_or_else(Vec::new, |memory| memory.moments)
-        .into_iter();
+    let mut last = moments.into_iter();
     let mut last = || last.next().unwrap_or_else(|| zero.clone());
     let blend = |old: Tensor<B, 1>, new: Tensor<B, 1>| old * rule.decay + new * (1.0 - rule.decay);
     let square = blend(last(), gradient.clone().square());
@@ -236,48 +252,18 @@ fn rmsprop_step<B: Backend>(
         square.clone()
     };
     let velocity = last() * rule.momentum + gradient / (spread.sqrt() + rule.eps);
-    let memory = Memory {
-        updates,
-        moments: vec![square, mean, velocity.clone()],
-    };
-    (value - velocity * lr, memory)
+    (velocity.clone(), vec![square, mean, velocity])
 }
 
-fn adagrad_step<B: Backend>(
+fn adagrad<B: Backend>(
     rule: &AdaGrad,
-    lr: f64,
-    value: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
-    memory: Option<Memory<B>>,
-) -> (Tensor<B, 1>, Memory<B>) {
-    let gradient = decayed(gradient, &value, rule.weight_decay);
-    let updates = updates_with(&memory);
+    moments: Vec<Tensor<B, 1>>,
+) -> Directed<B> {
     let square = gradient.clone().square();
-    let sum = match memory.and_then(|memory| memory.moments.into_iter().next()) {
+    let sum = match moments.into_iter().next() {
         Some(sum) => sum + square,
         None => square,
     };
-    let value = value - gradient / (sum.clone().sqrt() + rule.eps) * lr;
-    let memory = Memory {
-        updates,
-        moments: vec![sum],
-    };
-    (value, memory)
-}
-
-/// Returns `g + weight_decay w`; without weight decay, `g` unchanged to the bit.
-fn decayed<B: Backend>(
-    gradient: Tensor<B, 1>,
-    value: &Tensor<B, 1>,
-    weight_decay: f64,
-) -> Tensor<B, 1> {
-    match weight_decay {
-        0.0 => gradient,
-        _ => gradient + value.clone() * weight_decay,
-    }
-}
-
-/// Returns the number of updates, including this one.
-fn updates_with<B: Backend>(memory: &Option<Memory<B>>) -> usize {
-    memory.as_ref().map_or(0, |memory| memory.updates) + 1
+    (gradient / (sum.clone().sqrt() + rule.eps), vec![sum])
 }

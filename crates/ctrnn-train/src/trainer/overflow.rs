@@ -1,7 +1,6 @@
 //! Localisation of an overflow: the time step of a trial at which the states stop being finite.
 
-use burn::tensor::backend::AutodiffBackend;
-use ctrnn_model::{Forward, Record, RecurrenceBackend};
+use ctrnn_model::{Forward, Record, TrainingBackend};
 
 use super::Trainer;
 use crate::TrainError;
@@ -26,11 +25,7 @@ pub enum Overflow {
     },
 }
 
-impl<B> Trainer<'_, B>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+impl<B: TrainingBackend> Trainer<'_, B> {
     /// Finds where the states overflow in the batch of the next step; after an error, this is the step that failed.
     ///
     /// # Errors

@@ -84,6 +84,7 @@ fn trained(long: usize, check_every: u64, objective: Objective) -> Vec<f64> {
         validate: crate::ValidateConfig {
             trials: 4,
             every_steps: 6,
+            ..Default::default()
         },
         check_every,
         ..TrainSettings::default()
@@ -142,7 +143,7 @@ fn no_term_sees_what_overflowed() {
     let task = ShortAndLong { long: 12 };
     let clock = Clock::new(20.0).unwrap();
     let key = Key::new(1, Stream::Validation, 0);
-    let trials = EvaluationTrials::of(&task, clock, key, 2).unwrap();
+    let trials = EvaluationTrials::of(&task, clock, key, ConditionOrder::Balanced, 2).unwrap();
     let network = burn::module::AutodiffModule::valid(&network());
     let report = evaluate(&network, &task, &trials, &objective, &Noise::Off).unwrap();
     // The short trial: rates 0 and 1, squared error 1 over 3 steps that count. The long one: 12 rates of 0.

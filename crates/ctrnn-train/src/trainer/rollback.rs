@@ -8,7 +8,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::TensorData;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use ctrnn_model::{CtrnnModule, RecurrenceBackend};
+use ctrnn_model::{CtrnnModule, TrainingBackend};
 
 use super::Trainer;
 use crate::TrainError;
@@ -40,11 +40,7 @@ impl<B: AutodiffBackend> LastGoodState<B> {
     }
 }
 
-impl<B> Trainer<'_, B>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
+impl<B: TrainingBackend> Trainer<'_, B> {
     /// Sets the last good state, as read from a checkpoint.
     #[must_use]
     pub fn with_good(mut self, good: LastGoodState<B>) -> Self {

@@ -1,35 +1,67 @@
 //! Search for fixed and slow points of the dynamics.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ctrnn_random::{Key, Rng, Stream};
+use ndarray::{Array1, ArrayView2};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::descent::Problem;
+use super::point::FixedPoint;
+use super::starts::{Followed, Region, distance, draw};
 use crate::Dynamics;
-use crate::linear_algebra::{Eigen, NotConverged, eigen, solve};
+use crate::held_inputs::as_text;
+use crate::linear_algebra::NotConverged;
+
+/// Work of a search: numbers of starts and of linearised points times the cube of the number of units, which together
+/// take some 30 s on one core.
+const WORK_OF_STARTS: f64 = 2.2e10;
+const WORK_OF_POINTS: f64 = 8e9;
+/// Number of units below which the work is not that of matrices.
+const SMALL: usize = 50;
 
 /// Settings of the search for fixed points.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Search {
-    /// Number of gradient-descent steps on q, which move a state into the basin of a point.
-    pub gradient_steps: usize,
-    /// Largest number of Levenberg-Marquardt (damped Newton) steps, which follow the gradient descent.
+    /// Inputs to hold, in place of those of the task's epochs: numbers in the order of the task's inputs, as in `1,0,0.5`,
+    /// several inputs separated by semicolons, or a file (.npz or .json) with the array `inputs [K, I]`. Default: those
+    /// of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
+    pub inputs: String,
+    /// Largest number of inputs that are held; of more, those that are held longest in each group.
+    pub most_inputs: usize,
+    /// Largest number of starts under each input. Default: 2000, fewer with more than 100 units or many inputs.
+    pub starts: Option<usize>,
+    /// Number of starts in a round. The search ends after the first round that finds nothing new.
+    pub round: usize,
+    /// Standard deviation of the noise added to visited states, as a multiple of that of each unit over all of them.
+    /// Golub & Sussillo (2018) use noise of 0.5 in units of the state.
+    pub noise: f64,
+    /// Largest number of points under each input; on a line or plane of them each start ends at another one.
+    /// Default: 500, fewer with more than 100 units or many inputs.
+    pub points: Option<usize>,
+    /// Largest number of Newton and Levenberg-Marquardt steps from a start.
     pub newton_steps: usize,
-    /// Largest q of a fixed point.
+    /// Largest `q = 1/2 |F(s) - s|^2` of a fixed point.
     pub fixed_q: f64,
     /// Largest q of a slow point; points with a larger q are dropped.
     pub slow_q: f64,
-    /// Euclidean distance below which points are duplicates.
+    /// Euclidean distance below which points are the same.
     pub distance: f64,
-    /// Largest distance of a point from the mean of the starts, as a multiple of that of the furthest start.
+    /// Largest distance of a point from the mean of the visited states, as a multiple of that of the furthest one.
     pub reach: f64,
 }
 
 impl Default for Search {
     fn default() -> Self {
         Self {
-            gradient_steps: 100,
+            inputs: String::new(),
+            most_inputs: 24,
+            starts: None,
+            round: 100,
+            noise: 1.0,
+            points: None,
             newton_steps: 100,
             fixed_q: 1e-20,
             slow_q: 1e-6,
@@ -39,251 +71,253 @@ impl Default for Search {
     }
 }
 
+/// Reason for which a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A whole round of starts found nothing new.
+    NothingNew,
+    /// The largest number of starts was reached.
+    Starts,
+    /// The largest number of points was reached.
+    Points,
+}
+
+/// Result of a search under one input.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Distinct points: fixed ones before slow ones, the former by their number of unstable directions and falling
+    /// number of hits, the latter by ascending q.
+    pub points: Vec<FixedPoint>,
+    /// Number of starts.
+    pub n_starts: usize,
+    /// Number of starts in the last round.
+    pub n_last: usize,
+    /// Number of rounds.
+    pub n_rounds: usize,
+    /// Reason for the end.
+    pub end: End,
+    /// Visited states that were followed under the held input.
+    pub followed: Followed,
+}
+
 impl Search {
-    /// Searches from every row of `starts [n, N]` for a point with `F(s, u) = s`, under a constant input given as
-    /// `input_drive = W_in u + b`. Returns distinct points: fixed ones before slow ones, each in ascending order of q.
+    /// Returns the search with its limits for each of `n_inputs` inputs of a network set.
+    #[must_use]
+    pub fn limited(&self, n_units: usize, n_inputs: usize) -> Self {
+        let size = ((n_units + SMALL) as f64).powi(3) * n_inputs.max(1) as f64;
+        let within = |work: f64, [least, most]: [usize; 2]| {
+            Some(((work / size) as usize).clamp(least, most))
+        };
+        Self {
+            starts: self.starts.or(within(WORK_OF_STARTS, [24, 2000])),
+            points: self.points.or(within(WORK_OF_POINTS, [8, 500])),
+            ..self.clone()
+        }
+    }
+
+    /// Searches for points with `F(s, u) = s` under a constant input, given as `input_drive = W_in u + b`, from starts
+    /// among and around the `visited` states `[n, N]`, in rounds, until a round finds no new point that is isolated:
+    /// slow points and marginal ones, such as those of a line, do not count.
     ///
     /// ```text
     /// q(s) = 1/2 |F(s, u) - s|^2
     /// ```
     ///
-    /// is minimised by gradient descent, then by Newton steps `(J'J + lambda I) d = -J' (F - s)` with `J = dF/ds - I`, whose damping
-    /// lambda grows until a step makes q smaller.
+    /// is minimised by Newton steps, and where these fail by Levenberg-Marquardt steps. All starts are drawn from
+    /// `seed`.
     ///
     /// # Errors
     /// [`NotConverged`] if the eigenvalues at a point cannot be computed.
     ///
+    /// # Panics
+    /// If there are no visited states.
+    ///
     /// # References
-    /// Sussillo & Barak (2013), Opening the black box; Levenberg (1944); Marquardt (1963).
+    /// Sussillo & Barak (2013), Opening the black box; Golub & Sussillo (2018), FixedPointFinder; Levenberg (1944);
+    /// Marquardt (1963).
     pub fn run(
         &self,
         dynamics: &Dynamics,
         input_drive: &Array1<f64>,
-        starts: ArrayView2<f64>,
-    ) -> Result<Vec<FixedPoint>, NotConverged> {
+        visited: ArrayView2<f64>,
+        seed: u64,
+    ) -> Result<Found, NotConverged> {
+        assert!(visited.nrows() > 0, "a search needs a visited state");
+        let limited = self.limited(dynamics.n_units(), 1);
+        let [most_starts, most_points] =
+            [limited.starts, limited.points].map(|limit| limit.unwrap_or(1).max(1));
         let problem = Problem {
             dynamics,
             input_drive,
         };
-        let rows: Vec<ArrayView1<f64>> = starts.outer_iter().collect();
-        let minimised: Vec<(Array1<f64>, f64)> = rows
-            .par_iter()
-            .map(|start| {
-                let near = problem.descend(start.to_owned(), self.gradient_steps);
-                problem.newton(near, self)
-            })
-            .collect();
-        let is_in_reach = within_reach(starts, self.reach);
-        let mut found: Vec<(Array1<f64>, f64)> = minimised
-            .into_iter()
-            .filter(|(state, q)| *q <= self.slow_q && is_in_reach(state))
-            .collect();
-        found.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-        let distinct = distinct(found, self.distance);
-        let point = |(state, q): &(Array1<f64>, f64)| {
-            Ok(FixedPoint {
-                q: *q,
-                is_fixed: *q <= self.fixed_q,
-                modes: eigen(dynamics.step_jacobian(state, input_drive).view())?,
-                state: state.clone(),
-            })
-        };
-        distinct.par_iter().map(point).collect()
-    }
-}
-
-/// A fixed or slow point of the dynamics, with the linearisation around it.
-#[derive(Clone, Debug)]
-pub struct FixedPoint {
-    /// State `[N]`: potentials, or rates in the rate form.
-    pub state: Array1<f64>,
-    /// Residual `q = 1/2
-    /// F(s) - s
-    /// ^2`.
-    pub q: f64,
-    /// True if q is zero up to rounding; otherwise the point is slow.
-    pub is_fixed: bool,
-    /// Eigenvalues of the Jacobian of one time step, in order of falling modulus, and the modes.
-    pub modes: Eigen,
-}
-
-/// Distance of the modulus of an eigenvalue from 1 below which its mode is marginal, neither growing nor decaying:
-/// weights in single precision and the accuracy of training do not determine it more precisely.
-const MARGINAL: f64 = 1e-3;
-
-impl FixedPoint {
-    /// Returns true if every mode decays: all eigenvalues of a time step lie within the unit circle.
-    pub fn is_stable(&self) -> bool {
-        self.n_unstable() == 0 && self.n_marginal() == 0
-    }
-
-    /// Returns true if no mode grows, but some do not decay either, as along a line of fixed points.
-    pub fn is_marginal(&self) -> bool {
-        self.n_unstable() == 0 && self.n_marginal() > 0
-    }
-
-    /// Returns the number of growing modes, which is the number of unstable dimensions.
-    pub fn n_unstable(&self) -> usize {
-        self.count(|modulus| modulus > 1.0 + MARGINAL)
-    }
-
-    /// Returns the number of marginal modes, with an eigenvalue modulus of 1 to within 0.001.
-    pub fn n_marginal(&self) -> usize {
-        self.count(|modulus| (modulus - 1.0).abs() <= MARGINAL)
-    }
-
-    fn count(&self, is: impl Fn(f64) -> bool) -> usize {
-        let moduli = self.modes.values.iter().map(|z| z.re.hypot(z.im));
-        moduli.filter(|modulus| is(*modulus)).count()
-    }
-}
-
-struct Problem<'a> {
-    dynamics: &'a Dynamics,
-    input_drive: &'a Array1<f64>,
-}
-
-impl Problem<'_> {
-    /// Computes `F(s) - s`.
-    fn residual(&self, state: &Array1<f64>) -> Array1<f64> {
-        self.dynamics.target(state, self.input_drive) - state
-    }
-
-    /// Computes its Jacobian `dF/ds - I`.
-    fn jacobian(&self, state: &Array1<f64>) -> Array2<f64> {
-        let mut jacobian = self.dynamics.jacobian(state, self.input_drive);
-        jacobian.diag_mut().mapv_inplace(|x| x - 1.0);
-        jacobian
-    }
-
-    /// Runs gradient descent on q with an adaptive step: a step that would raise q is halved, after a successful one
-    /// the next may be larger.
-    fn descend(&self, mut state: Array1<f64>, n_steps: usize) -> Array1<f64> {
-        let mut q = half_square(&self.residual(&state));
-        let mut rate = 0.1;
-        for _ in 0..n_steps {
-            let gradient = self.jacobian(&state).t().dot(&self.residual(&state));
-            let proposed = &state - &(&gradient * rate);
-            let next = half_square(&self.residual(&proposed));
-            if next < q {
-                (state, q) = (proposed, next);
-                rate *= 1.3;
+        let mut region = Region::of(dynamics, visited);
+        let followed = Followed::from(dynamics, input_drive, visited, &region, self.reach);
+        let ends = followed.settled();
+        region.widen(&ends);
+        let mut rng = Rng::new(Key::new(seed, Stream::Eval, 4), 0, 0);
+        let mut found = Found::new(followed);
+        // At least two rounds, because there are midpoints from the second one on.
+        let round = self.round.min(most_starts.div_ceil(2)).max(1);
+        loop {
+            // Rare points are missed by a round with few starts for each of those that are known.
+            let n = round.max(10 * found.points.len());
+            let n = n.min(most_starts - found.n_starts);
+            let starts = draw(self, n, [visited, ends.view()], &region, &found, &mut rng);
+            let n_new = found.add(
+                self,
+                &problem,
+                self.descended(&problem, &region, starts),
+                most_points,
+            )?;
+            found.end = if found.points.len() >= most_points {
+                End::Points
+            } else if n_new == 0 {
+                End::NothingNew
+            } else if found.n_starts >= most_starts {
+                End::Starts
             } else {
-                rate *= 0.5;
-            }
+                continue;
+            };
+            break;
         }
-        state
+        found.sort();
+        Ok(found)
     }
 
-    fn newton(&self, mut state: Array1<f64>, search: &Search) -> (Array1<f64>, f64) {
-        let mut residual = self.residual(&state);
-        let mut q = half_square(&residual);
-        let mut damping = 1e-3;
-        for _ in 0..search.newton_steps {
-            // Converged up to rounding, or no step reduces q any further.
-            if q < 1e-30 || damping > 1e12 {
-                break;
-            }
-            let jacobian = self.jacobian(&state);
-            let normal = jacobian.t().dot(&jacobian);
-            let downhill = -jacobian.t().dot(&residual);
-            let scale = normal.diag().mean().unwrap_or(1.0);
-            loop {
-                let mut damped = normal.clone();
-                damped.diag_mut().mapv_inplace(|x| x + damping * scale);
-                let proposed = &state + &solve(damped.view(), &downhill);
-                let next = self.residual(&proposed);
-                let next_q = half_square(&next);
-                if next_q < q {
-                    (state, residual, q) = (proposed, next, next_q);
-                    damping = (damping * 0.1).max(1e-15);
-                    break;
-                }
-                damping *= 10.0;
-                if damping > 1e12 {
-                    break;
-                }
-            }
-        }
-        (state, q)
-    }
-}
-
-fn half_square(x: &Array1<f64>) -> f64 {
-    0.5 * x.dot(x)
-}
-
-/// Removes states closer than `distance` to a preferred one; the states are given in order of preference.
-fn distinct(states: Vec<(Array1<f64>, f64)>, distance: f64) -> Vec<(Array1<f64>, f64)> {
-    let mut kept: Vec<(Array1<f64>, f64)> = Vec::new();
-    for (state, q) in states {
-        let is_new = |(other, _): &(Array1<f64>, f64)| {
-            2.0 * half_square(&(other - &state)) >= distance * distance
+    /// Descends from every start. Returns the last states and their q.
+    fn descended(
+        &self,
+        problem: &Problem,
+        region: &Region,
+        starts: Vec<Array1<f64>>,
+    ) -> Vec<(Array1<f64>, f64)> {
+        // Beyond the limit of a fixed point, so that its state is exact.
+        let goal = 1e-6 * self.fixed_q;
+        let descend = |start| {
+            let (state, q) = problem.descend(start, self.newton_steps, goal, region.radius);
+            let is_near = region.holds(&state, self.reach);
+            (state, if is_near { q } else { f64::INFINITY })
         };
-        if kept.iter().all(is_new) {
-            kept.push((state, q));
-        }
+        starts.into_par_iter().map(descend).collect()
     }
-    kept
 }
 
-/// Returns a predicate that is true for states at most `reach` times as far from the mean of the starts as the furthest
-/// start, whose distance counts as at least 1, because the starts may coincide.
-fn within_reach(starts: ArrayView2<f64>, reach: f64) -> impl Fn(&Array1<f64>) -> bool {
-    let mean = starts.mean_axis(ndarray::Axis(0)).unwrap_or_default();
-    let distance = {
-        let mean = mean.clone();
-        move |state: ArrayView1<f64>| (2.0 * half_square(&(&state - &mean))).sqrt()
-    };
-    let furthest = starts.outer_iter().map(&distance).fold(0.0, f64::max);
-    move |state| distance(state.view()) <= reach * furthest.max(1.0)
+impl Found {
+    fn new(followed: Followed) -> Self {
+        Self {
+            points: Vec::new(),
+            n_starts: 0,
+            n_last: 0,
+            n_rounds: 0,
+            end: End::NothingNew,
+            followed,
+        }
+    }
+
+    /// Adds the states at which the starts of a round ended, with their q, which is infinite out of reach. Returns the
+    /// number of new isolated points.
+    fn add(
+        &mut self,
+        search: &Search,
+        problem: &Problem,
+        mut arrived: Vec<(Array1<f64>, f64)>,
+        most_points: usize,
+    ) -> Result<usize, NotConverged> {
+        self.n_rounds += 1;
+        self.n_last = arrived.len();
+        self.n_starts += arrived.len();
+        arrived.retain(|(_, q)| *q <= search.slow_q);
+        arrived.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        let mut new: Vec<(Array1<f64>, f64, usize)> = Vec::new();
+        for (state, q) in arrived {
+            let is_here = |other: &Array1<f64>| distance(other, &state) < search.distance;
+            if let Some(known) = self.points.iter_mut().find(|point| is_here(&point.state)) {
+                known.hits += 1;
+            } else if let Some((.., hits)) = new.iter_mut().find(|(other, ..)| is_here(other)) {
+                *hits += 1;
+            } else {
+                new.push((state, q, 1));
+            }
+        }
+        new.truncate(most_points.saturating_sub(self.points.len()));
+        let point = |(state, q, hits): (Array1<f64>, f64, usize)| {
+            let sizes = [q, search.fixed_q];
+            let point = FixedPoint::new(problem.dynamics, problem.input_drive, state, sizes)?;
+            Ok(FixedPoint { hits, ..point })
+        };
+        let new: Vec<FixedPoint> = new.into_par_iter().map(point).collect::<Result<_, _>>()?;
+        let is_isolated = |point: &&FixedPoint| point.is_fixed && point.n_marginal == 0;
+        let n_new = new.iter().filter(is_isolated).count();
+        self.points.extend(new);
+        Ok(n_new)
+    }
+
+    fn sort(&mut self) {
+        self.points.sort_by(|a, b| {
+            let slow = (!a.is_fixed).cmp(&!b.is_fixed);
+            let within = if a.is_fixed {
+                (a.n_unstable, std::cmp::Reverse(a.hits))
+                    .cmp(&(b.n_unstable, std::cmp::Reverse(b.hits)))
+            } else {
+                a.q.total_cmp(&b.q)
+            };
+            slow.then(within)
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_files::npz;
+    use ctrnn_model::{Activation, Form};
+    use ndarray::Array2;
+
     use super::*;
     use crate::dynamics::tests::map;
-    use ctrnn_model::{Activation, Form};
-    use ctrnn_random::{Key, Rng, Stream};
 
-    fn starts(n: usize, n_units: usize, scale: f64) -> Array2<f64> {
+    fn states(n: usize, n_units: usize, scale: f64) -> Array2<f64> {
         let mut rng = Rng::new(Key::new(3, Stream::Eval, 0), 0, 0);
         Array2::from_shape_simple_fn((n, n_units), || scale * f64::from(rng.normal()))
+    }
+
+    fn search(dynamics: &Dynamics, visited: &Array2<f64>) -> Found {
+        let drive = dynamics.bias.clone();
+        let found = Search::default().run(dynamics, &drive, visited.view(), 1);
+        found.unwrap()
     }
 
     /// `h' = tanh(w h)` with w = 2 has the fixed points 0, unstable with eigenvalue 2, and +-h* with h* = tanh(2 h*) =
     /// 0.957504, stable with eigenvalue 2 (1 - h*^2). Two such uncoupled units have the nine pairs.
     #[test]
     fn the_nine_points_of_two_bistable_units() {
-        let w = Array2::from_diag_elem(2, 2.0);
         for form in [Form::Rate, Form::Voltage] {
-            let dynamics = map(w.clone(), Activation::Tanh, form);
-            let none = Array1::zeros(2);
-            let scale = if form == Form::Rate { 1.0 } else { 2.0 };
-            let found = Search::default()
-                .run(&dynamics, &none, starts(200, 2, scale).view())
-                .unwrap();
-            assert_eq!(found.len(), 9, "{form:?}");
-            for point in &found {
-                let residual = dynamics.target(&point.state, &none) - &point.state;
-                assert!(point.is_fixed && residual.iter().all(|x| x.abs() < 1e-9));
-                let at_zero = dynamics
-                    .rates(&point.state)
-                    .iter()
-                    .filter(|h| h.abs() < 0.5)
-                    .count();
-                assert_eq!(point.n_unstable(), at_zero);
-                for h in dynamics.rates(&point.state) {
+            let dynamics = map(Array2::from_diag_elem(2, 2.0), Activation::Tanh, form);
+            let found = search(&dynamics, &states(50, 2, 1.0));
+            assert_eq!(
+                (found.points.len(), found.end),
+                (9, End::NothingNew),
+                "{form:?}"
+            );
+            for point in &found.points {
+                assert!(point.is_fixed);
+                let rates = dynamics.rates(&point.state);
+                let n_zero = rates.iter().filter(|h| h.abs() < 0.5).count();
+                assert_eq!(point.n_unstable, n_zero);
+                for h in rates {
                     assert!(
                         h.abs() < 1e-9 || (h.abs() - 0.957_504_024).abs() < 1e-8,
                         "{h}"
                     );
                 }
             }
-            assert_eq!(found.iter().filter(|point| point.is_stable()).count(), 4);
-            let stable = found.iter().find(|point| point.is_stable()).unwrap();
+            let stable: Vec<_> = found
+                .points
+                .iter()
+                .filter(|point| point.is_stable())
+                .collect();
+            assert_eq!(stable.len(), 4);
             let expected = 2.0 * (1.0 - 0.957_504_024f64.powi(2));
-            assert!((stable.modes.values[0].re - expected).abs() < 1e-6);
+            assert!((stable[0].modes.values[0].re - expected).abs() < 1e-6);
         }
     }
 
@@ -292,10 +326,8 @@ mod tests {
     fn a_linear_network_rests_at_the_origin() {
         let w = ndarray::array![[0.5, -0.9], [0.9, 0.5]];
         let dynamics = map(w, Activation::Linear, Form::Voltage);
-        let found = Search::default()
-            .run(&dynamics, &Array1::zeros(2), starts(20, 2, 3.0).view())
-            .unwrap();
-        assert_eq!(found.len(), 1);
+        let found = search(&dynamics, &states(20, 2, 3.0)).points;
+        assert_eq!((found.len(), found[0].hits), (1, 200));
         assert!(found[0].state.iter().all(|v| v.abs() < 1e-9));
         assert!(!found[0].is_stable(), "|0.5 + 0.9 i| = 1.03");
         assert!((found[0].modes.values[0].im.abs() - 0.9).abs() < 1e-9);
@@ -307,23 +339,22 @@ mod tests {
     fn a_plane_of_fixed_points_is_marginal() {
         let found = |third: f64| {
             let w = Array2::from_diag(&ndarray::array![1.0, 1.0 + 1e-7, third]);
-            let dynamics = map(w, Activation::Linear, Form::Voltage);
-            let starts = starts(40, 3, 1.0);
-            Search::default()
-                .run(&dynamics, &Array1::zeros(3), starts.view())
-                .unwrap()
+            search(
+                &map(w, Activation::Linear, Form::Voltage),
+                &states(40, 3, 1.0),
+            )
+            .points
         };
-        let stable_beside = found(0.5);
-        assert!(stable_beside.len() > 30, "{}", stable_beside.len());
+        let plane = found(0.5);
+        assert!(plane.len() > 30, "{}", plane.len());
         assert!(
-            stable_beside
+            plane
                 .iter()
-                .all(|point| point.is_marginal() && !point.is_stable())
+                .all(|point| point.is_marginal() && point.n_marginal == 2)
         );
-        assert!(stable_beside.iter().all(|point| point.n_marginal() == 2));
         for point in found(2.0) {
             assert!(!point.is_stable() && !point.is_marginal());
-            assert_eq!((point.n_unstable(), point.n_marginal()), (1, 2));
+            assert_eq!((point.n_unstable, point.n_marginal), (1, 2));
         }
     }
 
@@ -332,16 +363,103 @@ mod tests {
     fn a_drifting_line_is_slow() {
         let mut dynamics = map(Array2::eye(1), Activation::Linear, Form::Voltage);
         dynamics.bias[0] = -1e-4;
-        let drive = dynamics.bias.clone();
-        let starts = starts(5, 1, 1.0);
-        let found = Search::default()
-            .run(&dynamics, &drive, starts.view())
-            .unwrap();
-        assert_eq!(found.len(), 5);
-        assert!(
-            found
-                .iter()
-                .all(|point| !point.is_fixed && (point.q - 5e-9).abs() < 1e-15)
-        );
+        let found = search(&dynamics, &states(5, 1, 1.0)).points;
+        assert!(!found.is_empty());
+        let is_slow = |point: &FixedPoint| !point.is_fixed && (point.q - 5e-9).abs() < 1e-15;
+        assert!(found.iter().all(is_slow));
+    }
+
+    /// Reads a network that was trained to remember three bits.
+    fn flip_flop(file: &str) -> Dynamics {
+        let path = format!("{}/../../tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+        let weights = npz::read(std::path::Path::new(&path)).unwrap();
+        let values = |name: &str| weights[name].to_f64().unwrap();
+        let matrix = |name: &str| {
+            let shape = weights[name].shape();
+            Array2::from_shape_vec((shape[0], shape[1]), values(name)).unwrap()
+        };
+        let n = weights["recurrent.bias"].shape()[0];
+        Dynamics {
+            w_in: matrix("input.weight"),
+            bias: values("recurrent.bias").into(),
+            w_out: matrix("output.weight"),
+            bias_out: values("output.bias").into(),
+            gain: Array1::from_elem(n, 0.2),
+            tau_ms: Array1::from_elem(n, 100.0),
+            dt_ms: 20.0,
+            ..map(matrix("recurrent.weight"), Activation::Tanh, Form::Voltage)
+        }
+    }
+
+    /// Returns the number of points with 0, 1, 2 and 3 unstable directions.
+    fn by_unstable_directions(found: &Found) -> [usize; 4] {
+        let fixed = || found.points.iter().filter(|point| point.is_fixed);
+        [0, 1, 2, 3].map(|d| fixed().filter(|point| point.n_unstable == d).count())
+    }
+
+    /// A cube of eight stable points has twelve edges, six faces and a centre, with a saddle in each. Networks trained by
+    ///
+    /// ```text
+    /// train-ctrnn train configs/tasks/flip_flop.toml model.n_units=100 '~train.stop' train.steps=3000
+    /// ```
+    ///
+    /// have just these.
+    fn assert_27_points(network: &Dynamics, visited: &Array2<f64>) {
+        let found = search(network, visited);
+        assert_eq!(by_unstable_directions(&found), [8, 12, 6, 1]);
+        assert_eq!((found.points.len(), found.end), (27, End::NothingNew));
+        let hits: usize = found.points.iter().map(|point| point.hits).sum();
+        assert!(found.n_starts <= 2000 && hits <= found.n_starts);
+    }
+
+    /// Returns the states of a network after a pulse on each of the three inputs.
+    fn after_pulses(network: &Dynamics) -> Array2<f64> {
+        let after_pulse = |k: usize| {
+            let pulse = Array1::from_shape_fn(3, |bit| f64::from((k >> bit & 1) as i8 * 2 - 1));
+            let drive = network.input_drive(&pulse);
+            let rest = Array1::zeros(network.n_units());
+            (0..5).fold(rest, |state, _| network.next(&state, &drive))
+        };
+        let corners: Vec<_> = (0..8).map(after_pulse).collect();
+        Array2::from_shape_fn((8, network.n_units()), |(k, i)| corners[k][i])
+    }
+
+    #[test]
+    fn the_27_points_of_three_bits() {
+        let network = flip_flop("flip_flop.npz");
+        assert_27_points(&network, &after_pulses(&network));
+    }
+
+    /// Starts spread by themselves if all visited states are the same.
+    #[test]
+    fn the_27_points_from_one_state() {
+        assert_27_points(&flip_flop("flip_flop.npz"), &Array2::zeros((8, 24)));
+    }
+
+    #[test]
+    #[ignore = "takes minutes without optimisation, seconds with --release"]
+    fn the_27_points_of_100_units() {
+        let network = flip_flop("flip_flop_100.npz");
+        assert_27_points(&network, &after_pulses(&network));
+        assert_27_points(&network, &Array2::zeros((8, 100)));
+    }
+
+    /// `v' = v + 0.2 (1.5 max(v, 0) + 1 - v)` grows without bound from any v; 3 radii from the mean are left at the step
+    /// found by iteration.
+    #[test]
+    fn states_that_run_away_are_timed() {
+        let mut dynamics = map(ndarray::array![[1.5]], Activation::Relu, Form::Voltage);
+        dynamics.gain[0] = 0.2;
+        dynamics.bias[0] = 1.0;
+        let visited = ndarray::array![[0.0], [1.0]];
+        let found = search(&dynamics, &visited);
+        assert!(found.points.is_empty());
+        // Mean 0.5; standard deviation 0.5, twice which is the radius.
+        let (mut v, mut step) = (1.0f64, 0);
+        while (v - 0.5).abs() <= 3.0 {
+            v += 0.2 * (1.5 * v + 1.0 - v);
+            step += 1;
+        }
+        assert_eq!(found.followed.divergence(), Some((2, step - 1)));
     }
 }

@@ -70,13 +70,15 @@ fn tile_jobs<'a, E: Element>(
     let mut inputs = split(inputs, &tiles, shape, shape.inputs).into_iter();
     let mut initial_state =
         initial_state.map(|state| split(state, &tiles, shape, shape.units).into_iter());
-    let job = |&tile: &Tile| TileJob {
-        plan,
-        tile,
-        inputs: inputs.next().flatten(),
-        initial_state: initial_state.each_mut().map(|rows| rows.next().flatten()),
-    };
-    tiles.iter().map(job).collect()
+    tiles
+        .iter()
+        .map(|&tile| TileJob {
+            plan,
+            tile,
+            inputs: inputs.next().flatten(),
+            initial_state: initial_state.each_mut().map(|rows| rows.next().flatten()),
+        })
+        .collect()
 }
 
 /// Backward sweep of one tile.
@@ -216,6 +218,10 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Takes one step of the voltage form: from the gradients of the rates after a step to those of its (scaled) drive, which are
     /// those of the potentials, and of the potentials before it along the leak.
+    ///
+    /// Each form has its own function, although they begin alike: the loop over lanes holds another equation, and the gradients
+    /// from outside are added at another place. The order of these additions decides the rounding, so one function would have a
+    /// branch at each of them.
     #[inline(always)]
     fn update_potentials<S: Simd<Elem = E>>(
         &self,

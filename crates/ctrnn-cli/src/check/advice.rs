@@ -4,9 +4,8 @@
 //! gradients, so that the advice does not depend on the load of the machine; a measured time that is shorter replaces
 //! the estimate. `docs/performance.md` has the measurements behind the constants.
 
-use ctrnn_config::{Backend, Run};
+use ctrnn_config::{Backend, Run, counted};
 
-use crate::check::counted;
 use crate::threads::in_training;
 
 /// Operations per second of one thread of the CPU kernels.

@@ -1,4 +1,4 @@
-//! The tasks of this crate by name.
+//! The list of all tasks of this crate, by name.
 
 use crate::{
     Abba, Anti, ContextDecision, DelayGo, DelayedDiscrimination, DelayedMatchToSample,

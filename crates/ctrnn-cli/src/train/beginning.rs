@@ -6,16 +6,24 @@ use std::path::{Path, PathBuf};
 use ctrnn_config::{GivenWeights, Reading, Run, WeightSource};
 use ctrnn_files::{FileError, RunFolder, digest};
 use ctrnn_model::{InitialState, Parameter, Weights};
-use ctrnn_runs::{INIT_FROM, RunWeights, begun_in};
+use ctrnn_runs::{INIT_FROM, RunWeights, as_typed, begun_in};
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::conditions_of_states;
 use serde_json::Value;
 
 use crate::args::{Data, TrainArgs};
 use crate::failure::{DATA, Failure, USAGE};
-use crate::run_path::{default_path, free_name, with_name};
+use crate::folder_name::{default_path, free_name, with_name};
+use crate::shell::quoted_path;
 use crate::terminal::Terminal;
-use crate::train::quoted;
+
+/// Start of the override by which `--init-from` names a file of weights.
+pub const INIT_FILE: &str = "model.init.file=";
+
+/// Returns true for an override that the user gave, and not `--init-from`.
+pub fn is_own_override(word: &str) -> bool {
+    !word.starts_with(INIT_FILE)
+}
 
 /// Returns the weight file that `--init-from` refers to, and its content.
 ///
@@ -42,9 +50,8 @@ pub fn weights_to_begin_with(
         found = RunWeights::read(&folder, checkpoint, None)?;
         digest = digest::blake3_file(&found.path);
     }
-    for note in &found.notes {
-        terminal.note(format!("{}: {note}", asked.run.display()));
-    }
+    let run = asked.run.display();
+    terminal.notes(found.notes.iter().map(|note| format!("{run}: {note}")));
     let given = GivenWeights {
         weights: found.weights,
         blake3: digest?,
@@ -58,16 +65,18 @@ fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
         "{} is not a run to begin with: it has no RUN.json",
         run.display()
     );
-    let is_run = |folder: &&Path| RunFolder::at(*folder).run_json().is_file();
-    let around = source.ancestors().skip(1).find(is_run);
+    let around = source
+        .ancestors()
+        .skip(1)
+        .find(|folder| RunFolder::at(*folder).run_json().is_file());
     let is_weight_file = source
         .extension()
         .is_some_and(|extension| extension == "safetensors" || extension == "npz");
     let help = if source.is_file() && is_weight_file {
-        let file = quoted(&source.display().to_string());
+        let file = quoted_path(source);
         format!("begin with a weight file by its key: model.init.file={file}")
     } else if let Some(around) = around.filter(|around| *around != Path::new("")) {
-        let around = quoted(&around.display().to_string());
+        let around = quoted_path(around);
         format!(
             "give the folder of the run: --init-from {around}, and a checkpoint of it if its newest weights are not meant: --checkpoint last|best|STEP"
         )
@@ -173,9 +182,7 @@ fn began_from(folder: &RunFolder, args: &TrainArgs) -> Option<bool> {
         Some(step) => RunFolder::at(&asked.run).checkpoint(step),
         None => asked.run,
     };
-    let inputs = manifest["inputs"].as_array()?.iter();
-    let mut paths = inputs.filter_map(|input| input["path"].as_str());
-    Some(paths.any(|path| Path::new(path).starts_with(&place)))
+    Some(recorded_inputs(&manifest).any(|(path, _)| path.starts_with(&place)))
 }
 
 /// Replaces the initial weights of a continued run by the copy that it keeps, because the source of `--init-from` may
@@ -201,20 +208,15 @@ pub fn with_own_beginning(
         return Ok(run.beginning_with(own));
     }
     let manifest: Value = ctrnn_files::json::read(&folder.manifest())?;
-    let inputs = manifest["inputs"].as_array().into_iter().flatten();
-    let mut recorded = inputs.filter_map(|input| {
-        let path = Path::new(input["path"].as_str()?);
-        Some((path, input["blake3"].as_str()))
-    });
-    let same_file = recorded.find(|(path, _)| path == file);
+    let recorded = recorded_inputs(&manifest).find(|(path, _)| path == file);
     let is_own = match args.init_from {
         Some(_) => began_from(&folder, args) == Some(true),
-        None => same_file.is_some(),
+        None => recorded.is_some(),
     };
     if !is_own {
         return Ok(run);
     }
-    let is_as_it_was = same_file.is_some_and(|(_, blake3)| {
+    let is_as_it_was = recorded.is_some_and(|(_, blake3)| {
         digest::blake3_file(file).is_ok_and(|now| Some(now.as_str()) == blake3)
     });
     if !is_as_it_was && file.exists() {
@@ -227,20 +229,24 @@ pub fn with_own_beginning(
     Ok(run.beginning_with(own))
 }
 
+/// Returns path and digest of each input file in the manifest of a run.
+fn recorded_inputs(manifest: &Value) -> impl Iterator<Item = (&Path, Option<&str>)> {
+    let inputs = manifest["inputs"].as_array().into_iter().flatten();
+    inputs.filter_map(|input| Some((Path::new(input["path"].as_str()?), input["blake3"].as_str())))
+}
+
 /// Returns the command for a new run that begins with the newest weights of the run at `path`, or `None` if they do not
 /// fit the requested network.
 pub fn branch(
     path: &Path,
-    asked: Option<&Run>,
+    asked: &Run,
     config: &Path,
     overrides: &[String],
     data: &Data,
 ) -> Option<String> {
-    if let Some(asked) = asked {
-        let newest = RunWeights::read(&RunFolder::at(path), None, None).ok()?;
-        if !fits(&newest.weights, asked) {
-            return None;
-        }
+    let newest = RunWeights::read(&RunFolder::at(path), None, None).ok()?;
+    if !fits(&newest.weights, asked) {
+        return None;
     }
     let text = |path: &Path| path.display().to_string();
     let run = with_name(path);
@@ -253,8 +259,7 @@ pub fn branch(
     }
     words.extend(["--run-dir".to_owned(), text(&free_name(branch))]);
     words.extend(["--init-from".to_owned(), text(&run)]);
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    Some(words.join(" "))
+    Some(as_typed(&words))
 }
 
 /// Returns true if weights have the shapes of a network; initial states may belong to other conditions.

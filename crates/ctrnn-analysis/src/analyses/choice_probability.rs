@@ -1,0 +1,330 @@
+//! Choice probability: how well the rate of a unit predicts the choice among trials of equal evidence.
+
+use ndarray::{Array1, Array2, Axis};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Unsuitable};
+use crate::arrays::ArrayDoc;
+use crate::plot::{Figure, Layer, Panel};
+use crate::statistics::{permutation, q_values, ranks, roc_area};
+use crate::text::{rounded, spoken};
+use crate::{Arrays, Study, selectivity};
+
+/// Largest false discovery rate of a choice probability that is called significant.
+const LEVEL: f64 = 0.05;
+/// Number of the random numbers that permute choices.
+const PURPOSE: u32 = 23;
+
+/// Settings of choice probabilities.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChoiceProbabilityOptions {
+    /// Least number of trials with each choice in a condition that counts.
+    pub trials: usize,
+    /// Number of random permutations of the choices within conditions.
+    pub permutations: usize,
+}
+
+impl Default for ChoiceProbabilityOptions {
+    fn default() -> Self {
+        Self {
+            trials: 4,
+            permutations: 999,
+        }
+    }
+}
+
+/// Choice probability of every unit in the last epoch before the answer.
+#[derive(Clone, Debug)]
+pub struct ChoiceProbability {
+    /// Name of the epoch.
+    pub epoch: &'static str,
+    /// Probability that the rate is higher in a trial with the second choice than in one with the first, `[unit]`.
+    pub roc_area: Array1<f64>,
+    /// The same for the choice that the evidence for which the unit fires more favours, `[unit]`; NaN without a
+    /// preference.
+    pub choice_probability: Array1<f64>,
+    /// p-values of the permutation test, `[unit]`.
+    pub p: Vec<f64>,
+    /// p-values corrected for the number of units.
+    pub q: Vec<f64>,
+    /// Number of trials with the first and the second choice in each condition that counts.
+    pub n_trials: Vec<[usize; 2]>,
+    /// Names of the choices.
+    pub choices: [String; 2],
+}
+
+/// Trials of one condition with both choices, and the ranks of the rates among them.
+struct Stratum {
+    /// True for each trial with the second choice.
+    is_second: Vec<bool>,
+    /// Ranks `[trial, unit]`.
+    ranks: Array2<f64>,
+}
+
+impl Answer for ChoiceProbability {
+    type Options = ChoiceProbabilityOptions;
+
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "choice_probability",
+            "[unit]",
+            "",
+            "ROC area for the choice that a unit's preferred evidence favours; NaN without a preference",
+        ),
+        ArrayDoc::new(
+            "roc_area",
+            "[unit]",
+            "",
+            "probability that the rate is higher with the second choice than with the first at equal evidence",
+        ),
+        ArrayDoc::new(
+            "p",
+            "[unit]",
+            "",
+            "p-values of permutations of the choices within conditions",
+        ),
+        ArrayDoc::new(
+            "q",
+            "[unit]",
+            "",
+            "p-values corrected for the number of units",
+        ),
+        ArrayDoc::new(
+            "n_trials",
+            "[condition, 2]",
+            "",
+            "number of trials with either choice in each condition that counts",
+        ),
+    ];
+
+    fn compute(study: &Study, options: &ChoiceProbabilityOptions) -> Result<Self, Unsuitable> {
+        let layout = study.layout();
+        let [first, second] = layout.alternatives()[..] else {
+            return Err(Unsuitable::lacks("choice probabilities need two choices"));
+        };
+        let epoch = study.telling_epoch();
+        let rates = study.rates_in(epoch);
+        let choices = study.choices();
+        let strata = strata(
+            study,
+            &rates,
+            [first, second],
+            &choices,
+            options.trials.max(1),
+        );
+        if strata.is_empty() {
+            return Err(Unsuitable::Lacks(format!(
+                "no condition has {} trials of either choice; responses must vary: add noise (--noise), trials (--trials N) or weaker evidence",
+                options.trials.max(1)
+            )));
+        }
+        let order = |stratum: &Stratum| (0..stratum.is_second.len()).collect();
+        let observed = area(&strata, &strata.iter().map(order).collect::<Vec<_>>());
+        let p = p_values(&strata, &observed, options.permutations, study.seed);
+        let preference = preference(study, &rates, [first, second]);
+        let toward = |(area, preference): (&f64, &f64)| match *preference {
+            p if p > 0.0 => *area,
+            p if p < 0.0 => 1.0 - area,
+            _ => f64::NAN,
+        };
+        let counts = |stratum: &Stratum| {
+            let n = stratum
+                .is_second
+                .iter()
+                .filter(|is_second| **is_second)
+                .count();
+            [stratum.is_second.len() - n, n]
+        };
+        Ok(Self {
+            epoch,
+            choice_probability: observed.iter().zip(&preference).map(toward).collect(),
+            roc_area: observed,
+            q: q_values(&p),
+            p,
+            n_trials: strata.iter().map(counts).collect(),
+            choices: [first, second].map(|c| spoken(&layout.choice_name(c))),
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        let n_trials = Array2::from_shape_fn((self.n_trials.len(), 2), |(c, k)| {
+            self.n_trials[c][k] as f64
+        });
+        Arrays::default()
+            .with("choice_probability", &self.choice_probability)
+            .with("roc_area", &self.roc_area)
+            .with("p", &self.p)
+            .with("q", &self.q)
+            .with("n_trials", &n_trials)
+    }
+
+    fn statements(&self) -> Vec<String> {
+        let n_units = self.roc_area.len();
+        let n_significant = self.q.iter().filter(|q| **q < LEVEL).count();
+        let n_trials: usize = self.n_trials.iter().flatten().sum();
+        let mut lines = vec![format!(
+            "{n_significant} of {n_units} units predict the choice at equal evidence in the {} epoch (permutation test, false discovery rate {LEVEL}); {n_trials} trials of {} conditions",
+            spoken(self.epoch),
+            self.n_trials.len()
+        )];
+        let known: Vec<f64> = self
+            .choice_probability
+            .iter()
+            .copied()
+            .filter(|p| p.is_finite())
+            .collect();
+        if !known.is_empty() {
+            let mean = known.iter().sum::<f64>() / known.len() as f64;
+            lines.push(format!(
+                "mean choice probability {} of {} units with a preference",
+                rounded(mean, 3),
+                known.len()
+            ));
+        }
+        lines
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let mut figure = Figure::new(&[44.0, 44.0], &[34.0]);
+        let areas = self.roc_area.to_vec();
+        let label = format!("ROC area ({} against {})", self.choices[1], self.choices[0]);
+        let panel = figure.cell(0, 0);
+        panel.histogram([&label, "units"], &areas, [0.0, 1.0], 25);
+        mark_chance(panel);
+        let known: Vec<f64> = self
+            .choice_probability
+            .iter()
+            .copied()
+            .filter(|p| p.is_finite())
+            .collect();
+        let label = "choice probability (preferred choice)";
+        let panel = figure.cell(0, 1);
+        panel.histogram([label, "units"], &known, [0.0, 1.0], 25);
+        mark_chance(panel);
+        vec![("", figure)]
+    }
+}
+
+/// Draws a line at one half, over the height of the panel.
+fn mark_chance(panel: &mut Panel) {
+    let height = panel.y.range.unwrap_or([0.0, 1.0]);
+    panel.add(Layer::guide([0.5; 2], height));
+}
+
+/// Returns the conditions in which the network makes either choice at least `least` times.
+fn strata(
+    study: &Study,
+    rates: &Array2<f64>,
+    [first, second]: [usize; 2],
+    choices: &[Option<usize>],
+    least: usize,
+) -> Vec<Stratum> {
+    let conditions = &study.batch.conditions;
+    let key = |b: usize| conditions.iter().map(|(_, values)| values[b]).collect();
+    let cells = selectivity::groups((0..study.batch.n_trials).map(key));
+    let of = |(_, trials): &(Vec<f64>, Vec<usize>)| {
+        let own: Vec<usize> = trials
+            .iter()
+            .copied()
+            .filter(|&b| [Some(first), Some(second)].contains(&choices[b]))
+            .filter(|&b| rates[[b, 0]].is_finite())
+            .collect();
+        let is_second: Vec<bool> = own.iter().map(|&b| choices[b] == Some(second)).collect();
+        let n = is_second.iter().filter(|is_second| **is_second).count();
+        if n.min(own.len() - n) < least {
+            return None;
+        }
+        let own = rates.select(Axis(0), &own);
+        let mut ranked = own.clone();
+        for (mut column, unit) in ranked.axis_iter_mut(Axis(1)).zip(own.axis_iter(Axis(1))) {
+            column.assign(&Array1::from(ranks(&unit.to_vec())));
+        }
+        Some(Stratum {
+            is_second,
+            ranks: ranked,
+        })
+    };
+    cells.iter().filter_map(of).collect()
+}
+
+/// Computes the ROC area of every unit: the mean over conditions, weighted by the number of pairs of trials with different
+/// choices. Trial i of a condition has the choice of trial `orders[condition][i]`.
+fn area(strata: &[Stratum], orders: &[Vec<usize>]) -> Array1<f64> {
+    let n_units = strata[0].ranks.ncols();
+    let mut sum = Array1::<f64>::zeros(n_units);
+    let mut weights = 0.0;
+    for (stratum, order) in strata.iter().zip(orders) {
+        let seconds = (0..order.len()).filter(|&i| stratum.is_second[order[i]]);
+        let mut ranks = Array1::<f64>::zeros(n_units);
+        let mut n = 0;
+        for i in seconds {
+            ranks += &stratum.ranks.row(i);
+            n += 1;
+        }
+        let others = order.len() - n;
+        let weight = (n * others) as f64;
+        sum += &ranks.mapv(|ranks| weight * roc_area(ranks, n, others));
+        weights += weight;
+    }
+    sum / weights
+}
+
+/// Tests the ROC areas by permutations of the choices within each condition, two-sided.
+fn p_values(
+    strata: &[Stratum],
+    observed: &Array1<f64>,
+    n_permutations: usize,
+    seed: u64,
+) -> Vec<f64> {
+    let exceeds = |number: usize| {
+        let orders: Vec<Vec<usize>> = strata
+            .iter()
+            .enumerate()
+            .map(|(c, stratum)| {
+                let number = number * strata.len() + c;
+                permutation(stratum.is_second.len(), seed, PURPOSE, number)
+            })
+            .collect();
+        let drawn = area(strata, &orders);
+        let is_farther = |(drawn, observed): (&f64, &f64)| {
+            f64::from(u8::from(
+                (drawn - 0.5).abs() >= (observed - 0.5).abs() - 1e-12,
+            ))
+        };
+        drawn
+            .iter()
+            .zip(observed)
+            .map(is_farther)
+            .collect::<Array1<f64>>()
+    };
+    let zero = || Array1::<f64>::zeros(observed.len());
+    let count = (0..n_permutations)
+        .into_par_iter()
+        .map(exceeds)
+        .reduce(zero, |a, b| a + b);
+    let p = |count: &f64| (count + 1.0) / (n_permutations + 1) as f64;
+    count.iter().map(p).collect()
+}
+
+/// Returns the difference of the mean rates of each unit between the trials in which the second choice is correct and
+/// those in which the first is: its sign is the choice that the unit's preferred evidence favours.
+fn preference(study: &Study, rates: &Array2<f64>, choices: [usize; 2]) -> Vec<f64> {
+    let correct = &study.batch.correct;
+    let means = choices.map(|choice| {
+        let is_own = |&b: &usize| correct[b] == Some(choice) && rates[[b, 0]].is_finite();
+        let trials: Vec<usize> = (0..rates.nrows()).filter(is_own).collect();
+        rates.select(Axis(0), &trials).mean_axis(Axis(0))
+    });
+    match means {
+        [Some(first), Some(second)] => (second - first)
+            .mapv(|d| if d.abs() < 1e-12 { 0.0 } else { d })
+            .to_vec(),
+        _ => vec![0.0; rates.ncols()],
+    }
+}
+
+#[cfg(test)]
+mod tests;

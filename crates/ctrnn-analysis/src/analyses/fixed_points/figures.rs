@@ -1,0 +1,417 @@
+//! Figures of fixed points: in the state space, on the axes of choice and stimuli, and their eigenvalues.
+
+use ndarray::{Array1, ArrayView2};
+
+use super::selection::{oriented, slowest};
+use super::{FixedPoint, FixedPoints, SelectionVectors};
+use crate::analyses::spectrum::draw_on_complex_plane;
+use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
+use crate::text::spoken;
+
+/// Largest number of inputs drawn, and of panels in a row.
+const MOST_INPUTS: usize = 8;
+const IN_A_ROW: usize = 4;
+const HEIGHT_MM: f64 = 38.0;
+/// Largest number of eigenvalues drawn in a panel for each kind of point.
+const MOST_EIGENVALUES: usize = 4000;
+/// Largest number of points at which the leading mode is drawn.
+const MOST_DIRECTIONS: usize = 40;
+/// Length of the longest eigenvectors as drawn, as fractions of a panel.
+const RIGHT_LENGTH: f64 = 0.12;
+const LEFT_LENGTH: f64 = 0.35;
+
+const PALE: Rgb = Rgb([205, 205, 205]);
+const SELECTION: Rgb = Rgb([0, 158, 115]);
+
+/// Kind of points, with its own shape and colour.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    colour: Rgb,
+    shape: Shape,
+    holds: fn(&FixedPoint) -> bool,
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Disc,
+    Ring,
+    Square,
+    Cross,
+}
+
+/// Kinds of points in the order in which they are drawn.
+const KINDS: [Kind; 4] = [
+    Kind {
+        name: "slow",
+        colour: Rgb([0, 158, 115]),
+        shape: Shape::Cross,
+        holds: |point| !point.is_fixed,
+    },
+    Kind {
+        name: "saddle",
+        colour: Rgb([213, 94, 0]),
+        shape: Shape::Ring,
+        holds: |point| point.is_fixed && point.n_unstable > 0,
+    },
+    Kind {
+        name: "marginal",
+        colour: Rgb([0, 114, 178]),
+        shape: Shape::Square,
+        holds: |point| point.is_fixed && point.is_marginal(),
+    },
+    Kind {
+        name: "stable",
+        colour: Rgb::BLACK,
+        shape: Shape::Disc,
+        holds: |point| point.is_fixed && point.is_stable(),
+    },
+];
+
+/// A panel on the way: its ranges, and its size on paper.
+struct Plane {
+    ranges: [[f64; 2]; 2],
+    size_mm: [f64; 2],
+}
+
+impl Plane {
+    /// Returns a length on paper in the coordinates of an axis.
+    fn length(&self, side: usize, mm: f64) -> f64 {
+        let [low, high] = self.ranges[side];
+        (high - low) * mm / self.size_mm[side]
+    }
+
+    /// Returns the marks of some points of a kind.
+    fn marks(&self, kind: Kind, points: &[[f64; 2]]) -> Vec<Layer> {
+        let (x, y): (Vec<f64>, Vec<f64>) = points.iter().map(|[x, y]| (*x, *y)).unzip();
+        let half = |mm: f64| [0, 1].map(|side| self.length(side, mm));
+        match kind.shape {
+            Shape::Disc => vec![Layer::points(x, y, kind.colour).radius(0.95)],
+            Shape::Ring => Layer::rings(x, y, kind.colour, 0.85).to_vec(),
+            Shape::Square => {
+                let [dx, dy] = half(0.65);
+                let square = |[x, y]: &[f64; 2]| Layer::Box {
+                    x: [x - dx, x + dx],
+                    y: [y - dy, y + dy],
+                    colour: kind.colour,
+                };
+                points.iter().map(square).collect()
+            }
+            Shape::Cross => {
+                let [dx, dy] = half(0.8);
+                let stroke = |a: [f64; 2], b: [f64; 2]| {
+                    Layer::line(vec![a[0], b[0]], vec![a[1], b[1]], kind.colour).wide(0.25)
+                };
+                let cross = |&[x, y]: &[f64; 2]| {
+                    [
+                        stroke([x - dx, y], [x + dx, y]),
+                        stroke([x, y - dy], [x, y + dy]),
+                    ]
+                };
+                points.iter().flat_map(cross).collect()
+            }
+        }
+    }
+}
+
+/// Returns the figures of all points; if there are none, that of the states that were followed.
+pub fn all(found: &FixedPoints) -> Vec<(&'static str, Figure)> {
+    let mut figures = Vec::new();
+    if found.points().next().is_some() {
+        if found.pca.components.nrows() > 1 {
+            figures.push(("", state_space(found)));
+        }
+        figures.push(("_eigenvalues", eigenvalues(found)));
+        figures.extend(
+            found
+                .selection
+                .as_ref()
+                .map(|s| ("_selection", contexts(found, s))),
+        );
+    }
+    let is_followed = |k: &usize| {
+        let under = &found.found[*k];
+        under.points.is_empty() || under.followed.divergence().is_some()
+    };
+    let followed: Vec<usize> = (0..found.found.len()).filter(is_followed).collect();
+    if !followed.is_empty() {
+        figures.push(("_followed", distances(found, &followed)));
+    }
+    figures
+}
+
+/// Creates a figure of `n` equal panels in rows of four.
+fn grid(n: usize, most_mm: f64, height_mm: Option<f64>) -> (Figure, [f64; 2]) {
+    let columns = n.min(IN_A_ROW);
+    let width = panel_mm(columns, most_mm);
+    let height = height_mm.unwrap_or(width);
+    let figure = Figure::new(&vec![width; columns], &vec![height; n.div_ceil(IN_A_ROW)]);
+    (figure, [width, height])
+}
+
+/// Adds the names of the kinds that exist to the legend of a panel.
+fn name_kinds(panel: &mut Panel, kinds: &[Kind]) {
+    for kind in kinds.iter().rev() {
+        panel.add(match kind.shape {
+            Shape::Cross => Layer::line(Vec::new(), Vec::new(), kind.colour).named(kind.name),
+            _ => Layer::points(Vec::new(), Vec::new(), kind.colour).named(kind.name),
+        });
+    }
+}
+
+/// Returns the kinds of which there is a point.
+fn existing(found: &FixedPoints) -> Vec<Kind> {
+    let exists = |kind: &Kind| found.points().any(|(_, point)| (kind.holds)(point));
+    KINDS.into_iter().filter(exists).collect()
+}
+
+/// Draws points over the trajectories of some trials, in the plane of the first two components, and for a single input
+/// also in that of the first and the third.
+fn state_space(found: &FixedPoints) -> Figure {
+    let shown: Vec<usize> = (0..found.found.len())
+        .filter(|&k| !found.found[k].points.is_empty())
+        .take(MOST_INPUTS)
+        .collect();
+    let panels: Vec<(usize, usize)> = match shown[..] {
+        [only] if found.pca.components.nrows() > 2 => vec![(only, 1), (only, 2)],
+        _ => shown.iter().map(|&k| (k, 1)).collect(),
+    };
+    let (mut figure, size_mm) = grid(panels.len(), 42.0, Some(HEIGHT_MM));
+    let kinds = existing(found);
+    for (place, &(k, second)) in panels.iter().enumerate() {
+        let [first_axis, second_axis] =
+            [0, second].map(|axis| found.pca.components.row(axis).to_owned());
+        let axes = [&first_axis, &second_axis];
+        let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
+        draw_points(panel, found, k, axes, size_mm);
+        panel
+            .title(&*found.held.inputs[k].name)
+            .x_label("PC 1")
+            .y_label(&format!("PC {}", second + 1));
+        if place + 1 == panels.len().min(IN_A_ROW) {
+            name_kinds(panel, &kinds);
+            if found.points().any(|(_, point)| has_direction(point)) {
+                panel.add(Layer::line(Vec::new(), Vec::new(), Rgb::GREY).named("leading mode"));
+            }
+        }
+    }
+    figure
+}
+
+/// Tells whether the leading mode is drawn: at slow points, and along lines.
+fn has_direction(point: &FixedPoint) -> bool {
+    (!point.is_fixed || point.n_marginal > 0) && point.modes.values[0].im == 0.0
+}
+
+/// Draws the points under an input on two axes, over trajectories; leading modes below them. Returns the plane.
+fn draw_points(
+    panel: &mut Panel,
+    found: &FixedPoints,
+    k: usize,
+    axes: [&Array1<f64>; 2],
+    size_mm: [f64; 2],
+) -> Plane {
+    let mean = &found.pca.mean;
+    let project = |state: &Array1<f64>| axes.map(|axis| (state - mean).dot(axis));
+    let points = &found.found[k].points;
+    let places: Vec<[f64; 2]> = points.iter().map(|point| project(&point.state)).collect();
+    let paths: Vec<[Vec<f64>; 2]> = found.trajectories[k]
+        .iter()
+        .map(|states| axes.map(|axis| along(states.view(), mean, axis)))
+        .collect();
+    let ranges = [0, 1].map(|side| {
+        let seen = paths.iter().flat_map(|path| path[side].iter().copied());
+        range_of(seen.chain(places.iter().map(|place| place[side])), 0.08)
+    });
+    let plane = Plane {
+        ranges: ranges.map(drawable),
+        size_mm,
+    };
+    panel.x("", ranges[0]).y("", ranges[1]);
+    panel.extend(
+        paths
+            .into_iter()
+            .map(|[x, y]| Layer::line(x, y, PALE).wide(0.15)),
+    );
+    let slow: Vec<usize> = (0..points.len())
+        .filter(|&p| has_direction(&points[p]))
+        .collect();
+    let arrows = (0..slow.len().min(MOST_DIRECTIONS)).map(|i| {
+        let p = slow[i * slow.len() / slow.len().min(MOST_DIRECTIONS)];
+        let right = points[p].modes.right[0].mapv(|z| z.re);
+        (places[p], axes.map(|axis| right.dot(axis)))
+    });
+    panel.extend(segments(
+        &plane,
+        &arrows.collect::<Vec<_>>(),
+        RIGHT_LENGTH,
+        Rgb::GREY,
+    ));
+    for kind in KINDS {
+        let own = points
+            .iter()
+            .zip(&places)
+            .filter(|(point, _)| (kind.holds)(point));
+        let own: Vec<[f64; 2]> = own.map(|(_, place)| *place).collect();
+        panel.extend(plane.marks(kind, &own));
+    }
+    plane
+}
+
+/// Projects states on an axis.
+fn along(states: ArrayView2<f64>, mean: &Array1<f64>, axis: &Array1<f64>) -> Vec<f64> {
+    (states.dot(axis) - mean.dot(axis)).to_vec()
+}
+
+/// Returns a line through each place along a vector. They have one scale, such that the longest covers a fraction of the
+/// panel.
+fn segments(
+    plane: &Plane,
+    vectors: &[([f64; 2], [f64; 2])],
+    fraction: f64,
+    ink: Rgb,
+) -> Vec<Layer> {
+    let mm = |[dx, dy]: [f64; 2]| {
+        let [x, y] = [0, 1].map(|side| plane.length(side, 1.0));
+        (dx / x).hypot(dy / y)
+    };
+    let longest = vectors
+        .iter()
+        .map(|(_, vector)| mm(*vector))
+        .fold(0.0, f64::max);
+    if !(longest > 0.0 && longest.is_finite()) {
+        return Vec::new();
+    }
+    let half = 0.5 * fraction * plane.size_mm[0] / longest;
+    let segment = |(place, vector): &([f64; 2], [f64; 2])| {
+        let ends = |side: usize| {
+            vec![
+                place[side] - half * vector[side],
+                place[side] + half * vector[side],
+            ]
+        };
+        Layer::line(ends(0), ends(1), ink).wide(0.25)
+    };
+    vectors.iter().map(segment).collect()
+}
+
+/// Draws the points on the axes of choice and stimuli, with a column for each input of an epoch and a row for each
+/// stimulus: the right eigenvector of the leading mode as a line at each slow or marginal point, the selection vector
+/// at the slowest of all.
+fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
+    let shown: Vec<usize> = selection.inputs.iter().copied().take(IN_A_ROW).collect();
+    let n_rows = selection.stimuli.len();
+    let width = panel_mm(shown.len(), 42.0);
+    let size_mm = [width, HEIGHT_MM];
+    let mut figure = Figure::new(&vec![width; shown.len()], &vec![HEIGHT_MM; n_rows]);
+    let kinds = existing(found);
+    for row in 0..n_rows {
+        let stimulus_axis = selection.stimulus_axes.row(row).to_owned();
+        let axes = [&selection.choice_axis, &stimulus_axis];
+        for (column, &k) in shown.iter().enumerate() {
+            let panel = figure.cell(row, column);
+            let plane = draw_points(panel, found, k, axes, size_mm);
+            if let Some(point) = slowest(&found.dynamics, &found.found[k].points) {
+                let [_, left] = oriented(point, &selection.choice_axis);
+                let place = axes.map(|axis| (&point.state - &found.pca.mean).dot(axis));
+                let vector = axes.map(|axis| left.dot(axis));
+                panel.extend(segments(&plane, &[(place, vector)], LEFT_LENGTH, SELECTION));
+            }
+            let is_below = row + 1 == n_rows;
+            panel
+                .title(if row == 0 {
+                    &*found.held.inputs[k].name
+                } else {
+                    ""
+                })
+                .x_label(if is_below { "choice axis" } else { "" })
+                .y_label(&format!("{} axis", spoken(&selection.stimuli[row])));
+            if row == 0 && column + 1 == shown.len() {
+                name_kinds(panel, &kinds);
+                panel
+                    .add(Layer::line(Vec::new(), Vec::new(), Rgb::GREY).named("right eigenvector"));
+                panel.add(Layer::line(Vec::new(), Vec::new(), SELECTION).named("selection vector"));
+            }
+        }
+    }
+    figure
+}
+
+/// Draws the eigenvalues of a time step at fixed points.
+fn eigenvalues(found: &FixedPoints) -> Figure {
+    let shown: Vec<usize> = (0..found.found.len())
+        .filter(|&k| !found.found[k].points.is_empty())
+        .take(MOST_INPUTS)
+        .collect();
+    let (mut figure, _) = grid(shown.len(), HEIGHT_MM, None);
+    let kinds = existing(found);
+    let most = (MOST_EIGENVALUES / found.dynamics.n_units()).clamp(1, 16);
+    for (place, &k) in shown.iter().enumerate() {
+        let of = |kind: &Kind| {
+            let own = found.found[k]
+                .points
+                .iter()
+                .filter(|point| (kind.holds)(point));
+            let values = own.take(most).flat_map(|point| point.modes.values.iter());
+            let (x, y) = values.map(|z| (z.re, z.im)).unzip();
+            Layer::points(x, y, kind.colour).radius(0.45)
+        };
+        let mut layers: Vec<Layer> = kinds.iter().map(of).collect();
+        if place + 1 == shown.len().min(IN_A_ROW) {
+            let named = layers.into_iter().zip(&kinds);
+            layers = named.map(|(layer, kind)| layer.named(kind.name)).collect();
+        }
+        let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
+        draw_on_complex_plane(panel.title(&*found.held.inputs[k].name), layers);
+        if place % IN_A_ROW > 0 {
+            panel.y_label("");
+        }
+    }
+    figure
+}
+
+/// Draws how far visited states go when an input is held, under inputs without points or with states that run away.
+fn distances(found: &FixedPoints, inputs: &[usize]) -> Figure {
+    let shown = &inputs[..inputs.len().min(MOST_INPUTS)];
+    let (mut figure, _) = grid(shown.len(), 42.0, Some(34.0));
+    for (place, &k) in shown.iter().enumerate() {
+        let followed = &found.found[k].followed;
+        let logs = followed
+            .distances
+            .mapv(|distance| distance.max(1e-12).log10());
+        let range = range_of(logs.iter().copied(), 0.05);
+        let range = drawable([range[0].max(-3.0), range[1].max(1.0)]);
+        let n = logs.nrows();
+        let t = |t: usize| (t + 1) as f64 * found.dynamics.dt_ms / 1000.0;
+        let courses = (0..logs.ncols()).map(|i| {
+            let ink = colour(usize::from(followed.runs_away(i)));
+            Layer::line((0..n).map(t).collect(), logs.column(i).to_vec(), ink).wide(0.25)
+        });
+        let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
+        panel
+            .title(&*found.held.inputs[k].name)
+            .x(
+                "time with the input held (s)",
+                drawable([0.0, t(n.saturating_sub(1))]),
+            )
+            .y("distance (radii of the visited states)", range)
+            .y_ticks(Ticks::logarithmic(range))
+            .extend(courses);
+        if place + 1 == shown.len().min(IN_A_ROW) {
+            let named = |k: usize, name| Layer::line(Vec::new(), Vec::new(), colour(k)).named(name);
+            let any = |away: bool| {
+                shown.iter().any(|&k| {
+                    let followed = &found.found[k].followed;
+                    (0..followed.distances.ncols()).any(|i| followed.runs_away(i) == away)
+                })
+            };
+            if any(true) {
+                panel.add(named(1, "diverges"));
+            }
+            if any(false) {
+                panel.add(named(0, "stays"));
+            }
+        }
+    }
+    figure
+}

@@ -1,0 +1,416 @@
+//! Peristimulus time histograms: mean rates aligned to events.
+
+use ndarray::{Array1, Array2, Array3, Axis, s};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Unsuitable};
+use crate::decision_times::DecisionTimes;
+use crate::groups::{Group, groups};
+use crate::plot::{Figure, Layer, Rgb, panel_mm, range_of};
+use crate::study::steps_of;
+use crate::text::spoken;
+use crate::{ArrayDoc, Arrays, Study};
+
+/// Largest number of events in the figure.
+const MOST_PANELS: usize = 4;
+
+/// Settings of the histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Time before each event, in ms.
+    pub before_ms: f64,
+    /// Time after each event, in ms.
+    pub after_ms: f64,
+    /// Number of units in the figure: the most selective ones, by the fraction of the variance over trials of their
+    /// mean rate in the last epoch before the answer that the groups explain.
+    pub units: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            before_ms: 300.0,
+            after_ms: 1000.0,
+            units: 3,
+        }
+    }
+}
+
+/// Mean rates of groups of trials, aligned to the onsets of epochs and to the decision.
+#[derive(Clone, Debug)]
+pub struct Psth {
+    /// Name of the condition by which trials are grouped.
+    pub by: String,
+    /// Name and colour of each group.
+    pub groups: Vec<(String, Rgb)>,
+    /// Mean rates around each event.
+    pub aligned: Vec<Aligned>,
+    /// Fraction of the variance over trials that the groups explain, `[unit]`.
+    pub selectivity: Array1<f64>,
+    /// Most selective units, in falling order.
+    pub units: Vec<usize>,
+}
+
+/// Mean rates around an event.
+#[derive(Clone, Debug)]
+pub struct Aligned {
+    /// Name of the event: an epoch, for its onset, or `decision_time` or `reaction_time`.
+    pub event: String,
+    /// Label of the time axis.
+    pub label: String,
+    /// Time relative to the event in ms, `[time]`.
+    pub t_ms: Vec<f64>,
+    /// Mean rates, `[group, time, unit]`; NaN where fewer than half of the trials with the event are running.
+    pub rates: Array3<f64>,
+    /// Number of trials with the event, `[group]`.
+    pub n_trials: Vec<usize>,
+}
+
+/// An event, and its time step in each trial: the number of time steps before it.
+struct Event {
+    name: String,
+    label: String,
+    steps: Vec<Option<usize>>,
+}
+
+impl Answer for Psth {
+    type Options = Options;
+    const ARRAYS: &'static [ArrayDoc] = &[
+        ArrayDoc::new(
+            "rates_{}",
+            "[group, time from the event, unit]",
+            "rate",
+            "mean rate of each group of trials around the event of this name; NaN where fewer than half of the trials with the event are running",
+        ),
+        ArrayDoc::new(
+            "t_ms_{}",
+            "[time from the event]",
+            "ms",
+            "time relative to the event",
+        ),
+        ArrayDoc::new("n_trials_{}", "[group]", "trials", "trials with the event"),
+        ArrayDoc::new(
+            "group_names",
+            "[group]",
+            "",
+            "groups of trials, in their order",
+        ),
+        ArrayDoc::new(
+            "selectivity",
+            "[unit]",
+            "",
+            "fraction of the variance over trials of the mean rate in the last epoch before the answer that the groups explain",
+        ),
+        ArrayDoc::new(
+            "units",
+            "[shown]",
+            "",
+            "most selective units, in falling order, numbered from 0",
+        ),
+    ];
+
+    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+        let is_time = |ms: f64| (0.0..1e9).contains(&ms);
+        if !is_time(options.before_ms) || !is_time(options.after_ms) {
+            let why = "psth.before_ms and psth.after_ms should be 0 or positive numbers";
+            return Err(Unsuitable::lacks(why));
+        }
+        let (by, groups) = groups(study);
+        let events = events(study);
+        if events.is_empty() {
+            let why = "the trials have no epoch and no decision to which rates could be aligned";
+            return Err(Unsuitable::lacks(why));
+        }
+        let aligned = events
+            .into_iter()
+            .map(|event| aligned(study, &groups, event, options));
+        let selectivity = selectivity(study, &groups);
+        let mut units: Vec<usize> = (0..selectivity.len()).collect();
+        units.sort_by(|&a, &b| selectivity[b].total_cmp(&selectivity[a]));
+        units.truncate(options.units);
+        Ok(Self {
+            by,
+            aligned: aligned.collect(),
+            groups: groups
+                .into_iter()
+                .map(|group| (group.name, group.colour))
+                .collect(),
+            selectivity,
+            units,
+        })
+    }
+
+    fn arrays(&self) -> Arrays {
+        let names = self.groups.iter().map(|(name, _)| name.clone());
+        let arrays = Arrays::default()
+            .with("group_names", &names.collect::<Vec<String>>())
+            .with("selectivity", &self.selectivity)
+            .with("units", &self.units);
+        self.aligned.iter().fold(arrays, |arrays, aligned| {
+            let name = |what: &str| format!("{what}_{}", aligned.event);
+            arrays
+                .with(name("rates"), &aligned.rates)
+                .with(name("t_ms"), &aligned.t_ms)
+                .with(name("n_trials"), &aligned.n_trials)
+        })
+    }
+
+    fn statements(&self) -> Vec<String> {
+        let events: Vec<&str> = self
+            .aligned
+            .iter()
+            .map(|aligned| &aligned.label[..])
+            .collect();
+        let units = self.units.iter();
+        let units: Vec<String> = units
+            .map(|&unit| format!("{unit} ({:.0} %)", 100.0 * self.selectivity[unit]))
+            .collect();
+        let aligned = format!(
+            "mean rates by {}, aligned to {}",
+            self.by,
+            events.join(", ")
+        );
+        let selective = format!(
+            "units whose mean rates differ most between the groups (variance explained): {}",
+            units.join(", ")
+        );
+        let has_several = self.groups.len() > 1 && !self.units.is_empty();
+        std::iter::once(aligned)
+            .chain(has_several.then_some(selective))
+            .collect()
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let shown = &self.aligned[..self.aligned.len().min(MOST_PANELS)];
+        let width_mm = panel_mm(shown.len(), 40.0);
+        let rows: Vec<Option<usize>> = std::iter::once(None)
+            .chain(self.units.iter().copied().map(Some))
+            .collect();
+        let mut figure = Figure::new(&vec![width_mm; shown.len()], &vec![24.0; rows.len()]);
+        for (row, &unit) in rows.iter().enumerate() {
+            let courses: Vec<Array2<f64>> =
+                shown.iter().map(|aligned| aligned.course(unit)).collect();
+            let range = range_of(courses.iter().flatten().copied(), 0.05);
+            for (column, (aligned, course)) in shown.iter().zip(&courses).enumerate() {
+                let panel = figure.cell(row, column);
+                panel
+                    .x("", aligned.range())
+                    .y("", range)
+                    .add(Layer::guide([0.0, 0.0], range));
+                let is_named = row == 0 && column + 1 == shown.len();
+                for ((name, ink), values) in self.groups.iter().zip(course.outer_iter()) {
+                    let line = Layer::line(aligned.t_ms.clone(), values.to_vec(), *ink).wide(0.3);
+                    panel.add(if is_named { line.named(name) } else { line });
+                }
+                if row + 1 == rows.len() {
+                    panel.x_label(&format!("time from {} (ms)", aligned.label));
+                }
+                if row == 0 && column == 0 {
+                    panel.title(format!("by {}", self.by));
+                }
+            }
+            figure.cell(row, 0).y_label(&match unit {
+                Some(unit) => format!("rate of unit {unit}"),
+                None => "mean rate".to_owned(),
+            });
+        }
+        vec![("", figure)]
+    }
+}
+
+impl Aligned {
+    /// Returns the times in which any group has a mean rate.
+    fn range(&self) -> [f64; 2] {
+        let is_known = |k: &usize| {
+            let mut rates = self.rates.index_axis(Axis(1), *k).into_iter();
+            rates.any(|rate| rate.is_finite())
+        };
+        let known = (0..self.t_ms.len()).filter(is_known);
+        range_of(known.map(|k| self.t_ms[k]), 0.0)
+    }
+
+    /// Returns the mean rates `[group, time]` of a unit, or of all units together.
+    fn course(&self, unit: Option<usize>) -> Array2<f64> {
+        match unit {
+            Some(unit) => self.rates.index_axis(Axis(2), unit).to_owned(),
+            None => self.rates.mean_axis(Axis(2)).unwrap_or_default(),
+        }
+    }
+}
+
+/// Returns the onset of every epoch but the first, or of an only one, and the decision if there is one.
+fn events(study: &Study) -> Vec<Event> {
+    let epochs = study.epochs();
+    let first = usize::from(epochs.len() > 1);
+    let onset = |epoch: &&'static str| Event {
+        name: (*epoch).to_owned(),
+        label: format!("{} onset", spoken(epoch)),
+        steps: (0..study.batch.n_trials)
+            .map(|b| {
+                let steps = steps_of(&study.batch, b, epoch);
+                (!steps.is_empty()).then_some(steps.start)
+            })
+            .collect(),
+    };
+    let mut events: Vec<Event> = epochs[first.min(epochs.len())..]
+        .iter()
+        .map(onset)
+        .collect();
+    let decisions = DecisionTimes::of(study);
+    if !study.layout().choices.is_empty() && decisions.steps.iter().any(Option::is_some) {
+        events.push(Event {
+            name: decisions.name().replace(' ', "_"),
+            label: decisions.name().trim_end_matches(" time").to_owned(),
+            steps: decisions
+                .steps
+                .iter()
+                .map(|step| step.map(|t| t + 1))
+                .collect(),
+        });
+    }
+    events
+}
+
+fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> Aligned {
+    let dt_ms = study.dynamics.dt_ms;
+    let longest = study.batch.max_steps as f64;
+    let [before, after] =
+        [options.before_ms, options.after_ms].map(|ms| (ms / dt_ms).round().min(longest) as isize);
+    let offsets: Vec<isize> = (-before..=after).collect();
+    let n_units = study.dynamics.n_units();
+    let mut rates = Array3::from_elem((groups.len(), offsets.len(), n_units), f64::NAN);
+    let mut n_trials = Vec::new();
+    for (group, mut courses) in groups.iter().zip(rates.outer_iter_mut()) {
+        let placed: Vec<(usize, usize)> = group
+            .trials
+            .iter()
+            .filter_map(|&b| Some((b, event.steps[b]?)))
+            .collect();
+        n_trials.push(placed.len());
+        for (offset, mut mean) in offsets.iter().zip(courses.outer_iter_mut()) {
+            // The state of index t is that after time step t, at the time t + 1.
+            let running = placed.iter().filter_map(|&(b, step)| {
+                let t = usize::try_from(step as isize + offset - 1).ok()?;
+                (t < study.batch.n_steps[b]).then(|| study.rates.slice(s![b, t, ..]))
+            });
+            let running: Vec<_> = running.collect();
+            if !running.is_empty() && 2 * running.len() >= placed.len() {
+                mean.fill(0.0);
+                running.iter().for_each(|rates| mean += rates);
+                mean /= running.len() as f64;
+            }
+        }
+    }
+    Aligned {
+        event: event.name,
+        label: event.label,
+        t_ms: offsets.iter().map(|&k| k as f64 * dt_ms).collect(),
+        rates,
+        n_trials,
+    }
+}
+
+/// Computes the fraction of the variance of each unit's mean rate in the last epoch before the answer that the groups
+/// explain; 0 for a constant rate.
+fn selectivity(study: &Study, groups: &[Group]) -> Array1<f64> {
+    let rates = study.rates_in(study.telling_epoch());
+    let explained = |unit: usize| {
+        let column = rates.column(unit);
+        let members = groups.iter().map(|group| {
+            let own = group.trials.iter().map(|&b| column[b]);
+            own.filter(|rate| rate.is_finite()).collect::<Vec<f64>>()
+        });
+        let members: Vec<Vec<f64>> = members.filter(|own| !own.is_empty()).collect();
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let all = members.concat();
+        let grand = mean(&all);
+        let total: f64 = all.iter().map(|rate| (rate - grand).powi(2)).sum();
+        let between = members
+            .iter()
+            .map(|own| own.len() as f64 * (mean(own) - grand).powi(2));
+        if total > 1e-24 * all.len() as f64 {
+            (between.sum::<f64>() / total).min(1.0)
+        } else {
+            0.0
+        }
+    };
+    (0..rates.ncols()).map(explained).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_tasks::PerceptualDecision;
+
+    use super::*;
+    use crate::analyses::observer;
+    use crate::evidence::column;
+    use crate::plot::is_clean;
+
+    /// Unit 1 fires from the onset of the stimulus on, if the evidence is for the right.
+    #[test]
+    fn rates_are_aligned_to_events() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2],
+            input_noise: 0.0,
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 4 * 10);
+        let side = column(&batch, "side").expect("a condition").to_vec();
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut study = observer::study(&task, batch, Array3::zeros(shape));
+        for b in 0..side.len() {
+            let onset = study.batch.timelines[b].steps("stimulus").start;
+            let rate = if side[b] > 0.0 { 1.0 } else { 0.0 };
+            study.rates.slice_mut(s![b, onset.., 1]).fill(rate);
+        }
+        let options = Options {
+            before_ms: 60.0,
+            after_ms: 100.0,
+            units: 1,
+        };
+        let found = Psth::compute(&study, &options).unwrap();
+        assert_eq!(found.units, [1]);
+        assert_eq!(found.selectivity.to_vec(), [0.0, 1.0, 0.0]);
+        assert_eq!(found.groups.len(), 4);
+        let events: Vec<&str> = found
+            .aligned
+            .iter()
+            .map(|aligned| &aligned.event[..])
+            .collect();
+        assert_eq!(
+            events,
+            ["stimulus", "response"],
+            "the delay has no duration"
+        );
+        let stimulus = &found.aligned[0];
+        assert_eq!(
+            stimulus.t_ms,
+            [-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
+        );
+        assert_eq!(stimulus.n_trials, [10; 4]);
+        let right = stimulus.rates.slice(s![3, .., 1]).to_vec();
+        assert_eq!(right, [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        assert!(
+            stimulus
+                .rates
+                .slice(s![0, .., 1])
+                .iter()
+                .all(|rate| *rate == 0.0)
+        );
+        // The response ends after 100 ms.
+        let response = &found.aligned[1];
+        assert_eq!(response.rates[[3, 8, 1]], 1.0);
+        assert!(is_clean(&found.figures()[0].1.to_svg()));
+        let options = Options {
+            after_ms: 200.0,
+            ..options
+        };
+        let found = Psth::compute(&study, &options).unwrap();
+        assert!(
+            found.aligned[1].rates[[3, 9, 1]].is_nan(),
+            "no trial is running"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Decision times of trials: the reaction time of a task that defines one, otherwise the time from which on the chosen
+//! output leads.
+
+use ndarray::{ArrayView1, ArrayView2};
+
+use crate::Study;
+use crate::study::steps_of;
+
+/// Decision times of all trials.
+#[derive(Clone, Debug)]
+pub struct DecisionTimes {
+    /// Time from the onset of the stimulus to the decision in ms, both their time steps included; `None` without a
+    /// decision after the onset.
+    pub times_ms: Vec<Option<f64>>,
+    /// Time step of each of these decisions, from the beginning of the trial.
+    pub steps: Vec<Option<usize>>,
+    /// Number of trials that are decided before the onset of the stimulus, on which such a decision cannot depend.
+    pub n_early: usize,
+    /// Lead that counts as a decision; `None` if the task defines reaction times itself.
+    pub margin: Option<f64>,
+}
+
+impl DecisionTimes {
+    /// Finds the decisions of all trials: by the task's own rule, or else from the time on from which the chosen output
+    /// leads by half of the median final lead.
+    pub fn of(study: &Study) -> Self {
+        let n_trials = study.batch.n_trials;
+        let onsets: Vec<usize> = (0..n_trials).map(|b| onset(study, b)).collect();
+        let reaction = |b: usize| {
+            let trial = study.batch.trial(b);
+            let steps = study.task.reaction_steps(&trial, &study.readout(b))?;
+            Some(onsets[b] + steps - 1)
+        };
+        let reactions: Vec<Option<usize>> = (0..n_trials).map(reaction).collect();
+        let has_reactions = reactions.iter().any(Option::is_some);
+        let (steps, margin) = if has_reactions {
+            (reactions, None)
+        } else {
+            let (steps, margin) = lasting_leads(study);
+            (steps, Some(margin))
+        };
+        let is_early = |(step, onset): (&Option<usize>, &usize)| step.is_some_and(|t| t < *onset);
+        let n_early = steps
+            .iter()
+            .zip(&onsets)
+            .filter(|&pair| is_early(pair))
+            .count();
+        let steps: Vec<Option<usize>> = steps
+            .into_iter()
+            .zip(&onsets)
+            .map(|(step, onset)| step.filter(|t| t >= onset))
+            .collect();
+        let dt_ms = study.dynamics.dt_ms;
+        let time =
+            |(step, onset): (&Option<usize>, &usize)| step.map(|t| (t - onset + 1) as f64 * dt_ms);
+        Self {
+            times_ms: steps.iter().zip(&onsets).map(time).collect(),
+            steps,
+            n_early,
+            margin,
+        }
+    }
+
+    /// Returns the name of the times in texts and on axes.
+    pub const fn name(&self) -> &'static str {
+        match self.margin {
+            Some(_) => "decision time",
+            None => "reaction time",
+        }
+    }
+}
+
+/// Returns the time step of each trial from which on its choice leads, and the lead that counts: half of the median
+/// final lead.
+fn lasting_leads(study: &Study) -> (Vec<Option<usize>>, f64) {
+    let n_trials = study.batch.n_trials;
+    let layout = study.layout();
+    let choices = study.choices();
+    let last: Vec<usize> = (0..n_trials).map(|b| study.answer_step(b)).collect();
+    let final_lead = |b: usize| {
+        let readout = study.outputs.slice(ndarray::s![b, last[b], ..]);
+        Some(lead(readout, &layout.choices, choices[b]?))
+    };
+    let mut leads: Vec<f64> = (0..n_trials).filter_map(final_lead).collect();
+    leads.sort_by(f64::total_cmp);
+    let margin = 0.5 * leads.get(leads.len() / 2).copied().unwrap_or(0.0);
+    let step = |b: usize| {
+        let readout = study.outputs.slice(ndarray::s![b, .., ..]);
+        decision_step(readout, &layout.choices, choices[b]?, last[b], margin)
+    };
+    ((0..n_trials).map(step).collect(), margin)
+}
+
+/// Returns the time step of stimulus onset in a trial, or the start of its second epoch if no epoch is called stimulus.
+fn onset(study: &Study, b: usize) -> usize {
+    let stimulus = steps_of(&study.batch, b, "stimulus");
+    if stimulus.is_empty() {
+        let second = study.batch.timelines[b].epochs.get(1);
+        second.map_or(0, |(_, steps)| steps.start)
+    } else {
+        stimulus.start
+    }
+}
+
+/// Computes the lead of `choice` in a readout `[O]`: its smallest margin over all other `choices`. A single output
+/// chooses by its sign (0 below zero, 1 above), and its lead is its distance from zero.
+pub fn lead(readout: ArrayView1<f64>, choices: &[usize], choice: usize) -> f64 {
+    if let [only] = choices {
+        return if choice == 1 {
+            readout[*only]
+        } else {
+            -readout[*only]
+        };
+    }
+    let others = choices.iter().filter(|&&other| other != choice);
+    others
+        .map(|&other| readout[choice] - readout[other])
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// Returns the time step of the decision in a readout `[T, O]`: the first from which `choice` keeps a lead of at least
+/// `margin` until `last`, or `None`.
+pub fn decision_step(
+    readout: ArrayView2<f64>,
+    choices: &[usize],
+    choice: usize,
+    last: usize,
+    margin: f64,
+) -> Option<usize> {
+    let is_ahead = |t: usize| lead(readout.row(t), choices, choice) >= margin;
+    let mut steps = (0..=last).rev().take_while(|&t| is_ahead(t));
+    let first = steps.next()?;
+    Some(steps.last().unwrap_or(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lead is 1 at steps 0 and 2 to 4, and negative at step 1: decided at 2; it never reaches 3.
+    #[test]
+    fn a_decision_lasts() {
+        let y = ndarray::array![
+            [1.0, 0.0],
+            [0.0, 1.0],
+            [1.0, 0.0],
+            [2.0, 0.0],
+            [1.0, 0.0],
+            [0.0, 9.0]
+        ];
+        assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 0.5), Some(2));
+        assert_eq!(decision_step(y.view(), &[0, 1], 0, 4, 3.0), None);
+        assert_eq!(decision_step(y.view(), &[0, 1], 1, 5, 0.5), Some(5));
+        // With output 0 alone, the sign decides: above zero at steps 2 to 4, never below.
+        assert_eq!(decision_step(y.view(), &[0], 1, 4, 0.5), Some(2));
+        assert_eq!(decision_step(y.view(), &[0], 0, 4, 0.5), None);
+    }
+}

@@ -1,0 +1,241 @@
+use burn::backend::NdArray;
+use ctrnn_files::Array;
+use ctrnn_model::{
+    Activation, CtrnnConfig, Dale, Forward, InitialState, Noise, NoiseAddress, NoiseLevels,
+};
+
+use super::*;
+use crate::simulation::{simulate, simulate_perturbed};
+
+type B = NdArray<f64>;
+
+/// Creates two linear units with alpha = 1; the first projects to the second with weight 2, which is read out with
+/// weight 1.
+fn network() -> CtrnnModule<B> {
+    let config = CtrnnConfig {
+        tau_ms: TimeConstants::Shared(20.0),
+        activation: Activation::Linear,
+        initial_state: InitialState::Zero,
+        ..CtrnnConfig::new(1, 2, 1)
+    };
+    let put = |values: &[f64], shape: &[usize]| TensorData::new(values.to_vec(), shape.to_vec());
+    let given: Weights = [
+        ("input.weight", put(&[1.0, 0.0], &[2, 1])),
+        ("recurrent.weight", put(&[0.0, 0.0, 2.0, 0.0], &[2, 2])),
+        ("output.weight", put(&[0.0, 1.0], &[1, 2])),
+    ]
+    .map(|(name, data)| (name.to_owned(), data))
+    .into();
+    let drawn = config.init(1, &Default::default()).unwrap();
+    drawn.with_weights(&given).unwrap()
+}
+
+fn lesion(unit: usize, when: Window) -> Perturbation {
+    Perturbation {
+        lesioned: vec![Lesion {
+            units: vec![unit],
+            when,
+        }],
+        ..Perturbation::default()
+    }
+}
+
+fn clamp(unit: usize, rate: f64, when: Window) -> Perturbation {
+    Perturbation {
+        clamped: vec![Clamp {
+            units: vec![unit],
+            rate,
+            when,
+        }],
+        ..Perturbation::default()
+    }
+}
+
+fn current(when: Window) -> Perturbation {
+    Perturbation {
+        currents: vec![Current {
+            units: vec![1],
+            value: 0.5,
+            when,
+        }],
+        ..Perturbation::default()
+    }
+}
+
+fn cut(when: Window) -> Perturbation {
+    Perturbation {
+        cut: vec![Cut {
+            post: vec![1],
+            pre: vec![0],
+            when,
+        }],
+        ..Perturbation::default()
+    }
+}
+
+/// Returns the output over four time steps under a constant input of 1.
+fn outputs(perturbation: &Perturbation) -> Vec<f64> {
+    let inputs = Array::f64(&[1, 4, 1], vec![1.0; 4]);
+    let pass = Forward::default();
+    let states = simulate_perturbed(&network(), &inputs, pass, &[], perturbation).unwrap();
+    states.outputs.to_f64().unwrap()
+}
+
+/// The first unit is 0, 1, 1, 1 before the four steps, and the second twice that after each.
+#[test]
+fn every_perturbation_by_hand() {
+    let always = || Window::Always;
+    assert_eq!(outputs(&Perturbation::default()), [0.0, 2.0, 2.0, 2.0]);
+    assert_eq!(outputs(&lesion(0, always())), [0.0; 4]);
+    assert_eq!(outputs(&cut(always())), [0.0; 4]);
+    assert_eq!(outputs(&clamp(0, 3.0, always())), [6.0; 4]);
+    assert_eq!(outputs(&current(always())), [0.5, 2.5, 2.5, 2.5]);
+}
+
+/// Only the steps of the window are changed: the first unit has no memory, and its rate is 1 again after the window.
+#[test]
+fn every_perturbation_in_a_window() {
+    let window = || Window::Steps(2..3);
+    assert_eq!(outputs(&lesion(0, window())), [0.0, 2.0, 0.0, 2.0]);
+    assert_eq!(outputs(&cut(window())), [0.0, 2.0, 0.0, 2.0]);
+    assert_eq!(outputs(&clamp(0, 3.0, window())), [0.0, 2.0, 6.0, 2.0]);
+    assert_eq!(outputs(&clamp(1, 7.0, window())), [0.0, 2.0, 7.0, 2.0]);
+    let late = Window::Steps(2..usize::MAX);
+    assert_eq!(outputs(&current(late)), [0.0, 2.0, 2.5, 2.5]);
+    let mut both = lesion(0, Window::Steps(1..2));
+    both.currents = current(Window::Steps(1..3)).currents;
+    assert_eq!(outputs(&both), [0.0, 0.5, 2.5, 2.0]);
+}
+
+/// Each trial has its own epochs, and the second one has none of this name.
+#[test]
+fn an_epoch_is_a_window_of_each_trial() {
+    let timeline = |epochs: &[(&'static str, usize)]| {
+        let mut timeline = Timeline::default();
+        epochs
+            .iter()
+            .for_each(|(name, steps)| timeline.push(name, *steps));
+        timeline
+    };
+    let timelines = [
+        timeline(&[("fixation", 1), ("go", 1), ("delay", 1), ("go", 1)]),
+        timeline(&[("fixation", 4)]),
+        timeline(&[("fixation", 2), ("go", 2)]),
+        timeline(&[("fixation", 4)]),
+    ];
+    let inputs = Array::f64(&[4, 4, 1], vec![1.0; 16]);
+    let silenced = clamp(0, 0.0, Window::Epoch("go".to_owned()));
+    let pass = Forward::default();
+    let states = simulate_perturbed(&network(), &inputs, pass, &timelines, &silenced).unwrap();
+    let plain = [0.0, 2.0, 2.0, 2.0];
+    let expected = [[0.0, 0.0, 2.0, 0.0], plain, [0.0, 2.0, 0.0, 0.0], plain];
+    assert_eq!(states.outputs.to_f64().unwrap(), expected.concat());
+    let first: Vec<f64> = states.rates.to_f64().unwrap();
+    let first: Vec<f64> = first.chunks_exact(2).map(|row| row[0]).collect();
+    assert_eq!(first[..4], [1.0, 0.0, 1.0, 0.0]);
+    assert_eq!(first[8..12], [1.0, 1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn a_clamped_rate_is_recorded_and_an_unknown_unit_refused() {
+    let clamped = clamp(1, 7.0, Window::Always);
+    let inputs = Array::f64(&[1, 2, 1], vec![1.0; 2]);
+    let pass = Forward::default();
+    let states = simulate_perturbed(&network(), &inputs, pass, &[], &clamped).unwrap();
+    assert_eq!(states.rates.to_f64().unwrap(), [1.0, 7.0, 1.0, 7.0]);
+    let unknown = PerturbationError::NoSuchUnit {
+        unit: 1,
+        n_units: 1,
+    };
+    assert_eq!(clamped.check(1), Err(unknown));
+}
+
+/// Without Dale's law there are no cell types, which balance and time constants may name.
+#[test]
+fn cell_types_are_perturbed() {
+    for tau_ms in [
+        serde_json::json!({ "e": 100.0, "i": 50.0 }),
+        serde_json::json!({ "learned": { "initial": { "e": 100.0, "i": 50.0 }, "bounds": [20.0, 200.0] } }),
+    ] {
+        let config = CtrnnConfig {
+            dale: Some(Dale::default()),
+            tau_ms: serde_json::from_value(tau_ms).unwrap(),
+            ..CtrnnConfig::new(1, 5, 1)
+        };
+        let config = config.written_out();
+        let network = config.init::<B>(3, &Default::default()).unwrap();
+        let inputs = Array::f64(&[1, 6, 1], vec![1.0; 6]);
+        let none = lesion(0, Window::Steps(9..9));
+        let all = clamp(4, 0.0, Window::Always);
+        let of = |perturbation: &Perturbation| {
+            let pass = Forward::default();
+            simulate_perturbed(&network, &inputs, pass, &[], perturbation).unwrap()
+        };
+        let plain = simulate(&network, &inputs, Forward::default());
+        assert_eq!(of(&none).potentials, plain.potentials);
+        let rates = of(&all).rates.to_f64().unwrap();
+        assert!(rates.chunks_exact(5).all(|row| row[4] == 0.0));
+        assert_ne!(of(&all).potentials, plain.potentials);
+    }
+}
+
+/// A window at the very end leaves everything before it as it is, noise of every kind included; a lesion of no effect
+/// leaves all of it.
+#[test]
+fn noise_is_that_of_the_network_without_perturbation() {
+    let config = CtrnnConfig {
+        noise: NoiseLevels {
+            preactivation: 0.3.into(),
+            postactivation: 0.2,
+            input: 0.1,
+            initial_state: 0.4,
+            ..NoiseLevels::default()
+        },
+        ..CtrnnConfig::new(2, 5, 2)
+    };
+    let network = config.init::<B>(3, &Default::default()).unwrap();
+    let inputs = Array::f64(
+        &[3, 8, 2],
+        (0..48).map(|k| 0.1 * f64::from(k % 7)).collect(),
+    );
+    let pass = || Forward {
+        noise: Noise::Drawn(NoiseAddress {
+            seed: 5,
+            step: 2,
+            first_trial: 4,
+        }),
+        ..Forward::default()
+    };
+    let plain = simulate(&network, &inputs, pass());
+    let of = |perturbation: &Perturbation| {
+        simulate_perturbed(&network, &inputs, pass(), &[], perturbation).unwrap()
+    };
+    let values = |array: &Array| array.to_f64().unwrap();
+    let late = of(&clamp(2, 0.7, Window::Steps(6..8)));
+    let no_units = Perturbation {
+        lesioned: vec![Lesion {
+            units: Vec::new(),
+            when: Window::Steps(3..5),
+        }],
+        ..Perturbation::default()
+    };
+    let unchanged = of(&no_units);
+    for (plain, late, unchanged, width) in [
+        (
+            &plain.potentials,
+            &late.potentials,
+            &unchanged.potentials,
+            5,
+        ),
+        (&plain.outputs, &late.outputs, &unchanged.outputs, 2),
+    ] {
+        let [plain, late, unchanged] = [plain, late, unchanged].map(values);
+        for (at, expected) in plain.iter().enumerate() {
+            let (trial, step) = (at / (8 * width), at / width % 8);
+            let is_near = |found: f64| (found - expected).abs() < 1e-12;
+            assert!(is_near(unchanged[at]), "trial {trial}, step {step}");
+            assert!(step >= 6 || is_near(late[at]), "trial {trial}, step {step}");
+        }
+        assert_ne!(plain, late);
+    }
+}

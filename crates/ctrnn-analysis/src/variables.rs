@@ -1,0 +1,394 @@
+//! Variables of a task that differ from trial to trial: signed evidence, contexts, categories and the choice.
+
+use ctrnn_tasks::{Meaning, TrialBatch, value_bits};
+
+use crate::evidence::{column, distinct, evidence};
+use crate::text::{short, spoken};
+use crate::{Study, Unsuitable};
+
+/// Kind of a variable. Axes of variables are made orthogonal in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Choice of the network.
+    Choice,
+    /// Evidence that determines the correct choice, in all trials or in one context.
+    Evidence,
+    /// Any other number.
+    Number,
+    /// Direction in degrees.
+    Direction,
+    /// Context or category: its values are names.
+    Category,
+}
+
+/// A variable of a task, with its value in each trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// Name, such as `choice`, `motion` or `coh × side`.
+    pub name: String,
+    /// Value in each trial; NaN if the variable does not apply to it.
+    pub values: Vec<f64>,
+    /// Kind of the variable.
+    pub role: Role,
+    /// Different values in ascending order, each with its name.
+    pub levels: Vec<(f64, String)>,
+}
+
+/// A column of a regression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regressor {
+    /// Name, such as `motion`, `cos direction` or `task: go`.
+    pub name: String,
+    /// Value in each trial, from -1 to 1; NaN if the variable does not apply to it.
+    pub values: Vec<f64>,
+    /// Index of its variable.
+    pub variable: usize,
+}
+
+/// Condition that selects which evidence counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    /// Name of the condition.
+    pub name: String,
+    /// Each value, with the name of the evidence that counts.
+    pub evidence: Vec<(f64, String)>,
+}
+
+impl Variable {
+    fn new(study: &Study, name: String, values: Vec<f64>, role: Role) -> Self {
+        let named = |level: f64| match study.task.value_name(&name, level) {
+            Some(name) => (level, spoken(&name)),
+            None => (level, short(level)),
+        };
+        let levels = distinct(values.iter().copied()).into_iter().map(named);
+        Self {
+            levels: levels.collect(),
+            name,
+            values,
+            role,
+        }
+    }
+
+    /// Returns the number of different values.
+    pub fn n_levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Returns the number of groups of levels if more than `most` levels of a number are merged into `most` groups;
+    /// categories are never merged.
+    pub fn n_groups(&self, most: usize) -> usize {
+        match self.role {
+            Role::Category | Role::Choice => self.n_levels(),
+            _ => self.n_levels().min(most),
+        }
+    }
+
+    /// Returns the group of each trial, of [`n_groups`](Self::n_groups) with about equal numbers of levels; `None` if the
+    /// variable does not apply.
+    pub fn level_of(&self, most: usize) -> Vec<Option<usize>> {
+        let (n, most) = (self.n_levels(), self.n_groups(most));
+        let group = |value: &f64| {
+            let is_level = |(level, _): &(f64, String)| value_bits(*level) == value_bits(*value);
+            let place = self.levels.iter().position(is_level)?;
+            Some(if n > most { place * most / n } else { place })
+        };
+        self.values.iter().map(group).collect()
+    }
+
+    /// Returns the names of the groups of [`n_groups`](Self::n_groups).
+    pub fn level_names(&self, most: usize) -> Vec<String> {
+        let (n, most) = (self.n_levels(), self.n_groups(most));
+        if n <= most {
+            return self.levels.iter().map(|(_, name)| name.clone()).collect();
+        }
+        let first = |group: usize| (group * n).div_ceil(most);
+        let name = |group: usize| {
+            let [first, last] = [first(group), first(group + 1) - 1];
+            let [first, last] = [first, last].map(|k| &self.levels[k].1);
+            if first == last {
+                first.clone()
+            } else {
+                format!("{first} to {last}")
+            }
+        };
+        (0..most).map(name).collect()
+    }
+
+    /// Returns the regressors of the variable: a number scaled to the range from -1 to 1, two values as -1 and 1, a
+    /// direction as cosine and sine, and more than two categories as contrasts. The contrast of a category is its
+    /// difference from the mean of all categories; that of the last follows from the others and is left out.
+    fn regressors(&self, variable: usize) -> Vec<Regressor> {
+        let column = |name: String, value: &dyn Fn(f64) -> f64| Regressor {
+            name,
+            values: self.values.iter().map(|&x| value(x)).collect(),
+            variable,
+        };
+        let (low, high) = match (self.levels.first(), self.levels.last()) {
+            (Some(low), Some(high)) => (low.0, high.0),
+            _ => return Vec::new(),
+        };
+        match self.role {
+            Role::Direction => [("cos", f64::cos as fn(f64) -> f64), ("sin", f64::sin)]
+                .map(|(part, of)| {
+                    column(
+                        format!("{part} {}", self.name),
+                        &|x: f64| of(x.to_radians()),
+                    )
+                })
+                .into(),
+            Role::Category | Role::Choice if self.n_levels() > 2 => self.levels
+                [..self.n_levels() - 1]
+                .iter()
+                .map(|(level, name)| {
+                    let contrast = |x: f64| match x {
+                        x if x.is_nan() => x,
+                        x if x == *level => 1.0,
+                        x if x == high => -1.0,
+                        _ => 0.0,
+                    };
+                    column(format!("{}: {name}", self.name), &contrast)
+                })
+                .collect(),
+            _ => {
+                let scaled = |x: f64| (2.0 * x - low - high) / (high - low).max(1e-300);
+                vec![column(self.name.clone(), &scaled)]
+            }
+        }
+    }
+}
+
+/// Returns the variables that differ from trial to trial: the choice of the network between two alternatives, the
+/// evidence, which replaces the strength and the side that it is made of, and all other conditions.
+pub fn natural(study: &Study) -> Vec<Variable> {
+    let mut found: Vec<Variable> = choice(study).into_iter().collect();
+    found.extend(of_conditions(study));
+    found
+}
+
+/// Returns the variables of these names, or of the conditions by which the study is grouped; `None` if there are neither.
+///
+/// # Errors
+/// As [`named`].
+pub fn requested(study: &Study, names: &[String]) -> Result<Option<Vec<Variable>>, Unsuitable> {
+    let names = if names.is_empty() { &study.by } else { names };
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let found = names.iter().map(|name| named(study, name));
+    found.collect::<Result<_, _>>().map(Some)
+}
+
+/// Returns the variables of the conditions: as [`natural`], without the choice.
+pub fn of_conditions(study: &Study) -> Vec<Variable> {
+    let batch = &study.batch;
+    let signed = evidences(study);
+    let is_product = |name: &str| name.contains('×');
+    let parts: Vec<&str> = signed
+        .iter()
+        .filter(|(name, _)| is_product(name))
+        .flat_map(|(name, _)| name.split('×').map(str::trim))
+        .collect();
+    let selector = selector(study).map(|found| found.name);
+    let mut found: Vec<Variable> = signed
+        .iter()
+        .filter(|(name, _)| is_product(name) || column(batch, name).is_some())
+        .map(|(name, values)| Variable::new(study, name.clone(), values.clone(), Role::Evidence))
+        .collect();
+    for (name, values) in &batch.conditions {
+        let is_known = found.iter().any(|variable| variable.name == *name);
+        if is_known || parts.contains(&&name[..]) || !is_variable(study, name) {
+            continue;
+        }
+        let is_selector = selector.as_ref() == Some(name);
+        let role = role(study, name, values, is_selector);
+        let variable = Variable::new(study, name.clone(), values.clone(), role);
+        if variable.n_levels() > 1 {
+            found.push(variable);
+        }
+    }
+    found
+}
+
+/// Returns the variable of this name: `choice`, `correct` (the correct choice), a condition, the product of two
+/// conditions `a*b`, or their difference `a-b`.
+///
+/// # Errors
+/// If there is no such variable, or it does not differ from trial to trial.
+pub fn named(study: &Study, name: &str) -> Result<Variable, Unsuitable> {
+    let all = natural(study);
+    let name = name.trim();
+    let found = match all.iter().find(|variable| variable.name == name) {
+        Some(known) => Some(known.clone()),
+        None => derived(study, name),
+    };
+    let found = found.ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(|variable| &variable.name[..]).collect();
+        Unsuitable::lacks(format!(
+            "{name:?} is not a variable of these trials; variables: {}, the correct choice `correct`, a product `a*b` or a difference `a-b` of two conditions",
+            known.join(", ")
+        ))
+    })?;
+    if found.n_levels() < 2 {
+        let why = format!("{name:?} has the same value in all trials");
+        return Err(Unsuitable::lacks(why));
+    }
+    Ok(found)
+}
+
+/// Returns the columns of a regression on some variables.
+pub fn regressors(variables: &[Variable]) -> Vec<Regressor> {
+    let columns = variables.iter().enumerate();
+    columns
+        .flat_map(|(k, variable)| variable.regressors(k))
+        .collect()
+}
+
+/// Returns the trials to which all variables apply, without catch trials.
+pub fn shown(study: &Study, variables: &[Variable]) -> Vec<usize> {
+    let catch = column(&study.batch, "catch");
+    (0..study.batch.n_trials)
+        .filter(|&b| catch.is_none_or(|catch| catch[b] != 1.0))
+        .filter(|&b| variables.iter().all(|v| v.values[b].is_finite()))
+        .collect()
+}
+
+/// Finds the condition whose value selects the evidence that determines the choice, if not one evidence determines it
+/// in all trials.
+pub fn selector(study: &Study) -> Option<Selector> {
+    let batch = &study.batch;
+    let all: Vec<usize> = (0..batch.n_trials).collect();
+    if evidence(batch, &all).is_some() {
+        return None;
+    }
+    batch.conditions.iter().find_map(|(name, values)| {
+        let levels = distinct(values.iter().copied());
+        if !(2..=4).contains(&levels.len()) || !is_variable(study, name) {
+            return None;
+        }
+        let of_level = |&level: &f64| {
+            let is_here = |&b: &usize| values[b] == level;
+            let trials: Vec<usize> = all.iter().copied().filter(is_here).collect();
+            evidence(batch, &trials).map(|found| (level, found.name))
+        };
+        let evidence: Option<Vec<(f64, String)>> = levels.iter().map(of_level).collect();
+        let name = name.clone();
+        evidence.map(|evidence| Selector { name, evidence })
+    })
+}
+
+/// Returns false for a condition that is no variable: a mark of catch trials, or an index that has a meaning only together
+/// with another condition.
+fn is_variable(study: &Study, name: &str) -> bool {
+    name != "catch" && study.task.meaning(name) != Meaning::Index
+}
+
+/// Returns name and values of the evidence, or of that of each context.
+fn evidences(study: &Study) -> Vec<(String, Vec<f64>)> {
+    let batch = &study.batch;
+    let all: Vec<usize> = (0..batch.n_trials).collect();
+    let names: Vec<String> = match (evidence(batch, &all), selector(study)) {
+        (Some(found), _) => vec![found.name],
+        (None, Some(selector)) => selector
+            .evidence
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect(),
+        (None, None) => Vec::new(),
+    };
+    let mut found: Vec<(String, Vec<f64>)> = Vec::new();
+    for name in names {
+        if found.iter().all(|(known, _)| *known != name)
+            && let Some(values) = combined(batch, &name)
+        {
+            found.push((name, values));
+        }
+    }
+    found
+}
+
+/// Returns the values of a condition, of a product `a × b` (or `a*b`), or of a difference `a − b` (or `a-b`).
+fn combined(batch: &TrialBatch, name: &str) -> Option<Vec<f64>> {
+    if let Some(values) = column(batch, name) {
+        return Some(values.to_vec());
+    }
+    let of_two = |signs: [char; 2], combine: fn(f64, f64) -> f64| {
+        let (a, b) = name.split_once(signs)?;
+        let (a, b) = (column(batch, a.trim())?, column(batch, b.trim())?);
+        // Adding 0 turns the -0 of 0 x -1 into 0.
+        Some(
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| combine(*a, *b) + 0.0)
+                .collect(),
+        )
+    };
+    of_two(['×', '*'], |a, b| a * b).or_else(|| of_two(['−', '-'], |a, b| a - b))
+}
+
+/// Returns a variable that is not among the natural ones.
+fn derived(study: &Study, name: &str) -> Option<Variable> {
+    let batch = &study.batch;
+    match name {
+        "choice" => choice_among_all(study, &study.choices(), name),
+        "correct" => choice_among_all(study, &batch.correct, name),
+        _ => {
+            let role = match column(batch, name) {
+                Some(values) => role(study, name, values, false),
+                None => Role::Number,
+            };
+            let values = combined(batch, name)?;
+            Some(Variable::new(study, name.to_owned(), values, role))
+        }
+    }
+}
+
+fn role(study: &Study, name: &str, values: &[f64], is_selector: bool) -> Role {
+    let levels = distinct(values.iter().copied());
+    let has_name = |&level: &f64| study.task.value_name(name, level).is_some();
+    if is_selector || (!levels.is_empty() && levels.iter().all(has_name)) {
+        Role::Category
+    } else if name.ends_with("_deg") || name == "direction" {
+        Role::Direction
+    } else {
+        Role::Number
+    }
+}
+
+/// Returns the choice of the network as a variable, if it makes each of two choices at least twice.
+fn choice(study: &Study) -> Option<Variable> {
+    if study.layout().alternatives().len() != 2 {
+        return None;
+    }
+    let choices = study.choices();
+    let found = choice_among_all(study, &choices, "choice")?;
+    let is_made_twice = |(level, _): &(f64, String)| {
+        let made = found.values.iter().filter(|value| *value == level);
+        made.count() > 1
+    };
+    (found.n_levels() == 2 && found.levels.iter().all(is_made_twice)).then_some(found)
+}
+
+/// Returns choices as a variable whose values are their indices among the alternatives.
+fn choice_among_all(study: &Study, choices: &[Option<usize>], name: &str) -> Option<Variable> {
+    let layout = study.layout();
+    let alternatives = layout.alternatives();
+    let index = |choice: &Option<usize>| {
+        let place = alternatives.iter().position(|c| Some(*c) == *choice);
+        place.map_or(f64::NAN, |place| place as f64)
+    };
+    let values: Vec<f64> = choices.iter().map(index).collect();
+    let levels = distinct(values.iter().copied()).into_iter();
+    let named = |level: f64| {
+        (
+            level,
+            spoken(&layout.choice_name(alternatives[level as usize])),
+        )
+    };
+    let levels: Vec<(f64, String)> = levels.map(named).collect();
+    (!levels.is_empty()).then(|| Variable {
+        name: name.to_owned(),
+        values,
+        role: Role::Choice,
+        levels,
+    })
+}
