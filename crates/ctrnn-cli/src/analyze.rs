@@ -12,110 +12,119 @@ use serde_json::json;
 use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
 use crate::run_path::Needs;
-use crate::study::{Words, analyse, load, named, note_unused, refused, with_study};
+use crate::study::{Found, Words, analyse, load, named, note_unused, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
 /// Analyses a run.
 pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
-    let Words {
-        names,
-        overrides,
-        settings,
-    } = Words::sort(&args.what)?;
-    let is_all = names.iter().any(|name| name == "all");
+    let words = Words::sort(&args.what)?;
+    let is_all = words.names.iter().any(|name| name == "all");
     let wanted: Vec<&'static Analysis> = if is_all {
         ANALYSES.iter().collect()
     } else {
-        names
-            .iter()
-            .map(|name| named(name))
-            .collect::<Result<_, _>>()?
+        let names = words.names.iter();
+        names.map(|name| named(name)).collect::<Result<_, _>>()?
     };
+    check_folder(args, &wanted)?;
+    let needs = Needs::Trials(args.trials.trust.consent(terminal));
+    let loaded = load(
+        &args.run,
+        &args.trials,
+        &words.overrides,
+        registry,
+        needs,
+        terminal,
+    )?;
+    note_unused(&args.trials, &wanted, &loaded.run, terminal);
+    let found = with_study(&loaded, &args.trials, registry, terminal, |study| {
+        Ok(analyse(study, &wanted, &words.settings))
+    })?;
+    if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
+        return Err(refused(analysis.name, why));
+    }
+    let folder = args.output.clone();
+    let folder = folder.unwrap_or_else(|| loaded.folder.analysis());
+    prepare_folder(args, &folder, &found)?;
+    let step = loaded.weights.step;
+    write_all(args, &folder, found, step, terminal)
+}
+
+/// Checks the folder of `-o` before anything is computed.
+fn check_folder(args: &AnalyzeArgs, wanted: &[&Analysis]) -> Result<(), Failure> {
     if let Some(folder) = &args.output {
         output::check_folder(folder)?;
         for analysis in wanted.iter().filter(|_| folder.is_dir()) {
             output::check(&folder.join(format!("{}.npz", analysis.name)), args.force)?;
         }
     }
-    let needs = Needs::Trials(args.trials.trust.consent(terminal));
-    let loaded = load(
-        &args.run,
-        &args.trials,
-        &overrides,
-        registry,
-        needs,
-        terminal,
-    )?;
-    note_unused(&args.trials, &wanted, &loaded.run, terminal);
-    let folder = args
-        .output
-        .clone()
-        .unwrap_or_else(|| loaded.folder.analysis());
-    let found = with_study(&loaded, &args.trials, registry, terminal, |study| {
-        Ok(analyse(study, &wanted, &settings))
-    })?;
-    if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
-        return Err(refused(analysis.name, why));
+    Ok(())
+}
+
+/// Returns true if existing files may be replaced: `RUN/analysis` contains only results of analyses.
+fn replaces(args: &AnalyzeArgs) -> bool {
+    args.force || args.output.is_none()
+}
+
+/// Creates the folder of the results, and checks every path in it before the first file is written.
+fn prepare_folder(args: &AnalyzeArgs, folder: &Path, found: &[Found]) -> Result<(), Failure> {
+    let is_own = args.output.is_none();
+    if is_own {
+        output::check_unlinked(folder)?;
     }
-    // `RUN/analysis` contains only results of analyses, so they may be replaced.
-    let force = args.force || args.output.is_none();
-    let outputs = found
-        .iter()
-        .filter_map(|(analysis, found)| Some((analysis.name, found.as_ref().ok()?)));
-    if args.output.is_none() {
-        output::check_unlinked(&folder)?;
-    }
-    std::fs::create_dir_all(&folder).map_err(|error| {
+    std::fs::create_dir_all(folder).map_err(|error| {
         let what = format!("cannot make {}: {error}", folder.display());
         Failure::new(IO, "F002", what, "choose another folder: -o DIR")
     })?;
-    for path in outputs.flat_map(|(name, findings)| paths(&folder, name, findings)) {
-        if args.output.is_none() {
+    let outputs = found
+        .iter()
+        .filter_map(|(analysis, found)| Some((analysis.name, found.as_ref().ok()?)));
+    for path in outputs.flat_map(|(name, findings)| paths(folder, name, findings)) {
+        if is_own {
             output::check_unlinked(&path)?;
         }
-        output::check(&path, force)?;
+        output::check(&path, replaces(args))?;
     }
+    Ok(())
+}
+
+/// Writes all results, and prints what they say.
+fn write_all(
+    args: &AnalyzeArgs,
+    folder: &Path,
+    found: Vec<Found>,
+    step: u64,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
     let (mut all, mut left_out) = (serde_json::Map::new(), serde_json::Map::new());
+    let mut n_files = 0;
     for (analysis, found) in found {
+        let name = analysis.name.to_owned();
         match found {
             Ok(mut findings) => {
                 let scripts = findings.scripts(analysis.title, analysis.name);
                 findings.document(analysis);
-                let files = write(&folder, analysis.name, &findings, &scripts, force)?;
-                terminal.say(format!("{}:", analysis.name));
-                findings
-                    .statements
-                    .iter()
-                    .for_each(|line| terminal.say(format!("  {line}")));
-                all.insert(
-                    analysis.name.to_owned(),
-                    json!({ "summary": findings.statements, "files": files }),
-                );
+                let files = write(folder, analysis.name, &findings, &scripts, replaces(args))?;
+                n_files += files.len();
+                terminal.say(format!("{name}:"));
+                let lines = findings.statements.iter();
+                lines.for_each(|line| terminal.say(format!("  {line}")));
+                let summary = json!({ "summary": findings.statements, "files": files });
+                all.insert(name, summary);
             }
-            Err(why) => {
-                left_out.insert(analysis.name.to_owned(), why.to_string().into());
-            }
+            Err(why) => drop(left_out.insert(name, why.to_string().into())),
         }
     }
-    let n_files: usize = all
-        .values()
-        .map(|found| found["files"].as_array().map_or(0, Vec::len))
-        .sum();
     if !left_out.is_empty() {
         terminal.say("left out:");
         for (name, why) in &left_out {
             terminal.say(format!("  {name}: {}", why.as_str().unwrap_or_default()));
         }
     }
-    let step = loaded.weights.step;
     terminal.print_json(
-        || json!({ "wrote": path_text(&folder), "step": step, "analyses": all, "left_out": left_out }),
+        || json!({ "wrote": path_text(folder), "step": step, "analyses": all, "left_out": left_out }),
     )?;
-    terminal.say(format!(
-        "wrote {} to {}",
-        counted(n_files, "file"),
-        folder.display()
-    ));
+    let n_files = counted(n_files, "file");
+    terminal.say(format!("wrote {n_files} to {}", folder.display()));
     Ok(())
 }
 

@@ -271,12 +271,11 @@ fn select(study: &mut Study, args: &AnalyzedTrials) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs analyses; each has its findings, or the reason why it is unsuitable.
-pub fn analyse(
-    study: &Study,
-    wanted: &[&'static Analysis],
-    settings: &Settings,
-) -> Vec<(&'static Analysis, Result<Findings, Unsuitable>)> {
+/// Analysis with its findings, or the reason why it is unsuitable.
+pub type Found = (&'static Analysis, Result<Findings, Unsuitable>);
+
+/// Runs analyses.
+pub fn analyse(study: &Study, wanted: &[&'static Analysis], settings: &Settings) -> Vec<Found> {
     let without_trials = study.task.unstarted_program().map(|program| {
         format!(
             "needs trials, which a program makes that is not started here: {program}; if you trust it, add --trust"
