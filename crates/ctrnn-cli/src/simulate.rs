@@ -323,7 +323,14 @@ impl<'a> PaddedTrials<'a> {
     fn make(&self, numbers: Range<usize>) -> Result<Vec<Trial>, Failure> {
         let key = Key::new(self.run.config.seed, Stream::Eval, 0);
         let task = self.run.task.as_ref();
-        Ok(evaluation_trials(task, self.run.clock, key, numbers)?)
+        let order = self.run.config.validate.balance.order();
+        Ok(evaluation_trials(
+            task,
+            self.run.clock,
+            key,
+            order,
+            numbers,
+        )?)
     }
 
     fn some<B: RecurrenceBackend>(

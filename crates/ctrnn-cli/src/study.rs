@@ -400,6 +400,7 @@ fn trials(loaded: &Loaded, is_asked: bool) -> Result<TrialBatch, Failure> {
         run.task.as_ref(),
         run.clock,
         key,
+        run.config.validate.balance.order(),
         0..*n_trials,
     )?);
     let fitting = fitting(run, batch.max_steps);

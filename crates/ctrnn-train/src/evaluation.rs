@@ -113,7 +113,7 @@ impl<'a> EvaluationTrials<'a> {
 }
 
 /// Returns the evaluation trials with these numbers: the trials that the task holds out, as far as there are enough;
-/// for a task without a held-out set, trials that cycle through its conditions, each drawn at its own address of `key`,
+/// for a task without a held-out set, trials whose conditions come in an order, each drawn at its own address of `key`,
 /// so that they are the same every time.
 ///
 /// # Errors
@@ -122,13 +122,14 @@ pub fn evaluation_trials(
     task: &dyn Task,
     clock: Clock,
     key: Key,
+    order: ConditionOrder,
     numbers: Range<usize>,
 ) -> Result<Vec<Trial>, TrainError> {
     if let Some(set) = task.trial_set() {
         let some = numbers.start..numbers.end.min(set.n_held_out());
         return Ok(some.map(|number| set.held_out(number)).collect());
     }
-    drawn_trials(task, clock, key, ConditionOrder::Balanced, numbers)
+    drawn_trials(task, clock, key, order, numbers)
 }
 
 fn drawn_trials(

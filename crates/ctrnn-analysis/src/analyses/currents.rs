@@ -1,6 +1,6 @@
 //! Excitatory and inhibitory currents, and their balance.
 
-use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
 
 use super::{Answer, NoOptions, Unsuitable};
 use crate::epochs::Epochs;
@@ -16,13 +16,7 @@ pub struct Currents {
     pub excitatory: Vec<f64>,
     /// Mean inhibitory current over time.
     pub inhibitory: Vec<f64>,
-    /// Imbalance `
-    /// E + I
-    ///  / (
-    /// E
-    ///  +
-    /// I
-    /// )` of each unit; NaN if it receives no current.
+    /// Imbalance `|E + I| / (|E| + |I|)` of each unit; NaN if it receives no current.
     pub imbalance: Array1<f64>,
     epochs: Epochs,
     t_ms: Vec<f64>,
@@ -52,20 +46,34 @@ impl Answer for Currents {
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
-        let found = SplitCurrents::of(study.dynamics.w_rc.view(), study.rates.view());
-        let imbalance = found.imbalance(study.counts().view());
+        let n = study.dynamics.n_units();
+        let [mut excitatory, mut inhibitory] =
+            [(); 2].map(|()| Array3::zeros((study.batch.n_trials, study.batch.max_steps, 1)));
+        let (mut net, mut gross) = (Array1::<f64>::zeros(n), Array1::<f64>::zeros(n));
+        for (b, &n_steps) in study.batch.n_steps.iter().enumerate() {
+            let rates = study.rates.slice(ndarray::s![b, ..n_steps, ..]);
+            let found = SplitCurrents::of(study.dynamics.w_rc.view(), rates);
+            net += &(&found.excitatory + &found.inhibitory)
+                .mapv(f64::abs)
+                .sum_axis(Axis(0));
+            gross += &(&found.excitatory - &found.inhibitory).sum_axis(Axis(0));
+            for (all, own) in [
+                (&mut excitatory, &found.excitatory),
+                (&mut inhibitory, &found.inhibitory),
+            ] {
+                let mean = own.mean_axis(Axis(1)).unwrap_or_default();
+                all.slice_mut(ndarray::s![b, ..n_steps, 0]).assign(&mean);
+            }
+        }
+        let imbalance = net / gross;
         if !imbalance.iter().any(|x| x.is_finite()) {
             return Err(Unsuitable::lacks("no unit receives a recurrent current"));
         }
         let whole = of_all(study);
-        let population = |values: &Array3<f64>| {
-            let mean = values.mean_axis(Axis(2)).unwrap_or_default();
-            let course = mean_course(study, &mean.insert_axis(Axis(2)), &whole);
-            course.column(0).to_vec()
-        };
-        let excitatory = population(&found.excitatory);
+        let course = |values: &Array3<f64>| mean_course(study, values, &whole).column(0).to_vec();
+        let excitatory = course(&excitatory);
         Ok(Self {
-            inhibitory: population(&found.inhibitory),
+            inhibitory: course(&inhibitory),
             t_ms: study.times_ms(excitatory.len()),
             excitatory,
             imbalance,
@@ -111,65 +119,27 @@ impl Answer for Currents {
     }
 }
 
-/// Recurrent currents into every unit, split by sign, `[trial, time, unit]`.
+/// Recurrent currents into every unit, split by sign, `[time, unit]`.
 #[derive(Clone, Debug)]
 pub struct SplitCurrents {
     /// Excitatory currents, at least zero.
-    pub excitatory: Array3<f64>,
+    pub excitatory: Array2<f64>,
     /// Inhibitory currents, at most zero.
-    pub inhibitory: Array3<f64>,
+    pub inhibitory: Array2<f64>,
 }
 
 impl SplitCurrents {
-    /// Computes `max(W, 0) r` and `min(W, 0) r` for `weights [N,N]` and nonnegative rates. For negative rates the two
-    /// are exchanged, because the sign of each product counts.
-    pub fn of(weights: ArrayView2<f64>, rates: ArrayView3<f64>) -> Self {
-        let (b, t, n) = rates.dim();
-        let flat = rates.to_shape((b * t, n)).expect("a product of sizes");
+    /// Computes `max(W, 0) r` and `min(W, 0) r` for `weights [N,N]` and nonnegative `rates [time, unit]`. For negative
+    /// rates the two are exchanged, because the sign of each product counts.
+    pub fn of(weights: ArrayView2<f64>, rates: ArrayView2<f64>) -> Self {
         let positive = weights.mapv(|w| w.max(0.0));
         let negative = weights.mapv(|w| w.min(0.0));
-        let above = flat.mapv(|r| r.max(0.0));
-        let below = flat.mapv(|r| r.min(0.0));
-        let excitatory = above.dot(&positive.t()) + below.dot(&negative.t());
-        let inhibitory = above.dot(&negative.t()) + below.dot(&positive.t());
-        let shaped = |x: Array2<f64>| {
-            x.into_shape_with_order((b, t, weights.nrows()))
-                .expect("a product of sizes")
-        };
+        let above = rates.mapv(|r| r.max(0.0));
+        let below = rates.mapv(|r| r.min(0.0));
         Self {
-            excitatory: shaped(excitatory),
-            inhibitory: shaped(inhibitory),
+            excitatory: above.dot(&positive.t()) + below.dot(&negative.t()),
+            inhibitory: above.dot(&negative.t()) + below.dot(&positive.t()),
         }
-    }
-
-    /// Returns the imbalance `
-    /// E + I
-    ///  / (
-    /// E
-    ///  +
-    /// I
-    /// )` of every unit, with numerator and denominator summed over the states selected by `counts [trial, time]`: 0 if
-    /// inhibition cancels excitation at every time, 1 if only one of them is present, NaN if neither is.
-    pub fn imbalance(&self, counts: ArrayView2<bool>) -> Array1<f64> {
-        let n = self.excitatory.dim().2;
-        let unit = |n: usize| {
-            let (mut net, mut gross) = (0.0, 0.0);
-            let (e, i) = (
-                self.excitatory.index_axis(Axis(2), n),
-                self.inhibitory.index_axis(Axis(2), n),
-            );
-            ndarray::Zip::from(&e)
-                .and(&i)
-                .and(&counts)
-                .for_each(|e, i, &counts| {
-                    if counts {
-                        net += (e + i).abs();
-                        gross += e - i;
-                    }
-                });
-            net / gross
-        };
-        (0..n).map(unit).collect()
     }
 }
 
@@ -178,23 +148,20 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// Rates (2, 3): unit 0 receives 2 x 3 = 6 and -2 x 1 = -2, so
-    /// 4
-    ///  / 8; unit 1 receives only 3.
+    /// Unit 0 receives 2 x 3 = 6 and -2 x 1 = -2 at the rates (2, 3); unit 1 receives only 3.
     #[test]
     fn currents_by_hand() {
         let weights = array![[-1.0, 2.0], [0.0, 1.0]];
-        let found = SplitCurrents::of(weights.view(), array![[[2.0, 3.0]]].view());
-        assert_eq!(found.excitatory, array![[[6.0, 3.0]]]);
-        assert_eq!(found.inhibitory, array![[[-2.0, 0.0]]]);
-        assert_eq!(found.imbalance(array![[true]].view()), array![0.5, 1.0]);
+        let found = SplitCurrents::of(weights.view(), array![[2.0, 3.0]].view());
+        assert_eq!(found.excitatory, array![[6.0, 3.0]]);
+        assert_eq!(found.inhibitory, array![[-2.0, 0.0]]);
     }
 
     #[test]
     fn a_negative_rate_turns_the_sign() {
-        let found = SplitCurrents::of(array![[-2.0]].view(), array![[[-3.0]]].view());
+        let found = SplitCurrents::of(array![[-2.0]].view(), array![[-3.0]].view());
         assert_eq!(
-            (found.excitatory[[0, 0, 0]], found.inhibitory[[0, 0, 0]]),
+            (found.excitatory[[0, 0]], found.inhibitory[[0, 0]]),
             (6.0, 0.0)
         );
     }

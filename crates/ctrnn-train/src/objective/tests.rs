@@ -8,7 +8,7 @@ use ctrnn_model::{
     UnitState,
 };
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{Clock, Duration, Integrator, Mask, Target};
+use ctrnn_tasks::{Clock, ConditionOrder, Duration, Integrator, Mask, Target};
 
 use super::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTarget};
 use super::*;
@@ -488,7 +488,7 @@ fn no_number_of_an_evaluation_depends_on_its_blocks() {
     };
     let clock = Clock::new(20.0).unwrap();
     let key = Key::new(1, Stream::Validation, 0);
-    let mut trials = evaluation_trials(&task, clock, key, 0..600).unwrap();
+    let mut trials = evaluation_trials(&task, clock, key, ConditionOrder::Balanced, 0..600).unwrap();
     trials.sort_by_key(|trial| trial.n_steps);
     let trials = EvaluationTrials::Made(trials.into());
     let network = network(4, &[]).valid();
