@@ -6,7 +6,6 @@ use ctrnn_files::Array;
 use ctrnn_tasks::{Layout, Task, Timeline, Trial, TrialBatch};
 
 use crate::ArrayDoc;
-use crate::epochs::occurrence;
 
 /// Documentation of the arrays of [`TrialRecord`] and [`channel_arrays`].
 pub const TRIAL_ARRAYS: &[ArrayDoc] = &[
@@ -142,6 +141,14 @@ fn occurrences(timeline: &Timeline) -> Vec<(String, [usize; 2])> {
             (occurrence(name, *count), [steps.start, steps.end])
         })
         .collect()
+}
+
+/// Returns the name of an epoch's occurrence in a trial: `pulse`, `pulse 2`, ...
+pub(crate) fn occurrence(name: &str, count: usize) -> String {
+    match count {
+        1 => name.to_owned(),
+        _ => format!("{name} {count}"),
+    }
 }
 
 /// Trials of which arrays are made.

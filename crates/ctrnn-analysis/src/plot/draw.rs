@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::canvas::{Anchor, Canvas, Shape};
-use super::figure::SMALL_MM;
+use super::font::SMALL_MM;
 use super::{HeatMap, Layer, Rgb, fraction};
 
 /// Limits beyond which details cannot be distinguished on paper: stretches of a line, discs of a layer, cells along a

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::draw::Frame;
-use super::figure::{SMALL_MM, TEXT_MM};
+use super::font::{SMALL_MM, TEXT_MM};
 use super::sources::{Sources, number, text};
 use super::{ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks};
 use crate::text::filled;

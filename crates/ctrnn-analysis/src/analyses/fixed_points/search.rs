@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::descent::Problem;
 use super::point::FixedPoint;
-use super::starts::{Followed, Region, distance, draw};
+use super::starts::{Followed, Known, Region, distance};
 use crate::Dynamics;
 use crate::held_inputs::as_text;
 use crate::linear_algebra::NotConverged;
@@ -162,23 +162,20 @@ impl Search {
             // Rare points are missed by a round with few starts for each of those that are known.
             let n = round.max(10 * found.points.len());
             let n = n.min(most_starts - found.n_starts);
-            let starts = draw(self, n, [visited, ends.view()], &region, &found, &mut rng);
-            let n_new = found.add(
-                self,
-                &problem,
-                self.descended(&problem, &region, starts),
-                most_points,
-            )?;
-            found.end = if found.points.len() >= most_points {
-                End::Points
-            } else if n_new == 0 {
-                End::NothingNew
-            } else if found.n_starts >= most_starts {
-                End::Starts
-            } else {
-                continue;
+            let known = Known {
+                is_first: found.n_rounds == 0,
+                visited,
+                followed: ends.view(),
+                region: &region,
+                points: &found.points,
+                noise: self.noise,
             };
-            break;
+            let arrived = self.descended(&problem, &region, known.draw(n, &mut rng));
+            let n_new = found.add(self, &problem, arrived, most_points)?;
+            if let Some(end) = found.end_after(n_new, [most_starts, most_points]) {
+                found.end = end;
+                break;
+            }
         }
         found.sort();
         Ok(found)
@@ -250,6 +247,19 @@ impl Found {
         let n_new = new.iter().filter(is_isolated).count();
         self.points.extend(new);
         Ok(n_new)
+    }
+
+    /// Returns the reason to end the search after a round with `n_new` new points, if there is one.
+    fn end_after(&self, n_new: usize, [most_starts, most_points]: [usize; 2]) -> Option<End> {
+        if self.points.len() >= most_points {
+            Some(End::Points)
+        } else if n_new == 0 {
+            Some(End::NothingNew)
+        } else if self.n_starts >= most_starts {
+            Some(End::Starts)
+        } else {
+            None
+        }
     }
 
     fn sort(&mut self) {
