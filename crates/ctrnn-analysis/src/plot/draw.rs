@@ -31,6 +31,12 @@ impl Frame {
         self.corner[1] + self.size[1] * (1.0 - fraction(value, self.ranges[1]))
     }
 
+    /// Returns the places of points on the sheet.
+    pub fn places(&self, x: &[f64], y: &[f64]) -> Vec<[f64; 2]> {
+        let points = x.iter().zip(y);
+        points.map(|(x, y)| [self.x(*x), self.y(*y)]).collect()
+    }
+
     pub fn right(&self) -> f64 {
         self.corner[0] + self.size[0]
     }
@@ -69,8 +75,7 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             dashed,
             ..
         } => {
-            let points = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
-            let points: Vec<[f64; 2]> = points.collect();
+            let points = frame.places(x, y);
             let seen = points.split(|point| !frame.contains(*point));
             let shapes = seen.filter_map(|points| stretch(points, *colour, *width_mm, *dashed));
             canvas.shapes.extend(shapes);
@@ -82,26 +87,17 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             radius_mm,
             ..
         } => {
-            let places = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
-            let seen = places.filter(|&place| frame.contains(place)).collect();
-            for centre in spread(seen, frame) {
-                canvas.shapes.push(Shape::Disc {
-                    centre,
-                    radius_mm: *radius_mm,
-                    fill: *colour,
-                });
-            }
+            let mut seen = frame.places(x, y);
+            seen.retain(|&place| frame.contains(place));
+            let discs = spread(seen, frame).into_iter().map(|centre| Shape::Disc {
+                centre,
+                radius_mm: *radius_mm,
+                fill: *colour,
+            });
+            canvas.shapes.extend(discs);
         }
-        Layer::Box { x, y, colour } => {
-            if let Some((corner, size)) = frame.rectangle(*x, *y) {
-                canvas.rectangle(corner, size, *colour);
-            }
-        }
-        Layer::Band { x, colour, .. } => {
-            if let Some((corner, size)) = frame.rectangle(*x, frame.ranges[1]) {
-                canvas.rectangle(corner, size, *colour);
-            }
-        }
+        Layer::Box { x, y, colour } => draw_box(*x, *y, *colour, frame, canvas),
+        Layer::Band { x, colour, .. } => draw_box(*x, frame.ranges[1], *colour, frame, canvas),
         Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
         Layer::Text { at, text, colour } => {
             let [x, y] = [frame.x(at[0]), frame.y(at[1])];
@@ -110,6 +106,13 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
                 canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
             }
         }
+    }
+}
+
+/// Draws a filled rectangle, clipped to the frame.
+fn draw_box(x: [f64; 2], y: [f64; 2], colour: Rgb, frame: &Frame, canvas: &mut Canvas) {
+    if let Some((corner, size)) = frame.rectangle(x, y) {
+        canvas.rectangle(corner, size, colour);
     }
 }
 

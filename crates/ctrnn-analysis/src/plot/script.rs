@@ -29,8 +29,24 @@ impl Figure {
         files: &ScriptFiles,
         sources: &mut Sources,
     ) -> String {
-        let magnification = self.magnification();
         let [width, height] = self.size_mm();
+        let fonts = [TEXT_MM, SMALL_MM].map(|mm| short(mm * self.magnification() * POINTS_PER_MM));
+        let script = format!("{}{}.py", plain(files.stem), files.suffix);
+        let values = [
+            ("title", title),
+            ("script", &script),
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("npz", &text(&format!("{}.npz", files.stem))),
+            ("size", &format!("{}, {}", short(width), short(height))),
+            ("fonts", &fonts.join(", ")),
+            ("panels", &self.panels_script(files.suffix, sources)),
+        ];
+        filled(TEMPLATE, &values)
+    }
+
+    /// Writes the lines that draw the title and the panels.
+    fn panels_script(&self, suffix: &str, sources: &mut Sources) -> String {
+        let magnification = self.magnification();
         let mut panels = String::new();
         if !self.title.is_empty() {
             let title = text(&self.title);
@@ -38,7 +54,7 @@ impl Figure {
         }
         let tilted = self.tilted();
         for (k, (frame, panel)) in self.placed().into_iter().enumerate() {
-            let data_name = format!("figure{}.{k}", files.suffix);
+            let data_name = format!("figure{suffix}.{k}");
             let mut writer = PanelWriter {
                 panel,
                 frame: &frame,
@@ -55,18 +71,7 @@ impl Figure {
             }
             panels.push('\n');
         }
-        let fonts = [TEXT_MM, SMALL_MM].map(|mm| short(mm * magnification * POINTS_PER_MM));
-        let script = format!("{}{}.py", plain(files.stem), files.suffix);
-        let values = [
-            ("title", title),
-            ("script", &script),
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("npz", &text(&format!("{}.npz", files.stem))),
-            ("size", &format!("{}, {}", short(width), short(height))),
-            ("fonts", &fonts.join(", ")),
-            ("panels", &panels),
-        ];
-        filled(TEMPLATE, &values)
+        panels
     }
 }
 
