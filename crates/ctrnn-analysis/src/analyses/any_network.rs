@@ -82,7 +82,36 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&Activation::ALL[..]),
         select(&[None, None, Some(0.0), Some(0.5), Some(1.0)][..]),
     );
-    let trials = (
+    let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
+    let metrics = select(
+        &[
+            None,
+            Some("step,split,loss,accuracy"),
+            Some("step,split,loss,accuracy\n1,train,0,\n1,val,1e308,0.5"),
+            Some("step,split,loss,accuracy\n5,val,0.25,"),
+            Some("step,split,loss,accuracy\n1,train,-1e-320,\n2,train,inf,\n3,train,NaN,"),
+        ][..],
+    );
+    (numbers, kinds, trials(), other(), other(), metrics).prop_map(
+        |(numbers, kinds, trials, before, peer, metrics)| Drawn {
+            n_units: numbers.0,
+            recurrent: (numbers.1, numbers.2),
+            input: numbers.3,
+            bias: numbers.4,
+            output: numbers.5,
+            tau_ms: numbers.6,
+            form: kinds.0,
+            activation: kinds.1,
+            excitatory: kinds.2,
+            trials,
+            others: [before, peer],
+            metrics,
+        },
+    )
+}
+
+fn trials() -> impl Strategy<Value = Trials> {
+    let drawn = (
         prop_oneof![
             Just(vec![1]),
             Just(vec![1, 1]),
@@ -97,37 +126,14 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&["one", "two", "some"][..]),
         select(&["none", "one", "two", "evidence"][..]),
     );
-    let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
-    let metrics = select(
-        &[
-            None,
-            Some("step,split,loss,accuracy"),
-            Some("step,split,loss,accuracy\n1,train,0,\n1,val,1e308,0.5"),
-            Some("step,split,loss,accuracy\n5,val,0.25,"),
-            Some("step,split,loss,accuracy\n1,train,-1e-320,\n2,train,inf,\n3,train,NaN,"),
-        ][..],
-    );
-    (numbers, kinds, trials, other(), other(), metrics).prop_map(
-        |(numbers, kinds, trials, before, peer, metrics)| Drawn {
-            n_units: numbers.0,
-            recurrent: (numbers.1, numbers.2),
-            input: numbers.3,
-            bias: numbers.4,
-            output: numbers.5,
-            tau_ms: numbers.6,
-            form: kinds.0,
-            activation: kinds.1,
-            excitatory: kinds.2,
-            trials: Trials {
-                n_steps: trials.0,
-                n_inputs: trials.1,
-                n_outputs: trials.2,
-                magnitude: trials.3,
-                epochs: trials.4,
-                conditions: trials.5,
-            },
-            others: [before, peer],
-            metrics,
+    drawn.prop_map(
+        |(n_steps, n_inputs, n_outputs, magnitude, epochs, conditions)| Trials {
+            n_steps,
+            n_inputs,
+            n_outputs,
+            magnitude,
+            epochs,
+            conditions,
         },
     )
 }

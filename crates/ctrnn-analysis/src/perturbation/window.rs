@@ -79,12 +79,7 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     let device = network.device();
     let drive = perturbation.drive(&timelines, n_steps, network.config().n_units);
     let drive: Option<Tensor<B, 3>> = drive.map(|drive| host_tensor(drive, &device));
-    let mut courses: BTreeMap<Course, Vec<usize>> = BTreeMap::new();
-    for (b, timeline) in timelines.iter().enumerate() {
-        let length = forward.lengths.get(b).copied().unwrap_or(n_steps);
-        let course = (perturbation.segments(timeline, n_steps), length);
-        courses.entry(course).or_default().push(b);
-    }
+    let courses = courses(perturbation, &timelines, &forward.lengths, n_steps);
     let mut runner = Runner {
         network,
         perturbation,
@@ -119,6 +114,22 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     }
     let order: Vec<usize> = courses.into_values().flatten().collect();
     Ok(in_order(parts, &order))
+}
+
+/// Groups trials by their courses.
+fn courses(
+    perturbation: &Perturbation,
+    timelines: &[&Timeline],
+    lengths: &[usize],
+    n_steps: usize,
+) -> BTreeMap<Course, Vec<usize>> {
+    let mut courses: BTreeMap<Course, Vec<usize>> = BTreeMap::new();
+    for (b, timeline) in timelines.iter().enumerate() {
+        let length = lengths.get(b).copied().unwrap_or(n_steps);
+        let course = (perturbation.segments(timeline, n_steps), length);
+        courses.entry(course).or_default().push(b);
+    }
+    courses
 }
 
 /// A network with its perturbed variants, which are built when they are needed.
