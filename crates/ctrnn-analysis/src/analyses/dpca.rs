@@ -469,20 +469,7 @@ impl Grid {
 /// Returns the factors with their trials, and why variables are left out.
 fn grid(study: &Study, names: &[String]) -> Result<(Grid, Vec<String>), Unsuitable> {
     if let Some(factors) = requested(study, names)? {
-        if factors.len() > MOST_FACTORS {
-            let why = format!(
-                "at most {MOST_FACTORS} factors can be demixed, not {}",
-                factors.len()
-            );
-            return Err(Unsuitable::lacks(why));
-        }
-        let grid = Grid::of(study, factors);
-        return match grid.missing() {
-            None => Ok((grid, Vec::new())),
-            Some(missing) => Err(Unsuitable::Lacks(format!(
-                "demixing needs trials in every combination of the factors, but {missing}; choose others with dpca.factors=[...]"
-            ))),
-        };
+        return Ok((requested_grid(study, factors)?, Vec::new()));
     }
     let conditions = of_conditions(study);
     let choice = natural(study)
@@ -510,6 +497,23 @@ fn grid(study: &Study, names: &[String]) -> Result<(Grid, Vec<String>), Unsuitab
         return Err(Unsuitable::lacks(why));
     }
     Ok((Grid::of(study, factors), left_out))
+}
+
+fn requested_grid(study: &Study, factors: Vec<Variable>) -> Result<Grid, Unsuitable> {
+    if factors.len() > MOST_FACTORS {
+        let why = format!(
+            "at most {MOST_FACTORS} factors can be demixed, not {}",
+            factors.len()
+        );
+        return Err(Unsuitable::lacks(why));
+    }
+    let grid = Grid::of(study, factors);
+    match grid.missing() {
+        None => Ok(grid),
+        Some(missing) => Err(Unsuitable::Lacks(format!(
+            "demixing needs trials in every combination of the factors, but {missing}; choose others with dpca.factors=[...]"
+        ))),
+    }
 }
 
 /// Rates of a study, smoothed in time.
