@@ -563,15 +563,7 @@ impl Collected {
             by,
         } = grouping;
         let epoch = medians.epochs[e];
-        let is_stimulus = |name: &&String| !CONTEXTS.contains(&name.as_str());
-        self.stimuli
-            .extend(telling.iter().filter(is_stimulus).filter_map(|condition| {
-                Some(Stimulus {
-                    condition: condition.clone(),
-                    epoch,
-                    change: medians.change(study, e, condition)?,
-                })
-            }));
+        self.add_stimuli(study, medians, e, &telling);
         let at_median: Vec<String> = telling
             .iter()
             .filter(|name| !by.contains(name))
@@ -593,6 +585,19 @@ impl Collected {
                 self.add_group(input, epoch, group, n_groups);
             }
         }
+    }
+
+    /// Adds the conditions that change the input of an epoch, other than contexts.
+    fn add_stimuli(&mut self, study: &Study, medians: &Medians, e: usize, telling: &[String]) {
+        let is_stimulus = |name: &&String| !CONTEXTS.contains(&name.as_str());
+        let found = telling.iter().filter(is_stimulus).filter_map(|condition| {
+            Some(Stimulus {
+                condition: condition.clone(),
+                epoch: medians.epochs[e],
+                change: medians.change(study, e, condition)?,
+            })
+        });
+        self.stimuli.extend(found);
     }
 
     /// Adds the input of one of the groups of an epoch, or its place if the input is known.

@@ -64,12 +64,8 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
     ]);
     sections.retain(|(_, body)| !body.is_empty());
     let [links, bodies] = linked(&sections);
-    let lead = format!(
-        "{} · {} units · {}",
-        spoken(run.task),
-        run.model.n_units,
-        state_words(run, &state)
-    );
+    let (task, state_words) = (spoken(run.task), state_words(run, &state));
+    let lead = format!("{task} · {} units · {state_words}", run.model.n_units);
     Ok(filled(
         TEMPLATE,
         &[

@@ -322,11 +322,8 @@ impl Binned {
         if rows.len() < 2 {
             return Err(Unsuitable::lacks("the trials are too short to be decoded"));
         }
-        let pca = Pca::of(
-            ndarray::stack(Axis(0), &rows)
-                .expect("rows of one width")
-                .view(),
-        )?;
+        let stacked = ndarray::stack(Axis(0), &rows).expect("rows of one width");
+        let pca = Pca::of(stacked.view())?;
         if pca.rank() == 0 {
             return Err(Unsuitable::lacks(
                 "no rate changes, so nothing can be decoded",
@@ -390,6 +387,20 @@ fn wanted(study: &Study, names: &[String], n_folds: usize) -> Result<Vec<Labels>
     requested.iter().map(of).collect()
 }
 
+/// Adds the numbers of right and of all tests `[bin, class]` of a decoder.
+fn count_right(
+    decoder: &Decoder,
+    tests: &[(Array2<f64>, Vec<usize>)],
+    [right, tested]: &mut [Array2<f64>; 2],
+) {
+    for (t, (x, own)) in tests.iter().enumerate() {
+        for (class, label) in decoder.classes(x.view()).into_iter().zip(own) {
+            tested[[t, *label]] += 1.0;
+            right[[t, *label]] += f64::from(u8::from(class == *label));
+        }
+    }
+}
+
 /// Trains a decoder at every time on all folds but one and tests it at all times on that one.
 fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Array2<f64> {
     let n = binned.t_ms.len();
@@ -412,21 +423,15 @@ fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Arra
         })
         .collect();
     let row = |train: usize| -> Vec<f64> {
-        let mut right = Array2::<f64>::zeros((n, n_classes));
-        let mut tested = Array2::<f64>::zeros((n, n_classes));
+        let mut counts = [0, 1].map(|_| Array2::<f64>::zeros((n, n_classes)));
         for (fold, tests) in tests.iter().enumerate() {
             let (trials, own) = members(train, &|f| f != fold);
-            let Some(decoder) = Decoder::fit(binned.at(&trials, train).view(), &own, n_classes)
-            else {
-                continue;
-            };
-            for (t, (x, own)) in tests.iter().enumerate() {
-                for (class, label) in decoder.classes(x.view()).into_iter().zip(own) {
-                    tested[[t, *label]] += 1.0;
-                    right[[t, *label]] += f64::from(u8::from(class == *label));
-                }
+            let found = Decoder::fit(binned.at(&trials, train).view(), &own, n_classes);
+            if let Some(decoder) = found {
+                count_right(&decoder, tests, &mut counts);
             }
         }
+        let [right, tested] = counts;
         (right / tested)
             .mean_axis(Axis(1))
             .unwrap_or_default()

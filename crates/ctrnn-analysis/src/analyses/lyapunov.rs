@@ -315,10 +315,7 @@ pub fn exponents(
         frame = q;
         state = dynamics.next(&state, &drive);
         if !state.iter().all(|x| x.is_finite()) {
-            return Err(Unsuitable::Lacks(format!(
-                "the network diverges under the inputs of the task: its state is not finite after {} time steps",
-                t + 1
-            )));
+            return Err(diverged(t));
         }
         if t < n_transient {
             continue;
@@ -329,14 +326,20 @@ pub fn exponents(
             convergence.push(&sums * (1000.0 / dynamics.dt_ms / counted as f64));
         }
     }
-    let convergence =
-        Array2::from_shape_fn((convergence.len(), n_exponents), |(i, k)| convergence[i][k]);
     let mut exponents = (&sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64)).to_vec();
     exponents.sort_by(|a, b| b.total_cmp(a));
+    let shape = (convergence.len(), n_exponents);
     Ok(Exponents {
         exponents_per_s: exponents.into(),
-        convergence,
+        convergence: Array2::from_shape_fn(shape, |(i, k)| convergence[i][k]),
     })
+}
+
+fn diverged(t: usize) -> Unsuitable {
+    Unsuitable::Lacks(format!(
+        "the network diverges under the inputs of the task: its state is not finite after {} time steps",
+        t + 1
+    ))
 }
 
 #[cfg(test)]

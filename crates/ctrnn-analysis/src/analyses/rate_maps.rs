@@ -145,13 +145,7 @@ impl Answer for RateMaps {
             seed: study.seed,
         };
         let information_bits: Vec<f64> = maps.iter().map(RateMap::information).collect();
-        let p: Vec<f64> = match options.shuffles {
-            0 => Vec::new(),
-            n => (0..n_units)
-                .into_par_iter()
-                .map(|unit| shuffles.p_value(unit, &rates(unit), information_bits[unit], n))
-                .collect(),
-        };
+        let p = shuffles.p_values(options.shuffles, &information_bits, rates);
         let n_fields = |map: &RateMap| map.n_fields(options.field_threshold, options.field_bins);
         Ok(Self {
             information_bits,
@@ -265,6 +259,22 @@ impl Shuffles<'_> {
         let shift = (part * self.n_states as f64) as usize;
         let rotated = (0..self.n_states).map(|k| rates[(k + shift) % self.n_states]);
         self.visits.map(rotated.collect::<Array1<f64>>().view())
+    }
+
+    /// Returns the p-values of the spatial information of all units; none without shuffles.
+    fn p_values(
+        &self,
+        n_shuffles: usize,
+        observed: &[f64],
+        rates: impl Fn(usize) -> Array1<f64> + Sync,
+    ) -> Vec<f64> {
+        if n_shuffles == 0 {
+            return Vec::new();
+        }
+        (0..observed.len())
+            .into_par_iter()
+            .map(|unit| self.p_value(unit, &rates(unit), observed[unit], n_shuffles))
+            .collect()
     }
 
     /// Computes the finite grid scores of `n` shuffles of all units in turn, in ascending order.

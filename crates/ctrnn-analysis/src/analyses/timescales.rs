@@ -174,35 +174,13 @@ impl Answer for Timescales {
     }
 
     fn statements(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        match &self.intrinsic {
-            Some(found) => {
-                let known = found.known();
-                let epoch = spoken(&found.epoch);
-                if !known.is_empty() {
-                    lines.push(format!(
-                        "intrinsic timescale {} ms (median of {} units with a determined fit, correlations between trials in the {epoch} epoch)",
-                        short(median(&known)),
-                        known.len()
-                    ));
-                }
-                if let Some(fit) = &found.mean_fit {
-                    lines.push(format!(
-                        "intrinsic timescale of the mean autocorrelation {} ms",
-                        short(fit.tau_ms)
-                    ));
-                }
-                if lines.is_empty() {
-                    lines.push(format!(
-                        "correlations between trials in the {epoch} epoch determine no intrinsic timescale"
-                    ));
-                }
-            }
-            None => lines.push(
+        let mut lines = match &self.intrinsic {
+            Some(found) => found.statements(),
+            None => vec![
                 "no intrinsic timescales: they take an epoch of several time bins in which trials of one condition differ (--noise)"
                     .to_owned(),
-            ),
-        }
+            ],
+        };
         let sorted = self.sorted();
         if !sorted.is_empty() {
             lines.push(format!(
@@ -224,6 +202,32 @@ impl Answer for Timescales {
 }
 
 impl Intrinsic {
+    /// Describes the timescales of the units and of their mean.
+    fn statements(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let known = self.known();
+        let epoch = spoken(&self.epoch);
+        if !known.is_empty() {
+            lines.push(format!(
+                "intrinsic timescale {} ms (median of {} units with a determined fit, correlations between trials in the {epoch} epoch)",
+                short(median(&known)),
+                known.len()
+            ));
+        }
+        if let Some(fit) = &self.mean_fit {
+            lines.push(format!(
+                "intrinsic timescale of the mean autocorrelation {} ms",
+                short(fit.tau_ms)
+            ));
+        }
+        if lines.is_empty() {
+            lines.push(format!(
+                "correlations between trials in the {epoch} epoch determine no intrinsic timescale"
+            ));
+        }
+        lines
+    }
+
     fn known(&self) -> Vec<f64> {
         self.fits.iter().flatten().map(|fit| fit.tau_ms).collect()
     }

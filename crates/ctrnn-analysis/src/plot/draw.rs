@@ -87,26 +87,46 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             radius_mm,
             ..
         } => {
-            let mut seen = frame.places(x, y);
-            seen.retain(|&place| frame.contains(place));
-            let discs = spread(seen, frame).into_iter().map(|centre| Shape::Disc {
-                centre,
-                radius_mm: *radius_mm,
-                fill: *colour,
-            });
-            canvas.shapes.extend(discs);
+            draw_discs(frame.places(x, y), *radius_mm, *colour, frame, canvas);
         }
         Layer::Box { x, y, colour } => draw_box(*x, *y, *colour, frame, canvas),
         Layer::Band { x, colour, .. } => draw_box(*x, frame.ranges[1], *colour, frame, canvas),
         Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
         Layer::Text { at, text, colour } => {
-            let [x, y] = [frame.x(at[0]), frame.y(at[1])];
-            if frame.contains([x, y]) {
-                let at = [x, y + 0.35 * SMALL_MM];
-                canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
-            }
+            draw_text(
+                [frame.x(at[0]), frame.y(at[1])],
+                text,
+                *colour,
+                frame,
+                canvas,
+            );
         }
     }
+}
+
+/// Draws a text centred on a place, if this is within the frame.
+fn draw_text([x, y]: [f64; 2], text: &str, colour: Rgb, frame: &Frame, canvas: &mut Canvas) {
+    if frame.contains([x, y]) {
+        let at = [x, y + 0.35 * SMALL_MM];
+        canvas.text(at, text, SMALL_MM, Anchor::Middle, colour);
+    }
+}
+
+/// Draws discs at the places within the frame.
+fn draw_discs(
+    mut places: Vec<[f64; 2]>,
+    radius_mm: f64,
+    fill: Rgb,
+    frame: &Frame,
+    canvas: &mut Canvas,
+) {
+    places.retain(|&place| frame.contains(place));
+    let discs = spread(places, frame).into_iter().map(|centre| Shape::Disc {
+        centre,
+        radius_mm,
+        fill,
+    });
+    canvas.shapes.extend(discs);
 }
 
 /// Draws a filled rectangle, clipped to the frame.

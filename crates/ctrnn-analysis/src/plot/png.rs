@@ -89,9 +89,7 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             fill,
         } => {
             let circle = PathBuilder::from_circle(*x as f32, *y as f32, *radius_mm as f32);
-            if let Some(path) = circle {
-                pixmap.fill_path(&path, &paint(*fill), FillRule::Winding, to_pixels, None);
-            }
+            fill_outline(circle, *fill, pixmap, to_pixels);
         }
         Shape::Text {
             at,
@@ -105,9 +103,7 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             let place = turned(to_pixels, *at, *degrees)
                 .pre_scale(*size_mm as f32, *size_mm as f32)
                 .pre_translate(shift as f32, 0.0);
-            if let Some(path) = letters(text) {
-                pixmap.fill_path(&path, &paint(*colour), FillRule::Winding, place, None);
-            }
+            fill_outline(letters(text), *colour, pixmap, place);
         }
         Shape::Image {
             corner,
@@ -119,6 +115,12 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
                 draw_image(&image, *corner, *size, pixmap, to_pixels);
             }
         }
+    }
+}
+
+fn fill_outline(path: Option<Path>, colour: Rgb, pixmap: &mut Pixmap, to_pixels: Transform) {
+    if let Some(path) = path {
+        pixmap.fill_path(&path, &paint(colour), FillRule::Winding, to_pixels, None);
     }
 }
 

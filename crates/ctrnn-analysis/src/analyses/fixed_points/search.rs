@@ -156,12 +156,8 @@ impl Search {
         region.widen(&ends);
         let mut rng = Rng::new(Key::new(seed, Stream::Eval, 4), 0, 0);
         let mut found = Found::new(followed);
-        // At least two rounds, because there are midpoints from the second one on.
-        let round = self.round.min(most_starts.div_ceil(2)).max(1);
         loop {
-            // Rare points are missed by a round with few starts for each of those that are known.
-            let n = round.max(10 * found.points.len());
-            let n = n.min(most_starts - found.n_starts);
+            let n = self.size_of_round(&found, most_starts);
             let known = Known {
                 is_first: found.n_rounds == 0,
                 visited,
@@ -179,6 +175,15 @@ impl Search {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Returns the number of starts in the next round.
+    fn size_of_round(&self, found: &Found, most_starts: usize) -> usize {
+        // At least two rounds, because there are midpoints from the second one on.
+        let round = self.round.min(most_starts.div_ceil(2)).max(1);
+        // Rare points are missed by a round with few starts for each of those that are known.
+        let n = round.max(10 * found.points.len());
+        n.min(most_starts - found.n_starts)
     }
 
     /// Descends from every start. Returns the last states and their q.

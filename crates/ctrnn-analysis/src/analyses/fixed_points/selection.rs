@@ -46,16 +46,13 @@ impl SelectionVectors {
         if inputs.len() < 2 || kept.is_empty() {
             return None;
         }
-        let cosine = |k: usize, point: &FixedPoint| {
-            let jacobian = study
-                .dynamics
-                .input_jacobian(&point.state, &held.inputs[k].input);
-            let effects = kept
-                .iter()
-                .map(|(stimulus, _)| jacobian.dot(&stimulus.change));
+        let cosine = |k: usize, point: &FixedPoint| -> Vec<f64> {
+            let input = &held.inputs[k].input;
+            let jacobian = study.dynamics.input_jacobian(&point.state, input);
+            let effects = kept.iter().map(|(own, _)| jacobian.dot(&own.change));
             effects
                 .map(|effect| selected(point, &choice_axis, &effect))
-                .collect::<Vec<f64>>()
+                .collect()
         };
         let slowest = inputs.iter().filter_map(|&k| {
             let point = slowest(&study.dynamics, &found[k].points)?;
