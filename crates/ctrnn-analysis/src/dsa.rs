@@ -22,29 +22,13 @@ pub fn delay_dynamics(
     n_delays: usize,
     rank: usize,
 ) -> Result<Array2<f64>, Unsuitable> {
-    let n_units = trials.first().map_or(0, ArrayView2::ncols);
-    let mut rows: Vec<f64> = Vec::new();
-    let mut pairs: Vec<(usize, usize)> = Vec::new();
-    let mut n_rows = 0;
-    for trial in trials {
-        for t in n_delays.saturating_sub(1)..trial.nrows() {
-            for d in 0..n_delays {
-                rows.extend(trial.row(t - d));
-            }
-            if t + 1 < trial.nrows() {
-                pairs.push((n_rows, n_rows + 1));
-            }
-            n_rows += 1;
-        }
-    }
+    let (embedded, pairs) = embedded(trials, n_delays);
     if pairs.is_empty() {
         let least = n_delays + 1;
         return Err(Unsuitable::Lacks(format!(
             "dynamical similarity of {n_delays} delays needs trials of at least {least} time steps"
         )));
     }
-    let embedded =
-        Array2::from_shape_vec((n_rows, n_delays * n_units), rows).expect("rows of one width");
     let found = svd(embedded.view())?;
     let largest = found.s.iter().copied().fold(0.0, f64::max);
     // Directions with smaller singular values contain only rounding errors.
@@ -60,6 +44,28 @@ pub fn delay_dynamics(
         return Ok(Array2::zeros((0, 0)));
     }
     Ok(least_squares(before.view(), after.view())?.t().to_owned())
+}
+
+/// Returns the vectors of the last `n_delays` states, one per row, and the pairs of rows that follow one another.
+fn embedded(trials: &[ArrayView2<f64>], n_delays: usize) -> (Array2<f64>, Vec<(usize, usize)>) {
+    let n_units = trials.first().map_or(0, ArrayView2::ncols);
+    let mut rows: Vec<f64> = Vec::new();
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    let mut n_rows = 0;
+    for trial in trials {
+        for t in n_delays.saturating_sub(1)..trial.nrows() {
+            for d in 0..n_delays {
+                rows.extend(trial.row(t - d));
+            }
+            if t + 1 < trial.nrows() {
+                pairs.push((n_rows, n_rows + 1));
+            }
+            n_rows += 1;
+        }
+    }
+    let embedded =
+        Array2::from_shape_vec((n_rows, n_delays * n_units), rows).expect("rows of one width");
+    (embedded, pairs)
 }
 
 /// Computes the distance between two maps `[k, k]` up to an orthogonal change of coordinates C: the angle, in [0, pi],

@@ -1,8 +1,11 @@
 //! Marks of the epochs of trials on time courses.
 
+use std::collections::BTreeMap;
+
 use crate::Study;
 use crate::plot::{Layer, Panel, Rgb};
 use crate::text::spoken;
+use crate::trial_record::occurrence;
 
 /// Largest number of epochs whose names fit above a panel.
 const MOST_NAMES: usize = 8;
@@ -17,26 +20,18 @@ pub struct Epochs {
 impl Epochs {
     /// Returns the epochs of the trials of a study. An epoch that occurs several times in a trial is there as often.
     pub fn of(study: &Study) -> Self {
-        let timelines = || study.batch.timelines.iter().zip(&study.batch.n_steps);
+        let timelines = study.batch.timelines.iter().zip(&study.batch.n_steps);
         let mut found: Vec<(String, [Vec<usize>; 2])> = Vec::new();
-        for (timeline, &n_steps) in timelines() {
-            let mut counts: Vec<(&str, usize)> = Vec::new();
+        for (timeline, &n_steps) in timelines {
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             for (name, steps) in &timeline.epochs {
                 let [start, end] = [steps.start, steps.end].map(|step| step.min(n_steps));
                 if start == end {
                     continue;
                 }
-                let count = match counts.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, count)) => {
-                        *count += 1;
-                        *count
-                    }
-                    None => {
-                        counts.push((name, 1));
-                        1
-                    }
-                };
-                let key = occurrence(name, count);
+                let count = counts.entry(name).or_default();
+                *count += 1;
+                let key = occurrence(name, *count);
                 match found.iter_mut().find(|(known, _)| *known == key) {
                     Some((_, [starts, ends])) => {
                         starts.push(start);
@@ -89,14 +84,6 @@ impl Epochs {
             };
             panel.extend(later.map(line));
         }
-    }
-}
-
-/// Returns the name of an epoch's occurrence in a trial: `pulse`, `pulse 2`, ...
-pub fn occurrence(name: &str, count: usize) -> String {
-    match count {
-        1 => name.to_owned(),
-        _ => format!("{name} {count}"),
     }
 }
 

@@ -91,40 +91,45 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
         let groups = by_level(&found.values, &found.trials, true, text);
         return (quantity.axis(), groups);
     }
+    by_condition(study, &shown)
+        .or_else(|| by_correct_choice(study))
+        .unwrap_or_else(|| ("trials".to_owned(), vec![of_all(study)]))
+}
+
+/// Groups trials by the condition with the most levels, if there is one with two or more.
+fn by_condition(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> {
     let is_grouping = |(name, _): &&(String, Vec<f64>)| {
         name != "catch" && study.task.meaning(name) != Meaning::Index
     };
     let n_levels = |values: &[f64]| distinct(shown.iter().map(|&b| values[b])).len();
-    let best = study
+    let (name, values) = study
         .batch
         .conditions
         .iter()
         .filter(is_grouping)
         .filter(|(_, values)| (2..=MOST_LEVELS).contains(&n_levels(values)))
-        .max_by_key(|(_, values)| n_levels(values));
-    if let Some((name, values)) = best {
-        let quantity = quantity_of(study.task, name);
-        let text = |value: f64| match study.task.value_name(name, value) {
-            Some(name) => spoken(&name),
-            None => short(quantity.factor * value),
-        };
-        let groups = by_level(values, &shown, n_levels(values) > 4, text);
-        return (quantity.axis(), groups);
-    }
+        .max_by_key(|(_, values)| n_levels(values))?;
+    let quantity = quantity_of(study.task, name);
+    let text = |value: f64| match study.task.value_name(name, value) {
+        Some(name) => spoken(&name),
+        None => short(quantity.factor * value),
+    };
+    let groups = by_level(values, shown, n_levels(values) > 4, text);
+    Some((quantity.axis(), groups))
+}
+
+/// Groups trials by their correct choices, if there are two or more.
+fn by_correct_choice(study: &Study) -> Option<(String, Vec<Group>)> {
     let all: Vec<usize> = (0..study.batch.n_trials).collect();
-    let correct: Vec<f64> = study
-        .batch
-        .correct
-        .iter()
-        .map(|c| c.map_or(f64::NAN, |c| c as f64))
-        .collect();
-    if (2..=MOST_LEVELS).contains(&distinct(correct.iter().copied()).len()) {
-        let layout = study.layout();
-        let text = |choice: f64| spoken(&layout.choice_name(choice as usize));
-        let groups = by_level(&correct, &all, false, text);
-        return ("correct choice".to_owned(), groups);
+    let correct = study.batch.correct.iter();
+    let correct: Vec<f64> = correct.map(|c| c.map_or(f64::NAN, |c| c as f64)).collect();
+    if !(2..=MOST_LEVELS).contains(&distinct(correct.iter().copied()).len()) {
+        return None;
     }
-    ("trials".to_owned(), vec![of_all(study)])
+    let layout = study.layout();
+    let text = |choice: f64| spoken(&layout.choice_name(choice as usize));
+    let groups = by_level(&correct, &all, false, text);
+    Some(("correct choice".to_owned(), groups))
 }
 
 /// Groups trials by the levels of some values, neighbouring ones together if there are many; `text` formats a level.

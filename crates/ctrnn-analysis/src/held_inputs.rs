@@ -563,15 +563,7 @@ impl Collected {
             by,
         } = grouping;
         let epoch = medians.epochs[e];
-        let is_stimulus = |name: &&String| !CONTEXTS.contains(&name.as_str());
-        self.stimuli
-            .extend(telling.iter().filter(is_stimulus).filter_map(|condition| {
-                Some(Stimulus {
-                    condition: condition.clone(),
-                    epoch,
-                    change: medians.change(study, e, condition)?,
-                })
-            }));
+        self.add_stimuli(study, medians, e, &telling);
         let at_median: Vec<String> = telling
             .iter()
             .filter(|name| !by.contains(name))
@@ -589,29 +581,52 @@ impl Collected {
             self.at_median.push((epoch, listed(&at_median)));
         }
         for group in groups {
-            let Some(input) = medians.median_over_conditions(e, &group.trials) else {
-                continue;
-            };
-            let known = self.inputs.iter().position(|held| held.input == input);
-            let k = known.unwrap_or_else(|| {
-                self.inputs.push(HeldInput {
-                    input,
-                    name: String::new(),
-                    places: Vec::new(),
-                });
-                self.groups.push(Vec::new());
-                self.inputs.len() - 1
-            });
-            match self.groups[k].last_mut() {
-                Some((last, names, _)) if *last == epoch => names.push(group.name.clone()),
-                _ => self.groups[k].push((epoch, vec![group.name.clone()], n_groups)),
+            if let Some(input) = medians.median_over_conditions(e, &group.trials) {
+                self.add_group(input, epoch, group, n_groups);
             }
-            self.inputs[k].places.push(Place {
-                epoch,
-                group: group.name,
-                trials: group.trials,
-            });
         }
+    }
+
+    /// Adds the conditions that change the input of an epoch, other than contexts.
+    fn add_stimuli(&mut self, study: &Study, medians: &Medians, e: usize, telling: &[String]) {
+        let is_stimulus = |name: &&String| !CONTEXTS.contains(&name.as_str());
+        let found = telling.iter().filter(is_stimulus).filter_map(|condition| {
+            Some(Stimulus {
+                condition: condition.clone(),
+                epoch: medians.epochs[e],
+                change: medians.change(study, e, condition)?,
+            })
+        });
+        self.stimuli.extend(found);
+    }
+
+    /// Adds the input of one of the groups of an epoch, or its place if the input is known.
+    fn add_group(
+        &mut self,
+        input: Array1<f64>,
+        epoch: &'static str,
+        group: Group,
+        n_groups: usize,
+    ) {
+        let known = self.inputs.iter().position(|held| held.input == input);
+        let k = known.unwrap_or_else(|| {
+            self.inputs.push(HeldInput {
+                input,
+                name: String::new(),
+                places: Vec::new(),
+            });
+            self.groups.push(Vec::new());
+            self.inputs.len() - 1
+        });
+        match self.groups[k].last_mut() {
+            Some((last, names, _)) if *last == epoch => names.push(group.name.clone()),
+            _ => self.groups[k].push((epoch, vec![group.name.clone()], n_groups)),
+        }
+        self.inputs[k].places.push(Place {
+            epoch,
+            group: group.name,
+            trials: group.trials,
+        });
     }
 
     fn finish(mut self, study: &Study, most: usize) -> HeldInputs {

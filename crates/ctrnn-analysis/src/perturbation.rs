@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{Biases, CtrnnModule, ModelError, Parameter, TimeConstants, Weights};
+use ctrnn_model::{
+    Biases, CtrnnConfig, CtrnnModule, ModelError, Parameter, TimeConstants, Weights,
+};
 use ctrnn_tasks::Timeline;
 use thiserror::Error;
 
@@ -205,20 +207,8 @@ impl Perturbation {
         if !active.contains(&true) {
             return Ok(network.clone());
         }
-        let mut config = network.config().clone().unconstrained();
+        let (config, mut weights) = unconstrained(network);
         let n = config.n_units;
-        config.bias = Biases {
-            recurrent: true,
-            readout: true,
-        };
-        let constrained = ["mask", "sign", "fixed", "weight_raw"];
-        let mut weights = network.weights();
-        weights.retain(|name, _| !name.split('.').any(|part| constrained.contains(&part)));
-        if config.tau_ms.need_cell_types() {
-            let tau_ms = weights["tau_ms"].iter().collect();
-            config.tau_ms = TimeConstants::PerUnit(tau_ms);
-            weights.remove("tau_raw");
-        }
         let values =
             |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
         let mut w_rc = values(&weights, Parameter::RECURRENT_WEIGHT);
@@ -231,12 +221,8 @@ impl Perturbation {
         let mut bias = values(&weights, Parameter::RECURRENT_BIAS);
         let mut bias_out = values(&weights, Parameter::OUTPUT_BIAS);
         for (unit, rate) in self.held_rates(active) {
-            for (matrix, bias) in [(&mut w_rc, &mut bias), (&mut w_out, &mut bias_out)] {
-                for (row, b) in matrix.chunks_exact_mut(n).zip(bias.iter_mut()) {
-                    *b += row[unit] * rate;
-                    row[unit] = 0.0;
-                }
-            }
+            move_to_bias(&mut w_rc, &mut bias, unit, rate);
+            move_to_bias(&mut w_out, &mut bias_out, unit, rate);
         }
         let changed = [
             (Parameter::RECURRENT_WEIGHT, w_rc),
@@ -319,6 +305,33 @@ impl Perturbation {
             }
         }
         Some(TensorData::new(drive, [timelines.len(), n_steps, n_units]))
+    }
+}
+
+/// Returns configuration and effective weights of a network without its constraints, and with biases.
+fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights) {
+    let mut config = network.config().clone().unconstrained();
+    config.bias = Biases {
+        recurrent: true,
+        readout: true,
+    };
+    let constrained = ["mask", "sign", "fixed", "weight_raw"];
+    let mut weights = network.weights();
+    weights.retain(|name, _| !name.split('.').any(|part| constrained.contains(&part)));
+    if config.tau_ms.need_cell_types() {
+        let tau_ms = weights["tau_ms"].iter().collect();
+        config.tau_ms = TimeConstants::PerUnit(tau_ms);
+        weights.remove("tau_raw");
+    }
+    (config, weights)
+}
+
+/// Moves the contribution of a unit with a constant rate from a matrix `[post, pre]` to the biases.
+fn move_to_bias(matrix: &mut [f64], bias: &mut [f64], unit: usize, rate: f64) {
+    let n = (matrix.len() / bias.len().max(1)).max(1);
+    for (row, b) in matrix.chunks_exact_mut(n).zip(bias.iter_mut()) {
+        *b += row[unit] * rate;
+        row[unit] = 0.0;
     }
 }
 

@@ -55,40 +55,17 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
     let state = RunJson::load(&run.folder.run_json())?;
     let events = events(run.folder);
     let root = run.folder.root().file_name().unwrap_or_default();
-    let chapters = found.chunk_by(|(a, _), (b, _)| a.section == b.section);
-    let mut sections: Vec<(&str, String)> = chapters
-        .map(|chapter| (chapter[0].0.section.title(), cards(chapter)))
-        .collect();
     let view = state_space_view(study, found);
-    if let Some(view) = &view {
-        let states = sections
-            .iter()
-            .position(|(title, _)| *title == Section::StateSpace.title());
-        let after = states.map_or(sections.len(), |k| k + 1);
-        sections.insert(after, ("Interactive state space", interactive(view)));
-    }
+    let mut sections = chapters(found, view.as_ref());
     sections.extend([
         ("Network", network(run, study, &events)),
         ("Left out", left_out(found)),
         ("How to reproduce", reproduction(run)?),
     ]);
     sections.retain(|(_, body)| !body.is_empty());
-    let anchor = |title: &str| title.to_lowercase().replace(' ', "-");
-    let (mut links, mut bodies) = (String::new(), String::new());
-    for (title, body) in &sections {
-        let id = anchor(title);
-        let _ = writeln!(links, "<a href=\"#{id}\">{title}</a>");
-        let _ = writeln!(
-            bodies,
-            "<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>"
-        );
-    }
-    let lead = format!(
-        "{} · {} units · {}",
-        spoken(run.task),
-        run.model.n_units,
-        state_words(run, &state)
-    );
+    let [links, bodies] = linked(&sections);
+    let (task, state_words) = (spoken(run.task), state_words(run, &state));
+    let lead = format!("{task} · {} units · {state_words}", run.model.n_units);
     Ok(filled(
         TEMPLATE,
         &[
@@ -105,6 +82,36 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
             ),
         ],
     ))
+}
+
+/// Returns the titles and contents of the sections with results, among them the interactive view.
+fn chapters(found: &Found, view: Option<&Json>) -> Vec<(&'static str, String)> {
+    let chapters = found.chunk_by(|(a, _), (b, _)| a.section == b.section);
+    let mut sections: Vec<(&str, String)> = chapters
+        .map(|chapter| (chapter[0].0.section.title(), cards(chapter)))
+        .collect();
+    if let Some(view) = view {
+        let states = sections
+            .iter()
+            .position(|(title, _)| *title == Section::StateSpace.title());
+        let after = states.map_or(sections.len(), |k| k + 1);
+        sections.insert(after, ("Interactive state space", interactive(view)));
+    }
+    sections
+}
+
+/// Formats links to sections, and the sections.
+fn linked(sections: &[(&str, String)]) -> [String; 2] {
+    let (mut links, mut bodies) = (String::new(), String::new());
+    for (title, body) in sections {
+        let id = title.to_lowercase().replace(' ', "-");
+        let _ = writeln!(links, "<a href=\"#{id}\">{title}</a>");
+        let _ = writeln!(
+            bodies,
+            "<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>"
+        );
+    }
+    [links, bodies]
 }
 
 /// Returns the key numbers at the top of the page.

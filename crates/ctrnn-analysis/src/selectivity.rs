@@ -156,26 +156,9 @@ fn permutation_test(
             continue;
         }
         let left = design.residuals(rates, term);
-        let observed = design.f_ratio(&left, None, term);
-        let exceeds = |number: usize| {
-            let number = number * n_terms + term;
-            let order = permutation(rates.nrows(), seed, PURPOSE, number);
-            let drawn = design.f_ratio(&left, Some(&order), term);
-            // The tolerance counts equal ratios in spite of rounding.
-            let is_larger = |(drawn, observed): (&f64, &f64)| {
-                f64::from(u8::from(*drawn >= observed * (1.0 - 1e-9)))
-            };
-            drawn
-                .iter()
-                .zip(&observed)
-                .map(is_larger)
-                .collect::<Array1<f64>>()
-        };
-        let zero = || Array1::<f64>::zeros(n_units);
-        let count = (0..n_permutations)
-            .into_par_iter()
-            .map(exceeds)
-            .reduce(zero, |a, b| a + b);
+        let order =
+            |number: usize| permutation(rates.nrows(), seed, PURPOSE, number * n_terms + term);
+        let count = design.count_larger(&left, term, n_permutations, order);
         p.row_mut(term)
             .assign(&((count + 1.0) / (n_permutations + 1) as f64));
     }
@@ -223,6 +206,26 @@ struct Design {
     own: Vec<Array2<f64>>,
 }
 
+/// Returns the weighted columns of an additive model `[cell, k]`: a constant, and the conditions of each level of all
+/// variables but one that is left out.
+fn dummies(levels: &[Vec<Vec<usize>>], weights: &[f64], left_out: Option<usize>) -> Array2<f64> {
+    let factors = levels
+        .iter()
+        .enumerate()
+        .filter(|(k, _)| Some(*k) != left_out);
+    let columns: Vec<&Vec<usize>> = factors.flat_map(|(_, members)| members).collect();
+    let mut dummies = Array2::zeros((weights.len(), columns.len() + 1));
+    dummies
+        .column_mut(0)
+        .assign(&Array1::from(weights.to_vec()));
+    for (k, members) in columns.iter().enumerate() {
+        members
+            .iter()
+            .for_each(|&c| dummies[[c, k + 1]] = weights[c]);
+    }
+    dummies
+}
+
 impl Design {
     fn of(variables: ArrayView2<f64>, weight: impl Fn(usize) -> f64) -> Result<Self, NotConverged> {
         let found = groups(variables.outer_iter().map(|row| row.to_vec()));
@@ -240,21 +243,7 @@ impl Design {
                 level.into_iter().map(|(_, members)| members).collect()
             })
             .collect();
-        let model = |left_out: Option<usize>| {
-            let factors = levels
-                .iter()
-                .enumerate()
-                .filter(|(k, _)| Some(*k) != left_out);
-            let columns: Vec<&Vec<usize>> = factors.flat_map(|(_, members)| members).collect();
-            let mut dummies = Array2::zeros((found.len(), columns.len() + 1));
-            dummies.column_mut(0).assign(&Array1::from(weights.clone()));
-            for (k, members) in columns.iter().enumerate() {
-                members
-                    .iter()
-                    .for_each(|&c| dummies[[c, k + 1]] = weights[c]);
-            }
-            range(&dummies)
-        };
+        let model = |left_out: Option<usize>| range(&dummies(&levels, &weights, left_out));
         let full = model(None)?;
         let without: Vec<Array2<f64>> = (0..variables.ncols())
             .map(|k| model(Some(k)))
@@ -271,6 +260,34 @@ impl Design {
             without,
             own,
         })
+    }
+
+    /// Counts the permutations with at least the F ratio of the responses `left` of each unit; `order` draws one.
+    fn count_larger(
+        &self,
+        left: &Array2<f64>,
+        term: usize,
+        n_permutations: usize,
+        order: impl Fn(usize) -> Vec<usize> + Sync,
+    ) -> Array1<f64> {
+        let observed = self.f_ratio(left, None, term);
+        let exceeds = |number: usize| {
+            let drawn = self.f_ratio(left, Some(&order(number)), term);
+            // The tolerance counts equal ratios in spite of rounding.
+            let is_larger = |(drawn, observed): (&f64, &f64)| {
+                f64::from(u8::from(*drawn >= observed * (1.0 - 1e-9)))
+            };
+            drawn
+                .iter()
+                .zip(&observed)
+                .map(is_larger)
+                .collect::<Array1<f64>>()
+        };
+        let zero = || Array1::<f64>::zeros(left.ncols());
+        (0..n_permutations)
+            .into_par_iter()
+            .map(exceeds)
+            .reduce(zero, |a, b| a + b)
     }
 
     /// Returns the mean of each condition `[cell, unit]`, and the variance within conditions, averaged over these.

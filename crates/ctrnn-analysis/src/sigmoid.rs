@@ -139,21 +139,8 @@ impl SigmoidFit {
         let [low, high] = bounds.limits();
         let mut best = self;
         for _ in 0..MOST_STEPS {
-            let (mut gradient, mut information) = best.score(levels);
             let at = best.parameters();
-            for k in 0..3 {
-                let is_held = (at[k] <= low[k] && gradient[k] <= 0.0)
-                    || (at[k] >= high[k] && gradient[k] >= 0.0);
-                if is_held {
-                    gradient[k] = 0.0;
-                    information.row_mut(k).fill(0.0);
-                    information.column_mut(k).fill(0.0);
-                    information[[k, k]] = 1.0;
-                }
-                // Two levels do not determine three parameters.
-                information[[k, k]] *= 1.0 + 1e-9;
-            }
-            let step = solve(information.view(), &gradient);
+            let step = best.scoring_step(levels, [low, high]);
             if !step.iter().all(|x| x.is_finite()) {
                 return best;
             }
@@ -179,6 +166,25 @@ impl SigmoidFit {
             }
         }
         best
+    }
+
+    /// Computes the step of Fisher scoring; 0 for a parameter at a bound beyond which the likelihood would rise.
+    fn scoring_step(&self, levels: &[Level], [low, high]: [[f64; 3]; 2]) -> Array1<f64> {
+        let (mut gradient, mut information) = self.score(levels);
+        let at = self.parameters();
+        for k in 0..3 {
+            let is_held =
+                (at[k] <= low[k] && gradient[k] <= 0.0) || (at[k] >= high[k] && gradient[k] >= 0.0);
+            if is_held {
+                gradient[k] = 0.0;
+                information.row_mut(k).fill(0.0);
+                information.column_mut(k).fill(0.0);
+                information[[k, k]] = 1.0;
+            }
+            // Two levels do not determine three parameters.
+            information[[k, k]] *= 1.0 + 1e-9;
+        }
+        solve(information.view(), &gradient)
     }
 
     fn parameters(&self) -> [f64; 3] {
@@ -334,44 +340,21 @@ impl Bounds {
 
 /// Minimises a function of three parameters by the simplex method of Nelder & Mead (1965).
 fn minimise(f: &dyn Fn([f64; 3]) -> f64, start: [f64; 3]) -> [f64; 3] {
-    let mut simplex: Vec<([f64; 3], f64)> = (0..4)
-        .map(|k| {
-            let mut p = start;
-            if k > 0 {
-                p[k - 1] += if k == 1 { 0.3 } else { 1.0 };
-            }
-            (p, f(p))
-        })
-        .collect();
-    let along = |a: [f64; 3], b: [f64; 3], t: f64| -> [f64; 3] {
-        std::array::from_fn(|k| a[k] + t * (b[k] - a[k]))
+    let corner = |k: usize| {
+        let mut p = start;
+        if k > 0 {
+            p[k - 1] += if k == 1 { 0.3 } else { 1.0 };
+        }
+        (p, f(p))
     };
+    let mut simplex: [Vertex; 4] = std::array::from_fn(corner);
     for _ in 0..400 {
         simplex.sort_by(|a, b| a.1.total_cmp(&b.1));
         if (simplex[3].1 - simplex[0].1).abs() < 1e-10 {
             break;
         }
-        let centre: [f64; 3] =
-            std::array::from_fn(|k| (0..3).map(|i| simplex[i].0[k]).sum::<f64>() / 3.0);
-        let worst = simplex[3];
-        let tried = |t: f64| {
-            let p = along(centre, worst.0, t);
-            (p, f(p))
-        };
-        let reflected = tried(-1.0);
-        let next = if reflected.1 < simplex[0].1 {
-            let expanded = tried(-2.0);
-            if expanded.1 < reflected.1 {
-                expanded
-            } else {
-                reflected
-            }
-        } else if reflected.1 < simplex[2].1 {
-            reflected
-        } else {
-            tried(if reflected.1 < worst.1 { -0.5 } else { 0.5 })
-        };
-        if next.1 < worst.1 {
+        let next = moved_vertex(f, &simplex);
+        if next.1 < simplex[3].1 {
             simplex[3] = next;
             continue;
         }
@@ -383,6 +366,38 @@ fn minimise(f: &dyn Fn([f64; 3]) -> f64, start: [f64; 3]) -> [f64; 3] {
     }
     simplex.sort_by(|a, b| a.1.total_cmp(&b.1));
     simplex[0].0
+}
+
+/// A vertex of a simplex, with the value of the function there.
+type Vertex = ([f64; 3], f64);
+
+/// Reflects, expands or contracts the last vertex, which is the worst, through the centre of the others.
+fn moved_vertex(f: &dyn Fn([f64; 3]) -> f64, simplex: &[Vertex; 4]) -> Vertex {
+    let centre: [f64; 3] =
+        std::array::from_fn(|k| (0..3).map(|i| simplex[i].0[k]).sum::<f64>() / 3.0);
+    let worst = simplex[3];
+    let tried = |t: f64| {
+        let p = along(centre, worst.0, t);
+        (p, f(p))
+    };
+    let reflected = tried(-1.0);
+    if reflected.1 < simplex[0].1 {
+        let expanded = tried(-2.0);
+        if expanded.1 < reflected.1 {
+            expanded
+        } else {
+            reflected
+        }
+    } else if reflected.1 < simplex[2].1 {
+        reflected
+    } else {
+        tried(if reflected.1 < worst.1 { -0.5 } else { 0.5 })
+    }
+}
+
+/// Returns the point at the fraction `t` of the way from `a` to `b`.
+fn along(a: [f64; 3], b: [f64; 3], t: f64) -> [f64; 3] {
+    std::array::from_fn(|k| a[k] + t * (b[k] - a[k]))
 }
 
 /// Computes `Phi(z)` to 1e-15: the series of Marsaglia (2004) near 0, a continued fraction in the tails.

@@ -250,6 +250,23 @@ pub enum InjectedError {
     Array(String),
 }
 
+/// Returns the numbers of trials, time steps and inputs of an array of inputs.
+fn shape_of_inputs(inputs: &Array, config: &CtrnnConfig) -> Result<[usize; 3], String> {
+    let [b, t, width] = inputs.shape()[..] else {
+        return Err(format!(
+            "inputs has shape {:?}, but must be [trial, time, input]",
+            inputs.shape()
+        ));
+    };
+    if width != config.n_inputs || b == 0 || t == 0 {
+        let expected = config.n_inputs;
+        return Err(format!(
+            "inputs has shape [{b}, {t}, {width}], but the network takes [.., .., {expected}]"
+        ));
+    }
+    Ok([b, t, width])
+}
+
 impl Injected {
     /// Reads a file of inputs for a network.
     ///
@@ -263,18 +280,7 @@ impl Injected {
         let inputs = arrays.remove("inputs");
         let inputs =
             inputs.ok_or_else(|| error("has no array inputs [trial, time, input]".to_owned()))?;
-        let [b, t, width] = inputs.shape()[..] else {
-            return Err(error(format!(
-                "inputs has shape {:?}, but must be [trial, time, input]",
-                inputs.shape()
-            )));
-        };
-        if width != config.n_inputs || b == 0 || t == 0 {
-            let expected = config.n_inputs;
-            return Err(error(format!(
-                "inputs has shape [{b}, {t}, {width}], but the network takes [.., .., {expected}]"
-            )));
-        }
+        let [b, t, width] = shape_of_inputs(&inputs, config).map_err(error)?;
         let mut optional = |name: &str, shapes: &[&[usize]]| match arrays.remove(name) {
             Some(array) if !shapes.contains(&array.shape()) => Err(error(format!(
                 "{name} has shape {:?}, but must be {:?}",

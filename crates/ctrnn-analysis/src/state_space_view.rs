@@ -7,7 +7,7 @@ use crate::analyses::pca::StateSpace;
 use crate::analyses::{Analysis, Answer, Findings};
 use crate::plot::Rgb;
 use crate::text::{short, spoken};
-use crate::{Arrays, Study, Unsuitable};
+use crate::{Arrays, Course, Study, Unsuitable};
 
 /// Largest number of times at which a trajectory is shown.
 const MOST_TIMES: usize = 240;
@@ -34,25 +34,12 @@ pub fn state_space_view(
         .iter()
         .flat_map(|course| course.values.iter().copied());
     let reach = drawn.fold(0.0, |most: f64, x| most.max(x.abs())).max(1e-9);
-    let scaled = |x: f64| (x / reach * REACH).round().clamp(-2.0 * REACH, 2.0 * REACH) as i64;
     let longest = courses.iter().map(|course| course.values.nrows()).max()?;
     let every = longest.div_ceil(MOST_TIMES).max(1);
-    let course = |course: &crate::Course| {
-        let Rgb([r, g, b]) = course.colour;
-        let axis = |k: usize| -> Vec<i64> {
-            let column = course.values.columns().into_iter().nth(k);
-            let values = column.into_iter().flatten();
-            values.step_by(every).map(|x| scaled(*x)).collect()
-        };
-        json!({
-            "name": course.name,
-            "colour": format!("#{r:02x}{g:02x}{b:02x}"),
-            "at": [axis(0), axis(1), if n_axes > 2 { axis(2) } else { Vec::new() }],
-        })
-    };
+    let course = |course: &Course| course_json(course, n_axes, every, reach);
     let explained = space.pca.explained();
     let axis = |k: usize| format!("PC {} ({} %)", k + 1, short(100.0 * explained[k]));
-    let point = |(kind, at): &(&str, [f64; 3])| json!([kind, at.map(scaled)]);
+    let point = |(kind, at): &(&str, [f64; 3])| json!([kind, at.map(|x| scaled(x, reach))]);
     Some(json!({
         "by": space.courses.by,
         "dt": study.dynamics.dt_ms * every as f64,
@@ -64,6 +51,26 @@ pub fn state_space_view(
             .map(|(name, ends)| json!([spoken(name), ends[0], ends[1]])).collect::<Vec<_>>(),
         "points": points.iter().map(point).collect::<Vec<_>>(),
     }))
+}
+
+/// Returns every so many states of a trajectory on the first `n_axes` components.
+fn course_json(course: &Course, n_axes: usize, every: usize, reach: f64) -> Value {
+    let Rgb([r, g, b]) = course.colour;
+    let axis = |k: usize| -> Vec<i64> {
+        let column = course.values.columns().into_iter().nth(k);
+        let values = column.into_iter().flatten();
+        values.step_by(every).map(|x| scaled(*x, reach)).collect()
+    };
+    json!({
+        "name": course.name,
+        "colour": format!("#{r:02x}{g:02x}{b:02x}"),
+        "at": [axis(0), axis(1), if n_axes > 2 { axis(2) } else { Vec::new() }],
+    })
+}
+
+/// Converts a coordinate to an integer of the view; `reach` is the largest coordinate of the trajectories.
+fn scaled(x: f64, reach: f64) -> i64 {
+    (x / reach * REACH).round().clamp(-2.0 * REACH, 2.0 * REACH) as i64
 }
 
 /// Returns kind and place of each fixed point on the components.

@@ -265,23 +265,13 @@ impl Column<'_> {
         colour: Rgb,
     ) -> Vec<Layer> {
         let n_steps = self.batch.n_steps[self.b];
-        let edges: Vec<f64> = (0..=n_steps).map(|t| t as f64 * self.dt_ms).collect();
         let value = |t: usize, channel: usize| f64::from(rows[t * width + channel]);
         if lane.n == 1 {
             let room = 0.08 * lane.height_mm;
             let [low, high] = [bottom + room, top - room];
             let place = |v: f64| low + (high - low) * (v - scale[0]) / (scale[1] - scale[0]);
             let line: Vec<f64> = (0..n_steps).map(|t| place(value(t, lane.first))).collect();
-            let zero = vec![place(0.0); 2];
-            let baseline = Layer::Line {
-                x: vec![0.0, edges[n_steps]],
-                y: zero,
-                colour: Rgb([200, 200, 200]),
-                width_mm: 0.12,
-                dashed: false,
-                name: None,
-            };
-            return vec![baseline, Layer::stairs(&edges, &line, colour)];
+            return self.stairs(&line, place(0.0), colour);
         }
         let channels = lane.first..lane.first + lane.n;
         let values = channels.flat_map(|channel| (0..n_steps).map(move |t| (t, channel)));
@@ -292,13 +282,27 @@ impl Column<'_> {
             ([0.0, scale[1]], ColourMap::Blues)
         };
         vec![Layer::HeatMap(HeatMap {
-            x: [0.0, edges[n_steps]],
+            x: [0.0, n_steps as f64 * self.dt_ms],
             y: [top - 0.4, bottom + 0.4],
             columns: n_steps,
             values: values.map(|(t, channel)| value(t, channel)).collect(),
             scale,
             map,
         })]
+    }
+
+    /// Draws values over time above a pale line at zero.
+    fn stairs(&self, values: &[f64], zero: f64, colour: Rgb) -> Vec<Layer> {
+        let edges: Vec<f64> = (0..=values.len()).map(|t| t as f64 * self.dt_ms).collect();
+        let baseline = Layer::Line {
+            x: vec![0.0, edges[values.len()]],
+            y: vec![zero; 2],
+            colour: Rgb([200, 200, 200]),
+            width_mm: 0.12,
+            dashed: false,
+            name: None,
+        };
+        vec![baseline, Layer::stairs(&edges, values, colour)]
     }
 
     /// Draws the mask: a bar as dark as the weight of each time step, in one row, or in a row for each output if they

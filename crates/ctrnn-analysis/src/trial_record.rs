@@ -6,7 +6,6 @@ use ctrnn_files::Array;
 use ctrnn_tasks::{Layout, Task, Timeline, Trial, TrialBatch};
 
 use crate::ArrayDoc;
-use crate::epochs::occurrence;
 
 /// Documentation of the arrays of [`TrialRecord`] and [`channel_arrays`].
 pub const TRIAL_ARRAYS: &[ArrayDoc] = &[
@@ -144,6 +143,14 @@ fn occurrences(timeline: &Timeline) -> Vec<(String, [usize; 2])> {
         .collect()
 }
 
+/// Returns the name of an epoch's occurrence in a trial: `pulse`, `pulse 2`, ...
+pub(crate) fn occurrence(name: &str, count: usize) -> String {
+    match count {
+        1 => name.to_owned(),
+        _ => format!("{name} {count}"),
+    }
+}
+
 /// Trials of which arrays are made.
 pub struct TrialRecord<'a> {
     /// Task of the trials.
@@ -157,12 +164,6 @@ pub struct TrialRecord<'a> {
 impl TrialRecord<'_> {
     /// Returns the arrays with a row for each trial; `readout` returns the outputs `[time, output]` of a trial.
     pub fn rows(&self, readout: impl Fn(usize) -> Vec<f32>) -> BTreeMap<String, Array> {
-        let layout = self.task.layout();
-        let alternatives = layout.alternatives();
-        let index = |choice: Option<usize>| {
-            let place = |choice| alternatives.iter().position(|known| *known == choice);
-            choice.and_then(place).map_or(-1, |place| place as i64)
-        };
         let trials: Vec<(Trial, Vec<f32>)> = (0..self.batch.n_trials)
             .map(|b| (self.batch.trial(b), readout(b)))
             .collect();
@@ -172,14 +173,7 @@ impl TrialRecord<'_> {
             ("n_steps".to_owned(), Array::i64(&n, lengths.collect())),
             ("epoch_steps".to_owned(), self.epochs.steps(self.batch)),
         ]);
-        if !alternatives.is_empty() {
-            let made = trials
-                .iter()
-                .map(|(trial, y)| index(trial.choice(y, &layout.choices)));
-            rows.insert("choice".to_owned(), Array::i64(&n, made.collect()));
-            let right = self.batch.correct.iter().map(|choice| index(*choice));
-            rows.insert("correct_choice".to_owned(), Array::i64(&n, right.collect()));
-        }
+        rows.extend(self.choice_rows(&trials));
         let is_correct = trials
             .iter()
             .map(|(trial, y)| self.task.is_correct(trial, y));
@@ -191,6 +185,28 @@ impl TrialRecord<'_> {
             rows.insert(format!("cond_{name}"), Array::f32(&n, column));
         }
         rows
+    }
+
+    /// Returns the choices of the network and the correct ones in each trial; nothing in a task without choices.
+    fn choice_rows(&self, trials: &[(Trial, Vec<f32>)]) -> Vec<(String, Array)> {
+        let layout = self.task.layout();
+        let alternatives = layout.alternatives();
+        if alternatives.is_empty() {
+            return Vec::new();
+        }
+        let index = |choice: Option<usize>| {
+            let place = |choice| alternatives.iter().position(|known| *known == choice);
+            choice.and_then(place).map_or(-1, |place| place as i64)
+        };
+        let made = trials
+            .iter()
+            .map(|(trial, y)| index(trial.choice(y, &layout.choices)));
+        let right = self.batch.correct.iter().map(|choice| index(*choice));
+        let n = [trials.len()];
+        vec![
+            ("choice".to_owned(), Array::i64(&n, made.collect())),
+            ("correct_choice".to_owned(), Array::i64(&n, right.collect())),
+        ]
     }
 }
 

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
-use super::ANALYSES;
+use super::{ANALYSES, Analysis, Findings};
 use crate::metrics::Metrics;
 use crate::plot::is_clean;
 use crate::{Dynamics, Peer, Study, simulate, three_dimensional};
@@ -67,6 +67,15 @@ struct Trials {
     conditions: &'static str,
 }
 
+/// Training metrics as in the file of a run.
+const METRICS: &[Option<&str>] = &[
+    None,
+    Some("step,split,loss,accuracy"),
+    Some("step,split,loss,accuracy\n1,train,0,\n1,val,1e308,0.5"),
+    Some("step,split,loss,accuracy\n5,val,0.25,"),
+    Some("step,split,loss,accuracy\n1,train,-1e-320,\n2,train,inf,\n3,train,NaN,"),
+];
+
 fn networks() -> impl Strategy<Value = Drawn> {
     let numbers = (
         select(&[1usize, 2, 3, 4, 9][..]),
@@ -82,7 +91,28 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&Activation::ALL[..]),
         select(&[None, None, Some(0.0), Some(0.5), Some(1.0)][..]),
     );
-    let trials = (
+    let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
+    let metrics = select(METRICS);
+    (numbers, kinds, trials(), other(), other(), metrics).prop_map(
+        |(numbers, kinds, trials, before, peer, metrics)| Drawn {
+            n_units: numbers.0,
+            recurrent: (numbers.1, numbers.2),
+            input: numbers.3,
+            bias: numbers.4,
+            output: numbers.5,
+            tau_ms: numbers.6,
+            form: kinds.0,
+            activation: kinds.1,
+            excitatory: kinds.2,
+            trials,
+            others: [before, peer],
+            metrics,
+        },
+    )
+}
+
+fn trials() -> impl Strategy<Value = Trials> {
+    let drawn = (
         prop_oneof![
             Just(vec![1]),
             Just(vec![1, 1]),
@@ -97,37 +127,14 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&["one", "two", "some"][..]),
         select(&["none", "one", "two", "evidence"][..]),
     );
-    let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
-    let metrics = select(
-        &[
-            None,
-            Some("step,split,loss,accuracy"),
-            Some("step,split,loss,accuracy\n1,train,0,\n1,val,1e308,0.5"),
-            Some("step,split,loss,accuracy\n5,val,0.25,"),
-            Some("step,split,loss,accuracy\n1,train,-1e-320,\n2,train,inf,\n3,train,NaN,"),
-        ][..],
-    );
-    (numbers, kinds, trials, other(), other(), metrics).prop_map(
-        |(numbers, kinds, trials, before, peer, metrics)| Drawn {
-            n_units: numbers.0,
-            recurrent: (numbers.1, numbers.2),
-            input: numbers.3,
-            bias: numbers.4,
-            output: numbers.5,
-            tau_ms: numbers.6,
-            form: kinds.0,
-            activation: kinds.1,
-            excitatory: kinds.2,
-            trials: Trials {
-                n_steps: trials.0,
-                n_inputs: trials.1,
-                n_outputs: trials.2,
-                magnitude: trials.3,
-                epochs: trials.4,
-                conditions: trials.5,
-            },
-            others: [before, peer],
-            metrics,
+    drawn.prop_map(
+        |(n_steps, n_inputs, n_outputs, magnitude, epochs, conditions)| Trials {
+            n_steps,
+            n_inputs,
+            n_outputs,
+            magnitude,
+            epochs,
+            conditions,
         },
     )
 }
@@ -193,25 +200,10 @@ impl Drawn {
             activation: self.activation,
             ..CtrnnConfig::new(trials.n_inputs, n, trials.n_outputs)
         };
-        let mut rng = Rng::new(Key::new(n as u64, Stream::Eval, 0), 0, 0);
-        let (kind, scale) = self.recurrent;
-        let mut weight = |i: usize, j: usize| match kind {
-            "zero" => 0.0,
-            "unit" => f64::from(u8::from(i == j)),
-            // A Jordan block: one eigenvalue with a single eigenvector.
-            "jordan" => f64::from(u8::from(i == j || i + 1 == j)),
-            // A cyclic permutation: all eigenvalues lie on the unit circle.
-            "turn" => f64::from(u8::from((i + 1) % n == j)),
-            "ones" => 1.0,
-            _ => f64::from(rng.normal()),
-        };
-        let recurrent = (0..n * n)
-            .map(|k| gain * scale * weight(k / n, k % n))
-            .collect();
         let wave = |n: usize, scale: f64| (0..n).map(|k| scale * (k as f64).cos()).collect();
         let mut weights: Weights = config.init::<NdArray>(1, &Default::default())?.weights();
         for (name, values, shape) in [
-            ("recurrent.weight", recurrent, vec![n, n]),
+            ("recurrent.weight", self.recurrent_weights(gain), vec![n, n]),
             (
                 "input.weight",
                 wave(n * trials.n_inputs, self.input),
@@ -233,6 +225,25 @@ impl Drawn {
             weights.insert(name.to_owned(), TensorData::new(values, shape));
         }
         CtrnnModule::from_weights(&config, &weights, &Default::default())
+    }
+
+    fn recurrent_weights(&self, gain: f64) -> Vec<f64> {
+        let n = self.n_units;
+        let mut rng = Rng::new(Key::new(n as u64, Stream::Eval, 0), 0, 0);
+        let (kind, scale) = self.recurrent;
+        let mut weight = |i: usize, j: usize| match kind {
+            "zero" => 0.0,
+            "unit" => f64::from(u8::from(i == j)),
+            // A Jordan block: one eigenvalue with a single eigenvector.
+            "jordan" => f64::from(u8::from(i == j || i + 1 == j)),
+            // A cyclic permutation: all eigenvalues lie on the unit circle.
+            "turn" => f64::from(u8::from((i + 1) % n == j)),
+            "ones" => 1.0,
+            _ => f64::from(rng.normal()),
+        };
+        (0..n * n)
+            .map(|k| gain * scale * weight(k / n, k % n))
+            .collect()
     }
 
     fn study(&self) -> Study<'_> {
@@ -294,14 +305,7 @@ fn faults(study: &Study) -> Vec<String> {
         }
         findings.scripts(analysis.title, analysis.name);
         findings.document(analysis);
-        for (name, array) in findings.arrays.iter() {
-            let doc = analysis.documented().find(|doc| doc.is_of(name));
-            match doc.map(|doc| doc.rank() == array.shape().len()) {
-                Some(true) => {}
-                Some(false) => fault(format!("{name} has shape {:?}, not {doc:?}", array.shape())),
-                None => fault(format!("the array {name} is not documented")),
-            }
-        }
+        array_faults(analysis, &findings, &mut fault);
         let is_undefined = |line: &&String| {
             ["NaN", "inf ", "undefined"]
                 .iter()
@@ -313,21 +317,37 @@ fn faults(study: &Study) -> Vec<String> {
             .filter(is_undefined)
             .cloned()
             .for_each(&mut fault);
-        for (suffix, figure) in &findings.figures {
-            figure
-                .unexplained()
-                .into_iter()
-                .for_each(|what| fault(format!("figure {suffix:?}: {what}")));
-            match figure.to_svg() {
-                svg if !is_clean(&svg) => fault(format!("figure {suffix:?} is {svg}")),
-                svg if svg.len() > MOST_BYTES => {
-                    fault(format!("figure {suffix:?} has {} bytes", svg.len()));
-                }
-                _ => {}
-            }
-        }
+        figure_faults(&findings, &mut fault);
     }
     faults
+}
+
+/// Reports arrays without documentation or of another number of dimensions.
+fn array_faults(analysis: &Analysis, findings: &Findings, fault: &mut dyn FnMut(String)) {
+    for (name, array) in findings.arrays.iter() {
+        let doc = analysis.documented().find(|doc| doc.is_of(name));
+        match doc.map(|doc| doc.rank() == array.shape().len()) {
+            Some(true) => {}
+            Some(false) => fault(format!("{name} has shape {:?}, not {doc:?}", array.shape())),
+            None => fault(format!("the array {name} is not documented")),
+        }
+    }
+}
+
+/// Reports figures with numbers that are not finite, unexplained colours, or too many bytes.
+fn figure_faults(findings: &Findings, fault: &mut dyn FnMut(String)) {
+    for (suffix, figure) in &findings.figures {
+        for what in figure.unexplained() {
+            fault(format!("figure {suffix:?}: {what}"));
+        }
+        match figure.to_svg() {
+            svg if !is_clean(&svg) => fault(format!("figure {suffix:?} is {svg}")),
+            svg if svg.len() > MOST_BYTES => {
+                fault(format!("figure {suffix:?} has {} bytes", svg.len()));
+            }
+            _ => {}
+        }
+    }
 }
 
 proptest! {

@@ -64,6 +64,18 @@ struct Stratum {
     ranks: Array2<f64>,
 }
 
+impl Stratum {
+    /// Returns the numbers of trials with the first and with the second choice.
+    fn counts(&self) -> [usize; 2] {
+        let n = self
+            .is_second
+            .iter()
+            .filter(|is_second| **is_second)
+            .count();
+        [self.is_second.len() - n, n]
+    }
+}
+
 impl Answer for ChoiceProbability {
     type Options = ChoiceProbabilityOptions;
 
@@ -108,17 +120,11 @@ impl Answer for ChoiceProbability {
         let epoch = study.telling_epoch();
         let rates = study.rates_in(epoch);
         let choices = study.choices();
-        let strata = strata(
-            study,
-            &rates,
-            [first, second],
-            &choices,
-            options.trials.max(1),
-        );
+        let least = options.trials.max(1);
+        let strata = strata(study, &rates, [first, second], &choices, least);
         if strata.is_empty() {
             return Err(Unsuitable::Lacks(format!(
-                "no condition has {} trials of either choice; responses must vary: add noise (--noise), trials (--trials N) or weaker evidence",
-                options.trials.max(1)
+                "no condition has {least} trials of either choice; responses must vary: add noise (--noise), trials (--trials N) or weaker evidence"
             )));
         }
         let order = |stratum: &Stratum| (0..stratum.is_second.len()).collect();
@@ -130,21 +136,13 @@ impl Answer for ChoiceProbability {
             p if p < 0.0 => 1.0 - area,
             _ => f64::NAN,
         };
-        let counts = |stratum: &Stratum| {
-            let n = stratum
-                .is_second
-                .iter()
-                .filter(|is_second| **is_second)
-                .count();
-            [stratum.is_second.len() - n, n]
-        };
         Ok(Self {
             epoch,
             choice_probability: observed.iter().zip(&preference).map(toward).collect(),
             roc_area: observed,
             q: q_values(&p),
             p,
-            n_trials: strata.iter().map(counts).collect(),
+            n_trials: strata.iter().map(Stratum::counts).collect(),
             choices: [first, second].map(|c| spoken(&layout.choice_name(c))),
         })
     }

@@ -75,16 +75,7 @@ impl Answer for Comparison {
     const SEES_PEERS: bool = true;
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
-        if study.peers.is_empty() {
-            let why =
-                "there is nothing to compare with: name other runs of the task with --with RUN";
-            return Err(Unsuitable::lacks(why));
-        }
-        for peer in &study.peers {
-            if let Some(place) = first_nonfinite(&peer.rates) {
-                return Err(Unsuitable::diverges(&peer.name, place));
-            }
-        }
+        check_peers(study)?;
         let others = || study.peers.iter();
         let all: Vec<&Array3<f64>> = std::iter::once(&study.rates)
             .chain(others().map(|peer| &peer.rates))
@@ -103,15 +94,14 @@ impl Answer for Comparison {
             Measure::new("procrustes_angle", "Procrustes angle", angles, None),
             Measure::new("cka", "CKA", alignments, Some(1.0)),
         ];
-        let pairs = all.iter().zip(&rows);
-        let maps: Result<Vec<Array2<f64>>, Unsuitable> = pairs
+        let maps: Result<Vec<Array2<f64>>, Unsuitable> = all
+            .iter()
+            .zip(&rows)
             .map(|(rates, rows)| dynamics_of(study, rates, rows, options))
             .collect();
         let without_dsa = match maps {
             Ok(maps) => {
-                let distances = pairwise(n, 0.0, |i, j| {
-                    Ok(dynamical_distance(maps[i].view(), maps[j].view())?)
-                })?;
+                let distances = dynamical_distances(&maps)?;
                 measures.push(Measure::new("dsa", "DSA angle", distances, None));
                 None
             }
@@ -186,6 +176,26 @@ impl Measure {
             }));
         }
     }
+}
+
+/// Checks that there are other networks, and that their states are finite.
+fn check_peers(study: &Study) -> Result<(), Unsuitable> {
+    if study.peers.is_empty() {
+        let why = "there is nothing to compare with: name other runs of the task with --with RUN";
+        return Err(Unsuitable::lacks(why));
+    }
+    for peer in &study.peers {
+        if let Some(place) = first_nonfinite(&peer.rates) {
+            return Err(Unsuitable::diverges(&peer.name, place));
+        }
+    }
+    Ok(())
+}
+
+fn dynamical_distances(maps: &[Array2<f64>]) -> Result<Array2<f64>, Unsuitable> {
+    pairwise(maps.len(), 0.0, |i, j| {
+        Ok(dynamical_distance(maps[i].view(), maps[j].view())?)
+    })
 }
 
 /// Returns the symmetric table of a distance between `n` items, with `same` on its diagonal.

@@ -9,7 +9,7 @@ use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
 use crate::linear_decoder::Decoder;
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, colour, panel_mm};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, colour, panel_mm};
 use crate::responses::{Responses, repeats};
 use crate::statistics::permutation;
 use crate::text::{rounded, short, spoken};
@@ -190,20 +190,8 @@ impl Answer for Decoding {
         let mut course = Figure::new(&[60.0], &[36.0]);
         for (k, decoded) in self.decoded.iter().enumerate() {
             let panel = generalisation.cell(0, k);
-            let map = ColourMap::BlueWhiteRed;
-            let over = [[start, end], [start, end]];
-            // White is chance for any number of classes.
-            let gain = decoded
-                .accuracy
-                .mapv(|a| (a - decoded.chance()) / (1.0 - decoded.chance()));
-            panel
-                .title(&decoded.name[..])
-                .x("time of test (ms)", [start, end])
-                .y(
-                    if k == 0 { "time of training (ms)" } else { "" },
-                    [start, end],
-                )
-                .heat_map(&gain, over, [-1.0, 1.0], map);
+            let label = if k == 0 { "time of training (ms)" } else { "" };
+            decoded.draw_gain(panel.y(label, [start, end]), [start, end]);
             self.epochs.mark(panel);
             let diagonal = decoded.accuracy.diag().to_vec();
             let line = Layer::line(self.t_ms.clone(), diagonal, colour(k)).wide(0.35);
@@ -226,6 +214,16 @@ impl Answer for Decoding {
 }
 
 impl Decoded {
+    /// Draws the accuracy relative to chance, which is white for any number of classes.
+    fn draw_gain(&self, panel: &mut Panel, range: [f64; 2]) {
+        let chance = self.chance();
+        let gain = self.accuracy.mapv(|a| (a - chance) / (1.0 - chance));
+        panel
+            .title(&self.name[..])
+            .x("time of test (ms)", range)
+            .heat_map(&gain, [range; 2], [-1.0, 1.0], ColourMap::BlueWhiteRed);
+    }
+
     /// Returns the accuracy of guessing.
     fn chance(&self) -> f64 {
         1.0 / self.classes.len() as f64
@@ -314,17 +312,7 @@ impl Binned {
             .map(|&n| n.min(n_steps) / size)
             .collect();
         let most = n_steps / size;
-        let n_units = study.dynamics.n_units();
-        let mut binned = Array3::zeros((all.len(), most, n_units));
-        for (b, &n) in n_bins.iter().enumerate() {
-            for bin in 0..n {
-                let rows = responses
-                    .values
-                    .slice(s![b, bin * size..(bin + 1) * size, ..]);
-                let mean = rows.mean_axis(Axis(0)).unwrap_or_default();
-                binned.slice_mut(s![b, bin, ..]).assign(&mean);
-            }
-        }
+        let binned = bin_means(&responses, &n_bins, most, size);
         let rows: Vec<_> = n_bins
             .iter()
             .enumerate()
@@ -334,11 +322,8 @@ impl Binned {
         if rows.len() < 2 {
             return Err(Unsuitable::lacks("the trials are too short to be decoded"));
         }
-        let pca = Pca::of(
-            ndarray::stack(Axis(0), &rows)
-                .expect("rows of one width")
-                .view(),
-        )?;
+        let stacked = ndarray::stack(Axis(0), &rows).expect("rows of one width");
+        let pca = Pca::of(stacked.view())?;
         if pca.rank() == 0 {
             return Err(Unsuitable::lacks(
                 "no rate changes, so nothing can be decoded",
@@ -359,6 +344,21 @@ impl Binned {
     fn at(&self, trials: &[usize], bin: usize) -> Array2<f64> {
         self.values.index_axis(Axis(1), bin).select(Axis(0), trials)
     }
+}
+
+/// Averages responses in up to `most` bins of `size` time steps, `[trial, bin, unit]`.
+fn bin_means(responses: &Responses, n_bins: &[usize], most: usize, size: usize) -> Array3<f64> {
+    let mut binned = Array3::zeros((n_bins.len(), most, responses.values.dim().2));
+    for (b, &n) in n_bins.iter().enumerate() {
+        for bin in 0..n {
+            let rows = responses
+                .values
+                .slice(s![b, bin * size..(bin + 1) * size, ..]);
+            let mean = rows.mean_axis(Axis(0)).unwrap_or_default();
+            binned.slice_mut(s![b, bin, ..]).assign(&mean);
+        }
+    }
+    binned
 }
 
 /// Returns the trials and classes of the named variables, or of those of the task.
@@ -387,6 +387,20 @@ fn wanted(study: &Study, names: &[String], n_folds: usize) -> Result<Vec<Labels>
     requested.iter().map(of).collect()
 }
 
+/// Adds the numbers of right and of all tests `[bin, class]` of a decoder.
+fn count_right(
+    decoder: &Decoder,
+    tests: &[(Array2<f64>, Vec<usize>)],
+    [right, tested]: &mut [Array2<f64>; 2],
+) {
+    for (t, (x, own)) in tests.iter().enumerate() {
+        for (class, label) in decoder.classes(x.view()).into_iter().zip(own) {
+            tested[[t, *label]] += 1.0;
+            right[[t, *label]] += f64::from(u8::from(class == *label));
+        }
+    }
+}
+
 /// Trains a decoder at every time on all folds but one and tests it at all times on that one.
 fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Array2<f64> {
     let n = binned.t_ms.len();
@@ -409,21 +423,15 @@ fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Arra
         })
         .collect();
     let row = |train: usize| -> Vec<f64> {
-        let mut right = Array2::<f64>::zeros((n, n_classes));
-        let mut tested = Array2::<f64>::zeros((n, n_classes));
+        let mut counts = [0, 1].map(|_| Array2::<f64>::zeros((n, n_classes)));
         for (fold, tests) in tests.iter().enumerate() {
             let (trials, own) = members(train, &|f| f != fold);
-            let Some(decoder) = Decoder::fit(binned.at(&trials, train).view(), &own, n_classes)
-            else {
-                continue;
-            };
-            for (t, (x, own)) in tests.iter().enumerate() {
-                for (class, label) in decoder.classes(x.view()).into_iter().zip(own) {
-                    tested[[t, *label]] += 1.0;
-                    right[[t, *label]] += f64::from(u8::from(class == *label));
-                }
+            let found = Decoder::fit(binned.at(&trials, train).view(), &own, n_classes);
+            if let Some(decoder) = found {
+                count_right(&decoder, tests, &mut counts);
             }
         }
+        let [right, tested] = counts;
         (right / tested)
             .mean_axis(Axis(1))
             .unwrap_or_default()

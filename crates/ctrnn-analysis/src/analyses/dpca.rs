@@ -196,39 +196,18 @@ impl Answer for Dpca {
 
     fn arrays(&self) -> Arrays {
         let Demixed {
-            components,
             marginalisations,
             variances,
             mean,
             strength,
+            ..
         } = &self.demixed;
-        let n_units = mean.len();
-        let table = |of: &dyn Fn(&Component) -> &Array1<f64>| {
-            Array2::from_shape_fn((components.len(), n_units), |(k, n)| of(&components[k])[n])
-        };
         let n_sets = marginalisations.len();
-        let shape = (components.len(), n_sets);
         let n_levels: Vec<usize> = self.levels.iter().map(Vec::len).collect();
         let n_factors = n_levels.len();
         let set_names: Vec<String> = (0..n_sets).map(|m| self.set_name(m)).collect();
-        Arrays::default()
-            .with("encoders", &table(&|c| &c.encoder))
-            .with("decoders", &table(&|c| &c.decoder))
-            .with(
-                "marginalisation",
-                &components
-                    .iter()
-                    .map(|c| c.marginalisation)
-                    .collect::<Vec<usize>>(),
-            )
-            .with(
-                "explained_variance",
-                &components.iter().map(|c| c.explained).collect::<Vec<f64>>(),
-            )
-            .with(
-                "shares",
-                &Array2::from_shape_fn(shape, |(k, m)| components[k].shares[m]),
-            )
+        self.demixed
+            .component_arrays()
             .with(
                 "marginalisations",
                 &Array2::from_shape_fn((n_sets, n_factors), |(m, k)| {
@@ -278,6 +257,27 @@ impl Answer for Dpca {
             ("", self.draw_components()),
             ("_variance", self.draw_variances()),
         ]
+    }
+}
+
+impl Demixed {
+    /// Returns the arrays with a row for each component.
+    fn component_arrays(&self) -> Arrays {
+        let components = &self.components;
+        let table = |of: &dyn Fn(&Component) -> &Array1<f64>| {
+            let shape = (components.len(), self.mean.len());
+            Array2::from_shape_fn(shape, |(k, n)| of(&components[k])[n])
+        };
+        let sets: Vec<usize> = components.iter().map(|c| c.marginalisation).collect();
+        let explained: Vec<f64> = components.iter().map(|c| c.explained).collect();
+        let shape = (components.len(), self.marginalisations.len());
+        let shares = Array2::from_shape_fn(shape, |(k, m)| components[k].shares[m]);
+        Arrays::default()
+            .with("encoders", &table(&|c| &c.encoder))
+            .with("decoders", &table(&|c| &c.decoder))
+            .with("marginalisation", &sets)
+            .with("explained_variance", &explained)
+            .with("shares", &shares)
     }
 }
 
@@ -381,11 +381,14 @@ impl Dpca {
         panel
             .x("component", [0.4, n + 0.6])
             .y("variance explained (%)", [0.0, 104.0 * highest.max(1e-3)]);
+        self.draw_marginal_variances(figure.cell(0, 1));
+        figure
+    }
+
+    fn draw_marginal_variances(&self, panel: &mut Panel) {
         let sets: Vec<String> = (0..self.demixed.variances.len())
             .map(|m| self.set_name(m))
             .collect();
-        let n = sets.len();
-        let panel = figure.cell(0, 1);
         for (m, part) in self.demixed.variances.iter().enumerate() {
             panel
                 .add(Layer::Box {
@@ -397,9 +400,8 @@ impl Dpca {
         }
         panel
             .x("variance (%)", [0.0, 100.0])
-            .y("", [n as f64, 0.0])
+            .y("", [sets.len() as f64, 0.0])
             .y_ticks(Ticks::named(&sets));
-        figure
     }
 }
 
@@ -469,20 +471,7 @@ impl Grid {
 /// Returns the factors with their trials, and why variables are left out.
 fn grid(study: &Study, names: &[String]) -> Result<(Grid, Vec<String>), Unsuitable> {
     if let Some(factors) = requested(study, names)? {
-        if factors.len() > MOST_FACTORS {
-            let why = format!(
-                "at most {MOST_FACTORS} factors can be demixed, not {}",
-                factors.len()
-            );
-            return Err(Unsuitable::lacks(why));
-        }
-        let grid = Grid::of(study, factors);
-        return match grid.missing() {
-            None => Ok((grid, Vec::new())),
-            Some(missing) => Err(Unsuitable::Lacks(format!(
-                "demixing needs trials in every combination of the factors, but {missing}; choose others with dpca.factors=[...]"
-            ))),
-        };
+        return Ok((requested_grid(study, factors)?, Vec::new()));
     }
     let conditions = of_conditions(study);
     let choice = natural(study)
@@ -510,6 +499,23 @@ fn grid(study: &Study, names: &[String]) -> Result<(Grid, Vec<String>), Unsuitab
         return Err(Unsuitable::lacks(why));
     }
     Ok((Grid::of(study, factors), left_out))
+}
+
+fn requested_grid(study: &Study, factors: Vec<Variable>) -> Result<Grid, Unsuitable> {
+    if factors.len() > MOST_FACTORS {
+        let why = format!(
+            "at most {MOST_FACTORS} factors can be demixed, not {}",
+            factors.len()
+        );
+        return Err(Unsuitable::lacks(why));
+    }
+    let grid = Grid::of(study, factors);
+    match grid.missing() {
+        None => Ok(grid),
+        Some(missing) => Err(Unsuitable::Lacks(format!(
+            "demixing needs trials in every combination of the factors, but {missing}; choose others with dpca.factors=[...]"
+        ))),
+    }
 }
 
 /// Rates of a study, smoothed in time.

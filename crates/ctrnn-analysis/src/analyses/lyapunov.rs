@@ -184,10 +184,7 @@ impl Answer for Lyapunov {
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let Exponents {
-            exponents_per_s,
-            convergence,
-        } = &self.exponents;
+        let exponents_per_s = &self.exponents.exponents_per_s;
         let mut figure = Figure::new(&[34.0, 34.0, 34.0], &[34.0]);
         let n = exponents_per_s.len();
         let x = (1..=n).map(|k| k as f64).collect();
@@ -198,26 +195,12 @@ impl Answer for Lyapunov {
             .y_label("Lyapunov exponent (1/s)")
             .add(Layer::guide(range, [0.0, 0.0]))
             .add(Layer::points(x, exponents_per_s.to_vec(), colour(0)).radius(0.7));
-        let n_stretches = convergence.nrows();
-        let stretch_s = self.n_counted as f64 / n_stretches as f64 * self.dt_ms / 1000.0;
-        let t: Vec<f64> = (1..=n_stretches).map(|k| k as f64 * stretch_s).collect();
-        let courses = (0..n.min(4)).map(|k| {
-            let course = convergence.column(k).to_vec();
-            let line = Layer::line(t.clone(), course, colour(k)).wide(0.3);
-            line.named(&format!("exponent {}", k + 1))
-        });
         figure
             .cell(0, 1)
             .x_label("simulated time (s)")
             .y_label("estimate (1/s)")
-            .extend(courses);
-        let points = self.held_exponents().take(MOST_DRAWN).enumerate();
-        let points = points.filter_map(|(k, (held, exponents))| {
-            let y = exponents.as_ref()?.to_vec();
-            let x = (1..=y.len()).map(|j| j as f64).collect();
-            Some(Layer::points(x, y, colour(k)).radius(0.7).named(&held.name))
-        });
-        let points: Vec<Layer> = points.collect();
+            .extend(self.estimates());
+        let points = self.held_points();
         if !points.is_empty() {
             let range = [0.4, self.n_held_exponents as f64 + 0.6];
             figure
@@ -232,6 +215,30 @@ impl Answer for Lyapunov {
 }
 
 impl Lyapunov {
+    /// Returns the running estimates of the largest exponents as lines over time.
+    fn estimates(&self) -> impl Iterator<Item = Layer> {
+        let convergence = &self.exponents.convergence;
+        let n_stretches = convergence.nrows();
+        let stretch_s = self.n_counted as f64 / n_stretches as f64 * self.dt_ms / 1000.0;
+        let t: Vec<f64> = (1..=n_stretches).map(|k| k as f64 * stretch_s).collect();
+        (0..self.exponents.exponents_per_s.len().min(4)).map(move |k| {
+            let course = convergence.column(k).to_vec();
+            let line = Layer::line(t.clone(), course, colour(k)).wide(0.3);
+            line.named(&format!("exponent {}", k + 1))
+        })
+    }
+
+    /// Returns the exponents under the first held inputs as points.
+    fn held_points(&self) -> Vec<Layer> {
+        let held = self.held_exponents().take(MOST_DRAWN).enumerate();
+        let points = held.filter_map(|(k, (held, exponents))| {
+            let y = exponents.as_ref()?.to_vec();
+            let x = (1..=y.len()).map(|j| j as f64).collect();
+            Some(Layer::points(x, y, colour(k)).radius(0.7).named(&held.name))
+        });
+        points.collect()
+    }
+
     /// Returns the held inputs with their exponents.
     fn held_exponents(&self) -> impl Iterator<Item = (&HeldInput, &Option<Array1<f64>>)> {
         let inputs = self.held.iter().flat_map(|held| &held.inputs);
@@ -308,10 +315,7 @@ pub fn exponents(
         frame = q;
         state = dynamics.next(&state, &drive);
         if !state.iter().all(|x| x.is_finite()) {
-            return Err(Unsuitable::Lacks(format!(
-                "the network diverges under the inputs of the task: its state is not finite after {} time steps",
-                t + 1
-            )));
+            return Err(diverged(t));
         }
         if t < n_transient {
             continue;
@@ -322,14 +326,20 @@ pub fn exponents(
             convergence.push(&sums * (1000.0 / dynamics.dt_ms / counted as f64));
         }
     }
-    let convergence =
-        Array2::from_shape_fn((convergence.len(), n_exponents), |(i, k)| convergence[i][k]);
     let mut exponents = (&sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64)).to_vec();
     exponents.sort_by(|a, b| b.total_cmp(a));
+    let shape = (convergence.len(), n_exponents);
     Ok(Exponents {
         exponents_per_s: exponents.into(),
-        convergence,
+        convergence: Array2::from_shape_fn(shape, |(i, k)| convergence[i][k]),
     })
+}
+
+fn diverged(t: usize) -> Unsuitable {
+    Unsuitable::Lacks(format!(
+        "the network diverges under the inputs of the task: its state is not finite after {} time steps",
+        t + 1
+    ))
 }
 
 #[cfg(test)]

@@ -52,16 +52,7 @@ impl Answer for NoiseCorrelations {
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let epoch = study.telling_epoch();
         let rates = study.rates_in(epoch);
-        let conditions = &study.batch.conditions;
-        let trials: Vec<usize> = (0..rates.nrows())
-            .filter(|&b| rates[[b, 0]].is_finite())
-            .collect();
-        let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
-        let mut cells: Vec<Vec<usize>> = selectivity::groups(trials.iter().map(key))
-            .into_iter()
-            .map(|(_, members)| members.into_iter().map(|i| trials[i]).collect())
-            .collect();
-        cells.retain(|own| own.len() > 1);
+        let cells = repeated_conditions(study, &rates);
         let mut means = Array2::zeros((cells.len(), rates.ncols()));
         let mut left: Vec<Array2<f64>> = Vec::new();
         for (mut row, own) in means.outer_iter_mut().zip(&cells) {
@@ -160,6 +151,21 @@ impl Answer for NoiseCorrelations {
             );
         vec![("", figure)]
     }
+}
+
+/// Groups the trials that have the epoch of the rates by condition, for conditions with several of them.
+fn repeated_conditions(study: &Study, rates: &Array2<f64>) -> Vec<Vec<usize>> {
+    let conditions = &study.batch.conditions;
+    let trials: Vec<usize> = (0..rates.nrows())
+        .filter(|&b| rates[[b, 0]].is_finite())
+        .collect();
+    let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
+    let mut cells: Vec<Vec<usize>> = selectivity::groups(trials.iter().map(key))
+        .into_iter()
+        .map(|(_, members)| members.into_iter().map(|i| trials[i]).collect())
+        .collect();
+    cells.retain(|own| own.len() > 1);
+    cells
 }
 
 impl NoiseCorrelations {

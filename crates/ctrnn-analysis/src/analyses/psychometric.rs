@@ -331,13 +331,6 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
     if low < 0.0 && high > 0.0 {
         panel.add(Layer::guide([0.0, 0.0], [0.0, 1.0]));
     }
-    let at: Vec<f64> = (0..=200)
-        .map(|i| low + (high - low) * f64::from(i) / 200.0)
-        .collect();
-    let line = |fit: &SigmoidFit, ink: Rgb| {
-        let y = at.iter().map(|x| fit.at(x / quantity.factor)).collect();
-        Layer::line(at.clone(), y, ink)
-    };
     for (k, (curve, levels)) in curves.iter().zip(&shown).enumerate() {
         let is_alone = curves.len() == 1;
         let ink = match curves.len() {
@@ -351,22 +344,59 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
             } else {
                 &curve.context.name[..]
             };
-            let line = line(&found.fit, if is_alone { colour(0) } else { ink }).wide(0.4);
+            let ink = if is_alone { colour(0) } else { ink };
+            let line = fitted_line(&found.fit, quantity, [low, high], ink).wide(0.4);
             panel.add(if is_named { line.named(name) } else { line });
         }
         if let Some(found) = logistic.as_ref().filter(|_| is_alone) {
-            let line = line(&found.fit, colour(1)).wide(0.3).dashed();
-            panel.add(line.named("logistic"));
+            let line = fitted_line(&found.fit, quantity, [low, high], colour(1));
+            panel.add(line.wide(0.3).dashed().named("logistic"));
         }
-        let x: Vec<f64> = levels.iter().map(|level| level.x).collect();
-        let intervals: Vec<[f64; 2]> = levels.iter().map(Level::interval).collect();
-        let points = Layer::points(x.clone(), levels.iter().map(Level::fraction).collect(), ink);
-        panel.extend(Layer::error_bars(&x, &intervals, ink));
-        panel.add(if is_named && normal.is_none() && !is_alone {
-            points.named(&curve.context.name)
-        } else {
-            points
-        });
+        let is_unnamed = is_named && normal.is_none() && !is_alone;
+        draw_levels(
+            panel,
+            levels,
+            ink,
+            is_unnamed.then_some(&curve.context.name[..]),
+        );
+    }
+}
+
+/// Returns the line of a fit over a range in the unit of the axis.
+fn fitted_line(fit: &SigmoidFit, quantity: &Quantity, [low, high]: [f64; 2], ink: Rgb) -> Layer {
+    let x: Vec<f64> = (0..=200)
+        .map(|i| low + (high - low) * f64::from(i) / 200.0)
+        .collect();
+    let y = x.iter().map(|x| fit.at(x / quantity.factor)).collect();
+    Layer::line(x, y, ink)
+}
+
+/// Draws the fractions of choices with their intervals.
+fn draw_levels(panel: &mut Panel, levels: &[Level], ink: Rgb, name: Option<&str>) {
+    let x: Vec<f64> = levels.iter().map(|level| level.x).collect();
+    let intervals: Vec<[f64; 2]> = levels.iter().map(Level::interval).collect();
+    let points = Layer::points(x.clone(), levels.iter().map(Level::fraction).collect(), ink);
+    panel.extend(Layer::error_bars(&x, &intervals, ink));
+    panel.add(match name {
+        Some(name) => points.named(name),
+        None => points,
+    });
+}
+
+/// Returns the curve of such trials with its fit; `None` if there are several, which belong to a finer division of the
+/// trials.
+fn only_curve(
+    curves: &[Vec<Curve>],
+    is_wanted: impl Fn(usize) -> bool,
+) -> Option<(&Curve, &SigmoidIntervals)> {
+    let is_of = |curve: &&Curve| {
+        let mut trials = curve.context.evidence.trials.iter();
+        trials.all(|&b| is_wanted(b))
+    };
+    let own: Vec<&Curve> = curves.iter().flatten().filter(is_of).collect();
+    match own[..] {
+        [only] => Some((only, only.fits[0].as_ref()?)),
+        _ => None,
     }
 }
 
@@ -374,23 +404,9 @@ impl Combination {
     /// Compares the thresholds of the curves with single cues and with both; `None` if one of them has no fit.
     fn of(study: &Study, cues: &Cues, curves: &[Vec<Curve>]) -> Option<Self> {
         let values = column(&study.batch, &cues.condition)?;
-        let is_of = |curve: &&Curve, value: f64| {
-            let mut trials = curve.context.evidence.trials.iter();
-            trials.all(|&b| values[b] == value)
-        };
         let [first, second] = cues.single;
-        // Several curves of one value belong to a finer division of the trials.
-        let found = [first, second, cues.both].map(|value| {
-            let own: Vec<&Curve> = curves
-                .iter()
-                .flatten()
-                .filter(|c| is_of(c, value))
-                .collect();
-            match own[..] {
-                [only] => Some((only, only.fits[0].as_ref()?)),
-                _ => None,
-            }
-        });
+        let found =
+            [first, second, cues.both].map(|value| only_curve(curves, |b| values[b] == value));
         let [Some((curve, a)), Some((_, b)), Some((_, both))] = found else {
             return None;
         };

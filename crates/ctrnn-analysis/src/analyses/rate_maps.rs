@@ -124,16 +124,7 @@ impl Answer for RateMaps {
     ];
 
     fn compute(study: &Study, options: &RateMapsOptions) -> Result<Self, Unsuitable> {
-        let mut positions: Vec<[f64; 2]> = Vec::new();
-        let mut states: Vec<(usize, usize)> = Vec::new();
-        for b in 0..study.batch.n_trials {
-            let path = study.task.positions(&study.batch.trial(b));
-            let path =
-                path.ok_or_else(|| Unsuitable::lacks("the task has no movement through a box"))?;
-            states.extend((0..path.len()).map(|t| (b, t)));
-            positions.extend(path);
-        }
-        let positions = Array2::from_shape_fn((positions.len(), 2), |(i, k)| positions[i][k]);
+        let (positions, states) = visited(study)?;
         let range = range_of(positions.iter().copied(), 0.0);
         let n_bins = ((positions.nrows() as f64 / 20.0).sqrt() as usize).clamp(10, 40);
         let visits = Visits::of(positions.view(), range, n_bins, 1.0);
@@ -154,24 +145,7 @@ impl Answer for RateMaps {
             seed: study.seed,
         };
         let information_bits: Vec<f64> = maps.iter().map(RateMap::information).collect();
-        let p: Vec<f64> = match options.shuffles {
-            0 => Vec::new(),
-            n => (0..n_units)
-                .into_par_iter()
-                .map(|unit| shuffles.p_value(unit, &rates(unit), information_bits[unit], n))
-                .collect(),
-        };
-        let mut shuffled: Vec<f64> = (0..options.shuffles)
-            .into_par_iter()
-            .map(|number| {
-                let unit = number % n_units;
-                shuffles
-                    .map(unit, &rates(unit), options.shuffles + number)
-                    .grid_score()
-            })
-            .collect();
-        shuffled.retain(|score| score.is_finite());
-        shuffled.sort_by(f64::total_cmp);
+        let p = shuffles.p_values(options.shuffles, &information_bits, rates);
         let n_fields = |map: &RateMap| map.n_fields(options.field_threshold, options.field_bins);
         Ok(Self {
             information_bits,
@@ -180,7 +154,7 @@ impl Answer for RateMaps {
             n_fields: maps.iter().map(n_fields).collect(),
             q: q_values(&p),
             p,
-            shuffled_grid_scores: shuffled,
+            shuffled_grid_scores: shuffles.grid_scores(options.shuffles, n_units, rates),
             maps,
             range,
         })
@@ -287,12 +261,60 @@ impl Shuffles<'_> {
         self.visits.map(rotated.collect::<Array1<f64>>().view())
     }
 
+    /// Returns the p-values of the spatial information of all units; none without shuffles.
+    fn p_values(
+        &self,
+        n_shuffles: usize,
+        observed: &[f64],
+        rates: impl Fn(usize) -> Array1<f64> + Sync,
+    ) -> Vec<f64> {
+        if n_shuffles == 0 {
+            return Vec::new();
+        }
+        (0..observed.len())
+            .into_par_iter()
+            .map(|unit| self.p_value(unit, &rates(unit), observed[unit], n_shuffles))
+            .collect()
+    }
+
+    /// Computes the finite grid scores of `n` shuffles of all units in turn, in ascending order.
+    fn grid_scores(
+        &self,
+        n: usize,
+        n_units: usize,
+        rates: impl Fn(usize) -> Array1<f64> + Sync,
+    ) -> Vec<f64> {
+        let score = |number: usize| {
+            let unit = number % n_units;
+            self.map(unit, &rates(unit), n + number).grid_score()
+        };
+        let mut scores: Vec<f64> = (0..n).into_par_iter().map(score).collect();
+        scores.retain(|score| score.is_finite());
+        scores.sort_by(f64::total_cmp);
+        scores
+    }
+
     /// Returns the p-value of the spatial information of a unit.
     fn p_value(&self, unit: usize, rates: &Array1<f64>, observed: f64, n_shuffles: usize) -> f64 {
         let drawn = (0..n_shuffles).map(|number| self.map(unit, rates, number).information());
         let count = drawn.filter(|bits| *bits >= observed - 1e-12).count();
         (count + 1) as f64 / (n_shuffles + 1) as f64
     }
+}
+
+/// Returns the positions `[n, 2]` of all trials, with the trial and time step of each.
+fn visited(study: &Study) -> Result<(Array2<f64>, Vec<(usize, usize)>), Unsuitable> {
+    let mut positions: Vec<[f64; 2]> = Vec::new();
+    let mut states: Vec<(usize, usize)> = Vec::new();
+    for b in 0..study.batch.n_trials {
+        let path = study.task.positions(&study.batch.trial(b));
+        let path =
+            path.ok_or_else(|| Unsuitable::lacks("the task has no movement through a box"))?;
+        states.extend((0..path.len()).map(|t| (b, t)));
+        positions.extend(path);
+    }
+    let positions = Array2::from_shape_fn((positions.len(), 2), |(i, k)| positions[i][k]);
+    Ok((positions, states))
 }
 
 impl RateMaps {

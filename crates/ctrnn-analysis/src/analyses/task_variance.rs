@@ -377,34 +377,14 @@ fn lesions(study: &Study, active: &[usize], labels: &[usize]) -> Option<Lesions>
     let (numbers, _) = repetitions(study);
     let tasks = tasks(study, "the task");
     let most = (LESION_TRIALS / tasks.len()).clamp(4, MOST_OF_A_TASK);
-    let chosen: Vec<Vec<usize>> = tasks
-        .iter()
-        .map(|(_, trials)| {
-            let mut trials = trials.clone();
-            trials.sort_by_key(|&b| (numbers[b], b));
-            trials.truncate(most);
-            trials
-        })
-        .collect();
-    let all = chosen.concat();
-    let accuracies = |units: &[usize]| -> Vec<f64> {
-        let outputs = outputs_without(study, units, &all);
-        let verdict = |(i, &b): (usize, &usize)| {
-            let own = outputs.slice(ndarray::s![i, ..study.batch.n_steps[b], ..]);
-            let readout: Vec<f32> = own.iter().map(|&y| y as f32).collect();
-            study.task.is_correct(&study.batch.trial(b), &readout)
-        };
-        let verdicts: Vec<Option<bool>> = all.iter().enumerate().map(verdict).collect();
-        let mut start = 0;
-        let accuracy = |trials: &Vec<usize>| {
-            let own = verdicts[start..start + trials.len()].iter().flatten();
-            start += trials.len();
-            let right = own.clone().filter(|is_right| **is_right).count();
-            right as f64 / own.count() as f64 // NaN without a right answer
-        };
-        chosen.iter().map(accuracy).collect()
+    let choose = |(_, trials): &(_, Vec<usize>)| {
+        let mut trials = trials.clone();
+        trials.sort_by_key(|&b| (numbers[b], b));
+        trials.truncate(most);
+        trials
     };
-    let intact = accuracies(&[]);
+    let chosen: Vec<Vec<usize>> = tasks.iter().map(choose).collect();
+    let intact = accuracies_without(study, &[], &chosen);
     if intact.iter().all(|accuracy| accuracy.is_nan()) {
         return None;
     }
@@ -416,7 +396,7 @@ fn lesions(study: &Study, active: &[usize], labels: &[usize]) -> Option<Lesions>
             .zip(labels)
             .filter(|(_, label)| **label == cluster);
         let units: Vec<usize> = members.map(|(&unit, _)| unit).collect();
-        let column = Array1::from(accuracies(&units));
+        let column = Array1::from(accuracies_without(study, &units, &chosen));
         lesioned.column_mut(cluster).assign(&column);
     }
     Some(Lesions {
@@ -425,6 +405,26 @@ fn lesions(study: &Study, active: &[usize], labels: &[usize]) -> Option<Lesions>
         lesioned,
         n_trials: chosen.iter().map(Vec::len).collect(),
     })
+}
+
+/// Computes the accuracy without some units in the trials of each task; NaN without a right answer.
+fn accuracies_without(study: &Study, units: &[usize], chosen: &[Vec<usize>]) -> Vec<f64> {
+    let all = chosen.concat();
+    let outputs = outputs_without(study, units, &all);
+    let verdict = |(i, &b): (usize, &usize)| {
+        let own = outputs.slice(ndarray::s![i, ..study.batch.n_steps[b], ..]);
+        let readout: Vec<f32> = own.iter().map(|&y| y as f32).collect();
+        study.task.is_correct(&study.batch.trial(b), &readout)
+    };
+    let verdicts: Vec<Option<bool>> = all.iter().enumerate().map(verdict).collect();
+    let mut start = 0;
+    let accuracy = |trials: &Vec<usize>| {
+        let own = verdicts[start..start + trials.len()].iter().flatten();
+        start += trials.len();
+        let right = own.clone().filter(|is_right| **is_right).count();
+        right as f64 / own.count() as f64
+    };
+    chosen.iter().map(accuracy).collect()
 }
 
 #[cfg(test)]

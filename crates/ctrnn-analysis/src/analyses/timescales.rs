@@ -174,35 +174,13 @@ impl Answer for Timescales {
     }
 
     fn statements(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        match &self.intrinsic {
-            Some(found) => {
-                let known = found.known();
-                let epoch = spoken(&found.epoch);
-                if !known.is_empty() {
-                    lines.push(format!(
-                        "intrinsic timescale {} ms (median of {} units with a determined fit, correlations between trials in the {epoch} epoch)",
-                        short(median(&known)),
-                        known.len()
-                    ));
-                }
-                if let Some(fit) = &found.mean_fit {
-                    lines.push(format!(
-                        "intrinsic timescale of the mean autocorrelation {} ms",
-                        short(fit.tau_ms)
-                    ));
-                }
-                if lines.is_empty() {
-                    lines.push(format!(
-                        "correlations between trials in the {epoch} epoch determine no intrinsic timescale"
-                    ));
-                }
-            }
-            None => lines.push(
+        let mut lines = match &self.intrinsic {
+            Some(found) => found.statements(),
+            None => vec![
                 "no intrinsic timescales: they take an epoch of several time bins in which trials of one condition differ (--noise)"
                     .to_owned(),
-            ),
-        }
+            ],
+        };
         let sorted = self.sorted();
         if !sorted.is_empty() {
             lines.push(format!(
@@ -224,6 +202,32 @@ impl Answer for Timescales {
 }
 
 impl Intrinsic {
+    /// Describes the timescales of the units and of their mean.
+    fn statements(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let known = self.known();
+        let epoch = spoken(&self.epoch);
+        if !known.is_empty() {
+            lines.push(format!(
+                "intrinsic timescale {} ms (median of {} units with a determined fit, correlations between trials in the {epoch} epoch)",
+                short(median(&known)),
+                known.len()
+            ));
+        }
+        if let Some(fit) = &self.mean_fit {
+            lines.push(format!(
+                "intrinsic timescale of the mean autocorrelation {} ms",
+                short(fit.tau_ms)
+            ));
+        }
+        if lines.is_empty() {
+            lines.push(format!(
+                "correlations between trials in the {epoch} epoch determine no intrinsic timescale"
+            ));
+        }
+        lines
+    }
+
     fn known(&self) -> Vec<f64> {
         self.fits.iter().flatten().map(|fit| fit.tau_ms).collect()
     }
@@ -384,35 +388,15 @@ fn in_epoch(study: &Study, epoch: &str, bin_ms: f64) -> Option<Intrinsic> {
         .max(1)
         .max(shared.div_ceil(MOST_BINS));
     let n_bins = shared / size;
-    let conditions = &study.batch.conditions;
     let trials: Vec<usize> = (0..study.batch.n_trials)
         .filter(|&b| steps[b].len() >= n_bins * size)
         .collect();
     if n_bins <= LEAST_LAGS || trials.len() < LEAST_TRIALS {
         return None;
     }
-    let mut binned = Array3::zeros((trials.len(), n_bins, study.dynamics.n_units()));
-    for (mut own, &b) in binned.outer_iter_mut().zip(&trials) {
-        for (bin, mut row) in own.outer_iter_mut().enumerate() {
-            let from = steps[b].start + bin * size;
-            let mean = study
-                .rates
-                .slice(s![b, from..from + size, ..])
-                .mean_axis(Axis(0));
-            row.assign(&mean.unwrap_or_default());
-        }
-    }
-    let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
-    for (_, members) in groups(trials.iter().map(key)) {
-        let mean = binned
-            .select(Axis(0), &members)
-            .mean_axis(Axis(0))
-            .unwrap_or_default();
-        for i in members {
-            let mut own = binned.index_axis_mut(Axis(0), i);
-            own -= &mean;
-        }
-    }
+    let starts: Vec<(usize, usize)> = trials.iter().map(|&b| (b, steps[b].start)).collect();
+    let mut binned = binned_rates(study, &starts, n_bins, size);
+    subtract_condition_means(&mut binned, study, &trials);
     let correlation = correlation_over_trials(&binned);
     if correlation.iter().all(|c| c.is_nan()) {
         return None;
@@ -427,6 +411,43 @@ fn in_epoch(study: &Study, epoch: &str, bin_ms: f64) -> Option<Intrinsic> {
         correlation,
         lag_ms,
     })
+}
+
+/// Averages rates in `n_bins` bins of `size` time steps from the first time step of each trial on, `[trial, bin, unit]`.
+fn binned_rates(
+    study: &Study,
+    starts: &[(usize, usize)],
+    n_bins: usize,
+    size: usize,
+) -> Array3<f64> {
+    let mut binned = Array3::zeros((starts.len(), n_bins, study.dynamics.n_units()));
+    for (mut own, &(b, start)) in binned.outer_iter_mut().zip(starts) {
+        for (bin, mut row) in own.outer_iter_mut().enumerate() {
+            let from = start + bin * size;
+            let mean = study
+                .rates
+                .slice(s![b, from..from + size, ..])
+                .mean_axis(Axis(0));
+            row.assign(&mean.unwrap_or_default());
+        }
+    }
+    binned
+}
+
+/// Subtracts from the responses of each trial the mean over the trials of its condition.
+fn subtract_condition_means(binned: &mut Array3<f64>, study: &Study, trials: &[usize]) {
+    let conditions = &study.batch.conditions;
+    let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
+    for (_, members) in groups(trials.iter().map(key)) {
+        let mean = binned
+            .select(Axis(0), &members)
+            .mean_axis(Axis(0))
+            .unwrap_or_default();
+        for i in members {
+            let mut own = binned.index_axis_mut(Axis(0), i);
+            own -= &mean;
+        }
+    }
 }
 
 /// Computes the correlation over trials between deviations `[trial, bin, unit]` in two bins, averaged over the pairs of

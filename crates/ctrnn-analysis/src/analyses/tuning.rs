@@ -189,16 +189,7 @@ impl Answer for Tuning {
         if n_variables > 1 {
             let mixed = count(&|n| n_main(n) > 1 || is_significant(n_variables, n));
             let nonlinear = count(&|n| is_significant(n_variables, n));
-            let is_tested = self.test.p.row(n_variables).iter().any(|p| p.is_finite());
-            lines.push(if is_tested {
-                format!(
-                    "mixed selectivity: {mixed} units, of which {nonlinear} are nonlinear (their variables interact)"
-                )
-            } else {
-                format!(
-                    "mixed selectivity: {mixed} units; interactions are not tested, which takes noise and repeated conditions"
-                )
-            });
+            lines.push(self.mixed_statement(mixed, nonlinear));
         }
         if self.test.is_deterministic {
             lines.push(
@@ -240,6 +231,20 @@ fn chosen(study: &Study, names: &[String]) -> Result<Vec<Variable>, Unsuitable> 
 }
 
 impl Tuning {
+    /// Describes the numbers of units with mixed selectivity and of those that are nonlinear.
+    fn mixed_statement(&self, mixed: usize, nonlinear: usize) -> String {
+        let interaction = self.test.p.row(self.names.len());
+        if interaction.iter().any(|p| p.is_finite()) {
+            format!(
+                "mixed selectivity: {mixed} units, of which {nonlinear} are nonlinear (their variables interact)"
+            )
+        } else {
+            format!(
+                "mixed selectivity: {mixed} units; interactions are not tested, which takes noise and repeated conditions"
+            )
+        }
+    }
+
     /// Draws a column for each unit with the fraction of its variance that each variable explains.
     fn draw_variance(&self, panel: &mut Panel) {
         let parts = |unit: usize| {

@@ -73,18 +73,12 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
 ) -> Result<Trajectory<B>, ModelError> {
     let [n_trials, n_steps, _] = inputs.dims();
     let unknown = Timeline::default();
-    let timelines: Vec<&Timeline> = (0..n_trials)
-        .map(|b| timelines.get(b).unwrap_or(&unknown))
-        .collect();
+    let timeline = |b: usize| timelines.get(b).unwrap_or(&unknown);
+    let timelines: Vec<&Timeline> = (0..n_trials).map(timeline).collect();
     let device = network.device();
     let drive = perturbation.drive(&timelines, n_steps, network.config().n_units);
     let drive: Option<Tensor<B, 3>> = drive.map(|drive| host_tensor(drive, &device));
-    let mut courses: BTreeMap<Course, Vec<usize>> = BTreeMap::new();
-    for (b, timeline) in timelines.iter().enumerate() {
-        let length = forward.lengths.get(b).copied().unwrap_or(n_steps);
-        let course = (perturbation.segments(timeline, n_steps), length);
-        courses.entry(course).or_default().push(b);
-    }
+    let courses = courses(perturbation, &timelines, &forward.lengths, n_steps);
     let mut runner = Runner {
         network,
         perturbation,
@@ -101,10 +95,8 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
         .drawn_for(network.config(), [n_trials, n_steps], &device);
     let mut parts = Vec::new();
     for ((segments, length), trials) in &courses {
-        let rows: Tensor<B, 1, Int> = Tensor::from_ints(
-            &trials.iter().map(|&b| b as i32).collect::<Vec<_>>()[..],
-            &device,
-        );
+        let rows: Vec<i32> = trials.iter().map(|&b| b as i32).collect();
+        let rows: Tensor<B, 1, Int> = Tensor::from_ints(&rows[..], &device);
         let of_trials = Forward {
             noise: noise.of_rows(&rows),
             initial_state: Some(start.clone().map(|all| all.select(0, rows.clone()))),
@@ -119,6 +111,22 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     }
     let order: Vec<usize> = courses.into_values().flatten().collect();
     Ok(in_order(parts, &order))
+}
+
+/// Groups trials by their courses.
+fn courses(
+    perturbation: &Perturbation,
+    timelines: &[&Timeline],
+    lengths: &[usize],
+    n_steps: usize,
+) -> BTreeMap<Course, Vec<usize>> {
+    let mut courses: BTreeMap<Course, Vec<usize>> = BTreeMap::new();
+    for (b, timeline) in timelines.iter().enumerate() {
+        let length = lengths.get(b).copied().unwrap_or(n_steps);
+        let course = (perturbation.segments(timeline, n_steps), length);
+        courses.entry(course).or_default().push(b);
+    }
+    courses
 }
 
 /// A network with its perturbed variants, which are built when they are needed.

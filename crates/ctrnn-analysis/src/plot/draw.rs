@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::canvas::{Anchor, Canvas, Shape};
-use super::figure::SMALL_MM;
+use super::font::SMALL_MM;
 use super::{HeatMap, Layer, Rgb, fraction};
 
 /// Limits beyond which details cannot be distinguished on paper: stretches of a line, discs of a layer, cells along a
@@ -29,6 +29,12 @@ impl Frame {
 
     pub fn y(&self, value: f64) -> f64 {
         self.corner[1] + self.size[1] * (1.0 - fraction(value, self.ranges[1]))
+    }
+
+    /// Returns the places of points on the sheet.
+    pub fn places(&self, x: &[f64], y: &[f64]) -> Vec<[f64; 2]> {
+        let points = x.iter().zip(y);
+        points.map(|(x, y)| [self.x(*x), self.y(*y)]).collect()
     }
 
     pub fn right(&self) -> f64 {
@@ -69,8 +75,7 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             dashed,
             ..
         } => {
-            let points = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
-            let points: Vec<[f64; 2]> = points.collect();
+            let points = frame.places(x, y);
             let seen = points.split(|point| !frame.contains(*point));
             let shapes = seen.filter_map(|points| stretch(points, *colour, *width_mm, *dashed));
             canvas.shapes.extend(shapes);
@@ -82,34 +87,52 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             radius_mm,
             ..
         } => {
-            let places = x.iter().zip(y).map(|(x, y)| [frame.x(*x), frame.y(*y)]);
-            let seen = places.filter(|&place| frame.contains(place)).collect();
-            for centre in spread(seen, frame) {
-                canvas.shapes.push(Shape::Disc {
-                    centre,
-                    radius_mm: *radius_mm,
-                    fill: *colour,
-                });
-            }
+            draw_discs(frame.places(x, y), *radius_mm, *colour, frame, canvas);
         }
-        Layer::Box { x, y, colour } => {
-            if let Some((corner, size)) = frame.rectangle(*x, *y) {
-                canvas.rectangle(corner, size, *colour);
-            }
-        }
-        Layer::Band { x, colour, .. } => {
-            if let Some((corner, size)) = frame.rectangle(*x, frame.ranges[1]) {
-                canvas.rectangle(corner, size, *colour);
-            }
-        }
+        Layer::Box { x, y, colour } => draw_box(*x, *y, *colour, frame, canvas),
+        Layer::Band { x, colour, .. } => draw_box(*x, frame.ranges[1], *colour, frame, canvas),
         Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
         Layer::Text { at, text, colour } => {
-            let [x, y] = [frame.x(at[0]), frame.y(at[1])];
-            if frame.contains([x, y]) {
-                let at = [x, y + 0.35 * SMALL_MM];
-                canvas.text(at, text, SMALL_MM, Anchor::Middle, *colour);
-            }
+            draw_text(
+                [frame.x(at[0]), frame.y(at[1])],
+                text,
+                *colour,
+                frame,
+                canvas,
+            );
         }
+    }
+}
+
+/// Draws a text centred on a place, if this is within the frame.
+fn draw_text([x, y]: [f64; 2], text: &str, colour: Rgb, frame: &Frame, canvas: &mut Canvas) {
+    if frame.contains([x, y]) {
+        let at = [x, y + 0.35 * SMALL_MM];
+        canvas.text(at, text, SMALL_MM, Anchor::Middle, colour);
+    }
+}
+
+/// Draws discs at the places within the frame.
+fn draw_discs(
+    mut places: Vec<[f64; 2]>,
+    radius_mm: f64,
+    fill: Rgb,
+    frame: &Frame,
+    canvas: &mut Canvas,
+) {
+    places.retain(|&place| frame.contains(place));
+    let discs = spread(places, frame).into_iter().map(|centre| Shape::Disc {
+        centre,
+        radius_mm,
+        fill,
+    });
+    canvas.shapes.extend(discs);
+}
+
+/// Draws a filled rectangle, clipped to the frame.
+fn draw_box(x: [f64; 2], y: [f64; 2], colour: Rgb, frame: &Frame, canvas: &mut Canvas) {
+    if let Some((corner, size)) = frame.rectangle(x, y) {
+        canvas.rectangle(corner, size, colour);
     }
 }
 

@@ -2,14 +2,13 @@
 
 use super::canvas::{Anchor, Canvas, Shape};
 use super::draw::{Frame, draw_layer};
+use super::font::{SMALL_MM, TEXT_MM};
 use super::{
     FigureError, Layer, Panel, Rgb, Style, Ticks, drawable, font, fraction, pdf, png, range_of, svg,
 };
 
 /// Sizes on paper in millimetres at the default font size of 7 points, as journals require; a point is 0.353 mm.
-pub(super) const TEXT_MM: f64 = 2.47;
 const TITLE_MM: f64 = 2.65;
-pub(super) const SMALL_MM: f64 = 2.12;
 const LINE_HEIGHT: f64 = 1.25;
 const TICK_MM: f64 = 0.9;
 const AXIS_MM: f64 = 0.18;

@@ -2,6 +2,11 @@
 
 use ttf_parser::{Face, OutlineBuilder};
 
+/// Sizes of text in millimetres at the default font size of 7 points: of labels, and of names within panels and above
+/// bands.
+pub const TEXT_MM: f64 = 2.47;
+pub const SMALL_MM: f64 = 2.12;
+
 /// Font Arimo, reduced to Latin, Greek and a few symbols; see `fonts/OFL.txt`.
 pub const BYTES: &[u8] = include_bytes!("../../fonts/arimo_latin_greek.ttf");
 

@@ -59,17 +59,21 @@ pub fn write(canvas: &Canvas) -> Vec<u8> {
     pdf.stream(content, &drawn).filter(Filter::FlateDecode);
     embed_font(&mut pdf, font, &page.glyphs);
     for (k, (columns, pixels)) in page.images.iter().enumerate() {
-        let bytes: Vec<u8> = pixels.iter().flat_map(|Rgb(parts)| *parts).collect();
-        let bytes = compressed(&bytes);
-        let mut written = pdf.image_xobject(image(k), &bytes);
-        written.filter(Filter::FlateDecode);
-        written
-            .width(*columns as i32)
-            .height((pixels.len() / columns) as i32)
-            .bits_per_component(8);
-        written.color_space().device_rgb();
+        embed_image(&mut pdf, image(k), *columns, pixels);
     }
     pdf.finish()
+}
+
+fn embed_image(pdf: &mut Pdf, id: Ref, columns: usize, pixels: &[Rgb]) {
+    let bytes: Vec<u8> = pixels.iter().flat_map(|Rgb(parts)| *parts).collect();
+    let bytes = compressed(&bytes);
+    let mut written = pdf.image_xobject(id, &bytes);
+    written.filter(Filter::FlateDecode);
+    written
+        .width(columns as i32)
+        .height((pixels.len() / columns) as i32)
+        .bits_per_component(8);
+    written.color_space().device_rgb();
 }
 
 /// The content of the page, and the resources that it uses.
@@ -91,19 +95,8 @@ impl<'a> Page<'a> {
                 width_mm,
                 dashed,
             } => {
-                let [r, g, b] = parts(*colour);
-                let dashes: &[f32] = if *dashed { &[1.0, 0.7] } else { &[] };
-                self.content
-                    .set_stroke_rgb(r, g, b)
-                    .set_line_width(*width_mm as f32)
-                    .set_dash_pattern(dashes.iter().copied(), 0.0);
-                for (k, [x, y]) in points.iter().map(|p| point(*p)).enumerate() {
-                    match k {
-                        0 => self.content.move_to(x, y),
-                        _ => self.content.line_to(x, y),
-                    };
-                }
-                self.content.stroke();
+                self.pen(*colour, *width_mm, *dashed);
+                self.line(points);
             }
             Shape::Rectangle { corner, size, fill } => self.fill(*fill, &[[*corner, *size]]),
             Shape::Cells { fill, cells } => self.fill(*fill, cells),
@@ -132,16 +125,40 @@ impl<'a> Page<'a> {
                 columns,
                 pixels,
             } => {
-                let ([x, y], [w, h]) = (point(*corner), point(*size));
-                let name = image_name(self.images.len());
+                self.place_image(point(*corner), point(*size));
                 self.images.push((*columns, pixels));
-                self.content
-                    .save_state()
-                    .transform([w, 0.0, 0.0, -h, x, y + h])
-                    .x_object(Name(name.as_bytes()))
-                    .restore_state();
             }
         }
+    }
+
+    /// Sets colour, width and dashes of lines.
+    fn pen(&mut self, colour: Rgb, width_mm: f64, dashed: bool) {
+        let [r, g, b] = parts(colour);
+        let dashes: &[f32] = if dashed { &[1.0, 0.7] } else { &[] };
+        self.content
+            .set_stroke_rgb(r, g, b)
+            .set_line_width(width_mm as f32)
+            .set_dash_pattern(dashes.iter().copied(), 0.0);
+    }
+
+    fn line(&mut self, points: &[[f64; 2]]) {
+        for (k, [x, y]) in points.iter().map(|p| p.map(|x| x as f32)).enumerate() {
+            match k {
+                0 => self.content.move_to(x, y),
+                _ => self.content.line_to(x, y),
+            };
+        }
+        self.content.stroke();
+    }
+
+    /// Places the next image.
+    fn place_image(&mut self, [x, y]: [f32; 2], [w, h]: [f32; 2]) {
+        let name = image_name(self.images.len());
+        self.content
+            .save_state()
+            .transform([w, 0.0, 0.0, -h, x, y + h])
+            .x_object(Name(name.as_bytes()))
+            .restore_state();
     }
 
     fn ink(&mut self, colour: Rgb) {
@@ -196,7 +213,6 @@ fn embed_font(pdf: &mut Pdf, id: Ref, glyphs: &BTreeMap<u16, char>) {
     let [descendant, descriptor, characters, file] = [6, 7, 8, 9].map(Ref::new);
     let face = font::face();
     let to_thousandths = 1000.0 / f32::from(face.units_per_em());
-    let units = |value: i16| f32::from(value) * to_thousandths;
     pdf.type0_font(id)
         .base_font(FONT_NAME)
         .encoding_predefined(Name(b"Identity-H"))
@@ -216,6 +232,23 @@ fn embed_font(pdf: &mut Pdf, id: Ref, glyphs: &BTreeMap<u16, char>) {
     }
     widths.finish();
     cid.finish();
+    describe_font(pdf, [descriptor, file]);
+    let mut map = UnicodeCmap::new(Name(b"Characters"), FONT_SYSTEM);
+    for (&glyph, &letter) in glyphs {
+        map.pair(glyph, letter);
+    }
+    pdf.cmap(characters, map.finish().as_slice());
+    let bytes = compressed(font::BYTES);
+    let mut written = pdf.stream(file, &bytes);
+    written.filter(Filter::FlateDecode);
+    written.pair(Name(b"Length1"), font::BYTES.len() as i32);
+}
+
+/// Writes the measures of the font, whose outlines are in a file.
+fn describe_font(pdf: &mut Pdf, [descriptor, file]: [Ref; 2]) {
+    let face = font::face();
+    let to_thousandths = 1000.0 / f32::from(face.units_per_em());
+    let units = |value: i16| f32::from(value) * to_thousandths;
     let bounds = face.global_bounding_box();
     let [x_min, y_min, x_max, y_max] =
         [bounds.x_min, bounds.y_min, bounds.x_max, bounds.y_max].map(units);
@@ -229,15 +262,6 @@ fn embed_font(pdf: &mut Pdf, id: Ref, glyphs: &BTreeMap<u16, char>) {
         .cap_height(units(face.capital_height().unwrap_or(face.ascender())))
         .stem_v(80.0)
         .font_file2(file);
-    let mut map = UnicodeCmap::new(Name(b"Characters"), FONT_SYSTEM);
-    for (&glyph, &letter) in glyphs {
-        map.pair(glyph, letter);
-    }
-    pdf.cmap(characters, map.finish().as_slice());
-    let bytes = compressed(font::BYTES);
-    let mut written = pdf.stream(file, &bytes);
-    written.filter(Filter::FlateDecode);
-    written.pair(Name(b"Length1"), font::BYTES.len() as i32);
 }
 
 fn image_name(k: usize) -> String {

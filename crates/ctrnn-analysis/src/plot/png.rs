@@ -5,9 +5,9 @@ use tiny_skia::{
     PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
 };
 
-use super::{FigureError, Rgb};
 use super::canvas::{Canvas, Shape};
 use super::font::{self, Stroke as Outline};
+use super::{FigureError, Rgb};
 
 /// Largest number of pixels: half a gigabyte of memory.
 const MOST_PIXELS: u64 = 1 << 27;
@@ -73,20 +73,14 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             }
         }
         Shape::Rectangle { corner, size, fill } => {
-            let ([x, y], [w, h]) = (corner.map(|v| v as f32), size.map(|v| v as f32));
-            if let Some(rectangle) = Rect::from_xywh(x, y, w, h) {
-                pixmap.fill_rect(rectangle, &paint(*fill), to_pixels, None);
-            }
+            fill_rectangle(*corner, *size, &paint(*fill), pixmap, to_pixels);
         }
         Shape::Cells { fill, cells } => {
             // Whole pixels, as in an image without smoothing.
             let mut ink = paint(*fill);
             ink.anti_alias = false;
             for [corner, size] in cells {
-                let ([x, y], [w, h]) = (corner.map(|v| v as f32), size.map(|v| v as f32));
-                if let Some(cell) = Rect::from_xywh(x, y, w, h) {
-                    pixmap.fill_rect(cell, &ink, to_pixels, None);
-                }
+                fill_rectangle(*corner, *size, &ink, pixmap, to_pixels);
             }
         }
         Shape::Disc {
@@ -95,9 +89,7 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             fill,
         } => {
             let circle = PathBuilder::from_circle(*x as f32, *y as f32, *radius_mm as f32);
-            if let Some(path) = circle {
-                pixmap.fill_path(&path, &paint(*fill), FillRule::Winding, to_pixels, None);
-            }
+            fill_outline(circle, *fill, pixmap, to_pixels);
         }
         Shape::Text {
             at,
@@ -108,15 +100,10 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             colour,
         } => {
             let shift = anchor.shift() * font::width(text);
-            let size = *size_mm as f32;
-            let place = to_pixels
-                .pre_translate(at[0] as f32, at[1] as f32)
-                .pre_concat(Transform::from_rotate(-*degrees as f32))
-                .pre_scale(size, size)
+            let place = turned(to_pixels, *at, *degrees)
+                .pre_scale(*size_mm as f32, *size_mm as f32)
                 .pre_translate(shift as f32, 0.0);
-            if let Some(path) = letters(text) {
-                pixmap.fill_path(&path, &paint(*colour), FillRule::Winding, place, None);
-            }
+            fill_outline(letters(text), *colour, pixmap, place);
         }
         Shape::Image {
             corner,
@@ -129,6 +116,32 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
             }
         }
     }
+}
+
+fn fill_outline(path: Option<Path>, colour: Rgb, pixmap: &mut Pixmap, to_pixels: Transform) {
+    if let Some(path) = path {
+        pixmap.fill_path(&path, &paint(colour), FillRule::Winding, to_pixels, None);
+    }
+}
+
+fn fill_rectangle(
+    corner: [f64; 2],
+    size: [f64; 2],
+    ink: &Paint,
+    pixmap: &mut Pixmap,
+    to_pixels: Transform,
+) {
+    let ([x, y], [w, h]) = (corner.map(|v| v as f32), size.map(|v| v as f32));
+    if let Some(rectangle) = Rect::from_xywh(x, y, w, h) {
+        pixmap.fill_rect(rectangle, ink, to_pixels, None);
+    }
+}
+
+/// Moves the origin to a point and turns the axes anticlockwise.
+fn turned(to_pixels: Transform, [x, y]: [f64; 2], degrees: f64) -> Transform {
+    to_pixels
+        .pre_translate(x as f32, y as f32)
+        .pre_concat(Transform::from_rotate(-degrees as f32))
 }
 
 fn stroke(width_mm: f64, dashed: bool) -> Stroke {

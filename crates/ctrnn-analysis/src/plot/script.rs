@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::draw::Frame;
-use super::figure::{SMALL_MM, TEXT_MM};
+use super::font::{SMALL_MM, TEXT_MM};
 use super::sources::{Sources, number, text};
 use super::{ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks};
 use crate::text::filled;
@@ -29,8 +29,24 @@ impl Figure {
         files: &ScriptFiles,
         sources: &mut Sources,
     ) -> String {
-        let magnification = self.magnification();
         let [width, height] = self.size_mm();
+        let fonts = [TEXT_MM, SMALL_MM].map(|mm| short(mm * self.magnification() * POINTS_PER_MM));
+        let script = format!("{}{}.py", plain(files.stem), files.suffix);
+        let values = [
+            ("title", title),
+            ("script", &script),
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("npz", &text(&format!("{}.npz", files.stem))),
+            ("size", &format!("{}, {}", short(width), short(height))),
+            ("fonts", &fonts.join(", ")),
+            ("panels", &self.panels_script(files.suffix, sources)),
+        ];
+        filled(TEMPLATE, &values)
+    }
+
+    /// Writes the lines that draw the title and the panels.
+    fn panels_script(&self, suffix: &str, sources: &mut Sources) -> String {
+        let magnification = self.magnification();
         let mut panels = String::new();
         if !self.title.is_empty() {
             let title = text(&self.title);
@@ -38,7 +54,7 @@ impl Figure {
         }
         let tilted = self.tilted();
         for (k, (frame, panel)) in self.placed().into_iter().enumerate() {
-            let data_name = format!("figure{}.{k}", files.suffix);
+            let data_name = format!("figure{suffix}.{k}");
             let mut writer = PanelWriter {
                 panel,
                 frame: &frame,
@@ -55,18 +71,7 @@ impl Figure {
             }
             panels.push('\n');
         }
-        let fonts = [TEXT_MM, SMALL_MM].map(|mm| short(mm * magnification * POINTS_PER_MM));
-        let script = format!("{}{}.py", plain(files.stem), files.suffix);
-        let values = [
-            ("title", title),
-            ("script", &script),
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("npz", &text(&format!("{}.npz", files.stem))),
-            ("size", &format!("{}, {}", short(width), short(height))),
-            ("fonts", &fonts.join(", ")),
-            ("panels", &panels),
-        ];
-        filled(TEMPLATE, &values)
+        panels
     }
 }
 
@@ -121,6 +126,7 @@ impl PanelWriter<'_> {
         while from < self.panel.layers.len() {
             from += self.layers(from);
         }
+        self.title();
         self.axes();
         let is_named = self
             .panel
@@ -280,30 +286,15 @@ impl PanelWriter<'_> {
                 let n = x.len().min(y.len());
                 let [x, y] =
                     [("x", x), ("y", y)].map(|(what, values)| self.vector(at, what, &values[..n]));
-                let size = short(2.0 * radius_mm * self.magnification * POINTS_PER_MM);
-                let edge = if is_ring {
-                    "0.7, markerfacecolor=\"white\""
-                } else {
-                    "0"
-                };
-                format!(
-                    "ax.plot({x}, {y}, \"o\", color={}, markersize={size}, markeredgewidth={edge}, clip_on=False{})",
-                    hex(*colour),
-                    label(name.as_deref())
-                )
+                let marker = self.marker(*radius_mm, is_ring);
+                let (ink, label) = (hex(*colour), label(name.as_deref()));
+                format!("ax.plot({x}, {y}, \"o\", color={ink}, {marker}, clip_on=False{label})")
             }
-            Layer::Band {
-                x: [start, end],
-                colour,
-                label,
-            } => {
-                let ends = [start, end].map(|x| number(*x)).join(", ");
+            Layer::Band { x, colour, label } => {
+                let ends = x.map(number).join(", ");
                 let tilted = if self.tilted { ", tilted=True" } else { "" };
-                format!(
-                    "band(ax, {ends}, {}, {}{tilted})",
-                    hex(*colour),
-                    text(label)
-                )
+                let (ink, label) = (hex(*colour), text(label));
+                format!("band(ax, {ends}, {ink}, {label}{tilted})")
             }
             Layer::HeatMap(map) => self.heat_map(at, map),
             Layer::Text {
@@ -322,6 +313,17 @@ impl PanelWriter<'_> {
         self.lines.push(line);
     }
 
+    /// Returns size and edge of the markers of points.
+    fn marker(&self, radius_mm: f64, is_ring: bool) -> String {
+        let size = short(2.0 * radius_mm * self.magnification * POINTS_PER_MM);
+        let edge = if is_ring {
+            "0.7, markerfacecolor=\"white\""
+        } else {
+            "0"
+        };
+        format!("markersize={size}, markeredgewidth={edge}")
+    }
+
     fn heat_map(&mut self, at: usize, map: &HeatMap) -> String {
         let columns = map.columns.max(1);
         let n_rows = map.values.len() / columns;
@@ -337,7 +339,7 @@ impl PanelWriter<'_> {
         format!("matrix(ax, {x}, {y}, {values}, {colours}, {low}, {high})")
     }
 
-    fn axes(&mut self) {
+    fn title(&mut self) {
         let panel = self.panel;
         let lines: Vec<String> = panel.title_lines(self.frame.size[0]);
         if !lines.is_empty() {
@@ -346,6 +348,10 @@ impl PanelWriter<'_> {
             let title = format!("ax.set_title({title}, loc=\"left\", pad={})", short(pad));
             self.lines.push(title);
         }
+    }
+
+    fn axes(&mut self) {
+        let panel = self.panel;
         for (k, (letter, axis)) in [("x", &panel.x), ("y", &panel.y)].into_iter().enumerate() {
             if !axis.label.is_empty() {
                 let label = text(&axis.label);

@@ -175,47 +175,50 @@ impl Sources {
             (0..rows * columns)
                 .all(|k| at(k / columns, k % columns).to_bits() == values[k].to_bits())
         };
-        for Known {
-            name,
-            shape,
-            values: known,
-        } in &self.known
-        {
-            let data = entry(name);
-            match shape[..] {
+        let expression = |known: &Known| {
+            let (data, all) = (entry(&known.name), &known.values);
+            match known.shape[..] {
                 [m, n] => {
-                    let same = [m, n] == [rows, columns];
-                    if same && is_equal(&|i, j| known[i * n + j]) {
-                        return Some(data);
-                    }
-                    if [n, m] == [rows, columns] && is_equal(&|i, j| known[j * n + i]) {
-                        return Some(format!("{data}.T"));
-                    }
-                    for (order_name, order) in self.orders() {
-                        let order_data = entry(order_name);
-                        let at = |k: usize| order[k] as usize;
-                        if same && order.len() == m && is_equal(&|i, j| known[at(i) * n + j]) {
-                            return Some(format!("{data}[{order_data}]"));
-                        }
-                        if [n, m] == [rows, columns]
-                            && order.len() == n
-                            && is_equal(&|i, j| known[j * n + at(i)])
-                        {
-                            return Some(format!("{data}[:, {order_data}].T"));
-                        }
-                    }
+                    let suffix = self.order_of(all, [m, n], [rows, columns], &is_equal)?;
+                    Some(format!("{data}{suffix}"))
                 }
                 [outer, m, n] if [m, n] == [rows, columns] => {
                     let whole = m * n;
-                    let found = (0..outer).find(|k| is_equal(&|i, j| known[k * whole + i * n + j]));
-                    if let Some(k) = found {
-                        return Some(format!("{data}[{k}]"));
-                    }
+                    let found = (0..outer).find(|k| is_equal(&|i, j| all[k * whole + i * n + j]));
+                    found.map(|k| format!("{data}[{k}]"))
                 }
-                _ => {}
+                _ => None,
             }
+        };
+        self.known.iter().find_map(expression)
+    }
+
+    /// Returns the index that turns a known matrix of `m` rows and `n` columns into the wanted one of the shape
+    /// `wanted`: none, a transposition, or a known order of its rows or columns.
+    fn order_of(
+        &self,
+        known: &[f64],
+        [m, n]: [usize; 2],
+        wanted: [usize; 2],
+        is_equal: &dyn Fn(&dyn Fn(usize, usize) -> f64) -> bool,
+    ) -> Option<String> {
+        let (is_same, is_turned) = ([m, n] == wanted, [n, m] == wanted);
+        if is_same && is_equal(&|i, j| known[i * n + j]) {
+            return Some(String::new());
         }
-        None
+        if is_turned && is_equal(&|i, j| known[j * n + i]) {
+            return Some(".T".to_owned());
+        }
+        self.orders().find_map(|(name, order)| {
+            let at = |k: usize| order[k] as usize;
+            let name = entry(name);
+            if is_same && order.len() == m && is_equal(&|i, j| known[at(i) * n + j]) {
+                return Some(format!("[{name}]"));
+            }
+            let is_ordered =
+                is_turned && order.len() == n && is_equal(&|i, j| known[j * n + at(i)]);
+            is_ordered.then(|| format!("[:, {name}].T"))
+        })
     }
 
     /// Returns the known permutations, such as an order of units.

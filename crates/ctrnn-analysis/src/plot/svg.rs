@@ -42,12 +42,7 @@ fn element(shape: &Shape) -> String {
             format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"{fill}\"/>")
         }
         Shape::Cells { fill, cells } => {
-            let cell = |[[x, y], size]: &[[f64; 2]; 2]| {
-                let ([x, y], [w, h]) = ([*x, *y].map(number), size.map(number));
-                format!("M{x} {y}h{w}v{h}h-{w}z")
-            };
-            let path: String = cells.iter().map(cell).collect();
-            let fill = hex(*fill);
+            let (path, fill) = (outlines(cells), hex(*fill));
             format!("<path d=\"{path}\" fill=\"{fill}\" shape-rendering=\"crispEdges\"/>")
         }
         Shape::Disc {
@@ -55,11 +50,8 @@ fn element(shape: &Shape) -> String {
             radius_mm,
             fill,
         } => {
-            let ([x, y], r) = (centre.map(number), number(*radius_mm));
-            format!(
-                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{}\"/>",
-                hex(*fill)
-            )
+            let ([x, y], r, fill) = (centre.map(number), number(*radius_mm), hex(*fill));
+            format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{fill}\"/>")
         }
         Shape::Text {
             at,
@@ -82,14 +74,28 @@ fn element(shape: &Shape) -> String {
             columns,
             pixels,
         } => {
-            let ([x, y], [w, h]) = (corner.map(number), size.map(number));
             let data = BASE64_STANDARD.encode(png::encode_pixels(*columns, pixels));
-            format!(
-                "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" \
-                 style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{data}\"/>"
-            )
+            image(*corner, *size, &data)
         }
     }
+}
+
+/// Formats the outlines of rectangles as one path.
+fn outlines(rectangles: &[[[f64; 2]; 2]]) -> String {
+    let outline = |[[x, y], size]: &[[f64; 2]; 2]| {
+        let ([x, y], [w, h]) = ([*x, *y].map(number), size.map(number));
+        format!("M{x} {y}h{w}v{h}h-{w}z")
+    };
+    rectangles.iter().map(outline).collect()
+}
+
+/// Formats an image from the bytes of a PNG file in base64.
+fn image(corner: [f64; 2], size: [f64; 2], data: &str) -> String {
+    let ([x, y], [w, h]) = (corner.map(number), size.map(number));
+    format!(
+        "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" \
+         style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{data}\"/>"
+    )
 }
 
 /// Returns the attributes that position, align and rotate a text.

@@ -1,6 +1,6 @@
 //! Demixed principal components of condition averages over a complete design.
 
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::Pca;
@@ -218,17 +218,13 @@ pub fn demixed(
     for (k, _) in sets.iter().enumerate() {
         let Solution { encoder, decoder } = regression.solve(k, strength, n_components)?;
         for (f, d) in encoder.axis_iter(Axis(1)).zip(decoder.axis_iter(Axis(1))) {
-            let score = x.dot(&d);
-            let rest = &x - &(&score.view().insert_axis(Axis(1)) * &f);
-            let size = |part: &Array2<f64>| part.dot(&d).mapv(|y| y * y).sum();
-            let sizes: Vec<f64> = parts.iter().map(size).collect();
-            let whole = sizes.iter().sum::<f64>().max(1e-300);
+            let rest = &x - &(&x.dot(&d).insert_axis(Axis(1)) * &f);
             components.push(oriented(Component {
                 marginalisation: k,
                 encoder: axes.t().dot(&f),
                 decoder: axes.t().dot(&d),
                 explained: 1.0 - rest.mapv(|y| y * y).sum() / total,
-                shares: sizes.into_iter().map(|size| size / whole).collect(),
+                shares: shares(&parts, d),
             }));
         }
     }
@@ -241,6 +237,14 @@ pub fn demixed(
         mean: pca.mean,
         strength,
     })
+}
+
+/// Computes the fractions of the variance of a decoder's score in each marginalisation.
+fn shares(parts: &[Array2<f64>], decoder: ArrayView1<f64>) -> Vec<f64> {
+    let size = |part: &Array2<f64>| part.dot(&decoder).mapv(|y| y * y).sum();
+    let sizes: Vec<f64> = parts.iter().map(size).collect();
+    let whole = sizes.iter().sum::<f64>().max(1e-300);
+    sizes.into_iter().map(|size| size / whole).collect()
 }
 
 /// Turns a component so that the entry of its encoder with the largest magnitude is positive.

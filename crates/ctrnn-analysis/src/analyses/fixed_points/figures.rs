@@ -233,20 +233,8 @@ fn draw_points(
             .into_iter()
             .map(|[x, y]| Layer::line(x, y, PALE).wide(0.15)),
     );
-    let slow: Vec<usize> = (0..points.len())
-        .filter(|&p| has_direction(&points[p]))
-        .collect();
-    let arrows = (0..slow.len().min(MOST_DIRECTIONS)).map(|i| {
-        let p = slow[i * slow.len() / slow.len().min(MOST_DIRECTIONS)];
-        let right = points[p].modes.right[0].mapv(|z| z.re);
-        (places[p], axes.map(|axis| right.dot(axis)))
-    });
-    panel.extend(segments(
-        &plane,
-        &arrows.collect::<Vec<_>>(),
-        RIGHT_LENGTH,
-        Rgb::GREY,
-    ));
+    let arrows = leading_directions(points, &places, axes);
+    panel.extend(segments(&plane, &arrows, RIGHT_LENGTH, Rgb::GREY));
     for kind in KINDS {
         let own = points
             .iter()
@@ -256,6 +244,23 @@ fn draw_points(
         panel.extend(plane.marks(kind, &own));
     }
     plane
+}
+
+/// Returns place and leading mode on two axes of some points, spread over those whose mode is drawn.
+fn leading_directions(
+    points: &[FixedPoint],
+    places: &[[f64; 2]],
+    axes: [&Array1<f64>; 2],
+) -> Vec<([f64; 2], [f64; 2])> {
+    let slow: Vec<usize> = (0..points.len())
+        .filter(|&p| has_direction(&points[p]))
+        .collect();
+    let arrow = |i: usize| {
+        let p = slow[i * slow.len() / slow.len().min(MOST_DIRECTIONS)];
+        let right = points[p].modes.right[0].mapv(|z| z.re);
+        (places[p], axes.map(|axis| right.dot(axis)))
+    };
+    (0..slow.len().min(MOST_DIRECTIONS)).map(arrow).collect()
 }
 
 /// Projects states on an axis.
@@ -398,20 +403,25 @@ fn distances(found: &FixedPoints, inputs: &[usize]) -> Figure {
             .y_ticks(Ticks::logarithmic(range))
             .extend(courses);
         if place + 1 == shown.len().min(IN_A_ROW) {
-            let named = |k: usize, name| Layer::line(Vec::new(), Vec::new(), colour(k)).named(name);
-            let any = |away: bool| {
-                shown.iter().any(|&k| {
-                    let followed = &found.found[k].followed;
-                    (0..followed.distances.ncols()).any(|i| followed.runs_away(i) == away)
-                })
-            };
-            if any(true) {
-                panel.add(named(1, "diverges"));
-            }
-            if any(false) {
-                panel.add(named(0, "stays"));
-            }
+            name_fates(panel, found, shown);
         }
     }
     figure
+}
+
+/// Names the colours of states that run away and of those that do not, as far as there are any.
+fn name_fates(panel: &mut Panel, found: &FixedPoints, inputs: &[usize]) {
+    let named = |k: usize, name| Layer::line(Vec::new(), Vec::new(), colour(k)).named(name);
+    let any = |away: bool| {
+        inputs.iter().any(|&k| {
+            let followed = &found.found[k].followed;
+            (0..followed.distances.ncols()).any(|i| followed.runs_away(i) == away)
+        })
+    };
+    if any(true) {
+        panel.add(named(1, "diverges"));
+    }
+    if any(false) {
+        panel.add(named(0, "stays"));
+    }
 }

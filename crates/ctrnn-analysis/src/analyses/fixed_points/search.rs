@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::descent::Problem;
 use super::point::FixedPoint;
-use super::starts::{Followed, Region, distance, draw};
+use super::starts::{Followed, Known, Region, distance};
 use crate::Dynamics;
 use crate::held_inputs::as_text;
 use crate::linear_algebra::NotConverged;
@@ -156,32 +156,34 @@ impl Search {
         region.widen(&ends);
         let mut rng = Rng::new(Key::new(seed, Stream::Eval, 4), 0, 0);
         let mut found = Found::new(followed);
-        // At least two rounds, because there are midpoints from the second one on.
-        let round = self.round.min(most_starts.div_ceil(2)).max(1);
         loop {
-            // Rare points are missed by a round with few starts for each of those that are known.
-            let n = round.max(10 * found.points.len());
-            let n = n.min(most_starts - found.n_starts);
-            let starts = draw(self, n, [visited, ends.view()], &region, &found, &mut rng);
-            let n_new = found.add(
-                self,
-                &problem,
-                self.descended(&problem, &region, starts),
-                most_points,
-            )?;
-            found.end = if found.points.len() >= most_points {
-                End::Points
-            } else if n_new == 0 {
-                End::NothingNew
-            } else if found.n_starts >= most_starts {
-                End::Starts
-            } else {
-                continue;
+            let n = self.size_of_round(&found, most_starts);
+            let known = Known {
+                is_first: found.n_rounds == 0,
+                visited,
+                followed: ends.view(),
+                region: &region,
+                points: &found.points,
+                noise: self.noise,
             };
-            break;
+            let arrived = self.descended(&problem, &region, known.draw(n, &mut rng));
+            let n_new = found.add(self, &problem, arrived, most_points)?;
+            if let Some(end) = found.end_after(n_new, [most_starts, most_points]) {
+                found.end = end;
+                break;
+            }
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Returns the number of starts in the next round.
+    fn size_of_round(&self, found: &Found, most_starts: usize) -> usize {
+        // At least two rounds, because there are midpoints from the second one on.
+        let round = self.round.min(most_starts.div_ceil(2)).max(1);
+        // Rare points are missed by a round with few starts for each of those that are known.
+        let n = round.max(10 * found.points.len());
+        n.min(most_starts - found.n_starts)
     }
 
     /// Descends from every start. Returns the last states and their q.
@@ -250,6 +252,19 @@ impl Found {
         let n_new = new.iter().filter(is_isolated).count();
         self.points.extend(new);
         Ok(n_new)
+    }
+
+    /// Returns the reason to end the search after a round with `n_new` new points, if there is one.
+    fn end_after(&self, n_new: usize, [most_starts, most_points]: [usize; 2]) -> Option<End> {
+        if self.points.len() >= most_points {
+            Some(End::Points)
+        } else if n_new == 0 {
+            Some(End::NothingNew)
+        } else if self.n_starts >= most_starts {
+            Some(End::Starts)
+        } else {
+            None
+        }
     }
 
     fn sort(&mut self) {

@@ -39,56 +39,30 @@ impl SelectionVectors {
     /// Returns `None` unless the task has two choices and an epoch with several held inputs and a stimulus.
     pub fn of(study: &Study, held: &HeldInputs, found: &[Found]) -> Option<Self> {
         let choice_axis = unit(choice_axis(study)?)?;
-        let in_epoch = |epoch: &str| {
-            let has = |k: &usize| {
-                held.inputs[*k]
-                    .places
-                    .iter()
-                    .any(|place| place.epoch == epoch)
-            };
-            (0..held.inputs.len()).filter(has).collect::<Vec<usize>>()
-        };
         let epoch = held.stimuli.iter().map(|stimulus| stimulus.epoch);
-        let epoch = epoch.max_by_key(|epoch| in_epoch(epoch).len())?;
-        let inputs = in_epoch(epoch);
-        let stimuli = held
-            .stimuli
-            .iter()
-            .filter(|stimulus| stimulus.epoch == epoch);
-        let mut kept = Vec::new();
-        for stimulus in stimuli {
-            let drive = study.dynamics.w_in.dot(&stimulus.change);
-            let along = drive.dot(&choice_axis);
-            if let Some(axis) = unit(drive - &choice_axis * along) {
-                kept.push((stimulus, axis));
-            }
-        }
-        kept.truncate(MOST_STIMULI);
+        let epoch = epoch.max_by_key(|epoch| inputs_in(held, epoch).len())?;
+        let inputs = inputs_in(held, epoch);
+        let kept = stimuli_in(study, held, epoch, &choice_axis);
         if inputs.len() < 2 || kept.is_empty() {
             return None;
         }
-        let cosine = |k: usize, point: &FixedPoint| {
-            let jacobian = study
-                .dynamics
-                .input_jacobian(&point.state, &held.inputs[k].input);
-            let effects = kept
-                .iter()
-                .map(|(stimulus, _)| jacobian.dot(&stimulus.change));
+        let cosine = |k: usize, point: &FixedPoint| -> Vec<f64> {
+            let input = &held.inputs[k].input;
+            let jacobian = study.dynamics.input_jacobian(&point.state, input);
+            let effects = kept.iter().map(|(own, _)| jacobian.dot(&own.change));
             effects
                 .map(|effect| selected(point, &choice_axis, &effect))
-                .collect::<Vec<f64>>()
+                .collect()
         };
         let slowest = inputs.iter().filter_map(|&k| {
             let point = slowest(&study.dynamics, &found[k].points)?;
             Some((held.inputs[k].name.clone(), cosine(k, point)))
         });
-        let points = found.iter().enumerate().flat_map(|(k, found)| {
-            found
-                .points
-                .iter()
-                .map(move |point| Array1::from(cosine(k, point)))
-                .collect::<Vec<_>>()
-        });
+        let points = found
+            .iter()
+            .enumerate()
+            .flat_map(|(k, found)| found.points.iter().map(move |point| (k, point)))
+            .map(|(k, point)| Array1::from(cosine(k, point)));
         Some(Self {
             epoch,
             slowest: slowest.collect(),
@@ -126,6 +100,31 @@ impl SelectionVectors {
         };
         self.slowest.iter().map(of).collect()
     }
+}
+
+/// Returns the indices of the held inputs of an epoch.
+fn inputs_in(held: &HeldInputs, epoch: &str) -> Vec<usize> {
+    let has = |k: &usize| {
+        let mut places = held.inputs[*k].places.iter();
+        places.any(|place| place.epoch == epoch)
+    };
+    (0..held.inputs.len()).filter(has).collect()
+}
+
+/// Returns the first stimuli of an epoch with their axes: unit vectors without their part along the choice axis.
+fn stimuli_in<'a>(
+    study: &Study,
+    held: &'a HeldInputs,
+    epoch: &str,
+    choice_axis: &Array1<f64>,
+) -> Vec<(&'a Stimulus, Array1<f64>)> {
+    let own = held.stimuli.iter().filter(|other| other.epoch == epoch);
+    let with_axis = own.filter_map(|stimulus| {
+        let drive = study.dynamics.w_in.dot(&stimulus.change);
+        let along = drive.dot(choice_axis);
+        Some((stimulus, unit(drive - choice_axis * along)?))
+    });
+    with_axis.take(MOST_STIMULI).collect()
 }
 
 /// Returns the point whose leading mode is real and changes most slowly.

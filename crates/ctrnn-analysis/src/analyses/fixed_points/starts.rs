@@ -5,7 +5,7 @@ use ctrnn_random::Rng;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::descent::half_square;
-use super::{Found, Search};
+use super::point::FixedPoint;
 use crate::Dynamics;
 
 /// Least standard deviation of a unit, as a fraction of the mean over units.
@@ -161,50 +161,67 @@ impl Followed {
     }
 }
 
-/// Draws the `n` starts of a round. In the first one these are the ends of followed states and visited states; later a
-/// quarter are midpoints of points found so far. Of the others, half are visited states with noise, and half are
-/// spread around their mean, twice as far.
-pub fn draw(
-    search: &Search,
-    n: usize,
-    [visited, followed]: [ArrayView2<f64>; 2],
-    region: &Region,
-    found: &Found,
-    rng: &mut Rng,
-) -> Vec<Array1<f64>> {
-    let is_first = found.n_rounds == 0;
-    let visited_row = |rng: &mut Rng| {
-        let row = rng.below(visited.nrows() as u32) as usize;
-        visited.row(row).to_owned()
-    };
-    let noisy = |centre: Array1<f64>, size: f64, rng: &mut Rng| {
-        let noise = region.scale.mapv(|s| s * size * f64::from(rng.normal()));
-        centre + noise
-    };
-    let start = |k: usize, rng: &mut Rng| match k % 4 {
-        _ if is_first && k < followed.nrows() => followed.row(k).to_owned(),
-        0 if is_first => visited_row(rng),
-        0 | 1 if found.points.len() > 1 => {
-            let centre = midpoint(found, rng);
-            noisy(
-                centre,
-                if k % 4 == 0 { 0.0 } else { 0.1 * search.noise },
-                rng,
-            )
-        }
-        2 => noisy(region.mean.clone(), 2.0 * search.noise, rng),
-        _ => noisy(visited_row(rng), search.noise, rng),
-    };
-    (0..n).map(|k| start(k, rng)).collect()
+/// State of a search before a round, from which the starts of the round are drawn.
+pub struct Known<'a> {
+    /// True before the first round.
+    pub is_first: bool,
+    /// Visited states `[n, N]`.
+    pub visited: ArrayView2<'a, f64>,
+    /// Ends of followed states that have settled, `[k, N]`.
+    pub followed: ArrayView2<'a, f64>,
+    /// Region of the search.
+    pub region: &'a Region,
+    /// Points found so far.
+    pub points: &'a [FixedPoint],
+    /// Standard deviation of the noise, as a multiple of that of each unit.
+    pub noise: f64,
 }
 
-/// Returns the midpoint of two different points.
-fn midpoint(found: &Found, rng: &mut Rng) -> Array1<f64> {
-    let n = found.points.len() as u32;
-    let a = rng.below(n);
-    let b = (a + 1 + rng.below(n - 1)) % n;
-    let [a, b] = [a, b].map(|k| &found.points[k as usize].state);
-    (a + b) / 2.0
+impl Known<'_> {
+    /// Draws the `n` starts of a round. In the first one these are the ends of followed states and visited states;
+    /// later a quarter are midpoints of points found so far. Of the others, half are visited states with noise, and
+    /// half are spread around their mean, twice as far.
+    pub fn draw(&self, n: usize, rng: &mut Rng) -> Vec<Array1<f64>> {
+        (0..n).map(|k| self.start(k, rng)).collect()
+    }
+
+    fn start(&self, k: usize, rng: &mut Rng) -> Array1<f64> {
+        match k % 4 {
+            _ if self.is_first && k < self.followed.nrows() => self.followed.row(k).to_owned(),
+            0 if self.is_first => self.visited_row(rng),
+            0 | 1 if self.points.len() > 1 => {
+                let centre = self.midpoint(rng);
+                let size = if k % 4 == 0 { 0.0 } else { 0.1 * self.noise };
+                self.noisy(centre, size, rng)
+            }
+            2 => self.noisy(self.region.mean.clone(), 2.0 * self.noise, rng),
+            _ => {
+                let row = self.visited_row(rng);
+                self.noisy(row, self.noise, rng)
+            }
+        }
+    }
+
+    /// Draws one of the visited states.
+    fn visited_row(&self, rng: &mut Rng) -> Array1<f64> {
+        let row = rng.below(self.visited.nrows() as u32) as usize;
+        self.visited.row(row).to_owned()
+    }
+
+    /// Adds noise of a size to a state.
+    fn noisy(&self, centre: Array1<f64>, size: f64, rng: &mut Rng) -> Array1<f64> {
+        let scale = &self.region.scale;
+        centre + scale.mapv(|s| s * size * f64::from(rng.normal()))
+    }
+
+    /// Returns the midpoint of two different points.
+    fn midpoint(&self, rng: &mut Rng) -> Array1<f64> {
+        let n = self.points.len() as u32;
+        let a = rng.below(n);
+        let b = (a + 1 + rng.below(n - 1)) % n;
+        let [a, b] = [a, b].map(|k| &self.points[k as usize].state);
+        (a + b) / 2.0
+    }
 }
 
 pub fn distance(a: &Array1<f64>, b: &Array1<f64>) -> f64 {

@@ -44,16 +44,7 @@ pub fn regression(
 ) -> Result<Regression, Unsuitable> {
     let (n_trials, n_regressors) = design.dim();
     let n_units = responses.mean.len();
-    if n_units < n_regressors {
-        return Err(Unsuitable::Lacks(format!(
-            "orthogonal axes of {n_regressors} regressors need as many units; there {}",
-            if n_units == 1 {
-                "is 1".to_owned()
-            } else {
-                format!("are {n_units}")
-            }
-        )));
-    }
+    check_units(n_units, n_regressors)?;
     check_independence(design, regressors)?;
     let components = denoising(responses, design, n_components)?;
     let all: Vec<usize> = (0..n_trials).collect();
@@ -77,6 +68,21 @@ pub fn regression(
         )));
     }
     axes(coefficients, components, regressors)
+}
+
+/// Checks that there are as many units as regressors.
+fn check_units(n_units: usize, n_regressors: usize) -> Result<(), Unsuitable> {
+    if n_units >= n_regressors {
+        return Ok(());
+    }
+    Err(Unsuitable::Lacks(format!(
+        "orthogonal axes of {n_regressors} regressors need as many units; there {}",
+        if n_units == 1 {
+            "is 1".to_owned()
+        } else {
+            format!("are {n_units}")
+        }
+    )))
 }
 
 /// Computes the coefficients at one time from the trials that are running, `[regressor, unit]`; `None` if these do not

@@ -5,7 +5,7 @@ use ctrnn_random::{Key, Rng, Stream};
 use super::*;
 use crate::analyses::synthetic::directions;
 
-fn cosine(a: &Array1<f64>, b: ndarray::ArrayView1<f64>) -> f64 {
+fn cosine(a: &Array1<f64>, b: ArrayView1<f64>) -> f64 {
     a.dot(&b).abs() / (a.dot(a) * b.dot(&b)).sqrt()
 }
 
