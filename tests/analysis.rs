@@ -120,7 +120,7 @@ const IMPORTED: [Imported; 7] = [
         bias: 0.0,
         said: &["model.tau_ms=20"],
         says: &[
-            ("spectrum", "8 modes vanish within one time step"),
+            ("spectrum", "spectral radius after training: 0"),
             ("currents", "no unit receives"),
         ],
     },
@@ -290,7 +290,7 @@ fn a_figure_has_its_arrays_beside_it() {
             .contains_key("recurrent_sorted")
     );
     project
-        .run(&["plot", "run", "pca", "-o", "w.pdf"])
+        .run(&["plot", "run", "pca", "-o", "w.eps"])
         .exits(2)
         .says(&["C031"]);
 }
@@ -322,7 +322,7 @@ fn trials_are_selected_and_settings_taken() {
         ),
         (
             &["lyapunov.steps=6"],
-            "steps is not an option of lyapunov; expected n_exponents, n_steps",
+            "steps is not an option of lyapunov; expected inputs, most_inputs, n_exponents",
         ),
         (
             &["lyapunov.n_steps=few"],

@@ -85,7 +85,7 @@ fn whole_checkpoints_are_told_from_damaged_ones() {
     assert_eq!(found["whole"], json!([5, 10, 15]));
     assert_eq!(found["damaged"][0]["step"], 20);
     answer.says(&[
-        "error[D005]: 1 of 4 checkpoints are damaged",
+        "error[D005]: of 4 checkpoints, 1 is damaged",
         weights,
         "help: ",
         "--checkpoint 15",

@@ -216,7 +216,9 @@ fn a_task_is_drawn() {
     }
     preview(&["go_nogo", "--trials", "1", "-o", "one.png"]).exits(0);
     assert!(project.bytes("one.png").starts_with(b"\x89PNG"));
-    preview(&["go_nogo", "-o", "fig.pdf"])
+    preview(&["go_nogo", "-o", "fig.pdf"]).exits(0);
+    assert!(project.bytes("fig.pdf").starts_with(b"%PDF-"));
+    preview(&["go_nogo", "-o", "fig.eps"])
         .exits(2)
         .says(&["error[C031]", "help: write to fig.svg"]);
     preview(&["npz"]).exits(2).says(&["task.npz.files"]);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ctrnn::files::{Array, RunFolder, RunJson, npz};
+use ctrnn::files::{Array, ArrayData, RunFolder, RunJson, npz};
 use ctrnn::runs::Checkpoint;
 use serde::{Deserialize, Serialize};
 
@@ -105,10 +105,10 @@ fn values(arrays: BTreeMap<String, Array>) -> Numbers {
         let values = array.to_f64().expect("numbers");
         values.into_iter().map(|value| value as f32).collect()
     };
-    arrays
+    let numbers = arrays
         .into_iter()
-        .map(|(name, array)| (name, values(array)))
-        .collect()
+        .filter(|(_, array)| !matches!(array.data(), ArrayData::Text(_)));
+    numbers.map(|(name, array)| (name, values(array))).collect()
 }
 
 /// What this version finds in the run of a project, and makes of it in further steps.

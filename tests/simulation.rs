@@ -428,8 +428,8 @@ fn silencing_by_group_and_window_follows_the_formulas() {
         |found: f64, expected: f64| (found - expected).abs() <= 1e-5 * expected.abs().max(1.0);
     let (mut errors, mut weight) = (0.0, 0.0);
     let targets = values(&states, "targets");
-    for trial in 0..TRIALS {
-        for t in 0..n_steps[trial] {
+    for (trial, &n_steps) in n_steps.iter().enumerate().take(TRIALS) {
+        for t in 0..n_steps {
             let at = trial * max_steps + t;
             for unit in 0..N_UNITS {
                 // The lesioned unit's own rate goes on.

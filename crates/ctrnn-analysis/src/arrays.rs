@@ -239,7 +239,7 @@ A test generates this page: `UPDATE_DOCS=1 cargo test -p ctrnn-analysis page_of_
             table("Trials, names and axes", TRIAL_ARRAYS),
             "`states.npz` of trials has all of these, and the file of an analysis those of its axes.\n\n".to_owned(),
             analyses,
-            table("In every file", &[&FIGURE_ARRAYS[..], &[README]].concat()),
+            table("In every file", &[FIGURE_ARRAYS, &[README]].concat()),
         ]
         .concat();
         let page = format!("{}\n", page.trim_end());

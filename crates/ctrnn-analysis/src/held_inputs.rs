@@ -74,8 +74,8 @@ impl HeldInputs {
     /// those with the fewest values first, as long as there are at most 8 combinations; `context`, `rule` and `task`
     /// are always among them. Catch trials are left out of the latter.
     ///
-    /// Of each condition of a group the input is the median over its trials of the median over the time steps of the
-    /// epoch; of a group, the median over its conditions. The inputs are those before noise is added, if the task can
+    /// The input of a condition is the median over its trials of the median over the time steps of the epoch, and that of
+    /// a group the median over its conditions. The inputs are those before noise is added, if the task can
     /// draw its trials without. Inputs are merged only if they are equal. Of more than `most` inputs, those that are
     /// held longest in each group are kept.
     ///

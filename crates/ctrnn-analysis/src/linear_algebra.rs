@@ -151,7 +151,7 @@ fn eigenvectors(a: ArrayView2<f64>, value: c64, k: usize) -> [Array1<c64>; 2] {
 
 /// Scales a vector to length 1, its entry of largest modulus to a positive number; zero if it is not finite.
 fn unit(x: Array1<c64>) -> Array1<c64> {
-    let length = x.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
+    let length = x.iter().map(c64::norm_sqr).sum::<f64>().sqrt();
     let largest = x.iter().copied().fold(c64::new(0.0, 0.0), |most, z| {
         if z.norm() > most.norm() * (1.0 + 1e-9) {
             z
@@ -201,15 +201,16 @@ pub fn svd(a: ArrayView2<f64>) -> Result<Svd, NotConverged> {
 /// Smallest number of rows of a block of [`centred_svd`].
 const LEAST_BLOCK: usize = 1024;
 
+/// Mean of every column, singular values, and right singular vectors `[columns, k]`.
+pub type CentredSvd = (Array1<f64>, Array1<f64>, Array2<f64>);
+
 /// Returns the mean of every column, and singular values and right singular vectors `[columns, k]` of the matrix with the
 /// means subtracted. A tall matrix is worked on in blocks of rows: their triangular factors are joined by QR, which is as
 /// accurate as the decomposition of the whole and needs no copy of it.
 ///
 /// # Errors
 /// [`NotConverged`] if the iteration does not converge.
-pub fn centred_svd(
-    a: ArrayView2<f64>,
-) -> Result<(Array1<f64>, Array1<f64>, Array2<f64>), NotConverged> {
+pub fn centred_svd(a: ArrayView2<f64>) -> Result<CentredSvd, NotConverged> {
     let block = (4 * a.ncols()).max(LEAST_BLOCK);
     if a.nrows() <= 2 * block {
         let (mean, left) = centred(a);

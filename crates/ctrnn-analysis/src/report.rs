@@ -289,9 +289,10 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
         ("Dale's law", dale),
         (
             "training",
-            match is_imported(events) {
-                true => "none here; the weights were imported".to_owned(),
-                false => training_words(run),
+            if is_imported(events) {
+                "none here; the weights were imported".to_owned()
+            } else {
+                training_words(run)
             },
         ),
         ("seed", run.seed.to_string()),

@@ -55,7 +55,7 @@ impl Responses {
         // Differences from the first state keep a constant unit exactly constant.
         let sum = self
             .states()
-            .fold(Array1::<f64>::zeros(n_units), |a, row| a + &row - &first);
+            .fold(Array1::<f64>::zeros(n_units), |a, row| a + row - &first);
         let mean = sum / count;
         let squares = self
             .states()

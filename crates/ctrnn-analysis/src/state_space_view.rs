@@ -15,12 +15,12 @@ const MOST_TIMES: usize = 240;
 const REACH: f64 = 9999.0;
 
 /// Returns the trajectories of a study on its first three principal components, and the fixed points among the results,
-/// as JSON; `None` if there are fewer than two components.
+/// as JSON; `None` without trials, or if there are fewer than two components.
 pub fn state_space_view(
     study: &Study,
     found: &[(&Analysis, Result<Findings, Unsuitable>)],
 ) -> Option<Value> {
-    if study.first_nonfinite().is_some() {
+    if study.batch.n_trials == 0 || study.first_nonfinite().is_some() {
         return None;
     }
     let space = StateSpace::compute(study, &Default::default()).ok()?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ctrnn_files::Array;
 use ctrnn_model::Form;
 use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
-use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
+use ndarray::{Array1, Array2, Array3, Axis};
 
 use crate::metrics::Metrics;
 use crate::selectivity::d_prime;
@@ -92,11 +92,14 @@ impl Study<'_> {
 
     /// Returns the rows of `values [trial, time, k]` that belong to a trial.
     pub fn counted(&self, values: &Array3<f64>) -> Array2<f64> {
-        let rows: Vec<ArrayView1<f64>> = (0..self.batch.n_trials)
-            .flat_map(|b| (0..self.batch.n_steps[b]).map(move |t| (b, t)))
-            .map(|(b, t)| values.slice(ndarray::s![b, t, ..]))
-            .collect();
-        ndarray::stack(Axis(0), &rows).expect("rows of one width")
+        let places =
+            (0..self.batch.n_trials).flat_map(|b| (0..self.batch.n_steps[b]).map(move |t| (b, t)));
+        let n_rows = self.batch.n_steps.iter().sum();
+        let mut rows = Array2::zeros((n_rows, values.dim().2));
+        for (mut row, (b, t)) in rows.outer_iter_mut().zip(places) {
+            row.assign(&values.slice(ndarray::s![b, t, ..]));
+        }
+        rows
     }
 
     /// Returns trial and time step of the first non-finite state or output.

@@ -335,10 +335,10 @@ mod tests {
         let coherence = column(&batch, "coh").expect("a condition").to_vec();
         let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
         let mut outputs = Array3::zeros(shape);
-        for b in 0..batch.n_trials {
+        for (b, &coherence) in coherence.iter().enumerate() {
             let onset = batch.timelines[b].steps("stimulus").start;
-            let from = match coherence[b] {
-                _ if (b / 6) % 4 == 0 => 0,
+            let from = match coherence {
+                _ if (b / 6).is_multiple_of(4) => 0,
                 c if c < 0.15 => onset + 2,
                 c if c < 0.3 => onset + 1,
                 _ => continue,

@@ -360,9 +360,9 @@ mod tests {
         let side = column(&batch, "side").expect("a condition").to_vec();
         let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
         let mut study = observer::study(&task, batch, Array3::zeros(shape));
-        for b in 0..side.len() {
+        for (b, &side) in side.iter().enumerate() {
             let onset = study.batch.timelines[b].steps("stimulus").start;
-            let rate = if side[b] > 0.0 { 1.0 } else { 0.0 };
+            let rate = if side > 0.0 { 1.0 } else { 0.0 };
             study.rates.slice_mut(s![b, onset.., 1]).fill(rate);
         }
         let options = Options {

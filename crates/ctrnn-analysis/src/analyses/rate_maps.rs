@@ -302,8 +302,11 @@ impl Shuffles<'_> {
     }
 }
 
-/// Returns the positions `[n, 2]` of all trials, with the trial and time step of each.
-fn visited(study: &Study) -> Result<(Array2<f64>, Vec<(usize, usize)>), Unsuitable> {
+/// Positions `[n, 2]` of all trials, with the trial and time step of each.
+type Visited = (Array2<f64>, Vec<(usize, usize)>);
+
+/// Returns the positions in all trials.
+fn visited(study: &Study) -> Result<Visited, Unsuitable> {
     let mut positions: Vec<[f64; 2]> = Vec::new();
     let mut states: Vec<(usize, usize)> = Vec::new();
     for b in 0..study.batch.n_trials {

@@ -314,12 +314,11 @@ impl ReactionTimes {
     }
 }
 
-/// Returns groups of trials by `study.by`, by default by the strength of the evidence, or all trials as one group; and
-/// the name of the variable.
-fn groups(
-    study: &Study,
-    shown: &[usize],
-) -> Result<(String, Vec<(String, Vec<usize>)>), Unsuitable> {
+/// Name of a variable, and groups of trials by it with their names.
+type NamedGroups = (String, Vec<(String, Vec<usize>)>);
+
+/// Returns groups of trials by `study.by`, by default by the strength of the evidence, or all trials as one group.
+fn groups(study: &Study, shown: &[usize]) -> Result<NamedGroups, Unsuitable> {
     if !study.by.is_empty() {
         let cell = |cell: Group| {
             let is_shown = |b: &usize| shown.binary_search(b).is_ok();
@@ -395,14 +394,14 @@ mod tests {
         let coherence = column(&batch, "coh").expect("a condition").to_vec();
         let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
         let mut outputs = Array3::zeros(shape);
-        for b in 0..batch.n_trials {
+        for (b, &coherence) in coherence.iter().enumerate() {
             let cycle = b / n_conditions;
-            let Some(correct) = batch.correct[b].filter(|_| cycle % 5 != 0) else {
+            let Some(correct) = batch.correct[b].filter(|_| !cycle.is_multiple_of(5)) else {
                 continue;
             };
             let onset = batch.timelines[b].steps("stimulus").start;
-            let step = onset + if coherence[b].abs() > 0.2 { 2 } else { 4 };
-            let (choice, step) = if cycle % 4 == 0 {
+            let step = onset + if coherence.abs() > 0.2 { 2 } else { 4 };
+            let (choice, step) = if cycle.is_multiple_of(4) {
                 (1 - correct, step + 2)
             } else {
                 (correct, step)

@@ -333,8 +333,8 @@ fn variances(study: &Study) -> (Vec<String>, Vec<Array1<f64>>) {
     study.epochs().into_iter().map(of).unzip()
 }
 
-/// Computes the task variance of every unit: the variance over trials of its rate, averaged over time, `TV = < <r^2>_trial
-/// - <r>_trial^2 >_time`, from `rates [trial, time, unit]`; `counts [trial, time]` is false for padding. Trials have the
+/// Computes the task variance of every unit: the variance over trials of its rate, averaged over time,
+/// `TV = < <r^2>_trial - <r>_trial^2 >_time`, from `rates [trial, time, unit]`; `counts [trial, time]` is false for padding. Trials have the
 /// given weights, so that conditions can count equally however often they occur.
 ///
 /// # References

@@ -576,7 +576,7 @@ fn lines(
     let (level_of, names) = (by.level_of(MOST_LEVELS), by.level_names(MOST_LEVELS));
     let n_levels = by.n_groups(MOST_LEVELS);
     let mut found = Vec::new();
-    for level in 0..n_levels {
+    for (level, name) in names.iter().enumerate().take(n_levels) {
         for side in 0..choice.map_or(1, Variable::n_levels) {
             let is_member = |&i: &usize| {
                 level_of[trials[i]] == Some(level)
@@ -588,7 +588,7 @@ fn lines(
             }
             found.push(Line {
                 level: [level, n_levels],
-                name: names[level].clone(),
+                name: name.clone(),
                 choice: side,
                 n_trials: members.len(),
                 values: course(&members),

@@ -30,7 +30,7 @@ impl Window {
     pub fn steps(&self, timeline: &Timeline, n_steps: usize) -> Vec<Range<usize>> {
         let within = |steps: &Range<usize>| steps.start.min(n_steps)..steps.end.min(n_steps);
         match self {
-            Self::Always => vec![0..n_steps],
+            Self::Always => Vec::from([within(&(0..n_steps))]),
             Self::Steps(steps) => vec![within(steps)],
             Self::Epoch(name) => {
                 let epochs = timeline.epochs.iter();

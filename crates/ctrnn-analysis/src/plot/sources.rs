@@ -37,6 +37,9 @@ struct Slice {
     len: usize,
 }
 
+/// Entries of a matrix by row and column.
+type Entries<'a> = &'a dyn Fn(usize, usize) -> f64;
+
 impl Sources {
     /// Indexes arrays of numbers with one to three dimensions.
     pub fn new(arrays: &Arrays) -> Self {
@@ -145,9 +148,10 @@ impl Sources {
         while index.last().is_some_and(|last| last == ":") {
             index.pop();
         }
-        match index.is_empty() {
-            true => entry(name),
-            false => format!("{}[{}]", entry(name), index.join(", ")),
+        if index.is_empty() {
+            entry(name)
+        } else {
+            format!("{}[{}]", entry(name), index.join(", "))
         }
     }
 
@@ -200,7 +204,7 @@ impl Sources {
         known: &[f64],
         [m, n]: [usize; 2],
         wanted: [usize; 2],
-        is_equal: &dyn Fn(&dyn Fn(usize, usize) -> f64) -> bool,
+        is_equal: &dyn Fn(Entries) -> bool,
     ) -> Option<String> {
         let (is_same, is_turned) = ([m, n] == wanted, [n, m] == wanted);
         if is_same && is_equal(&|i, j| known[i * n + j]) {

@@ -326,10 +326,11 @@ fn garbage(line: &[u8]) -> String {
     )
 }
 
-/// Keeps the last bytes of the standard error of a program; a message tells when it has ended.
-fn collect_errors(
-    stderr: impl Read + Send + 'static,
-) -> Result<(Arc<Mutex<Vec<u8>>>, Receiver<()>), String> {
+/// Last bytes of the standard error of a program, and a message when it has ended.
+type LastErrors = (Arc<Mutex<Vec<u8>>>, Receiver<()>);
+
+/// Keeps the last bytes of the standard error of a program.
+fn collect_errors(stderr: impl Read + Send + 'static) -> Result<LastErrors, String> {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let (ended, errors_ended) = channel();
     let kept = Arc::clone(&errors);

@@ -434,7 +434,7 @@ impl TrialsFromFile {
                 columns.find_map(|(column, values)| (column == name).then_some(values))
             });
             let mut found: Vec<f64> = columns.flatten().copied().collect();
-            found.sort_unstable_by(|a, b| value_bits(*a).cmp(&value_bits(*b)));
+            found.sort_unstable_by_key(|value| value_bits(*value));
             found.dedup_by_key(|value| value_bits(*value));
             if found.is_empty() {
                 return Some(format!(
