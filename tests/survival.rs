@@ -271,7 +271,7 @@ fn assert_nothing_is_torn(project: &Project, run: &str) {
     let metrics = project.text(format!("{run}/metrics.csv"));
     assert!(metrics.ends_with('\n'), "half a row");
     assert!(
-        metrics.lines().all(|row| row.split(',').count() == 8),
+        metrics.lines().all(|row| row.split(',').count() == 9),
         "{metrics}"
     );
     let newest = RunFolder::at(project.path(run))
