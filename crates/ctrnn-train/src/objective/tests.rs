@@ -488,7 +488,8 @@ fn no_number_of_an_evaluation_depends_on_its_blocks() {
     };
     let clock = Clock::new(20.0).unwrap();
     let key = Key::new(1, Stream::Validation, 0);
-    let mut trials = evaluation_trials(&task, clock, key, ConditionOrder::Balanced, 0..600).unwrap();
+    let mut trials =
+        evaluation_trials(&task, clock, key, ConditionOrder::Balanced, 0..600).unwrap();
     trials.sort_by_key(|trial| trial.n_steps);
     let trials = EvaluationTrials::Made(trials.into());
     let network = network(4, &[]).valid();

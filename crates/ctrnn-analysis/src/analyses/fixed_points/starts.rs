@@ -191,7 +191,11 @@ impl Known<'_> {
             0 if self.is_first => self.visited_row(rng),
             0 | 1 if self.points.len() > 1 => {
                 let centre = self.midpoint(rng);
-                let size = if k.is_multiple_of(4) { 0.0 } else { 0.1 * self.noise };
+                let size = if k.is_multiple_of(4) {
+                    0.0
+                } else {
+                    0.1 * self.noise
+                };
                 self.noisy(centre, size, rng)
             }
             2 => self.noisy(self.region.mean.clone(), 2.0 * self.noise, rng),
