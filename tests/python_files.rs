@@ -114,7 +114,7 @@ expected = {}
 with open("run/metrics.csv", newline="") as file:
     for row in csv.DictReader(file):
         step, split = int(row.pop("step")), row.pop("split")
-        for name in set(row) - {"wall_s", "trials"}:
+        for name in set(row) - {"wall_s", "trials", "noise"}:
             if row[name]:
                 expected[f"{split}/{name}", step] = float(row[name])
 assert sorted(found) == sorted(expected), set(found) ^ set(expected)
