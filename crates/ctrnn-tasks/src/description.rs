@@ -158,7 +158,7 @@ mod tests {
         let registry = Registry::built_in();
         let text = registry.get("multitask").unwrap().description();
         for expected in [
-            "* `mixing = \"batches\"`: Order of the tasks in training. Validation cycles through all of them.\n  \
+            "* `mixing = \"batches\"`: Order of the tasks in training. Validation cycles through all of them: see validate.balance.\n  \
              * `trials`: A task is drawn by weight for each trial.\n  * `batches`: ",
             "\n  * `sequence`: The tasks take one turn each",
             "* `weights`: Weights of the tasks",

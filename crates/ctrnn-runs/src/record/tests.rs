@@ -283,7 +283,7 @@ fn a_rollback_is_part_of_the_run() {
         .metrics
         .iter()
         .filter(|row| row.contains(",train,"))
-        .filter_map(|row| row.rsplit(',').next())
+        .filter_map(|row| row.rsplit(',').nth(1))
         .collect();
     assert_eq!(rates.len(), 60, "each step has one row");
     assert_eq!(

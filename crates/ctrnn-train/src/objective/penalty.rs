@@ -18,7 +18,7 @@ pub(crate) use formulas::Statistic;
 pub enum Penalty {
     WeightL1(PerMatrix),
     WeightL2(PerMatrix),
-    /// The coefficients, and the weights at step 0; `None` until [`Objective::measured_from`] supplies them.
+    /// The coefficients, and the weights at step 0; `None` until [`measured_from`](super::Objective::measured_from) supplies them.
     WeightDeviation(PerMatrix, Option<Arc<Weights>>),
     RateL1(f64),
     RateL2(f64),
