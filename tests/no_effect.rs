@@ -263,7 +263,7 @@ fn further_keys_options_and_variables() {
     assert!(!eval.stderr.contains("has no effect"), "{eval:?}");
 }
 
-/// What the command line changes of the default tasks is changed, and no other task is lost.
+/// Checks that the command line changes the default tasks that it names, and that no other task is lost.
 #[test]
 fn the_default_tasks_of_a_mixture_are_changed_one_by_one() {
     let project = Project::new();

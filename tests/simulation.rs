@@ -312,7 +312,7 @@ fn states_follow_the_formulas_of_every_variant() {
     }
 }
 
-/// What a perturbation does in the trial of `batch` with this number, at a time step: the rates that it holds, by unit.
+/// Rates that a perturbation holds, by unit, in the trial of `batch` with this number, at a time step.
 type Held<'a> = dyn Fn(usize, usize) -> Vec<(usize, f64)> + 'a;
 
 /// Rates and outputs `[trial, time, unit]` of the voltage form with softplus and without noise, in double precision, with rates held in

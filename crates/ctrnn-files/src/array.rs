@@ -193,7 +193,7 @@ impl Array {
     /// Checks that f32 holds the elements as [`Array::to_f32`] gives them, without a copy.
     ///
     /// # Errors
-    /// Those of [`Array::to_f32`].
+    /// See [`Array::to_f32`].
     pub fn check_f32(&self) -> Result<(), ValueError> {
         match &self.data {
             ArrayData::F32(_) | ArrayData::U8(_) | ArrayData::Bool(_) => Ok(()),
