@@ -3,8 +3,25 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
-use crate::Study;
 use crate::study::steps_of;
+use crate::{ArrayDoc, Study};
+
+/// Documentation of the arrays `margin`, `n_early` and `n_catch`.
+pub const DECISION_ARRAYS: [ArrayDoc; 3] = [
+    ArrayDoc::new(
+        "margin",
+        "[0 or 1]",
+        "output",
+        "lead from which on a trial counts as decided; empty if the task defines reaction times",
+    ),
+    ArrayDoc::new(
+        "n_early",
+        "[1]",
+        "trials",
+        "trials decided before the onset of the stimulus, which count as undecided",
+    ),
+    ArrayDoc::new("n_catch", "[1]", "trials", "catch trials, left out"),
+];
 
 /// Decision times of all trials.
 #[derive(Clone, Debug)]

@@ -283,7 +283,12 @@ pub fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
 
 /// Returns the values of a condition by its name.
 pub fn column<'a>(batch: &'a TrialBatch, name: &str) -> Option<&'a [f64]> {
-    let found = batch.conditions.iter().find(|(key, _)| key == name);
+    values_of(&batch.conditions, name)
+}
+
+/// Returns the values of a condition by its name, from the values of all conditions.
+pub fn values_of<'a>(conditions: &'a [(String, Vec<f64>)], name: &str) -> Option<&'a [f64]> {
+    let found = conditions.iter().find(|(known, _)| known == name);
     found.map(|(_, values)| &values[..])
 }
 

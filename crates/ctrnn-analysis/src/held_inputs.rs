@@ -15,7 +15,7 @@ use crate::evidence::column;
 use crate::groups::{Group, of_all};
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
-use crate::{Study, Unsuitable};
+use crate::{ArrayDoc, Arrays, Study, Unsuitable};
 
 /// Largest number of combinations of conditions whose inputs are held one by one.
 const MOST_CROSSED: usize = 8;
@@ -68,6 +68,22 @@ pub struct HeldInputs {
     pub notes: Vec<String>,
 }
 
+/// Documentation of the arrays that [`HeldInputs::add_to`] adds: the inputs, and their names.
+pub const HELD_ARRAYS: [ArrayDoc; 2] = [
+    ArrayDoc {
+        name: "inputs",
+        shape: "[held input, input]",
+        unit: "",
+        meaning: "inputs that were held",
+    },
+    ArrayDoc {
+        name: "held_names",
+        shape: "[held input]",
+        unit: "",
+        meaning: "names of the held inputs: their epochs and groups of trials",
+    },
+];
+
 impl HeldInputs {
     /// Returns the inputs given by the user in `by_hand`; if that is empty, those of each epoch, for each group of
     /// trials: the cells of `study.by` or, if that is empty, of the conditions that change the inputs of the epoch,
@@ -96,6 +112,25 @@ impl HeldInputs {
             return Err(Unsuitable::lacks(why));
         }
         Ok(collected.finish(study, most))
+    }
+
+    /// Returns the inputs as [`of`](Self::of); `None` if the trials have no epochs and none is given.
+    ///
+    /// # Errors
+    /// As those of [`of`](Self::of) for trials with epochs.
+    pub fn if_any(study: &Study, by_hand: &str, most: usize) -> Result<Option<Self>, Unsuitable> {
+        if by_hand.is_empty() && study.epochs().is_empty() {
+            return Ok(None);
+        }
+        Self::of(study, by_hand, most).map(Some)
+    }
+
+    /// Adds the inputs and their names to the arrays of an analysis.
+    pub fn add_to(&self, arrays: Arrays) -> Arrays {
+        let names = self.inputs.iter().map(|held| held.name.clone());
+        arrays
+            .with("inputs", &self.table())
+            .with("held_names", &names.collect::<Vec<String>>())
     }
 
     /// Reads inputs as a user writes them: numbers separated by commas, several inputs separated by semicolons, or a

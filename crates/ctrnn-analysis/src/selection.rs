@@ -8,7 +8,7 @@ use ndarray::Axis;
 use thiserror::Error;
 
 use crate::Study;
-use crate::evidence::distinct;
+use crate::evidence::{distinct, values_of};
 use crate::text::spoken;
 
 /// Largest number of values that an error lists.
@@ -220,20 +220,17 @@ fn column<'a>(
     conditions: &'a [(String, Vec<f64>)],
     name: &str,
 ) -> Result<&'a [f64], SelectionError> {
-    let found = conditions.iter().find(|(known, _)| known == name);
-    found
-        .map(|(_, values)| &values[..])
-        .ok_or_else(|| SelectionError::NoSuchCondition {
-            name: name.to_owned(),
-            known: match conditions {
-                [] => "none".to_owned(),
-                several => several
-                    .iter()
-                    .map(|(name, _)| &name[..])
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            },
-        })
+    values_of(conditions, name).ok_or_else(|| SelectionError::NoSuchCondition {
+        name: name.to_owned(),
+        known: match conditions {
+            [] => "none".to_owned(),
+            several => several
+                .iter()
+                .map(|(name, _)| &name[..])
+                .collect::<Vec<_>>()
+                .join(", "),
+        },
+    })
 }
 
 /// Lists the values of a condition by name or number; of many, the first and the last.

@@ -4,7 +4,7 @@ use ctrnn_tasks::Quantity;
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
-use crate::decision_times::DecisionTimes;
+use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{Context, Contexts, contexts, distinct};
 use crate::plot::{Figure, Layer, Panel, Rgb, level_colour, range_of};
 use crate::sigmoid::Level;
@@ -60,19 +60,9 @@ impl Answer for Chronometric {
             "",
             "contexts, in the order of their numbers; an empty name if there is only one",
         ),
-        ArrayDoc::new(
-            "margin",
-            "[0 or 1]",
-            "output",
-            "lead from which on a trial counts as decided; empty if the task defines reaction times",
-        ),
-        ArrayDoc::new(
-            "n_early",
-            "[1]",
-            "trials",
-            "trials decided before the onset of the stimulus, which count as undecided",
-        ),
-        ArrayDoc::new("n_catch", "[1]", "trials", "catch trials, left out"),
+        DECISION_ARRAYS[0],
+        DECISION_ARRAYS[1],
+        DECISION_ARRAYS[2],
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {

@@ -13,7 +13,7 @@ use faer::c64;
 use ndarray::{Array1, Array2, Array3, Axis};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HeldInput, HeldInputs};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs};
 use crate::plot::Figure;
 use crate::text::{listed, short};
 use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
@@ -55,18 +55,8 @@ pub struct FixedPoints {
 impl Answer for FixedPoints {
     type Options = Search;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc {
-            name: "inputs",
-            shape: "[held input, input]",
-            unit: "",
-            meaning: "inputs that were held",
-        },
-        ArrayDoc {
-            name: "held_names",
-            shape: "[held input]",
-            unit: "",
-            meaning: "names of the held inputs: their epochs and groups of trials",
-        },
+        HELD_ARRAYS[0],
+        HELD_ARRAYS[1],
         ArrayDoc {
             name: "n_starts",
             shape: "[held input]",
@@ -310,10 +300,8 @@ impl FixedPoints {
                 Some((_, step)) => (step + 1) as f64 * self.dynamics.dt_ms,
                 None => f64::NAN,
             });
-        let names = self.held.inputs.iter().map(|held| held.name.clone());
-        Arrays::default()
-            .with("inputs", &self.held.table())
-            .with("held_names", &names.collect::<Vec<String>>())
+        self.held
+            .add_to(Arrays::default())
             .with("n_starts", &numbers(|found| found.n_starts))
             .with("n_rounds", &numbers(|found| found.n_rounds))
             .with(

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInputs, as_text};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
@@ -72,18 +72,8 @@ impl Answer for Flow {
             unit: "",
             meaning: "mean state, the origin of the plane",
         },
-        ArrayDoc {
-            name: "inputs",
-            shape: "[held input, input]",
-            unit: "",
-            meaning: "inputs that were held",
-        },
-        ArrayDoc {
-            name: "held_names",
-            shape: "[held input]",
-            unit: "",
-            meaning: "names of the held inputs: their epochs and groups of trials",
-        },
+        HELD_ARRAYS[0],
+        HELD_ARRAYS[1],
         ArrayDoc {
             name: "places_0",
             shape: "[column]",
@@ -144,16 +134,13 @@ impl Answer for Flow {
 
     fn arrays(&self) -> Arrays {
         let [x, y] = &self.fields[0][0].places;
-        let names = self.held.inputs.iter().map(|held| held.name.clone());
         let arrays = Arrays::default()
             .with("axes", &self.axes)
             .with("origin", &self.origin)
-            .with("inputs", &self.held.table())
-            .with("held_names", &names.collect::<Vec<String>>())
             .with("places_0", x)
             .with("places_1", y);
         let fields = self.fields.iter().enumerate();
-        fields.fold(arrays, |arrays, (k, [fine, _])| {
+        fields.fold(self.held.add_to(arrays), |arrays, (k, [fine, _])| {
             arrays
                 .with(format!("velocity_{k}"), &fine.velocity)
                 .with(format!("speed_{k}"), &fine.speed)

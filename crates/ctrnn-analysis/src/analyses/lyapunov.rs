@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HeldInput, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
@@ -85,18 +85,8 @@ impl Answer for Lyapunov {
             unit: "",
             meaning: "Kaplan-Yorke dimension",
         },
-        ArrayDoc {
-            name: "inputs",
-            shape: "[held input, input]",
-            unit: "",
-            meaning: "inputs that were held",
-        },
-        ArrayDoc {
-            name: "held_names",
-            shape: "[held input]",
-            unit: "",
-            meaning: "names of the held inputs: their epochs and groups of trials",
-        },
+        HELD_ARRAYS[0],
+        HELD_ARRAYS[1],
         ArrayDoc {
             name: "held_exponents_per_s",
             shape: "[held input, exponent]",
@@ -120,11 +110,7 @@ impl Answer for Lyapunov {
         let n_transient = options.n_steps / 6;
         let n = study.dynamics.n_units().min(options.n_exponents);
         let exponents = exponents(&study.dynamics, &start, inputs.view(), n, n_transient)?;
-        let held = match HeldInputs::of(study, &options.inputs, options.most_inputs) {
-            Ok(held) => Some(held),
-            Err(_) if study.epochs().is_empty() && options.inputs.is_empty() => None,
-            Err(why) => return Err(why),
-        };
+        let held = HeldInputs::if_any(study, &options.inputs, options.most_inputs)?;
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
         let held_exponents = inputs.par_iter().map(|held| under(study, held, options));
         Ok(Self {
@@ -151,11 +137,7 @@ impl Answer for Lyapunov {
                 .as_ref()
                 .map_or(f64::NAN, |found| found[j])
         });
-        let names = held.inputs.iter().map(|held| held.name.clone());
-        arrays
-            .with("inputs", &held.table())
-            .with("held_names", &names.collect::<Vec<String>>())
-            .with("held_exponents_per_s", &exponents)
+        held.add_to(arrays).with("held_exponents_per_s", &exponents)
     }
 
     fn statements(&self) -> Vec<String> {

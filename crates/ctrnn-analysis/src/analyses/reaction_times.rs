@@ -4,7 +4,7 @@ use ctrnn_tasks::Quantity;
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
-use crate::decision_times::DecisionTimes;
+use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{distinct, evidence, shown_trials};
 use crate::groups::Group;
 use crate::plot::{Figure, Layer, Panel, colour, level_colour, range_of};
@@ -105,19 +105,9 @@ impl Answer for ReactionTimes {
             "trials",
             "columns decided correct, decided wrong, decided without a correct answer, undecided",
         ),
-        ArrayDoc::new(
-            "margin",
-            "[0 or 1]",
-            "output",
-            "lead from which on a trial counts as decided; empty if the task defines reaction times",
-        ),
-        ArrayDoc::new(
-            "n_early",
-            "[1]",
-            "trials",
-            "trials decided before the onset of the stimulus, which count as undecided",
-        ),
-        ArrayDoc::new("n_catch", "[1]", "trials", "catch trials, left out"),
+        DECISION_ARRAYS[0],
+        DECISION_ARRAYS[1],
+        DECISION_ARRAYS[2],
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Basis, Unsuitable};
-use crate::held_inputs::{HeldInput, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::text::short;
@@ -69,18 +69,8 @@ impl Answer for Spectrum {
             unit: "",
             meaning: "imaginary parts of the same",
         },
-        ArrayDoc {
-            name: "inputs",
-            shape: "[held input, input]",
-            unit: "",
-            meaning: "inputs that were held",
-        },
-        ArrayDoc {
-            name: "held_names",
-            shape: "[held input]",
-            unit: "",
-            meaning: "names of the held inputs: their epochs and groups of trials",
-        },
+        HELD_ARRAYS[0],
+        HELD_ARRAYS[1],
         ArrayDoc {
             name: "timescales_ms",
             shape: "[held input, mode]",
@@ -94,11 +84,7 @@ impl Answer for Spectrum {
         let before = study.before.as_ref().map(|network| of(&network.w_rc));
         let before = before.transpose()?;
         let after = of(&study.dynamics.w_rc)?;
-        let held = match HeldInputs::of(study, &options.inputs, options.most_inputs) {
-            Ok(held) => Some(held),
-            Err(_) if study.epochs().is_empty() && options.inputs.is_empty() => None,
-            Err(why) => return Err(why),
-        };
+        let held = HeldInputs::if_any(study, &options.inputs, options.most_inputs)?;
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
         let timescales = inputs.par_iter().map(|held| timescales_ms(study, held));
         Ok(Self {
@@ -126,11 +112,7 @@ impl Answer for Spectrum {
                 .as_ref()
                 .map_or(f64::NAN, |times| times[j])
         });
-        let names = held.inputs.iter().map(|held| held.name.clone());
-        arrays
-            .with("inputs", &held.table())
-            .with("held_names", &names.collect::<Vec<String>>())
-            .with("timescales_ms", &timescales)
+        held.add_to(arrays).with("timescales_ms", &timescales)
     }
 
     fn statements(&self) -> Vec<String> {
