@@ -27,8 +27,12 @@ pub struct Parameter {
 pub enum Role {
     /// `W_in [N,I]`
     InputWeight,
-    /// `W_rc [N,N]`
+    /// `W_rc [N,N]`, or the full matrix to which the product of the factors is added
     RecurrentWeight,
+    /// Left factor `[N,R]` of a recurrent matrix of low rank
+    RecurrentLeft,
+    /// Right factor `[N,R]` of a recurrent matrix of low rank
+    RecurrentRight,
     /// `b [N]`
     RecurrentBias,
     /// `W_out [O,N]`
@@ -68,9 +72,11 @@ pub const CONDITION_VALUES: &str = "initial_state.condition.";
 
 impl Role {
     /// All roles, in the order of weight files and optimizers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::InputWeight,
         Self::RecurrentWeight,
+        Self::RecurrentLeft,
+        Self::RecurrentRight,
         Self::RecurrentBias,
         Self::OutputWeight,
         Self::OutputBias,
@@ -83,6 +89,8 @@ impl Role {
         match self {
             Self::InputWeight => "input.weight",
             Self::RecurrentWeight => "recurrent.weight",
+            Self::RecurrentLeft => "recurrent.left",
+            Self::RecurrentRight => "recurrent.right",
             Self::RecurrentBias => "recurrent.bias",
             Self::OutputWeight => "output.weight",
             Self::OutputBias => "output.bias",
@@ -95,6 +103,14 @@ impl Role {
     pub fn is_called(self, word: &str) -> bool {
         let name = self.name();
         name == word || name.split('.').next() == Some(word)
+    }
+
+    /// Returns true for the parameters that a recurrent matrix is made of.
+    pub const fn is_recurrent_matrix(self) -> bool {
+        matches!(
+            self,
+            Self::RecurrentWeight | Self::RecurrentLeft | Self::RecurrentRight
+        )
     }
 
     /// Returns the parameter with this role in a layer.
@@ -124,6 +140,10 @@ impl Parameter {
     pub const INPUT_WEIGHT: Self = Role::InputWeight.of_layer(0);
     /// [`Role::RecurrentWeight`] of the first layer.
     pub const RECURRENT_WEIGHT: Self = Role::RecurrentWeight.of_layer(0);
+    /// [`Role::RecurrentLeft`] of the first layer.
+    pub const RECURRENT_LEFT: Self = Role::RecurrentLeft.of_layer(0);
+    /// [`Role::RecurrentRight`] of the first layer.
+    pub const RECURRENT_RIGHT: Self = Role::RecurrentRight.of_layer(0);
     /// [`Role::RecurrentBias`] of the first layer.
     pub const RECURRENT_BIAS: Self = Role::RecurrentBias.of_layer(0);
     /// [`Role::OutputWeight`] of the first layer.

@@ -83,9 +83,8 @@ mod tests {
         Shape {
             trials,
             steps: 1,
-            inputs: 0,
             units,
-            outputs: 0,
+            ..Shape::default()
         }
     }
 
