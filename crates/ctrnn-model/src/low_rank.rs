@@ -306,3 +306,6 @@ pub(crate) fn check_product(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

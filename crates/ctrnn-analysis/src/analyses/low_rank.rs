@@ -104,8 +104,11 @@ pub struct ReducedFlow {
 pub enum Field {
     /// Velocity per ms at places on a line, and the places where it is zero.
     Line {
+        /// Coordinates of the grid.
         places: Array1<f64>,
+        /// Velocity per ms at each of them.
         velocity: Array1<f64>,
+        /// States of rest between them.
         rests: Vec<Rest>,
     },
     /// Velocity per ms on a plane, on a fine grid and on a coarse one for arrows.
