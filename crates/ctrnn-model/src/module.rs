@@ -266,7 +266,8 @@ impl<B: Backend> CtrnnModule<B> {
         let (Matrix::Recurrent, Some(factors)) = (matrix, &self.config.low_rank) else {
             return single();
         };
-        let right = self.factor(&self.right) / self.config.n_units as f64;
+        // burn's gradient of a division by a number is rounded to single precision.
+        let right = self.factor(&self.right) * (1.0 / self.config.n_units as f64);
         let product = self.factor(&self.left).matmul(right.transpose());
         if factors.has_full() {
             product + single()

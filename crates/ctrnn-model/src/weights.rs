@@ -241,17 +241,20 @@ fn full_matrix(
     factors: &LowRank,
     weights: &Weights,
 ) -> Result<TensorData, ModelError> {
-    low_rank::check_product(config, factors.rank, weights)?;
     let name = Matrix::Recurrent.array(RAW);
-    match weights.get(&name) {
-        Some(full) if factors.has_full() => Ok(full.clone()),
-        None if factors.has_full() => Err(ModelError::MissingTensor { name }),
-        Some(_) => Err(ModelError::Contradiction {
-            name,
-            reason: "the recurrent matrix is the product of its factors alone".to_owned(),
-        }),
-        None => Ok(TensorData::new(Vec::<f64>::new(), [0, config.n_units])),
-    }
+    let full = match weights.get(&name) {
+        Some(full) if factors.has_full() => full.clone(),
+        None if factors.has_full() => return Err(ModelError::MissingTensor { name }),
+        Some(_) => {
+            return Err(ModelError::Contradiction {
+                name,
+                reason: "the recurrent matrix is the product of its factors alone".to_owned(),
+            });
+        }
+        None => TensorData::new(Vec::<f64>::new(), [0, config.n_units]),
+    };
+    low_rank::check_product(config, factors.rank, weights)?;
+    Ok(full)
 }
 
 /// Removes from the own weights of a network of low rank what follows from given ones, and turns a given matrix without factors into

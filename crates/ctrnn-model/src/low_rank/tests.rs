@@ -138,7 +138,8 @@ fn factors_have_the_states_of_their_materialised_matrix() {
                 record: Record::ALL,
                 ..Forward::default()
             };
-            let inputs = Tensor::ones([3, 50, 2], &device);
+            let ones = TensorData::new(vec![1.0; 300], [3, 50, 2]);
+            let inputs: Tensor<NdArray<f32>, 3> = crate::host_tensor(ones, &device);
             let states = [thin, whole].map(|network| {
                 let states = network.forward(inputs.clone(), &forward).potentials.unwrap();
                 states.to_data().to_vec::<f32>().unwrap()

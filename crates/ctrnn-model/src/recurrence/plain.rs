@@ -42,7 +42,8 @@ impl<B: Backend> Step<B> {
             w_in: (shape.inputs > 0).then(|| tensor::<B, 2>(operands.w_in).transpose()),
             w_rc: (!shape.without_full).then(|| tensor::<B, 2>(operands.w_rc).transpose()),
             factors: (shape.rank > 0).then(|| {
-                let right = tensor::<B, 2>(operands.right) / shape.units as f64;
+                // burn's gradient of a division by a number is rounded to single precision.
+                let right = tensor::<B, 2>(operands.right) * (1.0 / shape.units as f64);
                 [right, tensor::<B, 2>(operands.left).transpose()]
             }),
             bias: row(operands.bias),
