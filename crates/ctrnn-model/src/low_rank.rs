@@ -135,6 +135,8 @@ impl Default for FactorInit {
 struct Overlaps {
     directions: Vec<Vec<f64>>,
     values: Vec<f64>,
+    /// True if the root mean square is exactly the standard deviation even without such vectors.
+    is_exact: bool,
 }
 
 impl Overlaps {
@@ -151,11 +153,16 @@ impl Overlaps {
     /// The least root mean square of such a vector, where it is larger; infinity where no vector has these overlaps.
     fn draw(&self, n: usize, std: f64, rng: &mut Rng) -> Result<Vec<f64>, f64> {
         let normals: Vec<f64> = (0..n).map(|_| f64::from(rng.normal())).collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / n as f64;
         if self.directions.is_empty() {
-            return Ok(normals.into_iter().map(|x| std * x).collect());
+            let scale = if self.is_exact {
+                std / dot(&normals, &normals).sqrt()
+            } else {
+                std
+            };
+            return Ok(normals.into_iter().map(|x| scale * x).collect());
         }
         let k = self.directions.len();
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / n as f64;
         let gram = Mat::from_fn(k, k, |i, j| dot(&self.directions[i], &self.directions[j]));
         let solver = gram.llt(Side::Lower).map_err(|_| f64::INFINITY)?;
         let combination = |overlaps: &dyn Fn(usize) -> f64| -> Vec<f64> {
@@ -208,7 +215,10 @@ pub(crate) fn draw(
     let rng = |factor: u64, dimension: usize| Rng::new(key, 6 + 2 * dimension as u64 + factor, 0);
     let mut left: Vec<Vec<f64>> = Vec::new();
     for j in 0..rank {
-        let mut overlaps = Overlaps::default();
+        let mut overlaps = Overlaps {
+            is_exact: init.overlap.is_some(),
+            ..Overlaps::default()
+        };
         let values = row(&init.output_overlap, j);
         overlaps.add((0..config.n_outputs).map(readout), values.as_deref());
         let drawn = overlaps.draw(n, init.left_std, &mut rng(0, j));

@@ -10,25 +10,25 @@
 //! # References
 //! Mastrogiuseppe and Ostojic (2018); Dubreuil, Valente, Beiran, Mastrogiuseppe and Ostojic (2022).
 
+mod flow;
+#[cfg(test)]
+mod tests;
+
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, concatenate, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::flow::{FlowField, arrows};
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::courses::{Courses, projected};
 use crate::gaussian_mixture::{Mixture, mixtures};
-use crate::held_inputs::{HELD_ARRAYS, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, as_text};
 use crate::linear_algebra::{eigenvalues, least_squares};
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks, colour, panel_mm, range_of, up_to};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::text::{listed, rounded, short, spoken};
-use crate::{Arrays, Dynamics, Factors, Study};
+use crate::{Arrays, Factors, Study};
+use flow::{ReducedFlow, reduced_flow};
 
-/// Number of grid points of the flow: along each axis of a plane, for arrows there, and along a line.
-const N_PLACES: usize = 61;
-const N_ARROWS: usize = 15;
-const N_ON_LINE: usize = 401;
 /// Largest number of panels in a row.
 const IN_A_ROW: usize = 4;
 /// Units for each loading of a population: fewer say nothing about its covariance.
@@ -88,47 +88,16 @@ pub struct LowRank {
     best: usize,
 }
 
-/// Flow of the coordinates along the left vectors under held inputs.
-#[derive(Clone, Debug)]
-pub struct ReducedFlow {
-    /// Inputs that were held.
-    pub held: HeldInputs,
-    /// Range of each coordinate.
-    ranges: Vec<[f64; 2]>,
-    /// Flow under each input.
-    pub fields: Vec<Field>,
-}
-
-/// Flow of one or two coordinates.
-#[derive(Clone, Debug)]
-pub enum Field {
-    /// Velocity per ms at places on a line, and the places where it is zero.
-    Line {
-        /// Coordinates of the grid.
-        places: Array1<f64>,
-        /// Velocity per ms at each of them.
-        velocity: Array1<f64>,
-        /// States of rest between them.
-        rests: Vec<Rest>,
-    },
-    /// Velocity per ms on a plane, on a fine grid and on a coarse one for arrows.
-    Plane([FlowField; 2]),
-}
-
-/// State of rest on a line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rest {
-    /// Coordinate.
-    pub kappa: f64,
-    /// True if neighbouring states return to it.
-    pub is_stable: bool,
-}
-
 impl Answer for LowRank {
     type Options = Options;
 
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("left", "[unit, dimension]", "", "left factor M: `W_rc = F + M N' / N`"),
+        ArrayDoc::new(
+            "left",
+            "[unit, dimension]",
+            "",
+            "left factor M: `W_rc = F + M N' / N`",
+        ),
         ArrayDoc::new("right", "[unit, dimension]", "", "right factor N"),
         ArrayDoc::new(
             "vector_names",
@@ -257,7 +226,11 @@ impl Answer for LowRank {
         let mixtures = if loadings.ncols() == 0 || options.most_populations == 0 {
             Vec::new()
         } else {
-            mixtures(loadings.view(), most.min(options.most_populations), study.seed)
+            mixtures(
+                loadings.view(),
+                most.min(options.most_populations),
+                study.seed,
+            )
         };
         let criterion = |k: &usize| mixtures[*k].bic();
         let best = (0..mixtures.len()).min_by(|a, b| criterion(a).total_cmp(&criterion(b)));
@@ -296,16 +269,22 @@ impl Answer for LowRank {
             return arrays;
         };
         let criteria: Vec<f64> = self.mixtures.iter().map(Mixture::bic).collect();
-        let names: Vec<String> = self.loading_places().map(|k| self.names[k].clone()).collect();
+        let names: Vec<String> = self
+            .loading_places()
+            .map(|k| self.names[k].clone())
+            .collect();
         let covariances = self.population_overlaps(mixture);
         let arrays = arrays
             .with("population", &mixture.labels)
             .with("population_weights", &mixture.weights)
             .with("population_criterion", &criteria)
             .with("loading_names", &names);
-        covariances.iter().enumerate().fold(arrays, |arrays, (p, covariance)| {
-            arrays.with(format!("population_overlaps_{p}"), covariance)
-        })
+        covariances
+            .iter()
+            .enumerate()
+            .fold(arrays, |arrays, (p, covariance)| {
+                arrays.with(format!("population_overlaps_{p}"), covariance)
+            })
     }
 
     fn statements(&self) -> Vec<String> {
@@ -326,17 +305,28 @@ impl Answer for LowRank {
         }
         if let Some(mixture) = self.mixtures.get(self.best) {
             let size = |p: usize| mixture.labels.iter().filter(|label| **label == p).count();
-            let sizes: Vec<String> = (0..mixture.weights.len()).map(|p| size(p).to_string()).collect();
+            let sizes: Vec<String> = (0..mixture.weights.len())
+                .map(|p| size(p).to_string())
+                .collect();
             lines.push(match &sizes[..] {
-                [all] => format!("the loadings of all {all} units are best described by a single Gaussian"),
-                _ => format!("the loadings are best described by {} populations, of {} units", sizes.len(), listed(&sizes)),
+                [all] => format!(
+                    "the loadings of all {all} units are best described by a single Gaussian"
+                ),
+                _ => format!(
+                    "the loadings are best described by {} populations, of {} units",
+                    sizes.len(),
+                    listed(&sizes)
+                ),
             });
         }
         lines
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let mut figures = vec![("", self.draw_overlaps_and_courses()), ("_loadings", self.draw_loadings())];
+        let mut figures = vec![
+            ("", self.draw_overlaps_and_courses()),
+            ("_loadings", self.draw_loadings()),
+        ];
         if let Ok(flow) = &self.flow {
             figures.push(("_flow", flow.draw(&self.courses)));
         }
@@ -348,12 +338,27 @@ impl Answer for LowRank {
 fn vectors(study: &Study, factors: &Factors) -> (Vec<String>, Array2<f64>) {
     let layout = study.layout();
     let dynamics = &study.dynamics;
-    let numbered = |side: &'static str| (1..=factors.left.ncols()).map(move |r| format!("{side} {r}"));
-    let inputs = layout.inputs.iter().map(|name| format!("input {}", spoken(name)));
-    let outputs = layout.outputs.iter().map(|name| format!("output {}", spoken(name)));
-    let names = numbered("left").chain(numbered("right")).chain(inputs).chain(outputs);
+    let numbered =
+        |side: &'static str| (1..=factors.left.ncols()).map(move |r| format!("{side} {r}"));
+    let inputs = layout
+        .inputs
+        .iter()
+        .map(|name| format!("input {}", spoken(name)));
+    let outputs = layout
+        .outputs
+        .iter()
+        .map(|name| format!("output {}", spoken(name)));
+    let names = numbered("left")
+        .chain(numbered("right"))
+        .chain(inputs)
+        .chain(outputs);
     let readouts = dynamics.w_out.t().mapv(|w| w * dynamics.n_units() as f64);
-    let parts = [factors.left.view(), factors.right.view(), dynamics.w_in.view(), readouts.view()];
+    let parts = [
+        factors.left.view(),
+        factors.right.view(),
+        dynamics.w_in.view(),
+        readouts.view(),
+    ];
     let columns = concatenate(Axis(1), &parts).expect("vectors have an entry for each unit");
     (names.collect(), columns)
 }
@@ -365,7 +370,12 @@ fn coordinates(
     factors: &Factors,
 ) -> Result<(Vec<String>, Array3<f64>, f64), Unsuitable> {
     let dynamics = &study.dynamics;
-    let mut names: Vec<String> = study.layout().inputs.iter().map(|name| spoken(name)).collect();
+    let mut names: Vec<String> = study
+        .layout()
+        .inputs
+        .iter()
+        .map(|name| spoken(name))
+        .collect();
     let bias = dynamics.bias.view().insert_axis(Axis(1));
     let mut parts = vec![factors.left.view(), dynamics.w_in.view()];
     if dynamics.bias.iter().any(|&b| b != 0.0) {
@@ -383,7 +393,11 @@ fn coordinates(
         whole += potentials.dot(&potentials);
         outside += left.dot(&left);
     }
-    let explained = if whole > 0.0 { 1.0 - outside / whole } else { 1.0 };
+    let explained = if whole > 0.0 {
+        1.0 - outside / whole
+    } else {
+        1.0
+    };
     Ok((names, found, explained))
 }
 
@@ -391,128 +405,6 @@ fn coordinates(
 fn loadings(vectors: &Array2<f64>, sizes: &Array1<f64>) -> Array2<f64> {
     let kept: Vec<usize> = (0..sizes.len()).filter(|&k| sizes[k] > 0.0).collect();
     vectors.select(Axis(1), &kept) / &sizes.select(Axis(0), &kept)
-}
-
-/// Computes the flow of `kappa` for ranks 1 and 2, or says why there is none.
-fn reduced_flow(
-    study: &Study,
-    factors: &Factors,
-    kappa: &Array3<f64>,
-    options: &Options,
-) -> Result<Result<ReducedFlow, String>, Unsuitable> {
-    let dynamics = &study.dynamics;
-    let rank = factors.left.ncols();
-    let why = if factors.has_full {
-        "the full matrix moves the states out of the space of the left vectors".to_owned()
-    } else if dynamics.gain.iter().any(|gain| *gain != dynamics.gain[0]) {
-        "the units have different time constants, so that kappa alone does not determine its change".to_owned()
-    } else if rank > 2 {
-        format!("it is drawn for ranks 1 and 2, and the rank is {rank}")
-    } else {
-        String::new()
-    };
-    if !why.is_empty() {
-        return Ok(Err(why));
-    }
-    let Some(held) = HeldInputs::if_any(study, &options.inputs, options.most_inputs)? else {
-        return Ok(Err("the trials do not say when their epochs are".to_owned()));
-    };
-    let visited = study.counted(kappa);
-    let ranges: Vec<[f64; 2]> = visited
-        .columns()
-        .into_iter()
-        .map(|column| range_of(column.to_vec(), 0.3))
-        .collect();
-    let fields = held.inputs.iter().map(|held| {
-        let drive = dynamics.input_drive(&held.input);
-        match ranges[..] {
-            [range] => line_field(dynamics, factors, &drive, range),
-            _ => {
-                let field = |n| plane_field(dynamics, factors, &drive, [ranges[0], ranges[1]], n);
-                Field::Plane([field(N_PLACES), field(N_ARROWS)])
-            }
-        }
-    });
-    let fields = fields.collect();
-    Ok(Ok(ReducedFlow {
-        held,
-        ranges,
-        fields,
-    }))
-}
-
-/// Computes the velocity per ms of each row of `kappa [k, R]` under a constant input drive `W_in u + b`, which the input coordinates
-/// have followed.
-fn velocities(
-    dynamics: &Dynamics,
-    factors: &Factors,
-    drive: &Array1<f64>,
-    kappa: &Array2<f64>,
-) -> Array2<f64> {
-    let potentials = kappa.dot(&factors.left.t()) + drive;
-    let rates = potentials.mapv(|v| dynamics.activation.value(v));
-    let target = rates.dot(&factors.right) / dynamics.n_units() as f64;
-    (target - kappa) * (dynamics.gain[0] / dynamics.dt_ms)
-}
-
-fn line_field(
-    dynamics: &Dynamics,
-    factors: &Factors,
-    drive: &Array1<f64>,
-    [low, high]: [f64; 2],
-) -> Field {
-    let at = |places: &Array1<f64>| {
-        let column = places.clone().insert_axis(Axis(1));
-        velocities(dynamics, factors, drive, &column).column(0).to_owned()
-    };
-    let places = Array1::linspace(low, high, N_ON_LINE);
-    let velocity = at(&places);
-    let rest = |k: usize| {
-        let (before, after) = (velocity[k], velocity[k + 1]);
-        let crosses = (before > 0.0 && after <= 0.0) || (before < 0.0 && after >= 0.0);
-        crosses.then(|| {
-            let [mut left, mut right] = [places[k], places[k + 1]];
-            for _ in 0..60 {
-                let middle = 0.5 * (left + right);
-                if (at(&Array1::from_elem(1, middle))[0] > 0.0) == (before > 0.0) {
-                    left = middle;
-                } else {
-                    right = middle;
-                }
-            }
-            Rest {
-                kappa: 0.5 * (left + right),
-                is_stable: before > 0.0,
-            }
-        })
-    };
-    Field::Line {
-        rests: (0..N_ON_LINE - 1).filter_map(rest).collect(),
-        places,
-        velocity,
-    }
-}
-
-fn plane_field(
-    dynamics: &Dynamics,
-    factors: &Factors,
-    drive: &Array1<f64>,
-    ranges: [[f64; 2]; 2],
-    n: usize,
-) -> FlowField {
-    let places = ranges.map(|[low, high]| Array1::linspace(low, high, n));
-    let grid = Array2::from_shape_fn((n * n, 2), |(k, axis)| {
-        places[axis][if axis == 0 { k % n } else { k / n }]
-    });
-    let found = velocities(dynamics, factors, drive, &grid);
-    FlowField {
-        velocity: Array3::from_shape_fn((n, n, 2), |(i, j, k)| found[[i * n + j, k]]),
-        speed: Array2::from_shape_fn((n, n), |(i, j)| {
-            let moved = found.row(i * n + j);
-            moved.dot(&moved).sqrt()
-        }),
-        places,
-    }
 }
 
 impl LowRank {
@@ -529,13 +421,19 @@ impl LowRank {
     fn of_dimension(&self, r: usize) -> Vec<String> {
         let rank = self.rank();
         let (left, right) = (r, rank + r);
-        let first_output = self.names.iter().position(|name| name.starts_with("output "));
+        let first_output = self
+            .names
+            .iter()
+            .position(|name| name.starts_with("output "));
         let first_output = first_output.unwrap_or(self.names.len());
         let closest = |to: usize, among: std::ops::Range<usize>| {
             let size = |k: &usize| self.correlation(to, *k).abs();
             let found = among.max_by(|a, b| size(a).total_cmp(&size(b)))?;
             let cosine = rounded(self.correlation(to, found), 2);
-            Some(format!("{} with {} {cosine}", self.names[to], self.names[found]))
+            Some(format!(
+                "{} with {} {cosine}",
+                self.names[to], self.names[found]
+            ))
         };
         let own = format!(
             "{} . {} / N = {}",
@@ -570,7 +468,11 @@ impl LowRank {
 
     fn draw_overlaps_and_courses(&self) -> Figure {
         let n = self.rank().min(3);
-        let n = if self.courses.courses.is_empty() { 0 } else { n };
+        let n = if self.courses.courses.is_empty() {
+            0
+        } else {
+            n
+        };
         let mut widths_mm = vec![40.0, BAR_MM];
         widths_mm.extend(vec![panel_mm(3, 36.0); n]);
         let mut figure = Figure::new(&widths_mm, &[38.0]);
@@ -601,7 +503,11 @@ impl LowRank {
         let mut figure = Figure::new(&vec![panel_mm(n, 38.0); n], &[38.0]);
         for r in 0..n {
             let panel = figure.cell(0, r);
-            self.draw_populations(panel, self.factors.left.column(r), self.factors.right.column(r));
+            self.draw_populations(
+                panel,
+                self.factors.left.column(r),
+                self.factors.right.column(r),
+            );
             panel
                 .x_label(&format!("left {}", r + 1))
                 .y_label(&format!("right {}", r + 1))
@@ -618,126 +524,6 @@ impl LowRank {
             let (x, y) = own.map(|unit| (x[unit], y[unit])).unzip();
             let points = Layer::points(x, y, colour(p)).radius(0.45);
             panel.add(points.named(&format!("population {}", p + 1)));
-        }
-    }
-}
-
-impl ReducedFlow {
-    fn add_to(&self, arrays: Arrays) -> Arrays {
-        let mut arrays = self.held.add_to(arrays);
-        for (k, field) in self.fields.iter().enumerate() {
-            arrays = match field {
-                Field::Line {
-                    places,
-                    velocity,
-                    rests,
-                } => {
-                    let kappa: Vec<f64> = rests.iter().map(|rest| rest.kappa).collect();
-                    let stable: Vec<usize> = rests.iter().map(|rest| rest.is_stable.into()).collect();
-                    arrays
-                        .with("places_0", places)
-                        .with(format!("line_velocity_{k}"), velocity)
-                        .with(format!("rests_{k}"), &kappa)
-                        .with(format!("rest_is_stable_{k}"), &stable)
-                }
-                Field::Plane([fine, _]) => arrays
-                    .with("places_0", &fine.places[0])
-                    .with("places_1", &fine.places[1])
-                    .with(format!("velocity_{k}"), &fine.velocity),
-            };
-        }
-        arrays
-    }
-
-    fn statements(&self) -> Vec<String> {
-        let rests = self.held.inputs.iter().zip(&self.fields).filter_map(|(held, field)| {
-            let Field::Line { rests, .. } = field else {
-                return None;
-            };
-            let text = |rest: &Rest| {
-                let kind = if rest.is_stable { "" } else { " (unstable)" };
-                format!("{}{kind}", short(rest.kappa))
-            };
-            let all: Vec<String> = rests.iter().map(text).collect();
-            Some(match all.is_empty() {
-                true => format!("{}: kappa rests nowhere in the range of the trials", held.name),
-                false => format!("{}: kappa rests at {}", held.name, listed(&all)),
-            })
-        });
-        rests.chain(self.held.notes.iter().cloned()).collect()
-    }
-
-    fn draw(&self, courses: &Courses) -> Figure {
-        let columns = self.fields.len().min(IN_A_ROW);
-        let rows = self.fields.len().div_ceil(IN_A_ROW);
-        let speeds = self.fields.iter().flat_map(|field| match field {
-            Field::Line { velocity, .. } => velocity.iter().map(|v| v.abs()).collect(),
-            Field::Plane([fine, _]) => fine.speed.iter().copied().collect::<Vec<f64>>(),
-        });
-        let scale = up_to([1000.0 * speeds.fold(0.0, f64::max)]);
-        let mut widths_mm = vec![panel_mm(columns, 42.0); columns];
-        let is_plane = self.ranges.len() == 2;
-        if is_plane {
-            widths_mm.push(BAR_MM);
-        }
-        let mut figure = Figure::new(&widths_mm, &vec![38.0; rows]);
-        for (k, field) in self.fields.iter().enumerate() {
-            let panel = figure.cell(k / IN_A_ROW, k % IN_A_ROW);
-            let first = k % IN_A_ROW == 0;
-            match field {
-                Field::Line {
-                    places,
-                    velocity,
-                    rests,
-                } => draw_line(panel, places, velocity, rests, scale[1], first),
-                Field::Plane([fine, coarse]) => {
-                    let per_s = fine.speed.mapv(|v| 1000.0 * v);
-                    let ranges = [self.ranges[0], self.ranges[1]];
-                    courses.draw_on_plane(panel, [0, 1]);
-                    let lines = std::mem::take(&mut panel.layers);
-                    panel
-                        .x("kappa 1", ranges[0])
-                        .y(if first { "kappa 2" } else { "" }, ranges[1])
-                        .heat_map(&per_s, ranges, scale, ColourMap::Blues)
-                        .extend(arrows(coarse, ranges))
-                        .extend(lines);
-                }
-            }
-            panel.title(&*self.held.inputs[k].name);
-        }
-        if is_plane {
-            let bar = figure.cell(0, columns);
-            bar.colour_bar(scale, ColourMap::Blues, "speed of kappa (1/s)");
-        }
-        figure
-    }
-}
-
-/// Draws the velocity over kappa, with discs at stable and rings at unstable states of rest.
-fn draw_line(
-    panel: &mut Panel,
-    places: &Array1<f64>,
-    velocity: &Array1<f64>,
-    rests: &[Rest],
-    fastest: f64,
-    is_first: bool,
-) {
-    let per_s: Vec<f64> = velocity.iter().map(|v| 1000.0 * v).collect();
-    let range = [places[0], places[places.len() - 1]];
-    panel
-        .x("kappa", range)
-        .y(
-            if is_first { "velocity of kappa (1/s)" } else { "" },
-            [-1.05 * fastest, 1.05 * fastest],
-        )
-        .add(Layer::guide(range, [0.0, 0.0]))
-        .add(Layer::line(places.to_vec(), per_s, colour(0)));
-    for rest in rests {
-        let (x, y) = (vec![rest.kappa], vec![0.0]);
-        if rest.is_stable {
-            panel.add(Layer::points(x, y, Rgb([40, 40, 40])).radius(0.9));
-        } else {
-            panel.extend(Layer::rings(x, y, Rgb([40, 40, 40]), 0.9));
         }
     }
 }

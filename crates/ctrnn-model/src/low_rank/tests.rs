@@ -94,7 +94,6 @@ fn an_overlap_needs_long_enough_vectors() {
         network(1, |f| {
             f.init.overlap = Some(vec![vec![2.0]]);
             f.init.right_std = std;
-            f.init.output_overlap = Some(vec![vec![0.0; 2]]); // so that the left vector has exactly its length
         })
     };
     assert!(crate::init::draw(&asked(2.5), 1).is_ok());
