@@ -99,6 +99,12 @@ impl CtrnnConfig {
                 .any(|word| parameter.role.is_called(word))
     }
 
+    /// Names the feature of the network for which no GPU has kernels, so that the recurrence runs there by the plain path.
+    pub fn without_gpu_kernels(&self) -> Option<&'static str> {
+        let factors = self.low_rank.as_ref();
+        factors.map(|_| "a recurrent matrix of low rank")
+    }
+
     /// Returns the fraction of the possible connections of a matrix that exist.
     pub fn density_of(&self, matrix: Matrix) -> f64 {
         match matrix {
