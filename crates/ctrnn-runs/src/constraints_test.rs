@@ -334,8 +334,16 @@ fn what_is_frozen_keeps_every_bit() {
 fn factors_are_trained_as_they_are_told_and_survive_their_file() {
     let parts = ["recurrent.weight_raw", "recurrent.left", "recurrent.right"];
     let cases = [
-        (FullMatrix::None, vec![Factor::Left, Factor::Right], &parts[1..]),
-        (FullMatrix::Trained, vec![Factor::Left, Factor::Right], &parts[..]),
+        (
+            FullMatrix::None,
+            vec![Factor::Left, Factor::Right],
+            &parts[1..],
+        ),
+        (
+            FullMatrix::Trained,
+            vec![Factor::Left, Factor::Right],
+            &parts[..],
+        ),
         (FullMatrix::Fixed, vec![Factor::Right], &parts[2..]),
         (FullMatrix::Trained, vec![Factor::Left], &parts[..2]),
         (FullMatrix::Fixed, vec![], &[]),

@@ -88,7 +88,10 @@ impl Run {
         if factors.is_some_and(|factors| !factors.has_full()) {
             for key in ["model.init.recurrent", "model.low_rank.gain"] {
                 if self.is_given(key) {
-                    note(key, "W_rc is the product of its factors alone; model.low_rank.full = \"fixed\" adds a full matrix");
+                    note(
+                        key,
+                        "W_rc is the product of its factors alone; model.low_rank.full = \"fixed\" adds a full matrix",
+                    );
                 }
             }
         }
