@@ -157,7 +157,10 @@ fn by_weight(mixture: Mixture) -> Mixture {
     Mixture {
         labels: mixture.labels.iter().map(place).collect(),
         weights: order.iter().map(|&c| mixture.weights[c]).collect(),
-        covariances: order.iter().map(|&c| mixture.covariances[c].clone()).collect(),
+        covariances: order
+            .iter()
+            .map(|&c| mixture.covariances[c].clone())
+            .collect(),
         log_likelihood: mixture.log_likelihood,
     }
 }
@@ -175,7 +178,11 @@ mod tests {
         let rows = array![[1.0, 2.0], [1.0, -2.0]];
         let found = &mixtures(rows.view(), 1, 1)[0];
         let expected = array![[1.0, 0.0], [0.0, 4.0]];
-        assert!((&found.covariances[0] - &expected).iter().all(|x| x.abs() < 1e-5));
+        assert!(
+            (&found.covariances[0] - &expected)
+                .iter()
+                .all(|x| x.abs() < 1e-5)
+        );
         assert!((found.log_likelihood + 7.0620485).abs() < 1e-5);
         assert!((found.bic() - 16.2035385).abs() < 1e-5);
     }

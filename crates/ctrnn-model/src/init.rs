@@ -118,7 +118,9 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
         let mut effective = draw_effective(config, &constraints, &mut Rng::new(key, index, 0));
         if matrix == Matrix::Recurrent {
             if let Some(factors) = &config.low_rank {
-                effective.iter_mut().for_each(|weight| *weight *= factors.gain);
+                effective
+                    .iter_mut()
+                    .for_each(|weight| *weight *= factors.gain);
             }
             balance(config.balance(), &constraints, &mut effective)?;
             if let Some(asked) = config.spectral_radius() {

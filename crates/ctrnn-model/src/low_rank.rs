@@ -153,7 +153,8 @@ impl Overlaps {
     /// The least root mean square of such a vector, where it is larger; infinity where no vector has these overlaps.
     fn draw(&self, n: usize, std: f64, rng: &mut Rng) -> Result<Vec<f64>, f64> {
         let normals: Vec<f64> = (0..n).map(|_| f64::from(rng.normal())).collect();
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / n as f64;
+        let dot =
+            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / n as f64;
         if self.directions.is_empty() {
             let scale = if self.is_exact {
                 std / dot(&normals, &normals).sqrt()
@@ -183,7 +184,11 @@ impl Overlaps {
         let shadow = combination(&|i| dot(&self.directions[i], &normals));
         let across: Vec<f64> = normals.iter().zip(shadow).map(|(x, s)| x - s).collect();
         let scale = (rest_square / dot(&across, &across)).sqrt();
-        Ok(along.iter().zip(across).map(|(a, x)| a + scale * x).collect())
+        Ok(along
+            .iter()
+            .zip(across)
+            .map(|(a, x)| a + scale * x)
+            .collect())
     }
 }
 
@@ -198,11 +203,19 @@ pub(crate) fn draw(
     weights: &mut Weights,
 ) -> Result<(), ModelError> {
     let (n, rank, init) = (config.n_units, low_rank.rank, &low_rank.init);
-    let numbers = |matrix: Matrix| -> Vec<f64> { weights[&matrix.array("weight")].iter().collect() };
+    let numbers =
+        |matrix: Matrix| -> Vec<f64> { weights[&matrix.array("weight")].iter().collect() };
     let (w_in, w_out) = (numbers(Matrix::Input), numbers(Matrix::Output));
     let readout = |o: usize| w_out[o * n..][..n].iter().map(|w| w * n as f64).collect();
-    let column = |i: usize| w_in.iter().skip(i).step_by(config.n_inputs).copied().collect();
-    let row = |matrix: &'_ Option<Vec<Vec<f64>>>, j: usize| matrix.as_ref().map(|rows| rows[j].clone());
+    let column = |i: usize| {
+        w_in.iter()
+            .skip(i)
+            .step_by(config.n_inputs)
+            .copied()
+            .collect()
+    };
+    let row =
+        |matrix: &'_ Option<Vec<Vec<f64>>>, j: usize| matrix.as_ref().map(|rows| rows[j].clone());
     let refused = |factor: Factor, dimension: usize, std: f64| {
         move |least: f64| ModelError::Overlap {
             factor: factor.name(),
@@ -266,10 +279,12 @@ pub(crate) fn nearest_factors(
 ) -> Result<[TensorData; 2], ModelError> {
     let entries: Vec<f64> = weight.iter().collect();
     let matrix = Mat::from_fn(n, n, |post, pre| entries[post * n + pre]);
-    let svd = matrix.thin_svd().map_err(|error| ModelError::Contradiction {
-        name: Parameter::RECURRENT_WEIGHT.name(),
-        reason: format!("its singular values could not be found: {error:?}"),
-    })?;
+    let svd = matrix
+        .thin_svd()
+        .map_err(|error| ModelError::Contradiction {
+            name: Parameter::RECURRENT_WEIGHT.name(),
+            reason: format!("its singular values could not be found: {error:?}"),
+        })?;
     let scale = |k: usize| (svd.S()[k] * n as f64).sqrt();
     let columns = |vectors: faer::MatRef<'_, f64>| -> Vec<Vec<f64>> {
         let column = |k: usize| (0..n).map(|unit| vectors[(unit, k)] * scale(k)).collect();

@@ -68,7 +68,7 @@ impl<B: Backend> CtrnnModule<B> {
         check(weights, config)?;
         let factor = |p: Parameter| -> Result<_, ModelError> {
             Ok(match config.low_rank {
-                Some(_) => Some(p.param(host_tensor(find(weights, p)?, device))),
+                Some(_) => Some(p.part(host_tensor(find(weights, p)?, device), config)),
                 None => None,
             })
         };
@@ -91,7 +91,7 @@ impl<B: Backend> CtrnnModule<B> {
                 }
                 _ => TensorData::new(constraints.raw_of(weights)?, constraints.shape),
             };
-            let raw = matrix.parameter().param(host_tensor(raw, device));
+            let raw = matrix.parameter().part(host_tensor(raw, device), config);
             Ok((raw, Synapses::new(constraints, device)))
         };
         let (w_in_raw, input) = matrix(Matrix::Input)?;
@@ -161,9 +161,8 @@ impl<B: Backend> CtrnnModule<B> {
         if let Some(factors) = &self.config.low_rank {
             give_way_to_factors(&mut all, &mut given, &self.config, factors)?;
         }
-        let is_single = |matrix: &Matrix| {
-            *matrix != Matrix::Recurrent || self.config.low_rank.is_none()
-        };
+        let is_single =
+            |matrix: &Matrix| *matrix != Matrix::Recurrent || self.config.low_rank.is_none();
         for matrix in Matrix::ALL.into_iter().filter(is_single) {
             let names = ["weight", RAW].map(|what| matrix.array(what));
             if names.iter().any(|name| weights.contains_key(name)) {

@@ -29,7 +29,10 @@ impl Parameter {
             Role::InputWeight => vec![n, i],
             Role::RecurrentWeight => vec![n, n],
             Role::RecurrentLeft | Role::RecurrentRight => {
-                vec![n, config.low_rank.as_ref().map_or(0, |factors| factors.rank)]
+                vec![
+                    n,
+                    config.low_rank.as_ref().map_or(0, |factors| factors.rank),
+                ]
             }
             Role::RecurrentBias => vec![n],
             Role::OutputWeight => vec![o, n],

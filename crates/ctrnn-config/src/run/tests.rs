@@ -2016,7 +2016,7 @@ fn rules_of_low_rank_are_shown_at_their_keys() {
         "model.low_rank.rank = 6 is larger than the number of units, 4",
         "--> run.toml:5:21",
         "help: model.low_rank.rank = 4 or less; no matrix of 4 units has a higher rank",
-        "error[C013]: Dale's law gives each entry of W_rc a sign, which a product of factors does not have",
+        "error[C023]: Dale's law gives each entry of W_rc a sign, which a product of factors does not have",
         "help: remove model.dale, or model.low_rank for a full matrix",
     ] {
         assert!(found.contains(part), "{part:?} is not in {found}");

@@ -231,7 +231,10 @@ impl<'a, E: Element> TileJob<'a, E> {
             potentials: zeros(),
             responses: zeros(),
             rates: zeros(),
-            kappa: self.plan.workspace.zeros(self.tile.trials * sweep.shape.rank),
+            kappa: self
+                .plan
+                .workspace
+                .zeros(self.tile.trials * sweep.shape.rank),
             drive: zeros(),
         };
         let start = match sweep.form {

@@ -41,7 +41,11 @@ fn factors_are_drawn_as_independent_normals() {
     let weights = crate::init::draw(&config, 3).unwrap();
     let [left, right] = ["recurrent.left", "recurrent.right"].map(|name| numbers(&weights, name));
     assert!(!weights.contains_key("recurrent.weight"));
-    for (a, b, same) in [(&left, &left, true), (&right, &right, true), (&left, &right, false)] {
+    for (a, b, same) in [
+        (&left, &left, true),
+        (&right, &right, true),
+        (&left, &right, false),
+    ] {
         for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             let expected = if same && i == j { 1.0 } else { 0.0 };
             let found = overlap((a, 2, i), (b, 2, j));
@@ -51,7 +55,12 @@ fn factors_are_drawn_as_independent_normals() {
     let narrow = network(2, |f| (f.init.left_std, f.init.right_std) = (0.5, 2.0));
     let scaled = crate::init::draw(&narrow, 3).unwrap();
     let scaled = numbers(&scaled, "recurrent.left");
-    assert!(scaled.iter().zip(&left).all(|(a, b)| (a - 0.5 * b).abs() < 1e-12));
+    assert!(
+        scaled
+            .iter()
+            .zip(&left)
+            .all(|(a, b)| (a - 0.5 * b).abs() < 1e-12)
+    );
 }
 
 #[test]
@@ -66,9 +75,13 @@ fn overlaps_are_exactly_those_asked_for() {
         };
     });
     let weights = crate::init::draw(&config, 8).unwrap();
-    let [left, right, w_in, w_out] =
-        ["recurrent.left", "recurrent.right", "input.weight", "output.weight"]
-            .map(|name| numbers(&weights, name));
+    let [left, right, w_in, w_out] = [
+        "recurrent.left",
+        "recurrent.right",
+        "input.weight",
+        "output.weight",
+    ]
+    .map(|name| numbers(&weights, name));
     let readouts: Vec<f64> = (0..120).map(|k| 60.0 * w_out[k % 2 * 60 + k / 2]).collect();
     let init = config.low_rank.unwrap().init;
     for i in 0..2 {
@@ -78,7 +91,10 @@ fn overlaps_are_exactly_those_asked_for() {
             for (found, asked) in [
                 (overlap((&left, 2, i), (&right, 2, j)), &init.overlap),
                 (overlap((&right, 2, i), (&w_in, 2, j)), &init.input_overlap),
-                (overlap((&left, 2, i), (&readouts, 2, j)), &init.output_overlap),
+                (
+                    overlap((&left, 2, i), (&readouts, 2, j)),
+                    &init.output_overlap,
+                ),
             ] {
                 let asked = asked.as_ref().unwrap()[i][j];
                 assert!((found - asked).abs() < 1e-9, "{found} is not {asked}");
@@ -98,14 +114,23 @@ fn an_overlap_needs_long_enough_vectors() {
     };
     assert!(crate::init::draw(&asked(2.5), 1).is_ok());
     match crate::init::draw(&asked(1.0), 1) {
-        Err(ModelError::Overlap { factor: "right", dimension: 0, std: 1.0, least }) => {
+        Err(ModelError::Overlap {
+            factor: "right",
+            dimension: 0,
+            std: 1.0,
+            least,
+        }) => {
             assert!((least - 2.0).abs() < 1e-9, "{least}");
         }
         other => panic!("{other:?}"),
     }
     let exact = crate::init::draw(&asked(2.0), 1).unwrap();
     let [left, right] = ["recurrent.left", "recurrent.right"].map(|name| numbers(&exact, name));
-    assert!(left.iter().zip(&right).all(|(m, n)| (2.0 * m - n).abs() < 1e-9));
+    assert!(
+        left.iter()
+            .zip(&right)
+            .all(|(m, n)| (2.0 * m - n).abs() < 1e-9)
+    );
 }
 
 /// A full matrix of gain g is g times what the distribution draws, and keeps its draws.
@@ -113,10 +138,17 @@ fn an_overlap_needs_long_enough_vectors() {
 fn a_gain_scales_the_full_matrix() {
     let full = |gain: f64| {
         let config = network(1, |f| (f.full, f.gain) = (FullMatrix::Fixed, gain));
-        numbers(&crate::init::draw(&config, 2).unwrap(), "recurrent.weight_raw")
+        numbers(
+            &crate::init::draw(&config, 2).unwrap(),
+            "recurrent.weight_raw",
+        )
     };
     let (one, some) = (full(1.0), full(0.6));
-    assert!(one.iter().zip(&some).all(|(a, b)| (0.6 * a - b).abs() < 1e-12));
+    assert!(
+        one.iter()
+            .zip(&some)
+            .all(|(a, b)| (0.6 * a - b).abs() < 1e-12)
+    );
     let plain = crate::init::draw(&CtrnnConfig::new(2, 60, 2), 2).unwrap();
     assert_eq!(one, numbers(&plain, "recurrent.weight"));
 }
@@ -130,9 +162,12 @@ fn factors_have_the_states_of_their_materialised_matrix() {
             let device = Default::default();
             let thin = config.init::<NdArray<f32>>(4, &device).unwrap();
             let mut weights = thin.weights();
-            weights.retain(|name, _| !["recurrent.left", "recurrent.right", "recurrent.weight_raw"].contains(&&name[..]));
+            weights.retain(|name, _| {
+                !["recurrent.left", "recurrent.right", "recurrent.weight_raw"].contains(&&name[..])
+            });
             let config = config.unconstrained();
-            let whole = CtrnnModule::<NdArray<f32>>::from_weights(&config, &weights, &device).unwrap();
+            let whole =
+                CtrnnModule::<NdArray<f32>>::from_weights(&config, &weights, &device).unwrap();
             let forward = Forward {
                 record: Record::ALL,
                 ..Forward::default()
@@ -140,12 +175,18 @@ fn factors_have_the_states_of_their_materialised_matrix() {
             let ones = TensorData::new(vec![1.0; 300], [3, 50, 2]);
             let inputs: Tensor<NdArray<f32>, 3> = crate::host_tensor(ones, &device);
             let states = [thin, whole].map(|network| {
-                let states = network.forward(inputs.clone(), &forward).potentials.unwrap();
+                let states = network
+                    .forward(inputs.clone(), &forward)
+                    .potentials
+                    .unwrap();
                 states.to_data().to_vec::<f32>().unwrap()
             });
             let largest = states[1].iter().fold(1.0_f32, |m, x| m.max(x.abs()));
             for (a, b) in states[0].iter().zip(&states[1]) {
-                assert!((a - b).abs() < 1e-6 * largest * 5.0, "{a} is not {b}: {full}, rank {rank}");
+                assert!(
+                    (a - b).abs() < 1e-6 * largest * 5.0,
+                    "{a} is not {b}: {full}, rank {rank}"
+                );
             }
         }
     }
@@ -154,20 +195,36 @@ fn factors_have_the_states_of_their_materialised_matrix() {
 #[test]
 fn parameters_are_the_factors_and_the_full_matrix() {
     let names = |config: &CtrnnConfig| -> Vec<String> {
-        let trained = config.parameters().into_iter().filter(|spec| spec.is_trained);
+        let trained = config
+            .parameters()
+            .into_iter()
+            .filter(|spec| spec.is_trained);
         trained.map(|spec| spec.parameter.name()).collect()
     };
     let common = |recurrent: &[&'static str]| -> Vec<&'static str> {
-        let others = ["recurrent.bias", "output.weight", "output.bias", "initial_state"];
+        let others = [
+            "recurrent.bias",
+            "output.weight",
+            "output.bias",
+            "initial_state",
+        ];
         [&["input.weight"], recurrent, &others].concat()
     };
     let alone = network(2, |_| {});
-    assert_eq!(names(&alone), common(&["recurrent.left", "recurrent.right"]));
+    assert_eq!(
+        names(&alone),
+        common(&["recurrent.left", "recurrent.right"])
+    );
     let both = network(2, |f| f.full = FullMatrix::Trained);
     let all = ["recurrent.weight", "recurrent.left", "recurrent.right"];
     assert_eq!(names(&both), common(&all));
-    assert_eq!(names(&CtrnnConfig::new(2, 5, 2)), common(&["recurrent.weight"]));
-    let held = network(2, |f| (f.full, f.train) = (FullMatrix::Fixed, vec![Factor::Left]));
+    assert_eq!(
+        names(&CtrnnConfig::new(2, 5, 2)),
+        common(&["recurrent.weight"])
+    );
+    let held = network(2, |f| {
+        (f.full, f.train) = (FullMatrix::Fixed, vec![Factor::Left])
+    });
     let frozen = |name: &str| {
         let all = held.parameters().into_iter().map(|spec| spec.parameter);
         all.filter(|p| p.name() == name).any(|p| held.is_frozen(p))
@@ -185,8 +242,8 @@ fn weights_hold_the_factors_and_their_product() {
         let weights = a.weights();
         let has_full = full != FullMatrix::None;
         assert_eq!(weights.contains_key("recurrent.weight_raw"), has_full);
-        let [left, right, effective] =
-            ["recurrent.left", "recurrent.right", "recurrent.weight"].map(|name| numbers(&weights, name));
+        let [left, right, effective] = ["recurrent.left", "recurrent.right", "recurrent.weight"]
+            .map(|name| numbers(&weights, name));
         for k in [0, 61, 3599] {
             let (post, pre) = (k / 60, k % 60);
             let product = (0..3).map(|r| left[3 * post + r] * right[3 * pre + r] / 60.0);
@@ -196,8 +253,17 @@ fn weights_hold_the_factors_and_their_product() {
         }
         let b = config.init::<F64>(2, &device).unwrap();
         assert_eq!(b.with_weights(&weights).unwrap().weights(), weights);
-        let one: Weights = [("recurrent.left".to_owned(), weights["recurrent.left"].clone())].into();
-        let c = config.init::<F64>(2, &device).unwrap().with_weights(&one).unwrap().weights();
+        let one: Weights = [(
+            "recurrent.left".to_owned(),
+            weights["recurrent.left"].clone(),
+        )]
+        .into();
+        let c = config
+            .init::<F64>(2, &device)
+            .unwrap()
+            .with_weights(&one)
+            .unwrap()
+            .weights();
         assert_eq!(c["recurrent.left"], weights["recurrent.left"]);
         assert_ne!(c["recurrent.right"], weights["recurrent.right"]);
     }
@@ -212,7 +278,10 @@ fn weights_that_contradict_the_factors_are_refused() {
         let error = CtrnnModule::<F64>::from_weights(config, &weights, &device).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     };
-    let (alone, both) = (network(2, |_| {}), network(2, |f| f.full = FullMatrix::Trained));
+    let (alone, both) = (
+        network(2, |_| {}),
+        network(2, |f| f.full = FullMatrix::Trained),
+    );
     let change = |weights: &mut Weights, name: &str| {
         let values = weights.get_mut(name).unwrap();
         values.as_mut_slice::<f64>().unwrap()[5] += 0.01;
@@ -220,15 +289,36 @@ fn weights_that_contradict_the_factors_are_refused() {
     let product = "at [0, 5] is not what recurrent.left and recurrent.right give";
     refused(&alone, &|w| change(w, "recurrent.weight"), product);
     refused(&both, &|w| change(w, "recurrent.weight_raw"), product);
-    refused(&alone, &|w| drop(w.remove("recurrent.right")), "recurrent.right is missing");
-    refused(&both, &|w| drop(w.remove("recurrent.weight_raw")), "recurrent.weight_raw is missing");
+    refused(
+        &alone,
+        &|w| drop(w.remove("recurrent.right")),
+        "recurrent.right is missing",
+    );
+    refused(
+        &both,
+        &|w| drop(w.remove("recurrent.weight_raw")),
+        "recurrent.weight_raw is missing",
+    );
     let full = both.init::<F64>(1, &device).unwrap().weights()["recurrent.weight_raw"].clone();
     let extra = |w: &mut Weights| drop(w.insert("recurrent.weight_raw".to_owned(), full.clone()));
     refused(&alone, &extra, "the product of its factors alone");
-    refused(&CtrnnConfig::new(2, 60, 2), &|w| drop(w.insert("recurrent.left".to_owned(), full.clone())), "recurrent.left is not a tensor");
+    refused(
+        &CtrnnConfig::new(2, 60, 2),
+        &|w| drop(w.insert("recurrent.left".to_owned(), full.clone())),
+        "recurrent.left is not a tensor",
+    );
     let only = [("recurrent.weight".to_owned(), full.clone())].into();
-    let error = both.init::<F64>(1, &device).unwrap().with_weights(&only).unwrap_err();
-    assert!(error.to_string().contains("give recurrent.left, recurrent.right and recurrent.weight_raw"), "{error}");
+    let error = both
+        .init::<F64>(1, &device)
+        .unwrap()
+        .with_weights(&only)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("give recurrent.left, recurrent.right and recurrent.weight_raw"),
+        "{error}"
+    );
 }
 
 /// A full matrix of rank 2 becomes its factors; of a sum of three dyads along orthogonal directions, with singular values 3, 2 and
@@ -241,17 +331,27 @@ fn a_full_matrix_becomes_its_nearest_factors() {
         (2.0 / n as f64).sqrt() * angle.sin()
     };
     let sum = |sizes: &[(f64, usize, usize)]| -> Vec<f64> {
-        let entry = |k: usize| sizes.iter().map(|(s, u, v)| s * wave(*u, k / n) * wave(*v, k % n)).sum();
+        let entry = |k: usize| {
+            sizes
+                .iter()
+                .map(|(s, u, v)| s * wave(*u, k / n) * wave(*v, k % n))
+                .sum()
+        };
         (0..n * n).map(entry).collect()
     };
     let dyads = [(3.0, 1, 2), (2.0, 3, 1), (1.0, 5, 7)];
     let given = TensorData::new(sum(&dyads), [n, n]);
-    let network = network(2, |_| {}).init::<F64>(1, &Default::default()).unwrap();
+    let network = network(2, |_| {})
+        .init::<F64>(1, &Default::default())
+        .unwrap();
     let begun = network.with_weights(&[("recurrent.weight".to_owned(), given)].into());
     let weights = begun.unwrap().weights();
     let found = numbers(&weights, "recurrent.weight");
     for (found, expected) in found.iter().zip(sum(&dyads[..2])) {
-        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+        assert!(
+            (found - expected).abs() < 1e-12,
+            "{found} is not {expected}"
+        );
     }
     // Both vectors of a dyad get the root of its size: left^2 / N = right^2 / N = s.
     let left = numbers(&weights, "recurrent.left");

@@ -21,7 +21,7 @@ pub(crate) struct Trials<B: Backend> {
 
 /// The part of a sweep that one time step needs, with the weights transposed once.
 struct Step<B: Backend> {
-    w_in: Option<Tensor<B, 2>>, // [I,N]; absent without inputs
+    w_in: Option<Tensor<B, 2>>,         // [I,N]; absent without inputs
     w_rc: Option<Tensor<B, 2>>, // [N,N] as [pre, post]; absent where the recurrent matrix is a product alone
     factors: Option<[Tensor<B, 2>; 2]>, // right / N [N,R], left [R,N]
     bias: Tensor<B, 2>,         // [1,N], as the next three

@@ -29,7 +29,10 @@ fn weights_by_formula(config: &CtrnnConfig, scale: f64) -> Weights {
         .enumerate()
         .map(|(k, p)| {
             let values = formula(p.n_elements(), scale, k as f64);
-            (array_of(config, p.parameter), TensorData::new(values, p.shape))
+            (
+                array_of(config, p.parameter),
+                TensorData::new(values, p.shape),
+            )
         })
         .collect()
 }
@@ -317,6 +320,7 @@ fn check_gradients_of(config: &CtrnnConfig, names: &[&str], b: usize, t: usize) 
             .map(|p| p.grad(&grads).unwrap().to_data().to_vec::<f64>().unwrap())
     };
     let checked = config.parameters().into_iter().map(|p| p.parameter);
+    let checked = checked.filter(|&p| !config.is_frozen(p));
     for parameter in checked.filter(|p| names.contains(&p.name().as_str())) {
         if config.n_inputs == 0 && parameter == Parameter::INPUT_WEIGHT {
             continue;
@@ -422,7 +426,12 @@ fn gradients_agree_through_factors() {
                 config.density.input = 0.5;
                 config.density.output = 0.5;
                 let config = noisy(config, 0.1.into());
-                check_gradients_of(&config, &["recurrent.left", "recurrent.right", "tau_raw"], 2, 3);
+                check_gradients_of(
+                    &config,
+                    &["recurrent.left", "recurrent.right", "tau_raw"],
+                    2,
+                    3,
+                );
             }
         }
     }
@@ -597,7 +606,8 @@ where
     if config.n_inputs > 0 {
         found.push(list(network.w_in_raw.grad(&grads).unwrap().to_data()));
     }
-    if config.low_rank.as_ref().is_none_or(LowRank::has_full) {
+    let full = Parameter::RECURRENT_WEIGHT;
+    if full.is_trained(config) && !config.is_frozen(full) {
         found.push(list(network.w_rc_raw.grad(&grads).unwrap().to_data()));
     }
     for factor in [&network.left, &network.right].into_iter().flatten() {

@@ -18,7 +18,12 @@ pub(super) fn of_table(config: &CtrnnConfig) -> Vec<Violation> {
     found.extend(scale(config, factors));
     found.extend(entries(config));
     let rows = factors.init.overlap.as_ref();
-    found.extend(overlaps("overlap", rows, [factors.rank; 2], "columns of the right factor"));
+    found.extend(overlaps(
+        "overlap",
+        rows,
+        [factors.rank; 2],
+        "columns of the right factor",
+    ));
     found
 }
 
@@ -29,8 +34,18 @@ pub(super) fn of_sizes(config: &CtrnnConfig) -> Vec<Violation> {
     };
     let sizes = |width| [factors.rank, width];
     let init = &factors.init;
-    let input = overlaps("input_overlap", init.input_overlap.as_ref(), sizes(config.n_inputs), "inputs");
-    let output = overlaps("output_overlap", init.output_overlap.as_ref(), sizes(config.n_outputs), "outputs");
+    let input = overlaps(
+        "input_overlap",
+        init.input_overlap.as_ref(),
+        sizes(config.n_inputs),
+        "inputs",
+    );
+    let output = overlaps(
+        "output_overlap",
+        init.output_overlap.as_ref(),
+        sizes(config.n_outputs),
+        "outputs",
+    );
     input.into_iter().chain(output).collect()
 }
 
@@ -43,7 +58,9 @@ pub(super) fn of_arrays(config: &CtrnnConfig) -> Option<Violation> {
         ("recurrent.plasticity", &given.plasticity),
     ];
     let (name, _) = arrays.into_iter().find(|(_, array)| array.is_some())?;
-    let message = format!("{name} is about single entries of W_rc, which a network of low rank does not have");
+    let message = format!(
+        "{name} is about single entries of W_rc, which a network of low rank does not have"
+    );
     refused(config, message, "model.connectivity.file", "the file")
 }
 
@@ -111,7 +128,8 @@ fn scale(config: &CtrnnConfig, factors: &LowRank) -> Option<Violation> {
 /// Checks that no rule about single entries of the recurrent matrix is given.
 fn entries(config: &CtrnnConfig) -> Vec<Violation> {
     let dale = config.dale.as_ref().and_then(|_| {
-        let message = "Dale's law gives each entry of W_rc a sign, which a product of factors does not have";
+        let message =
+            "Dale's law gives each entry of W_rc a sign, which a product of factors does not have";
         refused(config, message.to_owned(), "model.dale", "Dale's law")
     });
     let density = Some(config.density.recurrent).filter(|&density| density != 1.0);
@@ -123,7 +141,12 @@ fn entries(config: &CtrnnConfig) -> Vec<Violation> {
     });
     let loops = (!config.self_connections).then_some(()).and_then(|()| {
         let message = "the diagonal of a product of factors cannot be left out";
-        refused(config, message.to_owned(), "model.self_connections", "no self-connections")
+        refused(
+            config,
+            message.to_owned(),
+            "model.self_connections",
+            "no self-connections",
+        )
     });
     [dale, density, loops].into_iter().flatten().collect()
 }
@@ -154,7 +177,9 @@ fn overlaps(
     let key = format!("model.low_rank.init.{name}");
     let is_shaped = rows.len() == n_rows && rows.iter().all(|row| row.len() == n_columns);
     let message = if !is_shaped {
-        format!("{key} must have {n_rows} rows, one for each dimension, of {n_columns} numbers, one for each of the {columns}")
+        format!(
+            "{key} must have {n_rows} rows, one for each dimension, of {n_columns} numbers, one for each of the {columns}"
+        )
     } else if rows.iter().flatten().any(|x| !x.is_finite()) {
         format!("{key} must hold finite numbers")
     } else {

@@ -1,7 +1,9 @@
 //! Rules about the values of single keys.
 
 use crate::time_constants::{LearnedTimeConstants, PerType};
-use crate::{CtrnnConfig, InitialState, LowRank, PreactivationNoise, TimeConstants, Topic, Violation};
+use crate::{
+    CtrnnConfig, InitialState, LowRank, PreactivationNoise, TimeConstants, Topic, Violation,
+};
 
 /// Returns the violation of a rule about the value at `path`, which is a key or a part of one.
 pub(super) fn value(path: &str, value: String, rule: &str) -> Violation {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    Balance, Dale, Factor, FullMatrix, LearnedTimeConstants, LogNormal, LowRank, NoiseLevels, PerType, PreactivationNoise,
+    Balance, Dale, Factor, FullMatrix, LearnedTimeConstants, LogNormal, LowRank, NoiseLevels,
+    PerType, PreactivationNoise,
 };
 
 /// 3 inputs, 5 units, 2 outputs, with a change.
@@ -369,7 +370,10 @@ fn rules_of_low_rank() {
     };
     assert_eq!(messages(&factors(&|_| {})), [""; 0]);
     let cases: [(CtrnnConfig, &str); 17] = [
-        (factors(&|f| f.rank = 0), "model.low_rank.rank = 0 must be at least 1"),
+        (
+            factors(&|f| f.rank = 0),
+            "model.low_rank.rank = 0 must be at least 1",
+        ),
         (
             factors(&|f| f.rank = 6),
             "model.low_rank.rank = 6 is larger than the number of units, 5",

@@ -123,12 +123,11 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
         let w = &sweep.operands;
         let n = E::from_f64(units as f64);
         let depths = [sweep.shape.full_rows(), rank, outputs];
-        let weights =
-            Packed::new::<S, 3>(workspace, depths, units, |part, post, pre| match part {
-                0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
-                1 => w.right[pre * rank + post] / n,
-                _ => w.w_out[post * units + pre],
-            });
+        let weights = Packed::new::<S, 3>(workspace, depths, units, |part, post, pre| match part {
+            0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
+            1 => w.right[pre * rank + post] / n,
+            _ => w.w_out[post * units + pre],
+        });
         Plan {
             sweep,
             saved: self.saved,
