@@ -613,7 +613,7 @@ fn a_group_of_what_is_no_parameter() {
           |
         4 | recurrent.wight.lr = 1e-4
           |           ^^^^^
-        help: did you mean "weight"? Keys of [train.groups.recurrent]: bias, left, right, weight
+        help: did you mean "right" or "weight"? Keys of [train.groups.recurrent]: bias, left, right, weight
         "#);
 }
 
