@@ -5,7 +5,8 @@
 //! python benches/peers/bench_peers.py --shape M --threads 1 --keep-heap --exec "ours=target/release/examples/step_bench"
 //! ```
 //!
-//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step. Built with the feature
+//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step, `--rank R` trains
+//! two factors of rank R in place of the recurrent matrix. Built with the feature
 //! `wgpu`, `--gpu` computes on the best adapter; steps are then timed together, with one wait at their end.
 
 use std::collections::BTreeMap;
@@ -21,8 +22,8 @@ use clap::Parser;
 use cpu_time::ProcessTime;
 use ctrnn::files::{Array, npz};
 use ctrnn::model::{
-    Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter,
-    TrainingBackend,
+    Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, LowRank, Noise, NoiseAddress,
+    Parameter, TrainingBackend,
 };
 use ctrnn::train::{Adam, Batch, Gradients, Loss, Normalisation, Optimizer, OptimizerState};
 use serde::Deserialize;
@@ -52,6 +53,9 @@ struct Args {
     /// Sigma of the pre-activation noise, in the convention of the specification.
     #[arg(long, default_value_t = 0.0)]
     noise: f64,
+    /// Train factors of this rank in place of the recurrent matrix; the check file then lacks its gradient.
+    #[arg(long, default_value_t = 0)]
+    rank: usize,
     /// Compute on a graphics adapter.
     #[arg(long)]
     gpu: bool,
@@ -75,7 +79,11 @@ struct Bench<B: AutodiffBackend> {
 }
 
 impl<B: TrainingBackend> Bench<B> {
-    fn new(arrays: &BTreeMap<String, Array>, noise: f64) -> Result<Self, Box<dyn Error>> {
+    fn new(
+        arrays: &BTreeMap<String, Array>,
+        noise: f64,
+        rank: usize,
+    ) -> Result<Self, Box<dyn Error>> {
         let device = Default::default();
         let tensor = |name: &str| -> Result<Tensor<B, 3>, Box<dyn Error>> {
             let array = &arrays[name];
@@ -101,6 +109,10 @@ impl<B: TrainingBackend> Bench<B> {
         config.tau_ms = TAU_MS.into();
         config.dt_ms = scalar("alpha")? * TAU_MS;
         config.noise.preactivation = noise.into();
+        config.low_rank = (rank > 0).then(|| LowRank {
+            rank,
+            ..LowRank::default()
+        });
         let named = [
             (Parameter::INPUT_WEIGHT, "w_in"),
             (Parameter::RECURRENT_WEIGHT, "w_rc"),
@@ -109,6 +121,9 @@ impl<B: TrainingBackend> Bench<B> {
         ];
         let mut weights = BTreeMap::new();
         for (parameter, name) in named {
+            if !parameter.is_trained(&config) {
+                continue;
+            }
             let array = &arrays[name];
             weights.insert(
                 parameter.name().to_owned(),
@@ -190,6 +205,9 @@ impl<B: TrainingBackend> Bench<B> {
             (Parameter::OUTPUT_WEIGHT, "w_out"),
         ];
         for (parameter, name) in named {
+            if !parameter.is_trained(self.network.config()) {
+                continue;
+            }
             let shape = parameter.shape(self.network.config());
             let values = gradients.0[&parameter]
                 .to_data()
@@ -219,7 +237,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn serve<B: TrainingBackend>(args: &Args, together: usize) -> Result<(), Box<dyn Error>> {
     let rss_import = memory_mib("VmRSS");
     let began = Instant::now();
-    let mut bench = Bench::<B>::new(&npz::read(&args.data)?, args.noise)?;
+    let mut bench = Bench::<B>::new(&npz::read(&args.data)?, args.noise, args.rank)?;
     npz::write(&args.check_file, &bench.check()?)?;
     let setup = began.elapsed().as_secs_f64();
     for _ in 0..3 {

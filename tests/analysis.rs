@@ -461,6 +461,7 @@ fn a_flip_flop_has_eight_stable_points() {
     let network = Dynamics {
         w_in: matrix("input.weight"),
         w_rc: matrix("recurrent.weight"),
+        factors: None,
         bias: values("recurrent.bias").into(),
         w_out: matrix("output.weight"),
         bias_out: values("output.bias").into(),

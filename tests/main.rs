@@ -16,6 +16,7 @@
 //! * `programs`: a program that a file names is started for trials alone, with consent, and ends with us
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
+//! * `low_rank`: recurrent matrices of low rank: resuming, files, a start from a full-rank network, the analysis
 //! * `validation`: noise and trials of validation, metrics of a mixture, the end of a run, and `eval` on the same trials
 //! * `output_files`: `-o` loses nothing: files, links, pipes, devices, the files of a run; `--force`
 //! * `streams`: every command on a closed pipe, on a full device, with paths that are not UTF-8, and failing under `--json`
@@ -38,6 +39,7 @@ mod determinism;
 mod doc_comments;
 mod earlier_versions;
 mod import;
+mod low_rank;
 mod newest;
 mod no_effect;
 mod output_files;

@@ -81,6 +81,8 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
             array(rng, [n, n], scale / (n as f32).sqrt()),
             &device,
         )),
+        left: primitive(host_tensor::<B, 2>(array(rng, [n, 0], 1.0), &device)),
+        right: primitive(host_tensor::<B, 2>(array(rng, [n, 0], 1.0), &device)),
         bias: primitive(host_tensor::<B, 1>(array(rng, [n], 0.3), &device)),
         w_out: primitive(host_tensor::<B, 2>(array(rng, [o, n], 0.5), &device)),
         bias_out: primitive(host_tensor::<B, 1>(array(rng, [o], 0.5), &device)),
@@ -149,6 +151,8 @@ type Named = Vec<(&'static str, Vec<f64>)>;
 fn results<B: RecurrenceBackend>(case: &Case) -> Named {
     let wanted = Operands {
         noise_scale: case.noise != Noise::Off,
+        left: false, // there are no factors
+        right: false,
         ..Operands::default().map(|_: ()| true)
     };
     let sweep = sweep::<B>(case);

@@ -28,6 +28,8 @@ VARIANTS = [
     ["model.form=rate", "time.integrator=exponential", NOISE % "song", "model.output_nonlinearity=sigmoid"],
     ["model.tau_ms={learned={initial=60,bounds=[20,200]}}", "model.input={baseline=0.2,rectify=true}", NOISE % "raw"],
     ["model.dale={excitatory_fraction=0.75}", "model.density.recurrent=0.5", "model.initial_state=learned_per_condition"],
+    ["~model.init.spectral_radius", "model.low_rank={rank=2}"],
+    ["model.low_rank={rank=3,full='fixed'}", "model.form=rate", "model.activation=tanh"],
 ]
 
 

@@ -64,6 +64,9 @@ def simulate(model, weights, given):
     f_out = OUTPUTS[model["output_nonlinearity"]]
     noise, gain = model["noise"], gain_of(model, weights["tau_ms"])  # [1 or unit]
     u, w_rc, w_out = seen_inputs(model, given), weights["recurrent.weight"], weights["output.weight"]
+    if "recurrent.left" in weights:  # of low rank: from what is trained, to which the effective matrix must belong
+        product = weights["recurrent.left"] @ weights["recurrent.right"].T / len(w_rc)
+        w_rc = weights.get("recurrent.weight_raw", 0.0) + product
     bias, bias_out = weights.get("recurrent.bias", 0.0), weights.get("output.bias", 0.0)
 
     silence = np.zeros((*u.shape[:2], len(w_rc)))  # [trial, time, unit]

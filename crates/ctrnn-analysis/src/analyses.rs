@@ -17,6 +17,7 @@ pub mod decoding;
 pub mod dpca;
 pub mod fixed_points;
 pub mod flow;
+pub mod low_rank;
 pub mod lyapunov;
 pub mod noise_correlations;
 #[cfg(test)]
@@ -82,6 +83,7 @@ analyses! {
     StateSpace, speed::Speed, "Speed", "how fast the state moves";
     Dynamics, fixed_points::FixedPoints, "Fixed points", "fixed and slow points under the inputs of every epoch, and their stability";
     Dynamics, flow::Flow, "Flow", "where the dynamics lead on the plane of the first two components";
+    Dynamics, low_rank::LowRank, "Low rank", "overlaps of the vectors of a network of low rank, activity and flow along them, and populations of units";
     Dynamics, spectrum::Spectrum, "Spectrum", "eigenvalues of the recurrent weights and timescales of the linearised network";
     Dynamics, lyapunov::Lyapunov, "Lyapunov exponents", "Lyapunov exponents under the inputs of the task";
     Dynamics, timescales::Timescales, "Timescales", "autocorrelation of the rates, the time in which it decays, and intrinsic timescales";

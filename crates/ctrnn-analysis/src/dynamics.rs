@@ -18,6 +18,8 @@ pub struct Dynamics {
     pub w_in: Array2<f64>,
     /// Effective recurrent weights `W_rc [N,N]`.
     pub w_rc: Array2<f64>,
+    /// Factors of the recurrent weights, where these are of low rank.
+    pub factors: Option<Factors>,
     /// Bias `b [N]`.
     pub bias: Array1<f64>,
     /// Output weights `W_out [O,N]`.
@@ -40,6 +42,17 @@ pub struct Dynamics {
     pub input_baseline: f64,
     /// True if negative inputs are set to zero.
     pub rectifies_inputs: bool,
+}
+
+/// Factors of recurrent weights of low rank, `W_rc = F + left right' / N`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factors {
+    /// Left factor `[N,R]`.
+    pub left: Array2<f64>,
+    /// Right factor `[N,R]`.
+    pub right: Array2<f64>,
+    /// True if there is a full matrix F.
+    pub has_full: bool,
 }
 
 impl Dynamics {
@@ -165,6 +178,7 @@ pub mod tests {
         Dynamics {
             w_in: Array2::zeros((n, 0)),
             w_rc: w,
+            factors: None,
             bias: Array1::zeros(n),
             w_out: Array2::eye(n),
             bias_out: Array1::zeros(n),

@@ -259,6 +259,23 @@ pub fn qr(a: ArrayView2<f64>) -> (Array2<f64>, Array2<f64>) {
     (q, r)
 }
 
+/// Returns the lower triangular L with `L L' = A` for a symmetric, positive definite A.
+pub fn cholesky(a: ArrayView2<f64>) -> Array2<f64> {
+    let n = a.nrows();
+    let mut l = Array2::zeros((n, n));
+    for i in 0..n {
+        for j in 0..=i {
+            let known: f64 = (0..j).map(|k| l[[i, k]] * l[[j, k]]).sum();
+            l[[i, j]] = if i == j {
+                (a[[i, i]] - known).sqrt()
+            } else {
+                (a[[i, j]] - known) / l[[j, j]]
+            };
+        }
+    }
+    l
+}
+
 /// Solves the square system `A x = b`; the solution is not finite if A is singular.
 pub fn solve(a: ArrayView2<f64>, b: &Array1<f64>) -> Array1<f64> {
     let rhs = Mat::from_fn(b.len(), 1, |i, _| b[i]);

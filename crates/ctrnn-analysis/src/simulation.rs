@@ -15,7 +15,7 @@ use ctrnn_tasks::Timeline;
 use ndarray::{Array1, Array2};
 use thiserror::Error;
 
-use crate::{ArrayDoc, Dynamics, Perturbation, forward_perturbed};
+use crate::{ArrayDoc, Dynamics, Factors, Perturbation, forward_perturbed};
 
 /// Documentation of the arrays of `states.npz`, beside those of its trials.
 pub const STATES_ARRAYS: &[ArrayDoc] = &[
@@ -157,6 +157,11 @@ impl Dynamics {
         Self {
             w_in: matrix(Parameter::INPUT_WEIGHT),
             w_rc: matrix(Parameter::RECURRENT_WEIGHT),
+            factors: config.low_rank.as_ref().map(|low_rank| Factors {
+                left: matrix(Parameter::RECURRENT_LEFT),
+                right: matrix(Parameter::RECURRENT_RIGHT),
+                has_full: low_rank.has_full(),
+            }),
             bias: values(&Parameter::RECURRENT_BIAS.name()).into(),
             w_out: matrix(Parameter::OUTPUT_WEIGHT),
             bias_out: values(&Parameter::OUTPUT_BIAS.name()).into(),

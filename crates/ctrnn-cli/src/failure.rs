@@ -305,6 +305,9 @@ fn undrawable(error: &ModelError) -> Option<&'static str> {
         ModelError::FixedSpectralRadius { .. } => Some(
             "a larger model.init.spectral_radius, or smaller fixed weights in model.connectivity.file",
         ),
+        ModelError::Overlap { .. } => Some(
+            "smaller overlaps in model.low_rank.init, or a larger model.low_rank.init.left_std or right_std; the vectors that one overlaps with must differ and not be zero",
+        ),
         _ => None,
     }
 }

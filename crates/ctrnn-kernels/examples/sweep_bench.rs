@@ -1,10 +1,10 @@
 //! Times the sweeps alone: one forward and one backward sweep with the gradients of every weight.
 //!
 //! ```text
-//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma] [f64] [shape...]
+//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma=S] [rank=R] [f64] [shape...]
 //! ```
 //!
-//! A shape is a letter of the table or `B,T,N,I,O`. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
+//! A shape is a letter of the table or `B,T,N,I,O`. With `rank=R` the recurrent matrix is the product of two factors of that rank. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
 //! the fastest and the median of the repetitions in ms, forward and backward apart, and the GFLOP/s of the fastest.
 
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use ctrnn_kernels::{
 };
 use ctrnn_random::{Key, Rng, Stream};
 
-const SHAPES: [(&str, [usize; 5]); 7] = [
+const SHAPES: [(&str, [usize; 5]); 9] = [
     ("S", [32, 100, 64, 3, 2]),
     ("M", [64, 200, 128, 6, 3]),
     ("L", [128, 200, 256, 6, 3]),
@@ -24,11 +24,14 @@ const SHAPES: [(&str, [usize; 5]); 7] = [
     ("LONG", [16, 1000, 100, 3, 2]),
     ("W512", [64, 100, 512, 6, 3]),
     ("W1024", [64, 50, 1024, 6, 3]),
+    ("T512", [64, 200, 512, 6, 3]),
+    ("T2048", [64, 200, 2048, 6, 3]),
 ];
 
 fn main() {
     let mut limit = Duration::from_secs(1);
     let (mut activation, mut sigma, mut double) = (Activation::Relu, 0.0, false);
+    let mut rank = 0;
     let mut shapes = Vec::new();
     for argument in std::env::args().skip(1) {
         if let Some(a) = Activation::from_name(&argument) {
@@ -39,6 +42,8 @@ fn main() {
             shapes.push((argument, sizes));
         } else if let Some(s) = argument.strip_prefix("sigma=") {
             sigma = s.parse().expect("sigma is a number");
+        } else if let Some(r) = argument.strip_prefix("rank=") {
+            rank = r.parse().expect("the rank is a number");
         } else {
             limit = Duration::from_secs_f64(
                 argument.parse().expect("a shape, an activation or seconds"),
@@ -47,52 +52,70 @@ fn main() {
     }
     if shapes.is_empty() {
         shapes = SHAPES
-            .map(|(name, sizes)| (name.to_owned(), sizes))
+            .map(|(name, sizes)| (name.to_owned(), shape(sizes)))
             .to_vec();
     }
     let path = KernelPath::selected().unwrap_or_else(|error| panic!("{error}"));
     let threads = rayon::current_num_threads();
     println!(
-        "{path}, {threads} threads, {}, sigma {sigma}",
+        "{path}, {threads} threads, {}, sigma {sigma}, rank {rank}",
         activation.name()
     );
     println!("shape          min     fwd     bwd  median   GFLOP/s");
     for (name, sizes) in shapes {
+        let shape = Shape {
+            rank,
+            without_full: rank > 0,
+            ..sizes
+        };
         if double {
-            bench::<f64>(&name, sizes, activation, sigma, limit, path);
+            bench::<f64>(&name, shape, activation, sigma, limit, path);
         } else {
-            bench::<f32>(&name, sizes, activation, sigma, limit, path);
+            bench::<f32>(&name, shape, activation, sigma, limit, path);
         }
     }
 }
 
-fn sizes(argument: &str) -> Option<[usize; 5]> {
+fn sizes(argument: &str) -> Option<Shape> {
     if let Some((_, sizes)) = SHAPES.iter().find(|(name, _)| *name == argument) {
-        return Some(*sizes);
+        return Some(shape(*sizes));
     }
     let sizes: Vec<usize> = argument
         .split(',')
         .map(str::parse)
         .collect::<Result<_, _>>()
         .ok()?;
-    sizes.try_into().ok()
+    sizes.try_into().ok().map(shape)
 }
 
-fn bench<E: SweepElement>(
-    name: &str,
-    [trials, steps, units, inputs, outputs]: [usize; 5],
-    activation: Activation,
-    sigma: f64,
-    limit: Duration,
-    path: KernelPath,
-) {
-    let shape = Shape {
+fn shape([trials, steps, units, inputs, outputs]: [usize; 5]) -> Shape {
+    Shape {
         trials,
         steps,
         inputs,
         units,
         outputs,
-    };
+        ..Shape::default()
+    }
+}
+
+fn bench<E: SweepElement>(
+    name: &str,
+    shape: Shape,
+    activation: Activation,
+    sigma: f64,
+    limit: Duration,
+    path: KernelPath,
+) {
+    let Shape {
+        trials,
+        steps,
+        inputs,
+        units,
+        outputs,
+        rank,
+        ..
+    } = shape;
     let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), 0, 0);
     let mut random = |n: usize, scale: f64| -> Vec<E> {
         (0..n)
@@ -101,9 +124,10 @@ fn bench<E: SweepElement>(
     };
     let (w_in, w_rc, w_out) = (
         random(units * inputs, 0.3),
-        random(units * units, 0.8 / (units as f64).sqrt()),
+        random(shape.full_rows() * units, 0.8 / (units as f64).sqrt()),
         random(outputs * units, 0.1),
     );
+    let (left, right) = (random(units * rank, 1.0), random(units * rank, 1.0));
     let (bias, bias_out) = (random(units, 0.1), random(outputs, 0.1));
     let (u, dy) = (
         random(steps * trials * inputs, 1.0),
@@ -121,6 +145,8 @@ fn bench<E: SweepElement>(
             inputs: &u,
             w_in: &w_in,
             w_rc: &w_rc,
+            left: &left,
+            right: &right,
             bias: &bias,
             w_out: &w_out,
             bias_out: &bias_out,
@@ -143,6 +169,7 @@ fn bench<E: SweepElement>(
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));
     let (mut d_in, mut d_rc, mut d_out) =
         (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
+    let (mut d_left, mut d_right) = (zeros(left.len()), zeros(right.len()));
     let (mut d_bias, mut d_bias_out, mut d_initial) =
         (zeros(units), zeros(outputs), zeros(initial.len()));
     let workspace = Workspace::new(path);
@@ -169,6 +196,8 @@ fn bench<E: SweepElement>(
         let gradients = GradientSlices {
             w_in: Some(&mut d_in),
             w_rc: Some(&mut d_rc),
+            left: Some(&mut d_left),
+            right: Some(&mut d_right),
             bias: Some(&mut d_bias),
             w_out: Some(&mut d_out),
             bias_out: Some(&mut d_bias_out),
@@ -184,7 +213,9 @@ fn bench<E: SweepElement>(
     }
     totals.sort_by(f64::total_cmp);
     let min = totals[0];
-    let flops = trials * steps * units * (6 * units + 4 * inputs + 6 * outputs);
+    // Two products with each factor forward and backward, and two for its gradient; the projections are computed once more.
+    let recurrent = 6 * shape.full_rows() + 14 * rank;
+    let flops = trials * steps * units * (recurrent + 4 * inputs + 6 * outputs);
     println!(
         "{name:<9} {min:8.3} {:7.3} {:7.3} {:7.3} {:9.1}",
         best[0],

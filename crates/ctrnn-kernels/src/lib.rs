@@ -19,6 +19,9 @@
 //! vectors over units: time constants, integrators and noise conventions are converted to them before the sweep. `xi` never
 //! enters the recurrence.
 //!
+//! `W_rc` is a matrix `w_rc`, or the product `left right' / N` of two thin factors `[N, R]`, or the sum of both. The product is
+//! never formed: `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`.
+//!
 //! # The sweep backward
 //!
 //! Write `g_x` for the gradient of the loss with respect to `x`, and `G_x` for the part of it that the loss puts on a result
@@ -30,8 +33,9 @@
 //! rate:     g_r(t+1) = ... + decay g_r(t+2)                                 g_z(t) = f'(z(t)) gain g_r(t+1) + G_z
 //! ```
 //!
-//! and, summed over trials and time, `g_W_rc = g_z r(t)'`, `g_W_in = g_z u'`, `g_b = g_z`, `g_W_out = G_y (r(t+1) + sigma_post xi)'`;
-//! with s the state (v or r) `g_decay = g_s(t+1) s(t)`, `g_noise_scale = g n` where g is the gradient of what the noise is added
+//! where `W_rc' g_z = w_rc' g_z + right g_kappa / N` with `g_kappa = left' g_z`; and, summed over trials and time,
+//! `g_w_rc = g_z r(t)'`, `g_left = g_z kappa'`, `g_right = r(t) g_kappa' / N`, `g_W_in = g_z u'`, `g_b = g_z`,
+//! `g_W_out = G_y (r(t+1) + sigma_post xi)'`; with s the state (v or r) `g_decay = g_s(t+1) s(t)`, `g_noise_scale = g n` where g is the gradient of what the noise is added
 //! to, and `g_gain = g_v z` (voltage) or `g_r f(z)` (rate).
 //!
 //! `f'` is computed from `f`, so that the backward sweep needs little memory. In `f32`, bytes per trial, unit and time step:
@@ -59,7 +63,7 @@
 //! ```
 //! use ctrnn_kernels::*;
 //!
-//! let shape = Shape { trials: 1, steps: 2, inputs: 0, units: 2, outputs: 1 };
+//! let shape = Shape { trials: 1, steps: 2, units: 2, outputs: 1, ..Shape::default() };
 //! let sweep = SweepSlices {
 //!     shape,
 //!     form: Form::Voltage,
@@ -69,6 +73,8 @@
 //!         inputs: &[][..],
 //!         w_in: &[],
 //!         w_rc: &[0.0; 4],
+//!         left: &[],
+//!         right: &[],
 //!         bias: &[0.0, 1.0],
 //!         w_out: &[1.0, -1.0],
 //!         bias_out: &[0.0],

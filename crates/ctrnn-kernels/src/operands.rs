@@ -6,12 +6,12 @@
 use crate::Shape;
 
 /// Defines a struct with one `T` per tensor from the list of tensors with their sizes, outermost first; what follows a semicolon is a
-/// field of [`UnitState`].
+/// field of [`UnitState`]. A size is a field of [`Shape`], or a method of it: `rows()`.
 macro_rules! table {
     (
         $(#[$doc:meta])*
         pub struct $table:ident {
-            $($(#[$field_doc:meta])* $field:ident: [$($size:ident),+],)+
+            $($(#[$field_doc:meta])* $field:ident: [$($size:ident $(($($call:tt)*))?),+],)+
             $(; $(#[$states_doc:meta])* $states:ident,)?
         }
     ) => {
@@ -88,7 +88,7 @@ macro_rules! table {
             /// Returns the shape of each tensor.
             pub fn shapes(shape: &Shape) -> Self {
                 Self {
-                    $($field: vec![$(shape.$size),+],)+
+                    $($field: vec![$(shape.$size $(($($call)*))?),+],)+
                     $($states: UnitState::shapes(shape),)?
                 }
             }
@@ -98,7 +98,7 @@ macro_rules! table {
             /// Returns the number of elements of each tensor.
             pub fn lens(shape: &Shape) -> Self {
                 Self {
-                    $($field: [$(shape.$size),+].iter().product(),)+
+                    $($field: [$(shape.$size $(($($call)*))?),+].iter().product(),)+
                     $($states: UnitState::lens(shape),)?
                 }
             }
@@ -125,8 +125,13 @@ table! {
         inputs: [steps, trials, inputs],
         /// Effective input weights `[N, I]`.
         w_in: [units, inputs],
-        /// Effective recurrent weights `[N, N]`.
-        w_rc: [units, units],
+        /// Effective recurrent weights `[N, N]`, or `[0, N]` where the recurrent matrix is the product of its factors alone:
+        /// `W_rc = w_rc + left right' / N`.
+        w_rc: [full_rows(), units],
+        /// Left factor of the recurrent matrix `[N, R]`.
+        left: [units, rank],
+        /// Right factor of the recurrent matrix `[N, R]`.
+        right: [units, rank],
         /// Recurrent bias `[N]`.
         bias: [units],
         /// Effective readout weights `[O, N]`.

@@ -1,7 +1,7 @@
 //! Sizes of a sweep.
 
 /// Sizes of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Number of trials B, at least 1.
     pub trials: usize,
@@ -13,6 +13,10 @@ pub struct Shape {
     pub units: usize,
     /// Number of outputs O; may be 0.
     pub outputs: usize,
+    /// Rank R of the factors of the recurrent matrix; 0: it has none.
+    pub rank: usize,
+    /// True if the recurrent matrix is the product of its factors alone: `w_rc` is then empty.
+    pub without_full: bool,
 }
 
 impl Shape {
@@ -21,10 +25,18 @@ impl Shape {
         Self {
             trials,
             steps,
-            inputs: 0,
             units,
+            inputs: 0,
             outputs: 0,
+            rank: 0,
+            without_full: false,
         }
+    }
+
+    /// Returns the number of rows of `w_rc`: N, or 0 if the recurrent matrix is the product of its factors alone.
+    #[must_use]
+    pub const fn full_rows(&self) -> usize {
+        if self.without_full { 0 } else { self.units }
     }
 
     /// Returns the length of a buffer `[time, trial, unit]` with one entry per time step: `T B N`.

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Connectivity, Dale, InitialState, Integrator, NoiseLevels, OutputNonlinearity, TimeConstants,
-    WeightInits,
+    Connectivity, Dale, InitialState, Integrator, LowRank, NoiseLevels, OutputNonlinearity,
+    TimeConstants, WeightInits,
 };
 
 /// Configuration of a network.
@@ -67,6 +67,11 @@ pub struct CtrnnConfig {
     pub noise: NoiseLevels,
     /// Initial weights.
     pub init: WeightInits,
+    /// Recurrent matrix of low rank, `W_rc = F + M N' / n_units`, alone (F = 0) or on top of a full matrix F that is trained or
+    /// fixed. Absent: a full matrix. Neither Dale's law nor masks, densities or plasticity of `W_rc` go with it: they are rules
+    /// about single entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_rank: Option<LowRank>,
     /// Dale's law: all outgoing weights of a unit have one sign, so that `W_rc[i,j] = s_j g(w[i,j])` with w trained.
     /// Needs an activation that is never negative. Absent: weights may have any sign.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +119,7 @@ impl Default for CtrnnConfig {
             bias: Biases::default(),
             noise: NoiseLevels::default(),
             init: WeightInits::default(),
+            low_rank: None,
             dale: None,
             positive_input: false,
             density: Densities::default(),

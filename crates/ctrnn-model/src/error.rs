@@ -32,6 +32,20 @@ pub enum ModelError {
         "the recurrent weights cannot be balanced: no unit receives both excitation and inhibition that is trained; init.balance = \"none\" leaves them as drawn"
     )]
     Unbalanced,
+    /// The overlaps of a factor of the recurrent matrix ask for longer vectors than its standard deviation allows.
+    #[error(
+        "column {dimension} of the {factor} factor cannot have the overlaps asked for at a standard deviation of {std}: they need {least} or more"
+    )]
+    Overlap {
+        /// Name of the factor.
+        factor: &'static str,
+        /// Column, counted from 0.
+        dimension: usize,
+        /// Standard deviation asked for.
+        std: f64,
+        /// Least standard deviation of vectors with these overlaps; infinite where no vector has them.
+        least: f64,
+    },
     /// A tensor given by name has another shape than the network's.
     #[error("{name} has shape {found:?}, but this network needs {expected:?}")]
     Shape {

@@ -10,7 +10,7 @@ use faer::Mat;
 use crate::connectivity::Matrix;
 use crate::spectrum::{MOST_UNITS_FOR_RADIUS, has_loop, positive_radius, spectral_radius};
 use crate::synapses::{Constraints, n_connections};
-use crate::{Activation, Balance, CtrnnConfig, ModelError, WeightInit, Weights};
+use crate::{Activation, Balance, CtrnnConfig, LowRank, ModelError, WeightInit, Weights, low_rank};
 
 impl CtrnnConfig {
     /// Returns the balance of the initial recurrent weights: the one asked for, or the default.
@@ -107,12 +107,21 @@ impl CtrnnConfig {
 pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelError> {
     let key = Key::new(seed, Stream::Weights, 0);
     let mut weights = Weights::new();
+    let full = config.low_rank.as_ref().is_none_or(LowRank::has_full);
     for (index, matrix) in (0..).zip(Matrix::ALL) {
+        if matrix == Matrix::Recurrent && !full {
+            continue;
+        }
         // Masks have generators of their own, 3 to 5, after those of the weights, 0 to 2.
         let mask = draw_mask(config, matrix, &mut Rng::new(key, 3 + index, 0));
         let constraints = Constraints::new(config, matrix, mask);
         let mut effective = draw_effective(config, &constraints, &mut Rng::new(key, index, 0));
         if matrix == Matrix::Recurrent {
+            if let Some(factors) = &config.low_rank {
+                effective
+                    .iter_mut()
+                    .for_each(|weight| *weight *= factors.gain);
+            }
             balance(config.balance(), &constraints, &mut effective)?;
             if let Some(asked) = config.spectral_radius() {
                 scale_to(&mut effective, &constraints, asked)?;
@@ -121,6 +130,9 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
         weights.extend(constraints.arrays());
         let data = TensorData::new(effective, constraints.shape);
         weights.insert(matrix.array("weight"), data);
+    }
+    if let Some(factors) = &config.low_rank {
+        low_rank::draw(config, factors, key, &mut weights)?;
     }
     Ok(weights)
 }

@@ -9,7 +9,8 @@
 //!
 //! `v` is the membrane potential, `r` the firing rate, `u` the input, `y` the readout. `eps` is carried on by the
 //! dynamics, `xi` is seen by the readout alone. In the rate form the leak acts on `r`:
-//! `r(t+1) = (1 - alpha) r(t) + alpha f(z(t))` with `z = W_rc r + W_in u + b + eps`.
+//! `r(t+1) = (1 - alpha) r(t) + alpha f(z(t))` with `z = W_rc r + W_in u + b + eps`. `W_rc` may be a product of two thin factors
+//! ([`LowRank`]).
 //!
 //! # Conventions
 //!
@@ -45,6 +46,7 @@ mod init;
 mod initial_state;
 mod input_path;
 mod lengths;
+mod low_rank;
 mod module;
 mod noise;
 mod noise_sources;
@@ -77,6 +79,7 @@ pub use error::ModelError;
 pub use fused_ops::FusedOps;
 pub use initial_state::InitialState;
 pub use input_path::InputPath;
+pub use low_rank::{Factor, FactorInit, FullMatrix, LowRank};
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{CONDITION_VALUES, Parameter, ParameterSpec, Role, Weights, host_tensor};

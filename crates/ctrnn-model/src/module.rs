@@ -6,12 +6,13 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::connectivity::Matrix;
 use crate::lengths::run_by_length;
+use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
 use crate::step_factors::StepFactors;
 use crate::synapses::Synapses;
 use crate::{
-    CtrnnConfig, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors, SweepTensors,
-    Trajectory, UnitState, Weights, noise_sources, primitive, recurrence, tensor,
+    CtrnnConfig, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors, Role,
+    SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive, recurrence, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)); made by [`CtrnnConfig::init`] or
@@ -25,6 +26,9 @@ use crate::{
 /// |---|---|---|
 /// | trained, before sign and mask | [`raw_weights`](CtrnnModule::raw_weights), the fields `w_in_raw`, `w_rc_raw`, `w_out_raw` | `weight_raw` in [`weights`](CtrnnModule::weights), where the two differ |
 /// | acting on the network | [`effective_weights`](CtrnnModule::effective_weights) | `weight` in [`weights`](CtrnnModule::weights) |
+///
+/// Of a recurrent matrix of low rank the trained numbers are the factors, `left` and `right`, and the full matrix `w_rc_raw`, if it
+/// has one; the effective weights are their sum. A pass multiplies by the factors and never forms it.
 ///
 /// # Parameter ids and records
 ///
@@ -41,8 +45,13 @@ use crate::{
 pub struct CtrnnModule<B: Backend> {
     /// Raw input weights, the trained numbers behind `W_in [N,I]`, before sign and mask.
     pub w_in_raw: Param<Tensor<B, 2>>,
-    /// Raw recurrent weights, the trained numbers behind `W_rc [N,N]`, before sign and mask.
+    /// Raw recurrent weights, the trained numbers behind `W_rc [N,N]`, before sign and mask; `[0,N]` where the recurrent matrix is
+    /// the product of its factors alone.
     pub w_rc_raw: Param<Tensor<B, 2>>,
+    /// Left factor `[N,R]` of a recurrent matrix of low rank.
+    pub left: Option<Param<Tensor<B, 2>>>,
+    /// Right factor `[N,R]` of a recurrent matrix of low rank.
+    pub right: Option<Param<Tensor<B, 2>>>,
     /// Recurrent bias `b [N]`, if trained; else it is zero.
     pub bias: Option<Param<Tensor<B, 1>>>,
     /// Raw readout weights, the trained numbers behind `W_out [O,N]`, before sign and mask.
@@ -185,7 +194,9 @@ impl<B: Backend> CtrnnModule<B> {
             operands: Operands {
                 inputs: primitive(noise_sources::seen_inputs(config, &forward.noise, inputs)),
                 w_in: primitive(self.effective_weights(Matrix::Input)),
-                w_rc: primitive(self.effective_weights(Matrix::Recurrent)),
+                w_rc: primitive(self.recurrent.effective(self.w_rc_raw.val())),
+                left: primitive(self.factor(&self.left)),
+                right: primitive(self.factor(&self.right)),
                 bias: primitive(self.bias_value()),
                 w_out: primitive(self.effective_weights(Matrix::Output)),
                 bias_out: primitive(self.bias_out_value()),
@@ -227,7 +238,7 @@ impl<B: Backend> CtrnnModule<B> {
 
     /// Returns the device that holds the parameters.
     pub fn device(&self) -> B::Device {
-        self.w_rc_raw.device()
+        self.w_out_raw.device()
     }
 
     /// Returns a network with these weights and time constants and another time step, for running a trained network at another dt.
@@ -251,10 +262,46 @@ impl<B: Backend> CtrnnModule<B> {
 
     /// Returns the effective weights `[post, pre]`, which act on the network, computed from the trained ones.
     pub fn effective_weights(&self, matrix: Matrix) -> Tensor<B, 2> {
-        self.synapses(matrix).effective(self.raw_weights(matrix))
+        let single = || self.synapses(matrix).effective(self.raw_weights(matrix));
+        let (Matrix::Recurrent, Some(factors)) = (matrix, &self.config.low_rank) else {
+            return single();
+        };
+        // burn's gradient of a division by a number is rounded to single precision.
+        let right = self.factor(&self.right) * (1.0 / self.config.n_units as f64);
+        let product = self.factor(&self.left).matmul(right.transpose());
+        if factors.has_full() {
+            product + single()
+        } else {
+            product
+        }
     }
 
-    /// Returns the raw weights `[post, pre]`, which are trained: before sign and mask.
+    /// Returns a factor `[N,R]` of the recurrent matrix; `[N,0]` where it has none.
+    fn factor(&self, factor: &Option<Param<Tensor<B, 2>>>) -> Tensor<B, 2> {
+        match factor {
+            Some(factor) => factor.val(),
+            None => {
+                let none = TensorData::new(Vec::<f32>::new(), [self.config.n_units, 0]);
+                host_tensor(none, &self.device())
+            }
+        }
+    }
+
+    /// Returns the tensors that a matrix is made of by their names in weight files: the raw weights, and the factors of a recurrent
+    /// matrix of low rank.
+    pub fn raw_tensors(&self, matrix: Matrix) -> Vec<(String, Tensor<B, 2>)> {
+        let parameters = self.config.parameters_of(matrix).into_iter();
+        parameters
+            .map(|parameter| match parameter.role {
+                Role::RecurrentLeft => (parameter.name(), self.factor(&self.left)),
+                Role::RecurrentRight => (parameter.name(), self.factor(&self.right)),
+                _ => (matrix.array(RAW), self.raw_weights(matrix)),
+            })
+            .collect()
+    }
+
+    /// Returns the raw weights `[post, pre]`, which are trained: before sign and mask. Those of a recurrent matrix of low rank are
+    /// the full matrix, `[0,N]` if it has none.
     pub fn raw_weights(&self, matrix: Matrix) -> Tensor<B, 2> {
         match matrix {
             Matrix::Input => self.w_in_raw.val(),

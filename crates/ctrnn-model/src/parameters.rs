@@ -7,6 +7,8 @@ use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Element, Tensor, TensorData};
 
+use crate::CtrnnConfig;
+
 /// Host arrays by name, as weight files hold them; rows are postsynaptic.
 pub type Weights = BTreeMap<String, TensorData>;
 
@@ -27,8 +29,12 @@ pub struct Parameter {
 pub enum Role {
     /// `W_in [N,I]`
     InputWeight,
-    /// `W_rc [N,N]`
+    /// `W_rc [N,N]`, or the full matrix to which the product of the factors is added
     RecurrentWeight,
+    /// Left factor `[N,R]` of a recurrent matrix of low rank
+    RecurrentLeft,
+    /// Right factor `[N,R]` of a recurrent matrix of low rank
+    RecurrentRight,
     /// `b [N]`
     RecurrentBias,
     /// `W_out [O,N]`
@@ -68,9 +74,11 @@ pub const CONDITION_VALUES: &str = "initial_state.condition.";
 
 impl Role {
     /// All roles, in the order of weight files and optimizers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::InputWeight,
         Self::RecurrentWeight,
+        Self::RecurrentLeft,
+        Self::RecurrentRight,
         Self::RecurrentBias,
         Self::OutputWeight,
         Self::OutputBias,
@@ -83,6 +91,8 @@ impl Role {
         match self {
             Self::InputWeight => "input.weight",
             Self::RecurrentWeight => "recurrent.weight",
+            Self::RecurrentLeft => "recurrent.left",
+            Self::RecurrentRight => "recurrent.right",
             Self::RecurrentBias => "recurrent.bias",
             Self::OutputWeight => "output.weight",
             Self::OutputBias => "output.bias",
@@ -95,6 +105,14 @@ impl Role {
     pub fn is_called(self, word: &str) -> bool {
         let name = self.name();
         name == word || name.split('.').next() == Some(word)
+    }
+
+    /// Returns true for the parameters that a recurrent matrix is made of.
+    pub const fn is_recurrent_matrix(self) -> bool {
+        matches!(
+            self,
+            Self::RecurrentWeight | Self::RecurrentLeft | Self::RecurrentRight
+        )
     }
 
     /// Returns the parameter with this role in a layer.
@@ -124,6 +142,10 @@ impl Parameter {
     pub const INPUT_WEIGHT: Self = Role::InputWeight.of_layer(0);
     /// [`Role::RecurrentWeight`] of the first layer.
     pub const RECURRENT_WEIGHT: Self = Role::RecurrentWeight.of_layer(0);
+    /// [`Role::RecurrentLeft`] of the first layer.
+    pub const RECURRENT_LEFT: Self = Role::RecurrentLeft.of_layer(0);
+    /// [`Role::RecurrentRight`] of the first layer.
+    pub const RECURRENT_RIGHT: Self = Role::RecurrentRight.of_layer(0);
     /// [`Role::RecurrentBias`] of the first layer.
     pub const RECURRENT_BIAS: Self = Role::RecurrentBias.of_layer(0);
     /// [`Role::OutputWeight`] of the first layer.
@@ -157,6 +179,21 @@ impl Parameter {
         value: Tensor<B, D>,
     ) -> Param<Tensor<B, D>> {
         Param::initialized(self.id(), value.require_grad())
+    }
+
+    /// Returns a part of the recurrent matrix as a burn parameter with this one's id; one that the network holds as it is drawn is not
+    /// tracked, so that no sweep computes its gradient.
+    pub(crate) fn part<B: Backend>(
+        self,
+        value: Tensor<B, 2>,
+        config: &CtrnnConfig,
+    ) -> Param<Tensor<B, 2>> {
+        let factors = config.low_rank.as_ref();
+        if factors.is_some_and(|factors| factors.holds(self.role)) {
+            Param::initialized(self.id(), value)
+        } else {
+            self.param(value)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! at the keys that it joins, a library user gets the same messages.
 
 mod arrays;
+mod low_rank;
 mod single_keys;
 
 use crate::{
@@ -44,6 +45,7 @@ impl CtrnnConfig {
         found.extend(cell_types(self));
         found.extend(trapped_weights(self));
         found.extend(diagonal(self));
+        found.extend(low_rank::of_table(self));
         found.extend(frozen(self));
         found
     }
@@ -51,6 +53,7 @@ impl CtrnnConfig {
     /// Returns the violations of rules about the sizes that the task gives.
     pub fn violations_of_sizes(&self) -> Vec<Violation> {
         let mut found = single_keys::sizes(self);
+        found.extend(low_rank::of_sizes(self));
         if self.output_nonlinearity == OutputNonlinearity::Softmax && self.n_outputs == 1 {
             let violation = Violation::new(
                 Topic::Readout,

@@ -5,11 +5,12 @@ use burn::tensor::backend::Backend;
 
 use crate::connectivity::Matrix;
 use crate::initial_state::CARRIED_STATE;
+use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::{
-    CtrnnConfig, CtrnnModule, InitialState, ModelError, Parameter, ParameterSpec, Role, Weights,
-    init,
+    CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Role,
+    Weights, init, low_rank,
 };
 
 impl CtrnnConfig {
@@ -65,6 +66,16 @@ impl<B: Backend> CtrnnModule<B> {
     ) -> Result<Self, ModelError> {
         config.check()?;
         check(weights, config)?;
+        let factor = |p: Parameter| -> Result<_, ModelError> {
+            Ok(match config.low_rank {
+                Some(_) => Some(p.part(host_tensor(find(weights, p)?, device), config)),
+                None => None,
+            })
+        };
+        let (left, right) = (
+            factor(Parameter::RECURRENT_LEFT)?,
+            factor(Parameter::RECURRENT_RIGHT)?,
+        );
         let vector = |p: Parameter| -> Result<_, ModelError> {
             Ok(if p.is_trained(config) {
                 Some(p.param(host_tensor(find(weights, p)?, device)))
@@ -74,8 +85,13 @@ impl<B: Backend> CtrnnModule<B> {
         };
         let matrix = |matrix: Matrix| -> Result<_, ModelError> {
             let constraints = Constraints::of(config, matrix, weights)?;
-            let raw = TensorData::new(constraints.raw_of(weights)?, constraints.shape);
-            let raw = matrix.parameter().param(host_tensor(raw, device));
+            let raw = match &config.low_rank {
+                Some(factors) if matrix == Matrix::Recurrent => {
+                    full_matrix(config, factors, weights)?
+                }
+                _ => TensorData::new(constraints.raw_of(weights)?, constraints.shape),
+            };
+            let raw = matrix.parameter().part(host_tensor(raw, device), config);
             Ok((raw, Synapses::new(constraints, device)))
         };
         let (w_in_raw, input) = matrix(Matrix::Input)?;
@@ -92,6 +108,8 @@ impl<B: Backend> CtrnnModule<B> {
         Ok(Self {
             w_in_raw,
             w_rc_raw,
+            left,
+            right,
             bias: vector(Parameter::RECURRENT_BIAS)?,
             w_out_raw,
             bias_out: vector(Parameter::OUTPUT_BIAS)?,
@@ -133,12 +151,20 @@ impl<B: Backend> CtrnnModule<B> {
     /// Replaces those parameters of the network that `weights` names. A matrix may be given by its effective
     /// weights, by its raw ones, or by both.
     ///
+    /// Where the recurrent matrix is the product of two factors alone, effective recurrent weights without factors are replaced by
+    /// the matrix of that rank that is nearest to them: its factors are made of the largest singular values and their vectors.
+    ///
     /// # Errors
     /// Names the tensor that is unknown, has another shape, is not finite, or contradicts the configuration.
     pub fn with_weights(self, weights: &Weights) -> Result<Self, ModelError> {
-        let mut all = self.weights();
-        for matrix in Matrix::ALL {
-            let names = ["weight", "weight_raw"].map(|what| matrix.array(what));
+        let (mut all, mut given) = (self.weights(), weights.clone());
+        if let Some(factors) = &self.config.low_rank {
+            give_way_to_factors(&mut all, &mut given, &self.config, factors)?;
+        }
+        let is_single =
+            |matrix: &Matrix| *matrix != Matrix::Recurrent || self.config.low_rank.is_none();
+        for matrix in Matrix::ALL.into_iter().filter(is_single) {
+            let names = ["weight", RAW].map(|what| matrix.array(what));
             if names.iter().any(|name| weights.contains_key(name)) {
                 all.retain(|name, _| !names.contains(name));
             }
@@ -146,19 +172,28 @@ impl<B: Backend> CtrnnModule<B> {
         if weights.contains_key(TAU_MS) {
             all.remove(&Parameter::TIME_CONSTANTS.name()); // it follows from the time constants that are given
         }
-        all.extend(weights.clone());
+        all.extend(given);
         Self::from_weights(&self.config, &all, &self.device())
     }
 
     /// Returns every tensor of the network by name, as weight files hold them: the parameters (zeros or the given values where a
     /// parameter is not trained), `tau_ms [1 or N]` and, where the network has them, `tau_raw`, `carried_state [B,N]` and the
     /// values of conditions ([`CONDITION_VALUES`]). The `weight` of a constrained matrix is the effective one, accompanied by
-    /// `weight_raw`, `mask`, `sign` and `fixed`.
+    /// `weight_raw`, `mask`, `sign` and `fixed`; that of a recurrent matrix of low rank by `left` and `right`, and by `weight_raw`,
+    /// its full matrix, if it has one.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name(), data);
         for matrix in Matrix::ALL {
             put(matrix.parameter(), self.effective_weights(matrix).to_data());
+        }
+        for (parameter, factor) in [
+            (Parameter::RECURRENT_LEFT, &self.left),
+            (Parameter::RECURRENT_RIGHT, &self.right),
+        ] {
+            if let Some(factor) = factor {
+                put(parameter, factor.val().to_data());
+            }
         }
         put(Parameter::RECURRENT_BIAS, self.bias_value().to_data());
         put(Parameter::OUTPUT_BIAS, self.bias_out_value().to_data());
@@ -184,17 +219,79 @@ impl<B: Backend> CtrnnModule<B> {
 
     fn constraint_arrays(&self, matrix: Matrix) -> Weights {
         let constraints = self.synapses(matrix).constraints();
-        if constraints.is_none() {
+        let factors = self.config.low_rank.as_ref();
+        let is_full_part = matrix == Matrix::Recurrent && factors.is_some_and(LowRank::has_full);
+        if constraints.is_none() && !is_full_part {
             return Weights::new();
         }
         let mut arrays = constraints.arrays();
         let raw = self.raw_weights(matrix).to_data();
-        arrays.insert(matrix.array("weight_raw"), raw);
+        arrays.insert(matrix.array(RAW), raw);
         arrays
             .into_iter()
             .map(|(name, data)| (name, data.convert::<B::FloatElem>()))
             .collect()
     }
+}
+
+/// Returns the full matrix to which the product of the factors is added, `[0,N]` if there is none.
+fn full_matrix(
+    config: &CtrnnConfig,
+    factors: &LowRank,
+    weights: &Weights,
+) -> Result<TensorData, ModelError> {
+    let name = Matrix::Recurrent.array(RAW);
+    let full = match weights.get(&name) {
+        Some(full) if factors.has_full() => full.clone(),
+        None if factors.has_full() => return Err(ModelError::MissingTensor { name }),
+        Some(_) => {
+            return Err(ModelError::Contradiction {
+                name,
+                reason: "the recurrent matrix is the product of its factors alone".to_owned(),
+            });
+        }
+        None => TensorData::new(Vec::<f64>::new(), [0, config.n_units]),
+    };
+    low_rank::check_product(config, factors.rank, weights)?;
+    Ok(full)
+}
+
+/// Removes from the own weights of a network of low rank what follows from given ones, and turns a given matrix without factors into
+/// factors; see [`CtrnnModule::with_weights`].
+fn give_way_to_factors(
+    own: &mut Weights,
+    given: &mut Weights,
+    config: &CtrnnConfig,
+    factors: &LowRank,
+) -> Result<(), ModelError> {
+    let effective = Parameter::RECURRENT_WEIGHT.name();
+    let [left, right] =
+        [Parameter::RECURRENT_LEFT, Parameter::RECURRENT_RIGHT].map(Parameter::name);
+    let full = Matrix::Recurrent.array(RAW);
+    let has_parts = [&left, &right, &full]
+        .into_iter()
+        .any(|name| given.contains_key(name));
+    if has_parts {
+        own.remove(&effective);
+        return Ok(());
+    }
+    let Some(matrix) = given.remove(&effective) else {
+        return Ok(());
+    };
+    check_shape(&effective, &matrix, &Matrix::Recurrent.shape(config))?;
+    check_finite(&effective, &matrix)?;
+    if factors.has_full() {
+        return Err(ModelError::Contradiction {
+            name: effective,
+            reason: format!(
+                "the sum of a full matrix and a product does not say what they are; give {left}, {right} and {full}"
+            ),
+        });
+    }
+    let found = low_rank::nearest_factors(&matrix, config.n_units, factors.rank)?;
+    given.extend([left, right].into_iter().zip(found));
+    own.remove(&effective);
+    Ok(())
 }
 
 /// Returns the weights of a parameter.
@@ -242,7 +339,7 @@ fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
     let matrix = Matrix::ALL.into_iter().find(|m| m.name() == matrix)?;
     let [post, pre] = matrix.shape(config);
     match what {
-        "weight_raw" | "mask" | "fixed" => Some(vec![post, pre]),
+        "weight" | RAW | "mask" | "fixed" => Some(vec![post, pre]),
         "sign" => Some(vec![pre]),
         _ => None,
     }

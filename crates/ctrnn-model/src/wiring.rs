@@ -6,7 +6,8 @@ use burn::module::ParamId;
 
 use crate::connectivity::Matrix;
 use crate::{
-    CtrnnConfig, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
+    CtrnnConfig, InitialState, LowRank, Parameter, ParameterSpec, Parametrization, ReadoutSigns,
+    Role,
 };
 
 impl Matrix {
@@ -27,6 +28,12 @@ impl Parameter {
         match self.role {
             Role::InputWeight => vec![n, i],
             Role::RecurrentWeight => vec![n, n],
+            Role::RecurrentLeft | Role::RecurrentRight => {
+                vec![
+                    n,
+                    config.low_rank.as_ref().map_or(0, |factors| factors.rank),
+                ]
+            }
             Role::RecurrentBias => vec![n],
             Role::OutputWeight => vec![o, n],
             Role::OutputBias => vec![o],
@@ -41,7 +48,9 @@ impl Parameter {
     /// Returns true if a network with this configuration trains this parameter.
     pub fn is_trained(self, config: &CtrnnConfig) -> bool {
         match self.role {
-            Role::InputWeight | Role::RecurrentWeight | Role::OutputWeight => true,
+            Role::InputWeight | Role::OutputWeight => true,
+            Role::RecurrentWeight => config.low_rank.as_ref().is_none_or(LowRank::has_full),
+            Role::RecurrentLeft | Role::RecurrentRight => config.low_rank.is_some(),
             Role::RecurrentBias => config.bias.recurrent,
             Role::OutputBias => config.bias.readout,
             Role::InitialState => config.initial_state.is_learned(),
@@ -54,16 +63,27 @@ impl CtrnnConfig {
     /// Lists the parameters that such a network can have, trained or fixed, layer after layer: the one list from which weight
     /// files, gradients and optimizers are made.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
-        Role::ALL
-            .map(|role| {
-                let parameter = role.of_layer(0);
-                ParameterSpec {
-                    parameter,
-                    shape: parameter.shape(self),
-                    is_trained: parameter.is_trained(self),
-                }
-            })
-            .into()
+        let spec = |parameter: Parameter| ParameterSpec {
+            parameter,
+            shape: parameter.shape(self),
+            is_trained: parameter.is_trained(self),
+        };
+        let all = Role::ALL.into_iter().map(|role| spec(role.of_layer(0)));
+        // Of the recurrent matrix a network has the full one, the factors, or both.
+        all.filter(|spec| spec.is_trained || !spec.parameter.role.is_recurrent_matrix())
+            .collect()
+    }
+
+    /// Returns the parameters that a matrix is made of: one, or for a recurrent matrix of low rank its factors and its full part.
+    pub fn parameters_of(&self, matrix: Matrix) -> Vec<Parameter> {
+        match matrix {
+            Matrix::Recurrent => {
+                let all = self.parameters().into_iter().map(|spec| spec.parameter);
+                all.filter(|parameter| parameter.role.is_recurrent_matrix())
+                    .collect()
+            }
+            matrix => vec![matrix.parameter()],
+        }
     }
 
     /// Returns the parameters by their burn ids.
@@ -74,9 +94,18 @@ impl CtrnnConfig {
 
     /// Returns true if training leaves a parameter as it is.
     pub fn is_frozen(&self, parameter: Parameter) -> bool {
-        self.frozen
-            .iter()
-            .any(|word| parameter.role.is_called(word))
+        let held = |factors: &LowRank| factors.holds(parameter.role);
+        self.low_rank.as_ref().is_some_and(held)
+            || self
+                .frozen
+                .iter()
+                .any(|word| parameter.role.is_called(word))
+    }
+
+    /// Names the feature of the network for which no GPU has kernels, so that the recurrence runs there by the plain path.
+    pub fn without_gpu_kernels(&self) -> Option<&'static str> {
+        let factors = self.low_rank.as_ref();
+        factors.map(|_| "a recurrent matrix of low rank")
     }
 
     /// Returns the fraction of the possible connections of a matrix that exist.
@@ -147,12 +176,13 @@ impl CtrnnConfig {
         possible
     }
 
-    /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, and
+    /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, no factors, and
     /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain.
     #[must_use]
     pub fn unconstrained(self) -> Self {
         let free = Self::default();
         Self {
+            low_rank: free.low_rank,
             dale: free.dale,
             positive_input: free.positive_input,
             density: free.density,

@@ -6,8 +6,9 @@ use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_files::TensorFile;
 use ctrnn_model::{
-    Balance, CtrnnConfig, CtrnnModule, Dale, Forward, InitialState, LearnedTimeConstants, Matrix,
-    Parameter, Parametrization, ReadoutSigns, TimeConstants, Weights, host_tensor,
+    Balance, CtrnnConfig, CtrnnModule, Dale, Factor, Forward, FullMatrix, InitialState,
+    LearnedTimeConstants, LowRank, Matrix, Parameter, Parametrization, ReadoutSigns, TimeConstants,
+    Weights, host_tensor,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_train::{AdaGrad, Adam, AdamW, Clip, Gradients, Optimizer, OptimizerState, RmsProp, Sgd};
@@ -325,6 +326,51 @@ fn what_is_frozen_keeps_every_bit() {
             bits(&trained(start.clone(), rule).weights()),
             bits(&start.weights())
         );
+    }
+}
+
+/// Of the recurrent matrix of low rank, what is trained changes, what is held keeps every bit, and a weight file returns all of it.
+#[test]
+fn factors_are_trained_as_they_are_told_and_survive_their_file() {
+    let parts = ["recurrent.weight_raw", "recurrent.left", "recurrent.right"];
+    let cases = [
+        (
+            FullMatrix::None,
+            vec![Factor::Left, Factor::Right],
+            &parts[1..],
+        ),
+        (
+            FullMatrix::Trained,
+            vec![Factor::Left, Factor::Right],
+            &parts[..],
+        ),
+        (FullMatrix::Fixed, vec![Factor::Right], &parts[2..]),
+        (FullMatrix::Trained, vec![Factor::Left], &parts[..2]),
+        (FullMatrix::Fixed, vec![], &[]),
+    ];
+    for (rule, (full, train, expected)) in optimizers(0.1).into_iter().zip(cases) {
+        let config = CtrnnConfig {
+            low_rank: Some(LowRank {
+                rank: 2,
+                full,
+                train,
+                ..LowRank::default()
+            }),
+            ..CtrnnConfig::new(3, N, 2)
+        };
+        let start = config.init::<Grad>(1, &Default::default()).unwrap();
+        let end = trained(start.clone(), rule.clone());
+        let (before, after) = (start.weights(), end.weights());
+        let changed: Vec<&str> = parts
+            .into_iter()
+            .filter(|name| before.get(*name) != after.get(*name))
+            .collect();
+        assert_eq!(changed, expected, "{rule:?}");
+        let effective = ["recurrent.weight"; 1].map(|name| before[name] != after[name]);
+        assert_eq!(effective, [!expected.is_empty()]);
+        let read = through_a_file(&after);
+        let again = CtrnnModule::<Grad>::from_weights(&config, &read, &Default::default());
+        assert_eq!(bits(&again.unwrap().weights()), bits(&after));
     }
 }
 

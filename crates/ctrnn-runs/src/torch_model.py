@@ -14,7 +14,7 @@ It computes what `train-ctrnn simulate` does:
 
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
 input k. Weights are [post, pre] and parameters, so that the network can be trained on; what constrained them before (Dale's
-law, masks) does not here.
+law, masks, low rank) does not here.
 """
 
 import json
@@ -51,6 +51,9 @@ class CTRNN(torch.nn.Module):
     def __init__(self, weights, model=MODEL):
         super().__init__()
         self.model = model
+        if "recurrent.left" in weights:  # in the file their product is rounded to single precision
+            product = weights["recurrent.left"] @ weights["recurrent.right"].T / len(weights["recurrent.left"])
+            weights = {**weights, "recurrent.weight": product + weights.get("recurrent.weight_raw", 0.0)}
         for name, of_file in NAMES.items():
             setattr(self, name, torch.nn.Parameter(weights[of_file].clone()))
         self.register_buffer("fixed_tau_ms", weights["tau_ms"].clone())

@@ -86,7 +86,8 @@ impl TrainError {
                 ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }
                 | ModelError::FixedSpectralRadius { .. }
-                | ModelError::Unbalanced,
+                | ModelError::Unbalanced
+                | ModelError::Overlap { .. },
             ) => 2,
             Self::Model(_) => 4,
             Self::File(error) => match error.kind() {

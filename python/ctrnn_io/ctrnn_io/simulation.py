@@ -45,7 +45,7 @@ def simulate(
     run = run if isinstance(run, Run) else load_run(run)
     if run.model is None:
         raise ValueError(f"{run.path} has no model.json yet: an early version of train-ctrnn wrote it when training ended")
-    weights = {name: np.asarray(w, float) for name, w in (weights or weights_of(run)).items()}
+    weights = {name: np.asarray(w, float) for name, w in (weights or with_exact_product(weights_of(run))).items()}
     model = run.model if dt_ms is None else run.model | {"dt_ms": dt_ms}
     inputs = np.asarray(inputs, float)
     n_units, n_inputs = weights["input.weight"].shape
@@ -74,6 +74,15 @@ def simulate(
         "outputs": OUTPUTS[model["output_nonlinearity"]](readout),
         "t_ms": model["dt_ms"] * np.arange(1, shape[1] + 1),
     }
+
+
+def with_exact_product(weights):
+    """Returns weights whose recurrent matrix of low rank is computed from its factors: in the file it is rounded to single precision."""
+    if "recurrent.left" not in weights:
+        return weights
+    left, right = (np.asarray(weights[f"recurrent.{side}"], float) for side in ("left", "right"))
+    full = weights.get("recurrent.weight_raw", 0.0)
+    return weights | {"recurrent.weight": full + left @ right.T / len(left)}
 
 
 def tau_of(model, weights):

@@ -6,7 +6,9 @@
 use burn::backend::NdArray;
 use burn::tensor::TensorData;
 use ctrnn_files::Array;
-use ctrnn_model::{Activation, CtrnnConfig, CtrnnModule, Form, Forward, ModelError, Weights};
+use ctrnn_model::{
+    Activation, CtrnnConfig, CtrnnModule, Form, Forward, LowRank, ModelError, Weights,
+};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Condition, Layout, Task, Timeline, Trial, TrialBatch};
 use ndarray::Array3;
@@ -45,6 +47,8 @@ struct Drawn {
     tau_ms: f64,
     form: Form,
     activation: Activation,
+    /// Rank of the recurrent matrix, if it has factors: columns of the matrix, and the same in turn.
+    rank: Option<usize>,
     /// Excitatory fraction, under Dale's law.
     excitatory: Option<f64>,
     trials: Trials,
@@ -90,6 +94,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&[Form::Voltage, Form::Rate][..]),
         select(&Activation::ALL[..]),
         select(&[None, None, Some(0.0), Some(0.5), Some(1.0)][..]),
+        select(&[None, None, Some(1), Some(2), Some(3)][..]),
     );
     let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
     let metrics = select(METRICS);
@@ -104,6 +109,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
             form: kinds.0,
             activation: kinds.1,
             excitatory: kinds.2,
+            rank: kinds.3,
             trials,
             others: [before, peer],
             metrics,
@@ -194,7 +200,12 @@ impl Drawn {
     /// Creates the network with `W_rc` scaled by `gain`.
     fn network(&self, gain: f64) -> Result<CtrnnModule<NdArray>, ModelError> {
         let (n, trials) = (self.n_units, &self.trials);
+        let rank = self.rank.map(|rank| rank.min(n));
         let config = CtrnnConfig {
+            low_rank: rank.map(|rank| LowRank {
+                rank,
+                ..LowRank::default()
+            }),
             tau_ms: self.tau_ms.into(),
             form: self.form,
             activation: self.activation,
@@ -223,6 +234,16 @@ impl Drawn {
                 .map(|x| x.clamp(-3e38, 3e38))
                 .collect::<Vec<_>>();
             weights.insert(name.to_owned(), TensorData::new(values, shape));
+        }
+        if let Some(rank) = rank {
+            let matrix = weights.remove("recurrent.weight").expect("a line above");
+            let matrix: Vec<f64> = matrix.iter().collect();
+            for (name, turn) in [("recurrent.left", 0), ("recurrent.right", 1)] {
+                // The product must be finite in single precision.
+                let entry = |k: usize| matrix[(k + turn) % matrix.len()].clamp(-1e15, 1e15);
+                let values: Vec<f64> = (0..n * rank).map(entry).collect();
+                weights.insert(name.to_owned(), TensorData::new(values, [n, rank]));
+            }
         }
         CtrnnModule::from_weights(&config, &weights, &Default::default())
     }

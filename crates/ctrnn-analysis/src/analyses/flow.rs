@@ -193,7 +193,7 @@ impl Flow {
 
 /// Returns an arrow at each grid point. Its length grows with the square root of the speed, up to 0.85 of a cell, and is
 /// at least a quarter of that.
-fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
+pub(super) fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
     let n = flow.speed.nrows();
     let cell = ranges.map(|[low, high]| (high - low) / n as f64);
     // In units of cells, so that arrows have the correct direction on paper.

@@ -175,6 +175,7 @@ fn still(n_units: usize) -> Dynamics {
     Dynamics {
         w_in: Array2::zeros((n_units, 1)),
         w_rc: Array2::zeros((n_units, n_units)),
+        factors: None,
         bias: Array1::zeros(n_units),
         w_out: Array2::zeros((2, n_units)),
         bias_out: Array1::zeros(2),

@@ -2,7 +2,7 @@
 
 use ctrnn_config::{Backend, Run, counted};
 use ctrnn_kernels::KernelPath;
-use ctrnn_model::{ParameterSummary, Summary};
+use ctrnn_model::{LowRank, ParameterSummary, Summary};
 use ctrnn_tasks::TrialSet;
 use ctrnn_train::{Objective, Overflow};
 use serde_json::json;
@@ -168,6 +168,9 @@ fn recurrence(network: &Summary) -> String {
 /// Describes the initial weights: "drawn gaussian, balance row, spectral radius 1".
 fn beginning(run: &Run) -> String {
     let init = &run.model.init;
+    if let Some(factors) = &run.model.low_rank {
+        return beginning_of_factors(run, factors);
+    }
     let radius = match run.model.spectral_radius() {
         Some(radius) => format!("spectral radius {radius}"),
         None => "its natural scale".to_owned(),
@@ -180,6 +183,31 @@ fn beginning(run: &Run) -> String {
         "drawn {}, balance {}, {radius}{file}",
         init.recurrent.name(),
         run.model.balance()
+    )
+}
+
+/// Describes the initial factors: "rank 2, factors drawn with standard deviations 1 and 1, on a fixed gaussian matrix of gain 0.8".
+fn beginning_of_factors(run: &Run, factors: &LowRank) -> String {
+    let [left, right] = [factors.init.left_std, factors.init.right_std];
+    let product = format!(
+        "rank {}, factors drawn with standard deviations {left} and {right}",
+        factors.rank
+    );
+    let file = match run.init_file {
+        Some(_) => ", where model.init.file has none",
+        None => "",
+    };
+    if !factors.has_full() {
+        return format!("{product}{file}");
+    }
+    let scale = match run.model.spectral_radius() {
+        Some(radius) => format!("spectral radius {radius}"),
+        None => format!("gain {}", factors.gain),
+    };
+    format!(
+        "{product}, on a {} {} matrix of {scale}{file}",
+        factors.full,
+        run.model.init.recurrent.name()
     )
 }
 
@@ -196,7 +224,10 @@ fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
 fn kernels(run: &Run) -> &'static str {
     match run.config.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
-        Backend::Wgpu(_) | Backend::Cuda(_) => "cubecl",
+        Backend::Wgpu(_) | Backend::Cuda(_) => match run.model.without_gpu_kernels() {
+            Some(_) => "none, tensor operations",
+            None => "cubecl",
+        },
     }
 }
 

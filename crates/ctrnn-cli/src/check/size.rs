@@ -52,6 +52,7 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
         inputs: model.n_inputs,
         units: model.n_units,
         outputs: model.n_outputs,
+        ..Shape::default()
     };
     let besides = model.form == Form::Rate || model.tau_ms.learned().is_some();
     let arrays = if besides { 2 } else { 1 };

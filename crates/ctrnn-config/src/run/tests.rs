@@ -36,7 +36,7 @@ fn one_unknown_key() {
           |
         3 | hiden = 64
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, low_rank, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
         "#);
 }
 
@@ -61,7 +61,7 @@ sigma_rec = 0.1
           |
         5 | sigma_rec = 0.1
           | ^^^^^^^^^
-        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
+        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, low_rank, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
         "#);
 }
 
@@ -613,7 +613,7 @@ fn a_group_of_what_is_no_parameter() {
           |
         4 | recurrent.wight.lr = 1e-4
           |           ^^^^^
-        help: did you mean "weight"? Keys of [train.groups.recurrent]: bias, weight
+        help: did you mean "right" or "weight"? Keys of [train.groups.recurrent]: bias, left, right, weight
         "#);
 }
 
@@ -1120,7 +1120,7 @@ freeze = ["input", "readout.bias"]
           |
         9 | freeze = ["input", "readout.bias"]
           |                    ^^^^^^^^^^^^^^
-        help: parameters: input.weight, recurrent.weight, recurrent.bias, output.weight, output.bias, initial_state, tau_raw; groups: input, recurrent, output
+        help: parameters: input.weight, recurrent.weight, recurrent.left, recurrent.right, recurrent.bias, output.weight, output.bias, initial_state, tau_raw; groups: input, recurrent, output
         "#);
 }
 
@@ -1393,7 +1393,7 @@ activation = relu
           |
         4 | hiden = 5
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, bias, connectivity, dale, density, form, init, initial_state, input, low_rank, n_units, noise, output_nonlinearity, positive_input, self_connections, tau_ms
 
         error[C006]: not TOML: string values must be quoted, expected literal string
          --> run.toml:5:14
@@ -2006,4 +2006,55 @@ fn errors_in_the_table_of_a_trial_file() {
           |                              ^
         help: the default is task.npz.validation_fraction = 0.2
         "#);
+}
+
+#[test]
+fn rules_of_low_rank_are_shown_at_their_keys() {
+    let text = "[task.go_nogo]\n[model]\nn_units = 4\ndale = {}\nlow_rank = { rank = 6 }\n[train]\ngroups.recurrent.weight.lr = 1e-3";
+    let found = errors(text, &[]);
+    for part in [
+        "model.low_rank.rank = 6 is larger than the number of units, 4",
+        "--> run.toml:5:21",
+        "help: model.low_rank.rank = 4 or less; no matrix of 4 units has a higher rank",
+        "error[C023]: Dale's law gives each entry of W_rc a sign, which a product of factors does not have",
+        "help: remove model.dale, or model.low_rank for a full matrix",
+    ] {
+        assert!(found.contains(part), "{part:?} is not in {found}");
+    }
+    let found = errors(text, &["~model.dale", "model.low_rank.rank=2"]);
+    let part =
+        "train.groups.recurrent.weight has a learning rate, but recurrent.weight is not trained";
+    assert!(found.contains(part), "{found}");
+    let unknown = errors(text, &["~model.dale", "model.low_rank.full=\"some\""]);
+    assert!(
+        unknown.contains("\"some\" is not a full matrix"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn keys_without_effect_on_factors_are_noted() {
+    let text = "[task.go_nogo]\n[model]\nlow_rank = { rank = 2, gain = 0.5, train = [\"left\"] }\ninit.recurrent = \"uniform\"\n[train.groups]\nrecurrent.right.lr = 1e-3";
+    let found = run(text, &[]).unused_keys().join("\n");
+    for part in [
+        "model.init.recurrent has no effect: W_rc is the product of its factors alone",
+        "model.low_rank.gain has no effect",
+        "train.groups.recurrent.right has no effect: model.low_rank leaves recurrent.right as it is drawn",
+    ] {
+        assert!(found.contains(part), "{part:?} is not in {found}");
+    }
+    let used = run(text, &["model.low_rank.full=\"fixed\"", "~train.groups"]);
+    assert_eq!(used.unused_keys(), [""; 0]);
+    let held = [
+        "train.loss.weight_l2={recurrent=1.0}",
+        "train.freeze=[\"recurrent.left\"]",
+        "~train.groups",
+    ];
+    let found = run(text, &held).unused_keys().join("\n");
+    assert!(
+        found.contains(
+            "train.loss.weight_l2 has no effect: on recurrent.weight, which train.freeze holds"
+        ),
+        "{found}"
+    );
 }

@@ -234,6 +234,9 @@ impl Check<'_> {
                 Role::TimeConstants => {
                     "`train-ctrnn config explain model.tau_ms` says how to train it; else remove the group"
                 }
+                Role::RecurrentWeight | Role::RecurrentLeft | Role::RecurrentRight => {
+                    "`train-ctrnn config explain model.low_rank` says which parts W_rc has; else remove the group"
+                }
                 _ => {
                     "`train-ctrnn config explain model.bias` says how to train it; else remove the group"
                 }

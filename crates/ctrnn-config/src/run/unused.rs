@@ -1,6 +1,6 @@
 //! Keys that are given but have no effect under the other settings.
 
-use ctrnn_model::{NoiseConvention, Parameter};
+use ctrnn_model::{Matrix, NoiseConvention};
 use ctrnn_train::{PerMatrix, Schedule};
 
 use super::{Origin, Run};
@@ -8,12 +8,14 @@ use crate::count::counted;
 use crate::run_config::RunConfig;
 
 /// Keys that control the random initialisation of weights, and have no effect if a file holds the weights.
-pub const KEYS_OF_DRAWN_WEIGHTS: [&str; 5] = [
+pub const KEYS_OF_DRAWN_WEIGHTS: [&str; 7] = [
     "model.init.input",
     "model.init.recurrent",
     "model.init.output",
     "model.init.balance",
     "model.init.spectral_radius",
+    "model.low_rank.gain",
+    "model.low_rank.init",
 ];
 
 impl Run {
@@ -80,6 +82,17 @@ impl Run {
         for key in of_inputs {
             if self.model.n_inputs == 0 && self.is_given(key) {
                 note(key, "the task has no inputs");
+            }
+        }
+        let factors = self.model.low_rank.as_ref();
+        if factors.is_some_and(|factors| !factors.has_full()) {
+            for key in ["model.init.recurrent", "model.low_rank.gain"] {
+                if self.is_given(key) {
+                    note(
+                        key,
+                        "W_rc is the product of its factors alone; model.low_rank.full = \"fixed\" adds a full matrix",
+                    );
+                }
             }
         }
         for key in KEYS_OF_DRAWN_WEIGHTS {
@@ -162,6 +175,12 @@ impl Run {
                 let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
                 note(format!("train.groups.{name}"), why);
             }
+            let held = self.model.low_rank.as_ref();
+            let is_held = held.is_some_and(|factors| factors.holds(role));
+            if is_held && train.groups.lr(role).is_some() {
+                let why = format!("model.low_rank leaves {name} as it is drawn");
+                note(format!("train.groups.{name}"), why);
+            }
             if frozen.contains(&name) && !spec.is_trained {
                 note(
                     "train.freeze".to_owned(),
@@ -242,9 +261,12 @@ impl Run {
             if penalised.is_empty() {
                 note(key, NO_WEIGHT.to_owned());
             }
-            for parameter in penalised.into_iter().filter(|p| self.model.is_frozen(*p)) {
-                let name = parameter.name();
-                note(key, format!("on {name}, which train.freeze holds"));
+            for matrix in penalised {
+                let parameters = self.model.parameters_of(matrix);
+                if parameters.iter().all(|p| self.model.is_frozen(*p)) {
+                    let name = matrix.array("weight");
+                    note(key, format!("on {name}, which train.freeze holds"));
+                }
             }
         }
         let others = [
@@ -288,11 +310,11 @@ fn too_few(n: u64) -> String {
 }
 
 /// Returns the matrices to which a penalty gives a weight.
-fn penalised(penalty: &PerMatrix) -> Vec<Parameter> {
+fn penalised(penalty: &PerMatrix) -> Vec<Matrix> {
     let weights = [
-        (Parameter::INPUT_WEIGHT, penalty.input),
-        (Parameter::RECURRENT_WEIGHT, penalty.recurrent),
-        (Parameter::OUTPUT_WEIGHT, penalty.output),
+        (Matrix::Input, penalty.input),
+        (Matrix::Recurrent, penalty.recurrent),
+        (Matrix::Output, penalty.output),
     ];
     let given = weights.into_iter().filter(|(_, weight)| *weight != 0.0);
     given.map(|(matrix, _)| matrix).collect()

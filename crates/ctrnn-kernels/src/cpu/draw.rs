@@ -79,7 +79,7 @@ impl<'a, E: Element> Job<E> for MakeBlocks<'a, E> {
             Block {
                 first,
                 depth,
-                factor: Packed::new::<S>(self.workspace, [depth, 0], depth - first, entry),
+                factor: Packed::new::<S, 1>(self.workspace, [depth], depth - first, entry),
             }
         };
         Some((0..units).step_by(BLOCK).map(block).collect())

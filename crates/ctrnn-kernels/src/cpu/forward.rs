@@ -2,7 +2,7 @@
 
 use super::activation::for_activation;
 use super::noise::Noise;
-use super::rows::{Rows, add_noise, add_products, padded_rows, write_rows};
+use super::rows::{Rows, add_noise, add_products, padded_rows, transposed_rows, write_rows};
 use super::tile::{Tile, for_each, split, tiles};
 use crate::operands::{SweepResults, UnitState, assert_len};
 use crate::shape::Shape;
@@ -101,13 +101,17 @@ pub(crate) fn forward<E: Element>(
 struct Plan<'a, E: Element> {
     sweep: &'a SweepSlices<'a, E>,
     workspace: &'a Workspace<E>,
-    /// `W_rc` above `W_in`, transposed, with the scale of the drive.
+    /// `w_rc` above `W_in` above the left factor, transposed, with the scale of the drive.
     weights: Packed<'a, E>,
+    /// Right factor, transposed and divided by N: a row for each dimension.
+    right: Scratch<'a, E>,
     bias: Scratch<'a, E>,
     decay: Scratch<'a, E>,
     gain: Scratch<'a, E>,
     noise_scale: Scratch<'a, E>,
     w_out: Scratch<'a, E>,
+    /// A zero for each dimension of the factors.
+    zeros: Scratch<'a, E>,
 }
 
 struct MakePlan<'a, E: Element> {
@@ -121,12 +125,19 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
     #[inline(always)]
     fn run<S: Simd<Elem = E>>(self) -> Plan<'a, E> {
         let (sweep, workspace) = (self.sweep, self.workspace);
-        let Shape { units, inputs, .. } = sweep.shape;
+        let Shape {
+            units,
+            inputs,
+            rank,
+            ..
+        } = sweep.shape;
         let operands = &sweep.operands;
-        let weights = Packed::new::<S>(workspace, [units, inputs], units, |part, pre, post| {
+        let depths = [sweep.shape.full_rows(), inputs, rank];
+        let weights = Packed::new::<S, 3>(workspace, depths, units, |part, pre, post| {
             let weight = match part {
                 0 => operands.w_rc[post * units + pre],
-                _ => operands.w_in[post * inputs + pre],
+                1 => operands.w_in[post * inputs + pre],
+                _ => operands.left[post * rank + pre],
             };
             sweep.drive_scale(post) * weight
         });
@@ -138,11 +149,15 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             sweep,
             workspace,
             weights,
+            right: transposed_rows(workspace, units, rank, |unit, dimension| {
+                operands.right[unit * rank + dimension] / E::from_f64(units as f64)
+            }),
             bias,
             decay: padded_rows(workspace, operands.decay, units),
             gain: padded_rows(workspace, operands.gain, units),
             noise_scale: padded_rows(workspace, operands.noise_scale, units),
             w_out: padded_rows(workspace, operands.w_out, units),
+            zeros: workspace.zeros(rank),
         }
     }
 }
@@ -165,6 +180,8 @@ struct State<'a, E: Element> {
     /// `f(z)`; rate form only.
     responses: Scratch<'a, E>,
     rates: Scratch<'a, E>,
+    /// Projections of the rates onto the right factor, a row of R numbers for each trial.
+    kappa: Scratch<'a, E>,
     /// Drive of the next state, as the products return it.
     drive: Scratch<'a, E>,
 }
@@ -214,6 +231,10 @@ impl<'a, E: Element> TileJob<'a, E> {
             potentials: zeros(),
             responses: zeros(),
             rates: zeros(),
+            kappa: self
+                .plan
+                .workspace
+                .zeros(self.tile.trials * sweep.shape.rank),
             drive: zeros(),
         };
         let start = match sweep.form {
@@ -232,7 +253,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         state
     }
 
-    /// Computes `drive = scale (W_rc r + W_in u + b)`.
+    /// Computes `drive = scale (W_rc r + W_in u + b)`, where `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`.
     #[inline(always)]
     fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize) {
         let sweep = self.plan.sweep;
@@ -240,26 +261,44 @@ impl<'a, E: Element> TileJob<'a, E> {
             trials,
             inputs,
             units,
+            rank,
             ..
         } = sweep.shape;
         let stride = padded(units);
+        let trials_of_tile = self.tile.trials;
+        if rank > 0 {
+            dots::<S>(
+                &self.plan.right,
+                &self.plan.zeros,
+                &state.rates,
+                [units.next_multiple_of(S::LANES), stride],
+                &mut state.kappa,
+                trials_of_tile,
+            );
+        }
         let rates = Term {
             rows: &state.rates,
             stride,
-            depth: units,
+            depth: sweep.shape.full_rows(),
         };
         let inputs = Term {
             rows: &sweep.operands.inputs[(t * trials + self.tile.first) * inputs..],
             stride: inputs,
             depth: inputs,
         };
+        let kappa = Term {
+            rows: &state.kappa,
+            stride: rank,
+            depth: rank,
+        };
+        let terms = [rates, inputs, kappa];
         S::outlined(Product {
             weights: &self.plan.weights,
             start: &self.plan.bias,
-            terms: &[rates, inputs],
+            terms: if rank > 0 { &terms } else { &terms[..2] },
             out: &mut state.drive,
             out_stride: stride,
-            n_rows: self.tile.trials,
+            n_rows: trials_of_tile,
         });
     }
 

@@ -20,6 +20,23 @@ pub(crate) fn padded_rows<'a, E: Element>(
     copy
 }
 
+/// Returns the matrix `[units, columns]` whose entries `element` returns, transposed: a row of [`padded`] units for each column.
+pub(crate) fn transposed_rows<E: Element>(
+    workspace: &Workspace<E>,
+    units: usize,
+    columns: usize,
+    element: impl Fn(usize, usize) -> E,
+) -> Scratch<'_, E> {
+    let stride = padded(units);
+    let mut rows = workspace.zeros(columns * stride);
+    for (column, row) in rows.chunks_exact_mut(stride).enumerate() {
+        for (unit, value) in row[..units].iter_mut().enumerate() {
+            *value = element(unit, column);
+        }
+    }
+    rows
+}
+
 /// Copies the rows of a tile to their place at time `t`, if they are recorded.
 #[inline(always)]
 pub(crate) fn write_rows<E: Element>(to: &mut Rows<'_, E>, t: usize, rows: &[E], units: usize) {

@@ -20,9 +20,10 @@ pub(crate) struct Tile {
 /// Splits a batch into tiles.
 ///
 /// Large tiles reuse weights more often once they are in a near cache; small ones keep more threads busy. Where the recurrent
-/// weights fill the second-level cache, each time step fetches them from further away, and only a large tile makes up for that.
+/// weights fill the second-level cache, each time step fetches them from further away, and only a large tile makes up for that; thin
+/// factors never do.
 pub(crate) fn tiles(shape: &Shape) -> Vec<Tile> {
-    let size = match (shape.units, shape.trials) {
+    let size = match (shape.full_rows(), shape.trials) {
         (_, ..=32) => 8,
         (..384, ..128) => 16,
         (_, ..128) => 32,
@@ -83,9 +84,8 @@ mod tests {
         Shape {
             trials,
             steps: 1,
-            inputs: 0,
             units,
-            outputs: 0,
+            ..Shape::default()
         }
     }
 

@@ -34,19 +34,20 @@ impl<'a, E: Element> Packed<'a, E> {
     /// Packs the rows of several matrices, one below the other; `element(part, row, column)` is an entry of part `part`, which
     /// has `depths[part]` rows.
     #[inline(always)]
-    pub(crate) fn new<S: Simd<Elem = E>>(
+    pub(crate) fn new<S: Simd<Elem = E>, const PARTS: usize>(
         workspace: &'a Workspace<E>,
-        depths: [usize; 2],
+        depths: [usize; PARTS],
         columns: usize,
         element: impl Fn(usize, usize, usize) -> E,
     ) -> Self {
-        let (depth, vectors) = (depths[0] + depths[1], columns.div_ceil(S::LANES));
+        let (depth, vectors) = (depths.iter().sum(), columns.div_ceil(S::LANES));
         let mut data = workspace.scratch(depth * vectors * S::LANES);
         for (first, count) in groups::<S>(vectors) {
             let width = count * S::LANES;
-            let group = &mut data[first * S::LANES * depth..][..depth * width];
-            let (top, bottom) = group.split_at_mut(depths[0] * width);
-            for (part, rows) in [top, bottom].into_iter().enumerate() {
+            let mut below = &mut data[first * S::LANES * depth..][..depth * width];
+            for (part, part_depth) in depths.into_iter().enumerate() {
+                let rows;
+                (rows, below) = std::mem::take(&mut below).split_at_mut(part_depth * width);
                 for lane in 0..width {
                     let column = first * S::LANES + lane;
                     for (row, values) in rows.chunks_exact_mut(width).enumerate() {
@@ -75,9 +76,18 @@ pub(crate) struct Term<'a, E> {
     pub(crate) depth: usize,
 }
 
+impl<E> Term<'_, E> {
+    /// A term of no columns, which adds nothing.
+    pub(crate) const NONE: Self = Self {
+        rows: &[],
+        stride: 0,
+        depth: 0,
+    };
+}
+
 /// Product `out[m] = start + sum over the terms of (row m of the term) * (its part of the weights)` for `n_rows` rows.
 ///
-/// The terms lie one below the other in `weights`, from the top; a last term may be left out. `start` and the rows of `out`
+/// The terms lie one below the other in `weights`, from the top; last terms may be left out. `start` and the rows of `out`
 /// hold whole vectors.
 pub(crate) struct Product<'a, E: Element> {
     pub(crate) weights: &'a Packed<'a, E>,

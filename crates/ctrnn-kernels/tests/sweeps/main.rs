@@ -15,6 +15,8 @@ const fn shape(trials: usize, steps: usize, inputs: usize, units: usize, outputs
         inputs,
         units,
         outputs,
+        rank: 0,
+        without_full: false,
     }
 }
 
@@ -41,6 +43,35 @@ fn plain(shape: Shape) -> Kind {
     }
 }
 
+/// Shapes whose recurrent matrix has factors: alone and on top of a full matrix, of rank 1, 2, a vector and one, and N.
+const LOW_RANK: [Shape; 7] = [
+    low_rank(shape(1, 1, 1, 1, 1), 1, true),
+    low_rank(shape(5, 7, 0, 3, 2), 3, true),
+    low_rank(shape(9, 6, 3, 100, 3), 1, false),
+    low_rank(shape(5, 70, 9, 17, 5), 2, true),
+    low_rank(shape(37, 3, 0, 33, 1), 17, true),
+    low_rank(shape(5, 2, 4, 257, 2), 2, false),
+    low_rank(shape(1, 9, 5, 17, 0), 17, false),
+];
+
+const fn low_rank(shape: Shape, rank: usize, without_full: bool) -> Shape {
+    Shape {
+        rank,
+        without_full,
+        ..shape
+    }
+}
+
+/// Every shape with the simplest kind of network, and every kind of network in three shapes.
+fn shapes_and_kinds() -> Vec<Kind> {
+    let small = shape(5, 6, 2, 17, 2);
+    let all = SHAPES.into_iter().chain(LOW_RANK).map(plain);
+    all.chain(kinds(small))
+        .chain(kinds(low_rank(small, 3, true)))
+        .chain(kinds(low_rank(small, 2, false)))
+        .collect()
+}
+
 /// Both forms and every noise target, activation and noise source with each other's values.
 fn kinds(shape: Shape) -> Vec<Kind> {
     let mut kinds = Vec::new();
@@ -60,6 +91,12 @@ fn kinds(shape: Shape) -> Vec<Kind> {
         }
     }
     kinds
+}
+
+/// Returns the place of an array among the parameters.
+fn index(name: &str) -> usize {
+    let found = names().into_iter().position(|n| n == name);
+    found.expect("the name of an operand")
 }
 
 /// Runs `check` on each path of this CPU and says which were tested.
@@ -122,7 +159,12 @@ fn recomputing_changes_nothing() {
     on_each_path(|path| {
         let workspace = Workspace::<f64>::new(path);
         for (steps, segment) in [(10, 4), (8, 4), (3, 8), (21, 12)] {
-            for kind in kinds(shape(5, steps, 2, 17, 2)) {
+            let small = shape(5, steps, 2, 17, 2);
+            for kind in kinds(small)
+                .into_iter()
+                .chain(kinds(low_rank(small, 2, true)))
+                .chain(kinds(low_rank(small, 1, false)))
+            {
                 let network = Network::random(kind);
                 let kept = network.forward(&workspace);
                 let expected = network.gradients(&kept, &workspace);
@@ -140,11 +182,7 @@ fn recomputing_changes_nothing() {
 #[test]
 fn forward_follows_the_equations() {
     on_each_path(|path| {
-        for kind in SHAPES
-            .map(plain)
-            .into_iter()
-            .chain(kinds(shape(5, 6, 2, 17, 2)))
-        {
+        for kind in shapes_and_kinds() {
             forward_is_the_reference::<f64>(kind, path, 1e-13);
             forward_is_the_reference::<f32>(kind, path, 3e-6);
         }
@@ -154,11 +192,7 @@ fn forward_follows_the_equations() {
 #[test]
 fn gradients_agree_between_paths() {
     on_each_path(|path| {
-        for kind in SHAPES
-            .map(plain)
-            .into_iter()
-            .chain(kinds(shape(5, 6, 2, 17, 2)))
-        {
+        for kind in shapes_and_kinds() {
             gradients_are_portable::<f64>(kind, path, 1e-12);
             gradients_are_portable::<f32>(kind, path, 1e-5);
         }
@@ -171,7 +205,12 @@ fn gradients_agree_between_paths() {
 fn gradients_are_central_differences() {
     const H: f64 = 1e-5;
     let workspace = Workspace::new(KernelPath::Portable);
-    for kind in kinds(shape(2, 5, 2, 3, 2)) {
+    let small = shape(2, 5, 2, 3, 2);
+    for kind in kinds(small)
+        .into_iter()
+        .chain(kinds(low_rank(small, 2, true)))
+        .chain(kinds(low_rank(small, 1, false)))
+    {
         let network = Network::random(kind);
         let gradients = network.gradients(&network.forward(&workspace), &workspace);
         for (p, name) in names().into_iter().enumerate() {
@@ -204,8 +243,14 @@ fn normals_are_the_generators<E: SweepElement>(path: KernelPath) {
         ..plain(shape(9, 6, 0, 37, 0))
     };
     let mut network = Network::random(kind);
-    for (p, value) in [(2, 0.0), (3, 0.0), (6, 0.0), (7, 0.0), (8, 1.0)] {
-        network.parameters[p].fill(value);
+    for (name, value) in [
+        ("w_rc", 0.0),
+        ("bias", 0.0),
+        ("decay", 0.0),
+        ("gain", 0.0),
+        ("noise_scale", 1.0),
+    ] {
+        network.parameters[index(name)].fill(value);
     }
     let results = network.to::<E>().forward(&Workspace::new(path));
     let mut drawn = results.potentials.iter();
@@ -290,7 +335,7 @@ fn normals_before_a_sweep_are_those_of_the_generator_and_mixed_by_a_factor() {
 fn any_number_of_threads_gives_the_same_bits() {
     let kind = Kind {
         normals: Normals::Drawn,
-        ..plain(shape(37, 12, 3, 20, 2))
+        ..plain(low_rank(shape(37, 12, 3, 20, 2), 2, false))
     };
     let network = Network::random(kind).to::<f32>();
     let run = |threads| {
@@ -323,7 +368,7 @@ fn a_trial_alone_has_the_same_trajectory() {
         .chunks(21 * 2)
         .flat_map(|now| now[20 * 2..].to_vec())
         .collect();
-    alone.parameters[9] = network.parameters[9][20 * 17..].to_vec();
+    alone.parameters[index("activity")] = network.parameters[index("activity")][20 * 17..].to_vec();
     let workspace = Workspace::new(KernelPath::detected());
     let (all, alone) = (network.forward(&workspace), alone.forward(&workspace));
     let last: Vec<f32> = all
@@ -345,7 +390,7 @@ fn activations_are_accurate<E: SweepElement>(path: KernelPath, lowest: f64, limi
             ..plain(shape(1000, 1, 0, 16, 0))
         };
         let mut network = Network::random(kind);
-        for (i, v) in network.parameters[9].iter_mut().enumerate() {
+        for (i, v) in network.parameters[index("activity")].iter_mut().enumerate() {
             let fine = (i / 4 + 1) as f64;
             *v = [
                 lowest * fine / 4000.0,
@@ -357,7 +402,7 @@ fn activations_are_accurate<E: SweepElement>(path: KernelPath, lowest: f64, limi
         let network = network.to::<E>();
         let rates = network.forward(&Workspace::new(path)).rates;
         let mut worst = (0.0, 0.0);
-        for (&v, &rate) in network.parameters[9].iter().zip(&rates) {
+        for (&v, &rate) in network.parameters[index("activity")].iter().zip(&rates) {
             let (v, rate): (f64, f64) = (v.into(), rate.into());
             let exact = activation.value(v);
             let error = (rate - exact).abs() / exact.abs().max(f64::MIN_POSITIVE);
@@ -395,7 +440,7 @@ fn what_is_not_a_number_stays_so() {
                 ..plain(shape(1, 1, 0, 3, 0))
             };
             let mut network = Network::random(kind).to::<f32>();
-            network.parameters[9][1] = f32::NAN;
+            network.parameters[index("activity")][1] = f32::NAN;
             let results = network.forward(&Workspace::new(path));
             assert!(
                 results.rates[1].is_nan() && results.final_state[1].is_nan(),
@@ -412,7 +457,7 @@ fn a_gradient_wanted_alone_is_the_same() {
 
     let kind = Kind {
         normals: Normals::Given,
-        ..plain(shape(5, 6, 2, 17, 2))
+        ..plain(low_rank(shape(5, 6, 2, 17, 2), 2, false))
     };
     let network = Network::random(kind);
     let workspace = Workspace::new(KernelPath::detected());
@@ -441,10 +486,37 @@ fn a_gradient_wanted_alone_is_the_same() {
     }
 }
 
+/// A network of factors is the network of their product: of a full matrix alone, and of the sum with another one.
+#[test]
+fn factors_are_the_network_of_their_product() {
+    for without_full in [true, false] {
+        let thin = Network::random(plain(low_rank(shape(5, 30, 2, 33, 2), 3, without_full)));
+        let mut full = thin.clone();
+        full.kind.shape = shape(5, 30, 2, 33, 2);
+        let [left, right] = ["left", "right"].map(|name| thin.parameters[index(name)].clone());
+        let product = |post: usize, pre: usize| -> f64 {
+            let pairs = left[post * 3..][..3].iter().zip(&right[pre * 3..][..3]);
+            pairs.map(|(l, r)| l * r / 33.0).sum()
+        };
+        let w_rc = &mut full.parameters[index("w_rc")];
+        w_rc.resize(33 * 33, 0.0);
+        for (k, weight) in w_rc.iter_mut().enumerate() {
+            *weight += product(k / 33, k % 33);
+        }
+        for name in ["left", "right"] {
+            full.parameters[index(name)].clear();
+        }
+        let workspace = Workspace::new(KernelPath::detected());
+        let (thin, full) = (thin.forward(&workspace), full.forward(&workspace));
+        assert!(distance(&thin.potentials, &full.potentials) < 1e-12);
+        assert!(distance(&thin.outputs, &full.outputs) < 1e-12);
+    }
+}
+
 #[test]
 #[should_panic(expected = "length of bias")]
 fn a_slice_of_another_length_is_refused() {
     let mut network = Network::random(plain(shape(1, 1, 1, 3, 1)));
-    network.parameters[3].pop();
+    network.parameters[index("bias")].pop();
     network.forward(&Workspace::new(KernelPath::Portable));
 }

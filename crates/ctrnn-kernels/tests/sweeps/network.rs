@@ -32,8 +32,11 @@ pub const STEP: u32 = 11;
 pub const FIRST_TRIAL: u32 = 7;
 pub const SIGMA_POST: f64 = 0.3;
 
+/// Number of arrays that a loss can be differentiated by.
+const OPERANDS: usize = Operands::<()>::COUNT;
+
 /// Names of the arrays that a loss can be differentiated by, in the order of [`Operands`].
-pub fn names() -> [&'static str; 10] {
+pub fn names() -> [&'static str; OPERANDS] {
     Operands::NAMES.into_array()
 }
 
@@ -50,7 +53,7 @@ pub struct Results<E> {
 #[derive(Clone)]
 pub struct Network<E> {
     pub kind: Kind,
-    pub parameters: [Vec<E>; 10],
+    pub parameters: [Vec<E>; OPERANDS],
     pub eps: Vec<E>,
     pub xi: Vec<E>,
     pub upstream: [Vec<E>; 4], // in the order of SweepResults
@@ -64,6 +67,8 @@ impl Network<f64> {
             inputs: i,
             units: n,
             outputs: o,
+            rank,
+            ..
         } = kind.shape;
         let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), n as u64, t as u64);
         let mut normals = |count: usize, scale: f64| -> Vec<f64> {
@@ -79,7 +84,9 @@ impl Network<f64> {
             parameters: [
                 normals(t * b * i, 1.0),
                 normals(n * i, 0.5),
-                normals(n * n, 0.8 / (n as f64).sqrt()),
+                normals(kind.shape.full_rows() * n, 0.8 / (n as f64).sqrt()),
+                normals(n * rank, 0.5),
+                normals(n * rank, 0.5),
                 normals(n, 0.2),
                 normals(o * n, 1.0 / (n as f64).sqrt()),
                 normals(o, 0.2),
@@ -131,11 +138,15 @@ impl Network<f64> {
             inputs,
             units,
             outputs,
+            rank,
+            without_full,
         } = self.kind.shape;
         let [
             u,
             w_in,
             w_rc,
+            left,
+            right,
             bias,
             w_out,
             bias_out,
@@ -165,7 +176,15 @@ impl Network<f64> {
                 for j in 0..units {
                     let mut z = bias[j];
                     for k in 0..units {
-                        z += w_rc[j * units + k] * before[k];
+                        let mut weight = if without_full {
+                            0.0
+                        } else {
+                            w_rc[j * units + k]
+                        };
+                        for d in 0..rank {
+                            weight += left[j * rank + d] * right[k * rank + d] / units as f64;
+                        }
+                        z += weight * before[k];
                     }
                     for k in 0..inputs {
                         z += w_in[j * inputs + k] * u[(t * trials + trial) * inputs + k];
@@ -274,7 +293,7 @@ impl<E: SweepElement> Network<E> {
     }
 
     /// Every gradient, in the order of [`Operands`].
-    pub fn gradients(&self, results: &Results<E>, workspace: &Workspace<E>) -> [Vec<E>; 10] {
+    pub fn gradients(&self, results: &Results<E>, workspace: &Workspace<E>) -> [Vec<E>; OPERANDS] {
         let saved = Saved {
             rates: &results.rates,
             responses: Some(&results.responses[..]).filter(|_| self.kind.form == Form::Rate),
@@ -290,7 +309,7 @@ impl<E: SweepElement> Network<E> {
         &self,
         segment: usize,
         workspace: &Workspace<E>,
-    ) -> (Vec<E>, Vec<E>, [Vec<E>; 10]) {
+    ) -> (Vec<E>, Vec<E>, [Vec<E>; OPERANDS]) {
         let shape = &self.kind.shape;
         let zeros = |n| vec![E::default(); n];
         let mut states = zeros(kept_states(shape, segment));
@@ -318,8 +337,8 @@ impl<E: SweepElement> Network<E> {
     fn gradients_by(
         &self,
         take_back: impl FnOnce(&SweepSlices<'_, E>, &UpstreamSlices<'_, E>, GradientSlices<'_, E>),
-    ) -> [Vec<E>; 10] {
-        let mut arrays: [Vec<E>; 10] =
+    ) -> [Vec<E>; OPERANDS] {
+        let mut arrays: [Vec<E>; OPERANDS] =
             std::array::from_fn(|p| vec![E::default(); self.parameters[p].len()]);
         let gradients = Operands::from_array(arrays.each_mut()).map(|to| Some(to.as_mut_slice()));
         let upstream = self.upstream();

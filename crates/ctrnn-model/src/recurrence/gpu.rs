@@ -15,7 +15,7 @@ use cubecl::server::Handle;
 
 use super::{
     GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
-    primitive, tensor,
+    plain_sweep, primitive, tensor,
 };
 use crate::FusedOps;
 use crate::fused_ops::assert_errors_fit;
@@ -31,8 +31,16 @@ pub type Cuda = CubeBackend<cubecl::cuda::CudaRuntime, f32, i32, u8>;
 /// A backend of any CubeCL runtime.
 type Cube<R, I, BT> = CubeBackend<R, f32, I, BT>;
 
+/// Returns true if the kernels cover a sweep; otherwise it runs by the plain path.
+const fn has_kernels(shape: &Shape) -> bool {
+    shape.rank == 0
+}
+
 impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<R, I, BT> {
     fn sweep(sweep: SweepTensors<Self>) -> ResultTensors<Self> {
+        if !has_kernels(&sweep.shape()) {
+            return plain_sweep(sweep);
+        }
         let keep = Keep {
             responses: false,
             potentials: sweep.record.potentials,
@@ -44,6 +52,9 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
         sweep: &SweepTensors<Self>,
         wanted: Operands<bool>,
     ) -> Option<(ResultTensors<Self>, Pullback<Self>)> {
+        if !has_kernels(&sweep.shape()) {
+            return None;
+        }
         let device = Device::new(&sweep.operands.w_rc);
         let keep = Keep {
             responses: sweep.form == Form::Rate,

@@ -117,6 +117,7 @@ impl<B: Backend> std::fmt::Debug for Pullback<B> {
 ///           (NoiseTarget::State: r' = decay r + gain f(z) + noise_scale n)
 /// readout:  y  = W_out (r + readout_noise xi) + b_out
 /// ```
+/// The recurrent matrix is `w_rc`, or the product of its factors `left right' / N`, or the sum of both.
 /// Per-unit and learned time constants, integrators and noise conventions are converted to these factors before the sweep.
 #[derive(Clone, Debug)]
 pub struct SweepTensors<B: Backend> {
@@ -145,12 +146,16 @@ impl<B: Backend> SweepTensors<B> {
     pub fn shape(&self) -> Shape {
         let [steps, trials, inputs] = self.operands.inputs.shape().dims();
         let [outputs, units] = self.operands.w_out.shape().dims();
+        let [full_rows, _] = self.operands.w_rc.shape().dims();
+        let [_, rank] = self.operands.left.shape().dims();
         Shape {
             trials,
             steps,
             inputs,
             units,
             outputs,
+            rank,
+            without_full: full_rows == 0,
         }
     }
 }

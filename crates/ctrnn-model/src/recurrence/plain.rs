@@ -21,8 +21,9 @@ pub(crate) struct Trials<B: Backend> {
 
 /// The part of a sweep that one time step needs, with the weights transposed once.
 struct Step<B: Backend> {
-    w_in: Option<Tensor<B, 2>>, // [I,N]; absent without inputs
-    w_rc: Tensor<B, 2>,         // [N,N] as [pre, post]
+    w_in: Option<Tensor<B, 2>>,         // [I,N]; absent without inputs
+    w_rc: Option<Tensor<B, 2>>, // [N,N] as [pre, post]; absent where the recurrent matrix is a product alone
+    factors: Option<[Tensor<B, 2>; 2]>, // right / N [N,R], left [R,N]
     bias: Tensor<B, 2>,         // [1,N], as the next three
     decay: Tensor<B, 2>,
     gain: Tensor<B, 2>,
@@ -35,11 +36,16 @@ struct Step<B: Backend> {
 impl<B: Backend> Step<B> {
     fn new(sweep: &SweepTensors<B>) -> Self {
         let operands = sweep.operands.clone();
-        let has_inputs = sweep.shape().inputs > 0;
+        let shape = sweep.shape();
         let row = |vector| tensor::<B, 1>(vector).unsqueeze();
         Self {
-            w_in: has_inputs.then(|| tensor::<B, 2>(operands.w_in).transpose()),
-            w_rc: tensor::<B, 2>(operands.w_rc).transpose(),
+            w_in: (shape.inputs > 0).then(|| tensor::<B, 2>(operands.w_in).transpose()),
+            w_rc: (!shape.without_full).then(|| tensor::<B, 2>(operands.w_rc).transpose()),
+            factors: (shape.rank > 0).then(|| {
+                // burn's gradient of a division by a number is rounded to single precision.
+                let right = tensor::<B, 2>(operands.right) * (1.0 / shape.units as f64);
+                [right, tensor::<B, 2>(operands.left).transpose()]
+            }),
             bias: row(operands.bias),
             decay: row(operands.decay),
             gain: row(operands.gain),
@@ -57,7 +63,13 @@ impl<B: Backend> Step<B> {
         inputs: Option<Tensor<B, 2>>,
         noise: Option<Tensor<B, 2>>,
     ) -> Trials<B> {
-        let mut drive = before.rates.matmul(self.w_rc.clone()) + self.bias.clone();
+        let mut drive = match &self.w_rc {
+            Some(w_rc) => before.rates.clone().matmul(w_rc.clone()) + self.bias.clone(),
+            None => self.bias.clone(),
+        };
+        if let Some([right, left]) = &self.factors {
+            drive = drive + before.rates.matmul(right.clone()).matmul(left.clone());
+        }
         if let Some((w_in, inputs)) = self.w_in.as_ref().zip(inputs) {
             drive = drive + inputs.matmul(w_in.clone());
         }

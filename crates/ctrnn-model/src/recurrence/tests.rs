@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::{
-    Activation, CtrnnConfig, CtrnnModule, Form, Forward, FusedOps, InitialState, InputStage,
-    Integrator, LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention, NoiseLevels,
-    OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend, Role,
-    TimeConstants, Trajectory, UnitState, Weights,
+    Activation, CtrnnConfig, CtrnnModule, Form, Forward, FullMatrix, FusedOps, InitialState,
+    InputStage, Integrator, LearnedTimeConstants, LowRank, Noise, NoiseAddress, NoiseConvention,
+    NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend,
+    Role, TimeConstants, Trajectory, UnitState, Weights,
 };
 
 type F64 = NdArray<f64>;
@@ -29,9 +29,20 @@ fn weights_by_formula(config: &CtrnnConfig, scale: f64) -> Weights {
         .enumerate()
         .map(|(k, p)| {
             let values = formula(p.n_elements(), scale, k as f64);
-            (p.parameter.name(), TensorData::new(values, p.shape))
+            (
+                array_of(config, p.parameter),
+                TensorData::new(values, p.shape),
+            )
         })
         .collect()
+}
+
+/// Name of the array that gives a parameter: with factors, `recurrent.weight` is the sum of the full matrix and their product.
+fn array_of(config: &CtrnnConfig, parameter: Parameter) -> String {
+    match (&config.low_rank, parameter) {
+        (Some(_), Parameter::RECURRENT_WEIGHT) => "recurrent.weight_raw".to_owned(),
+        _ => parameter.name(),
+    }
 }
 
 fn small(form: Form, activation: Activation) -> CtrnnConfig {
@@ -278,8 +289,24 @@ fn loss_value(network: &CtrnnModule<Grad>, b: usize, t: usize) -> f64 {
 
 /// Every gradient against central differences in f64, 1e-6 relative to the largest of its tensor.
 fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
+    let trained = config.parameters().into_iter().filter(|p| p.is_trained);
+    let names: Vec<String> = trained.map(|p| p.parameter.name()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    check_gradients_of(config, &names, b, t);
+}
+
+/// As [`check_gradients`], of some parameters; masked matrices keep their drawn weights.
+fn check_gradients_of(config: &CtrnnConfig, names: &[&str], b: usize, t: usize) {
     let device = Default::default();
-    let base = weights_by_formula(config, 0.7);
+    let mut base = weights_by_formula(config, 0.7);
+    for (name, density) in [
+        ("input.weight", config.density.input),
+        ("output.weight", config.density.output),
+    ] {
+        if density < 1.0 {
+            base.remove(name);
+        }
+    }
     let build = |weights: &Weights| {
         let network = config.init::<Grad>(0, &device).unwrap();
         network.with_weights(weights).unwrap()
@@ -292,14 +319,17 @@ fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
         p.as_ref()
             .map(|p| p.grad(&grads).unwrap().to_data().to_vec::<f64>().unwrap())
     };
-    let trained = config.parameters().into_iter().filter(|p| p.is_trained);
-    for parameter in trained.map(|p| p.parameter) {
+    let checked = config.parameters().into_iter().map(|p| p.parameter);
+    let checked = checked.filter(|&p| !config.is_frozen(p));
+    for parameter in checked.filter(|p| names.contains(&p.name().as_str())) {
         if config.n_inputs == 0 && parameter == Parameter::INPUT_WEIGHT {
             continue;
         }
         let found = match parameter.role {
             Role::InputWeight => flat(network.w_in_raw.grad(&grads).unwrap()),
             Role::RecurrentWeight => flat(network.w_rc_raw.grad(&grads).unwrap()),
+            Role::RecurrentLeft => flat(network.left.as_ref().unwrap().grad(&grads).unwrap()),
+            Role::RecurrentRight => flat(network.right.as_ref().unwrap().grad(&grads).unwrap()),
             Role::OutputWeight => flat(network.w_out_raw.grad(&grads).unwrap()),
             Role::RecurrentBias => vector(&network.bias).unwrap(),
             Role::OutputBias => vector(&network.bias_out).unwrap(),
@@ -313,7 +343,7 @@ fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
             .map(|k| {
                 let moved = |by: f64| {
                     let mut weights = base.clone();
-                    let data = weights.get_mut(&parameter.name()).unwrap();
+                    let data = weights.get_mut(&array_of(config, parameter)).unwrap();
                     data.as_mut_slice::<f64>().unwrap()[k] += by;
                     loss_value(&build(&weights), b, t)
                 };
@@ -373,6 +403,36 @@ fn gradients_agree_under_noise_of_every_convention() {
                 ..small(form, Activation::Tanh)
             };
             check_gradients(&config, 2, 4);
+        }
+    }
+}
+
+/// Factors of rank 1 to N, alone and on top of a full matrix, in both forms, with noise, masks and learned time constants.
+#[test]
+fn gradients_agree_through_factors() {
+    for form in [Form::Voltage, Form::Rate] {
+        for full in FullMatrix::ALL {
+            for rank in 1..=3 {
+                let mut config = CtrnnConfig {
+                    low_rank: Some(LowRank {
+                        rank,
+                        full,
+                        ..LowRank::default()
+                    }),
+                    ..small(form, Activation::Softplus)
+                };
+                check_gradients(&config, 2, 4);
+                config.tau_ms = learned_tau(true);
+                config.density.input = 0.5;
+                config.density.output = 0.5;
+                let config = noisy(config, 0.1.into());
+                check_gradients_of(
+                    &config,
+                    &["recurrent.left", "recurrent.right", "tau_raw"],
+                    2,
+                    3,
+                );
+            }
         }
     }
 }
@@ -529,7 +589,8 @@ where
     let device = Default::default();
     let network = config.init::<Autodiff<B>>(11, &device).unwrap();
     let mut vectors = weights_by_formula(config, 0.5);
-    vectors.retain(|name, _| !name.ends_with(".weight")); // matrices stay at their natural scale
+    // Matrices stay at their natural scale.
+    vectors.retain(|name, _| !name.ends_with(".weight") && !name.ends_with(".weight_raw"));
     let network = network.with_weights(&vectors).unwrap();
     let forward = noisy_pass(config, b);
     let u = inputs([b, t, config.n_inputs]);
@@ -545,7 +606,13 @@ where
     if config.n_inputs > 0 {
         found.push(list(network.w_in_raw.grad(&grads).unwrap().to_data()));
     }
-    found.push(list(network.w_rc_raw.grad(&grads).unwrap().to_data()));
+    let full = Parameter::RECURRENT_WEIGHT;
+    if full.is_trained(config) && !config.is_frozen(full) {
+        found.push(list(network.w_rc_raw.grad(&grads).unwrap().to_data()));
+    }
+    for factor in [&network.left, &network.right].into_iter().flatten() {
+        found.push(list(factor.grad(&grads).unwrap().to_data()));
+    }
     found.push(list(network.w_out_raw.grad(&grads).unwrap().to_data()));
     for vector in [
         &network.bias,
@@ -585,8 +652,10 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
     let sizes = (0usize..4, 1usize..40, 1usize..4, 1usize..12, 1usize..14);
     let kinds = (0usize..2, 0usize..7, 0usize..3, 0usize..4, 0.02f64..1.0);
     let variants = (0usize..4, 0usize..2, 0usize..2, 0usize..3, prop::bool::ANY);
-    (sizes, kinds, variants).prop_map(
-        |((i, n, o, b, t), (form, activation, convention, noise, alpha), variants)| {
+    let matrices = (0usize..6, 0.0f64..1.0, prop::bool::ANY);
+    (sizes, kinds, variants, matrices).prop_map(
+        |((i, n, o, b, t), (form, activation, convention, noise, alpha), variants, matrices)| {
+            let (factors, rank, sparse) = matrices;
             let (tau, integrator, state, output, cooked) = variants;
             let mut config = CtrnnConfig {
                 form: [Form::Voltage, Form::Rate][form],
@@ -615,9 +684,16 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
             }
             let [shortest, _] = config.tau_ms.range_ms();
             config.dt_ms = alpha * shortest;
+            config.low_rank = any_factors(factors, rank, n);
+            if sparse {
+                (config.density.input, config.density.output) = (0.6, 0.6);
+            }
             if config.activation == Activation::Power {
                 // Squares feed on themselves: larger weights explode.
-                config.init.spectral_radius = Some(0.1.into());
+                match &mut config.low_rank {
+                    Some(factors) => factors.gain = 0.1,
+                    None => config.init.spectral_radius = Some(0.1.into()),
+                }
             }
             (config, b, t)
         },
@@ -630,6 +706,16 @@ fn any_tau(kind: usize, n: usize) -> TimeConstants {
         1 => TimeConstants::PerUnit((0..n).map(|unit| 100.0 + unit as f64).collect()),
         _ => learned_tau(kind == 2),
     }
+}
+
+/// Factors of rank 1 to n, alone or on top of a full matrix, for half of the networks.
+fn any_factors(kind: usize, rank: f64, n: usize) -> Option<LowRank> {
+    let full = *FullMatrix::ALL.get(kind)?;
+    Some(LowRank {
+        rank: 1 + (rank * n as f64) as usize,
+        full,
+        ..LowRank::default()
+    })
 }
 
 fn any_noise(kind: usize, n: usize) -> PreactivationNoise {
@@ -648,7 +734,7 @@ fn any_noise(kind: usize, n: usize) -> PreactivationNoise {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn fused_and_plain_path_agree((config, b, t) in any_network()) {
@@ -684,9 +770,20 @@ fn a_network_is_not_built_from_half_of_its_weights() {
 /// 40 trials of 120 steps are three segments.
 #[test]
 fn recomputing_the_trajectory_changes_no_gradient() {
-    for form in [Form::Voltage, Form::Rate] {
+    let factors = Some(LowRank {
+        rank: 2,
+        full: FullMatrix::Trained,
+        ..LowRank::default()
+    });
+    for (form, low_rank) in [
+        (Form::Voltage, None),
+        (Form::Rate, None),
+        (Form::Voltage, factors.clone()),
+        (Form::Rate, factors),
+    ] {
         let config = CtrnnConfig {
             form,
+            low_rank,
             activation: Activation::Tanh,
             noise: NoiseLevels {
                 preactivation: 0.1.into(),
@@ -710,13 +807,17 @@ fn recomputing_the_trajectory_changes_no_gradient() {
             let grads = loss.backward();
             let list = |data: TensorData| data.iter::<f64>().collect::<Vec<f64>>();
             let initial_state = network.initial_state.as_ref().unwrap();
-            [
+            let factors = [&network.left, &network.right].into_iter().flatten();
+            let factors = factors.map(|factor| list(factor.grad(&grads).unwrap().to_data()));
+            let mut found = vec![
                 list(loss.to_data()),
                 list(network.w_in_raw.grad(&grads).unwrap().to_data()),
                 list(network.w_rc_raw.grad(&grads).unwrap().to_data()),
                 list(network.w_out_raw.grad(&grads).unwrap().to_data()),
                 list(initial_state.grad(&grads).unwrap().to_data()),
-            ]
+            ];
+            found.extend(factors);
+            found
         };
         let difference = worst(&gradients(true), &gradients(false));
         assert!(difference < 1e-12, "{form:?}: {difference}");

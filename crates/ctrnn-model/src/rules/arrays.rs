@@ -1,5 +1,6 @@
 //! Rules about the arrays that files give.
 
+use super::low_rank;
 use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise, Topic, Violation};
 
 const FILE: &str = "model.connectivity.file";
@@ -7,6 +8,7 @@ const FILE: &str = "model.connectivity.file";
 /// Returns the violations of every rule about arrays.
 pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
     let mut found = unread_files(config);
+    found.extend(low_rank::of_arrays(config));
     found.extend(signs(config));
     for matrix in Matrix::ALL {
         found.extend(density(config, matrix));

@@ -1,7 +1,9 @@
 //! Rules about the values of single keys.
 
 use crate::time_constants::{LearnedTimeConstants, PerType};
-use crate::{CtrnnConfig, InitialState, PreactivationNoise, TimeConstants, Topic, Violation};
+use crate::{
+    CtrnnConfig, InitialState, LowRank, PreactivationNoise, TimeConstants, Topic, Violation,
+};
 
 /// Returns the violation of a rule about the value at `path`, which is a key or a part of one.
 pub(super) fn value(path: &str, value: String, rule: &str) -> Violation {
@@ -79,6 +81,17 @@ fn numbers(config: &CtrnnConfig) -> Vec<Violation> {
         fraction("model.density.input", density.input),
         fraction("model.density.recurrent", density.recurrent),
         fraction("model.density.output", density.output),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// Checks the numbers of a recurrent matrix of low rank.
+pub(super) fn of_factors(factors: &LowRank) -> Vec<Violation> {
+    let found = [
+        size("model.low_rank.rank", factors.rank),
+        level("model.low_rank.gain", factors.gain),
+        level("model.low_rank.init.left_std", factors.init.left_std),
+        level("model.low_rank.init.right_std", factors.init.right_std),
     ];
     found.into_iter().flatten().collect()
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    Balance, Dale, LearnedTimeConstants, LogNormal, NoiseLevels, PerType, PreactivationNoise,
+    Balance, Dale, Factor, FullMatrix, LearnedTimeConstants, LogNormal, LowRank, NoiseLevels,
+    PerType, PreactivationNoise,
 };
 
 /// 3 inputs, 5 units, 2 outputs, with a change.
@@ -348,4 +349,106 @@ fn rules_of_time_constants() {
         c.integrator = Integrator::Exponential;
     });
     assert_eq!(exponential.check(), Ok(()));
+}
+
+#[test]
+fn rules_of_low_rank() {
+    let factors = |change: &dyn Fn(&mut LowRank)| {
+        network(|c| {
+            let mut factors = LowRank {
+                rank: 2,
+                ..LowRank::default()
+            };
+            change(&mut factors);
+            c.low_rank = Some(factors);
+        })
+    };
+    let with = |change: &dyn Fn(&mut CtrnnConfig)| {
+        let mut config = factors(&|_| {});
+        change(&mut config);
+        config
+    };
+    assert_eq!(messages(&factors(&|_| {})), [""; 0]);
+    let cases: [(CtrnnConfig, &str); 17] = [
+        (
+            factors(&|f| f.rank = 0),
+            "model.low_rank.rank = 0 must be at least 1",
+        ),
+        (
+            factors(&|f| f.rank = 6),
+            "model.low_rank.rank = 6 is larger than the number of units, 5",
+        ),
+        (
+            factors(&|f| f.gain = -1.0),
+            "model.low_rank.gain = -1 must be a finite number, at least 0",
+        ),
+        (
+            factors(&|f| f.train = vec![Factor::Left; 2]),
+            "model.low_rank.train names left twice",
+        ),
+        (
+            factors(&|f| (f.init.left_std, f.init.right_std) = (0.0, 0.0)),
+            "both factors begin at zero",
+        ),
+        (
+            factors(&|f| f.init.right_std = f64::NAN),
+            "model.low_rank.init.right_std = NaN must be a finite number",
+        ),
+        (
+            factors(&|f| f.init.overlap = Some(vec![vec![1.0]; 2])),
+            "model.low_rank.init.overlap must have 2 rows, one for each dimension, of 2 numbers",
+        ),
+        (
+            factors(&|f| f.init.overlap = Some(vec![vec![f64::INFINITY; 2]; 2])),
+            "model.low_rank.init.overlap must hold finite numbers",
+        ),
+        (
+            factors(&|f| f.init.input_overlap = Some(vec![vec![0.0; 2]; 2])),
+            "of 3 numbers, one for each of the inputs",
+        ),
+        (
+            factors(&|f| f.init.output_overlap = Some(vec![vec![0.0; 2]])),
+            "of 2 numbers, one for each of the outputs",
+        ),
+        (
+            with(&|c| c.init.spectral_radius = Some(1.5.into())),
+            "there is no full matrix to scale to spectral radius 1.5",
+        ),
+        (
+            with(&|c| {
+                c.init.spectral_radius = Some(1.5.into());
+                let factors = c.low_rank.as_mut().unwrap();
+                (factors.full, factors.gain) = (FullMatrix::Fixed, 2.0);
+            }),
+            "both set the scale of the full matrix",
+        ),
+        (
+            with(&|c| c.dale = Some(Dale::default())),
+            "Dale's law gives each entry of W_rc a sign",
+        ),
+        (
+            with(&|c| c.density.recurrent = 0.5),
+            "model.density.recurrent = 0.5 takes single entries out of W_rc",
+        ),
+        (
+            with(&|c| c.self_connections = false),
+            "the diagonal of a product of factors cannot be left out",
+        ),
+        (
+            with(&|c| c.connectivity.recurrent.mask = Some(vec![1.0; 25])),
+            "recurrent.mask is about single entries of W_rc",
+        ),
+        (
+            with(&|c| c.connectivity.recurrent.plasticity = Some(vec![1.0; 25])),
+            "recurrent.plasticity is about single entries of W_rc",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_refused(&config, expected);
+    }
+    let scaled = with(&|c| {
+        c.init.spectral_radius = Some(1.5.into());
+        c.low_rank.as_mut().unwrap().full = FullMatrix::Trained;
+    });
+    assert_eq!(messages(&scaled), [""; 0]);
 }

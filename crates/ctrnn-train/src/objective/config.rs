@@ -108,14 +108,14 @@ pub struct PerMatrix {
     pub on: On,
 }
 
-/// The weights that a penalty acts on. Both are the same for a matrix without constraints.
+/// The weights that a penalty acts on. Both are the same for a matrix without constraints and without factors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum On {
     /// Effective weights: after sign and mask.
     #[default]
     Effective,
-    /// Raw weights: the trained parameters.
+    /// Raw weights: the trained parameters. Of a recurrent matrix of low rank these are its factors, one after the other.
     Raw,
 }
 

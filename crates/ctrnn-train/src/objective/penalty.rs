@@ -99,13 +99,10 @@ impl Penalty {
             Self::WeightL2(c) => {
                 weights(by_matrix(c, inputs.network, |_, w| formulas::weight_l2(w)))
             }
-            Self::WeightDeviation(c, from) => weights(by_matrix(c, inputs.network, |matrix, w| {
-                let names = match c.on {
-                    On::Effective => &["weight"][..],
-                    On::Raw => &["weight_raw", "weight"],
-                };
-                let arrays = names.iter().map(|name| matrix.array(name));
-                let initial = |from: &Weights| arrays.clone().find_map(|a| from.get(&a).cloned());
+            Self::WeightDeviation(c, from) => weights(by_matrix(c, inputs.network, |name, w| {
+                let plain = name.strip_suffix("_raw"); // where raw and effective weights are the same
+                let names = [Some(name), plain].into_iter().flatten();
+                let initial = |from: &Weights| names.clone().find_map(|n| from.get(n).cloned());
                 formulas::weight_l2(deviation(w, from.as_deref().and_then(initial)))
             })),
             Self::RateL1(_) => formulas::rate_l1(rates(), batch),
@@ -142,20 +139,32 @@ impl Penalty {
     }
 }
 
-/// Sums a function of each weight matrix of a network, times the coefficient of the matrix.
+/// Sums a function of each weight matrix of a network, times the coefficient of the matrix. The function gets the name of the array in
+/// weight files; of the raw weights of a recurrent matrix of low rank it gets one factor after the other.
 fn by_matrix<B: Backend>(
     coefficients: &PerMatrix,
     network: &CtrnnModule<B>,
-    of_one: impl Fn(Matrix, Tensor<B, 2>) -> Tensor<B, 1>,
+    of_one: impl Fn(&str, Tensor<B, 2>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
-    let weights = |matrix| match coefficients.on {
-        On::Effective => network.effective_weights(matrix),
-        On::Raw => network.raw_weights(matrix),
+    let tensors = |matrix: Matrix| match coefficients.on {
+        On::Effective => vec![(matrix.array("weight"), network.effective_weights(matrix))],
+        On::Raw => network.raw_tensors(matrix),
     };
-    let input = of_one(Matrix::Input, weights(Matrix::Input)) * coefficients.input;
-    let recurrent = of_one(Matrix::Recurrent, weights(Matrix::Recurrent)) * coefficients.recurrent;
-    let output = of_one(Matrix::Output, weights(Matrix::Output)) * coefficients.output;
-    input + recurrent + output
+    let weighted = [
+        (Matrix::Input, coefficients.input),
+        (Matrix::Recurrent, coefficients.recurrent),
+        (Matrix::Output, coefficients.output),
+    ];
+    let values = weighted
+        .into_iter()
+        .filter(|(_, coefficient)| *coefficient != 0.0)
+        .flat_map(|(matrix, coefficient)| {
+            let tensors = tensors(matrix).into_iter();
+            tensors.map(move |tensor| (tensor, coefficient))
+        })
+        .map(|((name, w), coefficient)| of_one(&name, w) * coefficient);
+    let none = || host_tensor(TensorData::new(vec![0.0], [1]), &network.device());
+    values.reduce(|sum, value| sum + value).unwrap_or_else(none)
 }
 
 /// Returns `weights` minus their initial values. Without initial values the difference is to the weights themselves:

@@ -4,8 +4,8 @@ use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
 use burn::tensor::TensorData;
 use ctrnn_model::{
-    Activation, CtrnnConfig, Dale, Forward, Noise, NoiseAddress, Parameter, Parametrization,
-    UnitState,
+    Activation, CtrnnConfig, Dale, Forward, LowRank, Noise, NoiseAddress, Parameter,
+    Parametrization, UnitState,
 };
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Clock, ConditionOrder, Duration, Integrator, Mask, Target};
@@ -135,6 +135,38 @@ fn penalties_on_raw_weights_see_no_sign() {
     assert_near(of(On::Effective, &from), 0.0);
     let mean_square = raw.iter().map(|w| w * w).sum::<f64>() / 4.0;
     assert_near(of(On::Raw, &from), 4.0 * mean_square);
+}
+
+/// left (2, 1), right (1, -1): W = left right' / 2 = [[1, -1], [0.5, -0.5]], mean square 0.625, mean modulus 0.75. The factors have the
+/// mean squares 2.5 and 1, and the mean moduli 1.5 and 1; from left = (1, 1) the first deviates by (1, 0).
+#[test]
+fn penalties_on_factors_by_hand() {
+    let config = CtrnnConfig {
+        low_rank: Some(LowRank::default()),
+        ..CtrnnConfig::new(1, 2, 1)
+    };
+    let vector = |values: [f64; 2]| TensorData::new(values.to_vec(), [2, 1]);
+    let given = [("left", vector([2.0, 1.0])), ("right", vector([1.0, -1.0]))];
+    let given = given.map(|(name, values)| (format!("recurrent.{name}"), values));
+    let network = config.init::<Grad>(3, &Default::default()).unwrap();
+    let network = network.with_weights(&given.into()).unwrap();
+    let of = |penalty: &dyn Fn(PerMatrix) -> Penalty, on: On| {
+        let c = PerMatrix {
+            recurrent: 2.0,
+            on,
+            ..PerMatrix::default()
+        };
+        value(&penalty(c), &network, [1, 1, 2], &[0.0; 2], &[1])
+    };
+    assert_near(of(&Penalty::WeightL2, On::Effective), 1.25);
+    assert_near(of(&Penalty::WeightL1, On::Effective), 1.5);
+    assert_near(of(&Penalty::WeightL2, On::Raw), 7.0);
+    assert_near(of(&Penalty::WeightL1, On::Raw), 5.0);
+    let mut from = network.weights();
+    from.insert("recurrent.left".to_owned(), vector([1.0, 1.0]));
+    let deviation = |c| Penalty::WeightDeviation(c, Some(Arc::new(from.clone())));
+    assert_near(of(&deviation, On::Raw), 1.0);
+    assert_near(of(&deviation, On::Effective), 0.0);
 }
 
 /// Two trials of 2 and 1 time steps, two units: rates (1, -1), (3, 0); (2, 4), then padding of 9. Three samples of two units.

@@ -374,9 +374,9 @@ pub struct Groups {
     /// Learning rates of the input weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<WeightGroups>,
-    /// Learning rates of the recurrent weights and biases.
+    /// Learning rates of the recurrent weights and biases, and of the factors of a recurrent matrix of low rank.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recurrent: Option<WeightAndBiasGroups>,
+    pub recurrent: Option<RecurrentGroups>,
     /// Learning rates of the readout weights and biases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<WeightAndBiasGroups>,
@@ -386,6 +386,24 @@ pub struct Groups {
     /// Learning rate of `tau_raw`, if time constants are learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tau_raw: Option<Group>,
+}
+
+/// Learning rates of the recurrent weights, or of their factors, and of their bias.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecurrentGroups {
+    /// Learning rate of the weights; with `model.low_rank`, of the full matrix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Group>,
+    /// Learning rate of the left factor of `model.low_rank`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<Group>,
+    /// Learning rate of the right factor of `model.low_rank`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right: Option<Group>,
+    /// Learning rate of the bias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias: Option<Group>,
 }
 
 /// Learning rates of weights without a bias.
@@ -437,6 +455,8 @@ impl Groups {
         let group = match role {
             Role::InputWeight => self.input.as_ref()?.weight.as_ref(),
             Role::RecurrentWeight => self.recurrent.as_ref()?.weight.as_ref(),
+            Role::RecurrentLeft => self.recurrent.as_ref()?.left.as_ref(),
+            Role::RecurrentRight => self.recurrent.as_ref()?.right.as_ref(),
             Role::RecurrentBias => self.recurrent.as_ref()?.bias.as_ref(),
             Role::OutputWeight => self.output.as_ref()?.weight.as_ref(),
             Role::OutputBias => self.output.as_ref()?.bias.as_ref(),

@@ -8,7 +8,8 @@ use crate::cpu::noise::Noise;
 use crate::cpu::rows::add_noise;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
-use crate::simd::{Accumulate, Block, Element, Simd, padded};
+use crate::simd::{Accumulate, Block, Element, Simd, dots, padded};
+use crate::workspace::Scratch;
 
 /// Numbers from which the weight gradients of a block of time steps are computed. Row `s * trials + m` is trial `m` in the `s`-th
 /// step.
@@ -23,6 +24,12 @@ pub(super) struct History<'a, E: Element> {
     noisy_rates: Option<Block<'a, E>>,
     /// Inputs and a one, whose weight is the bias.
     inputs: Block<'a, E>,
+    /// Projections of the rates before each step onto the right factor.
+    kappa: Block<'a, E>,
+    /// Gradients with respect to `kappa`.
+    kappa_gradients: Block<'a, E>,
+    /// The rates of one time step, and their projections.
+    before: (Scratch<'a, E>, Scratch<'a, E>),
     /// Gradients with respect to the readout.
     outputs: Block<'a, E>,
 }
@@ -37,6 +44,11 @@ impl<'a, E: Element> History<'a, E> {
     ) -> Self {
         let (shape, workspace) = (&plan.sweep.shape, plan.workspace);
         let rows = block_steps * tile.trials;
+        let projected = if shape.rank > 0 {
+            tile.trials * padded(shape.units)
+        } else {
+            0
+        };
         let mut inputs = Block::matrix::<S>(workspace, rows, shape.inputs + 1);
         for row in 0..rows {
             inputs.row_mut(0, row)[shape.inputs] = E::from(1.0);
@@ -48,6 +60,12 @@ impl<'a, E: Element> History<'a, E> {
             rates: Block::strips::<S>(workspace, rows + tile.trials, shape.units),
             noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
             inputs,
+            kappa: Block::matrix::<S>(workspace, rows, shape.rank),
+            kappa_gradients: Block::matrix::<S>(workspace, rows, shape.rank),
+            before: (
+                workspace.zeros(projected),
+                workspace.zeros(tile.trials * shape.rank),
+            ),
             outputs: Block::matrix::<S>(workspace, rows, shape.outputs),
         }
     }
@@ -62,6 +80,7 @@ impl<'a, E: Element> History<'a, E> {
             trials,
             inputs,
             outputs,
+            rank,
             ..
         } = self.plan.sweep.shape;
         let tile = self.tile;
@@ -74,6 +93,9 @@ impl<'a, E: Element> History<'a, E> {
                 let rates = self.plan.row(self.plan.saved.rates, t, self.tile.first + m);
                 self.rates.set_row::<S>(first + m, rates);
             }
+            if rank > 0 && t < times.end {
+                self.load_kappa::<S>(t, first);
+            }
             if t < times.end {
                 let now = of_tile(self.plan.sweep.operands.inputs, t, inputs);
                 self.inputs.set_rows(first, now, inputs);
@@ -83,6 +105,26 @@ impl<'a, E: Element> History<'a, E> {
                 }
             }
         }
+    }
+
+    /// Computes the projections of the rates before step `t` onto the right factor; `first` is the row of the first trial.
+    #[inline(always)]
+    fn load_kappa<S: Simd<Elem = E>>(&mut self, t: usize, first: usize) {
+        let Shape { units, rank, .. } = self.plan.sweep.shape;
+        let (rates, kappa) = &mut self.before;
+        for (m, row) in rates.chunks_exact_mut(padded(units)).enumerate() {
+            let saved = self.plan.row(self.plan.saved.rates, t, self.tile.first + m);
+            row[..units].copy_from_slice(saved);
+        }
+        dots::<S>(
+            &self.plan.right,
+            &self.plan.zeros[..rank],
+            rates,
+            [units.next_multiple_of(S::LANES), padded(units)],
+            kappa,
+            self.tile.trials,
+        );
+        self.kappa.set_rows(first, kappa, rank);
     }
 
     /// Computes the rates with the noise of the readout.
@@ -120,6 +162,13 @@ impl<'a, E: Element> History<'a, E> {
         self.drives.set_row::<S>(row, drive);
     }
 
+    /// Records the gradients with respect to `kappa` of every trial, from row `first` on.
+    #[inline(always)]
+    pub(super) fn set_kappa_gradients(&mut self, first: usize, gradients: &[E]) {
+        let rank = self.plan.sweep.shape.rank;
+        self.kappa_gradients.set_rows(first, gradients, rank);
+    }
+
     /// Adds the contribution of `steps` time steps to the sums of weights.
     #[inline(always)]
     pub(super) fn add_weights<S: Simd<Elem = E>>(&self, sums: &mut Sums<'_, E>, steps: usize) {
@@ -127,15 +176,36 @@ impl<'a, E: Element> History<'a, E> {
             units,
             inputs,
             outputs,
+            rank,
             ..
         } = self.plan.sweep.shape;
         let (stride, rows) = (padded(units), steps * self.tile.trials);
-        if self.plan.wanted.recurrence {
+        if self.plan.wanted.w_rc {
             S::outlined(Accumulate {
                 sums: &mut sums.w_rc,
                 stride,
                 a: &self.drives,
                 columns: units,
+                b: &self.rates,
+                first: 0,
+                rows,
+            });
+        }
+        if self.plan.wanted.recurrence {
+            S::outlined(Accumulate {
+                sums: &mut sums.left,
+                stride,
+                a: &self.kappa,
+                columns: rank,
+                b: &self.drives,
+                first: 0,
+                rows,
+            });
+            S::outlined(Accumulate {
+                sums: &mut sums.right,
+                stride,
+                a: &self.kappa_gradients,
+                columns: rank,
                 b: &self.rates,
                 first: 0,
                 rows,

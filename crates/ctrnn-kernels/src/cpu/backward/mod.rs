@@ -93,6 +93,8 @@ struct TileJob<'a, E: Element> {
 struct Adjoint<'a, E: Element> {
     /// Gradient with respect to the (scaled) drive of the next step.
     drive: Scratch<'a, E>,
+    /// Gradient with respect to the projections of the rates onto the right factor, a row of R numbers for each trial.
+    kappa: Scratch<'a, E>,
     /// Gradient with respect to the state, from the next step.
     carry: UnitState<Scratch<'a, E>>,
     /// Gradient with respect to the rates, along the weights and the readout.
@@ -119,7 +121,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         } else {
             NoiseSource::None
         });
-        let mut sums = zero_sums(plan.workspace, shape);
+        let mut sums = zero_sums(plan.workspace, shape, plan.wanted);
         let mut adjoint = self.adjoint();
         let mut history = History::new::<S>(plan, self.tile, block_steps, xi.is_some());
         let mut end = shape.steps;
@@ -136,9 +138,14 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
                     Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
                     Form::Rate => self.update_rates::<S>(&mut adjoint, &mut sums, noise, t),
                 }
+                let first = (t - start) * self.tile.trials;
                 for m in 0..self.tile.trials {
                     let drive = &adjoint.drive[m * padded(shape.units)..][..shape.units];
-                    history.set_drive::<S>((t - start) * self.tile.trials + m, drive);
+                    history.set_drive::<S>(first + m, drive);
+                }
+                if shape.rank > 0 {
+                    self.project_drives::<S>(&mut adjoint);
+                    history.set_kappa_gradients(first, &adjoint.kappa);
                 }
                 self.write_inputs::<S>(&adjoint, t);
             }
@@ -159,6 +166,10 @@ impl<'a, E: Element> TileJob<'a, E> {
         let zeros = || self.plan.workspace.zeros(self.tile.trials * padded(units));
         let mut adjoint = Adjoint {
             drive: zeros(),
+            kappa: self
+                .plan
+                .workspace
+                .zeros(self.tile.trials * self.plan.sweep.shape.rank),
             carry: UnitState::from_fn(zeros),
             rates: zeros(),
         };
@@ -176,31 +187,58 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn back_to_rates<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
         let Shape {
-            trials,
-            units,
-            outputs,
-            ..
+            trials, outputs, ..
         } = self.plan.sweep.shape;
-        let drives = Term {
-            rows: &adjoint.drive,
-            stride: padded(units),
-            depth: units,
-        };
-        let no_outputs = Term {
-            rows: &[],
-            stride: 0,
-            depth: 0,
-        };
         let outputs = self
             .plan
             .upstream
             .outputs
-            .map_or(no_outputs, |gradient| Term {
+            .map_or(Term::NONE, |gradient| Term {
                 rows: &gradient[(t * trials + self.tile.first) * outputs..],
                 stride: outputs,
                 depth: outputs,
             });
-        self.product::<S>(&[drives, outputs], &mut adjoint.rates);
+        self.back_along_weights::<S>(adjoint, outputs);
+    }
+
+    /// Computes the gradients of the rates along the recurrent weights, from the drives of the next step, and along another term.
+    #[inline(always)]
+    fn back_along_weights<S: Simd<Elem = E>>(
+        &self,
+        adjoint: &mut Adjoint<'_, E>,
+        other: Term<'_, E>,
+    ) {
+        let shape = &self.plan.sweep.shape;
+        let drives = Term {
+            rows: &adjoint.drive,
+            stride: padded(shape.units),
+            depth: shape.full_rows(),
+        };
+        let kappa = Term {
+            rows: &adjoint.kappa,
+            stride: shape.rank,
+            depth: shape.rank,
+        };
+        let terms = [drives, kappa, other];
+        if shape.rank > 0 {
+            self.product::<S>(&terms, &mut adjoint.rates);
+        } else {
+            self.product::<S>(&[drives, other], &mut adjoint.rates);
+        }
+    }
+
+    /// Computes the gradients of the projections of the rates from those of the (scaled) drives.
+    #[inline(always)]
+    fn project_drives<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>) {
+        let Shape { units, rank, .. } = self.plan.sweep.shape;
+        dots::<S>(
+            &self.plan.left,
+            &self.plan.zeros[..rank],
+            &adjoint.drive,
+            [units.next_multiple_of(S::LANES), padded(units)],
+            &mut adjoint.kappa,
+            self.tile.trials,
+        );
     }
 
     #[inline(always)]
@@ -354,12 +392,7 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);
-        let drives = Term {
-            rows: &adjoint.drive,
-            stride: padded(units),
-            depth: units,
-        };
-        self.product::<S>(&[drives], &mut adjoint.rates);
+        self.back_along_weights::<S>(adjoint, Term::NONE);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let f = match plan.sweep.form {
             Form::Voltage => plan.sweep.activation,

@@ -1,6 +1,6 @@
 //! Part of the backward sweep that all tiles share.
 
-use crate::cpu::rows::padded_rows;
+use crate::cpu::rows::{padded_rows, transposed_rows};
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
 use crate::shape::Shape;
 use crate::simd::{Element, Job, Packed, Simd, padded};
@@ -41,8 +41,9 @@ impl<E: Element> Saved<'_, E> {
 /// Groups of sums that are computed.
 #[derive(Clone, Copy)]
 pub(super) struct WantedSums {
-    /// Input and recurrent weights, bias; in the voltage form also gain, which follows from them.
+    /// Input weights, factors and bias; in the voltage form also gain, which follows from them and from `w_rc`.
     pub(super) recurrence: bool,
+    pub(super) w_rc: bool,
     pub(super) readout: bool,
     pub(super) decay: bool,
     /// Gain in the rate form.
@@ -58,10 +59,17 @@ impl WantedSums {
     ) -> Self {
         let gain = gradients.gain.is_some();
         let rate_form = sweep.form == Form::Rate;
-        let weights =
-            gradients.w_in.is_some() || gradients.w_rc.is_some() || gradients.bias.is_some();
+        let gain_of_weights = gain && !rate_form;
+        let w_rc = gradients.w_rc.is_some() || gain_of_weights;
+        let weights = [
+            gradients.w_in.is_some(),
+            gradients.left.is_some(),
+            gradients.right.is_some(),
+            gradients.bias.is_some(),
+        ];
         Self {
-            recurrence: weights || (gain && !rate_form),
+            recurrence: w_rc || weights.contains(&true),
+            w_rc: w_rc && !sweep.shape.without_full,
             readout: upstream.outputs.is_some()
                 && (gradients.w_out.is_some() || gradients.bias_out.is_some()),
             decay: gradients.decay.is_some(),
@@ -78,8 +86,12 @@ pub(super) struct Plan<'a, E: Element> {
     pub(super) upstream: &'a UpstreamSlices<'a, E>,
     pub(super) wanted: WantedSums,
     pub(super) workspace: &'a Workspace<E>,
-    /// `W_rc` with the scale of the drive, above `W_out`.
+    /// `w_rc` with the scale of the drive, above the right factor divided by N, above `W_out`.
     pub(super) weights: Packed<'a, E>,
+    /// Left factor with the scale of the drive, transposed: a row for each dimension.
+    pub(super) left: Scratch<'a, E>,
+    /// Right factor divided by N, transposed: a row for each dimension.
+    pub(super) right: Scratch<'a, E>,
     /// `W_in` with the scale of the drive, transposed: a row for each input.
     pub(super) w_in: Scratch<'a, E>,
     pub(super) decay: Scratch<'a, E>,
@@ -105,19 +117,17 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             units,
             inputs,
             outputs,
+            rank,
             ..
         } = sweep.shape;
         let w = &sweep.operands;
-        let weights =
-            Packed::new::<S>(
-                workspace,
-                [units, outputs],
-                units,
-                |part, post, pre| match part {
-                    0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
-                    _ => w.w_out[post * units + pre],
-                },
-            );
+        let n = E::from_f64(units as f64);
+        let depths = [sweep.shape.full_rows(), rank, outputs];
+        let weights = Packed::new::<S, 3>(workspace, depths, units, |part, post, pre| match part {
+            0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
+            1 => w.right[pre * rank + post] / n,
+            _ => w.w_out[post * units + pre],
+        });
         Plan {
             sweep,
             saved: self.saved,
@@ -125,28 +135,20 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             wanted: self.wanted,
             workspace,
             weights,
-            w_in: transposed_w_in(sweep, workspace),
+            left: transposed_rows(workspace, units, rank, |unit, dimension| {
+                sweep.drive_scale(unit) * w.left[unit * rank + dimension]
+            }),
+            right: transposed_rows(workspace, units, rank, |unit, dimension| {
+                w.right[unit * rank + dimension] / n
+            }),
+            w_in: transposed_rows(workspace, units, inputs, |unit, input| {
+                sweep.drive_scale(unit) * w.w_in[unit * inputs + input]
+            }),
             decay: padded_rows(workspace, sweep.operands.decay, units),
             gain: padded_rows(workspace, sweep.operands.gain, units),
-            zeros: workspace.zeros(padded(units).max(inputs)),
+            zeros: workspace.zeros(padded(units).max(inputs).max(rank)),
         }
     }
-}
-
-/// Returns `W_in` with the scale of the drive, a padded row for each input.
-fn transposed_w_in<'a, E: Element>(
-    sweep: &SweepSlices<'_, E>,
-    workspace: &'a Workspace<E>,
-) -> Scratch<'a, E> {
-    let Shape { units, inputs, .. } = sweep.shape;
-    let stride = padded(units);
-    let mut w_in = workspace.zeros(inputs * stride);
-    for (input, row) in w_in.chunks_exact_mut(stride).enumerate() {
-        for (post, weight) in row[..units].iter_mut().enumerate() {
-            *weight = sweep.drive_scale(post) * sweep.operands.w_in[post * inputs + input];
-        }
-    }
-    w_in
 }
 
 impl<'a, E: Element> Plan<'a, E> {

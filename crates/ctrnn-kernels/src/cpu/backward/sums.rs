@@ -1,5 +1,6 @@
 //! Sums over trials and times, from which the gradients of weights and vectors are written.
 
+use super::plan::WantedSums;
 use crate::cpu::rows::add;
 use crate::operands::{GradientSlices, Operands, UnitState};
 use crate::shape::Shape;
@@ -8,11 +9,15 @@ use crate::sweep::{Form, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 
 /// Sums over the trials and times of a tile, in rows of [`padded`] units. Gradients of weights are with respect to the scaled ones.
-/// Gradients of the input weights are transposed, `[I + 1, N]`, with the bias as the last row; `inputs`, `bias` and `initial_state`
-/// are empty, since the first and the last are not summed.
+/// Gradients of the input weights are transposed, `[I + 1, N]`, with the bias as the last row, and so are those of the factors,
+/// `[R, N]`; `inputs`, `bias` and `initial_state` are empty, since the first and the last are not summed.
 pub(super) type Sums<'a, E> = Operands<Scratch<'a, E>>;
 
-pub(super) fn zero_sums<'a, E: Element>(workspace: &'a Workspace<E>, shape: &Shape) -> Sums<'a, E> {
+pub(super) fn zero_sums<'a, E: Element>(
+    workspace: &'a Workspace<E>,
+    shape: &Shape,
+    wanted: WantedSums,
+) -> Sums<'a, E> {
     let stride = padded(shape.units);
     // Accumulate writes eight rows at once.
     let rows = |n: usize| workspace.zeros(n.next_multiple_of(8) * stride);
@@ -20,7 +25,9 @@ pub(super) fn zero_sums<'a, E: Element>(workspace: &'a Workspace<E>, shape: &Sha
     Operands {
         inputs: empty(),
         w_in: rows(shape.inputs + 1),
-        w_rc: rows(shape.units),
+        w_rc: rows(if wanted.w_rc { shape.units } else { 0 }),
+        left: rows(shape.rank),
+        right: rows(shape.rank),
         bias: empty(),
         w_out: rows(shape.outputs),
         bias_out: workspace.zeros(shape.outputs),
@@ -44,7 +51,12 @@ pub(super) fn write<E: Element>(
     sweep: &SweepSlices<'_, E>,
     gradients: GradientSlices<'_, E>,
 ) {
-    let Shape { units, inputs, .. } = sweep.shape;
+    let Shape {
+        units,
+        inputs,
+        rank,
+        ..
+    } = sweep.shape;
     let stride = padded(units);
     let bias = &sums.w_in[inputs * stride..][..units];
     if let Some(gain) = gradients.gain {
@@ -54,6 +66,19 @@ pub(super) fn write<E: Element>(
         for (post, row) in w_rc.chunks_exact_mut(units).enumerate() {
             for (to, &sum) in row.iter_mut().zip(&sums.w_rc[post * stride..]) {
                 *to = sweep.drive_scale(post) * sum;
+            }
+        }
+    }
+    if let Some(left) = gradients.left.filter(|_| rank > 0) {
+        write_scaled(left, rank, sweep, |post, dimension| {
+            sums.left[dimension * stride + post]
+        });
+    }
+    if let Some(right) = gradients.right.filter(|_| rank > 0) {
+        let n = E::from_f64(units as f64);
+        for (unit, row) in right.chunks_exact_mut(rank).enumerate() {
+            for (dimension, to) in row.iter_mut().enumerate() {
+                *to = sums.right[dimension * stride + unit] / n;
             }
         }
     }
@@ -110,7 +135,13 @@ fn write_scaled<E: Element>(
 /// Writes the gradient of the gain. In the voltage form it is the sum of (gradient of v) * (drive); the drive is linear in the
 /// weights, so it follows from the gradients of the weights, without the drive itself.
 fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &SweepSlices<'_, E>, gain: &mut [E]) {
-    let Shape { units, inputs, .. } = sweep.shape;
+    let Shape {
+        units,
+        inputs,
+        rank,
+        without_full,
+        ..
+    } = sweep.shape;
     let stride = padded(units);
     if sweep.form == Form::Rate {
         gain.copy_from_slice(&sums.gain[..units]);
@@ -122,11 +153,14 @@ fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &SweepSlices<'_, E>, gain: 
         for input in 0..inputs {
             sum += w.w_in[post * inputs + input] * sums.w_in[input * stride + post];
         }
-        for (&weight, &gradient) in w.w_rc[post * units..][..units]
-            .iter()
-            .zip(&sums.w_rc[post * stride..])
-        {
-            sum += weight * gradient;
+        if !without_full {
+            let weights = &w.w_rc[post * units..][..units];
+            for (&weight, &gradient) in weights.iter().zip(&sums.w_rc[post * stride..]) {
+                sum += weight * gradient;
+            }
+        }
+        for dimension in 0..rank {
+            sum += w.left[post * rank + dimension] * sums.left[dimension * stride + post];
         }
         *gain = sum;
     }

@@ -1,0 +1,336 @@
+//! Recurrent matrices of low rank, `W_rc = F + M N' / n_units`: the table `model.low_rank`, and the initial factors M and N.
+//!
+//! The sweep multiplies by the two factors `[N,R]` and never forms their product. Weight files hold the factors, and the effective
+//! matrix for every reader that knows no factors.
+//!
+//! # References
+//! Mastrogiuseppe and Ostojic (2018), "Linking connectivity, dynamics, and computations in low-rank recurrent neural networks";
+//! Dubreuil, Valente, Beiran, Mastrogiuseppe and Ostojic (2022), "The role of population structure in computations through neural
+//! dynamics".
+
+use burn::tensor::TensorData;
+use ctrnn_random::{Key, Rng};
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::connectivity::Matrix;
+use crate::{CtrnnConfig, ModelError, Parameter, Role, Weights, words};
+
+/// Recurrent matrix of low rank, `W_rc = F + M N' / n_units` with M and N of R columns: the left and the right factor, whose columns
+/// are the vectors m and n of Mastrogiuseppe and Ostojic (2018). A time step costs O(n_units R).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LowRank {
+    /// Rank R, the number of columns of each factor; from 1 to `n_units`.
+    #[schemars(range(min = 1, max = 16384))]
+    pub rank: usize,
+    /// Full matrix F to which the product is added, drawn as `model.init.recurrent`. `none`: the product alone. `trained`: F is
+    /// trained as well. `fixed`: F stays as drawn, the random part of Mastrogiuseppe and Ostojic (2018).
+    pub full: FullMatrix,
+    /// Gain g of the full matrix: the factor of what `model.init.recurrent` draws. The entries of a gaussian F have the standard
+    /// deviation g / sqrt(n_units), and its spectral radius is about g.
+    #[schemars(range(min = 0))]
+    pub gain: f64,
+    /// Factors that are trained: `left` (M), `right` (N), both or none. The others stay as drawn.
+    pub train: Vec<Factor>,
+    /// Initial factors.
+    pub init: FactorInit,
+}
+
+impl Default for LowRank {
+    fn default() -> Self {
+        Self {
+            rank: 1,
+            full: FullMatrix::None,
+            gain: 1.0,
+            train: Factor::ALL.to_vec(),
+            init: FactorInit::default(),
+        }
+    }
+}
+
+impl LowRank {
+    /// Returns true if there is a full matrix to which the product is added.
+    pub fn has_full(&self) -> bool {
+        self.full != FullMatrix::None
+    }
+
+    /// Returns true if training leaves the parameter with this role as it is drawn.
+    pub fn holds(&self, role: Role) -> bool {
+        match role {
+            Role::RecurrentWeight => self.full == FullMatrix::Fixed,
+            Role::RecurrentLeft => !self.train.contains(&Factor::Left),
+            Role::RecurrentRight => !self.train.contains(&Factor::Right),
+            _ => false,
+        }
+    }
+}
+
+words! {
+    /// Full matrix to which the product of the factors is added.
+    #[derive(Default)]
+    pub enum FullMatrix: "full matrix" {
+        /// None: the recurrent matrix is the product.
+        #[default]
+        None = "none",
+        /// A trained one.
+        Trained = "trained",
+        /// One that stays as it is drawn.
+        Fixed = "fixed",
+    }
+}
+
+words! {
+    /// Factor of a recurrent matrix of low rank.
+    pub enum Factor: "factor" {
+        /// Left factor M `[N,R]`: the directions in which the recurrent input drives the units.
+        Left = "left",
+        /// Right factor N `[N,R]`: the directions onto which the rates are projected.
+        Right = "right",
+    }
+}
+
+/// Initial factors. Their entries are independent normals, unless overlaps are given: then the drawn vectors have exactly these.
+///
+/// Where an overlap is given, a vector is a combination of the vectors that it overlaps with, plus a normal vector orthogonal to
+/// these; its root mean square is exactly the standard deviation. Overlaps that ask for more than that are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FactorInit {
+    /// Standard deviation of the entries of the left factor. 1 in Dubreuil et al. (2022).
+    #[schemars(range(min = 0))]
+    pub left_std: f64,
+    /// Standard deviation of the entries of the right factor.
+    #[schemars(range(min = 0))]
+    pub right_std: f64,
+    /// Overlaps of the factors: row i, column j is `n_j . m_i / n_units`, which for `rank = 1` is the eigenvalue of the product:
+    /// `overlap = [[2.0]]`. Absent: those of independent vectors, of order 1 / sqrt(n_units).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Vec<Vec<f64>>>,
+    /// Overlaps of the right factor with the drawn input weights: row j, column i is `n_j . w_i / n_units` with column i of `W_in`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_overlap: Option<Vec<Vec<f64>>>,
+    /// Overlaps of the left factor with the drawn readout: row j, column o is `w_o . m_j` with row o of `W_out`, the readout of
+    /// rates along m_j.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_overlap: Option<Vec<Vec<f64>>>,
+}
+
+impl Default for FactorInit {
+    fn default() -> Self {
+        Self {
+            left_std: 1.0,
+            right_std: 1.0,
+            overlap: None,
+            input_overlap: None,
+            output_overlap: None,
+        }
+    }
+}
+
+/// Vectors that a drawn one overlaps with: their values, and the overlaps `v . x / N`.
+#[derive(Default)]
+struct Overlaps {
+    directions: Vec<Vec<f64>>,
+    values: Vec<f64>,
+    /// True if the root mean square is exactly the standard deviation even without such vectors.
+    is_exact: bool,
+}
+
+impl Overlaps {
+    fn add(&mut self, directions: impl IntoIterator<Item = Vec<f64>>, values: Option<&[f64]>) {
+        if let Some(values) = values {
+            self.directions.extend(directions);
+            self.values.extend(values);
+        }
+    }
+
+    /// Draws a vector of `n` numbers with these overlaps and this root mean square.
+    ///
+    /// # Errors
+    /// The least root mean square of such a vector, where it is larger; infinity where no vector has these overlaps.
+    fn draw(&self, n: usize, std: f64, rng: &mut Rng) -> Result<Vec<f64>, f64> {
+        let normals: Vec<f64> = (0..n).map(|_| f64::from(rng.normal())).collect();
+        let dot =
+            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / n as f64;
+        if self.directions.is_empty() {
+            let scale = if self.is_exact {
+                std / dot(&normals, &normals).sqrt()
+            } else {
+                std
+            };
+            return Ok(normals.into_iter().map(|x| scale * x).collect());
+        }
+        let k = self.directions.len();
+        let gram = Mat::from_fn(k, k, |i, j| dot(&self.directions[i], &self.directions[j]));
+        let solver = gram.llt(Side::Lower).map_err(|_| f64::INFINITY)?;
+        let combination = |overlaps: &dyn Fn(usize) -> f64| -> Vec<f64> {
+            let by = solver.solve(&Mat::from_fn(k, 1, |i, _| overlaps(i)));
+            let entry = |unit| (0..k).map(|i| by[(i, 0)] * self.directions[i][unit]).sum();
+            (0..n).map(entry).collect()
+        };
+        let along = combination(&|i| self.values[i]);
+        let along_square = dot(&along, &along);
+        let rest_square = std * std - along_square;
+        // A vector that lies in the span of the others up to rounding.
+        if rest_square.abs() <= 1e-9 * along_square {
+            return Ok(along);
+        }
+        if rest_square < 0.0 || k >= n {
+            return Err(along_square.sqrt());
+        }
+        let shadow = combination(&|i| dot(&self.directions[i], &normals));
+        let across: Vec<f64> = normals.iter().zip(shadow).map(|(x, s)| x - s).collect();
+        let scale = (rest_square / dot(&across, &across)).sqrt();
+        Ok(along
+            .iter()
+            .zip(across)
+            .map(|(a, x)| a + scale * x)
+            .collect())
+    }
+}
+
+/// Draws the factors, and renames the drawn recurrent weights, which are those of the full matrix.
+///
+/// # Errors
+/// [`ModelError::Overlap`] if no vectors of the standard deviations have the overlaps that are asked for.
+pub(crate) fn draw(
+    config: &CtrnnConfig,
+    low_rank: &LowRank,
+    key: Key,
+    weights: &mut Weights,
+) -> Result<(), ModelError> {
+    let (n, rank, init) = (config.n_units, low_rank.rank, &low_rank.init);
+    let numbers =
+        |matrix: Matrix| -> Vec<f64> { weights[&matrix.array("weight")].iter().collect() };
+    let (w_in, w_out) = (numbers(Matrix::Input), numbers(Matrix::Output));
+    let readout = |o: usize| w_out[o * n..][..n].iter().map(|w| w * n as f64).collect();
+    let column = |i: usize| {
+        w_in.iter()
+            .skip(i)
+            .step_by(config.n_inputs)
+            .copied()
+            .collect()
+    };
+    let row =
+        |matrix: &'_ Option<Vec<Vec<f64>>>, j: usize| matrix.as_ref().map(|rows| rows[j].clone());
+    let refused = |factor: Factor, dimension: usize, std: f64| {
+        move |least: f64| ModelError::Overlap {
+            factor: factor.name(),
+            dimension,
+            std,
+            least,
+        }
+    };
+    // Generators 0 to 5 are those of weights and masks.
+    let rng = |factor: u64, dimension: usize| Rng::new(key, 6 + 2 * dimension as u64 + factor, 0);
+    let mut left: Vec<Vec<f64>> = Vec::new();
+    for j in 0..rank {
+        let mut overlaps = Overlaps {
+            is_exact: init.overlap.is_some(),
+            ..Overlaps::default()
+        };
+        let values = row(&init.output_overlap, j);
+        overlaps.add((0..config.n_outputs).map(readout), values.as_deref());
+        let drawn = overlaps.draw(n, init.left_std, &mut rng(0, j));
+        left.push(drawn.map_err(refused(Factor::Left, j, init.left_std))?);
+    }
+    let mut right: Vec<Vec<f64>> = Vec::new();
+    for j in 0..rank {
+        let mut overlaps = Overlaps::default();
+        let with_left: Option<Vec<f64>> = init
+            .overlap
+            .as_ref()
+            .map(|rows| rows.iter().map(|row| row[j]).collect());
+        overlaps.add(left.iter().cloned(), with_left.as_deref());
+        let values = row(&init.input_overlap, j);
+        overlaps.add((0..config.n_inputs).map(column), values.as_deref());
+        let drawn = overlaps.draw(n, init.right_std, &mut rng(1, j));
+        right.push(drawn.map_err(refused(Factor::Right, j, init.right_std))?);
+    }
+    if let Some(full) = weights.remove(&Matrix::Recurrent.array("weight")) {
+        weights.insert(Matrix::Recurrent.array(RAW), full);
+    }
+    weights.insert(Parameter::RECURRENT_LEFT.name(), by_unit(&left, n));
+    weights.insert(Parameter::RECURRENT_RIGHT.name(), by_unit(&right, n));
+    Ok(())
+}
+
+/// Ending of the array of the full matrix in weight files, where `weight` is the effective one.
+pub(crate) const RAW: &str = "weight_raw";
+
+/// Returns columns of `n` numbers as a matrix `[n, columns]`.
+fn by_unit(columns: &[Vec<f64>], n: usize) -> TensorData {
+    let entries = (0..n).flat_map(|unit| columns.iter().map(move |column| column[unit]));
+    TensorData::new(entries.collect::<Vec<f64>>(), [n, columns.len()])
+}
+
+/// Returns the factors of the matrix of a rank that is nearest to `weight [n, n]`, from its singular vectors: `left = u sqrt(s n)`,
+/// `right = v sqrt(s n)`.
+///
+/// # Errors
+/// [`ModelError::Contradiction`] if the singular value decomposition does not converge.
+pub(crate) fn nearest_factors(
+    weight: &TensorData,
+    n: usize,
+    rank: usize,
+) -> Result<[TensorData; 2], ModelError> {
+    let entries: Vec<f64> = weight.iter().collect();
+    let matrix = Mat::from_fn(n, n, |post, pre| entries[post * n + pre]);
+    let svd = matrix
+        .thin_svd()
+        .map_err(|error| ModelError::Contradiction {
+            name: Parameter::RECURRENT_WEIGHT.name(),
+            reason: format!("its singular values could not be found: {error:?}"),
+        })?;
+    let scale = |k: usize| (svd.S()[k] * n as f64).sqrt();
+    let columns = |vectors: faer::MatRef<'_, f64>| -> Vec<Vec<f64>> {
+        let column = |k: usize| (0..n).map(|unit| vectors[(unit, k)] * scale(k)).collect();
+        (0..rank).map(column).collect()
+    };
+    Ok([svd.U(), svd.V()].map(|vectors| by_unit(&columns(vectors), n)))
+}
+
+/// Checks that the effective matrix of a file is the sum of its full matrix, if it has one, and the product of its factors.
+///
+/// # Errors
+/// [`ModelError::Contradiction`] names the first entry that is not.
+pub(crate) fn check_product(
+    config: &CtrnnConfig,
+    rank: usize,
+    weights: &Weights,
+) -> Result<(), ModelError> {
+    const AGREEMENT: f64 = 1e-5; // rounding of single precision over R products
+    let n = config.n_units;
+    let numbers = |name: &str| -> Option<Vec<f64>> { Some(weights.get(name)?.iter().collect()) };
+    let name = Parameter::RECURRENT_WEIGHT.name();
+    let [left, right] = [Parameter::RECURRENT_LEFT, Parameter::RECURRENT_RIGHT]
+        .map(|parameter| numbers(&parameter.name()).unwrap_or_default());
+    let (Some(found), full) = (numbers(&name), numbers(&Matrix::Recurrent.array(RAW))) else {
+        return Ok(());
+    };
+    for (k, &found) in found.iter().enumerate() {
+        let (post, pre) = (k / n, k % n);
+        let products = left[post * rank..][..rank].iter().zip(&right[pre * rank..]);
+        let products = products.map(|(left, right)| left * right / n as f64);
+        let terms = products.chain(full.as_ref().map(|full| full[k]));
+        let (sum, size) = terms.fold((0.0, found.abs()), |(sum, size), term: f64| {
+            (sum + term, size + term.abs())
+        });
+        if (found - sum).abs() > AGREEMENT * size + f64::from(f32::MIN_POSITIVE) {
+            return Err(ModelError::Contradiction {
+                name,
+                reason: format!(
+                    "{} at [{post}, {pre}] is not what recurrent.left and recurrent.right give",
+                    found as f32
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
