@@ -71,8 +71,9 @@ pub struct Current {
     pub when: Window,
 }
 
-/// Error of a unit that the network does not have, or that two perturbations hold at the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+/// Error of a perturbation that the network cannot have: of a unit that does not exist, of one that two perturbations hold at the same
+/// time, or of a clamp of plastic synapses.
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum PerturbationError {
     /// A unit that the network does not have.
     #[error("there is no unit {unit}: the network has {n_units}, numbered from 0")]
@@ -89,6 +90,16 @@ pub enum PerturbationError {
         unit: usize,
         /// The two perturbations: "clamped twice" or "both lesioned and clamped".
         how: &'static str,
+    },
+    /// A clamp at a rate whose plastic synapses transmit no constant.
+    #[error(
+        "unit {unit} cannot be clamped to {rate}: its synapses have short-term plasticity, and what they transmit changes at a constant rate"
+    )]
+    PlasticClamp {
+        /// Index of the unit.
+        unit: usize,
+        /// Rate of the clamp.
+        rate: f64,
     },
 }
 
@@ -137,8 +148,22 @@ impl Perturbation {
         Ok(())
     }
 
-    /// Returns the windows of all parts.
-    fn windows(&self) -> impl Iterator<Item = &Window> {
+    /// Checks that no unit of a network with short-term plasticity is clamped to another rate than 0.
+    ///
+    /// # Errors
+    /// Names the first such unit.
+    pub fn check_plasticity(&self, config: &CtrnnConfig) -> Result<(), PerturbationError> {
+        if config.short_term_plasticity.is_none() {
+            return Ok(());
+        }
+        let clamp = self.clamped.iter().find(|clamp| clamp.rate != 0.0);
+        match clamp.and_then(|clamp| Some((*clamp.units.first()?, clamp.rate))) {
+            Some((unit, rate)) => Err(PerturbationError::PlasticClamp { unit, rate }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the windows of all parts.(&self) -> impl Iterator<Item = &Window> {
         let currents = self.currents.iter().map(|current| &current.when);
         self.held_windows().chain(currents)
     }

@@ -202,7 +202,7 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
         };
         let pass = Forward {
             noise,
-            initial_state: injected.state(self.device),
+            initial_state: injected.state(self.network),
             conditions: injected.conditions.clone(),
             ..Forward::default()
         };
@@ -356,6 +356,8 @@ impl<'a> PaddedTrials<'a> {
         let injected = Injected {
             inputs: arrays.remove("inputs").expect("trials have inputs"),
             initial_state: None,
+            initial_utilisation: None,
+            initial_resources: None,
             preactivation_noise: None,
             postactivation_noise: None,
             input_noise: None,

@@ -1,18 +1,19 @@
 //! Times the sweeps alone: one forward and one backward sweep with the gradients of every weight.
 //!
 //! ```text
-//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma] [f64] [shape...]
+//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma] [f64] [plastic] [shape...]
 //! ```
 //!
 //! A shape is a letter of the table or `B,T,N,I,O`. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
+//! `plastic` gives the synapses short-term plasticity. It prints
 //! the fastest and the median of the repetitions in ms, forward and backward apart, and the GFLOP/s of the fastest.
 
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
     Activation, DrawAddress, Form, GradientSlices, KernelPath, NoiseSource, NoiseTarget, Operands,
-    Saved, Shape, SweepElement, SweepSlices, TrajectorySlices, UnitState, UpstreamSlices,
-    Workspace, backward, forward,
+    Saved, Shape, SweepElement, SweepSlices, SynapseConstants, TrajectorySlices, UnitState,
+    UpstreamSlices, Workspace, backward, forward,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -28,13 +29,16 @@ const SHAPES: [(&str, [usize; 5]); 7] = [
 
 fn main() {
     let mut limit = Duration::from_secs(1);
-    let (mut activation, mut sigma, mut double) = (Activation::Relu, 0.0, false);
+    let (mut activation, mut sigma) = (Activation::Relu, 0.0);
+    let (mut double, mut plastic) = (false, false);
     let mut shapes = Vec::new();
     for argument in std::env::args().skip(1) {
         if let Some(a) = Activation::from_name(&argument) {
             activation = a;
         } else if argument == "f64" {
             double = true;
+        } else if argument == "plastic" {
+            plastic = true;
         } else if let Some(sizes) = sizes(&argument) {
             shapes.push((argument, sizes));
         } else if let Some(s) = argument.strip_prefix("sigma=") {
@@ -53,15 +57,16 @@ fn main() {
     let path = KernelPath::selected().unwrap_or_else(|error| panic!("{error}"));
     let threads = rayon::current_num_threads();
     println!(
-        "{path}, {threads} threads, {}, sigma {sigma}",
-        activation.name()
+        "{path}, {threads} threads, {}, sigma {sigma}{}",
+        activation.name(),
+        if plastic { ", plastic" } else { "" }
     );
     println!("shape          min     fwd     bwd  median   GFLOP/s");
     for (name, sizes) in shapes {
         if double {
-            bench::<f64>(&name, sizes, activation, sigma, limit, path);
+            bench::<f64>(&name, sizes, (activation, plastic), sigma, limit, path);
         } else {
-            bench::<f32>(&name, sizes, activation, sigma, limit, path);
+            bench::<f32>(&name, sizes, (activation, plastic), sigma, limit, path);
         }
     }
 }
@@ -81,7 +86,7 @@ fn sizes(argument: &str) -> Option<[usize; 5]> {
 fn bench<E: SweepElement>(
     name: &str,
     [trials, steps, units, inputs, outputs]: [usize; 5],
-    activation: Activation,
+    (activation, plastic): (Activation, bool),
     sigma: f64,
     limit: Duration,
     path: KernelPath,
@@ -92,6 +97,7 @@ fn bench<E: SweepElement>(
         inputs,
         units,
         outputs,
+        synapses: if plastic { units } else { 0 },
     };
     let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), 0, 0);
     let mut random = |n: usize, scale: f64| -> Vec<E> {
@@ -110,6 +116,16 @@ fn bench<E: SweepElement>(
         random(steps * trials * outputs, 1e-3),
     );
     let initial = vec![E::default(); trials * units];
+    let of_units = |value: f64| vec![E::from_f64(value); shape.synapses];
+    let of_trials = |value: f64| vec![E::from_f64(value); trials * shape.synapses];
+    let (utilisation, resources) = (of_trials(0.15), of_trials(1.0));
+    // Facilitating synapses at dt 10 ms.
+    let synapses = SynapseConstants {
+        baseline: of_units(0.15),
+        utilisation_gain: of_units(10.0 / 1500.0),
+        resources_gain: of_units(10.0 / 200.0),
+        spikes: of_units(0.01),
+    };
     let (decay, gain) = (vec![E::from_f64(0.8); units], vec![E::from_f64(0.2); units]);
     let noise_scale = vec![E::from_f64(0.2 * sigma); units];
     let sweep = SweepSlices {
@@ -127,9 +143,14 @@ fn bench<E: SweepElement>(
             decay: &decay,
             gain: &gain,
             noise_scale: &noise_scale,
-            initial_state: UnitState { activity: &initial },
+            initial_state: UnitState {
+                activity: &initial,
+                utilisation: &utilisation,
+                resources: &resources,
+            },
         }
         .map(Vec::as_slice),
+        synapses: synapses.each_ref().map(Vec::as_slice),
         eps: NoiseSource::Drawn(DrawAddress {
             key: Key::new(1, Stream::Eps, 0),
             step: 0,
@@ -141,6 +162,7 @@ fn bench<E: SweepElement>(
     };
     let zeros = |n: usize| vec![E::default(); n];
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));
+    let [mut u_history, mut x_history] = [(); 2].map(|()| zeros(shape.synapse_history()));
     let (mut d_in, mut d_rc, mut d_out) =
         (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
     let (mut d_bias, mut d_bias_out, mut d_initial) =
@@ -153,14 +175,16 @@ fn bench<E: SweepElement>(
         let record = TrajectorySlices {
             rates: Some(&mut rates),
             outputs: Some(&mut y),
+            utilisation: Some(&mut u_history),
+            resources: Some(&mut x_history),
             ..TrajectorySlices::default()
         };
         forward(&sweep, record, &workspace);
         let middle = Instant::now();
         let saved = Saved {
             rates: &rates,
-            responses: None,
-            potentials: None,
+            synapses: Some([&u_history, &x_history]),
+            ..Saved::default()
         };
         let upstream = UpstreamSlices {
             outputs: Some(&dy),
@@ -174,6 +198,7 @@ fn bench<E: SweepElement>(
             bias_out: Some(&mut d_bias_out),
             initial_state: UnitState {
                 activity: Some(&mut d_initial),
+                ..UnitState::default()
             },
             ..GradientSlices::default()
         };

@@ -19,6 +19,14 @@
 //! vectors over units: time constants, integrators and noise conventions are converted to them before the sweep. `xi` never
 //! enters the recurrence.
 //!
+//! With short-term plasticity ([`SynapseConstants`]) `W_rc` sees `r(t) u(t+1) x(t+1)` in place of `r(t)`, where
+//!
+//! ```text
+//! u(t+1) = u(t) + a_u (U - u(t)) + dt U (1 - u(t)) r(t)        x(t+1) = x(t) + a_x (1 - x(t)) - dt u(t) x(t) r(t)
+//! ```
+//!
+//! are clipped to [0, 1]. The backward sweep then takes `W_rc' g_z` back through this step (`cpu/synapses.rs`), and needs 8 bytes more.
+//!
 //! # The sweep backward
 //!
 //! Write `g_x` for the gradient of the loss with respect to `x`, and `G_x` for the part of it that the loss puts on a result
@@ -59,7 +67,7 @@
 //! ```
 //! use ctrnn_kernels::*;
 //!
-//! let shape = Shape { trials: 1, steps: 2, inputs: 0, units: 2, outputs: 1 };
+//! let shape = Shape { trials: 1, steps: 2, units: 2, outputs: 1, ..Shape::default() };
 //! let sweep = SweepSlices {
 //!     shape,
 //!     form: Form::Voltage,
@@ -75,8 +83,9 @@
 //!         decay: &[0.8, 0.8],
 //!         gain: &[0.2, 0.2],
 //!         noise_scale: &[0.0, 0.0],
-//!         initial_state: UnitState { activity: &[1.0, 1.0] },
+//!         initial_state: UnitState { activity: &[1.0, 1.0], ..UnitState::default() },
 //!     },
+//!     synapses: SynapseConstants::default(),
 //!     eps: NoiseSource::None,
 //!     xi: NoiseSource::None,
 //!     sigma_post: 0.0,
@@ -92,11 +101,11 @@
 //! assert!((rates[4] - 0.64).abs() < 1e-12 && (rates[5] - 1.0).abs() < 1e-12); // 0.8^2, and the fixed point 1
 //!
 //! // The loss is the last output: dy/dv_0(0) = 0.8^2.
-//! let saved = Saved { rates: &rates, responses: None, potentials: None };
+//! let saved = Saved { rates: &rates, ..Saved::default() };
 //! let upstream = UpstreamSlices { outputs: Some(&[0.0, 1.0]), ..UpstreamSlices::default() };
 //! let mut initial_state = [0.0; 2];
 //! let gradients = GradientSlices {
-//!     initial_state: UnitState { activity: Some(&mut initial_state) },
+//!     initial_state: UnitState { activity: Some(&mut initial_state), ..UnitState::default() },
 //!     ..GradientSlices::default()
 //! };
 //! backward(&sweep, &saved, &upstream, gradients, &workspace);
@@ -125,7 +134,9 @@ pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{squared_error, sum_of_squares};
 pub use instruction_set::{KernelPath, KernelPathError};
-pub use operands::{GradientSlices, Operands, SweepResults, UnitState, UpstreamSlices};
+pub use operands::{
+    GradientSlices, Operands, SweepResults, SynapseConstants, UnitState, UpstreamSlices,
+};
 pub use shape::Shape;
 pub use simd::Element;
 pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices};

@@ -1,7 +1,7 @@
 //! Sizes of a sweep.
 
 /// Sizes of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Number of trials B, at least 1.
     pub trials: usize,
@@ -13,6 +13,8 @@ pub struct Shape {
     pub units: usize,
     /// Number of outputs O; may be 0.
     pub outputs: usize,
+    /// Number of units whose synapses have short-term plasticity: N, or 0 without it.
+    pub synapses: usize,
 }
 
 impl Shape {
@@ -24,7 +26,15 @@ impl Shape {
             inputs: 0,
             units,
             outputs: 0,
+            synapses: 0,
         }
+    }
+
+    /// Returns the length of a history of synapses that starts with the initial state: `(T + 1) B N`, or 0 without short-term
+    /// plasticity.
+    #[must_use]
+    pub const fn synapse_history(&self) -> usize {
+        (self.steps + 1) * self.trials * self.synapses
     }
 
     /// Returns the length of a buffer `[time, trial, unit]` with one entry per time step: `T B N`.

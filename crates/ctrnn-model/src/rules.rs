@@ -4,6 +4,7 @@
 //! at the keys that it joins, a library user gets the same messages.
 
 mod arrays;
+mod short_term_plasticity;
 mod single_keys;
 
 use crate::{
@@ -44,6 +45,7 @@ impl CtrnnConfig {
         found.extend(cell_types(self));
         found.extend(trapped_weights(self));
         found.extend(diagonal(self));
+        found.extend(short_term_plasticity::all(self));
         found.extend(frozen(self));
         found
     }

@@ -51,6 +51,14 @@ impl Parameter {
 }
 
 impl CtrnnConfig {
+    /// Returns the number of units whose synapses have short-term plasticity: N, or 0 without it.
+    pub fn n_synapses(&self) -> usize {
+        match self.short_term_plasticity {
+            Some(_) => self.n_units,
+            None => 0,
+        }
+    }
+
     /// Lists the parameters that such a network can have, trained or fixed, layer after layer: the one list from which weight
     /// files, gradients and optimizers are made.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
@@ -148,11 +156,15 @@ impl CtrnnConfig {
     }
 
     /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, and
-    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain.
+    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain; short-term
+    /// plasticity of cell types becomes that of each unit.
     #[must_use]
     pub fn unconstrained(self) -> Self {
         let free = Self::default();
+        let signs = self.unit_signs().unwrap_or_default();
+        let plasticity = self.short_term_plasticity.as_ref();
         Self {
+            short_term_plasticity: plasticity.map(|p| p.listed(self.n_units, &signs)),
             dale: free.dale,
             positive_input: free.positive_input,
             density: free.density,

@@ -6,7 +6,9 @@
 use burn::backend::NdArray;
 use burn::tensor::TensorData;
 use ctrnn_files::Array;
-use ctrnn_model::{Activation, CtrnnConfig, CtrnnModule, Form, Forward, ModelError, Weights};
+use ctrnn_model::{
+    Activation, CtrnnConfig, CtrnnModule, Form, Forward, ModelError, ShortTermPlasticity, Weights,
+};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Condition, Layout, Task, Timeline, Trial, TrialBatch};
 use ndarray::Array3;
@@ -18,7 +20,7 @@ use proptest::test_runner::RngSeed;
 use super::{ANALYSES, Analysis, Findings};
 use crate::metrics::Metrics;
 use crate::plot::is_clean;
-use crate::{Dynamics, Peer, Study, simulate, three_dimensional};
+use crate::{Dynamics, Peer, Study, SynapseStates, simulate, three_dimensional};
 
 /// Size limit of the figures of a small network; none should need more.
 const MOST_BYTES: usize = 2_000_000;
@@ -47,6 +49,8 @@ struct Drawn {
     activation: Activation,
     /// Excitatory fraction, under Dale's law.
     excitatory: Option<f64>,
+    /// True for short-term plasticity, where the activation permits it.
+    plastic: bool,
     trials: Trials,
     /// Factor of `W_rc` before training, and in another network on the same trials.
     others: [Option<f64>; 2],
@@ -90,6 +94,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&[Form::Voltage, Form::Rate][..]),
         select(&Activation::ALL[..]),
         select(&[None, None, Some(0.0), Some(0.5), Some(1.0)][..]),
+        any::<bool>(),
     );
     let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
     let metrics = select(METRICS);
@@ -104,6 +109,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
             form: kinds.0,
             activation: kinds.1,
             excitatory: kinds.2,
+            plastic: kinds.3,
             trials,
             others: [before, peer],
             metrics,
@@ -198,6 +204,8 @@ impl Drawn {
             tau_ms: self.tau_ms.into(),
             form: self.form,
             activation: self.activation,
+            short_term_plasticity: (self.plastic && self.activation.is_nonnegative())
+                .then_some(ShortTermPlasticity::Half),
             ..CtrnnConfig::new(trials.n_inputs, n, trials.n_outputs)
         };
         let wave = |n: usize, scale: f64| (0..n).map(|k| scale * (k as f64).cos()).collect();
@@ -265,6 +273,10 @@ impl Drawn {
             potentials: array(&states.potentials),
             rates: array(&states.rates),
             outputs: array(&states.outputs),
+            synapses: states.synapses.as_ref().map(|[utilisation, resources]| SynapseStates {
+                utilisation: array(utilisation),
+                resources: array(resources),
+            }),
             signs: self.excitatory.map(|part| {
                 let n = self.n_units;
                 let is_excitatory = |unit: usize| (unit as f64) < part * n as f64;

@@ -15,6 +15,15 @@ const fn shape(trials: usize, steps: usize, inputs: usize, units: usize, outputs
         inputs,
         units,
         outputs,
+        synapses: 0,
+    }
+}
+
+/// The same sizes with short-term plasticity.
+const fn plastic(shape: Shape) -> Shape {
+    Shape {
+        synapses: shape.units,
+        ..shape
     }
 }
 
@@ -62,6 +71,16 @@ fn kinds(shape: Shape) -> Vec<Kind> {
     kinds
 }
 
+/// Every size, and every other choice at one of them, without and with short-term plasticity.
+fn every_kind() -> Vec<Kind> {
+    let shape = shape(5, 6, 2, 17, 2);
+    let sizes = SHAPES.into_iter().flat_map(|size| [plain(size), plain(plastic(size))]);
+    sizes
+        .chain(kinds(shape))
+        .chain(kinds(plastic(shape)))
+        .collect()
+}
+
 /// Runs `check` on each path of this CPU and says which were tested.
 fn on_each_path(check: impl Fn(KernelPath)) {
     for path in KernelPath::ALL {
@@ -97,7 +116,12 @@ fn forward_is_the_reference<E: SweepElement>(kind: Kind, path: KernelPath, limit
     close("rates", &results.rates, &expected.rates);
     close("potentials", &results.potentials, &expected.potentials);
     close("outputs", &results.outputs, &expected.outputs);
-    close("final states", &results.final_state, &expected.final_state);
+    close("utilisation", &results.utilisation, &expected.utilisation);
+    close("resources", &results.resources, &expected.resources);
+    let states = results.final_state.zip(expected.final_state);
+    for (found, expected) in states.into_array() {
+        close("final states", &found, &expected);
+    }
     if kind.form == Form::Rate {
         close("responses", &results.responses, &expected.responses);
     }
@@ -122,7 +146,8 @@ fn recomputing_changes_nothing() {
     on_each_path(|path| {
         let workspace = Workspace::<f64>::new(path);
         for (steps, segment) in [(10, 4), (8, 4), (3, 8), (21, 12)] {
-            for kind in kinds(shape(5, steps, 2, 17, 2)) {
+            let shape = shape(5, steps, 2, 17, 2);
+            for kind in [kinds(shape), kinds(plastic(shape))].concat() {
                 let network = Network::random(kind);
                 let kept = network.forward(&workspace);
                 let expected = network.gradients(&kept, &workspace);
@@ -140,11 +165,7 @@ fn recomputing_changes_nothing() {
 #[test]
 fn forward_follows_the_equations() {
     on_each_path(|path| {
-        for kind in SHAPES
-            .map(plain)
-            .into_iter()
-            .chain(kinds(shape(5, 6, 2, 17, 2)))
-        {
+        for kind in every_kind() {
             forward_is_the_reference::<f64>(kind, path, 1e-13);
             forward_is_the_reference::<f32>(kind, path, 3e-6);
         }
@@ -154,11 +175,7 @@ fn forward_follows_the_equations() {
 #[test]
 fn gradients_agree_between_paths() {
     on_each_path(|path| {
-        for kind in SHAPES
-            .map(plain)
-            .into_iter()
-            .chain(kinds(shape(5, 6, 2, 17, 2)))
-        {
+        for kind in every_kind() {
             gradients_are_portable::<f64>(kind, path, 1e-12);
             gradients_are_portable::<f32>(kind, path, 1e-5);
         }
@@ -171,7 +188,8 @@ fn gradients_agree_between_paths() {
 fn gradients_are_central_differences() {
     const H: f64 = 1e-5;
     let workspace = Workspace::new(KernelPath::Portable);
-    for kind in kinds(shape(2, 5, 2, 3, 2)) {
+    let shape = shape(2, 5, 2, 3, 2);
+    for kind in [kinds(shape), kinds(plastic(shape))].concat() {
         let network = Network::random(kind);
         let gradients = network.gradients(&network.forward(&workspace), &workspace);
         for (p, name) in names().into_iter().enumerate() {

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::sums::Sums;
 use crate::cpu::noise::Noise;
 use crate::cpu::rows::add_noise;
+use crate::cpu::synapses::write_transmitted;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
 use crate::simd::{Accumulate, Block, Element, Simd, padded};
@@ -21,6 +22,8 @@ pub(super) struct History<'a, E: Element> {
     rates: Block<'a, E>,
     /// Rates with the noise of the readout after each step, where there is such noise.
     noisy_rates: Option<Block<'a, E>>,
+    /// Rates that the synapses transmit in each step, where they are plastic.
+    transmitted: Option<Block<'a, E>>,
     /// Inputs and a one, whose weight is the bias.
     inputs: Block<'a, E>,
     /// Gradients with respect to the readout.
@@ -47,6 +50,8 @@ impl<'a, E: Element> History<'a, E> {
             drives: Block::strips::<S>(workspace, rows, shape.units),
             rates: Block::strips::<S>(workspace, rows + tile.trials, shape.units),
             noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
+            transmitted: (plan.synapses.as_ref())
+                .map(|_| Block::strips::<S>(workspace, rows, shape.units)),
             inputs,
             outputs: Block::matrix::<S>(workspace, rows, shape.outputs),
         }
@@ -81,6 +86,24 @@ impl<'a, E: Element> History<'a, E> {
                     self.outputs
                         .set_rows(first, of_tile(gradient, t, outputs), outputs);
                 }
+            }
+        }
+    }
+
+    /// Computes the rates that plastic synapses transmit.
+    #[inline(always)]
+    pub(super) fn load_transmitted<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
+        let Some(block) = &mut self.transmitted else {
+            return;
+        };
+        let units = self.plan.sweep.shape.units;
+        let mut transmitted = self.plan.workspace.zeros(padded(units));
+        for t in times.clone() {
+            for m in 0..self.tile.trials {
+                let rows = self.plan.synapse_rows(t, self.tile.first + m);
+                write_transmitted::<S>(&mut transmitted, rows.rates, rows.after);
+                let row = (t - times.start) * self.tile.trials + m;
+                block.set_row::<S>(row, &transmitted[..units]);
             }
         }
     }
@@ -136,7 +159,7 @@ impl<'a, E: Element> History<'a, E> {
                 stride,
                 a: &self.drives,
                 columns: units,
-                b: &self.rates,
+                b: self.transmitted.as_ref().unwrap_or(&self.rates),
                 first: 0,
                 rows,
             });
