@@ -241,6 +241,14 @@ impl CtrnnConfig {
         }
     }
 
+    /// Returns the key of a feature that the fused kernels of a GPU do not cover, if the network has one: there the recurrence is
+    /// computed by single tensor operations.
+    pub fn without_gpu_kernels(&self) -> Option<&'static str> {
+        self.short_term_plasticity
+            .is_some()
+            .then_some("model.short_term_plasticity")
+    }
+
     /// Returns the smallest and the largest gain that a unit can have: `alpha = dt / tau` under Euler's integrator. Within
     /// (0, 1].
     pub fn alpha_range(&self) -> [f64; 2] {

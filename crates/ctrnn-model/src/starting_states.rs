@@ -127,7 +127,7 @@ mod tests {
     use burn_ndarray::NdArray;
 
     use super::*;
-    use crate::CtrnnConfig;
+    use crate::{CtrnnConfig, ShortTermPlasticity};
 
     type F32 = NdArray<f32>;
 
@@ -189,5 +189,40 @@ mod tests {
         );
         let other = CtrnnConfig::new(1, 2, 1);
         assert!(CtrnnModule::<F32>::from_weights(&other, &weights, &network.device()).is_err());
+    }
+
+    #[test]
+    fn plastic_synapses_start_at_rest_and_are_carried() {
+        let config = CtrnnConfig {
+            initial_state: InitialState::Carry,
+            short_term_plasticity: Some(ShortTermPlasticity::Half),
+            ..CtrnnConfig::new(1, 2, 1)
+        };
+        let device = Default::default();
+        let mut network = config.init::<F32>(0, &device).unwrap();
+        let list = |x: Tensor<F32, 2>| x.into_data().to_vec::<f32>().unwrap();
+        let start = network.starting_states(&Forward::default(), 2).map(list);
+        assert_eq!(start.utilisation, [0.15, 0.45, 0.15, 0.45]);
+        assert_eq!(start.resources, [1.0; 4]);
+        let row = |x: f32| host_tensor::<F32, 2>(TensorData::new(vec![x; 2], [1, 2]), &device);
+        network.carry(UnitState {
+            activity: row(3.0),
+            utilisation: row(0.5),
+            resources: row(0.25),
+        });
+        let mut weights = network.weights();
+        let again = CtrnnModule::<F32>::from_weights(&config, &weights, &device).unwrap();
+        assert_eq!(again.weights(), weights);
+        let carried = again.carried_state(1).unwrap().map(list);
+        assert_eq!([carried.utilisation[0], carried.resources[1]], [0.5, 0.25]);
+        weights.remove("carried_resources");
+        let half = CtrnnModule::<F32>::from_weights(&config, &weights, &device).unwrap_err();
+        assert!(half.to_string().contains("carried_resources"), "{half}");
+        let plain = CtrnnConfig {
+            short_term_plasticity: None,
+            ..config
+        };
+        let refused = CtrnnModule::<F32>::from_weights(&plain, &weights, &device).unwrap_err();
+        assert!(refused.to_string().contains("no short-term plasticity"), "{refused}");
     }
 }

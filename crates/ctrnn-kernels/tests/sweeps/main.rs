@@ -416,7 +416,7 @@ fn what_is_not_a_number_stays_so() {
             network.parameters[9][1] = f32::NAN;
             let results = network.forward(&Workspace::new(path));
             assert!(
-                results.rates[1].is_nan() && results.final_state[1].is_nan(),
+                results.rates[1].is_nan() && results.final_state.activity[1].is_nan(),
                 "{activation:?} on {path}"
             );
         }
@@ -442,8 +442,8 @@ fn a_gradient_wanted_alone_is_the_same() {
         *wanted.each_mut().into_array()[p] = Some(&mut array);
         let saved = Saved {
             rates: &results.rates,
-            responses: None,
             potentials: Some(&results.potentials),
+            ..Saved::default()
         };
         backward(
             &network.sweep(),
