@@ -200,7 +200,7 @@ impl<B: Backend> CtrnnModule<B> {
                 noise_scale: primitive(noise_scale),
                 initial_state: self.starting_states(forward, trials).map(primitive),
             },
-            synapses: short_term_plasticity::constants(config, &self.device())
+            synapses: short_term_plasticity::constants::<B>(config, &self.device())
                 .map(|constants| constants.map(primitive)),
             form: config.form,
             activation: config.activation,

@@ -12,7 +12,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::parameters::host_tensor;
-use crate::{CtrnnConfig, words};
+use crate::CtrnnConfig;
 
 /// Short-term plasticity of the synapses that leave each unit (Tsodyks and Markram): utilisation u, which each spike raises, and
 /// resources x, which each spike uses up. With the rate r before a time step, U the utilisation at rest and dt in seconds,

@@ -42,9 +42,10 @@ fn one_step_by_hand() {
             form,
             initial_state: InitialState::Given(vec![2.0, 0.0]),
             short_term_plasticity: Some(ShortTermPlasticity::All(SynapseKind::Facilitating)),
-            ..CtrnnConfig::new(0, 2, 1)
+            ..CtrnnConfig::new(1, 2, 1)
         };
         let weights: Weights = [
+            ("input.weight", vec![0.0; 2], vec![2, 1]),
             ("recurrent.weight", vec![0.0, 0.0, 1.0, 0.0], vec![2, 2]),
             ("output.weight", vec![1.0, 0.0], vec![1, 2]),
         ]
@@ -56,7 +57,7 @@ fn one_step_by_hand() {
             record: Record::ALL,
             ..Forward::default()
         };
-        let u = Tensor::<F64, 3>::zeros([1, 1, 0], &Default::default());
+        let u = Tensor::<F64, 3>::zeros([1, 1, 1], &Default::default());
         for found in [
             network.forward(u.clone(), &pass),
             network.forward_reference(u.clone(), &pass),
@@ -66,7 +67,7 @@ fn one_step_by_hand() {
             assert_close(&values(&found.final_state.activity), &[0.0, 0.304_184_7], 1e-15);
         }
         let start = network.starting_states(&Forward::default(), 1);
-        let next = network.step(start, Tensor::zeros([1, 0], &Default::default()));
+        let next = network.step(start, Tensor::zeros([1, 1], &Default::default()));
         assert_close(&values(&next.utilisation), &[0.15255, 0.15], 1e-15);
         assert_close(&values(&next.activity), &[0.0, 0.304_184_7], 1e-15);
     }

@@ -261,7 +261,7 @@ pub(super) fn loss_of<B: RecurrenceBackend>(
     let wave = |x: Tensor<B, 3>| (x.clone().square() * 0.3 + x).mean();
     let loss = wave(network.activate(trajectory.outputs)) + wave(trajectory.rates.unwrap()) * 0.7
         - wave(trajectory.potentials.unwrap()) * 0.4
-        + trajectory.final_state.activity.square().mean();
+        + trajectory.final_state.activity.clone().square().mean();
     match trajectory.utilisation.zip(trajectory.resources) {
         None => loss,
         Some((utilisation, resources)) => {
