@@ -73,7 +73,7 @@ pub struct Current {
 
 /// Error of a perturbation that the network cannot have: of a unit that does not exist, of one that two perturbations hold at the same
 /// time, or of a clamp of plastic synapses.
-#[derive(Clone, Debug, PartialEq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PerturbationError {
     /// A unit that the network does not have.
     #[error("there is no unit {unit}: the network has {n_units}, numbered from 0")]
@@ -91,15 +91,13 @@ pub enum PerturbationError {
         /// The two perturbations: "clamped twice" or "both lesioned and clamped".
         how: &'static str,
     },
-    /// A clamp at a rate whose plastic synapses transmit no constant.
+    /// A clamp of a unit whose synapses would follow the clamped rate.
     #[error(
-        "unit {unit} cannot be clamped to {rate}: its synapses have short-term plasticity, and what they transmit changes at a constant rate"
+        "unit {unit} cannot be clamped: its synapses have short-term plasticity, and would have to follow the clamped rate"
     )]
     PlasticClamp {
         /// Index of the unit.
         unit: usize,
-        /// Rate of the clamp.
-        rate: f64,
     },
 }
 
@@ -148,7 +146,8 @@ impl Perturbation {
         Ok(())
     }
 
-    /// Checks that no unit of a network with short-term plasticity is clamped to another rate than 0.
+    /// Checks that no unit of a network with short-term plasticity is clamped: the state of its synapses would not be that of the
+    /// clamped rate, and what they transmit would not be constant.
     ///
     /// # Errors
     /// Names the first such unit.
@@ -156,14 +155,14 @@ impl Perturbation {
         if config.short_term_plasticity.is_none() {
             return Ok(());
         }
-        let clamp = self.clamped.iter().find(|clamp| clamp.rate != 0.0);
-        match clamp.and_then(|clamp| Some((*clamp.units.first()?, clamp.rate))) {
-            Some((unit, rate)) => Err(PerturbationError::PlasticClamp { unit, rate }),
+        match self.clamped.iter().flat_map(|clamp| &clamp.units).next() {
+            Some(&unit) => Err(PerturbationError::PlasticClamp { unit }),
             None => Ok(()),
         }
     }
 
-    /// Returns the windows of all parts.(&self) -> impl Iterator<Item = &Window> {
+    /// Returns the windows of all parts.
+    fn windows(&self) -> impl Iterator<Item = &Window> {
         let currents = self.currents.iter().map(|current| &current.when);
         self.held_windows().chain(currents)
     }
