@@ -69,7 +69,6 @@ pub use courses::{Course, Courses};
 pub use decision_times::DecisionTimes;
 pub use dsa::{delay_dynamics, dsa, dynamical_distance};
 pub use dynamics::Dynamics;
-pub use plastic_synapses::{PlasticSynapses, SynapseStates};
 pub use epochs::Epochs;
 pub use evidence::{Context, Contexts, Evidence, evidence};
 pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};
@@ -78,6 +77,7 @@ pub use metrics::Metrics;
 pub use perturbation::{
     Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
 };
+pub use plastic_synapses::{PlasticSynapses, SynapseStates};
 pub use preference::{Preference, Preferences};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;

@@ -32,7 +32,8 @@ pub fn perturbation<B: Backend>(
     }
     let found = parsed(args, &Groups::of(network, run.config.seed), run.clock)?;
     found.check_plasticity(network.config()).map_err(|error| {
-        let help = "--lesion removes what a unit sends, as --silence does, and --current moves its rate";
+        let help =
+            "--lesion removes what a unit sends, as --silence does, and --current moves its rate";
         Failure::new(USAGE, "C036", error.to_string(), help)
     })?;
     Ok(found)

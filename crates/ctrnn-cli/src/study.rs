@@ -6,8 +6,7 @@ use std::path::Path;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
     ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Perturbation, Study,
-    SynapseStates, Unsuitable,
-    simulate_perturbed, three_dimensional,
+    SynapseStates, Unsuitable, simulate_perturbed, three_dimensional,
 };
 use ctrnn_config::{Run, only_under, overridden, word_like};
 use ctrnn_files::{Array, RunFolder};
@@ -356,10 +355,13 @@ impl<'a> Job for StudyJob<'a> {
             potentials: three_dimensional(&states.potentials),
             rates: three_dimensional(&states.rates),
             outputs: three_dimensional(&states.outputs),
-            synapses: states.synapses.as_ref().map(|[utilisation, resources]| SynapseStates {
-                utilisation: three_dimensional(utilisation),
-                resources: three_dimensional(resources),
-            }),
+            synapses: states
+                .synapses
+                .as_ref()
+                .map(|[utilisation, resources]| SynapseStates {
+                    utilisation: three_dimensional(utilisation),
+                    resources: three_dimensional(resources),
+                }),
             task: run.task.as_ref(),
             by: Vec::new(),
             signs,

@@ -168,7 +168,9 @@ pub(crate) fn run_by_length<B: Backend>(
         .collect();
     let outputs = parts.iter().map(|part| filled_up(&part.outputs, n_steps));
     let recorded = |of: fn(&Trajectory<B>) -> &Option<Tensor<B, 3>>| {
-        let padded = parts.iter().map(|part| Some(filled_up(of(part).as_ref()?, n_steps)));
+        let padded = parts
+            .iter()
+            .map(|part| Some(filled_up(of(part).as_ref()?, n_steps)));
         Some(Tensor::cat(padded.collect::<Option<_>>()?, 0))
     };
     Trajectory {

@@ -90,7 +90,9 @@ pub use recurrence::{
     GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
     TrainingBackend, primitive, tensor,
 };
-pub use short_term_plasticity::{GivenSynapses, PerUnit, ShortTermPlasticity, Synapse, SynapseKind};
+pub use short_term_plasticity::{
+    GivenSynapses, PerUnit, ShortTermPlasticity, Synapse, SynapseKind,
+};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;

@@ -11,8 +11,8 @@ use serde::de::{Error as _, IntoDeserializer, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::parameters::host_tensor;
 use crate::CtrnnConfig;
+use crate::parameters::host_tensor;
 
 /// Short-term plasticity of the synapses that leave each unit (Tsodyks and Markram): utilisation u, which each spike raises, and
 /// resources x, which each spike uses up. With the rate r before a time step, U the utilisation at rest and dt in seconds,
@@ -309,7 +309,10 @@ impl<'de> Visitor<'de> for KindVisitor {
     type Value = SynapseKind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{FACILITATING:?}, {DEPRESSING:?} or a table of tau_u_ms, tau_x_ms and U")
+        write!(
+            f,
+            "{FACILITATING:?}, {DEPRESSING:?} or a table of tau_u_ms, tau_x_ms and U"
+        )
     }
 
     fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<SynapseKind, E> {
@@ -435,7 +438,8 @@ impl JsonSchema for ShortTermPlasticity {
             "additionalProperties": false,
         });
         let word = json_schema!({ "type": "string", "title": "kind of synapses", "enum": [FACILITATING, DEPRESSING] });
-        let of_type = |text: &str| json_schema!({ "description": text, "anyOf": [word, constants] });
+        let of_type =
+            |text: &str| json_schema!({ "description": text, "anyOf": [word, constants] });
         json_schema!({ "anyOf": [
             { "type": "string", "title": "short-term plasticity", "enum": [HALF, FACILITATING, DEPRESSING] },
             constants,
@@ -465,7 +469,13 @@ mod tests {
     fn every_form_is_read_and_written() {
         let constants = r#"{"tau_u_ms":1500.0,"tau_x_ms":[200.0,300.0],"U":0.15}"#;
         let types = r#"{"e":"facilitating","i":{"tau_u_ms":1.0,"tau_x_ms":2.0,"U":1.0}}"#;
-        for text in [r#""half""#, r#""facilitating""#, r#""depressing""#, constants, types] {
+        for text in [
+            r#""half""#,
+            r#""facilitating""#,
+            r#""depressing""#,
+            constants,
+            types,
+        ] {
             let found = read(text).unwrap();
             assert_eq!(serde_json::to_string(&found).unwrap(), text);
         }
@@ -474,12 +484,27 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let cases = [
-            (r#""full""#, r#"expected "half", "facilitating", "depressing", or a table"#),
-            (r#"{"e":"facilitating"}"#, "has either e and i, or tau_u_ms, tau_x_ms and U"),
-            (r#"{"tau_u_ms":1}"#, "has either e and i, or tau_u_ms, tau_x_ms and U"),
-            (r#"{"e":"facilitating","i":"none"}"#, r#""none" is not a kind of synapses"#),
+            (
+                r#""full""#,
+                r#"expected "half", "facilitating", "depressing", or a table"#,
+            ),
+            (
+                r#"{"e":"facilitating"}"#,
+                "has either e and i, or tau_u_ms, tau_x_ms and U",
+            ),
+            (
+                r#"{"tau_u_ms":1}"#,
+                "has either e and i, or tau_u_ms, tau_x_ms and U",
+            ),
+            (
+                r#"{"e":"facilitating","i":"none"}"#,
+                r#""none" is not a kind of synapses"#,
+            ),
             (r#"{"tau":1}"#, "unknown field `tau`"),
-            (r#"{"tau_u_ms":"1","tau_x_ms":1,"U":1}"#, "a number, or a list with one for each unit"),
+            (
+                r#"{"tau_u_ms":"1","tau_x_ms":1,"U":1}"#,
+                "a number, or a list with one for each unit",
+            ),
         ];
         for (text, expected) in cases {
             let error = read(text).unwrap_err();
@@ -492,7 +517,8 @@ mod tests {
         let half = ShortTermPlasticity::Half.of_units(3, &[]);
         let [f, d] = [Synapse::FACILITATING, Synapse::DEPRESSING];
         assert_eq!(half, [f, d, f]);
-        let types = read(r#"{"e":"depressing","i":{"tau_u_ms":[1,2],"tau_x_ms":3,"U":0.5}}"#).unwrap();
+        let types =
+            read(r#"{"e":"depressing","i":{"tau_u_ms":[1,2],"tau_x_ms":3,"U":0.5}}"#).unwrap();
         let own = Synapse {
             tau_u_ms: 2.0,
             tau_x_ms: 3.0,

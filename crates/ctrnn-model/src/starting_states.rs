@@ -223,6 +223,9 @@ mod tests {
             ..config
         };
         let refused = CtrnnModule::<F32>::from_weights(&plain, &weights, &device).unwrap_err();
-        assert!(refused.to_string().contains("no short-term plasticity"), "{refused}");
+        assert!(
+            refused.to_string().contains("no short-term plasticity"),
+            "{refused}"
+        );
     }
 }

@@ -66,6 +66,8 @@ class CTRNN(torch.nn.Module):
         self,
         inputs,
         initial_state=None,
+        initial_utilisation=None,
+        initial_resources=None,
         conditions=None,
         preactivation_noise=None,
         postactivation_noise=None,
@@ -75,7 +77,7 @@ class CTRNN(torch.nn.Module):
         """Runs the network on `inputs` [trial, time, input].
 
         `initial_state` [unit] or [trial, unit] stands instead of the network's own; where that is one for each condition, give it or
-        `conditions` [trial]. The noises [trial, time, unit or input] are standard normal, scaled by the model's sigma and
+        `conditions` [trial]. `initial_utilisation` and `initial_resources` stand instead of those of synapses at rest. The noises [trial, time, unit or input] are standard normal, scaled by the model's sigma and
         convention; with `noise` those that are not given are drawn, else they are zero.
         """
         model, levels = self.model, self.model["noise"]
@@ -93,7 +95,7 @@ class CTRNN(torch.nn.Module):
         f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
         driven = u @ self.w_in.T + self.bias + eps
         potentials, rates = [], []
-        synapses = Synapses(self, silence[:, 0]) if "synapses" in model else None
+        synapses = Synapses(self, silence[:, 0], initial_utilisation, initial_resources) if "synapses" in model else None
         plastic = {name: [] for name in ("utilisation", "resources") if synapses}
         for t in range(inputs.shape[1]):
             rate = f(state) if voltage else state
@@ -156,13 +158,14 @@ class CTRNN(torch.nn.Module):
 
 
 class Synapses:
-    """Short-term plasticity of the synapses that leave each unit: utilisation and resources [trial, unit], at rest before the first step."""
+    """Short-term plasticity of the synapses that leave each unit: utilisation and resources [trial, unit], at rest unless given."""
 
-    def __init__(self, network, like):
+    def __init__(self, network, like, utilisation=None, resources=None):
         exact = {name: torch.tensor(values, dtype=torch.float64) for name, values in network.model["synapses"].items()}
         self.baseline, self.dt = exact["U"].to(like), network.model["dt_ms"] / 1000
         self.gains = [network.gain(exact[name]).to(like) for name in ("tau_u_ms", "tau_x_ms")]
-        self.utilisation, self.resources = self.baseline.expand_as(like), torch.ones_like(like)
+        self.utilisation = (self.baseline if utilisation is None else utilisation.to(like)).expand_as(like)
+        self.resources = torch.ones_like(like) if resources is None else resources.to(like).expand_as(like)
 
     def transmit(self, rate):
         """What the synapses transmit in a time step that begins with these rates."""

@@ -273,10 +273,13 @@ impl Drawn {
             potentials: array(&states.potentials),
             rates: array(&states.rates),
             outputs: array(&states.outputs),
-            synapses: states.synapses.as_ref().map(|[utilisation, resources]| SynapseStates {
-                utilisation: array(utilisation),
-                resources: array(resources),
-            }),
+            synapses: states
+                .synapses
+                .as_ref()
+                .map(|[utilisation, resources]| SynapseStates {
+                    utilisation: array(utilisation),
+                    resources: array(resources),
+                }),
             signs: self.excitatory.map(|part| {
                 let n = self.n_units;
                 let is_excitatory = |unit: usize| (unit as f64) < part * n as f64;

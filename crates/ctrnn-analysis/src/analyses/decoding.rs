@@ -386,7 +386,9 @@ pub(super) fn course(
     let wanted = wanted(study, &options.variables, n_folds)?;
     let binned = Binned::of(study, values, options)?;
     let decode = |labels: Labels| Course {
-        accuracy: accuracy(&binned, &labels, n_folds, study.seed).diag().to_vec(),
+        accuracy: accuracy(&binned, &labels, n_folds, study.seed)
+            .diag()
+            .to_vec(),
         name: labels.name,
         classes: labels.classes,
     };

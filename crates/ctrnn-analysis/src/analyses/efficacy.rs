@@ -110,7 +110,12 @@ impl Answer for Efficacy {
             "",
             "efficacy of the synapses of each unit, averaged over trials",
         ),
-        ArrayDoc::new("group_names", "[group]", "", "names of the groups of trials"),
+        ArrayDoc::new(
+            "group_names",
+            "[group]",
+            "",
+            "names of the groups of trials",
+        ),
         ArrayDoc::new(
             "accuracy_rates",
             "[variable, bin]",
@@ -130,7 +135,12 @@ impl Answer for Efficacy {
             "",
             "names of the decoded variables",
         ),
-        ArrayDoc::new("bins_ms", "[bin]", "ms", "middle of each time bin of decoding"),
+        ArrayDoc::new(
+            "bins_ms",
+            "[bin]",
+            "ms",
+            "middle of each time bin of decoding",
+        ),
     ];
 
     fn compute(study: &Study, options: &EfficacyOptions) -> Result<Self, Unsuitable> {
@@ -227,7 +237,10 @@ impl Answer for Efficacy {
         };
         let kinds = self.kinds.iter().map(of_kind);
         let decoded = self.decoded.iter().filter_map(of_variable);
-        let undecoded = self.undecoded.iter().map(|why| format!("nothing is decoded: {why}"));
+        let undecoded = self
+            .undecoded
+            .iter()
+            .map(|why| format!("nothing is decoded: {why}"));
         kinds.chain(decoded).chain(undecoded).collect()
     }
 
@@ -242,7 +255,11 @@ impl Answer for Efficacy {
             for (group, values) in self.groups.iter().zip(kind.efficacy.outer_iter()) {
                 let line = self.line(values, group.colour);
                 // One legend serves all panels.
-                panel.add(if k + 1 == n { line.named(&group.name) } else { line });
+                panel.add(if k + 1 == n {
+                    line.named(&group.name)
+                } else {
+                    line
+                });
             }
             self.epochs.mark(panel);
         }
@@ -288,7 +305,9 @@ impl Efficacy {
     /// Returns the bin of which the statements tell, in words: the last one of the last delay, or of the trial.
     fn told_bin(&self) -> Option<(usize, String)> {
         let delays = self.epochs.epochs.iter().rev();
-        let delay = delays.into_iter().find(|(name, _)| name.starts_with("delay"));
+        let delay = delays
+            .into_iter()
+            .find(|(name, _)| name.starts_with("delay"));
         let end = delay.map_or(f64::INFINITY, |(_, [_, end])| *end);
         let bin = self.bins_ms.iter().rposition(|&t| t < end)?;
         let what = match delay {

@@ -137,7 +137,10 @@ impl Answer for Spectrum {
             Some(format!("{}: {what}", held.name))
         });
         let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
-        let left_out = format!("no time scales of the linearised network: {}", Unsuitable::PlasticSynapses);
+        let left_out = format!(
+            "no time scales of the linearised network: {}",
+            Unsuitable::PlasticSynapses
+        );
         let notes = notes.chain(self.is_plastic.then_some(left_out));
         self.stages()
             .map(radius)

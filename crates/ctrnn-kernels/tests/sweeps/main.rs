@@ -74,7 +74,9 @@ fn kinds(shape: Shape) -> Vec<Kind> {
 /// Every size, and every other choice at one of them, without and with short-term plasticity.
 fn every_kind() -> Vec<Kind> {
     let shape = shape(5, 6, 2, 17, 2);
-    let sizes = SHAPES.into_iter().flat_map(|size| [plain(size), plain(plastic(size))]);
+    let sizes = SHAPES
+        .into_iter()
+        .flat_map(|size| [plain(size), plain(plastic(size))]);
     sizes
         .chain(kinds(shape))
         .chain(kinds(plastic(shape)))

@@ -4,8 +4,8 @@
 use ctrnn_kernels::{
     Activation, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget, Operands,
     Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices, SynapseConstants,
-    TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward, backward_recomputing, forward,
-    forward_keeping_states, kept_states,
+    TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward, backward_recomputing,
+    forward, forward_keeping_states, kept_states,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -174,7 +174,6 @@ impl Network<f64> {
             synapses,
         } = self.kind.shape;
         let [
-
             u,
             w_in,
             w_rc,
@@ -207,8 +206,9 @@ impl Network<f64> {
                     let at = (t * trials + trial) * units + j;
                     let (u, x) = (results.utilisation[at], results.resources[at]);
                     let c = self.synapses.each_ref().map(|values| values[j]);
-                    let next_u =
-                        u + c.utilisation_gain * (c.baseline - u) + c.spikes * c.baseline * (1.0 - u) * *r;
+                    let next_u = u
+                        + c.utilisation_gain * (c.baseline - u)
+                        + c.spikes * c.baseline * (1.0 - u) * *r;
                     let next_x = x + c.resources_gain * (1.0 - x) - c.spikes * u * x * *r;
                     let [next_u, next_x] = [next_u, next_x].map(|value: f64| value.clamp(0.0, 1.0));
                     results.utilisation[at + n_synapses] = next_u;

@@ -8,8 +8,8 @@ use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
     Element, Form, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults,
-    SweepSlices, SynapseConstants, TrajectorySlices, UnitState, Workspace, backward, backward_recomputing, forward,
-    forward_keeping_states, kept_states, segment_steps,
+    SweepSlices, SynapseConstants, TrajectorySlices, UnitState, Workspace, backward,
+    backward_recomputing, forward, forward_keeping_states, kept_states, segment_steps,
 };
 use ndarray::{ArrayD, IxDyn};
 

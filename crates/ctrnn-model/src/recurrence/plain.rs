@@ -124,8 +124,8 @@ fn transmit<B: Backend>(
     let u = utilisation.clone()
         + (utilisation.clone().neg() + baseline.clone()) * utilisation_gain
         + emitted.clone() * baseline * unused(&utilisation);
-    let x = resources.clone() + unused(&resources) * resources_gain
-        - emitted * utilisation * resources;
+    let x =
+        resources.clone() + unused(&resources) * resources_gain - emitted * utilisation * resources;
     let [u, x] = [u, x].map(|value| value.clamp(0.0, 1.0));
     (rates * u.clone() * x.clone(), [u, x])
 }

@@ -6,20 +6,28 @@ use super::tests::{F64, Grad, assert_close, check_gradients, floats, formula, in
 use super::tests::{small, values};
 use crate::{
     Activation, CtrnnConfig, Form, Forward, GivenSynapses, InitialState, Integrator, PerUnit,
-    Record, ShortTermPlasticity, SynapseKind, UnitState, Weights, WeightInit, host_tensor,
+    Record, ShortTermPlasticity, SynapseKind, UnitState, WeightInit, Weights, host_tensor,
 };
 
 /// Returns no plasticity (0), the published kinds (1), one kind for all (2), or constants for each of `n` units with fast and strong
 /// effects (3).
 pub(super) fn any_plasticity(kind: usize, n: usize) -> Option<ShortTermPlasticity> {
     let each = |value: f64, step: f64| {
-        PerUnit::List((0..n).map(|unit| value + step * (unit % 5) as f64).collect())
+        PerUnit::List(
+            (0..n)
+                .map(|unit| value + step * (unit % 5) as f64)
+                .collect(),
+        )
     };
     match kind {
         0 => None,
         1 => Some(ShortTermPlasticity::Half),
         2 => Some(ShortTermPlasticity::All(SynapseKind::Depressing)),
-        _ => Some(given(each(150.0, 60.0), each(400.0, -50.0), each(0.9, -0.15))),
+        _ => Some(given(
+            each(150.0, 60.0),
+            each(400.0, -50.0),
+            each(0.9, -0.15),
+        )),
     }
 }
 
@@ -62,9 +70,17 @@ fn one_step_by_hand() {
             network.forward(u.clone(), &pass),
             network.forward_reference(u.clone(), &pass),
         ] {
-            assert_close(&values(&found.utilisation.unwrap()), &[0.15255, 0.15], 1e-15);
+            assert_close(
+                &values(&found.utilisation.unwrap()),
+                &[0.15255, 0.15],
+                1e-15,
+            );
             assert_close(&values(&found.resources.unwrap()), &[0.997, 1.0], 1e-15);
-            assert_close(&values(&found.final_state.activity), &[0.0, 0.304_184_7], 1e-15);
+            assert_close(
+                &values(&found.final_state.activity),
+                &[0.0, 0.304_184_7],
+                1e-15,
+            );
         }
         let start = network.starting_states(&Forward::default(), 1);
         let next = network.step(start, Tensor::zeros([1, 1], &Default::default()));
@@ -202,7 +218,10 @@ fn gradients_of_initial_synapses_are_finite_differences() {
                     let h = 1e-5;
                     let expected = (moved(h) - moved(-h)) / (2.0 * h);
                     let error = (found - expected).abs();
-                    assert!(error < 1e-6 * (1e-2 + expected.abs()), "{form:?} {fused} {variable}[{k}]: {found} is not {expected}");
+                    assert!(
+                        error < 1e-6 * (1e-2 + expected.abs()),
+                        "{form:?} {fused} {variable}[{k}]: {found} is not {expected}"
+                    );
                 }
             }
         }

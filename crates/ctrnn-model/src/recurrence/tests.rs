@@ -590,7 +590,14 @@ fn relative_difference(a: &[f64], b: &[f64]) -> f64 {
 fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
     let sizes = (0usize..4, 1usize..40, 1usize..4, 1usize..12, 1usize..14);
     let kinds = (0usize..2, 0usize..7, 0usize..3, 0usize..4, 0.02f64..1.0);
-    let variants = (0usize..4, 0usize..2, 0usize..2, 0usize..3, prop::bool::ANY, 0usize..4);
+    let variants = (
+        0usize..4,
+        0usize..2,
+        0usize..2,
+        0usize..3,
+        prop::bool::ANY,
+        0usize..4,
+    );
     (sizes, kinds, variants).prop_map(
         |((i, n, o, b, t), (form, activation, convention, noise, alpha), variants)| {
             let (tau, integrator, state, output, cooked, plasticity) = variants;

@@ -108,7 +108,9 @@ fn time_step(config: &CtrnnConfig) -> Option<Violation> {
     let violation = Violation::new(
         Topic::TimeStep,
         format!("time.dt_ms = {dt} is longer than the shortest time constant of {KEY}, {tau} ms"),
-        format!("dt / tau must lie in (0, 1]: time.dt_ms = {tau} or less, or longer time constants"),
+        format!(
+            "dt / tau must lie in (0, 1]: time.dt_ms = {tau} or less, or longer time constants"
+        ),
     );
     Some(
         violation

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    Balance, Dale, GivenSynapses, LearnedTimeConstants, LogNormal, NoiseLevels, PerType, PerUnit, PreactivationNoise,
-    ShortTermPlasticity, SynapseKind,
+    Balance, Dale, GivenSynapses, LearnedTimeConstants, LogNormal, NoiseLevels, PerType, PerUnit,
+    PreactivationNoise, ShortTermPlasticity, SynapseKind,
 };
 
 /// 3 inputs, 5 units, 2 outputs, with a change.

@@ -61,7 +61,8 @@ mod tests {
             short_term_plasticity: Some(ShortTermPlasticity::Half),
             ..CtrnnConfig::new(3, 2, 2)
         });
-        let expected = json!({ "U": [0.15, 0.45], "tau_u_ms": [1500.0, 200.0], "tau_x_ms": [200.0, 1500.0] });
+        let expected =
+            json!({ "U": [0.15, 0.45], "tau_u_ms": [1500.0, 200.0], "tau_x_ms": [200.0, 1500.0] });
         assert_eq!(model["synapses"], expected);
         assert_eq!(model["short_term_plasticity"], "half");
     }

@@ -45,7 +45,10 @@ fn trials(lengths: &[usize]) -> Batch<Grad> {
 /// Wraps rates `[trial, time, unit]` in a trajectory.
 fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
     let [trials, steps, units] = rates.dims();
-    let none = Tensor::from_data(TensorData::new(Vec::<f64>::new(), [trials, 0]), &rates.device());
+    let none = Tensor::from_data(
+        TensorData::new(Vec::<f64>::new(), [trials, 0]),
+        &rates.device(),
+    );
     Trajectory {
         outputs: outputs([trials, steps, 1], &vec![0.0; trials * steps]),
         final_state: UnitState {

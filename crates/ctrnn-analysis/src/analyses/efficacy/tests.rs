@@ -12,9 +12,8 @@ use crate::analyses::synthetic::Synthetic;
 fn a_memory_in_the_synapses_is_decoded_from_them_alone() {
     let context: Vec<f64> = (0..80).map(|b| (b % 2) as f64).collect();
     let mut rng = Rng::new(Key::new(6, Stream::Eval, 0), 0, 0);
-    let mut noise = |scale: f64| {
-        Array3::from_shape_fn((80, 8, 10), |_| scale * f64::from(rng.normal()))
-    };
+    let mut noise =
+        |scale: f64| Array3::from_shape_fn((80, 8, 10), |_| scale * f64::from(rng.normal()));
     let rates = noise(1.0);
     let mut resources = noise(0.02) + 0.6;
     for (b, mut trial) in resources.outer_iter_mut().enumerate() {
@@ -38,9 +37,17 @@ fn a_memory_in_the_synapses_is_decoded_from_them_alone() {
     };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     assert!(mean(&decoded.efficacy) > 0.95, "{:?}", decoded.efficacy);
-    assert!((mean(&decoded.rates) - 0.5).abs() < 0.15, "{:?}", decoded.rates);
+    assert!(
+        (mean(&decoded.rates) - 0.5).abs() < 0.15,
+        "{:?}",
+        decoded.rates
+    );
     // Half of ten units each; groups by context: u x = 0.5 (0.6 -+ 0.1).
-    let kinds: Vec<_> = found.kinds.iter().map(|kind| (kind.name, kind.n_units)).collect();
+    let kinds: Vec<_> = found
+        .kinds
+        .iter()
+        .map(|kind| (kind.name, kind.n_units))
+        .collect();
     assert_eq!(kinds, [("facilitating", 5), ("depressing", 5)]);
     for kind in &found.kinds {
         for (row, expected) in kind.efficacy.outer_iter().zip([0.25, 0.35]) {
@@ -48,13 +55,22 @@ fn a_memory_in_the_synapses_is_decoded_from_them_alone() {
         }
     }
     let lines = found.statements();
-    assert!(lines[0].starts_with("efficacy u x of 5 facilitating units: 0.2"), "{lines:?}");
-    assert!(lines[2].contains("% from the efficacies at the end of the trial (chance 50 %)"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("efficacy u x of 5 facilitating units: 0.2"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2].contains("% from the efficacies at the end of the trial (chance 50 %)"),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn a_network_without_plasticity_is_unsuitable() {
     let synthetic = Synthetic::network(4, 6);
     let why = Efficacy::compute(&synthetic.study(), &EfficacyOptions::default()).unwrap_err();
-    assert!(why.to_string().contains("no short-term plasticity"), "{why}");
+    assert!(
+        why.to_string().contains("no short-term plasticity"),
+        "{why}"
+    );
 }

@@ -27,7 +27,10 @@ impl<E: Element> Saved<'_, E> {
         assert_len("saved rates", self.rates, sweep.shape.history());
         if sweep.shape.synapses > 0 {
             let synapses = self.synapses.expect("plasticity needs saved synapses");
-            for (name, saved) in ["saved utilisation", "saved resources"].into_iter().zip(synapses) {
+            for (name, saved) in ["saved utilisation", "saved resources"]
+                .into_iter()
+                .zip(synapses)
+            {
                 assert_len(name, saved, sweep.shape.synapse_history());
             }
         }
@@ -183,8 +186,14 @@ impl<'a, E: Element> Plan<'a, E> {
         let [utilisation, resources] = self.saved.synapses.expect("asserted before the sweep");
         StepRows {
             rates: self.row(self.saved.rates, t, trial),
-            before: [self.row(utilisation, t, trial), self.row(resources, t, trial)],
-            after: [self.row(utilisation, t + 1, trial), self.row(resources, t + 1, trial)],
+            before: [
+                self.row(utilisation, t, trial),
+                self.row(resources, t, trial),
+            ],
+            after: [
+                self.row(utilisation, t + 1, trial),
+                self.row(resources, t + 1, trial),
+            ],
         }
     }
 
