@@ -10,6 +10,7 @@ fn shape(trials: usize, units: usize) -> Shape {
         inputs: 1,
         units,
         outputs: 1,
+        ..Shape::default()
     }
 }
 
