@@ -174,12 +174,16 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
             let t_ms = states.t_ms.clone();
             writer.add("t_ms", &Array::f32(&[t_ms.len()], t_ms))?;
         }
-        for (what, name, array) in [
+        let synapses = (states.synapses.iter().flatten())
+            .zip(["utilisation", "resources"])
+            .map(|(array, name)| (Recorded::Synapses, name, array));
+        let states = [
             (Recorded::Potentials, "potentials", &states.potentials),
             (Recorded::Rates, "rates", &states.rates),
             (Recorded::Inputs, "inputs", &states.inputs),
             (Recorded::Outputs, "outputs", &states.outputs),
-        ] {
+        ];
+        for (what, name, array) in states.into_iter().chain(synapses) {
             if record.is_empty() || record.contains(&what) {
                 writer.append(name, array)?;
             }

@@ -16,6 +16,9 @@
 //! g_r = ... + u' x' g_p + dt U (1 - u) h_u - dt u x h_x
 //! ```
 //!
+//! A value that the step itself takes to a bound passes its gradient on: x = 1 at a rate of 0 is no clipping, and there the derivative
+//! within [0, 1] counts, as in the plain path.
+//!
 //! # References
 //! Mongillo, Barak and Tsodyks (2008); Masse et al. (2019).
 
