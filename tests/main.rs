@@ -41,6 +41,7 @@ mod import;
 mod newest;
 mod no_effect;
 mod output_files;
+mod plasticity;
 mod programs;
 mod project;
 mod python_files;
