@@ -5,8 +5,9 @@
 //! python benches/peers/bench_peers.py --shape M --threads 1 --keep-heap --exec "ours=target/release/examples/step_bench"
 //! ```
 //!
-//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step. Built with the feature
-//! `wgpu`, `--gpu` computes on the best adapter; steps are then timed together, with one wait at their end.
+//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step, and
+//! `--plastic` short-term plasticity; the loss is then another one than that of the peers. Built with the feature `wgpu`, `--gpu` computes
+//! on the best adapter; steps are then timed together, with one wait at their end.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,7 +23,7 @@ use cpu_time::ProcessTime;
 use ctrnn::files::{Array, npz};
 use ctrnn::model::{
     Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, Noise, NoiseAddress, Parameter,
-    TrainingBackend,
+    ShortTermPlasticity, TrainingBackend,
 };
 use ctrnn::train::{Adam, Batch, Gradients, Loss, Normalisation, Optimizer, OptimizerState};
 use serde::Deserialize;
@@ -52,6 +53,9 @@ struct Args {
     /// Sigma of the pre-activation noise, in the convention of the specification.
     #[arg(long, default_value_t = 0.0)]
     noise: f64,
+    /// Short-term plasticity: every other unit facilitates or depresses.
+    #[arg(long)]
+    plastic: bool,
     /// Compute on a graphics adapter.
     #[arg(long)]
     gpu: bool,
@@ -75,7 +79,11 @@ struct Bench<B: AutodiffBackend> {
 }
 
 impl<B: TrainingBackend> Bench<B> {
-    fn new(arrays: &BTreeMap<String, Array>, noise: f64) -> Result<Self, Box<dyn Error>> {
+    fn new(
+        arrays: &BTreeMap<String, Array>,
+        noise: f64,
+        plastic: bool,
+    ) -> Result<Self, Box<dyn Error>> {
         let device = Default::default();
         let tensor = |name: &str| -> Result<Tensor<B, 3>, Box<dyn Error>> {
             let array = &arrays[name];
@@ -101,6 +109,7 @@ impl<B: TrainingBackend> Bench<B> {
         config.tau_ms = TAU_MS.into();
         config.dt_ms = scalar("alpha")? * TAU_MS;
         config.noise.preactivation = noise.into();
+        config.short_term_plasticity = plastic.then_some(ShortTermPlasticity::Half);
         let named = [
             (Parameter::INPUT_WEIGHT, "w_in"),
             (Parameter::RECURRENT_WEIGHT, "w_rc"),
@@ -219,7 +228,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn serve<B: TrainingBackend>(args: &Args, together: usize) -> Result<(), Box<dyn Error>> {
     let rss_import = memory_mib("VmRSS");
     let began = Instant::now();
-    let mut bench = Bench::<B>::new(&npz::read(&args.data)?, args.noise)?;
+    let arrays = npz::read(&args.data)?;
+    let mut bench = Bench::<B>::new(&arrays, args.noise, args.plastic)?;
     npz::write(&args.check_file, &bench.check()?)?;
     let setup = began.elapsed().as_secs_f64();
     for _ in 0..3 {
