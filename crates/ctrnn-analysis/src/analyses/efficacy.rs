@@ -52,6 +52,8 @@ pub struct Efficacy {
     /// Mean efficacy of each unit over trials, `[unit, time]`.
     of_units: Array2<f64>,
     groups: Vec<Group>,
+    /// Name of the condition by which trials are grouped.
+    by: String,
 
     decoded: Vec<Decoded>,
     /// Reason why nothing could be decoded.
@@ -149,7 +151,7 @@ impl Answer for Efficacy {
                 "the network has no short-term plasticity: model.short_term_plasticity = \"half\" gives it one",
             ));
         };
-        let (_, groups) = groups(study);
+        let (by, groups) = groups(study);
         let whole = crate::groups::of_all(study);
         let efficacy = synapses.efficacy();
         let of_units = mean_course(study, &efficacy, &whole).reversed_axes();
@@ -174,6 +176,7 @@ impl Answer for Efficacy {
             t_ms: study.times_ms(n_steps),
             of_units,
             groups,
+            by,
 
             decoded,
             undecoded,
@@ -249,9 +252,9 @@ impl Answer for Efficacy {
         let mut course = Figure::new(&vec![panel_mm(n, 48.0); n], &[34.0]);
         for (k, kind) in self.kinds.iter().enumerate() {
             let panel = course.cell(0, k);
-            panel.title(format!("{} synapses", kind.name));
+            panel.title(format!("{} synapses, by {}", kind.name, self.by));
             let label = if k == 0 { "efficacy u x" } else { "" };
-            panel.y_label(label).time_axis();
+            panel.y_label(label);
             for (group, values) in self.groups.iter().zip(kind.efficacy.outer_iter()) {
                 let line = self.line(values, group.colour);
                 // One legend serves all panels.
@@ -261,6 +264,7 @@ impl Answer for Efficacy {
                     line
                 });
             }
+            panel.time_axis(); // it ends with the lines
             self.epochs.mark(panel);
         }
         let mut figures = vec![("", course)];
@@ -283,10 +287,7 @@ impl Efficacy {
         for (k, decoded) in self.decoded.iter().enumerate() {
             let panel: &mut Panel = figure.cell(0, k);
             let label = if k == 0 { "decoding accuracy" } else { "" };
-            panel
-                .title(spoken(&decoded.name))
-                .y(label, [0.0, 1.02])
-                .time_axis();
+            panel.title(spoken(&decoded.name)).y(label, [0.0, 1.02]);
             let ends = [self.bins_ms.first(), self.bins_ms.last()];
             let [start, end] = ends.map(|end| end.copied().unwrap_or_default());
             panel.add(Layer::guide([start, end], [decoded.chance(); 2]));
@@ -295,8 +296,9 @@ impl Efficacy {
                 ("efficacies", &decoded.efficacy, colour(1)),
             ] {
                 let line = Layer::line(self.bins_ms.clone(), values.clone(), ink).wide(0.35);
-                panel.add(line.named(name));
+                panel.add(if k + 1 == n { line.named(name) } else { line });
             }
+            panel.time_axis();
             self.epochs.mark(panel);
         }
         figure

@@ -83,14 +83,18 @@ mod tests {
     use super::advice_of;
     use ctrnn_config::RunConfig;
 
-    fn advised(overrides: &str, ms: f64, has_gpu: bool) -> String {
-        let threads = if overrides.contains("threads") {
+    fn advised(device: &str, ms: f64, has_gpu: bool) -> String {
+        advised_for("", device, ms, has_gpu)
+    }
+
+    fn advised_for(model: &str, device: &str, ms: f64, has_gpu: bool) -> String {
+        let threads = if device.contains("threads") {
             ""
         } else {
             "\nthreads = 4"
         };
         let text = format!(
-            "[task.go_nogo]\n[model]\nn_units = 256\n[train]\nbatch_size = 128\n[device]\n{overrides}{threads}"
+            "[task.go_nogo]\n[model]\nn_units = 256\n{model}\n[train]\nbatch_size = 128\n[device]\n{device}{threads}"
         );
         let registry = ctrnn_runs::registry();
         let run = RunConfig::from_text(&text, "a.toml", std::path::Path::new("/"), &[], &registry);
@@ -116,8 +120,8 @@ mod tests {
     /// 200 time steps of 80 launches at 5 us are 80 ms, more than the 21 ms of the CPU.
     #[test]
     fn a_network_without_kernels_is_better_off_on_a_cpu() {
-        let plastic = "short_term_plasticity = 'half'\n";
-        assert!(advised(plastic, 20.0, true).starts_with("cpu: "));
+        let plastic = "short_term_plasticity = 'half'";
+        assert!(advised_for(plastic, "", 20.0, true).starts_with("cpu: "));
     }
 
     #[test]

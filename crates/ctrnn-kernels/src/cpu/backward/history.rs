@@ -96,6 +96,9 @@ impl<'a, E: Element> History<'a, E> {
         let Some(block) = &mut self.transmitted else {
             return;
         };
+        if !self.plan.wanted.recurrence {
+            return;
+        }
         let units = self.plan.sweep.shape.units;
         let mut transmitted = self.plan.workspace.zeros(padded(units));
         for t in times.clone() {
